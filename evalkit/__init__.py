@@ -1,0 +1,37 @@
+"""evalkit: evaluates any model on the benchmarks of the Gemini 1.0 report.
+
+    import evalkit
+    table = evalkit.run("fake/gold", "gsm8k:8-shot-cot", data="samples")
+    print(table.cells[0].value)
+
+Importing it costs next to nothing: what is used is loaded when it is used.
+"""
+
+import importlib
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "evaluate": "evalkit.session",
+    "run": "evalkit.session",
+    "load_task": "evalkit.task",
+    "task": "evalkit.task",
+    "Task": "evalkit.task",
+    "open_model": "evalkit.models",
+    "Store": "evalkit.store",
+    "Table": "evalkit.report.table",
+    "build_table": "evalkit.report.table",
+    "EvalkitError": "evalkit.errors",
+    "UsageError": "evalkit.errors",
+}
+__all__ = ["__version__", *_HOMES]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'evalkit' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,90 @@
+"""Numbers in text: the last one of a response, and when two are the same."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from fractions import Fraction
+
+from evalkit.samples import Sample
+
+_MINUS = dict.fromkeys(map(ord, "\u2212\u2013\ufe63\uff0d"), "-")
+_GROUP_SPACE = re.compile(r"(?<=\d)(?<!\d{4})[\u00a0\u2009\u202f](?=\d{3}(?!\d))")
+_NUMBER = re.compile(
+    r"""
+    (?P<part>(?<=/))?                    # the 25 of 12/25/2024
+    (?P<sign>(?<![\w.)\]}%])-)?          # a minus after a digit, a word or a bracket is an operator
+    (?:[$€£¥₹]\s?(?P<inner>-)?)?          # $-5
+    (?P<body>\d{1,3}(?:,\d{3})+(?!\d)(?:\.\d+)? | \d+(?:\.\d+)? | (?<!\d)\.\d+)
+    (?(part)|(?:/(?P<under>0*[1-9]\d*)(?![\d/.]))?)   # 3/4, but no part of 12/25/2024
+    """,
+    re.VERBOSE,
+)
+_LONGEST = 200
+"""Digits beyond which a number is compared as text: nobody's answer, and slow to convert."""
+
+
+def final_number(text: str, sample: Sample | None = None) -> str | None:
+    """The last number in `text`, in canonical form; None when there is none.
+
+    The rule of the report's team for GSM8K ("the final number in the response is the answer", Gemini 1.5
+    report, appendix 12.13). Currency signs, thousands separators, percent signs, a trailing full stop
+    and unicode digits and minus signs do not matter; "29.00" is "29"; "3/4" is one number.
+    Where lm-evaluation-harness's `flexible-extract` differs: that pattern takes "1,2" for one number and
+    "3-2" for "-2".
+    """
+    last = None
+    for last in _NUMBER.finditer(_plain(text)):  # noqa: B007 — only the last match is wanted
+        pass
+    return None if last is None else _canonical(last)
+
+
+def canonical_number(text: str) -> str | None:
+    """`text` as a number in canonical form if it is one and nothing else, else None."""
+    match = _NUMBER.fullmatch(_plain(text).strip().rstrip(".%").strip())
+    return None if match is None else _canonical(match)
+
+
+def same_number(answer: str, reference: str) -> bool:
+    """Exact equality of value: "1,250.0" is "1250", "0.3333" is not "1/3"."""
+    left, right = canonical_number(answer), canonical_number(reference)
+    return left is not None and left == right
+
+
+def _plain(text: str) -> str:
+    if not text.isascii():
+        text = text.translate(_MINUS)
+        text = _GROUP_SPACE.sub("", text)
+        text = "".join(c if c.isascii() or not c.isdecimal() else str(unicodedata.decimal(c)) for c in text)
+    return text.replace("{,}", ",").replace("\\$", "$").replace("\\%", "%").replace("\\!", "")
+
+
+def _canonical(match: re.Match[str]) -> str:
+    body = match["body"].replace(",", "")
+    under = match["under"]
+    sign = "-" if match["sign"] or match["inner"] else ""
+    if len(body) + len(under or "") > _LONGEST:
+        return sign + body + (f"/{under}" if under else "")
+    value = Fraction(body)
+    if under is not None:
+        value /= int(under)
+    if sign:
+        value = -value
+    return _decimal(value)
+
+
+def _decimal(value: Fraction) -> str:
+    """`value` as an integer, a finite decimal or p/q, whichever is exact."""
+    rest = value.denominator
+    twos = fives = 0
+    while rest % 2 == 0:
+        rest, twos = rest // 2, twos + 1
+    while rest % 5 == 0:
+        rest, fives = rest // 5, fives + 1
+    if rest != 1:
+        return f"{value.numerator}/{value.denominator}"
+    places = max(twos, fives)
+    if places == 0:
+        return str(value.numerator)
+    digits = str(abs(value.numerator) * 10**places // value.denominator).rjust(places + 1, "0")
+    return ("-" if value < 0 else "") + digits[:-places] + "." + digits[-places:]

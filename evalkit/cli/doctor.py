@@ -1,0 +1,40 @@
+"""`evalkit doctor`."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import click
+
+from evalkit.cli.options import json_option
+
+
+@click.command()
+@json_option
+def command(as_json: bool) -> int:
+    """What works on this machine, what does not, and the mend.
+
+    Exits 2 when something is missing that evalkit cannot do without.
+    """
+    from evalkit.doctor import examine
+
+    findings = examine()
+    if as_json:
+        import orjson
+
+        click.echo(orjson.dumps([dataclasses.asdict(f) for f in findings], option=orjson.OPT_INDENT_2))
+    else:
+        width = max(len(finding.what) for finding in findings)
+        for finding in findings:
+            if finding.works:
+                mark = click.style("ok     ", fg="green")
+            else:
+                mark = (
+                    click.style("MISSING", fg="red")
+                    if finding.needed
+                    else click.style("no     ", fg="yellow")
+                )
+            click.echo(f"{mark} {finding.what:<{width}}  {finding.detail}")
+            if not finding.works and finding.mend:
+                click.echo(f"        {'':<{width}}  mend: {finding.mend}")
+    return 0 if all(finding.works or not finding.needed for finding in findings) else 2

@@ -1,0 +1,40 @@
+"""`evalkit models`."""
+
+from __future__ import annotations
+
+import click
+
+from evalkit.cli.options import json_option
+
+
+@click.command()
+@json_option
+def command(as_json: bool) -> None:
+    """Backends: how to name a model, what each can do, and what it needs installed."""
+    from evalkit.models import BACKENDS
+
+    if as_json:
+        import orjson
+
+        rows = [
+            {
+                "backend": name,
+                "usage": backend.usage,
+                "summary": backend.summary,
+                "capabilities": list(backend.capabilities),
+                "options": list(backend.options),
+                "installed": backend.installed,
+                "install": backend.install,
+            }
+            for name, backend in BACKENDS.items()
+        ]
+        click.echo(orjson.dumps(rows, option=orjson.OPT_INDENT_2))
+        return
+    for backend in BACKENDS.values():
+        click.echo(click.style(backend.usage, bold=True))
+        click.echo(f"    {backend.summary}")
+        click.echo(f"    {', '.join(backend.capabilities)}")
+        if backend.options:
+            click.echo(f"    options: {', '.join(backend.options)}, as in ?{backend.options[0]}=…")
+        if not backend.installed:
+            click.echo(click.style(f"    not installed: {backend.install}", fg="yellow"))

@@ -1,0 +1,47 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from evalkit.errors import UsageError
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def data_option(function: F) -> F:
+    return click.option(
+        "--data",
+        metavar="DIR",
+        help="Read data from a folder shaped like the Hub; `samples`: evalkit's own small sets.",
+    )(function)
+
+
+def json_option(function: F) -> F:
+    return click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")(
+        function
+    )
+
+
+def parse_settings(pairs: tuple[str, ...]) -> dict[str, str]:
+    """`--set k=v …` as a dict."""
+    settings = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not key:
+            raise UsageError(f"--set {pair}: write it as key=value, such as --set shots=4")
+        settings[key.strip()] = value
+    return settings
+
+
+def set_option(function: F) -> F:
+    return click.option(
+        "--set",
+        "settings",
+        metavar="K=V",
+        multiple=True,
+        help="Override the protocol: shots, draws, temperature, top_p, max_tokens, stop, api; or revision.",
+    )(function)

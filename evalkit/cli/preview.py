@@ -1,0 +1,52 @@
+"""`evalkit preview`."""
+
+from __future__ import annotations
+
+import itertools
+
+import click
+
+from evalkit.cli.options import data_option, parse_settings, set_option
+
+
+@click.command()
+@click.argument("task")
+@click.option(
+    "-n", "count", type=click.IntRange(min=1), default=1, show_default=True, help="How many samples."
+)
+@set_option
+@data_option
+def command(task: str, count: int, settings: tuple[str, ...], data: str | None) -> None:
+    """Exactly what a model is sent, and what counts as right. Nothing is asked."""
+    from evalkit.engine.plan import make_plan
+    from evalkit.models.fake import FakeModel
+    from evalkit.session import data_options
+
+    nobody = FakeModel(lambda request, draw: "")
+    plan = make_plan(nobody, [task], settings=parse_settings(settings), data=data_options(data))
+    for cell in plan.cells:
+        protocol = cell.protocol
+        _heading(f"{cell.task.name}:{protocol.name}")
+        click.echo(
+            f"{protocol.api}, {protocol.shots} shots, {protocol.draws} draws, temperature {protocol.temperature:g}, "
+            f"at most {protocol.max_tokens} tokens, stop at {list(protocol.stop) or 'nothing'}"
+        )
+        click.echo(f"source: {protocol.source}")
+        click.echo(
+            "data: " + ", ".join(f"{key} {value}" for key, value in cell.records.origin.items() if value)
+        )
+        for _, sample in itertools.islice(cell.samples(), count):
+            _heading(f"sample {sample.id}")
+            prompt = cell.task.prompt(sample, protocol)
+            if isinstance(prompt, str):
+                click.echo(prompt)
+            else:
+                for message in prompt:
+                    click.echo(click.style(f"[{message.role}]", dim=True))
+                    click.echo(message.content)
+            _heading("counts as right")
+            click.echo("\n".join(sample.target))
+
+
+def _heading(text: str) -> None:
+    click.echo(click.style(f"── {text} " + "─" * max(0, 70 - len(text)), bold=True))

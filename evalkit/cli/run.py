@@ -1,0 +1,146 @@
+"""`evalkit run`."""
+
+from __future__ import annotations
+
+import asyncio
+import shlex
+import signal
+import sys
+from pathlib import Path
+
+import click
+
+from evalkit.cli.options import data_option, json_option, parse_settings, set_option
+from evalkit.errors import UsageError
+
+
+@click.command()
+@click.option(
+    "-m", "--model", required=True, help="backend/name, such as openai/gpt-4o; `evalkit models` lists them."
+)
+@click.option(
+    "-t",
+    "--tasks",
+    required=True,
+    multiple=True,
+    help="name, name:protocol, report:TABLE, ./file.py[:name]; commas between.",
+)
+@click.option(
+    "--base-url",
+    default="",
+    metavar="URL",
+    help="Of an OpenAI-compatible endpoint: http://localhost:8000/v1.",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="RUN.db",
+    help="The run file. The same command again finishes what is missing in it.",
+)
+@click.option("--limit", type=int, metavar="N", help="Only the first N samples of each task.")
+@click.option("--seed", type=int, default=0, metavar="N", show_default=True, help="Of sampled draws.")
+@set_option
+@click.option(
+    "--concurrency", default="auto", metavar="N|auto", show_default=True, help="Requests in flight."
+)
+@data_option
+@click.option(
+    "--timeout", type=float, default=600.0, metavar="S", show_default=True, help="Seconds for one request."
+)
+@click.option(
+    "--retries", type=int, default=5, metavar="N", show_default=True, help="Further attempts for one request."
+)
+@click.option("--strict", is_flag=True, help="Refuse what would not be comparable with the report.")
+@json_option
+def command(
+    model: str,
+    tasks: tuple[str, ...],
+    base_url: str,
+    output: Path | None,
+    limit: int | None,
+    seed: int,
+    settings: tuple[str, ...],
+    concurrency: str,
+    data: str | None,
+    timeout: float,
+    retries: int,
+    strict: bool,
+    as_json: bool,
+) -> int:
+    """Evaluate a model on benchmarks and print the table.
+
+    Every response is stored when it arrives. Run the same command with the same -o to go on after an
+    interruption; nothing that was answered is asked again.
+    """
+    from evalkit.engine.ask import RetryPolicy, Stopped
+    from evalkit.engine.plan import make_plan
+    from evalkit.engine.progress import make_progress
+    from evalkit.engine.run import Options
+    from evalkit.models import open_model
+    from evalkit.report.render import to_json, to_terminal
+    from evalkit.session import data_options, default_output, execute_plan
+
+    options = Options(_concurrency(concurrency), RetryPolicy(attempts=1 + max(0, retries)))
+    opened = open_model(model, base_url=base_url, timeout=timeout)
+    plan = make_plan(
+        opened,
+        tasks,
+        settings=parse_settings(settings),
+        data=data_options(data),
+        limit=limit,
+        seed=seed,
+        strict=strict,
+    )
+    path = output or default_output(plan)
+    again = _again(path, output is None)
+
+    async def go() -> int:
+        stop_on_signals()
+        try:
+            table = await execute_plan(plan, path, options, make_progress())
+        finally:
+            await opened.aclose()
+        click.echo(to_json(table) if as_json else to_terminal(table, colour=sys.stdout.isatty()), nl=False)
+        if table.failed:
+            click.echo(f"{table.failed} samples failed; to ask them again: {again}", err=True)
+        click.echo(f"run file: {path}", err=True)
+        return 3 if table.failed else 0
+
+    try:
+        return asyncio.run(go())
+    except asyncio.CancelledError:
+        click.echo(f"interrupted; what was answered is in {path}. To go on: {again}", err=True)
+        return 130
+    except Stopped as stopped:
+        raise Stopped(
+            f"{stopped}. What was answered is in {path}; to go on: {again}", usage=stopped.usage
+        ) from None
+
+
+def _concurrency(text: str) -> int | None:
+    if text == "auto":
+        return None
+    if not text.isdecimal() or int(text) < 1:
+        raise UsageError(f"--concurrency {text}: a number from 1, or auto")
+    return int(text)
+
+
+def _again(path: Path, add_output: bool) -> str:
+    """The command that resumes this one."""
+    words = ["evalkit", *sys.argv[1:]]
+    return shlex.join([*words, "-o", str(path)] if add_output else words)
+
+
+def stop_on_signals() -> None:
+    """The first Ctrl-C (or SIGTERM) cancels what is in flight and stores; a second one kills."""
+    task = asyncio.current_task()
+    assert task is not None
+    loop = asyncio.get_running_loop()
+
+    def stop(number: signal.Signals) -> None:
+        loop.remove_signal_handler(number)
+        task.cancel()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop, number)

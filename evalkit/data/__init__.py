@@ -1,0 +1,7 @@
+"""Where the questions come from: the Hub, a folder shaped like it, or an installed package."""
+
+from evalkit.data.base import Data, DataOptions, Record, Records
+from evalkit.data.hub import Hub
+from evalkit.data.package import Package
+
+__all__ = ["Data", "DataOptions", "Hub", "Package", "Record", "Records"]

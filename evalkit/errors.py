@@ -1,0 +1,91 @@
+"""Every error evalkit raises on purpose, as one small tree.
+
+EvalkitError
+├── UsageError            bad usage or input: exit code 2, nothing asked
+│   └── DataError         a data set that is missing, moved or changed
+└── BoundaryError         one sample failed, and where: it is counted, never scored
+    ├── ProviderError     the model's endpoint
+    ├── MediaError        an image, audio or video file
+    ├── SandboxError      the place where programs run
+    └── ScorerError       extraction or scoring itself
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class EvalkitError(Exception):
+    """Base of everything raised on purpose."""
+
+
+class UsageError(EvalkitError):
+    """Bad usage or input. The message names the thing, the place and the mend."""
+
+
+class DataError(UsageError):
+    """A data set that is missing, at another revision, or of another schema."""
+
+
+class BoundaryError(EvalkitError):
+    """A sample could not be answered or scored; `boundary` says where it failed."""
+
+    boundary = "provider"
+
+
+class ProviderError(BoundaryError):
+    """The model's endpoint failed.
+
+    `retryable`: asking again may help. `retry_after`: seconds the server asked to wait.
+    `throttled`: the server is overloaded (429, 503, timeout). `fatal`: no request can succeed
+    (wrong key, unknown model), so the run stops.
+    """
+
+    boundary = "provider"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        retryable: bool = False,
+        retry_after: float | None = None,
+        throttled: bool = False,
+        fatal: bool = False,
+    ) -> None:
+        super().__init__(message)
+        self.retryable = retryable
+        self.retry_after = retry_after
+        self.throttled = throttled
+        self.fatal = fatal
+
+
+class MediaError(BoundaryError):
+    """An image, audio or video file that cannot be decoded."""
+
+    boundary = "media"
+
+
+class SandboxError(BoundaryError):
+    """The sandbox itself failed; the program was not judged."""
+
+    boundary = "sandbox"
+
+
+class ScorerError(BoundaryError):
+    """Extraction or scoring raised."""
+
+    boundary = "scorer"
+
+
+def unknown(kind: str, name: str, known: Iterable[str], hint: str = "") -> UsageError:
+    """A `UsageError` for a name nobody knows, with the nearest names that exist."""
+    names = sorted(known)
+    close = get_close_matches(name, names, n=3, cutoff=0.5)
+    if close:
+        tail = f": did you mean {' or '.join(close)}?"
+    elif hint:
+        tail = f": {hint}"
+    else:
+        tail = f": known are {', '.join(names)}" if names else ""
+    return UsageError(f"unknown {kind} {name!r}{tail}")

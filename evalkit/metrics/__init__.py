@@ -1,0 +1,7 @@
+"""Metrics: each a module, each `statistics` and `finish`."""
+
+from evalkit.metrics.accuracy import Accuracy
+from evalkit.metrics.base import Metric, Scored
+from evalkit.metrics.pass_at_k import PassAtK
+
+__all__ = ["Accuracy", "Metric", "PassAtK", "Scored"]

@@ -1,0 +1,33 @@
+"""Share of correct answers, in percent."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from evalkit.metrics.base import Scored
+from evalkit.samples import Sample
+
+if TYPE_CHECKING:
+    from evalkit.metrics.base import Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Accuracy:
+    """Correct answers over samples, question-weighted, in percent.
+
+    A sample with several answers of its own (`ask_once` with draws > 1) counts by its share of right ones.
+    """
+
+    name: str = "accuracy"
+    unit: str = "%"
+    higher_is_better: bool = True
+    columns: tuple[str, ...] = ("correct", "samples")
+    least_draws: int = 1
+
+    def statistics(self, sample: Sample, scored: Scored) -> Sequence[float]:
+        return (sum(scored.correct) / len(scored.correct), 1.0)
+
+    def finish(self, totals: Floats) -> Floats:
+        return 100.0 * totals[..., 0] / totals[..., 1]

@@ -1,0 +1,51 @@
+"""The shape of a metric: sufficient statistics per sample, and a finish.
+
+Sums of statistics merge in any order, so streaming, resuming, breakdowns, intervals and paired tests
+need nothing from a metric but these two functions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, TypeAlias
+
+from evalkit.samples import Answer, Sample
+
+if TYPE_CHECKING:  # numpy costs more to import than the rest of a task
+    import numpy as np
+    import numpy.typing as npt
+
+    Floats: TypeAlias = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """An answer and, for each of its finals, whether it is right and why."""
+
+    answer: Answer
+    correct: tuple[bool, ...]
+    reasons: tuple[str, ...] = ()
+
+
+class Metric(Protocol):
+    """`columns` name the statistics; `finish` maps totals (…, columns) to figures (…) in `unit`.
+
+    `finish` is never given the totals of no samples. `least_draws`: answers per sample that it needs
+    (pass@10: 10); under a protocol with fewer draws the metric is left out.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def unit(self) -> str: ...
+    @property
+    def higher_is_better(self) -> bool: ...
+    @property
+    def columns(self) -> tuple[str, ...]: ...
+    @property
+    def least_draws(self) -> int: ...
+
+    def statistics(self, sample: Sample, scored: Scored) -> Sequence[float]: ...
+
+    def finish(self, totals: Floats) -> Floats: ...

@@ -1,0 +1,94 @@
+"""Backends. A name resolves without importing any of them."""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl
+
+from evalkit.errors import UsageError, unknown
+from evalkit.models.base import Model, Request, Response, TokenLogprob
+
+if TYPE_CHECKING:
+    from evalkit.models.base import Capability
+
+__all__ = ["BACKENDS", "Backend", "Model", "Request", "Response", "TokenLogprob", "open_model"]
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """A row of `evalkit models`. `module`: what must be importable; `install`: the mend when it is not."""
+
+    usage: str
+    summary: str
+    capabilities: tuple[Capability, ...]
+    module: str = ""
+    install: str = ""
+    options: tuple[str, ...] = ()
+
+    @property
+    def installed(self) -> bool:
+        return not self.module or importlib.util.find_spec(self.module) is not None
+
+
+BACKENDS: dict[str, Backend] = {
+    "openai": Backend(
+        "openai/NAME [--base-url URL]",
+        "any OpenAI-compatible endpoint: vLLM, SGLang, llama.cpp, Ollama, TGI, OpenAI (OPENAI_API_KEY)",
+        ("chat", "completion", "logprobs"),
+        module="aiohttp",
+    ),
+    "llama-cpp": Backend(
+        "llama-cpp/PATH.gguf or llama-cpp/SmolLM2-135M-Instruct",
+        "a GGUF file in this process, on the CPU; the named model is fetched once (98 MB)",
+        ("chat", "completion", "logprobs"),
+        module="xllamacpp",
+        install="pip install 'evalkit[llama-cpp]'",
+        options=("slots", "prompt_cache", "context"),
+    ),
+    "replay": Backend(
+        "replay/RUN.db",
+        "the answers of an earlier run; nothing is asked",
+        ("chat", "completion", "logprobs"),
+    ),
+    "fake": Backend(
+        "fake/gold, fake/echo, fake/fixed?text=…",
+        "scripted answers, with ?wrong=0.3&errors=0.1&delay=0.05",
+        ("chat", "completion"),
+        options=("text", "wrong", "errors", "delay", "seed"),
+    ),
+}
+
+
+def open_model(spec: str, *, base_url: str = "", timeout: float = 600.0) -> Model:
+    """The model that `backend/name?option=value` names. Raises `UsageError` when it cannot be opened."""
+    backend, slash, rest = spec.partition("/")
+    if backend not in BACKENDS:
+        raise unknown("backend", backend, BACKENDS)
+    if not slash or not rest:
+        raise UsageError(f"model {spec!r} names no model: {BACKENDS[backend].usage}")
+    if not BACKENDS[backend].installed:
+        raise UsageError(f"{backend} is not installed: {BACKENDS[backend].install}")
+    if base_url and backend != "openai":
+        raise UsageError(f"--base-url goes with openai/NAME, not with {backend}/")
+    if backend == "openai":  # its names may hold a question mark
+        from evalkit.models.openai import OpenAIModel
+
+        return OpenAIModel(rest, base_url, timeout=timeout)
+    name, _, query = rest.partition("?")
+    options = dict(parse_qsl(query, keep_blank_values=True))
+    if backend == "fake":
+        from evalkit.models.fake import open_fake
+
+        return open_fake(name, options)
+    for option in options:
+        if option not in BACKENDS[backend].options:
+            raise unknown(f"option of {backend}", option, BACKENDS[backend].options)
+    if backend == "replay":
+        from evalkit.models.replay import ReplayModel
+
+        return ReplayModel(name)
+    from evalkit.models.llama_cpp import open_llama_cpp
+
+    return open_llama_cpp(name, options, timeout=timeout)

@@ -1,0 +1,123 @@
+"""The whole contract of a backend."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass, field
+from typing import Literal, Protocol, TypeAlias
+
+import orjson
+
+from evalkit.samples import JSON, Prompt
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+Capability: TypeAlias = Literal["chat", "completion", "logprobs"]
+Finish: TypeAlias = Literal["stop", "length", "filter", "other"]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One call of a model, complete: equal requests ask the same thing.
+
+    `logprobs`: how many alternatives to return for each generated token; 0 asks for none.
+    `seed`: None asks for none (greedy requests carry none).
+    `gold`, `spoiled`: what a perfect and a failing model would say. Only `fake/` reads them; they are
+    never sent and never hashed.
+    """
+
+    prompt: Prompt
+    max_tokens: int
+    temperature: float = 0.0
+    top_p: float = 1.0
+    stop: tuple[str, ...] = ()
+    seed: int | None = None
+    logprobs: int = 0
+    gold: str = field(default="", compare=False)
+    spoiled: str = field(default="", compare=False)
+
+    @property
+    def api(self) -> Literal["chat", "completion"]:
+        return "completion" if isinstance(self.prompt, str) else "chat"
+
+    def body(self) -> dict[str, JSON]:
+        """Everything that is asked, as plain JSON without the seed: what is stored and hashed."""
+        prompt: JSON
+        if isinstance(self.prompt, str):
+            prompt = self.prompt
+        else:
+            prompt = [{"role": m.role, "content": m.content} for m in self.prompt]
+        return {
+            "api": self.api,
+            "prompt": prompt,
+            "max_tokens": self.max_tokens,
+            "temperature": self.temperature,
+            "top_p": self.top_p,
+            "stop": list(self.stop),
+            "logprobs": self.logprobs,
+        }
+
+    def encoded(self) -> tuple[bytes, bytes]:
+        """(key, body): `body()` as canonical JSON and 16 bytes of its SHA-256.
+
+        The key is what responses are stored under, together with the draw's index.
+        """
+        body = orjson.dumps(self.body(), option=orjson.OPT_SORT_KEYS)
+        return hashlib.sha256(body).digest()[:16], body
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLogprob:
+    """One generated token. `top`: alternatives the server returned, token text → natural-log probability."""
+
+    token: str
+    logprob: float
+    top: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What a model said."""
+
+    text: str
+    finish: Finish = "stop"
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    seconds: float = 0.0
+    """Of the attempt that succeeded."""
+    reasoning: str = ""
+    """A separate reasoning text where the endpoint gives one; never searched for the answer."""
+    logprobs: tuple[TokenLogprob, ...] = ()
+
+    def __post_init__(self) -> None:
+        # Half a surrogate pair is no text: neither a file nor a request can hold it.
+        for name, text in (("text", self.text), ("reasoning", self.reasoning)):
+            if not text.isascii():
+                object.__setattr__(self, name, _SURROGATE.sub("\ufffd", text))
+
+    @property
+    def truncated(self) -> bool:
+        return self.finish == "length"
+
+
+class Model(Protocol):
+    """A backend: something that answers requests.
+
+    `name`: as typed, `backend/name`. `identity`: what decides the answers (endpoint, weights digest,
+    revision), plain JSON; two models with equal identities may share answers, no others.
+    `parallel`: how many requests it can use at once; None: as many as come.
+    """
+
+    name: str
+    capabilities: frozenset[Capability]
+    parallel: int | None
+
+    @property
+    def identity(self) -> dict[str, JSON]: ...
+
+    async def generate(self, request: Request, *, draw: int = 0) -> Response:
+        """Raises `ProviderError`."""
+        ...
+
+    async def aclose(self) -> None: ...

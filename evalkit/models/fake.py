@@ -1,0 +1,105 @@
+"""Models that do what they are told: for tests, for trying evalkit, for measuring it."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import math
+from collections.abc import Callable
+
+import orjson
+
+from evalkit.errors import ProviderError, UsageError, unknown
+from evalkit.models.base import Capability, Request, Response
+from evalkit.samples import JSON
+
+Script = Callable[[Request, int], str | Response]
+"""(request, draw) → what to say."""
+
+
+class FakeModel:
+    """Answers by a script.
+
+    `wrong`: share of requests answered with the task's spoiled response instead.
+    `errors`: share of attempts that fail with a retryable error; a request's next attempt is another.
+    `delay`: seconds before each answer. Shares are drawn from `seed`, request and draw, so a run repeats.
+    """
+
+    capabilities: frozenset[Capability] = frozenset({"chat", "completion"})
+    parallel: int | None = None
+
+    def __init__(
+        self,
+        script: Script,
+        name: str = "fake/callable",
+        *,
+        wrong: float = 0.0,
+        errors: float = 0.0,
+        delay: float = 0.0,
+        seed: int = 0,
+    ) -> None:
+        for label, share in (("wrong", wrong), ("errors", errors)):
+            if not 0 <= share <= 1:
+                raise UsageError(f"{name}: {label}={share} is no share between 0 and 1")
+        if not 0 <= delay < math.inf:
+            raise UsageError(f"{name}: delay={delay} is no number of seconds")
+        self.name = name
+        self.asked = 0
+        """Attempts so far."""
+        self._script = script
+        self._wrong, self._errors, self._delay, self._seed = wrong, errors, delay, seed
+        self._attempts: dict[bytes, int] = {}
+
+    @property
+    def identity(self) -> dict[str, JSON]:
+        return {"backend": "fake", "model": self.name, "wrong": self._wrong, "seed": self._seed}
+
+    async def generate(self, request: Request, *, draw: int = 0) -> Response:
+        self.asked += 1
+        if self._delay:
+            await asyncio.sleep(self._delay)
+        if self._errors:
+            key = request.encoded()[0] + draw.to_bytes(4)
+            self._attempts[key] = attempt = self._attempts.get(key, 0) + 1
+            if self._chance("error", request, draw, attempt) < self._errors:
+                raise ProviderError("an error as ordered", retryable=True, throttled=True)
+        if self._wrong and self._chance("wrong", request, draw, 0) < self._wrong:
+            return Response(request.spoiled)
+        said = self._script(request, draw)
+        return said if isinstance(said, Response) else Response(said)
+
+    async def aclose(self) -> None:
+        return None
+
+    def _chance(self, kind: str, request: Request, draw: int, attempt: int) -> float:
+        text = orjson.dumps([kind, self._seed, request.body(), draw, attempt])
+        return int.from_bytes(hashlib.sha256(text).digest()[:8]) / 2**64
+
+
+def _echo(request: Request, draw: int) -> str:
+    return request.prompt if isinstance(request.prompt, str) else request.prompt[-1].content
+
+
+def open_fake(name: str, options: dict[str, str]) -> FakeModel:
+    """`fake/gold`, `fake/echo`, `fake/fixed?text=…`, each with `wrong`, `errors`, `delay`, `seed`."""
+    text = options.pop("text", "")
+    scripts: dict[str, Script] = {
+        "gold": lambda request, draw: request.gold,
+        "echo": _echo,
+        "fixed": lambda request, draw: text,
+    }
+    if name not in scripts:
+        raise unknown("fake model", name, scripts)
+    numbers: dict[str, float] = {}
+    for key, value in options.items():
+        if key not in ("wrong", "errors", "delay", "seed"):
+            raise unknown("option of fake", key, ("text", "wrong", "errors", "delay", "seed"))
+        try:
+            numbers[key] = int(value) if key == "seed" else float(value)
+        except ValueError:
+            raise UsageError(
+                f"fake/{name}?{key}={value}: not a {'whole ' if key == 'seed' else ''}number"
+            ) from None
+    seed = int(numbers.pop("seed", 0))
+    shown = f"fake/{name}" + (f"?text={text}" if text else "")
+    return FakeModel(scripts[name], shown, seed=seed, **numbers)

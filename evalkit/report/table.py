@@ -1,0 +1,248 @@
+"""The table model: cells read from run files, and what may be compared with what."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import evalkit
+from evalkit.errors import UsageError
+from evalkit.metrics.base import Metric
+from evalkit.samples import JSON
+from evalkit.signature import Signature, combine
+from evalkit.statistics import interval
+from evalkit.store import OUTCOMES, Cell, CellData, Store
+from evalkit.task import load_task
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True, slots=True)
+class TableCell:
+    """One figure. `value`, `low`, `high` in `unit`, None when no sample was answered.
+
+    `n`: answered samples, which the value is over. `outcomes`: samples by outcome, failed ones included.
+    `marks`: numbers of the table's notes that belong to it.
+    """
+
+    task: str
+    protocol: str
+    model: str
+    metric: str
+    unit: str
+    higher_is_better: bool
+    value: float | None
+    low: float | None
+    high: float | None
+    n: int
+    outcomes: dict[str, int]
+    group_values: dict[str, float]
+    signature: Signature
+    tokens: tuple[int, int]
+    """(prompt, completion) tokens as the endpoint counted them."""
+    data: dict[str, str]
+    """Where the records came from (`Records.origin`)."""
+    records: int | None
+    """How many there are, where it is known."""
+    limit: int | None
+    marks: tuple[int, ...] = ()
+
+    @property
+    def row(self) -> tuple[str, str, str]:
+        """Cells of one row answer one question; overrides do not make another row."""
+        return (self.task, self.protocol.partition("[")[0], self.metric)
+
+    def as_json(self) -> dict[str, JSON]:
+        return {
+            "task": self.task,
+            "protocol": self.protocol,
+            "model": self.model,
+            "metric": self.metric,
+            "value": self.value,
+            "unit": self.unit,
+            "low": self.low,
+            "high": self.high,
+            "n": self.n,
+            "outcomes": dict(self.outcomes),
+            "signature": {
+                "short": self.signature.short,
+                "line": self.signature.line(),
+                "parts": dict(self.signature.parts),
+            },
+            "group_values": dict(self.group_values),
+            "tokens": {"prompt": self.tokens[0], "completion": self.tokens[1]},
+            "data": dict(self.data),
+            "records": self.records,
+            "limit": self.limit,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Cells in rows, notes numbered from 1, and what the reader must know before the first number."""
+
+    title: str
+    cells: tuple[TableCell, ...]
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def failed(self) -> int:
+        """Samples that failed, over all runs; each counts once however many metrics it has."""
+        seen = {(cell.task, cell.protocol, cell.model): cell.outcomes["failed"] for cell in self.cells}
+        return sum(seen.values())
+
+    def as_json(self) -> dict[str, JSON]:
+        return {
+            "title": self.title,
+            "cells": [cell.as_json() for cell in self.cells],
+            "notes": list(self.notes),
+            "evalkit": evalkit.__version__,
+        }
+
+    def to_pandas(self) -> pd.DataFrame:
+        """A row a cell, outcomes as columns."""
+        import pandas as pd
+
+        return pd.DataFrame([flat(cell) for cell in self.cells])
+
+
+def flat(cell: TableCell) -> dict[str, JSON]:
+    """A cell as one flat row, for CSV and pandas."""
+    kept = ("task", "protocol", "model", "metric", "value", "unit", "low", "high", "n")
+    whole = cell.as_json()
+    return {
+        **{key: whole[key] for key in kept},
+        **{name: cell.outcomes[name] for name in OUTCOMES},
+        "signature": cell.signature.line(),
+    }
+
+
+def build_table(stores: Sequence[Store], *, strict: bool = False) -> Table:
+    """The cells of all runs, row by row, with notes on what cannot be compared.
+
+    `strict`: raises `UsageError` instead of noting it.
+    """
+    cells = [cell for store in stores for cell in _cells(store)]
+    if not cells:
+        raise UsageError("no results yet: the run file holds no cell")
+    rows = list(dict.fromkeys(cell.row for cell in cells))
+    cells.sort(key=lambda cell: rows.index(cell.row))
+    notes: list[str] = []
+    marked = list(_marked(cells, notes))
+    if strict and notes:
+        raise UsageError("--strict: " + "; ".join(notes))
+    return Table(_title(cells), tuple(marked), tuple(notes))
+
+
+def cell_signature(cell: Cell, data: CellData, metric: dict[str, Any]) -> Signature:
+    """The signature of one metric of a cell, from what the run file has."""
+    return Signature(
+        parts={
+            "n": len(data.outcomes),
+            **cell.spec["protocol"],
+            "questions": combine(data.questions),
+            "prompts": combine(data.asked),
+            "extract": cell.spec["extract"],
+            "judge": cell.spec["judge"],
+            "metric": metric["identity"],
+        },
+        notes={"evalkit": evalkit.__version__},
+    )
+
+
+def _cells(store: Store) -> Iterable[TableCell]:
+    model = store.manifest["model"]["name"]
+    for cell in store.cells():
+        data = store.data(cell)
+        metrics = {metric.name: metric for metric in load_task(cell.spec["task_spec"]).metrics}
+        start = 0
+        for described in cell.spec["metrics"]:
+            width = len(described["columns"])
+            matrix = data.matrix[:, start : start + width]
+            start += width
+            if described["name"] not in metrics:
+                raise UsageError(f"{store.path}: {cell.task} has no metric {described['name']!r} any more")
+            figures = _figures(metrics[described["name"]], matrix, data)
+            _, prompt_tokens, completion_tokens = store.usage(cell)
+            yield TableCell(
+                task=cell.task,
+                protocol=cell.protocol,
+                model=model,
+                metric=described["name"],
+                unit=described["unit"],
+                higher_is_better=described["higher_is_better"],
+                n=len(matrix),
+                outcomes=store.outcomes(cell),
+                signature=cell_signature(cell, data, described),
+                tokens=(prompt_tokens, completion_tokens),
+                data=cell.spec["data"],
+                records=cell.spec["records"],
+                limit=cell.spec["limit"],
+                **figures,
+            )
+
+
+def _figures(metric: Metric, matrix: Any, data: CellData) -> dict[str, Any]:
+    import numpy as np
+
+    if not len(matrix):
+        return {"value": None, "low": None, "high": None, "group_values": {}}
+    answered = np.flatnonzero(data.answered)
+    clusters = [data.clusters[row] for row in answered]
+    low, high = interval(matrix, metric.finish, clusters)
+    groups: dict[str, float] = {}
+    if any(data.groups):
+        names, index = np.unique(np.array([data.groups[row] for row in answered]), return_inverse=True)
+        totals = np.zeros((len(names), matrix.shape[1]))
+        np.add.at(totals, index, matrix)
+        groups = {str(name): float(v) for name, v in zip(names, metric.finish(totals), strict=True)}
+    return {
+        "value": float(metric.finish(matrix.sum(axis=0))), "low": low, "high": high, "group_values": groups
+    }  # fmt: skip
+
+
+def _title(cells: Sequence[TableCell]) -> str:
+    models = list(dict.fromkeys(cell.model for cell in cells))
+    title = f"{', '.join(models)} on {', '.join(dict.fromkeys(cell.task for cell in cells))}"
+    small = dict.fromkeys(cell.task for cell in cells if cell.data["kind"] == "small sets")
+    if small:
+        title += f" ({', '.join(small)}: evalkit's own small sets, for trying it out, not results of the benchmarks)"
+    return title
+
+
+def _marked(cells: Sequence[TableCell], notes: list[str]) -> Iterable[TableCell]:
+    """The cells with marks; `notes` gets the sentences. The first cell of a row is its yardstick."""
+    first: dict[tuple[str, str, str], TableCell] = {}
+    for cell in cells:
+        marks = []
+        yardstick = first.setdefault(cell.row, cell)
+        differences = yardstick.signature.differences(cell.signature)
+        if differences:
+            notes.append(
+                f"{cell.model} on {cell.task}:{cell.protocol} is not comparable with the row's first cell; "
+                f"{'; '.join(differences)}"
+            )
+            marks.append(len(notes))
+        marks += [_number(note, notes) for note in _remarks(cell)]
+        yield dataclasses.replace(cell, marks=tuple(marks))
+
+
+def _remarks(cell: TableCell) -> Iterable[str]:
+    asked = sum(cell.outcomes.values())
+    if cell.limit is not None and (cell.records is None or cell.limit < cell.records):
+        yield f"{cell.task}: the first {cell.limit} of {cell.records or 'all'} samples"
+    expected = min(filter(None, (cell.limit, cell.records)), default=asked)
+    if asked < expected:
+        yield f"{cell.model} on {cell.task}: unfinished, {asked} of {expected} samples"
+    failed = cell.outcomes["failed"]
+    if failed:
+        yield f"{cell.model} on {cell.task}: {failed} samples failed and are not in the value"
+
+
+def _number(note: str, notes: list[str]) -> int:
+    if note not in notes:
+        notes.append(note)
+    return notes.index(note) + 1

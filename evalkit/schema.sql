@@ -1,0 +1,63 @@
+-- A run is one file of these tables. Everything a report, a resumed or a rescored run needs is in here.
+
+CREATE TABLE run (            -- the manifest: format, evalkit version, model, settings, versions; JSON values
+    key TEXT PRIMARY KEY,
+    value TEXT NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE cell (           -- one task under one protocol
+    id INTEGER PRIMARY KEY,
+    task TEXT NOT NULL,
+    protocol TEXT NOT NULL,
+    spec TEXT NOT NULL        -- JSON: protocol fields, identities of extractor, judge and metrics, data origin
+);
+
+CREATE TABLE request (        -- what was sent, once however often it was drawn
+    key BLOB PRIMARY KEY,     -- 16 bytes of SHA-256 over body
+    body TEXT NOT NULL        -- JSON
+) WITHOUT ROWID;
+
+CREATE TABLE draw (           -- what came back; committed when it arrives
+    request BLOB NOT NULL,
+    draw INTEGER NOT NULL,
+    cell INTEGER NOT NULL,
+    sample TEXT NOT NULL,     -- the sample that asked first
+    text TEXT NOT NULL,
+    reasoning TEXT NOT NULL,
+    finish TEXT NOT NULL,
+    prompt_tokens INTEGER,
+    completion_tokens INTEGER,
+    seconds REAL NOT NULL,
+    logprobs TEXT,            -- JSON: [[token, logprob, {token: logprob}], …]
+    PRIMARY KEY (request, draw)
+) WITHOUT ROWID;
+
+CREATE TABLE sample (         -- a question, its answer and its score; written once it is judged, or failed
+    cell INTEGER NOT NULL,
+    id TEXT NOT NULL,
+    position INTEGER NOT NULL,
+    input TEXT NOT NULL,
+    target TEXT NOT NULL,     -- JSON list
+    choices TEXT NOT NULL,    -- JSON list
+    grp TEXT NOT NULL,
+    cluster TEXT NOT NULL,
+    meta TEXT NOT NULL,       -- JSON object
+    question BLOB NOT NULL,   -- 16-byte digest of id, target and choices
+    asked BLOB NOT NULL,      -- 16-byte digest of the set of requests made for it
+    outcome TEXT NOT NULL,    -- correct, wrong, unparsable, truncated, failed
+    boundary TEXT NOT NULL,   -- of a failure: provider, media, sandbox, scorer
+    error TEXT NOT NULL,
+    answer TEXT NOT NULL,     -- JSON: finals, correct, reasons, detail
+    statistics BLOB NOT NULL, -- float64, little-endian: the columns of every metric, in order; empty if failed
+    PRIMARY KEY (cell, id)
+) WITHOUT ROWID;
+
+CREATE TABLE error (          -- every failed attempt, also those that a retry mended
+    id INTEGER PRIMARY KEY,
+    at TEXT NOT NULL,
+    cell INTEGER NOT NULL,
+    sample TEXT NOT NULL,
+    draw INTEGER NOT NULL,
+    boundary TEXT NOT NULL,
+    message TEXT NOT NULL
+);

@@ -1,0 +1,106 @@
+"""From Python: one call evaluates a model and gives the table. The command line calls these too."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+
+from evalkit.data.base import DataOptions
+from evalkit.engine.plan import Plan, make_plan
+from evalkit.engine.progress import Progress
+from evalkit.engine.run import Options, execute, open_run
+from evalkit.models import open_model
+from evalkit.models.base import Model
+from evalkit.report.table import Table, build_table
+
+SMALL_SETS = "samples"
+
+
+def run(
+    model: str | Model,
+    tasks: str | Sequence[str],
+    *,
+    output: str | Path | None = None,
+    base_url: str = "",
+    data: str | Path | None = None,
+    limit: int | None = None,
+    seed: int = 0,
+    settings: Mapping[str, str] | None = None,
+    strict: bool = False,
+    options: Options | None = None,
+    progress: Progress | None = None,
+) -> Table:
+    """Evaluates `model` on `tasks` and returns the table; `evaluate` is the same for async code.
+
+    The arguments mean what the options of `evalkit run` mean. Raises `UsageError` before anything is
+    asked, and `Stopped` when the endpoint is gone; the run file keeps what was answered.
+    """
+    return asyncio.run(
+        evaluate(
+            model, tasks, output=output, base_url=base_url, data=data, limit=limit, seed=seed,
+            settings=settings, strict=strict, options=options, progress=progress,
+        )
+    )  # fmt: skip
+
+
+async def evaluate(
+    model: str | Model,
+    tasks: str | Sequence[str],
+    *,
+    output: str | Path | None = None,
+    base_url: str = "",
+    data: str | Path | None = None,
+    limit: int | None = None,
+    seed: int = 0,
+    settings: Mapping[str, str] | None = None,
+    strict: bool = False,
+    options: Options | None = None,
+    progress: Progress | None = None,
+) -> Table:
+    """See `run`."""
+    opened = open_model(model, base_url=base_url) if isinstance(model, str) else model
+    try:
+        plan = make_plan(
+            opened,
+            [tasks] if isinstance(tasks, str) else tasks,
+            settings=settings,
+            data=data_options(data),
+            limit=limit,
+            seed=seed,
+            strict=strict,
+        )
+        path = Path(output) if output else default_output(plan)
+        return await execute_plan(plan, path, options, progress)
+    finally:
+        await opened.aclose()
+
+
+async def execute_plan(
+    plan: Plan, path: Path, options: Options | None = None, progress: Progress | None = None
+) -> Table:
+    """Runs `plan` into the run file at `path`, which may hold a part of it already."""
+    store = open_run(path, plan)
+    try:
+        await execute(plan, store, options, progress)
+        return build_table([store])
+    finally:
+        store.close()
+
+
+def data_options(data: str | Path | None) -> DataOptions:
+    """What `--data` means: `samples` for evalkit's own small sets, else a folder shaped like the Hub."""
+    if data is None:
+        return DataOptions()
+    if str(data) == SMALL_SETS:
+        return DataOptions(small_sets=True)
+    return DataOptions(folder=Path(data))
+
+
+def default_output(plan: Plan) -> Path:
+    """`runs/MODEL_TASKS_TIME.db` in the current folder."""
+    name = f"{plan.model.name}_{'+'.join(cell.task.name for cell in plan.cells)}"
+    slug = re.sub(r"[^\w.+-]+", "-", name)[:80].strip("-")
+    return Path("runs", f"{slug}_{datetime.now().astimezone():%Y%m%d-%H%M%S}.db")

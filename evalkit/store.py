@@ -1,0 +1,250 @@
+"""The run file: one SQLite database a run, in WAL mode (schema.sql says what is in it).
+
+Every response is committed before the event loop goes round once more, so a killed process loses at most
+what arrived in the same instant. Readers may open the file while a run writes it.
+"""
+
+from __future__ import annotations
+
+import importlib.resources
+import sqlite3
+import struct
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from evalkit.errors import UsageError
+from evalkit.models.base import Response, TokenLogprob
+from evalkit.samples import JSON, Sample
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+FORMAT = 1
+"""Of the file; raised when schema.sql changes."""
+OUTCOMES = ("correct", "wrong", "unparsable", "truncated", "failed")
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One task under one protocol. `spec` is what `engine.plan` wrote."""
+
+    id: int
+    task: str
+    protocol: str
+    spec: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A judged sample, or one that failed (`statistics` empty, `error` and `boundary` set)."""
+
+    sample: Sample
+    position: int
+    question: bytes
+    asked: bytes
+    outcome: str
+    statistics: tuple[float, ...] = ()
+    answer: JSON = None
+    boundary: str = ""
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CellData:
+    """A cell's results in the data set's order, failed samples included.
+
+    `matrix`: float64 (answered samples, columns of every metric); `answered`: bool (samples,), which of
+    `groups`, `clusters`, `outcomes` the matrix has a row for.
+    """
+
+    matrix: npt.NDArray[np.float64]
+    answered: npt.NDArray[np.bool_]
+    groups: list[str]
+    clusters: list[str]
+    outcomes: list[str]
+    questions: list[bytes]
+    asked: list[bytes]
+
+
+class Store:
+    """A run file, open. Not for several threads."""
+
+    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+        self._db = connection
+        self.path = path
+
+    @classmethod
+    def create(cls, path: Path, manifest: dict[str, Any]) -> Store:
+        """A new run file. Raises `UsageError` when the place cannot be written."""
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            store = cls(_connect(path), path)
+            # All or nothing: a file killed half-made would be no run file and yet in the way.
+            script = importlib.resources.files("evalkit").joinpath("schema.sql").read_text("utf-8")
+            store._db.executescript(f"BEGIN;\n{script}")
+            store._db.executemany(
+                "INSERT INTO run VALUES (?, ?)",
+                [(key, _dump(value)) for key, value in {"format": FORMAT, **manifest}.items()],
+            )
+            store.commit()
+        except (OSError, sqlite3.Error) as error:
+            raise UsageError(f"cannot write the run file {path}: {error}") from None
+        return store
+
+    @classmethod
+    def open(cls, path: Path) -> Store:
+        """An existing run file. Raises `UsageError` when it is none, or of another format."""
+        if not path.is_file():
+            raise UsageError(f"no run file {str(path)!r}")
+        try:
+            store = cls(_connect(path), path)
+            found = store.manifest.get("format")
+        except sqlite3.Error as error:
+            raise UsageError(f"{path} is no run file of evalkit ({error})") from None
+        if found != FORMAT:
+            raise UsageError(f"{path} has run-file format {found}, this evalkit reads {FORMAT}")
+        return store
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        return {key: orjson.loads(value) for key, value in self._db.execute("SELECT key, value FROM run")}
+
+    def commit(self) -> None:
+        self._db.commit()
+
+    def close(self) -> None:
+        self._db.commit()
+        self._db.close()
+
+    # -- cells ---------------------------------------------------------------------------------------
+
+    def add_cell(self, task: str, protocol: str, spec: dict[str, JSON]) -> Cell:
+        cursor = self._db.execute(
+            "INSERT INTO cell (task, protocol, spec) VALUES (?, ?, ?)",
+            (task, protocol, orjson.dumps(spec).decode()),
+        )
+        self.commit()
+        return Cell(int(cursor.lastrowid or 0), task, protocol, dict(spec))
+
+    def cells(self) -> list[Cell]:
+        rows = self._db.execute("SELECT id, task, protocol, spec FROM cell ORDER BY id")
+        return [Cell(i, task, protocol, orjson.loads(spec)) for i, task, protocol, spec in rows]
+
+    # -- responses -----------------------------------------------------------------------------------
+
+    def response(self, key: bytes, draw: int) -> Response | None:
+        """The stored answer to a request's draw, if there is one."""
+        found = self._db.execute(
+            "SELECT text, finish, prompt_tokens, completion_tokens, seconds, reasoning, logprobs "
+            "FROM draw WHERE request = ? AND draw = ?",
+            (key, draw),
+        ).fetchone()
+        if found is None:
+            return None
+        text, finish, prompt_tokens, completion_tokens, seconds, reasoning, logprobs = found
+        tokens = tuple(TokenLogprob(*item) for item in orjson.loads(logprobs or "[]"))
+        return Response(text, finish, prompt_tokens, completion_tokens, seconds, reasoning, tokens)
+
+    def add_response(
+        self, key: bytes, body: bytes, draw: int, cell: Cell, sample: str, response: Response
+    ) -> None:
+        """`key`, `body`: the request's, as `Request.encoded` gives them."""
+        logprobs = None
+        if response.logprobs:
+            logprobs = orjson.dumps([[t.token, t.logprob, t.top] for t in response.logprobs]).decode()
+        self._db.execute("INSERT OR IGNORE INTO request VALUES (?, ?)", (key, body.decode()))
+        self._db.execute(
+            "INSERT OR REPLACE INTO draw VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (key, draw, cell.id, sample, response.text, response.reasoning, response.finish)
+            + (response.prompt_tokens, response.completion_tokens, response.seconds, logprobs),
+        )
+
+    def add_error(self, cell: Cell, sample: str, draw: int, boundary: str, message: str) -> None:
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        self._db.execute(
+            "INSERT INTO error (at, cell, sample, draw, boundary, message) VALUES (?, ?, ?, ?, ?, ?)",
+            (now, cell.id, sample, draw, boundary, message),
+        )
+
+    def usage(self, cell: Cell) -> tuple[int, int, int]:
+        """(draws, prompt tokens, completion tokens) of a cell, as the endpoint counted them."""
+        row = self._db.execute(
+            "SELECT count(*), coalesce(sum(prompt_tokens), 0), coalesce(sum(completion_tokens), 0) "
+            "FROM draw WHERE cell = ?",
+            (cell.id,),
+        ).fetchone()
+        return (row[0], row[1], row[2])
+
+    # -- samples -------------------------------------------------------------------------------------
+
+    def state(self, cell: Cell, sample: str) -> tuple[int, str] | None:
+        """(position, outcome) of a sample that has been dealt with."""
+        found: tuple[int, str] | None = self._db.execute(
+            "SELECT position, outcome FROM sample WHERE cell = ? AND id = ?", (cell.id, sample)
+        ).fetchone()
+        return found
+
+    def add_sample(self, cell: Cell, row: Row) -> None:
+        """Writes a sample; one that failed earlier is replaced."""
+        s = row.sample
+        self._db.execute(
+            "INSERT OR REPLACE INTO sample VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (cell.id, s.id, row.position, s.input, _dump(list(s.target)), _dump(list(s.choices)))
+            + (s.group, s.cluster, _dump(dict(s.meta)), row.question, row.asked, row.outcome, row.boundary)
+            + (row.error, _dump(row.answer), struct.pack(f"<{len(row.statistics)}d", *row.statistics)),
+        )
+
+    def data(self, cell: Cell) -> CellData:
+        """Everything a table needs of a cell."""
+        import numpy as np
+
+        rows = self._db.execute(
+            "SELECT statistics, outcome, grp, cluster, question, asked FROM sample "
+            "WHERE cell = ? ORDER BY position, id",
+            (cell.id,),
+        ).fetchall()
+        width = sum(len(metric["columns"]) for metric in cell.spec["metrics"])
+        matrix = np.frombuffer(b"".join(row[0] for row in rows), dtype="<f8").reshape(-1, width)
+        answered = np.array([bool(row[0]) for row in rows], dtype=bool)
+        return CellData(
+            matrix=matrix,
+            answered=answered,
+            outcomes=[row[1] for row in rows],
+            groups=[row[2] for row in rows],
+            clusters=[row[3] for row in rows],
+            questions=[row[4] for row in rows],
+            asked=[row[5] for row in rows],
+        )
+
+    def outcomes(self, cell: Cell) -> dict[str, int]:
+        """How many samples ended how; every outcome has an entry."""
+        found = dict(
+            self._db.execute(
+                "SELECT outcome, count(*) FROM sample WHERE cell = ? GROUP BY outcome", (cell.id,)
+            ).fetchall()
+        )
+        return {outcome: int(found.get(outcome, 0)) for outcome in OUTCOMES}
+
+    def failures(self, cell: Cell) -> Iterator[tuple[str, str, str]]:
+        """(sample, boundary, message) of the samples that failed."""
+        yield from self._db.execute(
+            "SELECT id, boundary, error FROM sample WHERE cell = ? AND outcome = 'failed' ORDER BY position",
+            (cell.id,),
+        )
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    db = sqlite3.connect(path, timeout=10.0)
+    # NORMAL: a killed process loses nothing that was committed; only a machine that loses power may.
+    db.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;")
+    return db
+
+
+def _dump(value: JSON | Sequence[JSON]) -> str:
+    return orjson.dumps(value).decode()

@@ -1,0 +1,186 @@
+"""A benchmark as a value, the decorator that names it, and finding one by name."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import importlib
+import importlib.util
+import sys
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeAlias, TypeVar
+
+from evalkit.data.base import Data, Record
+from evalkit.errors import UsageError, unknown
+from evalkit.metrics.base import Metric
+from evalkit.protocol import Protocol
+from evalkit.samples import Prompt, Sample
+from evalkit.solvers import Extract
+
+PromptBuilder: TypeAlias = Callable[[Sample, Protocol], Prompt]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether an answer is right, and why."""
+
+    correct: bool
+    reason: str = ""
+
+
+Judge: TypeAlias = Callable[[str, Sample], "Verdict | Awaitable[Verdict]"]
+"""(answer, sample) → right or wrong. Raises `SandboxError` when it could not be found out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """A benchmark: where its records are, how they are asked, and what counts as right.
+
+    `answer`, `judge` and `prompt` are plain functions; the first of `metrics` is the headline, the
+    first of `protocols` the report's. `gold` is a response that must score full marks, `spoiled` are
+    responses that must score none: `evalkit check` holds every task to that.
+    """
+
+    data: Data
+    sample: Callable[[Record], Sample]
+    prompt: PromptBuilder
+    answer: Mapping[str, Extract] | Extract
+    """How the answer is read; by api where chat and completion differ."""
+    judge: Judge
+    metrics: tuple[Metric, ...]
+    protocols: tuple[Protocol, ...]
+    gold: Callable[[Sample, Protocol], str]
+    spoiled: Callable[[Sample, Protocol], Sequence[str]]
+    max_shots: int = 0
+    needs: Callable[[], None] = lambda: None
+    """Raises `UsageError` when this machine lacks what scoring needs; called before the first request."""
+    name: str = ""
+    report: str = ""
+    """The report's table that prints it."""
+    summary: str = ""
+
+    def protocol(self, name: str = "") -> Protocol:
+        """The protocol called `name`, or the first. Raises `UsageError` for an unknown one."""
+        if not name:
+            return self.protocols[0]
+        for protocol in self.protocols:
+            if protocol.name == name:
+                return protocol
+        raise unknown(f"protocol of {self.name}", name, (p.name for p in self.protocols))
+
+    def extract(self, protocol: Protocol) -> Extract:
+        """The function that reads the answer under `protocol`."""
+        return self.answer if callable(self.answer) else self.answer[protocol.api]
+
+
+TaskFactory: TypeAlias = Callable[[], Task]
+_F = TypeVar("_F", bound=TaskFactory)
+
+
+@dataclass(frozen=True, slots=True)
+class _Named:
+    name: str
+    report: str = field(default="")
+
+
+def task(name: str, *, report: str = "") -> Callable[[_F], _F]:
+    """Marks a function that builds a `Task` as the benchmark called `name`.
+
+    The function's docstring's first line is the benchmark's summary.
+    """
+
+    def mark(factory: _F) -> _F:
+        factory.__evalkit_task__ = _Named(name, report)  # type: ignore[attr-defined]
+        return factory
+
+    return mark
+
+
+def build(factory: TaskFactory) -> Task:
+    """The task that `factory` builds, with its name, report row and summary filled in."""
+    named: _Named = factory.__evalkit_task__  # type: ignore[attr-defined]
+    summary = (factory.__doc__ or "").strip().partition("\n")[0]
+    return dataclasses.replace(factory(), name=named.name, report=named.report, summary=summary)
+
+
+def load_task(name: str) -> Task:
+    """The task called `name` in evalkit's index, or in a file: `./my_task.py` or `./my_task.py:name`.
+
+    Imports that one module and no other. Raises `UsageError` with the nearest names.
+    """
+    path, _, inside = name.partition(".py:") if ".py:" in name else (name, "", "")
+    if inside or name.endswith(".py"):
+        return _from_file(Path(path + ".py" if inside else path), inside)
+    from evalkit.tasks import INDEX
+
+    if name not in INDEX:
+        raise unknown("task", name, INDEX, "evalkit tasks lists them")
+    module, _, attribute = INDEX[name].partition(":")
+    return build(getattr(importlib.import_module(module), attribute))
+
+
+def parse_spec(spec: str) -> tuple[str, str]:
+    """`name:protocol` or `./file.py:name:protocol` → (what `load_task` takes, protocol or "")."""
+    head, mark, tail = spec.partition(".py")
+    if mark and (not tail or tail[0] == ":"):
+        name, _, protocol = tail[1:].partition(":")
+        return head + mark + (f":{name}" if name else ""), protocol
+    name, _, protocol = spec.partition(":")
+    return name, protocol
+
+
+def _from_file(path: Path, name: str) -> Task:
+    if not path.is_file():
+        raise UsageError(f"no task file {str(path)!r} in {Path.cwd()}")
+    found = {f.__evalkit_task__.name: f for f in _marked(_import_file(path))}
+    if not found:
+        raise UsageError(f"{path} defines no task: mark the function that builds it with @task('name')")
+    if not name and len(found) > 1:
+        raise UsageError(f"{path} defines several tasks, name one: {path}:{sorted(found)[0]}")
+    if name and name not in found:
+        raise unknown(f"task in {path}", name, found)
+    return build(found[name or next(iter(found))])
+
+
+def _import_file(path: Path) -> Any:
+    """Imports a file under a name of its own, so that two files called alike do not collide."""
+    resolved = path.resolve()
+    module_name = f"evalkit_user_{resolved.stem}_{hashlib.sha256(str(resolved).encode()).hexdigest()[:8]}"
+    if module_name in sys.modules:
+        return sys.modules[module_name]
+    spec = importlib.util.spec_from_file_location(module_name, resolved)
+    if spec is None or spec.loader is None:
+        raise UsageError(f"{path} cannot be imported: is it a Python file?")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[module_name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[module_name]
+        raise UsageError(f"{path} fails on import: {type(error).__name__}: {error}") from error
+    return module
+
+
+def _marked(module: Any) -> list[Any]:
+    """The functions of `module` marked with `@task`, not those it imports from elsewhere."""
+    return [
+        value
+        for value in vars(module).values()
+        if hasattr(value, "__evalkit_task__") and value.__module__ == module.__name__
+    ]
+
+
+@functools.cache
+def all_tasks() -> tuple[Task, ...]:
+    """Every task of the index, by name. Imports every task module."""
+    from evalkit.tasks import INDEX
+
+    return tuple(load_task(name) for name in sorted(INDEX))
+
+
+def sample_id(*parts: str) -> str:
+    """A stable id for a record that has none: 12 hex digits over what identifies it."""
+    return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:12]

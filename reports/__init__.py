@@ -1,0 +1,1 @@
+"""Report definitions: the tables of a paper, their printed figures and protocols."""
