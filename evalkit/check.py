@@ -44,9 +44,11 @@ def check(task: str, data: DataOptions | None = None, limit: int | None = None) 
     from evalkit.task import load_task, parse_spec
 
     name, protocol = parse_spec(task)
-    names = [protocol] if protocol else [p.name for p in load_task(name).protocols]
+    found = load_task(name)
+    names = [protocol] if protocol else [p.name for p in found.protocols]
+    inside = f":{found.name}" if name.endswith(".py") else ""  # a protocol comes after the task's name
     nobody = FakeModel(lambda request, draw: "")
-    plan = make_plan(nobody, [f"{name}:{p}" for p in names], data=data, limit=limit)
+    plan = make_plan(nobody, [f"{name}{inside}:{p}" for p in names], data=data, limit=limit)
     return [asyncio.run(_check(cell)) for cell in plan.cells]
 
 

@@ -45,13 +45,17 @@ async def demo(folder: Path, progress: Progress | None = None) -> Table:
                 data=DataOptions(small_sets=part.small_sets),
                 limit=part.limit,
             )
-            path = folder / f"demo-{plan.cells[0].task.name}.db"
-            for old in folder.glob(f"{path.name}*"):  # the run file and SQLite's two beside it
-                old.unlink()
-            stores.append(open_run(path, plan))
+            stores.append(open_run(_fresh(folder / f"demo-{plan.cells[0].task.name}.db"), plan))
             await execute(plan, stores[-1], progress=progress)
         return build_table(stores)
     finally:
         for store in stores:
             store.close()
         await model.aclose()
+
+
+def _fresh(path: Path) -> Path:
+    """`path`, with an earlier run file there (and SQLite's two beside it) removed."""
+    for old in path.parent.glob(f"{path.name}*"):
+        old.unlink()
+    return path

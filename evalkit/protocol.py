@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -41,6 +42,8 @@ class Protocol:
         _at_least("draws", self.draws, 1)
         _at_least("max_tokens", self.max_tokens, 1)
         _at_least("temperature", self.temperature, 0)
+        if not math.isfinite(self.temperature):
+            raise UsageError(f"temperature={self.temperature} is no finite number")
         if not 0 < self.top_p <= 1:
             raise UsageError(f"top_p={self.top_p} is outside (0, 1]")
         if self.draws > 1 and self.temperature == 0:

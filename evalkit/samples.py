@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 JSON: TypeAlias = "str | int | float | bool | None | list[JSON] | dict[str, JSON]"
+_HALF_A_PAIR = re.compile("[\ud800-\udfff]")
+
+
+def plain_text(text: str) -> str:
+    """`text` with U+FFFD for each half of a surrogate pair, which no file and no request can hold."""
+    return text if text.isascii() else _HALF_A_PAIR.sub("\ufffd", text)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,13 +12,17 @@ CREATE TABLE cell (           -- one task under one protocol
     spec TEXT NOT NULL        -- JSON: protocol fields, identities of extractor, judge and metrics, data origin
 );
 
+-- Rows are keyed in the order in which they come, and what is looked up by a hash has a small index of its
+-- own: keyed by the hash itself, every row would touch a page of its own (three times the time).
+
 CREATE TABLE request (        -- what was sent, once however often it was drawn
-    key BLOB PRIMARY KEY,     -- 16 bytes of SHA-256 over body
+    id INTEGER PRIMARY KEY,
+    key BLOB NOT NULL UNIQUE, -- 16 bytes of SHA-256 over body
     body TEXT NOT NULL        -- JSON
-) WITHOUT ROWID;
+);
 
 CREATE TABLE draw (           -- what came back; committed when it arrives
-    request BLOB NOT NULL,
+    request INTEGER NOT NULL REFERENCES request (id),
     draw INTEGER NOT NULL,
     cell INTEGER NOT NULL,
     sample TEXT NOT NULL,     -- the sample that asked first
@@ -34,8 +38,8 @@ CREATE TABLE draw (           -- what came back; committed when it arrives
 
 CREATE TABLE sample (         -- a question, its answer and its score; written once it is judged, or failed
     cell INTEGER NOT NULL,
+    position INTEGER NOT NULL,-- in the data set, from 0
     id TEXT NOT NULL,
-    position INTEGER NOT NULL,
     input TEXT NOT NULL,
     target TEXT NOT NULL,     -- JSON list
     choices TEXT NOT NULL,    -- JSON list
@@ -49,7 +53,7 @@ CREATE TABLE sample (         -- a question, its answer and its score; written o
     error TEXT NOT NULL,
     answer TEXT NOT NULL,     -- JSON: finals, correct, reasons, detail
     statistics BLOB NOT NULL, -- float64, little-endian: the columns of every metric, in order; empty if failed
-    PRIMARY KEY (cell, id)
+    PRIMARY KEY (cell, position)
 ) WITHOUT ROWID;
 
 CREATE TABLE error (          -- every failed attempt, also those that a retry mended

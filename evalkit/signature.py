@@ -137,7 +137,11 @@ class Signature:
 
     def line(self) -> str:
         """One line, in the manner of sacreBLEU: `n:1319|shots:8|…|sig:1f2e3d4c`."""
-        shown = [f"{key}:{_compact(self.parts[key])}" for key in _SHOWN if key in self.parts]
+        shown = [
+            f"{key}:{_compact(self.parts[key])}"
+            for key in _SHOWN
+            if key in self.parts and (key, self.parts[key]) not in _USUAL
+        ]
         shown += [f"{key}:{_compact(value)}" for key, value in self.notes.items()]
         return "|".join([*shown, f"sig:{self.short}"])
 
@@ -152,9 +156,11 @@ class Signature:
 
 
 _SHOWN = (
-    "n", "shots", "draws", "temperature", "top_p", "max_tokens", "api", "solver", "questions", "prompts",
-    "extract", "judge", "metric",
+    "n", "shots", "draws", "temperature", "top_p", "max_tokens", "stop", "api", "solver",
+    "questions", "prompts", "extract", "judge", "metric",
 )  # fmt: skip
+_USUAL: tuple[tuple[str, JSON], ...] = (("top_p", 1.0), ("stop", []))
+"""Left out of the line, not of the signature."""
 _WORDS = {"n": "number of samples", "questions": "the questions", "prompts": "the prompts sent"}
 
 
@@ -170,7 +176,7 @@ def _compact(value: JSON) -> str:
     text = str(value)
     if len(text) == 32 and all(c in "0123456789abcdef" for c in text):
         return text[:8]
-    return text.replace("|", "/")
+    return text.replace("|", "/").replace("\n", "\\n")
 
 
 def combine(digests: Iterable[bytes]) -> str:

@@ -63,7 +63,7 @@ async def _draws(prompt: Prompt, ask: Ask, draws: int) -> Sequence[Response]:
     try:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(_one(ask, prompt, draw)) for draw in range(draws)]
-    except* Exception as failures:  # noqa: BLE001 — raised again, bare
+    except ExceptionGroup as failures:  # Python 3.11.2 wraps what except* raises
         raise failures.exceptions[0] from None
     return [task.result() for task in tasks]
 

@@ -7,6 +7,8 @@ what arrived in the same instant. Readers may open the file while a run writes i
 from __future__ import annotations
 
 import importlib.resources
+import json
+import os
 import sqlite3
 import struct
 from collections.abc import Iterator, Sequence
@@ -19,7 +21,7 @@ import orjson
 
 from evalkit.errors import UsageError
 from evalkit.models.base import Response, TokenLogprob
-from evalkit.samples import JSON, Sample
+from evalkit.samples import JSON, Sample, plain_text
 
 if TYPE_CHECKING:
     import numpy as np
@@ -102,12 +104,14 @@ class Store:
         """An existing run file. Raises `UsageError` when it is none, or of another format."""
         if not path.is_file():
             raise UsageError(f"no run file {str(path)!r}")
+        store = cls(_reopen(path), path)
         try:
-            store = cls(_connect(path), path)
             found = store.manifest.get("format")
-        except sqlite3.Error as error:
+        except (sqlite3.Error, ValueError) as error:
+            store._db.close()
             raise UsageError(f"{path} is no run file of evalkit ({error})") from None
         if found != FORMAT:
+            store._db.close()
             raise UsageError(f"{path} has run-file format {found}, this evalkit reads {FORMAT}")
         return store
 
@@ -142,7 +146,7 @@ class Store:
         """The stored answer to a request's draw, if there is one."""
         found = self._db.execute(
             "SELECT text, finish, prompt_tokens, completion_tokens, seconds, reasoning, logprobs "
-            "FROM draw WHERE request = ? AND draw = ?",
+            "FROM request JOIN draw ON draw.request = request.id WHERE key = ? AND draw = ?",
             (key, draw),
         ).fetchone()
         if found is None:
@@ -158,10 +162,12 @@ class Store:
         logprobs = None
         if response.logprobs:
             logprobs = orjson.dumps([[t.token, t.logprob, t.top] for t in response.logprobs]).decode()
-        self._db.execute("INSERT OR IGNORE INTO request VALUES (?, ?)", (key, body.decode()))
+        found = self._db.execute("SELECT id FROM request WHERE key = ?", (key,)).fetchone() or (
+            self._db.execute("INSERT INTO request (key, body) VALUES (?, ?)", (key, body.decode())).lastrowid,
+        )
         self._db.execute(
             "INSERT OR REPLACE INTO draw VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (key, draw, cell.id, sample, response.text, response.reasoning, response.finish)
+            (found[0], draw, cell.id, sample, response.text, response.reasoning, response.finish)
             + (response.prompt_tokens, response.completion_tokens, response.seconds, logprobs),
         )
 
@@ -169,7 +175,7 @@ class Store:
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
         self._db.execute(
             "INSERT INTO error (at, cell, sample, draw, boundary, message) VALUES (?, ?, ?, ?, ?, ?)",
-            (now, cell.id, sample, draw, boundary, message),
+            (now, cell.id, sample, draw, boundary, plain_text(message)),
         )
 
     def usage(self, cell: Cell) -> tuple[int, int, int]:
@@ -183,10 +189,10 @@ class Store:
 
     # -- samples -------------------------------------------------------------------------------------
 
-    def state(self, cell: Cell, sample: str) -> tuple[int, str] | None:
-        """(position, outcome) of a sample that has been dealt with."""
-        found: tuple[int, str] | None = self._db.execute(
-            "SELECT position, outcome FROM sample WHERE cell = ? AND id = ?", (cell.id, sample)
+    def state(self, cell: Cell, position: int) -> tuple[str, str] | None:
+        """(id, outcome) of the sample at `position`, if it has been dealt with."""
+        found: tuple[str, str] | None = self._db.execute(
+            "SELECT id, outcome FROM sample WHERE cell = ? AND position = ?", (cell.id, position)
         ).fetchone()
         return found
 
@@ -195,9 +201,13 @@ class Store:
         s = row.sample
         self._db.execute(
             "INSERT OR REPLACE INTO sample VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (cell.id, s.id, row.position, s.input, _dump(list(s.target)), _dump(list(s.choices)))
+            (cell.id, row.position, s.id, s.input, _dump(list(s.target)), _dump(list(s.choices)))
             + (s.group, s.cluster, _dump(dict(s.meta)), row.question, row.asked, row.outcome, row.boundary)
-            + (row.error, _dump(row.answer), struct.pack(f"<{len(row.statistics)}d", *row.statistics)),
+            + (
+                plain_text(row.error),
+                _dump(row.answer),
+                struct.pack(f"<{len(row.statistics)}d", *row.statistics),
+            ),
         )
 
     def data(self, cell: Cell) -> CellData:
@@ -206,12 +216,12 @@ class Store:
 
         rows = self._db.execute(
             "SELECT statistics, outcome, grp, cluster, question, asked FROM sample "
-            "WHERE cell = ? ORDER BY position, id",
+            "WHERE cell = ? ORDER BY position",
             (cell.id,),
         ).fetchall()
         width = sum(len(metric["columns"]) for metric in cell.spec["metrics"])
-        matrix = np.frombuffer(b"".join(row[0] for row in rows), dtype="<f8").reshape(-1, width)
-        answered = np.array([bool(row[0]) for row in rows], dtype=bool)
+        answered = np.array([row[1] != "failed" for row in rows], dtype=bool)
+        matrix = np.frombuffer(b"".join(row[0] for row in rows), dtype="<f8").reshape(answered.sum(), width)
         return CellData(
             matrix=matrix,
             answered=answered,
@@ -246,5 +256,19 @@ def _connect(path: Path) -> sqlite3.Connection:
     return db
 
 
+def _reopen(path: Path) -> sqlite3.Connection:
+    """Changes nothing in a file that may be no run file; WAL mode is written in one that is."""
+    if all(os.access(place, os.W_OK, effective_ids=True) for place in (path, path.parent)):
+        db = sqlite3.connect(path, timeout=10.0)
+        db.execute("PRAGMA synchronous = NORMAL")
+        return db
+    # WAL mode wants a file beside this one, unless it is told that nothing will change.
+    immutable = not path.with_name(path.name + "-wal").exists()
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable={immutable:d}", uri=True)
+
+
 def _dump(value: JSON | Sequence[JSON]) -> str:
-    return orjson.dumps(value).decode()
+    try:
+        return orjson.dumps(value).decode()
+    except TypeError:  # half a surrogate pair, or an integer of more than 64 bits
+        return plain_text(json.dumps(value, ensure_ascii=False))

@@ -124,11 +124,12 @@ def load_task(name: str) -> Task:
 
 def parse_spec(spec: str) -> tuple[str, str]:
     """`name:protocol` or `./file.py:name:protocol` → (what `load_task` takes, protocol or "")."""
-    head, mark, tail = spec.partition(".py")
-    if mark and (not tail or tail[0] == ":"):
-        name, _, protocol = tail[1:].partition(":")
-        return head + mark + (f":{name}" if name else ""), protocol
-    name, _, protocol = spec.partition(":")
+    if spec.endswith(".py"):
+        return spec, ""
+    path, mark, rest = spec.partition(".py:")
+    name, _, protocol = (rest if mark else spec).partition(":")
+    if mark:
+        name = f"{path}.py:{name}" if name else f"{path}.py"
     return name, protocol
 
 
@@ -158,7 +159,7 @@ def _import_file(path: Path) -> Any:
     sys.modules[module_name] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         del sys.modules[module_name]
         raise UsageError(f"{path} fails on import: {type(error).__name__}: {error}") from error
     return module

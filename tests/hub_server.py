@@ -1,11 +1,11 @@
-"""A stand-in for the Hub: data set repositories with a history, over real HTTP on the loopback.
+"""A stand-in for the Hub: data sets and models with a history, over real HTTP on the loopback.
 
     with HubServer() as hub:
         sha = hub.publish("acme/tiny", {"README.md": b"...", "data/test.jsonl": b"..."})
         # HF_ENDPOINT=hub.url in the environment of a new process
 
 It answers what `huggingface_hub` and `datasets` ask: the repository at a revision, its tree, and its
-files. Parquet files are redirected to another origin with `X-Linked-*` headers, as large files are by
+files. Large files are redirected to another origin with `X-Linked-*` headers, as large files are by
 the Hub. Its URL cannot be changed in a process that has imported `huggingface_hub`.
 """
 
@@ -126,6 +126,7 @@ class HubServer:
         app.router.add_get(api + "/tree/{revision}", self._tree)
         app.router.add_get(api + "/tree/{revision}/{path:.*}", self._tree)
         app.router.add_get("/datasets/{owner}/{name}/resolve/{revision}/{path:.+}", self._resolve)
+        app.router.add_get("/{owner}/{name}/resolve/{revision}/{path:.+}", self._resolve)  # a model's
         app.router.add_get("/large/{owner}/{name}/{revision}/{path:.+}", self._large)
         return app
 
@@ -267,7 +268,7 @@ def _entry(path: str, data: bytes) -> dict[str, Any]:
 
 
 def _large(path: str) -> bool:
-    return path.endswith(".parquet")
+    return path.endswith((".parquet", ".gguf"))
 
 
 def _blob(data: bytes) -> str:

@@ -8,9 +8,9 @@ from evalkit.samples import Sample
 
 _BLOCK = re.compile(
     r"""
-    ^(?P<indent>[ \t]*) (?P<fence>`{3,}|~{3,}) [^\n`]*\n
+    ^(?P<indent>[ \t]*+) (?P<fence>`{3,}+|~{3,}+) [^\n`]*+\n
     (?P<code>.*?)
-    (?: ^(?P=indent)?[ ]{0,3}(?P=fence) | \Z)    # deeper than that, a fence belongs to the code: a docstring's
+    (?: ^(?P=indent)?[ ]{0,3}(?P=fence) | \Z)    # a deeper fence is the code's own: a docstring's
     """,
     re.MULTILINE | re.DOTALL | re.VERBOSE,
 )

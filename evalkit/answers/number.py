@@ -16,7 +16,7 @@ _NUMBER = re.compile(
     (?P<sign>(?<![\w.)\]}%])-)?          # a minus after a digit, a word or a bracket is an operator
     (?:[$€£¥₹]\s?(?P<inner>-)?)?          # $-5
     (?P<body>\d{1,3}(?:,\d{3})+(?!\d)(?:\.\d+)? | \d+(?:\.\d+)? | (?<!\d)\.\d+)
-    (?(part)|(?:/(?P<under>0*[1-9]\d*)(?![\d/.]))?)   # 3/4, but no part of 12/25/2024
+    (?(part)|(?:/(?P<under>0*[1-9]\d*)(?!\d|/|\.\d))?)   # 3/4, but no part of 12/25/2024
     """,
     re.VERBOSE,
 )

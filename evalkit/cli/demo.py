@@ -19,9 +19,10 @@ import click
     show_default=True,
 )
 def command(output: Path) -> int:
-    """A real model on real problems: SmolLM2-135M-Instruct, on the CPU, on a slice of HumanEval and GSM8K's small set.
+    """A real model on real problems, in minutes: SmolLM2-135M-Instruct on the CPU.
 
-    Fetches 98 MB of weights the first time. Prints the table and writes demo.html and demo.md.
+    It answers a slice of HumanEval and evalkit's own small set in the form of GSM8K. Fetches 98 MB of
+    weights the first time. Prints the table and writes demo.html and demo.md.
     """
     from evalkit.cli.run import stop_on_signals
     from evalkit.demo import demo

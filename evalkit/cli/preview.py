@@ -28,8 +28,9 @@ def command(task: str, count: int, settings: tuple[str, ...], data: str | None) 
         protocol = cell.protocol
         _heading(f"{cell.task.name}:{protocol.name}")
         click.echo(
-            f"{protocol.api}, {protocol.shots} shots, {protocol.draws} draws, temperature {protocol.temperature:g}, "
-            f"at most {protocol.max_tokens} tokens, stop at {list(protocol.stop) or 'nothing'}"
+            f"{protocol.api}, {protocol.shots} shots, {protocol.draws} draws, "
+            f"temperature {protocol.temperature:g}, at most {protocol.max_tokens} tokens, "
+            f"stop at {list(protocol.stop) or 'nothing'}"
         )
         click.echo(f"source: {protocol.source}")
         click.echo(

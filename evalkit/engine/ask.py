@@ -128,11 +128,10 @@ class Line:
 class Asking:
     """What a solver sees as `ask`, for one sample; remembers which requests were made for it."""
 
-    def __init__(
-        self, line: Line, cell: Cell, sample: str, protocol: Protocol, gold: str, spoiled: str
-    ) -> None:
+    def __init__(self, line: Line, cell: Cell, sample: str, protocol: Protocol) -> None:
         self._line, self._cell, self._sample, self._protocol = line, cell, sample, protocol
-        self._hints = (gold, spoiled)
+        self.hints = ("", "")
+        """What a perfect and a failing model would say, for `fake/`."""
         self._encoded: dict[Prompt, tuple[bytes, bytes]] = {}
 
     async def __call__(self, prompt: Prompt, *, draw: int = 0) -> Response:
@@ -145,8 +144,8 @@ class Asking:
             stop=protocol.stop,
             # A greedy request needs no seed; a drawn one needs another for every draw.
             seed=draw_seed(self._line.seed, draw) if protocol.temperature > 0 else None,
-            gold=self._hints[0],
-            spoiled=self._hints[1],
+            gold=self.hints[0],
+            spoiled=self.hints[1],
         )
         if prompt not in self._encoded:
             self._encoded[prompt] = request.encoded()

@@ -119,8 +119,9 @@ class Plan:
         mine = self.manifest()
         problems = _differences("", {k: found.get(k) for k in ("model", "seed")},
                                 {k: mine[k] for k in ("model", "seed")})  # fmt: skip
-        theirs = {(cell.task, cell.protocol): cell.spec for cell in store.cells()}
-        ours = {(cell.task.name, cell.protocol.name): cell.spec_json() for cell in self.cells}
+        # By the name without overrides, so that an override shows as the field that it changes.
+        theirs = {(cell.task, cell.protocol.partition("[")[0]): cell.spec for cell in store.cells()}
+        ours = {(cell.task.name, cell.protocol.base): cell.spec_json() for cell in self.cells}
         for key in theirs.keys() | ours.keys():
             name = ":".join(key)
             if key not in ours:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +12,7 @@ from evalkit.engine.limiter import make_limiter
 from evalkit.engine.plan import CellPlan, Plan
 from evalkit.engine.progress import Progress, Silent
 from evalkit.engine.score import Score, score
-from evalkit.errors import BoundaryError, ScorerError, UsageError
+from evalkit.errors import BoundaryError, DataError, ScorerError, UsageError
 from evalkit.samples import Answer, Sample
 from evalkit.signature import digest
 from evalkit.store import Cell, Row, Store
@@ -86,19 +85,18 @@ class _CellRun:
             async with asyncio.TaskGroup() as group:
                 for _ in range(workers):
                     group.create_task(self._work(todo))
-        except* Exception as failures:
+        except* Exception as failures:  # noqa: BLE001 — raised again, bare
             raise _first(failures) from None
 
     def _todo(self) -> Iterator[tuple[int, Sample]]:
-        """What is not in the run file yet, or failed there. An id that comes again gets a number."""
+        """What is not in the run file yet, or failed there. Raises `DataError` if the data changed."""
         for position, sample in self._planned.samples():
-            repeat = 1
-            while True:
-                state = self._store.state(self._cell, sample.id)
-                if state is None or state[0] == position:
-                    break
-                repeat += 1
-                sample = _renamed(sample, repeat)
+            state = self._store.state(self._cell, position)
+            if state is not None and state[0] != sample.id:
+                raise DataError(
+                    f"{self._cell.task}: the data changed since {self._store.path} was begun: "
+                    f"sample {position} was {state[0]} and is {sample.id}. Name another file with -o"
+                )
             if state is None or state[1] not in _DONE:
                 yield position, sample
 
@@ -108,20 +106,11 @@ class _CellRun:
             await self._sample(position, sample)
 
     async def _sample(self, position: int, sample: Sample) -> None:
-        task, protocol = self._planned.task, self._planned.protocol
-        spoiled = task.spoiled(sample, protocol)
-        asking = Asking(
-            self._line,
-            self._cell,
-            sample.id,
-            protocol,
-            task.gold(sample, protocol),
-            spoiled[0] if spoiled else "",
-        )
+        asking = Asking(self._line, self._cell, sample.id, self._planned.protocol)
         result: Score | BoundaryError
         try:
             answer = await self._solve(sample, asking)
-            result = await score(task, self._planned.metrics, sample, answer)
+            result = await score(self._planned.task, self._planned.metrics, sample, answer)
         except BoundaryError as error:
             result = error
             if error.boundary != "provider":  # a provider's errors are written down as they happen
@@ -133,10 +122,10 @@ class _CellRun:
 
     async def _solve(self, sample: Sample, asking: Asking) -> Answer:
         task, protocol = self._planned.task, self._planned.protocol
-        extract = task.extract(protocol)
-        prompt = task.prompt(sample, protocol)
         try:
-            return await protocol.solver(sample, prompt, asking, extract, protocol)
+            asking.hints = (task.gold(sample, protocol), next(iter(task.spoiled(sample, protocol)), ""))
+            prompt = task.prompt(sample, protocol)
+            return await protocol.solver(sample, prompt, asking, task.extract(protocol), protocol)
         except (BoundaryError, Stopped):
             raise
         except Exception as error:
@@ -148,10 +137,6 @@ def _row(position: int, sample: Sample, asked: bytes, result: Score | BoundaryEr
     if isinstance(result, BoundaryError):
         return Row(sample, position, question, asked, "failed", boundary=result.boundary, error=str(result))
     return Row(sample, position, question, asked, result.outcome, result.statistics, result.as_json())
-
-
-def _renamed(sample: Sample, repeat: int) -> Sample:
-    return dataclasses.replace(sample, id=f"{sample.id.partition('~')[0]}~{repeat}")
 
 
 def _first(failures: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, TypeAlias
 
 import orjson
 
-from evalkit.samples import JSON, Prompt
-
-_SURROGATE = re.compile("[\ud800-\udfff]")
+from evalkit.samples import JSON, Prompt, plain_text
 
 Capability: TypeAlias = Literal["chat", "completion", "logprobs"]
 Finish: TypeAlias = Literal["stop", "length", "filter", "other"]
@@ -91,10 +88,8 @@ class Response:
     logprobs: tuple[TokenLogprob, ...] = ()
 
     def __post_init__(self) -> None:
-        # Half a surrogate pair is no text: neither a file nor a request can hold it.
-        for name, text in (("text", self.text), ("reasoning", self.reasoning)):
-            if not text.isascii():
-                object.__setattr__(self, name, _SURROGATE.sub("\ufffd", text))
+        object.__setattr__(self, "text", plain_text(self.text))
+        object.__setattr__(self, "reasoning", plain_text(self.reasoning))
 
     @property
     def truncated(self) -> bool:

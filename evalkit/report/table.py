@@ -209,7 +209,7 @@ def _title(cells: Sequence[TableCell]) -> str:
     title = f"{', '.join(models)} on {', '.join(dict.fromkeys(cell.task for cell in cells))}"
     small = dict.fromkeys(cell.task for cell in cells if cell.data["kind"] == "small sets")
     if small:
-        title += f" ({', '.join(small)}: evalkit's own small sets, for trying it out, not results of the benchmarks)"
+        title += f" ({', '.join(small)}: evalkit's own small sets, for trying it out; no benchmark results)"
     return title
 
 

@@ -19,6 +19,7 @@ import math
 import os
 import secrets
 import shutil
+import signal
 import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
@@ -27,6 +28,7 @@ from pathlib import Path
 from typing import Literal
 
 from evalkit.errors import SandboxError, UsageError
+from evalkit.samples import plain_text
 from evalkit.sandbox.seccomp import no_new_processes
 
 _GUEST = Path(__file__).with_name("guest.py")
@@ -78,15 +80,17 @@ class Sandbox:
         }
         async with self._slot():
             process = await self._start()
+            loop = asyncio.get_running_loop()
+            # Not asyncio.timeout: it would leave the pipes open, and what is killed closes them itself.
+            over = loop.call_later(self.limits.wall_seconds, _kill, process)
             try:
-                async with asyncio.timeout(self.limits.wall_seconds):
-                    out, err = await _exchange(process, json.dumps(request).encode())
-            except TimeoutError:
-                return Outcome("timeout", f"over {self.limits.wall_seconds:g} s of wall time")
+                out, err = await _exchange(process, json.dumps(request).encode())
             finally:
-                if process.returncode is None:
-                    process.kill()
-                    await process.wait()
+                over.cancel()
+                _kill(process)
+                await process.wait()
+        if process.returncode == -signal.SIGKILL and loop.time() >= over.when():
+            return Outcome("timeout", f"over {self.limits.wall_seconds:g} s of wall time")
         return self._verdict(out, err, process.returncode or 0, token)
 
     def _slot(self) -> asyncio.Semaphore:
@@ -109,6 +113,9 @@ class Sandbox:
             )
 
     def _verdict(self, out: bytes, err: bytes, code: int, token: str) -> Outcome:
+        if not out:  # the guest's first byte, before it has seen the program
+            words = err.decode(errors="replace").strip()[:300]
+            raise SandboxError(words or f"it ended before the program began (exit status {code})")
         if code in _XCPU:
             return Outcome("timeout", f"over {self.limits.cpu_seconds:g} s of CPU time, or out of memory")
         try:
@@ -119,10 +126,7 @@ class Sandbox:
         if status == "passed":
             return Outcome("passed")
         if status:
-            # The program chose these words; not all that json reads can be written down again.
-            return Outcome("failed", status.removeprefix("failed: ").encode(errors="replace").decode())
-        if err.startswith(b"bwrap:"):
-            raise SandboxError(err.decode(errors="replace").strip()[:300])
+            return Outcome("failed", plain_text(status.removeprefix("failed: ")))
         return Outcome("failed", f"ended without a verdict (exit status {code})")
 
     def _rlimits(self) -> dict[str, int]:
@@ -167,15 +171,17 @@ async def _exchange(process: asyncio.subprocess.Process, request: bytes) -> tupl
 
     Kills a program that writes without end, for this process would have to hold it all.
     """
-    assert process.stdin and process.stdout and process.stderr
+    assert process.stdin is not None
+    assert process.stdout is not None
+    assert process.stderr is not None
 
     async def read(stream: asyncio.StreamReader) -> bytes:
-        try:
-            said = await stream.readexactly(_LONGEST_ANSWER)
-        except asyncio.IncompleteReadError as whole:
-            return whole.partial
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
+        said = b""
+        while chunk := await stream.read(_LONGEST_ANSWER):
+            if len(said) < _LONGEST_ANSWER:
+                said += chunk
+            else:
+                _kill(process)
         return said
 
     answer = asyncio.gather(read(process.stdout), read(process.stderr))
@@ -186,6 +192,12 @@ async def _exchange(process: asyncio.subprocess.Process, request: bytes) -> tupl
     out, err = await answer
     await process.wait()
     return out, err
+
+
+def _kill(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
 
 
 def check_sandbox() -> None:
@@ -231,7 +243,7 @@ def _system() -> list[str]:
     home = os.path.realpath(sys.base_prefix)
     for folder in ("/usr", "/lib", "/lib64", "/bin", home):
         if Path(folder).is_symlink():
-            options += ["--symlink", os.readlink(folder), folder]
+            options += ["--symlink", str(Path(folder).readlink()), folder]
         elif Path(folder).is_dir():
             options += ["--ro-bind", folder, folder]
     packages = {Path(entry) for entry in sys.path if entry.endswith("-packages")}

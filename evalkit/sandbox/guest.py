@@ -12,6 +12,7 @@ import sys
 def main() -> None:
     request = json.load(sys.stdin)
     verdict = os.dup(1)
+    os.write(verdict, b"\n")  # the sandbox works: what goes wrong from here on is the program's doing
     nothing = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
         os.dup2(nothing, descriptor)
@@ -26,7 +27,7 @@ def main() -> None:
     except BaseException as error:  # noqa: BLE001 — SystemExit is a failed program too
         status = f"failed: {type(error).__name__}: {error}"[:500]
     message = json.dumps({"token": request["token"], "status": status})
-    os.write(verdict, message.encode("utf-8", "replace"))
+    os.write(verdict, message.encode())
     os._exit(0)
 
 

@@ -1,0 +1,43 @@
+# Two commands do everything on a fresh machine: `make demo` and `make test`.
+PYTHON ?= python3
+BIN := .venv/bin
+WORKERS ?= auto
+
+.PHONY: demo test lint types bench docs clean
+
+demo: .venv/.demo
+	$(BIN)/evalkit demo -o reports-out
+
+test: .venv/.dev
+	$(BIN)/coverage erase
+	$(BIN)/python -m pytest -n $(WORKERS)
+
+lint: .venv/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python -m docs.reference --check
+
+types: .venv/.dev
+	$(BIN)/mypy
+
+bench: .venv/.dev
+	$(BIN)/python -m bench
+
+docs: .venv/.dev
+	$(BIN)/python -m docs.reference
+
+clean:
+	rm -rf .venv build dist *.egg-info reports-out .coverage* .mypy_cache .pytest_cache .ruff_cache
+
+# The stamps are newer than pyproject.toml when what it asks for is installed.
+.venv/.demo: pyproject.toml | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[demo]'
+	touch $@
+
+.venv/.dev: pyproject.toml | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	touch $@ .venv/.demo
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv || { rm -rf .venv; echo "make: $(PYTHON) cannot make a virtual environment: \
+	install python3-venv, or give another: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; exit 1; }

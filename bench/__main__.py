@@ -1,0 +1,51 @@
+"""Measures evalkit against its budgets: `python -m bench [NAME…] [--quick] [--full] [--json]`."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import os
+import platform
+import sys
+from collections.abc import Callable
+
+from bench.rows import Row, say, table
+
+MEASURES = ("startup", "engine_latency", "engine_cpu", "memory", "reopen", "sandbox")
+
+
+def main() -> int:
+    """0 when every budget that binds is kept, else 1."""
+    parser = argparse.ArgumentParser(
+        prog="python -m bench", description="Measures evalkit against its budgets."
+    )
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help=f"any of {', '.join(MEASURES)} (default: all)"
+    )
+    parser.add_argument("--quick", action="store_true", help="fewer turns, shorter runs")
+    parser.add_argument("--full", action="store_true", help="memory over 1 000 000 samples, not 300 000")
+    parser.add_argument("--json", action="store_true", help="the rows as JSON")
+    options = parser.parse_args()
+    unknown = [name for name in options.names if name not in MEASURES]
+    if unknown:
+        parser.error(f"no measure {unknown[0]!r}: there are {', '.join(MEASURES)}")
+    rows: list[Row] = []
+    for name in options.names or MEASURES:
+        say(f"{name} …")
+        measure: Callable[..., list[Row]] = importlib.import_module(f"bench.{name}").measure
+        rows += measure(options.quick, full=options.full) if name == "memory" else measure(options.quick)
+    if options.json:
+        print(json.dumps([row.as_json() for row in rows], indent=2, ensure_ascii=False))
+    else:
+        print(f"\nPython {platform.python_version()}, {os.cpu_count()} CPUs, load {_load()}\n")
+        print(table(rows))
+    return int(any(row.ok is False for row in rows))
+
+
+def _load() -> str:
+    return f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

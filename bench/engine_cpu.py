@@ -1,0 +1,36 @@
+"""CPU time of a request, everything included: render, send, parse, score, store.
+
+The endpoint is another process, so that this process's CPU time is the client's alone. The bare client
+sends the same bodies to the same endpoint, in turns with the engine: its time is the floor under any
+client made with aiohttp, and the ratio holds on a slow machine too.
+"""
+
+from __future__ import annotations
+
+from statistics import median
+
+from bench.client import bare, through_engine
+from bench.rows import Row
+from bench.server import endpoint
+
+LATENCY, CONCURRENCY = 0.05, 64
+BUDGET = 0.4
+"""Milliseconds, from the design's budgets."""
+
+
+def measure(quick: bool) -> list[Row]:
+    n, turns = (1000, 3) if quick else (3000, 7)
+    engine: list[float] = []
+    floor: list[float] = []
+    with endpoint(LATENCY) as url:
+        bare(url, CONCURRENCY, CONCURRENCY)
+        through_engine(url, CONCURRENCY, CONCURRENCY)
+        for _ in range(turns):
+            floor.append(bare(url, n, CONCURRENCY).cpu_ms)
+            engine.append(through_engine(url, n, CONCURRENCY).cpu_ms)
+    ratio = median(e / f for e, f in zip(engine, floor, strict=True))
+    return [
+        Row("engine, CPU a request", median(engine), "ms", BUDGET),
+        Row("bare aiohttp client, CPU a request", median(floor), "ms"),
+        Row("engine's CPU over the bare client's", ratio, "×"),
+    ]

@@ -1,0 +1,103 @@
+"""Memory of a long run: an instant model in this process, so that only the engine and the run file work.
+
+    python -m bench.memory N
+
+prints, as JSON, the peak, the resident memory through the run, and the seconds it took.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import median
+
+from bench.made import made_plan
+from bench.rows import Row, in_own_process, say
+from evalkit.engine.ask import Line
+from evalkit.engine.plan import CellPlan
+from evalkit.engine.run import execute, open_run
+from evalkit.models.base import Request
+from evalkit.models.fake import FakeModel
+from evalkit.store import Cell, Store
+from evalkit.store import Row as Judged
+
+PEAK, GROWTH = 300.0, 1.05
+"""MB, from the design's budgets; last quarter over second quarter, at which memory is still called flat."""
+_STATM = Path("/proc/self/statm")
+_POINTS = 400
+_SHORTEST = 1e-6
+"""Seconds of delay: as good as none, but the event loop goes round, as with an endpoint."""
+
+
+def measure(quick: bool, *, full: bool = False) -> list[Row]:
+    n = 100_000 if quick else 1_000_000 if full else 300_000
+    if not _STATM.exists():
+        say("memory: needs Linux's /proc, skipped")
+        return []
+    found = in_own_process("bench.memory", n)
+    resident = found["resident"]
+    say(f"memory: {n} samples in {found['seconds']:.0f} s, {n / found['seconds']:.0f} a second")
+    quarter = len(resident) // 4
+    growth = median(resident[-quarter:]) / median(resident[quarter : 2 * quarter])
+    return [
+        Row(f"{n:,} samples: peak resident".replace(",", " "), found["peak"], "MB", PEAK),
+        Row("last quarter's resident memory over the second's", growth, "×", GROWTH),
+        Row("samples a second, instant model", n / found["seconds"], "/s"),
+    ]
+
+
+class _Watch:
+    """Takes the resident memory at even steps of a run."""
+
+    def __init__(self, n: int) -> None:
+        self.resident: list[float] = []
+        self._every = max(1, n // _POINTS)
+        self._done = 0
+
+    def start(self, planned: CellPlan, cell: Cell, line: Line, store: Store) -> None:
+        return None
+
+    def sample(self, row: Judged) -> None:
+        self._done += 1
+        if self._done % self._every == 0:
+            self.resident.append(_resident())
+            if len(self.resident) % (_POINTS // 10) == 0:
+                say(f"memory: {self._done} samples, {self.resident[-1]:.0f} MB")
+
+    def close(self) -> None:
+        return None
+
+
+def _resident() -> float:
+    """MB."""
+    return int(_STATM.read_text().split()[1]) * os.sysconf("SC_PAGESIZE") / 1e6
+
+
+def _answer(request: Request, draw: int) -> str:
+    return request.gold
+
+
+async def _run(n: int) -> dict[str, float | Sequence[float]]:
+    plan = made_plan(FakeModel(_answer, "fake/gold", delay=_SHORTEST), n)
+    watch = _Watch(n)
+    with tempfile.TemporaryDirectory() as folder:
+        store = open_run(Path(folder, "run.db"), plan)
+        started = time.perf_counter()
+        try:
+            await execute(plan, store, progress=watch)
+        finally:
+            store.close()
+        seconds = time.perf_counter() - started
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
+    return {"peak": peak, "resident": watch.resident, "seconds": seconds}
+
+
+if __name__ == "__main__":
+    print(json.dumps(asyncio.run(_run(int(sys.argv[1])))))

@@ -1,0 +1,93 @@
+"""Reopening a finished run and printing its table: what `evalkit report` does."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+
+from bench.made import made_plan
+from bench.rows import ROOT, Row, say
+from evalkit.engine.run import open_run
+from evalkit.models.base import Request, Response
+from evalkit.models.fake import FakeModel
+from evalkit.report.render import to_terminal
+from evalkit.report.table import build_table
+from evalkit.signature import combine, digest
+from evalkit.store import Row as Judged
+from evalkit.store import Store
+
+SAMPLES = 100_000
+BUDGET = 1.0
+"""Seconds, from the design's budgets."""
+_WIDTH = 120
+
+
+def measure(quick: bool) -> list[Row]:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "run.db")
+        say(f"reopen: writing {SAMPLES} samples")
+        _write(path)
+        inside: list[float] = []
+        command: list[float] = []
+        for _ in range(2 if quick else 5):
+            inside.append(_seconds(path))
+            command.append(_command_seconds(path))
+    return [
+        Row(
+            f"open a run of {SAMPLES // 1000}k samples, build and render its table",
+            median(inside),
+            "s",
+            BUDGET,
+        ),
+        Row("evalkit report on it, the whole command", median(command), "s", BUDGET),
+    ]
+
+
+def _seconds(path: Path) -> float:
+    started = time.perf_counter()
+    store = Store.open(path)
+    shown = to_terminal(build_table([store]), width=_WIDTH)
+    store.close()
+    took = time.perf_counter() - started
+    assert str(SAMPLES) in shown, shown
+    return took
+
+
+def _command_seconds(path: Path) -> float:
+    script = "from evalkit.cli.main import main; main()"
+    started = time.perf_counter()
+    subprocess.run(
+        [sys.executable, "-c", script, "report", str(path)], cwd=ROOT, stdout=subprocess.DEVNULL, check=True
+    )
+    return time.perf_counter() - started
+
+
+def _write(path: Path) -> None:
+    """Writes what a run would have written, three of four answers right."""
+    plan = made_plan(FakeModel(lambda request, draw: ""), SAMPLES)
+    store = open_run(path, plan)
+    (planned,) = plan.cells
+    (cell,) = store.cells()
+    for position, sample in planned.samples():
+        request = Request(planned.task.prompt(sample, planned.protocol), planned.protocol.max_tokens)
+        key, body = request.encoded()
+        right = position % 4 > 0
+        text = planned.task.gold(sample, planned.protocol) if right else "The answer is 0."
+        store.add_response(key, body, 0, cell, sample.id, Response(text, "stop", 200, 9, 1.0))
+        store.add_sample(
+            cell,
+            Judged(
+                sample,
+                position,
+                question=digest([sample.id, list(sample.target), list(sample.choices)]),
+                asked=bytes.fromhex(combine([key])),
+                outcome="correct" if right else "wrong",
+                statistics=(float(right), 1.0),
+                answer={"finals": [{"value": sample.target[0], "correct": right}], "detail": {}},
+            ),
+        )
+    store.close()

@@ -1,0 +1,92 @@
+"""An endpoint that costs next to nothing: every request gets the same answer after a fixed latency.
+
+`tests/openai_server.py` does what vLLM does and takes more CPU for it than the client that is measured
+here; on a machine with few cores the measure would be of that server.
+
+    python -m bench.server LATENCY
+
+prints its URL and serves until it is terminated.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from bench.rows import ROOT
+
+_ANSWER = json.dumps(
+    {
+        "id": "chatcmpl-0",
+        "object": "chat.completion",
+        "created": 1_760_000_000,
+        "model": "any",
+        "choices": [
+            {
+                "index": 0,
+                "message": {"role": "assistant", "content": "Adding the two gives it. The answer is 42."},
+                "logprobs": None,
+                "finish_reason": "stop",
+            }
+        ],
+        "usage": {"prompt_tokens": 200, "completion_tokens": 9, "total_tokens": 209},
+    }
+).encode()
+_RESPONSE = (
+    b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(_ANSWER)
+    + _ANSWER
+)
+_LENGTH = b"content-length:"
+
+
+class _Connection(asyncio.Protocol):
+    def __init__(self, latency: float) -> None:
+        self._latency = latency
+        self._received = b""
+        self._transport: asyncio.WriteTransport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.WriteTransport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self._received += data
+        head, mark, body = self._received.partition(b"\r\n\r\n")
+        if not mark:
+            return
+        lines = head.lower().split(b"\r\n")
+        length = next(int(line[len(_LENGTH) :]) for line in lines if line.startswith(_LENGTH))
+        if len(body) >= length:  # the client sends its next request only after the answer to this one
+            self._received = b""
+            asyncio.get_running_loop().call_later(self._latency, self._answer)
+
+    def _answer(self) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(_RESPONSE)
+
+
+async def _serve(latency: float) -> None:
+    loop = asyncio.get_running_loop()
+    listening = await loop.create_server(lambda: _Connection(latency), "127.0.0.1", 0, backlog=1024)
+    print(f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}/v1", flush=True)
+    await listening.serve_forever()
+
+
+@contextmanager
+def endpoint(latency: float) -> Iterator[str]:
+    """The URL of such an endpoint, served by a process of its own."""
+    command = [sys.executable, "-m", "bench.server", str(latency)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield process.stdout.readline().strip()
+        finally:
+            process.terminate()
+
+
+if __name__ == "__main__":
+    asyncio.run(_serve(float(sys.argv[1])))

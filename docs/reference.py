@@ -1,0 +1,50 @@
+"""Writes docs/cli.md from the commands' own help: `python -m docs.reference`. `--check` only compares."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+
+import click
+
+from evalkit.cli.main import COMMANDS, cli
+
+TARGET = Path(__file__).with_name("cli.md")
+_HEAD = """# Command-line reference
+
+Written by `make docs` from the commands' own help; do not edit.
+
+Exit codes: 0 done · 1 a check failed · 2 bad usage or input, nothing asked · 3 finished with failed samples,
+or stopped because the endpoint is gone · 130 interrupted.
+"""
+
+
+def render() -> str:
+    """The whole page."""
+    parts = [_HEAD, _block("evalkit", cli)]
+    for name in COMMANDS:
+        command = importlib.import_module(f"evalkit.cli.{name}").command
+        parts.append(f"## evalkit {name}\n\n{_block(f'evalkit {name}', command)}")
+    return "\n".join(parts)
+
+
+def _block(name: str, command: click.Command) -> str:
+    context = click.Context(command, info_name=name, max_content_width=100, terminal_width=100)
+    return f"```text\n{command.get_help(context).rstrip()}\n```\n"
+
+
+def main() -> int:
+    """0 when docs/cli.md is, or now is, what the commands say."""
+    text = render()
+    if "--check" in sys.argv:
+        fresh = TARGET.is_file() and TARGET.read_text("utf-8") == text
+        if not fresh:
+            print("docs/cli.md is stale: make docs", file=sys.stderr)  # noqa: T201
+        return 0 if fresh else 1
+    TARGET.write_text(text, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,94 @@
+"""Finding the program in a response."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from evalkit.answers import code_block, completion
+from evalkit.samples import Sample
+
+SAMPLE = Sample("one", "", (), meta={"entry_point": "f"})
+F = "def f():\n    return 1\n"
+G = "def g():\n    return 2\n"
+
+BLOCKS = {
+    "nothing": ("", None),
+    "prose only": ("I would return 1.", None),
+    "bare code is no block": (F, None),
+    "inline code is no block": ("Use `f()` or ```f()```.", None),
+    "a fence that does not begin a line": (f"Here: ```python\n{F}", None),
+    "a fence and nothing behind it": ("```", None),
+    "cut right behind the fence": ("```python\n", ""),
+    "an empty block": ("```python\n```", ""),
+    "language": (f"```python\n{F}```", F),
+    "no language": (f"```\n{F}```", F),
+    "language and attributes": (f'``` python title="f.py"\n{F}```', F),
+    "tildes": (f"~~~python\n{F}~~~", F),
+    "four backticks": (f"````python\n{F}````", F),
+    "tildes inside backticks are code": (f"```\n{F}~~~\n```", f"{F}~~~\n"),
+    "three backticks inside four are code": (f"````\n{F}# ```\n```\n````", f"{F}# ```\n```\n"),
+    "in the middle of prose": (f"So:\n\n```python\n{F}```\n\nThat returns 1.", F),
+    "cut before the closing fence": (f"So:\n```python\n{F}", F),
+    "closing fence with words behind it": (f"```\n{F}``` and that is all", F),
+    "windows line ends": ("```python\r\ndef f():\r\n    return 1\r\n```\r\n", "def f():\r\n    return 1\r\n"),
+    "indented in a list": (
+        "1. Write it:\n\n    ```python\n    def f():\n        return 1\n    ```\n2. Run it.",
+        F,
+    ),
+    "indented fence, lines less so": (f"  ```python\n {F}  ```", "def f():\n  return 1\n"),
+    "a blank line in an indented block": (
+        "   ```\n   x = 1\n\n   def f(): return x\n   ```",
+        "x = 1\n\ndef f(): return x\n",
+    ),
+    "a fence in a docstring": (
+        '```python\ndef f():\n    """\n    ```\n    f()\n    ```\n    """\n    return 1\n```',
+        'def f():\n    """\n    ```\n    f()\n    ```\n    """\n    return 1\n',
+    ),
+    "the first that defines the function": (f"```\n{G}```\nbut\n```\n{F}```\n```\n{F}# 2\n```", F),
+    "a longer name is another function": (f"```\ndef f2(): pass\n```\n```\n{F}```", F),
+    "a call is no definition": (f"```\nprint(f())\n```\n```\n{F}```", F),
+    "a commented definition is none": (f"```\n# def f\n```\n```\n{F}```", F),
+    "async": (f"```\n{G}```\n```\nasync def f(): pass\n```", "async def f(): pass\n"),
+    "a method counts": (
+        f"```\n{G}```\n```\nclass A:\n    def f(self): pass\n```",
+        "class A:\n    def f(self): pass\n",
+    ),
+    "no block defines it: the first": (f"```\n{G}```\n```\nx = 1\n```", G),
+    "an unfinished block after a finished one": (f"```sh\nls\n```\n```python\n{F}", F),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "code"), BLOCKS.values(), ids=BLOCKS.keys())
+def test_the_block(text: str, code: str | None) -> None:
+    assert code_block(text, SAMPLE) == code
+
+
+def test_an_entry_point_is_a_name_and_no_pattern() -> None:
+    sample = Sample("one", "", (), meta={"entry_point": "a.b"})
+    assert code_block("```\ndef aXb(): pass\n```\n```\ndef a.b(): pass\n```", sample) == "def a.b(): pass\n"
+
+
+@pytest.mark.parametrize("text", ["", "    return 1\n", f"```\n{F}```", "\x00"])
+def test_a_completion_is_the_text_as_it_is(text: str) -> None:
+    assert completion(text, SAMPLE) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "`" * 1_000_000,
+        "~" * 1_000_000,
+        "```\n" * 250_000,
+        "```a`" * 200_000,
+        " " * 1_000_000,
+        (" " * 999 + "\n") * 1000,
+        "    ```\n" + "     ``\n" * 120_000,
+    ],
+    ids=lambda text: repr(text[:6]),
+)
+def test_a_megabyte_of_fences_takes_no_time(text: str) -> None:
+    started = time.process_time()
+    code_block(text, SAMPLE)
+    assert time.process_time() - started < 2

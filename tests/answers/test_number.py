@@ -1,0 +1,263 @@
+"""The last number of a text, and when two numbers are the same."""
+
+from __future__ import annotations
+
+import time
+from decimal import Decimal
+from fractions import Fraction
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from evalkit.answers import canonical_number, final_number, same_number
+
+# text: (the last number in it, the number that it is)
+ALONE: dict[str, str | None] = {
+    "": None,
+    " ": None,
+    ".": None,
+    ",": None,
+    "-": None,
+    "$": None,
+    "forty-two": None,
+    "½": None,
+    "²": None,
+    "0": "0",
+    "-0": "0",
+    "0.00": "0",
+    "007": "7",
+    "29.00": "29",
+    "29.": "29",
+    "2.50": "2.5",
+    ".5": "0.5",
+    "-.5": "-0.5",
+    " 29\n": "29",
+    "$1,250.50": "1250.5",
+    "1,250.": "1250",
+    "1,000,000": "1000000",
+    "-1,000": "-1000",
+    "-$5": "-5",
+    "$-5": "-5",
+    "$-1,000.00": "-1000",
+    "€ 5": "5",
+    "£5": "5",
+    "25%": "25",
+    "50 %": "50",
+    "-12.5%": "-12.5",
+    "3/4": "0.75",
+    "-3/4": "-0.75",
+    "6/3": "2",
+    "2/6": "1/3",
+    "-7/3": "-7/3",
+    "1,000/3": "1000/3",
+    "−29": "-29",
+    "–29": "-29",
+    "－29": "-29",
+    "﹣29": "-29",
+    "−$5": "-5",
+    "１２３": "123",
+    "１,２５０.５": "1250.5",
+    "٤٢": "42",
+    "१२": "12",
+    "𝟒𝟐": "42",
+    "1\u202f250": "1250",
+    "1\u00a0250\u00a0000": "1250000",
+    "1\u2009250.75": "1250.75",
+    "1{,}250": "1250",
+    r"\$5": "5",
+    r"50\%": "50",
+    r"1,\!250": "1250",
+}
+WITHIN: dict[str, str | None] = {
+    "no number": None,
+    "The answer is 5.": "5",
+    "The answer is 5.\n\nQ": "5",
+    "**29**": "29",
+    "**-29**": "-29",
+    "**-$5**": "-5",
+    "$\\boxed{42}$.": "42",
+    r"\boxed{-42}": "-42",
+    r"\boxed{1{,}250}": "1250",
+    "#### 18": "18",
+    "18 eggs and 3 more": "3",
+    "(5)": "5",
+    "(-5)": "-5",
+    "x = -5": "-5",
+    "x=-5": "-5",
+    "Answer:-5": "-5",
+    "US$5": "5",
+    "+5": "5",
+    "- 5": "5",
+    "--5": "-5",
+    # A minus behind a number, a word or a bracket takes away.
+    "5-3": "3",
+    "5-3=2": "2",
+    "16 - 3 - 4 = 9": "9",
+    "16 - 3 -4": "-4",
+    "5 – 3": "3",
+    "5–3": "3",
+    "10%-5": "5",
+    "(1+1)-5": "5",
+    "apples-5": "5",
+    "2024-01-02": "2",
+    # A comma groups three digits or it parts two numbers.
+    "1,2": "2",
+    "1,25": "25",
+    "1,2345": "2345",
+    "12,345,67": "67",
+    "1,250,": "1250",
+    "1,250,5": "5",
+    "3, 4, 5": "5",
+    "1.250,50": "50",
+    # A space groups where it does not break, never behind four digits.
+    "12\u00a034": "34",
+    "2024\u202f111": "111",
+    "5 000": "0",
+    # A slash makes a fraction of two numbers, not of three.
+    "12/25/2024": "2024",
+    "1/2/3": "3",
+    "1/0": "0",
+    "1 2/3": "2/3",
+    "3 / 4": "4",
+    "1/2.5": "2.5",
+    "5 km/h": "5",
+    "It is 3/4.": "0.75",
+    "3/4, or 1/12.": "1/12",
+    # A point belongs to what stands behind it.
+    "v1.2": "1.2",
+    "3.14.15": "15",
+    "0...5": "0.5",
+    "10:30": "30",
+    # Powers of ten are not read: the exponent is the last number.
+    "1e3": "3",
+    "1.5e-3": "3",
+    "2²": "2",
+    "10^6": "6",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "number"), ALONE.items())
+def test_a_number_alone(text: str, number: str | None) -> None:
+    assert canonical_number(text) == number
+    assert final_number(text) == number
+
+
+@pytest.mark.parametrize(("text", "number"), WITHIN.items())
+def test_the_last_number_of_a_text(text: str, number: str | None) -> None:
+    assert final_number(text) == number
+
+
+@pytest.mark.parametrize(
+    "text", ["5 apples", "5-3", "1,2", "1e3", "12/25/2024", "1/0", "--5", "**29**", "+5", "5,"]
+)
+def test_what_is_no_number_alone(text: str) -> None:
+    assert canonical_number(text) is None
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "same"),
+    [
+        ("1,250.0", "1250", True),
+        ("$5", "5", True),
+        ("50%", "50", True),
+        ("1/2", "0.5", True),
+        ("2/6", "1/3", True),
+        ("-0", "0", True),
+        ("0.3333", "1/3", False),
+        ("5", "-5", False),
+        ("5", "5.0000000000000000000000000001", False),
+        ("9007199254740993", "9007199254740992", False),  # equal as doubles
+        ("5", "five", False),
+        ("", "", False),
+        ("no", "no", False),
+    ],
+)
+def test_the_same_number(left: str, right: str, same: bool) -> None:
+    assert same_number(left, right) is same
+    assert same_number(right, left) is same
+
+
+decimals = st.decimals(allow_nan=False, allow_infinity=False, places=6, min_value=-(10**12), max_value=10**12)
+
+
+@settings(deadline=None)
+@given(decimals)
+def test_a_decimal_keeps_its_value_in_every_spelling(value: Decimal) -> None:
+    canonical = canonical_number(f"{value:f}")
+    assert canonical is not None
+    assert Fraction(canonical) == Fraction(value)
+    for spelled in (f"{value:,f}", f"{value:f}00", f"${value:,f}", f"{value:f}".replace("-", "−")):
+        assert canonical_number(spelled) == canonical
+        assert final_number(f"It is {spelled}.") == canonical
+
+
+@settings(deadline=None)
+@given(decimals, decimals)
+def test_sameness_is_equality_of_value(left: Decimal, right: Decimal) -> None:
+    one, other = f"{left:f}", f"{right:,f}"
+    assert same_number(one, f"{left:,f}")
+    assert same_number(one, other) is same_number(other, one) is (left == right)
+
+
+@settings(deadline=None)
+@given(st.integers(), st.integers(min_value=1))
+def test_a_fraction_keeps_its_value(over: int, under: int) -> None:
+    canonical = canonical_number(f"{over}/{under}")
+    assert canonical is not None
+    assert Fraction(canonical) == Fraction(over, under)
+
+
+@settings(deadline=None)
+@given(st.text(alphabet="0123456789.,-−–$%/ \u202fe{}\\x", max_size=40))
+def test_the_canonical_form_is_its_own(text: str) -> None:
+    for found in (final_number(text), canonical_number(text)):
+        if found is not None:
+            assert canonical_number(found) == found == final_number(found)
+
+
+@settings(deadline=None)
+@given(st.text())
+def test_no_text_raises(text: str) -> None:
+    found = final_number(text)
+    assert (found is None) is not any(c.isdecimal() for c in text)
+
+
+@pytest.mark.parametrize("spelling", ["{0}", "-{0}", "0.{0}", "1/{0}", "{0}/7", "${0}%", "{0}.5"])
+def test_ten_thousand_digits(spelling: str) -> None:
+    """Beyond 200 digits a number is compared as it is written, which is quick and needs no conversion."""
+    text = spelling.format("9" * 10_000)
+    found = final_number(f"The answer is {text}.")
+    assert found == text.strip("$%")
+    assert same_number(text, found)
+    assert not same_number(text, found.replace("9", "8", 1))
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [
+        "9",
+        "9,",
+        "9,999",
+        "111,",
+        "1/",
+        "-",
+        "−",
+        "$",
+        "$ ",
+        ".",
+        ".9",
+        "9.",
+        "{,}",
+        "1\u202f",
+        "1\u202f111",
+        "٤",
+        "\\!",
+    ],
+)
+def test_a_megabyte_takes_no_time(unit: str) -> None:
+    text = unit * (1_000_000 // len(unit))
+    started = time.process_time()
+    final_number(text)
+    canonical_number(text)
+    assert time.process_time() - started < 4

@@ -1,0 +1,162 @@
+"""The main job, through real processes: a run over HTTP that is killed, resumed and compared."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections import Counter
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.made import sums
+from tests.openai_server import OpenAIServer, arithmetic
+
+SAMPLES = 400
+
+
+def start(*arguments: object, **environment: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "evalkit", *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **environment},
+    )
+
+
+def finish(process: subprocess.Popen[str]) -> tuple[str, str]:
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    return out, err
+
+
+def wait_for_draws(path: Path, least: int) -> None:
+    """Until the run file holds `least` answers."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        if path.is_file():
+            try:
+                with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
+                    if db.execute("SELECT count(*) FROM draw").fetchone()[0] >= least:
+                        return
+            except sqlite3.OperationalError:
+                pass  # its tables are not there yet
+        time.sleep(0.01)
+    raise AssertionError(f"{path} never held {least} answers")
+
+
+def asked(server: OpenAIServer) -> Counter[str]:
+    return Counter(
+        json.dumps(request.payload["messages"]) + str(request.payload.get("seed"))
+        for request in server.requests
+    )
+
+
+@pytest.mark.parametrize("protocol", ["once", "maj"])
+def test_killed_and_resumed_equals_uninterrupted(tmp_path: Path, protocol: str) -> None:
+    count = SAMPLES if protocol == "once" else SAMPLES // 5
+    task = f"{sums(tmp_path, count)}:sums:{protocol}"
+    with OpenAIServer(arithmetic, latency=0.02) as server:
+        command = (
+            "run",
+            "-m",
+            "openai/mock",
+            "--base-url",
+            server.url,
+            "-t",
+            task,
+            "--concurrency",
+            "8",
+            "--json",
+        )
+        whole, _ = finish(start(*command, "-o", tmp_path / "whole.db"))
+        assert json.loads(whole)["cells"][0]["value"] == 100.0
+        assert len(server.requests) == SAMPLES
+
+        server.requests.clear()
+        killed = start(*command, "-o", tmp_path / "r.db")
+        wait_for_draws(tmp_path / "r.db", 100)
+        killed.kill()
+        killed.communicate()
+        with closing(sqlite3.connect(tmp_path / "r.db")) as db:
+            stored = db.execute("SELECT count(*) FROM draw").fetchone()[0]
+        assert 100 <= stored < SAMPLES
+        resumed, err = finish(start(*command, "-o", tmp_path / "r.db"))
+        assert "done before" in err
+        assert json.loads(resumed) == json.loads(whole)
+        # Only what was in flight when it was killed, and so never stored, was asked again.
+        times = asked(server)
+        assert len(times) == SAMPLES
+        assert max(times.values()) <= 2
+        assert sum(times.values()) - SAMPLES <= 8
+        assert sum(times.values()) - SAMPLES == len(server.requests) - SAMPLES
+
+
+def test_ctrl_c_stops_cleanly_and_says_how_to_resume(tmp_path: Path) -> None:
+    task = sums(tmp_path, SAMPLES)
+    with OpenAIServer(arithmetic, latency=0.02) as server:
+        command = ("run", "-m", "openai/mock", "--base-url", server.url, "-t", task, "--concurrency", "4")
+        process = start(*command, "-o", tmp_path / "r.db")
+        wait_for_draws(tmp_path / "r.db", 20)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=20)
+        assert (process.returncode, out) == (130, "")
+        assert "Traceback" not in err
+        assert f"To go on: evalkit run -m openai/mock --base-url {server.url}" in err
+        assert not list(tmp_path.glob("*.db-wal"))  # closed, not abandoned
+        out, _ = finish(start(*command, "-o", tmp_path / "r.db"))
+        assert "100.0 %" in out
+        assert max(asked(server).values()) <= 2
+
+
+def test_a_server_that_goes_away_ends_the_run_with_3_and_it_can_be_resumed(tmp_path: Path) -> None:
+    task = sums(tmp_path, SAMPLES)
+    with OpenAIServer(arithmetic, latency=0.01) as server:
+        command = (
+            "run",
+            "-m",
+            "openai/mock",
+            "--base-url",
+            server.url,
+            "-t",
+            task,
+            "--concurrency",
+            "2",
+            "--retries",
+            "0",
+        )
+        process = start(*command, "-o", tmp_path / "r.db")
+        wait_for_draws(tmp_path / "r.db", 20)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 3
+    assert "requests in a row failed" in err
+    assert "to go on: evalkit run" in err
+
+
+def test_a_wrong_key_is_bad_input(tmp_path: Path) -> None:
+    with OpenAIServer(arithmetic, api_key="the-one-key") as server:
+        command = (
+            "run",
+            "-m",
+            "openai/mock",
+            "--base-url",
+            server.url,
+            "-t",
+            sums(tmp_path),
+            "-o",
+            tmp_path / "r.db",
+        )
+        process = start(*command, OPENAI_API_KEY="not-the-key")
+        _, err = process.communicate(timeout=30)
+        assert process.returncode == 2
+        assert "is OPENAI_API_KEY right?" in err
+        assert "not-the-key" not in err
+        finish(start(*command, OPENAI_API_KEY="the-one-key"))
+    assert b"the-one-key" not in (tmp_path / "r.db").read_bytes()

@@ -1,0 +1,263 @@
+"""The engine: what it asks, what it keeps, what it does when things go wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from evalkit.engine.ask import RetryPolicy, Stopped
+from evalkit.engine.plan import make_plan
+from evalkit.engine.run import Options, execute, open_run
+from evalkit.errors import DataError, ProviderError, UsageError
+from evalkit.models.base import Model, Request, Response
+from evalkit.models.fake import FakeModel
+from evalkit.report.table import Table, build_table
+from evalkit.store import Store
+from tests.made import sums
+
+QUICK = RetryPolicy(attempts=10, first_pause=0.001)
+
+
+def gold(request: Request, draw: int) -> str:
+    return request.gold
+
+
+def run(
+    model: Model,
+    task: str,
+    path: Path,
+    *,
+    concurrency: int | None = 8,
+    limit: int | None = None,
+    seed: int = 0,
+) -> Table:
+    plan = make_plan(model, [task], limit=limit, seed=seed)
+    store = open_run(path, plan)
+    try:
+        asyncio.run(execute(plan, store, Options(concurrency, QUICK)))
+        return build_table([store])
+    finally:
+        store.close()
+
+
+def query(path: Path, sql: str) -> list[tuple[object, ...]]:
+    with closing(sqlite3.connect(path)) as db:
+        return db.execute(sql).fetchall()
+
+
+def test_a_perfect_model_scores_everything(tmp_path: Path) -> None:
+    model = FakeModel(gold)
+    (cell,) = run(model, sums(tmp_path), tmp_path / "r.db").cells
+    assert (cell.value, cell.n, cell.outcomes["correct"]) == (100.0, 20, 20)
+    assert model.asked == 20
+    assert cell.group_values == {"even": 100.0, "odd": 100.0}
+
+
+def test_records_without_a_count_are_all_asked(tmp_path: Path) -> None:
+    (cell,) = run(FakeModel(gold), sums(tmp_path, known=False), tmp_path / "r.db").cells
+    assert cell.n == 20
+
+
+def test_errors_are_retried_and_written_down(tmp_path: Path) -> None:
+    model = FakeModel(gold, errors=0.3)
+    (cell,) = run(model, sums(tmp_path, 50), tmp_path / "r.db").cells
+    assert (cell.value, cell.n) == (100.0, 50)
+    ((errors,),) = query(tmp_path / "r.db", "SELECT count(*) FROM error")
+    assert isinstance(errors, int)
+    assert errors > 0
+    assert model.asked == 50 + errors
+
+
+def test_a_failure_is_never_an_answer_and_is_asked_again(tmp_path: Path) -> None:
+    task = sums(tmp_path)
+    broken = {"3 + 3", "9 + 2"}
+
+    def fails(request: Request, draw: int) -> str:
+        assert not isinstance(request.prompt, str)
+        if any(request.prompt[-1].content.endswith(f" {question}") for question in broken):
+            raise ProviderError("context too long")
+        return request.gold
+
+    table = run(FakeModel(fails), task, tmp_path / "r.db")
+    (cell,) = table.cells
+    assert (cell.value, cell.n, cell.outcomes["failed"], table.failed) == (100.0, 18, 2, 2)
+    assert "2 samples failed" in table.notes[cell.marks[0] - 1]
+
+    broken.clear()
+    again = FakeModel(fails)
+    (cell,) = run(again, task, tmp_path / "r.db").cells
+    assert (cell.n, cell.outcomes["failed"], again.asked) == (20, 0, 2)
+
+
+def test_a_backend_that_raises_fails_its_sample_only(tmp_path: Path) -> None:
+    def bug(request: Request, draw: int) -> str:
+        if request.gold == "4":
+            raise ZeroDivisionError("oops")
+        return request.gold
+
+    (cell,) = run(FakeModel(bug), sums(tmp_path), tmp_path / "r.db").cells
+    assert cell.outcomes["failed"] == 1
+    assert query(tmp_path / "r.db", "SELECT boundary, error FROM sample WHERE outcome = 'failed'") == [
+        ("provider", "ZeroDivisionError: oops")
+    ]
+
+
+def test_a_judge_that_raises_is_a_scorer_failure(tmp_path: Path) -> None:
+    task = sums(tmp_path, judge='assert sample.input != "3 + 3", "bad judge"')
+    (cell,) = run(FakeModel(gold), task, tmp_path / "r.db").cells
+    assert (cell.n, cell.outcomes["failed"]) == (19, 1)
+    ((boundary, error),) = query(tmp_path / "r.db", "SELECT boundary, message FROM error")
+    assert (boundary, error) == ("scorer", "judge: AssertionError: bad judge")
+
+
+def test_an_endpoint_that_answers_nothing_stops_the_run(tmp_path: Path) -> None:
+    def down(request: Request, draw: int) -> str:
+        raise ProviderError("connection refused", retryable=True)
+
+    model = FakeModel(down)
+    with pytest.raises(
+        Stopped, match="20 requests in a row failed, the last with: connection refused"
+    ) as error:
+        run(model, sums(tmp_path, 500), tmp_path / "r.db", concurrency=4)
+    assert not error.value.usage
+    assert model.asked < 10 * 40
+
+    (cell,) = run(FakeModel(gold), str(tmp_path / "sums.py"), tmp_path / "r.db").cells
+    assert (cell.n, cell.outcomes["failed"]) == (500, 0)
+
+
+def test_a_wrong_key_stops_at_once(tmp_path: Path) -> None:
+    def refused(request: Request, draw: int) -> str:
+        raise ProviderError("HTTP 401", fatal=True)
+
+    model = FakeModel(refused)
+    with pytest.raises(Stopped, match="HTTP 401") as error:
+        run(model, sums(tmp_path, 500), tmp_path / "r.db", concurrency=4)
+    assert error.value.usage
+    assert model.asked <= 2 * 4
+
+
+@pytest.mark.parametrize(("protocol", "draws"), [("once", 1), ("maj", 5)])
+def test_cancelled_and_resumed_nothing_is_asked_twice(tmp_path: Path, protocol: str, draws: int) -> None:
+    task = f"{sums(tmp_path, 40)}:sums:{protocol}"
+    path = tmp_path / "r.db"
+    asked: list[tuple[str, int]] = []
+
+    class Slow(FakeModel):
+        async def generate(self, request: Request, *, draw: int = 0) -> Response:
+            await asyncio.sleep(0.001)
+            response = await super().generate(request, draw=draw)
+            assert not isinstance(request.prompt, str)
+            asked.append((request.prompt[0].content, draw))
+            return response
+
+    async def cancelled() -> None:
+        plan = make_plan(Slow(gold), [task])
+        store = open_run(path, plan)
+        running = asyncio.create_task(execute(plan, store, Options(4, QUICK)))
+        while len(asked) < 33:
+            await asyncio.sleep(0)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        store.close()
+
+    asyncio.run(cancelled())
+    before = len(asked)
+    assert before < 40 * draws
+    (cell,) = run(Slow(gold), task, path).cells
+    assert cell.n == 40
+    assert len(asked) == len(set(asked)) == 40 * draws
+    uninterrupted = run(Slow(gold), task, tmp_path / "whole.db")
+    assert uninterrupted.cells[0].as_json() == cell.as_json()
+
+
+def test_draws_have_seeds_of_their_own_and_greedy_requests_none(tmp_path: Path) -> None:
+    seeds: dict[str, set[int | None]] = {}
+
+    def note(request: Request, draw: int) -> str:
+        assert not isinstance(request.prompt, str)
+        seeds.setdefault(request.prompt[0].content, set()).add(request.seed)
+        return request.gold
+
+    task = sums(tmp_path, 3)
+    run(FakeModel(note), f"{task}:sums:maj", tmp_path / "maj.db")
+    assert [len(found) for found in seeds.values()] == [5, 5, 5]
+    first = {seed for found in seeds.values() for seed in found}
+    seeds.clear()
+    run(FakeModel(note), f"{task}:sums:maj", tmp_path / "other.db", seed=1)
+    assert not first & {seed for found in seeds.values() for seed in found}
+    seeds.clear()
+    run(FakeModel(note), task, tmp_path / "once.db")
+    assert {seed for found in seeds.values() for seed in found} == {None}
+
+
+def test_other_settings_are_refused_and_named(tmp_path: Path) -> None:
+    task = sums(tmp_path)
+    run(FakeModel(gold), task, tmp_path / "r.db", limit=5)
+    with pytest.raises(UsageError, match=r"sums:once limit: 5 in the file, None now.*-o"):
+        run(FakeModel(gold), task, tmp_path / "r.db")
+    with pytest.raises(UsageError, match="seed: 0 in the file, 7 now"):
+        run(FakeModel(gold), task, tmp_path / "r.db", limit=5, seed=7)
+    with pytest.raises(UsageError, match=r"model\.name: fake/callable in the file, fake/other now"):
+        run(FakeModel(gold, "fake/other"), task, tmp_path / "r.db", limit=5)
+    with pytest.raises(UsageError, match="sums:maj is asked for now and not in the file"):
+        run(FakeModel(gold), f"{task}:sums:maj", tmp_path / "r.db", limit=5)
+
+
+def test_data_that_changed_under_a_run_is_refused(tmp_path: Path) -> None:
+    task = sums(tmp_path)
+    run(FakeModel(gold), task, tmp_path / "r.db")
+    plan = make_plan(FakeModel(gold), [sums(tmp_path, name="again.py", reverse=True)])
+    store = Store.open(tmp_path / "r.db")
+    with pytest.raises(DataError, match="the data changed since"):
+        asyncio.run(execute(plan, store, Options(2, QUICK)))
+    store.close()
+
+
+def test_signature_ignores_order_and_concurrency_and_sees_one_byte(tmp_path: Path) -> None:
+    def signature(name: str, concurrency: int, **task: object) -> str:
+        spec = sums(tmp_path, name=f"{name}.py", **task)  # type: ignore[arg-type]
+        (cell,) = run(FakeModel(gold), spec, tmp_path / f"{name}.db", concurrency=concurrency).cells
+        return f"{cell.signature.parts['questions']} {cell.signature.parts['prompts']}"
+
+    plain = signature("a", 1)
+    assert plain == signature("b", 17)
+    assert plain == signature("c", 3, reverse=True)
+    assert plain != signature("d", 3, ask="What  is")
+
+
+def test_the_run_file_holds_what_was_sent_and_said(tmp_path: Path) -> None:
+    run(FakeModel(gold), sums(tmp_path, 2), tmp_path / "r.db")
+    rows = query(
+        tmp_path / "r.db",
+        "SELECT json_extract(body, '$.prompt[0].content'), text, sample.outcome FROM request "
+        "JOIN draw ON draw.request = request.id JOIN sample ON sample.id = draw.sample ORDER BY position",
+    )
+    assert rows == [("What is 0 + 0", "0", "correct"), ("What is 1 + 1", "2", "correct")]
+
+
+def test_plan_refuses_before_anything_is_asked(tmp_path: Path) -> None:
+    model = FakeModel(gold)
+    task = sums(tmp_path)
+    for tasks, settings, said in [
+        (["gsm8"], {}, "did you mean gsm8k"),
+        ([f"{task}:sums:twice"], {}, "known are maj, once"),
+        ([task], {"shot": "4"}, "did you mean shots"),
+        ([task], {"shots": "five"}, "--set shots=five"),
+        ([task], {"shots": "5"}, "sums has 4 exemplars"),
+        ([task], {"draws": "3"}, "temperature"),
+        ([], {}, "no task named"),
+    ]:
+        with pytest.raises(UsageError, match=said):
+            make_plan(model, tasks, settings=settings)
+    with pytest.raises(UsageError, match=r"--strict: sums:once would not be comparable.*--limit"):
+        make_plan(model, [task], limit=3, strict=True)
+    model.capabilities = frozenset({"completion"})
+    with pytest.raises(UsageError, match="does not do chat"):
+        make_plan(model, [task])
+    assert model.asked == 0

@@ -1,0 +1,79 @@
+"""A made benchmark for tests: sums, as a task file that evalkit loads by path."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+_TEMPLATE = '''"""Sums, made for a test."""
+
+from evalkit.api import (
+    Accuracy, Message, Protocol, Records, Sample, Task, Verdict, ask_once, majority_vote, task,
+)
+from evalkit.answers import final_number, same_number
+
+ROWS = [(f"{{i}} + {{i % 7}}", str(i + i % 7)) for i in range({count})]
+
+
+class Sums:
+    def open(self, options=None):
+        origin = {{"kind": "made", "name": "sums", "where": "here"}}
+        rows = list(reversed(ROWS)) if {reverse} else ROWS
+        return Records(origin, {known}, lambda: iter({{"q": q, "a": a}} for q, a in rows))
+
+
+def to_sample(record):
+    group = "even" if int(record["a"]) % 2 == 0 else "odd"
+    return Sample(id=record["q"], input=record["q"], target=(record["a"],), group=group)
+
+
+def prompt(sample, protocol):
+    return (Message("user", "{ask} " + sample.input),)
+
+
+def judge(answer, sample):
+    {judge}
+    return Verdict(same_number(answer, sample.target[0]))
+
+
+@task("sums")
+def sums():
+    """Sums"""
+    return Task(
+        data=Sums(),
+        sample=to_sample,
+        prompt=prompt,
+        answer=final_number,
+        judge=judge,
+        metrics=(Accuracy(),),
+        protocols=(
+            Protocol(name="once", solver=ask_once),
+            Protocol(name="maj", solver=majority_vote, draws=5, temperature=0.7),
+        ),
+        max_shots=4,
+        gold=lambda sample, protocol: sample.target[0],
+        spoiled=lambda sample, protocol: ("-1", ""),
+    )
+'''
+
+
+def sums(
+    folder: Path,
+    count: int = 20,
+    *,
+    name: str = "sums.py",
+    ask: str = "What is",
+    reverse: bool = False,
+    judge: str = "",
+    known: bool = True,
+) -> str:
+    """Writes the task file and returns its path, as `-t` takes it.
+
+    `ask`: the prompt's words. `reverse`: the records in the other order. `judge`: a statement that the
+    judge runs first. `known`: whether the data say how many they are.
+    """
+    path = folder / name
+    text = _TEMPLATE.format(
+        count=count, ask=ask, reverse=reverse, judge=judge or "pass", known="len(ROWS)" if known else "None"
+    )
+    path.write_text(text, encoding="utf-8")
+    return str(path)

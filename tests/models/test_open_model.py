@@ -1,0 +1,110 @@
+"""From what is typed to a model, or to an error that names the mend."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from evalkit.errors import UsageError
+from evalkit.models import BACKENDS, Backend, open_model
+from evalkit.models.openai import OpenAIModel
+
+ROOT = Path(__file__).parents[2]
+
+
+def refusal(spec: str, base_url: str = "") -> str:
+    with pytest.raises(UsageError) as refused:
+        open_model(spec, base_url=base_url)
+    return str(refused.value)
+
+
+def test_the_index_says_how_each_is_typed_and_got() -> None:
+    assert set(BACKENDS) == {"openai", "llama-cpp", "replay", "fake"}
+    for name, backend in BACKENDS.items():
+        assert backend.usage.startswith(f"{name}/")
+        assert backend.summary
+        assert backend.installed
+        assert {"chat", "completion"} <= set(backend.capabilities)
+    assert BACKENDS["llama-cpp"].install.startswith("pip install")
+
+
+def test_what_the_index_says_of_a_backend_is_so(tmp_path: Path) -> None:
+    file = tmp_path / "any.gguf"
+    file.touch()
+    for spec in ("openai/tiny", "fake/gold", f"llama-cpp/{file}"):
+        model = open_model(spec)
+        assert model.capabilities == set(BACKENDS[spec.partition("/")[0]].capabilities)
+        assert model.name == spec
+
+
+def test_a_name_may_hold_what_separates_elsewhere() -> None:
+    model = open_model("openai/owner/name?rev=2", base_url="http://127.0.0.1:8000/v1/", timeout=5)
+    assert isinstance(model, OpenAIModel)
+    assert model.name == "openai/owner/name?rev=2"
+    assert model.identity["model"] == "owner/name?rev=2"
+    assert model.base_url == "http://127.0.0.1:8000/v1"
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        ("openia/tiny", "unknown backend 'openia': did you mean openai?"),
+        ("llamacpp/a.gguf", "unknown backend 'llamacpp': did you mean llama-cpp?"),
+        ("", "unknown backend '': known are fake, llama-cpp, openai, replay"),
+        ("openai", "model 'openai' names no model: openai/NAME [--base-url URL]"),
+        ("openai/", "model 'openai/' names no model: openai/NAME [--base-url URL]"),
+        ("llama-cpp", "names no model: llama-cpp/PATH.gguf"),
+        ("replay/", "names no model: replay/RUN.db"),
+        ("fake/", "names no model: fake/gold"),
+        ("replay/none.db", "no run file 'none.db'"),
+        ("replay/none.db?slots=2", "unknown option of replay 'slots'"),
+        (
+            "llama-cpp/none.gguf",
+            "no file 'none.gguf': llama-cpp/ takes a GGUF file, or SmolLM2-135M-Instruct",
+        ),
+        ("llama-cpp/none.gguf?slot=2", "unknown option of llama-cpp 'slot': did you mean slots?"),
+        ("llama-cpp/none.gguf?slots=two", "llama-cpp/none.gguf: slots=two is no whole number"),
+        ("llama-cpp/none.gguf?context=4k", "llama-cpp/none.gguf: context=4k is no whole number"),
+        ("llama-cpp/none.gguf?slots=0", "slots and context start at 1"),
+        ("llama-cpp/none.gguf?context=-1", "slots and context start at 1"),
+        ("llama-cpp/none.gguf?prompt_cache=yes", "prompt_cache=yes is neither on nor off"),
+    ],
+)
+def test_what_cannot_be_opened(spec: str, said: str) -> None:
+    assert said in refusal(spec)
+
+
+@pytest.mark.parametrize("spec", ["fake/gold", "llama-cpp/none.gguf", "replay/none.db"])
+def test_an_address_goes_with_an_endpoint_only(spec: str) -> None:
+    said = refusal(spec, "http://127.0.0.1:8000/v1")
+    assert said == f"--base-url goes with openai/NAME, not with {spec.partition('/')[0]}/"
+
+
+def test_a_backend_that_is_not_installed_says_how_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    missing = Backend(
+        "later/NAME", "of some day", ("chat",), module="evalkit_of_some_day", install="pip install it"
+    )
+    monkeypatch.setitem(BACKENDS, "later", missing)
+    assert not missing.installed
+    assert refusal("later/tiny") == "later is not installed: pip install it"
+    assert "names no model" in refusal("later/")
+
+
+def test_names_are_resolved_without_loading_a_backend() -> None:
+    code = """
+import sys
+from evalkit.errors import UsageError
+from evalkit.models import BACKENDS, open_model
+try:
+    open_model("openia/tiny")
+except UsageError:
+    pass
+assert all(backend.installed for backend in BACKENDS.values())
+open_model("fake/gold")
+print(sorted({"aiohttp", "huggingface_hub", "numpy", "sqlite3", "xllamacpp"} & set(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

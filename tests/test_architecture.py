@@ -1,0 +1,159 @@
+"""Fences: imports run one way, importing costs little, files and functions stay small."""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+# A room may import itself and rooms of a lower layer.
+LAYERS = (
+    ("errors",),
+    ("samples",),
+    ("signature", "statistics", "answers", "metrics", "solvers", "protocol"),
+    ("models.base",),
+    ("store",),
+    ("data", "models", "sandbox"),
+    ("task",),
+    ("engine",),
+    ("report",),
+    ("session", "check", "doctor", "demo", "api"),
+    ("cli",),
+)
+LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
+HEAVY = (
+    "datasets",
+    "pandas",
+    "pyarrow",
+    "numpy",
+    "aiohttp",
+    "lm_eval",
+    "huggingface_hub",
+    "rich",
+    "jinja2",
+    "yaml",
+)
+
+
+def modules() -> Iterator[tuple[str, Path]]:
+    for path in sorted((ROOT / "evalkit").rglob("*.py")):
+        yield ".".join(path.relative_to(ROOT).with_suffix("").parts), path
+    for folder in ("tasks", "reports"):
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            yield "evalkit." + ".".join(path.relative_to(ROOT).with_suffix("").parts), path
+
+
+def imported(path: Path) -> Iterator[str]:
+    """evalkit modules imported at the top of a file, not those for type checking or inside functions."""
+    for node in ast.parse(path.read_text("utf-8")).body:
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("evalkit"):
+            yield node.module
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name.startswith("evalkit"))
+
+
+def level(module: str) -> int | None:
+    room = module.removeprefix("evalkit.").removesuffix(".__init__")
+    while room:
+        if room in LEVEL:
+            return LEVEL[room]
+        room = room.rpartition(".")[0]
+    return None
+
+
+def test_imports_run_one_way() -> None:
+    wrong = []
+    for name, path in modules():
+        if name.startswith("evalkit.tasks"):
+            allowed = (
+                "evalkit.api",
+                "evalkit.answers",
+                "evalkit.data",
+                "evalkit.sandbox",
+                "evalkit.metrics",
+                "evalkit.tasks",
+            )
+            wrong += [f"{name} → {other}" for other in imported(path) if not other.startswith(allowed)]
+            continue
+        mine = level(name)
+        for other in imported(path):
+            theirs = level(other)
+            if mine is not None and theirs is not None and theirs > mine:
+                wrong.append(f"{name} → {other}")
+    assert not wrong
+
+
+def test_every_module_has_a_room() -> None:
+    rootless = {"evalkit.__init__", "evalkit.__main__"}
+    homeless = [
+        name
+        for name, _ in modules()
+        if level(name) is None
+        and name not in rootless
+        and not name.startswith(("evalkit.tasks", "evalkit.reports"))
+    ]
+    assert not homeless
+
+
+def test_files_and_functions_stay_small() -> None:
+    big = []
+    for name, path in modules():
+        text = path.read_text("utf-8")
+        if len(text.splitlines()) > 400:
+            big.append(name)
+        big += [
+            f"{name}.{node.name}"
+            for node in ast.walk(ast.parse(text))
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+            and (node.end_lineno or 0) - node.lineno > 62
+        ]
+    assert not big
+
+
+def loaded_after(statement: str) -> set[str]:
+    """Top-level names in sys.modules after `statement` in a fresh interpreter."""
+    code = f"{statement}\nimport sys; print(*sys.modules)"
+    out = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env={**os.environ}
+    )
+    return set(out.stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("statement", "also_heavy"),
+    [
+        ("import evalkit", ("click", "orjson", "asyncio")),
+        ("import evalkit.cli.main", ("orjson", "asyncio", "evalkit.task")),
+        ("from evalkit.task import all_tasks; all_tasks()", ()),
+    ],
+)
+def test_importing_is_cheap(statement: str, also_heavy: tuple[str, ...]) -> None:
+    loaded = loaded_after(statement)
+    assert not loaded & {*HEAVY, *also_heavy}
+
+
+def test_loading_one_task_imports_no_other() -> None:
+    loaded = loaded_after("from evalkit.task import load_task; load_task('gsm8k')")
+    assert "evalkit.tasks.gsm8k" in loaded
+    assert "evalkit.tasks.humaneval" not in loaded
+
+
+def test_the_repository_speaks_of_evalkit_alone() -> None:
+    tracked = subprocess.run(
+        ["git", "-C", str(ROOT), "ls-files", "-z"], capture_output=True, text=True, check=True
+    ).stdout.split("\0")
+    needles = ("/" + "root/", "/" + "home/", "files.pythonhosted" + ".org", "pypi" + ".org/simple")
+    found = []
+    for name in filter(None, tracked):
+        path = ROOT / name
+        if path.suffix in (".png", ".flac") or not path.is_file():
+            continue
+        text = path.read_text("utf-8")
+        found += [f"{name}: {needle}" for needle in needles if needle in text]
+    assert not found

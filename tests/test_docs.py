@@ -1,0 +1,51 @@
+"""The documentation's commands and code run, and the reference is what the commands say."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from docs.reference import TARGET, render
+from tests.openai_server import OpenAIServer, arithmetic
+
+ROOT = Path(__file__).parent.parent
+PAGES = ("README.md", "docs/guide.md", "docs/adding-a-task.md")
+_FENCE = re.compile(r"^```(\w+)(?: file=(\S+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_ENDPOINT = "http://localhost:8000/v1"
+NOT_HERE = ("evalkit demo",)
+"""Commands of the documentation that `make demo` tries instead: they take minutes."""
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_what_the_page_shows_works(page: str, tmp_path: Path) -> None:
+    ran = 0
+    with OpenAIServer(arithmetic) as server:
+        for kind, file, text in _FENCE.findall((ROOT / page).read_text("utf-8")):
+            if file:
+                (tmp_path / file).write_text(text, encoding="utf-8")
+            elif kind == "python":
+                subprocess.run([sys.executable, "-c", text], cwd=tmp_path, check=True)
+                ran += 1
+            elif kind == "console":
+                for line in text.splitlines():
+                    if line.startswith("$ evalkit ") and not line.removeprefix("$ ").startswith(NOT_HERE):
+                        words = shlex.split(line.removeprefix("$ evalkit ").replace(_ENDPOINT, server.url))
+                        subprocess.run([sys.executable, "-m", "evalkit", *words], cwd=tmp_path, check=True)
+                        ran += 1
+    assert ran >= 3
+
+
+def test_links_lead_somewhere() -> None:
+    for page in (*PAGES, "CONTRIBUTING.md"):
+        for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", (ROOT / page).read_text("utf-8")):
+            if not target.startswith("https://"):
+                assert (ROOT / page).parent.joinpath(target).exists(), f"{page}: {target}"
+
+
+def test_the_reference_is_what_the_commands_say() -> None:
+    assert TARGET.read_text("utf-8") == render(), "make docs"

@@ -1,0 +1,87 @@
+"""Protocols: what they refuse, and how they are overridden."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+from evalkit.errors import UsageError
+from evalkit.protocol import Protocol
+from evalkit.solvers import ask_once
+
+PLAIN = Protocol(name="plain", solver=ask_once, shots=8, stop=("\nQ:",))
+
+
+@pytest.mark.parametrize(
+    ("fields", "complaint"),
+    [
+        ({"api": "chatt"}, "unknown api 'chatt': did you mean chat?"),
+        ({"shots": -1}, "shots=-1 is below 0"),
+        ({"draws": 0, "temperature": 1.0}, "draws=0 is below 1"),
+        ({"max_tokens": 0}, "max_tokens=0 is below 1"),
+        ({"temperature": -0.1}, "temperature=-0.1 is below 0"),
+        ({"temperature": float("nan")}, "temperature=nan is no finite number"),
+        ({"temperature": float("inf")}, "temperature=inf is no finite number"),
+        ({"top_p": 0.0}, "top_p=0.0 is outside (0, 1]"),
+        ({"top_p": 1.1}, "top_p=1.1 is outside (0, 1]"),
+        ({"top_p": float("nan")}, "top_p=nan is outside (0, 1]"),
+        ({"draws": 2}, "draws=2 at temperature 0 asks the same thing 2 times: add --set temperature=0.8"),
+    ],
+)
+def test_what_cannot_be_asked_is_refused(fields: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(UsageError) as error:
+        Protocol(**{"name": "bad", "solver": ask_once, **fields})
+    assert str(error.value) == complaint
+
+
+@pytest.mark.parametrize(
+    ("settings", "name", "changes"),
+    [
+        ({}, "plain", {}),
+        ({"shots": "8"}, "plain", {}),
+        ({"shots": "4"}, "plain[shots=4]", {"shots": 4}),
+        ({"shots": "8", "max_tokens": "5"}, "plain[max_tokens=5]", {"max_tokens": 5}),
+        (
+            {"temperature": "0.8", "draws": "200"},
+            "plain[draws=200,temperature=0.8]",
+            {"draws": 200, "temperature": 0.8},
+        ),
+        ({"top_p": "0.9"}, "plain[top_p=0.9]", {"top_p": 0.9}),
+        ({"api": "completion"}, "plain[api=completion]", {"api": "completion"}),
+        ({"stop": r"\n\n|END"}, r"plain[stop=\n\n|END]", {"stop": ("\n\n", "END")}),
+        ({"stop": ""}, "plain[stop=]", {"stop": ()}),
+        ({"stop": r"\nQ:"}, "plain", {}),
+    ],
+)
+def test_an_override_changes_its_fields_and_the_name(
+    settings: dict[str, str], name: str, changes: dict[str, Any]
+) -> None:
+    found = PLAIN.override(settings)
+    assert found == dataclasses.replace(PLAIN, name=name, **changes)
+    assert found.base == "plain"
+
+
+def test_an_override_that_changes_nothing_is_the_same_protocol() -> None:
+    assert PLAIN.override({"shots": "8", "api": "chat", "temperature": "0"}) is PLAIN
+
+
+@pytest.mark.parametrize(
+    ("settings", "complaint"),
+    [
+        ({"shot": "4"}, "unknown setting 'shot': did you mean shots or stop?"),
+        ({"name": "mine"}, "unknown setting 'name'"),
+        ({"solver": "ask_once"}, "unknown setting 'solver'"),
+        ({"shots": "four"}, "--set shots=four: invalid literal for int()"),
+        ({"shots": "4.0"}, "--set shots=4.0: invalid literal for int()"),
+        ({"temperature": "warm"}, "--set temperature=warm: could not convert string to float"),
+        ({"temperature": "nan"}, "temperature=nan is no finite number"),
+        ({"api": "completions"}, "--set api=completions: is neither chat nor completion"),
+        ({"draws": "4"}, "draws=4 at temperature 0"),
+    ],
+)
+def test_an_override_that_makes_no_sense(settings: dict[str, str], complaint: str) -> None:
+    with pytest.raises(UsageError) as error:
+        PLAIN.override(settings)
+    assert str(error.value).startswith(complaint)

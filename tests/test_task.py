@@ -1,0 +1,235 @@
+"""Finding a benchmark by name or file, and what a file may get wrong."""
+
+from __future__ import annotations
+
+import ast
+import importlib.resources
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from evalkit.tasks import INDEX
+
+from evalkit.errors import UsageError
+from evalkit.metrics import Accuracy
+from evalkit.task import all_tasks, load_task, parse_spec, sample_id
+
+HEAD = """
+from evalkit.answers import final_number
+from evalkit.api import Accuracy, Package, Protocol, Sample, Task, Verdict, ask_once, task
+
+
+def made():
+    return Task(
+        data=Package("none", "none.jsonl"),
+        sample=lambda record: Sample(record["id"], "", ()),
+        prompt=lambda sample, protocol: "",
+        answer={"chat": final_number, "completion": lambda text, sample: text},
+        judge=lambda answer, sample: Verdict(True),
+        metrics=(Accuracy(),),
+        protocols=(
+            Protocol(name="direct", solver=ask_once),
+            Protocol(name="bare", solver=ask_once, api="completion"),
+        ),
+        gold=lambda sample, protocol: "",
+        spoiled=lambda sample, protocol: (),
+    )
+"""
+ONE = (
+    HEAD
+    + '''
+
+@task("kites", report="Table 9")
+def kites():
+    """Kites and their strings.
+
+    More about kites.
+    """
+    return made()
+'''
+)
+TWO = (
+    ONE
+    + '''
+
+@task("boats")
+def boats():
+    """Boats"""
+    return made()
+'''
+)
+
+
+def written(folder: Path, source: str, name: str = "own.py") -> str:
+    file = folder / name
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(source, "utf-8")
+    return str(file)
+
+
+def complaint(name: str) -> str:
+    with pytest.raises(UsageError) as error:
+        load_task(name)
+    return str(error.value)
+
+
+# -- the index -----------------------------------------------------------------------------------------
+
+
+def marked_in_the_sources() -> dict[str, str]:
+    """name → module:function of every function below a `@task("name")` in the task modules."""
+    folder = Path(str(importlib.resources.files("evalkit.tasks")))
+    return {
+        str(mark.args[0].value): f"evalkit.tasks.{file.stem}:{function.name}"
+        for file in folder.glob("*.py")
+        for function in ast.parse(file.read_text("utf-8")).body
+        if isinstance(function, ast.FunctionDef)
+        for mark in function.decorator_list
+        if isinstance(mark, ast.Call) and isinstance(mark.func, ast.Name) and mark.func.id == "task"
+        if isinstance(mark.args[0], ast.Constant)
+    }  # fmt: skip
+
+
+def test_the_index_names_every_benchmark_and_nothing_else() -> None:
+    assert marked_in_the_sources() == INDEX
+    assert "gsm8k" in INDEX
+
+
+@pytest.mark.parametrize("name", INDEX)
+def test_a_benchmark_is_loaded_under_its_own_name(name: str) -> None:
+    found = load_task(name)
+    assert found.name == name
+    assert found.summary
+    assert found.report
+
+
+def test_all_tasks_are_those_of_the_index() -> None:
+    assert [found.name for found in all_tasks()] == sorted(INDEX)
+
+
+@pytest.mark.parametrize("name", INDEX)
+def test_loading_one_benchmark_imports_no_other(name: str) -> None:
+    program = (
+        "import sys; from evalkit.task import load_task; load_task(sys.argv[1]);"
+        "print(*(m for m in sys.modules if m.startswith('evalkit.tasks.')))"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", program, name], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert ran.stdout.split() == [INDEX[name].partition(":")[0]]
+
+
+def test_an_unknown_name() -> None:
+    assert complaint("gsm8") == "unknown task 'gsm8': did you mean gsm8k?"
+    assert complaint("xyzzy") == "unknown task 'xyzzy': evalkit tasks lists them"
+    assert complaint("").startswith("unknown task ''")
+
+
+# -- files ---------------------------------------------------------------------------------------------
+
+
+def test_a_task_from_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = written(tmp_path, ONE)
+    monkeypatch.chdir(tmp_path)
+    for name in (file, f"{file}:kites", "own.py", "./own.py", "./own.py:kites"):
+        found = load_task(name)
+        assert (found.name, found.report) == ("kites", "Table 9")
+        assert found.summary == "Kites and their strings."
+        assert found.metrics == (Accuracy(),)
+
+
+def test_the_protocols_of_a_task(tmp_path: Path) -> None:
+    found = load_task(written(tmp_path, ONE))
+    assert found.protocol() is found.protocol("direct") is found.protocols[0]
+    bare = found.protocol("bare")
+    assert found.extract(found.protocol())("It is 5.", None) == "5"  # type: ignore[arg-type]
+    assert found.extract(bare)("It is 5.", None) == "It is 5."  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match=r"unknown protocol of kites 'dirct': did you mean direct\?"):
+        found.protocol("dirct")
+
+
+def test_several_tasks_in_a_file(tmp_path: Path) -> None:
+    file = written(tmp_path, TWO)
+    assert load_task(f"{file}:boats").name == "boats"
+    assert load_task(f"{file}:kites").name == "kites"
+    assert complaint(file) == f"{file} defines several tasks, name one: {file}:boats"
+    assert complaint(f"{file}:boat") == f"unknown task in {file} 'boat': did you mean boats?"
+
+
+def test_files_of_one_name_in_two_folders(tmp_path: Path) -> None:
+    one, two = written(tmp_path / "a", ONE), written(tmp_path / "b", ONE.replace("kites", "hawks"))
+    assert [load_task(file).name for file in (one, two, one)] == ["kites", "hawks", "kites"]
+
+
+def test_a_task_that_a_file_only_imports_is_not_its_own(tmp_path: Path) -> None:
+    source = f"from evalkit.tasks.gsm8k import gsm8k\n{ONE}"
+    assert load_task(written(tmp_path, source)).name == "kites"
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("1 / 0", "fails on import: ZeroDivisionError: division by zero"),
+        ("def (", "fails on import: SyntaxError: "),
+        (
+            "import no_such_module_at_all",
+            "fails on import: ModuleNotFoundError: No module named 'no_such_mod",
+        ),
+        ("import sys; sys.exit(0)", "fails on import: SystemExit: 0"),
+        ("x = 1", "defines no task: mark the function that builds it with @task('name')"),
+        ("", "defines no task"),
+    ],
+)
+def test_a_file_that_is_no_task(tmp_path: Path, source: str, words: str) -> None:
+    file = written(tmp_path, source)
+    assert complaint(file).startswith(f"{file} {words}")
+
+
+def test_a_file_that_failed_on_import_is_read_again_once_mended(tmp_path: Path) -> None:
+    file = written(tmp_path, "1 / 0")
+    assert "ZeroDivisionError" in complaint(file)
+    assert load_task(written(tmp_path, ONE + "\n\nMENDED = True\n")).name == "kites"
+
+
+def test_no_such_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder.py").mkdir()
+    assert complaint("./lost.py") == f"no task file 'lost.py' in {tmp_path}"
+    assert complaint("lost.py:kites") == f"no task file 'lost.py' in {tmp_path}"
+    assert complaint("folder.py") == f"no task file 'folder.py' in {tmp_path}"
+
+
+# -- names on the command line -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("spec", "name", "protocol"),
+    [
+        ("gsm8k", "gsm8k", ""),
+        ("gsm8k:", "gsm8k", ""),
+        ("gsm8k:8-shot-cot", "gsm8k", "8-shot-cot"),
+        ("gsm8k:a:b", "gsm8k", "a:b"),
+        ("a.py", "a.py", ""),
+        ("./a.py", "./a.py", ""),
+        ("./a.py:", "./a.py", ""),
+        ("./a.py:name", "./a.py:name", ""),
+        ("./a.py:name:protocol", "./a.py:name", "protocol"),
+        ("./a.py::protocol", "./a.py", "protocol"),
+        ("/x/y.z/a.b.py:name", "/x/y.z/a.b.py:name", ""),
+        ("./my.pyproject/a.py:name:protocol", "./my.pyproject/a.py:name", "protocol"),
+        ("my.pytask:protocol", "my.pytask", "protocol"),
+        ("", "", ""),
+        (":protocol", "", "protocol"),
+    ],
+)
+def test_a_spec_is_a_name_and_a_protocol(spec: str, name: str, protocol: str) -> None:
+    assert parse_spec(spec) == (name, protocol)
+
+
+def test_sample_ids() -> None:
+    assert sample_id("a", "b") == sample_id("a", "b")
+    assert (
+        len({sample_id(*parts) for parts in [(), ("ab",), ("a", "b"), ("b", "a"), ("\ud800",), ("é",)]}) == 6
+    )
+    assert all(len(sample_id(text)) == 12 for text in ("", "x" * 10_000))
