@@ -3,14 +3,16 @@ PYTHON ?= python3
 BIN := .venv/bin
 WORKERS ?= auto
 
-.PHONY: demo test lint types bench docs clean
+.PHONY: demo test coverage lint types bench docs clean
 
 demo: .venv/.demo
 	$(BIN)/evalkit demo -o reports-out
 
 test: .venv/.dev
-	$(BIN)/coverage erase
 	$(BIN)/python -m pytest -n $(WORKERS)
+
+coverage: .venv/.dev
+	$(BIN)/python -m pytest -n $(WORKERS) --cov --cov-report=term
 
 lint: .venv/.dev
 	$(BIN)/ruff check .
@@ -39,5 +41,5 @@ clean:
 	touch $@ .venv/.demo
 
 .venv/bin/python:
-	$(PYTHON) -m venv .venv || { rm -rf .venv; echo "make: $(PYTHON) cannot make a virtual environment: \
+	{ $(PYTHON) -m venv .venv && $(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip; } || { rm -rf .venv; echo "make: $(PYTHON) cannot make a virtual environment: \
 	install python3-venv, or give another: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; exit 1; }

@@ -104,7 +104,10 @@ class Store:
         """An existing run file. Raises `UsageError` when it is none, or of another format."""
         if not path.is_file():
             raise UsageError(f"no run file {str(path)!r}")
-        store = cls(_reopen(path), path)
+        try:
+            store = cls(_reopen(path), path)
+        except sqlite3.Error as error:
+            raise UsageError(f"{path} cannot be opened: {error}") from None
         try:
             found = store.manifest.get("format")
         except (sqlite3.Error, ValueError) as error:
@@ -113,6 +116,7 @@ class Store:
         if found != FORMAT:
             store._db.close()
             raise UsageError(f"{path} has run-file format {found}, this evalkit reads {FORMAT}")
+        store._db.execute("PRAGMA synchronous = NORMAL")
         return store
 
     @property
@@ -131,7 +135,7 @@ class Store:
     def add_cell(self, task: str, protocol: str, spec: dict[str, JSON]) -> Cell:
         cursor = self._db.execute(
             "INSERT INTO cell (task, protocol, spec) VALUES (?, ?, ?)",
-            (task, protocol, orjson.dumps(spec).decode()),
+            (task, protocol, _dump(spec)),
         )
         self.commit()
         return Cell(int(cursor.lastrowid or 0), task, protocol, dict(spec))
@@ -161,7 +165,7 @@ class Store:
         """`key`, `body`: the request's, as `Request.encoded` gives them."""
         logprobs = None
         if response.logprobs:
-            logprobs = orjson.dumps([[t.token, t.logprob, t.top] for t in response.logprobs]).decode()
+            logprobs = _dump([[t.token, t.logprob, dict(t.top)] for t in response.logprobs])
         found = self._db.execute("SELECT id FROM request WHERE key = ?", (key,)).fetchone() or (
             self._db.execute("INSERT INTO request (key, body) VALUES (?, ?)", (key, body.decode())).lastrowid,
         )
@@ -259,9 +263,7 @@ def _connect(path: Path) -> sqlite3.Connection:
 def _reopen(path: Path) -> sqlite3.Connection:
     """Changes nothing in a file that may be no run file; WAL mode is written in one that is."""
     if all(os.access(place, os.W_OK, effective_ids=True) for place in (path, path.parent)):
-        db = sqlite3.connect(path, timeout=10.0)
-        db.execute("PRAGMA synchronous = NORMAL")
-        return db
+        return sqlite3.connect(path, timeout=10.0)
     # WAL mode wants a file beside this one, unless it is told that nothing will change.
     immutable = not path.with_name(path.name + "-wal").exists()
     return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable={immutable:d}", uri=True)

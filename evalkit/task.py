@@ -136,7 +136,10 @@ def parse_spec(spec: str) -> tuple[str, str]:
 def _from_file(path: Path, name: str) -> Task:
     if not path.is_file():
         raise UsageError(f"no task file {str(path)!r} in {Path.cwd()}")
-    found = {f.__evalkit_task__.name: f for f in _marked(_import_file(path))}
+    marked = _marked(_import_file(path))
+    found = {f.__evalkit_task__.name: f for f in marked}
+    if len(found) < len(marked):
+        raise UsageError(f"{path} defines two tasks of one name, of {', '.join(sorted(found))}")
     if not found:
         raise UsageError(f"{path} defines no task: mark the function that builds it with @task('name')")
     if not name and len(found) > 1:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from evalkit.answers import canonical_number, final_number, same_number
+from evalkit.answers import canonical_number, final_number
 from evalkit.api import (
     Accuracy,
     Hub,
@@ -53,7 +53,7 @@ def prompt(sample: Sample, protocol: Protocol) -> Prompt:
 
 
 def judge(answer: str, sample: Sample) -> Verdict:
-    right = same_number(answer, sample.target[0])
+    right = answer == sample.target[0]  # both in canonical form
     return Verdict(right, f"{answer} {'=' if right else '≠'} {sample.target[0]}")
 
 

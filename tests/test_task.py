@@ -233,3 +233,11 @@ def test_sample_ids() -> None:
         len({sample_id(*parts) for parts in [(), ("ab",), ("a", "b"), ("b", "a"), ("\ud800",), ("é",)]}) == 6
     )
     assert all(len(sample_id(text)) == 12 for text in ("", "x" * 10_000))
+
+
+def test_two_tasks_of_one_name_in_a_file_are_refused(tmp_path: Path) -> None:
+    twice = '@task("twice")\ndef {0}():\n    """Twice"""\n'
+    path = tmp_path / "twice.py"
+    path.write_text("from evalkit.api import task\n" + twice.format("a") + twice.format("b"))
+    with pytest.raises(UsageError, match="two tasks of one name, of twice"):
+        load_task(str(path))

@@ -63,6 +63,9 @@ def _canonical(match: re.Match[str]) -> str:
     body = match["body"].replace(",", "")
     under = match["under"]
     sign = "-" if match["sign"] or match["inner"] else ""
+    if under is None and body.isdigit():
+        whole = body.lstrip("0")
+        return sign + whole if whole else "0"
     if len(body) + len(under or "") > _LONGEST:
         return sign + body + (f"/{under}" if under else "")
     value = Fraction(body)

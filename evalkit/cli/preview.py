@@ -23,7 +23,9 @@ def command(task: str, count: int, settings: tuple[str, ...], data: str | None) 
     from evalkit.session import data_options
 
     nobody = FakeModel(lambda request, draw: "")
-    plan = make_plan(nobody, [task], settings=parse_settings(settings), data=data_options(data))
+    plan = make_plan(
+        nobody, [task], settings=parse_settings(settings), data=data_options(data), scoring=False
+    )
     for cell in plan.cells:
         protocol = cell.protocol
         _heading(f"{cell.task.name}:{protocol.name}")

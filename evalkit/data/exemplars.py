@@ -6,7 +6,6 @@ They are read, never imported: some of its modules download and execute on impor
 from __future__ import annotations
 
 import functools
-import importlib.metadata
 import importlib.util
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,9 @@ def lm_eval_file(path: str) -> Path:
         raise DataError("the exemplars are read from lm-eval, which is not installed: pip install lm-eval")
     file = Path(spec.submodule_search_locations[0], "tasks", path)
     if not file.is_file():
-        version = importlib.metadata.version("lm-eval")
+        from importlib.metadata import version as installed
+
+        version = installed("lm-eval")
         raise DataError(f"lm-eval {version} has no tasks/{path}: evalkit needs lm-eval 0.4.13 or one like it")
     return file
 

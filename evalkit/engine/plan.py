@@ -104,7 +104,7 @@ class Plan:
     settings: Mapping[str, str] = field(default_factory=dict)
 
     def manifest(self) -> dict[str, Any]:
-        """What a run file says of itself. Only `model` and `seed` bind a resumed run, with the cells."""
+        """What a run file says of itself. A resumed run is bound by the model's identity and the seed."""
         return {
             "model": {"name": self.model.name, "identity": self.model.identity},
             "seed": self.seed,
@@ -115,10 +115,9 @@ class Plan:
 
     def conflicts(self, store: Store) -> list[str]:
         """What an existing run file was made with that this plan does not have, in words."""
-        found = store.manifest
-        mine = self.manifest()
-        problems = _differences("", {k: found.get(k) for k in ("model", "seed")},
-                                {k: mine[k] for k in ("model", "seed")})  # fmt: skip
+        found, mine = store.manifest, self.manifest()
+        problems = _differences("seed", found["seed"], mine["seed"])
+        problems += _differences("model", found["model"]["identity"], mine["model"]["identity"])
         # By the name without overrides, so that an override shows as the field that it changes.
         theirs = {(cell.task, cell.protocol.partition("[")[0]): cell.spec for cell in store.cells()}
         ours = {(cell.task.name, cell.protocol.base): cell.spec_json() for cell in self.cells}
@@ -129,7 +128,7 @@ class Plan:
             elif key not in theirs:
                 problems.append(f"{name} is asked for now and not in the file")
             else:
-                problems += _differences(f"{name} ", theirs[key], ours[key])
+                problems += _differences(name, theirs[key], ours[key])
         return sorted(problems)
 
 
@@ -142,11 +141,13 @@ def make_plan(
     limit: int | None = None,
     seed: int = 0,
     strict: bool = False,
+    scoring: bool = True,
 ) -> Plan:
     """Opens everything a run needs and tries it on the first record; nothing is asked.
 
     `tasks`: names as on the command line. `settings`: protocol fields to override, and `revision`.
-    `strict`: refuse whatever would not be comparable with the report. Raises `UsageError`.
+    `strict`: refuse whatever would not be comparable with the report. `scoring`: also try what scoring
+    needs, such as the sandbox. Raises `UsageError`.
     """
     settings = dict(settings or {})
     data = data or DataOptions()
@@ -168,8 +169,9 @@ def make_plan(
                 f"it does {', '.join(sorted(model.capabilities))}"
             )
         cells.append(cell)
-    for cell in cells:
-        cell.task.needs()
+    if scoring:
+        for cell in cells:
+            cell.task.needs()
     return Plan(model, tuple(cells), seed, settings)
 
 
@@ -219,14 +221,12 @@ def _comparable(cell: CellPlan, data: DataOptions) -> None:
         )
 
 
-def _differences(where: str, theirs: Any, mine: Any, path: str = "") -> list[str]:
-    """Where two JSON values differ: `path: X in the file, Y now`."""
+def _differences(where: str, theirs: Any, mine: Any) -> list[str]:
+    """Where two JSON values differ: `gsm8k:8-shot-cot limit: 10 in the file, None now`."""
     if isinstance(theirs, dict) and isinstance(mine, dict):
         return [
             line
             for key in sorted(theirs.keys() | mine.keys())
-            for line in _differences(where, theirs.get(key), mine.get(key), f"{path}.{key}" if path else key)
+            for line in _differences(f"{where} {key}", theirs.get(key), mine.get(key))
         ]
-    if theirs == mine:
-        return []
-    return [f"{where}{path}: {theirs} in the file, {mine} now"]
+    return [] if theirs == mine else [f"{where}: {theirs} in the file, {mine} now"]

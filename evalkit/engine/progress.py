@@ -95,6 +95,8 @@ class PlainProgress:
         self._every = every
         self._tally: Tally | None = None
         self._said = 0.0
+        self._said_of = -1
+        """How many samples were done then."""
 
     def start(self, planned: CellPlan, cell: Cell, line: Line, store: Store) -> None:
         self.close()
@@ -112,12 +114,14 @@ class PlainProgress:
 
     def close(self) -> None:
         if self._tally is not None:
-            self._say()
+            if self._said_of != self._tally.done:
+                self._say()
             self._tally = None
 
     def _say(self) -> None:
         assert self._tally is not None
         self._said = time.monotonic()
+        self._said_of = self._tally.done
         done = f"{self._tally.done}/{self._tally.total}" if self._tally.total else str(self._tally.done)
         self._print(
             " · ".join(

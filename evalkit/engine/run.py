@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,6 +39,8 @@ def open_run(path: Path, plan: Plan) -> Store:
         for cell in plan.cells:
             store.add_cell(cell.task.name, cell.protocol.name, cell.spec_json())
         return store
+    if not os.access(path, os.W_OK):
+        raise UsageError(f"{path} cannot be written: name another file with -o")
     store = Store.open(path)
     if not store.cells():  # killed before its first cell was written
         for cell in plan.cells:
@@ -85,13 +88,14 @@ class _CellRun:
             async with asyncio.TaskGroup() as group:
                 for _ in range(workers):
                     group.create_task(self._work(todo))
-        except* Exception as failures:  # noqa: BLE001 — raised again, bare
+        except BaseExceptionGroup as failures:  # `except*` would wrap what is raised in it (Python 3.11.2)
             raise _first(failures) from None
 
     def _todo(self) -> Iterator[tuple[int, Sample]]:
         """What is not in the run file yet, or failed there. Raises `DataError` if the data changed."""
+        fresh = not any(self._store.outcomes(self._cell).values())
         for position, sample in self._planned.samples():
-            state = self._store.state(self._cell, position)
+            state = None if fresh else self._store.state(self._cell, position)
             if state is not None and state[0] != sample.id:
                 raise DataError(
                     f"{self._cell.task}: the data changed since {self._store.path} was begun: "
@@ -104,6 +108,9 @@ class _CellRun:
         # All workers draw from one iterator: with a single thread, `next` is atomic.
         for position, sample in todo:
             await self._sample(position, sample)
+            # Answers that are there at once (stored ones, a replay's) never wait: without this the loop
+            # would not go round, and nothing be committed nor Ctrl-C heard, until the last sample.
+            await asyncio.sleep(0)
 
     async def _sample(self, position: int, sample: Sample) -> None:
         asking = Asking(self._line, self._cell, sample.id, self._planned.protocol)

@@ -45,7 +45,7 @@ BACKENDS: dict[str, Backend] = {
         ("chat", "completion", "logprobs"),
         module="xllamacpp",
         install="pip install 'evalkit[llama-cpp]'",
-        options=("slots", "prompt_cache", "context"),
+        options=("slots", "prompt_cache", "context", "threads"),
     ),
     "replay": Backend(
         "replay/RUN.db",

@@ -195,7 +195,7 @@ def _parse(body: bytes, api: str, seconds: float) -> Response:
         text = message["text"] if api == "completion" else message.get("content")
         usage = document.get("usage") or {}
         finish = choice.get("finish_reason") or ""
-        text, reasoning = _split_reasoning(_plain_text(text), finish)
+        text, reasoning = _split_reasoning(_plain_text(text))
         return Response(
             text=text,
             finish=_FINISH.get(finish, "other"),
@@ -223,15 +223,15 @@ def _plain_text(content: Any) -> str:
     return content
 
 
-def _split_reasoning(text: str, finish: str) -> tuple[str, str]:
+def _split_reasoning(text: str) -> tuple[str, str]:
     """(answer, reasoning) of a text with inline `<think>`: what is inside is never the answer.
 
-    A block left open by a cut response leaves no answer at all.
+    A block left open (the response was cut there, or met a stop sequence) leaves no answer at all.
     """
     before, mark, after = text.partition(_THINK_END)
     if mark:
         return after.lstrip("\n"), before.replace(_THINK, "", 1)
-    if finish == "length" and text.lstrip().startswith(_THINK):
+    if text.lstrip().startswith(_THINK):
         return "", text
     return text, ""
 

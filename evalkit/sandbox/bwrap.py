@@ -29,9 +29,10 @@ from typing import Literal
 
 from evalkit.errors import SandboxError, UsageError
 from evalkit.samples import plain_text
+from evalkit.sandbox import guest  # so that a signature covers it
 from evalkit.sandbox.seccomp import no_new_processes
 
-_GUEST = Path(__file__).with_name("guest.py")
+_GUEST = Path(guest.__file__)
 _MEGABYTE = 1 << 20
 _LONGEST_ANSWER = 1 << 16
 """Bytes that are read from a program; a verdict is far shorter."""
@@ -110,6 +111,7 @@ class Sandbox:
                 stderr=asyncio.subprocess.PIPE,
                 pass_fds=(rules.fileno(),),
                 start_new_session=True,
+                env={},  # bwrap is process 1 in there, and what it was started with can be read
             )
 
     def _verdict(self, out: bytes, err: bytes, code: int, token: str) -> Outcome:
@@ -160,6 +162,7 @@ class Sandbox:
             command += ["--ro-bind", str(package), f"/evalkit/packages/{package.name}"]
         command += ["--proc", "/proc", "--dev", "/dev", "--size", scratch, "--tmpfs", "/dev/shm"]  # noqa: S108
         command += ["--remount-ro", "/dev", "--size", scratch, "--tmpfs", "/tmp", "--chdir", "/tmp"]  # noqa: S108
+        command += ["--remount-ro", "/"]
         # One hash seed and one BLAS thread: the same program gives the same verdict.
         for name, value in {"PYTHONHASHSEED": "0", "OPENBLAS_NUM_THREADS": "1", "LC_ALL": "C.UTF-8"}.items():
             command += ["--setenv", name, value]
@@ -195,9 +198,10 @@ async def _exchange(process: asyncio.subprocess.Process, request: bytes) -> tupl
 
 
 def _kill(process: asyncio.subprocess.Process) -> None:
+    """Ends bwrap and, with it, the sandbox: by its group, for a moment after it began nothing else would."""
     if process.returncode is None:
         with contextlib.suppress(ProcessLookupError):
-            process.kill()
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def check_sandbox() -> None:

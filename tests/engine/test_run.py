@@ -203,7 +203,7 @@ def test_other_settings_are_refused_and_named(tmp_path: Path) -> None:
         run(FakeModel(gold), task, tmp_path / "r.db")
     with pytest.raises(UsageError, match="seed: 0 in the file, 7 now"):
         run(FakeModel(gold), task, tmp_path / "r.db", limit=5, seed=7)
-    with pytest.raises(UsageError, match=r"model\.name: fake/callable in the file, fake/other now"):
+    with pytest.raises(UsageError, match="model model: fake/callable in the file, fake/other now"):
         run(FakeModel(gold, "fake/other"), task, tmp_path / "r.db", limit=5)
     with pytest.raises(UsageError, match="sums:maj is asked for now and not in the file"):
         run(FakeModel(gold), f"{task}:sums:maj", tmp_path / "r.db", limit=5)
@@ -261,3 +261,28 @@ def test_plan_refuses_before_anything_is_asked(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="does not do chat"):
         make_plan(model, [task])
     assert model.asked == 0
+
+
+def test_answers_that_are_there_at_once_are_committed_as_they_come(tmp_path: Path) -> None:
+    """Without a wait anywhere the event loop would go round only at the end."""
+    path = tmp_path / "r.db"
+    seen: list[int] = []
+
+    def look(request: Request, draw: int) -> str:
+        if request.gold == "180":
+            seen.extend(row[0] for row in query(path, "SELECT count(*) FROM sample"))  # type: ignore[misc]
+        return request.gold
+
+    run(FakeModel(look), sums(tmp_path, 200), path)
+    assert seen
+    assert seen[0] > 100
+
+
+def test_a_file_that_cannot_be_written_is_not_resumed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(FakeModel(gold), sums(tmp_path), tmp_path / "r.db", limit=2)
+    (tmp_path / "r.db").chmod(0o400)
+    monkeypatch.setattr("os.access", lambda *_: False)  # root may write anything
+    with pytest.raises(UsageError, match="cannot be written"):
+        run(FakeModel(gold), str(tmp_path / "sums.py"), tmp_path / "r.db", limit=2)

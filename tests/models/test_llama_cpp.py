@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+import aiohttp
 import pytest
 
 from evalkit.errors import ProviderError, UsageError
@@ -33,6 +34,13 @@ def weights() -> Path:
     return fetch(SMOLLM2)
 
 
+async def slots(model: LlamaCppModel) -> int:
+    """How many requests llama.cpp works on at once, as it says."""
+    root = (await model.start()).base_url.removesuffix("/v1")
+    async with aiohttp.ClientSession() as session, session.get(f"{root}/props") as answer:
+        return int((await answer.json())["total_slots"])
+
+
 def using(model: LlamaCppModel, work: Callable[[LlamaCppModel], Awaitable[T]]) -> T:
     """What `work` makes of the model, which is closed afterwards."""
 
@@ -57,9 +65,10 @@ def test_it_answers_and_beside_others_it_answers_the_same(weights: Path) -> None
         client = OpenAIModel("any", (await model.start()).base_url)
         over_http = [await client.generate(request) for request in QUESTIONS]
         await client.aclose()
+        assert await slots(model) == 1
         return alone, together[::-1], over_http
 
-    model = open_model("llama-cpp/SmolLM2-135M-Instruct?context=512")
+    model = open_model("llama-cpp/SmolLM2-135M-Instruct?context=512&threads=1")
     assert isinstance(model, LlamaCppModel)
     assert model.name == "llama-cpp/SmolLM2-135M-Instruct"
     alone, together, over_http = using(model, work)
@@ -84,11 +93,11 @@ def test_it_answers_and_beside_others_it_answers_the_same(weights: Path) -> None
 def test_a_prompt_longer_than_the_context_fails_for_itself_alone(weights: Path) -> None:
     async def work(model: LlamaCppModel) -> tuple[ProviderError, Response, Response]:
         with pytest.raises(ProviderError) as failed:
-            await model.generate(Request("many words " * 100, 4))
-        cut = await model.generate(Request("a " * 120, 100))
+            await model.generate(Request("many words " * 200, 4))
+        cut = await model.generate(Request("word" + " word" * 249, 100))
         return failed.value, cut, await model.generate(TEXT)
 
-    error, cut, after = using(LlamaCppModel(weights, "tiny", context=128), work)
+    error, cut, after = using(LlamaCppModel(weights, "tiny", context=256, threads=1), work)
     assert "exceeds the available context size (256 tokens)" in str(error)
     assert not error.retryable
     assert not error.fatal
@@ -107,7 +116,7 @@ def test_a_model_that_was_closed_starts_again(weights: Path) -> None:
             await OpenAIModel("any", address).generate(TEXT)
         return [first, await model.generate(TEXT)]
 
-    first, second = using(LlamaCppModel(weights, "tiny", context=256), work)
+    first, second = using(LlamaCppModel(weights, "tiny", context=256, threads=1), work)
     assert said([first]) == said([second])
 
 
@@ -122,7 +131,7 @@ def test_what_decides_the_answers_is_the_identity(weights: Path) -> None:
     }
     assert sha256(weights) == SMOLLM2.sha256
     assert LlamaCppModel(weights, "another").identity == plain.identity
-    for options in ("slots=2", "prompt_cache=on", "context=512"):
+    for options in ("slots=2", "prompt_cache=on", "context=512", "threads=1"):
         assert open_model(f"llama-cpp/{weights}?{options}").identity != plain.identity
     assert plain.parallel == 2
     assert open_model(f"llama-cpp/{weights}?slots=4").parallel == 5

@@ -68,8 +68,10 @@ def test_a_name_may_hold_what_separates_elsewhere() -> None:
         ("llama-cpp/none.gguf?slot=2", "unknown option of llama-cpp 'slot': did you mean slots?"),
         ("llama-cpp/none.gguf?slots=two", "llama-cpp/none.gguf: slots=two is no whole number"),
         ("llama-cpp/none.gguf?context=4k", "llama-cpp/none.gguf: context=4k is no whole number"),
-        ("llama-cpp/none.gguf?slots=0", "slots and context start at 1"),
-        ("llama-cpp/none.gguf?context=-1", "slots and context start at 1"),
+        ("llama-cpp/none.gguf?slots=0", "slots start at 1, threads at 0"),
+        ("llama-cpp/none.gguf?threads=-1", "slots start at 1, threads at 0"),
+        ("llama-cpp/none.gguf?context=0", "context is a multiple of 256"),
+        ("llama-cpp/none.gguf?context=300", "context is a multiple of 256"),
         ("llama-cpp/none.gguf?prompt_cache=yes", "prompt_cache=yes is neither on nor off"),
     ],
 )

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -19,6 +22,7 @@ from tests.openai_server import CHAT, COMPLETION, OpenAIServer, answer
 
 ASKED = Request((Message("system", "Be brief."), Message("user", "How many legs has a spider?")), 64)
 CONTINUED = Request("A spider has", 64)
+ROOT = Path(__file__).parents[2]
 KEY = "sk-made-up-0123456789"
 
 
@@ -188,6 +192,7 @@ def test_content_comes_in_several_shapes() -> None:
         (chat(content="<think>Six?</think>\n\n8"), "8", "Six?"),
         (chat(content="Six?</think>8"), "8", "Six?"),  # the template had opened it
         (chat("length", content="<think>Six? No,"), "", "<think>Six? No,"),
+        (chat("stop", content="\n<think>Six? No,"), "", "\n<think>Six? No,"),  # at a stop sequence
         (chat("length", content="It is <think"), "It is <think", ""),
         ({"choices": [{"text": "<think>Six?</think> 8"}]}, " 8", "Six?"),
     ],
@@ -195,6 +200,22 @@ def test_content_comes_in_several_shapes() -> None:
 def test_reasoning_is_kept_apart(document: dict[str, Any], text: str, reasoning: str) -> None:
     found = read(document, ASKED if "message" in document["choices"][0] else CONTINUED)
     assert (found.text, found.reasoning) == (text, reasoning)
+
+
+def test_an_answer_that_comes_in_many_pieces_is_whole() -> None:
+    long = "".join(f"{k} " for k in range(300_000))
+    assert read(chat(content=long)).text == long
+
+
+def test_a_content_of_no_known_shape_is_no_answer() -> None:
+    for content in ({"text": "8"}, ["8"], 8, True):
+        with pytest.raises(ProviderError, match="an answer that is no chat"):
+            read(chat(content=content))
+
+
+def test_a_model_that_was_not_asked_can_be_closed() -> None:
+    model = OpenAIModel("tiny", "http://127.0.0.1:8000/v1")
+    asyncio.run(model.aclose())
 
 
 def test_usage_may_be_missing() -> None:
@@ -323,6 +344,26 @@ def test_whatever_json_comes_it_is_an_answer_or_a_providers_error(document: Any)
     else:
         assert found.retryable
         assert str(found).isprintable()
+
+
+def test_the_stand_in_runs_on_its_own(tmp_path: Path) -> None:
+    """As the tests of the command line and the benchmarks use it."""
+    log = tmp_path / "requests.jsonl"
+    command = [sys.executable, "-m", "tests.openai_server", "--log", str(log), "--model", "tiny"]
+    command += ["--fail", "429", "--times", "1", "--retry-after", "3"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        url = process.stdout.readline().strip()
+        with pytest.raises(ProviderError, match="HTTP 429") as failed:
+            ask(url, ASKED)
+        assert failed.value.retry_after == 3
+        assert ask(url, Request("What is 6 * 7?", 9))[0].text == "The answer is 42."
+        process.terminate()
+    assert process.returncode == 0
+    first, second = [orjson.loads(line) for line in log.read_bytes().splitlines()]
+    assert (first["route"], second["route"]) == (CHAT, COMPLETION)
+    assert second["payload"]["prompt"] == "What is 6 * 7?"
+    assert second["headers"]["Content-Type"] == "application/json"
 
 
 def test_the_stand_in_counts_what_is_in_flight() -> None:

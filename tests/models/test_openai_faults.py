@@ -110,12 +110,16 @@ def test_how_long_the_server_asks_to_wait(fault: Fault, header: str, seconds: fl
 
 
 @pytest.mark.parametrize("zone", [UTC, None])
-def test_a_date_to_wait_for(zone: Any) -> None:
-    """A date without a zone is in GMT, as all of HTTP's are."""
+def test_a_date_to_wait_for(zone: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A date without a zone is in GMT, as all of HTTP's are, wherever this machine is."""
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
     until = (datetime.now(UTC) + timedelta(seconds=90)).replace(tzinfo=zone)
     with OpenAIServer() as server:
         server.fail("503", retry_after=format_datetime(until))
         seconds = problem(server.url).retry_after
+    monkeypatch.undo()
+    time.tzset()
     assert seconds is not None
     assert 30 < seconds <= 90
 
