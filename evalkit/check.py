@@ -6,6 +6,7 @@ It drives the task's own extraction, judge and metric, as the engine does; only 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,8 +40,11 @@ class CheckResult:
         return not self.problems
 
 
-def check(task: str, data: DataOptions | None = None, limit: int | None = None) -> list[CheckResult]:
-    """Checks every protocol of `task`, or the one that `name:protocol` names. Raises `UsageError`."""
+def check(task: str, data: DataOptions | None = None, limit: int | None = None) -> Iterator[CheckResult]:
+    """Checks every protocol of `task`, or the one that `name:protocol` names, one after the other.
+
+    Raises `UsageError` before the first when the data or the sandbox cannot be had.
+    """
     from evalkit.task import load_task, parse_spec
 
     name, protocol = parse_spec(task)
@@ -49,7 +53,8 @@ def check(task: str, data: DataOptions | None = None, limit: int | None = None) 
     inside = f":{found.name}" if name.endswith(".py") else ""  # a protocol comes after the task's name
     nobody = FakeModel(lambda request, draw: "")
     plan = make_plan(nobody, [f"{name}{inside}:{p}" for p in names], data=data, limit=limit)
-    return [asyncio.run(_check(cell)) for cell in plan.cells]
+    for cell in plan.cells:
+        yield asyncio.run(_check(cell))
 
 
 async def _check(cell: CellPlan) -> CheckResult:

@@ -21,14 +21,14 @@ class Part:
     """A slice that takes about a minute."""
 
     task: str
-    limit: int | None
+    limit: int
     max_tokens: int
     small_sets: bool = False
 
 
 PARTS = (
-    Part("humaneval:0-shot", limit=16, max_tokens=320),
-    Part("gsm8k:8-shot-cot", limit=None, max_tokens=160, small_sets=True),
+    Part("humaneval:0-shot", limit=32, max_tokens=320),
+    Part("gsm8k:8-shot-cot", limit=8, max_tokens=160, small_sets=True),
 )
 
 

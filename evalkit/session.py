@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import TypedDict, Unpack
 
 from evalkit.data.base import DataOptions
 from evalkit.engine.plan import Plan, make_plan
@@ -19,31 +20,23 @@ from evalkit.report.table import Table, build_table
 SMALL_SETS = "samples"
 
 
-def run(
-    model: str | Model,
-    tasks: str | Sequence[str],
-    *,
-    output: str | Path | None = None,
-    base_url: str = "",
-    data: str | Path | None = None,
-    limit: int | None = None,
-    seed: int = 0,
-    settings: Mapping[str, str] | None = None,
-    strict: bool = False,
-    options: Options | None = None,
-    progress: Progress | None = None,
-) -> Table:
-    """Evaluates `model` on `tasks` and returns the table; `evaluate` is the same for async code.
+class Settings(TypedDict, total=False):
+    """What `run` passes on; `evaluate` says what each means and its default."""
 
-    The arguments mean what the options of `evalkit run` mean. Raises `UsageError` before anything is
-    asked, and `Stopped` when the endpoint is gone; the run file keeps what was answered.
-    """
-    return asyncio.run(
-        evaluate(
-            model, tasks, output=output, base_url=base_url, data=data, limit=limit, seed=seed,
-            settings=settings, strict=strict, options=options, progress=progress,
-        )
-    )  # fmt: skip
+    output: str | Path | None
+    base_url: str
+    data: str | Path | None
+    limit: int | None
+    seed: int
+    settings: Mapping[str, str] | None
+    strict: bool
+    options: Options | None
+    progress: Progress | None
+
+
+def run(model: str | Model, tasks: str | Sequence[str], **settings: Unpack[Settings]) -> Table:
+    """`evaluate`, for code without an event loop of its own."""
+    return asyncio.run(evaluate(model, tasks, **settings))
 
 
 async def evaluate(
@@ -60,7 +53,12 @@ async def evaluate(
     options: Options | None = None,
     progress: Progress | None = None,
 ) -> Table:
-    """See `run`."""
+    """Evaluates `model` on `tasks` and returns the table.
+
+    The arguments mean what the options of `evalkit run` mean: `settings` is `--set`, `options` how many
+    requests are in flight and how often they are tried. Raises `UsageError` before anything is asked, and
+    `Stopped` when the endpoint is gone; the run file keeps what was answered.
+    """
     opened = open_model(model, base_url=base_url) if isinstance(model, str) else model
     try:
         plan = make_plan(

@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
+from typing import TYPE_CHECKING
 
 import click
 
 from evalkit.cli.options import data_option, json_option
+
+if TYPE_CHECKING:
+    from evalkit.check import CheckResult
+
+_SHOWN = 10
+"""Problems printed for one protocol."""
 
 
 @click.command()
@@ -17,30 +25,44 @@ from evalkit.cli.options import data_option, json_option
 def command(tasks: str, data: str | None, limit: int | None, as_json: bool) -> int:
     """Gold self-test: with references as responses every sample scores 1, with spoiled ones 0.
 
-    TASKS as for `evalkit run`; all of them when left out. Exits 1 when a scorer is wrong.
+    TASKS as for `evalkit run`; all of them when left out. Exits 1 when a scorer is wrong, 2 when a task's
+    data cannot be had; the others are checked all the same.
     """
     from evalkit.check import check
     from evalkit.engine.plan import expand
+    from evalkit.errors import DataError
     from evalkit.session import data_options
     from evalkit.tasks import INDEX
 
-    results = []
+    results: list[CheckResult] = []
+    missing = 0
     for task in expand(tasks) if tasks else sorted(INDEX):
-        for result in check(task, data_options(data), limit):
-            results.append(result)
-            if as_json:
-                continue
-            verdict = click.style("pass", fg="green") if result.passed else click.style("FAIL", fg="red")
-            click.echo(
-                f"{verdict}  {result.task}:{result.protocol}  {result.samples} samples: "
-                f"references {result.gold:g} %, spoiled {result.spoiled:g} %"
-            )
-            for problem in result.problems[:10]:
-                click.echo(f"      {problem}")
-            if len(result.problems) > 10:
-                click.echo(f"      and {len(result.problems) - 10} more")
+        if sys.stderr.isatty():
+            click.echo(f"checking {task} …", err=True)
+        try:
+            for result in check(task, data_options(data), limit):
+                results.append(result)
+                if not as_json:
+                    _show(result)
+        except DataError as error:
+            missing += 1
+            click.echo(f"evalkit: {task}: {error}", err=True)
     if as_json:
         import orjson
 
         click.echo(orjson.dumps([dataclasses.asdict(r) for r in results], option=orjson.OPT_INDENT_2))
-    return 0 if all(result.passed for result in results) else 1
+    if not all(result.passed for result in results):
+        return 1
+    return 2 if missing else 0
+
+
+def _show(result: CheckResult) -> None:
+    verdict = click.style("pass", fg="green") if result.passed else click.style("FAIL", fg="red")
+    click.echo(
+        f"{verdict}  {result.task}:{result.protocol}  {result.samples} samples: "
+        f"references {result.gold:g} %, spoiled {result.spoiled:g} %"
+    )
+    for problem in result.problems[:_SHOWN]:
+        click.echo(f"      {problem}")
+    if len(result.problems) > _SHOWN:
+        click.echo(f"      and {len(result.problems) - _SHOWN} more")

@@ -81,7 +81,7 @@ def open_model(spec: str, *, base_url: str = "", timeout: float = 600.0) -> Mode
     if backend == "fake":
         from evalkit.models.fake import open_fake
 
-        return open_fake(name, options)
+        return open_fake(rest, name, options)
     for option in options:
         if option not in BACKENDS[backend].options:
             raise unknown(f"option of {backend}", option, BACKENDS[backend].options)
@@ -91,4 +91,4 @@ def open_model(spec: str, *, base_url: str = "", timeout: float = 600.0) -> Mode
         return ReplayModel(name)
     from evalkit.models.llama_cpp import open_llama_cpp
 
-    return open_llama_cpp(name, options, timeout=timeout)
+    return open_llama_cpp(rest, name, options, timeout=timeout)

@@ -43,7 +43,7 @@ class FakeModel:
                 raise UsageError(f"{name}: {label}={share} is no share between 0 and 1")
         if not 0 <= delay < math.inf:
             raise UsageError(f"{name}: delay={delay} is no number of seconds")
-        self.name = name
+        self.name = self._decides = name
         self.asked = 0
         """Attempts so far."""
         self._script = script
@@ -52,7 +52,7 @@ class FakeModel:
 
     @property
     def identity(self) -> dict[str, JSON]:
-        return {"backend": "fake", "model": self.name, "wrong": self._wrong, "seed": self._seed}
+        return {"backend": "fake", "model": self._decides, "wrong": self._wrong, "seed": self._seed}
 
     async def generate(self, request: Request, *, draw: int = 0) -> Response:
         self.asked += 1
@@ -80,7 +80,7 @@ def _echo(request: Request, draw: int) -> str:
     return request.prompt if isinstance(request.prompt, str) else request.prompt[-1].content
 
 
-def open_fake(name: str, options: dict[str, str]) -> FakeModel:
+def open_fake(typed: str, name: str, options: dict[str, str]) -> FakeModel:
     """`fake/gold`, `fake/echo`, `fake/fixed?text=…`, each with `wrong`, `errors`, `delay`, `seed`."""
     text = options.pop("text", "")
     scripts: dict[str, Script] = {
@@ -99,5 +99,7 @@ def open_fake(name: str, options: dict[str, str]) -> FakeModel:
         except ValueError:
             raise UsageError(f"fake/{name}?{key}={value}: not a number") from None
     seed = int(numbers.pop("seed", 0))
-    shown = f"fake/{name}" + (f"?text={text}" if text else "")
-    return FakeModel(scripts[name], shown, seed=seed, **numbers)
+    decides = f"fake/{name}" + (f"?text={text}" if text else "")
+    model = FakeModel(scripts[name], decides, seed=seed, **numbers)
+    model.name = f"fake/{typed}"  # as typed, with what does not decide the answers
+    return model

@@ -110,7 +110,7 @@ class LlamaCppModel:
             raise ProviderError(f"llama.cpp cannot load {self._path}: {error}", fatal=True) from None
 
 
-def open_llama_cpp(name: str, options: dict[str, str], *, timeout: float) -> LlamaCppModel:
+def open_llama_cpp(typed: str, name: str, options: dict[str, str], *, timeout: float) -> LlamaCppModel:
     """`llama-cpp/NAME?slots=4&prompt_cache=on&context=8192&threads=2`, NAME a path or one of `NAMED`."""
     numbers = {"slots": 1, "context": 4096, "threads": 0}
     for option in numbers.keys() & options.keys():
@@ -126,4 +126,4 @@ def open_llama_cpp(name: str, options: dict[str, str], *, timeout: float) -> Lla
     if cache not in ("on", "off"):
         raise UsageError(f"llama-cpp/{name}: prompt_cache={cache} is neither on nor off")
     path = fetch(NAMED[name]) if name in NAMED else Path(name)
-    return LlamaCppModel(path, name, prompt_cache=cache == "on", timeout=timeout, **numbers)
+    return LlamaCppModel(path, typed, prompt_cache=cache == "on", timeout=timeout, **numbers)

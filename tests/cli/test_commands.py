@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import evalkit
 from tests.cli.conftest import Cli
 from tests.made import sums
 
@@ -150,6 +151,16 @@ def test_check_passes_on_both_benchmarks_and_fails_a_broken_judge(cli: Cli, tmp_
     code, out, _ = cli("check", broken, "--json")
     assert code == 1
     assert json.loads(out)[0]["problems"]
+
+
+def test_check_goes_on_when_one_tasks_data_cannot_be_had(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "openai").mkdir()
+    small = Path(evalkit.__file__).parent / "data" / "small_sets" / "openai" / "openai_humaneval"
+    (tmp_path / "openai" / "openai_humaneval").symlink_to(small)
+    code, out, err = cli("check", "--data", tmp_path, "--limit", "2")
+    assert code == 2
+    assert out.count("pass  humaneval:") == 2
+    assert "evalkit: gsm8k: " in err
 
 
 def test_models(cli: Cli) -> None:
