@@ -166,12 +166,16 @@ class Store:
         logprobs = None
         if response.logprobs:
             logprobs = _dump([[t.token, t.logprob, dict(t.top)] for t in response.logprobs])
-        found = self._db.execute("SELECT id FROM request WHERE key = ?", (key,)).fetchone() or (
-            self._db.execute("INSERT INTO request (key, body) VALUES (?, ?)", (key, body.decode())).lastrowid,
+        # Nearly every request is new, so it is inserted first and looked up only when it was not.
+        new = self._db.execute(
+            "INSERT OR IGNORE INTO request (key, body) VALUES (?, ?)", (key, body.decode())
         )
+        identifier = new.lastrowid
+        if not new.rowcount:
+            (identifier,) = self._db.execute("SELECT id FROM request WHERE key = ?", (key,)).fetchone()
         self._db.execute(
             "INSERT OR REPLACE INTO draw VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (found[0], draw, cell.id, sample, response.text, response.reasoning, response.finish)
+            (identifier, draw, cell.id, sample, response.text, response.reasoning, response.finish)
             + (response.prompt_tokens, response.completion_tokens, response.seconds, logprobs),
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import shlex
 import signal
 import sys
@@ -81,6 +82,7 @@ def command(
     from evalkit.report.render import to_json, to_terminal
     from evalkit.session import data_options, default_output, execute_plan
 
+    gc.freeze()  # what is loaded by now stays: looking through it again and again costs 5 %
     options = Options(_concurrency(concurrency), RetryPolicy(attempts=1 + max(0, retries)))
     opened = open_model(model, base_url=base_url, timeout=timeout)
     plan = make_plan(

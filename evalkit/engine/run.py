@@ -18,6 +18,7 @@ from evalkit.samples import Answer, Sample
 from evalkit.signature import digest
 from evalkit.store import Cell, Row, Store
 
+_BREATHE = 16
 _DONE = frozenset({"correct", "wrong", "unparsable", "truncated"})
 
 
@@ -110,7 +111,8 @@ class _CellRun:
             await self._sample(position, sample)
             # Answers that are there at once (stored ones, a replay's) never wait: without this the loop
             # would not go round, and nothing be committed nor Ctrl-C heard, until the last sample.
-            await asyncio.sleep(0)
+            if position % _BREATHE == 0:
+                await asyncio.sleep(0)
 
     async def _sample(self, position: int, sample: Sample) -> None:
         asking = Asking(self._line, self._cell, sample.id, self._planned.protocol)

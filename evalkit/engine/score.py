@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-from collections import Counter
 from dataclasses import dataclass
 
 from evalkit.errors import BoundaryError, ScorerError
@@ -75,10 +74,9 @@ def outcome(scored: Scored) -> str:
     """
     if 2 * sum(scored.correct) >= len(scored.correct):
         return "correct"
-    kinds = Counter(
-        _kind(final) for final, right in zip(scored.answer.finals, scored.correct, strict=True) if not right
-    )
-    return max(("truncated", "unparsable", "wrong"), key=lambda kind: kinds[kind])
+    pairs = zip(scored.answer.finals, scored.correct, strict=True)
+    kinds = [_kind(final) for final, right in pairs if not right]
+    return max(("truncated", "unparsable", "wrong"), key=kinds.count)
 
 
 def _kind(final: Final) -> str:
