@@ -33,13 +33,14 @@ clean:
 
 # The stamps are newer than pyproject.toml when what it asks for is installed.
 .venv/.demo: pyproject.toml | .venv/bin/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[demo]'
+	$(BIN)/python -m pip install -qq --disable-pip-version-check -e '.[demo]'
 	touch $@
 
 .venv/.dev: pyproject.toml | .venv/bin/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	$(BIN)/python -m pip install -qq --disable-pip-version-check -e '.[dev]'
 	touch $@ .venv/.demo
 
 .venv/bin/python:
-	{ $(PYTHON) -m venv .venv && $(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip; } || { rm -rf .venv; echo "make: $(PYTHON) cannot make a virtual environment: \
+	@echo 'making .venv'
+	@{ $(PYTHON) -m venv .venv && $(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip; } || { rm -rf .venv; echo "make: $(PYTHON) cannot make a virtual environment: \
 	install python3-venv, or give another: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; exit 1; }

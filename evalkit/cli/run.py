@@ -8,11 +8,17 @@ import shlex
 import signal
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from evalkit.cli.options import data_option, json_option, parse_settings, set_option
 from evalkit.errors import UsageError
+
+if TYPE_CHECKING:
+    from evalkit.engine.plan import Plan
+    from evalkit.engine.run import Options
+    from evalkit.report.table import Table
 
 
 @click.command()
@@ -74,19 +80,15 @@ def command(
     Every response is stored when it arrives. Run the same command with the same -o to go on after an
     interruption; nothing that was answered is asked again.
     """
-    from evalkit.engine.ask import RetryPolicy, Stopped
+    from evalkit.engine.ask import RetryPolicy
     from evalkit.engine.plan import make_plan
-    from evalkit.engine.progress import make_progress
     from evalkit.engine.run import Options
     from evalkit.models import open_model
-    from evalkit.report.render import to_json, to_terminal
-    from evalkit.session import data_options, default_output, execute_plan
+    from evalkit.session import data_options, default_output
 
-    gc.freeze()  # what is loaded by now stays: looking through it again and again costs 5 %
     options = Options(_concurrency(concurrency), RetryPolicy(attempts=1 + max(0, retries)))
-    opened = open_model(model, base_url=base_url, timeout=timeout)
     plan = make_plan(
-        opened,
+        open_model(model, base_url=base_url, timeout=timeout),
         tasks,
         settings=parse_settings(settings),
         data=data_options(data),
@@ -95,22 +97,26 @@ def command(
         strict=strict,
     )
     path = output or default_output(plan)
-    again = _again(path, output is None)
+    return _run(plan, path, options, _again(path, output is None), as_json)
 
-    async def go() -> int:
+
+def _run(plan: Plan, path: Path, options: Options, again: str, as_json: bool) -> int:
+    """Runs it, prints the table, says how to go on where there is more to do; returns the exit code."""
+    from evalkit.engine.ask import Stopped
+    from evalkit.engine.progress import make_progress
+    from evalkit.report.render import to_json, to_terminal
+    from evalkit.session import execute_plan
+
+    async def go() -> Table:
         stop_on_signals()
         try:
-            table = await execute_plan(plan, path, options, make_progress())
+            return await execute_plan(plan, path, options, make_progress())
         finally:
-            await opened.aclose()
-        click.echo(to_json(table) if as_json else to_terminal(table, colour=sys.stdout.isatty()), nl=False)
-        if table.failed:
-            click.echo(f"{table.failed} samples failed; to ask them again: {again}", err=True)
-        click.echo(f"run file: {path}", err=True)
-        return 3 if table.failed else 0
+            await plan.model.aclose()
 
+    gc.freeze()  # what is loaded by now stays: looking through it again and again costs 5 %
     try:
-        return asyncio.run(go())
+        table = asyncio.run(go())
     except asyncio.CancelledError:
         click.echo(f"interrupted; what was answered is in {path}. To go on: {again}", err=True)
         return 130
@@ -118,6 +124,11 @@ def command(
         raise Stopped(
             f"{stopped}. What was answered is in {path}; to go on: {again}", usage=stopped.usage
         ) from None
+    click.echo(to_json(table) if as_json else to_terminal(table, colour=sys.stdout.isatty()), nl=False)
+    if table.failed:
+        click.echo(f"{table.failed} samples failed; to ask them again: {again}", err=True)
+    click.echo(f"run file: {path}", err=True)
+    return 3 if table.failed else 0
 
 
 def _concurrency(text: str) -> int | None:

@@ -70,7 +70,7 @@ def test_it_answers_and_beside_others_it_answers_the_same(weights: Path) -> None
 
     model = open_model("llama-cpp/SmolLM2-135M-Instruct?context=512&threads=1")
     assert isinstance(model, LlamaCppModel)
-    assert model.name == "llama-cpp/SmolLM2-135M-Instruct"
+    assert model.name == "llama-cpp/SmolLM2-135M-Instruct?context=512&threads=1"
     alone, together, over_http = using(model, work)
     assert said(together) == said(alone)
     assert said(over_http) == said(alone)

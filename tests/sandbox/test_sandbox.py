@@ -59,7 +59,8 @@ def test_passed(program: str) -> None:
         ("assert False, 'not so'", "AssertionError: not so"),
         ("return 1", "SyntaxError: 'return' outside function (<program>, line 1)"),
         ("x = '", "SyntaxError: unterminated string literal"),
-        ("a\x00b", "SyntaxError: source code string cannot contain null bytes"),
+        # A ValueError in older releases of Python 3.11.
+        ("a\x00b", ("SyntaxError: source code string", "ValueError: source code string")),
         ("x = '\ud800'", "UnicodeEncodeError: 'utf-8' codec can't encode character '\\ud800'"),
         ("raise ValueError(chr(0xd800) + 'é')", "ValueError: \ufffdé"),
         ("raise ValueError('x' * 100_000)", "ValueError: xxxxxxxxxxx"),
@@ -77,7 +78,7 @@ def test_passed(program: str) -> None:
         ("class E(Exception):\n    def __str__(self): raise ValueError\nraise E", "ended without a verdict"),
     ],
 )
-def test_failed(program: str, detail: str) -> None:
+def test_failed(program: str, detail: str | tuple[str, ...]) -> None:
     outcome = asyncio.run(Sandbox().run(program))
     assert outcome.status == "failed"
     assert outcome.detail.startswith(detail)
