@@ -30,7 +30,12 @@ def render() -> str:
 
 
 def _block(name: str, command: click.Command) -> str:
-    context = click.Context(command, info_name=name, max_content_width=100, terminal_width=100)
+    context = click.Context(
+        command,
+        info_name=name,
+        terminal_width=100,
+        help_option_names=cli.context_settings["help_option_names"],
+    )
     return f"```text\n{command.get_help(context).rstrip()}\n```\n"
 
 
