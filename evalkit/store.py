@@ -133,11 +133,11 @@ class Store:
     # -- cells ---------------------------------------------------------------------------------------
 
     def add_cell(self, task: str, protocol: str, spec: dict[str, JSON]) -> Cell:
+        """A new cell, not committed yet."""
         cursor = self._db.execute(
             "INSERT INTO cell (task, protocol, spec) VALUES (?, ?, ?)",
             (task, protocol, _dump(spec)),
         )
-        self.commit()
         return Cell(int(cursor.lastrowid or 0), task, protocol, dict(spec))
 
     def cells(self) -> list[Cell]:

@@ -111,15 +111,23 @@ def load_task(name: str) -> Task:
 
     Imports that one module and no other. Raises `UsageError` with the nearest names.
     """
-    path, _, inside = name.partition(".py:") if ".py:" in name else (name, "", "")
-    if inside or name.endswith(".py"):
-        return _from_file(Path(path + ".py" if inside else path), inside)
+    file = file_of(name)
+    if file is not None:
+        return _from_file(*file)
     from evalkit.tasks import INDEX
 
     if name not in INDEX:
         raise unknown("task", name, INDEX, "evalkit tasks lists them")
     module, _, attribute = INDEX[name].partition(":")
     return build(getattr(importlib.import_module(module), attribute))
+
+
+def file_of(name: str) -> tuple[Path, str] | None:
+    """(file, task in it or "") of `./file.py` or `./file.py:name`; None for a name of the index."""
+    if name.endswith(".py"):
+        return Path(name), ""
+    path, mark, inside = name.partition(".py:")
+    return (Path(f"{path}.py"), inside) if mark else None
 
 
 def parse_spec(spec: str) -> tuple[str, str]:

@@ -49,7 +49,9 @@ def store(file: Path) -> Iterator[Store]:
 
 @pytest.fixture
 def cell(store: Store) -> Cell:
-    return store.add_cell("sums", "once", SPEC)
+    made = store.add_cell("sums", "once", SPEC)
+    store.commit()
+    return made
 
 
 def asked(text: str) -> tuple[bytes, bytes]:

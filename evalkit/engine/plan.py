@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import platform
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import evalkit
@@ -18,7 +18,7 @@ from evalkit.protocol import Protocol
 from evalkit.samples import JSON, Sample
 from evalkit.signature import code_identity
 from evalkit.store import Store
-from evalkit.task import Task, load_task, parse_spec
+from evalkit.task import Task, file_of, load_task, parse_spec
 
 REVISION = "revision"
 """The one `--set` key that is the data's, not the protocol's."""
@@ -35,6 +35,11 @@ class CellPlan:
     metrics: tuple[Metric, ...]
     records: Records
     limit: int | None
+
+    @property
+    def name(self) -> str:
+        """What it is called in tables: `gsm8k:8-shot-cot`."""
+        return f"{self.task.name}:{self.protocol.name}"
 
     @property
     def count(self) -> int | None:
@@ -101,7 +106,6 @@ class Plan:
     model: Model
     cells: tuple[CellPlan, ...]
     seed: int = 0
-    settings: Mapping[str, str] = field(default_factory=dict)
 
     def manifest(self) -> dict[str, Any]:
         """What a run file says of itself. A resumed run is bound by the model's identity and the seed."""
@@ -128,7 +132,7 @@ class Plan:
             elif key not in theirs:
                 problems.append(f"{name} is asked for now and not in the file")
             else:
-                problems += _differences(name, theirs[key], ours[key])
+                problems += _differences(name, _binding(theirs[key]), _binding(ours[key]))
         return sorted(problems)
 
 
@@ -159,8 +163,13 @@ def make_plan(
     if not specs:
         raise UsageError("no task named: evalkit tasks lists them")
     cells: list[CellPlan] = []
-    for spec in dict.fromkeys(specs):
+    for spec in specs:
         cell = _plan_cell(spec, settings, data, limit)
+        twin = next((c for c in cells if c.name == cell.name), None)
+        if twin is not None and twin.spec != cell.spec:
+            raise UsageError(f"{twin.spec} and {cell.spec} are both called {cell.name}: rename one")
+        if twin is not None:
+            continue
         if strict:
             _comparable(cell, data)
         if cell.protocol.api not in model.capabilities:
@@ -172,7 +181,7 @@ def make_plan(
     if scoring:
         for cell in cells:
             cell.task.needs()
-    return Plan(model, tuple(cells), seed, settings)
+    return Plan(model, tuple(cells), seed)
 
 
 def expand(entry: str) -> list[str]:
@@ -198,6 +207,9 @@ def _plan_cell(spec: str, settings: Mapping[str, str], data: DataOptions, limit:
     protocol = task.protocol(protocol_name).override(settings)
     if protocol.shots > task.max_shots:
         raise UsageError(f"{task.name} has {task.max_shots} exemplars, shots={protocol.shots} asks for more")
+    file = file_of(name)
+    if file is not None:  # so that a report finds it from another folder
+        name = f"{file[0].resolve()}:{task.name}"
     cell = CellPlan(name, task, protocol, metrics_for(task, protocol), task.data.open(data), limit)
     first = next(iter(cell.samples()), None)
     if first is None:
@@ -219,6 +231,12 @@ def _comparable(cell: CellPlan, data: DataOptions) -> None:
             f"--strict: {cell.task.name}:{cell.protocol.name} would not be comparable with the report: "
             + "; ".join(reasons)
         )
+
+
+def _binding(spec: dict[str, Any]) -> dict[str, Any]:
+    """A cell's spec without the places that its data and its code were found in."""
+    data = {key: value for key, value in spec["data"].items() if key not in ("kind", "where")}
+    return {**{key: value for key, value in spec.items() if key != "task_spec"}, "data": data}
 
 
 def _differences(where: str, theirs: Any, mine: Any) -> list[str]:

@@ -19,6 +19,7 @@ from evalkit.signature import digest
 from evalkit.store import Cell, Row, Store
 
 _BREATHE = 16
+"""Samples after which the event loop goes round at the latest."""
 _DONE = frozenset({"correct", "wrong", "unparsable", "truncated"})
 
 
@@ -37,20 +38,24 @@ def open_run(path: Path, plan: Plan) -> Store:
     """
     if not path.exists():
         store = Store.create(path, plan.manifest())
-        for cell in plan.cells:
-            store.add_cell(cell.task.name, cell.protocol.name, cell.spec_json())
+        _add_cells(store, plan)
         return store
     if not os.access(path, os.W_OK):
         raise UsageError(f"{path} cannot be written: name another file with -o")
     store = Store.open(path)
     if not store.cells():  # killed before its first cell was written
-        for cell in plan.cells:
-            store.add_cell(cell.task.name, cell.protocol.name, cell.spec_json())
+        _add_cells(store, plan)
     conflicts = plan.conflicts(store)
     if conflicts:
         store.close()
         raise UsageError(f"{path} holds another run: " + "; ".join(conflicts) + ". Name another file with -o")
     return store
+
+
+def _add_cells(store: Store, plan: Plan) -> None:
+    for cell in plan.cells:
+        store.add_cell(cell.task.name, cell.protocol.name, cell.spec_json())
+    store.commit()
 
 
 async def execute(

@@ -286,3 +286,26 @@ def test_a_file_that_cannot_be_written_is_not_resumed(
     monkeypatch.setattr("os.access", lambda *_: False)  # root may write anything
     with pytest.raises(UsageError, match="cannot be written"):
         run(FakeModel(gold), str(tmp_path / "sums.py"), tmp_path / "r.db", limit=2)
+
+
+def test_a_task_named_twice_is_asked_once_and_two_of_one_name_are_refused(tmp_path: Path) -> None:
+    task = sums(tmp_path, 3)
+    model = FakeModel(gold)
+    plan = make_plan(model, [task, f"{task}:sums:once", f"{task},{task}:sums:maj"])
+    assert [cell.name for cell in plan.cells] == ["sums:once", "sums:maj"]
+    with pytest.raises(UsageError, match="are both called sums:once"):
+        make_plan(model, [task, sums(tmp_path, 3, name="other.py")])
+
+
+def test_a_run_is_resumed_and_reported_from_another_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sums(tmp_path, 6)
+    monkeypatch.chdir(tmp_path)
+    run(FakeModel(gold), "./sums.py", tmp_path / "r.db")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    model = FakeModel(gold)
+    assert run(model, "../sums.py", tmp_path / "r.db").cells[0].n == 6
+    assert model.asked == 0
