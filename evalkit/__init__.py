@@ -8,6 +8,20 @@ Importing it costs next to nothing: what is used is loaded when it is used.
 """
 
 import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # for type checkers; at run time `__getattr__` finds them
+    from evalkit.errors import EvalkitError as EvalkitError
+    from evalkit.errors import UsageError as UsageError
+    from evalkit.models import open_model as open_model
+    from evalkit.report.table import Table as Table
+    from evalkit.report.table import build_table as build_table
+    from evalkit.session import evaluate as evaluate
+    from evalkit.session import run as run
+    from evalkit.store import Store as Store
+    from evalkit.task import Task as Task
+    from evalkit.task import load_task as load_task
+    from evalkit.task import task as task
 
 __version__ = "0.1.0"
 

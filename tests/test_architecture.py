@@ -157,3 +157,18 @@ def test_the_repository_speaks_of_evalkit_alone() -> None:
         text = path.read_text("utf-8")
         found += [f"{name}: {needle}" for needle in needles if needle in text]
     assert not found
+
+
+def test_what_type_checkers_see_is_what_there_is() -> None:
+    import evalkit
+
+    source = ast.parse(Path(evalkit.__file__).read_text("utf-8"))
+    (guarded,) = (node for node in source.body if isinstance(node, ast.If))
+    seen = {
+        alias.name: node.module
+        for node in guarded.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    assert seen == evalkit._HOMES
+    assert all(getattr(evalkit, name) is not None for name in seen)

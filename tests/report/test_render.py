@@ -24,7 +24,7 @@ HOSTILE = "fake/<script>alert(1)</script>|*bold*`x`\x1b[31m\u202e=1+1"
 def table(tmp_path: Path, name: str = "fake/plain", **options: float) -> Table:
     task = sums(tmp_path, 10)
     model = FakeModel(lambda request, draw: request.gold, name, **options)  # type: ignore[arg-type]
-    return evalkit.run(model, task, output=tmp_path / f"{len(list(tmp_path.glob('*.db')))}.db", limit=6)  # type: ignore[operator, no-any-return]
+    return evalkit.run(model, task, output=tmp_path / f"{len(list(tmp_path.glob('*.db')))}.db", limit=6)
 
 
 def test_a_part_is_marked(tmp_path: Path) -> None:
