@@ -1,0 +1,62 @@
+"""The quick start, with the real model, cut to what a test may take; and what a person sees on a terminal."""
+
+from __future__ import annotations
+
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import evalkit.demo
+from evalkit.demo import PARTS, Part
+from tests.cli.conftest import Cli
+
+
+def test_demo(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert {part.task for part in PARTS} == {"humaneval:0-shot", "gsm8k:8-shot-cot"}
+    short = tuple(Part(part.task, 1, 8, part.small_sets) for part in PARTS)
+    monkeypatch.setattr(evalkit.demo, "PARTS", short)
+    monkeypatch.setattr(evalkit.demo, "MODEL", f"{evalkit.demo.MODEL}?threads=1")
+    for _ in range(2):  # the second time afresh, over what the first left
+        code, out, err = cli("demo", "-o", tmp_path / "out")
+        assert code == 0
+        assert out.startswith(
+            "llama-cpp/SmolLM2-135M-Instruct?threads=1 on humaneval, gsm8k (gsm8k: evalkit's"
+        )
+        assert "humaneval: the first 1 of 164 samples" in out
+        assert "gsm8k: the first 1 of 16 samples" in out
+        assert "done before" not in err
+    assert "<table>" in (tmp_path / "out" / "demo.html").read_text("utf-8")
+    assert "| humaneval:0-shot" in (tmp_path / "out" / "demo.md").read_text("utf-8")
+
+
+def test_a_terminal_gets_a_live_bar_and_colour(tmp_path: Path) -> None:
+    controller, terminal = pty.openpty()
+    command = [sys.executable, "-m", "evalkit", "run", "-m", "fake/gold?delay=0.05", "-t", "gsm8k:8-shot-cot"]
+    process = subprocess.Popen(
+        [*command, "--data", "samples", "--concurrency", "2", "-o", str(tmp_path / "r.db")],
+        stdout=terminal,
+        stderr=terminal,
+        env={**os.environ, "TERM": "xterm-256color", "COLUMNS": "120"},
+    )
+    os.close(terminal)
+    said = b""
+    while True:
+        try:
+            chunk = os.read(controller, 65536)
+        except OSError:  # the other side is closed
+            break
+        if not chunk:
+            break
+        said += chunk
+    os.close(controller)
+    assert process.wait(timeout=30) == 0
+    text = said.decode()
+    assert "━" in text
+    assert "16/16" in text
+    assert "accuracy 100.0 · correct 16" in text
+    assert "\x1b[1m" in text  # the title in bold
+    assert "|sig:" in text
