@@ -6,11 +6,9 @@ import importlib.metadata
 import importlib.util
 import os
 import platform
-import socket
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from evalkit.errors import UsageError
 
@@ -90,17 +88,11 @@ def _weights() -> Finding:
 
 
 def _hub() -> Finding:
-    url = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
-    mend = "--data samples, --data DIR, or HF_ENDPOINT for a mirror"
-    if os.environ.get("HF_HUB_OFFLINE", "0").lower() in ("1", "true", "yes", "on"):
-        return Finding("Hub", False, "HF_HUB_OFFLINE is set: only what is cached", mend)
-    parts = urlsplit(url)
-    try:
-        port = parts.port or (443 if parts.scheme == "https" else 80)
-        socket.create_connection((parts.hostname or "", port), timeout=3.0).close()
-    except OSError as error:
-        return Finding("Hub", False, f"{url} cannot be reached ({error})", mend)
-    return Finding("Hub", True, url)
+    from evalkit.data.hub import trouble
+
+    reason, more = trouble()
+    detail = f"{reason}: {more}" if reason else os.environ.get("HF_ENDPOINT", "https://huggingface.co")
+    return Finding("Hub", not reason, detail, "--data samples, --data DIR, or HF_ENDPOINT for a mirror")
 
 
 def _key() -> Finding:

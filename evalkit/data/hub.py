@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import glob
+import os
 import shutil
+import socket
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from evalkit.data import folder
 from evalkit.data.base import DataOptions, Records
@@ -232,6 +235,23 @@ class Hub:
             f"{self._at(revision)} cannot be had from {constants.ENDPOINT} ({reason}): {elsewhere}, "
             "HF_ENDPOINT names another Hub"
         )
+
+
+def trouble() -> tuple[str, str]:
+    """(what keeps the Hub from being asked now, more about it); ("", "") when nothing does.
+
+    A quick look, because the Hub's own client tries for a long time.
+    """
+    endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
+    if os.environ.get("HF_HUB_OFFLINE", "0").lower() in ("1", "true", "yes", "on"):
+        return "HF_HUB_OFFLINE is set", "only what is cached"
+    try:
+        parts = urlsplit(endpoint)
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        socket.create_connection((parts.hostname or "", port), timeout=3.0).close()
+    except (OSError, ValueError) as error:  # nobody listens, or it is no address
+        return f"{endpoint} cannot be reached", str(error)
+    return "", ""
 
 
 def _may_pass(error: Exception) -> bool:

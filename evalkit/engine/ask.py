@@ -56,8 +56,6 @@ class Line:
         self.model, self.store, self.limiter, self.policy, self.seed = model, store, limiter, policy, seed
         self.completion_tokens = 0
         self.prompt_tokens = 0
-        self.asked = 0
-        """Requests answered in this process."""
         self._failed_in_a_row = 0
         self._commit_due = False
 
@@ -71,7 +69,6 @@ class Line:
         response = await self._attempts(request, draw, cell, sample)
         self.store.add_response(key, body, draw, cell, sample, response)
         self.commit_soon()
-        self.asked += 1
         self.prompt_tokens += response.prompt_tokens or 0
         self.completion_tokens += response.completion_tokens or 0
         return response

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -14,10 +13,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import platformdirs
 
+from evalkit.data import hub
 from evalkit.errors import UsageError
 
 _CHUNK = 1 << 20
@@ -87,11 +86,9 @@ def fetch(weights: Weights) -> Path:
 @contextmanager
 def _from_hub(weights: Weights, scratch: Path) -> Iterator[Path]:
     repository, file = weights.hub
-    endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
-    if os.environ.get("HF_HUB_OFFLINE", "0").lower() in ("1", "true", "yes", "on"):
-        raise UsageError("HF_HUB_OFFLINE is set")
-    if not _reachable(endpoint):
-        raise UsageError(f"{endpoint} cannot be reached")
+    reason, _ = hub.trouble()
+    if reason:
+        raise UsageError(reason)
     from huggingface_hub import hf_hub_download
 
     try:
@@ -131,14 +128,3 @@ def _check(path: Path, weights: Weights) -> None:
 def sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _reachable(url: str, seconds: float = 3.0) -> bool:
-    """Whether something listens there; asked first, because the Hub's client tries for a long time."""
-    try:
-        parts = urlsplit(url)
-        port = parts.port or (443 if parts.scheme == "https" else 80)
-        with socket.create_connection((parts.hostname or "", port), timeout=seconds):
-            return True
-    except (OSError, ValueError):  # nobody listens, or it is no address
-        return False

@@ -137,20 +137,16 @@ def build_table(stores: Sequence[Store], *, strict: bool = False) -> Table:
     return Table(_title(cells), tuple(marked), tuple(notes))
 
 
-def cell_signature(cell: Cell, data: CellData, metric: dict[str, Any]) -> Signature:
-    """The signature of one metric of a cell, from what the run file has."""
-    return Signature(
-        parts={
-            "n": len(data.outcomes),
-            **cell.spec["protocol"],
-            "questions": combine(data.questions),
-            "prompts": combine(data.asked),
-            "extract": cell.spec["extract"],
-            "judge": cell.spec["judge"],
-            "metric": metric["identity"],
-        },
-        notes={"evalkit": evalkit.__version__},
-    )
+def _asked(cell: Cell, data: CellData) -> dict[str, JSON]:
+    """The parts of a signature that all metrics of a cell share, from what the run file has."""
+    return {
+        "n": len(data.outcomes),
+        **cell.spec["protocol"],
+        "questions": combine(data.questions),
+        "prompts": combine(data.asked),
+        "extract": cell.spec["extract"],
+        "judge": cell.spec["judge"],
+    }
 
 
 def _cells(store: Store) -> Iterable[TableCell]:
@@ -158,6 +154,8 @@ def _cells(store: Store) -> Iterable[TableCell]:
     for cell in store.cells():
         data = store.data(cell)
         metrics = {metric.name: metric for metric in load_task(cell.spec["task_spec"]).metrics}
+        asked, outcomes = _asked(cell, data), store.outcomes(cell)
+        _, prompt_tokens, completion_tokens = store.usage(cell)
         start = 0
         for described in cell.spec["metrics"]:
             width = len(described["columns"])
@@ -166,7 +164,6 @@ def _cells(store: Store) -> Iterable[TableCell]:
             if described["name"] not in metrics:
                 raise UsageError(f"{store.path}: {cell.task} has no metric {described['name']!r} any more")
             figures = _figures(metrics[described["name"]], matrix, data)
-            _, prompt_tokens, completion_tokens = store.usage(cell)
             yield TableCell(
                 task=cell.task,
                 protocol=cell.protocol,
@@ -175,8 +172,10 @@ def _cells(store: Store) -> Iterable[TableCell]:
                 unit=described["unit"],
                 higher_is_better=described["higher_is_better"],
                 n=len(matrix),
-                outcomes=store.outcomes(cell),
-                signature=cell_signature(cell, data, described),
+                outcomes=outcomes,
+                signature=Signature(
+                    {**asked, "metric": described["identity"]}, {"evalkit": evalkit.__version__}
+                ),
                 tokens=(prompt_tokens, completion_tokens),
                 data=cell.spec["data"],
                 records=cell.spec["records"],
