@@ -1,5 +1,17 @@
 """Runs programs that nobody trusts."""
 
-from evalkit.sandbox.bwrap import Limits, Outcome, Sandbox, check_sandbox
+from evalkit.sandbox.pool import (
+    Limits,
+    Outcome,
+    Program,
+    Sandbox,
+    allow_unsafe,
+    check_sandbox,
+    run_programs,
+    unsafe_allowed,
+)
 
-__all__ = ["Limits", "Outcome", "Sandbox", "check_sandbox"]
+__all__ = [
+    "Limits", "Outcome", "Program", "Sandbox", "allow_unsafe", "check_sandbox", "run_programs",
+    "unsafe_allowed",
+]  # fmt: skip

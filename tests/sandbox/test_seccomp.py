@@ -1,13 +1,14 @@
-"""The system-call filter, run instruction by instruction as the kernel would."""
+"""The system-call filters, run instruction by instruction as the kernel would."""
 
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 
 import pytest
 
 from evalkit.errors import UsageError
-from evalkit.sandbox.seccomp import no_new_processes
+from evalkit.sandbox.seccomp import program_filter, system_filter
 
 X86_64, AARCH64, I386 = 0xC000003E, 0xC00000B7, 0x40000003  # AUDIT_ARCH_… of <linux/audit.h>
 ALLOW, EPERM, ENOSYS, KILL = 0x7FFF0000, 0x00050001, 0x00050026, 0x80000000
@@ -18,8 +19,11 @@ PTHREAD = 0x3D0F00  # what pthread_create passes: CLONE_VM | … | CLONE_THREAD 
 
 
 def verdict(machine: str, audit: int, number: int, *arguments: int) -> int:
-    """What the filter returns for one call: the classic BPF of `<linux/filter.h>`, as far as it is used."""
-    code = no_new_processes(machine)
+    return run(program_filter(machine), audit, number, *arguments)
+
+
+def run(code: bytes, audit: int, number: int, *arguments: int) -> int:
+    """What a filter returns for one call: the classic BPF of `<linux/filter.h>`, as far as it is used."""
     program = [struct.unpack_from("<HBBI", code, at) for at in range(0, len(code), 8)]
     # struct seccomp_data: int nr; __u32 arch; __u64 instruction_pointer; __u64 args[6]
     data = struct.pack("<iIQ6Q", number, audit, 0, *arguments, *[0] * (6 - len(arguments)))
@@ -55,6 +59,21 @@ def verdict(machine: str, audit: int, number: int, *arguments: int) -> int:
         (435, (PTHREAD,), ENOSYS),
         (0, (), ALLOW),  # read
         (59, (), ALLOW),  # execve
+        (272, (), EPERM),  # unshare
+        (308, (), EPERM),  # setns
+        (165, (), EPERM),  # mount
+        (166, (), EPERM),  # umount2
+        (442, (), EPERM),  # mount_setattr, the highest
+        (443, (), ALLOW),
+        (161, (), EPERM),  # chroot
+        (41, (1,), ALLOW),  # socket, AF_UNIX
+        (41, (2,), ALLOW),  # AF_INET
+        (41, (10,), ALLOW),  # AF_INET6
+        (41, (40,), EPERM),  # AF_VSOCK
+        (41, (16,), EPERM),  # AF_NETLINK
+        (41, (38,), EPERM),  # AF_ALG
+        (41, (0,), EPERM),
+        (62, (), ALLOW),  # kill: its process namespace holds nobody else
         (220, (SIGCHLD,), ALLOW),  # aarch64's clone is semtimedop here
         (X32 | 57, (), KILL),
         (X32 | 56, (PTHREAD,), KILL),
@@ -73,7 +92,14 @@ def test_x86_64(number: int, arguments: tuple[int, ...], expected: int) -> None:
         (220, (CLONE_VM | CLONE_VFORK | SIGCHLD,), EPERM),
         (220, (PTHREAD,), ALLOW),
         (435, (), ENOSYS),
+        (97, (), EPERM),  # unshare
+        (268, (), EPERM),  # setns
+        (40, (), EPERM),  # mount
+        (39, (), EPERM),  # umount2
         (63, (), ALLOW),  # read
+        (198, (1,), ALLOW),  # socket, AF_UNIX
+        (198, (40,), EPERM),  # AF_VSOCK
+        (129, (), ALLOW),  # kill
         (221, (), ALLOW),  # execve
         (57, (), ALLOW),  # close, not fork
         (56, (SIGCHLD,), ALLOW),  # openat, not clone
@@ -85,19 +111,59 @@ def test_aarch64(number: int, arguments: tuple[int, ...], expected: int) -> None
 
 
 @pytest.mark.parametrize(
+    ("machine", "audit", "refused", "allowed"),
+    [
+        # ptrace, process_vm_writev, memfd_create, shmget, keyctl, bpf, perf_event_open, io_uring_setup,
+        # acct, kexec_load, quotactl_fd, process_mrelease (the highest)
+        (
+            "x86_64", X86_64, (101, 311, 319, 29, 250, 321, 298, 425, 163, 246, 443, 448),
+            (0, 57, 56, 165, 308, 435),
+        ),
+        (
+            "aarch64", AARCH64, (117, 271, 279, 194, 219, 280, 241, 425, 89, 104, 443, 448),
+            (63, 220, 40, 268, 435),
+        ),
+    ],
+)  # fmt: skip
+def test_what_nobody_may(
+    machine: str, audit: int, refused: tuple[int, ...], allowed: tuple[int, ...]
+) -> None:
+    code = system_filter(machine)
+    assert {run(code, audit, number) for number in refused} == {EPERM}
+    assert {run(code, audit, number) for number in allowed} == {ALLOW}  # the server needs these
+
+
+def test_no_signals_where_no_namespace_hides_other_processes() -> None:
+    with_signals, without = program_filter("x86_64"), program_filter("x86_64", signals=False)
+    for number in (62, 200, 234, 129, 297):  # kill, tkill, tgkill, rt_sigqueueinfo, rt_tgsigqueueinfo
+        assert run(with_signals, X86_64, number) == ALLOW
+        assert run(without, X86_64, number) == EPERM
+    assert run(without, X86_64, 57) == EPERM
+    assert run(without, X86_64, 56, PTHREAD) == ALLOW
+
+
+@pytest.mark.parametrize(
     ("machine", "others"), [("x86_64", (I386, AARCH64, 0)), ("aarch64", (X86_64, I386, 0))]
 )
 def test_calls_of_another_architecture_kill(machine: str, others: tuple[int, ...]) -> None:
     for audit in others:
         for number in (0, 2, 56, 120, 220, 435):
             assert verdict(machine, audit, number, PTHREAD) == KILL
+            assert run(system_filter(machine), audit, number) == KILL
 
 
-@pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
-def test_the_layout_is_an_array_of_eight_bytes_with_jumps_inside_it(machine: str) -> None:
-    code = no_new_processes(machine)
+FILTERS = [
+    make(machine)
+    for machine in ("x86_64", "aarch64")
+    for make in (system_filter, program_filter, lambda name: program_filter(name, signals=False))
+]
+
+
+@pytest.mark.parametrize("code", FILTERS, ids=range(len(FILTERS)))
+def test_the_layout_is_an_array_of_eight_bytes_with_jumps_inside_it(code: bytes) -> None:
     program = [struct.unpack_from("<HBBI", code, at) for at in range(0, len(code), 8)]
     assert len(code) == 8 * len(program)
+    assert len(program) < 4096  # BPF_MAXINSNS
     assert program[0] == (0x20, 0, 0, 4)  # the architecture comes first
     assert program[-1][0] == 0x06  # no way off the end
     for at, (operation, if_true, if_false, _) in enumerate(program):
@@ -105,6 +171,7 @@ def test_the_layout_is_an_array_of_eight_bytes_with_jumps_inside_it(machine: str
             assert at + 1 + max(if_true, if_false) < len(program)
 
 
-def test_a_machine_whose_numbers_nobody_wrote_down() -> None:
+@pytest.mark.parametrize("make", [system_filter, program_filter])
+def test_a_machine_whose_numbers_nobody_wrote_down(make: Callable[[str], bytes]) -> None:
     with pytest.raises(UsageError, match="the sandbox knows x86_64 and aarch64, not riscv64"):
-        no_new_processes("riscv64")
+        make("riscv64")

@@ -1,0 +1,325 @@
+"""Plain data between a program and its judge: values, and what a call changed in its arguments.
+
+Not pickle, for whoever reads a pickle runs it. A message is `[contents, value]` in JSON. None, bool,
+float, small int and str stand for themselves; everything else is an array that starts with its kind,
+such as `["t", 1, 2]` for a tuple. Lists, dicts, sets, bytearrays and deques, which can change, are never
+written out inside a value: `["@", k]` means the k-th of the contents. So shared and cyclic objects keep
+their shape, nesting costs no recursion, and after a call the program can send back the contents that it
+changed, which the judge puts into its own objects.
+
+What is not plain data arrives as an `Opaque`, which is equal to nothing: an object whose `__eq__` always
+says True gains nothing by it. Subclasses arrive as their plain base. Iterators arrive drained.
+"""
+
+from __future__ import annotations
+
+import builtins
+import json
+import re
+import sys
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from decimal import Decimal
+from fractions import Fraction
+from itertools import islice
+from typing import Any
+
+_LONGEST_ITERATOR = 1 << 16
+"""Items taken from an iterator; one that goes on after them raises there."""
+_SMALL = 1 << 63
+"""JSON's digits are slow beyond it, and Python refuses more than 4300 of them."""
+
+_CHANGING: dict[str, Any] = {base.__name__: base for base in (list, dict, set, bytearray, deque)}
+_BASES = frozenset(_CHANGING.values())
+_NUMBERS = re.compile(r"[<>|=]?[biufc]\d{1,2}")
+"""numpy's names of element types that are numbers."""
+
+_dumps = json.JSONEncoder(check_circular=False, separators=(",", ":")).encode
+_read = json.JSONDecoder().raw_decode
+
+
+class BadData(ValueError):
+    """What arrived is no message."""
+
+
+class Opaque:
+    """Something that is no plain data: equal to nothing, not even to itself."""
+
+    __hash__ = object.__hash__
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+
+    def __eq__(self, other: object) -> bool:
+        return False
+
+    def __ne__(self, other: object) -> bool:
+        return True
+
+    def __repr__(self) -> str:
+        return f"<{self.kind}>"
+
+
+def fault(error: BaseException) -> list[Any]:
+    """An exception as a value: the names of its class and of those above it, and its text."""
+    try:
+        text = str(error)[:1000]
+    except BaseException:  # noqa: BLE001 — it is the program's own __str__
+        text = ""
+    return [[kind.__name__ for kind in type(error).__mro__], text]
+
+
+class Writer:
+    """Writes one message. `known`: objects that the other side has under the same numbers."""
+
+    __slots__ = ("_numbers", "objects")
+
+    def __init__(self, known: Sequence[Any] = ()) -> None:
+        self.objects: list[Any] = list(known)
+        self._numbers = {id(thing): number for number, thing in enumerate(known)}
+
+    def message(self, value: object, before: Sequence[Any] = ()) -> bytes:
+        """`value` with everything that can be reached from it.
+
+        Of known objects only those are written whose content is no longer what it was `before`.
+        """
+        tree = self.tree(value)
+        contents: list[Any] = [self._content(thing) for thing in self.objects]  # which grows meanwhile
+        for number, content in enumerate(before):
+            if repr(contents[number]) == repr(content):  # `==` would take True for 1
+                contents[number] = None
+        return _dumps([contents, tree]).encode()
+
+    def tree(self, value: Any) -> Any:
+        kind = type(value)
+        if kind is str:
+            return value if value.isascii() else _text(value)
+        if value is None or kind is bool or kind is float:
+            return value
+        if kind is int:
+            return value if -_SMALL < value < _SMALL else ["i", hex(value)]
+        if kind in _BASES:
+            return self.reference(value)
+        try:
+            write = _WRITERS.get(kind) or _inherited(kind)
+            return write(self, value)
+        except RecursionError:
+            return _opaque(self, value)
+
+    def values(self, items: Iterable[Any]) -> list[Any]:
+        tree = self.tree
+        return [
+            item if item is None or (kind := type(item)) is bool or kind is float else tree(item)
+            for item in items
+        ]
+
+    def reference(self, thing: object) -> list[Any]:
+        number = self._numbers.get(id(thing))
+        if number is None:
+            number = self._numbers[id(thing)] = len(self.objects)
+            self.objects.append(thing)
+        return ["@", number]
+
+    def _content(self, thing: Any) -> list[Any]:
+        # By the base's own methods: the program may have replaced those of its subclass.
+        base: Any = next(base for base in type(thing).__mro__ if base in _BASES)
+        if base is bytearray:
+            return ["bytearray", bytearray.hex(thing)]
+        if base is dict:
+            return ["dict", *self.values(part for pair in dict.items(thing) for part in pair)]
+        return [base.__name__, *self.values(base.__iter__(thing))]
+
+
+class Reader:
+    """Reads one message. `known`: this side's objects, which the message may refer to and change."""
+
+    __slots__ = ("contents", "objects")
+
+    def __init__(self, known: Sequence[Any] = ()) -> None:
+        self.objects: list[Any] = list(known)
+        self.contents: list[Any] = []
+
+    def value(self, message: bytes) -> Any:
+        """Raises `BadData` for anything that `Writer` does not write."""
+        try:
+            text = message.decode("ascii")
+            (contents, tree), end = _read(text)
+            if end != len(text):
+                raise BadData("more than one message")
+            self.contents = contents
+            old = len(self.objects)
+            self.objects += [_CHANGING[content[0]]() for content in contents[old:]]
+            for number, content in enumerate(contents):
+                if content is not None:
+                    self._fill(self.objects[number], content)
+            return self._value(tree)
+        except MemoryError:
+            raise
+        except Exception as error:  # noqa: BLE001 — whatever the program sent
+            raise BadData(f"no plain data: {type(error).__name__}") from None
+
+    def _fill(self, thing: Any, content: list[Any]) -> None:
+        name, *parts = content
+        kind = _CHANGING[name]
+        if not isinstance(thing, kind):
+            raise BadData("another kind of object")
+        if name == "bytearray":
+            thing[:] = bytes.fromhex(*parts)
+            return
+        values = [self._value(part) for part in parts]
+        if name == "list":
+            thing[:] = values
+            return
+        thing.clear()
+        if name == "dict":
+            thing.update(zip(values[::2], values[1::2], strict=True))
+        elif name == "set":
+            thing.update(values)
+        else:
+            thing.extend(values)
+
+    def _value(self, tree: Any) -> Any:
+        if not isinstance(tree, list):
+            if isinstance(tree, dict):
+                raise BadData("a JSON object")
+            return tree
+        name, *parts = tree
+        if name == "@":
+            return self.objects[parts[0]]
+        if name in _COLLECTIONS:
+            return _COLLECTIONS[name]([self._value(part) for part in parts])
+        if name == "I":
+            return _again([self._value(part) for part in parts[1]], parts[0])
+        if name == "a":
+            return _array(parts[0], parts[1], [self._value(part) for part in parts[2]])
+        return _ATOMS[name](*parts)
+
+
+def _again(items: list[Any], error: Any) -> Iterator[Any]:
+    yield from items
+    if error is not None:
+        raise remade(error)
+
+
+def remade(error: Any) -> Exception:
+    """The exception that `fault` described, of a class with its name under the nearest builtin one.
+
+    Those that steer Python itself (SystemExit, KeyboardInterrupt, StopIteration …) become an ordinary
+    exception of that name: they could end the judge or one of its loops. Raises `BadData` for what
+    describes none.
+    """
+    try:
+        names, text = error
+        bases = [base for name in names if isinstance(base := vars(builtins).get(name), type)]
+        base = next(
+            (base for base in bases if issubclass(base, Exception) and not issubclass(base, _STEERING)),
+            RuntimeError,
+        )
+        kind = type(names[0], (base,), {"__init__": lambda self: None, "__str__": lambda self: str(text)})
+        made: Exception = kind()
+    except Exception as error:  # noqa: BLE001 — whatever the program sent
+        raise BadData(f"no exception: {type(error).__name__}") from None
+    return made
+
+
+# -- the kinds of value --------------------------------------------------------------------------------
+
+_Write = Callable[[Writer, Any], Any]
+_STEERING = (StopIteration, StopAsyncIteration, BaseExceptionGroup)
+
+
+def _inherited(kind: type) -> _Write:
+    """How to write a value of a class that is not in the table itself."""
+    for base in kind.__mro__:
+        if base in _BASES:
+            return Writer.reference
+        if base in _WRITERS:
+            return _WRITERS[base]
+    if kind.__module__ == "numpy" and "numpy" in sys.modules:
+        return _numpy
+    return _iterator if hasattr(kind, "__next__") else _opaque
+
+
+def _opaque(writer: Writer, value: object) -> list[Any]:
+    return ["o", type(value).__name__]
+
+
+def _text(value: str) -> Any:
+    try:
+        value.encode()
+    except UnicodeEncodeError:  # JSON would make one character of two surrogates
+        return ["s", value.encode("utf-8", "surrogatepass").hex()]
+    return value
+
+
+def _iterator(writer: Writer, value: Iterator[Any]) -> list[Any]:
+    items: list[Any] = []
+    error: Any = None
+    try:
+        items.extend(islice(value, _LONGEST_ITERATOR))
+        if len(items) == _LONGEST_ITERATOR:
+            error = [["RuntimeError"], f"an iterator of more than {_LONGEST_ITERATOR} items"]
+    except BaseException as raised:  # noqa: BLE001 — for the judge, which may never get that far
+        error = fault(raised)
+    return ["I", error, writer.values(items)]
+
+
+def _numpy(writer: Writer, value: Any) -> Any:
+    """A scalar as Python's own; an array as an array, for its `==` is no list's."""
+    import numpy
+
+    if isinstance(value, numpy.ndarray) and value.ndim and _NUMBERS.fullmatch(value.dtype.str):
+        return ["a", value.dtype.str, value.shape, writer.values(value.ravel().tolist())]
+    if not isinstance(value, numpy.ndarray | numpy.generic) or not _NUMBERS.fullmatch(value.dtype.str):
+        return _opaque(writer, value)
+    if value.dtype.kind == "b":
+        return int(value)  # equal to a bool, but `is True` does not hold for it there either
+    return writer.tree(
+        complex(value)
+        if value.dtype.kind == "c"
+        else value.tolist()
+        if value.dtype.kind in "iu"
+        else float(value)
+    )
+
+
+def _array(kind: str, shape: list[int], items: list[Any]) -> Any:
+    import numpy
+
+    if not _NUMBERS.fullmatch(kind):
+        raise BadData("an array of another kind")
+    return numpy.array(items, kind).reshape(shape)
+
+
+_WRITERS: dict[type, _Write] = {
+    int: lambda writer, value: writer.tree(int.__index__(value)),
+    float: lambda writer, value: float.__float__(value),
+    str: lambda writer, value: _text(str.__str__(value)),
+    bytes: lambda writer, value: ["b", bytes.hex(value)],
+    complex: lambda writer, value: ["c", float(value.real), float(value.imag)],
+    tuple: lambda writer, value: ["t", *writer.values(tuple.__iter__(value))],
+    frozenset: lambda writer, value: ["F", *writer.values(frozenset.__iter__(value))],
+    range: lambda writer, value: ["r", *writer.values((value.start, value.stop, value.step))],
+    type({}.keys()): lambda writer, value: ["K", *writer.values(value)],
+    type({}.values()): lambda writer, value: ["V", *writer.values(value)],
+    type({}.items()): lambda writer, value: ["T", *writer.values(value)],
+    Fraction: lambda writer, value: ["q", *writer.values((value.numerator, value.denominator))],
+    Decimal: lambda writer, value: ["D", Decimal.__str__(value)],
+}
+_COLLECTIONS: dict[str, Callable[[list[Any]], Any]] = {
+    "t": tuple,
+    "F": frozenset,
+    "r": lambda values: range(*values),
+    "K": lambda values: dict.fromkeys(values).keys(),
+    "V": lambda values: dict(enumerate(values)).values(),
+    "T": lambda values: dict(values).items(),
+    "q": lambda values: Fraction(*values),
+}
+_ATOMS: dict[str, Callable[..., Any]] = {
+    "o": Opaque,
+    "i": lambda digits: int(digits, 16),
+    "s": lambda units: bytes.fromhex(units).decode("utf-8", "surrogatepass"),
+    "b": bytes.fromhex,
+    "c": complex,
+    "D": Decimal,
+}

@@ -1,0 +1,177 @@
+"""The process that gives the verdict: it runs the tests, and never the program.
+
+What the tests call is a stand-in that sends its arguments to the program's process and brings back what
+that answers, as plain data. So the program can change nothing here but the arguments it was given.
+
+A judge takes one program after another, for starting it costs as much as starting a program. It goes on
+only while what it ran cannot have left anything behind, as far as the instructions show; else it ends and
+the server starts another.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import opcode
+import os
+import resource
+import socket
+import struct
+import time
+from collections.abc import Callable, Mapping
+from types import CodeType
+from typing import Any
+
+from evalkit.sandbox import program
+from evalkit.sandbox.codec import BadData, Reader, Writer, remade
+from evalkit.sandbox.line import Gone, Line, read_host
+
+PASSED, FAILED, GONE, BROKEN = b"P", b"F", b"G", b"B"
+"""How a verdict begins; its text follows. BROKEN: what the benchmark itself brought does not run."""
+BEGAN = b"+"
+"""What a judge says when it has read a whole request; `VERDICT` and the verdict follow."""
+VERDICT = struct.Struct("!?dH")
+"""Whether the judge goes on, its seconds of CPU time for this program, the length of the verdict."""
+LONGEST_VERDICT = 4096
+_LONGEST_DETAIL = 500
+_MOST = 500
+"""Programs for one judge."""
+_HARMLESS = frozenset(
+    ("bisect", "collections", "copy", "decimal", "fractions", "functools", "heapq", "itertools", "math")
+    + ("operator", "random", "re", "string", "typing")
+)
+"""Modules that hold nothing that tests would change, but for random's state, which is set for each."""
+_REACHING = frozenset(
+    ("setattr", "delattr", "exec", "eval", "__import__", "vars", "open")
+    + ("__builtins__", "__dict__", "__globals__", "__class__")
+)
+"""Names through which a test could change what outlives it."""
+_CHANGING = frozenset(opcode.opmap[name] for name in ("STORE_ATTR", "DELETE_ATTR"))
+_IMPORT, _EXTENDED = opcode.opmap["IMPORT_NAME"], opcode.opmap["EXTENDED_ARG"]
+
+
+class ProgramEnded(RuntimeError):
+    """The program's process ended, or sent no plain data, and was not heard of again."""
+
+
+class Program:
+    """The program as the judge sees it."""
+
+    def __init__(self, line: Line) -> None:
+        self._line = line
+        self.lost: str | None = None
+        """Why there is no more to be had from it, perhaps empty; None while there is."""
+
+    def load(self, source: str, calls: list[str]) -> list[bool]:
+        """Runs `source`; which of the names in `calls` there are. Raises what the program raised."""
+        there = self._ask(program.request(source, calls), Reader())
+        return [found is True for found in there] if isinstance(there, list) else []
+
+    def function(self, number: int, name: str) -> Callable[..., Any]:
+        """The stand-in for the function that is `number`-th of `calls`."""
+
+        def stand_in(*arguments: Any, **keywords: Any) -> Any:
+            writer = Writer()
+            message = writer.message((number, arguments, tuple(keywords.items())))
+            return self._ask(message, Reader(writer.objects))
+
+        stand_in.__name__ = stand_in.__qualname__ = name
+        return stand_in
+
+    def _ask(self, message: bytes, reader: Reader) -> Any:
+        if self.lost is not None:
+            raise ProgramEnded(self.lost)
+        try:
+            self._line.send(message)
+            answer = self._line.receive()
+            value = reader.value(answer[1:])
+            if answer[:1] == program.VALUE:
+                return value
+            error = remade(value)
+        except (Gone, BadData) as trouble:
+            self.lost = str(trouble)
+            raise ProgramEnded(self.lost) from None
+        raise error
+
+
+def serve(server: socket.socket, host: socket.socket, cpu_seconds: int) -> None:
+    """Judges programs: the line to each comes from the server, with the request from the host."""
+    import random  # the server is particular about when
+
+    for _ in range(_MOST):
+        _, descriptors, _, _ = socket.recv_fds(server, 1, 1)
+        if not descriptors:
+            return
+        request = json.loads(read_host(host))
+        server.sendall(BEGAN)
+        began = time.process_time()
+        limit = math.ceil(began + cpu_seconds)
+        resource.setrlimit(resource.RLIMIT_CPU, (limit, resource.RLIM_INFINITY))
+        random.seed(0)
+        said, goes_on = verdict(Line(descriptors[0]), request)
+        os.close(descriptors[0])
+        used = time.process_time() - began
+        server.sendall(VERDICT.pack(goes_on, used, len(said)) + said)
+        if not goes_on:
+            return
+
+
+def verdict(line: Line, request: Mapping[str, Any]) -> tuple[bytes, bool]:
+    """Runs the program and its tests: one of `PASSED` … with its text, and whether that left nothing here."""
+    ours: dict[str, Any] = {}
+    goes_on = False
+    try:
+        given = compile(request["given"], "<given>", "exec")
+        test = compile(request["test"], "<test>", "exec")
+        goes_on = leaves_nothing(given) and leaves_nothing(test)
+        exec(given, ours)  # noqa: S102
+    except BaseException as error:  # noqa: BLE001
+        return BROKEN + _said(error), False
+    theirs = Program(line)
+    try:
+        there = theirs.load(request["source"], request["calls"])
+        for number, (name, found) in enumerate(zip(request["calls"], there, strict=True)):
+            ours.pop(name, None)
+            if found:
+                ours[name] = theirs.function(number, name)
+        exec(test, ours)  # noqa: S102
+        said = PASSED
+    except BaseException as error:  # noqa: BLE001
+        said = FAILED + _said(error)
+        goes_on = goes_on and not isinstance(error, MemoryError)
+    ours.clear()
+    # Also where the tests expect an exception: a program that is gone has not passed.
+    return said if theirs.lost is None else GONE + theirs.lost.encode(), goes_on
+
+
+def leaves_nothing(code: CodeType) -> bool:
+    """Whether running trusted `code` changes nothing but its own names, judged by its instructions.
+
+    It sets no attributes, imports only what is harmless, and does not name what reaches further. That
+    is no proof against somebody who means to get round it; tests are written by people who do not.
+    """
+    instructions = code.co_code[::2]
+    if not _CHANGING.isdisjoint(instructions) or not _REACHING.isdisjoint(code.co_names):
+        return False
+    if _IMPORT in instructions and not _HARMLESS.issuperset(_imported(code)):
+        return False
+    return all(leaves_nothing(inner) for inner in code.co_consts if isinstance(inner, CodeType))
+
+
+def _imported(code: CodeType) -> list[str]:
+    names, argument = [], 0
+    for operation, low in zip(code.co_code[::2], code.co_code[1::2], strict=True):
+        argument = argument << 8 | low
+        if operation == _IMPORT:
+            names.append(code.co_names[argument].partition(".")[0])
+        if operation != _EXTENDED:
+            argument = 0
+    return names
+
+
+def _said(error: BaseException) -> bytes:
+    try:
+        text = f"{type(error).__name__}: {error}"
+    except BaseException:  # noqa: BLE001
+        text = type(error).__name__
+    return text[:_LONGEST_DETAIL].encode(errors="surrogatepass")

@@ -1,0 +1,75 @@
+"""The line between a program and its judge: a stream socket that carries whole messages.
+
+A message is 4 bytes that hold its length, most significant first, and then itself.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+
+LONGEST = 16 << 20
+"""Bytes of one message; who is sent more takes no more."""
+LENGTH = struct.Struct("!Q")
+"""Comes before each message of the host."""
+
+
+class Gone(Exception):
+    """The other side hung up; or, with a text, sent what is no message."""
+
+
+class Line:
+    """One end. Every message of one side is answered by one of the other."""
+
+    def __init__(self, descriptor: int) -> None:
+        # Not a socket object: to make one takes a fork as long as all else that it does before it begins.
+        self._descriptor = descriptor
+        self._arrived = b""
+
+    def send(self, message: bytes) -> None:
+        """Raises `Gone`."""
+        left = len(message).to_bytes(4) + message
+        try:
+            while left:
+                left = left[os.write(self._descriptor, left) :]
+        except OSError:
+            raise Gone from None
+
+    def receive(self) -> bytes:
+        """The next message. Raises `Gone`."""
+        head = self._take(4)
+        length = int.from_bytes(head)
+        if length > LONGEST:
+            raise Gone(f"{length} bytes are too long for an answer")
+        return self._take(length)
+
+    def _take(self, n: int) -> bytes:
+        if len(self._arrived) < n:
+            parts, size = [self._arrived], len(self._arrived)
+            while size < n:
+                try:
+                    part = os.read(self._descriptor, max(1 << 16, n - size))
+                except OSError:
+                    part = b""
+                if not part:
+                    raise Gone
+                parts.append(part)
+                size += len(part)
+            self._arrived = b"".join(parts)
+        taken, self._arrived = self._arrived[:n], self._arrived[n:]
+        return taken
+
+
+def read_host(host: socket.socket) -> bytes:
+    """One message of the host, and no byte of the next. Ends this process when the host hangs up."""
+    message, left = bytearray(), LENGTH.size
+    while left:
+        part = host.recv(min(left, 1 << 20))
+        if not part:
+            os._exit(0)
+        message += part
+        left -= len(part)
+        if len(message) == LENGTH.size:
+            (left,) = LENGTH.unpack(message)
+    return bytes(message[LENGTH.size :])

@@ -1,0 +1,302 @@
+"""Programs that nobody trusts, and what became of each.
+
+A few servers, one for each CPU, judge them; each server is a sandbox of its own (`evalkit.sandbox.bwrap`),
+in which every program gets a process of its own, alone in its process namespace, with a /tmp of its own,
+no rights and nowhere to go. The tests run in another process, which never runs the program and asks it over
+a line that carries plain data. So the worst that a program can do is to fail.
+
+A program is ended by `Limits.cpu_seconds` of CPU time rather than of wall time, so that a loaded machine
+gives the same verdict.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import os
+import signal
+import sys
+import threading
+import weakref
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Literal
+
+from evalkit.errors import SandboxError, UsageError
+from evalkit.samples import plain_text
+from evalkit.sandbox.bwrap import find_bwrap
+from evalkit.sandbox.judge import BROKEN, FAILED, GONE, PASSED
+from evalkit.sandbox.worker import Died, End, Report, Worker, settings
+
+_MEGABYTE = 1 << 20
+_LONGEST_DETAIL = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A program and how it is judged.
+
+    It passes when `source` runs to its end without an exception and then `test` does. `test` runs in
+    another process, in a namespace that holds what `given` defines and, under the names in `calls`,
+    stand-ins for the program's functions: called with plain data (numbers, text, bytes, None, lists,
+    tuples, dicts, sets, arrays and iterators of those), they return or raise what the program's do, and
+    changes that the program makes to its arguments show. Anything else that a function returns is equal
+    to nothing. So the test sees nothing of the program but these answers.
+    """
+
+    source: str
+    """Nobody trusts it."""
+    test: str = ""
+    """Trusted. Without one, that the program passed is its own word, which it can forge."""
+    calls: tuple[str, ...] = ()
+    """Names of the functions of `source` that `test` calls."""
+    given: str = ""
+    """Trusted source whose names `test` uses beside the functions, such as helpers in the task's text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one program may use. human-eval at 6d43fb9 gives 3.0 s of wall time and no other limit."""
+
+    cpu_seconds: float = 3.0
+    """Of the program and its tests together."""
+    wall_seconds: float = 30.0
+    """Generous: it ends programs that sleep or wait, not slow ones."""
+    memory_megabytes: int = 4096
+    """Of the program, which is one process. Its tests may use as much."""
+    scratch_megabytes: int = 64
+    """Of /tmp, where /dev/shm is too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a program ended. `detail`: the exception, or the limit, for people: one line of at most 500."""
+
+    status: Literal["passed", "failed", "timeout"]
+    detail: str = ""
+
+
+_allowed = threading.Event()
+_warned = threading.Event()
+
+
+def allow_unsafe(allowed: bool) -> None:
+    """Whether programs run without a sandbox from here on, in every `Sandbox` of this process.
+
+    They then run as this user, with this user's files and network: only system calls that start
+    processes, trace or send signals are refused, on Linux, and limits hold. The judge is still a process
+    apart. On macOS this is the only way, and nobody has tried it there.
+    """
+    (_allowed.set if allowed else _allowed.clear)()
+
+
+def unsafe_allowed() -> bool:
+    """Whether `allow_unsafe` is on."""
+    return _allowed.is_set()
+
+
+class Sandbox:
+    """Judges programs, at most one per CPU at a time, in servers that it starts when it needs them.
+
+    It may be used from one event loop after another. `aclose` or `close` ends the servers; so does the
+    end of this process. Raises `UsageError` where programs cannot run.
+    """
+
+    def __init__(self, limits: Limits = Limits(), *, unsafe: bool = False) -> None:
+        self.limits = limits
+        unsafe = unsafe or _allowed.is_set()
+        if unsafe:
+            _warn()
+        else:
+            find_bwrap()
+        self._settings = settings(
+            _rlimits(limits),
+            limits.cpu_seconds,
+            limits.wall_seconds,
+            limits.scratch_megabytes,
+            unsafe=unsafe,
+        )
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._slots = asyncio.Semaphore(_cpus())
+        self._idle: list[Worker] = []
+        self._all: set[Worker] = set()
+        weakref.finalize(self, _close, self._all)
+
+    async def run(self, program: Program) -> Outcome:
+        """Judges `program`. Raises `SandboxError` when that cannot be done.
+
+        A server that ends is blamed on nobody: the program is judged once more, in a fresh one, alone. If
+        that ends too, the program has failed.
+        """
+        request = json.dumps(
+            {"source": program.source, "test": program.test, "calls": program.calls, "given": program.given}
+        ).encode()
+        report = None
+        async with self._slot():
+            for fresh in (False, True):
+                try:
+                    report = await self._judge(request, fresh=fresh)
+                    break
+                except Died:
+                    pass
+                except SandboxError:
+                    if fresh:
+                        raise
+        if report is None:
+            return Outcome("failed", "its sandbox ended with it, and again in a fresh one")
+        return _outcome(report, self.limits)
+
+    def close(self) -> None:
+        """Ends the servers at once. A later `run` starts others."""
+        self._idle.clear()
+        _close(self._all)
+
+    async def aclose(self) -> None:
+        """The same, for those who hold a sandbox in `contextlib.aclosing`."""
+        self.close()
+
+    async def _judge(self, request: bytes, *, fresh: bool) -> Report:
+        worker = None
+        while worker is None and self._idle and not fresh:
+            worker = self._idle.pop()
+            if not worker.alive:
+                self._end(worker)
+                worker = None
+        try:
+            if worker is None:
+                worker = Worker(self._settings)
+                self._all.add(worker)
+                await worker.ready()
+            report = await worker.judge(request)
+            if _killed_from_outside(report, self.limits):
+                raise Died
+        except BaseException:  # cancelled, too: its answer would be taken for the next program's
+            if worker is not None:
+                self._end(worker)
+            raise
+        self._idle.append(worker)
+        return report
+
+    def _end(self, worker: Worker) -> None:
+        self._all.discard(worker)
+        worker.close()
+
+    def _slot(self) -> asyncio.Semaphore:
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:  # a semaphore belongs to the loop that first waited on it
+            self._loop, self._slots = loop, asyncio.Semaphore(_cpus())
+        return self._slots
+
+
+def run_programs(
+    programs: Iterable[Program], limits: Limits = Limits(), *, unsafe: bool = False
+) -> list[Outcome]:
+    """Judges programs on all CPUs; their outcomes, in the same order.
+
+    Works inside and outside of a running event loop. `unsafe`: without a sandbox, see `allow_unsafe`.
+    Raises `UsageError` where programs cannot run, with the mend, and `SandboxError` when one of them could
+    not be judged.
+    """
+    waiting = list(programs)
+
+    async def run() -> list[Outcome]:
+        sandbox = Sandbox(limits, unsafe=unsafe)
+        try:
+            return await asyncio.gather(*map(sandbox.run, waiting))
+        finally:
+            sandbox.close()
+
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(run())
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, run()).result()
+
+
+def check_sandbox() -> None:
+    """Raises `UsageError`, with the mend, unless a program really runs here."""
+    try:
+        (outcome,) = run_programs([Program("def f(x):\n    return x + 1\n", "assert f(1) == 2", ("f",))])
+    except SandboxError as error:
+        raise UsageError(
+            f"the sandbox does not start ({error}): this machine forbids user namespaces to this user; "
+            "on Debian and Ubuntu 'sysctl kernel.unprivileged_userns_clone=1' or "
+            "'sysctl kernel.apparmor_restrict_unprivileged_userns=0' as root allows them; "
+            "--unsafe-execution runs programs without a sandbox"
+        ) from None
+    if outcome.status != "passed":
+        raise UsageError(f"the sandbox starts but Python does not run in it: {outcome.detail}")
+
+
+def _outcome(report: Report, limits: Limits) -> Outcome:
+    kind, text = report.verdict[:1], _line(report.verdict[1:].decode(errors="surrogatepass"))
+    if _over(report, limits):
+        return Outcome("timeout", f"over {limits.cpu_seconds:g} s of CPU time")
+    if report.late:
+        return Outcome("timeout", f"over {limits.wall_seconds:g} s of wall time")
+    if kind == PASSED:
+        return Outcome("passed")
+    if kind == FAILED:
+        return Outcome("failed", text)
+    if kind == BROKEN:
+        raise SandboxError(f"what the benchmark itself brings does not run: {text}")
+    end = report.program if kind == GONE else report.judge
+    return Outcome("failed", text or f"ended without an answer ({_words(end)})")
+
+
+def _line(text: str) -> str:
+    """One line that does nothing to a terminal: the text is the program's."""
+    shown = "".join(
+        c if c.isprintable() else " " if c.isspace() else "\ufffd" for c in text[:_LONGEST_DETAIL]
+    )
+    return plain_text(shown)
+
+
+def _over(report: Report, limits: Limits) -> bool:
+    """Whether the CPU time was used up."""
+    used = report.program.cpu_seconds + report.judge.cpu_seconds
+    return report.over or used > limits.cpu_seconds
+
+
+def _killed_from_outside(report: Report, limits: Limits) -> bool:
+    """Whether something else killed the judge, such as the kernel in want of memory."""
+    alone = not report.verdict and not report.late and report.judge.code == -signal.SIGKILL
+    return alone and not _over(report, limits)
+
+
+def _words(end: End) -> str:
+    if end.code >= 0:
+        return f"exit status {end.code}"
+    if end.code == -signal.SIGKILL:
+        return "killed"
+    return f"signal {-end.code}"
+
+
+def _rlimits(limits: Limits) -> dict[str, int]:
+    cpu_seconds = math.ceil(limits.cpu_seconds)
+    return {
+        # On Linux the server ends who uses more, by an exact clock; this is for the case that it fails.
+        "RLIMIT_CPU": 2 * cpu_seconds + 1 if sys.platform == "linux" else cpu_seconds,
+        "RLIMIT_AS": limits.memory_megabytes * _MEGABYTE,
+        "RLIMIT_FSIZE": limits.scratch_megabytes * _MEGABYTE,
+        "RLIMIT_NOFILE": 256,
+        "RLIMIT_CORE": 0,
+    }
+
+
+def _cpus() -> int:
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+
+
+def _close(workers: set[Worker]) -> None:
+    while workers:
+        workers.pop().close()
+
+
+def _warn() -> None:
+    if not _warned.is_set():
+        _warned.set()
+        print("evalkit: programs from a model run without a sandbox, as this user", file=sys.stderr)  # noqa: T201

@@ -1,0 +1,259 @@
+"""The server inside the sandbox: it forks a process for every program, and one for the judge.
+
+It imports what programs use once and forks for each of them, because starting Python takes 20 times as
+long as a fork. It never reads a request: the judge does, so that no program inherits, in the memory that
+it is a copy of, a test or another sample.
+
+Started by `evalkit.sandbox.worker` with a socket as standard input, which brings the settings, then one
+request after another, and takes one report for each.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import json
+import math
+import os
+import select
+import signal
+import socket
+import struct
+import sys
+import time
+from collections.abc import Callable
+from typing import NamedTuple, NoReturn, TypedDict
+
+from evalkit.sandbox import confine, judge, program
+from evalkit.sandbox.codec import Writer
+from evalkit.sandbox.judge import BEGAN, LONGEST_VERDICT, VERDICT
+from evalkit.sandbox.line import Line, read_host
+
+READY, REPORT, TROUBLE = b"+", b"=", b"!"
+"""How a message to the host begins."""
+HEAD = struct.Struct("!??ididI")
+"""A report: whether it was ended for its wall time, and for its CPU time; exit code and seconds of CPU time
+of the program, and of its judge; and the length of the verdict, which follows."""
+_SHORTEST_PAUSE = 0.01
+"""Seconds between two looks at the CPU time."""
+_USED = (
+    "bisect", "collections", "copy", "functools", "heapq", "itertools", "math", "operator", "random", "re",
+    "string", "typing",
+)  # fmt: skip
+"""What programs import most. Every module makes each fork dearer; numpy by a quarter."""
+_ROUNDS = 20
+_SOURCE = "from typing import List\n\n\ndef f(x: List[int]) -> List[int]:\n    return [y for y in x if y]\n"
+_TEST = "def check(f):\n    assert f([1, 2.5, 'a']) == [1, 2.5, 'a']\n\n\ncheck(f)\n"
+
+
+class Settings(TypedDict):
+    """What the host says once."""
+
+    sandboxed: bool
+    limits: dict[str, int]
+    cpu_seconds: float
+    wall_seconds: float
+    scratch_megabytes: int
+    filters: list[str]
+    """For programs and judges, in hexadecimal."""
+    packages: str
+    """A folder to import from, after the standard library; empty for none."""
+
+
+def main() -> None:
+    """Serves until the host hangs up."""
+    host = socket.socket(fileno=os.dup(0))
+    try:
+        settings: Settings = json.loads(read_host(host))
+        confine.settle()
+        confine.hide()
+        server = Server(host, settings)
+    except OSError as error:
+        host.sendall(TROUBLE + str(error).encode())
+        return
+    _import_used()
+    _warm_up()
+    for name in [name for name in sys.modules if name.partition(".")[0] == "evalkit"]:
+        del sys.modules[name]  # the program finds no such thing
+    if settings["packages"]:
+        sys.path.append(settings["packages"])
+    gc.collect()
+    gc.freeze()
+    host.sendall(READY)
+    while host.recv(1, socket.MSG_PEEK):
+        server.serve()
+
+
+def _import_used() -> None:
+    # `random` would draw a new seed in every fork, which costs a quarter of it. Without, tests that draw
+    # their inputs draw the same ones for every program.
+    register, os.register_at_fork = os.register_at_fork, lambda **_: None
+    try:
+        for name in _USED:
+            importlib.import_module(name)
+    finally:
+        os.register_at_fork = register
+    sys.modules["random"].seed(0)
+
+
+def _warm_up() -> None:
+    """Does here what every fork does: Python adapts its code as it runs, else it would in each of them."""
+    for _ in range(_ROUNDS):
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            line = Line(ours.fileno())
+            line.send(program.request(_SOURCE, ["f"]))
+            line.send(Writer().message((0, ([1, 2.5, "a"],), ())))
+            ours.sendall(b"\xff" * 4)  # no length
+            program.serve(Line(theirs.fileno()))
+            judge.verdict(line, {"source": _SOURCE, "calls": ["f"], "given": _SOURCE, "test": _TEST})
+
+
+class Heard(NamedTuple):
+    """What came from the judge, or why that was not waited for."""
+
+    late: bool = False
+    over: bool = False
+    complete: bool = False
+    goes_on: bool = False
+    cpu_seconds: float = 0.0
+    length: int = 0
+
+
+class Server:
+    """Has one program judged after another."""
+
+    def __init__(self, host: socket.socket, settings: Settings) -> None:
+        self._host, self._settings = host, settings
+        filters = [bytes.fromhex(code) for code in settings["filters"]]
+        self._for_programs = confine.Confinement(settings["limits"], filters)
+        others = {name: value for name, value in settings["limits"].items() if name != "RLIMIT_CPU"}
+        self._for_judges = confine.Confinement(others, filters)  # which set that one anew for each program
+        self._namespaces = confine.Namespaces() if settings["sandboxed"] else None
+        self._arrived = bytearray(len(BEGAN) + VERDICT.size + LONGEST_VERDICT)
+        self._program = self._judge = 0
+        """Their processes; 0 for none."""
+        self._judge_cpu = 0.0
+        self._to_judge = host
+
+    def serve(self) -> None:
+        """Has one program judged, and reports. Ends this process when it can start none."""
+        scratch = ""
+        try:
+            if self._namespaces is not None:
+                confine.fresh_scratch(self._settings["scratch_megabytes"])
+            else:
+                import tempfile
+
+                scratch = tempfile.mkdtemp()
+            if not self._judge:
+                self._start_judge()
+            self._start_program(scratch or os.fsdecode(confine.SCRATCH))
+            heard = self._listen()
+        except OSError as error:
+            self._host.sendall(TROUBLE + str(error).encode())
+            self._end()
+        self._report(heard)
+        if scratch:
+            import shutil
+
+            shutil.rmtree(scratch, ignore_errors=True)
+
+    def _start_judge(self) -> None:
+        self._to_judge, theirs = socket.socketpair()
+
+        def judge_programs() -> None:
+            judge.serve(theirs, self._host, self._settings["limits"]["RLIMIT_CPU"])
+
+        with theirs:
+            self._judge = self._fork(os.fork, self._for_judges, judge_programs, theirs, self._host)
+        self._judge_cpu = 0.0
+
+    def _start_program(self, scratch: str) -> None:
+        fork = os.fork if self._namespaces is None else self._namespaces.fork_into_new
+        judges, programs = socket.socketpair()
+
+        def run_program() -> None:
+            os.chdir(scratch)
+            program.serve(Line(programs.fileno()))
+
+        with judges, programs:
+            self._program = self._fork(fork, self._for_programs, run_program, programs)
+            socket.send_fds(self._to_judge, [b"+"], [judges.fileno()])
+
+    def _fork(
+        self,
+        fork: Callable[[], int],
+        confinement: confine.Confinement,
+        work: Callable[[], None],
+        *sockets: socket.socket,
+    ) -> int:
+        pid = fork()
+        if pid:
+            return pid
+        try:
+            os.setsid()  # else its signals to its own group would reach the server
+            confine.keep_only(*(each.fileno() for each in sockets))
+            confinement.apply()
+            work()
+        finally:
+            os._exit(0)
+
+    def _listen(self) -> Heard:
+        """Waits for the verdict, as long as the limits allow."""
+        events = select.poll()
+        events.register(self._to_judge, select.POLLIN)
+        events.register(self._host, 0)
+        n, start = 0, len(BEGAN) + VERDICT.size
+        deadline, pause, judge_began = math.inf, None, 0.0
+        while True:
+            found = events.poll(pause)
+            if any(descriptor == self._host.fileno() for descriptor, _ in found):
+                self._end()  # nobody is there to be told
+            if found:
+                more = self._to_judge.recv_into(memoryview(self._arrived)[n:])
+                if not more and not n:
+                    self._end()  # the rest of a request cannot be told from the next one
+                if not more:
+                    return Heard()
+                if not n:
+                    deadline = time.monotonic() + self._settings["wall_seconds"]
+                    judge_began = confine.cpu_seconds(self._judge)
+                n += more
+                if n >= start:
+                    goes_on, used, length = VERDICT.unpack_from(self._arrived, len(BEGAN))
+                    if n == start + length:
+                        return Heard(False, False, True, goes_on, used, length)
+            used = confine.cpu_seconds(self._program) + confine.cpu_seconds(self._judge) - judge_began
+            left = deadline - time.monotonic(), self._settings["cpu_seconds"] - used
+            if n and min(left) <= 0:
+                return Heard(late=left[0] <= 0, over=left[1] <= 0)
+            pause = max(min(left), _SHORTEST_PAUSE) * 1000 if n else None
+
+    def _report(self, heard: Heard) -> None:
+        end = self._kill(self._program)
+        self._program = 0
+        judge_end = (0, heard.cpu_seconds)
+        if not heard.goes_on:
+            code, cpu_seconds = self._kill(self._judge)
+            self._judge = 0
+            self._to_judge.close()
+            if not heard.complete:
+                judge_end = (code, cpu_seconds - self._judge_cpu)
+        self._judge_cpu += heard.cpu_seconds
+        start = len(BEGAN) + VERDICT.size
+        self._host.sendall(REPORT + HEAD.pack(heard.late, heard.over, *end, *judge_end, heard.length))
+        self._host.sendall(memoryview(self._arrived)[start : start + heard.length])
+        self._arrived[:] = bytes(len(self._arrived))  # it may quote this program, and the next one sees it
+
+    def _kill(self, pid: int) -> tuple[int, float]:
+        """Exit code, or minus the signal, and seconds of CPU time."""
+        os.kill(pid, signal.SIGKILL)
+        _, status, used = os.wait4(pid, 0)
+        return os.waitstatus_to_exitcode(status), used.ru_utime + used.ru_stime
+
+    def _end(self) -> NoReturn:
+        for pid in (self._program, self._judge):
+            if pid:
+                self._kill(pid)
+        os._exit(1)

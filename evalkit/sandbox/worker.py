@@ -1,0 +1,172 @@
+"""The host's end of one server: starts it, sends requests, tells how each ended."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from evalkit.errors import SandboxError
+from evalkit.sandbox import bwrap, codec, confine, judge, line, program, server
+from evalkit.sandbox.line import LENGTH
+from evalkit.sandbox.seccomp import program_filter, system_filter
+from evalkit.sandbox.server import HEAD, READY, REPORT, TROUBLE, Settings
+
+GUESTS = (codec, confine, judge, line, program, server)
+"""Named so that a signature covers what runs in the sandbox."""
+_MOST_THREADS = 1024
+_TO_START = 60.0
+_GRACE = 10.0
+"""Seconds after which a server is given up that should have ended a program itself."""
+
+
+class Died(Exception):
+    """The server ended; nobody knows yet whose fault it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """How a process ended: exit code, or minus the signal's number, and seconds of CPU time."""
+
+    code: int
+    cpu_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What the server says of one program."""
+
+    late: bool
+    over: bool
+    program: End
+    judge: End
+    verdict: bytes
+
+
+class Worker:
+    """One server, which judges one program after another.
+
+    Its socket belongs to no event loop, so that it serves several, one after the other. When this process
+    ends, however it ends, the socket closes, and with it the server and all that runs under it.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._owner = os.getpid()
+        self._socket, theirs = socket.socketpair()
+        self._socket.setblocking(False)
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 — as long as the server
+        with theirs, tempfile.TemporaryFile() as rules:
+            if settings["sandboxed"]:
+                rules.write(system_filter())
+                rules.seek(0)
+                command = bwrap.bwrap_command(rules.fileno())
+            else:
+                command = bwrap.python_command(str(Path(__file__).parent))
+            self._process = subprocess.Popen(
+                command, stdin=theirs.fileno(), stdout=subprocess.DEVNULL, stderr=self._errors.fileno(),
+                pass_fds=(rules.fileno(),), start_new_session=True, env=bwrap.ENVIRONMENT,
+            )  # fmt: skip
+
+    @property
+    def alive(self) -> bool:
+        """Whether the server can be asked; it ends with the thread that started it, for one."""
+        return self._process.poll() is None
+
+    async def ready(self) -> None:
+        """Waits until it serves. Raises `SandboxError` when it does not start."""
+        settings = json.dumps(self._settings).encode()
+        with contextlib.suppress(OSError, TimeoutError):
+            async with asyncio.timeout(_TO_START):
+                await self._send(settings)
+                answer = await asyncio.get_running_loop().sock_recv(self._socket, 1 << 12)
+                if answer == READY:
+                    return
+                if answer.startswith(TROUBLE):
+                    raise SandboxError(answer[len(TROUBLE) :].decode(errors="replace"))
+        code = self._end()
+        self._errors.seek(0)
+        words = self._errors.read().decode(errors="replace").strip()[-300:]
+        raise SandboxError(words or f"it ended before it was ready (exit status {code})")
+
+    async def judge(self, request: bytes) -> Report:
+        """Sends a request (JSON). Raises `Died`, and `SandboxError` when it could not even try."""
+        limit = self._settings["wall_seconds"] + _GRACE
+        try:
+            async with asyncio.timeout(limit):
+                await self._send(request)
+                return await self._report()
+        except (OSError, TimeoutError):
+            raise Died from None
+
+    async def _send(self, message: bytes) -> None:
+        loop = asyncio.get_running_loop()
+        await loop.sock_sendall(self._socket, LENGTH.pack(len(message)) + message)
+
+    async def _report(self) -> Report:
+        loop, start = asyncio.get_running_loop(), len(REPORT) + HEAD.size
+        arrived, wanted = b"", start
+        while len(arrived) < wanted:
+            part = await loop.sock_recv(self._socket, 1 << 16)
+            if not part:
+                raise Died
+            arrived += part
+            if arrived.startswith(TROUBLE):
+                raise SandboxError(arrived[len(TROUBLE) :].decode(errors="replace"))
+            if wanted == start <= len(arrived):
+                late, over, code, cpu, judge_code, judge_cpu, length = HEAD.unpack_from(arrived, len(REPORT))
+                wanted = start + length
+        return Report(late, over, End(code, cpu), End(judge_code, judge_cpu), arrived[start:])
+
+    def close(self) -> None:
+        """Ends the server and everything in it. In a copy of this process that fork made, nothing."""
+        if os.getpid() == self._owner:
+            self._end()
+            self._errors.close()
+
+    def _end(self) -> int:
+        self._socket.close()
+        if self._settings["sandboxed"]:
+            self._kill()
+        try:
+            return self._process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            self._kill()
+            return self._process.wait()
+
+    def _kill(self) -> None:
+        """By its group, for a moment after bwrap began nothing else would end what it started."""
+        if self._process.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+
+
+def settings(
+    limits: dict[str, int], cpu_seconds: float, wall_seconds: float, scratch_megabytes: int, *, unsafe: bool
+) -> Settings:
+    """What a server is told. Raises `UsageError` on a machine whose system calls are not known here."""
+    filters: list[bytes] = []
+    if sys.platform == "linux":
+        filters = [system_filter(), program_filter(signals=False)] if unsafe else [program_filter()]
+    if not unsafe:
+        # Threads, in an ordinary user's sandbox; root's are bounded by their memory and CPU time alone.
+        limits = {**limits, "RLIMIT_NPROC": _MOST_THREADS}
+    folders = bwrap.numpy_folders()
+    packages = str(folders[0].parent) if unsafe and folders else bwrap.PACKAGES
+    return Settings(
+        sandboxed=not unsafe,
+        limits=limits,
+        cpu_seconds=cpu_seconds,
+        wall_seconds=wall_seconds,
+        scratch_megabytes=scratch_megabytes,
+        filters=[code.hex() for code in filters],
+        packages=packages if folders else "",
+    )

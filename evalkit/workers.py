@@ -1,0 +1,258 @@
+"""Functions that may hang, eat memory or crash, each call in a worker process under limits.
+
+What a worker may use is counted in CPU time, so that a loaded machine gives the same verdict. The kernel
+ends a worker that is over its limit, also in the middle of one long computation in C; a new one takes its
+place. A worker ends when its host is gone, for their socket closes with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import json
+import os
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import IO, Any, ParamSpec, TypeVar, cast
+
+from evalkit.errors import ScorerError
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+_MEGABYTE = 1 << 20
+_CHUNK = 1 << 16
+_START_SECONDS = 120.0
+"""Wall time that a worker has to import what it needs."""
+
+
+class OverLimit(Exception):
+    """A call used more than it may; the message says of what, as "over 5 s of CPU time"."""
+
+
+class Workers:
+    """At most `count` processes (one per CPU where None), started when they are needed.
+
+    `prepare` runs once in each, before its first call and outside of its limits: heavy imports belong
+    there. `cpu_seconds` and `wall_seconds` hold for one call; wall time is generous, it ends calls that
+    wait and not slow ones. `memory_megabytes` of address space hold for the process.
+
+    Works in one event loop after the other, not in two at a time. Processes that nobody closed end with
+    the interpreter.
+    """
+
+    def __init__(
+        self,
+        prepare: Callable[[], object] | None = None,
+        *,
+        cpu_seconds: float = 5.0,
+        wall_seconds: float = 60.0,
+        memory_megabytes: int = 2048,
+        count: int | None = None,
+    ) -> None:
+        self._cpu_seconds = cpu_seconds
+        self._wall_seconds = wall_seconds
+        self._memory_megabytes = memory_megabytes
+        self._count = count or len(os.sched_getaffinity(0))
+        self._setup = {
+            "prepare": _name(prepare) if prepare else None,
+            "cpu_seconds": cpu_seconds,
+            "memory": memory_megabytes * _MEGABYTE,
+        }
+        self._slots = asyncio.Semaphore(self._count)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._idle: list[_Worker] = []
+        self._alive: set[_Worker] = set()
+        weakref.finalize(self, _end_all, self._alive)
+
+    async def call(self, function: Callable[_P, _R], *args: _P.args, **kwargs: _P.kwargs) -> _R:
+        """What `function` returns, called in a worker.
+
+        It is found there by module and name, so it stands at the top of a module that can be imported;
+        arguments and result are plain JSON. Raises `OverLimit` for a call over its limits, and
+        `ScorerError` for one that raised or whose process crashed; no other call suffers.
+        """
+        request = {"function": _name(function), "args": args, "kwargs": kwargs}
+        async with self._slot():
+            worker = self._take() or await self._start()
+            try:
+                reply = await self._answer(worker, request, self._wall_seconds)
+            except BaseException:  # also a cancelled call: its worker is still busy with it
+                self._end(worker)
+                raise
+            self._idle.append(worker)
+        if "error" in reply:
+            raise ScorerError(str(reply["error"]))
+        return cast(_R, reply["result"])
+
+    def close(self) -> None:
+        """Ends every process. A later call starts new ones."""
+        self._idle.clear()
+        _end_all(self._alive)
+
+    def _slot(self) -> asyncio.Semaphore:
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:  # a semaphore belongs to the loop that first waited on it
+            self._loop, self._slots = loop, asyncio.Semaphore(self._count)
+        return self._slots
+
+    def _take(self) -> _Worker | None:
+        while self._idle:
+            worker = self._idle.pop()
+            if worker.process.poll() is None:
+                return worker
+            self._end(worker)  # something else on this machine killed it while it was idle
+        return None
+
+    async def _start(self) -> _Worker:
+        worker = _Worker.start()
+        self._alive.add(worker)
+        try:
+            reply = await self._answer(worker, self._setup, _START_SECONDS)
+        except BaseException:
+            self._end(worker)
+            raise
+        if "error" in reply:
+            self._end(worker)
+            raise ScorerError(f"a worker process cannot start: {reply['error']}")
+        return worker
+
+    async def _answer(self, worker: _Worker, request: object, wall_seconds: float) -> dict[str, Any]:
+        try:
+            async with asyncio.timeout(wall_seconds):
+                line = await worker.exchange(request)
+        except TimeoutError:
+            raise OverLimit(f"over {wall_seconds:g} s of wall time") from None
+        if not line:
+            raise self._failure(worker)
+        reply: dict[str, Any] = json.loads(line)
+        if "memory" in reply:
+            raise OverLimit(f"over {self._memory_megabytes} MB of memory")
+        return reply
+
+    def _failure(self, worker: _Worker) -> Exception:
+        """Why a worker went away without an answer."""
+        code = worker.process.wait()
+        if code == -signal.SIGPROF:
+            return OverLimit(f"over {self._cpu_seconds:g} s of CPU time")
+        how = signal.Signals(-code).name if code < 0 else f"exit status {code}"
+        return ScorerError(f"a worker process crashed ({how}) {worker.last_words()}".rstrip())
+
+    def _end(self, worker: _Worker) -> None:
+        worker.end()
+        self._alive.discard(worker)
+
+
+@dataclass(eq=False)
+class _Worker:
+    """A process, the host's end of the socket to it, and what it writes on standard error."""
+
+    process: subprocess.Popen[bytes]
+    channel: socket.socket
+    errors: IO[bytes]
+
+    @classmethod
+    def start(cls) -> _Worker:
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        errors = tempfile.TemporaryFile()  # noqa: SIM115 — closed in `end`
+        path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)  # noqa: PTH109
+        with theirs:
+            process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "evalkit.workers", str(theirs.fileno())],
+                pass_fds=(theirs.fileno(),),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=errors,
+                start_new_session=True,  # Ctrl-C is for the host, which ends its workers
+                # One hash seed: what sympy makes of a set must not differ from run to run.
+                env={**os.environ, "PYTHONPATH": path, "PYTHONHASHSEED": "0"},
+            )
+        return cls(process, ours, errors)
+
+    async def exchange(self, request: object) -> bytes:
+        """Sends a request; the line that comes back, empty when the process went away."""
+        loop = asyncio.get_running_loop()
+        line = b""
+        try:
+            await loop.sock_sendall(self.channel, json.dumps(request).encode() + b"\n")
+            while not line.endswith(b"\n"):
+                chunk = await loop.sock_recv(self.channel, _CHUNK)
+                if not chunk:
+                    return b""
+                line += chunk
+        except ConnectionError:
+            return b""
+        return line
+
+    def last_words(self) -> str:
+        self.errors.seek(0)
+        lines = self.errors.read().decode(errors="replace").strip().splitlines()
+        return lines[-1][:300] if lines else ""
+
+    def end(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        self.channel.close()
+        self.errors.close()
+
+
+def _end_all(workers: set[_Worker]) -> None:
+    while workers:
+        workers.pop().end()
+
+
+def _name(function: Callable[..., object]) -> str:
+    return f"{function.__module__}:{function.__qualname__}"
+
+
+def _find(name: str) -> Callable[..., object]:
+    module, _, attribute = name.partition(":")
+    return cast(Callable[..., object], getattr(importlib.import_module(module), attribute))
+
+
+def _serve(channel: socket.socket) -> None:
+    """A worker's life: set up, then answer calls until the host closes the socket."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    stream = channel.makefile("rwb")
+    setup = json.loads(stream.readline())
+    functions: dict[str, Callable[..., object]] = {}
+
+    def prepare() -> None:
+        if setup["prepare"]:
+            _find(setup["prepare"])()
+        resource.setrlimit(resource.RLIMIT_AS, (setup["memory"], setup["memory"]))
+
+    def reply(work: Callable[[], object]) -> None:
+        try:
+            line = json.dumps({"result": work()})
+        except MemoryError:
+            line = json.dumps({"memory": True})
+        except Exception as error:  # noqa: BLE001 — whatever it is, it is this call's alone
+            line = json.dumps({"error": f"{type(error).__name__}: {error}"[:300]})
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        stream.write(line.encode() + b"\n")
+        stream.flush()
+
+    reply(prepare)
+    for request in map(json.loads, stream):
+        name = request["function"]
+
+        def work(name: str = name, request: dict[str, Any] = request) -> object:
+            if name not in functions:
+                functions[name] = _find(name)
+            # Nobody handles SIGPROF: the kernel ends this process when the CPU time is used up.
+            signal.setitimer(signal.ITIMER_PROF, setup["cpu_seconds"])
+            return functions[name](*request["args"], **request["kwargs"])
+
+        reply(work)
+
+
+if __name__ == "__main__":
+    _serve(socket.socket(fileno=int(sys.argv[1])))

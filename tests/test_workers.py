@@ -1,0 +1,228 @@
+"""Worker processes: limits, crashes, and that nothing outlives its call, its loop or its host."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from evalkit.errors import ScorerError
+from evalkit.workers import OverLimit, Workers
+from tests import hostile
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture
+def workers() -> Iterator[Workers]:
+    pool = Workers(hostile.ready, cpu_seconds=0.5, wall_seconds=30, memory_megabytes=512, count=2)
+    yield pool
+    pool.close()
+
+
+def gone(pid: int, within: float = 20.0) -> bool:
+    """Whether the process ends soon; one that nobody waits for is as good as gone."""
+    end = time.monotonic() + within
+    while time.monotonic() < end:
+        try:
+            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        except OSError:
+            return True
+        if state in "ZX":
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def test_plain_data_goes_there_and_back(workers: Workers) -> None:
+    values: list[object] = ["", "a\nb", "½ \ud800 \x00", [1, 2.5, None, True, {"k": []}], "x" * 3_000_000]
+
+    async def all_of_them() -> list[list[object]]:
+        return [await workers.call(hostile.same, value, also=i) for i, value in enumerate(values)]
+
+    assert asyncio.run(all_of_them()) == [[value, i] for i, value in enumerate(values)]
+
+
+def test_preparing_happens_once_and_the_process_stays(workers: Workers) -> None:
+    async def twice() -> tuple[int, int, list[str]]:
+        first, second = await workers.call(hostile.pid), await workers.call(hostile.pid)
+        return first, second, await workers.call(hostile.prepared)
+
+    first, second, prepared = asyncio.run(twice())
+    assert first == second != os.getpid()
+    assert prepared == ["prepared"]
+    assert hostile.READY == []
+
+
+@pytest.mark.parametrize("endless", [hostile.spin, hostile.stubborn, hostile.compute])
+def test_endless_computing_costs_its_call_alone(workers: Workers, endless: Callable[[], object]) -> None:
+    async def beside() -> None:
+        calls = [workers.call(endless), *(workers.call(hostile.same, i) for i in range(20))]
+        over, *others = await asyncio.gather(*calls, return_exceptions=True)
+        assert isinstance(over, OverLimit)
+        assert str(over) == "over 0.5 s of CPU time"
+        assert others == [[i, None] for i in range(20)]
+
+    asyncio.run(beside())
+
+
+def test_cpu_time_is_counted_for_each_call_anew(workers: Workers) -> None:
+    async def several() -> None:
+        pids = {await workers.call(hostile.burn, 0.2) for _ in range(5)}
+        assert len(pids) == 1
+        with pytest.raises(OverLimit):
+            await workers.call(hostile.burn, 1.0)
+
+    asyncio.run(several())
+
+
+def test_waiting_is_no_computing_but_has_an_end() -> None:
+    workers = Workers(cpu_seconds=0.5, wall_seconds=3.0)
+
+    async def wait() -> None:
+        pid = await workers.call(hostile.linger, 1.0)
+        with pytest.raises(OverLimit, match=r"^over 3 s of wall time$"):
+            await workers.call(hostile.linger, 600.0)
+        assert gone(pid)
+        assert await workers.call(hostile.pid) != pid
+
+    asyncio.run(wait())
+    workers.close()
+
+
+@pytest.mark.parametrize("greedy", [hostile.eat, hostile.nibble])
+def test_memory_has_an_end(greedy: Callable[[], object]) -> None:
+    workers = Workers(hostile.ready, cpu_seconds=60, memory_megabytes=512, count=1)
+
+    async def eat() -> None:
+        with pytest.raises(OverLimit, match=r"^over 512 MB of memory$"):
+            await workers.call(greedy)
+        assert await workers.call(hostile.same, 1) == [1, None]
+
+    asyncio.run(eat())
+    workers.close()
+
+
+@pytest.mark.parametrize(
+    ("deadly", "arguments", "words"),
+    [
+        (hostile.segfault, (), r"crashed \(SIGSEGV\)"),
+        (hostile.leave, (3,), r"crashed \(exit status 3\)"),
+        (hostile.leave, (0,), r"crashed \(exit status 0\)"),
+        (hostile.quit_loudly, (), r"crashed \(exit status 1\) enough"),
+        (hostile.recurse, (), "RecursionError"),
+        (hostile.unprintable, (), "TypeError: Object of type set is not JSON serializable"),
+        (hostile.same, (), "TypeError: same"),
+        (lambda: 1, (), "AttributeError"),
+    ],
+)
+def test_what_fails_is_named_and_fails_alone(
+    workers: Workers, deadly: Callable[..., object], arguments: tuple[object, ...], words: str
+) -> None:
+    async def fail() -> None:
+        with pytest.raises(ScorerError, match=words):
+            await workers.call(deadly, *arguments)
+        assert await workers.call(hostile.same, 1) == [1, None]
+
+    asyncio.run(fail())
+
+
+def test_what_a_function_prints_is_no_answer(workers: Workers) -> None:
+    assert asyncio.run(workers.call(hostile.shout)) == "heard"
+
+
+def test_preparing_that_fails_is_named() -> None:
+    workers = Workers(hostile.unready)
+    with pytest.raises(ScorerError, match=r"cannot start: RuntimeError: nothing is where it should be"):
+        asyncio.run(workers.call(hostile.pid))
+
+
+def test_no_more_processes_than_said(workers: Workers) -> None:
+    async def many() -> list[int]:
+        return await asyncio.gather(*(workers.call(hostile.linger, 0.05) for _ in range(12)))
+
+    assert len(set(asyncio.run(many()))) == 2
+
+
+def test_one_event_loop_after_the_other(workers: Workers) -> None:
+    async def several() -> list[int]:
+        return await asyncio.gather(*(workers.call(hostile.linger, 0.05) for _ in range(6)))
+
+    assert len({pid for _ in range(3) for pid in asyncio.run(several())}) == 2
+
+
+def test_a_cancelled_call_leaves_no_answer_behind(workers: Workers) -> None:
+    async def cancel() -> None:
+        pid = await workers.call(hostile.pid)
+        waiting = asyncio.create_task(workers.call(hostile.linger, 0.3))
+        await asyncio.sleep(0.1)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        assert gone(pid)
+        assert [await workers.call(hostile.same, i) for i in range(4)] == [[i, None] for i in range(4)]
+
+    asyncio.run(cancel())
+
+
+def test_a_worker_that_was_killed_while_idle_is_replaced(workers: Workers) -> None:
+    pid = asyncio.run(workers.call(hostile.pid))
+    os.kill(pid, signal.SIGKILL)
+    assert gone(pid)
+    assert asyncio.run(workers.call(hostile.pid)) != pid
+
+
+def test_closing_ends_every_process(workers: Workers) -> None:
+    pid = asyncio.run(workers.call(hostile.pid))
+    workers.close()
+    assert not Path(f"/proc/{pid}").exists()
+    assert asyncio.run(workers.call(hostile.same, 1)) == [1, None]
+
+
+HOST = """
+import asyncio, os, signal, sys
+from evalkit.workers import Workers
+from tests import hostile
+
+workers = Workers(cpu_seconds={cpu}, wall_seconds=600, count=2)
+
+async def main():
+    idle = await workers.call(hostile.pid)
+    busy = asyncio.create_task(workers.call(hostile.spin, sys.argv[1]))
+    while not os.path.exists(sys.argv[1]) or not open(sys.argv[1]).read():
+        await asyncio.sleep(0.01)
+    other = await workers.call(hostile.pid)
+    print(open(sys.argv[1]).read(), other, flush=True)
+    {end}
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize(
+    ("end", "status"),
+    [
+        ("os.kill(os.getpid(), signal.SIGKILL)", -signal.SIGKILL),
+        ("os.kill(os.getpid(), signal.SIGTERM)", -signal.SIGTERM),
+        ("os._exit(5)", 5),
+        ("pass", 0),
+        ("raise SystemExit(4)", 4),
+    ],
+)
+def test_no_worker_outlives_its_host(tmp_path: Path, end: str, status: int) -> None:
+    host = subprocess.run(
+        [sys.executable, "-c", HOST.format(cpu=3.0, end=end), str(tmp_path / "begun")],
+        cwd=ROOT, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    pids = [int(word) for word in host.stdout.split()]
+    assert len(set(pids)) == 2
+    assert host.returncode == status, host.stderr
+    assert host.stderr == ""
+    assert all(gone(pid) for pid in pids)
