@@ -55,8 +55,8 @@ BACKENDS: dict[str, Backend] = {
     "fake": Backend(
         "fake/gold, fake/echo, fake/fixed?text=…",
         "scripted answers, with ?wrong=0.3&errors=0.1&delay=0.05",
-        ("chat", "completion"),
-        options=("text", "wrong", "errors", "delay", "seed"),
+        ("chat", "completion", "logprobs"),
+        options=("text", "wrong", "errors", "delay", "seed", "logprobs"),
     ),
 }
 

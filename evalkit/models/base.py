@@ -8,6 +8,7 @@ from typing import Literal, Protocol, TypeAlias
 
 import orjson
 
+from evalkit.errors import UsageError
 from evalkit.samples import JSON, Prompt, plain_text
 
 Capability: TypeAlias = Literal["chat", "completion", "logprobs"]
@@ -19,6 +20,10 @@ class Request:
     """One call of a model, complete: equal requests ask the same thing.
 
     `logprobs`: how many alternatives to return for each generated token; 0 asks for none.
+    `echo`: return the prompt's own tokens with their log-probabilities, before what is generated; for a
+    text to continue only, and with `logprobs` of at least 1.
+    `tail`: with `echo`, how many of the prompt's last characters are of interest; what is known of the
+    tokens before them is not kept. Never sent and never hashed.
     `seed`: None asks for none (greedy requests carry none).
     `gold`, `spoiled`: what a perfect and a failing model would say. Only `fake/` reads them; they are
     never sent and never hashed.
@@ -31,8 +36,14 @@ class Request:
     stop: tuple[str, ...] = ()
     seed: int | None = None
     logprobs: int = 0
+    echo: bool = False
+    tail: int = field(default=0, compare=False)
     gold: str = field(default="", compare=False)
     spoiled: str = field(default="", compare=False)
+
+    def __post_init__(self) -> None:
+        if self.echo and not (isinstance(self.prompt, str) and self.logprobs):
+            raise UsageError("echo goes with logprobs and a text to continue: no chat returns its tokens")
 
     @property
     def api(self) -> Literal["chat", "completion"]:
@@ -45,7 +56,7 @@ class Request:
             prompt = self.prompt
         else:
             prompt = [{"role": m.role, "content": m.content} for m in self.prompt]
-        return {
+        body: dict[str, JSON] = {
             "api": self.api,
             "prompt": prompt,
             "max_tokens": self.max_tokens,
@@ -54,6 +65,9 @@ class Request:
             "stop": list(self.stop),
             "logprobs": self.logprobs,
         }
+        if self.echo:  # only then, so that the keys of all other requests stay what they were
+            body["echo"] = True
+        return body
 
     def encoded(self) -> tuple[bytes, bytes]:
         """(key, body): `body()` as canonical JSON and 16 bytes of its SHA-256.
@@ -66,10 +80,11 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class TokenLogprob:
-    """One generated token. `top`: alternatives the server returned, token text → natural-log probability."""
+    """One token. `top`: alternatives the server returned, token text → natural-log probability."""
 
     token: str
     logprob: float
+    """nan for the first token of a prompt, which nothing comes before."""
     top: dict[str, float]
 
 
@@ -86,6 +101,9 @@ class Response:
     reasoning: str = ""
     """A separate reasoning text where the endpoint gives one; never searched for the answer."""
     logprobs: tuple[TokenLogprob, ...] = ()
+    """Of what was generated."""
+    prompt_logprobs: tuple[TokenLogprob, ...] = ()
+    """Of the prompt, where `echo` asked for it; their texts add up to the prompt, or to its end."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "text", plain_text(self.text))

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import hashlib
 import math
+import re
 from collections.abc import Callable
 
 import orjson
 
 from evalkit.errors import ProviderError, UsageError, unknown
-from evalkit.models.base import Capability, Request, Response
+from evalkit.models.base import Capability, Request, Response, TokenLogprob
 from evalkit.samples import JSON
 
 Script = Callable[[Request, int], str | Response]
 """(request, draw) → what to say."""
+_FIRST_TOKEN = re.compile(r"\s*(?:\w+|\S|$)")
+_END = "<|end|>"
+"""The token of an answer without text, as of a real model that has nothing to say."""
+_SURE = 0.9
+"""Probability of the first token of what is said; letters share the rest."""
+_LETTERS = "ABCDEFGHIJ"
 
 
 class FakeModel:
@@ -23,9 +31,9 @@ class FakeModel:
     `wrong`: share of requests answered with the task's spoiled response instead.
     `errors`: share of attempts that fail with a retryable error; a request's next attempt is another.
     `delay`: seconds before each answer. Shares are drawn from `seed`, request and draw, so a run repeats.
+    `logprobs`: whether it gives log-probabilities; those of the first token, with letters as alternatives.
     """
 
-    capabilities: frozenset[Capability] = frozenset({"chat", "completion"})
     parallel: int | None = None
 
     def __init__(
@@ -37,6 +45,7 @@ class FakeModel:
         errors: float = 0.0,
         delay: float = 0.0,
         seed: int = 0,
+        logprobs: bool = True,
     ) -> None:
         for label, share in (("wrong", wrong), ("errors", errors)):
             if not 0 <= share <= 1:
@@ -44,6 +53,8 @@ class FakeModel:
         if not 0 <= delay < math.inf:
             raise UsageError(f"{name}: delay={delay} is no number of seconds")
         self.name = self._decides = name
+        given: tuple[Capability, ...] = ("chat", "completion", "logprobs")
+        self.capabilities: frozenset[Capability] = frozenset(given if logprobs else given[:2])
         self.asked = 0
         """Attempts so far."""
         self._script = script
@@ -52,10 +63,18 @@ class FakeModel:
 
     @property
     def identity(self) -> dict[str, JSON]:
-        return {"backend": "fake", "model": self._decides, "wrong": self._wrong, "seed": self._seed}
+        identity: dict[str, JSON] = {"backend": "fake", "model": self._decides}
+        identity |= {"wrong": self._wrong, "seed": self._seed}
+        if "logprobs" not in self.capabilities:
+            identity["logprobs"] = False
+        return identity
 
     async def generate(self, request: Request, *, draw: int = 0) -> Response:
         self.asked += 1
+        if request.echo:
+            raise ProviderError(
+                "fake/ has no log-probabilities of prompts: --set likelihood=next-token", fatal=True
+            )
         if self._delay:
             await asyncio.sleep(self._delay)
         if self._errors:
@@ -64,9 +83,15 @@ class FakeModel:
             if self._chance("error", request, draw, attempt) < self._errors:
                 raise ProviderError("an error as ordered", retryable=True, throttled=True)
         if self._wrong and self._chance("wrong", request, draw, 0) < self._wrong:
-            return Response(request.spoiled)
-        said = self._script(request, draw)
-        return said if isinstance(said, Response) else Response(said)
+            said: str | Response = request.spoiled
+        else:
+            said = self._script(request, draw)
+        response = said if isinstance(said, Response) else Response(said)
+        if request.logprobs and "logprobs" in self.capabilities and not response.logprobs:
+            response = dataclasses.replace(
+                response, logprobs=(_first_token(response.text, request.logprobs),)
+            )
+        return response
 
     async def aclose(self) -> None:
         return None
@@ -76,13 +101,26 @@ class FakeModel:
         return int.from_bytes(hashlib.sha256(text).digest()[:8]) / 2**64
 
 
+def _first_token(text: str, alternatives: int) -> TokenLogprob:
+    """The first token of `text` as the likeliest, then letters in the same form, " B" beside " A"."""
+    match = _FIRST_TOKEN.match(text)
+    said = match[0] if match and match[0] else _END
+    space = said[: len(said) - len(said.lstrip())]
+    others = [space + letter for letter in _LETTERS if space + letter != said]
+    top = {said: math.log(_SURE)} | dict.fromkeys(others, math.log((1 - _SURE) / len(others)))
+    return TokenLogprob(said, top[said], dict(list(top.items())[:alternatives]))
+
+
 def _echo(request: Request, draw: int) -> str:
     return request.prompt if isinstance(request.prompt, str) else request.prompt[-1].content
 
 
 def open_fake(typed: str, name: str, options: dict[str, str]) -> FakeModel:
-    """`fake/gold`, `fake/echo`, `fake/fixed?text=…`, each with `wrong`, `errors`, `delay`, `seed`."""
+    """`fake/gold`, `fake/echo`, `fake/fixed?text=…`, each with the options of `FakeModel`."""
     text = options.pop("text", "")
+    logprobs = options.pop("logprobs", "on")
+    if logprobs not in ("on", "off"):
+        raise UsageError(f"fake/{name}: logprobs={logprobs} is neither on nor off")
     scripts: dict[str, Script] = {
         "gold": lambda request, draw: request.gold,
         "echo": _echo,
@@ -93,13 +131,13 @@ def open_fake(typed: str, name: str, options: dict[str, str]) -> FakeModel:
     numbers: dict[str, float] = {}
     for key, value in options.items():
         if key not in ("wrong", "errors", "delay", "seed"):
-            raise unknown("option of fake", key, ("text", "wrong", "errors", "delay", "seed"))
+            raise unknown("option of fake", key, ("text", "wrong", "errors", "delay", "seed", "logprobs"))
         try:
             numbers[key] = int(value) if key == "seed" else float(value)
         except ValueError:
             raise UsageError(f"fake/{name}?{key}={value}: not a number") from None
     seed = int(numbers.pop("seed", 0))
     decides = f"fake/{name}" + (f"?text={text}" if text else "")
-    model = FakeModel(scripts[name], decides, seed=seed, **numbers)
+    model = FakeModel(scripts[name], decides, seed=seed, logprobs=logprobs == "on", **numbers)
     model.name = f"fake/{typed}"  # as typed, with what does not decide the answers
     return model

@@ -20,6 +20,7 @@ import orjson
 
 from evalkit.errors import ProviderError, UsageError
 from evalkit.models.base import Capability, Finish, Request, Response, TokenLogprob
+from evalkit.models.echo import split_echo
 from evalkit.samples import JSON
 
 OPENAI = "https://api.openai.com/v1"
@@ -32,6 +33,28 @@ _FATAL = {401, 403, 404, 405}
 _SHORTEST_SECRET = 8
 """Characters of a key that could be one; `EMPTY` is what local servers are given."""
 _THINK, _THINK_END = "<think>", "</think>"
+_TOO_LONG_STATUS = {400, 413, 422, 500}
+_TOO_LONG = (
+    b"context_length_exceeded",  # OpenAI's code, also llama-cpp-python's and Groq's
+    b"maximum context length",  # OpenAI, vLLM, SGLang, Mistral, OpenRouter
+    b"longer than the model's context length",  # SGLang
+    b"longer than the maximum model length",  # vLLM's engine
+    b"exceed_context_size_error",  # llama.cpp's type
+    b"exceeds the available context size",  # llama.cpp
+    b"context size has been exceeded",  # llama.cpp, with a 500
+    b"exceed context window of",  # llama-cpp-python
+    b"`inputs` tokens + `max_new_tokens` must be <=",  # TGI
+    b"`inputs` must have less than",  # TGI
+    b"trying to keep the first",  # LM Studio
+    b"exceeds the context length",  # Ollama, where it does not cut the prompt silently
+    b"prompt too long; exceeded",  # Ollama
+    b"prompt is too long",  # Anthropic, Fireworks
+    b"maximum prompt length",  # xAI
+    b"exceeds the maximum number of tokens",  # Gemini
+)
+"""What servers say, in lower case, when a prompt does not fit the context."""
+_ERROR_READ = 4096
+"""Bytes of an error's body that are searched; some servers repeat the request behind their words."""
 
 
 class OpenAIModel:
@@ -72,7 +95,8 @@ class OpenAIModel:
             ) from None
         except (aiohttp.ClientError, OSError) as error:
             raise ProviderError(f"{self.base_url}: {_one_line(str(error))}", retryable=True) from None
-        return _parse(body, request.api, time.perf_counter() - started)
+        echoed = str(request.prompt) if request.echo else ""
+        return _parse(body, request.api, time.perf_counter() - started, echoed)
 
     async def aclose(self) -> None:
         if self._session is not None:
@@ -107,6 +131,8 @@ class OpenAIModel:
             payload["max_tokens"] = request.max_tokens
             if request.logprobs:
                 payload["logprobs"] = request.logprobs
+            if request.echo:
+                payload["echo"] = True
         else:
             payload["messages"] = [{"role": m.role, "content": m.content} for m in request.prompt]
             payload[self._max_tokens] = request.max_tokens
@@ -133,12 +159,14 @@ class OpenAIModel:
         if status in (404, 405) and not self.base_url.endswith("/v1"):
             message += f" (did you mean --base-url {self.base_url}/v1?)"
         spent = status == 429 and b"insufficient_quota" in body  # money, not speed: waiting does not help
+        too_long = status in _TOO_LONG_STATUS and _says_too_long(body)
         return ProviderError(
             message,
-            retryable=status in _RETRYABLE and not spent,
+            retryable=status in _RETRYABLE and not spent and not too_long,
             retry_after=_retry_after(headers.get("Retry-After", "")),
             throttled=status in _THROTTLED and not spent,
             fatal=status in _FATAL or spent,
+            too_long=too_long,
         )
 
 
@@ -186,8 +214,11 @@ async def _read(content: Any) -> bytes:
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
-def _parse(body: bytes, api: str, seconds: float) -> Response:
-    """A 200 answer's body. Raises a retryable `ProviderError` for anything but a choice with text."""
+def _parse(body: bytes, api: str, seconds: float, echoed: str = "") -> Response:
+    """A 200 answer's body. Raises a retryable `ProviderError` for anything but a choice with text.
+
+    `echoed`: the prompt that the endpoint was asked to repeat before what it generates.
+    """
     try:
         document = orjson.loads(body)
         choice = document["choices"][0]
@@ -195,7 +226,11 @@ def _parse(body: bytes, api: str, seconds: float) -> Response:
         text = message["text"] if api == "completion" else message.get("content")
         usage = document.get("usage") or {}
         finish = choice.get("finish_reason") or ""
-        text, reasoning = _split_reasoning(_plain_text(text))
+        text, logprobs = _plain_text(text), _logprobs(choice.get("logprobs"))
+        prompt_logprobs: tuple[TokenLogprob, ...] = ()
+        if echoed:
+            text, prompt_logprobs, logprobs = split_echo(echoed, text, logprobs)
+        text, reasoning = _split_reasoning(text)
         return Response(
             text=text,
             finish=_FINISH.get(finish, "other"),
@@ -203,12 +238,16 @@ def _parse(body: bytes, api: str, seconds: float) -> Response:
             completion_tokens=_count(usage.get("completion_tokens")),
             seconds=seconds,
             reasoning=str(message.get("reasoning_content") or message.get("reasoning") or reasoning),
-            logprobs=_logprobs(choice.get("logprobs")),
+            logprobs=logprobs if echoed else tuple(one for one in logprobs if not math.isnan(one.logprob)),
+            prompt_logprobs=prompt_logprobs,
         )
     except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
         problem = f"{type(error).__name__}: {_one_line(str(error))}"
+        too_long = _says_too_long(body)  # LM Studio says so with a 200
         raise ProviderError(
-            f"an answer that is no {api} ({problem}): {_error_message(body)}", retryable=True
+            f"an answer that is no {api} ({problem}): {_error_message(body)}",
+            retryable=not too_long,
+            too_long=too_long,
         ) from None
 
 
@@ -257,9 +296,12 @@ def _logprobs(found: Any) -> tuple[TokenLogprob, ...]:
         return ()  # a refusal's: {"content": null}
     tops = found.get("top_logprobs") or [{}] * len(found["tokens"])
     return tuple(
-        TokenLogprob(token, float(logprob), {k: float(v) for k, v in (top or {}).items()})
+        TokenLogprob(
+            token,
+            math.nan if logprob is None else float(logprob),  # the first token of an echoed prompt has none
+            {k: float(v) for k, v in (top or {}).items()},
+        )
         for token, logprob, top in zip(found["tokens"], found["token_logprobs"], tops, strict=True)
-        if logprob is not None  # the first token of an echoed prompt has none
     )
 
 
@@ -269,6 +311,12 @@ def _alternatives(tops: Any) -> dict[str, float]:
     for top in tops:
         found[top["token"]] = max(float(top["logprob"]), found.get(top["token"], -math.inf))
     return found
+
+
+def _says_too_long(body: bytes) -> bool:
+    """Whether an error's body says that the prompt does not fit the context."""
+    said = body[:_ERROR_READ].lower()
+    return any(words in said for words in _TOO_LONG)
 
 
 def _error_message(body: bytes) -> str:

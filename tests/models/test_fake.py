@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Iterable
 
@@ -10,8 +11,9 @@ import pytest
 
 from evalkit.errors import ProviderError, UsageError
 from evalkit.models import Model, open_model
-from evalkit.models.base import Request, Response
+from evalkit.models.base import Request, Response, TokenLogprob
 from evalkit.models.fake import FakeModel
+from evalkit.models.likelihood import letter_scores
 from evalkit.samples import Message
 
 ASKED = Request((Message("system", "Be brief."), Message("user", "2 + 2?")), 8, gold="4", spoiled="5")
@@ -104,9 +106,77 @@ def test_what_decides_the_answers_is_the_identity() -> None:
         ("fake/gold?delay=inf", "delay=inf is no number of seconds"),
         ("fake/gold?seed=0.5", "seed=0.5"),
         ("fake/gold?seed=nan", "seed=nan"),
+        ("fake/gold?logprobs=no", "logprobs=no is neither on nor off"),
     ],
 )
 def test_options_that_are_none(spec: str, said: str) -> None:
     with pytest.raises(UsageError) as refused:
         open_model(spec)
     assert said in str(refused.value)
+
+
+# -- log-probabilities -----------------------------------------------------------------------------------
+
+
+def first_token(model: Model, request: Request) -> TokenLogprob:
+    (found,) = asyncio.run(model.generate(request)).logprobs
+    return found
+
+
+@pytest.mark.parametrize(
+    ("said", "token", "others"),
+    [
+        (" A", " A", [" B", " C", " D", " E"]),
+        ("C", "C", ["A", "B", "D", "E"]),
+        ("B.", "B", ["A", "C", "D", "E"]),
+        (" (A)", " (", [" A", " B", " C", " D"]),
+        ("The answer", "The", ["A", "B", "C", "D"]),
+        ("\n\nD", "\n\nD", ["\n\nA", "\n\nB", "\n\nC", "\n\nE"]),
+        ("", "<|end|>", ["A", "B", "C", "D"]),
+        ("   ", "   ", ["   A", "   B", "   C", "   D"]),
+    ],
+)
+def test_the_first_token_has_log_probabilities(said: str, token: str, others: list[str]) -> None:
+    found = first_token(open_model("fake/gold"), Request("Answer:", 8, logprobs=5, gold=said))
+    assert found.token == token
+    assert list(found.top) == [token, *others]
+    assert math.exp(found.logprob) == pytest.approx(0.9)
+    assert found.top[token] == found.logprob
+    assert sum(map(math.exp, found.top.values())) < 1
+    assert first_token(open_model("fake/gold"), Request("Answer:", 8, logprobs=1, gold=said)).top == {
+        token: found.logprob
+    }
+
+
+def test_the_likeliest_letter_is_the_one_that_is_said() -> None:
+    """As a perfect model's or a failing one's, on both routes; other answers decide nothing."""
+    for api, prompt, form in (("completion", "Answer:", " {}"), ("chat", (Message("user", "Which?"),), "{}")):
+        for index, letter in enumerate("ABCD"):
+            request = Request(prompt, 1, logprobs=20, gold=form.format(letter), spoiled=form.format("B"))
+            for spec, best in (("fake/gold", index), ("fake/gold?wrong=1", 1)):
+                token = first_token(open_model(spec), request)
+                scores = letter_scores(token, "ABCD", api=api, asked=20)  # type: ignore[arg-type]
+                assert None not in scores.scores
+                assert scores.best() == (best, False)
+
+
+def test_only_what_asks_for_log_probabilities_gets_them() -> None:
+    scripted = Response("B", logprobs=(TokenLogprob("B", -0.5, {"B": -0.5}),))
+    model = FakeModel(lambda request, draw: scripted)
+    assert asyncio.run(model.generate(Request("Answer:", 8, logprobs=5))) == scripted
+    assert asyncio.run(open_model("fake/gold").generate(ASKED)).logprobs == ()
+
+
+def test_an_endpoint_without_likelihoods_can_be_tried() -> None:
+    model = open_model("fake/gold?logprobs=off")
+    assert model.capabilities == {"chat", "completion"}
+    assert asyncio.run(model.generate(Request("Answer:", 8, logprobs=5, gold="B"))).logprobs == ()
+    assert open_model("fake/gold").capabilities == {"chat", "completion", "logprobs"}
+    assert model.identity != open_model("fake/gold").identity
+    assert open_model("fake/gold?logprobs=on").identity == open_model("fake/gold").identity
+
+
+def test_it_has_no_log_probabilities_of_prompts() -> None:
+    with pytest.raises(ProviderError, match="--set likelihood=next-token") as refused:
+        asyncio.run(open_model("fake/gold").generate(Request("2 + 2 = 4", 1, logprobs=1, echo=True)))
+    assert refused.value.fatal

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import socket
 import time
 from datetime import UTC, datetime, timedelta
@@ -13,10 +14,11 @@ import pytest
 from aiohttp import web
 
 from evalkit.errors import ProviderError
-from evalkit.models.base import Request
+from evalkit.models.base import Request, Response
 from evalkit.models.openai import OpenAIModel
 from evalkit.samples import Message
-from tests.openai_server import COMPLETION, Fault, OpenAIServer, refuse_like_openai
+from tests.models.refusals import SERVERS
+from tests.openai_server import COMPLETION, Fault, OpenAIServer, refuse, refuse_like_openai
 
 ASKED = Request((Message("user", "Which river runs through the old town?"),), 64)
 CONTINUED = Request("The river is called", 64)
@@ -51,6 +53,19 @@ def problem(url: str, request: Request = ASKED, timeout: float = 30.0, then: str
             await model.aclose()
 
     return asyncio.run(asking())
+
+
+def ask(url: str, request: Request) -> str:
+    async def asking() -> Response:
+        model = OpenAIModel("tiny", url)
+        try:
+            return await model.generate(request)
+        finally:
+            await model.aclose()
+
+    response = asyncio.run(asking())
+    assert response.logprobs == ()
+    return response.text
 
 
 def told(error: ProviderError) -> Told:
@@ -250,3 +265,47 @@ def test_an_error_in_a_200_is_an_error() -> None:
         assert "the upstream provider failed" in str(error)
         assert problem(server.url, CONTINUED).args[0].startswith("an answer that is no completion")
         assert server.requests[-1].route == COMPLETION
+
+
+@pytest.mark.parametrize("like", SERVERS)
+@pytest.mark.parametrize("request_", [ASKED, CONTINUED], ids=["chat", "completion"])
+def test_a_prompt_that_is_too_long_is_told_from_other_errors(like: str, request_: Request) -> None:
+    """Whichever server says so; a shorter prompt then gets its answer."""
+    with OpenAIServer(lambda payload, route: "the Elm", max_model_len=12, like=like) as server:
+        error = problem(server.url, dataclasses.replace(request_, prompt=request_.prompt * 4))
+        assert ask(server.url, request_) == "the Elm"
+    assert error.too_long
+    assert told(error) == NEVER_SO
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        (400, "Requested sample logprobs of 30, greater than max allowed: 20"),
+        (400, "max_tokens must be at least 1, got 0."),
+        (400, "Conversation roles must alternate user/assistant/user/assistant/..."),
+        (422, "Input validation error: `temperature` must be strictly positive"),
+        (429, "This model's maximum context length is 8192 tokens per minute"),
+        (500, "EngineCore encountered an issue."),
+    ],
+)
+def test_another_refusal_is_not_taken_for_a_prompt_that_is_too_long(status: int, words: str) -> None:
+    with OpenAIServer(lambda payload, route: refuse(status, words)) as server:
+        assert not problem(server.url).too_long
+
+
+def test_too_many_alternatives_are_refused() -> None:
+    """vLLM's --max-logprobs; the error says how many there may be."""
+    with OpenAIServer(most_logprobs=5) as server:
+        for prompt in (ASKED.prompt, CONTINUED.prompt):
+            error = problem(server.url, Request(prompt, 1, logprobs=20))
+            assert told(error) == NEVER_SO
+            assert "max allowed: 5" in str(error)
+            assert not error.too_long
+
+
+def test_log_probabilities_that_are_left_out_silently() -> None:
+    for prompt in (ASKED.prompt, CONTINUED.prompt):
+        with OpenAIServer(lambda payload, route: "the Elm", logprobs=False) as server:
+            assert ask(server.url, Request(prompt, 9, logprobs=20)) == "the Elm"
+            assert server.requests[0].payload["logprobs"]

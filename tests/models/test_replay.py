@@ -19,6 +19,7 @@ CHAT = Request(
     (Message("system", "Be brief."), Message("user", "Is the moon round?")), 32, 0.8, stop=("\n",), seed=1
 )
 TEXT = Request("The moon is", 4, logprobs=2)
+ECHOED = Request("The moon is round", 1, logprobs=1, echo=True)
 SAID = {
     (CHAT, 0): Response("Yes.", "stop", 9, 2, 0.25, reasoning="It looks so."),
     (CHAT, 1): Response("", "filter"),
@@ -30,13 +31,18 @@ SAID = {
         0.5,
         logprobs=(TokenLogprob(" ròund", -0.1, {" ròund": -0.1, "": -3.0}), TokenLogprob("\n", -0.7, {})),
     ),
+    (ECHOED, 0): Response(
+        " and",
+        logprobs=(TokenLogprob(" and", -1.5, {" and": -1.5}),),
+        prompt_logprobs=(TokenLogprob(" is", -0.5, {" is": -0.5}), TokenLogprob(" round", -2.0, {})),
+    ),
 }
 IDENTITY = {"backend": "openai", "model": "tiny", "endpoint": "http://127.0.0.1:8000/v1"}
 
 
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
-    """A run file with three answers."""
+    """A run file with a few answers."""
     path = tmp_path / "run.db"
     store = Store.create(path, {"model": {"name": "openai/tiny", "identity": IDENTITY}})
     cell = store.add_cell("moons", "0-shot", {})
@@ -79,6 +85,15 @@ def test_what_was_not_asked_is_not_answered(run: Path, change: dict[str, Any]) -
         ask(model, replace(CHAT, **change))
     assert not failed.value.retryable
     assert not failed.value.fatal
+    asyncio.run(model.aclose())
+
+
+def test_with_echo_another_thing_is_asked(run: Path) -> None:
+    model = open_model(f"replay/{run}")
+    with pytest.raises(ProviderError, match="no answer"):
+        ask(model, replace(TEXT, echo=True))
+    with pytest.raises(ProviderError, match="no answer"):
+        ask(model, replace(ECHOED, echo=False))
     asyncio.run(model.aclose())
 
 
