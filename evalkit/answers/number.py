@@ -9,6 +9,9 @@ from fractions import Fraction
 from evalkit.samples import Sample
 
 _MINUS = dict.fromkeys(map(ord, "\u2212\u2013\ufe63\uff0d"), "-")
+_LATEX_FRACTION = re.compile(r"\\[dt]?frac\{(\d+)\}\{(\d+)\}|\\[dt]?frac(\d)(\d)(?!\d)")
+_VULGAR = re.compile(r"(?<![\d.,])(?P<whole>\d[\d,]{0,15})?(?P<part>[¼-¾⅐-⅞↉])")
+_STRICT = re.compile(r"The answer is (-?[0-9.,]+)")
 _GROUP_SPACE = re.compile(r"(?<=\d)(?<!\d{4})[\u00a0\u2009\u202f](?=\d{3}(?!\d))")
 _NUMBER = re.compile(
     r"""
@@ -25,11 +28,12 @@ _LONGEST = 200
 
 
 def final_number(text: str, sample: Sample | None = None) -> str | None:
-    """The last number in `text`, in canonical form; None when there is none.
+    r"""The last number in `text`, in canonical form; None when there is none.
 
     The rule of the report's team for GSM8K ("the final number in the response is the answer", Gemini 1.5
     report, appendix 12.13). Currency signs, thousands separators, percent signs, a trailing full stop
-    and unicode digits and minus signs do not matter; "29.00" is "29"; "3/4" is one number.
+    and unicode digits and minus signs do not matter; "29.00" is "29"; "3/4", "½" and "\frac{3}{4}" are
+    one number each.
     Where lm-evaluation-harness's `flexible-extract` differs: that pattern takes "1,2" for one number and
     "3-2" for "-2".
     """
@@ -37,6 +41,17 @@ def final_number(text: str, sample: Sample | None = None) -> str | None:
     for last in _NUMBER.finditer(_plain(text)):  # noqa: B007 — only the last match is wanted
         pass
     return None if last is None else _canonical(last)
+
+
+def stated_number(text: str, sample: Sample | None = None) -> str | None:
+    """The number in the first "The answer is N", in canonical form; None when that is not said.
+
+    lm-evaluation-harness 0.4.13, `gsm8k-cot.yaml`, filter `strict-match`: case matters, and "$18" or
+    "**18**" is no number to it. Where this differs: that pattern wants one more character behind the
+    number and so reads "1" from a response that ends in "The answer is 18", and it compares spellings.
+    """
+    said = _STRICT.search(text)
+    return None if said is None else canonical_number(said[1].rstrip(".,"))
 
 
 def canonical_number(text: str) -> str | None:
@@ -52,11 +67,21 @@ def same_number(answer: str, reference: str) -> bool:
 
 
 def _plain(text: str) -> str:
+    if "frac" in text:
+        text = _LATEX_FRACTION.sub(lambda m: f"{m[1] or m[3]}/{m[2] or m[4]}", text)
     if not text.isascii():
+        text = _VULGAR.sub(_vulgar, text)
         text = text.translate(_MINUS)
         text = _GROUP_SPACE.sub("", text)
         text = "".join(c if c.isascii() or not c.isdecimal() else str(unicodedata.decimal(c)) for c in text)
     return text.replace("{,}", ",").replace("\\$", "$").replace("\\%", "%").replace("\\!", "")
+
+
+def _vulgar(match: re.Match[str]) -> str:
+    """A fraction of one character, and the whole number before it if there is one, as p/q."""
+    value = Fraction(unicodedata.numeric(match["part"])).limit_denominator(10)
+    value += int((match["whole"] or "0").replace(",", ""))
+    return f"{value.numerator}/{value.denominator}"
 
 
 def _canonical(match: re.Match[str]) -> str:

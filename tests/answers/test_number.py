@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evalkit.answers import canonical_number, final_number, same_number
+from evalkit.answers import canonical_number, final_number, same_number, stated_number
 
+VULGAR = "¼½¾⅐⅑⅒⅓⅔⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞↉"
 # text: (the last number in it, the number that it is)
 ALONE: dict[str, str | None] = {
     "": None,
@@ -21,7 +22,15 @@ ALONE: dict[str, str | None] = {
     "-": None,
     "$": None,
     "forty-two": None,
-    "½": None,
+    "½": "0.5",
+    "-¾": "-0.75",
+    "3½": "3.5",
+    "⅓": "1/3",
+    "2⅔": "8/3",
+    r"\frac{3}{4}": "0.75",
+    r"-\dfrac{1}{3}": "-1/3",
+    r"\tfrac12": "0.5",
+    r"\frac{29}{1}": "29",
     "²": None,
     "0": "0",
     "-0": "0",
@@ -133,8 +142,35 @@ WITHIN: dict[str, str | None] = {
     "1e3": "3",
     "1.5e-3": "3",
     "2²": "2",
+    "1,250½": "1250.5",
+    "2.5½": "2.5",
+    r"\frac{1}{0}": "0",
+    r"\frac123": "123",
     "10^6": "6",
 }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("The answer is 18.", "18"),
+        ("The answer is 18", "18"),  # the harness's pattern reads 1
+        ("The answer is 1,250.00.", "1250"),
+        ("The answer is -3, I think", "-3"),
+        ("The answer is 5. No, The answer is 6.", "5"),
+        ("The answer is 5 and a half, 7", "5"),
+        ("the answer is 5.", None),
+        ("The answer is $5.", None),
+        ("The answer is **5**.", None),
+        ("The answer is −5.", None),
+        ("The answer is ...", None),
+        ("The answer is 1.2.3", None),
+        ("5", None),
+        ("", None),
+    ],
+)
+def test_the_stated_number(text: str, number: str | None) -> None:
+    assert stated_number(text) == number
 
 
 @pytest.mark.parametrize(("text", "number"), ALONE.items())
@@ -220,7 +256,7 @@ def test_the_canonical_form_is_its_own(text: str) -> None:
 @given(st.text())
 def test_no_text_raises(text: str) -> None:
     found = final_number(text)
-    assert (found is None) is not any(c.isdecimal() for c in text)
+    assert (found is None) is not any(c.isdecimal() or c in VULGAR for c in text)
 
 
 @pytest.mark.parametrize("spelling", ["{0}", "-{0}", "0.{0}", "1/{0}", "{0}/7", "${0}%", "{0}.5"])

@@ -1,0 +1,89 @@
+"""Boxes, formulas and statements in responses. What official scorers make of them: tests/conformance."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evalkit.answers.hendrycks import same_spelling
+from evalkit.answers.latex import boxed_answer, inside_dollars
+from evalkit.answers.minerva import normalize, stated_answer
+
+STATED = "Final Answer: The final answer is {}. I hope it is correct."
+_MARKS = ["{", "}", "$", "$$", "=", "/", "\\", "\\$", "\n", "\n\n", " ", "7", "ft", "a ", "é"]
+_COMMANDS = ["\\boxed{", "\\boxed ", "\\fbox{", "\\text{", "\\frac", "\\sqrt"]
+_WORDS = ["Final Answer: The final answer is", ". I hope it is correct"]
+PIECES = st.lists(st.sampled_from(_MARKS + _COMMANDS + _WORDS), max_size=12).map("".join)
+LONG = {
+    "dollars": "$" * 100_000,
+    "one dollar": "$" + "x" * 100_000,
+    "boxes": "\\boxed{" * 20_000,
+    "bare boxes": "\\boxed " * 20_000,
+    "braces": "\\boxed" + "{" * 50_000 + "7" + "}" * 50_000,
+    "statements": "Final Answer: The final answer is" * 5_000,
+    "closings": "Final Answer: The final answer is" + ". I hope it is correc" * 5_000,
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "formula"),
+    [
+        ("", None),
+        ("$", None),
+        ("$$", None),
+        ("$$$$", None),
+        ("7", None),
+        ("$7$", "7"),
+        ("is $ 7 $.", "7"),
+        ("$$7$$", "7"),
+        ("$7", None),
+        ("\\$7", None),
+        ("\\$7 and \\$8", None),
+        ("$\\$7$", "\\$7"),
+        ("$7\\$", None),
+        ("$3$ or $4$", None),
+        ("$a\nb$", "a\nb"),
+        ("$\\text{a \\$ b}$", "\\text{a \\$ b}"),
+    ],
+)
+def test_inside_dollars(text: str, formula: str | None) -> None:
+    assert inside_dollars(text) == formula
+
+
+@pytest.mark.parametrize(
+    "answer", ["7", "\\frac{1}{2}", "\\{1, 2\\}", "\\$5", "[2,5)", "90\\text{ square\nunits}"]
+)
+def test_an_answer_is_read_as_it_was_written(answer: str) -> None:
+    assert boxed_answer(f"First \\boxed{{0}}, then $\\boxed{{{answer}}}$.") == answer
+    assert stated_answer(f"First \\boxed{{0}}.\n{STATED.format(f'${answer}$')}") == answer
+    assert stated_answer(STATED.format(f"$\\boxed{{{answer}}}$")) == answer
+    assert stated_answer(f"So it is $\\boxed{{{answer}}}$.") == answer
+
+
+@given(PIECES)
+def test_whatever_a_model_writes_something_or_nothing_is_read(text: str) -> None:
+    for read in (boxed_answer, inside_dollars, stated_answer):
+        found = read(text)
+        assert found is None or (found in text and found == found.strip())
+    assert isinstance(normalize(text), str)
+    assert same_spelling(text, text)
+
+
+@pytest.mark.parametrize("text", LONG.values(), ids=LONG.keys())
+def test_reading_takes_time_in_proportion(text: str) -> None:
+    started = time.process_time()
+    boxed_answer(text)
+    stated_answer(text)
+    assert time.process_time() - started < 1.0
+
+
+def test_normalising_the_longest_answer_that_is_judged_is_quick() -> None:
+    started = time.process_time()
+    for piece in ("$", "\\text{", "\\boxed{", "\\frac", "{", "=", "ft", "1,000", "\\sqrt["):
+        text = (piece * 5000)[:5000]
+        normalize(text)
+        same_spelling(text, text)
+    assert time.process_time() - started < 5.0
