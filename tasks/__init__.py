@@ -3,4 +3,6 @@
 INDEX = {
     "gsm8k": "evalkit.tasks.gsm8k:gsm8k",
     "humaneval": "evalkit.tasks.humaneval:humaneval",
+    "math": "evalkit.tasks.math:math",
+    "mmlu": "evalkit.tasks.mmlu:mmlu",
 }

@@ -7,7 +7,11 @@ how many shots or what temperature. What stands here instead:
   answer is N.", as lm-evaluation-harness ships them (`gsm8k-cot.yaml`), in one user message. The report's
   team names "an 8-shot prompt" one version later (Gemini 1.5 report, appendix 12.13).
 - Draws: temperature 0.7 without top-k, as Wang et al. (2022, arXiv 2203.11171) sampled GPT-3.
-- Answer: the final number in the response (Gemini 1.5 report, appendix 12.13), compared by value.
+- Answer: the final number in the response (Gemini 1.5 report, appendix 12.13), compared by value. Beside
+  it stands `accuracy (strict)`: the number in "The answer is N" and no other, which is what
+  lm-evaluation-harness calls strict-match; a vote is taken anew from what that reads.
+- The "11 examples" of some of that report's experiments are in no library that evalkit could read them
+  from, so there is no `11-shot`. `0-shot-chat` is evalkit's own, for chat models as they are used.
 - Stop: a new line that begins with "Q:", where lm-evaluation-harness stops at "Q:" anywhere.
 """
 
@@ -15,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from evalkit.answers import canonical_number, final_number
+from evalkit.answers import canonical_number, final_number, stated_number
 from evalkit.api import (
     Accuracy,
     Hub,
@@ -26,6 +30,7 @@ from evalkit.api import (
     Sample,
     Task,
     Verdict,
+    View,
     ask_once,
     majority_vote,
     sample_id,
@@ -34,6 +39,8 @@ from evalkit.api import (
 from evalkit.data.exemplars import fewshot_samples
 
 EXEMPLARS = "gsm8k/gsm8k-cot.yaml"
+ZERO_SHOT = "0-shot-chat"
+INSTRUCTION = 'Think step by step. End with "The answer is N." where N is the number asked for.'
 
 
 def to_sample(record: Record) -> Sample:
@@ -46,6 +53,9 @@ def to_sample(record: Record) -> Sample:
 
 
 def prompt(sample: Sample, protocol: Protocol) -> Prompt:
+    if protocol.base == ZERO_SHOT:
+        text = f"{sample.input}\n\n{INSTRUCTION}"
+        return text if protocol.api == "completion" else (Message("user", text),)
     shots = fewshot_samples(EXEMPLARS)[: protocol.shots]
     blocks = [f"Q: {shot['question']}\nA: {shot['target']}" for shot in shots]
     text = "\n\n".join([*blocks, f"Q: {sample.input}\nA:"])
@@ -85,7 +95,8 @@ def gsm8k() -> Task:
         prompt=prompt,
         answer=final_number,
         judge=judge,
-        metrics=(Accuracy(),),
+        views=(View(name="strict", extract=stated_number),),
+        metrics=(Accuracy(), Accuracy(view="strict")),
         protocols=(
             Protocol(
                 name="maj1@32", solver=majority_vote, shots=8, draws=32, temperature=0.7, stop=("\nQ:",),
@@ -95,6 +106,7 @@ def gsm8k() -> Task:
                 name="8-shot-cot", solver=ask_once, shots=8, stop=("\nQ:",),
                 source="Wei et al. 2022; lm-evaluation-harness gsm8k_cot",
             ),
+            Protocol(name=ZERO_SHOT, solver=ask_once, source="evalkit"),
         ),
         max_shots=8,
         gold=gold,

@@ -1,9 +1,17 @@
 """HumanEval: 164 Python functions to write (Chen et al. 2021, arXiv 2107.03374).
 
 Scored as openai/human-eval does at 6d43fb9: the program is prompt + completion + "\\n" + test + "\\n" +
-check(entry_point); pass@k is unbiased. Where this differs: programs run in a sandbox, under 3 seconds of
-CPU time where the original takes 3.0 seconds of wall time, and cannot start processes (the original
-replaces `os.fork` and `subprocess.Popen` by None).
+check(entry_point); pass@k is unbiased. Where this differs, and why:
+
+- The tests run in a process apart, which calls the program's function over a line of plain data, so that
+  a program cannot forge its verdict: by an object that is equal to everything, by replacing `check` or
+  builtins, by leaving early. What the tests use beside the function comes from the prompt. So an object of
+  a class of the program's own never passes, even where it is rightly equal.
+- 3 seconds of CPU time, where the original takes 3.0 seconds of wall time, so that a loaded machine gives
+  the same score; 30 seconds of wall time for programs that wait.
+- Programs run in a sandbox. The original replaces functions such as `os.fork`, `os.getcwd` and `os.remove`
+  by None instead; here those that harm nobody work.
+- Random numbers that tests draw are the same for every program.
 
 - `0-shot` is how the report's team asks a chat model (Gemini 1.5 report, appendix 12.14): "Write the
   following function:" and the prompt in a code fence; a code block is expected back. The block runs after
@@ -35,7 +43,7 @@ from evalkit.api import (
     ask_once,
     task,
 )  # fmt: skip
-from evalkit.sandbox import Limits, Sandbox, check_sandbox
+from evalkit.sandbox import Limits, Program, Sandbox, check_sandbox, unsafe_allowed
 
 LIMITS = Limits(cpu_seconds=3.0)
 STOP = ("\nclass", "\ndef", "\n#", "\nif", "\nprint")
@@ -62,13 +70,20 @@ def read_block(text: str, sample: Sample) -> str | None:
     return None if block is None else "\n" + block
 
 
-def program(body: str, sample: Sample) -> str:
-    """openai/human-eval at 6d43fb9, `unsafe_execute`: `check_program`."""
-    return f"{sample.input}{body}\n{sample.meta['test']}\ncheck({sample.meta['entry_point']})"
+def program(body: str, sample: Sample) -> Program:
+    """openai/human-eval at 6d43fb9, `unsafe_execute`: `check_program`, taken apart at its tests."""
+    entry_point = str(sample.meta["entry_point"])
+    return Program(
+        source=f"{sample.input}{body}\n\n",  # the tests begin with an empty line
+        test=f"{sample.meta['test']}\ncheck({entry_point})",
+        calls=(entry_point,),
+        given=sample.input,
+    )
 
 
 @functools.cache
 def sandbox() -> Sandbox:
+    """One for all protocols and event loops of a run: its servers start once."""
     return Sandbox(LIMITS)
 
 
@@ -82,14 +97,24 @@ def gold(sample: Sample, protocol: Protocol) -> str:
 
 
 def spoiled(sample: Sample, protocol: Protocol) -> Sequence[str]:
-    """A body that raises, one that does nothing, two that leave early and claim success, and no code."""
-    bodies = (
-        "    raise RuntimeError('spoiled')\n",
-        "    pass\n",
-        "    import sys\n    print('passed')\n    sys.exit(0)\n",
-        "    import os\n    os.write(1, b'passed')\n    os._exit(0)\n",
-    )
-    return (*(_as_response(body, sample, protocol) for body in bodies), "")
+    """A body that raises, one that does nothing, those that cheat, and no code."""
+    return (*(_as_response(body, sample, protocol) for body in (*_WRONG, *_CHEATS)), "")
+
+
+_WRONG = ("    raise RuntimeError('spoiled')\n", "    pass\n")
+_CHEATS = (
+    "    import sys\n    print('passed')\n    sys.exit(0)\n",
+    "    import os\n    os.write(1, b'passed')\n    os._exit(0)\n",
+    "    import os\n    for n in range(256):\n        try:\n            os.write(n, b'P' * 99)\n"
+    "        except OSError:\n            pass\n    os._exit(0)\n",
+    "    class Equal:\n        __eq__ = __lt__ = __gt__ = __le__ = __ge__ = lambda *_: True\n"
+    "        __hash__ = lambda _: 0\n    return Equal()\n",
+    "    import builtins\n    builtins.AssertionError = builtins.abs = lambda *_: 0\n"
+    "    return type('', (int,), {'__eq__': lambda *_: True, '__sub__': lambda *_: 0})()\n",
+    "    import sys\n    frame = sys._getframe()\n    while frame:\n"
+    "        frame.f_globals['check'] = print\n        frame = frame.f_back\n",
+)
+"""Bodies that claim to have passed: early ends, writes to every descriptor, lying objects, patches."""
 
 
 def _as_response(body: str, sample: Sample, protocol: Protocol) -> str:
@@ -122,6 +147,7 @@ def humaneval() -> Task:
             ),
         ),
         needs=check_sandbox,
+        notes=lambda protocol: {"sandbox": "none"} if unsafe_allowed() else {},
         gold=gold,
         spoiled=spoiled,
     )  # fmt: skip

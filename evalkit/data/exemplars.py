@@ -5,6 +5,7 @@ They are read, never imported: some of its modules download and execute on impor
 
 from __future__ import annotations
 
+import ast
 import functools
 import importlib.util
 from pathlib import Path
@@ -28,16 +29,36 @@ def lm_eval_file(path: str) -> Path:
 
 
 @functools.cache
-def fewshot_samples(path: str) -> tuple[dict[str, str], ...]:
-    """`fewshot_config.samples` of a task file of lm-eval's, in order, each a dict of texts."""
+def task_document(path: str) -> Any:
+    """A task file of lm-eval's as it is written, without the files that it includes. Not to be changed."""
     import yaml
 
-    file = lm_eval_file(path)
-    document: Any = yaml.load(file.read_text("utf-8"), Loader=_Loader())  # noqa: S506 — a safe one
+    return yaml.load(lm_eval_file(path).read_text("utf-8"), Loader=_Loader())  # noqa: S506 — a safe one
+
+
+@functools.cache
+def fewshot_samples(path: str) -> tuple[dict[str, str], ...]:
+    """`fewshot_config.samples` of a task file of lm-eval's, in order, each a dict of texts."""
+    document = task_document(path)
     try:
         return tuple(dict(sample) for sample in document["fewshot_config"]["samples"])
     except (KeyError, TypeError) as error:
-        raise DataError(f"{file} has no fewshot_config.samples ({error})") from None
+        raise DataError(f"{lm_eval_file(path)} has no fewshot_config.samples ({error})") from None
+
+
+@functools.cache
+def returned_samples(path: str, function: str) -> tuple[dict[str, str], ...]:
+    """What a function of a Python file of lm-eval's returns: a list of dicts of texts, written out there."""
+    for node in ast.walk(ast.parse(lm_eval_file(path).read_text("utf-8"))):
+        if isinstance(node, ast.FunctionDef) and node.name == function:
+            try:
+                (returned,) = node.body
+                assert isinstance(returned, ast.Return)
+                assert returned.value is not None
+                return tuple(dict(sample) for sample in ast.literal_eval(returned.value))
+            except (ValueError, TypeError, AssertionError):
+                break
+    raise DataError(f"{lm_eval_file(path)} has no function {function} that returns a list of samples")
 
 
 @functools.cache

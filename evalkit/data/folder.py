@@ -25,7 +25,7 @@ _SHARD = re.compile(r"(?P<stem>.*)-(?P<index>\d{5,})-of-(?P<total>\d{5,})")
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Which files make up one split, and the reader for them."""
+    """Which files make up one split of one config, and the reader for them."""
 
     builder: DatasetBuilder
     split: str
@@ -47,8 +47,8 @@ def locate(folder: Path, name: str) -> Path:
     raise DataError(f"{folder} has no data set {name}: it has {_listing(there)}")
 
 
-def plan(root: Path, config: str, split: str, place: str) -> Plan:
-    """What a split consists of, by the card's `configs` or, without them, by the files' names.
+def plan(root: Path, configs: Sequence[str], split: str, place: str) -> list[Plan]:
+    """What a split consists of in each config, by the card's `configs` or, without them, by the files' names.
 
     `datasets` itself decides, so a folder means here what it means to `load_dataset`. Only names and
     the card are read. `place` is what errors call this data set.
@@ -59,10 +59,17 @@ def plan(root: Path, config: str, split: str, place: str) -> Plan:
     # The builder leaves a lock file in its cache folder, though streaming caches nothing.
     mend = "its card and its files do not fit together, copy the data set whole"
     with readable(place, mend), quiet(), TemporaryDirectory() as scratch:
-        configs = get_dataset_config_names(str(root))
-        if config not in configs:
-            raise DataError(f"{place} has no config {config!r}: it has {_listing(configs)}")
-        builder = load_dataset_builder(str(root), config, cache_dir=scratch)
+        there = get_dataset_config_names(str(root))
+        for config in configs:
+            if config not in there:
+                raise DataError(f"{place} has no config {config!r}: it has {_listing(there)}")
+        builders = [load_dataset_builder(str(root), config, cache_dir=scratch) for config in configs]
+    return [
+        _plan(builder, root, config, split, place) for builder, config in zip(builders, configs, strict=True)
+    ]
+
+
+def _plan(builder: DatasetBuilder, root: Path, config: str, split: str, place: str) -> Plan:
     splits = {str(key): list(paths) for key, paths in (builder.config.data_files or {}).items()}
     if not splits.get(split):
         filled = [key for key, paths in splits.items() if paths]
@@ -72,8 +79,29 @@ def plan(root: Path, config: str, split: str, place: str) -> Plan:
     return Plan(builder=builder, split=split, files=files)
 
 
-def read(plan: Plan, root: Path, *, columns: Sequence[str], place: str, origin: Mapping[str, str]) -> Records:
-    """The records of a plan, streamed from the files below `root`."""
+def read(
+    plans: Sequence[Plan], root: Path, *, columns: Sequence[str], place: str, origin: Mapping[str, str]
+) -> Records:
+    """The records of the plans, one plan after the other, streamed from the files below `root`."""
+    parts = [_read(plan, root, columns, place) for plan in plans]
+    counts = [count for count, _ in parts if count is not None]
+
+    def stream() -> Iterator[Record]:
+        for _, dataset in parts:
+            records = iter(dataset)
+            while True:
+                # One record at a time: the caller's own code must not run inside these.
+                with readable(place), quiet():
+                    record = next(records, None)
+                if record is None:
+                    break
+                yield record
+
+    return Records(origin=origin, count=sum(counts) if len(counts) == len(parts) else None, read=stream)
+
+
+def _read(plan: Plan, root: Path, columns: Sequence[str], place: str) -> tuple[int | None, IterableDataset]:
+    """(how many records, the records) of one plan."""
     files = [root / name for name in plan.files]
     with readable(place), quiet():
         count, found = _measure(files)
@@ -86,18 +114,7 @@ def read(plan: Plan, root: Path, *, columns: Sequence[str], place: str, origin: 
         if found is None:
             found = set(next(iter(dataset), {}))
     require(columns, found, place)
-
-    def stream() -> Iterator[Record]:
-        records = iter(dataset)
-        while True:
-            # One record at a time: the caller's own code must not run inside these.
-            with readable(place), quiet():
-                record = next(records, None)
-            if record is None:
-                return
-            yield record
-
-    return Records(origin=origin, count=count, read=stream)
+    return count, dataset
 
 
 def require(columns: Sequence[str], found: set[str], place: str) -> None:

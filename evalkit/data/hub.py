@@ -31,10 +31,10 @@ PAUSES = (1.0, 2.0)
 
 @dataclass(frozen=True, slots=True)
 class Hub:
-    """One split of one config of a data set."""
+    """One split of a data set, of one config or of several, whose records then follow each other."""
 
     name: str
-    config: str
+    config: str | tuple[str, ...]
     split: str
     revision: str
     """The pinned commit."""
@@ -64,19 +64,19 @@ class Hub:
             )
         root = folder.locate(tree, self.name)
         place = f"{self.name} in {tree}"
-        plan = folder.plan(root, self.config, self.split, place)
+        plans = folder.plan(root, self._configs, self.split, place)
         origin = self._origin(kind, "", str(tree))
-        return folder.read(plan, root, columns=self.columns, place=place, origin=origin)
+        return folder.read(plans, root, columns=self.columns, place=place, origin=origin)
 
     def _open_hub(self, revision: str) -> Records:
         from huggingface_hub import constants
 
         with self._explained(revision):
-            sha, snapshot, plan = self._fetch_patiently(revision)
+            sha, snapshot, plans = self._fetch_patiently(revision)
         origin = self._origin("hub", sha, f"{constants.ENDPOINT}/datasets/{self.name}/tree/{sha}")
-        return folder.read(plan, snapshot, columns=self.columns, place=self._at(sha), origin=origin)
+        return folder.read(plans, snapshot, columns=self.columns, place=self._at(sha), origin=origin)
 
-    def _fetch_patiently(self, revision: str) -> tuple[str, Path, folder.Plan]:
+    def _fetch_patiently(self, revision: str) -> tuple[str, Path, list[folder.Plan]]:
         # huggingface_hub resumes a download whose connection ends; other passing failures it leaves to us.
         for pause in PAUSES:
             try:
@@ -87,7 +87,7 @@ class Hub:
             time.sleep(pause)
         return self._fetch(revision)
 
-    def _fetch(self, revision: str) -> tuple[str, Path, folder.Plan]:
+    def _fetch(self, revision: str) -> tuple[str, Path, list[folder.Plan]]:
         """The commit, its snapshot in the Hugging Face cache, and the split's files, which are all there.
 
         Only the cards and this split's files are downloaded. `load_dataset` is not asked for a revision,
@@ -108,10 +108,11 @@ class Hub:
             snapshot = self._snapshot(sha, CARDS, bars=False)
             tree = get_cached_repo_tree(self.name, repo_type="dataset", revision=sha)
         sizes = {file.path: file.size for file in tree}
-        plan = self._plan(sha, snapshot, sizes)
+        plans = self._plan(sha, snapshot, sizes)
+        files = [file for plan in plans for file in plan.files]
         with folder.quiet():
-            self._snapshot(sha, plan.files, bars=sys.stderr.isatty())
-        for name in plan.files:
+            self._snapshot(sha, files, bars=sys.stderr.isatty())
+        for name in files:
             file = snapshot / name
             size = file.stat().st_size
             if size != sizes[name]:
@@ -119,7 +120,7 @@ class Hub:
                     f"{self._at(sha)}: {name} has {size} bytes instead of {sizes[name]}: "
                     f"delete {file.resolve()} and run again"
                 )
-        return sha, snapshot, plan
+        return sha, snapshot, plans
 
     def _snapshot(self, sha: str, names: Sequence[str], *, bars: bool) -> Path:
         """The commit's folder in the cache, with those of `names` that the commit has."""
@@ -143,7 +144,7 @@ class Hub:
             )
         )
 
-    def _plan(self, sha: str, snapshot: Path, names: Mapping[str, int]) -> folder.Plan:
+    def _plan(self, sha: str, snapshot: Path, names: Mapping[str, int]) -> list[folder.Plan]:
         """Which files the split is made of, found before any of them is downloaded.
 
         `datasets` finds them in a folder by their names alone, so it is given the real cards among
@@ -159,13 +160,17 @@ class Hub:
                     shutil.copyfile(snapshot / name, stand_in)
                 else:
                     stand_in.touch()
-            return folder.plan(Path(scratch), self.config, self.split, self._at(sha))
+            return folder.plan(Path(scratch), self._configs, self.split, self._at(sha))
+
+    @property
+    def _configs(self) -> tuple[str, ...]:
+        return (self.config,) if isinstance(self.config, str) else self.config
 
     def _origin(self, kind: str, revision: str, where: str) -> dict[str, str]:
         return {
             "kind": kind,
             "name": self.name,
-            "config": self.config,
+            "config": "+".join(self._configs),
             "split": self.split,
             "revision": revision,
             "where": where,

@@ -41,7 +41,7 @@ class Job:
 
     name: str
     revision: str = "0" * 40
-    config: str = "main"
+    config: str | tuple[str, ...] = "main"
     split: str = "test"
     columns: tuple[str, ...] = ("question",)
     package: tuple[str, str] | None = None
@@ -50,7 +50,8 @@ class Job:
     def run(self) -> dict[str, Any]:
         """What came, or the error; any other exception ends the program."""
         package = Package(*self.package) if self.package else None
-        hub = Hub(self.name, self.config, self.split, self.revision, self.columns, package)
+        config = self.config if isinstance(self.config, str) else tuple(self.config)
+        hub = Hub(self.name, config, self.split, self.revision, self.columns, package)
         try:
             records = hub.open(DataOptions(revision=self.other_revision))
             first, second = list(records), list(records)

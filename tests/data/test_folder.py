@@ -37,7 +37,11 @@ def tree(tmp_path: Path) -> Path:
 
 
 def opened(
-    tree: Path, name: str, config: str = "main", split: str = "test", columns: tuple[str, ...] = ("question",)
+    tree: Path,
+    name: str,
+    config: str | tuple[str, ...] = "main",
+    split: str = "test",
+    columns: tuple[str, ...] = ("question",),
 ) -> Records:
     return Hub(name, config, split, "0" * 40, columns).open(DataOptions(folder=tree))
 
@@ -90,6 +94,46 @@ def test_media_are_bytes(tree: Path) -> None:
     (tree / "acme/album/test.parquet").write_bytes(out.getvalue())
     (record,) = opened(tree, "acme/album", "default", columns=("image",))
     assert record == {"image": picture, "pages": [picture, picture]}
+
+
+def test_lists_and_labels_are_plain_values(tree: Path) -> None:
+    """MMLU's columns: a list of texts, and a label that is stored as its number."""
+    choices = {"_type": "List", "feature": {"dtype": "string", "_type": "Value"}}
+    kinds = {"choices": choices, "answer": {"names": ["A", "B"], "_type": "ClassLabel"}}
+    schema = pa.schema(
+        [("choices", pa.list_(pa.string())), ("answer", pa.int64())],
+        metadata={"huggingface": json.dumps({"info": {"features": kinds}})},
+    )
+    rows = [{"choices": ["here", "there"], "answer": 1}, {"choices": [], "answer": 0}]
+    out = BytesIO()
+    pq.write_table(pa.Table.from_pylist(rows, schema), out)
+    files = {"ferries/test.parquet": out.getvalue()}
+    files["lines/test.jsonl"] = b"".join(json.dumps(row).encode() + b"\n" for row in rows)
+    for path, content in files.items():
+        (tree / "acme" / path).parent.mkdir()
+        (tree / "acme" / path).write_bytes(content)
+        found = list(opened(tree, f"acme/{path.partition('/')[0]}", "default", columns=("choices", "answer")))
+        assert found == rows
+        assert [(type(row["choices"]), type(row["answer"])) for row in found] == [(list, int)] * 2
+
+
+def test_several_configs_follow_each_other(tree: Path) -> None:
+    card = b"---\nconfigs:\n"
+    for config in ("calm", "rough"):
+        card += f"- config_name: {config}\n  data_files: [{{split: test, path: {config}.jsonl}}]\n".encode()
+    (tree / "acme/waters").mkdir()
+    (tree / "acme/waters/README.md").write_bytes(card + b"---\n")
+    (tree / "acme/waters/calm.jsonl").write_bytes(jsonl(*ASKED))
+    (tree / "acme/waters/rough.jsonl").write_bytes(jsonl("Is it safe?"))
+    both = opened(tree, "acme/waters", ("rough", "calm"))
+    assert questions(both) == questions(both) == ["Is it safe?", *ASKED]
+    assert both.count == 3
+    assert both.origin == {**opened(tree, "acme/waters", "calm").origin, "config": "rough+calm"}
+    single = opened(tree, "acme/waters", ("calm",))
+    assert (questions(single), single.origin["config"]) == (ASKED, "calm")
+    (tree / "acme/waters/rough.jsonl").write_bytes(b'{"asked": "Is it safe?"}\n')
+    with pytest.raises(DataError, match="changed schema, no column question among asked"):
+        opened(tree, "acme/waters", ("calm", "rough"))
 
 
 def test_memory_holds_a_part_of_a_file(tree: Path) -> None:

@@ -81,6 +81,50 @@ def test_the_revision_asked_for_is_what_is_read(tmp_path: Path) -> None:
         assert mend in lost.error
 
 
+CONFIGS = b"""---
+configs:
+- config_name: easy
+  data_files:
+  - split: test
+    path: easy/test-*
+- config_name: hard
+  data_files:
+  - split: test
+    path: hard.parquet
+  - split: dev
+    path: dev.parquet
+---
+"""
+
+
+def test_several_configs_follow_each_other(tmp_path: Path) -> None:
+    """In the order they were asked for, all of the same commit, online and offline; one alone is as ever."""
+    with HubServer() as hub:
+        files = {"README.md": CONFIGS, "hard.parquet": parquet(*NEW), "dev.parquet": parquet(*OLD)}
+        names = [f"easy/test-{at:05d}-of-00002.parquet" for at in range(2)]
+        sha = hub.publish("acme/levels", files | dict(zip(names, map(parquet, OLD), strict=True)))
+        jobs = [
+            Job("acme/levels", sha, config=("easy", "hard")),
+            Job("acme/levels", sha, config=("hard", "easy")),
+            Job("acme/levels", sha, config=("hard",)),
+            Job("acme/levels", sha, config="hard"),
+            Job("acme/levels", sha, config=("easy", "hrad")),
+            Job("acme/levels", sha, config=("hard", "easy"), split="dev"),
+        ]
+        online = read(*jobs, endpoint=hub.url, home=tmp_path)
+        assert not hub.paths(part="dev.parquet"), "only the split asked for is downloaded"
+        assert read(*jobs[:4], endpoint=hub.url, home=tmp_path, HF_HUB_OFFLINE="1") == online[:4]
+    both, reverse, one, alone, unknown, missing = online
+    assert (both.questions, both.count) == ([*OLD, *NEW], 5)
+    assert (reverse.questions, reverse.count) == ([*NEW, *OLD], 5)
+    assert (both.origin["config"], reverse.origin["config"]) == ("easy+hard", "hard+easy")
+    assert both.origin["revision"] == sha
+    assert one == alone
+    assert (alone.questions, alone.origin["config"]) == (NEW, "hard")
+    assert "no config 'hrad': it has easy, hard" in unknown.error
+    assert "no split 'dev' in config 'easy': it has test" in missing.error
+
+
 def test_an_interrupted_download_goes_on_and_is_never_read_as_the_whole(tmp_path: Path) -> None:
     """A cut connection resumes by range; after a failed run the finished files stay, and none is missed."""
     noise = random.Random(7).randbytes(6 << 20).hex()

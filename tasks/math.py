@@ -1,0 +1,228 @@
+r"""MATH: 5,000 competition problems of five levels and seven subjects (Hendrycks et al. 2021, 2103.03874).
+
+The report prints 53.2 % for Ultra and 32.6 % for Pro, 4-shot (table 2). How it was asked and judged is
+written down one version later (Gemini 1.5 report, appendix 12.13):
+
+- `4-shot`: the four problems of Minerva's prompt (Lewkowycz et al. 2022, appendix D), as
+  lm-evaluation-harness ships them (`minerva_math`), in one user message; greedy, where the report says
+  nothing. lm-evaluation-harness continues the line of "Solution:" where Minerva begins a new one, and
+  stops at "Problem:" anywhere, where a new line has to begin with it here.
+- `0-shot-boxed` is evalkit's own, for chat models as they are used: the answer is the last \boxed{…}.
+- Equality, in this order: the same after Minerva's normalisation ("exact"); SymPy simplifies the
+  difference to zero ("sympy"); two numbers within 1e-4 of each other ("numeric"). The latter two run in
+  worker processes under 5 s of CPU time; running over it is not equal, as in lm-evaluation-harness, which
+  lets 5 s of wall time pass and has no third rule.
+
+Beside the headline stand `accuracy (hendrycks)`, the authors' own comparison of spellings, and
+`accuracy (math-verify)`, which lm-evaluation-harness reports too (there it reads whole responses, here
+the answer that was found). Every one of the 5,000 references is its own equal by all three.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+
+from evalkit.answers import hendrycks, minerva, symbolic
+from evalkit.answers.latex import boxed_answer
+from evalkit.answers.minerva import stated_answer
+from evalkit.api import (
+    JSON,
+    Accuracy,
+    Hub,
+    Message,
+    Prompt,
+    Protocol,
+    Record,
+    Sample,
+    Task,
+    UsageError,
+    Verdict,
+    View,
+    ask_once,
+    sample_id,
+    task,
+)  # fmt: skip
+from evalkit.data.exemplars import returned_samples
+from evalkit.workers import OverLimit, Workers
+
+EXEMPLARS = ("minerva_math/utils.py", "list_fewshot_samples")
+SUBJECTS = (
+    "algebra", "counting_and_probability", "geometry", "intermediate_algebra", "number_theory", "prealgebra",
+    "precalculus",
+)  # fmt: skip
+FOUR_SHOT, ZERO_SHOT = "4-shot", "0-shot-boxed"
+INSTRUCTION = r"Reason step by step, then give the final answer, and nothing else, in \boxed{}."
+LONGEST = 5000
+"""Characters beyond which an answer is not judged; the longest reference has 81."""
+NEEDED = {"sympy": "", "antlr4-python3-runtime": "4.11.", "math-verify": ""}
+"""Distributions, and what their versions have to begin with."""
+
+
+def to_sample(record: Record) -> Sample:
+    r"""The reference is what the solution's last \boxed{…} holds."""
+    problem, subject = record["problem"], record["type"]
+    reference = boxed_answer(record["solution"])
+    if reference is None:
+        raise ValueError(f"nothing boxed in the solution of {problem[:60]!r}")
+    return Sample(
+        id=sample_id(subject, problem),
+        input=problem,
+        target=(reference,),
+        group=subject,
+        tags=(record["level"],),
+        meta={"solution": record["solution"]},
+    )
+
+
+def prompt(sample: Sample, protocol: Protocol) -> Prompt:
+    if protocol.base == ZERO_SHOT:
+        text = f"{sample.input}\n\n{INSTRUCTION}"
+    else:
+        shots = returned_samples(*EXEMPLARS)[: protocol.shots]
+        blocks = [f"Problem:\n{shot['problem']}\n\nSolution:\n{shot['solution']}" for shot in shots]
+        text = "\n\n".join([*blocks, f"Problem:\n{sample.input}\n\nSolution:"])
+    return text if protocol.api == "completion" else (Message("user", text),)
+
+
+@functools.cache
+def workers() -> Workers:
+    return Workers(symbolic.prepare, cpu_seconds=5.0)
+
+
+async def judge(answer: str, sample: Sample) -> Verdict:
+    """The report team's order of rules; `reason` is the rule that decided."""
+    if len(answer) > LONGEST:
+        return _too_long()
+    given, reference = minerva.normalize(answer), minerva.normalize(sample.target[0])
+    if given == reference != "":
+        return Verdict(True, "exact")
+    over = ""
+    try:
+        found = await workers().call(symbolic.same_by_sympy, given, reference)
+        if found == "same":
+            return Verdict(True, "sympy")
+        if found == "unparsed":
+            return Verdict(False, "different")
+    except OverLimit as limit:
+        over = str(limit)
+    try:
+        if await workers().call(symbolic.same_number, given, reference):
+            return Verdict(True, "numeric")
+    except OverLimit as limit:
+        over = str(limit)
+    return Verdict(False, over or "different")
+
+
+def judge_by_hendrycks(answer: str, sample: Sample) -> Verdict:
+    if len(answer) > LONGEST:
+        return _too_long()
+    right = hendrycks.same_spelling(answer, sample.target[0])
+    return Verdict(right, "spelled alike" if right else "spelled differently")
+
+
+async def judge_by_math_verify(answer: str, sample: Sample) -> Verdict:
+    if len(answer) > LONGEST:
+        return _too_long()
+    try:
+        right = await workers().call(symbolic.same_by_math_verify, answer, sample.target[0])
+    except OverLimit as limit:
+        return Verdict(False, str(limit))
+    return Verdict(right, "verified" if right else "different")
+
+
+def _too_long() -> Verdict:
+    return Verdict(False, f"over {LONGEST} characters")
+
+
+def versions() -> dict[str, str]:
+    """Installed versions of what the judges need, "" for what is missing."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = {}
+    for name in NEEDED:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = ""
+    return found
+
+
+def needs() -> None:
+    """Raises `UsageError` unless a formula is really parsed here.
+
+    With another version of the parser's run-time library SymPy parses nothing, and every answer that is
+    not spelled like the reference would count as wrong.
+    """
+    mend = "pip install 'evalkit[math]'"
+    for name, version in versions().items():
+        if not version:
+            raise UsageError(f"math is judged with {name}, which is not installed: {mend}")
+        if not version.startswith(NEEDED[name]):
+            raise UsageError(
+                f"math is judged with {name} {NEEDED[name]}*, and {version} is installed, with which SymPy "
+                f"parses no LaTeX: {mend}"
+            )
+    try:
+        symbolic.parse(r"\frac{1}{2}")
+    except Exception as error:
+        raise UsageError(f"SymPy parses no LaTeX here ({type(error).__name__}: {error}): {mend}") from error
+
+
+def notes(protocol: Protocol) -> Mapping[str, JSON]:
+    return dict(versions())
+
+
+def gold(sample: Sample, protocol: Protocol) -> str:
+    solution = str(sample.meta["solution"])
+    return solution if protocol.base == ZERO_SHOT else f"{solution}\n{_said(sample.target[0], protocol)}"
+
+
+def spoiled(sample: Sample, protocol: Protocol) -> Sequence[str]:
+    """Another value, the right answer before a wrong one, a box left open, and none."""
+    right = sample.target[0]
+    return (
+        _said(rf"7 \cdot ({right}) + 1001", protocol),
+        rf"Is it $\boxed{{{right}}}$? No. " + _said(r"\text{none of these}", protocol),
+        rf"The answer is $\boxed{{{right}",
+        "",
+    )
+
+
+def _said(answer: str, protocol: Protocol) -> str:
+    if protocol.base == ZERO_SHOT:
+        return rf"The answer is $\boxed{{{answer}}}$."
+    return f"Final Answer: The final answer is ${answer}$. I hope it is correct."
+
+
+@task("math", report="Table 2")
+def math() -> Task:
+    """Competition mathematics (Hendrycks et al. 2021)"""
+    return Task(
+        data=Hub(
+            "EleutherAI/hendrycks_math", SUBJECTS, split="test",
+            revision="21a5633873b6a120296cce3e2df9d5550074f4a3",
+            columns=("problem", "level", "type", "solution"),
+        ),
+        sample=to_sample,
+        prompt=prompt,
+        answer={FOUR_SHOT: stated_answer, ZERO_SHOT: boxed_answer},
+        judge=judge,
+        views=(
+            View(name="hendrycks", judge=judge_by_hendrycks),
+            View(name="math-verify", judge=judge_by_math_verify),
+        ),
+        metrics=(Accuracy(), Accuracy(view="hendrycks"), Accuracy(view="math-verify")),
+        protocols=(
+            Protocol(
+                name=FOUR_SHOT, solver=ask_once, shots=4, stop=("\nProblem:",),
+                source="Gemini 1.0 report, table 2; prompt: Lewkowycz et al. 2022, appendix D",
+            ),
+            Protocol(name=ZERO_SHOT, solver=ask_once, max_tokens=2048, source="evalkit"),
+        ),
+        max_shots=4,
+        needs=needs,
+        notes=notes,
+        gold=gold,
+        spoiled=spoiled,
+    )  # fmt: skip

@@ -1,0 +1,201 @@
+"""MMLU: 14,042 four-choice questions of 57 subjects (Hendrycks et al. 2021, arXiv 2009.03300).
+
+The report prints 90.04 % for Ultra under CoT@32 and 83.7 % under 5-shot (table 2), and for both how they
+come about (figure 9). The headline is question-weighted; groups are the subjects, tags the four fields.
+
+- `5-shot` is the original (hendrycks/test at 4450500, evaluate.py): its header, with the two spaces that
+  it has before a subject; the five questions of the dev split in order; the likeliest of " A" to " D" as
+  the next token. While a prompt does not fit the model's context it is asked again with one shot fewer.
+- `5-shot-chat` generates the letter, for endpoints without likelihoods, and `5-shot-chat-logprobs` takes
+  the likeliest first token of a chat's answer. Both show the prompt that the report's team printed one
+  version later (Gemini 1.5 report, appendix 12.13). Neither is the original's protocol.
+- `cot32-routed`, `cot8-routed`: uncertainty-routed chain of thought (Gemini 1.0 report, appendix 10.2):
+  the majority of 32 or 8 draws where enough of them agree, else the greedy letter under `5-shot`. Beside
+  it stand both legs, `accuracy (majority)` and `accuracy (greedy)`: figure 9's three bars. The threshold
+  is chosen on the validation split, by the same run, for the model as a whole. `cot32` is the plain
+  majority. What the report does not say is settled so: temperature 0.7 without top-k, as Wang et al.
+  (2022) sampled; exemplars, the first four of a subject, which lm-evaluation-harness ships and shows
+  (`flan_cot_fewshot`), in one user message; agreement is the share of all draws, those without a letter
+  included, and a share equal to the threshold is enough; of equally good thresholds the lowest; a tied
+  vote goes to the answer drawn first. Where no likelihoods can be had the greedy leg is `5-shot-chat`,
+  and the signature says so; `--set fallback=…` chooses it by hand.
+
+Some exemplars lost LaTeX's backslashes in lm-eval 0.4.13; they are mended, and the signature's note names
+their subjects (`evalkit.data.mmlu_cot`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from evalkit.tasks.mmlu_fields import field_of
+
+from evalkit.answers import chat_letter, cot_letter
+from evalkit.api import (
+    JSON,
+    Accuracy,
+    Hub,
+    Message,
+    Prompt,
+    Protocol,
+    Record,
+    Sample,
+    Task,
+    Verdict,
+    ask_once,
+    choose_letter,
+    letters,
+    majority_vote,
+    route_by_agreement,
+    sample_id,
+    task,
+)
+from evalkit.data.mmlu_cot import mmlu_cot, mmlu_cot_description, mmlu_cot_repairs
+
+REVISION = "c30699e8356da336a370243923dbaf21066bb9fe"
+GENERATED, SCORED_CHAT = "5-shot-chat", "5-shot-chat-logprobs"
+CHAINS = ("cot32-routed", "cot8-routed", "cot32")
+PREAMBLE = "Continue the following text without adding any additional information or formatting:"
+LEGS = ("majority", "greedy")
+FALLBACK = ("5-shot", GENERATED)
+
+
+def to_sample(record: Record) -> Sample:
+    subject, question = record["subject"], record["question"]
+    choices = tuple(record["choices"])
+    return Sample(
+        id=sample_id(subject, question, *choices),
+        input=question,
+        target=("ABCD"[record["answer"]],),
+        choices=choices,
+        group=subject,
+        tags=(field_of(subject),),
+    )
+
+
+def prompt(sample: Sample, protocol: Protocol) -> Prompt:
+    if protocol.base in CHAINS:
+        text = chain_of_thought(sample, protocol.shots)
+    elif protocol.base in (GENERATED, SCORED_CHAT):
+        text = continued(sample, protocol.shots)
+    else:
+        text = original(sample, protocol.shots)
+    return text if protocol.api == "completion" else (Message("user", text),)
+
+
+def original(sample: Sample, shots: int) -> str:
+    """hendrycks/test at 4450500, evaluate.py: `gen_prompt` and `format_example`."""
+    subject = " " + sample.group.replace("_", " ")  # `format_subject` puts a space before every word
+    header = f"The following are multiple choice questions (with answers) about {subject}.\n\n"
+    shown = "".join(f"{_lettered(shot, '{}. ')} {shot.target[0]}\n\n" for shot in sample.shots[:shots])
+    return header + shown + _lettered(sample, "{}. ")
+
+
+def continued(sample: Sample, shots: int) -> str:
+    """Gemini 1.5 report, appendix 12.13."""
+    shown = [f"{_lettered(shot, '({}) ')} {shot.target[0]}" for shot in sample.shots[:shots]]
+    return "\n\n".join([PREAMBLE, *shown, _lettered(sample, "({}) ")])
+
+
+def _lettered(sample: Sample, mark: str) -> str:
+    marked = zip(letters(sample), sample.choices, strict=True)
+    choices = [mark.format(letter) + text for letter, text in marked]
+    return "\n".join([sample.input, *choices, "Answer:"])
+
+
+def chain_of_thought(sample: Sample, shots: int) -> str:
+    """lm-evaluation-harness 0.4.13, `mmlu_flan_cot_fewshot`."""
+    shown = [f"Q: {shot.question}\nA: {shot.target}" for shot in mmlu_cot(sample.group)[:shots]]
+    marked = zip(letters(sample), sample.choices, strict=True)
+    choices = " ".join(f"({letter}) {text}" for letter, text in marked)
+    question = f"Q: {sample.input.strip()}\n{choices}\nA: Let's think step by step."
+    return "\n\n".join([mmlu_cot_description(sample.group), *shown, question])
+
+
+def judge(answer: str, sample: Sample) -> Verdict:
+    return Verdict(answer == sample.target[0], f"{answer}, and {sample.target[0]} is right")
+
+
+def gold(sample: Sample, protocol: Protocol) -> str:
+    return _as_response(sample.target[0], protocol)
+
+
+def spoiled(sample: Sample, protocol: Protocol) -> Sequence[str]:
+    """Every other letter; where it is generated, also the right one withdrawn, and none at all."""
+    right = sample.target[0]
+    wrong = [letter for letter in letters(sample) if letter != right]
+    others = [_as_response(letter, protocol) for letter in wrong]
+    if protocol.solver is choose_letter:
+        return others
+    return (*others, f"The answer is ({right}). No, the answer is ({wrong[0]}).", "I do not know.", "")
+
+
+def _as_response(letter: str, protocol: Protocol) -> str:
+    if protocol.base in CHAINS:
+        return f"It follows from what was said. The answer is ({letter})."
+    return f" {letter}" if protocol.api == "completion" else letter
+
+
+def notes(protocol: Protocol) -> Mapping[str, JSON]:
+    mended = mmlu_cot_repairs() if protocol.base in CHAINS else {}
+    return {"exemplars-mended": f"{len(mended)}-subjects"} if mended else {}
+
+
+def _chain(name: str, draws: int, *, routed: bool) -> Protocol:
+    where = "Gemini 1.0 report, appendix 10.2 and figure 9"
+    return Protocol(
+        name=name,
+        solver=route_by_agreement if routed else majority_vote,
+        shots=4,
+        draws=draws,
+        temperature=0.7,
+        stop=("\nQ:",),
+        fallback=FALLBACK if routed else (),
+        legs=LEGS if routed else (),
+        source=f"{where} (CoT@{draws}); temperature: Wang et al. 2022; exemplars: lm-evaluation-harness",
+    )
+
+
+@task("mmlu", report="Table 2")
+def mmlu() -> Task:
+    """Four-choice questions of 57 subjects (Hendrycks et al. 2021)"""
+    columns = ("question", "subject", "choices", "answer")
+    test, dev, validation = (
+        Hub("cais/mmlu", "all", split=split, revision=REVISION, columns=columns)
+        for split in ("test", "dev", "validation")
+    )
+    return Task(
+        data=test,
+        dev=dev,
+        validation=validation,
+        sample=to_sample,
+        prompt=prompt,
+        answer={
+            **dict.fromkeys(CHAINS, cot_letter),
+            "completion": chat_letter,
+            "chat": chat_letter,
+        },
+        judge=judge,
+        metrics=(Accuracy(), *(Accuracy(view=leg) for leg in LEGS)),
+        protocols=(
+            _chain("cot32-routed", 32, routed=True),
+            Protocol(
+                name="5-shot", solver=choose_letter, api="completion", shots=5, max_tokens=1, logprobs=20,
+                drop_shots=True, source="Gemini 1.0 report, table 2 (5-shot); Hendrycks et al. 2021",
+            ),
+            _chain("cot8-routed", 8, routed=True),
+            _chain("cot32", 32, routed=False),
+            Protocol(
+                name=GENERATED, solver=ask_once, shots=5, max_tokens=256, drop_shots=True,
+                source="prompt: Gemini 1.5 report, appendix 12.13; the letter is generated",
+            ),
+            Protocol(
+                name=SCORED_CHAT, solver=choose_letter, shots=5, max_tokens=1, logprobs=20, drop_shots=True,
+                source="Gemini 1.5 report, appendix 12.13; the letter is a chat's first token",
+            ),
+        ),
+        max_shots=5,
+        gold=gold,
+        spoiled=spoiled,
+        notes=notes,
+    )  # fmt: skip
