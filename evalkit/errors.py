@@ -39,7 +39,8 @@ class ProviderError(BoundaryError):
 
     `retryable`: asking again may help. `retry_after`: seconds the server asked to wait.
     `throttled`: the server is overloaded (429, 503, timeout). `fatal`: no request can succeed
-    (wrong key, unknown model), so the run stops.
+    (wrong key, unknown model), so the run stops. `too_long`: the prompt does not fit the model's context,
+    a shorter one may.
     """
 
     boundary = "provider"
@@ -52,12 +53,14 @@ class ProviderError(BoundaryError):
         retry_after: float | None = None,
         throttled: bool = False,
         fatal: bool = False,
+        too_long: bool = False,
     ) -> None:
         super().__init__(message)
         self.retryable = retryable
         self.retry_after = retry_after
         self.throttled = throttled
         self.fatal = fatal
+        self.too_long = too_long
 
 
 class MediaError(BoundaryError):

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 
 Api = Literal["chat", "completion"]
 APIS: tuple[Api, ...] = ("chat", "completion")
+Likelihood = Literal["next-token", "prompt"]
+LIKELIHOODS: tuple[Likelihood, ...] = ("next-token", "prompt")
+NEVER = math.inf
+"""As a threshold: no agreement is enough, every answer falls back."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +36,18 @@ class Protocol:
     max_tokens: int = 1024
     """Most tokens of one response; a response cut there is marked truncated."""
     stop: tuple[str, ...] = ()
+    logprobs: int = 0
+    """Alternatives to return for each generated token; above 0, the model must give log-probabilities."""
+    likelihood: Likelihood = "next-token"
+    """Where a choice's likelihood is read: the next token's alternatives, or the prompt's own tokens."""
+    drop_shots: bool = False
+    """Ask again with one shot fewer while the prompt does not fit the model's context."""
+    fallback: tuple[str, ...] = ()
+    """Protocols of the same task that a routed answer falls back to; the first that the model can do."""
+    threshold: float | None = None
+    """Of routing: least share of draws that must agree. None: chosen on the validation split."""
+    legs: tuple[str, ...] = ()
+    """Names of the further answers that the solver gives (`Answer.legs`)."""
     source: str = ""
     """Where the protocol is written down."""
 
@@ -44,6 +60,15 @@ class Protocol:
         _at_least("temperature", self.temperature, 0)
         if not math.isfinite(self.temperature):
             raise UsageError(f"temperature={self.temperature} is no finite number")
+        _at_least("logprobs", self.logprobs, 0)
+        if self.likelihood not in LIKELIHOODS:
+            raise unknown("likelihood", self.likelihood, LIKELIHOODS)
+        if self.likelihood == "prompt" and self.api == "chat":
+            raise UsageError(
+                "likelihood=prompt needs api=completion: no chat route returns a prompt's tokens"
+            )
+        if self.threshold is not None and not (0 <= self.threshold <= 1 or self.threshold == NEVER):
+            raise UsageError(f"threshold={self.threshold} is neither a share between 0 and 1 nor never")
         if not 0 < self.top_p <= 1:
             raise UsageError(f"top_p={self.top_p} is outside (0, 1]")
         if self.draws > 1 and self.temperature == 0:
@@ -51,6 +76,11 @@ class Protocol:
                 f"draws={self.draws} at temperature 0 asks the same thing {self.draws} times: "
                 "add --set temperature=0.8"
             )
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether a threshold has to be chosen on the validation split before it can be asked."""
+        return bool(self.fallback) and self.threshold is None
 
     @property
     def base(self) -> str:
@@ -66,6 +96,10 @@ class Protocol:
         for key, text in settings.items():
             if key not in _PARSERS:
                 raise unknown("setting", key, _PARSERS)
+            if key in ("fallback", "threshold") and not self.fallback:
+                raise UsageError(f"--set {key}={text}: {self.name} is not routed")
+            if key in ("logprobs", "likelihood") and not self.logprobs:
+                raise UsageError(f"--set {key}={text}: {self.name} does not choose by likelihood")
             try:
                 changes[key] = _PARSERS[key](text)
             except ValueError as error:
@@ -87,19 +121,29 @@ def _stop(text: str) -> tuple[str, ...]:
     return tuple(part.replace("\\n", "\n") for part in text.split("|") if part)
 
 
-def _api(text: str) -> Api:
-    for api in APIS:
-        if text == api:
-            return api
-    raise ValueError(f"is neither {' nor '.join(APIS)}")
+def _one_of(*known: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text not in known:
+            raise ValueError(f"is neither {' nor '.join(known)}")
+        return text
+
+    return parse
+
+
+def _threshold(text: str) -> float:
+    return NEVER if text == "never" else float(text)
 
 
 _PARSERS: dict[str, Callable[[str], object]] = {
-    "api": _api,
+    "api": _one_of(*APIS),
     "shots": int,
     "draws": int,
     "temperature": float,
     "top_p": float,
     "max_tokens": int,
     "stop": _stop,
+    "logprobs": int,
+    "likelihood": _one_of(*LIKELIHOODS),
+    "fallback": lambda text: (text,),
+    "threshold": _threshold,
 }

@@ -44,6 +44,15 @@ class Sample:
     """Samples with the same cluster share a passage, image or clip; intervals resample clusters."""
     meta: Mapping[str, JSON] = field(default_factory=dict)
     """What prompts and scorers need besides; plain JSON."""
+    tags: tuple[str, ...] = ()
+    """Further keys of breakdowns, such as the field that a subject belongs to."""
+    shots: tuple[Sample, ...] = field(default=(), repr=False)
+    """Solved examples that may be shown before it, in order; filled from `Task.dev`, not stored."""
+
+
+def letters(sample: Sample) -> str:
+    """The letters of a sample's choices, from "A": "ABCD" for four."""
+    return "ABCDEFGHIJKLMNOPQRSTUVWXYZ"[: len(sample.choices)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,3 +70,5 @@ class Answer:
 
     finals: tuple[Final, ...]
     detail: dict[str, JSON] = field(default_factory=dict)
+    legs: Mapping[str, tuple[Final, ...]] = field(default_factory=dict)
+    """Further answers by name, judged and measured beside `finals`: the legs of a routed answer."""

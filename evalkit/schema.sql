@@ -9,7 +9,9 @@ CREATE TABLE cell (           -- one task under one protocol
     id INTEGER PRIMARY KEY,
     task TEXT NOT NULL,
     protocol TEXT NOT NULL,
-    spec TEXT NOT NULL        -- JSON: protocol fields, identities of extractor, judge and metrics, data origin
+    role TEXT NOT NULL,       -- validation: its samples are not scored, a threshold is chosen on them; else empty
+    spec TEXT NOT NULL,       -- JSON: protocol fields, identities of extractor, judge and metrics, data origin
+    found TEXT NOT NULL       -- JSON: what the run found out for it: the threshold, the validation curve
 );
 
 -- Rows are keyed in the order in which they come, and what is looked up by a hash has a small index of its
@@ -33,6 +35,7 @@ CREATE TABLE draw (           -- what came back; committed when it arrives
     completion_tokens INTEGER,
     seconds REAL NOT NULL,
     logprobs TEXT,            -- JSON: [[token, logprob, {token: logprob}], …]
+    prompt_logprobs TEXT,     -- the same for the end of the prompt, where it was asked for
     PRIMARY KEY (request, draw)
 ) WITHOUT ROWID;
 
@@ -44,6 +47,7 @@ CREATE TABLE sample (         -- a question, its answer and its score; written o
     target TEXT NOT NULL,     -- JSON list
     choices TEXT NOT NULL,    -- JSON list
     grp TEXT NOT NULL,
+    tags TEXT NOT NULL,       -- JSON list: further groups
     cluster TEXT NOT NULL,
     meta TEXT NOT NULL,       -- JSON object
     question BLOB NOT NULL,   -- 16-byte digest of id, target and choices
@@ -51,7 +55,7 @@ CREATE TABLE sample (         -- a question, its answer and its score; written o
     outcome TEXT NOT NULL,    -- correct, wrong, unparsable, truncated, failed
     boundary TEXT NOT NULL,   -- of a failure: provider, media, sandbox, scorer
     error TEXT NOT NULL,
-    answer TEXT NOT NULL,     -- JSON: finals, correct, reasons, detail
+    answer TEXT NOT NULL,     -- JSON: finals, views, legs, detail
     statistics BLOB NOT NULL, -- float64, little-endian: the columns of every metric, in order; empty if failed
     PRIMARY KEY (cell, position)
 ) WITHOUT ROWID;

@@ -99,6 +99,7 @@ def data_options(data: str | Path | None) -> DataOptions:
 
 def default_output(plan: Plan) -> Path:
     """`runs/MODEL_TASKS_TIME.db` in the current folder."""
-    name = f"{plan.model.name}_{'+'.join(cell.task.name for cell in plan.cells)}"
+    tasks = dict.fromkeys(cell.task.name for cell in plan.cells)
+    name = f"{plan.model.name}_{'+'.join(tasks)}"
     slug = re.sub(r"[^\w.+-]+", "-", name)[:80].strip("-")
     return Path("runs", f"{slug}_{datetime.now().astimezone():%Y%m%d-%H%M%S}.db")

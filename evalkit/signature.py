@@ -141,12 +141,17 @@ class Signature:
 
 
 _SHOWN = (
-    "n", "shots", "draws", "temperature", "top_p", "max_tokens", "stop", "api", "solver",
-    "questions", "prompts", "extract", "judge", "metric",
+    "n", "shots", "draws", "temperature", "top_p", "max_tokens", "stop", "api", "solver", "likelihood",
+    "fallback", "questions", "prompts", "validation", "extract", "judge", "metric",
 )  # fmt: skip
 _USUAL: tuple[tuple[str, JSON], ...] = (("top_p", 1.0), ("stop", []))
 """Left out of the line, not of the signature."""
-_WORDS = {"n": "number of samples", "questions": "the questions", "prompts": "the prompts sent"}
+_WORDS = {
+    "n": "number of samples",
+    "questions": "the questions",
+    "prompts": "the prompts sent",
+    "validation": "what the threshold was chosen on",
+}
 
 
 def _order(key: str) -> int:

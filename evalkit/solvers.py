@@ -1,4 +1,4 @@
-"""From a prompt to an answer: ask once, or ask many times and vote.
+"""From a prompt to an answer: ask once, ask many times and vote, choose by likelihood, or route.
 
 A solver is a plain async function. It renders nothing, retries nothing, caches nothing: `ask` does that.
 Draws are asked together; `ask` decides how many are in flight.
@@ -11,10 +11,12 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
-from evalkit.samples import JSON, Answer, Final, Prompt, Sample
+from evalkit.errors import ProviderError
+from evalkit.samples import JSON, Answer, Final, Prompt, Sample, letters
 
 if TYPE_CHECKING:
     from evalkit.models.base import Response
+    from evalkit.models.likelihood import LetterScores
     from evalkit.protocol import Protocol as AskingProtocol
 
 Extract: TypeAlias = Callable[[str, Sample], str | None]
@@ -25,6 +27,17 @@ class Ask(Protocol):
     """Asks the model. Raises `ProviderError` when every attempt failed."""
 
     def __call__(self, prompt: Prompt, *, draw: int = 0) -> Awaitable[Response]: ...
+
+    def continuation(self, prompt: str, text: str) -> Awaitable[float]:
+        """Natural-log probability of `text` after `prompt`, from the prompt's own tokens.
+
+        The first call of a run shows whether the endpoint's figures are right; it stops where they are not.
+        """
+        ...
+
+    def under(self, protocol: str) -> Awaitable[Answer]:
+        """The answer to the same sample under another protocol of its task."""
+        ...
 
 
 Solver: TypeAlias = Callable[[Sample, Prompt, Ask, Extract, "AskingProtocol"], Awaitable[Answer]]
@@ -54,6 +67,98 @@ async def majority_vote(
     voters = [r for r, answer in zip(responses, answers, strict=True) if answer == winner]
     detail: dict[str, JSON] = {"votes": dict(votes.most_common()), "draws": len(answers)}
     return Answer((Final(winner, all(r.truncated for r in voters)),), detail)
+
+
+async def choose_letter(
+    sample: Sample, prompt: Prompt, ask: Ask, extract: Extract, protocol: AskingProtocol
+) -> Answer:
+    """The letter that is likeliest to come next, of as many as the sample has choices.
+
+    Hendrycks et al. (hendrycks/test at 4450500, evaluate.py): the argmax of the log-probabilities of
+    " A", " B", … as the next token; a tie goes to the earliest. `evalkit.models.likelihood` says how
+    tokens are read. A letter that the endpoint did not return is known only by a bound; `bound_decides`
+    stands in the detail where the choice hangs on one, and with no letter returned there is no answer
+    (the original takes "A" then).
+    """
+    found = await _letter_scores(letters(sample), prompt, ask, protocol)
+    index, bound_decides = found.best()
+    detail: dict[str, JSON] = {
+        "logprobs": dict(zip(letters(sample), found.scores, strict=True)),
+        "form": found.form,
+    }
+    if bound_decides:
+        detail["bound_decides"] = True
+    return Answer((Final(None if index is None else letters(sample)[index]),), detail)
+
+
+async def _letter_scores(
+    names: Sequence[str], prompt: Prompt, ask: Ask, protocol: AskingProtocol
+) -> LetterScores:
+    from evalkit.models.likelihood import LetterScores, letter_scores
+
+    if protocol.likelihood == "prompt":
+        assert isinstance(prompt, str)  # the protocol's api is completion
+        scores = [await ask.continuation(prompt, f" {name}") for name in names]
+        return LetterScores(tuple(scores), float("-inf"), "spaced")
+    response = await ask(prompt)
+    if not response.logprobs:
+        raise ProviderError(
+            "the endpoint returned no log-probabilities for what it generated: choose a protocol that needs "
+            "none (evalkit tasks lists them), or --set fallback=… one for the greedy leg of a routed one",
+            fatal=True,
+        )
+    return letter_scores(response.logprobs[0], names, api=protocol.api, asked=protocol.logprobs)
+
+
+async def route_by_agreement(
+    sample: Sample, prompt: Prompt, ask: Ask, extract: Extract, protocol: AskingProtocol
+) -> Answer:
+    """Uncertainty-routed chain of thought (Gemini 1.0 report, appendix 10.2 and figure 9).
+
+    The majority of `draws` where at least the share `threshold` of them agree, else the answer under
+    `fallback`, which is greedy and without chain of thought. What the report leaves open is settled here:
+    draws without an answer stay in the denominator, a tie goes to the answer that was drawn first, and a
+    share equal to the threshold is enough. `choose_threshold` chooses it on the validation split; until it
+    is known the majority stands for the answer. Both legs are judged beside the routed answer.
+    """
+    vote = await majority_vote(sample, prompt, ask, extract, protocol)
+    greedy = await ask.under(protocol.fallback[0])
+    agreed = agreement(vote.detail)
+    routed = vote if protocol.threshold is None or agreed >= protocol.threshold else greedy
+    detail: dict[str, JSON] = {
+        **vote.detail,
+        "agreement": agreed,
+        "routed_to": "majority" if routed is vote else "greedy",
+        "greedy": greedy.detail,
+    }
+    return Answer(routed.finals, detail, {"majority": vote.finals, "greedy": greedy.finals})
+
+
+def agreement(detail: dict[str, JSON]) -> float:
+    """Share of all draws, those without an answer included, that gave the most frequent one."""
+    votes, draws = detail["votes"], detail["draws"]
+    assert isinstance(votes, dict)
+    assert isinstance(draws, int)
+    return max((count for count in votes.values() if isinstance(count, int)), default=0) / draws
+
+
+def choose_threshold(
+    draws: int, agreements: Sequence[float], majority: Sequence[bool], greedy: Sequence[bool]
+) -> tuple[float, list[tuple[float, float]]]:
+    """(threshold, curve) from validation samples: `curve` holds (threshold, accuracy in percent).
+
+    The candidates are 0 (plain majority), 1/draws, …, 1 and `math.inf` (never: plain greedy), as many as
+    there are different answers to give, so that routing is at least as good as both legs on the samples
+    that it is chosen on. The best is taken, the lowest of equals. Needs at least one sample.
+    """
+    curve = []
+    for threshold in [*(i / draws for i in range(draws + 1)), float("inf")]:
+        right = sum(
+            m if share >= threshold else g for share, m, g in zip(agreements, majority, greedy, strict=True)
+        )
+        curve.append((threshold, 100 * right / len(agreements)))
+    best = max(curve, key=lambda point: point[1])  # max keeps the first of equals
+    return best[0], curve
 
 
 async def _draws(prompt: Prompt, ask: Ask, draws: int) -> Sequence[Response]:

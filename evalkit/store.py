@@ -6,13 +6,15 @@ what arrived in the same instant. Readers may open the file while a run writes i
 
 from __future__ import annotations
 
+import functools
 import importlib.resources
 import json
+import math
 import os
 import sqlite3
 import struct
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,19 +29,26 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-FORMAT = 1
+FORMAT = 2
 """Of the file; raised when schema.sql changes."""
 OUTCOMES = ("correct", "wrong", "unparsable", "truncated", "failed")
+VALIDATION = "validation"
+"""The role of a cell whose samples are not scored: a threshold is chosen on them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One task under one protocol. `spec` is what `engine.plan` wrote."""
+    """One task under one protocol. `spec` is what `engine.plan` wrote.
+
+    `role`: "" or `VALIDATION`. `found`: what the run found out for it, such as its threshold.
+    """
 
     id: int
     task: str
     protocol: str
     spec: dict[str, Any]
+    role: str = ""
+    found: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +77,7 @@ class CellData:
     matrix: npt.NDArray[np.float64]
     answered: npt.NDArray[np.bool_]
     groups: list[str]
+    tags: list[tuple[str, ...]]
     clusters: list[str]
     outcomes: list[str]
     questions: list[bytes]
@@ -132,40 +142,48 @@ class Store:
 
     # -- cells ---------------------------------------------------------------------------------------
 
-    def add_cell(self, task: str, protocol: str, spec: dict[str, JSON]) -> Cell:
+    def add_cell(self, task: str, protocol: str, spec: dict[str, JSON], role: str = "") -> Cell:
         """A new cell, not committed yet."""
         cursor = self._db.execute(
-            "INSERT INTO cell (task, protocol, spec) VALUES (?, ?, ?)",
-            (task, protocol, _dump(spec)),
+            "INSERT INTO cell (task, protocol, role, spec, found) VALUES (?, ?, ?, ?, '{}')",
+            (task, protocol, role, _dump(spec)),
         )
-        return Cell(int(cursor.lastrowid or 0), task, protocol, dict(spec))
+        return Cell(int(cursor.lastrowid or 0), task, protocol, dict(spec), role)
 
     def cells(self) -> list[Cell]:
-        rows = self._db.execute("SELECT id, task, protocol, spec FROM cell ORDER BY id")
-        return [Cell(i, task, protocol, orjson.loads(spec)) for i, task, protocol, spec in rows]
+        rows = self._db.execute("SELECT id, task, protocol, spec, role, found FROM cell ORDER BY id")
+        return [
+            Cell(i, task, protocol, orjson.loads(spec), role, orjson.loads(found))
+            for i, task, protocol, spec, role, found in rows
+        ]
+
+    def set_found(self, cell: Cell, found: dict[str, JSON]) -> None:
+        """Writes what the run found out for `cell`. Samples judged under anything else are forgotten."""
+        (before,) = self._db.execute("SELECT found FROM cell WHERE id = ?", (cell.id,)).fetchone()
+        if orjson.loads(before) != orjson.loads(_dump(found)):
+            self._db.execute("DELETE FROM sample WHERE cell = ?", (cell.id,))
+            self._db.execute("UPDATE cell SET found = ? WHERE id = ?", (_dump(found), cell.id))
 
     # -- responses -----------------------------------------------------------------------------------
 
     def response(self, key: bytes, draw: int) -> Response | None:
         """The stored answer to a request's draw, if there is one."""
         found = self._db.execute(
-            "SELECT text, finish, prompt_tokens, completion_tokens, seconds, reasoning, logprobs "
+            "SELECT text, finish, prompt_tokens, completion_tokens, seconds, reasoning, logprobs, "
+            "prompt_logprobs "
             "FROM request JOIN draw ON draw.request = request.id WHERE key = ? AND draw = ?",
             (key, draw),
         ).fetchone()
         if found is None:
             return None
-        text, finish, prompt_tokens, completion_tokens, seconds, reasoning, logprobs = found
-        tokens = tuple(TokenLogprob(*item) for item in orjson.loads(logprobs or "[]"))
-        return Response(text, finish, prompt_tokens, completion_tokens, seconds, reasoning, tokens)
+        text, finish, prompt_tokens, completion_tokens, seconds, reasoning, *logprobs = found
+        tokens, prompt = map(_load_tokens, logprobs)
+        return Response(text, finish, prompt_tokens, completion_tokens, seconds, reasoning, tokens, prompt)
 
     def add_response(
         self, key: bytes, body: bytes, draw: int, cell: Cell, sample: str, response: Response
     ) -> None:
         """`key`, `body`: the request's, as `Request.encoded` gives them."""
-        logprobs = None
-        if response.logprobs:
-            logprobs = _dump([[t.token, t.logprob, dict(t.top)] for t in response.logprobs])
         # Nearly every request is new, so it is inserted first and looked up only when it was not.
         new = self._db.execute(
             "INSERT OR IGNORE INTO request (key, body) VALUES (?, ?)", (key, body.decode())
@@ -174,9 +192,10 @@ class Store:
         if not new.rowcount:
             (identifier,) = self._db.execute("SELECT id FROM request WHERE key = ?", (key,)).fetchone()
         self._db.execute(
-            "INSERT OR REPLACE INTO draw VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO draw VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (identifier, draw, cell.id, sample, response.text, response.reasoning, response.finish)
-            + (response.prompt_tokens, response.completion_tokens, response.seconds, logprobs),
+            + (response.prompt_tokens, response.completion_tokens, response.seconds)
+            + (_dump_tokens(response.logprobs), _dump_tokens(response.prompt_logprobs)),
         )
 
     def add_error(self, cell: Cell, sample: str, draw: int, boundary: str, message: str) -> None:
@@ -208,9 +227,10 @@ class Store:
         """Writes a sample; one that failed earlier is replaced."""
         s = row.sample
         self._db.execute(
-            "INSERT OR REPLACE INTO sample VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO sample VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (cell.id, row.position, s.id, s.input, _dump(list(s.target)), _dump(list(s.choices)))
-            + (s.group, s.cluster, _dump(dict(s.meta)), row.question, row.asked, row.outcome, row.boundary)
+            + (s.group, _dump(list(s.tags)), s.cluster, _dump(dict(s.meta)))
+            + (row.question, row.asked, row.outcome, row.boundary)
             + (
                 plain_text(row.error),
                 _dump(row.answer),
@@ -223,7 +243,7 @@ class Store:
         import numpy as np
 
         rows = self._db.execute(
-            "SELECT statistics, outcome, grp, cluster, question, asked FROM sample "
+            "SELECT statistics, outcome, grp, tags, cluster, question, asked FROM sample "
             "WHERE cell = ? ORDER BY position",
             (cell.id,),
         ).fetchall()
@@ -235,19 +255,44 @@ class Store:
             answered=answered,
             outcomes=[row[1] for row in rows],
             groups=[row[2] for row in rows],
-            clusters=[row[3] for row in rows],
-            questions=[row[4] for row in rows],
-            asked=[row[5] for row in rows],
+            tags=[_load_tags(row[3]) for row in rows],
+            clusters=[row[4] for row in rows],
+            questions=[row[5] for row in rows],
+            asked=[row[6] for row in rows],
         )
 
-    def outcomes(self, cell: Cell) -> dict[str, int]:
-        """How many samples ended how; every outcome has an entry."""
-        found = dict(
-            self._db.execute(
+    def outcomes(self, cell: Cell, view: str = "") -> dict[str, int]:
+        """How many samples ended how in `view`, "" for the headline; every outcome has an entry."""
+        if view:
+            rows = self._db.execute(
+                "SELECT coalesce(json_extract(answer, '$.outcomes.\"' || ? || '\"'), outcome) AS ended, "
+                "count(*) FROM sample WHERE cell = ? GROUP BY ended",
+                (view, cell.id),
+            )
+        else:
+            rows = self._db.execute(
                 "SELECT outcome, count(*) FROM sample WHERE cell = ? GROUP BY outcome", (cell.id,)
-            ).fetchall()
-        )
+            )
+        found = dict(rows.fetchall())
         return {outcome: int(found.get(outcome, 0)) for outcome in OUTCOMES}
+
+    def answers(self, cell: Cell) -> Iterator[tuple[str, dict[str, Any]]]:
+        """(sample, answer as `engine.score` wrote it) of the samples that were judged, in order."""
+        rows = self._db.execute(
+            "SELECT id, answer FROM sample WHERE cell = ? AND outcome != 'failed' ORDER BY position",
+            (cell.id,),
+        )
+        yield from ((sample, orjson.loads(answer)) for sample, answer in rows)
+
+    def count_details(self, cell: Cell, keys: Iterable[str]) -> dict[str, int]:
+        """How many samples have each of `keys` in their answer's detail."""
+        wanted = list(keys)
+        columns = ", ".join(["count(json_extract(answer, '$.detail.' || ?))"] * len(wanted))
+        counts = self._db.execute(
+            f"SELECT {columns} FROM sample WHERE cell = ?",  # noqa: S608 — made of question marks
+            (*wanted, cell.id),
+        ).fetchone()
+        return dict(zip(wanted, counts, strict=True))
 
     def failures(self, cell: Cell) -> Iterator[tuple[str, str, str]]:
         """(sample, boundary, message) of the samples that failed."""
@@ -271,6 +316,21 @@ def _reopen(path: Path) -> sqlite3.Connection:
     # WAL mode wants a file beside this one, unless it is told that nothing will change.
     immutable = not path.with_name(path.name + "-wal").exists()
     return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable={immutable:d}", uri=True)
+
+
+@functools.lru_cache(maxsize=4096)
+def _load_tags(text: str) -> tuple[str, ...]:
+    return tuple(orjson.loads(text))
+
+
+def _dump_tokens(tokens: tuple[TokenLogprob, ...]) -> str | None:
+    return _dump([[t.token, t.logprob, dict(t.top)] for t in tokens]) if tokens else None
+
+
+def _load_tokens(text: str | None) -> tuple[TokenLogprob, ...]:
+    found = orjson.loads(text or "[]")
+    # JSON has no nan, which a prompt's first token has.
+    return tuple(TokenLogprob(token, math.nan if lp is None else lp, top) for token, lp, top in found)
 
 
 def _dump(value: JSON | Sequence[JSON]) -> str:

@@ -17,7 +17,7 @@ from evalkit.data.base import Data, Record
 from evalkit.errors import UsageError, unknown
 from evalkit.metrics.base import Metric
 from evalkit.protocol import Protocol
-from evalkit.samples import Prompt, Sample
+from evalkit.samples import JSON, Prompt, Sample
 from evalkit.solvers import Extract
 
 PromptBuilder: TypeAlias = Callable[[Sample, Protocol], Prompt]
@@ -36,6 +36,19 @@ Judge: TypeAlias = Callable[[str, Sample], "Verdict | Awaitable[Verdict]"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """Another way to read or judge the same responses, shown beside the headline and never instead of it.
+
+    `extract`, `judge`: the task's own where None. A metric with this `view` measures it, and
+    `evalkit report --disputes` lists the samples that it judges otherwise.
+    """
+
+    name: str
+    extract: Extract | None = None
+    judge: Judge | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
     """A benchmark: where its records are, how they are asked, and what counts as right.
 
@@ -48,15 +61,22 @@ class Task:
     sample: Callable[[Record], Sample]
     prompt: PromptBuilder
     answer: Mapping[str, Extract] | Extract
-    """How the answer is read; by api where chat and completion differ."""
+    """How the answer is read; by protocol or by api where they differ."""
     judge: Judge
     metrics: tuple[Metric, ...]
     protocols: tuple[Protocol, ...]
     gold: Callable[[Sample, Protocol], str]
     spoiled: Callable[[Sample, Protocol], Sequence[str]]
     max_shots: int = 0
+    dev: Data | None = None
+    """Solved examples for `Sample.shots`, by group and in order; read into memory."""
+    validation: Data | None = None
+    """What a protocol's threshold is chosen on; never the data that is scored."""
+    views: tuple[View, ...] = ()
     needs: Callable[[], None] = lambda: None
     """Raises `UsageError` when this machine lacks what scoring needs; called before the first request."""
+    notes: Callable[[Protocol], Mapping[str, JSON]] = lambda protocol: {}
+    """What a signature's reader should know besides, such as a mended source; printed, not compared."""
     name: str = ""
     report: str = ""
     """The report's table that prints it."""
@@ -73,7 +93,9 @@ class Task:
 
     def extract(self, protocol: Protocol) -> Extract:
         """The function that reads the answer under `protocol`."""
-        return self.answer if callable(self.answer) else self.answer[protocol.api]
+        if callable(self.answer):
+            return self.answer
+        return self.answer.get(protocol.base) or self.answer[protocol.api]
 
 
 TaskFactory: TypeAlias = Callable[[], Task]

@@ -8,7 +8,13 @@ or, from a process of its own, which prints its URL as its first line:
     python -m tests.openai_server --port 0 --latency 0.05 --log requests.jsonl
 
 It cuts its answers at `max_tokens` and at stop sequences, counts tokens (a word is one, with the space
-before it), makes up log-probabilities, refuses what vLLM refuses, and fails on demand.
+before it), refuses what vLLM refuses, and fails on demand. It makes up log-probabilities, or, given the
+probabilities of the next token, is a small language model whose figures are right:
+
+    OpenAIServer(next_token=lambda text: {" A": 0.7, " B": 0.3})
+
+Other servers' ways are chosen: how they word a prompt that is too long, how many alternatives they give,
+whether they echo a prompt, and rightly.
 """
 
 from __future__ import annotations
@@ -16,6 +22,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import math
 import re
 import signal
 import threading
@@ -27,14 +34,25 @@ from typing import Any, Literal, NamedTuple, get_args
 
 from aiohttp import web
 
+from tests.models.refusals import too_long
+
 Payload = dict[str, Any]
 Script = Callable[[Payload, str], "str | Payload | web.Response"]
 """(payload, route) → the text to answer, a whole JSON document, or an HTTP response."""
 Fault = Literal["429", "500", "503", "drop", "hang", "truncated", "html", "no choices", "null", "huge"]
+NextToken = Callable[[str], dict[str, float]]
+"""The text so far → probability of each next token; "" ends the answer."""
+Echo = Literal["right", "off by one", "ignored"]
+"""How the prompt's tokens are given when `echo` asks for them: as vLLM does; each with the figure of the one
+that comes after it, as llama-cpp-python's server does for models without a BOS; not at all, as llama.cpp."""
+Entry = tuple[str, "float | None", dict[str, float]]
+"""A token, its log-probability and its alternatives."""
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 CHAT, COMPLETION = "chat/completions", "completions"
 MOST_LOGPROBS = 20
+UNLIKELY = 1e-6
+"""Probability of a token that the distribution does not name."""
 HUGE = 70_000_000
 """Characters of the text of a `huge` answer."""
 _HTML = "<html><head><title>502 Bad Gateway</title></head><body>nginx</body></html>"
@@ -69,8 +87,18 @@ def arithmetic(payload: Payload, route: str) -> str:
     return f"The answer is {int(a) + int(b) if sign == '+' else int(a) * int(b)}."
 
 
-def answer(payload: Payload, route: str, *texts: str, **message: Any) -> Payload:
-    """The document vLLM answers with when these are the texts; `message`: further fields of each."""
+def answer(
+    payload: Payload,
+    route: str,
+    *texts: str,
+    next_token: NextToken | None = None,
+    shift: int = 0,
+    **message: Any,
+) -> Payload:
+    """The document vLLM answers with when these are the texts; `message`: further fields of each.
+
+    `next_token`: where log-probabilities come from, read `shift` tokens too late.
+    """
     choices = []
     used = 0
     for index, text in enumerate(texts):
@@ -84,8 +112,14 @@ def answer(payload: Payload, route: str, *texts: str, **message: Any) -> Payload
         else:
             choice |= {"text": shown, "prompt_logprobs": None} | message
         wanted = payload.get("top_logprobs") if payload.get("logprobs") is True else payload.get("logprobs")
+        before = asked_text(payload) if payload.get("echo") and route == COMPLETION else ""
+        if before:
+            choice["text"] = before + choice["text"]
         if wanted:
-            choice["logprobs"] = _logprobs(tokens(shown), wanted, route)
+            whole = [*tokens(before), *tokens(shown)]
+            start = "" if before else asked_text(payload)
+            found = _read(next_token, start, whole, wanted, shift) if next_token else _made_up(whole, wanted)
+            choice["logprobs"] = _shaped([(found[0][0], None, {}), *found[1:]] if before else found, route)
         choices.append(choice)
     prompts = payload.get("prompt") or "\n".join(str(m.get("content")) for m in payload.get("messages", ()))
     sent = sum(len(tokens(str(prompt))) for prompt in ([prompts] if isinstance(prompts, str) else prompts))
@@ -120,11 +154,12 @@ def refuse_like_openai(status: int, message: str, kind: str, code: str, **header
 
 
 class OpenAIServer:
-    """Answers by `script`, logs every request, and fails when told to.
+    """Answers by `script` or with the likeliest `next_token`s, logs every request, and fails when told to.
 
     `model`: the one name it knows ("": any). `api_key`: what it wants as Bearer. `latency`: seconds before
-    each answer. `max_model_len`: tokens that a prompt may have. `log`: a file that gets a JSON line for
-    each request.
+    each answer. `max_model_len`: tokens that a prompt may have; `like`: the server whose words it uses for
+    a longer one. `logprobs`: whether it gives log-probabilities, `most_logprobs`: the most alternatives.
+    `log`: a file that gets a JSON line for each request.
     """
 
     def __init__(
@@ -135,6 +170,11 @@ class OpenAIServer:
         api_key: str = "",
         latency: float = 0.0,
         max_model_len: int | None = None,
+        like: str = "vllm",
+        next_token: NextToken | None = None,
+        logprobs: bool = True,
+        most_logprobs: int = MOST_LOGPROBS,
+        echo: Echo = "right",
         port: int = 0,
         log: Path | None = None,
     ) -> None:
@@ -144,6 +184,8 @@ class OpenAIServer:
         self.in_flight = self.max_in_flight = 0
         self.url = ""
         self._model, self._api_key, self._max_model_len = model, api_key, max_model_len
+        self._like, self._next_token, self._echo = like, next_token, echo
+        self._logprobs, self._most_logprobs = logprobs, most_logprobs
         self._port = port
         self._log = log.open("a", encoding="utf-8") if log is not None else None
         self._faults: deque[tuple[Fault, str]] = deque()
@@ -243,20 +285,25 @@ class OpenAIServer:
         if payload.get("stream"):
             return refuse(400, "this endpoint does not stream")
         most = int(payload.get("top_logprobs") or 0) if route == CHAT else int(payload.get("logprobs") or 0)
-        if most > MOST_LOGPROBS:
+        if most > self._most_logprobs:
             return refuse(
-                400, f"Requested sample logprobs of {most}, greater than max allowed: {MOST_LOGPROBS}"
+                400, f"Requested sample logprobs of {most}, greater than max allowed: {self._most_logprobs}"
             )
         sent = len(tokens(str(payload.get("messages") or payload.get("prompt"))))
         if self._max_model_len is not None and sent > self._max_model_len:
-            return refuse(
-                400,
-                f"This model's maximum context length is {self._max_model_len} tokens. However, your request "
-                f"has {sent} input tokens. Please reduce the length of the input messages.",
-            )
+            return too_long(self._like, sent, self._max_model_len)
         return None
 
     def _answer(self, payload: Payload, route: str) -> web.Response:
+        if not self._logprobs:
+            payload = {key: value for key, value in payload.items() if "logprobs" not in key}
+        if self._echo == "ignored":
+            payload = payload | {"echo": False}
+        if self._next_token is not None:
+            text = _likeliest(self._next_token, payload)
+            shift = int(self._echo == "off by one" and bool(payload.get("echo")))
+            document = answer(payload, route, text, next_token=self._next_token, shift=shift)
+            return web.json_response(document)
         prompts = payload.get("prompt")
         asked = [payload | {"prompt": one} for one in prompts] if isinstance(prompts, list) else [payload]
         said = [self.script(one, route) for one in asked for _ in range(payload.get("n") or 1)]
@@ -284,8 +331,8 @@ class OpenAIServer:
         if fault == "no choices":
             return web.json_response(answer(payload, route))
         if fault == "null":
-            field = "content" if route == CHAT else "text"
-            return web.json_response(answer(payload, route, text, **{field: None}))
+            nothing: Payload = {"content" if route == CHAT else "text": None}
+            return web.json_response(answer(payload, route, text, **nothing))
         if fault == "truncated":
             return web.Response(body=body[: len(body) // 2], content_type="application/json")
         if fault == "hang":
@@ -323,17 +370,49 @@ def _cut(text: str, payload: Payload) -> tuple[str, str, str | None]:
     return text, "stop", met
 
 
-def _logprobs(said: list[str], wanted: int, route: str) -> Payload:
-    """Each token at -0.25, and made-up alternatives from -1.25 downwards, in the route's shape."""
-    tops = [{token: -0.25} | {f"{token}~{k}": -0.25 - k for k in range(1, wanted)} for token in said]
+def _likeliest(next_token: NextToken, payload: Payload) -> str:
+    """As many of the likeliest tokens as the request allows."""
+    text = start = asked_text(payload)
+    for _ in range(payload.get("max_completion_tokens") or payload["max_tokens"]):
+        probabilities = next_token(text)
+        token = max(probabilities, key=lambda token: probabilities[token])
+        if not token:
+            break
+        text += token
+    return text[len(start) :]
+
+
+def _read(next_token: NextToken, start: str, said: list[str], wanted: int, shift: int) -> list[Entry]:
+    """Each token of `said` after `start`, with its `wanted` likeliest alternatives and itself."""
+    entries: list[Entry] = []
+    for at, token in enumerate(said):
+        probabilities = next_token(start + "".join(said[: at + shift]))
+        found = {other: math.log(p) for other, p in sorted(probabilities.items(), key=lambda item: -item[1])}
+        logprob = found.get(token, math.log(UNLIKELY))
+        entries.append((token, logprob, dict(list(found.items())[:wanted]) | {token: logprob}))
+    return entries
+
+
+def _made_up(said: list[str], wanted: int) -> list[Entry]:
+    """Each token at -0.25, and alternatives from -1.25 downwards."""
+    return [
+        (token, -0.25, {token: -0.25} | {f"{token}~{k}": -0.25 - k for k in range(1, wanted)})
+        for token in said
+    ]
+
+
+def _shaped(entries: list[Entry], route: str) -> Payload:
+    """Log-probabilities in the route's shape."""
     if route == CHAT:
-        shaped = [[_token(token, value) for token, value in top.items()] for top in tops]
-        return {"content": [top[0] | {"top_logprobs": top} for top in shaped]}
+        shaped = [[_token(token, value) for token, value in top.items()] for _, _, top in entries]
+        said = [_token(token, logprob or 0.0) for token, logprob, _ in entries]
+        return {"content": [one | {"top_logprobs": top} for one, top in zip(said, shaped, strict=True)]}
+    texts = [token for token, _, _ in entries]
     return {
-        "text_offset": [sum(map(len, said[:at])) for at in range(len(said))],
-        "token_logprobs": [-0.25] * len(said),
-        "tokens": said,
-        "top_logprobs": tops,
+        "text_offset": [sum(map(len, texts[:at])) for at in range(len(texts))],
+        "token_logprobs": [logprob for _, logprob, _ in entries],
+        "tokens": texts,
+        "top_logprobs": [top or None for _, _, top in entries],
     }
 
 

@@ -19,7 +19,7 @@ LAYERS = (
     ("signature", "statistics", "answers", "metrics", "solvers", "protocol"),
     ("models.base",),
     ("store",),
-    ("data", "models", "sandbox"),
+    ("data", "models", "sandbox", "workers"),
     ("task",),
     ("engine",),
     ("report",),
@@ -78,6 +78,7 @@ def test_imports_run_one_way() -> None:
                 "evalkit.sandbox",
                 "evalkit.metrics",
                 "evalkit.tasks",
+                "evalkit.workers",
             )
             wrong += [f"{name} → {other}" for other in imported(path) if not other.startswith(allowed)]
             continue

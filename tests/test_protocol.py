@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Any
 
 import pytest
@@ -85,3 +86,33 @@ def test_an_override_that_makes_no_sense(settings: dict[str, str], complaint: st
     with pytest.raises(UsageError) as error:
         PLAIN.override(settings)
     assert str(error.value).startswith(complaint)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"fallback": "likely"}, "--set fallback=likely: p is not routed"),
+        ({"threshold": "0.5"}, "--set threshold=0.5: p is not routed"),
+        ({"logprobs": "5"}, "p does not choose by likelihood"),
+        ({"likelihood": "prompt"}, "p does not choose by likelihood"),
+    ],
+)
+def test_a_setting_that_would_do_nothing_is_refused(settings: dict[str, str], words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        Protocol(name="p", solver=ask_once).override(settings)
+
+
+def test_settings_of_likelihood_and_routing() -> None:
+    likely = Protocol(name="p", solver=ask_once, api="completion", logprobs=20)
+    assert (
+        likely.override({"logprobs": "5", "likelihood": "prompt"}).name == "p[likelihood=prompt,logprobs=5]"
+    )
+    with pytest.raises(UsageError, match="no chat route returns a prompt's tokens"):
+        likely.override({"likelihood": "prompt", "api": "chat"})
+    with pytest.raises(UsageError, match="is neither next-token nor prompt"):
+        likely.override({"likelihood": "echo"})
+    routed = Protocol(name="r", solver=ask_once, draws=8, temperature=1.0, fallback=("one", "two"))
+    assert routed.calibrated
+    assert routed.override({"fallback": "two"}).fallback == ("two",)
+    assert routed.override({"threshold": "never"}).threshold == math.inf
+    assert not routed.override({"threshold": "0.25"}).calibrated

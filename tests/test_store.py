@@ -176,6 +176,53 @@ def test_the_data_of_a_cell_are_in_the_order_of_the_data_set(store: Store, cell:
     assert list(store.failures(cell)) == [("b", "provider", "gone")]
 
 
+def test_what_is_known_of_answers(store: Store, cell: Cell) -> None:
+    right: JSON = {"outcomes": {"a view": "wrong", "b": "correct"}, "detail": {"shots": 3}}
+    wrong: JSON = {"outcomes": {"a view": "truncated", "b": "wrong"}, "detail": {"shots": None}}
+    tagged = Sample("two", "Which?", ("1",), group="g", tags=("high", "é"))
+    store.add_sample(cell, row("one", 0, "correct", 1.0, 1.0, 0.0, answer=right))
+    store.add_sample(cell, row("", 1, "wrong", 0.0, 1.0, 0.0, answer=wrong, sample=tagged))
+    store.add_sample(cell, row("three", 2, "failed", boundary="provider", error="gone"))
+    assert list(store.answers(cell)) == [("one", right), ("two", wrong)]
+    assert store.data(cell).tags == [(), ("high", "é"), ()]
+    none = dict.fromkeys(OUTCOMES, 0)
+    assert store.outcomes(cell, "a view") == {**none, "wrong": 1, "truncated": 1, "failed": 1}
+    assert store.outcomes(cell, "b") == {**none, "correct": 1, "wrong": 1, "failed": 1}
+    assert store.count_details(cell, ["shots", "draws"]) == {"shots": 1, "draws": 0}
+
+
+def test_what_was_found_out_is_kept_and_what_was_judged_under_another_forgotten(
+    store: Store, file: Path
+) -> None:
+    cell = store.add_cell("sums", "once", SPEC)
+    other = store.add_cell("sums", "once", SPEC, "validation")
+    for each in (cell, other):
+        store.add_sample(each, row("one", 0, "correct", 1.0, 1.0, 0.0))
+    found: dict[str, JSON] = {"threshold": 0.5, "curve": [[0.0, 50.0]]}
+    store.set_found(cell, found)
+    assert store.outcomes(cell)["correct"] == 0
+    assert store.outcomes(other)["correct"] == 1
+    store.add_sample(cell, row("one", 0, "correct", 1.0, 1.0, 0.0))
+    store.set_found(cell, dict(found))
+    assert store.outcomes(cell)["correct"] == 1
+    store.set_found(cell, {"threshold": "never"})
+    assert store.outcomes(cell)["correct"] == 0
+    store.close()
+    again = Store.open(file)
+    assert [(c.role, c.found) for c in again.cells()] == [
+        ("", {"threshold": "never"}),
+        ("validation", {}),
+    ]
+    again.close()
+
+
+def test_the_tokens_of_a_prompt_come_back(store: Store, cell: Cell) -> None:
+    key, body = asked("Which?")
+    said = Response("x", prompt_logprobs=(TokenLogprob(" A", -0.25, {" A": -0.25}),))
+    store.add_response(key, body, 0, cell, "one", said)
+    assert store.response(key, 0) == said
+
+
 def test_a_sample_that_failed_is_replaced_when_it_is_answered(store: Store, cell: Cell) -> None:
     store.add_sample(cell, row("a", 0, "failed", boundary="provider", error="gone"))
     assert store.state(cell, 0) == ("a", "failed")

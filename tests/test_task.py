@@ -117,7 +117,9 @@ def test_loading_one_benchmark_imports_no_other(name: str) -> None:
     ran = subprocess.run(
         [sys.executable, "-c", program, name], capture_output=True, text=True, check=True, timeout=60
     )
-    assert ran.stdout.split() == [INDEX[name].partition(":")[0]]
+    own = INDEX[name].partition(":")[0]
+    assert own in ran.stdout.split()
+    assert all(module.startswith(own) for module in ran.stdout.split())  # mmlu_fields is mmlu's
 
 
 def test_an_unknown_name() -> None:

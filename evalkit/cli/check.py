@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from evalkit.cli.options import data_option, json_option
+from evalkit.cli.options import data_option, json_option, unsafe_option
 
 if TYPE_CHECKING:
     from evalkit.check import CheckResult
@@ -21,16 +21,17 @@ _SHOWN = 10
 @click.argument("tasks", default="")
 @data_option
 @click.option("--limit", type=int, metavar="N", help="Only the first N samples of each task.")
+@unsafe_option
 @json_option
 def command(tasks: str, data: str | None, limit: int | None, as_json: bool) -> int:
     """Gold self-test: with references as responses every sample scores 1, with spoiled ones 0.
 
     TASKS as for `evalkit run`; all of them when left out. Exits 1 when a scorer is wrong, 2 when a task's
-    data cannot be had; the others are checked all the same.
+    data, or what scoring it needs, cannot be had; the others are checked all the same.
     """
     from evalkit.check import check
     from evalkit.engine.plan import expand
-    from evalkit.errors import DataError
+    from evalkit.errors import DataError, UsageError
     from evalkit.session import data_options
     from evalkit.tasks import INDEX
 
@@ -44,7 +45,9 @@ def command(tasks: str, data: str | None, limit: int | None, as_json: bool) -> i
                 results.append(result)
                 if not as_json:
                     _show(result)
-        except DataError as error:
+        except UsageError as error:  # the others are checked all the same
+            if tasks and not isinstance(error, DataError):
+                raise
             missing += 1
             click.echo(f"evalkit: {task}: {error}", err=True)
     if as_json:
@@ -61,6 +64,7 @@ def _show(result: CheckResult) -> None:
     click.echo(
         f"{verdict}  {result.task}:{result.protocol}  {result.samples} samples: "
         f"references {result.gold:g} %, spoiled {result.spoiled:g} %"
+        + "".join(f"; {name} {value:g} %" for name, value in result.others.items())
     )
     for problem in result.problems[:_SHOWN]:
         click.echo(f"      {problem}")

@@ -43,5 +43,24 @@ def set_option(function: F) -> F:
         "settings",
         metavar="K=V",
         multiple=True,
-        help="Override the protocol: shots, draws, temperature, top_p, max_tokens, stop, api; or revision.",
+        help="Override the protocol: shots, draws, temperature, top_p, max_tokens, stop, api, logprobs, "
+        "likelihood, fallback, threshold; or revision.",
+    )(function)
+
+
+def unsafe_option(function: F) -> F:
+    """`--unsafe-execution`: allowed as soon as it is read, before any task is."""
+
+    def allow(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+        if value:
+            from evalkit.sandbox import allow_unsafe
+
+            allow_unsafe(True)
+
+    return click.option(
+        "--unsafe-execution",
+        is_flag=True,
+        expose_value=False,
+        callback=allow,
+        help="Run programs from a model without a sandbox, as you: only where nothing can be lost.",
     )(function)

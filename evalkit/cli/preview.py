@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import itertools
+from typing import TYPE_CHECKING
 
 import click
 
 from evalkit.cli.options import data_option, parse_settings, set_option
+
+if TYPE_CHECKING:
+    from evalkit.samples import Prompt
 
 
 @click.command()
@@ -27,6 +31,8 @@ def command(task: str, count: int, settings: tuple[str, ...], data: str | None) 
         nobody, [task], settings=parse_settings(settings), data=data_options(data), scoring=False
     )
     for cell in plan.cells:
+        if cell.role:  # asked as the next one is
+            continue
         protocol = cell.protocol
         _heading(f"{cell.task.name}:{protocol.name}")
         click.echo(
@@ -40,15 +46,21 @@ def command(task: str, count: int, settings: tuple[str, ...], data: str | None) 
         )
         for _, sample in itertools.islice(cell.samples(), count):
             _heading(f"sample {sample.id}")
-            prompt = cell.task.prompt(sample, protocol)
-            if isinstance(prompt, str):
-                click.echo(prompt)
-            else:
-                for message in prompt:
-                    click.echo(click.style(f"[{message.role}]", dim=True))
-                    click.echo(message.content)
+            _show(cell.task.prompt(sample, protocol))
+            for leg in protocol.fallback:
+                _heading(f"and, to fall back to, under {leg}")
+                _show(cell.task.prompt(sample, cell.task.protocol(leg)))
             _heading("counts as right")
             click.echo("\n".join(sample.target))
+
+
+def _show(prompt: Prompt) -> None:
+    if isinstance(prompt, str):
+        click.echo(prompt)
+        return
+    for message in prompt:
+        click.echo(click.style(f"[{message.role}]", dim=True))
+        click.echo(message.content)
 
 
 def _heading(text: str) -> None:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from evalkit.cli.options import json_option
 from evalkit.errors import UsageError, unknown
+
+if TYPE_CHECKING:
+    from evalkit.store import Store
 
 
 @click.command()
@@ -28,31 +34,67 @@ from evalkit.errors import UsageError, unknown
     help="Write there instead of to standard output.",
 )
 @click.option("--strict", is_flag=True, help="Refuse to put what is not comparable into one row.")
+@click.option("--breakdown", is_flag=True, help="Also the figures by subject, language or level.")
+@click.option(
+    "--disputes",
+    is_flag=True,
+    help="Instead of the table, the samples whose verdict depends on the extractor or the judge.",
+)
 @json_option
-def command(runs: tuple[Path, ...], name: str, output: Path | None, strict: bool, as_json: bool) -> None:
+def command(
+    runs: tuple[Path, ...],
+    name: str,
+    output: Path | None,
+    strict: bool,
+    breakdown: bool,
+    disputes: bool,
+    as_json: bool,
+) -> None:
     """A table from one or more run files. Nothing is asked; a run still going on may be read too."""
-    from evalkit.report.render import FORMATS, to_terminal
-    from evalkit.report.table import build_table
+    from evalkit.report.render import FORMATS
     from evalkit.store import Store
 
     name = "json" if as_json else name or _by_ending(output)
-    if name not in FORMATS:
-        raise unknown("format", name, FORMATS)
+    known = ("terminal", "json") if disputes else tuple(FORMATS)
+    if name not in known:
+        raise unknown("format of --disputes" if disputes else "format", name, known)
     stores = [Store.open(path) for path in runs]
     try:
-        table = build_table(stores, strict=strict)
+        colour = output is None and sys.stdout.isatty()
+        text = _disputes(stores, name) if disputes else _table(stores, name, strict, breakdown, colour)
     finally:
         for store in stores:
             store.close()
     if output is None:
-        text = to_terminal(table, colour=sys.stdout.isatty()) if name == "terminal" else FORMATS[name](table)
         click.echo(text, nl=False)
         return
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
-        output.write_text(FORMATS[name](table), encoding="utf-8")
+        output.write_text(text, encoding="utf-8")
     except OSError as error:
         raise UsageError(f"cannot write {output}: {error.strerror}") from None
+
+
+def _table(stores: Sequence[Store], name: str, strict: bool, breakdown: bool, colour: bool) -> str:
+    from evalkit.report.render import FORMATS, to_terminal
+    from evalkit.report.table import build_table
+
+    table = dataclasses.replace(build_table(stores, strict=strict), breakdown=breakdown)
+    return to_terminal(table, colour=colour) if name == "terminal" else FORMATS[name](table)
+
+
+def _disputes(stores: Sequence[Store], name: str) -> str:
+    import orjson
+
+    from evalkit.report.disputes import disputes
+    from evalkit.report.render import printable
+
+    found = list(disputes(stores))
+    if name == "json":
+        document = {"disputes": [dispute.as_json() for dispute in found]}
+        return orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE).decode()
+    lines = [printable(line) for dispute in found for line in dispute.lines()]
+    return "\n".join([*lines, f"{len(found)} disputed samples", ""])
 
 
 def _by_ending(output: Path | None) -> str:

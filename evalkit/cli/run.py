@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from evalkit.cli.options import data_option, json_option, parse_settings, set_option
+from evalkit.cli.options import data_option, json_option, parse_settings, set_option, unsafe_option
 from evalkit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     "--retries", type=int, default=5, metavar="N", show_default=True, help="Further attempts for one request."
 )
 @click.option("--strict", is_flag=True, help="Refuse what would not be comparable with the report.")
+@unsafe_option
 @json_option
 def command(
     model: str,

@@ -1,18 +1,16 @@
-"""Asking for one sample: stored answer → limiter → attempts → the wire → stored."""
+"""The way of one request: stored answer → limiter → attempts → the wire → stored."""
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
+import dataclasses
 import random
 from dataclasses import dataclass
 
 from evalkit.engine.limiter import Limiter
-from evalkit.errors import EvalkitError, ProviderError
+from evalkit.errors import EvalkitError, ProviderError, UsageError
 from evalkit.models.base import Model, Request, Response
-from evalkit.protocol import Protocol
-from evalkit.samples import Prompt
-from evalkit.signature import combine
+from evalkit.models.echo import end_of
 from evalkit.store import Cell, Store
 
 _LONGEST_PAUSE = 60.0
@@ -58,6 +56,7 @@ class Line:
         self.prompt_tokens = 0
         self._failed_in_a_row = 0
         self._commit_due = False
+        self._echo_shown: asyncio.Task[None] | None = None
 
     async def send(
         self, request: Request, key: bytes, body: bytes, draw: int, cell: Cell, sample: str
@@ -66,12 +65,33 @@ class Line:
         found = self.store.response(key, draw)
         if found is not None:
             return found
+        if request.echo:
+            await self._echo_is_right(cell, sample)
         response = await self._attempts(request, draw, cell, sample)
+        if request.echo:  # a prompt's tokens take more room than everything else
+            kept = end_of(response.prompt_logprobs, request.tail)
+            response = dataclasses.replace(response, prompt_logprobs=kept)
         self.store.add_response(key, body, draw, cell, sample, response)
         self.commit_soon()
         self.prompt_tokens += response.prompt_tokens or 0
         self.completion_tokens += response.completion_tokens or 0
         return response
+
+    async def _echo_is_right(self, cell: Cell, sample: str) -> None:
+        """Shows, once a run, that what it says of a prompt's tokens is right. Raises `Stopped` otherwise."""
+        if self.model.identity.get("backend") == "replay":  # shown when it was asked
+            return
+        if self._echo_shown is None:
+            self._echo_shown = asyncio.ensure_future(self._show_echo(cell, sample))
+        await asyncio.shield(self._echo_shown)
+
+    async def _show_echo(self, cell: Cell, sample: str) -> None:
+        from evalkit.models.likelihood import probe_echo
+
+        try:
+            await probe_echo(lambda request: self._attempts(request, 0, cell, sample))
+        except (UsageError, ProviderError) as error:
+            raise Stopped(str(error), usage=isinstance(error, UsageError)) from None
 
     def commit_soon(self) -> None:
         """Commits before the event loop goes round again, once for all that arrived together."""
@@ -97,7 +117,8 @@ class Line:
                 if error.throttled:
                     self.limiter.throttled(error.retry_after)
                 if not error.retryable or attempt >= self.policy.attempts:
-                    self._count_failure(error)
+                    if not error.too_long:  # that is the prompt's fault, not the endpoint's
+                        self._count_failure(error)
                     raise
                 await asyncio.sleep(self.policy.pause(attempt, error.retry_after))
                 attempt += 1
@@ -120,41 +141,3 @@ class Line:
             raise Stopped(
                 f"{self._failed_in_a_row} requests in a row failed, the last with: {error}"
             ) from None
-
-
-class Asking:
-    """What a solver sees as `ask`, for one sample; remembers which requests were made for it."""
-
-    def __init__(self, line: Line, cell: Cell, sample: str, protocol: Protocol) -> None:
-        self._line, self._cell, self._sample, self._protocol = line, cell, sample, protocol
-        self.hints = ("", "")
-        """What a perfect and a failing model would say, for `fake/`."""
-        self._encoded: dict[Prompt, tuple[bytes, bytes]] = {}
-
-    async def __call__(self, prompt: Prompt, *, draw: int = 0) -> Response:
-        protocol = self._protocol
-        request = Request(
-            prompt=prompt,
-            max_tokens=protocol.max_tokens,
-            temperature=protocol.temperature,
-            top_p=protocol.top_p,
-            stop=protocol.stop,
-            # A greedy request needs no seed; a drawn one needs another for every draw.
-            seed=draw_seed(self._line.seed, draw) if protocol.temperature > 0 else None,
-            gold=self.hints[0],
-            spoiled=self.hints[1],
-        )
-        if prompt not in self._encoded:
-            self._encoded[prompt] = request.encoded()
-        key, body = self._encoded[prompt]
-        return await self._line.send(request, key, body, draw, self._cell, self._sample)
-
-    @property
-    def asked(self) -> bytes:
-        """16-byte digest of the set of requests made."""
-        return bytes.fromhex(combine(key for key, _ in self._encoded.values()))
-
-
-def draw_seed(seed: int, draw: int) -> int:
-    """The seed of a draw: 31 bits, unrelated between neighbouring runs and draws."""
-    return int.from_bytes(hashlib.sha256(f"{seed}:{draw}".encode()).digest()[:4]) >> 1

@@ -42,7 +42,7 @@ class Tally:
     """Running figures of one cell, those of an earlier process included."""
 
     def __init__(self, planned: CellPlan, cell: Cell, line: Line, store: Store) -> None:
-        self.name = f"{cell.task}:{cell.protocol}"
+        self.name = planned.name
         self.total = planned.count
         self.started = time.monotonic()
         self._line = line

@@ -8,15 +8,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from evalkit.engine.ask import Asking, Line, RetryPolicy, Stopped
+from evalkit.engine.ask import Line, RetryPolicy, Stopped
+from evalkit.engine.asking import Asking
+from evalkit.engine.calibrate import calibrate
 from evalkit.engine.limiter import make_limiter
 from evalkit.engine.plan import CellPlan, Plan
 from evalkit.engine.progress import Progress, Silent
-from evalkit.engine.score import Score, score
-from evalkit.errors import BoundaryError, DataError, ScorerError, UsageError
-from evalkit.samples import Answer, Sample
+from evalkit.engine.score import Score, answers, score
+from evalkit.errors import BoundaryError, DataError, ProviderError, UsageError
+from evalkit.models.base import Request, Response
+from evalkit.protocol import Protocol
+from evalkit.samples import Sample
 from evalkit.signature import digest
-from evalkit.store import Cell, Row, Store
+from evalkit.store import VALIDATION, Cell, Row, Store
 
 _BREATHE = 16
 """Samples after which the event loop goes round at the latest."""
@@ -54,7 +58,7 @@ def open_run(path: Path, plan: Plan) -> Store:
 
 def _add_cells(store: Store, plan: Plan) -> None:
     for cell in plan.cells:
-        store.add_cell(cell.task.name, cell.protocol.name, cell.spec_json())
+        store.add_cell(cell.task.name, cell.protocol.name, cell.spec_json(), cell.role)
     store.commit()
 
 
@@ -69,10 +73,12 @@ async def execute(
     progress = progress or Silent()
     limiter = make_limiter(options.concurrency, plan.model.parallel)
     line = Line(plan.model, store, limiter, options.retry, plan.seed)
-    cells = {(cell.task, cell.protocol): cell for cell in store.cells()}
+    cells = {(cell.task, cell.protocol, cell.role): cell for cell in store.cells()}
     try:
         for planned in plan.cells:
-            cell = cells[planned.task.name, planned.protocol.name]
+            cell = cells[planned.task.name, planned.protocol.name, planned.role]
+            if planned.protocol.calibrated and not planned.role:
+                planned = calibrate(planned, cell, cells[cell.task, cell.protocol, VALIDATION], store)
             await _CellRun(planned, cell, line, progress).execute()
     finally:
         store.commit()
@@ -120,12 +126,15 @@ class _CellRun:
                 await asyncio.sleep(0)
 
     async def _sample(self, position: int, sample: Sample) -> None:
-        asking = Asking(self._line, self._cell, sample.id, self._planned.protocol)
+        task = self._planned.task
+        asking = self._asking(sample)
         result: Score | BoundaryError
         try:
-            answer = await self._solve(sample, asking)
-            result = await score(self._planned.task, self._planned.metrics, sample, answer)
+            answer, read_otherwise = await answers(asking, task)
+            result = await score(task, self._planned.metrics, sample, answer, read_otherwise)
         except BoundaryError as error:
+            if isinstance(error, ProviderError) and error.fatal:
+                raise Stopped(str(error), usage=True) from None
             result = error
             if error.boundary != "provider":  # a provider's errors are written down as they happen
                 self._store.add_error(self._cell, sample.id, 0, error.boundary, str(error))
@@ -134,16 +143,23 @@ class _CellRun:
         self._line.commit_soon()
         self._progress.sample(row)
 
-    async def _solve(self, sample: Sample, asking: Asking) -> Answer:
-        task, protocol = self._planned.task, self._planned.protocol
-        try:
-            asking.hints = (task.gold(sample, protocol), next(iter(task.spoiled(sample, protocol)), ""))
-            prompt = task.prompt(sample, protocol)
-            return await protocol.solver(sample, prompt, asking, task.extract(protocol), protocol)
-        except (BoundaryError, Stopped):
-            raise
-        except Exception as error:
-            raise ScorerError(f"{type(error).__name__}: {error}") from error
+    def _asking(self, sample: Sample) -> Asking:
+        task = self._planned.task
+
+        def hints(protocol: Protocol) -> tuple[str, str]:
+            return task.gold(sample, protocol), next(iter(task.spoiled(sample, protocol)), "")
+
+        async def send(request: Request, key: bytes, body: bytes, draw: int) -> Response:
+            return await self._line.send(request, key, body, draw, self._cell, sample.id)
+
+        return Asking(
+            task,
+            sample,
+            self._planned.protocol,
+            send,
+            hints=hints,
+            seed=self._line.seed,
+        )
 
 
 def _row(position: int, sample: Sample, asked: bytes, result: Score | BoundaryError) -> Row:

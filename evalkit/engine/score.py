@@ -2,14 +2,49 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from evalkit.engine.asking import Asking
 from evalkit.errors import BoundaryError, ScorerError
 from evalkit.metrics.base import Metric, Scored
 from evalkit.protocol import Protocol
 from evalkit.samples import JSON, Answer, Final, Sample
-from evalkit.task import Task, Verdict
+from evalkit.task import Judge, Task, Verdict
+
+_NONE: Mapping[str, Answer] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """The answers of one way of reading a sample's responses, and the verdict on each."""
+
+    finals: tuple[Final, ...]
+    verdicts: tuple[Verdict, ...]
+
+    @property
+    def correct(self) -> tuple[bool, ...]:
+        return tuple(verdict.correct for verdict in self.verdicts)
+
+    @property
+    def outcome(self) -> str:
+        """One word for a sample: `correct` when at least half of its answers are right.
+
+        Otherwise what most of the others are: cut at max_tokens (`truncated`), without an answer
+        (`unparsable`), or `wrong`; that order breaks ties.
+        """
+        if 2 * sum(self.correct) >= len(self.correct):
+            return "correct"
+        kinds = [_kind(f) for f, v in zip(self.finals, self.verdicts, strict=True) if not v.correct]
+        return max(("truncated", "unparsable", "wrong"), key=kinds.count)
+
+    def as_json(self) -> list[JSON]:
+        return [
+            {"value": f.value, "correct": v.correct, "truncated": f.truncated, "reason": v.reason}
+            for f, v in zip(self.finals, self.verdicts, strict=True)
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,64 +54,78 @@ class Score:
     scored: Scored
     outcome: str
     statistics: tuple[float, ...]
+    headline: Judged
+    views: Mapping[str, Judged]
+    legs: Mapping[str, Judged]
 
     def as_json(self) -> JSON:
         """What the run file keeps of an answer."""
-        finals: list[JSON] = [
-            {"value": final.value, "correct": right, "truncated": final.truncated, "reason": reason}
-            for final, right, reason in zip(
-                self.scored.answer.finals, self.scored.correct, self.scored.reasons, strict=True
-            )
-        ]
-        return {"finals": finals, "detail": self.scored.answer.detail}
+        return {
+            "finals": self.headline.as_json(),
+            "views": {name: judged.as_json() for name, judged in self.views.items()},
+            "legs": {name: judged.as_json() for name, judged in self.legs.items()},
+            "outcomes": {name: judged.outcome for name, judged in {**self.views, **self.legs}.items()},
+            "detail": self.scored.answer.detail,
+        }
 
 
 def metrics_for(task: Task, protocol: Protocol) -> tuple[Metric, ...]:
-    """The task's metrics that have enough draws under `protocol`."""
-    return tuple(metric for metric in task.metrics if metric.least_draws <= protocol.draws)
+    """The task's metrics that `protocol` has enough draws and the legs for."""
+    known = {"", *(view.name for view in task.views), *protocol.legs}
+    return tuple(m for m in task.metrics if m.least_draws <= protocol.draws and m.view in known)
 
 
-async def score(task: Task, metrics: tuple[Metric, ...], sample: Sample, answer: Answer) -> Score:
-    """Judges every final answer and takes every metric's statistics.
+async def answers(asking: Asking, task: Task) -> tuple[Answer, dict[str, Answer]]:
+    """The sample's answer, and what each view that reads responses in its own way makes of them."""
+    answer = await asking.solve()
+    return answer, {v.name: await asking.solve(v.extract) for v in task.views if v.extract is not None}
 
-    Raises `BoundaryError` when it could not be judged: a `ScorerError` for a judge or metric that raised.
+
+async def score(
+    task: Task,
+    metrics: tuple[Metric, ...],
+    sample: Sample,
+    answer: Answer,
+    read_otherwise: Mapping[str, Answer] = _NONE,
+) -> Score:
+    """Judges every answer in every view, and takes every metric's statistics.
+
+    `read_otherwise`: the answers of views with an extractor of their own. Raises `BoundaryError` when it
+    could not be judged: a `ScorerError` for a judge or metric that raised.
     """
-    verdicts = [await _judge(task, final, sample) for final in answer.finals]
-    scored = Scored(
-        answer, tuple(verdict.correct for verdict in verdicts), tuple(verdict.reason for verdict in verdicts)
-    )
+    headline = await _judge_all(task.judge, answer.finals, sample)
+    views = {}
+    for view in task.views:
+        finals = read_otherwise.get(view.name, answer).finals
+        views[view.name] = await _judge_all(view.judge or task.judge, finals, sample)
+    legs = {name: await _judge_all(task.judge, finals, sample) for name, finals in answer.legs.items()}
+    others = {name: judged.correct for name, judged in {**views, **legs}.items()}
+    scored = Scored(answer, headline.correct, tuple(v.reason for v in headline.verdicts), others)
     try:
         statistics = tuple(
             float(number) for metric in metrics for number in metric.statistics(sample, scored)
         )
     except Exception as error:
         raise ScorerError(f"metric: {type(error).__name__}: {error}") from error
-    return Score(scored, outcome(scored), statistics)
+    return Score(scored, headline.outcome, statistics, headline, views, legs)
 
 
-async def _judge(task: Task, final: Final, sample: Sample) -> Verdict:
+async def _judge_all(judge: Judge, finals: tuple[Final, ...], sample: Sample) -> Judged:
+    if len(finals) == 1:  # nearly always
+        return Judged(finals, (await _judge(judge, finals[0], sample),))
+    return Judged(finals, tuple(await asyncio.gather(*(_judge(judge, final, sample) for final in finals))))
+
+
+async def _judge(judge: Judge, final: Final, sample: Sample) -> Verdict:
     if final.value is None:
         return Verdict(False, "no answer found in the response")
     try:
-        found = task.judge(final.value, sample)
+        found = judge(final.value, sample)
         return await found if inspect.isawaitable(found) else found
     except BoundaryError:
         raise
     except Exception as error:
         raise ScorerError(f"judge: {type(error).__name__}: {error}") from error
-
-
-def outcome(scored: Scored) -> str:
-    """One word for a sample: `correct` when at least half of its answers are right.
-
-    Otherwise what most of the others are: cut at max_tokens (`truncated`), without an answer
-    (`unparsable`), or `wrong`; that order breaks ties.
-    """
-    if 2 * sum(scored.correct) >= len(scored.correct):
-        return "correct"
-    pairs = zip(scored.answer.finals, scored.correct, strict=True)
-    kinds = [_kind(final) for final, right in pairs if not right]
-    return max(("truncated", "unparsable", "wrong"), key=kinds.count)
 
 
 def _kind(final: Final) -> str:

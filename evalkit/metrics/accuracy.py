@@ -20,14 +20,19 @@ class Accuracy:
     A sample with several answers of its own (`ask_once` with draws > 1) counts by its share of right ones.
     """
 
-    name: str = "accuracy"
+    view: str = ""
     unit: str = "%"
     higher_is_better: bool = True
     columns: tuple[str, ...] = ("correct", "samples")
     least_draws: int = 1
 
+    @property
+    def name(self) -> str:
+        return f"accuracy ({self.view})" if self.view else "accuracy"
+
     def statistics(self, sample: Sample, scored: Scored) -> Sequence[float]:
-        return (sum(scored.correct) / len(scored.correct), 1.0)
+        correct = scored.of(self.view)
+        return (sum(correct) / len(correct), 1.0)
 
     def finish(self, totals: Floats) -> Floats:
         return 100.0 * totals[..., 0] / totals[..., 1]

@@ -6,8 +6,8 @@ need nothing from a metric but these two functions.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from evalkit.samples import Answer, Sample
@@ -26,13 +26,20 @@ class Scored:
     answer: Answer
     correct: tuple[bool, ...]
     reasons: tuple[str, ...] = ()
+    views: Mapping[str, tuple[bool, ...]] = field(default_factory=dict)
+    """The same for each view of the task and each leg of the answer, by name."""
+
+    def of(self, view: str) -> tuple[bool, ...]:
+        """Whether the answers are right in `view`; "" is the headline."""
+        return self.views[view] if view else self.correct
 
 
 class Metric(Protocol):
     """`columns` name the statistics; `finish` maps totals (…, columns) to figures (…) in `unit`.
 
     `finish` is never given the totals of no samples. `least_draws`: answers per sample that it needs
-    (pass@10: 10); under a protocol with fewer draws the metric is left out.
+    (pass@10: 10); under a protocol with fewer draws the metric is left out. `view`: the view or leg that
+    it measures, "" for the headline; under a protocol without that leg the metric is left out.
     """
 
     @property
@@ -45,6 +52,8 @@ class Metric(Protocol):
     def columns(self) -> tuple[str, ...]: ...
     @property
     def least_draws(self) -> int: ...
+    @property
+    def view(self) -> str: ...
 
     def statistics(self, sample: Sample, scored: Scored) -> Sequence[float]: ...
 

@@ -30,12 +30,13 @@ class PassAtK:
     """Mean of `estimate` over problems, in percent."""
 
     k: int = 1
+    view: str = ""
     unit: str = "%"
     higher_is_better: bool = True
 
     @property
     def name(self) -> str:
-        return f"pass@{self.k}"
+        return f"pass@{self.k}" + (f" ({self.view})" if self.view else "")
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -46,7 +47,8 @@ class PassAtK:
         return self.k
 
     def statistics(self, sample: Sample, scored: Scored) -> Sequence[float]:
-        return (estimate(len(scored.correct), sum(scored.correct), self.k), 1.0)
+        correct = scored.of(self.view)
+        return (estimate(len(correct), sum(correct), self.k), 1.0)
 
     def finish(self, totals: Floats) -> Floats:
         return 100.0 * totals[..., 0] / totals[..., 1]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
@@ -15,7 +16,7 @@ from evalkit.store import OUTCOMES
 
 HEADINGS = ("benchmark", "model", "metric", "value", "95 % interval", "n", "outcomes")
 _NUMBERS = ("value", "n")
-_WRAPS = {"benchmark": 14, "model": 12, "outcomes": 18}
+_WRAPS = {"benchmark": 16, "model": 12, "metric": 10, "outcomes": 13}
 """Columns that may take several lines on a narrow terminal, and what they keep at least."""
 _SUPERSCRIPTS = str.maketrans("0123456789,", "⁰¹²³⁴⁵⁶⁷⁸⁹˒")
 
@@ -48,6 +49,33 @@ def _percent(count: int, total: int) -> str:
     return f"{share:.0f} %" if share >= 1 else f"{share:.1g} %"  # never a failure rounded to 0 %
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A small table below the main one, in words. The first column is text, the others figures."""
+
+    title: str
+    headings: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+def breakdowns(table: Table) -> Iterator[Part]:
+    """What people are shown besides with `Table.breakdown`: figures by group, and validation curves."""
+    for cell in table.cells if table.breakdown else ():
+        title = f"{cell.model} on {cell.task}:{cell.protocol}, {cell.metric}"
+        if cell.groups:
+            yield Part(title, ("group", "value", "95 % interval", "n"), tuple(_group_rows(cell)))
+        curve = cell.found.get("validation_curve")
+        if curve and not cell.view:
+            rows = tuple((str(point["threshold"]), f"{point['accuracy']:.1f} %") for point in curve)
+            yield Part(f"{title} on the validation split, by threshold", ("threshold", "accuracy"), rows)
+
+
+def _group_rows(cell: TableCell) -> Iterator[tuple[str, ...]]:
+    for name, group in cell.groups.items():
+        value = f"{group.value:.1f} {cell.unit}".rstrip()
+        yield (name, value, f"{group.low:.1f}–{group.high:.1f}", str(group.n))
+
+
 def signature_lines(cells: Sequence[TableCell]) -> Iterator[str]:
     """A line a signature, each once: `gsm8k:8-shot-cot accuracy  n:1319|…|sig:1f2e3d4c`."""
     yield from dict.fromkeys(
@@ -64,7 +92,7 @@ def to_terminal(table: Table, *, width: int | None = None, colour: bool = False)
 
     out = io.StringIO()
     console = Console(file=out, width=width, force_terminal=colour, no_color=not colour, highlight=False)
-    grid = Grid(box=SIMPLE_HEAD, pad_edge=False)
+    grid = Grid(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     # With one model, the title has it.
     several = len({cell.model for cell in table.cells}) > 1
     shown = [i for i, heading in enumerate(HEADINGS) if several or heading != "model"]
@@ -78,13 +106,21 @@ def to_terminal(table: Table, *, width: int | None = None, colour: bool = False)
         )
     for cell in table.cells:
         row = texts(cell)
-        grid.add_row(*(Text(_plain(row[i])) for i in shown))
-    console.print(Text(_plain(table.title), style="bold"))
+        grid.add_row(*(Text(printable(row[i])) for i in shown))
+    console.print(Text(printable(table.title), style="bold"))
     console.print(grid)
     for number, note in enumerate(table.notes, 1):
-        console.print(Text(f"{str(number).translate(_SUPERSCRIPTS)} {_plain(note)}"))
+        console.print(Text(f"{str(number).translate(_SUPERSCRIPTS)} {printable(note)}"))
+    for part in breakdowns(table):
+        console.print(Text(printable(part.title), style="bold"))
+        inner = Grid(box=SIMPLE_HEAD, pad_edge=False)
+        for i, heading in enumerate(part.headings):
+            inner.add_column(heading, justify="right" if i else "left")
+        for words in part.rows:
+            inner.add_row(*(Text(printable(word)) for word in words))
+        console.print(inner)
     for line in signature_lines(table.cells):
-        console.print(Text(_plain(line), style="dim"), soft_wrap=True)
+        console.print(Text(printable(line), style="dim"), soft_wrap=True)
     return out.getvalue()
 
 
@@ -104,7 +140,12 @@ def to_markdown(table: Table) -> str:
     ]
     if table.notes:
         lines.append("")
-    lines += [f"`{_plain(line).replace('`', chr(39))}`  " for line in signature_lines(table.cells)]
+    for part in breakdowns(table):
+        lines += [f"**{_markdown(part.title)}**", "", f"| {' | '.join(part.headings)} |"]
+        lines.append("|---|" + "--:|" * (len(part.headings) - 1))
+        lines += [f"| {' | '.join(map(_markdown, row))} |" for row in part.rows]
+        lines.append("")
+    lines += [f"`{printable(line).replace('`', chr(39))}`  " for line in signature_lines(table.cells)]
     return "\n".join(lines) + "\n"
 
 
@@ -132,8 +173,10 @@ def to_html(table: Table) -> str:
     return template.render(
         table=table,
         headings=HEADINGS,
+        numbers=_NUMBERS,
         rows=[texts(cell) for cell in table.cells],
         signatures=list(signature_lines(table.cells)),
+        parts=list(breakdowns(table)),
     )
 
 
@@ -146,13 +189,13 @@ FORMATS: dict[str, Callable[[Table], str]] = {
 }
 
 
-def _plain(text: str) -> str:
+def printable(text: str) -> str:
     """Without control characters: model names and errors come from elsewhere."""
     return "".join(character if character.isprintable() else " " for character in text)
 
 
 def _markdown(text: str) -> str:
-    escaped = _plain(text).replace("&", "&amp;").replace("<", "&lt;")
+    escaped = printable(text).replace("&", "&amp;").replace("<", "&lt;")
     for character in "\\|*_`[]":
         escaped = escaped.replace(character, "\\" + character)
     return escaped

@@ -13,11 +13,27 @@ from evalkit.metrics.base import Metric
 from evalkit.samples import JSON
 from evalkit.signature import Signature, combine
 from evalkit.statistics import interval
-from evalkit.store import OUTCOMES, Cell, CellData, Store
+from evalkit.store import OUTCOMES, VALIDATION, Cell, CellData, Store
 from evalkit.task import load_task
 
 if TYPE_CHECKING:
     import pandas as pd
+
+COUNTED = {
+    "shots": "{} samples were asked with fewer shots, for the prompt did not fit the model's context",
+    "bound_decides": "{} choices hang on a bound, for the endpoint did not return every letter",
+}
+"""Entries of an answer's detail that a reader of the figure has to know of."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A figure over the samples of one group or tag. `value`, `low`, `high` in the cell's unit."""
+
+    value: float
+    low: float
+    high: float
+    n: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +48,8 @@ class TableCell:
     protocol: str
     model: str
     metric: str
+    view: str
+    """The view or leg that the metric measures, "" for the headline."""
     unit: str
     higher_is_better: bool
     value: float | None
@@ -39,7 +57,8 @@ class TableCell:
     high: float | None
     n: int
     outcomes: dict[str, int]
-    group_values: dict[str, float]
+    groups: dict[str, Group]
+    """By group and then by tag, each in alphabetical order."""
     signature: Signature
     tokens: tuple[int, int]
     """(prompt, completion) tokens as the endpoint counted them."""
@@ -48,6 +67,10 @@ class TableCell:
     records: int | None
     """How many there are, where it is known."""
     limit: int | None
+    found: dict[str, Any]
+    """What the run found out for it: a threshold and its validation curve."""
+    counts: dict[str, int]
+    """Samples that were not asked or read quite as the protocol has it, by what happened; none: left out."""
     marks: tuple[int, ...] = ()
 
     @property
@@ -72,7 +95,9 @@ class TableCell:
                 "line": self.signature.line(),
                 "parts": dict(self.signature.parts),
             },
-            "group_values": dict(self.group_values),
+            "group_values": {name: group.value for name, group in self.groups.items()},
+            "groups": {name: dataclasses.asdict(group) for name, group in self.groups.items()},
+            "found": dict(self.found),
             "tokens": {"prompt": self.tokens[0], "completion": self.tokens[1]},
             "data": dict(self.data),
             "records": self.records,
@@ -87,6 +112,8 @@ class Table:
     title: str
     cells: tuple[TableCell, ...]
     notes: tuple[str, ...] = field(default=())
+    breakdown: bool = False
+    """Whether people are also shown the figures by group; data formats have them anyway."""
 
     @property
     def failed(self) -> int:
@@ -137,9 +164,9 @@ def build_table(stores: Sequence[Store], *, strict: bool = False) -> Table:
     return Table(_title(cells), tuple(marked), tuple(notes))
 
 
-def _asked(cell: Cell, data: CellData) -> dict[str, JSON]:
+def _asked(cell: Cell, data: CellData, validation: CellData | None) -> dict[str, JSON]:
     """The parts of a signature that all metrics of a cell share, from what the run file has."""
-    return {
+    parts: dict[str, JSON] = {
         "n": len(data.outcomes),
         **cell.spec["protocol"],
         "questions": combine(data.questions),
@@ -147,60 +174,92 @@ def _asked(cell: Cell, data: CellData) -> dict[str, JSON]:
         "extract": cell.spec["extract"],
         "judge": cell.spec["judge"],
     }
+    if validation is not None:
+        parts["validation"] = combine([*validation.questions, *validation.asked])
+    return parts
 
 
 def _cells(store: Store) -> Iterable[TableCell]:
     model = store.manifest["model"]["name"]
-    for cell in store.cells():
+    cells = store.cells()
+    validations = {(cell.task, cell.protocol): cell for cell in cells if cell.role == VALIDATION}
+    for cell in cells:
+        if cell.role:
+            continue
         data = store.data(cell)
-        metrics = {metric.name: metric for metric in load_task(cell.spec["task_spec"]).metrics}
-        asked, outcomes = _asked(cell, data), store.outcomes(cell)
-        _, prompt_tokens, completion_tokens = store.usage(cell)
-        start = 0
-        for described in cell.spec["metrics"]:
-            width = len(described["columns"])
-            matrix = data.matrix[:, start : start + width]
-            start += width
-            if described["name"] not in metrics:
-                raise UsageError(f"{store.path}: {cell.task} has no metric {described['name']!r} any more")
-            figures = _figures(metrics[described["name"]], matrix, data)
+        calibration = validations.get((cell.task, cell.protocol))
+        asked = _asked(cell, data, store.data(calibration) if calibration else None)
+        threshold = {"threshold": cell.found["threshold"]} if "threshold" in cell.found else {}
+        notes: dict[str, JSON] = {**threshold, **cell.spec["notes"], "evalkit": evalkit.__version__}
+        used = [store.usage(c) for c in (cell, calibration) if c is not None]
+        counts = {key: n for key, n in store.count_details(cell, COUNTED).items() if n}
+        for metric, described, matrix in _matrices(store, cell, data):
             yield TableCell(
                 task=cell.task,
                 protocol=cell.protocol,
                 model=model,
                 metric=described["name"],
+                view=metric.view,
                 unit=described["unit"],
                 higher_is_better=described["higher_is_better"],
                 n=len(matrix),
-                outcomes=outcomes,
+                outcomes=store.outcomes(cell, metric.view),
                 signature=Signature(
-                    {**asked, "metric": described["identity"]}, {"evalkit": evalkit.__version__}
+                    {**asked, **_view(cell, metric.view), "metric": described["identity"]}, notes
                 ),
-                tokens=(prompt_tokens, completion_tokens),
+                tokens=(sum(u[1] for u in used), sum(u[2] for u in used)),
                 data=cell.spec["data"],
                 records=cell.spec["records"],
                 limit=cell.spec["limit"],
-                **figures,
+                found=cell.found,
+                counts=counts,
+                **_figures(metric, matrix, data),
             )
+
+
+def _view(cell: Cell, view: str) -> dict[str, JSON]:
+    """The extractor and the judge of a view, where they are not the task's own."""
+    found: dict[str, JSON] = dict(cell.spec["views"].get(view, {}))
+    return found
+
+
+def _matrices(store: Store, cell: Cell, data: CellData) -> Iterable[tuple[Metric, dict[str, Any], Any]]:
+    """(metric, what the run file says of it, its columns of the statistics matrix)."""
+    metrics = {metric.name: metric for metric in load_task(cell.spec["task_spec"]).metrics}
+    start = 0
+    for described in cell.spec["metrics"]:
+        end = start + len(described["columns"])
+        if described["name"] not in metrics:
+            raise UsageError(f"{store.path}: {cell.task} has no metric {described['name']!r} any more")
+        yield metrics[described["name"]], described, data.matrix[:, start:end]
+        start = end
 
 
 def _figures(metric: Metric, matrix: Any, data: CellData) -> dict[str, Any]:
     import numpy as np
 
     if not len(matrix):
-        return {"value": None, "low": None, "high": None, "group_values": {}}
+        return {"value": None, "low": None, "high": None, "groups": {}}
     answered = np.flatnonzero(data.answered)
     clusters = [data.clusters[row] for row in answered]
+    whole = _group(metric, matrix, clusters)
+    members: tuple[dict[str, list[int]], dict[str, list[int]]] = ({}, {})
+    for row, sample in enumerate(answered):
+        if data.groups[sample]:
+            members[0].setdefault(data.groups[sample], []).append(row)
+        for tag in data.tags[sample]:
+            members[1].setdefault(tag, []).append(row)
+    groups = {
+        name: _group(metric, matrix[rows], [clusters[row] for row in rows])
+        for keyed in members
+        for name, rows in sorted(keyed.items())
+    }
+    return {"value": whole.value, "low": whole.low, "high": whole.high, "groups": groups}
+
+
+def _group(metric: Metric, matrix: Any, clusters: Sequence[str]) -> Group:
     low, high = interval(matrix, metric.finish, clusters)
-    groups: dict[str, float] = {}
-    if any(data.groups):
-        names, index = np.unique(np.array([data.groups[row] for row in answered]), return_inverse=True)
-        totals = np.zeros((len(names), matrix.shape[1]))
-        np.add.at(totals, index, matrix)
-        groups = {str(name): float(v) for name, v in zip(names, metric.finish(totals), strict=True)}
-    return {
-        "value": float(metric.finish(matrix.sum(axis=0))), "low": low, "high": high, "group_values": groups
-    }  # fmt: skip
+    return Group(float(metric.finish(matrix.sum(axis=0))), low, high, len(matrix))
 
 
 def _title(cells: Sequence[TableCell]) -> str:
@@ -239,6 +298,18 @@ def _remarks(cell: TableCell) -> Iterable[str]:
     failed = cell.outcomes["failed"]
     if failed:
         yield f"{cell.model} on {cell.task}: {failed} samples failed and are not in the value"
+    for key, count in cell.counts.items():
+        yield f"{cell.model} on {cell.task}: {COUNTED[key].format(count)}"
+    if "threshold" in cell.found:
+        yield (
+            f"{cell.model} on {cell.task}:{cell.protocol}: threshold "
+            f"{_number_text(cell.found['threshold'])}, "
+            f"chosen on {cell.found['validation_samples']} validation samples"
+        )
+
+
+def _number_text(value: float | str) -> str:
+    return value if isinstance(value, str) else f"{value:.4g}"
 
 
 def _number(note: str, notes: list[str]) -> int:

@@ -99,6 +99,28 @@ def test_killed_and_resumed_equals_uninterrupted(tmp_path: Path, protocol: str) 
         assert sum(times.values()) - SAMPLES == len(server.requests) - SAMPLES
 
 
+def test_a_vote_of_32_killed_asks_no_draw_twice(tmp_path: Path) -> None:
+    """The report's own protocol: GSM8K by the majority of 32 draws, killed twice."""
+    draws = 16 * 32
+    with OpenAIServer(arithmetic, latency=0.02) as server:
+        address = ("-m", "openai/mock", "--base-url", server.url, "--concurrency", "8")
+        command = ("run", *address, "-t", "gsm8k:maj1@32", "--data", "samples", "--json")
+        whole, _ = finish(start(*command, "-o", tmp_path / "whole.db"))
+        server.requests.clear()
+        for least in (100, 300):
+            killed = start(*command, "-o", tmp_path / "r.db")
+            wait_for_draws(tmp_path / "r.db", least)
+            killed.kill()
+            killed.communicate()
+        resumed, _ = finish(start(*command, "-o", tmp_path / "r.db"))
+        assert json.loads(resumed) == json.loads(whole)
+        times = asked(server)
+        assert len(times) == draws
+        # What was stored was not asked again; what was in flight at a kill was, and no more than once.
+        assert max(times.values()) <= 3
+        assert sum(times.values()) - draws <= 2 * 8
+
+
 def test_ctrl_c_stops_cleanly_and_says_how_to_resume(tmp_path: Path) -> None:
     task = sums(tmp_path, SAMPLES)
     with OpenAIServer(arithmetic, latency=0.02) as server:

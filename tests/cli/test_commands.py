@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import evalkit
+from evalkit.task import all_tasks
 from tests.cli.conftest import Cli
 from tests.made import sums
 
@@ -39,7 +40,8 @@ def test_run_prints_the_table_and_names_the_run_file(cli: Cli, tmp_path: Path) -
 def test_run_json_keeps_the_contract(cli: Cli, tmp_path: Path) -> None:
     code, out, _ = cli(*GOLD, "-t", "gsm8k:8-shot-cot", "-o", tmp_path / "r.db", "--json")
     assert code == 0
-    (cell,) = json.loads(out)["cells"]
+    cell, strict = json.loads(out)["cells"]
+    assert (strict["metric"], strict["value"]) == ("accuracy (strict)", 100.0)
     assert cell["task"] == "gsm8k"
     assert cell["protocol"] == "8-shot-cot"
     assert (cell["metric"], cell["unit"]) == ("accuracy", "%")
@@ -137,11 +139,15 @@ def test_preview_shows_exactly_what_is_sent(cli: Cli) -> None:
     assert "def total_minutes(" in completion
 
 
-def test_check_passes_on_both_benchmarks_and_fails_a_broken_judge(cli: Cli, tmp_path: Path) -> None:
+def test_check_passes_on_every_benchmark_and_fails_a_broken_judge(cli: Cli, tmp_path: Path) -> None:
     code, out, _ = cli("check", "--data", "samples")
     assert code == 0
-    assert out.count("pass") == 4
-    assert "references 100 %, spoiled 0 %" in out
+    lines = out.splitlines()
+    assert len(lines) == sum(len(task.protocols) for task in all_tasks())
+    for line in lines:
+        assert line.startswith("pass  ")
+        assert "references 100 %, spoiled 0 %" in line
+    assert any(line.endswith("; accuracy (hendrycks) 100 %; accuracy (math-verify) 100 %") for line in lines)
 
     broken = sums(tmp_path, judge='return Verdict(answer != "7")')
     code, out, _ = cli("check", broken)
@@ -180,6 +186,8 @@ def test_doctor(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "mend: --data samples" in out
     findings = {row["what"]: row for row in json.loads(cli("doctor", "--json").out)}
     assert findings["sandbox (HumanEval)"]["works"]
+    assert findings["formulas (MATH)"]["works"]
+    assert findings["formulas (MATH)"]["detail"].startswith("sympy ")
     assert not findings["Hub"]["works"]
 
 
@@ -188,8 +196,9 @@ def test_report_formats(cli: Cli, tmp_path: Path) -> None:
     cli(*GOLD, "-t", "gsm8k:8-shot-cot", "-o", path)
     whole = json.loads(cli("report", path, "--json").out)
     assert whole == json.loads(cli("report", path, "--format", "json").out)
-    (row,) = csv.DictReader(io.StringIO(cli("report", path, "--format", "csv").out))
+    row, strict = csv.DictReader(io.StringIO(cli("report", path, "--format", "csv").out))
     assert float(row["value"]) == whole["cells"][0]["value"]
+    assert strict["metric"] == "accuracy (strict)"
     assert (
         "| gsm8k:8-shot-cot | fake/gold | accuracy | 100.0 % |"
         in cli("report", path, "--format", "markdown").out
@@ -232,6 +241,6 @@ def test_replay_gives_the_same_cell(cli: Cli, tmp_path: Path) -> None:
     two = cli(
         "run", "-m", f"replay/{first}", "-t", "gsm8k:8-shot-cot", "--data", "samples", "-o", second, "--json"
     ).out
-    (a,), (b,) = json.loads(one)["cells"], json.loads(two)["cells"]
-    assert 0 < a["value"] < 100
-    assert {**a, "model": ""} == {**b, "model": ""}
+    cells, again = json.loads(one)["cells"], json.loads(two)["cells"]
+    assert 0 < cells[0]["value"] < 100
+    assert [{**cell, "model": ""} for cell in cells] == [{**cell, "model": ""} for cell in again]

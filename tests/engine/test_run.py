@@ -54,7 +54,10 @@ def test_a_perfect_model_scores_everything(tmp_path: Path) -> None:
     (cell,) = run(model, sums(tmp_path), tmp_path / "r.db").cells
     assert (cell.value, cell.n, cell.outcomes["correct"]) == (100.0, 20, 20)
     assert model.asked == 20
-    assert cell.group_values == {"even": 100.0, "odd": 100.0}
+    assert {name: (group.value, group.n) for name, group in cell.groups.items()} == {
+        "even": (100.0, 13),
+        "odd": (100.0, 7),
+    }
 
 
 def test_records_without_a_count_are_all_asked(tmp_path: Path) -> None:

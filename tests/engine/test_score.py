@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from evalkit.engine.score import metrics_for, outcome, score
+from evalkit.engine.score import Judged, metrics_for, score
 from evalkit.errors import SandboxError, ScorerError
 from evalkit.metrics import Accuracy, PassAtK, Scored
 from evalkit.samples import Answer, Final, Sample
@@ -35,7 +35,7 @@ SAMPLE = Sample("1 + 1", "1 + 1", ("2",))
     ],
 )
 def test_one_word_for_a_sample(finals: tuple[Final, ...], correct: tuple[bool, ...], expected: str) -> None:
-    assert outcome(Scored(Answer(finals), correct)) == expected
+    assert Judged(finals, tuple(map(Verdict, correct))).outcome == expected
 
 
 def test_statistics_of_several_answers() -> None:
@@ -72,6 +72,9 @@ def test_what_is_judged_and_what_is_not(tmp_path: Path) -> None:
                 "reason": "no answer found in the response",
             },
         ],
+        "views": {},
+        "legs": {},
+        "outcomes": {},
         "detail": {},
     }
 

@@ -1,0 +1,133 @@
+"""What a solver sees as `ask`, for one sample, and solving it."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Awaitable, Callable
+from typing import Protocol as Shape
+from typing import TypeAlias
+
+from evalkit.engine.ask import Stopped
+from evalkit.errors import BoundaryError, ProviderError, ScorerError
+from evalkit.models.base import Request, Response
+from evalkit.protocol import Protocol
+from evalkit.samples import Answer, Prompt, Sample
+from evalkit.signature import combine
+from evalkit.solvers import Extract
+from evalkit.task import Task
+
+Hints: TypeAlias = Callable[[Protocol], tuple[str, str]]
+"""protocol → what a perfect and a failing model would say; for `fake/` and the gold self-test."""
+
+
+class Send(Shape):
+    """Sends a request: `engine.ask.Line`, bound to a cell and a sample. Raises `ProviderError`."""
+
+    def __call__(self, request: Request, key: bytes, body: bytes, draw: int) -> Awaitable[Response]: ...
+
+
+class Asking:
+    """Asks for one sample and remembers what came back, so that another view of it costs no request."""
+
+    def __init__(
+        self,
+        task: Task,
+        sample: Sample,
+        protocol: Protocol,
+        send: Send,
+        *,
+        hints: Hints,
+        seed: int = 0,
+    ) -> None:
+        """`protocol`: as the run asks it, overrides and all."""
+        self._task, self._sample, self._protocol, self._send = task, sample, protocol, send
+        self._hints, self._seed = hints, seed
+        self._shots = protocol.shots
+        self._said = hints(protocol)
+        self._encoded: dict[tuple[Prompt, int], tuple[bytes, bytes]] = {}
+        self._answers: dict[tuple[bytes, int], Response] = {}
+        self._others: dict[str, Asking] = {}
+
+    async def __call__(self, prompt: Prompt, *, draw: int = 0) -> Response:
+        return await self._ask(prompt, draw)
+
+    async def continuation(self, prompt: str, text: str) -> float:
+        from evalkit.models.likelihood import continuation_logprob
+
+        response = await self._ask(prompt + text, 0, tail=len(text))
+        kept = sum(len(token.token) for token in response.prompt_logprobs)
+        return continuation_logprob(response, kept - len(text))
+
+    async def under(self, protocol: str) -> Answer:
+        if protocol not in self._others:
+            self._others[protocol] = Asking(
+                self._task,
+                self._sample,
+                self._task.protocol(protocol),
+                self._send,
+                hints=self._hints,
+                seed=self._seed,
+            )
+        return await self._others[protocol].solve()
+
+    async def solve(self, extract: Extract | None = None) -> Answer:
+        """The sample's answer, read with `extract` or else the task's own.
+
+        With `Protocol.drop_shots`, asked with one shot fewer as long as the prompt is too long for the
+        model; `shots` in the detail then says how many were left. Raises `ProviderError`, `ScorerError`.
+        """
+        while True:
+            protocol = self._protocol
+            try:
+                prompt = self._task.prompt(self._sample, protocol)
+                answer = await protocol.solver(
+                    self._sample, prompt, self, extract or self._task.extract(protocol), protocol
+                )
+            except ProviderError as error:
+                if not (error.too_long and protocol.drop_shots and protocol.shots):
+                    raise
+                self._protocol = dataclasses.replace(protocol, shots=protocol.shots - 1)
+                self._encoded.clear()  # what was refused was not asked
+                continue
+            except (BoundaryError, Stopped):
+                raise
+            except Exception as error:
+                raise ScorerError(f"{type(error).__name__}: {error}") from error
+            if protocol.shots < self._shots:
+                answer.detail["shots"] = protocol.shots
+            return answer
+
+    @property
+    def asked(self) -> bytes:
+        """16-byte digest of the set of requests made."""
+        keys = {key for key, _ in self._encoded.values()}
+        return bytes.fromhex(combine([*keys, *(other.asked for other in self._others.values())]))
+
+    async def _ask(self, prompt: Prompt, draw: int, *, tail: int = 0) -> Response:
+        protocol = self._protocol
+        request = Request(
+            prompt=prompt,
+            max_tokens=1 if tail else protocol.max_tokens,
+            temperature=protocol.temperature,
+            top_p=protocol.top_p,
+            stop=() if tail else protocol.stop,
+            # A greedy request needs no seed; a drawn one needs another for every draw.
+            seed=draw_seed(self._seed, draw) if protocol.temperature > 0 else None,
+            logprobs=1 if tail else protocol.logprobs,
+            echo=tail > 0,
+            tail=tail,
+            gold=self._said[0],
+            spoiled=self._said[1],
+        )
+        if (prompt, tail) not in self._encoded:
+            self._encoded[prompt, tail] = request.encoded()
+        key, body = self._encoded[prompt, tail]
+        if (key, draw) not in self._answers:
+            self._answers[key, draw] = await self._send(request, key, body, draw)
+        return self._answers[key, draw]
+
+
+def draw_seed(seed: int, draw: int) -> int:
+    """The seed of a draw: 31 bits, unrelated between neighbouring runs and draws."""
+    return int.from_bytes(hashlib.sha256(f"{seed}:{draw}".encode()).digest()[:4]) >> 1

@@ -1,0 +1,47 @@
+"""The threshold of a routed protocol, chosen on the validation samples of the same run."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+from evalkit.engine.ask import Stopped
+from evalkit.engine.plan import CellPlan
+from evalkit.samples import JSON
+from evalkit.solvers import choose_threshold
+from evalkit.store import Cell, Store
+
+
+def calibrate(planned: CellPlan, cell: Cell, validation: Cell, store: Store) -> CellPlan:
+    """`planned` with the threshold that does best on the judged samples of `validation`.
+
+    The threshold and its curve are written to the run file; samples of `cell` that were judged under
+    another one are judged again, from stored answers. Raises `Stopped` when no validation sample could be
+    answered.
+    """
+    rows = [answer for _, answer in store.answers(validation)]
+    if not rows:
+        raise Stopped(f"{planned.name}: every validation sample failed, so there is no threshold to go by")
+    threshold, curve = choose_threshold(
+        planned.protocol.draws,
+        [row["detail"]["agreement"] for row in rows],
+        [_right(row, "majority") for row in rows],
+        [_right(row, "greedy") for row in rows],
+    )
+    found: dict[str, JSON] = {
+        "threshold": _json(threshold),
+        "validation_samples": len(rows),
+        "validation_curve": [{"threshold": _json(t), "accuracy": accuracy} for t, accuracy in curve],
+    }
+    store.set_found(cell, found)
+    store.commit()
+    return dataclasses.replace(planned, protocol=dataclasses.replace(planned.protocol, threshold=threshold))
+
+
+def _right(row: dict[str, Any], leg: str) -> bool:
+    return all(final["correct"] for final in row["legs"][leg])
+
+
+def _json(threshold: float) -> JSON:
+    return "never" if math.isinf(threshold) else threshold
