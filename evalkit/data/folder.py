@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from evalkit.data import parquet
 from evalkit.data.base import Record, Records
 from evalkit.errors import DataError
 
@@ -87,8 +89,8 @@ def read(
     counts = [count for count, _ in parts if count is not None]
 
     def stream() -> Iterator[Record]:
-        for _, dataset in parts:
-            records = iter(dataset)
+        for _, start in parts:
+            records = start()
             while True:
                 # One record at a time: the caller's own code must not run inside these.
                 with readable(place), quiet():
@@ -100,21 +102,34 @@ def read(
     return Records(origin=origin, count=sum(counts) if len(counts) == len(parts) else None, read=stream)
 
 
-def _read(plan: Plan, root: Path, columns: Sequence[str], place: str) -> tuple[int | None, IterableDataset]:
+def _read(
+    plan: Plan, root: Path, columns: Sequence[str], place: str
+) -> tuple[int | None, Callable[[], Iterator[Record]]]:
     """(how many records, the records) of one plan."""
     files = [root / name for name in plan.files]
     with readable(place), quiet():
-        count, found = _measure(files)
-        # Only this split: the card may name files of others that are not on this machine.
-        plan.builder.config.data_files = {plan.split: [str(file) for file in files]}
-        # By row group: of a whole parquet file the scanner reads ahead without bound.
-        dataset = plan.builder.as_streaming_dataset(split=plan.split).reshard()
-        if dataset.features is not None:
-            dataset = _undecoded_media(dataset)
-        if found is None:
-            found = set(next(iter(dataset), {}))
+        count: int | None
+        if {file.suffix for file in files} == {".parquet"}:
+            count, found = _measure(files)
+            features = plan.builder.info.features or parquet.features_of(files[0])
+            stream = partial(parquet.read, files, features)
+        else:
+            count, dataset = _streamed(plan, files)
+            found, stream = set(next(iter(dataset), {})), partial(iter, dataset)
     require(columns, found, place)
-    return count, dataset
+    return count, stream
+
+
+def _streamed(plan: Plan, files: Sequence[Path]) -> tuple[int | None, IterableDataset]:
+    """(how many records where that is cheap to know, the records) as `datasets` reads them."""
+    # Only this split: the card may name files of others that are not on this machine.
+    plan.builder.config.data_files = {plan.split: [str(file) for file in files]}
+    dataset = plan.builder.as_streaming_dataset(split=plan.split)
+    if dataset.features is not None:
+        features = parquet.undecoded(dataset.features)
+        dataset = dataset if features == dataset.features else dataset.cast(features)
+    lines = {file.suffix for file in files} == {".jsonl"}
+    return sum(_lines(file) for file in files) if lines else None, dataset
 
 
 def require(columns: Sequence[str], found: set[str], place: str) -> None:
@@ -163,38 +178,13 @@ def quiet() -> Iterator[None]:
             handler.removeFilter(mute)
 
 
-def _undecoded_media(dataset: IterableDataset) -> IterableDataset:
-    """Images, sounds and videos as they are stored; `dataset.decode(False)` would leave JSON as text too."""
-    from datasets import Features, Json, LargeList, List
-
-    def stored(feature: Any) -> Any:
-        if isinstance(feature, dict):
-            return {name: stored(inner) for name, inner in feature.items()}
-        if isinstance(feature, (List, LargeList)):
-            return replace(feature, feature=stored(feature.feature))
-        if getattr(feature, "decode", False) and not isinstance(feature, Json):
-            return replace(feature, decode=False)
-        return feature
-
-    features = Features(stored(dataset.features))
-    return dataset if features == dataset.features else dataset.cast(features)
-
-
-def _measure(files: Sequence[Path]) -> tuple[int | None, set[str] | None]:
-    """The number of records and the columns that all files have, where their format tells both cheaply."""
-    import pyarrow.parquet as pq
-
-    kinds = {file.suffix for file in files}
-    if kinds == {".jsonl"}:
-        return sum(_lines(file) for file in files), None
-    if kinds != {".parquet"}:
-        return None, None
-    count, columns = 0, []
+def _measure(files: Sequence[Path]) -> tuple[int, set[str]]:
+    """(the number of records, the columns that all have) of parquet files."""
+    measured = []
     for file in files:
-        with readable(str(file)), pq.ParquetFile(file) as parquet:
-            count += parquet.metadata.num_rows
-            columns.append(set(parquet.schema_arrow.names))
-    return count, set.intersection(*columns)
+        with readable(str(file)):
+            measured.append(parquet.columns_of(file))
+    return sum(count for count, _ in measured), set.intersection(*(columns for _, columns in measured))
 
 
 def _lines(file: Path) -> int:

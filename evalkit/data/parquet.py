@@ -1,0 +1,73 @@
+"""Parquet files, read row group by row group.
+
+Not by `datasets`' own stream: the scanner below it reads ahead on threads that it leaves behind, so a
+process that has read everything may still abort or hang as it ends
+(https://github.com/apache/arrow/issues/45214), and it reads a whole file ahead without bound.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from evalkit.data.base import Record
+
+if TYPE_CHECKING:
+    from datasets import Features
+
+BATCH = 64
+"""Records decoded at a time: of images, tens of megabytes."""
+
+
+def columns_of(file: Path) -> tuple[int, set[str]]:
+    """(how many records, the columns' names) of one file."""
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(file) as parquet:
+        return parquet.metadata.num_rows, set(parquet.schema_arrow.names)
+
+
+def features_of(file: Path) -> Features:
+    """What the columns mean, by the file itself."""
+    import pyarrow.parquet as pq
+    from datasets import Features
+
+    with pq.ParquetFile(file) as parquet:
+        return Features.from_arrow_schema(parquet.schema_arrow)
+
+
+def read(files: Sequence[Path], features: Features) -> Iterator[Record]:
+    """The files' records in order, as `datasets` gives them, with media as they are stored."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    from datasets.table import table_cast
+
+    stored = undecoded(features)
+    for file in files:
+        with pq.ParquetFile(file) as parquet:
+            for group in range(parquet.num_row_groups):
+                for batch in parquet.iter_batches(batch_size=BATCH, row_groups=[group]):
+                    table = table_cast(pa.Table.from_batches([batch]), features.arrow_schema)
+                    for record in table.to_pylist():
+                        yield stored.decode_example(record)
+
+
+def undecoded(features: Features) -> Features:
+    """The features with images, sounds and videos as they are stored.
+
+    `IterableDataset.decode(False)` would leave JSON as text too.
+    """
+    from datasets import Features, Json, LargeList, List
+
+    def stored(feature: Any) -> Any:
+        if isinstance(feature, dict):
+            return {name: stored(inner) for name, inner in feature.items()}
+        if isinstance(feature, (List, LargeList)):
+            return replace(feature, feature=stored(feature.feature))
+        if getattr(feature, "decode", False) and not isinstance(feature, Json):
+            return replace(feature, decode=False)
+        return feature
+
+    return Features(stored(features))
