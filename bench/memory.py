@@ -21,7 +21,7 @@ from statistics import median
 from bench.made import made_plan
 from bench.rows import Row, in_own_process, say
 from evalkit.engine.ask import Line
-from evalkit.engine.plan import CellPlan
+from evalkit.engine.cell import CellPlan
 from evalkit.engine.run import execute, open_run
 from evalkit.models.base import Request
 from evalkit.models.fake import FakeModel
@@ -67,7 +67,7 @@ class _Watch:
     def sample(self, row: Judged) -> None:
         self._done += 1
         if self._done % self._every == 0:
-            self.resident.append(_resident())
+            self.resident.append(resident_megabytes())
             if len(self.resident) % (_POINTS // 10) == 0:
                 say(f"memory: {self._done} samples, {self.resident[-1]:.0f} MB")
 
@@ -75,7 +75,7 @@ class _Watch:
         return None
 
 
-def _resident() -> float:
+def resident_megabytes() -> float:
     """MB."""
     return int(_STATM.read_text().split()[1]) * os.sysconf("SC_PAGESIZE") / 1e6
 

@@ -1,10 +1,10 @@
 """Everything a benchmark is made of, in one place: `from evalkit.api import …`."""
 
 from evalkit.data import Data, DataOptions, Hub, Package, Record, Records
-from evalkit.errors import SandboxError, ScorerError, UsageError
-from evalkit.metrics import Accuracy, Metric, PassAtK, Scored
+from evalkit.errors import SandboxError, ScorerError, UsageError, unknown
+from evalkit.metrics import Accuracy, MeanCredit, Metric, PassAtK, Scored
 from evalkit.protocol import Protocol
-from evalkit.samples import JSON, Answer, Final, Message, Prompt, Sample, letters
+from evalkit.samples import JSON, Answer, Final, Image, Message, Part, Prompt, Sample, letters
 from evalkit.solvers import (
     Ask,
     Extract,
@@ -13,11 +13,46 @@ from evalkit.solvers import (
     majority_vote,
     route_by_agreement,
 )
-from evalkit.task import Task, Verdict, View, load_task, sample_id, task
+from evalkit.task import Referee, Submitted, Task, Verdict, View, load_task, sample_id, task
 
 __all__ = [
-    "JSON", "Accuracy", "Answer", "Ask", "Data", "DataOptions", "Extract", "Final", "Hub", "Message",
-    "Metric", "Package", "PassAtK", "Prompt", "Protocol", "Record", "Records", "Sample", "SandboxError",
-    "Scored", "ScorerError", "Task", "UsageError", "Verdict", "View", "ask_once", "choose_letter",
-    "letters", "load_task", "majority_vote", "route_by_agreement", "sample_id", "task",
-]  # fmt: skip
+    "JSON",
+    "Accuracy",
+    "Answer",
+    "Ask",
+    "Data",
+    "DataOptions",
+    "Extract",
+    "Final",
+    "Hub",
+    "Image",
+    "MeanCredit",
+    "Message",
+    "Metric",
+    "Package",
+    "Part",
+    "PassAtK",
+    "Prompt",
+    "Protocol",
+    "Record",
+    "Records",
+    "Referee",
+    "Sample",
+    "SandboxError",
+    "Scored",
+    "ScorerError",
+    "Submitted",
+    "Task",
+    "UsageError",
+    "Verdict",
+    "View",
+    "ask_once",
+    "choose_letter",
+    "letters",
+    "load_task",
+    "majority_vote",
+    "route_by_agreement",
+    "sample_id",
+    "task",
+    "unknown",
+]

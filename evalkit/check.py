@@ -13,7 +13,8 @@ import numpy as np
 
 from evalkit.data.base import DataOptions
 from evalkit.engine.asking import Asking, Hints
-from evalkit.engine.plan import CellPlan, make_plan
+from evalkit.engine.cell import CellPlan
+from evalkit.engine.plan import make_plan
 from evalkit.engine.score import Score, answers, score
 from evalkit.models.base import Request, Response
 from evalkit.models.fake import FakeModel
@@ -85,10 +86,12 @@ async def _check(cell: CellPlan) -> CheckResult:
         problems += [
             f"{sample.id}: judged right although spoiled: {text[:60]!r}"
             for text, score in zip(texts, wrong, strict=True)
-            if any(score.headline.correct)
+            if any(score.headline.credit)
         ]
     figures = {m.name: _figure(cell, i, gold) for i, m in enumerate(cell.metrics)}
-    columns = zip(*spoiled, strict=True)
+    # Samples may have spoiled responses of different number: the last one of the shorter stands in.
+    most = max(map(len, spoiled), default=0)
+    columns = [[scores[min(i, len(scores) - 1)] for scores in spoiled if scores] for i in range(most)]
     spoiled_figure = max((_figure(cell, 0, column) for column in columns), default=0.0)
     headline = figures.pop(cell.metrics[0].name)
     return CheckResult(
@@ -98,9 +101,9 @@ async def _check(cell: CellPlan) -> CheckResult:
 
 def _refused(score: Score) -> Iterator[str]:
     """The views that do not take a reference, "" for the headline."""
-    if not any(score.headline.correct):
+    if not any(score.headline.credit):
         yield ""
-    yield from (f" by {name}" for name, judged in score.views.items() if not any(judged.correct))
+    yield from (f" by {name}" for name, judged in score.views.items() if not any(judged.credit))
 
 
 def _figure(cell: CellPlan, metric: int, scores: Sequence[Score]) -> float:

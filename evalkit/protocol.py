@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 Api = Literal["chat", "completion"]
 APIS: tuple[Api, ...] = ("chat", "completion")
 Likelihood = Literal["next-token", "prompt"]
+Resample = Literal["lanczos", "bicubic", "bilinear", "box"]
+RESAMPLES: tuple[Resample, ...] = ("lanczos", "bicubic", "bilinear", "box")
 LIKELIHOODS: tuple[Likelihood, ...] = ("next-token", "prompt")
+_NONE: Mapping[str, str] = {}
 NEVER = math.inf
 """As a threshold: no agreement is enough, every answer falls back."""
 
@@ -48,6 +51,10 @@ class Protocol:
     """Of routing: least share of draws that must agree. None: chosen on the validation split."""
     legs: tuple[str, ...] = ()
     """Names of the further answers that the solver gives (`Answer.legs`)."""
+    max_pixels: int = 0
+    """Pictures with more pixels are scaled down to that many; 0: shown as they are."""
+    resample: Resample = "lanczos"
+    """Filter that scales them down."""
     source: str = ""
     """Where the protocol is written down."""
 
@@ -61,6 +68,9 @@ class Protocol:
         if not math.isfinite(self.temperature):
             raise UsageError(f"temperature={self.temperature} is no finite number")
         _at_least("logprobs", self.logprobs, 0)
+        _at_least("max_pixels", self.max_pixels, 0)
+        if self.resample not in RESAMPLES:
+            raise unknown("resample", self.resample, RESAMPLES)
         if self.likelihood not in LIKELIHOODS:
             raise unknown("likelihood", self.likelihood, LIKELIHOODS)
         if self.likelihood == "prompt" and self.api == "chat":
@@ -87,10 +97,11 @@ class Protocol:
         """The name without what was overridden: `8-shot-cot` of `8-shot-cot[shots=4]`."""
         return self.name.partition("[")[0]
 
-    def override(self, settings: Mapping[str, str]) -> Protocol:
+    def override(self, settings: Mapping[str, str], options: Mapping[str, str] = _NONE) -> Protocol:
         """The same protocol with `settings` (field → text as typed), under a name that says so.
 
-        Raises `UsageError` for an unknown field or a value of the wrong type.
+        `options`: what else belongs into the name, such as a task's own options. Raises `UsageError` for
+        an unknown field or a value of the wrong type.
         """
         changes: dict[str, object] = {}
         for key, text in settings.items():
@@ -105,9 +116,10 @@ class Protocol:
             except ValueError as error:
                 raise UsageError(f"--set {key}={text}: {error}") from None
         changes = {key: value for key, value in changes.items() if value != getattr(self, key)}
-        if not changes:
+        if not changes and not options:
             return self
-        label = ",".join(f"{key}={settings[key]}" for key in sorted(changes))
+        said = {**{key: settings[key] for key in changes}, **options}
+        label = ",".join(f"{key}={said[key]}" for key in sorted(said))
         return dataclasses.replace(self, name=f"{self.name}[{label}]", **changes)  # type: ignore[arg-type]
 
 
@@ -146,4 +158,8 @@ _PARSERS: dict[str, Callable[[str], object]] = {
     "likelihood": _one_of(*LIKELIHOODS),
     "fallback": lambda text: (text,),
     "threshold": _threshold,
+    "max_pixels": int,
+    "resample": _one_of(*RESAMPLES),
 }
+SETTINGS = tuple(_PARSERS)
+"""What `--set` can override of a protocol."""

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as Picture
 
 JSON: TypeAlias = "str | int | float | bool | None | list[JSON] | dict[str, JSON]"
 _HALF_A_PAIR = re.compile("[\ud800-\udfff]")
@@ -16,12 +22,75 @@ def plain_text(text: str) -> str:
     return text if text.isascii() else _HALF_A_PAIR.sub("\ufffd", text)
 
 
+_MIMES = (
+    (b"\x89PNG", "image/png"),
+    (b"\xff\xd8", "image/jpeg"),
+    (b"GIF8", "image/gif"),
+    (b"RIFF", "image/webp"),
+    (b"II*\0", "image/tiff"),
+    (b"MM\0*", "image/tiff"),
+)
+Medium: TypeAlias = Literal["image"]
+"""What a prompt may hold besides text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A picture as it is stored: PNG, JPEG, WebP, GIF or TIFF. Nothing is decoded before it is asked about.
+
+    Two pictures are equal when their files are, byte for byte.
+    """
+
+    data: bytes = field(repr=False, compare=False)
+    key: str = field(init=False)
+    """Hex SHA-256 of the file."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "key", hashlib.sha256(self.data).hexdigest())
+
+    @property
+    def mime(self) -> str:
+        """By the file's first bytes, "" for none of the five."""
+        return next((mime for start, mime in _MIMES if self.data.startswith(start)), "")
+
+    @classmethod
+    def of(cls, source: bytes | Path | Mapping[str, Any] | Picture | None) -> Image:
+        """From a file's bytes, its path, a record's `{"bytes": …, "path": …}`, or Pillow's image.
+
+        A record without bytes gives an empty picture: what it is asked about fails, and nothing else.
+        """
+        if source is None:
+            return cls(b"")
+        if isinstance(source, bytes):
+            return cls(source)
+        if isinstance(source, Path):
+            return cls(source.read_bytes())
+        if isinstance(source, Mapping):
+            return cls(source["bytes"] or b"")
+        png = BytesIO()
+        source.save(png, format="PNG")
+        return cls(png.getvalue())
+
+
+Part: TypeAlias = str | Image
+"""A piece of a message, in the order it is shown."""
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One turn of a chat."""
+    """One turn of a chat: a text, or parts of which some are no text."""
 
     role: Literal["system", "user", "assistant"]
-    content: str
+    content: str | tuple[Part, ...]
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        return (self.content,) if isinstance(self.content, str) else self.content
+
+    @property
+    def text(self) -> str:
+        """What it says, without what it shows."""
+        return "".join(part for part in self.parts if isinstance(part, str))
 
 
 Prompt: TypeAlias = str | tuple[Message, ...]
@@ -36,7 +105,7 @@ class Sample:
     """Stable: from the data, or a hash of it (`sample_id`); never a row number."""
     input: str
     target: tuple[str, ...]
-    """Accepted references."""
+    """Accepted references. None where they are not public: the sample is asked and exported, not judged."""
     choices: tuple[str, ...] = ()
     group: str = ""
     """Key of breakdowns and macro averages: subject, language, level."""
@@ -48,6 +117,8 @@ class Sample:
     """Further keys of breakdowns, such as the field that a subject belongs to."""
     shots: tuple[Sample, ...] = field(default=(), repr=False)
     """Solved examples that may be shown before it, in order; filled from `Task.dev`, not stored."""
+    media: tuple[Image, ...] = ()
+    """What it shows, in order."""
 
 
 def letters(sample: Sample) -> str:

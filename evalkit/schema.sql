@@ -28,6 +28,7 @@ CREATE TABLE draw (           -- what came back; committed when it arrives
     draw INTEGER NOT NULL,
     cell INTEGER NOT NULL,
     sample TEXT NOT NULL,     -- the sample that asked first
+    judge INTEGER NOT NULL,   -- 1: asked of the model that judges, not of the one that is evaluated
     text TEXT NOT NULL,
     reasoning TEXT NOT NULL,
     finish TEXT NOT NULL,
@@ -50,15 +51,26 @@ CREATE TABLE sample (         -- a question, its answer and its score; written o
     tags TEXT NOT NULL,       -- JSON list: further groups
     cluster TEXT NOT NULL,
     meta TEXT NOT NULL,       -- JSON object
+    media TEXT NOT NULL,      -- JSON list: keys of what it shows
     question BLOB NOT NULL,   -- 16-byte digest of id, target and choices
     asked BLOB NOT NULL,      -- 16-byte digest of the set of requests made for it
-    outcome TEXT NOT NULL,    -- correct, wrong, unparsable, truncated, failed
+    outcome TEXT NOT NULL,    -- correct, wrong, unparsable, truncated, failed; answered: nothing to judge it by
     boundary TEXT NOT NULL,   -- of a failure: provider, media, sandbox, scorer
     error TEXT NOT NULL,
     answer TEXT NOT NULL,     -- JSON: finals, views, legs, detail
-    statistics BLOB NOT NULL, -- float64, little-endian: the columns of every metric, in order; empty if failed
+    statistics BLOB NOT NULL, -- float64, little-endian: the columns of every metric, in order; empty if not judged
     PRIMARY KEY (cell, position)
 ) WITHOUT ROWID;
+
+CREATE TABLE media (          -- a picture that was shown, once however many samples show it
+    id INTEGER PRIMARY KEY,
+    key TEXT NOT NULL UNIQUE, -- hex SHA-256 of the file in the data set
+    mime TEXT NOT NULL,       -- as it was sent
+    width INTEGER NOT NULL,
+    height INTEGER NOT NULL,
+    bytes INTEGER NOT NULL,
+    preview BLOB NOT NULL     -- a small JPEG
+);
 
 CREATE TABLE error (          -- every failed attempt, also those that a retry mended
     id INTEGER PRIMARY KEY,

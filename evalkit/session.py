@@ -25,6 +25,7 @@ class Settings(TypedDict, total=False):
 
     output: str | Path | None
     base_url: str
+    judge: str | Model | None
     data: str | Path | None
     limit: int | None
     seed: int
@@ -45,6 +46,7 @@ async def evaluate(
     *,
     output: str | Path | None = None,
     base_url: str = "",
+    judge: str | Model | None = None,
     data: str | Path | None = None,
     limit: int | None = None,
     seed: int = 0,
@@ -56,10 +58,12 @@ async def evaluate(
     """Evaluates `model` on `tasks` and returns the table.
 
     The arguments mean what the options of `evalkit run` mean: `settings` is `--set`, `options` how many
-    requests are in flight and how often they are tried. Raises `UsageError` before anything is asked, and
+    requests are in flight and how often they are tried; a judge at an address of its own is given as an
+    opened model. Raises `UsageError` before anything is asked, and
     `Stopped` when the endpoint is gone; the run file keeps what was answered.
     """
     opened = open_model(model, base_url=base_url) if isinstance(model, str) else model
+    opened_judge = open_model(judge) if isinstance(judge, str) else judge
     try:
         plan = make_plan(
             opened,
@@ -69,11 +73,14 @@ async def evaluate(
             limit=limit,
             seed=seed,
             strict=strict,
+            judge=opened_judge,
         )
         path = Path(output) if output else default_output(plan)
         return await execute_plan(plan, path, options, progress)
     finally:
         await opened.aclose()
+        if opened_judge is not None:
+            await opened_judge.aclose()
 
 
 async def execute_plan(

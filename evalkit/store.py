@@ -29,8 +29,10 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-FORMAT = 2
+FORMAT = 3
 """Of the file; raised when schema.sql changes."""
+ANSWERED = "answered"
+"""The outcome of a sample whose references are not public: there is an answer and nothing to judge it by."""
 OUTCOMES = ("correct", "wrong", "unparsable", "truncated", "failed")
 VALIDATION = "validation"
 """The role of a cell whose samples are not scored: a threshold is chosen on them."""
@@ -70,12 +72,12 @@ class Row:
 class CellData:
     """A cell's results in the data set's order, failed samples included.
 
-    `matrix`: float64 (answered samples, columns of every metric); `answered`: bool (samples,), which of
+    `matrix`: float64 (judged samples, columns of every metric); `judged`: bool (samples,), which of
     `groups`, `clusters`, `outcomes` the matrix has a row for.
     """
 
     matrix: npt.NDArray[np.float64]
-    answered: npt.NDArray[np.bool_]
+    judged: npt.NDArray[np.bool_]
     groups: list[str]
     tags: list[tuple[str, ...]]
     clusters: list[str]
@@ -181,9 +183,16 @@ class Store:
         return Response(text, finish, prompt_tokens, completion_tokens, seconds, reasoning, tokens, prompt)
 
     def add_response(
-        self, key: bytes, body: bytes, draw: int, cell: Cell, sample: str, response: Response
+        self,
+        key: bytes,
+        body: bytes,
+        draw: int,
+        cell: Cell,
+        sample: str,
+        response: Response,
+        judge: bool = False,
     ) -> None:
-        """`key`, `body`: the request's, as `Request.encoded` gives them."""
+        """`key`, `body`: the request's, as `Request.encoded` gives them. `judge`: asked of the judge."""
         # Nearly every request is new, so it is inserted first and looked up only when it was not.
         new = self._db.execute(
             "INSERT OR IGNORE INTO request (key, body) VALUES (?, ?)", (key, body.decode())
@@ -192,8 +201,8 @@ class Store:
         if not new.rowcount:
             (identifier,) = self._db.execute("SELECT id FROM request WHERE key = ?", (key,)).fetchone()
         self._db.execute(
-            "INSERT OR REPLACE INTO draw VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (identifier, draw, cell.id, sample, response.text, response.reasoning, response.finish)
+            "INSERT OR REPLACE INTO draw VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (identifier, draw, cell.id, sample, judge, response.text, response.reasoning, response.finish)
             + (response.prompt_tokens, response.completion_tokens, response.seconds)
             + (_dump_tokens(response.logprobs), _dump_tokens(response.prompt_logprobs)),
         )
@@ -206,13 +215,26 @@ class Store:
         )
 
     def usage(self, cell: Cell) -> tuple[int, int, int]:
-        """(draws, prompt tokens, completion tokens) of a cell, as the endpoint counted them."""
+        """(draws, prompt tokens, completion tokens) of a cell, as the endpoint counted them, no judge's."""
         row = self._db.execute(
             "SELECT count(*), coalesce(sum(prompt_tokens), 0), coalesce(sum(completion_tokens), 0) "
-            "FROM draw WHERE cell = ?",
+            "FROM draw WHERE cell = ? AND NOT judge",
             (cell.id,),
         ).fetchone()
         return (row[0], row[1], row[2])
+
+    def add_media(self, key: str, mime: str, width: int, height: int, size: int, preview: bytes) -> None:
+        """A picture as it was sent; `key` is its file's (`Image.key`). Known ones stay as they are."""
+        self._db.execute(
+            "INSERT OR IGNORE INTO media (key, mime, width, height, bytes, preview) "
+            "VALUES (?, ?, ?, ?, ?, ?)",
+            (key, mime, width, height, size, preview),
+        )
+
+    def preview(self, key: str) -> bytes | None:
+        """The small JPEG of a picture, if it was shown."""
+        found = self._db.execute("SELECT preview FROM media WHERE key = ?", (key,)).fetchone()
+        return None if found is None else bytes(found[0])
 
     # -- samples -------------------------------------------------------------------------------------
 
@@ -227,9 +249,10 @@ class Store:
         """Writes a sample; one that failed earlier is replaced."""
         s = row.sample
         self._db.execute(
-            "INSERT OR REPLACE INTO sample VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO sample VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (cell.id, row.position, s.id, s.input, _dump(list(s.target)), _dump(list(s.choices)))
             + (s.group, _dump(list(s.tags)), s.cluster, _dump(dict(s.meta)))
+            + (_dump([medium.key for medium in s.media]),)
             + (row.question, row.asked, row.outcome, row.boundary)
             + (
                 plain_text(row.error),
@@ -248,11 +271,11 @@ class Store:
             (cell.id,),
         ).fetchall()
         width = sum(len(metric["columns"]) for metric in cell.spec["metrics"])
-        answered = np.array([row[1] != "failed" for row in rows], dtype=bool)
-        matrix = np.frombuffer(b"".join(row[0] for row in rows), dtype="<f8").reshape(answered.sum(), width)
+        judged = np.array([row[1] != "failed" and len(row[0]) == 8 * width for row in rows], dtype=bool)
+        matrix = np.frombuffer(b"".join(row[0] for row in rows), dtype="<f8").reshape(judged.sum(), width)
         return CellData(
             matrix=matrix,
-            answered=answered,
+            judged=judged,
             outcomes=[row[1] for row in rows],
             groups=[row[2] for row in rows],
             tags=[_load_tags(row[3]) for row in rows],
@@ -283,6 +306,35 @@ class Store:
             (cell.id,),
         )
         yield from ((sample, orjson.loads(answer)) for sample, answer in rows)
+
+    def samples(self, cell: Cell) -> Iterator[dict[str, Any]]:
+        """Everything about a cell's samples, in order, as plain JSON; a failed one has no `finals`."""
+        columns = ("id", "input", "target", "choices", "grp", "tags", "cluster", "meta", "media")
+        rows = self._db.execute(
+            f"SELECT {', '.join(columns)}, outcome, boundary, error, answer "  # noqa: S608 — fixed names
+            "FROM sample WHERE cell = ? ORDER BY position",
+            (cell.id,),
+        )
+        for identifier, text, *lists, outcome, boundary, error, answer in rows:
+            target, choices, group, tags, cluster, meta, media = lists
+            judged = orjson.loads(answer) or {}
+            yield {
+                "id": identifier,
+                "input": text,
+                "target": orjson.loads(target),
+                "choices": orjson.loads(choices),
+                "group": group,
+                "tags": orjson.loads(tags),
+                "cluster": cluster,
+                "meta": orjson.loads(meta),
+                "media": orjson.loads(media),
+                "outcome": outcome,
+                "boundary": boundary,
+                "error": error,
+                "finals": judged.get("finals", []),
+                "views": judged.get("views", {}),
+                "detail": judged.get("detail", {}),
+            }
 
     def count_details(self, cell: Cell, keys: Iterable[str]) -> dict[str, int]:
         """How many samples have each of `keys` in their answer's detail."""

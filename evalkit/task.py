@@ -7,8 +7,9 @@ import functools
 import hashlib
 import importlib
 import importlib.util
+import inspect
 import sys
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
@@ -17,7 +18,7 @@ from evalkit.data.base import Data, Record
 from evalkit.errors import UsageError, unknown
 from evalkit.metrics.base import Metric
 from evalkit.protocol import Protocol
-from evalkit.samples import JSON, Prompt, Sample
+from evalkit.samples import JSON, Medium, Prompt, Sample
 from evalkit.solvers import Extract
 
 PromptBuilder: TypeAlias = Callable[[Sample, Protocol], Prompt]
@@ -25,10 +26,20 @@ PromptBuilder: TypeAlias = Callable[[Sample, Protocol], Prompt]
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether an answer is right, and why."""
+    """Whether an answer is right, and why.
+
+    `credit`: between 0 and 1, where an answer may be partly right; it is then right from one half on.
+    None: all or nothing.
+    """
 
     correct: bool
     reason: str = ""
+    credit: float | None = None
+
+    @property
+    def worth(self) -> float:
+        """The credit, 1 or 0 where there is none in between."""
+        return float(self.correct) if self.credit is None else self.credit
 
 
 Judge: TypeAlias = Callable[[str, Sample], "Verdict | Awaitable[Verdict]"]
@@ -46,6 +57,31 @@ class View:
     name: str
     extract: Extract | None = None
     judge: Judge | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Referee:
+    """How a model reads an answer where the rules find none: used with `--judge MODEL` and never else.
+
+    `prompt`: (response text, sample) → what the judge is asked, greedily. `read`: its reply → the answer.
+    """
+
+    prompt: Callable[[str, Sample], Prompt]
+    read: Extract
+    max_tokens: int = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """A sample's answer, for a server that keeps the references. `answer` None: there was none."""
+
+    id: str
+    meta: Mapping[str, JSON]
+    answer: str | None
+
+
+Submission: TypeAlias = Callable[[Iterable[Submitted]], JSON]
+"""Answers in the data set's order → the document that the benchmark's server takes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,10 +109,16 @@ class Task:
     validation: Data | None = None
     """What a protocol's threshold is chosen on; never the data that is scored."""
     views: tuple[View, ...] = ()
+    media: tuple[Medium, ...] = ()
+    """What its prompts show besides text; a model that does not take it is refused."""
+    referee: Referee | None = None
+    submission: Submission | None = None
     needs: Callable[[], None] = lambda: None
     """Raises `UsageError` when this machine lacks what scoring needs; called before the first request."""
     notes: Callable[[Protocol], Mapping[str, JSON]] = lambda protocol: {}
     """What a signature's reader should know besides, such as a mended source; printed, not compared."""
+    options: Mapping[str, str] = field(default_factory=dict)
+    """What `--set` changed of the factory's defaults."""
     name: str = ""
     report: str = ""
     """The report's table that prints it."""
@@ -98,8 +140,10 @@ class Task:
         return self.answer.get(protocol.base) or self.answer[protocol.api]
 
 
-TaskFactory: TypeAlias = Callable[[], Task]
+TaskFactory: TypeAlias = Callable[..., Task]
+"""Takes nothing, or keyword-only texts with defaults: the task's options, which `--set` fills."""
 _F = TypeVar("_F", bound=TaskFactory)
+_NONE: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,15 +165,32 @@ def task(name: str, *, report: str = "") -> Callable[[_F], _F]:
     return mark
 
 
-def build(factory: TaskFactory) -> Task:
-    """The task that `factory` builds, with its name, report row and summary filled in."""
+def build(factory: TaskFactory, settings: Mapping[str, str] = _NONE) -> Task:
+    """The task that `factory` builds, with its name, report row and summary filled in.
+
+    Those of `settings` that the factory takes and that are not its defaults become `Task.options`.
+    """
     named: _Named = factory.__evalkit_task__  # type: ignore[attr-defined]
     summary = (factory.__doc__ or "").strip().partition("\n")[0]
-    return dataclasses.replace(factory(), name=named.name, report=named.report, summary=summary)
+    defaults = options_of(factory)
+    options = {key: text for key, text in settings.items() if key in defaults and text != defaults[key]}
+    return dataclasses.replace(
+        factory(**options), name=named.name, report=named.report, summary=summary, options=options
+    )
 
 
-def load_task(name: str) -> Task:
-    """The task called `name` in evalkit's index, or in a file: `./my_task.py` or `./my_task.py:name`.
+def options_of(factory: TaskFactory) -> dict[str, str]:
+    """The factory's options with their defaults."""
+    return {name: str(p.default) for name, p in inspect.signature(factory).parameters.items()}
+
+
+def load_task(name: str, settings: Mapping[str, str] = _NONE) -> Task:
+    """The task called `name`, with those of `settings` that it takes. Raises `UsageError`."""
+    return build(find_task(name), settings)
+
+
+def find_task(name: str) -> TaskFactory:
+    """What builds the task of that name in evalkit's index, or in a file: `./my_task.py[:name]`.
 
     Imports that one module and no other. Raises `UsageError` with the nearest names.
     """
@@ -141,7 +202,8 @@ def load_task(name: str) -> Task:
     if name not in INDEX:
         raise unknown("task", name, INDEX, "evalkit tasks lists them")
     module, _, attribute = INDEX[name].partition(":")
-    return build(getattr(importlib.import_module(module), attribute))
+    factory: TaskFactory = getattr(importlib.import_module(module), attribute)
+    return factory
 
 
 def file_of(name: str) -> tuple[Path, str] | None:
@@ -163,11 +225,11 @@ def parse_spec(spec: str) -> tuple[str, str]:
     return name, protocol
 
 
-def _from_file(path: Path, name: str) -> Task:
+def _from_file(path: Path, name: str) -> TaskFactory:
     if not path.is_file():
         raise UsageError(f"no task file {str(path)!r} in {Path.cwd()}")
     marked = _marked(_import_file(path))
-    found = {f.__evalkit_task__.name: f for f in marked}
+    found: dict[str, TaskFactory] = {f.__evalkit_task__.name: f for f in marked}
     if len(found) < len(marked):
         raise UsageError(f"{path} defines two tasks of one name, of {', '.join(sorted(found))}")
     if not found:
@@ -176,7 +238,7 @@ def _from_file(path: Path, name: str) -> Task:
         raise UsageError(f"{path} defines several tasks, name one: {path}:{sorted(found)[0]}")
     if name and name not in found:
         raise unknown(f"task in {path}", name, found)
-    return build(found[name or next(iter(found))])
+    return found[name or next(iter(found))]
 
 
 def _import_file(path: Path) -> Any:

@@ -26,12 +26,15 @@ import math
 import re
 import signal
 import threading
+from base64 import b64decode
 from collections import deque
 from collections.abc import Awaitable, Callable
+from io import BytesIO
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, NamedTuple, get_args
 
+import PIL.Image
 from aiohttp import web
 
 from tests.models.refusals import too_long
@@ -66,16 +69,33 @@ class Asked(NamedTuple):
     headers: dict[str, str]
 
 
+class Seen(NamedTuple):
+    """A picture as it arrived: what it said to be, what it is, and its file."""
+
+    mime: str
+    format: str
+    mode: str
+    size: tuple[int, int]
+    data: bytes
+
+
 def tokens(text: str) -> list[str]:
     """What this server takes for tokens."""
     return re.findall(r"\s*\S+|\s+$", text)
 
 
 def asked_text(payload: Payload) -> str:
-    """The prompt, or the last message."""
+    """The prompt, or the last message without its pictures."""
     if "prompt" in payload:
         return str(payload["prompt"])
-    return str(payload["messages"][-1]["content"])
+    return _text(payload["messages"][-1])
+
+
+def _text(message: Payload) -> str:
+    content = message.get("content")
+    if isinstance(content, list):
+        return "".join(part["text"] for part in content if part.get("type") == "text")
+    return str(content)
 
 
 def arithmetic(payload: Payload, route: str) -> str:
@@ -121,7 +141,7 @@ def answer(
             found = _read(next_token, start, whole, wanted, shift) if next_token else _made_up(whole, wanted)
             choice["logprobs"] = _shaped([(found[0][0], None, {}), *found[1:]] if before else found, route)
         choices.append(choice)
-    prompts = payload.get("prompt") or "\n".join(str(m.get("content")) for m in payload.get("messages", ()))
+    prompts = payload.get("prompt") or "\n".join(map(_text, payload.get("messages", ())))
     sent = sum(len(tokens(str(prompt))) for prompt in ([prompts] if isinstance(prompts, str) else prompts))
     return {
         "id": "chatcmpl-0" if route == CHAT else "cmpl-0",
@@ -159,6 +179,7 @@ class OpenAIServer:
     `model`: the one name it knows ("": any). `api_key`: what it wants as Bearer. `latency`: seconds before
     each answer. `max_model_len`: tokens that a prompt may have; `like`: the server whose words it uses for
     a longer one. `logprobs`: whether it gives log-probabilities, `most_logprobs`: the most alternatives.
+    `images`: how many pictures a prompt may show, as data URLs; each is decoded whole and kept in `seen`.
     `log`: a file that gets a JSON line for each request.
     """
 
@@ -175,6 +196,7 @@ class OpenAIServer:
         logprobs: bool = True,
         most_logprobs: int = MOST_LOGPROBS,
         echo: Echo = "right",
+        images: int = 16,
         port: int = 0,
         log: Path | None = None,
     ) -> None:
@@ -183,6 +205,8 @@ class OpenAIServer:
         self.requests: list[Asked] = []
         self.in_flight = self.max_in_flight = 0
         self.url = ""
+        self.seen: list[Seen] = []
+        self._images = images
         self._model, self._api_key, self._max_model_len = model, api_key, max_model_len
         self._like, self._next_token, self._echo = like, next_token, echo
         self._logprobs, self._most_logprobs = logprobs, most_logprobs
@@ -269,7 +293,7 @@ class OpenAIServer:
                 await asyncio.sleep(self.latency)
             if self._faults:
                 return await self._fault(*self._faults.popleft(), request, payload, route)
-            return self._wrong(payload, route) or self._answer(payload, route)
+            return self._wrong(payload, route) or self._unseen(payload) or self._answer(payload, route)
         finally:
             self.in_flight -= 1
 
@@ -292,6 +316,30 @@ class OpenAIServer:
         sent = len(tokens(str(payload.get("messages") or payload.get("prompt"))))
         if self._max_model_len is not None and sent > self._max_model_len:
             return too_long(self._like, sent, self._max_model_len)
+        return None
+
+    def _unseen(self, payload: Payload) -> web.Response | None:
+        """Looks at every picture; vLLM's refusal of what it cannot show the model."""
+        contents = [message.get("content") for message in payload.get("messages", ())]
+        parts = [part for content in contents if isinstance(content, list) for part in content]
+        shown = [part for part in parts if part.get("type") == "image_url"]
+        if len(shown) > self._images:
+            return refuse(400, f"At most {self._images} image(s) may be provided in one prompt.")
+        for part in parts:
+            if part.get("type") not in ("text", "image_url"):
+                return refuse(400, f"Unknown part type: {part.get('type')}")
+        for part in shown:
+            head, mark, encoded = part["image_url"]["url"].partition(";base64,")
+            try:
+                picture = b64decode(encoded, validate=True)
+                with PIL.Image.open(BytesIO(picture)) as image:
+                    image.load()
+                    kind, mode, size = image.format or "", image.mode, image.size
+            except (ValueError, OSError) as error:
+                return refuse(400, f"cannot identify image file: {error}")
+            if not mark or head != f"data:{PIL.Image.MIME[kind]}":
+                return refuse(400, f"Only base64 data URLs of the right type are supported: {head}")
+            self.seen.append(Seen(head.removeprefix("data:"), kind, mode, size, picture))
         return None
 
     def _answer(self, payload: Payload, route: str) -> web.Response:

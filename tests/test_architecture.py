@@ -19,11 +19,11 @@ LAYERS = (
     ("signature", "statistics", "answers", "metrics", "solvers", "protocol"),
     ("models.base",),
     ("store",),
-    ("data", "models", "sandbox", "workers"),
+    ("data", "media", "models", "sandbox", "workers"),
     ("task",),
     ("engine",),
     ("report",),
-    ("session", "check", "doctor", "demo", "api"),
+    ("session", "check", "doctor", "demo", "export", "api"),
     ("cli",),
 )
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}

@@ -167,8 +167,8 @@ def test_the_data_of_a_cell_are_in_the_order_of_the_data_set(store: Store, cell:
     data = store.data(cell)
     np.testing.assert_array_equal(data.matrix, [[1, 1, 5], [0, 1, 7]])
     assert data.matrix.dtype == np.float64
-    assert data.answered.tolist() == [True, False, True]
-    assert data.answered.dtype == np.bool_
+    assert data.judged.tolist() == [True, False, True]
+    assert data.judged.dtype == np.bool_
     assert data.outcomes == ["correct", "failed", "truncated"]
     assert (data.groups, data.clusters) == (["g0", "g1", "g0"], ["a", "b", "c"])
     assert (data.questions, data.asked) == ([b"q" * 16] * 3, [b"a" * 16] * 3)
@@ -238,7 +238,7 @@ def test_a_cell_without_answers_has_a_table_of_no_rows(store: Store, cell: Cell,
         store.add_sample(cell, row(f"s{position}", position, "failed", boundary="media", error="broken"))
     data = store.data(cell)
     assert data.matrix.shape == (0, 3)
-    assert data.answered.tolist() == [False] * failed
+    assert data.judged.tolist() == [False] * failed
     assert len(data.groups) == len(data.clusters) == len(data.outcomes) == failed
     assert len(data.questions) == len(data.asked) == failed
     assert store.outcomes(cell) == {**dict.fromkeys(OUTCOMES, 0), "failed": failed}
@@ -252,7 +252,7 @@ def test_a_cell_without_metrics_has_a_table_of_no_columns(store: Store) -> None:
     store.add_sample(cell, row("b", 1, "failed"))
     data = store.data(cell)
     assert data.matrix.shape == (1, 0)
-    assert data.answered.tolist() == [True, False]
+    assert data.judged.tolist() == [True, False]
 
 
 # -- files that are none -------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ COMMANDS = {
     "check": "gold self-test: references score full marks, spoiled answers none",
     "models": "backends, what they can do, what they need",
     "report": "tables from run files",
+    "export": "samples and answers as JSON lines, CSV or Parquet; submissions to servers",
     "doctor": "what works on this machine, what does not, and the mend",
     "demo": "a real model on real problems, in minutes",
 }

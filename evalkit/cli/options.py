@@ -44,7 +44,7 @@ def set_option(function: F) -> F:
         metavar="K=V",
         multiple=True,
         help="Override the protocol: shots, draws, temperature, top_p, max_tokens, stop, api, logprobs, "
-        "likelihood, fallback, threshold; or revision.",
+        "likelihood, fallback, threshold, max_pixels, resample; the task's own options; or revision.",
     )(function)
 
 

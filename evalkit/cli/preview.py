@@ -10,7 +10,7 @@ import click
 from evalkit.cli.options import data_option, parse_settings, set_option
 
 if TYPE_CHECKING:
-    from evalkit.samples import Prompt
+    from evalkit.samples import Image, Prompt
 
 
 @click.command()
@@ -60,7 +60,13 @@ def _show(prompt: Prompt) -> None:
         return
     for message in prompt:
         click.echo(click.style(f"[{message.role}]", dim=True))
-        click.echo(message.content)
+        for part in message.parts:
+            click.echo(part if isinstance(part, str) else _shown(part))
+
+
+def _shown(image: Image) -> str:
+    kind = image.mime.removeprefix("image/").upper() or "no picture that evalkit reads"
+    return click.style(f"[{kind}, {len(image.data):,} bytes, {image.key[:8]}]", dim=True)
 
 
 def _heading(text: str) -> None:

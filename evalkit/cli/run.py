@@ -39,6 +39,12 @@ if TYPE_CHECKING:
     help="Of an OpenAI-compatible endpoint: http://localhost:8000/v1.",
 )
 @click.option(
+    "--judge",
+    metavar="MODEL",
+    help="Reads answers where a task's rules cannot (mathvista); the table names it.",
+)
+@click.option("--judge-base-url", default="", metavar="URL", help="Of the judge's endpoint.")
+@click.option(
     "-o",
     "--output",
     type=click.Path(path_type=Path),
@@ -65,6 +71,8 @@ def command(
     model: str,
     tasks: tuple[str, ...],
     base_url: str,
+    judge: str | None,
+    judge_base_url: str,
     output: Path | None,
     limit: int | None,
     seed: int,
@@ -96,6 +104,7 @@ def command(
         limit=limit,
         seed=seed,
         strict=strict,
+        judge=open_model(judge, base_url=judge_base_url, timeout=timeout) if judge else None,
     )
     path = output or default_output(plan)
     return _run(plan, path, options, _again(path, output is None), as_json)
@@ -114,6 +123,8 @@ def _run(plan: Plan, path: Path, options: Options, again: str, as_json: bool) ->
             return await execute_plan(plan, path, options, make_progress())
         finally:
             await plan.model.aclose()
+            if plan.judge is not None:
+                await plan.judge.aclose()
 
     gc.freeze()  # what is loaded by now stays: looking through it again and again costs 5 %
     try:

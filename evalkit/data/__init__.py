@@ -2,6 +2,7 @@
 
 from evalkit.data.base import Data, DataOptions, Record, Records
 from evalkit.data.hub import Hub
+from evalkit.data.local import Local
 from evalkit.data.package import Package
 
-__all__ = ["Data", "DataOptions", "Hub", "Package", "Record", "Records"]
+__all__ = ["Data", "DataOptions", "Hub", "Local", "Package", "Record", "Records"]

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING
 
 from evalkit.data import parquet
 from evalkit.data.base import Record, Records
+from evalkit.data.media import embedded, media_columns, undecoded
 from evalkit.errors import DataError
 
 if TYPE_CHECKING:
-    from datasets import DatasetBuilder, IterableDataset
+    from datasets import DatasetBuilder, Features, IterableDataset
 
 SMALL_SETS = Path(__file__).parent / "small_sets"
 
@@ -114,22 +115,25 @@ def _read(
             features = plan.builder.info.features or parquet.features_of(files[0])
             stream = partial(parquet.read, files, features)
         else:
-            count, dataset = _streamed(plan, files)
+            count, dataset, features = _streamed(plan, files)
             found, stream = set(next(iter(dataset), {})), partial(iter, dataset)
     require(columns, found, place)
-    return count, stream
+    media = media_columns(features)
+    if not media:
+        return count, stream
+    return count, lambda: (embedded(record, media, root) for record in stream())
 
 
-def _streamed(plan: Plan, files: Sequence[Path]) -> tuple[int | None, IterableDataset]:
-    """(how many records where that is cheap to know, the records) as `datasets` reads them."""
+def _streamed(plan: Plan, files: Sequence[Path]) -> tuple[int | None, IterableDataset, Features | None]:
+    """(how many records where that is cheap to know, the records, their features) by `datasets`."""
     # Only this split: the card may name files of others that are not on this machine.
     plan.builder.config.data_files = {plan.split: [str(file) for file in files]}
     dataset = plan.builder.as_streaming_dataset(split=plan.split)
-    if dataset.features is not None:
-        features = parquet.undecoded(dataset.features)
-        dataset = dataset if features == dataset.features else dataset.cast(features)
+    features = dataset.features
+    if media_columns(features):
+        dataset = dataset.cast(undecoded(features))
     lines = {file.suffix for file in files} == {".jsonl"}
-    return sum(_lines(file) for file in files) if lines else None, dataset
+    return sum(_lines(file) for file in files) if lines else None, dataset, features
 
 
 def require(columns: Sequence[str], found: set[str], place: str) -> None:

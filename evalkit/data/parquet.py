@@ -8,11 +8,11 @@ process that has read everything may still abort or hang as it ends
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from evalkit.data.base import Record
+from evalkit.data.media import undecoded
 
 if TYPE_CHECKING:
     from datasets import Features
@@ -52,22 +52,3 @@ def read(files: Sequence[Path], features: Features) -> Iterator[Record]:
                     table = table_cast(pa.Table.from_batches([batch]), features.arrow_schema)
                     for record in table.to_pylist():
                         yield stored.decode_example(record)
-
-
-def undecoded(features: Features) -> Features:
-    """The features with images, sounds and videos as they are stored.
-
-    `IterableDataset.decode(False)` would leave JSON as text too.
-    """
-    from datasets import Features, Json, LargeList, List
-
-    def stored(feature: Any) -> Any:
-        if isinstance(feature, dict):
-            return {name: stored(inner) for name, inner in feature.items()}
-        if isinstance(feature, (List, LargeList)):
-            return replace(feature, feature=stored(feature.feature))
-        if getattr(feature, "decode", False) and not isinstance(feature, Json):
-            return replace(feature, decode=False)
-        return feature
-
-    return Features(stored(features))

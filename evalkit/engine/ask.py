@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import hashlib
 import random
 from dataclasses import dataclass
 
+import orjson
+
 from evalkit.engine.limiter import Limiter
+from evalkit.engine.pictures import Pictures
 from evalkit.errors import EvalkitError, ProviderError, UsageError
 from evalkit.models.base import Model, Request, Response
 from evalkit.models.echo import end_of
@@ -50,8 +54,20 @@ class Line:
     the run stops, instead of failing every sample that is left.
     """
 
-    def __init__(self, model: Model, store: Store, limiter: Limiter, policy: RetryPolicy, seed: int) -> None:
+    def __init__(
+        self,
+        model: Model,
+        store: Store,
+        limiter: Limiter,
+        policy: RetryPolicy,
+        seed: int,
+        pictures: Pictures,
+        *,
+        judge: bool = False,
+    ) -> None:
+        """`judge`: the model reads what another one answered; its answers are kept apart from that one's."""
         self.model, self.store, self.limiter, self.policy, self.seed = model, store, limiter, policy, seed
+        self._pictures, self._judge = pictures, judge
         self.completion_tokens = 0
         self.prompt_tokens = 0
         self._failed_in_a_row = 0
@@ -61,21 +77,31 @@ class Line:
     async def send(
         self, request: Request, key: bytes, body: bytes, draw: int, cell: Cell, sample: str
     ) -> Response:
-        """The stored answer, else the model's. Raises `ProviderError` or `Stopped`."""
+        """The stored answer, else the model's. Raises `ProviderError`, `MediaError` or `Stopped`."""
+        if self._judge:
+            key, body = self._as_judge(body)
         found = self.store.response(key, draw)
         if found is not None:
             return found
         if request.echo:
             await self._echo_is_right(cell, sample)
+        if request.images:
+            request = await self._pictures.ready(request)
         response = await self._attempts(request, draw, cell, sample)
         if request.echo:  # a prompt's tokens take more room than everything else
             kept = end_of(response.prompt_logprobs, request.tail)
             response = dataclasses.replace(response, prompt_logprobs=kept)
-        self.store.add_response(key, body, draw, cell, sample, response)
+        self.store.add_response(key, body, draw, cell, sample, response, self._judge)
         self.commit_soon()
         self.prompt_tokens += response.prompt_tokens or 0
         self.completion_tokens += response.completion_tokens or 0
         return response
+
+    def _as_judge(self, body: bytes) -> tuple[bytes, bytes]:
+        """(key, body) of a request to this judge: a run has one model, and may be judged by another later."""
+        asked = {**orjson.loads(body), "judge": self.model.identity}
+        whole = orjson.dumps(asked, option=orjson.OPT_SORT_KEYS)
+        return hashlib.sha256(whole).digest()[:16], whole
 
     async def _echo_is_right(self, cell: Cell, sample: str) -> None:
         """Shows, once a run, that what it says of a prompt's tokens is right. Raises `Stopped` otherwise."""

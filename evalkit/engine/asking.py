@@ -15,7 +15,7 @@ from evalkit.protocol import Protocol
 from evalkit.samples import Answer, Prompt, Sample
 from evalkit.signature import combine
 from evalkit.solvers import Extract
-from evalkit.task import Task
+from evalkit.task import Referee, Task
 
 Hints: TypeAlias = Callable[[Protocol], tuple[str, str]]
 """protocol → what a perfect and a failing model would say; for `fake/` and the gold self-test."""
@@ -39,8 +39,9 @@ class Asking:
         *,
         hints: Hints,
         seed: int = 0,
+        judge: Send | None = None,
     ) -> None:
-        """`protocol`: as the run asks it, overrides and all."""
+        """`protocol`: as the run asks it, overrides and all. `judge`: the way to the task's referee."""
         self._task, self._sample, self._protocol, self._send = task, sample, protocol, send
         self._hints, self._seed = hints, seed
         self._shots = protocol.shots
@@ -48,6 +49,8 @@ class Asking:
         self._encoded: dict[tuple[Prompt, int], tuple[bytes, bytes]] = {}
         self._answers: dict[tuple[bytes, int], Response] = {}
         self._others: dict[str, Asking] = {}
+        self._judge = judge
+        self._decided: dict[str, str | None] = {}
 
     async def __call__(self, prompt: Prompt, *, draw: int = 0) -> Response:
         return await self._ask(prompt, draw)
@@ -68,6 +71,7 @@ class Asking:
                 self._send,
                 hints=self._hints,
                 seed=self._seed,
+                judge=self._judge,
             )
         return await self._others[protocol].solve()
 
@@ -81,9 +85,7 @@ class Asking:
             protocol = self._protocol
             try:
                 prompt = self._task.prompt(self._sample, protocol)
-                answer = await protocol.solver(
-                    self._sample, prompt, self, extract or self._task.extract(protocol), protocol
-                )
+                answer = await self._solved(prompt, extract, protocol)
             except ProviderError as error:
                 if not (error.too_long and protocol.drop_shots and protocol.shots):
                     raise
@@ -97,6 +99,36 @@ class Asking:
             if protocol.shots < self._shots:
                 answer.detail["shots"] = protocol.shots
             return answer
+
+    async def _solved(self, prompt: Prompt, extract: Extract | None, protocol: Protocol) -> Answer:
+        """What the solver makes of it; what the task's rules cannot read, the referee reads."""
+        if extract is not None or self._judge is None or self._task.referee is None:
+            return await protocol.solver(
+                self._sample, prompt, self, extract or self._task.extract(protocol), protocol
+            )
+        rules, open_questions = self._task.extract(protocol), set[str]()
+
+        def read(text: str, sample: Sample) -> str | None:
+            if text in self._decided:
+                return self._decided[text]
+            value = rules(text, sample)
+            if value is None and text.strip():
+                open_questions.add(text)
+            return value
+
+        answer = await protocol.solver(self._sample, prompt, self, read, protocol)
+        if open_questions:
+            for text in sorted(open_questions):
+                self._decided[text] = await self._refereed(self._task.referee, text, self._judge)
+            # Nothing is asked of the model again: its responses are remembered.
+            answer = await protocol.solver(self._sample, prompt, self, read, protocol)
+            answer.detail["refereed"] = len(open_questions)
+        return answer
+
+    async def _refereed(self, referee: Referee, text: str, judge: Send) -> str | None:
+        request = Request(referee.prompt(text, self._sample), max_tokens=referee.max_tokens)
+        reply = await judge(request, *request.encoded(), 0)
+        return referee.read(reply.text, self._sample)
 
     @property
     def asked(self) -> bytes:
@@ -117,6 +149,8 @@ class Asking:
             logprobs=1 if tail else protocol.logprobs,
             echo=tail > 0,
             tail=tail,
+            max_pixels=protocol.max_pixels,
+            resample=protocol.resample,
             gold=self._said[0],
             spoiled=self._said[1],
         )

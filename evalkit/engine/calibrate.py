@@ -7,7 +7,7 @@ import math
 from typing import Any
 
 from evalkit.engine.ask import Stopped
-from evalkit.engine.plan import CellPlan
+from evalkit.engine.cell import CellPlan
 from evalkit.samples import JSON
 from evalkit.solvers import choose_threshold
 from evalkit.store import Cell, Store

@@ -3,159 +3,46 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import platform
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import orjson
+
 import evalkit
-from evalkit.data.base import DataOptions, Record, Records
+from evalkit.data.base import DataOptions
+from evalkit.engine.cell import CellPlan
 from evalkit.engine.score import metrics_for
-from evalkit.errors import DataError, EvalkitError, UsageError, unknown
-from evalkit.metrics.base import Metric
+from evalkit.errors import DataError, UsageError, unknown
+from evalkit.models import BACKENDS
 from evalkit.models.base import Capability, Model
-from evalkit.protocol import NEVER, Protocol
-from evalkit.samples import JSON, Sample
-from evalkit.signature import code_identity, digest
+from evalkit.protocol import SETTINGS, Protocol
+from evalkit.samples import Sample
 from evalkit.store import VALIDATION, Store
-from evalkit.task import Task, View, file_of, load_task, parse_spec
+from evalkit.task import Task, build, file_of, find_task, options_of, parse_spec
 
 REVISION = "revision"
 """The one `--set` key that is the data's, not the protocol's."""
 
 
 @dataclass(frozen=True, slots=True)
-class CellPlan:
-    """One task under one protocol, with its records opened."""
-
-    spec: str
-    """What `load_task` takes, to find the task's code again."""
-    task: Task
-    protocol: Protocol
-    metrics: tuple[Metric, ...]
-    records: Records
-    limit: int | None
-    shots: Mapping[str, tuple[Sample, ...]] = field(default_factory=dict)
-    """`Sample.shots` by group."""
-    role: str = ""
-    """`validation` for the samples that a threshold is chosen on, "" for those that are scored."""
-
-    @property
-    def name(self) -> str:
-        """What it is called in tables: `gsm8k:8-shot-cot`."""
-        return f"{self.task.name}:{self.protocol.name}" + (f" ({self.role})" if self.role else "")
-
-    @property
-    def count(self) -> int | None:
-        """How many samples will be asked, where it is known."""
-        if self.records.count is None:
-            return self.limit
-        return self.records.count if self.limit is None else min(self.limit, self.records.count)
-
-    def samples(self) -> Iterator[tuple[int, Sample]]:
-        """(position, sample), streamed. Raises `DataError` for a record that the task cannot read."""
-        for position, record in enumerate(itertools.islice(self.records, self.limit)):
-            yield position, self.sample(record, position)
-
-    def sample(self, record: Record, position: int) -> Sample:
-        try:
-            sample = self.task.sample(record)
-            if not self.shots:
-                return sample
-            if sample.group not in self.shots:
-                raise DataError(f"{self.task.name} has no solved examples of {sample.group!r} to show")
-            return dataclasses.replace(sample, shots=self.shots[sample.group])
-        except EvalkitError:
-            raise
-        except Exception as error:
-            raise DataError(
-                f"record {position} of {self.records.origin['name']} does not fit {self.task.name} "
-                f"({type(error).__name__}: {error}); its columns are {', '.join(record)}"
-            ) from error
-
-    def spec_json(self) -> dict[str, JSON]:
-        """Everything but the questions that decides what is asked and how it is scored."""
-        metrics: list[JSON] = [
-            {
-                "name": metric.name,
-                "unit": metric.unit,
-                "higher_is_better": metric.higher_is_better,
-                "columns": list(metric.columns),
-                "identity": code_identity(metric),
-            }
-            for metric in self.metrics
-        ]
-        protocol = _protocol_json(self.protocol)
-        if self.protocol.fallback:
-            protocol["fallback"] = _fallback_json(self.task, self.protocol)
-        return {
-            "task_spec": self.spec,
-            "report": self.task.report,
-            "protocol": protocol,
-            "extract": code_identity(self.task.extract(self.protocol)),
-            "judge": code_identity(self.task.judge),
-            "views": {view.name: _view_json(view) for view in self.task.views},
-            "metrics": metrics,
-            "notes": dict(self.task.notes(self.protocol)),
-            "data": dict(self.records.origin),
-            "records": self.records.count,
-            "limit": self.limit,
-        }
-
-
-def _protocol_json(p: Protocol) -> dict[str, JSON]:
-    found: dict[str, JSON] = {
-        "api": p.api,
-        "shots": p.shots,
-        "draws": p.draws,
-        "temperature": p.temperature,
-        "top_p": p.top_p,
-        "max_tokens": p.max_tokens,
-        "stop": list(p.stop),
-        "solver": code_identity(p.solver),
-    }
-    if p.logprobs:
-        found |= {"logprobs": p.logprobs, "likelihood": p.likelihood}
-    if p.fallback:
-        found["threshold"] = _threshold_json(p.threshold)
-    return found
-
-
-def _threshold_json(threshold: float | None) -> JSON:
-    if threshold is None:
-        return "chosen on the validation split"
-    return "never" if threshold == NEVER else threshold
-
-
-def _fallback_json(task: Task, protocol: Protocol) -> JSON:
-    """The leg's protocol as one line: what matters is whether two are equal."""
-    leg = task.protocol(protocol.fallback[0])
-    parts = {**_protocol_json(leg), "extract": code_identity(task.extract(leg))}
-    return f"{leg.name} {digest(parts).hex()[:8]}"
-
-
-def _view_json(view: View) -> JSON:
-    parts: dict[str, JSON] = {}
-    if view.extract is not None:
-        parts["extract"] = code_identity(view.extract)
-    if view.judge is not None:
-        parts["judge"] = code_identity(view.judge)
-    return parts
-
-
-@dataclass(frozen=True, slots=True)
 class Plan:
-    """The cells of a run and the settings that decide its answers."""
+    """The cells of a run and the settings that decide its answers.
+
+    `judge`: the model that reads answers where a task's rules cannot.
+    """
 
     model: Model
     cells: tuple[CellPlan, ...]
     seed: int = 0
+    judge: Model | None = None
 
     def manifest(self) -> dict[str, Any]:
         """What a run file says of itself. A resumed run is bound by the model's identity and the seed."""
         return {
             "model": {"name": self.model.name, "identity": self.model.identity},
+            "judge": None if self.judge is None else self.judge.name,
             "seed": self.seed,
             "evalkit": evalkit.__version__,
             "python": platform.python_version(),
@@ -193,12 +80,13 @@ def make_plan(
     seed: int = 0,
     strict: bool = False,
     scoring: bool = True,
+    judge: Model | None = None,
 ) -> Plan:
     """Opens everything a run needs and tries it on the first record; nothing is asked.
 
     `tasks`: names as on the command line. `settings`: protocol fields to override, and `revision`.
     `strict`: refuse whatever would not be comparable with the report. `scoring`: also try what scoring
-    needs, such as the sandbox. Raises `UsageError`.
+    needs, such as the sandbox. `judge`: the model for tasks with a referee. Raises `UsageError`.
     """
     settings = dict(settings or {})
     data = data or DataOptions()
@@ -211,7 +99,7 @@ def make_plan(
         raise UsageError("no task named: evalkit tasks lists them")
     cells: list[CellPlan] = []
     for spec in specs:
-        cell = _plan_cell(spec, model, settings, data, limit)
+        cell = _plan_cell(spec, model, settings, data, limit, judge)
         twin = next((c for c in cells if c.name == cell.name and not c.role), None)
         if twin is not None and twin.spec != cell.spec:
             raise UsageError(f"{twin.spec} and {cell.spec} are both called {cell.name}: rename one")
@@ -226,7 +114,9 @@ def make_plan(
     if scoring:
         for cell in cells:
             cell.task.needs()
-    return Plan(model, tuple(cells), seed)
+    if judge is not None and not any(cell.referee for cell in cells):
+        raise UsageError(f"--judge {judge.name}: none of {', '.join(specs)} asks a judge")
+    return Plan(model, tuple(cells), seed, judge)
 
 
 def expand(entry: str) -> list[str]:
@@ -246,31 +136,49 @@ def expand(entry: str) -> list[str]:
     return found
 
 
-def _missing(protocol: Protocol, model: Model) -> str:
-    """What `protocol` needs of a model that this one does not have; "" when nothing is missing."""
-    needed: tuple[Capability, ...] = (protocol.api, *(("logprobs",) if protocol.logprobs else ()))
-    return " and ".join(capability for capability in needed if capability not in model.capabilities)
+def _missing(task: Task, protocol: Protocol, model: Model) -> list[Capability]:
+    """What the task under `protocol` needs of a model that this one does not have."""
+    needed: list[Capability] = [protocol.api, *task.media]
+    if protocol.logprobs:
+        needed.append("logprobs")
+    return [capability for capability in needed if capability not in model.capabilities]
 
 
 def _require(model: Model, task: Task, protocol: Protocol, asker: str) -> None:
     """Raises `UsageError` where `model` cannot do what `asker` asks with, naming what it could do."""
-    missing = _missing(protocol, model)
+    missing = _missing(task, protocol, model)
     if not missing:
         return
-    able = [f"{task.name}:{p.name}" for p in task.protocols if not _missing(p, model)]
+    able = [f"{task.name}:{p.name}" for p in task.protocols if not _missing(task, p, model)]
+    mend = f"; it can be asked under {', '.join(able)}" if able else ""
+    if set(missing) & set(task.media):
+        takers = [name for name, backend in BACKENDS.items() if set(task.media) <= set(backend.capabilities)]
+        mend = f"; backends that do {' and '.join(task.media)}: {', '.join(takers)}"
     raise UsageError(
-        f"{model.name} does not do {missing}, which {asker} asks with: "
-        f"it does {', '.join(sorted(model.capabilities))}"
-        + (f"; it can be asked under {', '.join(able)}" if able else "")
+        f"{model.name} does not do {' and '.join(missing)}, which {asker} asks with: "
+        f"it does {', '.join(sorted(model.capabilities))}{mend}"
     )
 
 
 def _plan_cell(
-    spec: str, model: Model, settings: Mapping[str, str], data: DataOptions, limit: int | None
+    spec: str,
+    model: Model,
+    settings: Mapping[str, str],
+    data: DataOptions,
+    limit: int | None,
+    judge: Model | None,
 ) -> CellPlan:
     name, protocol_name = parse_spec(spec)
-    task = load_task(name)
-    protocol = task.protocol(protocol_name).override(settings)
+    factory = find_task(name)
+    task = build(factory, settings)
+    options = options_of(factory)
+    for key in settings:
+        if key not in (*SETTINGS, *options):
+            raise unknown("setting", key, (*SETTINGS, *options, REVISION))
+    protocol = task.protocol(protocol_name).override(
+        {key: text for key, text in settings.items() if key not in options}, task.options
+    )
+    _check_media(task, protocol)
     if protocol.shots > task.max_shots:
         raise UsageError(f"{task.name} has {task.max_shots} exemplars, shots={protocol.shots} asks for more")
     file = file_of(name)
@@ -278,14 +186,28 @@ def _plan_cell(
         name = f"{file[0].resolve()}:{task.name}"
     legs = [task.protocol(leg) for leg in protocol.fallback]
     if legs:  # the first that this model can do, else the first, which is then refused in words
-        leg = next((leg for leg in legs if not _missing(leg, model)), legs[0])
+        leg = next((leg for leg in legs if not _missing(task, leg, model)), legs[0])
         _require(model, task, leg, leg.name)
         protocol = dataclasses.replace(protocol, fallback=(leg.name,))
     shots = _shots(task, data) if task.dev and any(p.shots for p in (protocol, *legs)) else {}
     metrics = metrics_for(task, protocol)
-    cell = CellPlan(name, task, protocol, metrics, task.data.open(data), limit, shots)
+    asks_judge = judge is not None and task.referee is not None
+    referee = identity_text(judge) if judge is not None and asks_judge else ""
+    cell = CellPlan(name, task, protocol, metrics, task.data.open(data), limit, shots, referee)
     _try(cell)
     return cell
+
+
+def _check_media(task: Task, protocol: Protocol) -> None:
+    if task.media and protocol.api != "chat":
+        raise UsageError(f"{task.name} shows more than text, which goes with api=chat alone")
+    if protocol.max_pixels and "image" not in task.media:
+        raise UsageError(f"--set max_pixels={protocol.max_pixels}: {task.name} shows no pictures")
+
+
+def identity_text(model: Model) -> str:
+    """A model's identity as one line of canonical JSON."""
+    return orjson.dumps(model.identity, option=orjson.OPT_SORT_KEYS).decode()
 
 
 def _shots(task: Task, data: DataOptions) -> dict[str, tuple[Sample, ...]]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
-from evalkit.store import OUTCOMES
+from evalkit.store import ANSWERED, OUTCOMES
 
 if TYPE_CHECKING:
     from evalkit.engine.ask import Line
-    from evalkit.engine.plan import CellPlan
+    from evalkit.engine.cell import CellPlan
     from evalkit.store import Cell, Row, Store
 
 _PLAIN_EVERY = 10.0
@@ -48,10 +49,12 @@ class Tally:
         self._line = line
         self._tokens_before = line.prompt_tokens + line.completion_tokens
         self._metric = planned.metrics[0]
-        self.outcomes = store.outcomes(cell)
+        data = store.data(cell)
+        self.outcomes = Counter(data.outcomes)
         self.outcomes["failed"] = 0  # those are asked again now
         self.before = self.done
-        self._totals = store.data(cell).matrix.sum(axis=0)[: len(self._metric.columns)]
+        self._judged = len(data.matrix)
+        self._totals = data.matrix.sum(axis=0)[: len(self._metric.columns)]
 
     @property
     def done(self) -> int:
@@ -60,14 +63,16 @@ class Tally:
     def add(self, row: Row) -> None:
         self.outcomes[row.outcome] += 1
         if row.statistics:
+            self._judged += 1
             self._totals = self._totals + row.statistics[: len(self._totals)]
 
     def figures(self) -> str:
         """`accuracy 53.1 · correct 270, wrong 230 · 157k tokens`."""
         parts = []
-        if self.done > self.outcomes["failed"]:
+        if self._judged:
             parts.append(f"{self._metric.name} {float(self._metric.finish(self._totals)):.1f}")
-        parts.append(", ".join(f"{name} {self.outcomes[name]}" for name in OUTCOMES if self.outcomes[name]))
+        ended = (name for name in (*OUTCOMES, ANSWERED) if self.outcomes[name])
+        parts.append(", ".join(f"{name} {self.outcomes[name]}" for name in ended))
         tokens = self._line.prompt_tokens + self._line.completion_tokens - self._tokens_before
         if tokens:
             parts.append(f"{_short(tokens)} tokens")

@@ -5,26 +5,29 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from evalkit.engine.ask import Line, RetryPolicy, Stopped
 from evalkit.engine.asking import Asking
 from evalkit.engine.calibrate import calibrate
+from evalkit.engine.cell import CellPlan
 from evalkit.engine.limiter import make_limiter
-from evalkit.engine.plan import CellPlan, Plan
+from evalkit.engine.pictures import Pictures
+from evalkit.engine.plan import Plan
 from evalkit.engine.progress import Progress, Silent
-from evalkit.engine.score import Score, answers, score
+from evalkit.engine.score import Score, Unjudged, answers, score
 from evalkit.errors import BoundaryError, DataError, ProviderError, UsageError
 from evalkit.models.base import Request, Response
 from evalkit.protocol import Protocol
 from evalkit.samples import Sample
 from evalkit.signature import digest
-from evalkit.store import VALIDATION, Cell, Row, Store
+from evalkit.store import ANSWERED, VALIDATION, Cell, Row, Store
 
 _BREATHE = 16
 """Samples after which the event loop goes round at the latest."""
-_DONE = frozenset({"correct", "wrong", "unparsable", "truncated"})
+_DONE = frozenset({"correct", "wrong", "unparsable", "truncated", ANSWERED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,53 +75,79 @@ async def execute(
     options = options or Options()
     progress = progress or Silent()
     limiter = make_limiter(options.concurrency, plan.model.parallel)
-    line = Line(plan.model, store, limiter, options.retry, plan.seed)
+    pictures = Pictures(store)
+    line = Line(plan.model, store, limiter, options.retry, plan.seed, pictures)
+    judge = None
+    if plan.judge is not None:
+        limiter = make_limiter(options.concurrency, plan.judge.parallel)
+        judge = Line(plan.judge, store, limiter, options.retry, plan.seed, pictures, judge=True)
     cells = {(cell.task, cell.protocol, cell.role): cell for cell in store.cells()}
     try:
         for planned in plan.cells:
             cell = cells[planned.task.name, planned.protocol.name, planned.role]
             if planned.protocol.calibrated and not planned.role:
                 planned = calibrate(planned, cell, cells[cell.task, cell.protocol, VALIDATION], store)
-            await _CellRun(planned, cell, line, progress).execute()
+            await _CellRun(planned, cell, line, progress, judge).execute()
     finally:
+        pictures.close()
         store.commit()
         progress.close()
 
 
 class _CellRun:
-    def __init__(self, planned: CellPlan, cell: Cell, line: Line, progress: Progress) -> None:
+    def __init__(
+        self, planned: CellPlan, cell: Cell, line: Line, progress: Progress, judge: Line | None
+    ) -> None:
         self._planned, self._cell, self._line, self._progress = planned, cell, line, progress
+        self._judge = judge
+        self._samples: Iterator[tuple[int, Sample]] = iter(())
+        self._fresh = True
+        self._reader = ThreadPoolExecutor(1, thread_name_prefix="reader")
         self._store = line.store
 
     async def execute(self) -> None:
         self._progress.start(self._planned, self._cell, self._line, self._store)
-        todo = self._todo()
+        self._samples = self._planned.samples()
+        self._fresh = not any(self._store.outcomes(self._cell).values())
         # A sample keeps `draws` requests in flight, so fewer samples fill the line; one more, so that
         # judging one does not leave the line idle.
         workers = -(-self._line.limiter.most // self._planned.protocol.draws) + 1
         try:
             async with asyncio.TaskGroup() as group:
                 for _ in range(workers):
-                    group.create_task(self._work(todo))
+                    group.create_task(self._work())
         except BaseExceptionGroup as failures:  # `except*` would wrap what is raised in it (Python 3.11.2)
             raise _first(failures) from None
+        finally:
+            self._reader.shutdown()
 
-    def _todo(self) -> Iterator[tuple[int, Sample]]:
-        """What is not in the run file yet, or failed there. Raises `DataError` if the data changed."""
-        fresh = not any(self._store.outcomes(self._cell).values())
-        for position, sample in self._planned.samples():
-            state = None if fresh else self._store.state(self._cell, position)
-            if state is not None and state[0] != sample.id:
-                raise DataError(
-                    f"{self._cell.task}: the data changed since {self._store.path} was begun: "
-                    f"sample {position} was {state[0]} and is {sample.id}. Name another file with -o"
-                )
-            if state is None or state[1] not in _DONE:
-                yield position, sample
+    async def _next(self) -> tuple[int, Sample] | None:
+        """The next that is to be dealt with. All workers take from one iterator.
 
-    async def _work(self, todo: Iterator[tuple[int, Sample]]) -> None:
-        # All workers draw from one iterator: with a single thread, `next` is atomic.
-        for position, sample in todo:
+        Pictures are read in a thread: a piece of a parquet file full of them takes a tenth of a second.
+        """
+        while True:
+            if self._planned.task.media:
+                loop = asyncio.get_running_loop()
+                found = await loop.run_in_executor(self._reader, next, self._samples, None)
+            else:
+                found = next(self._samples, None)
+            if found is None or self._wanted(*found):
+                return found
+
+    def _wanted(self, position: int, sample: Sample) -> bool:
+        """Not in the run file yet, or failed there. Raises `DataError` if the data changed."""
+        state = None if self._fresh else self._store.state(self._cell, position)
+        if state is not None and state[0] != sample.id:
+            raise DataError(
+                f"{self._cell.task}: the data changed since {self._store.path} was begun: "
+                f"sample {position} was {state[0]} and is {sample.id}. Name another file with -o"
+            )
+        return state is None or state[1] not in _DONE
+
+    async def _work(self) -> None:
+        while (found := await self._next()) is not None:
+            position, sample = found
             await self._sample(position, sample)
             # Answers that are there at once (stored ones, a replay's) never wait: without this the loop
             # would not go round, and nothing be committed nor Ctrl-C heard, until the last sample.
@@ -128,10 +157,13 @@ class _CellRun:
     async def _sample(self, position: int, sample: Sample) -> None:
         task = self._planned.task
         asking = self._asking(sample)
-        result: Score | BoundaryError
+        result: Score | Unjudged | BoundaryError
         try:
             answer, read_otherwise = await answers(asking, task)
-            result = await score(task, self._planned.metrics, sample, answer, read_otherwise)
+            if sample.target:
+                result = await score(task, self._planned.metrics, sample, answer, read_otherwise)
+            else:
+                result = Unjudged(answer)
         except BoundaryError as error:
             if isinstance(error, ProviderError) and error.fatal:
                 raise Stopped(str(error), usage=True) from None
@@ -147,10 +179,16 @@ class _CellRun:
         task = self._planned.task
 
         def hints(protocol: Protocol) -> tuple[str, str]:
+            if not sample.target:  # nobody knows what would be right
+                return "", ""
             return task.gold(sample, protocol), next(iter(task.spoiled(sample, protocol)), "")
 
         async def send(request: Request, key: bytes, body: bytes, draw: int) -> Response:
             return await self._line.send(request, key, body, draw, self._cell, sample.id)
+
+        async def judge(request: Request, key: bytes, body: bytes, draw: int) -> Response:
+            assert self._judge is not None
+            return await self._judge.send(request, key, body, draw, self._cell, sample.id)
 
         return Asking(
             task,
@@ -159,10 +197,11 @@ class _CellRun:
             send,
             hints=hints,
             seed=self._line.seed,
+            judge=judge if self._judge is not None else None,
         )
 
 
-def _row(position: int, sample: Sample, asked: bytes, result: Score | BoundaryError) -> Row:
+def _row(position: int, sample: Sample, asked: bytes, result: Score | Unjudged | BoundaryError) -> Row:
     question = digest([sample.id, list(sample.target), list(sample.choices)])
     if isinstance(result, BoundaryError):
         return Row(sample, position, question, asked, "failed", boundary=result.boundary, error=str(result))

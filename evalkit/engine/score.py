@@ -12,6 +12,7 @@ from evalkit.errors import BoundaryError, ScorerError
 from evalkit.metrics.base import Metric, Scored
 from evalkit.protocol import Protocol
 from evalkit.samples import JSON, Answer, Final, Sample
+from evalkit.store import ANSWERED
 from evalkit.task import Judge, Task, Verdict
 
 _NONE: Mapping[str, Answer] = {}
@@ -29,6 +30,10 @@ class Judged:
         return tuple(verdict.correct for verdict in self.verdicts)
 
     @property
+    def credit(self) -> tuple[float, ...]:
+        return tuple(verdict.worth for verdict in self.verdicts)
+
+    @property
     def outcome(self) -> str:
         """One word for a sample: `correct` when at least half of its answers are right.
 
@@ -42,7 +47,13 @@ class Judged:
 
     def as_json(self) -> list[JSON]:
         return [
-            {"value": f.value, "correct": v.correct, "truncated": f.truncated, "reason": v.reason}
+            {
+                "value": f.value,
+                "correct": v.correct,
+                **({} if v.credit is None else {"credit": v.credit}),
+                "truncated": f.truncated,
+                "reason": v.reason,
+            }
             for f, v in zip(self.finals, self.verdicts, strict=True)
         ]
 
@@ -67,6 +78,28 @@ class Score:
             "outcomes": {name: judged.outcome for name, judged in {**self.views, **self.legs}.items()},
             "detail": self.scored.answer.detail,
         }
+
+
+@dataclass(frozen=True, slots=True)
+class Unjudged:
+    """An answer to a sample whose references are not public; it can be exported."""
+
+    answer: Answer
+    statistics: tuple[float, ...] = ()
+
+    @property
+    def outcome(self) -> str:
+        if any(final.value is not None for final in self.answer.finals):
+            return ANSWERED
+        return max(("truncated", "unparsable"), key=list(map(_kind, self.answer.finals)).count)
+
+    def as_json(self) -> JSON:
+        """What the run file keeps of an answer."""
+        finals: list[JSON] = [
+            {"value": final.value, "correct": None, "truncated": final.truncated, "reason": ""}
+            for final in self.answer.finals
+        ]
+        return {"finals": finals, "views": {}, "legs": {}, "outcomes": {}, "detail": self.answer.detail}
 
 
 def metrics_for(task: Task, protocol: Protocol) -> tuple[Metric, ...]:
@@ -99,8 +132,14 @@ async def score(
         finals = read_otherwise.get(view.name, answer).finals
         views[view.name] = await _judge_all(view.judge or task.judge, finals, sample)
     legs = {name: await _judge_all(task.judge, finals, sample) for name, finals in answer.legs.items()}
-    others = {name: judged.correct for name, judged in {**views, **legs}.items()}
-    scored = Scored(answer, headline.correct, tuple(v.reason for v in headline.verdicts), others)
+    others = {**views, **legs}
+    scored = Scored(
+        answer,
+        headline.correct,
+        tuple(verdict.reason for verdict in headline.verdicts),
+        {name: judged.correct for name, judged in others.items()},
+        {name: judged.credit for name, judged in {"": headline, **others}.items()},
+    )
     try:
         statistics = tuple(
             float(number) for metric in metrics for number in metric.statistics(sample, scored)

@@ -2,6 +2,7 @@
 
 from evalkit.metrics.accuracy import Accuracy
 from evalkit.metrics.base import Metric, Scored
+from evalkit.metrics.mean_credit import MeanCredit
 from evalkit.metrics.pass_at_k import PassAtK
 
-__all__ = ["Accuracy", "Metric", "PassAtK", "Scored"]
+__all__ = ["Accuracy", "MeanCredit", "Metric", "PassAtK", "Scored"]

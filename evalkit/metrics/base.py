@@ -21,13 +21,15 @@ if TYPE_CHECKING:  # numpy costs more to import than the rest of a task
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """An answer and, for each of its finals, whether it is right and why."""
+    """An answer and, for each of its finals, its credit between 0 and 1, whether it is right, and why."""
 
     answer: Answer
     correct: tuple[bool, ...]
     reasons: tuple[str, ...] = ()
     views: Mapping[str, tuple[bool, ...]] = field(default_factory=dict)
-    """The same for each view of the task and each leg of the answer, by name."""
+    """Whether they are right in each view of the task and each leg of the answer, by name."""
+    credits: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    """Their credit in each view and leg, and under "" the headline's."""
 
     def of(self, view: str) -> tuple[bool, ...]:
         """Whether the answers are right in `view`; "" is the headline."""

@@ -36,7 +36,7 @@ BACKENDS: dict[str, Backend] = {
     "openai": Backend(
         "openai/NAME [--base-url URL]",
         "any OpenAI-compatible endpoint: vLLM, SGLang, llama.cpp, Ollama, TGI, OpenAI (OPENAI_API_KEY)",
-        ("chat", "completion", "logprobs"),
+        ("chat", "completion", "image", "logprobs"),
         module="aiohttp",
     ),
     "llama-cpp": Backend(
@@ -47,15 +47,20 @@ BACKENDS: dict[str, Backend] = {
         install="pip install 'evalkit[llama-cpp]'",
         options=("slots", "prompt_cache", "context", "threads"),
     ),
+    "python": Backend(
+        "python:FILE.py:NAME",
+        "a function (prompt) → text, or a model, in a Python file of yours, run in this process",
+        ("chat", "image"),
+    ),
     "replay": Backend(
         "replay/RUN.db",
         "the answers of an earlier run; nothing is asked",
-        ("chat", "completion", "logprobs"),
+        ("chat", "completion", "image", "logprobs"),
     ),
     "fake": Backend(
         "fake/gold, fake/echo, fake/fixed?text=…",
         "scripted answers, with ?wrong=0.3&errors=0.1&delay=0.05",
-        ("chat", "completion", "logprobs"),
+        ("chat", "completion", "image", "logprobs"),
         options=("text", "wrong", "errors", "delay", "seed", "logprobs"),
     ),
 }
@@ -63,7 +68,10 @@ BACKENDS: dict[str, Backend] = {
 
 def open_model(spec: str, *, base_url: str = "", timeout: float = 600.0) -> Model:
     """The model that `backend/name?option=value` names. Raises `UsageError` when it cannot be opened."""
-    backend, slash, rest = spec.partition("/")
+    if spec.startswith("python:"):  # what follows is a path, with slashes of its own
+        backend, slash, rest = spec.partition(":")
+    else:
+        backend, slash, rest = spec.partition("/")
     if backend not in BACKENDS:
         raise unknown("backend", backend, BACKENDS)
     if not slash or not rest:
@@ -76,6 +84,10 @@ def open_model(spec: str, *, base_url: str = "", timeout: float = 600.0) -> Mode
         from evalkit.models.openai import OpenAIModel
 
         return OpenAIModel(rest, base_url, timeout=timeout)
+    if backend == "python":
+        from evalkit.models.python_file import open_python
+
+        return open_python(rest)
     name, _, query = rest.partition("?")
     options = dict(parse_qsl(query, keep_blank_values=True))
     if backend == "fake":

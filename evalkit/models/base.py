@@ -9,9 +9,9 @@ from typing import Literal, Protocol, TypeAlias
 import orjson
 
 from evalkit.errors import UsageError
-from evalkit.samples import JSON, Prompt, plain_text
+from evalkit.samples import JSON, Image, Medium, Part, Prompt, plain_text
 
-Capability: TypeAlias = Literal["chat", "completion", "logprobs"]
+Capability: TypeAlias = Literal["chat", "completion", "logprobs"] | Medium
 Finish: TypeAlias = Literal["stop", "length", "filter", "other"]
 
 
@@ -24,6 +24,8 @@ class Request:
     text to continue only, and with `logprobs` of at least 1.
     `tail`: with `echo`, how many of the prompt's last characters are of interest; what is known of the
     tokens before them is not kept. Never sent and never hashed.
+    `max_pixels`, `resample`: the budget of each picture (0: none) and the filter that meets it; whoever
+    prepares pictures for the wire heeds them, a backend sends what it is given.
     `seed`: None asks for none (greedy requests carry none).
     `gold`, `spoiled`: what a perfect and a failing model would say. Only `fake/` reads them; they are
     never sent and never hashed.
@@ -38,6 +40,8 @@ class Request:
     logprobs: int = 0
     echo: bool = False
     tail: int = field(default=0, compare=False)
+    max_pixels: int = 0
+    resample: str = "lanczos"
     gold: str = field(default="", compare=False)
     spoiled: str = field(default="", compare=False)
 
@@ -49,13 +53,20 @@ class Request:
     def api(self) -> Literal["chat", "completion"]:
         return "completion" if isinstance(self.prompt, str) else "chat"
 
+    @property
+    def images(self) -> tuple[Image, ...]:
+        """What the prompt shows, in order."""
+        if isinstance(self.prompt, str):
+            return ()
+        return tuple(part for message in self.prompt for part in message.parts if isinstance(part, Image))
+
     def body(self) -> dict[str, JSON]:
         """Everything that is asked, as plain JSON without the seed: what is stored and hashed."""
         prompt: JSON
         if isinstance(self.prompt, str):
             prompt = self.prompt
         else:
-            prompt = [{"role": m.role, "content": m.content} for m in self.prompt]
+            prompt = [{"role": m.role, "content": _content(m.content)} for m in self.prompt]
         body: dict[str, JSON] = {
             "api": self.api,
             "prompt": prompt,
@@ -67,6 +78,8 @@ class Request:
         }
         if self.echo:  # only then, so that the keys of all other requests stay what they were
             body["echo"] = True
+        if self.max_pixels and self.images:
+            body |= {"max_pixels": self.max_pixels, "resample": self.resample}
         return body
 
     def encoded(self) -> tuple[bytes, bytes]:
@@ -76,6 +89,13 @@ class Request:
         """
         body = orjson.dumps(self.body(), option=orjson.OPT_SORT_KEYS)
         return hashlib.sha256(body).digest()[:16], body
+
+
+def _content(content: str | tuple[Part, ...]) -> JSON:
+    """A picture stands for itself by its digest: bodies are stored, and pictures are large."""
+    if isinstance(content, str):
+        return content
+    return [{"image": part.key} if isinstance(part, Image) else {"text": part} for part in content]
 
 
 @dataclass(frozen=True, slots=True)

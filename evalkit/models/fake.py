@@ -53,8 +53,8 @@ class FakeModel:
         if not 0 <= delay < math.inf:
             raise UsageError(f"{name}: delay={delay} is no number of seconds")
         self.name = self._decides = name
-        given: tuple[Capability, ...] = ("chat", "completion", "logprobs")
-        self.capabilities: frozenset[Capability] = frozenset(given if logprobs else given[:2])
+        given: tuple[Capability, ...] = ("chat", "completion", "image", "logprobs")
+        self.capabilities: frozenset[Capability] = frozenset(given if logprobs else given[:3])
         self.asked = 0
         """Attempts so far."""
         self._script = script
@@ -112,7 +112,7 @@ def _first_token(text: str, alternatives: int) -> TokenLogprob:
 
 
 def _echo(request: Request, draw: int) -> str:
-    return request.prompt if isinstance(request.prompt, str) else request.prompt[-1].content
+    return request.prompt if isinstance(request.prompt, str) else request.prompt[-1].text
 
 
 def open_fake(typed: str, name: str, options: dict[str, str]) -> FakeModel:

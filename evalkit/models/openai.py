@@ -6,13 +6,17 @@ nowhere but into the Authorization header.
 
 from __future__ import annotations
 
+import asyncio
+import importlib
 import ipaddress
 import math
 import os
 import time
+from base64 import b64encode
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from io import BytesIO
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -21,7 +25,7 @@ import orjson
 from evalkit.errors import ProviderError, UsageError
 from evalkit.models.base import Capability, Finish, Request, Response, TokenLogprob
 from evalkit.models.echo import split_echo
-from evalkit.samples import JSON
+from evalkit.samples import JSON, Message
 
 OPENAI = "https://api.openai.com/v1"
 _LARGEST_ANSWER = 64 << 20
@@ -60,7 +64,7 @@ _ERROR_READ = 4096
 class OpenAIModel:
     """`openai/NAME` at `base_url` (default OPENAI_BASE_URL, else OpenAI's own)."""
 
-    capabilities: frozenset[Capability] = frozenset({"chat", "completion", "logprobs"})
+    capabilities: frozenset[Capability] = frozenset({"chat", "completion", "image", "logprobs"})
     parallel: int | None = None
 
     def __init__(self, model: str, base_url: str = "", *, timeout: float = 600.0) -> None:
@@ -68,6 +72,7 @@ class OpenAIModel:
         self._model = model
         self.base_url = _checked(base_url or os.environ.get("OPENAI_BASE_URL", "") or OPENAI)
         self._timeout = timeout
+        importlib.import_module("aiohttp")  # here, for it would hold the event loop up for half a second
         self._session: Any = None
         # OpenAI's newer models refuse the older name; other servers know only that one.
         self._max_tokens = "max_completion_tokens" if self.base_url == OPENAI else "max_tokens"
@@ -81,11 +86,14 @@ class OpenAIModel:
         import aiohttp
 
         route = "completions" if request.api == "completion" else "chat/completions"
+        session = self._open_session()
+        if request.images:  # megabytes: in a thread, and written piece by piece
+            data: bytes | BytesIO = BytesIO(await asyncio.to_thread(self._encoded, request))
+        else:
+            data = self._encoded(request)
         started = time.perf_counter()
         try:
-            async with self._open_session().post(
-                f"{self.base_url}/{route}", data=orjson.dumps(self._payload(request)), allow_redirects=False
-            ) as answer:
+            async with session.post(f"{self.base_url}/{route}", data=data, allow_redirects=False) as answer:
                 body = await _read(answer.content)
                 if answer.status != 200:
                     raise self._refusal(answer.status, answer.headers, body)
@@ -124,6 +132,9 @@ class OpenAIModel:
             )
         return self._session
 
+    def _encoded(self, request: Request) -> bytes:
+        return orjson.dumps(self._payload(request))
+
     def _payload(self, request: Request) -> dict[str, JSON]:
         payload: dict[str, JSON] = {"model": self._model}
         if isinstance(request.prompt, str):
@@ -134,7 +145,7 @@ class OpenAIModel:
             if request.echo:
                 payload["echo"] = True
         else:
-            payload["messages"] = [{"role": m.role, "content": m.content} for m in request.prompt]
+            payload["messages"] = [{"role": m.role, "content": _content(m)} for m in request.prompt]
             payload[self._max_tokens] = request.max_tokens
             if request.logprobs:
                 payload["logprobs"] = True
@@ -168,6 +179,21 @@ class OpenAIModel:
             fatal=status in _FATAL or spent,
             too_long=too_long,
         )
+
+
+def _content(message: Message) -> JSON:
+    """A text, or parts of which pictures are data URLs: OpenAI, vLLM, SGLang and llama.cpp take these."""
+    if isinstance(message.content, str):
+        return message.content
+    return [
+        {"type": "text", "text": part}
+        if isinstance(part, str)
+        else {
+            "type": "image_url",
+            "image_url": {"url": f"data:{part.mime};base64,{b64encode(part.data).decode()}"},
+        }
+        for part in message.content
+    ]
 
 
 def _key() -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -18,6 +19,7 @@ HEADINGS = ("benchmark", "model", "metric", "value", "95 % interval", "n", "outc
 _NUMBERS = ("value", "n")
 _WRAPS = {"benchmark": 16, "model": 12, "metric": 10, "outcomes": 13}
 """Columns that may take several lines on a narrow terminal, and what they keep at least."""
+_NUMBER = re.compile(r"-?\d+(\.\d+)?")
 _SUPERSCRIPTS = str.maketrans("0123456789,", "⁰¹²³⁴⁵⁶⁷⁸⁹˒")
 
 
@@ -155,7 +157,7 @@ def to_csv(table: Table) -> str:
     rows = [flat(cell) for cell in table.cells]
     writer = csv.DictWriter(out, fieldnames=list(rows[0]), lineterminator="\n")
     writer.writeheader()
-    writer.writerows({key: _csv(value) for key, value in row.items()} for row in rows)
+    writer.writerows({key: no_formula(value) for key, value in row.items()} for row in rows)
     return out.getvalue()
 
 
@@ -201,6 +203,8 @@ def _markdown(text: str) -> str:
     return escaped
 
 
-def _csv(value: Any) -> Any:
-    """A text that a spreadsheet would take for a formula gets a quote before it."""
-    return f"'{value}" if isinstance(value, str) and value[:1] in "=+-@\t\r" and value else value
+def no_formula(value: Any) -> Any:
+    """A text that a spreadsheet would take for a formula gets a quote before it; a number is none."""
+    if not isinstance(value, str) or value[:1] not in tuple("=+-@\t\r") or _NUMBER.fullmatch(value):
+        return value
+    return f"'{value}"

@@ -13,7 +13,7 @@ from evalkit.metrics.base import Metric
 from evalkit.samples import JSON
 from evalkit.signature import Signature, combine
 from evalkit.statistics import interval
-from evalkit.store import OUTCOMES, VALIDATION, Cell, CellData, Store
+from evalkit.store import ANSWERED, OUTCOMES, VALIDATION, Cell, CellData, Store
 from evalkit.task import load_task
 
 if TYPE_CHECKING:
@@ -38,9 +38,9 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class TableCell:
-    """One figure. `value`, `low`, `high` in `unit`, None when no sample was answered.
+    """One figure. `value`, `low`, `high` in `unit`, None when no sample was judged.
 
-    `n`: answered samples, which the value is over. `outcomes`: samples by outcome, failed ones included.
+    `n`: judged samples, which the value is over. `outcomes`: samples by outcome, failed ones included.
     `marks`: numbers of the table's notes that belong to it.
     """
 
@@ -69,6 +69,8 @@ class TableCell:
     limit: int | None
     found: dict[str, Any]
     """What the run found out for it: a threshold and its validation curve."""
+    answered: int
+    """Samples with an answer and without a public reference."""
     counts: dict[str, int]
     """Samples that were not asked or read quite as the protocol has it, by what happened; none: left out."""
     marks: tuple[int, ...] = ()
@@ -173,6 +175,7 @@ def _asked(cell: Cell, data: CellData, validation: CellData | None) -> dict[str,
         "prompts": combine(data.asked),
         "extract": cell.spec["extract"],
         "judge": cell.spec["judge"],
+        **({"referee": cell.spec["referee"]} if "referee" in cell.spec else {}),
     }
     if validation is not None:
         parts["validation"] = combine([*validation.questions, *validation.asked])
@@ -212,6 +215,7 @@ def _cells(store: Store) -> Iterable[TableCell]:
                 records=cell.spec["records"],
                 limit=cell.spec["limit"],
                 found=cell.found,
+                answered=data.outcomes.count(ANSWERED),
                 counts=counts,
                 **_figures(metric, matrix, data),
             )
@@ -225,7 +229,9 @@ def _view(cell: Cell, view: str) -> dict[str, JSON]:
 
 def _matrices(store: Store, cell: Cell, data: CellData) -> Iterable[tuple[Metric, dict[str, Any], Any]]:
     """(metric, what the run file says of it, its columns of the statistics matrix)."""
-    metrics = {metric.name: metric for metric in load_task(cell.spec["task_spec"]).metrics}
+    metrics = {
+        metric.name: metric for metric in load_task(cell.spec["task_spec"], cell.spec["options"]).metrics
+    }
     start = 0
     for described in cell.spec["metrics"]:
         end = start + len(described["columns"])
@@ -240,11 +246,11 @@ def _figures(metric: Metric, matrix: Any, data: CellData) -> dict[str, Any]:
 
     if not len(matrix):
         return {"value": None, "low": None, "high": None, "groups": {}}
-    answered = np.flatnonzero(data.answered)
-    clusters = [data.clusters[row] for row in answered]
+    judged = np.flatnonzero(data.judged)
+    clusters = [data.clusters[row] for row in judged]
     whole = _group(metric, matrix, clusters)
     members: tuple[dict[str, list[int]], dict[str, list[int]]] = ({}, {})
-    for row, sample in enumerate(answered):
+    for row, sample in enumerate(judged):
         if data.groups[sample]:
             members[0].setdefault(data.groups[sample], []).append(row)
         for tag in data.tags[sample]:
@@ -289,12 +295,17 @@ def _marked(cells: Sequence[TableCell], notes: list[str]) -> Iterable[TableCell]
 
 
 def _remarks(cell: TableCell) -> Iterable[str]:
-    asked = sum(cell.outcomes.values())
+    asked = sum(cell.outcomes.values()) + cell.answered
     if cell.limit is not None and (cell.records is None or cell.limit < cell.records):
         yield f"{cell.task}: the first {cell.limit} of {cell.records or 'all'} samples"
     expected = min(filter(None, (cell.limit, cell.records)), default=asked)
     if asked < expected:
         yield f"{cell.model} on {cell.task}: unfinished, {asked} of {expected} samples"
+    if cell.answered:
+        yield (
+            f"{cell.model} on {cell.task}: the references of {cell.answered} answers are not public; "
+            "evalkit export --format submission writes what their server takes"
+        )
     failed = cell.outcomes["failed"]
     if failed:
         yield f"{cell.model} on {cell.task}: {failed} samples failed and are not in the value"

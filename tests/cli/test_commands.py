@@ -173,8 +173,8 @@ def test_models(cli: Cli) -> None:
     code, out, _ = cli("models", "--json")
     assert code == 0
     rows = {row["backend"]: row for row in json.loads(out)}
-    assert set(rows) == {"openai", "llama-cpp", "replay", "fake"}
-    assert rows["openai"]["capabilities"] == ["chat", "completion", "logprobs"]
+    assert set(rows) == {"openai", "llama-cpp", "python", "replay", "fake"}
+    assert rows["openai"]["capabilities"] == ["chat", "completion", "image", "logprobs"]
     assert "openai/NAME" in cli("models").out
 
 

@@ -33,7 +33,7 @@ def chance(*what: object) -> float:
 
 
 def question(request: Request) -> str:
-    text = request.prompt if isinstance(request.prompt, str) else request.prompt[-1].content
+    text = request.prompt if isinstance(request.prompt, str) else request.prompt[-1].text
     return text.rpartition("\n")[2].rstrip(":")
 
 

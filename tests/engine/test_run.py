@@ -81,7 +81,7 @@ def test_a_failure_is_never_an_answer_and_is_asked_again(tmp_path: Path) -> None
 
     def fails(request: Request, draw: int) -> str:
         assert not isinstance(request.prompt, str)
-        if any(request.prompt[-1].content.endswith(f" {question}") for question in broken):
+        if any(request.prompt[-1].text.endswith(f" {question}") for question in broken):
             raise ProviderError("context too long")
         return request.gold
 
@@ -155,7 +155,7 @@ def test_cancelled_and_resumed_nothing_is_asked_twice(tmp_path: Path, protocol: 
             await asyncio.sleep(0.001)
             response = await super().generate(request, draw=draw)
             assert not isinstance(request.prompt, str)
-            asked.append((request.prompt[0].content, draw))
+            asked.append((request.prompt[0].text, draw))
             return response
 
     async def cancelled() -> None:
@@ -184,7 +184,7 @@ def test_draws_have_seeds_of_their_own_and_greedy_requests_none(tmp_path: Path) 
 
     def note(request: Request, draw: int) -> str:
         assert not isinstance(request.prompt, str)
-        seeds.setdefault(request.prompt[0].content, set()).add(request.seed)
+        seeds.setdefault(request.prompt[0].text, set()).add(request.seed)
         return request.gold
 
     task = sums(tmp_path, 3)

@@ -1,0 +1,59 @@
+"""`evalkit export`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from evalkit.errors import UsageError, unknown
+
+SUBMISSION = "submission"
+
+
+@click.command()
+@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--format",
+    "name",
+    default="",
+    metavar="FORMAT",
+    help="jsonl, csv, parquet, or submission: what the benchmark's own server takes.  "
+    "[default: by the ending of -o, else jsonl]",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write there instead of to standard output.",
+)
+def command(runs: tuple[Path, ...], name: str, output: Path | None) -> None:
+    """Samples, answers and verdicts of run files, or answers for a server that keeps the references.
+
+    Nothing is asked. A submission is refused while samples are missing or failed.
+    """
+    from evalkit.export import FORMATS, submission
+    from evalkit.store import Store
+
+    ending = output.suffix.removeprefix(".") if output else ""
+    name = name or (ending if ending in FORMATS else "jsonl")
+    if name not in (*FORMATS, SUBMISSION):
+        raise unknown("format", name, (*FORMATS, SUBMISSION))
+    if name == SUBMISSION and len(runs) > 1:
+        raise UsageError("a submission is of one run: name one run file")
+    stores = [Store.open(path) for path in runs]
+    try:
+        document = submission(stores[0]) if name == SUBMISSION else FORMATS[name](stores)
+    finally:
+        for store in stores:
+            store.close()
+    if output is None:
+        sys.stdout.buffer.write(document)
+        return
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        output.write_bytes(document)
+    except OSError as error:
+        raise UsageError(f"cannot write {output}: {error.strerror}") from None

@@ -1,0 +1,100 @@
+"""What is in a run file, for other programs: a row for each sample, or the document a server judges.
+
+Some benchmarks keep their references (VQAv2 test-dev, DocVQA test): their server takes the answers as
+a file whose form the task knows (`Task.submission`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from io import BytesIO
+from typing import Any
+
+import orjson
+
+from evalkit.errors import UsageError
+from evalkit.report.render import no_formula
+from evalkit.samples import JSON
+from evalkit.store import Cell, Store
+from evalkit.task import Submitted, Task, load_task
+
+Row = dict[str, JSON]
+
+
+def rows(stores: Sequence[Store]) -> Iterator[Row]:
+    """Every sample of every run: what was asked, what was answered and how it was judged."""
+    for store in stores:
+        model = store.manifest["model"]["name"]
+        for cell in store.cells():
+            if not cell.role:
+                start: Row = {"task": cell.task, "protocol": cell.protocol, "model": model}
+                yield from ({**start, **sample} for sample in store.samples(cell))
+
+
+def submission(store: Store) -> bytes:
+    """The document for the benchmark's server. Raises `UsageError` where it would not be whole."""
+    cells = [cell for cell in store.cells() if not cell.role]
+    takers = [(cell, task) for cell in cells if (task := _task(cell)).submission is not None]
+    if not takers:
+        names = ", ".join(cell.task for cell in cells)
+        raise UsageError(f"{store.path}: no server takes answers to {names}: --format jsonl has them all")
+    if len(takers) > 1:
+        names = ", ".join(cell.task for cell, _ in takers)
+        raise UsageError(f"{store.path} holds {names}: a submission is of one benchmark, run it alone")
+    ((cell, task),) = takers
+    assert task.submission is not None
+    _whole(store, cell)
+    answers = (_submitted(row) for row in store.samples(cell))
+    return orjson.dumps(task.submission(answers), option=orjson.OPT_APPEND_NEWLINE)
+
+
+def _task(cell: Cell) -> Task:
+    return load_task(cell.spec["task_spec"], cell.spec["options"])
+
+
+def _whole(store: Store, cell: Cell) -> None:
+    done = sum(1 for row in store.samples(cell) if row["outcome"] != "failed")
+    wanted = cell.spec["records"]
+    if wanted is None or done < wanted:  # without a count nobody knows whether it is whole
+        raise UsageError(
+            f"{store.path}: {done} of {wanted or 'all'} samples of {cell.task} are answered, and a server "
+            "takes all or none: finish the run first, without --limit"
+        )
+
+
+def _submitted(row: dict[str, Any]) -> Submitted:
+    value = row["finals"][0]["value"]
+    return Submitted(row["id"], row["meta"], value)
+
+
+def to_jsonl(stores: Sequence[Store]) -> bytes:
+    """One JSON object a line."""
+    return b"".join(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE) for row in rows(stores))
+
+
+def to_csv(stores: Sequence[Store]) -> bytes:
+    """One line a sample, for spreadsheets: lists and objects as JSON, no cell a formula."""
+    return bytes(_frame(stores).map(no_formula).to_csv(index=False).encode())
+
+
+def to_parquet(stores: Sequence[Store]) -> bytes:
+    """One row a sample; lists and objects as JSON text."""
+    out = BytesIO()
+    _frame(stores).to_parquet(out, index=False)
+    return out.getvalue()
+
+
+FORMATS: dict[str, Callable[[Sequence[Store]], bytes]] = {
+    "jsonl": to_jsonl,
+    "csv": to_csv,
+    "parquet": to_parquet,
+}
+
+
+def _frame(stores: Sequence[Store]) -> Any:
+    import pandas as pd
+
+    def flat(value: JSON) -> str | int:
+        return value if isinstance(value, str | int) else orjson.dumps(value).decode()
+
+    return pd.DataFrame([{key: flat(value) for key, value in row.items()} for row in rows(stores)])

@@ -1,0 +1,1 @@
+"""Pictures, made ready to be sent to a model."""

@@ -1,0 +1,400 @@
+"""A stored picture, made ready to be sent: decoded whole, upright, in 8 bits, within a budget of pixels.
+
+What is read is PNG, JPEG, WebP, GIF (its first frame) and TIFF (its first page), told by the first bytes.
+A PNG or JPEG that needs nothing is sent as it is stored. What is made of the others, in this order:
+
+- Depth. 16 bits become 8 by their high byte, 12 bits by their upper 8; all else of more than 8 bits
+  (32-bit integers, floats, signed samples) has no known range and is an error.
+- Colour. CMYK, YCbCr and LAB become RGB by fixed formulas. A colour profile is never applied: the numbers
+  are taken as they are stored, as `Image.open(...).convert("RGB")` takes them, the loader that published
+  pipelines use. A picture sent as stored keeps its profile, one encoded anew has none.
+- Transparency. What shows through is white: diagrams are often black lines on a transparent ground, which on
+  black could not be seen.
+- EXIF orientation (also in PNG, WebP and TIFF, and as XMP where EXIF has none), applied once. Damaged EXIF is
+  as none.
+- Size. A picture of more than `max_pixels` is scaled down, its shape kept to the pixel; never up.
+- Encoding. JPEG of quality 95 without chroma subsampling where the source was JPEG, otherwise PNG. No
+  metadata is written, and the same bytes make the same bytes.
+
+Files are hostile and may be broken: every failure is a `MediaError` of one line. A PNG is checked against all
+its checksums. The others have none, so damage inside their coded data, with an end after it, may not be told.
+Of a damaged TIFF libtiff may write a line of its own to standard error.
+
+Memory, at its peak and besides `data`: 4 bytes a pixel for a picture sent as stored, 8 for most others, 21 at
+most (WebP with transparency); with `MOST_PIXELS`, 2.1 GB. Safe in threads: Pillow decodes, scales and encodes
+without the interpreter's lock. A million pixels take about 10 ms as a stored JPEG, 30 as a stored PNG, and
+30 to 200 where a PNG is written.
+"""
+
+from __future__ import annotations
+
+import struct
+import threading
+import warnings
+from dataclasses import dataclass, field
+from io import BytesIO
+from math import isqrt
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from evalkit.errors import MediaError, unknown
+
+if TYPE_CHECKING:
+    from PIL import Image
+    from PIL.ImageFile import ImageFile
+    from PIL.TiffImagePlugin import TiffImageFile
+
+Resample = Literal["lanczos", "bicubic", "bilinear", "box"]
+RESAMPLES: tuple[Resample, ...] = get_args(Resample)
+
+MOST_PIXELS = 100_000_000
+"""Width x height above which a picture is refused before it is decoded."""
+
+_MOST_SCANS = 100
+"""Of a progressive JPEG, which has about ten: each costs a pass over all pixels, and few bytes."""
+
+_PREVIEW = 320
+_PILLOW = r"PIL\."
+_BITS, _PHOTOMETRIC, _ORIENTATION, _PLANES, _SAMPLE_FORMAT = 258, 262, 274, 284, 339
+_TIFF_SIZES = {
+    1: 1,
+    2: 1,
+    3: 2,
+    4: 4,
+    5: 8,
+    6: 1,
+    7: 1,
+    8: 2,
+    9: 4,
+    10: 8,
+    11: 4,
+    12: 8,
+    13: 4,
+    16: 8,
+    17: 8,
+    18: 8,
+}
+"""Bytes of a value, by the number of its type."""
+
+_SIGNATURES = (
+    (b"\x89PNG\r\n\x1a\n", "PNG"),
+    (b"\xff\xd8\xff", "JPEG"),
+    (b"GIF87a", "GIF"),
+    (b"GIF89a", "GIF"),
+    (b"II*\0", "TIFF"),
+    (b"MM\0*", "TIFF"),
+    (b"II+\0", "TIFF"),
+    (b"MM\0+", "TIFF"),
+)
+_PNG_END = b"IEND\xaeB\x60\x82"
+_OTHERS = (
+    (b"BM", "BMP"),
+    (b"%PDF", "PDF"),
+    (b"8BPS", "Photoshop"),
+    (b"\0\0\1\0", "an icon"),
+    (b"\0\0\0\x0cjP  ", "JPEG 2000"),
+    (b"\xff\x4f\xff\x51", "JPEG 2000"),
+    (b"\xff\x0a", "JPEG XL"),
+    (b"\0\0\0\x0cJXL ", "JPEG XL"),
+    (b"PK\3\4", "ZIP"),
+    (b"\x1f\x8b", "gzip"),
+    (b"\x1aE\xdf\xa3", "Matroska or WebM"),
+    (b"version https://git-lfs", "a Git LFS pointer"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A picture as it is sent."""
+
+    data: bytes = field(repr=False)
+    """PNG or JPEG; RGB or grey, 8 bits a sample, upright, within the budget."""
+    mime: Literal["image/png", "image/jpeg"]
+    width: int
+    height: int
+    preview: bytes = field(repr=False)
+    """The same as a JPEG of at most 320 pixels a side, for the sample browser of a report."""
+
+
+def prepare(data: bytes, max_pixels: int = 0, resample: str = "lanczos") -> Prepared:
+    """The stored picture `data`, ready to be sent, of at most `max_pixels` pixels (0: as many as it has).
+
+    Raises `MediaError` where no whole picture can be had from `data`, `UsageError` for an unknown `resample`.
+    """
+    if resample not in RESAMPLES:
+        raise unknown("resample", resample, RESAMPLES)
+    kind = _kind(data)
+    with _careful:
+        try:
+            return _prepared(data, kind, max_pixels, resample)
+        except MediaError:
+            raise
+        except Exception as error:  # noqa: BLE001 — decoders raise whatever broken bytes run them into
+            raise MediaError(f"damaged {kind}: {_one_line(error)}") from None
+
+
+def _one_line(error: Exception) -> str:
+    said = "".join(c if c.isprintable() else " " for c in str(error)[:160]).strip()
+    if said and isinstance(error, OSError | SyntaxError | ValueError):
+        return said
+    return f"{type(error).__name__} {said}".strip()
+
+
+def _kind(data: bytes) -> str:
+    """The format that the first bytes announce; a `MediaError` for one that is not read."""
+    for start, kind in _SIGNATURES:
+        if data.startswith(start):
+            return kind
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return "WebP"
+    if not data:
+        raise MediaError("no picture: zero bytes")
+    raise MediaError(f"no PNG, JPEG, WebP, GIF or TIFF: it looks like {_looks_like(data)}")
+
+
+def _looks_like(data: bytes) -> str:
+    for start, name in _OTHERS:
+        if data.startswith(start):
+            return name
+    if data[4:8] == b"ftyp":
+        return {b"avif": "AVIF", b"heic": "HEIC", b"mif1": "HEIC or AVIF"}.get(data[8:12], "MP4 or QuickTime")
+    text = data[:1024].decode("utf-8", "replace")
+    if "\0" in text or "\ufffd" in (text[:-3] if len(data) > 1024 else text):  # a letter may be cut
+        return "nothing known"
+    text = text.lstrip("\ufeff \t\r\n").lower()
+    if "<svg" in text:
+        return "SVG"
+    if text.startswith(("<!doctype html", "<html")):
+        return "HTML"
+    if text.startswith("<"):
+        return "XML"
+    return "JSON" if text.startswith(("{", "[")) else "text"
+
+
+class _Careful:
+    """Holds Pillow to whole pictures, and to silence, while any thread is inside.
+
+    Both are settings of the whole process. Another library may have told Pillow to fill the missing part of a
+    picture with grey; that is off while a picture is read here, and as it was afterwards. Pillow's warnings
+    about odd files stay off, they would go to the terminal of a run; what matters of them is an error here.
+    """
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.inside = 0
+        self.before = False
+
+    def __enter__(self) -> None:
+        from PIL import ImageFile
+
+        with self.lock:
+            self.before = ImageFile.LOAD_TRUNCATED_IMAGES or (self.inside > 0 and self.before)
+            ImageFile.LOAD_TRUNCATED_IMAGES = False
+            self.inside += 1
+            if not any(getattr(entry[3], "pattern", "") == _PILLOW for entry in warnings.filters):
+                warnings.filterwarnings("ignore", module=_PILLOW)
+
+    def __exit__(self, *_: object) -> None:
+        from PIL import ImageFile
+
+        with self.lock:
+            self.inside -= 1
+            if not self.inside:
+                ImageFile.LOAD_TRUNCATED_IMAGES = self.before or ImageFile.LOAD_TRUNCATED_IMAGES
+
+
+_careful = _Careful()
+
+
+def _prepared(data: bytes, kind: str, max_pixels: int, resample: str) -> Prepared:
+    from PIL.Image import Resampling
+
+    image, plain = _loaded(data, kind)
+    size = _within(image.width, image.height, max_pixels)
+    if size != image.size:
+        image, plain = image.resize(size, Resampling[resample.upper()]), False
+    if kind == "JPEG":
+        sent = data if plain else _encoded(image, "JPEG", quality=95, subsampling=0)
+        return Prepared(sent, "image/jpeg", *size, _preview(image))
+    sent = data if plain else _encoded(image, "PNG", compress_level=4)
+    return Prepared(sent, "image/png", *size, _preview(image))
+
+
+def _loaded(data: bytes, kind: str) -> tuple[Image.Image, bool]:
+    """The whole picture, upright, 8-bit grey or RGB; and whether `data` is just that."""
+    from PIL import ImageFile
+
+    image = _opened(data, kind)
+    if image.width * image.height > MOST_PIXELS:
+        raise MediaError(f"{kind} of {image.width} x {image.height} pixels: at most {MOST_PIXELS:,} are read")
+    tile = image.tile[0] if kind in ("GIF", "PNG", "JPEG") else None
+    image.load()
+    if ImageFile.LOAD_TRUNCATED_IMAGES:
+        raise MediaError("another library made Pillow accept broken pictures while this one was read")
+    turn = _turn(image)  # None for a TIFF, which Pillow has turned
+    if tile and turn is None and _is_plain(image, kind, tile.args):
+        return image, True
+    flat = _flat(image, tile.args if tile else None)
+    if tile and tile.extents and tile.extents != (0, 0, *flat.size):
+        flat = _framed(flat, tile.extents)
+    return flat if turn is None else flat.transpose(turn), False
+
+
+def _opened(data: bytes, kind: str) -> ImageFile:
+    """The picture, its header read and its pixels not; what Pillow would let pass is checked.
+
+    The readers are called without `Image.open`, which hides the reason of a failure.
+    """
+    from PIL import GifImagePlugin, JpegImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin
+
+    if kind == "PNG":
+        if _PNG_END not in data:
+            raise MediaError("truncated PNG: its end is missing")
+        PngImagePlugin.PngImageFile(BytesIO(data)).verify()
+        return PngImagePlugin.PngImageFile(BytesIO(data))
+    if kind == "JPEG":
+        if data.count(b"\xff\xda") > _MOST_SCANS:
+            raise MediaError(f"JPEG of more than {_MOST_SCANS} scans")
+        if data.find(b"\xff\xd9", data.find(b"\xff\xda")) < 0:
+            raise MediaError("truncated JPEG: its end is missing")
+        return JpegImagePlugin.JpegImageFile(BytesIO(data))
+    if kind == "TIFF":
+        _check_directory(data)
+        image = TiffImagePlugin.TiffImageFile(BytesIO(data))
+        _check_samples(image)
+        return image
+    return (GifImagePlugin.GifImageFile if kind == "GIF" else WebPImagePlugin.WebPImageFile)(BytesIO(data))
+
+
+def _is_plain(image: ImageFile, kind: str, raw: object) -> bool:
+    """Whether a loaded picture may be sent as stored. `raw`: how Pillow named the samples in the file."""
+    if image.mode not in ("L", "RGB") or "transparency" in image.info:
+        return False
+    if kind == "PNG":
+        return raw == image.mode and getattr(image, "n_frames", 1) == 1
+    return kind == "JPEG" and "mp" not in image.info  # a file of several pictures
+
+
+def _flat(image: ImageFile, raw: object) -> Image.Image:
+    """The picture in 8 bits, grey or RGB, on white."""
+    from PIL import Image
+
+    if image.mode.startswith("I;16"):
+        return _eight_bits(image)
+    if image.mode in ("I", "F"):
+        raise MediaError("samples of 32 bits: their range is not known")
+    if image.mode == "LAB":
+        from PIL import ImageCms
+
+        lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
+        converted = ImageCms.profileToProfile(image, lab, srgb, outputMode="RGB")
+        assert converted is not None
+        return converted
+    mode: str = "L" if image.mode in ("1", "L", "LA", "La") else "RGB"
+    if not image.has_transparency_data:
+        return image if image.mode == mode else image.convert(mode)
+    key: Any = image.info.get("transparency")
+    if raw in ("L;2", "L;4"):  # PNG names the transparent grey in 2 or 4 bits, ...
+        image.info["transparency"] = key * 255 // (2 ** int(str(raw)[2]) - 1)
+    elif raw == "RGB;16B":  # ... or the colour in 16
+        image.info["transparency"] = tuple(sample >> 8 for sample in key)
+    clear = image if image.mode == mode + "A" else image.convert(mode + "A")
+    white = Image.new(mode, image.size, "white")
+    white.paste(clear.convert(mode), mask=clear.getchannel("A"))
+    return white
+
+
+def _eight_bits(image: ImageFile) -> Image.Image:
+    """16 bits of grey by their high byte, as Pillow does with 16 bits of colour; it would clip grey."""
+    import numpy as np
+    from PIL import Image
+
+    tags: Any = getattr(image, "tag_v2", {})
+    samples = np.asarray(image)
+    grey = (samples >> (4 if tags.get(_BITS) == (12,) else 8)).astype(np.uint8)
+    if tags.get(_PHOTOMETRIC) == 0:  # 0 is white
+        grey = 255 - grey
+    if "transparency" in image.info:
+        grey[samples == image.info["transparency"]] = 255
+    return Image.fromarray(grey)
+
+
+def _framed(image: Image.Image, box: tuple[int, int, int, int]) -> Image.Image:
+    """What of the picture lies in `box`; white around it, where a first frame leaves the canvas empty."""
+    from PIL import Image
+
+    canvas = Image.new(image.mode, image.size, "white")
+    canvas.paste(image.crop(box), box[:2])
+    return canvas
+
+
+def _turn(image: ImageFile) -> Image.Transpose | None:
+    """What makes the picture upright."""
+    from PIL.Image import Transpose
+
+    try:
+        return {
+            2: Transpose.FLIP_LEFT_RIGHT,
+            3: Transpose.ROTATE_180,
+            4: Transpose.FLIP_TOP_BOTTOM,
+            5: Transpose.TRANSPOSE,
+            6: Transpose.ROTATE_270,
+            7: Transpose.TRANSVERSE,
+            8: Transpose.ROTATE_90,
+        }.get(image.getexif().get(_ORIENTATION, 1))
+    except Exception:  # noqa: BLE001 — damaged EXIF is as none
+        return None
+
+
+def _within(width: int, height: int, most: int) -> tuple[int, int]:
+    """The largest size of the same shape and at most `most` pixels; sides are rounded down, but to no 0."""
+    if most <= 0 or width * height <= most:
+        return width, height
+    across = min(max(1, isqrt(most * width // height)), most)
+    down = min(max(1, isqrt(most * height // width)), most)
+    return across, down
+
+
+def _encoded(image: Image.Image, kind: Literal["PNG", "JPEG"], **how: int) -> bytes:
+    image.info = {}  # Pillow would write the profile and the comments that it keeps there
+    out = BytesIO()
+    image.save(out, kind, **how)
+    return out.getvalue()
+
+
+def _preview(image: Image.Image) -> bytes:
+    from PIL.Image import Resampling
+
+    longest = max(image.size)
+    if longest > _PREVIEW:
+        size = (max(1, image.width * _PREVIEW // longest), max(1, image.height * _PREVIEW // longest))
+        image = image.resize(size, Resampling.BILINEAR, reducing_gap=2.0)
+    return _encoded(image, "JPEG", quality=70)
+
+
+def _check_directory(data: bytes) -> None:
+    """Raise unless a TIFF's first directory, and all values it points to, lie within the file.
+
+    Pillow goes on without the tags that are missing, and with them goes what the samples mean.
+    """
+    order, big = ("<" if data[:1] == b"I" else ">"), 43 in data[2:4]
+    (start,) = struct.unpack_from(order + ("Q" if big else "I"), data, 8 if big else 4)
+    (count,) = struct.unpack_from(order + ("Q" if big else "H"), data, start)
+    entry = struct.Struct(order + ("HHQ8s" if big else "HHI4s"))
+    start += 8 if big else 2
+    for at in range(start, start + count * entry.size, entry.size):
+        _, sort, values, inline = entry.unpack_from(data, at)
+        size = values * _TIFF_SIZES.get(sort, 0)
+        if size > len(inline):
+            (outside,) = struct.unpack(order + ("Q" if big else "I"), inline)
+            if outside + size > len(data):
+                raise MediaError("damaged TIFF: a tag points behind the end of the file")
+
+
+def _check_samples(image: TiffImageFile) -> None:
+    """Raise for samples that Pillow reads as what they are not."""
+    tags: Any = image.tag_v2
+    if any(sort != 1 for sort in tags.get(_SAMPLE_FORMAT, ())):
+        raise MediaError("TIFF of signed or floating-point samples: their range is not known")
+    planes = tags.get(_PLANES, 1) == 2 and image.info.get("compression") == "raw"
+    if planes and (image.mode, tags.get(_BITS)) != ("RGB", (8, 8, 8)):
+        raise MediaError("TIFF of separate uncompressed planes that are not 8-bit RGB")

@@ -1,0 +1,42 @@
+"""Share of correct answers where a missing letter counts as a guess, in percent."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from evalkit.metrics.base import Scored
+from evalkit.samples import Sample
+
+if TYPE_CHECKING:
+    from evalkit.metrics.base import Floats
+
+
+@dataclass(frozen=True, slots=True)
+class GuessingAccuracy:
+    """Accuracy with 1/n for a response to n choices in which no letter was found.
+
+    MMMU's authors choose a letter at random there (MMMU-Benchmark/MMMU at bb0b95a,
+    mmmu/utils/eval_utils.py): this is their script's figure in expectation, without its chance. A sample
+    without choices counts as it does in `Accuracy`.
+    """
+
+    view: str = ""
+    unit: str = "%"
+    higher_is_better: bool = True
+    columns: tuple[str, ...] = ("correct or guessed", "samples")
+    least_draws: int = 1
+    name: str = "accuracy (random guess)"
+
+    def statistics(self, sample: Sample, scored: Scored) -> Sequence[float]:
+        finals = scored.answer.finals
+        guessed = 1 / len(sample.choices) if sample.choices else 0.0
+        worth = [
+            guessed if final.value is None else float(correct)
+            for final, correct in zip(finals, scored.correct, strict=True)
+        ]
+        return (sum(worth) / len(worth), 1.0)
+
+    def finish(self, totals: Floats) -> Floats:
+        return 100.0 * totals[..., 0] / totals[..., 1]

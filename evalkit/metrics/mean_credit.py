@@ -1,0 +1,39 @@
+"""Mean credit of answers that may be partly right, in percent."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from evalkit.metrics.base import Scored
+from evalkit.samples import Sample
+
+if TYPE_CHECKING:
+    from evalkit.metrics.base import Floats
+
+
+@dataclass(frozen=True, slots=True)
+class MeanCredit:
+    """Credit over samples, question-weighted, in percent: VQA accuracy, ANLS.
+
+    `label`: what the benchmark calls it. A sample with several answers counts by their mean credit.
+    """
+
+    label: str
+    view: str = ""
+    unit: str = "%"
+    higher_is_better: bool = True
+    columns: tuple[str, ...] = ("credit", "samples")
+    least_draws: int = 1
+
+    @property
+    def name(self) -> str:
+        return f"{self.label} ({self.view})" if self.view else self.label
+
+    def statistics(self, sample: Sample, scored: Scored) -> Sequence[float]:
+        credit = scored.credits[self.view]
+        return (sum(credit) / len(credit), 1.0)
+
+    def finish(self, totals: Floats) -> Floats:
+        return 100.0 * totals[..., 0] / totals[..., 1]

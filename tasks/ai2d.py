@@ -1,0 +1,133 @@
+"""AI2D: multiple-choice questions about school-book diagrams (Kembhavi et al. 2016, arXiv 1603.07396).
+
+Data: split test of `lmms-lab/ai2d` at c83a9b9, 3,088 questions; its card names no licence. Intervals resample
+diagrams, told apart by their files.
+
+Labels: in `lmms-lab/ai2d` boxes with a letter hide the diagram's own words: the rendering of the 1.0 report's
+figures, as far as can be told. `--set boxes=transparent` takes `lmms-lab/ai2d-no-mask`, the same questions
+with the words left to be seen (EvolvingLMMs-Lab/lmms-eval, pull request 325). That is near to the transparent
+boxes of the 1.5 report, where the same Ultra has 87.7 and not 79.5. No commit of that set could be verified:
+it is read at `main`, and a run records the commit that it got.
+
+Prompt: Gemini 1.5 report, appendix 12.14.2. How the team sets out the choices is not printed; here there is
+a semicolon between two. They have no letters, since many choices are letters of the diagram.
+
+How a reply is read is not printed either. It must be one of the choices; case, spaces, quotation marks, bold
+print, a full stop and "The answer is" do not matter unless they tell two choices apart. Where no choice has a
+letter standing alone, a reply that gives a letter ("(B)", "B. root") names the choice at that place, read as
+for MMLU (`chat_letter`). Anything else is no answer. lmms-eval's scorer (75571cf,
+`lmms_eval/tasks/ai2d/utils.py`) is for another prompt: it shows letters, takes the letter before a full stop
+at the beginning, or else the whole reply, and wants the right letter but for case and punctuation. There the
+text of a choice is wrong.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from evalkit.answers.letter import chat_letter
+from evalkit.api import (
+    Accuracy,
+    Hub,
+    Image,
+    Message,
+    Prompt,
+    Protocol,
+    Record,
+    Sample,
+    Task,
+    Verdict,
+    ask_once,
+    letters,
+    sample_id,
+    task,
+    unknown,
+)
+
+BOXES = {
+    "opaque": ("lmms-lab/ai2d", "c83a9b9692933aff8349157c88a413df9d02c4e5"),
+    "transparent": ("lmms-lab/ai2d-no-mask", "main"),
+}
+_LEAD = re.compile(
+    r"\A\W*(?:the )?(?:correct |final |best |right )?(?:answer|choice|option)(?: is)?\b[\s:*]*", re.IGNORECASE
+)
+_LABEL = re.compile(r"(?<![\w'’])[^\W\d_](?!\w)")
+
+
+def to_sample(record: Record) -> Sample:
+    diagram, choices = Image.of(record["image"]), tuple(record["options"])
+    return Sample(
+        id=sample_id(record["question"], *choices, diagram.key),
+        input=record["question"],
+        target=(choices[int(record["answer"])],),
+        choices=choices,
+        cluster=diagram.key,
+        media=(diagram,),
+    )
+
+
+def prompt(sample: Sample, protocol: Protocol) -> Prompt:
+    asked = f"\nQuestion: {sample.input} The Choices are: {'; '.join(sample.choices)} Answer:"
+    return (Message("user", ("Answer exactly as one of the choices.\n", sample.media[0], asked)),)
+
+
+def read_choice(text: str, sample: Sample) -> str | None:
+    """The choice that a reply gives, as the sample has it; None when it gives none or more than one."""
+    for said in (text, _LEAD.sub("", text)):
+        for form in (str.strip, _tidy, _bare):
+            same = {choice for choice in sample.choices if form(choice) == form(said)}
+            if len(same) == 1:
+                return same.pop()
+    if any(_LABEL.search(choice) for choice in sample.choices):
+        return None
+    letter = chat_letter(text, sample)
+    return None if letter is None else sample.choices[letters(sample).index(letter)]
+
+
+def _tidy(text: str) -> str:
+    return " ".join(text.split()).strip("\"'“”‘’`*. ")
+
+
+def _bare(text: str) -> str:
+    return _tidy(text).casefold()
+
+
+def judge(answer: str, sample: Sample) -> Verdict:
+    return Verdict(answer == sample.target[0], f"{answer}, and {sample.target[0]} is right")
+
+
+def gold(sample: Sample, protocol: Protocol) -> str:
+    return sample.target[0]
+
+
+def spoiled(sample: Sample, protocol: Protocol) -> Sequence[str]:
+    """The first and the last of the other choices, all at once, and none."""
+    others = [choice for choice in sample.choices if choice != sample.target[0]] or ["?"]
+    return (others[0], others[-1], " or ".join(sample.choices), "I do not know.", "")
+
+
+@task("ai2d", report="Table 7")
+def ai2d(*, boxes: str = "opaque") -> Task:
+    """Multiple-choice questions about diagrams (Kembhavi et al. 2016)"""
+    if boxes not in BOXES:
+        raise unknown("boxes", boxes, BOXES)
+    name, revision = BOXES[boxes]
+    columns = ("question", "options", "answer", "image")
+    return Task(
+        data=Hub(name, "default", split="test", revision=revision, columns=columns),
+        sample=to_sample,
+        prompt=prompt,
+        answer=read_choice,
+        judge=judge,
+        metrics=(Accuracy(),),
+        protocols=(
+            Protocol(
+                name="0-shot", solver=ask_once, max_tokens=256,
+                source="Gemini 1.0 report, table 7; prompt: Gemini 1.5 report, appendix 12.14.2",
+            ),
+        ),
+        media=("image",),
+        gold=gold,
+        spoiled=spoiled,
+    )  # fmt: skip

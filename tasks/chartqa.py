@@ -1,0 +1,148 @@
+"""ChartQA: questions about charts that want a look, a reading or a sum (Masry et al. 2022, arXiv 2203.10244).
+
+Data: `lmms-lab/ChartQA` at 9e63b7d, split test, 2,500 questions: 1,250 that people wrote ("human") and 1,250
+made from people's summaries of charts ("augmented"). The authors' copy is under GPL-3.0; this one names no
+licence. Intervals resample charts, told apart by their files.
+
+Measure: relaxed accuracy over all questions, `evalkit.answers.relaxed` after google-research/pix2struct. That
+rule takes years for numbers, so that 1990 is right for 2010. "accuracy (exact years)" wants a reference from
+1000 to 2100 to be met exactly; some of these are quantities, so it is a lower bound. Reply and reference are
+trimmed first, the reply as in Qwen-VL's `eval_mm/evaluate_vqa.py`. Nothing else is removed: for "17" the
+answer "17%" is wrong.
+
+Prompts: the 1.0 report prints none and says short answers. The 1.5 report's (appendix 12.14.5) asks for
+reasoning first. It is `0-shot-cot`, with chart and question laid out as in the prompts printed beside it; the
+answer is what follows the last "Final Answer:". `0-shot`, the headline, keeps its rules for the answer, which
+it calls "the answer" instead of "X", and leaves the reasoning out; its first line is our own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from evalkit.answers.relaxed import TOLERANCE, is_year, relaxed_match
+from evalkit.api import (
+    Accuracy,
+    Hub,
+    Image,
+    Message,
+    Prompt,
+    Protocol,
+    Record,
+    Sample,
+    Task,
+    Verdict,
+    View,
+    ask_once,
+    sample_id,
+    task,
+)
+
+REVISION = "9e63b7df1592a1c2158e735cc1725454aef0d6d9"
+GROUPS = {"human_test": "human", "augmented_test": "augmented"}
+CHAIN = "0-shot-cot"
+RULES = """\
+* {answer} should contain as few words as possible.
+* Don't paraphrase or reformat the text you see in the image.
+* If the {name} has two or more items, provide it in the list format like [1, 2].
+* When asked to give a ratio, give out the decimal value like 0.25 instead of 1:4.
+* When asked to give a percentage, give out the whole value like 17 instead of decimal like 0.17%.
+* Don't include any units in the answer.
+* Try to include the full label from the graph when asked about an entity.
+"""
+SHORT = "Give a short answer to the following question about the chart. Follow these instructions:\n" + (
+    RULES.format(answer="The answer", name="answer")
+)
+REASONED = (
+    "Think step by step before giving a final answer to this question.Format your final answer as 'Final "
+    "Answer: X'. For the final answer X, follow the following instructions:\n"
+    + RULES.format(answer="X", name="final answer")
+    + "Remember, don't give a final answer before step by step reasoning and always format your final answer "
+    "as 'Final Answer: X'.\n"
+)
+_FINAL = re.compile(r"final answer[\s*]*:", re.IGNORECASE)
+
+
+def to_sample(record: Record) -> Sample:
+    chart = Image.of(record["image"])
+    return Sample(
+        id=sample_id(record["type"], record["question"], chart.key),
+        input=record["question"],
+        target=(record["answer"].strip(),),
+        group=GROUPS[record["type"]],
+        cluster=chart.key,
+        media=(chart,),
+    )
+
+
+def prompt(sample: Sample, protocol: Protocol) -> Prompt:
+    rules, end = (REASONED, "") if protocol.base == CHAIN else (SHORT, " Answer:")
+    return (Message("user", (rules, sample.media[0], f"\nQuestion: {sample.input}{end}")),)
+
+
+def whole_reply(text: str, sample: Sample) -> str | None:
+    return text.strip() or None
+
+
+def final_answer(text: str, sample: Sample) -> str | None:
+    """What follows the last "Final Answer:" on its line or the next, without the stars of bold print."""
+    _, *answers = _FINAL.split(text)
+    return answers[-1].strip(" *\n\t").partition("\n")[0].strip(" *\t") or None if answers else None
+
+
+def judge(answer: str, sample: Sample) -> Verdict:
+    return _verdict(relaxed_match(answer, sample.target[0]), answer, sample)
+
+
+def judge_years(answer: str, sample: Sample) -> Verdict:
+    """The same, and a reference that can be a year wants that number and no other."""
+    wanted = sample.target[0]
+    tolerance = 0 if is_year(wanted) else TOLERANCE
+    return _verdict(relaxed_match(answer, wanted, tolerance), answer, sample)
+
+
+def _verdict(correct: bool, answer: str, sample: Sample) -> Verdict:
+    return Verdict(correct, f"{answer} for {sample.target[0]}")
+
+
+def gold(sample: Sample, protocol: Protocol) -> str:
+    return _as_response(sample.target[0], protocol)
+
+
+def spoiled(sample: Sample, protocol: Protocol) -> Sequence[str]:
+    """Nothing, the reference with a word more, and with a unit."""
+    wanted = sample.target[0]
+    return ("", *(_as_response(text, protocol) for text in (f"not {wanted}", f"{wanted} units", "-1e300")))
+
+
+def _as_response(answer: str, protocol: Protocol) -> str:
+    return f"The bars show it.\nFinal Answer: {answer}" if protocol.base == CHAIN else answer
+
+
+@task("chartqa", report="Table 7")
+def chartqa() -> Task:
+    """Questions about charts, numbers within five per cent (Masry et al. 2022)"""
+    columns = ("type", "question", "answer", "image")
+    return Task(
+        data=Hub("lmms-lab/ChartQA", "default", split="test", revision=REVISION, columns=columns),
+        sample=to_sample,
+        prompt=prompt,
+        answer={"0-shot": whole_reply, CHAIN: final_answer},
+        judge=judge,
+        metrics=(Accuracy(), Accuracy(view="exact years")),
+        views=(View(name="exact years", judge=judge_years),),
+        protocols=(
+            Protocol(
+                name="0-shot", solver=ask_once, max_tokens=256,
+                source="Gemini 1.0 report, table 7; rules of the prompt: Gemini 1.5 report, appendix 12.14.5",
+            ),
+            Protocol(
+                name=CHAIN, solver=ask_once, max_tokens=2048,
+                source="Gemini 1.5 report, appendix 12.14.5",
+            ),
+        ),
+        media=("image",),
+        gold=gold,
+        spoiled=spoiled,
+    )  # fmt: skip

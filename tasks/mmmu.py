@@ -1,0 +1,200 @@
+"""MMMU: college questions about pictures, of 30 subjects (Yue et al. 2023, arXiv 2311.16502).
+
+The report prints 59.4 % pass@1 and 62.4 % Maj1@32 for Ultra on the 900 validation questions, zero-shot and
+pixels only (table 7; by discipline in table 8). The headline is question-weighted; groups are the subjects,
+tags the six disciplines.
+
+- Prompt: the authors' words (MMMU-Benchmark/MMMU at bb0b95a, mmmu/configs/llava1.5.yaml and
+  mmmu/utils/data_utils.py). The report does not print its own.
+- Pictures stand where the text has "<image 1>" to "<image 7>", in the question and in the options, as
+  often as it has them. The authors' script shows LLaVA the first picture, before the text, and none where
+  the options have several. A record without any mark shows its first picture before the text, as theirs
+  does. Pictures that no mark names are not shown: they may belong to the explanation.
+- Answer: the authors' parsing, without its guess (`evalkit.answers.mmmu`). `accuracy (random guess)` is
+  what their script prints, in expectation.
+- `maj1@32`: the same prompt, at temperature 0.7 without top-k, as Wang et al. (2022, arXiv 2203.11171)
+  sampled GPT-3; the report does not say. Draws of an open question vote together when all that is parsed
+  from them is the same.
+- Models that think before they answer need more than the few tokens of a letter: a response that is cut
+  loses it. Hence 1,024.
+- `--set split=test`: 10,500 questions, whose answers were withheld for years ("?" in the data). Such a
+  question is asked, exported for the authors' server (EvalAI, challenge 2179) as {id: answer}, and not
+  judged; one whose answer the data has is judged.
+- Questions about the same first picture are one cluster.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterable, Sequence
+
+from evalkit.tasks.mmmu_fields import SUBJECTS, discipline_of, subject_of
+
+from evalkit.answers.mmmu import as_response, mmmu_answer, mmmu_is_right, open_values
+from evalkit.api import (
+    JSON,
+    Accuracy,
+    Hub,
+    Image,
+    Message,
+    Part,
+    Prompt,
+    Protocol,
+    Record,
+    Sample,
+    Submitted,
+    Task,
+    Verdict,
+    ask_once,
+    letters,
+    majority_vote,
+    task,
+    unknown,
+)
+from evalkit.metrics.guessing import GuessingAccuracy
+
+REVISION = "98e6ac0cb9b7b2cd2c991b85a50762edc4aedc68"
+SPLITS = ("validation", "test")
+COLUMNS = ("id", "question", "options", "answer", "question_type", *(f"image_{n}" for n in range(1, 8)))
+LETTER = "Answer with the option's letter from the given choices directly."
+PHRASE = "Answer the question using a single word or phrase."
+HIDDEN = ("", "?")
+MARK = re.compile(r"<image ([0-9]{1,3})>")
+MOST_TEXT, MOST_CHOICES = 20_000, 26
+
+
+def to_sample(record: Record) -> Sample:
+    """Raises `ValueError`, with the record's id, for options that are no list and for a missing picture."""
+    name, question = record["id"], record["question"]
+    choices = _choices(record) if record["question_type"] == "multiple-choice" else ()
+    if not _marks(question, choices) and record["image_1"] is not None:
+        question = f"<image 1>\n{question}"
+    pictures = tuple(_picture(record, mark) for mark in _marks(question, choices))
+    subject = subject_of(name)
+    return Sample(
+        id=name,
+        input=question,
+        target=_references(record["answer"] or ""),
+        choices=choices,
+        group=subject,
+        tags=(discipline_of(subject),),
+        media=pictures,
+        cluster=pictures[0].key if pictures else "",
+    )
+
+
+def _marks(question: str, choices: Iterable[str]) -> list[str]:
+    """The numbers of the pictures that the text names, each once, in the order in which it does."""
+    return list(dict.fromkeys(MARK.findall("\n".join([question, *choices]))))
+
+
+def _picture(record: Record, mark: str) -> Image:
+    stored = record.get(f"image_{mark}")
+    if stored is None:
+        raise ValueError(f"{record['id']}: the text has <image {mark}>, the record has no such picture")
+    return Image.of(stored)
+
+
+def _choices(record: Record) -> tuple[str, ...]:
+    options = _list(record["options"])
+    if options is None or not 1 <= len(options) <= MOST_CHOICES:
+        raise ValueError(
+            f"{record['id']}: options is no list of 1 to {MOST_CHOICES}: {record['options'][:60]!r}"
+        )
+    return tuple(str(option) for option in options)
+
+
+def _references(answer: str) -> tuple[str, ...]:
+    """One, or several where the answer is the text of a list of them; none where it is not public."""
+    found = _list(answer) if answer.startswith("[") else None
+    texts = tuple(one for one in found or () if isinstance(one, str))
+    if found and len(texts) == len(found):
+        return texts
+    return () if answer in HIDDEN else (answer,)
+
+
+def _list(text: str) -> list[object] | None:
+    """What `text` writes as a Python list; None where it is none. Nothing is evaluated."""
+    if len(text) > MOST_TEXT:
+        return None
+    try:
+        found = ast.literal_eval(text)
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return None
+    return found if isinstance(found, list) else None
+
+
+def prompt(sample: Sample, protocol: Protocol) -> Prompt:
+    marked = zip(letters(sample), sample.choices, strict=True)
+    options = "".join(f"({letter}) {choice}\n" for letter, choice in marked)
+    asked = f"{options}\n{LETTER}" if sample.choices else PHRASE
+    shown = dict(zip(_marks(sample.input, sample.choices), sample.media, strict=True))
+    # split() keeps what is in the pattern's brackets: text, number, text, number, …, text
+    pieces = enumerate(MARK.split(f"{sample.input}\n{asked}"))
+    parts: list[Part] = [shown[piece] if i % 2 else piece for i, piece in pieces if piece]
+    return (Message("user", tuple(parts)),)
+
+
+def judge(answer: str, sample: Sample) -> Verdict:
+    right = mmmu_is_right(answer, sample)
+    says = "fits" if right else "does not fit"
+    return Verdict(right, f"{answer[:200]} {says} {' or '.join(sample.target)}")
+
+
+def gold(sample: Sample, protocol: Protocol) -> str:
+    return sample.target[0]
+
+
+def spoiled(sample: Sample, protocol: Protocol) -> Sequence[str]:
+    """A wrong letter, the right one withdrawn; numbers that are no reference; no answer at all."""
+    if not sample.choices:
+        values = [value for reference in sample.target for value in open_values(reference)]
+        above = max((value for value in values if isinstance(value, float)), default=0.0) + 1
+        return (str(above), f"{above}\n{above + 1}", "unknowable", "")
+    wrong = next((letter for letter in letters(sample) if letter not in sample.target), "")
+    withdrawn = f"({sample.target[0]}), no, ({wrong})" if wrong else ""
+    return (wrong, withdrawn, "No idea.", "")
+
+
+def submission(answers: Iterable[Submitted]) -> JSON:
+    """The file that mmmu/main_eval_only.py and the authors' server take: a letter, or a text to be parsed.
+
+    An answer that could not be parsed is the empty text, which is wrong; one left out would not be counted.
+    """
+    return {one.id: _as_submitted(one.answer) for one in answers}
+
+
+def _as_submitted(answer: str | None) -> str:
+    if answer is None:
+        return ""
+    return as_response(answer) if answer.startswith("[") else answer  # a JSON list, or a letter
+
+
+@task("mmmu", report="Table 7")
+def mmmu(*, split: str = "validation") -> Task:
+    """College questions about pictures, of 30 subjects (Yue et al. 2023)"""
+    if split not in SPLITS:
+        raise unknown("split of mmmu", split, SPLITS)
+    return Task(
+        data=Hub("MMMU/MMMU", SUBJECTS, split=split, revision=REVISION, columns=COLUMNS),
+        sample=to_sample,
+        prompt=prompt,
+        answer=mmmu_answer,
+        judge=judge,
+        metrics=(Accuracy(), GuessingAccuracy()),
+        protocols=(
+            Protocol(
+                name="pass@1", solver=ask_once, max_tokens=1024,
+                source="Gemini 1.0 report, tables 7 and 8 (pass@1, greedy); prompt: the authors'",
+            ),
+            Protocol(
+                name="maj1@32", solver=majority_vote, draws=32, temperature=0.7, max_tokens=1024,
+                source="Gemini 1.0 report, tables 7 and 8 (Maj1@32); temperature: Wang et al. 2022",
+            ),
+        ),
+        media=("image",),
+        submission=submission,
+        gold=gold,
+        spoiled=spoiled,
+    )  # fmt: skip

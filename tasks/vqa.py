@@ -1,0 +1,185 @@
+"""Any questions about pictures: your own set, without code.
+
+    evalkit run -m openai/my-model -t vqa --set dataset=./receipts --set metric=anls
+    evalkit run -m openai/my-model -t vqa --set dataset=owner/name --set split=validation --set question=query
+
+`dataset` is a folder in any shape that `datasets` reads (parquet; JSON lines or CSV; pictures beside a
+metadata.jsonl that names them), or `owner/name` on the Hub. `image` names a column of one picture or of a
+list of them, shown before the question; `answers` one of a text, of a list of texts, or of a list of records
+with an `answer`. `--data samples` asks a few questions of evalkit's own.
+
+`metric` says how an answer is judged:
+
+- `vqa`: the VQA accuracy over at least four people's answers, as `tasks/vqav2.py` has it, both sides
+  normalised whether the people agree or not;
+- `anls`: similarity to the nearest reference, as for DocVQA;
+- `relaxed`: numbers within 5 %, other texts exactly, as for ChartQA;
+- `exact`: equal to a reference but for case, white space around it and a full stop at its end. It is the
+  default, and for a reference of one letter the only sensible one.
+
+The prompt is the instruction, the pictures, and the question; `instruction` replaces the first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from evalkit.answers.anls import anls
+from evalkit.answers.relaxed import relaxed_match
+from evalkit.answers.vqa import vqa_accuracy_normalised
+from evalkit.api import (
+    Accuracy,
+    Data,
+    Hub,
+    Image,
+    MeanCredit,
+    Message,
+    Metric,
+    Prompt,
+    Protocol,
+    Record,
+    Sample,
+    Task,
+    UsageError,
+    Verdict,
+    ask_once,
+    sample_id,
+    task,
+    unknown,
+)
+from evalkit.data import Local
+
+INSTRUCTION = "Answer the question using a single word or phrase."
+OWN = "evalkit/pictures"
+LEAST = 4
+"""People that must have answered: three others of the same opinion are full marks."""
+
+
+def reader(question: str, image: str, answers: str, group: str, least: int) -> Callable[[Record], Sample]:
+    """How a record is read; the texts are columns, `group` may be "", `least` answers there must be."""
+
+    def sample(record: Record) -> Sample:
+        shown = record[image] if isinstance(record[image], list) else [record[image]]
+        media = tuple(map(Image.of, shown))
+        pictures = [picture.key for picture in media]
+        target = references(record[answers])
+        if len(target) < least:
+            raise ValueError(
+                f"{len(target)} answers, where metric=vqa compares those of {least} people or more"
+            )
+        return Sample(
+            id=sample_id(record[question], *pictures),
+            input=record[question],
+            target=target,
+            group=str(record[group]) if group else "",
+            cluster=" ".join(pictures),
+            media=media,
+        )
+
+    return sample
+
+
+def references(found: Any) -> tuple[str, ...]:
+    """Texts, from a text, a list of them, or a list of records with an `answer`."""
+    listed = found if isinstance(found, list) else [found]
+    texts = [item["answer"] if isinstance(item, Mapping) else item for item in listed]
+    if not texts or any(text is None for text in texts):
+        raise ValueError(f"answers are {found!r}: a text, or a list of texts")
+    return tuple(map(str, texts))
+
+
+def asked_with(instruction: str) -> Callable[[Sample, Protocol], Prompt]:
+    def prompt(sample: Sample, protocol: Protocol) -> Prompt:
+        return (Message("user", (instruction, *sample.media, sample.input)),)
+
+    return prompt
+
+
+def whole_reply(text: str, sample: Sample) -> str | None:
+    return text.strip() or None
+
+
+def by_vqa(answer: str, sample: Sample) -> Verdict:
+    credit = vqa_accuracy_normalised(answer, sample.target)
+    return Verdict(credit >= 0.5, f"credit {credit:.1f}", credit)
+
+
+def by_anls(answer: str, sample: Sample) -> Verdict:
+    similarity = anls(answer, sample.target)
+    return Verdict(similarity >= 0.5, f"similarity {similarity:.3f}", similarity)
+
+
+def by_relaxed(answer: str, sample: Sample) -> Verdict:
+    return Verdict(any(relaxed_match(answer, reference) for reference in sample.target))
+
+
+def by_equality(answer: str, sample: Sample) -> Verdict:
+    return Verdict(_plain(answer) in set(map(_plain, sample.target)))
+
+
+def _plain(text: str) -> str:
+    return text.strip().removesuffix(".").casefold()
+
+
+METRICS: dict[str, tuple[Callable[[str, Sample], Verdict], Metric]] = {
+    "exact": (by_equality, Accuracy()),
+    "vqa": (by_vqa, MeanCredit("VQA accuracy")),
+    "anls": (by_anls, MeanCredit("ANLS")),
+    "relaxed": (by_relaxed, MeanCredit("relaxed accuracy")),
+}
+
+
+def gold(sample: Sample, protocol: Protocol) -> str:
+    """The most frequent reference."""
+    return max(sample.target, key=sample.target.count)
+
+
+def spoiled(sample: Sample, protocol: Protocol) -> Sequence[str]:
+    """Nothing, and a sign that no reference has, as often as the longest has signs."""
+    used = set("".join(sample.target).casefold())
+    strange = next(c for c in map(chr, range(ord("a"), 0x10000)) if c.isalpha() and c.casefold() not in used)
+    return ("", strange * max(map(len, sample.target)))
+
+
+def _data(dataset: str, config: str, split: str, columns: tuple[str, ...]) -> Data:
+    if not dataset:
+        return Hub(OWN, config, split=split, revision="main", columns=columns)
+    if dataset.count("/") == 1 and not dataset.startswith((".", "/", "~")) and not Path(dataset).is_dir():
+        return Hub(dataset, config, split=split, revision="main", columns=columns)
+    return Local(Path(dataset).expanduser(), config, split, columns)
+
+
+@task("vqa")
+def vqa(
+    *,
+    dataset: str = "",
+    config: str = "default",
+    split: str = "test",
+    question: str = "question",
+    image: str = "image",
+    answers: str = "answers",
+    group: str = "",
+    metric: str = "exact",
+    instruction: str = INSTRUCTION,
+) -> Task:
+    """Your own questions about pictures: --set dataset=FOLDER"""
+    if metric not in METRICS:
+        raise unknown("metric", metric, METRICS)
+    if not instruction.strip():
+        raise UsageError("instruction= is empty: leave it out for evalkit's own")
+    judge, figure = METRICS[metric]
+    columns = tuple(filter(None, (question, image, answers, group)))
+    return Task(
+        data=_data(dataset, config, split, columns),
+        sample=reader(question, image, answers, group, LEAST if metric == "vqa" else 1),
+        prompt=asked_with(instruction),
+        answer=whole_reply,
+        judge=judge,
+        metrics=(figure,),
+        protocols=(Protocol(name="0-shot", solver=ask_once, max_tokens=256, source="evalkit"),),
+        media=("image",),
+        gold=gold,
+        spoiled=spoiled,
+    )

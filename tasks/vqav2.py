@@ -1,0 +1,162 @@
+"""VQAv2: questions about photographs, each answered by ten people (Goyal et al. 2017, arXiv 1612.00837).
+
+Data: `lmms-lab-encoder/VQAv2` at 32665d3: 214,354 questions on 40,504 pictures for validation, 447,793 for
+test, of which 107,394 are test-dev. Annotations CC BY 4.0; the pictures are COCO's, under Flickr's terms.
+Intervals resample pictures (`image_id`).
+
+Split: the report's figures are of test-dev, whose answers are hidden. What is scored here is validation, so
+**the figure is not the report's**. `--set split=testdev` and `--set split=test` ask without judging, and the
+answers are exported as EvalAI takes them: a list of {"question_id": int, "answer": str}, "" where there was
+no answer. Since 2021 its test-dev phase wants all questions of test, so `test` is the split to submit.
+
+Measure: VQA accuracy by the official script (`evalkit.answers.vqa`). Where all ten people gave the same
+answer that script compares as it stands: "Yes", which the prompt asks for, earns nothing against ten times
+"yes". The headline keeps that. "VQA accuracy (normalised)" normalises there too, as lmms-eval does. The
+answer is the whole reply, trimmed, and is submitted so; LLaVA, for one, submits normalised answers
+(haotian-liu/LLaVA at a689fd8, `scripts/convert_vqav2_for_submission.py`). Empty replies count as unparsable,
+though the script would credit one where references normalise to nothing. On some questions people agree so
+little that no answer earns full credit.
+
+Groups are the answer types "yes/no", "number" and "other". A copy without the column `answer_type` has them
+derived as its authors define them, from the most common answer (`multiple_choice_answer`): "yes" or "no", a
+number, anything else. Their repository does not say what a number is: here digits, `.` and `,`.
+
+Prompt: Gemini 1.5 report, appendix 12.14.12, less a stray quotation mark behind "No.". The 1.0 report prints
+none; it says zero-shot, short answers, greedy, pixels only.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+from evalkit.answers.vqa import vqa_accuracy, vqa_accuracy_normalised
+from evalkit.api import (
+    JSON,
+    Hub,
+    Image,
+    MeanCredit,
+    Message,
+    Prompt,
+    Protocol,
+    Record,
+    Sample,
+    Submitted,
+    Task,
+    Verdict,
+    View,
+    ask_once,
+    task,
+    unknown,
+)
+
+REVISION = "32665d35052eb4a6d4414851c3c829a72754915a"
+SPLITS = {"validation": "validation", "testdev": "testdev", "test-dev": "testdev", "test": "test"}
+INSTRUCTION = (
+    "Answer the following question about the image using only a word or two. "
+    "Always answer a binary question with Yes or No."
+)
+_NUMBER = re.compile(r"[0-9][0-9.,]*")
+
+
+def to_sample(record: Record) -> Sample:
+    """A question with its ten answers. Raises `ValueError` where there are none."""
+    if not record["answers"]:
+        raise ValueError(f"question {record['question_id']} has no answers")
+    return _sample(
+        record,
+        target=tuple(answer["answer"] for answer in record["answers"]),
+        group=record.get("answer_type") or answer_type(record["multiple_choice_answer"]),
+    )
+
+
+def to_hidden_sample(record: Record) -> Sample:
+    """A question whose answers only the server has, whatever its columns hold."""
+    return _sample(record, target=(), group="")
+
+
+def _sample(record: Record, *, target: tuple[str, ...], group: str) -> Sample:
+    return Sample(
+        id=str(record["question_id"]),
+        input=record["question"],
+        target=target,
+        group=group,
+        cluster=str(record["image_id"]),
+        media=(Image.of(record["image"]),),
+    )
+
+
+def answer_type(most_common: str) -> str:
+    """The type of a question whose most common answer this is."""
+    if most_common in ("yes", "no"):
+        return "yes/no"
+    return "number" if _NUMBER.fullmatch(most_common) else "other"
+
+
+def prompt(sample: Sample, protocol: Protocol) -> Prompt:
+    asked = (f"{INSTRUCTION}\n", sample.media[0], f"\nQuestion: {sample.input} Answer:")
+    return (Message("user", asked),)
+
+
+def whole_reply(text: str, sample: Sample) -> str | None:
+    return text.strip() or None
+
+
+def judge(answer: str, sample: Sample) -> Verdict:
+    return _verdict(vqa_accuracy(answer, sample.target))
+
+
+def judge_normalised(answer: str, sample: Sample) -> Verdict:
+    return _verdict(vqa_accuracy_normalised(answer, sample.target))
+
+
+def _verdict(credit: float) -> Verdict:
+    return Verdict(credit >= 0.5, f"credit {credit:.2g}", credit)
+
+
+def gold(sample: Sample, protocol: Protocol) -> str:
+    """The answer that earns most, of those that are not empty."""
+    return max(sample.target, key=lambda one: (bool(one.strip()), vqa_accuracy(one, sample.target)))
+
+
+def spoiled(sample: Sample, protocol: Protocol) -> Sequence[str]:
+    """The best answer in a sentence, a word longer than any answer, and nothing."""
+    stranger = "x" * (1 + max(map(len, sample.target)))
+    return (f"I would say that it is {gold(sample, protocol)} {stranger}", stranger, "")
+
+
+def submission(answers: Iterable[Submitted]) -> JSON:
+    """EvalAI's form (https://visualqa.org/evaluation.html): every question once."""
+    return [{"question_id": int(one.id), "answer": one.answer or ""} for one in answers]
+
+
+@task("vqav2", report="Table 7")
+def vqav2(*, split: str = "validation") -> Task:
+    """Questions about photographs (Goyal et al. 2017); validation, not the report's hidden test-dev"""
+    if split not in SPLITS:
+        raise unknown("split", split, SPLITS)
+    scored = split == "validation"
+    columns = ("question_id", "image_id", "question", "image")
+    referred = ("answers", "multiple_choice_answer") if scored else ()
+    return Task(
+        data=Hub(
+            "lmms-lab-encoder/VQAv2", "default", split=SPLITS[split], revision=REVISION,
+            columns=(*columns, *referred),
+        ),
+        sample=to_sample if scored else to_hidden_sample,
+        prompt=prompt,
+        answer=whole_reply,
+        judge=judge,
+        metrics=(MeanCredit("VQA accuracy"), MeanCredit("VQA accuracy", view="normalised")),
+        views=(View(name="normalised", judge=judge_normalised),),
+        protocols=(
+            Protocol(
+                name="0-shot", solver=ask_once, max_tokens=256,
+                source="Gemini 1.0 report, table 7; prompt: Gemini 1.5 report, appendix 12.14.12",
+            ),
+        ),
+        media=("image",),
+        submission=submission,
+        gold=gold,
+        spoiled=spoiled,
+    )  # fmt: skip
