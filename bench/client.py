@@ -91,7 +91,7 @@ def _bodies(n: int) -> Iterator[bytes]:
     (cell,) = made_plan(FakeModel(lambda request, draw: ""), n).cells
     for _, sample in cell.samples():
         prompt = cell.task.prompt(sample, cell.protocol)
-        assert not isinstance(prompt, str)
+        assert isinstance(prompt, tuple)
         yield orjson.dumps(
             {
                 "model": "any",

@@ -1,10 +1,10 @@
 """Everything a benchmark is made of, in one place: `from evalkit.api import …`."""
 
 from evalkit.data import Data, DataOptions, Hub, Package, Record, Records
-from evalkit.errors import SandboxError, ScorerError, UsageError, unknown
+from evalkit.errors import DataError, SandboxError, ScorerError, UsageError, unknown
 from evalkit.metrics import Accuracy, MeanCredit, Metric, PassAtK, Scored
 from evalkit.protocol import Protocol
-from evalkit.samples import JSON, Answer, Final, Image, Message, Part, Prompt, Sample, letters
+from evalkit.samples import JSON, Answer, Audio, Final, Image, Message, Part, Prompt, Sample, Speech, letters
 from evalkit.solvers import (
     Ask,
     Extract,
@@ -20,7 +20,9 @@ __all__ = [
     "Accuracy",
     "Answer",
     "Ask",
+    "Audio",
     "Data",
+    "DataError",
     "DataOptions",
     "Extract",
     "Final",
@@ -41,6 +43,7 @@ __all__ = [
     "SandboxError",
     "Scored",
     "ScorerError",
+    "Speech",
     "Submitted",
     "Task",
     "UsageError",

@@ -37,6 +37,7 @@ class CheckResult:
     """The headline figure with the references as responses."""
     spoiled: float
     """The best headline figure that any of the spoiled responses reached."""
+    unit: str
     others: dict[str, float]
     """The further metrics' figures with the references as responses."""
     problems: tuple[str, ...]
@@ -92,10 +93,18 @@ async def _check(cell: CellPlan) -> CheckResult:
     # Samples may have spoiled responses of different number: the last one of the shorter stands in.
     most = max(map(len, spoiled), default=0)
     columns = [[scores[min(i, len(scores) - 1)] for scores in spoiled if scores] for i in range(most)]
-    spoiled_figure = max((_figure(cell, 0, column) for column in columns), default=0.0)
+    best = max if cell.metrics[0].higher_is_better else min
+    spoiled_figure = best((_figure(cell, 0, column) for column in columns), default=0.0)
     headline = figures.pop(cell.metrics[0].name)
     return CheckResult(
-        cell.task.name, cell.protocol.name, len(gold), headline, spoiled_figure, figures, tuple(problems)
+        cell.task.name,
+        cell.protocol.name,
+        len(gold),
+        headline,
+        spoiled_figure,
+        cell.metrics[0].unit,
+        figures,
+        tuple(problems),
     )
 
 

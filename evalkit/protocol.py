@@ -13,8 +13,8 @@ from evalkit.errors import UsageError, unknown
 if TYPE_CHECKING:
     from evalkit.solvers import Solver
 
-Api = Literal["chat", "completion"]
-APIS: tuple[Api, ...] = ("chat", "completion")
+Api = Literal["chat", "completion", "transcription"]
+APIS: tuple[Api, ...] = ("chat", "completion", "transcription")
 Likelihood = Literal["next-token", "prompt"]
 Resample = Literal["lanczos", "bicubic", "bilinear", "box"]
 RESAMPLES: tuple[Resample, ...] = ("lanczos", "bicubic", "bilinear", "box")
@@ -31,7 +31,8 @@ class Protocol:
     name: str
     solver: Solver
     api: Api = "chat"
-    """`chat`: messages, the server applies its template. `completion`: bare text, continued."""
+    """`chat`: messages, the server applies its template. `completion`: bare text, continued.
+    `transcription`: a clip alone, written down or translated."""
     shots: int = 0
     draws: int = 1
     temperature: float = 0.0
@@ -55,6 +56,8 @@ class Protocol:
     """Pictures with more pixels are scaled down to that many; 0: shown as they are."""
     resample: Resample = "lanczos"
     """Filter that scales them down."""
+    language_hint: bool = False
+    """Whether the model is told which language is spoken."""
     source: str = ""
     """Where the protocol is written down."""
 
@@ -73,7 +76,7 @@ class Protocol:
             raise unknown("resample", self.resample, RESAMPLES)
         if self.likelihood not in LIKELIHOODS:
             raise unknown("likelihood", self.likelihood, LIKELIHOODS)
-        if self.likelihood == "prompt" and self.api == "chat":
+        if self.likelihood == "prompt" and self.api != "completion":
             raise UsageError(
                 "likelihood=prompt needs api=completion: no chat route returns a prompt's tokens"
             )
@@ -147,7 +150,7 @@ def _threshold(text: str) -> float:
 
 
 _PARSERS: dict[str, Callable[[str], object]] = {
-    "api": _one_of(*APIS),
+    "api": _one_of("chat", "completion"),
     "shots": int,
     "draws": int,
     "temperature": float,
@@ -160,6 +163,7 @@ _PARSERS: dict[str, Callable[[str], object]] = {
     "threshold": _threshold,
     "max_pixels": int,
     "resample": _one_of(*RESAMPLES),
+    "language_hint": lambda text: _one_of("on", "off")(text) == "on",
 }
 SETTINGS = tuple(_PARSERS)
 """What `--set` can override of a protocol."""

@@ -22,7 +22,7 @@ def plain_text(text: str) -> str:
     return text if text.isascii() else _HALF_A_PAIR.sub("\ufffd", text)
 
 
-_MIMES = (
+_IMAGES = (
     (b"\x89PNG", "image/png"),
     (b"\xff\xd8", "image/jpeg"),
     (b"GIF8", "image/gif"),
@@ -30,15 +30,22 @@ _MIMES = (
     (b"II*\0", "image/tiff"),
     (b"MM\0*", "image/tiff"),
 )
-Medium: TypeAlias = Literal["image"]
+_SOUNDS = (
+    (b"RIFF", "audio/wav"),
+    (b"fLaC", "audio/flac"),
+    (b"OggS", "audio/ogg"),
+    (b"ID3", "audio/mpeg"),
+    (b"\xff", "audio/mpeg"),
+)
+Medium: TypeAlias = Literal["image", "audio"]
 """What a prompt may hold besides text."""
 
 
 @dataclass(frozen=True, slots=True)
-class Image:
-    """A picture as it is stored: PNG, JPEG, WebP, GIF or TIFF. Nothing is decoded before it is asked about.
+class File:
+    """A file as it is stored. Nothing is decoded before it is asked about.
 
-    Two pictures are equal when their files are, byte for byte.
+    Two are equal when they are of one kind and the same byte for byte.
     """
 
     data: bytes = field(repr=False, compare=False)
@@ -48,10 +55,15 @@ class Image:
     def __post_init__(self) -> None:
         object.__setattr__(self, "key", hashlib.sha256(self.data).hexdigest())
 
+
+@dataclass(frozen=True, slots=True)
+class Image(File):
+    """A picture: PNG, JPEG, WebP, GIF or TIFF."""
+
     @property
     def mime(self) -> str:
         """By the file's first bytes, "" for none of the five."""
-        return next((mime for start, mime in _MIMES if self.data.startswith(start)), "")
+        return next((mime for start, mime in _IMAGES if self.data.startswith(start)), "")
 
     @classmethod
     def of(cls, source: bytes | Path | Mapping[str, Any] | Picture | None) -> Image:
@@ -59,20 +71,40 @@ class Image:
 
         A record without bytes gives an empty picture: what it is asked about fails, and nothing else.
         """
-        if source is None:
-            return cls(b"")
-        if isinstance(source, bytes):
-            return cls(source)
-        if isinstance(source, Path):
-            return cls(source.read_bytes())
-        if isinstance(source, Mapping):
-            return cls(source["bytes"] or b"")
+        if source is None or isinstance(source, bytes | Path | Mapping):
+            return cls(_stored(source))
         png = BytesIO()
         source.save(png, format="PNG")
         return cls(png.getvalue())
 
 
-Part: TypeAlias = str | Image
+@dataclass(frozen=True, slots=True)
+class Audio(File):
+    """A clip: WAV, FLAC, Ogg or MP3."""
+
+    @property
+    def mime(self) -> str:
+        """By the file's first bytes, "" for none of the four."""
+        return next((mime for start, mime in _SOUNDS if self.data.startswith(start)), "")
+
+    @classmethod
+    def of(cls, source: bytes | Path | Mapping[str, Any] | None) -> Audio:
+        """From a file's bytes, its path, or a record's `{"bytes": …, "path": …}`.
+
+        A record without bytes gives an empty clip: what it is asked about fails, and nothing else.
+        """
+        return cls(_stored(source))
+
+
+def _stored(source: bytes | Path | Mapping[str, Any] | None) -> bytes:
+    if isinstance(source, bytes):
+        return source
+    if isinstance(source, Path):
+        return source.read_bytes()
+    return (source["bytes"] if source else None) or b""
+
+
+Part: TypeAlias = str | Image | Audio
 """A piece of a message, in the order it is shown."""
 
 
@@ -93,8 +125,18 @@ class Message:
         return "".join(part for part in self.parts if isinstance(part, str))
 
 
-Prompt: TypeAlias = str | tuple[Message, ...]
-"""A text to continue, or a chat to answer."""
+@dataclass(frozen=True, slots=True)
+class Speech:
+    """A clip for a transcription endpoint: to be written down, or translated into English."""
+
+    audio: Audio
+    translate: bool = False
+    language: str = ""
+    """ISO 639-1 code of what is spoken, as a hint; "" gives none."""
+
+
+Prompt: TypeAlias = str | tuple[Message, ...] | Speech
+"""A text to continue, a chat to answer, or a clip to write down."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +159,8 @@ class Sample:
     """Further keys of breakdowns, such as the field that a subject belongs to."""
     shots: tuple[Sample, ...] = field(default=(), repr=False)
     """Solved examples that may be shown before it, in order; filled from `Task.dev`, not stored."""
-    media: tuple[Image, ...] = ()
-    """What it shows, in order."""
+    media: tuple[Image | Audio, ...] = ()
+    """What it shows or plays, in order."""
 
 
 def letters(sample: Sample) -> str:
@@ -143,3 +185,21 @@ class Answer:
     detail: dict[str, JSON] = field(default_factory=dict)
     legs: Mapping[str, tuple[Final, ...]] = field(default_factory=dict)
     """Further answers by name, judged and measured beside `finals`: the legs of a routed answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether an answer is right, and why.
+
+    `credit`: between 0 and 1, where an answer may be partly right; it is then right from one half on.
+    None: all or nothing.
+    """
+
+    correct: bool
+    reason: str = ""
+    credit: float | None = None
+
+    @property
+    def worth(self) -> float:
+        """The credit, 1 or 0 where there is none in between."""
+        return float(self.correct) if self.credit is None else self.credit

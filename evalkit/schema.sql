@@ -62,14 +62,15 @@ CREATE TABLE sample (         -- a question, its answer and its score; written o
     PRIMARY KEY (cell, position)
 ) WITHOUT ROWID;
 
-CREATE TABLE media (          -- a picture that was shown, once however many samples show it
+CREATE TABLE media (          -- a picture or clip that was sent, once however many samples have it
     id INTEGER PRIMARY KEY,
     key TEXT NOT NULL UNIQUE, -- hex SHA-256 of the file in the data set
     mime TEXT NOT NULL,       -- as it was sent
-    width INTEGER NOT NULL,
+    width INTEGER NOT NULL,   -- pixels; 0 for sound
     height INTEGER NOT NULL,
+    seconds REAL NOT NULL,    -- 0 for pictures
     bytes INTEGER NOT NULL,
-    preview BLOB NOT NULL     -- a small JPEG
+    preview BLOB NOT NULL     -- a small JPEG, or Ogg
 );
 
 CREATE TABLE error (          -- every failed attempt, also those that a retry mended

@@ -142,8 +142,8 @@ class Signature:
 
 _SHOWN = (
     "n", "shots", "draws", "temperature", "top_p", "max_tokens", "stop", "api", "solver", "likelihood",
-    "fallback", "max_pixels", "resample", "questions", "prompts", "validation", "extract", "referee",
-    "judge", "metric",
+    "fallback", "average", "language_hint", "max_pixels", "resample", "questions", "prompts", "validation",
+    "extract", "referee", "judge", "metric",
 )  # fmt: skip
 _USUAL: tuple[tuple[str, JSON], ...] = (("top_p", 1.0), ("stop", []))
 """Left out of the line, not of the signature."""
@@ -152,6 +152,7 @@ _WORDS = {
     "questions": "the questions",
     "prompts": "the prompts sent",
     "validation": "what the threshold was chosen on",
+    "average": "how groups are averaged",
     "referee": "who reads what the rules cannot",
 }
 

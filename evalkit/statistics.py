@@ -30,21 +30,64 @@ def bootstrap(
     *,
     draws: int = 2000,
     seed: int = 0,
-) -> tuple[float, float]:
-    """95 % percentile bootstrap of a figure: clusters resampled with replacement.
+) -> tuple[float, float] | None:
+    """95 % percentile bootstrap of a figure: clusters resampled with replacement; None for a single one.
 
     `matrix`: (samples, columns) of statistics. Samples of one cluster come and go together; an empty
     name is a cluster of its own. One matrix product gives the totals of all draws.
     """
+    figures = _resampled(matrix, finish, clusters, draws, np.random.default_rng(seed))
+    return None if figures is None else _between(figures)
+
+
+def macro_interval(
+    parts: Sequence[tuple[Floats, Sequence[str]]],
+    finish: Callable[[Floats], Floats],
+    *,
+    draws: int = 2000,
+    seed: int = 0,
+) -> tuple[float, float] | None:
+    """95 % percentile bootstrap of the mean of several groups' figures, each group resampled by itself.
+
+    `parts`: (matrix, clusters) of each group. The groups themselves are held: they are the benchmark's
+    languages, not a sample of languages. None where a group has a single cluster, which says nothing of
+    how much the group's figure might vary.
+    """
+    random = np.random.default_rng(seed)
+    figures = []
+    for matrix, clusters in parts:
+        resampled = _resampled(matrix, finish, clusters, draws, random)
+        if resampled is None:
+            return None
+        figures.append(resampled)
+    return _between(np.mean(figures, axis=0))
+
+
+def _resampled(
+    matrix: Floats,
+    finish: Callable[[Floats], Floats],
+    clusters: Sequence[str] | None,
+    draws: int,
+    random: np.random.Generator,
+) -> Floats | None:
+    """(draws,) figures of resampled clusters; None for a single one."""
     totals = _by_cluster(matrix, clusters)
     units = len(totals)
-    random = np.random.default_rng(seed)
+    if units == 1:
+        return None
     step = max(1, _CHUNK // units)
-    figures = [
-        finish(random.multinomial(units, np.full(units, 1 / units), size=min(step, draws - start)) @ totals)
-        for start in range(0, draws, step)
-    ]
-    low, high = np.percentile(np.concatenate(figures), [2.5, 97.5])
+    return np.concatenate(
+        [
+            finish(
+                random.multinomial(units, np.full(units, 1 / units), size=min(step, draws - start)) @ totals
+            )
+            for start in range(0, draws, step)
+        ]
+    )
+
+
+def _between(figures: Floats) -> tuple[float, float]:
+    low, high = np.percentile(figures, [2.5, 97.5])
     return float(low), float(high)
 
 
@@ -60,8 +103,10 @@ def _by_cluster(matrix: Floats, clusters: Sequence[str] | None) -> Floats:
 
 def interval(
     matrix: Floats, finish: Callable[[Floats], Floats], clusters: Sequence[str] | None = None
-) -> tuple[float, float]:
+) -> tuple[float, float] | None:
     """95 % interval of a figure over `matrix` (at least one sample), in the figure's own unit.
+
+    None where nothing can be said: everything is one cluster, such as questions about a single picture.
 
     Wilson's where every sample is 0 or 1 of 1 and stands by itself; the cluster bootstrap otherwise.
     """

@@ -6,6 +6,7 @@ what arrived in the same instant. Readers may open the file while a run writes i
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import importlib.resources
 import json
@@ -14,76 +15,21 @@ import os
 import sqlite3
 import struct
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orjson
 
 from evalkit.errors import UsageError
 from evalkit.models.base import Response, TokenLogprob
-from evalkit.samples import JSON, Sample, plain_text
+from evalkit.rows import ANSWERED, OUTCOMES, VALIDATION, Cell, CellData, Medium, Row
+from evalkit.samples import JSON, plain_text
 
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
+__all__ = ["ANSWERED", "OUTCOMES", "VALIDATION", "Cell", "CellData", "Medium", "Row", "Store"]
 
 FORMAT = 3
 """Of the file; raised when schema.sql changes."""
-ANSWERED = "answered"
-"""The outcome of a sample whose references are not public: there is an answer and nothing to judge it by."""
-OUTCOMES = ("correct", "wrong", "unparsable", "truncated", "failed")
-VALIDATION = "validation"
-"""The role of a cell whose samples are not scored: a threshold is chosen on them."""
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """One task under one protocol. `spec` is what `engine.plan` wrote.
-
-    `role`: "" or `VALIDATION`. `found`: what the run found out for it, such as its threshold.
-    """
-
-    id: int
-    task: str
-    protocol: str
-    spec: dict[str, Any]
-    role: str = ""
-    found: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A judged sample, or one that failed (`statistics` empty, `error` and `boundary` set)."""
-
-    sample: Sample
-    position: int
-    question: bytes
-    asked: bytes
-    outcome: str
-    statistics: tuple[float, ...] = ()
-    answer: JSON = None
-    boundary: str = ""
-    error: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class CellData:
-    """A cell's results in the data set's order, failed samples included.
-
-    `matrix`: float64 (judged samples, columns of every metric); `judged`: bool (samples,), which of
-    `groups`, `clusters`, `outcomes` the matrix has a row for.
-    """
-
-    matrix: npt.NDArray[np.float64]
-    judged: npt.NDArray[np.bool_]
-    groups: list[str]
-    tags: list[tuple[str, ...]]
-    clusters: list[str]
-    outcomes: list[str]
-    questions: list[bytes]
-    asked: list[bytes]
 
 
 class Store:
@@ -223,16 +169,25 @@ class Store:
         ).fetchone()
         return (row[0], row[1], row[2])
 
-    def add_media(self, key: str, mime: str, width: int, height: int, size: int, preview: bytes) -> None:
-        """A picture as it was sent; `key` is its file's (`Image.key`). Known ones stay as they are."""
+    def add_media(self, medium: Medium) -> None:
+        """A picture or clip as it was sent. Known ones stay as they are."""
         self._db.execute(
-            "INSERT OR IGNORE INTO media (key, mime, width, height, bytes, preview) "
-            "VALUES (?, ?, ?, ?, ?, ?)",
-            (key, mime, width, height, size, preview),
+            "INSERT OR IGNORE INTO media (key, mime, width, height, seconds, bytes, preview) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?)",
+            dataclasses.astuple(medium),
         )
 
+    def seconds(self, cell: Cell) -> float:
+        """How long the clips of a cell's samples are, each as often as it was asked about."""
+        (found,) = self._db.execute(
+            "SELECT coalesce(sum(seconds), 0.0) FROM sample, json_each(sample.media) "
+            "JOIN media ON media.key = json_each.value WHERE cell = ?",
+            (cell.id,),
+        ).fetchone()
+        return float(found)
+
     def preview(self, key: str) -> bytes | None:
-        """The small JPEG of a picture, if it was shown."""
+        """The small JPEG or Ogg of a picture or clip, if it was sent."""
         found = self._db.execute("SELECT preview FROM media WHERE key = ?", (key,)).fetchone()
         return None if found is None else bytes(found[0])
 

@@ -19,27 +19,10 @@ from evalkit.errors import UsageError, unknown
 from evalkit.metrics.base import Metric
 from evalkit.protocol import Protocol
 from evalkit.samples import JSON, Medium, Prompt, Sample
+from evalkit.samples import Verdict as Verdict
 from evalkit.solvers import Extract
 
 PromptBuilder: TypeAlias = Callable[[Sample, Protocol], Prompt]
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """Whether an answer is right, and why.
-
-    `credit`: between 0 and 1, where an answer may be partly right; it is then right from one half on.
-    None: all or nothing.
-    """
-
-    correct: bool
-    reason: str = ""
-    credit: float | None = None
-
-    @property
-    def worth(self) -> float:
-        """The credit, 1 or 0 where there is none in between."""
-        return float(self.correct) if self.credit is None else self.credit
 
 
 Judge: TypeAlias = Callable[[str, Sample], "Verdict | Awaitable[Verdict]"]
@@ -103,6 +86,8 @@ class Task:
     protocols: tuple[Protocol, ...]
     gold: Callable[[Sample, Protocol], str]
     spoiled: Callable[[Sample, Protocol], Sequence[str]]
+    macro: bool = False
+    """Whether its figures are the mean of the groups' figures, each group counting the same."""
     max_shots: int = 0
     dev: Data | None = None
     """Solved examples for `Sample.shots`, by group and in order; read into memory."""

@@ -23,6 +23,7 @@ The prompt is the instruction, the pictures, and the question; `instruction` rep
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,8 @@ from evalkit.answers.vqa import vqa_accuracy_normalised
 from evalkit.api import (
     Accuracy,
     Data,
+    DataError,
+    DataOptions,
     Hub,
     Image,
     MeanCredit,
@@ -40,6 +43,7 @@ from evalkit.api import (
     Prompt,
     Protocol,
     Record,
+    Records,
     Sample,
     Task,
     UsageError,
@@ -143,9 +147,24 @@ def spoiled(sample: Sample, protocol: Protocol) -> Sequence[str]:
     return ("", strange * max(map(len, sample.target)))
 
 
+@dataclass(frozen=True, slots=True)
+class Unnamed:
+    """evalkit's own pictures for `--data samples`; else it asks for a set."""
+
+    config: str
+    split: str
+    columns: tuple[str, ...]
+    name: str = OWN
+
+    def open(self, options: DataOptions | None = None) -> Records:
+        if options is None or not (options.small_sets or options.folder):
+            raise DataError("vqa asks about a set of yours: --set dataset=FOLDER, or owner/name on the Hub")
+        return Hub(OWN, self.config, self.split, "main", self.columns).open(options)
+
+
 def _data(dataset: str, config: str, split: str, columns: tuple[str, ...]) -> Data:
     if not dataset:
-        return Hub(OWN, config, split=split, revision="main", columns=columns)
+        return Unnamed(config, split, columns)
     if dataset.count("/") == 1 and not dataset.startswith((".", "/", "~")) and not Path(dataset).is_dir():
         return Hub(dataset, config, split=split, revision="main", columns=columns)
     return Local(Path(dataset).expanduser(), config, split, columns)

@@ -26,10 +26,10 @@ def test_gsm8k_prompt_is_lm_evals_eight_shots_and_the_question() -> None:
     (cell,) = make_plan(NOBODY, ["gsm8k:8-shot-cot"], data=SMALL).cells
     (_, sample), *_ = cell.samples()
     sent = cell.task.prompt(sample, cell.protocol)
-    assert not isinstance(sent, str)
+    assert isinstance(sent, tuple)
     (message,) = sent
     assert message.role == "user"
-    shots, _, last = message.content.rpartition("\n\n")
+    shots, _, last = message.text.rpartition("\n\n")
     assert last == f"Q: {sample.input}\nA:"
     assert shots == "\n\n".join(
         f"Q: {shot['question']}\nA: {shot['target']}" for shot in fewshot_samples("gsm8k/gsm8k-cot.yaml")

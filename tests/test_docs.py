@@ -14,7 +14,7 @@ from docs.reference import TARGET, render
 from tests.openai_server import OpenAIServer, arithmetic
 
 ROOT = Path(__file__).parent.parent
-PAGES = ("README.md", "docs/guide.md", "docs/adding-a-task.md")
+PAGES = ("README.md", "docs/guide.md", "docs/adding-a-task.md", "docs/pictures.md")
 _FENCE = re.compile(r"^```(\w+)(?: file=(\S+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _ENDPOINT = "http://localhost:8000/v1"
 NOT_HERE = ("evalkit demo",)
@@ -24,6 +24,7 @@ NOT_HERE = ("evalkit demo",)
 @pytest.mark.parametrize("page", PAGES)
 def test_what_the_page_shows_works(page: str, tmp_path: Path) -> None:
     ran = 0
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
     with OpenAIServer(arithmetic) as server:
         for kind, file, text in _FENCE.findall((ROOT / page).read_text("utf-8")):
             if file:

@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import binomtest
 
 from evalkit.metrics import Accuracy
-from evalkit.statistics import bootstrap, interval, wilson
+from evalkit.statistics import bootstrap, interval, macro_interval, wilson
 
 FINISH = Accuracy().finish
 
@@ -27,20 +27,52 @@ def test_zeros_and_ones_get_wilson_in_the_metrics_unit() -> None:
 
 def test_shares_get_the_bootstrap_and_it_repeats() -> None:
     matrix = np.array([[0.25, 1.0], [0.75, 1.0]] * 50)
-    low, high = interval(matrix, FINISH)
-    assert 44 < low < 46 < 54 < high < 56
-    assert interval(matrix, FINISH) == (low, high)
+    found = interval(matrix, FINISH)
+    assert found is not None
+    assert 44 < found[0] < 46 < 54 < found[1] < 56
+    assert interval(matrix, FINISH) == found
 
 
 def test_clusters_widen_the_interval() -> None:
     matrix = np.array([[float(i // 10 % 2), 1.0] for i in range(200)])
     alone = bootstrap(matrix, FINISH)
     together = bootstrap(matrix, FINISH, [f"passage {i // 10}" for i in range(200)])
+    assert alone is not None
+    assert together is not None
     assert together[1] - together[0] > 2 * (alone[1] - alone[0])
     assert bootstrap(matrix, FINISH, [""] * 200) == alone
 
 
 def test_one_sample_and_many_chunks() -> None:
-    assert bootstrap(np.array([[0.5, 1.0]]), FINISH) == (50.0, 50.0)
+    assert bootstrap(np.array([[0.5, 1.0]]), FINISH) is None
     many = np.tile([[0.5, 1.0]], (10_000, 1))
     assert bootstrap(many, FINISH, draws=1000) == (50.0, 50.0)
+
+
+# -- one cluster, and means over groups
+
+
+def test_a_single_cluster_has_no_interval() -> None:
+    """Five questions about one picture say nothing of how the figure varies between pictures."""
+    matrix = np.array([[1.0, 1.0], [0.0, 1.0], [0.3, 1.0]])
+    assert interval(matrix, FINISH, ["one"] * 3) is None
+    assert interval(matrix[2:], FINISH) is None
+    assert interval(matrix, FINISH, ["one", "one", "two"]) is not None
+    assert interval(matrix[:1], FINISH) is not None, "Wilson's holds for one yes or no"
+
+
+def test_the_mean_over_groups_varies_as_its_groups_do() -> None:
+    """Two groups of very different size count the same; the standard error is that of the mean of means."""
+    random = np.random.default_rng(1)
+    sizes, rates = (4000, 400), (0.3, 0.8)
+    parts = []
+    for size, rate in zip(sizes, rates, strict=True):
+        right = (random.random(size) < rate).astype(float)
+        parts.append((np.column_stack([right, np.ones(size)]), [""] * size))
+    found = macro_interval(parts, FINISH)
+    assert found is not None
+    means = [part.mean(axis=0)[0] for part, _ in parts]
+    error = np.sqrt(sum(m * (1 - m) / n for m, n in zip(means, sizes, strict=True))) / 2
+    middle = 100 * np.mean(means)
+    assert found == pytest.approx((middle - 196 * error, middle + 196 * error), abs=0.2)
+    assert macro_interval([*parts, (parts[0][0][:1], [""])], FINISH) is None

@@ -61,10 +61,11 @@ def command(tasks: str, data: str | None, limit: int | None, as_json: bool) -> i
 
 def _show(result: CheckResult) -> None:
     verdict = click.style("pass", fg="green") if result.passed else click.style("FAIL", fg="red")
+    unit = f" {result.unit}".rstrip()
     click.echo(
         f"{verdict}  {result.task}:{result.protocol}  {result.samples} samples: "
-        f"references {result.gold:g} %, spoiled {result.spoiled:g} %"
-        + "".join(f"; {name} {value:g} %" for name, value in result.others.items())
+        f"references {result.gold:g}{unit}, spoiled {result.spoiled:g}{unit}"
+        + "".join(f"; {name} {value:g}" for name, value in result.others.items())
     )
     for problem in result.problems[:_SHOWN]:
         click.echo(f"      {problem}")

@@ -10,7 +10,7 @@ import click
 from evalkit.cli.options import data_option, parse_settings, set_option
 
 if TYPE_CHECKING:
-    from evalkit.samples import Image, Prompt
+    from evalkit.samples import Audio, Image, Prompt
 
 
 @click.command()
@@ -55,8 +55,16 @@ def command(task: str, count: int, settings: tuple[str, ...], data: str | None) 
 
 
 def _show(prompt: Prompt) -> None:
+    from evalkit.samples import Speech
+
     if isinstance(prompt, str):
         click.echo(prompt)
+        return
+    if isinstance(prompt, Speech):
+        click.echo(_shown(prompt.audio))
+        click.echo(f"to be {'translated into English' if prompt.translate else 'written down'}")
+        if prompt.language:
+            click.echo(f"language: {prompt.language}")
         return
     for message in prompt:
         click.echo(click.style(f"[{message.role}]", dim=True))
@@ -64,9 +72,9 @@ def _show(prompt: Prompt) -> None:
             click.echo(part if isinstance(part, str) else _shown(part))
 
 
-def _shown(image: Image) -> str:
-    kind = image.mime.removeprefix("image/").upper() or "no picture that evalkit reads"
-    return click.style(f"[{kind}, {len(image.data):,} bytes, {image.key[:8]}]", dim=True)
+def _shown(file: Image | Audio) -> str:
+    kind = file.mime.rpartition("/")[2].upper() or "nothing that evalkit reads"
+    return click.style(f"[{kind}, {len(file.data):,} bytes, {file.key[:8]}]", dim=True)
 
 
 def _heading(text: str) -> None:

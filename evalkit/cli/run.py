@@ -95,6 +95,8 @@ def command(
     from evalkit.models import open_model
     from evalkit.session import data_options, default_output
 
+    if judge_base_url and not judge:
+        raise UsageError("--judge-base-url goes with --judge MODEL")
     options = Options(_concurrency(concurrency), RetryPolicy(attempts=1 + max(0, retries)))
     plan = make_plan(
         open_model(model, base_url=base_url, timeout=timeout),

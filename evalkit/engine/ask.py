@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import orjson
 
 from evalkit.engine.limiter import Limiter
-from evalkit.engine.pictures import Pictures
+from evalkit.engine.media import MediaRoom
 from evalkit.errors import EvalkitError, ProviderError, UsageError
 from evalkit.models.base import Model, Request, Response
 from evalkit.models.echo import end_of
@@ -61,13 +61,13 @@ class Line:
         limiter: Limiter,
         policy: RetryPolicy,
         seed: int,
-        pictures: Pictures,
+        media: MediaRoom,
         *,
         judge: bool = False,
     ) -> None:
         """`judge`: the model reads what another one answered; its answers are kept apart from that one's."""
         self.model, self.store, self.limiter, self.policy, self.seed = model, store, limiter, policy, seed
-        self._pictures, self._judge = pictures, judge
+        self._media, self._judge = media, judge
         self.completion_tokens = 0
         self.prompt_tokens = 0
         self._failed_in_a_row = 0
@@ -85,8 +85,8 @@ class Line:
             return found
         if request.echo:
             await self._echo_is_right(cell, sample)
-        if request.images:
-            request = await self._pictures.ready(request)
+        if request.media:
+            request = await self._media.ready(request)
         response = await self._attempts(request, draw, cell, sample)
         if request.echo:  # a prompt's tokens take more room than everything else
             kept = end_of(response.prompt_logprobs, request.tail)

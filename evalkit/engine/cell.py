@@ -88,6 +88,7 @@ class CellPlan:
         return {
             "task_spec": self.spec,
             "options": dict(self.task.options),
+            "macro": self.task.macro,
             **referee,
             "report": self.task.report,
             "protocol": protocol,
@@ -117,6 +118,8 @@ def _protocol_json(p: Protocol) -> dict[str, JSON]:
         found |= {"logprobs": p.logprobs, "likelihood": p.likelihood}
     if p.fallback:
         found["threshold"] = _threshold_json(p.threshold)
+    if p.language_hint:
+        found["language_hint"] = True
     if p.max_pixels:
         found |= {"max_pixels": p.max_pixels, "resample": p.resample}
     return found

@@ -138,7 +138,9 @@ def expand(entry: str) -> list[str]:
 
 def _missing(task: Task, protocol: Protocol, model: Model) -> list[Capability]:
     """What the task under `protocol` needs of a model that this one does not have."""
-    needed: list[Capability] = [protocol.api, *task.media]
+    needed: list[Capability] = [protocol.api]
+    if protocol.api == "chat":
+        needed += task.media
     if protocol.logprobs:
         needed.append("logprobs")
     return [capability for capability in needed if capability not in model.capabilities]
@@ -151,9 +153,9 @@ def _require(model: Model, task: Task, protocol: Protocol, asker: str) -> None:
         return
     able = [f"{task.name}:{p.name}" for p in task.protocols if not _missing(task, p, model)]
     mend = f"; it can be asked under {', '.join(able)}" if able else ""
-    if set(missing) & set(task.media):
-        takers = [name for name, backend in BACKENDS.items() if set(task.media) <= set(backend.capabilities)]
-        mend = f"; backends that do {' and '.join(task.media)}: {', '.join(takers)}"
+    if task.media:
+        takers = [name for name, backend in BACKENDS.items() if set(missing) <= set(backend.capabilities)]
+        mend += f"; backends that do {' and '.join(missing)}: {', '.join(takers)}"
     raise UsageError(
         f"{model.name} does not do {' and '.join(missing)}, which {asker} asks with: "
         f"it does {', '.join(sorted(model.capabilities))}{mend}"
@@ -175,6 +177,9 @@ def _plan_cell(
     for key in settings:
         if key not in (*SETTINGS, *options):
             raise unknown("setting", key, (*SETTINGS, *options, REVISION))
+    if not protocol_name and "chat" not in model.capabilities and "transcription" in model.capabilities:
+        # What only writes speech down is asked the way it can be asked.
+        protocol_name = next((p.name for p in task.protocols if p.api == "transcription"), "")
     protocol = task.protocol(protocol_name).override(
         {key: text for key, text in settings.items() if key not in options}, task.options
     )
@@ -199,8 +204,8 @@ def _plan_cell(
 
 
 def _check_media(task: Task, protocol: Protocol) -> None:
-    if task.media and protocol.api != "chat":
-        raise UsageError(f"{task.name} shows more than text, which goes with api=chat alone")
+    if task.media and protocol.api == "completion":
+        raise UsageError(f"{task.name} shows more than text, which goes with api=chat")
     if protocol.max_pixels and "image" not in task.media:
         raise UsageError(f"--set max_pixels={protocol.max_pixels}: {task.name} shows no pictures")
 

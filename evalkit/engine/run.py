@@ -14,7 +14,7 @@ from evalkit.engine.asking import Asking
 from evalkit.engine.calibrate import calibrate
 from evalkit.engine.cell import CellPlan
 from evalkit.engine.limiter import make_limiter
-from evalkit.engine.pictures import Pictures
+from evalkit.engine.media import MediaRoom
 from evalkit.engine.plan import Plan
 from evalkit.engine.progress import Progress, Silent
 from evalkit.engine.score import Score, Unjudged, answers, score
@@ -75,12 +75,12 @@ async def execute(
     options = options or Options()
     progress = progress or Silent()
     limiter = make_limiter(options.concurrency, plan.model.parallel)
-    pictures = Pictures(store)
-    line = Line(plan.model, store, limiter, options.retry, plan.seed, pictures)
+    media = MediaRoom(store)
+    line = Line(plan.model, store, limiter, options.retry, plan.seed, media)
     judge = None
     if plan.judge is not None:
         limiter = make_limiter(options.concurrency, plan.judge.parallel)
-        judge = Line(plan.judge, store, limiter, options.retry, plan.seed, pictures, judge=True)
+        judge = Line(plan.judge, store, limiter, options.retry, plan.seed, media, judge=True)
     cells = {(cell.task, cell.protocol, cell.role): cell for cell in store.cells()}
     try:
         for planned in plan.cells:
@@ -89,7 +89,7 @@ async def execute(
                 planned = calibrate(planned, cell, cells[cell.task, cell.protocol, VALIDATION], store)
             await _CellRun(planned, cell, line, progress, judge).execute()
     finally:
-        pictures.close()
+        media.close()
         store.commit()
         progress.close()
 

@@ -9,9 +9,9 @@ from typing import Literal, Protocol, TypeAlias
 import orjson
 
 from evalkit.errors import UsageError
-from evalkit.samples import JSON, Image, Medium, Part, Prompt, plain_text
+from evalkit.samples import JSON, Audio, Image, Medium, Part, Prompt, Speech, plain_text
 
-Capability: TypeAlias = Literal["chat", "completion", "logprobs"] | Medium
+Capability: TypeAlias = Literal["chat", "completion", "transcription", "logprobs"] | Medium
 Finish: TypeAlias = Literal["stop", "length", "filter", "other"]
 
 
@@ -50,21 +50,28 @@ class Request:
             raise UsageError("echo goes with logprobs and a text to continue: no chat returns its tokens")
 
     @property
-    def api(self) -> Literal["chat", "completion"]:
+    def api(self) -> Literal["chat", "completion", "transcription"]:
+        if isinstance(self.prompt, Speech):
+            return "transcription"
         return "completion" if isinstance(self.prompt, str) else "chat"
 
     @property
-    def images(self) -> tuple[Image, ...]:
-        """What the prompt shows, in order."""
+    def media(self) -> tuple[Image | Audio, ...]:
+        """What the prompt shows and plays, in order."""
         if isinstance(self.prompt, str):
             return ()
-        return tuple(part for message in self.prompt for part in message.parts if isinstance(part, Image))
+        if isinstance(self.prompt, Speech):
+            return (self.prompt.audio,)
+        return tuple(part for message in self.prompt for part in message.parts if not isinstance(part, str))
 
     def body(self) -> dict[str, JSON]:
         """Everything that is asked, as plain JSON without the seed: what is stored and hashed."""
         prompt: JSON
         if isinstance(self.prompt, str):
             prompt = self.prompt
+        elif isinstance(self.prompt, Speech):
+            speech = self.prompt
+            prompt = {"audio": speech.audio.key, "translate": speech.translate, "language": speech.language}
         else:
             prompt = [{"role": m.role, "content": _content(m.content)} for m in self.prompt]
         body: dict[str, JSON] = {
@@ -78,7 +85,7 @@ class Request:
         }
         if self.echo:  # only then, so that the keys of all other requests stay what they were
             body["echo"] = True
-        if self.max_pixels and self.images:
+        if self.max_pixels and any(isinstance(medium, Image) for medium in self.media):
             body |= {"max_pixels": self.max_pixels, "resample": self.resample}
         return body
 
@@ -92,10 +99,16 @@ class Request:
 
 
 def _content(content: str | tuple[Part, ...]) -> JSON:
-    """A picture stands for itself by its digest: bodies are stored, and pictures are large."""
+    """Pictures and clips stand there by their digests: bodies are stored, and files are large."""
     if isinstance(content, str):
         return content
-    return [{"image": part.key} if isinstance(part, Image) else {"text": part} for part in content]
+    return [_part(part) for part in content]
+
+
+def _part(part: Part) -> JSON:
+    if isinstance(part, str):
+        return {"text": part}
+    return {"image" if isinstance(part, Image) else "audio": part.key}
 
 
 @dataclass(frozen=True, slots=True)

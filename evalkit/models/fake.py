@@ -13,7 +13,7 @@ import orjson
 
 from evalkit.errors import ProviderError, UsageError, unknown
 from evalkit.models.base import Capability, Request, Response, TokenLogprob
-from evalkit.samples import JSON
+from evalkit.samples import JSON, Speech
 
 Script = Callable[[Request, int], str | Response]
 """(request, draw) → what to say."""
@@ -53,8 +53,8 @@ class FakeModel:
         if not 0 <= delay < math.inf:
             raise UsageError(f"{name}: delay={delay} is no number of seconds")
         self.name = self._decides = name
-        given: tuple[Capability, ...] = ("chat", "completion", "image", "logprobs")
-        self.capabilities: frozenset[Capability] = frozenset(given if logprobs else given[:3])
+        given: frozenset[Capability] = frozenset({"chat", "completion", "transcription", "image", "audio"})
+        self.capabilities: frozenset[Capability] = given | ({"logprobs"} if logprobs else set())
         self.asked = 0
         """Attempts so far."""
         self._script = script
@@ -112,6 +112,8 @@ def _first_token(text: str, alternatives: int) -> TokenLogprob:
 
 
 def _echo(request: Request, draw: int) -> str:
+    if isinstance(request.prompt, Speech):
+        return ""
     return request.prompt if isinstance(request.prompt, str) else request.prompt[-1].text
 
 

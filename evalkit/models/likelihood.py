@@ -14,6 +14,7 @@ from typing import Literal, TypeAlias
 
 from evalkit.errors import ProviderError, UsageError
 from evalkit.models.base import Request, Response, TokenLogprob
+from evalkit.protocol import Api
 
 Form: TypeAlias = Literal["spaced", "bare"]
 _SPACES = (" ", "\u2581", "\u0120")
@@ -48,7 +49,7 @@ class LetterScores:
 
 
 def letter_scores(
-    token: TokenLogprob, letters: Sequence[str], *, api: Literal["chat", "completion"], asked: int
+    token: TokenLogprob, letters: Sequence[str], *, api: Api, asked: int
 ) -> LetterScores:
     """The log-probabilities of `letters` as the token that was generated first.
 

@@ -16,7 +16,9 @@ class ReplayModel:
     A request that run did not make fails: a replay never answers with something else.
     """
 
-    capabilities: frozenset[Capability] = frozenset({"chat", "completion", "image", "logprobs"})
+    capabilities: frozenset[Capability] = frozenset(
+        {"chat", "completion", "transcription", "image", "audio", "logprobs"}
+    )
     parallel: int | None = None
 
     def __init__(self, path: str) -> None:

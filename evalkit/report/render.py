@@ -28,7 +28,7 @@ def texts(cell: TableCell) -> tuple[str, ...]:
     marks = ",".join(map(str, cell.marks)).translate(_SUPERSCRIPTS)
     arrow = "" if cell.higher_is_better else " ↓"
     value = "—" if cell.value is None else f"{cell.value:.1f} {cell.unit}".rstrip()
-    low_high = "—" if cell.low is None else f"{cell.low:.1f}–{cell.high:.1f}"
+    low_high = _between(cell.low, cell.high)
     return (
         f"{cell.task}:{cell.protocol}",
         cell.model,
@@ -75,7 +75,7 @@ def breakdowns(table: Table) -> Iterator[Part]:
 def _group_rows(cell: TableCell) -> Iterator[tuple[str, ...]]:
     for name, group in cell.groups.items():
         value = f"{group.value:.1f} {cell.unit}".rstrip()
-        yield (name, value, f"{group.low:.1f}–{group.high:.1f}", str(group.n))
+        yield (name, value, _between(group.low, group.high), str(group.n))
 
 
 def signature_lines(cells: Sequence[TableCell]) -> Iterator[str]:
@@ -189,6 +189,10 @@ FORMATS: dict[str, Callable[[Table], str]] = {
     "json": to_json,
     "html": to_html,
 }
+
+
+def _between(low: float | None, high: float | None) -> str:
+    return "—" if low is None or high is None else f"{low:.1f}–{high:.1f}"
 
 
 def printable(text: str) -> str:

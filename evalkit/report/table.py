@@ -12,7 +12,7 @@ from evalkit.errors import UsageError
 from evalkit.metrics.base import Metric
 from evalkit.samples import JSON
 from evalkit.signature import Signature, combine
-from evalkit.statistics import interval
+from evalkit.statistics import interval, macro_interval
 from evalkit.store import ANSWERED, OUTCOMES, VALIDATION, Cell, CellData, Store
 from evalkit.task import load_task
 
@@ -28,11 +28,14 @@ COUNTED = {
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """A figure over the samples of one group or tag. `value`, `low`, `high` in the cell's unit."""
+    """A figure over the samples of one group or tag. `value`, `low`, `high` in the cell's unit.
+
+    Without an interval (None) where they are all of one cluster.
+    """
 
     value: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
     n: int
 
 
@@ -41,7 +44,8 @@ class TableCell:
     """One figure. `value`, `low`, `high` in `unit`, None when no sample was judged.
 
     `n`: judged samples, which the value is over. `outcomes`: samples by outcome, failed ones included.
-    `marks`: numbers of the table's notes that belong to it.
+    `low`, `high` are None too where everything is of one cluster. `marks`: numbers of the table's notes
+    that belong to it.
     """
 
     task: str
@@ -71,6 +75,8 @@ class TableCell:
     """What the run found out for it: a threshold and its validation curve."""
     answered: int
     """Samples with an answer and without a public reference."""
+    seconds: float
+    """How long the clips are that were played."""
     counts: dict[str, int]
     """Samples that were not asked or read quite as the protocol has it, by what happened; none: left out."""
     marks: tuple[int, ...] = ()
@@ -100,6 +106,7 @@ class TableCell:
             "group_values": {name: group.value for name, group in self.groups.items()},
             "groups": {name: dataclasses.asdict(group) for name, group in self.groups.items()},
             "found": dict(self.found),
+            "seconds": self.seconds,
             "tokens": {"prompt": self.tokens[0], "completion": self.tokens[1]},
             "data": dict(self.data),
             "records": self.records,
@@ -175,6 +182,7 @@ def _asked(cell: Cell, data: CellData, validation: CellData | None) -> dict[str,
         "prompts": combine(data.asked),
         "extract": cell.spec["extract"],
         "judge": cell.spec["judge"],
+        **({"average": "macro over groups"} if cell.spec["macro"] else {}),
         **({"referee": cell.spec["referee"]} if "referee" in cell.spec else {}),
     }
     if validation is not None:
@@ -195,6 +203,7 @@ def _cells(store: Store) -> Iterable[TableCell]:
         threshold = {"threshold": cell.found["threshold"]} if "threshold" in cell.found else {}
         notes: dict[str, JSON] = {**threshold, **cell.spec["notes"], "evalkit": evalkit.__version__}
         used = [store.usage(c) for c in (cell, calibration) if c is not None]
+        seconds = store.seconds(cell)
         counts = {key: n for key, n in store.count_details(cell, COUNTED).items() if n}
         for metric, described, matrix in _matrices(store, cell, data):
             yield TableCell(
@@ -216,8 +225,9 @@ def _cells(store: Store) -> Iterable[TableCell]:
                 limit=cell.spec["limit"],
                 found=cell.found,
                 answered=data.outcomes.count(ANSWERED),
+                seconds=seconds,
                 counts=counts,
-                **_figures(metric, matrix, data),
+                **_figures(metric, matrix, data, macro=cell.spec["macro"]),
             )
 
 
@@ -241,7 +251,7 @@ def _matrices(store: Store, cell: Cell, data: CellData) -> Iterable[tuple[Metric
         start = end
 
 
-def _figures(metric: Metric, matrix: Any, data: CellData) -> dict[str, Any]:
+def _figures(metric: Metric, matrix: Any, data: CellData, *, macro: bool) -> dict[str, Any]:
     import numpy as np
 
     if not len(matrix):
@@ -260,11 +270,16 @@ def _figures(metric: Metric, matrix: Any, data: CellData) -> dict[str, Any]:
         for keyed in members
         for name, rows in sorted(keyed.items())
     }
+    if macro:
+        parts = [(matrix[rows], [clusters[row] for row in rows]) for rows in members[0].values()]
+        value = float(np.mean([groups[name].value for name in members[0]]))
+        low, high = macro_interval(parts, metric.finish) or (None, None)
+        return {"value": value, "low": low, "high": high, "groups": groups}
     return {"value": whole.value, "low": whole.low, "high": whole.high, "groups": groups}
 
 
 def _group(metric: Metric, matrix: Any, clusters: Sequence[str]) -> Group:
-    low, high = interval(matrix, metric.finish, clusters)
+    low, high = interval(matrix, metric.finish, clusters) or (None, None)
     return Group(float(metric.finish(matrix.sum(axis=0))), low, high, len(matrix))
 
 
@@ -305,6 +320,11 @@ def _remarks(cell: TableCell) -> Iterable[str]:
         yield (
             f"{cell.model} on {cell.task}: the references of {cell.answered} answers are not public; "
             "evalkit export --format submission writes what their server takes"
+        )
+    if cell.seconds:
+        yield (
+            f"{cell.task}: {cell.seconds / 3600:.3g} hours of speech, "
+            f"{cell.seconds / max(1, asked):.1f} s a clip on average"
         )
     failed = cell.outcomes["failed"]
     if failed:

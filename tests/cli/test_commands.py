@@ -174,7 +174,7 @@ def test_models(cli: Cli) -> None:
     assert code == 0
     rows = {row["backend"]: row for row in json.loads(out)}
     assert set(rows) == {"openai", "llama-cpp", "python", "replay", "fake"}
-    assert rows["openai"]["capabilities"] == ["chat", "completion", "image", "logprobs"]
+    assert rows["openai"]["capabilities"] == ["chat", "completion", "image", "audio", "logprobs"]
     assert "openai/NAME" in cli("models").out
 
 

@@ -229,14 +229,14 @@ def test_a_judge_reads_what_the_rules_cannot(tmp_path: Path) -> None:
     task = album(tmp_path, {"red.png": square("red")}, rows)
 
     def student(request: Request, draw: int) -> str:
-        assert not isinstance(request.prompt, str)
+        assert isinstance(request.prompt, tuple)
         asked = request.prompt[-1].text
         return "red" if "plain" in asked else "It looks reddish." if "wordy" in asked else "Hm."
 
     judged: list[str] = []
 
     def reader(request: Request, draw: int) -> str:
-        assert not isinstance(request.prompt, str)
+        assert isinstance(request.prompt, tuple)
         judged.append(request.prompt[-1].text)
         return "red" if "reddish" in request.prompt[-1].text else "I cannot tell."
 
@@ -283,7 +283,7 @@ def test_answers_without_references_are_kept_and_not_scored(tmp_path: Path) -> N
     task = album(tmp_path, {"red.png": square("red")}, rows)
 
     def student(request: Request, draw: int) -> str:
-        assert not isinstance(request.prompt, str)
+        assert isinstance(request.prompt, tuple)
         return "Hm." if "(c)" in request.prompt[-1].text else "blue"
 
     cell = table_cell(run(FakeModel(student), task, tmp_path / "r.db"))
@@ -301,7 +301,7 @@ def test_a_submission_is_what_the_server_takes(tmp_path: Path) -> None:
     task = album(tmp_path, {"red.png": square("red")}, rows)
 
     def student(request: Request, draw: int) -> str:
-        assert not isinstance(request.prompt, str)
+        assert isinstance(request.prompt, tuple)
         return "Hm." if "(c)" in request.prompt[-1].text else "blue"
 
     run(FakeModel(student), task, tmp_path / "r.db")

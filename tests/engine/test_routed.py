@@ -33,7 +33,7 @@ def chance(*what: object) -> float:
 
 
 def question(request: Request) -> str:
-    text = request.prompt if isinstance(request.prompt, str) else request.prompt[-1].text
+    text = request.prompt[-1].text if isinstance(request.prompt, tuple) else str(request.prompt)
     return text.rpartition("\n")[2].rstrip(":")
 
 
@@ -329,5 +329,8 @@ def test_figures_by_group_and_by_tag(tmp_path: Path) -> None:
     assert [(name, group.value, group.n) for name, group in cell.groups.items()] == [
         ("a", 50.0, 20), ("b", 50.0, 20), ("high", 0.0, 20), ("low", 100.0, 20)
     ]  # fmt: skip
-    assert all(group.low <= group.value <= group.high for group in cell.groups.values())
+    for group in cell.groups.values():
+        assert group.low is not None
+        assert group.high is not None
+        assert group.low <= group.value <= group.high
     assert cell.as_json()["group_values"] == {"a": 50.0, "b": 50.0, "high": 0.0, "low": 100.0}

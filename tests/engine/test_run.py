@@ -80,7 +80,7 @@ def test_a_failure_is_never_an_answer_and_is_asked_again(tmp_path: Path) -> None
     broken = {"3 + 3", "9 + 2"}
 
     def fails(request: Request, draw: int) -> str:
-        assert not isinstance(request.prompt, str)
+        assert isinstance(request.prompt, tuple)
         if any(request.prompt[-1].text.endswith(f" {question}") for question in broken):
             raise ProviderError("context too long")
         return request.gold
@@ -154,7 +154,7 @@ def test_cancelled_and_resumed_nothing_is_asked_twice(tmp_path: Path, protocol: 
         async def generate(self, request: Request, *, draw: int = 0) -> Response:
             await asyncio.sleep(0.001)
             response = await super().generate(request, draw=draw)
-            assert not isinstance(request.prompt, str)
+            assert isinstance(request.prompt, tuple)
             asked.append((request.prompt[0].text, draw))
             return response
 
@@ -183,7 +183,7 @@ def test_draws_have_seeds_of_their_own_and_greedy_requests_none(tmp_path: Path) 
     seeds: dict[str, set[int | None]] = {}
 
     def note(request: Request, draw: int) -> str:
-        assert not isinstance(request.prompt, str)
+        assert isinstance(request.prompt, tuple)
         seeds.setdefault(request.prompt[0].text, set()).add(request.seed)
         return request.gold
 

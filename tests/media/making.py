@@ -33,7 +33,9 @@ def shown(picture: Prepared) -> Image.Image:
 
 
 def pixels(image: Image.Image) -> list[Any]:
-    return list(image.get_flattened_data())
+    read = image.load()
+    assert read is not None
+    return [read[x, y] for y in range(image.height) for x in range(image.width)]
 
 
 def arrow(mode: str = "RGB") -> Image.Image:

@@ -169,9 +169,16 @@ def test_only_what_asks_for_log_probabilities_gets_them() -> None:
 
 def test_an_endpoint_without_likelihoods_can_be_tried() -> None:
     model = open_model("fake/gold?logprobs=off")
-    assert model.capabilities == {"chat", "completion", "image"}
+    assert model.capabilities == {"chat", "completion", "transcription", "image", "audio"}
     assert asyncio.run(model.generate(Request("Answer:", 8, logprobs=5, gold="B"))).logprobs == ()
-    assert open_model("fake/gold").capabilities == {"chat", "completion", "image", "logprobs"}
+    assert open_model("fake/gold").capabilities == {
+        "chat",
+        "completion",
+        "transcription",
+        "image",
+        "audio",
+        "logprobs",
+    }
     assert model.identity != open_model("fake/gold").identity
     assert open_model("fake/gold?logprobs=on").identity == open_model("fake/gold").identity
 

@@ -16,7 +16,7 @@ from aiohttp import web
 from evalkit.errors import ProviderError
 from evalkit.models.base import Request, Response
 from evalkit.models.openai import OpenAIModel
-from evalkit.samples import Message
+from evalkit.samples import Message, Speech
 from tests.models.refusals import SERVERS
 from tests.openai_server import COMPLETION, Fault, OpenAIServer, refuse, refuse_like_openai
 
@@ -272,6 +272,7 @@ def test_an_error_in_a_200_is_an_error() -> None:
 def test_a_prompt_that_is_too_long_is_told_from_other_errors(like: str, request_: Request) -> None:
     """Whichever server says so; a shorter prompt then gets its answer."""
     with OpenAIServer(lambda payload, route: "the Elm", max_model_len=12, like=like) as server:
+        assert not isinstance(request_.prompt, Speech)
         error = problem(server.url, dataclasses.replace(request_, prompt=request_.prompt * 4))
         assert ask(server.url, request_) == "the Elm"
     assert error.too_long

@@ -36,7 +36,7 @@ def right(response: str, wanted: str, protocol: Protocol = SHORT, view: str = ""
 def sent(protocol: Protocol) -> tuple[str, str]:
     """The text before the chart and the one behind it."""
     prompt = TASK.prompt(TASK.sample(ROW), protocol)
-    assert not isinstance(prompt, str)
+    assert isinstance(prompt, tuple)
     (message,) = prompt
     before, chart, after = message.parts
     assert message == Message("user", (before, Image(CHART), after))

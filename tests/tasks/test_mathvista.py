@@ -97,7 +97,7 @@ def folder(where: Path, rows: list[dict[str, Any]], split: str = "testmini") -> 
 def asked(one: Sample) -> str:
     task = build(mathvista)
     messages = task.prompt(one, task.protocols[0])
-    assert not isinstance(messages, str)
+    assert isinstance(messages, tuple)
     ((picture, text),) = (message.parts for message in messages)
     assert picture == one.media[0]
     assert isinstance(text, str)
@@ -143,7 +143,7 @@ def test_a_question_that_the_authors_cannot_ask_is_refused(wrong: dict[str, Any]
 
 def test_the_extractor_s_prompt_has_the_authors_form() -> None:
     messages = ask_extractor(" It is the second.\n", MARKS)
-    assert not isinstance(messages, str)
+    assert isinstance(messages, tuple)
     assert [message.role for message in messages] == ["user"]
     blocks = messages[0].text.split("\n\n")
     assert blocks[0].startswith("Please read the following example. Then extract the answer")
@@ -194,7 +194,7 @@ def test_what_the_rules_leave_is_unparsable_or_the_extractor_s(tmp_path: Path) -
 
 
 def said(request: Request) -> str:
-    assert not isinstance(request.prompt, str)
+    assert isinstance(request.prompt, tuple)
     return request.prompt[-1].text
 
 

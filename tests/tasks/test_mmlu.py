@@ -67,8 +67,8 @@ def test_the_chain_of_thought_prompt() -> None:
     cell = cells["cot32"]
     (_, asked), *_ = cell.samples()
     sent = cell.task.prompt(asked, cell.protocol)
-    assert not isinstance(sent, str)
-    text = sent[0].content
+    assert isinstance(sent, tuple)
+    text = sent[0].text
     subject = asked.group.replace("_", " ")
     header = f"The following are multiple choice questions (with answers) about {subject}."
     assert text.startswith(f"{header}\n\nQ: ")

@@ -47,7 +47,7 @@ def open_record(**changes: Any) -> dict[str, Any]:
 def shown(sample: Sample) -> list[str | int]:
     """The prompt's parts, with the number of each picture in place of it."""
     sent: Prompt = prompt(sample, PASS)
-    assert not isinstance(sent, str)
+    assert isinstance(sent, tuple)
     (message,) = sent
     assert message.role == "user"
     assert not isinstance(message.content, str)

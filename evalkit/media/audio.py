@@ -1,0 +1,235 @@
+"""A stored clip, made ready to be sent: decoded whole, one channel of 16 bits at 16 kHz, as WAV.
+
+What is read is WAV (PCM of 8 to 32 bits, floats, A-law, mu-law), FLAC, Ogg (Vorbis, Opus) and MP3, told by
+the first bytes. A WAV that is nothing but such samples behind the shortest header is sent as it is stored.
+What is made of the others, in this order:
+
+- Channels. Their mean.
+- Rate. Resampled by soxr ("HQ"): of what both rates can hold the lower 91 % stays as it is, and what 16 kHz
+  cannot hold is removed.
+- Depth. Scaled by 32,768 and rounded, no dither; 16 bits stay what they are. The level is never changed. What
+  is over full scale (floats, or a lossy codec's overshoot) is clipped, as players do; more than `MOST_PEAK`
+  times full scale is an error: such floats were never meant as -1 to 1.
+
+Silence is a clip like any other; a clip without samples cannot be heard and is an error.
+
+Files are hostile and may be broken: every failure is a `MediaError` of one line. A file that ends early is
+told in each format: a WAV or FLAC holds fewer samples than it announces, an Ogg has no last page, an MP3 has
+fewer frames than it counts or a cut last one. What cannot be told is a cut FLAC without a count, and an MP3
+without one that is cut between two frames. FLAC and Ogg have checksums, and they are held to them. WAV and
+MP3 have none, so damage inside their samples is heard, not told; of a damaged MP3 libmpg123 may write lines
+of its own to standard error.
+
+Memory, besides `data`: 64 kB a second of sound, and what is in work. Safe in threads: decoding, resampling
+and encoding let go of the interpreter's lock. The same bytes make the same bytes on the same machine. A
+minute of sound takes 0.12 s for its preview, and up to 0.25 s besides (Opus; WAV and FLAC less than 0.1 s).
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from evalkit.errors import MediaError, UsageError
+from evalkit.media.audio_files import after_id3, kind_of, mp3_part, ogg_end, unnumbered, wav_samples
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+RATE = 16_000
+MOST_SECONDS = 4 * 3600
+MOST_SAMPLES = 2_000_000_000
+"""Of all channels together: above either a clip is refused, by its header or else where it is reached."""
+
+MOST_PEAK = 100
+MOST_CHANNELS = 32
+RATES = range(4_000, 768_001)
+PREVIEW_SECONDS = 120
+
+_BLOCK = 1 << 18
+"""Samples decoded at a time."""
+
+_UNKNOWN = 1 << 62
+"""Samples from here on are what libsndfile says of a FLAC without a count."""
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedAudio:
+    """A clip as it is sent."""
+
+    data: bytes = field(repr=False)
+    """WAV: a header of 44 bytes, then signed 16-bit samples of one channel, 16,000 a second."""
+    mime: Literal["audio/wav"]
+    seconds: float
+    preview: bytes = field(repr=False)
+    """The same as Ogg Vorbis of about 3 kB a second, its first two minutes, for a report's player."""
+
+
+def needs() -> None:
+    """Raises `UsageError` unless the libraries that decode are installed."""
+    try:
+        import soundfile
+        import soxr
+    except (ImportError, OSError) as error:  # OSError: soundfile without libsndfile
+        said = _one_line(error)
+        raise UsageError(
+            f"sound is read with soundfile and soxr: pip install 'evalkit[speech]' ({said})"
+        ) from None
+    assert soundfile
+    assert soxr
+
+
+def prepare(data: bytes) -> PreparedAudio:
+    """The stored clip `data`, ready to be sent.
+
+    Raises `MediaError` where no whole clip can be had from `data`, `UsageError` where `needs` does.
+    """
+    needs()
+    kind = kind_of(data)
+    try:
+        return _prepared(data, kind)
+    except MediaError:
+        raise
+    except Exception as error:  # noqa: BLE001 — decoders raise whatever broken bytes run them into
+        raise MediaError(f"damaged {kind}: {_one_line(error)}") from None
+
+
+def _prepared(data: bytes, kind: str) -> PreparedAudio:
+    import numpy as np
+
+    size = len(data) - 44
+    if size > 0 and size % 2 == 0 and size <= MOST_SECONDS * RATE * 2 and data[:44] == _header(size):
+        samples, sent = np.frombuffer(data, "<i2", offset=44), data
+    else:
+        pcm = b"".join(_sixteen_bits(block).tobytes() for block in _at_16_khz(_opened(data, kind), kind))
+        if not pcm:
+            raise MediaError(f"{kind} without samples")
+        samples, sent = np.frombuffer(pcm, "<i2"), _header(len(pcm)) + pcm
+    return PreparedAudio(sent, "audio/wav", len(samples) / RATE, _preview(samples[: PREVIEW_SECONDS * RATE]))
+
+
+def _header(size: int) -> bytes:
+    """Of a WAV with `size` bytes of samples, and of nothing else."""
+    form = struct.pack("<IHHIIHH", 16, 1, 1, RATE, RATE * 2, 2, 16)
+    return b"RIFF" + struct.pack("<I", 36 + size) + b"WAVEfmt " + form + b"data" + struct.pack("<I", size)
+
+
+def _sixteen_bits(samples: NDArray[np.float32]) -> NDArray[np.int16]:
+    import numpy as np
+
+    scaled: NDArray[np.float32] = np.rint(samples * np.float32(32768))
+    return scaled.clip(-32768, 32767).astype("<i2")
+
+
+def _one_line(error: Exception) -> str:
+    said = getattr(error, "error_string", "") or str(error)  # soundfile puts an address before the reason
+    said = "".join(c if c.isprintable() else " " for c in said[:160]).strip()
+    return said if said and not isinstance(error, AssertionError | LookupError) else type(error).__name__
+
+
+class _Window:
+    """A part of a file for libsndfile, whose seeks may lead anywhere: nothing is raised into C."""
+
+    def __init__(self, data: bytes, start: int = 0, end: int | None = None) -> None:
+        self.data = memoryview(data)[start:end]
+        self.at = 0
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        self.at = max(0, offset + (0, self.at, len(self.data))[whence])
+        return self.at
+
+    def tell(self) -> int:
+        return self.at
+
+    def readinto(self, buffer: Any) -> int:
+        part = self.data[self.at : self.at + len(buffer)]
+        buffer[: len(part)] = part
+        self.at += len(part)
+        return len(part)
+
+
+def _opened(data: bytes, kind: str) -> Any:
+    """The clip as a `soundfile.SoundFile`, its container checked, of a length and a shape that are read."""
+    from soundfile import SoundFile
+
+    if kind == "WAV":
+        wav = wav_samples(data)
+        _check_shape(kind, wav.channels, wav.rate)
+        samples = _Window(data, wav.start, wav.end)  # libsndfile never sees the header
+        opened: Any = SoundFile(samples, "r", wav.rate, wav.channels, wav.codec, "LITTLE", "RAW")
+    elif kind == "Ogg":
+        opened = SoundFile(_Window(data, 0, ogg_end(data)))
+    elif kind == "FLAC":
+        opened = SoundFile(_Window(data, after_id3(data)))
+    else:
+        opened = SoundFile(_Window(data, *mp3_part(data)))
+    _check_shape(kind, opened.channels, opened.samplerate)
+    if opened.frames < _UNKNOWN:
+        _check_length(kind, opened.frames, opened.channels, opened.samplerate)
+    return opened
+
+
+def _check_shape(kind: str, channels: int, rate: int) -> None:
+    if not 0 < channels <= MOST_CHANNELS:
+        raise MediaError(f"{kind} of {channels} channels: at most {MOST_CHANNELS} are read")
+    if rate not in RATES:
+        raise MediaError(f"{kind} of {rate:,} samples a second: {RATES[0]:,} to {RATES[-1]:,} are read")
+
+
+def _check_length(kind: str, frames: int, channels: int, rate: int) -> None:
+    if frames > MOST_SECONDS * rate:
+        raise MediaError(
+            f"{kind} of {frames / rate / 3600:,.1f} hours: at most {MOST_SECONDS // 3600} are read"
+        )
+    if frames * channels > MOST_SAMPLES:
+        raise MediaError(f"{kind} of {frames * channels:,} samples: at most {MOST_SAMPLES:,} are read")
+
+
+def _at_16_khz(opened: Any, kind: str) -> Iterator[NDArray[np.float32]]:
+    import numpy as np
+    from soxr import ResampleStream
+
+    with opened:
+        if opened.samplerate == RATE:
+            yield from _blocks(opened, kind)
+            return
+        stream = ResampleStream(opened.samplerate, RATE, 1, dtype="float32", quality="HQ")
+        for block in _blocks(opened, kind):
+            yield stream.resample_chunk(block)
+        yield stream.resample_chunk(np.empty(0, np.float32), last=True)
+
+
+def _blocks(opened: Any, kind: str) -> Iterator[NDArray[np.float32]]:
+    """The mean of the channels, block by block."""
+    # soundfile seeks after each block it reads of a file that can: with MP3 that costs time and exactness.
+    opened.seekable = lambda: False
+    frames = 0
+    while len(block := opened.read(_BLOCK // opened.channels, dtype="float32", always_2d=True)):
+        frames += len(block)
+        _check_length(kind, frames, opened.channels, opened.samplerate)
+        peak = max(block.max(), -block.min())
+        if not peak <= MOST_PEAK:
+            what = f"{peak:,.0f} times full scale" if 0 < peak < float("inf") else "infinite, or no numbers"
+            raise MediaError(f"{kind} with samples that are {what}")
+        mean = block[:, 0].copy()
+        for channel in range(1, opened.channels):  # the short axis last would be slow
+            mean += block[:, channel]
+        yield mean / opened.channels if opened.channels > 1 else mean
+    slack = 2 * 1152 if kind == "MP3" else 0  # its count of frames may be off by one
+    if frames + slack < opened.frames < _UNKNOWN:
+        raise MediaError(f"truncated {kind}: {frames:,} of {opened.frames:,} samples")
+
+
+def _preview(samples: NDArray[np.int16]) -> bytes:
+    from io import BytesIO
+
+    from soundfile import SoundFile
+
+    out = BytesIO()
+    with SoundFile(out, "w", RATE, 1, "VORBIS", format="OGG", compression_level=1) as file:
+        for start in range(0, len(samples), RATE):  # of many at once libvorbis overflows its stack
+            file.write(samples[start : start + RATE])
+    return unnumbered(out.getvalue())

@@ -1,0 +1,238 @@
+"""What the backends that speak OpenAI's HTTP routes share: an address, its key, its session and its errors.
+
+A thin aiohttp client: the engine retries, limits and caches. The key comes from OPENAI_API_KEY and goes
+nowhere but into the Authorization header.
+"""
+
+from __future__ import annotations
+
+import importlib
+import ipaddress
+import math
+import os
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+import orjson
+
+from evalkit.errors import ProviderError, UsageError
+
+OPENAI = "https://api.openai.com/v1"
+JSON_BODY: Mapping[str, str] = {"Content-Type": "application/json"}
+_LARGEST_ANSWER = 64 << 20
+"""Bytes of one HTTP answer; more is a broken or hostile server."""
+_RETRYABLE = {408, 409, 425, 429, 500, 502, 503, 504, 529}
+_THROTTLED = {429, 503, 529}
+_FATAL = {401, 403, 404, 405}
+_SHORTEST_SECRET = 8
+"""Characters of a key that could be one; `EMPTY` is what local servers are given."""
+_TOO_LONG_STATUS = {400, 413, 422, 500}
+_TOO_LONG = (
+    b"context_length_exceeded",  # OpenAI's code, also llama-cpp-python's and Groq's
+    b"maximum context length",  # OpenAI, vLLM, SGLang, Mistral, OpenRouter
+    b"longer than the model's context length",  # SGLang
+    b"longer than the maximum model length",  # vLLM's engine
+    b"exceed_context_size_error",  # llama.cpp's type
+    b"exceeds the available context size",  # llama.cpp
+    b"context size has been exceeded",  # llama.cpp, with a 500
+    b"exceed context window of",  # llama-cpp-python
+    b"`inputs` tokens + `max_new_tokens` must be <=",  # TGI
+    b"`inputs` must have less than",  # TGI
+    b"trying to keep the first",  # LM Studio
+    b"exceeds the context length",  # Ollama, where it does not cut the prompt silently
+    b"prompt too long; exceeded",  # Ollama
+    b"prompt is too long",  # Anthropic, Fireworks
+    b"maximum prompt length",  # xAI
+    b"exceeds the maximum number of tokens",  # Gemini
+)
+"""What servers say, in lower case, when a prompt does not fit the context."""
+_ERROR_READ = 4096
+"""Bytes of an error's body that are searched; some servers repeat the request behind their words."""
+
+
+class Endpoint:
+    """An OpenAI-like API at `base_url` (default OPENAI_BASE_URL, else OpenAI's own).
+
+    Raises `UsageError` where no request could be sent to it.
+    """
+
+    def __init__(self, base_url: str = "", *, timeout: float = 600.0) -> None:
+        self.base_url = _checked(base_url or os.environ.get("OPENAI_BASE_URL", "") or OPENAI)
+        self._timeout = timeout
+        importlib.import_module("aiohttp")  # here, for it would hold the event loop up for half a second
+        self._session: Any = None
+
+    @property
+    def is_openai(self) -> bool:
+        """Whether it is OpenAI's own, which refuses what others take."""
+        return self.base_url == OPENAI
+
+    async def post(self, route: str, data: Any, headers: Mapping[str, str] | None = None) -> bytes:
+        """The body of the answer to one request, one attempt. Raises `ProviderError` for all but a 200."""
+        import aiohttp
+
+        session = self._open_session()
+        url = f"{self.base_url}/{route}"
+        try:
+            async with session.post(url, data=data, headers=headers, allow_redirects=False) as answer:
+                body = await _read(answer.content)
+                if answer.status != 200:
+                    raise self._refusal(answer.status, answer.headers, body)
+                return body
+        except TimeoutError:
+            raise ProviderError(
+                f"no answer within {self._timeout:g} s", retryable=True, throttled=True
+            ) from None
+        except (aiohttp.ClientError, OSError) as error:
+            raise ProviderError(f"{self.base_url}: {one_line(str(error))}", retryable=True) from None
+
+    async def aclose(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    def _open_session(self) -> Any:
+        if self._session is None:
+            import aiohttp
+
+            headers = {}
+            key = _key()
+            if not key.isprintable():
+                raise ProviderError("OPENAI_API_KEY holds a line break or a control character", fatal=True)
+            if key:
+                headers["Authorization"] = f"Bearer {key}"
+            elif self.is_openai:
+                raise ProviderError("OPENAI_API_KEY is not set", fatal=True)
+            self._session = aiohttp.ClientSession(
+                headers=headers,
+                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=60),
+                timeout=aiohttp.ClientTimeout(total=self._timeout, sock_connect=15),
+                trust_env=not _is_loopback(self.base_url),  # proxies, but not to this machine
+                auto_decompress=True,
+            )
+        return self._session
+
+    def _refusal(self, status: int, headers: Mapping[str, str], body: bytes) -> ProviderError:
+        key = _key().encode()
+        if len(key) >= _SHORTEST_SECRET:  # some servers repeat it, and errors are stored
+            body = body.replace(key, b"[OPENAI_API_KEY]")
+        said = error_message(body)
+        message = f"HTTP {status} from {self.base_url}" + (f": {said}" if said else "")
+        if status in (401, 403):
+            message += " (is OPENAI_API_KEY right?)"
+        if status in (404, 405) and not self.base_url.endswith("/v1"):
+            message += f" (did you mean --base-url {self.base_url}/v1?)"
+        spent = status == 429 and b"insufficient_quota" in body  # money, not speed: waiting does not help
+        too_long = status in _TOO_LONG_STATUS and says_too_long(body)
+        return ProviderError(
+            message,
+            retryable=status in _RETRYABLE and not spent and not too_long,
+            retry_after=_retry_after(headers.get("Retry-After", "")),
+            throttled=status in _THROTTLED and not spent,
+            fatal=status in _FATAL or spent,
+            too_long=too_long,
+        )
+
+
+def no_answer(kind: str, error: Exception, body: bytes) -> ProviderError:
+    """The error for a 200 answer whose `body` is no `kind`; asking again may help."""
+    too_long = says_too_long(body)  # LM Studio says so with a 200
+    problem = f"{type(error).__name__}: {one_line(str(error))}"
+    return ProviderError(
+        f"an answer that is no {kind} ({problem}): {error_message(body)}",
+        retryable=not too_long,
+        too_long=too_long,
+    )
+
+
+def count(value: Any) -> int | None:
+    """A number of tokens, None for what is none."""
+    return value if isinstance(value, int) and value >= 0 else None
+
+
+def says_too_long(body: bytes) -> bool:
+    """Whether an error's body says that the prompt does not fit the context."""
+    said = body[:_ERROR_READ].lower()
+    return any(words in said for words in _TOO_LONG)
+
+
+def error_message(body: bytes) -> str:
+    """What a server's error body says, in one line of at most 300 characters."""
+    try:
+        document = orjson.loads(body)
+        error = document.get("error", document) if isinstance(document, dict) else document
+        if isinstance(error, dict):
+            error = error.get("message") or error.get("detail") or error
+        return one_line(str(error))
+    except ValueError:
+        return one_line(body[:600].decode("utf-8", "replace"))
+
+
+def one_line(text: str) -> str:
+    """Printable, on one line, short: a server's words reach a terminal."""
+    return "".join(c if c.isprintable() else " " for c in text[:300]).strip()
+
+
+def _key() -> str:
+    return os.environ.get("OPENAI_API_KEY", "").strip()
+
+
+def _checked(url: str) -> str:
+    """`url` without a slash at its end. Raises `UsageError` where no request could be sent to it."""
+    url = url.strip()
+    if "@" in url.rpartition("://")[2].partition("/")[0]:
+        raise UsageError("--base-url holds a password: put the key into OPENAI_API_KEY instead")
+    if not _is_address(url):
+        raise UsageError(f"--base-url {url!r} is no http(s) address: http://127.0.0.1:8000/v1 is one")
+    return url.rstrip("/")
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        host = (parts.hostname or "").encode("idna")
+        usable = bool(host) and parts.port != 0  # reading the port checks it
+    except ValueError:
+        return False
+    spaced = any(c.isspace() or not c.isprintable() for c in url)
+    return usable and parts.scheme in ("http", "https") and not (parts.query or parts.fragment or spaced)
+
+
+def _is_loopback(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+async def _read(content: Any) -> bytes:
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in content.iter_any():
+        chunks.append(chunk)
+        size += len(chunk)
+        if size > _LARGEST_ANSWER:
+            raise ProviderError(f"an answer of more than {_LARGEST_ANSWER >> 20} MB")
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+def _retry_after(value: str) -> float | None:
+    """Seconds that a Retry-After header asks for: a number or a date."""
+    if not value:
+        return None
+    try:
+        seconds = float(value)
+        return max(0.0, seconds) if math.isfinite(seconds) else None
+    except ValueError:
+        pass
+    try:
+        until = parsedate_to_datetime(value)
+    except (ValueError, OverflowError):
+        return None
+    if until.tzinfo is None:
+        until = until.replace(tzinfo=UTC)
+    return max(0.0, (until - datetime.now(UTC)).total_seconds())

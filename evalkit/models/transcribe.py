@@ -1,0 +1,96 @@
+"""Any endpoint that speaks OpenAI's speech routes: OpenAI, vLLM, speaches (faster-whisper-server).
+
+A clip is posted as a form to /audio/transcriptions, or to /audio/translations, whose answer is English. What
+the fields mean there, where servers differ:
+
+- `response_format` is json, the one format that all of them and all of their models have.
+- `temperature`: 0 is greedy in vLLM, a beam of five in speaches. OpenAI's whisper-1 raises a 0 by itself
+  where a window's text is improbable or repeats itself, so its answers may vary.
+- `language`: without it OpenAI and speaches find out what is spoken, and so do vLLM's newer versions; its
+  older ones take Whisper's clips for English. speaches has no such field for translations and passes over
+  it; OpenAI has none either, and is not sent it.
+- `seed` is vLLM's, sent where a request has one; OpenAI has none, and is not sent it.
+
+`max_tokens`, `top_p` and `stop` have no counterpart: a server writes down the whole clip. Files of more than
+25 MB (13 minutes of 16 kHz PCM) are refused by OpenAI and by vLLM as it is installed.
+"""
+
+from __future__ import annotations
+
+import time
+from io import BytesIO
+from typing import Any
+
+import orjson
+
+from evalkit.errors import ProviderError
+from evalkit.models.base import Capability, Request, Response
+from evalkit.models.http import Endpoint, count, no_answer
+from evalkit.samples import JSON, Speech
+
+
+class TranscriptionModel:
+    """`transcribe/NAME` at `base_url` (default OPENAI_BASE_URL, else OpenAI's own)."""
+
+    capabilities: frozenset[Capability] = frozenset({"transcription"})
+    parallel: int | None = None
+
+    def __init__(self, model: str, base_url: str = "", *, timeout: float = 600.0) -> None:
+        self.name = f"transcribe/{model}"
+        self._model = model
+        self._endpoint = Endpoint(base_url, timeout=timeout)
+
+    @property
+    def identity(self) -> dict[str, JSON]:
+        return {"backend": "transcribe", "model": self._model, "endpoint": self._endpoint.base_url}
+
+    async def generate(self, request: Request, *, draw: int = 0) -> Response:
+        """One HTTP request, one attempt. Raises `ProviderError`."""
+        if not isinstance(request.prompt, Speech):
+            raise ProviderError("transcribe/ takes clips: chats and texts go to openai/", fatal=True)
+        route = "audio/translations" if request.prompt.translate else "audio/transcriptions"
+        form = self._form(request.prompt, request.temperature, request.seed)
+        started = time.perf_counter()
+        body = await self._endpoint.post(route, form)
+        return _parse(body, time.perf_counter() - started)
+
+    async def aclose(self) -> None:
+        await self._endpoint.aclose()
+
+    def _form(self, speech: Speech, temperature: float, seed: int | None) -> Any:
+        import aiohttp
+
+        form = aiohttp.FormData()
+        # The file's name tells OpenAI its format; a file object is written piece by piece.
+        form.add_field("file", BytesIO(speech.audio.data), filename="clip.wav", content_type="audio/wav")
+        fields = {"model": self._model, "response_format": "json", "temperature": f"{temperature:g}"}
+        if speech.language and not (speech.translate and self._endpoint.is_openai):
+            fields["language"] = speech.language
+        if seed is not None and not self._endpoint.is_openai:
+            fields["seed"] = str(seed)
+        for name, value in fields.items():
+            form.add_field(name, value)
+        return form
+
+
+def open_transcribe(name: str, base_url: str, timeout: float) -> TranscriptionModel:
+    """`transcribe/NAME`. Raises `UsageError` where no request could be sent to `base_url`."""
+    return TranscriptionModel(name, base_url, timeout=timeout)
+
+
+def _parse(body: bytes, seconds: float) -> Response:
+    """A 200 answer's body. Raises a retryable `ProviderError` for anything without a text."""
+    try:
+        document = orjson.loads(body)
+        text = document["text"]
+        if not isinstance(text, str):
+            raise TypeError(f"text is {type(text).__name__}")
+        usage = document.get("usage") or {}  # in tokens from OpenAI's newer models, in seconds from others
+        return Response(
+            text=text,
+            prompt_tokens=count(usage.get("input_tokens")),
+            completion_tokens=count(usage.get("output_tokens")),
+            seconds=seconds,
+        )
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise no_answer("transcription", error, body) from None

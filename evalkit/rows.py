@@ -1,0 +1,82 @@
+"""What a run file holds, as values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from evalkit.samples import JSON, Sample
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+ANSWERED = "answered"
+"""The outcome of a sample whose references are not public: there is an answer and nothing to judge it by."""
+OUTCOMES = ("correct", "wrong", "unparsable", "truncated", "failed")
+VALIDATION = "validation"
+"""The role of a cell whose samples are not scored: a threshold is chosen on them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One task under one protocol. `spec` is what `engine.plan` wrote.
+
+    `role`: "" or `VALIDATION`. `found`: what the run found out for it, such as its threshold.
+    """
+
+    id: int
+    task: str
+    protocol: str
+    spec: dict[str, Any]
+    role: str = ""
+    found: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A judged sample, or one that failed (`statistics` empty, `error` and `boundary` set)."""
+
+    sample: Sample
+    position: int
+    question: bytes
+    asked: bytes
+    outcome: str
+    statistics: tuple[float, ...] = ()
+    answer: JSON = None
+    boundary: str = ""
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Medium:
+    """A picture or clip as it was sent; `key` is its file's in the data set (`File.key`).
+
+    `width`, `height`: pixels, 0 for sound. `seconds`: 0 for pictures. `preview`: a small JPEG or Ogg.
+    """
+
+    key: str
+    mime: str
+    width: int
+    height: int
+    seconds: float
+    size: int
+    preview: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class CellData:
+    """A cell's results in the data set's order, failed samples included.
+
+    `matrix`: float64 (judged samples, columns of every metric); `judged`: bool (samples,), which of
+    `groups`, `clusters`, `outcomes` the matrix has a row for.
+    """
+
+    matrix: npt.NDArray[np.float64]
+    judged: npt.NDArray[np.bool_]
+    groups: list[str]
+    tags: list[tuple[str, ...]]
+    clusters: list[str]
+    outcomes: list[str]
+    questions: list[bytes]
+    asked: list[bytes]

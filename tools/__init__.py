@@ -1,0 +1,1 @@
+"""What makes files that are committed; nothing here is installed."""
