@@ -48,9 +48,7 @@ class LetterScores:
         return -index, len(known) < len(self.scores) and self.bound >= score
 
 
-def letter_scores(
-    token: TokenLogprob, letters: Sequence[str], *, api: Api, asked: int
-) -> LetterScores:
+def letter_scores(token: TokenLogprob, letters: Sequence[str], *, api: Api, asked: int) -> LetterScores:
     """The log-probabilities of `letters` as the token that was generated first.
 
     `asked`: how many alternatives were asked for; there may be fewer, and one more: the generated token.
