@@ -14,7 +14,7 @@ from docs.reference import TARGET, render
 from tests.openai_server import OpenAIServer, arithmetic
 
 ROOT = Path(__file__).parent.parent
-PAGES = ("README.md", "docs/guide.md", "docs/adding-a-task.md", "docs/pictures.md")
+PAGES = ("README.md", "docs/guide.md", "docs/adding-a-task.md", "docs/pictures.md", "docs/speech.md")
 _FENCE = re.compile(r"^```(\w+)(?: file=(\S+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _ENDPOINT = "http://localhost:8000/v1"
 NOT_HERE = ("evalkit demo",)

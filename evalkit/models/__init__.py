@@ -47,6 +47,20 @@ BACKENDS: dict[str, Backend] = {
         install="pip install 'evalkit[llama-cpp]'",
         options=("slots", "prompt_cache", "context", "threads"),
     ),
+    "transcribe": Backend(
+        "transcribe/NAME [--base-url URL]",
+        "an endpoint with OpenAI's speech routes: OpenAI, vLLM, speaches (OPENAI_API_KEY)",
+        ("transcription",),
+        module="aiohttp",
+    ),
+    "faster-whisper": Backend(
+        "faster-whisper/PATH-OR-NAME",
+        "Whisper in this process, on the CPU or a GPU",
+        ("transcription",),
+        module="faster_whisper",
+        install="pip install 'evalkit[faster-whisper]'",
+        options=("device", "compute_type", "beam_size", "threads", "batch_size"),
+    ),
     "python": Backend(
         "python:FILE.py:NAME",
         "a function (prompt) → text, or a model, in a Python file of yours, run in this process",
@@ -66,34 +80,51 @@ BACKENDS: dict[str, Backend] = {
 }
 
 
+_WITH_ADDRESS = ("openai", "transcribe")
+
+
 def open_model(spec: str, *, base_url: str = "", timeout: float = 600.0) -> Model:
     """The model that `backend/name?option=value` names. Raises `UsageError` when it cannot be opened."""
-    if spec.startswith("python:"):  # what follows is a path, with slashes of its own
-        backend, slash, rest = spec.partition(":")
-    else:
-        backend, slash, rest = spec.partition("/")
+    # What follows python: is a path, with slashes of its own.
+    backend, mark, rest = spec.partition(":" if spec.startswith("python:") else "/")
     if backend not in BACKENDS:
         raise unknown("backend", backend, BACKENDS)
-    if not slash or not rest:
+    if not mark or not rest:
         raise UsageError(f"model {spec!r} names no model: {BACKENDS[backend].usage}")
     if not BACKENDS[backend].installed:
         raise UsageError(f"{backend} is not installed: {BACKENDS[backend].install}")
-    if base_url and backend != "openai":
-        raise UsageError(f"--base-url goes with openai/NAME, not with {backend}/")
-    if backend == "openai":  # its names may hold a question mark
+    if base_url and backend not in _WITH_ADDRESS:
+        takers = " and ".join(f"{name}/NAME" for name in _WITH_ADDRESS)
+        raise UsageError(f"--base-url goes with {takers}, not with {backend}/")
+    if backend in _WITH_ADDRESS or backend == "python":  # their names may hold a question mark
+        return _open_whole(backend, rest, base_url, timeout)
+    name, _, query = rest.partition("?")
+    return _open_with_options(
+        backend, rest, name, dict(parse_qsl(query, keep_blank_values=True)), timeout=timeout
+    )
+
+
+def _open_whole(backend: str, name: str, base_url: str, timeout: float) -> Model:
+    if backend == "openai":
         from evalkit.models.openai import OpenAIModel
 
-        return OpenAIModel(rest, base_url, timeout=timeout)
-    if backend == "python":
-        from evalkit.models.python_file import open_python
+        return OpenAIModel(name, base_url, timeout=timeout)
+    if backend == "transcribe":
+        from evalkit.models.transcribe import open_transcribe
 
-        return open_python(rest)
-    name, _, query = rest.partition("?")
-    options = dict(parse_qsl(query, keep_blank_values=True))
+        return open_transcribe(name, base_url, timeout)
+    from evalkit.models.python_file import open_python
+
+    return open_python(name)
+
+
+def _open_with_options(
+    backend: str, typed: str, name: str, options: dict[str, str], *, timeout: float
+) -> Model:
     if backend == "fake":
         from evalkit.models.fake import open_fake
 
-        return open_fake(rest, name, options)
+        return open_fake(typed, name, options)
     for option in options:
         if option not in BACKENDS[backend].options:
             raise unknown(f"option of {backend}", option, BACKENDS[backend].options)
@@ -101,6 +132,10 @@ def open_model(spec: str, *, base_url: str = "", timeout: float = 600.0) -> Mode
         from evalkit.models.replay import ReplayModel
 
         return ReplayModel(name)
+    if backend == "faster-whisper":
+        from evalkit.models.faster_whisper import open_faster_whisper
+
+        return open_faster_whisper(typed, name, options)
     from evalkit.models.llama_cpp import open_llama_cpp
 
-    return open_llama_cpp(rest, name, options, timeout=timeout)
+    return open_llama_cpp(typed, name, options, timeout=timeout)

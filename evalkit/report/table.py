@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -266,15 +267,22 @@ def _figures(metric: Metric, matrix: Any, data: CellData, *, macro: bool) -> dic
         for tag in data.tags[sample]:
             members[1].setdefault(tag, []).append(row)
     groups = {
-        name: _group(metric, matrix[rows], [clusters[row] for row in rows])
+        name: group
         for keyed in members
         for name, rows in sorted(keyed.items())
+        # A rate over nothing, such as of words where all references are empty, is none.
+        if not math.isnan((group := _group(metric, matrix[rows], [clusters[row] for row in rows])).value)
     }
     if macro:
-        parts = [(matrix[rows], [clusters[row] for row in rows]) for rows in members[0].values()]
-        value = float(np.mean([groups[name].value for name in members[0]]))
+        counted = {name: rows for name, rows in members[0].items() if name in groups}
+        if not counted:
+            return {"value": None, "low": None, "high": None, "groups": groups}
+        parts = [(matrix[rows], [clusters[row] for row in rows]) for rows in counted.values()]
+        value = float(np.mean([groups[name].value for name in counted]))
         low, high = macro_interval(parts, metric.finish) or (None, None)
         return {"value": value, "low": low, "high": high, "groups": groups}
+    if math.isnan(whole.value):
+        return {"value": None, "low": None, "high": None, "groups": groups}
     return {"value": whole.value, "low": whole.low, "high": whole.high, "groups": groups}
 
 

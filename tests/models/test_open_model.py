@@ -22,12 +22,14 @@ def refusal(spec: str, base_url: str = "") -> str:
 
 
 def test_the_index_says_how_each_is_typed_and_got() -> None:
-    assert set(BACKENDS) == {"openai", "llama-cpp", "python", "replay", "fake"}
+    assert set(BACKENDS) == {
+        "openai", "llama-cpp", "transcribe", "faster-whisper", "python", "replay", "fake",
+    }  # fmt: skip
     for name, backend in BACKENDS.items():
         assert backend.usage.startswith((f"{name}/", f"{name}:"))
         assert backend.summary
-        assert backend.installed
-        assert "chat" in backend.capabilities
+        assert backend.installed or name == "faster-whisper"
+        assert {"chat", "transcription"} & set(backend.capabilities)
     assert BACKENDS["llama-cpp"].install.startswith("pip install")
 
 
@@ -53,7 +55,7 @@ def test_a_name_may_hold_what_separates_elsewhere() -> None:
     [
         ("openia/tiny", "unknown backend 'openia': did you mean openai?"),
         ("llamacpp/a.gguf", "unknown backend 'llamacpp': did you mean llama-cpp?"),
-        ("", "unknown backend '': known are fake, llama-cpp, openai, python, replay"),
+        ("", "unknown backend '': known are fake, faster-whisper, llama-cpp, openai, python, replay, transcribe"),
         ("openai", "model 'openai' names no model: openai/NAME [--base-url URL]"),
         ("openai/", "model 'openai/' names no model: openai/NAME [--base-url URL]"),
         ("llama-cpp", "names no model: llama-cpp/PATH.gguf"),
@@ -82,7 +84,7 @@ def test_what_cannot_be_opened(spec: str, said: str) -> None:
 @pytest.mark.parametrize("spec", ["fake/gold", "llama-cpp/none.gguf", "replay/none.db"])
 def test_an_address_goes_with_an_endpoint_only(spec: str) -> None:
     said = refusal(spec, "http://127.0.0.1:8000/v1")
-    assert said == f"--base-url goes with openai/NAME, not with {spec.partition('/')[0]}/"
+    assert said == f"--base-url goes with openai/NAME and transcribe/NAME, not with {spec.partition('/')[0]}/"
 
 
 def test_a_backend_that_is_not_installed_says_how_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,7 +106,7 @@ try:
     open_model("openia/tiny")
 except UsageError:
     pass
-assert all(backend.installed for backend in BACKENDS.values())
+assert BACKENDS["llama-cpp"].installed
 open_model("fake/gold")
 print(sorted({"aiohttp", "huggingface_hub", "numpy", "sqlite3", "xllamacpp"} & set(sys.modules)))
 """

@@ -1,0 +1,98 @@
+"""Clips in a folder of the user's own, with a list of them beside.
+
+`datasets` calls this shape an audio folder and reads it with torch only, even where nothing is decoded
+(5.2.0, features/audio.py, `encode_example`).
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from evalkit.data.base import DataOptions, Record, Records
+from evalkit.data.folder import require
+from evalkit.data.media import embedded
+from evalkit.errors import DataError
+
+LISTS = ("metadata.jsonl", "metadata.csv")
+FILE = "file_name"
+
+
+@dataclass(frozen=True, slots=True)
+class AudioFolder:
+    """The clips that `path/metadata.jsonl`, or .csv, names under `file_name`, with what else it says of them.
+
+    With a `split`, those of `path/split`. A record has its clip under `audio`. A clip that is not there has
+    no bytes; one outside of the folder is a `DataError`, so that no data set has other files of this
+    machine sent to a model.
+    """
+
+    path: Path
+    split: str = ""
+    columns: tuple[str, ...] = ()
+
+    @property
+    def root(self) -> Path:
+        return self.path / self.split
+
+    @classmethod
+    def fits(cls, path: Path, split: str = "") -> bool:
+        """Whether the folder has a list of clips."""
+        return any((path / split / name).is_file() for name in LISTS)
+
+    def open(self, options: DataOptions | None = None) -> Records:
+        """The records. Raises `DataError` for a folder without a list, or a list that cannot be read."""
+        if options is not None and options.revision is not None:
+            raise DataError(f"revision {options.revision!r}: a folder has no revisions, leave it out")
+        found = next((self.root / name for name in LISTS if (self.root / name).is_file()), None)
+        if found is None:
+            raise DataError(f"{self.root} has no {' and no '.join(LISTS)} that names its clips")
+        rows = _lines if found.suffix == ".jsonl" else _table
+        count, columns = 0, set[str]()
+        for row in rows(found):
+            columns = columns or {*row, "audio"}
+            count += 1
+        require(self.columns, columns, str(found))
+        origin = {
+            "kind": "folder",
+            "name": self.path.name,
+            "config": "default",
+            "split": self.split,
+            "revision": "",
+            "where": str(self.root),
+        }
+        return Records(origin, count, lambda: (self._with_clip(row) for row in rows(found)))
+
+    def _with_clip(self, row: Record) -> Record:
+        record = {**row, "audio": {"bytes": None, "path": row[FILE]}}
+        return embedded(record, ("audio",), self.root)
+
+
+def _lines(file: Path) -> Iterator[Record]:
+    """The objects of a JSON lines file, which all name a clip."""
+    with file.open(encoding="utf-8-sig") as lines:
+        try:
+            for number, line in enumerate(lines, 1):
+                if line.strip():
+                    yield _named(json.loads(line), f"{file}, line {number}")
+        except ValueError as error:  # no JSON, or no UTF-8
+            raise DataError(f"{file} cannot be read ({error}): it needs one JSON object a line") from error
+
+
+def _table(file: Path) -> Iterator[Record]:
+    """The rows of a CSV file with a header, which all name a clip. A cell that a row lacks is empty."""
+    with file.open(encoding="utf-8-sig", newline="") as lines:
+        try:
+            for number, row in enumerate(csv.DictReader(lines, restval=""), 1):
+                yield _named(row, f"{file}, row {number}")
+        except (ValueError, csv.Error) as error:
+            raise DataError(f"{file} cannot be read ({error}): it needs a header and commas") from error
+
+
+def _named(row: object, place: str) -> Record:
+    if not isinstance(row, dict) or not isinstance(row.get(FILE), str) or not row[FILE]:
+        raise DataError(f"{place}: no {FILE!r} that names a clip")
+    return row

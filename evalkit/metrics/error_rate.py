@@ -1,0 +1,84 @@
+"""Word and character error rate, in percent."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from evalkit.answers.speech import Edits, sample_edits
+from evalkit.metrics.base import Scored
+from evalkit.samples import Sample
+
+if TYPE_CHECKING:
+    from evalkit.metrics.base import Floats
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorRate:
+    """Edits over units of the references, all samples together: never a mean of rates.
+
+    `normaliser` and `units` are the rules of `evalkit.answers.speech`; units are words or characters by
+    the language in `sample.meta["language"]`. An answer of None is an empty one. A sample with several
+    answers counts by the mean of their edits. `only`: one kind of edit, such as the insertions that a model
+    which makes things up has too many of. A reference with nothing left after normalisation adds no units,
+    and what was answered to it adds insertions. The rate over no units at all is NaN.
+    """
+
+    label: str = "WER"
+    only: Literal["", "substitutions", "deletions", "insertions"] = ""
+    normaliser: str = "auto"
+    units: str = "report"
+    view: str = field(default="", init=False)
+    unit: str = "%"
+    higher_is_better: bool = False
+    columns: tuple[str, ...] = ("substitutions", "deletions", "insertions", "hits")
+    least_draws: int = 1
+
+    @property
+    def name(self) -> str:
+        return f"{self.label} ({self.only})" if self.only else self.label
+
+    def statistics(self, sample: Sample, scored: Scored) -> Sequence[float]:
+        found = _edits(sample, scored, self.normaliser, self.units)
+        return [sum(getattr(one, kind) for one in found) / len(found) for kind in self.columns]
+
+    def finish(self, totals: Floats) -> Floats:
+        import numpy as np
+
+        edits = totals[..., self.columns.index(self.only)] if self.only else totals[..., :3].sum(axis=-1)
+        units = totals[..., [0, 1, 3]].sum(axis=-1)
+        return 100.0 * edits / np.where(units > 0, units, np.nan)
+
+
+@dataclass(frozen=True, slots=True)
+class Over100:
+    """Samples with more edits than units over samples, in percent: answers that are mostly made up.
+
+    The rules are those of `ErrorRate`. Anything said to an empty reference is over 100 %.
+    """
+
+    label: str = "over 100 %"
+    normaliser: str = "auto"
+    units: str = "report"
+    view: str = field(default="", init=False)
+    unit: str = "%"
+    higher_is_better: bool = False
+    columns: tuple[str, ...] = ("over", "samples")
+    least_draws: int = 1
+
+    @property
+    def name(self) -> str:
+        return self.label
+
+    def statistics(self, sample: Sample, scored: Scored) -> Sequence[float]:
+        found = _edits(sample, scored, self.normaliser, self.units)
+        over = sum(one.total > one.units for one in found) / len(found)
+        return (over, 1.0)
+
+    def finish(self, totals: Floats) -> Floats:
+        return 100.0 * totals[..., 0] / totals[..., 1]
+
+
+def _edits(sample: Sample, scored: Scored, normaliser: str, units: str) -> list[Edits]:
+    return [sample_edits(final.value or "", sample, normaliser, units) for final in scored.answer.finals]

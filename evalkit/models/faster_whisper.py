@@ -1,0 +1,150 @@
+"""Whisper in this process, on the CPU or a GPU: `faster-whisper/PATH-OR-NAME` (CTranslate2).
+
+A path is a folder with `model.bin`, as `ct2-transformers-converter` writes it; a name ("base", "large-v3",
+"owner/name") is fetched from the Hub once, by faster-whisper. Options: `device` (cpu, cuda, auto),
+`compute_type` (such as int8, float16), `beam_size` (5), `threads` (of the CPU), `batch_size` (above 1, a long
+clip is cut at its silences and the pieces decoded together, which gives another text than one window after
+the other).
+
+OpenAI's own program starts at temperature 0 and tries a higher one where a window's text is improbable or
+repeats itself, so what it writes may vary. Here the protocol's temperature holds, and at 0 an answer repeats.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+import wave
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import version
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from evalkit.errors import ProviderError, UsageError
+from evalkit.models.base import Capability, Request, Response
+from evalkit.samples import JSON, Speech
+
+RATE = 16_000
+WEIGHTS = "model.bin"
+_NUMBERS = {"beam_size": 5, "threads": 0, "batch_size": 1}
+_SHOWN = 300
+"""Characters of the library's own error."""
+
+
+class FasterWhisperModel:
+    """One clip at a time, in a thread; CTranslate2 itself uses all cores, or the GPU."""
+
+    capabilities: frozenset[Capability] = frozenset({"transcription"})
+    parallel: int | None = 1
+
+    def __init__(self, name: str, folder: Path, device: str, compute_type: str, **numbers: int) -> None:
+        """`folder`: the weights. `numbers`: `beam_size`, `threads`, `batch_size`. Raises `UsageError`."""
+        from faster_whisper import BatchedInferencePipeline, WhisperModel
+
+        self.name = name
+        self._beams, self._batch = numbers["beam_size"], numbers["batch_size"]
+        with (folder / WEIGHTS).open("rb") as weights:
+            digest = hashlib.file_digest(weights, "sha256").hexdigest()
+        self._decides: dict[str, JSON] = {
+            "backend": "faster-whisper",
+            "weights": digest,
+            "compute_type": compute_type,
+            "beam_size": self._beams,
+            "batch_size": self._batch,
+            "version": version("faster-whisper"),
+        }
+        try:
+            model = WhisperModel(
+                str(folder), device=device, compute_type=compute_type, cpu_threads=numbers["threads"]
+            )
+        except (ValueError, RuntimeError) as error:
+            raise UsageError(f"{name} cannot be loaded: {_line(error)}") from error
+        self._model: Any = BatchedInferencePipeline(model) if self._batch > 1 else model
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="faster-whisper")
+
+    @property
+    def identity(self) -> dict[str, JSON]:
+        return self._decides
+
+    async def generate(self, request: Request, *, draw: int = 0) -> Response:
+        """Raises `ProviderError`."""
+        if not isinstance(request.prompt, Speech):
+            raise ProviderError("faster-whisper/ takes clips alone, no chats and no texts", fatal=True)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._thread, self._written, request.prompt, request)
+
+    async def aclose(self) -> None:
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    def _written(self, speech: Speech, request: Request) -> Response:
+        started = time.perf_counter()
+        settings: dict[str, Any] = {"batch_size": self._batch} if self._batch > 1 else {}
+        if request.seed is not None:
+            import ctranslate2
+
+            ctranslate2.set_random_seed(request.seed)
+        try:
+            segments, _ = self._model.transcribe(
+                _samples(speech.audio.data),
+                task="translate" if speech.translate else "transcribe",
+                language=speech.language or None,
+                beam_size=self._beams,
+                temperature=request.temperature,
+                **settings,
+            )
+            text = "".join(segment.text for segment in segments)  # the work is done here
+        except Exception as error:
+            raise ProviderError(f"faster-whisper: {_line(error)}") from error
+        return Response(text.strip(), seconds=time.perf_counter() - started)
+
+
+def open_faster_whisper(typed: str, name: str, options: Mapping[str, str]) -> FasterWhisperModel:
+    """`typed`: all that follows the backend's name, `name`: without options. Raises `UsageError`."""
+    numbers = dict(_NUMBERS)
+    for key, default in _NUMBERS.items():
+        text = options.get(key, str(default))
+        if not text.isdecimal() or (key != "threads" and text == "0"):
+            raise UsageError(f"faster-whisper/{typed}: {key}={text} is no number that is possible")
+        numbers[key] = int(text)
+    return FasterWhisperModel(
+        f"faster-whisper/{typed}",
+        _folder(name),
+        options.get("device", "auto"),
+        options.get("compute_type", "default"),
+        **numbers,
+    )
+
+
+def _folder(name: str) -> Path:
+    """The weights' folder: of a path, or fetched by name."""
+    folder = Path(name).expanduser()
+    if folder.is_dir() or name.startswith((".", "/", "~")):
+        if not (folder / WEIGHTS).is_file():
+            raise UsageError(
+                f"{name} has no {WEIGHTS}: faster-whisper/ takes a folder of CTranslate2's weights"
+            )
+        return folder
+    from faster_whisper.utils import download_model
+
+    try:
+        return Path(download_model(name))
+    except Exception as error:
+        raise UsageError(f"faster-whisper/{name} cannot be fetched: {_line(error)}") from error
+
+
+def _samples(wav: bytes) -> Any:
+    """float32 in -1..1 of the WAV that evalkit makes of every clip."""
+    import numpy as np
+
+    with wave.open(BytesIO(wav)) as file:
+        shape = (file.getnchannels(), file.getsampwidth(), file.getframerate())
+        if shape != (1, 2, RATE):
+            raise ValueError(f"a WAV of (channels, bytes, rate) {shape}, not (1, 2, {RATE})")
+        return np.frombuffer(file.readframes(file.getnframes()), dtype="<i2").astype(np.float32) / 32768
+
+
+def _line(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())[:_SHOWN]

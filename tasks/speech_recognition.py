@@ -1,0 +1,155 @@
+"""What the benchmarks of speech recognition share: the prompt, the judge, the figures, the spoiled reply.
+
+Prompt: the report prints none, and neither does the 1.5 report, whose figures are those of a model without
+instructions (section 6.3, footnote 27). A chat is given one instruction, then the clip; a transcription
+endpoint the clip alone. With `--set language_hint=on` both are told the language, the endpoint by its code
+of ISO 639-1; without it the model has to hear it, as the report's had to, as far as one can know.
+
+Measure: words wrong, in percent of the reference's words, or characters where the language is counted in
+them (`evalkit.answers.speech`). The whole reply counts, trimmed, and an empty one is an answer: nothing was
+heard. A reply that says more than the transcript is charged for it. Beside it stand the words that are only
+inserted, and the share of clips with more errors than words: both show a model that makes speech up.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from evalkit.tasks.speech_languages import Language
+
+from evalkit.answers.speech import judge_speech, need_speech, normaliser_for, unit_for
+from evalkit.api import (
+    JSON,
+    Audio,
+    Data,
+    Hub,
+    Message,
+    Prompt,
+    Protocol,
+    Record,
+    Sample,
+    Speech,
+    Task,
+    UsageError,
+    ask_once,
+    unknown,
+)
+from evalkit.data import Local
+from evalkit.data.audio_folder import AudioFolder
+from evalkit.metrics.error_rate import ErrorRate, Over100
+
+OWN = "evalkit/speech"
+MAX_TOKENS = 2048
+"""Half a minute of speech, in a script that a tokeniser takes byte by byte."""
+
+
+def spoken(language: Language) -> dict[str, JSON]:
+    """`Sample.meta` of a clip in `language`."""
+    return {"language": language.code, "spoken": language.name}
+
+
+def prompt(sample: Sample, protocol: Protocol) -> Prompt:
+    """The clip for an endpoint, or the instruction and the clip for a chat."""
+    (clip,) = sample.media
+    assert isinstance(clip, Audio)
+    code = str(sample.meta["language"])
+    if protocol.api == "transcription":
+        return Speech(clip, language=code if protocol.language_hint and len(code) == 2 else "")
+    name = str(sample.meta["spoken"])
+    instruction = (
+        f"Write down the {name} speech in this clip, word for word."
+        if protocol.language_hint and name
+        else "Write down the speech in this clip, word for word, in the language that is spoken."
+    )
+    return (Message("user", (f"{instruction} Reply with the transcript and nothing else.\n", clip)),)
+
+
+def whole_reply(text: str, sample: Sample) -> str | None:
+    """The reply, trimmed; an empty one says that nothing was heard."""
+    return text.strip()
+
+
+def gold(sample: Sample, protocol: Protocol) -> str:
+    return sample.target[0]
+
+
+def spoiled(sample: Sample, protocol: Protocol) -> Sequence[str]:
+    """The reference with every letter another one that it does not have."""
+    reference = sample.target[0]
+    strange = next((c for c in "zqxjkvw" if c not in reference.casefold()), "ʒ")
+    return (" ".join(strange * len(word) for word in reference.split()) or strange,)
+
+
+def chosen(
+    languages: str, known: Mapping[str, Language], sets: Mapping[str, Sequence[str]], what: str
+) -> tuple[str, ...]:
+    """The keys of `known` that `languages` stands for: a set's name, or keys with commas between them.
+
+    Raises `UsageError` for any other; `what`: the benchmark, for that.
+    """
+    if languages in sets:
+        return tuple(sets[languages])
+    keys = dict.fromkeys(key.strip() for key in languages.split(","))
+    for key in keys:
+        if key not in known:
+            raise unknown(f"language of {what}", key, (*sets, *known))
+    return tuple(keys)
+
+
+def place(dataset: str, config: str, split: str, columns: tuple[str, ...]) -> Data:
+    """Where the clips are. Raises `UsageError` for a split that would lead out of the folder."""
+    folder = Path(dataset).expanduser()
+    if not dataset:
+        return Hub(OWN, config, split=split or "test", revision="main", columns=columns)
+    if dataset.count("/") == 1 and not dataset.startswith((".", "/", "~")) and not folder.is_dir():
+        return Hub(dataset, config, split=split or "test", revision="main", columns=columns)
+    if Path(split).is_absolute() or ".." in Path(split).parts:
+        raise UsageError(f"split={split}: it has to be in {dataset}")
+    if AudioFolder.fits(folder, split):
+        return AudioFolder(folder, split, columns)
+    return Local(folder, config, split or "test", columns)
+
+
+def recognition(
+    *,
+    data: Data,
+    sample: Callable[[Record], Sample],
+    name: str,
+    source: str,
+    normaliser: str = "auto",
+    units: str = "report",
+    macro: bool = False,
+) -> Task:
+    """The task of writing down what is said in `data`; its protocols are `name` and `name-transcribe`.
+
+    `sample` fills `meta` by `spoken`. Raises `UsageError` for a normaliser or units that nobody knows.
+    """
+    normaliser_for("en", normaliser)
+    unit_for("en", units)
+    label = "CER" if units == "character" else "WER"
+    return Task(
+        data=data,
+        sample=sample,
+        prompt=prompt,
+        answer=whole_reply,
+        judge=functools.partial(judge_speech, normaliser=normaliser, units=units),
+        metrics=(
+            ErrorRate(label, normaliser=normaliser, units=units),
+            ErrorRate(label, only="insertions", normaliser=normaliser, units=units),
+            Over100(normaliser=normaliser, units=units),
+        ),
+        protocols=(
+            Protocol(name=name, solver=ask_once, max_tokens=MAX_TOKENS, source=source),
+            Protocol(
+                name=f"{name}-transcribe", solver=ask_once, api="transcription", max_tokens=MAX_TOKENS,
+                source=source,
+            ),
+        ),
+        macro=macro,
+        media=("audio",),
+        needs=need_speech,
+        gold=gold,
+        spoiled=spoiled,
+    )  # fmt: skip

@@ -1,0 +1,265 @@
+"""Speech translation: FLEURS into English or any of its languages (`fleurs-ast`), and your own clips (`ast`).
+
+    evalkit run -m openai/my-model -t fleurs-ast --set languages=fr_fr,ja_jp
+    evalkit run -m openai/my-model -t ast --set dataset=./talks --set target=de
+
+`fleurs-ast`: clips of FLEURS (Conneau et al. 2022, arXiv 2205.12446), whose sentences are FLoRes's, the same
+in 102 languages. The reference is the sentence of the same `id` in the target language's own test set, as
+Whisper's authors paired them (openai/whisper at c0d2f62, data/README.md); it is `raw_transcription`, with
+capitals and punctuation, as SeamlessM4T's authors score it (facebookresearch/seamless_communication at
+90e2b57, cli/m4t/evaluate/README.md). A clip whose sentence nobody read in the target language has none and
+is left out, there as here. The texts come with the target's clips: its test set is read as well. `languages`
+are FLEURS's codes with commas between them, `whisper` for those that Whisper's authors scored, or `all`;
+`target` is one. The figure is the mean over the languages. Gemini's reports have no such figure.
+
+`ast`: `dataset` is a folder in any shape that `datasets` reads (sounds beside a metadata.jsonl that names
+them; parquet; JSON lines), or `owner/name` on the Hub. `audio` and `translation` name its columns; a clip has
+one reference. `target` is the translations' language and `language` the clips', ISO 639-1 or FLEURS's code.
+`--data samples` asks a few clips of evalkit's own.
+
+Measure: corpus BLEU and chrF2 (`evalkit.metrics.bleu`). The target language chooses BLEU's tokeniser,
+`--set tokeniser=` another one. Prompt: evalkit's own. `transcribe` asks an endpoint such as Whisper's, which
+translates into English alone; the protocol is there when the target is English.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from evalkit.tasks.speech_languages import (
+    FLEURS,
+    FLEURS_REVISION,
+    ISO,
+    WHISPER_FLEURS,
+    Language,
+    language_of,
+)
+from evalkit.tasks.speech_recognition import place
+
+from evalkit.api import (
+    Audio,
+    Data,
+    DataError,
+    DataOptions,
+    Hub,
+    Message,
+    Prompt,
+    Protocol,
+    Record,
+    Records,
+    Sample,
+    Speech,
+    Task,
+    Verdict,
+    ask_once,
+    sample_id,
+    task,
+    unknown,
+)
+from evalkit.metrics.bleu import Bleu, ChrF, require_tokeniser, signatures, tokeniser_for
+
+
+def asked_into(target: str) -> Callable[[Sample, Protocol], Prompt]:
+    """The prompt for a translation into `target`, a language's English name.
+
+    A chat is given the instruction, then the clip; an endpoint the clip, to be translated into English. With
+    `language_hint` both are told the language that `sample.meta["language"]` has, if any.
+    """
+
+    def prompt(sample: Sample, protocol: Protocol) -> Prompt:
+        (clip,) = sample.media
+        assert isinstance(clip, Audio)
+        told = sample.meta["language"] if protocol.language_hint else ""
+        code, name = language_of(str(told)) if told else ("", "")
+        if protocol.api == "transcription":
+            return Speech(clip, translate=True, language=code)
+        spoken = f"{name} speech" if name else "speech"
+        instruction = f"Translate the {spoken} in this clip into {target}. Reply with the translation only."
+        return (Message("user", (f"{instruction}\n", clip)),)
+
+    return prompt
+
+
+def whole_reply(text: str, sample: Sample) -> str | None:
+    """The reply, trimmed; an empty one is a translation too, of no words."""
+    return text.strip()
+
+
+def judge(answer: str, sample: Sample) -> Verdict:
+    """Right is the reference to the letter. What a translation is worth, only the corpus shows."""
+    return Verdict(answer == sample.target[0].strip())
+
+
+def gold(sample: Sample, protocol: Protocol) -> str:
+    return sample.target[0]
+
+
+def spoiled(sample: Sample, protocol: Protocol) -> Sequence[str]:
+    """Nothing, and a letter that the reference does not have, as often as it has signs."""
+    reference = sample.target[0]
+    strange = next(c for c in map(chr, range(ord("a"), 0x10000)) if c.isalpha() and c not in reference)
+    return tuple(text for text in ("", strange * max(1, len(reference))) if text != reference.strip())
+
+
+def translation_task(
+    data: Data,
+    sample: Callable[[Record], Sample],
+    *,
+    target: str,
+    macro: bool,
+    tokeniser: str = "",
+    chat: str = "0-shot",
+    endpoint: str = "transcribe",
+    source: str = "evalkit",
+) -> Task:
+    """A task that translates clips into `target`, ISO 639-1 or FLEURS's code.
+
+    `chat`, `endpoint`: its protocols' names.
+
+    Raises `UsageError` for a target or a tokeniser that is not known.
+    """
+    language = known_language("target", target)
+    tokeniser = tokeniser or tokeniser_for(target)
+    protocols = [Protocol(name=chat, solver=ask_once, max_tokens=512, source=source)]
+    if language.code == "en":
+        asked = Protocol(name=endpoint, solver=ask_once, api="transcription", max_tokens=512, source=source)
+        protocols.append(asked)
+    return Task(
+        data=data,
+        sample=sample,
+        prompt=asked_into(language.name),
+        answer=whole_reply,
+        judge=judge,
+        metrics=(Bleu(tokeniser), ChrF()),
+        protocols=tuple(protocols),
+        macro=macro,
+        media=("audio",),
+        needs=functools.partial(require_tokeniser, tokeniser),
+        notes=lambda protocol: {**signatures(tokeniser)},
+        gold=gold,
+        spoiled=spoiled,
+    )
+
+
+def known_language(kind: str, key: str) -> Language:
+    """The language of a code. Raises `UsageError` with its `kind` for one that FLEURS does not have."""
+    if key not in FLEURS and key not in ISO:
+        raise unknown(kind, key, (*ISO, *FLEURS))
+    return language_of(key)
+
+
+def reader(audio: str, translation: str, language: str, group: str) -> Callable[[Record], Sample]:
+    """How a record is read; `audio`, `translation` and `group` are columns, the last may be ""."""
+
+    def sample(record: Record) -> Sample:
+        clip, text = Audio.of(record[audio]), record[translation]
+        if not isinstance(text, str):
+            raise ValueError(f"the translation is {text!r}, not one text")
+        return Sample(
+            id=sample_id(clip.key, text),
+            input="",
+            target=(text,),
+            group=str(record[group]) if group else "",
+            meta={"language": language},
+            media=(clip,),
+        )
+
+    return sample
+
+
+@task("ast")
+def ast(
+    *,
+    dataset: str = "",
+    config: str = "default",
+    split: str = "",
+    audio: str = "audio",
+    translation: str = "translation",
+    target: str = "en",
+    language: str = "",
+    group: str = "",
+    tokeniser: str = "",
+) -> Task:
+    """Your own clips and their translations: --set dataset=FOLDER"""
+    if language:
+        known_language("language", language)
+    columns = tuple(filter(None, (audio, translation, group)))
+    return translation_task(
+        place(dataset, config, split, columns),
+        reader(audio, translation, language, group),
+        target=target,
+        tokeniser=tokeniser,
+        macro=False,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """Clips of FLEURS with their sentences in another language, joined by `id`.
+
+    A record is the clip's, with `translation` and, as `spoken`, the code of its language.
+    """
+
+    spoken: tuple[str, ...]
+    target: str
+
+    def open(self, options: DataOptions | None = None) -> Records:
+        """The pairs. Reading raises `DataError` for a language without a sentence in the target's set."""
+        options = options or DataOptions()
+        texts = _fleurs(self.target).open(options)
+        clips = {key: _fleurs(key).open(options) for key in self.spoken}
+
+        @functools.cache
+        def translations() -> dict[Any, str]:
+            return {record["id"]: record["raw_transcription"] for record in texts}
+
+        def read() -> Iterator[Record]:
+            for key, records in clips.items():
+                paired = 0
+                for record in records:
+                    if record["id"] in translations():
+                        paired += 1
+                        yield {**record, "translation": translations()[record["id"]], "spoken": key}
+                if not paired:
+                    raise DataError(f"FLEURS: no sentence of {key} is in {self.target} too")
+
+        # Counting the pairs would mean reading all.
+        return Records({**texts.origin, "config": f"{','.join(self.spoken)} into {self.target}"}, None, read)
+
+
+def _fleurs(key: str) -> Hub:
+    columns = ("id", "audio", "raw_transcription")
+    return Hub("mteb/fleurs", key, split="test", revision=FLEURS_REVISION, columns=columns)
+
+
+def to_sample(record: Record) -> Sample:
+    """A pair. Readings of one sentence are a cluster."""
+    clip = Audio.of(record["audio"])
+    return Sample(
+        id=sample_id(record["spoken"], str(record["id"]), clip.key),
+        input=record["raw_transcription"],
+        target=(record["translation"],),
+        group=record["spoken"],
+        cluster=str(record["id"]),
+        meta={"language": record["spoken"]},
+        media=(clip,),
+    )
+
+
+def _spoken(languages: str, target: str) -> tuple[str, ...]:
+    named = {"whisper": WHISPER_FLEURS, "all": tuple(FLEURS)}
+    codes = named.get(languages) or tuple(code.strip() for code in languages.split(","))
+    for code in (*codes, target):
+        if code not in FLEURS:
+            raise unknown("language of FLEURS", code, FLEURS)
+    return tuple(code for code in dict.fromkeys(codes) if code != target)
+
+
+@task("fleurs-ast")
+def fleurs_ast(*, languages: str = "whisper", target: str = "en_us", tokeniser: str = "") -> Task:
+    """Sentences of FLEURS translated into English, or --set target=CODE"""
+    data = Pairs(_spoken(languages, target), target)
+    return translation_task(data, to_sample, target=target, tokeniser=tokeniser, macro=True)

@@ -1,0 +1,168 @@
+"""Clips on their way from a data set to real HTTP endpoints that decode them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import wave
+from collections.abc import Iterable
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from evalkit.engine.ask import RetryPolicy
+from evalkit.engine.plan import make_plan
+from evalkit.engine.run import Options, execute, open_run
+from evalkit.errors import UsageError
+from evalkit.models.base import Model
+from evalkit.models.fake import FakeModel
+from evalkit.models.openai import OpenAIModel
+from evalkit.models.transcribe import TranscriptionModel
+from evalkit.report.table import Table, build_table
+from evalkit.store import Store
+from tests.openai_server import CHAT, OpenAIServer
+from tests.transcription_server import Clip, TranscriptionServer
+
+QUICK = RetryPolicy(attempts=1)
+LINES = (
+    ("one.wav", "One boat.", "en"),
+    ("two.flac", "Two red boats.", "en"),
+    ("drei.ogg", "Drei Boote.", "de"),
+)
+
+
+def run(model: Model, task: str, path: Path, **settings: str) -> Table:
+    plan = make_plan(model, [task], settings=settings)
+    store = open_run(path, plan)
+
+    async def go() -> None:
+        await execute(plan, store, Options(4, QUICK))
+        await model.aclose()
+
+    try:
+        asyncio.run(go())
+        return build_table([store])
+    finally:
+        store.close()
+
+
+def folder(place: Path, lines: Iterable[tuple[str, str, str]] = LINES) -> Path:
+    """Clips of a second and more, each of another length, rate and format, beside a list of them."""
+    place.mkdir()
+    for number, (name, _, _) in enumerate(lines, start=1):
+        rate = (16_000, 44_100, 48_000)[number % 3]
+        tone = 0.3 * np.sin(2 * np.pi * 440 * np.arange(number * rate) / rate)
+        soundfile.write(place / name, tone, rate)
+    rows = [dict(zip(("file_name", "transcription", "language"), line, strict=True)) for line in lines]
+    (place / "metadata.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return place
+
+
+def by_length(clip: Clip) -> str:
+    """A recogniser that knows the clips by how long they are, and mishears the second."""
+    return ("one boat", "two bread boats", "Drei Boote")[round(clip.heard.seconds) - 1]
+
+
+def test_an_endpoint_writes_clips_down(tmp_path: Path) -> None:
+    """Any format and rate arrives as 16 kHz mono WAV; words and languages are counted as they should be."""
+    clips = folder(tmp_path / "clips")
+    with TranscriptionServer(by_length) as server:
+        model = TranscriptionModel("tiny", server.url)
+        table = run(model, "asr", tmp_path / "r.db", dataset=str(clips), language="language")
+    wer, inserted, over = table.cells
+    assert (wer.protocol.partition("[")[0], wer.metric, wer.unit) == ("0-shot-transcribe", "WER", "%")
+    assert wer.value == pytest.approx((20 + 0) / 2), "the mean of the languages, not of the clips"
+    assert {name: group.value for name, group in wer.groups.items()} == {"de": 0.0, "en": 20.0}
+    assert (wer.low, wer.high) == (None, None), "one clip of a language says nothing of its spread"
+    assert not wer.higher_is_better
+    assert (inserted.value, over.value) == (0.0, 0.0)
+    assert wer.outcomes["correct"] == 2
+    assert wer.seconds == pytest.approx(6.0)
+    assert any("0.00167 hours of speech, 2.0 s a clip" in note for note in table.notes)
+    assert "average:macro over groups" in wer.signature.line()
+    for heard in server.heard:
+        with wave.open(BytesIO(heard.data)) as file:
+            assert (file.getnchannels(), file.getsampwidth(), file.getframerate()) == (1, 2, 16_000)
+    store = Store.open(tmp_path / "r.db")
+    (sample, *_) = store.samples(store.cells()[0])
+    preview = store.preview(sample["media"][0])
+    assert preview is not None
+    assert preview.startswith(b"OggS")
+    store.close()
+
+
+def test_a_chat_hears_the_same_clips(tmp_path: Path) -> None:
+    clips = folder(tmp_path / "clips")
+    with OpenAIServer(lambda payload, route: "one boat") as server:
+        table = run(OpenAIModel("any", server.url), "asr", tmp_path / "r.db", dataset=str(clips))
+    assert {asked.route for asked in server.requests} == {CHAT}
+    content = server.requests[0].payload["messages"][0]["content"]
+    assert [part["type"] for part in content] == ["text", "input_audio"]
+    assert "Reply with the transcript and nothing else" in content[0]["text"]
+    assert sorted(round(heard.seconds) for heard in server.heard) == [1, 2, 3]
+    assert table.cells[0].protocol.startswith("0-shot[")
+    assert table.cells[0].outcomes["correct"] == 1
+
+
+def test_the_language_is_told_where_it_is_asked_for(tmp_path: Path) -> None:
+    clips = folder(tmp_path / "clips")
+    signatures = []
+    with TranscriptionServer(by_length) as server:
+        for hint in ("off", "on"):
+            model = TranscriptionModel("tiny", server.url)
+            table = run(
+                model, "asr", tmp_path / f"{hint}.db", dataset=str(clips), language="language",
+                language_hint=hint,
+            )  # fmt: skip
+            signatures.append(table.cells[0].signature)
+    told = [asked.payload.get("language") for asked in server.requests]
+    assert told[:3] == [None] * 3
+    assert sorted(map(str, told[3:])) == ["de", "en", "en"]
+    assert signatures[0].short != signatures[1].short
+    assert any("language_hint" in line for line in signatures[0].differences(signatures[1]))
+
+
+def test_clips_are_translated(tmp_path: Path) -> None:
+    clips = folder(tmp_path / "clips")
+    with TranscriptionServer(lambda clip: "Two red boats." if clip.translate else "wrong route") as server:
+        table = run(
+            TranscriptionModel("tiny", server.url), "ast", tmp_path / "r.db",
+            dataset=str(clips), translation="transcription",
+        )  # fmt: skip
+    bleu, chrf = table.cells
+    assert (bleu.metric, chrf.metric) == ("BLEU", "chrF2")
+    assert bleu.value is not None
+    assert chrf.value is not None
+    assert 0 < bleu.value < chrf.value < 100
+    assert "BLEU:nrefs:1/case:mixed/eff:no/tok:13a" in bleu.signature.line()
+
+
+def test_a_clip_that_is_none_fails_its_own_sample_only(tmp_path: Path) -> None:
+    clips = folder(tmp_path / "clips")
+    whole = (clips / "two.flac").read_bytes()
+    (clips / "two.flac").write_bytes(whole[: len(whole) // 2])
+    (clips / "drei.ogg").unlink()
+    with TranscriptionServer(by_length) as server:
+        table = run(TranscriptionModel("tiny", server.url), "asr", tmp_path / "r.db", dataset=str(clips))
+    assert len(server.heard) == 1
+    assert (table.cells[0].n, table.cells[0].outcomes["failed"]) == (1, 2)
+    store = Store.open(tmp_path / "r.db")
+    failures = list(store.failures(store.cells()[0]))
+    store.close()
+    assert {boundary for _, boundary, _ in failures} == {"media"}
+
+
+def test_who_cannot_hear_is_refused(tmp_path: Path) -> None:
+    clips = folder(tmp_path / "clips")
+    deaf = FakeModel(lambda request, draw: "", "fake/deaf")
+    deaf.capabilities = frozenset({"chat"})
+    with pytest.raises(UsageError, match=r"fake/deaf does not do audio, .*backends that do audio: openai"):
+        make_plan(deaf, ["asr"], settings={"dataset": str(clips)})
+    deaf.capabilities = frozenset({"transcription"})
+    with pytest.raises(UsageError, match=r"does not do chat .*it can be asked under asr:0-shot-transcribe"):
+        make_plan(deaf, ["asr:0-shot"], settings={"dataset": str(clips)})
+    (cell,) = make_plan(deaf, ["asr"], settings={"dataset": str(clips)}).cells
+    assert cell.protocol.api == "transcription"
