@@ -107,8 +107,9 @@ def place(dataset: str, config: str, split: str, columns: tuple[str, ...]) -> Da
         return Hub(dataset, config, split=split or "test", revision="main", columns=columns)
     if Path(split).is_absolute() or ".." in Path(split).parts:
         raise UsageError(f"split={split}: it has to be in {dataset}")
-    if AudioFolder.fits(folder, split):
-        return AudioFolder(folder, split, columns)
+    for part in (split,) if split else ("", "test"):
+        if AudioFolder.fits(folder, part):
+            return AudioFolder(folder, part, columns)
     return Local(folder, config, split or "test", columns)
 
 

@@ -40,6 +40,11 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Instead of the table, the samples whose verdict depends on the extractor or the judge.",
 )
+@click.option(
+    "--alignments",
+    is_flag=True,
+    help="Instead of the table, transcripts of speech beside what was said, and the most confused words.",
+)
 @json_option
 def command(
     runs: tuple[Path, ...],
@@ -48,6 +53,7 @@ def command(
     strict: bool,
     breakdown: bool,
     disputes: bool,
+    alignments: bool,
     as_json: bool,
 ) -> None:
     """A table from one or more run files. Nothing is asked; a run still going on may be read too."""
@@ -55,13 +61,17 @@ def command(
     from evalkit.store import Store
 
     name = "json" if as_json else name or _by_ending(output)
-    known = ("terminal", "json") if disputes else tuple(FORMATS)
+    option = "--disputes" if disputes else "--alignments" if alignments else ""
+    known = ("terminal", "json") if option else tuple(FORMATS)
     if name not in known:
-        raise unknown("format of --disputes" if disputes else "format", name, known)
+        raise unknown(f"format of {option}" if option else "format", name, known)
     stores = [Store.open(path) for path in runs]
     try:
         colour = output is None and sys.stdout.isatty()
-        text = _disputes(stores, name) if disputes else _table(stores, name, strict, breakdown, colour)
+        if option:
+            text = (_disputes if disputes else _alignments)(stores, name)
+        else:
+            text = _table(stores, name, strict, breakdown, colour)
     finally:
         for store in stores:
             store.close()
@@ -95,6 +105,25 @@ def _disputes(stores: Sequence[Store], name: str) -> str:
         return orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE).decode()
     lines = [printable(line) for dispute in found for line in dispute.lines()]
     return "\n".join([*lines, f"{len(found)} disputed samples", ""])
+
+
+def _alignments(stores: Sequence[Store], name: str) -> str:
+    import orjson
+
+    from evalkit.report.alignments import alignments, most_confused
+    from evalkit.report.render import printable
+
+    found = list(alignments(stores))
+    confused = most_confused(found)
+    if name == "json":
+        document = {"alignments": [one.as_json() for one in found], "confused": confused}
+        return orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE).decode()
+    lines = [printable(line) for one in found if one.edited for line in one.lines()]
+    lines.append(f"{sum(one.edited for one in found)} of {len(found)} clips have edits; most confused:")
+    lines += [
+        f"    {count} x  {said or '(nothing)'} → {heard or '(nothing)'}" for said, heard, count in confused
+    ]
+    return "\n".join([*lines, ""])
 
 
 def _by_ending(output: Path | None) -> str:

@@ -55,6 +55,8 @@ class AudioFolder:
         for row in rows(found):
             columns = columns or {*row, "audio"}
             count += 1
+        if not count:
+            raise DataError(f"{found} names no clips")
         require(self.columns, columns, str(found))
         origin = {
             "kind": "folder",
@@ -78,15 +80,22 @@ def _lines(file: Path) -> Iterator[Record]:
             for number, line in enumerate(lines, 1):
                 if line.strip():
                     yield _named(json.loads(line), f"{file}, line {number}")
-        except ValueError as error:  # no JSON, or no UTF-8
+        except (ValueError, RecursionError) as error:  # no JSON, JSON too deep, or no UTF-8
             raise DataError(f"{file} cannot be read ({error}): it needs one JSON object a line") from error
 
 
 def _table(file: Path) -> Iterator[Record]:
-    """The rows of a CSV file with a header, which all name a clip. A cell that a row lacks is empty."""
+    """The rows of a CSV file with a header, which all name a clip and have a cell for each column.
+
+    A row with more of them is a text with a comma that was not quoted: it would be read in part.
+    """
     with file.open(encoding="utf-8-sig", newline="") as lines:
         try:
-            for number, row in enumerate(csv.DictReader(lines, restval=""), 1):
+            for number, row in enumerate(csv.DictReader(lines), 1):
+                if None in row or None in row.values():
+                    raise DataError(
+                        f"{file}, row {number}: not as many cells as the header, quote each comma"
+                    )
                 yield _named(row, f"{file}, row {number}")
         except (ValueError, csv.Error) as error:
             raise DataError(f"{file} cannot be read ({error}): it needs a header and commas") from error

@@ -177,7 +177,13 @@ def test_models(cli: Cli) -> None:
     assert code == 0
     rows = {row["backend"]: row for row in json.loads(out)}
     assert set(rows) == {
-        "openai", "llama-cpp", "transcribe", "faster-whisper", "python", "replay", "fake",
+        "openai",
+        "llama-cpp",
+        "transcribe",
+        "faster-whisper",
+        "python",
+        "replay",
+        "fake",
     }
     assert rows["openai"]["capabilities"] == ["chat", "completion", "image", "audio", "logprobs"]
     assert "openai/NAME" in cli("models").out

@@ -55,7 +55,11 @@ def test_a_name_may_hold_what_separates_elsewhere() -> None:
     [
         ("openia/tiny", "unknown backend 'openia': did you mean openai?"),
         ("llamacpp/a.gguf", "unknown backend 'llamacpp': did you mean llama-cpp?"),
-        ("", "unknown backend '': known are fake, faster-whisper, llama-cpp, openai, python, replay, transcribe"),
+        (
+            "",
+            "unknown backend '': known are fake, faster-whisper, llama-cpp, openai, python, "
+            "replay, transcribe",
+        ),
         ("openai", "model 'openai' names no model: openai/NAME [--base-url URL]"),
         ("openai/", "model 'openai/' names no model: openai/NAME [--base-url URL]"),
         ("llama-cpp", "names no model: llama-cpp/PATH.gguf"),

@@ -1,0 +1,111 @@
+"""Transcripts beside their references, edits marked, and the words that are confused most."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from evalkit.answers.speech import Step, alignment, confusions, normalise, normaliser_for, unit_for
+from evalkit.errors import UsageError
+from evalkit.metrics.error_rate import ErrorRate
+from evalkit.samples import JSON
+from evalkit.store import Cell, Store
+from evalkit.task import load_task
+
+_GAP = "*"
+"""Stands where the other side has a word, in the manner of sclite."""
+
+
+@dataclass(frozen=True, slots=True)
+class Aligned:
+    """One clip: its normalised reference and transcript, step by step."""
+
+    task: str
+    protocol: str
+    model: str
+    sample: str
+    group: str
+    reason: str
+    steps: tuple[Step, ...]
+
+    @property
+    def edited(self) -> bool:
+        return any(step.op != "equal" for step in self.steps)
+
+    def as_json(self) -> dict[str, JSON]:
+        return {
+            "task": self.task,
+            "protocol": self.protocol,
+            "model": self.model,
+            "sample": self.sample,
+            "group": self.group,
+            "reason": self.reason,
+            "steps": [list(step) for step in self.steps],
+        }
+
+    def lines(self) -> Iterator[str]:
+        """The sample, and the two texts under each other: what was edited in brackets."""
+        group = f"  {self.group}" if self.group else ""
+        yield f"{self.task}:{self.protocol}  {self.model}  sample {self.sample}{group}  {self.reason}"
+        columns = [_column(step) for step in self.steps]
+        yield "    said   " + " ".join(reference for reference, _ in columns)
+        yield "    heard  " + " ".join(heard for _, heard in columns)
+
+
+def alignments(stores: Sequence[Store]) -> Iterator[Aligned]:
+    """Every clip of the runs that was written down, in the data's order.
+
+    Raises `UsageError` where no run has any.
+    """
+    found = False
+    for store in stores:
+        model = store.manifest["model"]["name"]
+        for cell in store.cells():
+            metric = _error_rate(cell)
+            if metric is None or cell.role:
+                continue
+            found = True
+            for row in store.samples(cell):
+                if row["finals"] and row["target"]:
+                    yield _aligned(cell, model, row, metric)
+    if not found:
+        raise UsageError("--alignments is for speech that was written down: no run here has any")
+
+
+def most_confused(found: Sequence[Aligned], most: int = 20) -> list[tuple[str, str, int]]:
+    """(said, heard, how often) of the most frequent edits, "" where a side has no word."""
+    pairs = [
+        (
+            " ".join(step.reference for step in one.steps if step.reference),
+            " ".join(step.hypothesis for step in one.steps if step.hypothesis),
+        )
+        for one in found
+    ]
+    return confusions(pairs, most=most)
+
+
+def _error_rate(cell: Cell) -> ErrorRate | None:
+    metric = load_task(cell.spec["task_spec"], cell.spec["options"]).metrics[0]
+    return metric if isinstance(metric, ErrorRate) else None
+
+
+def _aligned(cell: Cell, model: str, row: dict[str, Any], metric: ErrorRate) -> Aligned:
+    language = str(row["meta"]["language"])
+    normaliser = normaliser_for(language, metric.normaliser)
+    unit = unit_for(language, metric.units)
+    final = row["finals"][0]
+    said, heard = (normalise(text or "", normaliser) for text in (row["target"][0], final["value"]))
+    return Aligned(
+        cell.task, cell.protocol, model, row["id"], row["group"], final["reason"],
+        tuple(alignment(said, heard, unit)),
+    )  # fmt: skip
+
+
+def _column(step: Step) -> tuple[str, str]:
+    """Both sides of a step in one width; edits stand in brackets, which every script has."""
+    if step.op == "equal":
+        return step.reference, step.hypothesis
+    said, heard = (f"[{text or _GAP}]" for text in (step.reference, step.hypothesis))
+    width = max(len(said), len(heard))
+    return said.ljust(width), heard.ljust(width)
