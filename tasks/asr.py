@@ -8,9 +8,9 @@ a file (`file_name`) and have its transcript; a folder in any other shape that `
 `owner/name` on the Hub. `split` is a folder's subfolder or a data set's split: without it the folder itself,
 else "test". `--data samples` asks a few clips of evalkit's own. `audio` and `text` name columns.
 
-`language` is what is spoken, by ISO 639-1 or as FLEURS has it ("en", "en_us"), one of FLEURS's languages; or
-the column that says so for each clip; then the figure is the mean over the languages, each counting the same. Without it nothing is
-known of the language: Whisper's basic rules, and words.
+`language` is what is spoken, one of FLEURS's languages by ISO 639-1 or FLEURS's own code ("en", "en_us"), or
+the column that says so for each clip; then the figure is the mean over the languages, each counting the same.
+Without it nothing is known of the language: Whisper's basic rules, and words.
 
 `normaliser` is `auto` (Whisper's English rules for English, its basic ones else), `whisper-english`,
 `whisper-basic` or `none`. `unit` is what is counted: `word`, `character`, or by the language, `report`
@@ -41,8 +41,8 @@ def reader(audio: str, text: str, language: str) -> Callable[[Record], Sample]:
     def sample(record: Record) -> Sample:
         if not isinstance(record[text], str) or not record[text].strip():
             raise ValueError(f"{text!r} has no transcript")
-        said = fixed or known(str(record[language]))
-        if not said or not said.code and not fixed:  # a clip of no language would be in no group
+        said = fixed or known(str(record[language] or "?"))  # "" would be a language of no group
+        if said is None:
             raise ValueError(f"{language!r} is {record[language]!r}, which is no code of a language")
         clip = Audio.of(record[audio])
         return Sample(

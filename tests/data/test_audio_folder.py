@@ -1,0 +1,136 @@
+"""Clips in a folder with a list of them, and data sets of one language each."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from evalkit.data import DataOptions, Record, Records
+from evalkit.data.audio_folder import AudioFolder
+from evalkit.data.by_language import LANGUAGE, ByLanguage
+from evalkit.errors import DataError
+
+
+def listed(place: Path, *rows: dict[str, str]) -> Path:
+    place.mkdir(parents=True, exist_ok=True)
+    lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    (place / "metadata.jsonl").write_text(lines, "utf-8")
+    return place
+
+
+def test_clips_come_with_what_the_list_says(tmp_path: Path) -> None:
+    place = listed(
+        tmp_path, {"file_name": "in/a.wav", "said": "später"}, {"file_name": "lost.wav", "said": "x"}
+    )
+    (place / "in").mkdir()
+    (place / "in/a.wav").write_bytes(b"RIFF a clip")
+    records = AudioFolder(place, columns=("audio", "said")).open()
+    there, lost = records
+    assert (there["audio"]["bytes"], there["said"]) == (b"RIFF a clip", "später")
+    assert lost["audio"]["bytes"] is None
+    assert records.count == len(list(records)) == 2, "it can be read again"
+    assert (records.origin["kind"], records.origin["name"]) == ("folder", tmp_path.name)
+
+
+def test_a_table_with_a_mark_of_its_encoding_and_a_quoted_comma(tmp_path: Path) -> None:
+    (tmp_path / "metadata.csv").write_text('file_name,said\na.wav,"red, not blue"\n', "utf-8-sig")
+    ((record,), (again,)) = AudioFolder(tmp_path).open(), AudioFolder(tmp_path).open()
+    assert record == again
+    assert record["said"] == "red, not blue"
+
+
+def test_a_split_is_a_folder_of_its_own(tmp_path: Path) -> None:
+    listed(tmp_path / "test", {"file_name": "a.wav", "said": "x"})
+    assert (AudioFolder.fits(tmp_path), AudioFolder.fits(tmp_path, "test")) == (False, True)
+    assert AudioFolder(tmp_path, "test").open().count == 1
+    with pytest.raises(DataError, match=r"has no metadata\.jsonl and no metadata\.csv"):
+        AudioFolder(tmp_path).open()
+    with pytest.raises(DataError, match="a folder has no revisions"):
+        AudioFolder(tmp_path, "test").open(DataOptions(revision="main"))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "names no clips"),
+        ("\n \n", "names no clips"),
+        ('{"file_name": "a.wav"', "cannot be read"),
+        ("[" * 200_000, "cannot be read"),
+        ('{"file_name": "\udcff"}', "cannot be read"),
+        ("[1]", "line 1: no 'file_name' that names a clip"),
+        ('{"file_name": "a.wav", "said": ""}\n{"said": ""}', "line 2: no 'file_name'"),
+        ('{"file_name": 7}', "line 1: no 'file_name'"),
+        ('{"file_name": "a.wav"}', "no column said among audio, file_name"),
+    ],
+)
+def test_a_list_that_is_none(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "metadata.jsonl").write_text(text, "utf-8", errors="surrogateescape")
+    with pytest.raises(DataError, match=said):
+        AudioFolder(tmp_path, columns=("said",)).open()
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ("a.wav,red, not blue", "row 1: not as many cells"),
+        ("a.wav", "row 1: not as many cells"),
+        (",red", "row 1: no 'file_name'"),
+        (f"a.wav,{'x' * 200_000}", "cannot be read"),
+    ],
+)
+def test_a_table_that_would_be_read_in_part(tmp_path: Path, row: str, said: str) -> None:
+    """An unquoted comma must not cut a transcript short."""
+    (tmp_path / "metadata.csv").write_text(f"file_name,said\n{row}\n", "utf-8")
+    with pytest.raises(DataError, match=said):
+        AudioFolder(tmp_path, columns=("said",)).open()
+
+
+@pytest.mark.parametrize("path", ["../secret.wav", "{outside}/secret.wav", "in/../../secret.wav"])
+def test_a_file_outside_is_not_read(tmp_path: Path, path: str) -> None:
+    (tmp_path / "secret.wav").write_bytes(b"RIFF")
+    place = listed(tmp_path / "clips", {"file_name": path.format(outside=tmp_path)})
+    with pytest.raises(DataError, match=r"a file outside of itself: .*secret\.wav"):
+        list(AudioFolder(place).open())
+
+
+class Part:
+    """A data set of so many records that remembers how often it was opened, and with what."""
+
+    def __init__(self, name: str, size: int) -> None:
+        self.name, self.size = name, size
+        self.opened: list[DataOptions | None] = []
+
+    def open(self, options: DataOptions | None = None) -> Records:
+        self.opened.append(options)
+
+        def stream() -> Iterator[Record]:
+            yield from ({"n": at} for at in range(self.size))
+
+        return Records({"kind": "made", "name": self.name, "config": "x"}, self.size, stream)
+
+
+def test_parts_follow_each_other_and_say_their_language() -> None:
+    parts = Part("a", 2), Part("b", 0), Part("c", 1)
+    records = ByLanguage(tuple(zip(("de", "en", "fr"), parts, strict=True))).open()
+    assert [(record[LANGUAGE], record["n"]) for record in records] == [("de", 0), ("de", 1), ("fr", 0)]
+    assert len(list(records)) == 3
+    assert [len(part.opened) for part in parts] == [1, 1, 1], "each once, however often it is read"
+    assert (records.count, records.origin["name"], records.origin["config"]) == (None, "a", "de+en+fr")
+
+
+def test_a_part_is_opened_when_it_is_reached() -> None:
+    first, second = Part("a", 2), Part("b", 2)
+    options = DataOptions(small_sets=True)
+    records = iter(ByLanguage((("de", first), ("en", second))).open(options))
+    assert (first.opened, second.opened) == ([options], [])
+    next(records), next(records)
+    assert second.opened == []
+    assert next(records)[LANGUAGE] == "en"
+    assert second.opened == [options]
+
+
+def test_of_a_single_part_the_size_is_known() -> None:
+    assert ByLanguage((("de", Part("a", 5)),)).open().count == 5
