@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -82,6 +83,7 @@ async def execute(
         limiter = make_limiter(options.concurrency, plan.judge.parallel)
         judge = Line(plan.judge, store, limiter, options.retry, plan.seed, media, judge=True)
     cells = {(cell.task, cell.protocol, cell.role): cell for cell in store.cells()}
+    gc.freeze()  # walking all that the libraries brought holds the event loop for 60 ms, and finds nothing
     try:
         for planned in plan.cells:
             cell = cells[planned.task.name, planned.protocol.name, planned.role]
@@ -89,6 +91,7 @@ async def execute(
                 planned = calibrate(planned, cell, cells[cell.task, cell.protocol, VALIDATION], store)
             await _CellRun(planned, cell, line, progress, judge).execute()
     finally:
+        gc.unfreeze()
         media.close()
         store.commit()
         progress.close()

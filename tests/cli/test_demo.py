@@ -53,7 +53,7 @@ def test_a_terminal_gets_a_live_bar_and_colour(tmp_path: Path) -> None:
             break
         said += chunk
     os.close(controller)
-    assert process.wait(timeout=30) == 0
+    assert process.wait(timeout=120) == 0
     text = said.decode()
     assert "━" in text
     assert "16/16" in text

@@ -158,7 +158,7 @@ def test_a_server_that_never_answers_is_given_up() -> None:
         server.fail("hang")
         started = time.perf_counter()
         error = problem(server.url, timeout=0.4, then="the Elm")
-        assert time.perf_counter() - started < 10
+        assert time.perf_counter() - started < 60
     assert told(error) == SLOWER
     assert str(error) == "no answer within 0.4 s"
 

@@ -75,14 +75,14 @@ class Place:
         return process
 
     def fetch(self, weights: Weights = TINY) -> Path:
-        said, problems = self.start(weights).communicate(timeout=60)
+        said, problems = self.start(weights).communicate(timeout=200)
         assert said, problems
         return Path(said.strip())
 
     def refusal(self, weights: Weights = TINY) -> str:
         """The error of a fetch that fails. Nothing of it is left."""
         process = self.start(weights)
-        said, problems = process.communicate(timeout=60)
+        said, problems = process.communicate(timeout=200)
         assert (said, process.returncode) == ("", 1)
         assert self.kept() == []
         assert "Traceback" not in problems
@@ -245,7 +245,7 @@ def test_two_at_once_do_not_get_into_each_others_way(tmp_path: Path, index: Inde
     wheel(tmp_path / "packages")
     place = Place(tmp_path / "cache", "", index.url, {"HF_HUB_OFFLINE": "1"})
     both = [place.start(), place.start()]
-    said = {process.communicate(timeout=60)[0] for process in both}
+    said = {process.communicate(timeout=200)[0] for process in both}
     assert said == {f"{tmp_path / 'cache' / 'weights' / 'tiny.gguf'}\n"}
     assert place.kept() == ["weights/tiny.gguf"]
 
