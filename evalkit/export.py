@@ -24,6 +24,7 @@ Row = dict[str, JSON]
 def rows(stores: Sequence[Store]) -> Iterator[Row]:
     """Every sample of every run: what was asked, what was answered and how it was judged."""
     for store in stores:
+        store.needs_texts("a list of samples")
         model = store.manifest["model"]["name"]
         for cell in store.cells():
             if not cell.role:
@@ -33,6 +34,7 @@ def rows(stores: Sequence[Store]) -> Iterator[Row]:
 
 def submission(store: Store) -> bytes:
     """The document for the benchmark's server. Raises `UsageError` where it would not be whole."""
+    store.needs_texts("a submission")
     cells = [cell for cell in store.cells() if not cell.role]
     takers = [(cell, task) for cell in cells if (task := _task(cell)).submission is not None]
     if not takers:

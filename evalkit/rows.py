@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 ANSWERED = "answered"
 """The outcome of a sample whose references are not public: there is an answer and nothing to judge it by."""
 OUTCOMES = ("correct", "wrong", "unparsable", "truncated", "failed")
+AGAIN = -1
+"""The draw of a greedy request that was asked a second time, to see whether the answer is the same."""
 VALIDATION = "validation"
 """The role of a cell whose samples are not scored: a threshold is chosen on them."""
 
@@ -69,11 +71,12 @@ class CellData:
     """A cell's results in the data set's order, failed samples included.
 
     `matrix`: float64 (judged samples, columns of every metric); `judged`: bool (samples,), which of
-    `groups`, `clusters`, `outcomes` the matrix has a row for.
+    `ids`, `groups`, `clusters`, `outcomes` the matrix has a row for.
     """
 
     matrix: npt.NDArray[np.float64]
     judged: npt.NDArray[np.bool_]
+    ids: list[str]
     groups: list[str]
     tags: list[tuple[str, ...]]
     clusters: list[str]

@@ -130,6 +130,11 @@ class Signature:
         shown += [f"{key}:{_compact(value)}" for key, value in self.notes.items()]
         return "|".join([*shown, f"sig:{self.short}"])
 
+    def without(self, keys: Iterable[str]) -> Signature:
+        """The same but for the parts named."""
+        left = set(keys)
+        return Signature({key: value for key, value in self.parts.items() if key not in left}, self.notes)
+
     def differences(self, other: Signature) -> list[str]:
         """What differs, in words, this side first: `shots: 8 and 4`."""
         found = []

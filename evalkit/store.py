@@ -23,7 +23,7 @@ import orjson
 
 from evalkit.errors import UsageError
 from evalkit.models.base import Response, TokenLogprob
-from evalkit.rows import ANSWERED, OUTCOMES, VALIDATION, Cell, CellData, Medium, Row
+from evalkit.rows import AGAIN, ANSWERED, OUTCOMES, VALIDATION, Cell, CellData, Medium, Row
 from evalkit.samples import JSON, plain_text
 
 __all__ = ["ANSWERED", "OUTCOMES", "VALIDATION", "Cell", "CellData", "Medium", "Row", "Store"]
@@ -80,6 +80,11 @@ class Store:
     @property
     def manifest(self) -> dict[str, Any]:
         return {key: orjson.loads(value) for key, value in self._db.execute("SELECT key, value FROM run")}
+
+    def needs_texts(self, what: str) -> None:
+        """Raises `UsageError` for a slim run file, which has no texts."""
+        if self.manifest.get("slim"):
+            raise UsageError(f"{self.path} is a slim run file, without texts: {what} needs the whole one")
 
     def commit(self) -> None:
         self._db.commit()
@@ -164,10 +169,30 @@ class Store:
         """(draws, prompt tokens, completion tokens) of a cell, as the endpoint counted them, no judge's."""
         row = self._db.execute(
             "SELECT count(*), coalesce(sum(prompt_tokens), 0), coalesce(sum(completion_tokens), 0) "
-            "FROM draw WHERE cell = ? AND NOT judge",
-            (cell.id,),
+            "FROM draw WHERE cell = ? AND NOT judge AND draw != ?",
+            (cell.id, AGAIN),
         ).fetchone()
         return (row[0], row[1], row[2])
+
+    def count_again(self, cell: Cell) -> tuple[int, int]:
+        """(greedy requests of a cell that were asked a second time, those whose text was another then)."""
+        row = self._db.execute(
+            "SELECT count(*), coalesce(sum(a.text != b.text), 0) FROM draw AS a JOIN draw AS b "
+            "ON a.request = b.request AND a.draw = 0 WHERE b.draw = ? AND b.cell = ?",
+            (AGAIN, cell.id),
+        ).fetchone()
+        return (row[0], row[1])
+
+    def verification(self, cell: Cell) -> dict[str, int] | None:
+        """What `count_again` found when the cell was done, if anything was to be asked twice."""
+        found: dict[str, int] | None = self.manifest.get(f"verification of cell {cell.id}")
+        return found
+
+    def set_verification(self, cell: Cell, found: dict[str, int]) -> None:
+        self._db.execute(
+            "INSERT OR REPLACE INTO run VALUES (?, ?)",
+            (f"verification of cell {cell.id}", _dump(dict(found))),
+        )
 
     def add_media(self, medium: Medium) -> None:
         """A picture or clip as it was sent. Known ones stay as they are."""
@@ -221,7 +246,7 @@ class Store:
         import numpy as np
 
         rows = self._db.execute(
-            "SELECT statistics, outcome, grp, tags, cluster, question, asked FROM sample "
+            "SELECT statistics, outcome, grp, tags, cluster, question, asked, id FROM sample "
             "WHERE cell = ? ORDER BY position",
             (cell.id,),
         ).fetchall()
@@ -231,6 +256,7 @@ class Store:
         return CellData(
             matrix=matrix,
             judged=judged,
+            ids=[row[7] for row in rows],
             outcomes=[row[1] for row in rows],
             groups=[row[2] for row in rows],
             tags=[_load_tags(row[3]) for row in rows],

@@ -35,7 +35,7 @@ def judge(answer, sample):
     return Verdict(same_number(answer, sample.target[0]))
 
 
-@task("sums")
+@task("{called}")
 def sums():
     """Sums"""
     return Task(
@@ -65,15 +65,21 @@ def sums(
     reverse: bool = False,
     judge: str = "",
     known: bool = True,
+    called: str = "sums",
 ) -> str:
     """Writes the task file and returns its path, as `-t` takes it.
 
     `ask`: the prompt's words. `reverse`: the records in the other order. `judge`: a statement that the
-    judge runs first. `known`: whether the data say how many they are.
+    judge runs first. `known`: whether the data say how many they are. `called`: the task's name.
     """
     path = folder / name
     text = _TEMPLATE.format(
-        count=count, ask=ask, reverse=reverse, judge=judge or "pass", known="len(ROWS)" if known else "None"
+        count=count,
+        ask=ask,
+        reverse=reverse,
+        judge=judge or "pass",
+        known="len(ROWS)" if known else "None",
+        called=called,
     )
     path.write_text(text, encoding="utf-8")
     return str(path)

@@ -23,9 +23,10 @@ LAYERS = (
     ("data", "media", "models", "sandbox", "workers"),
     ("task",),
     ("engine",),
-    ("report",),
-    ("session", "check", "doctor", "demo", "export", "api"),
-    ("cli",),
+    ("paired", "policy"),
+    ("report", "compare"),
+    ("session", "check", "doctor", "demo", "export", "slim", "planning", "api"),
+    ("pytest_plugin", "cli"),
 )
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
 HEAVY = (
@@ -38,6 +39,7 @@ HEAVY = (
     "huggingface_hub",
     "rich",
     "jinja2",
+    "altair",
     "yaml",
 )
 

@@ -75,4 +75,4 @@ def test_the_mean_over_groups_varies_as_its_groups_do() -> None:
     error = np.sqrt(sum(m * (1 - m) / n for m, n in zip(means, sizes, strict=True))) / 2
     middle = 100 * np.mean(means)
     assert found == pytest.approx((middle - 196 * error, middle + 196 * error), abs=0.2)
-    assert macro_interval([*parts, (parts[0][0][:1], [""])], FINISH) is None
+    assert macro_interval([*parts, (np.array([[0.5, 1.0]]), [""])], FINISH) is None

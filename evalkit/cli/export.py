@@ -29,7 +29,12 @@ SUBMISSION = "submission"
     metavar="FILE",
     help="Write there instead of to standard output.",
 )
-def command(runs: tuple[Path, ...], name: str, output: Path | None) -> None:
+@click.option(
+    "--slim",
+    is_flag=True,
+    help="Instead, a run file with just what tables and comparisons need: a baseline to commit.",
+)
+def command(runs: tuple[Path, ...], name: str, output: Path | None, slim: bool) -> None:
     """Samples, answers and verdicts of run files, or answers for a server that keeps the references.
 
     Nothing is asked. A submission is refused while samples are missing or failed.
@@ -37,6 +42,9 @@ def command(runs: tuple[Path, ...], name: str, output: Path | None) -> None:
     from evalkit.export import FORMATS, submission
     from evalkit.store import Store
 
+    if slim:
+        _slim(runs, name, output)
+        return
     ending = output.suffix.removeprefix(".") if output else ""
     name = name or (ending if ending in FORMATS else "jsonl")
     if name not in (*FORMATS, SUBMISSION):
@@ -57,3 +65,14 @@ def command(runs: tuple[Path, ...], name: str, output: Path | None) -> None:
         output.write_bytes(document)
     except OSError as error:
         raise UsageError(f"cannot write {output}: {error.strerror}") from None
+
+
+def _slim(runs: tuple[Path, ...], name: str, output: Path | None) -> None:
+    from evalkit.slim import write_slim
+
+    if output is None or len(runs) > 1 or name:
+        raise UsageError(
+            "--slim takes one run and a file, and no --format: evalkit export RUN.db --slim -o BASE.db"
+        )
+    write_slim(runs[0], output)
+    click.echo(f"{output}: {output.stat().st_size / 1024:.0f} kB", err=True)

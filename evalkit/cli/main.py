@@ -1,7 +1,7 @@
 """`evalkit`: finds the command's module, runs it, and turns errors into one line and an exit code.
 
-Exit codes: 0 done; 2 bad usage or input, nothing asked; 3 finished with failed samples, or stopped because
-the endpoint is gone; 130 interrupted.
+Exit codes: 0 done; 1 a comparison found a regression, or a check failed; 2 bad usage or input, nothing asked;
+3 finished with failed samples, or stopped because the endpoint is gone; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ COMMANDS = {
     "check": "gold self-test: references score full marks, spoiled answers none",
     "models": "backends, what they can do, what they need",
     "report": "tables from run files",
+    "compare": "two runs: better, worse, or not enough samples to say; fails where one is worse",
+    "power": "how many samples or draws a comparison needs",
     "export": "samples and answers as JSON lines, CSV or Parquet; submissions to servers",
     "doctor": "what works on this machine, what does not, and the mend",
     "demo": "a real model on real problems, in minutes",

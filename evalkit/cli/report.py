@@ -69,6 +69,8 @@ def command(
     try:
         colour = output is None and sys.stdout.isatty()
         if option:
+            for store in stores:
+                store.needs_texts(option)
             text = (_disputes if disputes else _alignments)(stores, name)
         else:
             text = _table(stores, name, strict, breakdown, colour)

@@ -64,6 +64,13 @@ if TYPE_CHECKING:
 @click.option(
     "--retries", type=int, default=5, metavar="N", show_default=True, help="Further attempts for one request."
 )
+@click.option(
+    "--verify-fraction",
+    type=click.FloatRange(0, 1),
+    default=0.0,
+    metavar="F",
+    help="Ask this share of the greedy requests twice and report how many answers changed.",
+)
 @click.option("--strict", is_flag=True, help="Refuse what would not be comparable with the report.")
 @unsafe_option
 @json_option
@@ -81,6 +88,7 @@ def command(
     data: str | None,
     timeout: float,
     retries: int,
+    verify_fraction: float,
     strict: bool,
     as_json: bool,
 ) -> int:
@@ -97,7 +105,7 @@ def command(
 
     if judge_base_url and not judge:
         raise UsageError("--judge-base-url goes with --judge MODEL")
-    options = Options(_concurrency(concurrency), RetryPolicy(attempts=1 + max(0, retries)))
+    options = Options(_concurrency(concurrency), RetryPolicy(attempts=1 + max(0, retries)), verify_fraction)
     plan = make_plan(
         open_model(model, base_url=base_url, timeout=timeout),
         tasks,

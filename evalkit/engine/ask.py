@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import hashlib
 import random
@@ -12,9 +13,11 @@ import orjson
 
 from evalkit.engine.limiter import Limiter
 from evalkit.engine.media import MediaRoom
+from evalkit.engine.verify import is_verified
 from evalkit.errors import EvalkitError, ProviderError, UsageError
 from evalkit.models.base import Model, Request, Response
 from evalkit.models.echo import end_of
+from evalkit.rows import AGAIN
 from evalkit.store import Cell, Store
 
 _LONGEST_PAUSE = 60.0
@@ -64,10 +67,14 @@ class Line:
         media: MediaRoom,
         *,
         judge: bool = False,
+        verify: float = 0.0,
     ) -> None:
-        """`judge`: the model reads what another one answered; its answers are kept apart from that one's."""
+        """`judge`: the model reads what another one answered; its answers are kept apart from that one's.
+
+        `verify`: share of the greedy requests that are asked a second time (`evalkit.engine.verify`).
+        """
         self.model, self.store, self.limiter, self.policy, self.seed = model, store, limiter, policy, seed
-        self._media, self._judge = media, judge
+        self._media, self._judge, self._verify = media, judge, verify
         self.completion_tokens = 0
         self.prompt_tokens = 0
         self._failed_in_a_row = 0
@@ -81,13 +88,25 @@ class Line:
         if self._judge:
             key, body = self._as_judge(body)
         found = self.store.response(key, draw)
-        if found is not None:
-            return found
+        if found is None:
+            found = await self._ask(request, key, body, draw, cell, sample)
+        if self._verify and is_verified(request, key, self._verify, self.seed):
+            await self._ask_again(request, key, body, cell, sample)
+        return found
+
+    async def _ask_again(self, request: Request, key: bytes, body: bytes, cell: Cell, sample: str) -> None:
+        if self.store.response(key, AGAIN) is None:
+            with contextlib.suppress(ProviderError):  # noted among the run's errors; the first answer counts
+                await self._ask(request, key, body, AGAIN, cell, sample)
+
+    async def _ask(
+        self, request: Request, key: bytes, body: bytes, draw: int, cell: Cell, sample: str
+    ) -> Response:
         if request.echo:
             await self._echo_is_right(cell, sample)
         if request.media:
             request = await self._media.ready(request)
-        response = await self._attempts(request, draw, cell, sample)
+        response = await self._attempts(request, max(draw, 0), cell, sample)
         if request.echo:  # a prompt's tokens take more room than everything else
             kept = end_of(response.prompt_logprobs, request.tail)
             response = dataclasses.replace(response, prompt_logprobs=kept)

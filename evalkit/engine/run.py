@@ -19,6 +19,7 @@ from evalkit.engine.media import MediaRoom
 from evalkit.engine.plan import Plan
 from evalkit.engine.progress import Progress, Silent
 from evalkit.engine.score import Score, Unjudged, answers, score
+from evalkit.engine.verify import note_verification
 from evalkit.errors import BoundaryError, DataError, ProviderError, UsageError
 from evalkit.models.base import Request, Response
 from evalkit.protocol import Protocol
@@ -33,10 +34,14 @@ _DONE = frozenset({"correct", "wrong", "unparsable", "truncated", ANSWERED})
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How a run goes about it; nothing here changes what is asked. `concurrency` None: auto."""
+    """How a run goes about it; nothing here changes what is asked. `concurrency` None: auto.
+
+    `verify`: share of the greedy requests that are asked twice.
+    """
 
     concurrency: int | None = None
     retry: RetryPolicy = field(default_factory=RetryPolicy)
+    verify: float = 0.0
 
 
 def open_run(path: Path, plan: Plan) -> Store:
@@ -51,6 +56,7 @@ def open_run(path: Path, plan: Plan) -> Store:
     if not os.access(path, os.W_OK):
         raise UsageError(f"{path} cannot be written: name another file with -o")
     store = Store.open(path)
+    store.needs_texts("going on with a run")
     if not store.cells():  # killed before its first cell was written
         _add_cells(store, plan)
     conflicts = plan.conflicts(store)
@@ -77,7 +83,7 @@ async def execute(
     progress = progress or Silent()
     limiter = make_limiter(options.concurrency, plan.model.parallel)
     media = MediaRoom(store)
-    line = Line(plan.model, store, limiter, options.retry, plan.seed, media)
+    line = Line(plan.model, store, limiter, options.retry, plan.seed, media, verify=options.verify)
     judge = None
     if plan.judge is not None:
         limiter = make_limiter(options.concurrency, plan.judge.parallel)
@@ -90,6 +96,8 @@ async def execute(
             if planned.protocol.calibrated and not planned.role:
                 planned = calibrate(planned, cell, cells[cell.task, cell.protocol, VALIDATION], store)
             await _CellRun(planned, cell, line, progress, judge).execute()
+            if options.verify and not planned.role:
+                note_verification(store, cell)
     finally:
         gc.unfreeze()
         media.close()

@@ -23,6 +23,7 @@ class ReplayModel:
 
     def __init__(self, path: str) -> None:
         self._store = Store.open(Path(path))
+        self._store.needs_texts("replay/")
         self._path = path
         self.name = f"replay/{Path(path).name}"
 

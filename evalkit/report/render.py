@@ -129,23 +129,23 @@ def to_terminal(table: Table, *, width: int | None = None, colour: bool = False)
 def to_markdown(table: Table) -> str:
     """A GitHub table, with notes and signatures under it."""
     lines = [
-        f"**{_markdown(table.title)}**",
+        f"**{escape_markdown(table.title)}**",
         "",
         f"| {' | '.join(HEADINGS)} |",
         "|---|---|---|--:|---|--:|---|",
     ]
-    lines += [f"| {' | '.join(map(_markdown, texts(cell)))} |" for cell in table.cells]
+    lines += [f"| {' | '.join(map(escape_markdown, texts(cell)))} |" for cell in table.cells]
     lines.append("")
     lines += [
-        f"{str(number).translate(_SUPERSCRIPTS)} {_markdown(note)}  "
+        f"{str(number).translate(_SUPERSCRIPTS)} {escape_markdown(note)}  "
         for number, note in enumerate(table.notes, 1)
     ]
     if table.notes:
         lines.append("")
     for part in breakdowns(table):
-        lines += [f"**{_markdown(part.title)}**", "", f"| {' | '.join(part.headings)} |"]
+        lines += [f"**{escape_markdown(part.title)}**", "", f"| {' | '.join(part.headings)} |"]
         lines.append("|---|" + "--:|" * (len(part.headings) - 1))
-        lines += [f"| {' | '.join(map(_markdown, row))} |" for row in part.rows]
+        lines += [f"| {' | '.join(map(escape_markdown, row))} |" for row in part.rows]
         lines.append("")
     lines += [f"`{printable(line).replace('`', chr(39))}`  " for line in signature_lines(table.cells)]
     return "\n".join(lines) + "\n"
@@ -200,7 +200,7 @@ def printable(text: str) -> str:
     return "".join(character if character.isprintable() else " " for character in text)
 
 
-def _markdown(text: str) -> str:
+def escape_markdown(text: str) -> str:
     escaped = printable(text).replace("&", "&amp;").replace("<", "&lt;")
     for character in "\\|*_`[]":
         escaped = escaped.replace(character, "\\" + character)

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import evalkit
 from evalkit.errors import UsageError
 from evalkit.metrics.base import Metric
+from evalkit.paired import matrices
 from evalkit.samples import JSON
 from evalkit.signature import Signature, combine
 from evalkit.statistics import interval, macro_interval
 from evalkit.store import ANSWERED, OUTCOMES, VALIDATION, Cell, CellData, Store
-from evalkit.task import load_task
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -80,6 +80,8 @@ class TableCell:
     """How long the clips are that were played."""
     counts: dict[str, int]
     """Samples that were not asked or read quite as the protocol has it, by what happened; none: left out."""
+    verification: dict[str, int] | None = None
+    """Greedy answers that were `asked` for a second time, and those that `changed`; None: none was to be."""
     marks: tuple[int, ...] = ()
 
     @property
@@ -108,6 +110,7 @@ class TableCell:
             "groups": {name: dataclasses.asdict(group) for name, group in self.groups.items()},
             "found": dict(self.found),
             "seconds": self.seconds,
+            "verification": dict(self.verification) if self.verification else None,
             "tokens": {"prompt": self.tokens[0], "completion": self.tokens[1]},
             "data": dict(self.data),
             "records": self.records,
@@ -162,7 +165,7 @@ def build_table(stores: Sequence[Store], *, strict: bool = False) -> Table:
 
     `strict`: raises `UsageError` instead of noting it.
     """
-    cells = [cell for store in stores for cell in _cells(store)]
+    cells = [cell for store in stores for cell in cells_of(store)]
     if not cells:
         raise UsageError("no results yet: the run file holds no cell")
     rows = list(dict.fromkeys(cell.row for cell in cells))
@@ -191,7 +194,8 @@ def _asked(cell: Cell, data: CellData, validation: CellData | None) -> dict[str,
     return parts
 
 
-def _cells(store: Store) -> Iterable[TableCell]:
+def cells_of(store: Store) -> Iterable[TableCell]:
+    """The figures of one run, in its order; a cell's headline metric first."""
     model = store.manifest["model"]["name"]
     cells = store.cells()
     validations = {(cell.task, cell.protocol): cell for cell in cells if cell.role == VALIDATION}
@@ -206,7 +210,7 @@ def _cells(store: Store) -> Iterable[TableCell]:
         used = [store.usage(c) for c in (cell, calibration) if c is not None]
         seconds = store.seconds(cell)
         counts = {key: n for key, n in store.count_details(cell, COUNTED).items() if n}
-        for metric, described, matrix in _matrices(store, cell, data):
+        for metric, described, matrix in matrices(store, cell, data):
             yield TableCell(
                 task=cell.task,
                 protocol=cell.protocol,
@@ -228,6 +232,7 @@ def _cells(store: Store) -> Iterable[TableCell]:
                 answered=data.outcomes.count(ANSWERED),
                 seconds=seconds,
                 counts=counts,
+                verification=store.verification(cell),
                 **_figures(metric, matrix, data, macro=cell.spec["macro"]),
             )
 
@@ -236,20 +241,6 @@ def _view(cell: Cell, view: str) -> dict[str, JSON]:
     """The extractor and the judge of a view, where they are not the task's own."""
     found: dict[str, JSON] = dict(cell.spec["views"].get(view, {}))
     return found
-
-
-def _matrices(store: Store, cell: Cell, data: CellData) -> Iterable[tuple[Metric, dict[str, Any], Any]]:
-    """(metric, what the run file says of it, its columns of the statistics matrix)."""
-    metrics = {
-        metric.name: metric for metric in load_task(cell.spec["task_spec"], cell.spec["options"]).metrics
-    }
-    start = 0
-    for described in cell.spec["metrics"]:
-        end = start + len(described["columns"])
-        if described["name"] not in metrics:
-            raise UsageError(f"{store.path}: {cell.task} has no metric {described['name']!r} any more")
-        yield metrics[described["name"]], described, data.matrix[:, start:end]
-        start = end
 
 
 def _figures(metric: Metric, matrix: Any, data: CellData, *, macro: bool) -> dict[str, Any]:
@@ -339,12 +330,23 @@ def _remarks(cell: TableCell) -> Iterable[str]:
         yield f"{cell.model} on {cell.task}: {failed} samples failed and are not in the value"
     for key, count in cell.counts.items():
         yield f"{cell.model} on {cell.task}: {COUNTED[key].format(count)}"
+    if cell.verification:
+        yield f"{cell.model} on {cell.task}:{cell.protocol}: {_verified(cell.verification)}"
     if "threshold" in cell.found:
         yield (
             f"{cell.model} on {cell.task}:{cell.protocol}: threshold "
             f"{_number_text(cell.found['threshold'])}, "
             f"chosen on {cell.found['validation_samples']} validation samples"
         )
+
+
+def _verified(found: dict[str, int]) -> str:
+    if not found["asked"]:
+        return "no greedy answer to ask for again"
+    share = 100 * found["changed"] / found["asked"]
+    return (
+        f"{found['changed']} of {found['asked']} greedy answers changed when asked for again ({share:.2g} %)"
+    )
 
 
 def _number_text(value: float | str) -> str:

@@ -1,0 +1,142 @@
+"""How often 95 % intervals hold the truth, by metric and number of samples.
+
+    python -m bench.coverage [--quick]
+
+Made-up models whose true figure is known answer n questions, many times over; each time the interval that
+evalkit prints is taken. An honest one holds the truth 95 times of 100.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from evalkit.metrics.accuracy import Accuracy
+from evalkit.metrics.bleu import Bleu
+from evalkit.metrics.error_rate import ErrorRate
+from evalkit.metrics.mean_credit import MeanCredit
+from evalkit.metrics.pass_at_k import PassAtK, estimate
+from evalkit.statistics import interval, macro_interval
+from evalkit.statistics.resample import Floats
+
+Random = np.random.Generator
+Made = tuple[Floats, list[str]]
+"""Statistics and clusters."""
+SIZES = (100, 1_000, 10_000)
+TRIALS = {100: 4_000, 1_000: 2_000, 10_000: 1_000}
+GROUPS = np.linspace(0.3, 0.95, 10)
+
+
+@dataclass(frozen=True)
+class Case:
+    """`make(n, random)`: the statistics of n samples. The truth is the figure of very many."""
+
+    name: str
+    make: Callable[[int, Random], Made]
+    finish: Callable[[Floats], Floats]
+
+    def truth(self) -> float:
+        matrix, _ = self.make(2_000_000, np.random.default_rng(1))
+        return float(self.finish(matrix.sum(axis=0)))
+
+    def held(self, n: int, truth: float, random: Random) -> bool:
+        matrix, clusters = self.make(n, random)
+        found = interval(matrix, self.finish, clusters)
+        return found is not None and found[0] <= truth <= found[1]
+
+
+def accuracy(n: int, random: Random) -> Made:
+    return _of_one(random.random(n) < 0.8), [""] * n
+
+
+def clustered(n: int, random: Random) -> Made:
+    """Five questions to a picture, alike with an intraclass correlation of 0.25."""
+    shares = np.repeat(random.beta(1.8, 1.2, n // 5), 5)
+    return _of_one(random.random(n) < shares), [f"picture {row // 5}" for row in range(n)]
+
+
+def word_errors(n: int, random: Random) -> Made:
+    """10 words a sample on average; some speakers are three times as hard as others."""
+    words = 1 + random.poisson(9, n)
+    edits = random.binomial(words, random.beta(1, 8, n))
+    inserted = random.poisson(0.02 * words)
+    return np.column_stack([edits, np.zeros(n), inserted, words - edits]).astype(float), [""] * n
+
+
+def bleu(n: int, random: Random) -> Made:
+    """Sentences of 5 to 40 words, good and bad ones; columns as `Bleu.columns` has them."""
+    words = random.integers(5, 41, n)
+    reference = np.maximum(1, words + random.integers(-3, 4, n))
+    skill, columns, correct = random.beta(6, 4, n), [], words
+    totals = []
+    for order in range(4):
+        total = np.maximum(0, words - order)
+        correct = random.binomial(np.minimum(correct, total), skill)
+        columns.append(correct)
+        totals.append(total)
+    return np.column_stack([words, reference, *columns, *totals]).astype(float), [""] * n
+
+
+def anls(n: int, random: Random) -> Made:
+    kind = random.random(n)
+    credit = np.where(kind < 0.3, 0.0, np.where(kind < 0.75, 1.0, random.uniform(0.5, 1, n)))
+    return np.column_stack([credit, np.ones(n)]), [""] * n
+
+
+def pass_at_10(n: int, random: Random) -> Made:
+    """20 draws a problem; most problems are nearly always or hardly ever solved."""
+    table = np.array([estimate(20, solved, 10) for solved in range(21)])
+    solved = random.binomial(20, random.beta(0.4, 0.6, n))
+    return np.column_stack([table[solved], np.ones(n)]), [""] * n
+
+
+def _of_one(right: npt.NDArray[np.bool_]) -> Floats:
+    return np.column_stack([right, np.ones(len(right))]).astype(float)
+
+
+CASES = (
+    Case("accuracy", accuracy, Accuracy().finish),
+    Case("accuracy, 5 questions a picture", clustered, Accuracy().finish),
+    Case("WER", word_errors, ErrorRate().finish),
+    Case("BLEU", bleu, Bleu().finish),
+    Case("ANLS", anls, MeanCredit("ANLS").finish),
+    Case("pass@10 of 20 draws", pass_at_10, PassAtK(10).finish),
+)
+
+
+def macro_held(n: int, random: Random) -> bool:
+    """The mean accuracy of ten subjects of very different difficulty."""
+    finish = Accuracy().finish
+    parts = [(_of_one(random.random(n // 10) < share), [""] * (n // 10)) for share in GROUPS]
+    found = macro_interval(parts, finish)
+    truth = 100 * float(GROUPS.mean())
+    return found is not None and found[0] <= truth <= found[1]
+
+
+def coverage(case: Case, n: int, trials: int, seed: int = 0) -> float:
+    """Share of `trials` in which the interval holds the truth, in percent."""
+    random, truth = np.random.default_rng(seed), case.truth()
+    return 100 * float(np.mean([case.held(n, truth, random) for _ in range(trials)]))
+
+
+def macro_coverage(n: int, trials: int, seed: int = 0) -> float:
+    random = np.random.default_rng(seed)
+    return 100 * float(np.mean([macro_held(n, random) for _ in range(trials)]))
+
+
+def main(quick: bool) -> None:
+    share = 10 if quick else 1
+    print(f"{'95 % interval holds the truth, %':34}" + "".join(f"{n:>10,}" for n in SIZES))
+    for case in CASES:
+        found = [coverage(case, n, TRIALS[n] // share) for n in SIZES]
+        print(f"{case.name:34}" + "".join(f"{value:10.1f}" for value in found), flush=True)
+    found = [macro_coverage(n, TRIALS[n] // share) for n in SIZES]
+    print(f"{'mean accuracy of 10 subjects':34}" + "".join(f"{value:10.1f}" for value in found))
+
+
+if __name__ == "__main__":
+    main("--quick" in sys.argv[1:])

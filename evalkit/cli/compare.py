@@ -1,0 +1,128 @@
+"""`evalkit compare`."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from evalkit.cli.options import json_option
+from evalkit.errors import UsageError, unknown
+
+if TYPE_CHECKING:
+    from evalkit.compare import Comparison
+    from evalkit.policy import Policy
+
+_PATH = click.Path(path_type=Path)
+
+
+@click.command()
+@click.argument("runs", nargs=-1, required=True, type=_PATH, metavar="BASE HEAD…")
+@click.option("--margin", type=float, metavar="POINTS", help="What head may lose, in the metric's unit.")
+@click.option("--alpha", type=float, metavar="A", help="Share of false alarms, over all benchmarks.")
+@click.option(
+    "--policy",
+    "policy_file",
+    type=_PATH,
+    metavar="FILE",
+    help="Margins and which benchmarks are blocking.  [default: ./evalkit.toml, where there is one]",
+)
+@click.option("--allow-different", is_flag=True, help="Compare also what was not asked the same way.")
+@click.option(
+    "--flips", type=click.IntRange(0), default=10, show_default=True, help="Samples listed, worst first."
+)
+@click.option("--format", "name", default="", metavar="FORMAT", help="terminal, markdown or json.")
+@click.option("--junit", type=_PATH, metavar="FILE", help="Also a JUnit report.")
+@click.option("-o", "--output", type=_PATH, metavar="FILE", help="Write there instead of to standard output.")
+@json_option
+def command(
+    runs: tuple[Path, ...],
+    margin: float | None,
+    alpha: float | None,
+    policy_file: Path | None,
+    allow_different: bool,
+    flips: int,
+    name: str,
+    junit: Path | None,
+    output: Path | None,
+    as_json: bool,
+) -> None:
+    """Better, worse, no worse within a margin, or not enough samples to say.
+
+    The last run is compared with the first on the samples that both judged; runs between them are shown as
+    a trend. A baseline may be a slim run file (`evalkit export --slim`). Exits with 1 where a blocking
+    benchmark is worse, with 3 where a run is incomplete.
+    """
+    from evalkit.report.ci import add_to_summary, github_commands, to_junit
+
+    name = "json" if as_json else name or ("markdown" if output and output.suffix == ".md" else "terminal")
+    if len(runs) < 2:
+        raise UsageError("compare takes two runs or more: evalkit compare BASE.db HEAD.db")
+    policy = _policy(policy_file, margin, alpha, allow_different)
+    comparisons = _comparisons(runs, policy, flips)
+    text = _text(comparisons, name, colour=output is None and sys.stdout.isatty())
+    if output is None:
+        click.echo(text, nl=False)
+    else:
+        _write(output, text.encode())
+    if junit is not None:
+        _write(junit, to_junit(comparisons[-1]))
+    if os.environ.get("GITHUB_ACTIONS") == "true":
+        for line in github_commands(comparisons[-1]):
+            click.echo(line, err=True)
+        add_to_summary(comparisons[-1])
+    if comparisons[-1].exit_code:
+        sys.exit(comparisons[-1].exit_code)
+
+
+def _policy(path: Path | None, margin: float | None, alpha: float | None, allow_different: bool) -> Policy:
+    """The policy file's, with what the command line says on top."""
+    from evalkit.policy import DEFAULT_FILE, Policy, read_policy
+
+    if path is None and DEFAULT_FILE.is_file():
+        path = DEFAULT_FILE
+    policy = read_policy(path) if path else Policy()
+    if margin is not None:
+        policy = dataclasses.replace(policy, margin=margin)
+    if alpha is not None:
+        policy = dataclasses.replace(policy, alpha=alpha)
+    return dataclasses.replace(policy, allow_different=allow_different or policy.allow_different)
+
+
+def _comparisons(runs: Sequence[Path], policy: Policy, flips: int) -> list[Comparison]:
+    """Every later run against the first."""
+    from evalkit.compare import compare
+    from evalkit.store import Store
+
+    with ExitStack() as stack:
+        stores = []
+        for path in runs:
+            stores.append(Store.open(path))
+            stack.callback(stores[-1].close)
+        return [compare(stores[0], store, policy, flips=flips) for store in stores[1:]]
+
+
+def _text(comparisons: Sequence[Comparison], name: str, *, colour: bool) -> str:
+    from evalkit.report import comparison as show
+
+    if name not in show.FORMATS:
+        raise unknown("format of a comparison", name, show.FORMATS)
+    if name == "terminal":
+        if len(comparisons) > 1:
+            return show.trend_to_terminal(comparisons, colour=colour)
+        return show.to_terminal(comparisons[0], colour=colour)
+    return show.TRENDS[name](comparisons) if len(comparisons) > 1 else show.FORMATS[name](comparisons[0])
+
+
+def _write(path: Path, document: bytes) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(document)
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror}") from None

@@ -1,0 +1,191 @@
+"""How large a comparison has to be: the spread of a benchmark's samples, from runs or assumed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from evalkit.errors import DataError, UsageError, unknown
+from evalkit.paired import matrices, pair
+from evalkit.rows import Cell
+from evalkit.samples import JSON
+from evalkit.statistics.power import Spread, draws_needed, effect_seen, samples_needed
+from evalkit.store import Store
+
+WIDEST = 50.0
+"""Standard deviation, in points, of a sample where half of them are right: an accuracy has none wider."""
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """`enough`: samples that show `effect`. `size`: the benchmark's, None where it cannot be known here.
+
+    `spread`: of a sample's difference, in the metric's unit; `source` says in words where it is from.
+    `draws`: of the runs that it was taken from. `draws_enough`: draws of each of the benchmark's samples.
+    """
+
+    task: str
+    effect: float
+    alpha: float
+    power: float
+    spread: Spread
+    source: str
+    draws: int
+    size: int | None
+
+    @property
+    def sd(self) -> float:
+        return self.spread.of(self.draws)
+
+    @property
+    def enough(self) -> int:
+        return samples_needed(self.effect, self.sd, alpha=self.alpha, power=self.power)
+
+    @property
+    def seen(self) -> float | None:
+        """The difference that the whole benchmark shows."""
+        return (
+            None if self.size is None else effect_seen(self.size, self.sd, alpha=self.alpha, power=self.power)
+        )
+
+    @property
+    def draws_enough(self) -> int | None:
+        if self.size is None or not self.spread.within:
+            return None
+        return draws_needed(self.effect, self.spread, self.size, alpha=self.alpha, power=self.power)
+
+    def as_json(self) -> dict[str, JSON]:
+        return {
+            "task": self.task,
+            "effect": self.effect,
+            "alpha": self.alpha,
+            "power": self.power,
+            "sd": self.sd,
+            "source": self.source,
+            "samples": self.enough,
+            "size": self.size,
+            "seen": self.seen,
+            "draws": self.draws,
+            "draws_needed": self.draws_enough,
+        }
+
+    def lines(self) -> list[str]:
+        """Plain words."""
+        said = [
+            f"{self.task}: {self.enough:,} samples show a difference of {self.effect:g} points "
+            f"{self.power:.0%} of the time, with at most {self.alpha:.0%} false alarms",
+            f"  a sample's difference has a standard deviation of {self.sd:.1f} points: {self.source}",
+        ]
+        if self.size is None:
+            said.append("  how many samples the benchmark has cannot be known without its data")
+        else:
+            verb = "enough" if self.size >= self.enough else "too few"
+            said.append(
+                f"  the benchmark has {self.size:,}, {verb}: they show {self.seen:.2g} points or more"
+            )
+        if self.size is not None and self.size < self.enough and self.spread.within:
+            draws = self.draws_enough
+            said.append(
+                f"  with {draws} draws of each sample the whole benchmark would show it"
+                if draws
+                else "  no number of draws would do: it is the samples that differ"
+            )
+        return said
+
+
+def plan_samples(
+    task: str,
+    effect: float,
+    runs: Sequence[Path],
+    *,
+    alpha: float,
+    power: float,
+    correlation: float,
+    settings: Mapping[str, str],
+    data: str | None = None,
+) -> Planned:
+    """How many samples of `task` (name or name:protocol) show `effect` points; `runs`: none, one or two."""
+    name, _, protocol = task.partition(":")
+    with ExitStack() as stack:
+        stores = []
+        for path in runs:
+            stores.append(Store.open(path))
+            stack.callback(stores[-1].close)
+        if stores:
+            cells = [_cell(store, name, protocol) for store in stores]
+            spread, source, draws = _spread(stores, cells, correlation)
+            size = cells[0].spec["records"]
+        else:
+            spread = Spread(WIDEST * math.sqrt(2 * (1 - correlation)))
+            source = f"assumed, of accuracies of 50 % that agree with a correlation of {correlation:g}"
+            draws, size = 1, _size(name, settings, data)
+    return Planned(task, effect, alpha, power, spread, source, draws, size)
+
+
+def _cell(store: Store, name: str, protocol: str) -> Cell:
+    cells = [cell for cell in store.cells() if not cell.role]
+    for cell in cells:
+        if cell.task == name and protocol in ("", cell.protocol, cell.protocol.partition("[")[0]):
+            return cell
+    wanted = f"{name}:{protocol}" if protocol else name
+    raise unknown(f"benchmark in {store.path}", wanted, [f"{cell.task}:{cell.protocol}" for cell in cells])
+
+
+def _spread(stores: Sequence[Store], cells: Sequence[Cell], correlation: float) -> tuple[Spread, str, int]:
+    metric = cells[0].spec["metrics"][0]["name"]
+    draws = int(cells[0].spec["protocol"].get("draws", 1))
+    if len(stores) == 2:
+        found = pair(stores[0], cells[0], stores[1], cells[1], metric)
+        if found is None or math.isinf(found.difference.error):
+            raise UsageError(f"{stores[0].path} and {stores[1].path} have too few samples in common")
+        sd = found.difference.error * math.sqrt(found.n)
+        return Spread(sd), f"measured, of {found.n:,} samples of two runs", draws
+    single, within = _own_spread(stores[0], cells[0], metric)
+    source = f"from one run's own samples, for runs that agree with a correlation of {correlation:g}"
+    if within:  # what two runs share is the sample; their draws are their own
+        between = math.sqrt(max(0.0, single**2 - within**2 / draws))
+        return Spread(between * math.sqrt(2 * (1 - correlation)), within * math.sqrt(2)), source, draws
+    return Spread(single * math.sqrt(2 * (1 - correlation))), source, draws
+
+
+def _own_spread(store: Store, cell: Cell, metric: str) -> tuple[float, float]:
+    """Standard deviations of a sample's figure, and of one draw's around its sample's, in the metric's unit.
+
+    That of a figure of several samples is the bootstrap's, so that it holds for any metric; that of draws is
+    known where a sample's figure is the mean of its draws, such as pass@1.
+    """
+    import numpy as np
+
+    from evalkit.statistics.resample import by_cluster, resampled
+
+    data = store.data(cell)
+    for measure, described, matrix in matrices(store, cell, data):
+        if described["name"] != metric:
+            continue
+        clusters = [name for name, judged in zip(data.clusters, data.judged, strict=True) if judged]
+        units = by_cluster(matrix, clusters)
+        if len(units) < 2:
+            raise UsageError(f"{store.path}: {cell.task} has too few samples to tell their spread")
+        figures = measure.finish(resampled(units, 2000, np.random.default_rng(0)))
+        single = float(np.nanstd(figures)) * math.sqrt(len(matrix))
+        draws = int(cell.spec["protocol"].get("draws", 1))
+        if draws < 2 or metric != "pass@1":
+            return single, 0.0
+        share = matrix[:, 0] / matrix[:, 1]
+        return single, 100 * math.sqrt(float(np.mean(share * (1 - share))) * draws / (draws - 1))
+    raise UsageError(f"{store.path}: {cell.task} was not measured by {metric!r}")
+
+
+def _size(name: str, settings: Mapping[str, str], data: str | None) -> int | None:
+    """How many samples the benchmark has, where its data can be had."""
+    from evalkit.session import data_options
+    from evalkit.task import load_task
+
+    task = load_task(name, settings)
+    try:
+        return task.data.open(data_options(data)).count
+    except DataError:
+        return None

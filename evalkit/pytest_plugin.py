@@ -1,0 +1,94 @@
+"""A pytest plugin, for teams that gate in their tests.
+
+    from evalkit.pytest_plugin import assert_no_regression
+
+    def test_the_model_is_no_worse(evalkit_run):
+        head = evalkit_run("openai/my-model", "gsm8k:8-shot-cot", base_url="http://127.0.0.1:8000/v1")
+        assert_no_regression("baselines/gsm8k.db", head, margin=1.0)
+
+Run files lie in the test's temporary folder, or in `--evalkit-runs DIR`, where a second run of the tests goes
+on with them instead of asking again, and where CI can keep them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from evalkit.models.base import Model
+
+EvalkitRun = Callable[..., Path]
+"""(model, tasks, **settings of `evalkit.evaluate`) → the finished run file."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("evalkit")
+    group.addoption(
+        "--evalkit-runs", metavar="DIR", help="Keep run files there, and go on with those that are."
+    )
+
+
+@pytest.fixture
+def evalkit_run(request: pytest.FixtureRequest, tmp_path: Path) -> EvalkitRun:
+    """Evaluates a model: `evalkit_run(model, tasks, base_url=…, limit=…, settings=…, data=…)`.
+
+    Takes what `evalkit.evaluate` takes and returns the run file's path. Fails the test if samples failed.
+    """
+    kept = request.config.getoption("--evalkit-runs")
+
+    def run(model: str | Model, tasks: str | Sequence[str], **settings: Any) -> Path:
+        from evalkit.session import run as evaluate
+
+        name = model if isinstance(model, str) else model.name
+        listed = tasks if isinstance(tasks, str) else "+".join(tasks)
+        slug = re.sub(r"[^\w.+-]+", "-", f"{request.node.name}_{name}_{listed}")[:120].strip("-")
+        path = Path(settings.pop("output", None) or Path(kept or tmp_path, f"{slug}.db"))
+        table = evaluate(model, tasks, output=path, **settings)
+        if table.failed:
+            pytest.fail(f"{table.failed} samples failed: evalkit report {path} says why", pytrace=False)
+        return path
+
+    return run
+
+
+def assert_no_regression(
+    base: str | Path,
+    head: str | Path,
+    *,
+    margin: float | None = None,
+    alpha: float | None = None,
+    policy: str | Path | None = None,
+    allow_different: bool = False,
+) -> None:
+    """Fails, with the comparison in words, where `head` is worse than `base` or either is incomplete.
+
+    The arguments mean what the options of `evalkit compare` mean. Raises `UsageError` where the two cannot be
+    compared.
+    """
+    import dataclasses
+
+    from evalkit.compare import compare
+    from evalkit.policy import Policy, read_policy
+    from evalkit.report.comparison import to_terminal
+    from evalkit.store import Store
+
+    rules = read_policy(Path(policy)) if policy else Policy()
+    rules = dataclasses.replace(
+        rules,
+        margin=rules.margin if margin is None else margin,
+        alpha=rules.alpha if alpha is None else alpha,
+        allow_different=rules.allow_different or allow_different,
+    )
+    stores = Store.open(Path(base)), Store.open(Path(head))
+    try:
+        found = compare(*stores, rules)
+    finally:
+        for store in stores:
+            store.close()
+    if found.exit_code:
+        raise AssertionError("\n" + to_terminal(found, width=100))

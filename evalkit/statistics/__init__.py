@@ -1,0 +1,16 @@
+"""Intervals, paired tests and power from matrices of sufficient statistics. Pure functions."""
+
+from evalkit.statistics.intervals import bootstrap, interval, macro_interval, wilson
+from evalkit.statistics.paired import Difference, holm, mcnemar, paired_bootstrap, paired_shares
+
+__all__ = [
+    "Difference",
+    "bootstrap",
+    "holm",
+    "interval",
+    "macro_interval",
+    "mcnemar",
+    "paired_bootstrap",
+    "paired_shares",
+    "wilson",
+]

@@ -1,0 +1,226 @@
+"""Comparing real run files, and `evalkit compare`."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from evalkit.compare import compare
+from evalkit.errors import UsageError
+from evalkit.paired import pair
+from evalkit.policy import Policy, Rule
+from evalkit.store import Store
+from tests.cli.conftest import Cli
+from tests.made import sums
+from tests.spoiled import spoiled
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two benchmarks of 2,000 sums: base, a model 2 points worse on the second, one 0.1 points worse."""
+    from evalkit.cli.main import main
+
+    folder = tmp_path_factory.mktemp("runs")
+    first = sums(folder, 2000, name="first.py", ask="Adding", called="adding")
+    second = sums(folder, 2000, name="second.py", ask="Totalling", called="totalling")
+    for name, share in (("base", 0.1), ("worse", 0.12), ("near", 0.101)):
+        model = spoiled(folder, name, Totalling=share)
+        with pytest.raises(SystemExit) as ended:
+            main(["run", "-m", model, "-t", f"{first},{second}", "-o", str(folder / f"{name}.db")])
+        assert ended.value.code == 0
+    return folder
+
+
+def opened(*paths: Path) -> list[Store]:
+    return [Store.open(path) for path in paths]
+
+
+def test_a_pair_counts_what_flipped(runs: Path) -> None:
+    base, worse = opened(runs / "base.db", runs / "worse.db")
+    same, other = (
+        pair(base, old, worse, new, "accuracy") for old, new in zip(base.cells(), worse.cells(), strict=True)
+    )
+    assert same is not None
+    assert other is not None
+    assert (same.wins, same.losses, same.ties, same.flips) == (0, 0, 2000, ())
+    assert (other.wins, other.n, other.test) == (0, 2000, "McNemar")
+    assert other.losses == len(other.flips) == pytest.approx(40, abs=20)
+    assert all(gain == -100 for _, gain in other.flips)
+    assert other.difference.value == pytest.approx(-100 * other.losses / 2000)
+    assert other.asked_otherwise == 0
+
+
+def test_only_the_benchmark_that_is_worse_is_named(runs: Path) -> None:
+    base, worse = opened(runs / "base.db", runs / "worse.db")
+    found = compare(base, worse, Policy(margin=1.0), flips=3)
+    assert [one.verdict for one in found.benchmarks] == ["no worse", "worse"]
+    assert [one.task for one in found.regressions] == ["totalling"]
+    assert found.exit_code == 1
+    flips = found.benchmarks[1].flips
+    assert [flip.outcomes for flip in flips] == [("correct", "wrong")] * 3
+    assert [flip.answers[1] for flip in flips] == ["-1"] * 3
+    assert dataclasses.replace(found, incomplete=("x",)).exit_code == 1
+
+
+def test_a_tenth_of_a_point_is_within_a_margin_of_one(runs: Path) -> None:
+    base, near = opened(runs / "base.db", runs / "near.db")
+    found = compare(base, near, Policy(margin=1.0))
+    assert [one.verdict for one in found.benchmarks] == ["no worse", "no worse"]
+    assert found.exit_code == 0
+
+
+def test_a_policy_decides_what_blocks(runs: Path) -> None:
+    base, worse = opened(runs / "base.db", runs / "worse.db")
+    lenient = Policy(margin=1.0, benchmarks={"totalling": Rule(blocking=False)})
+    found = compare(base, worse, lenient)
+    assert [one.verdict for one in found.benchmarks] == ["no worse", "worse"]
+    assert found.exit_code == 0
+    with pytest.raises(UsageError, match="did you mean totalling"):
+        compare(base, worse, Policy(benchmarks={"totaling": Rule()}))
+    with pytest.raises(UsageError, match="did you mean accuracy"):
+        compare(base, worse, Policy(benchmarks={"adding": Rule(metric="acuracy")}))
+
+
+def test_what_was_asked_otherwise_is_refused_and_named(cli: Cli, runs: Path, tmp_path: Path) -> None:
+    other = sums(tmp_path, 50, name="a.py", ask="What would you say is", called="adding")
+    model = spoiled(tmp_path, "m")
+    assert cli("run", "-m", model, "-t", other, "-o", tmp_path / "a.db", "--set", "max_tokens=9").code == 0
+    base, head = opened(runs / "base.db", tmp_path / "a.db")
+    with pytest.raises(UsageError) as refused:
+        compare(base, head)
+    assert "max_tokens: 1024 and 9" in str(refused.value)
+    assert "50 of 50 common samples: the question or the prompt" in str(refused.value)
+    assert "--allow-different" in str(refused.value)
+    found = compare(base, head, Policy(allow_different=True))
+    assert [len(one.differences) for one in found.benchmarks] == [3], "the judge stands in another file too"
+    assert found.notes == (
+        "totalling:once is only in base",
+        "adding:once: on the 50 samples that both judged, of 2000 and 50",
+    )
+
+
+def test_a_subset_is_compared_on_what_both_have(cli: Cli, runs: Path, tmp_path: Path) -> None:
+    """A limit is not a difference in what was asked, nor a run that broke off."""
+    model = f"python:{runs / 'worse.py'}:adds"
+    task = str(runs / "second.py")
+    assert cli("run", "-m", model, "-t", task, "-o", tmp_path / "s.db", "--limit", 300).code == 0
+    base, head = opened(runs / "base.db", tmp_path / "s.db")
+    (found,) = compare(base, head).benchmarks
+    assert (found.paired.n, found.differences) == (300, ())
+
+
+def test_failed_samples_make_a_run_incomplete(cli: Cli, runs: Path, tmp_path: Path) -> None:
+    failing = sums(
+        tmp_path, 2000, name="f.py", ask="Adding", called="adding",
+        judge="assert sample.input != '5 + 5'",
+    )  # fmt: skip
+    run = tmp_path / "f.db"
+    assert cli("run", "-m", f"python:{runs / 'base.py'}:adds", "-t", failing, "-o", run).code == 3
+    base, head = opened(runs / "base.db", run)
+    found = compare(base, head, Policy(allow_different=True))
+    assert found.incomplete == ("head: adding:once: 1 samples failed",)
+    assert found.exit_code == 3
+    assert found.benchmarks[0].paired.n == 1999
+
+
+def test_nothing_in_common(cli: Cli, runs: Path, tmp_path: Path) -> None:
+    assert cli("run", "-m", "fake/gold", "-t", sums(tmp_path), "-o", tmp_path / "x.db").code == 0
+    base, head = opened(runs / "base.db", tmp_path / "x.db")
+    with pytest.raises(UsageError, match="no benchmark in common: adding:once, totalling:once and sums:once"):
+        compare(base, head)
+
+
+# -- the command
+
+
+def test_worse_fails_the_job_and_says_so(cli: Cli, runs: Path, tmp_path: Path) -> None:
+    junit = tmp_path / "out" / "junit.xml"
+    code, out, err = cli(
+        "compare", runs / "base.db", runs / "worse.db", "--margin", 1, "--junit", junit, "--flips", 2
+    )
+    assert (code, err) == (1, "")
+    assert "✗ worse, p = 0.00" in out
+    assert "regression: totalling:once (worse" in out
+    assert out.count("correct → wrong") == 2
+    suite = ElementTree.parse(junit).getroot()
+    assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("2", "1", "0")
+    (failed,) = suite.findall("testcase[failure]")
+    assert failed.get("name") == "totalling:once"
+
+
+def test_no_worse_passes(cli: Cli, runs: Path) -> None:
+    code, out, _ = cli("compare", runs / "base.db", runs / "near.db", "--margin", 1)
+    assert code == 0
+    assert out.count("✓ no worse by 1 ") == 2
+    assert out.endswith("no regression\n")
+
+
+def test_json_and_markdown(cli: Cli, runs: Path, tmp_path: Path) -> None:
+    code, out, _ = cli("compare", runs / "base.db", runs / "worse.db", "--json")
+    document = json.loads(out)
+    assert code == 1
+    assert document["regression"] is True
+    assert [one["verdict"] for one in document["benchmarks"]] == ["not enough samples", "worse"]
+    assert document["benchmarks"][1]["high"] < 0 < document["benchmarks"][1]["losses"]
+    comment = tmp_path / "comment.md"
+    assert cli("compare", runs / "base.db", runs / "worse.db", "-o", comment).code == 1
+    text = comment.read_text("utf-8")
+    assert text.startswith("### ❌ regression: totalling:once")
+    assert "| benchmark | verdict |" in text
+    assert "<details><summary>totalling:once: " in text
+
+
+def test_on_github_it_annotates(
+    cli: Cli, runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
+    _, _, err = cli("compare", runs / "base.db", runs / "worse.db")
+    (line,) = err.splitlines()
+    assert line.startswith("::error title=evalkit%3A totalling%3Aonce is worse::✗ worse")
+    assert " %25, " in line
+    assert "### ❌ regression" in (tmp_path / "summary.md").read_text("utf-8")
+
+
+def test_the_policy_beside_it_is_found(
+    cli: Cli, runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "evalkit.toml").write_text("[benchmarks.totalling]\nblocking = false\n")
+    code, out, _ = cli("compare", runs / "base.db", runs / "worse.db")
+    assert code == 0
+    assert "✗ worse, p < 0.001 (not blocking)" in out
+    assert cli("compare", runs / "base.db", runs / "worse.db", "--policy", "none.toml").code == 2
+
+
+def test_more_than_two_runs_are_a_trend(cli: Cli, runs: Path) -> None:
+    files = [runs / f"{name}.db" for name in ("base", "near", "worse")]
+    code, out, _ = cli("compare", *files, "--margin", 1)
+    assert code == 1
+    assert "last against first: regression: totalling:once" in " ".join(out.split())
+    _, out, _ = cli("compare", *files, "--format", "markdown")
+    (row,) = (line for line in out.splitlines() if line.startswith("| totalling"))
+    assert row.count("|") == 5
+    _, out, _ = cli("compare", *files, "--json")
+    assert [len(one["benchmarks"]) for one in json.loads(out)["comparisons"]] == [2, 2]
+    assert cli("compare", files[2], files[1], files[0]).code == 0, "the last against the first"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["{base}"], "two runs or more"),
+        (["{base}", "{base}", "--margin", "-1"], "0 or more"),
+        (["{base}", "{base}", "--alpha", "0"], "no probability"),
+        (["{base}", "{base}", "--format", "markdwn"], "did you mean markdown"),
+        (["{base}", "/none.db"], "/none.db"),
+    ],
+)
+def test_bad_usage(cli: Cli, runs: Path, arguments: list[str], said: str) -> None:
+    code, _, err = cli("compare", *(text.format(base=runs / "base.db") for text in arguments))
+    assert code == 2
+    assert said in err

@@ -1,0 +1,78 @@
+"""`evalkit power`."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from evalkit.statistics.power import power_of
+from tests.cli.conftest import Cli
+from tests.made import sums
+from tests.spoiled import spoiled
+
+
+def power(cli: Cli, *arguments: object) -> dict[str, float]:
+    code, out, err = cli("power", "--json", *arguments)
+    assert code == 0, err
+    found: dict[str, float] = json.loads(out)
+    return found
+
+
+def test_without_a_run_the_widest_spread_is_assumed(cli: Cli) -> None:
+    found = power(cli, "-t", "gsm8k", "--effect", 2, "--data", "samples")
+    assert found["sd"] == pytest.approx(50)
+    assert found["samples"] == 4906  # ((1.960 + 0.842) · 50 / 2)²
+    assert found["size"] == 16
+    assert power_of(found["seen"], found["sd"], 16) == pytest.approx(0.8, abs=0.001)
+    alike = power(cli, "-t", "gsm8k", "--effect", -2, "--correlation", 0.9, "--data", "samples")
+    assert alike["samples"] == pytest.approx(4906 / 5, rel=0.01)
+
+
+def test_two_runs_show_their_own_spread(cli: Cli, tmp_path: Path) -> None:
+    """5 % of the samples differ: the standard deviation is √(0.05 − 0.05²)."""
+    task = sums(tmp_path, 2000)
+    runs = []
+    for name, share in (("base", 0.1), ("head", 0.15)):
+        model = spoiled(tmp_path, name, What=share)
+        runs += ["--from", tmp_path / f"{name}.db"]
+        assert cli("run", "-m", model, "-t", task, "-o", runs[-1]).code == 0
+    found = power(cli, "-t", "sums", "--effect", 1, *runs)
+    assert found["sd"] == pytest.approx(100 * math.sqrt(0.05 - 0.05**2), rel=0.15)
+    assert found["size"] == 2000
+    one = power(cli, "-t", "sums:once", "--effect", 1, *runs[:2])
+    assert one["sd"] == pytest.approx(100 * math.sqrt(0.1 * 0.9), rel=0.1)
+    code, out, _ = cli("power", "-t", "sums", "--effect", 1, *runs)
+    assert code == 0
+    assert "measured, of 2,000 samples of two runs" in out
+    assert "the benchmark has 2,000, too few" in out
+
+
+def test_draws_help_where_the_draws_are_what_varies(cli: Cli, tmp_path: Path) -> None:
+    run = tmp_path / "run.db"
+    command = ("run", "-m", "fake/gold?wrong=0.4", "-t", "humaneval:0-shot", "--data", "samples", "-o", run)
+    assert cli(*command, "--set", "draws=8", "--set", "temperature=0.8").code == 0
+    found = power(cli, "-t", "humaneval", "--effect", 20, "--from", run)
+    assert found["draws"] == 8
+    code, out, _ = cli("power", "-t", "humaneval", "--effect", 1, "--from", run)
+    assert code == 0
+    assert "draws" in out
+    assert np.isfinite(found["sd"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["-t", "gsmk", "--effect", "1"], "did you mean gsm8k"),
+        (["-t", "gsm8k", "--effect", "0"], "no end of samples"),
+        (["-t", "gsm8k", "--effect", "1", "--alpha", "2"], "--alpha 2 is no probability"),
+        (["-t", "gsm8k", "--effect", "1", "--from", "none.db"], "none.db"),
+    ],
+)
+def test_bad_usage(cli: Cli, arguments: list[str], said: str) -> None:
+    code, _, err = cli("power", *arguments)
+    assert code == 2
+    assert said in err

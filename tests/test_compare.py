@@ -1,0 +1,87 @@
+"""Verdicts: from differences, from simulated runs, from real run files."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from bench.gate import alarms, expected_power
+from evalkit.compare import Benchmark, verdicts
+from evalkit.paired import Paired
+from evalkit.statistics import Difference
+
+Z = 1.959963984540054
+
+
+def benchmark(
+    value: float, error: float, *, margin: float = 0.0, higher: bool = True, n: int = 500
+) -> Benchmark:
+    p = math.erfc(abs(value) / error / math.sqrt(2)) if error else float(value == 0)
+    difference = Difference(50, 50 + value, value, value - Z * error, value + Z * error, error, 0, p)
+    paired = Paired(n, difference, 0, 0, 0, "bootstrap", (), 0)
+    return Benchmark("made", "once", "accuracy", "%", higher, margin, True, paired, ())
+
+
+def verdict(*arguments: float, margin: float = 0.0, higher: bool = True, n: int = 500) -> str:
+    (found,) = verdicts([benchmark(*arguments, margin=margin, higher=higher, n=n)], 0.05)
+    return found.verdict
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "margin", "expected"),
+    [
+        (-2.0, 0.4, 0.0, "worse"),
+        (-2.0, 0.4, 1.0, "worse"),  # the interval ends at -1.2
+        (-2.0, 0.6, 1.0, "not enough samples"),  # it ends at -0.8
+        (-0.1, 0.3, 1.0, "no worse"),
+        (-0.1, 0.3, 0.0, "not enough samples"),
+        (-0.1, 0.6, 1.0, "not enough samples"),
+        (2.0, 0.4, 0.0, "better"),
+        (0.5, 0.4, 1.0, "no worse"),
+        (-2.0, 1.2, 0.0, "not enough samples"),
+        (0.0, math.inf, 1.0, "not enough samples"),
+    ],
+)
+def test_verdicts(value: float, error: float, margin: float, expected: str) -> None:
+    assert verdict(value, error, margin=margin) == expected
+    assert verdict(-value, error, margin=margin, higher=False) == expected
+
+
+def test_runs_that_agree_on_every_sample() -> None:
+    assert verdict(0.0, 0.0, margin=1.0) == "no worse"
+    assert verdict(0.0, 0.0, margin=1.0, n=29) == "not enough samples"
+    assert verdict(0.0, 0.0) == "not enough samples"
+
+
+def test_many_benchmarks_are_adjusted_for() -> None:
+    """One of twenty at p = 0.02 is what chance brings."""
+    lucky = benchmark(-2.326, 1.0)
+    assert verdicts([lucky], 0.05)[0].verdict == "worse"
+    many = verdicts([lucky, *[benchmark(0.1, 1.0)] * 19], 0.05)
+    assert {one.verdict for one in many} == {"not enough samples"}
+    assert verdicts([benchmark(-4.0, 1.0), *[benchmark(0.1, 1.0)] * 19], 0.05)[0].verdict == "worse"
+
+
+def test_words_say_what_would_be_enough() -> None:
+    (found,) = verdicts([benchmark(-1.0, 1.0)], 0.05)
+    assert found.sees == pytest.approx(2.802, abs=0.001)
+    assert found.enough == 3925  # 500 · 2.802²
+    assert found.words() == "not enough samples"
+    assert found.shortage() == (
+        "made:once: 500 samples show a difference of 2.8 or more; "
+        "about 3,925 would settle the difference seen"
+    )
+    worse, better = verdicts([benchmark(-3.3, 1.0), benchmark(9.0, 1.0)], 0.05)
+    assert worse.words() == "worse, p = 0.0019"
+    assert better.words() == "better, p < 0.001"
+    assert verdicts([benchmark(0.0, 0.1, margin=1)], 0.05)[0].words() == "no worse by 1"
+
+
+def test_false_alarms_and_power() -> None:
+    """`bench/gate.py` with 4,000 trials; this many have a standard error of 1.1 and 2 points."""
+    assert alarms(1319, 0, 400) < 0.05
+    assert alarms(1319, 0, 800, together=False) < 0.05
+    for drop in (2.0, 1.5):
+        found = alarms(1319, drop, 400, together=False, seed=1)
+        assert found == pytest.approx(expected_power(1319, drop), abs=0.06)

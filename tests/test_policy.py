@@ -1,0 +1,72 @@
+"""`evalkit.toml`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from evalkit.errors import UsageError
+from evalkit.policy import Policy, Rule, read_policy
+
+
+def read(tmp_path: Path, text: str) -> Policy:
+    path = tmp_path / "evalkit.toml"
+    path.write_text(text, encoding="utf-8")
+    return read_policy(path)
+
+
+def test_an_empty_file_is_the_default(tmp_path: Path) -> None:
+    assert read(tmp_path, "") == Policy()
+    assert Policy().rule("gsm8k", "maj1@32") == (0.0, True, "")
+
+
+def test_a_benchmark_says_what_it_says_and_else_the_general_holds(tmp_path: Path) -> None:
+    policy = read(
+        tmp_path,
+        """
+        [compare]
+        alpha = 0.01
+        margin = 2
+        [benchmarks.gsm8k]
+        margin = 0.5
+        [benchmarks."gsm8k:maj1@32"]
+        blocking = false
+        metric = "accuracy (strict)"
+        """,
+    )
+    assert policy.alpha == 0.01
+    assert policy.rule("gsm8k", "8-shot-cot") == (0.5, True, "")
+    assert policy.rule("gsm8k", "maj1@32[shots=4]") == (2.0, False, "accuracy (strict)")
+    assert policy.rule("mmlu", "5-shot") == (2.0, True, "")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[compare]\nmargni = 1", "did you mean margin?"),
+        ("[comparing]", "did you mean compare?"),
+        ("[benchmarks.gsm8k]\nblock = true", "[benchmarks.gsm8k]"),
+        ("[compare]\nalpha = 5", "alpha 5 is no probability"),
+        ("[compare]\nmargin = -1", "0 or more"),
+        ("[compare]\nmargin = nan", "0 or more"),
+        ("[benchmarks.gsm8k]\nmargin = -0.1", "the margin of gsm8k"),
+        ("[compare]\nmargin = true", "margin = True is not a number"),
+        ('[compare]\nblocking = "yes"', "blocking = 'yes' is not true or false"),
+        ("compare = 1", "is a table"),
+        ("benchmarks = 1", "benchmarks is a table"),
+        ("[benchmarks]\ngsm8k = 1.0", "is a table"),
+        ("[compare", "no TOML"),
+    ],
+)
+def test_what_is_not_known_is_refused_in_words(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        read(tmp_path, text)
+    assert said in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="cannot read"):
+        read_policy(tmp_path / "none.toml")
+    assert Policy(benchmarks={"a": Rule(margin=1)}).rule("a", "b")[0] == 1
