@@ -191,12 +191,12 @@ def compare(base: Store, head: Store, policy: Policy | None = None, *, flips: in
     """
     policy = policy or Policy()
     before, after = _Run(base), _Run(head)
-    _check_names(policy, [*before.cells, *after.cells])
+    notes = _check_names(policy, [*before.cells, *after.cells])
     common = [key for key in before.cells if key in after.cells]
     if not common:
         held = " and ".join(", ".join(map(":".join, run.cells)) or "nothing" for run in (before, after))
         raise UsageError(f"{base.path} and {head.path} have no benchmark in common: {held}")
-    notes = [f"{':'.join(key)} is only in base" for key in before.cells if key not in after.cells]
+    notes += [f"{':'.join(key)} is only in base" for key in before.cells if key not in after.cells]
     notes += [f"{':'.join(key)} is only in head" for key in after.cells if key not in before.cells]
     measured = []
     for key in common:
@@ -255,11 +255,16 @@ def _base(protocol: str) -> str:
     return protocol.partition("[")[0]
 
 
-def _check_names(policy: Policy, held: Sequence[Key]) -> None:
-    known = {name for task, protocol in held for name in (task, f"{task}:{protocol}")}
-    for name in policy.benchmarks:
-        if name not in known:
-            raise unknown("benchmark in the policy", name, sorted(known))
+def _check_names(policy: Policy, held: Sequence[Key]) -> list[str]:
+    """Notes on benchmarks that the policy names and neither run holds; unknown ones are refused."""
+    from evalkit.tasks import INDEX
+
+    here = {name for task, protocol in held for name in (task, f"{task}:{protocol}")}
+    absent = [name for name in policy.benchmarks if name not in here]
+    for name in absent:
+        if name.partition(":")[0] not in INDEX:
+            raise unknown("benchmark in the policy", name, sorted({*here, *INDEX}))
+    return [f"the policy names {name}, which neither run holds" for name in absent]
 
 
 def _measure(before: _Run, after: _Run, key: Key, policy: Policy) -> Benchmark | None:

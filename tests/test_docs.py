@@ -14,7 +14,14 @@ from docs.reference import TARGET, render
 from tests.openai_server import OpenAIServer, arithmetic
 
 ROOT = Path(__file__).parent.parent
-PAGES = ("README.md", "docs/guide.md", "docs/adding-a-task.md", "docs/pictures.md", "docs/speech.md")
+PAGES = (
+    "README.md",
+    "docs/guide.md",
+    "docs/adding-a-task.md",
+    "docs/pictures.md",
+    "docs/speech.md",
+    "docs/ci.md",
+)
 _FENCE = re.compile(r"^```(\w+)(?: file=(\S+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _ENDPOINT = "http://localhost:8000/v1"
 NOT_HERE = ("evalkit demo",)
@@ -28,6 +35,7 @@ def test_what_the_page_shows_works(page: str, tmp_path: Path) -> None:
     with OpenAIServer(arithmetic) as server:
         for kind, file, text in _FENCE.findall((ROOT / page).read_text("utf-8")):
             if file:
+                (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
                 (tmp_path / file).write_text(text, encoding="utf-8")
             elif kind == "python":
                 subprocess.run([sys.executable, "-c", text], cwd=tmp_path, check=True)
