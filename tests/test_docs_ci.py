@@ -74,7 +74,7 @@ def test_the_hook(project: Path, model: str, code: int) -> None:
 
 
 def test_the_test(project: Path) -> None:
-    command = f"{sys.executable} -m pytest -q -p no:cacheprovider -p evalkit.pytest_plugin test_model.py"
+    command = f"{sys.executable} -m pytest -q -p no:cacheprovider test_model.py"
     said = run(project, command)
     assert said.returncode == 0, said.stdout + said.stderr
     (project / "test_model.py").write_text(FILES["test_model.py"].replace("fake/gold", WORSE))

@@ -39,7 +39,7 @@ def test_the_wheel_runs_a_task_from_another_folder(tmp_path: Path) -> None:
     assert "evalkit/tasks/gsm8k.py" in names
     assert "evalkit/reports/__init__.py" in names
     assert "evalkit/schema.sql" in names
-    assert "evalkit/report/table.html.j2" in names
+    assert "evalkit/report/html/page.html.j2" in names
     assert "evalkit/data/small_sets/openai/gsm8k/main/test.jsonl" in names
     assert not [name for name in names if name.startswith(("tasks/", "reports/", "tests/"))]
 

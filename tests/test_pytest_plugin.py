@@ -36,8 +36,7 @@ QUICK = Options(retry=RetryPolicy(attempts=1))
 
 
 def pytest_says(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    # The plugin is given by hand too, for where evalkit was installed before it had one.
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "evalkit.pytest_plugin"]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
     return subprocess.run([*command, *arguments], cwd=folder, capture_output=True, text=True)
 
 

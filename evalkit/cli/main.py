@@ -22,9 +22,9 @@ COMMANDS = {
     "check": "gold self-test: references score full marks, spoiled answers none",
     "models": "backends, what they can do, what they need",
     "report": "tables from run files",
-    "compare": "two runs: better, worse, or not enough samples to say; fails where one is worse",
+    "compare": "whether a run is worse than another; fails if it is",
     "power": "how many samples or draws a comparison needs",
-    "export": "samples and answers as JSON lines, CSV or Parquet; submissions to servers",
+    "export": "samples and answers, or a submission to a server",
     "doctor": "what works on this machine, what does not, and the mend",
     "demo": "a real model on real problems, in minutes",
 }

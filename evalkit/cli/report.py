@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     "name",
     default="",
     metavar="FORMAT",
-    help="terminal, markdown, csv, json or html.  [default: by the ending of -o, else terminal]",
+    help="terminal, markdown, latex, csv, json or html.  [default: by the ending of -o, else terminal]",
 )
 @click.option(
     "-o",
@@ -32,6 +31,12 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     metavar="FILE",
     help="Write there instead of to standard output.",
+)
+@click.option(
+    "--paper",
+    default="",
+    metavar="PAPER[/TABLE]",
+    help="Beside a paper's printed figures: gemini-1.0, gemini-1.0/table-2, or a .toml file of your own.",
 )
 @click.option("--strict", is_flag=True, help="Refuse to put what is not comparable into one row.")
 @click.option("--breakdown", is_flag=True, help="Also the figures by subject, language or level.")
@@ -50,6 +55,7 @@ def command(
     runs: tuple[Path, ...],
     name: str,
     output: Path | None,
+    paper: str,
     strict: bool,
     breakdown: bool,
     disputes: bool,
@@ -57,12 +63,14 @@ def command(
     as_json: bool,
 ) -> None:
     """A table from one or more run files. Nothing is asked; a run still going on may be read too."""
-    from evalkit.report.render import FORMATS
+    from evalkit.report.build import FORMATS, report
     from evalkit.store import Store
 
     name = "json" if as_json else name or _by_ending(output)
     option = "--disputes" if disputes else "--alignments" if alignments else ""
-    known = ("terminal", "json") if option else tuple(FORMATS)
+    known = ("terminal", "json") if option else FORMATS
+    if option and paper:
+        raise UsageError(f"{option} is instead of the table: --paper goes without it")
     if name not in known:
         raise unknown(f"format of {option}" if option else "format", name, known)
     stores = [Store.open(path) for path in runs]
@@ -73,7 +81,7 @@ def command(
                 store.needs_texts(option)
             text = (_disputes if disputes else _alignments)(stores, name)
         else:
-            text = _table(stores, name, strict, breakdown, colour)
+            text = report(stores, name, paper=paper, strict=strict, breakdown=breakdown, colour=colour)
     finally:
         for store in stores:
             store.close()
@@ -85,14 +93,6 @@ def command(
         output.write_text(text, encoding="utf-8")
     except OSError as error:
         raise UsageError(f"cannot write {output}: {error.strerror}") from None
-
-
-def _table(stores: Sequence[Store], name: str, strict: bool, breakdown: bool, colour: bool) -> str:
-    from evalkit.report.render import FORMATS, to_terminal
-    from evalkit.report.table import build_table
-
-    table = dataclasses.replace(build_table(stores, strict=strict), breakdown=breakdown)
-    return to_terminal(table, colour=colour) if name == "terminal" else FORMATS[name](table)
 
 
 def _disputes(stores: Sequence[Store], name: str) -> str:
@@ -129,5 +129,5 @@ def _alignments(stores: Sequence[Store], name: str) -> str:
 
 
 def _by_ending(output: Path | None) -> str:
-    endings = {".md": "markdown", ".csv": "csv", ".json": "json", ".html": "html"}
+    endings = {".md": "markdown", ".csv": "csv", ".json": "json", ".html": "html", ".tex": "latex"}
     return endings.get(output.suffix, "terminal") if output else "terminal"

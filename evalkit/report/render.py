@@ -5,27 +5,30 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from evalkit.report.table import Table, TableCell, flat
 from evalkit.store import OUTCOMES
 
+if TYPE_CHECKING:
+    from evalkit.report.grid import Grid
+
 HEADINGS = ("benchmark", "model", "metric", "value", "95 % interval", "n", "outcomes")
 _NUMBERS = ("value", "n")
 _WRAPS = {"benchmark": 16, "model": 12, "metric": 10, "outcomes": 13}
 """Columns that may take several lines on a narrow terminal, and what they keep at least."""
 _NUMBER = re.compile(r"-?\d+(\.\d+)?")
-_SUPERSCRIPTS = str.maketrans("0123456789,", "⁰¹²³⁴⁵⁶⁷⁸⁹˒")
+SUPERSCRIPTS = str.maketrans("0123456789,", "⁰¹²³⁴⁵⁶⁷⁸⁹˒")
 
 
 def texts(cell: TableCell) -> tuple[str, ...]:
     """A cell's row, as words under `HEADINGS`."""
-    marks = ",".join(map(str, cell.marks)).translate(_SUPERSCRIPTS)
+    marks = ",".join(map(str, cell.marks)).translate(SUPERSCRIPTS)
     arrow = "" if cell.higher_is_better else " ↓"
     value = "—" if cell.value is None else f"{cell.value:.1f} {cell.unit}".rstrip()
     low_high = _between(cell.low, cell.high)
@@ -89,12 +92,12 @@ def to_terminal(table: Table, *, width: int | None = None, colour: bool = False)
     """Box-drawn, at most `width` columns wide (default: the terminal's)."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
-    from rich.table import Table as Grid
+    from rich.table import Table as Box
     from rich.text import Text
 
     out = io.StringIO()
     console = Console(file=out, width=width, force_terminal=colour, no_color=not colour, highlight=False)
-    grid = Grid(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    grid = Box(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     # With one model, the title has it.
     several = len({cell.model for cell in table.cells}) > 1
     shown = [i for i, heading in enumerate(HEADINGS) if several or heading != "model"]
@@ -112,17 +115,30 @@ def to_terminal(table: Table, *, width: int | None = None, colour: bool = False)
     console.print(Text(printable(table.title), style="bold"))
     console.print(grid)
     for number, note in enumerate(table.notes, 1):
-        console.print(Text(f"{str(number).translate(_SUPERSCRIPTS)} {printable(note)}"))
+        console.print(Text(f"{str(number).translate(SUPERSCRIPTS)} {printable(note)}"))
+    out.write(breakdowns_terminal(table, width=width, colour=colour))
+    for line in signature_lines(table.cells):
+        console.print(Text(printable(line), style="dim"), soft_wrap=True)
+    return out.getvalue()
+
+
+def breakdowns_terminal(table: Table, *, width: int | None = None, colour: bool = False) -> str:
+    """`breakdowns` as boxes."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table as Box
+    from rich.text import Text
+
+    out = io.StringIO()
+    console = Console(file=out, width=width, force_terminal=colour, no_color=not colour, highlight=False)
     for part in breakdowns(table):
         console.print(Text(printable(part.title), style="bold"))
-        inner = Grid(box=SIMPLE_HEAD, pad_edge=False)
+        inner = Box(box=SIMPLE_HEAD, pad_edge=False)
         for i, heading in enumerate(part.headings):
             inner.add_column(heading, justify="right" if i else "left")
         for words in part.rows:
             inner.add_row(*(Text(printable(word)) for word in words))
         console.print(inner)
-    for line in signature_lines(table.cells):
-        console.print(Text(printable(line), style="dim"), soft_wrap=True)
     return out.getvalue()
 
 
@@ -137,18 +153,25 @@ def to_markdown(table: Table) -> str:
     lines += [f"| {' | '.join(map(escape_markdown, texts(cell)))} |" for cell in table.cells]
     lines.append("")
     lines += [
-        f"{str(number).translate(_SUPERSCRIPTS)} {escape_markdown(note)}  "
+        f"{str(number).translate(SUPERSCRIPTS)} {escape_markdown(note)}  "
         for number, note in enumerate(table.notes, 1)
     ]
     if table.notes:
         lines.append("")
+    lines += breakdowns_markdown(table)
+    lines += [f"`{printable(line).replace('`', chr(39))}`  " for line in signature_lines(table.cells)]
+    return "\n".join(lines) + "\n"
+
+
+def breakdowns_markdown(table: Table) -> list[str]:
+    """`breakdowns` as lines of GitHub tables."""
+    lines: list[str] = []
     for part in breakdowns(table):
         lines += [f"**{escape_markdown(part.title)}**", "", f"| {' | '.join(part.headings)} |"]
         lines.append("|---|" + "--:|" * (len(part.headings) - 1))
         lines += [f"| {' | '.join(map(escape_markdown, row))} |" for row in part.rows]
         lines.append("")
-    lines += [f"`{printable(line).replace('`', chr(39))}`  " for line in signature_lines(table.cells)]
-    return "\n".join(lines) + "\n"
+    return lines
 
 
 def to_csv(table: Table) -> str:
@@ -161,19 +184,29 @@ def to_csv(table: Table) -> str:
     return out.getvalue()
 
 
-def to_json(table: Table) -> str:
-    """One document, keys as the command line's contract has them; values unrounded."""
-    return orjson.dumps(table.as_json(), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE).decode()
+def to_json(table: Table, grids: Sequence[Grid] = (), paper: str = "") -> str:
+    """One document, keys as the command line's contract has them; values unrounded.
+
+    With `grids` it has them too, and the name of the `paper` whose printed figures are in them.
+    """
+    document = table.as_json()
+    if grids:
+        document |= {"grids": [grid.as_json() for grid in grids], "paper": paper or None}
+    return orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE).decode()
 
 
-def to_html(table: Table) -> str:
-    """One page without scripts or anything from elsewhere; every text escaped."""
+def to_html(table: Table, grids: Sequence[Mapping[str, object]] = ()) -> str:
+    """One page without scripts or anything from elsewhere; every text escaped.
+
+    `grids`: as `grid_text.in_words` gives them.
+    """
     import jinja2
 
-    source = resources.files("evalkit.report").joinpath("table.html.j2").read_text("utf-8")
+    source = resources.files("evalkit.report.html").joinpath("page.html.j2").read_text("utf-8")
     template = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(source)
     return template.render(
         table=table,
+        grids=grids,
         headings=HEADINGS,
         numbers=_NUMBERS,
         rows=[texts(cell) for cell in table.cells],

@@ -1,0 +1,86 @@
+"""What keeps a run's figure and another one from standing side by side, in words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from evalkit.report.paper import Figure, PaperRow
+    from evalkit.report.table import TableCell
+
+WHOLE_CORPUS = ("BLEU", "chrF", "CIDEr")
+"""What the names of metrics begin with that are one figure of a corpus and no mean over samples."""
+_SOLVERS = {
+    "ask_once": "",
+    "majority_vote": "majority vote",
+    "route_by_agreement": "majority vote where enough draws agree, else greedy",
+    "choose_letter": "likeliest letter",
+}
+
+
+def protocol_words(cell: TableCell) -> str:
+    """How a run asked: `8-shot, greedy (8-shot-cot)`."""
+    parts = cell.signature.parts
+    words = [f"{parts['shots']}-shot"] if "shots" in parts else []
+    temperature = float(str(parts.get("temperature", 0)))
+    solver = str(parts.get("solver", "")).partition("@")[0]
+    if int(str(parts.get("draws", 1))) > 1:
+        words.append(f"{parts['draws']} draws at temperature {temperature:g}")
+    elif temperature:
+        words.append(f"one draw at temperature {temperature:g}")
+    elif solver != "choose_letter":
+        words.append("greedy")
+    words.append(_SOLVERS.get(solver, solver))
+    return f"{', '.join(filter(None, words))} ({cell.protocol})"
+
+
+def differs(cell: TableCell, row: PaperRow, figure: Figure) -> str:
+    """How a printed figure was obtained otherwise than a run's, "" where it was not.
+
+    The protocol has to be one of `figure.match`. Overrides make another protocol, except those that ask
+    for what the printed row is of (`row.options`).
+    """
+    base, overrides = _protocol(cell.protocol)
+    there = figure.protocol or "a protocol that is not stated"
+    if base not in figure.match:
+        return f"{protocol_words(cell)} here, {there} there"
+    wanted = _options(row.options)
+    for option in sorted(wanted - overrides):
+        key, _, value = option.partition("=")
+        mine = cell.data.get(key, "")
+        if mine != value:
+            return f"{key} {mine or 'as the task has it'} here, {value} there"
+    if extra := sorted(overrides - wanted):
+        return f"{', '.join(extra)} here, {there} there"
+    return ""
+
+
+def not_whole(cell: TableCell) -> str:
+    """Why a run's figure is of other samples than any printed one, "" where it is of the benchmark."""
+    if cell.data.get("kind") == "small sets":
+        return "evalkit's own small set, not the benchmark: comparable with no printed figure"
+    asked = sum(cell.outcomes.values()) + cell.answered
+    if cell.records is None:
+        return "" if cell.limit is None else f"the first {cell.limit} samples here, all of them there"
+    if asked < cell.records:
+        return f"{asked} of {cell.records} samples here, all of them there"
+    return ""
+
+
+def corpus_words(metric: str) -> str:
+    """What to know of a metric that is one figure of the whole corpus."""
+    return f"{metric} is one figure of the whole corpus, no mean over samples: a part's is another quantity"
+
+
+def of_corpus(metric: str) -> bool:
+    return metric.startswith(WHOLE_CORPUS)
+
+
+def _protocol(name: str) -> tuple[str, frozenset[str]]:
+    """(base name, overrides) of `8-shot-cot[shots=4]`."""
+    base, _, rest = name.partition("[")
+    return base, _options(rest.removesuffix("]"))
+
+
+def _options(text: str) -> frozenset[str]:
+    return frozenset(part.strip() for part in text.split(",") if part.strip())

@@ -1,0 +1,93 @@
+"""From run files to a report's text in any format."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from evalkit.errors import UsageError
+from evalkit.report import render
+from evalkit.report.table import build_table
+
+if TYPE_CHECKING:
+    from evalkit.report.grid import Grid
+    from evalkit.report.table import Table
+    from evalkit.store import Store
+
+FORMATS = ("terminal", "markdown", "latex", "csv", "json", "html")
+
+
+def report(
+    stores: Sequence[Store],
+    name: str,
+    *,
+    paper: str = "",
+    strict: bool = False,
+    breakdown: bool = False,
+    colour: bool = False,
+    width: int | None = None,
+) -> str:
+    """The report on `stores` in the format `name`, one of `FORMATS`.
+
+    Runs of one model come as a long list, a line a figure; several models, and those beside a `paper`'s
+    printed figures (`gemini-1.0`, `gemini-1.0/table-2`, a file), as grids. LaTeX always is one, and JSON
+    has both. `colour`, `width`: of the terminal. Raises `UsageError` for what `strict` forbids.
+    """
+    table = dataclasses.replace(build_table(stores, strict=strict), breakdown=breakdown)
+    several = len({cell.model for cell in table.cells}) > 1
+    if not (paper or name in ("latex", "json") or (several and name != "csv")):
+        return _long(table, name, colour, width)
+    return _grids(table, grids_of(stores, table, paper, strict=strict), name, paper, colour, width)
+
+
+def grids_of(stores: Sequence[Store], table: Table, paper: str, *, strict: bool = False) -> tuple[Grid, ...]:
+    """The grids of `table`, with a `paper`'s printed tables if one is named.
+
+    Of a paper without a table's name, those tables that a run has a figure for. Raises `UsageError` where
+    there is none.
+    """
+    from evalkit.report.grid import build_grids
+
+    if not paper:
+        return build_grids(stores, table, strict=strict)
+    from evalkit.report.paper import load_tables
+
+    tables = load_tables(paper)
+    if len(tables) > 1:
+        tasks = {cell.task for cell in table.cells}
+        tables = tuple(printed for printed in tables if tasks & {row.task for row in printed.rows})
+        grids = build_grids(stores, table, tables, strict=strict)
+        grids = tuple(grid for grid in grids if grid.has_runs)
+        if not any(grid.id for grid in grids):
+            raise UsageError(f"no run has a figure for a table of {paper}: name one, as in {paper}/table-2")
+        return grids
+    return build_grids(stores, table, tables, strict=strict)
+
+
+def _long(table: Table, name: str, colour: bool, width: int | None) -> str:
+    if name == "terminal":
+        return render.to_terminal(table, width=width, colour=colour)
+    return render.FORMATS[name](table)
+
+
+def _grids(
+    table: Table, grids: Sequence[Grid], name: str, paper: str, colour: bool, width: int | None
+) -> str:
+    from evalkit.report import grid_text
+
+    if name == "json":
+        return render.to_json(table, grids, paper)
+    if name == "latex":
+        from evalkit.report.latex import to_latex
+
+        return to_latex(grids)
+    if name == "csv":
+        return grid_text.to_csv(grids)
+    if name == "html":
+        return render.to_html(table, [grid_text.in_words(grid) for grid in grids])
+    if name == "markdown":
+        return grid_text.to_markdown(grids) + "\n".join(["", *render.breakdowns_markdown(table)])
+    return grid_text.to_terminal(grids, width=width, colour=colour) + render.breakdowns_terminal(
+        table, width=width, colour=colour
+    )

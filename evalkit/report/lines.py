@@ -1,0 +1,94 @@
+"""The rows and columns that a grid will have: which run answers which printed row."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from evalkit.report.paper import PaperRow, PaperTable
+    from evalkit.report.table import Table, TableCell
+    from evalkit.store import Store
+
+Key = tuple[str, str, str]
+"""`TableCell.row`: task, protocol without overrides, metric."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run column."""
+
+    name: str
+    store: Store
+    cells: Mapping[Key, TableCell]
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A row to be: what runs answer in it, if any, and what is printed."""
+
+    key: Key | None
+    printed: PaperRow | None = None
+
+
+def runs_of(stores: Sequence[Store], table: Table) -> list[Run]:
+    """A column a run file, called by its model; several of one model by their files too."""
+    models = [str(store.manifest["model"]["name"]) for store in stores]
+    several = Counter(models)
+    names: list[str] = []
+    for store, model in zip(stores, models, strict=True):
+        name = model if several[model] == 1 else f"{model} ({store.path.stem})"
+        names.append(name if name not in names else f"{name} {len(names) + 1}")
+    found: list[dict[Key, TableCell]] = [{} for _ in stores]
+    measured = [
+        {
+            (cell.task, cell.protocol, metric["name"])
+            for cell in store.cells()
+            if not cell.role
+            for metric in cell.spec["metrics"]
+        }
+        for store in stores
+    ]
+    # Cells of one row stand in the order of their runs.
+    for cell in table.cells:
+        asked = (cell.task, cell.protocol, cell.metric)
+        column = next(
+            i
+            for i, model in enumerate(models)
+            if model == cell.model and asked in measured[i] and cell.row not in found[i]
+        )
+        found[column][cell.row] = cell
+    return [Run(*parts) for parts in zip(names, stores, found, strict=True)]
+
+
+def claimed(printed: PaperTable, rows: Sequence[Key], runs: Sequence[Run]) -> Iterator[Line]:
+    """The printed rows in order, each as often as runs have answered it under another protocol.
+
+    Where several printed rows are of one benchmark, a run goes to the one with its protocol.
+    """
+    owners: dict[int, list[Key]] = {}
+    headlines = {cell.row for run in runs for cell in _headlines(run.cells.values())}
+    for key in rows:
+        task, base, metric = key
+        fitting = [
+            i
+            for i, row in enumerate(printed.rows)
+            if row.task == task and (row.measure == metric if row.measure else key in headlines)
+        ]
+        same = [
+            i for i in fitting if any(base in figure.match for figure in printed.rows[i].figures.values())
+        ]
+        kinds = dict.fromkeys((printed.rows[i].measure, printed.rows[i].group) for i in fitting)
+        for kind in kinds:  # a benchmark's whole and each of its groups
+            alike = [i for i in fitting if (printed.rows[i].measure, printed.rows[i].group) == kind]
+            for i in [i for i in alike if i in same] or alike[:1]:
+                owners.setdefault(i, []).append(key)
+    for i, row in enumerate(printed.rows):
+        yield from (Line(key, row) for key in owners.get(i, (None,)))
+
+
+def _headlines(cells: Iterable[TableCell]) -> Iterator[TableCell]:
+    """The first cell of each task and protocol."""
+    yield from {(cell.task, cell.protocol): cell for cell in reversed(list(cells))}.values()

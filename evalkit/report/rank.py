@@ -1,0 +1,82 @@
+"""Which figure of a row is best, and who won how many samples against whom."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import TYPE_CHECKING
+
+from evalkit.paired import pair
+
+if TYPE_CHECKING:
+    from evalkit.report.grid import GridCell
+    from evalkit.report.table import TableCell
+    from evalkit.store import Cell, Store
+
+ALPHA = 0.05
+EXPLAINED = (
+    "best in its row (bold): better than every figure it may be compared with, than a run's with p < 0.05 on "
+    "common samples; a printed figure has no samples, so it has to lie outside the run's 95 % interval, "
+    "and is never called best itself"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Duel:
+    """Two runs on their common samples: those each won, and the p of the difference."""
+
+    won: int
+    lost: int
+    p: float
+
+    def turned(self) -> Duel:
+        return Duel(self.lost, self.won, self.p)
+
+
+def duels(found: Mapping[int, tuple[Store, TableCell]]) -> dict[tuple[int, int], Duel]:
+    """Every two of the runs, by column, in both orders. Those without a common sample are left out."""
+    result = {}
+    for (i, (store, cell)), (j, (other, against)) in combinations(found.items(), 2):
+        mine, theirs = _stored(store, cell), _stored(other, against)
+        paired = pair(other, theirs, store, mine, cell.metric)
+        if paired is not None:
+            duel = Duel(paired.wins, paired.losses, paired.difference.p)
+            result[i, j], result[j, i] = duel, duel.turned()
+    return result
+
+
+def best(
+    cells: Sequence[GridCell], higher_is_better: bool, met: Mapping[tuple[int, int], Duel]
+) -> int | None:
+    """The position of the best figure in a row; None where nothing is clearly better than all others.
+
+    Only a run's figure can be best, among those that are comparable, of which there have to be two. It
+    differs from another run's significantly (p < `ALPHA` on common samples; where `met` has none, such as
+    of a group, the intervals do not overlap), and a printed figure lies outside its interval. The tests
+    are not corrected for the number of rows.
+    """
+    sign = 1 if higher_is_better else -1
+    shown = {i: cell for i, cell in enumerate(cells) if cell.comparable and cell.value is not None}
+    top = max(shown, key=lambda i: sign * (shown[i].value or 0.0), default=None)
+    if top is None or len(shown) < 2 or shown[top].kind != "run":
+        return None
+    for i, other in shown.items():
+        duel = met.get((top, i))
+        if i != top and not (duel.p < ALPHA if duel else _apart(shown[top], other, sign)):
+            return None
+    return top
+
+
+def _apart(top: GridCell, other: GridCell, sign: int) -> bool:
+    """Whether the whole interval of `top` is better than that of `other`, or than its value without one."""
+    worst = top.low if sign > 0 else top.high
+    reached = other.high if sign > 0 else other.low
+    reached = other.value if reached is None and other.kind == "printed" else reached
+    return worst is not None and reached is not None and sign * (worst - reached) > 0
+
+
+def _stored(store: Store, cell: TableCell) -> Cell:
+    return next(
+        one for one in store.cells() if (one.task, one.protocol, one.role) == (cell.task, cell.protocol, "")
+    )
