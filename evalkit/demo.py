@@ -10,8 +10,6 @@ from evalkit.engine.plan import make_plan
 from evalkit.engine.progress import Progress
 from evalkit.engine.run import execute, open_run
 from evalkit.models import open_model
-from evalkit.report.table import Table, build_table
-from evalkit.store import Store
 
 MODEL = "llama-cpp/SmolLM2-135M-Instruct"
 
@@ -32,10 +30,10 @@ PARTS = (
 )
 
 
-async def demo(folder: Path, progress: Progress | None = None) -> Table:
-    """Evaluates `MODEL` on `PARTS`, afresh, into a run file each in `folder`; one table of them all."""
+async def demo(folder: Path, progress: Progress | None = None) -> list[Path]:
+    """Evaluates `MODEL` on `PARTS`, afresh, into a run file each in `folder`; their paths."""
     model = open_model(MODEL)
-    stores: list[Store] = []
+    paths: list[Path] = []
     try:
         for part in PARTS:
             plan = make_plan(
@@ -45,12 +43,14 @@ async def demo(folder: Path, progress: Progress | None = None) -> Table:
                 data=DataOptions(small_sets=part.small_sets),
                 limit=part.limit,
             )
-            stores.append(open_run(_fresh(folder / f"demo-{plan.cells[0].task.name}.db"), plan))
-            await execute(plan, stores[-1], progress=progress)
-        return build_table(stores)
+            paths.append(_fresh(folder / f"demo-{plan.cells[0].task.name}.db"))
+            store = open_run(paths[-1], plan)
+            try:
+                await execute(plan, store, progress=progress)
+            finally:
+                store.close()
+        return paths
     finally:
-        for store in stores:
-            store.close()
         await model.aclose()
 
 

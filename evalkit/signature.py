@@ -27,7 +27,8 @@ import orjson
 from evalkit.errors import UsageError
 from evalkit.samples import JSON
 
-_MASK = (1 << 128) - 1
+KEYS = 1 << 128
+"""How many digests there are: `combine` adds modulo this."""
 _ROOMS = ("evalkit.answers.", "evalkit.metrics.", "evalkit.sandbox.")
 
 
@@ -182,4 +183,4 @@ def combine(digests: Iterable[bytes]) -> str:
 
     Their sum modulo 2^128 rather than xor, so that an item counted twice does not vanish.
     """
-    return (sum(map(int.from_bytes, digests)) & _MASK).to_bytes(16).hex()
+    return (sum(map(int.from_bytes, digests)) % KEYS).to_bytes(16).hex()

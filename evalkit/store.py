@@ -78,6 +78,11 @@ class Store:
         return store
 
     @property
+    def connection(self) -> sqlite3.Connection:
+        """The database, to be read (`evalkit.exchanges`)."""
+        return self._db
+
+    @property
     def manifest(self) -> dict[str, Any]:
         return {key: orjson.loads(value) for key, value in self._db.execute("SELECT key, value FROM run")}
 

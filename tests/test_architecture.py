@@ -23,7 +23,7 @@ LAYERS = (
     ("data", "media", "models", "sandbox", "workers"),
     ("task",),
     ("engine",),
-    ("paired", "policy"),
+    ("paired", "policy", "exchanges"),
     ("report", "compare"),
     ("session", "check", "doctor", "demo", "export", "slim", "planning", "api"),
     ("pytest_plugin", "cli"),

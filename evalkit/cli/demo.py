@@ -27,18 +27,25 @@ def command(output: Path) -> int:
     from evalkit.cli.run import stop_on_signals
     from evalkit.demo import demo
     from evalkit.engine.progress import make_progress
-    from evalkit.report.render import to_html, to_markdown, to_terminal
+    from evalkit.report.build import report
+    from evalkit.report.table import build_table
+    from evalkit.store import Store
 
     output.mkdir(parents=True, exist_ok=True)
 
     async def go() -> int:
         stop_on_signals()
-        table = await demo(output, make_progress())
-        for name, text in {"demo.html": to_html(table), "demo.md": to_markdown(table)}.items():
-            (output / name).write_text(text, encoding="utf-8")
-        click.echo(to_terminal(table, colour=sys.stdout.isatty()), nl=False)
+        stores = [Store.open(path) for path in await demo(output, make_progress())]
+        try:
+            for ending, name in (("html", "html"), ("md", "markdown")):
+                (output / f"demo.{ending}").write_text(report(stores, name), encoding="utf-8")
+            click.echo(report(stores, "terminal", colour=sys.stdout.isatty()), nl=False)
+            failed = build_table(stores).failed
+        finally:
+            for store in stores:
+                store.close()
         click.echo(f"written: {output / 'demo.html'}, {output / 'demo.md'}", err=True)
-        return 3 if table.failed else 0
+        return 3 if failed else 0
 
     try:
         return asyncio.run(go())

@@ -38,6 +38,23 @@ if TYPE_CHECKING:
     metavar="PAPER[/TABLE]",
     help="Beside a paper's printed figures: gemini-1.0, gemini-1.0/table-2, or a .toml file of your own.",
 )
+@click.option(
+    "--samples",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="Most samples in an HTML page, 0 for none.  [default: 50000, fewer where they are long]",
+)
+@click.option(
+    "--relative-to", default="", metavar="MODEL", help="The model that HTML's capabilities are relative to."
+)
+@click.option(
+    "--price",
+    "prices",
+    multiple=True,
+    metavar="MODEL=IN/OUT",
+    help="Of a million prompt and completion tokens, for HTML's chart of costs.",
+)
+@click.option("--no-charts", is_flag=True, help="HTML without charts, which need the extra html.")
 @click.option("--strict", is_flag=True, help="Refuse to put what is not comparable into one row.")
 @click.option("--breakdown", is_flag=True, help="Also the figures by subject, language or level.")
 @click.option(
@@ -56,6 +73,10 @@ def command(
     name: str,
     output: Path | None,
     paper: str,
+    samples: int | None,
+    relative_to: str,
+    prices: tuple[str, ...],
+    no_charts: bool,
     strict: bool,
     breakdown: bool,
     disputes: bool,
@@ -63,7 +84,7 @@ def command(
     as_json: bool,
 ) -> None:
     """A table from one or more run files. Nothing is asked; a run still going on may be read too."""
-    from evalkit.report.build import FORMATS, report
+    from evalkit.report.build import FORMATS, MOST, Page, report
     from evalkit.store import Store
 
     name = "json" if as_json else name or _by_ending(output)
@@ -81,7 +102,10 @@ def command(
                 store.needs_texts(option)
             text = (_disputes if disputes else _alignments)(stores, name)
         else:
-            text = report(stores, name, paper=paper, strict=strict, breakdown=breakdown, colour=colour)
+            page = Page(MOST if samples is None else samples, relative_to, _prices(prices), not no_charts)
+            text = report(
+                stores, name, paper=paper, strict=strict, breakdown=breakdown, colour=colour, page=page
+            )
     finally:
         for store in stores:
             store.close()
@@ -93,6 +117,19 @@ def command(
         output.write_text(text, encoding="utf-8")
     except OSError as error:
         raise UsageError(f"cannot write {output}: {error.strerror}") from None
+
+
+def _prices(texts: Sequence[str]) -> dict[str, tuple[float, float]]:
+    """`MODEL=IN/OUT` each."""
+    found = {}
+    for text in texts:
+        model, _, price = text.rpartition("=")
+        try:
+            prompt, completion = map(float, price.split("/"))
+        except ValueError:
+            raise UsageError(f"--price {text}: MODEL=IN/OUT, as in openai/my-model=0.5/1.5") from None
+        found[model] = (prompt, completion)
+    return found
 
 
 def _disputes(stores: Sequence[Store], name: str) -> str:

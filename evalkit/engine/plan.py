@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -45,8 +44,6 @@ class Plan:
             "judge": None if self.judge is None else self.judge.name,
             "seed": self.seed,
             "evalkit": evalkit.__version__,
-            "python": platform.python_version(),
-            "platform": platform.platform(),
         }
 
     def conflicts(self, store: Store) -> list[str]:

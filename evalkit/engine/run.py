@@ -14,6 +14,7 @@ from evalkit.engine.ask import Line, RetryPolicy, Stopped
 from evalkit.engine.asking import Asking
 from evalkit.engine.calibrate import calibrate
 from evalkit.engine.cell import CellPlan
+from evalkit.engine.circumstances import circumstances
 from evalkit.engine.limiter import make_limiter
 from evalkit.engine.media import MediaRoom
 from evalkit.engine.plan import Plan
@@ -50,7 +51,7 @@ def open_run(path: Path, plan: Plan) -> Store:
     Raises `UsageError` naming every difference when it is another run's.
     """
     if not path.exists():
-        store = Store.create(path, plan.manifest())
+        store = Store.create(path, {**plan.manifest(), **circumstances()})
         _add_cells(store, plan)
         return store
     if not os.access(path, os.W_OK):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import functools
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from evalkit.answers.speech import Step, alignment, confusions, normalise, normaliser_for, unit_for
 from evalkit.errors import UsageError
@@ -13,6 +14,7 @@ from evalkit.samples import JSON
 from evalkit.store import Cell, Store
 from evalkit.task import load_task
 
+Aligner: TypeAlias = Callable[[str, str, str], tuple[Step, ...]]
 _GAP = "*"
 """Stands where the other side has a word, in the manner of sclite."""
 
@@ -62,13 +64,13 @@ def alignments(stores: Sequence[Store]) -> Iterator[Aligned]:
     for store in stores:
         model = store.manifest["model"]["name"]
         for cell in store.cells():
-            metric = _error_rate(cell)
-            if metric is None or cell.role:
+            steps = aligner(cell)
+            if steps is None or cell.role:
                 continue
             found = True
             for row in store.samples(cell):
                 if row["finals"] and row["target"]:
-                    yield _aligned(cell, model, row, metric)
+                    yield _aligned(cell, model, row, steps)
     if not found:
         raise UsageError("--alignments is for speech that was written down: no run here has any")
 
@@ -85,20 +87,29 @@ def most_confused(found: Sequence[Aligned], most: int = 20) -> list[tuple[str, s
     return confusions(pairs, most=most)
 
 
+def aligner(cell: Cell) -> Aligner | None:
+    """(language, reference, transcript) → the steps between them; None where a cell is of no such speech."""
+    metric = _error_rate(cell)
+    return None if metric is None else functools.partial(_steps, metric)
+
+
+def _steps(metric: ErrorRate, language: str, said: str, heard: str) -> tuple[Step, ...]:
+    normaliser, unit = normaliser_for(language, metric.normaliser), unit_for(language, metric.units)
+    return tuple(alignment(normalise(said, normaliser), normalise(heard, normaliser), unit))
+
+
 def _error_rate(cell: Cell) -> ErrorRate | None:
+    if not any(measured["identity"].startswith(ErrorRate.__name__) for measured in cell.spec["metrics"]):
+        return None
     metric = load_task(cell.spec["task_spec"], cell.spec["options"]).metrics[0]
     return metric if isinstance(metric, ErrorRate) else None
 
 
-def _aligned(cell: Cell, model: str, row: dict[str, Any], metric: ErrorRate) -> Aligned:
-    language = str(row["meta"]["language"])
-    normaliser = normaliser_for(language, metric.normaliser)
-    unit = unit_for(language, metric.units)
+def _aligned(cell: Cell, model: str, row: dict[str, Any], steps: Aligner) -> Aligned:
     final = row["finals"][0]
-    said, heard = (normalise(text or "", normaliser) for text in (row["target"][0], final["value"]))
     return Aligned(
         cell.task, cell.protocol, model, row["id"], row["group"], final["reason"],
-        tuple(alignment(said, heard, unit)),
+        steps(str(row["meta"]["language"]), row["target"][0], final["value"] or ""),
     )  # fmt: skip
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from evalkit.errors import UsageError
@@ -11,11 +12,28 @@ from evalkit.report import render
 from evalkit.report.table import build_table
 
 if TYPE_CHECKING:
+    from evalkit.report.charts import Chart
     from evalkit.report.grid import Grid
     from evalkit.report.table import Table
     from evalkit.store import Store
 
+MOST = 50_000
+"""Samples in a page, where nothing else is said."""
 FORMATS = ("terminal", "markdown", "latex", "csv", "json", "html")
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What is in an HTML page. `samples`: how many at most, fewer where they are long; 0: none.
+
+    `relative_to`: the model that capabilities are drawn relative to. `prices`: of a million prompt and
+    completion tokens, by run. `charts`: whether there are any; they need the extra `html`.
+    """
+
+    samples: int = MOST
+    relative_to: str = ""
+    prices: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    charts: bool = True
 
 
 def report(
@@ -27,18 +45,43 @@ def report(
     breakdown: bool = False,
     colour: bool = False,
     width: int | None = None,
+    page: Page | None = None,
 ) -> str:
     """The report on `stores` in the format `name`, one of `FORMATS`.
 
     Runs of one model come as a long list, a line a figure; several models, and those beside a `paper`'s
     printed figures (`gemini-1.0`, `gemini-1.0/table-2`, a file), as grids. LaTeX always is one, and JSON
-    has both. `colour`, `width`: of the terminal. Raises `UsageError` for what `strict` forbids.
+    has both. `colour`, `width`: of the terminal. `page`: of HTML. Raises `UsageError` for what `strict`
+    forbids.
     """
     table = dataclasses.replace(build_table(stores, strict=strict), breakdown=breakdown)
     several = len({cell.model for cell in table.cells}) > 1
+    if name == "html":
+        grids = grids_of(stores, table, paper, strict=strict) if paper or several else ()
+        return _page(stores, table, grids, paper, page or Page())
     if not (paper or name in ("latex", "json") or (several and name != "csv")):
         return _long(table, name, colour, width)
     return _grids(table, grids_of(stores, table, paper, strict=strict), name, paper, colour, width)
+
+
+def _page(
+    stores: Sequence[Store], table: Table, grids: Sequence[Grid], paper: str, wanted: Page
+) -> str:
+    from evalkit.report.html import to_html
+
+    drawn: list[Chart] = []
+    if wanted.charts:
+        from evalkit.report.charts import charts, waited
+
+        drawn = charts(
+            table,
+            grids,
+            relative_to=wanted.relative_to,
+            papers=[paper.partition("/")[0]] if paper and not paper.endswith(".toml") else [],
+            seconds=waited(stores, table),
+            prices=wanted.prices,
+        )
+    return to_html(stores, table, grids, drawn, samples=wanted.samples)
 
 
 def grids_of(stores: Sequence[Store], table: Table, paper: str, *, strict: bool = False) -> tuple[Grid, ...]:
@@ -84,8 +127,6 @@ def _grids(
         return to_latex(grids)
     if name == "csv":
         return grid_text.to_csv(grids)
-    if name == "html":
-        return render.to_html(table, [grid_text.in_words(grid) for grid in grids])
     if name == "markdown":
         return grid_text.to_markdown(grids) + "\n".join(["", *render.breakdowns_markdown(table)])
     return grid_text.to_terminal(grids, width=width, colour=colour) + render.breakdowns_terminal(

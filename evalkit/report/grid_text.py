@@ -183,25 +183,6 @@ def _markdown_cell(cell: GridCell, duels: bool) -> str:
     return "<br>".join([head, *map(escape_markdown, cell_lines(cell, duels=duels))])
 
 
-def in_words(grid: Grid) -> dict[str, object]:
-    """Title, headings, rows, notes and remarks as plain words, for the HTML page."""
-    return {
-        "title": grid.title,
-        "headings": ["benchmark", *(column.name for column in grid.columns)],
-        "rows": [
-            [", ".join(row_lines(row)), *(_in_words(cell, not _named_duels(grid)) for cell in row.cells)]
-            for row in grid.rows
-        ],
-        "notes": grid.notes,
-        "remarks": (*duel_lines(grid), *grid.remarks),
-    }
-
-
-def _in_words(cell: GridCell, duels: bool) -> str:
-    head = cell.text + _marks(cell) + (" (best)" if cell.best else "")
-    return ", ".join([head, *cell_lines(cell, duels=duels)])
-
-
 def to_csv(grids: Sequence[Grid]) -> str:
     """A line a cell, printed and empty ones too; values unrounded."""
     out = io.StringIO()

@@ -1,13 +1,12 @@
-"""A table as text: terminal, Markdown, CSV, JSON, HTML."""
+"""A table as text: terminal, Markdown, CSV, JSON."""
 
 from __future__ import annotations
 
 import csv
 import io
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -195,32 +194,11 @@ def to_json(table: Table, grids: Sequence[Grid] = (), paper: str = "") -> str:
     return orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE).decode()
 
 
-def to_html(table: Table, grids: Sequence[Mapping[str, object]] = ()) -> str:
-    """One page without scripts or anything from elsewhere; every text escaped.
-
-    `grids`: as `grid_text.in_words` gives them.
-    """
-    import jinja2
-
-    source = resources.files("evalkit.report.html").joinpath("page.html.j2").read_text("utf-8")
-    template = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(source)
-    return template.render(
-        table=table,
-        grids=grids,
-        headings=HEADINGS,
-        numbers=_NUMBERS,
-        rows=[texts(cell) for cell in table.cells],
-        signatures=list(signature_lines(table.cells)),
-        parts=list(breakdowns(table)),
-    )
-
-
 FORMATS: dict[str, Callable[[Table], str]] = {
     "terminal": to_terminal,
     "markdown": to_markdown,
     "csv": to_csv,
     "json": to_json,
-    "html": to_html,
 }
 
 

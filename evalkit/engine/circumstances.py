@@ -1,0 +1,45 @@
+"""Under what circumstances a run is made: written into its file, compared with nothing."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+from datetime import UTC, datetime
+from pathlib import Path
+
+from evalkit.samples import JSON
+
+PACKAGES = (
+    "datasets", "jiwer", "lm-eval", "math-verify", "numpy", "pillow", "sacrebleu", "soundfile", "soxr",
+    "sympy", "whisper-normalizer",
+)  # fmt: skip
+"""Those that have a say in what is asked or how it is judged."""
+
+
+def circumstances() -> dict[str, JSON]:
+    """When and where; the machine is evalkit's, which an endpoint's need not be."""
+    return {
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "packages": {name: version for name in PACKAGES if (version := _version(name))},
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines()
+    except OSError:
+        lines = []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor() or platform.machine())

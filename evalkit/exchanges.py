@@ -1,0 +1,170 @@
+"""What was sent for each sample and what came back, read from a run file sample by sample."""
+
+from __future__ import annotations
+
+import functools
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from evalkit.samples import JSON
+from evalkit.signature import KEYS
+from evalkit.store import Cell, Store
+
+_SAMPLE = "id, input, target, choices, grp, tags, meta, media, asked, outcome, boundary, error, answer"
+LONGEST = 20_000
+"""Characters of a text that count in `Exchanges.size`: whoever shows texts cuts longer ones there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """One response. `draw` is `evalkit.rows.AGAIN` for a greedy request's second answer."""
+
+    draw: int
+    text: str
+    reasoning: str
+    finish: str
+    tokens: tuple[int | None, int | None]
+    """(prompt, completion), as the endpoint counted them."""
+    seconds: float
+    alternatives: dict[str, float]
+    """The first token's, with their natural-log probabilities, where they were asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A request and its draws. `key`, `body`: `Request.encoded`. `judge`: asked of the model that judges."""
+
+    key: int
+    body: dict[str, Any]
+    judge: bool
+    draws: tuple[Drawn, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A sample of a run, with all that was sent and answered for it. `answer`: as `engine.score` wrote it."""
+
+    id: str
+    input: str
+    target: list[str]
+    choices: list[str]
+    group: str
+    tags: list[str]
+    meta: dict[str, JSON]
+    media: list[str]
+    outcome: str
+    boundary: str
+    error: str
+    answer: dict[str, Any]
+    exchanges: tuple[Exchange, ...]
+
+
+class Exchanges:
+    """A cell's samples, at random access; memory grows with their number by an id and a few numbers each."""
+
+    def __init__(self, store: Store, cell: Cell) -> None:
+        self._db, self._cell = store.connection, cell
+        self.positions = self._positions()
+        """Position in the data set by sample, in its order; a second sample of one id is called `id (2)`."""
+        self._requests: dict[str, list[int]] = {}
+        rows = self._db.execute("SELECT DISTINCT sample, request FROM draw WHERE cell = ?", (cell.id,))
+        for sample, request in rows:
+            self._requests.setdefault(sample, []).append(request)
+
+    def _positions(self) -> dict[str, int]:
+        found: dict[str, int] = {}
+        times = Counter[str]()
+        rows = self._db.execute(
+            "SELECT id, position FROM sample WHERE cell = ? ORDER BY position", (self._cell.id,)
+        )
+        for name, position in rows:
+            times[name] += 1
+            found[name if times[name] == 1 else f"{name} ({times[name]})"] = position
+        return found
+
+    def size(self) -> int:
+        """About how many bytes a sample takes, texts and previews, on average."""
+        texts = [f"min(length({column}), {LONGEST})" for column in ("text", "reasoning")]
+        (drawn,) = self._db.execute(
+            f"SELECT coalesce(sum({' + '.join(texts)}), 0) FROM draw WHERE cell = ?",  # noqa: S608 — fixed
+            (self._cell.id,),
+        ).fetchone()
+        (rest,) = self._db.execute(
+            "SELECT coalesce(sum(200 + length(input) + length(answer) + length(choices)), 0) "
+            "FROM sample WHERE cell = ?",
+            (self._cell.id,),
+        ).fetchone()
+        (shown,) = self._db.execute(
+            "SELECT coalesce(sum(length(preview)), 0) FROM media WHERE key IN "
+            "(SELECT json_each.value FROM sample, json_each(sample.media) WHERE cell = ?)",
+            (self._cell.id,),
+        ).fetchone()
+        return int(drawn + rest + shown) // max(1, len(self.positions))
+
+    def read(self, position: int) -> Asked:
+        """The sample at `position`."""
+        row = self._db.execute(
+            f"SELECT {_SAMPLE} FROM sample WHERE cell = ? AND position = ?",  # noqa: S608 — fixed
+            (self._cell.id, position),
+        ).fetchone()
+        name, text, *lists, asked, outcome, boundary, error, answer = row
+        target, choices, group, tags, meta, media = lists
+        return Asked(
+            id=name,
+            input=text,
+            target=orjson.loads(target),
+            choices=orjson.loads(choices),
+            group=group,
+            tags=orjson.loads(tags),
+            meta=orjson.loads(meta),
+            media=orjson.loads(media),
+            outcome=outcome,
+            boundary=boundary,
+            error=error,
+            answer=orjson.loads(answer) or {},
+            exchanges=self._exchanges(name, asked),
+        )
+
+    def _exchanges(self, sample: str, asked: bytes) -> tuple[Exchange, ...]:
+        """A sample's requests, those included that another sample, or cell, made first.
+
+        `asked` is the sum of their keys: what is missing from it is such a request's key, or, of several,
+        the same as another sample's.
+        """
+        own = [self._exchange(request) for request in self._requests.get(sample, [])]
+        missing = int.from_bytes(asked) - sum(exchange.key for exchange in own if not exchange.judge)
+        if missing % KEYS == 0:
+            return tuple(own)
+        key = (missing % KEYS).to_bytes(16)
+        found = self._db.execute("SELECT id FROM request WHERE key = ?", (key,)).fetchone()
+        if found is not None:
+            return (*own, self._exchange(found[0]))
+        twin = self._twins.get(asked, sample)
+        return tuple(map(self._exchange, self._requests[twin])) if twin != sample else tuple(own)
+
+    @functools.cached_property
+    def _twins(self) -> dict[bytes, str]:
+        """By `asked`, a sample that made requests."""
+        rows = self._db.execute("SELECT asked, id FROM sample WHERE cell = ?", (self._cell.id,))
+        return {asked: name for asked, name in rows if name in self._requests}
+
+    def _exchange(self, request: int) -> Exchange:
+        key, body = self._db.execute("SELECT key, body FROM request WHERE id = ?", (request,)).fetchone()
+        rows = self._db.execute(
+            "SELECT judge, draw, text, reasoning, finish, prompt_tokens, completion_tokens, seconds, logprobs "
+            "FROM draw WHERE request = ? ORDER BY draw < 0, draw",
+            (request,),
+        ).fetchall()
+        draws = tuple(
+            Drawn(draw, text, reasoning, finish, (prompt, completion), seconds, _first_token(logprobs))
+            for _, draw, text, reasoning, finish, prompt, completion, seconds, logprobs in rows
+        )
+        return Exchange(int.from_bytes(key), orjson.loads(body), bool(rows and rows[0][0]), draws)
+
+
+def _first_token(logprobs: str | None) -> dict[str, float]:
+    tokens = orjson.loads(logprobs or "[]")
+    return dict(tokens[0][2]) if tokens else {}

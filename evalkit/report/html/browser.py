@@ -1,0 +1,93 @@
+"""The samples of a page, chosen, read and packed."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from evalkit.errors import UsageError
+from evalkit.exchanges import Asked
+from evalkit.report.alignments import Aligner, aligner
+from evalkit.report.html.pack import Block, Packer
+from evalkit.report.html.records import Steps, chosen, parts, records
+from evalkit.samples import JSON
+from evalkit.store import Cell, Store
+
+ROOM = 256 << 20
+"""Bytes of texts and previews in a page, before they are compressed."""
+_KINDS = ((b"\xff\xd8", "image/jpeg"), (b"OggS", "audio/ogg"))
+
+
+@dataclass(frozen=True, slots=True)
+class Browser:
+    """`count`: of the samples that the page has. `notes`: what a reader has to know of them.
+
+    `several`: whether there are several runs, to be read side by side.
+    """
+
+    blocks: tuple[Block, ...]
+    count: int
+    notes: tuple[str, ...]
+    several: bool
+
+
+def make_browser(stores: Sequence[Store], names: Sequence[str], most: int) -> Browser | None:
+    """None where there is nothing to be looked at: no samples are wanted, or the run files are slim."""
+    whole = [(store, name) for store, name in zip(stores, names, strict=True) if not _slim(store)]
+    notes = [f"{name} has no samples here: its run file is slim" for s, name in zip(stores, names, strict=True) if _slim(s)]
+    if most < 1 or not whole:
+        return None
+    read = [store for store, _ in whole]
+    found = parts(read, lambda cell: _steps(cell, notes))
+    among, every = chosen(found, most, ROOM)
+    packer = Packer([name for _, name in whole], [part.name for part in found])
+    blocks = [*packer.blocks(records(found, among)), packer.index()]
+    blocks += _media(read, packer.media)
+    if len(among) < every:
+        notes.append(
+            f"{len(among):,} of {every:,} samples, chosen at random by their ids, the same in every report: "
+            "evalkit export has all of them"
+        )
+    return Browser(tuple(blocks), len(among), tuple(dict.fromkeys(notes)), len(read) > 1)
+
+
+def _slim(store: Store) -> bool:
+    return bool(store.manifest.get("slim"))
+
+
+def _media(stores: Sequence[Store], keys: Mapping[str, int]) -> Iterator[Block]:
+    """The small pictures and clips that run files keep. One that was never sent, or is broken, has none."""
+    for key, run in keys.items():
+        preview = stores[run].preview(key) or b""
+        kind = next((kind for start, kind in _KINDS if preview.startswith(start)), "")
+        if kind:
+            yield Block(f"m-{key}", b64encode(preview).decode(), kind)
+
+
+def _steps(cell: Cell, notes: list[str]) -> Steps | None:
+    """How to align transcripts, for speech that was written down."""
+    try:
+        align = aligner(cell)
+    except UsageError as error:  # the task's file is gone, or a package is missing
+        notes.append(f"{cell.task}: no alignments, for {error}")
+        return None
+    return None if align is None else _Alignment(align, cell, notes)
+
+
+@dataclass(frozen=True, slots=True)
+class _Alignment:
+    align: Aligner
+    cell: Cell
+    notes: list[str]
+
+    def __call__(self, asked: Asked) -> list[JSON] | None:
+        finals = asked.answer.get("finals", [])
+        if not (finals and asked.target):
+            return None
+        try:
+            found = self.align(str(asked.meta["language"]), asked.target[0], finals[0]["value"] or "")
+        except UsageError as error:
+            self.notes.append(f"{self.cell.task}: no alignments, for {error}")
+            return None
+        return [list(step) for step in found]

@@ -1,0 +1,76 @@
+// The page's data: gzipped JSON in script elements, opened as it is needed; and making elements of plain text.
+
+const KEPT = 12;  // opened pieces
+
+async function unpack(id) {
+  const packed = document.getElementById(id).textContent;
+  const bytes = Uint8Array.from(atob(packed), letter => letter.charCodeAt(0));
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream('gzip'));
+  return JSON.parse(await new Response(stream).text());
+}
+
+const opened = new Map();
+
+// A piece of the samples, as a promise; the one that was wanted longest ago makes room.
+function piece(id) {
+  const found = opened.get(id) ?? unpack(id);
+  opened.delete(id);
+  opened.set(id, found);
+  if (opened.size > KEPT) opened.delete(opened.keys().next().value);
+  return found;
+}
+
+// Where a sample lies: [number of its piece, place in it].
+function placed(index, row) {
+  let low = 0, high = index.starts.length - 1;
+  while (low < high) {
+    const middle = (low + high + 1) >> 1;
+    if (index.starts[middle] <= row) low = middle; else high = middle - 1;
+  }
+  return [low, row - index.starts[low]];
+}
+
+// An element. Children are elements or texts; nothing is ever parsed as HTML.
+function make(tag, attributes, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes ?? {})) {
+    if (value !== false && value !== undefined) element.setAttribute(name, value === true ? '' : value);
+  }
+  element.append(...children.flat().filter(child => child !== null && child !== undefined));
+  return element;
+}
+
+// Characters that are not to be seen, or that turn the direction of what follows.
+const SIGNS = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff]/;
+
+// A text as nodes: signs of that kind are written out.
+function plain(text) {
+  const nodes = [];
+  for (const part of String(text).replaceAll('\r\n', '\n').split(new RegExp(`(${SIGNS.source})`, 'u'))) {
+    if (!part) continue;
+    const sign = SIGNS.test(part) && [...part].length === 1;
+    const code = part.codePointAt(0).toString(16).toUpperCase().padStart(4, '0');
+    nodes.push(sign ? make('span', {class: 'sign'}, `U+${code}`) : part);
+  }
+  return nodes;
+}
+
+// The same on one line, for lists.
+function line(text) {
+  return [...String(text)].map(letter => (SIGNS.test(letter) ? '·' : letter)).join('');
+}
+
+// A text as it is, its lines kept; its own direction does not reach what is around it.
+function written(text, kind) {
+  return make('pre', {class: kind ?? 'text', dir: 'auto'}, plain(text));
+}
+
+function facts(pairs) {
+  return make('dl', {class: 'facts'}, pairs.map(([name, value]) =>
+    make('div', {}, make('dt', {}, plain(name)), make('dd', {}, make('bdi', {}, plain(value))))));
+}
+
+// A value of JSON in words.
+function words(value) {
+  return typeof value === 'string' ? value : JSON.stringify(value);
+}

@@ -1,0 +1,162 @@
+// The list of samples: filtered at once by what the index has, then by all texts, piece by piece.
+
+const ROW = 54;  // pixels; page.css has the same
+const AIR = 12;  // rows drawn beyond what is seen
+const PAUSE = 80;  // milliseconds between two looks at what a search has found
+
+class Samples {
+  constructor(index, filters, list, place, found) {
+    Object.assign(this, {index, filters, list, place, found});
+    this.spacer = document.getElementById('spacer');
+    this.rows = document.getElementById('rows');
+    this.shown = [];  // rows of the index that pass
+    this.at = -1;  // which of them is looked at
+    this.search = 0;  // counts searches, so that an older one stops
+    list.addEventListener('scroll', () => this.draw(), {passive: true});
+    list.addEventListener('keydown', event => this.key(event));
+    list.addEventListener('click', event => {
+      const row = event.target.closest('[role=option]');
+      if (row) this.select(Number(row.dataset.place), true);
+    });
+    new ResizeObserver(() => this.draw()).observe(list);
+  }
+
+  // Whether a row passes all but the search.
+  passes(row) {
+    const {index, filters} = this, {part, group, outcome, disagreement} = filters;
+    if (part !== '' && index.part[row] !== Number(part)) return false;
+    if (group !== '' && !index.group[row].includes(Number(group))) return false;
+    const outcomes = index.outcome[row];
+    if (outcome !== '' && !outcomes.includes(Number(outcome))) return false;
+    if (disagreement === 'readings' && !index.disputed[row]) return false;
+    if (disagreement !== 'runs') return true;
+    const [left, right] = filters.runs;
+    return outcomes[left] !== outcomes[right] && Boolean(outcomes[left] && outcomes[right]);
+  }
+
+  named(row, text) {
+    const {index} = this;
+    return [index.id[row], index.question[row], ...index.value[row]].join('\n').toLowerCase().includes(text);
+  }
+
+  async filter() {
+    const search = ++this.search, text = this.filters.search.trim().toLowerCase();
+    const candidates = [];
+    for (let row = 0; row < this.index.id.length; row++) if (this.passes(row)) candidates.push(row);
+    if (!text) return this.show(candidates, '');
+    const found = new Set(candidates.filter(row => this.named(row, text)));
+    this.show([...found], ' so far');
+    await this.deepen(search, text, candidates, found);
+  }
+
+  // Looks into the texts of the candidates that are not found yet.
+  async deepen(search, text, candidates, found) {
+    const pieces = new Map();
+    for (const row of candidates) {
+      if (found.has(row)) continue;
+      const [number, at] = placed(this.index, row);
+      if (!pieces.has(number)) pieces.set(number, []);
+      pieces.get(number).push([row, at]);
+    }
+    let shown = performance.now();
+    for (const [number, rows] of pieces) {
+      const answers = await unpack(`a${number}`);
+      if (search !== this.search) return;
+      for (const [row, at] of rows) {
+        if (JSON.stringify(answers[at], texts).toLowerCase().includes(text)) found.add(row);
+      }
+      if (performance.now() - shown > PAUSE) {
+        this.show([...found].sort((a, b) => a - b), ' so far');
+        shown = performance.now();
+        await new Promise(resolve => setTimeout(resolve));
+      }
+    }
+    if (search === this.search) this.show([...found].sort((a, b) => a - b), '');
+  }
+
+  show(rows, more) {
+    const current = this.shown[this.at];
+    this.shown = rows;
+    this.at = rows.indexOf(current);
+    this.spacer.style.height = `${rows.length * ROW}px`;
+    const every = this.index.id.length;
+    const count = rows.length.toLocaleString('en'), total = every.toLocaleString('en');
+    this.found.textContent = `${count} of ${total} samples${more}`;
+    this.draw();
+  }
+
+  draw() {
+    const first = Math.max(0, Math.floor(this.list.scrollTop / ROW) - AIR);
+    const last = Math.min(this.shown.length, Math.ceil((this.list.scrollTop + this.list.clientHeight) / ROW) + AIR);
+    const rows = [];
+    for (let place = first; place < last; place++) rows.push(this.row(place));
+    this.rows.style.transform = `translateY(${first * ROW}px)`;
+    this.rows.replaceChildren(...rows);
+    const active = this.at >= first && this.at < last;
+    if (active) this.list.setAttribute('aria-activedescendant', `row-${this.at}`);
+    else this.list.removeAttribute('aria-activedescendant');
+  }
+
+  row(place) {
+    const {index} = this, row = this.shown[place];
+    const outcomes = index.outcome[row].map((number, run) => {
+      const outcome = index.outcomes[number];
+      return make('span', {class: `dot ${outcome}`, title: `${line(index.runs[run])}: ${outcome || 'not run'}`},
+        make('span', {class: 'unseen'}, `${outcome || 'not run'} `));
+    });
+    const values = index.value[row].filter(Boolean).map(line).join(' · ');
+    return make('div', {
+      role: 'option', id: `row-${place}`, 'data-place': place, 'aria-selected': String(place === this.at),
+      'aria-posinset': place + 1, 'aria-setsize': this.shown.length,
+    },
+    make('span', {class: 'dots'}, outcomes),
+    make('bdi', {class: 'id'}, line(index.id[row])),
+    make('bdi', {class: 'answer'}, values),
+    make('bdi', {class: 'snippet'}, line(index.question[row] || index.parts[index.part[row]])));
+  }
+
+  key(event) {
+    const page = Math.max(1, Math.floor(this.list.clientHeight / ROW) - 1);
+    const moves = {ArrowDown: 1, ArrowUp: -1, PageDown: page, PageUp: -page, Home: -Infinity, End: Infinity};
+    if (event.key === 'Enter' && this.at >= 0) this.place.focus();
+    if (!(event.key in moves) || event.ctrlKey || event.metaKey || event.altKey) return;
+    event.preventDefault();
+    this.select(Math.min(this.shown.length - 1, Math.max(0, this.at + moves[event.key])));
+  }
+
+  // Looks at a row of the list. `reveal`: also where the sample stands below the list, on a narrow page.
+  async select(place, reveal = false) {
+    if (place < 0 || place >= this.shown.length) return;
+    this.at = place;
+    const top = place * ROW, bottom = top + ROW;
+    if (top < this.list.scrollTop) this.list.scrollTop = top;
+    else if (bottom > this.list.scrollTop + this.list.clientHeight) {
+      this.list.scrollTop = bottom - this.list.clientHeight;
+    }
+    this.draw();
+    await this.look();
+    if (reveal && getComputedStyle(this.place.parentElement).display !== 'grid') this.place.scrollIntoView();
+  }
+
+  async look() {
+    const row = this.shown[this.at];
+    if (row === undefined) return;
+    await showSample(this.place, this.index, row, this.filters.runs);
+    const name = [this.index.parts[this.index.part[row]], this.index.id[row]];
+    history.replaceState(null, '', `#sample=${name.map(encodeURIComponent).join('/')}`);
+  }
+
+  // The sample that the address names, if it does.
+  async named_in(address) {
+    const [part, id] = (address.match(/^#sample=([^/]*)\/(.*)$/) ?? []).slice(1).map(decodeURIComponent);
+    const row = this.index.id.findIndex((name, i) => name === id && this.index.parts[this.index.part[i]] === part);
+    if (id === undefined || row < 0) return;
+    const place = this.shown.indexOf(row);
+    if (place >= 0) await this.select(place, true);
+  }
+}
+
+// For JSON.stringify: the texts that a search looks into, without numbers and the keys of pictures.
+function texts(key, value) {
+  return key === 'media' || key === 'tokens' || key === 'seconds' || key === 'alternatives' ? undefined : value;
+}

@@ -1,0 +1,94 @@
+"""Samples in a page: compressed pieces in script elements that hold data, opened one at a time as they are read.
+
+Each element is base64 of gzip of JSON, so nothing in it can end the element or be run; pictures and clips are
+base64 of themselves. `index`: what the list
+needs of all samples, by column. `a0`, `a1`, …: questions, answers and verdicts. `p0`, `p1`, …: the prompts of
+the same samples, apart because a few-shot prompt is long, the same in most samples, and not searched.
+"""
+
+from __future__ import annotations
+
+import gzip
+from base64 import b64encode
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import orjson
+
+from evalkit.report.html.records import Line, Record
+
+PIECE = 1 << 19
+"""Bytes of answers in a piece, before they are compressed."""
+_LEVEL = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A script element that holds base64. `kind`: the media type of what it is base64 of."""
+
+    id: str
+    content: str
+    kind: str = "application/gzip"
+
+
+@dataclass
+class Packer:
+    """Takes records one by one and gives blocks; `index` is due once all have come."""
+
+    runs: Sequence[str]
+    parts: Sequence[str]
+    media: dict[str, int] = field(default_factory=dict)
+    """Keys of pictures and clips that are shown, with a run that has each."""
+    _lines: list[Line] = field(default_factory=list)
+    _starts: list[int] = field(default_factory=list)
+
+    def blocks(self, records: Iterable[Record]) -> Iterator[Block]:
+        answers: list[bytes] = []
+        prompts: list[bytes] = []
+        size = 0
+        for record in records:
+            if not answers:
+                self._starts.append(len(self._lines))
+            self._lines.append(record.line)
+            self.media |= {key: run for key, run in record.media.items() if key not in self.media}
+            answers.append(orjson.dumps(record.answers))
+            prompts.append(orjson.dumps(record.prompts))
+            size += len(answers[-1])
+            if size >= PIECE:
+                yield from self._piece(answers, prompts)
+                answers, prompts, size = [], [], 0
+        if answers:
+            yield from self._piece(answers, prompts)
+
+    def _piece(self, answers: list[bytes], prompts: list[bytes]) -> Iterator[Block]:
+        number = len(self._starts) - 1
+        for letter, rows in (("a", answers), ("p", prompts)):
+            yield Block(f"{letter}{number}", packed(b"[" + b",".join(rows) + b"]"))
+
+    def index(self) -> Block:
+        """Columns of all samples, with numbers for what repeats."""
+        lines = self._lines
+        groups = list(dict.fromkeys(group for line in lines for group in line.groups))
+        outcomes = list(dict.fromkeys(["", *(outcome for line in lines for outcome in line.outcomes)]))
+        group_numbers, outcome_numbers = (
+            {name: number for number, name in enumerate(names)} for names in (groups, outcomes)
+        )
+        columns: dict[str, object] = {
+            "runs": self.runs,
+            "parts": self.parts,
+            "groups": groups,
+            "outcomes": outcomes,
+            "starts": self._starts,
+            "id": [line.id for line in lines],
+            "part": [line.part for line in lines],
+            "group": [[group_numbers[group] for group in line.groups] for line in lines],
+            "outcome": [[outcome_numbers[outcome] for outcome in line.outcomes] for line in lines],
+            "disputed": [int(line.disputed) for line in lines],
+            "question": [line.question for line in lines],
+            "value": [line.values for line in lines],
+        }
+        return Block("index", packed(orjson.dumps(columns)))
+
+
+def packed(data: bytes) -> str:
+    return b64encode(gzip.compress(data, _LEVEL, mtime=0)).decode()

@@ -1,0 +1,76 @@
+// The page comes to life: the theme's button, the filters, the list.
+
+function themed() {
+  const button = document.getElementById('theme'), root = document.documentElement;
+  const dark = matchMedia('(prefers-color-scheme: dark)');
+  const isDark = () => (root.dataset.theme ?? (dark.matches ? 'dark' : 'light')) === 'dark';
+  const label = () => { button.textContent = isDark() ? 'Light' : 'Dark'; };
+  button.addEventListener('click', () => {
+    root.dataset.theme = isDark() ? 'light' : 'dark';
+    label();
+  });
+  dark.addEventListener('change', label);
+  label();
+  button.hidden = false;
+}
+
+function options(select, names, values) {
+  select.append(...names.map((name, i) => make('option', {value: values?.[i] ?? i}, line(name))));
+}
+
+async function browse() {
+  const form = document.getElementById('filters');
+  if (!form) return;
+  const index = await unpack('index');
+  const field = name => document.getElementById(name);
+  options(field('part'), index.parts);
+  const groups = index.groups.map((name, i) => [name, i]).sort((a, b) => a[0].localeCompare(b[0]));
+  options(field('group'), groups.map(([name]) => name), groups.map(([, i]) => i));
+  options(field('outcome'), index.outcomes.slice(1), index.outcomes.slice(1).map((_, i) => i + 1));
+  const several = Boolean(field('left'));
+  if (several) {
+    for (const side of ['left', 'right']) options(field(side), index.runs);
+    field('right').value = '1';
+  }
+  const filters = {
+    get search() { return field('search').value; },
+    get part() { return field('part').value; },
+    get group() { return field('group').value; },
+    get outcome() { return field('outcome').value; },
+    get disagreement() { return field('disagreement').value; },
+    get runs() { return several ? [...new Set([Number(field('left').value), Number(field('right').value)])] : [0]; },
+  };
+  const samples = new Samples(index, filters, field('list'), field('sample'), field('found'));
+  form.hidden = false;
+  field('list').closest('.browser').hidden = false;
+  let due = 0;
+  field('search').addEventListener('input', () => {
+    clearTimeout(due);
+    due = setTimeout(() => samples.filter(), 150);
+  });
+  for (const name of ['part', 'group', 'outcome', 'disagreement']) {
+    field(name).addEventListener('change', () => samples.filter());
+  }
+  for (const name of several ? ['left', 'right'] : []) {
+    field(name).addEventListener('change', () => { samples.filter(); samples.look(); });
+  }
+  form.addEventListener('submit', event => event.preventDefault());
+  document.addEventListener('keydown', event => {
+    if (event.key === '/' && !/^(input|select|textarea)$/i.test(event.target.tagName)) {
+      event.preventDefault();
+      field('search').focus();
+    }
+  });
+  await samples.filter();
+  addEventListener('hashchange', () => samples.named_in(location.hash));
+  if (location.hash.startsWith('#sample=')) await samples.named_in(location.hash);
+  else if (samples.shown.length) await showSample(field('sample'), index, samples.shown[0], filters.runs);
+  document.documentElement.dataset.ready = 'yes';
+}
+
+themed();
+browse().catch(error => {
+  const place = document.getElementById('samples');
+  place.append(make('p', {class: 'error', role: 'alert'}, `The samples cannot be shown: ${error.message}`));
+  throw error;
+});

@@ -1,0 +1,232 @@
+"""What the page's browser shows of a sample, as plain JSON.
+
+Questions of several runs stand in one record where task, protocol and id are the same, so that their answers
+can be read side by side.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from evalkit.exchanges import LONGEST, Asked, Drawn, Exchange, Exchanges
+from evalkit.rows import AGAIN
+from evalkit.samples import JSON
+from evalkit.store import Cell, Store
+
+Steps = Callable[[Asked], list[JSON] | None]
+"""A sample of speech → the steps from its reference to its transcript, None where there is none."""
+SHORT = 96
+"""Characters of a question in the list."""
+VALUE = 40
+"""Characters of an answer in the list."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A benchmark in the browser: its samples in all runs. `runs`: by run, None where it has none."""
+
+    name: str
+    runs: tuple[Exchanges | None, ...]
+    steps: tuple[Steps | None, ...]
+
+    def ids(self) -> list[str]:
+        """Every sample of any run, in the order of the data."""
+        return list(dict.fromkeys(name for run in self.runs if run for name in run.positions))
+
+    def size(self) -> int:
+        """About how many bytes a record takes."""
+        return sum(run.size() for run in self.runs if run)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A sample in the list. `outcomes`, `values`: by run, "" where it has none. `part`: its benchmark's number.
+
+    `disputed`: the extractors or judges of a run part on it.
+    """
+
+    part: int
+    id: str
+    groups: tuple[str, ...]
+    outcomes: tuple[str, ...]
+    disputed: bool
+    question: str
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """`line`: what the list and its filters need. `answers`, `prompts`: the rest, apart for searching.
+
+    `media`: keys of what it shows and plays, with the run that has each.
+    """
+
+    line: Line
+    answers: dict[str, JSON]
+    prompts: list[JSON]
+    media: Mapping[str, int]
+
+
+def parts(stores: Sequence[Store], steps_of: Callable[[Cell], Steps | None]) -> list[Part]:
+    """The benchmarks of the runs, in their order; overrides of a protocol do not make another one."""
+    found: dict[str, list[Cell | None]] = {}
+    for i, store in enumerate(stores):
+        for cell in store.cells():
+            if not cell.role:
+                name = f"{cell.task}:{cell.protocol.partition('[')[0]}"
+                cells = found.setdefault(name, [None] * len(stores))
+                cells[i] = cells[i] or cell
+    return [
+        Part(
+            name,
+            tuple(Exchanges(s, c) if c else None for s, c in zip(stores, cells, strict=True)),
+            tuple(steps_of(c) if c else None for c in cells),
+        )
+        for name, cells in found.items()
+    ]
+
+
+def chosen(found: Sequence[Part], most: int, room: int) -> tuple[list[tuple[int, str]], int]:
+    """((number of the part, id) of the samples to show, how many there are).
+
+    All of them, or where they are more than `most`, or take more than `room` bytes, as many as there is
+    room for: those whose digests come first, which is a random choice and the same in every report.
+    """
+    every = [(number, name) for number, part in enumerate(found) for name in part.ids()]
+    sizes = [part.size() for part in found]
+    total = sum(sizes[number] for number, _ in every)
+    count = min(most, len(every), len(every) * room // max(1, total) if total > room else len(every))
+    if count == len(every):
+        return every, count
+    ranked = sorted(every, key=lambda entry: hashlib.sha256(f"{entry[0]}:{entry[1]}".encode()).digest())
+    kept = set(ranked[:count])
+    return [entry for entry in every if entry in kept], len(every)
+
+
+def records(found: Sequence[Part], among: Sequence[tuple[int, str]]) -> Iterator[Record]:
+    """The records of the samples `among` those of the parts."""
+    for number, name in among:
+        part = found[number]
+        asked = [run.read(run.positions[name]) if run and name in run.positions else None for run in part.runs]
+        yield _record(number, name, asked, part.steps)
+
+
+def _record(
+    number: int, name: str, asked: Sequence[Asked | None], steps: Sequence[Steps | None]
+) -> Record:
+    first = next(one for one in asked if one is not None)
+    media: dict[str, int] = {}
+    for i, one in enumerate(asked):
+        for key in one.media if one else ():
+            media.setdefault(key, i)
+    answered = [
+        None if one is None else _answer(one, aligned(one) if aligned else None)
+        for one, aligned in zip(asked, steps, strict=True)
+    ]
+    question = " ".join(first.input[: 4 * SHORT].split())
+    line = Line(
+        part=number,
+        id=name,
+        groups=tuple(group for group in (first.group, *first.tags) if group),
+        outcomes=tuple(one.outcome if one else "" for one in asked),
+        disputed=any(_disputed(one) for one in asked if one),
+        question=question[:SHORT],
+        values=tuple(_value(one) if one else "" for one in asked),
+    )
+    answers: dict[str, JSON] = {
+        "input": cut(first.input),
+        "target": [cut(text) for text in first.target],
+        "choices": [cut(text) for text in first.choices],
+        "meta": {key: _meta(value) for key, value in first.meta.items()},
+        "media": list(media),
+        "runs": list(answered),
+    }
+    return Record(line, answers, [None if one is None else _prompts(one) for one in asked], media)
+
+
+def _answer(asked: Asked, steps: list[JSON] | None) -> JSON:
+    answer = asked.answer
+    return {
+        "outcome": asked.outcome,
+        "boundary": asked.boundary,
+        "error": cut(asked.error),
+        "readings": {
+            "": [_final(final) for final in answer.get("finals", [])],
+            **{name: [_final(f) for f in finals] for name, finals in answer.get("views", {}).items()},
+            **{name: [_final(f) for f in finals] for name, finals in answer.get("legs", {}).items()},
+        },
+        "detail": answer.get("detail", {}),
+        "steps": steps,
+        "draws": [[_draw(draw) for draw in exchange.draws] for exchange in asked.exchanges],
+    }
+
+
+def _final(final: dict[str, Any]) -> JSON:
+    value = final["value"]
+    return {**final, "value": None if value is None else cut(value), "reason": cut(final["reason"])}
+
+
+def _draw(draw: Drawn) -> JSON:
+    found: dict[str, JSON] = {
+        "name": "again" if draw.draw == AGAIN else str(draw.draw + 1),
+        "text": cut(draw.text),
+        "finish": draw.finish,
+        "tokens": list(draw.tokens),
+        "seconds": draw.seconds,
+    }
+    if draw.reasoning:
+        found["reasoning"] = cut(draw.reasoning)
+    if draw.alternatives:
+        found["alternatives"] = dict(sorted(draw.alternatives.items(), key=lambda item: -item[1])[:20])
+    return found
+
+
+def _prompts(asked: Asked) -> JSON:
+    return [_request(exchange) for exchange in asked.exchanges]
+
+
+def _request(exchange: Exchange) -> JSON:
+    body = dict(exchange.body)
+    prompt = body.pop("prompt")
+    messages: list[JSON]
+    if isinstance(prompt, str):
+        messages = [["", [cut(prompt)]]]
+    elif isinstance(prompt, list):
+        messages = [[message["role"], _parts(message["content"])] for message in prompt]
+    else:
+        messages = [["", [{"audio": prompt.pop("audio")}]]]
+        body |= prompt
+    return {"messages": messages, "settings": body, "judge": exchange.judge}
+
+
+def _parts(content: str | list[dict[str, str]]) -> list[JSON]:
+    """Texts as they are, pictures and clips as `{"image": key}` and `{"audio": key}`."""
+    if isinstance(content, str):
+        return [cut(content)]
+    return [cut(part["text"]) if "text" in part else dict(part) for part in content]
+
+
+def _disputed(asked: Asked) -> bool:
+    answer = asked.answer
+    readings = [answer.get("finals", []), *answer.get("views", {}).values()]
+    return len({tuple(final["correct"] for final in finals) for finals in readings}) > 1
+
+
+def _value(asked: Asked) -> str:
+    """The answer in a few characters, "" where there is none."""
+    values = [final["value"] for final in asked.answer.get("finals", []) if final["value"] is not None]
+    return " ".join(values[0][: 4 * VALUE].split())[:VALUE] if values else ""
+
+
+def _meta(value: JSON) -> JSON:
+    return cut(value) if isinstance(value, str) else value
+
+
+def cut(text: str) -> str:
+    """`text`, without what is beyond `LONGEST` characters; it says how many those are."""
+    if len(text) <= LONGEST:
+        return text
+    return f"{text[:LONGEST]} … [{len(text) - LONGEST:,} more characters are in the run file]"
