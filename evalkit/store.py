@@ -179,6 +179,14 @@ class Store:
         ).fetchone()
         return (row[0], row[1], row[2])
 
+    def waited(self, cell: Cell) -> float:
+        """Seconds from each request of a cell to its answer, summed up, no judge's."""
+        (found,) = self._db.execute(
+            "SELECT coalesce(sum(seconds), 0.0) FROM draw WHERE cell = ? AND NOT judge AND draw != ?",
+            (cell.id, AGAIN),
+        ).fetchone()
+        return float(found)
+
     def count_again(self, cell: Cell) -> tuple[int, int]:
         """(greedy requests of a cell that were asked a second time, those whose text was another then)."""
         row = self._db.execute(

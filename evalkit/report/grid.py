@@ -43,6 +43,8 @@ class GridCell:
     n: int | None = None
     protocol: str = ""
     """A run's by its name with overrides, a printed one's as printed."""
+    unit: str = ""
+    """Of a printed figure, where it is not its row's: a ratio between two columns."""
     marks: tuple[int, ...] = ()
     best: bool = False
     comparable: bool = True
@@ -259,6 +261,7 @@ class _Builder:
             figure.low,
             figure.high,
             protocol=figure.protocol,
+            unit=figure.unit if figure.unit != row.unit else "",
             marks=tuple(dict.fromkeys(marks)),
             comparable=not difference and not (first and not_whole(first)),
         )

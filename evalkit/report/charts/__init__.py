@@ -5,35 +5,86 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from evalkit.errors import UsageError
 from evalkit.report.charts.breakdown import breakdown_charts
-from evalkit.report.charts.lines import Line, grid_lines, names_of, runs_of, table_lines
+from evalkit.report.charts.lines import benchmark_lines, grid_lines, names_of, runs_of, table_lines
 from evalkit.report.charts.outcomes import outcome_charts
 from evalkit.report.charts.routing import curve_charts, rule_charts
 from evalkit.report.charts.svg import STYLE, require
 from evalkit.report.charts.types import Chart
-from evalkit.report.charts.usage import usage_charts
-from evalkit.report.charts.values import value_charts
-from evalkit.report.table import Table
+from evalkit.report.charts.usage import Price, usage_charts, waited
+from evalkit.report.charts.values import capability_chart, value_charts
+from evalkit.report.paper import capability_groups
 
 if TYPE_CHECKING:
+    from evalkit.report.charts.lines import Run
     from evalkit.report.grid import Grid
+    from evalkit.report.table import Table
 
-__all__ = ["STYLE", "Chart", "charts"]
+__all__ = ["STYLE", "Chart", "charts", "require", "waited"]
+RULES = "figure-9"
+"""Id of the printed table that has decision rules for rows."""
 
 
-def charts(table: Table, grids: Sequence[Grid] = (), *, relative_to="", papers=(), seconds={}) -> list[Chart]:
+def charts(
+    table: Table,
+    grids: Sequence[Grid] = (),
+    *,
+    relative_to: str = "",
+    papers: Sequence[str] = (),
+    seconds: Mapping[str, float] | None = None,
+    prices: Mapping[str, Price] | None = None,
+) -> list[Chart]:
+    """The charts of `table`: values, capabilities, routing, breakdowns, outcomes, usage.
+
+    `grids`: of the same table; their printed figures are drawn beside the runs', and runs are called as
+    their columns. `papers`: names of papers whose groups of benchmarks are drawn relative to the model
+    `relative_to`, a run or a printed column (default: Gemini Pro where it has a comparable figure, else the
+    first that has, else the first run). `seconds`: waited for answers by run, as `waited` gives them.
+    `prices`: of a million prompt and completion tokens by run. Raises `UsageError` where the charting
+    libraries are missing, and for a `relative_to` that is nowhere.
+    """
     require()
-    runs = runs_of(table)
-    names = names_of(runs)
-    lines = list(table_lines(table))
+    if relative_to and not papers:
+        raise UsageError("charts relative to a model need a paper, whose groups of benchmarks they show")
+    grids = [grid for grid in grids if grid.has_runs]
+    runs = runs_of(table, grids)
+    names = names_of(runs, grids)
+    routed = [line for grid in grids if grid.id == RULES for line in grid_lines(grid, short=True)]
     return [
-        *value_charts(lines, "Benchmarks", names, "chart-values"),
-        *rule_charts(runs, names, ()),
+        *_values(table, grids, names),
+        *_capabilities(table, grids, runs, names, papers, relative_to),
+        *rule_charts(runs, names, routed),
         *curve_charts(runs, names),
         *breakdown_charts(runs, names),
         *outcome_charts(runs),
-        *usage_charts(runs, names, seconds),
+        *usage_charts(runs, names, seconds or {}, prices or {}),
     ]
+
+
+def _values(table: Table, grids: Sequence[Grid], names: Sequence[str]) -> Iterator[Chart]:
+    if not grids:
+        yield from value_charts(list(table_lines(table)), "Benchmarks", names, "chart-values")
+    for number, grid in enumerate(grids, 1):
+        if grid.id != RULES:
+            title = grid.title if grid.id else "Benchmarks"
+            yield from value_charts(list(grid_lines(grid)), title, names, f"chart-values-{number}")
+
+
+def _capabilities(
+    table: Table,
+    grids: Sequence[Grid],
+    runs: Sequence[Run],
+    names: Sequence[str],
+    papers: Sequence[str],
+    relative_to: str,
+) -> Iterator[Chart]:
+    lines = list(benchmark_lines(grids, runs) if grids else table_lines(table))
+    for number, paper in enumerate(papers, 1):
+        identifier = f"chart-capabilities-{number}"
+        chart = capability_chart(lines, capability_groups(paper), names, relative_to, identifier)
+        if chart is not None:
+            yield chart

@@ -24,7 +24,7 @@ ROW, GAP = 15, 10
 
 
 def breakdown_charts(runs: Sequence[Run], names: Sequence[str]) -> Iterator[Chart]:
-    """A chart a benchmark and metric, headlines first, `CHARTS` at most; the last one says what is left out."""
+    """A chart a benchmark and metric, `CHARTS` at most; the last one says what is left out."""
     rows = {
         key: found
         for key, found in rows_of(run for run in runs if not run.cell.view).items()

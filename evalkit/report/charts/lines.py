@@ -50,15 +50,27 @@ class Run:
     cell: TableCell
 
 
-def runs_of(table: Table) -> list[Run]:
-    """The table's cells with their runs, in order."""
+def runs_of(table: Table, grids: Sequence[Grid] = ()) -> list[Run]:
+    """The table's cells with their runs, in order. A run is called as its column in `grids`, if any."""
+    columns: dict[tuple[str, str, str, str], dict[str, None]] = {}
+    for grid in grids:
+        for row in grid.rows:
+            for column, found in zip(grid.columns, row.cells, strict=True):
+                if found.cell:
+                    columns.setdefault(_asked(found.cell), {})[column.name] = None
     counts: Counter[tuple[str, str, str, str]] = Counter()
-    found = []
+    runs = []
     for cell in table.cells:
-        key = (cell.task, cell.protocol, cell.metric, cell.model)
+        key = _asked(cell)
         counts[key] += 1
-        found.append(Run(cell.model if counts[key] == 1 else f"{cell.model} (run {counts[key]})", cell))
-    return found
+        names = [*columns.get(key, ())]  # the cells of a row stand in the order of their columns
+        numbered = cell.model if counts[key] == 1 else f"{cell.model} (run {counts[key]})"
+        runs.append(Run(names[counts[key] - 1] if counts[key] <= len(names) else numbered, cell))
+    return runs
+
+
+def _asked(cell: TableCell) -> tuple[str, str, str, str]:
+    return (cell.task, cell.protocol, cell.metric, cell.model)
 
 
 def headlines(runs: Iterable[Run]) -> list[Run]:
@@ -69,8 +81,11 @@ def headlines(runs: Iterable[Run]) -> list[Run]:
     return list(found.values())
 
 
-def names_of(runs: Iterable[Run]) -> list[str]:
-    return list(dict.fromkeys(run.name for run in runs))
+def names_of(runs: Iterable[Run], grids: Sequence[Grid] = ()) -> list[str]:
+    """Every run once, in the order of the columns of `grids`, else of the table."""
+    found = {run.name: None for run in runs}
+    columns = (column.name for grid in grids for column in grid.columns if column.kind == "run")
+    return list(dict.fromkeys((*(name for name in columns if name in found), *found)))
 
 
 def named(cell: TableCell) -> str:
@@ -106,22 +121,40 @@ def table_lines(table: Table) -> Iterator[Line]:
             yield Line(named(cell), task, protocol, cell.unit, cell.higher_is_better, marks)
 
 
-def grid_lines(grid: Grid) -> Iterator[Line]:
-    """The rows of a grid that a run has a value in."""
+def grid_lines(grid: Grid, *, short: bool = False) -> Iterator[Line]:
+    """The rows of a grid that a run has a value in; of rows that are in no printed table, the headlines.
+
+    `short`: called as the row alone, without protocol and metric.
+    """
+    seen: set[tuple[str, str]] = set()
     for row in grid.rows:
+        again = not grid.id and (row.task, row.protocol) in seen
+        seen.add((row.task, row.protocol))
         marks = tuple(_marks(grid, row))
-        if any(not mark.printed for mark in marks):
-            name = f"{row.label}: {row.protocol}" if row.protocol else row.label
-            label = f"{shown(name, 60)}, {shown(row.metric, 30)}"
+        if not again and any(not mark.printed for mark in marks):
+            name = f"{row.label}: {row.protocol}" if grid.id and row.protocol else row.label
+            label = shown(row.label, 60) if short else f"{shown(name, 60)}, {shown(row.metric, 30)}"
             yield Line(label, row.task, row.protocol, row.unit, row.higher_is_better, marks)
 
 
 def _marks(grid: Grid, row: GridRow) -> Iterator[Mark]:
+    """The figures of a row in its unit: a printed ratio between two columns has no place on its axis."""
     for column, cell in zip(grid.columns, row.cells, strict=True):
-        if cell.value is not None:
+        if cell.value is not None and not cell.unit:
             yield Mark(
                 column.name, cell.value, cell.low, cell.high, cell.comparable, column.kind == "printed"
             )
+
+
+def benchmark_lines(grids: Sequence[Grid], runs: Sequence[Run]) -> Iterator[Line]:
+    """The rows of all grids that are a benchmark's headline over all its groups."""
+    heads = {(run.cell.task, run.cell.protocol, run.cell.metric) for run in headlines(runs)}
+    for grid in grids:
+        for row in grid.rows:
+            cells = [cell.cell for cell in row.cells if cell.cell and cell.outcomes]  # none: of one group
+            if any((cell.task, cell.protocol, cell.metric) in heads for cell in cells):
+                marks = tuple(_marks(grid, row))
+                yield Line(row.label, row.task, row.protocol, row.unit, row.higher_is_better, marks)
 
 
 def columns_of(lines: Sequence[Line], *, printed: bool) -> list[str]:

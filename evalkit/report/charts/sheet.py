@@ -68,7 +68,7 @@ class Sheet:
     y: float = 0.0
     """How far down the next row begins; whoever draws a row moves it on."""
     marks: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = field(default_factory=list)
-    """(kind, style, datum): those of one kind and style that follow each other become one layer."""
+    """(kind, style, datum): those of one kind and style become one layer, laid where the first is."""
 
     def pixels(self, value: float) -> float:
         return self.width * (value - self.low) / (self.high - self.low)
@@ -89,7 +89,7 @@ class Sheet:
 
     def hole(self, x: float, y: float, look: Look) -> None:
         """A hole in a point of `look`, which makes it hollow."""
-        self.marks.append(("hole", (), {"x": x, "y": y, "series": look.name, "colour": LIGHT["paper"]}))
+        self.marks.append(("hole", (16,), {"x": x, "y": y, "series": look.name, "colour": LIGHT["paper"]}))
 
     def disc(self, x: float, y: float, letter: str, *, filled: bool) -> None:
         """A lettered disc, of a printed figure; hollow where it may not be compared."""
@@ -117,98 +117,98 @@ class Sheet:
     def beside(self, low: float, high: float, y: float, text: str) -> None:
         """`text` to the right of what goes from `low` to `high`, or to the left where there is no room."""
         room = self.width - self.pixels(high) > 7 * len(text) + 12
-        where = {"x": high, "dx": 9, "align": "left"} if room else {"x": low, "dx": -9, "align": "right"}
-        self.text(y=y, text=text, size=11, colour=LIGHT["ink"], **where)  # type: ignore[arg-type]
+        x, dx, align = (high, 9, "left") if room else (low, -9, "right")
+        self.text(x, y, text, size=11, dx=dx, align=align)
 
-    def chart(self, series: Sequence[Look] = (), *, key: Sequence[str] = ()) -> alt.LayerChart:
+    def chart(self, series: Sequence[Look] = (), *, key: Sequence[str] = ()) -> alt.TopLevelMixin:
         """The drawing. `key`: lines under it."""
         import altair as alt
 
-        layers: list[tuple[str, tuple[Any, ...], list[dict[str, Any]]]] = []
+        layers: dict[tuple[str, tuple[Any, ...]], list[dict[str, Any]]] = {}
         for kind, style, datum in self.marks:
-            for layer in reversed(layers):
-                if layer[:2] == (kind, style):
-                    layer[2].append(datum)
-                    break
-            else:
-                layers.append((kind, style, [datum]))
-        drawn = alt.layer(*(self._layer(*layer, series) for layer in layers))
-        height = max(self.y, 1)
+            layers.setdefault((kind, style), []).append(datum)
+        drawn = alt.layer(*(self._layer(kind, style, data, series) for (kind, style), data in layers.items()))
         title = alt.TitleParams(
             text=list(key), orient="bottom", anchor="start", frame="group", offset=10, limit=WIDTH + 60
         )
-        drawn = drawn.properties(
-            width=self.width, height=height, background="transparent", **({"title": title} if key else {})
+        return configured(
+            drawn.properties(
+                width=self.width,
+                height=max(self.y, 1),
+                background="transparent",
+                **({"title": title} if key else {}),
+            )
         )
-        return configured(drawn)
 
     def _layer(
-        self,
-        kind: str,
-        style: tuple[Any, ...],
-        data: list[dict[str, Any]],
-        series: Sequence[Look],
+        self, kind: str, style: tuple[Any, ...], data: list[dict[str, Any]], series: Sequence[Look]
     ) -> alt.Chart:
         import altair as alt
 
-        chart = alt.Chart(alt.Data(values=data))
         across = alt.Scale(domain=[self.low, self.high], nice=False, zero=False)
         axis = alt.Axis(title=self.axis or None, orient="top" if self.y > TALL else "bottom", tickCount=6)
         down = alt.Scale(domain=[max(self.y, 1), 0], nice=False, zero=False)
-        places: dict[str, Any] = {
+        encoded: dict[str, Any] = {
             "x": alt.X("x", type="quantitative", scale=across, axis=axis),
             "y": alt.Y("y", type="quantitative", scale=down, axis=None),
         }
         if kind in ("rule", "bar"):
-            places |= {"x2": "x2", "y2": "y2"}
-        names = [look.name for look in series]
-        scale = alt.Scale(domain=names, range=[look.colour for look in series])
-        shapes = alt.Scale(domain=names, range=[look.shape for look in series])
-        plain = alt.Color("colour", type="nominal", scale=None)
-        if kind == "bar":
-            square = _legend(names, self.width, symbolType="square")
-            colour = alt.Color("series", type="nominal", scale=scale, legend=square)
-            return chart.mark_bar(stroke=LIGHT["paper"], strokeWidth=1).encode(color=colour, **places)
-        if kind == "point":
-            colour = alt.Color("series", type="nominal", scale=scale, legend=_legend(names, self.width))
-            shape = alt.Shape("series", type="nominal", scale=shapes, legend=_legend(names, self.width))
-            return chart.mark_point(filled=True, size=style[0], opacity=1).encode(
-                color=colour, shape=shape, **places
-            )
-        if kind == "hole":
-            shape = alt.Shape("series", type="nominal", scale=shapes, legend=_legend(names, self.width))
-            return chart.mark_point(filled=True, size=16, opacity=1).encode(
-                color=plain, shape=shape, **places
-            )
-        if kind == "disc":
-            fill = alt.Fill("colour", type="nominal", scale=None)
-            disc = chart.mark_point(size=190, stroke=LIGHT["muted"], strokeWidth=1.3, opacity=1)
-            return disc.encode(fill=fill, **places)
-        if kind == "rule":
-            return chart.mark_rule(strokeWidth=style[0]).encode(color=plain, **places)
+            encoded |= {"x2": "x2", "y2": "y2"}
+        if kind in ("bar", "point"):
+            encoded["color"] = _by_series(alt.Color, "colour", series, self.width, kind)
+        elif kind == "disc":
+            encoded["fill"] = alt.Fill("colour", type="nominal", scale=None)
+        else:
+            encoded["color"] = alt.Color("colour", type="nominal", scale=None)
+        if kind in ("point", "hole"):
+            encoded["shape"] = _by_series(alt.Shape, "shape", series, self.width, kind)
+        if kind == "text":
+            encoded["text"] = alt.Text("text", type="nominal")
+        chart: alt.Chart = _marked(alt.Chart(alt.InlineData(data)), kind, style).encode(**encoded)
+        return chart
+
+
+def _marked(chart: alt.Chart, kind: str, style: tuple[Any, ...]) -> alt.Chart:
+    marked: alt.Chart
+    if kind == "bar":
+        marked = chart.mark_bar(stroke=LIGHT["paper"], strokeWidth=1)
+    elif kind == "rule":
+        marked = chart.mark_rule(strokeWidth=style[0])
+    elif kind == "disc":
+        marked = chart.mark_point(size=190, stroke=LIGHT["muted"], strokeWidth=1.3, opacity=1)
+    elif kind in ("point", "hole"):
+        marked = chart.mark_point(filled=True, size=style[0], opacity=1)
+    else:
         align, size, weight, dx, limit = style
-        written = chart.mark_text(
+        marked = chart.mark_text(
             align=align, baseline="middle", fontSize=size, fontWeight=weight, dx=dx, limit=limit
         )
-        return written.encode(text=alt.Text("text", type="nominal"), color=plain, **places)
+    return marked
 
 
-def _legend(names: Sequence[str], width: int, **more: Any) -> alt.Legend:
+def _by_series(channel: type[Any], what: str, series: Sequence[Look], width: int, kind: str) -> Any:
+    """`channel` with each series' colour or shape, and a legend."""
     import altair as alt
 
+    names = [look.name for look in series]
     columns = 1 if max(map(len, names), default=0) > 22 else 2 if len(names) < 5 else 3
-    return alt.Legend(title=None, orient="top", columns=columns, labelLimit=width // columns - 24, **more)
+    square: dict[str, Any] = {"symbolType": "square"} if kind == "bar" else {}
+    legend = alt.Legend(title=None, orient="top", columns=columns, labelLimit=width // columns - 24, **square)
+    scale = alt.Scale(domain=names, range=[getattr(look, what) for look in series])
+    return channel("series", type="nominal", scale=scale, legend=legend)
 
 
-def configured(chart: alt.LayerChart) -> alt.LayerChart:
+def configured(chart: Any) -> alt.TopLevelMixin:
+    """A layered chart in the colours and sizes that all charts have."""
     ink, muted, line = LIGHT["ink"], LIGHT["muted"], LIGHT["line"]
-    return (
+    drawn: alt.TopLevelMixin = (
         chart.configure(font="sans-serif", padding={"left": 4, "top": 4, "right": 14, "bottom": 4})
         .configure_view(stroke=None)
         .configure_axis(
-            labelColor=muted, titleColor=muted, gridColor=line, tickColor=line, domain=False, labelFontSize=11,
-            titleFontSize=12, titleFontWeight=400, labelFlush=False,
+            labelColor=muted, titleColor=muted, gridColor=line, tickColor=line, domain=False,
+            labelFontSize=11, titleFontSize=12, titleFontWeight=400, labelFlush=False,
         )
         .configure_legend(labelColor=ink, labelFontSize=12, symbolSize=80, rowPadding=3, columnPadding=14)
         .configure_title(color=muted, fontSize=12, fontWeight=400, lineHeight=17)
     )  # fmt: skip
+    return drawn

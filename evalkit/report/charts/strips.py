@@ -37,10 +37,9 @@ class Strips:
     yardstick: bool = False
     form: Callable[[Mark], str] = figure
 
-    def chart(self) -> alt.LayerChart:
+    def chart(self) -> alt.TopLevelMixin:
         sheet = Sheet(*self._ends(), axis=self.axis, y=2)
-        names = (self.runs, distinct(self.runs))
-        series = {run: look for run, look in zip(self.runs, looks(names[1]), strict=True)}
+        series = dict(zip(self.runs, looks(distinct(self.runs)), strict=True))
         printed = columns_of(self.lines, printed=True)[: len(LETTERS)]
         letters = dict(zip(printed, LETTERS, strict=False))
         for line in self.lines:

@@ -71,7 +71,9 @@ _PATTERNS = {
 
 _TAGS = frozenset(("g", "path", "rect", "line", "text", "defs", "clipPath"))
 _KEPT = frozenset(
-    ["d", "fill", "stroke", "stroke-width", "stroke-dasharray", "stroke-opacity", "fill-opacity", "opacity", "transform", "x", "y", "x1", "x2", "y1", "y2", "width", "height", "dx", "dy", "text-anchor", "font-size", "font-weight", "font-style", "clip-path", "id"]
+    ("d", "fill", "stroke", "stroke-width", "stroke-dasharray", "stroke-opacity", "fill-opacity", "opacity")
+    + ("transform", "x", "y", "x1", "x2", "y1", "y2", "width", "height", "dx", "dy", "clip-path", "id")
+    + ("text-anchor", "font-size", "font-weight", "font-style")
 )
 _HIDDEN = frozenset(("background", "foreground"))
 _FONTS = "Arial, Helvetica, 'Liberation Sans', Arimo, Roboto, sans-serif"
@@ -108,7 +110,7 @@ def to_svg(chart: alt.TopLevelMixin, identifier: str, title: str, alt_text: str)
     import vl_convert
 
     version = ".".join(altair.SCHEMA_VERSION.lstrip("v").split(".")[:2])
-    drawn = vl_convert.vegalite_to_svg(chart.to_dict(), vl_version=version)
+    drawn = vl_convert.vegalite_to_svg(chart.to_dict(validate=False), vl_version=version)
     root = ElementTree.fromstring(drawn)  # noqa: S314 — vl-convert's own, which has no entities
     identifiers: dict[str, str] = {}
     for element in root.iter():
@@ -177,6 +179,7 @@ def _patterned(body: str, identifier: str) -> tuple[str, str]:
         found.append(
             f'<pattern id="{name}" width="8" height="8" patternUnits="userSpaceOnUse">'
             f'<rect width="8" height="8" {fill}/>'
-            f'<path d="{lines}" fill="none" stroke="{_VARIABLES[LIGHT["paper"]]}" stroke-width="1.2"/></pattern>'
+            f'<path d="{lines}" fill="none" stroke="{_VARIABLES[LIGHT["paper"]]}" stroke-width="1.2"/>'
+            "</pattern>"
         )
     return body, f"<defs>{''.join(found)}</defs>" if found else ""

@@ -1,61 +1,114 @@
-"""What runs took: tokens, and time where it is known."""
+"""What runs took: tokens, and time and cost where they are known."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from evalkit.report.charts.lines import Line, Mark, Run, headlines, named, rows_of
+from evalkit.report.charts.sheet import shown
 from evalkit.report.charts.strips import Strips
 from evalkit.report.charts.types import Chart, chart_of
+from evalkit.report.lines import runs_of
+
+if TYPE_CHECKING:
+    from evalkit.report.table import Table
+    from evalkit.store import Store
 
 LINES = 40
 """Benchmarks in the chart of tokens a sample."""
+Price = tuple[float, float]
+"""Of a million prompt tokens and of a million completion tokens, in any currency."""
 
 
-def usage_charts(runs: Sequence[Run], names: Sequence[str], seconds: Mapping[str, float]) -> Iterator[Chart]:
-    """Tokens per run, per sample of each benchmark, and `seconds` by run."""
+def waited(stores: Sequence[Store], table: Table) -> dict[str, float]:
+    """Seconds that each run waited for answers, by the name of its column in a grid."""
+    return {
+        run.name: sum(run.store.waited(cell) for cell in run.store.cells()) for run in runs_of(stores, table)
+    }
+
+
+def usage_charts(
+    runs: Sequence[Run], names: Sequence[str], seconds: Mapping[str, float], prices: Mapping[str, Price]
+) -> Iterator[Chart]:
+    """Tokens per run and per sample of each benchmark, then `seconds` and cost by run."""
     cells = headlines(runs)
-    totals = [_totals(words, i, cells) for i, words in enumerate(("Prompt tokens", "Completion tokens"))]
-    if lines := [line for line in totals if line.marks]:
-        strips = Strips(lines, names, axis="tokens", origin=0.0, form=lambda mark: _counted(mark.value))
-        yield chart_of(
-            strips.chart(),
-            "chart-tokens",
-            "Tokens per run",
-            strips.summary,
-            "As the endpoint counted them, all benchmarks together, without a judge's.",
-        )
-    if lines := list(_per_sample(cells))[:LINES]:
-        strips = Strips(lines, names, axis="tokens", origin=0.0, form=lambda mark: _counted(mark.value))
-        yield chart_of(
-            strips.chart(),
-            "chart-tokens-per-sample",
-            "Completion tokens per sample",
-            strips.summary,
-            "All draws of a sample together.",
-        )
-    if marks := tuple(Mark(name, seconds[name]) for name in names if seconds.get(name, 0) > 0):
-        strips = Strips(
-            [Line("Time", "", "", "", True, marks)],
-            names,
-            axis="seconds",
-            origin=0.0,
-            form=lambda m: _time(m.value),
-        )
-        yield chart_of(
-            strips.chart(),
-            "chart-time",
-            "Time per run",
-            strips.summary,
-            "Waiting for answers, summed over requests: those asked side by side count each.",
-        )
+    prompt, completion = (_tokens(cells, i) for i in (0, 1))
+    totals = [
+        _bars("Prompt tokens", {name: float(n) for name, n in prompt.items()}),
+        _bars("Completion tokens", {name: float(n) for name, n in completion.items()}),
+    ]
+    yield from _chart(
+        [line for line in totals if line.marks],
+        names,
+        ("chart-tokens", "Tokens per run", "tokens"),
+        "As the endpoint counted them, all benchmarks together, without a judge's.",
+        _counted,
+    )
+    yield from _chart(
+        list(_per_sample(cells))[:LINES],
+        names,
+        ("chart-tokens-per-sample", "Completion tokens per sample", "tokens"),
+        "All draws of a sample together.",
+        _counted,
+    )
+    known = {name: seconds[name] for name in names if seconds.get(name, 0) > 0}
+    longest = max(known.values(), default=0)
+    size, unit = next((size, unit) for size, unit in TIMES if longest >= size or size == 1)
+    yield from _chart(
+        [_bars("Time", {name: value / size for name, value in known.items()})] if known else [],
+        names,
+        ("chart-time", "Time per run", unit),
+        "Waiting for answers, summed over requests: those asked side by side count each.",
+        lambda value: _time(value * size),
+    )
+    costs = {
+        name: (prompt[name] * prices[name][0] + completion[name] * prices[name][1]) / 1e6
+        for name in names
+        if name in prices and prompt[name] + completion[name]
+    }
+    yield from _chart(
+        [_bars("Cost", costs)] if costs else [],
+        names,
+        ("chart-cost", "Cost per run", "cost, in the currency of the prices"),
+        "Tokens times the prices given of a million: " + _priced(costs, prices),
+        lambda value: f"{value:,.2f}" if value >= 0.1 else f"{value:.2g}",
+    )
 
 
-def _totals(words: str, index: int, runs: Sequence[Run]) -> Line:
+TIMES = ((3600, "hours"), (60, "minutes"), (1, "seconds"))
+"""Units of time by their seconds, the longest first."""
+
+
+def _chart(
+    lines: Sequence[Line],
+    names: Sequence[str],
+    words: tuple[str, str, str],
+    caption: str,
+    form: Callable[[float], str],
+) -> Iterator[Chart]:
+    """Bars from 0, if there are any. `words`: id, title and axis."""
+    identifier, title, axis = words
+    if lines:
+        strips = Strips(lines, names, axis=axis, origin=0.0, form=lambda mark: form(mark.value))
+        yield chart_of(strips.chart(), identifier, title, strips.summary, caption)
+
+
+def _priced(costs: Iterable[str], prices: Mapping[str, Price]) -> str:
+    """`a 0.5 and 1.5 (prompt, completion); b 1 and 4.`."""
+    words = [f"{shown(name)} {prices[name][0]:g} and {prices[name][1]:g}" for name in costs]
+    return "; ".join(words) + " (prompt and completion). No discounts, no judge."
+
+
+def _bars(words: str, values: Mapping[str, float]) -> Line:
+    return Line(words, "", "", "", True, tuple(Mark(name, value) for name, value in values.items() if value))
+
+
+def _tokens(runs: Sequence[Run], index: int) -> dict[str, int]:
     sums: dict[str, int] = {}
     for run in runs:
         sums[run.name] = sums.get(run.name, 0) + run.cell.tokens[index]
-    return Line(words, "", "", "", True, tuple(Mark(name, float(n)) for name, n in sums.items() if n))
+    return sums
 
 
 def _per_sample(runs: Sequence[Run]) -> Iterator[Line]:

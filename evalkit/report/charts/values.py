@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from statistics import fmean
 
 from evalkit.errors import unknown
@@ -15,6 +16,8 @@ LINES = 40
 """Benchmarks in one chart."""
 BASE = "Gemini Pro"
 """What figure 3 is relative to, where nobody says otherwise."""
+SAME = {"Ultra": "Gemini Ultra", "Pro": "Gemini Pro", "Nano-1": "Nano 1"}
+"""Columns of the Gemini report that are one model under two names, in tables 4 to 11 and elsewhere."""
 
 
 def value_charts(lines: Sequence[Line], title: str, runs: Sequence[str], identifier: str) -> Iterator[Chart]:
@@ -35,49 +38,62 @@ def value_charts(lines: Sequence[Line], title: str, runs: Sequence[str], identif
 
 def capability_chart(
     lines: Sequence[Line],
-    groups: Mapping[str, Sequence[tuple[str, str]]],
+    groups: Mapping[str, Sequence[str]],
     runs: Sequence[str],
     relative_to: str,
+    identifier: str,
 ) -> Chart | None:
     """Every model relative to one, averaged over each group's benchmarks, as the report's figure 3.
 
-    `groups`: (task, protocol) of the benchmarks of each; a protocol "" stands for any. Only comparable
-    figures count. The ratio is inverted where lower is better. Raises `UsageError` for a model that is
-    neither a run nor a printed column.
+    `groups`: the tasks of each. Only comparable figures count, and of a task asked under several protocols
+    the first line in which both models have one. The ratio is inverted where lower is better. Raises
+    `UsageError` for a model that is neither a run nor a printed column.
     """
-    base = _base(lines, relative_to)
-    if not base:
+    lines = [_unified(line) for line in lines]
+    base = _base(lines, SAME.get(relative_to, relative_to))
+    averaged = {
+        name: _averaged(name, [line for line in lines if line.task in tasks], base)
+        for name, tasks in groups.items()
+    }
+    found = [line for line in averaged.values() if any(not mark.printed for mark in line.marks)]
+    if not base or not found:
         return None
-    found = [
-        averaged
-        for name, members in groups.items()
-        if (averaged := _averaged(name, [line for line in lines if _member(line, members)], base)).marks
-    ]
-    if not any(not mark.printed for line in found for mark in line.marks):
-        return None
+    left = [name for name, line in averaged.items() if line not in found]
     strips = Strips(
         found,
         runs,
         axis=f"relative to {shown(base)}",
         origin=1.0,
         yardstick=True,
-        form=lambda m: f"{m.value:.2f}",
+        form=lambda mark: f"{mark.value:.2f}",
     )
+    words = [
+        f"For each benchmark, the value over that of {shown(base)}, upside down where lower is better; then",
+        "the mean over the benchmarks of a group that both have under the same protocol.",
+        strips.caption,
+        f"Without figures: {', '.join(shown(name) for name in left)}." if left else "",
+    ]
     return chart_of(
         strips.chart(),
-        "chart-capabilities",
+        identifier,
         f"Capabilities, relative to {shown(base)}",
         f"{len(found)} of {len(groups)} groups. {strips.summary}",
-        f"For each benchmark, the value over that of {shown(base)}, upside down where lower is better; then the "
-        f"mean over the benchmarks of a group that both have under the same protocol. {strips.caption}".strip(),
+        " ".join(filter(None, words)),
     )
+
+
+def _unified(line: Line) -> Line:
+    """Printed models under the same name in every table."""
+    marks = (replace(m, column=SAME.get(m.column, m.column)) if m.printed else m for m in line.marks)
+    return replace(line, marks=tuple(marks))
 
 
 def _base(lines: Sequence[Line], relative_to: str) -> str:
+    """The model to be relative to; "" where there is none."""
     printed, runs = columns_of(lines, printed=True), columns_of(lines, printed=False)
     if relative_to:
         if relative_to not in (*runs, *printed):
-            raise unknown("model to be relative to", relative_to, (*runs, *printed))
+            raise unknown("model to be relative to", shown(relative_to), [*map(shown, (*runs, *printed))])
         return relative_to
     comparable = [m.column for line in lines for m in line.marks if m.printed and m.comparable]
     if comparable:
@@ -85,20 +101,19 @@ def _base(lines: Sequence[Line], relative_to: str) -> str:
     return runs[0] if len(runs) > 1 else ""
 
 
-def _member(line: Line, members: Sequence[tuple[str, str]]) -> bool:
-    return any(line.task == task and protocol in ("", line.protocol) for task, protocol in members)
-
-
 def _averaged(name: str, lines: Sequence[Line], base: str) -> Line:
     """The mean ratio of every model but `base`, in a line called after the group."""
-    ratios: dict[tuple[str, bool], list[float]] = {}
+    ratios: dict[tuple[str, bool], dict[str, float]] = {}
     for line in lines:
-        mine = next((m for m in line.marks if m.column == base and m.comparable), None)
+        mine = next((mark for mark in line.marks if mark.column == base and mark.comparable), None)
         for mark in line.marks if mine is not None else ():
+            assert mine is not None
             over, under = (mark.value, mine.value) if line.higher_is_better else (mine.value, mark.value)
             if mark.column != base and mark.comparable and under > 0:
-                ratios.setdefault((mark.column, mark.printed), []).append(over / under)
-    marks = tuple(Mark(column, fmean(found), printed=printed) for (column, printed), found in ratios.items())
-    counts = sorted({len(found) for found in ratios.values()})
-    benchmarks = f"{counts[-1]} benchmark{'s' * (counts[-1] > 1)}" if counts else ""
-    return Line(f"{name} ({benchmarks})", "", "", "", True, marks)
+                ratios.setdefault((mark.column, mark.printed), {}).setdefault(line.task, over / under)
+    marks = tuple(
+        Mark(column, fmean(found.values()), printed=printed) for (column, printed), found in ratios.items()
+    )
+    counts = sorted({len(found) for found in ratios.values()}) or [0]
+    words = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else str(counts[0])
+    return Line(f"{name} ({words} benchmark{'s' * (counts[-1] != 1)})", "", "", "", True, marks)
