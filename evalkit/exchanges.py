@@ -154,8 +154,8 @@ class Exchanges:
     def _exchange(self, request: int) -> Exchange:
         key, body = self._db.execute("SELECT key, body FROM request WHERE id = ?", (request,)).fetchone()
         rows = self._db.execute(
-            "SELECT judge, draw, text, reasoning, finish, prompt_tokens, completion_tokens, seconds, logprobs "
-            "FROM draw WHERE request = ? ORDER BY draw < 0, draw",
+            "SELECT judge, draw, text, reasoning, finish, prompt_tokens, completion_tokens, seconds, "
+            "logprobs FROM draw WHERE request = ? ORDER BY draw < 0, draw",
             (request,),
         ).fetchall()
         draws = tuple(

@@ -64,9 +64,7 @@ def report(
     return _grids(table, grids_of(stores, table, paper, strict=strict), name, paper, colour, width)
 
 
-def _page(
-    stores: Sequence[Store], table: Table, grids: Sequence[Grid], paper: str, wanted: Page
-) -> str:
+def _page(stores: Sequence[Store], table: Table, grids: Sequence[Grid], paper: str, wanted: Page) -> str:
     from evalkit.report.html import to_html
 
     drawn: list[Chart] = []

@@ -29,7 +29,10 @@ def test_demo(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
         assert "humaneval: the first 1 of 164 samples" in out
         assert "gsm8k: the first 1 of 16 samples" in out
         assert "done before" not in err
-    assert "<table>" in (tmp_path / "out" / "demo.html").read_text("utf-8")
+    page = (tmp_path / "out" / "demo.html").read_text("utf-8")
+    assert "<table>" in page
+    assert "<svg" in page
+    assert 'id="index"' in page
     assert "| humaneval:0-shot" in (tmp_path / "out" / "demo.md").read_text("utf-8")
 
 

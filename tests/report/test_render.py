@@ -12,7 +12,7 @@ import evalkit
 from evalkit.engine.plan import make_plan
 from evalkit.errors import UsageError
 from evalkit.models.fake import FakeModel
-from evalkit.report.render import FORMATS, outcome_shares, to_csv, to_html, to_markdown, to_terminal
+from evalkit.report.render import FORMATS, outcome_shares, to_csv, to_markdown, to_terminal
 from evalkit.report.table import Table, build_table
 from evalkit.session import execute_plan
 from evalkit.store import Store
@@ -46,9 +46,6 @@ def test_the_terminal_table_keeps_to_its_width_and_loses_no_figure(tmp_path: Pat
 
 def test_nothing_from_outside_acts(tmp_path: Path) -> None:
     found = table(tmp_path, HOSTILE)
-    html = to_html(found)
-    assert "<script" not in html
-    assert "&lt;script&gt;" in html
     terminal = to_terminal(found, width=200)
     assert "\x1b" not in terminal
     assert "\u202e" not in terminal
@@ -58,12 +55,6 @@ def test_nothing_from_outside_acts(tmp_path: Path) -> None:
     formula = table(tmp_path, "=HYPERLINK(1)")
     (row,) = csv.DictReader(io.StringIO(to_csv(formula)))
     assert row["model"] == "'=HYPERLINK(1)"
-
-
-def test_html_stands_alone(tmp_path: Path) -> None:
-    html = to_html(table(tmp_path))
-    for outside in ("http:", "https:", "src=", "@import", "<link", "<script"):
-        assert outside not in html
 
 
 def test_pandas(tmp_path: Path) -> None:

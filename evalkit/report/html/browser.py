@@ -35,7 +35,11 @@ class Browser:
 def make_browser(stores: Sequence[Store], names: Sequence[str], most: int) -> Browser | None:
     """None where there is nothing to be looked at: no samples are wanted, or the run files are slim."""
     whole = [(store, name) for store, name in zip(stores, names, strict=True) if not _slim(store)]
-    notes = [f"{name} has no samples here: its run file is slim" for s, name in zip(stores, names, strict=True) if _slim(s)]
+    notes = [
+        f"{name} has no samples here: its run file is slim"
+        for s, name in zip(stores, names, strict=True)
+        if _slim(s)
+    ]
     if most < 1 or not whole:
         return None
     read = [store for store, _ in whole]

@@ -1,4 +1,4 @@
-"""Samples in a page: compressed pieces in script elements that hold data, opened one at a time as they are read.
+"""Samples in a page: compressed pieces in script elements that hold data, each opened when it is read.
 
 Each element is base64 of gzip of JSON, so nothing in it can end the element or be run; pictures and clips are
 base64 of themselves. `index`: what the list

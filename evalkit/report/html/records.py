@@ -43,7 +43,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A sample in the list. `outcomes`, `values`: by run, "" where it has none. `part`: its benchmark's number.
+    """A sample in the list. `part`: its benchmark's number. `outcomes`, `values`: by run, "" without one.
 
     `disputed`: the extractors or judges of a run part on it.
     """
@@ -110,13 +110,13 @@ def records(found: Sequence[Part], among: Sequence[tuple[int, str]]) -> Iterator
     """The records of the samples `among` those of the parts."""
     for number, name in among:
         part = found[number]
-        asked = [run.read(run.positions[name]) if run and name in run.positions else None for run in part.runs]
+        asked = [
+            run.read(run.positions[name]) if run and name in run.positions else None for run in part.runs
+        ]
         yield _record(number, name, asked, part.steps)
 
 
-def _record(
-    number: int, name: str, asked: Sequence[Asked | None], steps: Sequence[Steps | None]
-) -> Record:
+def _record(number: int, name: str, asked: Sequence[Asked | None], steps: Sequence[Steps | None]) -> Record:
     first = next(one for one in asked if one is not None)
     media: dict[str, int] = {}
     for i, one in enumerate(asked):

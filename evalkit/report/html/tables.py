@@ -15,7 +15,7 @@ _FIGURES = ("value", "n")
 
 @dataclass(frozen=True, slots=True)
 class CellView:
-    """`kind`: as in `GridCell`, or "text". `lines`: below its value. `marks`: numbers of the table's notes."""
+    """`kind`: as in `GridCell`, or "text". `lines`: below its value. `marks`: numbers of notes."""
 
     text: str
     kind: str = "text"
@@ -26,7 +26,7 @@ class CellView:
 
 @dataclass(frozen=True, slots=True)
 class RowView:
-    """`label`: its name, and what stands below it in smaller letters. `section`: a heading over it, if any."""
+    """`label`: its name, and what stands below it in small letters. `section`: a heading over it, if any."""
 
     label: tuple[str, ...]
     cells: tuple[CellView, ...]
@@ -77,18 +77,19 @@ def table_view(table: Table) -> TableView:
 
 
 def grid_view(grid: Grid) -> TableView:
-    """A benchmark a row, printed models and runs as columns."""
+    """A benchmark a row, runs and then printed models as columns: on a phone the first ones are seen."""
+    order = sorted(range(len(grid.columns)), key=lambda i: grid.columns[i].kind == "printed")
     several = sum(column.kind == "run" for column in grid.columns) > 2  # then duels are told in sentences
     rows, section = [], ""
     for row in grid.rows:
-        cells = tuple(_cell(cell, duels=not several) for cell in row.cells)
+        cells = tuple(_cell(row.cells[i], duels=not several) for i in order)
         heading = row.section if row.section != section else ""
         section = row.section
         rows.append(RowView(tuple(map(printable, row_lines(row))), cells, printable(heading)))
     return TableView(
         printable(grid.title),
         "benchmark",
-        tuple(HeadingView(printable(column.name), column.kind) for column in grid.columns),
+        tuple(HeadingView(printable(grid.columns[i].name), grid.columns[i].kind) for i in order),
         tuple(rows),
         source=printable(grid.source),
         notes=tuple(map(printable, grid.notes)),

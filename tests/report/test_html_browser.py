@@ -1,0 +1,219 @@
+"""The HTML page in a real browser: Debian's Chromium, driven by Playwright."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.report.pages import CHROMIUM, HOSTILE, Watched, chromium, made_run, page_of, run_of
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt-get install chromium")
+TASKS = "gsm8k:8-shot-cot,humaneval,mmlu:5-shot,chartqa,mmmu,asr"
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two runs on texts, pictures, clips and code, the second wrong in a third of its answers."""
+    folder = tmp_path_factory.mktemp("page")
+    runs = [run_of(folder, "a", TASKS), run_of(folder, "b", TASKS, model="fake/gold?wrong=0.3")]
+    (folder / "page.html").write_text(page_of(*runs, paper="gemini-1.0"), "utf-8")
+    return folder / "page.html"
+
+
+@pytest.fixture
+def watched() -> Iterator[Watched]:
+    with chromium() as found:
+        yield found
+    assert found.complaints == []
+    assert [url for url in found.requests if not url.startswith("file:")] == []
+    assert len([url for url in found.requests if url.startswith("file:")]) <= 1
+
+
+def found(watched: Watched) -> int:
+    """How many samples the list has, once the search is over."""
+    from playwright.sync_api import expect
+
+    place = watched.tab.locator("#found")
+    expect(place).not_to_contain_text("so far")
+    return int(place.inner_text().split(" of ")[0].replace(",", ""))
+
+
+def test_filters(page: Path, watched: Watched) -> None:
+    tab = watched.open(page)
+    everything = found(watched)
+    tab.select_option("#part", label="gsm8k:8-shot-cot")
+    assert found(watched) == 16
+    tab.select_option("#part", "")
+    tab.select_option("#group", label="STEM")
+    of_group = found(watched)
+    assert 0 < of_group < everything
+    tab.select_option("#outcome", label="wrong")
+    wrong = found(watched)
+    assert 0 < wrong < of_group
+    tab.select_option("#group", "")
+    tab.select_option("#outcome", "")
+    tab.select_option("#disagreement", "runs")
+    disagreed = found(watched)
+    assert 0 < disagreed < everything
+    dots = tab.locator("#rows [role=option]").first.locator(".dot")
+    assert dots.nth(0).get_attribute("class") != dots.nth(1).get_attribute("class")
+    tab.select_option("#left", label="fake/gold?wrong=0.3")  # a run does not disagree with itself
+    assert found(watched) == 0
+
+
+def test_search_looks_into_texts(page: Path, watched: Watched) -> None:
+    tab = watched.open(page)
+    tab.keyboard.press("/")
+    tab.keyboard.type("TOTAL_MINUTES")
+    tab.wait_for_timeout(300)
+    assert found(watched) == 1
+    tab.fill("#search", "swaps away 8")  # in the middle of a question, where no index reaches
+    tab.wait_for_timeout(300)
+    assert found(watched) == 1
+    tab.fill("#search", "no such words anywhere")
+    tab.wait_for_timeout(300)
+    assert found(watched) == 0
+
+
+def test_a_sample_of_two_runs_stands_side_by_side(page: Path, watched: Watched) -> None:
+    tab = watched.open(page)
+    tab.select_option("#part", label="gsm8k:8-shot-cot")
+    tab.select_option("#disagreement", "runs")
+    found(watched)
+    tab.locator("#rows [role=option]").first.click()
+    left, right = tab.locator("#sample .run").all()
+    assert left.locator(".badge").inner_text() == "correct"
+    assert right.locator(".badge").inner_text() == "wrong"
+    assert abs(left.bounding_box()["y"] - right.bounding_box()["y"]) < 2  # type: ignore[index]
+    assert "≠" in right.locator(".reason").first.inner_text()
+    prompt = right.locator(".prompt")
+    prompt.locator("summary").click()
+    assert "There are 15 trees in the grove" in prompt.locator(".message").inner_text()
+    assert "The answer is" in right.locator("details[open] pre").last.inner_text()
+
+
+def test_pictures_clips_alignments_and_code(page: Path, watched: Watched) -> None:
+    tab = watched.open(page)
+    tab.select_option("#part", label="chartqa:0-shot")
+    found(watched)
+    tab.locator("#rows [role=option]").first.click()
+    picture = tab.locator("#sample .media img")
+    picture.wait_for()
+    assert picture.evaluate("image => image.naturalWidth") > 50
+    tab.select_option("#part", label="asr:0-shot")
+    tab.select_option("#outcome", label="wrong")
+    found(watched)
+    tab.locator("#rows [role=option]").first.click()
+    clip = tab.locator("#sample .media audio")
+    clip.wait_for()
+    assert clip.evaluate("async clip => { await clip.play(); return clip.duration }") > 0.5
+    assert tab.locator("#sample .step:not(.equal)").count() > 0
+    assert tab.locator("#sample .step.equal, #sample .step.delete, #sample .step.substitute").count() > 0
+    tab.select_option("#outcome", "")
+    tab.select_option("#part", label="humaneval:0-shot")
+    found(watched)
+    tab.locator("#rows [role=option]").first.click()
+    run = tab.locator("#sample .run").first
+    assert "def total_minutes" in run.locator("pre.value").inner_text()
+    assert run.locator(".reason").inner_text() == "passed"
+
+
+def test_the_keyboard_does_everything(page: Path, watched: Watched) -> None:
+    tab = watched.open(page)
+    tab.focus("#list")
+    for _ in range(3):
+        tab.keyboard.press("ArrowDown")
+    active = tab.get_attribute("#list", "aria-activedescendant")
+    assert active == "row-2"
+    assert tab.get_attribute(f"#{active}", "aria-selected") == "true"
+    tab.keyboard.press("End")
+    last = tab.get_attribute("#list", "aria-activedescendant")
+    assert last == f"row-{found(watched) - 1}"
+    tab.wait_for_timeout(200)
+    tab.keyboard.press("Enter")
+    assert tab.evaluate("document.activeElement.id") == "sample"
+
+
+def test_an_address_leads_to_its_sample(page: Path, watched: Watched) -> None:
+    tab = watched.open(page)
+    tab.select_option("#part", label="mmmu:pass@1")
+    found(watched)
+    tab.locator("#rows [role=option]").nth(4).click()
+    tab.wait_for_timeout(300)
+    address, shown = tab.evaluate("location.hash"), tab.locator("#sample h3").inner_text()
+    assert address.startswith("#sample=mmmu")
+    watched.requests.clear()
+    tab.goto("about:blank")
+    watched.open(page, address)
+    tab.wait_for_timeout(300)
+    assert tab.locator("#sample h3").inner_text() == shown
+
+
+@pytest.mark.parametrize(
+    ("width", "scheme"), [(1280, "light"), (1280, "dark"), (390, "light"), (390, "dark")]
+)
+def test_accessible_and_no_wider_than_the_screen(page: Path, width: int, scheme: str) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
+    with chromium(width, 844, scheme) as watched:
+        tab = watched.open(page)
+        for part in ("gsm8k:8-shot-cot", "asr:0-shot", "mmmu:pass@1"):
+            tab.select_option("#part", label=part)
+            found(watched)
+            tab.locator("#rows [role=option]").first.click()
+            tab.wait_for_timeout(200)
+            tab.evaluate("for (const one of document.querySelectorAll('details')) one.open = true")
+            assert tab.evaluate("document.documentElement.scrollWidth") <= width
+        violations = Axe().run(tab).response["violations"]
+        serious = [
+            (v["id"], v["nodes"][0]["html"][:200])
+            for v in violations
+            if v["impact"] in ("serious", "critical")
+        ]
+        assert serious == []
+        assert watched.complaints == []
+
+
+def test_themes(page: Path, watched: Watched) -> None:
+    tab = watched.open(page)
+    paper = "getComputedStyle(document.body).backgroundColor"
+    before = tab.evaluate(paper)
+    tab.click("#theme")
+    assert tab.evaluate(paper) != before
+    tab.click("#theme")
+    assert tab.evaluate(paper) == before
+    tab.emulate_media(media="print")
+    assert tab.locator("#samples").is_hidden()
+    assert tab.locator("#results").is_visible()
+
+
+@pytest.fixture
+def hostile_page(tmp_path: Path) -> Path:
+    """A run whose model's name and answers would act if they could; one that says 5 MB in one line."""
+    runs = [
+        made_run(tmp_path, "hostile", HOSTILE, model=f"fake/{HOSTILE}"),
+        made_run(tmp_path, "long", "x" * 5_000_000),
+    ]
+    path = tmp_path / "page.html"
+    path.write_text(page_of(*runs), "utf-8")
+    return path
+
+
+def test_nothing_from_outside_runs_or_breaks_the_page(hostile_page: Path, watched: Watched) -> None:
+    assert hostile_page.stat().st_size < 2_000_000
+    tab = watched.open(hostile_page)
+    tab.select_option("#outcome", label="unparsable")
+    assert found(watched) > 3
+    tab.locator("#rows [role=option]").first.click()
+    hostile, cut = (run.inner_text() for run in tab.locator("#sample .run").all())
+    assert "</script><script>window.hurt = 1</script>" in hostile
+    assert "U+202E" in hostile
+    assert "\u202e" not in tab.locator("#sample").inner_text()
+    assert "4,980,000 more characters are in the run file" in cut
+    assert tab.evaluate("window.hurt") is None
+    assert tab.locator("a[href^='javascript']").count() == 0
+    assert tab.locator("#sample img").count() == 0
+    assert tab.locator("body").is_visible()
+    assert tab.evaluate("document.documentElement.scrollWidth") <= 1280
