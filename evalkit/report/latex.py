@@ -42,7 +42,8 @@ def _character(character: str) -> str:
         return _SPECIAL[character]
     if character.isascii():
         return character
-    base, *accents = unicodedata.normalize("NFD", character)
+    apart = unicodedata.normalize("NFD", character)
+    base, accents = apart[0], apart[1:]
     if base.isascii() and base.isalpha() and accents and all(accent in _ACCENTS for accent in accents):
         text = base
         for accent in accents:
