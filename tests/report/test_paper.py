@@ -112,7 +112,7 @@ def rounded(value: float, printed: Figure) -> bool:
     """Whether `value` may have been rounded to what is printed."""
     decimals = len(printed.text.rstrip("%").partition(".")[2])
     assert printed.value is not None
-    return abs(value - printed.value) <= 0.5 / 10**decimals + 1e-9
+    return abs(value - printed.value) <= 0.5 * 10.0**-decimals + 1e-9
 
 
 def wrong_of(checks: dict[str, bool]) -> set[str]:
