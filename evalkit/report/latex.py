@@ -10,8 +10,6 @@ from itertools import zip_longest
 from evalkit.report.grid import Grid, GridCell, GridRow
 from evalkit.report.grid_text import details, duel_lines, row_lines
 
-_WIDE = 5
-"""Grids of more columns are shrunk to the width of the text."""
 _NUMBERED = re.compile(r"(?:Table|Figure) [\d.]+: ")
 _NO_LABEL = re.compile(r"[^A-Za-z0-9.-]+")
 _SPECIAL = {
@@ -60,16 +58,11 @@ def _character(character: str) -> str:
 def to_latex(grids: Sequence[Grid]) -> str:
     r"""A `table` for each grid, to be read with `\input`; the packages it needs are named in a comment.
 
-    The numbered notes are in the table's float, remarks and signatures follow it.
+    What is wider than the text is shrunk to its width. The numbered notes are in the table's float, remarks
+    and signatures follow it.
     """
-    head = ["% Needs, in the preamble: \\usepackage{booktabs}"]
-    if any(map(_is_wide, grids)):
-        head.append("%                         \\usepackage{graphicx}")
-    return "\n".join([*head, *(line for grid in grids for line in _table(grid))]) + "\n"
-
-
-def _is_wide(grid: Grid) -> bool:
-    return len(grid.columns) > _WIDE
+    head = "% Needs, in the preamble: \\usepackage{booktabs,graphicx}"
+    return "\n".join([head, *(line for grid in grids for line in _table(grid))]) + "\n"
 
 
 def _table(grid: Grid) -> Iterator[str]:
@@ -77,10 +70,8 @@ def _table(grid: Grid) -> Iterator[str]:
     yield rf"\caption{{{escape(_caption(grid))}}}"
     if grid.id:
         yield rf"\label{{tab:{_NO_LABEL.sub('-', grid.id)}}}"
-    yield r"\centering\footnotesize"
-    if _is_wide(grid):
-        yield r"\setlength{\tabcolsep}{3pt}"
-        yield r"\resizebox{\linewidth}{!}{%"
+    yield r"\centering\footnotesize\setlength{\tabcolsep}{4pt}"
+    yield r"\sbox0{%"
     yield rf"\begin{{tabular}}{{l{'r' * len(grid.columns)}}}"
     yield r"\toprule"
     yield _line(["", *(escape(column.name) for column in grid.columns)])
@@ -94,7 +85,8 @@ def _table(grid: Grid) -> Iterator[str]:
             section = row.section
         yield from _row(grid, row)
     yield r"\bottomrule"
-    yield r"\end{tabular}" + ("}" if _is_wide(grid) else "")
+    yield r"\end{tabular}}"
+    yield r"\ifdim\wd0>\linewidth\resizebox{\linewidth}{!}{\usebox0}\else\usebox0\fi"
     if grid.notes:
         yield r"\par\smallskip\raggedright\scriptsize"
     for number, note in enumerate(grid.notes, 1):
