@@ -30,7 +30,7 @@ def measure(quick: bool) -> list[Row]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "run.db")
         say(f"reopen: writing {SAMPLES} samples")
-        _write(path)
+        write_run(path, SAMPLES)
         inside: list[float] = []
         command: list[float] = []
         for _ in range(2 if quick else 5):
@@ -66,9 +66,9 @@ def _command_seconds(path: Path) -> float:
     return time.perf_counter() - started
 
 
-def _write(path: Path) -> None:
-    """Writes what a run would have written, three of four answers right."""
-    plan = made_plan(FakeModel(lambda request, draw: ""), SAMPLES)
+def write_run(path: Path, count: int) -> None:
+    """Writes what a run over `count` samples would have written, three of four answers right."""
+    plan = made_plan(FakeModel(lambda request, draw: ""), count)
     store = open_run(path, plan)
     (planned,) = plan.cells
     (cell,) = store.cells()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -10,6 +11,7 @@ if TYPE_CHECKING:
 
 WHOLE_CORPUS = ("BLEU", "chrF", "CIDEr")
 """What the names of metrics begin with that are one figure of a corpus and no mean over samples."""
+_SHOTS_ALONE = re.compile(r"\d+-shot")
 _SOLVERS = {
     "ask_once": "",
     "majority_vote": "majority vote",
@@ -40,8 +42,12 @@ def differs(cell: TableCell, row: PaperRow, figure: Figure) -> str:
     The protocol has to be one of `figure.match`. Overrides make another protocol, except those that ask
     for what the printed row is of (`row.options`).
     """
+    if figure.unit not in ("", row.unit):
+        return f"{cell.metric} here, {figure.unit} there"
     base, overrides = _protocol(cell.protocol)
     there = figure.protocol or "a protocol that is not stated"
+    if _SHOTS_ALONE.fullmatch(there):
+        there += " and nothing more said"
     if base not in figure.match:
         return f"{protocol_words(cell)} here, {there} there"
     wanted = _options(row.options)

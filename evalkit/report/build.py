@@ -49,13 +49,14 @@ def report(
 ) -> str:
     """The report on `stores` in the format `name`, one of `FORMATS`.
 
-    Runs of one model come as a long list, a line a figure; several models, and those beside a `paper`'s
-    printed figures (`gemini-1.0`, `gemini-1.0/table-2`, a file), as grids. LaTeX always is one, and JSON
-    has both. `colour`, `width`: of the terminal. `page`: of HTML. Raises `UsageError` for what `strict`
-    forbids.
+    A run comes as a long list, a line a figure, and so do several of one model on different benchmarks;
+    runs that answer the same, those of several models, and those beside a `paper`'s printed figures
+    (`gemini-1.0`, `gemini-1.0/table-2`, a file) as grids. LaTeX always is one, and JSON has both.
+    `colour`, `width`: of the terminal. `page`: of HTML. Raises `UsageError` for what `strict` forbids.
     """
     table = dataclasses.replace(build_table(stores, strict=strict), breakdown=breakdown)
-    several = len({cell.model for cell in table.cells}) > 1
+    rows = {cell.row for cell in table.cells}
+    several = len({cell.model for cell in table.cells}) > 1 or len(rows) < len(table.cells)
     if name == "html":
         grids = grids_of(stores, table, paper, strict=strict) if paper or several else ()
         return _page(stores, table, grids, paper, page or Page())

@@ -22,8 +22,11 @@ if TYPE_CHECKING:
     from evalkit.store import Store
 
 
-NO_TASK, NOT_RUN, NOT_PRINTED = "no task yet", "not run", "—"
-"""What an empty cell says: evalkit has no such benchmark; no run has it; the paper has no figure."""
+NO_TASK, NOT_RUN, NO_SAMPLE, NOT_PRINTED = "no task yet", "not run", "no sample", "—"
+"""What an empty cell says: evalkit has no such benchmark; the run does not have it; the run judged no
+sample of the row's group; the paper has no figure."""
+_REFUSALS = 20
+"""How many reasons `strict` gives at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +131,10 @@ class Grid:
                 "n": cell.n,
                 "comparable": cell.comparable,
                 "best": cell.best,
+                "outcomes": ", ".join(f"{name} {n}" for name, n in cell.outcomes.items() if n),
+                "against": "; ".join(
+                    f"{name}: won {won}, lost {lost}" for name, (won, lost) in cell.against.items()
+                ),
                 "notes": "; ".join(self.notes[mark - 1] for mark in cell.marks),
                 "signature": cell.cell.signature.line() if cell.cell else "",
             }
@@ -155,23 +162,30 @@ def build_grids(
     rows = list(dict.fromkeys(cell.row for cell in table.cells))
     grids = []
     left = dict.fromkeys(rows)
+    refused: list[str] = []
     for printed in tables:
-        builder = _Builder(runs, table, printed, strict)
+        builder = _Builder(runs, table, printed, refused)
         lines = list(claimed(printed, rows, runs))
         grids.append(builder.grid(lines))
         for line in lines:
             if line.key is not None:
                 left.pop(line.key, None)
     if left or not tables:
-        grids.append(_Builder(runs, table, None, strict).grid([Line(key) for key in left], rest=bool(tables)))
+        builder = _Builder(runs, table, None, refused)
+        grids.append(builder.grid([Line(key) for key in left], rest=bool(tables)))
+    if strict and refused:
+        more = [f"and {len(refused) - _REFUSALS} more"] if len(refused) > _REFUSALS else []
+        raise UsageError("\n  ".join(["--strict: may not stand side by side", *refused[:_REFUSALS], *more]))
     return tuple(grids)
 
 
 class _Builder:
-    """One grid: numbers notes as they come up."""
+    """One grid: numbers notes as they come up, and adds to `refused` what may not stand side by side."""
 
-    def __init__(self, runs: Sequence[Run], table: Table, printed: PaperTable | None, strict: bool) -> None:
-        self._runs, self._table, self._printed, self._strict = runs, table, printed, strict
+    def __init__(
+        self, runs: Sequence[Run], table: Table, printed: PaperTable | None, refused: list[str]
+    ) -> None:
+        self._runs, self._table, self._printed, self._refused = runs, table, printed, refused
         self._notes: list[str] = []
         self._names = printed.columns if printed else ()
 
@@ -245,11 +259,7 @@ class _Builder:
         if figure is None or figure.value is None:
             return GridCell("empty", figure.text if figure and figure.text else NOT_PRINTED)
         assert self._printed is not None
-        marks = [
-            self._number(f"as printed: {self._printed.footnotes[mark]}")
-            for mark in figure.marks
-            if mark in self._printed.footnotes
-        ]
+        marks = [self._number(self._printed.footnotes[mark]) for mark in figure.marks]
         difference = differs(first, row, figure) if first else ""
         if difference:
             self._refuse(f"{row.name}, {column}: {difference}")
@@ -272,7 +282,7 @@ class _Builder:
             return GridCell("empty", NOT_RUN if row is None or row.task else NO_TASK)
         figure = cell.groups.get(row.group) if row and row.group else cell
         if figure is None:
-            return GridCell("empty", NOT_RUN)
+            return GridCell("empty", NO_SAMPLE)
         marks = [self._number(self._table.notes[mark - 1]) for mark in cell.marks]
         part = not_whole(cell) if row else ""
         if part:
@@ -293,7 +303,7 @@ class _Builder:
             figure.n,
             protocol=cell.protocol,
             marks=tuple(dict.fromkeys(marks)),
-            comparable=not differences and not part,
+            comparable=not differences,
             cell=cell,
             outcomes=cell.outcomes if whole else {},
         )
@@ -304,8 +314,8 @@ class _Builder:
         return self._notes.index(note) + 1
 
     def _refuse(self, why: str) -> None:
-        if self._strict:
-            raise UsageError(f"--strict: {why}")
+        if why not in self._refused:
+            self._refused.append(why)
 
 
 def figure_text(value: float | None, low: float | None, high: float | None) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from evalkit.report.grid import Grid, GridCell, GridColumn, GridRow, interval_text
 from evalkit.report.render import (
@@ -12,11 +13,16 @@ from evalkit.report.render import (
     escape_markdown,
     no_formula,
     outcome_shares,
+    paragraph,
     printable,
 )
 
-_LABEL, _COLUMN, _GAP = 26, 18, 2
-"""Widths in the terminal: of the first column and of another at most, and between two."""
+if TYPE_CHECKING:
+    from rich.table import Table
+    from rich.text import Text
+
+_LABEL, _COLUMN, _NARROW, _GAP = 26, 20, 10, 2
+"""Widths in the terminal: of the first column at most, of another at most and at least, and between two."""
 
 
 def row_lines(row: GridRow) -> list[str]:
@@ -25,17 +31,27 @@ def row_lines(row: GridRow) -> list[str]:
     return [row.label, f"{row.metric}{unit} {'↑' if row.higher_is_better else '↓'}".strip()]
 
 
-def cell_lines(cell: GridCell, *, duels: bool = True) -> list[str]:
-    """A cell below its value: interval, n, the protocol of a printed one, odd outcomes, samples won and lost.
+def details(grid: Grid, cell: GridCell) -> list[str]:
+    """`cell_lines` as `grid` needs them: with what neither the row's label nor a line below says."""
+    return cell_lines(cell, duels=not _named_duels(grid), protocol=bool(grid.id))
+
+
+def cell_lines(cell: GridCell, *, duels: bool = True, protocol: bool = False) -> list[str]:
+    """A cell below its value: protocol, interval, n, odd outcomes, samples won and lost.
 
     `duels`: whether to say won and lost, which goes without a name where there is one other run.
+    `protocol`: whether to name a run's as a printed one is, because the row's label does not; else only
+    what is overridden in it.
     """
     if cell.kind != "run":
         return [cell.protocol] if cell.protocol else []
-    lines = [interval_text(cell.low, cell.high), f"n {cell.n:,}"]
-    base, bracket, _ = cell.protocol.partition("[")
-    if bracket:
-        lines.append(cell.protocol.removeprefix(base))
+    base, bracket, overrides = cell.protocol.partition("[")
+    lines = [
+        base if protocol else "",
+        bracket + overrides,
+        interval_text(cell.low, cell.high),
+        f"n {cell.n:,}",
+    ]
     odd = any(n for name, n in cell.outcomes.items() if name not in ("correct", "wrong"))
     if odd:
         lines += outcome_shares(cell.outcomes).split(", ")
@@ -75,8 +91,11 @@ def to_terminal(grids: Sequence[Grid], *, width: int | None = None, colour: bool
     console = Console(file=out, width=width, force_terminal=colour, no_color=not colour, highlight=False)
     for grid in grids:
         console.print(Text(printable(grid.title), style="bold"))
-        for band in _bands(grid, console.width):
-            console.print(_box(grid, band))
+        label = min(_label_width(grid), max(1, console.width // 2))
+        bands, wide = _bands(grid, console.width - label - _GAP)
+        for band in bands:
+            console.print()
+            console.print(_box(grid, band, label, wide))
         for number, note in enumerate(grid.notes, 1):
             console.print(Text(f"{str(number).translate(SUPERSCRIPTS)} {printable(note)}"))
         for line in (*duel_lines(grid), *grid.remarks):
@@ -87,28 +106,29 @@ def to_terminal(grids: Sequence[Grid], *, width: int | None = None, colour: bool
     return out.getvalue()
 
 
-def _box(grid: Grid, band: Sequence[int]) -> object:
+def _box(grid: Grid, band: Sequence[int], label: int, wide: Sequence[int]) -> Table:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
 
-    box = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, _GAP, 0, 0))
-    box.add_column("", max_width=_LABEL, overflow="fold")
+    # A divider stands between two columns besides the padding, and is a space.
+    box = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, _GAP - 1, 0, 0))
+    box.add_column("", min_width=label, max_width=label, overflow="fold")
     for i in band:
         heading = Text(printable(grid.columns[i].name))
-        box.add_column(heading, justify="right", max_width=_COLUMN, overflow="fold")
+        box.add_column(heading, justify="right", max_width=wide[i] - _GAP, overflow="fold")
     section = ""
     for row in grid.rows:
         if row.section != section:
             box.add_row(Text(printable(row.section), style="italic"))
             section = row.section
-        label = Text("\n").join(Text(printable(line)) for line in row_lines(row))
-        box.add_row(label, *(_box_cell(row.cells[i], not _named_duels(grid)) for i in band))
+        lines = Text("\n").join(Text(printable(line)) for line in row_lines(row))
+        box.add_row(lines, *(_box_cell(grid, row.cells[i]) for i in band))
         box.add_row("")
     return box
 
 
-def _box_cell(cell: GridCell, duels: bool) -> object:
+def _box_cell(grid: Grid, cell: GridCell) -> Text:
     from rich.text import Text
 
     empty = cell.kind == "empty"
@@ -116,42 +136,74 @@ def _box_cell(cell: GridCell, duels: bool) -> object:
     head.append(_marks(cell))
     if cell.best:
         head.append(" *")
-    rest = (Text(printable(line), style="dim") for line in cell_lines(cell, duels=duels))
+    rest = (Text(printable(line), style="dim") for line in details(grid, cell))
     return Text("\n").join([head, *rest])
 
 
-def _bands(grid: Grid, width: int) -> list[list[int]]:
-    """Positions of the columns of each box, so that it is no wider than `width` if that can be."""
-    runs = [i for i, column in enumerate(grid.columns) if column.kind == "run"]
-    printed = [i for i, column in enumerate(grid.columns) if column.kind == "printed"]
-    label = max((len(line) for row in grid.rows for line in row_lines(row)), default=0)
-    room = width - min(label, _LABEL) - _GAP - sum(_width(grid, i) for i in runs)
+def _bands(grid: Grid, room: int) -> tuple[list[list[int]], list[int]]:
+    """(positions of the columns of each box, widths of all columns) so that a box needs no more than `room`.
+
+    Where the runs leave room for a printed column, narrowed if need be, they stand in every box beside
+    some; else the columns are cut where they are.
+    """
+    columns = range(len(grid.columns))
+    runs = [i for i in columns if grid.columns[i].kind == "run"]
+    printed = [i for i in columns if grid.columns[i].kind == "printed"]
+    natural = [_width(grid, i) for i in columns]
+    for wide in (natural, [_narrowed(grid, i) for i in columns]):
+        beside = sum(wide[i] for i in runs)
+        if printed and beside + max(wide[i] for i in printed) <= room:
+            return [band + runs for band in _cut(printed, wide, room - beside)], wide
+    return _cut([*printed, *runs], natural, room), natural
+
+
+def _cut(columns: Sequence[int], wide: Sequence[int], room: int) -> list[list[int]]:
+    """The columns in order, as many to a band as there is room for, one at least."""
     bands: list[list[int]] = []
     left = 0
-    for i in printed:
-        needs = _width(grid, i)
-        if not bands or needs > left:
+    for i in columns:
+        if not bands or wide[i] > left:
             bands.append([])
             left = room
         bands[-1].append(i)
-        left -= needs
-    return [band + runs for band in bands] or [runs]
+        left -= wide[i]
+    return bands
+
+
+def _label_width(grid: Grid) -> int:
+    from rich.cells import cell_len
+
+    return min(_LABEL, max((cell_len(line) for row in grid.rows for line in row_lines(row)), default=0))
 
 
 def _width(grid: Grid, i: int) -> int:
-    lines = [grid.columns[i].name]
+    """Of a column in the terminal, with the gap after it."""
+    from rich.cells import cell_len
+
+    lines = [grid.columns[i].name, *_lines(grid, i)]
+    return min(_COLUMN, max(map(cell_len, lines))) + _GAP
+
+
+def _narrowed(grid: Grid, i: int) -> int:
+    """The same where lines are broken between words, and the heading anywhere."""
+    from rich.cells import cell_len
+
+    words = (cell_len(word) for line in _lines(grid, i) for word in line.split())
+    return min(_COLUMN, max(_NARROW, *words)) + _GAP
+
+
+def _lines(grid: Grid, i: int) -> Iterator[str]:
     for row in grid.rows:
         cell = row.cells[i]
-        lines += [cell.text + _marks(cell) + " *" * cell.best]
-        lines += cell_lines(cell, duels=not _named_duels(grid))
-    return min(_COLUMN, max(map(len, lines))) + _GAP
+        yield cell.text + _marks(cell) + " *" * cell.best
+        yield from details(grid, cell)
 
 
 def to_markdown(grids: Sequence[Grid]) -> str:
     """GitHub tables, with notes and signatures under each."""
     lines: list[str] = []
     for grid in grids:
-        lines += [f"**{escape_markdown(grid.title)}**", ""]
+        lines += [f"**{escape_markdown(grid.title.strip())}**", ""]
         lines.append(f"|  | {' | '.join(_heading(column) for column in grid.columns)} |")
         lines.append("|---|" + "--:|" * len(grid.columns))
         section = ""
@@ -160,14 +212,14 @@ def to_markdown(grids: Sequence[Grid]) -> str:
                 lines.append(f"| *{escape_markdown(row.section)}* |" + "  |" * len(grid.columns))
                 section = row.section
             label = "<br>".join(map(escape_markdown, row_lines(row)))
-            cells = [_markdown_cell(cell, not _named_duels(grid)) for cell in row.cells]
+            cells = [_markdown_cell(grid, cell) for cell in row.cells]
             lines.append(f"| {' | '.join([label, *cells])} |")
         lines.append("")
         lines += [
             f"{str(number).translate(SUPERSCRIPTS)} {escape_markdown(note)}  "
             for number, note in enumerate(grid.notes, 1)
         ]
-        lines += [f"{escape_markdown(line)}  " for line in (*duel_lines(grid), *grid.remarks)]
+        lines += [f"{paragraph(line)}  " for line in (*duel_lines(grid), *grid.remarks)]
         lines += [f"`{printable(line).replace('`', chr(39))}`  " for line in grid.signatures]
         lines.append("")
     return "\n".join(lines).rstrip() + "\n"
@@ -177,10 +229,10 @@ def _heading(column: GridColumn) -> str:
     return escape_markdown(column.name)
 
 
-def _markdown_cell(cell: GridCell, duels: bool) -> str:
+def _markdown_cell(grid: Grid, cell: GridCell) -> str:
     text = escape_markdown(cell.text)
     head = (f"**{text}**" if cell.best else text) + _marks(cell)
-    return "<br>".join([head, *map(escape_markdown, cell_lines(cell, duels=duels))])
+    return "<br>".join([head, *map(escape_markdown, details(grid, cell))])
 
 
 def to_csv(grids: Sequence[Grid]) -> str:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterator, Sequence
+from itertools import zip_longest
 
-from evalkit.report.grid import Grid, GridCell, GridRow, interval_text
+from evalkit.report.grid import Grid, GridCell, GridRow
+from evalkit.report.grid_text import details, duel_lines, row_lines
 
-_WIDE = 5
-"""Grids of more columns are shrunk to the width of the text."""
+_NUMBERED = re.compile(r"(?:Table|Figure) [\d.]+: ")
+_NO_LABEL = re.compile(r"[^A-Za-z0-9.-]+")
 _SPECIAL = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%",
     "_": r"\_", "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "<": r"\textless{}",
@@ -42,7 +45,8 @@ def _character(character: str) -> str:
         return _SPECIAL[character]
     if character.isascii():
         return character
-    base, *accents = unicodedata.normalize("NFD", character)
+    apart = unicodedata.normalize("NFD", character)
+    base, accents = apart[0], apart[1:]
     if base.isascii() and base.isalpha() and accents and all(accent in _ACCENTS for accent in accents):
         text = base
         for accent in accents:
@@ -52,43 +56,59 @@ def _character(character: str) -> str:
 
 
 def to_latex(grids: Sequence[Grid]) -> str:
-    r"""A `table` for each grid, to be read with `\input`; the packages it needs are named in a comment."""
-    head = ["% Needs, in the preamble: \\usepackage{booktabs}"]
-    if any(len(grid.columns) > _WIDE for grid in grids):
-        head.append("%                         \\usepackage{graphicx}")
-    return "\n".join([*head, *(line for grid in grids for line in _table(grid))]) + "\n"
+    r"""A `table` for each grid, to be read with `\input`; the packages it needs are named in a comment.
+
+    What is wider than the text is shrunk to its width. The numbered notes are in the table's float, remarks
+    and signatures follow it.
+    """
+    head = "% Needs, in the preamble: \\usepackage{booktabs,graphicx}"
+    return "\n".join([head, *(line for grid in grids for line in _table(grid))]) + "\n"
 
 
 def _table(grid: Grid) -> Iterator[str]:
-    wide = len(grid.columns) > _WIDE
-    yield r"\begin{table}[tbp]"
-    yield rf"\caption{{{escape(grid.title)}}}"
-    yield r"\centering\small"
-    if wide:
-        yield r"\resizebox{\linewidth}{!}{%"
+    yield r"\begin{table}[htbp]"
+    yield rf"\caption{{{escape(_caption(grid))}}}"
+    if grid.id:
+        yield rf"\label{{tab:{_NO_LABEL.sub('-', grid.id)}}}"
+    yield r"\centering\footnotesize\setlength{\tabcolsep}{4pt}"
+    yield r"\sbox0{%"
     yield rf"\begin{{tabular}}{{l{'r' * len(grid.columns)}}}"
     yield r"\toprule"
     yield _line(["", *(escape(column.name) for column in grid.columns)])
     yield r"\midrule"
     section = ""
-    for row in grid.rows:
+    for number, row in enumerate(grid.rows):
+        if number:
+            yield r"\addlinespace"
         if row.section != section:
             yield rf"\multicolumn{{{len(grid.columns) + 1}}}{{l}}{{\emph{{{escape(row.section)}}}}} \\"
             section = row.section
-        yield from _row(row)
+        yield from _row(grid, row)
     yield r"\bottomrule"
-    yield r"\end{tabular}" + ("}" if wide else "")
-    yield from _below(grid)
+    yield r"\end{tabular}}"
+    yield r"\ifdim\wd0>\linewidth\resizebox{\linewidth}{!}{\usebox0}\else\usebox0\fi"
+    if grid.notes:
+        yield r"\par\smallskip\raggedright\scriptsize"
+    for number, note in enumerate(grid.notes, 1):
+        yield rf"\textsuperscript{{{number}}}\,{escape(note)}{'.' * (not note.endswith('.'))}"
     yield r"\end{table}"
+    yield from _below(grid)
 
 
-def _row(row: GridRow) -> Iterator[str]:
-    """Two lines: the figures, and in small type what belongs to them."""
-    arrow = r"$\uparrow$" if row.higher_is_better else r"$\downarrow$"
-    unit = f", {row.unit}" if row.unit else ""
-    yield _line([escape(row.label), *map(_figure, row.cells)])
-    small = [f"{escape(row.metric + unit)} {arrow}", *map(_detail, row.cells)]
-    yield _line([rf"{{\footnotesize {text}}}" if text else "" for text in small])
+def _caption(grid: Grid) -> str:
+    """The title without a number, for LaTeX gives its own, and where the figures are printed."""
+    title = _NUMBERED.sub("", grid.title)
+    title = title[:1].upper() + title[1:]
+    return f"{title} (printed: {grid.source})" if grid.source else title
+
+
+def _row(grid: Grid, row: GridRow) -> Iterator[str]:
+    """The figures, and in small type what belongs to them."""
+    name, measure = row_lines(row)
+    yield _line([escape(name), *map(_figure, row.cells)])
+    below = [[measure], *(details(grid, cell) for cell in row.cells)]
+    for small in zip_longest(*below, fillvalue=""):
+        yield _line([rf"{{\scriptsize {escape(text)}}}" if text else "" for text in small])
 
 
 def _line(cells: Sequence[str]) -> str:
@@ -102,21 +122,13 @@ def _figure(cell: GridCell) -> str:
     return text + (rf"\textsuperscript{{{marks}}}" if marks else "")
 
 
-def _detail(cell: GridCell) -> str:
-    if cell.kind != "run":
-        return escape(cell.protocol)
-    between = interval_text(cell.low, cell.high)
-    return escape(", ".join(filter(None, (between, f"n {cell.n:,}"))))
-
-
 def _below(grid: Grid) -> Iterator[str]:
-    yield r"\par\medskip\raggedright\footnotesize"
-    for number, note in enumerate(grid.notes, 1):
-        yield rf"\textsuperscript{{{number}}} {escape(note)}\par"
-    for remark in grid.remarks:
-        yield rf"{escape(remark)}\par"
-    for line in grid.signatures:
-        yield rf"{{\ttfamily\sloppy {_breakable(line)}\par}}"
+    lines = [escape(line) for line in (*duel_lines(grid), *grid.remarks)]
+    lines += [rf"\texttt{{{_breakable(line)}}}" for line in grid.signatures]
+    if lines:
+        yield r"\begingroup\footnotesize\raggedright\sloppy\noindent"
+        yield "\\par\\noindent\n".join(lines)
+        yield r"\par\endgroup"
 
 
 def _breakable(line: str) -> str:

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 ALPHA = 0.05
 EXPLAINED = (
-    "best in its row (bold): better than every figure it may be compared with, than a run's with p < 0.05 on "
-    "common samples; a printed figure has no samples, so it has to lie outside the run's 95 % interval, "
-    "and is never called best itself"
+    "bold or *: best in its row, that is better than every figure it may be compared with; than a run's with "
+    "p < 0.05 on common samples; a printed figure has no samples, so it has to lie outside the run's 95 % "
+    "interval, and is never called best itself"
 )
 
 

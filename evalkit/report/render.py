@@ -22,6 +22,9 @@ _NUMBERS = ("value", "n")
 _WRAPS = {"benchmark": 16, "model": 12, "metric": 10, "outcomes": 13}
 """Columns that may take several lines on a narrow terminal, and what they keep at least."""
 _NUMBER = re.compile(r"-?\d+(\.\d+)?")
+_NUMBERED = re.compile(r"(\d+)[.)]")
+_GITHUB = re.compile(r"(?<!\w)@(?=\w)|(?<!&)#(?=\d)|:(?=[\w+-]+:)")
+"""What GitHub makes something of: a mention, a reference to an issue, an emoji."""
 SUPERSCRIPTS = str.maketrans("0123456789,", "⁰¹²³⁴⁵⁶⁷⁸⁹˒")
 
 
@@ -42,7 +45,7 @@ def texts(cell: TableCell) -> tuple[str, ...]:
     )
 
 
-def outcome_shares(outcomes: dict[str, int]) -> str:
+def outcome_shares(outcomes: Mapping[str, int]) -> str:
     """`correct 54 %, wrong 30 %`: shares of all samples, those that did not occur left out."""
     total = sum(outcomes.values())
     return ", ".join(f"{name} {_percent(outcomes[name], total)}" for name in OUTCOMES if outcomes[name])
@@ -212,10 +215,23 @@ def printable(text: str) -> str:
 
 
 def escape_markdown(text: str) -> str:
-    escaped = printable(text).replace("&", "&amp;").replace("<", "&lt;")
-    for character in "\\|*_`[]":
+    """`text` for the inside of a line or cell of GitHub's Markdown, where nothing in it acts.
+
+    An empty comment keeps `@name`, `#12` and `:100:` from being a mention, a reference or a picture.
+    """
+    escaped = printable(text).replace("&", "&amp;").replace("<", "&lt;").replace("$", "&#36;")
+    for character in "\\|*_`[]~":
         escaped = escaped.replace(character, "\\" + character)
-    return escaped
+    return _GITHUB.sub(r"\g<0><!-- -->", escaped)
+
+
+def paragraph(text: str) -> str:
+    """`escape_markdown` for a line of its own: no heading, list, rule or quotation."""
+    escaped = escape_markdown(text.strip())
+    number = _NUMBERED.match(escaped)
+    if number:
+        return f"{number[1]}\\{escaped[number.end(1) :]}"
+    return "\\" + escaped if escaped[:1] in tuple("#>+-=") else escaped
 
 
 def no_formula(value: Any) -> Any:

@@ -172,8 +172,9 @@ def build_table(stores: Sequence[Store], *, strict: bool = False) -> Table:
     cells.sort(key=lambda cell: rows.index(cell.row))
     notes: list[str] = []
     marked = list(_marked(cells, notes))
-    if strict and notes:
-        raise UsageError("--strict: " + "; ".join(notes))
+    barred = list(dict.fromkeys(note for cell in marked for note in _bars(cell, notes)))
+    if strict and barred:
+        raise UsageError("--strict: " + "; ".join(barred))
     return Table(_title(cells), tuple(marked), tuple(notes))
 
 
@@ -304,17 +305,33 @@ def _marked(cells: Sequence[TableCell], notes: list[str]) -> Iterable[TableCell]
                 f"{'; '.join(differences)}"
             )
             marks.append(len(notes))
-        marks += [_number(note, notes) for note in _remarks(cell)]
+        marks += [_number(note, notes) for note in (*_faults(cell), *_remarks(cell))]
         yield dataclasses.replace(cell, marks=tuple(marks))
 
 
-def _remarks(cell: TableCell) -> Iterable[str]:
+def _bars(cell: TableCell, notes: Sequence[str]) -> Iterable[str]:
+    """The notes of a marked cell that keep it from being compared, rather than tell of it."""
+    told = set(_remarks(cell))
+    return (note for mark in cell.marks if (note := notes[mark - 1]) not in told)
+
+
+def _faults(cell: TableCell) -> Iterable[str]:
+    """What makes a figure another one than that of the whole benchmark under its protocol."""
     asked = sum(cell.outcomes.values()) + cell.answered
     if cell.limit is not None and (cell.records is None or cell.limit < cell.records):
         yield f"{cell.task}: the first {cell.limit} of {cell.records or 'all'} samples"
     expected = min(filter(None, (cell.limit, cell.records)), default=asked)
     if asked < expected:
         yield f"{cell.model} on {cell.task}: unfinished, {asked} of {expected} samples"
+    failed = cell.outcomes["failed"]
+    if failed:
+        yield f"{cell.model} on {cell.task}: {failed} samples failed and are not in the value"
+    for key, count in cell.counts.items():
+        yield f"{cell.model} on {cell.task}: {COUNTED[key].format(count)}"
+
+
+def _remarks(cell: TableCell) -> Iterable[str]:
+    """What to know of a figure that is as comparable as any."""
     if cell.answered:
         yield (
             f"{cell.model} on {cell.task}: the references of {cell.answered} answers are not public; "
@@ -323,13 +340,8 @@ def _remarks(cell: TableCell) -> Iterable[str]:
     if cell.seconds:
         yield (
             f"{cell.task}: {cell.seconds / 3600:.3g} hours of speech, "
-            f"{cell.seconds / max(1, asked):.1f} s a clip on average"
+            f"{cell.seconds / max(1, sum(cell.outcomes.values()) + cell.answered):.1f} s a clip on average"
         )
-    failed = cell.outcomes["failed"]
-    if failed:
-        yield f"{cell.model} on {cell.task}: {failed} samples failed and are not in the value"
-    for key, count in cell.counts.items():
-        yield f"{cell.model} on {cell.task}: {COUNTED[key].format(count)}"
     if cell.verification:
         yield f"{cell.model} on {cell.task}:{cell.protocol}: {_verified(cell.verification)}"
     if "threshold" in cell.found:

@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 
 from evalkit.report.grid import Grid, GridCell
-from evalkit.report.grid_text import cell_lines, duel_lines, row_lines
+from evalkit.report.grid_text import details, duel_lines, row_lines
 from evalkit.report.render import HEADINGS, Part, printable, signature_lines, texts
 from evalkit.report.table import Table
 
@@ -79,10 +79,9 @@ def table_view(table: Table) -> TableView:
 def grid_view(grid: Grid) -> TableView:
     """A benchmark a row, runs and then printed models as columns: on a phone the first ones are seen."""
     order = sorted(range(len(grid.columns)), key=lambda i: grid.columns[i].kind == "printed")
-    several = sum(column.kind == "run" for column in grid.columns) > 2  # then duels are told in sentences
     rows, section = [], ""
     for row in grid.rows:
-        cells = tuple(_cell(row.cells[i], duels=not several) for i in order)
+        cells = tuple(_cell(grid, row.cells[i]) for i in order)
         heading = row.section if row.section != section else ""
         section = row.section
         rows.append(RowView(tuple(map(printable, row_lines(row))), cells, printable(heading)))
@@ -98,8 +97,8 @@ def grid_view(grid: Grid) -> TableView:
     )
 
 
-def _cell(cell: GridCell, *, duels: bool) -> CellView:
-    lines = tuple(map(printable, cell_lines(cell, duels=duels)))
+def _cell(grid: Grid, cell: GridCell) -> CellView:
+    lines = tuple(map(printable, details(grid, cell)))
     return CellView(printable(cell.text), cell.kind, lines, cell.marks, cell.best)
 
 

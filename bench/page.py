@@ -1,0 +1,71 @@
+"""A report on a long run as one HTML page: building it, and what a browser takes to show and to filter it."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+
+from bench.reopen import write_run
+from bench.rows import Row, say
+from evalkit.report.build import report
+from evalkit.store import Store
+
+SAMPLES = 50_000
+BUDGETS = {"build": 20.0, "paint": 1.0, "filter": 1.0}
+"""Seconds."""
+_FILTER = """async name => {
+    const started = performance.now(), outcome = document.getElementById('outcome');
+    outcome.value = [...outcome.options].find(option => option.text === name).value;
+    outcome.dispatchEvent(new Event('change'));
+    await new Promise(resolve => requestAnimationFrame(() => setTimeout(resolve)));
+    return (performance.now() - started) / 1000;
+}"""
+_PAINT = "performance.getEntriesByName('first-contentful-paint')[0].startTime / 1000"
+
+
+def measure(quick: bool) -> list[Row]:
+    with tempfile.TemporaryDirectory() as folder:
+        run, page = Path(folder, "run.db"), Path(folder, "page.html")
+        say(f"page: writing {SAMPLES} samples")
+        write_run(run, SAMPLES)
+        started = time.perf_counter()
+        store = Store.open(run)
+        page.write_text(report([store], "html"), "utf-8")
+        store.close()
+        rows = [
+            Row(
+                f"HTML page of {SAMPLES // 1000}k samples, built",
+                time.perf_counter() - started,
+                "s",
+                BUDGETS["build"],
+            ),
+            Row("its size", page.stat().st_size / 2**20, "MB"),
+        ]
+        if (chromium := shutil.which("chromium")) is None:
+            say("page: no chromium here, so nothing is opened")
+            return rows
+        turns = [_opened(chromium, page) for _ in range(1 if quick else 3)]
+    names = ("first contentful paint", "until its samples are listed", "filtering all of them")
+    budgets = (BUDGETS["paint"], None, BUDGETS["filter"])
+    return rows + [
+        Row(f"Chromium: {name}", median(turn[i] for turn in turns), "s", budget)
+        for i, (name, budget) in enumerate(zip(names, budgets, strict=True))
+    ]
+
+
+def _opened(chromium: str, page: Path) -> tuple[float, float, float]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        tab = browser.new_page()
+        started = time.perf_counter()
+        tab.goto(page.as_uri())
+        tab.wait_for_selector("html[data-ready]", timeout=60_000)
+        ready = time.perf_counter() - started
+        found = (float(tab.evaluate(_PAINT)), ready, float(tab.evaluate(_FILTER, "wrong")))
+        browser.close()
+    return found

@@ -1,0 +1,78 @@
+"""Run files for tests of tables: a model that is wrong where it is told to be."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from evalkit.engine.plan import make_plan
+from evalkit.models.fake import FakeModel
+from evalkit.report.paper import PaperTable, load_tables
+from evalkit.session import data_options, execute_plan
+from evalkit.store import Store
+from tests.made import sums
+
+
+def ran(
+    folder: Path,
+    name: str,
+    wrong: Callable[[int], bool] = lambda gold: False,
+    *,
+    task: str = "",
+    protocol: str = "once",
+    count: int = 200,
+    ask: str = "What is",
+    limit: int | None = None,
+    settings: Mapping[str, str] | None = None,
+    data: str | None = None,
+    says: str = "-1",
+    file: str = "",
+) -> Store:
+    """A finished run of the model `fake/NAME`, which says `says` where the reference is `wrong`.
+
+    Of `count` made sums, or of the `task` given (`data`: where from).
+    """
+    file = file or f"{len(list(folder.glob('*.db')))}"
+    task = task or f"{sums(folder, count, name=f'{file}.py', ask=ask)}:sums:{protocol}"
+
+    def say(request: object, draw: int) -> str:
+        gold: str = request.gold  # type: ignore[attr-defined]
+        return says if gold.lstrip("-").isdigit() and wrong(int(gold)) else gold
+
+    plan = make_plan(
+        FakeModel(say, name), task.split(","), limit=limit, settings=settings, data=data_options(data)
+    )
+    asyncio.run(execute_plan(plan, folder / f"{file}.db"))
+    return Store.open(folder / f"{file}.db")
+
+
+PAPER = """
+title = "Table 1: sums"
+source = "section 1, table 1"
+columns = ["Old", "New"]
+notes = ["Nobody checked it."]
+[footnotes]
+"api" = "over the API"
+[[rows]]
+name = "Sums"
+task = "sums"
+metric = "accuracy"
+unit = "%"
+higher_is_better = true
+figures."Old" = { text = "50.0%", protocol = "0-shot", match = ["once"], marks = ["api"] }
+figures."New" = { text = "99.9%", protocol = "Maj1@5", match = ["maj"] }
+[[rows]]
+name = "Products"
+metric = "accuracy"
+unit = "%"
+higher_is_better = true
+figures."Old" = { text = "12.5%", protocol = "3-shot" }
+"""
+
+
+def paper(folder: Path, text: str = PAPER, name: str = "own") -> PaperTable:
+    path = folder / f"{name}.toml"
+    path.write_text(text, encoding="utf-8")
+    (table,) = load_tables(str(path))
+    return table
