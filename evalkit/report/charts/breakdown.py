@@ -49,7 +49,12 @@ def _chart(runs: Sequence[Run], series: dict[str, Look], identifier: str, more: 
     ends = [x for group in groups for x in (group.value, group.low, group.high) if x is not None]
     air = 0.03 * (max(ends) - min(ends)) or 1.0
     sheet = Sheet(
-        min(ends) - air * (min(ends) - air >= 0), max(ends) + air, shown(cell.unit, 30), width=WIDTH, y=2
+        min(ends) - air * (min(ends) - air >= 0),
+        max(ends) + air,
+        shown(cell.unit, 30),
+        width=WIDTH,
+        left=LABELS,
+        y=2,
     )
     looked = {run.name: (run.cell, series[run.name]) for run in runs}
     for part in parts:

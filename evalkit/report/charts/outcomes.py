@@ -26,7 +26,7 @@ def outcome_charts(runs: Sequence[Run]) -> Iterator[Chart]:
     several = len({run.name for run in found}) > 1
     for number, start in enumerate(range(0, len(found), BARS), 1):
         part = found[start : start + BARS]
-        sheet = Sheet(0, 100, "% of all samples", width=WIDTH, y=2)
+        sheet = Sheet(0, 100, "% of all samples", width=WIDTH, left=LABELS, y=2)
         for rows in rows_of(part).values():
             cell = rows[0].cell
             name = f"{cell.task}:{cell.protocol}"

@@ -47,7 +47,7 @@ class Strips:
         if self.yardstick and self.origin is not None:
             sheet.down(self.origin, 0, sheet.y)
         used = set(columns_of(self.lines, printed=False))
-        key = [f"{letter} {name}" for letter, name in zip(LETTERS, distinct(printed, NAME), strict=False)]
+        key = [f"{letter} = {name}" for letter, name in zip(LETTERS, distinct(printed, NAME), strict=False)]
         return sheet.chart([look for run, look in series.items() if run in used], key=_wrapped(key))
 
     def _line(self, sheet: Sheet, line: Line, series: dict[str, Look], letters: dict[str, str]) -> None:
@@ -68,7 +68,7 @@ class Strips:
         y = sheet.y + LANE / 2
         ends = [mark.value]
         if self.origin is not None:
-            sheet.rule(self.origin, mark.value, y, look.colour, width=5)
+            sheet.rule(self.origin, mark.value, y, look.colour, width=9, opacity=0.4)
             ends.append(self.origin)
         if mark.low is not None and mark.high is not None:
             sheet.rule(mark.low, mark.high, y, look.colour)
@@ -132,7 +132,7 @@ def _wrapped(entries: Sequence[str], width: int = 66) -> list[str]:
     lines: list[str] = []
     for entry in entries:
         if lines and len(lines[-1]) + len(entry) + 3 <= width:
-            lines[-1] += f"   {entry}"
+            lines[-1] += f" · {entry}"
         else:
             lines.append(entry)
     return lines

@@ -69,7 +69,7 @@ _PATTERNS = {
 }
 """Lines laid over a fill, so that outcomes differ without their colours too."""
 
-_TAGS = frozenset(("g", "path", "rect", "line", "text", "defs", "clipPath"))
+_TAGS = frozenset(("g", "path", "rect", "line", "text", "tspan", "defs", "clipPath"))
 _KEPT = frozenset(
     ("d", "fill", "stroke", "stroke-width", "stroke-dasharray", "stroke-opacity", "fill-opacity", "opacity")
     + ("transform", "x", "y", "x1", "x2", "y1", "y2", "width", "height", "dx", "dy", "clip-path", "id")
@@ -143,8 +143,8 @@ def _written(element: ElementTree.Element, identifiers: dict[str, str]) -> Itera
     if tag not in _TAGS or empty_path or unseen:
         return
     inside = "".join(itertools.chain.from_iterable(_written(child, identifiers) for child in element))
-    inside = escape(element.text or "", quote=False) * (tag == "text") + inside
-    if not inside and tag in ("g", "text", "defs", "clipPath"):
+    inside = escape(element.text or "", quote=False) * (tag in ("text", "tspan")) + inside
+    if not inside and tag in ("g", "text", "tspan", "defs", "clipPath"):
         return
     kept = [
         (key, value) for key, value in attributes.items() if key in _KEPT and (key, value) not in _NO_VALUE
