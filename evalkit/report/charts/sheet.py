@@ -24,9 +24,12 @@ NAME = 48
 
 
 def shown(text: str, limit: int = NAME) -> str:
-    """A text of a run, fit to be shown: no control characters, one line, cut to `limit` letters."""
-    words = " ".join(printable(text[: 4 * limit]).split()) or "—"
-    return words if len(words) <= limit and len(text) <= 4 * limit else words[: limit - 1].rstrip() + "…"
+    """A text in one line of at most `limit` letters, cut in the middle, without control characters."""
+    if len(text) > 8 * limit:
+        text = f"{text[: 4 * limit]}…{text[-4 * limit :]}"
+    words = " ".join(printable(text).split()) or "—"
+    tail = limit // 3
+    return words if len(words) <= limit else f"{words[: limit - 1 - tail].rstrip()}…{words[-tail:].lstrip()}"
 
 
 def distinct(texts: Sequence[str], limit: int = NAME) -> list[str]:
