@@ -16,6 +16,7 @@ from xml.etree import ElementTree
 import pytest
 
 from evalkit.engine.plan import make_plan
+from evalkit.engine.run import open_run
 from evalkit.errors import UsageError
 from evalkit.models.base import Request, Response
 from evalkit.models.fake import FakeModel, Script
@@ -207,6 +208,13 @@ def test_only_what_there_are_figures_for(tmp_path: Path) -> None:
     found = charts(build_table([store]))
     assert [chart.id for chart in found] == ["chart-values-1", "chart-outcomes-1"]
     checked(found)
+    store.close()
+
+
+def test_a_run_that_has_just_begun_has_no_charts(tmp_path: Path) -> None:
+    store = open_run(tmp_path / "r.db", make_plan(FakeModel(lambda r, n: r.gold), [sums(tmp_path)]))
+    table = build_table([store])
+    assert charts(table) == charts(table, build_grids([store], table), papers=("gemini-1.0",)) == []
     store.close()
 
 

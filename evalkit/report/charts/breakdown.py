@@ -18,7 +18,7 @@ CHARTS = 8
 """Breakdowns drawn; the tables have all of them."""
 GROUPS = 120
 """Rows of one breakdown."""
-WIDTH, LABELS = 252, 178
+WIDTH, LABELS = 206, 160
 """Pixels for the figures, and for the names left of them."""
 ROW, GAP = 15, 10
 
@@ -106,7 +106,7 @@ def _first(parts: Sequence[list[str]]) -> list[list[str]]:
 def _row(sheet: Sheet, name: str, cells: Sequence[tuple[TableCell, Look]]) -> None:
     height = max(ROW, 5 + 5 * len(cells))
     middle = sheet.y + height / 2
-    sheet.text(sheet.low, middle, shown(name, 32), align="right", dx=-8, limit=LABELS - 8, size=11)
+    sheet.text(sheet.low, middle, shown(name, 24), align="right", dx=-8, limit=LABELS - 8, size=11)
     sheet.rule(sheet.low, sheet.high, middle, LIGHT["line"], width=0.7)
     found: list[tuple[Group, Look]] = [(c.groups[name], look) for c, look in cells if name in c.groups]
     for i, (group, look) in enumerate(found):

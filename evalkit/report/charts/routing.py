@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 RULES = {"greedy": "Greedy", "majority": "Plain majority", "": "Routed"}
 """By view, in figure 9's order."""
-NEVER = 1.08
+NEVER = 1.13
 """Where a threshold stands that no vote reaches."""
 
 

@@ -15,8 +15,8 @@ from evalkit.report.render import printable
 if TYPE_CHECKING:
     import altair as alt
 
-WIDTH = 440
-"""Of the plot, in pixels: on a phone a chart shrinks to three quarters and stays readable."""
+WIDTH = 376
+"""Of the plot, in pixels: on a phone a chart shrinks by a tenth."""
 TALL = 500
 """A sheet higher than this has its axis on top."""
 NAME = 48

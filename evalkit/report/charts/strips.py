@@ -27,7 +27,7 @@ def figure(mark: Mark) -> str:
 class Strips:
     """`runs`: every run of the report, in the order of their colours. `axis`: the axis' title.
 
-    `origin`: where bars begin, None for points with intervals. `yardstick`: a line down at the origin.
+    `origin`: where bars begin, None for points with intervals. `yardstick`: lines down at the origin.
     """
 
     lines: Sequence[Line]
@@ -44,8 +44,6 @@ class Strips:
         letters = dict(zip(printed, LETTERS, strict=False))
         for line in self.lines:
             self._line(sheet, line, series, letters)
-        if self.yardstick and self.origin is not None:
-            sheet.down(self.origin, 0, sheet.y)
         used = set(columns_of(self.lines, printed=False))
         key = [f"{letter} = {name}" for letter, name in zip(LETTERS, distinct(printed, NAME), strict=False)]
         return sheet.chart([look for run, look in series.items() if run in used], key=_wrapped(key))
@@ -53,6 +51,7 @@ class Strips:
     def _line(self, sheet: Sheet, line: Line, series: dict[str, Look], letters: dict[str, str]) -> None:
         sheet.text(sheet.low, sheet.y + LABEL / 2, line.words, weight=600)
         sheet.y += LABEL
+        top = sheet.y
         for mark in line.marks:
             if not mark.printed:
                 self._mark(sheet, mark, series[mark.column])
@@ -62,7 +61,10 @@ class Strips:
                 lane = _lane(lanes, sheet.pixels(mark.value))
                 y = sheet.y + DISCS * (lane + 0.5)
                 sheet.disc(mark.value, y, letters[mark.column], filled=mark.comparable)
-        sheet.y += DISCS * len(lanes) + GAP
+        sheet.y += DISCS * len(lanes)
+        if self.yardstick and self.origin is not None:
+            sheet.down(self.origin, top, sheet.y)
+        sheet.y += GAP
 
     def _mark(self, sheet: Sheet, mark: Mark, look: Look) -> None:
         y = sheet.y + LANE / 2
@@ -127,7 +129,7 @@ def _lane(lanes: list[float], x: float) -> int:
     return len(lanes) - 1
 
 
-def _wrapped(entries: Sequence[str], width: int = 66) -> list[str]:
+def _wrapped(entries: Sequence[str], width: int = 56) -> list[str]:
     """`entries` in lines of about `width` letters."""
     lines: list[str] = []
     for entry in entries:

@@ -78,7 +78,7 @@ _KEPT = frozenset(
 _HIDDEN = frozenset(("background", "foreground"))
 _FONTS = "Arial, Helvetica, 'Liberation Sans', Arimo, Roboto, sans-serif"
 """Of the widths that vl-convert measures texts with, so that they end where they should."""
-WIDTH = 470
+WIDTH = 406
 """Of every picture, so that letters are of one size in all; what a drawing lacks is added on its left."""
 _NO_VALUE = {("opacity", "1"), ("transform", "translate(0,0)"), ("stroke", "transparent")}
 
@@ -88,7 +88,7 @@ STYLE = (
     + "".join(f"--{name}:{colour};" for name, colour in DARK.items())
     + "}}:root[data-theme=dark]{"
     + "".join(f"--{name}:{colour};" for name, colour in DARK.items())
-    + "}svg.chart{display:block;width:100%;max-width:36rem;height:auto}"
+    + "}svg.chart{display:block;width:100%;max-width:32rem;height:auto}"
 )
 """CSS that a page of charts needs: the colours of both themes, and how wide a chart may get."""
 
