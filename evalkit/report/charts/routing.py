@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from evalkit.report.charts.lines import Line, Mark, Run, rows_of
-from evalkit.report.charts.sheet import WIDTH, by_series, configured, distinct, looks, shown
+from evalkit.report.charts.sheet import WIDTH, by_series, distinct, layered, looks, shown
 from evalkit.report.charts.strips import Strips
 from evalkit.report.charts.types import Chart, chart_of
 
@@ -111,10 +111,10 @@ def _curves(found: dict[str, Run], names: Sequence[str]) -> alt.TopLevelMixin:
     used = [series[name] for name in names if name in found]
     plain = alt.Color("colour", type="nominal", scale=None)
     layers = [
-        alt.Chart(alt.InlineData(points))
+        alt.Chart(alt.NamedData("points"))
         .mark_line(strokeWidth=1.5, interpolate="linear")
         .encode(**places, color=plain, detail=alt.Detail("series", type="nominal")),
-        alt.Chart(alt.InlineData(points))
+        alt.Chart(alt.NamedData("points"))
         .mark_point(filled=True, size=34, opacity=1)
         .encode(
             **places,
@@ -123,8 +123,8 @@ def _curves(found: dict[str, Run], names: Sequence[str]) -> alt.TopLevelMixin:
         ),
     ]
     if chosen:
-        rings = alt.Chart(alt.InlineData(chosen)).mark_point(
+        rings = alt.Chart(alt.NamedData("chosen")).mark_point(
             shape="circle", size=230, strokeWidth=2, opacity=1
         )
         layers.append(rings.encode(**places, color=plain))
-    return configured(alt.layer(*layers).properties(width=WIDTH - 40, height=240, background="transparent"))
+    return layered(layers, {"points": points, "chosen": chosen}, width=WIDTH - 40, height=240)

@@ -132,22 +132,19 @@ class Sheet:
         layers: dict[tuple[str, tuple[Any, ...]], list[dict[str, Any]]] = {}
         for kind, style, datum in self.marks:
             layers.setdefault((kind, style), []).append(datum)
-        drawn = alt.layer(*(self._layer(kind, style, data, series) for (kind, style), data in layers.items()))
+        data = {f"data-{number}": rows for number, rows in enumerate(layers.values())}
         title = alt.TitleParams(
             text=list(key), orient="bottom", anchor="start", frame="group", offset=10, limit=WIDTH + 60
         )
-        return configured(
-            drawn.properties(
-                width=self.width,
-                height=max(self.y, 1),
-                background="transparent",
-                **({"title": title} if key else {}),
-            )
+        return layered(
+            [self._layer(*layer, name, series) for layer, name in zip(layers, data, strict=True)],
+            data,
+            width=self.width,
+            height=max(self.y, 1),
+            **({"title": title} if key else {}),
         )
 
-    def _layer(
-        self, kind: str, style: tuple[Any, ...], data: list[dict[str, Any]], series: Sequence[Look]
-    ) -> alt.Chart:
+    def _layer(self, kind: str, style: tuple[Any, ...], data: str, series: Sequence[Look]) -> alt.Chart:
         import altair as alt
 
         across = alt.Scale(domain=[self.low, self.high], nice=False, zero=False)
@@ -171,7 +168,7 @@ class Sheet:
             encoded["shape"] = by_series(alt.Shape, "shape", series, width, **where)
         if kind == "text":
             encoded["text"] = alt.Text("text", type="nominal")
-        chart: alt.Chart = _marked(alt.Chart(alt.InlineData(data)), kind, style).encode(**encoded)
+        chart: alt.Chart = _marked(alt.Chart(alt.NamedData(data)), kind, style).encode(**encoded)
         return chart
 
     def _over(self, series: Sequence[Look]) -> dict[str, Any]:
@@ -216,17 +213,29 @@ def _columns(series: Sequence[Look]) -> int:
     return 1 if max((len(look.name) for look in series), default=0) > 22 else 2 if len(series) < 5 else 3
 
 
-def configured(chart: Any) -> alt.TopLevelMixin:
-    """A layered chart in the colours and sizes that all charts have."""
+def layered(
+    layers: Sequence[alt.Chart], data: dict[str, list[dict[str, Any]]], **properties: Any
+) -> alt.TopLevelMixin:
+    """A chart in the colours and sizes that all have. `data`: what `layers` call by name.
+
+    Made at once: every `configure_…` would copy all layers.
+    """
+    import altair as alt
+
     ink, muted, line = LIGHT["ink"], LIGHT["muted"], LIGHT["line"]
-    drawn: alt.TopLevelMixin = (
-        chart.configure(font="sans-serif", padding={"left": 4, "top": 4, "right": 14, "bottom": 4})
-        .configure_view(stroke=None)
-        .configure_axis(
+    config = alt.Config(
+        font="sans-serif",
+        padding={"left": 4, "top": 4, "right": 14, "bottom": 4},
+        view=alt.ViewConfig(stroke=None),
+        axis=alt.AxisConfig(
             labelColor=muted, titleColor=muted, gridColor=line, tickColor=line, domain=False,
             labelFontSize=11, titleFontSize=12, titleFontWeight=400, labelFlush=False,
-        )
-        .configure_legend(labelColor=ink, labelFontSize=12, symbolSize=80, rowPadding=3, columnPadding=14)
-        .configure_title(color=muted, fontSize=12, fontWeight=400, lineHeight=17)
+        ),
+        legend=alt.LegendConfig(
+            labelColor=ink, labelFontSize=12, symbolSize=80, rowPadding=3, columnPadding=14
+        ),
+        title=alt.TitleConfig(color=muted, fontSize=12, fontWeight=400, lineHeight=17),
     )  # fmt: skip
-    return drawn
+    return alt.LayerChart(
+        layer=list(layers), datasets=data, config=config, background="transparent", **properties
+    )

@@ -104,7 +104,9 @@ class Strips:
                 "Hollow ones were obtained otherwise than the runs and may not be compared with them."
             )
         if any(not mark.printed and not mark.comparable for mark in marks):
-            parts.append("Hollow marks of runs were asked otherwise than the first of their row.")
+            parts.append(
+                "Hollow marks of runs are of other samples, or asked otherwise than their row's first run."
+            )
         return " ".join(parts)
 
     @property
