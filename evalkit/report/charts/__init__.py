@@ -5,23 +5,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from evalkit.errors import UsageError
 from evalkit.report.charts.breakdown import breakdown_charts
-from evalkit.report.charts.lines import benchmark_lines, grid_lines, names_of, runs_of, table_lines
+from evalkit.report.charts.lines import benchmark_lines, grid_lines, headlines, names_of, runs_of, table_lines
 from evalkit.report.charts.outcomes import outcome_charts
 from evalkit.report.charts.routing import curve_charts, rule_charts
 from evalkit.report.charts.svg import STYLE, require
 from evalkit.report.charts.types import Chart
 from evalkit.report.charts.usage import Price, usage_charts, waited
-from evalkit.report.charts.values import capability_chart, value_charts
+from evalkit.report.charts.values import capability_charts, value_charts
 from evalkit.report.paper import capability_groups
 
 if TYPE_CHECKING:
-    from evalkit.report.charts.lines import Run
     from evalkit.report.grid import Grid
+    from evalkit.report.lines import Key
     from evalkit.report.table import Table
 
 __all__ = ["STYLE", "Chart", "charts", "require", "waited"]
@@ -53,10 +53,13 @@ def charts(
     grids = [grid for grid in grids if grid.has_runs]
     runs = runs_of(table, grids)
     names = names_of(runs, grids)
-    routed = [line for grid in grids if grid.id == RULES for line in grid_lines(grid, short=True)]
+    heads = {run.cell.row for run in headlines(runs)}
+    routed = [line for grid in grids if grid.id == RULES for line in grid_lines(grid, heads, short=True)]
+    lines = list(benchmark_lines(grids, heads) if grids else table_lines(table))
+    groups = [capability_groups(paper) for paper in papers]
     return [
-        *_values(table, grids, names),
-        *_capabilities(table, grids, runs, names, papers, relative_to),
+        *_values(table, grids, names, heads),
+        *capability_charts(lines, groups, names, relative_to),
         *rule_charts(runs, names, routed),
         *curve_charts(runs, names),
         *breakdown_charts(runs, names),
@@ -65,26 +68,12 @@ def charts(
     ]
 
 
-def _values(table: Table, grids: Sequence[Grid], names: Sequence[str]) -> Iterator[Chart]:
+def _values(
+    table: Table, grids: Sequence[Grid], names: Sequence[str], heads: Collection[Key]
+) -> Iterator[Chart]:
     if not grids:
         yield from value_charts(list(table_lines(table)), "Benchmarks", names, "chart-values")
     for number, grid in enumerate(grids, 1):
         if grid.id != RULES:
             title = grid.title if grid.id else "Benchmarks"
-            yield from value_charts(list(grid_lines(grid)), title, names, f"chart-values-{number}")
-
-
-def _capabilities(
-    table: Table,
-    grids: Sequence[Grid],
-    runs: Sequence[Run],
-    names: Sequence[str],
-    papers: Sequence[str],
-    relative_to: str,
-) -> Iterator[Chart]:
-    lines = list(benchmark_lines(grids, runs) if grids else table_lines(table))
-    for number, paper in enumerate(papers, 1):
-        identifier = f"chart-capabilities-{number}"
-        chart = capability_chart(lines, capability_groups(paper), names, relative_to, identifier)
-        if chart is not None:
-            yield chart
+            yield from value_charts(list(grid_lines(grid, heads)), title, names, f"chart-values-{number}")

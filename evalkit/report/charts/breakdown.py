@@ -18,7 +18,7 @@ CHARTS = 8
 """Breakdowns drawn; the tables have all of them."""
 GROUPS = 120
 """Rows of one breakdown."""
-WIDTH, LABELS = 280, 150
+WIDTH, LABELS = 206, 160
 """Pixels for the figures, and for the names left of them."""
 ROW, GAP = 15, 10
 
@@ -49,7 +49,12 @@ def _chart(runs: Sequence[Run], series: dict[str, Look], identifier: str, more: 
     ends = [x for group in groups for x in (group.value, group.low, group.high) if x is not None]
     air = 0.03 * (max(ends) - min(ends)) or 1.0
     sheet = Sheet(
-        min(ends) - air * (min(ends) - air >= 0), max(ends) + air, shown(cell.unit, 30), width=WIDTH, y=2
+        min(ends) - air * (min(ends) - air >= 0),
+        max(ends) + air,
+        shown(cell.unit, 30),
+        width=WIDTH,
+        left=LABELS,
+        y=2,
     )
     looked = {run.name: (run.cell, series[run.name]) for run in runs}
     for part in parts:
@@ -101,7 +106,7 @@ def _first(parts: Sequence[list[str]]) -> list[list[str]]:
 def _row(sheet: Sheet, name: str, cells: Sequence[tuple[TableCell, Look]]) -> None:
     height = max(ROW, 5 + 5 * len(cells))
     middle = sheet.y + height / 2
-    sheet.text(sheet.low, middle, shown(name, 60), align="right", dx=-8, limit=LABELS - 8, size=11)
+    sheet.text(sheet.low, middle, shown(name, 24), align="right", dx=-8, limit=LABELS - 8, size=11)
     sheet.rule(sheet.low, sheet.high, middle, LIGHT["line"], width=0.7)
     found: list[tuple[Group, Look]] = [(c.groups[name], look) for c, look in cells if name in c.groups]
     for i, (group, look) in enumerate(found):

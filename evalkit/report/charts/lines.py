@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ from evalkit.report.table import Table, TableCell
 
 if TYPE_CHECKING:
     from evalkit.report.grid import Grid, GridRow
+    from evalkit.report.lines import Key
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,17 +122,15 @@ def table_lines(table: Table) -> Iterator[Line]:
             yield Line(named(cell), task, protocol, cell.unit, cell.higher_is_better, marks)
 
 
-def grid_lines(grid: Grid, *, short: bool = False) -> Iterator[Line]:
+def grid_lines(grid: Grid, heads: Collection[Key], *, short: bool = False) -> Iterator[Line]:
     """The rows of a grid that a run has a value in; of rows that are in no printed table, the headlines.
 
-    `short`: called as the row alone, without protocol and metric.
+    `heads`: `TableCell.row` of the headlines. `short`: lines are called as the row alone, without
+    protocol and metric.
     """
-    seen: set[tuple[str, str]] = set()
     for row in grid.rows:
-        again = not grid.id and (row.task, row.protocol) in seen
-        seen.add((row.task, row.protocol))
         marks = tuple(_marks(grid, row))
-        if not again and any(not mark.printed for mark in marks):
+        if (grid.id or _key(row) in heads) and any(not mark.printed for mark in marks):
             name = f"{row.label}: {row.protocol}" if grid.id and row.protocol else row.label
             label = shown(row.label, 60) if short else f"{shown(name, 60)}, {shown(row.metric, 30)}"
             yield Line(label, row.task, row.protocol, row.unit, row.higher_is_better, marks)
@@ -146,13 +145,16 @@ def _marks(grid: Grid, row: GridRow) -> Iterator[Mark]:
             )
 
 
-def benchmark_lines(grids: Sequence[Grid], runs: Sequence[Run]) -> Iterator[Line]:
+def _key(row: GridRow) -> Key | None:
+    return next((cell.cell.row for cell in row.cells if cell.cell), None)
+
+
+def benchmark_lines(grids: Sequence[Grid], heads: Collection[Key]) -> Iterator[Line]:
     """The rows of all grids that are a benchmark's headline over all its groups."""
-    heads = {(run.cell.task, run.cell.protocol, run.cell.metric) for run in headlines(runs)}
     for grid in grids:
         for row in grid.rows:
-            cells = [cell.cell for cell in row.cells if cell.cell and cell.outcomes]  # none: of one group
-            if any((cell.task, cell.protocol, cell.metric) in heads for cell in cells):
+            whole = any(cell.outcomes for cell in row.cells)  # a group's figure has none
+            if whole and _key(row) in heads:
                 marks = tuple(_marks(grid, row))
                 yield Line(row.label, row.task, row.protocol, row.unit, row.higher_is_better, marks)
 

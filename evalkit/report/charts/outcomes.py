@@ -14,7 +14,7 @@ from evalkit.store import OUTCOMES
 LOOKS = {name: Look(name, LIGHT[f"outcome-{name}"]) for name in OUTCOMES}
 BARS = 60
 """In one chart."""
-WIDTH, LABELS = 280, 150
+WIDTH, LABELS = 206, 160
 BAR, LABEL, GAP = 16, 18, 9
 SOLID = ("correct", "wrong")
 """Outcomes whose fill has no lines, so that a share can be read on it."""
@@ -26,7 +26,7 @@ def outcome_charts(runs: Sequence[Run]) -> Iterator[Chart]:
     several = len({run.name for run in found}) > 1
     for number, start in enumerate(range(0, len(found), BARS), 1):
         part = found[start : start + BARS]
-        sheet = Sheet(0, 100, "% of all samples", width=WIDTH, y=2)
+        sheet = Sheet(0, 100, "% of all samples", width=WIDTH, left=LABELS, y=2)
         for rows in rows_of(part).values():
             cell = rows[0].cell
             name = f"{cell.task}:{cell.protocol}"
@@ -55,7 +55,7 @@ def outcome_charts(runs: Sequence[Run]) -> Iterator[Chart]:
 def _bar(sheet: Sheet, name: str, outcomes: dict[str, int]) -> None:
     total = sum(outcomes.values())
     middle = sheet.y + BAR / 2
-    sheet.text(0, middle, shown(name, 60), align="right", dx=-8, limit=LABELS - 8, size=11)
+    sheet.text(0, middle, shown(name, 24), align="right", dx=-8, limit=LABELS - 8, size=11)
     start = 0.0
     for outcome, look in LOOKS.items():
         share = 100 * outcomes[outcome] / total

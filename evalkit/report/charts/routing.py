@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from evalkit.report.charts.lines import Line, Mark, Run, rows_of
-from evalkit.report.charts.sheet import WIDTH, Look, configured, distinct, looks, shown
+from evalkit.report.charts.sheet import WIDTH, by_series, distinct, layered, looks, shown
 from evalkit.report.charts.strips import Strips
 from evalkit.report.charts.types import Chart, chart_of
 
@@ -15,9 +15,8 @@ if TYPE_CHECKING:
 
 RULES = {"greedy": "Greedy", "majority": "Plain majority", "": "Routed"}
 """By view, in figure 9's order."""
-NEVER = 1.08
+NEVER = 1.13
 """Where a threshold stands that no vote reaches."""
-DASHES = ([1, 0], [6, 3], [2, 2], [8, 3, 2, 3])
 
 
 def rule_lines(runs: Sequence[Run], task: str, protocol: str) -> list[Line]:
@@ -44,9 +43,10 @@ def rule_charts(runs: Sequence[Run], names: Sequence[str], printed: Sequence[Lin
         sets.setdefault((line.task, line.protocol.partition("[")[0]), []).append(line)
     for task, protocol, _ in rows_of(run for run in runs if run.cell.view in RULES and run.cell.view):
         lines = rule_lines(runs, task, protocol)
-        if (task, protocol.partition("[")[0]) not in sets and len(lines) > 1:
+        if (task, protocol.partition("[")[0]) not in sets:
             sets[task, protocol] = lines
-    for number, ((task, protocol), lines) in enumerate(sets.items(), 1):
+    several = {key: lines for key, lines in sets.items() if len(lines) > 1}
+    for number, ((task, protocol), lines) in enumerate(several.items(), 1):
         strips = Strips(lines, names, axis=shown(lines[0].unit, 30), origin=0.0)
         yield chart_of(
             strips.chart(),
@@ -71,7 +71,7 @@ def curve_charts(runs: Sequence[Run], names: Sequence[str]) -> Iterator[Chart]:
             f"{shown(f'{task}:{protocol}', 60)}: accuracy on the validation split by threshold",
             f"Accuracy against the share of draws that must agree. Chosen: {'; '.join(chosen[:8])}.",
             "The majority is taken where at least this share of the draws agrees, else the greedy answer: at "
-            "0 always the majority, at “never” always the greedy one. The mark is the threshold chosen.",
+            "0 always the majority, at “never” always the greedy one. The ring is the threshold chosen.",
         )
 
 
@@ -85,48 +85,46 @@ def _place(threshold: object) -> float:
 
 
 def _curves(found: dict[str, Run], names: Sequence[str]) -> alt.TopLevelMixin:
-    """A line a run, and its look's mark where its threshold is."""
+    """A line a run with its mark at every threshold, and a ring around the one that was chosen."""
     import altair as alt
 
     series = dict(zip(names, looks(distinct(names)), strict=True))
     points, chosen = [], []
     for name, run in found.items():
+        look = series[name]
         for point in run.cell.found["validation_curve"]:
             place = {"x": _place(point["threshold"]), "y": float(point["accuracy"])}
-            points.append({**place, "series": series[name].name})
+            points.append({**place, "series": look.name, "colour": look.colour})
             if point["threshold"] == run.cell.found.get("threshold"):
                 chosen.append(points[-1])
-    used = [series[name] for name in names if name in found]
-    dashes = [DASHES[i % len(DASHES)] for i in range(len(used))]
-    encoded: dict[str, Any] = {
-        "x": alt.X("x", type="quantitative", scale=alt.Scale(domain=[0, NEVER], nice=False)).axis(
+    places = {
+        "x": alt.X("x", type="quantitative", scale=alt.Scale(domain=[-0.03, NEVER], nice=False)).axis(
             title="share of draws that must agree",
             values=[0, 0.25, 0.5, 0.75, 1, NEVER],
             format=".2~f",
             labelExpr="datum.value > 1 ? 'never' : datum.label",
         ),
-        "y": alt.Y("y", type="quantitative", scale=alt.Scale(zero=False, padding=8)).axis(
+        "y": alt.Y("y", type="quantitative", scale=alt.Scale(zero=False, padding=12)).axis(
             title="accuracy on the validation split, %", tickCount=6
         ),
-        "color": _scaled(alt.Color, used, [look.colour for look in used]),
     }
-    lines = alt.Chart(alt.InlineData(points)).mark_line(strokeWidth=2, interpolate="linear")
-    layers = [lines.encode(**encoded, strokeDash=_scaled(alt.StrokeDash, used, dashes))]
+    used = [series[name] for name in names if name in found]
+    plain = alt.Color("colour", type="nominal", scale=None)
+    layers = [
+        alt.Chart(alt.NamedData("points"))
+        .mark_line(strokeWidth=1.5, interpolate="linear")
+        .encode(**places, color=plain, detail=alt.Detail("series", type="nominal")),
+        alt.Chart(alt.NamedData("points"))
+        .mark_point(filled=True, size=34, opacity=1)
+        .encode(
+            **places,
+            color=by_series(alt.Color, "colour", used, WIDTH),
+            shape=by_series(alt.Shape, "shape", used, WIDTH),
+        ),
+    ]
     if chosen:
-        marks = alt.Chart(alt.InlineData(chosen)).mark_point(filled=True, size=110, opacity=1)
-        layers.append(
-            marks.encode(
-                **encoded, shape=_scaled(alt.Shape, used, [look.shape for look in used], shown=False)
-            )
+        rings = alt.Chart(alt.NamedData("chosen")).mark_point(
+            shape="circle", size=230, strokeWidth=2, opacity=1
         )
-    return configured(alt.layer(*layers).properties(width=WIDTH - 40, height=240, background="transparent"))
-
-
-def _scaled(channel: type[Any], used: Sequence[Look], values: Sequence[Any], *, shown: bool = True) -> Any:
-    import altair as alt
-
-    legend = alt.Legend(
-        title=None, orient="top", columns=1, labelLimit=WIDTH - 40, symbolSize=300, symbolType="stroke"
-    )
-    scale = alt.Scale(domain=[look.name for look in used], range=list(values))
-    return channel("series", type="nominal", scale=scale, legend=legend if shown else None)
+        layers.append(rings.encode(**places, color=plain))
+    return layered(layers, {"points": points, "chosen": chosen}, width=WIDTH - 40, height=240)

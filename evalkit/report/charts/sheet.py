@@ -15,8 +15,8 @@ from evalkit.report.render import printable
 if TYPE_CHECKING:
     import altair as alt
 
-WIDTH = 440
-"""Of the plot, in pixels: on a phone a chart shrinks to three quarters and stays readable."""
+WIDTH = 376
+"""Of the plot, in pixels: on a phone a chart shrinks by a tenth."""
 TALL = 500
 """A sheet higher than this has its axis on top."""
 NAME = 48
@@ -24,9 +24,12 @@ NAME = 48
 
 
 def shown(text: str, limit: int = NAME) -> str:
-    """A text of a run, fit to be shown: no control characters, one line, cut to `limit` letters."""
-    words = " ".join(printable(text[: 4 * limit]).split()) or "—"
-    return words if len(words) <= limit and len(text) <= 4 * limit else words[: limit - 1].rstrip() + "…"
+    """A text in one line of at most `limit` letters, cut in the middle, without control characters."""
+    if len(text) > 8 * limit:
+        text = f"{text[: 4 * limit]}…{text[-4 * limit :]}"
+    words = " ".join(printable(text).split()) or "—"
+    tail = limit // 3
+    return words if len(words) <= limit else f"{words[: limit - 1 - tail].rstrip()}…{words[-tail:].lstrip()}"
 
 
 def distinct(texts: Sequence[str], limit: int = NAME) -> list[str]:
@@ -65,6 +68,8 @@ class Sheet:
     axis: str = ""
     width: int = WIDTH
     """Pixels between the ends."""
+    left: int = 0
+    """Pixels left of them, for names."""
     y: float = 0.0
     """How far down the next row begins; whoever draws a row moves it on."""
     marks: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = field(default_factory=list)
@@ -73,13 +78,13 @@ class Sheet:
     def pixels(self, value: float) -> float:
         return self.width * (value - self.low) / (self.high - self.low)
 
-    def rule(self, x: float, x2: float, y: float, look: str = LIGHT["muted"], width: float = 2) -> None:
+    def rule(self, x: float, x2: float, y: float, colour: str, width: float = 2, opacity: float = 1) -> None:
         """A line across, such as an interval."""
-        self.marks.append(("rule", (width,), {"x": x, "x2": x2, "y": y, "y2": y, "colour": look}))
+        self.marks.append(("rule", (width, opacity), {"x": x, "x2": x2, "y": y, "y2": y, "colour": colour}))
 
     def down(self, x: float, y: float, y2: float, colour: str = LIGHT["muted"]) -> None:
         """A line down, such as that of a yardstick."""
-        self.marks.append(("rule", (1.2,), {"x": x, "x2": x, "y": y, "y2": y2, "colour": colour}))
+        self.marks.append(("rule", (1.2, 1), {"x": x, "x2": x, "y": y, "y2": y2, "colour": colour}))
 
     def bar(self, x: float, x2: float, y: float, height: float, look: Look) -> None:
         self.marks.append(("bar", (), {"x": x, "x2": x2, "y": y, "y2": y + height, "series": look.name}))
@@ -127,22 +132,19 @@ class Sheet:
         layers: dict[tuple[str, tuple[Any, ...]], list[dict[str, Any]]] = {}
         for kind, style, datum in self.marks:
             layers.setdefault((kind, style), []).append(datum)
-        drawn = alt.layer(*(self._layer(kind, style, data, series) for (kind, style), data in layers.items()))
+        data = {f"data-{number}": rows for number, rows in enumerate(layers.values())}
         title = alt.TitleParams(
             text=list(key), orient="bottom", anchor="start", frame="group", offset=10, limit=WIDTH + 60
         )
-        return configured(
-            drawn.properties(
-                width=self.width,
-                height=max(self.y, 1),
-                background="transparent",
-                **({"title": title} if key else {}),
-            )
+        return layered(
+            [self._layer(*layer, name, series) for layer, name in zip(layers, data, strict=True)],
+            data,
+            width=self.width,
+            height=max(self.y, 1),
+            **({"title": title} if key else {}),
         )
 
-    def _layer(
-        self, kind: str, style: tuple[Any, ...], data: list[dict[str, Any]], series: Sequence[Look]
-    ) -> alt.Chart:
+    def _layer(self, kind: str, style: tuple[Any, ...], data: str, series: Sequence[Look]) -> alt.Chart:
         import altair as alt
 
         across = alt.Scale(domain=[self.low, self.high], nice=False, zero=False)
@@ -152,20 +154,28 @@ class Sheet:
             "x": alt.X("x", type="quantitative", scale=across, axis=axis),
             "y": alt.Y("y", type="quantitative", scale=down, axis=None),
         }
+        width, where = self.left + self.width, self._over(series)
         if kind in ("rule", "bar"):
             encoded |= {"x2": "x2", "y2": "y2"}
         if kind in ("bar", "point"):
-            encoded["color"] = _by_series(alt.Color, "colour", series, self.width, kind)
+            square = {"symbolType": "square"} if kind == "bar" else {}
+            encoded["color"] = by_series(alt.Color, "colour", series, width, **where, **square)
         elif kind == "disc":
             encoded["fill"] = alt.Fill("colour", type="nominal", scale=None)
         else:
             encoded["color"] = alt.Color("colour", type="nominal", scale=None)
         if kind in ("point", "hole"):
-            encoded["shape"] = _by_series(alt.Shape, "shape", series, self.width, kind)
+            encoded["shape"] = by_series(alt.Shape, "shape", series, width, **where)
         if kind == "text":
             encoded["text"] = alt.Text("text", type="nominal")
-        chart: alt.Chart = _marked(alt.Chart(alt.InlineData(data)), kind, style).encode(**encoded)
+        chart: alt.Chart = _marked(alt.Chart(alt.NamedData(data)), kind, style).encode(**encoded)
         return chart
+
+    def _over(self, series: Sequence[Look]) -> dict[str, Any]:
+        """Where a legend stands that begins at the left of the names, above an axis on top."""
+        rows = -(-len(series) // _columns(series))
+        axis = 40 if self.y > TALL else 0
+        return {"orient": "none", "legendX": -self.left, "legendY": -16 * rows - 14 - axis}
 
 
 def _marked(chart: alt.Chart, kind: str, style: tuple[Any, ...]) -> alt.Chart:
@@ -173,7 +183,7 @@ def _marked(chart: alt.Chart, kind: str, style: tuple[Any, ...]) -> alt.Chart:
     if kind == "bar":
         marked = chart.mark_bar(stroke=LIGHT["paper"], strokeWidth=1)
     elif kind == "rule":
-        marked = chart.mark_rule(strokeWidth=style[0])
+        marked = chart.mark_rule(strokeWidth=style[0], strokeOpacity=style[1])
     elif kind == "disc":
         marked = chart.mark_point(size=190, stroke=LIGHT["muted"], strokeWidth=1.3, opacity=1)
     elif kind in ("point", "hole"):
@@ -186,29 +196,46 @@ def _marked(chart: alt.Chart, kind: str, style: tuple[Any, ...]) -> alt.Chart:
     return marked
 
 
-def _by_series(channel: type[Any], what: str, series: Sequence[Look], width: int, kind: str) -> Any:
-    """`channel` with each series' colour or shape, and a legend."""
+def by_series(channel: type[Any], what: str, series: Sequence[Look], width: int, **legend: Any) -> Any:
+    """`channel` with each series' colour or shape. `legend`: what its legend has besides."""
     import altair as alt
 
     names = [look.name for look in series]
-    columns = 1 if max(map(len, names), default=0) > 22 else 2 if len(names) < 5 else 3
-    square: dict[str, Any] = {"symbolType": "square"} if kind == "bar" else {}
-    legend = alt.Legend(title=None, orient="top", columns=columns, labelLimit=width // columns - 24, **square)
+    columns = _columns(series)
+    common: dict[str, Any] = {"title": None, "columns": columns, "symbolOpacity": 1}
+    common |= {"orient": "top", "labelLimit": width // columns - 24}
     scale = alt.Scale(domain=names, range=[getattr(look, what) for look in series])
-    return channel("series", type="nominal", scale=scale, legend=legend)
+    return channel("series", type="nominal", scale=scale, legend=alt.Legend(**common | legend))
 
 
-def configured(chart: Any) -> alt.TopLevelMixin:
-    """A layered chart in the colours and sizes that all charts have."""
+def _columns(series: Sequence[Look]) -> int:
+    """Of a legend."""
+    return 1 if max((len(look.name) for look in series), default=0) > 22 else 2 if len(series) < 5 else 3
+
+
+def layered(
+    layers: Sequence[alt.Chart], data: dict[str, list[dict[str, Any]]], **properties: Any
+) -> alt.TopLevelMixin:
+    """A chart in the colours and sizes that all have. `data`: what `layers` call by name.
+
+    Made at once: every `configure_…` would copy all layers.
+    """
+    import altair as alt
+
     ink, muted, line = LIGHT["ink"], LIGHT["muted"], LIGHT["line"]
-    drawn: alt.TopLevelMixin = (
-        chart.configure(font="sans-serif", padding={"left": 4, "top": 4, "right": 14, "bottom": 4})
-        .configure_view(stroke=None)
-        .configure_axis(
+    config = alt.Config(
+        font="sans-serif",
+        padding={"left": 4, "top": 4, "right": 14, "bottom": 4},
+        view=alt.ViewConfig(stroke=None),
+        axis=alt.AxisConfig(
             labelColor=muted, titleColor=muted, gridColor=line, tickColor=line, domain=False,
             labelFontSize=11, titleFontSize=12, titleFontWeight=400, labelFlush=False,
-        )
-        .configure_legend(labelColor=ink, labelFontSize=12, symbolSize=80, rowPadding=3, columnPadding=14)
-        .configure_title(color=muted, fontSize=12, fontWeight=400, lineHeight=17)
+        ),
+        legend=alt.LegendConfig(
+            labelColor=ink, labelFontSize=12, symbolSize=80, rowPadding=3, columnPadding=14
+        ),
+        title=alt.TitleConfig(color=muted, fontSize=12, fontWeight=400, lineHeight=17),
     )  # fmt: skip
-    return drawn
+    return alt.LayerChart(
+        layer=list(layers), datasets=data, config=config, background="transparent", **properties
+    )

@@ -27,7 +27,7 @@ def figure(mark: Mark) -> str:
 class Strips:
     """`runs`: every run of the report, in the order of their colours. `axis`: the axis' title.
 
-    `origin`: where bars begin, None for points with intervals. `yardstick`: a line down at the origin.
+    `origin`: where bars begin, None for points with intervals. `yardstick`: lines down at the origin.
     """
 
     lines: Sequence[Line]
@@ -44,15 +44,14 @@ class Strips:
         letters = dict(zip(printed, LETTERS, strict=False))
         for line in self.lines:
             self._line(sheet, line, series, letters)
-        if self.yardstick and self.origin is not None:
-            sheet.down(self.origin, 0, sheet.y)
         used = set(columns_of(self.lines, printed=False))
-        key = [f"{letter} {name}" for letter, name in zip(LETTERS, distinct(printed, NAME), strict=False)]
+        key = [f"{letter} = {name}" for letter, name in zip(LETTERS, distinct(printed, NAME), strict=False)]
         return sheet.chart([look for run, look in series.items() if run in used], key=_wrapped(key))
 
     def _line(self, sheet: Sheet, line: Line, series: dict[str, Look], letters: dict[str, str]) -> None:
         sheet.text(sheet.low, sheet.y + LABEL / 2, line.words, weight=600)
         sheet.y += LABEL
+        top = sheet.y
         for mark in line.marks:
             if not mark.printed:
                 self._mark(sheet, mark, series[mark.column])
@@ -62,13 +61,16 @@ class Strips:
                 lane = _lane(lanes, sheet.pixels(mark.value))
                 y = sheet.y + DISCS * (lane + 0.5)
                 sheet.disc(mark.value, y, letters[mark.column], filled=mark.comparable)
-        sheet.y += DISCS * len(lanes) + GAP
+        sheet.y += DISCS * len(lanes)
+        if self.yardstick and self.origin is not None:
+            sheet.down(self.origin, top, sheet.y)
+        sheet.y += GAP
 
     def _mark(self, sheet: Sheet, mark: Mark, look: Look) -> None:
         y = sheet.y + LANE / 2
         ends = [mark.value]
         if self.origin is not None:
-            sheet.rule(self.origin, mark.value, y, look.colour, width=5)
+            sheet.rule(self.origin, mark.value, y, look.colour, width=9, opacity=0.4)
             ends.append(self.origin)
         if mark.low is not None and mark.high is not None:
             sheet.rule(mark.low, mark.high, y, look.colour)
@@ -102,7 +104,9 @@ class Strips:
                 "Hollow ones were obtained otherwise than the runs and may not be compared with them."
             )
         if any(not mark.printed and not mark.comparable for mark in marks):
-            parts.append("Hollow marks of runs were asked otherwise than the first of their row.")
+            parts.append(
+                "Hollow marks of runs are of other samples, or asked otherwise than their row's first run."
+            )
         return " ".join(parts)
 
     @property
@@ -127,12 +131,12 @@ def _lane(lanes: list[float], x: float) -> int:
     return len(lanes) - 1
 
 
-def _wrapped(entries: Sequence[str], width: int = 66) -> list[str]:
+def _wrapped(entries: Sequence[str], width: int = 56) -> list[str]:
     """`entries` in lines of about `width` letters."""
     lines: list[str] = []
     for entry in entries:
         if lines and len(lines[-1]) + len(entry) + 3 <= width:
-            lines[-1] += f"   {entry}"
+            lines[-1] += f" · {entry}"
         else:
             lines.append(entry)
     return lines

@@ -69,7 +69,7 @@ _PATTERNS = {
 }
 """Lines laid over a fill, so that outcomes differ without their colours too."""
 
-_TAGS = frozenset(("g", "path", "rect", "line", "text", "defs", "clipPath"))
+_TAGS = frozenset(("g", "path", "rect", "line", "text", "tspan", "defs", "clipPath"))
 _KEPT = frozenset(
     ("d", "fill", "stroke", "stroke-width", "stroke-dasharray", "stroke-opacity", "fill-opacity", "opacity")
     + ("transform", "x", "y", "x1", "x2", "y1", "y2", "width", "height", "dx", "dy", "clip-path", "id")
@@ -78,7 +78,7 @@ _KEPT = frozenset(
 _HIDDEN = frozenset(("background", "foreground"))
 _FONTS = "Arial, Helvetica, 'Liberation Sans', Arimo, Roboto, sans-serif"
 """Of the widths that vl-convert measures texts with, so that they end where they should."""
-WIDTH = 470
+WIDTH = 406
 """Of every picture, so that letters are of one size in all; what a drawing lacks is added on its left."""
 _NO_VALUE = {("opacity", "1"), ("transform", "translate(0,0)"), ("stroke", "transparent")}
 
@@ -88,7 +88,7 @@ STYLE = (
     + "".join(f"--{name}:{colour};" for name, colour in DARK.items())
     + "}}:root[data-theme=dark]{"
     + "".join(f"--{name}:{colour};" for name, colour in DARK.items())
-    + "}svg.chart{display:block;width:100%;max-width:36rem;height:auto}"
+    + "}svg.chart{display:block;width:100%;max-width:32rem;height:auto}"
 )
 """CSS that a page of charts needs: the colours of both themes, and how wide a chart may get."""
 
@@ -143,8 +143,8 @@ def _written(element: ElementTree.Element, identifiers: dict[str, str]) -> Itera
     if tag not in _TAGS or empty_path or unseen:
         return
     inside = "".join(itertools.chain.from_iterable(_written(child, identifiers) for child in element))
-    inside = escape(element.text or "", quote=False) * (tag == "text") + inside
-    if not inside and tag in ("g", "text", "defs", "clipPath"):
+    inside = escape(element.text or "", quote=False) * (tag in ("text", "tspan")) + inside
+    if not inside and tag in ("g", "text", "tspan", "defs", "clipPath"):
         return
     kept = [
         (key, value) for key, value in attributes.items() if key in _KEPT and (key, value) not in _NO_VALUE

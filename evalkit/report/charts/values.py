@@ -36,31 +36,39 @@ def value_charts(lines: Sequence[Line], title: str, runs: Sequence[str], identif
         )
 
 
-def capability_chart(
+def capability_charts(
     lines: Sequence[Line],
-    groups: Mapping[str, Sequence[str]],
+    papers: Sequence[Mapping[str, Sequence[str]]],
     runs: Sequence[str],
     relative_to: str,
-    identifier: str,
-) -> Chart | None:
-    """Every model relative to one, averaged over each group's benchmarks, as the report's figure 3.
+) -> Iterator[Chart]:
+    """Every model relative to one, averaged over a group's benchmarks, as the report's figure 3; one a paper.
 
-    `groups`: the tasks of each. Only comparable figures count, and of a task asked under several protocols
-    the first line in which both models have one. The ratio is inverted where lower is better. Raises
-    `UsageError` for a model that is neither a run nor a printed column.
+    `papers`: the tasks of each group. Only comparable figures count, and of a task asked under several
+    protocols the first line in which both models have one. The ratio is inverted where lower is better.
+    Raises `UsageError` for a model that is neither a run nor a printed column.
     """
     lines = [_unified(line) for line in lines]
     base = _base(lines, SAME.get(relative_to, relative_to))
-    averaged = {
-        name: _averaged(name, [line for line in lines if line.task in tasks], base)
-        for name, tasks in groups.items()
-    }
-    found = [line for line in averaged.values() if any(not mark.printed for mark in line.marks)]
-    if not base or not found:
-        return None
-    left = [name for name, line in averaged.items() if line not in found]
+    for number, groups in enumerate(papers if base else (), 1):
+        averaged = {
+            name: _averaged(name, [line for line in lines if line.task in tasks], base)
+            for name, tasks in groups.items()
+        }
+        found = {
+            name: line for name, line in averaged.items() if any(not mark.printed for mark in line.marks)
+        }
+        if found:
+            left = [shown(name) for name in groups if name not in found]
+            yield _capabilities(list(found.values()), left, runs, base, f"chart-capabilities-{number}")
+
+
+def _capabilities(
+    lines: Sequence[Line], left: Sequence[str], runs: Sequence[str], base: str, identifier: str
+) -> Chart:
+    """`left`: groups without figures."""
     strips = Strips(
-        found,
+        lines,
         runs,
         axis=f"relative to {shown(base)}",
         origin=1.0,
@@ -71,13 +79,13 @@ def capability_chart(
         f"For each benchmark, the value over that of {shown(base)}, upside down where lower is better; then",
         "the mean over the benchmarks of a group that both have under the same protocol.",
         strips.caption,
-        f"Without figures: {', '.join(shown(name) for name in left)}." if left else "",
+        f"Without figures: {', '.join(left)}." if left else "",
     ]
     return chart_of(
         strips.chart(),
         identifier,
         f"Capabilities, relative to {shown(base)}",
-        f"{len(found)} of {len(groups)} groups. {strips.summary}",
+        f"{len(lines)} of {len(lines) + len(left)} groups. {strips.summary}",
         " ".join(filter(None, words)),
     )
 
