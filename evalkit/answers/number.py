@@ -9,7 +9,11 @@ from fractions import Fraction
 from evalkit.samples import Sample
 
 _MINUS = dict.fromkeys(map(ord, "\u2212\u2013\ufe63\uff0d"), "-")
-_LATEX_FRACTION = re.compile(r"\\[dt]?frac\{(\d+)\}\{(\d+)\}|\\[dt]?frac(\d)(\d)(?!\d)")
+_LATEX_FRACTION = re.compile(
+    r"(?P<whole>(?<![\w.,^{])\d[\d,]{0,15}[ ]?)?(?P<glued>(?<=[\w.}]))?"
+    r"\\[dt]?frac(?:\{(?P<over>\d+)\}\{(?P<under>\d+)\}|(?P<o>\d)(?P<u>\d)(?!\d))"
+)
+_MIXED = re.compile(r"(?<![\w.,/^])(\d[\d,]{0,15})[ ](\d{1,4})/(\d{1,4})(?![\d/]|\.\d)")
 _VULGAR = re.compile(r"(?<![\d.,])(?P<whole>\d[\d,]{0,15})?(?P<part>[¼-¾⅐-⅞↉])")
 _STRICT = re.compile(r"The answer is (-?[0-9.,]+)")
 _GROUP_SPACE = re.compile(r"(?<=\d)(?<!\d{4})[\u00a0\u2009\u202f](?=\d{3}(?!\d))")
@@ -32,8 +36,8 @@ def final_number(text: str, sample: Sample | None = None) -> str | None:
 
     The rule of the report's team for GSM8K ("the final number in the response is the answer", Gemini 1.5
     report, appendix 12.13). Currency signs, thousands separators, percent signs, a trailing full stop
-    and unicode digits and minus signs do not matter; "29.00" is "29"; "3/4", "½" and "\frac{3}{4}" are
-    one number each.
+    and unicode digits and minus signs do not matter; "29.00" is "29"; "3/4", "½", "\frac{3}{4}" and
+    "1 1/2" are one number each.
     Where lm-evaluation-harness's `flexible-extract` differs: that pattern takes "1,2" for one number and
     "3-2" for "-2".
     """
@@ -68,13 +72,29 @@ def same_number(answer: str, reference: str) -> bool:
 
 def _plain(text: str) -> str:
     if "frac" in text:
-        text = _LATEX_FRACTION.sub(lambda m: f"{m[1] or m[3]}/{m[2] or m[4]}", text)
+        text = _LATEX_FRACTION.sub(_latex_fraction, text)
+    if "/" in text:
+        text = _MIXED.sub(lambda m: _mixed(*m.groups()) or m[0], text)
     if not text.isascii():
         text = _VULGAR.sub(_vulgar, text)
         text = text.translate(_MINUS)
         text = _GROUP_SPACE.sub("", text)
         text = "".join(c if c.isascii() or not c.isdecimal() else str(unicodedata.decimal(c)) for c in text)
     return text.replace("{,}", ",").replace("\\$", "$").replace("\\%", "%").replace("\\!", "")
+
+
+def _latex_fraction(match: re.Match[str]) -> str:
+    r"""`\frac{3}{4}` and `2\frac{3}{4}` as p/q; apart from what else stands right before them."""
+    whole, over, under = match["whole"] or "", match["over"] or match["o"], match["under"] or match["u"]
+    space = " " if whole or match["glued"] is not None else ""
+    return (whole and _mixed(whole, over, under)) or f"{whole}{space}{over}/{under}"
+
+
+def _mixed(whole: str, over: str, under: str) -> str | None:
+    """A whole number and a proper fraction behind it as p/q; None where that is no fraction below one."""
+    if len(over) + len(under) > _LONGEST or not int(over) < int(under):
+        return None
+    return f"{int(whole.replace(',', '')) * int(under) + int(over)}/{under}"
 
 
 def _vulgar(match: re.Match[str]) -> str:
