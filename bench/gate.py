@@ -14,13 +14,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evalkit.compare import Benchmark, verdicts
 from evalkit.metrics.accuracy import Accuracy
 from evalkit.metrics.error_rate import ErrorRate
 from evalkit.metrics.mean_credit import MeanCredit
 from evalkit.paired import Paired
 from evalkit.statistics import paired_bootstrap, paired_shares
 from evalkit.statistics.power import power_of
+from evalkit.verdicts import Benchmark, verdicts
 
 Random = np.random.Generator
 ALPHA = 0.05

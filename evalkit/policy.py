@@ -55,10 +55,17 @@ class Policy:
                 place = f"the margin of {name}" if name else "the margin"
                 raise UsageError(f"{place} is {margin:g}: it is the points that may be lost, 0 or more")
 
+    def gates(self, task: str, protocol: str) -> bool:
+        """Whether the policy names this benchmark as one that blocks: a run without it is incomplete."""
+        return self._named(task, protocol) is not None and self.rule(task, protocol)[1]
+
+    def _named(self, task: str, protocol: str) -> Rule | None:
+        base = protocol.partition("[")[0]
+        return self.benchmarks.get(f"{task}:{base}") or self.benchmarks.get(task)
+
     def rule(self, task: str, protocol: str) -> tuple[float, bool, str]:
         """(margin, blocking, metric; "" the first) of a benchmark."""
-        base = protocol.partition("[")[0]
-        found = self.benchmarks.get(f"{task}:{base}") or self.benchmarks.get(task) or Rule()
+        found = self._named(task, protocol) or Rule()
         margin = self.margin if found.margin is None else found.margin
         return margin, self.blocking if found.blocking is None else found.blocking, found.metric
 

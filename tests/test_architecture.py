@@ -24,7 +24,9 @@ LAYERS = (
     ("task",),
     ("engine",),
     ("paired", "policy", "exchanges"),
-    ("report", "compare"),
+    ("verdicts",),
+    ("report",),
+    ("compare",),
     ("session", "check", "doctor", "demo", "export", "slim", "planning", "api"),
     ("pytest_plugin", "cli"),
 )

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
+import numpy as np
 import pytest
 
 from bench.gate import alarms, expected_power
-from evalkit.compare import Benchmark, verdicts
+from evalkit.metrics.mean_credit import MeanCredit
 from evalkit.paired import Paired
-from evalkit.statistics import Difference
+from evalkit.statistics import Difference, paired_bootstrap
+from evalkit.verdicts import Benchmark, verdicts
 
 Z = 1.959963984540054
 
@@ -48,10 +51,25 @@ def test_verdicts(value: float, error: float, margin: float, expected: str) -> N
     assert verdict(-value, error, margin=margin, higher=False) == expected
 
 
-def test_runs_that_agree_on_every_sample() -> None:
-    assert verdict(0.0, 0.0, margin=1.0) == "no worse"
-    assert verdict(0.0, 0.0, margin=1.0, n=29) == "not enough samples"
-    assert verdict(0.0, 0.0) == "not enough samples"
+@pytest.mark.parametrize(("n", "expected"), [(250, "not enough samples"), (300, "no worse")])
+def test_runs_that_agree_on_every_sample(n: int, expected: str) -> None:
+    """Up to 2.8 / n of all samples may differ all the same: with 277 that is a point."""
+    same = np.column_stack([np.full(n, 0.5), np.ones(n)])
+    agreed = paired_bootstrap(same, same, MeanCredit("credit").finish, draws=500)
+    one = dataclasses.replace(benchmark(0, 1, margin=1.0), paired=Paired(n, agreed, 0, 0, n, "", (), 0))
+    (found,) = verdicts([one], 0.05)
+    assert found.verdict == expected
+    (found,) = verdicts([dataclasses.replace(one, margin=0.0)], 0.05)
+    assert found.verdict == "not enough samples"
+
+
+def test_two_clusters_that_fell_alike_fail_no_job() -> None:
+    base, head = (np.column_stack([np.full(10, share), np.ones(10)]) for share in (0.9, 0.4))
+    fell = paired_bootstrap(base, head, MeanCredit("credit").finish, ["one", "two"] * 5, draws=500)
+    one = dataclasses.replace(benchmark(0, 1), paired=Paired(10, fell, 0, 10, 0, "", (), 0))
+    (found,) = verdicts([one], 0.05)
+    assert fell.value == pytest.approx(-50)
+    assert (found.verdict, found.regression) == ("not enough samples", False)
 
 
 def test_many_benchmarks_are_adjusted_for() -> None:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-import statistics
 from typing import Any
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest, ttest_rel
+from scipy.stats import binomtest, ttest_ind, ttest_rel
 from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
@@ -91,10 +90,61 @@ def test_an_error_rate_is_a_ratio_of_totals() -> None:
     assert found.error == pytest.approx(expected, rel=0.05)
 
 
-def test_identical_runs_and_runs_of_one_cluster() -> None:
-    same = of_one(RANDOM.random(50))
+@pytest.mark.parametrize("n", [50, 5000])
+def test_runs_that_agree_on_every_sample_may_differ_on_the_next(n: int) -> None:
+    """The same interval as for zeros and ones, Bonett and Price's, whatever the metric."""
+    same = of_one(RANDOM.random(n))
     found = paired_bootstrap(same, same, CREDIT)
-    assert (found.value, found.low, found.high, found.p) == (0, 0, 0, 1)
+    assert (found.value, found.p) == (0, 1)
+    shares = paired_shares(of_one(np.ones(n)), of_one(np.ones(n)), CREDIT)
+    assert found.error == pytest.approx(shares.error)
+    assert (found.low, found.high) == pytest.approx((shares.low, shares.high), rel=0.03)
+    assert found.p_against(-1) == pytest.approx(shares.p_against(-1), abs=0.02)
+    words = np.column_stack([np.zeros((n, 3)), RANDOM.integers(1, 20, n)]).astype(float)
+    assert paired_bootstrap(words, words, ErrorRate().finish).error == pytest.approx(shares.error)
+
+
+@pytest.mark.parametrize("count", [2, 3, 5, 6, 20])
+def test_few_clusters_say_little_however_alike(count: int) -> None:
+    """No p is less than that of the test that flips every cluster's sign, against SciPy's binomial one."""
+    base, head = of_one(np.full(4 * count, 0.75)), of_one(np.full(4 * count, 0.25))
+    names = [f"clip {row // 4}" for row in range(4 * count)]
+    found = paired_bootstrap(base, head, CREDIT, names)
+    assert found.value == pytest.approx(-50)
+    assert found.p >= binomtest(0, count).pvalue * (1 - 1e-6)
+    assert (found.high < 0) == (found.p < 0.05)
+    assert (found.p < 0.05) == (count > 5)
+    head[0, 0] = 0.26
+    assert paired_bootstrap(base, head, CREDIT, names).p >= binomtest(0, count).pvalue * (1 - 1e-6)
+
+
+def test_a_mean_over_groups_has_welchs_degrees_of_freedom() -> None:
+    """Of two groups it is half a difference of means, turned: Welch's t test, as SciPy has it."""
+    sizes, spreads = (400, 12), (0.05, 0.1)
+    apart = [RANDOM.normal(0.02, sd, n) for n, sd in zip(sizes, spreads, strict=True)]
+    base = of_one(np.full(sum(sizes), 0.5))
+    head = of_one(0.5 + np.concatenate(apart))
+    groups = ["a"] * sizes[0] + ["b"] * sizes[1]
+    found = paired_bootstrap(base, head, CREDIT, groups=groups, draws=20_000)
+    expected = ttest_ind(apart[0], -apart[1], equal_var=False)
+    assert found.value == pytest.approx(100 * (apart[0].mean() + apart[1].mean()) / 2)
+    assert found.degrees == pytest.approx(expected.df, rel=0.05)
+    assert found.p == pytest.approx(expected.pvalue, rel=0.1, abs=0.005)
+
+
+def test_a_group_without_a_figure_has_no_part_in_the_mean() -> None:
+    """Its references are all empty, and a rate over nothing is none."""
+    rows = np.array([[1.0, 0, 0, 9]] * 6 + [[0.0, 0, 1, 0]] * 6)
+    head = rows + np.array([[k % 3, 0, 0, -(k % 3)] for k in range(6)] + [[0, 0, 1, 0]] * 6)
+    groups = ["spoken"] * 6 + ["silent"] * 6
+    found = paired_bootstrap(rows, head, ErrorRate().finish, groups=groups)
+    alone = paired_bootstrap(rows[:6], head[:6], ErrorRate().finish)
+    assert (found.base, found.head, found.value) == (alone.base, alone.head, alone.value)
+    assert found.error == pytest.approx(alone.error, rel=0.05)
+
+
+def test_runs_of_one_cluster() -> None:
+    same = of_one(RANDOM.random(50))
     other = of_one(RANDOM.random(50))
     one = paired_bootstrap(same, other, CREDIT, ["one"] * 50)
     assert math.isinf(one.error)
@@ -116,7 +166,7 @@ def test_clusters_and_groups() -> None:
     grouped = paired_bootstrap(base, head, ACCURACY, groups=names)
     figures = [100 * (head[rows, 0].mean() - base[rows, 0].mean()) for rows in (slice(190), slice(190, 200))]
     assert grouped.value == pytest.approx(np.mean(figures))
-    assert grouped.degrees == 9
+    assert 9 < grouped.degrees < 198
 
 
 def test_zeros_and_ones_have_an_interval_where_nothing_differs() -> None:
@@ -134,23 +184,26 @@ def test_zeros_and_ones_have_an_interval_where_nothing_differs() -> None:
     assert 0.94 < held / 2000 < 0.975
 
 
-def test_bleu_is_what_sacrebleus_paired_bootstrap_says() -> None:
-    """sacreBLEU 2.6's paired bootstrap on the same two systems.
+@pytest.mark.parametrize(("seed", "share"), [(1, 0.34), (2, 0.34), (3, 0.38), (4, 0.33)])
+def test_bleu_is_what_sacrebleus_paired_bootstrap_says(seed: int, share: float) -> None:
+    """sacreBLEU 2.6's paired bootstrap on the same two systems: its figures, its interval, and its p.
 
-    Its p is of one side: it counts how often a resampled difference lies above its mean by more than the
-    real one, where all resampled differences have one sign. Ours is of both sides, twice as large.
+    Its p counts how often the size of a resampled difference lies above the sizes' mean by more than the
+    real one does, which our draws say too. That is a p of one side as long as hardly any resampled
+    difference changes sign; ours is of both sides, twice as large.
     """
     from sacrebleu.metrics.bleu import BLEU
     from sacrebleu.significance import PairedTest
 
+    random = np.random.default_rng(seed)
     words = [f"w{i}" for i in range(200)]
 
-    def spoiled(sentence: list[str], share: float) -> str:
-        return " ".join(w if RANDOM.random() > share else RANDOM.choice(words) for w in sentence)
+    def spoiled(sentence: list[str], part: float) -> str:
+        return " ".join(w if random.random() > part else random.choice(words) for w in sentence)
 
-    references = [[str(RANDOM.choice(words)) for _ in range(RANDOM.integers(6, 20))] for _ in range(150)]
+    references = [[str(random.choice(words)) for _ in range(random.integers(6, 20))] for _ in range(150)]
     systems: Any = [
-        (name, [spoiled(r, share) for r in references]) for name, share in (("a", 0.3), ("b", 0.34))
+        (name, [spoiled(r, part) for r in references]) for name, part in (("a", 0.3), ("b", share))
     ]
     lines = [" ".join(reference) for reference in references]
     metric: Any = BLEU(references=[lines])
@@ -165,27 +218,32 @@ def test_bleu_is_what_sacrebleus_paired_bootstrap_says() -> None:
     ]
     found = paired_bootstrap(matrices[0], matrices[1], Bleu().finish)
     assert found.head == pytest.approx(theirs.score)
-    assert 0.001 < theirs.p_value < 0.2
-    assert found.p == pytest.approx(2 * theirs.p_value, rel=0.35)
     drawn = Bleu().finish(resampled(matrices[1], 4000, np.random.default_rng(0)))
     assert float(np.mean(drawn)) == pytest.approx(theirs.mean, abs=0.1)
     assert 1.96 * float(np.std(drawn)) == pytest.approx(theirs.ci, rel=0.1)
+    both = resampled(np.hstack(matrices), 4000, np.random.default_rng(0))
+    apart = np.abs(Bleu().finish(both[:, 10:]) - Bleu().finish(both[:, :10]))
+    p = float(np.mean(apart - apart.mean() > abs(found.value)))
+    assert p == pytest.approx(theirs.p_value, abs=5 * math.sqrt(2 * p * (1 - p) / 4000))
+    assert theirs.p_value < 0.06
+    assert found.p == pytest.approx(2 * theirs.p_value, rel=0.35, abs=0.002)
 
 
-def test_many_units_are_resampled_as_few_are() -> None:
-    """Above 2,000 units the weights come from bytes: the moments of the totals are the multinomial's."""
-    units = np.column_stack([RANDOM.exponential(1, 5000), np.ones(5000)])
+@pytest.mark.parametrize("n", [201, 5000])
+def test_many_units_are_resampled_as_few_are(n: int) -> None:
+    """Above 200 units the weights come from bytes: the moments of the totals are the multinomial's."""
+    units = np.column_stack([RANDOM.exponential(1, n), np.ones(n)])
     drawn = resampled(units, 20_000, np.random.default_rng(1))
     figures, mean = drawn[:, 0] / drawn[:, 1], units[:, 0].mean()
-    error = units[:, 0].std() / math.sqrt(5000)
+    error = units[:, 0].std() / math.sqrt(n)
     assert figures.mean() == pytest.approx(mean, abs=5 * error / math.sqrt(20_000))
     assert figures.std() == pytest.approx(error, rel=0.02)
+    exact = np.random.default_rng(2).multinomial(n, np.full(n, 1 / n), 20_000) @ units[:, 0] / n
     for share in (0.025, 0.16, 0.84, 0.975):
-        expected = mean + error * statistics.NormalDist().inv_cdf(share)
-        assert np.quantile(figures, share) == pytest.approx(expected, abs=0.08 * error)
+        assert np.quantile(figures, share) == pytest.approx(np.quantile(exact, share), abs=0.08 * error)
     again = resampled(units, 20_000, np.random.default_rng(1))
     assert np.array_equal(drawn, again)
-    assert drawn[:, 1].mean() == pytest.approx(5000, abs=5 * math.sqrt(5000 / 20_000))
+    assert drawn[:, 1].mean() == pytest.approx(n, abs=5 * math.sqrt(n / 20_000))
 
 
 def test_power_is_how_often_a_difference_is_found() -> None:

@@ -16,8 +16,8 @@ from evalkit.cli.options import json_option
 from evalkit.errors import UsageError, unknown
 
 if TYPE_CHECKING:
-    from evalkit.compare import Comparison
     from evalkit.policy import Policy
+    from evalkit.verdicts import Comparison
 
 _PATH = click.Path(path_type=Path)
 

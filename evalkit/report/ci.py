@@ -7,10 +7,10 @@ import re
 from pathlib import Path
 from xml.etree import ElementTree
 
-from evalkit.compare import Benchmark, Comparison
 from evalkit.errors import UsageError
 from evalkit.report.comparison import flip_text, texts, to_markdown
 from evalkit.report.render import printable
+from evalkit.verdicts import Benchmark, Comparison
 
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 

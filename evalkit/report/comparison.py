@@ -9,9 +9,9 @@ from typing import Any
 
 import orjson
 
-from evalkit.compare import Benchmark, Comparison, Flip
 from evalkit.report.render import escape_markdown, printable
 from evalkit.samples import JSON
+from evalkit.verdicts import Benchmark, Comparison, Flip
 
 HEADINGS = ("benchmark", "verdict", "base → head", "difference", "samples", "won : lost")
 _STYLES = {"worse": "bold red", "better": "green", "no worse": "green", "not enough samples": "yellow"}

@@ -32,7 +32,7 @@ def wilson(successes: float, n: float, z: float = Z95) -> tuple[float, float]:
     return max(0.0, centre - half), min(1.0, centre + half)
 
 
-def t_quantile(degrees: int, level: float = 0.975) -> float:
+def t_quantile(degrees: float, level: float = 0.975) -> float:
     """The quantile of Student's t distribution at `level`."""
     from scipy.special import stdtrit
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +11,11 @@ import numpy.typing as npt
 
 from evalkit.statistics.intervals import t_quantile
 from evalkit.statistics.resample import Floats, cluster_index, resampled
+
+_SCALE = 100.0
+"""Figures stand between 0 and 100, or not far beyond."""
+_ROUNDING = 1e-9
+"""A figure moves by more if a sample that is not like the others is left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +32,12 @@ class Difference:
     low: float
     high: float
     error: float
-    degrees: int
+    degrees: float
     p: float
 
     def p_against(self, bound: float) -> float:
-        """Two-sided p of the true difference being `bound`; 1 where nothing varies and nothing differs."""
-        return _p((self.value - bound), self.error, self.degrees)
+        """Two-sided p of the true difference being `bound`: below 1 - confidence outside of the interval."""
+        return _p((self.low + self.high) / 2 - bound, self.error, self.degrees)
 
 
 def mcnemar(base_only: int, head_only: int) -> float:
@@ -104,37 +109,76 @@ def paired_bootstrap(
     """The difference of two figures, both resampled with the same draws of the same samples.
 
     `base`, `head`: (samples, columns), rows aligned. `groups`: a name a row; the figure is then the mean of
-    the groups' figures, each group resampled by itself. The draws give the standard error; interval and
-    p come from it by Student's t with one degree of freedom less than there are clusters (than the smallest
-    group has, and at least 1), so that they never contradict each other. What cannot be said, because
-    everything is one cluster, has an infinite error, and p is 1.
+    the groups' figures, each group resampled by itself. The draws give the standard error; interval and p
+    come from it by Student's t, so that they never contradict each other. What cannot be said, because
+    everything is one cluster, has an infinite error, and p is 1. Few clusters say little however alike they
+    are: p is at least what flipping every cluster's sign would give, 2 · 2^-clusters.
     """
-    names = groups if groups is not None else [""] * len(base)
-    random = np.random.default_rng(seed)
-    index = None if clusters is None or not any(clusters) else cluster_index(clusters)
-    both = np.hstack([base, head])
     columns = base.shape[1]
-    figures, moved, variance, fewest = [], [], 0.0, 0
-    for name in dict.fromkeys(names):
-        rows = np.flatnonzero(np.array([other == name for other in names]))
-        units = _units(both[rows], None if index is None else index[rows])
-        totals = both[rows].sum(axis=0)
-        figures.append((float(finish(totals[:columns])), float(finish(totals[columns:]))))
-        if len(units) == 1:
-            variance = math.inf
-            continue
-        drawn = resampled(units, draws, random)
-        apart = finish(drawn[:, columns:]) - finish(drawn[:, :columns])
-        moved.append(apart)
-        # The bootstrap's variance is that of n units; the sample's is of n - 1 (Hesterberg 2015).
-        variance += len(units) / (len(units) - 1) * float(np.nanvar(apart))
-        fewest = min(fewest or len(units), len(units))
-    before, after = np.nanmean(figures, axis=0)
-    error = math.sqrt(variance) / len(figures)
-    value, degrees = float(after - before), max(1, fewest - 1)
+
+    def both(totals: Floats) -> Floats:
+        return np.stack([finish(totals[..., :columns]), finish(totals[..., columns:])], axis=-1)
+
+    def apart(totals: Floats) -> Floats:
+        found: Floats = finish(totals[..., columns:]) - finish(totals[..., :columns])
+        return found
+
+    matrix = np.hstack([base, head])
+    parts = list(_parts(matrix, clusters, groups))
+    before, after = np.nanmean([both(units.sum(axis=0)) for units in parts], axis=0)
+    value = float(after - before)
+    error, degrees = standard_error(matrix, apart, clusters, groups=groups, draws=draws, seed=seed)
+    tail = 0.5 ** sum(map(len, parts))
+    if tail < 0.5:
+        error = max(error, abs(value) / -t_quantile(degrees, tail))
     half = _quantile(degrees, confidence) * error
     p = _p(value, error, degrees)
     return Difference(float(before), float(after), value, value - half, value + half, error, degrees, p)
+
+
+def standard_error(
+    matrix: Floats,
+    finish: Callable[[Floats], Floats],
+    clusters: Sequence[str] | None = None,
+    *,
+    groups: Sequence[str] | None = None,
+    draws: int = 10_000,
+    seed: int = 0,
+) -> tuple[float, float]:
+    """(standard error by the bootstrap, degrees of freedom) of a figure, or of the mean of groups' figures.
+
+    Degrees of freedom: clusters less one; of a mean over groups after Welch and Satterthwaite. An error is
+    infinite where a group is a single cluster. Clusters that are all alike do not show that the next one
+    is: their figure, on a scale of 0 to 100, then has the error that Bonett and Price give it.
+    """
+    random = np.random.default_rng(seed)
+    variances, freedoms = [], []
+    for units in _parts(matrix, clusters, groups):
+        count, totals = len(units), units.sum(axis=0)
+        if np.isnan(finish(totals)):  # a rate over nothing has no part in a mean
+            continue
+        if count == 1:
+            return math.inf, 1
+        if np.ptp(finish(totals - units)) < _ROUNDING:
+            variance = 2 * (_SCALE / (count + 2)) ** 2
+        else:  # the bootstrap's variance is that of n units; the sample's is of n - 1 (Hesterberg 2015)
+            variance = count / (count - 1) * float(np.nanvar(finish(resampled(units, draws, random))))
+        variances.append(variance)
+        freedoms.append(count - 1)
+    if not variances:
+        return math.inf, 1
+    total = sum(variances)
+    degrees = total**2 / sum(v * v / f for v, f in zip(variances, freedoms, strict=True))
+    return math.sqrt(total) / len(variances), degrees
+
+
+def _parts(matrix: Floats, clusters: Sequence[str] | None, groups: Sequence[str] | None) -> Iterator[Floats]:
+    """(clusters, columns) totals of each group."""
+    index = None if clusters is None or not any(clusters) else cluster_index(clusters)
+    names = np.zeros(len(matrix), int) if groups is None else np.unique(groups, return_inverse=True)[1]
+    for name in range(int(names.max()) + 1):
+        rows = np.flatnonzero(names == name)
+        yield _units(matrix[rows], None if index is None else index[rows])
 
 
 def _units(matrix: Floats, index: npt.NDArray[np.intp] | None) -> Floats:
@@ -146,18 +190,16 @@ def _units(matrix: Floats, index: npt.NDArray[np.intp] | None) -> Floats:
     return totals
 
 
-def _quantile(degrees: int, confidence: float) -> float:
+def _quantile(degrees: float, confidence: float) -> float:
     from scipy.special import ndtri
 
     level = (1 + confidence) / 2
     return t_quantile(degrees, level) if degrees else float(ndtri(level))
 
 
-def _p(distance: float, error: float, degrees: int) -> float:
+def _p(distance: float, error: float, degrees: float) -> float:
     from scipy.special import ndtr, stdtr
 
-    if error == 0:
-        return 1.0 if distance == 0 else 0.0
     if math.isinf(error) or math.isnan(distance):
         return 1.0
     at = -abs(distance) / error

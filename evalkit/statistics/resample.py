@@ -19,7 +19,7 @@ from threadpoolctl import threadpool_limits
 
 Floats = npt.NDArray[np.float64]
 
-_EXACT = 2000
+_EXACT = 200
 """Units up to which draws are multinomial; they cost 30 ns a unit and draw."""
 _STEPS = (94, 189, 235, 251, 255)
 """A unit's weight is how many of these its random byte has reached: 0 for 94 of 256 bytes, 5 for one."""

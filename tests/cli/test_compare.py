@@ -16,6 +16,7 @@ from evalkit.policy import Policy, Rule
 from evalkit.store import Store
 from tests.cli.conftest import Cli
 from tests.made import sums
+from tests.openai_server import OpenAIServer
 from tests.spoiled import spoiled
 
 
@@ -125,6 +126,48 @@ def test_failed_samples_make_a_run_incomplete(cli: Cli, runs: Path, tmp_path: Pa
     assert found.incomplete == ("head: adding:once: 1 samples failed",)
     assert found.exit_code == 3
     assert found.benchmarks[0].paired.n == 1999
+
+
+def test_a_benchmark_that_the_policy_names_may_not_be_missing(cli: Cli, runs: Path, tmp_path: Path) -> None:
+    part = tmp_path / "part.db"
+    assert cli("run", "-m", f"python:{runs / 'base.py'}:adds", "-t", runs / "first.py", "-o", part).code == 0
+    base, head = opened(runs / "base.db", part)
+    unnamed = compare(base, head)
+    assert (unnamed.notes, unnamed.incomplete) == (("totalling:once is only in base",), ())
+    named = compare(base, head, Policy(benchmarks={"totalling": Rule()}))
+    assert named.incomplete == ("head: totalling:once is missing, which the policy names",)
+    assert named.exit_code == 3
+    assert compare(base, head, Policy(benchmarks={"totalling": Rule(blocking=False)})).exit_code == 0
+
+
+def test_what_else_than_the_model_moves_a_figure_is_said(cli: Cli, tmp_path: Path) -> None:
+    """A server that answers otherwise the second time, and votes over sampled draws."""
+    times = dict.fromkeys("ab", 0)
+    task = sums(tmp_path, 40)
+    for name in times:
+
+        def unsteady(payload: dict[str, object], route: str, name: str = name) -> str:
+            times[name] += 1
+            return f"answer {times[name]}"
+
+        with OpenAIServer(unsteady) as server:
+            command = (
+                "run",
+                "-m",
+                "openai/m",
+                "--base-url",
+                server.url,
+                "-t",
+                f"{task}:sums:once,{task}:sums:maj",
+            )
+            fraction = ("--verify-fraction", 1) if name == "b" else ()
+            assert cli(*command, "-o", tmp_path / f"{name}.db", *fraction).code == 0
+    found = compare(*opened(tmp_path / "a.db", tmp_path / "b.db"))
+    assert found.notes == (
+        "sums:maj: questions are resampled, the draws of each are held",
+        "head: sums:once: 40 of 40 greedy answers changed when asked for again: "
+        "a difference may be the server's",
+    )
 
 
 def test_nothing_in_common(cli: Cli, runs: Path, tmp_path: Path) -> None:
