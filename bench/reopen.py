@@ -16,6 +16,7 @@ from evalkit.models.base import Request, Response
 from evalkit.models.fake import FakeModel
 from evalkit.report.render import to_terminal
 from evalkit.report.table import build_table
+from evalkit.samples import JSON
 from evalkit.signature import combine, digest
 from evalkit.store import Row as Judged
 from evalkit.store import Store
@@ -87,7 +88,11 @@ def write_run(path: Path, count: int) -> None:
                 asked=bytes.fromhex(combine([key])),
                 outcome="correct" if right else "wrong",
                 statistics=(float(right), 1.0),
-                answer={"finals": [{"value": sample.target[0], "correct": right}], "detail": {}},
+                answer={"finals": [_final(sample.target[0] if right else "0", right)], "detail": {}},
             ),
         )
     store.close()
+
+
+def _final(value: str, right: bool) -> JSON:
+    return {"value": value, "correct": right, "truncated": False, "reason": ""}
