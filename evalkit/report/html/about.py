@@ -92,6 +92,8 @@ def _card(cell: Cell) -> Card:
 
 def _named(values: Mapping[str, Any], names: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     for key, name in names.items():
+        if key == "where" and values["kind"] == "small sets":
+            continue  # within the package, wherever that is
         if values.get(key) not in (None, "", []):
             yield name, _word(values[key])
 
@@ -103,7 +105,8 @@ def _plain(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 def _circumstances(manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "model", manifest["model"]["name"]
     yield from _plain({key: value for key, value in manifest["model"]["identity"].items() if key != "model"})
-    yield from _plain({key: manifest.get(key) for key in ("judge", "seed", "started")})
+    yield from _plain({key: manifest.get(key) for key in ("judge", "started")})
+    yield from _plain({"seed of the draws": manifest["seed"]})
     machine = [manifest.get("processor"), f"{manifest['cores']} cores" if manifest.get("cores") else ""]
     yield from _plain({"evalkit ran on": ", ".join(filter(None, [*machine, manifest.get("platform", "")]))})
     versions = {"evalkit": manifest["evalkit"], "Python": manifest.get("python", "")}
