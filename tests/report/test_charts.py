@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import re
+import shutil
 import sqlite3
 import sys
 from collections.abc import Iterator, Sequence
@@ -44,6 +45,27 @@ TAGS = {
     "svg", "title", "desc", "g", "path", "rect", "line", "text", "tspan", "defs", "clipPath", "pattern"
 }  # fmt: skip
 GOOD, LAZY = "openai/a-model-with-quite-a-long-name-2026-11", "fake/lazy"
+TEXT = ("ink", "muted", "paper")
+"""Colours of texts."""
+SEEN = """() => {
+  const seen = {heights: [], outside: [], overlaps: [], inks: [], width: document.documentElement.scrollWidth}
+  for (const svg of document.querySelectorAll('svg')) {
+    const frame = svg.getBoundingClientRect()
+    const texts = [...svg.querySelectorAll('text')].map(t => [t.textContent, t.getBoundingClientRect()])
+    seen.inks.push(...[...svg.querySelectorAll('text')].map(t => getComputedStyle(t).fill))
+    texts.forEach(([text, a], i) => {
+      seen.heights.push(a.height)
+      if (a.left < frame.left - 2 || a.right > frame.right + 2 || a.bottom > frame.bottom + 2
+          || a.top < frame.top - 2) seen.outside.push(text)
+      for (const [other, b] of texts.slice(i + 1)) {
+        const across = Math.min(a.right, b.right) - Math.max(a.left, b.left)
+        const down = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top)
+        if (across > 1 && down > 3) seen.overlaps.push([text, other])
+      }
+    })
+  }
+  return seen
+}"""
 HOSTILE = (
     "<script>alert(1)</script>",
     "</style><img src=x onerror=alert(1)>",
@@ -237,6 +259,32 @@ def test_without_the_libraries_it_says_what_to_install(monkeypatch: pytest.Monke
             patch.setitem(sys.modules, name, None)
             with pytest.raises(UsageError, match=r"pip install 'evalkit\[html\]'"):
                 require()
+
+
+@pytest.mark.skipif(not shutil.which("chromium"), reason="there is no Chromium")
+def test_texts_can_be_read_on_a_phone(drawn: dict[str, Chart]) -> None:
+    """As Chromium draws them in both themes: letters large enough, on no other text, within the picture."""
+    from playwright.sync_api import sync_playwright
+
+    found = "".join(chart.svg for chart in drawn.values())
+    inks = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 390, "height": 800})
+        for theme in ("light", "dark"):
+            page.set_content(f"<!doctype html><html data-theme={theme}><style>{STYLE}</style>{found}")
+            seen = page.evaluate(SEEN)
+            assert len(seen["heights"]) == sum(len(texts(chart)) for chart in drawn.values())
+            assert min(seen["heights"]) >= 10
+            assert seen["outside"] == seen["overlaps"] == []
+            assert seen["width"] == 390
+            inks.append(seen["inks"])
+        browser.close()
+    rgb = [
+        {f"rgb({', '.join(str(int(theme[name][i : i + 2], 16)) for i in (1, 3, 5))})" for name in TEXT}
+        for theme in (LIGHT, DARK)
+    ]
+    assert [set(colours) for colours in inks] == rgb
 
 
 # -- what they show ------------------------------------------------------------------------------------
