@@ -58,6 +58,9 @@ HOSTILE = (
     "\u202eevil\u2066\x1b[31m",
     "\" onload='alert(1)' x=\"",
     "x" * 5_000_000,
+    "🧮" * 60,
+    "模型" * 60,
+    "\ud800\uffff",
     "datum.value",
     "__proto__",
 )
@@ -219,6 +222,7 @@ def test_nothing_from_outside_acts(tmp_path: Path) -> None:
     assert {HOSTILE[0], HOSTILE[1], HOSTILE[2], "evil [31m", HOSTILE[4], "datum.value", "__proto__"} <= set(
         legend
     )
-    assert any(re.fullmatch("x+…x+", text) for text in legend)
+    for letters in ("x", "🧮", "[模型]"):
+        assert any(re.fullmatch(f"{letters}+…{letters}+", text) for text in legend)
     for store in stores:
         store.close()
