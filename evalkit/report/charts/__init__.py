@@ -43,9 +43,10 @@ def charts(
     `grids`: of the same table; their printed figures are drawn beside the runs', and runs are called as
     their columns. `papers`: names of papers whose groups of benchmarks are drawn relative to the model
     `relative_to`, a run or a printed column (default: Gemini Pro where it has a comparable figure, else the
-    first that has, else the first run). `seconds`: waited for answers by run, as `waited` gives them.
-    `prices`: of a million prompt and completion tokens by run. Raises `UsageError` where the charting
-    libraries are missing, and for a `relative_to` that is nowhere.
+    first that has, else the first run); nothing is drawn where no figure is comparable with its.
+    `seconds`: waited for answers by run, as `waited` gives them. `prices`: of a million prompt and
+    completion tokens by run. Raises `UsageError` where the charting libraries are missing, and for a
+    `relative_to` that is nowhere.
     """
     require()
     if relative_to and not papers:

@@ -5,7 +5,9 @@ Down the page, places are pixels; across, they are values of the axis. Altair la
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+import unicodedata
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -24,12 +26,35 @@ NAME = 48
 
 
 def shown(text: str, limit: int = NAME) -> str:
-    """A text in one line of at most `limit` letters, cut in the middle, without control characters."""
+    """A text in one line of at most `limit` letters, cut in the middle, without control characters.
+
+    A letter as wide as two, such as Chinese ones, counts for two.
+    """
     if len(text) > 8 * limit:
         text = f"{text[: 4 * limit]}…{text[-4 * limit :]}"
     words = " ".join(printable(text).split()) or "—"
-    tail = limit // 3
-    return words if len(words) <= limit else f"{words[: limit - 1 - tail].rstrip()}…{words[-tail:].lstrip()}"
+    if _wide(words) <= limit:
+        return words
+    tail = _first(words[::-1], limit // 3)[::-1]
+    return f"{_first(words, limit - 1 - limit // 3).rstrip()}…{tail.lstrip()}"
+
+
+def _first(text: str, limit: int) -> str:
+    """The first letters, `limit` wide at most."""
+    widths = itertools.accumulate(map(_wide, text))
+    return "".join(letter for letter, width in zip(text, widths, strict=True) if width <= limit)
+
+
+def _wide(text: str) -> int:
+    return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)
+
+
+def room(texts: Iterable[str], pixels: int) -> int:
+    """`pixels` to which Vega may cut `texts`, or 0 for no limit.
+
+    It cuts between UTF-16 units, and vl-convert cannot draw one half of a letter that has two.
+    """
+    return 0 if any(letter > "\uffff" for text in texts for letter in text) else pixels
 
 
 def distinct(texts: Sequence[str], limit: int = NAME) -> list[str]:
@@ -116,7 +141,7 @@ class Sheet:
         dx: float = 0,
         limit: int = WIDTH,
     ) -> None:
-        style = (align, size, weight, dx, limit)
+        style = (align, size, weight, dx, room([text], limit))
         self.marks.append(("text", style, {"x": x, "y": y, "text": text, "colour": colour}))
 
     def beside(self, low: float, high: float, y: float, text: str) -> None:
@@ -134,7 +159,12 @@ class Sheet:
             layers.setdefault((kind, style), []).append(datum)
         data = {f"data-{number}": rows for number, rows in enumerate(layers.values())}
         title = alt.TitleParams(
-            text=list(key), orient="bottom", anchor="start", frame="group", offset=10, limit=WIDTH + 60
+            text=list(key),
+            orient="bottom",
+            anchor="start",
+            frame="group",
+            offset=10,
+            limit=room(key, WIDTH + 60),
         )
         return layered(
             [self._layer(*layer, name, series) for layer, name in zip(layers, data, strict=True)],
@@ -203,7 +233,7 @@ def by_series(channel: type[Any], what: str, series: Sequence[Look], width: int,
     names = [look.name for look in series]
     columns = _columns(series)
     common: dict[str, Any] = {"title": None, "columns": columns, "symbolOpacity": 1}
-    common |= {"orient": "top", "labelLimit": width // columns - 24}
+    common |= {"orient": "top", "labelLimit": room(names, width // columns - 24)}
     scale = alt.Scale(domain=names, range=[getattr(look, what) for look in series])
     return channel("series", type="nominal", scale=scale, legend=alt.Legend(**common | legend))
 

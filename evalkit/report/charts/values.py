@@ -124,4 +124,4 @@ def _averaged(name: str, lines: Sequence[Line], base: str) -> Line:
     )
     counts = sorted({len(found) for found in ratios.values()}) or [0]
     words = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else str(counts[0])
-    return Line(f"{name} ({words} benchmark{'s' * (counts[-1] != 1)})", "", "", "", True, marks)
+    return Line(f"{shown(name)} ({words} benchmark{'s' * (counts[-1] != 1)})", "", "", "", True, marks)
