@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     "--paper",
     default="",
     metavar="PAPER[/TABLE]",
-    help="Beside a paper's printed figures: gemini-1.0, gemini-1.0/table-2, or your own .toml file or folder.",
+    help="Beside a paper's printed figures: gemini-1.0, gemini-1.0/table-2, or your own .toml or folder.",
 )
 @click.option("--strict", is_flag=True, help="Refuse to put what is not comparable into one row.")
 @click.option("--breakdown", is_flag=True, help="Also the figures by subject, language or level.")

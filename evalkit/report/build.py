@@ -32,7 +32,8 @@ def report(
 
     A run comes as a long list, a line a figure, and so do several of one model on different benchmarks;
     runs that answer the same, those of several models, and those beside a `paper`'s printed figures
-    (`gemini-1.0`, `gemini-1.0/table-2`, a file) as grids. LaTeX always is one, and JSON has both. `colour`, `width`: of the terminal. Raises `UsageError` for what `strict` forbids.
+    (`gemini-1.0`, `gemini-1.0/table-2`, a file) as grids. LaTeX always is one, and JSON has both.
+    `colour`, `width`: of the terminal. Raises `UsageError` for what `strict` forbids.
     """
     table = dataclasses.replace(build_table(stores, strict=strict), breakdown=breakdown)
     rows = {cell.row for cell in table.cells}
