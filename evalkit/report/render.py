@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from evalkit.report.grid import figure_text, interval_text
 from evalkit.report.table import Table, TableCell, flat
 from evalkit.store import OUTCOMES
 
@@ -33,8 +34,10 @@ def texts(cell: TableCell) -> tuple[str, ...]:
     """A cell's row, as words under `HEADINGS`."""
     marks = ",".join(map(str, cell.marks)).translate(SUPERSCRIPTS)
     arrow = "" if cell.higher_is_better else " ↓"
-    value = "—" if cell.value is None else f"{cell.value:.1f} {cell.unit}".rstrip()
-    low_high = _between(cell.low, cell.high)
+    value = figure_text(cell.value, cell.low, cell.high)
+    if cell.value is not None:
+        value = f"{value} {cell.unit}".rstrip()
+    low_high = interval_text(cell.low, cell.high) or "—"
     return (
         f"{cell.task}:{cell.protocol}",
         cell.model,
@@ -80,8 +83,8 @@ def breakdowns(table: Table) -> Iterator[Part]:
 
 def _group_rows(cell: TableCell) -> Iterator[tuple[str, ...]]:
     for name, group in cell.groups.items():
-        value = f"{group.value:.1f} {cell.unit}".rstrip()
-        yield (name, value, _between(group.low, group.high), str(group.n))
+        value = f"{figure_text(group.value, group.low, group.high)} {cell.unit}".rstrip()
+        yield (name, value, interval_text(group.low, group.high) or "—", str(group.n))
 
 
 def signature_lines(cells: Sequence[TableCell]) -> Iterator[str]:
@@ -225,10 +228,6 @@ FORMATS: dict[str, Callable[[Table], str]] = {
     "json": to_json,
     "html": to_html,
 }
-
-
-def _between(low: float | None, high: float | None) -> str:
-    return "—" if low is None or high is None else f"{low:.1f}–{high:.1f}"
 
 
 def printable(text: str) -> str:
