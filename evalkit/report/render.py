@@ -25,8 +25,8 @@ _WRAPS = {"benchmark": 16, "model": 12, "metric": 10, "outcomes": 13}
 """Columns that may take several lines on a narrow terminal, and what they keep at least."""
 _NUMBER = re.compile(r"-?\d+(\.\d+)?")
 _NUMBERED = re.compile(r"(\d+)[.)]")
-_GITHUB = re.compile(r"(?<!\w)@(?=\w)|(?<!&)#(?=\d)|:(?=[\w+-]+:)")
-"""What GitHub makes something of: a mention, a reference to an issue, an emoji."""
+_GITHUB = re.compile(r"(?<!\w)@(?=\w)|(?<!&)#(?=\d)|:(?=[\w+-]+:|//)|\bwww(?=\.)", re.I)
+"""What GitHub makes something of: a mention, a reference to an issue, an emoji, an address."""
 SUPERSCRIPTS = str.maketrans("0123456789,", "⁰¹²³⁴⁵⁶⁷⁸⁹˒")
 
 
@@ -238,7 +238,8 @@ def printable(text: str) -> str:
 def escape_markdown(text: str) -> str:
     """`text` for the inside of a line or cell of GitHub's Markdown, where nothing in it acts.
 
-    An empty comment keeps `@name`, `#12` and `:100:` from being a mention, a reference or a picture.
+    An empty comment keeps `@name`, `#12`, `:100:` and `http://…` from being a mention, a reference, a picture
+    or a link.
     """
     escaped = printable(text).replace("&", "&amp;").replace("<", "&lt;").replace("$", "&#36;")
     for character in "\\|*_`[]~":

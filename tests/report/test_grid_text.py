@@ -23,7 +23,7 @@ from tests.report.runs import PAPER, paper, ran
 
 HOSTILE = (
     "fake/<script>alert(1)</script>|**bold**`x`[a](javascript:alert(2))![i](http://x/y.png)~~no~~"
-    "\x1b[31m\u202e\n# big\u2066 @someone org/repo#12 :100: $x$ &lt;b&gt; </td></table> \\| _it_ <b>"
+    "\x1b[31m\u202e\n# big\u2066 @someone www.x.y org/repo#12 :100: $x$ &lt;b&gt; </td></table> \\| _it_ <b>"
 )
 TABLES = load_tables("gemini-1.0")
 
@@ -200,7 +200,7 @@ def test_nothing_that_a_name_says_acts_in_markdown(tmp_path: Path) -> None:
     assert "&lt;b&gt; </td></table> \\| _it_ <b>" in page.rows[0][1]
     assert not re.search("[\x00-\x09\x0b-\x1f\u202a-\u202e\u2066-\u2069]", text)
     shown = "".join(line for line in text.splitlines() if not line.startswith("`"))
-    assert not re.search(r"(?<!\w)@\w|(?<!&)#\d|:100:|\$x", shown)
+    assert not re.search(r"(?<!\w)@\w|(?<!&)#\d|:100:|\$x|://|www\.", shown)
 
 
 @pytest.mark.parametrize(
