@@ -23,7 +23,7 @@ HEADINGS = ("benchmark", "model", "metric", "value", "95 % interval", "n", "outc
 _NUMBERS = ("value", "n")
 _WRAPS = {"benchmark": 16, "model": 12, "metric": 10, "outcomes": 13}
 """Columns that may take several lines on a narrow terminal, and what they keep at least."""
-_NUMBER = re.compile(r"-?\d+(\.\d+)?")
+_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?%?")
 _NUMBERED = re.compile(r"(\d+)[.)]")
 _GITHUB = re.compile(r"(?<!\w)@(?=\w)|(?<!&)#(?=\d)|:(?=[\w+-]+:|//)|\bwww(?=\.)", re.I)
 """What GitHub makes something of: a mention, a reference to an issue, an emoji, an address."""
@@ -257,7 +257,10 @@ def paragraph(text: str) -> str:
 
 
 def no_formula(value: Any) -> Any:
-    """A text that a spreadsheet would take for a formula gets a quote before it; a number is none."""
-    if not isinstance(value, str) or value[:1] not in tuple("=+-@\t\r") or _NUMBER.fullmatch(value):
+    """A text without control characters, and with a quote before it where a spreadsheet saw a formula."""
+    if not isinstance(value, str):
         return value
-    return f"'{value}"
+    text = printable(value)
+    if text.lstrip()[:1] not in tuple("=+-@＝＋－＠") or _NUMBER.fullmatch(text):
+        return text
+    return f"'{text}"
