@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     "--paper",
     default="",
     metavar="PAPER[/TABLE]",
-    help="Beside a paper's printed figures: gemini-1.0, gemini-1.0/table-2, or a .toml file of your own.",
+    help="Beside a paper's printed figures: gemini-1.0, gemini-1.0/table-2, or your own .toml or folder.",
 )
 @click.option(
     "--samples",
@@ -83,7 +83,10 @@ def command(
     alignments: bool,
     as_json: bool,
 ) -> None:
-    """A table from one or more run files. Nothing is asked; a run still going on may be read too."""
+    """A table from one or more run files, side by side where they answer the same.
+
+    Nothing is asked; a run still going on may be read too.
+    """
     from evalkit.report.build import FORMATS, MOST, Page, report
     from evalkit.store import Store
 

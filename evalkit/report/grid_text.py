@@ -189,7 +189,7 @@ def _narrowed(grid: Grid, i: int) -> int:
     from rich.cells import cell_len
 
     words = (cell_len(word) for line in _lines(grid, i) for word in line.split())
-    return min(_COLUMN, max(_NARROW, *words)) + _GAP
+    return min(_COLUMN, max([_NARROW, *words])) + _GAP
 
 
 def _lines(grid: Grid, i: int) -> Iterator[str]:

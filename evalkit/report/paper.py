@@ -13,7 +13,6 @@ evalkit's protocols that are the same one, so that only a run under one of these
 from __future__ import annotations
 
 import dataclasses
-import functools
 import re
 import tomllib
 from collections.abc import Mapping
@@ -114,17 +113,15 @@ def papers() -> tuple[str, ...]:
     )
 
 
-@functools.cache
 def load_paper(name: str) -> Paper:
     """A paper by name, or a folder of the user's with a `paper.toml`."""
     place = _place(name)
     document = _read(place.joinpath("paper.toml"))
-    names = document.pop("tables", [])
-    try:
-        tables = tuple(_table(place.joinpath(f"{table}.toml"), table) for table in names)
-    except TypeError:
-        raise UsageError(f"{place.joinpath('paper.toml')}: tables is a list of names") from None
     where = str(place.joinpath("paper.toml"))
+    names = document.pop("tables", None)
+    if not isinstance(names, list) or not names or not all(map(_is_name, names)):
+        raise UsageError(f"{where}: tables is a list of names, each of a .toml file beside it")
+    tables = tuple(_table(place.joinpath(f"{table}.toml"), table) for table in names)
     found: Paper = _made(Paper, {**document, "id": place.name, "tables": tables}, where)
     return found
 
@@ -138,7 +135,7 @@ def load_tables(name: str) -> tuple[PaperTable, ...]:
         return load_paper(name).tables
     paper, _, table = name.rpartition("/")
     if not paper:
-        raise unknown("paper", name, papers())
+        raise unknown("paper", name, papers(), _known())
     tables = {one.id: one for one in load_paper(paper).tables}
     if table not in tables:
         raise unknown(f"table of {paper}", table, tables)
@@ -150,12 +147,20 @@ def capability_groups(name: str) -> Mapping[str, tuple[str, ...]]:
     return load_paper(name).capabilities
 
 
+def _known() -> str:
+    return f"known are {', '.join(papers())}; one's own is a .toml file, or a folder with a paper.toml"
+
+
+def _is_name(value: object) -> bool:
+    return isinstance(value, str) and bool(re.fullmatch(r"\w[\w.-]*", value))
+
+
 def _place(name: str) -> Traversable:
     own = Path(name)
     if (own / "paper.toml").is_file():
         return own
     if name not in papers():
-        raise unknown("paper", name, papers(), "a folder of one's own has a paper.toml")
+        raise unknown("paper", name, papers(), _known())
     return resources.files("evalkit.reports").joinpath(name)
 
 
@@ -179,6 +184,8 @@ def _table(place: Traversable, name: str) -> PaperTable:
         made = {column: _made(Figure, figure, f"{where}, {column!r}") for column, figure in figures.items()}
         rows.append(_made(PaperRow, {**entries, "figures": made}, where))
     table: PaperTable = _made(PaperTable, {**document, "id": name, "rows": tuple(rows)}, str(place))
+    if not table.rows or not table.columns or len(set(table.columns)) < len(table.columns):
+        raise UsageError(f"{place} needs a row and a column at least, and no two columns of one name")
     for row in table.rows:
         for column, figure in row.figures.items():
             where = f"{place}, {row.name!r}"

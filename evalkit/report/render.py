@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from evalkit.report.grid import figure_text, interval_text
 from evalkit.report.table import Table, TableCell, flat
 from evalkit.store import OUTCOMES
 
@@ -21,10 +22,10 @@ HEADINGS = ("benchmark", "model", "metric", "value", "95 % interval", "n", "outc
 _NUMBERS = ("value", "n")
 _WRAPS = {"benchmark": 16, "model": 12, "metric": 10, "outcomes": 13}
 """Columns that may take several lines on a narrow terminal, and what they keep at least."""
-_NUMBER = re.compile(r"-?\d+(\.\d+)?")
+_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?%?")
 _NUMBERED = re.compile(r"(\d+)[.)]")
-_GITHUB = re.compile(r"(?<!\w)@(?=\w)|(?<!&)#(?=\d)|:(?=[\w+-]+:)")
-"""What GitHub makes something of: a mention, a reference to an issue, an emoji."""
+_GITHUB = re.compile(r"(?<!\w)@(?=\w)|(?<!&)#(?=\d)|:(?=[\w+-]+:|//)|\bwww(?=\.)", re.I)
+"""What GitHub makes something of: a mention, a reference to an issue, an emoji, an address."""
 SUPERSCRIPTS = str.maketrans("0123456789,", "⁰¹²³⁴⁵⁶⁷⁸⁹˒")
 
 
@@ -32,8 +33,10 @@ def texts(cell: TableCell) -> tuple[str, ...]:
     """A cell's row, as words under `HEADINGS`."""
     marks = ",".join(map(str, cell.marks)).translate(SUPERSCRIPTS)
     arrow = "" if cell.higher_is_better else " ↓"
-    value = "—" if cell.value is None else f"{cell.value:.1f} {cell.unit}".rstrip()
-    low_high = _between(cell.low, cell.high)
+    value = figure_text(cell.value, cell.low, cell.high)
+    if cell.value is not None:
+        value = f"{value} {cell.unit}".rstrip()
+    low_high = interval_text(cell.low, cell.high) or "—"
     return (
         f"{cell.task}:{cell.protocol}",
         cell.model,
@@ -79,8 +82,8 @@ def breakdowns(table: Table) -> Iterator[Part]:
 
 def _group_rows(cell: TableCell) -> Iterator[tuple[str, ...]]:
     for name, group in cell.groups.items():
-        value = f"{group.value:.1f} {cell.unit}".rstrip()
-        yield (name, value, _between(group.low, group.high), str(group.n))
+        value = f"{figure_text(group.value, group.low, group.high)} {cell.unit}".rstrip()
+        yield (name, value, interval_text(group.low, group.high) or "—", str(group.n))
 
 
 def signature_lines(cells: Sequence[TableCell]) -> Iterator[str]:
@@ -205,10 +208,6 @@ FORMATS: dict[str, Callable[[Table], str]] = {
 }
 
 
-def _between(low: float | None, high: float | None) -> str:
-    return "—" if low is None or high is None else f"{low:.1f}–{high:.1f}"
-
-
 def printable(text: str) -> str:
     """Without control characters: model names and errors come from elsewhere."""
     return "".join(character if character.isprintable() else " " for character in text)
@@ -217,7 +216,8 @@ def printable(text: str) -> str:
 def escape_markdown(text: str) -> str:
     """`text` for the inside of a line or cell of GitHub's Markdown, where nothing in it acts.
 
-    An empty comment keeps `@name`, `#12` and `:100:` from being a mention, a reference or a picture.
+    An empty comment keeps `@name`, `#12`, `:100:` and `http://…` from being a mention, a reference, a picture
+    or a link.
     """
     escaped = printable(text).replace("&", "&amp;").replace("<", "&lt;").replace("$", "&#36;")
     for character in "\\|*_`[]~":
@@ -235,7 +235,10 @@ def paragraph(text: str) -> str:
 
 
 def no_formula(value: Any) -> Any:
-    """A text that a spreadsheet would take for a formula gets a quote before it; a number is none."""
-    if not isinstance(value, str) or value[:1] not in tuple("=+-@\t\r") or _NUMBER.fullmatch(value):
+    """A text without control characters, and with a quote before it where a spreadsheet saw a formula."""
+    if not isinstance(value, str):
         return value
-    return f"'{value}"
+    text = printable(value)
+    if text.lstrip()[:1] not in tuple("=+-@＝＋－＠") or _NUMBER.fullmatch(text):
+        return text
+    return f"'{text}"

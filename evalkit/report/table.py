@@ -12,6 +12,7 @@ import evalkit
 from evalkit.errors import UsageError
 from evalkit.metrics.base import Metric
 from evalkit.paired import matrices
+from evalkit.report.beside import corpus_words, of_corpus
 from evalkit.samples import JSON
 from evalkit.signature import Signature, combine
 from evalkit.statistics import interval, macro_interval
@@ -332,6 +333,8 @@ def _faults(cell: TableCell) -> Iterable[str]:
 
 def _remarks(cell: TableCell) -> Iterable[str]:
     """What to know of a figure that is as comparable as any."""
+    if of_corpus(cell.metric):
+        yield corpus_words(cell.metric)
     if cell.answered:
         yield (
             f"{cell.model} on {cell.task}: the references of {cell.answered} answers are not public; "

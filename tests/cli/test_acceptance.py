@@ -150,7 +150,7 @@ def test_ctrl_c_stops_cleanly_and_says_how_to_resume(tmp_path: Path) -> None:
         assert f"To go on: evalkit run -m openai/mock --base-url {server.url}" in err
         assert not list(tmp_path.glob("*.db-wal"))  # closed, not abandoned
         out, _ = finish(start(*command, "-o", tmp_path / "r.db"))
-        assert "100.0 %" in out
+        assert "100.00 %  99.05–100.00" in out
         assert max(asked(server).values()) <= 2
 
 

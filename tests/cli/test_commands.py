@@ -32,7 +32,7 @@ def test_run_prints_the_table_and_names_the_run_file(cli: Cli, tmp_path: Path) -
     assert code == 0
     assert "small sets" in out.splitlines()[0]
     assert "gsm8k:8-shot-cot" in out
-    assert "100.0 %" in out
+    assert "100 %  81–100" in out
     assert "|sig:" in out
     assert str(tmp_path / "r.db") in err
 
@@ -211,7 +211,7 @@ def test_report_formats(cli: Cli, tmp_path: Path) -> None:
     assert float(row["value"]) == whole["cells"][0]["value"]
     assert strict["metric"] == "accuracy (strict)"
     assert (
-        "| gsm8k:8-shot-cot | fake/gold | accuracy | 100.0 % |"
+        "| gsm8k:8-shot-cot | fake/gold | accuracy | 100 % |"
         in cli("report", path, "--format", "markdown").out
     )
     for ending, start in {

@@ -38,7 +38,7 @@ def test_without_a_sandbox_humaneval_refuses_with_the_mend(tmp_path: Path, nowhe
     allowed = evalkit(*run, "--unsafe-execution", **nowhere)
     assert allowed.returncode == 0, allowed.stderr
     assert allowed.stderr.count("programs from a model run without a sandbox") == 1
-    assert "100.0 %" in allowed.stdout
+    assert "100 %  78–100" in allowed.stdout
     assert "|sandbox:none|" in allowed.stdout
 
 

@@ -16,14 +16,14 @@ from evalkit.report.build import report
 from evalkit.report.grid import Grid, build_grids
 from evalkit.report.grid_text import to_csv, to_markdown, to_terminal
 from evalkit.report.paper import load_tables
-from evalkit.report.render import escape_markdown, paragraph
+from evalkit.report.render import escape_markdown, no_formula, paragraph
 from evalkit.report.table import build_table
 from evalkit.store import Store
 from tests.report.runs import PAPER, paper, ran
 
 HOSTILE = (
     "fake/<script>alert(1)</script>|**bold**`x`[a](javascript:alert(2))![i](http://x/y.png)~~no~~"
-    "\x1b[31m\u202e\n# big\u2066 @someone org/repo#12 :100: $x$ &lt;b&gt; </td></table> \\| _it_ <b>"
+    "\x1b[31m\u202e\n# big\u2066 @someone www.x.y org/repo#12 :100: $x$ &lt;b&gt; </td></table> \\| _it_ <b>"
 )
 TABLES = load_tables("gemini-1.0")
 
@@ -200,7 +200,7 @@ def test_nothing_that_a_name_says_acts_in_markdown(tmp_path: Path) -> None:
     assert "&lt;b&gt; </td></table> \\| _it_ <b>" in page.rows[0][1]
     assert not re.search("[\x00-\x09\x0b-\x1f\u202a-\u202e\u2066-\u2069]", text)
     shown = "".join(line for line in text.splitlines() if not line.startswith("`"))
-    assert not re.search(r"(?<!\w)@\w|(?<!&)#\d|:100:|\$x", shown)
+    assert not re.search(r"(?<!\w)@\w|(?<!&)#\d|:100:|\$x|://|www\.", shown)
 
 
 @pytest.mark.parametrize(
@@ -254,6 +254,16 @@ def test_no_name_is_a_formula_in_a_spreadsheet(tmp_path: Path) -> None:
     assert {row["column"] for row in rows} == {'\'=HYPERLINK("http://x")', "New", "'=cmd|' /C calc'!A0"}
     assert rows[0]["protocol"] == "'@SUM(1)"
     assert rows[3]["row"] == "'-1+1"
+    assert rows[3]["text"] == "+0.5"
+    stores, printed = hostile(tmp_path)
+    said = report(stores, "csv", paper=printed)
+    assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", said)
+    assert len(list(csv.DictReader(io.StringIO(said)))) == 8
+
+
+@pytest.mark.parametrize("text", ["=1", "\t=1", " +A1", "\x1b@x", "-cmd", "＝1", "\n=1"])
+def test_a_formula_gets_a_quote(text: str) -> None:
+    assert str(no_formula(text)).startswith("'")
 
 
 def test_wide_letters_keep_to_the_terminal(tmp_path: Path) -> None:

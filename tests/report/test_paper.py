@@ -346,6 +346,8 @@ def test_a_table_of_ones_own(tmp_path: Path) -> None:
         ('figures."B"', 'figures."C"', "column in .*'C'"),
         ("[[rows]]", "[rows]", "list of tables"),
         ("columns =", "columns = [", "is no TOML"),
+        ('["A", "B"]', '["A", "B", "A"]', "no two columns of one name"),
+        (OWN[OWN.index("[[rows]]") :], "", "needs a row"),
     ],
 )
 def test_a_wrong_table_is_refused_by_what_is_wrong(tmp_path: Path, old: str, new: str, message: str) -> None:
@@ -354,7 +356,19 @@ def test_a_wrong_table_is_refused_by_what_is_wrong(tmp_path: Path, old: str, new
         own(tmp_path, OWN.replace(old, new))
 
 
-def test_unknown_papers_and_tables() -> None:
+@pytest.mark.parametrize("tables", ['"ours"', "[]", "[3]", '["../ours"]', '["/etc/ours"]', '["ours", ""]'])
+def test_the_tables_of_a_paper_are_names(tmp_path: Path, tables: str) -> None:
+    own(tmp_path)
+    (tmp_path / "paper.toml").write_text(
+        f'title = "T"\nurl = "U"\nversion = "1"\ntables = {tables}\n', encoding="utf-8"
+    )
+    with pytest.raises(UsageError, match=r"paper\.toml: tables is a list of names"):
+        load_paper(str(tmp_path))
+
+
+def test_unknown_papers_and_tables(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"unknown paper .*a folder with a paper\.toml"):
+        load_tables(str(tmp_path))
     with pytest.raises(UsageError, match=r"gemini-2.*gemini-1\.0"):
         load_tables("gemini-2")
     with pytest.raises(UsageError, match="table-12"):
