@@ -44,7 +44,9 @@ def test_what_the_page_shows_works(page: str, tmp_path: Path) -> None:
             elif kind == "console":
                 for line in text.splitlines():
                     if line.startswith("$ evalkit ") and not line.removeprefix("$ ").startswith(NOT_HERE):
-                        words = shlex.split(line.removeprefix("$ evalkit ").replace(_ENDPOINT, server.url))
+                        words = shlex.split(
+                            line.removeprefix("$ evalkit ").replace(_ENDPOINT, server.url), comments=True
+                        )
                         subprocess.run([sys.executable, "-m", "evalkit", *words], cwd=tmp_path, check=True)
                         ran += 1
     assert ran >= 3
