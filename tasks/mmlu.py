@@ -6,6 +6,7 @@ come about (figure 9). The headline is question-weighted; groups are the subject
 - `5-shot` is the original (hendrycks/test at 4450500, evaluate.py): its header, with the two spaces that
   it has before a subject; the five questions of the dev split in order; the likeliest of " A" to " D" as
   the next token. While a prompt does not fit the model's context it is asked again with one shot fewer.
+  lm-evaluation-harness 0.4.13's `mmlu` has one space there and strips questions, and no other difference.
 - `5-shot-chat` generates the letter, for endpoints without likelihoods, and `5-shot-chat-logprobs` takes
   the likeliest first token of a chat's answer. Both show the prompt that the report's team printed one
   version later (Gemini 1.5 report, appendix 12.13). Neither is the original's protocol.

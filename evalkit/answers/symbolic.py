@@ -31,9 +31,10 @@ def same_by_sympy(answer: str, reference: str) -> Literal["same", "different", "
     What cannot be parsed, subtracted or simplified is not equal. The rule of `is_equiv` in
     lm-evaluation-harness 0.4.13 (`minerva_math/utils.py`), with one difference: SymPy's parser, left to
     itself, stops at what it cannot read and takes the beginning for the whole, so that "1,3" equals "1,-2"
-    there, and "25_6" equals "25_7". Here a formula is read whole or not at all, save for blanks and a full
-    stop at its ends; a subscript is the same with braces and without, and .5 is 0.5, which SymPy does not
-    read. As there, a word is the product of its letters and 3\frac{1}{2} is a product too.
+    there, and "25_6" equals "25_7". Here a formula is read whole or not at all, save for blanks, a full stop
+    or a brace that nothing opened at its ends; of a list each part is compared with the one in its place. A
+    subscript is the same with braces and without, and .5 is 0.5, which SymPy does not read. As there, a word
+    is the product of its letters and 3\frac{1}{2} is a product too.
     """
     import sympy
 
@@ -45,13 +46,32 @@ def same_by_sympy(answer: str, reference: str) -> Literal["same", "different", "
     except MemoryError:
         raise
     except Exception:  # noqa: BLE001 — SymPy's parser raises whatever its grammar or its sums run into
-        return "unparsed"
+        return "same" if _same_parts(left, right) else "unparsed"
     try:
         return "same" if sympy.simplify(difference) == 0 else "different"
     except MemoryError:
         raise
     except Exception:  # noqa: BLE001
         return "different"
+
+
+def _same_parts(left: str, right: str) -> bool:
+    """Whether two lists, such as "1,3", are as long as each other and the same part by part."""
+    lefts, rights = _parts(left), _parts(right)
+    return len(lefts) == len(rights) > 1 and all(
+        same_by_sympy(*pair) == "same" for pair in zip(lefts, rights, strict=True)
+    )
+
+
+def _parts(text: str) -> list[str]:
+    """`text` cut at its commas, but for those inside brackets."""
+    depth, start, parts = 0, 0, []
+    for at, character in enumerate(text):
+        depth += (character in "([{") - (character in ")]}")
+        if character == "," and depth == 0:
+            parts.append(text[start:at])
+            start = at + 1
+    return [*parts, text[start:]]
 
 
 def same_number(answer: str, reference: str) -> bool:
@@ -84,7 +104,10 @@ def _number(latex: str) -> Any:
 
 
 def _tidy(latex: str) -> str:
-    return _POINT.sub("0.", _BASE.sub(r"_\1", _EDGES.sub("", latex)))
+    text = _EDGES.sub("", latex)
+    if text.endswith("}") and text.count("}") == text.count("{") + 1:
+        text = text[:-1]  # of "\text{x=7}" the normalisation leaves "7}"
+    return _POINT.sub("0.", _BASE.sub(r"_\1", text))
 
 
 def same_by_math_verify(answer: str, reference: str) -> bool:

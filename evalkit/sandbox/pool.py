@@ -222,7 +222,7 @@ def check_sandbox() -> None:
         (outcome,) = run_programs([Program("def f(x):\n    return x + 1\n", "assert f(1) == 2", ("f",))])
     except SandboxError as error:
         raise UsageError(
-            f"the sandbox does not start ({error}): this machine forbids user namespaces to this user; "
+            f"the sandbox does not start ({error}); where this machine forbids user namespaces to this user, "
             "on Debian and Ubuntu 'sysctl kernel.unprivileged_userns_clone=1' or "
             "'sysctl kernel.apparmor_restrict_unprivileged_userns=0' as root allows them; "
             "--unsafe-execution runs programs without a sandbox"

@@ -104,6 +104,21 @@ def test_few_alternatives_leave_bounds(tmp_path: Path) -> None:
     assert not any("hang on a bound" in note for note in few.notes)
 
 
+def test_a_choice_that_hangs_on_a_bound_is_counted(tmp_path: Path) -> None:
+    """ " B" is as likely as " A", but the server returns only two tokens, and " the" is one of them."""
+
+    def unsure(text: str) -> dict[str, float]:
+        return {" the": 0.4, " A": 0.2, " B": 0.2, " C": 0.1, " D": 0.1}
+
+    with OpenAIServer(next_token=unsure, most_logprobs=5) as server:
+        few = run(server, quiz(tmp_path), tmp_path / "few.db", logprobs="2")
+        all_of_them = run(server, quiz(tmp_path), tmp_path / "all.db", logprobs="5")
+    assert few.cells[0].value == all_of_them.cells[0].value == 25.0
+    note = "40 choices hang on a bound, for the endpoint did not return every letter"
+    assert any(note in found for found in few.notes)
+    assert not any("hang on a bound" in found for found in all_of_them.notes)
+
+
 def test_shots_are_dropped_where_the_server_refuses(tmp_path: Path) -> None:
     """Each shot, such as `dev 0: A`, is three tokens to the stand-in, and the question two."""
     with OpenAIServer(next_token=next_token, max_model_len=10, like="llama.cpp") as server:
