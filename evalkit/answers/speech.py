@@ -28,10 +28,11 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from evalkit.errors import UsageError, unknown
-from evalkit.samples import Sample, Verdict
+from evalkit.samples import JSON, Sample, Verdict
 
 Unit: TypeAlias = Literal["word", "character"]
 NORMALISERS = ("auto", "whisper-english", "whisper-basic", "none")
@@ -87,6 +88,16 @@ def _primary(language: str) -> str:
     if language and not re.fullmatch("[a-z]{2,3}", code):
         raise UsageError(f"{language!r} is no code of a language: en, en_us and eng are")
     return code
+
+
+def rules(normaliser: str, units: str) -> dict[str, JSON]:
+    """Both rules by language, and the versions of the packages that carry them out: a signature's notes."""
+    listed = (code for code in _IN_CHARACTERS.get(units, ()) if len(code) == 2 or code in _CANTONESE)
+    return {
+        "normaliser": "whisper-english for en, whisper-basic else" if normaliser == "auto" else normaliser,
+        "characters": "all" if units == "character" else ",".join(sorted(listed)) or "none",
+        **{package: version(package) for package in ("whisper-normalizer", "jiwer")},
+    }
 
 
 def need_speech() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -81,13 +82,29 @@ def test_some_languages_only() -> None:
     assert {s.group for s in samples(planned("covost2", languages="zh-CN, sv"))} == {"zh", "sv"}
     for task, languages, said in (
         ("fleurs", "frfr", "unknown language of FLEURS 'frfr': did you mean fr_fr"),
-        ("fleurs", "62", "the report does not say which they are"),
+        ("fleurs", "62", "languages=62 cannot be asked: the report does not say which 62 languages"),
         ("covost2", "xx", "unknown language of CoVoST 2 'xx'"),
         ("voxpopuli", "pt", "unknown language of VoxPopuli 'pt'"),
         ("fleurs-ast", "fr", "unknown language of FLEURS 'fr'"),
     ):
         with pytest.raises(UsageError, match=said):
             planned(task, languages=languages)
+    with pytest.raises(UsageError, match="fleurs:62 cannot be asked: the report"):
+        planned("fleurs:62")
+
+
+def test_the_signature_names_the_normalisers_and_what_is_counted() -> None:
+    def notes(spec: str, **settings: str) -> dict[str, object]:
+        cell = planned(spec, **settings)
+        return dict(cell.task.notes(cell.protocol))
+
+    assert notes("fleurs") == {
+        "normaliser": "whisper-english for en, whisper-basic else", "characters": "ja,ko,th,yue,zh",
+        "whisper-normalizer": version("whisper-normalizer"), "jiwer": version("jiwer"),
+    }  # fmt: skip
+    assert notes("fleurs", cer="whisper")["characters"] == "ja,lo,my,th,yue,zh"
+    assert notes("mls", normaliser="none")["normaliser"] == "none"
+    assert [notes("asr", unit=unit)["characters"] for unit in ("character", "word")] == ["all", "none"]
 
 
 def test_the_report_counts_characters_in_four_languages() -> None:
