@@ -29,12 +29,15 @@ from evalkit.tasks.speech_languages import FLEURS, ISO, Language
 from evalkit.tasks.speech_recognition import place, recognition, spoken
 
 from evalkit.api import Audio, Record, Sample, Task, sample_id, task
+from evalkit.data.audio_folder import FILE
 
 UNKNOWN = Language("", "")
 
 
 def reader(audio: str, text: str, language: str) -> Callable[[Record], Sample]:
     """How a record is read; `audio` and `text` are columns, `language` is one, a code, or "".
+
+    A sample has its file's name, where a list in the folder says it.
 
     A record without a transcript is a `ValueError`: nothing could be scored. An empty text is one: of a clip
     where nothing is said.
@@ -49,7 +52,7 @@ def reader(audio: str, text: str, language: str) -> Callable[[Record], Sample]:
             raise ValueError(f"{language!r} is {record[language]!r}, which is no code of a language")
         clip = Audio.of(record[audio])
         return Sample(
-            id=sample_id(record[text], clip.key),
+            id=record.get(FILE) or sample_id(record[text], clip.key),
             input="",
             target=(record[text],),
             group=said.code,

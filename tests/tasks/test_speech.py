@@ -159,6 +159,7 @@ def test_ones_own_clips(tmp_path: Path) -> None:
         return samples(cell)
 
     assert [s.target[0] for s in read()] == ["One boat.", "Two red boats.", "Drei Boote."]
+    assert [s.id for s in read()] == ["one.wav", "two.flac", "drei.ogg"]
     assert [s.group for s in read(language="language")] == ["en", "en", "de"]
     assert [s.meta["spoken"] for s in read(language="en_us")] == ["English"] * 3
     rows = [json.loads(line) for line in (place / "metadata.jsonl").read_text("utf-8").splitlines()]
