@@ -105,6 +105,7 @@ def need_speech() -> None:
     _rules("whisper-english")
     _rules("whisper-basic")
     units_of("a", "character")
+    _chunks(["a"], ["a"])
 
 
 def normalise(text: str, normaliser: str) -> str:
@@ -254,9 +255,7 @@ def edits(answer: str, reference: str, normaliser: str, unit: Unit) -> Edits:
 
 def _chunks(words: list[str], heard: list[str]) -> Any:
     """jiwer's alignment of two lists of units."""
-    import jiwer
-
-    (chunks,) = jiwer.process_words(" ".join(words), " ".join(heard)).alignments
+    (chunks,) = _package("jiwer").process_words(" ".join(words), " ".join(heard)).alignments
     return chunks
 
 

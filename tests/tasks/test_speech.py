@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from importlib.metadata import version
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from evalkit.tasks.speech_languages import (  # type: ignore[import-untyped,unus
     XTREME_S_VOXPOPULI,
 )
 
+from evalkit.answers import speech
 from evalkit.check import check
 from evalkit.data import DataOptions
 from evalkit.engine.cell import CellPlan
@@ -133,6 +135,17 @@ def test_what_an_endpoint_and_what_a_chat_is_asked() -> None:
     into = planned("fleurs-ast", languages="en_us", target="pt_br")
     assert "into Portuguese" in words(into.task.prompt(samples(into)[0], into.protocol))
     assert [p.name for p in into.task.protocols] == ["0-shot"], "endpoints translate into English alone"
+
+
+@pytest.mark.parametrize("package", ["soundfile", "soxr", "jiwer", "whisper_normalizer.basic"])
+def test_without_a_library_nothing_is_asked(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    speech._rules.cache_clear()
+    with pytest.raises(UsageError, match=r"pip install 'evalkit\[speech\]'"):
+        planned("librispeech")
+    monkeypatch.undo()
+    speech._rules.cache_clear()
+    assert planned("librispeech").protocol.name == "0-shot"
 
 
 def test_bleu_is_in_the_words_of_the_target() -> None:
