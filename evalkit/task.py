@@ -102,6 +102,8 @@ class Task:
     """Raises `UsageError` when this machine lacks what scoring needs; called before the first request."""
     notes: Callable[[Protocol], Mapping[str, JSON]] = lambda protocol: {}
     """What a signature's reader should know besides, such as a mended source; printed, not compared."""
+    unavailable: Mapping[str, str] = field(default_factory=dict)
+    """Protocols that a paper names and that nobody can follow, with the reason."""
     options: Mapping[str, str] = field(default_factory=dict)
     """What `--set` changed of the factory's defaults."""
     name: str = ""
@@ -110,9 +112,11 @@ class Task:
     summary: str = ""
 
     def protocol(self, name: str = "") -> Protocol:
-        """The protocol called `name`, or the first. Raises `UsageError` for an unknown one."""
+        """The protocol called `name`, or the first. Raises `UsageError` for one that there is not."""
         if not name:
             return self.protocols[0]
+        if name in self.unavailable:
+            raise UsageError(f"{self.name}:{name} cannot be asked: {self.unavailable[name]}")
         for protocol in self.protocols:
             if protocol.name == name:
                 return protocol

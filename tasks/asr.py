@@ -8,6 +8,8 @@ a file (`file_name`) and have its transcript; a folder in any other shape that `
 `owner/name` on the Hub. `split` is a folder's subfolder or a data set's split: without it the folder itself,
 else "test". `--data samples` asks a few clips of evalkit's own. `audio` and `text` name columns.
 
+A transcript that is empty is one: nothing is said in the clip, and whatever is heard there is inserted.
+
 `language` is what is spoken, one of FLEURS's languages by ISO 639-1 or FLEURS's own code ("en", "en_us"), or
 the column that says so for each clip; then the figure is the mean over the languages, each counting the same.
 Without it nothing is known of the language: Whisper's basic rules, and words.
@@ -27,6 +29,7 @@ from evalkit.tasks.speech_languages import FLEURS, ISO, Language
 from evalkit.tasks.speech_recognition import place, recognition, spoken
 
 from evalkit.api import Audio, Record, Sample, Task, sample_id, task
+from evalkit.data.audio_folder import FILE
 
 UNKNOWN = Language("", "")
 
@@ -34,19 +37,22 @@ UNKNOWN = Language("", "")
 def reader(audio: str, text: str, language: str) -> Callable[[Record], Sample]:
     """How a record is read; `audio` and `text` are columns, `language` is one, a code, or "".
 
-    A record without a transcript is a `ValueError`: nothing could be scored.
+    A sample has its file's name, where a list in the folder says it.
+
+    A record without a transcript is a `ValueError`: nothing could be scored. An empty text is one: of a clip
+    where nothing is said.
     """
     fixed = known(language)
 
     def sample(record: Record) -> Sample:
-        if not isinstance(record[text], str) or not record[text].strip():
+        if not isinstance(record[text], str):
             raise ValueError(f"{text!r} has no transcript")
         said = fixed or known(str(record[language] or "?"))  # "" would be a language of no group
         if said is None:
             raise ValueError(f"{language!r} is {record[language]!r}, which is no code of a language")
         clip = Audio.of(record[audio])
         return Sample(
-            id=sample_id(record[text], clip.key),
+            id=record.get(FILE) or sample_id(record[text], clip.key),
             input="",
             target=(record[text],),
             group=said.code,

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from evalkit.tasks.speech_languages import Language
 
-from evalkit.answers.speech import judge_speech, need_speech, normaliser_for, unit_for
+from evalkit.answers.speech import judge_speech, need_speech, normaliser_for, rules, unit_for
 from evalkit.api import (
     JSON,
     Audio,
@@ -41,6 +41,7 @@ from evalkit.data.audio_folder import AudioFolder
 from evalkit.metrics.error_rate import ErrorRate, Over100
 
 OWN = "evalkit/speech"
+_NONE: Mapping[str, str] = {}
 MAX_TOKENS = 2048
 """Half a minute of speech, in a script that a tokeniser takes byte by byte."""
 
@@ -122,6 +123,7 @@ def recognition(
     normaliser: str = "auto",
     units: str = "report",
     macro: bool = False,
+    unavailable: Mapping[str, str] = _NONE,
 ) -> Task:
     """The task of writing down what is said in `data`; its protocols are `name` and `name-transcribe`.
 
@@ -151,6 +153,8 @@ def recognition(
         macro=macro,
         media=("audio",),
         needs=need_speech,
+        notes=lambda protocol: rules(normaliser, units),
+        unavailable=unavailable,
         gold=gold,
         spoiled=spoiled,
     )  # fmt: skip

@@ -59,6 +59,7 @@ from evalkit.api import (
     task,
     unknown,
 )
+from evalkit.data.audio_folder import FILE
 from evalkit.metrics.bleu import Bleu, ChrF, require_tokeniser, signatures, tokeniser_for
 
 
@@ -159,7 +160,7 @@ def reader(audio: str, translation: str, language: str, group: str) -> Callable[
         if not isinstance(text, str):
             raise ValueError(f"the translation is {text!r}, not one text")
         return Sample(
-            id=sample_id(clip.key, text),
+            id=record.get(FILE) or sample_id(clip.key, text),
             input="",
             target=(text,),
             group=str(record[group]) if group else "",

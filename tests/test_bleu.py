@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import random
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -62,6 +66,23 @@ def test_any_corpus_is_sacrebleus(tokeniser: str) -> None:
         assert float(chrf.finish(counts(chrf, pairs).sum(axis=0))) == pytest.approx(expected, abs=1e-9), pairs
 
 
+@pytest.mark.parametrize("tokeniser", ["13a", "zh", "ja-mecab", "ko-mecab"])
+def test_figures_and_signatures_are_those_of_the_command(tokeniser: str, tmp_path: Path) -> None:
+    pairs = [[said or "a", meant or "a"] for said, meant in corpus(random.Random(tokeniser))]
+    for name, side in (("translations", 0), ("references", 1)):
+        (tmp_path / name).write_text("".join(f"{pair[side]}\n" for pair in pairs), "utf-8")
+    said, meant = tmp_path / "translations", tmp_path / "references"
+    command = [sys.executable, "-m", "sacrebleu", str(meant), "-i", str(said), "-tok", tokeniser]
+    done = subprocess.run(
+        [*command, "-m", "bleu", "chrf", "-w", "12"], check=True, capture_output=True, text=True
+    )
+    shown = {one["name"]: one for one in json.loads(done.stdout)}
+    for metric in (Bleu(tokeniser), ChrF()):
+        found = float(metric.finish(counts(metric, pairs).sum(axis=0)))
+        assert found == pytest.approx(shown[metric.name]["score"], abs=1e-9)
+        assert signatures(tokeniser)[metric.name] == shown[metric.name]["signature"]
+
+
 def test_many_sums_are_finished_at_once() -> None:
     """As the bootstrap does: each row of totals as if it stood alone."""
     dice = random.Random(3)
@@ -80,8 +101,6 @@ def test_the_tokeniser_is_the_target_languages() -> None:
 
 
 def test_a_tokeniser_that_cannot_be_had_stops_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    import sys
-
     from evalkit.metrics import bleu
 
     with pytest.raises(UsageError, match="unknown tokeniser 'jamecab': did you mean ja-mecab"):

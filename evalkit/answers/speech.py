@@ -28,10 +28,11 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from evalkit.errors import UsageError, unknown
-from evalkit.samples import Sample, Verdict
+from evalkit.samples import JSON, Sample, Verdict
 
 Unit: TypeAlias = Literal["word", "character"]
 NORMALISERS = ("auto", "whisper-english", "whisper-basic", "none")
@@ -89,11 +90,22 @@ def _primary(language: str) -> str:
     return code
 
 
+def rules(normaliser: str, units: str) -> dict[str, JSON]:
+    """Both rules by language, and the versions of the packages that carry them out: a signature's notes."""
+    listed = (code for code in _IN_CHARACTERS.get(units, ()) if len(code) == 2 or code in _CANTONESE)
+    return {
+        "normaliser": "whisper-english for en, whisper-basic else" if normaliser == "auto" else normaliser,
+        "characters": "all" if units == "character" else ",".join(sorted(listed)) or "none",
+        **{package: version(package) for package in ("whisper-normalizer", "jiwer")},
+    }
+
+
 def need_speech() -> None:
     """Loads all that the rules here need. Raises `UsageError` where it is missing or not Whisper's."""
     _rules("whisper-english")
     _rules("whisper-basic")
     units_of("a", "character")
+    _chunks(["a"], ["a"])
 
 
 def normalise(text: str, normaliser: str) -> str:
@@ -243,9 +255,7 @@ def edits(answer: str, reference: str, normaliser: str, unit: Unit) -> Edits:
 
 def _chunks(words: list[str], heard: list[str]) -> Any:
     """jiwer's alignment of two lists of units."""
-    import jiwer
-
-    (chunks,) = jiwer.process_words(" ".join(words), " ".join(heard)).alignments
+    (chunks,) = _package("jiwer").process_words(" ".join(words), " ".join(heard)).alignments
     return chunks
 
 

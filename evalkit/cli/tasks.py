@@ -32,7 +32,8 @@ def command(pattern: str, as_json: bool) -> None:
         where = f" — {task.report}" if task.report else ""
         click.echo(f"{click.style(task.name, bold=True)}  {task.summary}{where}")
         for protocol in task.protocols:
-            mark = "  (the report's)" if protocol is task.protocols[0] and task.report else ""
+            first = protocol is task.protocols[0] and task.report and not task.unavailable
+            mark = "  (the report's)" if first else ""
             drawn = ""
             if protocol.draws > 1:
                 drawn = f", {protocol.draws} draws at temperature {protocol.temperature:g}"

@@ -110,10 +110,19 @@ def make_plan(
         cells.append(cell)
     if scoring:
         for cell in cells:
-            cell.task.needs()
+            _needs(cell.task)
     if judge is not None and not any(cell.referee for cell in cells):
         raise UsageError(f"--judge {judge.name}: none of {', '.join(specs)} asks a judge")
     return Plan(model, tuple(cells), seed, judge)
+
+
+def _needs(task: Task) -> None:
+    """Raises `UsageError` when this machine lacks what scoring needs, or what clips are decoded with."""
+    task.needs()
+    if "audio" in task.media:
+        from evalkit.media import audio
+
+        audio.needs()
 
 
 def expand(entry: str) -> list[str]:

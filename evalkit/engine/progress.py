@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections import Counter
@@ -53,8 +54,15 @@ class Tally:
         self.outcomes = Counter(data.outcomes)
         self.outcomes["failed"] = 0  # those are asked again now
         self.before = self.done
-        self._judged = len(data.matrix)
-        self._totals = data.matrix.sum(axis=0)[: len(self._metric.columns)]
+        self._macro = planned.task.macro
+        self._totals: dict[str, Any] = {}
+        """Of each group, where each counts the same; else of all samples."""
+        rows: dict[str, list[int]] = {}
+        groups = (group for group, judged in zip(data.groups, data.judged, strict=True) if judged)
+        for row, group in enumerate(groups):
+            rows.setdefault(group, []).append(row)
+        for group, found in rows.items():
+            self._count(group, data.matrix[found].sum(axis=0))
 
     @property
     def done(self) -> int:
@@ -63,14 +71,26 @@ class Tally:
     def add(self, row: Row) -> None:
         self.outcomes[row.outcome] += 1
         if row.statistics:
-            self._judged += 1
-            self._totals = self._totals + row.statistics[: len(self._totals)]
+            self._count(row.sample.group, row.statistics)
+
+    def _count(self, group: str, statistics: Any) -> None:
+        import numpy as np
+
+        key = group if self._macro else ""
+        counted = np.asarray(statistics[: len(self._metric.columns)], dtype=float)
+        self._totals[key] = self._totals.get(key, 0.0) + counted
+
+    def _figure(self) -> float:
+        """As the table will have it; NaN where there is none yet."""
+        totals = [total for group, total in self._totals.items() if group or not self._macro]
+        found = [value for total in totals if not math.isnan(value := float(self._metric.finish(total)))]
+        return sum(found) / len(found) if found else math.nan
 
     def figures(self) -> str:
         """`accuracy 53.1 · correct 270, wrong 230 · 157k tokens`."""
         parts = []
-        if self._judged:
-            parts.append(f"{self._metric.name} {float(self._metric.finish(self._totals)):.1f}")
+        if not math.isnan(figure := self._figure()):
+            parts.append(f"{self._metric.name} {figure:.1f}")
         ended = (name for name in (*OUTCOMES, ANSWERED) if self.outcomes[name])
         parts.append(", ".join(f"{name} {self.outcomes[name]}" for name in ended))
         tokens = self._line.prompt_tokens + self._line.completion_tokens - self._tokens_before

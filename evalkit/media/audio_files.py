@@ -65,7 +65,7 @@ _MIRRORED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 def kind_of(data: bytes) -> str:
     """The format that the first bytes announce; a `MediaError` for one that is not read."""
     if not data:
-        raise MediaError("no sound: zero bytes")
+        raise MediaError("no sound: zero bytes, or no such file")
     if data[:4] == b"RIFF" and data[8:12] == b"WAVE":
         return "WAV"
     if data[:4] == b"OggS":

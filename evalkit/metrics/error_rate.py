@@ -1,4 +1,10 @@
-"""Word and character error rate, in percent."""
+"""Word and character error rate, in percent.
+
+Alignments are jiwer's, with the fewest edits. NIST's sclite weighs a substitution 4, deletions and insertions
+3: where little is right it may count more edits (in 33 of 3,000 pairs of unrelated texts), and where several
+alignments are as short it may take another one. `tests/conformance/speech_sclite.json` has its counts on
+evalkit's small sets, which are the same.
+"""
 
 from __future__ import annotations
 

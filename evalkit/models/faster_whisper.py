@@ -8,6 +8,7 @@ the other).
 
 OpenAI's own program starts at temperature 0 and tries a higher one where a window's text is improbable or
 repeats itself, so what it writes may vary. Here the protocol's temperature holds, and at 0 an answer repeats.
+Above 0 an answer is one sample, where OpenAI's program and the library by itself keep the best of five.
 """
 
 from __future__ import annotations
@@ -93,6 +94,7 @@ class FasterWhisperModel:
                 language=speech.language or None,
                 beam_size=self._beams,
                 temperature=request.temperature,
+                best_of=1,
                 **settings,
             )
             text = "".join(segment.text for segment in segments)  # the work is done here

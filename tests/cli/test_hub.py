@@ -65,3 +65,23 @@ def test_run_from_the_hub(tmp_path: Path) -> None:
     assert gone.code == 2
     assert len(gone.err.splitlines()) == 1
     assert "--data samples" in gone.err
+
+
+def test_clips_from_the_hub(tmp_path: Path) -> None:
+    """As they are stored there: none of evalkit's extras brings what `datasets` would decode them with."""
+    command = ("run", "-m", "fake/gold", "--json", "--set")
+    with HubServer(SMALL_SETS) as hub:
+        own = evalkit(
+            tmp_path / "home", hub.url, *command, "dataset=evalkit/speech", "--set", "language=language",
+            "-t", "asr", "-o", tmp_path / "own.db",
+        )  # fmt: skip
+        several = evalkit(
+            tmp_path / "home", hub.url, *command, "languages=fr_fr,ja_jp", "--set", "revision=main",
+            "-t", "fleurs", "-o", tmp_path / "several.db",
+        )  # fmt: skip
+    for done, samples, languages in ((own, 8, {"en"}), (several, 3, {"fr_fr", "ja_jp"})):
+        assert done.code == 0, done.err
+        cell, *_ = json.loads(done.out)["cells"]
+        assert (cell["value"], cell["n"], cell["data"]["kind"]) == (0.0, samples, "hub")
+        assert set(cell["group_values"]) == languages
+        assert cell["seconds"] > samples / 2

@@ -1,4 +1,4 @@
-"""Whisper's normalisers and word error rates beside the official code, case by case.
+"""Whisper's normalisers, and word error rates by jiwer and by NIST's sclite, beside the official code.
 
 The tables' figures came from running it; `oracle` in each says what, `reasons` where the package that evalkit
 uses would differ by itself.
@@ -17,6 +17,7 @@ from evalkit.answers.speech import edits, normalise, normaliser_for, unit_for, u
 HERE = Path(__file__).parent
 NORMALISERS: dict[str, Any] = json.loads((HERE / "speech_normalisers.json").read_text("utf-8"))
 RATES: dict[str, Any] = json.loads((HERE / "speech_error_rates.json").read_text("utf-8"))
+SCLITE: dict[str, Any] = json.loads((HERE / "speech_sclite.json").read_text("utf-8"))
 
 
 @pytest.mark.parametrize("case", NORMALISERS["cases"], ids=lambda case: json.dumps(case)[:80])
@@ -41,7 +42,23 @@ def test_the_package_alone_would_differ() -> None:
 
 @pytest.mark.parametrize("case", RATES["cases"], ids=lambda case: json.dumps(case)[:80])
 def test_edits_are_jiwers_on_whispers_text(case: dict[str, Any]) -> None:
-    normaliser = normaliser_for(case["language"])
-    unit = unit_for(case["language"], case["units"])
-    found = edits(case["answer"], case["reference"], normaliser, unit)
-    assert [found.substitutions, found.deletions, found.insertions, found.hits] == case["edits"]
+    assert counts(case, case["units"]) == case["edits"]
+
+
+def counts(case: dict[str, Any], units: str = "report") -> list[int]:
+    """Substitutions, deletions, insertions and hits, by the rules for the case's language."""
+    unit = unit_for(case["language"], units)
+    found = edits(case["answer"], case["reference"], normaliser_for(case["language"]), unit)
+    return [found.substitutions, found.deletions, found.insertions, found.hits]
+
+
+@pytest.mark.parametrize("case", SCLITE["cases"], ids=lambda case: json.dumps(case)[:80])
+def test_edits_are_sclites_on_the_small_sets(case: dict[str, Any]) -> None:
+    assert counts(case) == case["edits"]
+
+
+def test_sclites_clips_are_in_many_languages_and_not_all_heard_right() -> None:
+    said = {(case["task"], case["language"]) for case in SCLITE["cases"]}
+    assert len(said) > 30
+    assert {unit_for(language) for _, language in said} == {"word", "character"}
+    assert sum(sum(case["edits"][:3]) for case in SCLITE["cases"]) > 100

@@ -6,15 +6,17 @@ import asyncio
 import json
 import wave
 from collections.abc import Iterable
-from io import BytesIO
+from io import BytesIO, StringIO
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+from aiohttp import web
 
 from evalkit.engine.ask import RetryPolicy
 from evalkit.engine.plan import make_plan
+from evalkit.engine.progress import PlainProgress
 from evalkit.engine.run import Options, execute, open_run
 from evalkit.errors import UsageError
 from evalkit.models.base import Model
@@ -94,6 +96,33 @@ def test_an_endpoint_writes_clips_down(tmp_path: Path) -> None:
     store.close()
 
 
+def test_on_the_way_the_figure_is_the_mean_of_the_languages_too(tmp_path: Path) -> None:
+    """Of the English words one of five is wrong; the German clip is answered when the run goes on."""
+    clips = folder(tmp_path / "clips")
+
+    def last_line(url: str) -> str:
+        said, model = StringIO(), TranscriptionModel("tiny", url)
+        plan = make_plan(model, ["asr"], settings={"dataset": str(clips), "language": "language"})
+        store = open_run(tmp_path / "r.db", plan)
+
+        async def go() -> None:
+            await execute(plan, store, Options(1, QUICK), PlainProgress(said, every=0))
+            await model.aclose()
+
+        asyncio.run(go())
+        store.close()
+        return said.getvalue().splitlines()[-1]
+
+    def without_german(clip: Clip) -> str | web.Response:
+        german = round(clip.heard.seconds) == 3
+        return web.json_response({"error": "no German"}, status=400) if german else by_length(clip)
+
+    with TranscriptionServer(without_german) as server:
+        assert last_line(server.url).endswith("WER 20.0 · correct 1, wrong 1, failed 1")
+        server.scribe = by_length
+        assert last_line(server.url).endswith("WER 10.0 · correct 2, wrong 1")
+
+
 def test_a_chat_hears_the_same_clips(tmp_path: Path) -> None:
     clips = folder(tmp_path / "clips")
     with OpenAIServer(lambda payload, route: "one boat") as server:
@@ -152,7 +181,10 @@ def test_a_clip_that_is_none_fails_its_own_sample_only(tmp_path: Path) -> None:
     store = Store.open(tmp_path / "r.db")
     failures = list(store.failures(store.cells()[0]))
     store.close()
-    assert {boundary for _, boundary, _ in failures} == {"media"}
+    assert {(sample, boundary) for sample, boundary, _ in failures} == {
+        ("two.flac", "media"), ("drei.ogg", "media"),
+    }  # fmt: skip
+    assert {said for _, _, said in failures} >= {"no sound: zero bytes, or no such file"}
 
 
 def test_who_cannot_hear_is_refused(tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from evalkit.tasks.speech_languages import (  # type: ignore[import-untyped,unus
     XTREME_S_VOXPOPULI,
 )
 
+from evalkit.answers import speech
 from evalkit.check import check
 from evalkit.data import DataOptions
 from evalkit.engine.cell import CellPlan
@@ -81,13 +84,29 @@ def test_some_languages_only() -> None:
     assert {s.group for s in samples(planned("covost2", languages="zh-CN, sv"))} == {"zh", "sv"}
     for task, languages, said in (
         ("fleurs", "frfr", "unknown language of FLEURS 'frfr': did you mean fr_fr"),
-        ("fleurs", "62", "the report does not say which they are"),
+        ("fleurs", "62", "languages=62 cannot be asked: the report does not say which 62 languages"),
         ("covost2", "xx", "unknown language of CoVoST 2 'xx'"),
         ("voxpopuli", "pt", "unknown language of VoxPopuli 'pt'"),
         ("fleurs-ast", "fr", "unknown language of FLEURS 'fr'"),
     ):
         with pytest.raises(UsageError, match=said):
             planned(task, languages=languages)
+    with pytest.raises(UsageError, match="fleurs:62 cannot be asked: the report"):
+        planned("fleurs:62")
+
+
+def test_the_signature_names_the_normalisers_and_what_is_counted() -> None:
+    def notes(spec: str, **settings: str) -> dict[str, object]:
+        cell = planned(spec, **settings)
+        return dict(cell.task.notes(cell.protocol))
+
+    assert notes("fleurs") == {
+        "normaliser": "whisper-english for en, whisper-basic else", "characters": "ja,ko,th,yue,zh",
+        "whisper-normalizer": version("whisper-normalizer"), "jiwer": version("jiwer"),
+    }  # fmt: skip
+    assert notes("fleurs", cer="whisper")["characters"] == "ja,lo,my,th,yue,zh"
+    assert notes("mls", normaliser="none")["normaliser"] == "none"
+    assert [notes("asr", unit=unit)["characters"] for unit in ("character", "word")] == ["all", "none"]
 
 
 def test_the_report_counts_characters_in_four_languages() -> None:
@@ -118,6 +137,17 @@ def test_what_an_endpoint_and_what_a_chat_is_asked() -> None:
     assert [p.name for p in into.task.protocols] == ["0-shot"], "endpoints translate into English alone"
 
 
+@pytest.mark.parametrize("package", ["soundfile", "soxr", "jiwer", "whisper_normalizer.basic"])
+def test_without_a_library_nothing_is_asked(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    speech._rules.cache_clear()
+    with pytest.raises(UsageError, match=r"pip install 'evalkit\[speech\]'"):
+        planned("librispeech")
+    monkeypatch.undo()
+    speech._rules.cache_clear()
+    assert planned("librispeech").protocol.name == "0-shot"
+
+
 def test_bleu_is_in_the_words_of_the_target() -> None:
     names = {code: load_task("ast", {"target": code}).metrics[0] for code in ("de", "zh", "ja", "ko")}
     assert {code: getattr(metric, "tokeniser", "") for code, metric in names.items()} == {
@@ -142,6 +172,7 @@ def test_ones_own_clips(tmp_path: Path) -> None:
         return samples(cell)
 
     assert [s.target[0] for s in read()] == ["One boat.", "Two red boats.", "Drei Boote."]
+    assert [s.id for s in read()] == ["one.wav", "two.flac", "drei.ogg"]
     assert [s.group for s in read(language="language")] == ["en", "en", "de"]
     assert [s.meta["spoken"] for s in read(language="en_us")] == ["English"] * 3
     rows = [json.loads(line) for line in (place / "metadata.jsonl").read_text("utf-8").splitlines()]

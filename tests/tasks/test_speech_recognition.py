@@ -247,10 +247,18 @@ def test_a_column_says_the_language_and_the_figure_is_their_mean() -> None:
             task.sample({**row, "tongue": nothing})
 
 
-@pytest.mark.parametrize("text", [None, "", " \n", 7])
+@pytest.mark.parametrize("text", [None, 7, ["x"]])
 def test_a_clip_without_a_transcript_is_refused(text: object) -> None:
     with pytest.raises(ValueError, match="'transcription' has no transcript"):
         build(asr.asr).sample({"audio": STORED, "transcription": text})
+
+
+def test_nothing_is_said_in_a_clip_with_an_empty_transcript() -> None:
+    task = build(asr.asr, {"language": "en"})
+    silence = task.sample({"audio": STORED, "transcription": ""})
+    assert judged(task, "", silence) == Verdict(True, "no edit of 0 words")
+    made_up = judged(task, "Thank you for watching!", silence)
+    assert made_up == Verdict(False, "4 insertions of 0 words")
 
 
 def test_whose_folder_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
