@@ -341,9 +341,10 @@ def _remarks(cell: TableCell) -> Iterable[str]:
             "evalkit export --format submission writes what their server takes"
         )
     if cell.seconds:
+        heard = sum(cell.outcomes.values()) + cell.answered - cell.outcomes["failed"]
         yield (
             f"{cell.task}: {cell.seconds / 3600:.3g} hours of speech, "
-            f"{cell.seconds / max(1, sum(cell.outcomes.values()) + cell.answered):.1f} s a clip on average"
+            f"{cell.seconds / heard:.1f} s a clip on average"
         )
     if cell.verification:
         yield f"{cell.model} on {cell.task}:{cell.protocol}: {_verified(cell.verification)}"

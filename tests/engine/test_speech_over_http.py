@@ -99,6 +99,7 @@ def test_an_endpoint_writes_clips_down(tmp_path: Path) -> None:
 def test_on_the_way_the_figure_is_the_mean_of_the_languages_too(tmp_path: Path) -> None:
     """Of the English words one of five is wrong; the German clip is answered when the run goes on."""
     clips = folder(tmp_path / "clips")
+    spoken: list[str] = []
 
     def last_line(url: str) -> str:
         said, model = StringIO(), TranscriptionModel("tiny", url)
@@ -110,6 +111,7 @@ def test_on_the_way_the_figure_is_the_mean_of_the_languages_too(tmp_path: Path) 
             await model.aclose()
 
         asyncio.run(go())
+        spoken.append(next(note for note in build_table([store]).notes if "of speech" in note))
         store.close()
         return said.getvalue().splitlines()[-1]
 
@@ -121,6 +123,10 @@ def test_on_the_way_the_figure_is_the_mean_of_the_languages_too(tmp_path: Path) 
         assert last_line(server.url).endswith("WER 20.0 · correct 1, wrong 1, failed 1")
         server.scribe = by_length
         assert last_line(server.url).endswith("WER 10.0 · correct 2, wrong 1")
+    assert [words.split(", ")[1] for words in spoken] == [
+        "1.5 s a clip on average",  # a clip that failed counts on neither side
+        "2.0 s a clip on average",
+    ]
 
 
 def test_a_chat_hears_the_same_clips(tmp_path: Path) -> None:
