@@ -216,7 +216,7 @@ class Store:
         )
 
     def seconds(self, cell: Cell) -> float:
-        """How long the clips of a cell's samples are, each as often as it was answered; failed ones do not count."""
+        """How long the clips of a cell's samples are, each as often as it was answered, failed ones not."""
         (found,) = self._db.execute(
             "SELECT coalesce(sum(seconds), 0.0) FROM sample, json_each(sample.media) "
             "JOIN media ON media.key = json_each.value WHERE cell = ? AND outcome != 'failed'",
