@@ -34,7 +34,8 @@ from evalkit.models.openai import OpenAIModel
 
 SIDE = 1000
 PAUSE, GROWTH = 50.0, 1.1
-"""ms of one callback, on a machine that does nothing else; last quarter's memory over the second's, at which it is still called flat."""
+"""ms of one callback, on a machine that does nothing else; last quarter's memory over the second's, at which
+it is still called flat."""
 LATENCY, CONCURRENCY = 0.05, 32
 _TICK = 0.002
 

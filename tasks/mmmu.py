@@ -4,6 +4,7 @@ The report prints 59.4 % pass@1 and 62.4 % Maj1@32 for Ultra on the 900 validati
 pixels only (table 7; by discipline in table 8). The headline is question-weighted; groups are the subjects,
 tags the six disciplines.
 
+- Data: `MMMU/MMMU` at 98e6ac0, Apache-2.0; a config for each subject, 30 validation questions in each.
 - Prompt: the authors' words (MMMU-Benchmark/MMMU at bb0b95a, mmmu/configs/llava1.5.yaml and
   mmmu/utils/data_utils.py). The report does not print its own.
 - Pictures stand where the text has "<image 1>" to "<image 7>", in the question and in the options, as
