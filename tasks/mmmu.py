@@ -6,7 +6,8 @@ tags the six disciplines.
 
 - Data: `MMMU/MMMU` at 98e6ac0, Apache-2.0; a config for each subject, 30 validation questions in each.
 - Prompt: the authors' words (MMMU-Benchmark/MMMU at bb0b95a, mmmu/configs/llava1.5.yaml and
-  mmmu/utils/data_utils.py). The report does not print its own.
+  mmmu/utils/data_utils.py). The report does not print its own, but says short answers; the 1.5 report's
+  (appendix 12.14.3) asks for reasoning first.
 - Pictures stand where the text has "<image 1>" to "<image 7>", in the question and in the options, as
   often as it has them. The authors' script shows LLaVA the first picture, before the text, and none where
   the options have several. A record without any mark shows its first picture before the text, as theirs
