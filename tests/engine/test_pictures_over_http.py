@@ -174,6 +174,8 @@ def test_a_picture_that_is_none_fails_its_own_sample_only(tmp_path: Path) -> Non
     assert {boundary for boundary, _ in failures.values()} == {"media"}
     assert set(failures) == {"cut.jpg", "empty.png", "page.png", "again"}
     assert all(message and "\n" not in message for _, message in failures.values())
+    cut, again = (failures[name][1] for name in ("cut.jpg", "again"))
+    assert again == f"the 2. of 2 files: {cut}"
 
 
 def test_resumed_nothing_is_decoded_or_sent_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
