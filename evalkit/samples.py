@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
 from collections.abc import Mapping
@@ -37,6 +38,10 @@ _SOUNDS = (
     (b"ID3", "audio/mpeg"),
     (b"\xff", "audio/mpeg"),
 )
+_ORIENTATION = 274
+_IN_PNG = ("1", "L", "LA", "P", "RGB", "RGBA", "I;16", "I;16B")
+_AS_PLAIN = {"HSV": "RGB", "RGBX": "RGB", "RGBa": "RGBA", "PA": "RGBA", "La": "LA"}
+"""Pillow's modes, and those that a picture of no file's mode is converted to."""
 Medium: TypeAlias = Literal["image", "audio"]
 """What a prompt may hold besides text."""
 
@@ -73,9 +78,7 @@ class Image(File):
         """
         if source is None or isinstance(source, bytes | Path | Mapping):
             return cls(_stored(source))
-        png = BytesIO()
-        source.save(png, format="PNG")
-        return cls(png.getvalue())
+        return cls(_as_file(source))
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +105,20 @@ def _stored(source: bytes | Path | Mapping[str, Any] | None) -> bytes:
     if isinstance(source, Path):
         return source.read_bytes()
     return (source["bytes"] if source else None) or b""
+
+
+def _as_file(picture: Picture) -> bytes:
+    """Pillow's image and its orientation as a PNG, or as a TIFF where its samples are none of a PNG."""
+    from PIL.Image import Exif
+
+    picture.load()  # Pillow turns a TIFF as it loads it
+    turned = Exif()
+    with contextlib.suppress(Exception):  # damaged EXIF is as none
+        turned[_ORIENTATION] = picture.getexif().get(_ORIENTATION, 1)
+    plain = picture.convert(_AS_PLAIN[picture.mode]) if picture.mode in _AS_PLAIN else picture
+    out = BytesIO()
+    plain.save(out, "PNG" if plain.mode in _IN_PNG else "TIFF", exif=turned)
+    return out.getvalue()
 
 
 Part: TypeAlias = str | Image | Audio

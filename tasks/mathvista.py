@@ -4,11 +4,14 @@ The report prints 53.0 % for Ultra and 45.2 % for Pro (table 7), "obtained by ru
 evaluation script": lupantech/MathVista, evaluation/, which at the report's date (6 December 2023) stood as in
 its first commit, ed0d56d of 3 October. `evalkit.answers.mathvista` says what has changed since.
 
+- Data: `AI4Math/MathVista` at 2b6ad69; annotations CC BY-SA 4.0, to be used as a test set alone; pictures and
+  questions under the terms of their sources. Intervals resample pictures, told apart by their files.
 - Prompt: the authors' released query (data/query.json), which all their published zero-shot outputs were
   asked with: hint, question, choices. No caption, no OCR. The picture comes before it, as in models/gpt.py at
   53d5258. Their build_query.py, run as it is, puts the hint last and ends with "Solution:"; no published
-  zero-shot output has that form, and the report does not say which one was used. Until 8 December 2023
-  query.json showed the options of ten questions of testmini in another order than the one they are scored by.
+  zero-shot output has that form, and the report does not say which one was used. (The 1.5 report's prompt,
+  appendix 12.14.4, asks for reasoning first.) Until 8 December 2023 query.json showed the options of ten
+  questions of testmini in another order than the one they are scored by.
 - Answer: three steps. What the authors' rules read; where they read nothing, a language model extracts it
   (`--judge MODEL`); the extraction is then normalised, to the nearest option if need be, and compared.
 - **Without `--judge` this is not the reported protocol**: a response such as "B" or "It is (B)." is left to

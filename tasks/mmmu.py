@@ -4,12 +4,15 @@ The report prints 59.4 % pass@1 and 62.4 % Maj1@32 for Ultra on the 900 validati
 pixels only (table 7; by discipline in table 8). The headline is question-weighted; groups are the subjects,
 tags the six disciplines.
 
+- Data: `MMMU/MMMU` at 98e6ac0, Apache-2.0; a config for each subject, 30 validation questions in each.
 - Prompt: the authors' words (MMMU-Benchmark/MMMU at bb0b95a, mmmu/configs/llava1.5.yaml and
-  mmmu/utils/data_utils.py). The report does not print its own.
+  mmmu/utils/data_utils.py). The report does not print its own, but says short answers; the 1.5 report's
+  (appendix 12.14.3) asks for reasoning first.
 - Pictures stand where the text has "<image 1>" to "<image 7>", in the question and in the options, as
   often as it has them. The authors' script shows LLaVA the first picture, before the text, and none where
   the options have several. A record without any mark shows its first picture before the text, as theirs
-  does. Pictures that no mark names are not shown: they may belong to the explanation.
+  does. Pictures that no mark names are not shown: they may belong to the explanation. A question whose mark
+  has no picture fails ("media"), alone: as first published, `validation_Math_7` named 30.
 - Answer: the authors' parsing, without its guess (`evalkit.answers.mmmu`). `accuracy (random guess)` is
   what their script prints, in expectation.
 - `maj1@32`: the same prompt, at temperature 0.7 without top-k, as Wang et al. (2022, arXiv 2203.11171)
@@ -65,12 +68,15 @@ MOST_TEXT, MOST_CHOICES = 20_000, 26
 
 
 def to_sample(record: Record) -> Sample:
-    """Raises `ValueError`, with the record's id, for options that are no list and for a missing picture."""
+    """Raises `ValueError`, with the record's id, for options that are no list.
+
+    A picture that the text names and the record lacks is an empty one: its question fails, and no other.
+    """
     name, question = record["id"], record["question"]
     choices = _choices(record) if record["question_type"] == "multiple-choice" else ()
     if not _marks(question, choices) and record["image_1"] is not None:
         question = f"<image 1>\n{question}"
-    pictures = tuple(_picture(record, mark) for mark in _marks(question, choices))
+    pictures = tuple(Image.of(record.get(f"image_{mark}")) for mark in _marks(question, choices))
     subject = subject_of(name)
     return Sample(
         id=name,
@@ -87,13 +93,6 @@ def to_sample(record: Record) -> Sample:
 def _marks(question: str, choices: Iterable[str]) -> list[str]:
     """The numbers of the pictures that the text names, each once, in the order in which it does."""
     return list(dict.fromkeys(MARK.findall("\n".join([question, *choices]))))
-
-
-def _picture(record: Record, mark: str) -> Image:
-    stored = record.get(f"image_{mark}")
-    if stored is None:
-        raise ValueError(f"{record['id']}: the text has <image {mark}>, the record has no such picture")
-    return Image.of(stored)
 
 
 def _choices(record: Record) -> tuple[str, ...]:

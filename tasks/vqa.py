@@ -5,8 +5,9 @@
 
 `dataset` is a folder in any shape that `datasets` reads (parquet; JSON lines or CSV; pictures beside a
 metadata.jsonl that names them), or `owner/name` on the Hub. `image` names a column of one picture or of a
-list of them, shown before the question; `answers` one of a text, of a list of texts, or of a list of records
-with an `answer`. `--data samples` asks a few questions of evalkit's own.
+list of them, shown before the question; in a folder they may also be names of files, from the folder on.
+`answers` names one of a text, of a list of texts, or of a list of records with an `answer`.
+`--data samples` asks a few questions of evalkit's own.
 
 `metric` says how an answer is judged:
 
@@ -66,8 +67,8 @@ def reader(question: str, image: str, answers: str, group: str, least: int) -> C
 
     def sample(record: Record) -> Sample:
         shown = record[image] if isinstance(record[image], list) else [record[image]]
-        media = tuple(map(Image.of, shown))
-        pictures = [picture.key for picture in media]
+        media = tuple(picture(one, image) for one in shown)
+        pictures = [one.key for one in media]
         target = references(record[answers])
         if len(target) < least:
             raise ValueError(
@@ -83,6 +84,12 @@ def reader(question: str, image: str, answers: str, group: str, least: int) -> C
         )
 
     return sample
+
+
+def picture(stored: Any, column: str) -> Image:
+    if stored is not None and not isinstance(stored, bytes | Mapping):
+        raise ValueError(f"{column} is {str(stored)[:60]!r}: a picture, or a list of pictures")
+    return Image.of(stored)
 
 
 def references(found: Any) -> tuple[str, ...]:
@@ -162,12 +169,12 @@ class Unnamed:
         return Hub(OWN, self.config, self.split, "main", self.columns).open(options)
 
 
-def _data(dataset: str, config: str, split: str, columns: tuple[str, ...]) -> Data:
+def _data(dataset: str, config: str, split: str, columns: tuple[str, ...], image: str) -> Data:
     if not dataset:
         return Unnamed(config, split, columns)
     if dataset.count("/") == 1 and not dataset.startswith((".", "/", "~")) and not Path(dataset).is_dir():
         return Hub(dataset, config, split=split, revision="main", columns=columns)
-    return Local(Path(dataset).expanduser(), config, split, columns)
+    return Local(Path(dataset).expanduser(), config, split, columns, files=(image,))
 
 
 @task("vqa")
@@ -191,7 +198,7 @@ def vqa(
     judge, figure = METRICS[metric]
     columns = tuple(filter(None, (question, image, answers, group)))
     return Task(
-        data=_data(dataset, config, split, columns),
+        data=_data(dataset, config, split, columns, image),
         sample=reader(question, image, answers, group, LEAST if metric == "vqa" else 1),
         prompt=asked_with(instruction),
         answer=whole_reply,

@@ -69,5 +69,6 @@ def _describe(task: Task) -> dict[str, JSON]:
 def _data(task: Task) -> dict[str, str]:
     """What the declaration says of its data: a Hub's name, split and revision, or its kind alone."""
     fields = ("name", "config", "split", "revision")
-    found = {field: str(getattr(task.data, field)) for field in fields if hasattr(task.data, field)}
-    return {"name": type(task.data).__name__, **found}
+    found = {field: getattr(task.data, field) for field in fields if hasattr(task.data, field)}
+    plain = {k: "+".join(v) if isinstance(v, tuple) else str(v) for k, v in found.items()}
+    return {"name": type(task.data).__name__, **plain}

@@ -107,6 +107,7 @@ def _read(
     plan: Plan, root: Path, columns: Sequence[str], place: str
 ) -> tuple[int | None, Callable[[], Iterator[Record]]]:
     """(how many records, the records) of one plan."""
+    root = root.absolute()  # `datasets` takes a relative name for one below the data set's folder
     files = [root / name for name in plan.files]
     with readable(place), quiet():
         count: int | None

@@ -12,13 +12,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evalkit.data.base import Record
-from evalkit.data.media import undecoded
+from evalkit.data.media import media_columns, undecoded
 
 if TYPE_CHECKING:
     from datasets import Features
 
-BATCH = 64
-"""Records decoded at a time: of images, tens of megabytes."""
+BATCH, MEDIA_BATCH = 64, 8
+"""Records decoded at a time, without and with media, of which each may take megabytes."""
+_BUFFER = 1 << 20
+"""Bytes read ahead of a column; by default that is a whole row group, which the pages then lie beside."""
 
 
 def columns_of(file: Path) -> tuple[int, set[str]]:
@@ -45,10 +47,11 @@ def read(files: Sequence[Path], features: Features) -> Iterator[Record]:
     from datasets.table import table_cast
 
     stored = undecoded(features)
+    size = MEDIA_BATCH if media_columns(features) else BATCH
     for file in files:
-        with pq.ParquetFile(file) as parquet:
+        with pq.ParquetFile(file, pre_buffer=False, buffer_size=_BUFFER) as parquet:
             for group in range(parquet.num_row_groups):
-                for batch in parquet.iter_batches(batch_size=BATCH, row_groups=[group]):
+                for batch in parquet.iter_batches(batch_size=size, row_groups=[group]):
                     table = table_cast(pa.Table.from_batches([batch]), features.arrow_schema)
                     for record in table.to_pylist():
                         yield stored.decode_example(record)

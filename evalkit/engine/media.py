@@ -45,7 +45,15 @@ class MediaRoom:
 
     async def ready(self, request: Request) -> Request:
         """The request with every file as it goes over the wire. Raises `MediaError`."""
-        ready = {file: await self._prepared(file, request) for file in dict.fromkeys(request.media)}
+        ready: dict[_File, _File] = {}
+        for number, file in enumerate(request.media, 1):
+            try:
+                if file not in ready:
+                    ready[file] = await self._prepared(file, request)
+            except MediaError as error:
+                if len(request.media) == 1:
+                    raise
+                raise MediaError(f"the {number}. of {len(request.media)} files: {error}") from None
         return dataclasses.replace(request, prompt=_with(request.prompt, ready))
 
     def close(self) -> None:

@@ -18,8 +18,9 @@ class GuessingAccuracy:
     """Accuracy with 1/n for a response to n choices in which no letter was found.
 
     MMMU's authors choose a letter at random there (MMMU-Benchmark/MMMU at bb0b95a,
-    mmmu/utils/eval_utils.py): this is their script's figure in expectation, without its chance. A sample
-    without choices counts as it does in `Accuracy`.
+    mmmu/utils/eval_utils.py): this is their script's figure in expectation, without its chance. One run of
+    it prints a figure between `Accuracy`, where no guess is right, and that plus the unparsable share, where
+    all are. A sample without choices counts as it does in `Accuracy`.
     """
 
     view: str = ""

@@ -125,6 +125,8 @@ def test_tasks(cli: Cli) -> None:
     assert task["name"] == "humaneval"
     assert [protocol["name"] for protocol in task["protocols"]] == ["0-shot", "0-shot-completion"]
     assert task["data"]["revision"] == "7dce6050a7d6d172f3cc5c32aa97f52fa1a2e544"
+    (several,) = json.loads(cli("tasks", "mmmu", "--json").out)
+    assert several["data"]["config"].startswith("Accounting+Agriculture+")
 
 
 def test_preview_shows_exactly_what_is_sent(cli: Cli) -> None:

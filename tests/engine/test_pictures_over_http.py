@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
+from base64 import b64encode
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -93,14 +95,22 @@ def test_several_pictures_arrive_in_their_order(tmp_path: Path) -> None:
 def test_a_picture_is_prepared_once_however_often_it_is_shown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """And never on the event loop's thread, no more than it is put into a request there."""
     calls: list[bytes] = []
+    threads: set[threading.Thread] = set()
     prepare = media_image.prepare
 
     def counted(data: bytes, *settings: Any) -> media_image.Prepared:
         calls.append(data)
+        threads.add(threading.current_thread())
         return prepare(data, *settings)
 
+    def watched(data: bytes) -> bytes:
+        threads.add(threading.current_thread())
+        return b64encode(data)
+
     monkeypatch.setattr(media_image, "prepare", counted)
+    monkeypatch.setattr("evalkit.models.openai.b64encode", watched)
     pictures = {"red.webp": square("red", kind="WEBP"), "blue.webp": square("blue", kind="WEBP")}
     rows = [(f"{i}", "red" if i % 2 else "blue", ["red.webp" if i % 2 else "blue.webp"]) for i in range(40)]
     task = album(tmp_path, pictures, rows)
@@ -109,6 +119,7 @@ def test_a_picture_is_prepared_once_however_often_it_is_shown(
         table = run(OpenAIModel("any", server.url), f"{task}:squares:maj", tmp_path / "r.db")
     assert table.cells[0].value == 100.0
     assert len(server.seen) == 120
+    assert {thread.name.partition("_")[0] for thread in threads} == {"media", "encoder"}
     assert sorted(calls) == sorted(pictures.values())
     store = Store.open(tmp_path / "r.db")
     keys = {key for row in store.samples(store.cells()[0]) for key in row["media"]}
@@ -163,6 +174,8 @@ def test_a_picture_that_is_none_fails_its_own_sample_only(tmp_path: Path) -> Non
     assert {boundary for boundary, _ in failures.values()} == {"media"}
     assert set(failures) == {"cut.jpg", "empty.png", "page.png", "again"}
     assert all(message and "\n" not in message for _, message in failures.values())
+    cut, again = (failures[name][1] for name in ("cut.jpg", "again"))
+    assert again == f"the 2. of 2 files: {cut}"
 
 
 def test_resumed_nothing_is_decoded_or_sent_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

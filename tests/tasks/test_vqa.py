@@ -78,6 +78,48 @@ def test_what_is_asked(receipts: Path) -> None:
     assert sample.media[0].data == square("red")
 
 
+@pytest.mark.parametrize("dataset", ["receipts", "./receipts"])
+def test_a_folder_may_be_named_from_where_one_is(
+    receipts: Path, monkeypatch: pytest.MonkeyPatch, dataset: str
+) -> None:
+    monkeypatch.chdir(receipts.parent)
+    (cell,) = make_plan(NOBODY, ["vqa"], settings=settings(receipts, dataset=dataset)).cells
+    assert [sample.media[0].data for _, sample in cell.samples()] == [square("red"), square("blue")]
+
+
+def listed(folder: Path, *images: object) -> dict[str, str]:
+    """Settings for a folder of two pictures and a list of questions about `images`, as texts."""
+    (folder / "shown").mkdir()
+    for name in ("red", "blue"):
+        (folder / "shown" / f"{name}.png").write_bytes(square(name))
+    rows = [{"question": "Which?", "answers": "red", "image": image} for image in images]
+    (folder / "test.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return {"dataset": str(folder)}
+
+
+def test_a_list_of_questions_may_name_its_pictures(tmp_path: Path) -> None:
+    red, blue = "shown/red.png", "shown/blue.png"
+    (cell,) = make_plan(NOBODY, ["vqa"], settings=listed(tmp_path, [red], [blue, red])).cells
+    shown = [[medium.data for medium in sample.media] for _, sample in cell.samples()]
+    assert shown == [[square("red")], [square("blue"), square("red")]]
+
+
+@pytest.mark.parametrize(
+    ("image", "said"),
+    [
+        ("shown/green.png", "has no file 'shown/green.png', which its records name"),
+        ("iVBORw0KGgo" * 500, "has no file 'iVBORw0KGgo"),
+        ("shown/../../secret.png", "names a file outside of itself: 'shown/../../secret.png'"),
+        (7, "image is '7': a picture, or a list of pictures"),
+    ],
+)
+def test_a_picture_that_is_not_there_is_named(tmp_path: Path, image: object, said: str) -> None:
+    (tmp_path / "secret.png").write_bytes(square("red"))
+    (tmp_path / "set").mkdir()
+    with pytest.raises(UsageError, match=said):
+        make_plan(NOBODY, ["vqa"], settings=listed(tmp_path / "set", image))
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
