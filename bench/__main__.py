@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from bench.rows import Row, say, table
 
-MEASURES = ("startup", "engine_latency", "engine_cpu", "memory", "pictures", "reopen", "sandbox")
+MEASURES = ("startup", "engine_latency", "engine_cpu", "memory", "pictures", "reopen", "bootstrap", "sandbox")
 
 
 def main() -> int:

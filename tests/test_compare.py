@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 
-from bench.gate import alarms, expected_power
+from bench.gate import KINDS, expected_power, said
 from evalkit.metrics.mean_credit import MeanCredit
 from evalkit.paired import Paired
 from evalkit.statistics import Difference, paired_bootstrap
@@ -98,8 +98,11 @@ def test_words_say_what_would_be_enough() -> None:
 
 def test_false_alarms_and_power() -> None:
     """`bench/gate.py` with 4,000 trials; this many have a standard error of 1.1 and 2 points."""
-    assert alarms(1319, 0, 400) < 0.05
-    assert alarms(1319, 0, 800, together=False) < 0.05
+    assert said(1319, 0, 300)["worse"] < 5
+    assert said(1319, 0, 800, kinds=KINDS[:1])["worse"] < 5
     for drop in (2.0, 1.5):
-        found = alarms(1319, drop, 400, together=False, seed=1)
-        assert found == pytest.approx(expected_power(1319, drop), abs=0.06)
+        found = said(1319, drop, 400, kinds=KINDS[:1], seed=1)["worse"]
+        assert found == pytest.approx(expected_power(1319, drop), abs=6)
+    lost_the_margin = said(1319, 1, 300, margin=1.0, kinds=KINDS[1:2])
+    assert lost_the_margin["worse"] < 5
+    assert lost_the_margin["no worse"] < 5

@@ -258,6 +258,34 @@ def test_power_is_how_often_a_difference_is_found() -> None:
     assert found / 2000 == pytest.approx(0.8, abs=0.03)
 
 
+@pytest.mark.parametrize(
+    ("effect", "sd", "n", "alpha"),
+    [(20, 45, 40, 0.05), (30, 40, 25, 0.05), (5, 20, 60, 0.1), (50, 50, 12, 0.01), (90, 20, 10, 0.05)],
+)
+def test_exact_power_is_the_sum_over_all_tables(effect: float, sd: float, n: int, alpha: float) -> None:
+    differ = max((sd / 100) ** 2 + (effect / 100) ** 2, effect / 100)
+    shares = (differ + effect / 100) / 2, (differ - effect / 100) / 2, 1 - differ
+    expected = sum(
+        math.comb(n, lost) * math.comb(n - lost, won)
+        * shares[0] ** lost * shares[1] ** won * shares[2] ** (n - lost - won)
+        for lost in range(n + 1)
+        for won in range(min(lost, n - lost + 1))
+        if mcnemar(lost, won) < alpha
+    )  # fmt: skip
+    assert power_of(effect, sd, n, alpha=alpha, exact=True) == pytest.approx(expected, rel=1e-9)
+
+
+def test_exact_numbers_of_samples() -> None:
+    """More than the normal approximation asks for, and nearer to it the more there are."""
+    for effect, sd, most in ((20.0, 50.0, 1.4), (2.0, 50.0, 1.03), (0.8, 50.0, 1.01)):
+        n = samples_needed(effect, sd, exact=True)
+        assert 1 < n / samples_needed(effect, sd) < most
+        assert power_of(effect, sd, n, exact=True) == pytest.approx(0.8, abs=0.01)
+        assert effect_seen(n, sd, exact=True) == pytest.approx(effect, rel=0.02)
+    assert math.isinf(effect_seen(5, 50.0, exact=True)), "five samples that all fell have p = 0.06"
+    assert power_of(0.0, 0.0, 5, exact=True) == 0
+
+
 def test_draws_help_until_the_samples_are_what_varies() -> None:
     spread = Spread(between=10, within=40)
     n = samples_needed(2.0, spread.of(8))

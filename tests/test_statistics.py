@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
+from bench.coverage import CASES, Case, coverage, macro_coverage
 from evalkit.metrics import Accuracy
 from evalkit.statistics import bootstrap, interval, macro_interval, wilson
 
@@ -76,3 +77,16 @@ def test_the_mean_over_groups_varies_as_its_groups_do() -> None:
     middle = 100 * np.mean(means)
     assert found == pytest.approx((middle - 196 * error, middle + 196 * error), abs=0.2)
     assert macro_interval([*parts, (np.array([[0.5, 1.0]]), [""])], FINISH) is None
+
+
+# -- how often intervals hold the truth: `bench/coverage.py` in short
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_intervals_hold_the_truth_19_times_of_20(case: Case) -> None:
+    """400 trials have a standard error of 1.1 points."""
+    assert coverage(case, 250, 400, case.truth(200_000)) == pytest.approx(95, abs=3.3)
+
+
+def test_the_interval_of_a_mean_over_groups_holds_the_truth_19_times_of_20() -> None:
+    assert macro_coverage(250, 400) == pytest.approx(95, abs=3.3)
