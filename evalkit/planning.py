@@ -10,7 +10,7 @@ from itertools import compress
 from pathlib import Path
 
 from evalkit.errors import DataError, UsageError, unknown
-from evalkit.paired import matrices, pair
+from evalkit.paired import MCNEMAR, matrices, pair
 from evalkit.rows import Cell
 from evalkit.samples import JSON
 from evalkit.statistics.power import Spread, draws_needed, effect_seen, samples_needed
@@ -148,7 +148,7 @@ def _spread(
             raise UsageError(f"{stores[0].path} and {stores[1].path} have too few samples in common")
         sd = found.difference.error * math.sqrt(found.n)
         source = f"measured, of {found.n:,} samples of two runs"
-        return Spread(sd), source, draws, found.test == "McNemar"
+        return Spread(sd), source, draws, found.test == MCNEMAR
     single, within, exact = _own_spread(stores[0], cells[0], metric)
     source = f"from one run's own samples, for runs that agree with a correlation of {correlation:g}"
     if within:  # what two runs share is the sample; their draws are their own

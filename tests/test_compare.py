@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from bench.gate import KINDS, expected_power, said
+from evalkit.metrics.accuracy import Accuracy
 from evalkit.metrics.mean_credit import MeanCredit
-from evalkit.paired import Paired
-from evalkit.statistics import Difference, paired_bootstrap
+from evalkit.paired import MCNEMAR, Paired
+from evalkit.statistics import Difference, paired_bootstrap, paired_shares
 from evalkit.verdicts import Benchmark, verdicts
 
 Z = 1.959963984540054
@@ -94,6 +95,21 @@ def test_words_say_what_would_be_enough() -> None:
     assert worse.words() == "worse, p = 0.0019"
     assert better.words() == "better, p < 0.001"
     assert verdicts([benchmark(0.0, 0.1, margin=1)], 0.05)[0].words() == "no worse by 1"
+
+
+def test_exact_tests_see_less() -> None:
+    """McNemar's test speaks from six flips on: 4 times of 5 where eight are expected."""
+    base = np.ones((2000, 2))
+    head = base.copy()
+    head[0, 0] = 0
+    flipped = paired_shares(base, head, Accuracy().finish)
+    one = dataclasses.replace(benchmark(0, 1), paired=Paired(2000, flipped, 0, 1, 1999, MCNEMAR, (), 0))
+    (found,) = verdicts([one], 0.05)
+    assert (found.verdict, found.p) == ("not enough samples", 1)
+    assert 100 * 6 / 2000 < found.sees < 100 * 9 / 2000
+    against_a_margin = verdicts([dataclasses.replace(one, margin=1.0)], 0.05)[0]
+    assert against_a_margin.verdict == "no worse"
+    assert against_a_margin.sees == pytest.approx(2.802 * flipped.error, rel=0.001)
 
 
 def test_false_alarms_and_power() -> None:

@@ -61,7 +61,7 @@ def to_terminal(comparison: Comparison, *, width: int | None = None, colour: boo
     console.print(Text(printable(f"{comparison.head} against {comparison.base}"), style="bold"))
     grid = _grid(HEADINGS, [one.name for one in comparison.benchmarks], whole="verdict")
     for one in comparison.benchmarks:
-        cells = [Text(printable(text)) for text in texts(one)]
+        cells = [Text(text) for text in _lines(texts(one))]
         cells[1].stylize(_STYLES[one.verdict])
         grid.add_row(*cells)
     console.print(grid)
@@ -140,7 +140,7 @@ def trend_to_terminal(
     headings, rows = trend_texts(comparisons)
     grid = _grid(headings, [one.name for one in comparisons[0].benchmarks])
     for row in rows:
-        grid.add_row(*(Text(printable(text)) for text in row))
+        grid.add_row(*map(Text, _lines(row)))
     console.print(Text("In brackets the change from the run before; verdicts are against the first."))
     console.print(grid)
     for note in dict.fromkeys(note for comparison in comparisons for note in _notes(comparison)):
@@ -163,6 +163,12 @@ def trend_to_json(comparisons: Sequence[Comparison]) -> str:
 
 
 TRENDS = {"terminal": trend_to_terminal, "markdown": trend_to_markdown, "json": trend_to_json}
+
+
+def _lines(row: Sequence[str]) -> list[str]:
+    """What stands in a terminal's grid: the metric is under the benchmark's name."""
+    first, *rest = map(printable, row)
+    return [first.replace(" ", "\n", 1), *rest]
 
 
 def _short(one: Benchmark) -> str:
@@ -206,14 +212,10 @@ def _grid(headings: Sequence[str], names: Sequence[str], *, whole: str = "") -> 
     from rich.text import Text
 
     grid = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    room = min(_NAME, max(map(len, names)))
+    short = max(map(len, names)) <= _NAME
     for place, heading in enumerate(headings):
-        grid.add_column(
-            Text(printable(heading)),
-            overflow="fold",
-            no_wrap=heading == whole,
-            min_width=None if place else room,
-        )
+        unbroken = heading == whole or (short and not place)
+        grid.add_column(Text(printable(heading)), overflow="fold", no_wrap=unbroken)
     return grid
 
 

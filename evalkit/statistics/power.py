@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from statistics import NormalDist
 
 _NORMAL = NormalDist()
+_MANY = 50_000
+"""Samples that differ, beyond which the exact test's power is the normal one's to half a point."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,11 @@ def power_of(effect: float, sd: float, n: int, *, alpha: float = 0.05, exact: bo
         return _exact_power(abs(effect), sd, n, alpha)
     if sd == 0:
         return 1.0 if effect else 0.0
-    return _NORMAL.cdf(abs(effect) * math.sqrt(n) / sd - _NORMAL.inv_cdf(1 - alpha / 2))
+    return _normal_power(abs(effect), sd, n, alpha)
+
+
+def _normal_power(effect: float, sd: float, n: int, alpha: float) -> float:
+    return _NORMAL.cdf(effect * math.sqrt(n) / sd - _NORMAL.inv_cdf(1 - alpha / 2))
 
 
 def _exact_power(effect: float, sd: float, n: int, alpha: float) -> float:
@@ -86,6 +92,8 @@ def _exact_power(effect: float, sd: float, n: int, alpha: float) -> float:
     differ = min(1.0, max((sd / 100) ** 2 + apart**2, apart))
     if not differ:
         return 0.0
+    if n * differ > _MANY:
+        return _normal_power(effect, 100 * math.sqrt(max(differ - apart**2, 1e-12)), n, alpha)
     reach = 8 * math.sqrt(n * differ) + 8
     counts = np.arange(max(1, math.floor(n * differ - reach)), min(n, math.ceil(n * differ + reach)) + 1)
     ways = gammaln(n + 1) - gammaln(counts + 1) - gammaln(n - counts + 1)
