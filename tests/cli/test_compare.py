@@ -138,6 +138,12 @@ def test_a_benchmark_that_the_policy_names_may_not_be_missing(cli: Cli, runs: Pa
     assert named.incomplete == ("head: totalling:once is missing, which the policy names",)
     assert named.exit_code == 3
     assert compare(base, head, Policy(benchmarks={"totalling": Rule(blocking=False)})).exit_code == 0
+    (tmp_path / "p.toml").write_text("[benchmarks.totalling]\nmargin = 1")
+    junit = tmp_path / "junit.xml"
+    code, out, _ = cli("compare", runs / "base.db", part, "--policy", tmp_path / "p.toml", "--junit", junit)
+    assert code == 3
+    assert "no regression seen, but incomplete: head: totalling:once is missing" in out
+    assert ElementTree.parse(junit).getroot().get("errors") == "1"
 
 
 def test_what_else_than_the_model_moves_a_figure_is_said(cli: Cli, tmp_path: Path) -> None:
