@@ -168,7 +168,8 @@ def test_what_else_than_the_model_moves_a_figure_is_said(cli: Cli, tmp_path: Pat
             )
             fraction = ("--verify-fraction", 1) if name == "b" else ()
             assert cli(*command, "-o", tmp_path / f"{name}.db", *fraction).code == 0
-    found = compare(*opened(tmp_path / "a.db", tmp_path / "b.db"))
+    base, head = opened(tmp_path / "a.db", tmp_path / "b.db")
+    found = compare(base, head)
     assert found.notes == (
         "sums:maj: questions are resampled, the draws of each are held",
         "head: sums:once: 40 of 40 greedy answers changed when asked for again: "
