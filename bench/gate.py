@@ -115,7 +115,7 @@ def main(quick: bool) -> None:
         _row("three benchmarks together", n, said(n, 0, trials // 4)["worse"])
         _row("accuracy alone", n, said(n, 0, trials, kinds=KINDS[:1])["worse"])
         _row("ANLS alone", n, said(n, 0, trials // 4, kinds=KINDS[1:2])["worse"])
-    print("\nhead has lost just the margin, 1 point, % (either at most 2.5)")
+    print("\nhead has lost just the margin, 1 point, % (2.5 of either)")
     for n in (1000, 5000):
         for kind, times in zip(KINDS, (trials, trials // 4, trials // 4), strict=True):
             found = said(n, 1, times, kinds=[kind], margin=1.0)
