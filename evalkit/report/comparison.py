@@ -212,7 +212,7 @@ def _grid(headings: Sequence[str], names: Sequence[str], *, whole: str = "") -> 
     from rich.text import Text
 
     grid = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    short = max(map(len, names)) <= _NAME
+    short = all(len(name) <= _NAME for name in names)
     for place, heading in enumerate(headings):
         unbroken = heading == whole or (short and not place)
         grid.add_column(Text(printable(heading)), overflow="fold", no_wrap=unbroken)

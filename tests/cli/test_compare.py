@@ -146,6 +146,18 @@ def test_a_benchmark_that_the_policy_names_may_not_be_missing(cli: Cli, runs: Pa
     assert ElementTree.parse(junit).getroot().get("errors") == "1"
 
 
+def test_a_head_without_a_single_answer(cli: Cli, tmp_path: Path) -> None:
+    """The endpoint failed on every sample: nothing to compare, and nothing that passes."""
+    task = sums(tmp_path, 3)
+    assert cli("run", "-m", "fake/gold", "-t", task, "-o", tmp_path / "base.db").code == 0
+    failing = ("run", "-m", "fake/gold?errors=1", "-t", task, "--retries", 0, "-o", tmp_path / "head.db")
+    assert cli(*failing).code in (2, 3)
+    for more in ((), ("--format", "markdown"), ("--json",), (tmp_path / "head.db",)):
+        code, out, err = cli("compare", tmp_path / "base.db", tmp_path / "head.db", *more)
+        assert code == 3, err
+        assert "sums:once: no sample was judged in both" in out
+
+
 def test_what_else_than_the_model_moves_a_figure_is_said(cli: Cli, tmp_path: Path) -> None:
     """A server that answers otherwise the second time, and votes over sampled draws."""
     times = dict.fromkeys("ab", 0)
