@@ -158,13 +158,15 @@ def _flips(
             sample=sample,
             gain=gain,
             outcomes=(told[0][sample]["outcome"], told[1][sample]["outcome"]),
-            answers=(_answer(told[0][sample]), _answer(told[1][sample])),
+            answers=(_answer(base, told[0][sample]), _answer(head, told[1][sample])),
         )
         for sample, gain in worst
     )
 
 
-def _answer(row: Mapping[str, Any]) -> str:
+def _answer(store: Store, row: Mapping[str, Any]) -> str | None:
+    if store.is_slim:
+        return None
     finals = row["finals"]
     return str(finals[0].get("value") or "")[:_SHORT] if finals else ""
 

@@ -37,12 +37,12 @@ Verdict = Literal["worse", "better", "no worse", "not enough samples"]
 
 @dataclass(frozen=True, slots=True)
 class Flip:
-    """A sample that head answers worse or better: outcomes, and answers where the run files have them."""
+    """A sample that head answers worse or better: outcomes, and answers; None of a slim run file."""
 
     sample: str
     gain: float
     outcomes: tuple[str, str]
-    answers: tuple[str, str]
+    answers: tuple[str | None, str | None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -181,7 +181,8 @@ def _flipped(one: Benchmark) -> str:
 
 
 def flip_text(flip: Flip) -> str:
-    answers = f": {' → '.join(answer or '(none)' for answer in flip.answers)}" if any(flip.answers) else ""
+    known = [answer or "(none)" for answer in flip.answers if answer is not None]
+    answers = f": {' → '.join(known)}" if any(flip.answers) else ""
     return f"{flip.sample}  {' → '.join(flip.outcomes)} ({flip.gain:+.3g}){answers}"
 
 

@@ -214,6 +214,15 @@ def test_worse_fails_the_job_and_says_so(cli: Cli, runs: Path, tmp_path: Path) -
     assert failed.get("name") == "totalling:once"
 
 
+def test_a_slim_baseline_has_no_answers_to_show(cli: Cli, runs: Path, tmp_path: Path) -> None:
+    slim = tmp_path / "slim.db"
+    assert cli("export", runs / "base.db", "--slim", "-o", slim).code == 0
+    code, out, _ = cli("compare", slim, runs / "worse.db", "--margin", 1, "--flips", 1)
+    assert code == 1
+    (line,) = (line for line in out.splitlines() if "correct → wrong" in line)
+    assert line.endswith("correct → wrong (-100): -1")
+
+
 def test_no_worse_passes(cli: Cli, runs: Path) -> None:
     code, out, _ = cli("compare", runs / "base.db", runs / "near.db", "--margin", 1)
     assert code == 0
