@@ -8,9 +8,13 @@ seed), and head loses `drop` points. Each pair is judged as `evalkit compare` ju
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import get_args
 
 import numpy as np
 
@@ -19,8 +23,8 @@ from evalkit.metrics.error_rate import ErrorRate
 from evalkit.metrics.mean_credit import MeanCredit
 from evalkit.paired import Paired
 from evalkit.statistics import paired_bootstrap, paired_shares
-from evalkit.statistics.power import power_of
-from evalkit.verdicts import Benchmark, verdicts
+from evalkit.statistics.power import power_of, samples_needed
+from evalkit.verdicts import Benchmark, Verdict, verdicts
 
 Random = np.random.Generator
 ALPHA = 0.05
@@ -78,38 +82,55 @@ def head_mean(kind: Kind, share: float) -> float:
     return share if kind.name == "accuracy" else 0.75 * share
 
 
-def alarms(n: int, drop: float, trials: int, *, together: bool = True, seed: int = 0) -> float:
-    """Share of comparisons that say "worse" of anything: of all kinds together, or of accuracy alone."""
-    random, kinds = np.random.default_rng(seed), KINDS if together else KINDS[:1]
-    said = 0
+def said(
+    n: int, drop: float, trials: int, *, kinds: Sequence[Kind] = KINDS, margin: float = 0.0, seed: int = 0
+) -> Mapping[str, float]:
+    """Share of comparisons that say each verdict of any of `kinds`, judged together, in percent."""
+    random = np.random.default_rng(seed)
+    found: Counter[str] = Counter()
     for _ in range(trials):
-        judged = verdicts([made(kind, n, drop, random) for kind in kinds], ALPHA)
-        said += any(one.verdict == "worse" for one in judged)
-    return said / trials
+        measured = [dataclasses.replace(made(kind, n, drop, random), margin=margin) for kind in kinds]
+        found.update({one.verdict for one in verdicts(measured, ALPHA)})
+    return {verdict: 100 * found[verdict] / trials for verdict in get_args(Verdict)}
+
+
+def spread(drop: float) -> float:
+    """Standard deviation of a sample's difference in accuracy, in points: what `evalkit power` is told."""
+    share, spoiled = 0.8, drop / 100 / 0.8
+    right_anew, wrong_anew = share * (1 - ANEW + ANEW * share), share * ANEW * (1 - share)
+    lost = right_anew * spoiled + wrong_anew
+    won = (1 - share) * ANEW * share * (1 - spoiled)
+    return 100 * math.sqrt(lost + won - (lost - won) ** 2)
 
 
 def expected_power(n: int, drop: float) -> float:
-    """What `evalkit power` says for accuracy, from the spread of a sample's difference."""
-    share, spoiled = 0.8, drop / 100 / 0.8
-    right = np.array(
-        [share * (1 - ANEW + ANEW * share), share * ANEW * (1 - share)]
-    )  # right anew, wrong anew
-    lost = right[0] * spoiled + right[1]
-    won = (1 - share) * ANEW * share * (1 - spoiled)
-    sd = 100 * math.sqrt(lost + won - (lost - won) ** 2)
-    return power_of(drop, sd, n, alpha=ALPHA)
+    """How often `evalkit power` says that a drop in accuracy is seen, in percent."""
+    return 100 * power_of(drop, spread(drop), n, alpha=ALPHA, exact=True)
 
 
 def main(quick: bool) -> None:
     trials = 400 if quick else 4000
-    print(f"{'false alarms where nothing changed (at most 5 %)':60}{'n':>8}{'%':>8}")
-    for n in (100, 1000, 5000):
-        print(f"{'three benchmarks together':60}{n:8,}{100 * alarms(n, 0, trials // 4):8.1f}", flush=True)
-        print(f"{'accuracy alone':60}{n:8,}{100 * alarms(n, 0, trials, together=False):8.1f}", flush=True)
-    print(f"{'said worse of a model that is, %':44}{'points':>8}{'n':>8}{'found':>8}{'said':>8}")
-    for n, drop in ((500, 4), (1319, 2), (1319, 3), (5000, 1), (5000, 1.5)):
-        found, said = alarms(n, drop, trials, together=False, seed=1), expected_power(n, drop)
-        print(f"{'accuracy':44}{drop:8}{n:8,}{100 * found:8.1f}{100 * said:8.1f}", flush=True)
+    print(f"{'said worse where nothing changed, % (at most 5)':60}{'n':>8}{'%':>8}")
+    for n in (30, 100, 1000, 5000):
+        _row("three benchmarks together", n, said(n, 0, trials // 4)["worse"])
+        _row("accuracy alone", n, said(n, 0, trials, kinds=KINDS[:1])["worse"])
+        _row("ANLS alone", n, said(n, 0, trials // 4, kinds=KINDS[1:2])["worse"])
+    print("\nhead has lost just the margin, 1 point, % (2.5 of either)")
+    for n in (1000, 5000):
+        for kind, times in zip(KINDS, (trials, trials // 4, trials // 4), strict=True):
+            found = said(n, 1, times, kinds=[kind], margin=1.0)
+            for verdict in ("worse", "no worse"):
+                _row(f"{kind.name}: said {verdict}", n, found[verdict])
+    print(f"\n{'said worse of a model that is, %':44}{'points':>8}{'n':>8}{'found':>8}{'said':>8}")
+    for drop in (1, 1.5, 2, 3, 4):
+        enough = samples_needed(drop, spread(drop), alpha=ALPHA, exact=True)
+        for n in (enough // 2, enough):
+            seen = said(n, drop, trials, kinds=KINDS[:1], seed=1)["worse"]
+            print(f"{'accuracy':44}{drop:8}{n:8,}{seen:8.1f}{expected_power(n, drop):8.1f}", flush=True)
+
+
+def _row(what: str, n: int, percent: float) -> None:
+    print(f"{what:60}{n:8,}{percent:8.1f}", flush=True)
 
 
 if __name__ == "__main__":

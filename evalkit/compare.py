@@ -33,8 +33,9 @@ def compare(base: Store, head: Store, policy: Policy | None = None, *, flips: in
     if not common:
         held = " and ".join(", ".join(map(":".join, run.cells)) or "nothing" for run in (before, after))
         raise UsageError(f"{base.path} and {head.path} have no benchmark in common: {held}")
-    lost = [key for key in before.cells if key not in after.cells]
-    notes += [f"{':'.join(key)} is only in base" for key in lost if not policy.gates(*key)]
+    gone = [key for key in before.cells if key not in after.cells]
+    missed = [":".join(key) for key in gone if policy.gates(*key)]
+    notes += [f"{':'.join(key)} is only in base" for key in gone if not policy.gates(*key)]
     notes += [f"{':'.join(key)} is only in head" for key in after.cells if key not in before.cells]
     measured = []
     for key in common:
@@ -58,11 +59,7 @@ def compare(base: Store, head: Store, policy: Policy | None = None, *, flips: in
         incomplete=(
             *(f"base: {words}" for words in before.incomplete),
             *(f"head: {words}" for words in after.incomplete),
-            *(
-                f"head: {':'.join(key)} is missing, which the policy names"
-                for key in lost
-                if policy.gates(*key)
-            ),
+            *(f"head: {name} is missing, which the policy names" for name in missed),
         ),
     )
 
@@ -161,13 +158,15 @@ def _flips(
             sample=sample,
             gain=gain,
             outcomes=(told[0][sample]["outcome"], told[1][sample]["outcome"]),
-            answers=(_answer(told[0][sample]), _answer(told[1][sample])),
+            answers=(_answer(base, told[0][sample]), _answer(head, told[1][sample])),
         )
         for sample, gain in worst
     )
 
 
-def _answer(row: Mapping[str, Any]) -> str:
+def _answer(store: Store, row: Mapping[str, Any]) -> str | None:
+    if store.is_slim:
+        return None
     finals = row["finals"]
     return str(finals[0].get("value") or "")[:_SHORT] if finals else ""
 

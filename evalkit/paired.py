@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from evalkit.metrics.base import Floats
     from evalkit.statistics import Difference
 
+MCNEMAR = "McNemar"
+
 
 @dataclass(frozen=True, slots=True)
 class Paired:
@@ -102,7 +104,7 @@ def _difference(
     from evalkit.statistics.intervals import is_shares
 
     if is_shares(left) and is_shares(right) and groups is None and not any(clusters):
-        return paired_shares(left, right, metric.finish, confidence=confidence), "McNemar"
+        return paired_shares(left, right, metric.finish, confidence=confidence), MCNEMAR
     found = paired_bootstrap(left, right, metric.finish, clusters, groups=groups, confidence=confidence)
     return found, "bootstrap"
 

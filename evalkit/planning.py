@@ -6,10 +6,11 @@ import math
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import compress
 from pathlib import Path
 
 from evalkit.errors import DataError, UsageError, unknown
-from evalkit.paired import matrices, pair
+from evalkit.paired import MCNEMAR, matrices, pair
 from evalkit.rows import Cell
 from evalkit.samples import JSON
 from evalkit.statistics.power import Spread, draws_needed, effect_seen, samples_needed
@@ -25,6 +26,7 @@ class Planned:
 
     `spread`: of a sample's difference, in the metric's unit; `source` says in words where it is from.
     `draws`: of the runs that it was taken from. `draws_enough`: draws of each of the benchmark's samples.
+    `exact`: whether the comparison will be McNemar's, as of zeros and ones without clusters.
     """
 
     task: str
@@ -35,6 +37,7 @@ class Planned:
     source: str
     draws: int
     size: int | None
+    exact: bool
 
     @property
     def sd(self) -> float:
@@ -42,14 +45,15 @@ class Planned:
 
     @property
     def enough(self) -> int:
-        return samples_needed(self.effect, self.sd, alpha=self.alpha, power=self.power)
+        return samples_needed(self.effect, self.sd, alpha=self.alpha, power=self.power, exact=self.exact)
 
     @property
     def seen(self) -> float | None:
-        """The difference that the whole benchmark shows."""
-        return (
-            None if self.size is None else effect_seen(self.size, self.sd, alpha=self.alpha, power=self.power)
-        )
+        """The difference that the whole benchmark shows; None where it is not known or shows none."""
+        if self.size is None:
+            return None
+        found = effect_seen(self.size, self.sd, alpha=self.alpha, power=self.power, exact=self.exact)
+        return found if math.isfinite(found) else None
 
     @property
     def draws_enough(self) -> int | None:
@@ -83,9 +87,8 @@ class Planned:
             said.append("  how many samples the benchmark has cannot be known without its data")
         else:
             verb = "enough" if self.size >= self.enough else "too few"
-            said.append(
-                f"  the benchmark has {self.size:,}, {verb}: they show {self.seen:.2g} points or more"
-            )
+            shown = "no difference" if self.seen is None else f"{self.seen:.2g} points or more"
+            said.append(f"  the benchmark has {self.size:,}, {verb}: they show {shown}")
         if self.size is not None and self.size < self.enough and self.spread.within:
             draws = self.draws_enough
             said.append(
@@ -116,13 +119,13 @@ def plan_samples(
             stack.callback(stores[-1].close)
         if stores:
             cells = [_cell(store, name, protocol) for store in stores]
-            spread, source, draws = _spread(stores, cells, correlation)
+            spread, source, draws, exact = _spread(stores, cells, correlation)
             size = cells[0].spec["records"]
         else:
             spread = Spread(WIDEST * math.sqrt(2 * (1 - correlation)))
             source = f"assumed, of accuracies of 50 % that agree with a correlation of {correlation:g}"
-            draws, size = 1, _size(name, settings, data)
-    return Planned(task, effect, alpha, power, spread, source, draws, size)
+            draws, size, exact = 1, _size(name, settings, data), True
+    return Planned(task, effect, alpha, power, spread, source, draws, size, exact)
 
 
 def _cell(store: Store, name: str, protocol: str) -> Cell:
@@ -134,7 +137,9 @@ def _cell(store: Store, name: str, protocol: str) -> Cell:
     raise unknown(f"benchmark in {store.path}", wanted, [f"{cell.task}:{cell.protocol}" for cell in cells])
 
 
-def _spread(stores: Sequence[Store], cells: Sequence[Cell], correlation: float) -> tuple[Spread, str, int]:
+def _spread(
+    stores: Sequence[Store], cells: Sequence[Cell], correlation: float
+) -> tuple[Spread, str, int, bool]:
     metric = cells[0].spec["metrics"][0]["name"]
     draws = int(cells[0].spec["protocol"].get("draws", 1))
     if len(stores) == 2:
@@ -142,40 +147,47 @@ def _spread(stores: Sequence[Store], cells: Sequence[Cell], correlation: float) 
         if found is None or math.isinf(found.difference.error):
             raise UsageError(f"{stores[0].path} and {stores[1].path} have too few samples in common")
         sd = found.difference.error * math.sqrt(found.n)
-        return Spread(sd), f"measured, of {found.n:,} samples of two runs", draws
-    single, within = _own_spread(stores[0], cells[0], metric)
+        source = f"measured, of {found.n:,} samples of two runs"
+        return Spread(sd), source, draws, found.test == MCNEMAR
+    single, within, exact = _own_spread(stores[0], cells[0], metric)
     source = f"from one run's own samples, for runs that agree with a correlation of {correlation:g}"
     if within:  # what two runs share is the sample; their draws are their own
         between = math.sqrt(max(0.0, single**2 - within**2 / draws))
-        return Spread(between * math.sqrt(2 * (1 - correlation)), within * math.sqrt(2)), source, draws
-    return Spread(single * math.sqrt(2 * (1 - correlation))), source, draws
+        spread = Spread(between * math.sqrt(2 * (1 - correlation)), within * math.sqrt(2))
+        return spread, source, draws, False
+    return Spread(single * math.sqrt(2 * (1 - correlation))), source, draws, exact
 
 
-def _own_spread(store: Store, cell: Cell, metric: str) -> tuple[float, float]:
+def _own_spread(store: Store, cell: Cell, metric: str) -> tuple[float, float, bool]:
     """Standard deviations of a sample's figure, and of one draw's around its sample's, in the metric's unit.
 
     That of a figure of several samples is the bootstrap's, so that it holds for any metric; that of draws is
-    known where a sample's figure is the mean of its draws, such as pass@1.
+    known where a sample's figure is its draws' share of right ones. Also whether two such runs would be
+    compared exactly.
     """
-    import numpy as np
-
-    from evalkit.statistics.resample import by_cluster, resampled
+    from evalkit.metrics import Accuracy, PassAtK
+    from evalkit.statistics import standard_error
+    from evalkit.statistics.intervals import is_shares
 
     data = store.data(cell)
     for measure, described, matrix in matrices(store, cell, data):
         if described["name"] != metric:
             continue
-        clusters = [name for name, judged in zip(data.clusters, data.judged, strict=True) if judged]
-        units = by_cluster(matrix, clusters)
-        if len(units) < 2:
+        clusters, groups = (list(compress(of, data.judged)) for of in (data.clusters, data.groups))
+        error, _ = standard_error(
+            matrix, measure.finish, clusters, groups=groups if cell.spec["macro"] else None, draws=2000
+        )
+        if math.isinf(error):
             raise UsageError(f"{store.path}: {cell.task} has too few samples to tell their spread")
-        figures = measure.finish(resampled(units, 2000, np.random.default_rng(0)))
-        single = float(np.nanstd(figures)) * math.sqrt(len(matrix))
+        single = error * math.sqrt(len(matrix))
+        exact = is_shares(matrix) and not any(clusters) and not cell.spec["macro"]
         draws = int(cell.spec["protocol"].get("draws", 1))
-        if draws < 2 or metric != "pass@1":
-            return single, 0.0
+        by_share = isinstance(measure, Accuracy) or (isinstance(measure, PassAtK) and measure.k == 1)
+        if draws < 2 or not by_share:
+            return single, 0.0, exact
         share = matrix[:, 0] / matrix[:, 1]
-        return single, 100 * math.sqrt(float(np.mean(share * (1 - share))) * draws / (draws - 1))
+        within = float((share * (1 - share)).mean()) * draws / (draws - 1)
+        return single, 100 * math.sqrt(within), exact
     raise UsageError(f"{store.path}: {cell.task} was not measured by {metric!r}")
 
 

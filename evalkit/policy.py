@@ -11,7 +11,8 @@
     blocking = true           # false: it is compared and shown, and never fails the job
     metric = "accuracy"       # the task's first one, where it is left out
 
-Every key may be left out; what is not known is refused.
+Every key may be left out; what is not known is refused. A head is incomplete that lacks what base has and
+what is named here and blocking.
 """
 
 from __future__ import annotations

@@ -86,9 +86,14 @@ class Store:
     def manifest(self) -> dict[str, Any]:
         return {key: orjson.loads(value) for key, value in self._db.execute("SELECT key, value FROM run")}
 
+    @property
+    def is_slim(self) -> bool:
+        """Whether it was cut down to what comparisons need (`evalkit.slim`)."""
+        return bool(self.manifest.get("slim"))
+
     def needs_texts(self, what: str) -> None:
         """Raises `UsageError` for a slim run file, which has no texts."""
-        if self.manifest.get("slim"):
+        if self.is_slim:
             raise UsageError(f"{self.path} is a slim run file, without texts: {what} needs the whole one")
 
     def commit(self) -> None:

@@ -25,7 +25,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-from evalkit.paired import Paired
+from evalkit.paired import MCNEMAR, Paired
 from evalkit.samples import JSON
 from evalkit.statistics import holm
 from evalkit.statistics.power import effect_seen, samples_needed
@@ -37,12 +37,12 @@ Verdict = Literal["worse", "better", "no worse", "not enough samples"]
 
 @dataclass(frozen=True, slots=True)
 class Flip:
-    """A sample that head answers worse or better: outcomes, and answers where the run files have them."""
+    """A sample that head answers worse or better: outcomes, and answers; None of a slim run file."""
 
     sample: str
     gain: float
     outcomes: tuple[str, str]
-    answers: tuple[str, str]
+    answers: tuple[str | None, str | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +126,7 @@ class Benchmark:
             "verdict": self.verdict,
             "words": self.words(),
             "shortage": self.shortage(),
-            "sees": self.sees if finite else None,
+            "sees": self.sees if math.isfinite(self.sees) else None,
             "enough": self.enough,
             "differences": list(self.differences),
             "flips": [
@@ -194,7 +194,7 @@ def verdicts(measured: Sequence[Benchmark], alpha: float) -> list[Benchmark]:
             verdict, p = "no worse", p_better
         else:
             verdict, p = "not enough samples", min(p_worse, p_better)
-        sees = effect_seen(n, error * math.sqrt(n), alpha=alpha)
+        sees = effect_seen(n, error * math.sqrt(n), alpha=alpha, exact=_is_exact(one))
         judged.append(dataclasses.replace(one, verdict=verdict, p=p, sees=sees, enough=_enough(one, alpha)))
     return judged
 
@@ -204,4 +204,10 @@ def _enough(one: Benchmark, alpha: float) -> int | None:
     distance, error, n = one.gain + one.margin, one.paired.difference.error, one.paired.n
     if not distance or not error or math.isinf(error):
         return None
-    return max(n + 1, samples_needed(distance, error * math.sqrt(n), alpha=alpha))
+    sd = error * math.sqrt(n)
+    return max(n + 1, samples_needed(abs(distance), sd, alpha=alpha, exact=_is_exact(one)))
+
+
+def _is_exact(one: Benchmark) -> bool:
+    """Whether McNemar's test decides; against a margin the interval does."""
+    return one.paired.test == MCNEMAR and one.margin == 0

@@ -8,10 +8,11 @@ import math
 import numpy as np
 import pytest
 
-from bench.gate import alarms, expected_power
+from bench.gate import KINDS, expected_power, said
+from evalkit.metrics.accuracy import Accuracy
 from evalkit.metrics.mean_credit import MeanCredit
-from evalkit.paired import Paired
-from evalkit.statistics import Difference, paired_bootstrap
+from evalkit.paired import MCNEMAR, Paired
+from evalkit.statistics import Difference, paired_bootstrap, paired_shares
 from evalkit.verdicts import Benchmark, verdicts
 
 Z = 1.959963984540054
@@ -96,10 +97,28 @@ def test_words_say_what_would_be_enough() -> None:
     assert verdicts([benchmark(0.0, 0.1, margin=1)], 0.05)[0].words() == "no worse by 1"
 
 
+def test_exact_tests_see_less() -> None:
+    """McNemar's test speaks from six flips on: 4 times of 5 where eight are expected."""
+    base = np.ones((2000, 2))
+    head = base.copy()
+    head[0, 0] = 0
+    flipped = paired_shares(base, head, Accuracy().finish)
+    one = dataclasses.replace(benchmark(0, 1), paired=Paired(2000, flipped, 0, 1, 1999, MCNEMAR, (), 0))
+    (found,) = verdicts([one], 0.05)
+    assert (found.verdict, found.p) == ("not enough samples", 1)
+    assert 100 * 6 / 2000 < found.sees < 100 * 9 / 2000
+    against_a_margin = verdicts([dataclasses.replace(one, margin=1.0)], 0.05)[0]
+    assert against_a_margin.verdict == "no worse"
+    assert against_a_margin.sees == pytest.approx(2.802 * flipped.error, rel=0.001)
+
+
 def test_false_alarms_and_power() -> None:
     """`bench/gate.py` with 4,000 trials; this many have a standard error of 1.1 and 2 points."""
-    assert alarms(1319, 0, 400) < 0.05
-    assert alarms(1319, 0, 800, together=False) < 0.05
+    assert said(1319, 0, 300)["worse"] < 5
+    assert said(1319, 0, 800, kinds=KINDS[:1])["worse"] < 5
     for drop in (2.0, 1.5):
-        found = alarms(1319, drop, 400, together=False, seed=1)
-        assert found == pytest.approx(expected_power(1319, drop), abs=0.06)
+        found = said(1319, drop, 400, kinds=KINDS[:1], seed=1)["worse"]
+        assert found == pytest.approx(expected_power(1319, drop), abs=6)
+    lost_the_margin = said(1319, 1, 300, margin=1.0, kinds=KINDS[1:2])
+    assert lost_the_margin["worse"] < 5
+    assert lost_the_margin["no worse"] < 5

@@ -65,12 +65,16 @@ def test_the_workflow(project: Path, model: str, code: int) -> None:
     assert said.stderr.count("::error title=") == code
 
 
-@pytest.mark.parametrize(("model", "code"), [(SAME, 0), (WORSE, 1)])
-def test_the_hook(project: Path, model: str, code: int) -> None:
-    (repository,) = yaml.safe_load(FILES[".pre-commit-config.yaml"])["repos"]
-    (hook,) = repository["hooks"]
-    said = run(project, hook["entry"], model)
-    assert said.returncode == code, said.stdout + said.stderr
+def test_the_hook(project: Path) -> None:
+    """pre-commit runs it, twice in one place: the second time the model is worse."""
+    home = project.parent / "pre-commit"
+    command = f"PRE_COMMIT_HOME={home} {sys.executable} -m pre_commit run --hook-stage pre-push --all-files"
+    assert (
+        run(project, "git init -q && git add baselines evalkit.toml .pre-commit-config.yaml").returncode == 0
+    )
+    for code, words, model in ((0, "Passed", SAME), (1, "regression: gsm8k:8-shot-cot (worse, p", WORSE)):
+        said = run(project, command, model)
+        assert (said.returncode, words in said.stdout) == (code, True), said.stdout + said.stderr
 
 
 def test_the_test(project: Path) -> None:

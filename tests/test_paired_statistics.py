@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.special import ndtr
 from scipy.stats import binomtest, ttest_ind, ttest_rel
+from scipy.stats import bootstrap as scipy_bootstrap
 from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
@@ -16,7 +18,8 @@ from evalkit.metrics.accuracy import Accuracy
 from evalkit.metrics.bleu import Bleu
 from evalkit.metrics.error_rate import ErrorRate
 from evalkit.metrics.mean_credit import MeanCredit
-from evalkit.statistics import holm, mcnemar, paired_bootstrap, paired_shares, wilson
+from evalkit.statistics import bootstrap, holm, mcnemar, paired_bootstrap, paired_shares, wilson
+from evalkit.statistics.intervals import t_quantile
 from evalkit.statistics.power import Spread, draws_needed, effect_seen, power_of, samples_needed
 from evalkit.statistics.resample import Floats, resampled
 
@@ -64,6 +67,35 @@ def test_the_mean_of_credits_is_the_paired_t_test(n: int) -> None:
     assert (found.low, found.high) == pytest.approx((100 * low, 100 * high), abs=0.08 * found.error)
     assert found.p == pytest.approx(expected.pvalue, abs=0.01)
     assert found.p == found.p_against(0)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_bootstrap_is_scipys_on_random_tables(seed: int) -> None:
+    """A difference of word error rates, and the interval of one; SciPy's draws are its own."""
+    random = np.random.default_rng(seed)
+    n = int(random.choice([12, 60, 150, 400]))
+    words = 3 + random.poisson(8, n)
+    before, after = (random.binomial(words, random.uniform(0.05, 0.4, n)) for _ in range(2))
+    rows = [np.column_stack([e, 0 * e, 0 * e, words - e]).astype(float) for e in (before, after)]
+    finish = ErrorRate().finish
+
+    def apart(a: Any, b: Any, w: Any, axis: int = -1) -> Any:
+        return 100 * (np.sum(b, axis=axis) - np.sum(a, axis=axis)) / np.sum(w, axis=axis)
+
+    theirs: Any = scipy_bootstrap(
+        (before, after, words), apart, paired=True, n_resamples=9999, method="percentile", rng=random
+    )
+    found = paired_bootstrap(rows[0], rows[1], finish)
+    assert found.value == pytest.approx(apart(before, after, words))
+    assert found.error == pytest.approx(theirs.standard_error * math.sqrt(n / (n - 1)), rel=0.05)
+
+    level = 1 - 2 * float(ndtr(-math.sqrt(n / (n - 1)) * t_quantile(n - 1)))
+    one: Any = scipy_bootstrap(
+        (0 * before, before, words), apart, paired=True, confidence_level=level, n_resamples=9999,
+        method="percentile", rng=random,
+    )  # fmt: skip
+    interval = bootstrap(rows[0], finish, draws=10_000)
+    assert interval == pytest.approx(tuple(one.confidence_interval), abs=0.15 * one.standard_error)
 
 
 def test_one_interval_and_one_p_never_contradict_each_other() -> None:
@@ -256,6 +288,34 @@ def test_power_is_how_often_a_difference_is_found() -> None:
         apart = RANDOM.normal(effect, sd, n)
         found += abs(apart.mean()) > 1.96 * apart.std(ddof=1) / math.sqrt(n)
     assert found / 2000 == pytest.approx(0.8, abs=0.03)
+
+
+@pytest.mark.parametrize(
+    ("effect", "sd", "n", "alpha"),
+    [(20, 45, 40, 0.05), (30, 40, 25, 0.05), (5, 20, 60, 0.1), (50, 50, 12, 0.01), (90, 20, 10, 0.05)],
+)
+def test_exact_power_is_the_sum_over_all_tables(effect: float, sd: float, n: int, alpha: float) -> None:
+    differ = max((sd / 100) ** 2 + (effect / 100) ** 2, effect / 100)
+    shares = (differ + effect / 100) / 2, (differ - effect / 100) / 2, 1 - differ
+    expected = sum(
+        math.comb(n, lost) * math.comb(n - lost, won)
+        * shares[0] ** lost * shares[1] ** won * shares[2] ** (n - lost - won)
+        for lost in range(n + 1)
+        for won in range(min(lost, n - lost + 1))
+        if mcnemar(lost, won) < alpha
+    )  # fmt: skip
+    assert power_of(effect, sd, n, alpha=alpha, exact=True) == pytest.approx(expected, rel=1e-9)
+
+
+def test_exact_numbers_of_samples() -> None:
+    """More than the normal approximation asks for, and nearer to it the more there are."""
+    for effect, sd, most in ((20.0, 50.0, 1.4), (2.0, 50.0, 1.03), (0.8, 50.0, 1.01)):
+        n = samples_needed(effect, sd, exact=True)
+        assert 1 < n / samples_needed(effect, sd) < most
+        assert power_of(effect, sd, n, exact=True) == pytest.approx(0.8, abs=0.01)
+        assert effect_seen(n, sd, exact=True) == pytest.approx(effect, rel=0.02)
+    assert math.isinf(effect_seen(5, 50.0, exact=True)), "five samples that all fell have p = 0.06"
+    assert power_of(0.0, 0.0, 5, exact=True) == 0
 
 
 def test_draws_help_until_the_samples_are_what_varies() -> None:

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
+from bench.coverage import CASES, Case, coverage, macro_coverage
 from evalkit.metrics import Accuracy
+from evalkit.metrics.error_rate import ErrorRate
 from evalkit.statistics import bootstrap, interval, macro_interval, wilson
 
 FINISH = Accuracy().finish
@@ -76,3 +78,59 @@ def test_the_mean_over_groups_varies_as_its_groups_do() -> None:
     middle = 100 * np.mean(means)
     assert found == pytest.approx((middle - 196 * error, middle + 196 * error), abs=0.2)
     assert macro_interval([*parts, (np.array([[0.5, 1.0]]), [""])], FINISH) is None
+
+
+@pytest.mark.parametrize("n", [60, 600])
+def test_credits_that_are_all_alike_have_an_interval(n: int) -> None:
+    """As wide as that of zeros and ones with their mean, whatever rounding makes of tenths."""
+    same = np.array([[0.1, 1.0]] * n)
+    found = interval(same, FINISH)
+    assert found == pytest.approx([100 * bound for bound in wilson(0.1 * n, n)], abs=0.5)
+    assert macro_interval([(same, [""] * n)], FINISH) == pytest.approx(found)
+    assert macro_interval([(same, [""] * n)] * 4, FINISH) == pytest.approx(
+        interval(np.tile(same, (4, 1)), FINISH), abs=0.01
+    )
+
+
+def test_a_small_group_without_a_fault_is_not_taken_for_faultless() -> None:
+    """Its share counts a third of the mean: the interval holds the truth, 90 %, as often as it should."""
+    random, held = np.random.default_rng(4), 0
+    for _ in range(1000):
+        parts = [
+            (np.column_stack([random.random(n) < 0.9, np.ones(n)]).astype(float), [""] * n)
+            for n in (5, 500, 500)
+        ]
+        low, high = macro_interval(parts, FINISH) or (0, 0)
+        held += low <= 90 <= high
+    assert held > 940
+
+
+def test_the_mean_over_languages_of_an_error_rate() -> None:
+    """Against the linearised standard error of each language's rate; and none where one does not vary."""
+    random, finish, parts, errors = np.random.default_rng(5), ErrorRate().finish, [], []
+    for n, rate in ((300, 0.1), (80, 0.3)):
+        words = 5 + random.poisson(8, n)
+        edits = random.binomial(words, rate)
+        parts.append((np.column_stack([edits, 0 * edits, 0 * edits, words - edits]).astype(float), [""] * n))
+        share = edits.sum() / words.sum()
+        errors.append(np.sqrt(np.sum((edits - share * words) ** 2)) / words.sum())
+    found = macro_interval(parts, finish)
+    assert found is not None
+    middle = np.mean([finish(part.sum(axis=0)) for part, _ in parts])
+    half = 100 * 1.98 * np.hypot(*errors) / 2
+    assert found == pytest.approx((middle - half, middle + half), abs=0.12 * half)
+    perfect = np.array([[0.0, 0, 0, 9]] * 50)
+    assert macro_interval([*parts, (perfect, [""] * 50)], finish) is None
+
+
+# -- how often intervals hold the truth: `bench/coverage.py` in short
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_intervals_hold_the_truth_19_times_of_20(case: Case) -> None:
+    """400 trials have a standard error of 1.1 points."""
+    assert coverage(case, 250, 400, case.truth(200_000)) == pytest.approx(95, abs=3.3)
+
+
+def test_the_interval_of_a_mean_over_groups_holds_the_truth_19_times_of_20() -> None:
+    assert macro_coverage(250, 400) == pytest.approx(95, abs=3.3)

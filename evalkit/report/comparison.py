@@ -13,8 +13,10 @@ from evalkit.report.render import escape_markdown, printable
 from evalkit.samples import JSON
 from evalkit.verdicts import Benchmark, Comparison, Flip
 
-HEADINGS = ("benchmark", "verdict", "base → head", "difference", "samples", "won : lost")
+HEADINGS = ("benchmark", "verdict", "base → head", "difference", "samples", "won:lost")
 _STYLES = {"worse": "bold red", "better": "green", "no worse": "green", "not enough samples": "yellow"}
+_NAME = 17
+"""Characters of a benchmark's name that stay on one line, where the terminal has 80 of them."""
 _SIGNS = {"worse": "✗", "better": "✓", "no worse": "✓", "not enough samples": "?"}
 
 
@@ -34,7 +36,7 @@ def texts(one: Benchmark) -> tuple[str, ...]:
         f"{difference.base:.1f} → {difference.head:.1f} {one.unit}".rstrip(),
         shown,
         f"{one.paired.n:,}",
-        f"{one.paired.wins} : {one.paired.losses}",
+        f"{one.paired.wins}:{one.paired.losses}",
     )
 
 
@@ -57,9 +59,9 @@ def to_terminal(comparison: Comparison, *, width: int | None = None, colour: boo
 
     console, out = _console(width, colour)
     console.print(Text(printable(f"{comparison.head} against {comparison.base}"), style="bold"))
-    grid = _grid(HEADINGS, whole="verdict")
+    grid = _grid(HEADINGS, [one.name for one in comparison.benchmarks], whole="verdict")
     for one in comparison.benchmarks:
-        cells = [Text(printable(text)) for text in texts(one)]
+        cells = [Text(text) for text in _lines(texts(one))]
         cells[1].stylize(_STYLES[one.verdict])
         grid.add_row(*cells)
     console.print(grid)
@@ -136,9 +138,9 @@ def trend_to_terminal(
 
     console, out = _console(width, colour)
     headings, rows = trend_texts(comparisons)
-    grid = _grid(headings)
+    grid = _grid(headings, [one.name for one in comparisons[0].benchmarks])
     for row in rows:
-        grid.add_row(*(Text(printable(text)) for text in row))
+        grid.add_row(*map(Text, _lines(row)))
     console.print(Text("In brackets the change from the run before; verdicts are against the first."))
     console.print(grid)
     for note in dict.fromkeys(note for comparison in comparisons for note in _notes(comparison)):
@@ -163,16 +165,24 @@ def trend_to_json(comparisons: Sequence[Comparison]) -> str:
 TRENDS = {"terminal": trend_to_terminal, "markdown": trend_to_markdown, "json": trend_to_json}
 
 
+def _lines(row: Sequence[str]) -> list[str]:
+    """What stands in a terminal's grid: the metric is under the benchmark's name."""
+    first, *rest = map(printable, row)
+    return [first.replace(" ", "\n", 1), *rest]
+
+
 def _short(one: Benchmark) -> str:
     return "not enough" if one.verdict == "not enough samples" else one.verdict
 
 
 def _flipped(one: Benchmark) -> str:
-    return f"{one.name}: {one.paired.losses} samples worse and {one.paired.wins} better, the worst first"
+    plural = "sample" if one.paired.losses == 1 else "samples"
+    return f"{one.name}: {one.paired.losses} {plural} worse and {one.paired.wins} better, the worst first"
 
 
 def flip_text(flip: Flip) -> str:
-    answers = f": {' → '.join(answer or '(none)' for answer in flip.answers)}" if any(flip.answers) else ""
+    known = [answer or "(none)" for answer in flip.answers if answer is not None]
+    answers = f": {' → '.join(known)}" if any(flip.answers) else ""
     return f"{flip.sample}  {' → '.join(flip.outcomes)} ({flip.gain:+.3g}){answers}"
 
 
@@ -196,15 +206,17 @@ def _console(width: int | None, colour: bool) -> tuple[Any, io.StringIO]:
     )
 
 
-def _grid(headings: Sequence[str], *, whole: str = "") -> Any:
-    """`whole`: the column whose words stay on one line."""
+def _grid(headings: Sequence[str], names: Sequence[str], *, whole: str = "") -> Any:
+    """`names`: of benchmarks, not broken unless they are long. `whole`: the column that is never broken."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
 
     grid = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    for heading in headings:
-        grid.add_column(Text(printable(heading)), overflow="fold", no_wrap=heading == whole)
+    short = all(len(name) <= _NAME for name in names)
+    for place, heading in enumerate(headings):
+        unbroken = heading == whole or (short and not place)
+        grid.add_column(Text(printable(heading)), overflow="fold", no_wrap=unbroken)
     return grid
 
 

@@ -346,6 +346,8 @@ def _remarks(cell: TableCell) -> Iterable[str]:
             f"{cell.task}: {cell.seconds / 3600:.3g} hours of speech, "
             f"{cell.seconds / heard:.1f} s a clip on average"
         )
+    if (draws := cell.signature.parts.get("draws", 1)) != 1:
+        yield f"{cell.task}: intervals resample the questions; the {draws} draws of each are held"
     if cell.verification:
         yield f"{cell.model} on {cell.task}:{cell.protocol}: {_verified(cell.verification)}"
     if "threshold" in cell.found:
@@ -358,7 +360,7 @@ def _remarks(cell: TableCell) -> Iterable[str]:
 
 def _verified(found: dict[str, int]) -> str:
     if not found["asked"]:
-        return "no greedy answer to ask for again"
+        return "no greedy answer came a second time"
     share = 100 * found["changed"] / found["asked"]
     return (
         f"{found['changed']} of {found['asked']} greedy answers changed when asked for again ({share:.2g} %)"

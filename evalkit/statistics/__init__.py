@@ -1,7 +1,14 @@
 """Intervals, paired tests and power from matrices of sufficient statistics. Pure functions."""
 
 from evalkit.statistics.intervals import bootstrap, interval, macro_interval, wilson
-from evalkit.statistics.paired import Difference, holm, mcnemar, paired_bootstrap, paired_shares
+from evalkit.statistics.paired import (
+    Difference,
+    holm,
+    mcnemar,
+    paired_bootstrap,
+    paired_shares,
+    standard_error,
+)
 
 __all__ = [
     "Difference",
@@ -12,5 +19,6 @@ __all__ = [
     "mcnemar",
     "paired_bootstrap",
     "paired_shares",
+    "standard_error",
     "wilson",
 ]

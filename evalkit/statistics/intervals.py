@@ -5,7 +5,8 @@
 | 0 or 1 of each sample                 | Wilson's (1927)                                                   |
 | the same, in clusters                 | Wilson's with the effective number of samples and t quantiles     |
 | anything else                         | bootstrap of clusters, its percentiles spread for few clusters    |
-| mean of groups' figures               | the groups' intervals, combined by MOVER                          |
+| mean of groups' shares or credits     | Wilson's with the effective number of samples and t quantiles     |
+| mean of groups' other figures         | bootstrap within each group, percentiles spread likewise          |
 
 `bench/coverage.py` measures how often they hold the truth.
 """
@@ -18,7 +19,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from evalkit.statistics.resample import Floats, by_cluster, resampled
+from evalkit.statistics.resample import Floats, alike, by_cluster, resampled
 
 Z95 = 1.959963984540054
 """97.5 % quantile of the normal distribution."""
@@ -75,17 +76,12 @@ def interval(
     if is_shares(matrix):
         if not clustered:
             return _in_unit(wilson(float(matrix[:, 0].sum()), len(matrix)), finish)
-        assert clusters is not None
-        return _clustered_shares(matrix, finish, clusters)
-    found = bootstrap(matrix, finish, clusters)
-    if found is None or found[0] < found[1]:
-        return found
-    bounded = matrix.shape[1] == 2 and bool(np.all(matrix[:, 1] == 1) and np.all(abs(matrix - 0.5) <= 0.5))
-    if not bounded:
-        return None
+        return _of_shares([(matrix, clusters or ())], finish)
+    units = by_cluster(matrix, clusters)
+    if len(units) == 1 or not alike(units, finish):
+        return bootstrap(matrix, finish, clusters)
     # Credits that are all the same vary at most as much as zeros and ones with their mean would.
-    units = len(by_cluster(matrix, clusters))
-    return _in_unit(wilson(float(matrix[:, 0].mean()) * units, units), finish)
+    return _of_shares([(matrix, clusters or ())], finish) if _is_bounded(matrix) else None
 
 
 def is_shares(matrix: Floats) -> bool:
@@ -95,46 +91,73 @@ def is_shares(matrix: Floats) -> bool:
     )
 
 
+def _is_bounded(matrix: Floats) -> bool:
+    """Whether every sample has a credit between 0 and 1 of 1."""
+    return matrix.shape[1] == 2 and bool(np.all(matrix[:, 1] == 1) and np.all(abs(matrix - 0.5) <= 0.5))
+
+
 def _in_unit(shares: tuple[float, float], finish: Callable[[Floats], Floats]) -> tuple[float, float]:
     at = finish(np.array([[shares[0], 1.0], [shares[1], 1.0]]))
     return float(at[0]), float(at[1])
 
 
-def _clustered_shares(
-    matrix: Floats, finish: Callable[[Floats], Floats], clusters: Sequence[str]
+def _of_shares(
+    parts: Sequence[tuple[Floats, Sequence[str]]], finish: Callable[[Floats], Floats]
 ) -> tuple[float, float] | None:
-    """Wilson's interval with n divided by the design effect (Kish 1965; Dean & Pagano 2015)."""
-    units = by_cluster(matrix, clusters)
-    count, n = len(units), len(matrix)
-    if count == 1:
-        return None
-    share = float(matrix[:, 0].mean())
-    spread = units[:, 0] - share * units[:, 1]
-    variance = count / (count - 1) * float(spread @ spread) / n**2
-    simple = share * (1 - share) / n
-    # Where all samples agree nothing shows how alike those of a cluster are: each cluster is one sample.
-    effective = min(float(n), n * simple / variance) if variance > 0 and simple > 0 else float(count)
-    return _in_unit(wilson(share * effective, effective, t_quantile(count - 1)), finish)
+    """Wilson's interval of the mean of groups' shares, with the n of as much variance as the mean has.
+
+    That n is the number of samples divided by the design effect (Kish 1965; Dean & Pagano 2015); degrees of
+    freedom after Welch and Satterthwaite. A group whose clusters all agree does not show how they vary: it
+    is taken to vary as if it had the mean of all groups.
+    """
+    means, variances, counts = [], [], []
+    for matrix, clusters in parts:
+        units, n = by_cluster(matrix, clusters), len(matrix)
+        if len(units) == 1 and (any(clusters) or not is_shares(matrix)):
+            return None
+        share = float(matrix[:, 0].mean())
+        spread = units[:, 0] - share * units[:, 1]
+        variance = float(spread @ spread) / n**2 * len(units) / max(1, len(units) - 1)
+        if len(units) == 1 or alike(units, finish):
+            variance = 0
+        elif is_shares(matrix):  # clusters do not make a sample say more than it does alone
+            variance = max(variance, share * (1 - share) / n)
+        means.append(share)
+        variances.append(variance)
+        counts.append(len(units))
+    mean, count = float(np.mean(means)), np.array(counts)
+    found = np.where(np.array(variances) > 0, variances, mean * (1 - mean) / count)
+    total = float(found.sum())
+    if total:
+        effective = mean * (1 - mean) / (total / len(count) ** 2)
+        degrees = total**2 / float(np.sum(found**2 / np.maximum(1, count - 1)))
+    else:  # all right, or all wrong
+        effective, degrees = len(count) ** 2 / float(np.sum(1 / count)), max(1.0, float(np.sum(count - 1)))
+    return _in_unit(wilson(mean * effective, effective, t_quantile(degrees)), finish)
 
 
 def macro_interval(
-    parts: Sequence[tuple[Floats, Sequence[str]]], finish: Callable[[Floats], Floats]
+    parts: Sequence[tuple[Floats, Sequence[str]]], finish: Callable[[Floats], Floats], *, draws: int = 2000
 ) -> tuple[float, float] | None:
     """95 % interval of the mean of several groups' figures, each group resampled by itself.
 
     `parts`: (matrix, clusters) of each group. The groups themselves are held: they are the benchmark's
-    languages, not a sample of languages. Each group's interval is taken for itself and they are combined
-    (MOVER: Zou & Donner 2008), which keeps Wilson's good manners near 0 and 1 % where a resampled group
-    of few samples would show no spread. None where a group has no interval.
+    languages, not a sample of languages. None where a group is a single cluster, or does not vary and is
+    not a share or a credit.
     """
-    values, lows, highs = [], [], []
-    for matrix, clusters in parts:
-        found = interval(matrix, finish, clusters)
-        if found is None:
+    if all(_is_bounded(matrix) for matrix, _ in parts):
+        return _of_shares(parts, finish)
+    random = np.random.default_rng(0)
+    figures, variances, counts = np.zeros(draws), np.zeros(len(parts)), np.zeros(len(parts))
+    for place, (matrix, clusters) in enumerate(parts):
+        units = by_cluster(matrix, clusters)
+        if len(units) == 1 or alike(units, finish):
             return None
-        values.append(float(finish(matrix.sum(axis=0))))
-        lows.append(found[0])
-        highs.append(found[1])
-    mean, below, above = np.mean(values), np.subtract(values, lows), np.subtract(highs, values)
-    count = len(values)
-    return float(mean - np.sqrt(below @ below) / count), float(mean + np.sqrt(above @ above) / count)
+        drawn = finish(resampled(units, draws, random))
+        counts[place], variances[place] = len(units), np.nanvar(drawn)
+        figures += drawn / len(parts)
+    whole = variances * counts / (counts - 1)
+    degrees = float(whole.sum() ** 2 / np.sum(whole**2 / (counts - 1)))
+    outer = NormalDist().cdf(-math.sqrt(whole.sum() / variances.sum()) * t_quantile(degrees))
+    low, high = np.nanquantile(figures, [outer, 1 - outer])
+    return float(low), float(high)

@@ -10,12 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from evalkit.statistics.intervals import t_quantile
-from evalkit.statistics.resample import Floats, cluster_index, resampled
+from evalkit.statistics.resample import Floats, alike, cluster_index, resampled
 
 _SCALE = 100.0
 """Figures stand between 0 and 100, or not far beyond."""
-_ROUNDING = 1e-9
-"""A figure moves by more if a sample that is not like the others is left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,12 +152,12 @@ def standard_error(
     random = np.random.default_rng(seed)
     variances, freedoms = [], []
     for units in _parts(matrix, clusters, groups):
-        count, totals = len(units), units.sum(axis=0)
-        if np.isnan(finish(totals)):  # a rate over nothing has no part in a mean
+        count = len(units)
+        if np.isnan(finish(units.sum(axis=0))):  # a rate over nothing has no part in a mean
             continue
         if count == 1:
             return math.inf, 1
-        if np.ptp(finish(totals - units)) < _ROUNDING:
+        if alike(units, finish):
             variance = 2 * (_SCALE / (count + 2)) ** 2
         else:  # the bootstrap's variance is that of n units; the sample's is of n - 1 (Hesterberg 2015)
             variance = count / (count - 1) * float(np.nanvar(finish(resampled(units, draws, random))))

@@ -138,6 +138,24 @@ def test_a_benchmark_that_the_policy_names_may_not_be_missing(cli: Cli, runs: Pa
     assert named.incomplete == ("head: totalling:once is missing, which the policy names",)
     assert named.exit_code == 3
     assert compare(base, head, Policy(benchmarks={"totalling": Rule(blocking=False)})).exit_code == 0
+    (tmp_path / "p.toml").write_text("[benchmarks.totalling]\nmargin = 1")
+    junit = tmp_path / "junit.xml"
+    code, out, _ = cli("compare", runs / "base.db", part, "--policy", tmp_path / "p.toml", "--junit", junit)
+    assert code == 3
+    assert "no regression seen, but incomplete: head: totalling:once is missing" in out
+    assert ElementTree.parse(junit).getroot().get("errors") == "1"
+
+
+def test_a_head_without_a_single_answer(cli: Cli, tmp_path: Path) -> None:
+    """The endpoint failed on every sample: nothing to compare, and nothing that passes."""
+    task = sums(tmp_path, 3)
+    assert cli("run", "-m", "fake/gold", "-t", task, "-o", tmp_path / "base.db").code == 0
+    failing = ("run", "-m", "fake/gold?errors=1", "-t", task, "--retries", 0, "-o", tmp_path / "head.db")
+    assert cli(*failing).code in (2, 3)
+    for more in ((), ("--format", "markdown"), ("--json",), (tmp_path / "head.db",)):
+        code, out, err = cli("compare", tmp_path / "base.db", tmp_path / "head.db", *more)
+        assert code == 3, err
+        assert "sums:once: no sample was judged in both" in out
 
 
 def test_what_else_than_the_model_moves_a_figure_is_said(cli: Cli, tmp_path: Path) -> None:
@@ -162,7 +180,8 @@ def test_what_else_than_the_model_moves_a_figure_is_said(cli: Cli, tmp_path: Pat
             )
             fraction = ("--verify-fraction", 1) if name == "b" else ()
             assert cli(*command, "-o", tmp_path / f"{name}.db", *fraction).code == 0
-    found = compare(*opened(tmp_path / "a.db", tmp_path / "b.db"))
+    base, head = opened(tmp_path / "a.db", tmp_path / "b.db")
+    found = compare(base, head)
     assert found.notes == (
         "sums:maj: questions are resampled, the draws of each are held",
         "head: sums:once: 40 of 40 greedy answers changed when asked for again: "
@@ -193,6 +212,15 @@ def test_worse_fails_the_job_and_says_so(cli: Cli, runs: Path, tmp_path: Path) -
     assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("2", "1", "0")
     (failed,) = suite.findall("testcase[failure]")
     assert failed.get("name") == "totalling:once"
+
+
+def test_a_slim_baseline_has_no_answers_to_show(cli: Cli, runs: Path, tmp_path: Path) -> None:
+    slim = tmp_path / "slim.db"
+    assert cli("export", runs / "base.db", "--slim", "-o", slim).code == 0
+    code, out, _ = cli("compare", slim, runs / "worse.db", "--margin", 1, "--flips", 1)
+    assert code == 1
+    (line,) = (line for line in out.splitlines() if "correct → wrong" in line)
+    assert line.endswith("correct → wrong (-100): -1")
 
 
 def test_no_worse_passes(cli: Cli, runs: Path) -> None:

@@ -6,7 +6,6 @@ import json
 import math
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from evalkit.statistics.power import power_of
@@ -25,11 +24,15 @@ def power(cli: Cli, *arguments: object) -> dict[str, float]:
 def test_without_a_run_the_widest_spread_is_assumed(cli: Cli) -> None:
     found = power(cli, "-t", "gsm8k", "--effect", 2, "--data", "samples")
     assert found["sd"] == pytest.approx(50)
-    assert found["samples"] == 4906  # ((1.960 + 0.842) · 50 / 2)²
+    # ((1.960 + 0.842) · 50 / 2)² = 4,906, and the more that McNemar's exact test asks for
+    assert 4906 < found["samples"] < 1.03 * 4906
+    assert power_of(2, 50, int(found["samples"]), exact=True) == pytest.approx(0.8, abs=0.001)
     assert found["size"] == 16
-    assert power_of(found["seen"], found["sd"], 16) == pytest.approx(0.8, abs=0.001)
+    assert power_of(found["seen"], found["sd"], 16, exact=True) == pytest.approx(0.8, abs=0.001)
     alike = power(cli, "-t", "gsm8k", "--effect", -2, "--correlation", 0.9, "--data", "samples")
-    assert alike["samples"] == pytest.approx(4906 / 5, rel=0.01)
+    assert alike["samples"] == pytest.approx(4906 / 5, rel=0.08)
+    code, out, _ = cli("power", "-t", "gsm8k", "--effect", 2, "--data", "samples")
+    assert (code, "the benchmark has 16, too few: they show 45 points or more" in out) == (0, True)
 
 
 def test_two_runs_show_their_own_spread(cli: Cli, tmp_path: Path) -> None:
@@ -52,15 +55,28 @@ def test_two_runs_show_their_own_spread(cli: Cli, tmp_path: Path) -> None:
 
 
 def test_draws_help_where_the_draws_are_what_varies(cli: Cli, tmp_path: Path) -> None:
-    run = tmp_path / "run.db"
-    command = ("run", "-m", "fake/gold?wrong=0.4", "-t", "humaneval:0-shot", "--data", "samples", "-o", run)
+    """Every draw of every sample is wrong 2 times of 5: the samples are alike, and only draws differ."""
+    run, task = tmp_path / "run.db", sums(tmp_path, 400)
+    command = ("run", "-m", "fake/gold?wrong=0.4", "-t", f"{task}:sums:once", "-o", run)
     assert cli(*command, "--set", "draws=8", "--set", "temperature=0.8").code == 0
-    found = power(cli, "-t", "humaneval", "--effect", 20, "--from", run)
+    found = power(cli, "-t", "sums", "--effect", 2, "--from", run)
     assert found["draws"] == 8
-    code, out, _ = cli("power", "-t", "humaneval", "--effect", 1, "--from", run)
+    assert found["sd"] == pytest.approx(100 * math.sqrt(2 * 0.4 * 0.6 / 8), rel=0.1)
+    reach = 1.960 + 0.842
+    assert found["draws_needed"] == pytest.approx(2 * 0.4 * 0.6 * (100 * reach / 2) ** 2 / 400, rel=0.25)
+    code, out, _ = cli("power", "-t", "sums", "--effect", 2, "--from", run)
     assert code == 0
-    assert "draws" in out
-    assert np.isfinite(found["sd"])
+    assert f"with {found['draws_needed']} draws of each sample the whole benchmark would show it" in out
+
+
+def test_no_number_of_draws_helps_where_the_samples_are_what_varies(cli: Cli, tmp_path: Path) -> None:
+    """Nine of ten samples are always right, one always wrong, whatever is drawn."""
+    run, task = tmp_path / "run.db", sums(tmp_path, 400)
+    command = ("run", "-m", spoiled(tmp_path, "m"), "-t", f"{task}:sums:once", "-o", run)
+    assert cli(*command, "--set", "draws=4", "--set", "temperature=0.8").code == 0
+    found = power(cli, "-t", "sums", "--effect", 1, "--from", run)
+    assert found["sd"] == pytest.approx(100 * math.sqrt(0.1 * 0.9), rel=0.15)
+    assert found["draws_needed"] is None
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,7 @@ def test_disputes_have_two_formats(cli: Cli, run_file: Path) -> None:
     assert "unknown format of --disputes 'csv': known are json, terminal" in err
 
 
-@pytest.mark.parametrize("name", ["terminal", "markdown", "html"])
+@pytest.mark.parametrize("name", ["terminal", "markdown"])
 def test_a_breakdown_shows_every_group(cli: Cli, run_file: Path, name: str) -> None:
     code, plain, _ = cli("report", run_file, "--format", name)
     assert code == 0

@@ -1,0 +1,62 @@
+"""10,000 bootstrap draws over 100,000 samples: an interval, and a comparison of two runs."""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import time
+from collections.abc import Callable
+from statistics import median
+
+import numpy as np
+
+from bench.coverage import CASES, Random
+from bench.rows import Row, in_own_process, say
+from evalkit.statistics import bootstrap, paired_bootstrap
+
+SAMPLES, DRAWS = 100_000, 10_000
+SECONDS, MEGABYTES = 2.0, 500.0
+"""The design's budgets."""
+METRICS = ("ANLS", "WER", "BLEU")
+
+
+def measure(quick: bool) -> list[Row]:
+    rows = []
+    for name in METRICS:
+        say(f"bootstrap: {name}")
+        found = in_own_process("bench.bootstrap", name, 1 if quick else 5)
+        what = f"{DRAWS // 1000}k draws over {SAMPLES // 1000}k samples, {name}"
+        rows += [
+            Row(f"{what}: interval", found["interval"], "s", SECONDS),
+            Row(f"{what}: comparison", found["comparison"], "s", SECONDS),
+            Row(f"{what}: the same in CPU time of all cores", found["cpu"], "s"),
+            Row(f"{what}: peak memory", found["megabytes"], "MB", MEGABYTES),
+        ]
+    return rows
+
+
+def _seconds(turns: int, work: Callable[[], object]) -> float:
+    took = []
+    for _ in range(turns):
+        started = time.perf_counter()
+        work()
+        took.append(time.perf_counter() - started)
+    return median(took)
+
+
+def main(name: str, turns: int) -> None:
+    """Prints a JSON object, measured in a process of its own."""
+    random: Random = np.random.default_rng(0)
+    (case,) = (case for case in CASES if case.name == name)
+    base, head = (case.make(SAMPLES, random)[0] for _ in range(2))
+    interval = _seconds(turns, lambda: bootstrap(base, case.finish, draws=DRAWS))
+    busy = time.process_time()
+    comparison = _seconds(turns, lambda: paired_bootstrap(base, head, case.finish, draws=DRAWS))
+    cpu = (time.process_time() - busy) / turns
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps({"interval": interval, "comparison": comparison, "cpu": cpu, "megabytes": peak}))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]))
