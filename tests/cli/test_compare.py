@@ -155,7 +155,7 @@ def test_a_head_without_a_single_answer(cli: Cli, tmp_path: Path) -> None:
     for more in ((), ("--format", "markdown"), ("--json",), (tmp_path / "head.db",)):
         code, out, err = cli("compare", tmp_path / "base.db", tmp_path / "head.db", *more)
         assert code == 3, err
-        assert "sums:once: no sample was judged in both" in out
+        assert "sums:once: no sample was judged in both" in out.replace("<!-- -->", "")
 
 
 def test_what_else_than_the_model_moves_a_figure_is_said(cli: Cli, tmp_path: Path) -> None:
@@ -242,7 +242,7 @@ def test_json_and_markdown(cli: Cli, runs: Path, tmp_path: Path) -> None:
     text = comment.read_text("utf-8")
     assert text.startswith("### ❌ regression: totalling:once")
     assert "| benchmark | verdict |" in text
-    assert "<details><summary>totalling:once: " in text
+    assert "<details><summary>totalling:<!-- -->once: " in text  # or GitHub would look for an emoji
 
 
 def test_on_github_it_annotates(
