@@ -77,6 +77,11 @@ def claimed(printed: PaperTable, rows: Sequence[Key], runs: Sequence[Run]) -> It
             for i, row in enumerate(printed.rows)
             if row.task == task and (row.measure == metric if row.measure else key in headlines)
         ]
+        fitting = [
+            i
+            for i, row in enumerate(printed.rows)
+            if row.task == task and base in row.headline_of and key in headlines
+        ] or fitting
         same = [
             i for i in fitting if any(base in figure.match for figure in printed.rows[i].figures.values())
         ]

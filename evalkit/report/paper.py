@@ -53,7 +53,8 @@ class PaperRow:
     """A benchmark. `measure`: evalkit's name of the metric, "" for the task's headline; `group`: one of its.
 
     `options`: the task's options (`split=test`) that the paper's figure is under. `whole_corpus`: a figure
-    that cannot be taken apart into samples, such as BLEU.
+    that cannot be taken apart into samples, such as BLEU. `headline_of`: protocols whose headline it is,
+    where `measure` is another protocol's name for it: a plain majority is a leg of a routed run.
     """
 
     name: str
@@ -67,6 +68,7 @@ class PaperRow:
     group: str = ""
     options: str = ""
     whole_corpus: bool = False
+    headline_of: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -262,6 +262,22 @@ def test_a_measure_of_its_own_has_a_row_of_its_own(tmp_path: Path) -> None:
     assert measured == ["accuracy (greedy)", "accuracy (majority)", "accuracy"]
 
 
+@pytest.mark.parametrize(
+    ("protocol", "label", "differs"),
+    [("cot32", "chain of thought @32, majority", False), ("5-shot", 'greedy letter ("score eval")', True)],
+)
+def test_a_rule_that_was_run_alone_stands_in_its_row(
+    tmp_path: Path, protocol: str, label: str, differs: bool
+) -> None:
+    """Figure 9 prints a plain majority, and a greedy letter under a prompt that nobody knows."""
+    store = ran(tmp_path, "fake/a", task=f"mmlu:{protocol}", data="samples")
+    (table,) = load_tables("gemini-1.0/figure-9")
+    found = grid([store], table)
+    assert [row.label for row in found.rows if row.cells[-1].cell] == [label]
+    said = notes(found, cells(found, label)["Gemini Ultra"])
+    assert any("there" in note for note in said) is differs
+
+
 def test_the_best_is_better_than_every_other(tmp_path: Path) -> None:
     """Over 200 samples, 200 to 167 right is a difference and 200 to 198 is none."""
     a = ran(tmp_path, "fake/a")
