@@ -101,7 +101,9 @@ def require() -> None:
 
         del altair, vl_convert
     except ImportError:
-        raise UsageError("charts need altair and vl-convert: pip install 'evalkit[html]', or --no-charts") from None
+        raise UsageError(
+            "charts need altair and vl-convert: pip install 'evalkit[html]', or --no-charts"
+        ) from None
 
 
 def to_svg(chart: alt.TopLevelMixin, identifier: str, title: str, alt_text: str) -> str:

@@ -101,7 +101,11 @@ def chosen(found: Sequence[Part], most: int, room: int) -> tuple[list[tuple[int,
     count = min(most, len(every), len(every) * room // max(1, total) if total > room else len(every))
     if count == len(every):
         return every, count
-    ranked = sorted(every, key=lambda entry: hashlib.sha256(f"{entry[0]}:{entry[1]}".encode()).digest())
+
+    def place(entry: tuple[int, str]) -> bytes:
+        return hashlib.sha256(f"{found[entry[0]].name} {entry[1]}".encode()).digest()
+
+    ranked = sorted(every, key=place)
     kept = set(ranked[:count])
     return [entry for entry in every if entry in kept], len(every)
 
