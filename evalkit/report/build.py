@@ -71,12 +71,14 @@ def _page(stores: Sequence[Store], table: Table, grids: Sequence[Grid], paper: s
     drawn: list[Chart] = []
     if wanted.charts:
         from evalkit.report.charts import charts, waited
+        from evalkit.report.paper import parted
 
+        of_paper = parted(paper)[0] if paper else ""
         drawn = charts(
             table,
             grids,
             relative_to=wanted.relative_to,
-            papers=[paper.partition("/")[0]] if paper and not paper.endswith(".toml") else [],
+            papers=[of_paper] if of_paper else [],
             seconds=waited(stores, table),
             prices=wanted.prices,
         )

@@ -133,15 +133,25 @@ def load_tables(name: str) -> tuple[PaperTable, ...]:
     if name.endswith(".toml"):
         path = Path(name)
         return (_table(path, path.stem),)
-    if (Path(name) / "paper.toml").is_file() or name in papers():
-        return load_paper(name).tables
-    paper, _, table = name.rpartition("/")
-    if not paper:
-        raise unknown("paper", name, papers(), _known())
+    paper, table = parted(name)
+    if not table:
+        return load_paper(paper).tables
     tables = {one.id: one for one in load_paper(paper).tables}
     if table not in tables:
         raise unknown(f"table of {paper}", table, tables)
     return (tables[table],)
+
+
+def parted(name: str) -> tuple[str, str]:
+    """(paper, table or "") of what `load_tables` takes; the paper of a TOML file is "": it is in none."""
+    if name.endswith(".toml"):
+        return "", name
+    if (Path(name) / "paper.toml").is_file() or name in papers():
+        return name, ""
+    paper, _, table = name.rpartition("/")
+    if not paper:
+        raise unknown("paper", name, papers(), _known())
+    return paper, table
 
 
 def capability_groups(name: str) -> Mapping[str, tuple[str, ...]]:

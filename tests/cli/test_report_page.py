@@ -12,6 +12,7 @@ from evalkit.store import Store
 from tests.cli.conftest import Cli
 from tests.made import sums
 from tests.report.pages import page_of
+from tests.report.runs import PAPER
 
 
 def test_options_of_the_page(cli: Cli, tmp_path: Path) -> None:
@@ -25,6 +26,19 @@ def test_options_of_the_page(cli: Cli, tmp_path: Path) -> None:
     code, _, err = cli("report", run, "-o", page, "--price", "fake/gold=cheap")
     assert code == 2
     assert "--price fake/gold=cheap: MODEL=IN/OUT, as in openai/my-model=0.5/1.5" in err
+
+
+def test_a_paper_in_a_folder_of_ones_own(cli: Cli, tmp_path: Path) -> None:
+    run, page, house = tmp_path / "r.db", tmp_path / "page.html", tmp_path / "papers" / "house"
+    assert cli("run", "-m", "fake/gold", "-t", sums(tmp_path), "-o", run).code == 0
+    house.mkdir(parents=True)
+    (house / "sums.toml").write_text(PAPER, "utf-8")
+    (house / "paper.toml").write_text('title = "Ours"\nurl = ""\nversion = "1"\ntables = ["sums"]\n', "utf-8")
+    for paper in (house, house / "sums", house / "sums.toml"):
+        assert cli("report", run, "-o", page, "--paper", paper).code == 0
+        text = page.read_text("utf-8")
+        assert "Table 1: sums" in text
+        assert "<svg" in text
 
 
 def test_the_page_says_how_to_make_the_run_again(cli: Cli, tmp_path: Path) -> None:

@@ -34,11 +34,11 @@ class Browser:
 
 def make_browser(stores: Sequence[Store], names: Sequence[str], most: int) -> Browser | None:
     """None where there is nothing to be looked at: no samples are wanted, or the run files are slim."""
-    whole = [(store, name) for store, name in zip(stores, names, strict=True) if not _slim(store)]
+    whole = [(store, name) for store, name in zip(stores, names, strict=True) if not store.is_slim]
     notes = [
         f"{name} has no samples here: its run file is slim"
         for s, name in zip(stores, names, strict=True)
-        if _slim(s)
+        if s.is_slim
     ]
     if most < 1 or not whole:
         return None
@@ -54,10 +54,6 @@ def make_browser(stores: Sequence[Store], names: Sequence[str], most: int) -> Br
             "evalkit export has all of them"
         )
     return Browser(tuple(blocks), len(among), tuple(dict.fromkeys(notes)), len(read) > 1)
-
-
-def _slim(store: Store) -> bool:
-    return bool(store.manifest.get("slim"))
 
 
 def _media(stores: Sequence[Store], keys: Mapping[str, int]) -> Iterator[Block]:
