@@ -76,3 +76,14 @@ def paper(folder: Path, text: str = PAPER, name: str = "own") -> PaperTable:
     path.write_text(text, encoding="utf-8")
     (table,) = load_tables(str(path))
     return table
+
+
+def hostile(folder: Path, name: str) -> tuple[list[Store], str]:
+    """Two runs of a model called `name`, and the path of a printed table in which everything is called so."""
+    escaped = name.replace("\\", "\\\\").replace('"', '\\"')
+    escaped = "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in escaped)
+    text = PAPER.replace("Old", "@@").replace("over the API", "@@").replace("Nobody checked it.", "@@")
+    text = text.replace("Table 1: sums", "@@").replace('name = "Sums"', 'name = "@@"\nsection = "@@"')
+    text = text.replace("0-shot", "@@").replace('metric = "accuracy"', 'metric = "@@"', 1)
+    paper(folder, text.replace("@@", escaped))
+    return [ran(folder, name), ran(folder, name, lambda gold: gold % 2 > 0)], str(folder / "own.toml")

@@ -19,7 +19,7 @@ from evalkit.report.paper import load_tables
 from evalkit.report.render import escape_markdown, no_formula, paragraph
 from evalkit.report.table import build_table
 from evalkit.store import Store
-from tests.report.runs import PAPER, paper, ran
+from tests.report.runs import PAPER, hostile, paper, ran
 
 HOSTILE = (
     "fake/<script>alert(1)</script>|**bold**`x`[a](javascript:alert(2))![i](http://x/y.png)~~no~~"
@@ -173,20 +173,8 @@ def test_a_section_and_a_breakdown_in_markdown(tmp_path: Path) -> None:
     assert "Easy" in to_terminal(build_grids(stores, build_table(stores), (paper(tmp_path, text),)), width=90)
 
 
-def hostile(tmp_path: Path) -> tuple[list[Store], str]:
-    """Runs and a printed table whose every name is hostile."""
-    name = HOSTILE.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-    name = "".join(character if character.isprintable() else f"\\u{ord(character):04x}" for character in name)
-    text = PAPER.replace("Old", "@@").replace("over the API", "@@").replace("Nobody checked it.", "@@")
-    text = text.replace("Table 1: sums", "@@").replace('name = "Sums"', 'name = "@@"\nsection = "@@"')
-    text = text.replace("0-shot", "@@").replace('metric = "accuracy"', 'metric = "@@"', 1).replace("@@", name)
-    paper(tmp_path, text)
-    stores = [ran(tmp_path, HOSTILE), ran(tmp_path, HOSTILE, lambda gold: gold % 2 > 0)]
-    return stores, str(tmp_path / "own.toml")
-
-
 def test_nothing_that_a_name_says_acts_in_markdown(tmp_path: Path) -> None:
-    stores, printed = hostile(tmp_path)
+    stores, printed = hostile(tmp_path, HOSTILE)
     text = report(stores, "markdown", paper=printed)
     page = rendered(text)
     assert set(page.tags) <= {"p", "strong", "table", "thead", "tbody", "tr", "th", "td", "br", "code", "em"}
@@ -232,7 +220,7 @@ def test_what_github_makes_nothing_of_stays_as_it_is(text: str) -> None:
 
 
 def test_nothing_that_a_name_says_acts_in_the_terminal(tmp_path: Path) -> None:
-    stores, printed = hostile(tmp_path)
+    stores, printed = hostile(tmp_path, HOSTILE)
     for width in (60, 80, 200):
         text = report(stores, "terminal", paper=printed, width=width)
         assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", text)
@@ -255,7 +243,7 @@ def test_no_name_is_a_formula_in_a_spreadsheet(tmp_path: Path) -> None:
     assert rows[0]["protocol"] == "'@SUM(1)"
     assert rows[3]["row"] == "'-1+1"
     assert rows[3]["text"] == "+0.5"
-    stores, printed = hostile(tmp_path)
+    stores, printed = hostile(tmp_path, HOSTILE)
     said = report(stores, "csv", paper=printed)
     assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", said)
     assert len(list(csv.DictReader(io.StringIO(said)))) == 8

@@ -15,7 +15,7 @@ from evalkit.report.grid import build_grids
 from evalkit.report.latex import escape, to_latex
 from evalkit.report.paper import load_tables
 from evalkit.report.table import build_table
-from tests.report.runs import PAPER, paper, ran
+from tests.report.runs import hostile, paper, ran
 
 HOSTILE = (
     r"fake/\input{secret}\write18{touch run}$x^2$ #1 50% a_b ~ ^^5c {[*] \\ & <b> | \"q\" `a' ``b'' -- ?` !` "
@@ -62,17 +62,9 @@ def test_every_table_of_the_report_compiles(tmp_path: Path) -> None:
 
 @needs_tex
 def test_nothing_that_a_name_says_acts(tmp_path: Path) -> None:
-    name = HOSTILE.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\t", "\\t")
-    name = "".join(character if character.isprintable() else f"\\u{ord(character):04x}" for character in name)
-    text = PAPER.replace("Old", "@@").replace("over the API", "@@").replace("Nobody checked it.", "@@")
-    text = text.replace("Table 1: sums", "@@").replace('name = "Sums"', 'name = "@@"\nsection = "@@"')
-    text = text.replace("0-shot", "@@").replace('metric = "accuracy"', 'metric = "@@"', 1).replace("@@", name)
-    paper(tmp_path, text)
-    stores = [ran(tmp_path, HOSTILE), ran(tmp_path, HOSTILE, lambda gold: gold % 2 > 0)]
+    stores, printed = hostile(tmp_path, HOSTILE)
     (tmp_path / "secret.tex").write_text("a secret", encoding="utf-8")
-    (tmp_path / "table.tex").write_text(
-        report(stores, "latex", paper=str(tmp_path / "own.toml")), encoding="utf-8"
-    )
+    (tmp_path / "table.tex").write_text(report(stores, "latex", paper=printed), encoding="utf-8")
     log = compiled(tmp_path)
     assert "secret.tex" not in log
     assert not (tmp_path / "run").exists()
