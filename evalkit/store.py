@@ -21,23 +21,37 @@ from typing import Any
 
 import orjson
 
+from evalkit.convert import from_json, to_json
 from evalkit.errors import UsageError
 from evalkit.models.base import Response, TokenLogprob
-from evalkit.rows import AGAIN, ANSWERED, OUTCOMES, VALIDATION, Cell, CellData, Medium, Row
+from evalkit.rows import (
+    AGAIN,
+    ANSWERED,
+    OUTCOMES,
+    VALIDATION,
+    Cell,
+    CellData,
+    Medium,
+    Row,
+    StoredFigure,
+)
 from evalkit.samples import JSON, plain_text
+from evalkit.spec import CellSpec
 
 __all__ = ["ANSWERED", "OUTCOMES", "VALIDATION", "Cell", "CellData", "Medium", "Row", "Store"]
 
-FORMAT = 3
+FORMAT = 4
 """Of the file; raised when schema.sql changes."""
 
 
 class Store:
     """A run file, open. Not for several threads."""
 
-    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+    def __init__(self, connection: sqlite3.Connection, path: Path, task_files: tuple[Path, ...] = ()) -> None:
+        """`task_files`: files with tasks that may be imported to read it; a run file alone runs no code."""
         self._db = connection
         self.path = path
+        self.task_files = task_files
 
     @classmethod
     def create(cls, path: Path, manifest: dict[str, Any]) -> Store:
@@ -58,12 +72,12 @@ class Store:
         return store
 
     @classmethod
-    def open(cls, path: Path) -> Store:
+    def open(cls, path: Path, task_files: tuple[Path, ...] = ()) -> Store:
         """An existing run file. Raises `UsageError` when it is none, or of another format."""
         if not path.is_file():
             raise UsageError(f"no run file {str(path)!r}")
         try:
-            store = cls(_reopen(path), path)
+            store = cls(_reopen(path), path, task_files)
         except sqlite3.Error as error:
             raise UsageError(f"{path} cannot be opened: {error}") from None
         try:
@@ -105,20 +119,47 @@ class Store:
 
     # -- cells ---------------------------------------------------------------------------------------
 
-    def add_cell(self, task: str, protocol: str, spec: dict[str, JSON], role: str = "") -> Cell:
+    def add_cell(self, spec: CellSpec, role: str = "") -> Cell:
         """A new cell, not committed yet."""
         cursor = self._db.execute(
             "INSERT INTO cell (task, protocol, role, spec, found) VALUES (?, ?, ?, ?, '{}')",
-            (task, protocol, role, _dump(spec)),
+            (spec.task, spec.protocol.name, role, _dump(to_json(spec))),
         )
-        return Cell(int(cursor.lastrowid or 0), task, protocol, dict(spec), role)
+        return Cell(int(cursor.lastrowid or 0), spec, role)
 
     def cells(self) -> list[Cell]:
-        rows = self._db.execute("SELECT id, task, protocol, spec, role, found FROM cell ORDER BY id")
+        rows = self._db.execute("SELECT id, spec, role, found, finished FROM cell ORDER BY id")
         return [
-            Cell(i, task, protocol, orjson.loads(spec), role, orjson.loads(found))
-            for i, task, protocol, spec, role, found in rows
+            Cell(
+                i,
+                from_json(CellSpec, orjson.loads(spec), str(self.path)),
+                role,
+                orjson.loads(found),
+                finished,
+            )
+            for i, spec, role, found, finished in rows
         ]
+
+    def finish(self, cell: Cell, samples: int, figures: Iterable[StoredFigure]) -> None:
+        """Writes that `cell` has come to the end of its data, and what was measured. Not committed yet."""
+        self._db.execute("UPDATE cell SET finished = ? WHERE id = ?", (samples, cell.id))
+        self._db.execute("DELETE FROM figure WHERE cell = ?", (cell.id,))
+        self._db.executemany(
+            "INSERT INTO figure VALUES (?, ?, ?, ?, ?, ?, ?)",
+            [(cell.id, *dataclasses.astuple(figure)) for figure in figures],
+        )
+
+    def reopen(self, cell: Cell) -> None:
+        """Takes back what `finish` wrote: samples of `cell` are dealt with again."""
+        self._db.execute("UPDATE cell SET finished = NULL WHERE id = ?", (cell.id,))
+        self._db.execute("DELETE FROM figure WHERE cell = ?", (cell.id,))
+
+    def figures(self, cell: Cell) -> list[StoredFigure]:
+        """What was measured when the cell was finished."""
+        rows = self._db.execute(
+            "SELECT metric, grp, value, low, high, n FROM figure WHERE cell = ?", (cell.id,)
+        )
+        return [StoredFigure(*row) for row in rows]
 
     def set_found(self, cell: Cell, found: dict[str, JSON]) -> None:
         """Writes what the run found out for `cell`. Samples judged under anything else are forgotten."""
@@ -244,8 +285,13 @@ class Store:
         return found
 
     def add_sample(self, cell: Cell, row: Row) -> None:
-        """Writes a sample; one that failed earlier is replaced."""
+        """Writes a sample and which responses are its own; one that failed earlier is replaced."""
         s = row.sample
+        self._db.execute("DELETE FROM asked WHERE cell = ? AND position = ?", (cell.id, row.position))
+        self._db.executemany(
+            "INSERT INTO asked SELECT ?, ?, ?, ?, id FROM request WHERE key = ?",
+            [(cell.id, row.position, link.turn, link.draw, link.key) for link in row.links],
+        )
         self._db.execute(
             "INSERT OR REPLACE INTO sample VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (cell.id, row.position, s.id, s.input, _dump(list(s.target)), _dump(list(s.choices)))
@@ -268,7 +314,7 @@ class Store:
             "WHERE cell = ? ORDER BY position",
             (cell.id,),
         ).fetchall()
-        width = sum(len(metric["columns"]) for metric in cell.spec["metrics"])
+        width = cell.spec.width
         judged = np.array([row[1] != "failed" and len(row[0]) == 8 * width for row in rows], dtype=bool)
         matrix = np.frombuffer(b"".join(row[0] for row in rows), dtype="<f8").reshape(judged.sum(), width)
         return CellData(
@@ -282,6 +328,11 @@ class Store:
             questions=[row[5] for row in rows],
             asked=[row[6] for row in rows],
         )
+
+    def group_counts(self, cell: Cell) -> dict[str, int]:
+        """How many samples of each group the file has, failed ones included."""
+        rows = self._db.execute("SELECT grp, count(*) FROM sample WHERE cell = ? GROUP BY grp", (cell.id,))
+        return dict(rows.fetchall())
 
     def outcomes(self, cell: Cell, view: str = "") -> dict[str, int]:
         """How many samples ended how in `view`, "" for the headline; every outcome has an entry."""

@@ -25,7 +25,7 @@ from evalkit.errors import BoundaryError, DataError, ProviderError, UsageError
 from evalkit.models.base import Request, Response
 from evalkit.protocol import Protocol
 from evalkit.samples import Sample
-from evalkit.signature import digest
+from evalkit.signature import question_digest
 from evalkit.store import ANSWERED, VALIDATION, Cell, Row, Store
 
 _BREATHE = 16
@@ -69,7 +69,7 @@ def open_run(path: Path, plan: Plan) -> Store:
 
 def _add_cells(store: Store, plan: Plan) -> None:
     for cell in plan.cells:
-        store.add_cell(cell.task.name, cell.protocol.name, cell.spec_json(), cell.role)
+        store.add_cell(cell.spec(), cell.role)
     store.commit()
 
 
@@ -214,7 +214,7 @@ class _CellRun:
 
 
 def _row(position: int, sample: Sample, asked: bytes, result: Score | Unjudged | BoundaryError) -> Row:
-    question = digest([sample.id, list(sample.target), list(sample.choices)])
+    question = question_digest(sample)
     if isinstance(result, BoundaryError):
         return Row(sample, position, question, asked, "failed", boundary=result.boundary, error=str(result))
     return Row(sample, position, question, asked, result.outcome, result.statistics, result.as_json())

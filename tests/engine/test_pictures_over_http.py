@@ -23,7 +23,8 @@ from evalkit.models import open_model
 from evalkit.models.base import Model, Request
 from evalkit.models.fake import FakeModel
 from evalkit.models.openai import OpenAIModel
-from evalkit.report.table import Table, TableCell, build_table
+from evalkit.report.cells import TableCell
+from evalkit.report.table import Table, build_table
 from evalkit.store import Store
 from tests.album import COLOURS, album, square
 from tests.openai_server import OpenAIServer
