@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import gc
 import os
+import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from evalkit.encoding import unread, unread_id
 from evalkit.engine.ask import Line, RetryPolicy, Stopped
-from evalkit.engine.asking import Asking
+from evalkit.engine.asking import Asking, task_hints
 from evalkit.engine.calibrate import calibrate
 from evalkit.engine.cell import CellPlan
 from evalkit.engine.circumstances import circumstances
+from evalkit.engine.faults import FAULTS, fault
 from evalkit.engine.limiter import make_limiter
 from evalkit.engine.media import MediaRoom
 from evalkit.engine.plan import Plan
 from evalkit.engine.progress import Progress, Silent
 from evalkit.engine.score import Score, Unjudged, answers, score
 from evalkit.engine.verify import note_verification
-from evalkit.errors import BoundaryError, DataError, ProviderError, UsageError
+from evalkit.errors import BoundaryError, DataError, ProviderError, SampleError, UsageError
 from evalkit.models.base import Request, Response
-from evalkit.protocol import Protocol
+from evalkit.models.fake import Hints
 from evalkit.samples import Sample
 from evalkit.signature import digest
 from evalkit.store import ANSWERED, VALIDATION, Cell, Row, Store
@@ -112,14 +116,14 @@ class _CellRun:
     ) -> None:
         self._planned, self._cell, self._line, self._progress = planned, cell, line, progress
         self._judge = judge
-        self._samples: Iterator[tuple[int, Sample]] = iter(())
+        self._samples: Iterator[tuple[int, Sample | BoundaryError]] = iter(())
         self._fresh = True
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="reader")
         self._store = line.store
 
     async def execute(self) -> None:
         self._progress.start(self._planned, self._cell, self._line, self._store)
-        self._samples = self._planned.samples()
+        self._samples = self._planned.tried()
         self._fresh = not any(self._store.outcomes(self._cell).values())
         # A sample keeps `draws` requests in flight, so fewer samples fill the line; one more, so that
         # judging one does not leave the line idle.
@@ -133,24 +137,29 @@ class _CellRun:
         finally:
             self._reader.shutdown()
 
-    async def _next(self) -> tuple[int, Sample] | None:
+    async def _next(self) -> tuple[int, Sample | BoundaryError] | None:
         """The next that is to be dealt with. All workers take from one iterator.
 
         Pictures are read in a thread: a piece of a parquet file full of them takes a tenth of a second.
+        Raises `Stopped` where the data cannot be read on.
         """
         while True:
-            if self._planned.task.media:
-                loop = asyncio.get_running_loop()
-                found = await loop.run_in_executor(self._reader, next, self._samples, None)
-            else:
-                found = next(self._samples, None)
+            try:
+                if self._planned.task.media:
+                    loop = asyncio.get_running_loop()
+                    found = await loop.run_in_executor(self._reader, next, self._samples, None)
+                else:
+                    found = next(self._samples, None)
+            except DataError as error:
+                raise Stopped(str(error), usage=True) from error
             if found is None or self._wanted(*found):
                 return found
 
-    def _wanted(self, position: int, sample: Sample) -> bool:
+    def _wanted(self, position: int, sample: Sample | BoundaryError) -> bool:
         """Not in the run file yet, or failed there. Raises `DataError` if the data changed."""
         state = None if self._fresh else self._store.state(self._cell, position)
-        if state is not None and state[0] != sample.id:
+        known = state is not None and state[0] != unread_id(position)
+        if state is not None and known and isinstance(sample, Sample) and state[0] != sample.id:
             raise DataError(
                 f"{self._cell.task}: the data changed since {self._store.path} was begun: "
                 f"sample {position} was {state[0]} and is {sample.id}. Name another file with -o"
@@ -166,48 +175,68 @@ class _CellRun:
             if position % _BREATHE == 0:
                 await asyncio.sleep(0)
 
-    async def _sample(self, position: int, sample: Sample) -> None:
+    async def _sample(self, position: int, sample: Sample | BoundaryError) -> None:
+        if isinstance(sample, BoundaryError):
+            row = unread(position, sample)
+            self._note(row)
+        else:
+            asking = self._asking(sample)
+            result = await self._result(asking, sample)
+            row = _row(position, sample, asking.asked, result)
+            # A provider's errors are written down as they happen.
+            if row.boundary not in ("", "provider"):
+                self._note(row)
+        try:
+            self._store.add_sample(self._cell, row)
+        except BoundaryError as error:  # nothing was written: there is something that no file can hold
+            failed = unread(position, error)
+            if not isinstance(error, SampleError):
+                failed = dataclasses.replace(
+                    failed, sample=row.sample, question=row.question, asked=row.asked
+                )
+            row = failed
+            self._note(row)
+            self._store.add_sample(self._cell, row)
+        self._line.commit_soon()
+        self._progress.sample(row)
+
+    async def _result(self, asking: Asking, sample: Sample) -> Score | Unjudged | BoundaryError:
+        """What is made of a sample; its fault is its result. Raises what ends the run (`engine.faults`)."""
         task = self._planned.task
-        asking = self._asking(sample)
-        result: Score | Unjudged | BoundaryError
         try:
             answer, read_otherwise = await answers(asking, task)
             if sample.target:
-                result = await score(task, self._planned.metrics, sample, answer, read_otherwise)
-            else:
-                result = Unjudged(answer)
-        except BoundaryError as error:
-            if isinstance(error, ProviderError) and error.fatal:
-                raise Stopped(str(error), usage=True) from None
-            result = error
-            if error.boundary != "provider":  # a provider's errors are written down as they happen
-                self._store.add_error(self._cell, sample.id, 0, error.boundary, str(error))
-        row = _row(position, sample, asking.asked, result)
-        self._store.add_sample(self._cell, row)
-        self._line.commit_soon()
-        self._progress.sample(row)
+                return await score(task, self._planned.metrics, sample, answer, read_otherwise)
+            return Unjudged(answer)
+        except sqlite3.Error:  # the run file's: a task's own are failures by now
+            raise
+        except FAULTS as error:
+            failed = fault(error)
+            if isinstance(failed, ProviderError) and failed.fatal:
+                raise Stopped(str(failed), usage=True) from None
+            return failed
+
+    def _note(self, row: Row) -> None:
+        self._store.add_error(self._cell, row.sample.id, 0, row.boundary, row.error)
 
     def _asking(self, sample: Sample) -> Asking:
         task = self._planned.task
 
-        def hints(protocol: Protocol) -> tuple[str, str]:
-            if not sample.target:  # nobody knows what would be right
-                return "", ""
-            return task.gold(sample, protocol), next(iter(task.spoiled(sample, protocol)), "")
+        async def send(request: Request, key: bytes, body: bytes, draw: int, hints: Hints | None) -> Response:
+            return await self._line.send(request, key, body, draw, self._cell, sample.id, hints)
 
-        async def send(request: Request, key: bytes, body: bytes, draw: int) -> Response:
-            return await self._line.send(request, key, body, draw, self._cell, sample.id)
-
-        async def judge(request: Request, key: bytes, body: bytes, draw: int) -> Response:
+        async def judge(
+            request: Request, key: bytes, body: bytes, draw: int, hints: Hints | None
+        ) -> Response:
             assert self._judge is not None
-            return await self._judge.send(request, key, body, draw, self._cell, sample.id)
+            return await self._judge.send(request, key, body, draw, self._cell, sample.id, hints)
 
         return Asking(
             task,
             sample,
             self._planned.protocol,
             send,
-            hints=hints,
+            hints=lambda protocol: task_hints(task, sample, protocol),
             seed=self._line.seed,
             judge=judge if self._judge is not None else None,
         )
