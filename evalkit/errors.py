@@ -4,6 +4,7 @@ EvalkitError
 ├── UsageError            bad usage or input: exit code 2, nothing asked
 │   └── DataError         a data set that is missing, moved or changed
 └── BoundaryError         one sample failed, and where: it is counted, never scored
+    ├── SampleError       a record that gives no sample, or a sample that gives no prompt
     ├── ProviderError     the model's endpoint
     ├── MediaError        an image, audio or video file
     ├── SandboxError      the place where programs run
@@ -32,6 +33,12 @@ class BoundaryError(EvalkitError):
     """A sample could not be answered or scored; `boundary` says where it failed."""
 
     boundary = "provider"
+
+
+class SampleError(BoundaryError):
+    """No sample could be made of a record, or no prompt of a sample."""
+
+    boundary = "data"
 
 
 class ProviderError(BoundaryError):

@@ -77,7 +77,7 @@ CREATE TABLE sample (         -- a question, its answer and its score; written o
     question BLOB NOT NULL,   -- 16-byte digest of id, target, choices, group and meta
     asked BLOB NOT NULL,      -- 16-byte digest of the set of requests made for it
     outcome TEXT NOT NULL,    -- correct, wrong, unparsable, truncated, failed; answered: nothing to judge it by
-    boundary TEXT NOT NULL,   -- of a failure: provider, media, sandbox, scorer
+    boundary TEXT NOT NULL,   -- of a failure: data, media, provider, sandbox, scorer
     error TEXT NOT NULL,
     answer TEXT NOT NULL,     -- JSON: finals, views, legs, detail
     statistics BLOB NOT NULL, -- float64, little-endian: the columns of every metric, in order; empty if not judged

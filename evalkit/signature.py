@@ -2,8 +2,8 @@
 
 Two cells with equal signatures asked the same questions the same way. What goes in:
 
-- the questions: every sample's id, references, choices, group and `meta`, and every request made for it (the
-  exact prompt, decoding and stop sequences), as one digest that does not depend on order;
+- the questions: every sample's id, text, references, choices, media, group and `meta`, and every request made
+  for it (the exact prompt, decoding and stop sequences), as one digest that does not depend on order;
 - the protocol's fields and its solver;
 - the code that extracts, judges and measures: by its declared version, a user's own by what it reaches
   (`evalkit.identity`).
@@ -20,7 +20,7 @@ from collections.abc import Iterable, Mapping
 
 import orjson
 
-from evalkit.samples import JSON, Sample
+from evalkit.samples import JSON
 
 _DIGESTS = 1 << 128
 """How many digests there are: `combine` adds modulo this."""
@@ -29,15 +29,6 @@ _DIGESTS = 1 << 128
 def digest(value: JSON) -> bytes:
     """16 bytes of SHA-256 over `value` as canonical JSON."""
     return hashlib.sha256(orjson.dumps(value, option=orjson.OPT_SORT_KEYS)).digest()[:16]
-
-
-def question_digest(sample: Sample) -> bytes:
-    """16 bytes over what a sample asks and what decides whether an answer to it is right.
-
-    `meta` is part of it: tests, tolerances and languages stand there. Tags and clusters are not: they change
-    breakdowns and intervals, and no verdict.
-    """
-    return digest([sample.id, list(sample.target), list(sample.choices), sample.group, dict(sample.meta)])
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -9,12 +9,10 @@ from __future__ import annotations
 import dataclasses
 import functools
 import importlib.resources
-import json
 import math
 import os
 import sqlite3
-import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,6 +20,7 @@ from typing import Any
 import orjson
 
 from evalkit.convert import from_json, to_json
+from evalkit.encoding import dump, row_columns
 from evalkit.errors import UsageError
 from evalkit.models.base import Response, TokenLogprob
 from evalkit.rows import (
@@ -64,7 +63,7 @@ class Store:
             store._db.executescript(f"BEGIN;\n{script}")
             store._db.executemany(
                 "INSERT INTO run VALUES (?, ?)",
-                [(key, _dump(value)) for key, value in {"format": FORMAT, **manifest}.items()],
+                [(key, dump(value)) for key, value in {"format": FORMAT, **manifest}.items()],
             )
             store.commit()
         except (OSError, sqlite3.Error) as error:
@@ -123,7 +122,7 @@ class Store:
         """A new cell, not committed yet."""
         cursor = self._db.execute(
             "INSERT INTO cell (task, protocol, role, spec, found) VALUES (?, ?, ?, ?, '{}')",
-            (spec.task, spec.protocol.name, role, _dump(to_json(spec))),
+            (spec.task, spec.protocol.name, role, dump(to_json(spec))),
         )
         return Cell(int(cursor.lastrowid or 0), spec, role)
 
@@ -164,9 +163,11 @@ class Store:
     def set_found(self, cell: Cell, found: dict[str, JSON]) -> None:
         """Writes what the run found out for `cell`. Samples judged under anything else are forgotten."""
         (before,) = self._db.execute("SELECT found FROM cell WHERE id = ?", (cell.id,)).fetchone()
-        if orjson.loads(before) != orjson.loads(_dump(found)):
-            self._db.execute("DELETE FROM sample WHERE cell = ?", (cell.id,))
-            self._db.execute("UPDATE cell SET found = ? WHERE id = ?", (_dump(found), cell.id))
+        if orjson.loads(before) != orjson.loads(dump(found)):
+            for table in ("sample", "asked"):
+                self._db.execute(f"DELETE FROM {table} WHERE cell = ?", (cell.id,))  # noqa: S608 — fixed
+            self.reopen(cell)
+            self._db.execute("UPDATE cell SET found = ? WHERE id = ?", (dump(found), cell.id))
 
     # -- responses -----------------------------------------------------------------------------------
 
@@ -195,6 +196,7 @@ class Store:
         judge: bool = False,
     ) -> None:
         """`key`, `body`: the request's, as `Request.encoded` gives them. `judge`: asked of the judge."""
+        tokens = _dump_tokens(response.logprobs), _dump_tokens(response.prompt_logprobs)
         # Nearly every request is new, so it is inserted first and looked up only when it was not.
         new = self._db.execute(
             "INSERT OR IGNORE INTO request (key, body) VALUES (?, ?)", (key, body.decode())
@@ -206,7 +208,7 @@ class Store:
             "INSERT OR REPLACE INTO draw VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (identifier, draw, cell.id, sample, judge, response.text, response.reasoning, response.finish)
             + (response.prompt_tokens, response.completion_tokens, response.seconds)
-            + (_dump_tokens(response.logprobs), _dump_tokens(response.prompt_logprobs)),
+            + tokens,
         )
 
     def add_error(self, cell: Cell, sample: str, draw: int, boundary: str, message: str) -> None:
@@ -250,7 +252,7 @@ class Store:
     def set_verification(self, cell: Cell, found: dict[str, int]) -> None:
         self._db.execute(
             "INSERT OR REPLACE INTO run VALUES (?, ?)",
-            (f"verification of cell {cell.id}", _dump(dict(found))),
+            (f"verification of cell {cell.id}", dump(dict(found))),
         )
 
     def add_media(self, medium: Medium) -> None:
@@ -277,16 +279,19 @@ class Store:
 
     # -- samples -------------------------------------------------------------------------------------
 
-    def state(self, cell: Cell, position: int) -> tuple[str, str] | None:
-        """(id, outcome) of the sample at `position`, if it has been dealt with."""
-        found: tuple[str, str] | None = self._db.execute(
-            "SELECT id, outcome FROM sample WHERE cell = ? AND position = ?", (cell.id, position)
+    def state(self, cell: Cell, position: int) -> tuple[str, str, bytes] | None:
+        """(id, outcome, digest of the question) of the sample at `position`, if it has been dealt with."""
+        found: tuple[str, str, bytes] | None = self._db.execute(
+            "SELECT id, outcome, question FROM sample WHERE cell = ? AND position = ?", (cell.id, position)
         ).fetchone()
         return found
 
     def add_sample(self, cell: Cell, row: Row) -> None:
-        """Writes a sample and which responses are its own; one that failed earlier is replaced."""
-        s = row.sample
+        """Writes a sample and which responses are its own; one that failed earlier is replaced.
+
+        Raises `SampleError` or `ScorerError`, and writes nothing, where it holds what no file can hold.
+        """
+        columns = row_columns(row)
         self._db.execute("DELETE FROM asked WHERE cell = ? AND position = ?", (cell.id, row.position))
         self._db.executemany(
             "INSERT INTO asked SELECT ?, ?, ?, ?, id FROM request WHERE key = ?",
@@ -294,15 +299,7 @@ class Store:
         )
         self._db.execute(
             "INSERT OR REPLACE INTO sample VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (cell.id, row.position, s.id, s.input, _dump(list(s.target)), _dump(list(s.choices)))
-            + (s.group, _dump(list(s.tags)), s.cluster, _dump(dict(s.meta)))
-            + (_dump([medium.key for medium in s.media]),)
-            + (row.question, row.asked, row.outcome, row.boundary)
-            + (
-                plain_text(row.error),
-                _dump(row.answer),
-                struct.pack(f"<{len(row.statistics)}d", *row.statistics),
-            ),
+            (cell.id, *columns),
         )
 
     def data(self, cell: Cell) -> CellData:
@@ -426,17 +423,10 @@ def _load_tags(text: str) -> tuple[str, ...]:
 
 
 def _dump_tokens(tokens: tuple[TokenLogprob, ...]) -> str | None:
-    return _dump([[t.token, t.logprob, dict(t.top)] for t in tokens]) if tokens else None
+    return dump([[t.token, t.logprob, dict(t.top)] for t in tokens]) if tokens else None
 
 
 def _load_tokens(text: str | None) -> tuple[TokenLogprob, ...]:
     found = orjson.loads(text or "[]")
     # JSON has no nan, which a prompt's first token has.
     return tuple(TokenLogprob(token, math.nan if lp is None else lp, top) for token, lp, top in found)
-
-
-def _dump(value: JSON | Sequence[JSON]) -> str:
-    try:
-        return orjson.dumps(value).decode()
-    except TypeError:  # half a surrogate pair, or an integer of more than 64 bits
-        return plain_text(json.dumps(value, ensure_ascii=False))

@@ -18,7 +18,7 @@ LAYERS = (
     ("samples",),
     ("rows",),
     ("signature", "statistics", "answers", "metrics", "solvers", "protocol"),
-    ("models.base",),
+    ("models.base", "encoding"),
     ("store",),
     ("data", "media", "models", "sandbox", "workers"),
     ("task",),

@@ -10,8 +10,9 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evalkit.samples import Sample
-from evalkit.signature import Signature, combine, digest, question_digest
+from evalkit.encoding import question_digest
+from evalkit.samples import Image, Sample
+from evalkit.signature import Signature, combine, digest
 
 
 @settings(deadline=None)
@@ -41,16 +42,19 @@ def test_a_digest_knows_values_not_their_order_in_an_object() -> None:
 
 def test_a_question_is_what_decides_a_verdict() -> None:
     sample = Sample("1", "Which?", ("A",), ("x", "y"), group="g", meta={"test": "assert 1"})
-    same = dataclasses.replace(sample, input="Which one?", cluster="c", tags=("t",))
+    same = dataclasses.replace(sample, cluster="c", tags=("t",))
     assert question_digest(same) == question_digest(sample)
-    others = [
-        dataclasses.replace(sample, **{name: value})
-        for name, value in (
-            ("id", "2"), ("target", ("B",)), ("choices", ("x", "z")), ("group", "h"),
-            ("meta", {"test": "assert 2"}),
-        )
-    ]  # fmt: skip
-    assert len({question_digest(one) for one in (sample, *others)}) == 6
+    changes: tuple[dict[str, Any], ...] = (
+        {"id": "2"},
+        {"input": "Which one?"},
+        {"media": (Image(b"picture"),)},
+        {"target": ("B",)},
+        {"choices": ("x", "z")},
+        {"group": "h"},
+        {"meta": {"test": "assert 2"}},
+    )
+    others = [dataclasses.replace(sample, **change) for change in changes]
+    assert len({question_digest(one) for one in (sample, *others)}) == 8
 
 
 PARTS: dict[str, Any] = {

@@ -123,7 +123,7 @@ def test_a_sample_is_written_as_it_was(store: Store, cell: Cell, text: str) -> N
         f"id {text[:9]}", text, (text, ""), (text,), text, text, {"text": text, "list": [1, None]}
     )
     store.add_sample(cell, row("", 7, "correct", 1.0, sample=sample, answer={"value": text}))
-    assert store.state(cell, 7) == (sample.id, "correct")
+    assert store.state(cell, 7) == (sample.id, "correct", b"q" * 16)
     assert column(store, "SELECT input FROM sample") == [text]
     assert column(store, "SELECT json_array_length(target) FROM sample") == [2]
     assert column(store, "SELECT hex(statistics) FROM sample") == [struct.pack("<d", 1.0).hex().upper()]
@@ -226,9 +226,9 @@ def test_the_tokens_of_a_prompt_come_back(store: Store, cell: Cell) -> None:
 
 def test_a_sample_that_failed_is_replaced_when_it_is_answered(store: Store, cell: Cell) -> None:
     store.add_sample(cell, row("a", 0, "failed", boundary="provider", error="gone"))
-    assert store.state(cell, 0) == ("a", "failed")
+    assert store.state(cell, 0) == ("a", "failed", b"q" * 16)
     store.add_sample(cell, row("a", 0, "wrong", 0.0, 1.0, 2.0))
-    assert store.state(cell, 0) == ("a", "wrong")
+    assert store.state(cell, 0) == ("a", "wrong", b"q" * 16)
     assert store.data(cell).matrix.tolist() == [[0, 1, 2]]
     assert not list(store.failures(cell))
 

@@ -11,12 +11,14 @@ from dataclasses import dataclass
 
 import orjson
 
+from evalkit.encoding import checked
 from evalkit.engine.limiter import Limiter
 from evalkit.engine.media import MediaRoom
 from evalkit.engine.verify import is_verified
-from evalkit.errors import EvalkitError, ProviderError, UsageError
+from evalkit.errors import BoundaryError, EvalkitError, ProviderError, UsageError
 from evalkit.models.base import Model, Request, Response
 from evalkit.models.echo import end_of
+from evalkit.models.fake import FakeModel, Hints
 from evalkit.rows import AGAIN
 from evalkit.store import Cell, Store
 
@@ -82,31 +84,48 @@ class Line:
         self._echo_shown: asyncio.Task[None] | None = None
 
     async def send(
-        self, request: Request, key: bytes, body: bytes, draw: int, cell: Cell, sample: str
+        self,
+        request: Request,
+        key: bytes,
+        body: bytes,
+        draw: int,
+        cell: Cell,
+        sample: str,
+        hints: Hints | None = None,
     ) -> Response:
-        """The stored answer, else the model's. Raises `ProviderError`, `MediaError` or `Stopped`."""
-        if self._judge:
-            key, body = self._as_judge(body)
+        """The stored answer, else the model's. Raises `BoundaryError` or `Stopped`.
+
+        `key`, `body`: as `stored_as` gives them. `hints`: for a `FakeModel`, the only one that is given them.
+        """
         found = self.store.response(key, draw)
         if found is None:
-            found = await self._ask(request, key, body, draw, cell, sample)
+            found = await self._ask(request, key, body, draw, cell, sample, hints)
         if self._verify and is_verified(request, key, self._verify, self.seed):
-            await self._ask_again(request, key, body, cell, sample)
+            await self._ask_again(request, key, body, cell, sample, hints)
         return found
 
-    async def _ask_again(self, request: Request, key: bytes, body: bytes, cell: Cell, sample: str) -> None:
+    async def _ask_again(
+        self, request: Request, key: bytes, body: bytes, cell: Cell, sample: str, hints: Hints | None
+    ) -> None:
         if self.store.response(key, AGAIN) is None:
             with contextlib.suppress(ProviderError):  # noted among the run's errors; the first answer counts
-                await self._ask(request, key, body, AGAIN, cell, sample)
+                await self._ask(request, key, body, AGAIN, cell, sample, hints)
 
     async def _ask(
-        self, request: Request, key: bytes, body: bytes, draw: int, cell: Cell, sample: str
+        self,
+        request: Request,
+        key: bytes,
+        body: bytes,
+        draw: int,
+        cell: Cell,
+        sample: str,
+        hints: Hints | None,
     ) -> Response:
         if request.echo:
             await self._echo_is_right(cell, sample)
         if request.media:
             request = await self._media.ready(request)
-        response = await self._attempts(request, max(draw, 0), cell, sample)
+        response = await self._attempts(request, max(draw, 0), cell, sample, hints)
         if request.echo:  # a prompt's tokens take more room than everything else
             kept = end_of(response.prompt_logprobs, request.tail)
             response = dataclasses.replace(response, prompt_logprobs=kept)
@@ -116,8 +135,13 @@ class Line:
         self.completion_tokens += response.completion_tokens or 0
         return response
 
-    def _as_judge(self, body: bytes) -> tuple[bytes, bytes]:
-        """(key, body) of a request to this judge: a run has one model, and may be judged by another later."""
+    def stored_as(self, key: bytes, body: bytes) -> tuple[bytes, bytes]:
+        """(key, body) that a request is stored under.
+
+        A judge's name its model: a run has one model, and may be judged by another one later.
+        """
+        if not self._judge:
+            return key, body
         asked = {**orjson.loads(body), "judge": self.model.identity}
         whole = orjson.dumps(asked, option=orjson.OPT_SORT_KEYS)
         return hashlib.sha256(whole).digest()[:16], whole
@@ -148,12 +172,14 @@ class Line:
         self._commit_due = False
         self.store.commit()
 
-    async def _attempts(self, request: Request, draw: int, cell: Cell, sample: str) -> Response:
+    async def _attempts(
+        self, request: Request, draw: int, cell: Cell, sample: str, hints: Hints | None = None
+    ) -> Response:
         attempt = 1
         while True:
             try:
                 async with self.limiter:
-                    response = await self._once(request, draw)
+                    response = await self._once(request, draw, hints)
             except ProviderError as error:
                 self.store.add_error(cell, sample, draw, error.boundary, str(error))
                 self.commit_soon()
@@ -172,12 +198,15 @@ class Line:
                 self.limiter.succeeded(response.seconds)
                 return response
 
-    async def _once(self, request: Request, draw: int) -> Response:
+    async def _once(self, request: Request, draw: int, hints: Hints | None) -> Response:
         try:
-            return await self.model.generate(request, draw=draw)
-        except (ProviderError, asyncio.CancelledError):
+            # By its very class: no model of a user's, derived or made alike, is shown what counts as right.
+            if type(self.model) is FakeModel:
+                return checked(await self.model.generate_hinted(request, hints, draw=draw))
+            return checked(await self.model.generate(request, draw=draw))
+        except (BoundaryError, asyncio.CancelledError):
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise ProviderError(f"{type(error).__name__}: {error}") from error
 
     def _count_failure(self, error: ProviderError) -> None:

@@ -8,12 +8,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from evalkit.data.base import Record, Records
-from evalkit.errors import DataError, EvalkitError
+from evalkit.encoding import sample_columns
+from evalkit.engine.faults import FAULTS, fault
+from evalkit.errors import BoundaryError, DataError, EvalkitError, MediaError, SampleError
 from evalkit.identity import code_identity
 from evalkit.metrics.base import Metric
 from evalkit.metrics.stored import metric_spec
 from evalkit.protocol import Protocol
-from evalkit.samples import Sample
+from evalkit.samples import Prompt, Sample
 from evalkit.spec import CellSpec, ViewSpec, fallback_text
 from evalkit.task import Task, View, file_of
 
@@ -50,23 +52,59 @@ class CellPlan:
 
     def samples(self) -> Iterator[tuple[int, Sample]]:
         """(position, sample), streamed. Raises `DataError` for a record that the task cannot read."""
-        for position, record in enumerate(itertools.islice(self.records, self.limit)):
-            yield position, self.sample(record, position)
+        for position, found in self.tried():
+            if isinstance(found, BoundaryError):
+                raise DataError(str(found)) from found
+            yield position, found
+
+    def tried(self) -> Iterator[tuple[int, Sample | BoundaryError]]:
+        """(position, sample or why there is none), streamed.
+
+        Raises `DataError` where the data cannot be read on, and `UsageError` for what ends a run.
+        """
+        for position, record in enumerate(self._read()):
+            try:
+                yield position, self.sample(record, position)
+            except BoundaryError as error:
+                yield position, error
 
     def sample(self, record: Record, position: int) -> Sample:
+        """Raises `SampleError` or `MediaError` for a record that gives no sample."""
+        where = f"record {position} of {self.records.origin['name']}"
         try:
             sample = self.task.sample(record)
-            if not self.shots:
-                return sample
-            if sample.group not in self.shots:
-                raise DataError(f"{self.task.name} has no solved examples of {sample.group!r} to show")
-            return dataclasses.replace(sample, shots=self.shots[sample.group])
+            if not isinstance(sample, Sample):
+                raise SampleError(f"its sample is of type {type(sample).__name__}, not a Sample")
+            sample_columns(sample)  # what no file can hold would be asked in vain
+        except BoundaryError as error:
+            kind = MediaError if isinstance(error, MediaError) else SampleError
+            raise kind(f"{where}: {error}") from error
+        except OSError as error:
+            kind = MediaError if self.task.media else SampleError
+            raise fault(error, where, kind) from error
+        except FAULTS as error:
+            said, columns = fault(error, kind=SampleError), ", ".join(map(str, record))
+            raise SampleError(
+                f"{where} does not fit {self.task.name} ({said}); its columns are {columns}"
+            ) from error
+        if not self.shots:
+            return sample
+        if sample.group not in self.shots:  # of every sample of that group
+            raise DataError(f"{self.task.name} has no solved examples of {sample.group!r} to show")
+        return dataclasses.replace(sample, shots=self.shots[sample.group])
+
+    def _read(self) -> Iterator[Record]:
+        position = 0
+        try:
+            for record in itertools.islice(self.records, self.limit):
+                yield record
+                position += 1
         except EvalkitError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise DataError(
-                f"record {position} of {self.records.origin['name']} does not fit {self.task.name} "
-                f"({type(error).__name__}: {error}); its columns are {', '.join(record)}"
+                f"{self.records.origin['name']} at {self.records.origin['where']} cannot be read from record "
+                f"{position} on ({type(error).__name__}: {error})"
             ) from error
 
     def spec(self) -> CellSpec:
@@ -104,6 +142,16 @@ class CellPlan:
             summary=task.summary,
             code=_code(self.source),
         )
+
+
+def rendered(task: Task, sample: Sample, protocol: Protocol) -> Prompt:
+    """The sample's prompt. Raises `SampleError`, or what its builder raised of evalkit's own."""
+    try:
+        return task.prompt(sample, protocol)
+    except BoundaryError:
+        raise
+    except FAULTS as error:
+        raise fault(error, "prompt", SampleError) from error
 
 
 def _view(view: View) -> ViewSpec:
