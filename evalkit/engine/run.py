@@ -158,8 +158,9 @@ class _CellRun:
     def _wanted(self, position: int, sample: Sample | BoundaryError) -> bool:
         """Not in the run file yet, or failed there. Raises `DataError` if the data changed."""
         state = None if self._fresh else self._store.state(self._cell, position)
-        known = state is not None and state[0] != unread_id(position)
-        if state is not None and known and isinstance(sample, Sample) and state[0] != sample.id:
+        if state == (unread_id(position), "failed"):  # there was no sample, so whatever is one now is new
+            return True
+        if state is not None and isinstance(sample, Sample) and state[0] != sample.id:
             raise DataError(
                 f"{self._cell.task}: the data changed since {self._store.path} was begun: "
                 f"sample {position} was {state[0]} and is {sample.id}. Name another file with -o"
@@ -190,10 +191,8 @@ class _CellRun:
             self._store.add_sample(self._cell, row)
         except BoundaryError as error:  # nothing was written: there is something that no file can hold
             failed = unread(position, error)
-            if not isinstance(error, SampleError):
-                failed = dataclasses.replace(
-                    failed, sample=row.sample, question=row.question, asked=row.asked
-                )
+            if not isinstance(error, SampleError):  # then it is in the answer
+                failed = dataclasses.replace(failed, sample=row.sample, question=row.question)
             row = failed
             self._note(row)
             self._store.add_sample(self._cell, row)
