@@ -89,6 +89,8 @@ def prompt(sample, protocol):
             return (Message("user", "\\ud83d"),)
         case "prompt is none":
             return None
+        case "prompt is a list":
+            return [Message("user", f"What is {sample.input}?")]
     return (Message("user", f"What is {sample.input}?"),)
 
 
@@ -221,8 +223,9 @@ FAULTS = {
     "file is gone": ("data", "No such file or directory"),
     "prompt raises": ("data", "prompt: KeyError: 'unit'"),
     "prompt exits": ("data", "prompt: SystemExit: 0"),
-    "prompt has half a pair": ("scorer", "surrogates not allowed"),
-    "prompt is none": ("scorer", "TypeError"),
+    "prompt has half a pair": ("data", "prompt: str is not valid UTF-8: surrogates not allowed"),
+    "prompt is none": ("data", "prompt: it is of type NoneType, not a text, a tuple of messages or a clip"),
+    "prompt is a list": ("data", "prompt: it is of type list, not a text, a tuple of messages or a clip"),
     "extractor raises": ("scorer", "IndexError: no such group"),
     "solver returns none": ("scorer", "solver: it returned no Answer with finals, but None"),
     "solver returns no finals": ("scorer", "solver: it returned no Answer with finals"),

@@ -13,7 +13,7 @@ from evalkit.engine.faults import FAULTS, fault
 from evalkit.errors import BoundaryError, DataError, EvalkitError, MediaError, SampleError
 from evalkit.metrics.base import Metric
 from evalkit.protocol import NEVER, Protocol
-from evalkit.samples import JSON, Prompt, Sample
+from evalkit.samples import JSON, Prompt, Sample, Speech
 from evalkit.signature import code_identity, digest
 from evalkit.task import Referee, Task, View
 
@@ -144,11 +144,15 @@ class CellPlan:
 def rendered(task: Task, sample: Sample, protocol: Protocol) -> Prompt:
     """The sample's prompt. Raises `SampleError`, or what its builder raised of evalkit's own."""
     try:
-        return task.prompt(sample, protocol)
+        prompt = task.prompt(sample, protocol)
     except BoundaryError:
         raise
     except FAULTS as error:
         raise fault(error, "prompt", SampleError) from error
+    if not isinstance(prompt, str | tuple | Speech):
+        kind = type(prompt).__name__
+        raise SampleError(f"prompt: it is of type {kind}, not a text, a tuple of messages or a clip")
+    return prompt
 
 
 def _protocol_json(p: Protocol) -> dict[str, JSON]:

@@ -175,8 +175,10 @@ def test_a_damaged_parquet_file_ends_the_run_in_words(tmp_path: Path, cli: Cli) 
     file.write_bytes(whole)
     said = asked(cli, "gsm8k:8-shot-cot", tmp_path / "r.db", None, "--data", str(tmp_path / "data"))
     assert said.code == 2
-    assert said.err.splitlines()[-1].startswith("evalkit: ")
-    assert "cannot be read from record 400 on" in said.err
+    last = said.err.splitlines()[-1]
+    assert last.startswith("evalkit: openai/gsm8k in ")
+    assert " cannot be read (" in last
+    assert "to go on: evalkit" in last
     assert {sample["outcome"] for sample in samples(tmp_path / "r.db")} == {"correct"}
 
 
