@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from evalkit.data.base import DataOptions
-from evalkit.encoding import unread_id
+from evalkit.encoding import answer_column, unread_id
 from evalkit.engine.asking import Asking, HintsOf
 from evalkit.engine.cell import CellPlan
 from evalkit.engine.faults import FAULTS, fault, guarded
@@ -181,4 +181,6 @@ async def _respond(cell: CellPlan, sample: Sample, hints: HintsOf) -> Score:
 
     asking = Asking(cell.task, sample, cell.protocol, send, hints=hints)
     answer, read_otherwise = await answers(asking, cell.task)
-    return await score(cell.task, cell.metrics, sample, answer, read_otherwise)
+    found = await score(cell.task, cell.metrics, sample, answer, read_otherwise)
+    answer_column(found.as_json())  # a run would store it
+    return found

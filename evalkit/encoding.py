@@ -8,6 +8,7 @@ import math
 import operator
 import struct
 from collections.abc import Iterable, Mapping
+from types import NoneType
 from typing import get_args
 
 import orjson
@@ -72,26 +73,25 @@ def checked(response: object) -> Response:
     if not isinstance(response, Response):
         raise ProviderError(f"the model returned {type(response).__name__}, not a Response")
     counts = response.prompt_tokens, response.completion_tokens
-    if all(type(count) in (int, type(None)) for count in counts) and type(response.seconds) is float:
-        plain = response  # nearly always
-    else:
+    if any(type(count) not in (int, NoneType) for count in counts) or type(response.seconds) is not float:
         try:
-            prompt, completion = (None if count is None else operator.index(count) for count in counts)
-            plain = dataclasses.replace(
-                response, prompt_tokens=prompt, completion_tokens=completion, seconds=float(response.seconds)
-            )
+            counts = _count(counts[0]), _count(counts[1])
+            seconds = float(response.seconds)
         except (TypeError, ValueError) as error:
-            raise ProviderError(
-                f"the model returned token counts or seconds that are none: {error}"
-            ) from None
-    if any(
-        count is not None and not 0 <= count < 1 << 63
-        for count in (plain.prompt_tokens, plain.completion_tokens)
-    ):
-        raise ProviderError("the model returned a token count that is negative or over 64 bits")
-    if not math.isfinite(plain.seconds) or plain.finish not in get_args(Finish):
-        raise ProviderError(f"the model returned seconds={plain.seconds!r}, finish={plain.finish!r}")
-    return plain
+            raise ProviderError(f"token counts and seconds are numbers: {error}") from None
+        response = dataclasses.replace(
+            response, prompt_tokens=counts[0], completion_tokens=counts[1], seconds=seconds
+        )
+    for count in counts:
+        if count is not None and not 0 <= count < 1 << 63:
+            raise ProviderError(f"the model returned {count} as a token count")
+    if not math.isfinite(response.seconds) or response.finish not in get_args(Finish):
+        raise ProviderError(f"the model returned seconds={response.seconds!r}, finish={response.finish!r}")
+    return response
+
+
+def _count(count: int | None) -> int | None:
+    return None if count is None else operator.index(count)
 
 
 def sample_columns(sample: Sample) -> tuple[str, ...]:
@@ -134,13 +134,17 @@ def question_digest(sample: Sample) -> bytes:
     return digest(question)
 
 
-def row_columns(row: Row) -> tuple[str | int | bytes, ...]:
-    """The columns of table `sample` behind `cell`. Raises `SampleError` or `ScorerError`."""
-    columns = sample_columns(row.sample)
+def answer_column(answer: object) -> str:
+    """Raises `ScorerError` that names what no run file can hold."""
     try:
-        answer = dump(row.answer, "the answer")
+        return dump(answer, "the answer")
     except ValueError as error:
         raise ScorerError(str(error)) from None
+
+
+def row_columns(row: Row) -> tuple[str | int | bytes, ...]:
+    """The columns of table `sample` behind `cell`. Raises `SampleError` or `ScorerError`."""
+    columns, answer = sample_columns(row.sample), answer_column(row.answer)
     statistics = struct.pack(f"<{len(row.statistics)}d", *row.statistics)
     result = (row.question, row.asked, row.outcome, row.boundary, plain_text(row.error), answer, statistics)
     return (row.position, *columns, *result)

@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from evalkit.engine.cell import rendered
 from evalkit.engine.faults import FAULTS, fault, guarded
-from evalkit.errors import BoundaryError, ProviderError, ScorerError
+from evalkit.errors import BoundaryError, ProviderError, SampleError, ScorerError
 from evalkit.models.base import Request, Response
 from evalkit.models.fake import Hints
 from evalkit.protocol import Protocol
@@ -176,7 +176,10 @@ class Asking:
             resample=protocol.resample,
         )
         if (prompt, tail) not in self._encoded:
-            self._encoded[prompt, tail] = request.encoded()
+            try:
+                self._encoded[prompt, tail] = request.encoded()
+            except TypeError as error:  # half of a surrogate pair
+                raise SampleError(f"prompt: {error}") from error
         key, body = self._encoded[prompt, tail]
         if (key, draw) not in self._answers:
             self._answers[key, draw] = await self._send(request, key, body, draw, self._said)

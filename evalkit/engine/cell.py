@@ -15,7 +15,7 @@ from evalkit.identity import code_identity
 from evalkit.metrics.base import Metric
 from evalkit.metrics.stored import metric_spec
 from evalkit.protocol import Protocol
-from evalkit.samples import Prompt, Sample
+from evalkit.samples import Prompt, Sample, Speech
 from evalkit.spec import CellSpec, ViewSpec, fallback_text
 from evalkit.task import Task, View, file_of
 
@@ -147,11 +147,15 @@ class CellPlan:
 def rendered(task: Task, sample: Sample, protocol: Protocol) -> Prompt:
     """The sample's prompt. Raises `SampleError`, or what its builder raised of evalkit's own."""
     try:
-        return task.prompt(sample, protocol)
+        prompt = task.prompt(sample, protocol)
     except BoundaryError:
         raise
     except FAULTS as error:
         raise fault(error, "prompt", SampleError) from error
+    if not isinstance(prompt, str | tuple | Speech):
+        kind = type(prompt).__name__
+        raise SampleError(f"prompt: it is of type {kind}, not a text, a tuple of messages or a clip")
+    return prompt
 
 
 def _view(view: View) -> ViewSpec:

@@ -167,7 +167,9 @@ class _CellRun:
         if state is None:
             return True
         name, outcome, question = state
-        if name != unread_id(position) and isinstance(sample, Sample):
+        if (name, outcome) == (unread_id(position), FAILED):  # there was no sample: what is one now is new
+            return True
+        if isinstance(sample, Sample):
             if name != sample.id:
                 self._changed(f"sample {position} was {name} and is {sample.id}")
             if question != question_digest(sample):
@@ -205,10 +207,8 @@ class _CellRun:
             self._store.add_sample(self._cell, row)
         except BoundaryError as error:  # nothing was written: there is something that no file can hold
             failed = unread(position, error)
-            if not isinstance(error, SampleError):
-                failed = dataclasses.replace(
-                    failed, sample=row.sample, question=row.question, asked=row.asked
-                )
+            if not isinstance(error, SampleError):  # then it is in the answer
+                failed = dataclasses.replace(failed, sample=row.sample, question=row.question)
             row = failed
             self._note(row)
             self._store.add_sample(self._cell, row)
