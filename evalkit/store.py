@@ -11,20 +11,22 @@ import functools
 import importlib.resources
 import json
 import math
-import os
 import sqlite3
 import struct
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import orjson
 
-from evalkit.errors import UsageError
+from evalkit.errors import StorageError, UsageError
 from evalkit.models.base import Response, TokenLogprob
 from evalkit.rows import AGAIN, ANSWERED, OUTCOMES, VALIDATION, Cell, CellData, Medium, Row
+from evalkit.runlock import RunLock
 from evalkit.samples import JSON, plain_text
+from evalkit.writer import Writer, connect
 
 __all__ = ["ANSWERED", "OUTCOMES", "VALIDATION", "Cell", "CellData", "Medium", "Row", "Store"]
 
@@ -38,13 +40,23 @@ class Store:
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self._db = connection
         self.path = path
+        self.lock: RunLock | None = None
+        """Released when this is closed."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
     @classmethod
     def create(cls, path: Path, manifest: dict[str, Any]) -> Store:
         """A new run file. Raises `UsageError` when the place cannot be written."""
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            store = cls(_connect(path), path)
+            store = cls(Writer.create(path), path)
             # All or nothing: a file killed half-made would be no run file and yet in the way.
             script = importlib.resources.files("evalkit").joinpath("schema.sql").read_text("utf-8")
             store._db.executescript(f"BEGIN;\n{script}")
@@ -53,17 +65,20 @@ class Store:
                 [(key, _dump(value)) for key, value in {"format": FORMAT, **manifest}.items()],
             )
             store.commit()
-        except (OSError, sqlite3.Error) as error:
+        except (OSError, sqlite3.Error, StorageError) as error:
             raise UsageError(f"cannot write the run file {path}: {error}") from None
         return store
 
     @classmethod
-    def open(cls, path: Path) -> Store:
-        """An existing run file. Raises `UsageError` when it is none, or of another format."""
+    def open(cls, path: Path, *, to_write: bool = False) -> Store:
+        """An existing run file. Raises `UsageError` when it is none, or of another format.
+
+        `to_write`: whoever goes on with the run, and holds its lock.
+        """
         if not path.is_file():
             raise UsageError(f"no run file {str(path)!r}")
         try:
-            store = cls(_reopen(path), path)
+            store = cls(Writer(path) if to_write else connect(path), path)
         except sqlite3.Error as error:
             raise UsageError(f"{path} cannot be opened: {error}") from None
         try:
@@ -99,9 +114,19 @@ class Store:
     def commit(self) -> None:
         self._db.commit()
 
+    def read_back(self) -> None:
+        """Commits, and raises `StorageError` unless a reader who opens the file now finds everything."""
+        assert isinstance(self._db, Writer), "opened to be read"
+        self._db.read_back()
+
     def close(self) -> None:
-        self._db.commit()
-        self._db.close()
+        try:
+            if self._db.in_transaction:
+                self._db.commit()
+        finally:
+            self._db.close()
+            if self.lock is not None:
+                self.lock.release()
 
     # -- cells ---------------------------------------------------------------------------------------
 
@@ -351,22 +376,6 @@ class Store:
             "SELECT id, boundary, error FROM sample WHERE cell = ? AND outcome = 'failed' ORDER BY position",
             (cell.id,),
         )
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    db = sqlite3.connect(path, timeout=10.0)
-    # NORMAL: a killed process loses nothing that was committed; only a machine that loses power may.
-    db.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;")
-    return db
-
-
-def _reopen(path: Path) -> sqlite3.Connection:
-    """Changes nothing in a file that may be no run file; WAL mode is written in one that is."""
-    if all(os.access(place, os.W_OK, effective_ids=True) for place in (path, path.parent)):
-        return sqlite3.connect(path, timeout=10.0)
-    # WAL mode wants a file beside this one, unless it is told that nothing will change.
-    immutable = not path.with_name(path.name + "-wal").exists()
-    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable={immutable:d}", uri=True)
 
 
 @functools.lru_cache(maxsize=4096)

@@ -9,7 +9,7 @@ from typing import Protocol as Shape
 from typing import TypeAlias
 
 from evalkit.engine.ask import Stopped
-from evalkit.errors import BoundaryError, ProviderError, ScorerError
+from evalkit.errors import BoundaryError, ProviderError, ScorerError, StorageError
 from evalkit.models.base import Request, Response
 from evalkit.protocol import Protocol
 from evalkit.samples import Answer, Prompt, Sample
@@ -92,7 +92,7 @@ class Asking:
                 self._protocol = dataclasses.replace(protocol, shots=protocol.shots - 1)
                 self._encoded.clear()  # what was refused was not asked
                 continue
-            except (BoundaryError, Stopped):
+            except (BoundaryError, StorageError, Stopped):
                 raise
             except Exception as error:
                 raise ScorerError(f"{type(error).__name__}: {error}") from error

@@ -216,10 +216,23 @@ def test_data_that_changed_under_a_run_is_refused(tmp_path: Path) -> None:
     task = sums(tmp_path)
     run(FakeModel(gold), task, tmp_path / "r.db")
     plan = make_plan(FakeModel(gold), [sums(tmp_path, name="again.py", reverse=True)])
-    store = Store.open(tmp_path / "r.db")
-    with pytest.raises(DataError, match="the data changed since"):
+    with (
+        open_run(tmp_path / "r.db", make_plan(FakeModel(gold), [task])) as store,
+        pytest.raises(DataError, match="the data changed since"),
+    ):
         asyncio.run(execute(plan, store, Options(2, QUICK)))
-    store.close()
+
+
+def test_a_run_goes_only_into_a_file_that_is_locked_for_it(tmp_path: Path) -> None:
+    model = FakeModel(gold)
+    plan = make_plan(model, [sums(tmp_path)])
+    open_run(tmp_path / "r.db", plan).close()
+    with (
+        Store.open(tmp_path / "r.db") as store,
+        pytest.raises(UsageError, match="was opened to be read: a run goes into what open_run gives"),
+    ):
+        asyncio.run(execute(plan, store))
+    assert model.asked == 0
 
 
 def test_signature_ignores_order_and_concurrency_and_sees_one_byte(tmp_path: Path) -> None:
