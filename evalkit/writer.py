@@ -109,7 +109,7 @@ class Writer(sqlite3.Connection):
         """What to raise for `error`: itself where the statement is to blame, not the file or the disk."""
         if type(error) not in (sqlite3.OperationalError, sqlite3.DatabaseError):
             return error
-        return self._stop(f"{self._path} cannot be written ({error})")
+        return self._stop(f"{self._path} cannot be written ({error}); what was stored before is kept")
 
     def _stop(self, message: str) -> StorageError:
         self._failure = message
