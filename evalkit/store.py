@@ -10,18 +10,18 @@ import dataclasses
 import functools
 import importlib.resources
 import math
-import os
 import sqlite3
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import orjson
 
 from evalkit.convert import from_json, to_json
 from evalkit.encoding import dump, row_columns
-from evalkit.errors import UsageError
+from evalkit.errors import StorageError, UsageError
 from evalkit.models.base import Response, TokenLogprob
 from evalkit.rows import (
     AGAIN,
@@ -34,8 +34,10 @@ from evalkit.rows import (
     Row,
     StoredFigure,
 )
+from evalkit.runlock import RunLock
 from evalkit.samples import JSON, plain_text
 from evalkit.spec import CellSpec
+from evalkit.writer import Writer, connect
 
 __all__ = ["ANSWERED", "OUTCOMES", "VALIDATION", "Cell", "CellData", "Medium", "Row", "Store"]
 
@@ -51,13 +53,23 @@ class Store:
         self._db = connection
         self.path = path
         self.task_files = task_files
+        self.lock: RunLock | None = None
+        """Released when this is closed."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
     @classmethod
     def create(cls, path: Path, manifest: dict[str, Any]) -> Store:
         """A new run file. Raises `UsageError` when the place cannot be written."""
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            store = cls(_connect(path), path)
+            store = cls(Writer.create(path), path)
             # All or nothing: a file killed half-made would be no run file and yet in the way.
             script = importlib.resources.files("evalkit").joinpath("schema.sql").read_text("utf-8")
             store._db.executescript(f"BEGIN;\n{script}")
@@ -66,17 +78,20 @@ class Store:
                 [(key, dump(value)) for key, value in {"format": FORMAT, **manifest}.items()],
             )
             store.commit()
-        except (OSError, sqlite3.Error) as error:
+        except (OSError, sqlite3.Error, StorageError) as error:
             raise UsageError(f"cannot write the run file {path}: {error}") from None
         return store
 
     @classmethod
-    def open(cls, path: Path, task_files: tuple[Path, ...] = ()) -> Store:
-        """An existing run file. Raises `UsageError` when it is none, or of another format."""
+    def open(cls, path: Path, task_files: tuple[Path, ...] = (), *, to_write: bool = False) -> Store:
+        """An existing run file. Raises `UsageError` when it is none, or of another format.
+
+        `to_write`: whoever goes on with the run, and holds its lock.
+        """
         if not path.is_file():
             raise UsageError(f"no run file {str(path)!r}")
         try:
-            store = cls(_reopen(path), path, task_files)
+            store = cls(Writer(path) if to_write else connect(path), path, task_files)
         except sqlite3.Error as error:
             raise UsageError(f"{path} cannot be opened: {error}") from None
         try:
@@ -112,9 +127,19 @@ class Store:
     def commit(self) -> None:
         self._db.commit()
 
+    def read_back(self) -> None:
+        """Commits, and raises `StorageError` unless a reader who opens the file now finds everything."""
+        assert isinstance(self._db, Writer), "opened to be read"
+        self._db.read_back()
+
     def close(self) -> None:
-        self._db.commit()
-        self._db.close()
+        try:
+            if self._db.in_transaction:
+                self._db.commit()
+        finally:
+            self._db.close()
+            if self.lock is not None:
+                self.lock.release()
 
     # -- cells ---------------------------------------------------------------------------------------
 
@@ -399,22 +424,6 @@ class Store:
             "SELECT id, boundary, error FROM sample WHERE cell = ? AND outcome = 'failed' ORDER BY position",
             (cell.id,),
         )
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    db = sqlite3.connect(path, timeout=10.0)
-    # NORMAL: a killed process loses nothing that was committed; only a machine that loses power may.
-    db.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;")
-    return db
-
-
-def _reopen(path: Path) -> sqlite3.Connection:
-    """Changes nothing in a file that may be no run file; WAL mode is written in one that is."""
-    if all(os.access(place, os.W_OK, effective_ids=True) for place in (path, path.parent)):
-        return sqlite3.connect(path, timeout=10.0)
-    # WAL mode wants a file beside this one, unless it is told that nothing will change.
-    immutable = not path.with_name(path.name + "-wal").exists()
-    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable={immutable:d}", uri=True)
 
 
 @functools.lru_cache(maxsize=4096)

@@ -19,6 +19,7 @@ LAYERS = (
     ("rows",),
     ("signature", "statistics", "answers", "metrics", "solvers", "protocol"),
     ("models.base", "encoding"),
+    ("runlock", "writer"),
     ("store",),
     ("data", "media", "models", "sandbox", "workers"),
     ("task",),

@@ -6,7 +6,6 @@ import asyncio
 import dataclasses
 import gc
 import os
-import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from evalkit.engine.asking import Asking, Send, task_hints
 from evalkit.engine.calibrate import calibrate
 from evalkit.engine.cell import CellPlan
 from evalkit.engine.circumstances import circumstances
+from evalkit.engine.commits import Commits
 from evalkit.engine.faults import FAULTS, fault
 from evalkit.engine.limiter import make_limiter
 from evalkit.engine.media import MediaRoom
@@ -31,6 +31,7 @@ from evalkit.figures import figures
 from evalkit.models.base import Request, Response
 from evalkit.models.fake import Hints
 from evalkit.rows import FAILED, Link, StoredFigure
+from evalkit.runlock import RunLock
 from evalkit.samples import Sample
 from evalkit.store import ANSWERED, VALIDATION, Cell, Row, Store
 
@@ -51,26 +52,54 @@ class Options:
     verify: float = 0.0
 
 
-def open_run(path: Path, plan: Plan) -> Store:
-    """The run file at `path`: new, or the same run's, to be finished.
+def open_run(path: Path, plan: Plan, *, afresh: bool = False) -> Store:
+    """The run file at `path`: new, or the same run's, to be finished. It is locked until it is closed.
 
-    Raises `UsageError` naming every difference when it is another run's.
+    `afresh`: a run file that is there is removed. Raises `UsageError` when another process writes it, and,
+    naming every difference, when it is another run's.
     """
-    if not path.exists():
-        store = Store.create(path, {**plan.manifest(), **circumstances()})
-        _add_cells(store, plan)
-        return store
+    lock = RunLock.acquire(path)
+    try:
+        if afresh:
+            _remove(path)
+        new = not path.exists()
+        store = Store.create(path, {**plan.manifest(), **circumstances()}) if new else _reopened(path)
+        try:
+            if not store.cells():  # new, or killed before its first cell was written
+                _add_cells(store, plan)
+            if conflicts := plan.conflicts(store):
+                raise UsageError(
+                    f"{path} holds another run: " + "; ".join(conflicts) + ". Name another file with -o"
+                )
+        except BaseException:
+            store.close()
+            raise
+    except BaseException:
+        lock.release()
+        raise
+    store.lock = lock
+    return store
+
+
+def _reopened(path: Path) -> Store:
     if not os.access(path, os.W_OK):
         raise UsageError(f"{path} cannot be written: name another file with -o")
-    store = Store.open(path)
-    store.needs_texts("going on with a run")
-    if not store.cells():  # killed before its first cell was written
-        _add_cells(store, plan)
-    conflicts = plan.conflicts(store)
-    if conflicts:
+    store = Store.open(path, to_write=True)
+    try:
+        store.needs_texts("going on with a run")
+    except UsageError:
         store.close()
-        raise UsageError(f"{path} holds another run: " + "; ".join(conflicts) + ". Name another file with -o")
+        raise
     return store
+
+
+def _remove(path: Path) -> None:
+    """A run file, and SQLite's two beside it. Raises `UsageError`."""
+    for ending in ("", "-wal", "-shm"):
+        try:
+            path.with_name(path.name + ending).unlink(missing_ok=True)
+        except OSError as error:
+            raise UsageError(f"cannot remove the earlier run file {path}: {error}") from None
 
 
 def _add_cells(store: Store, plan: Plan) -> None:
@@ -82,19 +111,24 @@ def _add_cells(store: Store, plan: Plan) -> None:
 async def execute(
     plan: Plan, store: Store, options: Options | None = None, progress: Progress | None = None
 ) -> None:
-    """Asks and judges what `store` does not have yet.
+    """Asks and judges what `store`, from `open_run`, does not have yet.
 
-    Raises `Stopped` when the endpoint is gone for good. Cancelled, it leaves a file that can be resumed.
+    When it returns, everything is in the run file, read back. Raises `Stopped` when the endpoint is gone for
+    good, and `StorageError` as soon as something cannot be stored. Cancelled, it leaves a file that can be
+    resumed.
     """
+    if store.lock is None:
+        raise UsageError(f"{store.path} was opened to be read: a run goes into what open_run gives")
     options = options or Options()
     progress = progress or Silent()
     limiter = make_limiter(options.concurrency, plan.model.parallel)
     media = MediaRoom(store)
-    line = Line(plan.model, store, limiter, options.retry, plan.seed, media, verify=options.verify)
+    commits = Commits(store)
+    line = Line(plan.model, commits, limiter, options.retry, plan.seed, media, verify=options.verify)
     judge = None
     if plan.judge is not None:
         limiter = make_limiter(options.concurrency, plan.judge.parallel)
-        judge = Line(plan.judge, store, limiter, options.retry, plan.seed, media, judge=True)
+        judge = Line(plan.judge, commits, limiter, options.retry, plan.seed, media, judge=True)
     cells = {(cell.task, cell.protocol, cell.role): cell for cell in store.cells()}
     gc.freeze()  # walking all that the libraries brought holds the event loop for 60 ms, and finds nothing
     try:
@@ -108,8 +142,12 @@ async def execute(
     finally:
         gc.unfreeze()
         media.close()
-        store.commit()
-        progress.close()
+        commits.close()
+        try:
+            # Also after a run that was cut off: it is told that what was answered is in the file.
+            store.read_back()
+        finally:
+            progress.close()
 
 
 class _CellRun:
@@ -134,8 +172,11 @@ class _CellRun:
         workers = -(-self._line.limiter.most // self._planned.protocol.draws) + 1
         try:
             async with asyncio.TaskGroup() as group:
-                for _ in range(workers):
-                    group.create_task(self._work())
+                failing = group.create_task(self._line.commits.failure())
+                async with asyncio.TaskGroup() as working:
+                    for _ in range(workers):
+                        working.create_task(self._work())
+                failing.cancel()
         except BaseExceptionGroup as failures:  # `except*` would wrap what is raised in it (Python 3.11.2)
             raise _first(failures) from None
         finally:
@@ -215,7 +256,7 @@ class _CellRun:
         if not self._dealt:
             self._dealt = True
             self._store.reopen(self._cell)
-        self._line.commit_soon()
+        self._line.commits.soon()
         self._progress.sample(row)
 
     async def _result(self, asking: Asking, sample: Sample) -> Score | Unjudged | BoundaryError:
@@ -226,8 +267,6 @@ class _CellRun:
             if sample.target:
                 return await score(task, self._planned.metrics, sample, answer, read_otherwise)
             return Unjudged(answer)
-        except sqlite3.Error:  # the run file's: a task's own are failures by now
-            raise
         except FAULTS as error:
             failed = fault(error)
             if isinstance(failed, ProviderError) and failed.fatal:
