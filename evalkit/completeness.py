@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from evalkit.rows import Cell
 from evalkit.store import Store
+from evalkit.tallies import group_counts
 
 SMALL_SETS = "small sets"
 """`kind` of the data that comes with evalkit, for trying it out."""
@@ -66,7 +67,7 @@ def _text(number: int | str) -> str:
 def completeness(store: Store, cell: Cell) -> Completeness:
     """How complete `cell` is."""
     spec = cell.spec
-    counts = store.group_counts(cell)
+    counts = group_counts(store, cell)
     asked = sum(counts.values())
     expected = min((n for n in (spec.limit, spec.records) if n is not None), default=None)
     return Completeness(

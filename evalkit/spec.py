@@ -133,6 +133,8 @@ def signed_settings(protocol: ProtocolSettings) -> dict[str, JSON]:
         if name == "fallback" or (name not in _ALWAYS and value == getattr(_DEFAULTS, name)):
             continue
         found[name] = list(value) if isinstance(value, tuple) else value
+    if protocol.max_pixels:
+        found["resample"] = protocol.resample
     if protocol.logprobs:
         found["likelihood"] = protocol.likelihood
     if protocol.fallback:

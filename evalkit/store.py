@@ -24,7 +24,6 @@ from evalkit.encoding import dump, row_columns
 from evalkit.errors import StorageError, UsageError
 from evalkit.models.base import Response, TokenLogprob
 from evalkit.rows import (
-    AGAIN,
     ANSWERED,
     OUTCOMES,
     VALIDATION,
@@ -243,43 +242,6 @@ class Store:
             (now, cell.id, sample, draw, boundary, plain_text(message)),
         )
 
-    def usage(self, cell: Cell) -> tuple[int, int, int]:
-        """(draws, prompt tokens, completion tokens) of a cell, as the endpoint counted them, no judge's."""
-        row = self._db.execute(
-            "SELECT count(*), coalesce(sum(prompt_tokens), 0), coalesce(sum(completion_tokens), 0) "
-            "FROM draw WHERE cell = ? AND NOT judge AND draw != ?",
-            (cell.id, AGAIN),
-        ).fetchone()
-        return (row[0], row[1], row[2])
-
-    def waited(self, cell: Cell) -> float:
-        """Seconds from each request of a cell to its answer, summed up, no judge's."""
-        (found,) = self._db.execute(
-            "SELECT coalesce(sum(seconds), 0.0) FROM draw WHERE cell = ? AND NOT judge AND draw != ?",
-            (cell.id, AGAIN),
-        ).fetchone()
-        return float(found)
-
-    def count_again(self, cell: Cell) -> tuple[int, int]:
-        """(greedy requests of a cell that were asked a second time, those whose text was another then)."""
-        row = self._db.execute(
-            "SELECT count(*), coalesce(sum(a.text != b.text), 0) FROM draw AS a JOIN draw AS b "
-            "ON a.request = b.request AND a.draw = 0 WHERE b.draw = ? AND b.cell = ?",
-            (AGAIN, cell.id),
-        ).fetchone()
-        return (row[0], row[1])
-
-    def verification(self, cell: Cell) -> dict[str, int] | None:
-        """What `count_again` found when the cell was done, if anything was to be asked twice."""
-        found: dict[str, int] | None = self.manifest.get(f"verification of cell {cell.id}")
-        return found
-
-    def set_verification(self, cell: Cell, found: dict[str, int]) -> None:
-        self._db.execute(
-            "INSERT OR REPLACE INTO run VALUES (?, ?)",
-            (f"verification of cell {cell.id}", dump(dict(found))),
-        )
-
     def add_media(self, medium: Medium) -> None:
         """A picture or clip as it was sent. Known ones stay as they are."""
         self._db.execute(
@@ -287,15 +249,6 @@ class Store:
             "VALUES (?, ?, ?, ?, ?, ?, ?)",
             dataclasses.astuple(medium),
         )
-
-    def seconds(self, cell: Cell) -> float:
-        """How long the clips of a cell's samples are, each as often as it was answered, failed ones not."""
-        (found,) = self._db.execute(
-            "SELECT coalesce(sum(seconds), 0.0) FROM sample, json_each(sample.media) "
-            "JOIN media ON media.key = json_each.value WHERE cell = ? AND outcome != 'failed'",
-            (cell.id,),
-        ).fetchone()
-        return float(found)
 
     def preview(self, key: str) -> bytes | None:
         """The small JPEG or Ogg of a picture or clip, if it was sent."""
@@ -351,11 +304,6 @@ class Store:
             asked=[row[6] for row in rows],
         )
 
-    def group_counts(self, cell: Cell) -> dict[str, int]:
-        """How many samples of each group the file has, failed ones included."""
-        rows = self._db.execute("SELECT grp, count(*) FROM sample WHERE cell = ? GROUP BY grp", (cell.id,))
-        return dict(rows.fetchall())
-
     def outcomes(self, cell: Cell, view: str = "") -> dict[str, int]:
         """How many samples ended how in `view`, "" for the headline; every outcome has an entry."""
         if view:
@@ -407,16 +355,6 @@ class Store:
                 "views": judged.get("views", {}),
                 "detail": judged.get("detail", {}),
             }
-
-    def count_details(self, cell: Cell, keys: Iterable[str]) -> dict[str, int]:
-        """How many samples have each of `keys` in their answer's detail."""
-        wanted = list(keys)
-        columns = ", ".join(["count(json_extract(answer, '$.detail.' || ?))"] * len(wanted))
-        counts = self._db.execute(
-            f"SELECT {columns} FROM sample WHERE cell = ?",  # noqa: S608 — made of question marks
-            (*wanted, cell.id),
-        ).fetchone()
-        return dict(zip(wanted, counts, strict=True))
 
     def failures(self, cell: Cell) -> Iterator[tuple[str, str, str]]:
         """(sample, boundary, message) of the samples that failed."""

@@ -22,6 +22,7 @@ from evalkit.errors import UsageError
 from evalkit.models.base import Request, Response, TokenLogprob
 from evalkit.samples import JSON, Sample
 from evalkit.store import FORMAT, OUTCOMES, Cell, Row, Store
+from evalkit.tallies import count_details, usage
 from tests.specs import cell_spec, metric_spec
 
 MEASURED = (metric_spec(), metric_spec("length", ("chars",)))
@@ -139,8 +140,8 @@ def test_a_request_is_written_once_and_its_draws_apart(store: Store, cell: Cell)
     said = [store.response(key, draw) for draw in range(3)]
     assert [found.text for found in said if found] == ["one", "again", "three"]
     assert column(store, "SELECT count(*) FROM request") == [1]
-    assert store.usage(cell) == (3, 10, 2)
-    assert store.usage(store.add_cell(cell_spec(protocol="twice", metrics=MEASURED))) == (0, 0, 0)
+    assert usage(store, cell) == (3, 10, 2)
+    assert usage(store, store.add_cell(cell_spec(protocol="twice", metrics=MEASURED))) == (0, 0, 0)
 
 
 def test_the_manifest_and_the_cells_come_back(store: Store, file: Path) -> None:
@@ -189,7 +190,7 @@ def test_what_is_known_of_answers(store: Store, cell: Cell) -> None:
     none = dict.fromkeys(OUTCOMES, 0)
     assert store.outcomes(cell, "a view") == {**none, "wrong": 1, "truncated": 1, "failed": 1}
     assert store.outcomes(cell, "b") == {**none, "correct": 1, "wrong": 1, "failed": 1}
-    assert store.count_details(cell, ["shots", "draws"]) == {"shots": 1, "draws": 0}
+    assert count_details(store, cell, ["shots", "draws"]) == {"shots": 1, "draws": 0}
 
 
 def test_what_was_found_out_is_kept_and_what_was_judged_under_another_forgotten(
@@ -382,7 +383,7 @@ def a_writer(path: Path) -> subprocess.Popen[str]:
 def committed(store: Store) -> int:
     """How many of the writer's numbers are there, from 0 without a gap."""
     (cell,) = store.cells()
-    count = store.usage(cell)[0]
+    count = usage(store, cell)[0]
     for number in range(count):
         found = store.response(asked(str(number))[0], 0)
         assert found is not None

@@ -16,6 +16,7 @@ from evalkit.samples import JSON
 from evalkit.signature import Signature, combine
 from evalkit.spec import CellSpec, MetricSpec
 from evalkit.store import Store
+from evalkit.tallies import clip_seconds, count_details, usage, verification
 
 COUNTED = {
     "shots": "{} samples were asked with fewer shots, for the prompt did not fit the model's context",
@@ -172,12 +173,12 @@ def _cells(store: Store, cell: Cell, calibration: Cell | None) -> Iterator[Table
     asked = _asked(data, store.data(calibration) if calibration else None)
     threshold = {"threshold": cell.found["threshold"]} if "threshold" in cell.found else {}
     notes: dict[str, JSON] = {**threshold, **cell.spec.notes, "evalkit": manifest["evalkit"]}
-    used = [store.usage(c) for c in (cell, calibration) if c is not None]
+    used = [usage(store, c) for c in (cell, calibration) if c is not None]
     stored: dict[str, list[StoredFigure]] = {}
     for figure in store.figures(cell):
         stored.setdefault(figure.metric, []).append(figure)
-    seconds = store.seconds(cell)
-    counts = {key: n for key, n in store.count_details(cell, COUNTED).items() if n}
+    seconds = clip_seconds(store, cell)
+    counts = {key: n for key, n in count_details(store, cell, COUNTED).items() if n}
     whole = completeness(store, cell)
     for measured in measures(store, cell):
         spec = measured.spec
@@ -207,7 +208,7 @@ def _cells(store: Store, cell: Cell, calibration: Cell | None) -> Iterator[Table
             completeness=whole,
             samples=functools.partial(store.data, cell),
             stale=tuple(filter(None, (*other_code(store, cell, spec.view), _stale(measured, found)))),
-            verification=store.verification(cell),
+            verification=verification(store, cell),
         )
 
 

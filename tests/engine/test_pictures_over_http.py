@@ -184,8 +184,8 @@ def test_resumed_nothing_is_decoded_or_sent_again(tmp_path: Path, monkeypatch: p
     with OpenAIServer() as server:
         server.script = by_sight(server)
         first = run(OpenAIModel("any", server.url), task, tmp_path / "r.db")
-        monkeypatch.setattr(media_image, "prepare", None)
         replayed = run(open_model(f"replay/{tmp_path / 'r.db'}"), task, tmp_path / "again.db")
+        monkeypatch.setattr(media_image, "prepare", None)
         again = run(OpenAIModel("any", server.url), task, tmp_path / "r.db")
         assert len(server.requests) == 1
     assert first.cells[0].as_json() == again.cells[0].as_json()
