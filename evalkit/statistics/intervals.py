@@ -6,8 +6,9 @@
 | the same, in clusters                 | Wilson's with the effective number of samples and t quantiles     |
 | anything else                         | bootstrap of clusters, its percentiles spread for few clusters    |
 | mean of groups' shares or credits     | Wilson's with the effective number of samples and t quantiles     |
-| mean of groups' other figures         | bootstrap within each group, percentiles spread likewise          |
+| mean of groups' other figures         | bootstrap of clusters with all their groups, spread likewise      |
 
+A cluster may be in several groups, such as a sentence in eleven languages: `evalkit.statistics.cells`.
 `bench/coverage.py` measures how often they hold the truth.
 """
 
@@ -19,6 +20,7 @@ from statistics import NormalDist
 
 import numpy as np
 
+from evalkit.statistics.cells import Cells
 from evalkit.statistics.resample import Floats, alike, by_cluster, resampled
 
 Z95 = 1.959963984540054
@@ -76,12 +78,12 @@ def interval(
     if is_shares(matrix):
         if not clustered:
             return _in_unit(wilson(float(matrix[:, 0].sum()), len(matrix)), finish)
-        return _of_shares([(matrix, clusters or ())], finish)
+        return macro_interval([(matrix, clusters or ())], finish)
     units = by_cluster(matrix, clusters)
     if len(units) == 1 or not alike(units, finish):
         return bootstrap(matrix, finish, clusters)
     # Credits that are all the same vary at most as much as zeros and ones with their mean would.
-    return _of_shares([(matrix, clusters or ())], finish) if _is_bounded(matrix) else None
+    return macro_interval([(matrix, clusters or ())], finish) if _is_bounded(matrix) else None
 
 
 def is_shares(matrix: Floats) -> bool:
@@ -102,62 +104,65 @@ def _in_unit(shares: tuple[float, float], finish: Callable[[Floats], Floats]) ->
 
 
 def _of_shares(
-    parts: Sequence[tuple[Floats, Sequence[str]]], finish: Callable[[Floats], Floats]
+    cells: Cells, shares: Sequence[bool], finish: Callable[[Floats], Floats]
 ) -> tuple[float, float] | None:
     """Wilson's interval of the mean of groups' shares, with the n of as much variance as the mean has.
 
-    That n is the number of samples divided by the design effect (Kish 1965; Dean & Pagano 2015); degrees of
-    freedom after Welch and Satterthwaite. A group whose clusters all agree does not show how they vary: it
-    is taken to vary as if it had the mean of all groups.
+    `shares`: of each group, whether its samples are zeros and ones. That n is the number of samples divided by
+    the design effect (Kish 1965; Dean & Pagano 2015). The variance, with covariances between groups through
+    clusters that they share, and the degrees of freedom are those of `Cells.spread`. A group whose clusters all
+    agree does not show how they vary: it is taken to vary as if it had the mean of all groups, together with
+    other such groups as far as they have the same clusters.
     """
-    means, variances, counts = [], [], []
-    for matrix, clusters in parts:
-        units, n = by_cluster(matrix, clusters), len(matrix)
-        if len(units) == 1 and (any(clusters) or not is_shares(matrix)):
-            return None
-        share = float(matrix[:, 0].mean())
-        spread = units[:, 0] - share * units[:, 1]
-        variance = float(spread @ spread) / n**2 * len(units) / max(1, len(units) - 1)
-        if len(units) == 1 or alike(units, finish):
-            variance = 0
-        elif is_shares(matrix):  # clusters do not make a sample say more than it does alone
-            variance = max(variance, share * (1 - share) / n)
-        means.append(share)
-        variances.append(variance)
-        counts.append(len(units))
-    mean, count = float(np.mean(means)), np.array(counts)
-    found = np.where(np.array(variances) > 0, variances, mean * (1 - mean) / count)
-    total = float(found.sum())
-    if total:
-        effective = mean * (1 - mean) / (total / len(count) ** 2)
-        degrees = total**2 / float(np.sum(found**2 / np.maximum(1, count - 1)))
+    alike, group, counts = cells.influences(finish)[1], cells.group, cells.counts
+    credit, samples = cells.totals.T
+    sizes = np.bincount(group, samples)
+    means = np.bincount(group, credit) / sizes
+    mean, small = float(means.mean()), counts / np.maximum(1, counts - 1)
+    moved = np.where(alike[group], 0.0, (credit - means[group] * samples) / sizes[group])
+    found = np.bincount(group, moved**2) * small
+    # Clusters do not make a sample say more than it does alone.
+    least = np.where(np.array(shares) & ~alike, means * (1 - means) / sizes, 0.0)
+    varies = found > 0
+    moved *= np.sqrt(np.maximum(1.0, least / np.where(varies, found, 1.0)))[group]
+    unknown = (np.sqrt((mean * (1 - mean) or 1.0) / small) / counts)[group]
+    variance, degrees = cells.spread(np.where(varies[group], moved, unknown))
+    each = max(variance, float(least.sum())) / cells.groups**2
+    if mean * (1 - mean):
+        effective = mean * (1 - mean) / each
     else:  # all right, or all wrong
-        effective, degrees = len(count) ** 2 / float(np.sum(1 / count)), max(1.0, float(np.sum(count - 1)))
+        effective, degrees = 1 / each, max(1.0, cells.clusters - cells.components)
     return _in_unit(wilson(mean * effective, effective, t_quantile(degrees)), finish)
 
 
 def macro_interval(
     parts: Sequence[tuple[Floats, Sequence[str]]], finish: Callable[[Floats], Floats], *, draws: int = 2000
 ) -> tuple[float, float] | None:
-    """95 % interval of the mean of several groups' figures, each group resampled by itself.
+    """95 % interval of the mean of several groups' figures.
 
-    `parts`: (matrix, clusters) of each group. The groups themselves are held: they are the benchmark's
-    languages, not a sample of languages. None where a group is a single cluster, or does not vary and is
-    not a share or a credit.
+    `parts`: (matrix, clusters) of each group. A cluster's name in several groups is one cluster, which is
+    resampled with all that it has in any. The groups themselves are held: they are the benchmark's languages,
+    not a sample of languages. None where a group is a single cluster, or does not vary and is not a share or
+    a credit.
     """
+    cells = _cells(parts)
     if all(_is_bounded(matrix) for matrix, _ in parts):
-        return _of_shares(parts, finish)
-    random = np.random.default_rng(0)
-    figures, variances, counts = np.zeros(draws), np.zeros(len(parts)), np.zeros(len(parts))
-    for place, (matrix, clusters) in enumerate(parts):
-        units = by_cluster(matrix, clusters)
-        if len(units) == 1 or alike(units, finish):
+        shares = [is_shares(matrix) for matrix, _ in parts]
+        known = zip(parts, cells.counts, shares, strict=True)
+        if any(count == 1 and (any(clusters) or not share) for (_, clusters), count, share in known):
             return None
-        drawn = finish(resampled(units, draws, random))
-        counts[place], variances[place] = len(units), np.nanvar(drawn)
-        figures += drawn / len(parts)
-    whole = variances * counts / (counts - 1)
-    degrees = float(whole.sum() ** 2 / np.sum(whole**2 / (counts - 1)))
-    outer = NormalDist().cdf(-math.sqrt(whole.sum() / variances.sum()) * t_quantile(degrees))
+        return _of_shares(cells, shares, finish)
+    influences, alike = cells.influences(finish)
+    if alike.any():
+        return None
+    figures = cells.drawn(finish, draws, np.random.default_rng(0)) / cells.groups
+    wider = math.sqrt(cells.correction(influences))
+    outer = NormalDist().cdf(-wider * t_quantile(cells.spread(influences)[1]))
     low, high = np.nanquantile(figures, [outer, 1 - outer])
     return float(low), float(high)
+
+
+def _cells(parts: Sequence[tuple[Floats, Sequence[str]]]) -> Cells:
+    sizes = [len(matrix) for matrix, _ in parts]
+    names = [name for (_, clusters), n in zip(parts, sizes, strict=True) for name in (clusters or [""] * n)]
+    return Cells.of(np.concatenate([m for m, _ in parts]), names, np.repeat(np.arange(len(parts)), sizes))

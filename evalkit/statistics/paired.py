@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from evalkit.statistics.cells import Cells
 from evalkit.statistics.intervals import t_quantile
-from evalkit.statistics.resample import Floats, alike, cluster_index, resampled
+from evalkit.statistics.resample import Floats
 
 _SCALE = 100.0
 """Figures stand between 0 and 100, or not far beyond."""
@@ -107,31 +107,28 @@ def paired_bootstrap(
     """The difference of two figures, both resampled with the same draws of the same samples.
 
     `base`, `head`: (samples, columns), rows aligned. `groups`: a name a row; the figure is then the mean of
-    the groups' figures, each group resampled by itself. The draws give the standard error; interval and p
+    the groups' figures, and a cluster is resampled with all that it has in any of them. The draws give the standard error; interval and p
     come from it by Student's t, so that they never contradict each other. What cannot be said, because
     everything is one cluster, has an infinite error, and p is 1. Few clusters say little however alike they
     are: p is at least what flipping every cluster's sign would give, 2 · 2^-clusters.
     """
     columns = base.shape[1]
 
-    def both(totals: Floats) -> Floats:
-        return np.stack([finish(totals[..., :columns]), finish(totals[..., columns:])], axis=-1)
-
     def apart(totals: Floats) -> Floats:
         found: Floats = finish(totals[..., columns:]) - finish(totals[..., :columns])
         return found
 
-    matrix = np.hstack([base, head])
-    parts = list(_parts(matrix, clusters, groups))
-    before, after = np.nanmean([both(units.sum(axis=0)) for units in parts], axis=0)
-    value = float(after - before)
-    error, degrees = standard_error(matrix, apart, clusters, groups=groups, draws=draws, seed=seed)
-    tail = 0.5 ** sum(map(len, parts))
+    cells = _cells(np.hstack([base, head]), clusters, groups)
+    before = _mean(cells.figures(lambda totals: finish(totals[..., :columns])))
+    after = _mean(cells.figures(lambda totals: finish(totals[..., columns:])))
+    value = after - before
+    error, degrees = _standard_error(cells, apart, draws, seed)
+    tail = 0.5**cells.clusters
     if tail < 0.5:
         error = max(error, abs(value) / -t_quantile(degrees, tail))
     half = _quantile(degrees, confidence) * error
     p = _p(value, error, degrees)
-    return Difference(float(before), float(after), value, value - half, value + half, error, degrees, p)
+    return Difference(before, after, value, value - half, value + half, error, degrees, p)
 
 
 def standard_error(
@@ -145,47 +142,54 @@ def standard_error(
 ) -> tuple[float, float]:
     """(standard error by the bootstrap, degrees of freedom) of a figure, or of the mean of groups' figures.
 
-    Degrees of freedom: clusters less one; of a mean over groups after Welch and Satterthwaite. An error is
-    infinite where a group is a single cluster. Clusters that are all alike do not show that the next one
-    is: their figure, on a scale of 0 to 100, then has the error that Bonett and Price give it.
+    Degrees of freedom: clusters less one; of a mean over groups after Satterthwaite (`Cells.spread`). An error
+    is infinite where a group is a single cluster. Clusters that are all alike do not show that the next one
+    is: their figure, on a scale of 0 to 100, then has the error that Bonett and Price give it, and groups that
+    have the same clusters have it together.
     """
-    random = np.random.default_rng(seed)
-    variances, freedoms = [], []
-    for units in _parts(matrix, clusters, groups):
-        count = len(units)
-        if np.isnan(finish(units.sum(axis=0))):  # a rate over nothing has no part in a mean
-            continue
-        if count == 1:
-            return math.inf, 1
-        if alike(units, finish):
-            variance = 2 * (_SCALE / (count + 2)) ** 2
-        else:  # the bootstrap's variance is that of n units; the sample's is of n - 1 (Hesterberg 2015)
-            variance = count / (count - 1) * float(np.nanvar(finish(resampled(units, draws, random))))
-        variances.append(variance)
-        freedoms.append(count - 1)
-    if not variances:
+    return _standard_error(_cells(matrix, clusters, groups), finish, draws, seed)
+
+
+def _standard_error(
+    cells: Cells, finish: Callable[[Floats], Floats], draws: int, seed: int
+) -> tuple[float, float]:
+    nothing = np.flatnonzero(np.isnan(cells.figures(finish)))
+    if len(nothing) == cells.groups:
         return math.inf, 1
-    total = sum(variances)
-    degrees = total**2 / sum(v * v / f for v, f in zip(variances, freedoms, strict=True))
-    return math.sqrt(total) / len(variances), degrees
+    if len(nothing):  # a rate over nothing has no part in a mean
+        cells = cells.without(nothing)
+    counts = cells.counts
+    if (counts == 1).any():
+        return math.inf, 1
+    influences, alike = cells.influences(finish)
+    varies = np.flatnonzero(~alike)
+    variance = 0.0
+    if len(varies):
+        drawn = cells.without(np.flatnonzero(alike)) if alike.any() else cells
+        moved = influences[~alike[cells.group]]
+        # The bootstrap's variance is that of n units; the sample's is of n - 1 (Hesterberg 2015).
+        figures = drawn.drawn(finish, draws, np.random.default_rng(seed))
+        variance = drawn.correction(moved) * float(np.nanvar(figures))
+    unknown = np.sqrt(2 * (counts - 1)) * _SCALE / (counts + 2) / counts
+    same = np.where(alike, unknown, 0.0)[cells.group]
+    variance += cells.spread(same)[0]
+    degrees = cells.spread(influences + same)[1]
+    return math.sqrt(variance) / cells.groups, degrees
 
 
-def _parts(matrix: Floats, clusters: Sequence[str] | None, groups: Sequence[str] | None) -> Iterator[Floats]:
-    """(clusters, columns) totals of each group."""
-    index = None if clusters is None or not any(clusters) else cluster_index(clusters)
-    names = np.zeros(len(matrix), int) if groups is None else np.unique(groups, return_inverse=True)[1]
-    for name in range(int(names.max()) + 1):
-        rows = np.flatnonzero(names == name)
-        yield _units(matrix[rows], None if index is None else index[rows])
+def _cells(matrix: Floats, clusters: Sequence[str] | None, groups: Sequence[str] | None) -> Cells:
+    """Of a single group without `groups`; with them, samples of no group have no part in the mean."""
+    if groups is None or not any(groups):
+        return Cells.of(matrix, clusters)
+    named = [row for row, group in enumerate(groups) if group]
+    numbers = np.unique([groups[row] for row in named], return_inverse=True)[1]
+    return Cells.of(matrix[named], [clusters[row] for row in named] if clusters else None, numbers)
 
 
-def _units(matrix: Floats, index: npt.NDArray[np.intp] | None) -> Floats:
-    if index is None:
-        return matrix
-    place = np.unique(index, return_inverse=True)[1]
-    totals = np.zeros((int(place.max()) + 1, matrix.shape[1]))
-    np.add.at(totals, place, matrix)
-    return totals
+def _mean(figures: Floats) -> float:
+    """Of the groups that have one; NaN where none has."""
+    there = figures[~np.isnan(figures)]
+    return float(there.mean()) if len(there) else math.nan
 
 
 def _quantile(degrees: float, confidence: float) -> float:

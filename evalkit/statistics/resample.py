@@ -1,6 +1,6 @@
 """Resampled totals: many bootstrap draws as matrix products, in bounded memory, on every core.
 
-Up to `_EXACT` units a draw is multinomial: n units, with replacement (Efron 1979). Above, each unit gets a
+Up to `EXACT` units a draw is multinomial: n units, with replacement (Efron 1979). Above, each unit gets a
 weight of its own, 0 to 5, in the manner of the weighted bootstrap (Præstgaard & Wellner 1993): the weights'
 first two moments are those of the Poisson(1) that a multinomial count nears (both 1, exactly), their third is
 4.98 instead of 5. One random byte decides a weight, so that a thousand million of them take about a second.
@@ -10,8 +10,9 @@ A figure is a ratio of totals, so it does not matter that such a draw has n unit
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +20,7 @@ from threadpoolctl import threadpool_limits
 
 Floats = npt.NDArray[np.float64]
 
-_EXACT = 200
+EXACT = 200
 """Units up to which draws are multinomial; they cost 30 ns a unit and draw."""
 _ROUNDING = 1e-9
 """A figure moves by more if a sample that is not like the others is left out."""
@@ -29,6 +30,20 @@ _BLOCK = 1 << 18
 """Weights in work at a time, a thread: 1 MB as numbers, which a core's cache holds."""
 _DRAWS = 128
 """Draws to a block, at most. Every block has a stream of its own, so that threads do not change a result."""
+_STEP = _BLOCK // _DRAWS
+_Piece: TypeAlias = tuple[npt.NDArray[np.float32], slice | npt.NDArray[np.intp]]
+"""(`_STEP` units or fewer, some columns) of the totals, and which columns these are."""
+
+
+class Part(NamedTuple):
+    """What units have in each of several groups: only where they have anything.
+
+    `values`: (cells, columns); `unit`, `group`: (cells,) numbers from 0, none left out; no pair twice.
+    """
+
+    values: Floats
+    unit: npt.NDArray[np.intp]
+    group: npt.NDArray[np.intp]
 
 
 def by_cluster(matrix: Floats, clusters: Sequence[str] | None) -> Floats:
@@ -54,7 +69,7 @@ def alike(units: Floats, finish: Callable[[Floats], Floats]) -> bool:
 
 def resampled(units: Floats, draws: int, random: np.random.Generator) -> Floats:
     """(draws, columns) totals of resampled units; `units` is (units, columns)."""
-    if len(units) <= _EXACT:
+    if len(units) <= EXACT:
         even = np.full(len(units), 1 / len(units))
         step = max(1, _BLOCK // len(units))
         parts = [
@@ -62,33 +77,81 @@ def resampled(units: Floats, draws: int, random: np.random.Generator) -> Floats:
             for start in range(0, draws, step)
         ]
         return np.concatenate(parts)
+    narrow = units.astype(np.float32)
+    pieces: list[_Piece] = [
+        (narrow[start : start + _STEP], slice(None)) for start in range(0, len(narrow), _STEP)
+    ]
+    return _moved(pieces, units.sum(axis=0), draws, random, lambda totals: totals)
+
+
+def resampled_together(
+    part: Part, draws: int, random: np.random.Generator, finish: Callable[[Floats], Floats]
+) -> Floats:
+    """(draws,) figures of units that are resampled with what they have in every group.
+
+    `finish`: (draws, groups, columns) totals → (draws,); it is given some draws at a time, in any thread.
+    """
+    units, groups = int(part.unit.max()) + 1, int(part.group.max()) + 1
+    columns = part.values.shape[1]
+    if units <= EXACT:
+        whole = np.zeros((units, groups, columns))
+        whole[part.unit, part.group] = part.values
+        return finish(resampled(whole.reshape(units, -1), draws, random).reshape(draws, groups, columns))
+    sums = np.zeros((groups, columns))
+    np.add.at(sums, part.group, part.values)
+
+    def shaped(totals: Floats) -> Floats:
+        return finish(totals.reshape(-1, groups, columns))
+
+    return _moved(list(_pieces(part)), sums.ravel(), draws, random, shaped)
+
+
+def _pieces(part: Part) -> Iterator[_Piece]:
+    """Units of the same groups stand together, so that a piece has few columns that are empty."""
+    # Equal sets of groups have equal sums of random numbers; the first group keeps like sets near.
+    marks = np.random.default_rng(0).random(int(part.group.max()) + 1)
+    first = np.full(int(part.unit.max()) + 1, len(marks))
+    np.minimum.at(first, part.unit, part.group)
+    place = np.empty(len(first), np.intp)
+    place[np.lexsort((np.bincount(part.unit, marks[part.group]), first))] = np.arange(len(first))
+    at = place[part.unit]
+    order = np.argsort(at, kind="stable")
+    at, columns = at[order], part.values.shape[1]
+    for start in range(0, len(first), _STEP):
+        rows = order[slice(*np.searchsorted(at, (start, start + _STEP)))]
+        present, where = np.unique(part.group[rows], return_inverse=True)
+        piece = np.zeros((min(_STEP, len(first) - start), len(present), columns), np.float32)
+        piece[place[part.unit[rows]] - start, where] = part.values[rows]
+        yield piece.reshape(len(piece), -1), (present[:, None] * columns + np.arange(columns)).ravel()
+
+
+def _moved(
+    pieces: Sequence[_Piece],
+    sums: Floats,
+    draws: int,
+    random: np.random.Generator,
+    finish: Callable[[Floats], Floats],
+) -> Floats:
+    """(draws, …) `finish` of the totals of weighted units whose own totals are `sums`."""
     starts = range(0, draws, _DRAWS)
     streams = random.spawn(len(starts))
-    narrow = units.astype(np.float32)
 
     def block(start: int, stream: np.random.Generator) -> Floats:
-        return _weighted(narrow, min(_DRAWS, draws - start), stream)
+        total = np.zeros((min(_DRAWS, draws - start), len(sums)))
+        for units, columns in pieces:
+            total[:, columns] += _weights(len(total), len(units), stream) @ units
+        return finish(total + sums)
 
     # One thread for each product: theirs on top of ours would wait for each other.
     with threadpool_limits(1), ThreadPoolExecutor(os.cpu_count()) as threads:
-        moves = np.concatenate(list(threads.map(block, starts, streams)))
-    totals: Floats = moves + units.sum(axis=0)
-    return totals
+        return np.concatenate(list(threads.map(block, starts, streams)))
 
 
-def _weighted(units: npt.NDArray[np.float32], draws: int, random: np.random.Generator) -> Floats:
-    """(draws, columns): how far the totals move from those of the units themselves."""
-    total = np.zeros((draws, units.shape[1]))
-    step = _BLOCK // draws
-    for start in range(0, len(units), step):
-        part = units[start : start + step]
-        words = random.bit_generator.random_raw(-(-draws * len(part) // 8))
-        drawn = words.view(np.uint8)[: draws * len(part)]
-        weights = (drawn >= _STEPS[0]).view(np.uint8)
-        for step_up in _STEPS[1:]:
-            weights += drawn >= step_up
-        moves = (
-            weights.astype(np.float32) - 1
-        )  # less 1: what the units themselves add is added once, unrounded
-        total += moves.reshape(draws, len(part)) @ part
-    return total
+def _weights(draws: int, units: int, random: np.random.Generator) -> npt.NDArray[np.float32]:
+    """(draws, units) weights less 1: what the units themselves add up to is added once, unrounded."""
+    words = random.bit_generator.random_raw(-(-draws * units // 8))
+    drawn = words.view(np.uint8)[: draws * units]
+    weights = (drawn >= _STEPS[0]).view(np.uint8)
+    for step_up in _STEPS[1:]:
+        weights += drawn >= step_up
+    return (weights.astype(np.float32) - 1).reshape(draws, units)
