@@ -11,19 +11,20 @@ from evalkit.tallies import group_counts
 
 SMALL_SETS = "small sets"
 """`kind` of the data that comes with evalkit, for trying it out."""
+SMALL = "evalkit's own small set, not the benchmark: comparable with no printed figure"
 
 
 @dataclass(frozen=True, slots=True)
 class Completeness:
-    """`asked`: samples in the run file, failed ones included. `expected`: how many the run is to have.
+    """`asked`: samples in the run file, failed ones included. `records`: how many the data had, where known.
 
-    `finished`: whether the run has come to the end of its data. `size`: samples of the benchmark itself, as
-    its authors count them, and `groups`: (asked, size) of each of its groups where these differ. None and
-    empty where the task does not say.
+    `finished`: whether the run has come to the end of its data, or of `limit`. `size`: samples of the
+    benchmark itself, as its authors count them, and `groups`: (asked, size) of each of its groups where these
+    differ. None and empty where the task does not say.
     """
 
     asked: int
-    expected: int | None
+    records: int | None
     finished: bool
     limit: int | None
     small: bool
@@ -35,18 +36,22 @@ class Completeness:
         """`unfinished, 329 of 2,750 samples`; "" for a run that came to its end."""
         if self.finished:
             return ""
-        of = f" of {self.expected:,}" if self.expected is not None else ""
-        return f"unfinished, {self.asked:,}{of} samples"
+        return f"unfinished, {self.asked:,} of {self._wanted} samples"
+
+    @property
+    def _wanted(self) -> str:
+        wanted = min((n for n in (self.limit, self.records) if n is not None), default=None)
+        return "nobody knows how many" if wanted is None else f"{wanted:,}"
 
     @property
     def part(self) -> str:
         """What a finished run is of, where it is not the benchmark: less of it, or more; "" where it is."""
+        whole = self.records if self.size is None or self.small else self.size
+        if self.limit is not None and self.asked != whole:
+            of = "all" if whole is None else f"{whole:,}"
+            return f"a part: {self.asked:,} of {of} samples (--limit {self.limit})"
         if self.small:
-            return "evalkit's own small set, not the benchmark: comparable with no printed figure"
-        if self.limit is not None and (self.expected is None or self.limit <= self.expected):
-            whole = self.size if self.size is not None else "all"
-            if whole != self.asked:
-                return f"a part: {self.asked:,} of {_text(whole)} samples (--limit {self.limit})"
+            return SMALL
         if self.size is not None and self.asked != self.size:
             verb = "a part" if self.asked < self.size else "more than the benchmark"
             return f"{verb}: {self.asked:,} samples, and the benchmark has {self.size:,}{self._lacking()}"
@@ -60,19 +65,14 @@ class Completeness:
         return f" ({len(absent)} of its groups are absent)" if absent else ""
 
 
-def _text(number: int | str) -> str:
-    return number if isinstance(number, str) else f"{number:,}"
-
-
 def completeness(store: Store, cell: Cell) -> Completeness:
     """How complete `cell` is."""
     spec = cell.spec
     counts = group_counts(store, cell)
     asked = sum(counts.values())
-    expected = min((n for n in (spec.limit, spec.records) if n is not None), default=None)
     return Completeness(
         asked=asked,
-        expected=expected if cell.finished is None else cell.finished,
+        records=spec.records,
         finished=cell.finished is not None and asked >= cell.finished,
         limit=spec.limit,
         small=spec.data.get("kind") == SMALL_SETS,

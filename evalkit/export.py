@@ -19,7 +19,7 @@ from evalkit.report.render import no_formula
 from evalkit.rows import FAILED
 from evalkit.samples import JSON
 from evalkit.store import Cell, Store
-from evalkit.task import Submitted
+from evalkit.task import Submitted, file_of
 
 Row = dict[str, JSON]
 
@@ -39,11 +39,16 @@ def submission(store: Store) -> bytes:
     """The document for the benchmark's server. Raises `UsageError` where it would not be whole."""
     store.needs_texts("a submission")
     cells = [cell for cell in store.cells() if not cell.role]
-    takers = [
-        (cell, task.submission) for cell in cells if (task := task_of(store, cell.spec)) and task.submission
-    ]
+    tasks = [(cell, task_of(store, cell.spec)) for cell in cells]
+    takers = [(cell, task.submission) for cell, task in tasks if task and task.submission]
     if not takers:
         names = ", ".join(cell.task for cell in cells)
+        files = [file[0].name for cell, task in tasks if not task and (file := file_of(cell.spec.source))]
+        if files:
+            raise UsageError(
+                f"{store.path} was made with a file of yours, which is imported only where it is named: "
+                f"--task-file {files[0]}"
+            )
         raise UsageError(f"{store.path}: no server takes answers to {names}: --format jsonl has them all")
     if len(takers) > 1:
         names = ", ".join(cell.task for cell, _ in takers)
@@ -57,7 +62,7 @@ def submission(store: Store) -> bytes:
 def _whole(store: Store, cell: Cell) -> None:
     whole, failed = completeness(store, cell), store.outcomes(cell)[FAILED]
     if whole.unfinished or whole.limit is not None or failed:
-        of = f"{whole.expected:,}" if whole.expected is not None else "all"
+        of = "all" if whole.records is None else f"{whole.records:,}"
         raise UsageError(
             f"{store.path}: {whole.asked - failed:,} of {of} samples of {cell.task} are answered, and a "
             "server takes all or none: finish the run first, without --limit"

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from evalkit.completeness import SMALL
 from evalkit.errors import UsageError
 from evalkit.report.beside import corpus_words, differs, not_whole, of_corpus
 from evalkit.report.lines import Line, Run, claimed, runs_of
@@ -285,10 +286,11 @@ class _Builder:
         if figure is None:
             return GridCell("empty", NO_SAMPLE)
         marks = [self._number(self._table.notes[mark - 1]) for mark in cell.marks]
-        part = not_whole(cell) if row else ""
-        if part:
+        part = not_whole(cell)
+        if part and row:
             self._refuse(f"{cell.model} on {cell.task}:{cell.protocol}: {part}")
-            marks.append(self._number(part))
+            if part == SMALL:  # all else stands among the table's notes
+                marks.append(self._number(part))
         if row.whole_corpus if row else of_corpus(cell.metric):
             marks.append(self._number(corpus_words(cell.metric)))
         differences = first.differences(cell) if first else []

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import evalkit
+from evalkit.completeness import SMALL
 from evalkit.errors import UsageError
 from evalkit.measured import MEND
 from evalkit.report.beside import corpus_words, of_corpus
@@ -116,7 +117,7 @@ def _faults(cell: TableCell) -> Iterable[str]:
     whole = cell.completeness
     if whole.unfinished:
         yield f"{cell.model} on {cell.task}: {whole.unfinished}"
-    elif whole.part and not whole.small:
+    elif whole.part not in ("", SMALL):  # that stands in the title
         yield f"{cell.model} on {cell.task}: {whole.part}"
     if cell.stale:
         yield f"{cell.model} on {cell.task}, {cell.metric}: {'; '.join(cell.stale)}: {MEND}"

@@ -53,7 +53,9 @@ class Cells:
         order = np.lexsort((cluster, group))
         cluster, group = cluster[order], group[order]
         first = np.r_[True, (cluster[1:] != cluster[:-1]) | (group[1:] != group[:-1])]
-        return cls(np.add.reduceat(matrix[order], np.flatnonzero(first), axis=0), cluster[first], group[first])
+        return cls(
+            np.add.reduceat(matrix[order], np.flatnonzero(first), axis=0), cluster[first], group[first]
+        )
 
     @property
     def groups(self) -> int:

@@ -29,9 +29,9 @@ def table(tmp_path: Path, name: str = "fake/plain", **options: float) -> Table:
 
 def test_a_part_is_marked(tmp_path: Path) -> None:
     found = table(tmp_path)
-    assert found.notes == ("sums: the first 6 of 10 samples",)
+    assert found.notes == ("fake/plain on sums: a part: 6 of 10 samples (--limit 6)",)
     assert "100 %¹" in to_terminal(found, width=100)
-    assert "¹ sums: the first 6 of 10 samples" in to_terminal(found, width=100)
+    assert "¹ fake/plain on sums: a part: 6 of 10 samples (--limit 6)" in to_terminal(found, width=100)
     assert "100 %¹" in to_markdown(found)
 
 
