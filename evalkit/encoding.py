@@ -7,14 +7,14 @@ import json
 import math
 import operator
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from types import NoneType
-from typing import get_args
+from typing import Any, get_args
 
 import orjson
 
 from evalkit.errors import BoundaryError, ProviderError, SampleError, ScorerError
-from evalkit.models.base import Finish, Response
+from evalkit.models.base import Finish, Response, TokenLogprob
 from evalkit.rows import Row
 from evalkit.samples import JSON, Sample, plain_text
 from evalkit.signature import digest
@@ -92,6 +92,27 @@ def checked(response: object) -> Response:
 
 def _count(count: int | None) -> int | None:
     return None if count is None else operator.index(count)
+
+
+RESPONSE = "text, finish, prompt_tokens, completion_tokens, seconds, reasoning, logprobs, prompt_logprobs"
+"""Columns of table `draw` that `response_of` takes."""
+
+
+def response_of(columns: Sequence[Any]) -> Response:
+    """The response in `RESPONSE`'s columns."""
+    text, finish, prompt_tokens, completion_tokens, seconds, reasoning, *logprobs = columns
+    tokens, prompt = map(_tokens, logprobs)
+    return Response(text, finish, prompt_tokens, completion_tokens, seconds, reasoning, tokens, prompt)
+
+
+def tokens_column(tokens: tuple[TokenLogprob, ...]) -> str | None:
+    return dump([[t.token, t.logprob, dict(t.top)] for t in tokens]) if tokens else None
+
+
+def _tokens(text: str | None) -> tuple[TokenLogprob, ...]:
+    found = orjson.loads(text or "[]")
+    # JSON has no nan, which a prompt's first token has.
+    return tuple(TokenLogprob(token, math.nan if lp is None else lp, top) for token, lp, top in found)
 
 
 def sample_columns(sample: Sample) -> tuple[str, ...]:

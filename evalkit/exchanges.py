@@ -8,11 +8,13 @@ from typing import Any
 
 import orjson
 
+from evalkit.encoding import RESPONSE, response_of
+from evalkit.models.base import Response
 from evalkit.rows import AGAIN
 from evalkit.samples import JSON
 from evalkit.store import Cell, Store
 
-_SAMPLE = "id, input, target, choices, grp, tags, meta, media, outcome, boundary, error, answer"
+_SAMPLE = "id, input, target, choices, grp, tags, cluster, meta, media, outcome, boundary, error, answer"
 LONGEST = 20_000
 """Characters of a text that count in `Exchanges.size`: whoever shows texts cuts longer ones there."""
 
@@ -22,14 +24,13 @@ class Drawn:
     """One response. `draw` is `evalkit.rows.AGAIN` for a greedy request's second answer."""
 
     draw: int
-    text: str
-    reasoning: str
-    finish: str
-    tokens: tuple[int | None, int | None]
-    """(prompt, completion), as the endpoint counted them."""
-    seconds: float
-    alternatives: dict[str, float]
-    """The first token's, with their natural-log probabilities, where they were asked for."""
+    response: Response
+
+    @property
+    def alternatives(self) -> dict[str, float]:
+        """The first token's, with their natural-log probabilities, where they were asked for."""
+        tokens = self.response.logprobs
+        return dict(tokens[0].top) if tokens else {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,7 @@ class Asked:
     choices: list[str]
     group: str
     tags: list[str]
+    cluster: str
     meta: dict[str, JSON]
     media: list[str]
     outcome: str
@@ -105,7 +107,7 @@ class Exchanges:
             (self._cell.id, position),
         ).fetchone()
         name, text, *lists, outcome, boundary, error, answer = row
-        target, choices, group, tags, meta, media = lists
+        target, choices, group, tags, cluster, meta, media = lists
         return Asked(
             id=name,
             input=text,
@@ -113,6 +115,7 @@ class Exchanges:
             choices=orjson.loads(choices),
             group=group,
             tags=orjson.loads(tags),
+            cluster=cluster,
             meta=orjson.loads(meta),
             media=orjson.loads(media),
             outcome=outcome,
@@ -125,23 +128,16 @@ class Exchanges:
     def _exchanges(self, position: int) -> tuple[Exchange, ...]:
         """A sample's requests in the order of asking, with the draws that are its own."""
         rows = self._db.execute(
-            "SELECT asked.turn, body, draw.judge, draw.draw, text, reasoning, finish, prompt_tokens, "
-            "completion_tokens, seconds, logprobs FROM asked JOIN request ON request.id = asked.request "
+            f"SELECT asked.turn, body, draw.judge, draw.draw, {RESPONSE} FROM asked "  # noqa: S608 — fixed
+            "JOIN request ON request.id = asked.request "
             "JOIN draw ON draw.request = asked.request AND draw.draw IN (asked.draw, ?) "
             "WHERE asked.cell = ? AND asked.position = ? ORDER BY asked.turn, draw.draw < 0, draw.draw",
             (AGAIN, self._cell.id, position),
         ).fetchall()
         found: dict[int, Exchange] = {}
-        for turn, body, judge, draw, text, reasoning, finish, prompt, completion, seconds, logprobs in rows:
-            drawn = Drawn(
-                draw, text, reasoning, finish, (prompt, completion), seconds, _first_token(logprobs)
-            )
+        for turn, body, judge, draw, *columns in rows:
+            drawn = Drawn(draw, response_of(columns))
             before = found.get(turn)
             draws = (*before.draws, drawn) if before else (drawn,)
             found[turn] = Exchange(before.body if before else orjson.loads(body), bool(judge), draws)
         return tuple(found.values())
-
-
-def _first_token(logprobs: str | None) -> dict[str, float]:
-    tokens = orjson.loads(logprobs or "[]")
-    return dict(tokens[0][2]) if tokens else {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from evalkit.metrics.base import Metric
@@ -52,6 +52,16 @@ def figures(metric: Metric, matrix: Floats, data: CellData, *, macro: bool) -> l
             low, high = macro_interval(groups, metric.finish) or (None, None)
         whole = StoredFigure(metric.name, WHOLE, value, low, high, len(matrix))
     return [whole, *parts.values()]
+
+
+def figures_of(metrics: Iterable[Metric], data: CellData, *, macro: bool) -> list[StoredFigure]:
+    """The figures of a cell by all of its metrics, whose columns lie in `data.matrix` one after the other."""
+    start, found = 0, list[StoredFigure]()
+    for metric in metrics:
+        end = start + len(metric.columns)
+        found += figures(metric, data.matrix[:, start:end], data, macro=macro)
+        start = end
+    return found
 
 
 def _figure(metric: Metric, group: str, matrix: Floats, clusters: Sequence[str]) -> StoredFigure:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import importlib.resources
-import math
 import sqlite3
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
@@ -20,15 +19,16 @@ from typing import Any, Self
 import orjson
 
 from evalkit.convert import from_json, to_json
-from evalkit.encoding import dump, row_columns
+from evalkit.encoding import RESPONSE, dump, response_of, row_columns, tokens_column
 from evalkit.errors import StorageError, UsageError
-from evalkit.models.base import Response, TokenLogprob
+from evalkit.models.base import Response
 from evalkit.rows import (
     ANSWERED,
     OUTCOMES,
     VALIDATION,
     Cell,
     CellData,
+    Link,
     Medium,
     Row,
     StoredFigure,
@@ -177,6 +177,14 @@ class Store:
         self._db.execute("UPDATE cell SET finished = NULL WHERE id = ?", (cell.id,))
         self._db.execute("DELETE FROM figure WHERE cell = ?", (cell.id,))
 
+    def set_spec(self, cell: Cell, spec: CellSpec) -> None:
+        """Writes by what code `cell` is read, scored and measured now. Not committed yet."""
+        self._db.execute("UPDATE cell SET spec = ? WHERE id = ?", (dump(to_json(spec)), cell.id))
+
+    def set_entry(self, key: str, value: JSON) -> None:
+        """Writes an entry of the manifest. Not committed yet."""
+        self._db.execute("INSERT OR REPLACE INTO run VALUES (?, ?)", (key, dump(value)))
+
     def figures(self, cell: Cell) -> list[StoredFigure]:
         """What was measured when the cell was finished."""
         rows = self._db.execute(
@@ -198,16 +206,11 @@ class Store:
     def response(self, key: bytes, draw: int) -> Response | None:
         """The stored answer to a request's draw, if there is one."""
         found = self._db.execute(
-            "SELECT text, finish, prompt_tokens, completion_tokens, seconds, reasoning, logprobs, "
-            "prompt_logprobs "
-            "FROM request JOIN draw ON draw.request = request.id WHERE key = ? AND draw = ?",
+            f"SELECT {RESPONSE} FROM request JOIN draw ON draw.request = request.id "  # noqa: S608 — fixed
+            "WHERE key = ? AND draw = ?",
             (key, draw),
         ).fetchone()
-        if found is None:
-            return None
-        text, finish, prompt_tokens, completion_tokens, seconds, reasoning, *logprobs = found
-        tokens, prompt = map(_load_tokens, logprobs)
-        return Response(text, finish, prompt_tokens, completion_tokens, seconds, reasoning, tokens, prompt)
+        return None if found is None else response_of(found)
 
     def add_response(
         self,
@@ -220,7 +223,7 @@ class Store:
         judge: bool = False,
     ) -> None:
         """`key`, `body`: the request's, as `Request.encoded` gives them. `judge`: asked of the judge."""
-        tokens = _dump_tokens(response.logprobs), _dump_tokens(response.prompt_logprobs)
+        tokens = tokens_column(response.logprobs), tokens_column(response.prompt_logprobs)
         # Nearly every request is new, so it is inserted first and looked up only when it was not.
         new = self._db.execute(
             "INSERT OR IGNORE INTO request (key, body) VALUES (?, ?)", (key, body.decode())
@@ -249,6 +252,27 @@ class Store:
             "VALUES (?, ?, ?, ?, ?, ?, ?)",
             dataclasses.astuple(medium),
         )
+
+    def mime(self, key: str) -> str:
+        """The type of a picture or clip as it was sent, "" if it was not."""
+        found = self._db.execute("SELECT mime FROM media WHERE key = ?", (key,)).fetchone()
+        return "" if found is None else str(found[0])
+
+    def links(self, cell: Cell, position: int) -> tuple[Link, ...]:
+        """Which responses are a sample's own, in the order of asking."""
+        rows = self._db.execute(
+            "SELECT turn, draw, key FROM asked JOIN request ON request.id = asked.request "
+            "WHERE cell = ? AND position = ? ORDER BY turn, draw",
+            (cell.id, position),
+        )
+        return tuple(Link(*row) for row in rows)
+
+    def digests(self, cell: Cell, position: int) -> tuple[bytes, bytes]:
+        """(of the question, of the requests) of the sample at `position`."""
+        found: tuple[bytes, bytes] = self._db.execute(
+            "SELECT question, asked FROM sample WHERE cell = ? AND position = ?", (cell.id, position)
+        ).fetchone()
+        return found
 
     def preview(self, key: str) -> bytes | None:
         """The small JPEG or Ogg of a picture or clip, if it was sent."""
@@ -367,13 +391,3 @@ class Store:
 @functools.lru_cache(maxsize=4096)
 def _load_tags(text: str) -> tuple[str, ...]:
     return tuple(orjson.loads(text))
-
-
-def _dump_tokens(tokens: tuple[TokenLogprob, ...]) -> str | None:
-    return dump([[t.token, t.logprob, dict(t.top)] for t in tokens]) if tokens else None
-
-
-def _load_tokens(text: str | None) -> tuple[TokenLogprob, ...]:
-    found = orjson.loads(text or "[]")
-    # JSON has no nan, which a prompt's first token has.
-    return tuple(TokenLogprob(token, math.nan if lp is None else lp, top) for token, lp, top in found)

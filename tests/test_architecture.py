@@ -31,7 +31,7 @@ LAYERS = (
     ("verdicts",),
     ("report",),
     ("compare",),
-    ("session", "check", "doctor", "demo", "export", "slim", "planning", "api"),
+    ("session", "rescore", "check", "doctor", "demo", "export", "slim", "planning", "api"),
     ("pytest_plugin", "cli"),
 )
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}

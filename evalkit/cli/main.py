@@ -24,6 +24,7 @@ COMMANDS = {
     "models": "backends, what they can do, what they need",
     "report": "tables from run files",
     "compare": "whether a run is worse than another; fails if it is",
+    "rescore": "read, score and measure stored responses again",
     "power": "how many samples or draws a comparison needs",
     "export": "samples and answers, or a submission to a server",
     "doctor": "what works on this machine, what does not, and the mend",

@@ -24,13 +24,13 @@ from evalkit.engine.limiter import make_limiter
 from evalkit.engine.media import MediaRoom
 from evalkit.engine.plan import Plan
 from evalkit.engine.progress import Progress, Silent
-from evalkit.engine.score import Score, Unjudged, answers, score
+from evalkit.engine.score import Score, Unjudged, answers, score_of
 from evalkit.engine.verify import note_verification
 from evalkit.errors import BoundaryError, DataError, ProviderError, SampleError, UsageError
-from evalkit.figures import figures
+from evalkit.figures import figures_of
 from evalkit.models.base import Request, Response
 from evalkit.models.fake import Hints
-from evalkit.rows import FAILED, Link, StoredFigure
+from evalkit.rows import FAILED, Link
 from evalkit.runlock import RunLock
 from evalkit.samples import Sample
 from evalkit.store import ANSWERED, VALIDATION, Cell, Row, Store
@@ -264,9 +264,7 @@ class _CellRun:
         task = self._planned.task
         try:
             answer, read_otherwise = await answers(asking, task)
-            if sample.target:
-                return await score(task, self._planned.metrics, sample, answer, read_otherwise)
-            return Unjudged(answer)
+            return await score_of(task, self._planned.metrics, sample, answer, read_otherwise)
         except FAULTS as error:
             failed = fault(error)
             if isinstance(failed, ProviderError) and failed.fatal:
@@ -302,12 +300,7 @@ class _CellRun:
     def _finish(self) -> None:
         """Writes down what was measured, once all samples are dealt with."""
         data = self._store.data(self._cell)
-        start, found = 0, list[StoredFigure]()
-        for metric in self._planned.metrics:
-            columns = slice(start, start + len(metric.columns))
-            start = columns.stop
-            macro = self._cell.spec.macro
-            found += figures(metric, data.matrix[:, columns], data, macro=macro)
+        found = figures_of(self._planned.metrics, data, macro=self._cell.spec.macro)
         self._store.finish(self._cell, len(data.outcomes), found)
 
 

@@ -160,6 +160,19 @@ def _statistics(metric: Metric, sample: Sample, scored: Scored) -> tuple[float, 
     return found
 
 
+async def score_of(
+    task: Task,
+    metrics: tuple[Metric, ...],
+    sample: Sample,
+    answer: Answer,
+    read_otherwise: Mapping[str, Answer] = _NONE,
+) -> Score | Unjudged:
+    """`score`, for a sample that there are references for."""
+    if not sample.target:
+        return Unjudged(answer)
+    return await score(task, metrics, sample, answer, read_otherwise)
+
+
 async def _judge_all(judge: Judge, finals: tuple[Final, ...], sample: Sample) -> Judged:
     if len(finals) == 1:  # nearly always
         return Judged(finals, (await _judge(judge, finals[0], sample),))
