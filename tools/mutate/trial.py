@@ -21,7 +21,7 @@ from tools.mutate.mutants import Mutant
 from tools.mutate.reached import Place, identities
 
 Fate = Literal["caught", "does not import", "never ends", "survived"]
-SECONDS = 90
+SECONDS = 10
 """CPU time after which a mutant never ends."""
 SLOW = {"humaneval.scorer": "humaneval", "math.scorer": "math", "math.scorer_math_verify": "math"}
 """Identities that run in other processes, and the only modules of tasks whose mutants these would see."""
@@ -120,7 +120,7 @@ def _child(mutant: Mutant, path: Path, outputs: Mapping[str, Mapping[str, str]])
     with suppress(BaseException):
         signal.signal(signal.SIGVTALRM, signal.SIG_DFL)
         signal.setitimer(signal.ITIMER_VIRTUAL, SECONDS)
-        signal.alarm(SECONDS * 8)
+        signal.alarm(SECONDS * 12)
         nowhere = os.open(os.devnull, os.O_RDWR)
         for stream in (0, 1, 2):
             os.dup2(nowhere, stream)
