@@ -124,7 +124,10 @@ def docstrings_changed(file: str) -> Refactoring:
 def comments_changed(file: str) -> Refactoring:
     def refactor(package: Path) -> None:
         lines = (package / file).read_text("utf-8").splitlines()
-        marked = [f"{line}  # as before" if line.startswith("def ") and line.endswith(":") else line for line in lines]
+        marked = [
+            f"{line}  # as before" if line.startswith("def ") and line.endswith(":") else line
+            for line in lines
+        ]
         (package / file).write_text("\n".join([*marked, "# The end.", ""]), "utf-8")
 
     return refactor
@@ -196,7 +199,9 @@ REFACTORINGS: dict[str, Refactoring] = {
     "move estimate": moved("metrics/pass_at_k.py", "estimate", "import math"),
     "move _parts": moved("answers/symbolic.py", "_parts"),
     "move code_block's helper": moved("answers/code.py", "_unindented", "import re"),
-    "move stated completion": moved("answers/code.py", "completion", "from evalkit.identity import versioned"),
+    "move stated completion": moved(
+        "answers/code.py", "completion", "from evalkit.identity import versioned"
+    ),
     "imports of number": imports_reordered("answers/number.py"),
     "imports of bleu": imports_reordered("metrics/bleu.py"),
     "imports of gsm8k": imports_reordered("tasks/gsm8k.py"),

@@ -1,4 +1,4 @@
-"""Every declared version gives what it gave: `tools/golden` says what the files hold and how to renew them."""
+"""Every declared version gives what it gave; `tools/golden` says how the files are renewed."""
 
 from __future__ import annotations
 
