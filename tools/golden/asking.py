@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from evalkit.errors import ProviderError
 from evalkit.models.base import Response, TokenLogprob
 from evalkit.protocol import Protocol
 from evalkit.samples import JSON, Answer, Final, Prompt, Sample
@@ -39,6 +41,10 @@ class Script:
         text = self.said[draw] if self.said else ""
         best = max(self.token, key=lambda key: self.token[key], default="")
         logprobs = (TokenLogprob(best, self.token[best], dict(self.token)),) if self.token else ()
+        if text == "waits":
+            await asyncio.Event().wait()
+        if text == "fails":
+            raise ProviderError("no answer")
         if text.startswith("cut "):
             return Response(text.removeprefix("cut "), finish="length", logprobs=logprobs)
         return Response(text, logprobs=logprobs)
@@ -89,6 +95,8 @@ def _protocols(name: str, solver: Callable[..., object]) -> Iterator[Protocol]:
 def _votes(draws: int) -> Iterator[tuple[JSON, Script]]:
     for said in itertools.product(DRAWS[: 5 if draws < 3 else 4 if draws == 3 else 3], repeat=draws):
         yield list(said), Script(said)
+    if draws == 2:
+        yield "one fails while another waits", Script(("waits", "fails"))
 
 
 def _letters() -> Iterator[tuple[JSON, Script]]:

@@ -87,7 +87,7 @@ def _statistics(metric: Metric) -> Iterator[Case]:
         call = Call(metric.statistics, (sample, scored))
         yield referred(f"{identity} statistics", index, [call])
     if isinstance(metric, Bleu | ChrF | ErrorRate | Over100):
-        texts = [Call(metric.statistics, one) for one in _texts()]
+        texts = [Call(_measured, (metric, *one)) for one in _texts()]
         for start in range(0, len(texts), BLOCK):
             part = texts[start : start + BLOCK]
             yield referred(f"{identity} statistics", f"texts from {start} on", part, hidden=True)
@@ -96,6 +96,11 @@ def _statistics(metric: Metric) -> Iterator[Case]:
 def _finished(metric: Metric) -> Iterator[Case]:
     for totals in _totals(len(metric.columns)):
         yield each((Call(_finish, (metric, totals)),), [_parameters(metric), totals])
+
+
+def _measured(metric: Metric, sample: Sample, scored: Scored) -> object:
+    statistics = metric.statistics(sample, scored)
+    return [statistics, _finish(metric, statistics)]
 
 
 def _finish(metric: Metric, totals: Sequence[object]) -> object:
@@ -140,14 +145,18 @@ def _score(values: tuple[str | None, ...], right: tuple[bool, ...]) -> Scored:
 def _totals(columns: int) -> Iterator[Sequence[object]]:
     """Sums, alone and several at once; the last column is above zero, as a number of samples is."""
     for start, step in itertools.product(range(7), (1, 2, 3)):
-        one = [_VALUES[(start + index * step) % 7] for index in range(columns)]
+        one = _row(columns, start, step)
         yield [*one[:-1], one[-1] or 4.0]
     yield [float(columns - index) for index in range(columns)]
-    yield [0.0] * (columns - 1) + [5.0]
-    yield [5.0] + [0.0] * (columns - 1)
+    for index, value in itertools.product(range(columns), (1.0, 5.0)):
+        yield [value if index == at else 0.0 for at in range(columns)]
     yield [0.0] * columns
     yield [8.0] * columns
-    yield [[4.0, *_VALUES[: columns - 2], 9.0][:columns], [1.0] * columns]
+    yield [_row(columns, 2, 1), [1.0] * columns, _row(columns, 5, 2)]
+
+
+def _row(columns: int, start: int, step: int) -> list[float]:
+    return [_VALUES[(start + index * step) % len(_VALUES)] for index in range(columns)]
 
 
 def _small_set(label: str, task: Task, metric: Metric) -> Iterator[Case]:

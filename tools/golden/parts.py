@@ -17,6 +17,8 @@ from tools.golden.themes import theme
 SLOW = ("humaneval.scorer", "math.scorer", "math.scorer_math_verify")
 """Judges that need other processes: they get fewer cases."""
 FEW = 2
+GROUPS = {"mmlu": "high_school_us_history"}
+"""A group whose name is of several words, where the small set has none and a prompt shows it."""
 THEMES = {
     "ai2d.read_choice": "choices",
     "ai2d.scorer": "choices",
@@ -88,9 +90,22 @@ def _prompts(label: str, task: Task, function: Callable[..., object], name: str)
     for protocol in task.protocols:
         for form in (protocol, *_forms(protocol, task)):
             signed = {key: plain(getattr(form, key)) for key in SIGNED}
-            for sample in samples(task.name)[: None if form is protocol else FEW]:
+            chosen = samples(task.name)[: None if form is protocol else FEW]
+            for sample in (*chosen, *(_odd(chosen[0], task) if form is protocol else ())):
                 call = Call(function, (sample, form))
                 yield referred(f"{label}:{protocol.name}", sample.id, [call], [sample, signed])
+
+
+def _odd(sample: Sample, task: Task) -> Iterator[Sample]:
+    """A sample with blanks round its question, of another group, with too many choices, and other pictures."""
+    yield dataclasses.replace(sample, input=f" \n{sample.input} \n")
+    yield dataclasses.replace(sample, group=GROUPS.get(task.name, sample.group))
+    if sample.choices:
+        yield dataclasses.replace(sample, choices=tuple(f"choice {number}" for number in range(27)))
+    if "image" in task.media:
+        yield dataclasses.replace(sample, media=())
+        marked = dataclasses.replace(sample, input="See <image 2>,\n<image 11>.", choices=("a", "<image 1> b"))
+        yield dataclasses.replace(marked, media=(sample.media[0],) * 3)
 
 
 def _forms(protocol: Protocol, task: Task) -> Iterator[Protocol]:
@@ -132,7 +147,8 @@ def _judged(label: str, task: Task, function: Callable[..., object], name: str) 
 
 
 def _asked(label: str, task: Task, function: Callable[..., object], name: str) -> Iterator[Case]:
-    for sample in samples(task.name):
+    asked = Sample("own", "Hint: look.\nQuestion: How many?", ("4",))
+    for sample in (*samples(task.name), asked):
         calls = [Call(function, (text, sample)) for text in ("It is 4.", " padded \n", "")]
         yield referred(label, sample.id, calls, hidden=True)
 

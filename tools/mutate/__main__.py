@@ -45,18 +45,21 @@ def _declares(mutant: Mutant, name: str) -> bool:
     return any(repr(name) in ast.unparse(mark) for mark in marks)
 
 
+def _named(mutant: Mutant, parts: tuple[str, ...]) -> bool:
+    name = f"{mutant.place.module}.{mutant.place.name}"
+    return not parts or any(part in name for part in parts)
+
+
 @click.command()
 @click.option("--one-each", "few", is_flag=True, help="One mutant for each identity.")
-@click.option("--only", default="", help="Only in modules and definitions whose name holds this.")
+@click.option("--only", multiple=True, help="Only in modules and definitions whose name holds this.")
 @click.option("--again", type=click.File(), help="Only those that survived in this output of a run before.")
 @click.option("--jobs", default=len(os.sched_getaffinity(0)), help="Processes at once.")
-def main(few: bool, only: str, again: TextIO | None, jobs: int) -> None:
+def main(few: bool, only: tuple[str, ...], again: TextIO | None, jobs: int) -> None:
     """Tries mutants; exit code 1 where one survives that is not known to be equivalent."""
     began = time.monotonic()
     allowed = equivalent()
-    chosen = [
-        one for one in (one_each() if few else mutants()) if only in f"{one.place.module}.{one.place.name}"
-    ]
+    chosen = [one for one in (one_each() if few else mutants()) if _named(one, only)]
     if again is not None:
         left = {line.removeprefix("survived: ").rpartition(" (line")[0] for line in again}
         chosen = [one for one in chosen if one.name in left]

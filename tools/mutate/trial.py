@@ -162,7 +162,8 @@ def _forget() -> None:
     for name in list(sys.modules):
         _, _, room = name.partition(".")
         ours = name.startswith("evalkit.") and room.split(".")[0] not in _KEPT
-        if ours or (name.startswith("tools.golden.") and name != "tools.golden.records"):
+        golden = name == "tools.golden" or name.startswith("tools.golden.")  # a package keeps its modules
+        if ours or (golden and name != "tools.golden.records"):
             del sys.modules[name]
 
 
