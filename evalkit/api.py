@@ -2,6 +2,7 @@
 
 from evalkit.data import Data, DataOptions, Hub, Package, Record, Records
 from evalkit.errors import DataError, SandboxError, ScorerError, UsageError, unknown
+from evalkit.identity import versioned
 from evalkit.metrics import Accuracy, MeanCredit, Metric, PassAtK, Scored
 from evalkit.protocol import Protocol
 from evalkit.samples import JSON, Answer, Audio, Final, Image, Message, Part, Prompt, Sample, Speech, letters
@@ -58,4 +59,5 @@ __all__ = [
     "sample_id",
     "task",
     "unknown",
+    "versioned",
 ]

@@ -9,7 +9,7 @@ from typing import Any
 from evalkit.errors import UsageError, unknown
 from evalkit.paired import pair
 from evalkit.policy import Policy
-from evalkit.report.table import TableCell, cells_of
+from evalkit.report.cells import TableCell, cells_of
 from evalkit.rows import Cell
 from evalkit.store import Store
 from evalkit.verdicts import Benchmark, Comparison, Flip, Key, verdicts
@@ -71,27 +71,21 @@ class _Run:
         self.store = store
         self.label = f"{store.manifest['model']['name']} ({store.path.name})"
         self.cells: dict[Key, Cell] = {
-            (cell.task, _base(cell.protocol)): cell for cell in store.cells() if not cell.role
+            (cell.task, cell.protocol): cell for cell in store.cells() if not cell.role
         }
         self.figures: dict[Key, list[TableCell]] = {}
         for figure in cells_of(store):
-            self.figures.setdefault((figure.task, _base(figure.protocol)), []).append(figure)
+            self.figures.setdefault((figure.task, figure.spec.protocol.name), []).append(figure)
 
     @property
     def incomplete(self) -> list[str]:
         found = []
         for key, (figure, *_) in self.figures.items():
-            asked = sum(figure.outcomes.values()) + figure.answered
-            expected = min(filter(None, (figure.limit, figure.records)), default=asked)
-            if asked < expected:
-                found.append(f"{':'.join(key)} is unfinished, {asked} of {expected} samples")
+            if figure.completeness.unfinished:
+                found.append(f"{':'.join(key)} is {figure.completeness.unfinished}")
             if failed := figure.outcomes["failed"]:
                 found.append(f"{':'.join(key)}: {failed} samples failed")
         return found
-
-
-def _base(protocol: str) -> str:
-    return protocol.partition("[")[0]
 
 
 def _check_names(policy: Policy, held: Sequence[Key]) -> list[str]:
@@ -185,7 +179,7 @@ def _subset_notes(before: _Run, after: _Run, judged: Sequence[Benchmark]) -> lis
 def _chance_notes(before: _Run, after: _Run, judged: Sequence[Benchmark]) -> list[str]:
     """What else than another model moves a figure: sampled draws, and a server that is not steady."""
     found = []
-    drawn = [one.name for one in judged if before.cells[one.key].spec["protocol"].get("draws", 1) > 1]
+    drawn = [one.name for one in judged if before.cells[one.key].spec.protocol.draws > 1]
     if drawn:
         found.append(f"{', '.join(drawn)}: questions are resampled, the draws of each are held")
     for side, run in (("base", before), ("head", after)):

@@ -17,6 +17,7 @@ from evalkit.errors import BoundaryError, ProviderError, SampleError, ScorerErro
 from evalkit.models.base import Finish, Response
 from evalkit.rows import Row
 from evalkit.samples import JSON, Sample, plain_text
+from evalkit.signature import digest
 
 
 def dump(value: object, where: str = "a value") -> str:
@@ -111,6 +112,24 @@ def sample_columns(sample: Sample) -> tuple[str, ...]:
         meta,
         dump([medium.key for medium in sample.media]) if sample.media else "[]",
     )
+
+
+def question_digest(sample: Sample) -> bytes:
+    """16 bytes over what a sample asks and what decides whether an answer to it is right.
+
+    `meta` is part of it: tests, tolerances and languages stand there. Tags and clusters are not: they change
+    breakdowns and intervals, and no verdict.
+    """
+    question: dict[str, JSON] = {
+        "id": sample.id,
+        "input": sample.input,
+        "target": list(sample.target),
+        "choices": list(sample.choices),
+        "media": [medium.key for medium in sample.media],
+        "group": sample.group,
+        "meta": orjson.loads(dump(dict(sample.meta), "meta")),
+    }
+    return digest(question)
 
 
 def answer_column(answer: object) -> str:

@@ -3,6 +3,7 @@
 EvalkitError
 ├── UsageError            bad usage or input: exit code 2, nothing asked
 │   └── DataError         a data set that is missing, moved or changed
+├── StorageError          the run file cannot be written or read back: the run stops, exit code 3
 └── BoundaryError         one sample failed, and where: it is counted, never scored
     ├── SampleError       a record that gives no sample, or a sample that gives no prompt
     ├── ProviderError     the model's endpoint
@@ -27,6 +28,10 @@ class UsageError(EvalkitError):
 
 class DataError(UsageError):
     """A data set that is missing, at another revision, or of another schema."""
+
+
+class StorageError(EvalkitError):
+    """What a run answered cannot be stored, or is not in its file: a full disk, a deleted file."""
 
 
 class BoundaryError(EvalkitError):

@@ -12,11 +12,14 @@ from typing import Any
 
 import orjson
 
+from evalkit.completeness import completeness
 from evalkit.errors import UsageError
+from evalkit.measured import task_of
 from evalkit.report.render import no_formula
+from evalkit.rows import FAILED
 from evalkit.samples import JSON
 from evalkit.store import Cell, Store
-from evalkit.task import Submitted, Task, load_task
+from evalkit.task import Submitted
 
 Row = dict[str, JSON]
 
@@ -36,31 +39,28 @@ def submission(store: Store) -> bytes:
     """The document for the benchmark's server. Raises `UsageError` where it would not be whole."""
     store.needs_texts("a submission")
     cells = [cell for cell in store.cells() if not cell.role]
-    takers = [(cell, task) for cell in cells if (task := _task(cell)).submission is not None]
+    takers = [
+        (cell, task.submission) for cell in cells if (task := task_of(store, cell.spec)) and task.submission
+    ]
     if not takers:
         names = ", ".join(cell.task for cell in cells)
         raise UsageError(f"{store.path}: no server takes answers to {names}: --format jsonl has them all")
     if len(takers) > 1:
         names = ", ".join(cell.task for cell, _ in takers)
         raise UsageError(f"{store.path} holds {names}: a submission is of one benchmark, run it alone")
-    ((cell, task),) = takers
-    assert task.submission is not None
+    ((cell, submit),) = takers
     _whole(store, cell)
     answers = (_submitted(row) for row in store.samples(cell))
-    return orjson.dumps(task.submission(answers), option=orjson.OPT_APPEND_NEWLINE)
-
-
-def _task(cell: Cell) -> Task:
-    return load_task(cell.spec["task_spec"], cell.spec["options"])
+    return orjson.dumps(submit(answers), option=orjson.OPT_APPEND_NEWLINE)
 
 
 def _whole(store: Store, cell: Cell) -> None:
-    done = sum(1 for row in store.samples(cell) if row["outcome"] != "failed")
-    wanted = cell.spec["records"]
-    if wanted is None or done < wanted:  # without a count nobody knows whether it is whole
+    whole, failed = completeness(store, cell), store.outcomes(cell)[FAILED]
+    if whole.unfinished or whole.limit is not None or failed:
+        of = f"{whole.expected:,}" if whole.expected is not None else "all"
         raise UsageError(
-            f"{store.path}: {done} of {wanted or 'all'} samples of {cell.task} are answered, and a server "
-            "takes all or none: finish the run first, without --limit"
+            f"{store.path}: {whole.asked - failed:,} of {of} samples of {cell.task} are answered, and a "
+            "server takes all or none: finish the run first, without --limit"
         )
 
 

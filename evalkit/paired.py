@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import compress
 from typing import TYPE_CHECKING, Any
 
-from evalkit.errors import UsageError
+from evalkit.measured import measure
 from evalkit.metrics.base import Metric
-from evalkit.rows import Cell, CellData
+from evalkit.rows import Cell
 from evalkit.store import Store
-from evalkit.task import load_task
 
 if TYPE_CHECKING:
     from evalkit.metrics.base import Floats
@@ -39,20 +38,6 @@ class Paired:
     asked_otherwise: int
 
 
-def matrices(store: Store, cell: Cell, data: CellData) -> Iterable[tuple[Metric, dict[str, Any], Any]]:
-    """(metric, what the run file says of it, its columns of the statistics matrix)."""
-    metrics = {
-        metric.name: metric for metric in load_task(cell.spec["task_spec"], cell.spec["options"]).metrics
-    }
-    start = 0
-    for described in cell.spec["metrics"]:
-        end = start + len(described["columns"])
-        if described["name"] not in metrics:
-            raise UsageError(f"{store.path}: {cell.task} has no metric {described['name']!r} any more")
-        yield metrics[described["name"]], described, data.matrix[:, start:end]
-        start = end
-
-
 def pair(
     base: Store, base_cell: Cell, head: Store, head_cell: Cell, metric: str, *, confidence: float = 0.95
 ) -> Paired | None:
@@ -71,7 +56,7 @@ def pair(
     ours, theirs = map(list, zip(*common, strict=True))
     left, right = before.matrix[ours], after.matrix[theirs]
     clusters = [before.clusters[row] for row in ours]
-    groups = [before.groups[row] for row in ours] if base_cell.spec["macro"] else None
+    groups = [before.groups[row] for row in ours] if base_cell.spec.macro else None
     difference, test = _difference(before.metric, left, right, clusters, groups, confidence)
     sign, finish = 1 if before.metric.higher_is_better else -1, before.metric.finish
     with np.errstate(invalid="ignore", divide="ignore"):  # a rate over nothing is none, and a tie
@@ -122,13 +107,9 @@ class _Side:
 
     @classmethod
     def read(cls, store: Store, cell: Cell, name: str) -> _Side:
-        data = store.data(cell)
-        for metric, described, matrix in matrices(store, cell, data):
-            if described["name"] == name:
-                asked = list(zip(data.questions, data.asked, strict=True))
-                kept: list[Any] = [
-                    list(compress(values, data.judged))
-                    for values in (data.ids, data.clusters, data.groups, asked)
-                ]
-                return cls(metric, matrix, *kept)
-        raise UsageError(f"{store.path}: {cell.task}:{cell.protocol} was not measured by {name!r}")
+        data, measured = store.data(cell), measure(store, cell, name)
+        asked = list(zip(data.questions, data.asked, strict=True))
+        kept: list[Any] = [
+            list(compress(values, data.judged)) for values in (data.ids, data.clusters, data.groups, asked)
+        ]
+        return cls(measured.usable(store, cell), measured.of(data.matrix), *kept)

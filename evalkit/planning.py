@@ -10,7 +10,8 @@ from itertools import compress
 from pathlib import Path
 
 from evalkit.errors import DataError, UsageError, unknown
-from evalkit.paired import MCNEMAR, matrices, pair
+from evalkit.measured import measure
+from evalkit.paired import MCNEMAR, pair
 from evalkit.rows import Cell
 from evalkit.samples import JSON
 from evalkit.statistics.power import Spread, draws_needed, effect_seen, samples_needed
@@ -120,7 +121,7 @@ def plan_samples(
         if stores:
             cells = [_cell(store, name, protocol) for store in stores]
             spread, source, draws, exact = _spread(stores, cells, correlation)
-            size = cells[0].spec["records"]
+            size = cells[0].spec.size or cells[0].spec.records
         else:
             spread = Spread(WIDEST * math.sqrt(2 * (1 - correlation)))
             source = f"assumed, of accuracies of 50 % that agree with a correlation of {correlation:g}"
@@ -131,17 +132,17 @@ def plan_samples(
 def _cell(store: Store, name: str, protocol: str) -> Cell:
     cells = [cell for cell in store.cells() if not cell.role]
     for cell in cells:
-        if cell.task == name and protocol in ("", cell.protocol, cell.protocol.partition("[")[0]):
+        if cell.task == name and protocol in ("", cell.protocol):
             return cell
     wanted = f"{name}:{protocol}" if protocol else name
-    raise unknown(f"benchmark in {store.path}", wanted, [f"{cell.task}:{cell.protocol}" for cell in cells])
+    raise unknown(f"benchmark in {store.path}", wanted, [cell.spec.name for cell in cells])
 
 
 def _spread(
     stores: Sequence[Store], cells: Sequence[Cell], correlation: float
 ) -> tuple[Spread, str, int, bool]:
-    metric = cells[0].spec["metrics"][0]["name"]
-    draws = int(cells[0].spec["protocol"].get("draws", 1))
+    metric = cells[0].spec.metrics[0].name
+    draws = cells[0].spec.protocol.draws
     if len(stores) == 2:
         found = pair(stores[0], cells[0], stores[1], cells[1], metric)
         if found is None or math.isinf(found.difference.error):
@@ -170,25 +171,23 @@ def _own_spread(store: Store, cell: Cell, metric: str) -> tuple[float, float, bo
     from evalkit.statistics.intervals import is_shares
 
     data = store.data(cell)
-    for measure, described, matrix in matrices(store, cell, data):
-        if described["name"] != metric:
-            continue
-        clusters, groups = (list(compress(of, data.judged)) for of in (data.clusters, data.groups))
-        error, _ = standard_error(
-            matrix, measure.finish, clusters, groups=groups if cell.spec["macro"] else None, draws=2000
-        )
-        if math.isinf(error):
-            raise UsageError(f"{store.path}: {cell.task} has too few samples to tell their spread")
-        single = error * math.sqrt(len(matrix))
-        exact = is_shares(matrix) and not any(clusters) and not cell.spec["macro"]
-        draws = int(cell.spec["protocol"].get("draws", 1))
-        by_share = isinstance(measure, Accuracy) or (isinstance(measure, PassAtK) and measure.k == 1)
-        if draws < 2 or not by_share:
-            return single, 0.0, exact
-        share = matrix[:, 0] / matrix[:, 1]
-        within = float((share * (1 - share)).mean()) * draws / (draws - 1)
-        return single, 100 * math.sqrt(within), exact
-    raise UsageError(f"{store.path}: {cell.task} was not measured by {metric!r}")
+    measured = measure(store, cell, metric)
+    figure, matrix = measured.usable(store, cell), measured.of(data.matrix)
+    clusters, groups = (list(compress(of, data.judged)) for of in (data.clusters, data.groups))
+    error, _ = standard_error(
+        matrix, figure.finish, clusters, groups=groups if cell.spec.macro else None, draws=2000
+    )
+    if math.isinf(error):
+        raise UsageError(f"{store.path}: {cell.task} has too few samples to tell their spread")
+    single = error * math.sqrt(len(matrix))
+    exact = is_shares(matrix) and not any(clusters) and not cell.spec.macro
+    draws = cell.spec.protocol.draws
+    by_share = isinstance(figure, Accuracy) or (isinstance(figure, PassAtK) and figure.k == 1)
+    if draws < 2 or not by_share:
+        return single, 0.0, exact
+    share = matrix[:, 0] / matrix[:, 1]
+    within = float((share * (1 - share)).mean()) * draws / (draws - 1)
+    return single, 100 * math.sqrt(within), exact
 
 
 def _size(name: str, settings: Mapping[str, str], data: str | None) -> int | None:

@@ -61,8 +61,7 @@ class Policy:
         return self._named(task, protocol) is not None and self.rule(task, protocol)[1]
 
     def _named(self, task: str, protocol: str) -> Rule | None:
-        base = protocol.partition("[")[0]
-        return self.benchmarks.get(f"{task}:{base}") or self.benchmarks.get(task)
+        return self.benchmarks.get(f"{task}:{protocol}") or self.benchmarks.get(task)
 
     def rule(self, task: str, protocol: str) -> tuple[float, bool, str]:
         """(margin, blocking, metric; "" the first) of a benchmark."""

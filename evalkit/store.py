@@ -10,40 +10,65 @@ import dataclasses
 import functools
 import importlib.resources
 import math
-import os
 import sqlite3
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import orjson
 
+from evalkit.convert import from_json, to_json
 from evalkit.encoding import dump, row_columns
-from evalkit.errors import UsageError
+from evalkit.errors import StorageError, UsageError
 from evalkit.models.base import Response, TokenLogprob
-from evalkit.rows import AGAIN, ANSWERED, OUTCOMES, VALIDATION, Cell, CellData, Medium, Row
+from evalkit.rows import (
+    ANSWERED,
+    OUTCOMES,
+    VALIDATION,
+    Cell,
+    CellData,
+    Medium,
+    Row,
+    StoredFigure,
+)
+from evalkit.runlock import RunLock
 from evalkit.samples import JSON, plain_text
+from evalkit.spec import CellSpec
+from evalkit.writer import Writer, connect
 
 __all__ = ["ANSWERED", "OUTCOMES", "VALIDATION", "Cell", "CellData", "Medium", "Row", "Store"]
 
-FORMAT = 3
+FORMAT = 4
 """Of the file; raised when schema.sql changes."""
 
 
 class Store:
     """A run file, open. Not for several threads."""
 
-    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+    def __init__(self, connection: sqlite3.Connection, path: Path, task_files: tuple[Path, ...] = ()) -> None:
+        """`task_files`: files with tasks that may be imported to read it; a run file alone runs no code."""
         self._db = connection
         self.path = path
+        self.task_files = task_files
+        self.lock: RunLock | None = None
+        """Released when this is closed."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
     @classmethod
     def create(cls, path: Path, manifest: dict[str, Any]) -> Store:
         """A new run file. Raises `UsageError` when the place cannot be written."""
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            store = cls(_connect(path), path)
+            store = cls(Writer.create(path), path)
             # All or nothing: a file killed half-made would be no run file and yet in the way.
             script = importlib.resources.files("evalkit").joinpath("schema.sql").read_text("utf-8")
             store._db.executescript(f"BEGIN;\n{script}")
@@ -52,17 +77,20 @@ class Store:
                 [(key, dump(value)) for key, value in {"format": FORMAT, **manifest}.items()],
             )
             store.commit()
-        except (OSError, sqlite3.Error) as error:
+        except (OSError, sqlite3.Error, StorageError) as error:
             raise UsageError(f"cannot write the run file {path}: {error}") from None
         return store
 
     @classmethod
-    def open(cls, path: Path) -> Store:
-        """An existing run file. Raises `UsageError` when it is none, or of another format."""
+    def open(cls, path: Path, task_files: tuple[Path, ...] = (), *, to_write: bool = False) -> Store:
+        """An existing run file. Raises `UsageError` when it is none, or of another format.
+
+        `to_write`: whoever goes on with the run, and holds its lock.
+        """
         if not path.is_file():
             raise UsageError(f"no run file {str(path)!r}")
         try:
-            store = cls(_reopen(path), path)
+            store = cls(Writer(path) if to_write else connect(path), path, task_files)
         except sqlite3.Error as error:
             raise UsageError(f"{path} cannot be opened: {error}") from None
         try:
@@ -98,32 +126,71 @@ class Store:
     def commit(self) -> None:
         self._db.commit()
 
+    def read_back(self) -> None:
+        """Commits, and raises `StorageError` unless a reader who opens the file now finds everything."""
+        assert isinstance(self._db, Writer), "opened to be read"
+        self._db.read_back()
+
     def close(self) -> None:
-        self._db.commit()
-        self._db.close()
+        try:
+            if self._db.in_transaction:
+                self._db.commit()
+        finally:
+            self._db.close()
+            if self.lock is not None:
+                self.lock.release()
 
     # -- cells ---------------------------------------------------------------------------------------
 
-    def add_cell(self, task: str, protocol: str, spec: dict[str, JSON], role: str = "") -> Cell:
+    def add_cell(self, spec: CellSpec, role: str = "") -> Cell:
         """A new cell, not committed yet."""
         cursor = self._db.execute(
             "INSERT INTO cell (task, protocol, role, spec, found) VALUES (?, ?, ?, ?, '{}')",
-            (task, protocol, role, dump(spec)),
+            (spec.task, spec.protocol.name, role, dump(to_json(spec))),
         )
-        return Cell(int(cursor.lastrowid or 0), task, protocol, dict(spec), role)
+        return Cell(int(cursor.lastrowid or 0), spec, role)
 
     def cells(self) -> list[Cell]:
-        rows = self._db.execute("SELECT id, task, protocol, spec, role, found FROM cell ORDER BY id")
+        rows = self._db.execute("SELECT id, spec, role, found, finished FROM cell ORDER BY id")
         return [
-            Cell(i, task, protocol, orjson.loads(spec), role, orjson.loads(found))
-            for i, task, protocol, spec, role, found in rows
+            Cell(
+                i,
+                from_json(CellSpec, orjson.loads(spec), str(self.path)),
+                role,
+                orjson.loads(found),
+                finished,
+            )
+            for i, spec, role, found, finished in rows
         ]
+
+    def finish(self, cell: Cell, samples: int, figures: Iterable[StoredFigure]) -> None:
+        """Writes that `cell` has come to the end of its data, and what was measured. Not committed yet."""
+        self._db.execute("UPDATE cell SET finished = ? WHERE id = ?", (samples, cell.id))
+        self._db.execute("DELETE FROM figure WHERE cell = ?", (cell.id,))
+        self._db.executemany(
+            "INSERT INTO figure VALUES (?, ?, ?, ?, ?, ?, ?)",
+            [(cell.id, *dataclasses.astuple(figure)) for figure in figures],
+        )
+
+    def reopen(self, cell: Cell) -> None:
+        """Takes back what `finish` wrote: samples of `cell` are dealt with again."""
+        self._db.execute("UPDATE cell SET finished = NULL WHERE id = ?", (cell.id,))
+        self._db.execute("DELETE FROM figure WHERE cell = ?", (cell.id,))
+
+    def figures(self, cell: Cell) -> list[StoredFigure]:
+        """What was measured when the cell was finished."""
+        rows = self._db.execute(
+            "SELECT metric, grp, value, low, high, n FROM figure WHERE cell = ?", (cell.id,)
+        )
+        return [StoredFigure(*row) for row in rows]
 
     def set_found(self, cell: Cell, found: dict[str, JSON]) -> None:
         """Writes what the run found out for `cell`. Samples judged under anything else are forgotten."""
         (before,) = self._db.execute("SELECT found FROM cell WHERE id = ?", (cell.id,)).fetchone()
         if orjson.loads(before) != orjson.loads(dump(found)):
-            self._db.execute("DELETE FROM sample WHERE cell = ?", (cell.id,))
+            for table in ("sample", "asked"):
+                self._db.execute(f"DELETE FROM {table} WHERE cell = ?", (cell.id,))  # noqa: S608 — fixed
+            self.reopen(cell)
             self._db.execute("UPDATE cell SET found = ? WHERE id = ?", (dump(found), cell.id))
 
     # -- responses -----------------------------------------------------------------------------------
@@ -175,43 +242,6 @@ class Store:
             (now, cell.id, sample, draw, boundary, plain_text(message)),
         )
 
-    def usage(self, cell: Cell) -> tuple[int, int, int]:
-        """(draws, prompt tokens, completion tokens) of a cell, as the endpoint counted them, no judge's."""
-        row = self._db.execute(
-            "SELECT count(*), coalesce(sum(prompt_tokens), 0), coalesce(sum(completion_tokens), 0) "
-            "FROM draw WHERE cell = ? AND NOT judge AND draw != ?",
-            (cell.id, AGAIN),
-        ).fetchone()
-        return (row[0], row[1], row[2])
-
-    def waited(self, cell: Cell) -> float:
-        """Seconds from each request of a cell to its answer, summed up, no judge's."""
-        (found,) = self._db.execute(
-            "SELECT coalesce(sum(seconds), 0.0) FROM draw WHERE cell = ? AND NOT judge AND draw != ?",
-            (cell.id, AGAIN),
-        ).fetchone()
-        return float(found)
-
-    def count_again(self, cell: Cell) -> tuple[int, int]:
-        """(greedy requests of a cell that were asked a second time, those whose text was another then)."""
-        row = self._db.execute(
-            "SELECT count(*), coalesce(sum(a.text != b.text), 0) FROM draw AS a JOIN draw AS b "
-            "ON a.request = b.request AND a.draw = 0 WHERE b.draw = ? AND b.cell = ?",
-            (AGAIN, cell.id),
-        ).fetchone()
-        return (row[0], row[1])
-
-    def verification(self, cell: Cell) -> dict[str, int] | None:
-        """What `count_again` found when the cell was done, if anything was to be asked twice."""
-        found: dict[str, int] | None = self.manifest.get(f"verification of cell {cell.id}")
-        return found
-
-    def set_verification(self, cell: Cell, found: dict[str, int]) -> None:
-        self._db.execute(
-            "INSERT OR REPLACE INTO run VALUES (?, ?)",
-            (f"verification of cell {cell.id}", dump(dict(found))),
-        )
-
     def add_media(self, medium: Medium) -> None:
         """A picture or clip as it was sent. Known ones stay as they are."""
         self._db.execute(
@@ -220,15 +250,6 @@ class Store:
             dataclasses.astuple(medium),
         )
 
-    def seconds(self, cell: Cell) -> float:
-        """How long the clips of a cell's samples are, each as often as it was answered, failed ones not."""
-        (found,) = self._db.execute(
-            "SELECT coalesce(sum(seconds), 0.0) FROM sample, json_each(sample.media) "
-            "JOIN media ON media.key = json_each.value WHERE cell = ? AND outcome != 'failed'",
-            (cell.id,),
-        ).fetchone()
-        return float(found)
-
     def preview(self, key: str) -> bytes | None:
         """The small JPEG or Ogg of a picture or clip, if it was sent."""
         found = self._db.execute("SELECT preview FROM media WHERE key = ?", (key,)).fetchone()
@@ -236,21 +257,27 @@ class Store:
 
     # -- samples -------------------------------------------------------------------------------------
 
-    def state(self, cell: Cell, position: int) -> tuple[str, str] | None:
-        """(id, outcome) of the sample at `position`, if it has been dealt with."""
-        found: tuple[str, str] | None = self._db.execute(
-            "SELECT id, outcome FROM sample WHERE cell = ? AND position = ?", (cell.id, position)
+    def state(self, cell: Cell, position: int) -> tuple[str, str, bytes] | None:
+        """(id, outcome, digest of the question) of the sample at `position`, if it has been dealt with."""
+        found: tuple[str, str, bytes] | None = self._db.execute(
+            "SELECT id, outcome, question FROM sample WHERE cell = ? AND position = ?", (cell.id, position)
         ).fetchone()
         return found
 
     def add_sample(self, cell: Cell, row: Row) -> None:
-        """Writes a sample; one that failed earlier is replaced.
+        """Writes a sample and which responses are its own; one that failed earlier is replaced.
 
         Raises `SampleError` or `ScorerError`, and writes nothing, where it holds what no file can hold.
         """
+        columns = row_columns(row)
+        self._db.execute("DELETE FROM asked WHERE cell = ? AND position = ?", (cell.id, row.position))
+        self._db.executemany(
+            "INSERT INTO asked SELECT ?, ?, ?, ?, id FROM request WHERE key = ?",
+            [(cell.id, row.position, link.turn, link.draw, link.key) for link in row.links],
+        )
         self._db.execute(
             "INSERT OR REPLACE INTO sample VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (cell.id, *row_columns(row)),
+            (cell.id, *columns),
         )
 
     def data(self, cell: Cell) -> CellData:
@@ -262,7 +289,7 @@ class Store:
             "WHERE cell = ? ORDER BY position",
             (cell.id,),
         ).fetchall()
-        width = sum(len(metric["columns"]) for metric in cell.spec["metrics"])
+        width = cell.spec.width
         judged = np.array([row[1] != "failed" and len(row[0]) == 8 * width for row in rows], dtype=bool)
         matrix = np.frombuffer(b"".join(row[0] for row in rows), dtype="<f8").reshape(judged.sum(), width)
         return CellData(
@@ -329,38 +356,12 @@ class Store:
                 "detail": judged.get("detail", {}),
             }
 
-    def count_details(self, cell: Cell, keys: Iterable[str]) -> dict[str, int]:
-        """How many samples have each of `keys` in their answer's detail."""
-        wanted = list(keys)
-        columns = ", ".join(["count(json_extract(answer, '$.detail.' || ?))"] * len(wanted))
-        counts = self._db.execute(
-            f"SELECT {columns} FROM sample WHERE cell = ?",  # noqa: S608 — made of question marks
-            (*wanted, cell.id),
-        ).fetchone()
-        return dict(zip(wanted, counts, strict=True))
-
     def failures(self, cell: Cell) -> Iterator[tuple[str, str, str]]:
         """(sample, boundary, message) of the samples that failed."""
         yield from self._db.execute(
             "SELECT id, boundary, error FROM sample WHERE cell = ? AND outcome = 'failed' ORDER BY position",
             (cell.id,),
         )
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    db = sqlite3.connect(path, timeout=10.0)
-    # NORMAL: a killed process loses nothing that was committed; only a machine that loses power may.
-    db.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;")
-    return db
-
-
-def _reopen(path: Path) -> sqlite3.Connection:
-    """Changes nothing in a file that may be no run file; WAL mode is written in one that is."""
-    if all(os.access(place, os.W_OK, effective_ids=True) for place in (path, path.parent)):
-        return sqlite3.connect(path, timeout=10.0)
-    # WAL mode wants a file beside this one, unless it is told that nothing will change.
-    immutable = not path.with_name(path.name + "-wal").exists()
-    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable={immutable:d}", uri=True)
 
 
 @functools.lru_cache(maxsize=4096)

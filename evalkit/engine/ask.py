@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import orjson
 
 from evalkit.encoding import checked
+from evalkit.engine.commits import Commits
 from evalkit.engine.limiter import Limiter
 from evalkit.engine.media import MediaRoom
 from evalkit.engine.verify import is_verified
@@ -20,7 +21,7 @@ from evalkit.models.base import Model, Request, Response
 from evalkit.models.echo import end_of
 from evalkit.models.fake import FakeModel, Hints
 from evalkit.rows import AGAIN
-from evalkit.store import Cell, Store
+from evalkit.store import Cell
 
 _LONGEST_PAUSE = 60.0
 _LONGEST_RETRY_AFTER = 600.0
@@ -62,7 +63,7 @@ class Line:
     def __init__(
         self,
         model: Model,
-        store: Store,
+        commits: Commits,
         limiter: Limiter,
         policy: RetryPolicy,
         seed: int,
@@ -75,12 +76,12 @@ class Line:
 
         `verify`: share of the greedy requests that are asked a second time (`evalkit.engine.verify`).
         """
-        self.model, self.store, self.limiter, self.policy, self.seed = model, store, limiter, policy, seed
+        self.model, self.limiter, self.policy, self.seed = model, limiter, policy, seed
+        self.commits, self.store = commits, commits.store
         self._media, self._judge, self._verify = media, judge, verify
         self.completion_tokens = 0
         self.prompt_tokens = 0
         self._failed_in_a_row = 0
-        self._commit_due = False
         self._echo_shown: asyncio.Task[None] | None = None
 
     async def send(
@@ -93,12 +94,11 @@ class Line:
         sample: str,
         hints: Hints | None = None,
     ) -> Response:
-        """The stored answer, else the model's. Raises `BoundaryError` or `Stopped`.
+        """The stored answer, else the model's.
 
-        `hints`: for a `FakeModel`, which is the only one that is given them.
+        `key`, `body`: as `stored_as` gives them. `hints`: for a `FakeModel`, the only one that is given them.
+        Raises `BoundaryError`, `StorageError` or `Stopped`.
         """
-        if self._judge:
-            key, body = self._as_judge(body)
         found = self.store.response(key, draw)
         if found is None:
             found = await self._ask(request, key, body, draw, cell, sample, hints)
@@ -132,13 +132,18 @@ class Line:
             kept = end_of(response.prompt_logprobs, request.tail)
             response = dataclasses.replace(response, prompt_logprobs=kept)
         self.store.add_response(key, body, draw, cell, sample, response, self._judge)
-        self.commit_soon()
+        self.commits.soon()
         self.prompt_tokens += response.prompt_tokens or 0
         self.completion_tokens += response.completion_tokens or 0
         return response
 
-    def _as_judge(self, body: bytes) -> tuple[bytes, bytes]:
-        """(key, body) of a request to this judge: a run has one model, and may be judged by another later."""
+    def stored_as(self, key: bytes, body: bytes) -> tuple[bytes, bytes]:
+        """(key, body) that a request is stored under.
+
+        A judge's name its model: a run has one model, and may be judged by another one later.
+        """
+        if not self._judge:
+            return key, body
         asked = {**orjson.loads(body), "judge": self.model.identity}
         whole = orjson.dumps(asked, option=orjson.OPT_SORT_KEYS)
         return hashlib.sha256(whole).digest()[:16], whole
@@ -159,16 +164,6 @@ class Line:
         except (UsageError, ProviderError) as error:
             raise Stopped(str(error), usage=isinstance(error, UsageError)) from None
 
-    def commit_soon(self) -> None:
-        """Commits before the event loop goes round again, once for all that arrived together."""
-        if not self._commit_due:
-            self._commit_due = True
-            asyncio.get_running_loop().call_soon(self.commit)
-
-    def commit(self) -> None:
-        self._commit_due = False
-        self.store.commit()
-
     async def _attempts(
         self, request: Request, draw: int, cell: Cell, sample: str, hints: Hints | None = None
     ) -> Response:
@@ -179,7 +174,7 @@ class Line:
                     response = await self._once(request, draw, hints)
             except ProviderError as error:
                 self.store.add_error(cell, sample, draw, error.boundary, str(error))
-                self.commit_soon()
+                self.commits.soon()
                 if error.fatal:
                     raise Stopped(str(error), usage=True) from None
                 if error.throttled:

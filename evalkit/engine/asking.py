@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import sqlite3
 from collections.abc import Awaitable, Callable
 from typing import Protocol as Shape
 from typing import TypeAlias
@@ -115,7 +114,7 @@ class Asking:
                 self._protocol = dataclasses.replace(protocol, shots=protocol.shots - 1)
                 self._encoded.clear()  # what was refused was not asked
                 continue
-            except (BoundaryError, sqlite3.Error):  # no solver opens a database, the run file is one
+            except BoundaryError:
                 raise
             except FAULTS as error:
                 raise fault(error) from error

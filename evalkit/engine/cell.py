@@ -11,18 +11,20 @@ from evalkit.data.base import Record, Records
 from evalkit.encoding import sample_columns
 from evalkit.engine.faults import FAULTS, fault
 from evalkit.errors import BoundaryError, DataError, EvalkitError, MediaError, SampleError
+from evalkit.identity import code_identity
 from evalkit.metrics.base import Metric
-from evalkit.protocol import NEVER, Protocol
-from evalkit.samples import JSON, Prompt, Sample, Speech
-from evalkit.signature import code_identity, digest
-from evalkit.task import Referee, Task, View
+from evalkit.metrics.stored import metric_spec
+from evalkit.protocol import Protocol
+from evalkit.samples import Prompt, Sample, Speech
+from evalkit.spec import CellSpec, ViewSpec, fallback_text
+from evalkit.task import Task, View, file_of
 
 
 @dataclass(frozen=True, slots=True)
 class CellPlan:
     """One task under one protocol, with its records opened."""
 
-    spec: str
+    source: str
     """What `load_task` takes, to find the task's code again."""
     task: Task
     protocol: Protocol
@@ -39,7 +41,7 @@ class CellPlan:
     @property
     def name(self) -> str:
         """What it is called in tables: `gsm8k:8-shot-cot`."""
-        return f"{self.task.name}:{self.protocol.name}" + (f" ({self.role})" if self.role else "")
+        return f"{self.task.name}:{self.protocol.label}" + (f" ({self.role})" if self.role else "")
 
     @property
     def count(self) -> int | None:
@@ -105,40 +107,41 @@ class CellPlan:
                 f"{position} on ({type(error).__name__}: {error})"
             ) from error
 
-    def spec_json(self) -> dict[str, JSON]:
+    def spec(self) -> CellSpec:
         """Everything but the questions that decides what is asked and how it is scored."""
-        metrics: list[JSON] = [
-            {
-                "name": metric.name,
-                "unit": metric.unit,
-                "higher_is_better": metric.higher_is_better,
-                "columns": list(metric.columns),
-                "identity": code_identity(metric),
-            }
-            for metric in self.metrics
-        ]
-        protocol = _protocol_json(self.protocol)
-        if self.protocol.fallback:
-            protocol["fallback"] = _fallback_json(self.task, self.protocol)
-        referee: dict[str, JSON] = {}
-        if self.referee and self.task.referee is not None:
-            referee = {"referee": _referee_json(self.task.referee, self.referee)}
-        return {
-            "task_spec": self.spec,
-            "options": dict(self.task.options),
-            "macro": self.task.macro,
-            **referee,
-            "report": self.task.report,
-            "protocol": protocol,
-            "extract": code_identity(self.task.extract(self.protocol)),
-            "judge": code_identity(self.task.judge),
-            "views": {view.name: _view_json(view) for view in self.task.views},
-            "metrics": metrics,
-            "notes": dict(self.task.notes(self.protocol)),
-            "data": dict(self.records.origin),
-            "records": self.records.count,
-            "limit": self.limit,
-        }
+        task, protocol = self.task, self.protocol
+        referee = ""
+        if self.referee and task.referee is not None:
+            reads = code_identity(task.referee.prompt), code_identity(task.referee.read)
+            referee = " ".join((self.referee, *reads))
+        fallback = ""
+        if protocol.fallback:
+            leg = task.protocol(protocol.fallback[0])
+            fallback = fallback_text(leg, code_identity(leg.solver), code_identity(task.extract(leg)))
+        return CellSpec(
+            task=task.name,
+            source=self.source,
+            protocol=protocol.settings(),
+            options=dict(task.options),
+            solver=code_identity(protocol.solver),
+            prompt=code_identity(task.prompt),
+            extract=code_identity(task.extract(protocol)),
+            judge=code_identity(task.judge),
+            referee=referee,
+            fallback=fallback,
+            views=tuple(_view(view) for view in task.views),
+            metrics=tuple(metric_spec(metric) for metric in self.metrics),
+            macro=task.macro,
+            notes=dict(task.notes(protocol)),
+            data=dict(self.records.origin),
+            records=self.records.count,
+            limit=self.limit,
+            size=task.size,
+            group_sizes=dict(task.group_sizes),
+            report=task.report,
+            summary=task.summary,
+            code=_code(self.source),
+        )
 
 
 def rendered(task: Task, sample: Sample, protocol: Protocol) -> Prompt:
@@ -155,49 +158,14 @@ def rendered(task: Task, sample: Sample, protocol: Protocol) -> Prompt:
     return prompt
 
 
-def _protocol_json(p: Protocol) -> dict[str, JSON]:
-    found: dict[str, JSON] = {
-        "api": p.api,
-        "shots": p.shots,
-        "draws": p.draws,
-        "temperature": p.temperature,
-        "top_p": p.top_p,
-        "max_tokens": p.max_tokens,
-        "stop": list(p.stop),
-        "solver": code_identity(p.solver),
-    }
-    if p.logprobs:
-        found |= {"logprobs": p.logprobs, "likelihood": p.likelihood}
-    if p.fallback:
-        found["threshold"] = _threshold_json(p.threshold)
-    if p.language_hint:
-        found["language_hint"] = True
-    if p.max_pixels:
-        found |= {"max_pixels": p.max_pixels, "resample": p.resample}
-    return found
+def _view(view: View) -> ViewSpec:
+    return ViewSpec(
+        name=view.name,
+        extract="" if view.extract is None else code_identity(view.extract),
+        judge="" if view.judge is None else code_identity(view.judge),
+    )
 
 
-def _threshold_json(threshold: float | None) -> JSON:
-    if threshold is None:
-        return "chosen on the validation split"
-    return "never" if threshold == NEVER else threshold
-
-
-def _fallback_json(task: Task, protocol: Protocol) -> JSON:
-    """The leg's protocol as one line: what matters is whether two are equal."""
-    leg = task.protocol(protocol.fallback[0])
-    parts = {**_protocol_json(leg), "extract": code_identity(task.extract(leg))}
-    return f"{leg.name} {digest(parts).hex()[:8]}"
-
-
-def _referee_json(referee: Referee, model: str) -> JSON:
-    return f"{model} {code_identity(referee.prompt)} {code_identity(referee.read)}"
-
-
-def _view_json(view: View) -> JSON:
-    parts: dict[str, JSON] = {}
-    if view.extract is not None:
-        parts["extract"] = code_identity(view.extract)
-    if view.judge is not None:
-        parts["judge"] = code_identity(view.judge)
-    return parts
+def _code(source: str) -> str:
+    file = file_of(source)
+    return file[0].read_text("utf-8", "replace") if file is not None else ""

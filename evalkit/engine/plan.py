@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 
 import evalkit
+from evalkit.convert import to_json
 from evalkit.data.base import DataOptions
 from evalkit.engine.cell import CellPlan, rendered
 from evalkit.engine.faults import FAULTS, fault
@@ -19,7 +20,8 @@ from evalkit.errors import BoundaryError, DataError, SampleError, UsageError, un
 from evalkit.models import BACKENDS
 from evalkit.models.base import Capability, Model
 from evalkit.protocol import SETTINGS, Protocol
-from evalkit.samples import Sample
+from evalkit.samples import JSON, Sample
+from evalkit.spec import CellSpec
 from evalkit.store import VALIDATION, Store
 from evalkit.task import Task, build, file_of, find_task, options_of, parse_spec
 
@@ -56,10 +58,8 @@ class Plan:
         problems = _differences("seed", found["seed"], mine["seed"])
         problems += _differences("model", found["model"]["identity"], mine["model"]["identity"])
         # By the name without overrides, so that an override shows as the field that it changes.
-        theirs = {
-            (cell.task, cell.protocol.partition("[")[0], cell.role): cell.spec for cell in store.cells()
-        }
-        ours = {(cell.task.name, cell.protocol.base, cell.role): cell.spec_json() for cell in self.cells}
+        theirs = {(cell.task, cell.protocol, cell.role): cell.spec for cell in store.cells()}
+        ours = {(cell.task.name, cell.protocol.name, cell.role): cell.spec() for cell in self.cells}
         for key in theirs.keys() | ours.keys():
             name = ":".join(filter(None, key))
             if key not in ours:
@@ -102,8 +102,8 @@ def make_plan(
     for spec in specs:
         cell = _plan_cell(spec, model, settings, data, limit, judge)
         twin = next((c for c in cells if c.name == cell.name and not c.role), None)
-        if twin is not None and twin.spec != cell.spec:
-            raise UsageError(f"{twin.spec} and {cell.spec} are both called {cell.name}: rename one")
+        if twin is not None and twin.source != cell.source:
+            raise UsageError(f"{twin.source} and {cell.source} are both called {cell.name}: rename one")
         if twin is not None:
             continue
         if strict:
@@ -292,13 +292,18 @@ def _comparable(cell: CellPlan, data: DataOptions) -> None:
         )
 
 
-def _binding(spec: dict[str, Any]) -> dict[str, Any]:
-    """A cell's spec without the places that its data and its code were found in."""
-    data = {key: value for key, value in spec["data"].items() if key not in ("kind", "where")}
-    return {**{key: value for key, value in spec.items() if key != "task_spec"}, "data": data}
+def _binding(spec: CellSpec) -> JSON:
+    """A cell's spec without the places that its data and its code were found in, and without mere words."""
+    data = {key: value for key, value in spec.data.items() if key not in ("kind", "where")}
+    protocol = dataclasses.replace(spec.protocol, overrides={}, source="")
+    return to_json(
+        dataclasses.replace(
+            spec, source="", code="", summary="", report="", notes={}, data=data, protocol=protocol
+        )
+    )
 
 
-def _differences(where: str, theirs: Any, mine: Any) -> list[str]:
+def _differences(where: str, theirs: JSON, mine: JSON) -> list[str]:
     """Where two JSON values differ: `gsm8k:8-shot-cot limit: 10 in the file, None now`."""
     if isinstance(theirs, dict) and isinstance(mine, dict):
         return [

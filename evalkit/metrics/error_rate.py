@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from evalkit.answers.speech import Edits, sample_edits
+from evalkit.identity import versioned
 from evalkit.metrics.base import Scored
 from evalkit.samples import Sample
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from evalkit.metrics.base import Floats
 
 
+@versioned("error_rate", 1, packages=("jiwer", "whisper-normalizer"))
 @dataclass(frozen=True, slots=True)
 class ErrorRate:
     """Edits over units of the references, all samples together: never a mean of rates.
@@ -57,6 +59,7 @@ class ErrorRate:
         return 100.0 * edits / np.where(units > 0, units, np.nan)
 
 
+@versioned("over_100", 1, packages=("jiwer", "whisper-normalizer"))
 @dataclass(frozen=True, slots=True)
 class Over100:
     """Samples with more edits than units over samples, in percent: answers that are mostly made up.

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from evalkit.identity import versioned
 from evalkit.metrics.base import Scored
 from evalkit.samples import Sample
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from evalkit.metrics.base import Floats
 
 
+@versioned("guessing_accuracy", 1)
 @dataclass(frozen=True, slots=True)
 class GuessingAccuracy:
     """Accuracy with 1/n for a response to n choices in which no letter was found.

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from evalkit.identity import versioned
 from evalkit.metrics.base import Scored
 from evalkit.samples import Sample
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from evalkit.metrics.base import Floats
 
 
+@versioned("mean_credit", 1)
 @dataclass(frozen=True, slots=True)
 class MeanCredit:
     """Credit over samples, question-weighted, in percent: VQA accuracy, ANLS.

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from evalkit.identity import versioned
 from evalkit.metrics.base import Scored
 from evalkit.samples import Sample
 
@@ -25,6 +26,7 @@ def estimate(n: int, c: int, k: int) -> float:
     return 1.0 - math.comb(n - c, k) / math.comb(n, k)
 
 
+@versioned("pass_at_k", 1)
 @dataclass(frozen=True, slots=True)
 class PassAtK:
     """Mean of `estimate` over problems, in percent."""

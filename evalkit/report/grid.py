@@ -17,8 +17,9 @@ from evalkit.samples import JSON
 if TYPE_CHECKING:
     import pandas as pd
 
+    from evalkit.report.cells import TableCell
     from evalkit.report.paper import Figure, PaperRow, PaperTable
-    from evalkit.report.table import Table, TableCell
+    from evalkit.report.table import Table
     from evalkit.store import Store
 
 
@@ -227,7 +228,7 @@ class _Builder:
         alike = {
             start + i: (run.store, cell)
             for i, (run, cell) in enumerate(zip(self._runs, answers, strict=True))
-            if cell and first and cell.signature.parts == first.signature.parts and not (row and row.group)
+            if cell and first and not first.differences(cell) and not (row and row.group)
         }
         met = duels(alike)
         top = best(cells, higher, met)
@@ -290,7 +291,7 @@ class _Builder:
             marks.append(self._number(part))
         if row.whole_corpus if row else of_corpus(cell.metric):
             marks.append(self._number(corpus_words(cell.metric)))
-        differences = first.signature.differences(cell.signature) if first else []
+        differences = first.differences(cell) if first else []
         if differences:
             self._refuse(f"{cell.model} on {cell.task}:{cell.protocol}: {'; '.join(differences)}")
         whole = figure is cell

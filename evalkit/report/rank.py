@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from evalkit.paired import pair
 
 if TYPE_CHECKING:
+    from evalkit.report.cells import TableCell
     from evalkit.report.grid import GridCell
-    from evalkit.report.table import TableCell
     from evalkit.store import Cell, Store
 
 ALPHA = 0.05
@@ -77,6 +77,5 @@ def _apart(top: GridCell, other: GridCell, sign: int) -> bool:
 
 
 def _stored(store: Store, cell: TableCell) -> Cell:
-    return next(
-        one for one in store.cells() if (one.task, one.protocol, one.role) == (cell.task, cell.protocol, "")
-    )
+    wanted = (cell.task, cell.spec.protocol.name, "")
+    return next(one for one in store.cells() if (one.task, one.protocol, one.role) == wanted)

@@ -3,120 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import evalkit
 from evalkit.errors import UsageError
-from evalkit.metrics.base import Metric
-from evalkit.paired import matrices
+from evalkit.measured import MEND
 from evalkit.report.beside import corpus_words, of_corpus
+from evalkit.report.cells import COUNTED, TableCell, cells_of
 from evalkit.samples import JSON
-from evalkit.signature import Signature, combine
-from evalkit.statistics import interval, macro_interval
-from evalkit.store import ANSWERED, OUTCOMES, VALIDATION, Cell, CellData, Store
+from evalkit.store import OUTCOMES, Store
 
 if TYPE_CHECKING:
     import pandas as pd
-
-COUNTED = {
-    "shots": "{} samples were asked with fewer shots, for the prompt did not fit the model's context",
-    "bound_decides": "{} choices hang on a bound, for the endpoint did not return every letter",
-}
-"""Entries of an answer's detail that a reader of the figure has to know of."""
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """A figure over the samples of one group or tag. `value`, `low`, `high` in the cell's unit.
-
-    Without an interval (None) where they are all of one cluster.
-    """
-
-    value: float
-    low: float | None
-    high: float | None
-    n: int
-
-
-@dataclass(frozen=True, slots=True)
-class TableCell:
-    """One figure. `value`, `low`, `high` in `unit`, None when no sample was judged.
-
-    `n`: judged samples, which the value is over. `outcomes`: samples by outcome, failed ones included.
-    `low`, `high` are None too where everything is of one cluster. `marks`: numbers of the table's notes
-    that belong to it.
-    """
-
-    task: str
-    protocol: str
-    model: str
-    metric: str
-    view: str
-    """The view or leg that the metric measures, "" for the headline."""
-    unit: str
-    higher_is_better: bool
-    value: float | None
-    low: float | None
-    high: float | None
-    n: int
-    outcomes: dict[str, int]
-    groups: dict[str, Group]
-    """By group and then by tag, each in alphabetical order."""
-    signature: Signature
-    tokens: tuple[int, int]
-    """(prompt, completion) tokens as the endpoint counted them."""
-    data: dict[str, str]
-    """Where the records came from (`Records.origin`)."""
-    records: int | None
-    """How many there are, where it is known."""
-    limit: int | None
-    found: dict[str, Any]
-    """What the run found out for it: a threshold and its validation curve."""
-    answered: int
-    """Samples with an answer and without a public reference."""
-    seconds: float
-    """How long the clips are that were played."""
-    counts: dict[str, int]
-    """Samples that were not asked or read quite as the protocol has it, by what happened; none: left out."""
-    verification: dict[str, int] | None = None
-    """Greedy answers that were `asked` for a second time, and those that `changed`; None: none was to be."""
-    marks: tuple[int, ...] = ()
-
-    @property
-    def row(self) -> tuple[str, str, str]:
-        """Cells of one row answer one question; overrides do not make another row."""
-        return (self.task, self.protocol.partition("[")[0], self.metric)
-
-    def as_json(self) -> dict[str, JSON]:
-        return {
-            "task": self.task,
-            "protocol": self.protocol,
-            "model": self.model,
-            "metric": self.metric,
-            "value": self.value,
-            "unit": self.unit,
-            "low": self.low,
-            "high": self.high,
-            "n": self.n,
-            "outcomes": dict(self.outcomes),
-            "signature": {
-                "short": self.signature.short,
-                "line": self.signature.line(),
-                "parts": dict(self.signature.parts),
-            },
-            "group_values": {name: group.value for name, group in self.groups.items()},
-            "groups": {name: dataclasses.asdict(group) for name, group in self.groups.items()},
-            "found": dict(self.found),
-            "seconds": self.seconds,
-            "verification": dict(self.verification) if self.verification else None,
-            "tokens": {"prompt": self.tokens[0], "completion": self.tokens[1]},
-            "data": dict(self.data),
-            "records": self.records,
-            "limit": self.limit,
-        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,115 +79,10 @@ def build_table(stores: Sequence[Store], *, strict: bool = False) -> Table:
     return Table(_title(cells), tuple(marked), tuple(notes))
 
 
-def _asked(cell: Cell, data: CellData, validation: CellData | None) -> dict[str, JSON]:
-    """The parts of a signature that all metrics of a cell share, from what the run file has."""
-    parts: dict[str, JSON] = {
-        "n": len(data.outcomes),
-        **cell.spec["protocol"],
-        "questions": combine(data.questions),
-        "prompts": combine(data.asked),
-        "extract": cell.spec["extract"],
-        "judge": cell.spec["judge"],
-        **({"average": "macro over groups"} if cell.spec["macro"] else {}),
-        **({"referee": cell.spec["referee"]} if "referee" in cell.spec else {}),
-    }
-    if validation is not None:
-        parts["validation"] = combine([*validation.questions, *validation.asked])
-    return parts
-
-
-def cells_of(store: Store) -> Iterable[TableCell]:
-    """The figures of one run, in its order; a cell's headline metric first."""
-    model = store.manifest["model"]["name"]
-    cells = store.cells()
-    validations = {(cell.task, cell.protocol): cell for cell in cells if cell.role == VALIDATION}
-    for cell in cells:
-        if cell.role:
-            continue
-        data = store.data(cell)
-        calibration = validations.get((cell.task, cell.protocol))
-        asked = _asked(cell, data, store.data(calibration) if calibration else None)
-        threshold = {"threshold": cell.found["threshold"]} if "threshold" in cell.found else {}
-        notes: dict[str, JSON] = {**threshold, **cell.spec["notes"], "evalkit": evalkit.__version__}
-        used = [store.usage(c) for c in (cell, calibration) if c is not None]
-        seconds = store.seconds(cell)
-        counts = {key: n for key, n in store.count_details(cell, COUNTED).items() if n}
-        for metric, described, matrix in matrices(store, cell, data):
-            yield TableCell(
-                task=cell.task,
-                protocol=cell.protocol,
-                model=model,
-                metric=described["name"],
-                view=metric.view,
-                unit=described["unit"],
-                higher_is_better=described["higher_is_better"],
-                n=len(matrix),
-                outcomes=store.outcomes(cell, metric.view),
-                signature=Signature(
-                    {**asked, **_view(cell, metric.view), "metric": described["identity"]}, notes
-                ),
-                tokens=(sum(u[1] for u in used), sum(u[2] for u in used)),
-                data=cell.spec["data"],
-                records=cell.spec["records"],
-                limit=cell.spec["limit"],
-                found=cell.found,
-                answered=data.outcomes.count(ANSWERED),
-                seconds=seconds,
-                counts=counts,
-                verification=store.verification(cell),
-                **_figures(metric, matrix, data, macro=cell.spec["macro"]),
-            )
-
-
-def _view(cell: Cell, view: str) -> dict[str, JSON]:
-    """The extractor and the judge of a view, where they are not the task's own."""
-    found: dict[str, JSON] = dict(cell.spec["views"].get(view, {}))
-    return found
-
-
-def _figures(metric: Metric, matrix: Any, data: CellData, *, macro: bool) -> dict[str, Any]:
-    import numpy as np
-
-    if not len(matrix):
-        return {"value": None, "low": None, "high": None, "groups": {}}
-    judged = np.flatnonzero(data.judged)
-    clusters = [data.clusters[row] for row in judged]
-    whole = _group(metric, matrix, clusters)
-    members: tuple[dict[str, list[int]], dict[str, list[int]]] = ({}, {})
-    for row, sample in enumerate(judged):
-        if data.groups[sample]:
-            members[0].setdefault(data.groups[sample], []).append(row)
-        for tag in data.tags[sample]:
-            members[1].setdefault(tag, []).append(row)
-    groups = {
-        name: group
-        for keyed in members
-        for name, rows in sorted(keyed.items())
-        # A rate over nothing, such as of words where all references are empty, is none.
-        if not math.isnan((group := _group(metric, matrix[rows], [clusters[row] for row in rows])).value)
-    }
-    if macro:
-        counted = {name: rows for name, rows in members[0].items() if name in groups}
-        if not counted:
-            return {"value": None, "low": None, "high": None, "groups": groups}
-        parts = [(matrix[rows], [clusters[row] for row in rows]) for rows in counted.values()]
-        value = float(np.mean([groups[name].value for name in counted]))
-        low, high = macro_interval(parts, metric.finish) or (None, None)
-        return {"value": value, "low": low, "high": high, "groups": groups}
-    if math.isnan(whole.value):
-        return {"value": None, "low": None, "high": None, "groups": groups}
-    return {"value": whole.value, "low": whole.low, "high": whole.high, "groups": groups}
-
-
-def _group(metric: Metric, matrix: Any, clusters: Sequence[str]) -> Group:
-    low, high = interval(matrix, metric.finish, clusters) or (None, None)
-    return Group(float(metric.finish(matrix.sum(axis=0))), low, high, len(matrix))
-
-
 def _title(cells: Sequence[TableCell]) -> str:
     models = list(dict.fromkeys(cell.model for cell in cells))
     title = f"{', '.join(models)} on {', '.join(dict.fromkeys(cell.task for cell in cells))}"
-    small = dict.fromkeys(cell.task for cell in cells if cell.data["kind"] == "small sets")
+    small = dict.fromkeys(cell.task for cell in cells if cell.completeness.small)
     if small:
         title += f" ({', '.join(small)}: evalkit's own small sets, for trying it out; no benchmark results)"
     return title
@@ -299,7 +94,7 @@ def _marked(cells: Sequence[TableCell], notes: list[str]) -> Iterable[TableCell]
     for cell in cells:
         marks = []
         yardstick = first.setdefault(cell.row, cell)
-        differences = yardstick.signature.differences(cell.signature)
+        differences = yardstick.differences(cell)
         if differences:
             notes.append(
                 f"{cell.model} on {cell.task}:{cell.protocol} is not comparable with the row's first cell; "
@@ -318,12 +113,13 @@ def _bars(cell: TableCell, notes: Sequence[str]) -> Iterable[str]:
 
 def _faults(cell: TableCell) -> Iterable[str]:
     """What makes a figure another one than that of the whole benchmark under its protocol."""
-    asked = sum(cell.outcomes.values()) + cell.answered
-    if cell.limit is not None and (cell.records is None or cell.limit < cell.records):
-        yield f"{cell.task}: the first {cell.limit} of {cell.records or 'all'} samples"
-    expected = min(filter(None, (cell.limit, cell.records)), default=asked)
-    if asked < expected:
-        yield f"{cell.model} on {cell.task}: unfinished, {asked} of {expected} samples"
+    whole = cell.completeness
+    if whole.unfinished:
+        yield f"{cell.model} on {cell.task}: {whole.unfinished}"
+    elif whole.part and not whole.small:
+        yield f"{cell.model} on {cell.task}: {whole.part}"
+    if cell.stale:
+        yield f"{cell.model} on {cell.task}, {cell.metric}: {'; '.join(cell.stale)}: {MEND}"
     failed = cell.outcomes["failed"]
     if failed:
         yield f"{cell.model} on {cell.task}: {failed} samples failed and are not in the value"

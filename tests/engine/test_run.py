@@ -12,12 +12,13 @@ import pytest
 from evalkit.engine.ask import RetryPolicy, Stopped
 from evalkit.engine.plan import make_plan
 from evalkit.engine.run import Options, execute, open_run
-from evalkit.errors import DataError, ProviderError, UsageError
+from evalkit.errors import DataError, ProviderError, StorageError, UsageError
 from evalkit.models.base import Model, Request
 from evalkit.models.fake import GOLD, FakeModel, Hinted, Hints
 from evalkit.report.table import Table, build_table
 from evalkit.store import Store
 from tests.made import sums
+from tests.specs import cell_spec
 
 QUICK = RetryPolicy(attempts=10, first_pause=0.001)
 
@@ -212,10 +213,58 @@ def test_data_that_changed_under_a_run_is_refused(tmp_path: Path) -> None:
     task = sums(tmp_path)
     run(FakeModel(GOLD), task, tmp_path / "r.db")
     plan = make_plan(FakeModel(GOLD), [sums(tmp_path, name="again.py", reverse=True)])
-    store = Store.open(tmp_path / "r.db")
-    with pytest.raises(DataError, match="the data changed since"):
+    with (
+        open_run(tmp_path / "r.db", make_plan(FakeModel(GOLD), [task])) as store,
+        pytest.raises(DataError, match="the data changed since"),
+    ):
         asyncio.run(execute(plan, store, Options(2, QUICK)))
-    store.close()
+
+
+def test_a_disk_that_is_full_in_the_middle_of_a_statement_fails_the_run_and_no_sample(tmp_path: Path) -> None:
+    task, path = sums(tmp_path, 300), tmp_path / "r.db"
+    plan = make_plan(FakeModel(GOLD), [task])
+    with open_run(path, plan) as store:
+        # As on a full disk: SQLite may use no page more, and says so when a row needs one.
+        store.connection.execute("PRAGMA max_page_count = 40")
+        with pytest.raises(StorageError, match=r"r.db cannot be written \(database or disk is full\)"):
+            asyncio.run(execute(plan, store, Options(8, QUICK)))
+        with pytest.raises(StorageError, match="database or disk is full"):
+            store.add_cell(cell_spec("another"))
+    ((answers,),) = query(path, "SELECT count(*) FROM draw")
+    assert isinstance(answers, int)
+    assert 0 < answers < 300
+    assert not query(path, "SELECT id FROM sample WHERE outcome = 'failed'")
+    assert not query(
+        path, "SELECT sample.id FROM sample LEFT JOIN draw ON sample.id = draw.sample WHERE draw IS NULL"
+    )
+    again = FakeModel(GOLD)
+    (cell,) = run(again, task, path).cells
+    assert (cell.n, again.asked) == (300, 300 - answers)
+
+
+def test_afresh_removes_the_run_file_there_and_nothing_beside_it(tmp_path: Path) -> None:
+    task, path = sums(tmp_path), tmp_path / "r.db"
+    run(FakeModel(GOLD), task, path)
+    (tmp_path / "r.db.bak").write_text("kept")
+    other = make_plan(FakeModel(GOLD), [task], seed=1)
+    with open_run(path, other, afresh=True) as store:
+        assert not store.outcomes(store.cells()[0])["correct"]
+        with pytest.raises(UsageError, match="is being written by process"):
+            open_run(path, other, afresh=True)
+        assert store.manifest["seed"] == 1
+    assert (tmp_path / "r.db.bak").read_text() == "kept"
+
+
+def test_a_run_goes_only_into_a_file_that_is_locked_for_it(tmp_path: Path) -> None:
+    model = FakeModel(GOLD)
+    plan = make_plan(model, [sums(tmp_path)])
+    open_run(tmp_path / "r.db", plan).close()
+    with (
+        Store.open(tmp_path / "r.db") as store,
+        pytest.raises(UsageError, match="was opened to be read: a run goes into what open_run gives"),
+    ):
+        asyncio.run(execute(plan, store))
+    assert model.asked == 0
 
 
 def test_signature_ignores_order_and_concurrency_and_sees_one_byte(tmp_path: Path) -> None:

@@ -1,0 +1,59 @@
+"""Metrics of a run file: how one is written down there, and how it is had again without its task's code."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+
+from evalkit.convert import to_json
+from evalkit.identity import code_identity, declared, parameters
+from evalkit.metrics.base import Metric
+from evalkit.samples import JSON
+from evalkit.spec import MetricSpec
+
+KINDS = {
+    "accuracy": "evalkit.metrics.accuracy:Accuracy",
+    "bleu": "evalkit.metrics.bleu:Bleu",
+    "chrf": "evalkit.metrics.bleu:ChrF",
+    "error_rate": "evalkit.metrics.error_rate:ErrorRate",
+    "guessing_accuracy": "evalkit.metrics.guessing:GuessingAccuracy",
+    "mean_credit": "evalkit.metrics.mean_credit:MeanCredit",
+    "over_100": "evalkit.metrics.error_rate:Over100",
+    "pass_at_k": "evalkit.metrics.pass_at_k:PassAtK",
+}
+"""evalkit's metrics by their declared names."""
+
+
+def metric_spec(metric: Metric) -> MetricSpec:
+    """What a run file keeps of `metric`."""
+    known = declared(metric)
+    kind = known.name if known is not None and known.name in KINDS else ""
+    given: dict[str, JSON] = {}
+    if kind:
+        given = {name: to_json(value) for name, value in parameters(metric).items()}
+    return MetricSpec(
+        name=metric.name,
+        unit=metric.unit,
+        higher_is_better=metric.higher_is_better,
+        columns=tuple(metric.columns),
+        identity=code_identity(metric),
+        view=metric.view,
+        kind=kind,
+        parameters=given,
+    )
+
+
+def stored_metric(spec: MetricSpec) -> Metric | None:
+    """The metric that `spec` describes, as this evalkit has it; None where it is no metric of evalkit's.
+
+    Its identity need not be the one that measured: compare `code_identity` with `spec.identity`.
+    """
+    if spec.kind not in KINDS:
+        return None
+    module, _, name = KINDS[spec.kind].partition(":")
+    kind = getattr(importlib.import_module(module), name)
+    taken = {field.name for field in dataclasses.fields(kind) if field.init}
+    if not taken >= spec.parameters.keys():  # made by another version of evalkit
+        return None
+    metric: Metric = kind(**spec.parameters)
+    return metric
