@@ -28,10 +28,8 @@ def dump(value: object, where: str = "a value") -> str:
     """
     try:
         return orjson.dumps(value).decode()
-    except (
-        TypeError
-    ):  # numpy's, half a surrogate pair, an integer of more than 64 bits, a key that is no text
-        pass
+    except TypeError:
+        pass  # NumPy's, half a surrogate pair, an integer of more than 64 bits, or a key that is no text
     try:
         return plain_text(json.dumps(_plain(value, where), ensure_ascii=False))
     except RecursionError:
@@ -133,7 +131,7 @@ def sample_columns(sample: Sample) -> tuple[str, ...]:
         _texts(sample.tags, "tags"),
         _text(sample.cluster, "cluster"),
         meta,
-        dump([medium.key for medium in sample.media]),
+        dump([medium.key for medium in sample.media]) if sample.media else "[]",
     )
 
 
@@ -190,6 +188,8 @@ def _text(value: object, where: str) -> str:
 
 
 def _texts(values: Iterable[object], where: str) -> str:
+    if type(values) is tuple and not values:  # nearly always, of choices and tags
+        return "[]"
     if isinstance(values, str):
         raise SampleError(f"{where} is one text, not a tuple of texts")
     return dump([_text(value, f"{where}[{i}]") for i, value in enumerate(values)])
