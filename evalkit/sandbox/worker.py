@@ -19,6 +19,7 @@ from evalkit.sandbox import bwrap, codec, confine, judge, line, program, server
 from evalkit.sandbox.line import LENGTH
 from evalkit.sandbox.seccomp import program_filter, system_filter
 from evalkit.sandbox.server import HEAD, READY, REPORT, TROUBLE, Settings
+from evalkit.sandbox.shown import numpy_folders
 
 GUESTS = (codec, confine, judge, line, program, server)
 """Named so that a signature covers what runs in the sandbox."""
@@ -159,7 +160,7 @@ def settings(
     if not unsafe:
         # Threads, in an ordinary user's sandbox; root's are bounded by their memory and CPU time alone.
         limits = {**limits, "RLIMIT_NPROC": _MOST_THREADS}
-    folders = bwrap.numpy_folders()
+    folders = numpy_folders()
     packages = str(folders[0].parent) if unsafe and folders else bwrap.PACKAGES
     return Settings(
         sandboxed=not unsafe,
