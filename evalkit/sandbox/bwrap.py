@@ -7,6 +7,7 @@ server opens further namespaces, and whatever else was installed for Python, suc
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 import os
 import shutil
@@ -14,6 +15,7 @@ import sys
 from pathlib import Path
 
 from evalkit.errors import UsageError
+from evalkit.sandbox.confine import NOBODY, SERVER
 from evalkit.sandbox.shown import covered, links, numpy_folders, python, shown_files
 
 GUEST = "/evalkit/guest"
@@ -24,6 +26,8 @@ ENVIRONMENT = {"PYTHONHASHSEED": "0", "OPENBLAS_NUM_THREADS": "1", "LC_ALL": "C.
 """One hash seed and one BLAS thread: the same program gives the same verdict."""
 _DEVICES = ("null", "zero", "full", "random", "urandom")
 _CAPABILITIES = ("CAP_SYS_ADMIN", "CAP_SETPCAP")
+_CAPABILITIES_OF_ROOT = ("CAP_SETUID", "CAP_SETGID", "CAP_KILL")
+"""These too where root starts it: the server's programs run as another user, whom it has to end."""
 _ENTRY = """
 import sys, types
 for name in ("evalkit", "evalkit.sandbox"):
@@ -40,22 +44,20 @@ def python_command(folder: str) -> list[str]:
     return [python(), "-s", "-S", "-P", "-B", "-c", _ENTRY, folder]
 
 
-def bwrap_command(filter_descriptor: int) -> list[str]:
-    """The same in a sandbox. `filter_descriptor`: where bubblewrap reads the system-call filter from."""
-    command = [find_bwrap(), "--unshare-all", "--unshare-user", "--die-with-parent", "--new-session"]
-    command += [
-        "--hostname",
-        "evalkit",
-        "--as-pid-1",
-        "--clearenv",
-        "--uid",
-        "65534",
-        "--gid",
-        "65534",
-        "--cap-drop",
-        "ALL",
-    ]
-    for capability in _CAPABILITIES:
+def bwrap_command(filter_descriptor: int, waiting: tuple[int, int] | None) -> list[str]:
+    """The same in a sandbox. `filter_descriptor`: where bubblewrap reads the system-call filter from.
+
+    `waiting`, for root: descriptors on which it says which process it has begun, and waits until that has
+    its user and group (`map_ids`).
+    """
+    command = [
+        find_bwrap(), "--unshare-all", "--unshare-user", "--die-with-parent", "--new-session",
+        "--hostname", "evalkit", "--as-pid-1", "--clearenv",
+        "--uid", str(NOBODY), "--gid", str(NOBODY), "--cap-drop", "ALL",
+    ]  # fmt: skip
+    if waiting:
+        command += ["--info-fd", str(waiting[0]), "--userns-block-fd", str(waiting[1])]
+    for capability in (*_CAPABILITIES, *(_CAPABILITIES_OF_ROOT if waiting else ())):
         command += ["--cap-add", capability]
     command += ["--seccomp", str(filter_descriptor)]
     for place, target in links().items():
@@ -81,6 +83,24 @@ def bwrap_command(filter_descriptor: int) -> list[str]:
     for name, value in ENVIRONMENT.items():
         command += ["--setenv", name, value]
     return [*command, "--", *python_command(GUEST)]
+
+
+def map_ids(process: int) -> None:
+    """For root: gives the sandbox that begins with `process` the server's user, who is root, and nobody.
+
+    Where there is no such user, as in a container that has root alone, it gets root only; that is no root
+    outside, so the limits bind it. Raises `OSError`.
+    """
+    for file, own in (("uid_map", os.geteuid()), ("gid_map", os.getegid())):
+        path = Path(f"/proc/{process}/{file}")
+        try:
+            path.write_text(f"{SERVER} {own} 1\n{NOBODY} {NOBODY} 1\n")
+        except OSError as error:
+            if error.errno not in (errno.EPERM, errno.EINVAL):
+                raise
+            if file == "gid_map":
+                Path(f"/proc/{process}/setgroups").write_text("deny")
+            path.write_text(f"{NOBODY} {own} 1\n")
 
 
 def find_bwrap() -> str:
