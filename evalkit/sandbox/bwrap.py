@@ -62,10 +62,13 @@ def bwrap_command(filter_descriptor: int, waiting: tuple[int, int] | None) -> li
     command += ["--seccomp", str(filter_descriptor)]
     for place, target in links().items():
         command += ["--symlink", target, place]
+    # Without these bubblewrap makes them 0700.
+    for folder in dict.fromkeys([*map(os.path.dirname, shown_files()), GUEST, PACKAGES]):
+        command += ["--dir", folder]
     for place, source in shown_files().items():
         command += ["--ro-bind", source, place]
     for place in dict.fromkeys(covered()):
-        if os.path.isdir(place):
+        if Path(place).is_dir():
             command += ["--tmpfs", place, "--remount-ro", place]
         else:
             command += ["--ro-bind", os.devnull, place]  # without access to devices, so it does not open

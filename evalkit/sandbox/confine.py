@@ -92,6 +92,8 @@ class Nobody:
             self.files_as = SERVER
         finally:
             _libc.setfsuid(SERVER)
+            # Who becomes another user, if for a moment, no longer ends with its parent.
+            _libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
 
     def become(self) -> None:
         """For good, once the capabilities are gone. Raises `OSError`."""
@@ -172,7 +174,7 @@ class Confinement:
         self._calls: list[tuple[Any, tuple[Any, ...]]] = []
         if not LINUX:
             return
-        # Who becomes another user loses both of these.
+        # Becoming another user undoes both of these.
         self._calls.append((_libc.prctl, (_PR_SET_DUMPABLE, 0, 0, 0, 0)))
         self._calls.append((_libc.prctl, (_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)))
         self._calls += [(_libc.prctl, (_PR_CAPBSET_DROP, number, 0, 0, 0)) for number in _CAPABILITIES]

@@ -101,13 +101,13 @@ def _system_folders() -> tuple[str, ...]:
 def _read(path: str) -> _Object | None:
     """None for what is not there or is no such file."""
     try:
-        with open(path, "rb") as file:
+        with Path(path).open("rb") as file:
             data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     except (OSError, ValueError):  # the latter of an empty file
         return None
     with data:
         try:
-            return _parse(data, os.path.dirname(path))
+            return _parse(data, str(Path(path).parent))
         except (struct.error, UnicodeDecodeError):
             return None
 
@@ -134,7 +134,9 @@ def _parse(data: mmap.mmap, origin: str) -> _Object | None:
         return data[start : data.find(b"\0", start)].decode()
 
     def folders(tag: int) -> tuple[str, ...]:
-        words = text(tags[tag]).replace("${ORIGIN}", "$ORIGIN").replace("$ORIGIN", origin) if tag in tags else ""
+        words = (
+            text(tags[tag]).replace("${ORIGIN}", "$ORIGIN").replace("$ORIGIN", origin) if tag in tags else ""
+        )
         return tuple(filter(None, words.split(":")))
 
     ends = [n for n, (tag, _) in enumerate(entries) if tag == _DT_NULL]

@@ -66,8 +66,8 @@ def main() -> None:
     try:
         settings: Settings = json.loads(read_host(host))
         confine.settle(host.fileno())
-        confine.hide()
         server = Server(host, settings)
+        confine.hide()
     except OSError as error:
         host.sendall(TROUBLE + str(error).encode())
         return

@@ -58,21 +58,21 @@ def shown_files() -> dict[str, str]:
     if loader:
         shown[_without_links(loader)] = os.path.realpath(loader)
     own = tuple(f"{os.path.realpath(folder)}/" for folder in numpy_folders())
-    folders = [os.path.dirname(path) for name, path in found.items() if name.startswith("libc.")]
+    folders = [Path(path).parent for name, path in found.items() if name.startswith("libc.")]
     for name, path in found.items():
         real = os.path.realpath(path)
         if not real.startswith(own):
             shown[f"{os.path.realpath(folders[0])}/{name}"] = real
     zones = (sysconfig.get_config_var("TZPATH") or "").split(":")
     for folder in (*map(str, standard_library()), _LOCALES, *zones):
-        if os.path.isdir(folder):
+        if Path(folder).is_dir():
             shown[_without_links(folder)] = os.path.realpath(folder)
     return shown
 
 
 def links() -> dict[str, str]:
     """Symbolic links on the way to what is shown."""
-    return {path: os.readlink(path) for path in _LINKS if os.path.islink(path)}
+    return {path: str(Path(path).readlink()) for path in _LINKS if Path(path).is_symlink()}
 
 
 @cache
@@ -106,5 +106,4 @@ def covered() -> Iterator[str]:
 
 
 def _without_links(path: str) -> str:
-    folder, name = os.path.split(path)
-    return os.path.join(os.path.realpath(folder), name)
+    return f"{os.path.realpath(Path(path).parent)}/{Path(path).name}"

@@ -181,7 +181,7 @@ def settings(
     """What a server is told. Raises `UsageError` on a machine whose system calls are not known here."""
     filters: list[bytes] = []
     if sys.platform == "linux":
-        filters = [system_filter(), program_filter(signals=False)] if unsafe else [program_filter()]
+        filters = [system_filter(), program_filter(sandboxed=False)] if unsafe else [program_filter()]
     if not unsafe:
         # Threads, and signals that wait, which a user's processes share outside too.
         limits = {**limits, "RLIMIT_NPROC": _MOST_THREADS, "RLIMIT_SIGPENDING": _MOST_THREADS}

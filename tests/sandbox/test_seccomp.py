@@ -35,6 +35,8 @@ def run(code: bytes, audit: int, number: int, *arguments: int) -> int:
             (accumulator,) = struct.unpack_from("<I", data, operand)
         elif operation == 0x15:  # BPF_JMP | BPF_JEQ | BPF_K
             at += if_true if accumulator == operand else if_false
+        elif operation == 0x35:  # BPF_JMP | BPF_JGE | BPF_K
+            at += if_true if accumulator >= operand else if_false
         elif operation == 0x45:  # BPF_JMP | BPF_JSET | BPF_K
             at += if_true if accumulator & operand else if_false
         elif operation == 0x06:  # BPF_RET | BPF_K
@@ -134,7 +136,7 @@ def test_what_nobody_may(
 
 
 def test_no_signals_where_no_namespace_hides_other_processes() -> None:
-    with_signals, without = program_filter("x86_64"), program_filter("x86_64", signals=False)
+    with_signals, without = program_filter("x86_64"), program_filter("x86_64", sandboxed=False)
     for number in (62, 200, 234, 129, 297):  # kill, tkill, tgkill, rt_sigqueueinfo, rt_tgsigqueueinfo
         assert run(with_signals, X86_64, number) == ALLOW
         assert run(without, X86_64, number) == EPERM
@@ -155,7 +157,7 @@ def test_calls_of_another_architecture_kill(machine: str, others: tuple[int, ...
 FILTERS = [
     make(machine)
     for machine in ("x86_64", "aarch64")
-    for make in (system_filter, program_filter, lambda name: program_filter(name, signals=False))
+    for make in (system_filter, program_filter, lambda name: program_filter(name, sandboxed=False))
 ]
 
 
