@@ -88,7 +88,8 @@ def standard_library() -> tuple[Path, ...]:
 def covered() -> Iterator[str]:
     """Files and folders in what is shown that a program must not see: whatever else lies in Python's folder.
 
-    And the current folder, if it lies in what is shown. Raises `UsageError` where it is such a folder.
+    And the current folder, if it lies in what is shown. Raises `UsageError` where it is such a folder, and
+    where Python lies in what a program has for itself.
     """
     for folder in standard_library():
         for entry in os.scandir(folder):
@@ -97,6 +98,11 @@ def covered() -> Iterator[str]:
                 yield entry.path
     here = os.path.realpath(os.curdir)
     for place, source in shown_files().items():
+        if place.startswith("/tmp/"):  # noqa: S108
+            raise UsageError(
+                f"programs have a /tmp of their own, so Python cannot run there from {place}: "
+                "use one that is installed elsewhere"
+            )
         if here == source:
             raise UsageError(
                 f"programs see all of {source}, because Python needs it: run evalkit in another folder"
