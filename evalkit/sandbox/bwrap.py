@@ -1,8 +1,8 @@
 """bubblewrap: where it is, and the sandbox that it builds round the server.
 
-What is in there: a read-only system, Python and numpy, five devices and a /tmp. What is not: the network,
-other processes, the environment, home folders, /proc and /sys, capabilities but the two with which the
-server opens further namespaces, and whatever else was installed for Python, such as the benchmarks' answers.
+What is in there: Python, numpy and what they need of this machine's files, read-only (`shown`), five devices
+and a /tmp. What is not: the network, other processes, the environment, any other file, /proc and /sys, and
+capabilities but the few with which the server opens further namespaces and changes its programs' user.
 """
 
 from __future__ import annotations
@@ -16,10 +16,9 @@ from pathlib import Path
 
 from evalkit.errors import UsageError
 from evalkit.sandbox.confine import NOBODY, SERVER
-from evalkit.sandbox.shown import covered, links, numpy_folders, python, shown_files
+from evalkit.sandbox.shown import PACKAGES, covered, links, python, shown_files
 
 GUEST = "/evalkit/guest"
-PACKAGES = "/evalkit/packages"
 MODULES = ("codec", "confine", "judge", "line", "program", "server")
 """Of this package, those that run in the sandbox."""
 ENVIRONMENT = {"PYTHONHASHSEED": "0", "OPENBLAS_NUM_THREADS": "1", "LC_ALL": "C.UTF-8"}
@@ -67,16 +66,14 @@ def bwrap_command(filter_descriptor: int, waiting: tuple[int, int] | None) -> li
         command += ["--dir", folder]
     for place, source in shown_files().items():
         command += ["--ro-bind", source, place]
-    for place in dict.fromkeys(covered()):
-        if Path(place).is_dir():
+    for place, is_folder in covered().items():
+        if is_folder:
             command += ["--tmpfs", place, "--remount-ro", place]
         else:
             command += ["--ro-bind", os.devnull, place]  # without access to devices, so it does not open
     here = Path(__file__).parent
     for module in MODULES:
         command += ["--ro-bind", str(here / f"{module}.py"), f"{GUEST}/{module}.py"]
-    for package in numpy_folders():
-        command += ["--ro-bind", str(package), f"{PACKAGES}/{package.name}"]
     command += ["--tmpfs", "/dev"]
     for device in _DEVICES:
         command += ["--dev-bind", f"/dev/{device}", f"/dev/{device}"]
@@ -91,8 +88,8 @@ def bwrap_command(filter_descriptor: int, waiting: tuple[int, int] | None) -> li
 def map_ids(process: int) -> None:
     """For root: gives the sandbox that begins with `process` the server's user, who is root, and nobody.
 
-    Where there is no such user, as in a container that has root alone, it gets root only; that is no root
-    outside, so the limits bind it. Raises `OSError`.
+    Where there is no nobody, as in a container whose only user is root, both are root, who is then, as a
+    rule, an ordinary user outside and bound by the limits like one. Raises `OSError`.
     """
     for file, own in (("uid_map", os.geteuid()), ("gid_map", os.getegid())):
         path = Path(f"/proc/{process}/{file}")

@@ -10,13 +10,14 @@ from __future__ import annotations
 import os
 import sys
 import sysconfig
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
 from evalkit.errors import UsageError
 from evalkit.sandbox.libraries import libraries
 
+PACKAGES = "/evalkit/packages"
+"""Where numpy is seen."""
 _BY_NAME = ("libgcc_s.so.1",)
 """What the C library loads when a thread ends."""
 _LINKS = ("/lib", "/lib64")
@@ -46,7 +47,7 @@ def python() -> str:
 
 @cache
 def shown_files() -> dict[str, str]:
-    """Where each file or folder is seen in the sandbox, and where it is here; but for numpy's folders.
+    """Where each file or folder is seen in the sandbox, and where it is here.
 
     All libraries are seen in the folder of the C library, in which the loader looks for each of them.
     There is no /proc, without which it cannot tell what is relative to the interpreter.
@@ -63,10 +64,12 @@ def shown_files() -> dict[str, str]:
         real = os.path.realpath(path)
         if not real.startswith(own):
             shown[f"{os.path.realpath(folders[0])}/{name}"] = real
+    for folder in numpy_folders():
+        shown[f"{PACKAGES}/{folder.name}"] = os.path.realpath(folder)
     zones = (sysconfig.get_config_var("TZPATH") or "").split(":")
-    for folder in (*map(str, standard_library()), _LOCALES, *zones):
-        if Path(folder).is_dir():
-            shown[_without_links(folder)] = os.path.realpath(folder)
+    for place in (*map(str, standard_library()), _LOCALES, *zones):
+        if Path(place).is_dir():
+            shown[_without_links(place)] = os.path.realpath(place)
     return shown
 
 
@@ -85,17 +88,18 @@ def standard_library() -> tuple[Path, ...]:
     return tuple(folder for folder in folders if folder.is_dir())
 
 
-def covered() -> Iterator[str]:
-    """Files and folders in what is shown that a program must not see: whatever else lies in Python's folder.
+def covered() -> dict[str, bool]:
+    """What lies in there and a program must not see, and whether it is a folder: all that is not Python's.
 
-    And the current folder, if it lies in what is shown. Raises `UsageError` where it is such a folder, and
-    where Python lies in what a program has for itself.
+    That is what else lies beside Python's modules, and the current folder. Raises `UsageError` where that
+    is itself one that programs see, and where Python lies in what they have for themselves.
     """
+    found: dict[str, bool] = {}
     for folder in standard_library():
         for entry in os.scandir(folder):
             known = entry.name.partition(".")[0] in _STANDARD or entry.name.startswith(_MARKED)
             if not known and not entry.is_symlink():
-                yield entry.path
+                found[entry.path] = entry.is_dir()
     here = os.path.realpath(os.curdir)
     for place, source in shown_files().items():
         if place.startswith("/tmp/"):  # noqa: S108
@@ -108,7 +112,8 @@ def covered() -> Iterator[str]:
                 f"programs see all of {source}, because Python needs it: run evalkit in another folder"
             )
         if here.startswith(f"{source}/"):
-            yield place + here[len(source) :]
+            found[place + here[len(source) :]] = True
+    return found
 
 
 def _without_links(path: str) -> str:

