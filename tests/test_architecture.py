@@ -26,6 +26,7 @@ LAYERS = (
     ("paired", "policy", "exchanges"),
     ("verdicts",),
     ("report",),
+    ("completeness",),
     ("compare",),
     ("session", "check", "doctor", "demo", "export", "slim", "planning", "api"),
     ("pytest_plugin", "cli"),
