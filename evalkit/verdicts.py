@@ -51,7 +51,7 @@ WORSE, DIFFERENT, INCOMPLETE = 1, 2, 3
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Why a benchmark may not pass, with the exit code that this has; `mend`: what to do about it, as a sentence."""
+    """Why a benchmark may not pass, and the exit code for it. `mend`: what to do about it, as a sentence."""
 
     code: int
     words: str
@@ -171,7 +171,7 @@ class Benchmark:
     def limit(self) -> str:
         """Why no outcome whatever could have been called worse, of these samples; "" where one could."""
         few, what = self.paired.clusters, "cluster" if self.paired.clusters < self.paired.n else "sample"
-        if math.isinf(self.paired.difference.error):
+        if math.isinf(self.paired.difference.error) and self.paired.n > 1:
             return f"of a single {what}" if few == 1 else f"in groups of which one is a single {what}"
         return f"of {few} clusters" if self.verdict == "not enough clusters" else ""
 
@@ -179,7 +179,7 @@ class Benchmark:
         """What the samples would have shown, and how many would settle it; "" unless they are too few."""
         if not self.verdict.startswith("not enough") or not self.sees:
             return ""
-        samples = f"{self.name}: {self.paired.n:,} samples"
+        samples = f"{self.name}: {self.paired.n:,} sample{'' if self.paired.n == 1 else 's'}"
         if limit := self.limit():
             return f"{samples} {limit} can show no difference, however large"
         if math.isinf(self.sees):
@@ -313,7 +313,7 @@ def _judged(one: Benchmark, alpha: float, benchmarks: int) -> Benchmark:
     low, high = max(low, -paired.span), min(high, paired.span)
     worst, best = sorted((one.sign * low, one.sign * high))
     p = difference.p_against(-one.sign * one.margin)
-    if one.gain < -one.margin:
+    if one.gain < -one.margin or not one.margin:
         p = max(p, exact)
     few = paired.clusters < paired.n and 2 * 0.5**paired.clusters >= level  # the least p that they can have
     verdict: Verdict

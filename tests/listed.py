@@ -1,4 +1,4 @@
-"""A made benchmark for tests that edit its data: the questions are read from `rows.json` beside the task file."""
+"""A made benchmark for tests that edit its data: `rows.json` beside the task file has the questions."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import json
 from pathlib import Path
 
 from evalkit.answers import final_number, same_number
-from evalkit.api import Accuracy, MeanCredit, Message, Protocol, Records, Sample, Task, Verdict, ask_once, task
+from evalkit.api import Accuracy, Message, Protocol, Records, Sample, Task, Verdict, ask_once, task
 
-ROWS = Path(__file__).with_name("rows.json")
+ROWS, FAILING = (Path(__file__).with_name(name) for name in ("rows.json", "failing.json"))
 
 
 class Listed:
@@ -34,7 +34,7 @@ def to_sample(record):
 
 
 def judge(answer, sample):
-    if sample.input in {failing!r}:
+    if FAILING.exists() and sample.id in json.loads(FAILING.read_text()):
         raise ValueError("no verdict on this one")
     return Verdict(same_number(answer, sample.target[0]))
 
@@ -67,21 +67,27 @@ def rows(count: int, *, clusters: int = 0) -> list[Row]:
     return found
 
 
-def write(folder: Path, listed: Sequence[Row]) -> None:
+def write(folder: Path, listed: Sequence[Row], *, failing: Sequence[str] = ()) -> None:
+    """`failing`: samples, by id, whose judge raises."""
     (folder / "rows.json").write_text(json.dumps(list(listed)), encoding="utf-8")
+    (folder / "failing.json").write_text(json.dumps(list(failing)), encoding="utf-8")
 
 
-def task_file(folder: Path, *, called: str = "listed", failing: Sequence[str] = ()) -> str:
-    """Writes the task file and returns its path, as `-t` takes it. `failing`: questions whose judge raises."""
+def task_file(folder: Path, *, called: str = "listed") -> str:
+    """Writes the task file and returns its path, as `-t` takes it."""
     path = folder / f"{called}.py"
-    path.write_text(_TASK.format(called=called, failing=tuple(failing)), encoding="utf-8")
+    path.write_text(_TASK.format(called=called), encoding="utf-8")
     return str(path)
 
 
+_MODEL = """def says(prompt):
+    text = prompt[-1].text
+    return "-1" if text in {wrong!r} else text.split()[-1]
+"""
+
+
 def model(folder: Path, name: str, *wrong: str) -> str:
-    """Writes a model that says the question's number, but -1 to the questions in `wrong`; as `-m` takes it."""
+    """Writes a model that says a question's number, but -1 to those in `wrong`; as `-m` takes it."""
     path = folder / f"{name}.py"
-    path.write_text(
-        f"def says(prompt):\n    text = prompt[-1].text\n    return '-1' if text in {wrong!r} else text.split()[-1]\n"
-    )
+    path.write_text(_MODEL.format(wrong=wrong), encoding="utf-8")
     return f"python:{path}:says"

@@ -17,8 +17,8 @@ HEADINGS = ("benchmark", "verdict", "base → head", "difference", "samples", "w
 _STYLES = {"worse": "bold red", "better": "green", "no worse": "green", "no change seen": "green"}
 _NAME = 17
 """Characters of a benchmark's name that stay on one line, where the terminal has 80 of them."""
-_VERDICT = 24
-"""Characters of a verdict that do, before its p."""
+_VERDICT, _WIDE = 24, 100
+"""Characters of a verdict that do, and those of a terminal where longer ones do too."""
 _SIGNS = {"worse": "✗", "better": "✓", "no worse": "✓", "no change seen": "✓"}
 _SHORT = {"not enough samples": "not enough", "not enough clusters": "not enough"}
 
@@ -115,7 +115,7 @@ def to_terminal(comparison: Comparison, *, width: int | None = None, colour: boo
     grid = _grid(HEADINGS, [one.name for one in rows(comparison)], whole="verdict")
     for one in rows(comparison):
         name, verdict, *rest = _lines(texts(one))
-        if len(verdict) > _VERDICT:
+        if len(verdict) > _VERDICT and console.width < _WIDE:
             verdict = (
                 verdict.replace(", p ", ",\np ", 1).replace(" (not ", "\n(not ").replace(" (inc", "\n(inc")
             )
