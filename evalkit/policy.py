@@ -33,9 +33,6 @@ from evalkit.errors import UsageError, unknown
 DEFAULT_FILE = Path("evalkit.toml")
 
 
-ALLOWANCES = ("allow_different", "allow_missing", "allow_subset")
-
-
 @dataclass(frozen=True, slots=True)
 class Rule:
     """What holds for one benchmark; None: as in `[compare]`."""
@@ -105,19 +102,22 @@ class Policy:
         )
 
 
-_ALLOWED: Mapping[str, type] = dict.fromkeys(ALLOWANCES, bool)
+_ALLOWED: Mapping[str, type] = dict.fromkeys(("allow_different", "allow_missing", "allow_subset"), bool)
 _COMPARE: Mapping[str, type] = {"alpha": float, "margin": float, "blocking": bool, **_ALLOWED}
 _BENCHMARK: Mapping[str, type] = {"margin": float, "blocking": bool, "metric": str, **_ALLOWED}
 _WORDS = {float: "a number", bool: "true or false", str: "a text in quotes"}
 
 
 def policy_of(
-    path: Path | None, *, margin: float | None = None, alpha: float | None = None, **allowed: bool
+    path: Path | None,
+    *,
+    margin: float | None = None,
+    alpha: float | None = None,
+    allow_different: bool = False,
+    allow_missing: bool = False,
+    allow_subset: bool = False,
 ) -> Policy:
-    """The policy in `path`, else in `DEFAULT_FILE` where there is one, with what is given here on top.
-
-    `allowed`: any of `ALLOWANCES`; False leaves it to the file.
-    """
+    """The policy in `path`, else in `DEFAULT_FILE` where there is one, with what is given here on top."""
     if path is None and DEFAULT_FILE.is_file():
         path = DEFAULT_FILE
     policy = read_policy(path) if path else Policy()
@@ -125,7 +125,9 @@ def policy_of(
         policy,
         margin=policy.margin if margin is None else margin,
         alpha=policy.alpha if alpha is None else alpha,
-        **{key: True for key, given in allowed.items() if given},
+        allow_different=allow_different or policy.allow_different,
+        allow_missing=allow_missing or policy.allow_missing,
+        allow_subset=allow_subset or policy.allow_subset,
     )
 
 

@@ -263,12 +263,8 @@ class Comparison:
     @property
     def problems(self) -> tuple[tuple[str, Problem], ...]:
         """(benchmark, problem) of all that block; a benchmark that does not block has none that count."""
-        found = [
-            (one.name, problem)
-            for one in (*self.benchmarks, *self.unmeasured)
-            for problem in one.problems
-            if one.blocking
-        ]
+        rows: list[Benchmark | Unmeasured] = [*self.benchmarks, *self.unmeasured]
+        found = [(one.name, problem) for one in rows if one.blocking for problem in one.problems]
         if not self.benchmarks and not found:
             found.append(("", Problem(INCOMPLETE, "no benchmark was compared")))
         return tuple(found)

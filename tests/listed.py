@@ -34,7 +34,7 @@ def to_sample(record):
 
 
 def judge(answer, sample):
-    if FAILING.exists() and sample.id in json.loads(FAILING.read_text()):
+    if FAILING.exists() and sample.input in json.loads(FAILING.read_text()):
         raise ValueError("no verdict on this one")
     return Verdict(same_number(answer, sample.target[0]))
 
@@ -68,7 +68,7 @@ def rows(count: int, *, clusters: int = 0) -> list[Row]:
 
 
 def write(folder: Path, listed: Sequence[Row], *, failing: Sequence[str] = ()) -> None:
-    """`failing`: samples, by id, whose judge raises."""
+    """`failing`: questions whose judge raises."""
     (folder / "rows.json").write_text(json.dumps(list(listed)), encoding="utf-8")
     (folder / "failing.json").write_text(json.dumps(list(failing)), encoding="utf-8")
 

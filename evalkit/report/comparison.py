@@ -94,7 +94,7 @@ def conclusion(comparison: Comparison) -> str:
 def explained(comparison: Comparison) -> str:
     """What the intervals and the p values are, in a sentence."""
     count = len(comparison.benchmarks)
-    if not count:
+    if not any(math.isfinite(one.paired.difference.error) for one in comparison.benchmarks):
         return ""
     whole = f"{100 * (1 - comparison.alpha):.4g} %"
     if count == 1:

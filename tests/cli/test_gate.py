@@ -1,4 +1,4 @@
-"""The gate is never green by accident: what is missing or was asked otherwise, in exit code, words and JUnit."""
+"""The gate is never green by accident: what is missing or edited, in exit code, words and JUnit."""
 
 from __future__ import annotations
 
@@ -158,7 +158,7 @@ def test_what_is_refused_hides_nothing(ask: Ask, gate: Gate, tmp_path: Path) -> 
 
 
 def test_failed_samples_are_missing_and_no_difference(ask: Ask, gate: Gate) -> None:
-    base, head = ask("base", rows(40)), ask("head", rows(40), failing=["q3", "q4"])
+    base, head = ask("base", rows(40)), ask("head", rows(40), failing=["what is 3", "what is 4"])
     found = gate(base, head)
     assert found.said.code == 3
     assert "not asked the same way" not in found.said.out
@@ -168,7 +168,7 @@ def test_failed_samples_are_missing_and_no_difference(ask: Ask, gate: Gate) -> N
 
 def test_a_failed_sample_with_another_reference_is_no_common_one_all_the_same(ask: Ask, gate: Gate) -> None:
     changed = [{**row, "answer": "0"} if row["id"] == "q7" else row for row in rows(40)]
-    found = gate(ask("base", rows(40)), ask("head", changed, failing=["q7"]))
+    found = gate(ask("base", rows(40)), ask("head", changed, failing=["what is 7"]))
     assert found.said.code == 2
     assert "common samples: q7" in found.said.out
 
@@ -215,11 +215,24 @@ def test_one_id_in_several_rows(ask: Ask, gate: Gate, monkeypatch: pytest.Monkey
 
 def test_one_id_in_several_rows_of_which_one_failed(ask: Ask, gate: Gate) -> None:
     """The others stay in their places."""
-    twice = [{"id": "q", "ask": f"what is {i}", "answer": str(i)} for i in range(3)]
-    base, head = ask("base", twice), ask("head", [{**twice[0], "id": "p"}, *twice[1:]])
-    found = gate(base, head)
-    assert found.said.code == 2
-    assert "2 of 2 common samples: q, q" in found.said.out
+    thrice = [{"id": "q", "ask": f"what is {i}", "answer": str(i)} for i in range(3)]
+    found = gate(ask("base", thrice), ask("head", thrice, failing=["what is 0"]))
+    assert found.said.code == 3
+    assert "1 sample of head failed" in found.said.out
+    assert "not asked the same way" not in found.said.out
+
+
+def test_failed_validation_samples_are_missing_and_no_difference(
+    cli: Cli, gate: Gate, tmp_path: Path
+) -> None:
+    runs = [tmp_path / "base.db", tmp_path / "head.db"]
+    for run, backend, code in zip(runs, ("fake/gold", "fake/gold?errors=0.02"), (0, 3), strict=True):
+        task = ("-t", "mmlu:cot8-routed", "--data", "samples", "--retries", 0)
+        assert cli("run", "-m", backend, *task, "-o", run).code == code
+    found = gate(*runs)
+    assert found.said.code == 3
+    assert "not asked the same way" not in found.said.out
+    assert "validation samples of head failed" in found.said.out
 
 
 def test_runs_between_base_and_head_need_not_be_comparable(ask: Ask, cli: Cli) -> None:
