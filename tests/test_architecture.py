@@ -30,6 +30,7 @@ LAYERS = (
     ("paired",),
     ("verdicts",),
     ("report",),
+    ("comparability",),
     ("compare",),
     ("session", "rescore", "check", "doctor", "demo", "export", "slim", "planning", "api"),
     ("pytest_plugin", "cli"),

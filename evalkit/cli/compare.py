@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import sys
 from collections.abc import Sequence
@@ -34,6 +33,8 @@ _PATH = click.Path(path_type=Path)
     help="Margins and which benchmarks are blocking.  [default: ./evalkit.toml, where there is one]",
 )
 @click.option("--allow-different", is_flag=True, help="Compare also what was not asked the same way.")
+@click.option("--allow-missing", is_flag=True, help="HEAD may lack benchmarks that BASE or the policy has.")
+@click.option("--allow-subset", is_flag=True, help="HEAD may have been asked a part of BASE's samples.")
 @click.option(
     "--flips", type=click.IntRange(0), default=10, show_default=True, help="Samples listed, worst first."
 )
@@ -47,6 +48,8 @@ def command(
     alpha: float | None,
     policy_file: Path | None,
     allow_different: bool,
+    allow_missing: bool,
+    allow_subset: bool,
     flips: int,
     name: str,
     junit: Path | None,
@@ -56,15 +59,25 @@ def command(
     """Better, worse, no worse within a margin, or not enough samples to say.
 
     The last run is compared with the first on the samples that both judged; runs between them are shown as
-    a trend. A baseline may be a slim run file (`evalkit export --slim`). Exits with 1 where a blocking
-    benchmark is worse, with 3 where a run is incomplete.
+    a trend. A baseline may be a slim run file (`evalkit export --slim`).
+
+    Exits with 1 where a blocking benchmark is worse; else with 2 where one was not asked the same way in
+    both, else with 3 where head lacks something that base or the policy has, or samples failed; else with 0.
     """
+    from evalkit.policy import policy_of
     from evalkit.report.ci import add_to_summary, github_commands, to_junit
 
     name = "json" if as_json else name or ("markdown" if output and output.suffix == ".md" else "terminal")
     if len(runs) < 2:
         raise UsageError("compare takes two runs or more: evalkit compare BASE.db HEAD.db")
-    policy = _policy(policy_file, margin, alpha, allow_different)
+    policy = policy_of(
+        policy_file,
+        margin=margin,
+        alpha=alpha,
+        allow_different=allow_different,
+        allow_missing=allow_missing,
+        allow_subset=allow_subset,
+    )
     comparisons = _comparisons(runs, policy, flips)
     text = _text(comparisons, name, colour=output is None and sys.stdout.isatty())
     if output is None:
@@ -79,20 +92,6 @@ def command(
         add_to_summary(comparisons[-1])
     if comparisons[-1].exit_code:
         sys.exit(comparisons[-1].exit_code)
-
-
-def _policy(path: Path | None, margin: float | None, alpha: float | None, allow_different: bool) -> Policy:
-    """The policy file's, with what the command line says on top."""
-    from evalkit.policy import DEFAULT_FILE, Policy, read_policy
-
-    if path is None and DEFAULT_FILE.is_file():
-        path = DEFAULT_FILE
-    policy = read_policy(path) if path else Policy()
-    if margin is not None:
-        policy = dataclasses.replace(policy, margin=margin)
-    if alpha is not None:
-        policy = dataclasses.replace(policy, alpha=alpha)
-    return dataclasses.replace(policy, allow_different=allow_different or policy.allow_different)
 
 
 def _comparisons(runs: Sequence[Path], policy: Policy, flips: int) -> list[Comparison]:
