@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from evalkit.cli.options import json_option
+from evalkit.cli.options import json_option, task_file_option
 from evalkit.errors import UsageError, unknown
 
 if TYPE_CHECKING:
@@ -41,9 +41,11 @@ _PATH = click.Path(path_type=Path)
 @click.option("--format", "name", default="", metavar="FORMAT", help="terminal, markdown or json.")
 @click.option("--junit", type=_PATH, metavar="FILE", help="Also a JUnit report.")
 @click.option("-o", "--output", type=_PATH, metavar="FILE", help="Write there instead of to standard output.")
+@task_file_option
 @json_option
 def command(
     runs: tuple[Path, ...],
+    task_files: tuple[Path, ...],
     margin: float | None,
     alpha: float | None,
     policy_file: Path | None,
@@ -64,6 +66,7 @@ def command(
     Exits with 1 where a blocking benchmark is worse; else with 2 where one was not asked the same way in
     both, else with 3 where head lacks something that base or the policy has, or samples failed; else with 0.
     """
+    from evalkit.measured import check_task_files
     from evalkit.policy import policy_of
     from evalkit.report.ci import add_to_summary, github_commands, to_junit
 
@@ -78,7 +81,7 @@ def command(
         allow_missing=allow_missing,
         allow_subset=allow_subset,
     )
-    comparisons = _comparisons(runs, policy, flips)
+    comparisons = _comparisons(runs, policy, flips, check_task_files(task_files))
     text = _text(comparisons, name, colour=output is None and sys.stdout.isatty())
     if output is None:
         click.echo(text, nl=False)
@@ -94,7 +97,9 @@ def command(
         sys.exit(comparisons[-1].exit_code)
 
 
-def _comparisons(runs: Sequence[Path], policy: Policy, flips: int) -> list[Comparison]:
+def _comparisons(
+    runs: Sequence[Path], policy: Policy, flips: int, task_files: tuple[Path, ...]
+) -> list[Comparison]:
     """Every later run against the first."""
     from evalkit.compare import compare
     from evalkit.store import Store
@@ -102,7 +107,7 @@ def _comparisons(runs: Sequence[Path], policy: Policy, flips: int) -> list[Compa
     with ExitStack() as stack:
         stores = []
         for path in runs:
-            stores.append(Store.open(path))
+            stores.append(Store.open(path, task_files))
             stack.callback(stores[-1].close)
         return [compare(stores[0], store, policy, flips=flips) for store in stores[1:]]
 
