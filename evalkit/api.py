@@ -2,7 +2,7 @@
 
 from evalkit.data import Data, DataOptions, Hub, Package, Record, Records
 from evalkit.errors import DataError, SandboxError, ScorerError, UsageError, unknown
-from evalkit.metrics import Accuracy, MeanCredit, Metric, PassAtK, Scored
+from evalkit.metrics import Accuracy, Macro, MeanCredit, Metric, PassAtK, Scored, averages
 from evalkit.protocol import Protocol
 from evalkit.samples import JSON, Answer, Audio, Final, Image, Message, Part, Prompt, Sample, Speech, letters
 from evalkit.solvers import (
@@ -28,6 +28,7 @@ __all__ = [
     "Final",
     "Hub",
     "Image",
+    "Macro",
     "MeanCredit",
     "Message",
     "Metric",
@@ -50,6 +51,7 @@ __all__ = [
     "Verdict",
     "View",
     "ask_once",
+    "averages",
     "choose_letter",
     "letters",
     "load_task",

@@ -131,12 +131,13 @@ def _measure(before: _Run, after: _Run, key: Key, policy: Policy) -> Benchmark |
             f"{':'.join(key)} was not asked the same way in base and head: {'; '.join(differences)} "
             "(--allow-different compares them all the same)"
         )
+    target = old.traits.best
     return Benchmark(
         task=key[0],
         protocol=key[1],
-        metric=old.metric,
+        metric=old.metric if target is None else f"{old.metric}, distance from {target:g}",
         unit=old.unit,
-        higher_is_better=old.higher_is_better,
+        higher_is_better=old.higher_is_better and target is None,
         margin=margin,
         blocking=blocking,
         paired=paired,

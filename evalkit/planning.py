@@ -166,6 +166,8 @@ def _own_spread(store: Store, cell: Cell, metric: str) -> tuple[float, float, bo
     compared exactly.
     """
     from evalkit.metrics import Accuracy, PassAtK
+    from evalkit.metrics.base import traits_of
+    from evalkit.metrics.macro import measured
     from evalkit.statistics import standard_error
     from evalkit.statistics.intervals import is_shares
 
@@ -173,16 +175,16 @@ def _own_spread(store: Store, cell: Cell, metric: str) -> tuple[float, float, bo
     for measure, described, matrix in matrices(store, cell, data):
         if described["name"] != metric:
             continue
-        clusters, groups = (list(compress(of, data.judged)) for of in (data.clusters, data.groups))
-        error, _ = standard_error(
-            matrix, measure.finish, clusters, groups=groups if cell.spec["macro"] else None, draws=2000
-        )
+        clusters, named = (list(compress(of, data.judged)) for of in (data.clusters, data.groups))
+        groups = named if traits_of(measure).average else None
+        error, _ = standard_error(matrix, measure.finish, clusters, groups=groups, draws=2000)
         if math.isinf(error):
             raise UsageError(f"{store.path}: {cell.task} has too few samples to tell their spread")
         single = error * math.sqrt(len(matrix))
-        exact = is_shares(matrix) and not any(clusters) and not cell.spec["macro"]
+        exact = is_shares(matrix) and not any(clusters) and groups is None
         draws = int(cell.spec["protocol"].get("draws", 1))
-        by_share = isinstance(measure, Accuracy) or (isinstance(measure, PassAtK) and measure.k == 1)
+        kind = measured(measure)
+        by_share = isinstance(kind, Accuracy) or (isinstance(kind, PassAtK) and kind.k == 1)
         if draws < 2 or not by_share:
             return single, 0.0, exact
         share = matrix[:, 0] / matrix[:, 1]

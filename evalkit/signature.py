@@ -62,7 +62,7 @@ def code_identity(thing: Any) -> str:
 
 
 def _parameter(value: object) -> str:
-    return code_identity(value) if callable(value) else repr(value)
+    return code_identity(value) if callable(value) or dataclasses.is_dataclass(value) else repr(value)
 
 
 @functools.cache

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from evalkit.data.base import Record, Records
 from evalkit.errors import DataError, EvalkitError
-from evalkit.metrics.base import Metric
+from evalkit.metrics.base import Metric, traits_of
 from evalkit.protocol import NEVER, Protocol
 from evalkit.samples import JSON, Sample
 from evalkit.signature import code_identity, digest
@@ -76,6 +76,7 @@ class CellPlan:
                 "higher_is_better": metric.higher_is_better,
                 "columns": list(metric.columns),
                 "identity": code_identity(metric),
+                **dataclasses.asdict(traits_of(metric)),
             }
             for metric in self.metrics
         ]
@@ -88,7 +89,6 @@ class CellPlan:
         return {
             "task_spec": self.spec,
             "options": dict(self.task.options),
-            "macro": self.task.macro,
             **referee,
             "report": self.task.report,
             "protocol": protocol,

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from evalkit.engine.asking import Asking
 from evalkit.errors import BoundaryError, ScorerError
 from evalkit.metrics.base import Metric, Scored
+from evalkit.metrics.macro import measured
 from evalkit.protocol import Protocol
 from evalkit.samples import JSON, Answer, Final, Sample
 from evalkit.store import ANSWERED
@@ -141,9 +142,11 @@ async def score(
         {name: judged.credit for name, judged in {"": headline, **others}.items()},
     )
     try:
-        statistics = tuple(
-            float(number) for metric in metrics for number in metric.statistics(sample, scored)
-        )
+        found = {
+            id(inner): inner.statistics(sample, scored)
+            for inner in {id(m): m for m in map(measured, metrics)}.values()
+        }
+        statistics = tuple(float(number) for metric in metrics for number in found[id(measured(metric))])
     except Exception as error:
         raise ScorerError(f"metric: {type(error).__name__}: {error}") from error
     return Score(scored, headline.outcome, statistics, headline, views, legs)

@@ -15,7 +15,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from evalkit.errors import UsageError, unknown
 from evalkit.metrics.base import Scored
@@ -106,6 +106,8 @@ class Bleu:
     higher_is_better: bool = True
     least_draws: int = 1
     name: str = "BLEU"
+    whole_corpus: ClassVar[bool] = True
+    outcome: ClassVar[Literal["answered"]] = "answered"
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -147,6 +149,8 @@ class ChrF:
     higher_is_better: bool = True
     least_draws: int = 1
     name: str = "chrF2"
+    whole_corpus: ClassVar[bool] = True
+    outcome: ClassVar[Literal["answered"]] = "answered"
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 from evalkit.answers.speech import Step, alignment, confusions, normalise, normaliser_for, unit_for
 from evalkit.errors import UsageError
 from evalkit.metrics.error_rate import ErrorRate
+from evalkit.metrics.macro import measured
 from evalkit.samples import JSON
 from evalkit.store import Cell, Store
 from evalkit.task import load_task
@@ -99,9 +100,9 @@ def _steps(metric: ErrorRate, language: str, said: str, heard: str) -> tuple[Ste
 
 
 def _error_rate(cell: Cell) -> ErrorRate | None:
-    if not any(measured["identity"].startswith(ErrorRate.__name__) for measured in cell.spec["metrics"]):
+    if not any(ErrorRate.__name__ in described["identity"] for described in cell.spec["metrics"]):
         return None
-    metric = load_task(cell.spec["task_spec"], cell.spec["options"]).metrics[0]
+    metric = measured(load_task(cell.spec["task_spec"], cell.spec["options"]).metrics[0])
     return metric if isinstance(metric, ErrorRate) else None
 
 

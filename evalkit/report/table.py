@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import evalkit
 from evalkit.errors import UsageError
-from evalkit.metrics.base import Metric
+from evalkit.metrics.base import Traits
 from evalkit.paired import matrices
-from evalkit.report.beside import corpus_words, of_corpus
+from evalkit.report.beside import corpus_words, run_on_words
+from evalkit.report.figures import Figures, Group, figures_of
+from evalkit.rows import told_outcomes
 from evalkit.samples import JSON
 from evalkit.signature import Signature, combine
-from evalkit.statistics import interval, macro_interval
 from evalkit.store import ANSWERED, OUTCOMES, VALIDATION, Cell, CellData, Store
 
 if TYPE_CHECKING:
@@ -26,19 +26,6 @@ COUNTED = {
     "bound_decides": "{} choices hang on a bound, for the endpoint did not return every letter",
 }
 """Entries of an answer's detail that a reader of the figure has to know of."""
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """A figure over the samples of one group or tag. `value`, `low`, `high` in the cell's unit.
-
-    Without an interval (None) where they are all of one cluster.
-    """
-
-    value: float
-    low: float | None
-    high: float | None
-    n: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +45,11 @@ class TableCell:
     """The view or leg that the metric measures, "" for the headline."""
     unit: str
     higher_is_better: bool
-    value: float | None
-    low: float | None
-    high: float | None
+    traits: Traits
+    """The metric's own attributes: its average, its best value, which outcomes suit it."""
+    figures: Figures
     n: int
     outcomes: dict[str, int]
-    groups: dict[str, Group]
-    """By group and then by tag, each in alphabetical order."""
     signature: Signature
     tokens: tuple[int, int]
     """(prompt, completion) tokens as the endpoint counted them."""
@@ -86,6 +71,28 @@ class TableCell:
     marks: tuple[int, ...] = ()
 
     @property
+    def value(self) -> float | None:
+        return self.figures.value
+
+    @property
+    def low(self) -> float | None:
+        return self.figures.low
+
+    @property
+    def high(self) -> float | None:
+        return self.figures.high
+
+    @property
+    def groups(self) -> dict[str, Group]:
+        """By group and then by tag, each in alphabetical order."""
+        return self.figures.groups
+
+    @property
+    def told(self) -> dict[str, int]:
+        """Samples by outcome, as suits the metric: right, or only answered."""
+        return told_outcomes(self.outcomes, right_or_wrong=self.traits.right_or_wrong)
+
+    @property
     def row(self) -> tuple[str, str, str]:
         """Cells of one row answer one question; overrides do not make another row."""
         return (self.task, self.protocol.partition("[")[0], self.metric)
@@ -96,12 +103,14 @@ class TableCell:
             "protocol": self.protocol,
             "model": self.model,
             "metric": self.metric,
+            "average": self.traits.average,
             "value": self.value,
             "unit": self.unit,
             "low": self.low,
             "high": self.high,
             "n": self.n,
             "outcomes": dict(self.outcomes),
+            "outcome": self.traits.outcome,
             "signature": {
                 "short": self.signature.short,
                 "line": self.signature.line(),
@@ -188,7 +197,6 @@ def _asked(cell: Cell, data: CellData, validation: CellData | None) -> dict[str,
         "prompts": combine(data.asked),
         "extract": cell.spec["extract"],
         "judge": cell.spec["judge"],
-        **({"average": "macro over groups"} if cell.spec["macro"] else {}),
         **({"referee": cell.spec["referee"]} if "referee" in cell.spec else {}),
     }
     if validation is not None:
@@ -213,6 +221,8 @@ def cells_of(store: Store) -> Iterable[TableCell]:
         seconds = store.seconds(cell)
         counts = {key: n for key, n in store.count_details(cell, COUNTED).items() if n}
         for metric, described, matrix in matrices(store, cell, data):
+            traits = Traits(**{f.name: described[f.name] for f in dataclasses.fields(Traits)})
+            average: dict[str, JSON] = {"average": traits.average} if traits.average else {}
             yield TableCell(
                 task=cell.task,
                 protocol=cell.protocol,
@@ -221,10 +231,12 @@ def cells_of(store: Store) -> Iterable[TableCell]:
                 view=metric.view,
                 unit=described["unit"],
                 higher_is_better=described["higher_is_better"],
+                traits=traits,
+                figures=figures_of(metric, matrix, data),
                 n=len(matrix),
                 outcomes=store.outcomes(cell, metric.view),
                 signature=Signature(
-                    {**asked, **_view(cell, metric.view), "metric": described["identity"]}, notes
+                    {**asked, **average, **_view(cell, metric.view), "metric": described["identity"]}, notes
                 ),
                 tokens=(sum(u[1] for u in used), sum(u[2] for u in used)),
                 data=cell.spec["data"],
@@ -235,7 +247,6 @@ def cells_of(store: Store) -> Iterable[TableCell]:
                 seconds=seconds,
                 counts=counts,
                 verification=store.verification(cell),
-                **_figures(metric, matrix, data, macro=cell.spec["macro"]),
             )
 
 
@@ -243,45 +254,6 @@ def _view(cell: Cell, view: str) -> dict[str, JSON]:
     """The extractor and the judge of a view, where they are not the task's own."""
     found: dict[str, JSON] = dict(cell.spec["views"].get(view, {}))
     return found
-
-
-def _figures(metric: Metric, matrix: Any, data: CellData, *, macro: bool) -> dict[str, Any]:
-    import numpy as np
-
-    if not len(matrix):
-        return {"value": None, "low": None, "high": None, "groups": {}}
-    judged = np.flatnonzero(data.judged)
-    clusters = [data.clusters[row] for row in judged]
-    whole = _group(metric, matrix, clusters)
-    members: tuple[dict[str, list[int]], dict[str, list[int]]] = ({}, {})
-    for row, sample in enumerate(judged):
-        if data.groups[sample]:
-            members[0].setdefault(data.groups[sample], []).append(row)
-        for tag in data.tags[sample]:
-            members[1].setdefault(tag, []).append(row)
-    groups = {
-        name: group
-        for keyed in members
-        for name, rows in sorted(keyed.items())
-        # A rate over nothing, such as of words where all references are empty, is none.
-        if not math.isnan((group := _group(metric, matrix[rows], [clusters[row] for row in rows])).value)
-    }
-    if macro:
-        counted = {name: rows for name, rows in members[0].items() if name in groups}
-        if not counted:
-            return {"value": None, "low": None, "high": None, "groups": groups}
-        parts = [(matrix[rows], [clusters[row] for row in rows]) for rows in counted.values()]
-        value = float(np.mean([groups[name].value for name in counted]))
-        low, high = macro_interval(parts, metric.finish) or (None, None)
-        return {"value": value, "low": low, "high": high, "groups": groups}
-    if math.isnan(whole.value):
-        return {"value": None, "low": None, "high": None, "groups": groups}
-    return {"value": whole.value, "low": whole.low, "high": whole.high, "groups": groups}
-
-
-def _group(metric: Metric, matrix: Any, clusters: Sequence[str]) -> Group:
-    low, high = interval(matrix, metric.finish, clusters) or (None, None)
-    return Group(float(metric.finish(matrix.sum(axis=0))), low, high, len(matrix))
 
 
 def _title(cells: Sequence[TableCell]) -> str:
@@ -333,8 +305,10 @@ def _faults(cell: TableCell) -> Iterable[str]:
 
 def _remarks(cell: TableCell) -> Iterable[str]:
     """What to know of a figure that is as comparable as any."""
-    if of_corpus(cell.metric):
-        yield corpus_words(cell.metric)
+    if cell.traits.whole_corpus:
+        yield corpus_words(cell)
+    if words := run_on_words(cell):
+        yield words
     if cell.answered:
         yield (
             f"{cell.model} on {cell.task}: the references of {cell.answered} answers are not public; "
