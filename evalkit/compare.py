@@ -150,12 +150,13 @@ def _compared(before: _Run, after: _Run, key: Key, terms: Terms) -> Benchmark | 
         return Unmeasured(*key, "not asked alike", terms.blocking, (problem, *found.problems))
     if paired is None:
         return _nothing(key, terms, sides, found)
+    target = old.traits.best
     return Benchmark(
         task=key[0],
         protocol=key[1],
-        metric=old.metric,
+        metric=old.metric if target is None else f"{old.metric}, distance from {target:g}",
         unit=old.unit,
-        higher_is_better=old.higher_is_better,
+        higher_is_better=old.higher_is_better and target is None,
         margin=terms.margin,
         blocking=terms.blocking,
         paired=paired,

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import compress
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from evalkit.measured import measure
-from evalkit.metrics.base import Metric
+from evalkit.metrics.base import Metric, traits_of
+from evalkit.metrics.macro import measured as inner_of
 from evalkit.rows import Cell, CellData
 from evalkit.store import Store
 
@@ -93,8 +94,9 @@ def pair(base: Store, base_cell: Cell, head: Store, head_cell: Cell, metric: str
     """Head against base, by `metric`, on the samples that both judged; None where there is none.
 
     Samples are the same by their id; of several with one id the first goes with the first, and so on. Zeros
-    and ones without clusters get McNemar's exact test, everything else the paired bootstrap; a task whose
-    figure is a mean over groups is compared by that mean.
+    and ones without clusters get McNemar's exact test, everything else the paired bootstrap; a metric that is
+    a mean over groups is compared by that mean, and one whose best value is neither the most nor the least by
+    its distance from it.
     """
     import numpy as np
 
@@ -106,9 +108,9 @@ def pair(base: Store, base_cell: Cell, head: Store, head_cell: Cell, metric: str
     ours, theirs = map(list, zip(*common, strict=True))
     left, right = before.matrix[ours], after.matrix[theirs]
     clusters = [before.clusters[row] for row in ours]
-    groups = [before.groups[row] for row in ours] if base_cell.spec.macro else None
-    difference, test = _difference(before.metric, left, right, clusters, groups)
-    sign, finish = 1 if before.metric.higher_is_better else -1, before.metric.finish
+    groups = [before.groups[row] for row in ours] if traits_of(before.metric).average else None
+    sign, finish = _judged(before.metric)
+    difference, test = _difference(finish, left, right, clusters, groups)
     with np.errstate(invalid="ignore", divide="ignore"):  # a rate over nothing is none, and a tie
         gains = np.nan_to_num(sign * (finish(right) - finish(left)))
     return Paired(
@@ -139,11 +141,19 @@ def _span(metric: Metric, *sides: Floats) -> float:
     if sums.shape[1] == 2 and np.all(sums[:, 1] == 1) and np.all(abs(sums[:, 0] - 0.5) <= 0.5):  # credits
         none, full = metric.finish(np.array([[0.0, 1.0], [1.0, 1.0]]))
         return abs(float(full - none))
-    return 100.0 if isinstance(metric, Bleu | ChrF) else math.inf
+    return 100.0 if isinstance(inner_of(metric), Bleu | ChrF) else math.inf
+
+
+def _judged(metric: Metric) -> tuple[int, Callable[[Floats], Floats]]:
+    """(1 where more is better, else -1; what is compared): the figure, or its distance from the best one."""
+    best = traits_of(metric).best
+    if best is None:
+        return 1 if metric.higher_is_better else -1, metric.finish
+    return -1, lambda totals: abs(metric.finish(totals) - best)
 
 
 def _difference(
-    metric: Metric,
+    finish: Callable[[Floats], Floats],
     left: Floats,
     right: Floats,
     clusters: Sequence[str],
@@ -153,8 +163,8 @@ def _difference(
     from evalkit.statistics.intervals import is_shares
 
     if is_shares(left) and is_shares(right) and groups is None and not any(clusters):
-        return paired_shares(left, right, metric.finish), MCNEMAR
-    return paired_bootstrap(left, right, metric.finish, clusters, groups=groups), "bootstrap"
+        return paired_shares(left, right, finish), MCNEMAR
+    return paired_bootstrap(left, right, finish, clusters, groups=groups), "bootstrap"
 
 
 @dataclass(frozen=True, slots=True)

@@ -177,22 +177,23 @@ def _own_spread(store: Store, cell: Cell, metric: str) -> tuple[float, float, bo
     compared exactly.
     """
     from evalkit.metrics import Accuracy, PassAtK
+    from evalkit.metrics.base import traits_of
+    from evalkit.metrics.macro import measured as inner_of
     from evalkit.statistics import standard_error
     from evalkit.statistics.intervals import is_shares
 
     data = store.data(cell)
     measured = measure(store, cell, metric)
     figure, matrix = measured.usable(store, cell), measured.of(data.matrix)
-    clusters, groups = (list(compress(of, data.judged)) for of in (data.clusters, data.groups))
-    error, _ = standard_error(
-        matrix, figure.finish, clusters, groups=groups if cell.spec.macro else None, draws=2000
-    )
+    clusters, named = (list(compress(of, data.judged)) for of in (data.clusters, data.groups))
+    groups = named if traits_of(figure).average else None
+    error, _ = standard_error(matrix, figure.finish, clusters, groups=groups, draws=2000)
     if math.isinf(error):
         raise UsageError(f"{store.path}: {cell.task} has too few samples to tell their spread")
     single = error * math.sqrt(len(matrix))
-    exact = is_shares(matrix) and not any(clusters) and not cell.spec.macro
-    draws = cell.spec.protocol.draws
-    by_share = isinstance(figure, Accuracy) or (isinstance(figure, PassAtK) and figure.k == 1)
+    exact = is_shares(matrix) and not any(clusters) and groups is None
+    draws, kind = cell.spec.protocol.draws, inner_of(figure)
+    by_share = isinstance(kind, Accuracy) or (isinstance(kind, PassAtK) and kind.k == 1)
     if draws < 2 or not by_share:
         return single, 0.0, exact
     share = matrix[:, 0] / matrix[:, 1]

@@ -150,7 +150,7 @@ class _Cell:
         changed = asyncio.run(self._samples(exchanges))
         data = new.data(cell)
         before = {figure.metric: figure.value for figure in self._old.figures(cell) if figure.group == WHOLE}
-        found = figures_of(self._plan.metrics, data, macro=cell.spec.macro)
+        found = figures_of(self._plan.metrics, data)
         new.reopen(cell)
         if cell.finished is not None:
             new.finish(cell, cell.finished, found)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from evalkit.metrics.base import Traits
 from evalkit.protocol import SIGNED, ProtocolSettings
 from evalkit.samples import JSON
 from evalkit.signature import digest
@@ -32,6 +33,7 @@ class MetricSpec:
     columns: tuple[str, ...]
     identity: str
     view: str = ""
+    traits: Traits = field(default_factory=Traits)
     kind: str = ""
     parameters: Mapping[str, JSON] = field(default_factory=dict)
 
@@ -65,7 +67,6 @@ class CellSpec:
     """The protocol that a routed answer falls back to, and a digest of it."""
     views: tuple[ViewSpec, ...] = ()
     metrics: tuple[MetricSpec, ...] = ()
-    macro: bool = False
     notes: Mapping[str, JSON] = field(default_factory=dict)
     data: Mapping[str, str] = field(default_factory=dict)
     """Where the records came from (`Records.origin`)."""
@@ -100,21 +101,21 @@ class CellSpec:
         """The view of that name; an empty one for the headline and a branch."""
         return next((view for view in self.views if view.name == name), ViewSpec(name=name))
 
-    def signed(self, view: str = "") -> dict[str, JSON]:
-        """The parts of a signature that the spec decides, for figures of `view`.
+    def signed(self, metric: MetricSpec) -> dict[str, JSON]:
+        """The parts of a signature that the spec decides, for figures of `metric`.
 
         The prompt's identity is none of them, nor are the task's options: what they change shows in the
         questions, the prompts or another identity, and what they do not change is no difference.
         """
-        read = self.view(view)
+        read = self.view(metric.view)
         parts: dict[str, JSON] = {
             **signed_settings(self.protocol),
             "solver": self.solver,
             "extract": read.extract or self.extract,
             "judge": read.judge or self.judge,
         }
-        if self.macro:
-            parts["average"] = "macro over groups"
+        if metric.traits.average:
+            parts["average"] = metric.traits.average
         if self.referee:
             parts["referee"] = self.referee
         if self.protocol.fallback:

@@ -91,8 +91,6 @@ class Task:
     or more is marked. None: it is no fixed set."""
     group_sizes: Mapping[str, int] = field(default_factory=dict)
     """The same for each `Sample.group`, where that is known."""
-    macro: bool = False
-    """Whether its figures are the mean of the groups' figures, each group counting the same."""
     max_shots: int = 0
     dev: Data | None = None
     """Solved examples for `Sample.shots`, by group and in order; read into memory."""
@@ -168,9 +166,17 @@ def build(factory: TaskFactory, settings: Mapping[str, str] = _NONE) -> Task:
     summary = (factory.__doc__ or "").strip().partition("\n")[0]
     defaults = options_of(factory)
     options = {key: text for key, text in settings.items() if key in defaults and text != defaults[key]}
-    return dataclasses.replace(
-        factory(**options), name=named.name, report=named.report, summary=summary, options=options
-    )
+    built = factory(**options)
+    _check_metrics(named.name, built.metrics)
+    return dataclasses.replace(built, name=named.name, report=named.report, summary=summary, options=options)
+
+
+def _check_metrics(task: str, metrics: Sequence[Metric]) -> None:
+    """Raises `UsageError` for two metrics of one name, which nothing could tell apart in a run file."""
+    names = [metric.name for metric in metrics]
+    for name in names:
+        if names.count(name) > 1:
+            raise UsageError(f"{task}: two of its metrics are called {name!r}; give one of them another name")
 
 
 def options_of(factory: TaskFactory) -> dict[str, str]:

@@ -34,6 +34,7 @@ from evalkit.api import (
     Task,
     UsageError,
     ask_once,
+    averages,
     unknown,
     versioned,
 )
@@ -130,22 +131,24 @@ def recognition(
 ) -> Task:
     """The task of writing down what is said in `data`; its protocols are `name` and `name-transcribe`.
 
-    `sample` fills `meta` by `spoken`. Raises `UsageError` for a normaliser or units that nobody knows.
+    `sample` fills `meta` by `spoken`. `macro`: the headline is the mean over the languages. Raises
+    `UsageError` for a normaliser or units that nobody knows.
     """
     normaliser_for("en", normaliser)
     unit_for("en", units)
     label = "CER" if units == "character" else "WER"
+    metrics = (
+        ErrorRate(label, normaliser=normaliser, units=units),
+        ErrorRate(label, only="insertions", normaliser=normaliser, units=units),
+        Over100(normaliser=normaliser, units=units),
+    )
     return Task(
         data=data,
         sample=sample,
         prompt=prompt,
         answer=whole_reply,
         judge=functools.partial(judge_speech, normaliser=normaliser, units=units),
-        metrics=(
-            ErrorRate(label, normaliser=normaliser, units=units),
-            ErrorRate(label, only="insertions", normaliser=normaliser, units=units),
-            Over100(normaliser=normaliser, units=units),
-        ),
+        metrics=averages(*metrics) if macro else metrics,
         protocols=(
             Protocol(name=name, solver=ask_once, max_tokens=MAX_TOKENS, source=source),
             Protocol(
@@ -153,7 +156,6 @@ def recognition(
                 source=source,
             ),
         ),
-        macro=macro,
         media=("audio",),
         needs=need_speech,
         notes=lambda protocol: rules(normaliser, units),

@@ -131,7 +131,6 @@ class CellPlan:
             fallback=fallback,
             views=tuple(_view(view) for view in task.views),
             metrics=tuple(metric_spec(metric) for metric in self.metrics),
-            macro=task.macro,
             notes=dict(task.notes(protocol)),
             data=dict(self.records.origin),
             records=self.records.count,

@@ -300,7 +300,7 @@ class _CellRun:
     def _finish(self) -> None:
         """Writes down what was measured, once all samples are dealt with."""
         data = self._store.data(self._cell)
-        found = figures_of(self._planned.metrics, data, macro=self._cell.spec.macro)
+        found = figures_of(self._planned.metrics, data)
         self._store.finish(self._cell, len(data.outcomes), found)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from evalkit.answers.speech import Edits, sample_edits
 from evalkit.identity import versioned
@@ -42,10 +42,16 @@ class ErrorRate:
     higher_is_better: bool = False
     columns: tuple[str, ...] = ("substitutions", "deletions", "insertions", "hits")
     least_draws: int = 1
+    outcome: ClassVar[Literal["answered"]] = "answered"
 
     @property
     def name(self) -> str:
         return f"{self.label} ({self.only})" if self.only else self.label
+
+    @property
+    def unbounded(self) -> bool:
+        """More words than there are can be inserted, and no more be substituted or left out."""
+        return self.only in ("", "insertions")
 
     def statistics(self, sample: Sample, scored: Scored) -> Sequence[float]:
         found = _edits(sample, scored, self.normaliser, self.units)
@@ -75,6 +81,7 @@ class Over100:
     higher_is_better: bool = False
     columns: tuple[str, ...] = ("over", "samples")
     least_draws: int = 1
+    outcome: ClassVar[Literal["answered"]] = "answered"
 
     @property
     def name(self) -> str:

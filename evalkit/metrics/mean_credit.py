@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from evalkit.identity import versioned
 from evalkit.metrics.base import Scored
@@ -28,6 +28,7 @@ class MeanCredit:
     higher_is_better: bool = True
     columns: tuple[str, ...] = ("credit", "samples")
     least_draws: int = 1
+    outcome: ClassVar[Literal["answered"]] = "answered"
 
     @property
     def name(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from evalkit.identity import versioned
 from evalkit.metrics.base import Scored
@@ -39,6 +39,11 @@ class PassAtK:
     @property
     def name(self) -> str:
         return f"pass@{self.k}" + (f" ({self.view})" if self.view else "")
+
+    @property
+    def outcome(self) -> Literal["right or wrong", "answered"]:
+        """A sample counts as right when half of its programs are: that is no part of pass@10."""
+        return "right or wrong" if self.k == 1 else "answered"
 
     @property
     def columns(self) -> tuple[str, ...]:

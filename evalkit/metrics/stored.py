@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 import importlib
 
-from evalkit.convert import to_json
+from evalkit.convert import from_json, to_json
 from evalkit.identity import code_identity, declared, parameters
-from evalkit.metrics.base import Metric
+from evalkit.metrics.base import Metric, traits_of
+from evalkit.metrics.macro import Macro
 from evalkit.samples import JSON
 from evalkit.spec import MetricSpec
 
@@ -17,6 +18,7 @@ KINDS = {
     "chrf": "evalkit.metrics.bleu:ChrF",
     "error_rate": "evalkit.metrics.error_rate:ErrorRate",
     "guessing_accuracy": "evalkit.metrics.guessing:GuessingAccuracy",
+    "macro": "evalkit.metrics.macro:Macro",
     "mean_credit": "evalkit.metrics.mean_credit:MeanCredit",
     "over_100": "evalkit.metrics.error_rate:Over100",
     "pass_at_k": "evalkit.metrics.pass_at_k:PassAtK",
@@ -29,7 +31,9 @@ def metric_spec(metric: Metric) -> MetricSpec:
     known = declared(metric)
     kind = known.name if known is not None and known.name in KINDS else ""
     given: dict[str, JSON] = {}
-    if kind:
+    if isinstance(metric, Macro):
+        given = {"inner": to_json(metric_spec(metric.inner))}
+    elif kind:
         given = {name: to_json(value) for name, value in parameters(metric).items()}
     return MetricSpec(
         name=metric.name,
@@ -38,6 +42,7 @@ def metric_spec(metric: Metric) -> MetricSpec:
         columns=tuple(metric.columns),
         identity=code_identity(metric),
         view=metric.view,
+        traits=traits_of(metric),
         kind=kind,
         parameters=given,
     )
@@ -50,6 +55,9 @@ def stored_metric(spec: MetricSpec) -> Metric | None:
     """
     if spec.kind not in KINDS:
         return None
+    if spec.kind == "macro":
+        inner = stored_metric(from_json(MetricSpec, spec.parameters["inner"], spec.name))
+        return None if inner is None else Macro(inner)
     module, _, name = KINDS[spec.kind].partition(":")
     kind = getattr(importlib.import_module(module), name)
     taken = {field.name for field in dataclasses.fields(kind) if field.init}

@@ -11,7 +11,8 @@ from typing import Any
 from evalkit.completeness import Completeness, completeness
 from evalkit.figures import WHOLE, figures
 from evalkit.measured import Measure, measures, other_code
-from evalkit.rows import ANSWERED, FAILED, VALIDATION, Cell, CellData, StoredFigure
+from evalkit.metrics.base import Traits
+from evalkit.rows import ANSWERED, FAILED, VALIDATION, Cell, CellData, StoredFigure, told_outcomes
 from evalkit.samples import JSON
 from evalkit.signature import Signature, combine
 from evalkit.spec import CellSpec, MetricSpec
@@ -105,6 +106,16 @@ class TableCell:
     def higher_is_better(self) -> bool:
         return self.measured.higher_is_better
 
+    @property
+    def traits(self) -> Traits:
+        """The metric's own attributes: its average, its best value, which outcomes suit it."""
+        return self.measured.traits
+
+    @property
+    def told(self) -> dict[str, int]:
+        """Samples by outcome, as suits the metric: right, or only answered."""
+        return told_outcomes(self.outcomes, right_or_wrong=self.traits.right_or_wrong)
+
     def differences(self, other: TableCell) -> list[str]:
         """What keeps the two from being compared, in words, this side first; see `Signature.differences`.
 
@@ -131,12 +142,14 @@ class TableCell:
             "protocol": self.protocol,
             "model": self.model,
             "metric": self.metric,
+            "average": self.traits.average,
             "value": self.value,
             "unit": self.unit,
             "low": self.low,
             "high": self.high,
             "n": self.n,
             "outcomes": dict(self.outcomes),
+            "outcome": self.traits.outcome,
             "signature": {
                 "short": self.signature.short,
                 "line": self.signature.line(),
@@ -199,7 +212,7 @@ def _cells(store: Store, cell: Cell, calibration: Cell | None) -> Iterator[Table
                 for figure in found
                 if figure.group != WHOLE and figure.value is not None
             },
-            signature=Signature({**asked, **cell.spec.signed(spec.view), "metric": spec.identity}, notes),
+            signature=Signature({**asked, **cell.spec.signed(spec), "metric": spec.identity}, notes),
             tokens=(sum(u[1] for u in used), sum(u[2] for u in used)),
             found=cell.found,
             answered=data.outcomes.count(ANSWERED),
@@ -238,7 +251,7 @@ def _computed(measured: Measure, cell: Cell, data: CellData) -> Sequence[StoredF
     """The figures of a cell that is not finished, if the code that measures it is at hand."""
     if measured.metric is None or measured.stale:
         return ()
-    return figures(measured.metric, measured.of(data.matrix), data, macro=cell.spec.macro)
+    return figures(measured.metric, measured.of(data.matrix), data)
 
 
 def _stale(measured: Measure, found: Sequence[StoredFigure]) -> str:

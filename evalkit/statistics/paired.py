@@ -104,10 +104,11 @@ def paired_bootstrap(
     """The difference of two figures, both resampled with the same draws of the same samples.
 
     `base`, `head`: (samples, columns), rows aligned. `groups`: a name a row; the figure is then the mean of
-    the groups' figures, and a cluster is resampled with all that it has in any of them. The draws give the standard error; interval and p
-    come from it by Student's t, so that they never contradict each other. What cannot be said, because
-    everything is one cluster, has an infinite error, and p is 1. Few clusters say little however alike they
-    are: p is at least what flipping every cluster's sign would give, 2 · 2^-clusters.
+    the groups' figures, and a cluster is resampled with all that it has in any of them. The draws give the
+    standard error; interval and p come from it by Student's t, so that they never contradict each other. What
+    cannot be said, because everything is one cluster, has an infinite error, and p is 1. Few clusters say
+    little however alike they are: p is at least what flipping every cluster's sign would give,
+    2 · 2^-clusters.
     """
     columns = base.shape[1]
 
@@ -139,10 +140,10 @@ def standard_error(
 ) -> tuple[float, float]:
     """(standard error by the bootstrap, degrees of freedom) of a figure, or of the mean of groups' figures.
 
-    Degrees of freedom: clusters less one; of a mean over groups after Satterthwaite (`Cells.spread`). An error
-    is infinite where a group is a single cluster. Clusters that are all alike do not show that the next one
-    is: their figure, on a scale of 0 to 100, then has the error that Bonett and Price give it, and groups that
-    have the same clusters have it together.
+    Degrees of freedom: clusters less one; of a mean over groups after Satterthwaite (`Cells.spread`). An
+    error is infinite where a group is a single cluster. Clusters that are all alike do not show that the next
+    one is: their figure, on a scale of 0 to 100, then has the error that Bonett and Price give it, and groups
+    that have the same clusters have it together.
     """
     return _standard_error(_cells(matrix, clusters, groups), finish, draws, seed)
 

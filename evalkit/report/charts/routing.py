@@ -32,7 +32,9 @@ def rule_lines(runs: Sequence[Run], task: str, protocol: str) -> list[Line]:
         )
         if marks:
             cell = cells[0].cell
-            found.append(Line(words, task, protocol, cell.unit, cell.higher_is_better, marks))
+            found.append(
+                Line(words, task, protocol, cell.unit, cell.higher_is_better, marks, cell.traits.best)
+            )
     return found
 
 

@@ -114,7 +114,8 @@ def _averaged(name: str, lines: Sequence[Line], base: str) -> Line:
     ratios: dict[tuple[str, bool], dict[str, float]] = {}
     for line in lines:
         mine = next((mark for mark in line.marks if mark.column == base and mark.comparable), None)
-        for mark in line.marks if mine is not None else ():
+        # A ratio says nothing of a figure that is best at a value of its own, such as 0.
+        for mark in line.marks if mine is not None and line.target is None else ():
             assert mine is not None
             over, under = (mark.value, mine.value) if line.higher_is_better else (mine.value, mark.value)
             if mark.column != base and mark.comparable and under > 0:
