@@ -25,6 +25,7 @@ class MetricSpec:
     """`identity`: of the code that measured. `view`: the view or branch it measures, "" for the headline.
 
     `kind`, `parameters`: for a metric of evalkit's, its declared name and what makes another of the same.
+    `scale`: for a `Ratio`, also a user's own, what its two sums are multiplied by.
     """
 
     name: str
@@ -36,6 +37,7 @@ class MetricSpec:
     traits: Traits = field(default_factory=Traits)
     kind: str = ""
     parameters: Mapping[str, JSON] = field(default_factory=dict)
+    scale: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from evalkit.answers.speech import Edits, sample_edits
 from evalkit.identity import versioned
-from evalkit.metrics.base import Scored
+from evalkit.metrics.base import Ratio, Scored
 from evalkit.samples import Sample
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class ErrorRate:
 
 @versioned("over_100", 1, packages=("jiwer", "whisper-normalizer"))
 @dataclass(frozen=True, slots=True)
-class Over100:
+class Over100(Ratio):
     """Samples with more edits than units over samples, in percent: answers that are mostly made up.
 
     The rules are those of `ErrorRate`. Anything said to an empty reference is over 100 %.
@@ -91,9 +91,6 @@ class Over100:
         found = _edits(sample, scored, self.normaliser, self.units)
         over = sum(one.total > one.units for one in found) / len(found)
         return (over, 1.0)
-
-    def finish(self, totals: Floats) -> Floats:
-        return 100.0 * totals[..., 0] / totals[..., 1]
 
 
 def _edits(sample: Sample, scored: Scored, normaliser: str, units: str) -> list[Edits]:
