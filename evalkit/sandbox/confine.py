@@ -84,6 +84,7 @@ class Nobody:
 
     def __init__(self, files: Iterable[str]) -> None:
         self.files_as = NOBODY
+        os.setgroups([])  # root's further groups; here, for each call costs in every fork
         _libc.setfsuid(NOBODY)
         try:
             for file in files:
@@ -97,7 +98,6 @@ class Nobody:
 
     def become(self) -> None:
         """For good, once the capabilities are gone. Raises `OSError`."""
-        os.setgroups([])
         os.setresgid(NOBODY, NOBODY, NOBODY)
         os.setresuid(NOBODY, NOBODY, NOBODY)
         _libc.setfsuid(self.files_as)
