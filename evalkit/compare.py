@@ -141,7 +141,12 @@ def _compared(before: _Run, after: _Run, key: Key, terms: Terms) -> Benchmark | 
         raise UsageError(f"{after.store.path} was not measured by {old.metric!r}, which base was")
     sides = before.side(key, old), after.side(key, new)
     found = check(*sides, terms)
-    paired = pair(before.store, before.cells[key], after.store, after.cells[key], old.metric)
+    try:
+        paired = pair(before.store, before.cells[key], after.store, after.cells[key], old.metric)
+    except UsageError as error:  # measured by other code than today's
+        if not found.differences:
+            raise
+        paired, found.differences = None, [*found.differences, str(error)]
     if paired is not None:
         found.differences += prompts_differ(paired.other_prompts, paired.n)
     if found.differences and not terms.allow_different:

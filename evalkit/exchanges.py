@@ -122,10 +122,10 @@ class Exchanges:
             boundary=boundary,
             error=error,
             answer=orjson.loads(answer) or {},
-            exchanges=self._exchanges(position),
+            exchanges=self.of(position),
         )
 
-    def _exchanges(self, position: int) -> tuple[Exchange, ...]:
+    def of(self, position: int) -> tuple[Exchange, ...]:
         """A sample's requests in the order of asking, with the draws that are its own."""
         rows = self._db.execute(
             f"SELECT asked.turn, body, draw.judge, draw.draw, {RESPONSE} FROM asked "  # noqa: S608 — fixed

@@ -353,16 +353,17 @@ class Store:
 
     def samples(self, cell: Cell) -> Iterator[dict[str, Any]]:
         """Everything about a cell's samples, in order, as plain JSON; a failed one has no `finals`."""
-        columns = ("id", "input", "target", "choices", "grp", "tags", "cluster", "meta", "media")
+        columns = ("position", "id", "input", "target", "choices", "grp", "tags", "cluster", "meta", "media")
         rows = self._db.execute(
             f"SELECT {', '.join(columns)}, outcome, boundary, error, answer "  # noqa: S608 — fixed names
             "FROM sample WHERE cell = ? ORDER BY position",
             (cell.id,),
         )
-        for identifier, text, *lists, outcome, boundary, error, answer in rows:
+        for position, identifier, text, *lists, outcome, boundary, error, answer in rows:
             target, choices, group, tags, cluster, meta, media = lists
             judged = orjson.loads(answer) or {}
             yield {
+                "position": position,
                 "id": identifier,
                 "input": text,
                 "target": orjson.loads(target),

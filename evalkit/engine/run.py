@@ -218,6 +218,7 @@ class _CellRun:
         return outcome not in _DONE
 
     def _changed(self, what: str) -> NoReturn:
+        self._samples = iter(())  # other workers shall not go on with what is left
         raise DataError(
             f"{self._cell.task}: the data changed since {self._store.path} was begun: {what}. "
             "Name another file with -o"
