@@ -18,7 +18,7 @@ Over k benchmarks the interval's confidence is 1 - alpha / k, and p values are k
 So all k intervals together hold the true differences with probability 1 - alpha, whatever these are; of a
 change that changes nothing at most alpha of all comparisons say "worse" of anything; and a verdict never
 contradicts the interval beside it. Holm's step-down method would say "worse" of further benchmarks a little
-sooner once it has been said of one, which changes no job's outcome, but has no intervals of that kind.
+sooner once it has been said of one, which changes no job's outcome if all block, but has no such intervals.
 
 A p is of d = 0 for "better", and else of d = -m. With zeros and ones the interval is Bonett and Price's; it
 reaches to 0 where McNemar's exact test does not exclude 0, and p is no less than McNemar's. For everything
