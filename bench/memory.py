@@ -23,8 +23,7 @@ from bench.rows import Row, in_own_process, say
 from evalkit.engine.ask import Line
 from evalkit.engine.cell import CellPlan
 from evalkit.engine.run import execute, open_run
-from evalkit.models.base import Request
-from evalkit.models.fake import FakeModel
+from evalkit.models.fake import GOLD, FakeModel
 from evalkit.store import Cell, Store
 from evalkit.store import Row as Judged
 
@@ -80,12 +79,8 @@ def resident_megabytes() -> float:
     return int(_STATM.read_text().split()[1]) * os.sysconf("SC_PAGESIZE") / 1e6
 
 
-def _answer(request: Request, draw: int) -> str:
-    return request.gold
-
-
 async def _run(n: int) -> dict[str, float | Sequence[float]]:
-    plan = made_plan(FakeModel(_answer, "fake/gold", delay=_SHORTEST), n)
+    plan = made_plan(FakeModel(GOLD, "fake/gold", delay=_SHORTEST), n)
     watch = _Watch(n)
     with tempfile.TemporaryDirectory() as folder:
         store = open_run(Path(folder, "run.db"), plan)

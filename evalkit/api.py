@@ -2,7 +2,8 @@
 
 from evalkit.data import Data, DataOptions, Hub, Package, Record, Records
 from evalkit.errors import DataError, SandboxError, ScorerError, UsageError, unknown
-from evalkit.metrics import Accuracy, Macro, MeanCredit, Metric, PassAtK, Scored, averages
+from evalkit.identity import versioned
+from evalkit.metrics import Accuracy, Macro, MeanCredit, Metric, PassAtK, Ratio, Scored, averages
 from evalkit.protocol import Protocol
 from evalkit.samples import JSON, Answer, Audio, Final, Image, Message, Part, Prompt, Sample, Speech, letters
 from evalkit.solvers import (
@@ -37,6 +38,7 @@ __all__ = [
     "PassAtK",
     "Prompt",
     "Protocol",
+    "Ratio",
     "Record",
     "Records",
     "Referee",
@@ -60,4 +62,5 @@ __all__ = [
     "sample_id",
     "task",
     "unknown",
+    "versioned",
 ]

@@ -7,19 +7,23 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from evalkit.data.base import DataOptions
-from evalkit.engine.asking import Asking, Hints
+from evalkit.encoding import answer_column, unread_id
+from evalkit.engine.asking import Asking, HintsOf
 from evalkit.engine.cell import CellPlan
+from evalkit.engine.faults import FAULTS, fault, guarded
 from evalkit.engine.plan import make_plan
 from evalkit.engine.score import Score, answers, score
+from evalkit.errors import BoundaryError
 from evalkit.metrics.base import merit, traits_of
 from evalkit.models.base import Request, Response
-from evalkit.models.fake import FakeModel
+from evalkit.models.fake import GOLD, FakeModel, Hints
 from evalkit.protocol import Protocol
 from evalkit.samples import Sample
 from evalkit.task import Task
@@ -30,13 +34,13 @@ AT_ONCE = 8
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """`problems`: a line for each sample that a scorer got wrong; none is a pass."""
+    """`problems`: a line for each sample that a scorer got wrong, or that failed; none is a pass."""
 
     task: str
     protocol: str
     samples: int
     gold: float
-    """The headline figure with the references as responses."""
+    """The headline figure with the references as responses; NaN where every sample failed."""
     spoiled: float
     """The best headline figure that any of the spoiled responses reached."""
     unit: str
@@ -67,32 +71,28 @@ def check(task: str, data: DataOptions | None = None, limit: int | None = None) 
             yield asyncio.run(_check(cell))
 
 
+@dataclass(slots=True)
+class _Found:
+    """What came of a cell's samples so far."""
+
+    samples: int = 0
+    gold: list[Score] = field(default_factory=list)
+    spoiled: list[list[Score]] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+
 async def _check(cell: CellPlan) -> CheckResult:
     slots = asyncio.Semaphore(AT_ONCE)
-
-    async def one(sample: Sample, hints: Hints) -> Score:
-        async with slots:
-            return await _respond(cell, sample, hints)
-
-    problems: list[str] = []
-    gold: list[Score] = []
-    spoiled: list[list[Score]] = []
-    for _, sample in cell.samples():
-        texts = list(cell.task.spoiled(sample, cell.protocol))
-        right, *wrong = await asyncio.gather(
-            one(sample, _always(cell.task, sample, None)),
-            *(one(sample, _always(cell.task, sample, i)) for i in range(len(texts))),
-        )
-        gold.append(right)
-        spoiled.append(wrong)
-        problems += [f"{sample.id}: the reference is judged wrong{by}" for by in _refused(right)]
-        problems += [
-            f"{sample.id}: judged right although spoiled: {text[:60]!r}"
-            for text, score in zip(texts, wrong, strict=True)
-            if any(score.headline.credit)
-        ]
-    figures = {m.name: _figure(cell, i, gold) for i, m in enumerate(cell.metrics)}
+    found = _Found()
+    for position, sample in cell.tried():
+        found.samples += 1
+        if isinstance(sample, BoundaryError):
+            found.problems.append(f"{unread_id(position)}: {sample}")
+        else:
+            await _check_sample(cell, sample, slots, found)
+    figures = {m.name: _figure(cell, i, found.gold) for i, m in enumerate(cell.metrics)}
     # Samples may have spoiled responses of different number: the last one of the shorter stands in.
+    spoiled = found.spoiled
     most = max(map(len, spoiled), default=0)
     columns = [[scores[min(i, len(scores) - 1)] for scores in spoiled if scores] for i in range(most)]
     first = cell.metrics[0]
@@ -102,13 +102,45 @@ async def _check(cell: CellPlan) -> CheckResult:
     return CheckResult(
         cell.task.name,
         cell.protocol.name,
-        len(gold),
+        found.samples,
         headline,
         spoiled_figure,
         cell.metrics[0].unit,
         figures,
-        tuple(problems),
+        tuple(found.problems),
     )
+
+
+async def _check_sample(cell: CellPlan, sample: Sample, slots: asyncio.Semaphore, found: _Found) -> None:
+    """Adds what came of `sample` to `found`; whatever fails in it is a problem of its own."""
+
+    async def one(hints: HintsOf) -> Score | BoundaryError:
+        async with slots:
+            try:
+                return await _respond(cell, sample, hints)
+            except FAULTS as error:
+                return fault(error)
+
+    texts: list[str] = []
+    try:
+        texts = list(cell.task.spoiled(sample, cell.protocol))
+    except FAULTS as error:
+        found.problems.append(f"{sample.id}: {fault(error, 'spoiled')}")
+    right, *wrong = await asyncio.gather(
+        one(_always(cell.task, sample, None)),
+        *(one(_always(cell.task, sample, i)) for i in range(len(texts))),
+    )
+    if isinstance(right, BoundaryError):
+        found.problems.append(f"{sample.id}: with its reference: {right}")
+    else:
+        found.gold.append(right)
+        found.problems += [f"{sample.id}: the reference is judged wrong{by}" for by in _refused(right)]
+    found.spoiled.append([score for score in wrong if isinstance(score, Score)])
+    for text, scored in zip(texts, wrong, strict=True):
+        if isinstance(scored, BoundaryError):
+            found.problems.append(f"{sample.id}: with the spoiled {text[:60]!r}: {scored}")
+        elif any(scored.headline.credit):
+            found.problems.append(f"{sample.id}: judged right although spoiled: {text[:60]!r}")
 
 
 def _refused(score: Score) -> Iterator[str]:
@@ -119,31 +151,39 @@ def _refused(score: Score) -> Iterator[str]:
 
 
 def _figure(cell: CellPlan, metric: int, scores: Sequence[Score]) -> float:
+    """NaN where there is no score."""
+    if not scores:
+        return math.nan
     start = sum(len(m.columns) for m in cell.metrics[:metric])
     end = start + len(cell.metrics[metric].columns)
     totals = np.array([score.statistics[start:end] for score in scores]).sum(axis=0)
     return float(cell.metrics[metric].finish(totals))
 
 
-def _always(task: Task, sample: Sample, spoiled: int | None) -> Hints:
+def _always(task: Task, sample: Sample, spoiled: int | None) -> HintsOf:
     """A model that always gives the reference, or the spoiled response of that number."""
 
-    def hints(protocol: Protocol) -> tuple[str, str]:
-        if spoiled is None:
-            return task.gold(sample, protocol), ""
-        texts = task.spoiled(sample, protocol)  # a leg of a routed answer may have fewer
-        return texts[spoiled % len(texts)], ""
+    def hints(protocol: Protocol) -> Hints:
+        def said() -> str:
+            if spoiled is None:
+                return task.gold(sample, protocol)
+            texts = task.spoiled(sample, protocol)  # a leg of a routed answer may have fewer
+            return texts[spoiled % len(texts)]
+
+        return Hints(guarded("gold" if spoiled is None else "spoiled", said), lambda: "")
 
     return hints
 
 
-async def _respond(cell: CellPlan, sample: Sample, hints: Hints) -> Score:
-    """What is made of a model that always says what `hints` has."""
-    model = FakeModel(lambda request, draw: request.gold)
+async def _respond(cell: CellPlan, sample: Sample, hints: HintsOf) -> Score:
+    """What is made of a model that always says what `hints` has as gold."""
+    model = FakeModel(GOLD)
 
-    async def send(request: Request, key: bytes, body: bytes, draw: int) -> Response:
-        return await model.generate(request, draw=draw)
+    async def send(request: Request, key: bytes, body: bytes, draw: int, hints: Hints | None) -> Response:
+        return await model.generate_hinted(request, hints, draw=draw)
 
     asking = Asking(cell.task, sample, cell.protocol, send, hints=hints)
     answer, read_otherwise = await answers(asking, cell.task)
-    return await score(cell.task, cell.metrics, sample, answer, read_otherwise)
+    found = await score(cell.task, cell.metrics, sample, answer, read_otherwise)
+    answer_column(found.as_json())  # a run would store it
+    return found

@@ -43,19 +43,9 @@ async def demo(folder: Path, progress: Progress | None = None) -> list[Path]:
                 data=DataOptions(small_sets=part.small_sets),
                 limit=part.limit,
             )
-            paths.append(_fresh(folder / f"demo-{plan.cells[0].task.name}.db"))
-            store = open_run(paths[-1], plan)
-            try:
+            paths.append(folder / f"demo-{plan.cells[0].task.name}.db")
+            with open_run(paths[-1], plan, afresh=True) as store:
                 await execute(plan, store, progress=progress)
-            finally:
-                store.close()
         return paths
     finally:
         await model.aclose()
-
-
-def _fresh(path: Path) -> Path:
-    """`path`, with an earlier run file there (and SQLite's two beside it) removed."""
-    for old in path.parent.glob(f"{path.name}*"):
-        old.unlink()
-    return path

@@ -3,7 +3,9 @@
 EvalkitError
 ├── UsageError            bad usage or input: exit code 2, nothing asked
 │   └── DataError         a data set that is missing, moved or changed
+├── StorageError          the run file cannot be written or read back: the run stops, exit code 3
 └── BoundaryError         one sample failed, and where: it is counted, never scored
+    ├── SampleError       a record that gives no sample, or a sample that gives no prompt
     ├── ProviderError     the model's endpoint
     ├── MediaError        an image, audio or video file
     ├── SandboxError      the place where programs run
@@ -28,10 +30,20 @@ class DataError(UsageError):
     """A data set that is missing, at another revision, or of another schema."""
 
 
+class StorageError(EvalkitError):
+    """What a run answered cannot be stored, or is not in its file: a full disk, a deleted file."""
+
+
 class BoundaryError(EvalkitError):
     """A sample could not be answered or scored; `boundary` says where it failed."""
 
     boundary = "provider"
+
+
+class SampleError(BoundaryError):
+    """No sample could be made of a record, or no prompt of a sample."""
+
+    boundary = "data"
 
 
 class ProviderError(BoundaryError):

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import functools
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
+from evalkit.encoding import RESPONSE, response_of
+from evalkit.models.base import Response
+from evalkit.rows import AGAIN
 from evalkit.samples import JSON
-from evalkit.signature import KEYS
 from evalkit.store import Cell, Store
 
-_SAMPLE = "id, input, target, choices, grp, tags, meta, media, asked, outcome, boundary, error, answer"
+_SAMPLE = "id, input, target, choices, grp, tags, cluster, meta, media, outcome, boundary, error, answer"
 LONGEST = 20_000
 """Characters of a text that count in `Exchanges.size`: whoever shows texts cuts longer ones there."""
 
@@ -23,21 +24,19 @@ class Drawn:
     """One response. `draw` is `evalkit.rows.AGAIN` for a greedy request's second answer."""
 
     draw: int
-    text: str
-    reasoning: str
-    finish: str
-    tokens: tuple[int | None, int | None]
-    """(prompt, completion), as the endpoint counted them."""
-    seconds: float
-    alternatives: dict[str, float]
-    """The first token's, with their natural-log probabilities, where they were asked for."""
+    response: Response
+
+    @property
+    def alternatives(self) -> dict[str, float]:
+        """The first token's, with their natural-log probabilities, where they were asked for."""
+        tokens = self.response.logprobs
+        return dict(tokens[0].top) if tokens else {}
 
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """A request and its draws. `key`, `body`: `Request.encoded`. `judge`: asked of the model that judges."""
+    """A request and a sample's draws of it. `judge`: asked of the model that judges."""
 
-    key: int
     body: dict[str, Any]
     judge: bool
     draws: tuple[Drawn, ...]
@@ -53,6 +52,7 @@ class Asked:
     choices: list[str]
     group: str
     tags: list[str]
+    cluster: str
     meta: dict[str, JSON]
     media: list[str]
     outcome: str
@@ -69,10 +69,6 @@ class Exchanges:
         self._db, self._cell = store.connection, cell
         self.positions = self._positions()
         """Position in the data set by sample, in its order; a second sample of one id is called `id (2)`."""
-        self._requests: dict[str, list[int]] = {}
-        rows = self._db.execute("SELECT DISTINCT sample, request FROM draw WHERE cell = ?", (cell.id,))
-        for sample, request in rows:
-            self._requests.setdefault(sample, []).append(request)
 
     def _positions(self) -> dict[str, int]:
         found: dict[str, int] = {}
@@ -110,8 +106,8 @@ class Exchanges:
             f"SELECT {_SAMPLE} FROM sample WHERE cell = ? AND position = ?",  # noqa: S608 — fixed
             (self._cell.id, position),
         ).fetchone()
-        name, text, *lists, asked, outcome, boundary, error, answer = row
-        target, choices, group, tags, meta, media = lists
+        name, text, *lists, outcome, boundary, error, answer = row
+        target, choices, group, tags, cluster, meta, media = lists
         return Asked(
             id=name,
             input=text,
@@ -119,52 +115,29 @@ class Exchanges:
             choices=orjson.loads(choices),
             group=group,
             tags=orjson.loads(tags),
+            cluster=cluster,
             meta=orjson.loads(meta),
             media=orjson.loads(media),
             outcome=outcome,
             boundary=boundary,
             error=error,
             answer=orjson.loads(answer) or {},
-            exchanges=self._exchanges(name, asked),
+            exchanges=self.of(position),
         )
 
-    def _exchanges(self, sample: str, asked: bytes) -> tuple[Exchange, ...]:
-        """A sample's requests, those included that another sample, or cell, made first.
-
-        `asked` is the sum of their keys: what is missing from it is such a request's key, or, of several,
-        the same as another sample's.
-        """
-        own = [self._exchange(request) for request in self._requests.get(sample, [])]
-        missing = int.from_bytes(asked) - sum(exchange.key for exchange in own if not exchange.judge)
-        if missing % KEYS == 0:
-            return tuple(own)
-        key = (missing % KEYS).to_bytes(16)
-        found = self._db.execute("SELECT id FROM request WHERE key = ?", (key,)).fetchone()
-        if found is not None:
-            return (*own, self._exchange(found[0]))
-        twin = self._twins.get(asked, sample)
-        return tuple(map(self._exchange, self._requests[twin])) if twin != sample else tuple(own)
-
-    @functools.cached_property
-    def _twins(self) -> dict[bytes, str]:
-        """By `asked`, a sample that made requests."""
-        rows = self._db.execute("SELECT asked, id FROM sample WHERE cell = ?", (self._cell.id,))
-        return {asked: name for asked, name in rows if name in self._requests}
-
-    def _exchange(self, request: int) -> Exchange:
-        key, body = self._db.execute("SELECT key, body FROM request WHERE id = ?", (request,)).fetchone()
+    def of(self, position: int) -> tuple[Exchange, ...]:
+        """A sample's requests in the order of asking, with the draws that are its own."""
         rows = self._db.execute(
-            "SELECT judge, draw, text, reasoning, finish, prompt_tokens, completion_tokens, seconds, "
-            "logprobs FROM draw WHERE request = ? ORDER BY draw < 0, draw",
-            (request,),
+            f"SELECT asked.turn, body, draw.judge, draw.draw, {RESPONSE} FROM asked "  # noqa: S608 — fixed
+            "JOIN request ON request.id = asked.request "
+            "JOIN draw ON draw.request = asked.request AND draw.draw IN (asked.draw, ?) "
+            "WHERE asked.cell = ? AND asked.position = ? ORDER BY asked.turn, draw.draw < 0, draw.draw",
+            (AGAIN, self._cell.id, position),
         ).fetchall()
-        draws = tuple(
-            Drawn(draw, text, reasoning, finish, (prompt, completion), seconds, _first_token(logprobs))
-            for _, draw, text, reasoning, finish, prompt, completion, seconds, logprobs in rows
-        )
-        return Exchange(int.from_bytes(key), orjson.loads(body), bool(rows and rows[0][0]), draws)
-
-
-def _first_token(logprobs: str | None) -> dict[str, float]:
-    tokens = orjson.loads(logprobs or "[]")
-    return dict(tokens[0][2]) if tokens else {}
+        found: dict[int, Exchange] = {}
+        for turn, body, judge, draw, *columns in rows:
+            drawn = Drawn(draw, response_of(columns))
+            before = found.get(turn)
+            draws = (*before.draws, drawn) if before else (drawn,)
+            found[turn] = Exchange(before.body if before else orjson.loads(body), bool(judge), draws)
+        return tuple(found.values())

@@ -12,11 +12,15 @@ from typing import Any
 
 import orjson
 
+from evalkit.completeness import completeness
 from evalkit.errors import UsageError
+from evalkit.exchanges import Exchange, Exchanges
+from evalkit.measured import task_of
 from evalkit.report.render import no_formula
+from evalkit.rows import FAILED
 from evalkit.samples import JSON
 from evalkit.store import Cell, Store
-from evalkit.task import Submitted, Task, load_task
+from evalkit.task import Submitted, file_of
 
 Row = dict[str, JSON]
 
@@ -28,39 +32,61 @@ def rows(stores: Sequence[Store]) -> Iterator[Row]:
         model = store.manifest["model"]["name"]
         for cell in store.cells():
             if not cell.role:
-                start: Row = {"task": cell.task, "protocol": cell.protocol, "model": model}
-                yield from ({**start, **sample} for sample in store.samples(cell))
+                start: Row = {"task": cell.task, "protocol": cell.spec.protocol.label, "model": model}
+                exchanges = Exchanges(store, cell)
+                for sample in store.samples(cell):
+                    yield {**start, **sample, "responses": _responses(exchanges.of(sample["position"]))}
+
+
+def _responses(exchanges: Sequence[Exchange]) -> list[JSON]:
+    """Every draw of a sample, in the order of asking; `request` counts its requests from 0."""
+    return [
+        {
+            "request": number,
+            "draw": drawn.draw,
+            "judge": exchange.judge,
+            "text": drawn.response.text,
+            "reasoning": drawn.response.reasoning,
+            "finish": drawn.response.finish,
+            "prompt_tokens": drawn.response.prompt_tokens,
+            "completion_tokens": drawn.response.completion_tokens,
+        }
+        for number, exchange in enumerate(exchanges)
+        for drawn in exchange.draws
+    ]
 
 
 def submission(store: Store) -> bytes:
     """The document for the benchmark's server. Raises `UsageError` where it would not be whole."""
     store.needs_texts("a submission")
     cells = [cell for cell in store.cells() if not cell.role]
-    takers = [(cell, task) for cell in cells if (task := _task(cell)).submission is not None]
+    tasks = [(cell, task_of(store, cell.spec)) for cell in cells]
+    takers = [(cell, task.submission) for cell, task in tasks if task and task.submission]
     if not takers:
         names = ", ".join(cell.task for cell in cells)
+        files = [file[0].name for cell, task in tasks if not task and (file := file_of(cell.spec.source))]
+        if files:
+            raise UsageError(
+                f"{store.path} was made with a file of yours, which is imported only where it is named: "
+                f"--task-file {files[0]}"
+            )
         raise UsageError(f"{store.path}: no server takes answers to {names}: --format jsonl has them all")
     if len(takers) > 1:
         names = ", ".join(cell.task for cell, _ in takers)
         raise UsageError(f"{store.path} holds {names}: a submission is of one benchmark, run it alone")
-    ((cell, task),) = takers
-    assert task.submission is not None
+    ((cell, submit),) = takers
     _whole(store, cell)
     answers = (_submitted(row) for row in store.samples(cell))
-    return orjson.dumps(task.submission(answers), option=orjson.OPT_APPEND_NEWLINE)
-
-
-def _task(cell: Cell) -> Task:
-    return load_task(cell.spec["task_spec"], cell.spec["options"])
+    return orjson.dumps(submit(answers), option=orjson.OPT_APPEND_NEWLINE)
 
 
 def _whole(store: Store, cell: Cell) -> None:
-    done = sum(1 for row in store.samples(cell) if row["outcome"] != "failed")
-    wanted = cell.spec["records"]
-    if wanted is None or done < wanted:  # without a count nobody knows whether it is whole
+    whole, failed = completeness(store, cell), store.outcomes(cell)[FAILED]
+    if whole.unfinished or whole.limit is not None or failed:
+        of = "all" if whole.records is None else f"{whole.records:,}"
         raise UsageError(
-            f"{store.path}: {done} of {wanted or 'all'} samples of {cell.task} are answered, and a server "
-            "takes all or none: finish the run first, without --limit"
+            f"{store.path}: {whole.asked - failed:,} of {of} samples of {cell.task} are answered, and a "
+            "server takes all or none: finish the run first, without --limit"
         )
 
 

@@ -12,9 +12,12 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from evalkit.spec import CellSpec
+
 ANSWERED = "answered"
 """The outcome of a sample whose references are not public: there is an answer and nothing to judge it by."""
 OUTCOMES = ("correct", "wrong", "unparsable", "truncated", "failed")
+FAILED = "failed"
 AGAIN = -1
 """The draw of a greedy request that was asked a second time, to see whether the answer is the same."""
 VALIDATION = "validation"
@@ -32,17 +35,26 @@ def told_outcomes(outcomes: Mapping[str, int], *, right_or_wrong: bool) -> dict[
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One task under one protocol. `spec` is what `engine.plan` wrote.
+    """One task under one protocol. `spec` is what `engine.cell` wrote.
 
-    `role`: "" or `VALIDATION`. `found`: what the run found out for it, such as its threshold.
+    `role`: "" or `VALIDATION`. `found`: what the run found out for it, such as its threshold. `finished`: how
+    many samples there were when the data ended; None while the run has not come to their end.
     """
 
     id: int
-    task: str
-    protocol: str
-    spec: dict[str, Any]
+    spec: CellSpec
     role: str = ""
-    found: dict[str, Any] = field(default_factory=dict)
+    found: Mapping[str, Any] = field(default_factory=dict)
+    finished: int | None = None
+
+    @property
+    def task(self) -> str:
+        return self.spec.task
+
+    @property
+    def protocol(self) -> str:
+        """Its name, without what was overridden."""
+        return self.spec.protocol.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +70,35 @@ class Row:
     answer: JSON = None
     boundary: str = ""
     error: str = ""
+    links: tuple[Link, ...] = ()
+    """Which responses are its own, in the order of asking."""
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A response that a sample asked for: the `draw`-th to its `turn`-th request, in the order of asking.
+
+    `key`: the request's, as `Request.encoded` gives it.
+    """
+
+    turn: int
+    draw: int
+    key: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFigure:
+    """A figure as the run that measured it wrote it down; `group`: "" for the whole, else a group or tag.
+
+    `value`, `low`, `high` in the metric's unit; None: there is none.
+    """
+
+    metric: str
+    group: str
+    value: float | None
+    low: float | None
+    high: float | None
+    n: int
 
 
 @dataclass(frozen=True, slots=True)

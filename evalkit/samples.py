@@ -11,6 +11,8 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from evalkit.errors import MediaError
+
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
 
@@ -75,6 +77,7 @@ class Image(File):
         """From a file's bytes, its path, a record's `{"bytes": …, "path": …}`, or Pillow's image.
 
         A record without bytes gives an empty picture: what it is asked about fails, and nothing else.
+        Raises `MediaError` for a file that cannot be read and an image that Pillow cannot decode.
         """
         if source is None or isinstance(source, bytes | Path | Mapping):
             return cls(_stored(source))
@@ -95,23 +98,34 @@ class Audio(File):
         """From a file's bytes, its path, or a record's `{"bytes": …, "path": …}`.
 
         A record without bytes gives an empty clip: what it is asked about fails, and nothing else.
+        Raises `MediaError` for a file that cannot be read.
         """
         return cls(_stored(source))
 
 
 def _stored(source: bytes | Path | Mapping[str, Any] | None) -> bytes:
+    """The file's bytes. Raises `MediaError`."""
     if isinstance(source, bytes):
         return source
     if isinstance(source, Path):
-        return source.read_bytes()
+        try:
+            return source.read_bytes()
+        except OSError as error:
+            raise MediaError(f"{source} cannot be read: {error.strerror or error}") from error
     return (source["bytes"] if source else None) or b""
 
 
 def _as_file(picture: Picture) -> bytes:
-    """Pillow's image and its orientation as a PNG, or as a TIFF where its samples are none of a PNG."""
+    """Pillow's image and its orientation as a PNG, or as a TIFF where its samples are none of a PNG.
+
+    Raises `MediaError`.
+    """
     from PIL.Image import Exif
 
-    picture.load()  # Pillow turns a TIFF as it loads it
+    try:
+        picture.load()  # Pillow turns a TIFF as it loads it
+    except Exception as error:  # Pillow's decoders raise whatever comes
+        raise MediaError(f"the picture cannot be decoded: {error or type(error).__name__}") from error
     turned = Exif()
     with contextlib.suppress(Exception):  # damaged EXIF is as none
         turned[_ORIENTATION] = picture.getexif().get(_ORIENTATION, 1)

@@ -10,9 +10,22 @@ CREATE TABLE cell (           -- one task under one protocol
     task TEXT NOT NULL,
     protocol TEXT NOT NULL,
     role TEXT NOT NULL,       -- validation: its samples are not scored, a threshold is chosen on them; else empty
-    spec TEXT NOT NULL,       -- JSON: protocol fields, identities of extractor, judge and metrics, data origin
-    found TEXT NOT NULL       -- JSON: what the run found out for it: the threshold, the validation curve
+    spec TEXT NOT NULL,       -- JSON: evalkit.spec.CellSpec
+    found TEXT NOT NULL,      -- JSON: what the run found out for it: the threshold, the validation curve
+    finished INTEGER,         -- samples there were when the data ended; NULL: the run has not come to the end
+    UNIQUE (task, protocol, role)
 );
+
+CREATE TABLE figure (         -- what was measured, written when a cell is finished; readers do not compute it again
+    cell INTEGER NOT NULL,
+    metric TEXT NOT NULL,     -- its name
+    grp TEXT NOT NULL,        -- a group or tag; empty for the whole
+    value REAL,               -- in the metric's unit; NULL: there is none
+    low REAL,                 -- 95 % interval
+    high REAL,
+    n INTEGER NOT NULL,       -- judged samples
+    PRIMARY KEY (cell, metric, grp)
+) WITHOUT ROWID;
 
 -- Rows are keyed in the order in which they come, and what is looked up by a hash has a small index of its
 -- own: keyed by the hash itself, every row would touch a page of its own (three times the time).
@@ -40,6 +53,15 @@ CREATE TABLE draw (           -- what came back; committed when it arrives
     PRIMARY KEY (request, draw)
 ) WITHOUT ROWID;
 
+CREATE TABLE asked (          -- which responses are a sample's, in the order of asking
+    cell INTEGER NOT NULL,
+    position INTEGER NOT NULL,
+    turn INTEGER NOT NULL,    -- the sample's requests in the order of their first draw, from 0
+    draw INTEGER NOT NULL,
+    request INTEGER NOT NULL REFERENCES request (id),
+    PRIMARY KEY (cell, position, turn, draw)
+) WITHOUT ROWID;
+
 CREATE TABLE sample (         -- a question, its answer and its score; written once it is judged, or failed
     cell INTEGER NOT NULL,
     position INTEGER NOT NULL,-- in the data set, from 0
@@ -52,10 +74,10 @@ CREATE TABLE sample (         -- a question, its answer and its score; written o
     cluster TEXT NOT NULL,
     meta TEXT NOT NULL,       -- JSON object
     media TEXT NOT NULL,      -- JSON list: keys of what it shows
-    question BLOB NOT NULL,   -- 16-byte digest of id, target and choices
+    question BLOB NOT NULL,   -- 16-byte digest of id, target, choices, group and meta
     asked BLOB NOT NULL,      -- 16-byte digest of the set of requests made for it
     outcome TEXT NOT NULL,    -- correct, wrong, unparsable, truncated, failed; answered: nothing to judge it by
-    boundary TEXT NOT NULL,   -- of a failure: provider, media, sandbox, scorer
+    boundary TEXT NOT NULL,   -- of a failure: data, media, provider, sandbox, scorer
     error TEXT NOT NULL,
     answer TEXT NOT NULL,     -- JSON: finals, views, legs, detail
     statistics BLOB NOT NULL, -- float64, little-endian: the columns of every metric, in order; empty if not judged

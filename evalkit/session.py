@@ -59,8 +59,8 @@ async def evaluate(
 
     The arguments mean what the options of `evalkit run` mean: `settings` is `--set`, `options` how many
     requests are in flight and how often they are tried; a judge at an address of its own is given as an
-    opened model. Raises `UsageError` before anything is asked, and
-    `Stopped` when the endpoint is gone; the run file keeps what was answered.
+    opened model. Raises `UsageError` before anything is asked, `Stopped` when the endpoint is gone (the run
+    file keeps what was answered), and `StorageError` when an answer could not be stored.
     """
     opened = open_model(model, base_url=base_url) if isinstance(model, str) else model
     opened_judge = open_model(judge) if isinstance(judge, str) else judge
@@ -75,7 +75,7 @@ async def evaluate(
             strict=strict,
             judge=opened_judge,
         )
-        path = Path(output) if output else default_output(plan)
+        path = default_output(plan) if output is None else Path(output)
         return await execute_plan(plan, path, options, progress)
     finally:
         await opened.aclose()
@@ -87,12 +87,9 @@ async def execute_plan(
     plan: Plan, path: Path, options: Options | None = None, progress: Progress | None = None
 ) -> Table:
     """Runs `plan` into the run file at `path`, which may hold a part of it already."""
-    store = open_run(path, plan)
-    try:
+    with open_run(path, plan) as store:
         await execute(plan, store, options, progress)
         return build_table([store])
-    finally:
-        store.close()
 
 
 def data_options(data: str | Path | None) -> DataOptions:

@@ -2,10 +2,11 @@
 
 Two cells with equal signatures asked the same questions the same way. What goes in:
 
-- the questions: every sample's id, references and choices, and every request made for it (the exact
-  prompt, decoding and stop sequences), as one digest that does not depend on order;
+- the questions: every sample's id, text, references, choices, media, group and `meta`, and every request made
+  for it (the exact prompt, decoding and stop sequences), as one digest that does not depend on order;
 - the protocol's fields and its solver;
-- the code that extracts, judges and measures: a digest of its source without comments and docstrings.
+- the code that extracts, judges and measures: by its declared version, a user's own by what it reaches
+  (`evalkit.identity`).
 
 What stays out, because it does not change the question: the model, concurrency, the seed, the machine,
 where the records came from, the names of task and protocol, and evalkit's version.
@@ -13,100 +14,21 @@ where the records came from, the names of task and protocol, and evalkit's versi
 
 from __future__ import annotations
 
-import ast
 import dataclasses
-import functools
 import hashlib
-import inspect
-import sys
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
 
 import orjson
 
-from evalkit.errors import UsageError
 from evalkit.samples import JSON
 
-KEYS = 1 << 128
+_DIGESTS = 1 << 128
 """How many digests there are: `combine` adds modulo this."""
-_ROOMS = ("evalkit.answers.", "evalkit.metrics.", "evalkit.sandbox.")
 
 
 def digest(value: JSON) -> bytes:
     """16 bytes of SHA-256 over `value` as canonical JSON."""
     return hashlib.sha256(orjson.dumps(value, option=orjson.OPT_SORT_KEYS)).digest()[:16]
-
-
-def code_identity(thing: Any) -> str:
-    """`name@digest` of a function, or of a metric with the parameters that are not at their defaults.
-
-    The digest covers the whole module that defines it and what that takes from evalkit's scoring rooms
-    (`_ROOMS`), as syntax trees: moving a comment changes nothing, changing a constant does.
-    Raises `UsageError` for code without a source file, such as one typed at a prompt.
-    """
-    if isinstance(thing, functools.partial):
-        inner = [repr(a) for a in thing.args] + [f"{k}={v!r}" for k, v in sorted(thing.keywords.items())]
-        return f"{code_identity(thing.func)}({','.join(inner)})"
-    if inspect.isroutine(thing) or inspect.isclass(thing):
-        return f"{thing.__qualname__}@{_module_digest(thing.__module__)}"
-    kind = type(thing)
-    parameters = []
-    if dataclasses.is_dataclass(thing):
-        parameters = [
-            f"{field.name}={_parameter(value)}"
-            for field in dataclasses.fields(thing)
-            if (value := getattr(thing, field.name)) != field.default
-        ]
-    shown = f"({','.join(parameters)})" if parameters else ""
-    return f"{kind.__qualname__}{shown}@{_module_digest(kind.__module__)}"
-
-
-def _parameter(value: object) -> str:
-    return code_identity(value) if callable(value) or dataclasses.is_dataclass(value) else repr(value)
-
-
-@functools.cache
-def _module_digest(name: str) -> str:
-    module = sys.modules[name]
-    try:
-        source = inspect.getsource(module)
-    except (OSError, TypeError):
-        raise UsageError(
-            f"no source file for module {name!r}: a signature needs one; put the code in a .py file"
-        ) from None
-    state = hashlib.sha256()
-    _feed(ast.parse(source), state.update)
-    used = {
-        value.__name__ if inspect.ismodule(value) else getattr(value, "__module__", None) or ""
-        for value in vars(module).values()
-    }
-    for other in sorted(used - {name}):
-        if other.startswith(_ROOMS):
-            state.update(_module_digest(other).encode())
-    return state.hexdigest()[:8]
-
-
-def _feed(node: object, update: Callable[[bytes], None]) -> None:
-    """Feeds a syntax tree in a form that does not differ between Python versions."""
-    if isinstance(node, ast.AST):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            _drop_docstring(node)
-        update(f"({type(node).__name__}".encode())
-        for field, value in ast.iter_fields(node):
-            if value not in (None, []):  # newer versions add fields, empty where unused
-                update(f" {field}=".encode())
-                _feed(value, update)
-        update(b")")
-    elif isinstance(node, list):
-        for item in node:
-            _feed(item, update)
-    else:
-        update(f"{type(node).__name__}:{node!r}".encode())
-
-
-def _drop_docstring(node: ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) -> None:
-    if ast.get_docstring(node, clean=False) is not None:
-        node.body = node.body[1:]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -183,4 +105,4 @@ def combine(digests: Iterable[bytes]) -> str:
 
     Their sum modulo 2^128 rather than xor, so that an item counted twice does not vanish.
     """
-    return (sum(map(int.from_bytes, digests)) % KEYS).to_bytes(16).hex()
+    return (sum(map(int.from_bytes, digests)) % _DIGESTS).to_bytes(16).hex()

@@ -15,7 +15,7 @@ from pathlib import Path
 import orjson
 
 from evalkit.errors import UsageError
-from evalkit.report.table import COUNTED
+from evalkit.report.cells import COUNTED
 from evalkit.store import Store
 
 _TOTALS = """
@@ -25,6 +25,7 @@ CREATE TEMP TABLE clips AS
 CREATE TEMP TABLE used AS
     SELECT cell, sum(prompt_tokens) AS prompt, sum(completion_tokens) AS completion FROM draw
     WHERE NOT judge AND draw >= 0 GROUP BY cell;
+DELETE FROM asked;
 DELETE FROM draw;
 DELETE FROM request;
 DELETE FROM error;

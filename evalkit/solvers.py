@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from evalkit.errors import ProviderError
+from evalkit.identity import versioned
 from evalkit.samples import JSON, Answer, Final, Prompt, Sample, letters
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class Ask(Protocol):
 Solver: TypeAlias = Callable[[Sample, Prompt, Ask, Extract, "AskingProtocol"], Awaitable[Answer]]
 
 
+@versioned("ask_once", 1)
 async def ask_once(
     sample: Sample, prompt: Prompt, ask: Ask, extract: Extract, protocol: AskingProtocol
 ) -> Answer:
@@ -51,6 +53,7 @@ async def ask_once(
     return Answer(tuple(Final(extract(r.text, sample), r.truncated) for r in responses))
 
 
+@versioned("majority_vote", 1)
 async def majority_vote(
     sample: Sample, prompt: Prompt, ask: Ask, extract: Extract, protocol: AskingProtocol
 ) -> Answer:
@@ -69,6 +72,7 @@ async def majority_vote(
     return Answer((Final(winner, all(r.truncated for r in voters)),), detail)
 
 
+@versioned("choose_letter", 1)
 async def choose_letter(
     sample: Sample, prompt: Prompt, ask: Ask, extract: Extract, protocol: AskingProtocol
 ) -> Answer:
@@ -110,6 +114,7 @@ async def _letter_scores(
     return letter_scores(response.logprobs[0], names, api=protocol.api, asked=protocol.logprobs)
 
 
+@versioned("route_by_agreement", 1)
 async def route_by_agreement(
     sample: Sample, prompt: Prompt, ask: Ask, extract: Extract, protocol: AskingProtocol
 ) -> Answer:

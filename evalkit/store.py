@@ -9,61 +9,88 @@ from __future__ import annotations
 import dataclasses
 import functools
 import importlib.resources
-import json
-import math
-import os
 import sqlite3
-import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import orjson
 
-from evalkit.errors import UsageError
-from evalkit.models.base import Response, TokenLogprob
-from evalkit.rows import AGAIN, ANSWERED, OUTCOMES, VALIDATION, Cell, CellData, Medium, Row
+from evalkit.convert import from_json, to_json
+from evalkit.encoding import RESPONSE, dump, response_of, row_columns, tokens_column
+from evalkit.errors import StorageError, UsageError
+from evalkit.models.base import Response
+from evalkit.rows import (
+    ANSWERED,
+    OUTCOMES,
+    VALIDATION,
+    Cell,
+    CellData,
+    Link,
+    Medium,
+    Row,
+    StoredFigure,
+)
+from evalkit.runlock import RunLock
 from evalkit.samples import JSON, plain_text
+from evalkit.spec import CellSpec
+from evalkit.writer import Writer, connect
 
 __all__ = ["ANSWERED", "OUTCOMES", "VALIDATION", "Cell", "CellData", "Medium", "Row", "Store"]
 
-FORMAT = 3
+FORMAT = 4
 """Of the file; raised when schema.sql changes."""
 
 
 class Store:
     """A run file, open. Not for several threads."""
 
-    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+    def __init__(self, connection: sqlite3.Connection, path: Path, task_files: tuple[Path, ...] = ()) -> None:
+        """`task_files`: files with tasks that may be imported to read it; a run file alone runs no code."""
         self._db = connection
         self.path = path
+        self.task_files = task_files
+        self.lock: RunLock | None = None
+        """Released when this is closed."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
     @classmethod
     def create(cls, path: Path, manifest: dict[str, Any]) -> Store:
         """A new run file. Raises `UsageError` when the place cannot be written."""
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            store = cls(_connect(path), path)
+            store = cls(Writer.create(path), path)
             # All or nothing: a file killed half-made would be no run file and yet in the way.
             script = importlib.resources.files("evalkit").joinpath("schema.sql").read_text("utf-8")
             store._db.executescript(f"BEGIN;\n{script}")
             store._db.executemany(
                 "INSERT INTO run VALUES (?, ?)",
-                [(key, _dump(value)) for key, value in {"format": FORMAT, **manifest}.items()],
+                [(key, dump(value)) for key, value in {"format": FORMAT, **manifest}.items()],
             )
             store.commit()
-        except (OSError, sqlite3.Error) as error:
+        except (OSError, sqlite3.Error, StorageError) as error:
             raise UsageError(f"cannot write the run file {path}: {error}") from None
         return store
 
     @classmethod
-    def open(cls, path: Path) -> Store:
-        """An existing run file. Raises `UsageError` when it is none, or of another format."""
+    def open(cls, path: Path, task_files: tuple[Path, ...] = (), *, to_write: bool = False) -> Store:
+        """An existing run file. Raises `UsageError` when it is none, or of another format.
+
+        `to_write`: whoever goes on with the run, and holds its lock.
+        """
         if not path.is_file():
             raise UsageError(f"no run file {str(path)!r}")
         try:
-            store = cls(_reopen(path), path)
+            store = cls(Writer(path) if to_write else connect(path), path, task_files)
         except sqlite3.Error as error:
             raise UsageError(f"{path} cannot be opened: {error}") from None
         try:
@@ -99,49 +126,91 @@ class Store:
     def commit(self) -> None:
         self._db.commit()
 
+    def read_back(self) -> None:
+        """Commits, and raises `StorageError` unless a reader who opens the file now finds everything."""
+        assert isinstance(self._db, Writer), "opened to be read"
+        self._db.read_back()
+
     def close(self) -> None:
-        self._db.commit()
-        self._db.close()
+        try:
+            if self._db.in_transaction:
+                self._db.commit()
+        finally:
+            self._db.close()
+            if self.lock is not None:
+                self.lock.release()
 
     # -- cells ---------------------------------------------------------------------------------------
 
-    def add_cell(self, task: str, protocol: str, spec: dict[str, JSON], role: str = "") -> Cell:
+    def add_cell(self, spec: CellSpec, role: str = "") -> Cell:
         """A new cell, not committed yet."""
         cursor = self._db.execute(
             "INSERT INTO cell (task, protocol, role, spec, found) VALUES (?, ?, ?, ?, '{}')",
-            (task, protocol, role, _dump(spec)),
+            (spec.task, spec.protocol.name, role, dump(to_json(spec))),
         )
-        return Cell(int(cursor.lastrowid or 0), task, protocol, dict(spec), role)
+        return Cell(int(cursor.lastrowid or 0), spec, role)
 
     def cells(self) -> list[Cell]:
-        rows = self._db.execute("SELECT id, task, protocol, spec, role, found FROM cell ORDER BY id")
+        rows = self._db.execute("SELECT id, spec, role, found, finished FROM cell ORDER BY id")
         return [
-            Cell(i, task, protocol, orjson.loads(spec), role, orjson.loads(found))
-            for i, task, protocol, spec, role, found in rows
+            Cell(
+                i,
+                from_json(CellSpec, orjson.loads(spec), str(self.path)),
+                role,
+                orjson.loads(found),
+                finished,
+            )
+            for i, spec, role, found, finished in rows
         ]
+
+    def finish(self, cell: Cell, samples: int, figures: Iterable[StoredFigure]) -> None:
+        """Writes that `cell` has come to the end of its data, and what was measured. Not committed yet."""
+        self._db.execute("UPDATE cell SET finished = ? WHERE id = ?", (samples, cell.id))
+        self._db.execute("DELETE FROM figure WHERE cell = ?", (cell.id,))
+        self._db.executemany(
+            "INSERT INTO figure VALUES (?, ?, ?, ?, ?, ?, ?)",
+            [(cell.id, *dataclasses.astuple(figure)) for figure in figures],
+        )
+
+    def reopen(self, cell: Cell) -> None:
+        """Takes back what `finish` wrote: samples of `cell` are dealt with again."""
+        self._db.execute("UPDATE cell SET finished = NULL WHERE id = ?", (cell.id,))
+        self._db.execute("DELETE FROM figure WHERE cell = ?", (cell.id,))
+
+    def set_spec(self, cell: Cell, spec: CellSpec) -> None:
+        """Writes by what code `cell` is read, scored and measured now. Not committed yet."""
+        self._db.execute("UPDATE cell SET spec = ? WHERE id = ?", (dump(to_json(spec)), cell.id))
+
+    def set_entry(self, key: str, value: JSON) -> None:
+        """Writes an entry of the manifest. Not committed yet."""
+        self._db.execute("INSERT OR REPLACE INTO run VALUES (?, ?)", (key, dump(value)))
+
+    def figures(self, cell: Cell) -> list[StoredFigure]:
+        """What was measured when the cell was finished."""
+        rows = self._db.execute(
+            "SELECT metric, grp, value, low, high, n FROM figure WHERE cell = ?", (cell.id,)
+        )
+        return [StoredFigure(*row) for row in rows]
 
     def set_found(self, cell: Cell, found: dict[str, JSON]) -> None:
         """Writes what the run found out for `cell`. Samples judged under anything else are forgotten."""
         (before,) = self._db.execute("SELECT found FROM cell WHERE id = ?", (cell.id,)).fetchone()
-        if orjson.loads(before) != orjson.loads(_dump(found)):
-            self._db.execute("DELETE FROM sample WHERE cell = ?", (cell.id,))
-            self._db.execute("UPDATE cell SET found = ? WHERE id = ?", (_dump(found), cell.id))
+        if orjson.loads(before) != orjson.loads(dump(found)):
+            for table in ("sample", "asked"):
+                self._db.execute(f"DELETE FROM {table} WHERE cell = ?", (cell.id,))  # noqa: S608 — fixed
+            self.reopen(cell)
+            self._db.execute("UPDATE cell SET found = ? WHERE id = ?", (dump(found), cell.id))
 
     # -- responses -----------------------------------------------------------------------------------
 
     def response(self, key: bytes, draw: int) -> Response | None:
         """The stored answer to a request's draw, if there is one."""
         found = self._db.execute(
-            "SELECT text, finish, prompt_tokens, completion_tokens, seconds, reasoning, logprobs, "
-            "prompt_logprobs "
-            "FROM request JOIN draw ON draw.request = request.id WHERE key = ? AND draw = ?",
+            f"SELECT {RESPONSE} FROM request JOIN draw ON draw.request = request.id "  # noqa: S608 — fixed
+            "WHERE key = ? AND draw = ?",
             (key, draw),
         ).fetchone()
-        if found is None:
-            return None
-        text, finish, prompt_tokens, completion_tokens, seconds, reasoning, *logprobs = found
-        tokens, prompt = map(_load_tokens, logprobs)
-        return Response(text, finish, prompt_tokens, completion_tokens, seconds, reasoning, tokens, prompt)
+        return None if found is None else response_of(found)
 
     def add_response(
         self,
@@ -154,6 +223,7 @@ class Store:
         judge: bool = False,
     ) -> None:
         """`key`, `body`: the request's, as `Request.encoded` gives them. `judge`: asked of the judge."""
+        tokens = tokens_column(response.logprobs), tokens_column(response.prompt_logprobs)
         # Nearly every request is new, so it is inserted first and looked up only when it was not.
         new = self._db.execute(
             "INSERT OR IGNORE INTO request (key, body) VALUES (?, ?)", (key, body.decode())
@@ -165,7 +235,7 @@ class Store:
             "INSERT OR REPLACE INTO draw VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (identifier, draw, cell.id, sample, judge, response.text, response.reasoning, response.finish)
             + (response.prompt_tokens, response.completion_tokens, response.seconds)
-            + (_dump_tokens(response.logprobs), _dump_tokens(response.prompt_logprobs)),
+            + tokens,
         )
 
     def add_error(self, cell: Cell, sample: str, draw: int, boundary: str, message: str) -> None:
@@ -173,43 +243,6 @@ class Store:
         self._db.execute(
             "INSERT INTO error (at, cell, sample, draw, boundary, message) VALUES (?, ?, ?, ?, ?, ?)",
             (now, cell.id, sample, draw, boundary, plain_text(message)),
-        )
-
-    def usage(self, cell: Cell) -> tuple[int, int, int]:
-        """(draws, prompt tokens, completion tokens) of a cell, as the endpoint counted them, no judge's."""
-        row = self._db.execute(
-            "SELECT count(*), coalesce(sum(prompt_tokens), 0), coalesce(sum(completion_tokens), 0) "
-            "FROM draw WHERE cell = ? AND NOT judge AND draw != ?",
-            (cell.id, AGAIN),
-        ).fetchone()
-        return (row[0], row[1], row[2])
-
-    def waited(self, cell: Cell) -> float:
-        """Seconds from each request of a cell to its answer, summed up, no judge's."""
-        (found,) = self._db.execute(
-            "SELECT coalesce(sum(seconds), 0.0) FROM draw WHERE cell = ? AND NOT judge AND draw != ?",
-            (cell.id, AGAIN),
-        ).fetchone()
-        return float(found)
-
-    def count_again(self, cell: Cell) -> tuple[int, int]:
-        """(greedy requests of a cell that were asked a second time, those whose text was another then)."""
-        row = self._db.execute(
-            "SELECT count(*), coalesce(sum(a.text != b.text), 0) FROM draw AS a JOIN draw AS b "
-            "ON a.request = b.request AND a.draw = 0 WHERE b.draw = ? AND b.cell = ?",
-            (AGAIN, cell.id),
-        ).fetchone()
-        return (row[0], row[1])
-
-    def verification(self, cell: Cell) -> dict[str, int] | None:
-        """What `count_again` found when the cell was done, if anything was to be asked twice."""
-        found: dict[str, int] | None = self.manifest.get(f"verification of cell {cell.id}")
-        return found
-
-    def set_verification(self, cell: Cell, found: dict[str, int]) -> None:
-        self._db.execute(
-            "INSERT OR REPLACE INTO run VALUES (?, ?)",
-            (f"verification of cell {cell.id}", _dump(dict(found))),
         )
 
     def add_media(self, medium: Medium) -> None:
@@ -220,14 +253,26 @@ class Store:
             dataclasses.astuple(medium),
         )
 
-    def seconds(self, cell: Cell) -> float:
-        """How long the clips of a cell's samples are, each as often as it was answered, failed ones not."""
-        (found,) = self._db.execute(
-            "SELECT coalesce(sum(seconds), 0.0) FROM sample, json_each(sample.media) "
-            "JOIN media ON media.key = json_each.value WHERE cell = ? AND outcome != 'failed'",
-            (cell.id,),
+    def mime(self, key: str) -> str:
+        """The type of a picture or clip as it was sent, "" if it was not."""
+        found = self._db.execute("SELECT mime FROM media WHERE key = ?", (key,)).fetchone()
+        return "" if found is None else str(found[0])
+
+    def links(self, cell: Cell, position: int) -> tuple[Link, ...]:
+        """Which responses are a sample's own, in the order of asking."""
+        rows = self._db.execute(
+            "SELECT turn, draw, key FROM asked JOIN request ON request.id = asked.request "
+            "WHERE cell = ? AND position = ? ORDER BY turn, draw",
+            (cell.id, position),
+        )
+        return tuple(Link(*row) for row in rows)
+
+    def digests(self, cell: Cell, position: int) -> tuple[bytes, bytes]:
+        """(of the question, of the requests) of the sample at `position`."""
+        found: tuple[bytes, bytes] = self._db.execute(
+            "SELECT question, asked FROM sample WHERE cell = ? AND position = ?", (cell.id, position)
         ).fetchone()
-        return float(found)
+        return found
 
     def preview(self, key: str) -> bytes | None:
         """The small JPEG or Ogg of a picture or clip, if it was sent."""
@@ -236,27 +281,27 @@ class Store:
 
     # -- samples -------------------------------------------------------------------------------------
 
-    def state(self, cell: Cell, position: int) -> tuple[str, str] | None:
-        """(id, outcome) of the sample at `position`, if it has been dealt with."""
-        found: tuple[str, str] | None = self._db.execute(
-            "SELECT id, outcome FROM sample WHERE cell = ? AND position = ?", (cell.id, position)
+    def state(self, cell: Cell, position: int) -> tuple[str, str, bytes] | None:
+        """(id, outcome, digest of the question) of the sample at `position`, if it has been dealt with."""
+        found: tuple[str, str, bytes] | None = self._db.execute(
+            "SELECT id, outcome, question FROM sample WHERE cell = ? AND position = ?", (cell.id, position)
         ).fetchone()
         return found
 
     def add_sample(self, cell: Cell, row: Row) -> None:
-        """Writes a sample; one that failed earlier is replaced."""
-        s = row.sample
+        """Writes a sample and which responses are its own; one that failed earlier is replaced.
+
+        Raises `SampleError` or `ScorerError`, and writes nothing, where it holds what no file can hold.
+        """
+        columns = row_columns(row)
+        self._db.execute("DELETE FROM asked WHERE cell = ? AND position = ?", (cell.id, row.position))
+        self._db.executemany(
+            "INSERT INTO asked SELECT ?, ?, ?, ?, id FROM request WHERE key = ?",
+            [(cell.id, row.position, link.turn, link.draw, link.key) for link in row.links],
+        )
         self._db.execute(
             "INSERT OR REPLACE INTO sample VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (cell.id, row.position, s.id, s.input, _dump(list(s.target)), _dump(list(s.choices)))
-            + (s.group, _dump(list(s.tags)), s.cluster, _dump(dict(s.meta)))
-            + (_dump([medium.key for medium in s.media]),)
-            + (row.question, row.asked, row.outcome, row.boundary)
-            + (
-                plain_text(row.error),
-                _dump(row.answer),
-                struct.pack(f"<{len(row.statistics)}d", *row.statistics),
-            ),
+            (cell.id, *columns),
         )
 
     def data(self, cell: Cell) -> CellData:
@@ -268,7 +313,7 @@ class Store:
             "WHERE cell = ? ORDER BY position",
             (cell.id,),
         ).fetchall()
-        width = sum(len(metric["columns"]) for metric in cell.spec["metrics"])
+        width = cell.spec.width
         judged = np.array([row[1] != "failed" and len(row[0]) == 8 * width for row in rows], dtype=bool)
         matrix = np.frombuffer(b"".join(row[0] for row in rows), dtype="<f8").reshape(judged.sum(), width)
         return CellData(
@@ -308,16 +353,17 @@ class Store:
 
     def samples(self, cell: Cell) -> Iterator[dict[str, Any]]:
         """Everything about a cell's samples, in order, as plain JSON; a failed one has no `finals`."""
-        columns = ("id", "input", "target", "choices", "grp", "tags", "cluster", "meta", "media")
+        columns = ("position", "id", "input", "target", "choices", "grp", "tags", "cluster", "meta", "media")
         rows = self._db.execute(
             f"SELECT {', '.join(columns)}, outcome, boundary, error, answer "  # noqa: S608 — fixed names
             "FROM sample WHERE cell = ? ORDER BY position",
             (cell.id,),
         )
-        for identifier, text, *lists, outcome, boundary, error, answer in rows:
+        for position, identifier, text, *lists, outcome, boundary, error, answer in rows:
             target, choices, group, tags, cluster, meta, media = lists
             judged = orjson.loads(answer) or {}
             yield {
+                "position": position,
                 "id": identifier,
                 "input": text,
                 "target": orjson.loads(target),
@@ -335,16 +381,6 @@ class Store:
                 "detail": judged.get("detail", {}),
             }
 
-    def count_details(self, cell: Cell, keys: Iterable[str]) -> dict[str, int]:
-        """How many samples have each of `keys` in their answer's detail."""
-        wanted = list(keys)
-        columns = ", ".join(["count(json_extract(answer, '$.detail.' || ?))"] * len(wanted))
-        counts = self._db.execute(
-            f"SELECT {columns} FROM sample WHERE cell = ?",  # noqa: S608 — made of question marks
-            (*wanted, cell.id),
-        ).fetchone()
-        return dict(zip(wanted, counts, strict=True))
-
     def failures(self, cell: Cell) -> Iterator[tuple[str, str, str]]:
         """(sample, boundary, message) of the samples that failed."""
         yield from self._db.execute(
@@ -353,39 +389,6 @@ class Store:
         )
 
 
-def _connect(path: Path) -> sqlite3.Connection:
-    db = sqlite3.connect(path, timeout=10.0)
-    # NORMAL: a killed process loses nothing that was committed; only a machine that loses power may.
-    db.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;")
-    return db
-
-
-def _reopen(path: Path) -> sqlite3.Connection:
-    """Changes nothing in a file that may be no run file; WAL mode is written in one that is."""
-    if all(os.access(place, os.W_OK, effective_ids=True) for place in (path, path.parent)):
-        return sqlite3.connect(path, timeout=10.0)
-    # WAL mode wants a file beside this one, unless it is told that nothing will change.
-    immutable = not path.with_name(path.name + "-wal").exists()
-    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable={immutable:d}", uri=True)
-
-
 @functools.lru_cache(maxsize=4096)
 def _load_tags(text: str) -> tuple[str, ...]:
     return tuple(orjson.loads(text))
-
-
-def _dump_tokens(tokens: tuple[TokenLogprob, ...]) -> str | None:
-    return _dump([[t.token, t.logprob, dict(t.top)] for t in tokens]) if tokens else None
-
-
-def _load_tokens(text: str | None) -> tuple[TokenLogprob, ...]:
-    found = orjson.loads(text or "[]")
-    # JSON has no nan, which a prompt's first token has.
-    return tuple(TokenLogprob(token, math.nan if lp is None else lp, top) for token, lp, top in found)
-
-
-def _dump(value: JSON | Sequence[JSON]) -> str:
-    try:
-        return orjson.dumps(value).decode()
-    except TypeError:  # half a surrogate pair, or an integer of more than 64 bits
-        return plain_text(json.dumps(value, ensure_ascii=False))

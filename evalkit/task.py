@@ -86,6 +86,11 @@ class Task:
     protocols: tuple[Protocol, ...]
     gold: Callable[[Sample, Protocol], str]
     spoiled: Callable[[Sample, Protocol], Sequence[str]]
+    size: int | None = None
+    """How many samples the benchmark has as its authors count them, in the split that is read; a run of fewer
+    or more is marked. None: it is no fixed set."""
+    group_sizes: Mapping[str, int] = field(default_factory=dict)
+    """The same for each `Sample.group`, where that is known."""
     max_shots: int = 0
     dev: Data | None = None
     """Solved examples for `Sample.shots`, by group and in order; read into memory."""
@@ -124,7 +129,7 @@ class Task:
         """The function that reads the answer under `protocol`."""
         if callable(self.answer):
             return self.answer
-        return self.answer.get(protocol.base) or self.answer[protocol.api]
+        return self.answer.get(protocol.name) or self.answer[protocol.api]
 
 
 TaskFactory: TypeAlias = Callable[..., Task]

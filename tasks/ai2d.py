@@ -43,6 +43,7 @@ from evalkit.api import (
     sample_id,
     task,
     unknown,
+    versioned,
 )
 
 BOXES = {
@@ -67,11 +68,13 @@ def to_sample(record: Record) -> Sample:
     )
 
 
+@versioned("ai2d.prompt", 1)
 def prompt(sample: Sample, protocol: Protocol) -> Prompt:
     asked = f"\nQuestion: {sample.input} The Choices are: {'; '.join(sample.choices)} Answer:"
     return (Message("user", ("Answer exactly as one of the choices.\n", sample.media[0], asked)),)
 
 
+@versioned("ai2d.read_choice", 1)
 def read_choice(text: str, sample: Sample) -> str | None:
     """The choice that a reply gives, as the sample has it; None when it gives none or more than one."""
     for said in (text, _LEAD.sub("", text)):
@@ -93,6 +96,7 @@ def _bare(text: str) -> str:
     return _tidy(text).casefold()
 
 
+@versioned("ai2d.scorer", 1)
 def judge(answer: str, sample: Sample) -> Verdict:
     return Verdict(answer == sample.target[0], f"{answer}, and {sample.target[0]} is right")
 

@@ -37,6 +37,7 @@ from evalkit.api import (
     ask_once,
     sample_id,
     task,
+    versioned,
 )
 
 REVISION = "9e63b7df1592a1c2158e735cc1725454aef0d6d9"
@@ -76,25 +77,30 @@ def to_sample(record: Record) -> Sample:
     )
 
 
+@versioned("chartqa.prompt", 1)
 def prompt(sample: Sample, protocol: Protocol) -> Prompt:
-    rules, end = (REASONED, "") if protocol.base == CHAIN else (SHORT, " Answer:")
+    rules, end = (REASONED, "") if protocol.name == CHAIN else (SHORT, " Answer:")
     return (Message("user", (rules, sample.media[0], f"\nQuestion: {sample.input}{end}")),)
 
 
+@versioned("chartqa.whole_reply", 1)
 def whole_reply(text: str, sample: Sample) -> str | None:
     return text.strip() or None
 
 
+@versioned("chartqa.final_answer", 1)
 def final_answer(text: str, sample: Sample) -> str | None:
     """What follows the last "Final Answer:" on its line or the next, without the stars of bold print."""
     _, *answers = _FINAL.split(text)
     return answers[-1].strip(" *\n\t").partition("\n")[0].strip(" *\t") or None if answers else None
 
 
+@versioned("chartqa.scorer", 1)
 def judge(answer: str, sample: Sample) -> Verdict:
     return _verdict(relaxed_match(answer, sample.target[0]), answer, sample)
 
 
+@versioned("chartqa.scorer_years", 1)
 def judge_years(answer: str, sample: Sample) -> Verdict:
     """The same, and a reference that can be a year wants that number and no other."""
     wanted = sample.target[0]
@@ -117,7 +123,7 @@ def spoiled(sample: Sample, protocol: Protocol) -> Sequence[str]:
 
 
 def _as_response(answer: str, protocol: Protocol) -> str:
-    return f"The bars show it.\nFinal Answer: {answer}" if protocol.base == CHAIN else answer
+    return f"The bars show it.\nFinal Answer: {answer}" if protocol.name == CHAIN else answer
 
 
 @task("chartqa", report="Table 7")

@@ -41,6 +41,7 @@ from evalkit.api import (
     ask_once,
     task,
     unknown,
+    versioned,
 )
 
 REVISION = "539088ef8a8ada01ac8e2e6d4e372586748a265e"
@@ -73,19 +74,23 @@ def reader(cluster: str, split: str) -> Callable[[Record], Sample]:
     return sample
 
 
+@versioned("docvqa.prompt", 1)
 def prompt(sample: Sample, protocol: Protocol) -> Prompt:
     asked = (f"{INSTRUCTION}\n", sample.media[0], f"\nQuestion: {sample.input} Answer:")
     return (Message("user", asked),)
 
 
+@versioned("docvqa.whole_reply", 1)
 def whole_reply(text: str, sample: Sample) -> str | None:
     return text.strip() or None
 
 
+@versioned("docvqa.scorer", 1, packages=("rapidfuzz",))
 def judge(answer: str, sample: Sample) -> Verdict:
     return _verdict(anls(answer, sample.target))
 
 
+@versioned("docvqa.scorer_the_paper", 1, packages=("rapidfuzz",))
 def judge_by_the_paper(answer: str, sample: Sample) -> Verdict:
     return _verdict(anls_by_the_paper(answer, sample.target))
 

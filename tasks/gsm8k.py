@@ -35,6 +35,7 @@ from evalkit.api import (
     majority_vote,
     sample_id,
     task,
+    versioned,
 )  # fmt: skip
 from evalkit.data.exemplars import fewshot_samples
 
@@ -52,8 +53,9 @@ def to_sample(record: Record) -> Sample:
     return Sample(id=sample_id(question), input=question, target=(reference,), meta={"solution": answer})
 
 
+@versioned("gsm8k.prompt", 1)
 def prompt(sample: Sample, protocol: Protocol) -> Prompt:
-    if protocol.base == ZERO_SHOT:
+    if protocol.name == ZERO_SHOT:
         text = f"{sample.input}\n\n{INSTRUCTION}"
         return text if protocol.api == "completion" else (Message("user", text),)
     shots = fewshot_samples(EXEMPLARS)[: protocol.shots]
@@ -62,6 +64,7 @@ def prompt(sample: Sample, protocol: Protocol) -> Prompt:
     return text if protocol.api == "completion" else (Message("user", text),)
 
 
+@versioned("gsm8k.scorer", 1)
 def judge(answer: str, sample: Sample) -> Verdict:
     right = answer == sample.target[0]  # both in canonical form
     return Verdict(right, f"{answer} {'=' if right else '≠'} {sample.target[0]}")

@@ -42,6 +42,7 @@ from evalkit.api import (
     Verdict,
     ask_once,
     task,
+    versioned,
 )  # fmt: skip
 from evalkit.sandbox import Limits, Program, Sandbox, check_sandbox, unsafe_allowed
 
@@ -58,12 +59,14 @@ def to_sample(record: Record) -> Sample:
     )
 
 
+@versioned("humaneval.prompt", 1)
 def prompt(sample: Sample, protocol: Protocol) -> Prompt:
     if protocol.api == "completion":
         return sample.input
     return (Message("user", f"Write the following function:\n```\n{sample.input}\n```"),)
 
 
+@versioned("humaneval.read_block", 1)
 def read_block(text: str, sample: Sample) -> str | None:
     """The code block, on a line of its own behind the prompt."""
     block = code_block(text, sample)
@@ -87,6 +90,7 @@ def sandbox() -> Sandbox:
     return Sandbox(LIMITS)
 
 
+@versioned("humaneval.scorer", 1)
 async def judge(body: str, sample: Sample) -> Verdict:
     outcome = await sandbox().run(program(body, sample))
     return Verdict(outcome.status == "passed", f"{outcome.status}: {outcome.detail}".rstrip(": "))

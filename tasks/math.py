@@ -42,6 +42,7 @@ from evalkit.api import (
     ask_once,
     sample_id,
     task,
+    versioned,
 )  # fmt: skip
 from evalkit.data.exemplars import returned_samples
 from evalkit.workers import OverLimit, Workers
@@ -75,8 +76,9 @@ def to_sample(record: Record) -> Sample:
     )
 
 
+@versioned("math.prompt", 1)
 def prompt(sample: Sample, protocol: Protocol) -> Prompt:
-    if protocol.base == ZERO_SHOT:
+    if protocol.name == ZERO_SHOT:
         text = f"{sample.input}\n\n{INSTRUCTION}"
     else:
         shots = returned_samples(*EXEMPLARS)[: protocol.shots]
@@ -90,6 +92,7 @@ def workers() -> Workers:
     return Workers(symbolic.prepare, cpu_seconds=5.0)
 
 
+@versioned("math.scorer", 1, packages=("sympy", "antlr4-python3-runtime"))
 async def judge(answer: str, sample: Sample) -> Verdict:
     """The report team's order of rules; `reason` is the rule that decided."""
     if len(answer) > LONGEST:
@@ -114,6 +117,7 @@ async def judge(answer: str, sample: Sample) -> Verdict:
     return Verdict(False, over or "different")
 
 
+@versioned("math.scorer_hendrycks", 1)
 def judge_by_hendrycks(answer: str, sample: Sample) -> Verdict:
     if len(answer) > LONGEST:
         return _too_long()
@@ -121,6 +125,7 @@ def judge_by_hendrycks(answer: str, sample: Sample) -> Verdict:
     return Verdict(right, "spelled alike" if right else "spelled differently")
 
 
+@versioned("math.scorer_math_verify", 1, packages=("sympy", "math-verify"))
 async def judge_by_math_verify(answer: str, sample: Sample) -> Verdict:
     if len(answer) > LONGEST:
         return _too_long()
@@ -175,7 +180,7 @@ def notes(protocol: Protocol) -> Mapping[str, JSON]:
 
 def gold(sample: Sample, protocol: Protocol) -> str:
     solution = str(sample.meta["solution"])
-    return solution if protocol.base == ZERO_SHOT else f"{solution}\n{_said(sample.target[0], protocol)}"
+    return solution if protocol.name == ZERO_SHOT else f"{solution}\n{_said(sample.target[0], protocol)}"
 
 
 def spoiled(sample: Sample, protocol: Protocol) -> Sequence[str]:
@@ -190,7 +195,7 @@ def spoiled(sample: Sample, protocol: Protocol) -> Sequence[str]:
 
 
 def _said(answer: str, protocol: Protocol) -> str:
-    if protocol.base == ZERO_SHOT:
+    if protocol.name == ZERO_SHOT:
         return rf"The answer is $\boxed{{{answer}}}$."
     return f"Final Answer: The final answer is ${answer}$. I hope it is correct."
 

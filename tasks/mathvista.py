@@ -52,6 +52,7 @@ from evalkit.api import (
     letters,
     task,
     unknown,
+    versioned,
 )
 
 REVISION = "2b6ad69445fbb5695c9b165475e8decdbeb97747"
@@ -122,10 +123,12 @@ def query(kind: str, question: str, choices: Sequence[str]) -> str:
     return "\n".join(lines).strip()
 
 
+@versioned("mathvista.prompt", 1)
 def prompt(sample: Sample, protocol: Protocol) -> Prompt:
     return (Message("user", (*sample.media, sample.input)),)
 
 
+@versioned("mathvista.ask_extractor", 1)
 def ask_extractor(response: str, sample: Sample) -> Prompt:
     """extract_answer.py, `create_test_prompt`; there is no "Model response:" before the one in question."""
     shown = [
@@ -136,11 +139,13 @@ def ask_extractor(response: str, sample: Sample) -> Prompt:
     return (Message("user", text),)
 
 
+@versioned("mathvista.read_extractor", 1)
 def read_extractor(reply: str, sample: Sample) -> str | None:
     """The whole reply. An empty one is no answer: the authors ask until they get another."""
     return reply.strip() or None
 
 
+@versioned("mathvista.scorer", 1, packages=("rapidfuzz",))
 def judge(answer: str, sample: Sample) -> Verdict:
     found, right = prediction(answer, sample), sample.target[0]
     if found is None:

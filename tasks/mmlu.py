@@ -50,6 +50,7 @@ from evalkit.api import (
     route_by_agreement,
     sample_id,
     task,
+    versioned,
 )
 from evalkit.data.mmlu_cot import mmlu_cot, mmlu_cot_description, mmlu_cot_repairs
 
@@ -74,10 +75,11 @@ def to_sample(record: Record) -> Sample:
     )
 
 
+@versioned("mmlu.prompt", 1)
 def prompt(sample: Sample, protocol: Protocol) -> Prompt:
-    if protocol.base in CHAINS:
+    if protocol.name in CHAINS:
         text = chain_of_thought(sample, protocol.shots)
-    elif protocol.base in (GENERATED, SCORED_CHAT):
+    elif protocol.name in (GENERATED, SCORED_CHAT):
         text = continued(sample, protocol.shots)
     else:
         text = original(sample, protocol.shots)
@@ -113,6 +115,7 @@ def chain_of_thought(sample: Sample, shots: int) -> str:
     return "\n\n".join([mmlu_cot_description(sample.group), *shown, question])
 
 
+@versioned("mmlu.scorer", 1)
 def judge(answer: str, sample: Sample) -> Verdict:
     return Verdict(answer == sample.target[0], f"{answer}, and {sample.target[0]} is right")
 
@@ -132,13 +135,13 @@ def spoiled(sample: Sample, protocol: Protocol) -> Sequence[str]:
 
 
 def _as_response(letter: str, protocol: Protocol) -> str:
-    if protocol.base in CHAINS:
+    if protocol.name in CHAINS:
         return f"It follows from what was said. The answer is ({letter})."
     return f" {letter}" if protocol.api == "completion" else letter
 
 
 def notes(protocol: Protocol) -> Mapping[str, JSON]:
-    mended = mmlu_cot_repairs() if protocol.base in CHAINS else {}
+    mended = mmlu_cot_repairs() if protocol.name in CHAINS else {}
     return {"exemplars-mended": f"{len(mended)}-subjects"} if mended else {}
 
 

@@ -54,6 +54,7 @@ from evalkit.api import (
     majority_vote,
     task,
     unknown,
+    versioned,
 )
 from evalkit.metrics.guessing import GuessingAccuracy
 
@@ -124,6 +125,7 @@ def _list(text: str) -> list[object] | None:
     return found if isinstance(found, list) else None
 
 
+@versioned("mmmu.prompt", 1)
 def prompt(sample: Sample, protocol: Protocol) -> Prompt:
     marked = zip(letters(sample), sample.choices, strict=True)
     options = "".join(f"({letter}) {choice}\n" for letter, choice in marked)
@@ -135,6 +137,7 @@ def prompt(sample: Sample, protocol: Protocol) -> Prompt:
     return (Message("user", tuple(parts)),)
 
 
+@versioned("mmmu.scorer", 1)
 def judge(answer: str, sample: Sample) -> Verdict:
     right = mmmu_is_right(answer, sample)
     says = "fits" if right else "does not fit"

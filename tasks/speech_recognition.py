@@ -36,6 +36,7 @@ from evalkit.api import (
     ask_once,
     averages,
     unknown,
+    versioned,
 )
 from evalkit.data import Local
 from evalkit.data.audio_folder import AudioFolder
@@ -52,6 +53,7 @@ def spoken(language: Language) -> dict[str, JSON]:
     return {"language": language.code, "spoken": language.name}
 
 
+@versioned("speech_recognition.prompt", 1)
 def prompt(sample: Sample, protocol: Protocol) -> Prompt:
     """The clip for an endpoint, or the instruction and the clip for a chat."""
     (clip,) = sample.media
@@ -68,6 +70,7 @@ def prompt(sample: Sample, protocol: Protocol) -> Prompt:
     return (Message("user", (f"{instruction} Reply with the transcript and nothing else.\n", clip)),)
 
 
+@versioned("speech_recognition.whole_reply", 1)
 def whole_reply(text: str, sample: Sample) -> str | None:
     """The reply, trimmed; an empty one says that nothing was heard."""
     return text.strip()

@@ -59,37 +59,37 @@ from evalkit.api import (
     sample_id,
     task,
     unknown,
+    versioned,
 )
 from evalkit.data.audio_folder import FILE
 from evalkit.metrics.bleu import Bleu, ChrF, require_tokeniser, signatures, tokeniser_for
 
 
-def asked_into(target: str) -> Callable[[Sample, Protocol], Prompt]:
-    """The prompt for a translation into `target`, a language's English name.
+@versioned("speech_translation.prompt", 1)
+def prompt(sample: Sample, protocol: Protocol, *, target: str) -> Prompt:
+    """Asks for a translation into `target`, a language's English name.
 
     A chat is given the instruction, then the clip; an endpoint the clip, to be translated into English. With
     `language_hint` both are told the language that `sample.meta["language"]` has, if any.
     """
-
-    def prompt(sample: Sample, protocol: Protocol) -> Prompt:
-        (clip,) = sample.media
-        assert isinstance(clip, Audio)
-        told = sample.meta["language"] if protocol.language_hint else ""
-        code, name = language_of(str(told)) if told else ("", "")
-        if protocol.api == "transcription":
-            return Speech(clip, translate=True, language=code)
-        spoken = f"{name} speech" if name else "speech"
-        instruction = f"Translate the {spoken} in this clip into {target}. Reply with the translation only."
-        return (Message("user", (f"{instruction}\n", clip)),)
-
-    return prompt
+    (clip,) = sample.media
+    assert isinstance(clip, Audio)
+    told = sample.meta["language"] if protocol.language_hint else ""
+    code, name = language_of(str(told)) if told else ("", "")
+    if protocol.api == "transcription":
+        return Speech(clip, translate=True, language=code)
+    spoken = f"{name} speech" if name else "speech"
+    instruction = f"Translate the {spoken} in this clip into {target}. Reply with the translation only."
+    return (Message("user", (f"{instruction}\n", clip)),)
 
 
+@versioned("speech_translation.whole_reply", 1)
 def whole_reply(text: str, sample: Sample) -> str | None:
     """The reply, trimmed; an empty one is a translation too, of no words."""
     return text.strip()
 
 
+@versioned("speech_translation.scorer", 1)
 def judge(answer: str, sample: Sample) -> Verdict:
     """Right is the reference to the letter. What a translation is worth, only the corpus shows."""
     return Verdict(answer == sample.target[0].strip())
@@ -133,7 +133,7 @@ def translation_task(
     return Task(
         data=data,
         sample=sample,
-        prompt=asked_into(language.name),
+        prompt=functools.partial(prompt, target=language.name),
         answer=whole_reply,
         judge=judge,
         metrics=averages(*metrics) if macro else metrics,

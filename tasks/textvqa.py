@@ -40,6 +40,7 @@ from evalkit.api import (
     ask_once,
     task,
     unknown,
+    versioned,
 )
 
 SPLITS = ("validation", "test")
@@ -77,15 +78,18 @@ def _sample(record: Record, target: tuple[str, ...]) -> Sample:
     )
 
 
+@versioned("textvqa.prompt", 1)
 def prompt(sample: Sample, protocol: Protocol) -> Prompt:
     asked = (INSTRUCTION, sample.media[0], f"\nQuestion: {sample.input} Answer:")
     return (Message("user", asked),)
 
 
+@versioned("textvqa.whole_reply", 1)
 def whole_reply(text: str, sample: Sample) -> str | None:
     return text.strip() or None
 
 
+@versioned("textvqa.scorer", 1)
 def judge(answer: str, sample: Sample) -> Verdict:
     credit = textvqa_accuracy(answer, sample.target)
     return Verdict(credit >= 0.5, f"credit {credit:.2g}", credit)

@@ -23,6 +23,7 @@ The prompt is the instruction, the pictures, and the question; `instruction` rep
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,6 +54,7 @@ from evalkit.api import (
     sample_id,
     task,
     unknown,
+    versioned,
 )
 from evalkit.data import Local
 
@@ -101,31 +103,35 @@ def references(found: Any) -> tuple[str, ...]:
     return tuple(map(str, texts))
 
 
-def asked_with(instruction: str) -> Callable[[Sample, Protocol], Prompt]:
-    def prompt(sample: Sample, protocol: Protocol) -> Prompt:
-        return (Message("user", (instruction, *sample.media, sample.input)),)
+@versioned("vqa.prompt", 1)
+def prompt(sample: Sample, protocol: Protocol, *, instruction: str) -> Prompt:
+    """The instruction, the pictures, the question."""
+    return (Message("user", (instruction, *sample.media, sample.input)),)
 
-    return prompt
 
-
+@versioned("vqa.whole_reply", 1)
 def whole_reply(text: str, sample: Sample) -> str | None:
     return text.strip() or None
 
 
+@versioned("vqa.by_vqa", 1)
 def by_vqa(answer: str, sample: Sample) -> Verdict:
     credit = vqa_accuracy_normalised(answer, sample.target)
     return Verdict(credit >= 0.5, f"credit {credit:.1f}", credit)
 
 
+@versioned("vqa.by_anls", 1, packages=("rapidfuzz",))
 def by_anls(answer: str, sample: Sample) -> Verdict:
     similarity = anls(answer, sample.target)
     return Verdict(similarity >= 0.5, f"similarity {similarity:.3f}", similarity)
 
 
+@versioned("vqa.by_relaxed", 1)
 def by_relaxed(answer: str, sample: Sample) -> Verdict:
     return Verdict(any(relaxed_match(answer, reference) for reference in sample.target))
 
 
+@versioned("vqa.by_equality", 1)
 def by_equality(answer: str, sample: Sample) -> Verdict:
     return Verdict(_plain(answer) in set(map(_plain, sample.target)))
 
@@ -200,7 +206,7 @@ def vqa(
     return Task(
         data=_data(dataset, config, split, columns, image),
         sample=reader(question, image, answers, group, LEAST if metric == "vqa" else 1),
-        prompt=asked_with(instruction),
+        prompt=functools.partial(prompt, instruction=instruction),
         answer=whole_reply,
         judge=judge,
         metrics=(figure,),

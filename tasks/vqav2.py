@@ -48,6 +48,7 @@ from evalkit.api import (
     ask_once,
     task,
     unknown,
+    versioned,
 )
 
 REVISION = "32665d35052eb4a6d4414851c3c829a72754915a"
@@ -93,19 +94,23 @@ def answer_type(most_common: str) -> str:
     return "number" if _NUMBER.fullmatch(most_common) else "other"
 
 
+@versioned("vqav2.prompt", 1)
 def prompt(sample: Sample, protocol: Protocol) -> Prompt:
     asked = (f"{INSTRUCTION}\n", sample.media[0], f"\nQuestion: {sample.input} Answer:")
     return (Message("user", asked),)
 
 
+@versioned("vqav2.whole_reply", 1)
 def whole_reply(text: str, sample: Sample) -> str | None:
     return text.strip() or None
 
 
+@versioned("vqav2.scorer", 1)
 def judge(answer: str, sample: Sample) -> Verdict:
     return _verdict(vqa_accuracy(answer, sample.target))
 
 
+@versioned("vqav2.scorer_normalised", 1)
 def judge_normalised(answer: str, sample: Sample) -> Verdict:
     return _verdict(vqa_accuracy_normalised(answer, sample.target))
 

@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 
 from evalkit.engine.plan import make_plan
 from evalkit.models.base import Request, Response
-from evalkit.models.fake import FakeModel, Script
+from evalkit.models.fake import FakeModel, Hinted, Hints
 from evalkit.report.charts import Chart, charts, waited
 from evalkit.report.grid import Grid, build_grids
 from evalkit.report.paper import load_tables
@@ -27,19 +27,25 @@ SVG = "{http://www.w3.org/2000/svg}"
 GOOD, LAZY = "openai/a-model-with-quite-a-long-name-2026-11", "fake/lazy"
 
 
-class Counting(FakeModel):
-    """Says how many tokens it took and how long."""
+def counting(script: Hinted, name: str) -> FakeModel:
+    """A model that says how many tokens it took and how long."""
 
-    async def generate(self, request: Request, *, draw: int = 0) -> Response:
-        response = await super().generate(request, draw=draw)
-        return dataclasses.replace(response, prompt_tokens=100, completion_tokens=7, seconds=0.5)
+    def counted(request: Request, draw: int, hints: Hints) -> Response:
+        said = script.script(request, draw, hints)
+        assert isinstance(said, str)
+        return Response(said, prompt_tokens=100, completion_tokens=7, seconds=0.5)
+
+    return FakeModel(Hinted(counted), name)
 
 
-def lazy(request: Request, draw: int) -> str:
+def doze(request: Request, draw: int, hints: Hints) -> str:
     asked = question(request)
     if chance("silent", asked, draw) < 0.2:
         return "no idea"
-    return request.gold if chance("right", asked, draw) < 0.5 else request.spoiled
+    return hints.gold() if chance("right", asked, draw) < 0.5 else hints.spoiled()
+
+
+lazy = Hinted(doze)
 
 
 def evaluated(path: Path, model: FakeModel, tasks: Sequence[str]) -> Store:
@@ -100,9 +106,9 @@ class Report:
 def made_report(folder: Path) -> Iterator[Report]:
     """Two models on a routed quiz and on sums, beside a paper's printed figures."""
     tasks = [f"{quiz(folder, test=120, validation=60)}:quiz:routed", f"{sums(folder, 40)}:sums:once"]
-    scripts: dict[str, Script] = {GOOD: student, LAZY: lazy}
+    scripts: dict[str, Hinted] = {GOOD: student, LAZY: lazy}
     stores = [
-        evaluated(folder / f"{i}.db", Counting(script, name), tasks)
+        evaluated(folder / f"{i}.db", counting(script, name), tasks)
         for i, (name, script) in enumerate(scripts.items())
     ]
     paper = folder / "paper"

@@ -6,10 +6,12 @@ import dataclasses
 import math
 from typing import Any
 
+import orjson
 import pytest
 
+from evalkit.convert import from_json, to_json
 from evalkit.errors import UsageError
-from evalkit.protocol import Protocol
+from evalkit.protocol import Protocol, ProtocolSettings
 from evalkit.solvers import ask_once
 
 PLAIN = Protocol(name="plain", solver=ask_once, shots=8, stop=("\nQ:",))
@@ -38,7 +40,7 @@ def test_what_cannot_be_asked_is_refused(fields: dict[str, Any], complaint: str)
 
 
 @pytest.mark.parametrize(
-    ("settings", "name", "changes"),
+    ("settings", "label", "changes"),
     [
         ({}, "plain", {}),
         ({"shots": "8"}, "plain", {}),
@@ -57,11 +59,33 @@ def test_what_cannot_be_asked_is_refused(fields: dict[str, Any], complaint: str)
     ],
 )
 def test_an_override_changes_its_fields_and_the_name(
-    settings: dict[str, str], name: str, changes: dict[str, Any]
+    settings: dict[str, str], label: str, changes: dict[str, Any]
 ) -> None:
     found = PLAIN.override(settings)
-    assert found == dataclasses.replace(PLAIN, name=name, **changes)
-    assert found.base == "plain"
+    overrides = {key: settings[key] for key in changes}
+    assert found == dataclasses.replace(PLAIN, overrides=overrides, **changes)
+    assert (found.name, found.label) == ("plain", label)
+
+
+def test_an_override_may_hold_any_character() -> None:
+    found = PLAIN.override({"stop": "a,b]|c=d"}, {"dataset": "x,y=[z]"})
+    assert found.overrides == {"stop": "a,b]|c=d", "dataset": "x,y=[z]"}
+    assert from_json(ProtocolSettings, to_json(found.settings()), "here") == found.settings()
+
+
+def test_every_field_is_kept_in_a_file() -> None:
+    routed = Protocol(
+        name="r", solver=ask_once, draws=8, temperature=1.0, fallback=("one",), threshold=math.inf,
+        stop=("\n",), language_hint=True, overrides={"threshold": "never"},
+    )  # fmt: skip
+    stored = orjson.loads(orjson.dumps(to_json(routed.settings())))
+    assert from_json(ProtocolSettings, stored, "here") == routed.settings()
+    with pytest.raises(UsageError, match="unknown key in here 'shot': did you mean shots"):
+        from_json(ProtocolSettings, {**stored, "shot": 3}, "here")
+    with pytest.raises(UsageError, match="here has no name"):
+        from_json(ProtocolSettings, {}, "here")
+    with pytest.raises(UsageError, match="here: shots = '3' must be a whole number"):
+        from_json(ProtocolSettings, {"name": "r", "shots": "3"}, "here")
 
 
 def test_an_override_that_changes_nothing_is_the_same_protocol() -> None:
@@ -105,7 +129,7 @@ def test_a_setting_that_would_do_nothing_is_refused(settings: dict[str, str], wo
 def test_settings_of_likelihood_and_routing() -> None:
     likely = Protocol(name="p", solver=ask_once, api="completion", logprobs=20)
     assert (
-        likely.override({"logprobs": "5", "likelihood": "prompt"}).name == "p[likelihood=prompt,logprobs=5]"
+        likely.override({"logprobs": "5", "likelihood": "prompt"}).label == "p[likelihood=prompt,logprobs=5]"
     )
     with pytest.raises(UsageError, match="no chat route returns a prompt's tokens"):
         likely.override({"likelihood": "prompt", "api": "chat"})

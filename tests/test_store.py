@@ -22,8 +22,10 @@ from evalkit.errors import UsageError
 from evalkit.models.base import Request, Response, TokenLogprob
 from evalkit.samples import JSON, Sample
 from evalkit.store import FORMAT, OUTCOMES, Cell, Row, Store
+from evalkit.tallies import count_details, usage
+from tests.specs import cell_spec, metric_spec
 
-SPEC: dict[str, JSON] = {"metrics": [{"columns": ["right", "all"]}, {"columns": ["chars"]}]}
+MEASURED = (metric_spec(), metric_spec("length", ("chars",)))
 AWKWARD = {
     "empty": "",
     "NUL": "a\x00b\x00",
@@ -49,7 +51,7 @@ def store(file: Path) -> Iterator[Store]:
 
 @pytest.fixture
 def cell(store: Store) -> Cell:
-    made = store.add_cell("sums", "once", SPEC)
+    made = store.add_cell(cell_spec(metrics=MEASURED))
     store.commit()
     return made
 
@@ -122,7 +124,7 @@ def test_a_sample_is_written_as_it_was(store: Store, cell: Cell, text: str) -> N
         f"id {text[:9]}", text, (text, ""), (text,), text, text, {"text": text, "list": [1, None]}
     )
     store.add_sample(cell, row("", 7, "correct", 1.0, sample=sample, answer={"value": text}))
-    assert store.state(cell, 7) == (sample.id, "correct")
+    assert store.state(cell, 7) == (sample.id, "correct", b"q" * 16)
     assert column(store, "SELECT input FROM sample") == [text]
     assert column(store, "SELECT json_array_length(target) FROM sample") == [2]
     assert column(store, "SELECT hex(statistics) FROM sample") == [struct.pack("<d", 1.0).hex().upper()]
@@ -138,14 +140,14 @@ def test_a_request_is_written_once_and_its_draws_apart(store: Store, cell: Cell)
     said = [store.response(key, draw) for draw in range(3)]
     assert [found.text for found in said if found] == ["one", "again", "three"]
     assert column(store, "SELECT count(*) FROM request") == [1]
-    assert store.usage(cell) == (3, 10, 2)
-    assert store.usage(store.add_cell("sums", "twice", SPEC)) == (0, 0, 0)
+    assert usage(store, cell) == (3, 10, 2)
+    assert usage(store, store.add_cell(cell_spec(protocol="twice", metrics=MEASURED))) == (0, 0, 0)
 
 
 def test_the_manifest_and_the_cells_come_back(store: Store, file: Path) -> None:
     cells = [
-        store.add_cell("sums", "once", SPEC),
-        store.add_cell("sums", "maj[draws=4]", {"é\x00": [1.5, None]}),
+        store.add_cell(cell_spec(metrics=MEASURED)),
+        store.add_cell(cell_spec(protocol="maj", notes={"é\x00": [1.5, None]})),
     ]
     store.close()
     again = Store.open(file)
@@ -159,7 +161,7 @@ def test_the_manifest_and_the_cells_come_back(store: Store, file: Path) -> None:
 
 
 def test_the_data_of_a_cell_are_in_the_order_of_the_data_set(store: Store, cell: Cell) -> None:
-    other = store.add_cell("sums", "twice", SPEC)
+    other = store.add_cell(cell_spec(protocol="twice", metrics=MEASURED))
     store.add_sample(other, row("a", 0, "wrong", 9.0, 9.0, 9.0))
     store.add_sample(cell, row("c", 2, "truncated", 0.0, 1.0, 7.0))
     store.add_sample(cell, row("b", 1, "failed", boundary="provider", error="gone"))
@@ -188,14 +190,14 @@ def test_what_is_known_of_answers(store: Store, cell: Cell) -> None:
     none = dict.fromkeys(OUTCOMES, 0)
     assert store.outcomes(cell, "a view") == {**none, "wrong": 1, "truncated": 1, "failed": 1}
     assert store.outcomes(cell, "b") == {**none, "correct": 1, "wrong": 1, "failed": 1}
-    assert store.count_details(cell, ["shots", "draws"]) == {"shots": 1, "draws": 0}
+    assert count_details(store, cell, ["shots", "draws"]) == {"shots": 1, "draws": 0}
 
 
 def test_what_was_found_out_is_kept_and_what_was_judged_under_another_forgotten(
     store: Store, file: Path
 ) -> None:
-    cell = store.add_cell("sums", "once", SPEC)
-    other = store.add_cell("sums", "once", SPEC, "validation")
+    cell = store.add_cell(cell_spec(metrics=MEASURED))
+    other = store.add_cell(cell_spec(metrics=MEASURED), "validation")
     for each in (cell, other):
         store.add_sample(each, row("one", 0, "correct", 1.0, 1.0, 0.0))
     found: dict[str, JSON] = {"threshold": 0.5, "curve": [[0.0, 50.0]]}
@@ -225,9 +227,9 @@ def test_the_tokens_of_a_prompt_come_back(store: Store, cell: Cell) -> None:
 
 def test_a_sample_that_failed_is_replaced_when_it_is_answered(store: Store, cell: Cell) -> None:
     store.add_sample(cell, row("a", 0, "failed", boundary="provider", error="gone"))
-    assert store.state(cell, 0) == ("a", "failed")
+    assert store.state(cell, 0) == ("a", "failed", b"q" * 16)
     store.add_sample(cell, row("a", 0, "wrong", 0.0, 1.0, 2.0))
-    assert store.state(cell, 0) == ("a", "wrong")
+    assert store.state(cell, 0) == ("a", "wrong", b"q" * 16)
     assert store.data(cell).matrix.tolist() == [[0, 1, 2]]
     assert not list(store.failures(cell))
 
@@ -246,7 +248,7 @@ def test_a_cell_without_answers_has_a_table_of_no_rows(store: Store, cell: Cell,
 
 
 def test_a_cell_without_metrics_has_a_table_of_no_columns(store: Store) -> None:
-    cell = store.add_cell("sums", "once", {"metrics": []})
+    cell = store.add_cell(cell_spec(metrics=()))
     assert store.data(cell).matrix.shape == (0, 0)
     store.add_sample(cell, row("a", 0))
     store.add_sample(cell, row("b", 1, "failed"))
@@ -336,7 +338,7 @@ def read_only(open_folder: Path) -> Path:
     """A run file with one response, in a folder where nothing can be written."""
     path = open_folder / "run.db"
     store = Store.create(path, {"seed": 1})
-    store.add_response(*asked("Which?"), 0, store.add_cell("sums", "once", SPEC), "one", Response("4"))
+    store.add_response(*asked("Which?"), 0, store.add_cell(cell_spec(metrics=MEASURED)), "one", Response("4"))
     store.close()
     path.chmod(0o444)
     open_folder.chmod(0o555)
@@ -381,7 +383,7 @@ def a_writer(path: Path) -> subprocess.Popen[str]:
 def committed(store: Store) -> int:
     """How many of the writer's numbers are there, from 0 without a gap."""
     (cell,) = store.cells()
-    count = store.usage(cell)[0]
+    count = usage(store, cell)[0]
     for number in range(count):
         found = store.response(asked(str(number))[0], 0)
         assert found is not None

@@ -27,7 +27,10 @@ from collections.abc import Iterable
 
 from rapidfuzz.distance import Levenshtein
 
+from evalkit.identity import versioned
 
+
+@versioned("anls", 1, packages=("rapidfuzz",))
 def anls(answer: str, references: Iterable[str]) -> float:
     """Similarity to the nearest reference, 0 or from 0.5 to 1, by the competition's script.
 
@@ -39,6 +42,7 @@ def anls(answer: str, references: Iterable[str]) -> float:
     )
 
 
+@versioned("anls_by_the_paper", 1, packages=("rapidfuzz",))
 def anls_by_the_paper(answer: str, references: Iterable[str]) -> float:
     """Similarity to the nearest reference, 0 or above 0.5 up to 1, by the paper's equation.
 

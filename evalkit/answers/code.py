@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from evalkit.identity import versioned
 from evalkit.samples import Sample
 
 _BLOCK = re.compile(
@@ -16,6 +17,7 @@ _BLOCK = re.compile(
 )
 
 
+@versioned("code_block", 1)
 def code_block(text: str, sample: Sample) -> str | None:
     """The markdown code block that holds the asked function; None when the text has no code block.
 
@@ -37,6 +39,7 @@ def _unindented(code: str, width: int) -> str:
     return re.sub(rf"^[ \t]{{1,{width}}}", "", code, flags=re.MULTILINE) if width else code
 
 
+@versioned("completion", 1)
 def completion(text: str, sample: Sample) -> str:
     """The text as it is: what a base model continued, run even when it is empty."""
     return text

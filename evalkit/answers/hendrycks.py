@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from evalkit.identity import versioned
+
 _REPLACED = (
     ("\n", ""),
     ("\\!", ""),
@@ -19,6 +21,7 @@ _REPLACED = (
 _SLASH = re.compile(r"(0|-?[1-9][0-9]*)/(0|-?[1-9][0-9]*)")
 
 
+@versioned("hendrycks_equal", 1)
 def same_spelling(answer: str, reference: str) -> bool:
     r"""Whether two answers are spelled alike once LaTeX's variants and some units are gone.
 

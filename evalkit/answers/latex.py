@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from evalkit.identity import versioned
 from evalkit.samples import Sample
 
 _BOX = re.compile(r"\\(?:boxed|fbox)(?![a-zA-Z])\s*(?P<brace>\{)?")
@@ -11,6 +12,7 @@ _MATH = re.compile(r"(?<!\\)(\${1,2})(?P<inside>(?!\$).+?)(?<!\\)\1", re.DOTALL)
 _BRACE = re.compile(r"[{}]")
 
 
+@versioned("boxed_answer", 1)
 def boxed_answer(text: str, sample: Sample | None = None) -> str | None:
     r"""What stands in the last \boxed{…} or \fbox{…} of `text`; None without one, or if it never closes.
 
@@ -35,6 +37,7 @@ def boxed_answer(text: str, sample: Sample | None = None) -> str | None:
     return None
 
 
+@versioned("inside_dollars", 1)
 def inside_dollars(text: str) -> str | None:
     r"""What stands between the dollar signs of `text`; None unless it has exactly one such formula.
 

@@ -12,6 +12,7 @@ import unicodedata
 from collections import deque
 from typing import NamedTuple
 
+from evalkit.identity import versioned
 from evalkit.samples import Sample, letters
 
 _FONT = re.compile(r"\\(?:text|mathrm|mathbf|mathit|textbf|textit|textrm)\s*\{([^{}]*)\}")
@@ -62,6 +63,7 @@ class _Mention(NamedTuple):
     end: int
 
 
+@versioned("chat_letter", 1)
 def chat_letter(text: str, sample: Sample) -> str | None:
     """The letter that a chat gave as its answer; None when it gave none, or more than one.
 
@@ -86,6 +88,7 @@ def chat_letter(text: str, sample: Sample) -> str | None:
     return named.pop() if len(named) == 1 else None
 
 
+@versioned("cot_letter", 1)
 def cot_letter(text: str, sample: Sample) -> str | None:
     """The letter that a chain of thought ends in: the last "answer is (X)", else \\boxed{X}, else None.
 

@@ -16,12 +16,14 @@ from __future__ import annotations
 
 import re
 
+from evalkit.identity import versioned
 from evalkit.samples import Sample
 
 _LETTER = re.compile(r"\(([a-zA-Z])\)")
 _OPENS, _CLOSES = 'The answer is "', '".'
 
 
+@versioned("mathvista_rule_extraction", 1)
 def rule_extraction(text: str, sample: Sample, *, quick: bool = False) -> str | None:
     """What `extract_answer` finds without its language model; None where it would ask that.
 
@@ -52,6 +54,7 @@ def _quoted(response: str) -> str | None:
     return None
 
 
+@versioned("mathvista_prediction", 1, packages=("rapidfuzz",))
 def prediction(extraction: str, sample: Sample) -> str | None:
     """`extraction` in the form that the reference has; None where it is no number but should be.
 

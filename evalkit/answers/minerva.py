@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from evalkit.answers.latex import boxed_answer, inside_dollars
+from evalkit.identity import versioned
 from evalkit.samples import Sample
 
 _STATEMENT = "Final Answer: The final answer is"
@@ -33,6 +34,7 @@ _GLUED = [(word, re.compile(rf"(\\[a-zA-Z]+)|{word}") if word.isalpha() else Non
 _GROUPED = re.compile(r"-?\d{1,3}(?:,\d{3})+")
 
 
+@versioned("minerva_stated_answer", 1)
 def stated_answer(text: str, sample: Sample | None = None) -> str | None:
     r"""The answer of a response to Minerva's prompt, as it was written; None when there is none.
 
@@ -55,6 +57,7 @@ def stated_answer(text: str, sample: Sample | None = None) -> str | None:
     return boxed_answer(text) or said.removesuffix(".") or None
 
 
+@versioned("minerva_normalize", 1)
 def normalize(answer: str) -> str:
     r"""`answer` without words, units and the variants that LaTeX has for the same.
 

@@ -21,6 +21,7 @@ import json
 import re
 from collections.abc import Iterable
 
+from evalkit.identity import versioned
 from evalkit.samples import Sample, letters
 
 Value = float | str
@@ -39,6 +40,7 @@ _NUMBERS = (
 )
 
 
+@versioned("mmmu_answer", 1)
 def mmmu_answer(text: str, sample: Sample) -> str | None:
     """The letter where the sample has choices, else the canonical text of `open_values`; or None."""
     if sample.choices:
@@ -47,6 +49,7 @@ def mmmu_answer(text: str, sample: Sample) -> str | None:
     return None if values in ([], [""]) else canonical(values)
 
 
+@versioned("mmmu_is_right", 1)
 def mmmu_is_right(answer: str, sample: Sample) -> bool:
     """Whether what `mmmu_answer` gave is right: `eval_multi_choice` and `eval_open` of the original."""
     if sample.choices:
@@ -59,6 +62,7 @@ def mmmu_is_right(answer: str, sample: Sample) -> bool:
     )
 
 
+@versioned("mmmu_chosen_letter", 1)
 def chosen_letter(text: str, sample: Sample) -> str | None:
     """`parse_multi_choice_response` of the original, with None for its guess."""
     for mark in _ENDS:  # one after the other: "A.," loses both, "A,." only the full stop
@@ -80,6 +84,7 @@ def _last(places: dict[str, int]) -> str:
     return max(places, key=lambda letter: places[letter])  # max keeps the first of equals, as argmax does
 
 
+@versioned("mmmu_open_values", 1)
 def open_values(text: str) -> list[Value]:
     """`parse_open_response` of the original: numbers in ascending order, then phrases.
 
@@ -91,6 +96,7 @@ def open_values(text: str) -> list[Value]:
     return sorted(values, key=lambda value: (isinstance(value, str), value))
 
 
+@versioned("mmmu_canonical", 1)
 def canonical(values: Iterable[Value]) -> str:
     """`values` as JSON, so that equal answers are equal texts and can be voted on."""
     return json.dumps(list(values), ensure_ascii=False)
@@ -129,6 +135,7 @@ def _normalised(text: str) -> tuple[Value, ...]:
     return (f" {text}", f"{text} ") if len(text) == 1 else (text,)
 
 
+@versioned("mmmu_as_response", 1)
 def as_response(answer: str) -> str:
     """A response that is read as `answer`, the canonical text of an open one.
 

@@ -6,6 +6,7 @@ import re
 import unicodedata
 from fractions import Fraction
 
+from evalkit.identity import versioned
 from evalkit.samples import Sample
 
 _MINUS = dict.fromkeys(map(ord, "\u2212\u2013\ufe63\uff0d"), "-")
@@ -31,6 +32,7 @@ _LONGEST = 200
 """Digits beyond which a number is compared as text: nobody's answer, and slow to convert."""
 
 
+@versioned("final_number", 1)
 def final_number(text: str, sample: Sample | None = None) -> str | None:
     r"""The last number in `text`, in canonical form; None when there is none.
 
@@ -47,6 +49,7 @@ def final_number(text: str, sample: Sample | None = None) -> str | None:
     return None if last is None else _canonical(last)
 
 
+@versioned("stated_number", 1)
 def stated_number(text: str, sample: Sample | None = None) -> str | None:
     """The number in the first "The answer is N", in canonical form; None when that is not said.
 
@@ -58,12 +61,14 @@ def stated_number(text: str, sample: Sample | None = None) -> str | None:
     return None if said is None else canonical_number(said[1].rstrip(".,"))
 
 
+@versioned("canonical_number", 1)
 def canonical_number(text: str) -> str | None:
     """`text` as a number in canonical form if it is one and nothing else, else None."""
     match = _NUMBER.fullmatch(_plain(text).strip().rstrip(".%").strip())
     return None if match is None else _canonical(match)
 
 
+@versioned("same_number", 1)
 def same_number(answer: str, reference: str) -> bool:
     """Exact equality of value: "1,250.0" is "1250", "0.3333" is not "1/3"."""
     left, right = canonical_number(answer), canonical_number(reference)

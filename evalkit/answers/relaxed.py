@@ -19,10 +19,13 @@ from __future__ import annotations
 
 import re
 
+from evalkit.identity import versioned
+
 TOLERANCE = 0.05
 _YEAR = re.compile(r"1[0-9]{3}|20[0-9]{2}|2100")
 
 
+@versioned("relaxed_match", 1)
 def relaxed_match(answer: str, reference: str, tolerance: float = TOLERANCE) -> bool:
     """Whether `answer` is `reference`, or a number within `tolerance`, a share of the reference."""
     said, wanted = _number(answer), _number(reference)
@@ -31,6 +34,7 @@ def relaxed_match(answer: str, reference: str, tolerance: float = TOLERANCE) -> 
     return abs(said - wanted) / abs(wanted) <= tolerance
 
 
+@versioned("is_year", 1)
 def is_year(text: str) -> bool:
     """Whether `text` can be a year: four digits and nothing else, from 1000 to 2100.
 

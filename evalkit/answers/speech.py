@@ -32,6 +32,7 @@ from importlib.metadata import version
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from evalkit.errors import UsageError, unknown
+from evalkit.identity import versioned
 from evalkit.samples import JSON, Sample, Verdict
 
 Unit: TypeAlias = Literal["word", "character"]
@@ -56,6 +57,7 @@ _PARENTHESES = re.compile(r"\([^)]+\)")
 _WIDE = re.compile(r"\s{3,}")
 
 
+@versioned("speech_normaliser_for", 1)
 def normaliser_for(language: str, normaliser: str = "auto") -> str:
     """The normaliser for texts in `language`, never "auto"; a `UsageError` for a name nobody knows.
 
@@ -69,6 +71,7 @@ def normaliser_for(language: str, normaliser: str = "auto") -> str:
     return "whisper-english" if _primary(language) in _ENGLISH else "whisper-basic"
 
 
+@versioned("speech_unit_for", 1)
 def unit_for(language: str, units: str = "report") -> Unit:
     """What texts in `language` are counted in by the rule `units`; a `UsageError` for one nobody knows.
 
@@ -108,11 +111,13 @@ def need_speech() -> None:
     _chunks(["a"], ["a"])
 
 
+@versioned("speech_normalise", 1, packages=("whisper-normalizer",))
 def normalise(text: str, normaliser: str) -> str:
     """`text` under a normaliser's name other than "auto". Raises `UsageError` when a package is missing."""
     return _rules(normaliser)(text)
 
 
+@versioned("speech_units_of", 1)
 def units_of(normalised: str, unit: Unit) -> list[str]:
     """The words, or the characters without the spaces, of a normalised text.
 
@@ -188,6 +193,7 @@ class Step(NamedTuple):
     hypothesis: str
 
 
+@versioned("speech_alignment", 1, packages=("jiwer",))
 def alignment(reference: str, hypothesis: str, unit: Unit = "word") -> list[Step]:
     """The steps from one normalised text to another with the fewest edits, as jiwer 4 takes them."""
     words, heard = units_of(reference, unit), units_of(hypothesis, unit)
@@ -202,6 +208,7 @@ def alignment(reference: str, hypothesis: str, unit: Unit = "word") -> list[Step
     return steps
 
 
+@versioned("speech_confusions", 1)
 def confusions(
     pairs: Iterable[tuple[str, str]], unit: Unit = "word", most: int = 20
 ) -> list[tuple[str, str, int]]:
@@ -259,6 +266,7 @@ def _chunks(words: list[str], heard: list[str]) -> Any:
     return chunks
 
 
+@versioned("speech_verdict", 1, packages=("jiwer", "whisper-normalizer"))
 def speech_verdict(answer: str, reference: str, normaliser: str, unit: Unit) -> Verdict:
     """Right without an edit. The reason counts them: "2 substitutions, 1 deletion of 12 words"."""
     found = edits(answer, reference, normaliser, unit)
@@ -271,11 +279,13 @@ def _counted(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
+@versioned("speech_sample_edits", 1, packages=("jiwer", "whisper-normalizer"))
 def sample_edits(answer: str, sample: Sample, normaliser: str = "auto", units: str = "report") -> Edits:
     """The edits from a sample's one reference, by the rules for its language, `sample.meta["language"]`."""
     return edits(answer, *_of(sample, normaliser, units))
 
 
+@versioned("speech_scorer", 1, packages=("jiwer", "whisper-normalizer"))
 def judge_speech(answer: str, sample: Sample, normaliser: str = "auto", units: str = "report") -> Verdict:
     """`speech_verdict` by the rules for the sample's language: a task's judge, or a partial of it is."""
     return speech_verdict(answer, *_of(sample, normaliser, units))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any, Literal
 
+from evalkit.identity import versioned
+
 TOLERANCE = 1e-4
 """Absolute and relative (Gemini 1.5 report, appendix 12.13)."""
 _EDGES = re.compile(r"^(?:\\[,:;! ]|\s)+|(?:\\[,:;! ]|[.\s])+$")
@@ -25,6 +27,7 @@ def parse(latex: str) -> Any:
     return parse_latex(latex, strict=True)
 
 
+@versioned("sympy_equal", 1, packages=("sympy", "antlr4-python3-runtime"))
 def same_by_sympy(answer: str, reference: str) -> Literal["same", "different", "unparsed"]:
     r"""Whether SymPy simplifies the difference of two normalised answers to zero.
 
@@ -74,6 +77,7 @@ def _parts(text: str) -> list[str]:
     return [*parts, text[start:]]
 
 
+@versioned("latex_same_number", 1, packages=("sympy", "antlr4-python3-runtime"))
 def same_number(answer: str, reference: str) -> bool:
     r"""Whether two normalised answers are numbers within `TOLERANCE` of each other.
 
@@ -110,6 +114,7 @@ def _tidy(latex: str) -> str:
     return _POINT.sub("0.", _BASE.sub(r"_\1", text))
 
 
+@versioned("math_verify_equal", 1, packages=("sympy", "math-verify"))
 def same_by_math_verify(answer: str, reference: str) -> bool:
     """Whether math-verify finds that the answer is the reference; both as LaTeX without dollar signs."""
     from math_verify import verify

@@ -31,6 +31,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from evalkit.identity import versioned
+
 _PUNCTUATION = ';/[]"{}()=+\\_-><@`,?!'
 _MOST_STOPS = 32  # re.UNICODE, passed as `count`
 _STOP = re.compile(r"\.(?![0-9])")
@@ -60,6 +62,7 @@ _CONTRACTIONS = {
 } | {"somebody'd": "somebodyd"}
 
 
+@versioned("vqa_accuracy", 1)
 def vqa_accuracy(answer: str, references: Sequence[str]) -> float:
     """VQAv2's credit, 0 to 1, by the official script. Raises `ValueError` when there is no reference."""
     if len({_on_one_line(reference) for reference in references}) > 1:
@@ -67,11 +70,13 @@ def vqa_accuracy(answer: str, references: Sequence[str]) -> float:
     return _leave_one_out(_on_one_line(answer), [_on_one_line(reference) for reference in references])
 
 
+@versioned("vqa_accuracy_normalised", 1)
 def vqa_accuracy_normalised(answer: str, references: Sequence[str]) -> float:
     """The same with both sides normalised, also where all references are the same."""
     return _leave_one_out(_vqa_form(answer), [_vqa_form(reference) for reference in references])
 
 
+@versioned("textvqa_accuracy", 1)
 def textvqa_accuracy(answer: str, references: Sequence[str]) -> float:
     """TextVQA's credit, 0 to 1, by M4C's script. Raises `ValueError` when there is no reference."""
     return _leave_one_out(_m4c_form(answer), [_m4c_form(reference) for reference in references])

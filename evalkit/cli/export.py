@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from evalkit.cli.options import task_file_option
 from evalkit.errors import UsageError, unknown
 
 SUBMISSION = "submission"
@@ -34,12 +35,16 @@ SUBMISSION = "submission"
     is_flag=True,
     help="Instead, a run file with just what tables and comparisons need: a baseline to commit.",
 )
-def command(runs: tuple[Path, ...], name: str, output: Path | None, slim: bool) -> None:
+@task_file_option
+def command(
+    runs: tuple[Path, ...], name: str, output: Path | None, slim: bool, task_files: tuple[Path, ...]
+) -> None:
     """Samples, answers and verdicts of run files, or answers for a server that keeps the references.
 
     Nothing is asked. A submission is refused while samples are missing or failed.
     """
     from evalkit.export import FORMATS, submission
+    from evalkit.measured import check_task_files
     from evalkit.store import Store
 
     if slim:
@@ -51,7 +56,7 @@ def command(runs: tuple[Path, ...], name: str, output: Path | None, slim: bool) 
         raise unknown("format", name, (*FORMATS, SUBMISSION))
     if name == SUBMISSION and len(runs) > 1:
         raise UsageError("a submission is of one run: name one run file")
-    stores = [Store.open(path) for path in runs]
+    stores = [Store.open(path, check_task_files(task_files)) for path in runs]
     try:
         document = submission(stores[0]) if name == SUBMISSION else FORMATS[name](stores)
     finally:

@@ -1,7 +1,8 @@
 """`evalkit`: finds the command's module, runs it, and turns errors into one line and an exit code.
 
 Exit codes: 0 done; 1 a comparison found a regression, or a check failed; 2 bad usage or input, nothing asked;
-3 finished with failed samples, or stopped because the endpoint is gone; 130 interrupted.
+3 finished with failed samples, or stopped because the endpoint is gone or the run file cannot be written;
+130 interrupted.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ COMMANDS = {
     "models": "backends, what they can do, what they need",
     "report": "tables from run files",
     "compare": "whether a run is worse than another; fails if it is",
+    "rescore": "read, score and measure stored responses again",
     "power": "how many samples or draws a comparison needs",
     "export": "samples and answers, or a submission to a server",
     "doctor": "what works on this machine, what does not, and the mend",

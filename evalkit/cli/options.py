@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 from evalkit.errors import UsageError
+from evalkit.protocol import SETTINGS
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -43,8 +45,18 @@ def set_option(function: F) -> F:
         "settings",
         metavar="K=V",
         multiple=True,
-        help="Override the protocol: shots, draws, temperature, top_p, max_tokens, stop, api, logprobs, "
-        "likelihood, fallback, threshold, max_pixels, resample; the task's own options; or revision.",
+        help=f"Override the protocol: {', '.join(SETTINGS)}; the task's own options; or revision.",
+    )(function)
+
+
+def task_file_option(function: F) -> F:
+    return click.option(
+        "--task-file",
+        "task_files",
+        type=click.Path(path_type=Path),
+        multiple=True,
+        metavar="FILE.py",
+        help="A task file of yours that a run was made with. Reading a run imports no other.",
     )(function)
 
 

@@ -10,7 +10,9 @@ import click
 from evalkit.cli.options import data_option, parse_settings, set_option
 
 if TYPE_CHECKING:
-    from evalkit.samples import Audio, Image, Prompt
+    from evalkit.protocol import Protocol
+    from evalkit.samples import Audio, Image, Prompt, Sample
+    from evalkit.task import Task
 
 
 @click.command()
@@ -46,12 +48,23 @@ def command(task: str, count: int, settings: tuple[str, ...], data: str | None) 
         )
         for _, sample in itertools.islice(cell.samples(), count):
             _heading(f"sample {sample.id}")
-            _show(cell.task.prompt(sample, protocol))
+            _show(_prompt(cell.task, sample, protocol))
             for leg in protocol.fallback:
                 _heading(f"and, to fall back to, under {leg}")
-                _show(cell.task.prompt(sample, cell.task.protocol(leg)))
+                _show(_prompt(cell.task, sample, cell.task.protocol(leg)))
             _heading("counts as right")
             click.echo("\n".join(sample.target))
+
+
+def _prompt(task: Task, sample: Sample, protocol: Protocol) -> Prompt:
+    """Raises `DataError` for a prompt that cannot be built."""
+    from evalkit.engine.cell import rendered
+    from evalkit.errors import BoundaryError, DataError
+
+    try:
+        return rendered(task, sample, protocol)
+    except BoundaryError as error:
+        raise DataError(f"{task.name}: sample {sample.id}: {error}") from error
 
 
 def _show(prompt: Prompt) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from evalkit.cli.options import json_option
+from evalkit.cli.options import json_option, task_file_option
 from evalkit.errors import UsageError, unknown
 
 if TYPE_CHECKING:
@@ -67,9 +67,11 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Instead of the table, transcripts of speech beside what was said, and the most confused words.",
 )
+@task_file_option
 @json_option
 def command(
     runs: tuple[Path, ...],
+    task_files: tuple[Path, ...],
     name: str,
     output: Path | None,
     paper: str,
@@ -87,6 +89,7 @@ def command(
 
     Nothing is asked; a run still going on may be read too.
     """
+    from evalkit.measured import check_task_files
     from evalkit.report.build import FORMATS, MOST, Page, report
     from evalkit.store import Store
 
@@ -97,7 +100,7 @@ def command(
         raise UsageError(f"{option} is instead of the table: --paper goes without it")
     if name not in known:
         raise unknown(f"format of {option}" if option else "format", name, known)
-    stores = [Store.open(path) for path in runs]
+    stores = [Store.open(path, check_task_files(task_files)) for path in runs]
     try:
         colour = output is None and sys.stdout.isatty()
         if option:

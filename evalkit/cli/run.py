@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from evalkit.cli.options import data_option, json_option, parse_settings, set_option, unsafe_option
-from evalkit.errors import UsageError
+from evalkit.errors import StorageError, UsageError
 
 if TYPE_CHECKING:
     from evalkit.engine.plan import Plan
@@ -146,6 +146,8 @@ def _run(plan: Plan, path: Path, options: Options, again: str, as_json: bool) ->
         raise Stopped(
             f"{stopped}. What was answered is in {path}; to go on: {again}", usage=stopped.usage
         ) from None
+    except StorageError as error:
+        raise StorageError(f"the run stopped: {error}. When that is mended, to go on: {again}") from None
     click.echo(to_json(table) if as_json else to_terminal(table, colour=sys.stdout.isatty()), nl=False)
     if table.failed:
         click.echo(f"{table.failed} samples failed; to ask them again: {again}", err=True)

@@ -11,14 +11,17 @@ from dataclasses import dataclass
 
 import orjson
 
+from evalkit.encoding import checked
+from evalkit.engine.commits import Commits
 from evalkit.engine.limiter import Limiter
 from evalkit.engine.media import MediaRoom
 from evalkit.engine.verify import is_verified
-from evalkit.errors import EvalkitError, ProviderError, UsageError
+from evalkit.errors import BoundaryError, EvalkitError, ProviderError, UsageError
 from evalkit.models.base import Model, Request, Response
 from evalkit.models.echo import end_of
+from evalkit.models.fake import FakeModel, Hints
 from evalkit.rows import AGAIN
-from evalkit.store import Cell, Store
+from evalkit.store import Cell
 
 _LONGEST_PAUSE = 60.0
 _LONGEST_RETRY_AFTER = 600.0
@@ -60,7 +63,7 @@ class Line:
     def __init__(
         self,
         model: Model,
-        store: Store,
+        commits: Commits,
         limiter: Limiter,
         policy: RetryPolicy,
         seed: int,
@@ -73,51 +76,74 @@ class Line:
 
         `verify`: share of the greedy requests that are asked a second time (`evalkit.engine.verify`).
         """
-        self.model, self.store, self.limiter, self.policy, self.seed = model, store, limiter, policy, seed
+        self.model, self.limiter, self.policy, self.seed = model, limiter, policy, seed
+        self.commits, self.store = commits, commits.store
         self._media, self._judge, self._verify = media, judge, verify
         self.completion_tokens = 0
         self.prompt_tokens = 0
         self._failed_in_a_row = 0
-        self._commit_due = False
         self._echo_shown: asyncio.Task[None] | None = None
 
     async def send(
-        self, request: Request, key: bytes, body: bytes, draw: int, cell: Cell, sample: str
+        self,
+        request: Request,
+        key: bytes,
+        body: bytes,
+        draw: int,
+        cell: Cell,
+        sample: str,
+        hints: Hints | None = None,
     ) -> Response:
-        """The stored answer, else the model's. Raises `ProviderError`, `MediaError` or `Stopped`."""
-        if self._judge:
-            key, body = self._as_judge(body)
+        """The stored answer, else the model's.
+
+        `key`, `body`: as `stored_as` gives them. `hints`: for a `FakeModel`, the only one that is given them.
+        Raises `BoundaryError`, `StorageError` or `Stopped`.
+        """
         found = self.store.response(key, draw)
         if found is None:
-            found = await self._ask(request, key, body, draw, cell, sample)
+            found = await self._ask(request, key, body, draw, cell, sample, hints)
         if self._verify and is_verified(request, key, self._verify, self.seed):
-            await self._ask_again(request, key, body, cell, sample)
+            await self._ask_again(request, key, body, cell, sample, hints)
         return found
 
-    async def _ask_again(self, request: Request, key: bytes, body: bytes, cell: Cell, sample: str) -> None:
+    async def _ask_again(
+        self, request: Request, key: bytes, body: bytes, cell: Cell, sample: str, hints: Hints | None
+    ) -> None:
         if self.store.response(key, AGAIN) is None:
             with contextlib.suppress(ProviderError):  # noted among the run's errors; the first answer counts
-                await self._ask(request, key, body, AGAIN, cell, sample)
+                await self._ask(request, key, body, AGAIN, cell, sample, hints)
 
     async def _ask(
-        self, request: Request, key: bytes, body: bytes, draw: int, cell: Cell, sample: str
+        self,
+        request: Request,
+        key: bytes,
+        body: bytes,
+        draw: int,
+        cell: Cell,
+        sample: str,
+        hints: Hints | None,
     ) -> Response:
         if request.echo:
             await self._echo_is_right(cell, sample)
         if request.media:
             request = await self._media.ready(request)
-        response = await self._attempts(request, max(draw, 0), cell, sample)
+        response = await self._attempts(request, max(draw, 0), cell, sample, hints)
         if request.echo:  # a prompt's tokens take more room than everything else
             kept = end_of(response.prompt_logprobs, request.tail)
             response = dataclasses.replace(response, prompt_logprobs=kept)
         self.store.add_response(key, body, draw, cell, sample, response, self._judge)
-        self.commit_soon()
+        self.commits.soon()
         self.prompt_tokens += response.prompt_tokens or 0
         self.completion_tokens += response.completion_tokens or 0
         return response
 
-    def _as_judge(self, body: bytes) -> tuple[bytes, bytes]:
-        """(key, body) of a request to this judge: a run has one model, and may be judged by another later."""
+    def stored_as(self, key: bytes, body: bytes) -> tuple[bytes, bytes]:
+        """(key, body) that a request is stored under.
+
+        A judge's name its model: a run has one model, and may be judged by another one later.
+        """
+        if not self._judge:
+            return key, body
         asked = {**orjson.loads(body), "judge": self.model.identity}
         whole = orjson.dumps(asked, option=orjson.OPT_SORT_KEYS)
         return hashlib.sha256(whole).digest()[:16], whole
@@ -138,25 +164,17 @@ class Line:
         except (UsageError, ProviderError) as error:
             raise Stopped(str(error), usage=isinstance(error, UsageError)) from None
 
-    def commit_soon(self) -> None:
-        """Commits before the event loop goes round again, once for all that arrived together."""
-        if not self._commit_due:
-            self._commit_due = True
-            asyncio.get_running_loop().call_soon(self.commit)
-
-    def commit(self) -> None:
-        self._commit_due = False
-        self.store.commit()
-
-    async def _attempts(self, request: Request, draw: int, cell: Cell, sample: str) -> Response:
+    async def _attempts(
+        self, request: Request, draw: int, cell: Cell, sample: str, hints: Hints | None = None
+    ) -> Response:
         attempt = 1
         while True:
             try:
                 async with self.limiter:
-                    response = await self._once(request, draw)
+                    response = await self._once(request, draw, hints)
             except ProviderError as error:
                 self.store.add_error(cell, sample, draw, error.boundary, str(error))
-                self.commit_soon()
+                self.commits.soon()
                 if error.fatal:
                     raise Stopped(str(error), usage=True) from None
                 if error.throttled:
@@ -172,12 +190,15 @@ class Line:
                 self.limiter.succeeded(response.seconds)
                 return response
 
-    async def _once(self, request: Request, draw: int) -> Response:
+    async def _once(self, request: Request, draw: int, hints: Hints | None) -> Response:
         try:
-            return await self.model.generate(request, draw=draw)
-        except (ProviderError, asyncio.CancelledError):
+            # By its very class: no model of a user's, derived or made alike, is shown what counts as right.
+            if type(self.model) is FakeModel:
+                return checked(await self.model.generate_hinted(request, hints, draw=draw))
+            return checked(await self.model.generate(request, draw=draw))
+        except (BoundaryError, asyncio.CancelledError):
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise ProviderError(f"{type(error).__name__}: {error}") from error
 
     def _count_failure(self, error: ProviderError) -> None:

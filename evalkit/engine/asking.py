@@ -8,23 +8,42 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol as Shape
 from typing import TypeAlias
 
-from evalkit.engine.ask import Stopped
-from evalkit.errors import BoundaryError, ProviderError, ScorerError
+from evalkit.engine.cell import rendered
+from evalkit.engine.faults import FAULTS, fault, guarded
+from evalkit.errors import BoundaryError, ProviderError, SampleError, ScorerError
 from evalkit.models.base import Request, Response
+from evalkit.models.fake import Hints
 from evalkit.protocol import Protocol
 from evalkit.samples import Answer, Prompt, Sample
 from evalkit.signature import combine
 from evalkit.solvers import Extract
 from evalkit.task import Referee, Task
 
-Hints: TypeAlias = Callable[[Protocol], tuple[str, str]]
-"""protocol → what a perfect and a failing model would say; for `fake/` and the gold self-test."""
+HintsOf: TypeAlias = Callable[[Protocol], Hints]
+"""protocol → what a perfect and a failing model would say under it; for `fake/` and the gold self-test."""
+
+
+def task_hints(task: Task, sample: Sample, protocol: Protocol) -> Hints:
+    """The task's own: its `gold` and the first of its `spoiled`, "" where the references are not public."""
+
+    def gold() -> str:
+        return task.gold(sample, protocol) if sample.target else ""
+
+    def spoiled() -> str:
+        return next(iter(task.spoiled(sample, protocol)), "") if sample.target else ""
+
+    return Hints(guarded("gold", gold), guarded("spoiled", spoiled))
 
 
 class Send(Shape):
-    """Sends a request: `engine.ask.Line`, bound to a cell and a sample. Raises `ProviderError`."""
+    """Sends a request: `engine.ask.Line`, bound to a cell and a sample. Raises `ProviderError`.
 
-    def __call__(self, request: Request, key: bytes, body: bytes, draw: int) -> Awaitable[Response]: ...
+    `hints`: for a fake model; None for a judge.
+    """
+
+    def __call__(
+        self, request: Request, key: bytes, body: bytes, draw: int, hints: Hints | None
+    ) -> Awaitable[Response]: ...
 
 
 class Asking:
@@ -37,7 +56,7 @@ class Asking:
         protocol: Protocol,
         send: Send,
         *,
-        hints: Hints,
+        hints: HintsOf,
         seed: int = 0,
         judge: Send | None = None,
     ) -> None:
@@ -79,23 +98,26 @@ class Asking:
         """The sample's answer, read with `extract` or else the task's own.
 
         With `Protocol.drop_shots`, asked with one shot fewer as long as the prompt is too long for the
-        model; `shots` in the detail then says how many were left. Raises `ProviderError`, `ScorerError`.
+        model; `shots` in the detail then says how many were left. Raises `BoundaryError`, or what ends the
+        run (`engine.faults`).
         """
         while True:
             protocol = self._protocol
             try:
-                prompt = self._task.prompt(self._sample, protocol)
+                prompt = rendered(self._task, self._sample, protocol)
                 answer = await self._solved(prompt, extract, protocol)
+                if not isinstance(answer, Answer) or not answer.finals:
+                    raise ScorerError(f"solver: it returned no Answer with finals, but {answer!r:.80}")
             except ProviderError as error:
                 if not (error.too_long and protocol.drop_shots and protocol.shots):
                     raise
                 self._protocol = dataclasses.replace(protocol, shots=protocol.shots - 1)
                 self._encoded.clear()  # what was refused was not asked
                 continue
-            except (BoundaryError, Stopped):
+            except BoundaryError:
                 raise
-            except Exception as error:
-                raise ScorerError(f"{type(error).__name__}: {error}") from error
+            except FAULTS as error:
+                raise fault(error) from error
             if protocol.shots < self._shots:
                 answer.detail["shots"] = protocol.shots
             return answer
@@ -127,7 +149,7 @@ class Asking:
 
     async def _refereed(self, referee: Referee, text: str, judge: Send) -> str | None:
         request = Request(referee.prompt(text, self._sample), max_tokens=referee.max_tokens)
-        reply = await judge(request, *request.encoded(), 0)
+        reply = await judge(request, *request.encoded(), 0, None)
         return referee.read(reply.text, self._sample)
 
     @property
@@ -151,14 +173,15 @@ class Asking:
             tail=tail,
             max_pixels=protocol.max_pixels,
             resample=protocol.resample,
-            gold=self._said[0],
-            spoiled=self._said[1],
         )
         if (prompt, tail) not in self._encoded:
-            self._encoded[prompt, tail] = request.encoded()
+            try:
+                self._encoded[prompt, tail] = request.encoded()
+            except TypeError as error:  # half of a surrogate pair
+                raise SampleError(f"prompt: {error}") from error
         key, body = self._encoded[prompt, tail]
         if (key, draw) not in self._answers:
-            self._answers[key, draw] = await self._send(request, key, body, draw)
+            self._answers[key, draw] = await self._send(request, key, body, draw, self._said)
         return self._answers[key, draw]
 
 

@@ -8,19 +8,23 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from evalkit.data.base import Record, Records
-from evalkit.errors import DataError, EvalkitError
-from evalkit.metrics.base import Metric, traits_of
-from evalkit.protocol import NEVER, Protocol
-from evalkit.samples import JSON, Sample
-from evalkit.signature import code_identity, digest
-from evalkit.task import Referee, Task, View
+from evalkit.encoding import sample_columns
+from evalkit.engine.faults import FAULTS, fault
+from evalkit.errors import BoundaryError, DataError, EvalkitError, MediaError, SampleError
+from evalkit.identity import code_identity
+from evalkit.metrics.base import Metric
+from evalkit.metrics.stored import metric_spec
+from evalkit.protocol import Protocol
+from evalkit.samples import Prompt, Sample, Speech
+from evalkit.spec import CellSpec, ViewSpec, fallback_text
+from evalkit.task import Task, View, file_of
 
 
 @dataclass(frozen=True, slots=True)
 class CellPlan:
     """One task under one protocol, with its records opened."""
 
-    spec: str
+    source: str
     """What `load_task` takes, to find the task's code again."""
     task: Task
     protocol: Protocol
@@ -37,7 +41,7 @@ class CellPlan:
     @property
     def name(self) -> str:
         """What it is called in tables: `gsm8k:8-shot-cot`."""
-        return f"{self.task.name}:{self.protocol.name}" + (f" ({self.role})" if self.role else "")
+        return f"{self.task.name}:{self.protocol.label}" + (f" ({self.role})" if self.role else "")
 
     @property
     def count(self) -> int | None:
@@ -48,104 +52,119 @@ class CellPlan:
 
     def samples(self) -> Iterator[tuple[int, Sample]]:
         """(position, sample), streamed. Raises `DataError` for a record that the task cannot read."""
-        for position, record in enumerate(itertools.islice(self.records, self.limit)):
-            yield position, self.sample(record, position)
+        for position, found in self.tried():
+            if isinstance(found, BoundaryError):
+                raise DataError(str(found)) from found
+            yield position, found
+
+    def tried(self) -> Iterator[tuple[int, Sample | BoundaryError]]:
+        """(position, sample or why there is none), streamed.
+
+        Raises `DataError` where the data cannot be read on, and `UsageError` for what ends a run.
+        """
+        for position, record in enumerate(self._read()):
+            try:
+                yield position, self.sample(record, position)
+            except BoundaryError as error:
+                yield position, error
 
     def sample(self, record: Record, position: int) -> Sample:
+        """Raises `SampleError` or `MediaError` for a record that gives no sample."""
+        where = f"record {position} of {self.records.origin['name']}"
         try:
             sample = self.task.sample(record)
-            if not self.shots:
-                return sample
-            if sample.group not in self.shots:
-                raise DataError(f"{self.task.name} has no solved examples of {sample.group!r} to show")
-            return dataclasses.replace(sample, shots=self.shots[sample.group])
+            if not isinstance(sample, Sample):
+                raise SampleError(f"its sample is of type {type(sample).__name__}, not a Sample")
+            sample_columns(sample)  # what no file can hold would be asked in vain
+        except BoundaryError as error:
+            kind = MediaError if isinstance(error, MediaError) else SampleError
+            raise kind(f"{where}: {error}") from error
+        except OSError as error:
+            kind = MediaError if self.task.media else SampleError
+            raise fault(error, where, kind) from error
+        except FAULTS as error:
+            said, columns = fault(error, kind=SampleError), ", ".join(map(str, record))
+            raise SampleError(
+                f"{where} does not fit {self.task.name} ({said}); its columns are {columns}"
+            ) from error
+        if not self.shots:
+            return sample
+        if sample.group not in self.shots:  # of every sample of that group
+            raise DataError(f"{self.task.name} has no solved examples of {sample.group!r} to show")
+        return dataclasses.replace(sample, shots=self.shots[sample.group])
+
+    def _read(self) -> Iterator[Record]:
+        position = 0
+        try:
+            for record in itertools.islice(self.records, self.limit):
+                yield record
+                position += 1
         except EvalkitError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise DataError(
-                f"record {position} of {self.records.origin['name']} does not fit {self.task.name} "
-                f"({type(error).__name__}: {error}); its columns are {', '.join(record)}"
+                f"{self.records.origin['name']} at {self.records.origin['where']} cannot be read from record "
+                f"{position} on ({type(error).__name__}: {error})"
             ) from error
 
-    def spec_json(self) -> dict[str, JSON]:
+    def spec(self) -> CellSpec:
         """Everything but the questions that decides what is asked and how it is scored."""
-        metrics: list[JSON] = [
-            {
-                "name": metric.name,
-                "unit": metric.unit,
-                "higher_is_better": metric.higher_is_better,
-                "columns": list(metric.columns),
-                "identity": code_identity(metric),
-                **dataclasses.asdict(traits_of(metric)),
-            }
-            for metric in self.metrics
-        ]
-        protocol = _protocol_json(self.protocol)
-        if self.protocol.fallback:
-            protocol["fallback"] = _fallback_json(self.task, self.protocol)
-        referee: dict[str, JSON] = {}
-        if self.referee and self.task.referee is not None:
-            referee = {"referee": _referee_json(self.task.referee, self.referee)}
-        return {
-            "task_spec": self.spec,
-            "options": dict(self.task.options),
-            **referee,
-            "report": self.task.report,
-            "protocol": protocol,
-            "extract": code_identity(self.task.extract(self.protocol)),
-            "judge": code_identity(self.task.judge),
-            "views": {view.name: _view_json(view) for view in self.task.views},
-            "metrics": metrics,
-            "notes": dict(self.task.notes(self.protocol)),
-            "data": dict(self.records.origin),
-            "records": self.records.count,
-            "limit": self.limit,
-        }
+        task, protocol = self.task, self.protocol
+        referee = ""
+        if self.referee and task.referee is not None:
+            reads = code_identity(task.referee.prompt), code_identity(task.referee.read)
+            referee = " ".join((self.referee, *reads))
+        fallback = ""
+        if protocol.fallback:
+            leg = task.protocol(protocol.fallback[0])
+            fallback = fallback_text(leg, code_identity(leg.solver), code_identity(task.extract(leg)))
+        return CellSpec(
+            task=task.name,
+            source=self.source,
+            protocol=protocol.settings(),
+            options=dict(task.options),
+            solver=code_identity(protocol.solver),
+            prompt=code_identity(task.prompt),
+            extract=code_identity(task.extract(protocol)),
+            judge=code_identity(task.judge),
+            referee=referee,
+            fallback=fallback,
+            views=tuple(_view(view) for view in task.views),
+            metrics=tuple(metric_spec(metric) for metric in self.metrics),
+            notes=dict(task.notes(protocol)),
+            data=dict(self.records.origin),
+            records=self.records.count,
+            limit=self.limit,
+            size=task.size,
+            group_sizes=dict(task.group_sizes),
+            report=task.report,
+            summary=task.summary,
+            code=_code(self.source),
+        )
 
 
-def _protocol_json(p: Protocol) -> dict[str, JSON]:
-    found: dict[str, JSON] = {
-        "api": p.api,
-        "shots": p.shots,
-        "draws": p.draws,
-        "temperature": p.temperature,
-        "top_p": p.top_p,
-        "max_tokens": p.max_tokens,
-        "stop": list(p.stop),
-        "solver": code_identity(p.solver),
-    }
-    if p.logprobs:
-        found |= {"logprobs": p.logprobs, "likelihood": p.likelihood}
-    if p.fallback:
-        found["threshold"] = _threshold_json(p.threshold)
-    if p.language_hint:
-        found["language_hint"] = True
-    if p.max_pixels:
-        found |= {"max_pixels": p.max_pixels, "resample": p.resample}
-    return found
+def rendered(task: Task, sample: Sample, protocol: Protocol) -> Prompt:
+    """The sample's prompt. Raises `SampleError`, or what its builder raised of evalkit's own."""
+    try:
+        prompt = task.prompt(sample, protocol)
+    except BoundaryError:
+        raise
+    except FAULTS as error:
+        raise fault(error, "prompt", SampleError) from error
+    if not isinstance(prompt, str | tuple | Speech):
+        kind = type(prompt).__name__
+        raise SampleError(f"prompt: it is of type {kind}, not a text, a tuple of messages or a clip")
+    return prompt
 
 
-def _threshold_json(threshold: float | None) -> JSON:
-    if threshold is None:
-        return "chosen on the validation split"
-    return "never" if threshold == NEVER else threshold
+def _view(view: View) -> ViewSpec:
+    return ViewSpec(
+        name=view.name,
+        extract="" if view.extract is None else code_identity(view.extract),
+        judge="" if view.judge is None else code_identity(view.judge),
+    )
 
 
-def _fallback_json(task: Task, protocol: Protocol) -> JSON:
-    """The leg's protocol as one line: what matters is whether two are equal."""
-    leg = task.protocol(protocol.fallback[0])
-    parts = {**_protocol_json(leg), "extract": code_identity(task.extract(leg))}
-    return f"{leg.name} {digest(parts).hex()[:8]}"
-
-
-def _referee_json(referee: Referee, model: str) -> JSON:
-    return f"{model} {code_identity(referee.prompt)} {code_identity(referee.read)}"
-
-
-def _view_json(view: View) -> JSON:
-    parts: dict[str, JSON] = {}
-    if view.extract is not None:
-        parts["extract"] = code_identity(view.extract)
-    if view.judge is not None:
-        parts["judge"] = code_identity(view.judge)
-    return parts
+def _code(source: str) -> str:
+    file = file_of(source)
+    return file[0].read_text("utf-8", "replace") if file is not None else ""

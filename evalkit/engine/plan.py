@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,19 +11,24 @@ from typing import Any
 import orjson
 
 import evalkit
+from evalkit.convert import to_json
 from evalkit.data.base import DataOptions
-from evalkit.engine.cell import CellPlan
+from evalkit.engine.cell import CellPlan, rendered
+from evalkit.engine.faults import FAULTS, fault
 from evalkit.engine.score import metrics_for
-from evalkit.errors import DataError, UsageError, unknown
+from evalkit.errors import BoundaryError, DataError, SampleError, UsageError, unknown
 from evalkit.models import BACKENDS
 from evalkit.models.base import Capability, Model
 from evalkit.protocol import SETTINGS, Protocol
-from evalkit.samples import Sample
+from evalkit.samples import JSON, Sample
+from evalkit.spec import CellSpec
 from evalkit.store import VALIDATION, Store
 from evalkit.task import Task, build, file_of, find_task, options_of, parse_spec
 
 REVISION = "revision"
 """The one `--set` key that is the data's, not the protocol's."""
+_TRIED = 10
+"""Records at the start of which at least one has to give a prompt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +58,8 @@ class Plan:
         problems = _differences("seed", found["seed"], mine["seed"])
         problems += _differences("model", found["model"]["identity"], mine["model"]["identity"])
         # By the name without overrides, so that an override shows as the field that it changes.
-        theirs = {
-            (cell.task, cell.protocol.partition("[")[0], cell.role): cell.spec for cell in store.cells()
-        }
-        ours = {(cell.task.name, cell.protocol.base, cell.role): cell.spec_json() for cell in self.cells}
+        theirs = {(cell.task, cell.protocol, cell.role): cell.spec for cell in store.cells()}
+        ours = {(cell.task.name, cell.protocol.name, cell.role): cell.spec() for cell in self.cells}
         for key in theirs.keys() | ours.keys():
             name = ":".join(filter(None, key))
             if key not in ours:
@@ -98,8 +102,8 @@ def make_plan(
     for spec in specs:
         cell = _plan_cell(spec, model, settings, data, limit, judge)
         twin = next((c for c in cells if c.name == cell.name and not c.role), None)
-        if twin is not None and twin.spec != cell.spec:
-            raise UsageError(f"{twin.spec} and {cell.spec} are both called {cell.name}: rename one")
+        if twin is not None and twin.source != cell.source:
+            raise UsageError(f"{twin.source} and {cell.source} are both called {cell.name}: rename one")
         if twin is not None:
             continue
         if strict:
@@ -225,9 +229,17 @@ def _shots(task: Task, data: DataOptions) -> dict[str, tuple[Sample, ...]]:
     """The task's solved examples by group, in the order of the data."""
     assert task.dev is not None
     found: dict[str, list[Sample]] = {}
-    for record in task.dev.open(data):
-        sample = task.sample(record)
-        found.setdefault(sample.group, []).append(sample)
+    records = task.dev.open(data)
+    try:
+        for record in records:
+            sample = task.sample(record)
+            found.setdefault(sample.group, []).append(sample)
+    except UsageError:
+        raise
+    except FAULTS as error:  # every sample shows them
+        raise DataError(
+            f"solved examples of {records.origin['name']}: {fault(error, kind=SampleError)}"
+        ) from error
     return {group: tuple(samples) for group, samples in found.items()}
 
 
@@ -242,13 +254,24 @@ def _validation(cell: CellPlan, data: DataOptions) -> CellPlan:
 
 
 def _try(cell: CellPlan) -> None:
-    """Renders the first sample: a changed schema, or a missing exemplar, shows here."""
-    first = next(iter(cell.samples()), None)
-    if first is None:
+    """Renders a sample: a changed schema, or a missing exemplar, shows here.
+
+    The first that can be rendered: one broken record is that sample's failure, as many as `_TRIED` at the
+    start are the data set's.
+    """
+    reason: BoundaryError | None = None
+    for _, found in itertools.islice(cell.tried(), _TRIED):
+        try:
+            if isinstance(found, BoundaryError):
+                raise found
+            for protocol in (cell.protocol, *map(cell.task.protocol, cell.protocol.fallback)):
+                rendered(cell.task, found, protocol)
+            return
+        except BoundaryError as error:
+            reason = reason or error
+    if reason is None:
         raise DataError(f"{cell.records.origin['name']} at {cell.records.origin['where']} has no records")
-    cell.task.prompt(first[1], cell.protocol)
-    for leg in cell.protocol.fallback:
-        cell.task.prompt(first[1], cell.task.protocol(leg))
+    raise DataError(f"{cell.name}: {reason}") from reason
 
 
 def _comparable(cell: CellPlan, data: DataOptions) -> None:
@@ -269,13 +292,18 @@ def _comparable(cell: CellPlan, data: DataOptions) -> None:
         )
 
 
-def _binding(spec: dict[str, Any]) -> dict[str, Any]:
-    """A cell's spec without the places that its data and its code were found in."""
-    data = {key: value for key, value in spec["data"].items() if key not in ("kind", "where")}
-    return {**{key: value for key, value in spec.items() if key != "task_spec"}, "data": data}
+def _binding(spec: CellSpec) -> JSON:
+    """A cell's spec without the places that its data and its code were found in, and without mere words."""
+    data = {key: value for key, value in spec.data.items() if key not in ("kind", "where")}
+    protocol = dataclasses.replace(spec.protocol, overrides={}, source="")
+    return to_json(
+        dataclasses.replace(
+            spec, source="", code="", summary="", report="", notes={}, data=data, protocol=protocol
+        )
+    )
 
 
-def _differences(where: str, theirs: Any, mine: Any) -> list[str]:
+def _differences(where: str, theirs: JSON, mine: JSON) -> list[str]:
     """Where two JSON values differ: `gsm8k:8-shot-cot limit: 10 in the file, None now`."""
     if isinstance(theirs, dict) and isinstance(mine, dict):
         return [

@@ -3,29 +3,36 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import gc
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NoReturn
 
+from evalkit.encoding import question_digest, unread, unread_id
 from evalkit.engine.ask import Line, RetryPolicy, Stopped
-from evalkit.engine.asking import Asking
+from evalkit.engine.asking import Asking, Send, task_hints
 from evalkit.engine.calibrate import calibrate
 from evalkit.engine.cell import CellPlan
 from evalkit.engine.circumstances import circumstances
+from evalkit.engine.commits import Commits
+from evalkit.engine.faults import FAULTS, fault
 from evalkit.engine.limiter import make_limiter
 from evalkit.engine.media import MediaRoom
 from evalkit.engine.plan import Plan
 from evalkit.engine.progress import Progress, Silent
-from evalkit.engine.score import Score, Unjudged, answers, score
+from evalkit.engine.score import Score, Unjudged, answers, score_of
 from evalkit.engine.verify import note_verification
-from evalkit.errors import BoundaryError, DataError, ProviderError, UsageError
+from evalkit.errors import BoundaryError, DataError, ProviderError, SampleError, UsageError
+from evalkit.figures import figures_of
 from evalkit.models.base import Request, Response
-from evalkit.protocol import Protocol
+from evalkit.models.fake import Hints
+from evalkit.rows import FAILED, Link
+from evalkit.runlock import RunLock
 from evalkit.samples import Sample
-from evalkit.signature import digest
 from evalkit.store import ANSWERED, VALIDATION, Cell, Row, Store
 
 _BREATHE = 16
@@ -45,50 +52,83 @@ class Options:
     verify: float = 0.0
 
 
-def open_run(path: Path, plan: Plan) -> Store:
-    """The run file at `path`: new, or the same run's, to be finished.
+def open_run(path: Path, plan: Plan, *, afresh: bool = False) -> Store:
+    """The run file at `path`: new, or the same run's, to be finished. It is locked until it is closed.
 
-    Raises `UsageError` naming every difference when it is another run's.
+    `afresh`: a run file that is there is removed. Raises `UsageError` when another process writes it, and,
+    naming every difference, when it is another run's.
     """
-    if not path.exists():
-        store = Store.create(path, {**plan.manifest(), **circumstances()})
-        _add_cells(store, plan)
-        return store
+    lock = RunLock.acquire(path)
+    try:
+        if afresh:
+            _remove(path)
+        new = not path.exists()
+        store = Store.create(path, {**plan.manifest(), **circumstances()}) if new else _reopened(path)
+        try:
+            if not store.cells():  # new, or killed before its first cell was written
+                _add_cells(store, plan)
+            if conflicts := plan.conflicts(store):
+                raise UsageError(
+                    f"{path} holds another run: " + "; ".join(conflicts) + ". Name another file with -o"
+                )
+        except BaseException:
+            store.close()
+            raise
+    except BaseException:
+        lock.release()
+        raise
+    store.lock = lock
+    return store
+
+
+def _reopened(path: Path) -> Store:
     if not os.access(path, os.W_OK):
         raise UsageError(f"{path} cannot be written: name another file with -o")
-    store = Store.open(path)
-    store.needs_texts("going on with a run")
-    if not store.cells():  # killed before its first cell was written
-        _add_cells(store, plan)
-    conflicts = plan.conflicts(store)
-    if conflicts:
+    store = Store.open(path, to_write=True)
+    try:
+        store.needs_texts("going on with a run")
+    except UsageError:
         store.close()
-        raise UsageError(f"{path} holds another run: " + "; ".join(conflicts) + ". Name another file with -o")
+        raise
     return store
+
+
+def _remove(path: Path) -> None:
+    """A run file, and SQLite's two beside it. Raises `UsageError`."""
+    for ending in ("", "-wal", "-shm"):
+        try:
+            path.with_name(path.name + ending).unlink(missing_ok=True)
+        except OSError as error:
+            raise UsageError(f"cannot remove the earlier run file {path}: {error}") from None
 
 
 def _add_cells(store: Store, plan: Plan) -> None:
     for cell in plan.cells:
-        store.add_cell(cell.task.name, cell.protocol.name, cell.spec_json(), cell.role)
+        store.add_cell(cell.spec(), cell.role)
     store.commit()
 
 
 async def execute(
     plan: Plan, store: Store, options: Options | None = None, progress: Progress | None = None
 ) -> None:
-    """Asks and judges what `store` does not have yet.
+    """Asks and judges what `store`, from `open_run`, does not have yet.
 
-    Raises `Stopped` when the endpoint is gone for good. Cancelled, it leaves a file that can be resumed.
+    When it returns, everything is in the run file, read back. Raises `Stopped` when the endpoint is gone for
+    good, and `StorageError` as soon as something cannot be stored. Cancelled, it leaves a file that can be
+    resumed.
     """
+    if store.lock is None:
+        raise UsageError(f"{store.path} was opened to be read: a run goes into what open_run gives")
     options = options or Options()
     progress = progress or Silent()
     limiter = make_limiter(options.concurrency, plan.model.parallel)
     media = MediaRoom(store)
-    line = Line(plan.model, store, limiter, options.retry, plan.seed, media, verify=options.verify)
+    commits = Commits(store)
+    line = Line(plan.model, commits, limiter, options.retry, plan.seed, media, verify=options.verify)
     judge = None
     if plan.judge is not None:
         limiter = make_limiter(options.concurrency, plan.judge.parallel)
-        judge = Line(plan.judge, store, limiter, options.retry, plan.seed, media, judge=True)
+        judge = Line(plan.judge, commits, limiter, options.retry, plan.seed, media, judge=True)
     cells = {(cell.task, cell.protocol, cell.role): cell for cell in store.cells()}
     gc.freeze()  # walking all that the libraries brought holds the event loop for 60 ms, and finds nothing
     try:
@@ -102,8 +142,12 @@ async def execute(
     finally:
         gc.unfreeze()
         media.close()
-        store.commit()
-        progress.close()
+        commits.close()
+        try:
+            # Also after a run that was cut off: it is told that what was answered is in the file.
+            store.read_back()
+        finally:
+            progress.close()
 
 
 class _CellRun:
@@ -112,50 +156,73 @@ class _CellRun:
     ) -> None:
         self._planned, self._cell, self._line, self._progress = planned, cell, line, progress
         self._judge = judge
-        self._samples: Iterator[tuple[int, Sample]] = iter(())
+        self._samples: Iterator[tuple[int, Sample | BoundaryError]] = iter(())
         self._fresh = True
+        self._dealt = False
+        """Whether any sample was written: what was measured before is then no longer so."""
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="reader")
         self._store = line.store
 
     async def execute(self) -> None:
         self._progress.start(self._planned, self._cell, self._line, self._store)
-        self._samples = self._planned.samples()
+        self._samples = self._planned.tried()
         self._fresh = not any(self._store.outcomes(self._cell).values())
         # A sample keeps `draws` requests in flight, so fewer samples fill the line; one more, so that
         # judging one does not leave the line idle.
         workers = -(-self._line.limiter.most // self._planned.protocol.draws) + 1
         try:
             async with asyncio.TaskGroup() as group:
-                for _ in range(workers):
-                    group.create_task(self._work())
+                failing = group.create_task(self._line.commits.failure())
+                async with asyncio.TaskGroup() as working:
+                    for _ in range(workers):
+                        working.create_task(self._work())
+                failing.cancel()
         except BaseExceptionGroup as failures:  # `except*` would wrap what is raised in it (Python 3.11.2)
             raise _first(failures) from None
         finally:
             self._reader.shutdown()
+        if self._cell.finished is None or self._dealt:
+            self._finish()
 
-    async def _next(self) -> tuple[int, Sample] | None:
+    async def _next(self) -> tuple[int, Sample | BoundaryError] | None:
         """The next that is to be dealt with. All workers take from one iterator.
 
         Pictures are read in a thread: a piece of a parquet file full of them takes a tenth of a second.
+        Raises `Stopped` where the data cannot be read on.
         """
         while True:
-            if self._planned.task.media:
-                loop = asyncio.get_running_loop()
-                found = await loop.run_in_executor(self._reader, next, self._samples, None)
-            else:
-                found = next(self._samples, None)
+            try:
+                if self._planned.task.media:
+                    loop = asyncio.get_running_loop()
+                    found = await loop.run_in_executor(self._reader, next, self._samples, None)
+                else:
+                    found = next(self._samples, None)
+            except DataError as error:
+                raise Stopped(str(error), usage=True) from error
             if found is None or self._wanted(*found):
                 return found
 
-    def _wanted(self, position: int, sample: Sample) -> bool:
+    def _wanted(self, position: int, sample: Sample | BoundaryError) -> bool:
         """Not in the run file yet, or failed there. Raises `DataError` if the data changed."""
         state = None if self._fresh else self._store.state(self._cell, position)
-        if state is not None and state[0] != sample.id:
-            raise DataError(
-                f"{self._cell.task}: the data changed since {self._store.path} was begun: "
-                f"sample {position} was {state[0]} and is {sample.id}. Name another file with -o"
-            )
-        return state is None or state[1] not in _DONE
+        if state is None:
+            return True
+        name, outcome, question = state
+        if (name, outcome) == (unread_id(position), FAILED):  # there was no sample: what is one now is new
+            return True
+        if isinstance(sample, Sample):
+            if name != sample.id:
+                self._changed(f"sample {position} was {name} and is {sample.id}")
+            if question != question_digest(sample):
+                self._changed(f"the text, references or further data of sample {name} are others")
+        return outcome not in _DONE
+
+    def _changed(self, what: str) -> NoReturn:
+        self._samples = iter(())  # other workers shall not go on with what is left
+        raise DataError(
+            f"{self._cell.task}: the data changed since {self._store.path} was begun: {what}. "
+            "Name another file with -o"
+        )
 
     async def _work(self) -> None:
         while (found := await self._next()) is not None:
@@ -166,58 +233,106 @@ class _CellRun:
             if position % _BREATHE == 0:
                 await asyncio.sleep(0)
 
-    async def _sample(self, position: int, sample: Sample) -> None:
-        task = self._planned.task
-        asking = self._asking(sample)
-        result: Score | Unjudged | BoundaryError
+    async def _sample(self, position: int, sample: Sample | BoundaryError) -> None:
+        if isinstance(sample, BoundaryError):
+            row = unread(position, sample)
+            self._note(row)
+        else:
+            links = _Links()
+            asking = self._asking(sample, links)
+            result = await self._result(asking, sample)
+            row = _row(position, sample, asking.asked, result, links.found())
+            # A provider's errors are written down as they happen.
+            if row.boundary not in ("", "provider"):
+                self._note(row)
         try:
-            answer, read_otherwise = await answers(asking, task)
-            if sample.target:
-                result = await score(task, self._planned.metrics, sample, answer, read_otherwise)
-            else:
-                result = Unjudged(answer)
-        except BoundaryError as error:
-            if isinstance(error, ProviderError) and error.fatal:
-                raise Stopped(str(error), usage=True) from None
-            result = error
-            if error.boundary != "provider":  # a provider's errors are written down as they happen
-                self._store.add_error(self._cell, sample.id, 0, error.boundary, str(error))
-        row = _row(position, sample, asking.asked, result)
-        self._store.add_sample(self._cell, row)
-        self._line.commit_soon()
+            self._store.add_sample(self._cell, row)
+        except BoundaryError as error:  # nothing was written: there is something that no file can hold
+            failed = unread(position, error)
+            if not isinstance(error, SampleError):  # then it is in the answer
+                failed = dataclasses.replace(failed, sample=row.sample, question=row.question)
+            row = failed
+            self._note(row)
+            self._store.add_sample(self._cell, row)
+        if not self._dealt:
+            self._dealt = True
+            self._store.reopen(self._cell)
+        self._line.commits.soon()
         self._progress.sample(row)
 
-    def _asking(self, sample: Sample) -> Asking:
+    async def _result(self, asking: Asking, sample: Sample) -> Score | Unjudged | BoundaryError:
+        """What is made of a sample; its fault is its result. Raises what ends the run (`engine.faults`)."""
+        task = self._planned.task
+        try:
+            answer, read_otherwise = await answers(asking, task)
+            return await score_of(task, self._planned.metrics, sample, answer, read_otherwise)
+        except FAULTS as error:
+            failed = fault(error)
+            if isinstance(failed, ProviderError) and failed.fatal:
+                raise Stopped(str(failed), usage=True) from None
+            return failed
+
+    def _note(self, row: Row) -> None:
+        self._store.add_error(self._cell, row.sample.id, 0, row.boundary, row.error)
+
+    def _asking(self, sample: Sample, links: _Links) -> Asking:
         task = self._planned.task
 
-        def hints(protocol: Protocol) -> tuple[str, str]:
-            if not sample.target:  # nobody knows what would be right
-                return "", ""
-            return task.gold(sample, protocol), next(iter(task.spoiled(sample, protocol)), "")
+        def through(line: Line) -> Send:
+            async def send(
+                request: Request, key: bytes, body: bytes, draw: int, hints: Hints | None
+            ) -> Response:
+                key, body = line.stored_as(key, body)
+                links.add(key, draw)
+                return await line.send(request, key, body, draw, self._cell, sample.id, hints)
 
-        async def send(request: Request, key: bytes, body: bytes, draw: int) -> Response:
-            return await self._line.send(request, key, body, draw, self._cell, sample.id)
-
-        async def judge(request: Request, key: bytes, body: bytes, draw: int) -> Response:
-            assert self._judge is not None
-            return await self._judge.send(request, key, body, draw, self._cell, sample.id)
+            return send
 
         return Asking(
             task,
             sample,
             self._planned.protocol,
-            send,
-            hints=hints,
+            through(self._line),
+            hints=lambda protocol: task_hints(task, sample, protocol),
             seed=self._line.seed,
-            judge=judge if self._judge is not None else None,
+            judge=through(self._judge) if self._judge is not None else None,
+        )
+
+    def _finish(self) -> None:
+        """Writes down what was measured, once all samples are dealt with."""
+        data = self._store.data(self._cell)
+        found = figures_of(self._planned.metrics, data)
+        self._store.finish(self._cell, len(data.outcomes), found)
+
+
+class _Links:
+    """Which responses a sample asked for, in the order of asking."""
+
+    def __init__(self) -> None:
+        self._draws: dict[bytes, dict[int, None]] = {}
+
+    def add(self, key: bytes, draw: int) -> None:
+        self._draws.setdefault(key, {})[draw] = None
+
+    def found(self) -> tuple[Link, ...]:
+        return tuple(
+            Link(turn, draw, key) for turn, (key, draws) in enumerate(self._draws.items()) for draw in draws
         )
 
 
-def _row(position: int, sample: Sample, asked: bytes, result: Score | Unjudged | BoundaryError) -> Row:
-    question = digest([sample.id, list(sample.target), list(sample.choices)])
+def _row(
+    position: int,
+    sample: Sample,
+    asked: bytes,
+    result: Score | Unjudged | BoundaryError,
+    links: tuple[Link, ...],
+) -> Row:
+    made = Row(sample, position, question_digest(sample), asked, FAILED, links=links)
     if isinstance(result, BoundaryError):
-        return Row(sample, position, question, asked, "failed", boundary=result.boundary, error=str(result))
-    return Row(sample, position, question, asked, result.outcome, result.statistics, result.as_json())
+        return dataclasses.replace(made, boundary=result.boundary, error=str(result))
+    return dataclasses.replace(
+        made, outcome=result.outcome, statistics=result.statistics, answer=result.as_json()
+    )
 
 
 def _first(failures: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from evalkit.engine.asking import Asking
+from evalkit.engine.faults import FAULTS, fault
 from evalkit.errors import BoundaryError, ScorerError
 from evalkit.metrics.base import Metric, Scored
 from evalkit.metrics.macro import measured
 from evalkit.protocol import Protocol
-from evalkit.samples import JSON, Answer, Final, Sample
+from evalkit.samples import JSON, Answer, Final, Sample, plain_text
 from evalkit.store import ANSWERED
 from evalkit.task import Judge, Task, Verdict
 
@@ -125,7 +127,8 @@ async def score(
     """Judges every answer in every view, and takes every metric's statistics.
 
     `read_otherwise`: the answers of views with an extractor of their own. Raises `BoundaryError` when it
-    could not be judged: a `ScorerError` for a judge or metric that raised.
+    could not be judged: a `ScorerError` for a judge or metric that raised or returned what is no verdict and
+    no number. A `UsageError` of theirs, such as a missing package, ends the run.
     """
     headline = await _judge_all(task.judge, answer.finals, sample)
     views = {}
@@ -141,15 +144,38 @@ async def score(
         {name: judged.correct for name, judged in others.items()},
         {name: judged.credit for name, judged in {"": headline, **others}.items()},
     )
-    try:
-        found = {
-            id(inner): inner.statistics(sample, scored)
-            for inner in {id(m): m for m in map(measured, metrics)}.values()
-        }
-        statistics = tuple(float(number) for metric in metrics for number in found[id(measured(metric))])
-    except Exception as error:
-        raise ScorerError(f"metric: {type(error).__name__}: {error}") from error
+    found = {
+        id(inner): _statistics(inner, sample, scored)
+        for inner in {id(one): one for one in map(measured, metrics)}.values()
+    }
+    statistics = tuple(number for metric in metrics for number in found[id(measured(metric))])
     return Score(scored, headline.outcome, statistics, headline, views, legs)
+
+
+def _statistics(metric: Metric, sample: Sample, scored: Scored) -> tuple[float, ...]:
+    """A finite number for each of the metric's columns. Raises `ScorerError`."""
+    try:
+        found = tuple(float(number) for number in metric.statistics(sample, scored))
+    except BoundaryError:
+        raise
+    except FAULTS as error:
+        raise fault(error, f"metric {metric.name}") from error
+    if len(found) != len(metric.columns) or not all(map(math.isfinite, found)):
+        raise ScorerError(f"metric {metric.name}: {found} for the columns {', '.join(metric.columns)}")
+    return found
+
+
+async def score_of(
+    task: Task,
+    metrics: tuple[Metric, ...],
+    sample: Sample,
+    answer: Answer,
+    read_otherwise: Mapping[str, Answer] = _NONE,
+) -> Score | Unjudged:
+    """`score`, for a sample that there are references for."""
+    if not sample.target:
+        return Unjudged(answer)
+    return await score(task, metrics, sample, answer, read_otherwise)
 
 
 async def _judge_all(judge: Judge, finals: tuple[Final, ...], sample: Sample) -> Judged:
@@ -163,11 +189,28 @@ async def _judge(judge: Judge, final: Final, sample: Sample) -> Verdict:
         return Verdict(False, "no answer found in the response")
     try:
         found = judge(final.value, sample)
-        return await found if inspect.isawaitable(found) else found
+        return _plain(await found if inspect.isawaitable(found) else found)
     except BoundaryError:
         raise
-    except Exception as error:
-        raise ScorerError(f"judge: {type(error).__name__}: {error}") from error
+    except FAULTS as error:
+        raise fault(error, "judge") from error
+
+
+def _plain(verdict: Verdict) -> Verdict:
+    """With Python's own bool and float, of which NumPy's are no kin. Raises `ScorerError`."""
+    if not isinstance(verdict, Verdict):
+        raise ScorerError(f"judge: it returned {type(verdict).__name__}, not a Verdict")
+    if type(verdict.correct) is bool and verdict.credit is None and type(verdict.reason) is str:
+        return verdict  # nearly always
+    correct: object = verdict.correct
+    if callable(listed := getattr(correct, "tolist", None)):
+        correct = listed()
+    if correct not in (True, False):
+        raise ScorerError(f"judge: its verdict's correct is {correct!r:.80}, neither True nor False")
+    credit = None if verdict.credit is None else float(verdict.credit)
+    if credit is not None and not 0 <= credit <= 1:
+        raise ScorerError(f"judge: its verdict's credit is {credit}, not between 0 and 1")
+    return Verdict(bool(correct), plain_text(str(verdict.reason)), credit)
 
 
 def _kind(final: Final) -> str:

@@ -13,6 +13,7 @@ import hashlib
 from evalkit.models.base import Request
 from evalkit.rows import Cell
 from evalkit.store import Store
+from evalkit.tallies import count_again, set_verification
 
 
 def is_verified(request: Request, key: bytes, share: float, seed: int) -> bool:
@@ -28,5 +29,5 @@ def is_verified(request: Request, key: bytes, share: float, seed: int) -> bool:
 
 def note_verification(store: Store, cell: Cell) -> None:
     """Writes into the run file how many answers of a cell were asked for again, and how many changed."""
-    asked, changed = store.count_again(cell)
-    store.set_verification(cell, {"asked": asked, "changed": changed})
+    asked, changed = count_again(store, cell)
+    set_verification(store, cell, {"asked": asked, "changed": changed})

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, TypeAlias
 
 from evalkit.samples import Answer, Sample
 
@@ -63,6 +63,20 @@ class Metric(Protocol):
     def finish(self, totals: Floats) -> Floats: ...
 
 
+class Ratio:
+    """A base of metrics that are a ratio of two sums: `scale` times the first column over the second.
+
+    Such a figure is known from a run file alone, also where the metric is a user's own.
+    """
+
+    __slots__ = ()
+    scale: ClassVar[float] = 100.0
+    """100 for percent."""
+
+    def finish(self, totals: Floats) -> Floats:
+        return self.scale * totals[..., 0] / totals[..., 1]
+
+
 MACRO = "macro over groups"
 """`Traits.average` of a mean over groups, each counting the same."""
 
@@ -96,5 +110,8 @@ def merit(value: float, higher_is_better: bool, best: float | None) -> float:
 
 
 def traits_of(metric: Metric) -> Traits:
-    """The metric's own attributes where it has them."""
+    """The metric's own attributes where it has them, or all of them as `traits`."""
+    whole = getattr(metric, "traits", None)
+    if isinstance(whole, Traits):
+        return whole
     return Traits(**{f.name: getattr(metric, f.name) for f in fields(Traits) if hasattr(metric, f.name)})

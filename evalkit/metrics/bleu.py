@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from evalkit.errors import UsageError, unknown
+from evalkit.identity import versioned
 from evalkit.metrics.base import Scored
 from evalkit.samples import Sample
 
@@ -91,6 +92,7 @@ def _mean(rows: Sequence[Sequence[float]]) -> list[float]:
     return [sum(column) / len(rows) for column in zip(*rows, strict=True)]
 
 
+@versioned("bleu", 1, packages=("sacrebleu",))
 @dataclass(frozen=True, slots=True)
 class Bleu:
     """Corpus BLEU, 0 to 100: `sacrebleu.BLEU(tokenize=tokeniser).corpus_score`, with its defaults.
@@ -136,6 +138,7 @@ class Bleu:
         return score
 
 
+@versioned("chrf", 1, packages=("sacrebleu",))
 @dataclass(frozen=True, slots=True)
 class ChrF:
     """Corpus chrF2, 0 to 100 (Popović 2015): `sacrebleu.CHRF().corpus_score`, with its defaults.

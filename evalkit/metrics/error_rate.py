@@ -13,13 +13,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from evalkit.answers.speech import Edits, sample_edits
-from evalkit.metrics.base import Scored
+from evalkit.identity import versioned
+from evalkit.metrics.base import Ratio, Scored
 from evalkit.samples import Sample
 
 if TYPE_CHECKING:
     from evalkit.metrics.base import Floats
 
 
+@versioned("error_rate", 1, packages=("jiwer", "whisper-normalizer"))
 @dataclass(frozen=True, slots=True)
 class ErrorRate:
     """Edits over units of the references, all samples together: never a mean of rates.
@@ -63,8 +65,9 @@ class ErrorRate:
         return 100.0 * edits / np.where(units > 0, units, np.nan)
 
 
+@versioned("over_100", 1, packages=("jiwer", "whisper-normalizer"))
 @dataclass(frozen=True, slots=True)
-class Over100:
+class Over100(Ratio):
     """Samples with more edits than units over samples, in percent: answers that are mostly made up.
 
     The rules are those of `ErrorRate`. Anything said to an empty reference is over 100 %.
@@ -88,9 +91,6 @@ class Over100:
         found = _edits(sample, scored, self.normaliser, self.units)
         over = sum(one.total > one.units for one in found) / len(found)
         return (over, 1.0)
-
-    def finish(self, totals: Floats) -> Floats:
-        return 100.0 * totals[..., 0] / totals[..., 1]
 
 
 def _edits(sample: Sample, scored: Scored, normaliser: str, units: str) -> list[Edits]:

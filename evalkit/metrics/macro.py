@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+from evalkit.identity import versioned
 from evalkit.metrics.base import MACRO, Metric, Scored, traits_of
 from evalkit.samples import Sample
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from evalkit.metrics.base import Floats
 
 
+@versioned("macro", 1)
 @dataclass(frozen=True, slots=True)
 class Macro:
     """The mean of `inner`'s figures of the groups (`Sample.group`), each group counting the same.

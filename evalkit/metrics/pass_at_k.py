@@ -5,13 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-from evalkit.metrics.base import Scored
+from evalkit.identity import versioned
+from evalkit.metrics.base import Ratio, Scored
 from evalkit.samples import Sample
-
-if TYPE_CHECKING:
-    from evalkit.metrics.base import Floats
 
 
 def estimate(n: int, c: int, k: int) -> float:
@@ -25,8 +23,9 @@ def estimate(n: int, c: int, k: int) -> float:
     return 1.0 - math.comb(n - c, k) / math.comb(n, k)
 
 
+@versioned("pass_at_k", 1)
 @dataclass(frozen=True, slots=True)
-class PassAtK:
+class PassAtK(Ratio):
     """Mean of `estimate` over problems, in percent."""
 
     k: int = 1
@@ -54,6 +53,3 @@ class PassAtK:
     def statistics(self, sample: Sample, scored: Scored) -> Sequence[float]:
         correct = scored.of(self.view)
         return (estimate(len(correct), sum(correct), self.k), 1.0)
-
-    def finish(self, totals: Floats) -> Floats:
-        return 100.0 * totals[..., 0] / totals[..., 1]

@@ -27,8 +27,7 @@ class Request:
     `max_pixels`, `resample`: the budget of each picture (0: none) and the filter that meets it; whoever
     prepares pictures for the wire heeds them, a backend sends what it is given.
     `seed`: None asks for none (greedy requests carry none).
-    `gold`, `spoiled`: what a perfect and a failing model would say. Only `fake/` reads them; they are
-    never sent and never hashed.
+    Nothing in it is or leads to the sample: no backend is shown what counts as right.
     """
 
     prompt: Prompt
@@ -42,8 +41,6 @@ class Request:
     tail: int = field(default=0, compare=False)
     max_pixels: int = 0
     resample: str = "lanczos"
-    gold: str = field(default="", compare=False)
-    spoiled: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
         if self.echo and not (isinstance(self.prompt, str) and self.logprobs):

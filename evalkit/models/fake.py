@@ -8,6 +8,8 @@ import hashlib
 import math
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias, final
 
 import orjson
 
@@ -15,8 +17,31 @@ from evalkit.errors import ProviderError, UsageError, unknown
 from evalkit.models.base import Capability, Request, Response, TokenLogprob
 from evalkit.samples import JSON, Speech
 
-Script = Callable[[Request, int], str | Response]
+
+@dataclass(frozen=True, slots=True)
+class Hints:
+    """What a perfect and a failing model would say to a sample under the protocol that asks.
+
+    Worked out when it is called for and never before. Both raise `ScorerError` where the task's own
+    function raises.
+    """
+
+    gold: Callable[[], str]
+    spoiled: Callable[[], str]
+
+
+Script: TypeAlias = Callable[[Request, int], str | Response]
 """(request, draw) → what to say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hinted:
+    """A script that is also given the hints: (request, draw, hints) → what to say."""
+
+    script: Callable[[Request, int, Hints], str | Response]
+
+
+GOLD = Hinted(lambda request, draw, hints: hints.gold())
 _FIRST_TOKEN = re.compile(r"\s*(?:\w+|\S|$)")
 _END = "<|end|>"
 """The token of an answer without text, as of a real model that has nothing to say."""
@@ -25,8 +50,11 @@ _SURE = 0.9
 _LETTERS = "ABCDEFGHIJ"
 
 
+@final
 class FakeModel:
-    """Answers by a script.
+    """Answers by a script, and is the only model that is ever given hints.
+
+    The engine asks it by `generate_hinted`, and a model of no other class, derived ones included.
 
     `wrong`: share of requests answered with the task's spoiled response instead.
     `errors`: share of attempts that fail with a retryable error; a request's next attempt is another.
@@ -38,7 +66,7 @@ class FakeModel:
 
     def __init__(
         self,
-        script: Script,
+        script: Script | Hinted,
         name: str = "fake/callable",
         *,
         wrong: float = 0.0,
@@ -70,6 +98,11 @@ class FakeModel:
         return identity
 
     async def generate(self, request: Request, *, draw: int = 0) -> Response:
+        """Raises `ProviderError` where it could only say what the hints say."""
+        return await self.generate_hinted(request, None, draw=draw)
+
+    async def generate_hinted(self, request: Request, hints: Hints | None, *, draw: int = 0) -> Response:
+        """`hints`: of the sample that is asked; None where there is none, as for a judge."""
         self.asked += 1
         if request.echo:
             raise ProviderError(
@@ -83,7 +116,9 @@ class FakeModel:
             if self._chance("error", request, draw, attempt) < self._errors:
                 raise ProviderError("an error as ordered", retryable=True, throttled=True)
         if self._wrong and self._chance("wrong", request, draw, 0) < self._wrong:
-            said: str | Response = request.spoiled
+            said: str | Response = self._known(hints).spoiled()
+        elif isinstance(self._script, Hinted):
+            said = self._script.script(request, draw, self._known(hints))
         else:
             said = self._script(request, draw)
         response = said if isinstance(said, Response) else Response(said)
@@ -95,6 +130,15 @@ class FakeModel:
 
     async def aclose(self) -> None:
         return None
+
+    def _known(self, hints: Hints | None) -> Hints:
+        if hints is None:
+            raise ProviderError(
+                f"{self.name} says what a task's references say, and here is no sample of a task: "
+                "it cannot be a judge",
+                fatal=True,
+            )
+        return hints
 
     def _chance(self, kind: str, request: Request, draw: int, attempt: int) -> float:
         text = orjson.dumps([kind, self._seed, request.body(), draw, attempt])
@@ -123,8 +167,8 @@ def open_fake(typed: str, name: str, options: dict[str, str]) -> FakeModel:
     logprobs = options.pop("logprobs", "on")
     if logprobs not in ("on", "off"):
         raise UsageError(f"fake/{name}: logprobs={logprobs} is neither on nor off")
-    scripts: dict[str, Script] = {
-        "gold": lambda request, draw: request.gold,
+    scripts: dict[str, Script | Hinted] = {
+        "gold": GOLD,
         "echo": _echo,
         "fixed": lambda request, draw: text,
     }

@@ -10,10 +10,10 @@ from typing import Any, TypeAlias
 from evalkit.answers.speech import Step, alignment, confusions, normalise, normaliser_for, unit_for
 from evalkit.errors import UsageError
 from evalkit.metrics.error_rate import ErrorRate
-from evalkit.metrics.macro import measured
+from evalkit.metrics.macro import measured as inner_of
+from evalkit.metrics.stored import stored_metric
 from evalkit.samples import JSON
 from evalkit.store import Cell, Store
-from evalkit.task import load_task
 
 Aligner: TypeAlias = Callable[[str, str, str], tuple[Step, ...]]
 _GAP = "*"
@@ -100,10 +100,8 @@ def _steps(metric: ErrorRate, language: str, said: str, heard: str) -> tuple[Ste
 
 
 def _error_rate(cell: Cell) -> ErrorRate | None:
-    if not any(ErrorRate.__name__ in described["identity"] for described in cell.spec["metrics"]):
-        return None
-    metric = measured(load_task(cell.spec["task_spec"], cell.spec["options"]).metrics[0])
-    return metric if isinstance(metric, ErrorRate) else None
+    found = (inner_of(metric) for one in cell.spec.metrics if (metric := stored_metric(one)))
+    return next((metric for metric in found if isinstance(metric, ErrorRate)), None)
 
 
 def _aligned(cell: Cell, model: str, row: dict[str, Any], steps: Aligner) -> Aligned:

@@ -6,8 +6,8 @@ import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from evalkit.report.cells import TableCell
     from evalkit.report.paper import Figure, PaperRow
-    from evalkit.report.table import TableCell
 
 _ENOUGH = 300
 """Samples of which with 95 % probability one at least is of a kind that is 1 in 100 (0.99^299 = 0.0495)."""
@@ -44,33 +44,25 @@ def differs(cell: TableCell, row: PaperRow, figure: Figure) -> str:
     """
     if figure.unit not in ("", row.unit):
         return f"{cell.metric} here, {figure.unit} there"
-    base, overrides = _protocol(cell.protocol)
+    base, overrides = cell.spec.protocol.name, cell.spec.protocol.overrides.items()
     there = figure.protocol or "a protocol that is not stated"
     if _SHOTS_ALONE.fullmatch(there):
         there += " and nothing more said"
     if base not in figure.match:
         return f"{protocol_words(cell)} here, {there} there"
-    wanted = _options(row.options)
-    for option in sorted(wanted - overrides):
-        key, _, value = option.partition("=")
-        mine = cell.data.get(key, "")
+    wanted = _options(row.options).items()
+    for key, value in sorted(wanted - overrides):
+        mine = cell.spec.data.get(key, "")
         if mine != value:
             return f"{key} {mine or 'as the task has it'} here, {value} there"
-    if extra := sorted(overrides - wanted):
+    if extra := sorted(f"{key}={value}" for key, value in overrides - wanted):
         return f"{', '.join(extra)} here, {there} there"
     return ""
 
 
 def not_whole(cell: TableCell) -> str:
     """Why a run's figure is of other samples than any printed one, "" where it is of the benchmark."""
-    if cell.data.get("kind") == "small sets":
-        return "evalkit's own small set, not the benchmark: comparable with no printed figure"
-    asked = sum(cell.outcomes.values()) + cell.answered
-    if cell.records is None:
-        return "" if cell.limit is None else f"the first {cell.limit} samples here, all of them there"
-    if asked < cell.records:
-        return f"{asked} of {cell.records} samples here, all of them there"
-    return ""
+    return cell.completeness.unfinished or cell.completeness.part
 
 
 def corpus_words(cell: TableCell) -> str:
@@ -95,11 +87,7 @@ def run_on_words(cell: TableCell) -> str:
     )
 
 
-def _protocol(name: str) -> tuple[str, frozenset[str]]:
-    """(base name, overrides) of `8-shot-cot[shots=4]`."""
-    base, _, rest = name.partition("[")
-    return base, _options(rest.removesuffix("]"))
-
-
-def _options(text: str) -> frozenset[str]:
-    return frozenset(part.strip() for part in text.split(",") if part.strip())
+def _options(text: str) -> dict[str, str]:
+    """`split=test, normaliser=none` of a printed row."""
+    pairs = (part.partition("=") for part in text.split(",") if part.strip())
+    return {key.strip(): value.strip() for key, _, value in pairs}

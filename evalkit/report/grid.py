@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from evalkit.completeness import SMALL
 from evalkit.errors import UsageError
 from evalkit.report.beside import corpus_words, differs, not_whole
 from evalkit.report.lines import Line, Run, claimed, runs_of
@@ -17,8 +18,9 @@ from evalkit.samples import JSON
 if TYPE_CHECKING:
     import pandas as pd
 
+    from evalkit.report.cells import TableCell
     from evalkit.report.paper import Figure, PaperRow, PaperTable
-    from evalkit.report.table import Table, TableCell
+    from evalkit.report.table import Table
     from evalkit.store import Store
 
 
@@ -229,7 +231,7 @@ class _Builder:
         alike = {
             start + i: (run.store, cell)
             for i, (run, cell) in enumerate(zip(self._runs, answers, strict=True))
-            if cell and first and cell.signature.parts == first.signature.parts and not (row and row.group)
+            if cell and first and not first.differences(cell) and not (row and row.group)
         }
         met = duels(alike)
         target = first.traits.best if first else None
@@ -288,13 +290,14 @@ class _Builder:
         if figure is None:
             return GridCell("empty", NO_SAMPLE)
         marks = [self._number(self._table.notes[mark - 1]) for mark in cell.marks]
-        part = not_whole(cell) if row else ""
-        if part:
+        part = not_whole(cell)
+        if part and row:
             self._refuse(f"{cell.model} on {cell.task}:{cell.protocol}: {part}")
-            marks.append(self._number(part))
+            if part == SMALL:  # all else stands among the table's notes
+                marks.append(self._number(part))
         if cell.traits.whole_corpus or (row is not None and row.whole_corpus):
             marks.append(self._number(corpus_words(cell)))
-        differences = first.signature.differences(cell.signature) if first else []
+        differences = first.differences(cell) if first else []
         if differences:
             self._refuse(f"{cell.model} on {cell.task}:{cell.protocol}: {'; '.join(differences)}")
         whole = figure is cell

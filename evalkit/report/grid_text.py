@@ -47,10 +47,10 @@ def cell_lines(cell: GridCell, *, duels: bool = True, protocol: bool = False) ->
     """
     if cell.kind != "run":
         return [cell.protocol] if cell.protocol else []
-    base, bracket, overrides = cell.protocol.partition("[")
+    asked = cell.cell.spec.protocol if cell.cell else None
     lines = [
-        base if protocol else "",
-        bracket + overrides,
+        asked.name if asked and protocol else "",
+        asked.label.removeprefix(asked.name) if asked else "",
         interval_text(cell.low, cell.high),
         f"n {cell.n:,}",
     ]

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from evalkit.report.cells import TableCell
     from evalkit.report.paper import PaperRow, PaperTable
-    from evalkit.report.table import Table, TableCell
+    from evalkit.report.table import Table
     from evalkit.store import Store
 
 Key = tuple[str, str, str]
@@ -44,16 +45,16 @@ def runs_of(stores: Sequence[Store], table: Table) -> list[Run]:
     found: list[dict[Key, TableCell]] = [{} for _ in stores]
     measured = [
         {
-            (cell.task, cell.protocol, metric["name"])
+            (cell.task, cell.protocol, metric.name)
             for cell in store.cells()
             if not cell.role
-            for metric in cell.spec["metrics"]
+            for metric in cell.spec.metrics
         }
         for store in stores
     ]
     # Cells of one row stand in the order of their runs.
     for cell in table.cells:
-        asked = (cell.task, cell.protocol, cell.metric)
+        asked = cell.row
         column = next(
             i
             for i, model in enumerate(models)

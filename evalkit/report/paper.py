@@ -20,9 +20,9 @@ from dataclasses import dataclass, field
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from types import NoneType, UnionType
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any
 
+from evalkit.convert import from_json
 from evalkit.errors import UsageError, unknown
 from evalkit.samples import JSON
 
@@ -124,8 +124,7 @@ def load_paper(name: str) -> Paper:
     if not isinstance(names, list) or not names or not all(map(_is_name, names)):
         raise UsageError(f"{where}: tables is a list of names, each of a .toml file beside it")
     tables = tuple(_table(place.joinpath(f"{table}.toml"), table) for table in names)
-    found: Paper = _made(Paper, {**document, "id": place.name, "tables": tables}, where)
-    return found
+    return from_json(Paper, {**document, "id": place.name, "tables": tables}, where)
 
 
 def load_tables(name: str) -> tuple[PaperTable, ...]:
@@ -193,9 +192,11 @@ def _table(place: Traversable, name: str) -> PaperTable:
         figures = entries.pop("figures", {})
         if not isinstance(figures, dict):
             raise UsageError(f"{where}: figures is a table by column")
-        made = {column: _made(Figure, figure, f"{where}, {column!r}") for column, figure in figures.items()}
-        rows.append(_made(PaperRow, {**entries, "figures": made}, where))
-    table: PaperTable = _made(PaperTable, {**document, "id": name, "rows": tuple(rows)}, str(place))
+        made = {
+            column: from_json(Figure, figure, f"{where}, {column!r}") for column, figure in figures.items()
+        }
+        rows.append(from_json(PaperRow, {**entries, "figures": made}, where))
+    table = from_json(PaperTable, {**document, "id": name, "rows": tuple(rows)}, str(place))
     if not table.rows or not table.columns or len(set(table.columns)) < len(table.columns):
         raise UsageError(f"{place} needs a row and a column at least, and no two columns of one name")
     for row in table.rows:
@@ -215,37 +216,3 @@ def _list_of(value: Any, where: str) -> list[dict[str, Any]]:
     if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
         raise UsageError(f"{where} is a list of tables: [[rows]]")
     return [dict(one) for one in value]
-
-
-def _made(kind: type[Any], entries: Any, where: str) -> Any:
-    """`kind` from what a file holds; what is missing, unknown or of another type is refused."""
-    if not isinstance(entries, dict):
-        raise UsageError(f"{where} is a table: {{ … }}")
-    types = get_type_hints(kind)
-    for key in entries:
-        if key not in types:
-            raise unknown(f"key in {where}", key, types)
-    values = {key: _typed(value, types[key], f"{where}: {key}") for key, value in entries.items()}
-    needed = {
-        f.name for f in dataclasses.fields(kind) if f.default is f.default_factory is dataclasses.MISSING
-    }
-    if missing := sorted(needed - values.keys()):
-        raise UsageError(f"{where} has no {', '.join(missing)}")
-    return kind(**values)
-
-
-def _typed(value: Any, wanted: Any, where: str) -> Any:
-    origin = get_origin(wanted)
-    if origin is UnionType:
-        (wanted,) = (one for one in get_args(wanted) if one is not NoneType)
-    if wanted is float and isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
-    if origin is tuple and isinstance(value, list | tuple):
-        (inner, _) = get_args(wanted)
-        return tuple(_typed(one, inner, where) for one in value)
-    if origin is Mapping and isinstance(value, dict):
-        inner = get_args(wanted)[1]
-        return {key: _typed(one, inner, f"{where}, {key!r}") for key, one in value.items()}
-    if isinstance(wanted, type) and type(value) is wanted:
-        return value
-    raise UsageError(f"{where} = {value!r} is not what belongs there")

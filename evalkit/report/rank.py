@@ -9,10 +9,11 @@ from itertools import combinations
 from typing import TYPE_CHECKING
 
 from evalkit.paired import pair
+from evalkit.report.beside import not_whole
 
 if TYPE_CHECKING:
+    from evalkit.report.cells import TableCell
     from evalkit.report.grid import GridCell
-    from evalkit.report.table import TableCell
     from evalkit.store import Cell, Store
 
 ALPHA = 0.05
@@ -55,18 +56,21 @@ def best(
 ) -> int | None:
     """The position of the best figure in a row; None where nothing is clearly better than all others.
 
-    Only a run's figure can be best, among those that are comparable, of which there have to be two. It
-    differs from another run's significantly (p < `ALPHA` on common samples; where `met` has none, such as
-    of a group, the intervals do not overlap), and a printed figure lies outside its interval. The tests
-    are not corrected for the number of rows. `target`: the value that is best; figures are then compared by
-    their distance from it.
+    Only a run's figure can be best, of the whole benchmark, among those that are comparable, of which there
+    have to be two. It differs from another run's significantly (p < `ALPHA` on common samples; where `met`
+    has none, such as of a group, the intervals do not overlap), and a printed figure lies outside its
+    interval. The tests are not corrected for the number of rows. `target`: the value that is best; figures
+    are then compared by their distance from it.
     """
     if target is not None:
         cells, higher_is_better = [_distance(cell, target) for cell in cells], False
     sign = 1 if higher_is_better else -1
     shown = {i: cell for i, cell in enumerate(cells) if cell.comparable and cell.value is not None}
     top = max(shown, key=lambda i: sign * (shown[i].value or 0.0), default=None)
-    if top is None or len(shown) < 2 or shown[top].kind != "run":
+    if top is None or len(shown) < 2:
+        return None
+    cell = shown[top].cell
+    if cell is None or not_whole(cell):
         return None
     for i, other in shown.items():
         duel = met.get((top, i))
@@ -96,6 +100,5 @@ def _apart(top: GridCell, other: GridCell, sign: int) -> bool:
 
 
 def _stored(store: Store, cell: TableCell) -> Cell:
-    return next(
-        one for one in store.cells() if (one.task, one.protocol, one.role) == (cell.task, cell.protocol, "")
-    )
+    wanted = (cell.task, cell.spec.protocol.name, "")
+    return next(one for one in store.cells() if (one.task, one.protocol, one.role) == wanted)

@@ -5,127 +5,19 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import evalkit
+from evalkit.completeness import SMALL
 from evalkit.errors import UsageError
-from evalkit.metrics.base import Traits
-from evalkit.paired import matrices
+from evalkit.measured import MEND
 from evalkit.report.beside import corpus_words, run_on_words
-from evalkit.report.figures import Figures, Group, figures_of
-from evalkit.rows import told_outcomes
+from evalkit.report.cells import COUNTED, TableCell, cells_of
 from evalkit.samples import JSON
-from evalkit.signature import Signature, combine
-from evalkit.store import ANSWERED, OUTCOMES, VALIDATION, Cell, CellData, Store
+from evalkit.store import OUTCOMES, Store
 
 if TYPE_CHECKING:
     import pandas as pd
-
-COUNTED = {
-    "shots": "{} samples were asked with fewer shots, for the prompt did not fit the model's context",
-    "bound_decides": "{} choices hang on a bound, for the endpoint did not return every letter",
-}
-"""Entries of an answer's detail that a reader of the figure has to know of."""
-
-
-@dataclass(frozen=True, slots=True)
-class TableCell:
-    """One figure. `value`, `low`, `high` in `unit`, None when no sample was judged.
-
-    `n`: judged samples, which the value is over. `outcomes`: samples by outcome, failed ones included.
-    `low`, `high` are None too where everything is of one cluster. `marks`: numbers of the table's notes
-    that belong to it.
-    """
-
-    task: str
-    protocol: str
-    model: str
-    metric: str
-    view: str
-    """The view or leg that the metric measures, "" for the headline."""
-    unit: str
-    higher_is_better: bool
-    traits: Traits
-    """The metric's own attributes: its average, its best value, which outcomes suit it."""
-    figures: Figures
-    n: int
-    outcomes: dict[str, int]
-    signature: Signature
-    tokens: tuple[int, int]
-    """(prompt, completion) tokens as the endpoint counted them."""
-    data: dict[str, str]
-    """Where the records came from (`Records.origin`)."""
-    records: int | None
-    """How many there are, where it is known."""
-    limit: int | None
-    found: dict[str, Any]
-    """What the run found out for it: a threshold and its validation curve."""
-    answered: int
-    """Samples with an answer and without a public reference."""
-    seconds: float
-    """How long the clips are that were played."""
-    counts: dict[str, int]
-    """Samples that were not asked or read quite as the protocol has it, by what happened; none: left out."""
-    verification: dict[str, int] | None = None
-    """Greedy answers that were `asked` for a second time, and those that `changed`; None: none was to be."""
-    marks: tuple[int, ...] = ()
-
-    @property
-    def value(self) -> float | None:
-        return self.figures.value
-
-    @property
-    def low(self) -> float | None:
-        return self.figures.low
-
-    @property
-    def high(self) -> float | None:
-        return self.figures.high
-
-    @property
-    def groups(self) -> dict[str, Group]:
-        """By group and then by tag, each in alphabetical order."""
-        return self.figures.groups
-
-    @property
-    def told(self) -> dict[str, int]:
-        """Samples by outcome, as suits the metric: right, or only answered."""
-        return told_outcomes(self.outcomes, right_or_wrong=self.traits.right_or_wrong)
-
-    @property
-    def row(self) -> tuple[str, str, str]:
-        """Cells of one row answer one question; overrides do not make another row."""
-        return (self.task, self.protocol.partition("[")[0], self.metric)
-
-    def as_json(self) -> dict[str, JSON]:
-        return {
-            "task": self.task,
-            "protocol": self.protocol,
-            "model": self.model,
-            "metric": self.metric,
-            "average": self.traits.average,
-            "value": self.value,
-            "unit": self.unit,
-            "low": self.low,
-            "high": self.high,
-            "n": self.n,
-            "outcomes": dict(self.outcomes),
-            "outcome": self.traits.outcome,
-            "signature": {
-                "short": self.signature.short,
-                "line": self.signature.line(),
-                "parts": dict(self.signature.parts),
-            },
-            "group_values": {name: group.value for name, group in self.groups.items()},
-            "groups": {name: dataclasses.asdict(group) for name, group in self.groups.items()},
-            "found": dict(self.found),
-            "seconds": self.seconds,
-            "verification": dict(self.verification) if self.verification else None,
-            "tokens": {"prompt": self.tokens[0], "completion": self.tokens[1]},
-            "data": dict(self.data),
-            "records": self.records,
-            "limit": self.limit,
-        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,78 +80,10 @@ def build_table(stores: Sequence[Store], *, strict: bool = False) -> Table:
     return Table(_title(cells), tuple(marked), tuple(notes))
 
 
-def _asked(cell: Cell, data: CellData, validation: CellData | None) -> dict[str, JSON]:
-    """The parts of a signature that all metrics of a cell share, from what the run file has."""
-    parts: dict[str, JSON] = {
-        "n": len(data.outcomes),
-        **cell.spec["protocol"],
-        "questions": combine(data.questions),
-        "prompts": combine(data.asked),
-        "extract": cell.spec["extract"],
-        "judge": cell.spec["judge"],
-        **({"referee": cell.spec["referee"]} if "referee" in cell.spec else {}),
-    }
-    if validation is not None:
-        parts["validation"] = combine([*validation.questions, *validation.asked])
-    return parts
-
-
-def cells_of(store: Store) -> Iterable[TableCell]:
-    """The figures of one run, in its order; a cell's headline metric first."""
-    model = store.manifest["model"]["name"]
-    cells = store.cells()
-    validations = {(cell.task, cell.protocol): cell for cell in cells if cell.role == VALIDATION}
-    for cell in cells:
-        if cell.role:
-            continue
-        data = store.data(cell)
-        calibration = validations.get((cell.task, cell.protocol))
-        asked = _asked(cell, data, store.data(calibration) if calibration else None)
-        threshold = {"threshold": cell.found["threshold"]} if "threshold" in cell.found else {}
-        notes: dict[str, JSON] = {**threshold, **cell.spec["notes"], "evalkit": evalkit.__version__}
-        used = [store.usage(c) for c in (cell, calibration) if c is not None]
-        seconds = store.seconds(cell)
-        counts = {key: n for key, n in store.count_details(cell, COUNTED).items() if n}
-        for metric, described, matrix in matrices(store, cell, data):
-            traits = Traits(**{f.name: described[f.name] for f in dataclasses.fields(Traits)})
-            average: dict[str, JSON] = {"average": traits.average} if traits.average else {}
-            yield TableCell(
-                task=cell.task,
-                protocol=cell.protocol,
-                model=model,
-                metric=described["name"],
-                view=metric.view,
-                unit=described["unit"],
-                higher_is_better=described["higher_is_better"],
-                traits=traits,
-                figures=figures_of(metric, matrix, data),
-                n=len(matrix),
-                outcomes=store.outcomes(cell, metric.view),
-                signature=Signature(
-                    {**asked, **average, **_view(cell, metric.view), "metric": described["identity"]}, notes
-                ),
-                tokens=(sum(u[1] for u in used), sum(u[2] for u in used)),
-                data=cell.spec["data"],
-                records=cell.spec["records"],
-                limit=cell.spec["limit"],
-                found=cell.found,
-                answered=data.outcomes.count(ANSWERED),
-                seconds=seconds,
-                counts=counts,
-                verification=store.verification(cell),
-            )
-
-
-def _view(cell: Cell, view: str) -> dict[str, JSON]:
-    """The extractor and the judge of a view, where they are not the task's own."""
-    found: dict[str, JSON] = dict(cell.spec["views"].get(view, {}))
-    return found
-
-
 def _title(cells: Sequence[TableCell]) -> str:
     models = list(dict.fromkeys(cell.model for cell in cells))
     title = f"{', '.join(models)} on {', '.join(dict.fromkeys(cell.task for cell in cells))}"
-    small = dict.fromkeys(cell.task for cell in cells if cell.data["kind"] == "small sets")
+    small = dict.fromkeys(cell.task for cell in cells if cell.completeness.small)
     if small:
         title += f" ({', '.join(small)}: evalkit's own small sets, for trying it out; no benchmark results)"
     return title
@@ -271,7 +95,7 @@ def _marked(cells: Sequence[TableCell], notes: list[str]) -> Iterable[TableCell]
     for cell in cells:
         marks = []
         yardstick = first.setdefault(cell.row, cell)
-        differences = yardstick.signature.differences(cell.signature)
+        differences = yardstick.differences(cell)
         if differences:
             notes.append(
                 f"{cell.model} on {cell.task}:{cell.protocol} is not comparable with the row's first cell; "
@@ -290,12 +114,13 @@ def _bars(cell: TableCell, notes: Sequence[str]) -> Iterable[str]:
 
 def _faults(cell: TableCell) -> Iterable[str]:
     """What makes a figure another one than that of the whole benchmark under its protocol."""
-    asked = sum(cell.outcomes.values()) + cell.answered
-    if cell.limit is not None and (cell.records is None or cell.limit < cell.records):
-        yield f"{cell.task}: the first {cell.limit} of {cell.records or 'all'} samples"
-    expected = min(filter(None, (cell.limit, cell.records)), default=asked)
-    if asked < expected:
-        yield f"{cell.model} on {cell.task}: unfinished, {asked} of {expected} samples"
+    whole = cell.completeness
+    if whole.unfinished:
+        yield f"{cell.model} on {cell.task}: {whole.unfinished}"
+    elif whole.part not in ("", SMALL):  # that stands in the title
+        yield f"{cell.model} on {cell.task}: {whole.part}"
+    if cell.stale:
+        yield f"{cell.model} on {cell.task}, {cell.metric}: {'; '.join(cell.stale)}: {MEND}"
     failed = cell.outcomes["failed"]
     if failed:
         yield f"{cell.model} on {cell.task}: {failed} samples failed and are not in the value"

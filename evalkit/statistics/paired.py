@@ -33,6 +33,13 @@ class Difference:
     degrees: float
     p: float
 
+    def interval(self, confidence: float) -> tuple[float, float]:
+        """The interval at another confidence; without bounds where the error is infinite."""
+        if math.isinf(self.error):
+            return -math.inf, math.inf
+        middle, half = (self.low + self.high) / 2, _quantile(self.degrees, confidence) * self.error
+        return middle - half, middle + half
+
     def p_against(self, bound: float) -> float:
         """Two-sided p of the true difference being `bound`: below 1 - confidence outside of the interval."""
         return _p((self.low + self.high) / 2 - bound, self.error, self.degrees)
@@ -52,16 +59,6 @@ def _binomial_p(few: int, n: int) -> float:
     from scipy.special import bdtr
 
     return min(1.0, 2 * float(bdtr(few, n, 0.5)))
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's step-down adjustment (Holm 1979), in the order given: p ≤ alpha keeps the family at alpha."""
-    order = sorted(range(len(p_values)), key=p_values.__getitem__)
-    adjusted, highest = [0.0] * len(order), 0.0
-    for rank, index in enumerate(order):
-        highest = max(highest, min(1.0, (len(order) - rank) * p_values[index]))
-        adjusted[index] = highest
-    return adjusted
 
 
 def paired_shares(

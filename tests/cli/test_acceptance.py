@@ -3,61 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import sqlite3
-import subprocess
-import sys
-import time
 from collections import Counter
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from evalkit.engine.asking import draw_seed
 from tests.made import sums
 from tests.openai_server import OpenAIServer, arithmetic
+from tests.processes import asked, finish, start, stored, wait_for_draws
 
 SAMPLES = 400
-
-
-def start(*arguments: object, **environment: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "evalkit", *map(str, arguments)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, **environment},
-    )
-
-
-def finish(process: subprocess.Popen[str]) -> tuple[str, str]:
-    out, err = process.communicate(timeout=120)
-    assert process.returncode == 0, err
-    return out, err
-
-
-def wait_for_draws(path: Path, least: int) -> None:
-    """Until the run file holds `least` answers."""
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline:
-        if path.is_file():
-            try:
-                with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
-                    if db.execute("SELECT count(*) FROM draw").fetchone()[0] >= least:
-                        return
-            except sqlite3.OperationalError:
-                pass  # its tables are not there yet
-        time.sleep(0.01)
-    raise AssertionError(f"{path} never held {least} answers")
-
-
-def asked(server: OpenAIServer) -> Counter[str]:
-    return Counter(
-        json.dumps(request.payload["messages"], sort_keys=True) + str(request.payload.get("seed"))
-        for request in server.requests
-    )
 
 
 @pytest.mark.parametrize("protocol", ["once", "maj"])
@@ -98,14 +56,6 @@ def test_killed_and_resumed_equals_uninterrupted(tmp_path: Path, protocol: str) 
         assert max(times.values()) <= 2
         assert sum(times.values()) - SAMPLES <= 8
         assert sum(times.values()) - SAMPLES == len(server.requests) - SAMPLES
-
-
-def stored(path: Path) -> set[str]:
-    """The draws that a run file holds, as `asked` spells them."""
-    with closing(sqlite3.connect(path)) as db:
-        rows = db.execute("SELECT body, draw FROM draw JOIN request ON request.id = draw.request").fetchall()
-    asked_for = ((json.loads(body)["prompt"], draw_seed(0, draw)) for body, draw in rows)
-    return {json.dumps(messages, sort_keys=True) + str(seed) for messages, seed in asked_for}
 
 
 def test_a_vote_of_32_killed_asks_no_draw_twice(tmp_path: Path) -> None:

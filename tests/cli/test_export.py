@@ -89,7 +89,11 @@ def part_done(cli: Cli, tmp_path: Path) -> list[Any]:
 
 def test_a_submission_is_whole_or_refused(cli: Cli, part_done: list[Any], tmp_path: Path) -> None:
     assert cli(*part_done).code == 3
-    export = ("export", tmp_path / "r.db", "--format", "submission")
+    untrusted = ("export", tmp_path / "r.db", "--format", "submission")
+    code, out, err = cli(*untrusted)
+    assert (code, out) == (2, "")
+    assert "--task-file squares.py" in err, "a run file is not enough to import a file"
+    export = (*untrusted, "--task-file", tmp_path / "squares.py")
     code, out, err = cli(*export)
     assert (code, out) == (2, "")
     assert "2 of 3 samples of squares are answered" in err

@@ -23,7 +23,8 @@ from evalkit.models import open_model
 from evalkit.models.base import Model, Request
 from evalkit.models.fake import FakeModel
 from evalkit.models.openai import OpenAIModel
-from evalkit.report.table import Table, TableCell, build_table
+from evalkit.report.cells import TableCell
+from evalkit.report.table import Table, build_table
 from evalkit.store import Store
 from tests.album import COLOURS, album, square
 from tests.openai_server import OpenAIServer
@@ -183,8 +184,8 @@ def test_resumed_nothing_is_decoded_or_sent_again(tmp_path: Path, monkeypatch: p
     with OpenAIServer() as server:
         server.script = by_sight(server)
         first = run(OpenAIModel("any", server.url), task, tmp_path / "r.db")
-        monkeypatch.setattr(media_image, "prepare", None)
         replayed = run(open_model(f"replay/{tmp_path / 'r.db'}"), task, tmp_path / "again.db")
+        monkeypatch.setattr(media_image, "prepare", None)
         again = run(OpenAIModel("any", server.url), task, tmp_path / "r.db")
         assert len(server.requests) == 1
     assert first.cells[0].as_json() == again.cells[0].as_json()

@@ -18,8 +18,8 @@ from evalkit.engine.ask import RetryPolicy, Stopped
 from evalkit.engine.plan import make_plan
 from evalkit.engine.run import Options, execute, open_run
 from evalkit.errors import ProviderError, UsageError
-from evalkit.models.base import Model, Request, Response
-from evalkit.models.fake import FakeModel
+from evalkit.models.base import Model, Request
+from evalkit.models.fake import GOLD, FakeModel, Hinted, Hints
 from evalkit.report.disputes import disputes
 from evalkit.report.table import Table, build_table
 from evalkit.store import Store
@@ -37,7 +37,7 @@ def question(request: Request) -> str:
     return text.rpartition("\n")[2].rstrip(":")
 
 
-def student(request: Request, draw: int) -> str:
+def think(request: Request, draw: int, hints: Hints) -> str:
     """Known behaviour: reasons well about some questions, guesses the others with its draws all over.
 
     Where it reasons badly its greedy letter is better than its draws, so routing pays.
@@ -45,12 +45,15 @@ def student(request: Request, draw: int) -> str:
     asked = question(request)
     sure = chance("sure", asked) < 0.5
     if request.logprobs or request.temperature == 0:
-        return request.gold if chance("greedy", asked) < 0.6 else request.spoiled
+        return hints.gold() if chance("greedy", asked) < 0.6 else hints.spoiled()
     if chance("drawn", asked, draw) < (0.9 if sure else 0.1):
-        return f"so it is {request.gold}"
+        return f"so it is {hints.gold()}"
     if chance("lost", asked, draw) < 0.2:
         return "no idea"
     return f"so it is {'ABCD'[int(4 * chance('guess', asked, draw))]}"
+
+
+student = Hinted(think)
 
 
 def run(model: Model, task: str, path: Path, protocol: str, **settings: str) -> Table:
@@ -142,7 +145,7 @@ def test_the_signature_says_what_was_chosen_and_how(tmp_path: Path) -> None:
     assert parts["threshold"] == "chosen on the validation split"
     assert str(parts["fallback"]).startswith("likely ")
     assert f"|threshold:{routed.found['threshold']:g}|" in routed.signature.line()
-    other = run(FakeModel(lambda request, draw: request.gold), quiz(tmp_path), tmp_path / "o.db", "routed")
+    other = run(FakeModel(GOLD), quiz(tmp_path), tmp_path / "o.db", "routed")
     assert other.cells[0].found["threshold"] == 0.0
     assert other.cells[0].signature.short == routed.signature.short  # another model, the same questions
     (tmp_path / "fewer").mkdir()
@@ -190,15 +193,15 @@ def test_resumed_it_asks_nothing_twice_and_finds_the_same(tmp_path: Path) -> Non
     whole = run(FakeModel(student), quiz(tmp_path), tmp_path / "whole.db", "routed")
     path, asked = tmp_path / "r.db", 0
 
-    def dying(request: Request, draw: int) -> str:
+    def dying(request: Request, draw: int, hints: Hints) -> str:
         nonlocal asked
         asked += 1
         if asked > 300:
             raise ProviderError("gone", fatal=True)
-        return student(request, draw)
+        return think(request, draw, hints)
 
     with pytest.raises(Stopped, match="gone"):
-        run(FakeModel(dying), quiz(tmp_path), path, "routed")
+        run(FakeModel(Hinted(dying)), quiz(tmp_path), path, "routed")
     (stored,) = query(path, "SELECT count(*) FROM draw")[0]
     assert stored == 300
     again = FakeModel(student)
@@ -209,14 +212,14 @@ def test_resumed_it_asks_nothing_twice_and_finds_the_same(tmp_path: Path) -> Non
 def test_a_validation_sample_mended_later_judges_the_test_anew(tmp_path: Path) -> None:
     """The threshold is that of all validation samples, also when some of them failed at first."""
 
-    def flaky(request: Request, draw: int) -> str:
+    def flaky(request: Request, draw: int, hints: Hints) -> str:
         if question(request).startswith("validation") and chance("fails", question(request)) < 0.3:
             raise ProviderError("not now")
-        return student(request, draw)
+        return think(request, draw, hints)
 
     path = tmp_path / "r.db"
     task = quiz(tmp_path, test=60, validation=60)
-    before = run(FakeModel(flaky), task, path, "routed")
+    before = run(FakeModel(Hinted(flaky)), task, path, "routed")
     after = run(FakeModel(student), task, path, "routed")
     whole = run(FakeModel(student), task, tmp_path / "whole.db", "routed")
     assert before.cells[0].found["validation_samples"] < 60
@@ -235,25 +238,25 @@ def test_with_no_validation_sample_answered_there_is_no_threshold(tmp_path: Path
 # -- shots ---------------------------------------------------------------------------------------------
 
 
-class Small(FakeModel):
-    """A model whose context holds so many characters."""
+class Small:
+    """A model whose context holds so many characters, and what it was sent of that length."""
 
     def __init__(self, characters: int) -> None:
-        super().__init__(lambda request, draw: f" {request.gold}")
         self.characters = characters
         self.prompts: list[str] = []
+        self.model = FakeModel(Hinted(self._answer))
 
-    async def generate(self, request: Request, *, draw: int = 0) -> Response:
+    def _answer(self, request: Request, draw: int, hints: Hints) -> str:
         assert isinstance(request.prompt, str)
         if len(request.prompt) > self.characters:
             raise ProviderError("too long", too_long=True)
         self.prompts.append(request.prompt)
-        return await super().generate(request, draw=draw)
+        return f" {hints.gold()}"
 
 
 def test_shots_come_from_the_sample_s_group_in_order(tmp_path: Path) -> None:
     model = Small(1000)
-    run(model, quiz(tmp_path, test=2), tmp_path / "r.db", "likely")
+    run(model.model, quiz(tmp_path, test=2), tmp_path / "r.db", "likely")
     assert sorted(model.prompts) == [
         "dev 0: A\ndev 2: C\ndev 4: A\ntest 0:",
         "dev 1: B\ndev 3: D\ndev 5: B\ntest 1:",
@@ -267,7 +270,7 @@ def test_shots_are_dropped_while_the_prompt_is_too_long(
     tmp_path: Path, characters: int, left: int, noted: bool
 ) -> None:
     model = Small(characters)
-    table = run(model, quiz(tmp_path, test=3), tmp_path / "r.db", "likely")
+    table = run(model.model, quiz(tmp_path, test=3), tmp_path / "r.db", "likely")
     assert table.cells[0].value == 100.0
     assert {prompt.count("dev") for prompt in model.prompts} == {left}
     note = "fake/callable on quiz: 3 samples were asked with fewer shots, for the prompt did not fit"
@@ -277,13 +280,13 @@ def test_shots_are_dropped_while_the_prompt_is_too_long(
 
 
 def test_a_prompt_that_is_too_long_without_shots_fails(tmp_path: Path) -> None:
-    table = run(Small(6), quiz(tmp_path, test=3), tmp_path / "r.db", "likely")
+    table = run(Small(6).model, quiz(tmp_path, test=3), tmp_path / "r.db", "likely")
     assert table.cells[0].outcomes["failed"] == 3
 
 
 def test_the_signature_sees_dropped_shots(tmp_path: Path) -> None:
-    whole = run(Small(1000), quiz(tmp_path), tmp_path / "w.db", "likely").cells[0].signature
-    short = run(Small(20), quiz(tmp_path), tmp_path / "s.db", "likely").cells[0].signature
+    whole = run(Small(1000).model, quiz(tmp_path), tmp_path / "w.db", "likely").cells[0].signature
+    short = run(Small(20).model, quiz(tmp_path), tmp_path / "s.db", "likely").cells[0].signature
     assert [d.partition(":")[0] for d in whole.differences(short)] == ["the prompts sent"]
 
 
@@ -291,11 +294,11 @@ def test_the_signature_sees_dropped_shots(tmp_path: Path) -> None:
 
 
 def test_a_view_reads_the_same_responses_again(tmp_path: Path) -> None:
-    def mixed(request: Request, draw: int) -> str:
-        return f"{'A' if int(question(request).split()[1]) % 2 else request.gold} then {request.gold}"
+    def mixed(request: Request, draw: int, hints: Hints) -> str:
+        return f"{'A' if int(question(request).split()[1]) % 2 else hints.gold()} then {hints.gold()}"
 
     path = tmp_path / "r.db"
-    model = FakeModel(mixed)
+    model = FakeModel(Hinted(mixed))
     table = run(model, quiz(tmp_path), path, "said")
     assert model.asked == 40
     assert figures(table) == {"accuracy": 100.0, "accuracy (first)": 50.0}
@@ -312,20 +315,20 @@ def test_a_view_reads_the_same_responses_again(tmp_path: Path) -> None:
 
 
 def test_a_vote_is_taken_anew_in_a_view(tmp_path: Path) -> None:
-    def mixed(request: Request, draw: int) -> str:
-        return f"{request.gold if draw < 3 else 'D'} then {request.gold}"
+    def mixed(request: Request, draw: int, hints: Hints) -> str:
+        return f"{hints.gold() if draw < 3 else 'D'} then {hints.gold()}"
 
-    model = FakeModel(mixed)
+    model = FakeModel(Hinted(mixed))
     table = run(model, quiz(tmp_path, test=20), tmp_path / "r.db", "plain")
     assert model.asked == 160
     assert figures(table) == {"accuracy": 100.0, "accuracy (first)": 25.0}
 
 
 def test_figures_by_group_and_by_tag(tmp_path: Path) -> None:
-    def half(request: Request, draw: int) -> str:
-        return request.gold if request.gold in "AB" else "A"
+    def half(request: Request, draw: int, hints: Hints) -> str:
+        return hints.gold() if hints.gold() in "AB" else "A"
 
-    cell = run(FakeModel(half), quiz(tmp_path), tmp_path / "r.db", "said").cells[0]
+    cell = run(FakeModel(Hinted(half)), quiz(tmp_path), tmp_path / "r.db", "said").cells[0]
     assert [(name, group.value, group.n) for name, group in cell.groups.items()] == [
         ("a", 50.0, 20), ("b", 50.0, 20), ("high", 0.0, 20), ("low", 100.0, 20)
     ]  # fmt: skip

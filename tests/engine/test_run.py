@@ -12,18 +12,15 @@ import pytest
 from evalkit.engine.ask import RetryPolicy, Stopped
 from evalkit.engine.plan import make_plan
 from evalkit.engine.run import Options, execute, open_run
-from evalkit.errors import DataError, ProviderError, UsageError
-from evalkit.models.base import Model, Request, Response
-from evalkit.models.fake import FakeModel
+from evalkit.errors import DataError, ProviderError, StorageError, UsageError
+from evalkit.models.base import Model, Request
+from evalkit.models.fake import GOLD, FakeModel, Hinted, Hints
 from evalkit.report.table import Table, build_table
 from evalkit.store import Store
 from tests.made import sums
+from tests.specs import cell_spec
 
 QUICK = RetryPolicy(attempts=10, first_pause=0.001)
-
-
-def gold(request: Request, draw: int) -> str:
-    return request.gold
 
 
 def run(
@@ -50,7 +47,7 @@ def query(path: Path, sql: str) -> list[tuple[object, ...]]:
 
 
 def test_a_perfect_model_scores_everything(tmp_path: Path) -> None:
-    model = FakeModel(gold)
+    model = FakeModel(GOLD)
     (cell,) = run(model, sums(tmp_path), tmp_path / "r.db").cells
     assert (cell.value, cell.n, cell.outcomes["correct"]) == (100.0, 20, 20)
     assert model.asked == 20
@@ -61,12 +58,12 @@ def test_a_perfect_model_scores_everything(tmp_path: Path) -> None:
 
 
 def test_records_without_a_count_are_all_asked(tmp_path: Path) -> None:
-    (cell,) = run(FakeModel(gold), sums(tmp_path, known=False), tmp_path / "r.db").cells
+    (cell,) = run(FakeModel(GOLD), sums(tmp_path, known=False), tmp_path / "r.db").cells
     assert cell.n == 20
 
 
 def test_errors_are_retried_and_written_down(tmp_path: Path) -> None:
-    model = FakeModel(gold, errors=0.3)
+    model = FakeModel(GOLD, errors=0.3)
     (cell,) = run(model, sums(tmp_path, 50), tmp_path / "r.db").cells
     assert (cell.value, cell.n) == (100.0, 50)
     ((errors,),) = query(tmp_path / "r.db", "SELECT count(*) FROM error")
@@ -79,30 +76,30 @@ def test_a_failure_is_never_an_answer_and_is_asked_again(tmp_path: Path) -> None
     task = sums(tmp_path)
     broken = {"3 + 3", "9 + 2"}
 
-    def fails(request: Request, draw: int) -> str:
+    def fails(request: Request, draw: int, hints: Hints) -> str:
         assert isinstance(request.prompt, tuple)
         if any(request.prompt[-1].text.endswith(f" {question}") for question in broken):
             raise ProviderError("context too long")
-        return request.gold
+        return hints.gold()
 
-    table = run(FakeModel(fails), task, tmp_path / "r.db")
+    table = run(FakeModel(Hinted(fails)), task, tmp_path / "r.db")
     (cell,) = table.cells
     assert (cell.value, cell.n, cell.outcomes["failed"], table.failed) == (100.0, 18, 2, 2)
     assert "2 samples failed" in table.notes[cell.marks[0] - 1]
 
     broken.clear()
-    again = FakeModel(fails)
+    again = FakeModel(Hinted(fails))
     (cell,) = run(again, task, tmp_path / "r.db").cells
     assert (cell.n, cell.outcomes["failed"], again.asked) == (20, 0, 2)
 
 
 def test_a_backend_that_raises_fails_its_sample_only(tmp_path: Path) -> None:
-    def bug(request: Request, draw: int) -> str:
-        if request.gold == "4":
+    def bug(request: Request, draw: int, hints: Hints) -> str:
+        if hints.gold() == "4":
             raise ZeroDivisionError("oops")
-        return request.gold
+        return hints.gold()
 
-    (cell,) = run(FakeModel(bug), sums(tmp_path), tmp_path / "r.db").cells
+    (cell,) = run(FakeModel(Hinted(bug)), sums(tmp_path), tmp_path / "r.db").cells
     assert cell.outcomes["failed"] == 1
     assert query(tmp_path / "r.db", "SELECT boundary, error FROM sample WHERE outcome = 'failed'") == [
         ("provider", "ZeroDivisionError: oops")
@@ -111,7 +108,7 @@ def test_a_backend_that_raises_fails_its_sample_only(tmp_path: Path) -> None:
 
 def test_a_judge_that_raises_is_a_scorer_failure(tmp_path: Path) -> None:
     task = sums(tmp_path, judge='assert sample.input != "3 + 3", "bad judge"')
-    (cell,) = run(FakeModel(gold), task, tmp_path / "r.db").cells
+    (cell,) = run(FakeModel(GOLD), task, tmp_path / "r.db").cells
     assert (cell.n, cell.outcomes["failed"]) == (19, 1)
     ((boundary, error),) = query(tmp_path / "r.db", "SELECT boundary, message FROM error")
     assert (boundary, error) == ("scorer", "judge: AssertionError: bad judge")
@@ -129,7 +126,7 @@ def test_an_endpoint_that_answers_nothing_stops_the_run(tmp_path: Path) -> None:
     assert not error.value.usage
     assert model.asked < 10 * 40
 
-    (cell,) = run(FakeModel(gold), str(tmp_path / "sums.py"), tmp_path / "r.db").cells
+    (cell,) = run(FakeModel(GOLD), str(tmp_path / "sums.py"), tmp_path / "r.db").cells
     assert (cell.n, cell.outcomes["failed"]) == (500, 0)
 
 
@@ -150,16 +147,16 @@ def test_cancelled_and_resumed_nothing_is_asked_twice(tmp_path: Path, protocol: 
     path = tmp_path / "r.db"
     asked: list[tuple[str, int]] = []
 
-    class Slow(FakeModel):
-        async def generate(self, request: Request, *, draw: int = 0) -> Response:
-            await asyncio.sleep(0.001)
-            response = await super().generate(request, draw=draw)
-            assert isinstance(request.prompt, tuple)
-            asked.append((request.prompt[0].text, draw))
-            return response
+    def note(request: Request, draw: int, hints: Hints) -> str:
+        assert isinstance(request.prompt, tuple)
+        asked.append((request.prompt[0].text, draw))
+        return hints.gold()
+
+    def slow() -> FakeModel:
+        return FakeModel(Hinted(note), delay=0.001)
 
     async def cancelled() -> None:
-        plan = make_plan(Slow(gold), [task])
+        plan = make_plan(slow(), [task])
         store = open_run(path, plan)
         running = asyncio.create_task(execute(plan, store, Options(4, QUICK)))
         while len(asked) < 33:
@@ -172,60 +169,108 @@ def test_cancelled_and_resumed_nothing_is_asked_twice(tmp_path: Path, protocol: 
     asyncio.run(cancelled())
     before = len(asked)
     assert before < 40 * draws
-    (cell,) = run(Slow(gold), task, path).cells
+    (cell,) = run(slow(), task, path).cells
     assert cell.n == 40
     assert len(asked) == len(set(asked)) == 40 * draws
-    uninterrupted = run(Slow(gold), task, tmp_path / "whole.db")
+    uninterrupted = run(slow(), task, tmp_path / "whole.db")
     assert uninterrupted.cells[0].as_json() == cell.as_json()
 
 
 def test_draws_have_seeds_of_their_own_and_greedy_requests_none(tmp_path: Path) -> None:
     seeds: dict[str, set[int | None]] = {}
 
-    def note(request: Request, draw: int) -> str:
+    def note(request: Request, draw: int, hints: Hints) -> str:
         assert isinstance(request.prompt, tuple)
         seeds.setdefault(request.prompt[0].text, set()).add(request.seed)
-        return request.gold
+        return hints.gold()
 
     task = sums(tmp_path, 3)
-    run(FakeModel(note), f"{task}:sums:maj", tmp_path / "maj.db")
+    run(FakeModel(Hinted(note)), f"{task}:sums:maj", tmp_path / "maj.db")
     assert [len(found) for found in seeds.values()] == [5, 5, 5]
     first = {seed for found in seeds.values() for seed in found}
     seeds.clear()
-    run(FakeModel(note), f"{task}:sums:maj", tmp_path / "other.db", seed=1)
+    run(FakeModel(Hinted(note)), f"{task}:sums:maj", tmp_path / "other.db", seed=1)
     assert not first & {seed for found in seeds.values() for seed in found}
     seeds.clear()
-    run(FakeModel(note), task, tmp_path / "once.db")
+    run(FakeModel(Hinted(note)), task, tmp_path / "once.db")
     assert {seed for found in seeds.values() for seed in found} == {None}
 
 
 def test_other_settings_are_refused_and_named(tmp_path: Path) -> None:
     task = sums(tmp_path)
-    run(FakeModel(gold), task, tmp_path / "r.db", limit=5)
+    run(FakeModel(GOLD), task, tmp_path / "r.db", limit=5)
     with pytest.raises(UsageError, match=r"sums:once limit: 5 in the file, None now.*-o"):
-        run(FakeModel(gold), task, tmp_path / "r.db")
+        run(FakeModel(GOLD), task, tmp_path / "r.db")
     with pytest.raises(UsageError, match="seed: 0 in the file, 7 now"):
-        run(FakeModel(gold), task, tmp_path / "r.db", limit=5, seed=7)
+        run(FakeModel(GOLD), task, tmp_path / "r.db", limit=5, seed=7)
     with pytest.raises(UsageError, match="model model: fake/callable in the file, fake/other now"):
-        run(FakeModel(gold, "fake/other"), task, tmp_path / "r.db", limit=5)
+        run(FakeModel(GOLD, "fake/other"), task, tmp_path / "r.db", limit=5)
     with pytest.raises(UsageError, match="sums:maj is asked for now and not in the file"):
-        run(FakeModel(gold), f"{task}:sums:maj", tmp_path / "r.db", limit=5)
+        run(FakeModel(GOLD), f"{task}:sums:maj", tmp_path / "r.db", limit=5)
 
 
 def test_data_that_changed_under_a_run_is_refused(tmp_path: Path) -> None:
     task = sums(tmp_path)
-    run(FakeModel(gold), task, tmp_path / "r.db")
-    plan = make_plan(FakeModel(gold), [sums(tmp_path, name="again.py", reverse=True)])
-    store = Store.open(tmp_path / "r.db")
-    with pytest.raises(DataError, match="the data changed since"):
+    run(FakeModel(GOLD), task, tmp_path / "r.db")
+    plan = make_plan(FakeModel(GOLD), [sums(tmp_path, name="again.py", reverse=True)])
+    with (
+        open_run(tmp_path / "r.db", make_plan(FakeModel(GOLD), [task])) as store,
+        pytest.raises(DataError, match="the data changed since"),
+    ):
         asyncio.run(execute(plan, store, Options(2, QUICK)))
-    store.close()
+
+
+def test_a_disk_that_is_full_in_the_middle_of_a_statement_fails_the_run_and_no_sample(tmp_path: Path) -> None:
+    task, path = sums(tmp_path, 300), tmp_path / "r.db"
+    plan = make_plan(FakeModel(GOLD), [task])
+    with open_run(path, plan) as store:
+        # As on a full disk: SQLite may use no page more, and says so when a row needs one.
+        store.connection.execute("PRAGMA max_page_count = 40")
+        with pytest.raises(StorageError, match=r"r.db cannot be written \(database or disk is full\)"):
+            asyncio.run(execute(plan, store, Options(8, QUICK)))
+        with pytest.raises(StorageError, match="database or disk is full"):
+            store.add_cell(cell_spec("another"))
+    ((answers,),) = query(path, "SELECT count(*) FROM draw")
+    assert isinstance(answers, int)
+    assert 0 < answers < 300
+    assert not query(path, "SELECT id FROM sample WHERE outcome = 'failed'")
+    assert not query(
+        path, "SELECT sample.id FROM sample LEFT JOIN draw ON sample.id = draw.sample WHERE draw IS NULL"
+    )
+    again = FakeModel(GOLD)
+    (cell,) = run(again, task, path).cells
+    assert (cell.n, again.asked) == (300, 300 - answers)
+
+
+def test_afresh_removes_the_run_file_there_and_nothing_beside_it(tmp_path: Path) -> None:
+    task, path = sums(tmp_path), tmp_path / "r.db"
+    run(FakeModel(GOLD), task, path)
+    (tmp_path / "r.db.bak").write_text("kept")
+    other = make_plan(FakeModel(GOLD), [task], seed=1)
+    with open_run(path, other, afresh=True) as store:
+        assert not store.outcomes(store.cells()[0])["correct"]
+        with pytest.raises(UsageError, match="is being written by process"):
+            open_run(path, other, afresh=True)
+        assert store.manifest["seed"] == 1
+    assert (tmp_path / "r.db.bak").read_text() == "kept"
+
+
+def test_a_run_goes_only_into_a_file_that_is_locked_for_it(tmp_path: Path) -> None:
+    model = FakeModel(GOLD)
+    plan = make_plan(model, [sums(tmp_path)])
+    open_run(tmp_path / "r.db", plan).close()
+    with (
+        Store.open(tmp_path / "r.db") as store,
+        pytest.raises(UsageError, match="was opened to be read: a run goes into what open_run gives"),
+    ):
+        asyncio.run(execute(plan, store))
+    assert model.asked == 0
 
 
 def test_signature_ignores_order_and_concurrency_and_sees_one_byte(tmp_path: Path) -> None:
     def signature(name: str, concurrency: int, **task: object) -> str:
         spec = sums(tmp_path, name=f"{name}.py", **task)  # type: ignore[arg-type]
-        (cell,) = run(FakeModel(gold), spec, tmp_path / f"{name}.db", concurrency=concurrency).cells
+        (cell,) = run(FakeModel(GOLD), spec, tmp_path / f"{name}.db", concurrency=concurrency).cells
         return f"{cell.signature.parts['questions']} {cell.signature.parts['prompts']}"
 
     plain = signature("a", 1)
@@ -235,7 +280,7 @@ def test_signature_ignores_order_and_concurrency_and_sees_one_byte(tmp_path: Pat
 
 
 def test_the_run_file_holds_what_was_sent_and_said(tmp_path: Path) -> None:
-    run(FakeModel(gold), sums(tmp_path, 2), tmp_path / "r.db")
+    run(FakeModel(GOLD), sums(tmp_path, 2), tmp_path / "r.db")
     rows = query(
         tmp_path / "r.db",
         "SELECT json_extract(body, '$.prompt[0].content'), text, sample.outcome FROM request "
@@ -245,7 +290,7 @@ def test_the_run_file_holds_what_was_sent_and_said(tmp_path: Path) -> None:
 
 
 def test_plan_refuses_before_anything_is_asked(tmp_path: Path) -> None:
-    model = FakeModel(gold)
+    model = FakeModel(GOLD)
     task = sums(tmp_path)
     for tasks, settings, said in [
         (["gsm8"], {}, "did you mean gsm8k"),
@@ -271,12 +316,12 @@ def test_answers_that_are_there_at_once_are_committed_as_they_come(tmp_path: Pat
     path = tmp_path / "r.db"
     seen: list[int] = []
 
-    def look(request: Request, draw: int) -> str:
-        if request.gold == "180":
+    def look(request: Request, draw: int, hints: Hints) -> str:
+        if hints.gold() == "180":
             seen.extend(row[0] for row in query(path, "SELECT count(*) FROM sample"))  # type: ignore[misc]
-        return request.gold
+        return hints.gold()
 
-    run(FakeModel(look), sums(tmp_path, 200), path)
+    run(FakeModel(Hinted(look)), sums(tmp_path, 200), path)
     assert seen
     assert seen[0] > 100
 
@@ -284,16 +329,16 @@ def test_answers_that_are_there_at_once_are_committed_as_they_come(tmp_path: Pat
 def test_a_file_that_cannot_be_written_is_not_resumed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run(FakeModel(gold), sums(tmp_path), tmp_path / "r.db", limit=2)
+    run(FakeModel(GOLD), sums(tmp_path), tmp_path / "r.db", limit=2)
     (tmp_path / "r.db").chmod(0o400)
     monkeypatch.setattr("os.access", lambda *_: False)  # root may write anything
     with pytest.raises(UsageError, match="cannot be written"):
-        run(FakeModel(gold), str(tmp_path / "sums.py"), tmp_path / "r.db", limit=2)
+        run(FakeModel(GOLD), str(tmp_path / "sums.py"), tmp_path / "r.db", limit=2)
 
 
 def test_a_task_named_twice_is_asked_once_and_two_of_one_name_are_refused(tmp_path: Path) -> None:
     task = sums(tmp_path, 3)
-    model = FakeModel(gold)
+    model = FakeModel(GOLD)
     plan = make_plan(model, [task, f"{task}:sums:once", f"{task},{task}:sums:maj"])
     assert [cell.name for cell in plan.cells] == ["sums:once", "sums:maj"]
     with pytest.raises(UsageError, match="are both called sums:once"):
@@ -305,10 +350,10 @@ def test_a_run_is_resumed_and_reported_from_another_folder(
 ) -> None:
     sums(tmp_path, 6)
     monkeypatch.chdir(tmp_path)
-    run(FakeModel(gold), "./sums.py", tmp_path / "r.db")
+    run(FakeModel(GOLD), "./sums.py", tmp_path / "r.db")
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     monkeypatch.chdir(elsewhere)
-    model = FakeModel(gold)
+    model = FakeModel(GOLD)
     assert run(model, "../sums.py", tmp_path / "r.db").cells[0].n == 6
     assert model.asked == 0

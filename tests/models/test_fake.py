@@ -5,27 +5,41 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import TypeAlias
 
 import pytest
 
 from evalkit.errors import ProviderError, UsageError
-from evalkit.models import Model, open_model
+from evalkit.models import open_model
 from evalkit.models.base import Request, Response, TokenLogprob
-from evalkit.models.fake import FakeModel
+from evalkit.models.fake import GOLD, FakeModel, Hints
 from evalkit.models.likelihood import letter_scores
 from evalkit.samples import Message
 
-ASKED = Request((Message("system", "Be brief."), Message("user", "2 + 2?")), 8, gold="4", spoiled="5")
-MANY = [Request(f"{k} + {k}?", 8, gold=str(2 * k), spoiled="none") for k in range(1000)]
+Hinting: TypeAlias = tuple[Request, Hints]
 
 
-def texts(model: Model, requests: Iterable[Request], draw: int = 0) -> list[str]:
+def hinting(request: Request, gold: str, spoiled: str = "") -> Hinting:
+    return request, Hints(lambda: gold, lambda: spoiled)
+
+
+ASKED = hinting(Request((Message("system", "Be brief."), Message("user", "2 + 2?")), 8), "4", "5")
+MANY = [hinting(Request(f"{k} + {k}?", 8), str(2 * k), "none") for k in range(1000)]
+
+
+def fake(spec: str) -> FakeModel:
+    model = open_model(spec)
+    assert isinstance(model, FakeModel)
+    return model
+
+
+def texts(model: FakeModel, requests: Iterable[Hinting], draw: int = 0) -> list[str]:
     """What it says to each, asked once; "" for an error."""
 
-    async def one(request: Request) -> str:
+    async def one(hinted: Hinting) -> str:
         try:
-            return (await model.generate(request, draw=draw)).text
+            return (await model.generate_hinted(*hinted, draw=draw)).text
         except ProviderError as error:
             return "" if error.retryable and error.throttled and not error.fatal else "another error"
 
@@ -38,58 +52,58 @@ def texts(model: Model, requests: Iterable[Request], draw: int = 0) -> list[str]
 
 
 def test_the_three_that_have_names() -> None:
-    text = Request("To be continued", 8, gold="now")
-    assert texts(open_model("fake/gold"), [ASKED, text]) == ["4", "now"]
-    assert texts(open_model("fake/echo"), [ASKED, text]) == ["2 + 2?", "To be continued"]
-    assert texts(open_model("fake/fixed?text=so+be%20it"), [ASKED, text]) == ["so be it"] * 2
-    assert texts(open_model("fake/fixed"), [ASKED]) == [""]
+    text = hinting(Request("To be continued", 8), "now")
+    assert texts(fake("fake/gold"), [ASKED, text]) == ["4", "now"]
+    assert texts(fake("fake/echo"), [ASKED, text]) == ["2 + 2?", "To be continued"]
+    assert texts(fake("fake/fixed?text=so+be%20it"), [ASKED, text]) == ["so be it"] * 2
+    assert texts(fake("fake/fixed"), [ASKED]) == [""]
 
 
 def test_a_script_sees_the_request_and_the_draw() -> None:
     whole = Response("cut", finish="length", completion_tokens=1)
     model = FakeModel(lambda request, draw: whole if draw else f"{request.max_tokens}")
     assert texts(model, [ASKED]) == ["8"]
-    assert asyncio.run(model.generate(ASKED, draw=1)) is whole
+    assert asyncio.run(model.generate(ASKED[0], draw=1)) is whole
     assert model.asked == 2
 
 
 def test_a_share_is_wrong_and_the_same_share_every_time() -> None:
-    first = texts(open_model("fake/gold?wrong=0.3"), MANY)
+    first = texts(fake("fake/gold?wrong=0.3"), MANY)
     wrong = [k for k, text in enumerate(first) if text == "none"]
     assert 250 < len(wrong) < 350
     assert all(text == str(2 * k) for k, text in enumerate(first) if k not in wrong)
-    assert texts(open_model("fake/gold?wrong=0.3"), MANY) == first
-    backwards = texts(open_model("fake/gold?wrong=0.3"), reversed(MANY))
+    assert texts(fake("fake/gold?wrong=0.3"), MANY) == first
+    backwards = texts(fake("fake/gold?wrong=0.3"), reversed(MANY))
     assert backwards == first[::-1], "the order of asking changes nothing"
-    assert texts(open_model("fake/gold?wrong=0.3&seed=1"), MANY) != first
-    assert texts(open_model("fake/gold?wrong=0.3"), MANY, draw=1) != first
-    assert set(texts(open_model("fake/gold?wrong=1"), MANY)) == {"none"}
-    assert "none" not in texts(open_model("fake/gold?wrong=0"), MANY)
+    assert texts(fake("fake/gold?wrong=0.3&seed=1"), MANY) != first
+    assert texts(fake("fake/gold?wrong=0.3"), MANY, draw=1) != first
+    assert set(texts(fake("fake/gold?wrong=1"), MANY)) == {"none"}
+    assert "none" not in texts(fake("fake/gold?wrong=0"), MANY)
 
 
 def test_a_share_of_attempts_fails_and_the_next_attempt_is_another() -> None:
-    model = open_model("fake/gold?errors=0.5")
+    model = fake("fake/gold?errors=0.5")
     rounds = [texts(model, MANY) for _ in range(3)]
     for found in rounds:
         assert 400 < found.count("") < 600
     assert rounds[0] != rounds[1] != rounds[2]
-    again = open_model("fake/gold?errors=0.5")
+    again = fake("fake/gold?errors=0.5")
     assert [texts(again, MANY) for _ in range(3)] == rounds
-    assert set(texts(open_model("fake/gold?errors=1"), MANY[:20])) == {""}
+    assert set(texts(fake("fake/gold?errors=1"), MANY[:20])) == {""}
 
 
 def test_a_delay_is_kept() -> None:
     started = time.perf_counter()
-    assert texts(open_model("fake/gold?delay=0.05"), [ASKED, ASKED]) == ["4", "4"]
+    assert texts(fake("fake/gold?delay=0.05"), [ASKED, ASKED]) == ["4", "4"]
     assert time.perf_counter() - started >= 0.1
 
 
 def test_what_decides_the_answers_is_the_identity() -> None:
-    plain = open_model("fake/gold").identity
-    assert open_model("fake/gold?errors=0.5&delay=1").identity == plain
+    plain = fake("fake/gold").identity
+    assert fake("fake/gold?errors=0.5&delay=1").identity == plain
     for other in ("fake/echo", "fake/fixed?text=4", "fake/gold?wrong=0.5", "fake/gold?seed=1"):
         assert open_model(other).identity != plain
-    assert open_model("fake/fixed?text=4").identity != open_model("fake/fixed?text=5").identity
+    assert fake("fake/fixed?text=4").identity != fake("fake/fixed?text=5").identity
 
 
 @pytest.mark.parametrize(
@@ -118,8 +132,8 @@ def test_options_that_are_none(spec: str, said: str) -> None:
 # -- log-probabilities -----------------------------------------------------------------------------------
 
 
-def first_token(model: Model, request: Request) -> TokenLogprob:
-    (found,) = asyncio.run(model.generate(request)).logprobs
+def first_token(model: FakeModel, hinted: Hinting) -> TokenLogprob:
+    (found,) = asyncio.run(model.generate_hinted(*hinted)).logprobs
     return found
 
 
@@ -137,13 +151,13 @@ def first_token(model: Model, request: Request) -> TokenLogprob:
     ],
 )
 def test_the_first_token_has_log_probabilities(said: str, token: str, others: list[str]) -> None:
-    found = first_token(open_model("fake/gold"), Request("Answer:", 8, logprobs=5, gold=said))
+    found = first_token(fake("fake/gold"), hinting(Request("Answer:", 8, logprobs=5), said))
     assert found.token == token
     assert list(found.top) == [token, *others]
     assert math.exp(found.logprob) == pytest.approx(0.9)
     assert found.top[token] == found.logprob
     assert sum(map(math.exp, found.top.values())) < 1
-    assert first_token(open_model("fake/gold"), Request("Answer:", 8, logprobs=1, gold=said)).top == {
+    assert first_token(fake("fake/gold"), hinting(Request("Answer:", 8, logprobs=1), said)).top == {
         token: found.logprob
     }
 
@@ -152,9 +166,9 @@ def test_the_likeliest_letter_is_the_one_that_is_said() -> None:
     """As a perfect model's or a failing one's, on both routes; other answers decide nothing."""
     for api, prompt, form in (("completion", "Answer:", " {}"), ("chat", (Message("user", "Which?"),), "{}")):
         for index, letter in enumerate("ABCD"):
-            request = Request(prompt, 1, logprobs=20, gold=form.format(letter), spoiled=form.format("B"))
+            request = hinting(Request(prompt, 1, logprobs=20), form.format(letter), form.format("B"))
             for spec, best in (("fake/gold", index), ("fake/gold?wrong=1", 1)):
-                token = first_token(open_model(spec), request)
+                token = first_token(fake(spec), request)
                 scores = letter_scores(token, "ABCD", api=api, asked=20)  # type: ignore[arg-type]
                 assert None not in scores.scores
                 assert scores.best() == (best, False)
@@ -164,14 +178,14 @@ def test_only_what_asks_for_log_probabilities_gets_them() -> None:
     scripted = Response("B", logprobs=(TokenLogprob("B", -0.5, {"B": -0.5}),))
     model = FakeModel(lambda request, draw: scripted)
     assert asyncio.run(model.generate(Request("Answer:", 8, logprobs=5))) == scripted
-    assert asyncio.run(open_model("fake/gold").generate(ASKED)).logprobs == ()
+    assert asyncio.run(fake("fake/gold").generate_hinted(*ASKED)).logprobs == ()
 
 
 def test_an_endpoint_without_likelihoods_can_be_tried() -> None:
-    model = open_model("fake/gold?logprobs=off")
+    model = fake("fake/gold?logprobs=off")
     assert model.capabilities == {"chat", "completion", "transcription", "image", "audio"}
-    assert asyncio.run(model.generate(Request("Answer:", 8, logprobs=5, gold="B"))).logprobs == ()
-    assert open_model("fake/gold").capabilities == {
+    assert asyncio.run(model.generate_hinted(*hinting(Request("Answer:", 8, logprobs=5), "B"))).logprobs == ()
+    assert fake("fake/gold").capabilities == {
         "chat",
         "completion",
         "transcription",
@@ -179,11 +193,47 @@ def test_an_endpoint_without_likelihoods_can_be_tried() -> None:
         "audio",
         "logprobs",
     }
-    assert model.identity != open_model("fake/gold").identity
-    assert open_model("fake/gold?logprobs=on").identity == open_model("fake/gold").identity
+    assert model.identity != fake("fake/gold").identity
+    assert fake("fake/gold?logprobs=on").identity == fake("fake/gold").identity
 
 
 def test_it_has_no_log_probabilities_of_prompts() -> None:
     with pytest.raises(ProviderError, match="--set likelihood=next-token") as refused:
-        asyncio.run(open_model("fake/gold").generate(Request("2 + 2 = 4", 1, logprobs=1, echo=True)))
+        asyncio.run(fake("fake/gold").generate(Request("2 + 2 = 4", 1, logprobs=1, echo=True)))
     assert refused.value.fatal
+
+
+# -- hints -----------------------------------------------------------------------------------------------
+
+
+def test_hints_are_worked_out_only_where_they_are_said() -> None:
+    called: list[str] = []
+
+    def say(what: str) -> Callable[[], str]:
+        def call() -> str:
+            called.append(what)
+            return what
+
+        return call
+
+    async def ask(model: FakeModel) -> str:
+        return (await model.generate_hinted(ASKED[0], Hints(say("gold"), say("spoiled")))).text
+
+    for spec, needed in [
+        ("fake/gold", ["gold"]),
+        ("fake/gold?wrong=1", ["spoiled"]),
+        ("fake/fixed?text=4", []),
+        ("fake/fixed?text=4&wrong=1", ["spoiled"]),
+        ("fake/echo", []),
+    ]:
+        called.clear()
+        asyncio.run(ask(fake(spec)))
+        assert called == needed, spec
+
+
+def test_without_hints_there_is_nothing_it_could_say_instead() -> None:
+    for model in (FakeModel(GOLD), FakeModel(lambda request, draw: "4", wrong=1.0)):
+        with pytest.raises(ProviderError, match="it cannot be a judge") as refused:
+            asyncio.run(model.generate(ASKED[0]))
+        assert refused.value.fatal
+    assert asyncio.run(FakeModel(lambda request, draw: "4").generate(ASKED[0])).text == "4"

@@ -58,9 +58,7 @@ def chat(finish: str | None = "stop", **message: Any) -> dict[str, Any]:
 
 def test_a_chat_is_sent_as_it_is_meant() -> None:
     with OpenAIServer() as server:
-        drawn = Request(
-            ASKED.prompt, 64, 0.8, 0.95, ("\n\n", "Q:"), seed=7, logprobs=5, gold="8", spoiled="6"
-        )
+        drawn = Request(ASKED.prompt, 64, 0.8, 0.95, ("\n\n", "Q:"), seed=7, logprobs=5)
         ask(server.url, ASKED, drawn)
     plain, full = server.requests
     messages = [

@@ -14,6 +14,7 @@ from evalkit.models import Model, open_model
 from evalkit.models.base import Request, Response, TokenLogprob
 from evalkit.samples import Message
 from evalkit.store import Store
+from tests.specs import cell_spec
 
 CHAT = Request(
     (Message("system", "Be brief."), Message("user", "Is the moon round?")), 32, 0.8, stop=("\n",), seed=1
@@ -45,7 +46,7 @@ def run(tmp_path: Path) -> Path:
     """A run file with a few answers."""
     path = tmp_path / "run.db"
     store = Store.create(path, {"model": {"name": "openai/tiny", "identity": IDENTITY}})
-    cell = store.add_cell("moons", "0-shot", {})
+    cell = store.add_cell(cell_spec("moons", "0-shot"))
     for (request, draw), response in SAID.items():
         store.add_response(*request.encoded(), draw, cell, "sample", response)
     store.close()
@@ -60,7 +61,6 @@ def test_what_was_said_is_said_again(run: Path) -> None:
     model = open_model(f"replay/{run}")
     for (request, draw), response in SAID.items():
         assert ask(model, request, draw) == response
-        assert ask(model, replace(request, gold="Yes.", spoiled="No."), draw) == response
     assert model.name == "replay/run.db"
     assert model.identity == {"backend": "replay", "of": IDENTITY}
     asyncio.run(model.aclose())

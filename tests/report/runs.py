@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from evalkit.engine.plan import make_plan
-from evalkit.models.fake import FakeModel
+from evalkit.models.base import Request
+from evalkit.models.fake import FakeModel, Hinted, Hints
 from evalkit.report.paper import PaperTable, load_tables
 from evalkit.session import data_options, execute_plan
 from evalkit.store import Store
@@ -36,12 +37,12 @@ def ran(
     file = file or f"{len(list(folder.glob('*.db')))}"
     task = task or f"{sums(folder, count, name=f'{file}.py', ask=ask)}:sums:{protocol}"
 
-    def say(request: object, draw: int) -> str:
-        gold: str = request.gold  # type: ignore[attr-defined]
+    def say(request: Request, draw: int, hints: Hints) -> str:
+        gold = hints.gold()
         return says if gold.lstrip("-").isdigit() and wrong(int(gold)) else gold
 
     plan = make_plan(
-        FakeModel(say, name), task.split(","), limit=limit, settings=settings, data=data_options(data)
+        FakeModel(Hinted(say), name), task.split(","), limit=limit, settings=settings, data=data_options(data)
     )
     asyncio.run(execute_plan(plan, folder / f"{file}.db"))
     return Store.open(folder / f"{file}.db")

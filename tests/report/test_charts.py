@@ -14,7 +14,7 @@ import pytest
 from evalkit.engine.plan import make_plan
 from evalkit.engine.run import open_run
 from evalkit.errors import UsageError
-from evalkit.models.fake import FakeModel
+from evalkit.models.fake import GOLD, FakeModel
 from evalkit.report.charts import Chart, charts, waited
 from evalkit.report.charts.lines import Line, Mark
 from evalkit.report.charts.values import capability_charts
@@ -48,14 +48,14 @@ def test_a_page_of_charts(drawn: dict[str, Chart]) -> None:
 
 
 def test_only_what_there_are_figures_for(tmp_path: Path) -> None:
-    store = evaluated(tmp_path / "r.db", FakeModel(lambda r, n: r.gold), [f"{sums(tmp_path, 1)}:sums:once"])
+    store = evaluated(tmp_path / "r.db", FakeModel(GOLD), [f"{sums(tmp_path, 1)}:sums:once"])
     found = charts(build_table([store]))
     assert [chart.id for chart in found] == ["chart-values-1", "chart-outcomes-1"]
     store.close()
 
 
 def test_a_run_that_has_just_begun_has_no_charts(tmp_path: Path) -> None:
-    store = open_run(tmp_path / "r.db", make_plan(FakeModel(lambda r, n: r.gold), [sums(tmp_path)]))
+    store = open_run(tmp_path / "r.db", make_plan(FakeModel(GOLD), [sums(tmp_path)]))
     table = build_table([store])
     assert charts(table) == charts(table, build_grids([store], table), papers=("gemini-1.0",)) == []
     store.close()
@@ -227,7 +227,7 @@ def test_relative_to_a_model_that_is_nowhere(report: Report) -> None:
 
 def test_two_runs_of_one_model_are_two_series(tmp_path: Path) -> None:
     task = f"{sums(tmp_path, 12)}:sums:once"
-    stores = [evaluated(tmp_path / f"{name}.db", FakeModel(lambda r, n: r.gold), [task]) for name in "ab"]
+    stores = [evaluated(tmp_path / f"{name}.db", FakeModel(GOLD), [task]) for name in "ab"]
     table = build_table(stores)
     (named, *_) = charts(table, build_grids(stores, table))
     assert {"fake/callable (a)", "fake/callable (b)"} <= set(texts(named))

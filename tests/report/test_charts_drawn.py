@@ -17,7 +17,7 @@ from evalkit.report.charts import STYLE, Chart, charts, require, types, waited
 from evalkit.report.charts.svg import DARK, LIGHT, SERIES, SHAPES
 from evalkit.report.grid import build_grids
 from evalkit.report.table import build_table
-from tests.charted import LAZY, SVG, Counting, Report, evaluated, made_report, texts
+from tests.charted import LAZY, SVG, Report, counting, evaluated, made_report, texts
 from tests.engine.test_routed import student
 from tests.quiz import quiz
 
@@ -205,7 +205,7 @@ def test_colours_stand_out_from_the_paper(theme: dict[str, str]) -> None:
 def test_nothing_from_outside_acts(tmp_path: Path) -> None:
     task = f"{quiz(tmp_path, test=8, validation=4)}:quiz:routed"
     stores = [
-        evaluated(tmp_path / f"{i}.db", Counting(student, name), [task]) for i, name in enumerate(HOSTILE)
+        evaluated(tmp_path / f"{i}.db", counting(student, name), [task]) for i, name in enumerate(HOSTILE)
     ]
     table = build_table(stores)
     grids = build_grids(stores, table)

@@ -184,17 +184,14 @@ def test_strict_lets_pass_what_is_only_worth_knowing(tmp_path: Path) -> None:
     store = ran(tmp_path, "fake/a", task=f"{quiz(tmp_path)}:quiz:routed")
     table = build_table([store], strict=True)
     assert any("validation samples" in note for note in table.notes)
-    with pytest.raises(UsageError, match=r"--strict: sums: the first 6 of 200"):
+    with pytest.raises(UsageError, match=r"--strict: fake/b on sums: a part: 6 of 200"):
         build_table([ran(tmp_path, "fake/b", limit=6)], strict=True)
 
 
 def test_a_part_is_marked_and_its_interval_is_of_the_part(tmp_path: Path) -> None:
     found = grid([ran(tmp_path, "fake/a", limit=6)], paper(tmp_path))
     row = cells(found, "Sums")
-    assert notes(found, row["fake/a"]) == [
-        "sums: the first 6 of 200 samples",
-        "6 of 200 samples here, all of them there",
-    ]
+    assert notes(found, row["fake/a"]) == ["fake/a on sums: a part: 6 of 200 samples (--limit 6)"]
     low, high = wilson(6, 6)
     assert (row["fake/a"].low, row["fake/a"].high) == pytest.approx((100 * low, 100 * high))
     assert row["fake/a"].text == "100"
@@ -216,7 +213,8 @@ def test_two_runs_of_one_part_are_compared_with_each_other(tmp_path: Path) -> No
         ran(tmp_path, "fake/b", lambda gold: gold % 2 > 0, limit=100),
     ]
     row = cells(grid(stores, paper(tmp_path)), "Sums")
-    assert row["fake/a"].best
+    assert not row["fake/a"].best, "a part is nobody's best"
+    assert row["fake/a"].against["fake/b"][1] == 0
     assert row["fake/b"].comparable
     assert not row["Old"].comparable
 

@@ -11,7 +11,7 @@ import pytest
 import evalkit
 from evalkit.engine.plan import make_plan
 from evalkit.errors import UsageError
-from evalkit.models.fake import FakeModel
+from evalkit.models.fake import GOLD, FakeModel
 from evalkit.report.render import FORMATS, outcome_shares, to_csv, to_markdown, to_terminal
 from evalkit.report.table import Table, build_table
 from evalkit.session import execute_plan
@@ -23,15 +23,15 @@ HOSTILE = "fake/<script>alert(1)</script>|*bold*`x`\x1b[31m\u202e=1+1"
 
 def table(tmp_path: Path, name: str = "fake/plain", **options: float) -> Table:
     task = sums(tmp_path, 10)
-    model = FakeModel(lambda request, draw: request.gold, name, **options)  # type: ignore[arg-type]
+    model = FakeModel(GOLD, name, **options)  # type: ignore[arg-type]
     return evalkit.run(model, task, output=tmp_path / f"{len(list(tmp_path.glob('*.db')))}.db", limit=6)
 
 
 def test_a_part_is_marked(tmp_path: Path) -> None:
     found = table(tmp_path)
-    assert found.notes == ("sums: the first 6 of 10 samples",)
+    assert found.notes == ("fake/plain on sums: a part: 6 of 10 samples (--limit 6)",)
     assert "100 %¹" in to_terminal(found, width=100)
-    assert "¹ sums: the first 6 of 10 samples" in to_terminal(found, width=100)
+    assert "¹ fake/plain on sums: a part: 6 of 10 samples (--limit 6)" in to_terminal(found, width=100)
     assert "100 %¹" in to_markdown(found)
 
 
@@ -66,7 +66,7 @@ def test_pandas(tmp_path: Path) -> None:
 def test_a_run_still_going_on_can_be_read(tmp_path: Path) -> None:
     from evalkit.engine.run import open_run
 
-    plan = make_plan(FakeModel(lambda request, draw: request.gold), [sums(tmp_path)])
+    plan = make_plan(FakeModel(GOLD), [sums(tmp_path)])
     store = open_run(tmp_path / "r.db", plan)
     try:
         other = Store.open(tmp_path / "r.db")
@@ -86,7 +86,7 @@ def test_two_models_in_one_row_are_compared_by_signature(tmp_path: Path) -> None
     stores = []
     for name, ask in (("a", "What is"), ("b", "What is"), ("c", "Say")):
         task = sums(tmp_path, name=f"{name}.py", ask=ask)
-        plan = make_plan(FakeModel(lambda request, draw: request.gold, f"fake/{name}"), [task])
+        plan = make_plan(FakeModel(GOLD, f"fake/{name}"), [task])
         asyncio.run(execute_plan(plan, tmp_path / f"{name}.db"))
         stores.append(Store.open(tmp_path / f"{name}.db"))
     same = build_table(stores[:1])

@@ -17,7 +17,7 @@ from evalkit.engine.plan import make_plan
 from evalkit.errors import DataError, UsageError
 from evalkit.models.base import Request, Response
 from evalkit.models.fake import FakeModel
-from evalkit.samples import Sample
+from evalkit.samples import JSON, Sample
 from evalkit.session import run
 from evalkit.task import load_task
 
@@ -138,14 +138,25 @@ def test_strict_refuses_another_greedy_leg(tmp_path: Path) -> None:
 
 
 def test_an_endpoint_that_leaves_them_out_ends_the_run_in_words(tmp_path: Path) -> None:
-    class Forgetful(FakeModel):
+    class Forgetful:
+        name = "forgetful"
+        capabilities = NOBODY.capabilities
+        parallel: int | None = None
+
+        @property
+        def identity(self) -> dict[str, JSON]:
+            return {"backend": "forgetful"}
+
         async def generate(self, request: Request, *, draw: int = 0) -> Response:
             return Response(" A")
+
+        async def aclose(self) -> None:
+            return None
 
     from evalkit.engine.ask import Stopped
 
     with pytest.raises(Stopped, match="returned no log-probabilities") as stopped:
-        run(Forgetful(lambda request, draw: ""), "mmlu:5-shot", output=tmp_path / "r.db", data="samples")
+        run(Forgetful(), "mmlu:5-shot", output=tmp_path / "r.db", data="samples")
     assert stopped.value.usage
 
 

@@ -13,8 +13,7 @@ from evalkit.report.charts.types import Chart, chart_of
 from evalkit.report.grid import figure_text
 
 if TYPE_CHECKING:
-    from evalkit.report.figures import Group
-    from evalkit.report.table import TableCell
+    from evalkit.report.cells import Group, TableCell
 
 CHARTS = 8
 """Breakdowns drawn; the tables have all of them."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from evalkit.report.charts.lines import Line, Mark, Run, rows_of
@@ -42,10 +42,12 @@ def rule_charts(runs: Sequence[Run], names: Sequence[str], printed: Sequence[Lin
     """Three bars a routed protocol. `printed`: figure 9's lines where a grid has them, which come first."""
     sets: dict[tuple[str, str], list[Line]] = {}
     for line in printed:
-        sets.setdefault((line.task, line.protocol.partition("[")[0]), []).append(line)
-    for task, protocol, _ in rows_of(run for run in runs if run.cell.view in RULES and run.cell.view):
+        sets.setdefault((line.task, line.protocol), []).append(line)
+    ruled = rows_of(run for run in runs if run.cell.view in RULES and run.cell.view)
+    for (task, protocol, _), found in ruled.items():
         lines = rule_lines(runs, task, protocol)
-        if (task, protocol.partition("[")[0]) not in sets:
+        # A grid's line has the protocol's name without overrides.
+        if (task, found[0].cell.spec.protocol.name) not in sets:
             sets[task, protocol] = lines
     several = {key: lines for key, lines in sets.items() if len(lines) > 1}
     for number, ((task, protocol), lines) in enumerate(several.items(), 1):
@@ -77,7 +79,7 @@ def curve_charts(runs: Sequence[Run], names: Sequence[str]) -> Iterator[Chart]:
         )
 
 
-def _words(found: dict[str, Any]) -> str:
+def _words(found: Mapping[str, Any]) -> str:
     threshold = found.get("threshold")
     return f"{threshold:.3g}" if isinstance(threshold, int | float) else shown(str(threshold), 12)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from evalkit import tallies
 from evalkit.report.charts.lines import Line, Mark, Run, headlines, named, rows_of
 from evalkit.report.charts.sheet import shown
 from evalkit.report.charts.strips import Strips
@@ -24,7 +25,8 @@ Price = tuple[float, float]
 def waited(stores: Sequence[Store], table: Table) -> dict[str, float]:
     """Seconds that each run waited for answers, by the name of its column in a grid."""
     return {
-        run.name: sum(run.store.waited(cell) for cell in run.store.cells()) for run in runs_of(stores, table)
+        run.name: sum(tallies.waited(run.store, cell) for cell in run.store.cells())
+        for run in runs_of(stores, table)
     }
 
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import orjson
 
-from evalkit.errors import UsageError
+from evalkit.spec import signed_settings
 from evalkit.store import Cell, Store
-from evalkit.task import file_of, load_task
+from evalkit.task import file_of
 
 Facts = tuple[tuple[str, str], ...]
 """(what, its value), in the order to be shown."""
@@ -62,29 +62,25 @@ def run_cards(stores: Sequence[Store], names: Sequence[str]) -> list[RunCard]:
 
 def _card(cell: Cell) -> Card:
     spec = cell.spec
-    try:
-        task = load_task(spec["task_spec"], spec["options"])
-        source = task.protocol(cell.protocol.partition("[")[0]).source
-        summary = task.summary
-    except UsageError:  # a task file of the user's that is no longer there
-        summary = source = ""
-    count = spec["records"]
-    size = () if count is None else (("samples", f"{count:,}"),)
-    limit = () if spec["limit"] is None else (("taken", f"the first {spec['limit']:,}"),)
-    metrics = ", ".join(metric["name"] for metric in spec["metrics"])
-    views = [("also read as", ", ".join(spec["views"]))] if spec["views"] else []
-    printed = [("printed in", f"the report's {spec['report']}")] if spec["report"] else []
+    size = () if spec.records is None else (("samples", f"{spec.records:,}"),)
+    limit = () if spec.limit is None else (("taken", f"the first {spec.limit:,}"),)
+    views = [("also read as", ", ".join(view.name for view in spec.views))] if spec.views else []
+    printed = [("printed in", f"the report's {spec.report}")] if spec.report else []
+    asked = {**signed_settings(spec.protocol), "solver": spec.solver, "prompt": spec.prompt}
     return Card(
-        f"{cell.task}:{cell.protocol}",
-        summary,
-        (*_named(spec["data"], _DATA), *size, *limit),
-        (*_named(spec["protocol"], _PROTOCOL), *((("source", source),) if source else ())),
+        spec.label,
+        spec.summary,
+        (*_named(spec.data, _DATA), *size, *limit),
         (
-            ("metrics", metrics),
-            ("answer read by", spec["extract"]),
-            ("judged by", spec["judge"]),
+            *_named({**asked, "fallback": spec.fallback}, _PROTOCOL),
+            *_plain({"source": spec.protocol.source}),
+        ),
+        (
+            ("metrics", ", ".join(metric.name for metric in spec.metrics)),
+            ("answer read by", spec.extract),
+            ("judged by", spec.judge),
             *views,
-            *_plain({"judge model": spec.get("referee"), **spec["notes"]}),
+            *_plain({"judge model": spec.referee, **spec.notes}),
             *printed,
         ),
     )
@@ -131,14 +127,14 @@ def command(store: Store) -> str:
         words += ["--base-url", endpoint]
     if judge := manifest.get("judge"):
         words += ["--judge", judge]
-    for setting in dict.fromkeys(setting for cell in cells for setting in _settings(cell)):
-        words += ["--set", setting]
-    limits = {cell.spec["limit"] for cell in cells}
-    if limits - {None}:
-        words += ["--limit", str(max(limits - {None}))]
+    for key, text in {pair: None for cell in cells for pair in cell.spec.protocol.overrides.items()}:
+        words += ["--set", f"{key}={text}"]
+    limits = [cell.spec.limit for cell in cells if cell.spec.limit is not None]
+    if limits:
+        words += ["--limit", str(max(limits))]
     if manifest["seed"]:
         words += ["--seed", str(manifest["seed"])]
-    places = {cell.spec["data"]["kind"]: cell.spec["data"].get("where", "") for cell in cells}
+    places = {cell.spec.data["kind"] for cell in cells}
     if "small sets" in places:
         words += ["--data", "samples"]
     elif "folder" in places:
@@ -147,12 +143,5 @@ def command(store: Store) -> str:
 
 
 def _task(cell: Cell) -> str:
-    spec, base = str(cell.spec["task_spec"]), cell.protocol.partition("[")[0]
-    file = file_of(spec)
-    return f"./{file[0].name}:{cell.task}:{base}" if file else f"{spec}:{base}"
-
-
-def _settings(cell: Cell) -> list[str]:
-    """What `--set` changed, from the protocol's name: `8-shot-cot[shots=4, split=test]`."""
-    inside = cell.protocol.partition("[")[2].removesuffix("]")
-    return [part.strip() for part in inside.split(",") if "=" in part]
+    file = file_of(cell.spec.source)
+    return f"./{file[0].name}:{cell.spec.name}" if file else f"{cell.spec.source}:{cell.protocol}"

@@ -174,15 +174,16 @@ def _final(final: dict[str, Any]) -> JSON:
 
 
 def _draw(draw: Drawn) -> JSON:
+    said = draw.response
     found: dict[str, JSON] = {
         "name": "again" if draw.draw == AGAIN else str(draw.draw + 1),
-        "text": cut(draw.text),
-        "finish": draw.finish,
-        "tokens": list(draw.tokens),
-        "seconds": draw.seconds,
+        "text": cut(said.text),
+        "finish": said.finish,
+        "tokens": [said.prompt_tokens, said.completion_tokens],
+        "seconds": said.seconds,
     }
-    if draw.reasoning:
-        found["reasoning"] = cut(draw.reasoning)
+    if said.reasoning:
+        found["reasoning"] = cut(said.reasoning)
     if draw.alternatives:
         found["alternatives"] = dict(sorted(draw.alternatives.items(), key=lambda item: -item[1])[:20])
     return found

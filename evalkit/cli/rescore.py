@@ -1,0 +1,75 @@
+"""`evalkit rescore`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from evalkit.cli.options import json_option, task_file_option
+
+if TYPE_CHECKING:
+    from evalkit.rescore import Rescored
+
+_PATH = click.Path(path_type=Path)
+
+
+@click.command()
+@click.argument("run", type=_PATH)
+@click.option("-o", "--output", type=_PATH, required=True, metavar="NEW.db", help="The run file to write.")
+@click.option(
+    "--rule", default="", metavar="PROTOCOL", help="Read the answers as this protocol of the task does."
+)
+@click.option(
+    "--changes",
+    type=click.IntRange(0),
+    default=20,
+    show_default=True,
+    metavar="N",
+    help="Samples with another verdict that are listed.",
+)
+@task_file_option
+@json_option
+def command(
+    run: Path, output: Path, rule: str, changes: int, task_files: tuple[Path, ...], as_json: bool
+) -> None:
+    """Read, score and measure a run's stored responses again, by today's code. Nothing is asked.
+
+    Lists the samples whose verdict is another one now, old and new.
+    """
+    from evalkit.measured import check_task_files
+    from evalkit.rescore import rescore
+
+    found = list(rescore(run, output, rule=rule, task_files=check_task_files(task_files)))
+    if as_json:
+        import dataclasses
+
+        import orjson
+
+        click.echo(
+            orjson.dumps({"cells": [dataclasses.asdict(one) for one in found]}, option=orjson.OPT_INDENT_2)
+        )
+        return
+    for one in found:
+        _show(one, changes)
+    click.echo(f"written: {output}", err=True)
+
+
+def _show(one: Rescored, most: int) -> None:
+    from evalkit.report.render import printable
+
+    before, after = ("—" if value is None else f"{value:.4g}" for value in one.figures)
+    unit = f" {one.unit}" if one.unit else ""
+    click.echo(
+        f"{one.name}: {one.metric} {before} → {after}{unit}; "
+        f"{len(one.changed):,} of {one.samples:,} verdicts changed"
+    )
+    for change in one.changed[:most]:
+        said = [
+            f"{outcome} {answer[:60]!r}"
+            for outcome, answer in zip(change.outcomes, change.answers, strict=True)
+        ]
+        click.echo(printable(f"  {change.sample}: {' → '.join(said)}"))
+    if len(one.changed) > most:
+        click.echo(f"  and {len(one.changed) - most:,} more: --changes {len(one.changed)}")

@@ -1,0 +1,99 @@
+"""Frozen dataclasses from and to plain JSON and TOML, by their type hints.
+
+A run file's specs, papers' tables and policies all go through here. It is strict: an unknown key, a missing
+one and a value of another type raise `UsageError` that names the place. Hints may be `str`, `int`, `float`,
+`bool`, `Literal`, `X | None`, `tuple[X, ...]`, `Mapping[str, X]`, another dataclass, or `JSON` (anything).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from types import NoneType, UnionType
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from evalkit.errors import UsageError, unknown
+from evalkit.samples import JSON
+
+_T = TypeVar("_T")
+_NO_JSON = ("inf", "-inf", "nan")
+"""Numbers that JSON does not have; they are written as texts."""
+_WORDS = {float: "a number", int: "a whole number", bool: "true or false", str: "a text in quotes"}
+
+
+def to_json(value: object) -> JSON:
+    """Plain JSON of a dataclass, field by field, or of anything that a field may hold."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: to_json(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): to_json(one) for key, one in value.items()}
+    if isinstance(value, tuple | list):
+        return [to_json(one) for one in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if value is None or isinstance(value, str | int | float | bool):
+        return value
+    raise TypeError(f"{type(value).__name__} has no form in JSON")
+
+
+def from_json(kind: type[_T], entries: object, where: str) -> _T:
+    """The `kind` that `entries` describes. `where` begins every error. Raises `UsageError`."""
+    if not isinstance(entries, Mapping):
+        raise UsageError(f"{where} must be a table: {{ … }}")
+    types = _types(kind)
+    for key in entries:
+        if key not in types:
+            raise unknown(f"key in {where}", str(key), types)
+    if missing := sorted(_needed(kind) - entries.keys()):
+        raise UsageError(f"{where} has no {', '.join(missing)}")
+    return kind(**{key: typed(value, types[key], f"{where}: {key}") for key, value in entries.items()})
+
+
+def typed(value: object, wanted: Any, where: str) -> Any:
+    """`value` as the type hint `wanted` has it. Raises `UsageError`."""
+    origin, inner = get_origin(wanted), get_args(wanted)
+    if origin in (UnionType, Union):
+        if value is None and NoneType in inner:
+            return None
+        kinds = [one for one in inner if one is not NoneType]
+        # Of the hints that are allowed only `JSON` has several kinds.
+        return value if len(kinds) > 1 else typed(value, kinds[0], where)
+    if origin is Literal:
+        if value in inner:
+            return value
+        raise UsageError(f"{where} = {value!r} must be one of {', '.join(map(str, inner))}")
+    if origin is tuple and isinstance(value, list | tuple):
+        return tuple(typed(one, inner[0], where) for one in value)
+    if origin is Mapping and isinstance(value, Mapping):
+        return {key: typed(one, inner[1], f"{where}, {key!r}") for key, one in value.items()}
+    if dataclasses.is_dataclass(wanted):
+        assert isinstance(wanted, type)
+        return value if isinstance(value, wanted) else from_json(wanted, value, where)
+    if wanted is float and value in _NO_JSON:
+        return float(str(value))
+    if wanted is float and isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(wanted, type) and type(value) is wanted:
+        return value
+    raise UsageError(f"{where} = {value!r} must be {_WORDS.get(wanted, 'of another type')}")
+
+
+_HINTS: dict[type[Any], dict[str, Any]] = {}
+"""By dataclass, the types of what can be given to it; resolving them costs more than the conversion."""
+
+
+def _types(kind: type[Any]) -> dict[str, Any]:
+    if kind not in _HINTS:
+        hints = get_type_hints(kind)
+        _HINTS[kind] = {field.name: hints[field.name] for field in dataclasses.fields(kind) if field.init}
+    return _HINTS[kind]
+
+
+def _needed(kind: type[Any]) -> frozenset[str]:
+    missing = dataclasses.MISSING
+    return frozenset(
+        field.name
+        for field in dataclasses.fields(kind)
+        if field.init and field.default is field.default_factory is missing
+    )

@@ -1,0 +1,115 @@
+"""Metrics of a run file: how one is written down there, and how it is had again without its task's code."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from evalkit.convert import from_json, to_json
+from evalkit.errors import UsageError
+from evalkit.identity import code_identity, declared, parameters
+from evalkit.metrics.base import Metric, Ratio, Scored, Traits, traits_of
+from evalkit.metrics.macro import Macro
+from evalkit.samples import JSON, Sample
+from evalkit.spec import MetricSpec
+
+if TYPE_CHECKING:
+    from evalkit.metrics.base import Floats
+
+KINDS = {
+    "accuracy": "evalkit.metrics.accuracy:Accuracy",
+    "bleu": "evalkit.metrics.bleu:Bleu",
+    "chrf": "evalkit.metrics.bleu:ChrF",
+    "error_rate": "evalkit.metrics.error_rate:ErrorRate",
+    "guessing_accuracy": "evalkit.metrics.guessing:GuessingAccuracy",
+    "macro": "evalkit.metrics.macro:Macro",
+    "mean_credit": "evalkit.metrics.mean_credit:MeanCredit",
+    "over_100": "evalkit.metrics.error_rate:Over100",
+    "pass_at_k": "evalkit.metrics.pass_at_k:PassAtK",
+}
+"""evalkit's metrics by their declared names."""
+
+
+def metric_spec(metric: Metric) -> MetricSpec:
+    """What a run file keeps of `metric`."""
+    known = declared(metric)
+    kind = known.name if known is not None and known.name in KINDS else ""
+    given: dict[str, JSON] = {}
+    if isinstance(metric, Macro):
+        given = {"inner": to_json(metric_spec(metric.inner))}
+    elif kind:
+        given = {name: to_json(value) for name, value in parameters(metric).items()}
+    finish: object = type(metric).finish
+    return MetricSpec(
+        name=metric.name,
+        unit=metric.unit,
+        higher_is_better=metric.higher_is_better,
+        columns=tuple(metric.columns),
+        identity=code_identity(metric),
+        view=metric.view,
+        traits=traits_of(metric),
+        kind=kind,
+        parameters=given,
+        scale=metric.scale if isinstance(metric, Ratio) and finish is Ratio.finish else None,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRatio:
+    """A user's `Ratio` as far as a run file knows it: what was counted can be summed up again."""
+
+    spec: MetricSpec
+    least_draws: int = 1
+
+    @property
+    def name(self) -> str:
+        return self.spec.name
+
+    @property
+    def unit(self) -> str:
+        return self.spec.unit
+
+    @property
+    def higher_is_better(self) -> bool:
+        return self.spec.higher_is_better
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return self.spec.columns
+
+    @property
+    def view(self) -> str:
+        return self.spec.view
+
+    @property
+    def traits(self) -> Traits:
+        return self.spec.traits
+
+    def statistics(self, sample: Sample, scored: Scored) -> Sequence[float]:
+        raise UsageError(f"{self.name} cannot be measured again without its code: --task-file names it")
+
+    def finish(self, totals: Floats) -> Floats:
+        assert self.spec.scale is not None
+        return self.spec.scale * totals[..., 0] / totals[..., 1]
+
+
+def stored_metric(spec: MetricSpec) -> Metric | None:
+    """The metric that `spec` describes, as far as that is known without its task's code; else None.
+
+    A metric of evalkit's is today's, whose identity need not be the one that measured.
+    """
+    if spec.kind not in KINDS:
+        return None if spec.scale is None else StoredRatio(spec)
+    if spec.kind == "macro":
+        inner = stored_metric(from_json(MetricSpec, spec.parameters["inner"], spec.name))
+        return None if inner is None else Macro(inner)
+    module, _, name = KINDS[spec.kind].partition(":")
+    kind = getattr(importlib.import_module(module), name)
+    taken = {field.name for field in dataclasses.fields(kind) if field.init}
+    if not taken >= spec.parameters.keys():  # made by another version of evalkit
+        return None
+    metric: Metric = kind(**spec.parameters)
+    return metric

@@ -1,0 +1,260 @@
+"""The figures of a run, read from its file: each with its interval, outcomes, signature and completeness."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from evalkit.completeness import Completeness, completeness
+from evalkit.figures import WHOLE, figures
+from evalkit.measured import Measure, measures, other_code
+from evalkit.metrics.base import Traits
+from evalkit.rows import ANSWERED, FAILED, VALIDATION, Cell, CellData, StoredFigure, told_outcomes
+from evalkit.samples import JSON
+from evalkit.signature import Signature, combine
+from evalkit.spec import CellSpec, MetricSpec
+from evalkit.store import Store
+from evalkit.tallies import clip_seconds, count_details, usage, verification
+
+COUNTED = {
+    "shots": "{} samples were asked with fewer shots, for the prompt did not fit the model's context",
+    "bound_decides": "{} choices hang on a bound, for the endpoint did not return every letter",
+}
+"""Entries of an answer's detail that a reader of the figure has to know of."""
+_BY_SAMPLE = ("questions", "prompts")
+"""Parts of a signature that are made of all samples."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A figure over the samples of one group or tag. `value`, `low`, `high` in the cell's unit.
+
+    Without an interval (None) where they are all of one cluster.
+    """
+
+    value: float
+    low: float | None
+    high: float | None
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class TableCell:
+    """One figure. `value`, `low`, `high` in `unit`, None when no sample was judged.
+
+    `n`: judged samples, which the value is over. `outcomes`: samples by outcome, failed ones included.
+    `low`, `high` are None too where everything is of one cluster. `marks`: numbers of the table's notes
+    that belong to it.
+    """
+
+    spec: CellSpec
+    measured: MetricSpec
+    model: str
+    value: float | None
+    low: float | None
+    high: float | None
+    n: int
+    outcomes: dict[str, int]
+    groups: dict[str, Group]
+    """By group and then by tag, each in alphabetical order."""
+    signature: Signature
+    tokens: tuple[int, int]
+    """(prompt, completion) tokens as the endpoint counted them."""
+    found: Mapping[str, Any]
+    """What the run found out for it: a threshold and its validation curve."""
+    answered: int
+    """Samples with an answer and without a public reference."""
+    seconds: float
+    """How long the clips are that were played."""
+    counts: dict[str, int]
+    """Samples that were not asked or read quite as the protocol has it, by what happened; none: left out."""
+    completeness: Completeness
+    samples: Callable[[], CellData] = field(repr=False, compare=False)
+    """Reads its samples from the run file, which has to be open still."""
+    stale: tuple[str, ...] = ()
+    """Where today's code is not the code that the run used, in words."""
+    verification: dict[str, int] | None = None
+    """Greedy answers that were `asked` for a second time, and those that `changed`; None: none was to be."""
+    marks: tuple[int, ...] = ()
+
+    @property
+    def task(self) -> str:
+        return self.spec.task
+
+    @property
+    def protocol(self) -> str:
+        """For people: the name with what was overridden."""
+        return self.spec.protocol.label
+
+    @property
+    def metric(self) -> str:
+        return self.measured.name
+
+    @property
+    def view(self) -> str:
+        """The view or leg that the metric measures, "" for the headline."""
+        return self.measured.view
+
+    @property
+    def unit(self) -> str:
+        return self.measured.unit
+
+    @property
+    def higher_is_better(self) -> bool:
+        return self.measured.higher_is_better
+
+    @property
+    def traits(self) -> Traits:
+        """The metric's own attributes: its average, its best value, which outcomes suit it."""
+        return self.measured.traits
+
+    @property
+    def told(self) -> dict[str, int]:
+        """Samples by outcome, as suits the metric: right, or only answered."""
+        return told_outcomes(self.outcomes, right_or_wrong=self.traits.right_or_wrong)
+
+    def differences(self, other: TableCell) -> list[str]:
+        """What keeps the two from being compared, in words, this side first; see `Signature.differences`.
+
+        Samples that failed in either change nothing that was asked of the rest: where there are any, what was
+        asked is compared sample by sample, on those that failed in neither.
+        """
+        mine, theirs = self.signature, other.signature
+        if (
+            (self.outcomes[FAILED] or other.outcomes[FAILED])
+            and mine.parts["n"] == theirs.parts["n"]
+            and _asked_alike(self.samples(), other.samples())
+        ):
+            mine, theirs = mine.without(_BY_SAMPLE), theirs.without(_BY_SAMPLE)
+        return mine.differences(theirs)
+
+    @property
+    def row(self) -> tuple[str, str, str]:
+        """Cells of one row answer one question; overrides do not make another row."""
+        return (self.task, self.spec.protocol.name, self.metric)
+
+    def as_json(self) -> dict[str, JSON]:
+        return {
+            "task": self.task,
+            "protocol": self.protocol,
+            "model": self.model,
+            "metric": self.metric,
+            "average": self.traits.average,
+            "value": self.value,
+            "unit": self.unit,
+            "low": self.low,
+            "high": self.high,
+            "n": self.n,
+            "outcomes": dict(self.outcomes),
+            "outcome": self.traits.outcome,
+            "signature": {
+                "short": self.signature.short,
+                "line": self.signature.line(),
+                "parts": dict(self.signature.parts),
+            },
+            "group_values": {name: group.value for name, group in self.groups.items()},
+            "groups": {name: dataclasses.asdict(group) for name, group in self.groups.items()},
+            "found": dict(self.found),
+            "seconds": self.seconds,
+            "verification": dict(self.verification) if self.verification else None,
+            "tokens": {"prompt": self.tokens[0], "completion": self.tokens[1]},
+            "overrides": dict(self.spec.protocol.overrides),
+            "data": dict(self.spec.data),
+            "records": self.spec.records,
+            "limit": self.spec.limit,
+            "size": self.spec.size,
+            "finished": self.completeness.finished,
+            "stale": list(self.stale),
+        }
+
+
+def cells_of(store: Store) -> Iterator[TableCell]:
+    """The figures of one run, in its order; a cell's headline metric first."""
+    cells = store.cells()
+    validations = {(cell.task, cell.protocol): cell for cell in cells if cell.role == VALIDATION}
+    for cell in cells:
+        if not cell.role:
+            yield from _cells(store, cell, validations.get((cell.task, cell.protocol)))
+
+
+def _cells(store: Store, cell: Cell, calibration: Cell | None) -> Iterator[TableCell]:
+    manifest = store.manifest
+    data = store.data(cell)
+    asked = _asked(data, store.data(calibration) if calibration else None)
+    threshold = {"threshold": cell.found["threshold"]} if "threshold" in cell.found else {}
+    notes: dict[str, JSON] = {**threshold, **cell.spec.notes, "evalkit": manifest["evalkit"]}
+    used = [usage(store, c) for c in (cell, calibration) if c is not None]
+    stored: dict[str, list[StoredFigure]] = {}
+    for figure in store.figures(cell):
+        stored.setdefault(figure.metric, []).append(figure)
+    seconds = clip_seconds(store, cell)
+    counts = {key: n for key, n in count_details(store, cell, COUNTED).items() if n}
+    whole = completeness(store, cell)
+    for measured in measures(store, cell):
+        spec = measured.spec
+        found = stored.get(spec.name) or _computed(measured, cell, data)
+        headline = next((figure for figure in found if figure.group == WHOLE), None)
+        judged = int(data.judged.sum())
+        yield TableCell(
+            spec=cell.spec,
+            measured=spec,
+            model=manifest["model"]["name"],
+            value=headline.value if headline else None,
+            low=headline.low if headline else None,
+            high=headline.high if headline else None,
+            n=judged,
+            outcomes=store.outcomes(cell, spec.view),
+            groups={
+                figure.group: Group(figure.value, figure.low, figure.high, figure.n)
+                for figure in found
+                if figure.group != WHOLE and figure.value is not None
+            },
+            signature=Signature({**asked, **cell.spec.signed(spec), "metric": spec.identity}, notes),
+            tokens=(sum(u[1] for u in used), sum(u[2] for u in used)),
+            found=cell.found,
+            answered=data.outcomes.count(ANSWERED),
+            seconds=seconds,
+            counts=counts,
+            completeness=whole,
+            samples=functools.partial(store.data, cell),
+            stale=tuple(filter(None, (*other_code(store, cell, spec.view), _stale(measured, found)))),
+            verification=verification(store, cell),
+        )
+
+
+def _asked(data: CellData, validation: CellData | None) -> dict[str, JSON]:
+    """The parts of a signature that only the samples show; of a failed one not all was asked."""
+    answered = (asked for asked, outcome in zip(data.asked, data.outcomes, strict=True) if outcome != FAILED)
+    parts: dict[str, JSON] = {
+        "n": len(data.outcomes),
+        "questions": combine(data.questions),
+        "prompts": combine(answered),
+    }
+    if validation is not None:
+        parts["validation"] = combine([*validation.questions, *validation.asked])
+    return parts
+
+
+def _asked_alike(one: CellData, other: CellData) -> bool:
+    """Whether samples that failed in neither, of as many, had the same questions and prompts."""
+    return all(
+        (one.questions[i], one.asked[i]) == (other.questions[i], other.asked[i])
+        for i, outcomes in enumerate(zip(one.outcomes, other.outcomes, strict=True))
+        if FAILED not in outcomes
+    )
+
+
+def _computed(measured: Measure, cell: Cell, data: CellData) -> Sequence[StoredFigure]:
+    """The figures of a cell that is not finished, if the code that measures it is at hand."""
+    if measured.metric is None or measured.stale:
+        return ()
+    return figures(measured.metric, measured.of(data.matrix), data)
+
+
+def _stale(measured: Measure, found: Sequence[StoredFigure]) -> str:
+    if measured.metric is None and not found:
+        return "measured by code that is no part of evalkit, and not finished: --task-file names that code"
+    return measured.stale

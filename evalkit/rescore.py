@@ -1,0 +1,276 @@
+"""`evalkit rescore`: extraction, scoring and metrics again, from the stored responses; nothing is asked.
+
+The new run file holds what the old one holds, read, scored and measured by today's code. A solver runs again
+too, as it would on the answers that it got: what it asks for first is answered by what was asked for first,
+and so on. So prompts and media are not needed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import orjson
+
+import evalkit
+from evalkit.data.base import Records
+from evalkit.encoding import row_columns
+from evalkit.engine.asking import Asking, task_hints
+from evalkit.engine.calibrate import calibrate
+from evalkit.engine.cell import CellPlan
+from evalkit.engine.circumstances import circumstances
+from evalkit.engine.faults import FAULTS, fault
+from evalkit.engine.score import answers, metrics_for, score_of
+from evalkit.errors import ScorerError, UsageError
+from evalkit.exchanges import Asked, Exchanges
+from evalkit.figures import WHOLE, figures_of
+from evalkit.measured import task_of
+from evalkit.models.base import Request, Response
+from evalkit.models.fake import Hints
+from evalkit.protocol import Protocol
+from evalkit.rows import FAILED, VALIDATION, Cell, Row
+from evalkit.samples import JSON, Audio, Image, Sample
+from evalkit.store import Store
+from evalkit.task import Task
+
+AT_ONCE = 8
+"""Samples scored together."""
+_TRIED_AGAIN = ("scorer", "sandbox", "judge")
+"""Boundaries of failures that today's code may not have; a response that never came stays missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """A sample whose verdict is another one now: outcomes and answers, old and new."""
+
+    sample: str
+    outcomes: tuple[str, str]
+    answers: tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Rescored:
+    """A cell, and what became of it. `figures`: the headline's, old and new, in `unit`."""
+
+    name: str
+    metric: str
+    unit: str
+    samples: int
+    figures: tuple[float | None, float | None]
+    changed: tuple[Changed, ...]
+
+
+def rescore(
+    run: Path, output: Path, *, rule: str = "", task_files: tuple[Path, ...] = ()
+) -> Iterator[Rescored]:
+    """Writes the run file `output` and yields its cells as they are done.
+
+    `rule`: the protocol whose extraction is used, instead of the cell's own. `task_files`: files with the
+    run's tasks that are no tasks of evalkit. Raises `UsageError` where a task's code is not at hand, a slim
+    run file has no texts, or `output` is there already; `output` is there only once all is done.
+    """
+    if output.exists():
+        raise UsageError(f"{output} is there already: remove it, or name another file")
+    part = output.with_name(f"{output.name}.part")
+    with Store.open(run, task_files) as old:
+        old.needs_texts("rescoring")
+        tasks = {cell.id: _task(old, cell) for cell in old.cells()}
+        try:
+            output.parent.mkdir(parents=True, exist_ok=True)
+            part.unlink(missing_ok=True)
+            with closing(sqlite3.connect(run)) as whole, closing(sqlite3.connect(part)) as copy:
+                whole.backup(copy)
+        except (OSError, sqlite3.Error) as error:
+            raise UsageError(f"cannot write {output}: {error}") from None
+        with Store.open(part, to_write=True) as new:
+            _note(old, new)
+            for cell in old.cells():
+                yield _Cell(old, new, cell, tasks[cell.id], rule).rescore()
+            new.commit()
+    part.replace(output)
+
+
+def _note(old: Store, new: Store) -> None:
+    """Who measures now, and who asked and measured before."""
+    made: dict[str, JSON] = {"evalkit": evalkit.__version__, "packages": circumstances()["packages"]}
+    before: JSON = {key: old.manifest.get(key) for key in made}
+    at = datetime.now(UTC).isoformat(timespec="seconds")
+    made["rescored"] = {"from": old.path.name, "at": at, "asked": before}
+    for key, value in made.items():
+        new.set_entry(key, value)
+
+
+def _task(store: Store, cell: Cell) -> Task:
+    task = task_of(store, cell.spec)
+    if task is None:
+        raise UsageError(
+            f"{store.path}: the code of {cell.spec.task} is not at hand: name its file with --task-file"
+        )
+    return task
+
+
+class _Cell:
+    def __init__(self, old: Store, new: Store, cell: Cell, task: Task, rule: str) -> None:
+        self._old, self._new, self._cell = old, new, cell
+        if rule:
+            extract = task.extract(task.protocol(rule))
+            task = dataclasses.replace(task, answer=extract)
+        # What a solver asks with stands for a request, and is never sent.
+        self._task = dataclasses.replace(task, prompt=_stand_in)
+        self._plan = self._planned(task)
+
+    def _planned(self, task: Task) -> CellPlan:
+        spec = self._cell.spec
+        settings = {
+            field.name: getattr(spec.protocol, field.name) for field in dataclasses.fields(spec.protocol)
+        }
+        protocol = Protocol(**settings, solver=task.protocol(spec.protocol.name).solver)
+        records = Records(spec.data, spec.records, lambda: iter(()))
+        referee = spec.referee.rpartition(" ")[0].rpartition(" ")[0]
+        metrics = metrics_for(task, protocol)
+        return CellPlan(
+            spec.source, task, protocol, metrics, records, spec.limit, {}, referee, self._cell.role
+        )
+
+    def rescore(self) -> Rescored:
+        cell, new = self._cell, self._new
+        new.set_spec(cell, self._plan.spec())
+        if self._plan.protocol.calibrated and not cell.role:
+            (validation,) = (
+                one for one in new.cells() if one.role == VALIDATION and one.spec.name == cell.spec.name
+            )
+            self._plan = calibrate(self._plan, cell, validation, new)
+        exchanges = Exchanges(self._old, cell)
+        changed = asyncio.run(self._samples(exchanges))
+        data = new.data(cell)
+        before = {figure.metric: figure.value for figure in self._old.figures(cell) if figure.group == WHOLE}
+        found = figures_of(self._plan.metrics, data)
+        new.reopen(cell)
+        if cell.finished is not None:
+            new.finish(cell, cell.finished, found)
+        new.commit()
+        headline = self._plan.metrics[0]
+        return Rescored(
+            cell.spec.label + (f" ({cell.role})" if cell.role else ""),
+            headline.name,
+            headline.unit,
+            len(data.outcomes),
+            (before.get(headline.name), next((f.value for f in found if f.metric == headline.name), None)),
+            tuple(changed),
+        )
+
+    async def _samples(self, exchanges: Exchanges) -> list[Changed]:
+        slots = asyncio.Semaphore(AT_ONCE)
+
+        async def one(position: int) -> Changed | None:
+            async with slots:
+                return await self._sample(position, exchanges.read(position))
+
+        found: list[Changed | None] = []
+        positions = list(exchanges.positions.values())
+        for start in range(0, len(positions), AT_ONCE):  # a task for each of a million samples would be much
+            found += await asyncio.gather(*(one(position) for position in positions[start : start + AT_ONCE]))
+        return [change for change in found if change is not None]
+
+    async def _sample(self, position: int, asked: Asked) -> Changed | None:
+        if asked.outcome == FAILED and asked.boundary not in _TRIED_AGAIN:
+            return None
+        sample = _sample(self._old, asked)
+        stored = _Stored(asked)
+        asking = Asking(
+            self._task, sample, self._plan.protocol, stored.model,
+            hints=lambda protocol: task_hints(self._task, sample, protocol),
+            judge=stored.judge if self._plan.referee else None,
+        )  # fmt: skip
+        question, digest = self._old.digests(self._cell, position)
+        row = Row(sample, position, question, digest, FAILED, links=self._old.links(self._cell, position))
+        try:
+            answer, read_otherwise = await answers(asking, self._task)
+            if "shots" in asked.answer.get("detail", {}):
+                answer.detail["shots"] = asked.answer["detail"]["shots"]
+            made = await score_of(self._task, self._plan.metrics, sample, answer, read_otherwise)
+            row = dataclasses.replace(
+                row, outcome=made.outcome, statistics=made.statistics, answer=made.as_json()
+            )
+            row_columns(row)  # before anything of it is written
+        except FAULTS as error:
+            failed = fault(error)
+            row = dataclasses.replace(
+                row, outcome=FAILED, statistics=(), answer=None, boundary=failed.boundary, error=str(failed)
+            )
+        self._new.add_sample(self._cell, row)
+        after = _values(orjson.loads(orjson.dumps(row.answer, default=str)))
+        before = _values(asked.answer)
+        if (asked.outcome, [right for _, right in before]) == (row.outcome, [right for _, right in after]):
+            return None
+        return Changed(asked.id, (asked.outcome, row.outcome), (_words(before), _words(after)))
+
+
+class _Stored:
+    """The responses of one sample, given out in the order in which they were asked for."""
+
+    def __init__(self, asked: Asked) -> None:
+        self._turns = [exchange for exchange in asked.exchanges if not exchange.judge]
+        self._judged = {
+            orjson.dumps(exchange.body["prompt"]): exchange for exchange in asked.exchanges if exchange.judge
+        }
+        self._order: dict[bytes, int] = {}
+
+    async def model(
+        self, request: Request, key: bytes, body: bytes, draw: int, hints: Hints | None
+    ) -> Response:
+        turn = self._order.setdefault(key, len(self._order))
+        drawn = self._turns[turn].draws if turn < len(self._turns) else ()
+        for one in drawn:
+            if one.draw == draw:
+                return one.response
+        raise ScorerError(f"the run has no response to request {turn + 1}, draw {draw + 1}, of this sample")
+
+    async def judge(
+        self, request: Request, key: bytes, body: bytes, draw: int, hints: Hints | None
+    ) -> Response:
+        exchange = self._judged.get(orjson.dumps(request.body()["prompt"]))
+        if exchange is None:
+            raise ScorerError("the run's judge model was not asked about this response")
+        return exchange.draws[0].response
+
+
+def _stand_in(sample: Sample, protocol: Protocol) -> str:
+    return protocol.name
+
+
+def _sample(store: Store, asked: Asked) -> Sample:
+    return Sample(
+        id=asked.id,
+        input=asked.input,
+        target=tuple(asked.target),
+        choices=tuple(asked.choices),
+        group=asked.group,
+        tags=tuple(asked.tags),
+        cluster=asked.cluster,
+        meta=asked.meta,
+        media=tuple(_medium(store, key) for key in asked.media),
+    )
+
+
+def _medium(store: Store, key: str) -> Image | Audio:
+    """What a sample shows, known by its digest alone: the file itself is not in a run."""
+    found = Audio(b"") if store.mime(key).startswith("audio/") else Image(b"")
+    object.__setattr__(found, "key", key)
+    return found
+
+
+def _values(answer: Mapping[str, object] | None) -> list[tuple[str, object]]:
+    finals = (answer or {}).get("finals", [])
+    assert isinstance(finals, list)
+    return [(str(final.get("value")), final.get("correct")) for final in finals]
+
+
+def _words(values: Sequence[tuple[str, object]]) -> str:
+    return " | ".join(dict.fromkeys(value for value, _ in values))

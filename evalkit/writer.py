@@ -1,0 +1,145 @@
+"""Connections to a run file; the one that writes notices when what it writes is not stored."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from evalkit.errors import StorageError
+
+if TYPE_CHECKING:
+    from sqlite3 import _Parameters
+
+_LOOK_EVERY = 1.0
+"""Seconds between looks at whether the file is still there."""
+
+
+class Writer(sqlite3.Connection):
+    """Writes the database at `path`; the first failure is the last.
+
+    When a write fails SQLite may drop the whole transaction; what came next would then stand in the file
+    without what it belongs to. So the rest of the transaction is dropped too, and from then on every
+    call raises the same `StorageError`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, timeout=10.0)
+        self._path = path
+        self._place = path.absolute()
+        self._log = path.resolve().with_name(path.resolve().name + "-wal")
+        self._place_id = _identity(self._place)
+        self._log_id: tuple[int, int] | None = None  # SQLite creates it with the first write
+        self._looked = time.monotonic()
+        self._failure = ""
+
+    @classmethod
+    def create(cls, path: Path) -> Writer:
+        """In WAL mode, so that readers and the writer do not wait for each other."""
+        db = cls(path)
+        # NORMAL: a killed process loses nothing that was committed; only a machine that loses power may.
+        db.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;")
+        return db
+
+    def execute(self, sql: str, parameters: _Parameters = (), /) -> sqlite3.Cursor:
+        self._check_failure()
+        try:
+            return super().execute(sql, parameters)
+        except sqlite3.DatabaseError as error:
+            raise self._failed(error) from None
+
+    def executemany(self, sql: str, parameters: Iterable[_Parameters], /) -> sqlite3.Cursor:
+        self._check_failure()
+        try:
+            return super().executemany(sql, parameters)
+        except sqlite3.DatabaseError as error:
+            raise self._failed(error) from None
+
+    def commit(self) -> None:
+        self._check_failure()
+        try:
+            super().commit()
+        except sqlite3.DatabaseError as error:
+            raise self._failed(error) from None
+        if self._log_id is None:
+            self._log_id = _identity(self._log)
+        if time.monotonic() - self._looked >= _LOOK_EVERY:
+            self._look()
+
+    def read_back(self) -> None:
+        """Commits, and compares what is stored with what a reader who opens the file now finds in it.
+
+        Raises `StorageError` when the file at the path is another one, or lacks something.
+        """
+        self.commit()
+        self._look()
+        written = _counts(self)
+        try:
+            with contextlib.closing(
+                sqlite3.connect(f"{self._place.as_uri()}?mode=ro", timeout=10.0, uri=True)
+            ) as reader:
+                found = _counts(reader)
+        except sqlite3.DatabaseError as error:
+            raise self._stop(f"{self._path} cannot be read back ({error})") from None
+        lacking = [
+            f"{found.get(table, 0)} of {count} rows of the table {table}"
+            for table, count in written.items()
+            if found.get(table) != count
+        ]
+        if lacking:
+            raise self._stop(f"{self._path}, read back, holds only " + ", ".join(lacking))
+
+    def _look(self) -> None:
+        """Raises `StorageError` when what is written goes into a file that nobody can open any more."""
+        self._looked = time.monotonic()
+        for place, known in ((self._place, self._place_id), (self._log, self._log_id)):
+            if known is not None and _identity(place) != known:
+                name = self._path.with_name(place.name) if place is self._log else self._path
+                raise self._stop(f"{name} was deleted or replaced while the run was writing it")
+
+    def _check_failure(self) -> None:
+        if self._failure:
+            raise StorageError(self._failure)
+
+    def _failed(self, error: sqlite3.DatabaseError) -> Exception:
+        """What to raise for `error`: itself where the statement is to blame, not the file or the disk."""
+        if type(error) not in (sqlite3.OperationalError, sqlite3.DatabaseError):
+            return error
+        return self._stop(f"{self._path} cannot be written ({error}); what was stored before is kept")
+
+    def _stop(self, message: str) -> StorageError:
+        self._failure = message
+        with contextlib.suppress(sqlite3.Error):
+            self.rollback()
+        return StorageError(message)
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """Changes nothing in a file that may be no run file; WAL mode is written in one that is."""
+    if all(os.access(place, os.W_OK, effective_ids=True) for place in (path, path.parent)):
+        return sqlite3.connect(path, timeout=10.0)
+    # WAL mode wants a file beside this one, unless it is told that nothing will change.
+    immutable = not path.with_name(path.name + "-wal").exists()
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable={immutable:d}", uri=True)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """(device, inode) of the file at `path`, if there is one."""
+    try:
+        found = os.stat(path)  # noqa: PTH116 — half the time of Path.stat, once a second
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _counts(db: sqlite3.Connection) -> dict[str, int]:
+    """Rows of every table."""
+    tables = [name for (name,) in db.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
+    return {
+        table: int(db.execute(f'SELECT count(*) FROM "{table}"').fetchone()[0])  # noqa: S608 — its own names
+        for table in tables
+    }

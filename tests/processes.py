@@ -1,0 +1,62 @@
+"""The command line in processes of its own, and what a run file and a server have of a run."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+import time
+from collections import Counter
+from contextlib import closing
+from pathlib import Path
+
+from evalkit.engine.asking import draw_seed
+from tests.openai_server import OpenAIServer
+
+
+def start(*arguments: object, **environment: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "evalkit", *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **environment},
+    )
+
+
+def finish(process: subprocess.Popen[str]) -> tuple[str, str]:
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    return out, err
+
+
+def wait_for_draws(path: Path, least: int) -> None:
+    """Until the run file holds `least` answers."""
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        if path.is_file():
+            try:
+                with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
+                    if db.execute("SELECT count(*) FROM draw").fetchone()[0] >= least:
+                        return
+            except sqlite3.OperationalError:
+                pass  # its tables are not there yet
+        time.sleep(0.01)
+    raise AssertionError(f"{path} never held {least} answers")
+
+
+def asked(server: OpenAIServer) -> Counter[str]:
+    return Counter(
+        json.dumps(request.payload["messages"], sort_keys=True) + str(request.payload.get("seed"))
+        for request in server.requests
+    )
+
+
+def stored(path: Path) -> set[str]:
+    """The draws that a run file holds, as `asked` spells them."""
+    with closing(sqlite3.connect(path)) as db:
+        rows = db.execute("SELECT body, draw FROM draw JOIN request ON request.id = draw.request").fetchall()
+    asked_for = ((json.loads(body)["prompt"], draw_seed(0, draw)) for body, draw in rows)
+    return {json.dumps(messages, sort_keys=True) + str(seed) for messages, seed in asked_for}
