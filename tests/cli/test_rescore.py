@@ -71,16 +71,16 @@ def test_the_same_code_gives_the_same_figures(cli: Cli, tmp_path: Path, task: st
 def test_another_protocols_rule(cli: Cli, tmp_path: Path) -> None:
     """The gold responses of one protocol are not in the form that another asks for."""
     run, new = tmp_path / "r.db", tmp_path / "new.db"
-    cli("run", "-m", "fake/gold", "-t", "math:0-shot-boxed", "--data", "samples", "-o", run)
-    said = cli("rescore", run, "-o", new, "--rule", "4-shot", "--changes", 2)
-    assert "accuracy 100 → " in said.out
+    cli("run", "-m", "fake/gold", "-t", "chartqa:0-shot", "--data", "samples", "-o", run)
+    said = cli("rescore", run, "-o", new, "--rule", "0-shot-cot", "--changes", 2)
+    assert "accuracy 100 → 0 %; 12 of 12 verdicts changed" in said.out
     assert "correct" in said.out
     assert "and" in said.out.splitlines()[-1]
     cell = json.loads(cli("report", new, "--json").out)["cells"][0]
-    assert cell["signature"]["parts"]["extract"].startswith("minerva_stated_answer@")
+    assert cell["signature"]["parts"]["extract"].startswith("chartqa.final_answer@")
     assert cell["value"] < 100
     assert cli("compare", run, new).code == 2
-    assert "did you mean" in cli("rescore", run, "-o", tmp_path / "x.db", "--rule", "0-shot").err
+    assert "did you mean" in cli("rescore", run, "-o", tmp_path / "x.db", "--rule", "0-shot-co").err
 
 
 def test_a_scorers_new_version_makes_two_machines_files_comparable_again(
