@@ -271,6 +271,11 @@ def all_tasks() -> tuple[Task, ...]:
     return tuple(load_task(name) for name in sorted(INDEX))
 
 
+def averages_groups(task: Task) -> bool:
+    """Whether its headline figure is the mean of the figures of its groups, each counting the same."""
+    return task.macro
+
+
 def sample_id(*parts: str) -> str:
     """A stable id for a record that has none: 12 hex digits over what identifies it."""
     return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:12]

@@ -38,6 +38,7 @@ from evalkit.tasks.speech_languages import (
     language_of,
 )
 from evalkit.tasks.speech_recognition import place
+from evalkit.tasks.speech_sizes import UNKNOWN_SIZES, Sizes
 
 from evalkit.api import (
     Audio,
@@ -115,10 +116,11 @@ def translation_task(
     chat: str = "0-shot",
     endpoint: str = "transcribe",
     source: str = "evalkit",
+    sizes: Sizes = UNKNOWN_SIZES,
 ) -> Task:
     """A task that translates clips into `target`, ISO 639-1 or FLEURS's code.
 
-    `chat`, `endpoint`: its protocols' names.
+    `chat`, `endpoint`: its protocols' names. `sizes`: clips in all, and by language.
 
     Raises `UsageError` for a target or a tokeniser that is not known.
     """
@@ -136,6 +138,8 @@ def translation_task(
         judge=judge,
         metrics=(Bleu(tokeniser), ChrF()),
         protocols=tuple(protocols),
+        size=sizes[0],
+        group_sizes=sizes[1],
         macro=macro,
         media=("audio",),
         needs=functools.partial(require_tokeniser, tokeniser),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from evalkit.completeness import SMALL
 from evalkit.errors import UsageError
-from evalkit.report.beside import corpus_words, differs, not_whole, of_corpus
+from evalkit.report.beside import apart, corpus_words, differs, not_whole, of_corpus, yardstick
 from evalkit.report.lines import Line, Run, claimed, runs_of
 from evalkit.report.rank import EXPLAINED, best, duels
 from evalkit.samples import JSON
@@ -221,7 +221,7 @@ class _Builder:
     def _row(self, line: Line) -> GridRow:
         row, key = line.printed, line.key
         answers = [run.cells.get(key) if key else None for run in self._runs]
-        first = next(filter(None, answers), None)
+        first = yardstick(filter(None, answers))
         cells = [self._figure(row, name, first) for name in self._names] if row else []
         start = len(cells)
         cells += [self._answer(row, cell, first) for cell in answers]
@@ -229,7 +229,7 @@ class _Builder:
         alike = {
             start + i: (run.store, cell)
             for i, (run, cell) in enumerate(zip(self._runs, answers, strict=True))
-            if cell and first and not first.differences(cell) and not (row and row.group)
+            if cell and first and not apart(first, cell) and not (row and row.group)
         }
         met = duels(alike)
         top = best(cells, higher, met)
@@ -293,7 +293,7 @@ class _Builder:
                 marks.append(self._number(part))
         if row.whole_corpus if row else of_corpus(cell.metric):
             marks.append(self._number(corpus_words(cell.metric)))
-        differences = first.differences(cell) if first else []
+        differences = apart(first, cell) if first else []
         if differences:
             self._refuse(f"{cell.model} on {cell.task}:{cell.protocol}: {'; '.join(differences)}")
         whole = figure is cell
