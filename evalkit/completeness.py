@@ -51,7 +51,7 @@ class Completeness:
     def part(self) -> str:
         """What a finished run is of, where it is not the benchmark: less of it, or more; "" where it is."""
         if self._cut:
-            of = "all" if self._all is None else f"{self._all:,}"
+            of = "all" if self.all is None else f"{self.all:,}"
             each = " of each group" if self.by_group else ""
             return f"a part: {self.asked:,} of {of} samples (--limit {self.limit}{each})"
         if self.small:
@@ -65,7 +65,7 @@ class Completeness:
         return ""
 
     @property
-    def _all(self) -> int | None:
+    def all(self) -> int | None:
         """How many samples there are, as the task says or else the data."""
         return self.records if self.size is None or self.small else self.size
 
@@ -74,8 +74,8 @@ class Completeness:
         """Whether `limit` may have left samples out."""
         if self.limit is None:
             return False
-        if self._all is not None:
-            return self.asked < self._all
+        if self.all is not None:
+            return self.asked < self.all
         return self.by_group or self.asked >= self.limit
 
     def _lacking(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from evalkit.report.charts.lines import Run, headlines, rows_of
+from evalkit.report.charts.lines import Run, headlines, held, left_out, rows_of
 from evalkit.report.charts.sheet import Look, Sheet, shown
 from evalkit.report.charts.svg import LIGHT
 from evalkit.report.charts.types import Chart, chart_of
@@ -12,6 +12,7 @@ from evalkit.report.render import outcome_shares
 from evalkit.store import OUTCOMES
 
 LOOKS = {name: Look(name, LIGHT[f"outcome-{name}"]) for name in OUTCOMES}
+CAPTION = "Unparsable answers and truncated ones count as wrong; failed samples are in no value."
 BARS = 60
 """In one chart."""
 WIDTH, LABELS = 206, 160
@@ -48,7 +49,11 @@ def outcome_charts(runs: Sequence[Run]) -> Iterator[Chart]:
             f"chart-outcomes-{number}",
             "Outcomes" if len(found) <= BARS else f"Outcomes ({number} of {-(-len(found) // BARS)})",
             f"{'; '.join(words)}." + (f" {len(part) - 8} more." if len(part) > 8 else ""),
-            "Unparsable answers and truncated ones count as wrong; failed samples are in no value.",
+            " ".join(
+                filter(
+                    None, (CAPTION, left_out([run for row in rows_of(part).values() for run in held(row)[1]]))
+                )
+            ),
         )
 
 
