@@ -67,8 +67,8 @@ def _whole(store: Store, cell: Cell) -> None:
     if why:
         of = "all" if whole.all is None else f"{whole.all:,}"
         raise UsageError(
-            f"{store.path}: {whole.asked - failed:,} of {of} samples of {cell.task} are answered ({why}), and "
-            "a server takes all or none: finish the run first, on the whole data and without --limit"
+            f"{store.path}: {whole.asked - failed:,} of {of} samples of {cell.task} are answered ({why}), "
+            "and a server takes all or none: finish the run first, on the whole data and without --limit"
         )
 
 
