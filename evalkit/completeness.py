@@ -44,8 +44,9 @@ class Completeness:
         """`unfinished, 329 of 2,750 samples`; "" for a run that came to its end."""
         if self.finished:
             return ""
-        of = "nobody knows how many" if self.wanted is None else f"{self.wanted:,}"
-        return f"unfinished, {self.asked:,} of {of} samples"
+        if self.wanted is None:
+            return f"unfinished, {self.asked:,} samples; how many there are is not known"
+        return f"unfinished, {self.asked:,} of {self.wanted:,} samples"
 
     @property
     def part(self) -> str:
@@ -80,7 +81,7 @@ class Completeness:
 
     def _lacking(self) -> str:
         absent = sum(not asked for asked, _ in self.groups.values())
-        return f" ({absent} of its groups are absent)" if absent else ""
+        return f" ({absent} of its groups {'is' if absent == 1 else 'are'} absent)" if absent else ""
 
 
 def completeness(store: Store, cell: Cell) -> Completeness:
@@ -95,13 +96,13 @@ def completeness(store: Store, cell: Cell) -> Completeness:
         limit=spec.limit,
         small=spec.data.get("kind") == SMALL_SETS,
         size=spec.size,
-        groups=_other_groups(counts, spec.group_sizes),
+        groups=other_groups(counts, spec.group_sizes),
         wanted=spec.wanted,
         by_group=spec.limit_by_group,
     )
 
 
-def _other_groups(counts: Mapping[str, int], sizes: Mapping[str, int]) -> dict[str, tuple[int, int]]:
+def other_groups(counts: Mapping[str, int], sizes: Mapping[str, int]) -> dict[str, tuple[int, int]]:
     """(asked, size) of the groups with more or fewer samples than they should have.
 
     A record that gave no sample is of no group: as many may be lacking.
