@@ -167,6 +167,9 @@ class TableCell:
             "limit": self.spec.limit,
             "size": self.spec.size,
             "finished": self.completeness.finished,
+            "unfinished": self.completeness.unfinished,
+            "part": self.completeness.part,
+            "marks": list(self.marks),
             "stale": list(self.stale),
         }
 
