@@ -204,6 +204,8 @@ def test_a_metric_whose_best_is_zero_has_no_arrow_and_is_judged_by_its_distance(
     for text in (to_markdown(table), grids_markdown(build_grids([good, low, high], table))):
         assert "bias" in text
         assert not re.search("bias[^|]*[↑↓]", text)
+    for store in (good, low, high):
+        store.task_files = (tmp_path / "averaged.py",)  # its metric is the file's own
     (grid,) = build_grids([good, low, high], table)
     assert [cell.best for cell in grid.rows[0].cells] == [True, False, False]
     for other in (low, high):
