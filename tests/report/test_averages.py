@@ -86,7 +86,10 @@ def run(
     model: str = "fake/a",
     says: str = "-1",
 ) -> Store:
-    store = ran(folder, model, wrong, task=made(folder, metrics), says=says)
+    spec = made(folder, metrics)
+    ran(folder, model, wrong, task=spec, says=says).close()
+    newest = max(folder.glob("*.db"), key=lambda path: int(path.stem))
+    store = Store.open(newest, (Path(spec.partition(":")[0]),))
     stack.callback(store.close)
     return store
 

@@ -63,7 +63,7 @@ def judged(task: Task, response: str, sample: Sample) -> Verdict:
 @pytest.mark.parametrize(
     ("name", "group", "cluster", "target", "meta"),
     [
-        ("fleurs", "fr_fr", "fr_fr 7", "deux bateaux rouges", {"language": "fr", "spoken": "French"}),
+        ("fleurs", "fr_fr", "7", "deux bateaux rouges", {"language": "fr", "spoken": "French"}),
         ("voxpopuli", "de", "de 12", "zwei boote", {"language": "de", "spoken": "German"}),
         ("mls", "en", "en 5", "two red boats", {"language": "en", "spoken": "English"}),
         ("librispeech", "en", "1", "TWO RED BOATS", {"language": "en", "spoken": "English"}),
