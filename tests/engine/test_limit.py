@@ -38,7 +38,7 @@ def taken(cell: CellPlan) -> list[tuple[str, int, str]]:
 
 def read(cell: CellPlan) -> list[tuple[str, int]]:
     """What the made data noted down so far of what was read of them."""
-    noted: list[tuple[str, int]] = sys.modules[cell.task.sample.__module__].READ  # type: ignore[attr-defined]
+    noted: list[tuple[str, int]] = sys.modules[cell.task.sample.__module__].READ
     return noted
 
 
