@@ -129,8 +129,8 @@ class Store:
 
     @property
     def is_slim(self) -> bool:
-        """Whether it was cut down to what comparisons need (`evalkit.slim`)."""
-        return bool(self.manifest.get("slim"))
+        """Whether it was cut down to what comparisons need, without texts (`evalkit.slim`)."""
+        return self.manifest.get("slim") is True
 
     def needs_texts(self, what: str) -> None:
         """Raises `UsageError` for a slim run file, which has no texts."""

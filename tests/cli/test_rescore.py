@@ -137,6 +137,16 @@ def test_what_failed_in_scoring_is_scored_and_what_was_not_answered_stays_missin
     assert (cell["n"], cell["outcomes"]["correct"], cell["outcomes"]["failed"]) == (7, 7, 1)
 
 
+def test_a_slim_run_with_texts_is_rescored(cli: Cli, tmp_path: Path) -> None:
+    run, slim, new = (tmp_path / name for name in ("r.db", "slim.db", "new.db"))
+    cli("run", "-m", "fake/gold?wrong=0.4", "-t", "mmmu", "--data", "samples", "-o", run)
+    cli("export", run, "--slim", "--texts", "-o", slim)
+    assert slim.stat().st_size < run.stat().st_size
+    assert cli("rescore", slim, "-o", new).code == 0
+    assert json.loads(cli("report", new, "--json").out) == json.loads(cli("report", run, "--json").out)
+    assert cli("export", run, "--texts", "-o", tmp_path / "x.jsonl").code == 2
+
+
 def test_what_cannot_be_rescored_is_refused(cli: Cli, tmp_path: Path) -> None:
     run, slim = tmp_path / "r.db", tmp_path / "slim.db"
     cli("run", "-m", "fake/gold", "-t", "gsm8k:8-shot-cot", "--data", "samples", "-o", run)
