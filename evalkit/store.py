@@ -286,13 +286,16 @@ class Store:
         ).fetchone()
         return found
 
-    def add_sample(self, cell: Cell, row: Row) -> None:
+    def add_sample(self, cell: Cell, row: Row, *, fresh: bool = False) -> None:
         """Writes a sample and which responses are its own; one that failed earlier is replaced.
+
+        `fresh`: it is known that there is none yet.
 
         Raises `SampleError` or `ScorerError`, and writes nothing, where it holds what no file can hold.
         """
         columns = row_columns(row)
-        self._db.execute("DELETE FROM asked WHERE cell = ? AND position = ?", (cell.id, row.position))
+        if not fresh:
+            self._db.execute("DELETE FROM asked WHERE cell = ? AND position = ?", (cell.id, row.position))
         self._db.executemany(
             "INSERT INTO asked SELECT ?, ?, ?, ?, id FROM request WHERE key = ?",
             [(cell.id, row.position, link.turn, link.draw, link.key) for link in row.links],

@@ -246,7 +246,7 @@ class _CellRun:
             if row.boundary not in ("", "provider"):
                 self._note(row)
         try:
-            self._store.add_sample(self._cell, row)
+            self._store.add_sample(self._cell, row, fresh=self._fresh)
         except BoundaryError as error:  # nothing was written: there is something that no file can hold
             failed = unread(position, error)
             if not isinstance(error, SampleError):  # then it is in the answer
@@ -327,12 +327,10 @@ def _row(
     result: Score | Unjudged | BoundaryError,
     links: tuple[Link, ...],
 ) -> Row:
-    made = Row(sample, position, question_digest(sample), asked, FAILED, links=links)
+    known = sample, position, question_digest(sample), asked
     if isinstance(result, BoundaryError):
-        return dataclasses.replace(made, boundary=result.boundary, error=str(result))
-    return dataclasses.replace(
-        made, outcome=result.outcome, statistics=result.statistics, answer=result.as_json()
-    )
+        return Row(*known, FAILED, boundary=result.boundary, error=str(result), links=links)
+    return Row(*known, result.outcome, result.statistics, result.as_json(), links=links)
 
 
 def _first(failures: BaseExceptionGroup[BaseException]) -> BaseException:
