@@ -108,7 +108,7 @@ def test_macro_and_micro_stand_side_by_side(tmp_path: Path, stack: ExitStack) ->
     assert next(iter(found)) == "accuracy (macro)", "the mean over groups is the headline"
     assert micro.value == pytest.approx((micro.groups["small"].value + 4 * micro.groups["large"].value) / 5)
     assert macro.value == pytest.approx((micro.groups["small"].value + micro.groups["large"].value) / 2)
-    assert abs(macro.value - (micro.value or 0)) > 3
+    assert abs((macro.value or 0) - (micro.value or 0)) > 3
     assert (macro.traits.average, micro.traits.average) == ("macro over groups", "")
     assert macro.as_json()["average"] == "macro over groups"
     assert "average:macro over groups" in macro.signature.line()
