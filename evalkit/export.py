@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from evalkit.completeness import completeness
+from evalkit.completeness import SMALL, completeness
 from evalkit.errors import UsageError
 from evalkit.exchanges import Exchange, Exchanges
 from evalkit.measured import task_of
@@ -82,11 +82,14 @@ def submission(store: Store) -> bytes:
 
 def _whole(store: Store, cell: Cell) -> None:
     whole, failed = completeness(store, cell), store.outcomes(cell)[FAILED]
-    if whole.unfinished or whole.limit is not None or failed:
-        of = "all" if whole.records is None else f"{whole.records:,}"
+    why = whole.unfinished or ("" if whole.part == SMALL else whole.part)
+    if failed:
+        why = ", ".join(filter(None, (why, f"{failed:,} samples failed")))
+    if why:
+        of = "all" if whole.all is None else f"{whole.all:,}"
         raise UsageError(
-            f"{store.path}: {whole.asked - failed:,} of {of} samples of {cell.task} are answered, and a "
-            "server takes all or none: finish the run first, without --limit"
+            f"{store.path}: {whole.asked - failed:,} of {of} samples of {cell.task} are answered ({why}), "
+            "and a server takes all or none: finish the run first, on the whole data and without --limit"
         )
 
 

@@ -46,13 +46,12 @@ DROP TABLE used;
 
 def write_slim(run: Path, path: Path) -> None:
     """Writes the slim form of the run file `run` to `path`, which must not be there yet."""
-    Store.open(run).close()
     if path.exists():
         raise UsageError(f"{path} is there already: remove it, or name another file")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with closing(sqlite3.connect(run)) as whole, closing(sqlite3.connect(":memory:")) as copy:
-            whole.backup(copy)
+        with Store.open(run) as whole, closing(sqlite3.connect(":memory:")) as copy:
+            whole.connection.backup(copy)
             copy.create_function("slim", 1, _slim_answer, deterministic=True)
             copy.executescript(_TOTALS)
             copy.execute("VACUUM INTO ?", (str(path),))

@@ -75,6 +75,10 @@ class CellSpec:
     records: int | None = None
     """How many there are, where that is known."""
     limit: int | None = None
+    limit_by_group: bool = False
+    """Whether `limit` is of each group, as where the figure is a mean over groups; else of all."""
+    wanted: int | None = None
+    """How many samples the run asks, where that is known before it has asked them."""
     size: int | None = None
     """How many the benchmark has, as its authors count; None where the task does not say."""
     group_sizes: Mapping[str, int] = field(default_factory=dict)

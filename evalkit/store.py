@@ -6,6 +6,7 @@ what arrived in the same instant. Readers may open the file while a run writes i
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import importlib.resources
@@ -28,7 +29,6 @@ from evalkit.rows import (
     VALIDATION,
     Cell,
     CellData,
-    Link,
     Medium,
     Row,
     StoredFigure,
@@ -99,10 +99,24 @@ class Store:
             store._db.close()
             raise UsageError(f"{path} is no run file of evalkit ({error})") from None
         if found != FORMAT:
-            store._db.close()
-            raise UsageError(f"{path} has run-file format {found}, this evalkit reads {FORMAT}")
+            store._in_todays_format(found, to_write)
+            return store
         store._db.execute("PRAGMA synchronous = NORMAL")
         return store
+
+    def _in_todays_format(self, found: object, to_write: bool) -> None:
+        from evalkit.migrate import migrated
+
+        with contextlib.closing(self._db) as there:
+            newer = migrated(there, found) if isinstance(found, int) else None
+        if newer is None:
+            raise UsageError(f"{self.path} has run-file format {found}, this evalkit reads up to {FORMAT}")
+        if to_write:
+            raise UsageError(
+                f"{self.path} was written by an earlier evalkit, and can be read but not gone on with: "
+                "name another file with -o (evalkit rescore writes this one in today's format)"
+            )
+        self._db = newer
 
     @property
     def connection(self) -> sqlite3.Connection:
@@ -257,22 +271,6 @@ class Store:
         """The type of a picture or clip as it was sent, "" if it was not."""
         found = self._db.execute("SELECT mime FROM media WHERE key = ?", (key,)).fetchone()
         return "" if found is None else str(found[0])
-
-    def links(self, cell: Cell, position: int) -> tuple[Link, ...]:
-        """Which responses are a sample's own, in the order of asking."""
-        rows = self._db.execute(
-            "SELECT turn, draw, key FROM asked JOIN request ON request.id = asked.request "
-            "WHERE cell = ? AND position = ? ORDER BY turn, draw",
-            (cell.id, position),
-        )
-        return tuple(Link(*row) for row in rows)
-
-    def digests(self, cell: Cell, position: int) -> tuple[bytes, bytes]:
-        """(of the question, of the requests) of the sample at `position`."""
-        found: tuple[bytes, bytes] = self._db.execute(
-            "SELECT question, asked FROM sample WHERE cell = ? AND position = ?", (cell.id, position)
-        ).fetchone()
-        return found
 
     def preview(self, key: str) -> bytes | None:
         """The small JPEG or Ogg of a picture or clip, if it was sent."""

@@ -16,7 +16,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from evalkit.data.base import Data, Record
 from evalkit.errors import UsageError, unknown
-from evalkit.metrics.base import Metric
+from evalkit.metrics.base import Metric, traits_of
 from evalkit.protocol import Protocol
 from evalkit.samples import JSON, Medium, Prompt, Sample
 from evalkit.samples import Verdict as Verdict
@@ -275,6 +275,11 @@ def all_tasks() -> tuple[Task, ...]:
     from evalkit.tasks import INDEX
 
     return tuple(load_task(name) for name in sorted(INDEX))
+
+
+def averages_groups(task: Task) -> bool:
+    """Whether its headline figure is the mean of the figures of its groups, each counting the same."""
+    return bool(traits_of(task.metrics[0]).average)
 
 
 def sample_id(*parts: str) -> str:

@@ -27,6 +27,7 @@ from __future__ import annotations
 
 from evalkit.tasks.speech_languages import FLEURS, FLEURS_REVISION, WHISPER_FLEURS
 from evalkit.tasks.speech_recognition import chosen, recognition, spoken
+from evalkit.tasks.speech_sizes import FLEURS_TEST, sizes_of
 
 from evalkit.api import Audio, Hub, Record, Sample, Task, UsageError, sample_id, task, unknown
 from evalkit.data.by_language import LANGUAGE, ByLanguage
@@ -61,9 +62,10 @@ def fleurs(*, languages: str = "82", cer: str = "report", normaliser: str = "aut
     if cer not in CER:
         raise unknown("list of languages with characters", cer, CER)
     columns = ("id", "audio", "transcription")
+    keys = chosen(languages, FLEURS, SETS, "FLEURS")
     parts = (
         (key, Hub("mteb/fleurs", key, split="test", revision=FLEURS_REVISION, columns=columns))
-        for key in chosen(languages, FLEURS, SETS, "FLEURS")
+        for key in keys
     )
     built: Task = recognition(
         data=ByLanguage(tuple(parts)),
@@ -73,6 +75,7 @@ def fleurs(*, languages: str = "82", cer: str = "report", normaliser: str = "aut
         normaliser=normaliser,
         units=cer,
         macro=True,
+        sizes=sizes_of(FLEURS_TEST, keys),
         unavailable={"62": NOT_LISTED},
     )
     return built

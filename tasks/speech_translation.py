@@ -38,6 +38,7 @@ from evalkit.tasks.speech_languages import (
     language_of,
 )
 from evalkit.tasks.speech_recognition import place
+from evalkit.tasks.speech_sizes import UNKNOWN_SIZES, Sizes
 
 from evalkit.api import (
     Audio,
@@ -116,10 +117,12 @@ def translation_task(
     chat: str = "0-shot",
     endpoint: str = "transcribe",
     source: str = "evalkit",
+    sizes: Sizes = UNKNOWN_SIZES,
 ) -> Task:
     """A task that translates clips into `target`, ISO 639-1 or FLEURS's code.
 
-    `chat`, `endpoint`: its protocols' names. `macro`: the headline is the mean over the languages.
+    `chat`, `endpoint`: its protocols' names. `macro`: the headline is the mean over the languages. `sizes`:
+    clips in all, and by language.
 
     Raises `UsageError` for a target or a tokeniser that is not known.
     """
@@ -138,6 +141,8 @@ def translation_task(
         judge=judge,
         metrics=averages(*metrics) if macro else metrics,
         protocols=tuple(protocols),
+        size=sizes[0],
+        group_sizes=sizes[1],
         media=("audio",),
         needs=functools.partial(require_tokeniser, tokeniser),
         notes=lambda protocol: {**signatures(tokeniser)},

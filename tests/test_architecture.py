@@ -20,7 +20,7 @@ LAYERS = (
     ("convert", "identity", "reach", "signature", "statistics", "answers", "protocol", "spec")
     + ("solvers", "metrics"),
     ("models.base", "encoding"),
-    ("runlock", "writer"),
+    ("runlock", "writer", "migrate"),
     ("store",),
     ("tallies", "completeness", "figures"),
     ("data", "media", "models", "sandbox", "workers"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -103,13 +103,17 @@ def stored_metric(spec: MetricSpec) -> Metric | None:
     """
     if spec.kind not in KINDS:
         return None if spec.scale is None else StoredRatio(spec)
-    if spec.kind == "macro":
-        inner = stored_metric(from_json(MetricSpec, spec.parameters["inner"], spec.name))
+    return metric_of_kind(spec.kind, spec.parameters)
+
+
+def metric_of_kind(kind: str, given: Mapping[str, JSON]) -> Metric | None:
+    """A metric of evalkit's; None where it does not take those parameters, as in another version's file."""
+    if kind == "macro":
+        inner = stored_metric(from_json(MetricSpec, given["inner"], kind))
         return None if inner is None else Macro(inner)
-    module, _, name = KINDS[spec.kind].partition(":")
-    kind = getattr(importlib.import_module(module), name)
-    taken = {field.name for field in dataclasses.fields(kind) if field.init}
-    if not taken >= spec.parameters.keys():  # made by another version of evalkit
+    module, _, name = KINDS[kind].partition(":")
+    made = getattr(importlib.import_module(module), name)
+    if not {field.name for field in dataclasses.fields(made) if field.init} >= given.keys():
         return None
-    metric: Metric = kind(**spec.parameters)
+    metric: Metric = made(**given)
     return metric

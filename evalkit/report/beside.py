@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
 
 _ENOUGH = 300
 """Samples of which with 95 % probability one at least is of a kind that is 1 in 100 (0.99^299 = 0.0495)."""
+RULES_ALONE = "answers are read by rules alone (no --judge)"
 _SHOTS_ALONE = re.compile(r"\d+-shot")
 _SOLVERS = {
     "ask_once": "",
@@ -50,6 +52,9 @@ def differs(cell: TableCell, row: PaperRow, figure: Figure) -> str:
         there += " and nothing more said"
     if base not in figure.match:
         return f"{protocol_words(cell)} here, {there} there"
+    if row.referee != bool(cell.spec.referee):
+        there = "a model reads the answers that rules cannot"
+        return f"{RULES_ALONE} here, {there} there" if row.referee else f"{there} here, {RULES_ALONE} there"
     wanted = _options(row.options).items()
     for key, value in sorted(wanted - overrides):
         mine = cell.spec.data.get(key, "")
@@ -63,6 +68,25 @@ def differs(cell: TableCell, row: PaperRow, figure: Figure) -> str:
 def not_whole(cell: TableCell) -> str:
     """Why a run's figure is of other samples than any printed one, "" where it is of the benchmark."""
     return cell.completeness.unfinished or cell.completeness.part
+
+
+def apart(first: TableCell, cell: TableCell) -> list[str]:
+    """Why two figures of one row may not stand side by side, in words; empty where they may.
+
+    They have to be asked alike, on the same samples, and be both of the whole benchmark or both of the same
+    part of it.
+    """
+    found = first.differences(cell)
+    ended = first.completeness.finished, cell.completeness.finished
+    if not found and ended[0] != ended[1]:
+        found = [not_whole(cell) or f"{cell.model} is finished, {first.model} is not"]
+    return found
+
+
+def yardstick(cells: Iterable[TableCell]) -> TableCell | None:
+    """The figure of a row that the others are held to: the first of the whole benchmark, else the first."""
+    found = list(cells)
+    return next((cell for cell in found if cell.completeness.whole), found[0] if found else None)
 
 
 def corpus_words(cell: TableCell) -> str:

@@ -24,7 +24,7 @@ COUNTED = {
     "bound_decides": "{} choices hang on a bound, for the endpoint did not return every letter",
 }
 """Entries of an answer's detail that a reader of the figure has to know of."""
-_BY_SAMPLE = ("questions", "prompts")
+_BY_SAMPLE = ("questions", "prompts", "validation")
 """Parts of a signature that are made of all samples."""
 
 
@@ -72,8 +72,9 @@ class TableCell:
     counts: dict[str, int]
     """Samples that were not asked or read quite as the protocol has it, by what happened; none: left out."""
     completeness: Completeness
-    samples: Callable[[], CellData] = field(repr=False, compare=False)
-    """Reads its samples from the run file, which has to be open still."""
+    samples: Callable[[], Sequence[CellData]] = field(repr=False, compare=False)
+    """Reads its samples from the run file, which has to be open still: those that are scored, then those that
+    its threshold was chosen on, if any."""
     stale: tuple[str, ...] = ()
     """Where today's code is not the code that the run used, in words."""
     verification: dict[str, int] | None = None
@@ -123,13 +124,12 @@ class TableCell:
         asked is compared sample by sample, on those that failed in neither.
         """
         mine, theirs = self.signature, other.signature
-        if (
-            (self.outcomes[FAILED] or other.outcomes[FAILED])
-            and mine.parts["n"] == theirs.parts["n"]
-            and _asked_alike(self.samples(), other.samples())
-        ):
-            mine, theirs = mine.without(_BY_SAMPLE), theirs.without(_BY_SAMPLE)
-        return mine.differences(theirs)
+        found = mine.differences(theirs)
+        if found and not mine.without(_BY_SAMPLE).differences(theirs.without(_BY_SAMPLE)):
+            pairs = zip(self.samples(), other.samples(), strict=True)
+            if all(_asked_alike(one, another) for one, another in pairs):
+                return []
+        return found
 
     @property
     def row(self) -> tuple[str, str, str]:
@@ -167,6 +167,9 @@ class TableCell:
             "limit": self.spec.limit,
             "size": self.spec.size,
             "finished": self.completeness.finished,
+            "unfinished": self.completeness.unfinished,
+            "part": self.completeness.part,
+            "marks": list(self.marks),
             "stale": list(self.stale),
         }
 
@@ -182,8 +185,9 @@ def cells_of(store: Store) -> Iterator[TableCell]:
 
 def _cells(store: Store, cell: Cell, calibration: Cell | None) -> Iterator[TableCell]:
     manifest = store.manifest
-    data = store.data(cell)
-    asked = _asked(data, store.data(calibration) if calibration else None)
+    read = functools.partial(_read, store, cell, calibration)
+    data, *validation = read()
+    asked = _asked(data, *validation)
     threshold = {"threshold": cell.found["threshold"]} if "threshold" in cell.found else {}
     notes: dict[str, JSON] = {**threshold, **cell.spec.notes, "evalkit": manifest["evalkit"]}
     used = [usage(store, c) for c in (cell, calibration) if c is not None]
@@ -219,27 +223,40 @@ def _cells(store: Store, cell: Cell, calibration: Cell | None) -> Iterator[Table
             seconds=seconds,
             counts=counts,
             completeness=whole,
-            samples=functools.partial(store.data, cell),
+            samples=read,
             stale=tuple(filter(None, (*other_code(store, cell, spec.view), _stale(measured, found)))),
             verification=verification(store, cell),
         )
 
 
-def _asked(data: CellData, validation: CellData | None) -> dict[str, JSON]:
-    """The parts of a signature that only the samples show; of a failed one not all was asked."""
-    answered = (asked for asked, outcome in zip(data.asked, data.outcomes, strict=True) if outcome != FAILED)
+def _read(store: Store, cell: Cell, calibration: Cell | None) -> tuple[CellData, ...]:
+    return tuple(store.data(one) for one in (cell, calibration) if one is not None)
+
+
+def _asked(data: CellData, *validation: CellData) -> dict[str, JSON]:
+    """The parts of a signature that only the samples show."""
     parts: dict[str, JSON] = {
         "n": len(data.outcomes),
         "questions": combine(data.questions),
-        "prompts": combine(answered),
+        "prompts": combine(_answered(data)),
     }
-    if validation is not None:
-        parts["validation"] = combine([*validation.questions, *validation.asked])
+    for one in validation:
+        parts["validation"] = combine([*one.questions, *_answered(one)])
     return parts
 
 
+def _answered(data: CellData) -> Iterator[bytes]:
+    """What was asked for the samples that did not fail; of one that did, not all was asked."""
+    return (asked for asked, outcome in zip(data.asked, data.outcomes, strict=True) if outcome != FAILED)
+
+
 def _asked_alike(one: CellData, other: CellData) -> bool:
-    """Whether samples that failed in neither, of as many, had the same questions and prompts."""
+    """Whether samples that failed in neither had the same questions and prompts.
+
+    Without any that failed there is nothing that would explain why the parts of the signatures differ.
+    """
+    if len(one.outcomes) != len(other.outcomes) or FAILED not in (*one.outcomes, *other.outcomes):
+        return one.questions == other.questions and one.asked == other.asked
     return all(
         (one.questions[i], one.asked[i]) == (other.questions[i], other.asked[i])
         for i, outcomes in enumerate(zip(one.outcomes, other.outcomes, strict=True))

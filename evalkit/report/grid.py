@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from evalkit.completeness import SMALL
 from evalkit.errors import UsageError
-from evalkit.report.beside import corpus_words, differs, not_whole
+from evalkit.report.beside import apart, corpus_words, differs, not_whole, yardstick
 from evalkit.report.lines import Line, Run, claimed, runs_of
 from evalkit.report.rank import EXPLAINED, best, duels
 from evalkit.samples import JSON
@@ -223,7 +223,7 @@ class _Builder:
     def _row(self, line: Line) -> GridRow:
         row, key = line.printed, line.key
         answers = [run.cells.get(key) if key else None for run in self._runs]
-        first = next(filter(None, answers), None)
+        first = yardstick(filter(None, answers))
         cells = [self._figure(row, name, first) for name in self._names] if row else []
         start = len(cells)
         cells += [self._answer(row, cell, first) for cell in answers]
@@ -231,7 +231,7 @@ class _Builder:
         alike = {
             start + i: (run.store, cell)
             for i, (run, cell) in enumerate(zip(self._runs, answers, strict=True))
-            if cell and first and not first.differences(cell) and not (row and row.group)
+            if cell and first and not apart(first, cell) and not (row and row.group)
         }
         met = duels(alike)
         target = first.traits.best if first else None
@@ -297,7 +297,7 @@ class _Builder:
                 marks.append(self._number(part))
         if cell.traits.whole_corpus or (row is not None and row.whole_corpus):
             marks.append(self._number(corpus_words(cell)))
-        differences = first.differences(cell) if first else []
+        differences = apart(first, cell) if first else []
         if differences:
             self._refuse(f"{cell.model} on {cell.task}:{cell.protocol}: {'; '.join(differences)}")
         whole = figure is cell

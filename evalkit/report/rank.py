@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING
 
+from evalkit.errors import UsageError
 from evalkit.paired import pair
 from evalkit.report.beside import not_whole
 
@@ -37,11 +38,15 @@ class Duel:
 
 
 def duels(found: Mapping[int, tuple[Store, TableCell]]) -> dict[tuple[int, int], Duel]:
-    """Every two of the runs, by column, in both orders. Those without a common sample are left out."""
+    """Every two of the runs, by column, in both orders. Those without a common sample are left out, and
+    those that were measured by code which is not at hand."""
     result = {}
     for (i, (store, cell)), (j, (other, against)) in combinations(found.items(), 2):
         mine, theirs = _stored(store, cell), _stored(other, against)
-        paired = pair(other, theirs, store, mine, cell.metric)
+        try:
+            paired = pair(other, theirs, store, mine, cell.metric)
+        except UsageError:  # measured by code that is not at hand: a table is made without
+            continue
         if paired is not None:
             duel = Duel(paired.wins, paired.losses, paired.difference.p)
             result[i, j], result[j, i] = duel, duel.turned()

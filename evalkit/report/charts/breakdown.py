@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from evalkit.metrics.base import merit
-from evalkit.report.charts.lines import Run, named, rows_of, several
+from evalkit.report.charts.lines import Run, held, left_out, named, rows_of, several
 from evalkit.report.charts.sheet import Look, Sheet, distinct, looks, shown
 from evalkit.report.charts.svg import LIGHT
 from evalkit.report.charts.types import Chart, chart_of
@@ -39,6 +39,9 @@ def breakdown_charts(runs: Sequence[Run], names: Sequence[str]) -> Iterator[Char
 
 
 def _chart(runs: Sequence[Run], series: dict[str, Look], identifier: str, more: str) -> Chart:
+    """The runs that may stand side by side; the others are named as left out."""
+    runs, others = held(runs)
+    left = f" {left_out(others)} They are left out." if others else ""
     cell = runs[0].cell
     parts = [_sorted(part, runs) for part in _parts(cell, runs)]
     count = sum(map(len, parts))
@@ -71,7 +74,8 @@ def _chart(runs: Sequence[Run], series: dict[str, Look], identifier: str, more: 
         identifier,
         f"{named(cell)}, by group{order}",
         f"{count} groups. {_extremes(parts, runs[0])}",
-        f"Sorted by the figures of {shown(runs[0].name)}, best first. Lines are 95 % intervals.{cut}{more}",
+        f"Sorted by the figures of {shown(runs[0].name)}, best first. Lines are 95 % intervals."
+        f"{cut}{left}{more}",
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from evalkit.report.charts.lines import Run, headlines, rows_of
+from evalkit.report.charts.lines import Run, headlines, held, left_out, rows_of
 from evalkit.report.charts.sheet import Look, Sheet, shown
 from evalkit.report.charts.svg import LIGHT
 from evalkit.report.charts.types import Chart, chart_of
@@ -44,7 +44,15 @@ def outcome_charts(runs: Sequence[Run]) -> Iterator[Chart]:
             f"chart-outcomes-{number}",
             "Outcomes" if len(found) <= BARS else f"Outcomes ({number} of {-(-len(found) // BARS)})",
             f"{'; '.join(words)}." + (f" {len(part) - 8} more." if len(part) > 8 else ""),
-            _counted(part),
+            " ".join(
+                filter(
+                    None,
+                    (
+                        _counted(part),
+                        left_out([run for row in rows_of(part).values() for run in held(row)[1]]),
+                    ),
+                )
+            ),
         )
 
 
