@@ -138,7 +138,7 @@ def _decimal(value: Fraction) -> str:
     while rest % 5 == 0:
         rest, fives = rest // 5, fives + 1
     if rest != 1:
-        return f"{'' if match['stop'] is None else ' '}{value.numerator}/{value.denominator}"
+        return f"{value.numerator}/{value.denominator}"
     places = max(twos, fives)
     if places == 0:
         return str(value.numerator)
