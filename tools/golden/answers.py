@@ -107,8 +107,8 @@ def mmmu_is_right(function: Function, inputs: Theme) -> Iterator[Case]:
 
 
 _LANGUAGES = (
-    "en", "eng", "EN-us", "en_us", "de", "zh", "zh-CN", "cmn_hans_cn", "zho", "chi", "yue", "ja", "jpn", "th", "tha", "ko",
-    "kor", "lo", "lao", "my", "mya", "bur", "", "e", "engl", "12", "fr_ca", "enx",
+    "en", "eng", "EN-us", "en_us", "de", "zh", "zh-CN", "cmn_hans_cn", "zho", "chi", "yue", "ja", "jpn", "th",
+    "tha", "ko", "kor", "lo", "lao", "my", "mya", "bur", "", "e", "engl", "12", "fr_ca", "enx",
 )  # fmt: skip
 
 
@@ -147,7 +147,9 @@ def confusions(function: Function, inputs: Theme) -> Iterator[Case]:
     for count in (0, 1, 5, 100):
         for unit in ("word", "character"):
             yield each((Call(function, (pairs[:count], unit)),), [count, unit])
-            yield each((Call(function, (pairs[:count], unit, most)) for most in (1, 3)), [count, unit, "most"])
+            yield each(
+                (Call(function, (pairs[:count], unit, most)) for most in (1, 3)), [count, unit, "most"]
+            )
     yield own(function, [("a b", "a c"), ("a b", "a c"), ("x", ""), ("", "y"), ("q", "q")])
 
 
@@ -165,9 +167,13 @@ def spoken(function: Function, inputs: Theme) -> Iterator[Case]:
     for answer, targets in inputs.pairs:
         for held in inputs.samples:
             sample = Sample("own", "", targets, meta=held.meta)
-            yield each((Call(function, (answer, sample, *rule)) for rule in rules), [answer, held.meta["language"]])
-    yield each((Call(function, ("a", Sample("own", "", two, meta={"language": "en"}))) for two in ((), ("a", "b"))), "targets")
-
+            yield each(
+                (Call(function, (answer, sample, *rule)) for rule in rules), [answer, held.meta["language"]]
+            )
+    yield each(
+        (Call(function, ("a", Sample("own", "", two, meta={"language": "en"}))) for two in ((), ("a", "b"))),
+        "targets",
+    )
 
 
 RULES: dict[str, tuple[str, Shape]] = {

@@ -39,8 +39,9 @@ class Script:
         text = self.said[draw] if self.said else ""
         best = max(self.token, key=lambda key: self.token[key], default="")
         logprobs = (TokenLogprob(best, self.token[best], dict(self.token)),) if self.token else ()
-        finish = "length" if text.startswith("cut ") else "stop"
-        return Response(text.removeprefix("cut "), finish=finish, logprobs=logprobs)
+        if text.startswith("cut "):
+            return Response(text.removeprefix("cut "), finish="length", logprobs=logprobs)
+        return Response(text, logprobs=logprobs)
 
     async def continuation(self, prompt: str, text: str) -> float:
         self.asked.append([prompt, text])

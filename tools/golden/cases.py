@@ -12,7 +12,7 @@ from tools.golden.found import identities
 from tools.golden.tables import conformance
 
 PROMPTS = {"gsm8k.prompt": ("lm-eval",), "math.prompt": ("lm-eval",), "mmlu.prompt": ("lm-eval",)}
-"""Packages that prompts take exemplars from: their identities do not show them, since signatures hold prompts."""
+"""Packages that prompts take exemplars from. Identities do not show them: signatures hold the prompts."""
 
 
 @functools.cache

@@ -69,7 +69,8 @@ def write(name: str, golden: Golden) -> None:
     head = f'{{\n "identity": {_text(name)},\n "version": {golden.version},\n "packages": '
     path_of(name).parent.mkdir(exist_ok=True)
     path_of(name).write_text(
-        head + json.dumps(dict(golden.packages)) + ',\n "outputs": {\n' + ",\n".join(lines) + "\n }\n}\n", "utf-8"
+        head + json.dumps(dict(golden.packages)) + ',\n "outputs": {\n' + ",\n".join(lines) + "\n }\n}\n",
+        "utf-8",
     )
 
 
@@ -88,8 +89,8 @@ def compare(name: str) -> Comparison:
     if now.version < held.version:
         return Comparison(name, (f"{name}: version {now.version} is below the file's {held.version}",))
     if now.version > held.version:
-        line = f"{name} is at version {now.version}, its golden file at {held.version}: python -m tools.golden {name}"
-        return Comparison(name, outdated=(line,))
+        line = f"{name} is at version {now.version}, its golden file at {held.version}"
+        return Comparison(name, outdated=(f"{line}: python -m tools.golden {name}",))
     return Comparison(name, tuple(_changed(name, held, now)), tuple(_outdated(name, held, now)))
 
 

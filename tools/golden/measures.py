@@ -15,8 +15,8 @@ from evalkit.metrics.error_rate import ErrorRate, Over100
 from evalkit.metrics.guessing import GuessingAccuracy
 from evalkit.metrics.mean_credit import MeanCredit
 from evalkit.metrics.pass_at_k import PassAtK
-from evalkit.task import Task
 from evalkit.samples import Answer, Final, Sample
+from evalkit.task import Task
 from tools.golden.calls import BLOCK, Call, Case, each, referred
 from tools.golden.small_sets import samples, tasks
 from tools.golden.themes import theme
@@ -129,7 +129,12 @@ def _score(values: tuple[str | None, ...], right: tuple[bool, ...]) -> Scored:
     credit = tuple(0.25 if one else 0.125 * index for index, one in enumerate(right))
     answer = Answer(tuple(Final(value) for value in values))
     views = {**dict.fromkeys(LEGS, right), "strict": wrong}
-    return Scored(answer, right, views=views, credits={**dict.fromkeys(LEGS, credit), "strict": credit[::-1], "": credit})
+    return Scored(
+        answer,
+        right,
+        views=views,
+        credits={**dict.fromkeys(LEGS, credit), "strict": credit[::-1], "": credit},
+    )
 
 
 def _totals(columns: int) -> Iterator[Sequence[object]]:

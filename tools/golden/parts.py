@@ -100,9 +100,10 @@ def _forms(protocol: Protocol, task: Task) -> Iterator[Protocol]:
     if "audio" in task.media:
         yield dataclasses.replace(protocol, language_hint=True)
     if not task.media:
-        other = "chat" if protocol.api == "completion" else "completion"
-        likelihood = "next-token" if other == "chat" else protocol.likelihood
-        yield dataclasses.replace(protocol, api=other, likelihood=likelihood)
+        if protocol.api == "completion":
+            yield dataclasses.replace(protocol, api="chat", likelihood="next-token")
+        else:
+            yield dataclasses.replace(protocol, api="completion")
 
 
 def _responses(task: Task, sample: Sample, protocol: Protocol) -> list[str]:
@@ -142,5 +143,3 @@ _PARTS: dict[str, Callable[[str, Task, Callable[..., object], str], Iterator[Cas
     "judge": _judged,
     "prompt": _prompts,
 }
-
-

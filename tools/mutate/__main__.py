@@ -8,6 +8,7 @@ import time
 import tomllib
 from collections import Counter
 from collections.abc import Iterator
+from typing import TextIO
 
 import click
 
@@ -22,7 +23,9 @@ ALLOWED = ROOT / "tests" / "golden" / "equivalent.toml"
 def equivalent() -> dict[str, str]:
     """Mutants that change no output, with the reasons."""
     held: dict[str, dict[str, str]] = tomllib.loads(ALLOWED.read_text("utf-8"))
-    return {f"{place}: {change}": reason for place, changes in held.items() for change, reason in changes.items()}
+    return {
+        f"{place}: {change}": reason for place, changes in held.items() for change, reason in changes.items()
+    }
 
 
 def one_each() -> Iterator[Mutant]:
@@ -50,12 +53,18 @@ def _text(mark: object) -> str:
 @click.command()
 @click.option("--one-each", "few", is_flag=True, help="One mutant for each identity.")
 @click.option("--only", default="", help="Only in modules and definitions whose name holds this.")
+@click.option("--again", type=click.File(), help="Only those that survived in this output of a run before.")
 @click.option("--jobs", default=len(os.sched_getaffinity(0)), help="Processes at once.")
-def main(few: bool, only: str, jobs: int) -> None:
+def main(few: bool, only: str, again: TextIO | None, jobs: int) -> None:
     """Tries mutants; exit code 1 where one survives that is not known to be equivalent."""
     began = time.monotonic()
     allowed = equivalent()
-    chosen = [one for one in (one_each() if few else mutants()) if only in f"{one.place.module}.{one.place.name}"]
+    chosen = [
+        one for one in (one_each() if few else mutants()) if only in f"{one.place.module}.{one.place.name}"
+    ]
+    if again is not None:
+        left = {line.removeprefix("survived: ").rpartition(" (line")[0] for line in again}
+        chosen = [one for one in chosen if one.name in left]
     prepare()
     fates: Counter[str] = Counter()
     survivors: list[Result] = []
@@ -67,7 +76,7 @@ def main(few: bool, only: str, jobs: int) -> None:
     fates["equivalent"] = sum(one.name in allowed for one in chosen)
     said = ", ".join(f"{count} {fate}" for fate, count in sorted(fates.items()))
     click.echo(f"{len(chosen)} mutants in {time.monotonic() - began:.0f} s: {said}")
-    if not (few or only):
+    if not (few or only or again):
         for name in sorted(allowed.keys() - {one.name for one in chosen}):
             click.echo(f"equivalent.toml has {name}, which is no mutant")
             survivors.append(result)

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from tools.mutate.reached import Place, definitions, identities, trees
 
 _COMPARED: dict[type[ast.cmpop], tuple[type[ast.cmpop], ...]] = {
-    ast.Lt: (ast.LtE, ast.GtE), ast.LtE: (ast.Lt, ast.Gt), ast.Gt: (ast.GtE, ast.LtE), ast.GtE: (ast.Gt, ast.Lt),
+    ast.Lt: (ast.LtE, ast.GtE), ast.LtE: (ast.Lt, ast.Gt), ast.Gt: (ast.GtE, ast.LtE),
+    ast.GtE: (ast.Gt, ast.Lt),
     ast.Eq: (ast.NotEq,), ast.NotEq: (ast.Eq,), ast.Is: (ast.IsNot,), ast.IsNot: (ast.Is,),
     ast.In: (ast.NotIn,), ast.NotIn: (ast.In,),
 }  # fmt: skip
@@ -20,11 +21,15 @@ _COMPUTED: dict[type[ast.operator], type[ast.operator]] = {
     ast.Mod: ast.Mult, ast.Pow: ast.Mult, ast.BitOr: ast.BitAnd, ast.BitAnd: ast.BitOr,
 }  # fmt: skip
 _SWAPPED = {
-    "min": "max", "max": "min", "any": "all", "all": "any", "find": "rfind", "rfind": "find", "partition": "rpartition",
-    "rpartition": "partition", "startswith": "endswith", "endswith": "startswith", "lower": "upper", "upper": "lower",
+    "min": "max", "max": "min", "any": "all", "all": "any", "find": "rfind", "rfind": "find",
+    "partition": "rpartition",
+    "rpartition": "partition", "startswith": "endswith", "endswith": "startswith", "lower": "upper",
+    "upper": "lower",
     "lstrip": "rstrip", "rstrip": "lstrip", "search": "fullmatch", "fullmatch": "search", "match": "search",
 }  # fmt: skip
-_DROPPED = frozenset(("strip", "lower", "casefold", "lstrip", "rstrip", "removesuffix", "replace", "cumsum", "mean"))
+_DROPPED = frozenset(
+    ("strip", "lower", "casefold", "lstrip", "rstrip", "removesuffix", "replace", "cumsum", "mean")
+)
 """Methods whose call may be left out."""
 _NOT_MUTATED = ("annotation", "returns", "decorator_list", "type_params")
 
@@ -62,7 +67,9 @@ def of(place: Place) -> Iterator[Mutant]:
             counts[change] += 1
             if counts[change] > 1:
                 change += f" ({counts[change]})"
-            yield Mutant(place, getattr(shown, "lineno", node.lineno), change, _changed(place, node, path, replacement))
+            yield Mutant(
+                place, getattr(shown, "lineno", node.lineno), change, _changed(place, node, path, replacement)
+            )
 
 
 Step = tuple[str, int | None]
@@ -85,7 +92,11 @@ def _sites(node: ast.AST, path: tuple[Step, ...] = ()) -> Iterator[tuple[tuple[S
 
 
 def _is_docstring(node: ast.AST) -> bool:
-    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+    return (
+        isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    )
 
 
 def _changed(place: Place, node: ast.stmt, path: tuple[Step, ...], replacement: ast.AST) -> ast.Module:

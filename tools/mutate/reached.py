@@ -85,7 +85,7 @@ def _used(place: Place, node: ast.stmt) -> Iterator[Place]:
 def _resolved(place: Place, imported: dict[str, Place]) -> Iterator[Place]:
     place = imported.get(place.name, place)
     if place.module.startswith("evalkit.api"):
-        return  # what tasks take from there is of other rooms, but for metrics and solvers, which they only name
+        return  # tasks only name the metrics and solvers that they take from there
     if place not in definitions():  # re-exported by a package
         place = _imported(place.module).get(place.name, place)
     if place in definitions():

@@ -21,11 +21,23 @@ from tools.mutate.mutants import Mutant
 from tools.mutate.reached import Place, identities
 
 Fate = Literal["caught", "does not import", "never ends", "survived"]
-SECONDS = 90
+SECONDS = 10
 """CPU time after which a mutant never ends."""
 SLOW = {"humaneval.scorer": "humaneval", "math.scorer": "math", "math.scorer_math_verify": "math"}
 """Identities that run in other processes, and the only modules of tasks whose mutants these would see."""
-_KEPT = ("errors", "samples", "identity", "reach", "data", "models", "sandbox", "workers", "protocol", "convert", "spec")
+_KEPT = (
+    "errors",
+    "samples",
+    "identity",
+    "reach",
+    "data",
+    "models",
+    "sandbox",
+    "workers",
+    "protocol",
+    "convert",
+    "spec",
+)
 _CODES: dict[int, Fate] = {0: "survived", 1: "caught", 2: "does not import"}
 
 
@@ -66,9 +78,22 @@ def prepare() -> None:
 
     for name in declared():
         cases_of(name)
-    for module in ("jiwer", "math_verify", "rapidfuzz.distance", "regex", "sacrebleu", "sympy", "sympy.parsing.latex"):
+    for module in (
+        "jiwer",
+        "math_verify",
+        "rapidfuzz.distance",
+        "regex",
+        "sacrebleu",
+        "sympy",
+        "sympy.parsing.latex",
+    ):
         importlib.import_module(module)
-    for module in ("whisper_normalizer.basic", "whisper_normalizer.english", "numpy", "sacrebleu.metrics.bleu"):
+    for module in (
+        "whisper_normalizer.basic",
+        "whisper_normalizer.english",
+        "numpy",
+        "sacrebleu.metrics.bleu",
+    ):
         importlib.import_module(module)
     from evalkit.answers.symbolic import prepare as parsers
     from evalkit.metrics.bleu import TOKENISERS, require_tokeniser
@@ -120,7 +145,7 @@ def _child(mutant: Mutant, path: Path, outputs: Mapping[str, Mapping[str, str]])
     with suppress(BaseException):
         signal.signal(signal.SIGVTALRM, signal.SIG_DFL)
         signal.setitimer(signal.ITIMER_VIRTUAL, SECONDS)
-        signal.alarm(SECONDS * 8)
+        signal.alarm(SECONDS * 12)
         nowhere = os.open(os.devnull, os.O_RDWR)
         for stream in (0, 1, 2):
             os.dup2(nowhere, stream)
@@ -144,7 +169,9 @@ def _forget() -> None:
 def _differs(place: Place, outputs: Mapping[str, Mapping[str, str]]) -> bool:
     cases = importlib.import_module("tools.golden.cases")
     task = place.module.rpartition(".")[2]
-    names = sorted(identities()[place], key=lambda name: (name in SLOW, not name.startswith(f"{task}."), name))
+    names = sorted(
+        identities()[place], key=lambda name: (name in SLOW, not name.startswith(f"{task}."), name)
+    )
 
     async def one(name: str) -> bool:
         for case in cases.cases_of(name):

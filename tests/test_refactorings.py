@@ -1,0 +1,86 @@
+"""Fifty refactorings of evalkit's own code leave every identity and every signature as they are."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.refactored import REFACTORINGS, copy_of_evalkit, sources
+
+IDENTITIES = """
+import json
+from evalkit.identity import code_identity
+from evalkit.task import all_tasks
+found = {}
+for task in all_tasks():
+    answers = [task.answer] if callable(task.answer) else [task.answer[key] for key in sorted(task.answer)]
+    code = [task.prompt, task.judge, *answers, *task.metrics]
+    code += [one for view in task.views for one in (view.extract, view.judge) if one]
+    code += [protocol.solver for protocol in task.protocols]
+    code += [task.referee.prompt, task.referee.read] if task.referee else []
+    found[task.name] = [code_identity(one) for one in code]
+print(json.dumps(found))
+"""
+TASKS = "gsm8k:8-shot-cot,mmlu:5-shot-chat,docvqa,chartqa,vqav2,mathvista,asr"
+
+
+def run(folder: Path, *command: str) -> str:
+    environment = {"PYTHONPATH": str(folder), "HOME": str(folder)}
+    done = subprocess.run(
+        [sys.executable, "-B", *command], cwd=folder, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def before(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
+    folder = tmp_path_factory.mktemp("before")
+    copy_of_evalkit(folder)
+    found: dict[str, list[str]] = json.loads(run(folder, "-c", IDENTITIES))
+    return found
+
+
+@pytest.mark.parametrize("name", REFACTORINGS)
+def test_a_refactoring_changes_no_identity(name: str, tmp_path: Path, before: dict[str, list[str]]) -> None:
+    package = copy_of_evalkit(tmp_path)
+    old = {path.relative_to(package): path.read_bytes() for path in sources(package)}
+    REFACTORINGS[name](package)
+    assert {path.relative_to(package): path.read_bytes() for path in sources(package)} != old
+    assert json.loads(run(tmp_path, "-c", IDENTITIES)) == before
+
+
+def test_there_are_fifty() -> None:
+    assert len(REFACTORINGS) == 50
+
+
+def test_a_new_version_shows(tmp_path: Path, before: dict[str, list[str]]) -> None:
+    package = copy_of_evalkit(tmp_path)
+    path = package / "tasks" / "docvqa.py"
+    path.write_text(path.read_text("utf-8").replace('"docvqa.scorer", 1', '"docvqa.scorer", 2'), "utf-8")
+    after = json.loads(run(tmp_path, "-c", IDENTITIES))
+    assert {name for name in after if after[name] != before[name]} == {"docvqa", "infographicvqa"}
+
+
+def signatures(folder: Path) -> dict[str, str]:
+    asked = ("-m", "fake/gold", "-t", TASKS, "--data", "samples", "--limit", "2")
+    said = run(folder, "-m", "evalkit", "run", *asked, "-o", "run.db", "--json")
+    return {f"{cell['task']} {cell['metric']}": cell["signature"] for cell in json.loads(said)["cells"]}
+
+
+def test_a_run_of_refactored_code_has_the_same_signatures(tmp_path: Path) -> None:
+    """All that do not touch the same names, one upon the other."""
+    copy_of_evalkit(tmp_path / "before")
+    package = copy_of_evalkit(tmp_path / "after")
+    kinds = ("function", "helper", "docstrings", "annotations", "imports", "format")
+    applied = [name for name in REFACTORINGS if name.startswith(kinds)]
+    for name in applied:
+        REFACTORINGS[name](package)
+    assert len(applied) > 20
+    found = signatures(tmp_path / "after")
+    assert found == signatures(tmp_path / "before")
+    assert len(found) >= 7
