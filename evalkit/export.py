@@ -14,6 +14,7 @@ import orjson
 
 from evalkit.completeness import SMALL, completeness
 from evalkit.errors import UsageError
+from evalkit.exchanges import Exchange, Exchanges
 from evalkit.measured import task_of
 from evalkit.report.render import no_formula
 from evalkit.rows import FAILED
@@ -31,8 +32,28 @@ def rows(stores: Sequence[Store]) -> Iterator[Row]:
         model = store.manifest["model"]["name"]
         for cell in store.cells():
             if not cell.role:
-                start: Row = {"task": cell.task, "protocol": cell.protocol, "model": model}
-                yield from ({**start, **sample} for sample in store.samples(cell))
+                start: Row = {"task": cell.task, "protocol": cell.spec.protocol.label, "model": model}
+                exchanges = Exchanges(store, cell)
+                for sample in store.samples(cell):
+                    yield {**start, **sample, "responses": _responses(exchanges.of(sample["position"]))}
+
+
+def _responses(exchanges: Sequence[Exchange]) -> list[JSON]:
+    """Every draw of a sample, in the order of asking; `request` counts its requests from 0."""
+    return [
+        {
+            "request": number,
+            "draw": drawn.draw,
+            "judge": exchange.judge,
+            "text": drawn.response.text,
+            "reasoning": drawn.response.reasoning,
+            "finish": drawn.response.finish,
+            "prompt_tokens": drawn.response.prompt_tokens,
+            "completion_tokens": drawn.response.completion_tokens,
+        }
+        for number, exchange in enumerate(exchanges)
+        for drawn in exchange.draws
+    ]
 
 
 def submission(store: Store) -> bytes:

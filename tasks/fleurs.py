@@ -2,7 +2,8 @@
 
 Data: `mteb/fleurs` at cadac46, split test: a copy of `google/fleurs` in Parquet, which has a script and
 archives that `datasets` reads no more. Two or three people read each sentence, some hundred to a thousand
-clips a language. CC BY 4.0. Intervals resample sentences.
+clips a language. CC BY 4.0. The sentences are the same in all languages, and intervals
+resample them with every clip of theirs in any language.
 
 Languages: the report's figure is over 62, of which it does not say which. `languages=82`, the default, are
 those that Whisper's authors scored, and the 62 are among them (`evalkit.tasks.speech_languages`), so **the
@@ -39,7 +40,7 @@ NOT_LISTED = (
 
 
 def to_sample(record: Record) -> Sample:
-    """A clip with its transcript; `id` numbers the sentence, which several people read."""
+    """A clip with its transcript; `id` numbers the sentence, in all languages, and several people read it."""
     key = record[LANGUAGE]
     clip = Audio.of(record["audio"])
     return Sample(
@@ -47,7 +48,7 @@ def to_sample(record: Record) -> Sample:
         input="",
         target=(record["transcription"],),
         group=key,
-        cluster=f"{key} {record['id']}",
+        cluster=str(record["id"]),
         meta=spoken(FLEURS[key]),
         media=(clip,),
     )

@@ -35,6 +35,7 @@ from evalkit.api import (
     Task,
     UsageError,
     ask_once,
+    averages,
     unknown,
     versioned,
 )
@@ -132,24 +133,24 @@ def recognition(
 ) -> Task:
     """The task of writing down what is said in `data`; its protocols are `name` and `name-transcribe`.
 
-    `sample` fills `meta` by `spoken`. `sizes`: clips in all, and by language.
-
-    Raises `UsageError` for a normaliser or units that nobody knows.
+    `sample` fills `meta` by `spoken`. `macro`: the headline is the mean over the languages. `sizes`: clips in
+    all, and by language. Raises `UsageError` for a normaliser or units that nobody knows.
     """
     normaliser_for("en", normaliser)
     unit_for("en", units)
     label = "CER" if units == "character" else "WER"
+    metrics = (
+        ErrorRate(label, normaliser=normaliser, units=units),
+        ErrorRate(label, only="insertions", normaliser=normaliser, units=units),
+        Over100(normaliser=normaliser, units=units),
+    )
     return Task(
         data=data,
         sample=sample,
         prompt=prompt,
         answer=whole_reply,
         judge=functools.partial(judge_speech, normaliser=normaliser, units=units),
-        metrics=(
-            ErrorRate(label, normaliser=normaliser, units=units),
-            ErrorRate(label, only="insertions", normaliser=normaliser, units=units),
-            Over100(normaliser=normaliser, units=units),
-        ),
+        metrics=averages(*metrics) if macro else metrics,
         protocols=(
             Protocol(name=name, solver=ask_once, max_tokens=MAX_TOKENS, source=source),
             Protocol(
@@ -159,7 +160,6 @@ def recognition(
         ),
         size=sizes[0],
         group_sizes=sizes[1],
-        macro=macro,
         media=("audio",),
         needs=need_speech,
         notes=lambda protocol: rules(normaliser, units),

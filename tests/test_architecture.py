@@ -20,7 +20,7 @@ LAYERS = (
     ("convert", "identity", "reach", "signature", "statistics", "answers", "protocol", "spec")
     + ("solvers", "metrics"),
     ("models.base", "encoding"),
-    ("runlock", "writer"),
+    ("runlock", "writer", "migrate"),
     ("store",),
     ("tallies", "completeness", "figures"),
     ("data", "media", "models", "sandbox", "workers"),
@@ -30,6 +30,7 @@ LAYERS = (
     ("paired",),
     ("verdicts",),
     ("report",),
+    ("comparability",),
     ("compare",),
     ("session", "rescore", "check", "doctor", "demo", "export", "slim", "planning", "api"),
     ("pytest_plugin", "cli"),

@@ -10,7 +10,7 @@ _TEMPLATE = '''"""Sums in three languages, made for a test."""
 
 from evalkit.answers import final_number, same_number
 from evalkit.api import (
-    Accuracy, Hub, Message, Protocol, Records, Sample, Task, Verdict, ask_once, sample_id, task,
+    Accuracy, averages, Hub, Message, Protocol, Records, Sample, Task, Verdict, ask_once, sample_id, task,
 )
 from evalkit.data.by_language import LANGUAGE, ByLanguage
 
@@ -67,11 +67,10 @@ def tongues(*, kind: str = "hub", stated: str = "yes"):
         prompt=lambda sample, protocol: (Message("user", "What is " + sample.input),),
         answer=final_number,
         judge=lambda answer, sample: Verdict(same_number(answer, sample.target[0])),
-        metrics=(Accuracy(),),
+        metrics=averages(Accuracy()),
         protocols=(Protocol(name="once", solver=ask_once),),
         size=sum(SIZES.values()) if stated == "yes" else None,
         group_sizes=SIZES if stated == "yes" else {{}},
-        macro=True,
         submission=lambda answers: [one.id for one in answers],
         gold=lambda sample, protocol: sample.target[0],
         spoiled=lambda sample, protocol: ("-1", ""),

@@ -119,7 +119,6 @@ class CellPlan:
             sample = self.task.sample(record)
             if not isinstance(sample, Sample):
                 raise SampleError(f"its sample is of type {type(sample).__name__}, not a Sample")
-            sample_columns(sample)  # what no file can hold would be asked in vain
         except BoundaryError as error:
             kind = MediaError if isinstance(error, MediaError) else SampleError
             raise kind(f"{where}: {error}") from error
@@ -131,11 +130,15 @@ class CellPlan:
             raise SampleError(
                 f"{where} does not fit {self.task.name} ({said}); its columns are {columns}"
             ) from error
-        if not self.shots:
-            return sample
-        if sample.group not in self.shots:  # of every sample of that group
-            raise DataError(f"{self.task.name} has no solved examples of {sample.group!r} to show")
-        return dataclasses.replace(sample, shots=self.shots[sample.group])
+        if self.shots:
+            if sample.group not in self.shots:  # of every sample of that group
+                raise DataError(f"{self.task.name} has no solved examples of {sample.group!r} to show")
+            sample = dataclasses.replace(sample, shots=self.shots[sample.group])
+        try:
+            sample_columns(sample)  # what no file can hold would be asked in vain
+        except SampleError as error:
+            raise SampleError(f"{where}: {error}") from error
+        return sample
 
     def _read(self) -> Iterator[tuple[int, Record]]:
         """(position in the data, record) of those that may be asked."""
@@ -192,7 +195,6 @@ class CellPlan:
             fallback=fallback,
             views=tuple(_view(view) for view in task.views),
             metrics=tuple(metric_spec(metric) for metric in self.metrics),
-            macro=task.macro,
             notes=dict(task.notes(protocol)),
             data=dict(self.records.origin),
             records=self.records.count,

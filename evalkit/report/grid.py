@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from evalkit.completeness import SMALL
 from evalkit.errors import UsageError
-from evalkit.report.beside import apart, corpus_words, differs, not_whole, of_corpus, yardstick
+from evalkit.report.beside import apart, corpus_words, differs, not_whole, yardstick
 from evalkit.report.lines import Line, Run, claimed, runs_of
 from evalkit.report.rank import EXPLAINED, best, duels
 from evalkit.samples import JSON
@@ -72,6 +72,8 @@ class GridRow:
     section: str
     cells: tuple[GridCell, ...]
     """One a column."""
+    target: float | None = None
+    """The value that is best, where more and less are both worse."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +234,8 @@ class _Builder:
             if cell and first and not apart(first, cell) and not (row and row.group)
         }
         met = duels(alike)
-        top = best(cells, higher, met)
+        target = first.traits.best if first else None
+        top = best(cells, higher, met, target)
         for i, cell in enumerate(cells):
             cells[i] = dataclasses.replace(
                 cell,
@@ -253,6 +256,7 @@ class _Builder:
             higher_is_better=higher,
             section=row.section if row else "",
             cells=tuple(cells),
+            target=target,
         )
 
     def _figure(self, row: PaperRow, column: str, first: TableCell | None) -> GridCell:
@@ -291,8 +295,8 @@ class _Builder:
             self._refuse(f"{cell.model} on {cell.task}:{cell.protocol}: {part}")
             if part == SMALL:  # all else stands among the table's notes
                 marks.append(self._number(part))
-        if row.whole_corpus if row else of_corpus(cell.metric):
-            marks.append(self._number(corpus_words(cell.metric)))
+        if cell.traits.whole_corpus or (row is not None and row.whole_corpus):
+            marks.append(self._number(corpus_words(cell)))
         differences = apart(first, cell) if first else []
         if differences:
             self._refuse(f"{cell.model} on {cell.task}:{cell.protocol}: {'; '.join(differences)}")
@@ -308,7 +312,7 @@ class _Builder:
             marks=tuple(dict.fromkeys(marks)),
             comparable=not differences,
             cell=cell,
-            outcomes=cell.outcomes if whole else {},
+            outcomes=cell.told if whole else {},
         )
 
     def _number(self, note: str) -> int:

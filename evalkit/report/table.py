@@ -11,7 +11,7 @@ import evalkit
 from evalkit.completeness import SMALL
 from evalkit.errors import UsageError
 from evalkit.measured import MEND
-from evalkit.report.beside import apart, corpus_words, of_corpus, yardstick
+from evalkit.report.beside import apart, corpus_words, run_on_words, yardstick
 from evalkit.report.cells import COUNTED, TableCell, cells_of
 from evalkit.samples import JSON
 from evalkit.store import OUTCOMES, Store
@@ -135,8 +135,10 @@ def _faults(cell: TableCell) -> Iterable[str]:
 
 def _remarks(cell: TableCell) -> Iterable[str]:
     """What to know of a figure that is as comparable as any."""
-    if of_corpus(cell.metric):
-        yield corpus_words(cell.metric)
+    if cell.traits.whole_corpus:
+        yield corpus_words(cell)
+    if words := run_on_words(cell):
+        yield words
     if cell.answered:
         yield (
             f"{cell.model} on {cell.task}: the references of {cell.answered} answers are not public; "

@@ -83,7 +83,7 @@ def test_what_can_be_made_plain_is_no_fault(fault: str, tmp_path: Path, cli: Cli
         (final,) = found["finals"]
         assert (final["correct"], final["credit"], final["reason"]) == (True, 1.0, "as numpy says")
     if fault == "meta has numpy":
-        assert found["meta"] == {"fault": fault, "x": [0, 1, 2], "y": 0.5}
+        assert found["meta"] == {"x": [0, 1, 2], "y": 0.5}
     code, out, _ = cli("report", path, "--format", "json")
     assert code == 0
     assert json.loads(out)["cells"][0]["value"] == 100

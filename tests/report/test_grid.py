@@ -241,7 +241,8 @@ def test_a_figure_of_the_whole_corpus_says_so(tmp_path: Path) -> None:
     found = grid([store], table)
     row = cells(found, "AST CoVoST 2 (21 lang, X→en)")
     assert any(
-        note.startswith("BLEU is one figure of the whole corpus") for note in notes(found, row["fake/a"])
+        note.startswith("BLEU (macro) is the mean over groups of one figure of each whole corpus")
+        for note in notes(found, row["fake/a"])
     )
     alone = grid([store])
     said = {row.metric: notes(alone, row.cells[0]) for row in alone.rows}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from evalkit.metrics.base import merit
 from evalkit.report.charts.lines import Run, held, left_out, named, rows_of, several
 from evalkit.report.charts.sheet import Look, Sheet, distinct, looks, shown
 from evalkit.report.charts.svg import LIGHT
@@ -65,7 +66,9 @@ def _chart(runs: Sequence[Run], series: dict[str, Look], identifier: str, more: 
             _row(sheet, name, list(looked.values()))
         sheet.y += GAP
     used = [look for _, look in looked.values()]
+    target = cell.traits.best
     order = "" if cell.higher_is_better else " (lower is better)"
+    order = order if target is None else f" (best at {target:g})"
     return chart_of(
         sheet.chart(used),
         identifier,
@@ -94,7 +97,7 @@ def _sorted(names: Sequence[str], runs: Sequence[Run]) -> list[str]:
 
     def value(name: str) -> float:
         found = next(run.cell.groups[name].value for run in runs if name in run.cell.groups)
-        return -found if runs[0].cell.higher_is_better else found
+        return -merit(found, runs[0].cell.higher_is_better, runs[0].cell.traits.best)
 
     return sorted(names, key=lambda name: (value(name), name))
 

@@ -39,9 +39,13 @@ class Line:
     unit: str
     higher_is_better: bool
     marks: tuple[Mark, ...]
+    target: float | None = None
+    """The value that is best, where more and less are both worse."""
 
     @property
     def words(self) -> str:
+        if self.target is not None:
+            return f"{self.label} (best at {self.target:g})"
         return self.label if self.higher_is_better else f"{self.label} (lower is better)"
 
 
@@ -133,7 +137,7 @@ def table_lines(table: Table) -> Iterator[Line]:
         marks = marks_of(runs)
         if marks:
             cell = runs[0].cell
-            yield Line(named(cell), task, protocol, cell.unit, cell.higher_is_better, marks)
+            yield Line(named(cell), task, protocol, cell.unit, cell.higher_is_better, marks, cell.traits.best)
 
 
 def grid_lines(grid: Grid, heads: Collection[Key], *, short: bool = False) -> Iterator[Line]:
@@ -147,7 +151,7 @@ def grid_lines(grid: Grid, heads: Collection[Key], *, short: bool = False) -> It
         if (grid.id or _key(row) in heads) and any(not mark.printed for mark in marks):
             name = f"{row.label}: {row.protocol}" if grid.id and row.protocol else row.label
             label = shown(row.label, 60) if short else f"{shown(name, 60)}, {shown(row.metric, 30)}"
-            yield Line(label, row.task, row.protocol, row.unit, row.higher_is_better, marks)
+            yield Line(label, row.task, row.protocol, row.unit, row.higher_is_better, marks, row.target)
 
 
 def _marks(grid: Grid, row: GridRow) -> Iterator[Mark]:
@@ -170,7 +174,9 @@ def benchmark_lines(grids: Sequence[Grid], heads: Collection[Key]) -> Iterator[L
             whole = any(cell.outcomes for cell in row.cells)  # a group's figure has none
             if whole and _key(row) in heads:
                 marks = tuple(_marks(grid, row))
-                yield Line(row.label, row.task, row.protocol, row.unit, row.higher_is_better, marks)
+                yield Line(
+                    row.label, row.task, row.protocol, row.unit, row.higher_is_better, marks, row.target
+                )
 
 
 def columns_of(lines: Sequence[Line], *, printed: bool) -> list[str]:

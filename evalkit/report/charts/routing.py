@@ -28,7 +28,9 @@ def rule_lines(runs: Sequence[Run], task: str, protocol: str) -> list[Line]:
         marks = marks_of(cells)
         if marks:
             cell = cells[0].cell
-            found.append(Line(words, task, protocol, cell.unit, cell.higher_is_better, marks))
+            found.append(
+                Line(words, task, protocol, cell.unit, cell.higher_is_better, marks, cell.traits.best)
+            )
     return found
 
 

@@ -164,7 +164,8 @@ def _pairs(line: Line, base: str) -> _Pairs:
     """The ratio to `base` of every other figure of a line that may stand beside it."""
     mine = next((mark for mark in line.marks if mark.column == base and mark.comparable), None)
     found: _Pairs = {}
-    for mark in line.marks if mine is not None else ():
+    # A ratio says nothing of a figure that is best at a value of its own, such as 0.
+    for mark in line.marks if mine is not None and line.target is None else ():
         assert mine is not None
         if mark.column != base and mark.comparable:
             over, under = (mark, mine) if line.higher_is_better else (mine, mark)

@@ -1,0 +1,40 @@
+"""All cases of an identity."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from typing import cast
+
+from tools.golden import answers, asking, parts
+from tools.golden.calls import Case, distinct
+from tools.golden.found import identities
+from tools.golden.tables import conformance
+
+PROMPTS = {"gsm8k.prompt": ("lm-eval",), "math.prompt": ("lm-eval",), "mmlu.prompt": ("lm-eval",)}
+"""Packages that prompts take exemplars from: their identities do not show them, since signatures hold prompts."""
+
+
+@functools.cache
+def cases_of(name: str) -> tuple[Case, ...]:
+    """The cases of the identity `name`, each with a key of its own."""
+    return tuple(distinct(_cases(name)))
+
+
+def _cases(name: str) -> Iterator[Case]:
+    _, thing = identities()[name]
+    if isinstance(thing, type):
+        from tools.golden import measures
+
+        yield from measures.cases(name)
+        return
+    function = cast(Callable[..., object], thing)
+    yield from conformance(name, function)
+    yield from answers.cases(name, function)
+    yield from asking.cases(name, function)
+    yield from parts.cases(name)
+
+
+def packages_of(name: str) -> tuple[str, ...]:
+    """Distributions whose version may show in an output of the identity."""
+    return (*identities()[name][0].packages, *PROMPTS.get(name, ()))

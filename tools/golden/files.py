@@ -1,0 +1,129 @@
+"""Golden files: reading, comparing, writing."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from evalkit.identity import version_of
+from tools.golden.cases import cases_of, packages_of
+from tools.golden.found import ROOT, identities
+
+OUTPUTS = ROOT / "tests" / "golden" / "outputs"
+_SHOWN = 10
+"""Changed cases that a message names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Golden:
+    """One file. `outputs`: by the case's key."""
+
+    version: int
+    packages: Mapping[str, str]
+    outputs: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What differs between a file and the code: lines for a reader."""
+
+    name: str
+    changed: tuple[str, ...] = ()
+    """Outputs that are no longer what the file says, under the version that it says."""
+    outdated: tuple[str, ...] = ()
+    """What the file lacks, or has too much of."""
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        return (*self.changed, *self.outdated)
+
+
+def path_of(name: str) -> Path:
+    return OUTPUTS / f"{name}.json"
+
+
+def read(name: str) -> Golden | None:
+    """None where there is no file yet."""
+    if not path_of(name).is_file():
+        return None
+    held = json.loads(path_of(name).read_text("utf-8"))
+    return Golden(held["version"], held["packages"], held["outputs"])
+
+
+def found(name: str) -> Golden:
+    """What the code gives now."""
+
+    async def outputs() -> dict[str, str]:
+        return {case.key: await case.output() for case in cases_of(name)}
+
+    packages = {package: version_of(package) for package in packages_of(name)}
+    return Golden(identities()[name][0].version, packages, asyncio.run(outputs()))
+
+
+def write(name: str, golden: Golden) -> None:
+    """One line a case."""
+    lines = [f"  {_text(key)}: {_text(output)}" for key, output in golden.outputs.items()]
+    head = f'{{\n "identity": {_text(name)},\n "version": {golden.version},\n "packages": '
+    path_of(name).parent.mkdir(exist_ok=True)
+    path_of(name).write_text(
+        head + json.dumps(dict(golden.packages)) + ',\n "outputs": {\n' + ",\n".join(lines) + "\n }\n}\n", "utf-8"
+    )
+
+
+def _text(text: str) -> str:
+    """As JSON, in printable characters."""
+    shown = json.dumps(text, ensure_ascii=False)
+    return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in shown)
+
+
+def compare(name: str) -> Comparison:
+    """The file of `name` beside what the code gives now."""
+    held = read(name)
+    if held is None:
+        return Comparison(name, outdated=(f"{name} has no golden file: python -m tools.golden {name}",))
+    now = found(name)
+    if now.version < held.version:
+        return Comparison(name, (f"{name}: version {now.version} is below the file's {held.version}",))
+    if now.version > held.version:
+        line = f"{name} is at version {now.version}, its golden file at {held.version}: python -m tools.golden {name}"
+        return Comparison(name, outdated=(line,))
+    return Comparison(name, tuple(_changed(name, held, now)), tuple(_outdated(name, held, now)))
+
+
+def _changed(name: str, held: Golden, now: Golden) -> Iterator[str]:
+    differing = [key for key, was in held.outputs.items() if now.outputs.get(key, was) != was]
+    if not differing:
+        return
+    yield f"{name}@{held.version}: {len(differing)} outputs changed and the version did not"
+    for package, was in held.packages.items():
+        if now.packages.get(package, was) != was:
+            yield f"  the file was made with {package} {was}, {now.packages[package]} is installed"
+    places = {case.key: case.place for case in cases_of(name)}
+    for key in differing[:_SHOWN]:
+        yield f"  {key} ({places[key]})\n    was {held.outputs[key]}\n    is  {now.outputs[key]}"
+
+
+def _outdated(name: str, held: Golden, now: Golden) -> Iterator[str]:
+    new, gone = now.outputs.keys() - held.outputs.keys(), held.outputs.keys() - now.outputs.keys()
+    if new or gone:
+        first = ", ".join(sorted(new | gone)[:3])
+        yield (
+            f"{name}: {len(new)} cases are not in the golden file and {len(gone)} are no cases any more "
+            f"({first}): python -m tools.golden {name}"
+        )
+
+
+def renew(name: str) -> Comparison:
+    """Writes the file anew, unless an output changed under the version that it has."""
+    seen = compare(name)
+    if not seen.changed and seen.outdated:
+        write(name, found(name))
+    return seen
+
+
+def leftovers() -> list[Path]:
+    """Files of identities that nothing declares."""
+    return [path for path in sorted(OUTPUTS.glob("*.json")) if path.stem not in identities()]

@@ -1,0 +1,51 @@
+"""Every identity that evalkit declares."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import importlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from evalkit.identity import Declared, declared
+
+ROOT = Path(__file__).parents[2]
+
+
+@functools.cache
+def identities() -> dict[str, tuple[Declared, object]]:
+    """What is declared, by name, with the function or class. Imports the modules that declare something."""
+    found: dict[str, tuple[Declared, object]] = {}
+    for module in sorted(names()):
+        for thing in vars(importlib.import_module(module)).values():
+            if callable(thing) and getattr(thing, "__module__", "") == module:
+                known = declared(thing)
+                if known is not None:
+                    found[known.name] = (known, thing)
+    return found
+
+
+def names() -> dict[str, list[str]]:
+    """The declared names, by module, as the source has them; nothing is imported."""
+    found: dict[str, list[str]] = {}
+    for module, path in modules():
+        text = path.read_text("utf-8")
+        if "@versioned(" in text:
+            found[module] = list(_declared_in(ast.parse(text)))
+    return found
+
+
+def modules() -> Iterator[tuple[str, Path]]:
+    """evalkit's modules with their files, in a source tree."""
+    for path in sorted((ROOT / "evalkit").rglob("*.py")):
+        yield ".".join(path.relative_to(ROOT).with_suffix("").parts), path
+    for path in sorted((ROOT / "tasks").rglob("*.py")):
+        yield "evalkit." + ".".join(path.relative_to(ROOT).with_suffix("").parts), path
+
+
+def _declared_in(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        for mark in getattr(node, "decorator_list", ()):
+            if isinstance(mark, ast.Call) and isinstance(mark.func, ast.Name) and mark.func.id == "versioned":
+                yield ast.literal_eval(mark.args[0])

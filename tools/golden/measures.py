@@ -1,0 +1,156 @@
+"""Cases of metrics: their shape, a sample's statistics, and what sums of these finish to."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from evalkit.identity import code_identity, declared
+from evalkit.metrics.accuracy import Accuracy
+from evalkit.metrics.base import Metric, Scored
+from evalkit.metrics.bleu import Bleu, ChrF
+from evalkit.metrics.error_rate import ErrorRate, Over100
+from evalkit.metrics.guessing import GuessingAccuracy
+from evalkit.metrics.mean_credit import MeanCredit
+from evalkit.metrics.pass_at_k import PassAtK
+from evalkit.task import Task
+from evalkit.samples import Answer, Final, Sample
+from tools.golden.calls import BLOCK, Call, Case, each, referred
+from tools.golden.small_sets import samples, tasks
+from tools.golden.themes import theme
+
+SHAPE = ("name", "unit", "higher_is_better", "columns", "least_draws", "view")
+"""What the engine knows of a metric besides its figures; attributes that come later are no part of this."""
+OWN: tuple[Metric, ...] = (
+    Accuracy(),
+    Accuracy(view="strict"),
+    Bleu(),
+    Bleu("char"),
+    Bleu("zh"),
+    ChrF(),
+    ErrorRate(),
+    ErrorRate("CER", "substitutions", units="character"),
+    ErrorRate(only="deletions", normaliser="none", units="word"),
+    ErrorRate(only="insertions", normaliser="whisper-basic", units="whisper"),
+    Over100(),
+    Over100("over", "none", "character"),
+    GuessingAccuracy(),
+    GuessingAccuracy(view="strict"),
+    MeanCredit("credit"),
+    MeanCredit("credit", view="strict"),
+    PassAtK(),
+    PassAtK(2),
+    PassAtK(3, view="strict"),
+)
+LEGS = ("majority", "greedy", "hendrycks", "math-verify", "exact years", "paper", "normalised")
+"""Views and legs of the index's tasks, and "strict"."""
+_VALUES = (0.0, 1.0, 2.0, 7.0, 0.5, 100.0, 3.0)
+
+
+def cases(name: str) -> Iterator[Case]:
+    """Of the metrics above, and of those that a task of the index has."""
+    for metric in OWN:
+        if _is(metric, name):
+            yield _shape(metric)
+            yield from _statistics(metric)
+            yield from _finished(metric)
+    for label, task in tasks():
+        for metric in task.metrics:
+            if _is(metric, name):
+                yield _shape(metric)
+                yield from _small_set(label, task, metric)
+
+
+def _is(metric: Metric, name: str) -> bool:
+    known = declared(metric)
+    return known is not None and known.name == name
+
+
+def _shape(metric: Metric) -> Case:
+    identity = _parameters(metric)
+    shape = Call(lambda: [getattr(metric, key) for key in SHAPE], ())
+    return referred(f"{identity} shape", "tools/golden/measures.py", [shape], "shape")
+
+
+def _parameters(metric: Metric) -> str:
+    """Its identity without the versions of it and of its packages."""
+    known = declared(metric)
+    assert known is not None
+    return known.name + code_identity(metric).removeprefix(known.text())
+
+
+def _statistics(metric: Metric) -> Iterator[Case]:
+    identity = _parameters(metric)
+    for index, (sample, scored) in enumerate(_answers()):
+        call = Call(metric.statistics, (sample, scored))
+        yield referred(f"{identity} statistics", index, [call])
+    if isinstance(metric, Bleu | ChrF | ErrorRate | Over100):
+        texts = [Call(metric.statistics, one) for one in _texts()]
+        for start in range(0, len(texts), BLOCK):
+            part = texts[start : start + BLOCK]
+            yield referred(f"{identity} statistics", f"texts from {start} on", part, hidden=True)
+
+
+def _finished(metric: Metric) -> Iterator[Case]:
+    for totals in _totals(len(metric.columns)):
+        yield each((Call(_finish, (metric, totals)),), [_parameters(metric), totals])
+
+
+def _finish(metric: Metric, totals: Sequence[object]) -> object:
+    with np.errstate(all="ignore"):
+        return metric.finish(np.array(totals, dtype=float))
+
+
+def _answers() -> Iterator[tuple[Sample, Scored]]:
+    """One to four answers, some missing, right or not, to a choice of none, two or four."""
+    for count in (1, 2, 3, 4):
+        for right in itertools.product((True, False), repeat=count):
+            values = tuple("x" if one or count < 3 else None for one in right)
+            for given in ("", "ab", "abcd")[: 3 if count == 3 else 1]:
+                meta = {"language": "en"}
+                yield Sample("own", "", ("x",), choices=tuple(given), meta=meta), _score(values, right)
+
+
+def _texts() -> Iterator[tuple[Sample, Scored]]:
+    """An answer, or three of which one is missing, that differ from their references."""
+    for kind, language in (("speech", "en"), ("speech", "zh"), ("translation", "en"), ("translation", "zh")):
+        inputs = theme(kind)
+        for answer, targets in (*inputs.pairs, *inputs.made_pairs(30)):
+            sample = Sample("own", "", targets[:1], meta={"language": language})
+            yield sample, _score((answer,), (answer == targets[0],))
+            yield sample, _score((answer, None, targets[-1]), (True, False, True))
+            yield Sample("own", "", targets, meta=sample.meta), _score((answer,), (True,))
+
+
+def _score(values: tuple[str | None, ...], right: tuple[bool, ...]) -> Scored:
+    wrong = tuple(not one for one in right)
+    credit = tuple(0.25 if one else 0.125 * index for index, one in enumerate(right))
+    answer = Answer(tuple(Final(value) for value in values))
+    views = {**dict.fromkeys(LEGS, right), "strict": wrong}
+    return Scored(answer, right, views=views, credits={**dict.fromkeys(LEGS, credit), "strict": credit[::-1], "": credit})
+
+
+def _totals(columns: int) -> Iterator[Sequence[object]]:
+    """Sums, alone and several at once; the last column is above zero, as a number of samples is."""
+    for start, step in itertools.product(range(7), (1, 2, 3)):
+        one = [_VALUES[(start + index * step) % 7] for index in range(columns)]
+        yield [*one[:-1], one[-1] or 4.0]
+    yield [float(columns - index) for index in range(columns)]
+    yield [0.0] * (columns - 1) + [5.0]
+    yield [5.0] + [0.0] * (columns - 1)
+    yield [0.0] * columns
+    yield [8.0] * columns
+    yield [[4.0, *_VALUES[: columns - 2], 9.0][:columns], [1.0] * columns]
+
+
+def _small_set(label: str, task: Task, metric: Metric) -> Iterator[Case]:
+    """References and spoiled responses of the task's samples, by the task's own reading."""
+    protocol = task.protocols[0]
+    for sample in samples(task.name):
+        texts = [task.gold(sample, protocol), *task.spoiled(sample, protocol)]
+        values = tuple(task.extract(protocol)(text, sample) for text in texts)
+        right = tuple(index == 0 for index in range(len(values)))
+        call = Call(metric.statistics, (sample, _score(values, right)))
+        yield referred(f"{label} {_parameters(metric)}", sample.id, [call], hidden=True)

@@ -1,0 +1,146 @@
+"""Cases of the functions that tasks are made of: prompts, extractors, judges, what a referee is asked."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+
+from evalkit.identity import declared
+from evalkit.protocol import SIGNED, Protocol
+from evalkit.samples import Sample
+from evalkit.task import Task
+from tools.golden import answers
+from tools.golden.calls import Call, Case, plain, referred
+from tools.golden.small_sets import samples, tasks
+from tools.golden.themes import theme
+
+SLOW = ("humaneval.scorer", "math.scorer", "math.scorer_math_verify")
+"""Judges that need other processes: they get fewer cases."""
+FEW = 2
+THEMES = {
+    "ai2d.read_choice": "choices",
+    "ai2d.scorer": "choices",
+    "chartqa": "relaxed",
+    "docvqa": "docs",
+    "gsm8k": "numbers",
+    "humaneval": "code",
+    "math": "maths",
+    "math.scorer": "values",
+    "math.scorer_math_verify": "values",
+    "mathvista": "mathvista",
+    "mmlu": "letters",
+    "mmmu": "mmmu",
+    "speech_recognition": "speech",
+    "speech_translation": "translation",
+    "textvqa": "vqa",
+    "vqa": "vqa",
+    "vqa.by_anls": "docs",
+    "vqa.by_equality": "docs",
+    "vqa.by_relaxed": "relaxed",
+    "vqav2": "vqa",
+}
+"""Inputs written for evalkit, by identity or by the part of its name before the dot."""
+
+
+def cases(name: str) -> Iterator[Case]:
+    """What the index's tasks do with the identity `name`, on their samples and on other inputs."""
+    seen: list[object] = []
+    for label, task in tasks():
+        for part, function in _functions(task):
+            known = declared(function)
+            if known is None or known.name != name:
+                continue
+            yield from _PARTS[part](label, task, function, name)
+            if not any(function is other for other in seen):
+                seen.append(function)
+                yield from _own(part, function, name)
+
+
+def _functions(task: Task) -> Iterator[tuple[str, Callable[..., object]]]:
+    extractors = [task.answer] if callable(task.answer) else list(task.answer.values())
+    extractors += [view.extract for view in task.views if view.extract]
+    found: list[tuple[str, Callable[..., object]]] = [("prompt", task.prompt), ("judge", task.judge)]
+    found += [("extract", one) for one in extractors]
+    found += [("judge", view.judge) for view in task.views if view.judge]
+    if task.referee:
+        found += [("ask", task.referee.prompt), ("extract", task.referee.read)]
+    unique: list[tuple[str, Callable[..., object]]] = []
+    for part, function in found:
+        if not any(function is other for _, other in unique):
+            unique.append((part, function))
+    yield from unique
+
+
+def _own(part: str, function: Callable[..., object], name: str) -> Iterator[Case]:
+    inputs = THEMES.get(name) or THEMES.get(name.partition(".")[0])
+    if inputs is None or part in ("prompt", "ask") or name in answers.RULES:
+        return
+    if part == "extract":
+        yield from answers.text_and_sample(function, theme(inputs))
+    elif name in SLOW:
+        if name != "humaneval.scorer":
+            yield from answers.slowly_judged(function, theme(inputs))
+    else:
+        yield from answers.judged(function, theme(inputs))
+
+
+def _prompts(label: str, task: Task, function: Callable[..., object], name: str) -> Iterator[Case]:
+    for protocol in task.protocols:
+        for form in (protocol, *_forms(protocol, task)):
+            signed = {key: plain(getattr(form, key)) for key in SIGNED}
+            for sample in samples(task.name)[: None if form is protocol else FEW]:
+                call = Call(function, (sample, form))
+                yield referred(f"{label}:{protocol.name}", sample.id, [call], [sample, signed])
+
+
+def _forms(protocol: Protocol, task: Task) -> Iterator[Protocol]:
+    """The protocol with other shots, with a hint of the language, and by the other api."""
+    for shots in range(min(3, protocol.shots)):
+        yield dataclasses.replace(protocol, shots=shots)
+    if "audio" in task.media:
+        yield dataclasses.replace(protocol, language_hint=True)
+    if not task.media:
+        other = "chat" if protocol.api == "completion" else "completion"
+        likelihood = "next-token" if other == "chat" else protocol.likelihood
+        yield dataclasses.replace(protocol, api=other, likelihood=likelihood)
+
+
+def _responses(task: Task, sample: Sample, protocol: Protocol) -> list[str]:
+    return [task.gold(sample, protocol), *task.spoiled(sample, protocol)]
+
+
+def _extracted(label: str, task: Task, function: Callable[..., object], name: str) -> Iterator[Case]:
+    for protocol in task.protocols:
+        for sample in samples(task.name):
+            calls = [Call(function, (text, sample)) for text in _responses(task, sample, protocol)]
+            yield referred(f"{label}:{protocol.name}", f"{sample.id}, gold and spoiled", calls, hidden=True)
+
+
+def _judged(label: str, task: Task, function: Callable[..., object], name: str) -> Iterator[Case]:
+    """References and spoiled responses, as they are read, and references of the sample before."""
+    before: tuple[str, ...] = ()
+    for sample in samples(task.name)[: FEW if name in SLOW else None]:
+        protocol = task.protocols[0]
+        read = [task.extract(protocol)(text, sample) for text in _responses(task, sample, protocol)]
+        found = [text for text in read if text is not None]
+        if name not in SLOW:
+            found += [*sample.target, *before, *sample.choices]
+        before = sample.target
+        calls = [Call(function, (text, sample)) for text in dict.fromkeys(found)]
+        yield referred(label, f"{sample.id}, gold and spoiled", calls, hidden=True)
+
+
+def _asked(label: str, task: Task, function: Callable[..., object], name: str) -> Iterator[Case]:
+    for sample in samples(task.name):
+        calls = [Call(function, (text, sample)) for text in ("It is 4.", " padded \n", "")]
+        yield referred(label, sample.id, calls, hidden=True)
+
+
+_PARTS: dict[str, Callable[[str, Task, Callable[..., object], str], Iterator[Case]]] = {
+    "ask": _asked,
+    "extract": _extracted,
+    "judge": _judged,
+    "prompt": _prompts,
+}
+
+

@@ -1,0 +1,17 @@
+"""Records of evalkit's small sets, kept once they are read: mutated code is tried on the same ones."""
+
+from __future__ import annotations
+
+import itertools
+
+from evalkit.data.base import Data, DataOptions, Record
+
+_KEPT: dict[tuple[str, str], list[Record]] = {}
+
+
+def read(task: str, what: str, data: Data, most: int) -> list[Record]:
+    """At most `most` records of `data`. `what` tells a task's data apart."""
+    if (task, what) not in _KEPT:
+        records = data.open(DataOptions(small_sets=True))
+        _KEPT[task, what] = list(itertools.islice(records, most))
+    return _KEPT[task, what]

@@ -1,0 +1,78 @@
+"""The command line: `python -m tools.mutate --help`."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+import tomllib
+from collections import Counter
+from collections.abc import Iterator
+
+import click
+
+from tools.golden.found import ROOT
+from tools.mutate.mutants import Mutant, mutants
+from tools.mutate.reached import definitions, identities
+from tools.mutate.trial import SLOW, Result, prepare, tried
+
+ALLOWED = ROOT / "tests" / "golden" / "equivalent.toml"
+
+
+def equivalent() -> dict[str, str]:
+    """Mutants that change no output, with the reasons."""
+    held: dict[str, dict[str, str]] = tomllib.loads(ALLOWED.read_text("utf-8"))
+    return {f"{place}: {change}": reason for place, changes in held.items() for change, reason in changes.items()}
+
+
+def one_each() -> Iterator[Mutant]:
+    """For each identity the first mutant of its own code that is not equivalent; of slow ones none but it."""
+    left = {name for names in identities().values() for name in names} - SLOW.keys()
+    allowed = equivalent()
+    for mutant in mutants():
+        own = {name for name in left if _declares(mutant, name)}
+        if own and mutant.name not in allowed and "→ None" not in mutant.change and "§" not in mutant.change:
+            left -= own
+            yield mutant
+
+
+def _declares(mutant: Mutant, name: str) -> bool:
+    marks = getattr(definitions()[mutant.place], "decorator_list", ())
+    return any(repr(name) in ast_text for ast_text in map(_text, marks))
+
+
+def _text(mark: object) -> str:
+    import ast
+
+    return ast.unparse(mark) if isinstance(mark, ast.AST) else ""
+
+
+@click.command()
+@click.option("--one-each", "few", is_flag=True, help="One mutant for each identity.")
+@click.option("--only", default="", help="Only in modules and definitions whose name holds this.")
+@click.option("--jobs", default=len(os.sched_getaffinity(0)), help="Processes at once.")
+def main(few: bool, only: str, jobs: int) -> None:
+    """Tries mutants; exit code 1 where one survives that is not known to be equivalent."""
+    began = time.monotonic()
+    allowed = equivalent()
+    chosen = [one for one in (one_each() if few else mutants()) if only in f"{one.place.module}.{one.place.name}"]
+    prepare()
+    fates: Counter[str] = Counter()
+    survivors: list[Result] = []
+    for result in tried((one for one in chosen if one.name not in allowed), jobs):
+        fates[result.fate] += 1
+        if result.fate == "survived":
+            survivors.append(result)
+            click.echo(f"survived: {result.mutant.name} (line {result.mutant.line})")
+    fates["equivalent"] = sum(one.name in allowed for one in chosen)
+    said = ", ".join(f"{count} {fate}" for fate, count in sorted(fates.items()))
+    click.echo(f"{len(chosen)} mutants in {time.monotonic() - began:.0f} s: {said}")
+    if not (few or only):
+        for name in sorted(allowed.keys() - {one.name for one in chosen}):
+            click.echo(f"equivalent.toml has {name}, which is no mutant")
+            survivors.append(result)
+    sys.exit(int(bool(survivors)))
+
+
+if __name__ == "__main__":
+    main()
