@@ -117,8 +117,10 @@ def _tokens(text: str | None) -> tuple[TokenLogprob, ...]:
 
 
 _RECENT: dict[int, tuple[Sample, tuple[str, ...]]] = {}
-"""Columns of samples in flight, which are asked for before a sample is asked and to store it. Those with media
-are left out: their files shall go when the sample goes."""
+"""Columns of samples in flight, which are asked for before a sample is asked and again to store it.
+
+Those with media are left out: their files shall go when the sample goes.
+"""
 _IN_FLIGHT = 1024
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import compress
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from evalkit.encoding import unread_id
 from evalkit.measured import measure
 from evalkit.metrics.base import Metric, traits_of
 from evalkit.metrics.macro import measured as inner_of
@@ -78,9 +79,20 @@ def occurrences(ids: Iterable[str]) -> list[Occurrence]:
 
 
 def overlap(base: CellData, head: CellData) -> Overlap:
-    """What two cells hold in common. Of several samples with one id the first goes with the first."""
-    before = dict(zip(occurrences(base.ids), base.questions, strict=True))
-    after = dict(zip(occurrences(head.ids), head.questions, strict=True))
+    """What two cells hold in common. Of several samples with one id the first goes with the first.
+
+    A record that one of them could not read has no id, and is no difference: it failed.
+    """
+    unread = {at for data in (base, head) for at, name in zip(data.positions, data.ids, strict=True)
+              if name == unread_id(at)}  # fmt: skip
+    before, after = (
+        {
+            key: question
+            for key, question, at in zip(occurrences(data.ids), data.questions, data.positions, strict=True)
+            if at not in unread
+        }
+        for data in (base, head)
+    )
     common = before.keys() & after.keys()
     return Overlap(
         common=len(common),

@@ -128,6 +128,8 @@ class CellData:
     matrix: npt.NDArray[np.float64]
     judged: npt.NDArray[np.bool_]
     ids: list[str]
+    positions: list[int]
+    """In the data set, from 0; with `--limit` of each group some are left out."""
     groups: list[str]
     tags: list[tuple[str, ...]]
     clusters: list[str]

@@ -310,7 +310,7 @@ class Store:
         import numpy as np
 
         rows = self._db.execute(
-            "SELECT statistics, outcome, grp, tags, cluster, question, asked, id FROM sample "
+            "SELECT statistics, outcome, grp, tags, cluster, question, asked, id, position FROM sample "
             "WHERE cell = ? ORDER BY position",
             (cell.id,),
         ).fetchall()
@@ -321,6 +321,7 @@ class Store:
             matrix=matrix,
             judged=judged,
             ids=[row[7] for row in rows],
+            positions=[row[8] for row in rows],
             outcomes=[row[1] for row in rows],
             groups=[row[2] for row in rows],
             tags=[_load_tags(row[3]) for row in rows],

@@ -13,6 +13,7 @@ import orjson
 import evalkit
 from evalkit.convert import to_json
 from evalkit.data.base import DataOptions
+from evalkit.encoding import dump
 from evalkit.engine.cell import CellPlan, rendered
 from evalkit.engine.faults import FAULTS, fault
 from evalkit.engine.score import metrics_for
@@ -62,7 +63,7 @@ class Plan:
 
     def conflicts(self, store: Store) -> list[str]:
         """What an existing run file was made with that this plan does not have, in words."""
-        found, mine = store.manifest, self.manifest()
+        found, mine = store.manifest, orjson.loads(dump(self.manifest()))  # as a file holds it
         problems = _differences("seed", found["seed"], mine["seed"])
         problems += _differences("model", found["model"]["identity"], mine["model"]["identity"])
         # By the name without overrides, so that an override shows as the field that it changes.

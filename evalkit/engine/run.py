@@ -213,7 +213,7 @@ class _CellRun:
         if isinstance(sample, Sample):
             if name != sample.id:
                 self._changed(f"sample {position} was {name} and is {sample.id}")
-            if question != question_digest(sample):
+            if outcome in _DONE and question != question_digest(sample):
                 self._changed(f"the text, references or further data of sample {name} are others")
         return outcome not in _DONE
 
