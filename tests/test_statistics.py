@@ -211,3 +211,14 @@ def test_answers_that_run_on_are_why_a_note_stands_below_300_clips() -> None:
     truth = case.truth(500_000)
     assert coverage(case, 50, 200, truth) < 75
     assert coverage(case, 500, 200, truth) > 88
+
+
+def test_a_group_of_a_single_sample_has_no_spread_to_tell() -> None:
+    """Its figure without that sample would be one over nothing."""
+
+    def rate(totals: Floats) -> Floats:
+        figure: Floats = 100 * totals[..., 0] / totals[..., 1]
+        return figure
+
+    several = np.array([[1.0, 3.0], [0.0, 4.0], [1.0, 5.0]])
+    assert macro_interval([(several, ["", "", ""]), (np.array([[1.0, 2.0]]), [""])], rate) is None

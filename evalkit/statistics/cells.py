@@ -90,9 +90,14 @@ class Cells:
         """((cells,) h, (groups,) whether no cluster of the group moves its figure more than another)."""
         found, alike = [], []
         for part in self.parts():
-            left = finish(part.sum(axis=0) - part)
-            alike.append(len(part) == 1 or bool(np.ptp(left) < _ROUNDING))
+            if len(part) == 1:  # without it there is no figure
+                alike.append(True)
+                found.append(np.zeros(1))
+                continue
             # Left out, the only words of a group leave a rate over nothing; it has no influence to tell.
+            with np.errstate(invalid="ignore", divide="ignore"):
+                left = finish(part.sum(axis=0) - part)
+            alike.append(bool(np.ptp(left) < _ROUNDING))
             moved = np.nan_to_num(np.nanmean(left) - left) if not alike[-1] else np.zeros(len(part))
             found.append(moved * (len(part) - 1) / len(part))
         return np.concatenate(found), np.array(alike)
