@@ -18,10 +18,11 @@ PROMPTS = {"gsm8k.prompt": ("lm-eval",), "math.prompt": ("lm-eval",), "mmlu.prom
 @functools.cache
 def cases_of(name: str) -> tuple[Case, ...]:
     """The cases of the identity `name`, each with a key of its own."""
-    return tuple(distinct(_cases(name)))
+    return tuple(distinct(generated(name)))
 
 
-def _cases(name: str) -> Iterator[Case]:
+def generated(name: str) -> Iterator[Case]:
+    """The same one by one, the cheapest first; a key may come twice."""
     _, thing = identities()[name]
     if isinstance(thing, type):
         from tools.golden import measures

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import sys
 import time
@@ -15,7 +16,7 @@ import click
 from tools.golden.found import ROOT
 from tools.mutate.mutants import Mutant, mutants
 from tools.mutate.reached import definitions, identities
-from tools.mutate.trial import SLOW, Result, prepare, tried
+from tools.mutate.trial import Result, prepare, tried
 
 ALLOWED = ROOT / "tests" / "golden" / "equivalent.toml"
 
@@ -29,8 +30,8 @@ def equivalent() -> dict[str, str]:
 
 
 def one_each() -> Iterator[Mutant]:
-    """For each identity the first mutant of its own code that is not equivalent; of slow ones none but it."""
-    left = {name for names in identities().values() for name in names} - SLOW.keys()
+    """For each identity the first mutant of its own code that is not equivalent."""
+    left = {name for names in identities().values() for name in names}
     allowed = equivalent()
     for mutant in mutants():
         own = {name for name in left if _declares(mutant, name)}
@@ -41,13 +42,7 @@ def one_each() -> Iterator[Mutant]:
 
 def _declares(mutant: Mutant, name: str) -> bool:
     marks = getattr(definitions()[mutant.place], "decorator_list", ())
-    return any(repr(name) in ast_text for ast_text in map(_text, marks))
-
-
-def _text(mark: object) -> str:
-    import ast
-
-    return ast.unparse(mark) if isinstance(mark, ast.AST) else ""
+    return any(repr(name) in ast.unparse(mark) for mark in marks)
 
 
 @click.command()

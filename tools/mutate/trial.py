@@ -174,7 +174,7 @@ def _differs(place: Place, outputs: Mapping[str, Mapping[str, str]]) -> bool:
     )
 
     async def one(name: str) -> bool:
-        for case in cases.cases_of(name):
+        for case in cases.generated(name):
             held = outputs[name].get(case.key)
             if held is not None and await case.output() != held:
                 return True
