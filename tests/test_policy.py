@@ -40,7 +40,7 @@ def test_a_benchmark_says_what_it_says_and_else_the_general_holds(tmp_path: Path
     )
     assert policy.alpha == 0.01
     assert policy.terms("gsm8k", "8-shot-cot") == Terms(0.5, True, "", False, True, False, named=True)
-    assert policy.terms("gsm8k", "maj1@32[shots=4]") == Terms(
+    assert policy.terms("gsm8k", "maj1@32") == Terms(
         2.0, False, "accuracy (strict)", False, False, True, named=True
     )
     assert policy.terms("mmlu", "5-shot") == Terms(2.0, True, "", False, False, True, named=False)

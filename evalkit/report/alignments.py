@@ -107,7 +107,7 @@ def _error_rate(cell: Cell) -> ErrorRate | None:
 def _aligned(cell: Cell, model: str, row: dict[str, Any], steps: Aligner) -> Aligned:
     final = row["finals"][0]
     return Aligned(
-        cell.task, cell.protocol, model, row["id"], row["group"], final["reason"],
+        cell.task, cell.spec.protocol.label, model, row["id"], row["group"], final["reason"],
         steps(str(row["meta"]["language"]), row["target"][0], final["value"] or ""),
     )  # fmt: skip
 
