@@ -35,7 +35,7 @@ _LONGEST = 200
 """Digits beyond which a number is compared as text: nobody's answer, and slow to convert."""
 
 
-@versioned("final_number", 1)
+@versioned("final_number", 2)
 def final_number(text: str, sample: Sample | None = None) -> str | None:
     r"""The last number in `text`, in canonical form; None when there is none.
 
