@@ -30,6 +30,12 @@ TRIALS = {30: 4_000, 100: 4_000, 1_000: 4_000, 10_000: 2_000}
 """By number of samples. The share of 4,000 has a standard error of 0.35 points, that of 2,000 of 0.5."""
 SIZES = tuple(TRIALS)
 GROUPS = np.linspace(0.3, 0.95, 10)
+LANGUAGES = 11
+SENTENCES = (30, 100, 350, 1_000)
+"""FLEURS has 350."""
+CLIPS = (50, 100, 200, 500, 2_000)
+SHARED_TRIALS, RUN_ON_TRIALS = 1_000, 1_000
+"""Standard errors of 0.7 points at 95 %, of 1.5 at 70."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +72,17 @@ def word_errors(n: int, random: Random) -> Made:
     edits = random.binomial(words, random.beta(1, 8, n))
     inserted = random.poisson(0.02 * words)
     return np.column_stack([edits, np.zeros(n), inserted, words - edits]).astype(float), [""] * n
+
+
+def running_on(share: float) -> Callable[[int, Random], Made]:
+    """`word_errors` where that share of answers goes on for 30 to 90 words more, of 10 that were said."""
+
+    def make(n: int, random: Random) -> Made:
+        matrix, clusters = word_errors(n, random)
+        matrix[:, 2] += np.where(random.random(n) < share, random.integers(30, 91, n), 0)
+        return matrix, clusters
+
+    return make
 
 
 def bleu(n: int, random: Random) -> Made:
@@ -108,6 +125,69 @@ CASES = (
     Case("pass@10 of 20 draws", pass_at_10, PassAtK(10).finish),
 )
 
+RUN_ON = (
+    Case("WER, 1 answer in 100 runs on", running_on(0.01), ErrorRate().finish),
+    Case("WER, 1 answer in 500 runs on", running_on(0.002), ErrorRate().finish),
+)
+
+
+@dataclass(frozen=True)
+class Shared:
+    """A mean over `LANGUAGES` that have the same sentences, or the `shares` of them that each has, at random.
+
+    Half of what makes a sentence hard is the sentence's, in every language. `words`: WER instead of accuracy.
+    """
+
+    name: str
+    shares: tuple[float, ...] = (1.0,) * LANGUAGES
+    words: bool = False
+
+    @property
+    def finish(self) -> Callable[[Floats], Floats]:
+        return ErrorRate().finish if self.words else Accuracy().finish
+
+    def truth(self) -> float:
+        rates = np.linspace(0.05, 0.25, LANGUAGES) if self.words else np.linspace(0.4, 0.9, LANGUAGES)
+        return 100 * float(rates.mean())
+
+    def make(self, sentences: int, random: Random) -> list[Made]:
+        """By language."""
+        from scipy.special import ndtr
+
+        hard = random.normal(size=sentences)
+        parts = []
+        for at, share in zip(np.linspace(0, 1, LANGUAGES), self.shares, strict=True):
+            rows = np.sort(random.permutation(sentences)[: max(2, round(share * sentences))])
+            # Uniform over sentences; the same rank correlates languages.
+            rank = ndtr((hard[rows] + random.normal(size=len(rows))) / np.sqrt(2))
+            if self.words:
+                words = 1 + random.poisson(14, len(rows))
+                edits = random.binomial(words, np.clip((0.05 + 0.2 * at) * 2 * rank, 0, 1))
+                none = np.zeros(len(rows))
+                matrix = np.column_stack([edits, none, none, words - edits]).astype(float)
+            else:
+                matrix = _of_one(rank < 0.4 + 0.5 * at)
+            parts.append((matrix, [f"sentence {row}" for row in rows]))
+        return parts
+
+
+SHARED = (
+    Shared("accuracy, the same questions"),
+    Shared("accuracy, half of them each", (0.5,) * LANGUAGES),
+    Shared("accuracy, a tenth to all of them", tuple(np.linspace(0.1, 1, LANGUAGES).tolist())),
+    Shared("WER, the same sentences", words=True),
+    Shared("WER, half of them each", (0.5,) * LANGUAGES, words=True),
+)
+
+
+def shared_coverage(case: Shared, sentences: int, trials: int, seed: int = 0) -> float:
+    """Share of `trials` in which the interval of the mean over languages holds the truth, in percent."""
+    random, truth, held = np.random.default_rng(seed), case.truth(), 0
+    for _ in range(trials):
+        found = macro_interval(case.make(sentences, random), case.finish)
+        held += found is not None and found[0] <= truth <= found[1]
+    return 100 * held / trials
+
 
 def macro_held(n: int, random: Random) -> bool:
     """The mean accuracy of ten subjects of very different difficulty."""
@@ -138,6 +218,15 @@ def main(quick: bool) -> None:
         print(f"{case.name:34}" + "".join(f"{value:10.1f}" for value in found), flush=True)
     found = [macro_coverage(n, TRIALS[n] // share) for n in SIZES]
     print(f"{'mean accuracy of 10 subjects':34}" + "".join(f"{value:10.1f}" for value in found))
+    print(f"\n{'answers that run on; clips:':34}" + "".join(f"{n:>10,}" for n in CLIPS))
+    for case in RUN_ON:
+        truth = case.truth()
+        found = [coverage(case, n, RUN_ON_TRIALS // share, truth) for n in CLIPS]
+        print(f"{case.name:34}" + "".join(f"{value:10.1f}" for value in found), flush=True)
+    print(f"\n{f'means of {LANGUAGES} languages; sentences:':34}" + "".join(f"{n:>10,}" for n in SENTENCES))
+    for shared in SHARED:
+        found = [shared_coverage(shared, n, SHARED_TRIALS // share) for n in SENTENCES]
+        print(f"{shared.name:34}" + "".join(f"{value:10.1f}" for value in found), flush=True)
 
 
 if __name__ == "__main__":

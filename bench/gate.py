@@ -21,7 +21,7 @@ import numpy as np
 from evalkit.metrics.accuracy import Accuracy
 from evalkit.metrics.error_rate import ErrorRate
 from evalkit.metrics.mean_credit import MeanCredit
-from evalkit.paired import Paired
+from evalkit.paired import MCNEMAR, Paired
 from evalkit.statistics import paired_bootstrap, paired_shares
 from evalkit.statistics.power import power_of, samples_needed
 from evalkit.verdicts import Benchmark, Verdict, verdicts
@@ -67,8 +67,9 @@ def made(kind: Kind, n: int, drop: float, random: Random) -> Benchmark:
             difference = paired_bootstrap(
                 sides[0], sides[1], MeanCredit("ANLS").finish, draws=1000, seed=int(random.integers(1 << 30))
             )
-    paired = Paired(n, difference, 0, 0, 0, "", (), 0)
-    return Benchmark(kind.name, "", kind.name, "%", kind.higher_is_better, 0.0, True, paired, ())
+    test = MCNEMAR if kind.name == "accuracy" else "bootstrap"
+    paired = Paired(n, difference, 0, 0, 0, test, (), (), clusters=n)
+    return Benchmark(kind.name, "", kind.name, "%", kind.higher_is_better, 0.0, True, paired)
 
 
 def _credits(

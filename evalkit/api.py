@@ -3,7 +3,7 @@
 from evalkit.data import Data, DataOptions, Hub, Package, Record, Records
 from evalkit.errors import DataError, SandboxError, ScorerError, UsageError, unknown
 from evalkit.identity import versioned
-from evalkit.metrics import Accuracy, MeanCredit, Metric, PassAtK, Scored
+from evalkit.metrics import Accuracy, Macro, MeanCredit, Metric, PassAtK, Ratio, Scored, averages
 from evalkit.protocol import Protocol
 from evalkit.samples import JSON, Answer, Audio, Final, Image, Message, Part, Prompt, Sample, Speech, letters
 from evalkit.solvers import (
@@ -29,6 +29,7 @@ __all__ = [
     "Final",
     "Hub",
     "Image",
+    "Macro",
     "MeanCredit",
     "Message",
     "Metric",
@@ -37,6 +38,7 @@ __all__ = [
     "PassAtK",
     "Prompt",
     "Protocol",
+    "Ratio",
     "Record",
     "Records",
     "Referee",
@@ -51,6 +53,7 @@ __all__ = [
     "Verdict",
     "View",
     "ask_once",
+    "averages",
     "choose_letter",
     "letters",
     "load_task",

@@ -6,6 +6,7 @@ It drives the task's own extraction, judge and metric, as the engine does; only 
 from __future__ import annotations
 
 import asyncio
+import functools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from evalkit.engine.faults import FAULTS, fault, guarded
 from evalkit.engine.plan import make_plan
 from evalkit.engine.score import Score, answers, score
 from evalkit.errors import BoundaryError
+from evalkit.metrics.base import merit, traits_of
 from evalkit.models.base import Request, Response
 from evalkit.models.fake import GOLD, FakeModel, Hints
 from evalkit.protocol import Protocol
@@ -93,8 +95,9 @@ async def _check(cell: CellPlan) -> CheckResult:
     spoiled = found.spoiled
     most = max(map(len, spoiled), default=0)
     columns = [[scores[min(i, len(scores) - 1)] for scores in spoiled if scores] for i in range(most)]
-    best = max if cell.metrics[0].higher_is_better else min
-    spoiled_figure = best((_figure(cell, 0, column) for column in columns), default=0.0)
+    first = cell.metrics[0]
+    worth = functools.partial(merit, higher_is_better=first.higher_is_better, best=traits_of(first).best)
+    spoiled_figure = max((_figure(cell, 0, column) for column in columns), key=worth, default=0.0)
     headline = figures.pop(cell.metrics[0].name)
     return CheckResult(
         cell.task.name,

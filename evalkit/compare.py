@@ -1,49 +1,52 @@
-"""Two run files → a comparison: what both hold, asked the same way, judged sample by sample."""
+"""Two run files → a comparison: every benchmark of either, asked the same way, judged sample by sample."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence, Set
+from difflib import get_close_matches
 from typing import Any
 
+from evalkit.comparability import Check, Side, check, prompts_differ
 from evalkit.errors import UsageError, unknown
-from evalkit.paired import pair
-from evalkit.policy import Policy
+from evalkit.paired import Occurrence, pair
+from evalkit.policy import Policy, Terms
 from evalkit.report.cells import TableCell, cells_of
-from evalkit.rows import Cell
+from evalkit.rows import VALIDATION, Cell, CellData
 from evalkit.store import Store
-from evalkit.verdicts import Benchmark, Comparison, Flip, Key, verdicts
+from evalkit.verdicts import (
+    DIFFERENT,
+    INCOMPLETE,
+    Benchmark,
+    Comparison,
+    Flip,
+    Key,
+    Problem,
+    Unmeasured,
+    verdicts,
+)
 
 _SHORT = 80
 """Characters of an answer in a list of flips."""
-_SUBSETS = ("n", "questions", "prompts")
-"""Parts of a signature that differ where samples are missing; they are compared sample by sample instead."""
 
 
 def compare(base: Store, head: Store, policy: Policy | None = None, *, flips: int = 10) -> Comparison:
-    """Head against base on every benchmark that both hold. `flips`: samples listed of each, worst first.
+    """Head against base on every benchmark that base, head or the policy has.
 
-    Raises `UsageError` where they have no benchmark in common, a benchmark was not asked the same way (unless
-    the policy allows it), or the policy names what neither holds.
+    What cannot be compared is a problem of that benchmark and hides no other; `Comparison.exit_code` says
+    what comes of it. `flips`: samples listed of each, worst first.
     """
     policy = policy or Policy()
-    before, after = _Run(base), _Run(head)
-    notes = _check_names(policy, [*before.cells, *after.cells])
-    common = [key for key in before.cells if key in after.cells]
-    if not common:
-        held = " and ".join(", ".join(map(":".join, run.cells)) or "nothing" for run in (before, after))
-        raise UsageError(f"{base.path} and {head.path} have no benchmark in common: {held}")
-    gone = [key for key in before.cells if key not in after.cells]
-    missed = [":".join(key) for key in gone if policy.gates(*key)]
-    notes += [f"{':'.join(key)} is only in base" for key in gone if not policy.gates(*key)]
-    notes += [f"{':'.join(key)} is only in head" for key in after.cells if key not in before.cells]
-    measured = []
-    for key in common:
-        one = _measure(before, after, key, policy)
-        if one is None:
-            notes.append(f"{':'.join(key)}: no sample was judged in both")
-        else:
+    before, after = _Run("base", base), _Run("head", head)
+    measured, unmeasured = [], []
+    for key in dict.fromkeys((*before.cells, *after.cells)):
+        one = _measure(before, after, key, policy.terms(*key))
+        if isinstance(one, Benchmark):
             measured.append(one)
+        else:
+            unmeasured.append(one)
+    unmeasured += _in_neither(policy, [*before.cells, *after.cells])
     judged = verdicts(measured, policy.alpha)
     return Comparison(
         base=before.label,
@@ -55,11 +58,11 @@ def compare(base: Store, head: Store, policy: Policy | None = None, *, flips: in
             )
             for one in judged
         ),
-        notes=(*notes, *_subset_notes(before, after, judged), *_chance_notes(before, after, judged)),
-        incomplete=(
-            *(f"base: {words}" for words in before.incomplete),
-            *(f"head: {words}" for words in after.incomplete),
-            *(f"head: {name} is missing, which the policy names" for name in missed),
+        unmeasured=tuple(unmeasured),
+        notes=(
+            *_sample_notes(judged, policy.alpha),
+            *_subset_notes(before, after, judged),
+            *_chance_notes(before, after, judged),
         ),
     )
 
@@ -67,75 +70,114 @@ def compare(base: Store, head: Store, policy: Policy | None = None, *, flips: in
 class _Run:
     """A run's cells and figures by what they answer: (task, protocol without overrides)."""
 
-    def __init__(self, store: Store) -> None:
-        self.store = store
+    def __init__(self, name: str, store: Store) -> None:
+        self.name, self.store = name, store
         self.label = f"{store.manifest['model']['name']} ({store.path.name})"
-        self.cells: dict[Key, Cell] = {
-            (cell.task, cell.protocol): cell for cell in store.cells() if not cell.role
-        }
+        cells = store.cells()
+        self.cells: dict[Key, Cell] = {_key(cell): cell for cell in cells if not cell.role}
+        self._validations = {_key(cell): cell for cell in cells if cell.role == VALIDATION}
         self.figures: dict[Key, list[TableCell]] = {}
         for figure in cells_of(store):
-            self.figures.setdefault((figure.task, figure.spec.protocol.name), []).append(figure)
+            self.figures.setdefault(_key(figure), []).append(figure)
 
-    @property
-    def incomplete(self) -> list[str]:
-        found = []
-        for key, (figure, *_) in self.figures.items():
-            if figure.completeness.unfinished:
-                found.append(f"{':'.join(key)} is {figure.completeness.unfinished}")
-            if failed := figure.outcomes["failed"]:
-                found.append(f"{':'.join(key)}: {failed} samples failed")
-        return found
+    def side(self, key: Key, figure: TableCell) -> Side:
+        return Side(self.name, figure, self.store.data(self.cells[key]), self._validation(key))
+
+    def _validation(self, key: Key) -> CellData | None:
+        cell = self._validations.get(key)
+        return None if cell is None else self.store.data(cell)
 
 
-def _check_names(policy: Policy, held: Sequence[Key]) -> list[str]:
-    """Notes on benchmarks that the policy names and neither run holds; unknown ones are refused."""
+def _key(of: Cell | TableCell) -> Key:
+    return of.task, of.spec.protocol.name
+
+
+def _in_neither(policy: Policy, held: Sequence[Key]) -> Iterable[Unmeasured]:
+    """What the policy names and neither run has."""
     from evalkit.tasks import INDEX
 
     here = {name for task, protocol in held for name in (task, f"{task}:{protocol}")}
-    absent = [name for name in policy.benchmarks if name not in here]
-    for name in absent:
-        if name.partition(":")[0] not in INDEX:
-            raise unknown("benchmark in the policy", name, sorted({*here, *INDEX}))
-    return [f"the policy names {name}, which neither run holds" for name in absent]
+    for name in policy.benchmarks:
+        task, _, protocol = name.partition(":")
+        if name in here:
+            continue
+        known = sorted({*here, *INDEX})
+        close = [] if task in known else get_close_matches(name, known, n=1)
+        words = "the policy names it, and neither run has it"
+        if close:
+            words += f": did you mean {close[0]}?"
+        yield _missing((task, protocol), policy.terms(task, protocol), words)
 
 
-def _measure(before: _Run, after: _Run, key: Key, policy: Policy) -> Benchmark | None:
-    """The benchmark without a verdict."""
-    margin, blocking, metric = policy.rule(*key)
+def _missing(key: Key, terms: Terms, words: str) -> Unmeasured:
+    """A benchmark that head lacks, or that is compared with nothing although the policy names it."""
+    mend = "Run it, or compare with --allow-missing"
+    problem = Problem(INCOMPLETE, words, mend)
+    problems = () if terms.allow_missing else (problem,)
+    return Unmeasured(*key, "missing", terms.blocking, problems, words)
+
+
+def _measure(before: _Run, after: _Run, key: Key, terms: Terms) -> Benchmark | Unmeasured:
+    """The benchmark without a verdict, or why there is none."""
+    if key not in after.cells:
+        return _missing(key, terms, "head does not have it")
+    if key not in before.cells:
+        if terms.named:
+            return _missing(key, terms, "the policy names it, and base does not have it")
+        return Unmeasured(*key, "only in head", terms.blocking, words="base does not have it")
+    try:
+        return _compared(before, after, key, terms)
+    except UsageError as error:
+        return Unmeasured(*key, "not asked alike", terms.blocking, (Problem(DIFFERENT, str(error)),))
+
+
+def _compared(before: _Run, after: _Run, key: Key, terms: Terms) -> Benchmark | Unmeasured:
     names = [figure.metric for figure in before.figures[key]]
-    if metric and metric not in names:
-        raise unknown(f"metric of {':'.join(key)} in the policy", metric, names)
-    old = before.figures[key][names.index(metric) if metric else 0]
+    if terms.metric and terms.metric not in names:
+        raise unknown(f"metric of {':'.join(key)} in the policy", terms.metric, names)
+    old = before.figures[key][names.index(terms.metric) if terms.metric else 0]
     new = next((figure for figure in after.figures[key] if figure.metric == old.metric), None)
     if new is None:
-        raise UsageError(f"{after.store.path}: {':'.join(key)} was not measured by {old.metric!r}")
-    cells = before.cells[key], after.cells[key]
-    confidence = 1 - policy.alpha
-    paired = pair(before.store, cells[0], after.store, cells[1], old.metric, confidence=confidence)
+        raise UsageError(f"{after.store.path} was not measured by {old.metric!r}, which base was")
+    sides = before.side(key, old), after.side(key, new)
+    found = check(*sides, terms)
+    try:
+        paired = pair(before.store, before.cells[key], after.store, after.cells[key], old.metric)
+    except UsageError as error:  # measured by other code than today's
+        if not found.differences:
+            raise
+        paired, found.differences = None, [*found.differences, str(error)]
+    if paired is not None:
+        found.differences += prompts_differ(paired.other_prompts, paired.n)
+    if found.differences and not terms.allow_different:
+        words = f"not asked the same way in base and head: {'; '.join(found.differences)}"
+        problem = Problem(DIFFERENT, words, "To compare what both judged all the same: --allow-different")
+        return Unmeasured(*key, "not asked alike", terms.blocking, (problem, *found.problems))
     if paired is None:
-        return None
-    differences = old.signature.without(_SUBSETS).differences(new.signature.without(_SUBSETS))
-    if paired.asked_otherwise:
-        differences.append(
-            f"{paired.asked_otherwise} of {paired.n} common samples: the question or the prompt"
-        )
-    if differences and not policy.allow_different:
-        raise UsageError(
-            f"{':'.join(key)} was not asked the same way in base and head: {'; '.join(differences)} "
-            "(--allow-different compares them all the same)"
-        )
+        return _nothing(key, terms, sides, found)
+    target = old.traits.best
     return Benchmark(
         task=key[0],
         protocol=key[1],
-        metric=old.metric,
+        metric=old.metric if target is None else f"{old.metric}, distance from {target:g}",
         unit=old.unit,
-        higher_is_better=old.higher_is_better,
-        margin=margin,
-        blocking=blocking,
+        higher_is_better=old.higher_is_better and target is None,
+        margin=terms.margin,
+        blocking=terms.blocking,
         paired=paired,
-        differences=tuple(differences),
+        differences=tuple(found.differences),
+        problems=tuple(found.problems),
     )
+
+
+def _nothing(key: Key, terms: Terms, sides: tuple[Side, Side], found: Check) -> Unmeasured:
+    """A benchmark without a sample that could be compared."""
+    words = "no sample was judged in both"
+    if any(side.figure.answered for side in sides):
+        words += ": references are not public"
+    code = DIFFERENT if found.differences else INCOMPLETE
+    problems = (Problem(code, words), *found.problems)
+    return Unmeasured(*key, "nothing judged", terms.blocking, problems)
 
 
 def _flips(
@@ -143,19 +185,29 @@ def _flips(
 ) -> tuple[Flip, ...]:
     worst = one.paired.flips[:most]
     wanted = {sample for sample, _ in worst}
-    told = [
-        {row["id"]: row for row in store.samples(cell) if row["id"] in wanted} if wanted else {}
-        for store, cell in ((base, before), (head, after))
-    ]
+    told = [_told(store, cell, wanted) if wanted else {} for store, cell in ((base, before), (head, after))]
     return tuple(
         Flip(
-            sample=sample,
+            sample=sample[0],
             gain=gain,
             outcomes=(told[0][sample]["outcome"], told[1][sample]["outcome"]),
             answers=(_answer(base, told[0][sample]), _answer(head, told[1][sample])),
+            occurrence=sample[1],
         )
         for sample, gain in worst
     )
+
+
+def _told(store: Store, cell: Cell, wanted: Set[Occurrence]) -> dict[Occurrence, dict[str, Any]]:
+    """What the run file says of some samples."""
+    seen: Counter[str] = Counter()
+    found = {}
+    for row in store.samples(cell):
+        key = (row["id"], seen[row["id"]])
+        seen[row["id"]] += 1
+        if key in wanted:
+            found[key] = row
+    return found
 
 
 def _answer(store: Store, row: Mapping[str, Any]) -> str | None:
@@ -176,18 +228,28 @@ def _subset_notes(before: _Run, after: _Run, judged: Sequence[Benchmark]) -> lis
     return found
 
 
+def _sample_notes(judged: Sequence[Benchmark], alpha: float) -> list[str]:
+    """What the samples say by themselves where the figure does not, if it is not among the problems."""
+    said = [(one, one.samples_say(alpha, len(judged))) for one in judged]
+    return [
+        f"{one.name}: {words}"
+        for one, words in said
+        if words and words not in [problem.words for problem in one.problems]
+    ]
+
+
 def _chance_notes(before: _Run, after: _Run, judged: Sequence[Benchmark]) -> list[str]:
     """What else than another model moves a figure: sampled draws, and a server that is not steady."""
     found = []
     drawn = [one.name for one in judged if before.cells[one.key].spec.protocol.draws > 1]
     if drawn:
         found.append(f"{', '.join(drawn)}: questions are resampled, the draws of each are held")
-    for side, run in (("base", before), ("head", after)):
+    for run in (before, after):
         for one in judged:
             again = run.figures[one.key][0].verification
             if again and again["changed"]:
                 found.append(
-                    f"{side}: {one.name}: {again['changed']} of {again['asked']} greedy answers changed when "
-                    "asked for again: a difference may be the server's"
+                    f"{run.name}: {one.name}: {again['changed']} of {again['asked']} greedy answers changed "
+                    "when asked for again: a difference may be the server's"
                 )
     return found

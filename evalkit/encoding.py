@@ -28,10 +28,8 @@ def dump(value: object, where: str = "a value") -> str:
     """
     try:
         return orjson.dumps(value).decode()
-    except (
-        TypeError
-    ):  # numpy's, half a surrogate pair, an integer of more than 64 bits, a key that is no text
-        pass
+    except TypeError:
+        pass  # NumPy's, half a surrogate pair, an integer of more than 64 bits, or a key that is no text
     try:
         return plain_text(json.dumps(_plain(value, where), ensure_ascii=False))
     except RecursionError:
@@ -68,6 +66,9 @@ def _key(key: object, where: str) -> str:
     raise ValueError(f"{where} has a key of type {type(key).__name__}, which JSON does not have")
 
 
+_FINISHES = frozenset(get_args(Finish))
+
+
 def checked(response: object) -> Response:
     """What a backend returned, with plain numbers. Raises `ProviderError` for what cannot be stored."""
     if not isinstance(response, Response):
@@ -85,7 +86,7 @@ def checked(response: object) -> Response:
     for count in counts:
         if count is not None and not 0 <= count < 1 << 63:
             raise ProviderError(f"the model returned {count} as a token count")
-    if not math.isfinite(response.seconds) or response.finish not in get_args(Finish):
+    if not math.isfinite(response.seconds) or response.finish not in _FINISHES:
         raise ProviderError(f"the model returned seconds={response.seconds!r}, finish={response.finish!r}")
     return response
 
@@ -115,11 +116,31 @@ def _tokens(text: str | None) -> tuple[TokenLogprob, ...]:
     return tuple(TokenLogprob(token, math.nan if lp is None else lp, top) for token, lp, top in found)
 
 
+_RECENT: dict[int, tuple[Sample, tuple[str, ...]]] = {}
+"""Columns of samples in flight, which are asked for before a sample is asked and again to store it.
+
+Those with media are left out: their files shall go when the sample goes.
+"""
+_IN_FLIGHT = 1024
+
+
 def sample_columns(sample: Sample) -> tuple[str, ...]:
     """id, input, target, choices, grp, tags, cluster, meta and media, as the table has them.
 
     Raises `SampleError` that names the field which no run file can hold.
     """
+    known = _RECENT.get(id(sample))
+    if known is not None and known[0] is sample:
+        return known[1]
+    columns = _sample_columns(sample)
+    if not sample.media:
+        if len(_RECENT) >= _IN_FLIGHT:
+            _RECENT.clear()
+        _RECENT[id(sample)] = (sample, columns)
+    return columns
+
+
+def _sample_columns(sample: Sample) -> tuple[str, ...]:
     try:
         meta = dump(dict(sample.meta), "meta")
     except ValueError as error:
@@ -133,7 +154,7 @@ def sample_columns(sample: Sample) -> tuple[str, ...]:
         _texts(sample.tags, "tags"),
         _text(sample.cluster, "cluster"),
         meta,
-        dump([medium.key for medium in sample.media]),
+        dump([medium.key for medium in sample.media]) if sample.media else "[]",
     )
 
 
@@ -143,16 +164,10 @@ def question_digest(sample: Sample) -> bytes:
     `meta` is part of it: tests, tolerances and languages stand there. Tags and clusters are not: they change
     breakdowns and intervals, and no verdict.
     """
-    question: dict[str, JSON] = {
-        "id": sample.id,
-        "input": sample.input,
-        "target": list(sample.target),
-        "choices": list(sample.choices),
-        "media": [medium.key for medium in sample.media],
-        "group": sample.group,
-        "meta": orjson.loads(dump(dict(sample.meta), "meta")),
-    }
-    return digest(question)
+    name, text, target, choices, group, _, _, meta, media = sample_columns(sample)
+    if len(sample.meta) > 1:  # in whatever order a task puts it there
+        meta = orjson.dumps(orjson.loads(meta), option=orjson.OPT_SORT_KEYS).decode()
+    return digest([name, text, target, choices, group, meta, media])
 
 
 def answer_column(answer: object) -> str:
@@ -190,6 +205,8 @@ def _text(value: object, where: str) -> str:
 
 
 def _texts(values: Iterable[object], where: str) -> str:
+    if type(values) is tuple and not values:  # nearly always, of choices and tags
+        return "[]"
     if isinstance(values, str):
         raise SampleError(f"{where} is one text, not a tuple of texts")
     return dump([_text(value, f"{where}[{i}]") for i, value in enumerate(values)])

@@ -10,7 +10,7 @@ import orjson
 
 from evalkit.encoding import RESPONSE, response_of
 from evalkit.models.base import Response
-from evalkit.rows import AGAIN
+from evalkit.rows import AGAIN, Link
 from evalkit.samples import JSON
 from evalkit.store import Cell, Store
 
@@ -122,10 +122,10 @@ class Exchanges:
             boundary=boundary,
             error=error,
             answer=orjson.loads(answer) or {},
-            exchanges=self._exchanges(position),
+            exchanges=self.of(position),
         )
 
-    def _exchanges(self, position: int) -> tuple[Exchange, ...]:
+    def of(self, position: int) -> tuple[Exchange, ...]:
         """A sample's requests in the order of asking, with the draws that are its own."""
         rows = self._db.execute(
             f"SELECT asked.turn, body, draw.judge, draw.draw, {RESPONSE} FROM asked "  # noqa: S608 — fixed
@@ -141,3 +141,19 @@ class Exchanges:
             draws = (*before.draws, drawn) if before else (drawn,)
             found[turn] = Exchange(before.body if before else orjson.loads(body), bool(judge), draws)
         return tuple(found.values())
+
+    def links(self, position: int) -> tuple[Link, ...]:
+        """Which responses are a sample's own, in the order of asking."""
+        rows = self._db.execute(
+            "SELECT turn, draw, key FROM asked JOIN request ON request.id = asked.request "
+            "WHERE cell = ? AND position = ? ORDER BY turn, draw",
+            (self._cell.id, position),
+        )
+        return tuple(Link(*row) for row in rows)
+
+    def digests(self, position: int) -> tuple[bytes, bytes]:
+        """(of the question, of the requests) of the sample at `position`."""
+        found: tuple[bytes, bytes] = self._db.execute(
+            "SELECT question, asked FROM sample WHERE cell = ? AND position = ?", (self._cell.id, position)
+        ).fetchone()
+        return found

@@ -12,8 +12,9 @@ from typing import Any
 
 import orjson
 
-from evalkit.completeness import completeness
+from evalkit.completeness import SMALL, completeness
 from evalkit.errors import UsageError
+from evalkit.exchanges import Exchange, Exchanges
 from evalkit.measured import task_of
 from evalkit.report.render import no_formula
 from evalkit.rows import FAILED
@@ -31,8 +32,28 @@ def rows(stores: Sequence[Store]) -> Iterator[Row]:
         model = store.manifest["model"]["name"]
         for cell in store.cells():
             if not cell.role:
-                start: Row = {"task": cell.task, "protocol": cell.protocol, "model": model}
-                yield from ({**start, **sample} for sample in store.samples(cell))
+                start: Row = {"task": cell.task, "protocol": cell.spec.protocol.label, "model": model}
+                exchanges = Exchanges(store, cell)
+                for sample in store.samples(cell):
+                    yield {**start, **sample, "responses": _responses(exchanges.of(sample["position"]))}
+
+
+def _responses(exchanges: Sequence[Exchange]) -> list[JSON]:
+    """Every draw of a sample, in the order of asking; `request` counts its requests from 0."""
+    return [
+        {
+            "request": number,
+            "draw": drawn.draw,
+            "judge": exchange.judge,
+            "text": drawn.response.text,
+            "reasoning": drawn.response.reasoning,
+            "finish": drawn.response.finish,
+            "prompt_tokens": drawn.response.prompt_tokens,
+            "completion_tokens": drawn.response.completion_tokens,
+        }
+        for number, exchange in enumerate(exchanges)
+        for drawn in exchange.draws
+    ]
 
 
 def submission(store: Store) -> bytes:
@@ -61,11 +82,14 @@ def submission(store: Store) -> bytes:
 
 def _whole(store: Store, cell: Cell) -> None:
     whole, failed = completeness(store, cell), store.outcomes(cell)[FAILED]
-    if whole.unfinished or whole.limit is not None or failed:
-        of = "all" if whole.records is None else f"{whole.records:,}"
+    why = whole.unfinished or ("" if whole.part == SMALL else whole.part)
+    if failed:
+        why = ", ".join(filter(None, (why, f"{failed:,} samples failed")))
+    if why:
+        of = "all" if whole.all is None else f"{whole.all:,}"
         raise UsageError(
-            f"{store.path}: {whole.asked - failed:,} of {of} samples of {cell.task} are answered, and a "
-            "server takes all or none: finish the run first, without --limit"
+            f"{store.path}: {whole.asked - failed:,} of {of} samples of {cell.task} are answered ({why}), "
+            "and a server takes all or none: finish the run first, on the whole data and without --limit"
         )
 
 

@@ -1,12 +1,13 @@
-"""Figures of a cell by one metric: of the whole, and of each group and tag, with their intervals."""
+"""A metric's figures of a cell: the whole, and each group and tag, with their intervals."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from evalkit.metrics.base import Metric
+from evalkit.metrics.base import Metric, traits_of
 from evalkit.rows import CellData, StoredFigure
 
 if TYPE_CHECKING:
@@ -16,59 +17,75 @@ WHOLE = ""
 """As a group: all samples."""
 
 
-def figures(metric: Metric, matrix: Floats, data: CellData, *, macro: bool) -> list[StoredFigure]:
-    """The whole's figure first, then those of groups, then those of tags, each in alphabetical order.
-
-    `matrix`: the metric's columns of `data.matrix`. `macro`: the whole is the mean of the groups' figures.
-    """
-    import numpy as np
-
-    from evalkit.statistics import macro_interval
-
-    if not len(matrix):
-        return [StoredFigure(metric.name, WHOLE, None, None, None, 0)]
-    judged = np.flatnonzero(data.judged)
-    clusters = [data.clusters[row] for row in judged]
-    whole = _figure(metric, WHOLE, matrix, clusters)
-    members: tuple[dict[str, list[int]], dict[str, list[int]]] = ({}, {})
-    for row, sample in enumerate(judged):
-        if data.groups[sample]:
-            members[0].setdefault(data.groups[sample], []).append(row)
-        for tag in data.tags[sample]:
-            members[1].setdefault(tag, []).append(row)
-    parts = {
-        name: part
-        for keyed in members
-        for name, rows in sorted(keyed.items())
-        # A rate over nothing, such as of words where all references are empty, is none.
-        if (part := _figure(metric, name, matrix[rows], [clusters[row] for row in rows])).value is not None
-    }
-    if macro:
-        counted = {name: rows for name, rows in members[0].items() if name in parts}
-        value = low = high = None
-        if counted:
-            value = float(np.mean([parts[name].value for name in counted]))
-            groups = [(matrix[rows], [clusters[row] for row in rows]) for rows in counted.values()]
-            low, high = macro_interval(groups, metric.finish) or (None, None)
-        whole = StoredFigure(metric.name, WHOLE, value, low, high, len(matrix))
-    return [whole, *parts.values()]
-
-
-def figures_of(metrics: Iterable[Metric], data: CellData, *, macro: bool) -> list[StoredFigure]:
+def figures_of(metrics: Iterable[Metric], data: CellData) -> list[StoredFigure]:
     """The figures of a cell by all of its metrics, whose columns lie in `data.matrix` one after the other."""
     start, found = 0, list[StoredFigure]()
     for metric in metrics:
         end = start + len(metric.columns)
-        found += figures(metric, data.matrix[:, start:end], data, macro=macro)
+        found += figures(metric, data.matrix[:, start:end], data)
         start = end
     return found
 
 
-def _figure(metric: Metric, group: str, matrix: Floats, clusters: Sequence[str]) -> StoredFigure:
-    from evalkit.statistics import interval
+def figures(metric: Metric, matrix: Floats, data: CellData) -> list[StoredFigure]:
+    """The whole's figure first, then those of groups, then those of tags, each in alphabetical order.
 
-    value = float(metric.finish(matrix.sum(axis=0)))
-    if math.isnan(value):
-        return StoredFigure(metric.name, group, None, None, None, len(matrix))
-    low, high = interval(matrix, metric.finish, clusters) or (None, None)
-    return StoredFigure(metric.name, group, value, low, high, len(matrix))
+    `matrix`: (judged samples, columns) of `metric`. Under a mean over groups a tag's figure is the mean too,
+    of the groups' samples that carry it; a group's is that of its samples, under any metric. A rate over
+    nothing, such as of words where all references are empty, is none.
+    """
+    judged = [row for row, kept in enumerate(data.judged) if kept]
+    samples = _Samples(metric, matrix, [data.clusters[i] for i in judged], [data.groups[i] for i in judged])
+    named: dict[str, list[int]] = {}
+    tagged: dict[str, list[int]] = {}
+    for row, sample in enumerate(judged):
+        if data.groups[sample]:
+            named.setdefault(data.groups[sample], []).append(row)
+        for tag in data.tags[sample]:
+            tagged.setdefault(tag, []).append(row)
+    over = samples.mean if traits_of(metric).average else samples.figure
+    found = {name: samples.figure(rows) for name, rows in sorted(named.items())}
+    found |= {name: over(rows) for name, rows in sorted(tagged.items())}
+    whole = over(range(len(matrix))) if len(matrix) else None
+    if whole is None:
+        whole = StoredFigure(metric.name, WHOLE, None, None, None, len(matrix))
+    return [whole, *(replace(one, group=name) for name, one in found.items() if one is not None)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Samples:
+    metric: Metric
+    matrix: Floats
+    clusters: Sequence[str]
+    groups: Sequence[str]
+
+    def figure(self, rows: Sequence[int]) -> StoredFigure | None:
+        """Of all `rows` together."""
+        from evalkit.statistics import interval
+
+        matrix, clusters = self._of(rows)
+        value = float(self.metric.finish(matrix.sum(axis=0)))
+        if math.isnan(value):
+            return None
+        low, high = interval(matrix, self.metric.finish, clusters) or (None, None)
+        return StoredFigure(self.metric.name, WHOLE, value, low, high, len(matrix))
+
+    def mean(self, rows: Sequence[int]) -> StoredFigure | None:
+        """Of the groups that `rows` are of, each of which counts the same; those of no group are left out."""
+        from evalkit.statistics import macro_interval
+
+        named: dict[str, list[int]] = {}
+        for row in rows:
+            if self.groups[row]:
+                named.setdefault(self.groups[row], []).append(row)
+        parts = [self._of(of) for of in named.values()]
+        values = [float(self.metric.finish(matrix.sum(axis=0))) for matrix, _ in parts]
+        kept = [i for i, value in enumerate(values) if not math.isnan(value)]
+        if not kept:
+            return None
+        low, high = macro_interval([parts[i] for i in kept], self.metric.finish) or (None, None)
+        value, n = sum(values[i] for i in kept) / len(kept), sum(len(parts[i][0]) for i in kept)
+        return StoredFigure(self.metric.name, WHOLE, value, low, high, n)
+
+    def _of(self, rows: Sequence[int]) -> tuple[Floats, Sequence[str]]:
+        return self.matrix[rows], [self.clusters[row] for row in rows]

@@ -94,7 +94,7 @@ def parameters(thing: Any) -> dict[str, Any]:
 
 
 def _parameter(value: object) -> str:
-    if callable(value) or declared(value) is not None:
+    if callable(value) or (dataclasses.is_dataclass(value) and not isinstance(value, type)):
         return code_identity(value)
     return repr(value)
 

@@ -65,8 +65,10 @@ def measures(store: Store, cell: Cell) -> Iterator[Measure]:
     for spec in cell.spec.metrics:
         columns = slice(start, start + len(spec.columns))
         start = columns.stop
-        metric = stored_metric(spec) or own.get(spec.name)
-        yield Measure(spec, columns, metric, _stale("measured", spec.identity, metric))
+        foreign = OWN in spec.identity
+        code = own.get(spec.name) if foreign else stored_metric(spec)
+        stale = _stale("measured", spec.identity, code)
+        yield Measure(spec, columns, code or stored_metric(spec), stale)
 
 
 def measure(store: Store, cell: Cell, name: str) -> Measure:

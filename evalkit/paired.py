@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import compress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
+from evalkit.encoding import unread_id
 from evalkit.measured import measure
-from evalkit.metrics.base import Metric
-from evalkit.rows import Cell
+from evalkit.metrics.base import Metric, traits_of
+from evalkit.metrics.macro import measured as inner_of
+from evalkit.rows import Cell, CellData
 from evalkit.store import Store
 
 if TYPE_CHECKING:
@@ -17,6 +21,8 @@ if TYPE_CHECKING:
     from evalkit.statistics import Difference
 
 MCNEMAR = "McNemar"
+Occurrence: TypeAlias = tuple[str, int]
+"""A sample's id, and how many samples of the data set before it have the same one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +31,9 @@ class Paired:
 
     `wins`, `losses`: samples whose own figure is better or worse in head. `flips`: (sample, own figure's
     gain in the metric's unit, negative where head is worse) of all samples that differ, worst first.
-    `asked_otherwise`: common samples whose question or requests differ. `test`: what `difference.p` is from.
+    `other_prompts`: common samples for which other requests were made, by id. `test`: what `difference.p` is
+    from. `clusters`: how many there are, n where samples are not clustered. `span`: between the metric's
+    least and greatest figure, infinite where it has no bounds.
     """
 
     n: int
@@ -34,17 +42,73 @@ class Paired:
     losses: int
     ties: int
     test: str
-    flips: tuple[tuple[str, float], ...]
-    asked_otherwise: int
+    flips: tuple[tuple[Occurrence, float], ...]
+    other_prompts: tuple[str, ...]
+    clusters: int
+    span: float = math.inf
+
+    @property
+    def sign_p(self) -> float:
+        """Two-sided exact p of the sign test over samples, which takes each for independent of the others."""
+        from evalkit.statistics import mcnemar
+
+        return mcnemar(self.losses, self.wins)
 
 
-def pair(
-    base: Store, base_cell: Cell, head: Store, head_cell: Cell, metric: str, *, confidence: float = 0.95
-) -> Paired | None:
+@dataclass(frozen=True, slots=True)
+class Overlap:
+    """Which samples two cells share, failed ones included, by id.
+
+    `other_questions`: those of `common` whose references or choices differ.
+    """
+
+    common: int
+    only_base: tuple[str, ...]
+    only_head: tuple[str, ...]
+    other_questions: tuple[str, ...]
+
+
+def occurrences(ids: Iterable[str]) -> list[Occurrence]:
+    """The ids of samples in the data set's order, told apart where several have the same."""
+    seen: Counter[str] = Counter()
+    found = []
+    for sample in ids:
+        found.append((sample, seen[sample]))
+        seen[sample] += 1
+    return found
+
+
+def overlap(base: CellData, head: CellData) -> Overlap:
+    """What two cells hold in common. Of several samples with one id the first goes with the first.
+
+    A record that one of them could not read has no id, and is no difference: it failed.
+    """
+    unread = {at for data in (base, head) for at, name in zip(data.positions, data.ids, strict=True)
+              if name == unread_id(at)}  # fmt: skip
+    before, after = (
+        {
+            key: question
+            for key, question, at in zip(occurrences(data.ids), data.questions, data.positions, strict=True)
+            if at not in unread
+        }
+        for data in (base, head)
+    )
+    common = before.keys() & after.keys()
+    return Overlap(
+        common=len(common),
+        only_base=tuple(key[0] for key in before if key not in common),
+        only_head=tuple(key[0] for key in after if key not in common),
+        other_questions=tuple(key[0] for key in before if key in common and before[key] != after[key]),
+    )
+
+
+def pair(base: Store, base_cell: Cell, head: Store, head_cell: Cell, metric: str) -> Paired | None:
     """Head against base, by `metric`, on the samples that both judged; None where there is none.
 
-    Samples are the same by their id. Zeros and ones without clusters get McNemar's exact test, everything
-    else the paired bootstrap; a task whose figure is a mean over groups is compared by that mean.
+    Samples are the same by their id; of several with one id the first goes with the first, and so on. Zeros
+    and ones without clusters get McNemar's exact test, everything else the paired bootstrap; a metric that is
+    a mean over groups is compared by that mean, and one whose best value is neither the most nor the least by
+    its distance from it.
     """
     import numpy as np
 
@@ -56,9 +120,9 @@ def pair(
     ours, theirs = map(list, zip(*common, strict=True))
     left, right = before.matrix[ours], after.matrix[theirs]
     clusters = [before.clusters[row] for row in ours]
-    groups = [before.groups[row] for row in ours] if base_cell.spec.macro else None
-    difference, test = _difference(before.metric, left, right, clusters, groups, confidence)
-    sign, finish = 1 if before.metric.higher_is_better else -1, before.metric.finish
+    groups = [before.groups[row] for row in ours] if traits_of(before.metric).average else None
+    sign, finish = _judged(before.metric)
+    difference, test = _difference(finish, left, right, clusters, groups)
     with np.errstate(invalid="ignore", divide="ignore"):  # a rate over nothing is none, and a tie
         gains = np.nan_to_num(sign * (finish(right) - finish(left)))
     return Paired(
@@ -73,25 +137,46 @@ def pair(
             for row in np.argsort(gains, kind="stable")
             if gains[row]
         ),
-        asked_otherwise=sum(before.asked[i] != after.asked[j] for i, j in common),
+        other_prompts=tuple(before.ids[i][0] for i, j in common if before.asked[i] != after.asked[j]),
+        clusters=len(set(filter(None, clusters))) + clusters.count(""),
+        span=_span(before.metric, left, right),
     )
 
 
+def _span(metric: Metric, *sides: Floats) -> float:
+    """How far apart two figures of `metric` can lie."""
+    import numpy as np
+
+    from evalkit.metrics.bleu import Bleu, ChrF
+
+    sums = np.vstack(sides)
+    if sums.shape[1] == 2 and np.all(sums[:, 1] == 1) and np.all(abs(sums[:, 0] - 0.5) <= 0.5):  # credits
+        none, full = metric.finish(np.array([[0.0, 1.0], [1.0, 1.0]]))
+        return abs(float(full - none))
+    return 100.0 if isinstance(inner_of(metric), Bleu | ChrF) else math.inf
+
+
+def _judged(metric: Metric) -> tuple[int, Callable[[Floats], Floats]]:
+    """(1 where more is better, else -1; what is compared): the figure, or its distance from the best one."""
+    best = traits_of(metric).best
+    if best is None:
+        return 1 if metric.higher_is_better else -1, metric.finish
+    return -1, lambda totals: abs(metric.finish(totals) - best)
+
+
 def _difference(
-    metric: Metric,
+    finish: Callable[[Floats], Floats],
     left: Floats,
     right: Floats,
     clusters: Sequence[str],
     groups: Sequence[str] | None,
-    confidence: float,
 ) -> tuple[Difference, str]:
     from evalkit.statistics import paired_bootstrap, paired_shares
     from evalkit.statistics.intervals import is_shares
 
     if is_shares(left) and is_shares(right) and groups is None and not any(clusters):
-        return paired_shares(left, right, metric.finish, confidence=confidence), MCNEMAR
-    found = paired_bootstrap(left, right, metric.finish, clusters, groups=groups, confidence=confidence)
-    return found, "bootstrap"
+        return paired_shares(left, right, finish), MCNEMAR
+    return paired_bootstrap(left, right, finish, clusters, groups=groups), "bootstrap"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,16 +185,16 @@ class _Side:
 
     metric: Metric
     matrix: Floats
-    ids: list[str]
+    ids: list[Occurrence]
     clusters: list[str]
     groups: list[str]
-    asked: list[tuple[bytes, bytes]]
+    asked: list[bytes]
 
     @classmethod
     def read(cls, store: Store, cell: Cell, name: str) -> _Side:
         data, measured = store.data(cell), measure(store, cell, name)
-        asked = list(zip(data.questions, data.asked, strict=True))
         kept: list[Any] = [
-            list(compress(values, data.judged)) for values in (data.ids, data.clusters, data.groups, asked)
+            list(compress(values, data.judged))
+            for values in (occurrences(data.ids), data.clusters, data.groups, data.asked)
         ]
         return cls(measured.usable(store, cell), measured.of(data.matrix), *kept)

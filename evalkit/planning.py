@@ -27,7 +27,8 @@ class Planned:
 
     `spread`: of a sample's difference, in the metric's unit; `source` says in words where it is from.
     `draws`: of the runs that it was taken from. `draws_enough`: draws of each of the benchmark's samples.
-    `exact`: whether the comparison will be McNemar's, as of zeros and ones without clusters.
+    `exact`: whether the comparison will be McNemar's, as of zeros and ones without clusters. `benchmarks`:
+    that it looks at, which share `alpha`.
     """
 
     task: str
@@ -39,6 +40,12 @@ class Planned:
     draws: int
     size: int | None
     exact: bool
+    benchmarks: int = 1
+
+    @property
+    def level(self) -> float:
+        """The p below which one of the benchmarks is significant (`evalkit.verdicts`)."""
+        return self.alpha / self.benchmarks
 
     @property
     def sd(self) -> float:
@@ -46,27 +53,28 @@ class Planned:
 
     @property
     def enough(self) -> int:
-        return samples_needed(self.effect, self.sd, alpha=self.alpha, power=self.power, exact=self.exact)
+        return samples_needed(self.effect, self.sd, alpha=self.level, power=self.power, exact=self.exact)
 
     @property
     def seen(self) -> float | None:
         """The difference that the whole benchmark shows; None where it is not known or shows none."""
         if self.size is None:
             return None
-        found = effect_seen(self.size, self.sd, alpha=self.alpha, power=self.power, exact=self.exact)
+        found = effect_seen(self.size, self.sd, alpha=self.level, power=self.power, exact=self.exact)
         return found if math.isfinite(found) else None
 
     @property
     def draws_enough(self) -> int | None:
         if self.size is None or not self.spread.within:
             return None
-        return draws_needed(self.effect, self.spread, self.size, alpha=self.alpha, power=self.power)
+        return draws_needed(self.effect, self.spread, self.size, alpha=self.level, power=self.power)
 
     def as_json(self) -> dict[str, JSON]:
         return {
             "task": self.task,
             "effect": self.effect,
             "alpha": self.alpha,
+            "benchmarks": self.benchmarks,
             "power": self.power,
             "sd": self.sd,
             "source": self.source,
@@ -79,9 +87,10 @@ class Planned:
 
     def lines(self) -> list[str]:
         """Plain words."""
+        among = f" among {self.benchmarks} benchmarks" if self.benchmarks > 1 else ""
         said = [
             f"{self.task}: {self.enough:,} samples show a difference of {self.effect:g} points "
-            f"{self.power:.0%} of the time, with at most {self.alpha:.0%} false alarms",
+            f"{self.power:.0%} of the time, with at most {self.alpha:.0%} false alarms{among}",
             f"  a sample's difference has a standard deviation of {self.sd:.1f} points: {self.source}",
         ]
         if self.size is None:
@@ -110,6 +119,7 @@ def plan_samples(
     correlation: float,
     settings: Mapping[str, str],
     data: str | None = None,
+    benchmarks: int = 1,
 ) -> Planned:
     """How many samples of `task` (name or name:protocol) show `effect` points; `runs`: none, one or two."""
     name, _, protocol = task.partition(":")
@@ -126,7 +136,7 @@ def plan_samples(
             spread = Spread(WIDEST * math.sqrt(2 * (1 - correlation)))
             source = f"assumed, of accuracies of 50 % that agree with a correlation of {correlation:g}"
             draws, size, exact = 1, _size(name, settings, data), True
-    return Planned(task, effect, alpha, power, spread, source, draws, size, exact)
+    return Planned(task, effect, alpha, power, spread, source, draws, size, exact, benchmarks)
 
 
 def _cell(store: Store, name: str, protocol: str) -> Cell:
@@ -167,22 +177,23 @@ def _own_spread(store: Store, cell: Cell, metric: str) -> tuple[float, float, bo
     compared exactly.
     """
     from evalkit.metrics import Accuracy, PassAtK
+    from evalkit.metrics.base import traits_of
+    from evalkit.metrics.macro import measured as inner_of
     from evalkit.statistics import standard_error
     from evalkit.statistics.intervals import is_shares
 
     data = store.data(cell)
     measured = measure(store, cell, metric)
     figure, matrix = measured.usable(store, cell), measured.of(data.matrix)
-    clusters, groups = (list(compress(of, data.judged)) for of in (data.clusters, data.groups))
-    error, _ = standard_error(
-        matrix, figure.finish, clusters, groups=groups if cell.spec.macro else None, draws=2000
-    )
+    clusters, named = (list(compress(of, data.judged)) for of in (data.clusters, data.groups))
+    groups = named if traits_of(figure).average else None
+    error, _ = standard_error(matrix, figure.finish, clusters, groups=groups, draws=2000)
     if math.isinf(error):
         raise UsageError(f"{store.path}: {cell.task} has too few samples to tell their spread")
     single = error * math.sqrt(len(matrix))
-    exact = is_shares(matrix) and not any(clusters) and not cell.spec.macro
-    draws = cell.spec.protocol.draws
-    by_share = isinstance(figure, Accuracy) or (isinstance(figure, PassAtK) and figure.k == 1)
+    exact = is_shares(matrix) and not any(clusters) and groups is None
+    draws, kind = cell.spec.protocol.draws, inner_of(figure)
+    by_share = isinstance(kind, Accuracy) or (isinstance(kind, PassAtK) and kind.k == 1)
     if draws < 2 or not by_share:
         return single, 0.0, exact
     share = matrix[:, 0] / matrix[:, 1]

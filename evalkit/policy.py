@@ -5,18 +5,22 @@
     margin = 0.0              # points that head may lose, where a benchmark does not say
     blocking = true           # whether a benchmark that is not named below fails the job
     allow_different = false   # compare also what was not asked the same way
+    allow_missing = false     # head may lack benchmarks that base has, or that are named below
+    allow_subset = false      # head may have been asked a part of base's samples (--limit)
 
     [benchmarks.gsm8k]        # a task, or "gsm8k:maj1@32" for one of its protocols
     margin = 1.0              # in the unit of its metric
     blocking = true           # false: it is compared and shown, and never fails the job
     metric = "accuracy"       # the task's first one, where it is left out
+    allow_subset = true       # as above, for this benchmark; so are allow_different and allow_missing
 
-Every key may be left out; what is not known is refused. A head is incomplete that lacks what base has and
-what is named here and blocking.
+Every key may be left out; what is not known is refused. What base has, and what is named here, has to be in
+head, whole and asked the same way, unless it is allowed not to be or does not block.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import tomllib
 from collections.abc import Mapping
@@ -36,6 +40,25 @@ class Rule:
     margin: float | None = None
     blocking: bool | None = None
     metric: str = ""
+    allow_different: bool | None = None
+    allow_missing: bool | None = None
+    allow_subset: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What holds for one benchmark, everything taken into account. `metric`: "" for the task's first one.
+
+    `named`: whether the policy names it.
+    """
+
+    margin: float
+    blocking: bool
+    metric: str
+    allow_different: bool
+    allow_missing: bool
+    allow_subset: bool
+    named: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +69,8 @@ class Policy:
     margin: float = 0.0
     blocking: bool = True
     allow_different: bool = False
+    allow_missing: bool = False
+    allow_subset: bool = False
     benchmarks: Mapping[str, Rule] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -56,23 +81,53 @@ class Policy:
                 place = f"the margin of {name}" if name else "the margin"
                 raise UsageError(f"{place} is {margin:g}: it is the points that may be lost, 0 or more")
 
-    def gates(self, task: str, protocol: str) -> bool:
-        """Whether the policy names this benchmark as one that blocks: a run without it is incomplete."""
-        return self._named(task, protocol) is not None and self.rule(task, protocol)[1]
+    def terms(self, task: str, protocol: str) -> Terms:
+        """What holds for a benchmark; `protocol` "": for a task that is in no run."""
+        named = self.benchmarks.get(f"{task}:{protocol}") or self.benchmarks.get(task)
+        rule = named or Rule()
 
-    def _named(self, task: str, protocol: str) -> Rule | None:
-        return self.benchmarks.get(f"{task}:{protocol}") or self.benchmarks.get(task)
+        def settled(key: str) -> Any:
+            own = getattr(rule, key)
+            return getattr(self, key) if own is None else own
 
-    def rule(self, task: str, protocol: str) -> tuple[float, bool, str]:
-        """(margin, blocking, metric; "" the first) of a benchmark."""
-        found = self._named(task, protocol) or Rule()
-        margin = self.margin if found.margin is None else found.margin
-        return margin, self.blocking if found.blocking is None else found.blocking, found.metric
+        return Terms(
+            margin=settled("margin"),
+            blocking=settled("blocking"),
+            metric=rule.metric,
+            allow_different=settled("allow_different"),
+            allow_missing=settled("allow_missing"),
+            allow_subset=settled("allow_subset"),
+            named=named is not None,
+        )
 
 
-_COMPARE = {"alpha": float, "margin": float, "blocking": bool, "allow_different": bool}
-_BENCHMARK = {"margin": float, "blocking": bool, "metric": str}
+_ALLOWED: Mapping[str, type] = dict.fromkeys(("allow_different", "allow_missing", "allow_subset"), bool)
+_COMPARE: Mapping[str, type] = {"alpha": float, "margin": float, "blocking": bool, **_ALLOWED}
+_BENCHMARK: Mapping[str, type] = {"margin": float, "blocking": bool, "metric": str, **_ALLOWED}
 _WORDS = {float: "a number", bool: "true or false", str: "a text in quotes"}
+
+
+def policy_of(
+    path: Path | None,
+    *,
+    margin: float | None = None,
+    alpha: float | None = None,
+    allow_different: bool = False,
+    allow_missing: bool = False,
+    allow_subset: bool = False,
+) -> Policy:
+    """The policy in `path`, else in `DEFAULT_FILE` where there is one, with what is given here on top."""
+    if path is None and DEFAULT_FILE.is_file():
+        path = DEFAULT_FILE
+    policy = read_policy(path) if path else Policy()
+    return dataclasses.replace(
+        policy,
+        margin=policy.margin if margin is None else margin,
+        alpha=policy.alpha if alpha is None else alpha,
+        allow_different=allow_different or policy.allow_different,
+        allow_missing=allow_missing or policy.allow_missing,
+        allow_subset=allow_subset or policy.allow_subset,
+    )
 
 
 def read_policy(path: Path) -> Policy:

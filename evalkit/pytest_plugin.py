@@ -64,25 +64,26 @@ def assert_no_regression(
     alpha: float | None = None,
     policy: str | Path | None = None,
     allow_different: bool = False,
+    allow_missing: bool = False,
+    allow_subset: bool = False,
 ) -> None:
-    """Fails, with the comparison in words, where `head` is worse than `base` or either is incomplete.
+    """Fails, with the comparison in words, wherever `evalkit compare` ends with another exit code than 0.
 
-    The arguments mean what the options of `evalkit compare` mean. Raises `UsageError` where the two cannot be
-    compared.
+    The arguments mean what the options of `evalkit compare` mean; as there, `evalkit.toml` in the current
+    folder is the policy where none is given.
     """
-    import dataclasses
-
     from evalkit.compare import compare
-    from evalkit.policy import Policy, read_policy
+    from evalkit.policy import policy_of
     from evalkit.report.comparison import to_terminal
     from evalkit.store import Store
 
-    rules = read_policy(Path(policy)) if policy else Policy()
-    rules = dataclasses.replace(
-        rules,
-        margin=rules.margin if margin is None else margin,
-        alpha=rules.alpha if alpha is None else alpha,
-        allow_different=rules.allow_different or allow_different,
+    rules = policy_of(
+        Path(policy) if policy else None,
+        margin=margin,
+        alpha=alpha,
+        allow_different=allow_different,
+        allow_missing=allow_missing,
+        allow_subset=allow_subset,
     )
     stores = Store.open(Path(base)), Store.open(Path(head))
     try:

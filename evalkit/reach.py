@@ -272,7 +272,7 @@ def _node_of(function: FunctionType) -> ast.FunctionDef | ast.AsyncFunctionDef |
     code = function.__code__
     path = Path(code.co_filename)
     try:
-        tree = _tree(path, path.stat().st_mtime_ns)
+        tree = tree_of(path, path.stat().st_mtime_ns)
     except (OSError, SyntaxError, UnicodeDecodeError):
         raise _no_source(function.__module__) from None
     found = [
@@ -305,8 +305,13 @@ def _spans(node: ast.expr | ast.stmt, columns: set[int]) -> bool:
 
 
 @functools.lru_cache(maxsize=64)
-def _tree(path: Path, changed: int) -> ast.Module:
-    return ast.parse(path.read_text("utf-8"))
+def tree_of(path: Path, changed: int = 0) -> ast.Module:
+    """The syntax tree of a file; `changed`: when, so that a file that was edited is read again."""
+    text = path.read_text("utf-8")
+    try:
+        return ast.parse(text)
+    except SystemError:  # CPython before 3.11.10 and 3.12.5, now and then (python/cpython#106905)
+        return ast.parse(text)
 
 
 def _no_source(module: str) -> UsageError:

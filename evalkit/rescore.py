@@ -84,8 +84,8 @@ def rescore(
         try:
             output.parent.mkdir(parents=True, exist_ok=True)
             part.unlink(missing_ok=True)
-            with closing(sqlite3.connect(run)) as whole, closing(sqlite3.connect(part)) as copy:
-                whole.backup(copy)
+            with closing(sqlite3.connect(part)) as copy:
+                old.connection.backup(copy)  # in today's format, whatever `run` is in
         except (OSError, sqlite3.Error) as error:
             raise UsageError(f"cannot write {output}: {error}") from None
         with Store.open(part, to_write=True) as new:
@@ -150,7 +150,7 @@ class _Cell:
         changed = asyncio.run(self._samples(exchanges))
         data = new.data(cell)
         before = {figure.metric: figure.value for figure in self._old.figures(cell) if figure.group == WHOLE}
-        found = figures_of(self._plan.metrics, data, macro=cell.spec.macro)
+        found = figures_of(self._plan.metrics, data)
         new.reopen(cell)
         if cell.finished is not None:
             new.finish(cell, cell.finished, found)
@@ -170,7 +170,7 @@ class _Cell:
 
         async def one(position: int) -> Changed | None:
             async with slots:
-                return await self._sample(position, exchanges.read(position))
+                return await self._sample(position, exchanges)
 
         found: list[Changed | None] = []
         positions = list(exchanges.positions.values())
@@ -178,7 +178,8 @@ class _Cell:
             found += await asyncio.gather(*(one(position) for position in positions[start : start + AT_ONCE]))
         return [change for change in found if change is not None]
 
-    async def _sample(self, position: int, asked: Asked) -> Changed | None:
+    async def _sample(self, position: int, exchanges: Exchanges) -> Changed | None:
+        asked = exchanges.read(position)
         if asked.outcome == FAILED and asked.boundary not in _TRIED_AGAIN:
             return None
         sample = _sample(self._old, asked)
@@ -188,8 +189,8 @@ class _Cell:
             hints=lambda protocol: task_hints(self._task, sample, protocol),
             judge=stored.judge if self._plan.referee else None,
         )  # fmt: skip
-        question, digest = self._old.digests(self._cell, position)
-        row = Row(sample, position, question, digest, FAILED, links=self._old.links(self._cell, position))
+        question, digest = exchanges.digests(position)
+        row = Row(sample, position, question, digest, FAILED, links=exchanges.links(position))
         try:
             answer, read_otherwise = await answers(asking, self._task)
             if "shots" in asked.answer.get("detail", {}):
@@ -261,9 +262,7 @@ def _sample(store: Store, asked: Asked) -> Sample:
 
 def _medium(store: Store, key: str) -> Image | Audio:
     """What a sample shows, known by its digest alone: the file itself is not in a run."""
-    found = Audio(b"") if store.mime(key).startswith("audio/") else Image(b"")
-    object.__setattr__(found, "key", key)
-    return found
+    return Audio.known(key) if store.mime(key).startswith("audio/") else Image.known(key)
 
 
 def _values(answer: Mapping[str, object] | None) -> list[tuple[str, object]]:

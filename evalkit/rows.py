@@ -24,6 +24,15 @@ VALIDATION = "validation"
 """The role of a cell whose samples are not scored: a threshold is chosen on them."""
 
 
+def told_outcomes(outcomes: Mapping[str, int], *, right_or_wrong: bool) -> dict[str, int]:
+    """Those that occurred, as people are told: correct and wrong ones together unless `right_or_wrong`."""
+    there = {name: outcomes.get(name, 0) for name in (*OUTCOMES, ANSWERED)}
+    if not right_or_wrong:
+        answered = there.pop("correct") + there.pop("wrong") + there.pop(ANSWERED)
+        there = {ANSWERED: answered, **there}
+    return {name: count for name, count in there.items() if count}
+
+
 @dataclass(frozen=True, slots=True)
 class Cell:
     """One task under one protocol. `spec` is what `engine.cell` wrote.
@@ -119,6 +128,8 @@ class CellData:
     matrix: npt.NDArray[np.float64]
     judged: npt.NDArray[np.bool_]
     ids: list[str]
+    positions: list[int]
+    """In the data set, from 0; with `--limit` of each group some are left out."""
     groups: list[str]
     tags: list[tuple[str, ...]]
     clusters: list[str]

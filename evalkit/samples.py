@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 
 from evalkit.errors import MediaError
 
@@ -61,6 +61,13 @@ class File:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "key", hashlib.sha256(self.data).hexdigest())
+
+    @classmethod
+    def known(cls, key: str) -> Self:
+        """A file that only its key is known of, as in a run file; there is nothing to be shown."""
+        found = cls(b"")
+        object.__setattr__(found, "key", key)
+        return found
 
 
 @dataclass(frozen=True, slots=True)

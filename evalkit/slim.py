@@ -3,7 +3,7 @@
 What stays: the manifest, the cells, and of each sample its id, group, tags, cluster, digests, outcome and
 statistics. What goes: prompts, responses, answers, references, pictures and clips. Tables, comparisons and
 intervals are the same; lists of samples, resuming and replaying need the whole file. The same run gives the
-same bytes.
+same bytes. With texts, all stays but previews of pictures and clips, and errors that retries mended.
 """
 
 from __future__ import annotations
@@ -44,17 +44,27 @@ DROP TABLE used;
 """Tokens and seconds of speech are kept as one row a cell, where tables sum them up."""
 
 
-def write_slim(run: Path, path: Path) -> None:
-    """Writes the slim form of the run file `run` to `path`, which must not be there yet."""
-    Store.open(run).close()
+_TEXTS = """
+DELETE FROM error;
+UPDATE media SET preview = x'';
+INSERT OR REPLACE INTO run VALUES ('slim', '"texts"');
+"""
+"""What is left can be read, scored and measured again (`evalkit.rescore`)."""
+
+
+def write_slim(run: Path, path: Path, *, texts: bool = False) -> None:
+    """Writes the slim form of the run file `run` to `path`, which must not be there yet.
+
+    `texts`: with questions, responses and answers, without what was seen and heard and the errors on the way.
+    """
     if path.exists():
         raise UsageError(f"{path} is there already: remove it, or name another file")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with closing(sqlite3.connect(run)) as whole, closing(sqlite3.connect(":memory:")) as copy:
-            whole.backup(copy)
+        with Store.open(run) as whole, closing(sqlite3.connect(":memory:")) as copy:
+            whole.connection.backup(copy)
             copy.create_function("slim", 1, _slim_answer, deterministic=True)
-            copy.executescript(_TOTALS)
+            copy.executescript(_TEXTS if texts else _TOTALS)
             copy.execute("VACUUM INTO ?", (str(path),))
     except (OSError, sqlite3.Error) as error:
         raise UsageError(f"cannot write {path}: {error}") from None

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from evalkit.metrics.base import Traits
 from evalkit.protocol import SIGNED, ProtocolSettings
 from evalkit.samples import JSON
 from evalkit.signature import digest
@@ -24,6 +25,7 @@ class MetricSpec:
     """`identity`: of the code that measured. `view`: the view or branch it measures, "" for the headline.
 
     `kind`, `parameters`: for a metric of evalkit's, its declared name and what makes another of the same.
+    `scale`: for a `Ratio`, also a user's own, what its two sums are multiplied by.
     """
 
     name: str
@@ -32,8 +34,10 @@ class MetricSpec:
     columns: tuple[str, ...]
     identity: str
     view: str = ""
+    traits: Traits = field(default_factory=Traits)
     kind: str = ""
     parameters: Mapping[str, JSON] = field(default_factory=dict)
+    scale: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,13 +69,16 @@ class CellSpec:
     """The protocol that a routed answer falls back to, and a digest of it."""
     views: tuple[ViewSpec, ...] = ()
     metrics: tuple[MetricSpec, ...] = ()
-    macro: bool = False
     notes: Mapping[str, JSON] = field(default_factory=dict)
     data: Mapping[str, str] = field(default_factory=dict)
     """Where the records came from (`Records.origin`)."""
     records: int | None = None
     """How many there are, where that is known."""
     limit: int | None = None
+    limit_by_group: bool = False
+    """Whether `limit` is of each group, as where the figure is a mean over groups; else of all."""
+    wanted: int | None = None
+    """How many samples the run asks, where that is known before it has asked them."""
     size: int | None = None
     """How many the benchmark has, as its authors count; None where the task does not say."""
     group_sizes: Mapping[str, int] = field(default_factory=dict)
@@ -100,21 +107,21 @@ class CellSpec:
         """The view of that name; an empty one for the headline and a branch."""
         return next((view for view in self.views if view.name == name), ViewSpec(name=name))
 
-    def signed(self, view: str = "") -> dict[str, JSON]:
-        """The parts of a signature that the spec decides, for figures of `view`.
+    def signed(self, metric: MetricSpec) -> dict[str, JSON]:
+        """The parts of a signature that the spec decides, for figures of `metric`.
 
         The prompt's identity is none of them, nor are the task's options: what they change shows in the
         questions, the prompts or another identity, and what they do not change is no difference.
         """
-        read = self.view(view)
+        read = self.view(metric.view)
         parts: dict[str, JSON] = {
             **signed_settings(self.protocol),
             "solver": self.solver,
             "extract": read.extract or self.extract,
             "judge": read.judge or self.judge,
         }
-        if self.macro:
-            parts["average"] = "macro over groups"
+        if metric.traits.average:
+            parts["average"] = metric.traits.average
         if self.referee:
             parts["referee"] = self.referee
         if self.protocol.fallback:

@@ -6,6 +6,7 @@ what arrived in the same instant. Readers may open the file while a run writes i
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import importlib.resources
@@ -28,7 +29,6 @@ from evalkit.rows import (
     VALIDATION,
     Cell,
     CellData,
-    Link,
     Medium,
     Row,
     StoredFigure,
@@ -99,10 +99,24 @@ class Store:
             store._db.close()
             raise UsageError(f"{path} is no run file of evalkit ({error})") from None
         if found != FORMAT:
-            store._db.close()
-            raise UsageError(f"{path} has run-file format {found}, this evalkit reads {FORMAT}")
+            store._in_todays_format(found, to_write)
+            return store
         store._db.execute("PRAGMA synchronous = NORMAL")
         return store
+
+    def _in_todays_format(self, found: object, to_write: bool) -> None:
+        from evalkit.migrate import migrated
+
+        with contextlib.closing(self._db) as there:
+            newer = migrated(there, found) if isinstance(found, int) else None
+        if newer is None:
+            raise UsageError(f"{self.path} has run-file format {found}, this evalkit reads up to {FORMAT}")
+        if to_write:
+            raise UsageError(
+                f"{self.path} was written by an earlier evalkit, and can be read but not gone on with: "
+                "name another file with -o (evalkit rescore writes this one in today's format)"
+            )
+        self._db = newer
 
     @property
     def connection(self) -> sqlite3.Connection:
@@ -115,8 +129,8 @@ class Store:
 
     @property
     def is_slim(self) -> bool:
-        """Whether it was cut down to what comparisons need (`evalkit.slim`)."""
-        return bool(self.manifest.get("slim"))
+        """Whether it was cut down to what comparisons need, without texts (`evalkit.slim`)."""
+        return self.manifest.get("slim") is True
 
     def needs_texts(self, what: str) -> None:
         """Raises `UsageError` for a slim run file, which has no texts."""
@@ -258,22 +272,6 @@ class Store:
         found = self._db.execute("SELECT mime FROM media WHERE key = ?", (key,)).fetchone()
         return "" if found is None else str(found[0])
 
-    def links(self, cell: Cell, position: int) -> tuple[Link, ...]:
-        """Which responses are a sample's own, in the order of asking."""
-        rows = self._db.execute(
-            "SELECT turn, draw, key FROM asked JOIN request ON request.id = asked.request "
-            "WHERE cell = ? AND position = ? ORDER BY turn, draw",
-            (cell.id, position),
-        )
-        return tuple(Link(*row) for row in rows)
-
-    def digests(self, cell: Cell, position: int) -> tuple[bytes, bytes]:
-        """(of the question, of the requests) of the sample at `position`."""
-        found: tuple[bytes, bytes] = self._db.execute(
-            "SELECT question, asked FROM sample WHERE cell = ? AND position = ?", (cell.id, position)
-        ).fetchone()
-        return found
-
     def preview(self, key: str) -> bytes | None:
         """The small JPEG or Ogg of a picture or clip, if it was sent."""
         found = self._db.execute("SELECT preview FROM media WHERE key = ?", (key,)).fetchone()
@@ -288,13 +286,16 @@ class Store:
         ).fetchone()
         return found
 
-    def add_sample(self, cell: Cell, row: Row) -> None:
+    def add_sample(self, cell: Cell, row: Row, *, fresh: bool = False) -> None:
         """Writes a sample and which responses are its own; one that failed earlier is replaced.
+
+        `fresh`: it is known that there is none yet.
 
         Raises `SampleError` or `ScorerError`, and writes nothing, where it holds what no file can hold.
         """
         columns = row_columns(row)
-        self._db.execute("DELETE FROM asked WHERE cell = ? AND position = ?", (cell.id, row.position))
+        if not fresh:
+            self._db.execute("DELETE FROM asked WHERE cell = ? AND position = ?", (cell.id, row.position))
         self._db.executemany(
             "INSERT INTO asked SELECT ?, ?, ?, ?, id FROM request WHERE key = ?",
             [(cell.id, row.position, link.turn, link.draw, link.key) for link in row.links],
@@ -309,7 +310,7 @@ class Store:
         import numpy as np
 
         rows = self._db.execute(
-            "SELECT statistics, outcome, grp, tags, cluster, question, asked, id FROM sample "
+            "SELECT statistics, outcome, grp, tags, cluster, question, asked, id, position FROM sample "
             "WHERE cell = ? ORDER BY position",
             (cell.id,),
         ).fetchall()
@@ -320,6 +321,7 @@ class Store:
             matrix=matrix,
             judged=judged,
             ids=[row[7] for row in rows],
+            positions=[row[8] for row in rows],
             outcomes=[row[1] for row in rows],
             groups=[row[2] for row in rows],
             tags=[_load_tags(row[3]) for row in rows],
@@ -353,16 +355,17 @@ class Store:
 
     def samples(self, cell: Cell) -> Iterator[dict[str, Any]]:
         """Everything about a cell's samples, in order, as plain JSON; a failed one has no `finals`."""
-        columns = ("id", "input", "target", "choices", "grp", "tags", "cluster", "meta", "media")
+        columns = ("position", "id", "input", "target", "choices", "grp", "tags", "cluster", "meta", "media")
         rows = self._db.execute(
             f"SELECT {', '.join(columns)}, outcome, boundary, error, answer "  # noqa: S608 — fixed names
             "FROM sample WHERE cell = ? ORDER BY position",
             (cell.id,),
         )
-        for identifier, text, *lists, outcome, boundary, error, answer in rows:
+        for position, identifier, text, *lists, outcome, boundary, error, answer in rows:
             target, choices, group, tags, cluster, meta, media = lists
             judged = orjson.loads(answer) or {}
             yield {
+                "position": position,
                 "id": identifier,
                 "input": text,
                 "target": orjson.loads(target),

@@ -16,7 +16,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from evalkit.data.base import Data, Record
 from evalkit.errors import UsageError, unknown
-from evalkit.metrics.base import Metric
+from evalkit.metrics.base import Metric, traits_of
 from evalkit.protocol import Protocol
 from evalkit.samples import JSON, Medium, Prompt, Sample
 from evalkit.samples import Verdict as Verdict
@@ -91,8 +91,6 @@ class Task:
     or more is marked. None: it is no fixed set."""
     group_sizes: Mapping[str, int] = field(default_factory=dict)
     """The same for each `Sample.group`, where that is known."""
-    macro: bool = False
-    """Whether its figures are the mean of the groups' figures, each group counting the same."""
     max_shots: int = 0
     dev: Data | None = None
     """Solved examples for `Sample.shots`, by group and in order; read into memory."""
@@ -168,9 +166,17 @@ def build(factory: TaskFactory, settings: Mapping[str, str] = _NONE) -> Task:
     summary = (factory.__doc__ or "").strip().partition("\n")[0]
     defaults = options_of(factory)
     options = {key: text for key, text in settings.items() if key in defaults and text != defaults[key]}
-    return dataclasses.replace(
-        factory(**options), name=named.name, report=named.report, summary=summary, options=options
-    )
+    built = factory(**options)
+    _check_metrics(named.name, built.metrics)
+    return dataclasses.replace(built, name=named.name, report=named.report, summary=summary, options=options)
+
+
+def _check_metrics(task: str, metrics: Sequence[Metric]) -> None:
+    """Raises `UsageError` for two metrics of one name, which nothing could tell apart in a run file."""
+    names = [metric.name for metric in metrics]
+    for name in names:
+        if names.count(name) > 1:
+            raise UsageError(f"{task}: two of its metrics are called {name!r}; give one of them another name")
 
 
 def options_of(factory: TaskFactory) -> dict[str, str]:
@@ -269,6 +275,11 @@ def all_tasks() -> tuple[Task, ...]:
     from evalkit.tasks import INDEX
 
     return tuple(load_task(name) for name in sorted(INDEX))
+
+
+def averages_groups(task: Task) -> bool:
+    """Whether its headline figure is the mean of the figures of its groups, each counting the same."""
+    return bool(traits_of(task.metrics[0]).average)
 
 
 def sample_id(*parts: str) -> str:

@@ -125,6 +125,7 @@ def ai2d(*, boxes: str = "opaque") -> Task:
         answer=read_choice,
         judge=judge,
         metrics=(Accuracy(),),
+        size=3088,
         protocols=(
             Protocol(
                 name="0-shot", solver=ask_once, max_tokens=256,

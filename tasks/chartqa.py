@@ -137,6 +137,8 @@ def chartqa() -> Task:
         answer={"0-shot": whole_reply, CHAIN: final_answer},
         judge=judge,
         metrics=(Accuracy(), Accuracy(view="exact years")),
+        size=2500,
+        group_sizes={"human": 1250, "augmented": 1250},
         views=(View(name="exact years", judge=judge_years),),
         protocols=(
             Protocol(

@@ -22,9 +22,11 @@ from __future__ import annotations
 
 import re
 
+from evalkit.tasks.speech_sizes import COVOST2_TEST, sizes_of
 from evalkit.tasks.speech_translation import translation_task
 
 from evalkit.api import Audio, Hub, Record, Sample, Task, task, unknown
+from evalkit.data.by_language import ByLanguage
 
 REVISION = "17c8c81e331e7a6929118121771a58c7ef7331d8"
 LANGUAGES = (
@@ -68,13 +70,19 @@ def chosen(languages: str) -> tuple[str, ...]:
 @task("covost2", report="Table 11")
 def covost2(*, languages: str = "21") -> Task:
     """Speech in 21 languages translated into English (Wang et al. 2020)"""
-    configs = tuple(f"{_IN_THE_DATA.get(code, code)}_en" for code in chosen(languages))
+    codes = chosen(languages)
     columns = ("id", "client_id", "audio", "sentence", "translation")
+    configs = ((code, f"{_IN_THE_DATA.get(code, code)}_en") for code in codes)
+    parts = (
+        (code, Hub("fixie-ai/covost2", config, split="test", revision=REVISION, columns=columns))
+        for code, config in configs
+    )
     built: Task = translation_task(
-        Hub("fixie-ai/covost2", configs, split="test", revision=REVISION, columns=columns),
+        ByLanguage(tuple(parts)),
         to_sample,
         target="en",
         macro=True,
+        sizes=sizes_of(COVOST2_TEST, codes),
         chat="21",
         endpoint="21-transcribe",
         source="Gemini 1.0 report, table 11; the instruction is evalkit's",

@@ -46,6 +46,10 @@ from evalkit.api import (
 
 REVISION = "539088ef8a8ada01ac8e2e6d4e372586748a265e"
 SPLITS = ("validation", "test")
+SIZES = {
+    "DocVQA": {"validation": 5349, "test": 5188},
+    "InfographicVQA": {"validation": 2801, "test": 3288},
+}
 INSTRUCTION = (
     "Give a short and terse answer to the following question. Do not paraphrase or reformat the text you see "
     "in the image. Do not include any full stops. Just give the answer without additional explanation."
@@ -127,6 +131,7 @@ def _questions(config: str, cluster: str, split: str) -> Task:
         judge=judge,
         metrics=(MeanCredit("ANLS"), MeanCredit("ANLS", view="paper")),
         views=(View(name="paper", judge=judge_by_the_paper),),
+        size=SIZES[config][split],
         protocols=(
             Protocol(
                 name="0-shot", solver=ask_once, max_tokens=256,

@@ -2,7 +2,8 @@
 
 Data: `mteb/fleurs` at cadac46, split test: a copy of `google/fleurs` in Parquet, which has a script and
 archives that `datasets` reads no more. Two or three people read each sentence, some hundred to a thousand
-clips a language. CC BY 4.0. Intervals resample sentences.
+clips a language. CC BY 4.0. The sentences are the same in all languages, and intervals
+resample them with every clip of theirs in any language.
 
 Languages: the report's figure is over 62, of which it does not say which. `languages=82`, the default, are
 those that Whisper's authors scored, and the 62 are among them (`evalkit.tasks.speech_languages`), so **the
@@ -26,6 +27,7 @@ from __future__ import annotations
 
 from evalkit.tasks.speech_languages import FLEURS, FLEURS_REVISION, WHISPER_FLEURS
 from evalkit.tasks.speech_recognition import chosen, recognition, spoken
+from evalkit.tasks.speech_sizes import FLEURS_TEST, sizes_of
 
 from evalkit.api import Audio, Hub, Record, Sample, Task, UsageError, sample_id, task, unknown
 from evalkit.data.by_language import LANGUAGE, ByLanguage
@@ -38,7 +40,7 @@ NOT_LISTED = (
 
 
 def to_sample(record: Record) -> Sample:
-    """A clip with its transcript; `id` numbers the sentence, which several people read."""
+    """A clip with its transcript; `id` numbers the sentence, in all languages, and several people read it."""
     key = record[LANGUAGE]
     clip = Audio.of(record["audio"])
     return Sample(
@@ -46,7 +48,7 @@ def to_sample(record: Record) -> Sample:
         input="",
         target=(record["transcription"],),
         group=key,
-        cluster=f"{key} {record['id']}",
+        cluster=str(record["id"]),
         meta=spoken(FLEURS[key]),
         media=(clip,),
     )
@@ -60,9 +62,10 @@ def fleurs(*, languages: str = "82", cer: str = "report", normaliser: str = "aut
     if cer not in CER:
         raise unknown("list of languages with characters", cer, CER)
     columns = ("id", "audio", "transcription")
+    keys = chosen(languages, FLEURS, SETS, "FLEURS")
     parts = (
         (key, Hub("mteb/fleurs", key, split="test", revision=FLEURS_REVISION, columns=columns))
-        for key in chosen(languages, FLEURS, SETS, "FLEURS")
+        for key in keys
     )
     built: Task = recognition(
         data=ByLanguage(tuple(parts)),
@@ -72,6 +75,7 @@ def fleurs(*, languages: str = "82", cer: str = "report", normaliser: str = "aut
         normaliser=normaliser,
         units=cer,
         macro=True,
+        sizes=sizes_of(FLEURS_TEST, keys),
         unavailable={"62": NOT_LISTED},
     )
     return built

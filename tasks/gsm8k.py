@@ -100,6 +100,7 @@ def gsm8k() -> Task:
         judge=judge,
         views=(View(name="strict", extract=stated_number),),
         metrics=(Accuracy(), Accuracy(view="strict")),
+        size=1319,
         protocols=(
             Protocol(
                 name="maj1@32", solver=majority_vote, shots=8, draws=32, temperature=0.7, stop=("\nQ:",),

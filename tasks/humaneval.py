@@ -140,6 +140,7 @@ def humaneval() -> Task:
         answer={"chat": read_block, "completion": completion},
         judge=judge,
         metrics=(PassAtK(1), PassAtK(10), PassAtK(100)),
+        size=164,
         protocols=(
             Protocol(
                 name="0-shot", solver=ask_once,

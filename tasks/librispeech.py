@@ -18,7 +18,8 @@ from evalkit.tasks.speech_recognition import recognition, spoken
 from evalkit.api import Audio, Hub, Record, Sample, Task, task, unknown
 
 REVISION = "71cacbfb7e2354c4226d01e70d77d5fca3d04ba1"
-SUBSETS = ("clean", "other")
+SUBSETS = {"clean": 2620, "other": 2939}
+"""How many test clips each has."""
 
 
 def to_sample(record: Record) -> Sample:
@@ -51,5 +52,6 @@ def librispeech(*, subset: str = "clean", normaliser: str = "auto") -> Task:
         name="0-shot",
         source="evalkit",
         normaliser=normaliser,
+        sizes=(SUBSETS[subset], {"en": SUBSETS[subset]}),
     )
     return built

@@ -52,6 +52,11 @@ SUBJECTS = (
     "algebra", "counting_and_probability", "geometry", "intermediate_algebra", "number_theory", "prealgebra",
     "precalculus",
 )  # fmt: skip
+SIZES = {
+    "Algebra": 1187, "Counting & Probability": 474, "Geometry": 479, "Intermediate Algebra": 903,
+    "Number Theory": 540, "Prealgebra": 871, "Precalculus": 546,
+}  # fmt: skip
+"""Test problems by subject, as `type` of a record names it: the card of `EleutherAI/hendrycks_math`."""
 FOUR_SHOT, ZERO_SHOT = "4-shot", "0-shot-boxed"
 INSTRUCTION = r"Reason step by step, then give the final answer, and nothing else, in \boxed{}."
 LONGEST = 5000
@@ -218,6 +223,8 @@ def math() -> Task:
             View(name="math-verify", judge=judge_by_math_verify),
         ),
         metrics=(Accuracy(), Accuracy(view="hendrycks"), Accuracy(view="math-verify")),
+        size=5000,
+        group_sizes=SIZES,
         protocols=(
             Protocol(
                 name=FOUR_SHOT, solver=ask_once, shots=4, stop=("\nProblem:",),

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from evalkit.tasks.speech_languages import MLS
 from evalkit.tasks.speech_recognition import chosen, recognition, spoken
+from evalkit.tasks.speech_sizes import MLS_TEST, sizes_of
 
 from evalkit.api import Audio, Hub, Record, Sample, Task, sample_id, task
 from evalkit.data.by_language import LANGUAGE, ByLanguage
@@ -53,12 +54,14 @@ def place(key: str) -> Hub:
 @task("mls", report="Table 11")
 def mls(*, languages: str = "en", normaliser: str = "auto") -> Task:
     """Audiobooks in English, or in eight languages (Pratap et al. 2020)"""
+    keys = chosen(languages, MLS, SETS, "MLS")
     built: Task = recognition(
-        data=ByLanguage(tuple((key, place(key)) for key in chosen(languages, MLS, SETS, "MLS"))),
+        data=ByLanguage(tuple((key, place(key)) for key in keys)),
         sample=to_sample,
         name="0-shot",
         source="Gemini 1.0 report, table 11; the instruction is evalkit's",
         normaliser=normaliser,
         macro=True,
+        sizes=sizes_of(MLS_TEST, keys),
     )
     return built

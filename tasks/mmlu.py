@@ -29,7 +29,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from evalkit.tasks.mmlu_fields import field_of
+from evalkit.tasks.mmlu_fields import TEST_SIZES, field_of
 
 from evalkit.answers import chat_letter, cot_letter
 from evalkit.api import (
@@ -181,6 +181,8 @@ def mmlu() -> Task:
         },
         judge=judge,
         metrics=(Accuracy(), *(Accuracy(view=leg) for leg in LEGS)),
+        size=14042,
+        group_sizes=TEST_SIZES,
         protocols=(
             _chain("cot32-routed", 32, routed=True),
             Protocol(

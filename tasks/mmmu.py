@@ -185,6 +185,9 @@ def mmmu(*, split: str = "validation") -> Task:
         answer=mmmu_answer,
         judge=judge,
         metrics=(Accuracy(), GuessingAccuracy()),
+        size=900 if split == "validation" else 10_500,
+        # the paper does not say how many of the test questions each subject has
+        group_sizes=dict.fromkeys(SUBJECTS, 30) if split == "validation" else {},
         protocols=(
             Protocol(
                 name="pass@1", solver=ask_once, max_tokens=1024,

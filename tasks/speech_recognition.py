@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from evalkit.tasks.speech_languages import Language
+from evalkit.tasks.speech_sizes import UNKNOWN_SIZES, Sizes
 
 from evalkit.answers.speech import judge_speech, need_speech, normaliser_for, rules, unit_for
 from evalkit.api import (
@@ -34,6 +35,7 @@ from evalkit.api import (
     Task,
     UsageError,
     ask_once,
+    averages,
     unknown,
     versioned,
 )
@@ -127,25 +129,28 @@ def recognition(
     units: str = "report",
     macro: bool = False,
     unavailable: Mapping[str, str] = _NONE,
+    sizes: Sizes = UNKNOWN_SIZES,
 ) -> Task:
     """The task of writing down what is said in `data`; its protocols are `name` and `name-transcribe`.
 
-    `sample` fills `meta` by `spoken`. Raises `UsageError` for a normaliser or units that nobody knows.
+    `sample` fills `meta` by `spoken`. `macro`: the headline is the mean over the languages. `sizes`: clips in
+    all, and by language. Raises `UsageError` for a normaliser or units that nobody knows.
     """
     normaliser_for("en", normaliser)
     unit_for("en", units)
     label = "CER" if units == "character" else "WER"
+    metrics = (
+        ErrorRate(label, normaliser=normaliser, units=units),
+        ErrorRate(label, only="insertions", normaliser=normaliser, units=units),
+        Over100(normaliser=normaliser, units=units),
+    )
     return Task(
         data=data,
         sample=sample,
         prompt=prompt,
         answer=whole_reply,
         judge=functools.partial(judge_speech, normaliser=normaliser, units=units),
-        metrics=(
-            ErrorRate(label, normaliser=normaliser, units=units),
-            ErrorRate(label, only="insertions", normaliser=normaliser, units=units),
-            Over100(normaliser=normaliser, units=units),
-        ),
+        metrics=averages(*metrics) if macro else metrics,
         protocols=(
             Protocol(name=name, solver=ask_once, max_tokens=MAX_TOKENS, source=source),
             Protocol(
@@ -153,7 +158,8 @@ def recognition(
                 source=source,
             ),
         ),
-        macro=macro,
+        size=sizes[0],
+        group_sizes=sizes[1],
         media=("audio",),
         needs=need_speech,
         notes=lambda protocol: rules(normaliser, units),

@@ -38,6 +38,7 @@ from evalkit.tasks.speech_languages import (
     language_of,
 )
 from evalkit.tasks.speech_recognition import place
+from evalkit.tasks.speech_sizes import UNKNOWN_SIZES, Sizes
 
 from evalkit.api import (
     Audio,
@@ -55,6 +56,7 @@ from evalkit.api import (
     Task,
     Verdict,
     ask_once,
+    averages,
     sample_id,
     task,
     unknown,
@@ -115,15 +117,18 @@ def translation_task(
     chat: str = "0-shot",
     endpoint: str = "transcribe",
     source: str = "evalkit",
+    sizes: Sizes = UNKNOWN_SIZES,
 ) -> Task:
     """A task that translates clips into `target`, ISO 639-1 or FLEURS's code.
 
-    `chat`, `endpoint`: its protocols' names.
+    `chat`, `endpoint`: its protocols' names. `macro`: the headline is the mean over the languages. `sizes`:
+    clips in all, and by language.
 
     Raises `UsageError` for a target or a tokeniser that is not known.
     """
     language = known_language("target", target)
     tokeniser = tokeniser or tokeniser_for(target)
+    metrics = (Bleu(tokeniser), ChrF())
     protocols = [Protocol(name=chat, solver=ask_once, max_tokens=512, source=source)]
     if language.code == "en":
         asked = Protocol(name=endpoint, solver=ask_once, api="transcription", max_tokens=512, source=source)
@@ -134,9 +139,10 @@ def translation_task(
         prompt=functools.partial(prompt, target=language.name),
         answer=whole_reply,
         judge=judge,
-        metrics=(Bleu(tokeniser), ChrF()),
+        metrics=averages(*metrics) if macro else metrics,
         protocols=tuple(protocols),
-        macro=macro,
+        size=sizes[0],
+        group_sizes=sizes[1],
         media=("audio",),
         needs=functools.partial(require_tokeniser, tokeniser),
         notes=lambda protocol: {**signatures(tokeniser)},

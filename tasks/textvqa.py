@@ -43,7 +43,8 @@ from evalkit.api import (
     versioned,
 )
 
-SPLITS = ("validation", "test")
+SPLITS = {"validation": 5000, "test": 5734}
+"""How many questions each has."""
 INSTRUCTION = """\
 Answer the following question about the image using as few words as possible. Follow these additional \
 instructions:
@@ -128,6 +129,7 @@ def textvqa(*, split: str = "validation") -> Task:
         answer=whole_reply,
         judge=judge,
         metrics=(MeanCredit("VQA accuracy"),),
+        size=SPLITS[split],
         protocols=(
             Protocol(
                 name="0-shot", solver=ask_once, max_tokens=256,

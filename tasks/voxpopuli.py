@@ -23,6 +23,7 @@ import functools
 
 from evalkit.tasks.speech_languages import VOXPOPULI, XTREME_S_VOXPOPULI
 from evalkit.tasks.speech_recognition import chosen, recognition, spoken
+from evalkit.tasks.speech_sizes import VOXPOPULI_TEST, sizes_of
 
 from evalkit.api import Audio, Hub, Record, Sample, Task, task, unknown
 from evalkit.data.by_language import LANGUAGE, ByLanguage
@@ -54,9 +55,10 @@ def voxpopuli(*, languages: str = "14", normaliser: str = "auto", text: str = "n
     if text not in TEXTS:
         raise unknown("text", text, TEXTS)
     columns = ("audio_id", "audio", "speaker_id", text)
+    keys = chosen(languages, VOXPOPULI, SETS, "VoxPopuli")
     parts = (
         (key, Hub("facebook/voxpopuli", key, split="test", revision=REVISION, columns=columns))
-        for key in chosen(languages, VOXPOPULI, SETS, "VoxPopuli")
+        for key in keys
     )
     built: Task = recognition(
         data=ByLanguage(tuple(parts)),
@@ -65,5 +67,6 @@ def voxpopuli(*, languages: str = "14", normaliser: str = "auto", text: str = "n
         source="Gemini 1.0 report, table 11; the instruction is evalkit's",
         normaliser=normaliser,
         macro=True,
+        sizes=sizes_of(VOXPOPULI_TEST, keys),
     )
     return built

@@ -53,6 +53,7 @@ from evalkit.api import (
 
 REVISION = "32665d35052eb4a6d4414851c3c829a72754915a"
 SPLITS = {"validation": "validation", "testdev": "testdev", "test-dev": "testdev", "test": "test"}
+SIZES = {"validation": 214_354, "testdev": 107_394, "test": 447_793}
 INSTRUCTION = (
     "Answer the following question about the image using only a word or two. "
     "Always answer a binary question with Yes or No."
@@ -154,6 +155,7 @@ def vqav2(*, split: str = "validation") -> Task:
         judge=judge,
         metrics=(MeanCredit("VQA accuracy"), MeanCredit("VQA accuracy", view="normalised")),
         views=(View(name="normalised", judge=judge_normalised),),
+        size=SIZES[SPLITS[split]],
         protocols=(
             Protocol(
                 name="0-shot", solver=ask_once, max_tokens=256,

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from evalkit.errors import UsageError
-from evalkit.policy import Policy, Rule, read_policy
+from evalkit.policy import Policy, Rule, Terms, policy_of, read_policy
 
 
 def read(tmp_path: Path, text: str) -> Policy:
@@ -18,7 +18,7 @@ def read(tmp_path: Path, text: str) -> Policy:
 
 def test_an_empty_file_is_the_default(tmp_path: Path) -> None:
     assert read(tmp_path, "") == Policy()
-    assert Policy().rule("gsm8k", "maj1@32") == (0.0, True, "")
+    assert Policy().terms("gsm8k", "maj1@32") == Terms(0.0, True, "", False, False, False, named=False)
 
 
 def test_a_benchmark_says_what_it_says_and_else_the_general_holds(tmp_path: Path) -> None:
@@ -28,17 +28,30 @@ def test_a_benchmark_says_what_it_says_and_else_the_general_holds(tmp_path: Path
         [compare]
         alpha = 0.01
         margin = 2
+        allow_subset = true
         [benchmarks.gsm8k]
         margin = 0.5
+        allow_subset = false
+        allow_missing = true
         [benchmarks."gsm8k:maj1@32"]
         blocking = false
         metric = "accuracy (strict)"
         """,
     )
     assert policy.alpha == 0.01
-    assert policy.rule("gsm8k", "8-shot-cot") == (0.5, True, "")
-    assert policy.rule("gsm8k", "maj1@32[shots=4]") == (2.0, False, "accuracy (strict)")
-    assert policy.rule("mmlu", "5-shot") == (2.0, True, "")
+    assert policy.terms("gsm8k", "8-shot-cot") == Terms(0.5, True, "", False, True, False, named=True)
+    assert policy.terms("gsm8k", "maj1@32") == Terms(
+        2.0, False, "accuracy (strict)", False, False, True, named=True
+    )
+    assert policy.terms("mmlu", "5-shot") == Terms(2.0, True, "", False, False, True, named=False)
+
+
+def test_the_command_line_comes_on_top_of_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert policy_of(None) == Policy()
+    Path("evalkit.toml").write_text("[compare]\nmargin = 2\nallow_missing = true\n", encoding="utf-8")
+    found = policy_of(None, alpha=0.1, allow_missing=False, allow_subset=True)
+    assert found == Policy(alpha=0.1, margin=2, allow_missing=True, allow_subset=True)
 
 
 @pytest.mark.parametrize(
@@ -52,6 +65,7 @@ def test_a_benchmark_says_what_it_says_and_else_the_general_holds(tmp_path: Path
         ("[compare]\nmargin = nan", "0 or more"),
         ("[benchmarks.gsm8k]\nmargin = -0.1", "the margin of gsm8k"),
         ("[compare]\nmargin = true", "margin = True is not a number"),
+        ("[compare]\nallow_subsets = true", "did you mean allow_subset"),
         ('[compare]\nblocking = "yes"', "blocking = 'yes' is not true or false"),
         ("compare = 1", "is a table"),
         ("benchmarks = 1", "benchmarks is a table"),
@@ -69,4 +83,4 @@ def test_what_is_not_known_is_refused_in_words(tmp_path: Path, text: str, said: 
 def test_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot read"):
         read_policy(tmp_path / "none.toml")
-    assert Policy(benchmarks={"a": Rule(margin=1)}).rule("a", "b")[0] == 1
+    assert Policy(benchmarks={"a": Rule(margin=1)}).terms("a", "b").margin == 1

@@ -94,7 +94,7 @@ def test_two_runs_of_one_event_loop_refuse_each_other(tmp_path: Path) -> None:
         with open_run(tmp_path / "r.db", plan) as store:
             await execute(plan, store)
 
-    async def both() -> tuple[BaseException | None, ...]:
+    async def both() -> tuple[BaseException | None, BaseException | None]:
         return await asyncio.gather(run(), run(), return_exceptions=True)
 
     first, second = asyncio.run(both())

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from bench.coverage import CASES, Case, coverage, macro_coverage
+from bench.coverage import CASES, RUN_ON, SHARED, Case, Shared, coverage, macro_coverage, shared_coverage
 from evalkit.metrics import Accuracy
 from evalkit.metrics.error_rate import ErrorRate
 from evalkit.statistics import bootstrap, interval, macro_interval, wilson
+from evalkit.statistics.resample import Floats
 
 FINISH = Accuracy().finish
 
@@ -123,6 +124,69 @@ def test_the_mean_over_languages_of_an_error_rate() -> None:
     assert macro_interval([*parts, (perfect, [""] * 50)], finish) is None
 
 
+# -- clusters in several groups
+
+
+def errors(n: int, random: np.random.Generator) -> Floats:
+    words = 5 + random.poisson(8, n)
+    edits = random.binomial(words, random.beta(2, 8, n))
+    return np.column_stack([edits, 0 * edits, 0 * edits, words - edits]).astype(float)
+
+
+@pytest.mark.parametrize("n", [40, 400])
+@pytest.mark.parametrize("kind", ["shares", "credits", "error rate", "all right"])
+def test_a_group_said_eleven_times_over_is_known_no_better(kind: str, n: int) -> None:
+    """The same clusters with the same figures in every group: the mean is as uncertain as one group is."""
+    random = np.random.default_rng(3)
+    values = {"shares": random.random(n) < 0.7, "credits": random.random(n), "all right": np.ones(n)}
+    matrix = (
+        np.column_stack([values[kind], np.ones(n)]).astype(float) if kind in values else errors(n, random)
+    )
+    finish = FINISH if kind in values else ErrorRate().finish
+    names = [f"sentence {row}" for row in range(n)]
+    once = interval(matrix, finish, names)
+    together = macro_interval([(matrix, names)] * 11, finish)
+    apart = macro_interval([(matrix, [f"{g} {name}" for name in names]) for g in range(11)], finish)
+    assert once is not None
+    assert together is not None
+    assert apart is not None
+    assert together == pytest.approx(once, abs=0.12 * (once[1] - once[0]))
+    assert apart[1] - apart[0] < 0.45 * (together[1] - together[0])
+
+
+def test_some_clusters_are_in_two_groups_and_some_in_one() -> None:
+    """Against the variance written out: what a cluster moves in both groups is added, then squared."""
+    random = np.random.default_rng(8)
+    sizes, common = (500, 300), 200
+    hard = random.random(common) < 0.6
+    parts, moves = [], np.zeros((2, 2000))
+    for group, n in enumerate(sizes):
+        right = np.r_[hard, random.random(n - common) < 0.5].astype(float)
+        names = [f"{'both' if row < common else group} {row}" for row in range(n)]
+        parts.append((np.column_stack([right, np.ones(n)]), names))
+        at = np.r_[np.arange(common), 500 * (group + 1) + np.arange(n - common)]
+        moves[group, at] = (right - right.mean()) / n / 2
+    error = 100 * np.sqrt(np.sum(moves.sum(axis=0) ** 2))
+    middle = np.mean([FINISH(matrix.sum(axis=0)) for matrix, _ in parts])
+    found = macro_interval(parts, FINISH)
+    assert found == pytest.approx((middle - 1.96 * error, middle + 1.96 * error), abs=0.03 * error)
+    # The bootstrap, of the same as credits that are none: no metric needs the closed form.
+    drawn = macro_interval([(2 * matrix, names) for matrix, names in parts], FINISH, draws=20_000)
+    assert drawn == pytest.approx(found, abs=0.1 * error)
+    assert error > 1.15 * 100 * np.sqrt(np.sum(moves**2)), "the covariance is no small part of it"
+
+
+def test_a_small_group_may_be_missing_from_a_draw() -> None:
+    """Three clusters of 60 connect it with a large group: no draw is lost, and no rate is of nothing."""
+    random = np.random.default_rng(2)
+    large, small = errors(60, random), errors(3, random)
+    names = [f"sentence {row}" for row in range(60)]
+    found = macro_interval([(large, names), (small, names[:3])], ErrorRate().finish)
+    assert found is not None
+    rates = [float(ErrorRate().finish(part.sum(axis=0))) for part in (large, small)]
+    assert found[0] < np.mean(rates) < found[1]
+
+
 # -- how often intervals hold the truth: `bench/coverage.py` in short
 
 
@@ -134,3 +198,27 @@ def test_intervals_hold_the_truth_19_times_of_20(case: Case) -> None:
 
 def test_the_interval_of_a_mean_over_groups_holds_the_truth_19_times_of_20() -> None:
     assert macro_coverage(250, 400) == pytest.approx(95, abs=3.3)
+
+
+@pytest.mark.parametrize("case", SHARED, ids=lambda case: case.name)
+def test_the_mean_of_languages_with_the_same_sentences_holds_the_truth_19_times_of_20(case: Shared) -> None:
+    """Languages resampled each by itself would hold it 50 to 80 times of 100."""
+    assert shared_coverage(case, 150, 300) == pytest.approx(95, abs=3.8)
+
+
+def test_answers_that_run_on_are_why_a_note_stands_below_300_clips() -> None:
+    case = RUN_ON[0]
+    truth = case.truth(500_000)
+    assert coverage(case, 50, 200, truth) < 75
+    assert coverage(case, 500, 200, truth) > 88
+
+
+def test_a_group_of_a_single_sample_has_no_spread_to_tell() -> None:
+    """Its figure without that sample would be one over nothing."""
+
+    def rate(totals: Floats) -> Floats:
+        figure: Floats = 100 * totals[..., 0] / totals[..., 1]
+        return figure
+
+    several = np.array([[1.0, 3.0], [0.0, 4.0], [1.0, 5.0]])
+    assert macro_interval([(several, ["", "", ""]), (np.array([[1.0, 2.0]]), [""])], rate) is None

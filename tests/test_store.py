@@ -271,7 +271,7 @@ def test_a_file_of_another_format(file: Path, store: Store) -> None:
     a_database(file, f"UPDATE run SET value = '{FORMAT + 1}' WHERE key = 'format'")
     with pytest.raises(UsageError) as error:
         Store.open(file)
-    assert str(error.value) == f"{file} has run-file format {FORMAT + 1}, this evalkit reads {FORMAT}"
+    assert str(error.value) == f"{file} has run-file format {FORMAT + 1}, this evalkit reads up to {FORMAT}"
 
 
 @pytest.mark.parametrize("kind", ["empty", "text", "a photograph's head", "database", "like", "torn"])

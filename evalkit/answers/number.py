@@ -15,7 +15,10 @@ _LATEX_FRACTION = re.compile(
     r"\\[dt]?frac(?:\{(?P<over>\d+)\}\{(?P<under>\d+)\}|(?P<o>\d)(?P<u>\d)(?!\d))"
 )
 _MIXED = re.compile(r"(?<![\w.,/^])(\d[\d,]{0,15})[ ](\d{1,4})/(\d{1,4})(?![\d/]|\.\d)")
-_VULGAR = re.compile(r"(?<![\d.,])(?P<whole>\d[\d,]{0,15})?(?P<part>[¼-¾⅐-⅞↉])")
+_VULGAR = re.compile(
+    r"(?:(?<![\d.,])(?P<whole>\d[\d,]{0,15})|(?P<stop>(?<=[.,]))?(?<!\d)(?<!\d[.,]))(?P<part>[¼-¾⅐-⅞↉])"
+)
+"""`stop`: a full stop or a comma right before it, which is none of the number's."""
 _STRICT = re.compile(r"The answer is (-?[0-9.,]+)")
 _GROUP_SPACE = re.compile(r"(?<=\d)(?<!\d{4})[\u00a0\u2009\u202f](?=\d{3}(?!\d))")
 _NUMBER = re.compile(
@@ -32,7 +35,7 @@ _LONGEST = 200
 """Digits beyond which a number is compared as text: nobody's answer, and slow to convert."""
 
 
-@versioned("final_number", 1)
+@versioned("final_number", 2)
 def final_number(text: str, sample: Sample | None = None) -> str | None:
     r"""The last number in `text`, in canonical form; None when there is none.
 
@@ -106,7 +109,7 @@ def _vulgar(match: re.Match[str]) -> str:
     """A fraction of one character, and the whole number before it if there is one, as p/q."""
     value = Fraction(unicodedata.numeric(match["part"])).limit_denominator(10)
     value += int((match["whole"] or "0").replace(",", ""))
-    return f"{value.numerator}/{value.denominator}"
+    return f"{'' if match['stop'] is None else ' '}{value.numerator}/{value.denominator}"
 
 
 def _canonical(match: re.Match[str]) -> str:

@@ -20,7 +20,12 @@ _SHOWN = 10
 @click.command()
 @click.argument("tasks", default="")
 @data_option
-@click.option("--limit", type=int, metavar="N", help="Only the first N samples of each task.")
+@click.option(
+    "--limit",
+    type=int,
+    metavar="N",
+    help="Only the first N samples of each task, or of each group where the figure is the mean over groups.",
+)
 @unsafe_option
 @json_option
 def command(tasks: str, data: str | None, limit: int | None, as_json: bool) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import sys
 from collections.abc import Sequence
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from evalkit.cli.options import json_option
+from evalkit.cli.options import json_option, task_file_option
 from evalkit.errors import UsageError, unknown
 
 if TYPE_CHECKING:
@@ -34,19 +33,25 @@ _PATH = click.Path(path_type=Path)
     help="Margins and which benchmarks are blocking.  [default: ./evalkit.toml, where there is one]",
 )
 @click.option("--allow-different", is_flag=True, help="Compare also what was not asked the same way.")
+@click.option("--allow-missing", is_flag=True, help="HEAD may lack benchmarks that BASE or the policy has.")
+@click.option("--allow-subset", is_flag=True, help="HEAD may have been asked a part of BASE's samples.")
 @click.option(
     "--flips", type=click.IntRange(0), default=10, show_default=True, help="Samples listed, worst first."
 )
 @click.option("--format", "name", default="", metavar="FORMAT", help="terminal, markdown or json.")
 @click.option("--junit", type=_PATH, metavar="FILE", help="Also a JUnit report.")
 @click.option("-o", "--output", type=_PATH, metavar="FILE", help="Write there instead of to standard output.")
+@task_file_option
 @json_option
 def command(
     runs: tuple[Path, ...],
+    task_files: tuple[Path, ...],
     margin: float | None,
     alpha: float | None,
     policy_file: Path | None,
     allow_different: bool,
+    allow_missing: bool,
+    allow_subset: bool,
     flips: int,
     name: str,
     junit: Path | None,
@@ -56,16 +61,27 @@ def command(
     """Better, worse, no worse within a margin, or not enough samples to say.
 
     The last run is compared with the first on the samples that both judged; runs between them are shown as
-    a trend. A baseline may be a slim run file (`evalkit export --slim`). Exits with 1 where a blocking
-    benchmark is worse, with 3 where a run is incomplete.
+    a trend. A baseline may be a slim run file (`evalkit export --slim`).
+
+    Exits with 1 where a blocking benchmark is worse; else with 2 where one was not asked the same way in
+    both, else with 3 where head lacks something that base or the policy has, or samples failed; else with 0.
     """
+    from evalkit.measured import check_task_files
+    from evalkit.policy import policy_of
     from evalkit.report.ci import add_to_summary, github_commands, to_junit
 
     name = "json" if as_json else name or ("markdown" if output and output.suffix == ".md" else "terminal")
     if len(runs) < 2:
         raise UsageError("compare takes two runs or more: evalkit compare BASE.db HEAD.db")
-    policy = _policy(policy_file, margin, alpha, allow_different)
-    comparisons = _comparisons(runs, policy, flips)
+    policy = policy_of(
+        policy_file,
+        margin=margin,
+        alpha=alpha,
+        allow_different=allow_different,
+        allow_missing=allow_missing,
+        allow_subset=allow_subset,
+    )
+    comparisons = _comparisons(runs, policy, flips, check_task_files(task_files))
     text = _text(comparisons, name, colour=output is None and sys.stdout.isatty())
     if output is None:
         click.echo(text, nl=False)
@@ -81,21 +97,9 @@ def command(
         sys.exit(comparisons[-1].exit_code)
 
 
-def _policy(path: Path | None, margin: float | None, alpha: float | None, allow_different: bool) -> Policy:
-    """The policy file's, with what the command line says on top."""
-    from evalkit.policy import DEFAULT_FILE, Policy, read_policy
-
-    if path is None and DEFAULT_FILE.is_file():
-        path = DEFAULT_FILE
-    policy = read_policy(path) if path else Policy()
-    if margin is not None:
-        policy = dataclasses.replace(policy, margin=margin)
-    if alpha is not None:
-        policy = dataclasses.replace(policy, alpha=alpha)
-    return dataclasses.replace(policy, allow_different=allow_different or policy.allow_different)
-
-
-def _comparisons(runs: Sequence[Path], policy: Policy, flips: int) -> list[Comparison]:
+def _comparisons(
+    runs: Sequence[Path], policy: Policy, flips: int, task_files: tuple[Path, ...]
+) -> list[Comparison]:
     """Every later run against the first."""
     from evalkit.compare import compare
     from evalkit.store import Store
@@ -103,7 +107,7 @@ def _comparisons(runs: Sequence[Path], policy: Policy, flips: int) -> list[Compa
     with ExitStack() as stack:
         stores = []
         for path in runs:
-            stores.append(Store.open(path))
+            stores.append(Store.open(path, task_files))
             stack.callback(stores[-1].close)
         return [compare(stores[0], store, policy, flips=flips) for store in stores[1:]]
 

@@ -35,9 +35,17 @@ SUBMISSION = "submission"
     is_flag=True,
     help="Instead, a run file with just what tables and comparisons need: a baseline to commit.",
 )
+@click.option(
+    "--texts", is_flag=True, help="With --slim: keep questions and responses, to be rescored later."
+)
 @task_file_option
 def command(
-    runs: tuple[Path, ...], name: str, output: Path | None, slim: bool, task_files: tuple[Path, ...]
+    runs: tuple[Path, ...],
+    name: str,
+    output: Path | None,
+    slim: bool,
+    texts: bool,
+    task_files: tuple[Path, ...],
 ) -> None:
     """Samples, answers and verdicts of run files, or answers for a server that keeps the references.
 
@@ -47,8 +55,10 @@ def command(
     from evalkit.measured import check_task_files
     from evalkit.store import Store
 
+    if texts and not slim:
+        raise UsageError("--texts goes with --slim")
     if slim:
-        _slim(runs, name, output)
+        _slim(runs, name, output, texts)
         return
     ending = output.suffix.removeprefix(".") if output else ""
     name = name or (ending if ending in FORMATS else "jsonl")
@@ -72,12 +82,12 @@ def command(
         raise UsageError(f"cannot write {output}: {error.strerror}") from None
 
 
-def _slim(runs: tuple[Path, ...], name: str, output: Path | None) -> None:
+def _slim(runs: tuple[Path, ...], name: str, output: Path | None, texts: bool) -> None:
     from evalkit.slim import write_slim
 
     if output is None or len(runs) > 1 or name:
         raise UsageError(
             "--slim takes one run and a file, and no --format: evalkit export RUN.db --slim -o BASE.db"
         )
-    write_slim(runs[0], output)
+    write_slim(runs[0], output, texts=texts)
     click.echo(f"{output}: {output.stat().st_size / 1024:.0f} kB", err=True)

@@ -13,7 +13,11 @@ from evalkit.errors import UsageError
 @click.command()
 @click.option("-t", "--task", required=True, metavar="TASK", help="name or name:protocol.")
 @click.option(
-    "--effect", type=float, required=True, metavar="POINTS", help="The difference that should show."
+    "--effect",
+    type=float,
+    required=True,
+    metavar="POINTS",
+    help="The difference that should show, beyond the margin where there is one.",
 )
 @click.option(
     "--from",
@@ -24,6 +28,14 @@ from evalkit.errors import UsageError
     help="Take the samples' spread from this run; twice, from two runs of the same samples.",
 )
 @click.option("--alpha", type=float, default=0.05, show_default=True, metavar="A")
+@click.option(
+    "--benchmarks",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    metavar="K",
+    help="That the comparison looks at: they share alpha.",
+)
 @click.option("--power", "wanted", type=float, default=0.8, show_default=True, metavar="P")
 @click.option(
     "--correlation",
@@ -41,6 +53,7 @@ def command(
     effect: float,
     runs: tuple[Path, ...],
     alpha: float,
+    benchmarks: int,
     wanted: float,
     correlation: float,
     settings: tuple[str, ...],
@@ -74,6 +87,7 @@ def command(
         correlation=correlation,
         settings=parse_settings(settings),
         data=data,
+        benchmarks=benchmarks,
     )
     if as_json:
         options = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE

@@ -51,7 +51,13 @@ if TYPE_CHECKING:
     metavar="RUN.db",
     help="The run file. The same command again finishes what is missing in it.",
 )
-@click.option("--limit", type=int, metavar="N", help="Only the first N samples of each task.")
+@click.option(
+    "--limit",
+    type=int,
+    metavar="N",
+    help="Only the first N samples of each task, or of each group, such as a language, where the figure is "
+    "the mean over groups.",
+)
 @click.option("--seed", type=int, default=0, metavar="N", show_default=True, help="Of sampled draws.")
 @set_option
 @click.option(
@@ -116,6 +122,8 @@ def command(
         strict=strict,
         judge=open_model(judge, base_url=judge_base_url, timeout=timeout) if judge else None,
     )
+    for line in plan.warnings():
+        click.echo(f"warning: {line}", err=True)
     path = output or default_output(plan)
     return _run(plan, path, options, _again(path, output is None), as_json)
 

@@ -12,6 +12,19 @@ Record: TypeAlias = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """A stretch of the records that is all of one group, such as a language.
+
+    `name`: the group's. `count`: how many records, where that is known before it is opened.
+    """
+
+    name: str
+    count: int | None
+    open: Callable[[], Records]
+    """Its records, opened only now. Raises `DataError`."""
+
+
+@dataclass(frozen=True, slots=True)
 class Records:
     """One split, opened. Iterate as often as you like: records are streamed, memory stays constant."""
 
@@ -21,6 +34,8 @@ class Records:
     count: int | None
     """How many there are, where that is cheap to know."""
     read: Callable[[], Iterator[Record]]
+    parts: tuple[Part, ...] = ()
+    """The groups that all of them consist of, in order, where these can be read apart."""
 
     def __iter__(self) -> Iterator[Record]:
         return self.read()

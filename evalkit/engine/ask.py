@@ -81,6 +81,7 @@ class Line:
         self._media, self._judge, self._verify = media, judge, verify
         self.completion_tokens = 0
         self.prompt_tokens = 0
+        self._replays = model.identity.get("backend") == "replay"
         self._failed_in_a_row = 0
         self._echo_shown: asyncio.Task[None] | None = None
 
@@ -126,7 +127,9 @@ class Line:
         if request.echo:
             await self._echo_is_right(cell, sample)
         if request.media:
-            request = await self._media.ready(request)
+            ready = await self._media.ready(request)
+            if not self._replays:  # which knows a file as it was, not as it was sent
+                request = ready
         response = await self._attempts(request, max(draw, 0), cell, sample, hints)
         if request.echo:  # a prompt's tokens take more room than everything else
             kept = end_of(response.prompt_logprobs, request.tail)
@@ -150,7 +153,7 @@ class Line:
 
     async def _echo_is_right(self, cell: Cell, sample: str) -> None:
         """Shows, once a run, that what it says of a prompt's tokens is right. Raises `Stopped` otherwise."""
-        if self.model.identity.get("backend") == "replay":  # shown when it was asked
+        if self._replays:  # shown when it was asked
             return
         if self._echo_shown is None:
             self._echo_shown = asyncio.ensure_future(self._show_echo(cell, sample))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from evalkit.completeness import SMALL_SETS
 from evalkit.data.base import Record, Records
 from evalkit.encoding import sample_columns
 from evalkit.engine.faults import FAULTS, fault
@@ -17,7 +19,7 @@ from evalkit.metrics.stored import metric_spec
 from evalkit.protocol import Protocol
 from evalkit.samples import Prompt, Sample, Speech
 from evalkit.spec import CellSpec, ViewSpec, fallback_text
-from evalkit.task import Task, View, file_of
+from evalkit.task import Task, View, averages_groups, file_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +46,45 @@ class CellPlan:
         return f"{self.task.name}:{self.protocol.label}" + (f" ({self.role})" if self.role else "")
 
     @property
+    def by_group(self) -> bool:
+        """Whether `limit` is of each group: a mean over groups of the first group alone would be another."""
+        return self.limit is not None and averages_groups(self.task)
+
+    @property
     def count(self) -> int | None:
         """How many samples will be asked, where it is known."""
-        if self.records.count is None:
-            return self.limit
-        return self.records.count if self.limit is None else min(self.limit, self.records.count)
+        sizes = {} if self._small else self.task.group_sizes
+        whole = self.records.count
+        if whole is None and not self._small:
+            whole = self.task.size
+        if self.limit is None:
+            return whole
+        if not self.by_group:
+            return self.limit if whole is None else min(self.limit, whole)
+        if self.records.parts:
+            parts = [(part.count, sizes.get(part.name)) for part in self.records.parts]
+            counts = [size if count is None else count for count, size in parts]
+        else:
+            counts = [*sizes.values()] if self.records.count in (None, self.task.size) else []
+        known = [min(self.limit, count) for count in counts if count is not None]
+        return sum(known) if counts and len(known) == len(counts) else None
+
+    @property
+    def _small(self) -> bool:
+        return self.records.origin.get("kind") == SMALL_SETS
+
+    @property
+    def size(self) -> int | None:
+        """How many samples the benchmark has, where the task says; its validation split's it does not."""
+        return None if self.role else self.task.size
+
+    @property
+    def mismatch(self) -> str:
+        """Where the data are known to be more or less than the benchmark, in words; "" where they are not."""
+        found = self.records.count
+        if self.size is None or self._small or found is None or found == self.size:
+            return ""
+        return f"the data have {found:,} samples, and the benchmark has {self.size:,}"
 
     def samples(self) -> Iterator[tuple[int, Sample]]:
         """(position, sample), streamed. Raises `DataError` for a record that the task cannot read."""
@@ -62,11 +98,19 @@ class CellPlan:
 
         Raises `DataError` where the data cannot be read on, and `UsageError` for what ends a run.
         """
-        for position, record in enumerate(self._read()):
+        quota = None
+        if self.by_group and not self.records.parts and self.limit is not None:
+            quota = _Quota(self.limit, () if self._small else self.task.group_sizes)
+        for position, record in self._read():
+            found: Sample | BoundaryError
             try:
-                yield position, self.sample(record, position)
+                found = self.sample(record, position)
             except BoundaryError as error:
-                yield position, error
+                found = error
+            if quota is None or quota.takes(found):
+                yield position, found
+            if quota is not None and quota.full:
+                return
 
     def sample(self, record: Record, position: int) -> Sample:
         """Raises `SampleError` or `MediaError` for a record that gives no sample."""
@@ -75,7 +119,6 @@ class CellPlan:
             sample = self.task.sample(record)
             if not isinstance(sample, Sample):
                 raise SampleError(f"its sample is of type {type(sample).__name__}, not a Sample")
-            sample_columns(sample)  # what no file can hold would be asked in vain
         except BoundaryError as error:
             kind = MediaError if isinstance(error, MediaError) else SampleError
             raise kind(f"{where}: {error}") from error
@@ -87,17 +130,22 @@ class CellPlan:
             raise SampleError(
                 f"{where} does not fit {self.task.name} ({said}); its columns are {columns}"
             ) from error
-        if not self.shots:
-            return sample
-        if sample.group not in self.shots:  # of every sample of that group
-            raise DataError(f"{self.task.name} has no solved examples of {sample.group!r} to show")
-        return dataclasses.replace(sample, shots=self.shots[sample.group])
+        if self.shots:
+            if sample.group not in self.shots:  # of every sample of that group
+                raise DataError(f"{self.task.name} has no solved examples of {sample.group!r} to show")
+            sample = dataclasses.replace(sample, shots=self.shots[sample.group])
+        try:
+            sample_columns(sample)  # what no file can hold would be asked in vain
+        except SampleError as error:
+            raise SampleError(f"{where}: {error}") from error
+        return sample
 
-    def _read(self) -> Iterator[Record]:
+    def _read(self) -> Iterator[tuple[int, Record]]:
+        """(position in the data, record) of those that may be asked."""
         position = 0
         try:
-            for record in itertools.islice(self.records, self.limit):
-                yield record
+            for position, record in self._limited():
+                yield position, record
                 position += 1
         except EvalkitError:
             raise
@@ -106,6 +154,22 @@ class CellPlan:
                 f"{self.records.origin['name']} at {self.records.origin['where']} cannot be read from record "
                 f"{position} on ({type(error).__name__}: {error})"
             ) from error
+
+    def _limited(self) -> Iterator[tuple[int, Record]]:
+        if not self.by_group:
+            yield from enumerate(itertools.islice(self.records, self.limit))
+        elif not self.records.parts:  # only a sample says which group it is of
+            yield from enumerate(self.records)
+        else:
+            start = 0
+            for part in self.records.parts:
+                records = part.open()
+                rest = iter(records)
+                taken = 0
+                for record in itertools.islice(rest, self.limit):
+                    yield start + taken, record
+                    taken += 1
+                start += taken + sum(1 for _ in rest) if records.count is None else records.count
 
     def spec(self) -> CellSpec:
         """Everything but the questions that decides what is asked and how it is scored."""
@@ -131,17 +195,38 @@ class CellPlan:
             fallback=fallback,
             views=tuple(_view(view) for view in task.views),
             metrics=tuple(metric_spec(metric) for metric in self.metrics),
-            macro=task.macro,
             notes=dict(task.notes(protocol)),
             data=dict(self.records.origin),
             records=self.records.count,
             limit=self.limit,
-            size=task.size,
-            group_sizes=dict(task.group_sizes),
+            limit_by_group=self.by_group,
+            wanted=self.count,
+            size=self.size,
+            group_sizes={} if self.role else dict(task.group_sizes),
             report=task.report,
             summary=task.summary,
             code=_code(self.source),
         )
+
+
+class _Quota:
+    """Lets `most` samples of each group through. A record that gives no sample has the group ""."""
+
+    def __init__(self, most: int, groups: Collection[str]) -> None:
+        self._most, self._open, self._known = most, set(groups), bool(groups)
+        self._counts: Counter[str] = Counter()
+
+    def takes(self, found: Sample | BoundaryError) -> bool:
+        group = found.group if isinstance(found, Sample) else ""
+        self._counts[group] += 1
+        if self._counts[group] >= self._most:
+            self._open.discard(group)
+        return self._counts[group] <= self._most
+
+    @property
+    def full(self) -> bool:
+        """Whether every group that there is has had its share; never where the groups are not known."""
+        return self._known and not self._open
 
 
 def rendered(task: Task, sample: Sample, protocol: Protocol) -> Prompt:

@@ -13,6 +13,7 @@ import orjson
 import evalkit
 from evalkit.convert import to_json
 from evalkit.data.base import DataOptions
+from evalkit.encoding import dump
 from evalkit.engine.cell import CellPlan, rendered
 from evalkit.engine.faults import FAULTS, fault
 from evalkit.engine.score import metrics_for
@@ -52,9 +53,17 @@ class Plan:
             "evalkit": evalkit.__version__,
         }
 
+    def warnings(self) -> list[str]:
+        """What is known now to keep the figures from being those of the benchmarks, a line a cell."""
+        return [
+            f"{cell.name}: {cell.mismatch}: its figure will be marked, and is comparable with no printed one"
+            for cell in self.cells
+            if cell.mismatch
+        ]
+
     def conflicts(self, store: Store) -> list[str]:
         """What an existing run file was made with that this plan does not have, in words."""
-        found, mine = store.manifest, self.manifest()
+        found, mine = store.manifest, orjson.loads(dump(self.manifest()))  # as a file holds it
         problems = _differences("seed", found["seed"], mine["seed"])
         problems += _differences("model", found["model"]["identity"], mine["model"]["identity"])
         # By the name without overrides, so that an override shows as the field that it changes.
@@ -283,6 +292,10 @@ def _comparable(cell: CellPlan, data: DataOptions) -> None:
         reasons.append(f"the report falls back to {cell.task.protocols[0].fallback[0]}, not to {legs[0]}")
     if cell.limit is not None:
         reasons.append("--limit takes a part of the questions")
+    if cell.mismatch:
+        reasons.append(cell.mismatch)
+    if cell.task.referee is not None and not cell.referee:
+        reasons.append("the report has a model read the answers that the rules leave: --judge MODEL")
     if data.small_sets:
         reasons.append("--data samples are not the benchmark's questions")
     if reasons:
@@ -298,7 +311,17 @@ def _binding(spec: CellSpec) -> JSON:
     protocol = dataclasses.replace(spec.protocol, overrides={}, source="")
     return to_json(
         dataclasses.replace(
-            spec, source="", code="", summary="", report="", notes={}, data=data, protocol=protocol
+            spec,
+            source="",
+            code="",
+            summary="",
+            report="",
+            notes={},
+            data=data,
+            protocol=protocol,
+            size=None,
+            group_sizes={},
+            wanted=None,
         )
     )
 

@@ -8,7 +8,8 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
-from evalkit.store import ANSWERED, OUTCOMES
+from evalkit.metrics.base import traits_of
+from evalkit.rows import told_outcomes
 
 if TYPE_CHECKING:
     from evalkit.engine.ask import Line
@@ -54,7 +55,7 @@ class Tally:
         self.outcomes = Counter(data.outcomes)
         self.outcomes["failed"] = 0  # those are asked again now
         self.before = self.done
-        self._macro = planned.task.macro
+        self._macro = bool(traits_of(self._metric).average)
         self._totals: dict[str, Any] = {}
         """Of each group, where each counts the same; else of all samples."""
         rows: dict[str, list[int]] = {}
@@ -91,8 +92,8 @@ class Tally:
         parts = []
         if not math.isnan(figure := self._figure()):
             parts.append(f"{self._metric.name} {figure:.1f}")
-        ended = (name for name in (*OUTCOMES, ANSWERED) if self.outcomes[name])
-        parts.append(", ".join(f"{name} {self.outcomes[name]}" for name in ended))
+        told = told_outcomes(self.outcomes, right_or_wrong=traits_of(self._metric).right_or_wrong)
+        parts.append(", ".join(f"{name} {count}" for name, count in told.items()))
         tokens = self._line.prompt_tokens + self._line.completion_tokens - self._tokens_before
         if tokens:
             parts.append(f"{_short(tokens)} tokens")

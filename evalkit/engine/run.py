@@ -213,11 +213,12 @@ class _CellRun:
         if isinstance(sample, Sample):
             if name != sample.id:
                 self._changed(f"sample {position} was {name} and is {sample.id}")
-            if question != question_digest(sample):
+            if outcome in _DONE and question != question_digest(sample):
                 self._changed(f"the text, references or further data of sample {name} are others")
         return outcome not in _DONE
 
     def _changed(self, what: str) -> NoReturn:
+        self._samples = iter(())  # other workers shall not go on with what is left
         raise DataError(
             f"{self._cell.task}: the data changed since {self._store.path} was begun: {what}. "
             "Name another file with -o"
@@ -245,7 +246,7 @@ class _CellRun:
             if row.boundary not in ("", "provider"):
                 self._note(row)
         try:
-            self._store.add_sample(self._cell, row)
+            self._store.add_sample(self._cell, row, fresh=self._fresh)
         except BoundaryError as error:  # nothing was written: there is something that no file can hold
             failed = unread(position, error)
             if not isinstance(error, SampleError):  # then it is in the answer
@@ -300,7 +301,7 @@ class _CellRun:
     def _finish(self) -> None:
         """Writes down what was measured, once all samples are dealt with."""
         data = self._store.data(self._cell)
-        found = figures_of(self._planned.metrics, data, macro=self._cell.spec.macro)
+        found = figures_of(self._planned.metrics, data)
         self._store.finish(self._cell, len(data.outcomes), found)
 
 
@@ -326,12 +327,10 @@ def _row(
     result: Score | Unjudged | BoundaryError,
     links: tuple[Link, ...],
 ) -> Row:
-    made = Row(sample, position, question_digest(sample), asked, FAILED, links=links)
+    known = sample, position, question_digest(sample), asked
     if isinstance(result, BoundaryError):
-        return dataclasses.replace(made, boundary=result.boundary, error=str(result))
-    return dataclasses.replace(
-        made, outcome=result.outcome, statistics=result.statistics, answer=result.as_json()
-    )
+        return Row(*known, FAILED, boundary=result.boundary, error=str(result), links=links)
+    return Row(*known, result.outcome, result.statistics, result.as_json(), links=links)
 
 
 def _first(failures: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -12,6 +12,7 @@ from evalkit.engine.asking import Asking
 from evalkit.engine.faults import FAULTS, fault
 from evalkit.errors import BoundaryError, ScorerError
 from evalkit.metrics.base import Metric, Scored
+from evalkit.metrics.macro import measured
 from evalkit.protocol import Protocol
 from evalkit.samples import JSON, Answer, Final, Sample, plain_text
 from evalkit.store import ANSWERED
@@ -143,7 +144,11 @@ async def score(
         {name: judged.correct for name, judged in others.items()},
         {name: judged.credit for name, judged in {"": headline, **others}.items()},
     )
-    statistics = tuple(number for metric in metrics for number in _statistics(metric, sample, scored))
+    found = {
+        id(inner): _statistics(inner, sample, scored)
+        for inner in {id(one): one for one in map(measured, metrics)}.values()
+    }
+    statistics = tuple(number for metric in metrics for number in found[id(measured(metric))])
     return Score(scored, headline.outcome, statistics, headline, views, legs)
 
 

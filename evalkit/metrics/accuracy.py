@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from evalkit.identity import versioned
-from evalkit.metrics.base import Scored
+from evalkit.metrics.base import Ratio, Scored
 from evalkit.samples import Sample
-
-if TYPE_CHECKING:
-    from evalkit.metrics.base import Floats
 
 
 @versioned("accuracy", 1)
 @dataclass(frozen=True, slots=True)
-class Accuracy:
+class Accuracy(Ratio):
     """Correct answers over samples, question-weighted, in percent.
 
     A sample with several answers of its own (`ask_once` with draws > 1) counts by its share of right ones.
@@ -35,6 +31,3 @@ class Accuracy:
     def statistics(self, sample: Sample, scored: Scored) -> Sequence[float]:
         correct = scored.of(self.view)
         return (sum(correct) / len(correct), 1.0)
-
-    def finish(self, totals: Floats) -> Floats:
-        return 100.0 * totals[..., 0] / totals[..., 1]

@@ -7,8 +7,8 @@ need nothing from a metric but these two functions.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, TypeAlias
 
 from evalkit.samples import Answer, Sample
 
@@ -41,7 +41,8 @@ class Metric(Protocol):
 
     `finish` is never given the totals of no samples. `least_draws`: answers per sample that it needs
     (pass@10: 10); under a protocol with fewer draws the metric is left out. `view`: the view or leg that
-    it measures, "" for the headline; under a protocol without that leg the metric is left out.
+    it measures, "" for the headline; under a protocol without that leg the metric is left out. `Traits` are
+    attributes that it may have besides.
     """
 
     @property
@@ -60,3 +61,57 @@ class Metric(Protocol):
     def statistics(self, sample: Sample, scored: Scored) -> Sequence[float]: ...
 
     def finish(self, totals: Floats) -> Floats: ...
+
+
+class Ratio:
+    """A base of metrics that are a ratio of two sums: `scale` times the first column over the second.
+
+    Such a figure is known from a run file alone, also where the metric is a user's own.
+    """
+
+    __slots__ = ()
+    scale: ClassVar[float] = 100.0
+    """100 for percent."""
+
+    def finish(self, totals: Floats) -> Floats:
+        return self.scale * totals[..., 0] / totals[..., 1]
+
+
+MACRO = "macro over groups"
+"""`Traits.average` of a mean over groups, each counting the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """What a metric may say of itself, as attributes of these names; those that it lacks are as here.
+
+    `whole_corpus`: one figure of all samples together and no mean over them, such as BLEU. `best`: the value
+    that is best where more and less are both worse, such as 0 of a bias; `higher_is_better` is not consulted.
+    `outcome`: what a table says of samples: `right or wrong`, or only that they were `answered`, where the
+    judge's verdict is not what the figure is made of: an answer with a word wrong is not a wrong one to WER.
+    `average`: "" for all samples together, or `MACRO`. `unbounded`: a sample may count for more than all that
+    is in its reference, as an answer that goes on for ever does in WER.
+    """
+
+    whole_corpus: bool = False
+    best: float | None = None
+    outcome: Literal["right or wrong", "answered"] = "right or wrong"
+    average: str = ""
+    unbounded: bool = False
+
+    @property
+    def right_or_wrong(self) -> bool:
+        return self.outcome == "right or wrong"
+
+
+def merit(value: float, higher_is_better: bool, best: float | None) -> float:
+    """More is better: the value, less it, or less its distance from the best."""
+    return -abs(value - best) if best is not None else value if higher_is_better else -value
+
+
+def traits_of(metric: Metric) -> Traits:
+    """The metric's own attributes where it has them, or all of them as `traits`."""
+    whole = getattr(metric, "traits", None)
+    if isinstance(whole, Traits):
+        return whole
+    return Traits(**{f.name: getattr(metric, f.name) for f in fields(Traits) if hasattr(metric, f.name)})

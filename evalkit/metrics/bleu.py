@@ -15,7 +15,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from evalkit.errors import UsageError, unknown
 from evalkit.identity import versioned
@@ -108,6 +108,8 @@ class Bleu:
     higher_is_better: bool = True
     least_draws: int = 1
     name: str = "BLEU"
+    whole_corpus: ClassVar[bool] = True
+    outcome: ClassVar[Literal["answered"]] = "answered"
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -150,6 +152,8 @@ class ChrF:
     higher_is_better: bool = True
     least_draws: int = 1
     name: str = "chrF2"
+    whole_corpus: ClassVar[bool] = True
+    outcome: ClassVar[Literal["answered"]] = "answered"
 
     @property
     def columns(self) -> tuple[str, ...]:

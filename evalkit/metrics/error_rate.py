@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from evalkit.answers.speech import Edits, sample_edits
 from evalkit.identity import versioned
-from evalkit.metrics.base import Scored
+from evalkit.metrics.base import Ratio, Scored
 from evalkit.samples import Sample
 
 if TYPE_CHECKING:
@@ -42,10 +42,16 @@ class ErrorRate:
     higher_is_better: bool = False
     columns: tuple[str, ...] = ("substitutions", "deletions", "insertions", "hits")
     least_draws: int = 1
+    outcome: ClassVar[Literal["answered"]] = "answered"
 
     @property
     def name(self) -> str:
         return f"{self.label} ({self.only})" if self.only else self.label
+
+    @property
+    def unbounded(self) -> bool:
+        """More words than there are can be inserted, and no more be substituted or left out."""
+        return self.only in ("", "insertions")
 
     def statistics(self, sample: Sample, scored: Scored) -> Sequence[float]:
         found = _edits(sample, scored, self.normaliser, self.units)
@@ -61,7 +67,7 @@ class ErrorRate:
 
 @versioned("over_100", 1, packages=("jiwer", "whisper-normalizer"))
 @dataclass(frozen=True, slots=True)
-class Over100:
+class Over100(Ratio):
     """Samples with more edits than units over samples, in percent: answers that are mostly made up.
 
     The rules are those of `ErrorRate`. Anything said to an empty reference is over 100 %.
@@ -75,6 +81,7 @@ class Over100:
     higher_is_better: bool = False
     columns: tuple[str, ...] = ("over", "samples")
     least_draws: int = 1
+    outcome: ClassVar[Literal["answered"]] = "answered"
 
     @property
     def name(self) -> str:
@@ -84,9 +91,6 @@ class Over100:
         found = _edits(sample, scored, self.normaliser, self.units)
         over = sum(one.total > one.units for one in found) / len(found)
         return (over, 1.0)
-
-    def finish(self, totals: Floats) -> Floats:
-        return 100.0 * totals[..., 0] / totals[..., 1]
 
 
 def _edits(sample: Sample, scored: Scored, normaliser: str, units: str) -> list[Edits]:

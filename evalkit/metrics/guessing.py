@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from evalkit.identity import versioned
-from evalkit.metrics.base import Scored
+from evalkit.metrics.base import Ratio, Scored
 from evalkit.samples import Sample
-
-if TYPE_CHECKING:
-    from evalkit.metrics.base import Floats
 
 
 @versioned("guessing_accuracy", 1)
 @dataclass(frozen=True, slots=True)
-class GuessingAccuracy:
+class GuessingAccuracy(Ratio):
     """Accuracy with 1/n for a response to n choices in which no letter was found.
 
     MMMU's authors choose a letter at random there (MMMU-Benchmark/MMMU at bb0b95a,
@@ -40,6 +36,3 @@ class GuessingAccuracy:
             for final, correct in zip(finals, scored.correct, strict=True)
         ]
         return (sum(worth) / len(worth), 1.0)
-
-    def finish(self, totals: Floats) -> Floats:
-        return 100.0 * totals[..., 0] / totals[..., 1]

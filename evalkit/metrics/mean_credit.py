@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import ClassVar, Literal
 
 from evalkit.identity import versioned
-from evalkit.metrics.base import Scored
+from evalkit.metrics.base import Ratio, Scored
 from evalkit.samples import Sample
-
-if TYPE_CHECKING:
-    from evalkit.metrics.base import Floats
 
 
 @versioned("mean_credit", 1)
 @dataclass(frozen=True, slots=True)
-class MeanCredit:
+class MeanCredit(Ratio):
     """Credit over samples, question-weighted, in percent: VQA accuracy, ANLS.
 
     `label`: what the benchmark calls it. A sample with several answers counts by their mean credit.
@@ -28,6 +25,7 @@ class MeanCredit:
     higher_is_better: bool = True
     columns: tuple[str, ...] = ("credit", "samples")
     least_draws: int = 1
+    outcome: ClassVar[Literal["answered"]] = "answered"
 
     @property
     def name(self) -> str:
@@ -36,6 +34,3 @@ class MeanCredit:
     def statistics(self, sample: Sample, scored: Scored) -> Sequence[float]:
         credit = scored.credits[self.view]
         return (sum(credit) / len(credit), 1.0)
-
-    def finish(self, totals: Floats) -> Floats:
-        return 100.0 * totals[..., 0] / totals[..., 1]

@@ -5,14 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Literal
 
 from evalkit.identity import versioned
-from evalkit.metrics.base import Scored
+from evalkit.metrics.base import Ratio, Scored
 from evalkit.samples import Sample
-
-if TYPE_CHECKING:
-    from evalkit.metrics.base import Floats
 
 
 def estimate(n: int, c: int, k: int) -> float:
@@ -28,7 +25,7 @@ def estimate(n: int, c: int, k: int) -> float:
 
 @versioned("pass_at_k", 1)
 @dataclass(frozen=True, slots=True)
-class PassAtK:
+class PassAtK(Ratio):
     """Mean of `estimate` over problems, in percent."""
 
     k: int = 1
@@ -41,6 +38,11 @@ class PassAtK:
         return f"pass@{self.k}" + (f" ({self.view})" if self.view else "")
 
     @property
+    def outcome(self) -> Literal["right or wrong", "answered"]:
+        """A sample counts as right when half of its programs are: that is no part of pass@10."""
+        return "right or wrong" if self.k == 1 else "answered"
+
+    @property
     def columns(self) -> tuple[str, ...]:
         return (self.name, "problems")
 
@@ -51,6 +53,3 @@ class PassAtK:
     def statistics(self, sample: Sample, scored: Scored) -> Sequence[float]:
         correct = scored.of(self.view)
         return (estimate(len(correct), sum(correct), self.k), 1.0)
-
-    def finish(self, totals: Floats) -> Floats:
-        return 100.0 * totals[..., 0] / totals[..., 1]

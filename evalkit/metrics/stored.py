@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from evalkit.convert import to_json
+from evalkit.convert import from_json, to_json
+from evalkit.errors import UsageError
 from evalkit.identity import code_identity, declared, parameters
-from evalkit.metrics.base import Metric
-from evalkit.samples import JSON
+from evalkit.metrics.base import Metric, Ratio, Scored, Traits, traits_of
+from evalkit.metrics.macro import Macro
+from evalkit.samples import JSON, Sample
 from evalkit.spec import MetricSpec
+
+if TYPE_CHECKING:
+    from evalkit.metrics.base import Floats
 
 KINDS = {
     "accuracy": "evalkit.metrics.accuracy:Accuracy",
@@ -17,6 +25,7 @@ KINDS = {
     "chrf": "evalkit.metrics.bleu:ChrF",
     "error_rate": "evalkit.metrics.error_rate:ErrorRate",
     "guessing_accuracy": "evalkit.metrics.guessing:GuessingAccuracy",
+    "macro": "evalkit.metrics.macro:Macro",
     "mean_credit": "evalkit.metrics.mean_credit:MeanCredit",
     "over_100": "evalkit.metrics.error_rate:Over100",
     "pass_at_k": "evalkit.metrics.pass_at_k:PassAtK",
@@ -29,8 +38,11 @@ def metric_spec(metric: Metric) -> MetricSpec:
     known = declared(metric)
     kind = known.name if known is not None and known.name in KINDS else ""
     given: dict[str, JSON] = {}
-    if kind:
+    if isinstance(metric, Macro):
+        given = {"inner": to_json(metric_spec(metric.inner))}
+    elif kind:
         given = {name: to_json(value) for name, value in parameters(metric).items()}
+    finish: object = type(metric).finish
     return MetricSpec(
         name=metric.name,
         unit=metric.unit,
@@ -38,22 +50,70 @@ def metric_spec(metric: Metric) -> MetricSpec:
         columns=tuple(metric.columns),
         identity=code_identity(metric),
         view=metric.view,
+        traits=traits_of(metric),
         kind=kind,
         parameters=given,
+        scale=metric.scale if isinstance(metric, Ratio) and finish is Ratio.finish else None,
     )
 
 
-def stored_metric(spec: MetricSpec) -> Metric | None:
-    """The metric that `spec` describes, as this evalkit has it; None where it is no metric of evalkit's.
+@dataclass(frozen=True, slots=True)
+class StoredRatio:
+    """A user's `Ratio` as far as a run file knows it: what was counted can be summed up again."""
 
-    Its identity need not be the one that measured: compare `code_identity` with `spec.identity`.
+    spec: MetricSpec
+    least_draws: int = 1
+
+    @property
+    def name(self) -> str:
+        return self.spec.name
+
+    @property
+    def unit(self) -> str:
+        return self.spec.unit
+
+    @property
+    def higher_is_better(self) -> bool:
+        return self.spec.higher_is_better
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return self.spec.columns
+
+    @property
+    def view(self) -> str:
+        return self.spec.view
+
+    @property
+    def traits(self) -> Traits:
+        return self.spec.traits
+
+    def statistics(self, sample: Sample, scored: Scored) -> Sequence[float]:
+        raise UsageError(f"{self.name} cannot be measured again without its code: --task-file names it")
+
+    def finish(self, totals: Floats) -> Floats:
+        assert self.spec.scale is not None
+        return self.spec.scale * totals[..., 0] / totals[..., 1]
+
+
+def stored_metric(spec: MetricSpec) -> Metric | None:
+    """The metric that `spec` describes, as far as that is known without its task's code; else None.
+
+    A metric of evalkit's is today's, whose identity need not be the one that measured.
     """
     if spec.kind not in KINDS:
+        return None if spec.scale is None else StoredRatio(spec)
+    return metric_of_kind(spec.kind, spec.parameters)
+
+
+def metric_of_kind(kind: str, given: Mapping[str, JSON]) -> Metric | None:
+    """A metric of evalkit's; None where it does not take those parameters, as in another version's file."""
+    if kind == "macro":
+        inner = stored_metric(from_json(MetricSpec, given["inner"], kind))
+        return None if inner is None else Macro(inner)
+    module, _, name = KINDS[kind].partition(":")
+    made = getattr(importlib.import_module(module), name)
+    if not {field.name for field in dataclasses.fields(made) if field.init} >= given.keys():
         return None
-    module, _, name = KINDS[spec.kind].partition(":")
-    kind = getattr(importlib.import_module(module), name)
-    taken = {field.name for field in dataclasses.fields(kind) if field.init}
-    if not taken >= spec.parameters.keys():  # made by another version of evalkit
-        return None
-    metric: Metric = kind(**spec.parameters)
+    metric: Metric = made(**given)
     return metric

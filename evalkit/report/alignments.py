@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 from evalkit.answers.speech import Step, alignment, confusions, normalise, normaliser_for, unit_for
 from evalkit.errors import UsageError
 from evalkit.metrics.error_rate import ErrorRate
+from evalkit.metrics.macro import measured as inner_of
 from evalkit.metrics.stored import stored_metric
 from evalkit.samples import JSON
 from evalkit.store import Cell, Store
@@ -99,14 +100,14 @@ def _steps(metric: ErrorRate, language: str, said: str, heard: str) -> tuple[Ste
 
 
 def _error_rate(cell: Cell) -> ErrorRate | None:
-    found = (stored_metric(measured) for measured in cell.spec.metrics)
+    found = (inner_of(metric) for one in cell.spec.metrics if (metric := stored_metric(one)))
     return next((metric for metric in found if isinstance(metric, ErrorRate)), None)
 
 
 def _aligned(cell: Cell, model: str, row: dict[str, Any], steps: Aligner) -> Aligned:
     final = row["finals"][0]
     return Aligned(
-        cell.task, cell.protocol, model, row["id"], row["group"], final["reason"],
+        cell.task, cell.spec.protocol.label, model, row["id"], row["group"], final["reason"],
         steps(str(row["meta"]["language"]), row["target"][0], final["value"] or ""),
     )  # fmt: skip
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from evalkit.report.cells import TableCell
     from evalkit.report.paper import Figure, PaperRow
 
-WHOLE_CORPUS = ("BLEU", "chrF", "CIDEr")
-"""What the names of metrics begin with that are one figure of a corpus and no mean over samples."""
+_ENOUGH = 300
+"""Samples of which with 95 % probability one at least is of a kind that is 1 in 100 (0.99^299 = 0.0495)."""
+RULES_ALONE = "answers are read by rules alone (no --judge)"
 _SHOTS_ALONE = re.compile(r"\d+-shot")
 _SOLVERS = {
     "ask_once": "",
@@ -50,6 +52,9 @@ def differs(cell: TableCell, row: PaperRow, figure: Figure) -> str:
         there += " and nothing more said"
     if base not in figure.match:
         return f"{protocol_words(cell)} here, {there} there"
+    if row.referee != bool(cell.spec.referee):
+        there = "a model reads the answers that rules cannot"
+        return f"{RULES_ALONE} here, {there} there" if row.referee else f"{there} here, {RULES_ALONE} there"
     wanted = _options(row.options).items()
     for key, value in sorted(wanted - overrides):
         mine = cell.spec.data.get(key, "")
@@ -65,13 +70,45 @@ def not_whole(cell: TableCell) -> str:
     return cell.completeness.unfinished or cell.completeness.part
 
 
-def corpus_words(metric: str) -> str:
-    """What to know of a metric that is one figure of the whole corpus."""
-    return f"{metric} is one figure of the whole corpus, no mean over samples: a part's is another quantity"
+def apart(first: TableCell, cell: TableCell) -> list[str]:
+    """Why two figures of one row may not stand side by side, in words; empty where they may.
+
+    They have to be asked alike, on the same samples, and be both of the whole benchmark or both of the same
+    part of it.
+    """
+    found = first.differences(cell)
+    ended = first.completeness.finished, cell.completeness.finished
+    if not found and ended[0] != ended[1]:
+        found = [not_whole(cell) or f"{cell.model} is finished, {first.model} is not"]
+    return found
 
 
-def of_corpus(metric: str) -> bool:
-    return metric.startswith(WHOLE_CORPUS)
+def yardstick(cells: Iterable[TableCell]) -> TableCell | None:
+    """The figure of a row that the others are held to: the first of the whole benchmark, else the first."""
+    found = list(cells)
+    return next((cell for cell in found if cell.completeness.whole), found[0] if found else None)
+
+
+def corpus_words(cell: TableCell) -> str:
+    """What to know of a metric that is one figure of the whole corpus, or the mean of such figures."""
+    each = "the mean over groups of one figure of each whole"
+    what = each if cell.traits.average else "one figure of the whole"
+    return f"{cell.metric} is {what} corpus, no mean over samples: a part's is another quantity"
+
+
+def run_on_words(cell: TableCell) -> str:
+    """Why an interval is likely too narrow where a few answers can carry most of the errors, "" elsewhere.
+
+    What such answers add shows only where there is one among the samples: with one, the interval is wide
+    enough, and without it says nothing of it (`bench/coverage.py`; docs/ci.md has the figures).
+    """
+    if not cell.traits.unbounded or cell.low is None or cell.n >= _ENOUGH:
+        return ""
+    return (
+        f"{cell.task}: {cell.n} samples are few for the 95 % interval of {cell.metric}, which is likely too "
+        "narrow: an answer that runs on may have more errors than many others together, and if 1 answer in "
+        f"100 does, {cell.n} samples have none {100 * 0.99**cell.n:.0f} % of the time"
+    )
 
 
 def _options(text: str) -> dict[str, str]:

@@ -11,7 +11,8 @@ from typing import Any
 from evalkit.completeness import Completeness, completeness
 from evalkit.figures import WHOLE, figures
 from evalkit.measured import Measure, measures, other_code
-from evalkit.rows import ANSWERED, FAILED, VALIDATION, Cell, CellData, StoredFigure
+from evalkit.metrics.base import Traits
+from evalkit.rows import ANSWERED, FAILED, VALIDATION, Cell, CellData, StoredFigure, told_outcomes
 from evalkit.samples import JSON
 from evalkit.signature import Signature, combine
 from evalkit.spec import CellSpec, MetricSpec
@@ -23,7 +24,7 @@ COUNTED = {
     "bound_decides": "{} choices hang on a bound, for the endpoint did not return every letter",
 }
 """Entries of an answer's detail that a reader of the figure has to know of."""
-_BY_SAMPLE = ("questions", "prompts")
+_BY_SAMPLE = ("questions", "prompts", "validation")
 """Parts of a signature that are made of all samples."""
 
 
@@ -71,8 +72,9 @@ class TableCell:
     counts: dict[str, int]
     """Samples that were not asked or read quite as the protocol has it, by what happened; none: left out."""
     completeness: Completeness
-    samples: Callable[[], CellData] = field(repr=False, compare=False)
-    """Reads its samples from the run file, which has to be open still."""
+    samples: Callable[[], Sequence[CellData]] = field(repr=False, compare=False)
+    """Reads its samples from the run file, which has to be open still: those that are scored, then those that
+    its threshold was chosen on, if any."""
     stale: tuple[str, ...] = ()
     """Where today's code is not the code that the run used, in words."""
     verification: dict[str, int] | None = None
@@ -105,6 +107,16 @@ class TableCell:
     def higher_is_better(self) -> bool:
         return self.measured.higher_is_better
 
+    @property
+    def traits(self) -> Traits:
+        """The metric's own attributes: its average, its best value, which outcomes suit it."""
+        return self.measured.traits
+
+    @property
+    def told(self) -> dict[str, int]:
+        """Samples by outcome, as suits the metric: right, or only answered."""
+        return told_outcomes(self.outcomes, right_or_wrong=self.traits.right_or_wrong)
+
     def differences(self, other: TableCell) -> list[str]:
         """What keeps the two from being compared, in words, this side first; see `Signature.differences`.
 
@@ -112,13 +124,12 @@ class TableCell:
         asked is compared sample by sample, on those that failed in neither.
         """
         mine, theirs = self.signature, other.signature
-        if (
-            (self.outcomes[FAILED] or other.outcomes[FAILED])
-            and mine.parts["n"] == theirs.parts["n"]
-            and _asked_alike(self.samples(), other.samples())
-        ):
-            mine, theirs = mine.without(_BY_SAMPLE), theirs.without(_BY_SAMPLE)
-        return mine.differences(theirs)
+        found = mine.differences(theirs)
+        if found and not mine.without(_BY_SAMPLE).differences(theirs.without(_BY_SAMPLE)):
+            pairs = zip(self.samples(), other.samples(), strict=True)
+            if all(_asked_alike(one, another) for one, another in pairs):
+                return []
+        return found
 
     @property
     def row(self) -> tuple[str, str, str]:
@@ -131,12 +142,14 @@ class TableCell:
             "protocol": self.protocol,
             "model": self.model,
             "metric": self.metric,
+            "average": self.traits.average,
             "value": self.value,
             "unit": self.unit,
             "low": self.low,
             "high": self.high,
             "n": self.n,
             "outcomes": dict(self.outcomes),
+            "outcome": self.traits.outcome,
             "signature": {
                 "short": self.signature.short,
                 "line": self.signature.line(),
@@ -154,6 +167,9 @@ class TableCell:
             "limit": self.spec.limit,
             "size": self.spec.size,
             "finished": self.completeness.finished,
+            "unfinished": self.completeness.unfinished,
+            "part": self.completeness.part,
+            "marks": list(self.marks),
             "stale": list(self.stale),
         }
 
@@ -169,8 +185,9 @@ def cells_of(store: Store) -> Iterator[TableCell]:
 
 def _cells(store: Store, cell: Cell, calibration: Cell | None) -> Iterator[TableCell]:
     manifest = store.manifest
-    data = store.data(cell)
-    asked = _asked(data, store.data(calibration) if calibration else None)
+    read = functools.partial(_read, store, cell, calibration)
+    data, *validation = read()
+    asked = _asked(data, *validation)
     threshold = {"threshold": cell.found["threshold"]} if "threshold" in cell.found else {}
     notes: dict[str, JSON] = {**threshold, **cell.spec.notes, "evalkit": manifest["evalkit"]}
     used = [usage(store, c) for c in (cell, calibration) if c is not None]
@@ -199,34 +216,47 @@ def _cells(store: Store, cell: Cell, calibration: Cell | None) -> Iterator[Table
                 for figure in found
                 if figure.group != WHOLE and figure.value is not None
             },
-            signature=Signature({**asked, **cell.spec.signed(spec.view), "metric": spec.identity}, notes),
+            signature=Signature({**asked, **cell.spec.signed(spec), "metric": spec.identity}, notes),
             tokens=(sum(u[1] for u in used), sum(u[2] for u in used)),
             found=cell.found,
             answered=data.outcomes.count(ANSWERED),
             seconds=seconds,
             counts=counts,
             completeness=whole,
-            samples=functools.partial(store.data, cell),
+            samples=read,
             stale=tuple(filter(None, (*other_code(store, cell, spec.view), _stale(measured, found)))),
             verification=verification(store, cell),
         )
 
 
-def _asked(data: CellData, validation: CellData | None) -> dict[str, JSON]:
-    """The parts of a signature that only the samples show; of a failed one not all was asked."""
-    answered = (asked for asked, outcome in zip(data.asked, data.outcomes, strict=True) if outcome != FAILED)
+def _read(store: Store, cell: Cell, calibration: Cell | None) -> tuple[CellData, ...]:
+    return tuple(store.data(one) for one in (cell, calibration) if one is not None)
+
+
+def _asked(data: CellData, *validation: CellData) -> dict[str, JSON]:
+    """The parts of a signature that only the samples show."""
     parts: dict[str, JSON] = {
         "n": len(data.outcomes),
         "questions": combine(data.questions),
-        "prompts": combine(answered),
+        "prompts": combine(_answered(data)),
     }
-    if validation is not None:
-        parts["validation"] = combine([*validation.questions, *validation.asked])
+    for one in validation:
+        parts["validation"] = combine([*one.questions, *_answered(one)])
     return parts
 
 
+def _answered(data: CellData) -> Iterator[bytes]:
+    """What was asked for the samples that did not fail; of one that did, not all was asked."""
+    return (asked for asked, outcome in zip(data.asked, data.outcomes, strict=True) if outcome != FAILED)
+
+
 def _asked_alike(one: CellData, other: CellData) -> bool:
-    """Whether samples that failed in neither, of as many, had the same questions and prompts."""
+    """Whether samples that failed in neither had the same questions and prompts.
+
+    Without any that failed there is nothing that would explain why the parts of the signatures differ.
+    """
+    if len(one.outcomes) != len(other.outcomes) or FAILED not in (*one.outcomes, *other.outcomes):
+        return one.questions == other.questions and one.asked == other.asked
     return all(
         (one.questions[i], one.asked[i]) == (other.questions[i], other.asked[i])
         for i, outcomes in enumerate(zip(one.outcomes, other.outcomes, strict=True))
@@ -238,7 +268,7 @@ def _computed(measured: Measure, cell: Cell, data: CellData) -> Sequence[StoredF
     """The figures of a cell that is not finished, if the code that measures it is at hand."""
     if measured.metric is None or measured.stale:
         return ()
-    return figures(measured.metric, measured.of(data.matrix), data, macro=cell.spec.macro)
+    return figures(measured.metric, measured.of(data.matrix), data)
 
 
 def _stale(measured: Measure, found: Sequence[StoredFigure]) -> str:

@@ -8,9 +8,9 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from evalkit.errors import UsageError
-from evalkit.report.comparison import flip_text, texts, to_markdown
+from evalkit.report.comparison import flip_text, rows, texts, to_markdown
 from evalkit.report.render import printable
-from evalkit.verdicts import Benchmark, Comparison
+from evalkit.verdicts import DIFFERENT, Benchmark, Comparison, Unmeasured
 
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -18,38 +18,59 @@ _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 def to_junit(comparison: Comparison) -> bytes:
     """A test case a benchmark, in the form that Jenkins, GitLab and GitHub's actions read.
 
-    A blocking benchmark that is worse is a failure, an incomplete run an error; what cannot be said passes,
-    with the words in its output.
+    A blocking benchmark that is worse is a failure; one that was refused, is missing or incomplete is an
+    error. What cannot be said passes, with the words in its output, and a benchmark that head has beyond base
+    is skipped.
     """
-    cases = comparison.benchmarks
+    cases = [_case(one) for one in rows(comparison)]
+    for name, problem in comparison.problems:
+        if not name:
+            cases.append(ElementTree.Element("testcase", classname="evalkit", name="compare"))
+            ElementTree.SubElement(cases[-1], "error", message=_xml(problem.text()))
+
+    def counted(kind: str) -> str:
+        return str(sum(case.find(kind) is not None for case in cases))
+
     suite = ElementTree.Element(
         "testsuite",
         name="evalkit compare",
-        tests=str(len(cases) + len(comparison.incomplete)),
-        failures=str(len(comparison.regressions)),
-        errors=str(len(comparison.incomplete)),
+        tests=str(len(cases)),
+        failures=counted("failure"),
+        errors=counted("error"),
+        skipped=counted("skipped"),
     )
-    for one in cases:
-        case = ElementTree.SubElement(suite, "testcase", classname=_xml(one.task), name=_xml(one.name))
-        if one.regression:
-            failure = ElementTree.SubElement(case, "failure", message=_xml(one.words()))
-            failure.text = _xml(_details(one))
-        else:
-            ElementTree.SubElement(case, "system-out").text = _xml(_details(one))
-    for words in comparison.incomplete:
-        case = ElementTree.SubElement(suite, "testcase", classname="incomplete", name=_xml(words))
-        ElementTree.SubElement(case, "error", message=_xml(words))
+    suite.extend(cases)
     document: bytes = ElementTree.tostring(suite, encoding="utf-8", xml_declaration=True)
     return document
 
 
+def _case(one: Benchmark | Unmeasured) -> ElementTree.Element:
+    problems = one.problems if one.blocking else ()
+    case = ElementTree.Element("testcase", classname=_xml(one.task), name=_xml(one.name))
+    if isinstance(one, Benchmark) and one.regression:
+        message = "; ".join([one.words(), *(problem.text() for problem in problems)])
+        ElementTree.SubElement(case, "failure", message=_xml(message)).text = _xml(_details(one))
+    elif problems:
+        message = "; ".join(problem.text() for problem in problems)
+        ElementTree.SubElement(case, "error", message=_xml(message)).text = _xml(_details(one))
+    elif isinstance(one, Unmeasured):
+        ElementTree.SubElement(case, "skipped", message=_xml(_details(one)))
+    else:
+        ElementTree.SubElement(case, "system-out").text = _xml(_details(one))
+    return case
+
+
 def github_commands(comparison: Comparison) -> list[str]:
-    """GitHub's workflow commands: an error for each regression, a warning for what is incomplete."""
+    """GitHub's workflow commands: an error for each regression and for whatever else fails the job."""
     found = [
         f"::error title={_property(f'evalkit: {one.name} is worse')}::{_data(', '.join(texts(one)[1:4]))}"
         for one in comparison.regressions
     ]
-    return found + [f"::warning title=evalkit::{_data(words)}" for words in comparison.incomplete]
+    for name, problem in comparison.problems:
+        what = "was not asked the same way" if problem.code == DIFFERENT else "is incomplete"
+        title = _property(f"evalkit: {name or 'the comparison'} {what}")
+        found.append(f"::error title={title}::{_data(problem.text())}")
+    return found
 
 
 def add_to_summary(comparison: Comparison) -> None:
@@ -64,8 +85,11 @@ def add_to_summary(comparison: Comparison) -> None:
         raise UsageError(f"cannot write GITHUB_STEP_SUMMARY {place}: {error.strerror}") from None
 
 
-def _details(one: Benchmark) -> str:
-    return "\n".join([", ".join(texts(one)), *(printable(flip_text(flip)) for flip in one.flips)])
+def _details(one: Benchmark | Unmeasured) -> str:
+    words = [", ".join(texts(one)), *(problem.text() for problem in one.problems)]
+    if isinstance(one, Unmeasured):
+        return "\n".join([*words, one.words]) if one.words else "\n".join(words)
+    return "\n".join([*words, *(printable(flip_text(flip)) for flip in one.flips)])
 
 
 def _xml(text: str) -> str:

@@ -11,28 +11,33 @@ import orjson
 
 from evalkit.report.render import escape_markdown, printable
 from evalkit.samples import JSON
-from evalkit.verdicts import Benchmark, Comparison, Flip
+from evalkit.verdicts import DIFFERENT, INCOMPLETE, Benchmark, Comparison, Flip, Unmeasured
 
 HEADINGS = ("benchmark", "verdict", "base → head", "difference", "samples", "won:lost")
-_STYLES = {"worse": "bold red", "better": "green", "no worse": "green", "not enough samples": "yellow"}
+_STYLES = {"worse": "bold red", "better": "green", "no worse": "green", "no change seen": "green"}
 _NAME = 17
 """Characters of a benchmark's name that stay on one line, where the terminal has 80 of them."""
-_SIGNS = {"worse": "✗", "better": "✓", "no worse": "✓", "not enough samples": "?"}
+_VERDICT, _WIDE = 24, 100
+"""Characters of a verdict that do, and those of a terminal where longer ones do too."""
+_SIGNS = {"worse": "✗", "better": "✓", "no worse": "✓", "no change seen": "✓"}
+_SHORT = {"not enough samples": "not enough", "not enough clusters": "not enough"}
 
 
-def texts(one: Benchmark) -> tuple[str, ...]:
+def texts(one: Benchmark | Unmeasured) -> tuple[str, ...]:
     """A benchmark's row, as words under `HEADINGS`."""
+    marks = "" if one.blocking else " (not blocking)"
+    if isinstance(one, Unmeasured):
+        return (one.name, f"{sign(one)} {one.status}{marks}", *["—"] * (len(HEADINGS) - 2))
     difference = one.paired.difference
     arrow = "" if one.higher_is_better else " ↓"
     shown = f"{difference.value:+.1f}"
     if math.isfinite(difference.error):
-        shown += f" ({difference.low:+.1f} to {difference.high:+.1f})"
-    marks = "".join(
-        ("" if one.blocking else " (not blocking)", " (not asked alike)" if one.differences else "")
-    )
+        shown += f" ({one.low:+.1f} to {one.high:+.1f})"
+    marks += " (incomplete)" if one.problems else ""
+    marks += " (not asked alike)" if one.differences else ""
     return (
         f"{one.name} {one.metric}{arrow}",
-        f"{_SIGNS[one.verdict]} {one.words()}{marks}",
+        f"{sign(one)} {one.words()}{marks}",
         f"{difference.base:.1f} → {difference.head:.1f} {one.unit}".rstrip(),
         shown,
         f"{one.paired.n:,}",
@@ -40,17 +45,65 @@ def texts(one: Benchmark) -> tuple[str, ...]:
     )
 
 
+def sign(one: Benchmark | Unmeasured) -> str:
+    """How a benchmark stands: ✗ worse, ✓ passed, ! refused or incomplete, ? unsettled, – nothing to say."""
+    if isinstance(one, Benchmark) and one.verdict == "worse":
+        return "✗"
+    if one.problems:
+        return "!"
+    return _SIGNS.get(one.verdict, "?") if isinstance(one, Benchmark) else "–"
+
+
+def _style(one: Benchmark | Unmeasured) -> str:
+    if one.problems and not (isinstance(one, Benchmark) and one.verdict == "worse"):
+        return "yellow"
+    return _STYLES.get(one.verdict, "yellow") if isinstance(one, Benchmark) else ""
+
+
+def rows(comparison: Comparison) -> tuple[Benchmark | Unmeasured, ...]:
+    """Every benchmark that the comparison has to say something of, those with a verdict first."""
+    return (*comparison.benchmarks, *comparison.unmeasured)
+
+
 def conclusion(comparison: Comparison) -> str:
-    """One sentence: what a job says last."""
+    """One sentence: what a job says last. Everything that keeps it from passing is in it."""
+    said = []
     if comparison.regressions:
         worse = ", ".join(f"{one.name} ({one.words()})" for one in comparison.regressions)
-        return f"regression: {worse}"
-    if comparison.incomplete:
-        return f"no regression seen, but incomplete: {'; '.join(comparison.incomplete)}"
-    unsettled = [one.name for one in comparison.benchmarks if one.verdict == "not enough samples"]
+        said.append(f"regression: {worse}")
+    elif comparison.problems:
+        said.append("no regression seen, but")
+    for code, what in ((DIFFERENT, ""), (INCOMPLETE, "incomplete: ")):
+        found = [
+            f"{name}: {problem.words}" if name else problem.words
+            for name, problem in comparison.problems
+            if problem.code == code
+        ]
+        if found:
+            said.append(f"{what}{'; '.join(found)}")
+    if said:
+        first, *rest = said
+        joint = " " if first.endswith("but") else "; "
+        return joint.join([first, "; ".join(rest)]) if rest else first
+    unsettled = [one.name for one in comparison.benchmarks if one.verdict.startswith("not enough")]
     if unsettled:
         return f"no regression seen; not enough samples to say more of {', '.join(unsettled)}"
     return "no regression"
+
+
+def explained(comparison: Comparison) -> str:
+    """What the intervals and the p values are, in a sentence."""
+    count = len(comparison.benchmarks)
+    if not any(math.isfinite(one.paired.difference.error) for one in comparison.benchmarks):
+        return ""
+    whole = f"{100 * (1 - comparison.alpha):.4g} %"
+    if count == 1:
+        return f"Interval: {whole}."
+    each = f"{100 * comparison.benchmarks[0].confidence:.4g} %"
+    return (
+        f"Intervals: {each} each, so that all {count} hold with {whole}; "
+        f"p values are adjusted likewise, times {count}."
+    )
 
 
 def to_terminal(comparison: Comparison, *, width: int | None = None, colour: bool = False) -> str:
@@ -59,11 +112,14 @@ def to_terminal(comparison: Comparison, *, width: int | None = None, colour: boo
 
     console, out = _console(width, colour)
     console.print(Text(printable(f"{comparison.head} against {comparison.base}"), style="bold"))
-    grid = _grid(HEADINGS, [one.name for one in comparison.benchmarks], whole="verdict")
-    for one in comparison.benchmarks:
-        cells = [Text(text) for text in _lines(texts(one))]
-        cells[1].stylize(_STYLES[one.verdict])
-        grid.add_row(*cells)
+    grid = _grid(HEADINGS, [one.name for one in rows(comparison)], whole="verdict")
+    for one in rows(comparison):
+        name, verdict, *rest = _lines(texts(one))
+        if len(verdict) > _VERDICT and console.width < _WIDE:
+            verdict = (
+                verdict.replace(", p ", ",\np ", 1).replace(" (not ", "\n(not ").replace(" (inc", "\n(inc")
+            )
+        grid.add_row(Text(name), Text(verdict, style=_style(one)), *map(Text, rest))
     console.print(grid)
     for one in comparison.benchmarks:
         if one.flips and one.verdict != "better":
@@ -72,23 +128,23 @@ def to_terminal(comparison: Comparison, *, width: int | None = None, colour: boo
                 console.print(Text(printable(f"  {flip_text(flip)}")), soft_wrap=True)
     for note in _notes(comparison):
         console.print(Text(printable(note)), soft_wrap=True)
-    style = "bold red" if comparison.regressions else "yellow" if comparison.incomplete else "green"
+    style = "bold red" if comparison.regressions else "yellow" if comparison.exit_code else "green"
     console.print(Text(printable(conclusion(comparison)), style=style), soft_wrap=True)
     return out.getvalue()
 
 
 def to_markdown(comparison: Comparison) -> str:
     """For a comment on a pull request: a GitHub table, and what flipped folded away."""
-    sign = "❌" if comparison.regressions else "⚠️" if comparison.incomplete else "✅"
+    mark = "❌" if comparison.regressions else "⚠️" if comparison.exit_code else "✅"
     lines = [
-        f"### {sign} {escape_markdown(conclusion(comparison))}",
+        f"### {mark} {escape_markdown(conclusion(comparison))}",
         "",
         escape_markdown(f"{comparison.head} against {comparison.base}"),
         "",
         f"| {' | '.join(HEADINGS)} |",
         "|---|---|---|---|--:|--:|",
     ]
-    lines += [f"| {' | '.join(map(escape_markdown, texts(one)))} |" for one in comparison.benchmarks]
+    lines += [f"| {' | '.join(map(escape_markdown, texts(one)))} |" for one in rows(comparison)]
     lines.append("")
     for one in comparison.benchmarks:
         if one.flips and one.verdict != "better":
@@ -108,26 +164,24 @@ FORMATS = {"terminal": to_terminal, "markdown": to_markdown, "json": to_json}
 
 def trend_texts(comparisons: Sequence[Comparison]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     """(headings, rows): each benchmark's figure in every run, with the verdict against the first run."""
-    names = list(dict.fromkeys(one.name for comparison in comparisons for one in comparison.benchmarks))
     headings = ("benchmark", comparisons[0].base, *(comparison.head for comparison in comparisons))
-    rows = []
-    for name in names:
-        found = [
-            next((one for one in comparison.benchmarks if one.name == name), None)
-            for comparison in comparisons
-        ]
-        first = next(one for one in found if one is not None)
-        before = first.paired.difference.base
-        row = [f"{name} {first.metric}", f"{before:.1f} {first.unit}".rstrip()]
-        for one in found:
-            if one is None:
-                row.append("—")
+    held = [{one.name: one for one in rows(comparison)} for comparison in comparisons]
+    shown = []
+    for name in dict.fromkeys(name for found in held for name in found):
+        before, row = None, [name, "—"]
+        for one in (found.get(name) for found in held):
+            if not isinstance(one, Benchmark):
+                row.append(f"{sign(one)} {one.status}" if one else "—")
                 continue
+            if before is None:
+                before = one.paired.difference.base
+                row[:2] = f"{name} {one.metric}", f"{before:.1f} {one.unit}".rstrip()
             after = one.paired.difference.head
-            row.append(f"{after:.1f} ({after - before:+.1f}) {_SIGNS[one.verdict]} {_short(one)}")
+            verdict = _SHORT.get(one.verdict, one.verdict)
+            row.append(f"{after:.1f} ({after - before:+.1f}) {sign(one)} {verdict}")
             before = after
-        rows.append(tuple(row))
-    return headings, rows
+        shown.append(tuple(row))
+    return headings, shown
 
 
 def trend_to_terminal(
@@ -137,9 +191,9 @@ def trend_to_terminal(
     from rich.text import Text
 
     console, out = _console(width, colour)
-    headings, rows = trend_texts(comparisons)
-    grid = _grid(headings, [one.name for one in comparisons[0].benchmarks])
-    for row in rows:
+    headings, shown = trend_texts(comparisons)
+    grid = _grid(headings, [one.name for one in rows(comparisons[0])])
+    for row in shown:
         grid.add_row(*map(Text, _lines(row)))
     console.print(Text("In brackets the change from the run before; verdicts are against the first."))
     console.print(grid)
@@ -150,9 +204,9 @@ def trend_to_terminal(
 
 
 def trend_to_markdown(comparisons: Sequence[Comparison]) -> str:
-    headings, rows = trend_texts(comparisons)
+    headings, shown = trend_texts(comparisons)
     lines = [f"| {' | '.join(map(escape_markdown, headings))} |", "|---|" + "--:|" * (len(headings) - 1)]
-    lines += [f"| {' | '.join(map(escape_markdown, row))} |" for row in rows]
+    lines += [f"| {' | '.join(map(escape_markdown, row))} |" for row in shown]
     lines += ["", "In brackets the change from the run before; verdicts are against the first.  "]
     lines.append(escape_markdown(f"Last against first: {conclusion(comparisons[-1])}"))
     return "\n".join(lines) + "\n"
@@ -171,10 +225,6 @@ def _lines(row: Sequence[str]) -> list[str]:
     return [first.replace(" ", "\n", 1), *rest]
 
 
-def _short(one: Benchmark) -> str:
-    return "not enough" if one.verdict == "not enough samples" else one.verdict
-
-
 def _flipped(one: Benchmark) -> str:
     plural = "sample" if one.paired.losses == 1 else "samples"
     return f"{one.name}: {one.paired.losses} {plural} worse and {one.paired.wins} better, the worst first"
@@ -183,17 +233,20 @@ def _flipped(one: Benchmark) -> str:
 def flip_text(flip: Flip) -> str:
     known = [answer or "(none)" for answer in flip.answers if answer is not None]
     answers = f": {' → '.join(known)}" if any(flip.answers) else ""
-    return f"{flip.sample}  {' → '.join(flip.outcomes)} ({flip.gain:+.3g}){answers}"
+    return f"{flip.name}  {' → '.join(flip.outcomes)} ({flip.gain:+.3g}){answers}"
 
 
 def _notes(comparison: Comparison) -> list[str]:
+    shown = rows(comparison)
     unlike = [
         f"{one.name} was not asked the same way: {'; '.join(one.differences)}"
         for one in comparison.benchmarks
         if one.differences
     ]
     short = [one.shortage() for one in comparison.benchmarks if one.shortage()]
-    return [*comparison.notes, *unlike, *short, *comparison.incomplete]
+    amiss = [f"{one.name}: {problem.text()}" for one in shown for problem in one.problems]
+    passed = [f"{one.name}: {one.words}" for one in comparison.unmeasured if not one.problems]
+    return [*filter(None, [explained(comparison)]), *comparison.notes, *unlike, *short, *passed, *amiss]
 
 
 def _console(width: int | None, colour: bool) -> tuple[Any, io.StringIO]:

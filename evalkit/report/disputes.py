@@ -56,4 +56,4 @@ def disputes(stores: Sequence[Store]) -> Iterator[Dispute]:
                 readings = {HEADLINE: answer["finals"], **answer["views"]}
                 verdicts = {tuple(final["correct"] for final in finals) for finals in readings.values()}
                 if len(verdicts) > 1:
-                    yield Dispute(cell.task, cell.protocol, model, sample, readings)
+                    yield Dispute(cell.task, cell.spec.protocol.label, model, sample, readings)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from evalkit.completeness import SMALL
 from evalkit.errors import UsageError
-from evalkit.report.beside import corpus_words, differs, not_whole, of_corpus
+from evalkit.report.beside import apart, corpus_words, differs, not_whole, yardstick
 from evalkit.report.lines import Line, Run, claimed, runs_of
 from evalkit.report.rank import EXPLAINED, best, duels
 from evalkit.samples import JSON
@@ -72,6 +72,8 @@ class GridRow:
     section: str
     cells: tuple[GridCell, ...]
     """One a column."""
+    target: float | None = None
+    """The value that is best, where more and less are both worse."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +223,7 @@ class _Builder:
     def _row(self, line: Line) -> GridRow:
         row, key = line.printed, line.key
         answers = [run.cells.get(key) if key else None for run in self._runs]
-        first = next(filter(None, answers), None)
+        first = yardstick(filter(None, answers))
         cells = [self._figure(row, name, first) for name in self._names] if row else []
         start = len(cells)
         cells += [self._answer(row, cell, first) for cell in answers]
@@ -229,10 +231,11 @@ class _Builder:
         alike = {
             start + i: (run.store, cell)
             for i, (run, cell) in enumerate(zip(self._runs, answers, strict=True))
-            if cell and first and not first.differences(cell) and not (row and row.group)
+            if cell and first and not apart(first, cell) and not (row and row.group)
         }
         met = duels(alike)
-        top = best(cells, higher, met)
+        target = first.traits.best if first else None
+        top = best(cells, higher, met, target)
         for i, cell in enumerate(cells):
             cells[i] = dataclasses.replace(
                 cell,
@@ -253,6 +256,7 @@ class _Builder:
             higher_is_better=higher,
             section=row.section if row else "",
             cells=tuple(cells),
+            target=target,
         )
 
     def _figure(self, row: PaperRow, column: str, first: TableCell | None) -> GridCell:
@@ -291,9 +295,9 @@ class _Builder:
             self._refuse(f"{cell.model} on {cell.task}:{cell.protocol}: {part}")
             if part == SMALL:  # all else stands among the table's notes
                 marks.append(self._number(part))
-        if row.whole_corpus if row else of_corpus(cell.metric):
-            marks.append(self._number(corpus_words(cell.metric)))
-        differences = first.differences(cell) if first else []
+        if cell.traits.whole_corpus or (row is not None and row.whole_corpus):
+            marks.append(self._number(corpus_words(cell)))
+        differences = apart(first, cell) if first else []
         if differences:
             self._refuse(f"{cell.model} on {cell.task}:{cell.protocol}: {'; '.join(differences)}")
         whole = figure is cell
@@ -308,7 +312,7 @@ class _Builder:
             marks=tuple(dict.fromkeys(marks)),
             comparable=not differences,
             cell=cell,
-            outcomes=cell.outcomes if whole else {},
+            outcomes=cell.told if whole else {},
         )
 
     def _number(self, note: str) -> int:

@@ -16,6 +16,7 @@ from evalkit.report.render import (
     paragraph,
     printable,
 )
+from evalkit.rows import ANSWERED
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -28,7 +29,8 @@ _LABEL, _COLUMN, _NARROW, _GAP = 26, 20, 10, 2
 def row_lines(row: GridRow) -> list[str]:
     """What stands at the left of a row: its name, then metric, unit and direction."""
     unit = f", {row.unit}" if row.unit else ""
-    return [row.label, f"{row.metric}{unit} {'↑' if row.higher_is_better else '↓'}".strip()]
+    arrow = "" if row.target is not None else "↑" if row.higher_is_better else "↓"
+    return [row.label, f"{row.metric}{unit} {arrow}".strip()]
 
 
 def details(grid: Grid, cell: GridCell) -> list[str]:
@@ -52,7 +54,7 @@ def cell_lines(cell: GridCell, *, duels: bool = True, protocol: bool = False) ->
         interval_text(cell.low, cell.high),
         f"n {cell.n:,}",
     ]
-    odd = any(n for name, n in cell.outcomes.items() if name not in ("correct", "wrong"))
+    odd = any(n for name, n in cell.outcomes.items() if name not in ("correct", "wrong", ANSWERED))
     if odd:
         lines += outcome_shares(cell.outcomes).split(", ")
     if duels:

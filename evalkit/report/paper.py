@@ -54,7 +54,9 @@ class PaperRow:
 
     `options`: the task's options (`split=test`) that the paper's figure is under. `whole_corpus`: a figure
     that cannot be taken apart into samples, such as BLEU. `headline_of`: protocols whose headline it is,
-    where `measure` is another protocol's name for it: a plain majority is a leg of a routed run.
+    where `measure` is another protocol's name for it: a plain majority is a leg of a routed run. `referee`:
+    in every figure a model read the answers that rules could not, so a run without `--judge` is under another
+    protocol.
     """
 
     name: str
@@ -69,6 +71,7 @@ class PaperRow:
     options: str = ""
     whole_corpus: bool = False
     headline_of: tuple[str, ...] = ()
+    referee: bool = False
 
 
 @dataclass(frozen=True, slots=True)

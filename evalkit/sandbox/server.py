@@ -65,9 +65,9 @@ def main() -> None:
     host = socket.socket(fileno=os.dup(0))
     try:
         settings: Settings = json.loads(read_host(host))
-        confine.settle()
-        confine.hide()
+        confine.settle(host.fileno())
         server = Server(host, settings)
+        confine.hide()
     except OSError as error:
         host.sendall(TROUBLE + str(error).encode())
         return
@@ -94,6 +94,13 @@ def _import_used() -> None:
     finally:
         os.register_at_fork = register
     sys.modules["random"].seed(0)
+
+
+def _read_by_programs(packages: str) -> list[str]:
+    """Files that stand for all that programs import: those of the modules that are loaded, and numpy's."""
+    loaded = [(name, getattr(module, "__file__", None)) for name, module in sys.modules.items()]
+    files = [file for name, file in loaded if file and name.partition(".")[0] != "evalkit"]
+    return [*files, f"{packages}/numpy/__init__.py"] if packages else files
 
 
 def _warm_up() -> None:
@@ -126,10 +133,17 @@ class Server:
     def __init__(self, host: socket.socket, settings: Settings) -> None:
         self._host, self._settings = host, settings
         filters = [bytes.fromhex(code) for code in settings["filters"]]
-        self._for_programs = confine.Confinement(settings["limits"], filters)
+        self._namespaces: confine.Namespaces | None = None
+        nobody: confine.Nobody | None = None
+        if settings["sandboxed"]:
+            confine.lend_read_only()
+            self._namespaces = confine.Namespaces()
+            if os.getuid() != confine.NOBODY:
+                nobody = confine.Nobody(_read_by_programs(settings["packages"]))
+        self._owner = nobody.files_as if nobody else confine.NOBODY
+        self._for_programs = confine.Confinement(settings["limits"], filters, nobody)
         others = {name: value for name, value in settings["limits"].items() if name != "RLIMIT_CPU"}
-        self._for_judges = confine.Confinement(others, filters)  # which set that one anew for each program
-        self._namespaces = confine.Namespaces() if settings["sandboxed"] else None
+        self._for_judges = confine.Confinement(others, filters, nobody)  # it sets that one for each program
         self._arrived = bytearray(len(BEGAN) + VERDICT.size + LONGEST_VERDICT)
         self._program = self._judge = 0
         """Their processes; 0 for none."""
@@ -141,7 +155,7 @@ class Server:
         scratch = ""
         try:
             if self._namespaces is not None:
-                confine.fresh_scratch(self._settings["scratch_megabytes"])
+                confine.fresh_scratch(self._settings["scratch_megabytes"], self._owner)
             else:
                 import tempfile
 

@@ -19,6 +19,7 @@ from evalkit.sandbox import bwrap, codec, confine, judge, line, program, server
 from evalkit.sandbox.line import LENGTH
 from evalkit.sandbox.seccomp import program_filter, system_filter
 from evalkit.sandbox.server import HEAD, READY, REPORT, TROUBLE, Settings
+from evalkit.sandbox.shown import PACKAGES, numpy_folders
 
 GUESTS = (codec, confine, judge, line, program, server)
 """Named so that a signature covers what runs in the sandbox."""
@@ -64,16 +65,23 @@ class Worker:
         self._socket, theirs = socket.socketpair()
         self._socket.setblocking(False)
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 — as long as the server
-        with theirs, tempfile.TemporaryFile() as rules:
+        self._beginning, begins = socket.socketpair()
+        """From bubblewrap, which says what it began and waits for `map_ids`, where root starts it."""
+        self._beginning.setblocking(False)
+        waits = begins.dup()
+        with theirs, begins, waits, tempfile.TemporaryFile() as rules:
+            passed = [rules.fileno()]
             if settings["sandboxed"]:
                 rules.write(system_filter())
                 rules.seek(0)
-                command = bwrap.bwrap_command(rules.fileno())
+                waiting = (begins.fileno(), waits.fileno()) if os.geteuid() == 0 else None
+                passed += waiting or ()
+                command = bwrap.bwrap_command(rules.fileno(), waiting)
             else:
                 command = bwrap.python_command(str(Path(__file__).parent))
             self._process = subprocess.Popen(
                 command, stdin=theirs.fileno(), stdout=subprocess.DEVNULL, stderr=self._errors.fileno(),
-                pass_fds=(rules.fileno(),), start_new_session=True, env=bwrap.ENVIRONMENT,
+                pass_fds=passed, start_new_session=True, env=bwrap.ENVIRONMENT,
             )  # fmt: skip
 
     @property
@@ -86,6 +94,7 @@ class Worker:
         settings = json.dumps(self._settings).encode()
         with contextlib.suppress(OSError, TimeoutError):
             async with asyncio.timeout(_TO_START):
+                await self._map_ids()
                 await self._send(settings)
                 answer = await asyncio.get_running_loop().sock_recv(self._socket, 1 << 12)
                 if answer == READY:
@@ -96,6 +105,22 @@ class Worker:
         self._errors.seek(0)
         words = self._errors.read().decode(errors="replace").strip()[-300:]
         raise SandboxError(words or f"it ended before it was ready (exit status {code})")
+
+    async def _map_ids(self) -> None:
+        """Answers bubblewrap where it waits; at once where it does not. Raises `SandboxError`."""
+        loop, said = asyncio.get_running_loop(), b""
+        while b"}" not in said:
+            part = await loop.sock_recv(self._beginning, 1 << 12)
+            if not part:
+                return
+            said += part
+        try:
+            bwrap.map_ids(json.loads(said)["child-pid"])
+        except FileNotFoundError:  # it has ended, and its words tell why
+            return
+        except OSError as error:
+            raise SandboxError(f"no user can be given to it: {error}") from error
+        await loop.sock_sendall(self._beginning, b"+")
 
     async def judge(self, request: bytes) -> Report:
         """Sends a request (JSON). Raises `Died`, and `SandboxError` when it could not even try."""
@@ -134,6 +159,7 @@ class Worker:
 
     def _end(self) -> int:
         self._socket.close()
+        self._beginning.close()
         if self._settings["sandboxed"]:
             self._kill()
         try:
@@ -155,12 +181,12 @@ def settings(
     """What a server is told. Raises `UsageError` on a machine whose system calls are not known here."""
     filters: list[bytes] = []
     if sys.platform == "linux":
-        filters = [system_filter(), program_filter(signals=False)] if unsafe else [program_filter()]
+        filters = [system_filter(), program_filter(sandboxed=False)] if unsafe else [program_filter()]
     if not unsafe:
-        # Threads, in an ordinary user's sandbox; root's are bounded by their memory and CPU time alone.
-        limits = {**limits, "RLIMIT_NPROC": _MOST_THREADS}
-    folders = bwrap.numpy_folders()
-    packages = str(folders[0].parent) if unsafe and folders else bwrap.PACKAGES
+        # Threads, and signals that wait, which a user's processes share outside too.
+        limits = {**limits, "RLIMIT_NPROC": _MOST_THREADS, "RLIMIT_SIGPENDING": _MOST_THREADS}
+    folders = numpy_folders()
+    packages = str(folders[0].parent) if unsafe and folders else PACKAGES
     return Settings(
         sandboxed=not unsafe,
         limits=limits,

@@ -3,7 +3,6 @@
 from evalkit.statistics.intervals import bootstrap, interval, macro_interval, wilson
 from evalkit.statistics.paired import (
     Difference,
-    holm,
     mcnemar,
     paired_bootstrap,
     paired_shares,
@@ -13,7 +12,6 @@ from evalkit.statistics.paired import (
 __all__ = [
     "Difference",
     "bootstrap",
-    "holm",
     "interval",
     "macro_interval",
     "mcnemar",

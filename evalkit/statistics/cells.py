@@ -1,8 +1,9 @@
 """Clusters in groups: what both an interval and a comparison of a mean over groups are computed from.
 
 A cluster (a sentence read in eleven languages, a speaker of two) may have samples in several groups. Its
-samples come and go together, whatever their groups, so the groups' figures vary together. With f(g) the figure
-of group g and T(g) the totals of its n(g) clusters, the influence of cluster c on it is the jackknife's
+samples come and go together, whatever their groups, so the groups' figures vary together. With f(T(g)) the
+figure of group g, T(g) the totals of its n(g) clusters and u(c, g) those of cluster c in it, the cluster's
+influence on it is the jackknife's
 
     h(c, g) = (n(g) - 1) / n(g) · (f(T(g)) - f(T(g) - u(c, g)))          Efron & Tibshirani 1993, chapter 11
 
@@ -34,8 +35,8 @@ _ROUNDING = 1e-9
 class Cells:
     """Totals of every cluster in every group that it has samples in, by group.
 
-    `totals`: (cells, columns); `cluster`, `group`: (cells,), from 0, none left out. A sample without a cluster's
-    name is a cluster of its own.
+    `totals`: (cells, columns); `cluster`, `group`: (cells,) numbers from 0, of groups none left out. A sample
+    without a cluster's name is a cluster of its own.
     """
 
     totals: Floats
@@ -89,9 +90,14 @@ class Cells:
         """((cells,) h, (groups,) whether no cluster of the group moves its figure more than another)."""
         found, alike = [], []
         for part in self.parts():
-            left = finish(part.sum(axis=0) - part)
-            alike.append(len(part) == 1 or bool(np.ptp(left) < _ROUNDING))
+            if len(part) == 1:  # without it there is no figure
+                alike.append(True)
+                found.append(np.zeros(1))
+                continue
             # Left out, the only words of a group leave a rate over nothing; it has no influence to tell.
+            with np.errstate(invalid="ignore", divide="ignore"):
+                left = finish(part.sum(axis=0) - part)
+            alike.append(bool(np.ptp(left) < _ROUNDING))
             moved = np.nan_to_num(np.nanmean(left) - left) if not alike[-1] else np.zeros(len(part))
             found.append(moved * (len(part) - 1) / len(part))
         return np.concatenate(found), np.array(alike)
@@ -100,8 +106,8 @@ class Cells:
         """(variance of the sum over groups, degrees of freedom) from (cells,) influences; not divided by G².
 
         Degrees of freedom after Satterthwaite (1946): a cluster's part of V has the variance that its groups'
-        mean squares and their correlation through shared clusters give it. They are the clusters less one where
-        all are in every group, and Welch's where none is in two.
+        mean squares and their correlation through shared clusters give it. They are the clusters less one
+        where all are in every group, and Welch's where none is in two.
         """
         counts = self.counts
         small = counts / np.maximum(1, counts - 1)
@@ -157,15 +163,16 @@ class Cells:
         from scipy.sparse.csgraph import connected_components
 
         size = self.groups + int(self.cluster.max()) + 1
-        edges = coo_array((np.ones(len(self.group)), (self.group, self.groups + self.cluster)), (size, size))
+        ends = self.group, self.groups + self.cluster
+        edges = coo_array((np.ones(len(self.group)), ends), (size, size))
         labels: npt.NDArray[Any] = connected_components(edges, directed=False)[1][: self.groups]
         return labels
 
     def _drawn_together(self) -> Iterator[Cells]:
         """Sets of groups, their clusters numbered from 0: those with few, and all others at once.
 
-        Few are drawn with replacement, among those of connected groups. Many have independent weights, so that
-        it makes no difference which of them are drawn at once.
+        Few are drawn with replacement, among those of connected groups. Many have independent weights, so
+        that it makes no difference which of them are drawn at once.
         """
         labels = self._labels()
         first = np.unique(self.cluster, return_index=True)[1]

@@ -108,11 +108,11 @@ def _of_shares(
 ) -> tuple[float, float] | None:
     """Wilson's interval of the mean of groups' shares, with the n of as much variance as the mean has.
 
-    `shares`: of each group, whether its samples are zeros and ones. That n is the number of samples divided by
-    the design effect (Kish 1965; Dean & Pagano 2015). The variance, with covariances between groups through
-    clusters that they share, and the degrees of freedom are those of `Cells.spread`. A group whose clusters all
-    agree does not show how they vary: it is taken to vary as if it had the mean of all groups, together with
-    other such groups as far as they have the same clusters.
+    `shares`: of each group, whether its samples are zeros and ones. That n is the number of samples divided
+    by the design effect (Kish 1965; Dean & Pagano 2015). The variance, with covariances between groups
+    through clusters that they share, and the degrees of freedom are those of `Cells.spread`. A group whose
+    clusters all agree does not show how they vary: it is taken to vary as if it had the mean of all groups,
+    together with other such groups as far as they have the same clusters.
     """
     alike, group, counts = cells.influences(finish)[1], cells.group, cells.counts
     credit, samples = cells.totals.T

@@ -33,6 +33,13 @@ class Difference:
     degrees: float
     p: float
 
+    def interval(self, confidence: float) -> tuple[float, float]:
+        """The interval at another confidence; without bounds where the error is infinite."""
+        if math.isinf(self.error):
+            return -math.inf, math.inf
+        middle, half = (self.low + self.high) / 2, _quantile(self.degrees, confidence) * self.error
+        return middle - half, middle + half
+
     def p_against(self, bound: float) -> float:
         """Two-sided p of the true difference being `bound`: below 1 - confidence outside of the interval."""
         return _p((self.low + self.high) / 2 - bound, self.error, self.degrees)
@@ -52,16 +59,6 @@ def _binomial_p(few: int, n: int) -> float:
     from scipy.special import bdtr
 
     return min(1.0, 2 * float(bdtr(few, n, 0.5)))
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's step-down adjustment (Holm 1979), in the order given: p ≤ alpha keeps the family at alpha."""
-    order = sorted(range(len(p_values)), key=p_values.__getitem__)
-    adjusted, highest = [0.0] * len(order), 0.0
-    for rank, index in enumerate(order):
-        highest = max(highest, min(1.0, (len(order) - rank) * p_values[index]))
-        adjusted[index] = highest
-    return adjusted
 
 
 def paired_shares(
@@ -107,10 +104,11 @@ def paired_bootstrap(
     """The difference of two figures, both resampled with the same draws of the same samples.
 
     `base`, `head`: (samples, columns), rows aligned. `groups`: a name a row; the figure is then the mean of
-    the groups' figures, and a cluster is resampled with all that it has in any of them. The draws give the standard error; interval and p
-    come from it by Student's t, so that they never contradict each other. What cannot be said, because
-    everything is one cluster, has an infinite error, and p is 1. Few clusters say little however alike they
-    are: p is at least what flipping every cluster's sign would give, 2 · 2^-clusters.
+    the groups' figures, and a cluster is resampled with all that it has in any of them. The draws give the
+    standard error; interval and p come from it by Student's t, so that they never contradict each other. What
+    cannot be said, because everything is one cluster, has an infinite error, and p is 1. Few clusters say
+    little however alike they are: p is at least what flipping every cluster's sign would give,
+    2 · 2^-clusters.
     """
     columns = base.shape[1]
 
@@ -142,10 +140,10 @@ def standard_error(
 ) -> tuple[float, float]:
     """(standard error by the bootstrap, degrees of freedom) of a figure, or of the mean of groups' figures.
 
-    Degrees of freedom: clusters less one; of a mean over groups after Satterthwaite (`Cells.spread`). An error
-    is infinite where a group is a single cluster. Clusters that are all alike do not show that the next one
-    is: their figure, on a scale of 0 to 100, then has the error that Bonett and Price give it, and groups that
-    have the same clusters have it together.
+    Degrees of freedom: clusters less one; of a mean over groups after Satterthwaite (`Cells.spread`). An
+    error is infinite where a group is a single cluster. Clusters that are all alike do not show that the next
+    one is: their figure, on a scale of 0 to 100, then has the error that Bonett and Price give it, and groups
+    that have the same clusters have it together.
     """
     return _standard_error(_cells(matrix, clusters, groups), finish, draws, seed)
 

@@ -7,7 +7,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from evalkit.answers import canonical_number, final_number, same_number, stated_number
@@ -268,6 +268,8 @@ def test_the_canonical_form_is_its_own(text: str) -> None:
 
 @settings(deadline=None)
 @given(st.text())
+@example(".¼")
+@example("It is done,½")
 def test_no_text_raises(text: str) -> None:
     found = final_number(text)
     assert (found is None) is not any(c.isdecimal() or c in VULGAR for c in text)

@@ -10,10 +10,10 @@ from xml.etree import ElementTree
 import pytest
 
 from evalkit.compare import compare
-from evalkit.errors import UsageError
 from evalkit.paired import pair
 from evalkit.policy import Policy, Rule
 from evalkit.store import Store
+from evalkit.verdicts import INCOMPLETE, Problem
 from tests.cli.conftest import Cli
 from tests.made import sums
 from tests.openai_server import OpenAIServer
@@ -52,7 +52,7 @@ def test_a_pair_counts_what_flipped(runs: Path) -> None:
     assert other.losses == len(other.flips) == pytest.approx(40, abs=20)
     assert all(gain == -100 for _, gain in other.flips)
     assert other.difference.value == pytest.approx(-100 * other.losses / 2000)
-    assert other.asked_otherwise == 0
+    assert other.other_prompts == ()
 
 
 def test_only_the_benchmark_that_is_worse_is_named(runs: Path) -> None:
@@ -64,7 +64,8 @@ def test_only_the_benchmark_that_is_worse_is_named(runs: Path) -> None:
     flips = found.benchmarks[1].flips
     assert [flip.outcomes for flip in flips] == [("correct", "wrong")] * 3
     assert [flip.answers[1] for flip in flips] == ["-1"] * 3
-    assert dataclasses.replace(found, incomplete=("x",)).exit_code == 1
+    lacking = dataclasses.replace(found.benchmarks[0], problems=(Problem(INCOMPLETE, "x"),))
+    assert dataclasses.replace(found, benchmarks=(lacking, found.benchmarks[1])).exit_code == 1
 
 
 def test_a_tenth_of_a_point_is_within_a_margin_of_one(runs: Path) -> None:
@@ -80,10 +81,16 @@ def test_a_policy_decides_what_blocks(runs: Path) -> None:
     found = compare(base, worse, lenient)
     assert [one.verdict for one in found.benchmarks] == ["no worse", "worse"]
     assert found.exit_code == 0
-    with pytest.raises(UsageError, match="totalling"):
-        compare(base, worse, Policy(benchmarks={"totaling": Rule()}))
-    with pytest.raises(UsageError, match="did you mean accuracy"):
-        compare(base, worse, Policy(benchmarks={"adding": Rule(metric="acuracy")}))
+    misspelt = compare(base, worse, Policy(margin=1.0, benchmarks={"totaling": Rule()}))
+    assert misspelt.exit_code == 1
+    ((name, problem),) = misspelt.problems
+    assert (name, problem.code) == ("totaling", 3)
+    assert problem.words.endswith("did you mean totalling?")
+    metric = compare(base, worse, Policy(margin=1.0, benchmarks={"adding": Rule(metric="acuracy")}))
+    assert [one.task for one in metric.benchmarks] == ["totalling"]
+    ((name, problem),) = metric.problems
+    assert (name, problem.code) == ("adding:once", 2)
+    assert "did you mean accuracy" in problem.words
 
 
 def test_what_was_asked_otherwise_is_refused_and_named(cli: Cli, runs: Path, tmp_path: Path) -> None:
@@ -91,27 +98,35 @@ def test_what_was_asked_otherwise_is_refused_and_named(cli: Cli, runs: Path, tmp
     model = spoiled(tmp_path, "m")
     assert cli("run", "-m", model, "-t", other, "-o", tmp_path / "a.db", "--set", "max_tokens=9").code == 0
     base, head = opened(runs / "base.db", tmp_path / "a.db")
-    with pytest.raises(UsageError) as refused:
-        compare(base, head)
-    assert "max_tokens: 1024 and 9" in str(refused.value)
-    assert "50 of 50 common samples: the question or the prompt" in str(refused.value)
-    assert "--allow-different" in str(refused.value)
-    found = compare(base, head, Policy(allow_different=True))
-    assert [len(one.differences) for one in found.benchmarks] == [2], "that its file is another is none"
-    assert found.notes == (
-        "totalling:once is only in base",
-        "adding:once: on the 50 samples that both judged, of 2000 and 50",
-    )
+    refused = compare(base, head, Policy(allow_missing=True, allow_subset=True))
+    assert (refused.exit_code, refused.benchmarks) == (2, ())
+    text = refused.problems[0][1].text()
+    assert "max_tokens: 1024 and 9" in text
+    assert "another prompt was sent for 50 of 50 common samples: 0 + 0, 1 + 1, 2 + 2 and 47 more" in text
+    assert "--allow-different" in text
+    found = compare(base, head, Policy(allow_different=True, allow_missing=True, allow_subset=True))
+    (one,) = found.benchmarks
+    assert len(one.differences) == 2, "that the judge stands in another file is none"
+    assert found.notes == ("adding:once: on the 50 samples that both judged, of 2000 and 50",)
+    assert [(one.name, one.status, one.words) for one in found.unmeasured] == [
+        ("totalling:once", "missing", "head does not have it")
+    ]
+    assert found.exit_code == 0
 
 
 def test_a_subset_is_compared_on_what_both_have(cli: Cli, runs: Path, tmp_path: Path) -> None:
-    """A limit is not a difference in what was asked, nor a run that broke off."""
+    """A limit is not a difference in what was asked, but it leaves samples out."""
     model = f"python:{runs / 'worse.py'}:adds"
     task = str(runs / "second.py")
     assert cli("run", "-m", model, "-t", task, "-o", tmp_path / "s.db", "--limit", 300).code == 0
     base, head = opened(runs / "base.db", tmp_path / "s.db")
     (found,) = compare(base, head).benchmarks
     assert (found.paired.n, found.differences) == (300, ())
+    (problem,) = found.problems
+    assert problem.words == "head has only 300 of base's 2000 samples (--limit 300)"
+    assert compare(base, head, Policy(allow_missing=True)).exit_code == 3
+    assert compare(base, head, Policy(allow_missing=True, allow_subset=True)).exit_code == 0
+    assert compare(head, base).exit_code == 0, "what head has beyond base is no fault"
 
 
 def test_failed_samples_make_a_run_incomplete(cli: Cli, runs: Path, tmp_path: Path) -> None:
@@ -122,28 +137,38 @@ def test_failed_samples_make_a_run_incomplete(cli: Cli, runs: Path, tmp_path: Pa
     run = tmp_path / "f.db"
     assert cli("run", "-m", f"python:{runs / 'base.py'}:adds", "-t", failing, "-o", run).code == 3
     base, head = opened(runs / "base.db", run)
-    found = compare(base, head, Policy(allow_different=True))
-    assert found.incomplete == ("head: adding:once: 1 samples failed",)
+    found = compare(base, head, Policy(allow_different=True, allow_missing=True))
+    ((_, problem),) = found.problems
+    assert (problem.code, problem.words) == (3, "1 sample of head failed")
     assert found.exit_code == 3
     assert found.benchmarks[0].paired.n == 1999
 
 
-def test_a_benchmark_that_the_policy_names_may_not_be_missing(cli: Cli, runs: Path, tmp_path: Path) -> None:
+def test_what_base_has_head_must_have(cli: Cli, runs: Path, tmp_path: Path) -> None:
     part = tmp_path / "part.db"
     assert cli("run", "-m", f"python:{runs / 'base.py'}:adds", "-t", runs / "first.py", "-o", part).code == 0
     base, head = opened(runs / "base.db", part)
-    unnamed = compare(base, head)
-    assert (unnamed.notes, unnamed.incomplete) == (("totalling:once is only in base",), ())
-    named = compare(base, head, Policy(benchmarks={"totalling": Rule()}))
-    assert named.incomplete == ("head: totalling:once is missing, which the policy names",)
-    assert named.exit_code == 3
-    assert compare(base, head, Policy(benchmarks={"totalling": Rule(blocking=False)})).exit_code == 0
-    (tmp_path / "p.toml").write_text("[benchmarks.totalling]\nmargin = 1")
+    for policy in (Policy(), Policy(benchmarks={"totalling": Rule()})):
+        found = compare(base, head, policy)
+        assert [one.name for one in found.benchmarks] == ["adding:once"]
+        ((name, problem),) = found.problems
+        assert (name, problem.words) == ("totalling:once", "head does not have it")
+        assert found.exit_code == 3
+    for rule in (Rule(blocking=False), Rule(allow_missing=True)):
+        assert compare(base, head, Policy(benchmarks={"totalling": rule})).exit_code == 0
+    new = compare(head, base)
+    assert [(one.status, one.problems) for one in new.unmeasured] == [("only in head", ())]
+    assert new.exit_code == 0
+    assert compare(head, base, Policy(benchmarks={"totalling": Rule()})).exit_code == 3, "it is not gated on"
     junit = tmp_path / "junit.xml"
-    code, out, _ = cli("compare", runs / "base.db", part, "--policy", tmp_path / "p.toml", "--junit", junit)
+    code, out, _ = cli("compare", runs / "base.db", part, "--junit", junit)
     assert code == 3
-    assert "no regression seen, but incomplete: head: totalling:once is missing" in out
-    assert ElementTree.parse(junit).getroot().get("errors") == "1"
+    assert out.endswith("no regression seen, but incomplete: totalling:once: head does not have it\n")
+    suite = ElementTree.parse(junit).getroot()
+    assert (suite.get("tests"), suite.get("errors")) == ("2", "1")
+    assert cli("compare", runs / "base.db", part, "--allow-missing", "--junit", junit).code == 0
+    suite = ElementTree.parse(junit).getroot()
+    assert (suite.get("tests"), suite.get("errors"), suite.get("skipped")) == ("2", "0", "1")
 
 
 def test_a_head_without_a_single_answer(cli: Cli, tmp_path: Path) -> None:
@@ -152,10 +177,11 @@ def test_a_head_without_a_single_answer(cli: Cli, tmp_path: Path) -> None:
     assert cli("run", "-m", "fake/gold", "-t", task, "-o", tmp_path / "base.db").code == 0
     failing = ("run", "-m", "fake/gold?errors=1", "-t", task, "--retries", 0, "-o", tmp_path / "head.db")
     assert cli(*failing).code in (2, 3)
-    for more in ((), ("--format", "markdown"), ("--json",), (tmp_path / "head.db",)):
+    for more in ((), ("--format", "markdown"), ("--json",)):
         code, out, err = cli("compare", tmp_path / "base.db", tmp_path / "head.db", *more)
         assert code == 3, err
-        assert "sums:once: no sample was judged in both" in out.replace("<!-- -->", "")
+        assert "no sample was judged in both" in out
+        assert "3 samples of head failed" in out
 
 
 def test_what_else_than_the_model_moves_a_figure_is_said(cli: Cli, tmp_path: Path) -> None:
@@ -192,8 +218,16 @@ def test_what_else_than_the_model_moves_a_figure_is_said(cli: Cli, tmp_path: Pat
 def test_nothing_in_common(cli: Cli, runs: Path, tmp_path: Path) -> None:
     assert cli("run", "-m", "fake/gold", "-t", sums(tmp_path), "-o", tmp_path / "x.db").code == 0
     base, head = opened(runs / "base.db", tmp_path / "x.db")
-    with pytest.raises(UsageError, match="no benchmark in common: adding:once, totalling:once and sums:once"):
-        compare(base, head)
+    found = compare(base, head)
+    assert [(one.name, one.status) for one in found.unmeasured] == [
+        ("adding:once", "missing"),
+        ("totalling:once", "missing"),
+        ("sums:once", "only in head"),
+    ]
+    assert found.exit_code == 3
+    allowed = compare(base, head, Policy(allow_missing=True))
+    assert allowed.exit_code == 3, "nothing was compared"
+    assert [problem.words for _, problem in allowed.problems] == ["no benchmark was compared"]
 
 
 # -- the command
@@ -223,10 +257,11 @@ def test_a_slim_baseline_has_no_answers_to_show(cli: Cli, runs: Path, tmp_path: 
     assert line.endswith("correct → wrong (-100): -1")
 
 
-def test_no_worse_passes(cli: Cli, runs: Path) -> None:
+def test_no_worse_passes(cli: Cli, runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
     code, out, _ = cli("compare", runs / "base.db", runs / "near.db", "--margin", 1)
     assert code == 0
-    assert out.count("✓ no worse by 1 ") == 2
+    assert out.count("✓ no worse by 1, p") == 2
     assert out.endswith("no regression\n")
 
 
@@ -235,7 +270,7 @@ def test_json_and_markdown(cli: Cli, runs: Path, tmp_path: Path) -> None:
     document = json.loads(out)
     assert code == 1
     assert document["regression"] is True
-    assert [one["verdict"] for one in document["benchmarks"]] == ["not enough samples", "worse"]
+    assert [one["verdict"] for one in document["benchmarks"]] == ["no change seen", "worse"]
     assert document["benchmarks"][1]["high"] < 0 < document["benchmarks"][1]["losses"]
     comment = tmp_path / "comment.md"
     assert cli("compare", runs / "base.db", runs / "worse.db", "-o", comment).code == 1
@@ -261,6 +296,7 @@ def test_the_policy_beside_it_is_found(
     cli: Cli, runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "120")
     (tmp_path / "evalkit.toml").write_text("[benchmarks.totalling]\nblocking = false\n")
     code, out, _ = cli("compare", runs / "base.db", runs / "worse.db")
     assert code == 0

@@ -31,6 +31,11 @@ def test_without_a_run_the_widest_spread_is_assumed(cli: Cli) -> None:
     assert power_of(found["seen"], found["sd"], 16, exact=True) == pytest.approx(0.8, abs=0.001)
     alike = power(cli, "-t", "gsm8k", "--effect", -2, "--correlation", 0.9, "--data", "samples")
     assert alike["samples"] == pytest.approx(4906 / 5, rel=0.08)
+    among_ten = power(cli, "-t", "gsm8k", "--effect", 2, "--benchmarks", 10, "--data", "samples")
+    assert (
+        among_ten["samples"]
+        == power(cli, "-t", "gsm8k", "--effect", 2, "--alpha", 0.005, "--data", "samples")["samples"]
+    )
     code, out, _ = cli("power", "-t", "gsm8k", "--effect", 2, "--data", "samples")
     assert (code, "the benchmark has 16, too few: they show 45 points or more" in out) == (0, True)
 

@@ -33,8 +33,10 @@ def command(server: OpenAIServer, folder: Path, run: Path, *more: str) -> tuple[
 def counts(path: Path) -> tuple[int, int]:
     """(answers, samples) in a run file, as another process finds them."""
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
-        ((draws, samples),) = db.execute("SELECT (SELECT count(*) FROM draw), (SELECT count(*) FROM sample)")
-    return int(draws), int(samples)
+        (draws, samples) = (
+            int(db.execute(f"SELECT count(*) FROM {table}").fetchone()[0]) for table in ("draw", "sample")
+        )
+    return draws, samples
 
 
 # -- two processes, one file ---------------------------------------------------------------------------
@@ -176,7 +178,7 @@ def remove_the_log(run: Path) -> None:
 @pytest.mark.parametrize("harm", [remove, replace, remove_the_log])
 def test_a_run_file_that_goes_away_stops_the_run(tmp_path: Path, harm: Callable[[Path], None]) -> None:
     run = tmp_path / "r.db"
-    with OpenAIServer(arithmetic, latency=0.05) as server:
+    with OpenAIServer(arithmetic, latency=0.5) as server:
         process = start(*command(server, tmp_path, run, "--json"))
         wait_for_draws(run, 20)
         harm(run)

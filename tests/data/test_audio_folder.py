@@ -123,7 +123,7 @@ def test_parts_follow_each_other_and_say_their_language() -> None:
 
 def test_a_part_is_opened_when_it_is_reached() -> None:
     first, second = Part("a", 2), Part("b", 2)
-    options = DataOptions(small_sets=True)
+    options = DataOptions(revision="main")
     records = iter(ByLanguage((("de", first), ("en", second))).open(options))
     assert (first.opened, second.opened) == ([options], [])
     next(records), next(records)
@@ -134,3 +134,11 @@ def test_a_part_is_opened_when_it_is_reached() -> None:
 
 def test_of_a_single_part_the_size_is_known() -> None:
     assert ByLanguage((("de", Part("a", 5)),)).open().count == 5
+
+
+@pytest.mark.parametrize("options", [DataOptions(small_sets=True), DataOptions(folder=Path("x"))])
+def test_of_parts_in_a_folder_the_size_is_known(options: DataOptions) -> None:
+    """Nothing has to be downloaded to see it: a run that breaks off then says how much is missing."""
+    records = ByLanguage((("de", Part("a", 5)), ("en", Part("b", 2)))).open(options)
+    assert records.count == 7
+    assert [(part.name, part.count) for part in records.parts] == [("de", 5), ("en", 2)]

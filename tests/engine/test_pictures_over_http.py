@@ -190,6 +190,10 @@ def test_resumed_nothing_is_decoded_or_sent_again(tmp_path: Path, monkeypatch: p
         assert len(server.requests) == 1
     assert first.cells[0].as_json() == again.cells[0].as_json()
     assert replayed.cells[0].signature.parts == first.cells[0].signature.parts
+    assert (replayed.cells[0].value, replayed.cells[0].outcomes) == (
+        first.cells[0].value,
+        first.cells[0].outcomes,
+    )
 
 
 def test_a_server_that_takes_no_pictures_says_so(tmp_path: Path) -> None:
@@ -319,7 +323,7 @@ def test_a_submission_is_what_the_server_takes(tmp_path: Path) -> None:
         return "Hm." if "(c)" in request.prompt[-1].text else "blue"
 
     run(FakeModel(student), task, tmp_path / "r.db")
-    store = Store.open(tmp_path / "r.db")
+    store = Store.open(tmp_path / "r.db", (Path(task),))
     assert json.loads(submission(store)) == [
         {"n": 0, "answer": "blue"},
         {"n": 1, "answer": "blue"},

@@ -74,9 +74,12 @@ def test_an_endpoint_writes_clips_down(tmp_path: Path) -> None:
     with TranscriptionServer(by_length) as server:
         model = TranscriptionModel("tiny", server.url)
         table = run(model, "asr", tmp_path / "r.db", dataset=str(clips), language="language")
-    wer, inserted, over = table.cells
-    assert (wer.protocol.partition("[")[0], wer.metric, wer.unit) == ("0-shot-transcribe", "WER", "%")
+    names = ("WER", "WER (insertions)", "over 100 %")
+    assert [cell.metric for cell in table.cells[1::2]] == [*names], "of all clips, beside the mean"
+    wer, pooled, inserted, _, over, _ = table.cells
+    assert (wer.protocol.partition("[")[0], wer.metric, wer.unit) == ("0-shot-transcribe", "WER (macro)", "%")
     assert wer.value == pytest.approx((20 + 0) / 2), "the mean of the languages, not of the clips"
+    assert pooled.value == pytest.approx(100 * 1 / 7), "of the clips, all words together"
     assert {name: group.value for name, group in wer.groups.items()} == {"de": 0.0, "en": 20.0}
     assert (wer.low, wer.high) == (None, None), "one clip of a language says nothing of its spread"
     assert not wer.higher_is_better
@@ -120,9 +123,9 @@ def test_on_the_way_the_figure_is_the_mean_of_the_languages_too(tmp_path: Path) 
         return web.json_response({"error": "no German"}, status=400) if german else by_length(clip)
 
     with TranscriptionServer(without_german) as server:
-        assert last_line(server.url).endswith("WER 20.0 · correct 1, wrong 1, failed 1")
+        assert last_line(server.url).endswith("WER (macro) 20.0 · answered 2, failed 1")
         server.scribe = by_length
-        assert last_line(server.url).endswith("WER 10.0 · correct 2, wrong 1")
+        assert last_line(server.url).endswith("WER (macro) 10.0 · answered 3")
     assert [words.split(", ")[1] for words in spoken] == [
         "1.5 s a clip on average",  # a clip that failed counts on neither side
         "2.0 s a clip on average",

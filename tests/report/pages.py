@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import evalkit
-from evalkit.models.fake import FakeModel
+from evalkit.models.base import Request
+from evalkit.models.fake import FakeModel, Hinted, Hints
 from evalkit.report.build import Page, report
 from evalkit.store import Store
 from tests.made import sums
@@ -46,13 +47,13 @@ def run_of(folder: Path, name: str, tasks: str, *, model: str = "", **settings: 
 def made_run(folder: Path, name: str, says: str, *, count: int = 20, model: str = "") -> Path:
     """A run on sums, in which every third answer is what `says`, the others right."""
 
-    def answer(request: object, draw: int) -> str:
-        gold = getattr(request, "gold", "")
+    def answer(request: Request, draw: int, hints: Hints) -> str:
+        gold = hints.gold()
         return says if int(gold) % 3 == 0 else gold
 
     path = folder / f"{name}.db"
     task = sums(folder, count)
-    evalkit.run(FakeModel(answer, model or f"fake/{name}"), task, output=path)
+    evalkit.run(FakeModel(Hinted(answer), model or f"fake/{name}"), task, output=path)
     return path
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import math
 import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
@@ -17,12 +20,17 @@ from evalkit.errors import UsageError
 from evalkit.models.fake import GOLD, FakeModel
 from evalkit.report.charts import Chart, charts, waited
 from evalkit.report.charts.lines import Line, Mark
-from evalkit.report.charts.values import capability_charts
+from evalkit.report.charts.values import capability_charts, ratio_of
 from evalkit.report.grid import build_grids, figure_text
+from evalkit.report.paper import load_tables
 from evalkit.report.table import build_table
+from evalkit.session import execute_plan
 from evalkit.store import Store
-from tests.charted import GOOD, LAZY, SVG, Report, evaluated, made_report, texts
+from tests.charted import GOOD, LAZY, SVG, Report, counting, evaluated, lazy, made_report, texts
+from tests.engine.test_routed import student
 from tests.made import sums
+from tests.quiz import quiz
+from tests.report.runs import PAPER, ran
 
 
 @pytest.fixture(scope="module")
@@ -194,13 +202,13 @@ def test_capabilities_are_mean_ratios_over_comparable_figures(
     values = {(cell.task, cell.model): cell.value or 0 for cell in report.table.cells if not cell.view}
     chart = drawn["chart-capabilities-1"]
     assert chart.title == "Capabilities, relative to Gemini Pro"
-    assert chart.caption.endswith("Without figures: Video.")
+    assert chart.caption.endswith("Without figures in common: Video.")
     # Pro's figure of sums is under another protocol, so that quiz is left.
     assert {"Letters (1 benchmark)", "All (1 benchmark)"} <= set(texts(chart))
     for model in (GOOD, LAZY):
         assert f"{values['quiz', model] / 72.5:.2f}" in texts(chart)
     ultra = report.charts(relative_to="Gemini Ultra")["chart-capabilities-1"]
-    assert {"Letters (1 benchmark)", "All (1 to 2 benchmarks)"} <= set(texts(ultra))
+    assert {"Letters (1 benchmark)", "All (2 benchmarks)"} <= set(texts(ultra))
     for model in (GOOD, LAZY):
         ratios = (values["quiz", model] / 90.0, values["sums", model] / 94.4)
         assert f"{sum(ratios) / 2:.2f}" in texts(ultra)
@@ -210,10 +218,133 @@ def test_capabilities_are_mean_ratios_over_comparable_figures(
 
 
 def test_lower_is_better_stands_upside_down() -> None:
-    line = Line("Errors", "errors", "once", "%", False, (Mark("Pro", 8.0, printed=True), Mark("mine", 4.0)))
+    line = Line(
+        "Errors", "errors", "once", "%", False, (Mark("Pro", 8.0, printed=True), Mark("mine", 4.0, 2.0, 5.0))
+    )
     (chart,) = capability_charts([line], [{"Audio": ["errors"]}], ["mine"], "")
     assert "2.00" in texts(chart)
     assert chart.title == "Capabilities, relative to Gemini Pro"  # Pro, as most tables call it
+
+
+def capability(lines: list[Line], runs: list[str], relative_to: str = "Pro") -> Chart | None:
+    groups = [{"Text": ["a", "b", "c"]}]
+    return next(iter(capability_charts(lines, groups, runs, relative_to)), None)
+
+
+def benchmark(task: str, *marks: Mark, protocol: str = "once") -> Line:
+    return Line(task, task, protocol, "%", True, marks)
+
+
+def printed(value: float, column: str = "Pro", **more: Any) -> Mark:
+    return Mark(column, value, printed=True, **more)
+
+
+def test_five_questions_are_no_ratio_to_a_printed_figure(tmp_path: Path) -> None:
+    """A model stood as 1.33 times Gemini Pro on the strength of five questions."""
+    small = ran(tmp_path, "fake/small", limit=5, file="small")
+    whole = ran(tmp_path, "fake/whole", lambda gold: gold % 3 == 0, file="whole")
+    columns = PAPER.replace("Old", "Gemini Pro").replace("New", "Gemini Ultra")
+    house = tmp_path / "house"
+    house.mkdir()
+    (house / "t.toml").write_text(columns, "utf-8")
+    (house / "paper.toml").write_text(
+        'title = "Ours"\nurl = ""\nversion = "1"\ntables = ["t"]\n[capabilities]\n"All" = ["sums"]\n', "utf-8"
+    )
+
+    def drawn(*stores: Store) -> dict[str, Chart]:
+        table = build_table(stores)
+        grids = build_grids(stores, table, load_tables(str(house)))
+        return {chart.id: chart for chart in charts(table, grids, papers=(str(house),))}
+
+    assert "chart-capabilities-1" not in drawn(small)
+    for stores in ((small, whole), (whole, small)):
+        chart = drawn(*stores)["chart-capabilities-1"]
+        assert "fake/whole" in chart.alt
+        assert "fake/small" not in chart.alt
+        (cell,) = [cell for cell in build_table([whole]).cells if cell.value is not None]
+        assert cell.low is not None
+        assert cell.high is not None
+        assert cell.value is not None
+        found = re.search(r"fake/whole ([\d.]+) \(([\d.]+) to ([\d.]+)\)", chart.alt)
+        assert found
+        assert [float(x) for x in found.groups()] == pytest.approx(
+            [cell.value / 50, cell.low / 50, cell.high / 50], abs=0.006
+        )
+
+
+def test_means_are_over_the_same_benchmarks_for_all() -> None:
+    """One run with an easy benchmark more would stand above another that has it not."""
+    mine, other = Mark("mine", 40.0, 30.0, 50.0), Mark("other", 40.0, 30.0, 50.0)
+    easy = benchmark("b", printed(20.0), printed(60.0, "Ultra"), Mark("mine", 90.0, 80.0, 95.0))
+    chart = capability([benchmark("a", printed(50.0), mine, other), easy], ["mine", "other"])
+    assert chart is not None
+    assert "Text (1 benchmark)" in texts(chart)
+    assert "mine 0.80 (0.60 to 1.00), other 0.80 (0.60 to 1.00)" in chart.alt
+    assert not any("Ultra" in text for text in texts(chart)), "it has no figure in that benchmark"
+    apart = [benchmark("a", printed(50.0), mine), benchmark("b", printed(20.0), other)]
+    assert capability(apart, ["mine", "other"]) is None, "nothing in common"
+
+
+def test_of_a_task_under_two_protocols_all_are_taken_under_one() -> None:
+    mine, other = Mark("mine", 40.0, 30.0, 50.0), Mark("other", 45.0, 40.0, 50.0)
+    lines = [
+        benchmark("a", printed(80.0), mine, protocol="maj"),
+        benchmark("a", printed(50.0), mine, other, protocol="once"),
+    ]
+    chart = capability(lines, ["mine", "other"])
+    assert chart is not None
+    assert "mine 0.80 (0.60 to 1.00), other 0.90 (0.80 to 1.00)" in chart.alt
+
+
+def test_no_ratio_without_an_interval_or_beside_what_may_not_stand_there() -> None:
+    bare = Mark("mine", 40.0)
+    assert capability([benchmark("a", printed(50.0), bare)], ["mine"]) is None
+    hollow = Mark("mine", 40.0, 30.0, 50.0, comparable=False)
+    assert capability([benchmark("a", printed(50.0), hollow)], ["mine"]) is None
+    mine = Mark("mine", 40.0, 30.0, 50.0)
+    assert capability([benchmark("a", printed(50.0, comparable=False), mine)], ["mine"]) is None
+
+
+def test_the_interval_of_a_ratio() -> None:
+    """Against the ratio of two independent log-normal figures, whose interval is known exactly."""
+    over, under = Mark("a", 60.0, 60 / 1.2, 60 * 1.2), Mark("b", 40.0, 40 / 1.1, 40 * 1.1)
+    found = ratio_of(over, under)
+    assert found is not None
+    spread = math.exp(math.hypot(math.log(1.2), math.log(1.1)))
+    assert (found.value, found.low, found.high) == pytest.approx((1.5, 1.5 / spread, 1.5 * spread))
+    exact = ratio_of(over, printed(40.0))
+    assert exact is not None
+    assert (exact.low, exact.high) == pytest.approx((1.5 / 1.2, 1.5 * 1.2))
+    nothing = ratio_of(Mark("a", 0.0, 0.0, 5.0), printed(50.0))
+    assert nothing is not None
+    assert (nothing.value, nothing.low, nothing.high) == pytest.approx((0.0, 0.0, 0.1))
+    assert ratio_of(over, Mark("b", 1.0, 0.0, 3.0)) is None, "it may be as large as one likes"
+
+
+def test_runs_of_other_samples_are_left_out_or_hollow_and_named(tmp_path: Path) -> None:
+    """Every chart that puts runs side by side: breakdown, rules, curves, outcomes, tokens."""
+    task = [f"{quiz(tmp_path, test=60, validation=40)}:quiz:routed"]
+    plan = make_plan(counting(student, "fake/part"), task, limit=20)
+    asyncio.run(execute_plan(plan, tmp_path / "part.db"))
+    stores = [
+        Store.open(tmp_path / "part.db"),
+        evaluated(tmp_path / "w.db", counting(lazy, "fake/whole"), task),
+    ]
+    found = {chart.id: chart for chart in charts(build_table(stores))}
+    assert "Hollow marks of runs are of other samples" in found["chart-values-1"].caption
+    assert "Hollow marks of runs are of other samples" in found["chart-rules-1"].caption
+    breakdown = found["chart-breakdown-1"]
+    assert "Of other samples, or asked otherwise: fake/part. They are left out." in breakdown.caption
+    assert "fake/part" not in texts(breakdown)
+    assert "fake/whole" in found["chart-routing-1"].alt
+    assert "fake/part" not in found["chart-routing-1"].alt
+    assert "fake/part" in found["chart-routing-2"].alt
+    for name in ("chart-outcomes-1", "chart-tokens-per-sample"):
+        assert "Of other samples, or asked otherwise: fake/part." in found[name].caption
+    assert "fake/part" not in texts(found["chart-tokens-per-sample"])
+    assert "totals do not compare them" in found["chart-tokens"].caption
+    for store in stores:
+        store.close()
 
 
 def test_relative_to_a_model_that_is_nowhere(report: Report) -> None:

@@ -207,6 +207,21 @@ def test_a_part_stands_beside_no_whole(tmp_path: Path) -> None:
     assert "number of samples: 200 and 6" in notes(found, row["fake/b"])[0]
 
 
+def test_a_whole_run_is_held_to_the_printed_figure_whatever_stands_before_it(tmp_path: Path) -> None:
+    """The first run being a part took every other run's place beside the printed figures."""
+    part = ran(tmp_path, "fake/part", limit=6)
+    stores = [part, ran(tmp_path, "fake/a")]
+    row = cells(grid(stores, paper(tmp_path)), "Sums")
+    assert (row["fake/part"].comparable, row["fake/a"].comparable, row["Old"].comparable) == (
+        False,
+        True,
+        True,
+    )
+    assert row["fake/a"].best
+    (note, *_) = build_table(stores).notes
+    assert note.startswith("fake/part on sums:once is not comparable with that of fake/a; number of samples")
+
+
 def test_two_runs_of_one_part_are_compared_with_each_other(tmp_path: Path) -> None:
     stores = [
         ran(tmp_path, "fake/a", limit=100),
@@ -226,7 +241,8 @@ def test_a_figure_of_the_whole_corpus_says_so(tmp_path: Path) -> None:
     found = grid([store], table)
     row = cells(found, "AST CoVoST 2 (21 lang, X→en)")
     assert any(
-        note.startswith("BLEU is one figure of the whole corpus") for note in notes(found, row["fake/a"])
+        note.startswith("BLEU (macro) is the mean over groups of one figure of each whole corpus")
+        for note in notes(found, row["fake/a"])
     )
     alone = grid([store])
     said = {row.metric: notes(alone, row.cells[0]) for row in alone.rows}

@@ -185,7 +185,8 @@ def test_twins_show_what_was_asked_for_the_first_of_them(tmp_path: Path) -> None
     store = Store.open(path)
     (cell,) = store.cells()
     read = Exchanges(store, cell)
-    texts = [[d.response.text for e in read.read(at).exchanges for d in e.draws] for at in read.positions.values()]
+    asked = [read.read(at).exchanges for at in read.positions.values()]
+    texts = [[drawn.response.text for one in exchanges for drawn in one.draws] for exchanges in asked]
     assert texts == [["7"]] * 4
     store.close()
 

@@ -200,7 +200,9 @@ FORGERIES = {
     "another number than was tested": "def add(x, y): x[:] = [5]; return 5",
     "the line taken away": "import os\ndef add(x, y):\n    os.close(line)\n    return 0",
     "the line replaced": "import os\ndef add(x, y):\n    os.dup2(0, line)\n    return 0",
-    "another program in its place": "import os\ndef add(x, y): os.execv('/usr/bin/env', ['env'])",
+    "another program in its place": (
+        "import os, sys\ndef add(x, y): os.execv(sys.executable, ['python', '-c', ''])"
+    ),
     "a wrong answer behind a changed codec": """
         import gc, sys
         for thing in gc.get_objects() + [sys._getframe(n) for n in range(3)]:
@@ -343,7 +345,7 @@ HARM = {
         while True: pass
     """,
     "asking the kernel in circles": "import os\nwhile True: os.stat('/tmp')",
-    "locking the system's files": "import fcntl\nfcntl.flock(open('/usr/bin/env'), fcntl.LOCK_EX)",
+    "locking the system's files": "import fcntl\nfcntl.flock(open(fcntl.__file__), fcntl.LOCK_EX)",
     "listening": """
         import socket
         unix = socket.AF_UNIX

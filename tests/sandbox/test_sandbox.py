@@ -86,7 +86,7 @@ def test_passed(program: str) -> None:
         ("import os; os.closerange(0, 256)", "ended without an answer"),
         ("import ctypes; ctypes.string_at(0)", "ended without an answer (signal 11)"),
         ("import os; os.abort()", "ended without an answer (signal"),
-        ("import os; os.execv('/usr/bin/env', ['env', 'true'])", "ended without an answer"),
+        ("import os, sys; os.execv(sys.executable, ['python', '-c', ''])", "ended without an answer"),
         ("class E(Exception):\n    def __str__(self): raise ValueError\nraise E", "E: "),
         ("raise ValueError('one\\ntwo\\x1b[31m\\t.')", "ValueError: one two\ufffd[31m ."),
     ],
@@ -205,7 +205,8 @@ def test_other_processes_are_not_there() -> None:
     holds(f"""
         import os, resource
         assert os.getpid() == 1 and os.getppid() == 0
-        for process in [*range(2, 300), {os.getpid()}, {os.getppid()}]:
+        # 1 is itself in there; here it may be this process or its parent, as in a container.
+        for process in {{*range(2, 300), {os.getpid()}, {os.getppid()}}} - {{1}}:
             for act in (
                 lambda: os.kill(process, 0),
                 lambda: os.sched_setaffinity(process, [0]),

@@ -12,6 +12,7 @@ from evalkit.sandbox.seccomp import program_filter, system_filter
 
 X86_64, AARCH64, I386 = 0xC000003E, 0xC00000B7, 0x40000003  # AUDIT_ARCH_… of <linux/audit.h>
 ALLOW, EPERM, ENOSYS, KILL = 0x7FFF0000, 0x00050001, 0x00050026, 0x80000000
+DONE, ENOTTY = 0x00050000, 0x00050019  # not made, but 0 is what it returns
 X32 = 0x40000000
 CLONE_VM, CLONE_VFORK, CLONE_THREAD, CLONE_NEWUSER = 0x100, 0x4000, 0x10000, 0x10000000
 SIGCHLD = 17
@@ -35,6 +36,8 @@ def run(code: bytes, audit: int, number: int, *arguments: int) -> int:
             (accumulator,) = struct.unpack_from("<I", data, operand)
         elif operation == 0x15:  # BPF_JMP | BPF_JEQ | BPF_K
             at += if_true if accumulator == operand else if_false
+        elif operation == 0x35:  # BPF_JMP | BPF_JGE | BPF_K
+            at += if_true if accumulator >= operand else if_false
         elif operation == 0x45:  # BPF_JMP | BPF_JSET | BPF_K
             at += if_true if accumulator & operand else if_false
         elif operation == 0x06:  # BPF_RET | BPF_K
@@ -110,6 +113,58 @@ def test_aarch64(number: int, arguments: tuple[int, ...], expected: int) -> None
     assert verdict("aarch64", AARCH64, number, *arguments) == expected
 
 
+# fcntl's commands, the same on both machines.
+LOCKS = (6, 7, 37, 38)  # F_SETLK, F_SETLKW, F_OFD_SETLK, F_OFD_SETLKW
+LEASES = (
+    1024,
+    1026,
+    1031,
+    1036,
+    1038,
+    1040,
+    0xFFFFFFFF,
+)  # F_SETLEASE, F_NOTIFY, F_SETPIPE_SZ, F_SET_RW_HINT, …
+OTHERS = (
+    0,
+    1,
+    2,
+    3,
+    4,
+    5,
+    8,
+    36,
+    1023,
+    1030,
+    1032,
+)  # F_DUPFD … F_GETLK, F_SETOWN, …, F_DUPFD_CLOEXEC, F_GETPIPE_SZ
+TERMINAL = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)  # TCGETS, …, FIONREAD, FIONBIO, FIONCLEX, FIOCLEX
+FILE = (0x40086602, 0x401C5820, 0x40806685, 0x5412, 0)  # FS_IOC_SETFLAGS, …, FS_IOC_ENABLE_VERITY, TIOCSTI
+
+
+@pytest.mark.parametrize(
+    ("machine", "audit", "fcntl", "ioctl", "in_vain", "watches"),
+    [
+        # flock, sync, syncfs, fadvise64; inotify_init, inotify_init1, cachestat, statmount, listmount
+        ("x86_64", X86_64, 72, 16, (73, 162, 306, 221), (253, 294, 451, 457, 458)),
+        ("aarch64", AARCH64, 25, 29, (32, 81, 267, 223), (26, 451, 457, 458)),
+    ],
+)
+def test_no_locks_leases_or_watches_on_files_of_this_machine(
+    machine: str, audit: int, fcntl: int, ioctl: int, in_vain: tuple[int, ...], watches: tuple[int, ...]
+) -> None:
+    high = 1 << 32  # the kernel drops the upper half of a command
+    for code, locks in ((program_filter(machine), DONE), (program_filter(machine, sandboxed=False), ALLOW)):
+        refused, tty = (EPERM, ENOTTY) if locks == DONE else (ALLOW, ALLOW)
+        assert {run(code, audit, number) for number in in_vain} == {locks}
+        assert {run(code, audit, fcntl, 3, command) for command in LOCKS} == {locks}
+        assert {run(code, audit, fcntl, 3, command | high) for command in LOCKS} == {locks}
+        assert {run(code, audit, fcntl, 3, command) for command in LEASES} == {refused}
+        assert {run(code, audit, fcntl, 6, command) for command in OTHERS} == {ALLOW}
+        assert {run(code, audit, ioctl, 3, request) for request in TERMINAL} == {ALLOW}
+        assert {run(code, audit, ioctl, 3, request) for request in FILE} == {tty}
+        assert {run(code, audit, number) for number in watches} == {refused}
+
+
 @pytest.mark.parametrize(
     ("machine", "audit", "refused", "allowed"),
     [
@@ -134,7 +189,7 @@ def test_what_nobody_may(
 
 
 def test_no_signals_where_no_namespace_hides_other_processes() -> None:
-    with_signals, without = program_filter("x86_64"), program_filter("x86_64", signals=False)
+    with_signals, without = program_filter("x86_64"), program_filter("x86_64", sandboxed=False)
     for number in (62, 200, 234, 129, 297):  # kill, tkill, tgkill, rt_sigqueueinfo, rt_tgsigqueueinfo
         assert run(with_signals, X86_64, number) == ALLOW
         assert run(without, X86_64, number) == EPERM
@@ -155,7 +210,7 @@ def test_calls_of_another_architecture_kill(machine: str, others: tuple[int, ...
 FILTERS = [
     make(machine)
     for machine in ("x86_64", "aarch64")
-    for make in (system_filter, program_filter, lambda name: program_filter(name, signals=False))
+    for make in (system_filter, program_filter, lambda name: program_filter(name, sandboxed=False))
 ]
 
 

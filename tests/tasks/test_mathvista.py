@@ -23,7 +23,11 @@ from evalkit.api import DataOptions, Image, Sample, Submitted, UsageError
 from evalkit.check import check
 from evalkit.models.base import Request
 from evalkit.models.fake import FakeModel
+from evalkit.report.grid import build_grids
+from evalkit.report.paper import load_tables
+from evalkit.report.table import build_table
 from evalkit.session import run
+from evalkit.store import Store
 from evalkit.task import build
 
 FILE = str(Path(__file__).parents[2] / "tasks" / "mathvista.py")
@@ -191,6 +195,36 @@ def test_what_the_rules_leave_is_unparsable_or_the_extractor_s(tmp_path: Path) -
     assert alone.value == pytest.approx(100 / 6)
     assert read.value == pytest.approx(300 / 6)
     assert extractor.asked == 5
+
+
+@pytest.mark.parametrize("table", ["table-7", "table-17"])
+def test_without_the_extractor_it_is_another_protocol_in_every_column(tmp_path: Path, table: str) -> None:
+    """All printed figures, also those of other makers' models, are by the authors' extractor."""
+    data = folder(tmp_path / "hub", ROWS)
+    extractor = FakeModel(lambda request, draw: "B", "fake/reader")
+    for reader, marked in ((None, True), (extractor, False)):
+        path = tmp_path / f"{marked}.db"
+        run(FakeModel(lambda request, draw: "B"), FILE, output=path, data=data.folder, judge=reader)
+        with Store.open(path) as store:
+            found = build_grids([store], build_table([store]), load_tables(f"gemini-1.0/{table}"))[0]
+        (row,) = [row for row in found.rows if row.task == "mathvista"]
+        printed = [cell for cell in row.cells if cell.kind == "printed"]
+        assert printed
+        for cell in printed:
+            notes = " ".join(found.notes[mark - 1] for mark in cell.marks)
+            assert ("answers are read by rules alone (no --judge) here" in notes) == marked
+
+
+def test_strict_wants_the_extractor(tmp_path: Path) -> None:
+    data = folder(tmp_path / "hub", ROWS)
+    with pytest.raises(UsageError, match=r"has a model read the answers that the rules leave: --judge MODEL"):
+        run(
+            FakeModel(lambda request, draw: "B"),
+            FILE,
+            output=tmp_path / "r.db",
+            data=data.folder,
+            strict=True,
+        )
 
 
 def said(request: Request) -> str:

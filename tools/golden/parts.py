@@ -104,7 +104,9 @@ def _odd(sample: Sample, task: Task) -> Iterator[Sample]:
         yield dataclasses.replace(sample, choices=tuple(f"choice {number}" for number in range(27)))
     if "image" in task.media:
         yield dataclasses.replace(sample, media=())
-        marked = dataclasses.replace(sample, input="See <image 2>,\n<image 11>.", choices=("a", "<image 1> b"))
+        marked = dataclasses.replace(
+            sample, input="See <image 2>,\n<image 11>.", choices=("a", "<image 1> b")
+        )
         yield dataclasses.replace(marked, media=(sample.media[0],) * 3)
 
 

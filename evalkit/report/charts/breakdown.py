@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from evalkit.report.charts.lines import Run, named, rows_of, several
+from evalkit.metrics.base import merit
+from evalkit.report.charts.lines import Run, held, left_out, named, rows_of, several
 from evalkit.report.charts.sheet import Look, Sheet, distinct, looks, shown
 from evalkit.report.charts.svg import LIGHT
 from evalkit.report.charts.types import Chart, chart_of
@@ -38,6 +39,9 @@ def breakdown_charts(runs: Sequence[Run], names: Sequence[str]) -> Iterator[Char
 
 
 def _chart(runs: Sequence[Run], series: dict[str, Look], identifier: str, more: str) -> Chart:
+    """The runs that may stand side by side; the others are named as left out."""
+    runs, others = held(runs)
+    left = f" {left_out(others)} They are left out." if others else ""
     cell = runs[0].cell
     parts = [_sorted(part, runs) for part in _parts(cell, runs)]
     count = sum(map(len, parts))
@@ -62,13 +66,16 @@ def _chart(runs: Sequence[Run], series: dict[str, Look], identifier: str, more: 
             _row(sheet, name, list(looked.values()))
         sheet.y += GAP
     used = [look for _, look in looked.values()]
+    target = cell.traits.best
     order = "" if cell.higher_is_better else " (lower is better)"
+    order = order if target is None else f" (best at {target:g})"
     return chart_of(
         sheet.chart(used),
         identifier,
         f"{named(cell)}, by group{order}",
         f"{count} groups. {_extremes(parts, runs[0])}",
-        f"Sorted by the figures of {shown(runs[0].name)}, best first. Lines are 95 % intervals.{cut}{more}",
+        f"Sorted by the figures of {shown(runs[0].name)}, best first. Lines are 95 % intervals."
+        f"{cut}{left}{more}",
     )
 
 
@@ -90,7 +97,7 @@ def _sorted(names: Sequence[str], runs: Sequence[Run]) -> list[str]:
 
     def value(name: str) -> float:
         found = next(run.cell.groups[name].value for run in runs if name in run.cell.groups)
-        return -found if runs[0].cell.higher_is_better else found
+        return -merit(found, runs[0].cell.higher_is_better, runs[0].cell.traits.best)
 
     return sorted(names, key=lambda name: (value(name), name))
 

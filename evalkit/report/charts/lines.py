@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from evalkit.report.beside import apart, yardstick
 from evalkit.report.cells import TableCell
 from evalkit.report.charts.sheet import shown
 from evalkit.report.table import Table
@@ -38,9 +39,13 @@ class Line:
     unit: str
     higher_is_better: bool
     marks: tuple[Mark, ...]
+    target: float | None = None
+    """The value that is best, where more and less are both worse."""
 
     @property
     def words(self) -> str:
+        if self.target is not None:
+            return f"{self.label} (best at {self.target:g})"
         return self.label if self.higher_is_better else f"{self.label} (lower is better)"
 
 
@@ -103,24 +108,36 @@ def rows_of(runs: Iterable[Run]) -> dict[tuple[str, str, str], list[Run]]:
     return found
 
 
+def held(runs: Sequence[Run]) -> tuple[list[Run], list[Run]]:
+    """Those runs of a row that may stand side by side in a chart, and the others: `beside.apart` decides."""
+    first = yardstick(run.cell for run in runs)
+    together = [run for run in runs if first is not None and not apart(first, run.cell)]
+    return together, [run for run in runs if run not in together]
+
+
+def left_out(runs: Sequence[Run]) -> str:
+    """A sentence on runs that a chart leaves out, or warns of; "" where there are none."""
+    names = list(dict.fromkeys(run.name for run in runs))
+    return f"Of other samples, or asked otherwise: {several(names, 5)}." if names else ""
+
+
+def marks_of(runs: Sequence[Run]) -> tuple[Mark, ...]:
+    """The figures of the runs of one row; those that may not stand beside the others are not comparable."""
+    together, _ = held(runs)
+    return tuple(
+        Mark(run.name, run.cell.value, run.cell.low, run.cell.high, comparable=run in together)
+        for run in runs
+        if run.cell.value is not None
+    )
+
+
 def table_lines(table: Table) -> Iterator[Line]:
     """The headlines of a table, without those that have no value."""
     for (task, protocol, _), runs in rows_of(headlines(runs_of(table))).items():
-        cells = [run.cell for run in runs]
-        marks = tuple(
-            Mark(
-                run.name,
-                run.cell.value,
-                run.cell.low,
-                run.cell.high,
-                not cells[0].signature.differences(run.cell.signature),
-            )
-            for run in runs
-            if run.cell.value is not None
-        )
+        marks = marks_of(runs)
         if marks:
-            cell = cells[0]
-            yield Line(named(cell), task, protocol, cell.unit, cell.higher_is_better, marks)
+            cell = runs[0].cell
+            yield Line(named(cell), task, protocol, cell.unit, cell.higher_is_better, marks, cell.traits.best)
 
 
 def grid_lines(grid: Grid, heads: Collection[Key], *, short: bool = False) -> Iterator[Line]:
@@ -134,7 +151,7 @@ def grid_lines(grid: Grid, heads: Collection[Key], *, short: bool = False) -> It
         if (grid.id or _key(row) in heads) and any(not mark.printed for mark in marks):
             name = f"{row.label}: {row.protocol}" if grid.id and row.protocol else row.label
             label = shown(row.label, 60) if short else f"{shown(name, 60)}, {shown(row.metric, 30)}"
-            yield Line(label, row.task, row.protocol, row.unit, row.higher_is_better, marks)
+            yield Line(label, row.task, row.protocol, row.unit, row.higher_is_better, marks, row.target)
 
 
 def _marks(grid: Grid, row: GridRow) -> Iterator[Mark]:
@@ -157,7 +174,9 @@ def benchmark_lines(grids: Sequence[Grid], heads: Collection[Key]) -> Iterator[L
             whole = any(cell.outcomes for cell in row.cells)  # a group's figure has none
             if whole and _key(row) in heads:
                 marks = tuple(_marks(grid, row))
-                yield Line(row.label, row.task, row.protocol, row.unit, row.higher_is_better, marks)
+                yield Line(
+                    row.label, row.task, row.protocol, row.unit, row.higher_is_better, marks, row.target
+                )
 
 
 def columns_of(lines: Sequence[Line], *, printed: bool) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from evalkit.report.charts.lines import Line, Mark, Run, rows_of
+from evalkit.report.charts.lines import Line, Run, held, marks_of, rows_of
 from evalkit.report.charts.sheet import WIDTH, by_series, distinct, layered, looks, shown
 from evalkit.report.charts.strips import Strips
 from evalkit.report.charts.types import Chart, chart_of
@@ -25,14 +25,12 @@ def rule_lines(runs: Sequence[Run], task: str, protocol: str) -> list[Line]:
     found = []
     for view, words in RULES.items():
         cells = list({run.name: run for run in reversed(mine) if run.cell.view == view}.values())[::-1]
-        marks = tuple(
-            Mark(run.name, run.cell.value, run.cell.low, run.cell.high)
-            for run in cells
-            if run.cell.value is not None
-        )
+        marks = marks_of(cells)
         if marks:
             cell = cells[0].cell
-            found.append(Line(words, task, protocol, cell.unit, cell.higher_is_better, marks))
+            found.append(
+                Line(words, task, protocol, cell.unit, cell.higher_is_better, marks, cell.traits.best)
+            )
     return found
 
 
@@ -60,12 +58,20 @@ def rule_charts(runs: Sequence[Run], names: Sequence[str], printed: Sequence[Lin
 
 
 def curve_charts(runs: Sequence[Run], names: Sequence[str]) -> Iterator[Chart]:
-    """Accuracy on the validation split by threshold, and the threshold that was chosen."""
+    """Accuracy on the validation split by threshold, and the threshold that was chosen.
+
+    A run that may not stand beside the others has a picture of its own.
+    """
     curved = [run for run in runs if not run.cell.view and run.cell.found.get("validation_curve")]
     by_protocol: dict[tuple[str, str], dict[str, Run]] = {}
     for run in curved:
         by_protocol.setdefault((run.cell.task, run.cell.protocol), {}).setdefault(run.name, run)
-    for number, ((task, protocol), found) in enumerate(by_protocol.items(), 1):
+    pictures: list[tuple[tuple[str, str], dict[str, Run]]] = []
+    for key, runs_of_it in by_protocol.items():
+        together, apart = held(list(runs_of_it.values()))
+        parts = (together, *([run] for run in apart))
+        pictures += [(key, {run.name: run for run in part}) for part in parts]
+    for number, ((task, protocol), found) in enumerate(pictures, 1):
         chosen = [f"{shown(name)} {_words(run.cell.found)}" for name, run in found.items()]
         yield chart_of(
             _curves(found, names),

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from evalkit import tallies
-from evalkit.report.charts.lines import Line, Mark, Run, headlines, named, rows_of
+from evalkit.report.charts.lines import Line, Mark, Run, headlines, held, left_out, named, rows_of
 from evalkit.report.charts.sheet import shown
 from evalkit.report.charts.strips import Strips
 from evalkit.report.charts.types import Chart, chart_of
@@ -44,14 +44,14 @@ def usage_charts(
         [line for line in totals if line.marks],
         names,
         ("chart-tokens", "Tokens per run", "tokens"),
-        "As the endpoint counted them, all benchmarks together, without a judge's.",
+        " ".join(filter(None, ("As the endpoint counted them, without a judge's.", _together(cells)))),
         _counted,
     )
     yield from _chart(
         list(_per_sample(cells))[:LINES],
         names,
         ("chart-tokens-per-sample", "Completion tokens per sample", "tokens"),
-        "All draws of a sample together.",
+        " ".join(filter(None, ("All draws of a sample together.", left_out(_others(cells))))),
         _counted,
     )
     known = {name: seconds[name] for name in names if seconds.get(name, 0) > 0}
@@ -61,7 +61,12 @@ def usage_charts(
         [_bars("Time", {name: value / size for name, value in known.items()})] if known else [],
         names,
         ("chart-time", "Time per run", unit),
-        "Waiting for answers, summed over requests: those asked side by side count each.",
+        " ".join(
+            (
+                "Waiting for answers, summed over requests: those asked side by side count each.",
+                _together(cells),
+            )
+        ),
         lambda value: _time(value * size),
     )
     costs = {
@@ -113,8 +118,25 @@ def _tokens(runs: Sequence[Run], index: int) -> dict[str, int]:
     return sums
 
 
+def _others(runs: Sequence[Run]) -> list[Run]:
+    """The runs that may not stand beside the others of their row."""
+    return [run for row in rows_of(runs).values() for run in held(row)[1]]
+
+
+def _together(runs: Sequence[Run]) -> str:
+    """What a total is over, in words."""
+    names = {run.name for run in runs}
+    alike = all({run.name for run in row} == names for row in rows_of(runs).values())
+    if alike and not _others(runs):
+        return "All benchmarks together."
+    return (
+        "All that a run asked, together: these runs asked other samples each, so totals do not compare them."
+    )
+
+
 def _per_sample(runs: Sequence[Run]) -> Iterator[Line]:
-    for (task, protocol, _), found in rows_of(runs).items():
+    for (task, protocol, _), row in rows_of(runs).items():
+        found, _ = held(row)
         samples = [sum(run.cell.outcomes.values()) + run.cell.answered for run in found]
         marks = tuple(
             Mark(run.name, run.cell.tokens[1] / n)

