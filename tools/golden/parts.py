@@ -97,7 +97,7 @@ def _prompts(label: str, task: Task, function: Callable[..., object], name: str)
 
 
 def _odd(sample: Sample, task: Task) -> Iterator[Sample]:
-    """A sample with blanks round its question, of another group, with too many choices, and other pictures."""
+    """A sample with blanks round its question, of another group, too many choices, other pictures."""
     yield dataclasses.replace(sample, input=f" \n{sample.input} \n")
     yield dataclasses.replace(sample, group=GROUPS.get(task.name, sample.group))
     if sample.choices:

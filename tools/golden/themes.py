@@ -1,8 +1,8 @@
 """Inputs written for evalkit: the edges of every rule that reads or compares an answer.
 
-They lie in `tests/golden/inputs/`, a file for each kind. A text there is a string, or a list of strings
-and of [string, how often]. `texts` are given as they are, and so are those of `any.json` to everything; `pieces` are
-joined at random, always in the same way; `pairs` are an answer and its references.
+They lie in `tests/golden/inputs/`, a file for each kind. A text there is a string, or a list of strings and
+of [string, how often]. `texts` are given as they are, and so are those of `any.json` to everything; `pieces`
+are joined at random, always in the same way; `pairs` are an answer and its references.
 """
 
 from __future__ import annotations
