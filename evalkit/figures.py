@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from evalkit.errors import EvalkitError, UsageError
 from evalkit.metrics.base import Metric, traits_of
 from evalkit.rows import CellData, StoredFigure
 
@@ -18,11 +19,22 @@ WHOLE = ""
 
 
 def figures_of(metrics: Iterable[Metric], data: CellData) -> list[StoredFigure]:
-    """The figures of a cell by all of its metrics, whose columns lie in `data.matrix` one after the other."""
+    """The figures of a cell by all of its metrics, whose columns lie in `data.matrix` one after the other.
+
+    Raises `UsageError` for a metric of a user's whose `finish` fails.
+    """
     start, found = 0, list[StoredFigure]()
     for metric in metrics:
         end = start + len(metric.columns)
-        found += figures(metric, data.matrix[:, start:end], data)
+        try:
+            found += figures(metric, data.matrix[:, start:end], data)
+        except EvalkitError:
+            raise
+        except Exception as error:
+            raise UsageError(
+                f"the metric {metric.name!r} fails ({type(error).__name__}: {error}); every answer is "
+                "stored: correct it, then measure with evalkit rescore"
+            ) from error
         start = end
     return found
 

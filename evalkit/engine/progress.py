@@ -84,7 +84,10 @@ class Tally:
     def _figure(self) -> float:
         """As the table will have it; NaN where there is none yet."""
         totals = [total for group, total in self._totals.items() if group or not self._macro]
-        found = [value for total in totals if not math.isnan(value := float(self._metric.finish(total)))]
+        try:
+            found = [value for total in totals if not math.isnan(value := float(self._metric.finish(total)))]
+        except Exception:  # noqa: BLE001 — a user's; when the run ends it is told
+            return math.nan
         return sum(found) / len(found) if found else math.nan
 
     def figures(self) -> str:

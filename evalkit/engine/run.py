@@ -181,7 +181,7 @@ class _CellRun:
             raise _first(failures) from None
         finally:
             self._reader.shutdown()
-        if self._cell.finished is None or self._dealt:
+        if self._cell.finished is None or self._dealt or not self._store.figures(self._cell):
             self._finish()
 
     async def _next(self) -> tuple[int, Sample | BoundaryError] | None:
@@ -301,8 +301,9 @@ class _CellRun:
     def _finish(self) -> None:
         """Writes down what was measured, once all samples are dealt with."""
         data = self._store.data(self._cell)
-        found = figures_of(self._planned.metrics, data)
-        self._store.finish(self._cell, len(data.outcomes), found)
+        count = len(data.outcomes)
+        self._store.finish(self._cell, count, ())  # also where a metric of the user's then fails
+        self._store.finish(self._cell, count, figures_of(self._planned.metrics, data))
 
 
 class _Links:

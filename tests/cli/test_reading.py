@@ -132,6 +132,22 @@ def test_an_unfinished_run_with_a_metric_of_its_own_says_why_there_is_no_figure(
     assert named["value"] == 100.0
 
 
+def test_a_metric_that_fails_loses_no_answer(fresh: Fresh, tmp_path: Path) -> None:
+    """It is no sample's fault, and no regression either (exit code 1)."""
+    task, run, new = doubles(tmp_path), tmp_path / "r.db", tmp_path / "new.db"
+    whole = task.read_text("utf-8")
+    task.write_text(
+        whole.replace("return 100.0", "raise ZeroDivisionError('by hand')\n        return 100.0"), "utf-8"
+    )
+    said = fresh("run", "-m", "fake/gold", "-t", task, "-o", run, code=2)
+    assert "the metric 'mine' fails (ZeroDivisionError: by hand); every answer is stored" in said
+    assert "Traceback" not in said
+    task.write_text(whole, "utf-8")
+    fresh("rescore", run, "-o", new, "--task-file", task)
+    (cell,) = json.loads(fresh("report", new, "--json", "--task-file", task))["cells"]
+    assert (cell["value"], cell["n"], cell["finished"]) == (100.0, 12, True)
+
+
 # -- versions ------------------------------------------------------------------------------------------
 
 
