@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import importlib.metadata
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -102,6 +101,8 @@ def _parameter(value: object) -> str:
 @functools.cache
 def version_of(package: str) -> str:
     """The installed version of a distribution, "none" where it is missing."""
+    import importlib.metadata  # it takes longer to import than a task does
+
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
