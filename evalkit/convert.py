@@ -1,6 +1,6 @@
 """Frozen dataclasses from and to plain JSON and TOML, by their type hints.
 
-A run file's specs, papers' tables and policies all go through here. It is strict: an unknown key, a missing
+A run file's specs and papers' tables go through here. It is strict: an unknown key, a missing
 one and a value of another type raise `UsageError` that names the place. Hints may be `str`, `int`, `float`,
 `bool`, `Literal`, `X | None`, `tuple[X, ...]`, `Mapping[str, X]`, another dataclass, or `JSON` (anything).
 """

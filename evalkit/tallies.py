@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import orjson
-
 from evalkit.rows import AGAIN, Cell
 from evalkit.store import Store
 
@@ -46,10 +44,7 @@ def verification(store: Store, cell: Cell) -> dict[str, int] | None:
 
 
 def set_verification(store: Store, cell: Cell, found: dict[str, int]) -> None:
-    store.connection.execute(
-        "INSERT OR REPLACE INTO run VALUES (?, ?)",
-        (f"verification of cell {cell.id}", orjson.dumps(found).decode()),
-    )
+    store.set_entry(f"verification of cell {cell.id}", dict(found))
 
 
 def clip_seconds(store: Store, cell: Cell) -> float:
