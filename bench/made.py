@@ -19,7 +19,6 @@ from evalkit.api import (
     Sample,
     Task,
     Verdict,
-    ask_once,
     sample_id,
     task,
 )  # fmt: skip
@@ -75,7 +74,7 @@ def sums() -> Task:
         answer=final_number,
         judge=judge,
         metrics=(Accuracy(),),
-        protocols=(Protocol(name="asked", solver=ask_once, max_tokens=256),),
+        protocols=(Protocol(name="asked", max_tokens=256),),
         gold=gold,
         spoiled=spoiled,
     )

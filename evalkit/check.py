@@ -15,18 +15,19 @@ import numpy as np
 
 from evalkit.data.base import DataOptions
 from evalkit.encoding import answer_column, unread_id
-from evalkit.engine.asking import Asking, HintsOf
 from evalkit.engine.cell import CellPlan
+from evalkit.engine.context import Call, HintsOf, Run, SampleContext
 from evalkit.engine.faults import FAULTS, fault, guarded
 from evalkit.engine.plan import make_plan
-from evalkit.engine.score import Score, answers, score
+from evalkit.engine.reading import answers
+from evalkit.engine.score import Score, score
 from evalkit.errors import BoundaryError
 from evalkit.metrics.base import merit, traits_of
-from evalkit.models.base import Request, Response
+from evalkit.models.base import Response
 from evalkit.models.fake import GOLD, FakeModel, Hints
 from evalkit.protocol import Protocol
 from evalkit.samples import Sample
-from evalkit.task import Task
+from evalkit.task import ModelScorer, Task
 
 AT_ONCE = 8
 """Samples judged together."""
@@ -40,13 +41,15 @@ class CheckResult:
     protocol: str
     samples: int
     gold: float
-    """The headline figure with the references as responses; NaN where every sample failed."""
+    """The headline figure with the references as responses; NaN where there is none."""
     spoiled: float
-    """The best headline figure that any of the spoiled responses reached."""
+    """The best headline figure that any of the spoiled responses reached; NaN where there is none."""
     unit: str
     others: dict[str, float]
     """The further metrics' figures with the references as responses."""
     problems: tuple[str, ...]
+    unheld: tuple[str, ...] = ()
+    """What could not be checked, in words."""
 
     @property
     def passed(self) -> bool:
@@ -65,7 +68,8 @@ def check(task: str, data: DataOptions | None = None, limit: int | None = None) 
     names = [protocol] if protocol else [p.name for p in found.protocols]
     inside = f":{found.name}" if name.endswith(".py") else ""  # a protocol comes after the task's name
     nobody = FakeModel(lambda request, draw: "")
-    plan = make_plan(nobody, [f"{name}{inside}:{p}" for p in names], data=data, limit=limit)
+    tasks = [f"{name}{inside}:{p}" for p in names]
+    plan = make_plan(nobody, tasks, data=data, limit=limit, judged=False)
     for cell in plan.cells:
         if not cell.role:
             yield asyncio.run(_check(cell))
@@ -97,7 +101,7 @@ async def _check(cell: CellPlan) -> CheckResult:
     columns = [[scores[min(i, len(scores) - 1)] for scores in spoiled if scores] for i in range(most)]
     first = cell.metrics[0]
     worth = functools.partial(merit, higher_is_better=first.higher_is_better, best=traits_of(first).best)
-    spoiled_figure = max((_figure(cell, 0, column) for column in columns), key=worth, default=0.0)
+    spoiled_figure = max((_figure(cell, 0, column) for column in columns), key=worth, default=math.nan)
     headline = figures.pop(cell.metrics[0].name)
     return CheckResult(
         cell.task.name,
@@ -108,13 +112,26 @@ async def _check(cell: CellPlan) -> CheckResult:
         cell.metrics[0].unit,
         figures,
         tuple(found.problems),
+        tuple(_unheld(cell.task, found)),
     )
+
+
+def _unheld(task: Task, found: _Found) -> Iterator[str]:
+    if isinstance(task.judge, ModelScorer):
+        yield "a judge model scores its answers, and none was asked: prompts and reading alone were checked"
+        return
+    if task.gold is None:
+        yield "nobody can write a right response: nothing shows that one scores full marks"
+    if not any(found.spoiled):
+        yield "it has no spoiled responses: nothing shows that a wrong one scores none"
+    if views := [view.name for view in task.views if not view.takes_gold]:
+        yield f"not held to take a right response: {', '.join(views)}"
 
 
 async def _check_sample(cell: CellPlan, sample: Sample, slots: asyncio.Semaphore, found: _Found) -> None:
     """Adds what came of `sample` to `found`; whatever fails in it is a problem of its own."""
 
-    async def one(hints: HintsOf) -> Score | BoundaryError:
+    async def one(hints: HintsOf) -> Score | BoundaryError | None:
         async with slots:
             try:
                 return await _respond(cell, sample, hints)
@@ -126,28 +143,29 @@ async def _check_sample(cell: CellPlan, sample: Sample, slots: asyncio.Semaphore
         texts = list(cell.task.spoiled(sample, cell.protocol))
     except FAULTS as error:
         found.problems.append(f"{sample.id}: {fault(error, 'spoiled')}")
-    right, *wrong = await asyncio.gather(
-        one(_always(cell.task, sample, None)),
-        *(one(_always(cell.task, sample, i)) for i in range(len(texts))),
-    )
+    tried = [None, *range(len(texts))] if cell.task.gold is not None else [*range(len(texts))]
+    scores = await asyncio.gather(*(one(_always(cell.task, sample, number)) for number in tried))
+    right, wrong = (scores[0], scores[1:]) if cell.task.gold is not None else (None, scores)
     if isinstance(right, BoundaryError):
         found.problems.append(f"{sample.id}: with its reference: {right}")
-    else:
+    elif right is not None:
         found.gold.append(right)
-        found.problems += [f"{sample.id}: the reference is judged wrong{by}" for by in _refused(right)]
+        refused = _refused(right, cell.task)
+        found.problems += [f"{sample.id}: the reference is judged wrong{by}" for by in refused]
     found.spoiled.append([score for score in wrong if isinstance(score, Score)])
     for text, scored in zip(texts, wrong, strict=True):
         if isinstance(scored, BoundaryError):
             found.problems.append(f"{sample.id}: with the spoiled {text[:60]!r}: {scored}")
-        elif any(scored.headline.credit):
+        elif scored is not None and any(scored.headline.credit):
             found.problems.append(f"{sample.id}: judged right although spoiled: {text[:60]!r}")
 
 
-def _refused(score: Score) -> Iterator[str]:
+def _refused(score: Score, task: Task) -> Iterator[str]:
     """The views that do not take a reference, "" for the headline."""
     if not any(score.headline.credit):
         yield ""
-    yield from (f" by {name}" for name, judged in score.views.items() if not any(judged.credit))
+    held = (view.name for view in task.views if view.takes_gold)
+    yield from (f" by {name}" for name in held if not any(score.views[name].credit))
 
 
 def _figure(cell: CellPlan, metric: int, scores: Sequence[Score]) -> float:
@@ -166,6 +184,7 @@ def _always(task: Task, sample: Sample, spoiled: int | None) -> HintsOf:
     def hints(protocol: Protocol) -> Hints:
         def said() -> str:
             if spoiled is None:
+                assert task.gold is not None
                 return task.gold(sample, protocol)
             texts = task.spoiled(sample, protocol)  # a leg of a routed answer may have fewer
             return texts[spoiled % len(texts)]
@@ -175,15 +194,31 @@ def _always(task: Task, sample: Sample, spoiled: int | None) -> HintsOf:
     return hints
 
 
-async def _respond(cell: CellPlan, sample: Sample, hints: HintsOf) -> Score:
-    """What is made of a model that always says what `hints` has as gold."""
-    model = FakeModel(GOLD)
+class _Saying:
+    """A model that always says what the hints have as gold; a tool runs as it would."""
 
-    async def send(request: Request, key: bytes, body: bytes, draw: int, hints: Hints | None) -> Response:
-        return await model.generate_hinted(request, hints, draw=draw)
+    def __init__(self) -> None:
+        self._model = FakeModel(GOLD)
 
-    asking = Asking(cell.task, sample, cell.protocol, send, hints=hints)
-    answer, read_otherwise = await answers(asking, cell.task)
-    found = await score(cell.task, cell.metrics, sample, answer, read_otherwise)
+    async def send(self, call: Call) -> Response:
+        assert call.request is not None
+        return await self._model.generate_hinted(call.request, call.hints, draw=call.draw)
+
+    async def run(self, call: Call, tool: Run) -> Response:
+        return Response(await tool())
+
+    def stored(self, call: Call) -> Response | None:
+        return None
+
+
+async def _respond(cell: CellPlan, sample: Sample, hints: HintsOf) -> Score | None:
+    """What is made of a model that always says what `hints` has as gold; None where a judge model scores."""
+    task, protocol = cell.task, cell.protocol
+    context = SampleContext(task, sample, protocol, _Saying(), hints=hints)
+    await context.solve()
+    answer, read_otherwise = await answers(task, sample, context.protocol, context.transcript)
+    if isinstance(task.judge, ModelScorer):
+        return None
+    found = await score(task, cell.metrics, sample, answer, read_otherwise)
     answer_column(found.as_json())  # a run would store it
     return found

@@ -8,7 +8,9 @@ EvalkitError
     ├── SampleError       a record that gives no sample, or a sample that gives no prompt
     ├── ProviderError     the model's endpoint
     ├── MediaError        an image, audio or video file
+    ├── ToolError         a tool that a solver used
     ├── SandboxError      the place where programs run
+    ├── JudgeError        a judge model that did not answer, or whose replies cannot be read
     └── ScorerError       extraction or scoring itself
 """
 
@@ -79,6 +81,18 @@ class MediaError(BoundaryError):
     """An image, audio or video file that cannot be decoded."""
 
     boundary = "media"
+
+
+class ToolError(BoundaryError):
+    """A tool that a solver used failed; the sample was not answered."""
+
+    boundary = "tool"
+
+
+class JudgeError(BoundaryError):
+    """A judge model gave no reply, or none that could be read; the answer was not judged."""
+
+    boundary = "judge"
 
 
 class SandboxError(BoundaryError):

@@ -10,9 +10,10 @@ import orjson
 
 from evalkit.encoding import RESPONSE, response_of
 from evalkit.models.base import Response
-from evalkit.rows import AGAIN, Link
+from evalkit.rows import AGAIN, OF_JUDGE, Link
 from evalkit.samples import JSON
 from evalkit.store import Cell, Store
+from evalkit.transcript import Transcript, Turn
 
 _SAMPLE = "id, input, target, choices, grp, tags, cluster, meta, media, outcome, boundary, error, answer"
 LONGEST = 20_000
@@ -35,11 +36,20 @@ class Drawn:
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """A request and a sample's draws of it. `judge`: asked of the model that judges."""
+    """A request and a sample's draws of it.
+
+    `judge`: asked of a judge model. `branch`: the protocols that led to it, "" for the cell's own.
+    """
 
     body: dict[str, Any]
     judge: bool
     draws: tuple[Drawn, ...]
+    branch: str = ""
+
+    @property
+    def tool(self) -> str:
+        """The tool that was used, "" where a model was asked."""
+        return str(self.body.get("tool", ""))
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +70,23 @@ class Asked:
     error: str
     answer: dict[str, Any]
     exchanges: tuple[Exchange, ...]
+
+    def transcript(self, branch: str = "") -> Transcript:
+        """What was asked for it under the cell's own protocol, or in `branch`, and came back."""
+        turns = [
+            Turn(drawn.response, drawn.draw, exchange.tool)
+            for exchange in self.exchanges
+            if not exchange.judge and exchange.branch == branch
+            for drawn in exchange.draws
+            if drawn.draw != AGAIN
+        ]
+        start = f"{branch}/" if branch else ""
+        inner = {
+            exchange.branch.removeprefix(start).partition("/")[0]: None
+            for exchange in self.exchanges
+            if exchange.branch.startswith(start) and exchange.branch != branch
+        }
+        return Transcript(tuple(turns), {name: self.transcript(start + name) for name in inner})
 
 
 class Exchanges:
@@ -128,24 +155,25 @@ class Exchanges:
     def of(self, position: int) -> tuple[Exchange, ...]:
         """A sample's requests in the order of asking, with the draws that are its own."""
         rows = self._db.execute(
-            f"SELECT asked.turn, body, draw.judge, draw.draw, {RESPONSE} FROM asked "  # noqa: S608 — fixed
+            f"SELECT asked.turn, branch, body, draw.judge, draw.draw, {RESPONSE} FROM asked "  # noqa: S608 — fixed
             "JOIN request ON request.id = asked.request "
             "JOIN draw ON draw.request = asked.request AND draw.draw IN (asked.draw, ?) "
             "WHERE asked.cell = ? AND asked.position = ? ORDER BY asked.turn, draw.draw < 0, draw.draw",
             (AGAIN, self._cell.id, position),
         ).fetchall()
         found: dict[int, Exchange] = {}
-        for turn, body, judge, draw, *columns in rows:
+        for turn, branch, body, judge, draw, *columns in rows:
             drawn = Drawn(draw, response_of(columns))
             before = found.get(turn)
             draws = (*before.draws, drawn) if before else (drawn,)
-            found[turn] = Exchange(before.body if before else orjson.loads(body), bool(judge), draws)
+            whole = before.body if before else orjson.loads(body)
+            found[turn] = Exchange(whole, judge == OF_JUDGE, draws, branch)
         return tuple(found.values())
 
     def links(self, position: int) -> tuple[Link, ...]:
         """Which responses are a sample's own, in the order of asking."""
         rows = self._db.execute(
-            "SELECT turn, draw, key FROM asked JOIN request ON request.id = asked.request "
+            "SELECT turn, draw, key, branch FROM asked JOIN request ON request.id = asked.request "
             "WHERE cell = ? AND position = ? ORDER BY turn, draw",
             (self._cell.id, position),
         )

@@ -45,6 +45,8 @@ def _responses(exchanges: Sequence[Exchange]) -> list[JSON]:
             "request": number,
             "draw": drawn.draw,
             "judge": exchange.judge,
+            "tool": exchange.tool,
+            "branch": exchange.branch,
             "text": drawn.response.text,
             "reasoning": drawn.response.reasoning,
             "finish": drawn.response.finish,

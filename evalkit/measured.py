@@ -18,9 +18,9 @@ from evalkit.identity import OWN, code_identity
 from evalkit.metrics.base import Metric
 from evalkit.metrics.stored import stored_metric
 from evalkit.rows import Cell
-from evalkit.spec import CellSpec, MetricSpec
+from evalkit.spec import BY, CellSpec, MetricSpec
 from evalkit.store import Store
-from evalkit.task import Task, file_of, load_task
+from evalkit.task import ModelScorer, Task, file_of, load_task
 
 if TYPE_CHECKING:
     from evalkit.metrics.base import Floats
@@ -112,9 +112,12 @@ def other_code(store: Store, cell: Cell, view: str = "") -> list[str]:
     except (UsageError, KeyError):  # the protocol is no longer there
         return []
     judge = now.judge if now and now.judge else task.judge
+    reader = (now and now.reader) or task.protocol(spec.protocol.name).reader
+    scored = (stored.judge or spec.judge).partition(BY)[0]  # who the judge models are is the user's choice
     found = [
         _stale("read", stored.extract or spec.extract, extract),
-        _stale("scored", stored.judge or spec.judge, judge),
+        _stale("put together", stored.reader or spec.reader, reader),
+        _stale("scored", scored, judge.score if isinstance(judge, ModelScorer) else judge),
     ]
     return [words for words in found if words]
 

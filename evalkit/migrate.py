@@ -22,6 +22,7 @@ from evalkit.metrics.base import Metric
 from evalkit.metrics.macro import Macro
 from evalkit.metrics.stored import KINDS, metric_of_kind, metric_spec
 from evalkit.protocol import ProtocolSettings
+from evalkit.rows import JUDGE
 from evalkit.samples import Audio, Image, Sample
 from evalkit.spec import CellSpec, MetricSpec, ViewSpec
 
@@ -46,10 +47,13 @@ def migrated(db: sqlite3.Connection, found: int) -> sqlite3.Connection | None:
 def _from_3(db: sqlite3.Connection) -> None:
     """Specs become typed, samples know their responses, cells know whether they are finished."""
     schema = importlib.resources.files("evalkit").joinpath("schema.sql").read_text("utf-8")
-    for table in ("figure", "asked"):
-        statement = re.search(rf"CREATE TABLE {table} \(.*?\n\)[^;]*", schema, re.DOTALL)
-        assert statement is not None
-        db.execute(statement[0])
+    statement = re.search(r"CREATE TABLE figure \(.*?\n\)[^;]*", schema, re.DOTALL)
+    assert statement is not None
+    db.execute(statement[0])
+    db.execute(
+        "CREATE TABLE asked (cell INTEGER, position INTEGER, turn INTEGER, draw INTEGER, request INTEGER, "
+        "PRIMARY KEY (cell, position, turn, draw)) WITHOUT ROWID"
+    )
     db.execute("ALTER TABLE cell ADD COLUMN finished INTEGER")
     for cell, task, protocol, spec in db.execute("SELECT id, task, protocol, spec FROM cell").fetchall():
         made = _spec_of_3(task, protocol, orjson.loads(spec))
@@ -169,5 +173,35 @@ def _question(db: sqlite3.Connection, cell: int) -> None:
         )
 
 
-_STEPS: Mapping[int, Callable[[sqlite3.Connection], None]] = {3: _from_3}
+_SOLVERS = {
+    "ask_once@1": ("ask_once@2", "each_draw@1"),
+    "majority_vote@1": ("ask_once@2", "majority_vote@1"),
+    "choose_letter@1": ("ask_likelihoods@1", "choose_letter@1"),
+    "route_by_agreement@1": ("ask_with_fallback@1", "route_by_agreement@1"),
+}
+"""What one function did until format 4, asking and reading."""
+
+
+def _from_4(db: sqlite3.Connection) -> None:
+    """Solvers no longer read, links know the branch that they were asked in, judge models have roles."""
+    db.execute("ALTER TABLE asked ADD COLUMN branch TEXT NOT NULL DEFAULT ''")
+    for cell, text in db.execute("SELECT id, spec FROM cell").fetchall():
+        spec = orjson.loads(text)
+        asks, reads = _SOLVERS.get(spec.get("solver", ""), (spec.get("solver", ""), ""))
+        spec |= {"solver": asks, "reader": reads}
+        db.execute("UPDATE cell SET spec = ? WHERE id = ?", (dump(spec), cell))
+        fallback = spec.get("protocol", {}).get("fallback")
+        if fallback:  # the majority's draws were asked first, in one turn
+            db.execute(
+                "UPDATE asked SET branch = ? WHERE cell = ? AND turn > 0 AND request NOT IN "
+                "(SELECT request FROM draw WHERE judge)",
+                (fallback[0], cell),
+            )
+    for (judge,) in db.execute("SELECT value FROM run WHERE key = 'judge'").fetchall():
+        name = orjson.loads(judge)
+        roles = {} if name is None else {JUDGE: name}
+        db.execute("INSERT OR REPLACE INTO run VALUES ('judges', ?)", (dump(roles),))
+
+
+_STEPS: Mapping[int, Callable[[sqlite3.Connection], None]] = {3: _from_3, 4: _from_4}
 """By format: what makes the next one of it."""

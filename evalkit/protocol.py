@@ -6,12 +6,11 @@ import dataclasses
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import Any, Literal, get_args
 
 from evalkit.errors import UsageError, unknown
-
-if TYPE_CHECKING:
-    from evalkit.solvers import Solver
+from evalkit.readers import Reader, each_draw
+from evalkit.solvers import Solver, ask_once
 
 Api = Literal["chat", "completion", "transcription"]
 APIS: tuple[Api, ...] = get_args(Api)
@@ -60,7 +59,7 @@ def _unsigned(default: object) -> Any:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProtocolSettings:
-    """What a protocol is as plain data: all of it but its solver. A run file keeps this.
+    """What a protocol is as plain data: all of it but its solver and reader. A run file keeps this.
 
     A new field needs nothing but its line here: `--set`, the help, the run file and the signature follow.
     """
@@ -87,7 +86,7 @@ class ProtocolSettings:
     threshold: float | None = _setting(None, _threshold)
     """Of routing: least share of draws that must agree. None: chosen on the validation split."""
     legs: tuple[str, ...] = _unsigned(())
-    """Names of the further answers that the solver gives (`Answer.legs`)."""
+    """Names of the further answers that the reader gives (`Answer.legs`)."""
     max_pixels: int = _setting(0, int)
     """Pictures with more pixels are scaled down to that many; 0: shown as they are."""
     resample: Resample = _setting("lanczos", _resample)
@@ -137,12 +136,18 @@ class ProtocolSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Protocol(ProtocolSettings):
-    """One way to ask a benchmark. The first of a task's protocols is the report's."""
+    """One way to ask a benchmark and to read what was answered.
 
-    solver: Solver = field(metadata={"signed": False})
+    The first of a task's protocols is the report's.
+    """
+
+    solver: Solver = field(default=ask_once, metadata={"signed": False})
+    """What is asked for a sample."""
+    reader: Reader = field(default=each_draw, metadata={"signed": False})
+    """How the answer is made of what was asked and came back."""
 
     def settings(self) -> ProtocolSettings:
-        """The protocol without its solver."""
+        """The protocol without its solver and reader."""
         return ProtocolSettings(**{name: getattr(self, name) for name in _FIELDS})
 
     def override(self, settings: Mapping[str, str], options: Mapping[str, str] = _NONE) -> Protocol:

@@ -1,8 +1,7 @@
 """`evalkit rescore`: extraction, scoring and metrics again, from the stored responses; nothing is asked.
 
-The new run file holds what the old one holds, read, scored and measured by today's code. A solver runs again
-too, as it would on the answers that it got: what it asks for first is answered by what was asked for first,
-and so on. So prompts and media are not needed.
+The new run file holds what the old one holds, read, scored and measured by today's code. A sample's
+transcript is in the file, so prompts, media and solvers are not needed.
 """
 
 from __future__ import annotations
@@ -21,23 +20,25 @@ import orjson
 import evalkit
 from evalkit.data.base import Records
 from evalkit.encoding import row_columns
-from evalkit.engine.asking import Asking, task_hints
 from evalkit.engine.calibrate import calibrate
 from evalkit.engine.cell import CellPlan
 from evalkit.engine.circumstances import circumstances
+from evalkit.engine.context import Call, Run
 from evalkit.engine.faults import FAULTS, fault
-from evalkit.engine.score import answers, metrics_for, score_of
-from evalkit.errors import ScorerError, UsageError
+from evalkit.engine.judging import Judging
+from evalkit.engine.reading import answers
+from evalkit.engine.score import metrics_for, score_of
+from evalkit.errors import JudgeError, UsageError
 from evalkit.exchanges import Asked, Exchanges
 from evalkit.figures import WHOLE, figures_of
 from evalkit.measured import task_of
-from evalkit.models.base import Request, Response
-from evalkit.models.fake import Hints
+from evalkit.models.base import Response
 from evalkit.protocol import Protocol
-from evalkit.rows import FAILED, VALIDATION, Cell, Row
+from evalkit.rows import FAILED, JUDGE, VALIDATION, Cell, Row
 from evalkit.samples import JSON, Audio, Image, Sample
+from evalkit.spec import BY, CellSpec
 from evalkit.store import Store
-from evalkit.task import Task
+from evalkit.task import ModelScorer, Task, judge_roles
 
 AT_ONCE = 8
 """Samples scored together."""
@@ -121,26 +122,49 @@ class _Cell:
         if rule:
             extract = task.extract(task.protocol(rule))
             task = dataclasses.replace(task, answer=extract)
-        # What a solver asks with stands for a request, and is never sent.
-        self._task = dataclasses.replace(task, prompt=_stand_in)
-        self._plan = self._planned(task)
+        known = {view.name for view in cell.spec.views}
+        views = (v for v in task.views if v.name in known or not isinstance(v.judge, ModelScorer))
+        self._task = dataclasses.replace(task, views=tuple(views))
+        self._plan = self._planned(self._task)
+        self._judged = bool(self._plan.referee or self._plan.judges)
 
     def _planned(self, task: Task) -> CellPlan:
         spec = self._cell.spec
         settings = {
             field.name: getattr(spec.protocol, field.name) for field in dataclasses.fields(spec.protocol)
         }
-        protocol = Protocol(**settings, solver=task.protocol(spec.protocol.name).solver)
-        records = Records(spec.data, spec.records, lambda: iter(()))
-        referee = spec.referee.rpartition(" ")[0].rpartition(" ")[0]
-        metrics = metrics_for(task, protocol)
+        base = task.protocol(spec.protocol.name)
+        protocol = Protocol(**settings, solver=base.solver, reader=base.reader)
         return CellPlan(
-            spec.source, task, protocol, metrics, records, spec.limit, {}, referee, self._cell.role
+            source=spec.source,
+            task=task,
+            protocol=protocol,
+            metrics=metrics_for(task, protocol),
+            records=Records(spec.data, spec.records, lambda: iter(())),
+            limit=spec.limit,
+            referee=spec.referee.rpartition(" ")[0].rpartition(" ")[0],
+            judges=dict.fromkeys(judge_roles(task), ""),
+            role=self._cell.role,
+        )
+
+    def _spec(self) -> CellSpec:
+        """By what code it is read, scored and measured now; what asked stays what it was."""
+        old, new = self._cell.spec, self._plan.spec()
+        fallback = new.fallback
+        if fallback and old.fallback:
+            fallback = " ".join((*old.fallback.split(" ")[:2], *new.fallback.split(" ")[2:]))
+        views = tuple(
+            dataclasses.replace(view, judge=_asking_the_same(view.judge, old.view(view.name).judge))
+            for view in new.views
+        )
+        judge = _asking_the_same(new.judge, old.judge)
+        return dataclasses.replace(
+            new, solver=old.solver, prompt=old.prompt, fallback=fallback, judge=judge, views=views
         )
 
     def rescore(self) -> Rescored:
         cell, new = self._cell, self._new
-        new.set_spec(cell, self._plan.spec())
+        new.set_spec(cell, self._spec())
         if self._plan.protocol.calibrated and not cell.role:
             (validation,) = (
                 one for one in new.cells() if one.role == VALIDATION and one.spec.name == cell.spec.name
@@ -183,19 +207,16 @@ class _Cell:
         if asked.outcome == FAILED and asked.boundary not in _TRIED_AGAIN:
             return None
         sample = _sample(self._old, asked)
-        stored = _Stored(asked)
-        asking = Asking(
-            self._task, sample, self._plan.protocol, stored.model,
-            hints=lambda protocol: task_hints(self._task, sample, protocol),
-            judge=stored.judge if self._plan.referee else None,
-        )  # fmt: skip
         question, digest = exchanges.digests(position)
         row = Row(sample, position, question, digest, FAILED, links=exchanges.links(position))
         try:
-            answer, read_otherwise = await answers(asking, self._task)
+            judging = Judging(sample, lambda role: _StoredReplies(asked, role)) if self._judged else None
+            answer, otherwise = await answers(
+                self._task, sample, self._plan.protocol, asked.transcript(), judging
+            )
             if "shots" in asked.answer.get("detail", {}):
                 answer.detail["shots"] = asked.answer["detail"]["shots"]
-            made = await score_of(self._task, self._plan.metrics, sample, answer, read_otherwise)
+            made = await score_of(self._task, self._plan.metrics, sample, answer, otherwise, judging)
             row = dataclasses.replace(
                 row, outcome=made.outcome, statistics=made.statistics, answer=made.as_json()
             )
@@ -213,37 +234,31 @@ class _Cell:
         return Changed(asked.id, (asked.outcome, row.outcome), (_words(before), _words(after)))
 
 
-class _Stored:
-    """The responses of one sample, given out in the order in which they were asked for."""
+class _StoredReplies:
+    """What the run's judge model in `role` said about one sample: a channel that asks nobody."""
 
-    def __init__(self, asked: Asked) -> None:
-        self._turns = [exchange for exchange in asked.exchanges if not exchange.judge]
-        self._judged = {
-            orjson.dumps(exchange.body["prompt"]): exchange for exchange in asked.exchanges if exchange.judge
+    def __init__(self, asked: Asked, role: str) -> None:
+        judged = [exchange for exchange in asked.exchanges if exchange.judge]
+        own = [exchange for exchange in judged if exchange.body.get("role", JUDGE) == role]
+        self._replies = {
+            (orjson.dumps(exchange.body["prompt"]), drawn.draw): drawn.response
+            for exchange in own or judged  # one model may have had every role
+            for drawn in exchange.draws
         }
-        self._order: dict[bytes, int] = {}
 
-    async def model(
-        self, request: Request, key: bytes, body: bytes, draw: int, hints: Hints | None
-    ) -> Response:
-        turn = self._order.setdefault(key, len(self._order))
-        drawn = self._turns[turn].draws if turn < len(self._turns) else ()
-        for one in drawn:
-            if one.draw == draw:
-                return one.response
-        raise ScorerError(f"the run has no response to request {turn + 1}, draw {draw + 1}, of this sample")
+    def stored(self, call: Call) -> Response | None:
+        return self._replies.get((orjson.dumps(orjson.loads(call.body)["prompt"]), call.draw))
 
-    async def judge(
-        self, request: Request, key: bytes, body: bytes, draw: int, hints: Hints | None
-    ) -> Response:
-        exchange = self._judged.get(orjson.dumps(request.body()["prompt"]))
-        if exchange is None:
-            raise ScorerError("the run's judge model was not asked about this response")
-        return exchange.draws[0].response
+    async def send(self, call: Call) -> Response:
+        raise JudgeError("the run's judge model was not asked about this response")
+
+    async def run(self, call: Call, tool: Run) -> Response:
+        raise AssertionError("a judge model uses no tool")
 
 
-def _stand_in(sample: Sample, protocol: Protocol) -> str:
-    return protocol.name
+def _asking_the_same(new: str, old: str) -> str:
+    """The identity of today's scorer, with the judge models that were asked."""
+    return "".join((new.partition(BY)[0], *old.partition(BY)[1:]))
 
 
 def _sample(store: Store, asked: Asked) -> Sample:

@@ -20,6 +20,10 @@ OUTCOMES = ("correct", "wrong", "unparsable", "truncated", "failed")
 FAILED = "failed"
 AGAIN = -1
 """The draw of a greedy request that was asked a second time, to see whether the answer is the same."""
+OF_MODEL, OF_JUDGE, OF_TOOL = 0, 1, 2
+"""Who gave a response: the model that is evaluated, a judge model, a tool."""
+JUDGE = "judge"
+"""The role of a judge model where a task names none."""
 VALIDATION = "validation"
 """The role of a cell whose samples are not scored: a threshold is chosen on them."""
 
@@ -78,12 +82,14 @@ class Row:
 class Link:
     """A response that a sample asked for: the `draw`-th to its `turn`-th request, in the order of asking.
 
-    `key`: the request's, as `Request.encoded` gives it.
+    `key`: the request's, as `Request.encoded` gives it. `branch`: the protocols that led to it, with slashes
+    between; "" for the cell's own.
     """
 
     turn: int
     draw: int
     key: bytes
+    branch: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,7 @@ CREATE TABLE draw (           -- what came back; committed when it arrives
     draw INTEGER NOT NULL,
     cell INTEGER NOT NULL,
     sample TEXT NOT NULL,     -- the sample that asked first
-    judge INTEGER NOT NULL,   -- 1: asked of the model that judges, not of the one that is evaluated
+    judge INTEGER NOT NULL,   -- 0: asked of the model that is evaluated, 1: of a judge model, 2: of a tool
     text TEXT NOT NULL,
     reasoning TEXT NOT NULL,
     finish TEXT NOT NULL,
@@ -59,6 +59,7 @@ CREATE TABLE asked (          -- which responses are a sample's, in the order of
     turn INTEGER NOT NULL,    -- the sample's requests in the order of their first draw, from 0
     draw INTEGER NOT NULL,
     request INTEGER NOT NULL REFERENCES request (id),
+    branch TEXT NOT NULL,     -- the protocols that led to it, with slashes between; empty for the cell's own
     PRIMARY KEY (cell, position, turn, draw)
 ) WITHOUT ROWID;
 
@@ -75,9 +76,9 @@ CREATE TABLE sample (         -- a question, its answer and its score; written o
     meta TEXT NOT NULL,       -- JSON object
     media TEXT NOT NULL,      -- JSON list: keys of what it shows
     question BLOB NOT NULL,   -- 16-byte digest of id, target, choices, group and meta
-    asked BLOB NOT NULL,      -- 16-byte digest of the set of requests made for it
+    asked BLOB NOT NULL,      -- 16-byte digest of the set of requests made for it, without what follows an answer
     outcome TEXT NOT NULL,    -- correct, wrong, unparsable, truncated, failed; answered: nothing to judge it by
-    boundary TEXT NOT NULL,   -- of a failure: data, media, provider, sandbox, scorer
+    boundary TEXT NOT NULL,   -- of a failure: data, media, provider, tool, sandbox, judge, scorer
     error TEXT NOT NULL,
     answer TEXT NOT NULL,     -- JSON: finals, views, legs, detail
     statistics BLOB NOT NULL, -- float64, little-endian: the columns of every metric, in order; empty if not judged

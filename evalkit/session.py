@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TypedDict, Unpack
+from typing import TypeAlias, TypedDict, Unpack
 
 from evalkit.data.base import DataOptions
 from evalkit.engine.plan import Plan, make_plan
@@ -16,8 +16,13 @@ from evalkit.engine.run import Options, execute, open_run
 from evalkit.models import open_model
 from evalkit.models.base import Model
 from evalkit.report.table import Table, build_table
+from evalkit.rows import JUDGE
 
 SMALL_SETS = "samples"
+
+
+Judges: TypeAlias = "str | Model | Mapping[str, str | Model] | None"
+"""A judge model, or several by role."""
 
 
 class Settings(TypedDict, total=False):
@@ -25,7 +30,7 @@ class Settings(TypedDict, total=False):
 
     output: str | Path | None
     base_url: str
-    judge: str | Model | None
+    judge: Judges
     data: str | Path | None
     limit: int | None
     seed: int
@@ -46,7 +51,7 @@ async def evaluate(
     *,
     output: str | Path | None = None,
     base_url: str = "",
-    judge: str | Model | None = None,
+    judge: Judges = None,
     data: str | Path | None = None,
     limit: int | None = None,
     seed: int = 0,
@@ -63,7 +68,7 @@ async def evaluate(
     file keeps what was answered), and `StorageError` when an answer could not be stored.
     """
     opened = open_model(model, base_url=base_url) if isinstance(model, str) else model
-    opened_judge = open_model(judge) if isinstance(judge, str) else judge
+    judges = open_judges(judge)
     try:
         plan = make_plan(
             opened,
@@ -73,14 +78,21 @@ async def evaluate(
             limit=limit,
             seed=seed,
             strict=strict,
-            judge=opened_judge,
+            judges=judges,
         )
         path = default_output(plan) if output is None else Path(output)
         return await execute_plan(plan, path, options, progress)
     finally:
-        await opened.aclose()
-        if opened_judge is not None:
-            await opened_judge.aclose()
+        for one in (opened, *judges.values()):
+            await one.aclose()
+
+
+def open_judges(judge: Judges) -> dict[str, Model]:
+    """The judge models by role. Raises `UsageError`."""
+    if judge is None:
+        return {}
+    named = judge if isinstance(judge, Mapping) else {JUDGE: judge}
+    return {role: open_model(one) if isinstance(one, str) else one for role, one in named.items()}
 
 
 async def execute_plan(

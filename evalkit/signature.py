@@ -4,7 +4,7 @@ Two cells with equal signatures asked the same questions the same way. What goes
 
 - the questions: every sample's id, text, references, choices, media, group and `meta`, and every request made
   for it (the exact prompt, decoding and stop sequences), as one digest that does not depend on order;
-- the protocol's fields and its solver;
+- the protocol's fields, its solver and its reader;
 - the code that extracts, judges and measures: by its declared version, a user's own by what it reaches
   (`evalkit.identity`).
 
@@ -69,9 +69,9 @@ class Signature:
 
 
 _SHOWN = (
-    "n", "shots", "draws", "temperature", "top_p", "max_tokens", "stop", "api", "solver", "likelihood",
-    "fallback", "average", "language_hint", "max_pixels", "resample", "questions", "prompts", "validation",
-    "extract", "referee", "judge", "metric",
+    "n", "shots", "draws", "temperature", "top_p", "max_tokens", "stop", "api", "solver", "reader",
+    "likelihood", "fallback", "average", "language_hint", "max_pixels", "resample", "questions", "prompts",
+    "validation", "extract", "referee", "judge", "metric",
 )  # fmt: skip
 _USUAL: tuple[tuple[str, JSON], ...] = (("top_p", 1.0), ("stop", []))
 """Left out of the line, not of the signature."""

@@ -1,182 +1,139 @@
-"""From a prompt to an answer: ask once, ask many times and vote, choose by likelihood, or route.
+"""What is asked for a sample: once, many times, for likelihoods, under two protocols, or in turns.
 
-A solver is a plain async function. It renders nothing, retries nothing, caches nothing: `ask` does that.
-Draws are asked together; `ask` decides how many are in flight.
+A solver is a plain async function that asks. It reads no answer: whatever was asked and came back is the
+sample's transcript, and a reader (`evalkit.readers`) makes the answer of it. It retries nothing and stores
+nothing: its context does that. Draws are asked together; the engine decides how many are in flight.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from evalkit.errors import ProviderError
 from evalkit.identity import versioned
-from evalkit.samples import JSON, Answer, Final, Prompt, Sample, letters
+from evalkit.samples import Prompt, Sample, letters
 
 if TYPE_CHECKING:
-    from evalkit.models.base import Response
-    from evalkit.models.likelihood import LetterScores
-    from evalkit.protocol import Protocol as AskingProtocol
-
-Extract: TypeAlias = Callable[[str, Sample], str | None]
-"""(response text, sample) → the answer in canonical form, or None when there is none (unparsable)."""
+    from evalkit.models.base import Likelihood, Response, TokenLogprob
+    from evalkit.protocol import ProtocolSettings
+    from evalkit.transcript import Transcript
 
 
-class Ask(Protocol):
-    """Asks the model. Raises `ProviderError` when every attempt failed."""
+class Context(Protocol):
+    """What a solver works with, for one sample.
 
-    def __call__(self, prompt: Prompt, *, draw: int = 0) -> Awaitable[Response]: ...
+    Each method raises `ProviderError` when every attempt failed.
+    """
 
-    def continuation(self, prompt: str, text: str) -> Awaitable[float]:
-        """Natural-log probability of `text` after `prompt`, from the prompt's own tokens.
+    @property
+    def sample(self) -> Sample: ...
+
+    @property
+    def protocol(self) -> ProtocolSettings:
+        """As the run asks it, overrides and all."""
+        ...
+
+    @property
+    def prompt(self) -> Prompt:
+        """The task's prompt for the sample under the protocol."""
+        ...
+
+    def ask(
+        self,
+        prompt: Prompt,
+        *,
+        draw: int = 0,
+        follows: Response | None = None,
+        temperature: float | None = None,
+        max_tokens: int | None = None,
+        stop: Sequence[str] | None = None,
+    ) -> Awaitable[Response]:
+        """The model's response; asked for again, also by a resumed run, it is the stored one.
+
+        `follows`: the response that the prompt was made from. What follows an answer differs from model to
+        model, so it is stored and is no part of what two runs must have asked alike; everything else is.
+        `temperature`, `max_tokens`, `stop`: the protocol's where None.
+        """
+        ...
+
+    def continuations(
+        self, prompt: str, texts: Sequence[str], *, draw: int = 0
+    ) -> Awaitable[tuple[Likelihood, ...]]:
+        """How likely each of `texts` is after `prompt`; in one call where the backend can.
 
         The first call of a run shows whether the endpoint's figures are right; it stops where they are not.
         """
         ...
 
-    def under(self, protocol: str) -> Awaitable[Answer]:
-        """The answer to the same sample under another protocol of its task."""
+    def tokens(self, text: str, *, draw: int = 0) -> Awaitable[tuple[TokenLogprob, ...]]:
+        """The log-probabilities of a text's own tokens; the first has none (nan)."""
+        ...
+
+    def tool(
+        self, name: str, argument: str, run: Callable[[], Awaitable[str]], *, draw: int = 0
+    ) -> Awaitable[str]:
+        """What `run()` gives, stored under `name` and `argument`: a resumed run does not run it again.
+
+        What is stored is used as it is, so what a tool keeps from call to call is not there after a resume.
+        """
+        ...
+
+    def under(self, protocol: str) -> Awaitable[Transcript]:
+        """Asks the same sample under another protocol of its task."""
         ...
 
 
-Solver: TypeAlias = Callable[[Sample, Prompt, Ask, Extract, "AskingProtocol"], Awaitable[Answer]]
+Solver: TypeAlias = Callable[[Context], Awaitable[None]]
 
 
-@versioned("ask_once", 1)
-async def ask_once(
-    sample: Sample, prompt: Prompt, ask: Ask, extract: Extract, protocol: AskingProtocol
-) -> Answer:
-    """Every draw is an answer of its own: accuracy is their mean, pass@k their unbiased estimate."""
-    responses = await _draws(prompt, ask, protocol.draws)
-    return Answer(tuple(Final(extract(r.text, sample), r.truncated) for r in responses))
+@versioned("ask_once", 2)
+async def ask_once(context: Context) -> None:
+    """Asks the prompt, once for each of the protocol's draws."""
+    if context.protocol.draws == 1:
+        await context.ask(context.prompt)
+    else:
+        await each_draw_of(context, lambda draw: context.ask(context.prompt, draw=draw))
 
 
-@versioned("majority_vote", 1)
-async def majority_vote(
-    sample: Sample, prompt: Prompt, ask: Ask, extract: Extract, protocol: AskingProtocol
-) -> Answer:
-    """Self-consistency (Wang et al. 2022): the most frequent answer of `draws` is the one answer.
+@versioned("ask_with_fallback", 1)
+async def ask_with_fallback(context: Context) -> None:
+    """`ask_once`, and the sample under the protocol's `fallback`, one after the other."""
+    await ask_once(context)
+    await context.under(context.protocol.fallback[0])
 
-    Answers are compared in their canonical form, so "29.00" and "29" vote together. Draws without an
-    answer do not vote. A tie goes to the answer that was drawn first.
+
+@versioned("ask_likelihoods", 1)
+async def ask_likelihoods(context: Context) -> None:
+    """Asks how likely the letter of each choice is to come next.
+
+    With `likelihood=prompt` each letter is put behind the prompt and its own tokens are read; with
+    `next-token` it is one request for one token and its alternatives.
     """
-    responses = await _draws(prompt, ask, protocol.draws)
-    answers = [extract(response.text, sample) for response in responses]
-    votes = Counter(answer for answer in answers if answer is not None)
-    # Counter keeps the order of first sight and most_common is stable: the earliest wins a tie.
-    winner = votes.most_common(1)[0][0] if votes else None
-    voters = [r for r, answer in zip(responses, answers, strict=True) if answer == winner]
-    detail: dict[str, JSON] = {"votes": dict(votes.most_common()), "draws": len(answers)}
-    return Answer((Final(winner, all(r.truncated for r in voters)),), detail)
-
-
-@versioned("choose_letter", 1)
-async def choose_letter(
-    sample: Sample, prompt: Prompt, ask: Ask, extract: Extract, protocol: AskingProtocol
-) -> Answer:
-    """The letter that is likeliest to come next, of as many as the sample has choices.
-
-    Hendrycks et al. (hendrycks/test at 4450500, evaluate.py): the argmax of the log-probabilities of
-    " A", " B", … as the next token; a tie goes to the earliest. `evalkit.models.likelihood` says how
-    tokens are read. A letter that the endpoint did not return is known only by a bound; `bound_decides`
-    stands in the detail where the choice hangs on one, and with no letter returned there is no answer
-    (the original takes "A" then).
-    """
-    found = await _letter_scores(letters(sample), prompt, ask, protocol)
-    index, bound_decides = found.best()
-    detail: dict[str, JSON] = {
-        "logprobs": dict(zip(letters(sample), found.scores, strict=True)),
-        "form": found.form,
-    }
-    if bound_decides:
-        detail["bound_decides"] = True
-    return Answer((Final(None if index is None else letters(sample)[index]),), detail)
-
-
-async def _letter_scores(
-    names: Sequence[str], prompt: Prompt, ask: Ask, protocol: AskingProtocol
-) -> LetterScores:
-    from evalkit.models.likelihood import LetterScores, letter_scores
-
-    if protocol.likelihood == "prompt":
-        assert isinstance(prompt, str)  # the protocol's api is completion
-        scores = [await ask.continuation(prompt, f" {name}") for name in names]
-        return LetterScores(tuple(scores), float("-inf"), "spaced")
-    response = await ask(prompt)
+    if context.protocol.likelihood == "prompt":
+        assert isinstance(context.prompt, str)  # the protocol's api is completion
+        await context.continuations(context.prompt, [f" {letter}" for letter in letters(context.sample)])
+        return
+    response = await context.ask(context.prompt)
     if not response.logprobs:
         raise ProviderError(
             "the endpoint returned no log-probabilities for what it generated: choose a protocol that needs "
             "none (evalkit tasks lists them), or --set fallback=… one for the greedy leg of a routed one",
             fatal=True,
         )
-    return letter_scores(response.logprobs[0], names, api=protocol.api, asked=protocol.logprobs)
 
 
-@versioned("route_by_agreement", 1)
-async def route_by_agreement(
-    sample: Sample, prompt: Prompt, ask: Ask, extract: Extract, protocol: AskingProtocol
-) -> Answer:
-    """Uncertainty-routed chain of thought (Gemini 1.0 report, appendix 10.2 and figure 9).
+async def each_draw_of(context: Context, work: Callable[[int], Awaitable[object]]) -> None:
+    """Does `work` for every draw of the protocol, side by side; the first failure ends the others."""
 
-    The majority of `draws` where at least the share `threshold` of them agree, else the answer under
-    `fallback`, which is greedy and without chain of thought. What the report leaves open is settled here:
-    draws without an answer stay in the denominator, a tie goes to the answer that was drawn first, and a
-    share equal to the threshold is enough. `choose_threshold` chooses it on the validation split; until it
-    is known the majority stands for the answer. Both legs are judged beside the routed answer.
-    """
-    vote = await majority_vote(sample, prompt, ask, extract, protocol)
-    greedy = await ask.under(protocol.fallback[0])
-    agreed = agreement(vote.detail)
-    routed = vote if protocol.threshold is None or agreed >= protocol.threshold else greedy
-    detail: dict[str, JSON] = {
-        **vote.detail,
-        "agreement": agreed,
-        "routed_to": "majority" if routed is vote else "greedy",
-        "greedy": greedy.detail,
-    }
-    return Answer(routed.finals, detail, {"majority": vote.finals, "greedy": greedy.finals})
+    async def one(draw: int) -> object:
+        return await work(draw)
 
-
-def agreement(detail: dict[str, JSON]) -> float:
-    """Share of all draws, those without an answer included, that gave the most frequent one."""
-    votes, draws = detail["votes"], detail["draws"]
-    assert isinstance(votes, dict)
-    assert isinstance(draws, int)
-    return max((count for count in votes.values() if isinstance(count, int)), default=0) / draws
-
-
-def choose_threshold(
-    draws: int, agreements: Sequence[float], majority: Sequence[bool], greedy: Sequence[bool]
-) -> tuple[float, list[tuple[float, float]]]:
-    """(threshold, curve) from validation samples: `curve` holds (threshold, accuracy in percent).
-
-    The candidates are 0 (plain majority), 1/draws, …, 1 and `math.inf` (never: plain greedy), as many as
-    there are different answers to give, so that routing is at least as good as both legs on the samples
-    that it is chosen on. The best is taken, the lowest of equals. Needs at least one sample.
-    """
-    curve = []
-    for threshold in [*(i / draws for i in range(draws + 1)), float("inf")]:
-        right = sum(
-            m if share >= threshold else g for share, m, g in zip(agreements, majority, greedy, strict=True)
-        )
-        curve.append((threshold, 100 * right / len(agreements)))
-    best = max(curve, key=lambda point: point[1])  # max keeps the first of equals
-    return best[0], curve
-
-
-async def _draws(prompt: Prompt, ask: Ask, draws: int) -> Sequence[Response]:
-    if draws == 1:
-        return [await ask(prompt)]
     # gather would leave the other draws running when one fails; a task group ends them.
     try:
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(_one(ask, prompt, draw)) for draw in range(draws)]
+            for draw in range(context.protocol.draws):
+                group.create_task(one(draw))
     except ExceptionGroup as failures:  # Python 3.11.2 wraps what except* raises
         raise failures.exceptions[0] from None
-    return [task.result() for task in tasks]
-
-
-async def _one(ask: Ask, prompt: Prompt, draw: int) -> Response:
-    return await ask(prompt, draw=draw)

@@ -18,6 +18,8 @@ from evalkit.signature import digest
 _ALWAYS = ("api", "shots", "draws", "temperature", "top_p", "max_tokens", "stop")
 """Fields of a protocol that a signature has also at their defaults."""
 _DEFAULTS = ProtocolSettings(name="")
+BY = " | by "
+"""Between the identity of a scorer and the judge models that it asks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,10 +44,11 @@ class MetricSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ViewSpec:
-    """Identities of a view's extractor and scorer, "" where they are the task's own."""
+    """Identities of a view's extractor, reader and scorer, "" where they are the task's or protocol's own."""
 
     name: str
     extract: str = ""
+    reader: str = ""
     judge: str = ""
 
 
@@ -60,13 +63,15 @@ class CellSpec:
     options: Mapping[str, str] = field(default_factory=dict)
     """The task's own options that are not at their defaults."""
     solver: str = ""
+    reader: str = ""
     prompt: str = ""
     extract: str = ""
     judge: str = ""
+    """The scorer, and behind `BY` the judge models that it asks."""
     referee: str = ""
     """The model that reads what the rules cannot, and how; "" where none does."""
     fallback: str = ""
-    """The protocol that a routed answer falls back to, and a digest of it."""
+    """The protocol that a routed answer falls back to, and digests of how it asks and how it reads."""
     views: tuple[ViewSpec, ...] = ()
     metrics: tuple[MetricSpec, ...] = ()
     notes: Mapping[str, JSON] = field(default_factory=dict)
@@ -117,6 +122,7 @@ class CellSpec:
         parts: dict[str, JSON] = {
             **signed_settings(self.protocol),
             "solver": self.solver,
+            "reader": read.reader or self.reader,
             "extract": read.extract or self.extract,
             "judge": read.judge or self.judge,
         }
@@ -155,7 +161,11 @@ def threshold_text(threshold: float | None) -> JSON:
     return "never" if threshold == float("inf") else threshold
 
 
-def fallback_text(protocol: ProtocolSettings, solver: str, extract: str) -> str:
-    """A branch's protocol as one line: what matters is whether two are equal."""
-    parts = {**signed_settings(protocol), "solver": solver, "extract": extract}
-    return f"{protocol.name} {digest(parts).hex()[:8]}"
+def fallback_text(protocol: ProtocolSettings, solver: str, reader: str, extract: str) -> str:
+    """A branch's protocol as one line, how it asks and how it reads.
+
+    What matters is whether two are equal.
+    """
+    asks = digest({**signed_settings(protocol), "solver": solver})
+    reads = digest({"reader": reader, "extract": extract})
+    return f"{protocol.name} {asks.hex()[:8]} {reads.hex()[:8]}"

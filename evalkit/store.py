@@ -25,6 +25,7 @@ from evalkit.errors import StorageError, UsageError
 from evalkit.models.base import Response
 from evalkit.rows import (
     ANSWERED,
+    OF_MODEL,
     OUTCOMES,
     VALIDATION,
     Cell,
@@ -40,7 +41,7 @@ from evalkit.writer import Writer, connect
 
 __all__ = ["ANSWERED", "OUTCOMES", "VALIDATION", "Cell", "CellData", "Medium", "Row", "Store"]
 
-FORMAT = 4
+FORMAT = 5
 """Of the file; raised when schema.sql changes."""
 
 
@@ -234,9 +235,12 @@ class Store:
         cell: Cell,
         sample: str,
         response: Response,
-        judge: bool = False,
+        asked_of: int = OF_MODEL,
     ) -> None:
-        """`key`, `body`: the request's, as `Request.encoded` gives them. `judge`: asked of the judge."""
+        """`key`, `body`: the request's, as `Request.encoded` gives them.
+
+        `asked_of`: who gave it, as `evalkit.rows` numbers them.
+        """
         tokens = tokens_column(response.logprobs), tokens_column(response.prompt_logprobs)
         # Nearly every request is new, so it is inserted first and looked up only when it was not.
         new = self._db.execute(
@@ -247,7 +251,7 @@ class Store:
             (identifier,) = self._db.execute("SELECT id FROM request WHERE key = ?", (key,)).fetchone()
         self._db.execute(
             "INSERT OR REPLACE INTO draw VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (identifier, draw, cell.id, sample, judge, response.text, response.reasoning, response.finish)
+            (identifier, draw, cell.id, sample, asked_of, response.text, response.reasoning, response.finish)
             + (response.prompt_tokens, response.completion_tokens, response.seconds)
             + tokens,
         )
@@ -297,8 +301,8 @@ class Store:
         if not fresh:
             self._db.execute("DELETE FROM asked WHERE cell = ? AND position = ?", (cell.id, row.position))
         self._db.executemany(
-            "INSERT INTO asked SELECT ?, ?, ?, ?, id FROM request WHERE key = ?",
-            [(cell.id, row.position, link.turn, link.draw, link.key) for link in row.links],
+            "INSERT INTO asked SELECT ?, ?, ?, ?, id, ? FROM request WHERE key = ?",
+            [(cell.id, row.position, link.turn, link.draw, link.branch, link.key) for link in row.links],
         )
         self._db.execute(
             "INSERT OR REPLACE INTO sample VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",

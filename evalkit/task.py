@@ -13,33 +13,74 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
+from typing import Protocol as Shape
 
 from evalkit.data.base import Data, Record
 from evalkit.errors import UsageError, unknown
 from evalkit.metrics.base import Metric, traits_of
 from evalkit.protocol import Protocol
+from evalkit.readers import Extract, Reader
+from evalkit.rows import JUDGE
 from evalkit.samples import JSON, Medium, Prompt, Sample
 from evalkit.samples import Verdict as Verdict
-from evalkit.solvers import Extract
 
 PromptBuilder: TypeAlias = Callable[[Sample, Protocol], Prompt]
 
 
-Judge: TypeAlias = Callable[[str, Sample], "Verdict | Awaitable[Verdict]"]
+_T = TypeVar("_T")
+
+
+class JudgeContext(Shape):
+    """What a `ModelScorer` works with, for one answer."""
+
+    def ask(
+        self,
+        prompt: Prompt,
+        read: Callable[[str], _T | None],
+        *,
+        role: str = JUDGE,
+        attempts: int = 3,
+        max_tokens: int = 1024,
+        temperature: float = 0.0,
+    ) -> Awaitable[_T]:
+        """What `read` makes of the reply of the judge model in `role`.
+
+        `read` returns None for a reply that it cannot read; the prompt is then asked again, `attempts` times
+        in all. Raises `JudgeError` when none could be read: the sample failed, and is outside the figure.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelScorer:
+    """A scorer that asks judge models (`--judge MODEL`, `--judge ROLE=MODEL`).
+
+    A run without them is refused before its first request; where only a view scores so, the view is left out.
+    `score`: (answer, sample, context) → right or wrong.
+    """
+
+    score: Callable[[str, Sample, JudgeContext], Awaitable[Verdict]]
+    roles: tuple[str, ...] = (JUDGE,)
+
+
+Judge: TypeAlias = Callable[[str, Sample], "Verdict | Awaitable[Verdict]"] | ModelScorer
 """(answer, sample) → right or wrong. Raises `SandboxError` when it could not be found out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
-    """Another way to read or judge the same responses, shown beside the headline and never instead of it.
+    """Another way to read or score the same responses, shown beside the headline and never instead of it.
 
-    `extract`, `judge`: the task's own where None. A metric with this `view` measures it, and
-    `evalkit report --disputes` lists the samples that it judges otherwise.
+    `extract`, `reader`, `judge`: the task's and the protocol's own where None. A metric with this `view`
+    measures it, and `evalkit report --disputes` lists the samples that it judges otherwise. `takes_gold`:
+    whether `evalkit check` holds it to giving the reference full marks.
     """
 
     name: str
     extract: Extract | None = None
+    reader: Reader | None = None
     judge: Judge | None = None
+    takes_gold: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,8 +113,7 @@ class Task:
     """A benchmark: where its records are, how they are asked, and what counts as right.
 
     `answer`, `judge` and `prompt` are plain functions; the first of `metrics` is the headline, the
-    first of `protocols` the report's. `gold` is a response that must score full marks, `spoiled` are
-    responses that must score none: `evalkit check` holds every task to that.
+    first of `protocols` the report's. `evalkit check` holds every task to what `gold` and `spoiled` say.
     """
 
     data: Data
@@ -84,8 +124,13 @@ class Task:
     judge: Judge
     metrics: tuple[Metric, ...]
     protocols: tuple[Protocol, ...]
-    gold: Callable[[Sample, Protocol], str]
-    spoiled: Callable[[Sample, Protocol], Sequence[str]]
+    gold: Callable[[Sample, Protocol], str] | None = None
+    """A response that must score full marks; None: nobody can write one."""
+    spoiled: Callable[[Sample, Protocol], Sequence[str]] = lambda sample, protocol: ()
+    """Responses that must score none."""
+    reference_free: bool = False
+    """Whether answers are scored without references (instructions followed, a judge's grade, toxicity); else
+    samples without any are answered and exported, not scored."""
     size: int | None = None
     """How many samples the benchmark has as its authors count them, in the split that is read; a run of fewer
     or more is marked. None: it is no fixed set."""
@@ -275,6 +320,12 @@ def all_tasks() -> tuple[Task, ...]:
     from evalkit.tasks import INDEX
 
     return tuple(load_task(name) for name in sorted(INDEX))
+
+
+def judge_roles(task: Task) -> tuple[str, ...]:
+    """The roles of the judge models that its headline and its views are scored with."""
+    scorers = (task.judge, *(view.judge for view in task.views))
+    return tuple(dict.fromkeys(r for one in scorers if isinstance(one, ModelScorer) for r in one.roles))
 
 
 def averages_groups(task: Task) -> bool:

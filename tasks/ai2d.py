@@ -38,7 +38,6 @@ from evalkit.api import (
     Sample,
     Task,
     Verdict,
-    ask_once,
     letters,
     sample_id,
     task,
@@ -128,7 +127,7 @@ def ai2d(*, boxes: str = "opaque") -> Task:
         size=3088,
         protocols=(
             Protocol(
-                name="0-shot", solver=ask_once, max_tokens=256,
+                name="0-shot", max_tokens=256,
                 source="Gemini 1.0 report, table 7; prompt: Gemini 1.5 report, appendix 12.14.2",
             ),
         ),

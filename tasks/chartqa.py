@@ -34,7 +34,6 @@ from evalkit.api import (
     Task,
     Verdict,
     View,
-    ask_once,
     sample_id,
     task,
     versioned,
@@ -142,11 +141,11 @@ def chartqa() -> Task:
         views=(View(name="exact years", judge=judge_years),),
         protocols=(
             Protocol(
-                name="0-shot", solver=ask_once, max_tokens=256,
+                name="0-shot", max_tokens=256,
                 source="Gemini 1.0 report, table 7; rules of the prompt: Gemini 1.5 report, appendix 12.14.5",
             ),
             Protocol(
-                name=CHAIN, solver=ask_once, max_tokens=2048,
+                name=CHAIN, max_tokens=2048,
                 source="Gemini 1.5 report, appendix 12.14.5",
             ),
         ),

@@ -38,7 +38,6 @@ from evalkit.api import (
     Task,
     Verdict,
     View,
-    ask_once,
     task,
     unknown,
     versioned,
@@ -134,7 +133,7 @@ def _questions(config: str, cluster: str, split: str) -> Task:
         size=SIZES[config][split],
         protocols=(
             Protocol(
-                name="0-shot", solver=ask_once, max_tokens=256,
+                name="0-shot", max_tokens=256,
                 source="Gemini 1.0 report, table 7; prompt: Gemini 1.5 report, appendix 12.14",
             ),
         ),

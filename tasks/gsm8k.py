@@ -31,7 +31,6 @@ from evalkit.api import (
     Task,
     Verdict,
     View,
-    ask_once,
     majority_vote,
     sample_id,
     task,
@@ -103,14 +102,14 @@ def gsm8k() -> Task:
         size=1319,
         protocols=(
             Protocol(
-                name="maj1@32", solver=majority_vote, shots=8, draws=32, temperature=0.7, stop=("\nQ:",),
+                name="maj1@32", reader=majority_vote, shots=8, draws=32, temperature=0.7, stop=("\nQ:",),
                 source="Gemini 1.0 report, table 2 (Maj1@32); temperature: Wang et al. 2022",
             ),
             Protocol(
-                name="8-shot-cot", solver=ask_once, shots=8, stop=("\nQ:",),
+                name="8-shot-cot", shots=8, stop=("\nQ:",),
                 source="Wei et al. 2022; lm-evaluation-harness gsm8k_cot",
             ),
-            Protocol(name=ZERO_SHOT, solver=ask_once, source="evalkit"),
+            Protocol(name=ZERO_SHOT, source="evalkit"),
         ),
         max_shots=8,
         gold=gold,

@@ -40,7 +40,6 @@ from evalkit.api import (
     Sample,
     Task,
     Verdict,
-    ask_once,
     task,
     versioned,
 )  # fmt: skip
@@ -143,11 +142,11 @@ def humaneval() -> Task:
         size=164,
         protocols=(
             Protocol(
-                name="0-shot", solver=ask_once,
+                name="0-shot",
                 source="Gemini 1.0 report, table 2 (0-shot); prompt: Gemini 1.5 report, appendix 12.14",
             ),
             Protocol(
-                name="0-shot-completion", solver=ask_once, api="completion", stop=STOP,
+                name="0-shot-completion", api="completion", stop=STOP,
                 source="Chen et al. 2021; stop sequences: lm-evaluation-harness humaneval",
             ),
         ),

@@ -39,7 +39,6 @@ from evalkit.api import (
     UsageError,
     Verdict,
     View,
-    ask_once,
     sample_id,
     task,
     versioned,
@@ -227,10 +226,10 @@ def math() -> Task:
         group_sizes=SIZES,
         protocols=(
             Protocol(
-                name=FOUR_SHOT, solver=ask_once, shots=4, stop=("\nProblem:",),
+                name=FOUR_SHOT, shots=4, stop=("\nProblem:",),
                 source="Gemini 1.0 report, table 2; prompt: Lewkowycz et al. 2022, appendix D",
             ),
-            Protocol(name=ZERO_SHOT, solver=ask_once, max_tokens=2048, source="evalkit"),
+            Protocol(name=ZERO_SHOT, max_tokens=2048, source="evalkit"),
         ),
         max_shots=4,
         needs=needs,

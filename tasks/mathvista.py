@@ -48,7 +48,6 @@ from evalkit.api import (
     Submitted,
     Task,
     Verdict,
-    ask_once,
     letters,
     task,
     unknown,
@@ -205,7 +204,7 @@ def mathvista(*, split: str = "testmini", quick: str = "yes") -> Task:
         group_sizes=SIZES if split == "testmini" else {},
         protocols=(
             Protocol(
-                name="0-shot", solver=ask_once, max_tokens=1024,
+                name="0-shot", max_tokens=1024,
                 source="Gemini 1.0 report, table 7; lupantech/MathVista at ed0d56d, models/gpt.py",
             ),
         ),

@@ -43,7 +43,9 @@ from evalkit.api import (
     Sample,
     Task,
     Verdict,
+    ask_likelihoods,
     ask_once,
+    ask_with_fallback,
     choose_letter,
     letters,
     majority_vote,
@@ -129,7 +131,7 @@ def spoiled(sample: Sample, protocol: Protocol) -> Sequence[str]:
     right = sample.target[0]
     wrong = [letter for letter in letters(sample) if letter != right]
     others = [_as_response(letter, protocol) for letter in wrong]
-    if protocol.solver is choose_letter:
+    if protocol.reader is choose_letter:
         return others
     return (*others, f"The answer is ({right}). No, the answer is ({wrong[0]}).", "I do not know.", "")
 
@@ -149,7 +151,8 @@ def _chain(name: str, draws: int, *, routed: bool) -> Protocol:
     where = "Gemini 1.0 report, appendix 10.2 and figure 9"
     return Protocol(
         name=name,
-        solver=route_by_agreement if routed else majority_vote,
+        solver=ask_with_fallback if routed else ask_once,
+        reader=route_by_agreement if routed else majority_vote,
         shots=4,
         draws=draws,
         temperature=0.7,
@@ -186,17 +189,19 @@ def mmlu() -> Task:
         protocols=(
             _chain("cot32-routed", 32, routed=True),
             Protocol(
-                name="5-shot", solver=choose_letter, api="completion", shots=5, max_tokens=1, logprobs=20,
+                name="5-shot", solver=ask_likelihoods, reader=choose_letter, api="completion", shots=5,
+                max_tokens=1, logprobs=20,
                 drop_shots=True, source="Gemini 1.0 report, table 2 (5-shot); Hendrycks et al. 2021",
             ),
             _chain("cot8-routed", 8, routed=True),
             _chain("cot32", 32, routed=False),
             Protocol(
-                name=GENERATED, solver=ask_once, shots=5, max_tokens=256, drop_shots=True,
+                name=GENERATED, shots=5, max_tokens=256, drop_shots=True,
                 source="prompt: Gemini 1.5 report, appendix 12.13; the letter is generated",
             ),
             Protocol(
-                name=SCORED_CHAT, solver=choose_letter, shots=5, max_tokens=1, logprobs=20, drop_shots=True,
+                name=SCORED_CHAT, solver=ask_likelihoods, reader=choose_letter, shots=5,
+                max_tokens=1, logprobs=20, drop_shots=True,
                 source="Gemini 1.5 report, appendix 12.13; the letter is a chat's first token",
             ),
         ),

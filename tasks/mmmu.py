@@ -49,7 +49,6 @@ from evalkit.api import (
     Submitted,
     Task,
     Verdict,
-    ask_once,
     letters,
     majority_vote,
     task,
@@ -190,11 +189,11 @@ def mmmu(*, split: str = "validation") -> Task:
         group_sizes=dict.fromkeys(SUBJECTS, 30) if split == "validation" else {},
         protocols=(
             Protocol(
-                name="pass@1", solver=ask_once, max_tokens=1024,
+                name="pass@1", max_tokens=1024,
                 source="Gemini 1.0 report, tables 7 and 8 (pass@1, greedy); prompt: the authors'",
             ),
             Protocol(
-                name="maj1@32", solver=majority_vote, draws=32, temperature=0.7, max_tokens=1024,
+                name="maj1@32", reader=majority_vote, draws=32, temperature=0.7, max_tokens=1024,
                 source="Gemini 1.0 report, tables 7 and 8 (Maj1@32); temperature: Wang et al. 2022",
             ),
         ),

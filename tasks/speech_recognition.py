@@ -34,7 +34,6 @@ from evalkit.api import (
     Speech,
     Task,
     UsageError,
-    ask_once,
     averages,
     unknown,
     versioned,
@@ -152,9 +151,9 @@ def recognition(
         judge=functools.partial(judge_speech, normaliser=normaliser, units=units),
         metrics=averages(*metrics) if macro else metrics,
         protocols=(
-            Protocol(name=name, solver=ask_once, max_tokens=MAX_TOKENS, source=source),
+            Protocol(name=name, max_tokens=MAX_TOKENS, source=source),
             Protocol(
-                name=f"{name}-transcribe", solver=ask_once, api="transcription", max_tokens=MAX_TOKENS,
+                name=f"{name}-transcribe", api="transcription", max_tokens=MAX_TOKENS,
                 source=source,
             ),
         ),

@@ -55,7 +55,6 @@ from evalkit.api import (
     Speech,
     Task,
     Verdict,
-    ask_once,
     averages,
     sample_id,
     task,
@@ -129,9 +128,9 @@ def translation_task(
     language = known_language("target", target)
     tokeniser = tokeniser or tokeniser_for(target)
     metrics = (Bleu(tokeniser), ChrF())
-    protocols = [Protocol(name=chat, solver=ask_once, max_tokens=512, source=source)]
+    protocols = [Protocol(name=chat, max_tokens=512, source=source)]
     if language.code == "en":
-        asked = Protocol(name=endpoint, solver=ask_once, api="transcription", max_tokens=512, source=source)
+        asked = Protocol(name=endpoint, api="transcription", max_tokens=512, source=source)
         protocols.append(asked)
     return Task(
         data=data,

@@ -37,7 +37,6 @@ from evalkit.api import (
     Submitted,
     Task,
     Verdict,
-    ask_once,
     task,
     unknown,
     versioned,
@@ -132,7 +131,7 @@ def textvqa(*, split: str = "validation") -> Task:
         size=SPLITS[split],
         protocols=(
             Protocol(
-                name="0-shot", solver=ask_once, max_tokens=256,
+                name="0-shot", max_tokens=256,
                 source="Gemini 1.0 report, table 7; prompt: Gemini 1.5 report, appendix 12.14.11",
             ),
         ),

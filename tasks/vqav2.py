@@ -45,7 +45,6 @@ from evalkit.api import (
     Task,
     Verdict,
     View,
-    ask_once,
     task,
     unknown,
     versioned,
@@ -158,7 +157,7 @@ def vqav2(*, split: str = "validation") -> Task:
         size=SIZES[SPLITS[split]],
         protocols=(
             Protocol(
-                name="0-shot", solver=ask_once, max_tokens=256,
+                name="0-shot", max_tokens=256,
                 source="Gemini 1.0 report, table 7; prompt: Gemini 1.5 report, appendix 12.14.12",
             ),
         ),

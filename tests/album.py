@@ -62,7 +62,7 @@ def squares(*, split: str = "open"):
         metrics=(Accuracy(),),
         protocols=(
             Protocol(name="once", solver=ask_once),
-            Protocol(name="maj", solver=majority_vote, draws=3, temperature=0.7),
+            Protocol(name="maj", reader=majority_vote, draws=3, temperature=0.7),
         ),
         media=("image",),
         referee=Referee(prompt=ask_judge, read=colour),

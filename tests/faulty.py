@@ -23,7 +23,7 @@ import numpy as np
 from evalkit.answers import final_number
 from evalkit.api import (
     Accuracy, Answer, Audio, DataError, Final, Image, MeanCredit, Message, Protocol, Records, Sample, Scored,
-    Task, UsageError, Verdict, ask_once, task,
+    Task, UsageError, Verdict, ask_once, each_draw, task,
 )
 
 HERE = Path(__file__).parent
@@ -109,19 +109,26 @@ def extract(text, sample):
     return final_number(text, sample)
 
 
-async def solve(sample, prompt, ask, extract, protocol):
-    answer = await ask_once(sample, prompt, ask, extract, protocol)
-    match fault_of(sample):
-        case "solver returns none":
-            return None
-        case "solver returns no finals":
-            return Answer(())
+async def solve(context):
+    await ask_once(context)
+    match fault_of(context.sample):
         case "solver raises a group":
             raise ExceptionGroup("both", [ValueError("first"), ValueError("second")])
         case "solver's own task is cancelled":
             doing = asyncio.create_task(asyncio.sleep(9))
             doing.cancel()
             await doing
+
+
+def read(reading):
+    answer = each_draw(reading)
+    match fault_of(reading.sample):
+        case "reader raises":
+            raise KeyError("votes")
+        case "reader returns none":
+            return None
+        case "reader returns no finals":
+            return Answer(())
         case "detail has a set":
             answer.detail["seen"] = {1, 2}
         case "detail has bytes":
@@ -211,7 +218,7 @@ def faulty():
         answer=extract,
         judge=judge,
         metrics=(Accuracy(), Counted()),
-        protocols=(Protocol(name="once", solver=solve),),
+        protocols=(Protocol(name="once", solver=solve, reader=read),),
         gold=told("gold"),
         spoiled=told("spoiled"),
     )
@@ -236,8 +243,9 @@ FAULTS = {
     "prompt is none": ("data", "prompt: it is of type NoneType, not a text, a tuple of messages or a clip"),
     "prompt is a list": ("data", "prompt: it is of type list, not a text, a tuple of messages or a clip"),
     "extractor raises": ("scorer", "IndexError: no such group"),
-    "solver returns none": ("scorer", "solver: it returned no Answer with finals, but None"),
-    "solver returns no finals": ("scorer", "solver: it returned no Answer with finals"),
+    "reader raises": ("scorer", "reading: KeyError"),
+    "reader returns none": ("scorer", "reader: it returned no Answer with finals, but None"),
+    "reader returns no finals": ("scorer", "reader: it returned no Answer with finals"),
     "solver raises a group": ("scorer", "ValueError: first"),
     "solver's own task is cancelled": ("scorer", "CancelledError"),
     "detail has a set": ("scorer", "the answer.detail.seen is of type set, which JSON does not have"),

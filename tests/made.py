@@ -47,7 +47,7 @@ def sums():
         metrics=(Accuracy(),),
         protocols=(
             Protocol(name="once", solver=ask_once),
-            Protocol(name="maj", solver=majority_vote, draws=5, temperature=0.7),
+            Protocol(name="maj", reader=majority_vote, draws=5, temperature=0.7),
         ),
         max_shots=4,
         gold=lambda sample, protocol: sample.target[0],

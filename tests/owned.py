@@ -62,7 +62,7 @@ def doubles(*, factor: str = "2"):
         views=(View(name="strictly", extract=strictly),),
         protocols=(
             Protocol(name="once", solver=ask_once),
-            Protocol(name="maj", solver=majority_vote, draws=3, temperature=1.0),
+            Protocol(name="maj", reader=majority_vote, draws=3, temperature=1.0),
         ),
         gold=lambda sample, protocol: sample.target[0] if int(sample.id) % 4 else f" {{sample.target[0]}} ",
         spoiled=lambda sample, protocol: ("none",),

@@ -12,7 +12,7 @@ from collections import Counter
 from contextlib import closing
 from pathlib import Path
 
-from evalkit.engine.asking import draw_seed
+from evalkit.engine.context import draw_seed
 from tests.openai_server import OpenAIServer
 
 

@@ -8,8 +8,8 @@ _TEMPLATE = '''"""A quiz, made for a test."""
 
 from evalkit.answers import final_number, stated_number
 from evalkit.api import (
-    Accuracy, Message, Protocol, Records, Sample, Task, Verdict, View, ask_once, choose_letter, letters,
-    majority_vote, route_by_agreement, task,
+    Accuracy, Message, Protocol, Records, Sample, Task, Verdict, View, ask_likelihoods, ask_once,
+    ask_with_fallback, choose_letter, letters, majority_vote, route_by_agreement, task,
 )
 
 
@@ -51,7 +51,9 @@ def first_letter(text, sample):
 @task("quiz")
 def quiz():
     """A quiz"""
-    routed = dict(solver=route_by_agreement, temperature=0.7, legs=("majority", "greedy"))
+    routed = dict(
+        solver=ask_with_fallback, reader=route_by_agreement, temperature=0.7, legs=("majority", "greedy")
+    )
     return Task(
         data=Rows("test", {test}),
         dev=Rows("dev", 8),
@@ -67,11 +69,11 @@ def quiz():
         protocols=(
             Protocol(name="routed", draws=8, fallback=("likely", "said"), **routed),
             Protocol(
-                name="likely", solver=choose_letter, api="completion", shots=3, max_tokens=1, logprobs=5,
-                drop_shots=True,
+                name="likely", solver=ask_likelihoods, reader=choose_letter, api="completion", shots=3,
+                max_tokens=1, logprobs=5, drop_shots=True,
             ),
             Protocol(name="said", solver=ask_once, shots=3),
-            Protocol(name="plain", solver=majority_vote, draws=8, temperature=0.7),
+            Protocol(name="plain", reader=majority_vote, draws=8, temperature=0.7),
             Protocol(name="routed-greedily", draws=4, fallback=("said",), **routed),
         ),
         max_shots=4,

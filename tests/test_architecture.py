@@ -20,8 +20,8 @@ LAYERS = (
     ("samples",),
     ("rows",),
     ("convert", "identity", "reach", "signature", "statistics", "answers", "protocol", "spec")
-    + ("solvers", "metrics"),
-    ("models.base", "encoding"),
+    + ("readers", "solvers", "metrics"),
+    ("models.base", "encoding", "transcript"),
     ("runlock", "writer", "migrate"),
     ("store",),
     ("tallies", "completeness", "figures"),

@@ -20,7 +20,7 @@ for task in all_tasks():
     answers = [task.answer] if callable(task.answer) else [task.answer[key] for key in sorted(task.answer)]
     code = [task.prompt, task.judge, *answers, *task.metrics]
     code += [one for view in task.views for one in (view.extract, view.judge) if one]
-    code += [protocol.solver for protocol in task.protocols]
+    code += [code for p in task.protocols for code in (p.solver, p.reader)]
     code += [task.referee.prompt, task.referee.read] if task.referee else []
     found[task.name] = [code_identity(one) for one in code]
 print(json.dumps(found))

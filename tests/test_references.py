@@ -255,7 +255,7 @@ def test_only_what_a_fake_model_says_is_worked_out(tmp_path: Path) -> None:
 def test_a_judge_is_shown_no_reference_either(tmp_path: Path) -> None:
     """mathvista asks one where its rules find no answer; its prompt has the response and the question."""
     judge, model = Probe(), Probe()
-    plan = make_plan(model, ["mathvista"], data=SMALL, judge=judge)
+    plan = make_plan(model, ["mathvista"], data=SMALL, judges={"judge": judge})
     plan = dataclasses.replace(plan, cells=tuple(map(with_marks, plan.cells)))
     run(plan, tmp_path / "r.db")
     assert_clean([*judge.asked, *model.asked])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import sys
 from typing import TYPE_CHECKING
 
@@ -69,10 +70,16 @@ def _show(result: CheckResult) -> None:
     unit = f" {result.unit}".rstrip()
     click.echo(
         f"{verdict}  {result.task}:{result.protocol}  {result.samples} samples: "
-        f"references {result.gold:g}{unit}, spoiled {result.spoiled:g}{unit}"
-        + "".join(f"; {name} {value:g}{unit}" for name, value in result.others.items())
+        f"references {_figure(result.gold, unit)}, spoiled {_figure(result.spoiled, unit)}"
+        + "".join(f"; {name} {_figure(value, unit)}" for name, value in result.others.items())
     )
+    for words in result.unheld:
+        click.echo(f"      not checked: {words}")
     for problem in result.problems[:_SHOWN]:
         click.echo(f"      {problem}")
     if len(result.problems) > _SHOWN:
         click.echo(f"      and {len(result.problems) - _SHOWN} more")
+
+
+def _figure(value: float, unit: str) -> str:
+    return "none" if math.isnan(value) else f"{value:g}{unit}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import re
 import shlex
 import signal
 import sys
@@ -14,11 +15,16 @@ import click
 
 from evalkit.cli.options import data_option, json_option, parse_settings, set_option, unsafe_option
 from evalkit.errors import StorageError, UsageError
+from evalkit.rows import JUDGE
 
 if TYPE_CHECKING:
     from evalkit.engine.plan import Plan
     from evalkit.engine.run import Options
+    from evalkit.models.base import Model
     from evalkit.report.table import Table
+
+_ROLE = re.compile(r"([a-z][\w-]*)=")
+"""A model's name and an address have a slash or a colon before any equals sign."""
 
 
 @click.command()
@@ -40,10 +46,19 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--judge",
-    metavar="MODEL",
-    help="Reads answers where a task's rules cannot (mathvista); the table names it.",
+    "judges",
+    multiple=True,
+    metavar="[ROLE=]MODEL",
+    help="Model that scores answers, or reads them where a task's rules cannot (mathvista). The table names "
+    "it. Give one for each role that a task asks, or one for all.",
 )
-@click.option("--judge-base-url", default="", metavar="URL", help="Of the judge's endpoint.")
+@click.option(
+    "--judge-base-url",
+    "judge_urls",
+    multiple=True,
+    metavar="[ROLE=]URL",
+    help="Address of the judge's endpoint.",
+)
 @click.option(
     "-o",
     "--output",
@@ -84,8 +99,8 @@ def command(
     model: str,
     tasks: tuple[str, ...],
     base_url: str,
-    judge: str | None,
-    judge_base_url: str,
+    judges: tuple[str, ...],
+    judge_urls: tuple[str, ...],
     output: Path | None,
     limit: int | None,
     seed: int,
@@ -109,8 +124,6 @@ def command(
     from evalkit.models import open_model
     from evalkit.session import data_options, default_output
 
-    if judge_base_url and not judge:
-        raise UsageError("--judge-base-url goes with --judge MODEL")
     options = Options(_concurrency(concurrency), RetryPolicy(attempts=1 + max(0, retries)), verify_fraction)
     plan = make_plan(
         open_model(model, base_url=base_url, timeout=timeout),
@@ -120,7 +133,7 @@ def command(
         limit=limit,
         seed=seed,
         strict=strict,
-        judge=open_model(judge, base_url=judge_base_url, timeout=timeout) if judge else None,
+        judges=_judges(judges, judge_urls, timeout),
     )
     for line in plan.warnings():
         click.echo(f"warning: {line}", err=True)
@@ -140,9 +153,8 @@ def _run(plan: Plan, path: Path, options: Options, again: str, as_json: bool) ->
         try:
             return await execute_plan(plan, path, options, make_progress())
         finally:
-            await plan.model.aclose()
-            if plan.judge is not None:
-                await plan.judge.aclose()
+            for model in (plan.model, *plan.judges.values()):
+                await model.aclose()
 
     gc.freeze()  # what is loaded by now stays: looking through it again and again costs 5 %
     try:
@@ -161,6 +173,31 @@ def _run(plan: Plan, path: Path, options: Options, again: str, as_json: bool) ->
         click.echo(f"{table.failed} samples failed; to ask them again: {again}", err=True)
     click.echo(f"run file: {path}", err=True)
     return 3 if table.failed else 0
+
+
+def _judges(typed: tuple[str, ...], urls: tuple[str, ...], timeout: float) -> dict[str, Model]:
+    """The judge models by role. Raises `UsageError`."""
+    from evalkit.models import open_model
+
+    models, addresses = _by_role("--judge", typed), _by_role("--judge-base-url", urls)
+    for role in addresses.keys() - models.keys():
+        named = "MODEL" if role == JUDGE else f"{role}=MODEL"
+        raise UsageError(f"--judge-base-url {addresses[role]} goes with --judge {named}")
+    return {
+        role: open_model(name, base_url=addresses.get(role, ""), timeout=timeout)
+        for role, name in models.items()
+    }
+
+
+def _by_role(option: str, typed: tuple[str, ...]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for text in typed:
+        match = _ROLE.match(text)
+        role, value = (match[1], text[match.end() :]) if match else (JUDGE, text)
+        if role in found:
+            raise UsageError(f"{option} {text}: the role {role} has {found[role]} already")
+        found[role] = value
+    return found
 
 
 def _concurrency(text: str) -> int | None:

@@ -20,7 +20,7 @@ from evalkit.errors import BoundaryError, EvalkitError, ProviderError, UsageErro
 from evalkit.models.base import Model, Request, Response
 from evalkit.models.echo import end_of
 from evalkit.models.fake import FakeModel, Hints
-from evalkit.rows import AGAIN
+from evalkit.rows import AGAIN, JUDGE, OF_JUDGE, OF_MODEL
 from evalkit.store import Cell
 
 _LONGEST_PAUSE = 60.0
@@ -69,10 +69,10 @@ class Line:
         seed: int,
         media: MediaRoom,
         *,
-        judge: bool = False,
+        judge: str = "",
         verify: float = 0.0,
     ) -> None:
-        """`judge`: the model reads what another one answered; its answers are kept apart from that one's.
+        """`judge`: the role of a judge model; its replies are kept apart from the evaluated model's answers.
 
         `verify`: share of the greedy requests that are asked a second time (`evalkit.engine.verify`).
         """
@@ -134,7 +134,8 @@ class Line:
         if request.echo:  # a prompt's tokens take more room than everything else
             kept = end_of(response.prompt_logprobs, request.tail)
             response = dataclasses.replace(response, prompt_logprobs=kept)
-        self.store.add_response(key, body, draw, cell, sample, response, self._judge)
+        of = OF_JUDGE if self._judge else OF_MODEL
+        self.store.add_response(key, body, draw, cell, sample, response, of)
         self.commits.soon()
         self.prompt_tokens += response.prompt_tokens or 0
         self.completion_tokens += response.completion_tokens or 0
@@ -148,6 +149,8 @@ class Line:
         if not self._judge:
             return key, body
         asked = {**orjson.loads(body), "judge": self.model.identity}
+        if self._judge != JUDGE:
+            asked["role"] = self._judge
         whole = orjson.dumps(asked, option=orjson.OPT_SORT_KEYS)
         return hashlib.sha256(whole).digest()[:16], whole
 

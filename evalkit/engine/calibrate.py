@@ -8,8 +8,8 @@ from typing import Any
 
 from evalkit.engine.ask import Stopped
 from evalkit.engine.cell import CellPlan
+from evalkit.readers import choose_threshold
 from evalkit.samples import JSON
-from evalkit.solvers import choose_threshold
 from evalkit.store import Cell, Store
 
 

@@ -17,9 +17,10 @@ from evalkit.identity import code_identity
 from evalkit.metrics.base import Metric
 from evalkit.metrics.stored import metric_spec
 from evalkit.protocol import Protocol
+from evalkit.rows import JUDGE
 from evalkit.samples import Prompt, Sample, Speech
-from evalkit.spec import CellSpec, ViewSpec, fallback_text
-from evalkit.task import Task, View, averages_groups, file_of
+from evalkit.spec import BY, CellSpec, ViewSpec, fallback_text
+from evalkit.task import Judge, ModelScorer, Task, averages_groups, file_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,8 @@ class CellPlan:
     """`Sample.shots` by group."""
     referee: str = ""
     """The model that reads what the task's rules cannot, by its identity; "" where none does."""
+    judges: Mapping[str, str] = field(default_factory=dict)
+    """Identities of the judge models that the task's scorers ask, by role."""
     role: str = ""
     """`validation` for the samples that a threshold is chosen on, "" for those that are scored."""
 
@@ -181,19 +184,29 @@ class CellPlan:
         fallback = ""
         if protocol.fallback:
             leg = task.protocol(protocol.fallback[0])
-            fallback = fallback_text(leg, code_identity(leg.solver), code_identity(task.extract(leg)))
+            code = code_identity(leg.solver), code_identity(leg.reader), code_identity(task.extract(leg))
+            fallback = fallback_text(leg, *code)
         return CellSpec(
             task=task.name,
             source=self.source,
             protocol=protocol.settings(),
             options=dict(task.options),
             solver=code_identity(protocol.solver),
+            reader=code_identity(protocol.reader),
             prompt=code_identity(task.prompt),
             extract=code_identity(task.extract(protocol)),
-            judge=code_identity(task.judge),
+            judge=self._scorer(task.judge),
             referee=referee,
             fallback=fallback,
-            views=tuple(_view(view) for view in task.views),
+            views=tuple(
+                ViewSpec(
+                    name=view.name,
+                    extract="" if view.extract is None else code_identity(view.extract),
+                    reader="" if view.reader is None else code_identity(view.reader),
+                    judge="" if view.judge is None else self._scorer(view.judge),
+                )
+                for view in task.views
+            ),
             metrics=tuple(metric_spec(metric) for metric in self.metrics),
             notes=dict(task.notes(protocol)),
             data=dict(self.records.origin),
@@ -207,6 +220,13 @@ class CellPlan:
             summary=task.summary,
             code=_code(self.source),
         )
+
+    def _scorer(self, judge: Judge) -> str:
+        """The identity of a scorer, and of the judge models that it asks."""
+        if not isinstance(judge, ModelScorer):
+            return code_identity(judge)
+        asked = (f"{role}={self.judges.get(role) or self.judges[JUDGE]}" for role in judge.roles)
+        return code_identity(judge.score) + BY + " ".join(asked)
 
 
 class _Quota:
@@ -241,14 +261,6 @@ def rendered(task: Task, sample: Sample, protocol: Protocol) -> Prompt:
         kind = type(prompt).__name__
         raise SampleError(f"prompt: it is of type {kind}, not a text, a tuple of messages or a clip")
     return prompt
-
-
-def _view(view: View) -> ViewSpec:
-    return ViewSpec(
-        name=view.name,
-        extract="" if view.extract is None else code_identity(view.extract),
-        judge="" if view.judge is None else code_identity(view.judge),
-    )
 
 
 def _code(source: str) -> str:

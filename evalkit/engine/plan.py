@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
@@ -21,10 +21,21 @@ from evalkit.errors import BoundaryError, DataError, SampleError, UsageError, un
 from evalkit.models import BACKENDS
 from evalkit.models.base import Capability, Model
 from evalkit.protocol import SETTINGS, Protocol
+from evalkit.rows import JUDGE, VALIDATION
 from evalkit.samples import JSON, Sample
 from evalkit.spec import CellSpec
-from evalkit.store import VALIDATION, Store
-from evalkit.task import Task, build, file_of, find_task, options_of, parse_spec
+from evalkit.store import Store
+from evalkit.task import (
+    Judge,
+    ModelScorer,
+    Task,
+    build,
+    file_of,
+    find_task,
+    judge_roles,
+    options_of,
+    parse_spec,
+)
 
 REVISION = "revision"
 """The one `--set` key that is the data's, not the protocol's."""
@@ -36,19 +47,19 @@ _TRIED = 10
 class Plan:
     """The cells of a run and the settings that decide its answers.
 
-    `judge`: the model that reads answers where a task's rules cannot.
+    `judges`: by role, the models that score answers, or read them where a task's rules cannot.
     """
 
     model: Model
     cells: tuple[CellPlan, ...]
     seed: int = 0
-    judge: Model | None = None
+    judges: Mapping[str, Model] = field(default_factory=dict)
 
     def manifest(self) -> dict[str, Any]:
         """What a run file says of itself. A resumed run is bound by the model's identity and the seed."""
         return {
             "model": {"name": self.model.name, "identity": self.model.identity},
-            "judge": None if self.judge is None else self.judge.name,
+            "judges": {role: judge.name for role, judge in self.judges.items()},
             "seed": self.seed,
             "evalkit": evalkit.__version__,
         }
@@ -90,15 +101,17 @@ def make_plan(
     seed: int = 0,
     strict: bool = False,
     scoring: bool = True,
-    judge: Model | None = None,
+    judges: Mapping[str, Model] | None = None,
+    judged: bool = True,
 ) -> Plan:
     """Opens everything a run needs and tries it on the first record; nothing is asked.
 
     `tasks`: names as on the command line. `settings`: protocol fields to override, and `revision`.
     `strict`: refuse whatever would not be comparable with the report. `scoring`: also try what scoring
-    needs, such as the sandbox. `judge`: the model for tasks with a referee. Raises `UsageError`.
+    needs, such as the sandbox. `judges`: by role. `judged`: refuse a task whose judge models are not there.
+    Raises `UsageError`.
     """
-    settings = dict(settings or {})
+    settings, judges = dict(settings or {}), judges or {}
     data = data or DataOptions()
     if REVISION in settings:
         data = DataOptions(data.folder, data.small_sets, settings.pop(REVISION))
@@ -109,7 +122,7 @@ def make_plan(
         raise UsageError("no task named: evalkit tasks lists them")
     cells: list[CellPlan] = []
     for spec in specs:
-        cell = _plan_cell(spec, model, settings, data, limit, judge)
+        cell = _plan_cell(spec, model, settings, data, limit, _Judges(judges, judged))
         twin = next((c for c in cells if c.name == cell.name and not c.role), None)
         if twin is not None and twin.source != cell.source:
             raise UsageError(f"{twin.source} and {cell.source} are both called {cell.name}: rename one")
@@ -124,9 +137,13 @@ def make_plan(
     if scoring:
         for cell in cells:
             _needs(cell.task)
-    if judge is not None and not any(cell.referee for cell in cells):
-        raise UsageError(f"--judge {judge.name}: none of {', '.join(specs)} asks a judge")
-    return Plan(model, tuple(cells), seed, judge)
+    roles = {role for cell in cells for role in cell.judges}
+    used = {role if role in judges else JUDGE for role in roles}
+    used |= {JUDGE for cell in cells if cell.referee}
+    for role in judges.keys() - used:
+        given = judges[role].name if role == JUDGE else f"{role}={judges[role].name}"
+        raise UsageError(f"--judge {given}: none of {', '.join(specs)} asks such a judge")
+    return Plan(model, tuple(cells), seed, judges)
 
 
 def _needs(task: Task) -> None:
@@ -187,11 +204,11 @@ def _plan_cell(
     settings: Mapping[str, str],
     data: DataOptions,
     limit: int | None,
-    judge: Model | None,
+    judges: _Judges,
 ) -> CellPlan:
     name, protocol_name = parse_spec(spec)
     factory = find_task(name)
-    task = build(factory, settings)
+    task, judged = judges.of(build(factory, settings))
     options = options_of(factory)
     for key in settings:
         if key not in (*SETTINGS, *options):
@@ -215,11 +232,41 @@ def _plan_cell(
         protocol = dataclasses.replace(protocol, fallback=(leg.name,))
     shots = _shots(task, data) if task.dev and any(p.shots for p in (protocol, *legs)) else {}
     metrics = metrics_for(task, protocol)
-    asks_judge = judge is not None and task.referee is not None
-    referee = identity_text(judge) if judge is not None and asks_judge else ""
-    cell = CellPlan(name, task, protocol, metrics, task.data.open(data), limit, shots, referee)
+    reads = judges.models.get(JUDGE) if task.referee is not None else None
+    referee = "" if reads is None else identity_text(reads)
+    cell = CellPlan(name, task, protocol, metrics, task.data.open(data), limit, shots, referee, judged)
     _try(cell)
     return cell
+
+
+@dataclass(frozen=True, slots=True)
+class _Judges:
+    """`required`: whether a task that cannot be scored without them is refused."""
+
+    models: Mapping[str, Model]
+    required: bool
+
+    def of(self, task: Task) -> tuple[Task, dict[str, str]]:
+        """The task without the views that there are no judge models for; and the identity in each role.
+
+        Raises `UsageError` where its headline needs one that there is not.
+        """
+        missing = self._missing(task.judge)
+        if missing and self.required:
+            typed = (f"--judge {'' if role == JUDGE else f'{role}='}MODEL" for role in missing)
+            raise UsageError(f"{task.name} is scored by a judge model: add {' '.join(typed)}")
+        views = tuple(view for view in task.views if not self._missing(view.judge))
+        if len(views) < len(task.views):
+            task = dataclasses.replace(task, views=views)
+        known = ((role, self._model(role)) for role in judge_roles(task))
+        return task, {role: "" if model is None else identity_text(model) for role, model in known}
+
+    def _model(self, role: str) -> Model | None:
+        return self.models.get(role) or self.models.get(JUDGE)
+
+    def _missing(self, judge: Judge | None) -> list[str]:
+        roles = judge.roles if isinstance(judge, ModelScorer) else ()
+        return [role for role in roles if self._model(role) is None]
 
 
 def _check_media(task: Task, protocol: Protocol) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import dataclasses
 import gc
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,23 +14,24 @@ from typing import NoReturn
 
 from evalkit.encoding import question_digest, unread, unread_id
 from evalkit.engine.ask import Line, RetryPolicy, Stopped
-from evalkit.engine.asking import Asking, Send, task_hints
 from evalkit.engine.calibrate import calibrate
 from evalkit.engine.cell import CellPlan
+from evalkit.engine.channel import Links, SampleChannel
 from evalkit.engine.circumstances import circumstances
 from evalkit.engine.commits import Commits
+from evalkit.engine.context import SampleContext, task_hints
 from evalkit.engine.faults import FAULTS, fault
+from evalkit.engine.judging import Judging
 from evalkit.engine.limiter import make_limiter
 from evalkit.engine.media import MediaRoom
 from evalkit.engine.plan import Plan
 from evalkit.engine.progress import Progress, Silent
-from evalkit.engine.score import Score, Unjudged, answers, score_of
+from evalkit.engine.reading import answers
+from evalkit.engine.score import Score, Unjudged, score_of
 from evalkit.engine.verify import note_verification
 from evalkit.errors import BoundaryError, DataError, ProviderError, SampleError, UsageError
 from evalkit.figures import figures_of
-from evalkit.models.base import Request, Response
-from evalkit.models.fake import Hints
-from evalkit.rows import FAILED, Link
+from evalkit.rows import FAILED, JUDGE, Link
 from evalkit.runlock import RunLock
 from evalkit.samples import Sample
 from evalkit.store import ANSWERED, VALIDATION, Cell, Row, Store
@@ -125,10 +126,10 @@ async def execute(
     media = MediaRoom(store)
     commits = Commits(store)
     line = Line(plan.model, commits, limiter, options.retry, plan.seed, media, verify=options.verify)
-    judge = None
-    if plan.judge is not None:
-        limiter = make_limiter(options.concurrency, plan.judge.parallel)
-        judge = Line(plan.judge, commits, limiter, options.retry, plan.seed, media, judge=True)
+    judges = {}
+    for role, model in plan.judges.items():
+        limiter = make_limiter(options.concurrency, model.parallel)
+        judges[role] = Line(model, commits, limiter, options.retry, plan.seed, media, judge=role)
     cells = {(cell.task, cell.protocol, cell.role): cell for cell in store.cells()}
     gc.freeze()  # walking all that the libraries brought holds the event loop for 60 ms, and finds nothing
     try:
@@ -136,7 +137,7 @@ async def execute(
             cell = cells[planned.task.name, planned.protocol.name, planned.role]
             if planned.protocol.calibrated and not planned.role:
                 planned = calibrate(planned, cell, cells[cell.task, cell.protocol, VALIDATION], store)
-            await _CellRun(planned, cell, line, progress, judge).execute()
+            await _CellRun(planned, cell, line, progress, judges).execute()
             if options.verify and not planned.role:
                 note_verification(store, cell)
     finally:
@@ -152,10 +153,15 @@ async def execute(
 
 class _CellRun:
     def __init__(
-        self, planned: CellPlan, cell: Cell, line: Line, progress: Progress, judge: Line | None
+        self,
+        planned: CellPlan,
+        cell: Cell,
+        line: Line,
+        progress: Progress,
+        judges: Mapping[str, Line],
     ) -> None:
         self._planned, self._cell, self._line, self._progress = planned, cell, line, progress
-        self._judge = judge
+        self._judges = judges if planned.referee or planned.judges else {}
         self._samples: Iterator[tuple[int, Sample | BoundaryError]] = iter(())
         self._fresh = True
         self._dealt = False
@@ -238,10 +244,10 @@ class _CellRun:
             row = unread(position, sample)
             self._note(row)
         else:
-            links = _Links()
-            asking = self._asking(sample, links)
-            result = await self._result(asking, sample)
-            row = _row(position, sample, asking.asked, result, links.found())
+            links = Links()
+            context = self._context(sample, links)
+            result = await self._result(context, links)
+            row = _row(position, sample, context.asked, result, links.found())
             # A provider's errors are written down as they happen.
             if row.boundary not in ("", "provider"):
                 self._note(row)
@@ -260,12 +266,16 @@ class _CellRun:
         self._line.commits.soon()
         self._progress.sample(row)
 
-    async def _result(self, asking: Asking, sample: Sample) -> Score | Unjudged | BoundaryError:
+    async def _result(self, context: SampleContext, links: Links) -> Score | Unjudged | BoundaryError:
         """What is made of a sample; its fault is its result. Raises what ends the run (`engine.faults`)."""
-        task = self._planned.task
+        task, sample = self._planned.task, context.sample
+        judging = self._judging(sample, links)
         try:
-            answer, read_otherwise = await answers(asking, task)
-            return await score_of(task, self._planned.metrics, sample, answer, read_otherwise)
+            await context.solve()
+            answer, otherwise = await answers(task, sample, context.protocol, context.transcript, judging)
+            if context.protocol.shots < self._planned.protocol.shots:
+                answer.detail["shots"] = context.protocol.shots
+            return await score_of(task, self._planned.metrics, sample, answer, otherwise, judging)
         except FAULTS as error:
             failed = fault(error)
             if isinstance(failed, ProviderError) and failed.fatal:
@@ -275,28 +285,26 @@ class _CellRun:
     def _note(self, row: Row) -> None:
         self._store.add_error(self._cell, row.sample.id, 0, row.boundary, row.error)
 
-    def _asking(self, sample: Sample, links: _Links) -> Asking:
+    def _context(self, sample: Sample, links: Links) -> SampleContext:
         task = self._planned.task
-
-        def through(line: Line) -> Send:
-            async def send(
-                request: Request, key: bytes, body: bytes, draw: int, hints: Hints | None
-            ) -> Response:
-                key, body = line.stored_as(key, body)
-                links.add(key, draw)
-                return await line.send(request, key, body, draw, self._cell, sample.id, hints)
-
-            return send
-
-        return Asking(
+        return SampleContext(
             task,
             sample,
             self._planned.protocol,
-            through(self._line),
+            SampleChannel(self._line, self._cell, sample.id, links),
             hints=lambda protocol: task_hints(task, sample, protocol),
             seed=self._line.seed,
-            judge=through(self._judge) if self._judge is not None else None,
         )
+
+    def _judging(self, sample: Sample, links: Links) -> Judging | None:
+        if not self._judges:
+            return None
+
+        def channel(role: str) -> SampleChannel:
+            line = self._judges.get(role) or self._judges[JUDGE]
+            return SampleChannel(line, self._cell, sample.id, links)
+
+        return Judging(sample, channel, self._line.seed)
 
     def _finish(self) -> None:
         """Writes down what was measured, once all samples are dealt with."""
@@ -304,21 +312,6 @@ class _CellRun:
         count = len(data.outcomes)
         self._store.finish(self._cell, count, ())  # also where a metric of the user's then fails
         self._store.finish(self._cell, count, figures_of(self._planned.metrics, data))
-
-
-class _Links:
-    """Which responses a sample asked for, in the order of asking."""
-
-    def __init__(self) -> None:
-        self._draws: dict[bytes, dict[int, None]] = {}
-
-    def add(self, key: bytes, draw: int) -> None:
-        self._draws.setdefault(key, {})[draw] = None
-
-    def found(self) -> tuple[Link, ...]:
-        return tuple(
-            Link(turn, draw, key) for turn, (key, draws) in enumerate(self._draws.items()) for draw in draws
-        )
 
 
 def _row(

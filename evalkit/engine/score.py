@@ -1,22 +1,22 @@
-"""From a solver's answer to verdicts, statistics and an outcome."""
+"""From an answer to verdicts, statistics and an outcome."""
 
 from __future__ import annotations
 
 import asyncio
 import inspect
 import math
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 
-from evalkit.engine.asking import Asking
 from evalkit.engine.faults import FAULTS, fault
+from evalkit.engine.judging import Judging
 from evalkit.errors import BoundaryError, ScorerError
 from evalkit.metrics.base import Metric, Scored
 from evalkit.metrics.macro import measured
 from evalkit.protocol import Protocol
 from evalkit.samples import JSON, Answer, Final, Sample, plain_text
 from evalkit.store import ANSWERED
-from evalkit.task import Judge, Task, Verdict
+from evalkit.task import Judge, ModelScorer, Task, Verdict
 
 _NONE: Mapping[str, Answer] = {}
 
@@ -111,31 +111,29 @@ def metrics_for(task: Task, protocol: Protocol) -> tuple[Metric, ...]:
     return tuple(m for m in task.metrics if m.least_draws <= protocol.draws and m.view in known)
 
 
-async def answers(asking: Asking, task: Task) -> tuple[Answer, dict[str, Answer]]:
-    """The sample's answer, and what each view that reads responses in its own way makes of them."""
-    answer = await asking.solve()
-    return answer, {v.name: await asking.solve(v.extract) for v in task.views if v.extract is not None}
-
-
 async def score(
     task: Task,
     metrics: tuple[Metric, ...],
     sample: Sample,
     answer: Answer,
     read_otherwise: Mapping[str, Answer] = _NONE,
+    judging: Judging | None = None,
 ) -> Score:
     """Judges every answer in every view, and takes every metric's statistics.
 
-    `read_otherwise`: the answers of views with an extractor of their own. Raises `BoundaryError` when it
+    `read_otherwise`: the answers of views that read in their own way. `judging`: for scorers that ask judge
+    models. Raises `BoundaryError` when it
     could not be judged: a `ScorerError` for a judge or metric that raised or returned what is no verdict and
     no number. A `UsageError` of theirs, such as a missing package, ends the run.
     """
-    headline = await _judge_all(task.judge, answer.finals, sample)
+    headline = await _judge_all(task.judge, answer.finals, sample, judging)
     views = {}
     for view in task.views:
         finals = read_otherwise.get(view.name, answer).finals
-        views[view.name] = await _judge_all(view.judge or task.judge, finals, sample)
-    legs = {name: await _judge_all(task.judge, finals, sample) for name, finals in answer.legs.items()}
+        views[view.name] = await _judge_all(view.judge or task.judge, finals, sample, judging)
+    legs = {
+        name: await _judge_all(task.judge, finals, sample, judging) for name, finals in answer.legs.items()
+    }
     others = {**views, **legs}
     scored = Scored(
         answer,
@@ -171,24 +169,34 @@ async def score_of(
     sample: Sample,
     answer: Answer,
     read_otherwise: Mapping[str, Answer] = _NONE,
+    judging: Judging | None = None,
 ) -> Score | Unjudged:
-    """`score`, for a sample that there are references for."""
-    if not sample.target:
+    """`score`, for a sample that there are references for or that needs none."""
+    if not sample.target and not task.reference_free:
         return Unjudged(answer)
-    return await score(task, metrics, sample, answer, read_otherwise)
+    return await score(task, metrics, sample, answer, read_otherwise, judging)
 
 
-async def _judge_all(judge: Judge, finals: tuple[Final, ...], sample: Sample) -> Judged:
+async def _judge_all(
+    judge: Judge, finals: tuple[Final, ...], sample: Sample, judging: Judging | None
+) -> Judged:
     if len(finals) == 1:  # nearly always
-        return Judged(finals, (await _judge(judge, finals[0], sample),))
-    return Judged(finals, tuple(await asyncio.gather(*(_judge(judge, final, sample) for final in finals))))
+        return Judged(finals, (await _judge(judge, finals[0], sample, judging),))
+    work = (_judge(judge, final, sample, judging) for final in finals)
+    return Judged(finals, tuple(await asyncio.gather(*work)))
 
 
-async def _judge(judge: Judge, final: Final, sample: Sample) -> Verdict:
+async def _judge(judge: Judge, final: Final, sample: Sample, judging: Judging | None) -> Verdict:
     if final.value is None:
         return Verdict(False, "no answer found in the response")
     try:
-        found = judge(final.value, sample)
+        found: Verdict | Awaitable[Verdict]
+        if not isinstance(judge, ModelScorer):
+            found = judge(final.value, sample)
+        elif judging is not None:
+            found = judge.score(final.value, sample, judging)
+        else:
+            raise ScorerError("judge: it asks a judge model, and there is none")
         return _plain(await found if inspect.isawaitable(found) else found)
     except BoundaryError:
         raise

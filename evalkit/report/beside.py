@@ -14,8 +14,8 @@ _ENOUGH = 300
 """Samples of which with 95 % probability one at least is of a kind that is 1 in 100 (0.99^299 = 0.0495)."""
 RULES_ALONE = "answers are read by rules alone (no --judge)"
 _SHOTS_ALONE = re.compile(r"\d+-shot")
-_SOLVERS = {
-    "ask_once": "",
+_READERS = {
+    "each_draw": "",
     "majority_vote": "majority vote",
     "route_by_agreement": "majority vote where enough draws agree, else greedy",
     "choose_letter": "likeliest letter",
@@ -27,14 +27,14 @@ def protocol_words(cell: TableCell) -> str:
     parts = cell.signature.parts
     words = [f"{parts['shots']}-shot"] if "shots" in parts else []
     temperature = float(str(parts.get("temperature", 0)))
-    solver = str(parts.get("solver", "")).partition("@")[0]
+    reader = str(parts.get("reader", "")).partition("@")[0]
     if int(str(parts.get("draws", 1))) > 1:
         words.append(f"{parts['draws']} draws at temperature {temperature:g}")
     elif temperature:
         words.append(f"one draw at temperature {temperature:g}")
-    elif solver != "choose_letter":
+    elif reader != "choose_letter":
         words.append("greedy")
-    words.append(_SOLVERS.get(solver, solver))
+    words.append(_READERS.get(reader, reader))
     return f"{', '.join(filter(None, words))} ({cell.protocol})"
 
 

@@ -33,7 +33,7 @@ QUICK = RetryPolicy(attempts=1)
 
 
 def run(model: Model, task: str, path: Path, judge: Model | None = None, **settings: str) -> Table:
-    plan = make_plan(model, [task], settings=settings, judge=judge)
+    plan = make_plan(model, [task], settings=settings, judges={"judge": judge} if judge else None)
     store = open_run(path, plan)
 
     async def go() -> None:
@@ -287,7 +287,7 @@ def test_a_judge_that_nobody_asks_is_refused() -> None:
     judge = FakeModel(lambda request, draw: "", "fake/reader")
     with pytest.raises(UsageError, match="--judge fake/reader: none of gsm8k asks a judge"):
         make_plan(
-            FakeModel(lambda request, draw: ""), ["gsm8k"], judge=judge, data=DataOptions(small_sets=True)
+            FakeModel(lambda request, draw: ""), ["gsm8k"], judges={"judge": judge}, data=DataOptions(small_sets=True)
         )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from typing import Any
 
@@ -13,8 +12,10 @@ from evalkit.tasks.mmmu_fields import DISCIPLINES, SUBJECTS, discipline_of, subj
 from evalkit.data.hub import Hub
 from evalkit.errors import UsageError
 from evalkit.models.base import Response
+from evalkit.readers import Reading
 from evalkit.samples import Answer, Image, Prompt, Sample
 from evalkit.task import Submitted, Task, build
+from evalkit.transcript import Transcript, Turn
 
 TASK = build(mmmu)
 PASS, VOTE = TASK.protocols
@@ -192,19 +193,9 @@ def test_references_score_and_spoiled_responses_do_not(raw: dict[str, Any], prot
 
 
 def vote(task: Task, sample: Sample, texts: list[str]) -> Answer:
-    answers = iter(texts)
-
-    async def ask(prompt: Prompt, *, draw: int = 0) -> Response:
-        return Response(next(answers))
-
-    async def voted() -> Answer:
-        asked: Any = ask
-        return await protocol.solver(
-            sample, prompt(sample, protocol), asked, task.extract(protocol), protocol
-        )
-
     protocol = task.protocol("maj1@32").override({"draws": str(len(texts))})
-    return asyncio.run(voted())
+    transcript = Transcript(tuple(Turn(Response(text), draw) for draw, text in enumerate(texts)))
+    return protocol.reader(Reading(transcript, sample, protocol, task.extract(protocol)))
 
 
 def test_draws_vote_on_what_is_parsed() -> None:

@@ -1,22 +1,26 @@
-"""Cases of solvers: what they make of a model's responses, and what they ask for."""
+"""Cases of solvers and readers: what is asked for, and what is made of what came back."""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from evalkit.errors import ProviderError
-from evalkit.models.base import Response, TokenLogprob
+from evalkit.models.base import Likelihood, Response, TokenLogprob
 from evalkit.protocol import Protocol
+from evalkit.readers import Reading
 from evalkit.samples import JSON, Answer, Final, Prompt, Sample
+from evalkit.transcript import Transcript, Turn
 from tools.golden.calls import Call, Case, each
 
 DRAWS = ("a", "b", "cut a", "", "cut b")
 """What a model says in a draw: an answer, one that is cut at `max_tokens`, or none."""
 SAMPLE = Sample("own", "Which one?", ("A",), choices=("one", "two", "three"))
-SOLVERS = ("ask_once", "majority_vote", "choose_letter", "route_by_agreement")
+SOLVERS = ("ask_once", "ask_with_fallback", "ask_likelihoods")
+READERS = ("each_draw", "first_draw", "majority_vote", "choose_letter", "route_by_agreement")
 TOKENS: tuple[Mapping[str, float], ...] = (
     {"A": -1.0, "B": -0.5, "C": -2.0},
     {" A": -1.0, " B": -1.0, " C": -1.0},
@@ -30,76 +34,110 @@ TOKENS: tuple[Mapping[str, float], ...] = (
 
 @dataclass(slots=True)
 class Script:
-    """An `Ask` that answers by a script and notes what it was asked."""
+    """A solver's context that answers by a script and notes what it was asked."""
 
+    protocol: Protocol
     said: Sequence[str] = ()
     token: Mapping[str, float] = field(default_factory=dict)
     asked: list[JSON] = field(default_factory=list)
+    sample: Sample = SAMPLE
+    prompt: Prompt = "Q"
 
-    async def __call__(self, prompt: Prompt, *, draw: int = 0) -> Response:
-        self.asked.append(draw)
+    async def ask(self, prompt: Prompt, *, draw: int = 0, **_: object) -> Response:
+        self.asked.append([str(prompt), draw])
         text = self.said[draw] if self.said else ""
-        best = max(self.token, key=lambda key: self.token[key], default="")
-        logprobs = (TokenLogprob(best, self.token[best], dict(self.token)),) if self.token else ()
         if text == "waits":
             await asyncio.Event().wait()
         if text == "fails":
             raise ProviderError("no answer")
-        if text.startswith("cut "):
-            return Response(text.removeprefix("cut "), finish="length", logprobs=logprobs)
-        return Response(text, logprobs=logprobs)
+        return _response(text, self.token)
 
-    async def continuation(self, prompt: str, text: str) -> float:
-        self.asked.append([prompt, text])
-        return self.token.get(text, -5.0)
+    async def continuations(self, prompt: str, texts: Sequence[str]) -> tuple[Likelihood, ...]:
+        self.asked.append([prompt, *texts])
+        return ()
 
-    async def under(self, protocol: str) -> Answer:
+    async def under(self, protocol: str) -> Transcript:
         self.asked.append(protocol)
-        return Answer((Final("greedy", truncated=True),), {"own": 1})
+        return Transcript()
+
+
+def cases(name: str, function: Callable[..., object]) -> Iterator[Case]:
+    """For a solver or reader of evalkit's: draws with ties, without answers and cut; tokens' likelihoods."""
+    if name in SOLVERS:
+        yield from _solving(name, function)
+    elif name in READERS:
+        yield from _reading(name, function)
+
+
+def _solving(name: str, solver: Callable[..., object]) -> Iterator[Case]:
+    for protocol in _protocols((None,)):
+        scripts = [("said", ("a",) * 4, {"A": -1.0}), ("no log-probabilities", ("a",) * 4, {})]
+        if protocol.draws == 2:
+            scripts.append(("one fails while another waits", ("waits", "fails"), {}))
+        for shown, said, token in scripts:
+            key = [protocol.draws, protocol.likelihood, shown]
+            yield each((Call(_solve, (solver, protocol, said, token)),), key)
+
+
+async def _solve(
+    solver: Callable[..., Awaitable[None]],
+    protocol: Protocol,
+    said: Sequence[str],
+    token: Mapping[str, float],
+) -> object:
+    script = Script(protocol, said, token)
+    await solver(script)
+    return sorted(script.asked, key=str)
+
+
+def _reading(name: str, reader: Callable[..., object]) -> Iterator[Case]:
+    thresholds = (None, 0.0, 0.5, 0.75, 1.0) if name == "route_by_agreement" else (None,)
+    for protocol in _protocols(thresholds):
+        for shown, responses in _letters() if name == "choose_letter" else _votes(protocol.draws):
+            key = [protocol.threshold, protocol.api, protocol.likelihood, shown]
+            yield each((Call(_read, (reader, protocol, responses)),), key)
+
+
+def _read(reader: Callable[..., object], protocol: Protocol, responses: Sequence[Response]) -> object:
+    # A draw's earlier turns and a tool's results are no answers.
+    turns: list[Turn] = [Turn(Response("a"), draw) for draw in range(len(responses))]
+    turns += [Turn(response, draw) for draw, response in enumerate(responses)]
+    turns += [Turn(Response("b"), draw, "tool") for draw in range(len(responses))]
+    greedy = Answer((Final("greedy", truncated=True),), {"own": 1})
+    transcript = Transcript(tuple(turns))
+    return reader(Reading(transcript, SAMPLE, protocol, _extract, {"greedy": greedy}))
 
 
 def _extract(text: str, sample: Sample) -> str | None:
     return text or None
 
 
-def cases(name: str, solver: Callable[..., object]) -> Iterator[Case]:
-    """For a solver of evalkit's: draws with ties, without answers and cut; tokens' likelihoods."""
-    if name not in SOLVERS:
-        return
-    for protocol in _protocols(name, solver):
-        scripts = _letters() if name == "choose_letter" else _votes(protocol.draws)
-        for shown, script in scripts:
-            args = (solver, protocol, script)
-            key = [protocol.threshold, protocol.api, protocol.likelihood, shown]
-            yield each((Call(_solve, args),), key)
-
-
-async def _solve(solver: Callable[..., object], protocol: Protocol, script: Script) -> object:
-    ask = Script(script.said, script.token)
-    answer = await solver(SAMPLE, "Q", ask, _extract, protocol)  # type: ignore[misc]
-    asked = sorted(ask.asked, key=str)
-    return [answer, asked]
-
-
-def _protocols(name: str, solver: Callable[..., object]) -> Iterator[Protocol]:
-    thresholds = (None, 0.0, 0.5, 0.75, 1.0) if name == "route_by_agreement" else (None,)
+def _protocols(thresholds: Sequence[float | None]) -> Iterator[Protocol]:
     for draws, threshold in itertools.product((1, 2, 3, 4), thresholds):
         yield Protocol(
-            name="own", solver=solver, draws=draws, temperature=0.7, threshold=threshold,  # type: ignore[arg-type]
-            fallback=("greedy", "other"), logprobs=3,
+            name="own", draws=draws, temperature=0.7, threshold=threshold, fallback=("greedy", "other"),
+            logprobs=3,
         )  # fmt: skip
+    given: dict[str, Any] = {"name": "own", "fallback": ("greedy",), "api": "completion", "logprobs": 2}
     for likelihood in ("next-token", "prompt"):
-        yield Protocol(name="own", solver=solver, api="completion", likelihood=likelihood, logprobs=2)  # type: ignore[arg-type]
+        yield Protocol(**given, likelihood=likelihood)
 
 
-def _votes(draws: int) -> Iterator[tuple[JSON, Script]]:
+def _votes(draws: int) -> Iterator[tuple[JSON, Sequence[Response]]]:
     for said in itertools.product(DRAWS[: 5 if draws < 3 else 4 if draws == 3 else 3], repeat=draws):
-        yield list(said), Script(said)
-    if draws == 2:
-        yield "one fails while another waits", Script(("waits", "fails"))
+        yield list(said), [_response(text, {}) for text in said]
 
 
-def _letters() -> Iterator[tuple[JSON, Script]]:
+def _letters() -> Iterator[tuple[JSON, Sequence[Response]]]:
     for token in TOKENS:
-        yield dict(token), Script(token=token)
-    yield "no log-probabilities", Script(said=("A",) * 4)
+        yield dict(token), [_response("", token)]
+        likelihoods = tuple(Likelihood(f" {name}", token.get(f" {name}", -5.0)) for name in "ABC")
+        yield ["continuations", dict(token)], [Response("", likelihoods=likelihoods)]
+    yield "no log-probabilities", [Response("A")]
+
+
+def _response(text: str, token: Mapping[str, float]) -> Response:
+    best = max(token, key=lambda key: token[key], default="")
+    logprobs = (TokenLogprob(best, token[best], dict(token)),) if token else ()
+    finish = "length" if text.startswith("cut ") else "stop"
+    return Response(text.removeprefix("cut "), finish=finish, logprobs=logprobs)  # type: ignore[arg-type]

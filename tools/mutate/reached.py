@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from tools.golden.found import modules
 
-ROOMS = ("evalkit.answers", "evalkit.metrics", "evalkit.solvers", "evalkit.tasks")
+ROOMS = ("evalkit.answers", "evalkit.metrics", "evalkit.readers", "evalkit.solvers", "evalkit.tasks")
 
 
 class Place(NamedTuple):

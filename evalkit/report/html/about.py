@@ -9,6 +9,7 @@ from typing import Any
 
 import orjson
 
+from evalkit.rows import JUDGE
 from evalkit.spec import signed_settings
 from evalkit.store import Cell, Store
 from evalkit.task import file_of
@@ -66,7 +67,8 @@ def _card(cell: Cell) -> Card:
     limit = () if spec.limit is None else (("taken", f"the first {spec.limit:,}"),)
     views = [("also read as", ", ".join(view.name for view in spec.views))] if spec.views else []
     printed = [("printed in", f"the report's {spec.report}")] if spec.report else []
-    asked = {**signed_settings(spec.protocol), "solver": spec.solver, "prompt": spec.prompt}
+    asked = {**signed_settings(spec.protocol), "solver": spec.solver, "reader": spec.reader}
+    asked["prompt"] = spec.prompt
     return Card(
         spec.label,
         spec.summary,
@@ -101,7 +103,8 @@ def _plain(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 def _circumstances(manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "model", manifest["model"]["name"]
     yield from _plain({key: value for key, value in manifest["model"]["identity"].items() if key != "model"})
-    yield from _plain({key: manifest.get(key) for key in ("judge", "started")})
+    judges = ", ".join(f"{role}: {name}" for role, name in (manifest.get("judges") or {}).items())
+    yield from _plain({"judge models": judges, "started": manifest.get("started")})
     yield from _plain({"seed of the draws": manifest["seed"]})
     machine = [manifest.get("processor"), f"{manifest['cores']} cores" if manifest.get("cores") else ""]
     yield from _plain({"evalkit ran on": ", ".join(filter(None, [*machine, manifest.get("platform", "")]))})
@@ -125,8 +128,8 @@ def command(store: Store) -> str:
     words += ["-t", ",".join(dict.fromkeys(_task(cell) for cell in cells))]
     if endpoint := manifest["model"]["identity"].get("endpoint"):
         words += ["--base-url", endpoint]
-    if judge := manifest.get("judge"):
-        words += ["--judge", judge]
+    for role, judge in (manifest.get("judges") or {}).items():
+        words += ["--judge", judge if role == JUDGE else f"{role}={judge}"]
     for key, text in {pair: None for cell in cells for pair in cell.spec.protocol.overrides.items()}:
         words += ["--set", f"{key}={text}"]
     limits = [cell.spec.limit for cell in cells if cell.spec.limit is not None]

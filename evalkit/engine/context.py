@@ -1,0 +1,259 @@
+"""What a solver works with for one sample (`evalkit.solvers.Context`), and the transcript of its work."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol as Shape
+from typing import TypeAlias
+
+import orjson
+
+from evalkit.engine.cell import rendered
+from evalkit.engine.faults import FAULTS, fault, guarded
+from evalkit.errors import BoundaryError, ProviderError, SampleError, ScorerError, ToolError
+from evalkit.models.base import Likelihood, Request, Response, TokenLogprob
+from evalkit.models.fake import Hints
+from evalkit.protocol import Protocol
+from evalkit.samples import Prompt, Sample
+from evalkit.signature import combine
+from evalkit.task import Task
+from evalkit.transcript import Transcript, Turn
+
+HintsOf: TypeAlias = Callable[[Protocol], Hints]
+"""protocol → what a perfect and a failing model would say under it; for `fake/` and the gold self-test."""
+Run: TypeAlias = Callable[[], Awaitable[str]]
+
+
+def task_hints(task: Task, sample: Sample, protocol: Protocol) -> Hints:
+    """The task's own: its `gold` and the first of its `spoiled`, "" where it has none for the sample."""
+    known = bool(sample.target) or task.reference_free
+
+    def gold() -> str:
+        return task.gold(sample, protocol) if known and task.gold is not None else ""
+
+    def spoiled() -> str:
+        return next(iter(task.spoiled(sample, protocol)), "") if known else ""
+
+    return Hints(guarded("gold", gold), guarded("spoiled", spoiled))
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Something to be asked for a sample. `key`, `body`: as `Request.encoded` gives them.
+
+    `request`: None for a tool. `branch`: the protocols that led to it, "" for the cell's own. `hints`: for a
+    fake model; None for a judge and a tool.
+    """
+
+    key: bytes
+    body: bytes
+    draw: int
+    request: Request | None = None
+    branch: str = ""
+    hints: Hints | None = None
+
+
+class Channel(Shape):
+    """Where a sample's calls go: `engine.ask.Line` and the run file, bound to a cell and a sample."""
+
+    def send(self, call: Call) -> Awaitable[Response]:
+        """The stored answer, else the model's. Raises `ProviderError`."""
+        ...
+
+    def run(self, call: Call, tool: Run) -> Awaitable[Response]:
+        """The stored result, else what `tool` gives. Raises what `tool` raises."""
+        ...
+
+    def stored(self, call: Call) -> Response | None:
+        """The stored answer, if there is one."""
+        ...
+
+
+class SampleContext:
+    """Asks for one sample under one protocol, and notes what was asked and came back."""
+
+    def __init__(
+        self,
+        task: Task,
+        sample: Sample,
+        protocol: Protocol,
+        channel: Channel,
+        *,
+        hints: HintsOf,
+        seed: int = 0,
+        branch: str = "",
+    ) -> None:
+        """`protocol`: as the run asks it, overrides and all."""
+        self.sample, self._protocol = sample, protocol
+        self._task, self._channel, self._hints = task, channel, hints
+        self._seed, self._branch = seed, branch
+        self._said = hints(protocol)
+        self._encoded: dict[tuple[object, ...], tuple[bytes, bytes]] = {}
+        self._turns: dict[tuple[bytes, int], Turn | None] = {}
+        self._first: set[bytes] = set()
+        self._tools: Counter[tuple[str, str, int]] = Counter()
+        self._others: dict[str, SampleContext] = {}
+
+    @property
+    def protocol(self) -> Protocol:
+        return self._protocol
+
+    @cached_property
+    def prompt(self) -> Prompt:
+        return rendered(self._task, self.sample, self._protocol)
+
+    @property
+    def transcript(self) -> Transcript:
+        """What was asked so far and came back, in the order of asking."""
+        return Transcript(
+            tuple(turn for turn in self._turns.values() if turn is not None),
+            {name: other.transcript for name, other in self._others.items()},
+        )
+
+    @property
+    def asked(self) -> bytes:
+        """16-byte digest of the set of requests that do not follow an answer."""
+        return bytes.fromhex(combine([*self._first, *(other.asked for other in self._others.values())]))
+
+    async def solve(self) -> None:
+        """Asks what the protocol's solver asks.
+
+        With `Protocol.drop_shots`, with one shot fewer as long as the prompt is too long for the model.
+        Raises `BoundaryError`, or what ends the run (`engine.faults`).
+        """
+        while True:
+            try:
+                await self._protocol.solver(self)
+            except ProviderError as error:
+                if not (error.too_long and self._protocol.drop_shots and self._protocol.shots):
+                    raise
+                self._drop_a_shot()
+            except BoundaryError:
+                raise
+            except FAULTS as error:
+                raise fault(error, "solver") from error
+            else:
+                break
+        if not any(turn is not None for turn in self._turns.values()) and not self._others:
+            raise ScorerError("solver: it asked nothing")
+
+    def _drop_a_shot(self) -> None:
+        self._protocol = dataclasses.replace(self._protocol, shots=self._protocol.shots - 1)
+        del self.__dict__["prompt"]
+        for noted in (self._encoded, self._turns, self._first, self._tools, self._others):
+            noted.clear()  # what was refused was not asked
+
+    async def ask(
+        self,
+        prompt: Prompt,
+        *,
+        draw: int = 0,
+        follows: Response | None = None,
+        temperature: float | None = None,
+        max_tokens: int | None = None,
+        stop: Sequence[str] | None = None,
+    ) -> Response:
+        protocol = self._protocol
+        heat = protocol.temperature if temperature is None else temperature
+        request = Request(
+            prompt=prompt,
+            max_tokens=protocol.max_tokens if max_tokens is None else max_tokens,
+            temperature=heat,
+            top_p=protocol.top_p,
+            stop=protocol.stop if stop is None else tuple(stop),
+            # A greedy request needs no seed; a drawn one needs another for every draw.
+            seed=draw_seed(self._seed, draw) if heat > 0 else None,
+            logprobs=protocol.logprobs,
+            max_pixels=protocol.max_pixels,
+            resample=protocol.resample,
+        )
+        return await self._ask(request, draw, first=follows is None)
+
+    async def continuations(
+        self, prompt: str, texts: Sequence[str], *, draw: int = 0
+    ) -> tuple[Likelihood, ...]:
+        request = Request(prompt=prompt, max_tokens=0, continuations=tuple(texts))
+        return (await self._ask(request, draw)).likelihoods
+
+    async def tokens(self, text: str, *, draw: int = 0) -> tuple[TokenLogprob, ...]:
+        request = Request(prompt=text, max_tokens=1, logprobs=1, echo=True)
+        return (await self._ask(request, draw)).prompt_logprobs
+
+    async def tool(self, name: str, argument: str, run: Run, *, draw: int = 0) -> str:
+        nth = self._tools[name, argument, draw] = self._tools[name, argument, draw] + 1
+        body = orjson.dumps(
+            {
+                "api": "tool",
+                "tool": name,
+                "prompt": argument,
+                "sample": self.sample.id,
+                "of": f"{self._task.name}:{self._protocol.name}",
+                "branch": self._branch,
+                "nth": nth,
+            },
+            option=orjson.OPT_SORT_KEYS,
+        )
+        call = Call(hashlib.sha256(body).digest()[:16], body, draw, branch=self._branch)
+
+        async def checked() -> str:
+            try:
+                found = await run()
+            except BoundaryError:
+                raise
+            except FAULTS as error:
+                raise fault(error, f"tool {name}", ToolError) from error
+            if not isinstance(found, str):
+                raise ToolError(f"tool {name}: it returned {type(found).__name__}, not a text")
+            return found
+
+        self._turns.setdefault((call.key, draw))
+        response = await self._channel.run(call, checked)
+        self._turns[call.key, draw] = Turn(response, draw, name)
+        return response.text
+
+    async def under(self, protocol: str) -> Transcript:
+        if protocol not in self._others:
+            self._others[protocol] = SampleContext(
+                self._task,
+                self.sample,
+                self._task.protocol(protocol),
+                self._channel,
+                hints=self._hints,
+                seed=self._seed,
+                branch="/".join(filter(None, (self._branch, protocol))),
+            )
+            await self._others[protocol].solve()
+        return self._others[protocol].transcript
+
+    async def _ask(self, request: Request, draw: int, *, first: bool = True) -> Response:
+        key, body = self._encode(request)
+        known = self._turns.get((key, draw))
+        if known is not None:
+            return known.response
+        self._turns.setdefault((key, draw))  # it has its place by when it was asked, not answered
+        response = await self._channel.send(Call(key, body, draw, request, self._branch, self._said))
+        self._turns[key, draw] = Turn(response, draw)
+        if first:
+            self._first.add(key)
+        return response
+
+    def _encode(self, request: Request) -> tuple[bytes, bytes]:
+        """The request's key and body, worked out once for all draws."""
+        what = (request.prompt, request.max_tokens, request.temperature, request.stop, request.echo)
+        what = (*what, request.continuations)
+        if what not in self._encoded:
+            try:
+                self._encoded[what] = request.encoded()
+            except TypeError as error:  # half of a surrogate pair
+                raise SampleError(f"prompt: {error}") from error
+        return self._encoded[what]
+
+
+def draw_seed(seed: int, draw: int) -> int:
+    """The seed of a draw: 31 bits, unrelated between neighbouring runs and draws."""
+    return int.from_bytes(hashlib.sha256(f"{seed}:{draw}".encode()).digest()[:4]) >> 1
