@@ -134,15 +134,15 @@ def test_rescored_nothing_is_asked_and_no_tool_is_used(tmp_path: Path, cli: Cli)
     run(student("sure"), task, output=tmp_path / "r.db")
     before = uses(log)
     found = cli("rescore", tmp_path / "r.db", "-o", tmp_path / "again.db", "--task-file", task)
-    assert found.exit_code == 0, found.output
+    assert found.code == 0, found.err
     assert uses(log) == before
     assert exported(cli, tmp_path / "r.db") == exported(cli, tmp_path / "again.db")
 
 
 def exported(cli: Cli, path: Path) -> str:
     result = cli("export", path, "--format", "jsonl")
-    assert result.exit_code == 0
-    return str(result.stdout)
+    assert result.code == 0
+    return str(result.out)
 
 
 FAULTS = {
