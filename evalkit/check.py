@@ -27,7 +27,7 @@ from evalkit.models.base import Response
 from evalkit.models.fake import GOLD, FakeModel, Hints
 from evalkit.protocol import Protocol
 from evalkit.samples import Sample
-from evalkit.task import ModelScorer, Task
+from evalkit.task import ModelScorer, Task, no_gold
 
 AT_ONCE = 8
 """Samples judged together."""
@@ -120,7 +120,7 @@ def _unheld(task: Task, found: _Found) -> Iterator[str]:
     if isinstance(task.judge, ModelScorer):
         yield "a judge model scores its answers, and none was asked: prompts and reading alone were checked"
         return
-    if task.gold is None:
+    if task.gold is no_gold:
         yield "nobody can write a right response: nothing shows that one scores full marks"
     if not any(found.spoiled):
         yield "it has no spoiled responses: nothing shows that a wrong one scores none"
@@ -143,9 +143,9 @@ async def _check_sample(cell: CellPlan, sample: Sample, slots: asyncio.Semaphore
         texts = list(cell.task.spoiled(sample, cell.protocol))
     except FAULTS as error:
         found.problems.append(f"{sample.id}: {fault(error, 'spoiled')}")
-    tried = [None, *range(len(texts))] if cell.task.gold is not None else [*range(len(texts))]
+    tried = [None, *range(len(texts))] if cell.task.gold is not no_gold else [*range(len(texts))]
     scores = await asyncio.gather(*(one(_always(cell.task, sample, number)) for number in tried))
-    right, wrong = (scores[0], scores[1:]) if cell.task.gold is not None else (None, scores)
+    right, wrong = (scores[0], scores[1:]) if cell.task.gold is not no_gold else (None, scores)
     if isinstance(right, BoundaryError):
         found.problems.append(f"{sample.id}: with its reference: {right}")
     elif right is not None:
@@ -184,7 +184,6 @@ def _always(task: Task, sample: Sample, spoiled: int | None) -> HintsOf:
     def hints(protocol: Protocol) -> Hints:
         def said() -> str:
             if spoiled is None:
-                assert task.gold is not None
                 return task.gold(sample, protocol)
             texts = task.spoiled(sample, protocol)  # a leg of a routed answer may have fewer
             return texts[spoiled % len(texts)]

@@ -63,7 +63,8 @@ class Context(Protocol):
     ) -> Awaitable[tuple[Likelihood, ...]]:
         """How likely each of `texts` is after `prompt`; in one call where the backend can.
 
-        The first call of a run shows whether the endpoint's figures are right; it stops where they are not.
+        Where that is read from the prompt's own tokens, the first call of a run shows whether the endpoint's
+        figures are right; it stops where they are not.
         """
         ...
 
@@ -108,10 +109,10 @@ async def ask_with_fallback(context: Context) -> None:
 async def ask_likelihoods(context: Context) -> None:
     """Asks how likely the letter of each choice is to come next.
 
-    With `likelihood=prompt` each letter is put behind the prompt and its own tokens are read; with
-    `next-token` it is one request for one token and its alternatives.
+    With `likelihood=next-token` it is one request for one token and its alternatives, else one for the
+    likelihoods of all letters behind the prompt.
     """
-    if context.protocol.likelihood == "prompt":
+    if context.protocol.likelihood != "next-token":
         assert isinstance(context.prompt, str)  # the protocol's api is completion
         await context.continuations(context.prompt, [f" {letter}" for letter in letters(context.sample)])
         return

@@ -16,7 +16,7 @@ from typing import Any, TypeAlias, TypeVar
 from typing import Protocol as Shape
 
 from evalkit.data.base import Data, Record
-from evalkit.errors import UsageError, unknown
+from evalkit.errors import ScorerError, UsageError, unknown
 from evalkit.metrics.base import Metric, traits_of
 from evalkit.protocol import Protocol
 from evalkit.readers import Extract, Reader
@@ -51,6 +51,13 @@ class JudgeContext(Shape):
         ...
 
 
+Judge: TypeAlias = Callable[[str, Sample], "Verdict | Awaitable[Verdict]"]
+"""(answer, sample) → right or wrong; a `ModelScorer` is one too.
+
+Raises `SandboxError` when it could not be found out.
+"""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelScorer:
     """A scorer that asks judge models (`--judge MODEL`, `--judge ROLE=MODEL`).
@@ -62,9 +69,14 @@ class ModelScorer:
     score: Callable[[str, Sample, JudgeContext], Awaitable[Verdict]]
     roles: tuple[str, ...] = (JUDGE,)
 
+    def __call__(self, answer: str, sample: Sample) -> Verdict:
+        """Raises `ScorerError`: without a context there is no judge model to ask."""
+        raise ScorerError("judge: it asks a judge model, and there is none")
 
-Judge: TypeAlias = Callable[[str, Sample], "Verdict | Awaitable[Verdict]"] | ModelScorer
-"""(answer, sample) → right or wrong. Raises `SandboxError` when it could not be found out."""
+
+def no_gold(sample: Sample, protocol: Protocol) -> str:
+    """`Task.gold` of a task whose right responses nobody can write down. Raises `ScorerError`."""
+    raise ScorerError("gold: the task has no response that is known to be right")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,8 +136,8 @@ class Task:
     judge: Judge
     metrics: tuple[Metric, ...]
     protocols: tuple[Protocol, ...]
-    gold: Callable[[Sample, Protocol], str] | None = None
-    """A response that must score full marks; None: nobody can write one."""
+    gold: Callable[[Sample, Protocol], str] = no_gold
+    """A response that must score full marks."""
     spoiled: Callable[[Sample, Protocol], Sequence[str]] = lambda sample, protocol: ()
     """Responses that must score none."""
     reference_free: bool = False

@@ -365,7 +365,7 @@ def test_all_code_of_the_index_that_decides_a_figure_is_declared() -> None:
         answers = [task.answer] if callable(task.answer) else list(task.answer.values())
         code = [task.prompt, task.judge, *answers, *task.metrics]
         code += [one for view in task.views for one in (view.extract, view.judge) if one]
-        code += [code for p in task.protocols for code in (p.solver, p.reader)]
+        code += [solver for p in task.protocols for solver in (p.solver, p.reader)]
         code += [task.referee.prompt, task.referee.read] if task.referee else []
         for one in code:
             known = declared(one)

@@ -47,7 +47,8 @@ async def with_calculator(context):
         for _ in range({turns}):
             if not reply.text.startswith("CALC:"):
                 return
-            found = await context.tool("calculator", reply.text[5:].strip(), calculate(reply.text[5:]), draw=draw)
+            asked = reply.text[5:].strip()
+            found = await context.tool("calculator", asked, calculate(asked), draw=draw)
             messages = (*messages, Message("assistant", reply.text), Message("user", f"It gives {{found}}."))
             reply = await context.ask(messages, draw=draw, follows=reply)
 
@@ -78,7 +79,7 @@ def calculator():
 
 
 def calculator(folder: Path, count: int = 12, *, turns: int = 2, seconds: float = 0.0) -> tuple[str, Path]:
-    """Writes the task file; (its path, as `-t` takes it; the file that has a line for each use of the tool)."""
+    """Writes the task file and a log of what the tool is used for; their paths."""
     path, log = folder / "calculator.py", folder / "used.txt"
     written = _TEMPLATE.format(log=str(log), count=count, turns=turns, seconds=seconds)
     path.write_text(written, encoding="utf-8")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from evalkit.engine.ask import Line
+from evalkit.engine.ask import Asker, Line
 from evalkit.engine.context import Call, Run
 from evalkit.models.base import Response
 from evalkit.rows import OF_TOOL, Link
@@ -38,7 +38,8 @@ class SampleChannel:
         assert call.request is not None
         key, body = self._line.stored_as(call.key, call.body)
         self._links.add(key, call.draw, call.branch)
-        return await self._line.send(call.request, key, body, call.draw, self._cell, self._sample, call.hints)
+        asker = Asker(self._cell, self._sample, call.hints)
+        return await self._line.send(call.request, key, body, call.draw, asker)
 
     async def run(self, call: Call, tool: Run) -> Response:
         store = self._line.store

@@ -34,7 +34,7 @@ def task_hints(task: Task, sample: Sample, protocol: Protocol) -> Hints:
     known = bool(sample.target) or task.reference_free
 
     def gold() -> str:
-        return task.gold(sample, protocol) if known and task.gold is not None else ""
+        return task.gold(sample, protocol) if known else ""
 
     def spoiled() -> str:
         return next(iter(task.spoiled(sample, protocol)), "") if known else ""
@@ -244,8 +244,9 @@ class SampleContext:
 
     def _encode(self, request: Request) -> tuple[bytes, bytes]:
         """The request's key and body, worked out once for all draws."""
-        what = (request.prompt, request.max_tokens, request.temperature, request.stop, request.echo)
-        what = (*what, request.continuations)
+        what: tuple[object, ...]
+        what = (request.prompt, request.max_tokens, request.temperature, request.stop)
+        what = (*what, request.echo, request.continuations)
         if what not in self._encoded:
             try:
                 self._encoded[what] = request.encoded()

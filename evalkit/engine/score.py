@@ -191,12 +191,10 @@ async def _judge(judge: Judge, final: Final, sample: Sample, judging: Judging | 
         return Verdict(False, "no answer found in the response")
     try:
         found: Verdict | Awaitable[Verdict]
-        if not isinstance(judge, ModelScorer):
-            found = judge(final.value, sample)
-        elif judging is not None:
+        if isinstance(judge, ModelScorer) and judging is not None:
             found = judge.score(final.value, sample, judging)
         else:
-            raise ScorerError("judge: it asks a judge model, and there is none")
+            found = judge(final.value, sample)
         return _plain(await found if inspect.isawaitable(found) else found)
     except BoundaryError:
         raise

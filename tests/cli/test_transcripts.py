@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 import sqlite3
@@ -11,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from evalkit import run
-from evalkit.compare import compare_runs
 from evalkit.exchanges import Exchanges
 from evalkit.models.base import Request
 from evalkit.models.fake import FakeModel
@@ -81,23 +81,24 @@ def test_two_models_with_tools_are_compared_and_differ_only_where_they_answered_
     tmp_path: Path, cli: Cli
 ) -> None:
     """The second turn has the model's own words in it, and does not keep the runs apart."""
-    task, _ = calculator(tmp_path)
+    task, _ = calculator(tmp_path, 60)
     for style in ("plain", "sure"):
         run(student(style), task, output=tmp_path / f"{style}.db")
-    comparison = compare_runs(tmp_path / "plain.db", tmp_path / "sure.db")
-    assert not comparison.refused
-    headline = comparison.pairs[0]
-    assert (headline.n, headline.worse, headline.better) == (12, 1, 0)
+    found = json.loads(cli("compare", tmp_path / "plain.db", tmp_path / "sure.db", "--json").out)
+    assert not found["unmeasured"]
+    headline = found["benchmarks"][0]
+    assert (headline["n"], [flip["sample"] for flip in headline["flips"]]) == (60, ["3 + 3"])
 
 
-def test_a_different_first_turn_keeps_two_runs_apart(tmp_path: Path) -> None:
+def test_a_different_first_turn_keeps_two_runs_apart(tmp_path: Path, cli: Cli) -> None:
     task, _ = calculator(tmp_path)
     run(student("plain"), task, output=tmp_path / "a.db")
     text = Path(task).read_text("utf-8").replace("What is", "How much is")
     Path(tmp_path / "other").mkdir()
     (tmp_path / "other" / "calculator.py").write_text(text, "utf-8")
     run(student("plain"), str(tmp_path / "other" / "calculator.py"), output=tmp_path / "b.db")
-    assert compare_runs(tmp_path / "a.db", tmp_path / "b.db").refused
+    found = cli("compare", tmp_path / "a.db", tmp_path / "b.db")
+    assert (found.code, "the prompts sent" in found.out) == (2, True)
 
 
 def served(payload: Payload, route: str) -> str:
@@ -125,7 +126,7 @@ def test_killed_in_the_middle_of_tool_loops_no_tool_runs_twice(tmp_path: Path) -
         # What ran in the very moment of the kill may be missing in the file; nothing else runs again.
         assert len(uses(log)) <= 60 + before - kept
         assert before - kept <= 4
-        assert set(uses(log)) == {f" {i} + {i % 7}" for i in range(60)}
+        assert set(uses(log)) == {f"{i} + {i % 7}" for i in range(60)}
         assert len(server.requests) <= 120 + 8
 
 

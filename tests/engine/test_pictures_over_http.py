@@ -287,7 +287,10 @@ def test_a_judge_that_nobody_asks_is_refused() -> None:
     judge = FakeModel(lambda request, draw: "", "fake/reader")
     with pytest.raises(UsageError, match="--judge fake/reader: none of gsm8k asks a judge"):
         make_plan(
-            FakeModel(lambda request, draw: ""), ["gsm8k"], judges={"judge": judge}, data=DataOptions(small_sets=True)
+            FakeModel(lambda request, draw: ""),
+            ["gsm8k"],
+            judges={"judge": judge},
+            data=DataOptions(small_sets=True),
         )
 
 

@@ -71,8 +71,9 @@ def cases(name: str, function: Callable[..., object]) -> Iterator[Case]:
 
 def _solving(name: str, solver: Callable[..., object]) -> Iterator[Case]:
     for protocol in _protocols((None,)):
+        scripts: list[tuple[str, Sequence[str], Mapping[str, float]]]
         scripts = [("said", ("a",) * 4, {"A": -1.0}), ("no log-probabilities", ("a",) * 4, {})]
-        if protocol.draws == 2:
+        if protocol.draws == 2 and name != "ask_likelihoods":
             scripts.append(("one fails while another waits", ("waits", "fails"), {}))
         for shown, said, token in scripts:
             key = [protocol.draws, protocol.likelihood, shown]

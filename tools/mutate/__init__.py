@@ -5,8 +5,8 @@
     python -m tools.mutate --only NAME     those of modules whose name holds NAME
 
 A mutant is evalkit with one change in code that a declared identity reaches in `evalkit.answers`,
-`evalkit.metrics`, `evalkit.readers`, `evalkit.solvers` or `tasks`. It is caught when a case of an identity that
-reaches it has another output than its golden file says, or when the module no longer imports or a case never
-ends.
+`evalkit.metrics`, `evalkit.readers`, `evalkit.solvers` or `tasks`. It is caught when a case of an identity
+that reaches it has another output than its golden file says, or when the module no longer imports or a case
+never ends.
 `tests/golden/equivalent.toml` lists the mutants that cannot change an output, with the reasons.
 """
