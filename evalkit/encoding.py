@@ -14,7 +14,7 @@ from typing import Any, get_args
 import orjson
 
 from evalkit.errors import BoundaryError, ProviderError, SampleError, ScorerError
-from evalkit.models.base import Finish, Response, TokenLogprob
+from evalkit.models.base import Finish, Likelihood, Request, Response, TokenLogprob
 from evalkit.rows import Row
 from evalkit.samples import JSON, Sample, plain_text
 from evalkit.signature import digest
@@ -69,8 +69,11 @@ def _key(key: object, where: str) -> str:
 _FINISHES = frozenset(get_args(Finish))
 
 
-def checked(response: object) -> Response:
-    """What a backend returned, with plain numbers. Raises `ProviderError` for what cannot be stored."""
+def checked(response: object, request: Request) -> Response:
+    """What a backend returned to `request`, with plain numbers.
+
+    Raises `ProviderError` for what cannot be stored, and where continuations have no likelihoods.
+    """
     if not isinstance(response, Response):
         raise ProviderError(f"the model returned {type(response).__name__}, not a Response")
     counts = response.prompt_tokens, response.completion_tokens
@@ -88,25 +91,63 @@ def checked(response: object) -> Response:
             raise ProviderError(f"the model returned {count} as a token count")
     if not math.isfinite(response.seconds) or response.finish not in _FINISHES:
         raise ProviderError(f"the model returned seconds={response.seconds!r}, finish={response.finish!r}")
+    if tuple(one.text for one in response.likelihoods) != request.continuations:
+        raise ProviderError(
+            f"the model returned likelihoods of {[one.text for one in response.likelihoods]}, "
+            f"not of {list(request.continuations)}"
+        )
+    if response.likelihoods:
+        response = dataclasses.replace(response, likelihoods=tuple(map(_likelihood, response.likelihoods)))
     return response
+
+
+def _likelihood(found: Likelihood) -> Likelihood:
+    try:
+        logprob = float(found.logprob)
+        tokens = _count(found.tokens)
+    except (TypeError, ValueError, AttributeError) as error:
+        raise ProviderError(f"a likelihood has a number as log-probability and as tokens: {error}") from None
+    if math.isnan(logprob) or logprob == math.inf:
+        raise ProviderError(f"the model returned {logprob} as the log-probability of {found.text!r}")
+    greedy = None if found.greedy is None else bool(found.greedy)
+    return Likelihood(found.text, logprob, tokens, greedy)
 
 
 def _count(count: int | None) -> int | None:
     return None if count is None else operator.index(count)
 
 
-RESPONSE = "text, finish, prompt_tokens, completion_tokens, seconds, reasoning, logprobs, prompt_logprobs"
+RESPONSE = (
+    "text, finish, prompt_tokens, completion_tokens, seconds, reasoning, logprobs, prompt_logprobs, "
+    "likelihoods"
+)
 """Columns of table `draw` that `response_of` takes."""
 
 
 def response_of(columns: Sequence[Any]) -> Response:
     """The response in `RESPONSE`'s columns."""
-    text, finish, prompt_tokens, completion_tokens, seconds, reasoning, *logprobs = columns
-    tokens, prompt = map(_tokens, logprobs)
-    return Response(text, finish, prompt_tokens, completion_tokens, seconds, reasoning, tokens, prompt)
+    text, finish, prompt_tokens, completion_tokens, seconds, reasoning, tokens, prompt, likelihoods = columns
+    return Response(
+        text,
+        finish,
+        prompt_tokens,
+        completion_tokens,
+        seconds,
+        reasoning,
+        _tokens(tokens),
+        _tokens(prompt),
+        _likelihoods(likelihoods),
+    )
 
 
-def tokens_column(tokens: tuple[TokenLogprob, ...]) -> str | None:
+def listed_columns(response: Response) -> tuple[str | None, ...]:
+    """logprobs, prompt_logprobs and likelihoods, as the table has them."""
+    likelihoods = [[one.text, one.logprob, one.tokens, one.greedy] for one in response.likelihoods]
+    tokens = map(_tokens_column, (response.logprobs, response.prompt_logprobs))
+    return *tokens, dump(likelihoods) if likelihoods else None
+
+
+def _tokens_column(tokens: tuple[TokenLogprob, ...]) -> str | None:
     return dump([[t.token, t.logprob, dict(t.top)] for t in tokens]) if tokens else None
 
 
@@ -114,6 +155,12 @@ def _tokens(text: str | None) -> tuple[TokenLogprob, ...]:
     found = orjson.loads(text or "[]")
     # JSON has no nan, which a prompt's first token has.
     return tuple(TokenLogprob(token, math.nan if lp is None else lp, top) for token, lp, top in found)
+
+
+def _likelihoods(text: str | None) -> tuple[Likelihood, ...]:
+    # JSON has no -inf, which an impossible text has.
+    found = orjson.loads(text or "[]")
+    return tuple(Likelihood(said, -math.inf if lp is None else lp, *more) for said, lp, *more in found)
 
 
 _RECENT: dict[int, tuple[Sample, tuple[str, ...]]] = {}

@@ -169,5 +169,10 @@ def _question(db: sqlite3.Connection, cell: int) -> None:
         )
 
 
-_STEPS: Mapping[int, Callable[[sqlite3.Connection], None]] = {3: _from_3}
+def _from_4(db: sqlite3.Connection) -> None:
+    """Responses may hold the likelihoods of continuations, which were requests of their own."""
+    db.execute("ALTER TABLE draw ADD COLUMN likelihoods TEXT")
+
+
+_STEPS: Mapping[int, Callable[[sqlite3.Connection], None]] = {3: _from_3, 4: _from_4}
 """By format: what makes the next one of it."""

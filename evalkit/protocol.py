@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 Api = Literal["chat", "completion", "transcription"]
 APIS: tuple[Api, ...] = get_args(Api)
-Likelihood = Literal["next-token", "prompt"]
+Likelihood = Literal["next-token", "prompt", "backend"]
 LIKELIHOODS: tuple[Likelihood, ...] = get_args(Likelihood)
 Resample = Literal["lanczos", "bicubic", "bilinear", "box"]
 RESAMPLES: tuple[Resample, ...] = get_args(Resample)
@@ -79,7 +79,10 @@ class ProtocolSettings:
     logprobs: int = _setting(0, int)
     """Alternatives to return for each generated token; above 0, the model must give log-probabilities."""
     likelihood: Likelihood = _setting("next-token", _likelihood)
-    """Where a choice's likelihood is read: the next token's alternatives, or the prompt's own tokens."""
+    """Where a choice's likelihood is read: the next token's alternatives, or the whole text of the choice.
+
+    `prompt`: from the prompt's own tokens, with the choice at its end. `backend`: the model's own figure,
+    which takes the place of `prompt` where a model has one."""
     drop_shots: bool = False
     """Ask again with one shot fewer while the prompt does not fit the model's context."""
     fallback: tuple[str, ...] = _setting((), lambda text: (text,))
@@ -109,9 +112,9 @@ class ProtocolSettings:
             raise UsageError(f"temperature={self.temperature} is no finite number")
         _at_least("logprobs", self.logprobs, 0)
         _at_least("max_pixels", self.max_pixels, 0)
-        if self.likelihood == "prompt" and self.api != "completion":
+        if self.likelihood != "next-token" and self.api != "completion":
             raise UsageError(
-                "likelihood=prompt needs api=completion: no chat route returns a prompt's tokens"
+                f"likelihood={self.likelihood} needs api=completion: no chat route returns a prompt's tokens"
             )
         if self.threshold is not None and not (0 <= self.threshold <= 1 or self.threshold == NEVER):
             raise UsageError(f"threshold={self.threshold} is neither a share between 0 and 1 nor never")

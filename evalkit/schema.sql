@@ -49,7 +49,8 @@ CREATE TABLE draw (           -- what came back; committed when it arrives
     completion_tokens INTEGER,
     seconds REAL NOT NULL,
     logprobs TEXT,            -- JSON: [[token, logprob, {token: logprob}], …]
-    prompt_logprobs TEXT,     -- the same for the end of the prompt, where it was asked for
+    prompt_logprobs TEXT,     -- the same for the prompt, where it was asked for
+    likelihoods TEXT,         -- JSON: [[continuation, logprob, tokens, greedy], …], where they were asked for
     PRIMARY KEY (request, draw)
 ) WITHOUT ROWID;
 

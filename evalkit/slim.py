@@ -30,7 +30,9 @@ DELETE FROM draw;
 DELETE FROM request;
 DELETE FROM error;
 DELETE FROM media;
-INSERT INTO draw SELECT cell, 0, cell, '', 0, '', '', '', prompt, completion, 0.0, NULL, NULL FROM used;
+INSERT INTO draw (request, draw, cell, sample, judge, text, reasoning, finish, prompt_tokens,
+    completion_tokens, seconds)
+    SELECT cell, 0, cell, '', 0, '', '', '', prompt, completion, 0.0 FROM used;
 UPDATE sample SET input = '', target = '[]', choices = '[]', meta = '{}', media = '[]', error = '',
     answer = slim(answer);
 UPDATE sample SET media = json_array('all of ' || cell)

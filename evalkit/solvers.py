@@ -16,7 +16,7 @@ from evalkit.identity import versioned
 from evalkit.samples import JSON, Answer, Final, Prompt, Sample, letters
 
 if TYPE_CHECKING:
-    from evalkit.models.base import Response
+    from evalkit.models.base import Likelihood, Response
     from evalkit.models.likelihood import LetterScores
     from evalkit.protocol import Protocol as AskingProtocol
 
@@ -29,10 +29,11 @@ class Ask(Protocol):
 
     def __call__(self, prompt: Prompt, *, draw: int = 0) -> Awaitable[Response]: ...
 
-    def continuation(self, prompt: str, text: str) -> Awaitable[float]:
-        """Natural-log probability of `text` after `prompt`, from the prompt's own tokens.
+    def continuations(self, prompt: str, texts: Sequence[str]) -> Awaitable[Sequence[Likelihood]]:
+        """How likely each of `texts` is after `prompt`, in their order.
 
-        The first call of a run shows whether the endpoint's figures are right; it stops where they are not.
+        Where that is read from the prompt's own tokens, the first call of a run shows whether the endpoint's
+        figures are right; it stops where they are not.
         """
         ...
 
@@ -100,10 +101,10 @@ async def _letter_scores(
 ) -> LetterScores:
     from evalkit.models.likelihood import LetterScores, letter_scores
 
-    if protocol.likelihood == "prompt":
+    if protocol.likelihood != "next-token":
         assert isinstance(prompt, str)  # the protocol's api is completion
-        scores = [await ask.continuation(prompt, f" {name}") for name in names]
-        return LetterScores(tuple(scores), float("-inf"), "spaced")
+        found = await ask.continuations(prompt, [f" {name}" for name in names])
+        return LetterScores(tuple(one.logprob for one in found), float("-inf"), "spaced")
     response = await ask(prompt)
     if not response.logprobs:
         raise ProviderError(

@@ -20,7 +20,7 @@ from typing import Any, Self
 import orjson
 
 from evalkit.convert import from_json, to_json
-from evalkit.encoding import RESPONSE, dump, response_of, row_columns, tokens_column
+from evalkit.encoding import RESPONSE, dump, listed_columns, response_of, row_columns
 from evalkit.errors import StorageError, UsageError
 from evalkit.models.base import Response
 from evalkit.rows import (
@@ -40,7 +40,7 @@ from evalkit.writer import Writer, connect
 
 __all__ = ["ANSWERED", "OUTCOMES", "VALIDATION", "Cell", "CellData", "Medium", "Row", "Store"]
 
-FORMAT = 4
+FORMAT = 5
 """Of the file; raised when schema.sql changes."""
 
 
@@ -237,7 +237,7 @@ class Store:
         judge: bool = False,
     ) -> None:
         """`key`, `body`: the request's, as `Request.encoded` gives them. `judge`: asked of the judge."""
-        tokens = tokens_column(response.logprobs), tokens_column(response.prompt_logprobs)
+        listed = listed_columns(response)
         # Nearly every request is new, so it is inserted first and looked up only when it was not.
         new = self._db.execute(
             "INSERT OR IGNORE INTO request (key, body) VALUES (?, ?)", (key, body.decode())
@@ -246,10 +246,10 @@ class Store:
         if not new.rowcount:
             (identifier,) = self._db.execute("SELECT id FROM request WHERE key = ?", (key,)).fetchone()
         self._db.execute(
-            "INSERT OR REPLACE INTO draw VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO draw VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (identifier, draw, cell.id, sample, judge, response.text, response.reasoning, response.finish)
             + (response.prompt_tokens, response.completion_tokens, response.seconds)
-            + tokens,
+            + listed,
         )
 
     def add_error(self, cell: Cell, sample: str, draw: int, boundary: str, message: str) -> None:

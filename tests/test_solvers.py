@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import itertools
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Literal
 
 import pytest
 
 from evalkit.answers import final_number
 from evalkit.errors import ProviderError
-from evalkit.models.base import Response, TokenLogprob
+from evalkit.models.base import Likelihood, Response, TokenLogprob
 from evalkit.protocol import Protocol
 from evalkit.samples import Answer, Final, Prompt, Sample
 from evalkit.solvers import (
@@ -32,7 +33,7 @@ PROMPT = "Which?"
 class Nothing:
     """The parts of `Ask` that these solvers must not use."""
 
-    async def continuation(self, prompt: str, text: str) -> float:
+    async def continuations(self, prompt: str, texts: Sequence[str]) -> Sequence[Likelihood]:
         raise AssertionError("not asked for")
 
     async def under(self, protocol: str) -> Answer:
@@ -275,8 +276,8 @@ class Likely(Nothing):
         tokens = (TokenLogprob(first, self.top[first], self.top),) if self.top else ()
         return Response(first, finish="length", logprobs=tokens)
 
-    async def continuation(self, prompt: str, text: str) -> float:
-        return self.top[text]
+    async def continuations(self, prompt: str, texts: Sequence[str]) -> Sequence[Likelihood]:
+        return [Likelihood(text, self.top[text]) for text in texts]
 
 
 def choose(ask: Ask, protocol: Protocol | None = None) -> Answer:
@@ -313,8 +314,9 @@ def test_an_endpoint_without_log_probabilities_ends_the_run() -> None:
     assert error.value.fatal
 
 
-def test_from_the_prompt_s_own_tokens() -> None:
-    protocol = Protocol(name="p", solver=choose_letter, api="completion", logprobs=1, likelihood="prompt")
+@pytest.mark.parametrize("likelihood", ["prompt", "backend"])
+def test_from_the_likelihood_of_the_whole_choice(likelihood: Literal["prompt", "backend"]) -> None:
+    protocol = Protocol(name="p", solver=choose_letter, api="completion", logprobs=1, likelihood=likelihood)
     answer = choose(Likely(_A=-4.0, _B=-3.0, _C=-2.0, _D=-5.0), protocol)
     assert answer.finals == (Final("C"),)
     assert answer.detail["logprobs"] == {"A": -4.0, "B": -3.0, "C": -2.0, "D": -5.0}

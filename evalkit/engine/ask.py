@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import dataclasses
 import hashlib
 import random
 from dataclasses import dataclass
@@ -18,7 +17,6 @@ from evalkit.engine.media import MediaRoom
 from evalkit.engine.verify import is_verified
 from evalkit.errors import BoundaryError, EvalkitError, ProviderError, UsageError
 from evalkit.models.base import Model, Request, Response
-from evalkit.models.echo import end_of
 from evalkit.models.fake import FakeModel, Hints
 from evalkit.rows import AGAIN
 from evalkit.store import Cell
@@ -53,6 +51,15 @@ class RetryPolicy:
         return max(wanted, min(retry_after or 0.0, _LONGEST_RETRY_AFTER))
 
 
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Who asks: a sample of a cell. `hints`: for a `FakeModel`, the only one that is given them."""
+
+    cell: Cell
+    sample: str
+    hints: Hints | None = None
+
+
 class Line:
     """The way to the model that all samples of a run share.
 
@@ -82,63 +89,60 @@ class Line:
         self.completion_tokens = 0
         self.prompt_tokens = 0
         self._replays = model.identity.get("backend") == "replay"
+        self._whole = self._replays or "likelihood" in model.capabilities
+        """Whether continuations go to it in one request."""
         self._failed_in_a_row = 0
         self._echo_shown: asyncio.Task[None] | None = None
 
-    async def send(
-        self,
-        request: Request,
-        key: bytes,
-        body: bytes,
-        draw: int,
-        cell: Cell,
-        sample: str,
-        hints: Hints | None = None,
-    ) -> Response:
+    async def send(self, request: Request, key: bytes, body: bytes, draw: int, asker: Asker) -> Response:
         """The stored answer, else the model's.
 
-        `key`, `body`: as `stored_as` gives them. `hints`: for a `FakeModel`, the only one that is given them.
-        Raises `BoundaryError`, `StorageError` or `Stopped`.
+        `key`, `body`: as `stored_as` gives them. Raises `BoundaryError`, `StorageError` or `Stopped`.
         """
         found = self.store.response(key, draw)
         if found is None:
-            found = await self._ask(request, key, body, draw, cell, sample, hints)
+            found = await self._ask(request, key, body, draw, asker)
         if self._verify and is_verified(request, key, self._verify, self.seed):
-            await self._ask_again(request, key, body, cell, sample, hints)
+            await self._ask_again(request, key, body, asker)
         return found
 
-    async def _ask_again(
-        self, request: Request, key: bytes, body: bytes, cell: Cell, sample: str, hints: Hints | None
-    ) -> None:
+    async def _ask_again(self, request: Request, key: bytes, body: bytes, asker: Asker) -> None:
         if self.store.response(key, AGAIN) is None:
             with contextlib.suppress(ProviderError):  # noted among the run's errors; the first answer counts
-                await self._ask(request, key, body, AGAIN, cell, sample, hints)
+                await self._ask(request, key, body, AGAIN, asker)
 
-    async def _ask(
-        self,
-        request: Request,
-        key: bytes,
-        body: bytes,
-        draw: int,
-        cell: Cell,
-        sample: str,
-        hints: Hints | None,
-    ) -> Response:
+    async def _ask(self, request: Request, key: bytes, body: bytes, draw: int, asker: Asker) -> Response:
         if request.echo:
-            await self._echo_is_right(cell, sample)
+            await self._echo_is_right(asker)
         if request.media:
             ready = await self._media.ready(request)
             if not self._replays:  # which knows a file as it was, not as it was sent
                 request = ready
-        response = await self._attempts(request, max(draw, 0), cell, sample, hints)
-        if request.echo:  # a prompt's tokens take more room than everything else
-            kept = end_of(response.prompt_logprobs, request.tail)
-            response = dataclasses.replace(response, prompt_logprobs=kept)
-        self.store.add_response(key, body, draw, cell, sample, response, self._judge)
+        if request.continuations and not self._whole:
+            response = await self._echoed(request, asker)
+        else:
+            response = await self._attempts(request, max(draw, 0), asker)
+        self.store.add_response(key, body, draw, asker.cell, asker.sample, response, self._judge)
         self.commits.soon()
         self.prompt_tokens += response.prompt_tokens or 0
         self.completion_tokens += response.completion_tokens or 0
         return response
+
+    async def _echoed(self, request: Request, asker: Asker) -> Response:
+        """The likelihoods of continuations, from the prompt's tokens with each of them at its end."""
+        from evalkit.models.likelihood import composed, echo_request
+
+        await self._echo_is_right(asker)
+        prompt = str(request.prompt)
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [
+                    group.create_task(self._attempts(echo_request(prompt, text), 0, asker))
+                    for text in request.continuations
+                ]
+        except ExceptionGroup as failures:  # Python 3.11.2 wraps what except* raises
+            raise failures.exceptions[0] from None
+        return composed([task.result() for task in tasks], request.continuations)
 
     def stored_as(self, key: bytes, body: bytes) -> tuple[bytes, bytes]:
         """(key, body) that a request is stored under.
@@ -151,32 +155,32 @@ class Line:
         whole = orjson.dumps(asked, option=orjson.OPT_SORT_KEYS)
         return hashlib.sha256(whole).digest()[:16], whole
 
-    async def _echo_is_right(self, cell: Cell, sample: str) -> None:
+    async def _echo_is_right(self, asker: Asker) -> None:
         """Shows, once a run, that what it says of a prompt's tokens is right. Raises `Stopped` otherwise."""
-        if self._replays:  # shown when it was asked
+        if self._replays or type(self.model) is FakeModel:  # shown when it was asked; made up
             return
+        if "echo" not in self.model.capabilities:
+            raise ProviderError(f"{self.model.name} gives no likelihoods of texts (echo)", fatal=True)
         if self._echo_shown is None:
-            self._echo_shown = asyncio.ensure_future(self._show_echo(cell, sample))
+            self._echo_shown = asyncio.ensure_future(self._show_echo(asker))
         await asyncio.shield(self._echo_shown)
 
-    async def _show_echo(self, cell: Cell, sample: str) -> None:
+    async def _show_echo(self, asker: Asker) -> None:
         from evalkit.models.likelihood import probe_echo
 
         try:
-            await probe_echo(lambda request: self._attempts(request, 0, cell, sample))
+            await probe_echo(lambda request: self._attempts(request, 0, asker))
         except (UsageError, ProviderError) as error:
             raise Stopped(str(error), usage=isinstance(error, UsageError)) from None
 
-    async def _attempts(
-        self, request: Request, draw: int, cell: Cell, sample: str, hints: Hints | None = None
-    ) -> Response:
+    async def _attempts(self, request: Request, draw: int, asker: Asker) -> Response:
         attempt = 1
         while True:
             try:
                 async with self.limiter:
-                    response = await self._once(request, draw, hints)
+                    response = await self._once(request, draw, asker.hints)
             except ProviderError as error:
-                self.store.add_error(cell, sample, draw, error.boundary, str(error))
+                self.store.add_error(asker.cell, asker.sample, draw, error.boundary, str(error))
                 self.commits.soon()
                 if error.fatal:
                     raise Stopped(str(error), usage=True) from None
@@ -197,8 +201,8 @@ class Line:
         try:
             # By its very class: no model of a user's, derived or made alike, is shown what counts as right.
             if type(self.model) is FakeModel:
-                return checked(await self.model.generate_hinted(request, hints, draw=draw))
-            return checked(await self.model.generate(request, draw=draw))
+                return checked(await self.model.generate_hinted(request, hints, draw=draw), request)
+            return checked(await self.model.generate(request, draw=draw), request)
         except (BoundaryError, asyncio.CancelledError):
             raise
         except (Exception, SystemExit) as error:

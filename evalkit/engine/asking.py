@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol as Shape
 from typing import TypeAlias
 
 from evalkit.engine.cell import rendered
 from evalkit.engine.faults import FAULTS, fault, guarded
 from evalkit.errors import BoundaryError, ProviderError, SampleError, ScorerError
-from evalkit.models.base import Request, Response
+from evalkit.models.base import Likelihood, Request, Response
 from evalkit.models.fake import Hints
 from evalkit.protocol import Protocol
 from evalkit.samples import Answer, Prompt, Sample
@@ -65,7 +65,7 @@ class Asking:
         self._hints, self._seed = hints, seed
         self._shots = protocol.shots
         self._said = hints(protocol)
-        self._encoded: dict[tuple[Prompt, int], tuple[bytes, bytes]] = {}
+        self._encoded: dict[tuple[Prompt, tuple[str, ...]], tuple[bytes, bytes]] = {}
         self._answers: dict[tuple[bytes, int], Response] = {}
         self._others: dict[str, Asking] = {}
         self._judge = judge
@@ -74,12 +74,11 @@ class Asking:
     async def __call__(self, prompt: Prompt, *, draw: int = 0) -> Response:
         return await self._ask(prompt, draw)
 
-    async def continuation(self, prompt: str, text: str) -> float:
-        from evalkit.models.likelihood import continuation_logprob
-
-        response = await self._ask(prompt + text, 0, tail=len(text))
-        kept = sum(len(token.token) for token in response.prompt_logprobs)
-        return continuation_logprob(response, kept - len(text))
+    async def continuations(self, prompt: str, texts: Sequence[str]) -> Sequence[Likelihood]:
+        response = await self._ask(prompt, 0, continuations=tuple(texts))
+        if len(response.likelihoods) != len(texts):  # of a run that an earlier evalkit asked in pieces
+            raise ScorerError("the run has no likelihoods of these continuations: evaluate the model again")
+        return response.likelihoods
 
     async def under(self, protocol: str) -> Answer:
         if protocol not in self._others:
@@ -158,31 +157,34 @@ class Asking:
         keys = {key for key, _ in self._encoded.values()}
         return bytes.fromhex(combine([*keys, *(other.asked for other in self._others.values())]))
 
-    async def _ask(self, prompt: Prompt, draw: int, *, tail: int = 0) -> Response:
-        protocol = self._protocol
-        request = Request(
-            prompt=prompt,
-            max_tokens=1 if tail else protocol.max_tokens,
-            temperature=protocol.temperature,
-            top_p=protocol.top_p,
-            stop=() if tail else protocol.stop,
-            # A greedy request needs no seed; a drawn one needs another for every draw.
-            seed=draw_seed(self._seed, draw) if protocol.temperature > 0 else None,
-            logprobs=1 if tail else protocol.logprobs,
-            echo=tail > 0,
-            tail=tail,
-            max_pixels=protocol.max_pixels,
-            resample=protocol.resample,
-        )
-        if (prompt, tail) not in self._encoded:
+    async def _ask(self, prompt: Prompt, draw: int, *, continuations: tuple[str, ...] = ()) -> Response:
+        request = self._request(prompt, draw, continuations)
+        if (prompt, continuations) not in self._encoded:
             try:
-                self._encoded[prompt, tail] = request.encoded()
+                self._encoded[prompt, continuations] = request.encoded()
             except TypeError as error:  # half of a surrogate pair
                 raise SampleError(f"prompt: {error}") from error
-        key, body = self._encoded[prompt, tail]
+        key, body = self._encoded[prompt, continuations]
         if (key, draw) not in self._answers:
             self._answers[key, draw] = await self._send(request, key, body, draw, self._said)
         return self._answers[key, draw]
+
+    def _request(self, prompt: Prompt, draw: int, continuations: tuple[str, ...]) -> Request:
+        if continuations:
+            return Request(prompt, 0, continuations=continuations)
+        protocol = self._protocol
+        return Request(
+            prompt=prompt,
+            max_tokens=protocol.max_tokens,
+            temperature=protocol.temperature,
+            top_p=protocol.top_p,
+            stop=protocol.stop,
+            # A greedy request needs no seed; a drawn one needs another for every draw.
+            seed=draw_seed(self._seed, draw) if protocol.temperature > 0 else None,
+            logprobs=protocol.logprobs,
+            max_pixels=protocol.max_pixels,
+            resample=protocol.resample,
+        )
 
 
 def draw_seed(seed: int, draw: int) -> int:

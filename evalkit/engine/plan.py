@@ -160,7 +160,11 @@ def _missing(task: Task, protocol: Protocol, model: Model) -> list[Capability]:
     needed: list[Capability] = [protocol.api]
     if protocol.api == "chat":
         needed += task.media
-    if protocol.logprobs:
+    if protocol.likelihood == "backend":
+        needed.append("likelihood")
+    elif protocol.likelihood == "prompt" and "likelihood" not in model.capabilities:
+        needed.append("echo")
+    elif protocol.likelihood == "next-token" and protocol.logprobs:
         needed.append("logprobs")
     return [capability for capability in needed if capability not in model.capabilities]
 
@@ -202,6 +206,8 @@ def _plan_cell(
     protocol = task.protocol(protocol_name).override(
         {key: text for key, text in settings.items() if key not in options}, task.options
     )
+    if protocol.likelihood == "prompt" and "likelihood" in model.capabilities:
+        protocol = dataclasses.replace(protocol, likelihood="backend")  # so that it is signed as what it is
     _check_media(task, protocol)
     if protocol.shots > task.max_shots:
         raise UsageError(f"{task.name} has {task.max_shots} exemplars, shots={protocol.shots} asks for more")

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from evalkit.encoding import question_digest, unread, unread_id
-from evalkit.engine.ask import Line, RetryPolicy, Stopped
+from evalkit.engine.ask import Asker, Line, RetryPolicy, Stopped
 from evalkit.engine.asking import Asking, Send, task_hints
 from evalkit.engine.calibrate import calibrate
 from evalkit.engine.cell import CellPlan
@@ -284,7 +284,7 @@ class _CellRun:
             ) -> Response:
                 key, body = line.stored_as(key, body)
                 links.add(key, draw)
-                return await line.send(request, key, body, draw, self._cell, sample.id, hints)
+                return await line.send(request, key, body, draw, Asker(self._cell, sample.id, hints))
 
             return send
 

@@ -21,7 +21,7 @@ def is_verified(request: Request, key: bytes, share: float, seed: int) -> bool:
 
     Sampled requests are not, nor those that only read a prompt's likelihoods, whose last digits move.
     """
-    if request.temperature or request.echo:
+    if request.temperature or request.echo or request.continuations:
         return False
     drawn = hashlib.sha256(key + seed.to_bytes(8, signed=True)).digest()
     return int.from_bytes(drawn[:7]) < share * 2**56

@@ -36,7 +36,7 @@ BACKENDS: dict[str, Backend] = {
     "openai": Backend(
         "openai/NAME [--base-url URL]",
         "any OpenAI-compatible endpoint: vLLM, SGLang, llama.cpp, Ollama, TGI, OpenAI (OPENAI_API_KEY)",
-        ("chat", "completion", "image", "audio", "logprobs"),
+        ("chat", "completion", "image", "audio", "logprobs", "echo"),
         module="aiohttp",
     ),
     "llama-cpp": Backend(
@@ -69,12 +69,12 @@ BACKENDS: dict[str, Backend] = {
     "replay": Backend(
         "replay/RUN.db",
         "the answers of an earlier run; nothing is asked",
-        ("chat", "completion", "transcription", "image", "audio", "logprobs"),
+        ("chat", "completion", "transcription", "image", "audio", "logprobs", "echo"),
     ),
     "fake": Backend(
         "fake/gold, fake/echo, fake/fixed?text=…",
         "scripted answers, with ?wrong=0.3&errors=0.1&delay=0.05",
-        ("chat", "completion", "transcription", "image", "audio", "logprobs"),
+        ("chat", "completion", "transcription", "image", "audio", "logprobs", "echo", "likelihood"),
         options=("text", "wrong", "errors", "delay", "seed", "logprobs"),
     ),
 }

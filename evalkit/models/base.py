@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias
 
 import orjson
@@ -11,7 +11,15 @@ import orjson
 from evalkit.errors import UsageError
 from evalkit.samples import JSON, Audio, Image, Medium, Part, Prompt, Speech, plain_text
 
-Capability: TypeAlias = Literal["chat", "completion", "transcription", "logprobs"] | Medium
+Capability: TypeAlias = (
+    Literal["chat", "completion", "transcription", "logprobs", "echo", "likelihood"] | Medium
+)
+"""`chat`, `completion`, `transcription`: what it can be asked; `image`, `audio`: what a chat may hold.
+
+`logprobs`: of what it generates. `echo`: of a text's own tokens (`Request.echo`). `likelihood`: of whole
+continuations, by a way of its own (`Request.continuations`).
+"""
+Unit: TypeAlias = Literal["token", "character", "byte"]
 Finish: TypeAlias = Literal["stop", "length", "filter", "other"]
 
 
@@ -22,8 +30,9 @@ class Request:
     `logprobs`: how many alternatives to return for each generated token; 0 asks for none.
     `echo`: return the prompt's own tokens with their log-probabilities, before what is generated; for a
     text to continue only, and with `logprobs` of at least 1.
-    `tail`: with `echo`, how many of the prompt's last characters are of interest; what is known of the
-    tokens before them is not kept. Never sent and never hashed.
+    `continuations`: how likely each of these texts is after the prompt, a text, is all that is asked, and
+    nothing is generated (`max_tokens` 0). A backend without `likelihood` is never sent such a request:
+    the engine makes one with `echo` for each of them.
     `max_pixels`, `resample`: the budget of each picture (0: none) and the filter that meets it; whoever
     prepares pictures for the wire heeds them, a backend sends what it is given.
     `seed`: None asks for none (greedy requests carry none).
@@ -38,13 +47,17 @@ class Request:
     seed: int | None = None
     logprobs: int = 0
     echo: bool = False
-    tail: int = field(default=0, compare=False)
+    continuations: tuple[str, ...] = ()
     max_pixels: int = 0
     resample: str = "lanczos"
 
     def __post_init__(self) -> None:
         if self.echo and not (isinstance(self.prompt, str) and self.logprobs):
             raise UsageError("echo goes with logprobs and a text to continue: no chat returns its tokens")
+        if self.continuations and (self.echo or not isinstance(self.prompt, str)):
+            raise UsageError("continuations go with a text to continue, and without echo")
+        if not all(self.continuations):
+            raise UsageError("an empty text is no continuation")
 
     @property
     def api(self) -> Literal["chat", "completion", "transcription"]:
@@ -82,6 +95,8 @@ class Request:
         }
         if self.echo:  # only then, so that the keys of all other requests stay what they were
             body["echo"] = True
+        if self.continuations:
+            body["continuations"] = list(self.continuations)
         if self.max_pixels and any(isinstance(medium, Image) for medium in self.media):
             body |= {"max_pixels": self.max_pixels, "resample": self.resample}
         return body
@@ -119,6 +134,34 @@ class TokenLogprob:
 
 
 @dataclass(frozen=True, slots=True)
+class Likelihood:
+    """How likely a model holds `text` to be after a prompt."""
+
+    text: str
+    """The continuation, with the space before it where it has one."""
+    logprob: float
+    """Natural logarithm of its probability: the sum over its tokens; -inf where it is 0."""
+    tokens: int | None = None
+    """How many it was read as, where the backend says."""
+    greedy: bool | None = None
+    """Whether each of its tokens was the likeliest, as in greedy decoding; None: not known."""
+
+    def per(self, unit: Unit, text: str = "") -> float:
+        """`logprob` divided by the length in `unit`s, bytes being those of UTF-8.
+
+        `text`: what characters and bytes are counted of where that is not the continuation. lm-eval counts
+        those of the choice without the space that stands before it, for acc_norm (characters) and acc_bytes.
+        Raises `UsageError` where the backend did not say how many tokens there are.
+        """
+        counted = text or self.text
+        if unit == "token":
+            if not self.tokens:
+                raise UsageError(f"the model does not say how many tokens {self.text!r} has")
+            return self.logprob / self.tokens
+        return self.logprob / len(counted if unit == "character" else counted.encode())
+
+
+@dataclass(frozen=True, slots=True)
 class Response:
     """What a model said."""
 
@@ -133,7 +176,9 @@ class Response:
     logprobs: tuple[TokenLogprob, ...] = ()
     """Of what was generated."""
     prompt_logprobs: tuple[TokenLogprob, ...] = ()
-    """Of the prompt, where `echo` asked for it; their texts add up to the prompt, or to its end."""
+    """Of the prompt, where `echo` asked for it; their texts add up to the prompt."""
+    likelihoods: tuple[Likelihood, ...] = ()
+    """Of the request's `continuations`, in their order."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "text", plain_text(self.text))

@@ -71,15 +71,3 @@ def _pieces(prompt: str, at: int, tokens: Sequence[str]) -> list[str]:
             f"{tokens[:1]} where {prompt[at : at + 20]!r} stands"
         )
     return [""] * (run - 1) + [prompt[at:end]]
-
-
-def end_of(tokens: Sequence[TokenLogprob], characters: int) -> tuple[TokenLogprob, ...]:
-    """The last tokens, as few as hold the last `characters` of their text; 0 takes all of them.
-
-    With a character that came in pieces come all of its pieces, also those without text.
-    """
-    held, first = 0, len(tokens)
-    while first and (held < characters or not characters or not tokens[first - 1].token):
-        first -= 1
-        held += len(tokens[first].token)
-    return tuple(tokens[first:])

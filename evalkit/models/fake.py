@@ -7,14 +7,14 @@ import dataclasses
 import hashlib
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias, final
 
 import orjson
 
 from evalkit.errors import ProviderError, UsageError, unknown
-from evalkit.models.base import Capability, Request, Response, TokenLogprob
+from evalkit.models.base import Capability, Likelihood, Request, Response, TokenLogprob
 from evalkit.samples import JSON, Speech
 
 
@@ -43,6 +43,8 @@ class Hinted:
 
 GOLD = Hinted(lambda request, draw, hints: hints.gold())
 _FIRST_TOKEN = re.compile(r"\s*(?:\w+|\S|$)")
+_WORD = re.compile(r"\s*\S+|\s+$")
+_LIKELIHOODS: frozenset[Capability] = frozenset({"logprobs", "echo", "likelihood"})
 _END = "<|end|>"
 """The token of an answer without text, as of a real model that has nothing to say."""
 _SURE = 0.9
@@ -59,7 +61,8 @@ class FakeModel:
     `wrong`: share of requests answered with the task's spoiled response instead.
     `errors`: share of attempts that fail with a retryable error; a request's next attempt is another.
     `delay`: seconds before each answer. Shares are drawn from `seed`, request and draw, so a run repeats.
-    `logprobs`: whether it gives log-probabilities; those of the first token, with letters as alternatives.
+    `logprobs`: whether it gives log-probabilities: those of the first token, with letters as alternatives;
+    those of a prompt's tokens, which are made up; and of continuations, where what it says is the likeliest.
     """
 
     parallel: int | None = None
@@ -82,7 +85,7 @@ class FakeModel:
             raise UsageError(f"{name}: delay={delay} is no number of seconds")
         self.name = self._decides = name
         given: frozenset[Capability] = frozenset({"chat", "completion", "transcription", "image", "audio"})
-        self.capabilities: frozenset[Capability] = given | ({"logprobs"} if logprobs else set())
+        self.capabilities: frozenset[Capability] = given | (_LIKELIHOODS if logprobs else set())
         self.asked = 0
         """Attempts so far."""
         self._script = script
@@ -104,10 +107,6 @@ class FakeModel:
     async def generate_hinted(self, request: Request, hints: Hints | None, *, draw: int = 0) -> Response:
         """`hints`: of the sample that is asked; None where there is none, as for a judge."""
         self.asked += 1
-        if request.echo:
-            raise ProviderError(
-                "fake/ has no log-probabilities of prompts: --set likelihood=next-token", fatal=True
-            )
         if self._delay:
             await asyncio.sleep(self._delay)
         if self._errors:
@@ -122,6 +121,10 @@ class FakeModel:
         else:
             said = self._script(request, draw)
         response = said if isinstance(said, Response) else Response(said)
+        if request.continuations and not response.likelihoods:
+            return Response("", likelihoods=_likelihoods(response.text, request.continuations))
+        if request.echo and not response.prompt_logprobs:
+            response = dataclasses.replace(response, prompt_logprobs=_tokens(str(request.prompt)))
         if request.logprobs and "logprobs" in self.capabilities and not response.logprobs:
             response = dataclasses.replace(
                 response, logprobs=(_first_token(response.text, request.logprobs),)
@@ -153,6 +156,27 @@ def _first_token(text: str, alternatives: int) -> TokenLogprob:
     others = [space + letter for letter in _LETTERS if space + letter != said]
     top = {said: math.log(_SURE)} | dict.fromkeys(others, math.log((1 - _SURE) / len(others)))
     return TokenLogprob(said, top[said], dict(list(top.items())[:alternatives]))
+
+
+def _likelihoods(said: str, texts: Sequence[str]) -> tuple[Likelihood, ...]:
+    """`_SURE` of what is said, spaces apart, the rest shared by the others; as many tokens as words."""
+    share = (1 - _SURE) / len(texts)
+    chosen = [text.strip() == said.strip() for text in texts]
+    return tuple(
+        Likelihood(text, math.log(_SURE if right else share), len(text.split()), right)
+        for text, right in zip(texts, chosen, strict=True)
+    )
+
+
+def _tokens(prompt: str) -> tuple[TokenLogprob, ...]:
+    """Its words, each with a figure that depends on all that stands before it; the first has none."""
+    found: list[TokenLogprob] = []
+    before = hashlib.sha256()
+    for word in _WORD.findall(prompt):
+        logprob = -4 * before.digest()[0] / 255 if found else math.nan
+        before.update(word.encode())
+        found.append(TokenLogprob(word, logprob, {word: logprob} if found else {}))
+    return tuple(found)
 
 
 def _echo(request: Request, draw: int) -> str:

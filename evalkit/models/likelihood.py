@@ -8,12 +8,12 @@ the same token in different ways, and some return wrong figures for the prompt: 
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from evalkit.errors import ProviderError, UsageError
-from evalkit.models.base import Request, Response, TokenLogprob
+from evalkit.models.base import Likelihood, Request, Response, TokenLogprob
 from evalkit.protocol import Api
 
 Form: TypeAlias = Literal["spaced", "bare"]
@@ -81,29 +81,62 @@ def _bound(returned: dict[str, float], top: dict[str, float], asked: int) -> flo
     return min([by_mass, *ranked[-1:]])
 
 
-def continuation_logprob(response: Response, prompt_length: int) -> float:
-    """Natural-log probability of the echoed prompt's text after its first `prompt_length` characters.
+def echo_request(prompt: str, text: str) -> Request:
+    """What asks for the tokens of `prompt` and `text` together."""
+    return Request(prompt + text, 1, logprobs=1, echo=True)
 
-    The sum over its tokens. Raises `ProviderError` where the endpoint returned none, or one token stands
-    across the boundary: then the two texts were not tokenised as they would be apart.
+
+def echoed_likelihood(response: Response, text: str) -> Likelihood:
+    """How likely `text`, the end of the echoed prompt, is after what stands before it.
+
+    Raises `ProviderError` where the endpoint returned no tokens of the prompt, or one stands across the
+    beginning of `text`: then the two texts were not tokenised as they would be apart.
     """
     if not response.prompt_logprobs:
         raise ProviderError("the endpoint returned no log-probabilities of the prompt's tokens")
-    at, summands = 0, []
+    echoed = "".join(token.token for token in response.prompt_logprobs)
+    if not echoed.endswith(text):
+        raise ProviderError(
+            f"the endpoint's tokens of the prompt end with {echoed[-20:]!r}, not with {text!r}"
+        )
+    boundary = len(echoed) - len(text)
+    at, own = 0, []
     for token in response.prompt_logprobs:
         end = at + len(token.token)
-        if at < prompt_length < end:
+        if at < boundary < end:
             raise ProviderError(
                 f"the endpoint's token {token.token!r} stands across the end of the prompt and the beginning "
                 "of its continuation, so the continuation has no probability of its own"
             )
-        if at >= prompt_length:
-            summands.append(token.logprob)
+        if at >= boundary:
+            own.append(token)
         at = end
-    total = math.fsum(summands)
-    if not summands or math.isnan(total):
+    total = math.fsum(token.logprob for token in own)
+    if math.isnan(total):
         raise ProviderError("the endpoint returned no log-probability for the continuation of the prompt")
-    return total
+    greedy = (
+        all(token.logprob >= max(token.top.values()) for token in own) if all(t.top for t in own) else None
+    )
+    return Likelihood(text, total, len(own), greedy)
+
+
+def composed(parts: Sequence[Response], texts: Sequence[str]) -> Response:
+    """One response with the likelihoods of `texts`, from the answer to the `echo_request` of each.
+
+    Its tokens are those of all, its seconds those of the slowest.
+    """
+    return Response(
+        "",
+        prompt_tokens=_sum(part.prompt_tokens for part in parts),
+        completion_tokens=_sum(part.completion_tokens for part in parts),
+        seconds=max(part.seconds for part in parts),
+        likelihoods=tuple(echoed_likelihood(part, text) for part, text in zip(parts, texts, strict=True)),
+    )
+
+
+def _sum(counts: Iterable[int | None]) -> int | None:
+    known = [count for count in counts if count is not None]
+    return sum(known) if known else None
 
 
 async def probe_echo(ask: Callable[[Request], Awaitable[Response]]) -> None:

@@ -27,7 +27,9 @@ _THINK, _THINK_END = "<think>", "</think>"
 class OpenAIModel:
     """`openai/NAME` at `base_url` (default OPENAI_BASE_URL, else OpenAI's own)."""
 
-    capabilities: frozenset[Capability] = frozenset({"chat", "completion", "image", "audio", "logprobs"})
+    capabilities: frozenset[Capability] = frozenset(
+        {"chat", "completion", "image", "audio", "logprobs", "echo"}
+    )
     parallel: int | None = None
 
     def __init__(self, model: str, base_url: str = "", *, timeout: float = 600.0) -> None:

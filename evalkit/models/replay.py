@@ -17,14 +17,17 @@ class ReplayModel:
     """
 
     capabilities: frozenset[Capability] = frozenset(
-        {"chat", "completion", "transcription", "image", "audio", "logprobs"}
+        {"chat", "completion", "transcription", "image", "audio", "logprobs", "echo"}
     )
+    """`likelihood` too where the run had it, so that a replay is signed as the run was."""
     parallel: int | None = None
 
     def __init__(self, path: str) -> None:
         self._store = Store.open(Path(path))
         self._store.needs_texts("replay/")
         self._path = path
+        if any(cell.spec.protocol.likelihood == "backend" for cell in self._store.cells()):
+            self.capabilities |= {"likelihood"}
         self.name = f"replay/{Path(path).name}"
 
     @property

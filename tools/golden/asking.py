@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from evalkit.errors import ProviderError
-from evalkit.models.base import Response, TokenLogprob
+from evalkit.models.base import Likelihood, Response, TokenLogprob
 from evalkit.protocol import Protocol
 from evalkit.samples import JSON, Answer, Final, Prompt, Sample
 from tools.golden.calls import Call, Case, each
@@ -49,9 +49,9 @@ class Script:
             return Response(text.removeprefix("cut "), finish="length", logprobs=logprobs)
         return Response(text, logprobs=logprobs)
 
-    async def continuation(self, prompt: str, text: str) -> float:
-        self.asked.append([prompt, text])
-        return self.token.get(text, -5.0)
+    async def continuations(self, prompt: str, texts: Sequence[str]) -> Sequence[Likelihood]:
+        self.asked += [[prompt, text] for text in texts]
+        return [Likelihood(text, self.token.get(text, -5.0)) for text in texts]
 
     async def under(self, protocol: str) -> Answer:
         self.asked.append(protocol)
