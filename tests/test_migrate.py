@@ -30,7 +30,15 @@ FIGURES_OF_3 = {
     ("fleurs", "WER (insertions, macro)"): 0.0,
     ("fleurs", "over 100 % (macro)"): 0.0,
 }
-"""As the evalkit that wrote it printed them."""
+FIGURES_OF_4 = [
+    ("likely[likelihood=prompt]", "accuracy", 50.0),
+    ("likely[likelihood=prompt]", "accuracy (first)", 50.0),
+    ("routed", "accuracy", 50.0),
+    ("routed", "accuracy (majority)", 0.0),
+    ("routed", "accuracy (greedy)", 50.0),
+    ("routed", "accuracy (first)", 50.0),
+]
+"""As the evalkits that wrote them printed them."""
 
 
 @pytest.fixture
@@ -90,6 +98,26 @@ def test_an_earlier_file_is_rescored_and_then_compared(cli: Cli, format_3: Path,
     cli("run", "-m", "fake/gold?wrong=0.3", *task, "-o", now)
     said = cli("compare", new, now)
     assert (said.code, "no change seen (0:0)" in said.out) == (0, True)
+
+
+def test_a_file_of_format_4_shows_its_figures_and_every_response(cli: Cli, tmp_path: Path) -> None:
+    path = tmp_path / "run-4.db"
+    path.write_bytes(gzip.decompress((FIXTURES / "run-4.db.gz").read_bytes()))
+    cells = json.loads(cli("report", path, "--json").out)["cells"]
+    assert [(cell["protocol"], cell["metric"], cell["value"]) for cell in cells] == FIGURES_OF_4
+    with closing(sqlite3.connect(path)) as db:
+        (told,) = db.execute("SELECT count(*) FROM draw").fetchone()
+    with Store.open(path) as store:
+        assert len(store.connection.execute("SELECT likelihoods FROM draw").fetchall()) == told
+        likely = next(cell for cell in store.cells() if cell.protocol == "likely")
+        exchanges = Exchanges(store, likely).of(0)
+        # Each letter was a request of its own, with the letter's token at the end of the prompt.
+        assert [one.draws[0].response.prompt_logprobs[0].token for one in exchanges] == [
+            " A",
+            " B",
+            " C",
+            " D",
+        ]
 
 
 def test_an_earlier_file_is_not_gone_on_with(cli: Cli, format_3: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import shutil
 import signal
@@ -19,7 +20,7 @@ import numpy as np
 import pytest
 
 from evalkit.errors import UsageError
-from evalkit.models.base import Request, Response, TokenLogprob
+from evalkit.models.base import Likelihood, Request, Response, TokenLogprob
 from evalkit.samples import JSON, Sample
 from evalkit.store import FORMAT, OUTCOMES, Cell, Row, Store
 from evalkit.tallies import count_details, usage
@@ -221,6 +222,18 @@ def test_what_was_found_out_is_kept_and_what_was_judged_under_another_forgotten(
 def test_the_tokens_of_a_prompt_come_back(store: Store, cell: Cell) -> None:
     key, body = asked("Which?")
     said = Response("x", prompt_logprobs=(TokenLogprob(" A", -0.25, {" A": -0.25}),))
+    store.add_response(key, body, 0, cell, "one", said)
+    assert store.response(key, 0) == said
+
+
+def test_likelihoods_come_back(store: Store, cell: Cell) -> None:
+    key, body = asked("Which?")
+    likelihoods = (
+        Likelihood(" one", -0.25, 1, True),
+        Likelihood(" two", -1e-300),
+        Likelihood(" three", -math.inf, 3, False),  # which JSON does not have
+    )
+    said = Response("", likelihoods=likelihoods)
     store.add_response(key, body, 0, cell, "one", said)
     assert store.response(key, 0) == said
 

@@ -187,7 +187,7 @@ def test_models(cli: Cli) -> None:
         "replay",
         "fake",
     }
-    assert rows["openai"]["capabilities"] == ["chat", "completion", "image", "audio", "logprobs"]
+    assert rows["openai"]["capabilities"] == ["chat", "completion", "image", "audio", "logprobs", "echo"]
     assert "openai/NAME" in cli("models").out
 
 

@@ -57,10 +57,12 @@ def test_the_next_token_and_the_prompt_s_own_tokens_say_the_same(tmp_path: Path)
     assert "likelihood: next-token and prompt" in first.cells[0].signature.differences(
         second.cells[0].signature
     )
-    # Of a prompt's tokens only the continuation is kept.
+    # All four letters are one response of the run, and of the prompt's tokens nothing is kept.
     with closing(sqlite3.connect(tmp_path / "prompt.db")) as db:
-        lengths = db.execute("SELECT DISTINCT json_array_length(prompt_logprobs) FROM draw").fetchall()
-    assert lengths == [(1,)]
+        lengths = db.execute(
+            "SELECT count(*), json_array_length(likelihoods), prompt_logprobs FROM draw GROUP BY 2, 3"
+        ).fetchall()
+    assert lengths == [(40, 4, None)]
 
 
 def test_a_run_by_prompt_tokens_can_be_replayed(tmp_path: Path) -> None:

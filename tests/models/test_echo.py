@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from evalkit.errors import ProviderError, UsageError
 from evalkit.models.base import Request, Response, TokenLogprob
-from evalkit.models.echo import end_of, split_echo
+from evalkit.models.echo import split_echo
 from evalkit.models.openai import OpenAIModel
 from evalkit.samples import Message
 from tests.openai_server import Echo, NextToken, OpenAIServer
@@ -104,13 +104,6 @@ def test_tokens_that_are_not_the_prompt_s(texts: tuple[str, ...]) -> None:
 def test_any_cut_of_a_text_into_tokens_is_found_again(texts: list[str], at: int) -> None:
     prompt, generated = "".join(texts[:at]), "".join(texts[at:])
     assert split(prompt, prompt + generated, *texts) == (generated, texts[:at], texts[at:])
-
-
-def test_the_end_of_a_prompt_is_as_many_tokens_as_it_takes() -> None:
-    of = tokens("Water", " is", "", "", "é", " wet")
-    assert [len(end_of(of, characters)) for characters in (0, 1, 4, 5, 6, 12, 99)] == [6, 1, 1, 4, 5, 6, 6]
-    assert end_of(of, 4) == of[-1:]
-    assert end_of((), 4) == ()
 
 
 # -- over HTTP -------------------------------------------------------------------------------------------

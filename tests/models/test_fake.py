@@ -192,15 +192,41 @@ def test_an_endpoint_without_likelihoods_can_be_tried() -> None:
         "image",
         "audio",
         "logprobs",
+        "echo",
+        "likelihood",
     }
     assert model.identity != fake("fake/gold").identity
     assert fake("fake/gold?logprobs=on").identity == fake("fake/gold").identity
 
 
-def test_it_has_no_log_probabilities_of_prompts() -> None:
-    with pytest.raises(ProviderError, match="--set likelihood=next-token") as refused:
-        asyncio.run(fake("fake/gold").generate(Request("2 + 2 = 4", 1, logprobs=1, echo=True)))
-    assert refused.value.fatal
+@pytest.mark.parametrize(
+    ("spec", "best"), [("fake/gold", 1), ("fake/gold?wrong=1", 2), ("fake/fixed?text=w", 3)]
+)
+def test_what_it_would_say_is_the_likeliest_continuation(spec: str, best: int) -> None:
+    request = Request("Which?", 0, continuations=("x", " yes", "\nz and z", " w"))
+    response = asyncio.run(fake(spec).generate_hinted(*hinting(request, "yes", "z and z")))
+    figures = [one.logprob for one in response.likelihoods]
+    assert figures.index(max(figures)) == best
+    assert [one.text for one in response.likelihoods] == list(request.continuations)
+    assert [one.greedy for one in response.likelihoods] == [index == best for index in range(4)]
+    assert [one.tokens for one in response.likelihoods] == [1, 1, 3, 1]
+    assert response.text == ""
+
+
+def test_it_echoes_a_prompt_with_figures_that_depend_on_what_stands_before() -> None:
+    def echoed(prompt: str) -> tuple[TokenLogprob, ...]:
+        request = Request(prompt, 1, logprobs=1, echo=True)
+        return asyncio.run(fake("fake/gold").generate_hinted(*hinting(request, "4"))).prompt_logprobs
+
+    first, *rest = echoed("2 + 2 = 4 ")
+    assert "".join(token.token for token in (first, *rest)) == "2 + 2 = 4 "
+    assert math.isnan(first.logprob)
+    assert all(-4 <= token.logprob <= 0 for token in rest)
+    assert echoed("2 + 2 = 4 ")[1:] == tuple(rest)
+    assert echoed("2 + 2 = 5 ")[1:5] == tuple(rest)[:3] + (
+        TokenLogprob(" 5", rest[3].logprob, {" 5": rest[3].logprob}),
+    )
+    assert echoed("3 + 2 = 4 ")[1].logprob != rest[0].logprob
 
 
 # -- hints -----------------------------------------------------------------------------------------------

@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Awaitable, Callable
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from lm_eval.api.task import ConfigurableTask  # type: ignore[import-untyped]
 
 from evalkit.errors import ProviderError, UsageError
-from evalkit.models.base import Request, Response, TokenLogprob
-from evalkit.models.likelihood import LetterScores, continuation_logprob, letter_scores, probe_echo
+from evalkit.models.base import Likelihood, Request, Response, TokenLogprob
+from evalkit.models.likelihood import LetterScores, composed, echoed_likelihood, letter_scores, probe_echo
 from evalkit.models.openai import OpenAIModel
+from evalkit.samples import Message
 from tests.openai_server import Echo, NextToken, OpenAIServer
 
 NAN = math.nan
@@ -143,24 +146,107 @@ def prompt(*tokens: tuple[str, float]) -> Response:
 
 def test_a_continuation_is_the_sum_of_its_tokens() -> None:
     response = prompt(("The", NAN), (" sky", -2.0), (" is", -0.5), (" light", -1.0), (" blue", -0.25))
-    assert continuation_logprob(response, len("The sky is")) == -1.25
-    assert continuation_logprob(response, len("The sky is light")) == -0.25
-    assert continuation_logprob(response, len("The")) == -3.75
+    assert echoed_likelihood(response, " light blue") == Likelihood(" light blue", -1.25, 2)
+    assert echoed_likelihood(response, " blue") == Likelihood(" blue", -0.25, 1)
+    assert echoed_likelihood(response, " sky is light blue").logprob == -3.75
     pieces = prompt(("A", NAN), ("", -1.0), ("é", -2.0), ("", -4.0))  # a character in two tokens
-    assert continuation_logprob(pieces, 1) == -7.0
+    assert echoed_likelihood(pieces, "é") == Likelihood("é", -7.0, 3)
+
+
+def test_a_continuation_is_greedy_where_each_token_was_the_likeliest() -> None:
+    def with_top(*tops: dict[str, float]) -> Response:
+        said = [TokenLogprob("The", NAN, {})]
+        said += [
+            TokenLogprob(text, p, top) for text, p, top in zip((" a", " b"), (-1.0, -2.0), tops, strict=True)
+        ]
+        return Response("x", prompt_logprobs=tuple(said))
+
+    first, second = {" a": -1.0, " x": -3.0}, {" b": -2.0}
+    assert echoed_likelihood(with_top(first, second), " a b").greedy is True
+    assert echoed_likelihood(with_top(first, {" y": -0.5, " b": -2.0}), " a b").greedy is False
+    assert echoed_likelihood(with_top({" x": -0.5}, second), " b").greedy is True
+    assert echoed_likelihood(with_top({" x": -0.5}, {}), " a b").greedy is None
 
 
 def test_a_continuation_that_has_no_probability_of_its_own() -> None:
     response = prompt(("The", NAN), (" sky", -2.0))
     with pytest.raises(ProviderError, match=r"token ' sky' stands across the end") as crossed:
-        continuation_logprob(response, 5)
+        echoed_likelihood(response, "ky")
     assert not crossed.value.retryable
     with pytest.raises(ProviderError, match="no log-probability for the continuation"):
-        continuation_logprob(response, len("The sky"))
-    with pytest.raises(ProviderError, match="no log-probability for the continuation"):
-        continuation_logprob(response, 0)  # its first token has none
+        echoed_likelihood(response, "The sky")  # its first token has none
+    with pytest.raises(ProviderError, match=r"end with 'The sky', not with ' sea'"):
+        echoed_likelihood(response, " sea")
     with pytest.raises(ProviderError, match="no log-probabilities of the prompt's tokens"):
-        continuation_logprob(Response("x"), 3)
+        echoed_likelihood(Response("x"), "y")
+
+
+def test_one_response_is_composed_of_several() -> None:
+    parts = [
+        Response(
+            "x", seconds=seconds, prompt_tokens=count, prompt_logprobs=prompt(("a", -1.0)).prompt_logprobs
+        )
+        for seconds, count in ((0.5, 3), (0.25, 4))
+    ]
+    found = composed(parts, ["a", "a"])
+    assert found == Response("", seconds=0.5, prompt_tokens=7, likelihoods=(Likelihood("a", -1.0, 1),) * 2)
+
+
+@given(st.lists(st.tuples(st.text("aÄ€ 🙂", min_size=1), st.floats(-50, -0.01)), min_size=2, max_size=6))
+def test_likelihoods_by_length_choose_as_lm_eval_does(drawn: list[tuple[str, float]]) -> None:
+    """The harness's own code says which choice acc, acc_norm and acc_bytes take."""
+    choices = [text for text, _ in drawn]
+    found = [Likelihood(f" {text}", logprob) for text, logprob in drawn]
+    best = {
+        "acc": [one.logprob for one in found],
+        "acc_norm": [one.per("character", text) for one, text in zip(found, choices, strict=True)],
+        "acc_bytes": [one.per("byte", text) for one, text in zip(found, choices, strict=True)],
+    }
+    for name, scores in best.items():
+        chosen = [harness(choices, found, gold)[name] for gold in range(len(choices))]
+        assert chosen.index(1.0) == scores.index(max(scores))
+        assert sum(chosen) == 1.0
+
+
+def harness(choices: list[str], found: list[Likelihood], gold: int) -> dict[str, float]:
+    """lm-eval's scores of a multiple-choice question of which the choice `gold` is right."""
+    task = SimpleNamespace(
+        OUTPUT_TYPE="multiple_choice",
+        config=SimpleNamespace(process_results=None),
+        _metric_fn_list=dict.fromkeys(("acc", "acc_norm", "acc_bytes")),
+        multiple_input=False,
+        multiple_target=False,
+        doc_to_choice=lambda doc: choices,
+        doc_to_target=lambda doc: gold,
+    )
+    results = [(one.logprob, False) for one in found]
+    scores: dict[str, float] = ConfigurableTask.process_results(task, {}, results)
+    return scores
+
+
+def test_likelihoods_by_length() -> None:
+    found = Likelihood(" Äpfel", -14.0, 4)
+    assert (found.per("token"), found.per("character"), found.per("byte")) == (-3.5, -14 / 6, -2.0)
+    assert (found.per("character", "Äpfel"), found.per("byte", "Äpfel")) == (-2.8, -14 / 6)
+    with pytest.raises(UsageError, match="does not say how many tokens ' x' has"):
+        Likelihood(" x", -1.0).per("token")
+
+
+def test_what_is_no_request_for_likelihoods() -> None:
+    chat = (Message("user", "Which?"),)
+    with pytest.raises(UsageError, match="continuations go with a text to continue"):
+        Request(chat, 0, continuations=(" A",))
+    with pytest.raises(UsageError, match="without echo"):
+        Request("Q", 0, logprobs=1, echo=True, continuations=(" A",))
+    with pytest.raises(UsageError, match="an empty text is no continuation"):
+        Request("Q", 0, continuations=(" A", ""))
+
+
+def test_continuations_stand_in_the_key_where_there_are_any() -> None:
+    plain, asked = Request("Q", 0), Request("Q", 0, continuations=(" A", " B"))
+    assert asked.body() == plain.body() | {"continuations": [" A", " B"]}
+    assert "continuations" not in plain.body()
+    assert asked.encoded()[0] != Request("Q", 0, continuations=(" B", " A")).encoded()[0]
 
 
 def words(text: str) -> dict[str, float]:
