@@ -45,7 +45,7 @@ def essays():
         answer=lambda text, sample: text,
         judge={judge},
         views={views},
-        metrics=(MeanCredit(), *{metrics}),
+        metrics=(MeanCredit("grade"), *{metrics}),
         protocols=(Protocol(name="0-shot"),),
         reference_free=True,
     )
@@ -57,8 +57,8 @@ def essays(folder: Path, count: int = 6, *, role: str = "judge", view: bool = Fa
     judge, views, metrics = "SCORER", "()", "()"
     if view:
         judge = "lambda answer, sample: Verdict('1' in answer)"
-        views, metrics = "(View(name='graded', judge=SCORER),)", "(MeanCredit(view='graded'),)"
-    path = folder / "essays.py"
+        views, metrics = "(View(name='graded', judge=SCORER),)", "(MeanCredit('grade', view='graded'),)"
+    path = folder / f"essays-{role}-{view}.py"
     text = _TEMPLATE.format(count=count, role=role, judge=judge, views=views, metrics=metrics)
     path.write_text(text, encoding="utf-8")
     return str(path)

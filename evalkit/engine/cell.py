@@ -17,7 +17,6 @@ from evalkit.identity import code_identity
 from evalkit.metrics.base import Metric
 from evalkit.metrics.stored import metric_spec
 from evalkit.protocol import Protocol
-from evalkit.rows import JUDGE
 from evalkit.samples import Prompt, Sample, Speech
 from evalkit.spec import BY, CellSpec, ViewSpec, fallback_text
 from evalkit.task import Judge, ModelScorer, Task, averages_groups, file_of
@@ -225,7 +224,7 @@ class CellPlan:
         """The identity of a scorer, and of the judge models that it asks."""
         if not isinstance(judge, ModelScorer):
             return code_identity(judge)
-        asked = (f"{role}={self.judges.get(role) or self.judges[JUDGE]}" for role in judge.roles)
+        asked = (f"{role}={self.judges[role]}" for role in judge.roles)
         return code_identity(judge.score) + BY + " ".join(asked)
 
 

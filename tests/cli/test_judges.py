@@ -142,9 +142,10 @@ def test_rescored_the_stored_replies_are_read_again(tmp_path: Path, cli: Cli) ->
     judge = grader(lambda essay, draw: by_number(essay, draw) if draw else "Hm.")
     run(writer(), task, output=tmp_path / "r.db", judge={"expert": judge})
     assert judge.asked == 12
-    text = Path(task).read_text("utf-8").replace("found / 5", "found / 10")
-    Path(task).write_text(text, "utf-8")
-    result = cli("rescore", tmp_path / "r.db", "-o", tmp_path / "n.db", "--task-file", task)
+    other = tmp_path / "other" / Path(task).name
+    other.parent.mkdir()
+    other.write_text(Path(task).read_text("utf-8").replace("found / 5", "found / 10"), "utf-8")
+    result = cli("rescore", tmp_path / "r.db", "-o", tmp_path / "n.db", "--task-file", other)
     assert result.code == 0, result.err
     before, after = (json.loads(cli("report", tmp_path / name, "--json").out) for name in ("r.db", "n.db"))
     assert [found["cells"][0]["value"] for found in (before, after)] == [50.0, 25.0]
@@ -154,7 +155,11 @@ def test_rescored_the_stored_replies_are_read_again(tmp_path: Path, cli: Cli) ->
 
 def test_judges_on_the_command_line(tmp_path: Path, cli: Cli) -> None:
     task = essays(tmp_path, role="expert")
-    with OpenAIServer(lambda payload, route: f"grade: {payload['messages'][-1]['content'][-1]}") as server:
+
+    def say(payload: Payload, route: str) -> str:
+        return f"grade: {re.findall('[0-9]+', payload['messages'][-1]['content'])[-1]}"
+
+    with OpenAIServer(say) as server:
         given = ("--judge", "expert=openai/e", "--judge-base-url", f"expert={server.url}")
         run_it = ("run", "-m", "fake/echo", "-t", task, "-o", tmp_path / "r.db", "--json")
         result = cli(*run_it, *given)
