@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from evalkit.errors import UsageError
 from evalkit.report import render
 from evalkit.report.lines import runs_of
+from evalkit.report.paper import parted
 from evalkit.report.table import build_table
 
 if TYPE_CHECKING:
@@ -65,7 +66,11 @@ def report(
     rows = {cell.row for cell in table.cells}
     several = len({cell.model for cell in table.cells}) > 1 or len(rows) < len(table.cells)
     if name == "html":
-        run = relative_to if any(one.name == relative_to for one in runs_of(stores, table)) else ""
+        # A printed model may be named too, for the capabilities of a paper that has such.
+        printed = bool(paper and parted(paper)[0]) and relative_to not in (
+            run.name for run in runs_of(stores, table)
+        )
+        run = "" if printed else relative_to
         grids = grids_of(stores, table, paper, strict=strict, relative_to=run) if paper or several else ()
         return _page(stores, table, grids, paper, page or Page(), relative_to)
     if not (paper or name in ("latex", "json") or (several and name != "csv")):
@@ -82,13 +87,12 @@ def _page(
     drawn: list[Chart] = []
     if wanted.charts:
         from evalkit.report.charts import charts, waited
-        from evalkit.report.paper import parted
 
         of_paper = parted(paper)[0] if paper else ""
         drawn = charts(
             table,
             grids,
-            relative_to=relative_to,
+            relative_to=relative_to if of_paper else "",
             papers=[of_paper] if of_paper else [],
             seconds=waited(stores, table),
             prices=wanted.prices,

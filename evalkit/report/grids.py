@@ -24,7 +24,7 @@ from evalkit.report.grid import (
     GridColumn,
     GridRow,
 )
-from evalkit.report.lines import JOINS, Key, Line, Pair, Run, claimed, pairs_of, runs_of, without_base
+from evalkit.report.lines import JOINS, PAIRED, Key, Line, Pair, Run, claimed, pairs_of, runs_of, without_base
 from evalkit.report.rank import EXPLAINED, best, duels
 from evalkit.reports import reserved
 
@@ -106,6 +106,8 @@ class _Builder:
         remarks = [printed.caption, *printed.notes, without_base(printed, self._pairs)] if printed else []
         if tasks := [row.task for row in rows if row.task and any(c.text == NO_TASK for c in row.cells)]:
             remarks.append(f"{NO_TASK}: {', '.join(dict.fromkeys(tasks))}; {JOINS}")
+        if self._pairs:
+            remarks.append(PAIRED)
         if any(cell.best for row in rows for cell in row.cells):
             remarks.append(EXPLAINED)
         own = "Rows that the printed tables do not have" if rest else self._table.title

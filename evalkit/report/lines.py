@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 Key = tuple[str, str, str]
 """`TableCell.row`: task, protocol without overrides, metric."""
 JOINS = "a task of that name in a file of your own joins its row"
+PAIRED = (
+    "÷ ratio, − difference: of the samples that both runs judged; the 95 % interval is a paired one, both "
+    "figures are resampled together"
+)
 
 
 @dataclass(frozen=True, slots=True)
