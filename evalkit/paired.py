@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import compress
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -112,34 +112,82 @@ def pair(base: Store, base_cell: Cell, head: Store, head_cell: Cell, metric: str
     """
     import numpy as np
 
-    before, after = _Side.read(base, base_cell, metric), _Side.read(head, head_cell, metric)
-    rows = {sample: row for row, sample in enumerate(after.ids)}
-    common = [(row, rows[sample]) for row, sample in enumerate(before.ids) if sample in rows]
-    if not common:
+    found = common(base, base_cell, head, head_cell, metric)
+    if found is None:
         return None
-    ours, theirs = map(list, zip(*common, strict=True))
-    left, right = before.matrix[ours], after.matrix[theirs]
-    clusters = [before.clusters[row] for row in ours]
-    groups = [before.groups[row] for row in ours] if traits_of(before.metric).average else None
-    sign, finish = _judged(before.metric)
-    difference, test = _difference(finish, left, right, clusters, groups)
+    left, right, clusters = found.base, found.head, found.clusters
+    groups = found.groups if traits_of(found.metric).average else None
+    sign, finish = _judged(found.metric)
+    difference, test = difference_of(finish, left, right, clusters, groups)
     with np.errstate(invalid="ignore", divide="ignore"):  # a rate over nothing is none, and a tie
         gains = np.nan_to_num(sign * (finish(right) - finish(left)))
     return Paired(
-        n=len(common),
+        n=len(found.ids),
         difference=difference,
         wins=int(np.sum(gains > 0)),
         losses=int(np.sum(gains < 0)),
         ties=int(np.sum(gains == 0)),
         test=test,
         flips=tuple(
-            (before.ids[ours[row]], float(gains[row]))
-            for row in np.argsort(gains, kind="stable")
-            if gains[row]
+            (found.ids[row], float(gains[row])) for row in np.argsort(gains, kind="stable") if gains[row]
         ),
-        other_prompts=tuple(before.ids[i][0] for i, j in common if before.asked[i] != after.asked[j]),
+        other_prompts=found.other_prompts,
         clusters=len(set(filter(None, clusters))) + clusters.count(""),
-        span=_span(before.metric, left, right),
+        span=_span(found.metric, left, right),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Common:
+    """The samples that two runs both judged, by one metric, a row each in the order of base's data.
+
+    `base`, `head`: (samples, columns) of the metric's statistics. `clusters`, `groups`, `tags`: of each
+    sample. `other_prompts`: ids of those for which other requests were made.
+    """
+
+    metric: Metric
+    base: Floats
+    head: Floats
+    ids: list[Occurrence]
+    clusters: list[str]
+    groups: list[str]
+    tags: list[tuple[str, ...]]
+    other_prompts: tuple[str, ...]
+
+    def only(self, rows: Sequence[int]) -> Common:
+        """The same of some rows. `other_prompts` stay those of all."""
+        kept = list(rows)
+        return replace(
+            self,
+            base=self.base[kept],
+            head=self.head[kept],
+            ids=[self.ids[row] for row in kept],
+            clusters=[self.clusters[row] for row in kept],
+            groups=[self.groups[row] for row in kept],
+            tags=[self.tags[row] for row in kept],
+        )
+
+
+def common(base: Store, base_cell: Cell, head: Store, head_cell: Cell, metric: str) -> Common | None:
+    """What both runs judged, paired as `pair` pairs them; None where that is nothing.
+
+    Raises `UsageError` where the metric's code is not at hand.
+    """
+    before, after = _Side.read(base, base_cell, metric), _Side.read(head, head_cell, metric)
+    rows = {sample: row for row, sample in enumerate(after.ids)}
+    both = [(row, rows[sample]) for row, sample in enumerate(before.ids) if sample in rows]
+    if not both:
+        return None
+    ours, theirs = map(list, zip(*both, strict=True))
+    return Common(
+        metric=before.metric,
+        base=before.matrix[ours],
+        head=after.matrix[theirs],
+        ids=[before.ids[row] for row in ours],
+        clusters=[before.clusters[row] for row in ours],
+        groups=[before.groups[row] for row in ours],
+        tags=[before.tags[row] for row in ours],
+        other_prompts=tuple(before.ids[i][0] for i, j in both if before.asked[i] != after.asked[j]),
     )
 
 
@@ -164,13 +212,14 @@ def _judged(metric: Metric) -> tuple[int, Callable[[Floats], Floats]]:
     return -1, lambda totals: abs(metric.finish(totals) - best)
 
 
-def _difference(
+def difference_of(
     finish: Callable[[Floats], Floats],
     left: Floats,
     right: Floats,
     clusters: Sequence[str],
     groups: Sequence[str] | None,
 ) -> tuple[Difference, str]:
+    """(head's figure less base's, which test its p is from). `groups`: of a mean over groups, else None."""
     from evalkit.statistics import paired_bootstrap, paired_shares
     from evalkit.statistics.intervals import is_shares
 
@@ -188,6 +237,7 @@ class _Side:
     ids: list[Occurrence]
     clusters: list[str]
     groups: list[str]
+    tags: list[tuple[str, ...]]
     asked: list[bytes]
 
     @classmethod
@@ -195,6 +245,6 @@ class _Side:
         data, measured = store.data(cell), measure(store, cell, name)
         kept: list[Any] = [
             list(compress(values, data.judged))
-            for values in (occurrences(data.ids), data.clusters, data.groups, data.asked)
+            for values in (occurrences(data.ids), data.clusters, data.groups, data.tags, data.asked)
         ]
         return cls(measured.usable(store, cell), measured.of(data.matrix), *kept)

@@ -257,6 +257,13 @@ def find_task(name: str) -> TaskFactory:
     from evalkit.tasks import INDEX
 
     if name not in INDEX:
+        from evalkit.reports import reserved
+
+        if name in reserved():
+            raise UsageError(
+                f"{name!r} ({reserved()[name]}) is a row of the report that evalkit has no task for yet; "
+                f"a file of your own with @task({name!r}) joins that row: see docs/tables.md"
+            )
         raise unknown("task", name, INDEX, "evalkit tasks lists them")
     module, _, attribute = INDEX[name].partition(":")
     factory: TaskFactory = getattr(importlib.import_module(module), attribute)

@@ -14,7 +14,8 @@ from evalkit.engine.plan import make_plan
 from evalkit.models.base import Request, Response
 from evalkit.models.fake import FakeModel, Hinted, Hints
 from evalkit.report.charts import Chart, charts, waited
-from evalkit.report.grid import Grid, build_grids
+from evalkit.report.grid import Grid
+from evalkit.report.grids import build_grids
 from evalkit.report.paper import load_tables
 from evalkit.report.table import Table, build_table
 from evalkit.session import execute_plan

@@ -17,7 +17,7 @@ from evalkit.metrics.accuracy import Accuracy
 from evalkit.metrics.bleu import Bleu
 from evalkit.metrics.error_rate import ErrorRate
 from evalkit.metrics.mean_credit import MeanCredit
-from evalkit.statistics import bootstrap, mcnemar, paired_bootstrap, paired_shares, wilson
+from evalkit.statistics import bootstrap, mcnemar, paired_bootstrap, paired_ratio, paired_shares, wilson
 from evalkit.statistics.intervals import t_quantile
 from evalkit.statistics.power import Spread, draws_needed, effect_seen, power_of, samples_needed
 from evalkit.statistics.resample import Floats, resampled
@@ -44,6 +44,81 @@ def test_wilson_is_what_statsmodels_says() -> None:
     for n in RANDOM.integers(1, 3000, 200):
         right = RANDOM.integers(0, n + 1)
         assert wilson(right, n) == pytest.approx(proportion_confint(right, n, method="wilson"), abs=1e-12)
+
+
+def fieller(base: Floats, head: Floats) -> tuple[float, float]:
+    """Fieller's interval of a ratio of means (1954), from the textbook's variances and t quantile."""
+    n = len(base)
+    (v_base, shared), (_, v_head) = np.cov(base, head) / n
+    x, y, t2 = base.mean(), head.mean(), t_quantile(n - 1) ** 2
+    a, b, c = x * x - t2 * v_base, x * y - t2 * shared, y * y - t2 * v_head
+    root = math.sqrt(b * b - a * c)
+    return (b - root) / a, (b + root) / a
+
+
+@pytest.mark.parametrize("n", [12, 60, 3000])
+def test_a_ratio_has_fieller_s_interval(n: int) -> None:
+    random = np.random.default_rng(n)
+    base = random.random(n)
+    head = np.clip(0.7 * base + random.normal(0.05, 0.2, n), 0, 1)
+    found = paired_ratio(of_one(base), of_one(head), CREDIT)
+    assert found is not None
+    assert found.low is not None
+    assert found.high is not None
+    low, high = fieller(base, head)
+    assert found.value == pytest.approx(head.mean() / base.mean())
+    assert (found.low, found.high) == pytest.approx((low, high), abs=0.03 * (high - low))
+    scaled = paired_ratio(of_one(base), of_one(head), lambda totals: 5 * CREDIT(totals))
+    assert scaled is not None
+    assert (scaled.low, scaled.high) == pytest.approx((found.low, found.high))
+
+
+def test_a_ratio_of_paired_figures_is_narrower_than_of_unpaired_ones() -> None:
+    base = RANDOM.random(300)
+    head = np.clip(base + RANDOM.normal(0, 0.05, 300), 0, 1)
+    paired = paired_ratio(of_one(base), of_one(head), CREDIT)
+    shuffled = paired_ratio(of_one(base), of_one(RANDOM.permutation(head)), CREDIT)
+    assert paired is not None
+    assert shuffled is not None
+    assert paired.low is not None
+    assert paired.high is not None
+    assert shuffled.low is not None
+    assert shuffled.high is not None
+    assert paired.value == pytest.approx(shuffled.value)
+    assert paired.high - paired.low < (shuffled.high - shuffled.low) / 3
+
+
+def test_a_ratio_that_may_be_anything_has_no_interval() -> None:
+    some, none = of_one(np.r_[1.0, np.zeros(19)]), of_one(np.zeros(20))
+    assert paired_ratio(none, some, ACCURACY) is None
+    unsure = paired_ratio(some, of_one(np.ones(20)), ACCURACY)  # base's own interval has 0 in it
+    assert unsure is not None
+    assert (unsure.value, unsure.low, unsure.high) == (20, None, None)
+    zero = paired_ratio(of_one(np.r_[np.ones(15), np.zeros(5)]), none, ACCURACY)
+    assert zero is not None
+    assert zero.value == 0
+    one = paired_ratio(of_one(np.ones(20)), of_one(np.ones(20)), ACCURACY, ["a"] * 20)
+    assert one is not None
+    assert (one.value, one.low, one.high) == (1, None, None)
+
+
+def test_a_ratio_of_means_over_groups() -> None:
+    groups = ["a"] * 100 + ["b"] * 20
+    base = np.r_[RANDOM.random(100) < 0.9, RANDOM.random(20) < 0.5].astype(float)
+    head = np.r_[RANDOM.random(100) < 0.6, RANDOM.random(20) < 0.5].astype(float)
+    found = paired_ratio(of_one(base), of_one(head), ACCURACY, groups=groups)
+    assert found is not None
+    assert found.low is not None
+    assert found.high is not None
+    means = [(values[:100].mean() + values[100:].mean()) / 2 for values in (base, head)]
+    assert found.value == pytest.approx(means[1] / means[0])
+    ratios = []
+    for _ in range(4000):  # both groups' samples drawn anew, of both models together
+        rows = np.r_[RANDOM.integers(0, 100, 100), RANDOM.integers(100, 120, 20)]
+        drawn = [(of[rows[:100]].mean() + of[rows[100:]].mean()) / 2 for of in (base, head)]
+        ratios.append(drawn[1] / drawn[0])
+    low, high = np.quantile(ratios, [0.025, 0.975])
+    assert (found.low, found.high) == pytest.approx((low, high), abs=0.15 * (high - low))
 
 
 @pytest.mark.parametrize("n", [8, 60, 3000])

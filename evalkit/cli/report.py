@@ -45,7 +45,10 @@ if TYPE_CHECKING:
     help="Most samples in an HTML page, 0 for none.  [default: 50000, fewer where they are long]",
 )
 @click.option(
-    "--relative-to", default="", metavar="MODEL", help="The model that HTML's capabilities are relative to."
+    "--relative-to",
+    default="",
+    metavar="MODEL",
+    help="The run that a paper's ratios and differences are to; HTML's capabilities are relative to it too.",
 )
 @click.option(
     "--price",
@@ -108,9 +111,16 @@ def command(
                 store.needs_texts(option)
             text = (_disputes if disputes else _alignments)(stores, name)
         else:
-            page = Page(MOST if samples is None else samples, relative_to, _prices(prices), not no_charts)
+            page = Page(MOST if samples is None else samples, _prices(prices), not no_charts)
             text = report(
-                stores, name, paper=paper, strict=strict, breakdown=breakdown, colour=colour, page=page
+                stores,
+                name,
+                paper=paper,
+                strict=strict,
+                breakdown=breakdown,
+                colour=colour,
+                page=page,
+                relative_to=relative_to,
             )
     finally:
         for store in stores:

@@ -9,8 +9,9 @@ import orjson
 
 from evalkit.cli.options import json_option
 from evalkit.errors import unknown
+from evalkit.reports import reserved
 from evalkit.samples import JSON
-from evalkit.task import Task, all_tasks
+from evalkit.task import Task, all_tasks, find_task
 
 
 @click.command()
@@ -24,6 +25,8 @@ def command(pattern: str, as_json: bool) -> None:
     wanted = pattern if any(c in pattern for c in "*?[") else f"*{pattern}*"
     found = [task for task in all_tasks() if fnmatch.fnmatch(task.name, wanted)]
     if not found:
+        if pattern in reserved():
+            find_task(pattern)  # says what the name is kept for
         raise unknown("task", pattern, (task.name for task in all_tasks()))
     if as_json:
         click.echo(orjson.dumps([_describe(task) for task in found], option=orjson.OPT_INDENT_2))

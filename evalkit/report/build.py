@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from evalkit.errors import UsageError
 from evalkit.report import render
+from evalkit.report.lines import runs_of
+from evalkit.report.paper import parted
 from evalkit.report.table import build_table
 
 if TYPE_CHECKING:
@@ -26,12 +28,11 @@ FORMATS = ("terminal", "markdown", "latex", "csv", "json", "html")
 class Page:
     """What is in an HTML page. `samples`: how many at most, fewer where they are long; 0: none.
 
-    `relative_to`: the model that capabilities are drawn relative to. `prices`: of a million prompt and
-    completion tokens, by run. `charts`: whether there are any; they need the extra `html`.
+    `prices`: of a million prompt and completion tokens, by run. `charts`: whether there are any; they need
+    the extra `html`.
     """
 
     samples: int = MOST
-    relative_to: str = ""
     prices: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     charts: bool = True
 
@@ -46,38 +47,52 @@ def report(
     colour: bool = False,
     width: int | None = None,
     page: Page | None = None,
+    relative_to: str = "",
 ) -> str:
     """The report on `stores` in the format `name`, one of `FORMATS`.
 
     A run comes as a long list, a line a figure, and so do several of one model on different benchmarks;
     runs that answer the same, those of several models, and those beside a `paper`'s printed figures
     (`gemini-1.0`, `gemini-1.0/table-2`, a file) as grids. LaTeX always is one, and JSON has both.
-    `colour`, `width`: of the terminal. `page`: of HTML. Raises `UsageError` for what `strict` forbids.
+    `colour`, `width`: of the terminal. `page`: of HTML. `relative_to`: the run that a paper's ratios and
+    differences are to, and the model, which may be a printed one, that HTML draws capabilities relative to.
+    Raises `UsageError` for what `strict` forbids, and for a `relative_to` that is nowhere.
     """
+    if relative_to and not paper:
+        raise UsageError(
+            "--relative-to goes with --paper, whose ratios, differences and capabilities it is of"
+        )
     table = dataclasses.replace(build_table(stores, strict=strict), breakdown=breakdown)
     rows = {cell.row for cell in table.cells}
     several = len({cell.model for cell in table.cells}) > 1 or len(rows) < len(table.cells)
     if name == "html":
-        grids = grids_of(stores, table, paper, strict=strict) if paper or several else ()
-        return _page(stores, table, grids, paper, page or Page())
+        # A printed model may be named too, for the capabilities of a paper that has such.
+        printed = bool(paper and parted(paper)[0]) and relative_to not in (
+            run.name for run in runs_of(stores, table)
+        )
+        run = "" if printed else relative_to
+        grids = grids_of(stores, table, paper, strict=strict, relative_to=run) if paper or several else ()
+        return _page(stores, table, grids, paper, page or Page(), relative_to)
     if not (paper or name in ("latex", "json") or (several and name != "csv")):
         return _long(table, name, colour, width)
-    return _grids(table, grids_of(stores, table, paper, strict=strict), name, paper, colour, width)
+    grids = grids_of(stores, table, paper, strict=strict, relative_to=relative_to)
+    return _grids(table, grids, name, paper, colour, width)
 
 
-def _page(stores: Sequence[Store], table: Table, grids: Sequence[Grid], paper: str, wanted: Page) -> str:
+def _page(
+    stores: Sequence[Store], table: Table, grids: Sequence[Grid], paper: str, wanted: Page, relative_to: str
+) -> str:
     from evalkit.report.html import to_html
 
     drawn: list[Chart] = []
     if wanted.charts:
         from evalkit.report.charts import charts, waited
-        from evalkit.report.paper import parted
 
         of_paper = parted(paper)[0] if paper else ""
         drawn = charts(
             table,
             grids,
-            relative_to=wanted.relative_to,
+            relative_to=relative_to if of_paper else "",
             papers=[of_paper] if of_paper else [],
             seconds=waited(stores, table),
             prices=wanted.prices,
@@ -85,13 +100,15 @@ def _page(stores: Sequence[Store], table: Table, grids: Sequence[Grid], paper: s
     return to_html(stores, table, grids, drawn, samples=wanted.samples)
 
 
-def grids_of(stores: Sequence[Store], table: Table, paper: str, *, strict: bool = False) -> tuple[Grid, ...]:
+def grids_of(
+    stores: Sequence[Store], table: Table, paper: str, *, strict: bool = False, relative_to: str = ""
+) -> tuple[Grid, ...]:
     """The grids of `table`, with a `paper`'s printed tables if one is named.
 
-    Of a paper without a table's name, those tables that a run has a figure for. Raises `UsageError` where
-    there is none.
+    Of a paper without a table's name, those tables that a run has a figure for. `relative_to`: as of
+    `build_grids`. Raises `UsageError` where there is none.
     """
-    from evalkit.report.grid import build_grids
+    from evalkit.report.grids import build_grids
 
     if not paper:
         return build_grids(stores, table, strict=strict)
@@ -101,12 +118,12 @@ def grids_of(stores: Sequence[Store], table: Table, paper: str, *, strict: bool 
     if len(tables) > 1:
         tasks = {cell.task for cell in table.cells}
         tables = tuple(printed for printed in tables if tasks & {row.task for row in printed.rows})
-        grids = build_grids(stores, table, tables, strict=strict)
+        grids = build_grids(stores, table, tables, strict=strict, relative_to=relative_to)
         grids = tuple(grid for grid in grids if grid.has_runs)
         if not any(grid.id for grid in grids):
             raise UsageError(f"no run has a figure for a table of {paper}: name one, as in {paper}/table-2")
         return grids
-    return build_grids(stores, table, tables, strict=strict)
+    return build_grids(stores, table, tables, strict=strict, relative_to=relative_to)
 
 
 def _long(table: Table, name: str, colour: bool, width: int | None) -> str:

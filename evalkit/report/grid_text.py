@@ -7,7 +7,8 @@ import io
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from evalkit.report.grid import Grid, GridCell, GridColumn, GridRow, interval_text
+from evalkit.report.digits import interval_text
+from evalkit.report.grid import Grid, GridCell, GridColumn, GridRow
 from evalkit.report.render import (
     SUPERSCRIPTS,
     escape_markdown,
@@ -45,7 +46,7 @@ def cell_lines(cell: GridCell, *, duels: bool = True, protocol: bool = False) ->
     `protocol`: whether to name a run's as a printed one is, because the row's label does not; else only
     what is overridden in it.
     """
-    if cell.kind != "run":
+    if cell.kind not in ("run", "compared"):
         return [cell.protocol] if cell.protocol else []
     asked = cell.cell.spec.protocol if cell.cell else None
     lines = [
@@ -149,7 +150,7 @@ def _bands(grid: Grid, room: int) -> tuple[list[list[int]], list[int]]:
     some; else the columns are cut where they are.
     """
     columns = range(len(grid.columns))
-    runs = [i for i in columns if grid.columns[i].kind == "run"]
+    runs = [i for i in columns if grid.columns[i].kind != "printed"]
     printed = [i for i in columns if grid.columns[i].kind == "printed"]
     natural = [_width(grid, i) for i in columns]
     for wide in (natural, [_narrowed(grid, i) for i in columns]):

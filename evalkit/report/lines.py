@@ -9,12 +9,17 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from evalkit.report.cells import TableCell
-    from evalkit.report.paper import PaperRow, PaperTable
+    from evalkit.report.paper import Compared, Comparing, PaperRow, PaperTable
     from evalkit.report.table import Table
     from evalkit.store import Store
 
 Key = tuple[str, str, str]
 """`TableCell.row`: task, protocol without overrides, metric."""
+JOINS = "a task of that name in a file of your own joins its row"
+PAIRED = (
+    "÷ ratio, − difference: of the samples that both runs judged; the 95 % interval is a paired one, both "
+    "figures are resampled together"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +69,50 @@ def runs_of(stores: Sequence[Store], table: Table) -> list[Run]:
     return [Run(*parts) for parts in zip(names, stores, found, strict=True)]
 
 
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A column to be: `head`'s figures set against `base`'s, as `compared` says."""
+
+    base: Run
+    head: Run
+    compared: Compared
+
+    @property
+    def kind(self) -> Comparing:
+        return self.compared.kind
+
+    @property
+    def name(self) -> str:
+        """`fake/nano ÷ fake/pro`."""
+        return f"{self.head.name} {'÷' if self.kind == 'ratio' else '−'} {self.base.name}"
+
+    def unit(self, of: str) -> str:
+        return self.compared.unit(of)
+
+
+def pairs_of(compared: Iterable[Compared], runs: Sequence[Run], relative_to: str) -> Iterator[Pair]:
+    """Every other run against the base run, for each kind of comparison that a table has.
+
+    The base is the run `relative_to`; without one, the run that the table itself names, if there is such.
+    """
+    named = {run.name: run for run in runs}
+    kinds: dict[str, Compared] = {}
+    for one in compared:
+        kinds.setdefault(one.kind, one)
+    for one in kinds.values():
+        base = named.get(relative_to or one.base)
+        yield from (Pair(base, run, one) for run in runs if base and run is not base)
+
+
+def without_base(printed: PaperTable, pairs: Sequence[Pair]) -> str:
+    """What is missing where a table has ratios or differences and the runs have none, else ""."""
+    if pairs or not printed.compared:
+        return ""
+    columns = ", ".join(printed.compared)
+    bases = " or ".join(dict.fromkeys(one.base for one in printed.compared.values()))
+    return f"{columns}: of runs with --relative-to RUN, which then stands for {bases}, and one run more"
+
+
 def claimed(printed: PaperTable, rows: Sequence[Key], runs: Sequence[Run]) -> Iterator[Line]:
     """The printed rows in order, each as often as runs have answered it under another protocol.
 
@@ -86,9 +135,9 @@ def claimed(printed: PaperTable, rows: Sequence[Key], runs: Sequence[Run]) -> It
         same = [
             i for i in fitting if any(base in figure.match for figure in printed.rows[i].figures.values())
         ]
-        kinds = dict.fromkeys((printed.rows[i].measure, printed.rows[i].group) for i in fitting)
-        for kind in kinds:  # a benchmark's whole and each of its groups
-            alike = [i for i in fitting if (printed.rows[i].measure, printed.rows[i].group) == kind]
+        kinds = dict.fromkeys(printed.rows[i].figure for i in fitting)
+        for kind in kinds:  # a benchmark's whole, each of its groups, means over some
+            alike = [i for i in fitting if printed.rows[i].figure == kind]
             for i in [i for i in alike if i in same] or alike[:1]:
                 owners.setdefault(i, []).append(key)
     for i, row in enumerate(printed.rows):

@@ -2,12 +2,19 @@
 
 A paper is a folder: `paper.toml` has its title, url, version, the names of its tables and its groups of
 benchmarks; every table is a file of its own. A table has columns, footnotes by name, notes, and rows; a row
-says which task it is about (`task = ""`: evalkit has none yet) and its figures by column:
+says which task it is about, which figure of it, and what is printed of it by column:
 
     figures."Ultra" = { text = "94.4%", protocol = "Maj1@32", match = ["maj1@32"], marks = ["via API"] }
 
 `text` is what is printed, and the value is read from it; `protocol` is what the paper calls it; `match` names
 evalkit's protocols that are the same one, so that only a run under one of these stands beside it unmarked.
+
+A figure of a task is its headline or another metric (`measure`), of all samples, of one group or tag
+(`group`), or the mean of several groups' (`macro`). A column may set figures against another model's:
+
+    [compared]
+    "Nano 1 / Pro" = { relative_to = "Pro" }
+    "difference" = { minus = "pre-trained" }
 """
 
 from __future__ import annotations
@@ -20,12 +27,15 @@ from dataclasses import dataclass, field
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from evalkit.convert import from_json
 from evalkit.errors import UsageError, unknown
 from evalkit.samples import JSON
 
+Comparing: TypeAlias = Literal["ratio", "difference"]
+ALL_GROUPS = ("*",)
+"""As `macro`: the mean over all groups that the benchmark has."""
 _NUMBER = re.compile(r"([+−-]?)(\d+(?:\.\d+)?)(?:±\d+(?:\.\d+)?)?%?")
 
 
@@ -49,8 +59,36 @@ class Figure:
 
 
 @dataclass(frozen=True, slots=True)
+class Compared:
+    """A column of ratios to a model's figures (`relative_to`), or of differences from them (`minus`).
+
+    One of the two. The model is called as its column, or else as the paper calls it.
+    """
+
+    relative_to: str = ""
+    minus: str = ""
+
+    @property
+    def kind(self) -> Comparing:
+        return "ratio" if self.relative_to else "difference"
+
+    @property
+    def base(self) -> str:
+        return self.relative_to or self.minus
+
+    def unit(self, of: str) -> str:
+        """The unit of the ratio or difference of two figures in the unit `of`."""
+        if self.kind == "ratio":
+            return "ratio"
+        return "points" if of == "%" else "difference"
+
+
+@dataclass(frozen=True, slots=True)
 class PaperRow:
-    """A benchmark. `measure`: evalkit's name of the metric, "" for the task's headline; `group`: one of its.
+    """A figure of a benchmark. `measure`: evalkit's name of the metric, "" for the task's headline.
+
+    `group`: of the samples of that group or tag alone. `macro`: the mean of these groups' figures, of all
+    groups where it is `*`.
 
     `options`: the task's options (`split=test`) that the paper's figure is under. `whole_corpus`: a figure
     that cannot be taken apart into samples, such as BLEU. `headline_of`: protocols whose headline it is,
@@ -68,15 +106,24 @@ class PaperRow:
     measure: str = ""
     section: str = ""
     group: str = ""
+    macro: tuple[str, ...] = ()
     options: str = ""
     whole_corpus: bool = False
     headline_of: tuple[str, ...] = ()
     referee: bool = False
 
+    @property
+    def figure(self) -> tuple[str, str, tuple[str, ...]]:
+        """Which of the task's figures it is."""
+        return self.measure, self.group, self.macro
+
 
 @dataclass(frozen=True, slots=True)
 class PaperTable:
-    """`footnotes`: by the marks of figures. `notes`: what a reader has to know, inconsistencies too."""
+    """`footnotes`: by the marks of figures. `notes`: what a reader has to know, inconsistencies too.
+
+    `compared`: by column, what its figures are ratios to or differences from.
+    """
 
     id: str
     title: str
@@ -86,6 +133,7 @@ class PaperTable:
     caption: str = ""
     footnotes: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    compared: Mapping[str, Compared] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, JSON]:
         whole = dataclasses.asdict(self)
@@ -202,17 +250,54 @@ def _table(place: Traversable, name: str) -> PaperTable:
     table = from_json(PaperTable, {**document, "id": name, "rows": tuple(rows)}, str(place))
     if not table.rows or not table.columns or len(set(table.columns)) < len(table.columns):
         raise UsageError(f"{place} needs a row and a column at least, and no two columns of one name")
+    for column, compared in table.compared.items():
+        _check_compared(table, column, compared, f"{place}, compared")
     for row in table.rows:
-        for column, figure in row.figures.items():
-            where = f"{place}, {row.name!r}"
-            if column not in table.columns:
-                raise unknown(f"column in {where}", column, table.columns)
-            if figure.value is None:
-                raise UsageError(f"{where}, {column!r}: {figure.text!r} begins with no number")
-            for mark in figure.marks:
-                if mark not in table.footnotes:
-                    raise unknown(f"footnote in {where}, {column!r}", mark, table.footnotes)
-    return table
+        _check_row(table, row, f"{place}, {row.name!r}")
+    return dataclasses.replace(table, rows=tuple(_with_units(table, row) for row in table.rows))
+
+
+def _check_compared(table: PaperTable, column: str, compared: Compared, where: str) -> None:
+    if column not in table.columns:
+        raise unknown(f"column in {where}", column, table.columns)
+    where = f"{where}, {column!r}"
+    if bool(compared.relative_to) == bool(compared.minus):
+        raise UsageError(f"{where} needs relative_to or minus, and not both: the model it is compared with")
+    if compared.base in table.compared:
+        raise UsageError(f"{where}: {compared.base!r} is a column of comparisons, and not of a model")
+
+
+def _check_row(table: PaperTable, row: PaperRow, where: str) -> None:
+    if row.group and row.macro:
+        raise UsageError(
+            f"{where}: group is one group's figure and macro the mean of several: give one of them"
+        )
+    if (row.group or row.macro) and not row.task:
+        raise UsageError(
+            f"{where}: {'group' if row.group else 'macro'} needs the task that the groups are of"
+        )
+    named = {*row.macro} - {"", *ALL_GROUPS}
+    if row.macro not in ((), ALL_GROUPS) and len(named) < max(2, len(row.macro)):
+        raise UsageError(f'{where}: macro is ["*"], or two groups at least by name, each once')
+    for column, figure in row.figures.items():
+        if column not in table.columns:
+            raise unknown(f"column in {where}", column, table.columns)
+        if figure.value is None:
+            raise UsageError(f"{where}, {column!r}: {figure.text!r} begins with no number")
+        for mark in figure.marks:
+            if mark not in table.footnotes:
+                raise unknown(f"footnote in {where}, {column!r}", mark, table.footnotes)
+
+
+def _with_units(table: PaperTable, row: PaperRow) -> PaperRow:
+    """The row with the units of ratios and differences, where none is given."""
+    figures = {
+        column: dataclasses.replace(figure, unit=figure.unit or table.compared[column].unit(row.unit))
+        if column in table.compared
+        else figure
+        for column, figure in row.figures.items()
+    }
+    return dataclasses.replace(row, figures=figures)
 
 
 def _list_of(value: Any, where: str) -> list[dict[str, Any]]:

@@ -42,7 +42,7 @@ def duels(found: Mapping[int, tuple[Store, TableCell]]) -> dict[tuple[int, int],
     those that were measured by code which is not at hand."""
     result = {}
     for (i, (store, cell)), (j, (other, against)) in combinations(found.items(), 2):
-        mine, theirs = _stored(store, cell), _stored(other, against)
+        mine, theirs = stored_cell(store, cell), stored_cell(other, against)
         try:
             paired = pair(other, theirs, store, mine, cell.metric)
         except UsageError:  # measured by code that is not at hand: a table is made without
@@ -104,6 +104,6 @@ def _apart(top: GridCell, other: GridCell, sign: int) -> bool:
     return worst is not None and reached is not None and sign * (worst - reached) > 0
 
 
-def _stored(store: Store, cell: TableCell) -> Cell:
+def stored_cell(store: Store, cell: TableCell) -> Cell:
     wanted = (cell.task, cell.spec.protocol.name, "")
     return next(one for one in store.cells() if (one.task, one.protocol, one.role) == wanted)

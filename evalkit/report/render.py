@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from evalkit.report.cells import TableCell
-from evalkit.report.grid import figure_text, interval_text
+from evalkit.report.digits import figure_text, interval_text
 from evalkit.report.table import Table, flat
 
 if TYPE_CHECKING:

@@ -3,19 +3,23 @@
 from evalkit.statistics.intervals import bootstrap, interval, macro_interval, wilson
 from evalkit.statistics.paired import (
     Difference,
+    PairedRatio,
     mcnemar,
     paired_bootstrap,
+    paired_ratio,
     paired_shares,
     standard_error,
 )
 
 __all__ = [
     "Difference",
+    "PairedRatio",
     "bootstrap",
     "interval",
     "macro_interval",
     "mcnemar",
     "paired_bootstrap",
+    "paired_ratio",
     "paired_shares",
     "standard_error",
     "wilson",

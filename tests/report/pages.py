@@ -28,7 +28,7 @@ HOSTILE = (
 
 def page_of(*runs: Path, **options: object) -> str:
     """The report on run files, as HTML. `options`: of `report`; `page`'s too."""
-    of_page = {key: options.pop(key) for key in ("samples", "charts", "relative_to") if key in options}
+    of_page = {key: options.pop(key) for key in ("samples", "charts") if key in options}
     stores = [Store.open(run) for run in runs]
     try:
         return report(stores, "html", page=Page(**of_page), **options)  # type: ignore[arg-type]

@@ -15,8 +15,8 @@ from evalkit.errors import UsageError
 from evalkit.paired import pair
 from evalkit.policy import Policy
 from evalkit.report.cells import TableCell
-from evalkit.report.grid import build_grids
 from evalkit.report.grid_text import to_markdown as grids_markdown
+from evalkit.report.grids import build_grids
 from evalkit.report.render import to_markdown
 from evalkit.report.table import build_table
 from evalkit.statistics import macro_interval

@@ -21,7 +21,8 @@ from evalkit.models.fake import GOLD, FakeModel
 from evalkit.report.charts import Chart, charts, waited
 from evalkit.report.charts.lines import Line, Mark
 from evalkit.report.charts.values import capability_charts, ratio_of
-from evalkit.report.grid import build_grids, figure_text
+from evalkit.report.digits import figure_text
+from evalkit.report.grids import build_grids
 from evalkit.report.paper import load_tables
 from evalkit.report.table import build_table
 from evalkit.session import execute_plan

@@ -15,7 +15,7 @@ import pytest
 from evalkit.errors import UsageError
 from evalkit.report.charts import STYLE, Chart, charts, require, types, waited
 from evalkit.report.charts.svg import DARK, LIGHT, SERIES, SHAPES
-from evalkit.report.grid import build_grids
+from evalkit.report.grids import build_grids
 from evalkit.report.table import build_table
 from tests.charted import LAZY, SVG, Report, counting, evaluated, made_report, texts
 from tests.engine.test_routed import student

@@ -8,9 +8,11 @@ import json
 from pathlib import Path
 
 import pytest
+from evalkit.reports import reserved
 
 from evalkit.errors import UsageError
 from evalkit.report.build import grids_of, report
+from evalkit.report.digits import figure_text, interval_text
 from evalkit.report.grid import (
     NO_SAMPLE,
     NO_TASK,
@@ -18,10 +20,8 @@ from evalkit.report.grid import (
     NOT_RUN,
     Grid,
     GridCell,
-    build_grids,
-    figure_text,
-    interval_text,
 )
+from evalkit.report.grids import build_grids
 from evalkit.report.paper import PaperTable, load_tables
 from evalkit.report.table import build_table
 from evalkit.statistics import wilson
@@ -113,7 +113,12 @@ def test_rows_without_a_task_stay_and_are_marked(tmp_path: Path) -> None:
     said = {row.label: row.cells[-1].text for row in found.rows}
     assert said["Natural2Code"] == NO_TASK
     assert said["MATH"] == NOT_RUN
-    assert [said[row.name] == NO_TASK for row in table.rows] == [not row.task for row in table.rows]
+    kept = [row.task in reserved() for row in table.rows]
+    assert [said[row.name] == NO_TASK for row in table.rows] == kept
+    assert sum(kept) == 5
+    assert any(
+        "bbh, natural2code, drop, hellaswag, wmt23; a task of that name" in one for one in found.remarks
+    )
 
 
 def test_a_benchmark_under_two_protocols_has_two_lines(tmp_path: Path) -> None:
@@ -407,7 +412,7 @@ def test_data_formats_have_every_cell(tmp_path: Path) -> None:
 def test_a_paper_without_a_table_gives_those_with_a_figure(tmp_path: Path) -> None:
     store = ran(tmp_path, "fake/a", task="gsm8k", data="samples")
     grids = grids_of([store], build_table([store]), "gemini-1.0")
-    assert [one.id for one in grids] == ["table-2", ""]
+    assert [one.id for one in grids] == ["table-2", "table-15", ""]
     other = ran(tmp_path, "fake/b", count=20)
     with pytest.raises(UsageError, match=r"no run has a figure for a table of gemini-1\.0"):
         grids_of([other], build_table([other]), "gemini-1.0")

@@ -13,8 +13,9 @@ import pytest
 from markdown_it import MarkdownIt
 
 from evalkit.report.build import report
-from evalkit.report.grid import Grid, build_grids
+from evalkit.report.grid import Grid
 from evalkit.report.grid_text import to_csv, to_markdown, to_terminal
+from evalkit.report.grids import build_grids
 from evalkit.report.paper import load_tables
 from evalkit.report.render import escape_markdown, no_formula, paragraph
 from evalkit.report.table import build_table

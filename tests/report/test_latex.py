@@ -11,7 +11,7 @@ import pytest
 
 from evalkit.errors import UsageError
 from evalkit.report.build import report
-from evalkit.report.grid import build_grids
+from evalkit.report.grids import build_grids
 from evalkit.report.latex import escape, to_latex
 from evalkit.report.paper import load_tables
 from evalkit.report.table import build_table

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from itertools import combinations
 from pathlib import Path
 
 import pytest
+from evalkit.reports import reserved
 from evalkit.tasks import INDEX
 
 from evalkit.errors import UsageError
@@ -36,14 +38,40 @@ def test_every_table_is_there() -> None:
     assert set(TABLES) == {*(f"table-{number}" for number in NUMBERS), "figure-9"}
 
 
+def by_benchmark(name: str, columns: list[str], rows: list[list[str]]) -> tuple[list[str], list[list[str]]]:
+    """A printed table with a benchmark a row: four are printed with benchmarks as columns.
+
+    Of table 16, whose rows are locales, each figure is a row: preferences in one column, differences in the
+    other.
+    """
+    if name in ("table-6", "table-15", "table-18"):
+        cells = zip(*(cells for _, *cells in rows), strict=True)
+        return [label for label, *_ in rows], [
+            [column, *of] for column, of in zip(columns, cells, strict=True)
+        ]
+    if name == "table-16":
+        turned = []
+        for place, column in enumerate(columns):
+            for locale, *cells in rows:
+                pair = [cells[place], "-"] if "SxS" in column else ["-", cells[place]]
+                turned.append([f"{column}, {locale}", *pair])
+        return ["SxS", "difference"], turned
+    return columns, rows
+
+
 @pytest.mark.parametrize("name", TABLES)
 def test_every_figure_is_as_printed(name: str) -> None:
     (columns, rows) = next((columns, rows) for table, columns, rows in second() if table == name)
+    columns, rows = by_benchmark(name, columns, rows)
     table = TABLES[name]
     assert list(table.columns) == columns
     assert len(table.rows) == len(rows)
+    turned = any("the other way round" in note for note in table.notes)
+    assert turned == (name in ("table-6", "table-15", "table-16", "table-18"))
     for row, (label, *cells) in zip(table.rows, rows, strict=True):
         assert words(row.name)[0] == words(label)[0]
+        if name == "table-16":
+            assert words(row.name)[-1] == words(label)[-1]
         printed = {column: cell for column, cell in zip(columns, cells, strict=True) if cell != "-"}
         assert list(printed) == [column for column in columns if column in row.figures]
         for column, cell in printed.items():
@@ -80,24 +108,52 @@ def test_the_second_transcription_is_whole() -> None:
 
 
 def test_what_a_row_names_is_evalkits() -> None:
-    """Tasks, protocols, groups and measures that rows name exist; rows without a task say so."""
-    without = set()
+    """Tasks, protocols and measures that rows name exist, or the name is kept for a task to come."""
+    kept = set()
     for table in TABLES.values():
         for row in table.rows:
-            if not row.task:
-                without.add(row.name)
-                assert not row.measure
-                assert not row.group
-                assert not any(figure.match for figure in row.figures.values())
+            assert row.task, (table.id, row.name)
+            if row.task not in INDEX:
+                kept.add(row.task)
                 continue
-            assert row.task in INDEX
             task = load_task(row.task)
             protocols = {protocol.name for protocol in task.protocols}
             for figure in row.figures.values():
                 assert set(figure.match) <= protocols, (table.id, row.name)
             metrics = {metric.name for metric in task.metrics}
             assert row.measure in {"", *metrics}, (table.id, row.name)
-    assert {"Natural2Code", "ASR YouTube (en-us, internal)", "Per-instruction accuracy"} <= without
+    listed = {name for names in load_paper("gemini-1.0").capabilities.values() for name in names}
+    assert kept <= set(reserved())
+    assert set(reserved()) - kept <= listed - set(INDEX)
+
+
+def test_a_name_is_reserved_once_and_for_one_benchmark() -> None:
+    names = reserved()
+    assert not set(names) & set(INDEX)
+    assert all(re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name) for name in names)
+    assert all(names.values())
+    assert len({meaning.casefold() for meaning in names.values()}) == len(names)
+
+
+def test_no_two_rows_of_a_table_are_of_one_figure() -> None:
+    """But for rows that are told apart by their protocols: a run goes to the one with its own."""
+    for table in TABLES.values():
+        seen: dict[object, list[PaperRow]] = {}
+        for row in table.rows:
+            seen.setdefault((row.task, *row.figure), []).append(row)
+        for alike in seen.values():
+            protocols = [{figure.protocol for figure in row.figures.values()} for row in alike]
+            for first, other in combinations(protocols, 2):
+                assert first != other, (table.id, [row.name for row in alike])
+
+
+def test_a_reserved_name_is_explained_where_a_task_is_asked_for() -> None:
+    with pytest.raises(
+        UsageError, match=r"'hellaswag' \(HellaSwag\) is a row of the report .* see docs/tables"
+    ):
+        load_task("hellaswag")
+    with pytest.raises(UsageError, match="unknown task 'hellasweg'"):
+        load_task("hellasweg")
 
 
 def figures(table: str, column: str) -> dict[str, Figure]:
@@ -273,11 +329,15 @@ def test_claims_about_wins() -> None:
 
 
 def test_claims_about_changes() -> None:
-    before, after = values("table-6", "Factuality: inaccurate rate").values()
+    before, after = (
+        values("table-6", column)["Factuality: inaccurate rate"] for column in TABLES["table-6"].columns
+    )
     assert round(100 * (after / before - 1)) == -43  # "halved"
     assert "43 %" in " ".join(TABLES["table-6"].notes)
-    sxs = values("table-16", "Quality SxS")
-    assert {name for name, value in sxs.items() if not value > 0.1} == {"de-DE"}  # "more than 0.1 for all"
+    sxs = values("table-16", "SxS")
+    assert len(sxs) == 5
+    low = {name for name, value in sxs.items() if not value > 0.1}
+    assert low == {"Quality, de-DE"}  # "more than 0.1 for all"
     assert "de-DE" in " ".join(TABLES["table-16"].notes)
     listed = load_paper("gemini-1.0").capabilities
     assert {name: len(names) for name, names in listed.items()} == {
@@ -348,6 +408,31 @@ def test_a_table_of_ones_own(tmp_path: Path) -> None:
         ("columns =", "columns = [", "is no TOML"),
         ('["A", "B"]', '["A", "B", "A"]', "no two columns of one name"),
         (OWN[OWN.index("[[rows]]") :], "", "needs a row"),
+        ("task =", 'group = "en"\nmacro = ["*"]\ntask =', r"ours.toml, 'GSM8K': group is one .* macro"),
+        ('task = "gsm8k"', 'group = "en"', r"ours.toml, 'GSM8K': group needs the task"),
+        ('task = "gsm8k"', 'macro = ["*"]', r"ours.toml, 'GSM8K': macro needs the task"),
+        ("task =", 'macro = ["en"]\ntask =', r"ours.toml, 'GSM8K': macro is \[\"\*\"\], or two groups"),
+        ("task =", 'macro = ["en", "en"]\ntask =', "macro is .* two groups"),
+        ("task =", 'macro = ["en", "*"]\ntask =', "macro is .* two groups"),
+        ("task =", 'macro = ["en", "fr", ""]\ntask =', "macro is .* two groups"),
+        ("task =", 'macro = "en"\ntask =', r"row 1 \(GSM8K\): macro = 'en' must be"),
+        (
+            "[footnotes]",
+            '[compared]\n"C" = { minus = "A" }\n[footnotes]',
+            r"column in .*ours.toml, compared 'C'",
+        ),
+        (
+            "[footnotes]",
+            '[compared]\n"B" = { less = "A" }\n[footnotes]',
+            r"key in .*ours.toml: compared, 'B' 'less'",
+        ),
+        ("[footnotes]", '[compared]\n"B" = {}\n[footnotes]', r"compared, 'B' needs relative_to or minus"),
+        (
+            "[footnotes]",
+            '[compared]\n"B" = { minus = "A", relative_to = "A" }\n[footnotes]',
+            "needs relative_to or minus, and not both",
+        ),
+        ("[footnotes]", '[compared]\n"B" = { minus = "B" }\n[footnotes]', "'B' is a column of comparisons"),
     ],
 )
 def test_a_wrong_table_is_refused_by_what_is_wrong(tmp_path: Path, old: str, new: str, message: str) -> None:

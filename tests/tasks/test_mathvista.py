@@ -23,7 +23,7 @@ from evalkit.api import DataOptions, Image, Sample, Submitted, UsageError
 from evalkit.check import check
 from evalkit.models.base import Request
 from evalkit.models.fake import FakeModel
-from evalkit.report.grid import build_grids
+from evalkit.report.grids import build_grids
 from evalkit.report.paper import load_tables
 from evalkit.report.table import build_table
 from evalkit.session import run

@@ -10,7 +10,7 @@ from evalkit.report.charts.lines import Run, held, left_out, named, rows_of, sev
 from evalkit.report.charts.sheet import Look, Sheet, distinct, looks, shown
 from evalkit.report.charts.svg import LIGHT
 from evalkit.report.charts.types import Chart, chart_of
-from evalkit.report.grid import figure_text
+from evalkit.report.digits import figure_text
 
 if TYPE_CHECKING:
     from evalkit.report.cells import Group, TableCell

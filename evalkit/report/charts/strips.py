@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from evalkit.report.charts.lines import Line, Mark, columns_of, several
 from evalkit.report.charts.sheet import NAME, Look, Sheet, distinct, looks, shown
-from evalkit.report.grid import figure_text
+from evalkit.report.digits import figure_text
 
 if TYPE_CHECKING:
     import altair as alt

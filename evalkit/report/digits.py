@@ -1,0 +1,31 @@
+"""Figures as text, with the digits that their intervals support."""
+
+from __future__ import annotations
+
+import math
+
+
+def figure_text(value: float | None, low: float | None, high: float | None) -> str:
+    """A value with the digits that its interval supports.
+
+    The last digit is worth no less than a hundredth of the interval's width: an interval of more than 10
+    is given no decimal, of 1 to 10 one, of 0.1 to 1 two, of less three. Without an interval, one decimal.
+    """
+    return "—" if value is None else f"{value:.{decimals(low, high)}f}"
+
+
+def interval_text(low: float | None, high: float | None) -> str:
+    """`50.5–55.9`, or `-0.4 to 2.1`, with the digits of `figure_text`; "" where there is none."""
+    if low is None or high is None:
+        return ""
+    digits = decimals(low, high)
+    between = " to " if low < 0 else "–"
+    return f"{low:.{digits}f}{between}{high:.{digits}f}"
+
+
+def decimals(low: float | None, high: float | None) -> int:
+    """Decimals that an interval supports, see `figure_text`."""
+    if low is None or high is None or not math.isfinite(high - low):
+        return 1
+    width = high - low
+    return 3 if width < 0.01 else min(3, max(0, math.floor(2 - math.log10(width) + 1e-9)))

@@ -1,0 +1,271 @@
+"""From tables to grids: which cell stands where, what is marked and what is refused."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from evalkit.completeness import SMALL
+from evalkit.errors import UsageError, unknown
+from evalkit.report.beside import apart, corpus_words, differs, not_whole, yardstick
+from evalkit.report.derived import compared, compared_text, figure_of
+from evalkit.report.digits import figure_text
+from evalkit.report.grid import (
+    BASE_NOT_RUN,
+    NO_FIGURE,
+    NO_SAMPLE,
+    NO_TASK,
+    NOT_COMPARABLE,
+    NOT_PRINTED,
+    NOT_RUN,
+    Grid,
+    GridCell,
+    GridColumn,
+    GridRow,
+)
+from evalkit.report.lines import JOINS, PAIRED, Key, Line, Pair, Run, claimed, pairs_of, runs_of, without_base
+from evalkit.report.rank import EXPLAINED, best, duels
+from evalkit.reports import reserved
+
+if TYPE_CHECKING:
+    from evalkit.report.cells import TableCell
+    from evalkit.report.paper import Figure, PaperRow, PaperTable
+    from evalkit.report.table import Table
+    from evalkit.store import Store
+
+_REFUSALS = 20
+"""How many reasons `strict` gives at most."""
+
+
+def build_grids(
+    stores: Sequence[Store],
+    table: Table,
+    tables: Sequence[PaperTable] = (),
+    *,
+    strict: bool = False,
+    relative_to: str = "",
+) -> tuple[Grid, ...]:
+    """The rows of `table`, which `build_table` made of `stores`, with a column a run.
+
+    With printed `tables`: one grid each, its columns before the runs' and all its rows; then one of the
+    rows that no printed table has. `strict`: raises `UsageError` where a run's figure would stand beside
+    one that it cannot be compared with, instead of marking it. `relative_to`: the run that ratios and
+    differences, where a printed table has such columns, are to; default: the one that the table names.
+    """
+    runs = runs_of(stores, table)
+    if relative_to and relative_to not in (names := [run.name for run in runs]):
+        raise unknown("run to be relative to", relative_to, names)
+    rows = list(dict.fromkeys(cell.row for cell in table.cells))
+    grids = []
+    left = dict.fromkeys(rows)
+    refused: list[str] = []
+    for printed in tables:
+        builder = _Builder(runs, table, printed, refused, relative_to)
+        lines = list(claimed(printed, rows, runs))
+        grids.append(builder.grid(lines))
+        for line in lines:
+            if line.key is not None:
+                left.pop(line.key, None)
+    if left or not tables:
+        builder = _Builder(runs, table, None, refused)
+        grids.append(builder.grid([Line(key) for key in left], rest=bool(tables)))
+    if strict and refused:
+        more = [f"and {len(refused) - _REFUSALS} more"] if len(refused) > _REFUSALS else []
+        raise UsageError("\n  ".join(["--strict: may not stand side by side", *refused[:_REFUSALS], *more]))
+    return tuple(grids)
+
+
+class _Builder:
+    """One grid: numbers notes as they come up, and adds to `refused` what may not stand side by side."""
+
+    def __init__(
+        self,
+        runs: Sequence[Run],
+        table: Table,
+        printed: PaperTable | None,
+        refused: list[str],
+        relative_to: str = "",
+    ) -> None:
+        self._runs, self._table, self._printed, self._refused = runs, table, printed, refused
+        self._notes: list[str] = []
+        self._names = printed.columns if printed else ()
+        self._compared = printed.compared if printed else {}
+        self._pairs = list(pairs_of(self._compared.values(), runs, relative_to))
+        self._tasks = {cell.task for cell in table.cells}
+
+    def grid(self, lines: Sequence[Line], *, rest: bool = False) -> Grid:
+        rows = tuple(map(self._row, lines))
+        printed = self._printed
+        signatures = dict.fromkeys(
+            f"{cell.cell.task}:{cell.cell.protocol} {cell.cell.metric}  {cell.cell.signature.line()}"
+            for row in rows
+            for cell in row.cells
+            if cell.cell
+        )
+        remarks = [printed.caption, *printed.notes, without_base(printed, self._pairs)] if printed else []
+        if tasks := [row.task for row in rows if row.task and any(c.text == NO_TASK for c in row.cells)]:
+            remarks.append(f"{NO_TASK}: {', '.join(dict.fromkeys(tasks))}; {JOINS}")
+        if self._pairs:
+            remarks.append(PAIRED)
+        if any(cell.best for row in rows for cell in row.cells):
+            remarks.append(EXPLAINED)
+        own = "Rows that the printed tables do not have" if rest else self._table.title
+        return Grid(
+            title=printed.title if printed else own,
+            columns=(
+                *(GridColumn(name, "printed") for name in self._names),
+                *(GridColumn(run.name, "run") for run in self._runs),
+                *(GridColumn(pair.name, "compared") for pair in self._pairs),
+            ),
+            rows=rows,
+            notes=tuple(self._notes),
+            signatures=tuple(signatures),
+            remarks=tuple(filter(None, remarks)),
+            id=printed.id if printed else "",
+            source=printed.source if printed else "",
+        )
+
+    def _row(self, line: Line) -> GridRow:
+        row, key = line.printed, line.key
+        answers = [run.cells.get(key) if key else None for run in self._runs]
+        first = yardstick(filter(None, answers))
+        cells = [self._figure(row, name, first) for name in self._names] if row else []
+        start = len(cells)
+        cells += [self._answer(row, run, cell, first) for run, cell in zip(self._runs, answers, strict=True)]
+        higher = row.higher_is_better if row else bool(first and first.higher_is_better)
+        alike = {
+            start + i: (run.store, cell)
+            for i, (run, cell) in enumerate(zip(self._runs, answers, strict=True))
+            if cell and first and not apart(first, cell) and not (row and (row.group or row.macro))
+        }
+        met = duels(alike)
+        target = first.traits.best if first else None
+        top = best(cells, higher, met, target)
+        for i, cell in enumerate(cells):
+            cells[i] = dataclasses.replace(
+                cell,
+                best=i == top,
+                against={
+                    self._runs[j - start].name: (duel.won, duel.lost)
+                    for (a, j), duel in met.items()
+                    if a == i
+                },
+            )
+        cells += [self._set_against(row, key, pair) for pair in self._pairs]
+        task, protocol, metric = key or (row.task if row else "", "", "")
+        return GridRow(
+            label=row.name if row else f"{task}:{protocol}",
+            task=task,
+            protocol=protocol,
+            metric=row.metric if row and row.metric else metric,
+            unit=row.unit if row else first.unit if first else "",
+            higher_is_better=higher,
+            section=row.section if row else "",
+            cells=tuple(cells),
+            target=target,
+        )
+
+    def _figure(self, row: PaperRow, column: str, first: TableCell | None) -> GridCell:
+        """A printed figure beside the row's first run."""
+        figure: Figure | None = row.figures.get(column)
+        if figure is None or figure.value is None:
+            return GridCell("empty", figure.text if figure and figure.text else NOT_PRINTED)
+        assert self._printed is not None
+        marks = [self._number(self._printed.footnotes[mark]) for mark in figure.marks]
+        compared = column in self._compared
+        # The heading says that it is a ratio; its protocol is held to the run's as any other's.
+        alike = dataclasses.replace(figure, unit="") if compared else figure
+        difference = differs(first, row, alike) if first else ""
+        if difference:
+            self._refuse(f"{row.name}, {column}: {difference}")
+            marks.append(self._number(difference))
+        return GridCell(
+            "printed",
+            figure.text,
+            figure.value,
+            figure.low,
+            figure.high,
+            protocol=figure.protocol,
+            unit=figure.unit if figure.unit != row.unit else "",
+            marks=tuple(dict.fromkeys(marks)),
+            comparable=not difference and not compared and not (first and not_whole(first)),
+        )
+
+    def _answer(
+        self, row: PaperRow | None, run: Run, cell: TableCell | None, first: TableCell | None
+    ) -> GridCell:
+        """A run's figure: the whole benchmark's, or that of what the printed row is of."""
+        if cell is None:
+            without = row and (not row.task or (row.task in reserved() and row.task not in self._tasks))
+            return GridCell("empty", NO_TASK if without else NOT_RUN)
+        figure = figure_of(row, run.store, cell)
+        if figure is None:
+            return GridCell("empty", NO_SAMPLE)
+        if isinstance(figure, str):
+            return self._without(f"{cell.model} on {cell.task}, {row.name if row else cell.metric}: {figure}")
+        marks = [self._number(self._table.notes[mark - 1]) for mark in cell.marks]
+        part = not_whole(cell)
+        if part and row:
+            self._refuse(f"{cell.model} on {cell.task}:{cell.protocol}: {part}")
+            if part == SMALL:  # all else stands among the table's notes
+                marks.append(self._number(part))
+        if cell.traits.whole_corpus or (row is not None and row.whole_corpus):
+            marks.append(self._number(corpus_words(cell)))
+        differences = apart(first, cell) if first else []
+        if differences:
+            self._refuse(f"{cell.model} on {cell.task}:{cell.protocol}: {'; '.join(differences)}")
+        whole = figure is cell
+        return GridCell(
+            "run",
+            figure_text(figure.value, figure.low, figure.high),
+            figure.value,
+            figure.low,
+            figure.high,
+            figure.n,
+            protocol=cell.protocol,
+            marks=tuple(dict.fromkeys(marks)),
+            comparable=not differences,
+            cell=cell,
+            outcomes=cell.told if whole else {},
+        )
+
+    def _set_against(self, row: PaperRow | None, key: Key | None, pair: Pair) -> GridCell:
+        """A run's figure over or less that of the base run."""
+        base, head = (run.cells.get(key) if key else None for run in (pair.base, pair.head))
+        if head is None or base is None:
+            return GridCell("empty", NOT_RUN if head is None else BASE_NOT_RUN)
+        where = f"{head.model} on {head.task}:{head.protocol}"
+        if differences := apart(base, head):
+            why = f"{where} is not comparable with that of {base.model}; {'; '.join(differences)}"
+            self._refuse(why)
+            return self._without(why, NOT_COMPARABLE)
+        figure = compared(pair.kind, (pair.base.store, base), (pair.head.store, head), row)
+        if isinstance(figure, str):
+            return self._without(f"{where}, {pair.name}: {figure}")
+        notes = (self._table.notes[mark - 1] for cell in (base, head) for mark in cell.marks)
+        return GridCell(
+            "compared",
+            compared_text(pair.kind, figure),
+            figure.value,
+            figure.low,
+            figure.high,
+            figure.n,
+            protocol=head.protocol,
+            unit=pair.unit(row.unit if row else head.unit),
+            marks=tuple(dict.fromkeys(map(self._number, notes))),
+            comparable=False,
+            cell=head,
+        )
+
+    def _without(self, why: str, text: str = NO_FIGURE) -> GridCell:
+        return GridCell("empty", text, marks=(self._number(why),))
+
+    def _number(self, note: str) -> int:
+        if note not in self._notes:
+            self._notes.append(note)
+        return self._notes.index(note) + 1
+
+    def _refuse(self, why: str) -> None:
+        if why not in self._refused:
+            self._refused.append(why)
