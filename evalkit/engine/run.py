@@ -15,12 +15,13 @@ from typing import NoReturn
 from evalkit.encoding import question_digest, unread, unread_id
 from evalkit.engine.ask import Asker, Line, RetryPolicy, Stopped
 from evalkit.engine.asking import Asking, Send, task_hints
+from evalkit.engine.batch import batches
 from evalkit.engine.calibrate import calibrate
 from evalkit.engine.cell import CellPlan
 from evalkit.engine.circumstances import circumstances
 from evalkit.engine.commits import Commits
 from evalkit.engine.faults import FAULTS, fault
-from evalkit.engine.limiter import make_limiter
+from evalkit.engine.limiter import Limiter, make_limiter
 from evalkit.engine.media import MediaRoom
 from evalkit.engine.plan import Plan
 from evalkit.engine.progress import Progress, Silent
@@ -28,7 +29,7 @@ from evalkit.engine.score import Score, Unjudged, answers, score_of
 from evalkit.engine.verify import note_verification
 from evalkit.errors import BoundaryError, DataError, ProviderError, SampleError, UsageError
 from evalkit.figures import figures_of
-from evalkit.models.base import Request, Response
+from evalkit.models.base import Model, Request, Response
 from evalkit.models.fake import Hints
 from evalkit.rows import FAILED, Link
 from evalkit.runlock import RunLock
@@ -121,13 +122,13 @@ async def execute(
         raise UsageError(f"{store.path} was opened to be read: a run goes into what open_run gives")
     options = options or Options()
     progress = progress or Silent()
-    limiter = make_limiter(options.concurrency, plan.model.parallel)
+    limiter = _limiter(options, plan.model)
     media = MediaRoom(store)
     commits = Commits(store)
     line = Line(plan.model, commits, limiter, options.retry, plan.seed, media, verify=options.verify)
     judge = None
     if plan.judge is not None:
-        limiter = make_limiter(options.concurrency, plan.judge.parallel)
+        limiter = _limiter(options, plan.judge)
         judge = Line(plan.judge, commits, limiter, options.retry, plan.seed, media, judge=True)
     cells = {(cell.task, cell.protocol, cell.role): cell for cell in store.cells()}
     gc.freeze()  # walking all that the libraries brought holds the event loop for 60 ms, and finds nothing
@@ -141,6 +142,8 @@ async def execute(
                 note_verification(store, cell)
     finally:
         gc.unfreeze()
+        for one in filter(None, (line, judge)):
+            one.close()
         media.close()
         commits.close()
         try:
@@ -148,6 +151,11 @@ async def execute(
             store.read_back()
         finally:
             progress.close()
+
+
+def _limiter(options: Options, model: Model) -> Limiter:
+    size = model.batch_size if batches(model) else 0
+    return make_limiter(options.concurrency, model.parallel, size)
 
 
 class _CellRun:
