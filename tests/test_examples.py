@@ -15,8 +15,8 @@ import pytest
 from evalkit.data import DataOptions, Hub
 from evalkit.errors import UsageError
 from evalkit.media.image import prepare
+from evalkit.models import open_model
 from evalkit.models.base import Request
-from evalkit.models.python_file import open_python
 from evalkit.samples import Image, Message
 
 ROOT = Path(__file__).parent.parent
@@ -139,7 +139,7 @@ def test_without_the_engine_it_says_what_to_install(monkeypatch: pytest.MonkeyPa
 
 def test_the_engine_reads_two_of_evalkits_pictures() -> None:
     """Needs RapidOCR, which brings its weights: nothing is fetched."""
-    model = open_python(f"{OCR}:ocr_vqa")
+    model = open_model(f"python:{OCR}:ocr_vqa")
     assert model.identity["own"].keys() == {"rapidocr"}  # type: ignore[union-attr]
     assert model.capabilities == {"chat", "image"}
     bill = Hub("lmms-lab/DocVQA", "DocVQA", "validation", "main")

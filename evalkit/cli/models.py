@@ -35,6 +35,6 @@ def command(as_json: bool) -> None:
         click.echo(f"    {backend.summary}")
         click.echo(f"    {', '.join(backend.capabilities)}")
         if backend.options:
-            click.echo(f"    options: {', '.join(backend.options)}, as in ?{backend.options[0]}=…")
+            click.echo(f"    options: {', '.join(backend.options)}, as in ?{next(iter(backend.options))}=…")
         if not backend.installed:
             click.echo(click.style(f"    not installed: {backend.install}", fg="yellow"))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import orjson
 
 from evalkit.encoding import checked
+from evalkit.engine.batch import Batcher, batches
 from evalkit.engine.commits import Commits
 from evalkit.engine.limiter import Limiter
 from evalkit.engine.media import MediaRoom
@@ -93,6 +94,12 @@ class Line:
         """Whether continuations go to it in one request."""
         self._failed_in_a_row = 0
         self._echo_shown: asyncio.Task[None] | None = None
+        self._batcher = Batcher(model) if batches(model) else None
+
+    def close(self) -> None:
+        """Nothing more is asked."""
+        if self._batcher is not None:
+            self._batcher.close()
 
     async def send(self, request: Request, key: bytes, body: bytes, draw: int, asker: Asker) -> Response:
         """The stored answer, else the model's.
@@ -205,6 +212,8 @@ class Line:
             # By its very class: no model of a user's, derived or made alike, is shown what counts as right.
             if type(self.model) is FakeModel:
                 return checked(await self.model.generate_hinted(request, hints, draw=draw), request)
+            if self._batcher is not None:
+                return checked(await self._batcher.generate(request, draw), request)
             return checked(await self.model.generate(request, draw=draw), request)
         except (BoundaryError, asyncio.CancelledError):
             raise

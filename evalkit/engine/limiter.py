@@ -96,8 +96,14 @@ class AutoLimiter(Limiter):
         self._wake()
 
 
-def make_limiter(concurrency: int | None, parallel: int | None) -> Limiter:
-    """`concurrency` None: `auto`, at most `parallel` where the model knows what it can use."""
+def make_limiter(concurrency: int | None, parallel: int | None, batch_size: int = 0) -> Limiter:
+    """`concurrency` None: `auto`, at most `parallel` where the model knows what it can use.
+
+    `batch_size`: of a model that answers together; one batch then waits while another is answered, and
+    nothing is to be found out from how long that takes.
+    """
     if concurrency is not None:
         return Limiter(concurrency)
+    if batch_size:
+        return Limiter(parallel or 2 * batch_size)
     return AutoLimiter(min(MOST, parallel or MOST))

@@ -14,6 +14,7 @@ from typing import NoReturn
 
 from evalkit.encoding import question_digest, unread, unread_id
 from evalkit.engine.ask import Line, RetryPolicy, Stopped
+from evalkit.engine.batch import batches
 from evalkit.engine.calibrate import calibrate
 from evalkit.engine.cell import CellPlan
 from evalkit.engine.channel import Links, SampleChannel
@@ -22,7 +23,7 @@ from evalkit.engine.commits import Commits
 from evalkit.engine.context import SampleContext, task_hints
 from evalkit.engine.faults import FAULTS, fault
 from evalkit.engine.judging import Judging
-from evalkit.engine.limiter import make_limiter
+from evalkit.engine.limiter import Limiter, make_limiter
 from evalkit.engine.media import MediaRoom
 from evalkit.engine.plan import Plan
 from evalkit.engine.progress import Progress, Silent
@@ -31,6 +32,7 @@ from evalkit.engine.score import Score, Unjudged, score_of
 from evalkit.engine.verify import note_verification
 from evalkit.errors import BoundaryError, DataError, ProviderError, SampleError, UsageError
 from evalkit.figures import figures_of
+from evalkit.models.base import Model
 from evalkit.rows import FAILED, JUDGE, Link
 from evalkit.runlock import RunLock
 from evalkit.samples import Sample
@@ -122,13 +124,13 @@ async def execute(
         raise UsageError(f"{store.path} was opened to be read: a run goes into what open_run gives")
     options = options or Options()
     progress = progress or Silent()
-    limiter = make_limiter(options.concurrency, plan.model.parallel)
+    limiter = _limiter(options, plan.model)
     media = MediaRoom(store)
     commits = Commits(store)
     line = Line(plan.model, commits, limiter, options.retry, plan.seed, media, verify=options.verify)
     judges = {}
     for role, model in plan.judges.items():
-        limiter = make_limiter(options.concurrency, model.parallel)
+        limiter = _limiter(options, model)
         judges[role] = Line(model, commits, limiter, options.retry, plan.seed, media, judge=role)
     cells = {(cell.task, cell.protocol, cell.role): cell for cell in store.cells()}
     gc.freeze()  # walking all that the libraries brought holds the event loop for 60 ms, and finds nothing
@@ -142,6 +144,8 @@ async def execute(
                 note_verification(store, cell)
     finally:
         gc.unfreeze()
+        for one in (line, *judges.values()):
+            one.close()
         media.close()
         commits.close()
         try:
@@ -149,6 +153,11 @@ async def execute(
             store.read_back()
         finally:
             progress.close()
+
+
+def _limiter(options: Options, model: Model) -> Limiter:
+    size = model.batch_size if batches(model) else 0
+    return make_limiter(options.concurrency, model.parallel, size)
 
 
 class _CellRun:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias
 
 import orjson
 
-from evalkit.errors import UsageError
+from evalkit.errors import ProviderError, UsageError
 from evalkit.samples import JSON, Audio, Image, Medium, Part, Prompt, Speech, plain_text
 
 Capability: TypeAlias = (
@@ -209,3 +210,22 @@ class Model(Protocol):
         ...
 
     async def aclose(self) -> None: ...
+
+
+class BatchModel(Model, Protocol):
+    """A backend in this process that answers several requests in one call.
+
+    The engine hands it what waits, `batch_size` requests at most and one call at a time, with
+    `2 * batch_size` in flight unless `parallel` says otherwise; `generate` is then only for others.
+    """
+
+    batch_size: int
+
+    async def generate_batch(
+        self, requests: Sequence[Request], draws: Sequence[int]
+    ) -> Sequence[Response | ProviderError]:
+        """An answer or an error for each, in their order; each as `generate` would give it alone.
+
+        What it raises is no request's own: each of several is then asked in a call of its own.
+        """
+        ...

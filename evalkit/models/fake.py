@@ -15,6 +15,7 @@ import orjson
 
 from evalkit.errors import ProviderError, UsageError, unknown
 from evalkit.models.base import Capability, Likelihood, Request, Response, TokenLogprob
+from evalkit.models.registry import Named, capabilities_of
 from evalkit.samples import JSON, Speech
 
 
@@ -84,8 +85,8 @@ class FakeModel:
         if not 0 <= delay < math.inf:
             raise UsageError(f"{name}: delay={delay} is no number of seconds")
         self.name = self._decides = name
-        given: frozenset[Capability] = frozenset({"chat", "completion", "transcription", "image", "audio"})
-        self.capabilities: frozenset[Capability] = given | (_LIKELIHOODS if logprobs else set())
+        given = capabilities_of("fake")
+        self.capabilities: frozenset[Capability] = given if logprobs else given - _LIKELIHOODS
         self.asked = 0
         """Attempts so far."""
         self._script = script
@@ -185,29 +186,18 @@ def _echo(request: Request, draw: int) -> str:
     return request.prompt if isinstance(request.prompt, str) else request.prompt[-1].text
 
 
-def open_fake(typed: str, name: str, options: dict[str, str]) -> FakeModel:
+def open_fake(named: Named) -> FakeModel:
     """`fake/gold`, `fake/echo`, `fake/fixed?text=…`, each with the options of `FakeModel`."""
+    options = dict(named.options)
     text = options.pop("text", "")
-    logprobs = options.pop("logprobs", "on")
-    if logprobs not in ("on", "off"):
-        raise UsageError(f"fake/{name}: logprobs={logprobs} is neither on nor off")
     scripts: dict[str, Script | Hinted] = {
         "gold": GOLD,
         "echo": _echo,
         "fixed": lambda request, draw: text,
     }
-    if name not in scripts:
-        raise unknown("fake model", name, scripts)
-    numbers: dict[str, float] = {}
-    for key, value in options.items():
-        if key not in ("wrong", "errors", "delay", "seed"):
-            raise unknown("option of fake", key, ("text", "wrong", "errors", "delay", "seed", "logprobs"))
-        try:
-            numbers[key] = int(value) if key == "seed" else float(value)
-        except ValueError:
-            raise UsageError(f"fake/{name}?{key}={value}: not a number") from None
-    seed = int(numbers.pop("seed", 0))
-    decides = f"fake/{name}" + (f"?text={text}" if text else "")
-    model = FakeModel(scripts[name], decides, seed=seed, logprobs=logprobs == "on", **numbers)
-    model.name = f"fake/{typed}"  # as typed, with what does not decide the answers
+    if named.name not in scripts:
+        raise unknown("fake model", named.name, scripts)
+    decides = f"fake/{named.name}" + (f"?text={text}" if text else "")
+    model = FakeModel(scripts[named.name], decides, **options)
+    model.name = named.typed  # as typed, with what does not decide the answers
     return model

@@ -17,7 +17,6 @@ import asyncio
 import hashlib
 import time
 import wave
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from io import BytesIO
@@ -26,6 +25,7 @@ from typing import Any
 
 from evalkit.errors import ProviderError, UsageError
 from evalkit.models.base import Capability, Request, Response
+from evalkit.models.registry import Named, capabilities_of
 from evalkit.samples import JSON, Speech
 
 RATE = 16_000
@@ -38,7 +38,7 @@ _SHOWN = 300
 class FasterWhisperModel:
     """One clip at a time, in a thread; CTranslate2 itself uses all cores, or the GPU."""
 
-    capabilities: frozenset[Capability] = frozenset({"transcription"})
+    capabilities: frozenset[Capability] = capabilities_of("faster-whisper")
     parallel: int | None = 1
 
     def __init__(self, name: str, folder: Path, device: str, compute_type: str, **numbers: int) -> None:
@@ -103,21 +103,15 @@ class FasterWhisperModel:
         return Response(text.strip(), seconds=time.perf_counter() - started)
 
 
-def open_faster_whisper(typed: str, name: str, options: Mapping[str, str]) -> FasterWhisperModel:
-    """`typed`: all that follows the backend's name, `name`: without options. Raises `UsageError`."""
-    numbers = dict(_NUMBERS)
-    for key, default in _NUMBERS.items():
-        text = options.get(key, str(default))
-        if not text.isdecimal() or (key != "threads" and text == "0"):
-            raise UsageError(f"faster-whisper/{typed}: {key}={text} is no number that is possible")
-        numbers[key] = int(text)
-    return FasterWhisperModel(
-        f"faster-whisper/{typed}",
-        _folder(name),
-        options.get("device", "auto"),
-        options.get("compute_type", "default"),
-        **numbers,
-    )
+def open_faster_whisper(named: Named) -> FasterWhisperModel:
+    """Raises `UsageError` where the weights cannot be had or loaded."""
+    options = dict(named.options)
+    numbers = {key: options.pop(key, default) for key, default in _NUMBERS.items()}
+    for key, value in numbers.items():
+        if value < (key != "threads"):
+            raise UsageError(f"{named.typed}: {key}={value} is no number that is possible")
+    chosen = {"device": "auto", "compute_type": "default", **options}
+    return FasterWhisperModel(named.typed, _folder(named.name), **chosen, **numbers)
 
 
 def _folder(name: str) -> Path:

@@ -16,6 +16,7 @@ from typing import Any
 from evalkit.errors import ProviderError, UsageError
 from evalkit.models.base import Capability, Request, Response
 from evalkit.models.openai import OpenAIModel
+from evalkit.models.registry import Named, capabilities_of
 from evalkit.models.weights import NAMED, fetch, sha256
 from evalkit.samples import JSON
 
@@ -25,7 +26,7 @@ _CONTEXT_STEP = 256
 class LlamaCppModel:
     """`llama-cpp/PATH.gguf`. The file is loaded at the first request."""
 
-    capabilities: frozenset[Capability] = frozenset({"chat", "completion", "logprobs"})
+    capabilities: frozenset[Capability] = capabilities_of("llama-cpp")
 
     def __init__(
         self,
@@ -110,20 +111,13 @@ class LlamaCppModel:
             raise ProviderError(f"llama.cpp cannot load {self._path}: {error}", fatal=True) from None
 
 
-def open_llama_cpp(typed: str, name: str, options: dict[str, str], *, timeout: float) -> LlamaCppModel:
+def open_llama_cpp(named: Named) -> LlamaCppModel:
     """`llama-cpp/NAME?slots=4&prompt_cache=on&context=8192&threads=2`, NAME a path or one of `NAMED`."""
-    numbers = {"slots": 1, "context": 4096, "threads": 0}
-    for option in numbers.keys() & options.keys():
-        try:
-            numbers[option] = int(options[option])
-        except ValueError:
-            raise UsageError(f"llama-cpp/{name}: {option}={options[option]} is no whole number") from None
-    if numbers["slots"] < 1 or numbers["threads"] < 0:
+    name = named.name
+    options: dict[str, Any] = {"slots": 1, "context": 4096, "threads": 0, **named.options}
+    if options["slots"] < 1 or options["threads"] < 0:
         raise UsageError(f"llama-cpp/{name}: slots start at 1, threads at 0")
-    if numbers["context"] < 1 or numbers["context"] % _CONTEXT_STEP:
+    if options["context"] < 1 or options["context"] % _CONTEXT_STEP:
         raise UsageError(f"llama-cpp/{name}: context is a multiple of {_CONTEXT_STEP}, as llama.cpp makes it")
-    cache = options.get("prompt_cache", "off")
-    if cache not in ("on", "off"):
-        raise UsageError(f"llama-cpp/{name}: prompt_cache={cache} is neither on nor off")
     path = fetch(NAMED[name]) if name in NAMED else Path(name)
-    return LlamaCppModel(path, typed, prompt_cache=cache == "on", timeout=timeout, **numbers)
+    return LlamaCppModel(path, named.typed.removeprefix("llama-cpp/"), timeout=named.timeout, **options)

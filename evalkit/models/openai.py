@@ -16,6 +16,7 @@ from evalkit.errors import ProviderError
 from evalkit.models.base import Capability, Finish, Request, Response, TokenLogprob
 from evalkit.models.echo import split_echo
 from evalkit.models.http import JSON_BODY, OPENAI, Endpoint, count, no_answer
+from evalkit.models.registry import Named, capabilities_of
 from evalkit.samples import JSON, Audio, Message, Part, Speech
 
 __all__ = ["OPENAI", "OpenAIModel"]
@@ -27,9 +28,7 @@ _THINK, _THINK_END = "<think>", "</think>"
 class OpenAIModel:
     """`openai/NAME` at `base_url` (default OPENAI_BASE_URL, else OpenAI's own)."""
 
-    capabilities: frozenset[Capability] = frozenset(
-        {"chat", "completion", "image", "audio", "logprobs", "echo"}
-    )
+    capabilities: frozenset[Capability] = capabilities_of("openai")
     parallel: int | None = None
 
     def __init__(self, model: str, base_url: str = "", *, timeout: float = 600.0) -> None:
@@ -94,6 +93,11 @@ class OpenAIModel:
         if request.seed is not None:
             payload["seed"] = request.seed
         return payload
+
+
+def open_openai(named: Named) -> OpenAIModel:
+    """`openai/NAME`. Raises `UsageError` where no request could be sent to its address."""
+    return OpenAIModel(named.name, named.base_url, timeout=named.timeout)
 
 
 def _content(message: Message) -> JSON:

@@ -1,221 +1,163 @@
-"""`python:FILE.py:NAME`: a model in a Python file of the user's, run in this process.
+"""`python:FILE.py:NAME?option=value`: a model in a Python file of the user's, run in this process.
 
-`NAME` is a function from the prompt to the answer's text, or a `Model` (`evalkit.models.base`), or a class
-or a function without arguments that gives either. What the file does is trusted like any code that is
-imported: only a file of one's own should be named.
+`NAME` is a function from the prompt to the answer's text, or from `prompts` to texts, or a `Model`
+(`evalkit.models.base`), or a class or a function that gives one of these. Options, and `--base-url` as
+`base_url`, are its arguments by name: once where it makes a model, at each call where it answers. They are
+texts, or an int, float or bool (on, off) where the parameter is annotated so.
+What the file does is trusted like any code that is imported: only a file of one's own should be named.
 """
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import inspect
 import sys
-import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
-from typing import Any, TypeGuard, cast, get_args
+from typing import Any, TypeGuard
 
-import orjson
-
-from evalkit.errors import BoundaryError, ProviderError, UsageError, unknown
-from evalkit.models.base import Capability, Model, Request, Response
+from evalkit.errors import UsageError, unknown
+from evalkit.models.base import BatchModel, Model
+from evalkit.models.python_user import (
+    USAGE,
+    UserBatchFunction,
+    UserBatchModel,
+    UserFunction,
+    UserModel,
+    line_of,
+    parameters,
+)
+from evalkit.models.registry import Named, Read, number, on_or_off, parse_options, read_options, whole_number
 from evalkit.samples import JSON
 
-USAGE = "python:FILE.py:NAME"
-_MEMBERS = ("name", "capabilities", "parallel", "identity", "generate", "aclose")
-_GIVEN: frozenset[Capability] = frozenset({"chat", "image"})
-_SHOWN = 200
-"""Characters of the user's own error that are shown."""
+__all__ = ["UserFunction", "UserModel", "open_python"]
+
+_READ: Mapping[str, Read] = {"int": whole_number, "float": number, "bool": on_or_off}
+_PROMPT, _PROMPTS, _ADDRESS = "prompt", "prompts", "base_url"
+_FROM_ENGINE = frozenset({"draw", "seed", "draws", "seeds"})
+_BY_NAME = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
 
-def open_python(rest: str) -> Model:
-    """The model that `python:` and `rest`, `FILE.py:NAME`, stand for. Raises `UsageError`."""
-    path, mark, attribute = rest.partition(".py:")
+def open_python(named: Named) -> Model:
+    """The model that `python:FILE.py:NAME?option=value` stands for. Raises `UsageError`."""
+    path, mark, rest = named.name.partition(".py:")
+    attribute, _, query = rest.partition("?")
     if not mark or not attribute:
-        raise UsageError(f"model 'python:{rest}' names no model: {USAGE}, a function or an object in it")
+        raise UsageError(f"model {named.typed!r} names no model: {USAGE}, a function or an object in it")
     file = Path(f"{path}.py")
     if not file.is_file():
         raise UsageError(f"no model file {str(file)!r} in {Path.cwd()}: {USAGE} takes a Python file")
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
-    decides: dict[str, JSON] = {"backend": "python", "file": digest, "attribute": attribute}
-    named = vars(_imported(file, digest))
-    if attribute not in named:
-        public = (key for key, value in named.items() if callable(value) and not key.startswith("_"))
+    module = vars(_imported(file, digest))
+    if attribute not in module:
+        public = (key for key, value in module.items() if callable(value) and not key.startswith("_"))
         raise unknown(f"model in {file}", attribute, public, f"{file} defines no {attribute}")
-    name = f"python:{rest}"
-    value = _made(named[attribute], name)
+    options = parse_options(query)
+    decides: dict[str, JSON] = {"backend": "python", "file": digest, "attribute": attribute}
+    if options:
+        decides["options"] = dict(options)
+    if named.base_url:
+        decides[_ADDRESS] = named.base_url
+    return _opened(module[attribute], named.typed, options, named.base_url, decides)
+
+
+def _opened(
+    value: Any, name: str, options: Mapping[str, str], base_url: str, decides: Mapping[str, JSON]
+) -> Model:
+    """What the file has under the name, as a model."""
+    answers = False
+    given: Mapping[str, Any] = {}
+    if callable(value) and (isinstance(value, type) or not _is_model(value)):
+        answers = not isinstance(value, type) and _answers(value, options, name)
+        given = _read(value, name, options, base_url, answers=answers)
+        if not answers:
+            value, given = _made(value, name, given), {}
+    elif options or base_url:
+        raise UsageError(f"{name} is made already, and takes neither options nor --base-url")
+    if _batches(value):
+        return UserBatchModel(value, name, decides)
     if _is_model(value):
         return UserModel(value, name, decides)
-    return UserFunction(value, name, decides)
+    if next(iter(parameters(value)), "") == _PROMPTS:
+        return UserBatchFunction(value, name, decides, given)
+    return UserFunction(value, name, decides, given)
 
 
-class UserModel:
-    """A model of the user's under evalkit's name for it; its unforeseen errors fail one request each.
+def _answers(function: Callable[..., Any], options: Mapping[str, str], name: str) -> bool:
+    """Whether it answers prompts; else it makes what does, from nothing but options.
 
-    The identity is the file's digest, the name in it, and what the model itself says decides its answers.
-    Code and weights that the file only refers to are in no digest: they belong into the model's `identity`.
+    The first argument of one that answers is a prompt: there is no option for it, and no default.
     """
-
-    def __init__(self, model: Model, name: str, decides: Mapping[str, JSON]) -> None:
-        missing = [member for member in _MEMBERS if not hasattr(model, member)]
+    known = parameters(function)
+    first = next(iter(known.values()), None)
+    if first is None:
+        return not _is_told(function)
+    if first.name in (_PROMPT, _PROMPTS):
+        return True
+    if first.name in options:
+        missing = [one.name for one in known.values() if _needed(one) and one.name not in options]
         if missing:
-            raise UsageError(
-                f"{name} is no model, it has no {', '.join(missing)}: evalkit/models/base.py is the contract"
-            )
-        self.name = name
-        self.capabilities = _capabilities(model.capabilities, name)
-        self.parallel: int | None = _parallel(model.parallel, name)
-        self._model = model
-        self._decides = dict(decides)
-
-    @property
-    def identity(self) -> dict[str, JSON]:
-        return {**self._decides, "own": _plain(self._model.identity, self.name)}
-
-    async def generate(self, request: Request, *, draw: int = 0) -> Response:
-        try:
-            said = await self._model.generate(request, draw=draw)
-        except (Exception, SystemExit) as error:
-            raise _translated(error, self.name) from error
-        if not isinstance(said, Response):
-            raise ProviderError(f"{self.name} returned {type(said).__name__}, not a Response")
-        return said
-
-    async def aclose(self) -> None:
-        await self._model.aclose()
+            raise UsageError(f"{name} cannot be made: it needs {' and '.join(missing)} too")
+        return False
+    return first.kind is first.VAR_POSITIONAL or _needed(first)
 
 
-class UserFunction:
-    """A function (prompt) → text, plain or async.
-
-    A plain one runs in a thread, one call at a time; its attribute `parallel = N` allows N at a time. An
-    async one gets as many as come, or N. `capabilities` on it adds to chat and image ("completion": it
-    also continues texts), `identity` (plain JSON) says what decides its answers besides the file.
-    What it says is cut at the first of the request's stop texts, as endpoints do.
-    """
-
-    def __init__(self, function: Callable[..., Any], name: str, decides: Mapping[str, JSON]) -> None:
-        if not callable(function):
-            raise UsageError(f"{name} is a {type(function).__name__}: {USAGE} takes a function or a model")
-        try:
-            inspect.signature(function).bind("")
-        except TypeError as error:
-            raise UsageError(f"{name} cannot be called with a prompt alone ({error})") from error
-        except ValueError:
-            pass  # a builtin, which does not tell
-        self.name = name
-        given = getattr(function, "capabilities", ())
-        self.capabilities = _GIVEN | _capabilities(given, name)
-        if "logprobs" in self.capabilities:
-            raise UsageError(f"{name}: a function returns no log-probabilities, only a model can")
-        self._async = any(map(inspect.iscoroutinefunction, (function, getattr(function, "__call__", None))))  # noqa: B004
-        self.parallel: int | None = _parallel(getattr(function, "parallel", None if self._async else 1), name)
-        self._function = function
-        self._decides = dict(decides)
-        # Its own threads: asyncio's shared ones could be busy with another's work, and more than N.
-        self._threads = None if self._async else ThreadPoolExecutor(self.parallel or 1, "python-model")
-
-    @property
-    def identity(self) -> dict[str, JSON]:
-        own = getattr(self._function, "identity", None)
-        return self._decides if own is None else {**self._decides, "own": _plain(own, self.name)}
-
-    async def generate(self, request: Request, *, draw: int = 0) -> Response:
-        start = time.perf_counter()
-        try:
-            if self._threads is None:
-                said = await self._function(request.prompt)
-            else:
-                called = partial(_called, self._function, request.prompt)
-                said = await asyncio.get_running_loop().run_in_executor(self._threads, called)
-        except (Exception, SystemExit) as error:
-            raise _translated(error, self.name) from error
-        if not isinstance(said, str):
-            raise ProviderError(f"{self.name} returned {type(said).__name__}, not a text")
-        ends = (said.find(stop) for stop in request.stop)
-        text = said[: min((end for end in ends if end >= 0), default=len(said))]
-        return Response(text, seconds=time.perf_counter() - start)
-
-    async def aclose(self) -> None:
-        if self._threads is not None:
-            self._threads.shutdown(wait=False, cancel_futures=True)
+def _needed(parameter: inspect.Parameter) -> bool:
+    variadic = parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+    return parameter.default is parameter.empty and not variadic and parameter.name != _ADDRESS
 
 
-def _called(function: Callable[..., Any], prompt: object) -> Any:
+def _is_told(function: Callable[..., Any]) -> bool:
     try:
-        return function(prompt)
-    except StopIteration as error:  # a future does not take one: the caller would wait for ever
-        raise RuntimeError("StopIteration") from error
+        inspect.signature(function)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
-def _made(value: Any, name: str) -> Any:
-    """The object that a class or a function without arguments gives; other values as they are."""
-    if not isinstance(value, type) and (_is_model(value) or not callable(value) or not _takes_nothing(value)):
-        return value
+def _read(
+    function: Callable[..., Any],
+    name: str,
+    options: Mapping[str, str],
+    base_url: str,
+    *,
+    answers: bool,
+) -> dict[str, Any]:
+    """The arguments by name for the options. Raises `UsageError` for what it has no parameter for."""
+    known = parameters(function)
+    open_ = any(one.kind is one.VAR_KEYWORD for one in known.values())
+    taken = [one for one in known.values() if one.kind in _BY_NAME]
+    if answers:
+        taken = [one for one in taken[1:] if one.name not in _FROM_ENGINE]
+    if base_url and not open_ and _ADDRESS not in {one.name for one in taken}:
+        raise UsageError(f"--base-url {base_url}: {name} has no parameter base_url that could take it")
+    readers: dict[str, Read] = dict.fromkeys(options, str) if open_ else {}
+    readers |= {one.name: _READ.get(_annotation(one), str) for one in taken}
+    found = read_options(name.partition("?")[0], options, readers, name.partition("?")[0])
+    return {**found, **({_ADDRESS: base_url} if base_url else {})}
+
+
+def _annotation(parameter: inspect.Parameter) -> str:
+    """`int` of what is annotated so, also where annotations are texts."""
+    return str(getattr(parameter.annotation, "__name__", parameter.annotation)).strip("'\"")
+
+
+def _made(value: Callable[..., Any], name: str, given: Mapping[str, Any]) -> Any:
+    """The object that a class or a function gives."""
     try:
-        return value()
+        return value(**given)
     except UsageError:
         raise
     except (Exception, SystemExit) as error:
-        raise UsageError(f"{name} cannot be made: {_line(error)}") from error
-
-
-def _takes_nothing(function: Callable[..., Any]) -> bool:
-    try:
-        return not inspect.signature(function).parameters
-    except ValueError:
-        return False
+        raise UsageError(f"{name} cannot be made: {line_of(error)}") from error
 
 
 def _is_model(value: object) -> TypeGuard[Model]:
     return callable(getattr(value, "generate", None))
 
 
-def _known(kind: Any = Capability) -> list[str]:
-    """The values of `Capability`, which is made of several `Literal`s."""
-    return [name for part in get_args(kind) for name in (_known(part) if get_args(part) else [part])]
-
-
-def _capabilities(given: object, name: str) -> frozenset[Capability]:
-    if isinstance(given, str) or not isinstance(given, (frozenset, set, tuple, list)):
-        raise UsageError(f"{name}: capabilities is {given!r}, not a set of {', '.join(_known())}")
-    for capability in given:
-        if capability not in _known():
-            raise unknown(f"capability of {name}", str(capability), _known())
-    return frozenset(cast("frozenset[Capability]", given))
-
-
-def _parallel(given: object, name: str) -> int | None:
-    if given is None or (type(given) is int and given > 0):
-        return given
-    raise UsageError(f"{name}: parallel is {given!r}, not a number of requests, or None")
-
-
-def _plain(own: object, name: str) -> dict[str, JSON]:
-    """The user's `identity`, which is stored and compared as JSON."""
-    try:
-        read = orjson.loads(orjson.dumps(own))
-    except TypeError as error:
-        raise UsageError(f"{name}: its identity is no plain JSON: {error}") from error
-    if not isinstance(read, dict):
-        raise UsageError(f"{name}: its identity is {own!r}, not a dict")
-    return read
-
-
-def _translated(error: Exception | SystemExit, name: str) -> BoundaryError:
-    """An error of the user's code, as one of evalkit's; a `UsageError` will come back at each request."""
-    if isinstance(error, BoundaryError):
-        return error
-    return ProviderError(f"{name}: {_line(error)}", fatal=isinstance(error, UsageError))
-
-
-def _line(error: Exception | SystemExit) -> str:
-    said = " ".join(str(error).split())[:_SHOWN]
-    kind = "" if isinstance(error, UsageError) else type(error).__name__
-    return ": ".join(part for part in (kind, said) if part)
+def _batches(value: object) -> TypeGuard[BatchModel]:
+    return callable(getattr(value, "generate_batch", None))
 
 
 def _imported(file: Path, digest: str) -> Any:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from evalkit.errors import ProviderError
 from evalkit.models.base import Capability, Request, Response
+from evalkit.models.registry import Named, capabilities_of
 from evalkit.samples import JSON
 from evalkit.store import Store
 
@@ -16,9 +17,7 @@ class ReplayModel:
     A request that run did not make fails: a replay never answers with something else.
     """
 
-    capabilities: frozenset[Capability] = frozenset(
-        {"chat", "completion", "transcription", "image", "audio", "logprobs", "echo"}
-    )
+    capabilities: frozenset[Capability] = capabilities_of("replay")
     """`likelihood` too where the run had it, so that a replay is signed as the run was."""
     parallel: int | None = None
 
@@ -42,3 +41,8 @@ class ReplayModel:
 
     async def aclose(self) -> None:
         self._store.close()
+
+
+def open_replay(named: Named) -> ReplayModel:
+    """Raises `UsageError` for what is no run file, or one without texts."""
+    return ReplayModel(named.name)

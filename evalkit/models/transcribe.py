@@ -26,13 +26,14 @@ import orjson
 from evalkit.errors import ProviderError
 from evalkit.models.base import Capability, Request, Response
 from evalkit.models.http import Endpoint, count, no_answer
+from evalkit.models.registry import Named, capabilities_of
 from evalkit.samples import JSON, Speech
 
 
 class TranscriptionModel:
     """`transcribe/NAME` at `base_url` (default OPENAI_BASE_URL, else OpenAI's own)."""
 
-    capabilities: frozenset[Capability] = frozenset({"transcription"})
+    capabilities: frozenset[Capability] = capabilities_of("transcribe")
     parallel: int | None = None
 
     def __init__(self, model: str, base_url: str = "", *, timeout: float = 600.0) -> None:
@@ -73,9 +74,9 @@ class TranscriptionModel:
         return form
 
 
-def open_transcribe(name: str, base_url: str, timeout: float) -> TranscriptionModel:
-    """`transcribe/NAME`. Raises `UsageError` where no request could be sent to `base_url`."""
-    return TranscriptionModel(name, base_url, timeout=timeout)
+def open_transcribe(named: Named) -> TranscriptionModel:
+    """`transcribe/NAME`. Raises `UsageError` where no request could be sent to its address."""
+    return TranscriptionModel(named.name, named.base_url, timeout=named.timeout)
 
 
 def _parse(body: bytes, seconds: float) -> Response:

@@ -112,7 +112,7 @@ def test_what_decides_the_answers_is_the_identity() -> None:
         ("fake/golden", "unknown fake model 'golden': did you mean gold?"),
         ("fake/gold?wrnog=0.1", "unknown option of fake 'wrnog': did you mean wrong?"),
         ("fake/gold?wrong=many", "wrong=many"),
-        ("fake/gold?wrong", "wrong=:"),
+        ("fake/gold?wrong", "wrong= is not a number"),
         ("fake/gold?wrong=1.1", "wrong=1.1 is no share between 0 and 1"),
         ("fake/gold?errors=-0.1", "errors=-0.1 is no share between 0 and 1"),
         ("fake/gold?errors=nan", "errors=nan is no share between 0 and 1"),

@@ -15,7 +15,7 @@ from evalkit.errors import ProviderError, UsageError
 from evalkit.media.audio import prepare
 from evalkit.models import open_model
 from evalkit.models.base import Request, Response
-from evalkit.models.faster_whisper import FasterWhisperModel, open_faster_whisper
+from evalkit.models.faster_whisper import FasterWhisperModel
 from evalkit.samples import Audio, Message, Speech
 from evalkit.session import run
 from tests.models.test_transcribe import clip
@@ -30,12 +30,18 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make(tmp_path_factory.mktemp("whisper"))
 
 
+def whisper(rest: str) -> FasterWhisperModel:
+    model = open_model(f"faster-whisper/{rest}")
+    assert isinstance(model, FasterWhisperModel)
+    return model
+
+
 @pytest.fixture
 def opened(weights: Path) -> Open:
     def open_(**options: str) -> FasterWhisperModel:
         chosen = {"device": "cpu", "threads": "1", "beam_size": "1", **options}
         query = "&".join(f"{key}={value}" for key, value in chosen.items())
-        return open_faster_whisper(f"{weights}?{query}", str(weights), chosen)
+        return whisper(f"{weights}?{query}")
 
     return open_
 
@@ -103,7 +109,7 @@ def test_its_identity_is_the_weights_and_what_changes_the_text(
         (tmp_path / file.name).write_bytes(file.read_bytes())
     model = tmp_path / "model.bin"
     model.write_bytes(model.read_bytes() + b"\0")
-    different.append(open_faster_whisper("copy", str(tmp_path), {"device": "cpu", "beam_size": "1"}).identity)
+    different.append(whisper(f"{tmp_path}?device=cpu&beam_size=1").identity)
     assert len({str(one) for one in different}) == 5
 
 
@@ -121,9 +127,9 @@ def test_what_fails_is_said(opened: Open, weights: Path, tmp_path: Path) -> None
     with pytest.raises(UsageError, match="beam_size=0 is no number that is possible"):
         opened(beam_size="0")
     with pytest.raises(UsageError, match=r"has no model\.bin"):
-        open_faster_whisper("./none", "./none", {})
+        whisper("./none")
     (tmp_path / "model.bin").write_bytes(b"no weights")
-    with pytest.raises(UsageError, match="broken cannot be loaded: RuntimeError"):
-        open_faster_whisper("broken", str(tmp_path), {"device": "cpu"})
+    with pytest.raises(UsageError, match="cannot be loaded: RuntimeError"):
+        whisper(f"{tmp_path}?device=cpu")
     with pytest.raises(UsageError, match=r"faster-whisper/huge cannot be fetched: .*expected one of: tiny"):
-        open_faster_whisper("huge", "huge", {})
+        whisper("huge")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -27,6 +28,9 @@ def test_the_index_says_how_each_is_typed_and_got() -> None:
     }  # fmt: skip
     for name, backend in BACKENDS.items():
         assert backend.usage.startswith((f"{name}/", f"{name}:"))
+        module, _, function = backend.factory.partition(":")
+        assert module == "evalkit.models." + backend.factory.split(".")[2].partition(":")[0]
+        assert callable(getattr(importlib.import_module(module), function))
         assert backend.summary
         assert backend.installed or name == "faster-whisper"
         assert {"chat", "transcription"} & set(backend.capabilities)
@@ -64,6 +68,7 @@ def test_a_name_may_hold_what_separates_elsewhere() -> None:
         ("openai/", "model 'openai/' names no model: openai/NAME [--base-url URL]"),
         ("llama-cpp", "names no model: llama-cpp/PATH.gguf"),
         ("replay/", "names no model: replay/RUN.db"),
+        ("python:", "names no model: python:FILE.py:NAME"),
         ("fake/", "names no model: fake/gold"),
         ("replay/none.db", "no run file 'none.db'"),
         ("replay/none.db?slots=2", "unknown option of replay 'slots'"),
@@ -88,7 +93,10 @@ def test_what_cannot_be_opened(spec: str, said: str) -> None:
 @pytest.mark.parametrize("spec", ["fake/gold", "llama-cpp/none.gguf", "replay/none.db"])
 def test_an_address_goes_with_an_endpoint_only(spec: str) -> None:
     said = refusal(spec, "http://127.0.0.1:8000/v1")
-    assert said == f"--base-url goes with openai/NAME and transcribe/NAME, not with {spec.partition('/')[0]}/"
+    assert said == (
+        "--base-url goes with openai/NAME and transcribe/NAME and python:FILE.py:NAME, "
+        f"not with {spec.partition('/')[0]}/"
+    )
 
 
 def test_a_backend_that_is_not_installed_says_how_it_is(monkeypatch: pytest.MonkeyPatch) -> None:

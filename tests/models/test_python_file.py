@@ -10,8 +10,9 @@ from textwrap import dedent
 import pytest
 
 from evalkit.errors import MediaError, ProviderError, UsageError
+from evalkit.models import open_model
 from evalkit.models.base import Model, Request, Response
-from evalkit.models.python_file import UserFunction, open_python
+from evalkit.models.python_file import UserFunction
 from evalkit.samples import Image, Message
 from evalkit.session import run
 
@@ -37,7 +38,7 @@ def written(folder: Path, text: str, name: str = "mine.py") -> Path:
 
 
 def opened(folder: Path, text: str, attribute: str = "answer") -> Model:
-    return open_python(f"{written(folder, text)}:{attribute}")
+    return open_model(f"python:{written(folder, text)}:{attribute}")
 
 
 def said(model: Model, request: Request = CHAT, draw: int = 0) -> str:
@@ -52,7 +53,7 @@ def said(model: Model, request: Request = CHAT, draw: int = 0) -> str:
 
 def refusal(rest: str) -> str:
     with pytest.raises(UsageError) as refused:
-        open_python(rest)
+        open_model(f"python:{rest}")
     assert "\n" not in str(refused.value)
     return str(refused.value)
 
@@ -225,7 +226,7 @@ def test_errors_of_a_model_become_the_contracts(tmp_path: Path) -> None:
             "capabilities is 'chat', not a set",
         ),
         ("def answer(p): ...\nanswer.capabilities = {'imgae'}", "answer", "'imgae': did you mean image?"),
-        ("def answer(p): ...\nanswer.capabilities = {'logprobs'}", "answer", "returns no log-probabilities"),
+        ("def answer(p): ...\nanswer.capabilities = {'logprobs'}", "answer", "returns no logprobs"),
     ],
 )
 def test_what_cannot_be_opened_says_why(tmp_path: Path, text: str, attribute: str, line: str) -> None:
@@ -233,7 +234,7 @@ def test_what_cannot_be_opened_says_why(tmp_path: Path, text: str, attribute: st
     assert line.format(file=file) in refusal(f"{file}:{attribute}")
 
 
-@pytest.mark.parametrize("rest", ["", "mine.py", "mine.py:", "mine:answer", ":answer", "mine.txt:answer"])
+@pytest.mark.parametrize("rest", ["mine.py", "mine.py:", "mine:answer", ":answer", "mine.txt:answer"])
 def test_a_name_without_a_file_or_an_attribute(rest: str) -> None:
     assert refusal(rest) == (
         f"model 'python:{rest}' names no model: python:FILE.py:NAME, a function or an object in it"

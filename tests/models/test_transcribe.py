@@ -19,7 +19,7 @@ from evalkit.errors import ProviderError, UsageError
 from evalkit.models.base import Model, Request, Response
 from evalkit.models.http import OPENAI
 from evalkit.models.openai import OpenAIModel
-from evalkit.models.transcribe import open_transcribe
+from evalkit.models.transcribe import TranscriptionModel
 from evalkit.samples import Audio, Message, Speech
 from tests.openai_server import CHAT, Fault, OpenAIServer, refuse_like_openai
 from tests.transcription_server import LARGEST, TRANSCRIBE, TRANSLATE, Clip, TranscriptionServer
@@ -60,14 +60,14 @@ def answers(model: Model, *requests: Request) -> list[Response]:
 
 def ask(url: str, *requests: Request) -> list[Response]:
     """The answers of one model to these, one after the other."""
-    return answers(open_transcribe("tiny", url, 30.0), *requests)
+    return answers(TranscriptionModel("tiny", url, timeout=30.0), *requests)
 
 
 def problem(url: str, request: Request = ASKED, timeout: float = 30.0, then: str = "") -> ProviderError:
     """How the request fails; `then`: what the same model answers when it is asked again."""
 
     async def asking() -> ProviderError:
-        model = open_transcribe("tiny", url, timeout)
+        model = TranscriptionModel("tiny", url, timeout=timeout)
         try:
             with pytest.raises(ProviderError) as failed:
                 await model.generate(request)
@@ -115,7 +115,7 @@ def test_a_translation_goes_to_its_own_route() -> None:
 
 def test_openai_itself_is_sent_only_what_it_knows() -> None:
     def sent(url: str, translate: bool) -> set[str]:
-        form = open_transcribe("whisper-1", url, 30.0)._form(Speech(CLIP, translate, "es"), 0.0, 7)
+        form = TranscriptionModel("whisper-1", url, timeout=30.0)._form(Speech(CLIP, translate, "es"), 0.0, 7)
         return {options["name"] for options, _, _ in form._fields}
 
     everywhere = {"file", "model", "response_format", "temperature"}
@@ -139,7 +139,7 @@ def test_a_long_clip_goes_through() -> None:
 
 def test_clips_are_sent_side_by_side() -> None:
     async def asking(url: str) -> list[Response]:
-        model = open_transcribe("tiny", url, 30.0)
+        model = TranscriptionModel("tiny", url, timeout=30.0)
         requests = [Request(Speech(clip(0.25 + at / 100)), 400) for at in range(8)]
         try:
             return await asyncio.gather(*(model.generate(request) for request in requests))
@@ -163,7 +163,7 @@ def test_the_key_goes_into_its_header_and_nowhere_else(monkeypatch: pytest.Monke
         assert KEY not in str(server.requests[0].payload)
         server.scribe = repeat
         error = problem(server.url)
-        model = open_transcribe("tiny", server.url, 30.0)
+        model = TranscriptionModel("tiny", server.url, timeout=30.0)
         assert model.identity == {"backend": "transcribe", "model": "tiny", "endpoint": server.url}
     assert error.fatal
     assert "sk-" not in str(error)
@@ -173,15 +173,15 @@ def test_the_key_goes_into_its_header_and_nowhere_else(monkeypatch: pytest.Monke
 
 
 def test_what_it_is_and_what_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
-    model = open_transcribe("openai/whisper-large-v3?", "http://127.0.0.1:8000/v1/", 30.0)
+    model = TranscriptionModel("openai/whisper-large-v3?", "http://127.0.0.1:8000/v1/", timeout=30.0)
     assert model.name == "transcribe/openai/whisper-large-v3?"
     assert model.capabilities == {"transcription"}
     assert model.identity["endpoint"] == "http://127.0.0.1:8000/v1"
     monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9000/v1")
-    assert open_transcribe("tiny", "", 30.0).identity["endpoint"] == "http://127.0.0.1:9000/v1"
+    assert TranscriptionModel("tiny", "", timeout=30.0).identity["endpoint"] == "http://127.0.0.1:9000/v1"
     for wrong in ("127.0.0.1:8000", "http://me:secret@127.0.0.1/v1", "file:///tmp"):
         with pytest.raises(UsageError, match="--base-url") as refused:
-            open_transcribe("tiny", wrong, 30.0)
+            TranscriptionModel("tiny", wrong, timeout=30.0)
         assert "secret" not in str(refused.value)
 
 
