@@ -6,7 +6,7 @@ import asyncio
 import dataclasses
 import gc
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,7 +30,7 @@ from evalkit.errors import BoundaryError, DataError, ProviderError, SampleError,
 from evalkit.figures import figures_of
 from evalkit.models.base import Request, Response
 from evalkit.models.fake import Hints
-from evalkit.rows import FAILED, Link
+from evalkit.rows import FAILED, Link, StoredFigure
 from evalkit.runlock import RunLock
 from evalkit.samples import Sample
 from evalkit.store import ANSWERED, VALIDATION, Cell, Row, Store
@@ -301,9 +301,11 @@ class _CellRun:
     def _finish(self) -> None:
         """Writes down what was measured, once all samples are dealt with."""
         data = self._store.data(self._cell)
-        count = len(data.outcomes)
-        self._store.finish(self._cell, count, ())  # also where a metric of the user's then fails
-        self._store.finish(self._cell, count, figures_of(self._planned.metrics, data))
+        figures: Sequence[StoredFigure] = ()
+        try:
+            figures = figures_of(self._planned.metrics, data)
+        finally:  # also where a metric of the user's fails
+            self._store.finish(self._cell, len(data.outcomes), figures)
 
 
 class _Links:
