@@ -3,6 +3,7 @@
 from evalkit.data import Data, DataOptions, Hub, Package, Record, Records
 from evalkit.errors import DataError, SandboxError, ScorerError, UsageError, unknown
 from evalkit.identity import versioned
+from evalkit.learned import Learned
 from evalkit.metrics import Accuracy, Macro, MeanCredit, Metric, PassAtK, Ratio, Scored, averages
 from evalkit.protocol import Protocol
 from evalkit.samples import JSON, Answer, Audio, Final, Image, Message, Part, Prompt, Sample, Speech, letters
@@ -29,6 +30,7 @@ __all__ = [
     "Final",
     "Hub",
     "Image",
+    "Learned",
     "Macro",
     "MeanCredit",
     "Message",

@@ -23,6 +23,7 @@ import orjson
 from evalkit.errors import BoundaryError, ProviderError, UsageError, unknown
 from evalkit.models.base import Capability, Model, Request, Response
 from evalkit.samples import JSON
+from evalkit.user_file import import_file
 
 USAGE = "python:FILE.py:NAME"
 _MEMBERS = ("name", "capabilities", "parallel", "identity", "generate", "aclose")
@@ -220,11 +221,9 @@ def _line(error: Exception | SystemExit) -> str:
 
 def _imported(file: Path, digest: str) -> Any:
     """The file as a module, once more where it has changed since this process imported it."""
-    from evalkit.task import _import_file
-
-    module = _import_file(file)
+    module = import_file(file)
     if getattr(module, "__evalkit_digest__", digest) != digest:
         del sys.modules[module.__name__]
-        module = _import_file(file)
-    module.__evalkit_digest__ = digest
+        module = import_file(file)
+    setattr(module, "__evalkit_digest__", digest)  # noqa: B010 — modules have no such attribute
     return module
