@@ -76,6 +76,7 @@ def cases(name: str) -> Iterator[Case]:
     if name == "macro":
         stored = Macro(STORED)
         yield from (_shape(stored, "macro(stored)"), _traits(stored, "macro(stored)"))
+        yield from (_shape(STORED, "stored"), _traits(STORED, "stored"))
         yield each([Call(_finish, (stored, _row(3, 3, 1)))], ["macro(stored)"])
     for metric in OWN:
         if _is(metric, name):
