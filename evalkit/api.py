@@ -3,6 +3,7 @@
 from evalkit.data import Data, DataOptions, Hub, Package, Record, Records
 from evalkit.errors import DataError, JudgeError, SandboxError, ScorerError, ToolError, UsageError, unknown
 from evalkit.identity import versioned
+from evalkit.learned import Learned
 from evalkit.metrics import Accuracy, Macro, MeanCredit, Metric, PassAtK, Ratio, Scored, averages
 from evalkit.protocol import Protocol
 from evalkit.readers import (
@@ -45,6 +46,7 @@ __all__ = [
     "Image",
     "JudgeContext",
     "JudgeError",
+    "Learned",
     "Macro",
     "MeanCredit",
     "Message",

@@ -13,7 +13,7 @@ from evalkit.errors import UsageError, unknown
 from evalkit.paired import Occurrence, pair
 from evalkit.policy import Policy, Terms
 from evalkit.report.cells import TableCell, cells_of
-from evalkit.rows import VALIDATION, Cell, CellData
+from evalkit.rows import VALIDATION, Cell, CellData, told_outcomes
 from evalkit.store import Store
 from evalkit.verdicts import (
     DIFFERENT,
@@ -184,17 +184,23 @@ def _flips(
     one: Benchmark, before: Cell, base: Store, after: Cell, head: Store, most: int
 ) -> tuple[Flip, ...]:
     worst = one.paired.flips[:most]
-    wanted = {sample for sample, _ in worst}
+    wanted = {moved.sample for moved in worst}
     told = [_told(store, cell, wanted) if wanted else {} for store, cell in ((base, before), (head, after))]
+
+    def outcome(row: Mapping[str, Any]) -> str:
+        return next(iter(told_outcomes({row["outcome"]: 1}, right_or_wrong=not one.paired.graded)))
+
     return tuple(
         Flip(
-            sample=sample[0],
-            gain=gain,
-            outcomes=(told[0][sample]["outcome"], told[1][sample]["outcome"]),
-            answers=(_answer(base, told[0][sample]), _answer(head, told[1][sample])),
-            occurrence=sample[1],
+            sample=moved.sample[0],
+            gain=moved.gain,
+            outcomes=(outcome(told[0][moved.sample]), outcome(told[1][moved.sample])),
+            answers=(_answer(base, told[0][moved.sample]), _answer(head, told[1][moved.sample])),
+            figures=moved.figures,
+            unit=one.unit,
+            occurrence=moved.sample[1],
         )
-        for sample, gain in worst
+        for moved in worst
     )
 
 

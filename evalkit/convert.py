@@ -1,6 +1,6 @@
 """Frozen dataclasses from and to plain JSON and TOML, by their type hints.
 
-A run file's specs and papers' tables go through here. It is strict: an unknown key, a missing
+A run file's specs, papers' tables and `evalkit.toml` go through here. It is strict: an unknown key, a missing
 one and a value of another type raise `UsageError` that names the place. Hints may be `str`, `int`, `float`,
 `bool`, `Literal`, `X | None`, `tuple[X, ...]`, `Mapping[str, X]`, another dataclass, or `JSON` (anything).
 """
@@ -39,9 +39,9 @@ def to_json(value: object) -> JSON:
 
 def from_json(kind: type[_T], entries: object, where: str) -> _T:
     """The `kind` that `entries` describes. `where` begins every error. Raises `UsageError`."""
-    if not isinstance(entries, Mapping):
-        raise UsageError(f"{where} must be a table: {{ … }}")
     types = _types(kind)
+    if not isinstance(entries, Mapping):
+        raise UsageError(f"{where} must be a table of {', '.join(types)}")
     for key in entries:
         if key not in types:
             raise unknown(f"key in {where}", str(key), types)

@@ -24,16 +24,21 @@ OWN = "own#"
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Declared:
-    """`packages`: distributions whose version has a say in the output, such as a parser's."""
+    """`packages`: distributions whose version has a say in the output, such as a parser's.
+
+    `given`: what else has, in words, of an object that says so itself.
+    """
 
     name: str
     version: int
     packages: tuple[str, ...] = ()
+    given: str = ""
 
     def text(self) -> str:
-        """`symbolic@2`, with packages `symbolic@2{sympy 1.14.0}`."""
+        """`symbolic@2`, with packages `symbolic@2{sympy 1.14.0}`, `learned@1(model=bert@3)`."""
         used = ", ".join(f"{name} {version_of(name)}" for name in self.packages)
-        return f"{self.name}@{self.version}" + (f"{{{used}}}" if used else "")
+        packages, given = f"{{{used}}}" if used else "", f"({self.given})" if self.given else ""
+        return f"{self.name}@{self.version}{packages}{given}"
 
 
 def versioned(name: str, version: int, *, packages: Sequence[str] = ()) -> Callable[[_T], _T]:

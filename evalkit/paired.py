@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import compress
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from evalkit.encoding import unread_id
 from evalkit.measured import measure
@@ -25,15 +25,25 @@ Occurrence: TypeAlias = tuple[str, int]
 """A sample's id, and how many samples of the data set before it have the same one."""
 
 
+class Moved(NamedTuple):
+    """A sample that head answers otherwise. `figures`: its own, base's and head's, in the metric's unit.
+
+    `gain`: from the one to the other, negative where head is worse.
+    """
+
+    sample: Occurrence
+    gain: float
+    figures: tuple[float, float]
+
+
 @dataclass(frozen=True, slots=True)
 class Paired:
     """What two runs made of the samples that were judged in both.
 
-    `wins`, `losses`: samples whose own figure is better or worse in head. `flips`: (sample, own figure's
-    gain in the metric's unit, negative where head is worse) of all samples that differ, worst first.
-    `other_prompts`: common samples for which other requests were made, by id. `test`: what `difference.p` is
-    from. `clusters`: how many there are, n where samples are not clustered. `span`: between the metric's
-    least and greatest figure, infinite where it has no bounds.
+    `wins`, `losses`: samples whose own figure is better or worse in head. `flips`: all samples that
+    differ, worst first. `other_prompts`: common samples for which other requests were made, by id. `test`:
+    what `difference.p` is from. `clusters`: how many there are, n where samples are not clustered. `span`:
+    between the metric's least and greatest figure, infinite where it has no bounds.
     """
 
     n: int
@@ -42,10 +52,12 @@ class Paired:
     losses: int
     ties: int
     test: str
-    flips: tuple[tuple[Occurrence, float], ...]
+    flips: tuple[Moved, ...]
     other_prompts: tuple[str, ...]
     clusters: int
     span: float = math.inf
+    graded: bool = False
+    """Whether an answer is more than right or wrong to the metric."""
 
     @property
     def sign_p(self) -> float:
@@ -120,6 +132,7 @@ def pair(base: Store, base_cell: Cell, head: Store, head_cell: Cell, metric: str
     sign, finish = _judged(found.metric)
     difference, test = difference_of(finish, left, right, clusters, groups)
     with np.errstate(invalid="ignore", divide="ignore"):  # a rate over nothing is none, and a tie
+        figures = found.metric.finish(left), found.metric.finish(right)
         gains = np.nan_to_num(sign * (finish(right) - finish(left)))
     return Paired(
         n=len(found.ids),
@@ -129,11 +142,14 @@ def pair(base: Store, base_cell: Cell, head: Store, head_cell: Cell, metric: str
         ties=int(np.sum(gains == 0)),
         test=test,
         flips=tuple(
-            (found.ids[row], float(gains[row])) for row in np.argsort(gains, kind="stable") if gains[row]
+            Moved(found.ids[row], float(gains[row]), (float(figures[0][row]), float(figures[1][row])))
+            for row in np.argsort(gains, kind="stable")
+            if gains[row]
         ),
         other_prompts=found.other_prompts,
         clusters=len(set(filter(None, clusters))) + clusters.count(""),
         span=_span(found.metric, left, right),
+        graded=not traits_of(found.metric).right_or_wrong,
     )
 
 

@@ -28,6 +28,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from evalkit.convert import from_json
 from evalkit.errors import UsageError, unknown
 
 DEFAULT_FILE = Path("evalkit.toml")
@@ -101,12 +102,6 @@ class Policy:
         )
 
 
-_ALLOWED: Mapping[str, type] = dict.fromkeys(("allow_different", "allow_missing", "allow_subset"), bool)
-_COMPARE: Mapping[str, type] = {"alpha": float, "margin": float, "blocking": bool, **_ALLOWED}
-_BENCHMARK: Mapping[str, type] = {"margin": float, "blocking": bool, "metric": str, **_ALLOWED}
-_WORDS = {float: "a number", bool: "true or false", str: "a text in quotes"}
-
-
 def policy_of(
     path: Path | None,
     *,
@@ -141,27 +136,11 @@ def read_policy(path: Path) -> Policy:
     for key in document:
         if key not in ("compare", "benchmarks"):
             raise unknown(f"table in {path}", key, ("compare", "benchmarks"))
-    general = _typed(document.get("compare", {}), _COMPARE, f"{path}, [compare]")
+    general = document.get("compare", {})
+    if isinstance(general, dict) and "benchmarks" in general:
+        raise UsageError(f"{path}: benchmarks stands beside [compare], not in it: [benchmarks.gsm8k]")
     named = document.get("benchmarks", {})
     if not isinstance(named, dict):
         raise UsageError(f"{path}: benchmarks is a table: [benchmarks.gsm8k]")
-    rules = {
-        name: Rule(**_typed(entries, _BENCHMARK, f"{path}, [benchmarks.{name}]"))
-        for name, entries in named.items()
-    }
-    return Policy(**general, benchmarks=rules)
-
-
-def _typed(entries: Any, known: Mapping[str, type], place: str) -> dict[str, Any]:
-    if not isinstance(entries, dict):
-        raise UsageError(f"{place} is a table of {', '.join(known)}")
-    found = {}
-    for key, value in entries.items():
-        if key not in known:
-            raise unknown(f"key in {place}", key, known)
-        kind = known[key]
-        number = kind is float and isinstance(value, int | float) and not isinstance(value, bool)
-        if not number and type(value) is not kind:
-            raise UsageError(f"{place}: {key} = {value!r} is not {_WORDS[kind]}")
-        found[key] = float(value) if number else value
-    return found
+    rules = {name: from_json(Rule, rule, f"{path}, [benchmarks.{name}]") for name, rule in named.items()}
+    return dataclasses.replace(from_json(Policy, general, f"{path}, [compare]"), benchmarks=rules)

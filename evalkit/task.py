@@ -6,9 +6,7 @@ import dataclasses
 import functools
 import hashlib
 import importlib
-import importlib.util
 import inspect
-import sys
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +21,7 @@ from evalkit.readers import Extract, Reader
 from evalkit.rows import JUDGE
 from evalkit.samples import JSON, Medium, Prompt, Sample
 from evalkit.samples import Verdict as Verdict
+from evalkit.user_file import import_file
 
 PromptBuilder: TypeAlias = Callable[[Sample, Protocol], Prompt]
 
@@ -292,7 +291,7 @@ def parse_spec(spec: str) -> tuple[str, str]:
 def _from_file(path: Path, name: str) -> TaskFactory:
     if not path.is_file():
         raise UsageError(f"no task file {str(path)!r} in {Path.cwd()}")
-    marked = _marked(_import_file(path))
+    marked = _marked(import_file(path))
     found: dict[str, TaskFactory] = {f.__evalkit_task__.name: f for f in marked}
     if len(found) < len(marked):
         raise UsageError(f"{path} defines two tasks of one name, of {', '.join(sorted(found))}")
@@ -303,25 +302,6 @@ def _from_file(path: Path, name: str) -> TaskFactory:
     if name and name not in found:
         raise unknown(f"task in {path}", name, found)
     return found[name or next(iter(found))]
-
-
-def _import_file(path: Path) -> Any:
-    """Imports a file under a name of its own, so that two files called alike do not collide."""
-    resolved = path.resolve()
-    module_name = f"evalkit_user_{resolved.stem}_{hashlib.sha256(str(resolved).encode()).hexdigest()[:8]}"
-    if module_name in sys.modules:
-        return sys.modules[module_name]
-    spec = importlib.util.spec_from_file_location(module_name, resolved)
-    if spec is None or spec.loader is None:
-        raise UsageError(f"{path} cannot be imported: is it a Python file?")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[module_name] = module
-    try:
-        spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
-        del sys.modules[module_name]
-        raise UsageError(f"{path} fails on import: {type(error).__name__}: {error}") from error
-    return module
 
 
 def _marked(module: Any) -> list[Any]:

@@ -45,6 +45,8 @@ Verdict = Literal[
 ]
 Status = Literal["not asked alike", "missing", "only in head", "nothing judged"]
 """Why there is no verdict on a benchmark."""
+_PAIRS = ("outcomes", "answers", "figures")
+"""Fields of a `Flip` with a value for each run."""
 WORSE, DIFFERENT, INCOMPLETE = 1, 2, 3
 """Exit codes: a regression; another thing was asked; something is missing."""
 
@@ -63,8 +65,9 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Flip:
-    """A sample that head answers worse or better: outcomes, and answers; None of a slim run file.
+    """A sample that head answers worse or better: outcomes, figures, answers; None of a slim run file.
 
+    `outcomes`: as tables tell them, so `answered` of a graded one. `figures`: its own, in `unit`.
     `occurrence`: samples before it with the same id.
     """
 
@@ -72,6 +75,8 @@ class Flip:
     gain: float
     outcomes: tuple[str, str]
     answers: tuple[str | None, str | None]
+    figures: tuple[float, float]
+    unit: str
     occurrence: int = 0
 
     @property
@@ -236,7 +241,7 @@ class Benchmark:
             "differences": list(self.differences),
             "problems": [dataclasses.asdict(problem) for problem in self.problems],
             "flips": [
-                {**dataclasses.asdict(f), "outcomes": list(f.outcomes), "answers": list(f.answers)}
+                {**dataclasses.asdict(f), **{key: list(getattr(f, key)) for key in _PAIRS}}
                 for f in self.flips
             ],
         }

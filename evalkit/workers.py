@@ -20,9 +20,11 @@ import tempfile
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import IO, Any, ParamSpec, TypeVar, cast
+from pathlib import Path
+from typing import IO, Any, ParamSpec, TypeAlias, TypeVar, cast
 
 from evalkit.errors import ScorerError
+from evalkit.user_file import file_of_module, import_file
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -41,7 +43,8 @@ class Workers:
 
     `prepare` runs once in each, before its first call and outside of its limits: heavy imports belong
     there. `cpu_seconds` and `wall_seconds` hold for one call; wall time is generous, it ends calls that
-    wait and not slow ones. `memory_megabytes` of address space hold for the process.
+    wait and not slow ones. `memory_megabytes` of address space hold for the process. None: no limit. A
+    worker's number, from 0 below `count`, is in its environment as EVALKIT_WORKER.
 
     Works in one event loop after the other, not in two at a time. Processes that nobody closed end with
     the interpreter.
@@ -51,9 +54,9 @@ class Workers:
         self,
         prepare: Callable[[], object] | None = None,
         *,
-        cpu_seconds: float = 5.0,
+        cpu_seconds: float | None = 5.0,
         wall_seconds: float = 60.0,
-        memory_megabytes: int = 2048,
+        memory_megabytes: int | None = 2048,
         count: int | None = None,
     ) -> None:
         self._cpu_seconds = cpu_seconds
@@ -61,9 +64,9 @@ class Workers:
         self._memory_megabytes = memory_megabytes
         self._count = count or len(os.sched_getaffinity(0))
         self._setup = {
-            "prepare": _name(prepare) if prepare else None,
+            "prepare": place_of(prepare) if prepare else None,
             "cpu_seconds": cpu_seconds,
-            "memory": memory_megabytes * _MEGABYTE,
+            "memory": memory_megabytes and memory_megabytes * _MEGABYTE,
         }
         self._slots = asyncio.Semaphore(self._count)
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -74,11 +77,12 @@ class Workers:
     async def call(self, function: Callable[_P, _R], *args: _P.args, **kwargs: _P.kwargs) -> _R:
         """What `function` returns, called in a worker.
 
-        It is found there by module and name, so it stands at the top of a module that can be imported;
+        It is found there by module and name, so it stands at the top of a module that can be imported, or of
+        a task's file;
         arguments and result are plain JSON. Raises `OverLimit` for a call over its limits, and
         `ScorerError` for one that raised or whose process crashed; no other call suffers.
         """
-        request = {"function": _name(function), "args": args, "kwargs": kwargs}
+        request = {"function": place_of(function), "args": args, "kwargs": kwargs}
         async with self._slot():
             worker = self._take() or await self._start()
             try:
@@ -111,7 +115,8 @@ class Workers:
         return None
 
     async def _start(self) -> _Worker:
-        worker = _Worker.start()
+        numbers = {one.number for one in self._alive}
+        worker = _Worker.start(next(n for n in range(self._count + 1) if n not in numbers))
         self._alive.add(worker)
         try:
             reply = await self._answer(worker, self._setup, _START_SECONDS)
@@ -139,7 +144,7 @@ class Workers:
     def _failure(self, worker: _Worker) -> Exception:
         """Why a worker went away without an answer."""
         code = worker.process.wait()
-        if code == -signal.SIGPROF:
+        if code == -signal.SIGPROF and self._cpu_seconds is not None:
             return OverLimit(f"over {self._cpu_seconds:g} s of CPU time")
         how = signal.Signals(-code).name if code < 0 else f"exit status {code}"
         return ScorerError(f"a worker process crashed ({how}) {worker.last_words()}".rstrip())
@@ -156,9 +161,10 @@ class _Worker:
     process: subprocess.Popen[bytes]
     channel: socket.socket
     errors: IO[bytes]
+    number: int
 
     @classmethod
-    def start(cls) -> _Worker:
+    def start(cls, number: int) -> _Worker:
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         errors = tempfile.TemporaryFile()  # noqa: SIM115 — closed in `end`
@@ -172,9 +178,11 @@ class _Worker:
                 stderr=errors,
                 start_new_session=True,  # Ctrl-C is for the host, which ends its workers
                 # One hash seed: what sympy makes of a set must not differ from run to run.
-                env={**os.environ, "PYTHONPATH": path, "PYTHONHASHSEED": "0"},
-            )
-        return cls(process, ours, errors)
+                env={
+                    **os.environ, "PYTHONPATH": path, "PYTHONHASHSEED": "0", "EVALKIT_WORKER": str(number),
+                },
+            )  # fmt: skip
+        return cls(process, ours, errors, number)
 
     async def exchange(self, request: object) -> bytes:
         """Sends a request; the line that comes back, empty when the process went away."""
@@ -208,13 +216,19 @@ def _end_all(workers: set[_Worker]) -> None:
         workers.pop().end()
 
 
-def _name(function: Callable[..., object]) -> str:
-    return f"{function.__module__}:{function.__qualname__}"
+Place: TypeAlias = tuple[str, str, str]
+"""Where a worker finds a function: (module, name, file of a module that is a file of the user's, else "")."""
 
 
-def _find(name: str) -> Callable[..., object]:
-    module, _, attribute = name.partition(":")
-    return cast(Callable[..., object], getattr(importlib.import_module(module), attribute))
+def place_of(function: Callable[..., object]) -> Place:
+    return function.__module__, function.__qualname__, file_of_module(function.__module__)
+
+
+def find(place: Place) -> Callable[..., Any]:
+    """The function at `place`, in a worker."""
+    name, attribute, file = place
+    module = import_file(Path(file)) if file else importlib.import_module(name)
+    return cast(Callable[..., Any], getattr(module, attribute))
 
 
 def _serve(channel: socket.socket) -> None:
@@ -222,12 +236,13 @@ def _serve(channel: socket.socket) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     stream = channel.makefile("rwb")
     setup = json.loads(stream.readline())
-    functions: dict[str, Callable[..., object]] = {}
+    functions: dict[Place, Callable[..., object]] = {}
 
     def prepare() -> None:
         if setup["prepare"]:
-            _find(setup["prepare"])()
-        resource.setrlimit(resource.RLIMIT_AS, (setup["memory"], setup["memory"]))
+            find(setup["prepare"])()
+        if setup["memory"]:
+            resource.setrlimit(resource.RLIMIT_AS, (setup["memory"], setup["memory"]))
 
     def reply(work: Callable[[], object]) -> None:
         try:
@@ -242,14 +257,14 @@ def _serve(channel: socket.socket) -> None:
 
     reply(prepare)
     for request in map(json.loads, stream):
-        name = request["function"]
 
-        def work(name: str = name, request: dict[str, Any] = request) -> object:
-            if name not in functions:
-                functions[name] = _find(name)
+        def work(request: dict[str, Any] = request) -> object:
+            place: Place = tuple(request["function"])
+            if place not in functions:
+                functions[place] = find(place)
             # Nobody handles SIGPROF: the kernel ends this process when the CPU time is used up.
-            signal.setitimer(signal.ITIMER_PROF, setup["cpu_seconds"])
-            return functions[name](*request["args"], **request["kwargs"])
+            signal.setitimer(signal.ITIMER_PROF, setup["cpu_seconds"] or 0)
+            return functions[place](*request["args"], **request["kwargs"])
 
         reply(work)
 

@@ -19,14 +19,14 @@ LAYERS = (
     ("errors",),
     ("samples",),
     ("rows",),
-    ("convert", "identity", "reach", "signature", "statistics", "answers", "protocol", "spec")
+    ("convert", "identity", "reach", "signature", "statistics", "answers", "protocol", "spec", "user_file")
     + ("readers", "solvers", "metrics"),
     ("models.base", "encoding", "transcript"),
     ("runlock", "writer", "migrate"),
     ("store",),
     ("tallies", "completeness", "figures"),
     ("data", "media", "models", "sandbox", "workers"),
-    ("task",),
+    ("task", "learned"),
     ("engine",),
     ("measured", "policy", "exchanges"),
     ("paired",),

@@ -6,7 +6,7 @@ import asyncio
 import dataclasses
 import gc
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,7 +33,7 @@ from evalkit.engine.verify import note_verification
 from evalkit.errors import BoundaryError, DataError, ProviderError, SampleError, UsageError
 from evalkit.figures import figures_of
 from evalkit.models.base import Model
-from evalkit.rows import FAILED, JUDGE, Link
+from evalkit.rows import FAILED, JUDGE, Link, StoredFigure
 from evalkit.runlock import RunLock
 from evalkit.samples import Sample
 from evalkit.store import ANSWERED, VALIDATION, Cell, Row, Store
@@ -318,9 +318,11 @@ class _CellRun:
     def _finish(self) -> None:
         """Writes down what was measured, once all samples are dealt with."""
         data = self._store.data(self._cell)
-        count = len(data.outcomes)
-        self._store.finish(self._cell, count, ())  # also where a metric of the user's then fails
-        self._store.finish(self._cell, count, figures_of(self._planned.metrics, data))
+        figures: Sequence[StoredFigure] = ()
+        try:
+            figures = figures_of(self._planned.metrics, data)
+        finally:  # also where a metric of the user's fails
+            self._store.finish(self._cell, len(data.outcomes), figures)
 
 
 def _row(

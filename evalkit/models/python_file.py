@@ -29,6 +29,7 @@ from evalkit.models.python_user import (
 )
 from evalkit.models.registry import Named, Read, number, on_or_off, parse_options, read_options, whole_number
 from evalkit.samples import JSON
+from evalkit.user_file import import_file
 
 __all__ = ["UserFunction", "UserModel", "open_python"]
 
@@ -162,11 +163,9 @@ def _batches(value: object) -> TypeGuard[BatchModel]:
 
 def _imported(file: Path, digest: str) -> Any:
     """The file as a module, once more where it has changed since this process imported it."""
-    from evalkit.task import _import_file
-
-    module = _import_file(file)
+    module = import_file(file)
     if getattr(module, "__evalkit_digest__", digest) != digest:
         del sys.modules[module.__name__]
-        module = _import_file(file)
-    module.__evalkit_digest__ = digest
+        module = import_file(file)
+    setattr(module, "__evalkit_digest__", digest)  # noqa: B010 — modules have no such attribute
     return module

@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 
 from evalkit.report.render import escape_markdown, printable
+from evalkit.rows import ANSWERED
 from evalkit.samples import JSON
 from evalkit.verdicts import DIFFERENT, INCOMPLETE, Benchmark, Comparison, Flip, Unmeasured
 
@@ -19,6 +20,8 @@ _NAME = 17
 """Characters of a benchmark's name that stay on one line, where the terminal has 80 of them."""
 _VERDICT, _WIDE = 24, 100
 """Characters of a verdict that do, and those of a terminal where longer ones do too."""
+_JUDGED = ("correct", "wrong", ANSWERED)
+"""Outcomes that a figure says more of than their names do."""
 _SIGNS = {"worse": "✗", "better": "✓", "no worse": "✓", "no change seen": "✓"}
 _SHORT = {"not enough samples": "not enough", "not enough clusters": "not enough"}
 
@@ -231,9 +234,17 @@ def _flipped(one: Benchmark) -> str:
 
 
 def flip_text(flip: Flip) -> str:
+    """`q7  correct → wrong (-100): 4 → 5`; of graded samples `c3  worse, 12.5 % → 37.5 % (-25): …`."""
     known = [answer or "(none)" for answer in flip.answers if answer is not None]
     answers = f": {' → '.join(known)}" if any(flip.answers) else ""
-    return f"{flip.name}  {' → '.join(flip.outcomes)} ({flip.gain:+.3g}){answers}"
+    changed = " → ".join(flip.outcomes)
+    if len(set(flip.outcomes)) == 1 or ANSWERED in flip.outcomes:
+        figures = " → ".join(
+            f"{figure:.4g} {flip.unit}".rstrip() + ("" if outcome in _JUDGED else f" ({outcome})")
+            for figure, outcome in zip(flip.figures, flip.outcomes, strict=True)
+        )
+        changed = f"{'better' if flip.gain > 0 else 'worse'}, {figures}"
+    return f"{flip.name}  {changed} ({flip.gain:+.3g}){answers}"
 
 
 def _notes(comparison: Comparison) -> list[str]:

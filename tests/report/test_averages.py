@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -13,8 +15,9 @@ import pytest
 from evalkit.compare import compare
 from evalkit.errors import UsageError
 from evalkit.paired import pair
-from evalkit.policy import Policy
+from evalkit.policy import Policy, Rule
 from evalkit.report.cells import TableCell
+from evalkit.report.comparison import flip_text, to_json
 from evalkit.report.grid_text import to_markdown as grids_markdown
 from evalkit.report.grids import build_grids
 from evalkit.report.render import to_markdown
@@ -23,7 +26,9 @@ from evalkit.statistics import macro_interval
 from evalkit.store import Store
 from evalkit.task import load_task
 from tests.made import sums
+from tests.report.pages import made_run, page_of
 from tests.report.runs import ran
+from tests.report.test_html import block
 
 SAMPLE = """
     number = int(record["q"].split(" + ")[0])
@@ -191,6 +196,41 @@ def test_a_graded_metric_has_no_correct_share(tmp_path: Path, stack: ExitStack) 
     rows = grids_markdown(build_grids([store], table)).splitlines()
     assert "answered" in next(row for row in rows if "ANLS" in row)
     assert "correct" not in next(row for row in rows if "ANLS" in row)
+
+
+def test_a_graded_sample_that_changed_is_told_by_its_figure(tmp_path: Path, stack: ExitStack) -> None:
+    good = run(stack, tmp_path, "(MeanCredit('ANLS'), Accuracy())", lambda gold: False)
+    bad = run(stack, tmp_path, "(MeanCredit('ANLS'), Accuracy())", lambda gold: gold == 4, model="fake/bad")
+    (graded,) = compare(good, bad, Policy()).benchmarks
+    (flip,) = graded.flips
+    assert (flip.outcomes, flip.figures) == (("answered", "answered"), (100, 0))
+    assert flip_text(flip) == "2 + 2  worse, 100 % → 0 % (-100): 4 → -1"
+    (back,) = compare(bad, good, Policy()).benchmarks[0].flips
+    assert flip_text(back) == "2 + 2  better, 0 % → 100 % (+100): -1 → 4"
+    cut = dataclasses.replace(flip, outcomes=("answered", "truncated"))
+    assert flip_text(cut) == "2 + 2  worse, 100 % → 0 % (truncated) (-100): 4 → -1"
+    (by_verdict,) = compare(good, bad, Policy(benchmarks={"sums": Rule(metric="accuracy")})).benchmarks
+    assert flip_text(by_verdict.flips[0]) == "2 + 2  correct → wrong (-100): 4 → -1"
+    (told,) = json.loads(to_json(compare(good, bad, Policy())))["benchmarks"][0]["flips"]
+    assert (told["outcomes"], told["figures"], told["unit"]) == (["answered", "answered"], [100, 0], "%")
+
+
+def test_the_browser_shows_a_graded_samples_figure(tmp_path: Path, stack: ExitStack) -> None:
+    spec = "(MeanCredit('ANLS'), Accuracy())"
+    paths = [
+        run(stack, tmp_path, spec, lambda gold: False).path,
+        run(stack, tmp_path, spec, lambda gold: gold == 4, model="fake/bad", says="none").path,
+    ]
+    page = page_of(*paths, charts=False)
+    index = block(page, "index")
+    assert set(index["outcomes"]) == {"", "answered", "unparsable"}
+    at = index["id"].index("2 + 2")
+    assert index["figure"][at] == ["ANLS 100 %", "ANLS 0 %"]
+    assert [run["figure"] for run in block(page, "a0")[at]["runs"]] == ["ANLS 100 %", "ANLS 0 %"]
+    assert all(run["graded"] for run in block(page, "a0")[at]["runs"])
+    plain = block(page_of(made_run(tmp_path, "plain", "-1")), "index")
+    assert set(plain["outcomes"]) == {"", "correct", "wrong"}
+    assert plain["figure"][at] == [""]
 
 
 def test_a_metric_whose_best_is_zero_has_no_arrow_and_is_judged_by_its_distance(

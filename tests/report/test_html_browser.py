@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -104,14 +105,22 @@ def test_pictures_clips_alignments_and_code(page: Path, watched: Watched) -> Non
     assert picture.evaluate("image => image.naturalWidth") > 50
     tab.select_option("#part", label="asr:0-shot")
     tab.select_option("#outcome", label="wrong")
-    found(watched)
+    assert found(watched) == 0, "a transcript has a word error rate, and is not right or wrong"
+    tab.select_option("#outcome", label="answered")
+    tab.select_option("#disagreement", "runs")
+    assert found(watched) > 0
     tab.locator("#rows [role=option]").first.click()
+    badges = [badge.inner_text() for badge in tab.locator("#sample .run .badge").all()]
+    assert all(re.fullmatch(r"answered · WER [\d.]+ %", badge) for badge in badges), badges
+    assert badges[0] != badges[1]
+    assert {verdict.inner_text() for verdict in tab.locator("#sample .verdict").all()} == {"answered"}
     clip = tab.locator("#sample .media audio")
     clip.wait_for()
     assert clip.evaluate("async clip => { await clip.play(); return clip.duration }") > 0.5
     assert tab.locator("#sample .step:not(.equal)").count() > 0
     assert tab.locator("#sample .step.equal, #sample .step.delete, #sample .step.substitute").count() > 0
     tab.select_option("#outcome", "")
+    tab.select_option("#disagreement", "")
     tab.select_option("#part", label="humaneval:0-shot")
     found(watched)
     tab.locator("#rows [role=option]").first.click()

@@ -9,13 +9,16 @@ import numpy as np
 
 from evalkit.identity import code_identity, declared
 from evalkit.metrics.accuracy import Accuracy
-from evalkit.metrics.base import Metric, Scored
+from evalkit.metrics.base import Metric, Scored, Traits, traits_of
 from evalkit.metrics.bleu import Bleu, ChrF
 from evalkit.metrics.error_rate import ErrorRate, Over100
 from evalkit.metrics.guessing import GuessingAccuracy
+from evalkit.metrics.macro import Macro
 from evalkit.metrics.mean_credit import MeanCredit
 from evalkit.metrics.pass_at_k import PassAtK
+from evalkit.metrics.stored import StoredRatio
 from evalkit.samples import Answer, Final, Sample
+from evalkit.spec import MetricSpec
 from evalkit.task import Task
 from tools.golden.calls import BLOCK, Call, Case, each, referred
 from tools.golden.small_sets import samples, tasks
@@ -23,6 +26,7 @@ from tools.golden.themes import theme
 
 SHAPE = ("name", "unit", "higher_is_better", "columns", "least_draws", "view")
 """What the engine knows of a metric besides its figures; attributes that come later are no part of this."""
+TRAITS = ("whole_corpus", "best", "outcome", "average", "unbounded", "right_or_wrong")
 OWN: tuple[Metric, ...] = (
     Accuracy(),
     Accuracy(view="strict"),
@@ -43,7 +47,25 @@ OWN: tuple[Metric, ...] = (
     PassAtK(),
     PassAtK(2),
     PassAtK(3, view="strict"),
+    Macro(Accuracy(view="strict")),
+    Macro(ErrorRate(only="insertions")),
+    Macro(Bleu()),
+    Macro(PassAtK(2)),
 )
+STORED = StoredRatio(
+    MetricSpec(
+        name="bias (of both)",
+        unit="points",
+        higher_is_better=False,
+        columns=("much", "of", "all"),
+        identity="own#0",
+        view="strict",
+        traits=Traits(whole_corpus=True, best=0.0, outcome="answered", unbounded=True),
+        scale=7.0,
+    ),
+    least_draws=2,
+)
+"""A user's metric as a run file has it, which a mean over groups may be of."""
 LEGS = ("majority", "greedy", "hendrycks", "math-verify", "exact years", "paper", "normalised")
 """Views and legs of the index's tasks, and "strict"."""
 _VALUES = (0.0, 1.0, 2.0, 7.0, 0.5, 100.0, 3.0)
@@ -51,15 +73,21 @@ _VALUES = (0.0, 1.0, 2.0, 7.0, 0.5, 100.0, 3.0)
 
 def cases(name: str) -> Iterator[Case]:
     """Of the metrics above, and of those that a task of the index has."""
+    if name == "macro":
+        stored = Macro(STORED)
+        yield from (_shape(stored, "macro(stored)"), _traits(stored, "macro(stored)"))
+        yield from (_shape(STORED, "stored"), _traits(STORED, "stored"))
+        yield each([Call(_finish, (stored, _row(3, 3, 1)))], ["macro(stored)"])
     for metric in OWN:
         if _is(metric, name):
-            yield _shape(metric)
-            yield from _statistics(metric)
-            yield from _finished(metric)
+            yield from (_shape(metric), _traits(metric))
+            most = 2 if isinstance(metric, Macro) else None  # which hands both to its inner metric
+            yield from itertools.islice(_statistics(metric), most)
+            yield from itertools.islice(_finished(metric), most)
     for label, task in tasks():
         for metric in task.metrics:
             if _is(metric, name):
-                yield _shape(metric)
+                yield from (_shape(metric), _traits(metric))
                 yield from _small_set(label, task, metric)
 
 
@@ -68,8 +96,14 @@ def _is(metric: Metric, name: str) -> bool:
     return known is not None and known.name == name
 
 
-def _shape(metric: Metric) -> Case:
-    identity = _parameters(metric)
+def _traits(metric: Metric, identity: str = "") -> Case:
+    """How tables, comparisons and the page take it."""
+    call = Call(lambda: [getattr(traits_of(metric), key) for key in TRAITS], ())
+    return referred(f"{identity or _parameters(metric)} traits", "tools/golden/measures.py", [call], "traits")
+
+
+def _shape(metric: Metric, identity: str = "") -> Case:
+    identity = identity or _parameters(metric)
     shape = Call(lambda: [getattr(metric, key) for key in SHAPE], ())
     return referred(f"{identity} shape", "tools/golden/measures.py", [shape], "shape")
 

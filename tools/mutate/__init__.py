@@ -7,6 +7,6 @@
 A mutant is evalkit with one change in code that a declared identity reaches in `evalkit.answers`,
 `evalkit.metrics`, `evalkit.readers`, `evalkit.solvers` or `tasks`. It is caught when a case of an identity
 that reaches it has another output than its golden file says, or when the module no longer imports or a case
-never ends.
-`tests/golden/equivalent.toml` lists the mutants that cannot change an output, with the reasons.
+never ends. `tests/golden/equivalent.toml` lists the mutants that cannot change an output, with the reasons,
+and those that only a test of another kind sees, such as of a missing package: that test has to fail.
 """

@@ -117,8 +117,8 @@ def expected() -> dict[str, Mapping[str, str]]:
     return found
 
 
-def tried(mutants: Iterable[Mutant], jobs: int) -> Iterator[Result]:
-    """The fate of each mutant, as they end."""
+def tried(mutants: Iterable[Mutant], jobs: int, tests: Mapping[str, str]) -> Iterator[Result]:
+    """The fate of each mutant, as they end. `tests`: by a mutant's name, the test that is to fail instead."""
     outputs, paths = expected(), dict(modules())
     running: dict[int, Mutant] = {}
     for mutant in mutants:
@@ -127,7 +127,7 @@ def tried(mutants: Iterable[Mutant], jobs: int) -> Iterator[Result]:
         sys.stdout.flush()
         process = os.fork()
         if process == 0:
-            _child(mutant, paths[mutant.place.module], outputs)
+            _child(mutant, paths[mutant.place.module], outputs, tests.get(mutant.name, ""))
         running[process] = mutant
     while running:
         yield _ended(running)
@@ -139,7 +139,7 @@ def _ended(running: dict[int, Mutant]) -> Result:
     return Result(running.pop(process), fate)
 
 
-def _child(mutant: Mutant, path: Path, outputs: Mapping[str, Mapping[str, str]]) -> None:
+def _child(mutant: Mutant, path: Path, outputs: Mapping[str, Mapping[str, str]], test: str) -> None:
     """Ends the process with the mutant's fate."""
     code = 2
     with suppress(BaseException):
@@ -154,7 +154,7 @@ def _child(mutant: Mutant, path: Path, outputs: Mapping[str, Mapping[str, str]])
         _forget()
         importlib.import_module(mutant.place.module)
         code = 1
-        code = int(_differs(mutant.place, outputs))
+        code = int(_fails(test) if test else _differs(mutant.place, outputs))
     os._exit(code)
 
 
@@ -165,6 +165,12 @@ def _forget() -> None:
         golden = name == "tools.golden" or name.startswith("tools.golden.")  # a package keeps its modules
         if ours or (golden and name != "tools.golden.records"):
             del sys.modules[name]
+
+
+def _fails(test: str) -> bool:
+    import pytest
+
+    return pytest.main([test, "-p", "no:cacheprovider"]) == pytest.ExitCode.TESTS_FAILED
 
 
 def _differs(place: Place, outputs: Mapping[str, Mapping[str, str]]) -> bool:

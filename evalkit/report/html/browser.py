@@ -5,12 +5,14 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import compress
 
 from evalkit.errors import UsageError
 from evalkit.exchanges import Asked
+from evalkit.measured import measure
 from evalkit.report.alignments import Aligner, aligner
 from evalkit.report.html.pack import Block, Packer
-from evalkit.report.html.records import Steps, chosen, parts, records
+from evalkit.report.html.records import Graded, Steps, chosen, parts, records
 from evalkit.samples import JSON
 from evalkit.store import Cell, Store
 
@@ -43,7 +45,7 @@ def make_browser(stores: Sequence[Store], names: Sequence[str], most: int) -> Br
     if most < 1 or not whole:
         return None
     read = [store for store, _ in whole]
-    found = parts(read, lambda cell: _steps(cell, notes))
+    found = parts(read, lambda cell: _steps(cell, notes), graded)
     among, every = chosen(found, most, ROOM)
     packer = Packer([name for _, name in whole], [part.name for part in found])
     blocks = [*packer.blocks(records(found, among)), packer.index()]
@@ -63,6 +65,30 @@ def _media(stores: Sequence[Store], keys: Mapping[str, int]) -> Iterator[Block]:
         kind = next((kind for start, kind in _KINDS if preview.startswith(start)), "")
         if kind:
             yield Block(f"m-{key}", b64encode(preview).decode(), kind)
+
+
+def graded(store: Store, cell: Cell) -> Graded | None:
+    """Each judged sample's figure by the headline metric; None where that only says right or wrong.
+
+    Empty where the metric's code is not at hand, or is other code now.
+    """
+    spec = cell.spec.metrics[0]
+    if spec.traits.right_or_wrong:
+        return None
+    import numpy as np
+
+    found, data = measure(store, cell, spec.name), store.data(cell)
+    try:
+        with np.errstate(invalid="ignore", divide="ignore"):
+            figures = found.usable(store, cell).finish(found.of(data.matrix))
+    except UsageError:
+        return {}
+    unit = "" if spec.unit == "" else f" {spec.unit}"
+    return {
+        at: f"{spec.name} {figure:.4g}{unit}"
+        for at, figure in zip(compress(data.positions, data.judged), figures, strict=True)
+        if np.isfinite(figure)
+    }
 
 
 def _steps(cell: Cell, notes: list[str]) -> Steps | None:

@@ -31,7 +31,8 @@ class Samples {
     if (disagreement === 'readings' && !index.disputed[row]) return false;
     if (disagreement !== 'runs') return true;
     const [left, right] = filters.runs;
-    return outcomes[left] !== outcomes[right] && Boolean(outcomes[left] && outcomes[right]);
+    const differ = [outcomes, index.figure[row]].some(values => values[left] !== values[right]);
+    return differ && Boolean(outcomes[left] && outcomes[right]);
   }
 
   named(row, text) {
@@ -101,8 +102,9 @@ class Samples {
     const {index} = this, row = this.shown[place];
     const outcomes = index.outcome[row].map((number, run) => {
       const outcome = index.outcomes[number];
-      return make('span', {class: `dot ${outcome}`, title: `${line(index.runs[run])}: ${outcome || 'not run'}`},
-        make('span', {class: 'unseen'}, `${outcome || 'not run'} `));
+      const told = [outcome || 'not run', index.figure[row][run]].filter(Boolean).join(', ');
+      return make('span', {class: `dot ${outcome}`, title: `${line(index.runs[run])}: ${told}`},
+        make('span', {class: 'unseen'}, `${told} `));
     });
     const values = index.value[row].filter(Boolean).map(line).join(' · ');
     return make('div', {

@@ -86,6 +86,7 @@ class Packer:
             "disputed": [int(line.disputed) for line in lines],
             "question": [line.question for line in lines],
             "value": [line.values for line in lines],
+            "figure": [line.figures for line in lines],
         }
         return Block("index", packed(orjson.dumps(columns)))
 

@@ -12,12 +12,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from evalkit.exchanges import LONGEST, Asked, Drawn, Exchange, Exchanges
-from evalkit.rows import AGAIN
+from evalkit.rows import AGAIN, told_outcomes
 from evalkit.samples import JSON
 from evalkit.store import Cell, Store
 
 Steps = Callable[[Asked], list[JSON] | None]
 """A sample of speech → the steps from its reference to its transcript, None where there is none."""
+Graded = Mapping[int, str]
+"""By position, a sample's own figure in words, of a benchmark whose answers are more than right or wrong."""
 SHORT = 96
 """Characters of a question in the list."""
 VALUE = 40
@@ -26,11 +28,15 @@ VALUE = 40
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A benchmark in the browser: its samples in all runs. `runs`: by run, None where it has none."""
+    """A benchmark in the browser: its samples in all runs. `runs`: by run, None where it has none.
+
+    `graded`: by run, None where its answers are right or wrong.
+    """
 
     name: str
     runs: tuple[Exchanges | None, ...]
     steps: tuple[Steps | None, ...]
+    graded: tuple[Graded | None, ...]
 
     def ids(self) -> list[str]:
         """Every sample of any run, in the order of the data."""
@@ -43,7 +49,9 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A sample in the list. `part`: its benchmark's number. `outcomes`, `values`: by run, "" without one.
+    """A sample in the list. `part`: its benchmark's number.
+
+    `outcomes`, `values`, `figures`: by run, "" without one.
 
     `disputed`: the extractors or judges of a run part on it.
     """
@@ -55,6 +63,7 @@ class Line:
     disputed: bool
     question: str
     values: tuple[str, ...]
+    figures: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +79,11 @@ class Record:
     media: Mapping[str, int]
 
 
-def parts(stores: Sequence[Store], steps_of: Callable[[Cell], Steps | None]) -> list[Part]:
+def parts(
+    stores: Sequence[Store],
+    steps_of: Callable[[Cell], Steps | None],
+    graded_of: Callable[[Store, Cell], Graded | None],
+) -> list[Part]:
     """The benchmarks of the runs, in their order; overrides of a protocol do not make another one."""
     found: dict[str, list[Cell | None]] = {}
     for i, store in enumerate(stores):
@@ -84,6 +97,7 @@ def parts(stores: Sequence[Store], steps_of: Callable[[Cell], Steps | None]) -> 
             name,
             tuple(Exchanges(s, c) if c else None for s, c in zip(stores, cells, strict=True)),
             tuple(steps_of(c) if c else None for c in cells),
+            tuple(graded_of(s, c) if c else None for s, c in zip(stores, cells, strict=True)),
         )
         for name, cells in found.items()
     ]
@@ -114,31 +128,42 @@ def records(found: Sequence[Part], among: Sequence[tuple[int, str]]) -> Iterator
     """The records of the samples `among` those of the parts."""
     for number, name in among:
         part = found[number]
-        asked = [
-            run.read(run.positions[name]) if run and name in run.positions else None for run in part.runs
-        ]
-        yield _record(number, name, asked, part.steps)
+        asked: list[Asked | None] = []
+        figures: list[str | None] = []
+        for run, graded in zip(part.runs, part.graded, strict=True):
+            at = run.positions.get(name) if run else None
+            asked.append(None if run is None or at is None else run.read(at))
+            figures.append(None if graded is None or at is None else graded.get(at, ""))
+        yield _record(number, name, asked, part.steps, figures)
 
 
-def _record(number: int, name: str, asked: Sequence[Asked | None], steps: Sequence[Steps | None]) -> Record:
+def _record(
+    number: int,
+    name: str,
+    asked: Sequence[Asked | None],
+    steps: Sequence[Steps | None],
+    figures: Sequence[str | None],
+) -> Record:
+    """`figures`: None where an answer is right or wrong."""
     first = next(one for one in asked if one is not None)
     media: dict[str, int] = {}
     for i, one in enumerate(asked):
         for key in one.media if one else ():
             media.setdefault(key, i)
     answered = [
-        None if one is None else _answer(one, aligned(one) if aligned else None)
-        for one, aligned in zip(asked, steps, strict=True)
+        None if one is None else _answer(one, aligned(one) if aligned else None, figure)
+        for one, aligned, figure in zip(asked, steps, figures, strict=True)
     ]
     question = " ".join(first.input[: 4 * SHORT].split())
     line = Line(
         part=number,
         id=name,
         groups=tuple(group for group in (first.group, *first.tags) if group),
-        outcomes=tuple(one.outcome if one else "" for one in asked),
+        outcomes=tuple(_outcome(o, figure) if o else "" for o, figure in zip(asked, figures, strict=True)),
         disputed=any(_disputed(one) for one in asked if one),
         question=question[:SHORT],
         values=tuple(_value(one) if one else "" for one in asked),
+        figures=tuple(figure or "" for figure in figures),
     )
     answers: dict[str, JSON] = {
         "input": cut(first.input),
@@ -151,10 +176,16 @@ def _record(number: int, name: str, asked: Sequence[Asked | None], steps: Sequen
     return Record(line, answers, [None if one is None else _prompts(one) for one in asked], media)
 
 
-def _answer(asked: Asked, steps: list[JSON] | None) -> JSON:
+def _outcome(asked: Asked, figure: str | None) -> str:
+    return next(iter(told_outcomes({asked.outcome: 1}, right_or_wrong=figure is None)))
+
+
+def _answer(asked: Asked, steps: list[JSON] | None, figure: str | None) -> JSON:
     answer = asked.answer
     return {
-        "outcome": asked.outcome,
+        "outcome": _outcome(asked, figure),
+        "graded": figure is not None,
+        "figure": figure or "",
         "boundary": asked.boundary,
         "error": cut(asked.error),
         "readings": {

@@ -12,8 +12,8 @@ function medium(key, name) {
   return make('audio', {src: source, controls: true, preload: 'metadata', 'aria-label': name});
 }
 
-function badge(outcome) {
-  return make('span', {class: `badge ${outcome}`}, outcome || 'not run');
+function badge(outcome, figure = '') {
+  return make('span', {class: `badge ${outcome}`}, [outcome || 'not run', figure].filter(Boolean).join(' · '));
 }
 
 function question(sample, line) {
@@ -35,10 +35,11 @@ function question(sample, line) {
   ];
 }
 
-// What one extractor and judge made of the answers.
-function reading(name, finals) {
+// What one extractor and judge made of the answers; graded ones are more than right or wrong.
+function reading(name, finals, graded) {
   return make('div', {class: 'reading'}, make('h5', {}, plain(name || 'answer')), finals.map(final => {
-    const verdict = final.correct === null ? 'not judged' : final.correct ? 'right' : 'wrong';
+    const told = graded ? (final.value === null ? 'not answered' : 'answered') : final.correct ? 'right' : 'wrong';
+    const verdict = final.correct === null ? 'not judged' : told;
     const credit = final.credit === undefined ? '' : ` (credit ${final.credit})`;
     const value = final.value === null ? make('i', {}, 'no answer found') : written(final.value, 'text value');
     const reason = final.reason ? make('p', {class: 'reason'}, plain(final.reason)) : null;
@@ -97,9 +98,9 @@ function answered(name, answer, requests) {
   const readings = Object.entries(answer.readings).filter(([, finals]) => finals.length);
   const failure = answer.boundary ? `failed at the ${answer.boundary}: ` : '';
   return make('section', {class: 'run'},
-    make('h4', {}, make('bdi', {}, plain(name)), ' ', badge(answer.outcome)),
+    make('h4', {}, make('bdi', {}, plain(name)), ' ', badge(answer.outcome, answer.figure)),
     answer.error ? make('p', {class: 'error'}, plain(failure + answer.error)) : null,
-    readings.map(([reader, finals]) => reading(reader, finals)),
+    readings.map(([reader, finals]) => reading(reader, finals, answer.graded)),
     answer.steps ? alignment(answer.steps) : null,
     details.length ? facts(details) : null,
     answer.draws.map((draws, i) => [
