@@ -7,6 +7,7 @@ from pathlib import Path
 from evalkit.errors import ProviderError
 from evalkit.models.base import Capability, Request, Response
 from evalkit.samples import JSON
+from evalkit.sandbox.hidden import hide_beside
 from evalkit.store import Store
 
 
@@ -24,6 +25,7 @@ class ReplayModel:
     def __init__(self, path: str) -> None:
         self._store = Store.open(Path(path))
         self._store.needs_texts("replay/")
+        hide_beside(Path(path))
         self._path = path
         self.name = f"replay/{Path(path).name}"
 

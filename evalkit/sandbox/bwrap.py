@@ -12,6 +12,7 @@ import importlib.util
 import os
 import shutil
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from evalkit.errors import UsageError
@@ -43,11 +44,13 @@ def python_command(folder: str) -> list[str]:
     return [python(), "-s", "-S", "-P", "-B", "-c", _ENTRY, folder]
 
 
-def bwrap_command(filter_descriptor: int, waiting: tuple[int, int] | None) -> list[str]:
+def bwrap_command(
+    filter_descriptor: int, waiting: tuple[int, int] | None, hidden: Iterable[str]
+) -> list[str]:
     """The same in a sandbox. `filter_descriptor`: where bubblewrap reads the system-call filter from.
 
     `waiting`, for root: descriptors on which it says which process it has begun, and waits until that has
-    its user and group (`map_ids`).
+    its user and group (`map_ids`). `hidden`: folders that no program may see.
     """
     command = [
         find_bwrap(), "--unshare-all", "--unshare-user", "--die-with-parent", "--new-session",
@@ -66,7 +69,7 @@ def bwrap_command(filter_descriptor: int, waiting: tuple[int, int] | None) -> li
         command += ["--dir", folder]
     for place, source in shown_files().items():
         command += ["--ro-bind", source, place]
-    for place, is_folder in covered().items():
+    for place, is_folder in covered(hidden).items():
         if is_folder:
             command += ["--tmpfs", place, "--remount-ro", place]
         else:

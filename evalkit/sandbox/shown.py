@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 import sysconfig
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
@@ -64,13 +65,51 @@ def shown_files() -> dict[str, str]:
         real = os.path.realpath(path)
         if not real.startswith(own):
             shown[f"{os.path.realpath(folders[0])}/{name}"] = real
-    for folder in numpy_folders():
-        shown[f"{PACKAGES}/{folder.name}"] = os.path.realpath(folder)
-    zones = (sysconfig.get_config_var("TZPATH") or "").split(":")
-    for place in (*map(str, standard_library()), _LOCALES, *zones):
+    return shown | shown_folders()
+
+
+@cache
+def shown_folders() -> dict[str, str]:
+    """Those of `shown_files` that are seen whole, but for what is `covered`."""
+    shown = {f"{PACKAGES}/{folder.name}": os.path.realpath(folder) for folder in numpy_folders()}
+    for place in (*map(str, standard_library()), *_data_folders()):
         if Path(place).is_dir():
             shown[_without_links(place)] = os.path.realpath(place)
     return shown
+
+
+def _data_folders() -> tuple[str, ...]:
+    """Locales and time zones."""
+    return (_LOCALES, *(sysconfig.get_config_var("TZPATH") or "").split(":"))
+
+
+def is_shown(folder: str) -> bool:
+    """Whether a folder, named without symbolic links, lies in what programs see whole, or is that.
+
+    What lies beside the modules of the standard library is covered in any case.
+    """
+    for shown in shown_folders().values():
+        if folder == shown:
+            return True
+        if folder.startswith(f"{shown}/"):
+            beside = folder[len(shown) + 1 :].partition("/")[0]
+            return not (Path(shown) in standard_library() and _is_foreign(beside))
+    return False
+
+
+def is_python_s_own(folder: str) -> bool:
+    """Whether a program, or Python, would miss a folder that is shown."""
+    data = tuple(f"{os.path.realpath(place)}/" for place in _data_folders() if place)
+    if folder in shown_folders().values() or f"{folder}/".startswith(data):
+        return True
+    if not Path(folder).is_dir():
+        return False
+    return any(entry.name == "__init__.py" or entry.name.endswith(".so") for entry in os.scandir(folder))
+
+
+def _is_foreign(name: str) -> bool:
+    """Whether what is called so, beside the modules of the standard library, is none of them."""
+    return name.partition(".")[0] not in _STANDARD and not name.startswith(_MARKED)
 
 
 def links() -> dict[str, str]:
@@ -88,17 +127,17 @@ def standard_library() -> tuple[Path, ...]:
     return tuple(folder for folder in folders if folder.is_dir())
 
 
-def covered() -> dict[str, bool]:
+def covered(hidden: Iterable[str]) -> dict[str, bool]:
     """What lies in there and a program must not see, and whether it is a folder: all that is not Python's.
 
-    That is what else lies beside Python's modules, and the current folder. Raises `UsageError` where that
-    is itself one that programs see, and where Python lies in what they have for themselves.
+    That is what else lies beside Python's modules, the current folder and those that are `hidden`. Raises
+    `UsageError` where the current folder is itself one that programs see, and where Python lies in what they
+    have for themselves.
     """
     found: dict[str, bool] = {}
     for folder in standard_library():
         for entry in os.scandir(folder):
-            known = entry.name.partition(".")[0] in _STANDARD or entry.name.startswith(_MARKED)
-            if not known and not entry.is_symlink():
+            if _is_foreign(entry.name) and not entry.is_symlink():
                 found[entry.path] = entry.is_dir()
     here = os.path.realpath(os.curdir)
     for place, source in shown_files().items():
@@ -111,9 +150,11 @@ def covered() -> dict[str, bool]:
             raise UsageError(
                 f"programs see all of {source}, because Python needs it: run evalkit in another folder"
             )
-        if here.startswith(f"{source}/"):
-            found[place + here[len(source) :]] = True
-    return found
+        for inside in (here, *hidden):
+            if inside.startswith(f"{source}/") and Path(inside).is_dir():
+                found[place + inside[len(source) :]] = True
+    # In one that is covered there is nothing left to cover.
+    return {place: found[place] for place in found if found.keys().isdisjoint(map(str, Path(place).parents))}
 
 
 def _without_links(path: str) -> str:

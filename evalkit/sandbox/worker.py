@@ -16,6 +16,7 @@ from pathlib import Path
 
 from evalkit.errors import SandboxError
 from evalkit.sandbox import bwrap, codec, confine, judge, line, program, server
+from evalkit.sandbox.hidden import hidden
 from evalkit.sandbox.line import LENGTH
 from evalkit.sandbox.seccomp import program_filter, system_filter
 from evalkit.sandbox.server import HEAD, READY, REPORT, TROUBLE, Settings
@@ -62,6 +63,7 @@ class Worker:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._owner = os.getpid()
+        self._hidden = hidden()
         self._socket, theirs = socket.socketpair()
         self._socket.setblocking(False)
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 — as long as the server
@@ -76,7 +78,7 @@ class Worker:
                 rules.seek(0)
                 waiting = (begins.fileno(), waits.fileno()) if os.geteuid() == 0 else None
                 passed += waiting or ()
-                command = bwrap.bwrap_command(rules.fileno(), waiting)
+                command = bwrap.bwrap_command(rules.fileno(), waiting, self._hidden)
             else:
                 command = bwrap.python_command(str(Path(__file__).parent))
             self._process = subprocess.Popen(
@@ -86,8 +88,9 @@ class Worker:
 
     @property
     def alive(self) -> bool:
-        """Whether the server can be asked; it ends with the thread that started it, for one."""
-        return self._process.poll() is None
+        """Whether the server can be asked: it ends with the thread that started it, for one, and shows what
+        has been hidden since."""
+        return self._process.poll() is None and self._hidden == hidden()
 
     async def ready(self) -> None:
         """Waits until it serves. Raises `SandboxError` when it does not start."""
