@@ -305,6 +305,7 @@ _WRITERS: dict[type, _Write] = {
     type({}.items()): lambda writer, value: ["T", *writer.values(value)],
     Fraction: lambda writer, value: ["q", *writer.values((value.numerator, value.denominator))],
     Decimal: lambda writer, value: ["D", Decimal.__str__(value)],
+    Opaque: lambda writer, value: ["o", value.kind],
 }
 _COLLECTIONS: dict[str, Callable[[list[Any]], Any]] = {
     "t": tuple,

@@ -18,21 +18,21 @@ import resource
 import socket
 import struct
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import CodeType
 from typing import Any
 
 from evalkit.sandbox import program
-from evalkit.sandbox.codec import BadData, Reader, Writer, remade
-from evalkit.sandbox.line import Gone, Line, read_host
+from evalkit.sandbox.codec import BadData, Reader, Writer, fault, remade
+from evalkit.sandbox.line import LONGEST, Gone, Line, read_host
 
 PASSED, FAILED, GONE, BROKEN = b"P", b"F", b"G", b"B"
 """How a verdict begins; its text follows. BROKEN: what the benchmark itself brought does not run."""
 BEGAN = b"+"
 """What a judge says when it has read a whole request; `VERDICT` and the verdict follow."""
-VERDICT = struct.Struct("!?dH")
-"""Whether the judge goes on, its seconds of CPU time for this program, the length of the verdict."""
-LONGEST_VERDICT = 4096
+VERDICT = struct.Struct("!??dI")
+"""Whether more comes, as with the results of calls; of the last, whether the judge goes on and its seconds of
+CPU time for this program; then the length of what follows."""
 _LONGEST_DETAIL = 500
 _MOST = 500
 """Programs for one judge."""
@@ -62,7 +62,7 @@ class Program:
         self.lost: str | None = None
         """Why there is no more to be had from it, perhaps empty; None while there is."""
 
-    def load(self, source: str, calls: list[str]) -> list[bool]:
+    def load(self, source: str, calls: Sequence[str]) -> list[bool]:
         """Runs `source`; which of the names in `calls` there are. Raises what the program raised."""
         there = self._ask(program.request(source, calls), Reader())
         return [found is True for found in there] if isinstance(there, list) else []
@@ -108,12 +108,59 @@ def serve(server: socket.socket, host: socket.socket, cpu_seconds: int) -> None:
         limit = math.ceil(began + cpu_seconds)
         resource.setrlimit(resource.RLIMIT_CPU, (limit, resource.RLIM_INFINITY))
         random.seed(0)
-        said, goes_on = verdict(Line(descriptors[0]), request)
+        line = Line(descriptors[0])
+        if "name" in request:
+            said, goes_on = results(line, request, lambda result: _send(server, result))
+        else:
+            said, goes_on = verdict(line, request)
         os.close(descriptors[0])
         used = time.process_time() - began
-        server.sendall(VERDICT.pack(goes_on, used, len(said)) + said)
+        server.sendall(VERDICT.pack(False, goes_on, used, len(said)) + said)
         if not goes_on:
             return
+
+
+def _send(server: socket.socket, result: bytes) -> None:
+    server.sendall(VERDICT.pack(True, False, 0.0, len(result)) + result)
+
+
+def results(line: Line, request: Mapping[str, Any], send: Callable[[bytes], None]) -> tuple[bytes, bool]:
+    """Calls the function `name` with one tuple of `arguments` after the other; `send` takes each result.
+
+    That is how `evalkit.sandbox.program` answers: a value, or an exception as `fault` describes it. What is
+    no plain data fails here, in the judge, rather than where the host reads it.
+    """
+    theirs = Program(line)
+    sent = 0
+    try:
+        arguments = Reader().value(request["arguments"].encode())
+        unloaded = b""
+        function = theirs.function(0, request["name"])
+        try:
+            if not all(theirs.load(request["source"], [request["name"]])):
+                raise NameError(f"name {request['name']!r} is not defined")
+        except Exception as error:  # noqa: BLE001
+            unloaded = program.ERROR + Writer().message(fault(error))
+        for given in arguments:
+            result = unloaded or _result(function, given)
+            sent += len(result) + VERDICT.size
+            if sent > LONGEST:
+                theirs.lost = theirs.lost or f"the results take more than {LONGEST} bytes"
+            if theirs.lost is not None:
+                return GONE + theirs.lost.encode(), True
+            send(result)
+    except MemoryError as error:
+        return FAILED + _said(error), False
+    return PASSED, True
+
+
+def _result(function: Callable[..., Any], arguments: Sequence[Any]) -> bytes:
+    try:
+        return program.VALUE + Writer().message(function(*arguments))
+    except MemoryError:
+        raise
+    except Exception as error:  # noqa: BLE001 — the program's own
+        return program.ERROR + Writer().message(fault(error))
 
 
 def verdict(line: Line, request: Mapping[str, Any]) -> tuple[bytes, bool]:

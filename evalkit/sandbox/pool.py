@@ -19,7 +19,7 @@ import signal
 import sys
 import threading
 import weakref
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal
@@ -27,11 +27,15 @@ from typing import Literal
 from evalkit.errors import SandboxError, UsageError
 from evalkit.samples import plain_text
 from evalkit.sandbox.bwrap import find_bwrap
+from evalkit.sandbox.codec import Reader, Writer
 from evalkit.sandbox.judge import BROKEN, FAILED, GONE, PASSED
+from evalkit.sandbox.limits import DEFAULT, Limits, Raised, Value
+from evalkit.sandbox.program import VALUE
 from evalkit.sandbox.worker import Died, End, Report, Worker, settings
 
 _MEGABYTE = 1 << 20
 _LONGEST_DETAIL = 500
+_TWICE = "its sandbox ended with it, and again in a fresh one"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,20 +58,6 @@ class Program:
     """Names of the functions of `source` that `test` calls."""
     given: str = ""
     """Trusted source whose names `test` uses beside the functions, such as helpers in the task's text."""
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What one program may use. human-eval at 6d43fb9 gives 3.0 s of wall time and no other limit."""
-
-    cpu_seconds: float = 3.0
-    """Of the program and its tests together."""
-    wall_seconds: float = 30.0
-    """Generous: it ends programs that sleep or wait, not slow ones."""
-    memory_megabytes: int = 4096
-    """Of the program, which is one process. Its tests may use as much."""
-    scratch_megabytes: int = 64
-    """Of /tmp, where /dev/shm is too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +94,7 @@ class Sandbox:
     end of this process. Raises `UsageError` where programs cannot run.
     """
 
-    def __init__(self, limits: Limits = Limits(), *, unsafe: bool = False) -> None:
+    def __init__(self, limits: Limits = DEFAULT, *, unsafe: bool = False) -> None:
         self.limits = limits
         unsafe = unsafe or _allowed.is_set()
         if unsafe:
@@ -130,23 +120,42 @@ class Sandbox:
         A server that ends is blamed on nobody: the program is judged once more, in a fresh one, alone. If
         that ends too, the program has failed.
         """
-        request = json.dumps(
+        report = await self._tried_twice(
             {"source": program.source, "test": program.test, "calls": program.calls, "given": program.given}
-        ).encode()
-        report = None
+        )
+        if report is None:
+            return Outcome("failed", _TWICE)
+        return _outcome(report, self.limits)
+
+    async def call(
+        self, source: str, name: str, arguments: Sequence[Sequence[Value]]
+    ) -> list[Value | Raised]:
+        """As `evalkit.sandbox.call`, within the limits of this sandbox."""
+        written = Writer().message(list(map(tuple, arguments))).decode("ascii")
+        report = await self._tried_twice({"source": source, "name": name, "arguments": written})
+        if report is None:
+            return [Raised("Ended", _TWICE) for _ in arguments]
+        *results, last = report.said if report.complete else (*report.said, b"")
+        if last[:1] == BROKEN:
+            raise SandboxError(_line(last[1:].decode(errors="surrogatepass")))
+        # In a thread, for some data is slow to read: the judge took at most its limit for it.
+        found = await asyncio.to_thread(lambda: list(map(_value, results)))
+        rest = len(arguments) - len(found)
+        return found + [_end(report, last, self.limits)] * rest
+
+    async def _tried_twice(self, request: dict[str, object]) -> Report | None:
+        """None where two servers ended with it, the second one fresh and for this request alone."""
+        message = json.dumps(request).encode()
         async with self._slot():
             for fresh in (False, True):
                 try:
-                    report = await self._judge(request, fresh=fresh)
-                    break
+                    return await self._judge(message, fresh=fresh)
                 except Died:
                     pass
                 except SandboxError:
                     if fresh:
                         raise
-        if report is None:
-            return Outcome("failed", "its sandbox ended with it, and again in a fresh one")
-        return _outcome(report, self.limits)
+        return None
 
     def close(self) -> None:
         """Ends the servers at once. A later `run` starts others."""
@@ -191,7 +200,7 @@ class Sandbox:
 
 
 def run_programs(
-    programs: Iterable[Program], limits: Limits = Limits(), *, unsafe: bool = False
+    programs: Iterable[Program], limits: Limits = DEFAULT, *, unsafe: bool = False
 ) -> list[Outcome]:
     """Judges programs on all CPUs; their outcomes, in the same order.
 
@@ -232,11 +241,10 @@ def check_sandbox() -> None:
 
 
 def _outcome(report: Report, limits: Limits) -> Outcome:
-    kind, text = report.verdict[:1], _line(report.verdict[1:].decode(errors="surrogatepass"))
-    if _over(report, limits):
-        return Outcome("timeout", f"over {limits.cpu_seconds:g} s of CPU time")
-    if report.late:
-        return Outcome("timeout", f"over {limits.wall_seconds:g} s of wall time")
+    verdict = report.said[-1] if report.complete else b""
+    kind, text = verdict[:1], _line(verdict[1:].decode(errors="surrogatepass"))
+    if words := _limit(report, limits):
+        return Outcome("timeout", words)
     if kind == PASSED:
         return Outcome("passed")
     if kind == FAILED:
@@ -245,6 +253,29 @@ def _outcome(report: Report, limits: Limits) -> Outcome:
         raise SandboxError(f"what the benchmark itself brings does not run: {text}")
     end = report.program if kind == GONE else report.judge
     return Outcome("failed", text or f"ended without an answer ({_words(end)})")
+
+
+def _limit(report: Report, limits: Limits) -> str:
+    """The limit on time that was used up, if any, in words."""
+    if _over(report, limits):
+        return f"over {limits.cpu_seconds:g} s of CPU time"
+    return f"over {limits.wall_seconds:g} s of wall time" if report.late else ""
+
+
+def _end(report: Report, last: bytes, limits: Limits) -> Raised:
+    """Why calls have no result."""
+    if words := _limit(report, limits):
+        return Raised("Timeout", words)
+    end = report.program if last[:1] == GONE else report.judge
+    return Raised("Ended", _line(last[1:].decode(errors="surrogatepass")) or _words(end))
+
+
+def _value(result: bytes) -> Value | Raised:
+    value = Reader().value(result[1:])
+    if result[:1] == VALUE:
+        return value
+    (name, *_), text = value
+    return Raised(name, text)
 
 
 def _line(text: str) -> str:
@@ -263,7 +294,7 @@ def _over(report: Report, limits: Limits) -> bool:
 
 def _killed_from_outside(report: Report, limits: Limits) -> bool:
     """Whether something else killed the judge, such as the kernel in want of memory."""
-    alone = not report.verdict and not report.late and report.judge.code == -signal.SIGKILL
+    alone = not report.said and not report.late and report.judge.code == -signal.SIGKILL
     return alone and not _over(report, limits)
 
 

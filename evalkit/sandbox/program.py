@@ -7,6 +7,7 @@ the server, which never held any test, so there is none in its memory.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from evalkit.sandbox.codec import Reader, Writer, fault
@@ -16,7 +17,7 @@ VALUE, ERROR = b"v", b"e"
 """How an answer begins."""
 
 
-def request(source: str, calls: list[str]) -> bytes:
+def request(source: str, calls: Sequence[str]) -> bytes:
     """What the judge sends first; `serve` answers with which of `calls` there are."""
     return json.dumps([source, calls]).encode()
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from evalkit.errors import SandboxError
 from evalkit.sandbox import bwrap, codec, confine, judge, line, program, server
 from evalkit.sandbox.hidden import hidden
+from evalkit.sandbox.judge import VERDICT
 from evalkit.sandbox.line import LENGTH
 from evalkit.sandbox.seccomp import program_filter, system_filter
 from evalkit.sandbox.server import HEAD, READY, REPORT, TROUBLE, Settings
@@ -50,7 +51,9 @@ class Report:
     over: bool
     program: End
     judge: End
-    verdict: bytes
+    said: tuple[bytes, ...]
+    """What the judge sent: the results of calls, then its verdict unless it was ended before."""
+    complete: bool
 
 
 class Worker:
@@ -141,7 +144,7 @@ class Worker:
 
     async def _report(self) -> Report:
         loop, start = asyncio.get_running_loop(), len(REPORT) + HEAD.size
-        arrived, wanted = b"", start
+        arrived, wanted = bytearray(), start
         while len(arrived) < wanted:
             part = await loop.sock_recv(self._socket, 1 << 16)
             if not part:
@@ -152,7 +155,8 @@ class Worker:
             if wanted == start <= len(arrived):
                 late, over, code, cpu, judge_code, judge_cpu, length = HEAD.unpack_from(arrived, len(REPORT))
                 wanted = start + length
-        return Report(late, over, End(code, cpu), End(judge_code, judge_cpu), arrived[start:])
+        said, more = _messages(arrived[start:])
+        return Report(late, over, End(code, cpu), End(judge_code, judge_cpu), said, not more)
 
     def close(self) -> None:
         """Ends the server and everything in it. In a copy of this process that fork made, nothing."""
@@ -176,6 +180,17 @@ class Worker:
         if self._process.poll() is None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
+
+
+def _messages(arrived: bytearray) -> tuple[tuple[bytes, ...], bool]:
+    """Those that a judge sent, and whether more would have come."""
+    found: list[bytes] = []
+    at, more = 0, True
+    while at < len(arrived):
+        more, _, _, length = VERDICT.unpack_from(arrived, at)
+        at += VERDICT.size + length
+        found.append(bytes(arrived[at - length : at]))
+    return tuple(found), more
 
 
 def settings(
