@@ -14,11 +14,9 @@ from __future__ import annotations
 import asyncio
 import json
 import math
-import os
 import signal
 import sys
 import threading
-import weakref
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -31,11 +29,11 @@ from evalkit.sandbox.codec import Reader, Writer
 from evalkit.sandbox.judge import BROKEN, FAILED, GONE, PASSED
 from evalkit.sandbox.limits import DEFAULT, Limits, Raised, Value
 from evalkit.sandbox.program import VALUE
+from evalkit.sandbox.servers import TWICE, Servers
 from evalkit.sandbox.worker import Died, End, Report, Worker, settings
 
 _MEGABYTE = 1 << 20
 _LONGEST_DETAIL = 500
-_TWICE = "its sandbox ended with it, and again in a fresh one"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,23 +106,18 @@ class Sandbox:
             limits.scratch_megabytes,
             unsafe=unsafe,
         )
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._slots = asyncio.Semaphore(_cpus())
-        self._idle: list[Worker] = []
-        self._all: set[Worker] = set()
-        weakref.finalize(self, _close, self._all)
+        self._servers = Servers(lambda: Worker(self._settings))
 
     async def run(self, program: Program) -> Outcome:
         """Judges `program`. Raises `SandboxError` when that cannot be done.
 
-        A server that ends is blamed on nobody: the program is judged once more, in a fresh one, alone. If
-        that ends too, the program has failed.
+        A program with which its server ends, and a second one too, has failed.
         """
-        report = await self._tried_twice(
+        report = await self._judged(
             {"source": program.source, "test": program.test, "calls": program.calls, "given": program.given}
         )
         if report is None:
-            return Outcome("failed", _TWICE)
+            return Outcome("failed", TWICE)
         return _outcome(report, self.limits)
 
     async def call(
@@ -132,9 +125,9 @@ class Sandbox:
     ) -> list[Value | Raised]:
         """As `evalkit.sandbox.call`, within the limits of this sandbox."""
         written = Writer().message(list(map(tuple, arguments))).decode("ascii")
-        report = await self._tried_twice({"source": source, "name": name, "arguments": written})
+        report = await self._judged({"source": source, "name": name, "arguments": written})
         if report is None:
-            return [Raised("Ended", _TWICE) for _ in arguments]
+            return [Raised("Ended", TWICE) for _ in arguments]
         *results, last = report.said if report.complete else (*report.said, b"")
         if last[:1] == BROKEN:
             raise SandboxError(_line(last[1:].decode(errors="surrogatepass")))
@@ -143,60 +136,24 @@ class Sandbox:
         rest = len(arguments) - len(found)
         return found + [_end(report, last, self.limits)] * rest
 
-    async def _tried_twice(self, request: dict[str, object]) -> Report | None:
-        """None where two servers ended with it, the second one fresh and for this request alone."""
+    async def _judged(self, request: dict[str, object]) -> Report | None:
         message = json.dumps(request).encode()
-        async with self._slot():
-            for fresh in (False, True):
-                try:
-                    return await self._judge(message, fresh=fresh)
-                except Died:
-                    pass
-                except SandboxError:
-                    if fresh:
-                        raise
-        return None
+
+        async def judged(worker: Worker) -> Report:
+            report = await worker.judge(message)
+            if _killed_from_outside(report, self.limits):
+                raise Died
+            return report
+
+        return await self._servers.use(judged)
 
     def close(self) -> None:
         """Ends the servers at once. A later `run` starts others."""
-        self._idle.clear()
-        _close(self._all)
+        self._servers.close()
 
     async def aclose(self) -> None:
         """The same, for those who hold a sandbox in `contextlib.aclosing`."""
         self.close()
-
-    async def _judge(self, request: bytes, *, fresh: bool) -> Report:
-        worker = None
-        while worker is None and self._idle and not fresh:
-            worker = self._idle.pop()
-            if not worker.alive:
-                self._end(worker)
-                worker = None
-        try:
-            if worker is None:
-                worker = Worker(self._settings)
-                self._all.add(worker)
-                await worker.ready()
-            report = await worker.judge(request)
-            if _killed_from_outside(report, self.limits):
-                raise Died
-        except BaseException:  # cancelled, too: its answer would be taken for the next program's
-            if worker is not None:
-                self._end(worker)
-            raise
-        self._idle.append(worker)
-        return report
-
-    def _end(self, worker: Worker) -> None:
-        self._all.discard(worker)
-        worker.close()
-
-    def _slot(self) -> asyncio.Semaphore:
-        loop = asyncio.get_running_loop()
-        if loop is not self._loop:  # a semaphore belongs to the loop that first waited on it
-            self._loop, self._slots = loop, asyncio.Semaphore(_cpus())
-        return self._slots
 
 
 def run_programs(
@@ -316,15 +273,6 @@ def _rlimits(limits: Limits) -> dict[str, int]:
         "RLIMIT_NOFILE": 256,
         "RLIMIT_CORE": 0,
     }
-
-
-def _cpus() -> int:
-    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
-
-
-def _close(workers: set[Worker]) -> None:
-    while workers:
-        workers.pop().close()
 
 
 def _warn() -> None:
