@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 
 from evalkit.errors import UsageError
-from evalkit.sandbox.shown import is_python_s_own, is_shown
+from evalkit.sandbox.shown import is_needed, is_shown
 
 _hidden: frozenset[str] = frozenset()
 
@@ -25,9 +25,9 @@ def hide_folders(*folders: Path | None) -> None:
     for folder in filter(None, folders):
         place = os.path.realpath(folder)
         if is_shown(place):
-            if is_python_s_own(place):
+            if is_needed(place):
                 raise UsageError(
-                    f"programs from a model see all of {place}, because Python needs it: "
+                    f"programs from a model see all of {place}, because Python or a compiler needs it: "
                     "put runs, data and task files into another folder"
                 )
             _hidden |= {place}

@@ -157,9 +157,9 @@ def results(line: Line, request: Mapping[str, Any], send: Callable[[bytes], None
 def _result(function: Callable[..., Any], arguments: Sequence[Any]) -> bytes:
     try:
         return program.VALUE + Writer().message(function(*arguments))
-    except MemoryError:
-        raise
-    except Exception as error:  # noqa: BLE001 — the program's own
+    except Exception as error:
+        if type(error) is MemoryError:  # this process's own; the program's is of a class made for it
+            raise
         return program.ERROR + Writer().message(fault(error))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 Value: TypeAlias = Any
 """What a program returned, as plain data: None, bool, int, float, complex, str, bytes, list, tuple, dict,
@@ -40,3 +40,24 @@ class Raised:
 
     type: str
     message: str
+
+
+Cause: TypeAlias = Literal[
+    "itself", "cpu_seconds", "wall_seconds", "memory_megabytes", "output_megabytes", "compiler"
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """What a program, or a command of a session, did."""
+
+    stdout: str
+    """As UTF-8, with U+FFFD for what is none."""
+    stderr: str
+    status: int
+    """Its exit status; minus the signal's number where one ended it."""
+    seconds: float
+    """Of CPU time, with that of the processes that it waited for."""
+    ended: Cause = "itself"
+    """By itself, at one of the `Limits`, or `compiler`: that refused it, it never ran, and `stderr` is the
+    compiler's."""

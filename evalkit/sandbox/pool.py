@@ -30,7 +30,7 @@ from evalkit.sandbox.judge import BROKEN, FAILED, GONE, PASSED
 from evalkit.sandbox.limits import DEFAULT, Limits, Raised, Value
 from evalkit.sandbox.program import VALUE
 from evalkit.sandbox.servers import TWICE, Servers
-from evalkit.sandbox.worker import Died, End, Report, Worker, settings
+from evalkit.sandbox.worker import Died, End, Judge, Report, settings
 
 _MEGABYTE = 1 << 20
 _LONGEST_DETAIL = 500
@@ -100,13 +100,13 @@ class Sandbox:
         else:
             find_bwrap()
         self._settings = settings(
-            _rlimits(limits),
+            rlimits(limits),
             limits.cpu_seconds,
             limits.wall_seconds,
             limits.scratch_megabytes,
             unsafe=unsafe,
         )
-        self._servers = Servers(lambda: Worker(self._settings))
+        self._servers = Servers(lambda: Judge(self._settings, sandboxed=not unsafe))
 
     async def run(self, program: Program) -> Outcome:
         """Judges `program`. Raises `SandboxError` when that cannot be done.
@@ -139,7 +139,7 @@ class Sandbox:
     async def _judged(self, request: dict[str, object]) -> Report | None:
         message = json.dumps(request).encode()
 
-        async def judged(worker: Worker) -> Report:
+        async def judged(worker: Judge) -> Report:
             report = await worker.judge(message)
             if _killed_from_outside(report, self.limits):
                 raise Died
@@ -263,7 +263,7 @@ def _words(end: End) -> str:
     return f"signal {-end.code}"
 
 
-def _rlimits(limits: Limits) -> dict[str, int]:
+def rlimits(limits: Limits) -> dict[str, int]:
     cpu_seconds = math.ceil(limits.cpu_seconds)
     return {
         # On Linux the server ends who uses more, by an exact clock; this is for the case that it fails.

@@ -388,7 +388,7 @@ def test_a_folder_of_evalkit_s_own_in_a_prefix_is_hidden(folder: Path, user: int
     assert said == ["passed"] * 2
     said = run(folder, user, USE, interpreter=str(interpreter), hide=(place.parent,))
     assert said == (
-        f"programs from a model see all of {place.parent}, because Python needs it: "
+        f"programs from a model see all of {place.parent}, because Python or a compiler needs it: "
         "put runs, data and task files into another folder"
     )
 
