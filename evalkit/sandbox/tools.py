@@ -19,13 +19,13 @@ _WHERE = "/usr/local/bin:/usr/bin:/bin"
 _TOOLS = (
     "bash", "sh", "[", "base64", "basename", "cat", "chmod", "cksum", "comm", "cp", "csplit", "cut",
     "date", "dd", "df", "dirname", "du", "echo", "env", "expand", "expr", "factor", "false", "fold",
-    "head", "id", "join", "ln", "ls", "md5sum", "mkdir", "mkfifo", "mktemp", "mv", "nl", "nproc", "od",
-    "paste", "printenv", "printf", "pwd", "readlink", "realpath", "rm", "rmdir", "seq", "sha1sum",
-    "sha256sum", "shuf", "sleep", "sort", "split", "stat", "stdbuf", "sum", "tac", "tail", "tee",
-    "test", "timeout", "touch", "tr", "true", "truncate", "tsort", "uname", "unexpand", "uniq", "wc",
-    "which", "whoami", "yes", "awk", "bc", "cmp", "dc", "diff", "ed", "file", "find", "gawk", "grep",
-    "egrep", "fgrep", "gunzip", "gzip", "jq", "make", "patch", "sed", "tar", "unzip", "xargs",
-    "xz", "zcat", "zip",
+    "head", "id", "join", "ln", "ls", "md5sum", "mkdir", "mkfifo", "mktemp", "mv", "nl", "nohup",
+    "nproc", "od", "paste", "printenv", "printf", "pwd", "readlink", "realpath", "rm", "rmdir", "seq",
+    "setsid", "sha1sum", "sha256sum", "shuf", "sleep", "sort", "split", "stat", "stdbuf", "sum", "tac",
+    "tail", "tee", "test", "timeout", "touch", "tr", "true", "truncate", "tsort", "uname", "unexpand",
+    "uniq", "wc", "which", "whoami", "yes", "awk", "bc", "cmp", "dc", "diff", "ed", "file", "find",
+    "gawk", "grep", "egrep", "fgrep", "gunzip", "gzip", "jq", "make", "patch", "sed", "tar", "unzip",
+    "xargs", "xz", "zcat", "zip",
 )  # fmt: skip
 """Of coreutils, and the others of POSIX that people use."""
 _MEND = (
