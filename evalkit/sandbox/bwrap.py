@@ -21,7 +21,7 @@ from evalkit.sandbox.shown import PACKAGES, covered, links, python, shown_files
 from evalkit.sandbox.tools import FOLDER
 
 GUEST = "/evalkit/guest"
-MODULES = ("codec", "confine", "judge", "line", "program", "runner", "server")
+MODULES = ("codec", "confine", "judge", "line", "program", "runner", "server", "standin")
 """Of this package, those that run in the sandbox."""
 ENVIRONMENT = {"PYTHONHASHSEED": "0", "OPENBLAS_NUM_THREADS": "1", "LC_ALL": "C.UTF-8"}
 """One hash seed and one BLAS thread: the same program gives the same verdict."""

@@ -25,6 +25,7 @@ from typing import Any
 from evalkit.sandbox import program
 from evalkit.sandbox.codec import BadData, Reader, Writer, fault, remade
 from evalkit.sandbox.line import LONGEST, Gone, Line, read_host
+from evalkit.sandbox.standin import Classes
 
 PASSED, FAILED, GONE, BROKEN = b"P", b"F", b"G", b"B"
 """How a verdict begins; its text follows. BROKEN: what the benchmark itself brought does not run."""
@@ -59,24 +60,42 @@ class Program:
 
     def __init__(self, line: Line) -> None:
         self._line = line
+        self._classes = Classes(self._act)
         self.lost: str | None = None
         """Why there is no more to be had from it, perhaps empty; None while there is."""
 
-    def load(self, source: str, calls: Sequence[str]) -> list[bool]:
-        """Runs `source`; which of the names in `calls` there are. Raises what the program raised."""
-        there = self._ask(program.request(source, calls), Reader())
-        return [found is True for found in there] if isinstance(there, list) else []
+    def load(self, source: str, calls: Sequence[str], classes: Sequence[str] = ()) -> dict[str, Any]:
+        """Runs `source`; the stand-ins for those of its functions and classes that there are, by their names.
 
-    def function(self, number: int, name: str) -> Callable[..., Any]:
+        Raises what the program raised.
+        """
+        there = self._ask(program.request(source, calls, classes), Reader())
+        try:
+            functions, specials = there
+            found = {
+                name: self._function(number, name)
+                for number, (name, is_there) in enumerate(zip(calls, functions, strict=True))
+                if is_there is True
+            }
+            kinds = [self._classes.add(name, known) for name, known in zip(classes, specials, strict=True)]
+        except (TypeError, ValueError):
+            self.lost = "no plain data: it does not say what it has"
+            raise ProgramEnded(self.lost) from None
+        return found | {kind.__name__: kind for kind in kinds if kind is not None}
+
+    def _function(self, number: int, name: str) -> Callable[..., Any]:
         """The stand-in for the function that is `number`-th of `calls`."""
 
         def stand_in(*arguments: Any, **keywords: Any) -> Any:
-            writer = Writer()
-            message = writer.message((number, arguments, tuple(keywords.items())))
-            return self._ask(message, Reader(writer.objects))
+            return self._act(number, *arguments, **keywords)
 
         stand_in.__name__ = stand_in.__qualname__ = name
         return stand_in
+
+    def _act(self, what: int | str, /, *arguments: Any, **keywords: Any) -> Any:
+        writer = Writer(refer=self._classes.reference if self._classes.kinds else None)
+        message = writer.message((what, arguments, tuple(keywords.items())))
+        return self._ask(message, Reader(writer.objects, self._classes.find))
 
     def _ask(self, message: bytes, reader: Reader) -> Any:
         if self.lost is not None:
@@ -135,14 +154,14 @@ def results(line: Line, request: Mapping[str, Any], send: Callable[[bytes], None
     try:
         arguments = Reader().value(request["arguments"].encode())
         unloaded = b""
-        function = theirs.function(0, request["name"])
         try:
-            if not all(theirs.load(request["source"], [request["name"]])):
+            there = theirs.load(request["source"], [request["name"]])
+            if request["name"] not in there:
                 raise NameError(f"name {request['name']!r} is not defined")
         except Exception as error:  # noqa: BLE001
             unloaded = program.ERROR + Writer().message(fault(error))
         for given in arguments:
-            result = unloaded or _result(function, given)
+            result = unloaded or _result(there[request["name"]], given)
             sent += len(result) + VERDICT.size
             if sent > LONGEST:
                 theirs.lost = theirs.lost or f"the results take more than {LONGEST} bytes"
@@ -176,11 +195,10 @@ def verdict(line: Line, request: Mapping[str, Any]) -> tuple[bytes, bool]:
         return BROKEN + _said(error), False
     theirs = Program(line)
     try:
-        there = theirs.load(request["source"], request["calls"])
-        for number, (name, found) in enumerate(zip(request["calls"], there, strict=True)):
+        there = theirs.load(request["source"], request["calls"], request["classes"])
+        for name in (*request["calls"], *request["classes"]):
             ours.pop(name, None)
-            if found:
-                ours[name] = theirs.function(number, name)
+        ours |= there
         exec(test, ours)  # noqa: S102
         said = PASSED
     except BaseException as error:  # noqa: BLE001

@@ -54,6 +54,11 @@ class Program:
     """Trusted. Without one, that the program passed is its own word, which it can forge."""
     calls: tuple[str, ...] = ()
     """Names of the functions of `source` that `test` calls."""
+    classes: tuple[str, ...] = ()
+    """Names of the classes of `source` of which `test` makes or meets instances. These stay in the program's
+    process; `test` sees their attributes, methods and operators by asking for them. Two of them are equal
+    where they are one, or where the class's own `__eq__` says so and their attributes are equal too. What they
+    say of themselves is the program's word: compare plain data where it counts."""
     given: str = ""
     """Trusted source whose names `test` uses beside the functions, such as helpers in the task's text."""
 
@@ -114,7 +119,13 @@ class Sandbox:
         A program with which its server ends, and a second one too, has failed.
         """
         report = await self._judged(
-            {"source": program.source, "test": program.test, "calls": program.calls, "given": program.given}
+            {
+                "source": program.source,
+                "test": program.test,
+                "calls": program.calls,
+                "classes": program.classes,
+                "given": program.given,
+            }
         )
         if report is None:
             return Outcome("failed", TWICE)

@@ -47,6 +47,7 @@ _USED = (
 _ROUNDS = 20
 _SOURCE = "from typing import List\n\n\ndef f(x: List[int]) -> List[int]:\n    return [y for y in x if y]\n"
 _TEST = "def check(f):\n    assert f([1, 2.5, 'a']) == [1, 2.5, 'a']\n\n\ncheck(f)\n"
+_REQUEST = {"source": _SOURCE, "calls": ["f"], "classes": [], "given": _SOURCE, "test": _TEST}
 
 
 class Settings(TypedDict):
@@ -116,7 +117,7 @@ def _warm_up() -> None:
             line.send(Writer().message((0, ([1, 2.5, "a"],), ())))
             ours.sendall(b"\xff" * 4)  # no length
             program.serve(Line(theirs.fileno()))
-            judge.verdict(line, {"source": _SOURCE, "calls": ["f"], "given": _SOURCE, "test": _TEST})
+            judge.verdict(line, _REQUEST)
 
 
 class Heard(NamedTuple):

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from evalkit.errors import SandboxError
-from evalkit.sandbox import bwrap, codec, confine, judge, line, program, server
+from evalkit.sandbox import bwrap, codec, confine, judge, line, program, runner, server, standin
 from evalkit.sandbox.hidden import hidden
 from evalkit.sandbox.judge import VERDICT
 from evalkit.sandbox.line import LENGTH
@@ -26,7 +26,7 @@ from evalkit.sandbox.seccomp import program_filter, system_filter
 from evalkit.sandbox.server import HEAD, READY, REPORT, TROUBLE, Settings
 from evalkit.sandbox.shown import PACKAGES, numpy_folders
 
-GUESTS = (codec, confine, judge, line, program, server)
+GUESTS = (codec, confine, judge, line, program, runner, server, standin)
 """Named so that a signature covers what runs in the sandbox."""
 MOST_THREADS = 1024
 _TO_START = 60.0
