@@ -6,6 +6,8 @@ from evalkit.identity import versioned
 from evalkit.metrics import Accuracy, Macro, MeanCredit, Metric, PassAtK, Ratio, Scored, averages
 from evalkit.protocol import Protocol
 from evalkit.samples import JSON, Answer, Audio, Final, Image, Message, Part, Prompt, Sample, Speech, letters
+from evalkit.sandbox.limits import Limits, Raised, Ran, Value
+from evalkit.sandbox.running import Executable, build, call, execute, session
 from evalkit.solvers import (
     Ask,
     Extract,
@@ -25,10 +27,12 @@ __all__ = [
     "Data",
     "DataError",
     "DataOptions",
+    "Executable",
     "Extract",
     "Final",
     "Hub",
     "Image",
+    "Limits",
     "Macro",
     "MeanCredit",
     "Message",
@@ -38,6 +42,8 @@ __all__ = [
     "PassAtK",
     "Prompt",
     "Protocol",
+    "Raised",
+    "Ran",
     "Ratio",
     "Record",
     "Records",
@@ -50,16 +56,21 @@ __all__ = [
     "Submitted",
     "Task",
     "UsageError",
+    "Value",
     "Verdict",
     "View",
     "ask_once",
     "averages",
+    "build",
+    "call",
     "choose_letter",
+    "execute",
     "letters",
     "load_task",
     "majority_vote",
     "route_by_agreement",
     "sample_id",
+    "session",
     "task",
     "unknown",
     "versioned",

@@ -54,13 +54,13 @@ class Program:
     """Trusted. Without one, that the program passed is its own word, which it can forge."""
     calls: tuple[str, ...] = ()
     """Names of the functions of `source` that `test` calls."""
+    given: str = ""
+    """Trusted source whose names `test` uses beside the functions, such as helpers in the task's text."""
     classes: tuple[str, ...] = ()
     """Names of the classes of `source` of which `test` makes or meets instances. These stay in the program's
     process; `test` sees their attributes, methods and operators by asking for them. Two of them are equal
-    where they are one, or where the class's own `__eq__` says so and their attributes are equal too. What they
-    say of themselves is the program's word: compare plain data where it counts."""
-    given: str = ""
-    """Trusted source whose names `test` uses beside the functions, such as helpers in the task's text."""
+    where they are one, or where the class's own `__eq__` says so and their attributes are equal too. What
+    they say of themselves is the program's word: compare plain data where it counts."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,9 +102,8 @@ def _answer(things: _Things, message: bytes) -> bytes:
     except BaseException as error:  # noqa: BLE001
         kind, value = ERROR, fault(error)
     try:
-        answer = kind + Writer(reader.objects, things.refer if things.classes else None).message(
-            value, reader.contents
-        )
+        writer = Writer(reader.objects, things.refer if things.classes else None)
+        answer = kind + writer.message(value, reader.contents)
         if len(answer) > LONGEST:
             raise ValueError(f"an answer of {len(answer)} bytes is too long")
     except BaseException as error:  # noqa: BLE001 — too large for its memory, or changed meanwhile

@@ -8,7 +8,7 @@ tests can build what they pass to the program's functions, as MBPP's do with tre
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, cast
 
 from evalkit.sandbox.codec import BadData, Opaque
 
@@ -36,6 +36,9 @@ class Kind(type):
     def __getattr__(cls, name: str) -> Any:
         return _attribute(cls._ask, cls, name)
 
+    def __setattr__(cls, name: str, value: object) -> None:
+        cls._ask("set", cls, name, value)
+
 
 class Instance(metaclass=Kind):
     """The base of the stand-ins for instances. None is made by a call: that makes one of the program's."""
@@ -55,8 +58,8 @@ class Instance(metaclass=Kind):
     def __eq__(self, other: object) -> bool:
         """Whether they are one; or the program says so and what they are made of is equal too.
 
-        An `__eq__` that always says True is not enough. But both are the program's, and so is what they say of
-        themselves: what has to be certain is compared as plain data.
+        An `__eq__` that always says True is not enough. But both are the program's, and so is what they say
+        of themselves: what has to be certain is compared as plain data.
         """
         if not isinstance(other, Instance) or type(self)._ask != type(other)._ask:
             return False
@@ -107,7 +110,7 @@ class Classes:
         found = self._seen.get(number)
         if found is None or type(found) is not base:
             made: Any = base
-            found = self._seen[number] = object.__new__(made)
+            found = self._seen[number] = cast(Instance, object.__new__(made))
             object.__setattr__(found, "_evalkit_number", number)
         return found
 

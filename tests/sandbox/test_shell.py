@@ -224,7 +224,7 @@ def test_there_is_nothing_of_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_p
     environment, files, look = outputs(
         "env | cut -d= -f1 | sort | tr '\\n' ' '",
         "ls -d /etc /proc /sys /home /var /run /usr/local /usr/src /opt /mnt /srv 2>&- | cat",
-        f"ls {tmp_path} {Path(__file__).parent} 2>/dev/null | cat; find / -name '*needle*' -o -name '*.db' | cat",
+        f"ls {tmp_path} {Path(__file__).parent} 2>&- | cat; find / -name '*needle*' -o -name '*.db' | cat",
     )
     assert set(environment.split()) <= {
         "HOME", "LC_ALL", "OLDPWD", "OPENBLAS_NUM_THREADS", "PATH", "PWD", "PYTHONDONTWRITEBYTECODE",
