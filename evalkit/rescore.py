@@ -36,6 +36,7 @@ from evalkit.models.base import Response
 from evalkit.protocol import Protocol
 from evalkit.rows import FAILED, JUDGE, VALIDATION, Cell, Row
 from evalkit.samples import JSON, Audio, Image, Sample
+from evalkit.sandbox.hidden import hide_beside
 from evalkit.spec import BY, CellSpec
 from evalkit.store import Store
 from evalkit.task import ModelScorer, Task, judge_roles
@@ -79,6 +80,8 @@ def rescore(
     if output.exists():
         raise UsageError(f"{output} is there already: remove it, or name another file")
     part = output.with_name(f"{output.name}.part")
+    for file in (run, output, *task_files):
+        hide_beside(file)
     with Store.open(run, task_files) as old:
         old.needs_texts("rescoring")
         tasks = {cell.id: _task(old, cell) for cell in old.cells()}

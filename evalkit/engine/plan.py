@@ -23,6 +23,7 @@ from evalkit.models.base import Capability, Model
 from evalkit.protocol import SETTINGS, Protocol
 from evalkit.rows import JUDGE, VALIDATION
 from evalkit.samples import JSON, Sample
+from evalkit.sandbox.hidden import hide_beside, hide_folders
 from evalkit.spec import CellSpec
 from evalkit.store import Store
 from evalkit.task import (
@@ -120,6 +121,7 @@ def make_plan(
     specs = [part for entry in tasks for part in expand(entry)]
     if not specs:
         raise UsageError("no task named: evalkit tasks lists them")
+    hide_folders(data.folder)
     cells: list[CellPlan] = []
     for spec in specs:
         cell = _plan_cell(spec, model, settings, data, limit, _Judges(judges, judged))
@@ -230,6 +232,7 @@ def _plan_cell(
         raise UsageError(f"{task.name} has {task.max_shots} exemplars, shots={protocol.shots} asks for more")
     file = file_of(name)
     if file is not None:  # so that a report finds it from another folder
+        hide_beside(file[0])
         name = f"{file[0].resolve()}:{task.name}"
     legs = [task.protocol(leg) for leg in protocol.fallback]
     if legs:  # the first that this model can do, else the first, which is then refused in words

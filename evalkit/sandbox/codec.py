@@ -38,6 +38,10 @@ _dumps = json.JSONEncoder(check_circular=False, separators=(",", ":")).encode
 _read = json.JSONDecoder().raw_decode
 
 
+Refer = Callable[[object], list[Any] | None]
+Find = Callable[[Any, Any], Any]
+
+
 class BadData(ValueError):
     """What arrived is no message."""
 
@@ -70,11 +74,16 @@ def fault(error: BaseException) -> list[Any]:
 
 
 class Writer:
-    """Writes one message. `known`: objects that the other side has under the same numbers."""
+    """Writes one message. `known`: objects that the other side has under the same numbers.
 
-    __slots__ = ("_numbers", "objects")
+    `refer`: how to write what is known to both sides by a number, `["x", number, class]`, and None for
+    anything else.
+    """
 
-    def __init__(self, known: Sequence[Any] = ()) -> None:
+    __slots__ = ("_numbers", "_refer", "objects")
+
+    def __init__(self, known: Sequence[Any] = (), refer: Refer | None = None) -> None:
+        self._refer = refer
         self.objects: list[Any] = list(known)
         self._numbers = {id(thing): number for number, thing in enumerate(known)}
 
@@ -100,6 +109,8 @@ class Writer:
             return value if -_SMALL < value < _SMALL else ["i", hex(value)]
         if kind in _BASES:
             return self.reference(value)
+        if self._refer is not None and (known := self._refer(value)) is not None:
+            return known
         try:
             write = _WRITERS.get(kind) or _inherited(kind)
             return write(self, value)
@@ -131,11 +142,15 @@ class Writer:
 
 
 class Reader:
-    """Reads one message. `known`: this side's objects, which the message may refer to and change."""
+    """Reads one message. `known`: this side's objects, which the message may refer to and change.
 
-    __slots__ = ("contents", "objects")
+    `find`: what the number and the class of an `["x", …]` stand for.
+    """
 
-    def __init__(self, known: Sequence[Any] = ()) -> None:
+    __slots__ = ("_find", "contents", "objects")
+
+    def __init__(self, known: Sequence[Any] = (), find: Find | None = None) -> None:
+        self._find = find
         self.objects: list[Any] = list(known)
         self.contents: list[Any] = []
 
@@ -188,6 +203,8 @@ class Reader:
             return self.objects[parts[0]]
         if name in _COLLECTIONS:
             return _COLLECTIONS[name]([self._value(part) for part in parts])
+        if name == "x" and self._find is not None:
+            return self._find(*parts)
         if name == "I":
             return _again([self._value(part) for part in parts[1]], parts[0])
         if name == "a":
@@ -305,6 +322,7 @@ _WRITERS: dict[type, _Write] = {
     type({}.items()): lambda writer, value: ["T", *writer.values(value)],
     Fraction: lambda writer, value: ["q", *writer.values((value.numerator, value.denominator))],
     Decimal: lambda writer, value: ["D", Decimal.__str__(value)],
+    Opaque: lambda writer, value: ["o", value.kind],
 }
 _COLLECTIONS: dict[str, Callable[[list[Any]], Any]] = {
     "t": tuple,

@@ -65,13 +65,19 @@ class Namespaces:
         try:
             pid = os.fork()
         except OSError:
-            self._come_back()
+            self.come_back()
             raise
         if pid:
-            self._come_back()
+            self.come_back()
         return pid
 
-    def _come_back(self) -> None:
+    def stay_in_new(self) -> int:
+        """The same, but that further processes begin in that namespace too, until `come_back`."""
+        _checked(_libc.unshare(_CLONE_NEWPID), "unshare")
+        return os.fork()
+
+    def come_back(self) -> None:
+        """Further processes begin in the server's own namespace."""
         _checked(_libc.setns(self._own, _CLONE_NEWPID), "setns")
 
 

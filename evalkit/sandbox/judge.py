@@ -18,21 +18,22 @@ import resource
 import socket
 import struct
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import CodeType
 from typing import Any
 
 from evalkit.sandbox import program
-from evalkit.sandbox.codec import BadData, Reader, Writer, remade
-from evalkit.sandbox.line import Gone, Line, read_host
+from evalkit.sandbox.codec import BadData, Reader, Writer, fault, remade
+from evalkit.sandbox.line import LONGEST, Gone, Line, read_host
+from evalkit.sandbox.standin import Classes
 
 PASSED, FAILED, GONE, BROKEN = b"P", b"F", b"G", b"B"
 """How a verdict begins; its text follows. BROKEN: what the benchmark itself brought does not run."""
 BEGAN = b"+"
 """What a judge says when it has read a whole request; `VERDICT` and the verdict follow."""
-VERDICT = struct.Struct("!?dH")
-"""Whether the judge goes on, its seconds of CPU time for this program, the length of the verdict."""
-LONGEST_VERDICT = 4096
+VERDICT = struct.Struct("!??dI")
+"""Whether more comes, as with the results of calls; of the last, whether the judge goes on and its seconds of
+CPU time for this program; then the length of what follows."""
 _LONGEST_DETAIL = 500
 _MOST = 500
 """Programs for one judge."""
@@ -59,24 +60,42 @@ class Program:
 
     def __init__(self, line: Line) -> None:
         self._line = line
+        self._classes = Classes(self._act)
         self.lost: str | None = None
         """Why there is no more to be had from it, perhaps empty; None while there is."""
 
-    def load(self, source: str, calls: list[str]) -> list[bool]:
-        """Runs `source`; which of the names in `calls` there are. Raises what the program raised."""
-        there = self._ask(program.request(source, calls), Reader())
-        return [found is True for found in there] if isinstance(there, list) else []
+    def load(self, source: str, calls: Sequence[str], classes: Sequence[str] = ()) -> dict[str, Any]:
+        """Runs `source`; the stand-ins for those of its functions and classes that there are, by their names.
 
-    def function(self, number: int, name: str) -> Callable[..., Any]:
+        Raises what the program raised.
+        """
+        there = self._ask(program.request(source, calls, classes), Reader())
+        try:
+            functions, specials = there
+            found = {
+                name: self._function(number, name)
+                for number, (name, is_there) in enumerate(zip(calls, functions, strict=True))
+                if is_there is True
+            }
+            kinds = [self._classes.add(name, known) for name, known in zip(classes, specials, strict=True)]
+        except (TypeError, ValueError):
+            self.lost = "no plain data: it does not say what it has"
+            raise ProgramEnded(self.lost) from None
+        return found | {kind.__name__: kind for kind in kinds if kind is not None}
+
+    def _function(self, number: int, name: str) -> Callable[..., Any]:
         """The stand-in for the function that is `number`-th of `calls`."""
 
         def stand_in(*arguments: Any, **keywords: Any) -> Any:
-            writer = Writer()
-            message = writer.message((number, arguments, tuple(keywords.items())))
-            return self._ask(message, Reader(writer.objects))
+            return self._act(number, *arguments, **keywords)
 
         stand_in.__name__ = stand_in.__qualname__ = name
         return stand_in
+
+    def _act(self, what: int | str, /, *arguments: Any, **keywords: Any) -> Any:
+        writer = Writer(refer=self._classes.reference if self._classes.kinds else None)
+        message = writer.message((what, arguments, tuple(keywords.items())))
+        return self._ask(message, Reader(writer.objects, self._classes.find))
 
     def _ask(self, message: bytes, reader: Reader) -> Any:
         if self.lost is not None:
@@ -108,12 +127,59 @@ def serve(server: socket.socket, host: socket.socket, cpu_seconds: int) -> None:
         limit = math.ceil(began + cpu_seconds)
         resource.setrlimit(resource.RLIMIT_CPU, (limit, resource.RLIM_INFINITY))
         random.seed(0)
-        said, goes_on = verdict(Line(descriptors[0]), request)
+        line = Line(descriptors[0])
+        if "name" in request:
+            said, goes_on = results(line, request, lambda result: _send(server, result))
+        else:
+            said, goes_on = verdict(line, request)
         os.close(descriptors[0])
         used = time.process_time() - began
-        server.sendall(VERDICT.pack(goes_on, used, len(said)) + said)
+        server.sendall(VERDICT.pack(False, goes_on, used, len(said)) + said)
         if not goes_on:
             return
+
+
+def _send(server: socket.socket, result: bytes) -> None:
+    server.sendall(VERDICT.pack(True, False, 0.0, len(result)) + result)
+
+
+def results(line: Line, request: Mapping[str, Any], send: Callable[[bytes], None]) -> tuple[bytes, bool]:
+    """Calls the function `name` with one tuple of `arguments` after the other; `send` takes each result.
+
+    That is how `evalkit.sandbox.program` answers: a value, or an exception as `fault` describes it. What is
+    no plain data fails here, in the judge, rather than where the host reads it.
+    """
+    theirs = Program(line)
+    sent = 0
+    try:
+        arguments = Reader().value(request["arguments"].encode())
+        unloaded = b""
+        try:
+            there = theirs.load(request["source"], [request["name"]])
+            if request["name"] not in there:
+                raise NameError(f"name {request['name']!r} is not defined")
+        except Exception as error:  # noqa: BLE001
+            unloaded = program.ERROR + Writer().message(fault(error))
+        for given in arguments:
+            result = unloaded or _result(there[request["name"]], given)
+            sent += len(result) + VERDICT.size
+            if sent > LONGEST:
+                theirs.lost = theirs.lost or f"the results take more than {LONGEST} bytes"
+            if theirs.lost is not None:
+                return GONE + theirs.lost.encode(), True
+            send(result)
+    except MemoryError as error:
+        return FAILED + _said(error), False
+    return PASSED, True
+
+
+def _result(function: Callable[..., Any], arguments: Sequence[Any]) -> bytes:
+    try:
+        return program.VALUE + Writer().message(function(*arguments))
+    except Exception as error:
+        if type(error) is MemoryError:  # this process's own; the program's is of a class made for it
+            raise
+        return program.ERROR + Writer().message(fault(error))
 
 
 def verdict(line: Line, request: Mapping[str, Any]) -> tuple[bytes, bool]:
@@ -129,11 +195,10 @@ def verdict(line: Line, request: Mapping[str, Any]) -> tuple[bytes, bool]:
         return BROKEN + _said(error), False
     theirs = Program(line)
     try:
-        there = theirs.load(request["source"], request["calls"])
-        for number, (name, found) in enumerate(zip(request["calls"], there, strict=True)):
+        there = theirs.load(request["source"], request["calls"], request["classes"])
+        for name in (*request["calls"], *request["classes"]):
             ours.pop(name, None)
-            if found:
-                ours[name] = theirs.function(number, name)
+        ours |= there
         exec(test, ours)  # noqa: S102
         said = PASSED
     except BaseException as error:  # noqa: BLE001

@@ -14,12 +14,10 @@ from __future__ import annotations
 import asyncio
 import json
 import math
-import os
 import signal
 import sys
 import threading
-import weakref
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal
@@ -27,8 +25,12 @@ from typing import Literal
 from evalkit.errors import SandboxError, UsageError
 from evalkit.samples import plain_text
 from evalkit.sandbox.bwrap import find_bwrap
+from evalkit.sandbox.codec import Reader, Writer
 from evalkit.sandbox.judge import BROKEN, FAILED, GONE, PASSED
-from evalkit.sandbox.worker import Died, End, Report, Worker, settings
+from evalkit.sandbox.limits import DEFAULT, Limits, Raised, Value
+from evalkit.sandbox.program import VALUE
+from evalkit.sandbox.servers import TWICE, Servers
+from evalkit.sandbox.worker import Died, End, Judge, Report, settings
 
 _MEGABYTE = 1 << 20
 _LONGEST_DETAIL = 500
@@ -54,20 +56,11 @@ class Program:
     """Names of the functions of `source` that `test` calls."""
     given: str = ""
     """Trusted source whose names `test` uses beside the functions, such as helpers in the task's text."""
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What one program may use. human-eval at 6d43fb9 gives 3.0 s of wall time and no other limit."""
-
-    cpu_seconds: float = 3.0
-    """Of the program and its tests together."""
-    wall_seconds: float = 30.0
-    """Generous: it ends programs that sleep or wait, not slow ones."""
-    memory_megabytes: int = 4096
-    """Of the program, which is one process. Its tests may use as much."""
-    scratch_megabytes: int = 64
-    """Of /tmp, where /dev/shm is too."""
+    classes: tuple[str, ...] = ()
+    """Names of the classes of `source` of which `test` makes or meets instances. These stay in the program's
+    process; `test` sees their attributes, methods and operators by asking for them. Two of them are equal
+    where they are one, or where the class's own `__eq__` says so and their attributes are equal too. What
+    they say of themselves is the program's word: compare plain data where it counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +97,7 @@ class Sandbox:
     end of this process. Raises `UsageError` where programs cannot run.
     """
 
-    def __init__(self, limits: Limits = Limits(), *, unsafe: bool = False) -> None:
+    def __init__(self, limits: Limits = DEFAULT, *, unsafe: bool = False) -> None:
         self.limits = limits
         unsafe = unsafe or _allowed.is_set()
         if unsafe:
@@ -112,86 +105,70 @@ class Sandbox:
         else:
             find_bwrap()
         self._settings = settings(
-            _rlimits(limits),
+            rlimits(limits),
             limits.cpu_seconds,
             limits.wall_seconds,
             limits.scratch_megabytes,
             unsafe=unsafe,
         )
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._slots = asyncio.Semaphore(_cpus())
-        self._idle: list[Worker] = []
-        self._all: set[Worker] = set()
-        weakref.finalize(self, _close, self._all)
+        self._servers = Servers(lambda: Judge(self._settings, sandboxed=not unsafe))
 
     async def run(self, program: Program) -> Outcome:
         """Judges `program`. Raises `SandboxError` when that cannot be done.
 
-        A server that ends is blamed on nobody: the program is judged once more, in a fresh one, alone. If
-        that ends too, the program has failed.
+        A program with which its server ends, and a second one too, has failed.
         """
-        request = json.dumps(
-            {"source": program.source, "test": program.test, "calls": program.calls, "given": program.given}
-        ).encode()
-        report = None
-        async with self._slot():
-            for fresh in (False, True):
-                try:
-                    report = await self._judge(request, fresh=fresh)
-                    break
-                except Died:
-                    pass
-                except SandboxError:
-                    if fresh:
-                        raise
+        report = await self._judged(
+            {
+                "source": program.source,
+                "test": program.test,
+                "calls": program.calls,
+                "classes": program.classes,
+                "given": program.given,
+            }
+        )
         if report is None:
-            return Outcome("failed", "its sandbox ended with it, and again in a fresh one")
+            return Outcome("failed", TWICE)
         return _outcome(report, self.limits)
+
+    async def call(
+        self, source: str, name: str, arguments: Sequence[Sequence[Value]]
+    ) -> list[Value | Raised]:
+        """As `evalkit.sandbox.call`, within the limits of this sandbox."""
+        written = Writer().message(list(map(tuple, arguments))).decode("ascii")
+        report = await self._judged({"source": source, "name": name, "arguments": written})
+        if report is None:
+            return [Raised("Ended", TWICE) for _ in arguments]
+        *results, last = report.said if report.complete else (*report.said, b"")
+        if last[:1] == BROKEN:
+            raise SandboxError(_line(last[1:].decode(errors="surrogatepass")))
+        # In a thread, for some data is slow to read: the judge took at most its limit for it.
+        found = await asyncio.to_thread(lambda: list(map(_value, results)))
+        rest = len(arguments) - len(found)
+        return found + [_end(report, last, self.limits)] * rest
+
+    async def _judged(self, request: dict[str, object]) -> Report | None:
+        message = json.dumps(request).encode()
+
+        async def judged(worker: Judge) -> Report:
+            report = await worker.judge(message)
+            if _killed_from_outside(report, self.limits):
+                raise Died
+            return report
+
+        return await self._servers.use(judged)
 
     def close(self) -> None:
         """Ends the servers at once. A later `run` starts others."""
-        self._idle.clear()
-        _close(self._all)
+        self._servers.close()
 
     async def aclose(self) -> None:
         """The same, for those who hold a sandbox in `contextlib.aclosing`."""
         self.close()
 
-    async def _judge(self, request: bytes, *, fresh: bool) -> Report:
-        worker = None
-        while worker is None and self._idle and not fresh:
-            worker = self._idle.pop()
-            if not worker.alive:
-                self._end(worker)
-                worker = None
-        try:
-            if worker is None:
-                worker = Worker(self._settings)
-                self._all.add(worker)
-                await worker.ready()
-            report = await worker.judge(request)
-            if _killed_from_outside(report, self.limits):
-                raise Died
-        except BaseException:  # cancelled, too: its answer would be taken for the next program's
-            if worker is not None:
-                self._end(worker)
-            raise
-        self._idle.append(worker)
-        return report
-
-    def _end(self, worker: Worker) -> None:
-        self._all.discard(worker)
-        worker.close()
-
-    def _slot(self) -> asyncio.Semaphore:
-        loop = asyncio.get_running_loop()
-        if loop is not self._loop:  # a semaphore belongs to the loop that first waited on it
-            self._loop, self._slots = loop, asyncio.Semaphore(_cpus())
-        return self._slots
-
 
 def run_programs(
-    programs: Iterable[Program], limits: Limits = Limits(), *, unsafe: bool = False
+    programs: Iterable[Program], limits: Limits = DEFAULT, *, unsafe: bool = False
 ) -> list[Outcome]:
     """Judges programs on all CPUs; their outcomes, in the same order.
 
@@ -232,11 +209,10 @@ def check_sandbox() -> None:
 
 
 def _outcome(report: Report, limits: Limits) -> Outcome:
-    kind, text = report.verdict[:1], _line(report.verdict[1:].decode(errors="surrogatepass"))
-    if _over(report, limits):
-        return Outcome("timeout", f"over {limits.cpu_seconds:g} s of CPU time")
-    if report.late:
-        return Outcome("timeout", f"over {limits.wall_seconds:g} s of wall time")
+    verdict = report.said[-1] if report.complete else b""
+    kind, text = verdict[:1], _line(verdict[1:].decode(errors="surrogatepass"))
+    if words := _limit(report, limits):
+        return Outcome("timeout", words)
     if kind == PASSED:
         return Outcome("passed")
     if kind == FAILED:
@@ -245,6 +221,29 @@ def _outcome(report: Report, limits: Limits) -> Outcome:
         raise SandboxError(f"what the benchmark itself brings does not run: {text}")
     end = report.program if kind == GONE else report.judge
     return Outcome("failed", text or f"ended without an answer ({_words(end)})")
+
+
+def _limit(report: Report, limits: Limits) -> str:
+    """The limit on time that was used up, if any, in words."""
+    if _over(report, limits):
+        return f"over {limits.cpu_seconds:g} s of CPU time"
+    return f"over {limits.wall_seconds:g} s of wall time" if report.late else ""
+
+
+def _end(report: Report, last: bytes, limits: Limits) -> Raised:
+    """Why calls have no result."""
+    if words := _limit(report, limits):
+        return Raised("Timeout", words)
+    end = report.program if last[:1] == GONE else report.judge
+    return Raised("Ended", _line(last[1:].decode(errors="surrogatepass")) or _words(end))
+
+
+def _value(result: bytes) -> Value | Raised:
+    value = Reader().value(result[1:])
+    if result[:1] == VALUE:
+        return value
+    (name, *_), text = value
+    return Raised(name, text)
 
 
 def _line(text: str) -> str:
@@ -263,7 +262,7 @@ def _over(report: Report, limits: Limits) -> bool:
 
 def _killed_from_outside(report: Report, limits: Limits) -> bool:
     """Whether something else killed the judge, such as the kernel in want of memory."""
-    alone = not report.verdict and not report.late and report.judge.code == -signal.SIGKILL
+    alone = not report.said and not report.late and report.judge.code == -signal.SIGKILL
     return alone and not _over(report, limits)
 
 
@@ -275,7 +274,7 @@ def _words(end: End) -> str:
     return f"signal {-end.code}"
 
 
-def _rlimits(limits: Limits) -> dict[str, int]:
+def rlimits(limits: Limits) -> dict[str, int]:
     cpu_seconds = math.ceil(limits.cpu_seconds)
     return {
         # On Linux the server ends who uses more, by an exact clock; this is for the case that it fails.
@@ -285,15 +284,6 @@ def _rlimits(limits: Limits) -> dict[str, int]:
         "RLIMIT_NOFILE": 256,
         "RLIMIT_CORE": 0,
     }
-
-
-def _cpus() -> int:
-    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
-
-
-def _close(workers: set[Worker]) -> None:
-    while workers:
-        workers.pop().close()
 
 
 def _warn() -> None:

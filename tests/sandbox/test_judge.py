@@ -218,5 +218,5 @@ def test_a_judge_serves_many_programs_and_ends_after_some() -> None:
                 for i in range(1100)]  # fmt: skip
 
     assert asyncio.run(main()) == ["passed"] * 1100
-    assert len(sandbox._all) == 1
+    assert len(sandbox._servers.all) == 1
     sandbox.close()

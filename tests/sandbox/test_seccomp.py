@@ -16,6 +16,7 @@ DONE, ENOTTY = 0x00050000, 0x00050019  # not made, but 0 is what it returns
 X32 = 0x40000000
 CLONE_VM, CLONE_VFORK, CLONE_THREAD, CLONE_NEWUSER = 0x100, 0x4000, 0x10000, 0x10000000
 SIGCHLD = 17
+NAMESPACES = (0x20000, 0x2000000, 0x4000000, 0x8000000, 0x10000000, 0x20000000, 0x40000000)
 PTHREAD = 0x3D0F00  # what pthread_create passes: CLONE_VM | … | CLONE_THREAD | …
 
 
@@ -230,3 +231,37 @@ def test_the_layout_is_an_array_of_eight_bytes_with_jumps_inside_it(code: bytes)
 def test_a_machine_whose_numbers_nobody_wrote_down(make: Callable[[str], bytes]) -> None:
     with pytest.raises(UsageError, match="the sandbox knows x86_64 and aarch64, not riscv64"):
         make("riscv64")
+
+
+@pytest.mark.parametrize(
+    ("number", "arguments", "expected"),
+    [
+        (57, (), ALLOW),  # fork
+        (58, (), ALLOW),  # vfork
+        (56, (SIGCHLD,), ALLOW),  # clone, as fork
+        (56, (CLONE_VM | CLONE_VFORK | SIGCHLD,), ALLOW),
+        (56, (PTHREAD,), ALLOW),
+        *((56, (flag | SIGCHLD,), EPERM) for flag in NAMESPACES),
+        (435, (), ENOSYS),  # clone3
+        (272, (CLONE_NEWUSER,), EPERM),  # unshare
+        (308, (), EPERM),  # setns
+        (165, (), EPERM),  # mount
+        (302, (0,), ALLOW),  # prlimit64, of itself
+        (302, (1,), EPERM),
+        (302, (1 << 32,), ALLOW),  # the kernel takes the lower half, which is 0
+        (101, (), ALLOW),  # ptrace, which the other filter refuses
+        (73, (), DONE),  # flock
+    ],
+)
+def test_commands_may_start_others_in_their_own_namespaces(
+    number: int, arguments: tuple[int, ...], expected: int
+) -> None:
+    assert run(program_filter("x86_64", processes=True), X86_64, number, *arguments) == expected
+
+
+@pytest.mark.parametrize(
+    ("number", "arguments", "expected"),
+    [(220, (SIGCHLD,), ALLOW), (220, (CLONE_NEWUSER,), EPERM), (261, (1,), EPERM), (261, (0,), ALLOW), (97, (), EPERM)],
+)  # fmt: skip
+def test_the_same_on_the_other_machine(number: int, arguments: tuple[int, ...], expected: int) -> None:
+    assert run(program_filter("aarch64", processes=True), AARCH64, number, *arguments) == expected

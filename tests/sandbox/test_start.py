@@ -94,7 +94,7 @@ import asyncio, os, sys
 from evalkit.sandbox import Program, Sandbox
 sandbox = Sandbox()
 asyncio.run(sandbox.run(Program("")))
-print(*[worker._process.pid for worker in sandbox._all], flush=True)
+print(*[worker._process.pid for worker in sandbox._servers.all], flush=True)
 async def more():
     running = asyncio.ensure_future(sandbox.run(Program("import time; time.sleep(60)")))
     await asyncio.sleep(0.3)
@@ -116,7 +116,7 @@ asyncio.run(more())
 def test_a_copy_made_by_fork_ends_nothing() -> None:
     sandbox = Sandbox()
     assert asyncio.run(sandbox.run(FINE)) == Outcome("passed")
-    servers = {worker._process.pid for worker in sandbox._all}
+    servers = {worker._process.pid for worker in sandbox._servers.all}
     copy = os.fork()
     if copy == 0:
         try:
@@ -125,7 +125,7 @@ def test_a_copy_made_by_fork_ends_nothing() -> None:
             os._exit(0)
     os.waitpid(copy, 0)
     assert asyncio.run(sandbox.run(FINE)) == Outcome("passed")
-    assert {worker._process.pid for worker in sandbox._all} == servers
+    assert {worker._process.pid for worker in sandbox._servers.all} == servers
     sandbox.close()
 
 
@@ -328,9 +328,9 @@ def test_a_socket_s_end_is_noticed_while_a_program_runs() -> None:
 
     async def main() -> int:
         running = asyncio.ensure_future(sandbox.run(SLEEP))
-        while not sandbox._all:
+        while not sandbox._servers.all:
             await asyncio.sleep(0.01)
-        (worker,) = sandbox._all
+        (worker,) = sandbox._servers.all
         await asyncio.sleep(1)
         worker._socket.shutdown(2)
         running.cancel()

@@ -1,0 +1,171 @@
+"""The host's end of a server that runs commands."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from binascii import b2a_base64
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path, PurePosixPath
+from typing import get_args
+
+from evalkit.errors import UsageError
+from evalkit.sandbox.bwrap import ENVIRONMENT, find_bwrap
+from evalkit.sandbox.limits import Cause, Limits, Ran
+from evalkit.sandbox.pool import rlimits
+from evalkit.sandbox.runner import HEAD, Request, Settings
+from evalkit.sandbox.seccomp import program_filter
+from evalkit.sandbox.servers import Servers
+from evalkit.sandbox.shown import PACKAGES, numpy_folders
+from evalkit.sandbox.tools import FOLDER
+from evalkit.sandbox.worker import MOST_THREADS, Worker
+
+PLACE = "/tmp"  # noqa: S108 — the sandbox's own
+_MEGABYTE = 1 << 20
+_CAUSES: tuple[Cause, ...] = ("itself", "cpu_seconds", "wall_seconds", "output_megabytes", "memory_megabytes")
+"""By the numbers that `evalkit.sandbox.runner` has for them."""
+assert set(_CAUSES) < set(get_args(Cause))
+_ENVIRONMENT = {
+    **ENVIRONMENT,
+    "PATH": f"{FOLDER}:/bin",
+    "HOME": PLACE,
+    "TMPDIR": PLACE,
+    "TERM": "dumb",
+    "PYTHONDONTWRITEBYTECODE": "1",
+    "PYTHONPATH": PACKAGES,
+}
+Files = Mapping[str, str | bytes]
+"""Their contents by their names below the folder that a program runs in, such as `data/input.txt`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What became of a command, as bytes. `state`: what a session's shell says is to last."""
+
+    ended: Cause
+    status: int
+    seconds: float
+    stdout: bytes
+    stderr: bytes
+    state: bytes
+
+    def ran(self) -> Ran:
+        return Ran(
+            self.stdout.decode(errors="replace"), self.stderr.decode(errors="replace"), self.status,
+            self.seconds, self.ended,
+        )  # fmt: skip
+
+
+class Runner(Worker):
+    """One server, which runs one command after another."""
+
+    guest = "runner"
+
+    def __init__(self, *, more: bool = False) -> None:
+        """`more`: with a shell, tools and a compiler. Raises `UsageError` where there is no sandbox."""
+        find_bwrap("there is no other way for these")
+        numpy = f"{PACKAGES}/numpy/__init__.py" if numpy_folders() else ""
+        filters = [[program_filter().hex()], [program_filter(processes=True).hex()]]
+        super().__init__(Settings(filters=filters[0], filters_of_many=filters[1], numpy=numpy), more=more)
+
+    async def run(
+        self,
+        command: list[str],
+        limits: Limits,
+        *,
+        stdin: bytes = b"",
+        files: Mapping[str, tuple[bytes, bool]] | None = None,
+        fresh: bool = True,
+        many: bool = False,
+        folder: str = PLACE,
+    ) -> Done:
+        """Runs one command. `files`: contents, and whether it is a program. `fresh`: in an empty /tmp, and
+        nothing of it stays; `many`: it may start other processes. Raises `Died` and `SandboxError`."""
+        request = Request(
+            command=command,
+            environment=_ENVIRONMENT,
+            folder=folder,
+            stdin=_base64(stdin),
+            files=[(name, _base64(content), runs) for name, (content, runs) in (files or {}).items()],
+            limits={**rlimits(limits), "RLIMIT_NPROC": MOST_THREADS, "RLIMIT_SIGPENDING": MOST_THREADS},
+            cpu_seconds=limits.cpu_seconds,
+            wall_seconds=limits.wall_seconds,
+            output_bytes=math.ceil(limits.output_megabytes * _MEGABYTE),
+            scratch_megabytes=limits.scratch_megabytes,
+            fresh=fresh,
+            many=many,
+        )
+        fields, said = await self.ask(
+            json.dumps(request).encode(), HEAD, lambda fields: sum(fields[3:]), limits.wall_seconds
+        )
+        why, status, seconds, out, errors, _ = fields
+        stdout, stderr, state = said[:out], said[out : out + errors], said[out + errors :]
+        return Done(_CAUSES[why], status, seconds, bytes(stdout), bytes(stderr), bytes(state))
+
+    async def end(self) -> None:
+        """Ends all that runs in it, a command that is waited for too."""
+        await self.send(b'{"end": true}')
+
+    def resident_bytes(self) -> int:
+        """Memory of its own that everything in it holds now, but for the files in /tmp."""
+        return sum(map(_own_bytes, _under(self._process.pid)))
+
+
+@cache
+def runners() -> Servers[Runner]:
+    """Those that run programs which start no others: one set of them for all of this process."""
+    return Servers(Runner)
+
+
+@cache
+def compilers() -> Servers[Runner]:
+    """Those in which there is a compiler."""
+    return Servers(lambda: Runner(more=True))
+
+
+def as_bytes(text: str | bytes) -> bytes:
+    """UTF-8; halves of surrogate pairs as three bytes, which no program takes for UTF-8."""
+    return text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")
+
+
+def checked(files: Files, limits: Limits, *taken: str) -> dict[str, tuple[bytes, bool]]:
+    """As `Runner.run` takes them. Raises `UsageError` for a name that leads elsewhere, or is `taken`."""
+    found: dict[str, tuple[bytes, bool]] = {}
+    for name, content in files.items():
+        path = PurePosixPath(name)
+        if not path.parts or path.is_absolute() or ".." in path.parts or "\0" in name or str(path) in taken:
+            raise UsageError(f"the file {name!r} of a program: name it by a path of its own below its folder")
+        found[str(path)] = as_bytes(content), False
+    if sum(len(content) for content, _ in found.values()) > limits.scratch_megabytes * _MEGABYTE:
+        raise UsageError(
+            f"the files of a program take more than {limits.scratch_megabytes} MB: raise scratch_megabytes"
+        )
+    return found
+
+
+def _base64(content: bytes) -> str:
+    return b2a_base64(content, newline=False).decode()
+
+
+def _under(process: int) -> list[int]:
+    """The processes that began under `process`, itself first; those that end meanwhile may be missing."""
+    found, at = [process], 0
+    while at < len(found):
+        try:
+            for thread in Path(f"/proc/{found[at]}/task").iterdir():
+                found += map(int, (thread / "children").read_text().split())
+        except OSError:
+            pass
+        at += 1
+    return found
+
+
+def _own_bytes(process: int) -> int:
+    try:
+        _, resident, shared, *_ = Path(f"/proc/{process}/statm").read_text().split()
+    except (OSError, ValueError):
+        return 0
+    return (int(resident) - int(shared)) * os.sysconf("SC_PAGE_SIZE")

@@ -1,0 +1,275 @@
+"""The server inside the sandbox that runs commands: each is a process of its own, a program or a shell.
+
+It gives every command that is to start afresh an empty /tmp and a process namespace, in which another
+process is the first and does nothing but wait for those that lose their parent: so the command gets all
+signals, also those that the first process of a namespace does not get, and none of it is left when that
+first one is ended. Commands of a session share both.
+
+Started by `evalkit.sandbox.worker` with a socket as standard input, which brings the settings, then one
+request after another, and takes one answer for each.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import socket
+import struct
+import sys
+import time
+from binascii import a2b_base64
+from pathlib import Path
+from typing import NoReturn, TypedDict
+
+from evalkit.sandbox import confine
+from evalkit.sandbox.line import read_host
+from evalkit.sandbox.server import READY, REPORT, TROUBLE
+
+HEAD = struct.Struct("!BidIII")
+"""An answer: why it ended, its exit code or minus the signal, its seconds of CPU time, and the lengths of
+standard output, standard error and the state, which follow."""
+ITSELF, CPU, WALL, OUTPUT, TOLD = range(5)
+"""Why a command ended: by itself, at a limit, or because the host said so."""
+STATE = 30
+"""The descriptor on which a session's shell says what is to last."""
+_LONGEST_STATE = 1 << 16
+_SHORTEST_PAUSE = 0.01
+"""Seconds between two looks at the CPU time."""
+_IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
+
+
+class Settings(TypedDict):
+    """What the host says once."""
+
+    filters: list[str]
+    """For programs, in hexadecimal."""
+    filters_of_many: list[str]
+    """For commands that may start others."""
+    numpy: str
+    """A file of it, empty for none."""
+
+
+class Request(TypedDict):
+    """What the host asks for. `files`: names below /tmp, contents in base64, and whether it is a program."""
+
+    command: list[str]
+    environment: dict[str, str]
+    folder: str
+    stdin: str
+    files: list[tuple[str, str, bool]]
+    limits: dict[str, int]
+    cpu_seconds: float
+    wall_seconds: float
+    output_bytes: int
+    scratch_megabytes: int
+    fresh: bool
+    many: bool
+
+
+def main() -> None:
+    """Serves until the host hangs up."""
+    host = socket.socket(fileno=os.dup(0))
+    try:
+        settings: Settings = json.loads(read_host(host))
+        confine.settle(host.fileno())
+        runner = Runner(host, settings)
+        confine.hide()
+    except OSError as error:
+        host.sendall(TROUBLE + str(error).encode())
+        return
+    host.sendall(READY)
+    while host.recv(1, socket.MSG_PEEK):
+        runner.serve()
+
+
+class Runner:
+    """Runs one command after another."""
+
+    def __init__(self, host: socket.socket, settings: Settings) -> None:
+        self._host = host
+        self._filters = [bytes.fromhex(code) for code in settings["filters"]]
+        self._filters_of_many = [bytes.fromhex(code) for code in settings["filters_of_many"]]
+        confine.lend_read_only()
+        self._namespaces = confine.Namespaces()
+        self._nobody: confine.Nobody | None = None
+        if os.getuid() != confine.NOBODY:
+            files = (sys.executable, json.__file__, settings["numpy"])
+            self._nobody = confine.Nobody(filter(None, files))
+            if self._nobody.files_as != confine.NOBODY:
+                raise OSError(
+                    f"programs run as nobody, who cannot read {sys.executable}, its modules or numpy"
+                )
+        self._first = 0
+        """The first process of the namespace in which commands run; 0 for none."""
+
+    def serve(self) -> None:
+        """Runs what is asked for, or ends all that still runs. Ends this process when it cannot."""
+        request = json.loads(read_host(self._host))
+        try:
+            if "end" in request:
+                self._end_all()
+            else:
+                self._host.sendall(self._run(request))
+        except OSError as error:
+            self._host.sendall(TROUBLE + str(error).encode())
+            os._exit(1)
+
+    def _run(self, request: Request) -> bytes:
+        if request["fresh"]:
+            self._end_all()
+            confine.fresh_scratch(request["scratch_megabytes"], confine.NOBODY)
+        if not self._first:
+            self._begin()
+        filters = self._filters_of_many if request["many"] else self._filters
+        command = Command(request, confine.Confinement(request["limits"], filters, self._nobody))
+        why = command.listen(self._host)
+        if request["fresh"] or why != ITSELF:
+            os.kill(self._first, signal.SIGKILL)  # and with it all others
+        _, status, used = os.wait4(command.process, 0)
+        if request["fresh"] or why != ITSELF:
+            self._end_all()
+        seconds = used.ru_utime + used.ru_stime
+        return command.answer(why, os.waitstatus_to_exitcode(status), seconds)
+
+    def _begin(self) -> None:
+        self._first = self._namespaces.stay_in_new()
+        if self._first:
+            return
+        try:
+            confine.keep_only()
+            signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody asks how they ended
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            confine.Confinement({}, self._filters, self._nobody).apply()
+            while True:
+                signal.pause()
+        finally:
+            os._exit(1)
+
+    def _end_all(self) -> None:
+        if self._first:
+            os.kill(self._first, signal.SIGKILL)
+            os.waitpid(self._first, 0)
+            self._namespaces.come_back()
+            self._first = 0
+
+
+class Command:
+    """One command, from its start on."""
+
+    def __init__(self, request: Request, confinement: confine.Confinement) -> None:
+        self._request = request
+        self._stdin = memoryview(a2b_base64(request["stdin"]))
+        theirs_in, self._in = os.pipe()
+        out, theirs_out = os.pipe()
+        errors, theirs_errors = os.pipe()
+        state, theirs_state = os.pipe()
+        trouble, theirs_trouble = os.pipe()
+        self._said = {out: bytearray(), errors: bytearray(), state: bytearray()}
+        most = request["output_bytes"]
+        self._most = {out: most, errors: most, state: _LONGEST_STATE}
+        theirs = (theirs_in, theirs_out, theirs_errors, theirs_state)
+        self.process = os.fork()
+        if not self.process:
+            self._become(confinement, theirs, theirs_trouble)
+        for descriptor in (*theirs, theirs_trouble):
+            os.close(descriptor)
+        words = os.read(trouble, 1 << 12)  # nothing once the command has begun
+        os.close(trouble)
+        if words:
+            raise OSError(words.decode(errors="replace"))
+        for descriptor in (self._in, *self._said):
+            os.set_blocking(descriptor, False)
+
+    def _become(
+        self, confinement: confine.Confinement, streams: tuple[int, int, int, int], trouble: int
+    ) -> NoReturn:
+        try:
+            os.setsid()
+            for descriptor, number in zip(streams, (0, 1, 2, STATE), strict=True):
+                os.dup2(descriptor, number)
+            confine.keep_only(*sorted({STATE, trouble} if self._request["many"] else {trouble}))
+            confinement.apply()
+            for number in _IGNORED_BY_PYTHON:
+                signal.signal(number, signal.SIG_DFL)
+            os.chdir(self._request["folder"])
+            for name, content, is_program in self._request["files"]:
+                path = Path(name)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(a2b_base64(content))
+                if is_program:
+                    path.chmod(0o755)
+            command = self._request["command"]
+            os.execve(command[0], command, self._request["environment"])  # noqa: S606
+        except BaseException as error:  # noqa: BLE001 — the server has to be told, whatever it is
+            os.write(trouble, str(error).encode(errors="replace"))
+        finally:
+            os._exit(127)
+
+    def listen(self, host: socket.socket) -> int:
+        """Waits until it has ended, or has to; why."""
+        ended = os.pidfd_open(self.process)
+        events = select.poll()
+        for descriptor in (ended, host.fileno(), *self._said):
+            events.register(descriptor, select.POLLIN)
+        events.register(self._in, select.POLLOUT)
+        deadline = time.monotonic() + self._request["wall_seconds"]
+        try:
+            while True:
+                late = deadline - time.monotonic()
+                left = self._request["cpu_seconds"] - confine.cpu_seconds(self.process)
+                if min(late, left) <= 0:
+                    return WALL if late <= left else CPU
+                ready = [found for found, _ in events.poll(max(min(late, left), _SHORTEST_PAUSE) * 1000)]
+                if host.fileno() in ready:
+                    read_host(host)  # there is one thing only that it says now
+                    return TOLD
+                if self._in in ready and not self._feed():
+                    events.unregister(self._in)
+                    self._close_input()
+                for descriptor in self._said.keys() & set(ready):
+                    if not self._hear(descriptor):
+                        events.unregister(descriptor)
+                if any(len(said) > self._most[descriptor] for descriptor, said in self._said.items()):
+                    return OUTPUT
+                if ended in ready:
+                    return ITSELF
+        finally:
+            os.close(ended)
+
+    def answer(self, why: int, status: int, seconds: float) -> bytes:
+        """The whole message for the host, with what is still on its way in the pipes."""
+        for descriptor, said in self._said.items():
+            while len(said) <= self._most[descriptor] and self._hear(descriptor):
+                pass
+            os.close(descriptor)
+        self._close_input()
+        texts = [said[: self._most[descriptor]] for descriptor, said in self._said.items()]
+        if why == ITSELF and any(len(said) > self._most[at] for at, said in self._said.items()):
+            why = OUTPUT
+        return b"".join((REPORT, HEAD.pack(why, status, seconds, *map(len, texts)), *texts))
+
+    def _feed(self) -> bool:
+        """Whether there is more standard input to give."""
+        try:
+            self._stdin = self._stdin[os.write(self._in, self._stdin[: 1 << 16]) :]
+        except BlockingIOError:
+            return True
+        except OSError:  # it has closed it, or ended
+            return False
+        return bool(self._stdin)
+
+    def _close_input(self) -> None:
+        if self._in >= 0:
+            os.close(self._in)
+            self._in = -1
+
+    def _hear(self, descriptor: int) -> bool:
+        """Takes what a pipe holds; whether there may be more, then or later."""
+        try:
+            part = os.read(descriptor, 1 << 16)
+        except BlockingIOError:
+            return False
+        self._said[descriptor] += part
+        return bool(part)

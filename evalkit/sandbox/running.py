@@ -1,0 +1,132 @@
+"""Runs programs and gives back what they did: `execute`, `build`, `call`, `session`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from evalkit.sandbox.limits import DEFAULT, Limits, Raised, Ran, Value
+
+if TYPE_CHECKING:
+    from evalkit.sandbox.pool import Sandbox
+    from evalkit.sandbox.shell import Session
+
+Language: TypeAlias = Literal["python", "c++"]
+_COMPILING = Limits(cpu_seconds=60, wall_seconds=120, scratch_megabytes=256, output_megabytes=64)
+"""What the compiler may use for one program."""
+
+
+@dataclass(frozen=True, slots=True)
+class Executable:
+    """A program that is ready to run. `failed`: what the compiler said where it refused it."""
+
+    language: Language
+    content: bytes = field(repr=False)
+    """The source, or what the compiler made of it."""
+    failed: Ran | None = None
+
+
+async def build(source: str, language: Language = "c++") -> Executable:
+    """Compiles `source` once, for many runs: C++ with g++ -O2 -std=c++17, in the sandbox.
+
+    A program that does not compile is no error: `execute` gives the compiler's words. Raises `SandboxError`
+    where there is no compiler, and says what to install; `UsageError` where there is no sandbox.
+    """
+    from evalkit.sandbox.commands import as_bytes, compilers
+    from evalkit.sandbox.servers import TWICE
+    from evalkit.sandbox.tools import COMPILE, FOLDER, compiler
+
+    if language == "python":
+        return Executable(language, as_bytes(source))
+    await asyncio.to_thread(compiler)
+    compile_ = f"g++ {' '.join(COMPILE)} -o program program.cpp 1>&2 && cat program"
+    files = {"program.cpp": (as_bytes(source), False)}
+    done = await compilers().use(
+        lambda runner: runner.run([f"{FOLDER}/sh", "-c", compile_], _COMPILING, files=files, many=True)
+    )
+    if done is None:
+        return Executable(language, b"", Ran("", TWICE, -9, 0.0, "compiler"))
+    if done.status or done.ended != "itself":
+        words = done.stderr.decode(errors="replace")
+        if done.ended != "itself":
+            words += f"the compiler was ended: it used up its {done.ended}\n"
+        return Executable(language, b"", Ran("", words, done.status or 1, done.seconds, "compiler"))
+    return Executable(language, done.stdout)
+
+
+async def execute(
+    program: str | Executable,
+    stdin: str = "",
+    *,
+    files: Mapping[str, str | bytes] | None = None,
+    language: Language = "python",
+    limits: Limits = DEFAULT,
+) -> Ran:
+    """Runs a program as a process of its own in the sandbox, and waits for its end.
+
+    `program`: source in `language`, or what `build` made of it. It runs in an empty folder of its own that
+    holds `files`, with `stdin` as its standard input, without network, other processes or this machine's
+    files; it may have threads and no children. A program that fails, or is ended at a limit, is no error:
+    `Ran` says so. Raises `SandboxError` where it cannot be run, `UsageError` where there is no sandbox.
+    """
+    from evalkit.sandbox.commands import PLACE, as_bytes, checked, runners
+    from evalkit.sandbox.servers import TWICE
+    from evalkit.sandbox.shown import python
+
+    built = program if isinstance(program, Executable) else await build(program, language)
+    if built.failed is not None:
+        return built.failed
+    name = "program.py" if built.language == "python" else "program"
+    command = [python(), "-s", "-B", name] if built.language == "python" else [f"{PLACE}/{name}"]
+    placed = checked(files or {}, limits, name)
+    placed[name] = built.content, True
+    done = await runners().use(
+        lambda runner: runner.run(command, limits, stdin=as_bytes(stdin), files=placed)
+    )
+    return Ran("", TWICE, -9, 0.0) if done is None else done.ran()
+
+
+async def call(
+    source: str, name: str, arguments: Sequence[Sequence[Value]], *, limits: Limits = DEFAULT
+) -> list[Value | Raised]:
+    """Calls the function `name` of a Python program with each tuple of `arguments`, in order.
+
+    All in one process, within `limits` together; `source` runs first, not as `__main__`. Values come back as
+    plain data, so that nothing of the program is in this process: comparing them is the caller's. An
+    exception comes as `Raised`; one for each call where `source` itself raises or has no such function, and
+    for the calls that are left where the program is ended. Raises `SandboxError` where it cannot be run,
+    `UsageError` where there is no sandbox.
+    """
+    return await _sandbox(limits).call(source, name, arguments)
+
+
+@asynccontextmanager
+async def session(
+    *, files: Mapping[str, str | bytes] | None = None, limits: Limits = DEFAULT
+) -> AsyncIterator[Session]:
+    """A shell in a sandbox of its own, for models that use tools.
+
+        async with session(files={"notes.txt": "…"}) as shell:
+            ran = await shell.run("wc -l notes.txt")
+
+    Files, the current folder, exported variables and processes in the background last from one command to
+    the next; nothing is left at the end. There are bash, the common tools, Python with numpy and, where it is
+    installed, g++; no network, no environment and no file of this machine but those programs. `limits` hold
+    for each command, those of memory and files for all. Raises `SandboxError` where it cannot start,
+    `UsageError` where there is no sandbox.
+    """
+    from evalkit.sandbox.shell import open_session
+
+    async with open_session(files or {}, limits) as opened:
+        yield opened
+
+
+@lru_cache(maxsize=8)
+def _sandbox(limits: Limits) -> Sandbox:
+    from evalkit.sandbox.pool import Sandbox
+
+    return Sandbox(limits)

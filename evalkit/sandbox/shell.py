@@ -1,0 +1,105 @@
+"""A shell that lasts from one command to the next."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+from evalkit.errors import SandboxError, UsageError
+from evalkit.sandbox.commands import PLACE, Files, Runner, as_bytes, checked
+from evalkit.sandbox.limits import Limits, Ran
+from evalkit.sandbox.runner import STATE
+from evalkit.sandbox.shown import shown_files
+from evalkit.sandbox.tools import FOLDER, shell
+from evalkit.sandbox.worker import Died
+
+_SCRIPT = f"""
+cd -- "$1" 2>/dev/null || cd {PLACE}
+eval "$2"
+trap '{{ printf "%s\\0" "$PWD"; export -p; }} >&{STATE}' EXIT
+__evalkit=$3
+set --
+eval "$__evalkit"
+"""
+"""Takes up the folder and the variables that the last command left, runs the next, says what that leaves."""
+_LONGEST = 100_000
+"""Bytes of a command, and of the variables: Linux takes 128 KiB for one argument."""
+_LOOKS = 0.2
+"""Seconds between two looks at the memory."""
+_MEGABYTE = 1 << 20
+
+
+class Session:
+    """An open session. One command runs at a time."""
+
+    def __init__(self, runner: Runner, limits: Limits) -> None:
+        self._runner, self._limits = runner, limits
+        self._one = asyncio.Lock()
+        self._folder, self._variables = PLACE, ""
+        self._open = True
+
+    async def run(self, command: str, stdin: str = "") -> Ran:
+        """Runs one command, which is text for bash (sh where there is none).
+
+        At a limit everything that the session has started ends, and its files stay. Raises `SandboxError`
+        when the sandbox is gone, and `UsageError` when the session is over.
+        """
+        said = as_bytes(command).decode("utf-8", "surrogateescape")
+        if len(said) > _LONGEST or "\0" in said:
+            return Ran("", f"a command has at most {_LONGEST} bytes, and no NUL among them", 126, 0.0)
+        async with self._one:
+            if not self._open:
+                raise UsageError("the session is over: its commands run inside of `async with`")
+            arguments = [self._folder, self._variables, said]
+            try:
+                done = await self._runner.run(
+                    [shell(), "-c", _SCRIPT, "sh", *arguments], self._limits, stdin=as_bytes(stdin),
+                    fresh=False, many=True, folder="/",
+                )  # fmt: skip
+            except BaseException as error:  # cancelled, too: its answer would be taken for the next one's
+                self.close()
+                if isinstance(error, Died):
+                    raise SandboxError("the session's sandbox ended") from None
+                raise
+            folder, there, variables = done.state.decode("utf-8", "surrogateescape").partition("\0")
+            if there and len(folder) < _LONGEST:
+                self._folder = folder
+                if len(variables) < _LONGEST and "\0" not in variables:
+                    self._variables = variables
+            return done.ran()
+
+    async def watch(self) -> None:
+        """Ends what runs whenever all of it together takes more memory than it may."""
+        while self._open:
+            await asyncio.sleep(_LOOKS)
+            used = await asyncio.to_thread(self._runner.resident_bytes)
+            if used > self._limits.memory_megabytes * _MEGABYTE:
+                with suppress(OSError):
+                    await self._runner.end()
+
+    def close(self) -> None:
+        self._open = False
+        self._runner.close()
+
+
+@asynccontextmanager
+async def open_session(files: Files, limits: Limits) -> AsyncIterator[Session]:
+    placed = checked(files, limits)
+    await asyncio.to_thread(shown_files, more=True)  # which takes a moment, once
+    runner = Runner(more=True)
+    try:
+        await runner.ready()
+        await runner.run([f"{FOLDER}/true"], limits, files=placed, many=True)
+    except BaseException as error:
+        runner.close()
+        if isinstance(error, Died):
+            raise SandboxError("the session's sandbox ended before its first command") from None
+        raise
+    opened = Session(runner, limits)
+    watching = asyncio.create_task(opened.watch())
+    try:
+        yield opened
+    finally:
+        watching.cancel()
+        opened.close()
