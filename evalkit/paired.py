@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import compress
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from evalkit.encoding import unread_id
+from evalkit.errors import UsageError
 from evalkit.measured import measure
 from evalkit.metrics.base import Metric, traits_of
-from evalkit.metrics.macro import measured as inner_of
 from evalkit.rows import Cell, CellData
 from evalkit.store import Store
 
@@ -112,26 +112,32 @@ def pair(base: Store, base_cell: Cell, head: Store, head_cell: Cell, metric: str
     """
     import numpy as np
 
+    from evalkit.statistics.aggregates import aggregate_of
+
     before, after = _Side.read(base, base_cell, metric), _Side.read(head, head_cell, metric)
     rows = {sample: row for row, sample in enumerate(after.ids)}
-    common = [(row, rows[sample]) for row, sample in enumerate(before.ids) if sample in rows]
+    common = [
+        (row, rows[sample])
+        for row, sample in enumerate(before.ids)
+        if sample in rows and (before.counted[row] or after.counted[rows[sample]])
+    ]
     if not common:
         return None
     ours, theirs = map(list, zip(*common, strict=True))
     left, right = before.matrix[ours], after.matrix[theirs]
     clusters = [before.clusters[row] for row in ours]
-    groups = [before.groups[row] for row in ours] if traits_of(before.metric).average else None
-    sign, finish = _judged(before.metric)
-    difference, test = _difference(finish, left, right, clusters, groups)
-    with np.errstate(invalid="ignore", divide="ignore"):  # a rate over nothing is none, and a tie
-        gains = np.nan_to_num(sign * (finish(right) - finish(left)))
+    traits, aggregate = traits_of(before.metric), aggregate_of(before.metric)
+    groups = [before.groups[row] for row in ours] if traits.average else None
+    exact = aggregate.is_shares(left) and aggregate.is_shares(right) and groups is None and not any(clusters)
+    difference = aggregate.difference(left, right, clusters, groups, exact=exact, best=traits.best)
+    gains = _gains(before.metric, aggregate.each(left), aggregate.each(right))
     return Paired(
         n=len(common),
         difference=difference,
         wins=int(np.sum(gains > 0)),
         losses=int(np.sum(gains < 0)),
         ties=int(np.sum(gains == 0)),
-        test=test,
+        test=MCNEMAR if exact else "bootstrap",
         flips=tuple(
             (before.ids[ours[row]], float(gains[row]))
             for row in np.argsort(gains, kind="stable")
@@ -139,44 +145,34 @@ def pair(base: Store, base_cell: Cell, head: Store, head_cell: Cell, metric: str
         ),
         other_prompts=tuple(before.ids[i][0] for i, j in common if before.asked[i] != after.asked[j]),
         clusters=len(set(filter(None, clusters))) + clusters.count(""),
-        span=_span(before.metric, left, right),
+        span=_span(before.metric, np.vstack([left, right])),
     )
 
 
-def _span(metric: Metric, *sides: Floats) -> float:
-    """How far apart two figures of `metric` can lie."""
+def _span(metric: Metric, matrix: Floats) -> float:
+    """How far apart two figures of `metric` can lie; infinite where it has no bounds."""
     import numpy as np
 
-    from evalkit.metrics.bleu import Bleu, ChrF
+    from evalkit.statistics.aggregates import aggregate_of
 
-    sums = np.vstack(sides)
-    if sums.shape[1] == 2 and np.all(sums[:, 1] == 1) and np.all(abs(sums[:, 0] - 0.5) <= 0.5):  # credits
-        none, full = metric.finish(np.array([[0.0, 1.0], [1.0, 1.0]]))
+    known, aggregate = traits_of(metric).span, aggregate_of(metric)
+    if known is None and aggregate.is_credits(matrix):
+        none, full = aggregate.each(np.array([[0.0, 1.0], [1.0, 1.0]]))
         return abs(float(full - none))
-    return 100.0 if isinstance(inner_of(metric), Bleu | ChrF) else math.inf
+    return math.inf if known is None else known
 
 
-def _judged(metric: Metric) -> tuple[int, Callable[[Floats], Floats]]:
-    """(1 where more is better, else -1; what is compared): the figure, or its distance from the best one."""
+def _gains(metric: Metric, before: Floats, after: Floats) -> Floats:
+    """(samples,) how much better each is after; a sample without a figure in either, such as a rate over
+    nothing, is a tie."""
+    import numpy as np
+
     best = traits_of(metric).best
-    if best is None:
-        return 1 if metric.higher_is_better else -1, metric.finish
-    return -1, lambda totals: abs(metric.finish(totals) - best)
-
-
-def _difference(
-    finish: Callable[[Floats], Floats],
-    left: Floats,
-    right: Floats,
-    clusters: Sequence[str],
-    groups: Sequence[str] | None,
-) -> tuple[Difference, str]:
-    from evalkit.statistics import paired_bootstrap, paired_shares
-    from evalkit.statistics.intervals import is_shares
-
-    if is_shares(left) and is_shares(right) and groups is None and not any(clusters):
-        return paired_shares(left, right, finish), MCNEMAR
-    return paired_bootstrap(left, right, finish, clusters, groups=groups), "bootstrap"
+    if best is not None:
+        before, after = -abs(before - best), -abs(after - best)
+    elif not metric.higher_is_better:
+        before, after = -before, -after
+    return np.nan_to_num(after - before)
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +181,7 @@ class _Side:
 
     metric: Metric
     matrix: Floats
+    counted: Floats
     ids: list[Occurrence]
     clusters: list[str]
     groups: list[str]
@@ -192,9 +189,19 @@ class _Side:
 
     @classmethod
     def read(cls, store: Store, cell: Cell, name: str) -> _Side:
+        import numpy as np
+
+        from evalkit.statistics.aggregates import counted
+
         data, measured = store.data(cell), measure(store, cell, name)
         kept: list[Any] = [
             list(compress(values, data.judged))
             for values in (occurrences(data.ids), data.clusters, data.groups, data.asked)
         ]
-        return cls(measured.usable(store, cell), measured.of(data.matrix), *kept)
+        metric, matrix = measured.usable(store, cell), measured.of(data.matrix)
+        if np.isnan(matrix).any():
+            raise UsageError(
+                f"{store.path}: {cell.spec.label} is not finished, and {name} is measured of all samples "
+                "together: run it again with the same output"
+            )
+        return cls(metric, matrix, counted(metric, matrix), *kept)

@@ -25,6 +25,7 @@ from evalkit.engine.asking import Asking, task_hints
 from evalkit.engine.calibrate import calibrate
 from evalkit.engine.cell import CellPlan
 from evalkit.engine.circumstances import circumstances
+from evalkit.engine.corpus import complete
 from evalkit.engine.faults import FAULTS, fault
 from evalkit.engine.score import answers, metrics_for, score_of
 from evalkit.errors import ScorerError, UsageError
@@ -148,6 +149,7 @@ class _Cell:
             self._plan = calibrate(self._plan, cell, validation, new)
         exchanges = Exchanges(self._old, cell)
         changed = asyncio.run(self._samples(exchanges))
+        complete(new, cell, self._plan.metrics)
         data = new.data(cell)
         before = {figure.metric: figure.value for figure in self._old.figures(cell) if figure.group == WHOLE}
         found = figures_of(self._plan.metrics, data)

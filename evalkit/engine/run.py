@@ -19,6 +19,7 @@ from evalkit.engine.calibrate import calibrate
 from evalkit.engine.cell import CellPlan
 from evalkit.engine.circumstances import circumstances
 from evalkit.engine.commits import Commits
+from evalkit.engine.corpus import complete
 from evalkit.engine.faults import FAULTS, fault
 from evalkit.engine.limiter import make_limiter
 from evalkit.engine.media import MediaRoom
@@ -303,6 +304,8 @@ class _CellRun:
         data = self._store.data(self._cell)
         count = len(data.outcomes)
         self._store.finish(self._cell, count, ())  # also where a metric of the user's then fails
+        if complete(self._store, self._cell, self._planned.metrics):
+            data = self._store.data(self._cell)
         self._store.finish(self._cell, count, figures_of(self._planned.metrics, data))
 
 

@@ -105,7 +105,7 @@ def _measured(metric: Metric, sample: Sample, scored: Scored) -> object:
 
 def _finish(metric: Metric, totals: Sequence[object]) -> object:
     with np.errstate(all="ignore"):
-        return metric.finish(np.array(totals, dtype=float))
+        return metric.finish(np.array(totals, dtype=float))  # type: ignore[attr-defined]
 
 
 def _answers() -> Iterator[tuple[Sample, Scored]]:
