@@ -33,7 +33,8 @@ class Paired:
     gain in the metric's unit, negative where head is worse) of all samples that differ, worst first.
     `other_prompts`: common samples for which other requests were made, by id. `test`: what `difference.p` is
     from. `clusters`: how many there are, n where samples are not clustered. `span`: between the metric's
-    least and greatest figure, infinite where it has no bounds.
+    least and greatest figure, infinite where it has no bounds. `judged`: samples that both judged; n is
+    without those that are outside of the figure.
     """
 
     n: int
@@ -46,6 +47,7 @@ class Paired:
     other_prompts: tuple[str, ...]
     clusters: int
     span: float = math.inf
+    judged: int = 0
 
     @property
     def sign_p(self) -> float:
@@ -145,6 +147,7 @@ def pair(base: Store, base_cell: Cell, head: Store, head_cell: Cell, metric: str
         ),
         other_prompts=tuple(before.ids[i][0] for i, j in common if before.asked[i] != after.asked[j]),
         clusters=len(set(filter(None, clusters))) + clusters.count(""),
+        judged=sum(sample in rows for sample in before.ids),
         span=_span(before.metric, np.vstack([left, right])),
     )
 
