@@ -3,7 +3,21 @@
 from evalkit.data import Data, DataOptions, Hub, Package, Record, Records
 from evalkit.errors import DataError, SandboxError, ScorerError, UsageError, unknown
 from evalkit.identity import versioned
-from evalkit.metrics import Accuracy, Macro, MeanCredit, Metric, PassAtK, Ratio, Scored, averages
+from evalkit.metrics import (
+    Accuracy,
+    Counted,
+    Kept,
+    Macro,
+    Mean,
+    MeanCredit,
+    MeanValue,
+    Metric,
+    MetricBase,
+    PassAtK,
+    Ratio,
+    Scored,
+    averages,
+)
 from evalkit.protocol import Protocol
 from evalkit.samples import JSON, Answer, Audio, Final, Image, Message, Part, Prompt, Sample, Speech, letters
 from evalkit.solvers import (
@@ -22,6 +36,7 @@ __all__ = [
     "Answer",
     "Ask",
     "Audio",
+    "Counted",
     "Data",
     "DataError",
     "DataOptions",
@@ -29,10 +44,14 @@ __all__ = [
     "Final",
     "Hub",
     "Image",
+    "Kept",
     "Macro",
+    "Mean",
     "MeanCredit",
+    "MeanValue",
     "Message",
     "Metric",
+    "MetricBase",
     "Package",
     "Part",
     "PassAtK",

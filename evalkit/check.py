@@ -48,6 +48,8 @@ class CheckResult:
     unit: str
     others: dict[str, float]
     """The further metrics' figures with the references as responses."""
+    units: dict[str, str]
+    """Of the further metrics."""
     problems: tuple[str, ...]
 
     @property
@@ -110,6 +112,7 @@ async def _check(cell: CellPlan) -> CheckResult:
         spoiled_figure,
         cell.metrics[0].unit,
         figures,
+        {metric.name: metric.unit for metric in cell.metrics[1:]},
         tuple(found.problems),
     )
 

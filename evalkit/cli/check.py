@@ -70,7 +70,9 @@ def _show(result: CheckResult) -> None:
     click.echo(
         f"{verdict}  {result.task}:{result.protocol}  {result.samples} samples: "
         f"references {result.gold:g}{unit}, spoiled {result.spoiled:g}{unit}"
-        + "".join(f"; {name} {value:g}{unit}" for name, value in result.others.items())
+        + "".join(
+            f"; {name} {value:g} {result.units[name]}".rstrip() for name, value in result.others.items()
+        )
     )
     for problem in result.problems[:_SHOWN]:
         click.echo(f"      {problem}")

@@ -114,10 +114,11 @@ class Ratio(MetricBase):
 
 
 def ratio(totals: Floats, scale: float) -> Floats:
-    """`scale` times the first of (…, 2) columns over the second; NaN over nothing."""
+    """`scale` times the first of (…, 2) columns over the second; of nothing over nothing it is NaN."""
     import numpy as np
 
-    found: Floats = scale * totals[..., 0] / np.where(totals[..., 1] != 0, totals[..., 1], np.nan)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        found: Floats = scale * totals[..., 0] / totals[..., 1]
     return found
 
 
