@@ -4,7 +4,21 @@ from evalkit.data import Data, DataOptions, Hub, Package, Record, Records
 from evalkit.errors import DataError, JudgeError, SandboxError, ScorerError, ToolError, UsageError, unknown
 from evalkit.identity import versioned
 from evalkit.learned import Learned
-from evalkit.metrics import Accuracy, Macro, MeanCredit, Metric, PassAtK, Ratio, Scored, averages
+from evalkit.metrics import (
+    Accuracy,
+    Counted,
+    Kept,
+    Macro,
+    Mean,
+    MeanCredit,
+    MeanValue,
+    Metric,
+    MetricBase,
+    PassAtK,
+    Ratio,
+    Scored,
+    averages,
+)
 from evalkit.protocol import Protocol
 from evalkit.readers import (
     Extract,
@@ -39,6 +53,7 @@ __all__ = [
     "Answer",
     "Audio",
     "Context",
+    "Counted",
     "Data",
     "DataError",
     "DataOptions",
@@ -49,12 +64,16 @@ __all__ = [
     "Image",
     "JudgeContext",
     "JudgeError",
+    "Kept",
     "Learned",
     "Limits",
     "Macro",
+    "Mean",
     "MeanCredit",
+    "MeanValue",
     "Message",
     "Metric",
+    "MetricBase",
     "ModelScorer",
     "Package",
     "Part",

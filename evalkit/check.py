@@ -17,6 +17,7 @@ from evalkit.data.base import DataOptions
 from evalkit.encoding import answer_column, unread_id
 from evalkit.engine.cell import CellPlan
 from evalkit.engine.context import Call, HintsOf, Run, SampleContext
+from evalkit.engine.corpus import completed
 from evalkit.engine.faults import FAULTS, fault, guarded
 from evalkit.engine.plan import make_plan
 from evalkit.engine.reading import answers
@@ -27,6 +28,7 @@ from evalkit.models.base import Response
 from evalkit.models.fake import GOLD, FakeModel, Hints
 from evalkit.protocol import Protocol
 from evalkit.samples import Sample
+from evalkit.statistics.aggregates import aggregate_of, counted
 from evalkit.task import ModelScorer, Task, no_gold
 
 AT_ONCE = 8
@@ -47,6 +49,8 @@ class CheckResult:
     unit: str
     others: dict[str, float]
     """The further metrics' figures with the references as responses."""
+    units: dict[str, str]
+    """Of the further metrics."""
     problems: tuple[str, ...]
     unheld: tuple[str, ...] = ()
     """What could not be checked, in words."""
@@ -80,8 +84,8 @@ class _Found:
     """What came of a cell's samples so far."""
 
     samples: int = 0
-    gold: list[Score] = field(default_factory=list)
-    spoiled: list[list[Score]] = field(default_factory=list)
+    gold: list[tuple[Sample, Score]] = field(default_factory=list)
+    spoiled: list[list[tuple[Sample, Score]]] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
 
@@ -94,14 +98,15 @@ async def _check(cell: CellPlan) -> CheckResult:
             found.problems.append(f"{unread_id(position)}: {sample}")
         else:
             await _check_sample(cell, sample, slots, found)
-    figures = {m.name: _figure(cell, i, found.gold) for i, m in enumerate(cell.metrics)}
+    figures = _figures(cell, found.gold, found.problems)
     # Samples may have spoiled responses of different number: the last one of the shorter stands in.
     spoiled = found.spoiled
     most = max(map(len, spoiled), default=0)
     columns = [[scores[min(i, len(scores) - 1)] for scores in spoiled if scores] for i in range(most)]
     first = cell.metrics[0]
     worth = functools.partial(merit, higher_is_better=first.higher_is_better, best=traits_of(first).best)
-    spoiled_figure = max((_figure(cell, 0, column) for column in columns), key=worth, default=math.nan)
+    reached = [_figures(cell, column, found.problems)[first.name] for column in columns]
+    spoiled_figure = max(reached, key=worth, default=math.nan)
     headline = figures.pop(cell.metrics[0].name)
     return CheckResult(
         cell.task.name,
@@ -111,6 +116,7 @@ async def _check(cell: CellPlan) -> CheckResult:
         spoiled_figure,
         cell.metrics[0].unit,
         figures,
+        {metric.name: metric.unit for metric in cell.metrics[1:]},
         tuple(found.problems),
         tuple(_unheld(cell.task, found)),
     )
@@ -149,10 +155,10 @@ async def _check_sample(cell: CellPlan, sample: Sample, slots: asyncio.Semaphore
     if isinstance(right, BoundaryError):
         found.problems.append(f"{sample.id}: with its reference: {right}")
     elif right is not None:
-        found.gold.append(right)
+        found.gold.append((sample, right))
         refused = _refused(right, cell.task)
         found.problems += [f"{sample.id}: the reference is judged wrong{by}" for by in refused]
-    found.spoiled.append([score for score in wrong if isinstance(score, Score)])
+    found.spoiled.append([(sample, score) for score in wrong if isinstance(score, Score)])
     for text, scored in zip(texts, wrong, strict=True):
         if isinstance(scored, BoundaryError):
             found.problems.append(f"{sample.id}: with the spoiled {text[:60]!r}: {scored}")
@@ -168,14 +174,23 @@ def _refused(score: Score, task: Task) -> Iterator[str]:
     yield from (f" by {name}" for name in held if not any(score.views[name].credit))
 
 
-def _figure(cell: CellPlan, metric: int, scores: Sequence[Score]) -> float:
-    """NaN where there is no score."""
+def _figures(cell: CellPlan, scores: Sequence[tuple[Sample, Score]], problems: list[str]) -> dict[str, float]:
+    """By metric; NaN where there is no score, or none that is not outside of the figure."""
+    found = {metric.name: math.nan for metric in cell.metrics}
+    try:
+        matrix, start = np.array(completed(cell.metrics, scores)), 0
+    except BoundaryError as error:
+        problems.append(str(error))
+        return found
     if not scores:
-        return math.nan
-    start = sum(len(m.columns) for m in cell.metrics[:metric])
-    end = start + len(cell.metrics[metric].columns)
-    totals = np.array([score.statistics[start:end] for score in scores]).sum(axis=0)
-    return float(cell.metrics[metric].finish(totals))
+        return found
+    for metric in cell.metrics:
+        end = start + len(metric.columns)
+        part = matrix[:, start:end]
+        part = part[counted(metric, part) > 0]
+        found[metric.name] = aggregate_of(metric).figure(part) if len(part) else math.nan
+        start = end
+    return found
 
 
 def _always(task: Task, sample: Sample, spoiled: int | None) -> HintsOf:

@@ -226,11 +226,10 @@ def _answer(store: Store, row: Mapping[str, Any]) -> str | None:
 def _subset_notes(before: _Run, after: _Run, judged: Sequence[Benchmark]) -> list[str]:
     found = []
     for one in judged:
-        sizes = before.figures[one.key][0].n, after.figures[one.key][0].n
-        if sizes != (one.paired.n, one.paired.n):
-            found.append(
-                f"{one.name}: on the {one.paired.n} samples that both judged, of {sizes[0]} and {sizes[1]}"
-            )
+        sizes = [int(run.store.data(run.cells[one.key]).judged.sum()) for run in (before, after)]
+        both = one.paired.judged
+        if sizes != [both, both]:
+            found.append(f"{one.name}: on the {both} samples that both judged, of {sizes[0]} and {sizes[1]}")
     return found
 
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import compress
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from evalkit.encoding import unread_id
+from evalkit.errors import UsageError
 from evalkit.measured import measure
 from evalkit.metrics.base import Metric, traits_of
-from evalkit.metrics.macro import measured as inner_of
 from evalkit.rows import Cell, CellData
 from evalkit.store import Store
 
@@ -40,10 +40,11 @@ class Moved(NamedTuple):
 class Paired:
     """What two runs made of the samples that were judged in both.
 
-    `wins`, `losses`: samples whose own figure is better or worse in head. `flips`: all samples that
-    differ, worst first. `other_prompts`: common samples for which other requests were made, by id. `test`:
-    what `difference.p` is from. `clusters`: how many there are, n where samples are not clustered. `span`:
-    between the metric's least and greatest figure, infinite where it has no bounds.
+    `wins`, `losses`: samples whose own figure is better or worse in head. `flips`: all samples that differ,
+    worst first. `other_prompts`: common samples for which other requests were made, by id. `test`: what
+    `difference.p` is from. `clusters`: how many there are, n where samples are not clustered. `span`: between
+    the metric's least and greatest figure, infinite where it has no bounds. `judged`: samples that both
+    judged; n is without those that are outside of the figure.
     """
 
     n: int
@@ -58,6 +59,7 @@ class Paired:
     span: float = math.inf
     graded: bool = False
     """Whether an answer is more than right or wrong to the metric."""
+    judged: int = 0
 
     @property
     def sign_p(self) -> float:
@@ -124,16 +126,17 @@ def pair(base: Store, base_cell: Cell, head: Store, head_cell: Cell, metric: str
     """
     import numpy as np
 
+    from evalkit.statistics.aggregates import aggregate_of
+
     found = common(base, base_cell, head, head_cell, metric)
     if found is None:
         return None
     left, right, clusters = found.base, found.head, found.clusters
-    groups = found.groups if traits_of(found.metric).average else None
-    sign, finish = _judged(found.metric)
-    difference, test = difference_of(finish, left, right, clusters, groups)
-    with np.errstate(invalid="ignore", divide="ignore"):  # a rate over nothing is none, and a tie
-        figures = found.metric.finish(left), found.metric.finish(right)
-        gains = np.nan_to_num(sign * (finish(right) - finish(left)))
+    traits, aggregate = traits_of(found.metric), aggregate_of(found.metric)
+    groups = found.groups if traits.average else None
+    difference, test = difference_of(found.metric, left, right, clusters, groups)
+    figures = aggregate.each(left), aggregate.each(right)
+    gains = _gains(found.metric, *figures)
     return Paired(
         n=len(found.ids),
         difference=difference,
@@ -148,8 +151,9 @@ def pair(base: Store, base_cell: Cell, head: Store, head_cell: Cell, metric: str
         ),
         other_prompts=found.other_prompts,
         clusters=len(set(filter(None, clusters))) + clusters.count(""),
-        span=_span(found.metric, left, right),
-        graded=not traits_of(found.metric).right_or_wrong,
+        span=_span(found.metric, np.vstack([left, right])),
+        graded=not traits.right_or_wrong,
+        judged=found.judged,
     )
 
 
@@ -158,7 +162,8 @@ class Common:
     """The samples that two runs both judged, by one metric, a row each in the order of base's data.
 
     `base`, `head`: (samples, columns) of the metric's statistics. `clusters`, `groups`, `tags`: of each
-    sample. `other_prompts`: ids of those for which other requests were made.
+    sample. `other_prompts`: ids of those for which other requests were made. `judged`: how many both judged,
+    with those that are outside of the figure.
     """
 
     metric: Metric
@@ -169,6 +174,7 @@ class Common:
     groups: list[str]
     tags: list[tuple[str, ...]]
     other_prompts: tuple[str, ...]
+    judged: int
 
     def only(self, rows: Sequence[int]) -> Common:
         """The same of some rows. `other_prompts` stay those of all."""
@@ -191,7 +197,11 @@ def common(base: Store, base_cell: Cell, head: Store, head_cell: Cell, metric: s
     """
     before, after = _Side.read(base, base_cell, metric), _Side.read(head, head_cell, metric)
     rows = {sample: row for row, sample in enumerate(after.ids)}
-    both = [(row, rows[sample]) for row, sample in enumerate(before.ids) if sample in rows]
+    both = [
+        (row, rows[sample])
+        for row, sample in enumerate(before.ids)
+        if sample in rows and (before.counted[row] or after.counted[rows[sample]])
+    ]
     if not both:
         return None
     ours, theirs = map(list, zip(*both, strict=True))
@@ -204,44 +214,47 @@ def common(base: Store, base_cell: Cell, head: Store, head_cell: Cell, metric: s
         groups=[before.groups[row] for row in ours],
         tags=[before.tags[row] for row in ours],
         other_prompts=tuple(before.ids[i][0] for i, j in both if before.asked[i] != after.asked[j]),
+        judged=sum(sample in rows for sample in before.ids),
     )
 
 
-def _span(metric: Metric, *sides: Floats) -> float:
-    """How far apart two figures of `metric` can lie."""
-    import numpy as np
-
-    from evalkit.metrics.bleu import Bleu, ChrF
-
-    sums = np.vstack(sides)
-    if sums.shape[1] == 2 and np.all(sums[:, 1] == 1) and np.all(abs(sums[:, 0] - 0.5) <= 0.5):  # credits
-        none, full = metric.finish(np.array([[0.0, 1.0], [1.0, 1.0]]))
-        return abs(float(full - none))
-    return 100.0 if isinstance(inner_of(metric), Bleu | ChrF) else math.inf
-
-
-def _judged(metric: Metric) -> tuple[int, Callable[[Floats], Floats]]:
-    """(1 where more is better, else -1; what is compared): the figure, or its distance from the best one."""
-    best = traits_of(metric).best
-    if best is None:
-        return 1 if metric.higher_is_better else -1, metric.finish
-    return -1, lambda totals: abs(metric.finish(totals) - best)
-
-
 def difference_of(
-    finish: Callable[[Floats], Floats],
-    left: Floats,
-    right: Floats,
-    clusters: Sequence[str],
-    groups: Sequence[str] | None,
+    metric: Metric, left: Floats, right: Floats, clusters: Sequence[str], groups: Sequence[str] | None
 ) -> tuple[Difference, str]:
     """(head's figure less base's, which test its p is from). `groups`: of a mean over groups, else None."""
-    from evalkit.statistics import paired_bootstrap, paired_shares
-    from evalkit.statistics.intervals import is_shares
+    from evalkit.statistics.aggregates import aggregate_of
 
-    if is_shares(left) and is_shares(right) and groups is None and not any(clusters):
-        return paired_shares(left, right, finish), MCNEMAR
-    return paired_bootstrap(left, right, finish, clusters, groups=groups), "bootstrap"
+    aggregate = aggregate_of(metric)
+    exact = aggregate.is_shares(left) and aggregate.is_shares(right) and groups is None and not any(clusters)
+    best = traits_of(metric).best
+    difference = aggregate.difference(left, right, clusters, groups, exact=exact, best=best)
+    return difference, MCNEMAR if exact else "bootstrap"
+
+
+def _span(metric: Metric, matrix: Floats) -> float:
+    """How far apart two figures of `metric` can lie; infinite where it has no bounds."""
+    import numpy as np
+
+    from evalkit.statistics.aggregates import aggregate_of
+
+    known, aggregate = traits_of(metric).span, aggregate_of(metric)
+    if known is None and aggregate.is_credits(matrix):
+        none, full = aggregate.each(np.array([[0.0, 1.0], [1.0, 1.0]]))
+        return abs(float(full - none))
+    return math.inf if known is None else known
+
+
+def _gains(metric: Metric, before: Floats, after: Floats) -> Floats:
+    """(samples,) how much better each is after; a sample without a figure in either, such as a rate over
+    nothing, is a tie."""
+    import numpy as np
+
+    best = traits_of(metric).best
+    if best is not None:
+        before, after = -abs(before - best), -abs(after - best)
+    elif not metric.higher_is_better:
+        before, after = -before, -after
+    return np.nan_to_num(after - before)
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,6 +263,7 @@ class _Side:
 
     metric: Metric
     matrix: Floats
+    counted: Floats
     ids: list[Occurrence]
     clusters: list[str]
     groups: list[str]
@@ -258,9 +272,19 @@ class _Side:
 
     @classmethod
     def read(cls, store: Store, cell: Cell, name: str) -> _Side:
+        import numpy as np
+
+        from evalkit.statistics.aggregates import counted
+
         data, measured = store.data(cell), measure(store, cell, name)
         kept: list[Any] = [
             list(compress(values, data.judged))
             for values in (occurrences(data.ids), data.clusters, data.groups, data.tags, data.asked)
         ]
-        return cls(measured.usable(store, cell), measured.of(data.matrix), *kept)
+        metric, matrix = measured.usable(store, cell), measured.of(data.matrix)
+        if np.isnan(matrix).any():
+            raise UsageError(
+                f"{store.path}: {cell.spec.label} is not finished, and {name} is measured of all samples "
+                "together: run it again with the same output"
+            )
+        return cls(metric, matrix, counted(metric, matrix), *kept)

@@ -176,25 +176,24 @@ def _own_spread(store: Store, cell: Cell, metric: str) -> tuple[float, float, bo
     known where a sample's figure is its draws' share of right ones. Also whether two such runs would be
     compared exactly.
     """
-    from evalkit.metrics import Accuracy, PassAtK
     from evalkit.metrics.base import traits_of
-    from evalkit.metrics.macro import measured as inner_of
-    from evalkit.statistics import standard_error
-    from evalkit.statistics.intervals import is_shares
+    from evalkit.statistics.aggregates import aggregate_of, counted
 
     data = store.data(cell)
     measured = measure(store, cell, metric)
     figure, matrix = measured.usable(store, cell), measured.of(data.matrix)
     clusters, named = (list(compress(of, data.judged)) for of in (data.clusters, data.groups))
-    groups = named if traits_of(figure).average else None
-    error, _ = standard_error(matrix, figure.finish, clusters, groups=groups, draws=2000)
+    traits, aggregate = traits_of(figure), aggregate_of(figure)
+    inside = [row for row, counts in enumerate(counted(figure, matrix)) if counts]
+    matrix, clusters, named = matrix[inside], [clusters[i] for i in inside], [named[i] for i in inside]
+    groups = named if traits.average else None
+    error, _ = aggregate.standard_error(matrix, clusters, groups, 2000) if inside else (math.inf, 1.0)
     if math.isinf(error):
         raise UsageError(f"{store.path}: {cell.task} has too few samples to tell their spread")
     single = error * math.sqrt(len(matrix))
-    exact = is_shares(matrix) and not any(clusters) and groups is None
-    draws, kind = cell.spec.protocol.draws, inner_of(figure)
-    by_share = isinstance(kind, Accuracy) or (isinstance(kind, PassAtK) and kind.k == 1)
-    if draws < 2 or not by_share:
+    exact = aggregate.is_shares(matrix) and not any(clusters) and groups is None
+    draws = cell.spec.protocol.draws
+    if draws < 2 or not traits.share_of_draws:
         return single, 0.0, exact
     share = matrix[:, 0] / matrix[:, 1]
     within = float((share * (1 - share)).mean()) * draws / (draws - 1)

@@ -24,6 +24,7 @@ from evalkit.engine.calibrate import calibrate
 from evalkit.engine.cell import CellPlan
 from evalkit.engine.circumstances import circumstances
 from evalkit.engine.context import Call, Run
+from evalkit.engine.corpus import complete
 from evalkit.engine.faults import FAULTS, fault
 from evalkit.engine.judging import Judging
 from evalkit.engine.reading import answers
@@ -175,6 +176,7 @@ class _Cell:
             self._plan = calibrate(self._plan, cell, validation, new)
         exchanges = Exchanges(self._old, cell)
         changed = asyncio.run(self._samples(exchanges))
+        complete(new, cell, self._plan.metrics)
         data = new.data(cell)
         before = {figure.metric: figure.value for figure in self._old.figures(cell) if figure.group == WHOLE}
         found = figures_of(self._plan.metrics, data)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -35,6 +36,19 @@ def told_outcomes(outcomes: Mapping[str, int], *, right_or_wrong: bool) -> dict[
         answered = there.pop("correct") + there.pop("wrong") + there.pop(ANSWERED)
         there = {ANSWERED: answered, **there}
     return {name: count for name, count in there.items() if count}
+
+
+_NUMBER = re.compile(r"([0-9]{1,18})")
+
+
+def natural(name: str) -> tuple[tuple[int, str, int], ...]:
+    """To sort names as people do, numbers in them by value: `4096` before `16384`, `part 2` before `part 10`.
+
+    Numbers stand before other texts; capitals are told apart only where nothing else does.
+    """
+    parts = _NUMBER.split(name)
+    found = [(0, "", int(part)) if i % 2 else (1, part.casefold(), 0) for i, part in enumerate(parts) if part]
+    return (*found, (-1, name, 0))
 
 
 @dataclass(frozen=True, slots=True)

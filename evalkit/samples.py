@@ -230,12 +230,14 @@ class Verdict:
     """Whether an answer is right, and why.
 
     `credit`: between 0 and 1, where an answer may be partly right; it is then right from one half on.
-    None: all or nothing.
+    None: all or nothing. `values`: finite numbers by name, of any range, such as a judge's 0 to 5; metrics
+    have them (`Scored.values`), and they are stored with the answer.
     """
 
     correct: bool
     reason: str = ""
     credit: float | None = None
+    values: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def worth(self) -> float:

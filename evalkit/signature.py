@@ -71,7 +71,7 @@ class Signature:
 _SHOWN = (
     "n", "shots", "draws", "temperature", "top_p", "max_tokens", "stop", "api", "solver", "reader",
     "likelihood", "fallback", "average", "language_hint", "max_pixels", "resample", "questions", "prompts",
-    "validation", "extract", "referee", "judge", "metric",
+    "validation", "corpus", "extract", "referee", "judge", "metric",
 )  # fmt: skip
 _USUAL: tuple[tuple[str, JSON], ...] = (("top_p", 1.0), ("stop", []))
 """Left out of the line, not of the signature."""
@@ -80,6 +80,7 @@ _WORDS = {
     "questions": "the questions",
     "prompts": "the prompts sent",
     "validation": "what the threshold was chosen on",
+    "corpus": "the samples that were scored, all of which the metric knows",
     "average": "how groups are averaged",
     "referee": "who reads what the rules cannot",
 }

@@ -19,6 +19,7 @@ PAGES = (
     "docs/guide.md",
     "docs/tables.md",
     "docs/adding-a-task.md",
+    "docs/metrics.md",
     "docs/pictures.md",
     "docs/speech.md",
     "docs/ci.md",

@@ -71,7 +71,10 @@ def _show(result: CheckResult) -> None:
     click.echo(
         f"{verdict}  {result.task}:{result.protocol}  {result.samples} samples: "
         f"references {_figure(result.gold, unit)}, spoiled {_figure(result.spoiled, unit)}"
-        + "".join(f"; {name} {_figure(value, unit)}" for name, value in result.others.items())
+        + "".join(
+            f"; {name} {_figure(value, ' ' + result.units[name])}".rstrip()
+            for name, value in result.others.items()
+        )
     )
     for words in result.unheld:
         click.echo(f"      not checked: {words}")

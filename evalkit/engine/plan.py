@@ -18,6 +18,7 @@ from evalkit.engine.cell import CellPlan, rendered
 from evalkit.engine.faults import FAULTS, fault
 from evalkit.engine.score import metrics_for
 from evalkit.errors import BoundaryError, DataError, SampleError, UsageError, unknown
+from evalkit.metrics.base import Traits
 from evalkit.models import BACKENDS
 from evalkit.models.base import Capability, Model
 from evalkit.protocol import SETTINGS, Protocol
@@ -362,7 +363,10 @@ def _comparable(cell: CellPlan, data: DataOptions) -> None:
 
 
 def _binding(spec: CellSpec) -> JSON:
-    """A cell's spec without the places that its data and its code were found in, and without mere words."""
+    """A cell's spec without the places that its data and its code were found in, and without mere words.
+
+    What metrics say of themselves is for tables: their identities bind.
+    """
     data = {key: value for key, value in spec.data.items() if key not in ("kind", "where")}
     protocol = dataclasses.replace(spec.protocol, overrides={}, source="")
     return to_json(
@@ -378,6 +382,7 @@ def _binding(spec: CellSpec) -> JSON:
             size=None,
             group_sizes={},
             wanted=None,
+            metrics=tuple(dataclasses.replace(metric, traits=Traits()) for metric in spec.metrics),
         )
     )
 

@@ -9,6 +9,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 from evalkit.metrics.base import traits_of
+from evalkit.metrics.macro import measured
 from evalkit.rows import told_outcomes
 
 if TYPE_CHECKING:
@@ -56,6 +57,8 @@ class Tally:
         self.outcomes["failed"] = 0  # those are asked again now
         self.before = self.done
         self._macro = bool(traits_of(self._metric).average)
+        self._finish = getattr(measured(self._metric), "finish", None)
+        """None for what is known only once all samples are there."""
         self._totals: dict[str, Any] = {}
         """Of each group, where each counts the same; else of all samples."""
         rows: dict[str, list[int]] = {}
@@ -84,8 +87,10 @@ class Tally:
     def _figure(self) -> float:
         """As the table will have it; NaN where there is none yet."""
         totals = [total for group, total in self._totals.items() if group or not self._macro]
+        if self._finish is None or traits_of(self._metric).prepared:
+            return math.nan
         try:
-            found = [value for total in totals if not math.isnan(value := float(self._metric.finish(total)))]
+            found = [value for total in totals if not math.isnan(value := float(self._finish(total)))]
         except Exception:  # noqa: BLE001 — a user's; when the run ends it is told
             return math.nan
         return sum(found) / len(found) if found else math.nan

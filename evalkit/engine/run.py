@@ -21,6 +21,7 @@ from evalkit.engine.channel import Links, SampleChannel
 from evalkit.engine.circumstances import circumstances
 from evalkit.engine.commits import Commits
 from evalkit.engine.context import SampleContext, task_hints
+from evalkit.engine.corpus import complete
 from evalkit.engine.faults import FAULTS, fault
 from evalkit.engine.judging import Judging
 from evalkit.engine.limiter import Limiter, make_limiter
@@ -322,6 +323,8 @@ class _CellRun:
         data = self._store.data(self._cell)
         figures: Sequence[StoredFigure] = ()
         try:
+            if complete(self._store, self._cell, self._planned.metrics):
+                data = self._store.data(self._cell)
             figures = figures_of(self._planned.metrics, data)
         finally:  # also where a metric of the user's fails
             self._store.finish(self._cell, len(data.outcomes), figures)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from evalkit.engine.faults import FAULTS, fault
 from evalkit.engine.judging import Judging
 from evalkit.errors import BoundaryError, ScorerError
-from evalkit.metrics.base import Metric, Scored
+from evalkit.metrics.base import Metric, Scored, traits_of
 from evalkit.metrics.macro import measured
 from evalkit.protocol import Protocol
 from evalkit.samples import JSON, Answer, Final, Sample, plain_text
@@ -37,6 +37,12 @@ class Judged:
         return tuple(verdict.worth for verdict in self.verdicts)
 
     @property
+    def values(self) -> tuple[Mapping[str, float] | None, ...]:
+        """None where there was no answer to be judged."""
+        pairs = zip(self.finals, self.verdicts, strict=True)
+        return tuple(None if final.value is None else verdict.values for final, verdict in pairs)
+
+    @property
     def outcome(self) -> str:
         """One word for a sample: `correct` when at least half of its answers are right.
 
@@ -54,6 +60,7 @@ class Judged:
                 "value": f.value,
                 "correct": v.correct,
                 **({} if v.credit is None else {"credit": v.credit}),
+                **({"values": dict(v.values)} if v.values else {}),
                 "truncated": f.truncated,
                 "reason": v.reason,
             }
@@ -141,19 +148,30 @@ async def score(
         tuple(verdict.reason for verdict in headline.verdicts),
         {name: judged.correct for name, judged in others.items()},
         {name: judged.credit for name, judged in {"": headline, **others}.items()},
+        {name: judged.values for name, judged in {"": headline, **others}.items()},
     )
     found = {
-        id(inner): _statistics(inner, sample, scored)
+        id(inner): _at_once(inner, sample, scored)
         for inner in {id(one): one for one in map(measured, metrics)}.values()
     }
     statistics = tuple(number for metric in metrics for number in found[id(measured(metric))])
     return Score(scored, headline.outcome, statistics, headline, views, legs)
 
 
-def _statistics(metric: Metric, sample: Sample, scored: Scored) -> tuple[float, ...]:
-    """A finite number for each of the metric's columns. Raises `ScorerError`."""
+def _at_once(metric: Metric, sample: Sample, scored: Scored) -> tuple[float, ...]:
+    """The metric's statistics; NaN where they depend on all samples (`engine.corpus`)."""
+    if traits_of(metric).prepared:
+        return (math.nan,) * len(metric.columns)
+    return statistics_of(metric, sample, scored)
+
+
+def statistics_of(metric: Metric, sample: Sample, scored: Scored, *corpus: object) -> tuple[float, ...]:
+    """A finite number for each of the metric's columns. Raises `ScorerError`.
+
+    `corpus`: what the metric's `prepare` returned, if it has one.
+    """
     try:
-        found = tuple(float(number) for number in metric.statistics(sample, scored))
+        found = tuple(float(number) for number in metric.statistics(sample, scored, *corpus))
     except BoundaryError:
         raise
     except FAULTS as error:
@@ -206,7 +224,8 @@ def _plain(verdict: Verdict) -> Verdict:
     """With Python's own bool and float, of which NumPy's are no kin. Raises `ScorerError`."""
     if not isinstance(verdict, Verdict):
         raise ScorerError(f"judge: it returned {type(verdict).__name__}, not a Verdict")
-    if type(verdict.correct) is bool and verdict.credit is None and type(verdict.reason) is str:
+    known = type(verdict.correct) is bool and type(verdict.reason) is str
+    if known and verdict.credit is None and not verdict.values:
         return verdict  # nearly always
     correct: object = verdict.correct
     if callable(listed := getattr(correct, "tolist", None)):
@@ -216,7 +235,21 @@ def _plain(verdict: Verdict) -> Verdict:
     credit = None if verdict.credit is None else float(verdict.credit)
     if credit is not None and not 0 <= credit <= 1:
         raise ScorerError(f"judge: its verdict's credit is {credit}, not between 0 and 1")
-    return Verdict(bool(correct), plain_text(str(verdict.reason)), credit)
+    return Verdict(bool(correct), plain_text(str(verdict.reason)), credit, _plain_values(verdict.values))
+
+
+def _plain_values(values: object) -> dict[str, float]:
+    if not isinstance(values, Mapping):
+        raise ScorerError(f"judge: its verdict's values are a {type(values).__name__}, not numbers by name")
+    found: dict[str, float] = {}
+    for name, value in values.items():
+        if not isinstance(name, str) or plain_text(name) != name:
+            raise ScorerError(f"judge: its verdict's values have the name {name!r:.80}, which is no text")
+        number = math.nan if isinstance(value, str) else float(value)
+        if not math.isfinite(number):
+            raise ScorerError(f"judge: its verdict's value {name!r:.80} is {value!r:.80}, no finite number")
+        found[name] = number
+    return found
 
 
 def _kind(final: Final) -> str:

@@ -1,9 +1,24 @@
-"""Metrics: each a module, each `statistics` and `finish`."""
+"""Metrics: each a module; `base` has their shape and the bases of a metric of one's own."""
 
 from evalkit.metrics.accuracy import Accuracy
-from evalkit.metrics.base import Metric, Ratio, Scored
+from evalkit.metrics.base import Counted, Kept, Mean, Metric, MetricBase, Ratio, Scored
 from evalkit.metrics.macro import Macro, averages
 from evalkit.metrics.mean_credit import MeanCredit
+from evalkit.metrics.mean_value import MeanValue
 from evalkit.metrics.pass_at_k import PassAtK
 
-__all__ = ["Accuracy", "Macro", "MeanCredit", "Metric", "PassAtK", "Ratio", "Scored", "averages"]
+__all__ = [
+    "Accuracy",
+    "Counted",
+    "Kept",
+    "Macro",
+    "Mean",
+    "MeanCredit",
+    "MeanValue",
+    "Metric",
+    "MetricBase",
+    "PassAtK",
+    "Ratio",
+    "Scored",
+    "averages",
+]

@@ -109,6 +109,7 @@ class Bleu:
     least_draws: int = 1
     name: str = "BLEU"
     whole_corpus: ClassVar[bool] = True
+    span: ClassVar[float] = 100.0
     outcome: ClassVar[Literal["answered"]] = "answered"
 
     @property
@@ -153,6 +154,7 @@ class ChrF:
     least_draws: int = 1
     name: str = "chrF2"
     whole_corpus: ClassVar[bool] = True
+    span: ClassVar[float] = 100.0
     outcome: ClassVar[Literal["answered"]] = "answered"
 
     @property

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from evalkit.answers.speech import Edits, sample_edits
 from evalkit.identity import versioned
-from evalkit.metrics.base import Ratio, Scored
+from evalkit.metrics.base import Mean, Scored
 from evalkit.samples import Sample
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class ErrorRate:
 
 @versioned("over_100", 1, packages=("jiwer", "whisper-normalizer"))
 @dataclass(frozen=True, slots=True)
-class Over100(Ratio):
+class Over100(Mean):
     """Samples with more edits than units over samples, in percent: answers that are mostly made up.
 
     The rules are those of `ErrorRate`. Anything said to an empty reference is over 100 %.
@@ -87,10 +87,9 @@ class Over100(Ratio):
     def name(self) -> str:
         return self.label
 
-    def statistics(self, sample: Sample, scored: Scored) -> Sequence[float]:
+    def value(self, sample: Sample, scored: Scored) -> float:
         found = _edits(sample, scored, self.normaliser, self.units)
-        over = sum(one.total > one.units for one in found) / len(found)
-        return (over, 1.0)
+        return sum(one.total > one.units for one in found) / len(found)
 
 
 def _edits(sample: Sample, scored: Scored, normaliser: str, units: str) -> list[Edits]:

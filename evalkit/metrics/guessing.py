@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from evalkit.identity import versioned
-from evalkit.metrics.base import Ratio, Scored
+from evalkit.metrics.base import Mean, Scored
 from evalkit.samples import Sample
 
 
 @versioned("guessing_accuracy", 1)
 @dataclass(frozen=True, slots=True)
-class GuessingAccuracy(Ratio):
+class GuessingAccuracy(Mean):
     """Accuracy with 1/n for a response to n choices in which no letter was found.
 
     MMMU's authors choose a letter at random there (MMMU-Benchmark/MMMU at bb0b95a,
@@ -28,11 +27,11 @@ class GuessingAccuracy(Ratio):
     least_draws: int = 1
     name: str = "accuracy (random guess)"
 
-    def statistics(self, sample: Sample, scored: Scored) -> Sequence[float]:
+    def value(self, sample: Sample, scored: Scored) -> float:
         finals = scored.answer.finals
         guessed = 1 / len(sample.choices) if sample.choices else 0.0
         worth = [
             guessed if final.value is None else float(correct)
             for final, correct in zip(finals, scored.correct, strict=True)
         ]
-        return (sum(worth) / len(worth), 1.0)
+        return sum(worth) / len(worth)

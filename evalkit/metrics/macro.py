@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
 
 from evalkit.identity import versioned
-from evalkit.metrics.base import MACRO, Metric, Scored, traits_of
-from evalkit.samples import Sample
-
-if TYPE_CHECKING:
-    from evalkit.metrics.base import Floats
+from evalkit.metrics.base import MACRO, Metric, Traits, traits_of
 
 
 @versioned("macro", 1)
@@ -19,13 +15,12 @@ if TYPE_CHECKING:
 class Macro:
     """The mean of `inner`'s figures of the groups (`Sample.group`), each group counting the same.
 
-    Samples of no group are left out. Statistics and `finish` are those of `inner`, of any samples together;
-    tables, intervals and comparisons finish each group and take the mean. Beside it stands `inner` itself,
+    Samples of no group are left out. Statistics are those of `inner`, whatever it is; tables, intervals and
+    comparisons take the mean of what it makes of each group. Beside it stands `inner` itself,
     the figure of all samples together: `metrics=(Macro(Accuracy()), Accuracy())`, which `averages` writes.
     """
 
     inner: Metric
-    average: ClassVar[str] = MACRO
 
     @property
     def name(self) -> str:
@@ -54,26 +49,12 @@ class Macro:
         return self.inner.view
 
     @property
-    def whole_corpus(self) -> bool:
-        return traits_of(self.inner).whole_corpus
+    def traits(self) -> Traits:
+        return dataclasses.replace(traits_of(self.inner), average=MACRO)
 
     @property
-    def best(self) -> float | None:
-        return traits_of(self.inner).best
-
-    @property
-    def outcome(self) -> Literal["right or wrong", "answered"]:
-        return traits_of(self.inner).outcome
-
-    @property
-    def unbounded(self) -> bool:
-        return traits_of(self.inner).unbounded
-
-    def statistics(self, sample: Sample, scored: Scored) -> Sequence[float]:
-        return self.inner.statistics(sample, scored)
-
-    def finish(self, totals: Floats) -> Floats:
-        return self.inner.finish(totals)
+    def statistics(self) -> Callable[..., Sequence[float]]:
+        return self.inner.statistics
 
 
 def averages(*metrics: Metric) -> tuple[Metric, ...]:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from evalkit.identity import versioned
-from evalkit.metrics.base import Ratio, Scored
+from evalkit.metrics.base import Mean, Scored
 from evalkit.samples import Sample
 
 
 @versioned("mean_credit", 1)
 @dataclass(frozen=True, slots=True)
-class MeanCredit(Ratio):
+class MeanCredit(Mean):
     """Credit over samples, question-weighted, in percent: VQA accuracy, ANLS.
 
     `label`: what the benchmark calls it. A sample with several answers counts by their mean credit.
@@ -31,6 +30,6 @@ class MeanCredit(Ratio):
     def name(self) -> str:
         return f"{self.label} ({self.view})" if self.view else self.label
 
-    def statistics(self, sample: Sample, scored: Scored) -> Sequence[float]:
+    def value(self, sample: Sample, scored: Scored) -> float:
         credit = scored.credits[self.view]
-        return (sum(credit) / len(credit), 1.0)
+        return sum(credit) / len(credit)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from evalkit.identity import versioned
-from evalkit.metrics.base import Ratio, Scored
+from evalkit.metrics.base import Mean, Scored
 from evalkit.samples import Sample
 
 
@@ -25,7 +24,7 @@ def estimate(n: int, c: int, k: int) -> float:
 
 @versioned("pass_at_k", 1)
 @dataclass(frozen=True, slots=True)
-class PassAtK(Ratio):
+class PassAtK(Mean):
     """Mean of `estimate` over problems, in percent."""
 
     k: int = 1
@@ -43,6 +42,10 @@ class PassAtK(Ratio):
         return "right or wrong" if self.k == 1 else "answered"
 
     @property
+    def share_of_draws(self) -> bool:
+        return self.k == 1
+
+    @property
     def columns(self) -> tuple[str, ...]:
         return (self.name, "problems")
 
@@ -50,6 +53,6 @@ class PassAtK(Ratio):
     def least_draws(self) -> int:
         return self.k
 
-    def statistics(self, sample: Sample, scored: Scored) -> Sequence[float]:
+    def value(self, sample: Sample, scored: Scored) -> float:
         correct = scored.of(self.view)
-        return (estimate(len(correct), sum(correct), self.k), 1.0)
+        return estimate(len(correct), sum(correct), self.k)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from evalkit.convert import from_json, to_json
 from evalkit.errors import UsageError
 from evalkit.identity import code_identity, declared, parameters
-from evalkit.metrics.base import Metric, Ratio, Scored, Traits, traits_of
+from evalkit.metrics.base import Metric, Ratio, Scored, Traits, ratio, traits_of
 from evalkit.metrics.macro import Macro
 from evalkit.samples import JSON, Sample
 from evalkit.spec import MetricSpec
@@ -26,6 +26,7 @@ KINDS = {
     "error_rate": "evalkit.metrics.error_rate:ErrorRate",
     "guessing_accuracy": "evalkit.metrics.guessing:GuessingAccuracy",
     "macro": "evalkit.metrics.macro:Macro",
+    "mean_value": "evalkit.metrics.mean_value:MeanValue",
     "mean_credit": "evalkit.metrics.mean_credit:MeanCredit",
     "over_100": "evalkit.metrics.error_rate:Over100",
     "pass_at_k": "evalkit.metrics.pass_at_k:PassAtK",
@@ -42,7 +43,7 @@ def metric_spec(metric: Metric) -> MetricSpec:
         given = {"inner": to_json(metric_spec(metric.inner))}
     elif kind:
         given = {name: to_json(value) for name, value in parameters(metric).items()}
-    finish: object = type(metric).finish
+    finish = getattr(type(metric), "finish", None)
     return MetricSpec(
         name=metric.name,
         unit=metric.unit,
@@ -93,7 +94,7 @@ class StoredRatio:
 
     def finish(self, totals: Floats) -> Floats:
         assert self.spec.scale is not None
-        return self.spec.scale * totals[..., 0] / totals[..., 1]
+        return ratio(totals, self.spec.scale)
 
 
 def stored_metric(spec: MetricSpec) -> Metric | None:

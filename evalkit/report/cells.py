@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +12,7 @@ from evalkit.completeness import Completeness, completeness
 from evalkit.figures import WHOLE, figures
 from evalkit.measured import Measure, measures, other_code
 from evalkit.metrics.base import Traits
-from evalkit.rows import ANSWERED, FAILED, VALIDATION, Cell, CellData, StoredFigure, told_outcomes
+from evalkit.rows import ANSWERED, FAILED, VALIDATION, Cell, CellData, StoredFigure, natural, told_outcomes
 from evalkit.samples import JSON
 from evalkit.signature import Signature, combine
 from evalkit.spec import CellSpec, MetricSpec
@@ -45,9 +45,9 @@ class Group:
 class TableCell:
     """One figure. `value`, `low`, `high` in `unit`, None when no sample was judged.
 
-    `n`: judged samples, which the value is over. `outcomes`: samples by outcome, failed ones included.
-    `low`, `high` are None too where everything is of one cluster. `marks`: numbers of the table's notes
-    that belong to it.
+    `n`: judged samples, which the value is over, or what the metric counts in them (`counted`). `outcomes`:
+    samples by outcome, failed ones included. `low`, `high` are None too where everything is of one cluster.
+    `marks`: numbers of the table's notes that belong to it.
     """
 
     spec: CellSpec
@@ -59,7 +59,7 @@ class TableCell:
     n: int
     outcomes: dict[str, int]
     groups: dict[str, Group]
-    """By group and then by tag, each in alphabetical order."""
+    """By group and then by tag, each in natural order."""
     signature: Signature
     tokens: tuple[int, int]
     """(prompt, completion) tokens as the endpoint counted them."""
@@ -113,6 +113,15 @@ class TableCell:
         return self.measured.traits
 
     @property
+    def counted(self) -> str:
+        """What `n` is a number of: samples, or what the metric counts in them, such as instructions."""
+        return self.traits.denominator or "samples"
+
+    @property
+    def n_text(self) -> str:
+        return f"{self.n:,}" if self.counted == "samples" else f"{self.n:,} {self.counted}"
+
+    @property
     def told(self) -> dict[str, int]:
         """Samples by outcome, as suits the metric: right, or only answered."""
         return told_outcomes(self.outcomes, right_or_wrong=self.traits.right_or_wrong)
@@ -148,6 +157,7 @@ class TableCell:
             "low": self.low,
             "high": self.high,
             "n": self.n,
+            "counted": self.counted,
             "outcomes": dict(self.outcomes),
             "outcome": self.traits.outcome,
             "signature": {
@@ -201,7 +211,8 @@ def _cells(store: Store, cell: Cell, calibration: Cell | None) -> Iterator[Table
         spec = measured.spec
         found = stored.get(spec.name) or _computed(measured, cell, data)
         headline = next((figure for figure in found if figure.group == WHOLE), None)
-        judged = int(data.judged.sum())
+        counts_own = headline is not None and spec.traits.denominator
+        corpus = {"corpus": _corpus(data)} if spec.traits.prepared else {}
         yield TableCell(
             spec=cell.spec,
             measured=spec,
@@ -209,14 +220,16 @@ def _cells(store: Store, cell: Cell, calibration: Cell | None) -> Iterator[Table
             value=headline.value if headline else None,
             low=headline.low if headline else None,
             high=headline.high if headline else None,
-            n=judged,
+            n=headline.n if headline and counts_own else int(data.judged.sum()),
             outcomes=store.outcomes(cell, spec.view),
             groups={
                 figure.group: Group(figure.value, figure.low, figure.high, figure.n)
-                for figure in found
+                for figure in sorted(found, key=functools.partial(_place, {*data.groups}))
                 if figure.group != WHOLE and figure.value is not None
             },
-            signature=Signature({**asked, **cell.spec.signed(spec), "metric": spec.identity}, notes),
+            signature=Signature(
+                {**asked, **cell.spec.signed(spec), **corpus, "metric": spec.identity}, notes
+            ),
             tokens=(sum(u[1] for u in used), sum(u[2] for u in used)),
             found=cell.found,
             answered=data.outcomes.count(ANSWERED),
@@ -243,6 +256,16 @@ def _asked(data: CellData, *validation: CellData) -> dict[str, JSON]:
     for one in validation:
         parts["validation"] = combine([*one.questions, *_answered(one)])
     return parts
+
+
+def _corpus(data: CellData) -> JSON:
+    """Of which samples a metric knows that is measured of all those that were scored."""
+    return combine(question for question, judged in zip(data.questions, data.judged, strict=True) if judged)
+
+
+def _place(groups: Set[str], figure: StoredFigure) -> tuple[bool, object]:
+    """Groups stand before tags."""
+    return figure.group not in groups, natural(figure.group)
 
 
 def _answered(data: CellData) -> Iterator[bytes]:

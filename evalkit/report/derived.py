@@ -44,7 +44,7 @@ def macro(store: Store, cell: TableCell, groups: Sequence[str]) -> Group | str:
 
     In words why there is none: a mean over fewer groups than it should be over is another figure.
     """
-    from evalkit.statistics import macro_interval
+    from evalkit.statistics.aggregates import aggregate_of
 
     stored = stored_cell(store, cell)
     data, measured = store.data(stored), measure(store, stored, cell.metric)
@@ -57,13 +57,14 @@ def macro(store: Store, cell: TableCell, groups: Sequence[str]) -> Group | str:
     matrix = measured.of(data.matrix)
     wanted = sorted({*data.groups} - {""}) if tuple(groups) == ALL_GROUPS else groups
     rows = {group: [i for i, name in enumerate(names) if name == group] for group in wanted}
-    values = {group: float(metric.finish(matrix[of].sum(axis=0))) for group, of in rows.items() if of}
+    aggregate = aggregate_of(metric)
+    values = {group: aggregate.figure(matrix[of]) for group, of in rows.items() if of}
     if missing := [group for group in wanted if math.isnan(values.get(group, math.nan))]:
         return f"no figure of {', '.join(missing)}, which the mean is over too"
     if not values:
         return "its samples are of no groups"
     parts = [(matrix[of], [clusters[i] for i in of]) for of in rows.values()]
-    low, high = macro_interval(parts, metric.finish) or (None, None)
+    low, high = aggregate.macro_interval(parts) or (None, None)
     return Group(sum(values.values()) / len(values), low, high, sum(map(len, rows.values())))
 
 
@@ -86,13 +87,16 @@ def compared(
     if isinstance(chosen, str):
         return chosen
     found, groups = chosen
-    finish, clusters, n = found.metric.finish, found.clusters, len(found.ids)
+    clusters, n = found.clusters, len(found.ids)
     if kind == "difference":
-        apart, _ = difference_of(finish, found.base, found.head, clusters, groups)
+        apart, _ = difference_of(found.metric, found.base, found.head, clusters, groups)
         if math.isnan(apart.value):
             return NO_COMMON
         known = math.isfinite(apart.error)
         return Group(apart.value, apart.low if known else None, apart.high if known else None, n)
+    finish = getattr(found.metric, "finish", None)
+    if finish is None:
+        return f"{head[1].metric} is no figure of sums, and no ratio of it is worked out"
     ratio = paired_ratio(found.base, found.head, finish, clusters, groups=groups)
     if ratio is None:
         return f"{base[1].model} has no figure above 0, and nothing is a ratio to that"

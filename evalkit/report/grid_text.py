@@ -49,11 +49,12 @@ def cell_lines(cell: GridCell, *, duels: bool = True, protocol: bool = False) ->
     if cell.kind not in ("run", "compared"):
         return [cell.protocol] if cell.protocol else []
     asked = cell.cell.spec.protocol if cell.cell else None
+    counted = f" {cell.cell.counted}" if cell.cell and cell.cell.counted != "samples" else ""
     lines = [
         asked.name if asked and protocol else "",
         asked.label.removeprefix(asked.name) if asked else "",
         interval_text(cell.low, cell.high),
-        f"n {cell.n:,}",
+        f"n {cell.n:,}{counted}",
     ]
     odd = any(n for name, n in cell.outcomes.items() if name not in ("correct", "wrong", ANSWERED))
     if odd:

@@ -43,7 +43,7 @@ def texts(cell: TableCell) -> tuple[str, ...]:
         cell.metric + arrow,
         value + marks,
         low_high,
-        str(cell.n),
+        cell.n_text if cell.counted != "samples" else str(cell.n),
         outcome_shares(cell.told),
     )
 

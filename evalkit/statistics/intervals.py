@@ -83,7 +83,7 @@ def interval(
     if len(units) == 1 or not alike(units, finish):
         return bootstrap(matrix, finish, clusters)
     # Credits that are all the same vary at most as much as zeros and ones with their mean would.
-    return macro_interval([(matrix, clusters or ())], finish) if _is_bounded(matrix) else None
+    return macro_interval([(matrix, clusters or ())], finish) if is_credits(matrix) else None
 
 
 def is_shares(matrix: Floats) -> bool:
@@ -93,7 +93,7 @@ def is_shares(matrix: Floats) -> bool:
     )
 
 
-def _is_bounded(matrix: Floats) -> bool:
+def is_credits(matrix: Floats) -> bool:
     """Whether every sample has a credit between 0 and 1 of 1."""
     return matrix.shape[1] == 2 and bool(np.all(matrix[:, 1] == 1) and np.all(abs(matrix - 0.5) <= 0.5))
 
@@ -136,17 +136,21 @@ def _of_shares(
 
 
 def macro_interval(
-    parts: Sequence[tuple[Floats, Sequence[str]]], finish: Callable[[Floats], Floats], *, draws: int = 2000
+    parts: Sequence[tuple[Floats, Sequence[str]]],
+    finish: Callable[[Floats], Floats],
+    *,
+    draws: int = 2000,
+    graded: bool = True,
 ) -> tuple[float, float] | None:
     """95 % interval of the mean of several groups' figures.
 
     `parts`: (matrix, clusters) of each group. A cluster's name in several groups is one cluster, which is
     resampled with all that it has in any. The groups themselves are held: they are the benchmark's languages,
     not a sample of languages. None where a group is a single cluster, or does not vary and is not a share or
-    a credit.
+    a credit. `graded`: whether statistics that look like credits are credits.
     """
     cells = _cells(parts)
-    if all(_is_bounded(matrix) for matrix, _ in parts):
+    if graded and all(is_credits(matrix) for matrix, _ in parts):
         shares = [is_shares(matrix) for matrix, _ in parts]
         known = zip(parts, cells.counts, shares, strict=True)
         if any(count == 1 and (any(clusters) or not share) for (_, clusters), count, share in known):

@@ -12,7 +12,7 @@ from evalkit.statistics.cells import Cells
 from evalkit.statistics.intervals import t_quantile
 from evalkit.statistics.resample import Floats
 
-_SCALE = 100.0
+SCALE = 100.0
 """Figures stand between 0 and 100, or not far beyond."""
 
 
@@ -111,6 +111,7 @@ def paired_bootstrap(
     draws: int = 10_000,
     seed: int = 0,
     confidence: float = 0.95,
+    scale: float = SCALE,
 ) -> Difference:
     """The difference of two figures, both resampled with the same draws of the same samples.
 
@@ -119,7 +120,7 @@ def paired_bootstrap(
     standard error; interval and p come from it by Student's t, so that they never contradict each other. What
     cannot be said, because everything is one cluster, has an infinite error, and p is 1. Few clusters say
     little however alike they are: p is at least what flipping every cluster's sign would give,
-    2 · 2^-clusters.
+    2 · 2^-clusters. `scale`: see `standard_error`.
     """
     columns = base.shape[1]
 
@@ -130,9 +131,21 @@ def paired_bootstrap(
     cells = _cells(np.hstack([base, head]), clusters, groups)
     before = _mean(cells.figures(lambda totals: finish(totals[..., :columns])))
     after = _mean(cells.figures(lambda totals: finish(totals[..., columns:])))
-    value = after - before
-    error, degrees = _standard_error(cells, apart, draws, seed)
-    tail = 0.5**cells.clusters
+    error, degrees = _standard_error(cells, apart, draws, seed, scale)
+    return difference_of(before, after, error, degrees, cells.clusters, draws, confidence)
+
+
+def difference_of(
+    before: float, after: float, error: float, degrees: float, clusters: int, draws: int, confidence: float
+) -> Difference:
+    """By Student's t, with p at least what flipping every cluster's sign would give.
+
+    `error` 0: all draws had the same difference, so that p is less than one in so many, and no more is known;
+    where there is none either, nothing is.
+    """
+    value, tail = after - before, 0.5**clusters
+    if not error:
+        error = abs(value) / -t_quantile(degrees, 1 / (2 * (draws + 1))) or math.inf
     if tail < 0.5:
         error = max(error, abs(value) / -t_quantile(degrees, tail))
     half = _quantile(degrees, confidence) * error
@@ -194,19 +207,20 @@ def standard_error(
     groups: Sequence[str] | None = None,
     draws: int = 10_000,
     seed: int = 0,
+    scale: float = SCALE,
 ) -> tuple[float, float]:
     """(standard error by the bootstrap, degrees of freedom) of a figure, or of the mean of groups' figures.
 
     Degrees of freedom: clusters less one; of a mean over groups after Satterthwaite (`Cells.spread`). An
     error is infinite where a group is a single cluster. Clusters that are all alike do not show that the next
-    one is: their figure, on a scale of 0 to 100, then has the error that Bonett and Price give it, and groups
-    that have the same clusters have it together.
+    one is: their figure, on a scale of 0 to `scale`, then has the error that Bonett and Price give it, and
+    groups that have the same clusters have it together. 0: they have none, for the figure has no bounds.
     """
-    return _standard_error(_cells(matrix, clusters, groups), finish, draws, seed)
+    return _standard_error(_cells(matrix, clusters, groups), finish, draws, seed, scale)
 
 
 def _standard_error(
-    cells: Cells, finish: Callable[[Floats], Floats], draws: int, seed: int
+    cells: Cells, finish: Callable[[Floats], Floats], draws: int, seed: int, scale: float
 ) -> tuple[float, float]:
     nothing = np.flatnonzero(np.isnan(cells.figures(finish)))
     if len(nothing) == cells.groups:
@@ -225,7 +239,7 @@ def _standard_error(
         # The bootstrap's variance is that of n units; the sample's is of n - 1 (Hesterberg 2015).
         figures = drawn.drawn(finish, draws, np.random.default_rng(seed))
         variance = drawn.correction(moved) * float(np.nanvar(figures))
-    unknown = np.sqrt(2 * (counts - 1)) * _SCALE / (counts + 2) / counts
+    unknown = np.sqrt(2 * (counts - 1)) * scale / (counts + 2) / counts
     same = np.where(alike, unknown, 0.0)[cells.group]
     variance += cells.spread(same)[0]
     degrees = cells.spread(influences + same)[1]

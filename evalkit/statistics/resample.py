@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +31,8 @@ _BLOCK = 1 << 18
 _DRAWS = 128
 """Draws to a block, at most. Every block has a stream of its own, so that threads do not change a result."""
 _STEP = _BLOCK // _DRAWS
+_KEPT = 1 << 20
+"""Weights in work at a time, a thread, where each sample's is needed: 4 MB."""
 _Piece: TypeAlias = tuple[npt.NDArray[np.float32], slice | npt.NDArray[np.intp]]
 """(`_STEP` units or fewer, some columns) of the totals, and which columns these are."""
 
@@ -104,6 +106,30 @@ def resampled_together(
         return finish(totals.reshape(-1, groups, columns))
 
     return _moved(list(_pieces(part)), sums.ravel(), draws, random, shaped)
+
+
+def weighed(
+    units: int, draws: int, random: np.random.Generator, figures: Callable[[Floats], Floats]
+) -> Floats:
+    """(draws, …) `figures` of drawn weights (some draws, units), some draws at a time and in any thread.
+
+    Of many units the weights are float32, whole numbers all the same.
+    """
+    step = max(1, min(_DRAWS, _KEPT // units))
+    starts = range(0, draws, step)
+    streams = random.spawn(len(starts))
+
+    def block(start: int, stream: np.random.Generator) -> Floats:
+        count = min(step, draws - start)
+        if units <= EXACT:
+            even = np.full(units, 1 / units)
+            return figures(stream.multinomial(units, even, size=count).astype(np.float64))
+        weights: Any = _weights(count, units, stream)
+        weights += 1
+        return figures(weights)
+
+    with threadpool_limits(1), ThreadPoolExecutor(os.cpu_count()) as threads:
+        return np.concatenate(list(threads.map(block, starts, streams)))
 
 
 def _pieces(part: Part) -> Iterator[_Piece]:

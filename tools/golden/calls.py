@@ -123,7 +123,8 @@ def plain(value: Any) -> JSON:
     if isinstance(value, float):
         return float(f"{value:.12g}") if math.isfinite(value) else str(value)
     if isinstance(value, Verdict):
-        return [value.correct, value.reason, plain(value.credit)]
+        values = [plain(value.values)] if value.values else []
+        return [value.correct, value.reason, plain(value.credit), *values]
     if isinstance(value, File):
         return f"{type(value).__name__} {value.key[:12]}"
     if isinstance(value, Mapping):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from evalkit.metrics.error_rate import ErrorRate, Over100
 from evalkit.metrics.guessing import GuessingAccuracy
 from evalkit.metrics.macro import Macro
 from evalkit.metrics.mean_credit import MeanCredit
+from evalkit.metrics.mean_value import MeanValue
 from evalkit.metrics.pass_at_k import PassAtK
 from evalkit.metrics.stored import StoredRatio
 from evalkit.samples import Answer, Final, Sample
@@ -44,6 +46,9 @@ OWN: tuple[Metric, ...] = (
     GuessingAccuracy(view="strict"),
     MeanCredit("credit"),
     MeanCredit("credit", view="strict"),
+    MeanValue("score"),
+    MeanValue("score", "judged", "points", 20.0, False, 3.0, None, "strict"),
+    MeanValue("other", unanswered=-1.0),
     PassAtK(),
     PassAtK(2),
     PassAtK(3, view="strict"),
@@ -118,6 +123,8 @@ def _parameters(metric: Metric) -> str:
 def _statistics(metric: Metric) -> Iterator[Case]:
     identity = _parameters(metric)
     for index, (sample, scored) in enumerate(_answers()):
+        if isinstance(metric, MeanValue):
+            scored = _valued(scored)
         call = Call(metric.statistics, (sample, scored))
         yield referred(f"{identity} statistics", index, [call])
     if isinstance(metric, Bleu | ChrF | ErrorRate | Over100):
@@ -139,7 +146,7 @@ def _measured(metric: Metric, sample: Sample, scored: Scored) -> object:
 
 def _finish(metric: Metric, totals: Sequence[object]) -> object:
     with np.errstate(all="ignore"):
-        return metric.finish(np.array(totals, dtype=float))
+        return metric.finish(np.array(totals, dtype=float))  # type: ignore[attr-defined]
 
 
 def _answers() -> Iterator[tuple[Sample, Scored]]:
@@ -174,6 +181,14 @@ def _score(values: tuple[str | None, ...], right: tuple[bool, ...]) -> Scored:
         views=views,
         credits={**dict.fromkeys(LEGS, credit), "strict": credit[::-1], "": credit},
     )
+
+
+def _valued(scored: Scored) -> Scored:
+    scores = tuple(
+        None if final.value is None else {"score": 2.5 - index if right else -0.5 * index}
+        for index, (final, right) in enumerate(zip(scored.answer.finals, scored.correct, strict=True))
+    )
+    return replace(scored, values={"strict": scores[::-1], "": scores})
 
 
 def _totals(columns: int) -> Iterator[Sequence[object]]:

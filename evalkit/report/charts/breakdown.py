@@ -11,6 +11,7 @@ from evalkit.report.charts.sheet import Look, Sheet, distinct, looks, shown
 from evalkit.report.charts.svg import LIGHT
 from evalkit.report.charts.types import Chart, chart_of
 from evalkit.report.digits import figure_text
+from evalkit.rows import natural
 
 if TYPE_CHECKING:
     from evalkit.report.cells import Group, TableCell
@@ -99,7 +100,7 @@ def _sorted(names: Sequence[str], runs: Sequence[Run]) -> list[str]:
         found = next(run.cell.groups[name].value for run in runs if name in run.cell.groups)
         return -merit(found, runs[0].cell.higher_is_better, runs[0].cell.traits.best)
 
-    return sorted(names, key=lambda name: (value(name), name))
+    return sorted(names, key=lambda name: (value(name), natural(name)))
 
 
 def _first(parts: Sequence[list[str]]) -> list[list[str]]:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 import orjson
 
 from evalkit.report.html.records import Line, Record
+from evalkit.rows import natural
 
 PIECE = 1 << 19
 """Bytes of answers in a piece, before they are compressed."""
@@ -68,7 +69,7 @@ class Packer:
     def index(self) -> Block:
         """Columns of all samples, with numbers for what repeats."""
         lines = self._lines
-        groups = list(dict.fromkeys(group for line in lines for group in line.groups))
+        groups = sorted({group for line in lines for group in line.groups}, key=natural)
         outcomes = list(dict.fromkeys(["", *(outcome for line in lines for outcome in line.outcomes)]))
         group_numbers, outcome_numbers = (
             {name: number for number, name in enumerate(names)} for names in (groups, outcomes)

@@ -24,8 +24,7 @@ async function browse() {
   const index = await unpack('index');
   const field = name => document.getElementById(name);
   options(field('part'), index.parts);
-  const groups = index.groups.map((name, i) => [name, i]).sort((a, b) => a[0].localeCompare(b[0]));
-  options(field('group'), groups.map(([name]) => name), groups.map(([, i]) => i));
+  options(field('group'), index.groups);
   options(field('outcome'), index.outcomes.slice(1), index.outcomes.slice(1).map((_, i) => i + 1));
   const several = Boolean(field('left'));
   if (several) {

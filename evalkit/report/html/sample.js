@@ -41,10 +41,11 @@ function reading(name, finals, graded) {
     const told = graded ? (final.value === null ? 'not answered' : 'answered') : final.correct ? 'right' : 'wrong';
     const verdict = final.correct === null ? 'not judged' : told;
     const credit = final.credit === undefined ? '' : ` (credit ${final.credit})`;
+    const values = Object.entries(final.values ?? {}).map(([name, number]) => `, ${name} ${number}`).join('');
     const value = final.value === null ? make('i', {}, 'no answer found') : written(final.value, 'text value');
     const reason = final.reason ? make('p', {class: 'reason'}, plain(final.reason)) : null;
     return make('div', {class: `final ${verdict.replace(' ', '-')}`},
-      make('p', {class: 'verdict'}, verdict + credit), value, reason);
+      make('p', {class: 'verdict'}, plain(verdict + credit + values)), value, reason);
   }));
 }
 

@@ -1,0 +1,168 @@
+"""Statistics that depend on all samples that were scored, such as on how many references have an n-gram.
+
+They are taken once the last sample is scored, from what the run file holds: the samples are read twice, a few
+at a time, once by the metric's `prepare` and once for their statistics. Until then a sample's are NaN.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import orjson
+
+from evalkit.engine.faults import FAULTS, fault
+from evalkit.engine.score import Score, statistics_of
+from evalkit.errors import BoundaryError, ScorerError, UsageError
+from evalkit.metrics.base import Metric, Scored, prepare, traits_of
+from evalkit.metrics.macro import measured
+from evalkit.rows import FAILED, Cell
+from evalkit.samples import JSON, Answer, Audio, File, Final, Image, Sample
+from evalkit.store import Store
+
+_AT_ONCE = 500
+"""Samples in memory."""
+_COLUMNS = "position, id, input, target, choices, grp, tags, cluster, meta, media, answer, statistics"
+
+
+def complete(store: Store, cell: Cell, metrics: Sequence[Metric]) -> bool:
+    """Takes the statistics of those `metrics` that have a `prepare`, of all judged samples of `cell`.
+
+    Whether there is any such metric. Not committed yet, and all or nothing: a file never holds those of two
+    corpora. Raises `UsageError` where a metric fails: what was answered is stored.
+    """
+    if not any(traits_of(metric).prepared for metric in metrics):
+        return False
+    store.connection.execute("SAVEPOINT corpus")
+    try:
+        _complete(store, cell, metrics)
+    except BaseException as error:
+        store.connection.execute("ROLLBACK TO corpus")
+        if isinstance(error, BoundaryError):
+            raise UsageError(
+                f"{error}; every answer is stored: correct it, then measure with evalkit rescore"
+            ) from error
+        raise
+    finally:
+        store.connection.execute("RELEASE corpus")
+    return True
+
+
+def _complete(store: Store, cell: Cell, metrics: Sequence[Metric]) -> None:
+    start, made = 0, dict[int, Any]()
+    for metric in metrics:
+        inner = measured(metric)
+        if traits_of(metric).prepared:
+            if id(inner) not in made:
+                made[id(inner)] = _prepared(inner, (sample for _, sample, _, _ in _judged(store, cell)))
+            _take(store, cell, inner, made[id(inner)], start)
+        start += len(metric.columns)
+
+
+def completed(metrics: Sequence[Metric], scores: Sequence[tuple[Sample, Score]]) -> list[tuple[float, ...]]:
+    """The statistics of some samples, with those that depend on all of them. Raises `ScorerError`."""
+    found = [list(score.statistics) for _, score in scores]
+    start = 0
+    for metric in metrics:
+        if traits_of(metric).prepared:
+            inner = measured(metric)
+            corpus = _prepared(inner, (sample for sample, _ in scores))
+            for row, (sample, score) in zip(found, scores, strict=True):
+                row[start : start + len(metric.columns)] = statistics_of(inner, sample, score.scored, corpus)
+        start += len(metric.columns)
+    return [tuple(row) for row in found]
+
+
+def _prepared(metric: Metric, samples: Iterable[Sample]) -> Any:
+    """Raises `ScorerError`."""
+    try:
+        return prepare(metric, samples)
+    except FAULTS as error:
+        raise fault(error, f"metric {metric.name}: prepare") from error
+
+
+def _take(store: Store, cell: Cell, metric: Metric, corpus: object, start: int) -> None:
+    """Writes the metric's columns, which begin at `start`, of every sample."""
+    rows = []
+    for position, sample, answer, statistics in _judged(store, cell):
+        try:
+            found = statistics_of(metric, sample, scored_of(answer), corpus)
+        except BoundaryError as error:
+            raise ScorerError(f"{error} (sample {sample.id})") from error
+        place, packed = 8 * start, struct.pack(f"<{len(found)}d", *found)
+        rows.append((statistics[:place] + packed + statistics[place + len(packed) :], cell.id, position))
+        if len(rows) == _AT_ONCE:
+            _write(store, rows)
+            rows.clear()
+    _write(store, rows)
+
+
+def _write(store: Store, rows: Sequence[tuple[bytes, int, int]]) -> None:
+    store.connection.executemany("UPDATE sample SET statistics = ? WHERE cell = ? AND position = ?", rows)
+
+
+def _judged(store: Store, cell: Cell) -> Iterator[tuple[int, Sample, dict[str, Any], bytes]]:
+    """(position, sample, answer as `engine.score` wrote it, statistics), read anew a few at a time."""
+    after = -1
+    while True:
+        rows = store.connection.execute(
+            f"SELECT {_COLUMNS} FROM sample WHERE cell = ? AND position > ? AND outcome != ? "  # noqa: S608
+            "AND length(statistics) > 0 ORDER BY position LIMIT ?",
+            (cell.id, after, FAILED, _AT_ONCE),
+        ).fetchall()
+        if not rows:
+            return
+        for position, name, text, *lists, answer, statistics in rows:
+            target, choices, group, tags, cluster, meta, media = lists
+            sample = Sample(
+                id=name,
+                input=text,
+                target=tuple(orjson.loads(target)),
+                choices=tuple(orjson.loads(choices)),
+                group=group,
+                tags=tuple(orjson.loads(tags)),
+                cluster=cluster,
+                meta=orjson.loads(meta),
+                media=tuple(_medium(store, key) for key in orjson.loads(media)),
+            )
+            yield position, sample, orjson.loads(answer), statistics
+        after = rows[-1][0]
+
+
+def _medium(store: Store, key: str) -> Image | Audio:
+    """What a sample shows, known by its digest alone: the file itself is not in a run."""
+    kind: type[File] = Audio if store.mime(key).startswith("audio/") else Image
+    return kind.known(key)  # type: ignore[return-value]
+
+
+def scored_of(answer: dict[str, Any]) -> Scored:
+    """What `Score.as_json` wrote down."""
+    finals, legs = answer["finals"], answer["legs"]
+    others: dict[str, list[dict[str, Any]]] = {**answer["views"], **legs}
+    detail: dict[str, JSON] = answer["detail"]
+    readings = {"": finals, **others}
+    return Scored(
+        Answer(_finals(finals), detail, {name: _finals(leg) for name, leg in legs.items()}),
+        _correct(finals),
+        tuple(final["reason"] for final in finals),
+        {name: _correct(judged) for name, judged in others.items()},
+        {name: tuple(_credit(final) for final in judged) for name, judged in readings.items()},
+        {name: tuple(_values(final) for final in judged) for name, judged in readings.items()},
+    )
+
+
+def _finals(judged: Sequence[dict[str, Any]]) -> tuple[Final, ...]:
+    return tuple(Final(final["value"], final["truncated"]) for final in judged)
+
+
+def _correct(judged: Sequence[dict[str, Any]]) -> tuple[bool, ...]:
+    return tuple(final["correct"] for final in judged)
+
+
+def _credit(final: dict[str, Any]) -> float:
+    return float(final.get("credit", final["correct"]))
+
+
+def _values(final: dict[str, Any]) -> dict[str, float] | None:
+    return None if final["value"] is None else final.get("values", {})
