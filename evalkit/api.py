@@ -6,6 +6,8 @@ from evalkit.identity import versioned
 from evalkit.metrics import Accuracy, Macro, MeanCredit, Metric, PassAtK, Ratio, Scored, averages
 from evalkit.protocol import Protocol
 from evalkit.samples import JSON, Answer, Audio, Final, Image, Message, Part, Prompt, Sample, Speech, letters
+from evalkit.samples import Tool as Tool
+from evalkit.samples import ToolCall as ToolCall
 from evalkit.solvers import (
     Ask,
     Extract,
@@ -49,6 +51,8 @@ __all__ = [
     "Speech",
     "Submitted",
     "Task",
+    "Tool",
+    "ToolCall",
     "UsageError",
     "Verdict",
     "View",

@@ -170,8 +170,9 @@ def _question(db: sqlite3.Connection, cell: int) -> None:
 
 
 def _from_4(db: sqlite3.Connection) -> None:
-    """Responses may hold the likelihoods of continuations, which were requests of their own."""
+    """Responses may hold the likelihoods of continuations, which were requests of their own, and calls."""
     db.execute("ALTER TABLE draw ADD COLUMN likelihoods TEXT")
+    db.execute("ALTER TABLE draw ADD COLUMN tool_calls TEXT")
 
 
 _STEPS: Mapping[int, Callable[[sqlite3.Connection], None]] = {3: _from_3, 4: _from_4}
