@@ -30,6 +30,8 @@ from evalkit.readers import (
     route_by_agreement,
 )
 from evalkit.samples import JSON, Answer, Audio, Final, Image, Message, Part, Prompt, Sample, Speech, letters
+from evalkit.samples import Tool as Tool
+from evalkit.samples import ToolCall as ToolCall
 from evalkit.sandbox.limits import Limits, Raised, Ran, Value
 from evalkit.sandbox.running import Executable, build, call, execute, session
 from evalkit.solvers import Context, ask_likelihoods, ask_once, ask_with_fallback, each_draw_of
@@ -94,6 +96,8 @@ __all__ = [
     "Speech",
     "Submitted",
     "Task",
+    "Tool",
+    "ToolCall",
     "ToolError",
     "Transcript",
     "Turn",

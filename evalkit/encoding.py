@@ -16,7 +16,7 @@ import orjson
 from evalkit.errors import BoundaryError, ProviderError, SampleError, ScorerError
 from evalkit.models.base import Finish, Likelihood, Request, Response, TokenLogprob
 from evalkit.rows import Row
-from evalkit.samples import JSON, Sample, plain_text
+from evalkit.samples import JSON, Sample, ToolCall, plain_text
 from evalkit.signature import digest
 
 
@@ -96,6 +96,8 @@ def checked(response: object, request: Request) -> Response:
             f"the model returned likelihoods of {[one.text for one in response.likelihoods]}, "
             f"not of {list(request.continuations)}"
         )
+    if not all(isinstance(call, ToolCall) for call in response.tool_calls):
+        raise ProviderError("the model returned tool_calls that are no ToolCall")
     if response.likelihoods:
         response = dataclasses.replace(response, likelihoods=tuple(map(_likelihood, response.likelihoods)))
     return response
@@ -119,14 +121,15 @@ def _count(count: int | None) -> int | None:
 
 RESPONSE = (
     "text, finish, prompt_tokens, completion_tokens, seconds, reasoning, logprobs, prompt_logprobs, "
-    "likelihoods"
+    "likelihoods, tool_calls"
 )
 """Columns of table `draw` that `response_of` takes."""
 
 
 def response_of(columns: Sequence[Any]) -> Response:
     """The response in `RESPONSE`'s columns."""
-    text, finish, prompt_tokens, completion_tokens, seconds, reasoning, tokens, prompt, likelihoods = columns
+    text, finish, prompt_tokens, completion_tokens, seconds, reasoning, *listed = columns
+    tokens, prompt, likelihoods, calls = listed
     return Response(
         text,
         finish,
@@ -137,14 +140,16 @@ def response_of(columns: Sequence[Any]) -> Response:
         _tokens(tokens),
         _tokens(prompt),
         _likelihoods(likelihoods),
+        tuple(ToolCall(*call) for call in orjson.loads(calls or "[]")),
     )
 
 
 def listed_columns(response: Response) -> tuple[str | None, ...]:
-    """logprobs, prompt_logprobs and likelihoods, as the table has them."""
+    """logprobs, prompt_logprobs, likelihoods and tool_calls, as the table has them."""
     likelihoods = [[one.text, one.logprob, one.tokens, one.greedy] for one in response.likelihoods]
     tokens = map(_tokens_column, (response.logprobs, response.prompt_logprobs))
-    return *tokens, dump(likelihoods) if likelihoods else None
+    calls = [[call.name, call.arguments, call.id] for call in response.tool_calls]
+    return *tokens, dump(likelihoods) if likelihoods else None, dump(calls) if calls else None
 
 
 def _tokens_column(tokens: tuple[TokenLogprob, ...]) -> str | None:

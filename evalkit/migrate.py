@@ -186,6 +186,7 @@ def _from_4(db: sqlite3.Connection) -> None:
     """Solvers no longer read, links know the branch that they were asked in, judge models have roles."""
     db.execute("ALTER TABLE asked ADD COLUMN branch TEXT NOT NULL DEFAULT ''")
     db.execute("ALTER TABLE draw ADD COLUMN likelihoods TEXT")
+    db.execute("ALTER TABLE draw ADD COLUMN tool_calls TEXT")
     for cell, text in db.execute("SELECT id, spec FROM cell").fetchall():
         spec = orjson.loads(text)
         asks, reads = _SOLVERS.get(spec.get("solver", ""), (spec.get("solver", ""), ""))

@@ -88,6 +88,8 @@ class ProtocolSettings:
     """Protocols of the same task that a routed answer falls back to; the first that the model can do."""
     threshold: float | None = _setting(None, _threshold)
     """Of routing: least share of draws that must agree. None: chosen on the validation split."""
+    needs: tuple[str, ...] = _unsigned(())
+    """What its solver asks of a model beyond the rest of the protocol: `tools`, `prefill`, `echo`."""
     legs: tuple[str, ...] = _unsigned(())
     """Names of the further answers that the reader gives (`Answer.legs`)."""
     max_pixels: int = _setting(0, int)

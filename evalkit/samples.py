@@ -147,11 +147,42 @@ Part: TypeAlias = str | Image | Audio
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
-    """One turn of a chat: a text, or parts of which some are no text."""
+class Tool:
+    """A function that a model may call. `parameters`: the JSON schema of its arguments, an object's."""
 
-    role: Literal["system", "user", "assistant"]
+    name: str
+    description: str
+    parameters: Mapping[str, JSON] = field(hash=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A call that a model asked for. `arguments`: JSON as the model wrote it, which need not be valid.
+
+    `id`: what the result is sent back under.
+    """
+
+    name: str
+    arguments: str
+    id: str = ""
+
+    def __post_init__(self) -> None:
+        for name in ("name", "arguments", "id"):
+            object.__setattr__(self, name, plain_text(getattr(self, name)))
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a chat: a text, or parts of which some are no text.
+
+    A chat whose last turn is the assistant's is continued there. `tool_calls`: of the assistant's turn;
+    `tool_call_id`: of the call whose result a `tool`'s turn is.
+    """
+
+    role: Literal["system", "user", "assistant", "tool"]
     content: str | tuple[Part, ...]
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str = ""
 
     @property
     def parts(self) -> tuple[Part, ...]:

@@ -51,6 +51,7 @@ CREATE TABLE draw (           -- what came back; committed when it arrives
     logprobs TEXT,            -- JSON: [[token, logprob, {token: logprob}], …]
     prompt_logprobs TEXT,     -- the same for the prompt, where it was asked for
     likelihoods TEXT,         -- JSON: [[continuation, logprob, tokens, greedy], …], where they were asked for
+    tool_calls TEXT,          -- JSON: [[name, arguments, id], …]
     PRIMARY KEY (request, draw)
 ) WITHOUT ROWID;
 

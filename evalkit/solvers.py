@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from evalkit.errors import ProviderError
 from evalkit.identity import versioned
-from evalkit.samples import Prompt, Sample, letters
+from evalkit.samples import Prompt, Sample, Tool, letters
 
 if TYPE_CHECKING:
     from evalkit.models.base import Likelihood, Response, TokenLogprob
@@ -49,12 +49,14 @@ class Context(Protocol):
         temperature: float | None = None,
         max_tokens: int | None = None,
         stop: Sequence[str] | None = None,
+        tools: Sequence[Tool] = (),
     ) -> Awaitable[Response]:
         """The model's response; asked for again, also by a resumed run, it is the stored one.
 
         `follows`: the response that the prompt was made from. What follows an answer differs from model to
         model, so it is stored and is no part of what two runs must have asked alike; everything else is.
-        `temperature`, `max_tokens`, `stop`: the protocol's where None.
+        `temperature`, `max_tokens`, `stop`: the protocol's where None. `tools`: what the model may call
+        (`Response.tool_calls`); a protocol whose solver gives some says `needs=("tools",)`.
         """
         ...
 

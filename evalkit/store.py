@@ -250,7 +250,7 @@ class Store:
         if not new.rowcount:
             (identifier,) = self._db.execute("SELECT id FROM request WHERE key = ?", (key,)).fetchone()
         self._db.execute(
-            "INSERT OR REPLACE INTO draw VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO draw VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (identifier, draw, cell.id, sample, asked_of, response.text, response.reasoning, response.finish)
             + (response.prompt_tokens, response.completion_tokens, response.seconds)
             + listed,

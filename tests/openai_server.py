@@ -44,6 +44,7 @@ from tests.openai_wire import (
     Seen,
     answer,
     asked_text,
+    calling,
     likeliest,
     listen_to_part,
     look,
@@ -51,6 +52,7 @@ from tests.openai_wire import (
     refuse_like_openai,
     stream,
     tokens,
+    unfit_turns,
 )
 
 __all__ = [
@@ -67,6 +69,7 @@ __all__ = [
     "answer",
     "arithmetic",
     "asked_text",
+    "calling",
     "refuse",
     "refuse_like_openai",
     "tokens",
@@ -245,6 +248,8 @@ class OpenAIServer:
                 )
         if self._model and payload["model"] != self._model:
             return refuse(404, f"The model `{payload['model']}` does not exist.", "NotFoundError")
+        if unfit := unfit_turns(payload):
+            return refuse(400, unfit)
         if payload.get("stream"):
             return refuse(400, "this endpoint does not stream")
         most = int(payload.get("top_logprobs") or 0) if route == CHAT else int(payload.get("logprobs") or 0)

@@ -168,6 +168,35 @@ def answer(
     }
 
 
+def calling(payload: Payload, *calls: tuple[str, str], text: str | None = None) -> Payload:
+    """The document vLLM answers a chat with when the model calls tools: (name, arguments) each."""
+    made = [
+        {"id": f"call-{at}", "type": "function", "function": {"name": name, "arguments": arguments}}
+        for at, (name, arguments) in enumerate(calls)
+    ]
+    document = answer(payload, CHAT, text or "", content=text, tool_calls=made)
+    document["choices"][0]["finish_reason"] = "tool_calls"
+    return document
+
+
+def unfit_turns(payload: Payload) -> str:
+    """What vLLM says of tools and turns that do not fit together; "" where they do."""
+    messages = payload.get("messages", [])
+    for tool in payload.get("tools", ()):
+        if tool.get("type") != "function" or not isinstance(tool.get("function", {}).get("name"), str):
+            return f"[{{'type': 'missing', 'loc': ('body', 'tools'), 'input': {tool}}}]"
+    called = {call["id"] for message in messages for call in message.get("tool_calls", ())}
+    for message in messages:
+        if message["role"] == "tool" and message.get("tool_call_id") not in called:
+            return f"tool_call_id {message.get('tool_call_id')!r} is of no call before it"
+    if payload.get("continue_final_message"):
+        if payload.get("add_generation_prompt", True):
+            return "Cannot set both `continue_final_message` and `add_generation_prompt` to True."
+        if messages[-1]["role"] != "assistant":
+            return "continue_final_message is set but the final message is not the assistant's"
+    return ""
+
+
 def refuse(status: int, message: str, kind: str = "BadRequestError", **headers: str) -> web.Response:
     """An error as vLLM words it."""
     error = {"message": message, "type": kind, "param": None, "code": status}

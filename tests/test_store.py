@@ -21,7 +21,7 @@ import pytest
 
 from evalkit.errors import UsageError
 from evalkit.models.base import Likelihood, Request, Response, TokenLogprob
-from evalkit.samples import JSON, Sample
+from evalkit.samples import JSON, Sample, ToolCall
 from evalkit.store import FORMAT, OUTCOMES, Cell, Row, Store
 from evalkit.tallies import count_details, usage
 from tests.specs import cell_spec, metric_spec
@@ -234,6 +234,13 @@ def test_likelihoods_come_back(store: Store, cell: Cell) -> None:
         Likelihood(" three", -math.inf, 3, False),  # which JSON does not have
     )
     said = Response("", likelihoods=likelihoods)
+    store.add_response(key, body, 0, cell, "one", said)
+    assert store.response(key, 0) == said
+
+
+def test_tool_calls_come_back(store: Store, cell: Cell) -> None:
+    key, body = asked("Which?")
+    said = Response("", tool_calls=(ToolCall("search", '{"q": "ä"}', "call-1"), ToolCall("stop", "no json")))
     store.add_response(key, body, 0, cell, "one", said)
     assert store.response(key, 0) == said
 

@@ -119,6 +119,10 @@ class Line:
                 await self._ask(request, key, body, AGAIN, asker)
 
     async def _ask(self, request: Request, key: bytes, body: bytes, draw: int, asker: Asker) -> Response:
+        missing = [one for one in request.needs if one not in self.model.capabilities]
+        if missing:
+            what = " and ".join(missing)
+            raise ProviderError(f"{self.model.name} does not do {what}, which this asks for", fatal=True)
         if request.echo:
             await self._echo_is_right(asker)
         if request.media:

@@ -19,7 +19,7 @@ from evalkit.errors import BoundaryError, ProviderError, SampleError, ScorerErro
 from evalkit.models.base import Likelihood, Request, Response, TokenLogprob
 from evalkit.models.fake import Hints
 from evalkit.protocol import Protocol
-from evalkit.samples import Prompt, Sample
+from evalkit.samples import Prompt, Sample, Tool
 from evalkit.signature import combine
 from evalkit.task import Task
 from evalkit.transcript import Transcript, Turn
@@ -157,6 +157,7 @@ class SampleContext:
         temperature: float | None = None,
         max_tokens: int | None = None,
         stop: Sequence[str] | None = None,
+        tools: Sequence[Tool] = (),
     ) -> Response:
         protocol = self._protocol
         heat = protocol.temperature if temperature is None else temperature
@@ -171,6 +172,7 @@ class SampleContext:
             logprobs=protocol.logprobs,
             max_pixels=protocol.max_pixels,
             resample=protocol.resample,
+            tools=tuple(tools),
         )
         return await self._ask(request, draw, first=follows is None)
 
@@ -246,7 +248,7 @@ class SampleContext:
         """The request's key and body, worked out once for all draws."""
         what: tuple[object, ...]
         what = (request.prompt, request.max_tokens, request.temperature, request.stop)
-        what = (*what, request.echo, request.continuations)
+        what = (*what, request.echo, request.continuations, request.tools)
         if what not in self._encoded:
             try:
                 self._encoded[what] = request.encoded()

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar, TypeVarTuple, Unpack
 
 from evalkit.errors import MediaError
 from evalkit.models.base import Request
-from evalkit.samples import Audio, Image, Message, Prompt, Speech
+from evalkit.samples import Audio, Image, Prompt, Speech
 from evalkit.store import Medium, Store
 
 if TYPE_CHECKING:
@@ -106,7 +106,9 @@ def _with(prompt: Prompt, ready: dict[_File, _File]) -> Prompt:
         assert isinstance(audio, Audio)
         return dataclasses.replace(prompt, audio=audio)
     return tuple(
-        Message(message.role, tuple(p if isinstance(p, str) else ready[p] for p in message.parts))
+        dataclasses.replace(
+            message, content=tuple(p if isinstance(p, str) else ready[p] for p in message.parts)
+        )
         for message in prompt
     )
 

@@ -6,7 +6,7 @@ import dataclasses
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import orjson
 
@@ -20,7 +20,7 @@ from evalkit.engine.score import metrics_for
 from evalkit.errors import BoundaryError, DataError, SampleError, UsageError, unknown
 from evalkit.metrics.base import Traits
 from evalkit.models import BACKENDS
-from evalkit.models.base import Capability, Model
+from evalkit.models.base import CAPABILITIES, Capability, Model
 from evalkit.protocol import SETTINGS, Protocol
 from evalkit.rows import JUDGE, VALIDATION
 from evalkit.samples import JSON, Sample
@@ -186,6 +186,10 @@ def _missing(task: Task, protocol: Protocol, model: Model) -> list[Capability]:
         needed.append("echo")
     elif protocol.likelihood == "next-token" and protocol.logprobs:
         needed.append("logprobs")
+    for name in protocol.needs:
+        if name not in CAPABILITIES:
+            raise unknown(f"capability that {task.name}:{protocol.name} needs", name, CAPABILITIES)
+        needed.append(cast("Capability", name))
     return [capability for capability in needed if capability not in model.capabilities]
 
 

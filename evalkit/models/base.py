@@ -5,21 +5,43 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias, get_args
 
 import orjson
 
 from evalkit.errors import ProviderError, UsageError
-from evalkit.samples import JSON, Audio, Image, Medium, Part, Prompt, Speech, plain_text
+from evalkit.samples import (
+    JSON,
+    Audio,
+    Image,
+    Medium,
+    Message,
+    Part,
+    Prompt,
+    Speech,
+    Tool,
+    ToolCall,
+    plain_text,
+)
 
 Capability: TypeAlias = (
-    Literal["chat", "completion", "transcription", "logprobs", "echo", "likelihood"] | Medium
+    Literal["chat", "completion", "transcription", "logprobs", "echo", "likelihood", "tools", "prefill"]
+    | Medium
 )
 """`chat`, `completion`, `transcription`: what it can be asked; `image`, `audio`: what a chat may hold.
 
 `logprobs`: of what it generates. `echo`: of a text's own tokens (`Request.echo`). `likelihood`: of whole
-continuations, by a way of its own (`Request.continuations`).
+continuations, by a way of its own (`Request.continuations`). `tools`: it is told of tools and calls them.
+`prefill`: it goes on with the last turn of a chat where that is the assistant's.
 """
+
+
+def _values(kind: Any) -> tuple[str, ...]:
+    """Of a type that is made of several `Literal`s."""
+    return tuple(name for part in get_args(kind) for name in (_values(part) if get_args(part) else (part,)))
+
+
+CAPABILITIES: tuple[str, ...] = _values(Capability)
 Unit: TypeAlias = Literal["token", "character", "byte"]
 Finish: TypeAlias = Literal["stop", "length", "filter", "other"]
 
@@ -34,6 +56,7 @@ class Request:
     `continuations`: how likely each of these texts is after the prompt, a text, is all that is asked, and
     nothing is generated (`max_tokens` 0). A backend without `likelihood` is never sent such a request:
     the engine makes one with `echo` for each of them.
+    `tools`: what a chat's model may call (`Response.tool_calls`).
     `max_pixels`, `resample`: the budget of each picture (0: none) and the filter that meets it; whoever
     prepares pictures for the wire heeds them, a backend sends what it is given.
     `seed`: None asks for none (greedy requests carry none).
@@ -49,6 +72,7 @@ class Request:
     logprobs: int = 0
     echo: bool = False
     continuations: tuple[str, ...] = ()
+    tools: tuple[Tool, ...] = ()
     max_pixels: int = 0
     resample: str = "lanczos"
 
@@ -59,12 +83,26 @@ class Request:
             raise UsageError("continuations go with a text to continue, and without echo")
         if not all(self.continuations):
             raise UsageError("an empty text is no continuation")
+        if self.tools and not isinstance(self.prompt, tuple):
+            raise UsageError("tools go with a chat: no other route tells a model of them")
 
     @property
     def api(self) -> Literal["chat", "completion", "transcription"]:
         if isinstance(self.prompt, Speech):
             return "transcription"
         return "completion" if isinstance(self.prompt, str) else "chat"
+
+    @property
+    def prefill(self) -> bool:
+        """Whether the assistant's turn has begun, and the answer goes on with it."""
+        return isinstance(self.prompt, tuple) and bool(self.prompt) and self.prompt[-1].role == "assistant"
+
+    @property
+    def needs(self) -> tuple[Capability, ...]:
+        """What only some backends do, and this asks for: `tools`, `prefill`."""
+        turns = self.prompt if isinstance(self.prompt, tuple) else ()
+        tools = self.tools or any(turn.tool_calls or turn.role == "tool" for turn in turns)
+        return (*(("tools",) if tools else ()), *(("prefill",) if self.prefill else ()))
 
     @property
     def media(self) -> tuple[Image | Audio, ...]:
@@ -84,7 +122,7 @@ class Request:
             speech = self.prompt
             prompt = {"audio": speech.audio.key, "translate": speech.translate, "language": speech.language}
         else:
-            prompt = [{"role": m.role, "content": _content(m.content)} for m in self.prompt]
+            prompt = [_turn(message) for message in self.prompt]
         body: dict[str, JSON] = {
             "api": self.api,
             "prompt": prompt,
@@ -98,6 +136,11 @@ class Request:
             body["echo"] = True
         if self.continuations:
             body["continuations"] = list(self.continuations)
+        if self.tools:
+            body["tools"] = [
+                {"name": one.name, "description": one.description, "parameters": dict(one.parameters)}
+                for one in self.tools
+            ]
         if self.max_pixels and any(isinstance(medium, Image) for medium in self.media):
             body |= {"max_pixels": self.max_pixels, "resample": self.resample}
         return body
@@ -109,6 +152,17 @@ class Request:
         """
         body = orjson.dumps(self.body(), option=orjson.OPT_SORT_KEYS)
         return hashlib.sha256(body).digest()[:16], body
+
+
+def _turn(message: Message) -> dict[str, JSON]:
+    turn: dict[str, JSON] = {"role": message.role, "content": _content(message.content)}
+    if message.tool_calls:
+        turn["tool_calls"] = [
+            {"name": call.name, "arguments": call.arguments, "id": call.id} for call in message.tool_calls
+        ]
+    if message.tool_call_id:
+        turn["tool_call_id"] = message.tool_call_id
+    return turn
 
 
 def _content(content: str | tuple[Part, ...]) -> JSON:
@@ -164,7 +218,7 @@ class Likelihood:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What a model said."""
+    """What a model said. After a turn that the assistant had begun, `text` is what it went on with."""
 
     text: str
     finish: Finish = "stop"
@@ -180,6 +234,8 @@ class Response:
     """Of the prompt, where `echo` asked for it; their texts add up to the prompt."""
     likelihoods: tuple[Likelihood, ...] = ()
     """Of the request's `continuations`, in their order."""
+    tool_calls: tuple[ToolCall, ...] = ()
+    """What it wants to be called, of the request's `tools`, in its order."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "text", plain_text(self.text))

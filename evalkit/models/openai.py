@@ -17,24 +17,32 @@ from evalkit.models.base import Capability, Finish, Request, Response, TokenLogp
 from evalkit.models.echo import split_echo
 from evalkit.models.http import JSON_BODY, OPENAI, Endpoint, count, no_answer
 from evalkit.models.registry import Named, capabilities_of
-from evalkit.samples import JSON, Audio, Message, Part, Speech
+from evalkit.samples import JSON, Audio, Message, Part, Speech, Tool, ToolCall
 
 __all__ = ["OPENAI", "OpenAIModel"]
 
-_FINISH: dict[str, Finish] = {"stop": "stop", "eos": "stop", "length": "length", "content_filter": "filter"}
+_FINISH: dict[str, Finish] = {
+    "stop": "stop",
+    "eos": "stop",
+    "tool_calls": "stop",
+    "length": "length",
+    "content_filter": "filter",
+}
 _THINK, _THINK_END = "<think>", "</think>"
 
 
 class OpenAIModel:
     """`openai/NAME` at `base_url` (default OPENAI_BASE_URL, else OpenAI's own)."""
 
-    capabilities: frozenset[Capability] = capabilities_of("openai")
     parallel: int | None = None
 
     def __init__(self, model: str, base_url: str = "", *, timeout: float = 600.0) -> None:
         self.name = f"openai/{model}"
         self._model = model
         self._endpoint = Endpoint(base_url, timeout=timeout)
+        self.capabilities: frozenset[Capability] = capabilities_of("openai")
+        if self._endpoint.is_openai:  # which begins a turn of its own, whoever spoke last
+            self.capabilities -= {"prefill"}
         # One thread: several would keep the interpreter from the event loop for a tenth of a second.
         self._encoder = ThreadPoolExecutor(1, thread_name_prefix="encoder")
         # OpenAI's newer models refuse the older name; other servers know only that one.
@@ -80,7 +88,11 @@ class OpenAIModel:
             if request.echo:
                 payload["echo"] = True
         else:
-            payload["messages"] = [{"role": m.role, "content": _content(m)} for m in request.prompt]
+            payload["messages"] = [_turn(message) for message in request.prompt]
+            if request.tools:
+                payload["tools"] = [_tool(tool) for tool in request.tools]
+            if request.prefill:  # vLLM's and SGLang's words for it
+                payload |= {"add_generation_prompt": False, "continue_final_message": True}
             payload[self._max_tokens] = request.max_tokens
             if request.logprobs:
                 payload["logprobs"] = True
@@ -98,6 +110,23 @@ class OpenAIModel:
 def open_openai(named: Named) -> OpenAIModel:
     """`openai/NAME`. Raises `UsageError` where no request could be sent to its address."""
     return OpenAIModel(named.name, named.base_url, timeout=named.timeout)
+
+
+def _turn(message: Message) -> dict[str, JSON]:
+    turn: dict[str, JSON] = {"role": message.role, "content": _content(message)}
+    if message.tool_calls:
+        turn["tool_calls"] = [
+            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+            for call in message.tool_calls
+        ]
+    if message.role == "tool":
+        turn["tool_call_id"] = message.tool_call_id
+    return turn
+
+
+def _tool(tool: Tool) -> dict[str, JSON]:
+    function: dict[str, JSON] = {"name": tool.name, "description": tool.description}
+    return {"type": "function", "function": {**function, "parameters": dict(tool.parameters)}}
 
 
 def _content(message: Message) -> JSON:
@@ -143,9 +172,26 @@ def _parse(body: bytes, api: str, seconds: float, echoed: str = "") -> Response:
             reasoning=str(message.get("reasoning_content") or message.get("reasoning") or reasoning),
             logprobs=logprobs if echoed else tuple(one for one in logprobs if not math.isnan(one.logprob)),
             prompt_logprobs=prompt_logprobs,
+            tool_calls=_tool_calls(message.get("tool_calls")),
         )
     except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
         raise no_answer(api, error, body) from None
+
+
+def _tool_calls(found: Any) -> tuple[ToolCall, ...]:
+    """Calls of functions; some servers give their arguments as an object, and none an id."""
+    return tuple(
+        ToolCall(
+            str(call["function"]["name"]),
+            _arguments(call["function"].get("arguments")),
+            str(call.get("id") or ""),
+        )
+        for call in found or ()
+    )
+
+
+def _arguments(given: Any) -> str:
+    return given if isinstance(given, str) else orjson.dumps({} if given is None else given).decode()
 
 
 def _plain_text(content: Any) -> str:

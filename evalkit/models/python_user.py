@@ -8,12 +8,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any, cast, get_args
+from typing import Any, cast
 
 import orjson
 
 from evalkit.errors import BoundaryError, ProviderError, UsageError, unknown
-from evalkit.models.base import BatchModel, Capability, Model, Request, Response
+from evalkit.models.base import CAPABILITIES, BatchModel, Capability, Model, Request, Response
 from evalkit.models.registry import capabilities_of
 from evalkit.samples import JSON
 
@@ -108,7 +108,7 @@ class UserFunction:
         self.name = name
         given = getattr(function, "capabilities", ())
         self.capabilities = capabilities_of("python") | _capabilities(given, name)
-        if only := self.capabilities & {"logprobs", "echo", "likelihood"}:
+        if only := self.capabilities & {"logprobs", "echo", "likelihood", "tools"}:
             raise UsageError(f"{name}: a function returns no {' and '.join(sorted(only))}, only a model can")
         self._async = any(map(inspect.iscoroutinefunction, (function, getattr(function, "__call__", None))))  # noqa: B004
         self.parallel: int | None = _parallel(getattr(function, "parallel", None if self._async else 1), name)
@@ -218,17 +218,12 @@ def _called(function: Callable[..., Any], asked: object, given: Mapping[str, obj
         raise RuntimeError("StopIteration") from error
 
 
-def _known(kind: Any = Capability) -> list[str]:
-    """The values of `Capability`, which is made of several `Literal`s."""
-    return [name for part in get_args(kind) for name in (_known(part) if get_args(part) else [part])]
-
-
 def _capabilities(given: object, name: str) -> frozenset[Capability]:
     if isinstance(given, str) or not isinstance(given, (frozenset, set, tuple, list)):
-        raise UsageError(f"{name}: capabilities is {given!r}, not a set of {', '.join(_known())}")
+        raise UsageError(f"{name}: capabilities is {given!r}, not a set of {', '.join(CAPABILITIES)}")
     for capability in given:
-        if capability not in _known():
-            raise unknown(f"capability of {name}", str(capability), _known())
+        if capability not in CAPABILITIES:
+            raise unknown(f"capability of {name}", str(capability), CAPABILITIES)
     return frozenset(cast("frozenset[Capability]", given))
 
 

@@ -84,7 +84,7 @@ BACKENDS: dict[str, Backend] = {
     "openai": Backend(
         "openai/NAME [--base-url URL]",
         "any OpenAI-compatible endpoint: vLLM, SGLang, llama.cpp, Ollama, TGI, OpenAI (OPENAI_API_KEY)",
-        ("chat", "completion", "image", "audio", "logprobs", "echo"),
+        ("chat", "completion", "image", "audio", "logprobs", "echo", "tools", "prefill"),
         "evalkit.models.openai:open_openai",
         module="aiohttp",
         address=True,
@@ -139,13 +139,14 @@ BACKENDS: dict[str, Backend] = {
     "replay": Backend(
         "replay/RUN.db",
         "the answers of an earlier run; nothing is asked",
-        ("chat", "completion", "transcription", "image", "audio", "logprobs", "echo"),
+        ("chat", "completion", "transcription", "image", "audio", "logprobs", "echo", "tools", "prefill"),
         "evalkit.models.replay:open_replay",
     ),
     "fake": Backend(
         "fake/gold, fake/echo, fake/fixed?text=…",
         "scripted answers, with ?wrong=0.3&errors=0.1&delay=0.05",
-        ("chat", "completion", "transcription", "image", "audio", "logprobs", "echo", "likelihood"),
+        ("chat", "completion", "transcription", "image", "audio")
+        + ("logprobs", "echo", "likelihood", "tools", "prefill"),
         "evalkit.models.fake:open_fake",
         options={
             "text": str,

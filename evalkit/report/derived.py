@@ -77,6 +77,7 @@ def compared(
     alike only, so the caller looks at that first. In words why there is none.
     """
     from evalkit.statistics import paired_ratio
+    from evalkit.statistics.aggregates import Sums, aggregate_of
 
     stores = [(store, stored_cell(store, cell)) for store, cell in (base, head)]
     try:
@@ -94,10 +95,10 @@ def compared(
             return NO_COMMON
         known = math.isfinite(apart.error)
         return Group(apart.value, apart.low if known else None, apart.high if known else None, n)
-    finish = getattr(found.metric, "finish", None)
-    if finish is None:
+    sums = aggregate_of(found.metric)
+    if not isinstance(sums, Sums):
         return f"{head[1].metric} is no figure of sums, and no ratio of it is worked out"
-    ratio = paired_ratio(found.base, found.head, finish, clusters, groups=groups)
+    ratio = paired_ratio(found.base, found.head, sums.finish, clusters, groups=groups, scale=sums.scale)
     if ratio is None:
         return f"{base[1].model} has no figure above 0, and nothing is a ratio to that"
     return Group(ratio.value, ratio.low, ratio.high, n)

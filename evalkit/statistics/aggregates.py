@@ -83,7 +83,7 @@ class Sums:
         self, matrix: Floats, clusters: Sequence[str], groups: Sequence[str] | None, draws: int
     ) -> tuple[float, float]:
         error, degrees = paired.standard_error(
-            matrix, self.finish, clusters, groups=groups, draws=draws, scale=self._scale
+            matrix, self.finish, clusters, groups=groups, draws=draws, scale=self.scale
         )
         return error or math.inf, degrees
 
@@ -94,7 +94,8 @@ class Sums:
         return not self.any_range and intervals.is_credits(matrix)
 
     @property
-    def _scale(self) -> float:
+    def scale(self) -> float:
+        """See `paired.standard_error`."""
         return 0.0 if self.any_range else paired.SCALE
 
     def difference(
@@ -112,7 +113,7 @@ class Sums:
 
         if exact:
             return paired.paired_shares(base, head, finish)
-        return paired.paired_bootstrap(base, head, finish, clusters, groups=groups, scale=self._scale)
+        return paired.paired_bootstrap(base, head, finish, clusters, groups=groups, scale=self.scale)
 
 
 @dataclass(frozen=True, slots=True)

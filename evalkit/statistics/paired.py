@@ -163,6 +163,7 @@ def paired_ratio(
     draws: int = 10_000,
     seed: int = 0,
     confidence: float = 0.95,
+    scale: float = SCALE,
 ) -> PairedRatio | None:
     """The ratio of two figures, both resampled with the same draws of the same samples; None unless base's is
     above 0.
@@ -182,9 +183,9 @@ def paired_ratio(
     if not before > 0 or math.isnan(after):
         return None
     value = after / before
-    apart, degrees = _standard_error(cells, less(value), draws, seed)
-    base_error = _standard_error(cells, lambda totals: finish(totals[..., :columns]), draws, seed)[0]
-    head_error = _standard_error(cells, less(0.0), draws, seed)[0]
+    apart, degrees = _standard_error(cells, less(value), draws, seed, scale)
+    of_base = _standard_error(cells, lambda totals: finish(totals[..., :columns]), draws, seed, scale)
+    base_error, head_error = of_base[0], _standard_error(cells, less(0.0), draws, seed, scale)[0]
     if not all(map(math.isfinite, (apart, base_error, head_error))):
         return PairedRatio(before, after, value, None, None)
     factor = _quantile(degrees, confidence) ** 2

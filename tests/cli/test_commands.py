@@ -187,7 +187,16 @@ def test_models(cli: Cli) -> None:
         "replay",
         "fake",
     }
-    assert rows["openai"]["capabilities"] == ["chat", "completion", "image", "audio", "logprobs", "echo"]
+    assert rows["openai"]["capabilities"] == [
+        "chat",
+        "completion",
+        "image",
+        "audio",
+        "logprobs",
+        "echo",
+        "tools",
+        "prefill",
+    ]
     assert "openai/NAME" in cli("models").out
 
 

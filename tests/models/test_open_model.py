@@ -41,7 +41,8 @@ def test_what_the_index_says_of_a_backend_is_so(tmp_path: Path) -> None:
     file = tmp_path / "any.gguf"
     file.touch()
     for spec in ("openai/tiny", "fake/gold", f"llama-cpp/{file}"):
-        model = open_model(spec)
+        address = "http://127.0.0.1:8000/v1" if spec.startswith("openai/") else ""
+        model = open_model(spec, base_url=address)
         assert model.capabilities == set(BACKENDS[spec.partition("/")[0]].capabilities)
         assert model.name == spec
 

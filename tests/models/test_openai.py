@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from evalkit.errors import ProviderError, UsageError
 from evalkit.models.base import Finish, Request, Response
 from evalkit.models.openai import OPENAI, OpenAIModel, _parse
-from evalkit.samples import Message
-from tests.openai_server import CHAT, COMPLETION, OpenAIServer, answer
+from evalkit.samples import Message, Tool, ToolCall
+from tests.openai_server import CHAT, COMPLETION, OpenAIServer, answer, calling
 
 ASKED = Request((Message("system", "Be brief."), Message("user", "How many legs has a spider?")), 64)
 CONTINUED = Request("A spider has", 64)
@@ -166,7 +166,7 @@ def test_an_answer_of_vllm_is_read() -> None:
         ("eos", "stop"),
         ("length", "length"),
         ("content_filter", "filter"),
-        ("tool_calls", "other"),
+        ("tool_calls", "stop"),
         (None, "other"),
     ],
 )
@@ -377,3 +377,70 @@ def test_the_stand_in_counts_what_is_in_flight() -> None:
     assert server.max_in_flight == 8
     assert server.in_flight == 0
     assert answer({"model": "tiny"}, CHAT)["choices"] == []
+
+
+# -- tools and turns that have begun ---------------------------------------------------------------------
+
+SCHEMA: dict[str, Any] = {"type": "object", "properties": {"expression": {"type": "string"}}}
+CALCULATOR = Tool("calculate", "Works out a sum.", SCHEMA)
+SUM = (Message("system", "Use the tool."), Message("user", "What is 2 + 3?"))
+
+
+def test_tools_are_told_and_called_and_answered() -> None:
+    def script(payload: dict[str, Any], route: str) -> str | dict[str, Any]:
+        results = [turn["content"] for turn in payload["messages"] if turn["role"] == "tool"]
+        if results:
+            return f"It is {results[0]}."
+        return calling(payload, ("calculate", '{"expression": "2 + 3"}'), ("calculate", "{}"))
+
+    with OpenAIServer(script) as server:
+        (first,) = ask(server.url, Request(SUM, 64, tools=(CALCULATOR,)))
+        turns: tuple[Message, ...] = (*SUM, Message("assistant", first.text, first.tool_calls))
+        turns += tuple(Message("tool", "5", tool_call_id=call.id) for call in first.tool_calls)
+        (second,) = ask(server.url, Request(turns, 64, tools=(CALCULATOR,)))
+        lost = (*turns, Message("tool", "6", tool_call_id="call-9"))
+        with pytest.raises(ProviderError, match="'call-9' is of no call before it"):
+            ask(server.url, Request(lost, 64, tools=(CALCULATOR,)))
+    assert first.tool_calls == (
+        ToolCall("calculate", '{"expression": "2 + 3"}', "call-0"),
+        ToolCall("calculate", "{}", "call-1"),
+    )
+    assert (first.text, first.finish) == ("", "stop")
+    assert (second.text, second.tool_calls) == ("It is 5.", ())
+    described = {"name": "calculate", "description": "Works out a sum.", "parameters": SCHEMA}
+    assert server.requests[0].payload["tools"] == [{"type": "function", "function": described}]
+    call, result = server.requests[1].payload["messages"][2:4]
+    assert call["role"] == "assistant"
+    assert call["tool_calls"][0] == {
+        "id": "call-0",
+        "type": "function",
+        "function": {"name": "calculate", "arguments": '{"expression": "2 + 3"}'},
+    }
+    assert result == {"role": "tool", "content": "5", "tool_call_id": "call-0"}
+
+
+def test_calls_as_other_servers_give_them() -> None:
+    """Ollama's arguments are an object, TGI's calls have no id."""
+    for written, arguments in (({"a": 1}, '{"a":1}'), (None, "{}"), ("not json", "not json")):
+        found = read(chat(content=None, tool_calls=[{"function": {"name": "f", "arguments": written}}]))
+        assert found.tool_calls == (ToolCall("f", arguments),)
+    assert read(chat(content="x", tool_calls=None)).tool_calls == ()
+    nonsense: list[Any] = ["x", [{}], [{"function": None}], [None], 3]
+    for wrong in nonsense:
+        with pytest.raises(ProviderError, match="an answer that is no chat"):
+            read(chat(content=None, tool_calls=wrong))
+
+
+def test_a_turn_that_has_begun_is_gone_on_with() -> None:
+    with OpenAIServer(lambda payload, route: " 5.") as server:
+        (said,) = ask(server.url, Request((*SUM, Message("assistant", "The answer is")), 64))
+    assert said.text == " 5."
+    payload = server.requests[0].payload
+    assert payload["messages"][-1] == {"role": "assistant", "content": "The answer is"}
+    assert (payload["continue_final_message"], payload["add_generation_prompt"]) == (True, False)
+
+
+def test_openai_itself_goes_on_with_no_turn() -> None:
+    assert OpenAIModel("tiny", "http://127.0.0.1:1/v1").capabilities - OpenAIModel("tiny").capabilities == {
+        "prefill"
+    }

@@ -77,10 +77,11 @@ def graded(store: Store, cell: Cell) -> Graded | None:
         return None
     import numpy as np
 
+    from evalkit.statistics.aggregates import aggregate_of
+
     found, data = measure(store, cell, spec.name), store.data(cell)
     try:
-        with np.errstate(invalid="ignore", divide="ignore"):
-            figures = found.usable(store, cell).finish(found.of(data.matrix))
+        figures = aggregate_of(found.usable(store, cell)).each(found.of(data.matrix))
     except UsageError:
         return {}
     unit = "" if spec.unit == "" else f" {spec.unit}"

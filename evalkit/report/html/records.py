@@ -13,7 +13,7 @@ from typing import Any
 
 from evalkit.exchanges import LONGEST, Asked, Drawn, Exchange, Exchanges
 from evalkit.rows import AGAIN, told_outcomes
-from evalkit.samples import JSON
+from evalkit.samples import JSON, ToolCall
 from evalkit.store import Cell, Store
 
 Steps = Callable[[Asked], list[JSON] | None]
@@ -208,7 +208,7 @@ def _draw(draw: Drawn) -> JSON:
     said = draw.response
     found: dict[str, JSON] = {
         "name": "again" if draw.draw == AGAIN else str(draw.draw + 1),
-        "text": cut(said.text),
+        "text": cut("\n".join(filter(None, (said.text, *map(_call, said.tool_calls))))),
         "finish": said.finish,
         "tokens": [said.prompt_tokens, said.completion_tokens],
         "seconds": said.seconds,
@@ -231,11 +231,20 @@ def _request(exchange: Exchange) -> JSON:
     if isinstance(prompt, str):
         messages = [["", [cut(prompt)]]]
     elif isinstance(prompt, list):
-        messages = [[message["role"], _parts(message["content"])] for message in prompt]
+        messages = [[message["role"], _message(message)] for message in prompt]
     else:
         messages = [["", [{"audio": prompt.pop("audio")}]]]
         body |= prompt
     return {"messages": messages, "settings": body, "judge": exchange.judge}
+
+
+def _message(message: dict[str, Any]) -> list[JSON]:
+    calls = [ToolCall(**call) for call in message.get("tool_calls", ())]
+    return [*_parts(message["content"]), *(cut(_call(call)) for call in calls)]
+
+
+def _call(call: ToolCall) -> str:
+    return f"→ {call.name} {call.arguments}"
 
 
 def _parts(content: str | list[dict[str, str]]) -> list[JSON]:
