@@ -1,6 +1,20 @@
 """Everything a benchmark is made of, in one place: `from evalkit.api import …`."""
 
-from evalkit.data import Data, DataOptions, Hub, Package, Record, Records
+from evalkit.data import (
+    PART,
+    Data,
+    DataOptions,
+    Generated,
+    Hub,
+    JsonLines,
+    Local,
+    Mapped,
+    Package,
+    Parts,
+    Record,
+    Records,
+    Runs,
+)
 from evalkit.errors import DataError, SandboxError, ScorerError, UsageError, unknown
 from evalkit.identity import versioned
 from evalkit.metrics import Accuracy, Macro, MeanCredit, Metric, PassAtK, Ratio, Scored, averages
@@ -18,6 +32,7 @@ from evalkit.task import Referee, Submitted, Task, Verdict, View, load_task, sam
 
 __all__ = [
     "JSON",
+    "PART",
     "Accuracy",
     "Answer",
     "Ask",
@@ -27,14 +42,19 @@ __all__ = [
     "DataOptions",
     "Extract",
     "Final",
+    "Generated",
     "Hub",
     "Image",
+    "JsonLines",
+    "Local",
     "Macro",
+    "Mapped",
     "MeanCredit",
     "Message",
     "Metric",
     "Package",
     "Part",
+    "Parts",
     "PassAtK",
     "Prompt",
     "Protocol",
@@ -42,6 +62,7 @@ __all__ = [
     "Record",
     "Records",
     "Referee",
+    "Runs",
     "Sample",
     "SandboxError",
     "Scored",

@@ -10,9 +10,9 @@ _TEMPLATE = '''"""Sums in three languages, made for a test."""
 
 from evalkit.answers import final_number, same_number
 from evalkit.api import (
-    Accuracy, averages, Hub, Message, Protocol, Records, Sample, Task, Verdict, ask_once, sample_id, task,
+    PART, Accuracy, averages, Hub, Mapped, Message, Parts, Protocol, Records, Sample, Task, Verdict, ask_once,
+    sample_id, task,
 )
-from evalkit.data.by_language import LANGUAGE, ByLanguage
 
 SIZES = {sizes}
 READ = []
@@ -48,7 +48,7 @@ class Mixed:
 
 
 def to_sample(record):
-    group = record.get(LANGUAGE) or record["g"]
+    group = record.get(PART) or record["g"]
     return Sample(id=f"{{group}} {{record['q']}}", input=record["q"], target=(record["a"],), group=group)
 
 
@@ -57,8 +57,8 @@ def tongues(*, kind: str = "hub", stated: str = "yes"):
     """Sums in three languages"""
     columns = ("q", "a")
     data = {{
-        "hub": ByLanguage(tuple((g, Hub("made/tongues", g, "test", "main", columns)) for g in SIZES)),
-        "parts": ByLanguage(tuple((g, Made(g, n)) for g, n in SIZES.items())),
+        "hub": Parts({{g: Hub("made/tongues", g, "test", "main", columns) for g in SIZES}}),
+        "parts": Parts({{g: Made(g, n) for g, n in SIZES.items()}}),
         "mixed": Mixed(),
     }}[kind]
     return Task(

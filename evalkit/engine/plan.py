@@ -235,21 +235,21 @@ def identity_text(model: Model) -> str:
 
 
 def _shots(task: Task, data: DataOptions) -> dict[str, tuple[Sample, ...]]:
-    """The task's solved examples by group, in the order of the data."""
+    """The task's solved examples by `Task.shots_by`, in the order of the data."""
     assert task.dev is not None
     found: dict[str, list[Sample]] = {}
     records = task.dev.open(data)
     try:
         for record in records:
             sample = task.sample(record)
-            found.setdefault(sample.group, []).append(sample)
+            found.setdefault(task.shots_by(sample), []).append(sample)
     except UsageError:
         raise
     except FAULTS as error:  # every sample shows them
         raise DataError(
             f"solved examples of {records.origin['name']}: {fault(error, kind=SampleError)}"
         ) from error
-    return {group: tuple(samples) for group, samples in found.items()}
+    return {key: tuple(samples) for key, samples in found.items()}
 
 
 def _validation(cell: CellPlan, data: DataOptions) -> CellPlan:
