@@ -47,6 +47,10 @@ class Mixed:
         return Records({{"kind": "made", "name": "mixed", "where": "here"}}, None, read)
 
 
+def first_words(records):
+    yield from ({{**record, "q": record["q"].strip()}} for record in records)
+
+
 def to_sample(record):
     group = record.get(PART) or record["g"]
     return Sample(id=f"{{group}} {{record['q']}}", input=record["q"], target=(record["a"],), group=group)
@@ -60,7 +64,12 @@ def tongues(*, kind: str = "hub", stated: str = "yes"):
         "hub": Parts({{g: Hub("made/tongues", g, "test", "main", columns) for g in SIZES}}),
         "parts": Parts({{g: Made(g, n) for g, n in SIZES.items()}}),
         "mixed": Mixed(),
-    }}[kind]
+    }}
+    data["mapped"] = Mapped(data["hub"], first_words)
+    data["nested"] = Parts({{
+        g: Mapped(Hub("made/tongues", g, "test", "main", columns), first_words, "same") for g in SIZES
+    }})
+    data = data[kind]
     return Task(
         data=data,
         sample=to_sample,
@@ -85,8 +94,9 @@ def tongues(
     """Writes the task file, and `folder/made/tongues` with as many records as `sizes`, or `there`, say.
 
     Returns the task's path, as `-t` takes it. `--set kind=` chooses where it reads from: that folder (`hub`,
-    with --data), parts that are made (`parts`; `counted`: whether these say how many they are) or one stream
-    of all languages in turn (`mixed`). `--set stated=no`: the task states no sizes.
+    with --data; `mapped` and `nested`, by way of a generator), parts that are made (`parts`; `counted`:
+    whether these say how many they are) or one stream of all languages in turn (`mixed`).
+    `--set stated=no`: the task states no sizes.
     """
     path = folder / "tongues.py"
     text = _TEMPLATE.format(sizes=repr(dict(sizes)), counted="self.count" if counted else "None")

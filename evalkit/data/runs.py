@@ -62,7 +62,7 @@ class Runs:
         origin = {
             "kind": "runs",
             "name": f"{models[0]} and {models[1]}",
-            "config": f"{one.task}:{one.spec.protocol.label}",
+            "config": " and ".join(dict.fromkeys(cell.spec.label for cell in (one, other))),
             "split": "",
             "revision": revision,
             "where": f"{self.a} and {self.b}",
