@@ -22,7 +22,7 @@ from evalkit.metrics.base import Metric
 from evalkit.metrics.macro import Macro
 from evalkit.metrics.stored import KINDS, metric_of_kind, metric_spec
 from evalkit.protocol import ProtocolSettings
-from evalkit.samples import Audio, Image, Sample
+from evalkit.samples import Image, Sample
 from evalkit.spec import CellSpec, MetricSpec, ViewSpec
 
 _CLASSES = {place.rpartition(":")[2]: kind for kind, place in KINDS.items()}
@@ -155,13 +155,12 @@ def _link(db: sqlite3.Connection, cell: int) -> None:
 
 def _question(db: sqlite3.Connection, cell: int) -> None:
     """The digest of each question, which has more in it now."""
-    kinds = {key: mime.startswith("audio/") for key, mime in db.execute("SELECT key, mime FROM media")}
     for position, name, text, *columns in db.execute(
         "SELECT position, id, input, target, choices, meta, media, grp FROM sample WHERE cell = ?", (cell,)
     ).fetchall():
         *lists, group = columns
         target, choices, meta, media = map(orjson.loads, lists)
-        shown = tuple(Audio.known(key) if kinds.get(key) else Image.known(key) for key in media)
+        shown = tuple(map(Image.known, media))  # the digest has their keys, whatever they are
         sample = Sample(name, text, tuple(target), tuple(choices), group, meta=meta, media=shown)
         db.execute(
             "UPDATE sample SET question = ? WHERE cell = ? AND position = ?",

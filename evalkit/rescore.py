@@ -35,7 +35,7 @@ from evalkit.models.base import Request, Response
 from evalkit.models.fake import Hints
 from evalkit.protocol import Protocol
 from evalkit.rows import FAILED, VALIDATION, Cell, Row
-from evalkit.samples import JSON, Audio, Image, Sample
+from evalkit.samples import FILES, JSON, Image, Sample, Shown
 from evalkit.store import Store
 from evalkit.task import Task
 
@@ -260,9 +260,9 @@ def _sample(store: Store, asked: Asked) -> Sample:
     )
 
 
-def _medium(store: Store, key: str) -> Image | Audio:
+def _medium(store: Store, key: str) -> Shown:
     """What a sample shows, known by its digest alone: the file itself is not in a run."""
-    return Audio.known(key) if store.mime(key).startswith("audio/") else Image.known(key)
+    return FILES.get(store.mime(key).partition("/")[0], Image).known(key)
 
 
 def _values(answer: Mapping[str, object] | None) -> list[tuple[str, object]]:

@@ -173,6 +173,8 @@ class Asking:
             tail=tail,
             max_pixels=protocol.max_pixels,
             resample=protocol.resample,
+            frames=protocol.frames,
+            frame_rule=protocol.frame_rule,
         )
         if (prompt, tail) not in self._encoded:
             try:

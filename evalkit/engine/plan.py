@@ -18,6 +18,7 @@ from evalkit.engine.cell import CellPlan, rendered
 from evalkit.engine.faults import FAULTS, fault
 from evalkit.engine.score import metrics_for
 from evalkit.errors import BoundaryError, DataError, SampleError, UsageError, unknown
+from evalkit.media.kinds import KINDS
 from evalkit.models import BACKENDS
 from evalkit.models.base import Capability, Model
 from evalkit.protocol import SETTINGS, Protocol
@@ -130,12 +131,10 @@ def make_plan(
 
 
 def _needs(task: Task) -> None:
-    """Raises `UsageError` when this machine lacks what scoring needs, or what clips are decoded with."""
+    """Raises `UsageError` when this machine lacks what scoring needs, or what its media are decoded with."""
     task.needs()
-    if "audio" in task.media:
-        from evalkit.media import audio
-
-        audio.needs()
+    for medium in task.media:
+        KINDS[medium].needs()
 
 
 def expand(entry: str) -> list[str]:
@@ -162,7 +161,8 @@ def _missing(task: Task, protocol: Protocol, model: Model) -> list[Capability]:
         needed += task.media
     if protocol.logprobs:
         needed.append("logprobs")
-    return [capability for capability in needed if capability not in model.capabilities]
+    able = set(model.capabilities) | ({"video"} if "image" in model.capabilities else set())  # as its frames
+    return [capability for capability in needed if capability not in able]
 
 
 def _require(model: Model, task: Task, protocol: Protocol, asker: str) -> None:
@@ -225,8 +225,14 @@ def _plan_cell(
 def _check_media(task: Task, protocol: Protocol) -> None:
     if task.media and protocol.api == "completion":
         raise UsageError(f"{task.name} shows more than text, which goes with api=chat")
-    if protocol.max_pixels and "image" not in task.media:
+    if protocol.max_pixels and not {"image", "video"} & {*task.media}:
         raise UsageError(f"--set max_pixels={protocol.max_pixels}: {task.name} shows no pictures")
+    if protocol.frames and "video" not in task.media:
+        raise UsageError(f"--set frames={protocol.frames}: {task.name} shows no videos")
+    if "video" in task.media and not protocol.frames:
+        raise UsageError(
+            f"{task.name} shows videos: {protocol.name} has to say as how many frames, --set frames=16"
+        )
 
 
 def identity_text(model: Model) -> str:

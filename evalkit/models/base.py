@@ -9,7 +9,7 @@ from typing import Literal, Protocol, TypeAlias
 import orjson
 
 from evalkit.errors import UsageError
-from evalkit.samples import JSON, Audio, Image, Medium, Part, Prompt, Speech, plain_text
+from evalkit.samples import JSON, Medium, Part, Prompt, Shown, Speech, plain_text
 
 Capability: TypeAlias = Literal["chat", "completion", "transcription", "logprobs"] | Medium
 Finish: TypeAlias = Literal["stop", "length", "filter", "other"]
@@ -26,6 +26,8 @@ class Request:
     tokens before them is not kept. Never sent and never hashed.
     `max_pixels`, `resample`: the budget of each picture (0: none) and the filter that meets it; whoever
     prepares pictures for the wire heeds them, a backend sends what it is given.
+    `frames`, `frame_rule`: as how many pictures, and which, a video goes over the wire; no backend is given
+    a video itself.
     `seed`: None asks for none (greedy requests carry none).
     Nothing in it is or leads to the sample: no backend is shown what counts as right.
     """
@@ -41,6 +43,8 @@ class Request:
     tail: int = field(default=0, compare=False)
     max_pixels: int = 0
     resample: str = "lanczos"
+    frames: int = 0
+    frame_rule: str = "middle"
 
     def __post_init__(self) -> None:
         if self.echo and not (isinstance(self.prompt, str) and self.logprobs):
@@ -53,7 +57,7 @@ class Request:
         return "completion" if isinstance(self.prompt, str) else "chat"
 
     @property
-    def media(self) -> tuple[Image | Audio, ...]:
+    def media(self) -> tuple[Shown, ...]:
         """What the prompt shows and plays, in order."""
         if isinstance(self.prompt, str):
             return ()
@@ -82,8 +86,11 @@ class Request:
         }
         if self.echo:  # only then, so that the keys of all other requests stay what they were
             body["echo"] = True
-        if self.max_pixels and any(isinstance(medium, Image) for medium in self.media):
+        kinds = {medium.kind for medium in self.media}
+        if self.max_pixels and kinds & {"image", "video"}:
             body |= {"max_pixels": self.max_pixels, "resample": self.resample}
+        if "video" in kinds:
+            body |= {"frames": self.frames, "frame_rule": self.frame_rule}
         return body
 
     def encoded(self) -> tuple[bytes, bytes]:
@@ -105,7 +112,7 @@ def _content(content: str | tuple[Part, ...]) -> JSON:
 def _part(part: Part) -> JSON:
     if isinstance(part, str):
         return {"text": part}
-    return {"image" if isinstance(part, Image) else "audio": part.key}
+    return {part.kind: part.key}
 
 
 @dataclass(frozen=True, slots=True)
