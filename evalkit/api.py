@@ -19,7 +19,20 @@ from evalkit.errors import DataError, SandboxError, ScorerError, UsageError, unk
 from evalkit.identity import versioned
 from evalkit.metrics import Accuracy, Macro, MeanCredit, Metric, PassAtK, Ratio, Scored, averages
 from evalkit.protocol import Protocol
-from evalkit.samples import JSON, Answer, Audio, Final, Image, Message, Part, Prompt, Sample, Speech, letters
+from evalkit.samples import (
+    JSON,
+    Answer,
+    Audio,
+    Final,
+    Image,
+    Message,
+    Part,
+    Prompt,
+    Sample,
+    Speech,
+    Video,
+    letters,
+)
 from evalkit.solvers import (
     Ask,
     Extract,
@@ -72,6 +85,7 @@ __all__ = [
     "Task",
     "UsageError",
     "Verdict",
+    "Video",
     "View",
     "ask_once",
     "averages",
