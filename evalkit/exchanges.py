@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
 
+from evalkit import media_tables
 from evalkit.encoding import RESPONSE, response_of
 from evalkit.models.base import Response
 from evalkit.rows import AGAIN, Link
@@ -128,15 +129,19 @@ class Exchanges:
     def of(self, position: int) -> tuple[Exchange, ...]:
         """A sample's requests in the order of asking, with the draws that are its own."""
         rows = self._db.execute(
-            f"SELECT asked.turn, body, draw.judge, draw.draw, {RESPONSE} FROM asked "  # noqa: S608 — fixed
+            f"SELECT draw.request, asked.turn, body, draw.judge, draw.draw, {RESPONSE} FROM asked "  # noqa: S608 — fixed
             "JOIN request ON request.id = asked.request "
             "JOIN draw ON draw.request = asked.request AND draw.draw IN (asked.draw, ?) "
             "WHERE asked.cell = ? AND asked.position = ? ORDER BY asked.turn, draw.draw < 0, draw.draw",
             (AGAIN, self._cell.id, position),
         ).fetchall()
+        media = media_tables.made_keys(self._db, self._cell.id, position)
         found: dict[int, Exchange] = {}
-        for turn, body, judge, draw, *columns in rows:
-            drawn = Drawn(draw, response_of(columns))
+        for request, turn, body, judge, draw, *columns in rows:
+            response = response_of(columns)
+            if made := media.get((request, draw)):
+                response = replace(response, media=made)
+            drawn = Drawn(draw, response)
             before = found.get(turn)
             draws = (*before.draws, drawn) if before else (drawn,)
             found[turn] = Exchange(before.body if before else orjson.loads(body), bool(judge), draws)

@@ -45,11 +45,8 @@ def migrated(db: sqlite3.Connection, found: int) -> sqlite3.Connection | None:
 
 def _from_3(db: sqlite3.Connection) -> None:
     """Specs become typed, samples know their responses, cells know whether they are finished."""
-    schema = importlib.resources.files("evalkit").joinpath("schema.sql").read_text("utf-8")
     for table in ("figure", "asked"):
-        statement = re.search(rf"CREATE TABLE {table} \(.*?\n\)[^;]*", schema, re.DOTALL)
-        assert statement is not None
-        db.execute(statement[0])
+        db.execute(_table(table))
     db.execute("ALTER TABLE cell ADD COLUMN finished INTEGER")
     for cell, task, protocol, spec in db.execute("SELECT id, task, protocol, spec FROM cell").fetchall():
         made = _spec_of_3(task, protocol, orjson.loads(spec))
@@ -168,5 +165,18 @@ def _question(db: sqlite3.Connection, cell: int) -> None:
         )
 
 
-_STEPS: Mapping[int, Callable[[sqlite3.Connection], None]] = {3: _from_3}
+def _from_4(db: sqlite3.Connection) -> None:
+    """Responses may hold pictures and clips."""
+    db.execute(_table("generated"))
+
+
+def _table(name: str) -> str:
+    """The statement that makes a table of today's."""
+    schema = importlib.resources.files("evalkit").joinpath("schema.sql").read_text("utf-8")
+    statement = re.search(rf"CREATE TABLE {name} \(.*?\n\)[^;]*", schema, re.DOTALL)
+    assert statement is not None
+    return statement[0]
+
+
+_STEPS: Mapping[int, Callable[[sqlite3.Connection], None]] = {3: _from_3, 4: _from_4}
 """By format: what makes the next one of it."""

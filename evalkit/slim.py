@@ -29,6 +29,7 @@ DELETE FROM asked;
 DELETE FROM draw;
 DELETE FROM request;
 DELETE FROM error;
+DELETE FROM generated;
 DELETE FROM media;
 INSERT INTO draw SELECT cell, 0, cell, '', 0, '', '', '', prompt, completion, 0.0, NULL, NULL FROM used;
 UPDATE sample SET input = '', target = '[]', choices = '[]', meta = '{}', media = '[]', error = '',
@@ -47,6 +48,7 @@ DROP TABLE used;
 _TEXTS = """
 DELETE FROM error;
 UPDATE media SET preview = x'';
+UPDATE generated SET data = NULL;
 INSERT OR REPLACE INTO run VALUES ('slim', '"texts"');
 """
 """What is left can be read, scored and measured again (`evalkit.rescore`)."""

@@ -21,7 +21,7 @@ LAYERS = (
     ("rows",),
     ("convert", "identity", "reach", "signature", "statistics", "answers", "protocol", "spec")
     + ("solvers", "metrics"),
-    ("models.base", "encoding"),
+    ("models.base", "encoding", "media_tables"),
     ("runlock", "writer", "migrate"),
     ("store",),
     ("tallies", "completeness", "figures", "exchanges"),

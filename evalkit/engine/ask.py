@@ -134,6 +134,8 @@ class Line:
         if request.echo:  # a prompt's tokens take more room than everything else
             kept = end_of(response.prompt_logprobs, request.tail)
             response = dataclasses.replace(response, prompt_logprobs=kept)
+        if response.media:
+            await self._media.keep(response.media)
         self.store.add_response(key, body, draw, cell, sample, response, self._judge)
         self.commits.soon()
         self.prompt_tokens += response.prompt_tokens or 0

@@ -8,9 +8,10 @@ own, so that memory does not grow with the data set. `evalkit.media.kinds` says 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -21,7 +22,7 @@ from evalkit.errors import MediaError
 from evalkit.media.kinds import KINDS, Look, Sent, video_workers
 from evalkit.models.base import Request
 from evalkit.samples import Audio, Image, Message, Prompt, Shown, Speech
-from evalkit.store import Store
+from evalkit.store import Medium, Store
 from evalkit.workers import Workers
 
 _P = ParamSpec("_P")
@@ -53,6 +54,20 @@ class MediaRoom:
                 raise MediaError(f"the {number}. of {len(request.media)} files: {error}") from None
         return dataclasses.replace(request, prompt=_with(request.prompt, ready))
 
+    async def keep(self, made: Iterable[Image | Audio]) -> None:
+        """Stores small copies of what a model made; of what cannot be decoded, that it was there."""
+        for file in made:
+            medium = Medium(file.key, file.mime, 0, 0, 0.0, file.size, b"")
+            with contextlib.suppress(MediaError):
+                found, _ = await KINDS[file.kind].prepare(file, Look(), self._place((file.key,)), self)
+                medium = dataclasses.replace(found, mime=file.mime, size=file.size)
+            self._store.add_media(medium)
+
+    def _place(self, key: _Key) -> Path:
+        if self._folder is None:
+            self._folder = TemporaryDirectory(prefix="evalkit-")
+        return Path(self._folder.name, "-".join(map(str, key)))
+
     def close(self) -> None:
         for task in self._making.values():  # of a run that was cut off: nothing more may be stored
             task.cancel()
@@ -81,11 +96,8 @@ class MediaRoom:
         return await self.in_thread(_load, kind.sent, made)
 
     async def _make(self, file: Shown, look: Look, key: _Key) -> None:
-        if self._folder is None:
-            self._folder = TemporaryDirectory(prefix="evalkit-")
-        place = Path(self._folder.name, "-".join(map(str, key)))
         try:
-            medium, sent = await KINDS[file.kind].prepare(file, look, place, self)
+            medium, sent = await KINDS[file.kind].prepare(file, look, self._place(key), self)
         except MediaError as error:
             self._made[key] = error
         else:

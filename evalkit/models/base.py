@@ -9,7 +9,7 @@ from typing import Literal, Protocol, TypeAlias
 import orjson
 
 from evalkit.errors import UsageError
-from evalkit.samples import JSON, Medium, Part, Prompt, Shown, Speech, plain_text
+from evalkit.samples import JSON, Audio, Image, Medium, Part, Prompt, Shown, Speech, plain_text
 
 Capability: TypeAlias = Literal["chat", "completion", "transcription", "logprobs"] | Medium
 Finish: TypeAlias = Literal["stop", "length", "filter", "other"]
@@ -141,6 +141,8 @@ class Response:
     """Of what was generated."""
     prompt_logprobs: tuple[TokenLogprob, ...] = ()
     """Of the prompt, where `echo` asked for it; their texts add up to the prompt, or to its end."""
+    media: tuple[Image | Audio, ...] = ()
+    """Pictures and clips that it made, in order; a run file keeps them whole."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "text", plain_text(self.text))
