@@ -64,10 +64,13 @@ class Asked:
 
 
 class Exchanges:
-    """A cell's samples, at random access; memory grows with their number by an id and a few numbers each."""
+    """A cell's samples, at random access; memory grows with their number by an id and a few numbers each.
 
-    def __init__(self, store: Store, cell: Cell) -> None:
-        self._db, self._cell = store.connection, cell
+    `whole`: with the files of what models made; else these are known by their keys.
+    """
+
+    def __init__(self, store: Store, cell: Cell, *, whole: bool = False) -> None:
+        self._db, self._cell, self._whole = store.connection, cell, whole
         self.positions = self._positions()
         """Position in the data set by sample, in its order; a second sample of one id is called `id (2)`."""
 
@@ -135,7 +138,7 @@ class Exchanges:
             "WHERE asked.cell = ? AND asked.position = ? ORDER BY asked.turn, draw.draw < 0, draw.draw",
             (AGAIN, self._cell.id, position),
         ).fetchall()
-        media = media_tables.made_keys(self._db, self._cell.id, position)
+        media = media_tables.made_for(self._db, self._cell.id, position, whole=self._whole)
         found: dict[int, Exchange] = {}
         for request, turn, body, judge, draw, *columns in rows:
             response = response_of(columns)

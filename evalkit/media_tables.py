@@ -43,18 +43,19 @@ def made(db: sqlite3.Connection, request: int, draw: int) -> tuple[Image | Audio
     return tuple(_file(*row) for row in rows)
 
 
-def made_keys(
-    db: sqlite3.Connection, cell: int, position: int
+def made_for(
+    db: sqlite3.Connection, cell: int, position: int, *, whole: bool
 ) -> dict[tuple[int, int], tuple[Image | Audio, ...]]:
-    """(request, draw) → what is part of the response, by keys alone, of all that a sample asked."""
+    """(request, draw) → what is part of the response, of all that a sample asked; by keys unless `whole`."""
     found: dict[tuple[int, int], tuple[Image | Audio, ...]] = {}
     rows = db.execute(
-        "SELECT DISTINCT generated.request, generated.draw, place, kind, key FROM asked "
-        "JOIN generated ON generated.request = asked.request WHERE cell = ? AND position = ? ORDER BY place",
+        f"SELECT generated.request, generated.draw, place, kind, key, {'data' if whole else 'NULL'} "  # noqa: S608
+        "FROM asked JOIN generated ON generated.request = asked.request "
+        "WHERE cell = ? AND position = ? GROUP BY generated.request, generated.draw, place ORDER BY place",
         (cell, position),
     )
-    for request, draw, _, kind, key in rows:
-        found[request, draw] = (*found.get((request, draw), ()), _file(kind, key, None))
+    for request, draw, _, *file in rows:
+        found[request, draw] = (*found.get((request, draw), ()), _file(*file))
     return found
 
 

@@ -146,7 +146,7 @@ class _Cell:
                 one for one in new.cells() if one.role == VALIDATION and one.spec.name == cell.spec.name
             )
             self._plan = calibrate(self._plan, cell, validation, new)
-        exchanges = Exchanges(self._old, cell)
+        exchanges = Exchanges(self._old, cell, whole=True)
         changed = asyncio.run(self._samples(exchanges))
         data = new.data(cell)
         before = {figure.metric: figure.value for figure in self._old.figures(cell) if figure.group == WHOLE}

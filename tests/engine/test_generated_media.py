@@ -24,6 +24,7 @@ from evalkit.models.fake import FakeModel
 from evalkit.report.cells import TableCell
 from evalkit.report.html.records import parts, records
 from evalkit.report.table import build_table
+from evalkit.rescore import rescore
 from evalkit.samples import Audio, Image
 from evalkit.slim import write_slim
 from evalkit.store import Store
@@ -128,6 +129,15 @@ def test_a_resumed_run_and_a_replay_read_it_back(task: Path, tmp_path: Path) -> 
     assert (first.asked, again.asked, round(cell.value or 0, 1)) == (3, 0, 66.7)
     replayed = run(open_model(f"replay/{tmp_path / 'r.db'}"), task, tmp_path / "again.db")
     assert round(replayed.value or 0, 1) == 66.7
+
+
+def test_it_is_scored_again(task: Path, tmp_path: Path) -> None:
+    run(FakeModel(painting), task, tmp_path / "r.db")
+    list(rescore(tmp_path / "r.db", tmp_path / "new.db", task_files=(task,)))
+    with Store.open(tmp_path / "new.db", (task,)) as store:
+        (cell,) = build_table([store]).cells
+        assert (round(cell.value or 0, 1), cell.outcomes["wrong"]) == (66.7, 1)
+        assert store.connection.execute("SELECT count(data) FROM generated").fetchone() == (9,)
 
 
 def test_it_is_exported_and_shown_by_its_digest(task: Path, tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ def frames():
         spoiled=lambda sample, protocol: ("none",),
     )
 '''
-ROWS = [
+ROWS: list[dict[str, Any]] = [
     {"id": "whole", "file": "a.mp4", "frames": "2 7 12 17"},
     {"id": "clip", "file": "a.mp4", "start": 1.0, "end": 1.4, "frames": "10 11 12 13"},
     {"id": "web", "file": "b.webm", "frames": "1 3 6 8"},
