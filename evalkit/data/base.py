@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
@@ -81,6 +82,13 @@ class Data(Protocol):
 def at_hand(data: Data) -> bool:
     """Whether opening `data` costs no download, by their own word."""
     return bool(getattr(data, "at_hand", False))
+
+
+def name_of(function: Callable[..., object]) -> str:
+    """What a function is called, for people."""
+    while isinstance(function, partial):
+        function = function.func
+    return str(getattr(function, "__name__", type(function).__name__))
 
 
 def counted(records: Records, count: int, place: str) -> Records:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import ClassVar
 
-from evalkit.data.base import DataOptions, Record, Records, counted
+from evalkit.data.base import DataOptions, Record, Records, counted, name_of
 from evalkit.errors import DataError
 from evalkit.identity import code_identity
 
@@ -29,7 +29,7 @@ class Generated:
     def open(self, options: DataOptions | None = None) -> Records:
         """The records. Raises `DataError` for a function that does not make the same ones twice."""
         (options or DataOptions()).without_revision("what is generated")
-        name = str(getattr(self.function, "__name__", type(self.function).__name__))
+        name = name_of(self.function)
         if next(self._read(name), None) != next(self._read(name), None):
             raise DataError(
                 f"{name} makes another record each time: all chance has to come from the Random it is given"
@@ -40,7 +40,7 @@ class Generated:
             "config": "",
             "split": "",
             "revision": f"seed {self.seed}, {code_identity(self.function)}",
-            "where": str(getattr(self.function, "__module__", "")),
+            "where": "",
         }
         records = Records(origin, None, lambda: self._read(name))
         return records if self.count is None else counted(records, self.count, name)

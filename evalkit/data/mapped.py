@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from evalkit.data.base import Data, DataOptions, Record, Records, at_hand, counted
+from evalkit.data.base import Data, DataOptions, Record, Records, at_hand, counted, name_of
 from evalkit.data.parts import Parts, parts_of, stated_of, told
 from evalkit.errors import DataError
 from evalkit.identity import code_identity
@@ -57,7 +57,7 @@ class Mapped:
 
     @property
     def _name(self) -> str:
-        return str(getattr(self.function, "__name__", type(self.function).__name__))
+        return name_of(self.function)
 
     def _mapped(self, records: Records) -> Records:
         by = f"{self._name} {code_identity(self.function)}"
