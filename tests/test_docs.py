@@ -19,7 +19,9 @@ PAGES = (
     "docs/guide.md",
     "docs/tables.md",
     "docs/adding-a-task.md",
+    "docs/data.md",
     "docs/pictures.md",
+    "docs/video.md",
     "docs/speech.md",
     "docs/ci.md",
 )
