@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Iterable
 from typing import Any
 
+from evalkit.models.base import Response
 from evalkit.rows import Medium
 from evalkit.samples import FILES, Audio, Image
 
@@ -35,12 +36,13 @@ def add_made(db: sqlite3.Connection, request: int, draw: int, media: Iterable[Im
     )
 
 
-def made(db: sqlite3.Connection, request: int, draw: int) -> tuple[Image | Audio, ...]:
-    """What is part of a response, whole; of a run file that left files out, by their keys."""
+def with_made(db: sqlite3.Connection, request: int, draw: int, response: Response) -> Response:
+    """The response with its pictures and clips, whole; of a slim run file, by their keys."""
     rows = db.execute(
         "SELECT kind, key, data FROM generated WHERE request = ? AND draw = ? ORDER BY place", (request, draw)
     )
-    return tuple(_file(*row) for row in rows)
+    made = tuple(_file(*row) for row in rows)
+    return dataclasses.replace(response, media=made) if made else response
 
 
 def made_for(

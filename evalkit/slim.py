@@ -21,7 +21,8 @@ from evalkit.store import Store
 _TOTALS = """
 CREATE TEMP TABLE clips AS
     SELECT cell, min(position) AS first, sum(media.seconds) AS seconds FROM sample, json_each(sample.media)
-    JOIN media ON media.key = json_each.value WHERE outcome != 'failed' GROUP BY cell;
+    JOIN media ON media.key = json_each.value WHERE outcome != 'failed' AND mime NOT LIKE 'video/%'
+    GROUP BY cell;
 CREATE TEMP TABLE used AS
     SELECT cell, sum(prompt_tokens) AS prompt, sum(completion_tokens) AS completion FROM draw
     WHERE NOT judge AND draw >= 0 GROUP BY cell;

@@ -225,9 +225,7 @@ class Store:
             "WHERE key = ? AND draw = ?",
             (key, draw),
         ).fetchone()
-        if found is None:
-            return None
-        return dataclasses.replace(response_of(found[1:]), media=media_tables.made(self._db, found[0], draw))
+        return found and media_tables.with_made(self._db, found[0], draw, response_of(found[1:]))
 
     def add_response(
         self,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -11,7 +10,7 @@ from typing import Any, ClassVar
 from evalkit.data import folder
 from evalkit.data.base import DataOptions, Record, Records
 from evalkit.data.files import open_file, read_lines
-from evalkit.data.media import embedded
+from evalkit.data.media import embedded, inside
 from evalkit.errors import DataError
 
 
@@ -33,8 +32,11 @@ class Local:
     columns: tuple[str, ...] = ()
     """What the task reads of a record; data without them is refused."""
     files: tuple[str, ...] = ()
-    """Columns that hold pictures, sounds or videos, or texts: names of such files, from the folder (or the
-    file's folder) on. A record that names one outside of it is refused."""
+    """Columns that hold pictures or sounds, or texts: names of such files, from the folder (or the file's
+    folder) on. A record that names one outside of it is refused."""
+    paths: tuple[str, ...] = ()
+    """Columns that name files which are large, such as videos: a record has them as a `Path`, not read yet.
+    One outside of the folder is refused."""
     at_hand: ClassVar[bool] = True
 
     def open(self, options: DataOptions | None = None) -> Records:
@@ -42,10 +44,10 @@ class Local:
         path = Path(self.path)
         (options or DataOptions()).without_revision("a folder" if path.is_dir() else "a file")
         if path.is_dir():
-            return _with_files(self._folder(path), self.files, path)
+            return _with_files(self._folder(path), self, path)
         if not path.exists() and not path.suffix:
             raise DataError(f"no folder {path} in {Path.cwd()}")
-        return _with_files(open_file(path, self.columns), self.files, path.parent)
+        return _with_files(open_file(path, self.columns), self, path.parent)
 
     def _folder(self, path: Path) -> Records:
         place = str(path)
@@ -65,31 +67,42 @@ class Local:
 class JsonLines:
     """The objects of a file with one on each line, whatever its name; packed where that ends in .gz.
 
-    `columns`, `files` as of `Local`.
+    `columns`, `files`, `paths` as of `Local`.
     """
 
     path: Path | str
     columns: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
+    paths: tuple[str, ...] = ()
     at_hand: ClassVar[bool] = True
 
     def open(self, options: DataOptions | None = None) -> Records:
         """The records. Raises `DataError` that names the line which is no object."""
         (options or DataOptions()).without_revision("a file")
         path = Path(self.path)
-        return _with_files(open_file(path, self.columns, read_lines), self.files, path.parent)
+        return _with_files(open_file(path, self.columns, read_lines), self, path.parent)
 
 
-def _with_files(records: Records, columns: Sequence[str], root: Path) -> Records:
-    """The records with what those columns name read in."""
-    if not columns:
+def _with_files(records: Records, data: Local | JsonLines, root: Path) -> Records:
+    """The records with what `files` names read in, and what `paths` names found."""
+    if not (data.files or data.paths):
         return records
 
     def read(record: Record) -> Record:
-        named = {name: _as_stored(record[name], root) for name in columns}
-        return embedded({**record, **named}, tuple(columns), root)
+        named = {name: _as_stored(record[name], root) for name in data.files}
+        found = {name: _found(record[name], root) for name in data.paths}
+        return embedded({**record, **named, **found}, data.files, root)
 
     return replace(records, read=lambda: map(read, records))
+
+
+def _found(name: Any, root: Path) -> Path:
+    if not isinstance(name, str):
+        raise DataError(f"{root}: a record has {str(name)[:80]!r} where it should name a file")
+    path = inside(root, name)
+    if not os.path.isfile(path):  # noqa: PTH113 — false also for what can be no name
+        raise DataError(f"{root} has no file {name[:80]!r}, which its records name")
+    return path
 
 
 def _as_stored(value: Any, root: Path) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -161,8 +161,13 @@ def _missing(task: Task, protocol: Protocol, model: Model) -> list[Capability]:
         needed += task.media
     if protocol.logprobs:
         needed.append("logprobs")
-    able = set(model.capabilities) | ({"video"} if "image" in model.capabilities else set())  # as its frames
+    able = _able(model.capabilities)
     return [capability for capability in needed if capability not in able]
+
+
+def _able(capabilities: Collection[Capability]) -> set[Capability]:
+    """What can be asked of it: a video goes to whoever takes pictures, as its frames."""
+    return {*capabilities, "video"} if "image" in capabilities else {*capabilities}
 
 
 def _require(model: Model, task: Task, protocol: Protocol, asker: str) -> None:
@@ -173,7 +178,7 @@ def _require(model: Model, task: Task, protocol: Protocol, asker: str) -> None:
     able = [f"{task.name}:{p.name}" for p in task.protocols if not _missing(task, p, model)]
     mend = f"; it can be asked under {', '.join(able)}" if able else ""
     if task.media:
-        takers = [name for name, backend in BACKENDS.items() if set(missing) <= set(backend.capabilities)]
+        takers = [name for name, backend in BACKENDS.items() if set(missing) <= _able(backend.capabilities)]
         mend += f"; backends that do {' and '.join(missing)}: {', '.join(takers)}"
     raise UsageError(
         f"{model.name} does not do {' and '.join(missing)}, which {asker} asks with: "

@@ -81,9 +81,7 @@ class FakeModel:
         if not 0 <= delay < math.inf:
             raise UsageError(f"{name}: delay={delay} is no number of seconds")
         self.name = self._decides = name
-        given: frozenset[Capability] = frozenset(
-            {"chat", "completion", "transcription", "image", "audio", "video"}
-        )
+        given: frozenset[Capability] = frozenset({"chat", "completion", "transcription", "image", "audio"})
         self.capabilities: frozenset[Capability] = given | ({"logprobs"} if logprobs else set())
         self.asked = 0
         """Attempts so far."""

@@ -23,7 +23,7 @@ def listed(text, sample):
 def colours():
     """Colours in a video, in order"""
     return Task(
-        data=Local(CLIPS, columns=("id", "video", "start", "end"), files=("video",)),
+        data=Local(CLIPS, columns=("id", "video", "start", "end"), paths=("video",)),
         sample=to_sample,
         prompt=lambda sample, protocol: (Message("user", (*sample.media, sample.input)),),
         answer=listed,

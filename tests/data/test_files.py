@@ -142,3 +142,22 @@ def test_pictures_that_a_file_names_lie_beside_it(tmp_path: Path) -> None:
             read(name)
     with pytest.raises(DataError, match=r"has no file 'lost\.png'"):
         read("lost.png")
+
+
+def test_large_files_come_as_paths_that_lie_beside_the_list(tmp_path: Path) -> None:
+    (tmp_path / "secret.mp4").write_bytes(b"secret")
+    place = tmp_path / "set"
+    (place / "shown").mkdir(parents=True)
+    (place / "shown" / "a.mp4").write_bytes(b"a video")
+
+    def read(name: object) -> list[object]:
+        (place / "rows.jsonl").write_text(json.dumps({"q": "?", "video": name}), "utf-8")
+        return [record["video"] for record in JsonLines(place / "rows.jsonl", paths=("video",)).open()]
+
+    assert read("shown/a.mp4") == [place / "shown" / "a.mp4"]
+    for name in ("../secret.mp4", str(tmp_path / "secret.mp4"), "shown/../../secret.mp4"):
+        with pytest.raises(DataError, match="names a file outside of itself"):
+            read(name)
+    for named, said in (("lost.mp4", "has no file"), ("\0", "has no file"), (7, "should name a file")):
+        with pytest.raises(DataError, match=said):
+            read(named)
