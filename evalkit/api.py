@@ -1,6 +1,20 @@
 """Everything a benchmark is made of, in one place: `from evalkit.api import …`."""
 
-from evalkit.data import Data, DataOptions, Hub, Package, Record, Records
+from evalkit.data import (
+    PART,
+    Data,
+    DataOptions,
+    Generated,
+    Hub,
+    JsonLines,
+    Local,
+    Mapped,
+    Package,
+    Parts,
+    Record,
+    Records,
+    Runs,
+)
 from evalkit.errors import DataError, JudgeError, SandboxError, ScorerError, ToolError, UsageError, unknown
 from evalkit.identity import versioned
 from evalkit.learned import Learned
@@ -29,7 +43,20 @@ from evalkit.readers import (
     majority_vote,
     route_by_agreement,
 )
-from evalkit.samples import JSON, Answer, Audio, Final, Image, Message, Part, Prompt, Sample, Speech, letters
+from evalkit.samples import (
+    JSON,
+    Answer,
+    Audio,
+    Final,
+    Image,
+    Message,
+    Part,
+    Prompt,
+    Sample,
+    Speech,
+    Video,
+    letters,
+)
 from evalkit.samples import Tool as Tool
 from evalkit.samples import ToolCall as ToolCall
 from evalkit.sandbox.limits import Limits, Raised, Ran, Value
@@ -51,6 +78,7 @@ from evalkit.transcript import Transcript, Turn
 
 __all__ = [
     "JSON",
+    "PART",
     "Accuracy",
     "Answer",
     "Audio",
@@ -62,14 +90,18 @@ __all__ = [
     "Executable",
     "Extract",
     "Final",
+    "Generated",
     "Hub",
     "Image",
+    "JsonLines",
     "JudgeContext",
     "JudgeError",
     "Kept",
     "Learned",
     "Limits",
+    "Local",
     "Macro",
+    "Mapped",
     "Mean",
     "MeanCredit",
     "MeanValue",
@@ -79,6 +111,7 @@ __all__ = [
     "ModelScorer",
     "Package",
     "Part",
+    "Parts",
     "PassAtK",
     "Prompt",
     "Protocol",
@@ -89,6 +122,7 @@ __all__ = [
     "Record",
     "Records",
     "Referee",
+    "Runs",
     "Sample",
     "SandboxError",
     "Scored",
@@ -104,6 +138,7 @@ __all__ = [
     "UsageError",
     "Value",
     "Verdict",
+    "Video",
     "View",
     "ask_likelihoods",
     "ask_once",

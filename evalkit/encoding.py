@@ -16,7 +16,7 @@ import orjson
 from evalkit.errors import BoundaryError, ProviderError, SampleError, ScorerError
 from evalkit.models.base import Finish, Likelihood, Request, Response, TokenLogprob
 from evalkit.rows import Row
-from evalkit.samples import JSON, Sample, ToolCall, plain_text
+from evalkit.samples import JSON, Audio, Image, Sample, ToolCall, plain_text
 from evalkit.signature import digest
 
 
@@ -66,6 +66,8 @@ def _key(key: object, where: str) -> str:
     raise ValueError(f"{where} has a key of type {type(key).__name__}, which JSON does not have")
 
 
+MOST_GENERATED = 256 << 20
+"""Bytes of the pictures and clips of one response."""
 _FINISHES = frozenset(get_args(Finish))
 
 
@@ -100,6 +102,8 @@ def checked(response: object, request: Request) -> Response:
         raise ProviderError("the model returned tool_calls that are no ToolCall")
     if response.likelihoods:
         response = dataclasses.replace(response, likelihoods=tuple(map(_likelihood, response.likelihoods)))
+    if response.media:
+        _check_media(response.media)
     return response
 
 
@@ -113,6 +117,15 @@ def _likelihood(found: Likelihood) -> Likelihood:
         raise ProviderError(f"the model returned {logprob} as the log-probability of {found.text!r}")
     greedy = None if found.greedy is None else bool(found.greedy)
     return Likelihood(found.text, logprob, tokens, greedy)
+
+
+def _check_media(media: object) -> None:
+    if not isinstance(media, tuple) or not all(isinstance(one, Image | Audio) for one in media):
+        raise ProviderError("the model returned media that is no tuple of Image and Audio")
+    if not all(one.data for one in media):
+        raise ProviderError("the model returned a picture or clip without data")
+    if sum(one.size for one in media) > MOST_GENERATED:
+        raise ProviderError(f"the model returned pictures and clips of more than {MOST_GENERATED:,} bytes")
 
 
 def _count(count: int | None) -> int | None:

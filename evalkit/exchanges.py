@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
 
+from evalkit import media_tables
 from evalkit.encoding import RESPONSE, response_of
 from evalkit.models.base import Response
 from evalkit.rows import AGAIN, OF_JUDGE, Link
@@ -90,10 +91,13 @@ class Asked:
 
 
 class Exchanges:
-    """A cell's samples, at random access; memory grows with their number by an id and a few numbers each."""
+    """A cell's samples, at random access; memory grows with their number by an id and a few numbers each.
 
-    def __init__(self, store: Store, cell: Cell) -> None:
-        self._db, self._cell = store.connection, cell
+    `whole`: with the files of what models made; else these are known by their keys.
+    """
+
+    def __init__(self, store: Store, cell: Cell, *, whole: bool = False) -> None:
+        self._db, self._cell, self._whole = store.connection, cell, whole
         self.positions = self._positions()
         """Position in the data set by sample, in its order; a second sample of one id is called `id (2)`."""
 
@@ -155,15 +159,20 @@ class Exchanges:
     def of(self, position: int) -> tuple[Exchange, ...]:
         """A sample's requests in the order of asking, with the draws that are its own."""
         rows = self._db.execute(
-            f"SELECT asked.turn, branch, body, draw.judge, draw.draw, {RESPONSE} FROM asked "  # noqa: S608 — fixed
+            f"SELECT draw.request, asked.turn, branch, body, draw.judge, draw.draw, {RESPONSE} "  # noqa: S608 — fixed
+            "FROM asked "
             "JOIN request ON request.id = asked.request "
             "JOIN draw ON draw.request = asked.request AND draw.draw IN (asked.draw, ?) "
             "WHERE asked.cell = ? AND asked.position = ? ORDER BY asked.turn, draw.draw < 0, draw.draw",
             (AGAIN, self._cell.id, position),
         ).fetchall()
+        media = media_tables.made_for(self._db, self._cell.id, position, whole=self._whole)
         found: dict[int, Exchange] = {}
-        for turn, branch, body, judge, draw, *columns in rows:
-            drawn = Drawn(draw, response_of(columns))
+        for request, turn, branch, body, judge, draw, *columns in rows:
+            response = response_of(columns)
+            if made := media.get((request, draw)):
+                response = replace(response, media=made)
+            drawn = Drawn(draw, response)
             before = found.get(turn)
             draws = (*before.draws, drawn) if before else (drawn,)
             whole = before.body if before else orjson.loads(body)

@@ -52,6 +52,7 @@ def _responses(exchanges: Sequence[Exchange]) -> list[JSON]:
             "finish": drawn.response.finish,
             "prompt_tokens": drawn.response.prompt_tokens,
             "completion_tokens": drawn.response.completion_tokens,
+            "media": [one.key for one in drawn.response.media],
         }
         for number, exchange in enumerate(exchanges)
         for drawn in exchange.draws

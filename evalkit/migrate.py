@@ -23,7 +23,7 @@ from evalkit.metrics.macro import Macro
 from evalkit.metrics.stored import KINDS, metric_of_kind, metric_spec
 from evalkit.protocol import ProtocolSettings
 from evalkit.rows import JUDGE
-from evalkit.samples import Audio, Image, Sample
+from evalkit.samples import Image, Sample
 from evalkit.spec import CellSpec, MetricSpec, ViewSpec
 
 _CLASSES = {place.rpartition(":")[2]: kind for kind, place in KINDS.items()}
@@ -46,10 +46,7 @@ def migrated(db: sqlite3.Connection, found: int) -> sqlite3.Connection | None:
 
 def _from_3(db: sqlite3.Connection) -> None:
     """Specs become typed, samples know their responses, cells know whether they are finished."""
-    schema = importlib.resources.files("evalkit").joinpath("schema.sql").read_text("utf-8")
-    statement = re.search(r"CREATE TABLE figure \(.*?\n\)[^;]*", schema, re.DOTALL)
-    assert statement is not None
-    db.execute(statement[0])
+    db.execute(_table("figure"))
     db.execute(
         "CREATE TABLE asked (cell INTEGER, position INTEGER, turn INTEGER, draw INTEGER, request INTEGER, "
         "PRIMARY KEY (cell, position, turn, draw)) WITHOUT ROWID"
@@ -159,13 +156,12 @@ def _link(db: sqlite3.Connection, cell: int) -> None:
 
 def _question(db: sqlite3.Connection, cell: int) -> None:
     """The digest of each question, which has more in it now."""
-    kinds = {key: mime.startswith("audio/") for key, mime in db.execute("SELECT key, mime FROM media")}
     for position, name, text, *columns in db.execute(
         "SELECT position, id, input, target, choices, meta, media, grp FROM sample WHERE cell = ?", (cell,)
     ).fetchall():
         *lists, group = columns
         target, choices, meta, media = map(orjson.loads, lists)
-        shown = tuple(Audio.known(key) if kinds.get(key) else Image.known(key) for key in media)
+        shown = tuple(map(Image.known, media))  # the digest has their keys, whatever they are
         sample = Sample(name, text, tuple(target), tuple(choices), group, meta=meta, media=shown)
         db.execute(
             "UPDATE sample SET question = ? WHERE cell = ? AND position = ?",
@@ -187,6 +183,7 @@ def _from_4(db: sqlite3.Connection) -> None:
     db.execute("ALTER TABLE asked ADD COLUMN branch TEXT NOT NULL DEFAULT ''")
     db.execute("ALTER TABLE draw ADD COLUMN likelihoods TEXT")
     db.execute("ALTER TABLE draw ADD COLUMN tool_calls TEXT")
+    db.execute(_table("generated"))
     for cell, text in db.execute("SELECT id, spec FROM cell").fetchall():
         spec = orjson.loads(text)
         asks, reads = _SOLVERS.get(spec.get("solver", ""), (spec.get("solver", ""), ""))
@@ -203,6 +200,14 @@ def _from_4(db: sqlite3.Connection) -> None:
         name = orjson.loads(judge)
         roles = {} if name is None else {JUDGE: name}
         db.execute("INSERT OR REPLACE INTO run VALUES ('judges', ?)", (dump(roles),))
+
+
+def _table(name: str) -> str:
+    """The statement that makes a table of today's."""
+    schema = importlib.resources.files("evalkit").joinpath("schema.sql").read_text("utf-8")
+    statement = re.search(rf"CREATE TABLE {name} \(.*?\n\)[^;]*", schema, re.DOTALL)
+    assert statement is not None
+    return statement[0]
 
 
 _STEPS: Mapping[int, Callable[[sqlite3.Connection], None]] = {3: _from_3, 4: _from_4}

@@ -18,6 +18,9 @@ Likelihood = Literal["next-token", "prompt", "backend"]
 LIKELIHOODS: tuple[Likelihood, ...] = get_args(Likelihood)
 Resample = Literal["lanczos", "bicubic", "bilinear", "box"]
 RESAMPLES: tuple[Resample, ...] = get_args(Resample)
+FrameRule = Literal["middle", "linspace"]
+FRAME_RULES: tuple[FrameRule, ...] = get_args(FrameRule)
+MOST_FRAMES = 1024
 _NONE: Mapping[str, str] = {}
 NEVER = math.inf
 """As a threshold: no agreement is enough, every answer falls back."""
@@ -40,6 +43,7 @@ def _one_of(*known: str) -> Callable[[str], str]:
 _chat_or_completion = _one_of("chat", "completion")
 _likelihood = _one_of(*LIKELIHOODS)
 _resample = _one_of(*RESAMPLES)
+_frame_rule = _one_of(*FRAME_RULES)
 _on_or_off = _one_of("on", "off")
 
 
@@ -96,6 +100,11 @@ class ProtocolSettings:
     """Pictures with more pixels are scaled down to that many; 0: shown as they are."""
     resample: Resample = _setting("lanczos", _resample)
     """Filter that scales them down."""
+    frames: int = _setting(0, int)
+    """Frames that a video is shown as; 0 where none is shown."""
+    frame_rule: FrameRule = _setting("middle", _frame_rule)
+    """Which ones: `middle` of as many equal stretches, or `linspace`, first and last included
+    (`evalkit.media.video`)."""
     language_hint: bool = _setting(False, lambda text: _on_or_off(text) == "on")
     """Whether the model is told which language is spoken."""
     source: str = _unsigned("")
@@ -104,7 +113,12 @@ class ProtocolSettings:
     """What `--set` changed, as typed: settings of the protocol, and the task's own options."""
 
     def __post_init__(self) -> None:
-        for name, known in (("api", APIS), ("resample", RESAMPLES), ("likelihood", LIKELIHOODS)):
+        for name, known in (
+            ("api", APIS),
+            ("resample", RESAMPLES),
+            ("likelihood", LIKELIHOODS),
+            ("frame_rule", FRAME_RULES),
+        ):
             if getattr(self, name) not in known:
                 raise unknown(name, getattr(self, name), known)
         for name, least in (("shots", 0), ("draws", 1), ("max_tokens", 1), ("temperature", 0)):
@@ -113,6 +127,9 @@ class ProtocolSettings:
             raise UsageError(f"temperature={self.temperature} is no finite number")
         _at_least("logprobs", self.logprobs, 0)
         _at_least("max_pixels", self.max_pixels, 0)
+        _at_least("frames", self.frames, 0)
+        if self.frames > MOST_FRAMES:
+            raise UsageError(f"frames={self.frames} is above {MOST_FRAMES}")
         if self.likelihood != "next-token" and self.api != "completion":
             raise UsageError(
                 f"likelihood={self.likelihood} needs api=completion: no chat route returns a prompt's tokens"

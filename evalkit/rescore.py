@@ -36,7 +36,7 @@ from evalkit.measured import task_of
 from evalkit.models.base import Response
 from evalkit.protocol import Protocol
 from evalkit.rows import FAILED, JUDGE, VALIDATION, Cell, Row
-from evalkit.samples import JSON, Audio, Image, Sample
+from evalkit.samples import FILES, JSON, Image, Sample, Shown
 from evalkit.sandbox.hidden import hide_beside
 from evalkit.spec import BY, CellSpec
 from evalkit.store import Store
@@ -174,7 +174,7 @@ class _Cell:
                 one for one in new.cells() if one.role == VALIDATION and one.spec.name == cell.spec.name
             )
             self._plan = calibrate(self._plan, cell, validation, new)
-        exchanges = Exchanges(self._old, cell)
+        exchanges = Exchanges(self._old, cell, whole=True)
         changed = asyncio.run(self._samples(exchanges))
         complete(new, cell, self._plan.metrics)
         data = new.data(cell)
@@ -280,9 +280,9 @@ def _sample(store: Store, asked: Asked) -> Sample:
     )
 
 
-def _medium(store: Store, key: str) -> Image | Audio:
+def _medium(store: Store, key: str) -> Shown:
     """What a sample shows, known by its digest alone: the file itself is not in a run."""
-    return Audio.known(key) if store.mime(key).startswith("audio/") else Image.known(key)
+    return FILES.get(store.mime(key).partition("/")[0], Image).known(key)
 
 
 def _values(answer: Mapping[str, object] | None) -> list[tuple[str, object]]:

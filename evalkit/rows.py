@@ -123,7 +123,7 @@ class StoredFigure:
 
 @dataclass(frozen=True, slots=True)
 class Medium:
-    """A picture or clip as it was sent; `key` is its file's in the data set (`File.key`).
+    """A file as it was sent, or as a model made it; `key` is that of the data set's file (`File.key`).
 
     `width`, `height`: pixels, 0 for sound. `seconds`: 0 for pictures. `preview`: a small JPEG or Ogg.
     """

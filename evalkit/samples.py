@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeAlias
 
 from evalkit.errors import MediaError
 
@@ -40,11 +41,22 @@ _SOUNDS = (
     (b"ID3", "audio/mpeg"),
     (b"\xff", "audio/mpeg"),
 )
+
+
+def video_mime(head: bytes) -> str:
+    """By a file's first bytes: MP4 and QuickTime, Matroska and WebM; "" for none of them."""
+    if head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot"):
+        return "video/quicktime" if head[4:8] != b"ftyp" or head[8:12] == b"qt  " else "video/mp4"
+    if head[:4] == b"\x1aE\xdf\xa3":
+        return "video/webm" if b"webm" in head[:64] else "video/x-matroska"
+    return ""
+
+
 _ORIENTATION = 274
 _IN_PNG = ("1", "L", "LA", "P", "RGB", "RGBA", "I;16", "I;16B")
 _AS_PLAIN = {"HSV": "RGB", "RGBX": "RGB", "RGBa": "RGBA", "PA": "RGBA", "La": "LA"}
 """Pillow's modes, and those that a picture of no file's mode is converted to."""
-Medium: TypeAlias = Literal["image", "audio"]
+Medium: TypeAlias = Literal["image", "audio", "video"]
 """What a prompt may hold besides text."""
 
 
@@ -58,6 +70,17 @@ class File:
     data: bytes = field(repr=False, compare=False)
     key: str = field(init=False)
     """Hex SHA-256 of the file."""
+    kind: ClassVar[Medium]
+
+    @property
+    def size(self) -> int:
+        """Bytes of the file."""
+        return len(self.data)
+
+    @property
+    def mime(self) -> str:
+        """By the file's first bytes, "" for none of its kind."""
+        raise NotImplementedError
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "key", hashlib.sha256(self.data).hexdigest())
@@ -74,9 +97,10 @@ class File:
 class Image(File):
     """A picture: PNG, JPEG, WebP, GIF or TIFF."""
 
+    kind: ClassVar[Medium] = "image"
+
     @property
     def mime(self) -> str:
-        """By the file's first bytes, "" for none of the five."""
         return next((mime for start, mime in _IMAGES if self.data.startswith(start)), "")
 
     @classmethod
@@ -95,9 +119,10 @@ class Image(File):
 class Audio(File):
     """A clip: WAV, FLAC, Ogg or MP3."""
 
+    kind: ClassVar[Medium] = "audio"
+
     @property
     def mime(self) -> str:
-        """By the file's first bytes, "" for none of the four."""
         return next((mime for start, mime in _SOUNDS if self.data.startswith(start)), "")
 
     @classmethod
@@ -110,15 +135,83 @@ class Audio(File):
         return cls(_stored(source))
 
 
+@dataclass(frozen=True, slots=True)
+class Video(File):
+    """A video, MP4, QuickTime, Matroska or WebM, or what of it lies from `start` up to `end`, in seconds.
+
+    A model is shown `Protocol.frames` frames of it as pictures, in order, by `Protocol.frame_rule`.
+    """
+
+    data: bytes = field(default=b"", repr=False, compare=False)
+    """Nothing where `path` is given, so that a long video does not fill the memory."""
+    start: float = field(default=0.0, kw_only=True)
+    end: float | None = field(default=None, kw_only=True)
+    """None: the video's own end."""
+    path: Path | None = field(default=None, repr=False, compare=False, kw_only=True)
+    kind: ClassVar[Medium] = "video"
+
+    def __post_init__(self) -> None:
+        """Raises `MediaError` for a file that cannot be read, and for times that bound no clip."""
+        if not (0 <= self.start < math.inf and (self.end is None or self.start < self.end < math.inf)):
+            raise MediaError(f"a clip from {self.start} s to {self.end} s is none")
+        key = hashlib.sha256(self.data).hexdigest()
+        if self.path is not None:
+            with _readable(self.path), self.path.open("rb") as file:
+                key = hashlib.file_digest(file, "sha256").hexdigest()
+        if (self.start, self.end) != (0.0, None):  # as media fragments are written (W3C)
+            key += f"#t={self.start:.10g}" + ("" if self.end is None else f",{self.end:.10g}")
+        object.__setattr__(self, "key", key)
+
+    @property
+    def size(self) -> int:
+        return len(self.data) if self.path is None else self.path.stat().st_size
+
+    @property
+    def mime(self) -> str:
+        head = self.data[:64]
+        if self.path is not None:
+            with self.path.open("rb") as file:
+                head = file.read(64)
+        return video_mime(head)
+
+    @classmethod
+    def of(
+        cls,
+        source: bytes | Path | Mapping[str, Any] | None,
+        start: float = 0.0,
+        end: float | None = None,
+    ) -> Video:
+        """From a file's path, which is read when it is shown, its bytes, or a record's `{"bytes": …, …}`.
+
+        A record without bytes gives an empty video: what it is asked about fails, and nothing else.
+        Raises `MediaError` for a file that cannot be read, and for times that bound no clip.
+        """
+        if isinstance(source, Path):
+            return cls(path=source, start=start, end=end)
+        return cls(_stored(source), start=start, end=end)
+
+
+Shown: TypeAlias = Image | Audio | Video
+"""What a prompt may hold besides text."""
+FILES: Mapping[str, type[Shown]] = {"image": Image, "audio": Audio, "video": Video}
+"""By kind, which is also how their media types begin."""
+
+
+@contextlib.contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise MediaError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
 def _stored(source: bytes | Path | Mapping[str, Any] | None) -> bytes:
     """The file's bytes. Raises `MediaError`."""
     if isinstance(source, bytes):
         return source
     if isinstance(source, Path):
-        try:
+        with _readable(source):
             return source.read_bytes()
-        except OSError as error:
-            raise MediaError(f"{source} cannot be read: {error.strerror or error}") from error
     return (source["bytes"] if source else None) or b""
 
 
@@ -142,7 +235,7 @@ def _as_file(picture: Picture) -> bytes:
     return out.getvalue()
 
 
-Part: TypeAlias = str | Image | Audio
+Part: TypeAlias = str | Shown
 """A piece of a message, in the order it is shown."""
 
 
@@ -228,7 +321,7 @@ class Sample:
     """Further keys of breakdowns, such as the field that a subject belongs to."""
     shots: tuple[Sample, ...] = field(default=(), repr=False)
     """Solved examples that may be shown before it, in order; filled from `Task.dev`, not stored."""
-    media: tuple[Image | Audio, ...] = ()
+    media: tuple[Shown, ...] = ()
     """What it shows or plays, in order."""
 
 

@@ -55,6 +55,16 @@ CREATE TABLE draw (           -- what came back; committed when it arrives
     PRIMARY KEY (request, draw)
 ) WITHOUT ROWID;
 
+CREATE TABLE generated (      -- the pictures and clips of a response; their small copies stand in media
+    request INTEGER NOT NULL,
+    draw INTEGER NOT NULL,
+    place INTEGER NOT NULL,   -- in the response, from 0
+    kind TEXT NOT NULL,       -- image, audio
+    key TEXT NOT NULL,        -- hex SHA-256 of the file
+    data BLOB,                -- the file; NULL where a slim run file left it out
+    PRIMARY KEY (request, draw, place)
+);
+
 CREATE TABLE asked (          -- which responses are a sample's, in the order of asking
     cell INTEGER NOT NULL,
     position INTEGER NOT NULL,
@@ -87,11 +97,11 @@ CREATE TABLE sample (         -- a question, its answer and its score; written o
     PRIMARY KEY (cell, position)
 ) WITHOUT ROWID;
 
-CREATE TABLE media (          -- a picture or clip that was sent, once however many samples have it
+CREATE TABLE media (          -- a file that was sent, or generated, once however many samples have it
     id INTEGER PRIMARY KEY,
-    key TEXT NOT NULL UNIQUE, -- hex SHA-256 of the file in the data set
-    mime TEXT NOT NULL,       -- as it was sent
-    width INTEGER NOT NULL,   -- pixels; 0 for sound
+    key TEXT NOT NULL UNIQUE, -- hex SHA-256 of the file in the data set; of a clip of a video, with #t=START,END
+    mime TEXT NOT NULL,       -- as it was sent; of a video, which is sent as pictures, the file's own
+    width INTEGER NOT NULL,   -- pixels, of a video's frames; 0 for sound
     height INTEGER NOT NULL,
     seconds REAL NOT NULL,    -- 0 for pictures
     bytes INTEGER NOT NULL,

@@ -70,8 +70,8 @@ class Signature:
 
 _SHOWN = (
     "n", "shots", "draws", "temperature", "top_p", "max_tokens", "stop", "api", "solver", "reader",
-    "likelihood", "fallback", "average", "language_hint", "max_pixels", "resample", "questions", "prompts",
-    "validation", "corpus", "extract", "referee", "judge", "metric",
+    "likelihood", "fallback", "average", "language_hint", "max_pixels", "resample", "frames", "frame_rule",
+    "questions", "prompts", "validation", "corpus", "extract", "referee", "judge", "metric",
 )  # fmt: skip
 _USUAL: tuple[tuple[str, JSON], ...] = (("top_p", 1.0), ("stop", []))
 """Left out of the line, not of the signature."""

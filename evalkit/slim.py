@@ -21,7 +21,8 @@ from evalkit.store import Store
 _TOTALS = """
 CREATE TEMP TABLE clips AS
     SELECT cell, min(position) AS first, sum(media.seconds) AS seconds FROM sample, json_each(sample.media)
-    JOIN media ON media.key = json_each.value WHERE outcome != 'failed' GROUP BY cell;
+    JOIN media ON media.key = json_each.value WHERE outcome != 'failed' AND mime NOT LIKE 'video/%'
+    GROUP BY cell;
 CREATE TEMP TABLE used AS
     SELECT cell, sum(prompt_tokens) AS prompt, sum(completion_tokens) AS completion FROM draw
     WHERE NOT judge AND draw >= 0 GROUP BY cell;
@@ -29,6 +30,7 @@ DELETE FROM asked;
 DELETE FROM draw;
 DELETE FROM request;
 DELETE FROM error;
+DELETE FROM generated;
 DELETE FROM media;
 INSERT INTO draw (request, draw, cell, sample, judge, text, reasoning, finish, prompt_tokens,
     completion_tokens, seconds)
@@ -49,6 +51,7 @@ DROP TABLE used;
 _TEXTS = """
 DELETE FROM error;
 UPDATE media SET preview = x'';
+UPDATE generated SET data = NULL;
 INSERT OR REPLACE INTO run VALUES ('slim', '"texts"');
 """
 """What is left can be read, scored and measured again (`evalkit.rescore`)."""

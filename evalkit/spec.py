@@ -148,6 +148,8 @@ def signed_settings(protocol: ProtocolSettings) -> dict[str, JSON]:
         found[name] = list(value) if isinstance(value, tuple) else value
     if protocol.max_pixels:
         found["resample"] = protocol.resample
+    if protocol.frames:
+        found["frame_rule"] = protocol.frame_rule
     if protocol.logprobs:
         found["likelihood"] = protocol.likelihood
     if protocol.fallback:

@@ -19,6 +19,7 @@ from typing import Any, Self
 
 import orjson
 
+from evalkit import media_tables
 from evalkit.convert import from_json, to_json
 from evalkit.encoding import RESPONSE, dump, listed_columns, response_of, row_columns
 from evalkit.errors import StorageError, UsageError
@@ -221,11 +222,11 @@ class Store:
     def response(self, key: bytes, draw: int) -> Response | None:
         """The stored answer to a request's draw, if there is one."""
         found = self._db.execute(
-            f"SELECT {RESPONSE} FROM request JOIN draw ON draw.request = request.id "  # noqa: S608 — fixed
+            f"SELECT id, {RESPONSE} FROM request JOIN draw ON draw.request = request.id "  # noqa: S608 — fixed
             "WHERE key = ? AND draw = ?",
             (key, draw),
         ).fetchone()
-        return None if found is None else response_of(found)
+        return found and media_tables.with_made(self._db, found[0], draw, response_of(found[1:]))
 
     def add_response(
         self,
@@ -255,6 +256,8 @@ class Store:
             + (response.prompt_tokens, response.completion_tokens, response.seconds)
             + listed,
         )
+        if response.media or not new.rowcount:
+            media_tables.add_made(self._db, int(identifier or 0), draw, response.media)
 
     def add_error(self, cell: Cell, sample: str, draw: int, boundary: str, message: str) -> None:
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
@@ -264,22 +267,17 @@ class Store:
         )
 
     def add_media(self, medium: Medium) -> None:
-        """A picture or clip as it was sent. Known ones stay as they are."""
-        self._db.execute(
-            "INSERT OR IGNORE INTO media (key, mime, width, height, seconds, bytes, preview) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?)",
-            dataclasses.astuple(medium),
-        )
+        """A file as it was sent or generated. Known ones stay as they are."""
+        media_tables.add(self._db, medium)
 
     def mime(self, key: str) -> str:
-        """The type of a picture or clip as it was sent, "" if it was not."""
-        found = self._db.execute("SELECT mime FROM media WHERE key = ?", (key,)).fetchone()
-        return "" if found is None else str(found[0])
+        """The type of a file as it was sent, "" if it was not."""
+        return str(media_tables.column(self._db, "mime", key) or "")
 
     def preview(self, key: str) -> bytes | None:
-        """The small JPEG or Ogg of a picture or clip, if it was sent."""
-        found = self._db.execute("SELECT preview FROM media WHERE key = ?", (key,)).fetchone()
-        return None if found is None else bytes(found[0])
+        """The small JPEG or Ogg of a file, if it was sent or generated."""
+        found: bytes | None = media_tables.column(self._db, "preview", key)
+        return found
 
     # -- samples -------------------------------------------------------------------------------------
 

@@ -48,10 +48,11 @@ def set_verification(store: Store, cell: Cell, found: dict[str, int]) -> None:
 
 
 def clip_seconds(store: Store, cell: Cell) -> float:
-    """How long the clips of a cell's samples are, each as often as it was answered, failed ones not."""
+    """How long the sounds of a cell's samples are, each as often as it was answered, failed ones not."""
     (found,) = store.connection.execute(
         "SELECT coalesce(sum(seconds), 0.0) FROM sample, json_each(sample.media) "
-        "JOIN media ON media.key = json_each.value WHERE cell = ? AND outcome != 'failed'",
+        "JOIN media ON media.key = json_each.value WHERE cell = ? AND outcome != 'failed' "
+        "AND mime NOT LIKE 'video/%'",
         (cell.id,),
     ).fetchone()
     return float(found)

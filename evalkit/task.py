@@ -119,6 +119,10 @@ Submission: TypeAlias = Callable[[Iterable[Submitted]], JSON]
 """Answers in the data set's order → the document that the benchmark's server takes."""
 
 
+def _group(sample: Sample) -> str:
+    return sample.group
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
     """A benchmark: where its records are, how they are asked, and what counts as right.
@@ -149,7 +153,10 @@ class Task:
     """The same for each `Sample.group`, where that is known."""
     max_shots: int = 0
     dev: Data | None = None
-    """Solved examples for `Sample.shots`, by group and in order; read into memory."""
+    """Solved examples for `Sample.shots`, in order; read into memory."""
+    shots_by: Callable[[Sample], str] = _group
+    """Which of them belong to which samples: those of the same key, by default of the same group. With
+    `lambda sample: ""` all belong to all."""
     validation: Data | None = None
     """What a protocol's threshold is chosen on; never the data that is scored."""
     views: tuple[View, ...] = ()

@@ -25,8 +25,7 @@ import re
 from evalkit.tasks.speech_sizes import COVOST2_TEST, sizes_of
 from evalkit.tasks.speech_translation import translation_task
 
-from evalkit.api import Audio, Hub, Record, Sample, Task, task, unknown
-from evalkit.data.by_language import ByLanguage
+from evalkit.api import Audio, Hub, Parts, Record, Sample, Task, task, unknown
 
 REVISION = "17c8c81e331e7a6929118121771a58c7ef7331d8"
 LANGUAGES = (
@@ -78,7 +77,7 @@ def covost2(*, languages: str = "21") -> Task:
         for code, config in configs
     )
     built: Task = translation_task(
-        ByLanguage(tuple(parts)),
+        Parts(dict(parts)),
         to_sample,
         target="en",
         macro=True,

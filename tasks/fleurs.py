@@ -29,8 +29,7 @@ from evalkit.tasks.speech_languages import FLEURS, FLEURS_REVISION, WHISPER_FLEU
 from evalkit.tasks.speech_recognition import chosen, recognition, spoken
 from evalkit.tasks.speech_sizes import FLEURS_TEST, sizes_of
 
-from evalkit.api import Audio, Hub, Record, Sample, Task, UsageError, sample_id, task, unknown
-from evalkit.data.by_language import LANGUAGE, ByLanguage
+from evalkit.api import PART, Audio, Hub, Parts, Record, Sample, Task, UsageError, sample_id, task, unknown
 
 SETS = {"82": WHISPER_FLEURS, "all": tuple(FLEURS)}
 CER = ("report", "whisper")
@@ -41,7 +40,7 @@ NOT_LISTED = (
 
 def to_sample(record: Record) -> Sample:
     """A clip with its transcript; `id` numbers the sentence, in all languages, and several people read it."""
-    key = record[LANGUAGE]
+    key = record[PART]
     clip = Audio.of(record["audio"])
     return Sample(
         id=sample_id(key, str(record["id"]), clip.key),
@@ -68,7 +67,7 @@ def fleurs(*, languages: str = "82", cer: str = "report", normaliser: str = "aut
         for key in keys
     )
     built: Task = recognition(
-        data=ByLanguage(tuple(parts)),
+        data=Parts(dict(parts)),
         sample=to_sample,
         name="82",
         source="Gemini 1.0 report, table 11; the instruction is evalkit's",

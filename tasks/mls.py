@@ -19,8 +19,7 @@ from evalkit.tasks.speech_languages import MLS
 from evalkit.tasks.speech_recognition import chosen, recognition, spoken
 from evalkit.tasks.speech_sizes import MLS_TEST, sizes_of
 
-from evalkit.api import Audio, Hub, Record, Sample, Task, sample_id, task
-from evalkit.data.by_language import LANGUAGE, ByLanguage
+from evalkit.api import PART, Audio, Hub, Parts, Record, Sample, Task, sample_id, task
 
 ENGLISH = "faf6604dcf0bb9ec0d9c280a140ad74da9c931b0"
 OTHERS = "2e83e61823b4c47dcbcb1980bb88601274127609"
@@ -30,7 +29,7 @@ SETS = {"all": tuple(MLS)}
 
 def to_sample(record: Record) -> Sample:
     """A clip with its transcript; the English copy has no identifiers of clips."""
-    key = record[LANGUAGE]
+    key = record[PART]
     clip = Audio.of(record["audio"])
     return Sample(
         id=sample_id(key, record["transcript"], clip.key),
@@ -56,7 +55,7 @@ def mls(*, languages: str = "en", normaliser: str = "auto") -> Task:
     """Audiobooks in English, or in eight languages (Pratap et al. 2020)"""
     keys = chosen(languages, MLS, SETS, "MLS")
     built: Task = recognition(
-        data=ByLanguage(tuple((key, place(key)) for key in keys)),
+        data=Parts({key: place(key) for key in keys}),
         sample=to_sample,
         name="0-shot",
         source="Gemini 1.0 report, table 11; the instruction is evalkit's",

@@ -25,8 +25,7 @@ from evalkit.tasks.speech_languages import VOXPOPULI, XTREME_S_VOXPOPULI
 from evalkit.tasks.speech_recognition import chosen, recognition, spoken
 from evalkit.tasks.speech_sizes import VOXPOPULI_TEST, sizes_of
 
-from evalkit.api import Audio, Hub, Record, Sample, Task, task, unknown
-from evalkit.data.by_language import LANGUAGE, ByLanguage
+from evalkit.api import PART, Audio, Hub, Parts, Record, Sample, Task, task, unknown
 
 REVISION = "42f01879c780b4a2e90ec0b4f616c2ece526e4f1"
 SETS = {"14": XTREME_S_VOXPOPULI, "all": tuple(VOXPOPULI)}
@@ -37,7 +36,7 @@ NOBODY = ("", "None", None)
 
 def to_sample(record: Record, text: str) -> Sample:
     """A clip with its transcript, the column `text`."""
-    key, speaker = record[LANGUAGE], record["speaker_id"]
+    key, speaker = record[PART], record["speaker_id"]
     return Sample(
         id=record["audio_id"] if key != "en_accented" else f"accented {record['audio_id']}",
         input="",
@@ -61,7 +60,7 @@ def voxpopuli(*, languages: str = "14", normaliser: str = "auto", text: str = "n
         for key in keys
     )
     built: Task = recognition(
-        data=ByLanguage(tuple(parts)),
+        data=Parts(dict(parts)),
         sample=functools.partial(to_sample, text=text),
         name="14",
         source="Gemini 1.0 report, table 11; the instruction is evalkit's",

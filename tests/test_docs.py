@@ -20,7 +20,9 @@ PAGES = (
     "docs/tables.md",
     "docs/adding-a-task.md",
     "docs/metrics.md",
+    "docs/data.md",
     "docs/pictures.md",
+    "docs/video.md",
     "docs/speech.md",
     "docs/ci.md",
 )

@@ -10,9 +10,9 @@ _TEMPLATE = '''"""Sums in three languages, made for a test."""
 
 from evalkit.answers import final_number, same_number
 from evalkit.api import (
-    Accuracy, averages, Hub, Message, Protocol, Records, Sample, Task, Verdict, ask_once, sample_id, task,
+    PART, Accuracy, averages, Hub, Mapped, Message, Parts, Protocol, Records, Sample, Task, Verdict, ask_once,
+    sample_id, task,
 )
-from evalkit.data.by_language import LANGUAGE, ByLanguage
 
 SIZES = {sizes}
 READ = []
@@ -47,8 +47,12 @@ class Mixed:
         return Records({{"kind": "made", "name": "mixed", "where": "here"}}, None, read)
 
 
+def first_words(records):
+    yield from ({{**record, "q": record["q"].strip()}} for record in records)
+
+
 def to_sample(record):
-    group = record.get(LANGUAGE) or record["g"]
+    group = record.get(PART) or record["g"]
     return Sample(id=f"{{group}} {{record['q']}}", input=record["q"], target=(record["a"],), group=group)
 
 
@@ -57,10 +61,15 @@ def tongues(*, kind: str = "hub", stated: str = "yes"):
     """Sums in three languages"""
     columns = ("q", "a")
     data = {{
-        "hub": ByLanguage(tuple((g, Hub("made/tongues", g, "test", "main", columns)) for g in SIZES)),
-        "parts": ByLanguage(tuple((g, Made(g, n)) for g, n in SIZES.items())),
+        "hub": Parts({{g: Hub("made/tongues", g, "test", "main", columns) for g in SIZES}}),
+        "parts": Parts({{g: Made(g, n) for g, n in SIZES.items()}}),
         "mixed": Mixed(),
-    }}[kind]
+    }}
+    data["mapped"] = Mapped(data["hub"], first_words)
+    data["nested"] = Parts({{
+        g: Mapped(Hub("made/tongues", g, "test", "main", columns), first_words, "same") for g in SIZES
+    }})
+    data = data[kind]
     return Task(
         data=data,
         sample=to_sample,
@@ -85,8 +94,9 @@ def tongues(
     """Writes the task file, and `folder/made/tongues` with as many records as `sizes`, or `there`, say.
 
     Returns the task's path, as `-t` takes it. `--set kind=` chooses where it reads from: that folder (`hub`,
-    with --data), parts that are made (`parts`; `counted`: whether these say how many they are) or one stream
-    of all languages in turn (`mixed`). `--set stated=no`: the task states no sizes.
+    with --data; `mapped` and `nested`, by way of a generator), parts that are made (`parts`; `counted`:
+    whether these say how many they are) or one stream of all languages in turn (`mixed`).
+    `--set stated=no`: the task states no sizes.
     """
     path = folder / "tongues.py"
     text = _TEMPLATE.format(sizes=repr(dict(sizes)), counted="self.count" if counted else "None")

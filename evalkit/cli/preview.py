@@ -11,7 +11,7 @@ from evalkit.cli.options import data_option, parse_settings, set_option
 
 if TYPE_CHECKING:
     from evalkit.protocol import Protocol
-    from evalkit.samples import Audio, Image, Prompt, Sample
+    from evalkit.samples import Prompt, Sample, Shown
     from evalkit.task import Task
 
 
@@ -42,6 +42,8 @@ def command(task: str, count: int, settings: tuple[str, ...], data: str | None) 
             f"temperature {protocol.temperature:g}, at most {protocol.max_tokens} tokens, "
             f"stop at {list(protocol.stop) or 'nothing'}"
         )
+        if protocol.frames:
+            click.echo(f"each video as {protocol.frames} frames ({protocol.frame_rule})")
         click.echo(f"source: {protocol.source}")
         click.echo(
             "data: " + ", ".join(f"{key} {value}" for key, value in cell.records.origin.items() if value)
@@ -85,9 +87,10 @@ def _show(prompt: Prompt) -> None:
             click.echo(part if isinstance(part, str) else _shown(part))
 
 
-def _shown(file: Image | Audio) -> str:
+def _shown(file: Shown) -> str:
     kind = file.mime.rpartition("/")[2].upper() or "nothing that evalkit reads"
-    return click.style(f"[{kind}, {len(file.data):,} bytes, {file.key[:8]}]", dim=True)
+    digest, mark, clip = file.key.partition("#")
+    return click.style(f"[{kind}, {file.size:,} bytes, {digest[:8]}{mark}{clip}]", dim=True)
 
 
 def _heading(text: str) -> None:

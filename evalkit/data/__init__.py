@@ -1,8 +1,26 @@
-"""Where the questions come from: the Hub, a folder shaped like it, or an installed package."""
+"""Where the questions come from: the Hub, files of one's own, a package, run files, a function."""
 
 from evalkit.data.base import Data, DataOptions, Record, Records
+from evalkit.data.generated import Generated
 from evalkit.data.hub import Hub
-from evalkit.data.local import Local
+from evalkit.data.local import JsonLines, Local
+from evalkit.data.mapped import Mapped
 from evalkit.data.package import Package
+from evalkit.data.parts import PART, Parts
+from evalkit.data.runs import Runs
 
-__all__ = ["Data", "DataOptions", "Hub", "Local", "Package", "Record", "Records"]
+__all__ = [
+    "PART",
+    "Data",
+    "DataOptions",
+    "Generated",
+    "Hub",
+    "JsonLines",
+    "Local",
+    "Mapped",
+    "Package",
+    "Parts",
+    "Record",
+    "Records",
+    "Runs",
+]

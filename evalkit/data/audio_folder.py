@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from evalkit.data.base import DataOptions, Record, Records
 from evalkit.data.folder import require
@@ -33,6 +34,7 @@ class AudioFolder:
     path: Path
     split: str = ""
     columns: tuple[str, ...] = ()
+    at_hand: ClassVar[bool] = True
 
     @property
     def root(self) -> Path:
@@ -45,8 +47,7 @@ class AudioFolder:
 
     def open(self, options: DataOptions | None = None) -> Records:
         """The records. Raises `DataError` for a folder without a list, or a list that cannot be read."""
-        if options is not None and options.revision is not None:
-            raise DataError(f"revision {options.revision!r}: a folder has no revisions, leave it out")
+        (options or DataOptions()).without_revision("a folder")
         found = next((self.root / name for name in LISTS if (self.root / name).is_file()), None)
         if found is None:
             raise DataError(f"{self.root} has no {' and no '.join(LISTS)} that names its clips")

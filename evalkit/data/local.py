@@ -1,58 +1,115 @@
-"""Records of a data set in a folder of the user's own."""
+"""Records of the user's own: one file, or a folder with a data set in it."""
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from evalkit.data import folder
 from evalkit.data.base import DataOptions, Record, Records
-from evalkit.data.media import embedded
+from evalkit.data.files import open_file, read_lines
+from evalkit.data.media import embedded, inside
 from evalkit.errors import DataError
 
 
 @dataclass(frozen=True, slots=True)
 class Local:
-    """One split of a folder in any shape that `datasets` reads: parquet, JSON lines, CSV, or pictures and
-    sounds with a metadata.jsonl that names them."""
+    """A file of records, or one split of a folder in any shape that `datasets` reads.
 
-    path: Path
-    config: str
-    split: str
+    A file is JSON lines, JSON (a list of objects), CSV or TSV (every cell a text), or Parquet, by its name's
+    ending; texts also packed, as .gz. A folder holds such files, or pictures and sounds with a
+    metadata.jsonl that names them. `config` and `split` are a folder's.
+
+    A relative path is taken from where evalkit runs: `Path(__file__).with_name("questions.jsonl")` is beside
+    the task's file.
+    """
+
+    path: Path | str
+    config: str = "default"
+    split: str = "test"
     columns: tuple[str, ...] = ()
+    """What the task reads of a record; data without them is refused."""
     files: tuple[str, ...] = ()
-    """Columns of pictures or sounds that may also be texts: names of files, from the folder on."""
+    """Columns that hold pictures or sounds, or texts: names of such files, from the folder (or the file's
+    folder) on. A record that names one outside of it is refused."""
+    paths: tuple[str, ...] = ()
+    """Columns that name files which are large, such as videos: a record has them as a `Path`, not read yet.
+    One outside of the folder is refused."""
+    at_hand: ClassVar[bool] = True
 
     def open(self, options: DataOptions | None = None) -> Records:
-        """The records. Raises `DataError` for a folder that is not there or of another shape."""
-        if options is not None and options.revision is not None:
-            raise DataError(f"revision {options.revision!r}: a folder has no revisions, leave it out")
-        if not self.path.is_dir():
-            raise DataError(f"no folder {self.path} in {Path.cwd()}")
-        place = str(self.path)
-        plans = folder.plan(self.path, (self.config,), self.split, place)
+        """The records. Raises `DataError` for what is not there, or of another shape."""
+        path = Path(self.path)
+        (options or DataOptions()).without_revision("a folder" if path.is_dir() else "a file")
+        if path.is_dir():
+            return _with_files(self._folder(path), self, path)
+        if not path.exists() and not path.suffix:
+            raise DataError(f"no folder {path} in {Path.cwd()}")
+        return _with_files(open_file(path, self.columns), self, path.parent)
+
+    def _folder(self, path: Path) -> Records:
+        place = str(path)
+        plans = folder.plan(path, (self.config,), self.split, place)
         origin = {
             "kind": "folder",
-            "name": self.path.name,
+            "name": path.name,
             "config": self.config,
             "split": self.split,
             "revision": "",
             "where": place,
         }
-        records = folder.read(plans, self.path, columns=self.columns, place=place, origin=origin)
-        return replace(records, read=lambda: map(self._with_files, records)) if self.files else records
+        return folder.read(plans, path, columns=self.columns, place=place, origin=origin)
 
-    def _with_files(self, record: Record) -> Record:
-        named = {name: self._as_stored(record[name]) for name in self.files}
-        return embedded({**record, **named}, self.files, self.path)
 
-    def _as_stored(self, value: Any) -> Any:
-        if isinstance(value, list):
-            return [self._as_stored(item) for item in value]
-        if not isinstance(value, str):
-            return value
-        if not os.path.isfile(self.path / value):  # noqa: PTH113 — false also for what can be no name
-            raise DataError(f"{self.path} has no file {value[:80]!r}, which its records name")
-        return {"bytes": None, "path": value}
+@dataclass(frozen=True, slots=True)
+class JsonLines:
+    """The objects of a file with one on each line, whatever its name; packed where that ends in .gz.
+
+    `columns`, `files`, `paths` as of `Local`.
+    """
+
+    path: Path | str
+    columns: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    paths: tuple[str, ...] = ()
+    at_hand: ClassVar[bool] = True
+
+    def open(self, options: DataOptions | None = None) -> Records:
+        """The records. Raises `DataError` that names the line which is no object."""
+        (options or DataOptions()).without_revision("a file")
+        path = Path(self.path)
+        return _with_files(open_file(path, self.columns, read_lines), self, path.parent)
+
+
+def _with_files(records: Records, data: Local | JsonLines, root: Path) -> Records:
+    """The records with what `files` names read in, and what `paths` names found."""
+    if not (data.files or data.paths):
+        return records
+
+    def read(record: Record) -> Record:
+        named = {name: _as_stored(record[name], root) for name in data.files}
+        found = {name: _found(record[name], root) for name in data.paths}
+        return embedded({**record, **named, **found}, data.files, root)
+
+    return replace(records, read=lambda: map(read, records))
+
+
+def _found(name: Any, root: Path) -> Path:
+    if not isinstance(name, str):
+        raise DataError(f"{root}: a record has {str(name)[:80]!r} where it should name a file")
+    path = inside(root, name)
+    if not os.path.isfile(path):  # noqa: PTH113 — false also for what can be no name
+        raise DataError(f"{root} has no file {name[:80]!r}, which its records name")
+    return path
+
+
+def _as_stored(value: Any, root: Path) -> Any:
+    if isinstance(value, list):
+        return [_as_stored(item, root) for item in value]
+    if not isinstance(value, str):
+        return value
+    if not os.path.isfile(root / value):  # noqa: PTH113 — false also for what can be no name
+        raise DataError(f"{root} has no file {value[:80]!r}, which its records name")
+    return {"bytes": None, "path": value}

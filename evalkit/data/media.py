@@ -39,6 +39,14 @@ def embedded(record: Record, columns: tuple[str, ...], root: Path) -> Record:
     return {**record, **{name: _with_bytes(record[name], root) for name in columns}}
 
 
+def inside(root: Path, name: str) -> Path:
+    """The place that a record names, from `root` on. Raises `DataError` for one outside of it."""
+    file = Path(os.path.abspath(root / name))  # noqa: PTH100 — links lead out of the Hub's cache
+    if not any(file.is_relative_to(place) for place in (root.absolute(), root.resolve())):
+        raise DataError(f"{root} names a file outside of itself: {name!r}: it was not read")
+    return file
+
+
 def _stored(feature: Any) -> Any:
     from datasets import Json, LargeList, List
 
@@ -60,7 +68,5 @@ def _with_bytes(value: Any, root: Path) -> Any:
         return {name: _with_bytes(item, root) for name, item in value.items()}
     if value["bytes"] is not None or not value["path"]:
         return value
-    file = Path(os.path.abspath(root / value["path"]))  # noqa: PTH100 — links lead out of the Hub's cache
-    if not any(file.is_relative_to(place) for place in (root.absolute(), root.resolve())):
-        raise DataError(f"{root} names a file outside of itself: {value['path']!r}: it was not read")
+    file = inside(root, value["path"])
     return {**value, "bytes": file.read_bytes() if file.is_file() else None}

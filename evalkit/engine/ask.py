@@ -133,6 +133,8 @@ class Line:
             response = await self._echoed(request, asker)
         else:
             response = await self._attempts(request, max(draw, 0), asker)
+        if response.media:
+            await self._media.keep(response.media)
         of = OF_JUDGE if self._judge else OF_MODEL
         self.store.add_response(key, body, draw, asker.cell, asker.sample, response, of)
         self.commits.soon()

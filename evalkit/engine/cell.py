@@ -34,7 +34,7 @@ class CellPlan:
     records: Records
     limit: int | None
     shots: Mapping[str, tuple[Sample, ...]] = field(default_factory=dict)
-    """`Sample.shots` by group."""
+    """`Sample.shots` by `Task.shots_by`."""
     referee: str = ""
     """The model that reads what the task's rules cannot, by its identity; "" where none does."""
     judges: Mapping[str, str] = field(default_factory=dict)
@@ -121,6 +121,7 @@ class CellPlan:
             sample = self.task.sample(record)
             if not isinstance(sample, Sample):
                 raise SampleError(f"its sample is of type {type(sample).__name__}, not a Sample")
+            key = self.task.shots_by(sample) if self.shots else ""
         except BoundaryError as error:
             kind = MediaError if isinstance(error, MediaError) else SampleError
             raise kind(f"{where}: {error}") from error
@@ -133,9 +134,9 @@ class CellPlan:
                 f"{where} does not fit {self.task.name} ({said}); its columns are {columns}"
             ) from error
         if self.shots:
-            if sample.group not in self.shots:  # of every sample of that group
-                raise DataError(f"{self.task.name} has no solved examples of {sample.group!r} to show")
-            sample = dataclasses.replace(sample, shots=self.shots[sample.group])
+            if key not in self.shots:  # of every sample of that key
+                raise DataError(f"{self.task.name} has no solved examples of {key!r} to show")
+            sample = dataclasses.replace(sample, shots=self.shots[key])
         try:
             sample_columns(sample)  # what no file can hold would be asked in vain
         except SampleError as error:

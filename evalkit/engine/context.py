@@ -172,6 +172,8 @@ class SampleContext:
             logprobs=protocol.logprobs,
             max_pixels=protocol.max_pixels,
             resample=protocol.resample,
+            frames=protocol.frames,
+            frame_rule=protocol.frame_rule,
             tools=tuple(tools),
         )
         return await self._ask(request, draw, first=follows is None)

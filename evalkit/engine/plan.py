@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -18,6 +18,7 @@ from evalkit.engine.cell import CellPlan, rendered
 from evalkit.engine.faults import FAULTS, fault
 from evalkit.engine.score import metrics_for
 from evalkit.errors import BoundaryError, DataError, SampleError, UsageError, unknown
+from evalkit.media.kinds import KINDS
 from evalkit.metrics.base import Traits
 from evalkit.models import BACKENDS
 from evalkit.models.base import CAPABILITIES, Capability, Model
@@ -150,12 +151,10 @@ def make_plan(
 
 
 def _needs(task: Task) -> None:
-    """Raises `UsageError` when this machine lacks what scoring needs, or what clips are decoded with."""
+    """Raises `UsageError` when this machine lacks what scoring needs, or what its media are decoded with."""
     task.needs()
-    if "audio" in task.media:
-        from evalkit.media import audio
-
-        audio.needs()
+    for medium in task.media:
+        KINDS[medium].needs()
 
 
 def expand(entry: str) -> list[str]:
@@ -190,7 +189,13 @@ def _missing(task: Task, protocol: Protocol, model: Model) -> list[Capability]:
         if name not in CAPABILITIES:
             raise unknown(f"capability that {task.name}:{protocol.name} needs", name, CAPABILITIES)
         needed.append(cast("Capability", name))
-    return [capability for capability in needed if capability not in model.capabilities]
+    able = _able(model.capabilities)
+    return [capability for capability in needed if capability not in able]
+
+
+def _able(capabilities: Collection[Capability]) -> set[Capability]:
+    """What can be asked of it: a video goes to whoever takes pictures, as its frames."""
+    return {*capabilities, "video"} if "image" in capabilities else {*capabilities}
 
 
 def _require(model: Model, task: Task, protocol: Protocol, asker: str) -> None:
@@ -201,7 +206,7 @@ def _require(model: Model, task: Task, protocol: Protocol, asker: str) -> None:
     able = [f"{task.name}:{p.name}" for p in task.protocols if not _missing(task, p, model)]
     mend = f"; it can be asked under {', '.join(able)}" if able else ""
     if task.media:
-        takers = [name for name, backend in BACKENDS.items() if set(missing) <= set(backend.capabilities)]
+        takers = [name for name, backend in BACKENDS.items() if set(missing) <= _able(backend.capabilities)]
         mend += f"; backends that do {' and '.join(missing)}: {', '.join(takers)}"
     raise UsageError(
         f"{model.name} does not do {' and '.join(missing)}, which {asker} asks with: "
@@ -286,8 +291,14 @@ class _Judges:
 def _check_media(task: Task, protocol: Protocol) -> None:
     if task.media and protocol.api == "completion":
         raise UsageError(f"{task.name} shows more than text, which goes with api=chat")
-    if protocol.max_pixels and "image" not in task.media:
+    if protocol.max_pixels and not {"image", "video"} & {*task.media}:
         raise UsageError(f"--set max_pixels={protocol.max_pixels}: {task.name} shows no pictures")
+    if protocol.frames and "video" not in task.media:
+        raise UsageError(f"--set frames={protocol.frames}: {task.name} shows no videos")
+    if "video" in task.media and not protocol.frames:
+        raise UsageError(
+            f"{task.name} shows videos: {protocol.name} has to say as how many frames, --set frames=16"
+        )
 
 
 def identity_text(model: Model) -> str:
@@ -296,21 +307,21 @@ def identity_text(model: Model) -> str:
 
 
 def _shots(task: Task, data: DataOptions) -> dict[str, tuple[Sample, ...]]:
-    """The task's solved examples by group, in the order of the data."""
+    """The task's solved examples by `Task.shots_by`, in the order of the data."""
     assert task.dev is not None
     found: dict[str, list[Sample]] = {}
     records = task.dev.open(data)
     try:
         for record in records:
             sample = task.sample(record)
-            found.setdefault(sample.group, []).append(sample)
+            found.setdefault(task.shots_by(sample), []).append(sample)
     except UsageError:
         raise
     except FAULTS as error:  # every sample shows them
         raise DataError(
             f"solved examples of {records.origin['name']}: {fault(error, kind=SampleError)}"
         ) from error
-    return {group: tuple(samples) for group, samples in found.items()}
+    return {key: tuple(samples) for key, samples in found.items()}
 
 
 def _validation(cell: CellPlan, data: DataOptions) -> CellPlan:

@@ -32,10 +32,10 @@ import threading
 import warnings
 from dataclasses import dataclass, field
 from io import BytesIO
-from math import isqrt
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from evalkit.errors import MediaError, unknown
+from evalkit.media.pixels import as_jpeg, encoded, preview, resized
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -51,7 +51,6 @@ MOST_PIXELS = 100_000_000
 _MOST_SCANS = 100
 """Of a progressive JPEG, which has about ten: each costs a pass over all pixels, and few bytes."""
 
-_PREVIEW = 320
 _PILLOW = r"PIL\."
 _BITS, _PHOTOMETRIC, _ORIENTATION, _PLANES, _SAMPLE_FORMAT = 258, 262, 274, 284, 339
 _TIFF_SIZES = {
@@ -205,17 +204,14 @@ _careful = _Careful()
 
 
 def _prepared(data: bytes, kind: str, max_pixels: int, resample: str) -> Prepared:
-    from PIL.Image import Resampling
-
-    image, plain = _loaded(data, kind)
-    size = _within(image.width, image.height, max_pixels)
-    if size != image.size:
-        image, plain = image.resize(size, Resampling[resample.upper()]), False
+    whole, plain = _loaded(data, kind)
+    image = resized(whole, max_pixels, resample)
+    plain = plain and image is whole
     if kind == "JPEG":
-        sent = data if plain else _encoded(image, "JPEG", quality=95, subsampling=0)
-        return Prepared(sent, "image/jpeg", *size, _preview(image))
-    sent = data if plain else _encoded(image, "PNG", compress_level=4)
-    return Prepared(sent, "image/png", *size, _preview(image))
+        sent = data if plain else as_jpeg(image)
+        return Prepared(sent, "image/jpeg", *image.size, preview(image))
+    sent = data if plain else encoded(image, "PNG", compress_level=4)
+    return Prepared(sent, "image/png", *image.size, preview(image))
 
 
 def _loaded(data: bytes, kind: str) -> tuple[Image.Image, bool]:
@@ -343,32 +339,6 @@ def _turn(image: ImageFile) -> Image.Transpose | None:
         }.get(image.getexif().get(_ORIENTATION, 1))
     except Exception:  # noqa: BLE001 — damaged EXIF is as none
         return None
-
-
-def _within(width: int, height: int, most: int) -> tuple[int, int]:
-    """The largest size of the same shape and at most `most` pixels; sides are rounded down, but to no 0."""
-    if most <= 0 or width * height <= most:
-        return width, height
-    across = min(max(1, isqrt(most * width // height)), most)
-    down = min(max(1, isqrt(most * height // width)), most)
-    return across, down
-
-
-def _encoded(image: Image.Image, kind: Literal["PNG", "JPEG"], **how: int) -> bytes:
-    image.info = {}  # Pillow would write the profile and the comments that it keeps there
-    out = BytesIO()
-    image.save(out, kind, **how)
-    return out.getvalue()
-
-
-def _preview(image: Image.Image) -> bytes:
-    from PIL.Image import Resampling
-
-    longest = max(image.size)
-    if longest > _PREVIEW:
-        size = (max(1, image.width * _PREVIEW // longest), max(1, image.height * _PREVIEW // longest))
-        image = image.resize(size, Resampling.BILINEAR, reducing_gap=2.0)
-    return _encoded(image, "JPEG", quality=70)
 
 
 def _check_directory(data: bytes) -> None:

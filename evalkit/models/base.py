@@ -18,6 +18,7 @@ from evalkit.samples import (
     Message,
     Part,
     Prompt,
+    Shown,
     Speech,
     Tool,
     ToolCall,
@@ -59,6 +60,8 @@ class Request:
     `tools`: what a chat's model may call (`Response.tool_calls`).
     `max_pixels`, `resample`: the budget of each picture (0: none) and the filter that meets it; whoever
     prepares pictures for the wire heeds them, a backend sends what it is given.
+    `frames`, `frame_rule`: as how many pictures, and which, a video goes over the wire; no backend is given
+    a video itself.
     `seed`: None asks for none (greedy requests carry none).
     Nothing in it is or leads to the sample: no backend is shown what counts as right.
     """
@@ -75,6 +78,8 @@ class Request:
     tools: tuple[Tool, ...] = ()
     max_pixels: int = 0
     resample: str = "lanczos"
+    frames: int = 0
+    frame_rule: str = "middle"
 
     def __post_init__(self) -> None:
         if self.echo and not (isinstance(self.prompt, str) and self.logprobs):
@@ -105,7 +110,7 @@ class Request:
         return (*(("tools",) if tools else ()), *(("prefill",) if self.prefill else ()))
 
     @property
-    def media(self) -> tuple[Image | Audio, ...]:
+    def media(self) -> tuple[Shown, ...]:
         """What the prompt shows and plays, in order."""
         if isinstance(self.prompt, str):
             return ()
@@ -141,8 +146,11 @@ class Request:
                 {"name": one.name, "description": one.description, "parameters": dict(one.parameters)}
                 for one in self.tools
             ]
-        if self.max_pixels and any(isinstance(medium, Image) for medium in self.media):
+        kinds = {medium.kind for medium in self.media}
+        if self.max_pixels and kinds & {"image", "video"}:
             body |= {"max_pixels": self.max_pixels, "resample": self.resample}
+        if "video" in kinds:
+            body |= {"frames": self.frames, "frame_rule": self.frame_rule}
         return body
 
     def encoded(self) -> tuple[bytes, bytes]:
@@ -175,7 +183,7 @@ def _content(content: str | tuple[Part, ...]) -> JSON:
 def _part(part: Part) -> JSON:
     if isinstance(part, str):
         return {"text": part}
-    return {"image" if isinstance(part, Image) else "audio": part.key}
+    return {part.kind: part.key}
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,6 +244,8 @@ class Response:
     """Of the request's `continuations`, in their order."""
     tool_calls: tuple[ToolCall, ...] = ()
     """What it wants to be called, of the request's `tools`, in its order."""
+    media: tuple[Image | Audio, ...] = ()
+    """Pictures and clips that it made, in order; a run file keeps them whole."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "text", plain_text(self.text))

@@ -6,6 +6,7 @@ import asyncio
 import math
 import time
 from base64 import b64encode
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from typing import Any
@@ -17,7 +18,7 @@ from evalkit.models.base import Capability, Finish, Request, Response, TokenLogp
 from evalkit.models.echo import split_echo
 from evalkit.models.http import JSON_BODY, OPENAI, Endpoint, count, no_answer
 from evalkit.models.registry import Named, capabilities_of
-from evalkit.samples import JSON, Audio, Message, Part, Speech, Tool, ToolCall
+from evalkit.samples import JSON, Message, Part, Shown, Speech, Tool, ToolCall
 
 __all__ = ["OPENAI", "OpenAIModel"]
 
@@ -137,13 +138,19 @@ def _content(message: Message) -> JSON:
 
 
 def _part(part: Part) -> JSON:
-    """Pictures are data URLs. Clips are WAV by now, and are not."""
+    """Pictures are data URLs. Clips are WAV by now, and are not. Videos are pictures by now."""
     if isinstance(part, str):
         return {"type": "text", "text": part}
-    encoded = b64encode(part.data).decode()
-    if isinstance(part, Audio):
-        return {"type": "input_audio", "input_audio": {"data": encoded, "format": "wav"}}
-    return {"type": "image_url", "image_url": {"url": f"data:{part.mime};base64,{encoded}"}}
+    return _WIRE[part.kind](part, b64encode(part.data).decode())
+
+
+_WIRE: Mapping[str, Callable[[Shown, str], JSON]] = {
+    "image": lambda part, data: {
+        "type": "image_url",
+        "image_url": {"url": f"data:{part.mime};base64,{data}"},
+    },
+    "audio": lambda part, data: {"type": "input_audio", "input_audio": {"data": data, "format": "wav"}},
+}
 
 
 def _parse(body: bytes, api: str, seconds: float, echoed: str = "") -> Response:

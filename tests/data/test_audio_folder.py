@@ -1,16 +1,14 @@
-"""Clips in a folder with a list of them, and data sets of one language each."""
+"""Clips in a folder with a list of them."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from evalkit.data import DataOptions, Record, Records
+from evalkit.data import DataOptions
 from evalkit.data.audio_folder import AudioFolder
-from evalkit.data.by_language import LANGUAGE, ByLanguage
 from evalkit.errors import DataError
 
 
@@ -94,51 +92,3 @@ def test_a_file_outside_is_not_read(tmp_path: Path, path: str) -> None:
     place = listed(tmp_path / "clips", {"file_name": path.format(outside=tmp_path)})
     with pytest.raises(DataError, match=r"a file outside of itself: .*secret\.wav"):
         list(AudioFolder(place).open())
-
-
-class Part:
-    """A data set of so many records that remembers how often it was opened, and with what."""
-
-    def __init__(self, name: str, size: int) -> None:
-        self.name, self.size = name, size
-        self.opened: list[DataOptions | None] = []
-
-    def open(self, options: DataOptions | None = None) -> Records:
-        self.opened.append(options)
-
-        def stream() -> Iterator[Record]:
-            yield from ({"n": at} for at in range(self.size))
-
-        return Records({"kind": "made", "name": self.name, "config": "x"}, self.size, stream)
-
-
-def test_parts_follow_each_other_and_say_their_language() -> None:
-    parts = Part("a", 2), Part("b", 0), Part("c", 1)
-    records = ByLanguage(tuple(zip(("de", "en", "fr"), parts, strict=True))).open()
-    assert [(record[LANGUAGE], record["n"]) for record in records] == [("de", 0), ("de", 1), ("fr", 0)]
-    assert len(list(records)) == 3
-    assert [len(part.opened) for part in parts] == [1, 1, 1], "each once, however often it is read"
-    assert (records.count, records.origin["name"], records.origin["config"]) == (None, "a", "de+en+fr")
-
-
-def test_a_part_is_opened_when_it_is_reached() -> None:
-    first, second = Part("a", 2), Part("b", 2)
-    options = DataOptions(revision="main")
-    records = iter(ByLanguage((("de", first), ("en", second))).open(options))
-    assert (first.opened, second.opened) == ([options], [])
-    next(records), next(records)
-    assert second.opened == []
-    assert next(records)[LANGUAGE] == "en"
-    assert second.opened == [options]
-
-
-def test_of_a_single_part_the_size_is_known() -> None:
-    assert ByLanguage((("de", Part("a", 5)),)).open().count == 5
-
-
-@pytest.mark.parametrize("options", [DataOptions(small_sets=True), DataOptions(folder=Path("x"))])
-def test_of_parts_in_a_folder_the_size_is_known(options: DataOptions) -> None:
-    """Nothing has to be downloaded to see it: a run that breaks off then says how much is missing."""
-    records = ByLanguage((("de", Part("a", 5)), ("en", Part("b", 2)))).open(options)
-    assert records.count == 7
-    assert [(part.name, part.count) for part in records.parts] == [("de", 5), ("en", 2)]

@@ -27,7 +27,7 @@ LIMITED = [("de", 0, "0 + 1"), ("de", 1, "1 + 1"), ("de", 2, "2 + 1"), ("en", 5,
 
 
 def planned(task: str, folder: Path, limit: int | None, **settings: str) -> CellPlan:
-    data = data_options(folder if settings.get("kind", "hub") == "hub" else None)
+    data = data_options(None if settings.get("kind") in ("parts", "mixed") else folder)
     (cell,) = make_plan(FakeModel(GOLD), [task], limit=limit, settings=settings, data=data).cells
     return cell
 
@@ -42,7 +42,10 @@ def read(cell: CellPlan) -> list[tuple[str, int]]:
     return noted
 
 
-@pytest.mark.parametrize(("kind", "counted"), [("hub", False), ("parts", True), ("parts", False)])
+@pytest.mark.parametrize(
+    ("kind", "counted"),
+    [("hub", False), ("parts", True), ("parts", False), ("mapped", False), ("nested", False)],
+)
 def test_n_of_each_group_at_their_places_in_the_data(tmp_path: Path, kind: str, counted: bool) -> None:
     cell = planned(tongues(tmp_path, counted=counted), tmp_path, 3, kind=kind)
     assert taken(cell) == LIMITED

@@ -25,19 +25,19 @@ from evalkit.api import (
 )
 from evalkit.data import Local
 from evalkit.data.audio_folder import AudioFolder
-from evalkit.data.by_language import LANGUAGE, ByLanguage
+from evalkit.data.parts import PART, Parts
 from evalkit.metrics.base import MACRO, traits_of
 from evalkit.task import build
 
 CLIP = b"RIFF a clip"
 STORED = {"bytes": CLIP, "path": "a.wav"}
 ROWS: dict[str, dict[str, Any]] = {
-    "fleurs": {LANGUAGE: "fr_fr", "id": 7, "audio": STORED, "transcription": "deux bateaux rouges"},
+    "fleurs": {PART: "fr_fr", "id": 7, "audio": STORED, "transcription": "deux bateaux rouges"},
     "voxpopuli": {
-        LANGUAGE: "de", "audio_id": "s-1", "audio": STORED, "speaker_id": "12",
+        PART: "de", "audio_id": "s-1", "audio": STORED, "speaker_id": "12",
         "normalized_text": "zwei boote", "raw_text": "Zwei Boote.",
     },
-    "mls": {LANGUAGE: "en", "audio": STORED, "transcript": "two red boats", "speaker_id": 5},
+    "mls": {PART: "en", "audio": STORED, "transcript": "two red boats", "speaker_id": 5},
     "librispeech": {"id": "1-2-0003", "audio": STORED, "text": "TWO RED BOATS", "speaker_id": 1},
 }  # fmt: skip
 FACTORIES = {
@@ -77,9 +77,9 @@ def test_a_record(name: str, group: str, cluster: str, target: str, meta: object
 
 @pytest.mark.parametrize(
     ("name", "other"),
-    [("fleurs", {LANGUAGE: "de_de"}), ("fleurs", {"id": 8}), ("fleurs", {"audio": {"bytes": b"RIFF b"}}),
-     ("mls", {LANGUAGE: "de"}), ("mls", {"transcript": "x"}), ("mls", {"audio": {"bytes": b"RIFF b"}}),
-     ("voxpopuli", {LANGUAGE: "en_accented"}), ("voxpopuli", {"audio_id": "s-2"}),
+    [("fleurs", {PART: "de_de"}), ("fleurs", {"id": 8}), ("fleurs", {"audio": {"bytes": b"RIFF b"}}),
+     ("mls", {PART: "de"}), ("mls", {"transcript": "x"}), ("mls", {"audio": {"bytes": b"RIFF b"}}),
+     ("voxpopuli", {PART: "en_accented"}), ("voxpopuli", {"audio_id": "s-2"}),
      ("librispeech", {"id": "9"})],
 )  # fmt: skip
 def test_other_clips_have_other_names(name: str, other: dict[str, Any]) -> None:
@@ -129,7 +129,7 @@ def test_what_is_asked(name: str) -> None:
 )
 def test_with_a_hint(key: str, name: str, code: str) -> None:
     """An endpoint takes ISO 639-1 only; a language without has no hint there."""
-    task, sample = read("fleurs", **{LANGUAGE: key})
+    task, sample = read("fleurs", **{PART: key})
     chat, endpoint = (protocol.override({"language_hint": "on"}) for protocol in task.protocols)
     asked = task.prompt(sample, chat)
     assert isinstance(asked, tuple)
@@ -156,7 +156,7 @@ def test_the_whole_reply_counts_and_nothing_is_an_answer() -> None:
      ("1,000 £5.50", "en_us")],
 )  # fmt: skip
 def test_gold_is_right_and_what_is_spoiled_is_all_wrong(reference: str, language: str) -> None:
-    task, sample = read("fleurs", **{LANGUAGE: language, "transcription": reference})
+    task, sample = read("fleurs", **{PART: language, "transcription": reference})
     protocol = task.protocols[0]
     assert judged(task, task.gold(sample, protocol), sample).correct
     rate = task.metrics[0]
@@ -169,8 +169,8 @@ def test_gold_is_right_and_what_is_spoiled_is_all_wrong(reference: str, language
 
 
 def parts(task: Task) -> dict[str, Hub]:
-    assert isinstance(task.data, ByLanguage)
-    return {key: hub for key, hub in task.data.parts if isinstance(hub, Hub)}
+    assert isinstance(task.data, Parts)
+    return {key: hub for key, hub in task.data.parts.items() if isinstance(hub, Hub)}
 
 
 def test_where_the_clips_are() -> None:

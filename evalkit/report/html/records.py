@@ -70,7 +70,7 @@ class Line:
 class Record:
     """`line`: what the list and its filters need. `answers`, `prompts`: the rest, apart for searching.
 
-    `media`: keys of what it shows and plays, with the run that has each.
+    `media`: keys of what it shows and plays, and of what models made, with the run that has each.
     """
 
     line: Line
@@ -150,6 +150,10 @@ def _record(
     for i, one in enumerate(asked):
         for key in one.media if one else ():
             media.setdefault(key, i)
+    asked_about = list(media)
+    for i, one in enumerate(asked):
+        for key in _made(one) if one else ():
+            media.setdefault(key, i)
     answered = [
         None if one is None else _answer(one, aligned(one) if aligned else None, figure)
         for one, aligned, figure in zip(asked, steps, figures, strict=True)
@@ -170,10 +174,17 @@ def _record(
         "target": [cut(text) for text in first.target],
         "choices": [cut(text) for text in first.choices],
         "meta": {key: _meta(value) for key, value in first.meta.items()},
-        "media": list(media),
+        "media": [*asked_about],
         "runs": list(answered),
     }
     return Record(line, answers, [None if one is None else _prompts(one) for one in asked], media)
+
+
+def _made(asked: Asked) -> Iterator[str]:
+    """Keys of the pictures and clips in a sample's responses."""
+    for exchange in asked.exchanges:
+        for drawn in exchange.draws:
+            yield from (one.key for one in drawn.response.media)
 
 
 def _outcome(asked: Asked, figure: str | None) -> str:
@@ -213,6 +224,8 @@ def _draw(draw: Drawn) -> JSON:
         "tokens": [said.prompt_tokens, said.completion_tokens],
         "seconds": said.seconds,
     }
+    if said.media:
+        found["media"] = [one.key for one in said.media]
     if said.reasoning:
         found["reasoning"] = cut(said.reasoning)
     if draw.alternatives:

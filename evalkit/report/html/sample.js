@@ -73,6 +73,7 @@ function draw(drawn, judge, open) {
     make('summary', {}, `${who} · ${drawn.finish}${counted} · ${drawn.seconds.toPrecision(2)} s`),
     drawn.reasoning ? make('details', {}, make('summary', {}, 'Reasoning'), written(drawn.reasoning)) : null,
     drawn.text ? written(drawn.text) : make('i', {}, 'an empty text'),
+    drawn.media ? drawn.media.map((key, i) => medium(key, `medium ${i + 1} of the response`)) : null,
     drawn.alternatives ? alternatives(drawn.alternatives) : null);
 }
 

@@ -1,0 +1,196 @@
+"""Two run files as data: the same questions with the answers of both, such as to ask which one is better."""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from evalkit.data.base import DataOptions, Record, Records
+from evalkit.errors import DataError, UsageError
+from evalkit.rows import FAILED
+from evalkit.samples import JSON
+
+if TYPE_CHECKING:
+    from evalkit.exchanges import Asked, Exchanges
+    from evalkit.rows import Cell
+    from evalkit.store import Store
+
+_AT_ONCE = 64
+"""Samples read while the files are open: no connection stays open between records."""
+
+
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """The samples of two runs of a benchmark, joined one by one.
+
+    A record has the sample's `id`, `input`, `target`, `choices`, `group`, `tags`, `cluster`, `meta` and
+    `media` (keys; the files themselves are in no run file), and under `a` and `b` what each run has of it:
+    `model`, `answers` (the values that were scored, None where none could be parsed), `texts` (every
+    response, in the order of asking) and `outcome`.
+
+    Both have to have asked the same questions, which their digests show: another text, reference or
+    `meta` under one id is an error. So is a sample that one of them lacks or that failed there, unless
+    `partial` leaves such samples out and the origin says how many (`left out`).
+
+    `task`: which benchmark, `name` or `name:protocol`, where the files hold several. A relative path is
+    taken from where evalkit runs.
+    """
+
+    a: Path | str
+    b: Path | str
+    task: str = ""
+    partial: bool = False
+    at_hand: ClassVar[bool] = True
+
+    def open(self, options: DataOptions | None = None) -> Records:
+        """The joined records. Raises `DataError` that names the file, and the sample, that does not fit."""
+        from evalkit.exchanges import Exchanges
+
+        (options or DataOptions()).without_revision("a run file")
+        with _open(self.a) as a, _open(self.b) as b:
+            one, other = self._cells(a, b)
+            mine, theirs = Exchanges(a, one), Exchanges(b, other)
+            pairs, left_out = self._joined((a, one, mine), (b, other, theirs))
+            models = tuple(str(store.manifest["model"]["name"]) for store in (a, b))
+            revision = _digest((a, one), (b, other))
+        origin = {
+            "kind": "runs",
+            "name": f"{models[0]} and {models[1]}",
+            "config": " and ".join(dict.fromkeys(cell.spec.label for cell in (one, other))),
+            "split": "",
+            "revision": revision,
+            "where": f"{self.a} and {self.b}",
+        }
+        if left_out:
+            origin["left out"] = str(left_out)
+
+        def read() -> Iterator[Record]:
+            waiting = iter(pairs)
+            while some := list(islice(waiting, _AT_ONCE)):
+                with _open(self.a) as a, _open(self.b) as b:
+                    mine, theirs = Exchanges(a, one), Exchanges(b, other)
+                    found = [_record(mine.read(i), theirs.read(j), models) for i, j in some]
+                yield from found
+
+        return Records(origin, len(pairs), read)
+
+    def _cells(self, a: Store, b: Store) -> tuple[Cell, Cell]:
+        found = []
+        for store in (a, b):
+            cells = [cell for cell in store.cells() if not cell.role]
+            names = [cell.spec.name for cell in cells]
+            fitting = [cell for cell in cells if self.task in ("", cell.task, cell.spec.name)]
+            if len(fitting) != 1:
+                which = f"of {self.task!r}" if self.task else "of which to read: name one as task"
+                raise DataError(
+                    f"{store.path} has {len(fitting)} benchmarks {which}; it holds {', '.join(names)}"
+                )
+            found.append(fitting[0])
+        one, other = found
+        if one.task != other.task:
+            raise DataError(
+                f"{a.path} is of {one.task} and {b.path} of {other.task}: two runs of one are joined"
+            )
+        return one, other
+
+    def _joined(
+        self, a: tuple[Store, Cell, Exchanges], b: tuple[Store, Cell, Exchanges]
+    ) -> tuple[list[tuple[int, int]], int]:
+        """(positions in both of the samples answered in both, how many others there are)."""
+        mine, theirs = _states(*a), _states(*b)
+        pairs = []
+        for name, (at, question, _) in mine.items():
+            if name in theirs and theirs[name][1] != question:
+                raise DataError(
+                    f"sample {name} of {a[0].path} and {b[0].path}: text, references or further data differ"
+                )
+            if name in theirs and not (mine[name][2] or theirs[name][2]):
+                pairs.append((at, theirs[name][0]))
+        left_out = len(mine.keys() | theirs.keys()) - len(pairs)
+        if left_out and not self.partial:
+            paired = {at for at, _ in pairs}
+            name = next((n for n, (at, *_) in mine.items() if at not in paired), "") or next(
+                n for n in theirs if n not in mine
+            )
+            raise DataError(
+                f"{left_out} samples are not answered in both of {a[0].path} and {b[0].path}, the first is "
+                f"{name}: finish the runs, or Runs(…, partial=True) leaves them out"
+            )
+        if not pairs:
+            raise DataError(f"{a[0].path} and {b[0].path} have no sample that both answered")
+        return pairs, left_out
+
+
+@contextmanager
+def _open(path: Path | str) -> Iterator[Store]:
+    from evalkit.store import Store
+
+    try:
+        with Store.open(Path(path)) as store:
+            store.needs_texts("joining runs")
+            yield store
+    except DataError:
+        raise
+    except UsageError as error:
+        raise DataError(str(error)) from error
+    except (sqlite3.Error, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path} cannot be read ({error}): is the run file damaged?") from error
+
+
+def _states(store: Store, cell: Cell, exchanges: Exchanges) -> dict[str, tuple[int, bytes, bool]]:
+    """Sample → (position, digest of the question, whether it failed), in the order of the data."""
+    rows = {
+        position: (question, outcome == FAILED)
+        for position, question, outcome in store.connection.execute(
+            "SELECT position, question, outcome FROM sample WHERE cell = ?", (cell.id,)
+        )
+    }
+    return {name: (at, *rows[at]) for name, at in exchanges.positions.items()}
+
+
+def _digest(*cells: tuple[Store, Cell]) -> str:
+    """12 hex digits over the questions, requests and answers of both runs."""
+    found = hashlib.sha256()
+    for store, cell in cells:
+        for columns in store.connection.execute(
+            "SELECT question, asked, answer FROM sample WHERE cell = ? ORDER BY position", (cell.id,)
+        ):
+            found.update(repr(columns).encode())
+    return f"sha256 {found.hexdigest()[:12]}"
+
+
+def _record(a: Asked, b: Asked, models: Sequence[str]) -> Record:
+    return {
+        "id": a.id,
+        "input": a.input,
+        "target": a.target,
+        "choices": a.choices,
+        "group": a.group,
+        "tags": a.tags,
+        "cluster": a.cluster,
+        "meta": a.meta,
+        "media": a.media,
+        "a": _side(a, models[0]),
+        "b": _side(b, models[1]),
+    }
+
+
+def _side(asked: Asked, model: str) -> dict[str, JSON]:
+    return {
+        "model": model,
+        "answers": [final["value"] for final in asked.answer.get("finals", [])],
+        "texts": [
+            drawn.response.text
+            for exchange in asked.exchanges
+            if not exchange.judge
+            for drawn in exchange.draws
+            if drawn.draw >= 0
+        ],
+        "outcome": asked.outcome,
+    }

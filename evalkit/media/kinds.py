@@ -1,0 +1,155 @@
+"""What is done with a file of each kind before a model is sent it. A further kind is one entry here."""
+
+from __future__ import annotations
+
+from base64 import b64decode
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ParamSpec, Protocol, TypeAlias, TypeVar
+
+from evalkit.errors import MediaError, ScorerError
+from evalkit.rows import Medium
+from evalkit.samples import Audio, File, Image, Video
+from evalkit.workers import OverLimit, Workers
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+VIDEO_SECONDS, VIDEO_MEGABYTES = 300.0, 4096
+"""CPU time and memory that one video may take."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What of a request decides how a file is shown (`Request`)."""
+
+    max_pixels: int = 0
+    resample: str = "lanczos"
+    frames: int = 0
+    frame_rule: str = "middle"
+
+
+class Hands(Protocol):
+    """Who does the work: a thread, or a process of its own for what may crash."""
+
+    async def in_thread(self, function: Callable[_P, _R], *args: _P.args, **kwargs: _P.kwargs) -> _R: ...
+
+    async def apart(self, function: Callable[_P, _R], *args: _P.args, **kwargs: _P.kwargs) -> _R: ...
+
+
+Sent: TypeAlias = tuple[Path, ...] | None
+"""Where the files that are sent stand, in order; None: the file is sent as it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """`sent`: the kind of file that goes over the wire. `look`: what of a `Look` counts.
+
+    `prepare`: (file, look, where its output may be written, hands) → what a run file keeps of it, and what
+    is sent. Raises `MediaError`. `needs`: raises `UsageError` where a library is missing.
+    """
+
+    sent: type[Image] | type[Audio]
+    look: Callable[[Look], tuple[object, ...]]
+    prepare: Callable[[Any, Look, Path, Hands], Awaitable[tuple[Medium, Sent]]]
+    needs: Callable[[], None] = lambda: None
+
+
+async def _image(file: Image, look: Look, place: Path, hands: Hands) -> tuple[Medium, Sent]:
+    from evalkit.media.image import prepare
+
+    def work() -> tuple[Medium, Sent]:
+        made = prepare(file.data, look.max_pixels, look.resample)
+        size = (made.width, made.height, 0.0)
+        return Medium(file.key, made.mime, *size, len(made.data), made.preview), _kept(file, made.data, place)
+
+    return await hands.in_thread(work)
+
+
+async def _audio(file: Audio, look: Look, place: Path, hands: Hands) -> tuple[Medium, Sent]:
+    from evalkit.media.audio import prepare
+
+    def work() -> tuple[Medium, Sent]:
+        made = prepare(file.data)
+        size = (0, 0, made.seconds)
+        return Medium(file.key, made.mime, *size, len(made.data), made.preview), _kept(file, made.data, place)
+
+    return await hands.in_thread(work)
+
+
+def _kept(file: File, sent: bytes, place: Path) -> Sent:
+    if sent == file.data:
+        return None
+    place.write_bytes(sent)
+    return (place,)
+
+
+async def _video(file: Video, look: Look, place: Path, hands: Hands) -> tuple[Medium, Sent]:
+    from evalkit.media.video import prepare_apart
+
+    stored = file.path
+    if stored is None:
+        stored = place.with_name(f"{place.name}-stored")
+        await hands.in_thread(stored.write_bytes, file.data)
+    try:
+        made: Mapping[str, Any] = await hands.apart(
+            prepare_apart,
+            str(stored.absolute()),
+            str(place),
+            frames=look.frames,
+            rule=look.frame_rule,
+            start=file.start,
+            end=file.end,
+            max_pixels=look.max_pixels,
+            resample=look.resample,
+        )
+    except (OverLimit, ScorerError) as error:
+        raise MediaError(f"the video cannot be decoded: {error}") from None
+    finally:
+        if file.path is None:
+            stored.unlink(missing_ok=True)
+    if "error" in made:
+        raise MediaError(made["error"])
+    medium = Medium(
+        file.key,
+        made["mime"],
+        made["width"],
+        made["height"],
+        made["seconds"],
+        made["bytes"],
+        b64decode(made["preview"]),
+    )
+    return medium, tuple(map(Path, made["frames"]))
+
+
+def _audio_needs() -> None:
+    from evalkit.media import audio
+
+    audio.needs()
+
+
+def _video_needs() -> None:
+    from evalkit.media import video
+
+    video.needs()
+
+
+def video_workers() -> Workers:
+    """Processes that videos are decoded in."""
+    return Workers(
+        cpu_seconds=VIDEO_SECONDS, wall_seconds=4 * VIDEO_SECONDS, memory_megabytes=VIDEO_MEGABYTES
+    )
+
+
+KINDS: Mapping[str, Kind] = {
+    "image": Kind(Image, lambda look: (look.max_pixels, look.resample), _image),
+    "audio": Kind(Audio, lambda look: (), _audio, _audio_needs),
+    "video": Kind(
+        Image,
+        lambda look: (look.max_pixels, look.resample, look.frames, look.frame_rule),
+        _video,
+        _video_needs,
+    ),
+}
+"""By `File.kind`."""

@@ -1,0 +1,78 @@
+"""How long a video file should be by its own headers, before anything decodes it."""
+
+from __future__ import annotations
+
+import os
+import struct
+from typing import IO
+
+from evalkit.errors import MediaError
+
+_EBML, _SEGMENT = 0x1A45DFA3, 0x18538067
+_MOST_BOXES = 100_000
+
+
+def check_whole(file: IO[bytes], mime: str) -> None:
+    """Raises `MediaError` for a file that ends before its own headers say it does."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    try:
+        if mime in ("video/mp4", "video/quicktime"):
+            end = _end_of_boxes(file, size)
+        else:
+            end = _end_of_segment(file, size)
+    except (struct.error, IndexError):
+        end = size + 1
+    if end > size:
+        raise MediaError(f"truncated {mime}: it has {size:,} bytes, and should go on")
+    file.seek(0)
+
+
+def _end_of_boxes(file: IO[bytes], size: int) -> int:
+    """Where the last of the boxes at the top of an MP4 ends, by their lengths."""
+    at = 0
+    for _ in range(_MOST_BOXES):
+        if at >= size:
+            return at
+        file.seek(at)
+        (length,) = struct.unpack(">I", file.read(4))
+        if length == 1:
+            file.seek(at + 8)
+            (length,) = struct.unpack(">Q", file.read(8))
+        if length == 0:  # to the end, whatever that is
+            return size
+        if length < 8:
+            raise MediaError("damaged MP4: a box without a length")
+        at += length
+    raise MediaError(f"damaged MP4: more than {_MOST_BOXES:,} boxes")
+
+
+def _end_of_segment(file: IO[bytes], size: int) -> int:
+    """Where the segment of a Matroska file ends; its size where it does not say."""
+    if _identifier(file) != _EBML:
+        return size + 1
+    header = _length(file)
+    if header is None:
+        return size
+    file.seek(header, os.SEEK_CUR)
+    if _identifier(file) != _SEGMENT:
+        return size + 1
+    length = _length(file)
+    return size if length is None else file.tell() + length
+
+
+def _identifier(file: IO[bytes]) -> int:
+    return int(struct.unpack(">I", file.read(4))[0])
+
+
+def _length(file: IO[bytes]) -> int | None:
+    """An EBML length of one to eight bytes; None for the unknown one, all of whose bits are set."""
+    first = file.read(1)[0]
+    width = 9 - first.bit_length()
+    if width > 8:
+        raise MediaError("damaged Matroska: a length without a width")
+    rest = file.read(width - 1)
+    if len(rest) < width - 1:
+        raise IndexError
+    value = int.from_bytes(bytes([first & (0xFF >> width)]) + rest)
+    return None if value == (1 << 7 * width) - 1 else value
