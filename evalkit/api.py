@@ -17,6 +17,7 @@ from evalkit.metrics import (
     Ratio,
     Scored,
     averages,
+    quantile,
 )
 from evalkit.protocol import Protocol
 from evalkit.samples import JSON, Answer, Audio, Final, Image, Message, Part, Prompt, Sample, Speech, letters
@@ -77,6 +78,7 @@ __all__ = [
     "letters",
     "load_task",
     "majority_vote",
+    "quantile",
     "route_by_agreement",
     "sample_id",
     "task",
