@@ -32,6 +32,7 @@ from evalkit.metrics import (
     Ratio,
     Scored,
     averages,
+    quantile,
 )
 from evalkit.protocol import Protocol
 from evalkit.readers import (
@@ -154,6 +155,7 @@ __all__ = [
     "letters",
     "load_task",
     "majority_vote",
+    "quantile",
     "route_by_agreement",
     "sample_id",
     "session",

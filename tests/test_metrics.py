@@ -188,7 +188,8 @@ def test_values_are_finite_numbers_by_name(tmp_path: Path, values: object, words
     sample = Sample("a", "a", ("a",), meta={"rules": []})
     with pytest.raises(ScorerError, match=re.escape(words)):
         asyncio.run(score(judged, (), sample, Answer((Final("a"),))))
-    numpy = replace(task, judge=lambda answer, sample: Verdict(True, values={"a": np.float32(-0.5)})  # type: ignore[dict-item])
+    half: float = np.float32(-0.5)  # type: ignore[assignment]
+    numpy = replace(task, judge=lambda answer, sample: Verdict(True, values={"a": half}))
     found = asyncio.run(score(numpy, (), sample, Answer((Final("a"),))))
     assert type(found.headline.verdicts[0].values["a"]) is float
 
@@ -258,7 +259,8 @@ def test_groups_have_an_n_of_their_own_and_stand_in_natural_order(tmp_path: Path
     assert macro.value == pytest.approx(sum(value for (value,) in parts.values()) / 2)
     assert macro.n == 6
     lengths = [[len(SAID[one].split()) for one in of] for of in (small, large)]
-    assert found["median length (macro)"].value == pytest.approx((median(lengths[0]) + median(lengths[1])) / 2)
+    middle = median(lengths[0]), median(lengths[1])
+    assert found["median length (macro)"].value == pytest.approx(sum(middle) / 2)
     everywhere = list(SAID)
     words = found["rare words (macro)"]
     assert words.value == pytest.approx((rare(small, everywhere) + rare(large, everywhere)) / 2)

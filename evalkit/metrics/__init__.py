@@ -6,6 +6,7 @@ from evalkit.metrics.macro import Macro, averages
 from evalkit.metrics.mean_credit import MeanCredit
 from evalkit.metrics.mean_value import MeanValue
 from evalkit.metrics.pass_at_k import PassAtK
+from evalkit.metrics.quantile import quantile
 
 __all__ = [
     "Accuracy",
@@ -21,4 +22,5 @@ __all__ = [
     "Ratio",
     "Scored",
     "averages",
+    "quantile",
 ]

@@ -26,6 +26,8 @@ Figures = Callable[[Floats], Floats]
 """(draws, samples) weights → (draws,) figures."""
 Aggregate = Callable[[Floats], Figures]
 """(samples, columns) values → figures of weights."""
+DRAWS = 4_000
+"""Of a standard error, which is then off by 1 %; a draw costs about twice what one of sums does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,9 @@ class _Group:
 
     def drawn(self, weights: Floats) -> Floats:
         """(draws,) from (draws, clusters) weights; of a draw without any of the group, its own figure."""
-        mine = weights if self.cluster is None else weights[:, self.cluster]
+        if self.cluster is None:
+            return self.figures(weights)
+        mine = np.take(weights, self.cluster, axis=1)
         none = mine.sum(axis=1, keepdims=True) == 0
         return self.figures(np.where(none, 1, mine) if none.any() else mine)
 
@@ -84,11 +88,12 @@ def standard_error(
     clusters: Sequence[str] | None = None,
     *,
     groups: Sequence[str] | None = None,
-    draws: int = 10_000,
+    draws: int = DRAWS,
 ) -> tuple[float, float]:
     """(standard error, degrees of freedom) of a figure, or of the mean of groups'; infinite: unknown."""
     found = _named_groups(values, values, aggregate, clusters, groups)
-    return _error(found, draws) if found else (math.inf, 1.0)
+    error, degrees = _error(found, draws) if found else (math.inf, 1.0)
+    return error or math.inf, degrees
 
 
 def paired(
@@ -99,7 +104,7 @@ def paired(
     *,
     groups: Sequence[str] | None = None,
     turned: Callable[[Floats], Floats] = lambda figures: figures,
-    draws: int = 10_000,
+    draws: int = DRAWS,
     confidence: float = 0.95,
 ) -> Difference:
     """The difference of two figures, both of the same draws of samples, as `paired_bootstrap` has it.
@@ -118,10 +123,11 @@ def paired(
 
 
 def _error(groups: Sequence[_Group], draws: int) -> tuple[float, float]:
+    """0 where no draw has another figure, infinite where a group is a single cluster."""
     if any(len(group.units) == 1 for group in groups):
         return math.inf, 1.0
     if not any(group.varies for group in groups):
-        return math.inf, 1.0
+        return 0.0, float(_units(groups) - 1)
     figures = _drawn(groups, draws, 0)
     wider, degrees = _few(groups, figures)
     return wider * float(np.nanstd(figures.mean(axis=1))), degrees
@@ -194,9 +200,11 @@ def _groups(
     ends = np.cumsum([0, *sizes])
     found = []
     for (base, head), start, end in zip(parts, ends, ends[1:], strict=False):
-        both = base if base is head else np.hstack([base, head])
-        made = aggregate(base) if base is head else _apart(aggregate, base, head, turned)
-        cluster = None if alone else index[start:end]
+        # What sorts its values reads the weights of such rows one after the other: a third of the time.
+        order = np.argsort(base[:, 0], kind="stable")
+        both = base[order] if base is head else np.hstack([base[order], head[order]])
+        made = aggregate(both) if base is head else _apart(aggregate, base[order], head[order], turned)
+        cluster = None if alone else index[start:end][order]
         found.append(_Group(made, cluster, end - start, bool(np.ptp(both, axis=0).any())))
     return found
 
