@@ -17,6 +17,7 @@ ROOT = Path(__file__).parent.parent
 PAGES = (
     "README.md",
     "docs/guide.md",
+    "docs/models.md",
     "docs/tables.md",
     "docs/adding-a-task.md",
     "docs/metrics.md",

@@ -130,7 +130,7 @@ BACKENDS: dict[str, Backend] = {
     ),
     "python": Backend(
         "python:FILE.py:NAME[?option=value] [--base-url URL]",
-        "a function (prompt) → text, or a model, in a Python file of yours, run in this process",
+        "a function (prompt) → text, or a model that says what it does, in a Python file of yours, run here",
         ("chat", "image"),
         "evalkit.models.python_file:open_python",
         address=True,

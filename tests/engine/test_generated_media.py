@@ -145,7 +145,7 @@ def test_it_is_exported_and_shown_by_its_digest(task: Path, tmp_path: Path) -> N
     keys = [SOUND.key, BROKEN.key, Image(square("blue")).key]
     with Store.open(tmp_path / "r.db") as store:
         (row,) = (row for row in rows([store]) if row["id"] == "blue")
-        found = parts([store], lambda cell: None)
+        found = parts([store], lambda cell: None, lambda store, cell: None)
         (record,) = records(found, [(0, "blue")])
     (response,) = json.loads(json.dumps(row["responses"]))
     assert response["media"] == keys
@@ -174,4 +174,4 @@ def test_slim_files_leave_it_out(task: Path, tmp_path: Path) -> None:
 )
 def test_what_cannot_be_kept_fails_the_request(media: object, said: str) -> None:
     with pytest.raises(ProviderError, match=said):
-        checked(Response("", media=media))  # type: ignore[arg-type]
+        checked(Response("", media=media), Request("", 1))  # type: ignore[arg-type]
