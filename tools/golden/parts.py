@@ -18,7 +18,7 @@ SLOW = ("humaneval.scorer", "math.scorer", "math.scorer_math_verify")
 """Judges that need other processes: they get fewer cases."""
 FEW = 2
 LATER = {"frames": 0, "frame_rule": "middle"}
-"""Fields that protocols did not have when the first files were written: in a key where they are not at these."""
+"""Fields that protocols have had only since the files were written: in a key where they are not at these."""
 GROUPS = {"mmlu": "high_school_us_history"}
 """A group whose name is of several words, where the small set has none and a prompt shows it."""
 THEMES = {
