@@ -57,7 +57,7 @@ _IN_PNG = ("1", "L", "LA", "P", "RGB", "RGBA", "I;16", "I;16B")
 _AS_PLAIN = {"HSV": "RGB", "RGBX": "RGB", "RGBa": "RGBA", "PA": "RGBA", "La": "LA"}
 """Pillow's modes, and those that a picture of no file's mode is converted to."""
 Medium: TypeAlias = Literal["image", "audio", "video"]
-"""What a prompt may hold besides text."""
+"""What a prompt may hold besides text. A video goes to whoever takes pictures, as its frames."""
 
 
 @dataclass(frozen=True, slots=True)

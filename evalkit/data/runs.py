@@ -188,7 +188,7 @@ def _side(asked: Asked, model: str) -> dict[str, JSON]:
         "texts": [
             drawn.response.text
             for exchange in asked.exchanges
-            if not exchange.judge
+            if not exchange.judge and "tool" not in exchange.body
             for drawn in exchange.draws
             if drawn.draw >= 0
         ],

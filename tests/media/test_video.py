@@ -178,6 +178,22 @@ def test_bounds_hold_before_anything_is_decoded(monkeypatch: pytest.MonkeyPatch)
         prepare(data, 4)
 
 
+def test_a_real_file_beyond_the_bounds() -> None:
+    with pytest.raises(MediaError, match=r"video of 8192 x 4400 pixels: at most 35,651,584"):
+        prepare(video(1, container="matroska", codec="ffv1", size=(8192, 4400)), 1)
+    with pytest.raises(MediaError, match=r"video of 28 hours: at most 24 are read"):
+        prepare(video(2, codec="mpeg4", times=[0.0, 100_000.0]), 1)
+
+
+def test_a_header_that_lies_about_the_size_is_not_believed() -> None:
+    data = bytearray(video(4, codec="mpeg4"))
+    at = data.index(b"mp4v", data.index(b"stsd")) + 28
+    assert struct.unpack(">HH", data[at : at + 4]) == (64, 48)
+    data[at : at + 4] = b"\xff\xff\xff\xff"
+    made = prepare(bytes(data), 2)
+    assert (made.width, made.height, numbers(made.frames)) == (64, 48, [1, 3])
+
+
 def test_damage_is_an_error_of_the_file_and_nothing_else() -> None:
     data = video(20, codec="mpeg4", gop=4)
     start = data.index(b"mdat") + 4
