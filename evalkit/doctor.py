@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from evalkit.errors import UsageError
+from evalkit.errors import SandboxError, UsageError
 
 _NEEDED = ("lm-eval", "datasets", "evaluate", "jiwer", "sacrebleu", "pandas", "aiohttp")
 
@@ -33,6 +33,7 @@ def examine() -> list[Finding]:
         *(_package(name) for name in _NEEDED),
         _tried("exemplars", _exemplars, "pip install --force-reinstall lm-eval"),
         _tried("sandbox (HumanEval)", _sandbox, ""),
+        _compiler(),
         _tried("formulas (MATH)", _formulas, "pip install 'evalkit[math]'"),
         _optional("xllamacpp", "llama-cpp/ models", "pip install 'evalkit[llama-cpp]'"),
         _weights(),
@@ -73,6 +74,16 @@ def _sandbox() -> str:
 
     check_sandbox()
     return f"programs run in {find_bwrap()}"
+
+
+def _compiler() -> Finding:
+    from evalkit.sandbox.tools import compiler
+
+    try:
+        compiler()
+    except SandboxError as error:
+        return Finding("C++ programs", False, "no g++ that compiles", str(error))
+    return Finding("C++ programs", True, "g++ compiles")
 
 
 def _formulas() -> str:

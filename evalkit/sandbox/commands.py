@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 import os
@@ -69,6 +70,7 @@ class Runner(Worker):
         find_bwrap("there is no other way for these")
         numpy = f"{PACKAGES}/numpy/__init__.py" if numpy_folders() else ""
         filters = [[program_filter().hex()], [program_filter(processes=True).hex()]]
+        self._sending = asyncio.Lock()
         super().__init__(Settings(filters=filters[0], filters_of_many=filters[1], numpy=numpy), more=more)
 
     async def run(
@@ -104,6 +106,10 @@ class Runner(Worker):
         why, status, seconds, out, errors, _ = fields
         stdout, stderr, state = said[:out], said[out : out + errors], said[out + errors :]
         return Done(_CAUSES[why], status, seconds, bytes(stdout), bytes(stderr), bytes(state))
+
+    async def send(self, message: bytes) -> None:
+        async with self._sending:  # a command and `end` must not mix
+            await super().send(message)
 
     async def end(self) -> None:
         """Ends all that runs in it, a command that is waited for too."""

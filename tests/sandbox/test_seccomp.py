@@ -261,7 +261,13 @@ def test_commands_may_start_others_in_their_own_namespaces(
 
 @pytest.mark.parametrize(
     ("number", "arguments", "expected"),
-    [(220, (SIGCHLD,), ALLOW), (220, (CLONE_NEWUSER,), EPERM), (261, (1,), EPERM), (261, (0,), ALLOW), (97, (), EPERM)],
-)  # fmt: skip
+    [
+        (220, (SIGCHLD,), ALLOW),
+        (220, (CLONE_NEWUSER,), EPERM),
+        (261, (1,), EPERM),
+        (261, (0,), ALLOW),
+        (97, (), EPERM),
+    ],
+)
 def test_the_same_on_the_other_machine(number: int, arguments: tuple[int, ...], expected: int) -> None:
     assert run(program_filter("aarch64", processes=True), AARCH64, number, *arguments) == expected
