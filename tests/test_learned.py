@@ -108,13 +108,14 @@ def test_a_batch_that_crashed_once_costs_no_text_its_score(
 
 
 def test_a_text_that_never_ends_fails_alone(files: Taught, made: Callable[..., Learned]) -> None:
-    scorer = made(seconds=30)
+    scorer = made(seconds=60)
     (before,) = scores(scorer, GOOD)
     scorer._workers._wall_seconds = 1.0  # the model is loaded
-    failed, after = scores(scorer, "WAIT", GOOD)
+    (failed,) = scores(scorer, "WAIT")
     assert isinstance(failed, ScorerError)
     assert str(failed) == "the learned scorer score: over 1 s of wall time"
-    assert isinstance(after, ScorerError) or after == before  # loading anew may take longer
+    scorer._workers._wall_seconds = 60.0
+    assert scores(scorer, GOOD) == [before]
 
 
 def test_a_process_that_was_killed_between_texts_is_replaced(

@@ -14,7 +14,7 @@ from typing import TextIO
 import click
 
 from tools.golden.found import ROOT
-from tools.mutate.mutants import Mutant, mutants
+from tools.mutate.mutants import Mutant, mutants, unchanged
 from tools.mutate.reached import definitions, identities
 from tools.mutate.trial import Result, prepare, tried
 
@@ -50,6 +50,13 @@ def _named(mutant: Mutant, parts: tuple[str, ...]) -> bool:
     return not parts or any(part in name for part in parts)
 
 
+def _useless(chosen: list[Mutant], jobs: int, tests: dict[str, str]) -> Iterator[Result]:
+    """Tests that fail without a mutant too, and so see nothing."""
+    by_test = {tests[one.name]: unchanged(one) for one in chosen if one.name in tests}
+    for test, mutant in by_test.items():
+        yield from (one for one in tried([mutant], jobs, {mutant.name: test}) if one.fate != "survived")
+
+
 @click.command()
 @click.option("--one-each", "few", is_flag=True, help="One mutant for each identity.")
 @click.option("--only", multiple=True, help="Only in modules and definitions whose name holds this.")
@@ -68,6 +75,9 @@ def main(few: bool, only: tuple[str, ...], again: TextIO | None, jobs: int) -> N
     prepare()
     fates: Counter[str] = Counter()
     survivors: list[Result] = []
+    for result in _useless(chosen, jobs, tests):
+        survivors.append(result)
+        click.echo(f"a test of {result.mutant.place.name} fails on what is not mutated")
     for result in tried((one for one in chosen if one.name not in allowed), jobs, tests):
         fates[result.fate] += 1
         if result.fate == "survived":

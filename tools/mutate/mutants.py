@@ -72,6 +72,11 @@ def of(place: Place) -> Iterator[Mutant]:
             )
 
 
+def unchanged(mutant: Mutant) -> Mutant:
+    """The same place as it is: a test that fails on that catches nothing."""
+    return Mutant(mutant.place, mutant.line, "nothing", trees()[mutant.place.module])
+
+
 Step = tuple[str, int | None]
 
 

@@ -153,7 +153,7 @@ def _child(mutant: Mutant, path: Path, outputs: Mapping[str, Mapping[str, str]],
         sys.meta_path.insert(0, _Finder(mutant.place.module, path, compiled))
         _forget()
         importlib.import_module(mutant.place.module)
-        code = 1
+        code = int(not test)
         code = int(_fails(test) if test else _differs(mutant.place, outputs))
     os._exit(code)
 
@@ -170,7 +170,9 @@ def _forget() -> None:
 def _fails(test: str) -> bool:
     import pytest
 
-    return pytest.main([test, "-p", "no:cacheprovider"]) == pytest.ExitCode.TESTS_FAILED
+    # Plain asserts: what the host has imported cannot be rewritten.
+    options = ("-p", "no:cacheprovider", "--assert=plain")
+    return pytest.main([test, *options]) == pytest.ExitCode.TESTS_FAILED
 
 
 def _differs(place: Place, outputs: Mapping[str, Mapping[str, str]]) -> bool:
