@@ -16,6 +16,7 @@ from evalkit.data.base import DataOptions
 from evalkit.encoding import dump
 from evalkit.engine.cell import CellPlan, rendered
 from evalkit.engine.faults import FAULTS, fault
+from evalkit.engine.judge_models import JudgeModels, identity_text
 from evalkit.engine.score import metrics_for
 from evalkit.errors import BoundaryError, DataError, SampleError, UsageError, unknown
 from evalkit.media.kinds import KINDS
@@ -29,13 +30,10 @@ from evalkit.sandbox.hidden import hide_beside, hide_folders
 from evalkit.spec import CellSpec
 from evalkit.store import Store
 from evalkit.task import (
-    Judge,
-    ModelScorer,
     Task,
     build,
     file_of,
     find_task,
-    judge_roles,
     options_of,
     parse_spec,
 )
@@ -126,7 +124,7 @@ def make_plan(
     hide_folders(data.folder)
     cells: list[CellPlan] = []
     for spec in specs:
-        cell = _plan_cell(spec, model, settings, data, limit, _Judges(judges, judged))
+        cell = _plan_cell(spec, model, settings, data, limit, JudgeModels(judges, judged))
         twin = next((c for c in cells if c.name == cell.name and not c.role), None)
         if twin is not None and twin.source != cell.source:
             raise UsageError(f"{twin.source} and {cell.source} are both called {cell.name}: rename one")
@@ -220,7 +218,7 @@ def _plan_cell(
     settings: Mapping[str, str],
     data: DataOptions,
     limit: int | None,
-    judges: _Judges,
+    judges: JudgeModels,
 ) -> CellPlan:
     name, protocol_name = parse_spec(spec)
     factory = find_task(name)
@@ -258,36 +256,6 @@ def _plan_cell(
     return cell
 
 
-@dataclass(frozen=True, slots=True)
-class _Judges:
-    """`required`: whether a task that cannot be scored without them is refused."""
-
-    models: Mapping[str, Model]
-    required: bool
-
-    def of(self, task: Task) -> tuple[Task, dict[str, str]]:
-        """The task without the views that there are no judge models for; and the identity in each role.
-
-        Raises `UsageError` where its headline needs one that there is not.
-        """
-        missing = self._missing(task.judge)
-        if missing and self.required:
-            typed = (f"--judge {'' if role == JUDGE else f'{role}='}MODEL" for role in missing)
-            raise UsageError(f"{task.name} is scored by a judge model: add {' '.join(typed)}")
-        views = tuple(view for view in task.views if not self._missing(view.judge))
-        if len(views) < len(task.views):
-            task = dataclasses.replace(task, views=views)
-        known = ((role, self._model(role)) for role in judge_roles(task))
-        return task, {role: "" if model is None else identity_text(model) for role, model in known}
-
-    def _model(self, role: str) -> Model | None:
-        return self.models.get(role) or self.models.get(JUDGE)
-
-    def _missing(self, judge: Judge | None) -> list[str]:
-        roles = judge.roles if isinstance(judge, ModelScorer) else ()
-        return [role for role in roles if self._model(role) is None]
-
-
 def _check_media(task: Task, protocol: Protocol) -> None:
     if task.media and protocol.api == "completion":
         raise UsageError(f"{task.name} shows more than text, which goes with api=chat")
@@ -299,11 +267,6 @@ def _check_media(task: Task, protocol: Protocol) -> None:
         raise UsageError(
             f"{task.name} shows videos: {protocol.name} has to say as how many frames, --set frames=16"
         )
-
-
-def identity_text(model: Model) -> str:
-    """A model's identity as one line of canonical JSON."""
-    return orjson.dumps(model.identity, option=orjson.OPT_SORT_KEYS).decode()
 
 
 def _shots(task: Task, data: DataOptions) -> dict[str, tuple[Sample, ...]]:

@@ -1,0 +1,49 @@
+"""Which judge models a task is scored with, settled before the first request."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import orjson
+
+from evalkit.errors import UsageError
+from evalkit.models.base import Model
+from evalkit.rows import JUDGE
+from evalkit.task import Judge, ModelScorer, Task, judge_roles
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeModels:
+    """`required`: whether a task that cannot be scored without them is refused."""
+
+    models: Mapping[str, Model]
+    required: bool
+
+    def of(self, task: Task) -> tuple[Task, dict[str, str]]:
+        """The task without the views that there are no judge models for; and the identity in each role.
+
+        Raises `UsageError` where its headline needs one that there is not.
+        """
+        missing = self._missing(task.judge)
+        if missing and self.required:
+            typed = (f"--judge {'' if role == JUDGE else f'{role}='}MODEL" for role in missing)
+            raise UsageError(f"{task.name} is scored by a judge model: add {' '.join(typed)}")
+        views = tuple(view for view in task.views if not self._missing(view.judge))
+        if len(views) < len(task.views):
+            task = dataclasses.replace(task, views=views)
+        known = ((role, self._model(role)) for role in judge_roles(task))
+        return task, {role: "" if model is None else identity_text(model) for role, model in known}
+
+    def _model(self, role: str) -> Model | None:
+        return self.models.get(role) or self.models.get(JUDGE)
+
+    def _missing(self, judge: Judge | None) -> list[str]:
+        roles = judge.roles if isinstance(judge, ModelScorer) else ()
+        return [role for role in roles if self._model(role) is None]
+
+
+def identity_text(model: Model) -> str:
+    """A model's identity as one line of canonical JSON."""
+    return orjson.dumps(model.identity, option=orjson.OPT_SORT_KEYS).decode()
