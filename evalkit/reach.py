@@ -18,6 +18,7 @@ import functools
 import hashlib
 import importlib
 import importlib.metadata
+import importlib.util
 import inspect
 import re
 import sys
@@ -321,20 +322,43 @@ def _no_source(module: str) -> UsageError:
 
 
 def _imports(node: ast.AST, package: str) -> Iterator[object]:
-    """What a function imports for itself, as far as it can be had."""
+    """What a function imports for itself, as far as it can be had.
+
+    Of what is installed the name and the version: to import it, such as torch, may take seconds.
+    """
     for one in ast.walk(node):
         if isinstance(one, ast.ImportFrom):
+            name = "." * one.level + (one.module or "")
+            if (installed := _installed(name)) is not None:
+                yield from (f"{installed}:{name}.{alias.name}" for alias in one.names)
+                continue
             try:
-                found = importlib.import_module("." * one.level + (one.module or ""), package or None)
+                found = importlib.import_module(name, package or None)
             except ImportError:
                 continue
             yield from (getattr(found, alias.name, None) for alias in one.names)
         elif isinstance(one, ast.Import):
             for alias in one.names:
+                if (installed := _installed(alias.name)) is not None:
+                    yield f"{installed}:{alias.name}"
+                    continue
                 try:
                     yield importlib.import_module(alias.name)
                 except ImportError:
                     continue
+
+
+def _installed(module: str) -> str | None:
+    """The distribution, with its version, that has a module, known without importing it; else None."""
+    top = module.partition(".")[0]
+    if top in sys.stdlib_module_names or top in ("", "evalkit"):
+        return None
+    try:
+        spec = importlib.util.find_spec(top)
+    except ValueError:  # of a module that somebody made by hand
+        return None
+    places = [spec.origin, *(spec.submodule_search_locations or ())] if spec is not None else []
+    return _distribution(top, places)
 
 
 def _foreign(module: str | None) -> str | None:
@@ -344,8 +368,12 @@ def _foreign(module: str | None) -> str | None:
         return _STANDARD
     if top == "evalkit":
         return top
-    file = getattr(sys.modules.get(module or ""), "__file__", None)
-    if file is None or not {"site-packages", "dist-packages"} & {*Path(file).parts}:
+    return _distribution(top, [getattr(sys.modules.get(module or ""), "__file__", None)])
+
+
+def _distribution(top: str, places: Iterable[str | None]) -> str | None:
+    """What is installed as `top`, with its version; None where `places` are no folders of installed code."""
+    if not any({"site-packages", "dist-packages"} & {*Path(place).parts} for place in places if place):
         return None
     names = _distributions().get(top, [])
     return ", ".join(f"{name} {version_of(name)}" for name in sorted(set(names))) or top

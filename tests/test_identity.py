@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import importlib
 import importlib.metadata
+import os
 import shutil
 import subprocess
 import sys
@@ -280,6 +281,29 @@ def test_an_installed_distribution_counts_by_its_version(
         monkeypatch.undo()
         identity.version_of.cache_clear()
     assert code_identity(written(source).judge) == before
+
+
+def test_what_a_function_imports_for_itself_counts_and_is_not_imported_for_that(tmp_path: Path) -> None:
+    """A scorer's own process loads its model's libraries, and no other needs to."""
+    (tmp_path / "scored.py").write_text(
+        "def one():\n    from sklearn.svm import SVC\n    return SVC\n\n"
+        "def other():\n    from sklearn.svm import SVR\n    return SVR\n\n"
+        "def whole():\n    import sklearn.svm\n    return sklearn\n"
+    )
+    program = (
+        "import sys, scored\n"
+        "import evalkit.identity as identity, evalkit.reach as reach\n"
+        "def names():\n"
+        "    return [identity.code_identity(one) for one in (scored.one, scored.other, scored.whole)]\n"
+        "first = names()\n"
+        "assert len(set(first)) == 3 and 'sklearn' not in sys.modules\n"
+        "import sklearn.svm\n"
+        "assert names() == first\n"
+        "reach.version_of = lambda name: '99'\n"
+        "assert not set(first) & set(names())\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(Path.cwd())])}
+    subprocess.run([sys.executable, "-c", program], env=environment, cwd=tmp_path, check=True)
 
 
 def test_what_own_code_takes_from_evalkit_counts_by_its_version(

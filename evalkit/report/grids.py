@@ -197,21 +197,13 @@ class _Builder:
     ) -> GridCell:
         """A run's figure: the whole benchmark's, or that of what the printed row is of."""
         if cell is None:
-            without = row and (not row.task or (row.task in reserved() and row.task not in self._tasks))
-            return GridCell("empty", NO_TASK if without else NOT_RUN)
+            return self._not_run(row)
         figure = figure_of(row, run.store, cell)
         if figure is None:
             return GridCell("empty", NO_SAMPLE)
         if isinstance(figure, str):
             return self._without(f"{cell.model} on {cell.task}, {row.name if row else cell.metric}: {figure}")
-        marks = [self._number(self._table.notes[mark - 1]) for mark in cell.marks]
-        part = not_whole(cell)
-        if part and row:
-            self._refuse(f"{cell.model} on {cell.task}:{cell.protocol}: {part}")
-            if part == SMALL:  # all else stands among the table's notes
-                marks.append(self._number(part))
-        if cell.traits.whole_corpus or (row is not None and row.whole_corpus):
-            marks.append(self._number(corpus_words(cell)))
+        marks = self._marks(row, cell)
         differences = apart(first, cell) if first else []
         if differences:
             self._refuse(f"{cell.model} on {cell.task}:{cell.protocol}: {'; '.join(differences)}")
@@ -224,7 +216,7 @@ class _Builder:
             figure.high,
             figure.n,
             protocol=cell.protocol,
-            marks=tuple(dict.fromkeys(marks)),
+            marks=marks,
             comparable=not differences,
             cell=cell,
             outcomes=cell.told if whole else {},
@@ -234,7 +226,7 @@ class _Builder:
         """A run's figure over or less that of the base run."""
         base, head = (run.cells.get(key) if key else None for run in (pair.base, pair.head))
         if head is None or base is None:
-            return GridCell("empty", NOT_RUN if head is None else BASE_NOT_RUN)
+            return GridCell("empty", BASE_NOT_RUN) if head else self._not_run(row)
         where = f"{head.model} on {head.task}:{head.protocol}"
         if differences := apart(base, head):
             why = f"{where} is not comparable with that of {base.model}; {'; '.join(differences)}"
@@ -243,7 +235,7 @@ class _Builder:
         figure = compared(pair.kind, (pair.base.store, base), (pair.head.store, head), row)
         if isinstance(figure, str):
             return self._without(f"{where}, {pair.name}: {figure}")
-        notes = (self._table.notes[mark - 1] for cell in (base, head) for mark in cell.marks)
+        marks = dict.fromkeys(mark for cell in (base, head) for mark in self._marks(row, cell))
         return GridCell(
             "compared",
             compared_text(pair.kind, figure),
@@ -253,10 +245,26 @@ class _Builder:
             figure.n,
             protocol=head.protocol,
             unit=pair.unit(row.unit if row else head.unit),
-            marks=tuple(dict.fromkeys(map(self._number, notes))),
+            marks=tuple(marks),
             comparable=False,
             cell=head,
         )
+
+    def _marks(self, row: PaperRow | None, cell: TableCell) -> tuple[int, ...]:
+        """What to know of a run's figure; in a printed row, that it is of a part only."""
+        marks = [self._number(self._table.notes[mark - 1]) for mark in cell.marks]
+        part = not_whole(cell)
+        if part and row:
+            self._refuse(f"{cell.model} on {cell.task}:{cell.protocol}: {part}")
+            if part == SMALL:  # all else stands among the table's notes
+                marks.append(self._number(part))
+        if cell.traits.whole_corpus or (row is not None and row.whole_corpus):
+            marks.append(self._number(corpus_words(cell)))
+        return tuple(dict.fromkeys(marks))
+
+    def _not_run(self, row: PaperRow | None) -> GridCell:
+        kept = row and (not row.task or (row.task in reserved() and row.task not in self._tasks))
+        return GridCell("empty", NO_TASK if kept else NOT_RUN)
 
     def _without(self, why: str, text: str = NO_FIGURE) -> GridCell:
         return GridCell("empty", text, marks=(self._number(why),))

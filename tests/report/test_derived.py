@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from evalkit.completeness import SMALL
 from evalkit.errors import UsageError
 from evalkit.report.build import report
 from evalkit.report.charts.lines import grid_lines
@@ -28,8 +29,6 @@ from tests.report.runs import paper, ran
 COUNT = 200
 GOLD = [i + i % 7 for i in range(COUNT)]
 """The references of the made sums; even and odd ones are two groups."""
-BASE, HEAD = (lambda gold: gold % 5 == 0), (lambda gold: gold % 3 == 0)
-"""Where the two models are wrong."""
 
 TABLE = """
 title = "Table 1: sums"
@@ -87,6 +86,16 @@ def right(wrong: Callable[[int], bool], kind: Callable[[int], bool] = lambda gol
     return np.array([[float(not wrong(gold)), 1.0] for gold in GOLD if kind(gold)])
 
 
+def large_fails(gold: int) -> bool:
+    """Where the larger model is wrong."""
+    return gold % 5 == 0
+
+
+def small_fails(gold: int) -> bool:
+    """Where the smaller one is."""
+    return gold % 3 == 0
+
+
 def odd(gold: int) -> bool:
     return gold % 2 == 1
 
@@ -97,7 +106,7 @@ def even(gold: int) -> bool:
 
 @pytest.fixture
 def pair(tmp_path: Path) -> list[Store]:
-    return [ran(tmp_path, "fake/large", BASE), ran(tmp_path, "fake/small", HEAD)]
+    return [ran(tmp_path, "fake/large", large_fails), ran(tmp_path, "fake/small", small_fails)]
 
 
 def grid(stores: list[Store], *tables: PaperTable, relative_to: str = "", strict: bool = False) -> Grid:
@@ -123,7 +132,7 @@ RATIO, GAIN = "fake/small ÷ fake/large", "fake/small − fake/large"
 
 def test_a_mean_over_groups_is_the_one_by_hand(tmp_path: Path, pair: list[Store]) -> None:
     found = grid(pair, paper(tmp_path, TABLE))
-    parts = [right(BASE, even), right(BASE, odd)]
+    parts = [right(large_fails, even), right(large_fails, odd)]
     value = sum(100 * part[:, 0].sum() / len(part) for part in parts) / 2
     assert len(parts[0]) != len(parts[1])  # else it were the mean of all samples too
     low, high = macro_interval([(part, ()) for part in parts], finish) or (None, None)
@@ -145,14 +154,14 @@ def test_a_mean_is_not_taken_over_fewer_groups(tmp_path: Path, pair: list[Store]
 
 def test_a_difference_is_the_paired_one(tmp_path: Path, pair: list[Store]) -> None:
     found = grid(pair, paper(tmp_path, TABLE), relative_to="fake/large")
-    base, head = right(BASE), right(HEAD)
+    base, head = right(large_fails), right(small_fails)
     expected = paired_shares(base, head, finish)
     cell = cells(found, "Sums")[GAIN]
     assert expected.value == pytest.approx(100 * (head - base)[:, 0].sum() / COUNT)
     assert figure(cell) == pytest.approx((expected.value, expected.low, expected.high, COUNT))
     assert (cell.kind, cell.unit, cell.text) == ("compared", "points", f"{expected.value:+.0f}")
     assert (cell.protocol, cell.comparable, cell.best) == ("once", False, False)
-    of_odd = paired_shares(right(BASE, odd), right(HEAD, odd), finish)
+    of_odd = paired_shares(right(large_fails, odd), right(small_fails, odd), finish)
     cell = cells(found, "Odd sums")[GAIN]
     assert figure(cell) == pytest.approx((of_odd.value, of_odd.low, of_odd.high, sum(map(odd, GOLD))))
     groups = ["odd" if odd(gold) else "even" for gold in GOLD]
@@ -164,7 +173,7 @@ def test_a_difference_is_the_paired_one(tmp_path: Path, pair: list[Store]) -> No
 
 def test_a_ratio_is_resampled_together(tmp_path: Path, pair: list[Store]) -> None:
     found = grid(pair, paper(tmp_path, TABLE), relative_to="fake/large")
-    base, head = right(BASE), right(HEAD)
+    base, head = right(large_fails), right(small_fails)
     expected = paired_ratio(base, head, finish)
     assert expected is not None
     cell = cells(found, "Sums")[RATIO]
@@ -218,7 +227,10 @@ def test_which_run_the_others_are_set_against(tmp_path: Path, pair: list[Store])
 
 def test_what_was_asked_otherwise_is_not_set_against(tmp_path: Path) -> None:
     table = paper(tmp_path, TABLE)
-    stores = [ran(tmp_path, "fake/large", BASE), ran(tmp_path, "fake/small", HEAD, ask="How much is")]
+    stores = [
+        ran(tmp_path, "fake/large", large_fails),
+        ran(tmp_path, "fake/small", small_fails, ask="How much is"),
+    ]
     found = grid(stores, table, relative_to="fake/large")
     for name in (RATIO, GAIN):
         cell = cells(found, "Sums")[name]
@@ -231,18 +243,23 @@ def test_what_was_asked_otherwise_is_not_set_against(tmp_path: Path) -> None:
 
 
 def test_a_part_is_marked_in_what_is_made_of_it(tmp_path: Path) -> None:
-    stores = [ran(tmp_path, f"fake/{name}", HEAD, limit=50) for name in ("large", "small")]
+    stores = [ran(tmp_path, f"fake/{name}", small_fails, limit=50) for name in ("large", "small")]
     found = grid(stores, paper(tmp_path, TABLE), relative_to="fake/large")
     cell = cells(found, "Sums")[GAIN]
     assert (cell.value, cell.n) == (0.0, 50)
     assert any("a part: 50 of 200" in note for note in notes(found, cell))
+    small = [ran(tmp_path, f"fake/{name}", task="mmlu:5-shot", data="samples") for name in ("pro", "nano")]
+    found = grid(small, *load_tables("gemini-1.0/table-3"), relative_to="fake/pro")
+    cell = cells(found, "MMLU (5-shot)")["fake/nano ÷ fake/pro"]
+    assert (cell.value, notes(found, cell)) == (1.0, [SMALL])
+    assert cells(found, "BoolQ")["fake/nano ÷ fake/pro"].text == NO_TASK
 
 
 def test_a_run_that_lacks_the_benchmark(tmp_path: Path) -> None:
     table = paper(tmp_path, TABLE)
     stores = [
-        ran(tmp_path, "fake/large", BASE),
-        ran(tmp_path, "fake/small", HEAD),
+        ran(tmp_path, "fake/large", large_fails),
+        ran(tmp_path, "fake/small", small_fails),
         ran(tmp_path, "fake/vote", protocol="maj", count=20),
     ]
     found = grid(stores, table, relative_to="fake/large")
@@ -253,12 +270,12 @@ def test_a_run_that_lacks_the_benchmark(tmp_path: Path) -> None:
 
 
 def test_nothing_is_a_ratio_to_nothing(tmp_path: Path) -> None:
-    stores = [ran(tmp_path, "fake/large", lambda gold: True), ran(tmp_path, "fake/small", HEAD)]
+    stores = [ran(tmp_path, "fake/large", lambda gold: True), ran(tmp_path, "fake/small", small_fails)]
     found = grid(stores, paper(tmp_path, TABLE), relative_to="fake/large")
     cell = cells(found, "Sums")[RATIO]
     assert cell.text == NO_FIGURE
     assert "fake/large has no figure above 0" in notes(found, cell)[0]
-    assert cells(found, "Sums")[GAIN].value == pytest.approx(100 * right(HEAD)[:, 0].mean())
+    assert cells(found, "Sums")[GAIN].value == pytest.approx(100 * right(small_fails)[:, 0].mean())
 
 
 @pytest.mark.parametrize("name", ["terminal", "markdown", "latex", "csv", "json", "html"])
@@ -304,10 +321,10 @@ def test_a_task_of_ones_own_joins_the_row_of_its_name(tmp_path: Path) -> None:
     """HellaSwag is in table 2 and evalkit has no task for it: a file of the user's is enough."""
     file = Path(sums(tmp_path, 40, called="hellaswag"))
     file.write_text(file.read_text("utf-8").replace('name="once"', 'name="10-shot"'), encoding="utf-8")
-    store = ran(tmp_path, "fake/mine", BASE, task=f"{file}:hellaswag:10-shot")
+    store = ran(tmp_path, "fake/mine", large_fails, task=f"{file}:hellaswag:10-shot")
     found = grid([store], *load_tables("gemini-1.0/table-2"))
     row = cells(found, "HellaSwag")
-    wrong = sum(BASE(gold) for gold in GOLD[:40])
+    wrong = sum(large_fails(gold) for gold in GOLD[:40])
     assert (row["fake/mine"].kind, row["fake/mine"].value) == ("run", 100 * (40 - wrong) / 40)
     assert (row["Gemini Ultra"].text, row["Gemini Ultra"].comparable) == ("87.8%", True)
     assert (
@@ -334,11 +351,11 @@ def test_one_benchmark_is_in_every_table_that_prints_it(tmp_path: Path) -> None:
     tags = ("high resource" if group[:2] in ("en", "de") else "mid resource",)""",
     ).replace("group=group)", "group=group, tags=tags)")
     file.write_text(text, encoding="utf-8")
-    store = ran(tmp_path, "fake/mine", BASE, task=f"{file}:wmt23:1-shot")
+    store = ran(tmp_path, "fake/mine", large_fails, task=f"{file}:wmt23:1-shot")
     found = grid([store], *load_tables("gemini-1.0/table-4"))
     by_pair: dict[str, list[bool]] = {}
     for i, gold in enumerate(GOLD[:130]):
-        by_pair.setdefault(pairs[i * 3 % 14], []).append(not BASE(gold))
+        by_pair.setdefault(pairs[i * 3 % 14], []).append(not large_fails(gold))
     means = {name: 100 * sum(of) / len(of) for name, of in by_pair.items()}
 
     def mean(names: list[str]) -> float:

@@ -45,9 +45,9 @@ def by_benchmark(name: str, columns: list[str], rows: list[list[str]]) -> tuple[
     other.
     """
     if name in ("table-6", "table-15", "table-18"):
-        cells = zip(*(cells for _, *cells in rows), strict=True)
+        by_column = zip(*(cells for _, *cells in rows), strict=True)
         return [label for label, *_ in rows], [
-            [column, *of] for column, of in zip(columns, cells, strict=True)
+            [column, *of] for column, of in zip(columns, by_column, strict=True)
         ]
     if name == "table-16":
         turned = []
