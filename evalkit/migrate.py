@@ -170,12 +170,12 @@ def _question(db: sqlite3.Connection, cell: int) -> None:
 
 
 _SOLVERS = {
-    "ask_once@1": ("ask_once@2", "each_draw@1"),
-    "majority_vote@1": ("ask_once@2", "majority_vote@1"),
-    "choose_letter@1": ("ask_likelihoods@1", "choose_letter@1"),
-    "route_by_agreement@1": ("ask_with_fallback@1", "route_by_agreement@1"),
+    "ask_once": ("ask_once@2", "each_draw@1"),
+    "majority_vote": ("ask_once@2", "majority_vote@1"),
+    "choose_letter": ("ask_likelihoods@1", "choose_letter@1"),
+    "route_by_agreement": ("ask_with_fallback@1", "route_by_agreement@1"),
 }
-"""What one function did until format 4, asking and reading."""
+"""What one function did until format 4, asking and reading, by its name: format 3 has digests behind it."""
 
 
 def _from_4(db: sqlite3.Connection) -> None:
@@ -186,7 +186,8 @@ def _from_4(db: sqlite3.Connection) -> None:
     db.execute(_table("generated"))
     for cell, text in db.execute("SELECT id, spec FROM cell").fetchall():
         spec = orjson.loads(text)
-        asks, reads = _SOLVERS.get(spec.get("solver", ""), (spec.get("solver", ""), ""))
+        solver = spec.get("solver", "")
+        asks, reads = _SOLVERS.get(solver.partition("@")[0], (solver, ""))
         spec |= {"solver": asks, "reader": reads}
         db.execute("UPDATE cell SET spec = ? WHERE id = ?", (dump(spec), cell))
         fallback = spec.get("protocol", {}).get("fallback")
