@@ -1,0 +1,45 @@
+"""Captions measured by words that few references have, as CIDEr weighs them: a metric that knows the corpus."""
+
+from collections import Counter
+from dataclasses import dataclass
+from math import log
+
+from evalkit.api import Generated, Mean, Message, Protocol, Sample, Task, Verdict, task
+
+SCENES = {"1": ("a red boat", "a boat on a lake"), "2": ("a red house",), "3": ("a dog on a hill",)}
+
+
+@dataclass(frozen=True)
+class RareWords(Mean):
+    """Share of the weight of a reference's words that was said, of the best reference; in percent."""
+
+    name: str = "rare words"
+    scale: float = 100.0
+
+    def prepare(self, samples):
+        """word → how much it weighs: the log of references over references that have it."""
+        references = [set(one.split()) for sample in samples for one in sample.target]
+        among = Counter(word for words in references for word in words)
+        return {word: log(len(references) / count) for word, count in among.items()}
+
+    def statistics(self, sample, scored, weights):
+        said = set((scored.answer.finals[0].value or "").split())
+        wanted = [set(one.split()) for one in sample.target]
+        shares = [sum(weights[w] for w in said & words) / sum(weights[w] for w in words) for words in wanted]
+        return (max(shares), 1.0)
+
+
+@task("captions")
+def captions():
+    """What is in a scene"""
+    return Task(
+        data=Generated(0, lambda chance: ({"id": id} for id in SCENES)),
+        sample=lambda row: Sample(id=row["id"], input=row["id"], target=SCENES[row["id"]]),
+        prompt=lambda sample, protocol: (Message("user", f"Describe scene {sample.input}."),),
+        answer=lambda text, sample: text.strip() or None,
+        judge=lambda answer, sample: Verdict(answer in sample.target),
+        metrics=(RareWords(),),
+        protocols=(Protocol(name="0-shot", max_tokens=16),),
+        gold=lambda sample, protocol: sample.target[0],
+        spoiled=lambda sample, protocol: ("",),
+    )
