@@ -35,6 +35,8 @@ def run(
 
 
 def last(request: Request) -> str:
+    if isinstance(request.prompt, str):
+        return request.prompt
     assert isinstance(request.prompt, tuple)
     return request.prompt[-1].text
 
@@ -65,7 +67,7 @@ def test_a_model_that_uses_python_is_right_where_it_asks_for_the_right_product(t
     (cell,) = run(student, "programs", tmp_path / "r.db")
     odd = sum(int(a) % 2 for a in first_factors(tmp_path / "r.db"))
     assert 0 < odd < 12
-    assert (cell.value, cell.n) == (pytest.approx(100 * odd / 12), 12)
+    assert (cell.value, cell.n) == (100 * odd / 12, 12)
     assert set(sent) == {("python",)}
 
 
@@ -141,4 +143,5 @@ def test_of_eight_programs_two_clusters_are_handed_in(tmp_path: Path) -> None:
         return f"def solve(n):\n    return {drawn[name][draw]}\n"
 
     (cell,) = run(student, "contest", tmp_path / "r.db")
-    assert (cell.value, cell.n) == (pytest.approx(100 * 2 / 3), 3)
+    assert cell.value == pytest.approx(100 * 2 / 3)
+    assert cell.n == 3

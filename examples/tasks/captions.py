@@ -1,4 +1,4 @@
-"""Captions measured by words that few references have, as CIDEr weighs them: a metric that knows the corpus."""
+"""Captions measured by words that few references have, as CIDEr does: a metric that knows the corpus."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ class RareWords(Mean):
 def captions():
     """What is in a scene"""
     return Task(
-        data=Generated(0, lambda chance: ({"id": id} for id in SCENES)),
+        data=Generated(0, lambda chance: ({"id": scene} for scene in SCENES)),
         sample=lambda row: Sample(id=row["id"], input=row["id"], target=SCENES[row["id"]]),
         prompt=lambda sample, protocol: (Message("user", f"Describe scene {sample.input}."),),
         answer=lambda text, sample: text.strip() or None,

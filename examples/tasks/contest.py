@@ -1,20 +1,6 @@
 """n@k: of eight programs two are handed in, one of each of the largest clusters that behave alike."""
 
-from collections import Counter
-
-from evalkit.api import (
-    Answer,
-    Generated,
-    Message,
-    PassAtK,
-    Protocol,
-    Sample,
-    Task,
-    Verdict,
-    call,
-    each_draw_of,
-    task,
-)  # fmt: skip
+from evalkit.api import Answer, Generated, PassAtK, Protocol, Sample, Task, Verdict, call, each_draw_of, task
 
 PROBLEMS = {"double": lambda n: 2 * n, "square": lambda n: n * n, "next": lambda n: n + 1}
 PROBES, TESTS = [(1,), (2,), (7,)], [(0,), (5,), (-3,)]  # nobody says what is right for a probe
@@ -34,10 +20,10 @@ async def ask_and_probe(context):
 
 def two_largest(reading):
     behaviours = {turn.draw: turn.response.text for turn in reading.transcript.turns if turn.tool}
-    clusters = Counter(behaviours[draw] for draw in sorted(behaviours)).most_common(2)
-    chosen = [min(d for d, found in behaviours.items() if found == one) for one, _ in clusters]
-    finals = [reading.final(reading.transcript.responses[draw]) for draw in chosen]
-    return Answer((*finals, finals[-1])[:2], {"clusters": len(set(behaviours.values()))})
+    found = [behaviours[draw] for draw in sorted(behaviours)]
+    clusters = sorted(dict.fromkeys(found), key=found.count, reverse=True)
+    finals = [reading.final(reading.transcript.responses[found.index(one)]) for one in clusters[:2]]
+    return Answer((*finals, finals[-1])[:2], {"clusters": len(clusters)})
 
 
 async def judge(answer, sample):
@@ -47,9 +33,13 @@ async def judge(answer, sample):
 @task("contest")
 def contest():
     """Small functions, eight programs of which two are handed in"""
-    eight = Protocol(name="8@2", draws=8, temperature=0.8, solver=ask_and_probe, reader=two_largest)
-    return Task(data=Generated(0, lambda chance: ({"id": id} for id in PROBLEMS)),
-                sample=lambda row: Sample(id=row["id"], input=row["id"], target=(row["id"],)),
-                prompt=lambda sample, protocol: (Message("user", f"Write solve(n): {sample.input}."),),
-                answer=lambda text, sample: text or None, judge=judge, metrics=(PassAtK(k=2),),
-                protocols=(eight,))  # fmt: skip
+    how = {"api": "completion", "draws": 8, "temperature": 0.8}
+    return Task(
+        data=Generated(0, lambda chance: ({"name": name} for name in PROBLEMS)),
+        sample=lambda row: Sample(id=row["name"], input=row["name"], target=(row["name"],)),
+        prompt=lambda sample, protocol: f"# solve(n): {sample.input}\n",
+        answer=lambda text, sample: text or None,
+        judge=judge,
+        metrics=(PassAtK(k=2),),
+        protocols=(Protocol(name="8@2", solver=ask_and_probe, reader=two_largest, **how),),
+    )

@@ -2,17 +2,7 @@
 
 import re
 
-from evalkit.api import (
-    Generated,
-    MeanValue,
-    Message,
-    ModelScorer,
-    Protocol,
-    Sample,
-    Task,
-    Verdict,
-    task,
-)  # fmt: skip
+from evalkit.api import Generated, MeanValue, Message, ModelScorer, Protocol, Sample, Task, Verdict, task
 
 REASONS = ("a broken window", "a late reply", "a forgotten birthday", "a lost book")
 
