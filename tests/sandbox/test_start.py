@@ -181,9 +181,9 @@ def test_a_sandbox_that_does_not_start(
 def test_a_server_that_dies_on_a_program_twice_has_not_passed_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No program can do that; this bubblewrap ends half a second after its server began."""
+    """No program can do that; this bubblewrap ends three seconds after its server began."""
     real = find_bwrap()
-    a_bwrap(tmp_path, f'echo $$ >> {tmp_path}/starts; (sleep 0.7; kill -9 $$) & exec {real} "$@"')
+    a_bwrap(tmp_path, f'echo $$ >> {tmp_path}/starts; (sleep 3; kill -9 $$) & exec {real} "$@"')
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     (outcome,) = run_programs([SLEEP])
     assert outcome == Outcome("failed", "its sandbox ended with it, and again in a fresh one")
