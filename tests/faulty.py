@@ -120,7 +120,7 @@ async def solve(context):
             await doing
 
 
-def read(reading):
+def made_of(reading):
     answer = each_draw(reading)
     match fault_of(reading.sample):
         case "reader raises":
@@ -218,7 +218,7 @@ def faulty():
         answer=extract,
         judge=judge,
         metrics=(Accuracy(), Counted()),
-        protocols=(Protocol(name="once", solver=solve, reader=read),),
+        protocols=(Protocol(name="once", solver=solve, reader=made_of),),
         gold=told("gold"),
         spoiled=told("spoiled"),
     )

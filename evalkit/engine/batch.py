@@ -7,15 +7,22 @@ from collections import deque
 from collections.abc import Sequence
 from typing import TypeAlias, TypeGuard
 
-from evalkit.errors import BoundaryError, ProviderError
+from evalkit.errors import BoundaryError, ProviderError, UsageError
 from evalkit.models.base import BatchModel, Model, Request, Response
 
 _Waiting: TypeAlias = tuple[Request, int, asyncio.Future[Response]]
 
 
 def batches(model: Model) -> TypeGuard[BatchModel]:
-    """Whether a model takes several requests in one call."""
-    return callable(getattr(model, "generate_batch", None))
+    """Whether a model takes several requests in one call. Raises `UsageError` where it says not how many."""
+    if not callable(getattr(model, "generate_batch", None)):
+        return False
+    size = getattr(model, "batch_size", None)
+    if type(size) is not int or size < 1:
+        raise UsageError(
+            f"{model.name}: batch_size is {size!r}, not the number of requests that it takes at once"
+        )
+    return True
 
 
 class Batcher:

@@ -10,9 +10,9 @@ from textwrap import dedent
 import pytest
 
 from evalkit.engine.ask import RetryPolicy, Stopped
-from evalkit.engine.batch import Batcher
+from evalkit.engine.batch import Batcher, batches
 from evalkit.engine.run import Options
-from evalkit.errors import ProviderError
+from evalkit.errors import ProviderError, UsageError
 from evalkit.models import open_model
 from evalkit.models.base import Capability, Request, Response
 from evalkit.samples import JSON
@@ -208,5 +208,9 @@ def test_a_model_with_batches_says_how_large_they_are(tmp_path: Path) -> None:
         "    async def aclose(self): ...\n",
         "utf-8",
     )
-    with pytest.raises(Exception, match="batch_size is None, not the number of requests"):
+    with pytest.raises(UsageError, match="batch_size is None, not the number of requests"):
         open_model(f"python:{file}:Mine")
+    with pytest.raises(UsageError, match="counting: batch_size is 0, not the number of requests"):
+        batches(Counting(0))
+    assert batches(Counting(1))
+    assert not batches(open_model("fake/gold"))

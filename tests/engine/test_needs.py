@@ -14,7 +14,7 @@ from evalkit.engine.limiter import Limiter
 from evalkit.engine.media import MediaRoom
 from evalkit.engine.plan import make_plan
 from evalkit.engine.run import Options
-from evalkit.errors import UsageError
+from evalkit.errors import ProviderError, UsageError
 from evalkit.models import Model, open_model
 from evalkit.models.base import Request, Response
 from evalkit.models.fake import FakeModel
@@ -134,8 +134,16 @@ def test_a_model_without_tools_is_not_asked(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text("def answer(prompt): return '5'\n")
     spec = f"python:{tmp_path / 'mine.py'}:answer"
     for number, request in enumerate((Request(CHAT, 8, tools=(TOOL,)), Request(TURNS, 8))):
-        with pytest.raises(Exception, match="answer does not do tools, which this asks for"):
+        with pytest.raises(ProviderError, match="answer does not do tools, which this asks for"):
             sent(open_model(spec), tmp_path / f"{number}.db", request)
+
+
+def test_a_model_without_likelihoods_is_not_asked(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text("def answer(prompt): return '5'\n")
+    model = open_model(f"python:{tmp_path / 'mine.py'}:answer")
+    with pytest.raises(ProviderError, match=r"answer gives no likelihoods of texts \(echo\)") as failed:
+        sent(model, tmp_path / "r.db", Request("2 + 3 =", 0, continuations=(" 5", " 6")))
+    assert failed.value.fatal
 
 
 def test_what_is_not_asked_for_changes_no_key() -> None:

@@ -285,7 +285,7 @@ def test_a_judge_reads_what_the_rules_cannot(tmp_path: Path) -> None:
 
 def test_a_judge_that_nobody_asks_is_refused() -> None:
     judge = FakeModel(lambda request, draw: "", "fake/reader")
-    with pytest.raises(UsageError, match="--judge fake/reader: none of gsm8k asks a judge"):
+    with pytest.raises(UsageError, match="--judge fake/reader: none of gsm8k asks such a judge"):
         make_plan(
             FakeModel(lambda request, draw: ""),
             ["gsm8k"],

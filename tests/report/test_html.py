@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import html
 import json
+import math
 import re
 import sqlite3
 from contextlib import closing
@@ -19,9 +20,11 @@ import pytest
 import evalkit
 from evalkit.errors import UsageError
 from evalkit.exchanges import Exchanges
+from evalkit.models.base import Request, Response
 from evalkit.models.fake import FakeModel
 from evalkit.report.html import browser
 from evalkit.report.html.records import cut
+from evalkit.samples import ToolCall
 from evalkit.slim import write_slim
 from evalkit.store import Store
 from tests.made import sums
@@ -96,6 +99,22 @@ def test_what_is_packed(tmp_path: Path) -> None:
     assert [draw["text"] for draws in run["draws"] for draw in draws] == ["who knows"]
     ((request,),) = block(page, "p0")[0]
     assert request["messages"] == [["user", ["What is 0 + 0"]]]
+
+
+def test_likelihoods_and_tool_calls_are_packed(tmp_path: Path) -> None:
+    page = page_of(run_of(tmp_path, "r", "mmlu:5-shot", settings={"likelihood": "prompt"}), charts=False)
+    (draw,) = block(page, "a0")[0]["runs"][0]["draws"][0]
+    assert draw["text"] == ""
+    assert draw["likelihoods"].keys() == {" A", " B", " C", " D"}
+    assert max(draw["likelihoods"].values()) == math.log(0.9)
+
+    def calls(request: Request, draw: int) -> Response:
+        return Response("Let me see.", tool_calls=(ToolCall("add", '{"a": 1}', "c"),))
+
+    path = tmp_path / "calls.db"
+    evalkit.run(FakeModel(calls), sums(tmp_path, 2), output=path)
+    (draw,) = block(page_of(path, charts=False), "a0")[0]["runs"][0]["draws"][0]
+    assert draw["text"] == 'Let me see.\n→ add {"a": 1}'
 
 
 def test_a_large_run_keeps_a_stated_sample(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

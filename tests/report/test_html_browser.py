@@ -95,6 +95,23 @@ def test_a_sample_of_two_runs_stands_side_by_side(page: Path, watched: Watched) 
     assert "The answer is" in right.locator("details[open] pre").last.inner_text()
 
 
+@pytest.fixture
+def likely_page(tmp_path: Path) -> Path:
+    path = run_of(tmp_path, "likely", "mmlu:5-shot", settings={"likelihood": "prompt"})
+    (tmp_path / "page.html").write_text(page_of(path), "utf-8")
+    return tmp_path / "page.html"
+
+
+def test_likelihoods_are_shown_as_shares(likely_page: Path, watched: Watched) -> None:
+    tab = watched.open(likely_page)
+    found(watched)
+    tab.locator("#rows [role=option]").first.click()
+    shown = tab.locator("#sample .run details", has_text="Likelihoods").last
+    shown.locator("summary").click()
+    assert sorted(shown.locator("td").all_inner_texts()) == ["2.50 %", "2.50 %", "2.50 %", "90.0 %"]
+    assert "an empty text" not in tab.locator("#sample .run").inner_text()
+
+
 def test_pictures_clips_alignments_and_code(page: Path, watched: Watched) -> None:
     tab = watched.open(page)
     tab.select_option("#part", label="chartqa:0-shot")

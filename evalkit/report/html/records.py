@@ -228,6 +228,8 @@ def _draw(draw: Drawn) -> JSON:
         found["media"] = [one.key for one in said.media]
     if said.reasoning:
         found["reasoning"] = cut(said.reasoning)
+    if said.likelihoods:  # JSON has no -inf
+        found["likelihoods"] = {one.text: max(one.logprob, -1000.0) for one in said.likelihoods}
     if draw.alternatives:
         found["alternatives"] = dict(sorted(draw.alternatives.items(), key=lambda item: -item[1])[:20])
     return found

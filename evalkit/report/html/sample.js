@@ -59,11 +59,11 @@ function alignment(steps) {
     make('p', {dir: 'auto'}, columns));
 }
 
-function alternatives(found) {
+function alternatives(what, found) {
   const rows = Object.entries(found).map(([token, logprob]) => make('tr', {},
     make('th', {scope: 'row'}, make('code', {}, plain(JSON.stringify(token)))),
     make('td', {class: 'number'}, `${(100 * Math.exp(logprob)).toPrecision(3)} %`)));
-  return make('details', {}, make('summary', {}, 'First token'), make('table', {}, make('tbody', {}, rows)));
+  return make('details', {}, make('summary', {}, what), make('table', {}, make('tbody', {}, rows)));
 }
 
 function draw(drawn, judge, open) {
@@ -72,9 +72,10 @@ function draw(drawn, judge, open) {
   return make('details', {open},
     make('summary', {}, `${who} · ${drawn.finish}${counted} · ${drawn.seconds.toPrecision(2)} s`),
     drawn.reasoning ? make('details', {}, make('summary', {}, 'Reasoning'), written(drawn.reasoning)) : null,
-    drawn.text ? written(drawn.text) : make('i', {}, 'an empty text'),
+    drawn.text ? written(drawn.text) : drawn.likelihoods ? null : make('i', {}, 'an empty text'),
     drawn.media ? drawn.media.map((key, i) => medium(key, `medium ${i + 1} of the response`)) : null,
-    drawn.alternatives ? alternatives(drawn.alternatives) : null);
+    drawn.likelihoods ? alternatives('Likelihoods', drawn.likelihoods) : null,
+    drawn.alternatives ? alternatives('First token', drawn.alternatives) : null);
 }
 
 function message([role, parts]) {
