@@ -13,12 +13,15 @@ import numpy as np
 
 from bench.coverage import CASES, Random
 from bench.rows import Row, in_own_process, say
-from evalkit.statistics import bootstrap, paired_bootstrap
+from evalkit.metrics.quantile import quantile
+from evalkit.statistics import bootstrap, kept, paired_bootstrap
+from evalkit.statistics.resample import Floats
 
 SAMPLES, DRAWS, GROUPS = 100_000, 10_000, 57
 SECONDS, MEGABYTES = 2.0, 500.0
 """The design's budgets."""
 METRICS = ("ANLS", "WER", "BLEU")
+MEDIAN = "median"
 
 
 def measure(quick: bool) -> list[Row]:
@@ -34,7 +37,16 @@ def measure(quick: bool) -> list[Row]:
             Row(f"{what}: a comparison in CPU time of all cores", found["cpu"], "s"),
             Row(f"{what}: peak memory", found["megabytes"], "MB", MEGABYTES),
         ]
-    return rows
+    say("bootstrap: median")
+    found = in_own_process("bench.bootstrap", MEDIAN, 1 if quick else 5)
+    what = f"{SAMPLES // 1000}k samples, median"
+    return [
+        *rows,
+        Row(f"2k draws over {what}: interval", found["interval"], "s", SECONDS),
+        Row(f"4k draws over {what}: comparison", found["comparison"], "s", SECONDS),
+        Row(f"4k draws over {what}: a comparison in CPU time of all cores", found["cpu"], "s"),
+        Row(f"4k draws over {what}: peak memory", found["megabytes"], "MB", MEGABYTES),
+    ]
 
 
 def _seconds(turns: int, work: Callable[[], object]) -> float:
@@ -48,6 +60,9 @@ def _seconds(turns: int, work: Callable[[], object]) -> float:
 
 def main(name: str, turns: int) -> None:
     """Prints a JSON object, measured in a process of its own."""
+    if name == MEDIAN:
+        print(json.dumps(_median(turns)))
+        return
     random: Random = np.random.default_rng(0)
     (case,) = (case for case in CASES if case.name == name)
     base, head = (case.make(SAMPLES, random)[0] for _ in range(2))
@@ -68,6 +83,23 @@ def main(name: str, turns: int) -> None:
             {"interval": interval, "comparison": comparison, "means": means, "cpu": cpu, "megabytes": peak}
         )
     )
+
+
+def _median(turns: int) -> dict[str, float]:
+    """Of a figure whose values are kept, with as many draws as it is given."""
+    random: Random = np.random.default_rng(0)
+    base = random.lognormal(size=(SAMPLES, 1))
+    head = base * random.lognormal(sigma=0.1, size=(SAMPLES, 1))
+
+    def medians(values: Floats) -> Callable[[Floats], Floats]:
+        return quantile(values[:, 0])
+
+    interval = _seconds(turns, lambda: kept.interval([(base, ())], medians))
+    busy = time.process_time()
+    comparison = _seconds(turns, lambda: kept.paired(base, head, medians))
+    cpu = (time.process_time() - busy) / turns
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {"interval": interval, "comparison": comparison, "cpu": cpu, "megabytes": peak}
 
 
 if __name__ == "__main__":

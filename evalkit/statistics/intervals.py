@@ -7,6 +7,7 @@
 | anything else                         | bootstrap of clusters, its percentiles spread for few clusters    |
 | mean of groups' shares or credits     | Wilson's with the effective number of samples and t quantiles     |
 | mean of groups' other figures         | bootstrap of clusters with all their groups, spread likewise      |
+| kept values, as of a median           | the same, of weighed values: `evalkit.statistics.kept`            |
 
 A cluster may be in several groups, such as a sentence in eleven languages: `evalkit.statistics.cells`.
 `bench/coverage.py` measures how often they hold the truth.

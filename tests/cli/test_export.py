@@ -130,7 +130,7 @@ def test_a_judge_by_name(cli: Cli, tmp_path: Path) -> None:
     code, _, err = cli(*run, "-o", tmp_path / "c.db", "--judge", "fake/gpt")
     assert (code, "unknown fake model 'gpt'" in err) == (2, True)
     code, _, err = cli(*run, "-o", tmp_path / "c.db", "--judge-base-url", "http://127.0.0.1:1/v1")
-    assert (code, "--judge-base-url goes with --judge" in err) == (2, True)
+    assert (code, "http://127.0.0.1:1/v1 goes with --judge MODEL" in err) == (2, True)
 
 
 def test_an_option_that_the_task_does_not_have(cli: Cli, tmp_path: Path) -> None:
