@@ -20,6 +20,7 @@ PAGES = (
     "docs/models.md",
     "docs/tables.md",
     "docs/adding-a-task.md",
+    "docs/solvers.md",
     "docs/metrics.md",
     "docs/data.md",
     "docs/pictures.md",
