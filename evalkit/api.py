@@ -1,4 +1,7 @@
-"""Everything a benchmark is made of, in one place: `from evalkit.api import …`."""
+"""Everything a benchmark is made of, in one place: `from evalkit.api import …`.
+
+Rules that read answers out of texts and compare them are beside it, in `evalkit.answers`.
+"""
 
 from evalkit.data import (
     PART,
@@ -15,6 +18,10 @@ from evalkit.data import (
     Records,
     Runs,
 )
+from evalkit.data.audio_folder import FILE as AUDIO_FILE
+from evalkit.data.audio_folder import AudioFolder
+from evalkit.data.exemplars import fewshot_samples, returned_samples
+from evalkit.data.mmlu_cot import mmlu_cot, mmlu_cot_description, mmlu_cot_repairs
 from evalkit.errors import DataError, JudgeError, SandboxError, ScorerError, ToolError, UsageError, unknown
 from evalkit.identity import versioned
 from evalkit.learned import Learned
@@ -34,6 +41,10 @@ from evalkit.metrics import (
     averages,
     quantile,
 )
+from evalkit.metrics.bleu import Bleu, ChrF, require_tokeniser, tokeniser_for
+from evalkit.metrics.bleu import signatures as bleu_signatures
+from evalkit.metrics.error_rate import ErrorRate, Over100
+from evalkit.metrics.guessing import GuessingAccuracy
 from evalkit.protocol import Protocol
 from evalkit.readers import (
     Extract,
@@ -60,6 +71,7 @@ from evalkit.samples import (
 )
 from evalkit.samples import Tool as Tool
 from evalkit.samples import ToolCall as ToolCall
+from evalkit.sandbox import Program, Sandbox, check_sandbox, unsafe_allowed
 from evalkit.sandbox.limits import Limits, Raised, Ran, Value
 from evalkit.sandbox.running import Executable, build, call, execute, session
 from evalkit.solvers import Context, ask_likelihoods, ask_once, ask_with_fallback, each_draw_of
@@ -76,22 +88,29 @@ from evalkit.task import (
     task,
 )
 from evalkit.transcript import Transcript, Turn
+from evalkit.workers import OverLimit, Workers
 
 __all__ = [
+    "AUDIO_FILE",
     "JSON",
     "PART",
     "Accuracy",
     "Answer",
     "Audio",
+    "AudioFolder",
+    "Bleu",
+    "ChrF",
     "Context",
     "Counted",
     "Data",
     "DataError",
     "DataOptions",
+    "ErrorRate",
     "Executable",
     "Extract",
     "Final",
     "Generated",
+    "GuessingAccuracy",
     "Hub",
     "Image",
     "JsonLines",
@@ -110,10 +129,13 @@ __all__ = [
     "Metric",
     "MetricBase",
     "ModelScorer",
+    "Over100",
+    "OverLimit",
     "Package",
     "Part",
     "Parts",
     "PassAtK",
+    "Program",
     "Prompt",
     "Protocol",
     "Raised",
@@ -125,6 +147,7 @@ __all__ = [
     "Referee",
     "Runs",
     "Sample",
+    "Sandbox",
     "SandboxError",
     "Scored",
     "ScorerError",
@@ -141,25 +164,36 @@ __all__ = [
     "Verdict",
     "Video",
     "View",
+    "Workers",
     "ask_likelihoods",
     "ask_once",
     "ask_with_fallback",
     "averages",
+    "bleu_signatures",
     "build",
     "call",
+    "check_sandbox",
     "choose_letter",
     "each_draw",
     "each_draw_of",
     "execute",
+    "fewshot_samples",
     "first_draw",
     "letters",
     "load_task",
     "majority_vote",
+    "mmlu_cot",
+    "mmlu_cot_description",
+    "mmlu_cot_repairs",
     "quantile",
+    "require_tokeniser",
+    "returned_samples",
     "route_by_agreement",
     "sample_id",
     "session",
     "task",
+    "tokeniser_for",
     "unknown",
+    "unsafe_allowed",
     "versioned",
 ]

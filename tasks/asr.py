@@ -28,8 +28,7 @@ from collections.abc import Callable
 from evalkit.tasks.speech_languages import FLEURS, ISO, Language
 from evalkit.tasks.speech_recognition import place, recognition, spoken
 
-from evalkit.api import Audio, Record, Sample, Task, sample_id, task
-from evalkit.data.audio_folder import FILE
+from evalkit.api import AUDIO_FILE, Audio, Record, Sample, Task, sample_id, task
 
 UNKNOWN = Language("", "")
 
@@ -52,7 +51,7 @@ def reader(audio: str, text: str, language: str) -> Callable[[Record], Sample]:
             raise ValueError(f"{language!r} is {record[language]!r}, which is no code of a language")
         clip = Audio.of(record[audio])
         return Sample(
-            id=record.get(FILE) or sample_id(record[text], clip.key),
+            id=record.get(AUDIO_FILE) or sample_id(record[text], clip.key),
             input="",
             target=(record[text],),
             group=said.code,

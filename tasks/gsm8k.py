@@ -31,12 +31,12 @@ from evalkit.api import (
     Task,
     Verdict,
     View,
+    fewshot_samples,
     majority_vote,
     sample_id,
     task,
     versioned,
 )  # fmt: skip
-from evalkit.data.exemplars import fewshot_samples
 
 EXEMPLARS = "gsm8k/gsm8k-cot.yaml"
 ZERO_SHOT = "0-shot-chat"

@@ -31,19 +31,23 @@ from collections.abc import Sequence
 from evalkit.answers import code_block, completion
 from evalkit.api import (
     Hub,
+    Limits,
     Message,
     Package,
     PassAtK,
+    Program,
     Prompt,
     Protocol,
     Record,
     Sample,
+    Sandbox,
     Task,
     Verdict,
+    check_sandbox,
     task,
+    unsafe_allowed,
     versioned,
 )  # fmt: skip
-from evalkit.sandbox import Limits, Program, Sandbox, check_sandbox, unsafe_allowed
 
 LIMITS = Limits(cpu_seconds=3.0)
 STOP = ("\nclass", "\ndef", "\n#", "\nif", "\nprint")

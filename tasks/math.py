@@ -31,6 +31,7 @@ from evalkit.api import (
     Accuracy,
     Hub,
     Message,
+    OverLimit,
     Prompt,
     Protocol,
     Record,
@@ -39,12 +40,12 @@ from evalkit.api import (
     UsageError,
     Verdict,
     View,
+    Workers,
+    returned_samples,
     sample_id,
     task,
     versioned,
 )  # fmt: skip
-from evalkit.data.exemplars import returned_samples
-from evalkit.workers import OverLimit, Workers
 
 EXEMPLARS = ("minerva_math/utils.py", "list_fewshot_samples")
 SUBJECTS = (

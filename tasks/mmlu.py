@@ -49,12 +49,14 @@ from evalkit.api import (
     choose_letter,
     letters,
     majority_vote,
+    mmlu_cot,
+    mmlu_cot_description,
+    mmlu_cot_repairs,
     route_by_agreement,
     sample_id,
     task,
     versioned,
 )
-from evalkit.data.mmlu_cot import mmlu_cot, mmlu_cot_description, mmlu_cot_repairs
 
 REVISION = "c30699e8356da336a370243923dbaf21066bb9fe"
 GENERATED, SCORED_CHAT = "5-shot-chat", "5-shot-chat-logprobs"

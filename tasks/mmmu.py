@@ -38,6 +38,7 @@ from evalkit.answers.mmmu import as_response, mmmu_answer, mmmu_is_right, open_v
 from evalkit.api import (
     JSON,
     Accuracy,
+    GuessingAccuracy,
     Hub,
     Image,
     Message,
@@ -55,7 +56,6 @@ from evalkit.api import (
     unknown,
     versioned,
 )
-from evalkit.metrics.guessing import GuessingAccuracy
 
 REVISION = "98e6ac0cb9b7b2cd2c991b85a50762edc4aedc68"
 SPLITS = ("validation", "test")

@@ -24,9 +24,13 @@ from evalkit.answers.speech import judge_speech, need_speech, normaliser_for, ru
 from evalkit.api import (
     JSON,
     Audio,
+    AudioFolder,
     Data,
+    ErrorRate,
     Hub,
+    Local,
     Message,
+    Over100,
     Prompt,
     Protocol,
     Record,
@@ -38,9 +42,6 @@ from evalkit.api import (
     unknown,
     versioned,
 )
-from evalkit.data import Local
-from evalkit.data.audio_folder import AudioFolder
-from evalkit.metrics.error_rate import ErrorRate, Over100
 
 OWN = "evalkit/speech"
 _NONE: Mapping[str, str] = {}

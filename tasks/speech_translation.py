@@ -41,7 +41,10 @@ from evalkit.tasks.speech_recognition import place
 from evalkit.tasks.speech_sizes import UNKNOWN_SIZES, Sizes
 
 from evalkit.api import (
+    AUDIO_FILE,
     Audio,
+    Bleu,
+    ChrF,
     Data,
     DataError,
     DataOptions,
@@ -56,13 +59,14 @@ from evalkit.api import (
     Task,
     Verdict,
     averages,
+    bleu_signatures,
+    require_tokeniser,
     sample_id,
     task,
+    tokeniser_for,
     unknown,
     versioned,
 )
-from evalkit.data.audio_folder import FILE
-from evalkit.metrics.bleu import Bleu, ChrF, require_tokeniser, signatures, tokeniser_for
 
 
 @versioned("speech_translation.prompt", 1)
@@ -144,7 +148,7 @@ def translation_task(
         group_sizes=sizes[1],
         media=("audio",),
         needs=functools.partial(require_tokeniser, tokeniser),
-        notes=lambda protocol: {**signatures(tokeniser)},
+        notes=lambda protocol: {**bleu_signatures(tokeniser)},
         gold=gold,
         spoiled=spoiled,
     )
@@ -165,7 +169,7 @@ def reader(audio: str, translation: str, language: str, group: str) -> Callable[
         if not isinstance(text, str):
             raise ValueError(f"the translation is {text!r}, not one text")
         return Sample(
-            id=record.get(FILE) or sample_id(clip.key, text),
+            id=record.get(AUDIO_FILE) or sample_id(clip.key, text),
             input="",
             target=(text,),
             group=str(record[group]) if group else "",

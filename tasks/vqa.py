@@ -39,6 +39,7 @@ from evalkit.api import (
     DataOptions,
     Hub,
     Image,
+    Local,
     MeanCredit,
     Message,
     Metric,
@@ -55,7 +56,6 @@ from evalkit.api import (
     unknown,
     versioned,
 )
-from evalkit.data import Local
 
 INSTRUCTION = "Answer the question using a single word or phrase."
 OWN = "evalkit/pictures"

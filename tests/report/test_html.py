@@ -192,7 +192,8 @@ def test_requests_that_several_samples_or_cells_share_are_found(tmp_path: Path) 
         shared = {e.body["api"]: e for e in routed.read(position).exchanges}
         (own,) = likely.read(position).exchanges
         assert (shared["completion"].branch, own.branch) == ("likely", "")
-        assert replace(shared["completion"], branch="") == own  # asked by the first cell, and its draw stands there
+        # It was asked by the first cell, and its draw stands there.
+        assert replace(shared["completion"], branch="") == own
         assert len(shared["chat"].draws) == 8
     store.close()
 
