@@ -12,7 +12,7 @@ from evalkit import media_tables
 from evalkit.encoding import RESPONSE, response_of
 from evalkit.models.base import Response
 from evalkit.rows import AGAIN, OF_JUDGE, Link
-from evalkit.samples import JSON
+from evalkit.samples import FILES, JSON, Image, Shown
 from evalkit.store import Cell, Store
 from evalkit.transcript import Transcript, Turn
 
@@ -194,3 +194,8 @@ class Exchanges:
             "SELECT question, asked FROM sample WHERE cell = ? AND position = ?", (self._cell.id, position)
         ).fetchone()
         return found
+
+
+def known_medium(store: Store, key: str) -> Shown:
+    """What a sample shows, known by its digest alone: the file itself is not in a run."""
+    return FILES.get(store.mime(key).partition("/")[0], Image).known(key)

@@ -30,13 +30,13 @@ from evalkit.engine.judging import Judging
 from evalkit.engine.reading import answers
 from evalkit.engine.score import metrics_for, score_of
 from evalkit.errors import JudgeError, UsageError
-from evalkit.exchanges import Asked, Exchanges
+from evalkit.exchanges import Asked, Exchanges, known_medium
 from evalkit.figures import WHOLE, figures_of
 from evalkit.measured import task_of
 from evalkit.models.base import Response
 from evalkit.protocol import Protocol
 from evalkit.rows import FAILED, JUDGE, VALIDATION, Cell, Row
-from evalkit.samples import FILES, JSON, Image, Sample, Shown
+from evalkit.samples import JSON, Sample
 from evalkit.sandbox.hidden import hide_beside
 from evalkit.spec import BY, CellSpec
 from evalkit.store import Store
@@ -276,13 +276,8 @@ def _sample(store: Store, asked: Asked) -> Sample:
         tags=tuple(asked.tags),
         cluster=asked.cluster,
         meta=asked.meta,
-        media=tuple(_medium(store, key) for key in asked.media),
+        media=tuple(known_medium(store, key) for key in asked.media),
     )
-
-
-def _medium(store: Store, key: str) -> Shown:
-    """What a sample shows, known by its digest alone: the file itself is not in a run."""
-    return FILES.get(store.mime(key).partition("/")[0], Image).known(key)
 
 
 def _values(answer: Mapping[str, object] | None) -> list[tuple[str, object]]:

@@ -15,10 +15,11 @@ import orjson
 from evalkit.engine.faults import FAULTS, fault
 from evalkit.engine.score import Score, statistics_of
 from evalkit.errors import BoundaryError, ScorerError, UsageError
+from evalkit.exchanges import known_medium
 from evalkit.metrics.base import Metric, Scored, prepare, traits_of
 from evalkit.metrics.macro import measured
 from evalkit.rows import FAILED, Cell
-from evalkit.samples import JSON, Answer, Audio, File, Final, Image, Sample
+from evalkit.samples import JSON, Answer, Final, Sample
 from evalkit.store import Store
 
 _AT_ONCE = 500
@@ -124,16 +125,10 @@ def _judged(store: Store, cell: Cell) -> Iterator[tuple[int, Sample, dict[str, A
                 tags=tuple(orjson.loads(tags)),
                 cluster=cluster,
                 meta=orjson.loads(meta),
-                media=tuple(_medium(store, key) for key in orjson.loads(media)),
+                media=tuple(known_medium(store, key) for key in orjson.loads(media)),
             )
             yield position, sample, orjson.loads(answer), statistics
         after = rows[-1][0]
-
-
-def _medium(store: Store, key: str) -> Image | Audio:
-    """What a sample shows, known by its digest alone: the file itself is not in a run."""
-    kind: type[File] = Audio if store.mime(key).startswith("audio/") else Image
-    return kind.known(key)  # type: ignore[return-value]
 
 
 def scored_of(answer: dict[str, Any]) -> Scored:
