@@ -93,12 +93,13 @@ def checked(response: object, request: Request) -> Response:
             raise ProviderError(f"the model returned {count} as a token count")
     if not math.isfinite(response.seconds) or response.finish not in _FINISHES:
         raise ProviderError(f"the model returned seconds={response.seconds!r}, finish={response.finish!r}")
-    if tuple(one.text for one in response.likelihoods) != request.continuations:
+    asked = request.continuations
+    if (asked or response.likelihoods) and tuple(one.text for one in response.likelihoods) != asked:
         raise ProviderError(
             f"the model returned likelihoods of {[one.text for one in response.likelihoods]}, "
-            f"not of {list(request.continuations)}"
+            f"not of {list(asked)}"
         )
-    if not all(isinstance(call, ToolCall) for call in response.tool_calls):
+    if response.tool_calls and not all(isinstance(call, ToolCall) for call in response.tool_calls):
         raise ProviderError("the model returned tool_calls that are no ToolCall")
     if response.likelihoods:
         response = dataclasses.replace(response, likelihoods=tuple(map(_likelihood, response.likelihoods)))
@@ -153,12 +154,14 @@ def response_of(columns: Sequence[Any]) -> Response:
         _tokens(tokens),
         _tokens(prompt),
         _likelihoods(likelihoods),
-        tuple(ToolCall(*call) for call in orjson.loads(calls or "[]")),
+        tuple(ToolCall(*call) for call in orjson.loads(calls)) if calls else (),
     )
 
 
 def listed_columns(response: Response) -> tuple[str | None, ...]:
     """logprobs, prompt_logprobs, likelihoods and tool_calls, as the table has them."""
+    if not (response.logprobs or response.prompt_logprobs or response.likelihoods or response.tool_calls):
+        return None, None, None, None  # nearly always
     likelihoods = [[one.text, one.logprob, one.tokens, one.greedy] for one in response.likelihoods]
     tokens = map(_tokens_column, (response.logprobs, response.prompt_logprobs))
     calls = [[call.name, call.arguments, call.id] for call in response.tool_calls]
@@ -170,14 +173,18 @@ def _tokens_column(tokens: tuple[TokenLogprob, ...]) -> str | None:
 
 
 def _tokens(text: str | None) -> tuple[TokenLogprob, ...]:
-    found = orjson.loads(text or "[]")
+    if not text:
+        return ()
+    found = orjson.loads(text)
     # JSON has no nan, which a prompt's first token has.
     return tuple(TokenLogprob(token, math.nan if lp is None else lp, top) for token, lp, top in found)
 
 
 def _likelihoods(text: str | None) -> tuple[Likelihood, ...]:
+    if not text:
+        return ()
+    found = orjson.loads(text)
     # JSON has no -inf, which an impossible text has.
-    found = orjson.loads(text or "[]")
     return tuple(Likelihood(said, -math.inf if lp is None else lp, *more) for said, lp, *more in found)
 
 

@@ -105,7 +105,9 @@ class Request:
     @property
     def needs(self) -> tuple[Capability, ...]:
         """What only some backends do, and this asks for: `tools`, `prefill`."""
-        turns = self.prompt if isinstance(self.prompt, tuple) else ()
+        if not isinstance(self.prompt, tuple):
+            return ()
+        turns = self.prompt
         tools = self.tools or any(turn.tool_calls or turn.role == "tool" for turn in turns)
         return (*(("tools",) if tools else ()), *(("prefill",) if self.prefill else ()))
 

@@ -60,7 +60,7 @@ class Endpoint:
     """
 
     def __init__(self, base_url: str = "", *, timeout: float = 600.0) -> None:
-        self.base_url = _checked(base_url or os.environ.get("OPENAI_BASE_URL", "") or OPENAI)
+        self.base_url = checked_address(base_url or os.environ.get("OPENAI_BASE_URL", "") or OPENAI)
         self._timeout = timeout
         importlib.import_module("aiohttp")  # here, for it would hold the event loop up for half a second
         self._session: Any = None
@@ -180,7 +180,7 @@ def _key() -> str:
     return os.environ.get("OPENAI_API_KEY", "").strip()
 
 
-def _checked(url: str) -> str:
+def checked_address(url: str) -> str:
     """`url` without a slash at its end. Raises `UsageError` where no request could be sent to it."""
     url = url.strip()
     if "@" in url.rpartition("://")[2].partition("/")[0]:

@@ -18,6 +18,7 @@ from typing import Any, TypeGuard
 
 from evalkit.errors import UsageError, unknown
 from evalkit.models.base import BatchModel, Model
+from evalkit.models.http import checked_address
 from evalkit.models.python_user import (
     USAGE,
     UserBatchFunction,
@@ -54,12 +55,13 @@ def open_python(named: Named) -> Model:
         public = (key for key, value in module.items() if callable(value) and not key.startswith("_"))
         raise unknown(f"model in {file}", attribute, public, f"{file} defines no {attribute}")
     options = parse_options(query)
+    base_url = checked_address(named.base_url) if named.base_url else ""
     decides: dict[str, JSON] = {"backend": "python", "file": digest, "attribute": attribute}
     if options:
         decides["options"] = dict(options)
-    if named.base_url:
-        decides[_ADDRESS] = named.base_url
-    return _opened(module[attribute], named.typed, options, named.base_url, decides)
+    if base_url:
+        decides[_ADDRESS] = base_url
+    return _opened(module[attribute], named.typed, options, base_url, decides)
 
 
 def _opened(

@@ -123,6 +123,13 @@ def test_an_address_is_an_argument_too(file: Path, named: str) -> None:
     )
 
 
+@pytest.mark.parametrize("wrong", ["http://me:secret@127.0.0.1/v1", "127.0.0.1:8000", "file:///tmp"])
+def test_an_address_that_is_none_or_holds_a_password(file: Path, wrong: str) -> None:
+    said = refusal(f"python:{file}:answer", wrong)
+    assert said.startswith("--base-url")
+    assert "secret" not in said
+
+
 @pytest.mark.parametrize("named", ["upper", "make?size=3", "together"])
 def test_an_address_that_nothing_takes_is_refused(file: Path, named: str) -> None:
     assert refusal(f"python:{file}:{named}", "http://x/v1") == (
