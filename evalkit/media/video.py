@@ -149,20 +149,37 @@ def _prepared(
             until = "its end" if clip[1] is None else f"{clip[1]:g} s"
             raise MediaError(f"no frame from {clip[0]:g} s to {until}: the video ends at {ends:.2f} s")
         times = [shown[i] for i in indices(len(shown), frames, rule)]
-        pictures = {
-            time: _picture(frame, max_pixels, resample)
+        across = ceil(sqrt(frames))
+        made = {
+            time: _made(_picture(frame, max_pixels, resample), PREVIEW // across)
             for time, frame in _decoded(container, stream, sorted(set(times)), keys)
         }
         lasts = ends if clip[1] is None else min(ends, clip[1])
-        first = pictures[times[0]]
         return PreparedVideo(
-            tuple(as_jpeg(pictures[time]) for time in times),
+            tuple(made[time].data for time in times),
             mime,
-            first.width,
-            first.height,
+            *made[times[0]].size,
             lasts - max(clip[0], float(shown[0] * (stream.time_base or 0))),
-            _preview([pictures[time] for time in times]),
+            _sheet([made[time].small for time in times], across),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """A frame as it is sent, and a small copy: pictures of many frames would not go into the memory."""
+
+    data: bytes
+    size: tuple[int, int]
+    small: Image.Image
+
+
+def _made(picture: Image.Image, side: int) -> _Made:
+    from PIL.Image import Resampling
+
+    longest = max(picture.size)
+    size = (max(1, side * picture.width // longest), max(1, side * picture.height // longest))
+    small = picture.resize(size, Resampling.BILINEAR, reducing_gap=2.0)
+    return _Made(as_jpeg(picture), picture.size, small)
 
 
 def _check_size(width: int, height: int) -> None:
@@ -241,17 +258,14 @@ def _picture(frame: VideoFrame, max_pixels: int, resample: str) -> Image.Image:
     return resized(upright, max_pixels, resample)
 
 
-def _preview(pictures: Sequence[Image.Image]) -> bytes:
+def _sheet(pictures: Sequence[Image.Image], across: int) -> bytes:
+    """The pictures side by side, so many in a row."""
     from PIL import Image
 
-    across = ceil(sqrt(len(pictures)))
     width, height = pictures[0].size
-    side = PREVIEW // across
-    tile = (max(1, side * width // max(width, height)), max(1, side * height // max(width, height)))
-    sheet = Image.new("RGB", (tile[0] * across, tile[1] * ceil(len(pictures) / across)), "white")
+    sheet = Image.new("RGB", (width * across, height * ceil(len(pictures) / across)), "white")
     for number, picture in enumerate(pictures):
-        small = picture.resize(tile, Image.Resampling.BILINEAR, reducing_gap=2.0)
-        sheet.paste(small, (number % across * tile[0], number // across * tile[1]))
+        sheet.paste(picture, (number % across * width, number // across * height))
     return encoded(sheet, "JPEG", quality=70)
 
 
