@@ -6,10 +6,9 @@ import asyncio
 import json
 import math
 import re
-import sqlite3
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
@@ -22,7 +21,9 @@ from evalkit import measured
 from evalkit.api import Macro, MeanValue, Scored
 from evalkit.check import check
 from evalkit.compare import compare
+from evalkit.engine.ask import Stopped
 from evalkit.engine.corpus import scored_of
+from evalkit.engine.run import Options
 from evalkit.engine.score import score
 from evalkit.errors import ProviderError, ScorerError, UsageError
 from evalkit.export import to_jsonl
@@ -90,12 +91,12 @@ GROUPED = (
 )
 
 
-def model(said: Mapping[str, str] = SAID, failing: str = "-") -> FakeModel:
+def model(said: Mapping[str, str] = SAID, failing: str = "-", *, fatal: bool = False) -> FakeModel:
     def script(request: Request, draw: int) -> str:
         assert isinstance(request.prompt, tuple)
         question = request.prompt[0].text.partition(",")[0]
         if failing in question:
-            raise ProviderError("gone", retryable=False)
+            raise ProviderError("gone", retryable=False, fatal=fatal)
         return said[question]
 
     return FakeModel(script)
@@ -302,26 +303,36 @@ def test_other_corpora_are_not_compared(tmp_path: Path, stack: ExitStack) -> Non
 
 
 def test_an_unfinished_run_has_no_figure_of_its_corpus(tmp_path: Path, stack: ExitStack) -> None:
-    """As after a kill: the statistics of all samples are taken at the end, or not at all."""
-    task = replies(tmp_path)
-    evalkit.run(model(), str(task), output=tmp_path / "r.db", limit=3)
-    with closing(sqlite3.connect(tmp_path / "r.db")) as db, db:
-        db.execute("UPDATE cell SET finished = NULL")
-        db.execute("DELETE FROM figure")
-        (row,) = db.execute("SELECT statistics FROM sample WHERE position = 1").fetchone()
-        place = 8 * 4  # behind the two columns each of the score and the instructions
-        lost = row[:place] + np.full(2, np.nan).tobytes() + row[place + 16 :]
-        db.execute("UPDATE sample SET statistics = ? WHERE position = 1", (lost,))
+    """The statistics of all samples are taken at the end, or not at all."""
+    task, one = replies(tmp_path), Options(concurrency=1)
+    with pytest.raises(Stopped):
+        ran(stack, task, tmp_path / "r.db", model(failing="planet", fatal=True), options=one)
     with Store.open(tmp_path / "r.db", (task,)) as unfinished:
-        found = by_name(unfinished)
-        assert found["rare words"].value is None
-        assert found["score"].value is not None
         (cell,) = unfinished.cells()
+        found = by_name(unfinished)
+        assert cell.finished is None
+        assert sum(found["score"].outcomes.values()) >= 3
+        assert found["rare words"].value is None
+        assert found["rare words"].groups == {}
+        assert found["score"].value is not None
         with pytest.raises(UsageError, match="is not finished, and rare words is measured of all samples"):
             pair(unfinished, cell, unfinished, cell, "rare words")
-    mended = ran(stack, task, tmp_path / "r.db", limit=3)
-    first = list(SAID)[:3]
-    assert by_name(mended)["rare words"].value == pytest.approx(rare(first, first))
+    whole = ran(stack, task, tmp_path / "r.db", options=one)
+    assert by_name(whole)["rare words"].value == pytest.approx(rare(list(SAID), list(SAID)))
+
+
+def test_who_has_the_run_files_alone_compares_ratios(tmp_path: Path, stack: ExitStack) -> None:
+    task = replies(tmp_path)
+    for name, said in (("a.db", SAID), ("b.db", {**SAID, "Name a planet with rings": "saturn"})):
+        ran(stack, task, tmp_path / name, model(said))
+    first, second = (stack.enter_context(Store.open(tmp_path / name)) for name in ("a.db", "b.db"))
+    for name, n, gain in (("instructions followed", 4, 100 / 6), ("rare words", 5, 20.0), ("score", 5, 1.0)):
+        found = pair(first, first.cells()[0], second, second.cells()[0], name)
+        assert found is not None
+        assert (found.n, found.wins, found.losses) == (n, 1, 0)
+        assert found.difference.value == pytest.approx(gain)
+    with pytest.raises(UsageError, match="median length was measured by code that is no part of evalkit"):
+        pair(first, first.cells()[0], second, second.cells()[0], "median length")
 
 
 def test_a_metric_that_fails_at_the_end_loses_nothing(tmp_path: Path, stack: ExitStack) -> None:
