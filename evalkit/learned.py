@@ -63,7 +63,7 @@ class Learned:
 
         Raises `UsageError` for a `model` without a revision, and a function that no worker can find.
         """
-        self._name = f"the learned scorer {score.__name__}"
+        self._name = f"the learned scorer {model if isinstance(model, str) else model.name}"
         for function in (load, score):
             if "<" in function.__qualname__ or function.__module__ == "__main__":
                 raise UsageError(

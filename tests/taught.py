@@ -181,7 +181,7 @@ def taught(folder: Path, *, hostile: dict[int, str] | None = None, seed: int = 1
     }.items():
         (folder / name).write_text(text, encoding="utf-8")
     random = np.random.default_rng(seed)
-    letters = "abcdefghijklmnop ".strip() + " "
+    letters = "abcdefghijklmnop "
     texts = ["".join(random.choice(list(letters), 24)) for _ in range(60)]
     pairs = [(text, text[: 8 + n % 16]) for n, text in enumerate(texts)]
     pairs += [(text, other) for text, other in zip(texts, texts[::-1], strict=True)]

@@ -81,11 +81,11 @@ def test_several_processes_have_numbers_of_their_own(files: Taught, made: Callab
 @pytest.mark.parametrize(
     ("hostile", "words"),
     [
-        ("RAISE", "the learned scorer score: ValueError: the tokenizer knows no such text"),
-        ("LEAVE", "the learned scorer score: SystemExit: enough"),
-        ("NAN", "the learned scorer score returned nan, which is no score"),
-        ("DIE", "the learned scorer score: a worker process crashed (exit status 7)"),
-        ("KILL", "the learned scorer score: a worker process crashed (SIGKILL)"),
+        ("RAISE", "the learned scorer weights.npz: ValueError: the tokenizer knows no such text"),
+        ("LEAVE", "the learned scorer weights.npz: SystemExit: enough"),
+        ("NAN", "the learned scorer weights.npz returned nan, which is no score"),
+        ("DIE", "the learned scorer weights.npz: a worker process crashed (exit status 7)"),
+        ("KILL", "the learned scorer weights.npz: a worker process crashed (SIGKILL)"),
     ],
 )
 def test_a_hostile_text_fails_alone(
@@ -113,7 +113,7 @@ def test_a_text_that_never_ends_fails_alone(files: Taught, made: Callable[..., L
     scorer._workers._wall_seconds = 1.0  # the model is loaded
     (failed,) = scores(scorer, "WAIT")
     assert isinstance(failed, ScorerError)
-    assert str(failed) == "the learned scorer score: over 1 s of wall time"
+    assert str(failed) == "the learned scorer weights.npz: over 1 s of wall time"
     scorer._workers._wall_seconds = 60.0
     assert scores(scorer, GOOD) == [before]
 
