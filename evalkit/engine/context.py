@@ -144,7 +144,7 @@ class SampleContext:
 
     def _drop_a_shot(self) -> None:
         self._protocol = dataclasses.replace(self._protocol, shots=self._protocol.shots - 1)
-        del self.__dict__["prompt"]
+        self.__dict__.pop("prompt", None)
         for noted in (self._encoded, self._turns, self._first, self._tools, self._others):
             noted.clear()  # what was refused was not asked
 
