@@ -269,7 +269,7 @@ def test_without_bubblewrap_nothing_runs(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     allow_unsafe(True)
     try:
-        with pytest.raises(UsageError, match="bubblewrap is not installed.*there is no other way for these"):
+        with pytest.raises(UsageError, match=r"bubblewrap is not installed.*there is no other way for these"):
             Runner()
     finally:
         allow_unsafe(False)
