@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -209,6 +210,7 @@ def test_doctor(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     findings = {row["what"]: row for row in json.loads(cli("doctor", "--json").out)}
     assert findings["sandbox (HumanEval)"]["works"]
     assert findings["formulas (MATH)"]["works"]
+    assert findings["C++ programs"]["works"] is (shutil.which("g++") is not None)
     assert findings["formulas (MATH)"]["detail"].startswith("sympy ")
     assert not findings["Hub"]["works"]
 

