@@ -4,17 +4,17 @@ from collections import Counter
 from dataclasses import dataclass
 from math import log
 
-from evalkit.api import Generated, Mean, Message, Protocol, Sample, Task, Verdict, task
+from evalkit.api import Generated, Message, Protocol, Ratio, Sample, Task, Verdict, task
 
 SCENES = {"1": ("a red boat", "a boat on a lake"), "2": ("a red house",), "3": ("a dog on a hill",)}
 
 
 @dataclass(frozen=True)
-class RareWords(Mean):
+class RareWords(Ratio):
     """Share of the weight of a reference's words that was said, of the best reference; in percent."""
 
     name: str = "rare words"
-    scale: float = 100.0
+    columns: tuple[str, ...] = ("weight", "captions")
 
     def prepare(self, samples):
         """word → how much it weighs: the log of references over references that have it."""

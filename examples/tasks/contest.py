@@ -1,12 +1,13 @@
 """n@k: of eight programs two are handed in, one of each of the largest clusters that behave alike."""
 
-from evalkit.api import Answer, Generated, PassAtK, Protocol, Sample, Task, Verdict, call, each_draw_of, task
+from evalkit.api import Answer, Generated, Message, PassAtK, Protocol, Sample, Task, Verdict, call, task
+from evalkit.api import each_draw_of as each_draw
 
 PROBLEMS = {"double": lambda n: 2 * n, "square": lambda n: n * n, "next": lambda n: n + 1}
 PROBES, TESTS = [(1,), (2,), (7,)], [(0,), (5,), (-3,)]  # nobody says what is right for a probe
 
 
-async def ask_and_probe(context):
+async def probe(context):
     async def one(draw):
         program = (await context.ask(context.prompt, draw=draw)).text
 
@@ -15,10 +16,10 @@ async def ask_and_probe(context):
 
         await context.tool("probes", program, behaviour, draw=draw)
 
-    await each_draw_of(context, one)
+    await each_draw(context, one)
 
 
-def two_largest(reading):
+def largest(reading):
     behaviours = {turn.draw: turn.response.text for turn in reading.transcript.turns if turn.tool}
     found = [behaviours[draw] for draw in sorted(behaviours)]
     clusters = sorted(dict.fromkeys(found), key=found.count, reverse=True)
@@ -33,13 +34,12 @@ async def judge(answer, sample):
 @task("contest")
 def contest():
     """Small functions, eight programs of which two are handed in"""
-    how = {"api": "completion", "draws": 8, "temperature": 0.8}
     return Task(
         data=Generated(0, lambda chance: ({"name": name} for name in PROBLEMS)),
         sample=lambda row: Sample(id=row["name"], input=row["name"], target=(row["name"],)),
-        prompt=lambda sample, protocol: f"# solve(n): {sample.input}\n",
+        prompt=lambda sample, protocol: (Message("user", f"Write solve(n): {sample.input}"),),
         answer=lambda text, sample: text or None,
         judge=judge,
         metrics=(PassAtK(k=2),),
-        protocols=(Protocol(name="8@2", solver=ask_and_probe, reader=two_largest, **how),),
+        protocols=(Protocol(name="8@2", draws=8, temperature=1, solver=probe, reader=largest),),
     )
