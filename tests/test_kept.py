@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from evalkit.metrics.quantile import quantile
+from evalkit.metrics import MeanCredit, MeanValue, quantile
 from evalkit.statistics import bootstrap, kept, paired_bootstrap, standard_error
+from evalkit.statistics.aggregates import aggregate_of
 from evalkit.statistics.resample import Floats
 
 Figures = Callable[[Floats], Floats]
@@ -152,3 +153,27 @@ def test_threads_change_no_draw() -> None:
     first = kept.interval([(values, [])], medians)
     assert first == kept.interval([(values, [])], medians)
     assert first == kept.interval([(values[::-1], [])], medians), "nor does the order of the samples"
+
+
+def test_values_of_any_range_are_no_shares() -> None:
+    """Scores of 0 to 5 that happen to be 0 and 1: nothing bounds the next one."""
+    metric = MeanValue("score")
+    open_ended, share = aggregate_of(metric), aggregate_of(MeanCredit("credit"))
+    ones = columns(np.ones((40, 1)))
+    assert share.is_shares(ones)
+    assert not open_ended.is_shares(ones)
+    assert not open_ended.is_credits(ones)
+    assert share.interval(ones, [""] * 40) is not None
+    assert open_ended.interval(ones, [""] * 40) is None, "no score differs, which says nothing of others"
+    mixed = columns(np.tile([[0.0], [1.0]], (20, 1)))
+    low, high = open_ended.interval(mixed, [""] * 40) or (0.0, 0.0)
+    assert (low, high) == pytest.approx(bootstrap(mixed, ratio), abs=1e-9)
+    same = open_ended.difference(ones, ones, [""] * 40, None, exact=False, best=None)
+    assert (same.value, same.p) == (0.0, 1.0)
+    shifted = ones + np.array([2.0, 0.0])
+    moved = open_ended.difference(ones, shifted, [""] * 40, None, exact=False, best=None)
+    assert moved.value == pytest.approx(2.0)
+    assert 0 < moved.p < 0.001
+    far = open_ended.difference(ones, shifted, [""] * 40, None, exact=False, best=3.0)
+    assert (far.base, far.head) == pytest.approx((2.0, 0.0))
+    assert math.isinf(open_ended.standard_error(ones, [""] * 40, None, 100)[0])

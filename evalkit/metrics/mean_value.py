@@ -46,6 +46,5 @@ class MeanValue(Counted):
 
     def _of(self, given: Mapping[str, float]) -> float:
         if self.value not in given:
-            names = ", ".join(given) or "none"
-            raise ScorerError(f"the judge's verdict has no value {self.value!r}; it has {names}")
+            raise ScorerError(f"the judge's verdict has no value {self.value!r} among {list(given)}")
         return given[self.value]
