@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from evalkit.metrics.accuracy import Accuracy
-from evalkit.metrics.base import Metric, Scored
+from evalkit.metrics.base import Scored
 from evalkit.metrics.guessing import GuessingAccuracy
 from evalkit.samples import Answer, Final, Sample
 
 FOUR = Sample("a", "Which?", ("B",), choices=("1", "2", "3", "4"))
 TWO = Sample("b", "Which?", ("B",), choices=("1", "2"))
 OPEN = Sample("c", "How many?", ("2",))
-METRIC: Metric = GuessingAccuracy()
+METRIC = GuessingAccuracy()
 
 
 def scored(*values: str | None) -> Scored:
