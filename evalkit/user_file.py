@@ -33,7 +33,7 @@ def import_file(path: Path) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
-        _check_neighbours(resolved)
+        neighbours(resolved)
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
         del sys.modules[name]
@@ -48,16 +48,25 @@ def file_of_module(name: str) -> str:
     return str(sys.modules[name].__file__) if name.startswith(_PREFIX) else ""
 
 
-def _check_neighbours(file: Path, seen: set[Path] | None = None) -> None:
-    """Raises `UsageError` where a file beside `file` is meant, and an import would give another module."""
-    seen = {file} if seen is None else seen
+def neighbours(file: Path) -> list[Path]:
+    """The files beside `file` that it imports, and that these import, in the order of their names; of a
+    package all of its files.
+
+    Raises `UsageError` where one is meant, and an import would give another module.
+    """
+    found = {file.resolve()}
     importlib.invalidate_caches()  # a file may be newer than what Python remembers of its folder
+    _find_neighbours(file.resolve(), found)
+    return sorted(found - {file.resolve()})
+
+
+def _find_neighbours(file: Path, seen: set[Path]) -> None:
     for name in _imported(file):
         beside = [file.parent / f"{name}.py", file.parent / name / "__init__.py"]
         there = next((one for one in beside if one.is_file()), None)
         if there is None or there in seen:
             continue
-        seen.add(there)
+        seen |= {there, *(there.parent.rglob("*.py") if there.name == "__init__.py" else ())}
         found = importlib.util.find_spec(name)
         origin = Path(found.origin).resolve() if found is not None and found.origin else None
         if origin != there.resolve():
@@ -65,7 +74,7 @@ def _check_neighbours(file: Path, seen: set[Path] | None = None) -> None:
                 f"{file} imports {name}, and {origin or 'a module of Python'} has that name as well as "
                 f"{there.relative_to(file.parent)} beside it: give the file beside it another name"
             )
-        _check_neighbours(there, seen)
+        _find_neighbours(there, seen)
 
 
 def _imported(file: Path) -> Iterator[str]:

@@ -30,7 +30,7 @@ from evalkit.models.python_user import (
 )
 from evalkit.models.registry import Named, Read, number, on_or_off, parse_options, read_options, whole_number
 from evalkit.samples import JSON
-from evalkit.user_file import import_file
+from evalkit.user_file import import_file, neighbours
 
 __all__ = ["UserFunction", "UserModel", "open_python"]
 
@@ -51,12 +51,19 @@ def open_python(named: Named) -> Model:
         raise UsageError(f"no model file {str(file)!r} in {Path.cwd()}: {USAGE} takes a Python file")
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
     module = vars(_imported(file, digest))
+    folder = file.resolve().parent
+    beside = {
+        one.relative_to(folder).as_posix(): hashlib.sha256(one.read_bytes()).hexdigest()
+        for one in neighbours(file)
+    }
     if attribute not in module:
         public = (key for key, value in module.items() if callable(value) and not key.startswith("_"))
         raise unknown(f"model in {file}", attribute, public, f"{file} defines no {attribute}")
     options = parse_options(query)
     base_url = checked_address(named.base_url) if named.base_url else ""
     decides: dict[str, JSON] = {"backend": "python", "file": digest, "attribute": attribute}
+    if beside:
+        decides["imports"] = {**beside}
     if options:
         decides["options"] = dict(options)
     if base_url:

@@ -272,3 +272,30 @@ def test_a_run_shows_it_pictures(tmp_path: Path) -> None:
     file = written(tmp_path, text)
     table = run(f"python:{file}:answer", "vqa", data="samples", output=tmp_path / "run.db")
     assert table.cells[0].value == pytest.approx(100 / 6)
+
+
+def test_modules_beside_it_are_part_of_its_identity(tmp_path: Path) -> None:
+    """A helper that changes makes another model: a run of the old one is not gone on with."""
+    (tmp_path / "parts_of_it").mkdir()
+    words = [written(tmp_path, "WORD = 'one'", "word_of_it.py")]
+    words.append(written(tmp_path, "", "parts_of_it/__init__.py"))
+    words.append(written(tmp_path, "WORD = 'two'", "parts_of_it/second.py"))
+    text = """
+        from parts_of_it import second
+        import word_of_it
+
+        def answer(prompt):
+            return word_of_it.WORD + second.WORD
+    """
+    before = opened(tmp_path, text)
+    assert said(before) == "onetwo"
+    imported = before.identity["imports"]
+    assert isinstance(imported, dict)
+    assert list(imported) == ["parts_of_it/__init__.py", "parts_of_it/second.py", "word_of_it.py"]
+    for word in words:
+        kept = word.read_text("utf-8")
+        word.write_text(f"{kept}\n# changed", "utf-8")
+        assert opened(tmp_path, text).identity != before.identity, word
+        word.write_text(kept, "utf-8")
+    assert opened(tmp_path, text).identity == before.identity
+    assert "imports" not in opened(tmp_path, "def answer(prompt):\n    return 'x'\n").identity
