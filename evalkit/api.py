@@ -1,4 +1,4 @@
-"""Everything a benchmark is made of, in one place: `from evalkit.api import …`.
+"""Everything a benchmark, a metric or a model is made of, in one place: `from evalkit.api import …`.
 
 Rules that read answers out of texts and compare them are beside it, in `evalkit.answers`.
 """
@@ -22,7 +22,16 @@ from evalkit.data.audio_folder import FILE as AUDIO_FILE
 from evalkit.data.audio_folder import AudioFolder
 from evalkit.data.exemplars import fewshot_samples, returned_samples
 from evalkit.data.mmlu_cot import mmlu_cot, mmlu_cot_description, mmlu_cot_repairs
-from evalkit.errors import DataError, JudgeError, SandboxError, ScorerError, ToolError, UsageError, unknown
+from evalkit.errors import (
+    DataError,
+    JudgeError,
+    ProviderError,
+    SandboxError,
+    ScorerError,
+    ToolError,
+    UsageError,
+    unknown,
+)
 from evalkit.identity import versioned
 from evalkit.learned import Learned
 from evalkit.metrics import (
@@ -45,6 +54,8 @@ from evalkit.metrics.bleu import Bleu, ChrF, require_tokeniser, tokeniser_for
 from evalkit.metrics.bleu import signatures as bleu_signatures
 from evalkit.metrics.error_rate import ErrorRate, Over100
 from evalkit.metrics.guessing import GuessingAccuracy
+from evalkit.models.base import BatchModel, Likelihood, Model, Request, Response, TokenLogprob
+from evalkit.models.fake import FakeModel
 from evalkit.protocol import Protocol
 from evalkit.readers import (
     Extract,
@@ -71,7 +82,7 @@ from evalkit.samples import (
 )
 from evalkit.samples import Tool as Tool
 from evalkit.samples import ToolCall as ToolCall
-from evalkit.sandbox import Program, Sandbox, check_sandbox, unsafe_allowed
+from evalkit.sandbox import Program, Sandbox, check_sandbox, run_programs, unsafe_allowed
 from evalkit.sandbox.limits import Limits, Raised, Ran, Value
 from evalkit.sandbox.running import Executable, build, call, execute, session
 from evalkit.solvers import Context, ask_likelihoods, ask_once, ask_with_fallback, each_draw_of
@@ -98,6 +109,7 @@ __all__ = [
     "Answer",
     "Audio",
     "AudioFolder",
+    "BatchModel",
     "Bleu",
     "ChrF",
     "Context",
@@ -108,6 +120,7 @@ __all__ = [
     "ErrorRate",
     "Executable",
     "Extract",
+    "FakeModel",
     "Final",
     "Generated",
     "GuessingAccuracy",
@@ -118,6 +131,7 @@ __all__ = [
     "JudgeError",
     "Kept",
     "Learned",
+    "Likelihood",
     "Limits",
     "Local",
     "Macro",
@@ -128,6 +142,7 @@ __all__ = [
     "Message",
     "Metric",
     "MetricBase",
+    "Model",
     "ModelScorer",
     "Over100",
     "OverLimit",
@@ -138,6 +153,7 @@ __all__ = [
     "Program",
     "Prompt",
     "Protocol",
+    "ProviderError",
     "Raised",
     "Ran",
     "Ratio",
@@ -145,6 +161,8 @@ __all__ = [
     "Record",
     "Records",
     "Referee",
+    "Request",
+    "Response",
     "Runs",
     "Sample",
     "Sandbox",
@@ -154,6 +172,7 @@ __all__ = [
     "Speech",
     "Submitted",
     "Task",
+    "TokenLogprob",
     "Tool",
     "ToolCall",
     "ToolError",
@@ -189,6 +208,7 @@ __all__ = [
     "require_tokeniser",
     "returned_samples",
     "route_by_agreement",
+    "run_programs",
     "sample_id",
     "session",
     "task",

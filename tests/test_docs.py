@@ -66,3 +66,18 @@ def test_links_lead_somewhere() -> None:
 
 def test_the_reference_is_what_the_commands_say() -> None:
     assert TARGET.read_text("utf-8") == render(), "make docs"
+
+
+def test_what_the_pages_show_to_authors_is_public() -> None:
+    """Benchmarks, metrics and models in the pages and examples import nothing but what is meant for them."""
+    public = ("evalkit", "evalkit.api", "evalkit.answers", "evalkit.pytest_plugin")
+    texts = [path.read_text("utf-8") for path in (ROOT / "examples").rglob("*.py")]
+    for page in PAGES:
+        if page != "docs/tables.md":  # which is about the rooms of reports
+            texts += [
+                text for kind, _, text in _FENCE.findall((ROOT / page).read_text("utf-8")) if kind == "python"
+            ]
+    imported = {
+        name for text in texts for name in re.findall(r"^(?:from|import) (evalkit[\w.]*)", text, re.MULTILINE)
+    }
+    assert imported <= {*public}
