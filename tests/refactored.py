@@ -12,7 +12,7 @@ from typing import TypeAlias
 ROOT = Path(__file__).parents[1]
 Refactoring: TypeAlias = Callable[[Path], None]
 """Changes the package in a folder `evalkit`."""
-COPIED = ("answers", "metrics", "readers.py", "solvers.py")
+COPIED = ("answers", "api.py", "metrics", "readers.py", "solvers.py")
 
 
 def copy_of_evalkit(folder: Path) -> Path:
@@ -35,7 +35,7 @@ def copy_of_evalkit(folder: Path) -> Path:
 
 def sources(package: Path) -> Iterator[Path]:
     """The files that are copies."""
-    yield from (package / "readers.py", package / "solvers.py")
+    yield from (package / name for name in COPIED if name.endswith(".py"))
     for room in ("answers", "metrics", "tasks"):
         yield from sorted((package / room).rglob("*.py"))
 
@@ -210,6 +210,5 @@ REFACTORINGS: dict[str, Refactoring] = {
     "comments of speech": comments_changed("answers/speech.py"),
     "annotations of symbolic": annotations_changed("answers/symbolic.py"),
     "annotations of math": annotations_changed("tasks/math.py"),
-    "format of solvers": reformatted("solvers.py"),
     "format of readers": reformatted("readers.py"),
 }

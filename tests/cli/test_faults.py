@@ -262,7 +262,7 @@ def test_check_of_nothing_but_faults_has_no_figures(tmp_path: Path, cli: Cli) ->
     task = faulty(tmp_path, dict.fromkeys(range(COUNT), "judge raises"))
     code, out, _ = cli("check", task)
     assert code == 1
-    assert out.startswith("FAIL  faulty:once  5 samples: references nan %")
+    assert out.startswith("FAIL  faulty:once  5 samples: references none, spoiled 0 %")
     code, out, _ = cli("check", task, "--json")
     assert json.loads(out)[0]["gold"] is None
 

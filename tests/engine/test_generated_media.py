@@ -46,9 +46,10 @@ def rows(chance):
     yield from ({"colour": colour} for colour in ("red", "green", "blue"))
 
 
-async def paint(sample, prompt, ask, extract, protocol):
+def painted_colour(reading):
     """The colour of the last picture in the response."""
-    (*_, picture) = (await ask(prompt)).media
+    (response,) = reading.transcript.responses
+    (*_, picture) = response.media
     with Pillow.open(BytesIO(picture.data)) as seen:
         value = {(255, 0, 0): "red", (0, 128, 0): "green", (0, 0, 255): "blue"}.get(seen.getpixel((1, 1)))
     return Answer((Final(value),))
@@ -64,7 +65,7 @@ def painted():
         answer=lambda text, sample: text,
         judge=lambda answer, sample: Verdict(answer == sample.target[0]),
         metrics=(Accuracy(),),
-        protocols=(Protocol(name="0-shot", solver=paint),),
+        protocols=(Protocol(name="0-shot", reader=painted_colour),),
         gold=lambda sample, protocol: sample.target[0],
         spoiled=lambda sample, protocol: ("none",),
     )

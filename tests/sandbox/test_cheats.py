@@ -69,7 +69,9 @@ def under(process: int) -> list[int]:
 
 
 def bubblewraps() -> list[int]:
-    return [p for p in under(os.getpid()) if Path(f"/proc/{p}/comm").read_text().strip() == "bwrap"]
+    """Those with a server for programs and a judge; others run single commands for other tests."""
+    found = [p for p in under(os.getpid()) if Path(f"/proc/{p}/comm").read_text().strip() == "bwrap"]
+    return [p for p in found if len(under(p)) != 2]
 
 
 def assert_unharmed(sandbox: Sandbox, before: list[list[int]]) -> None:

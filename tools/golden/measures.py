@@ -15,6 +15,7 @@ from evalkit.metrics.bleu import Bleu, ChrF
 from evalkit.metrics.error_rate import ErrorRate, Over100
 from evalkit.metrics.guessing import GuessingAccuracy
 from evalkit.metrics.macro import Macro
+from evalkit.metrics.macro import measured as inner_of
 from evalkit.metrics.mean_credit import MeanCredit
 from evalkit.metrics.mean_value import MeanValue
 from evalkit.metrics.pass_at_k import PassAtK
@@ -146,7 +147,7 @@ def _measured(metric: Metric, sample: Sample, scored: Scored) -> object:
 
 def _finish(metric: Metric, totals: Sequence[object]) -> object:
     with np.errstate(all="ignore"):
-        return metric.finish(np.array(totals, dtype=float))  # type: ignore[attr-defined]
+        return inner_of(metric).finish(np.array(totals, dtype=float))  # type: ignore[attr-defined]
 
 
 def _answers() -> Iterator[tuple[Sample, Scored]]:
