@@ -216,7 +216,8 @@ class _Saying:
 
     async def send(self, call: Call) -> Response:
         assert call.request is not None
-        return await self._model.generate_hinted(call.request, call.hints, draw=call.draw)
+        hints = None if call.hints is None else call.hints()
+        return await self._model.generate_hinted(call.request, hints, draw=call.draw)
 
     async def run(self, call: Call, tool: Run) -> Response:
         return Response(await tool())

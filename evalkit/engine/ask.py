@@ -6,7 +6,9 @@ import asyncio
 import contextlib
 import hashlib
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import orjson
 
@@ -52,13 +54,12 @@ class RetryPolicy:
         return max(wanted, min(retry_after or 0.0, _LONGEST_RETRY_AFTER))
 
 
-@dataclass(frozen=True, slots=True)
-class Asker:
+class Asker(NamedTuple):
     """Who asks: a sample of a cell. `hints`: for a `FakeModel`, the only one that is given them."""
 
     cell: Cell
     sample: str
-    hints: Hints | None = None
+    hints: Callable[[], Hints] | None = None
 
 
 class Line:
@@ -90,6 +91,7 @@ class Line:
         self.completion_tokens = 0
         self.prompt_tokens = 0
         self._replays = model.identity.get("backend") == "replay"
+        self._lacks = {"tools", "prefill"} - model.capabilities
         self._whole = self._replays or "likelihood" in model.capabilities
         """Whether continuations go to it in one request."""
         self._failed_in_a_row = 0
@@ -119,8 +121,7 @@ class Line:
                 await self._ask(request, key, body, AGAIN, asker)
 
     async def _ask(self, request: Request, key: bytes, body: bytes, draw: int, asker: Asker) -> Response:
-        missing = [one for one in request.needs if one not in self.model.capabilities]
-        if missing:
+        if self._lacks and (missing := [one for one in request.needs if one in self._lacks]):
             what = " and ".join(missing)
             raise ProviderError(f"{self.model.name} does not do {what}, which this asks for", fatal=True)
         if request.echo:
@@ -213,11 +214,12 @@ class Line:
                 self.limiter.succeeded(response.seconds)
                 return response
 
-    async def _once(self, request: Request, draw: int, hints: Hints | None) -> Response:
+    async def _once(self, request: Request, draw: int, hints: Callable[[], Hints] | None) -> Response:
         try:
             # By its very class: no model of a user's, derived or made alike, is shown what counts as right.
             if type(self.model) is FakeModel:
-                return checked(await self.model.generate_hinted(request, hints, draw=draw), request)
+                known = None if hints is None else hints()
+                return checked(await self.model.generate_hinted(request, known, draw=draw), request)
             if self._batcher is not None:
                 return checked(await self._batcher.generate(request, draw), request)
             return checked(await self.model.generate(request, draw=draw), request)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from typing import NamedTuple, TypeAlias
 from typing import Protocol as Shape
-from typing import TypeAlias
 
 import orjson
 
@@ -42,8 +41,7 @@ def task_hints(task: Task, sample: Sample, protocol: Protocol) -> Hints:
     return Hints(guarded("gold", gold), guarded("spoiled", spoiled))
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """Something to be asked for a sample. `key`, `body`: as `Request.encoded` gives them.
 
     `request`: None for a tool. `branch`: the protocols that led to it, "" for the cell's own. `hints`: for a
@@ -55,7 +53,7 @@ class Call:
     draw: int
     request: Request | None = None
     branch: str = ""
-    hints: Hints | None = None
+    hints: Callable[[], Hints] | None = None
 
 
 class Channel(Shape):
@@ -92,7 +90,8 @@ class SampleContext:
         self.sample, self._protocol = sample, protocol
         self._task, self._channel, self._hints = task, channel, hints
         self._seed, self._branch = seed, branch
-        self._said = hints(protocol)
+        self._said = functools.partial(hints, protocol)
+        self._prompt: Prompt | None = None
         self._encoded: dict[tuple[object, ...], tuple[bytes, bytes]] = {}
         self._turns: dict[tuple[bytes, int], Turn | None] = {}
         self._first: set[bytes] = set()
@@ -103,9 +102,11 @@ class SampleContext:
     def protocol(self) -> Protocol:
         return self._protocol
 
-    @cached_property
+    @property
     def prompt(self) -> Prompt:
-        return rendered(self._task, self.sample, self._protocol)
+        if self._prompt is None:
+            self._prompt = rendered(self._task, self.sample, self._protocol)
+        return self._prompt
 
     @property
     def transcript(self) -> Transcript:
@@ -144,7 +145,7 @@ class SampleContext:
 
     def _drop_a_shot(self) -> None:
         self._protocol = dataclasses.replace(self._protocol, shots=self._protocol.shots - 1)
-        self.__dict__.pop("prompt", None)
+        self._prompt = None
         for noted in (self._encoded, self._turns, self._first, self._tools, self._others):
             noted.clear()  # what was refused was not asked
 
@@ -248,15 +249,21 @@ class SampleContext:
 
     def _encode(self, request: Request) -> tuple[bytes, bytes]:
         """The request's key and body, worked out once for all draws."""
+        if self._protocol.draws == 1:
+            return _encoded(request)
         what: tuple[object, ...]
         what = (request.prompt, request.max_tokens, request.temperature, request.stop)
         what = (*what, request.echo, request.continuations, request.tools)
         if what not in self._encoded:
-            try:
-                self._encoded[what] = request.encoded()
-            except TypeError as error:  # half of a surrogate pair
-                raise SampleError(f"prompt: {error}") from error
+            self._encoded[what] = _encoded(request)
         return self._encoded[what]
+
+
+def _encoded(request: Request) -> tuple[bytes, bytes]:
+    try:
+        return request.encoded()
+    except TypeError as error:  # half of a surrogate pair
+        raise SampleError(f"prompt: {error}") from error
 
 
 def draw_seed(seed: int, draw: int) -> int:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from evalkit.engine.faults import FAULTS, fault
 from evalkit.engine.judging import Judging
 from evalkit.errors import BoundaryError, ScorerError
-from evalkit.metrics.base import Metric, Scored, traits_of
+from evalkit.metrics.base import Metric, Scored, is_prepared
 from evalkit.metrics.macro import measured
 from evalkit.protocol import Protocol
 from evalkit.samples import JSON, Answer, Final, Sample, plain_text
@@ -129,9 +129,9 @@ async def score(
     """Judges every answer in every view, and takes every metric's statistics.
 
     `read_otherwise`: the answers of views that read in their own way. `judging`: for scorers that ask judge
-    models. Raises `BoundaryError` when it
-    could not be judged: a `ScorerError` for a judge or metric that raised or returned what is no verdict and
-    no number. A `UsageError` of theirs, such as a missing package, ends the run.
+    models. Raises `BoundaryError` when it could not be judged: a `ScorerError` for a judge or metric that
+    raised or returned what is no verdict and no number. A `UsageError` of theirs, such as a missing package,
+    ends the run.
     """
     headline = await _judge_all(task.judge, answer.finals, sample, judging)
     views = {}
@@ -150,17 +150,18 @@ async def score(
         {name: judged.credit for name, judged in {"": headline, **others}.items()},
         {name: judged.values for name, judged in {"": headline, **others}.items()},
     )
-    found = {
-        id(inner): _at_once(inner, sample, scored)
-        for inner in {id(one): one for one in map(measured, metrics)}.values()
-    }
-    statistics = tuple(number for metric in metrics for number in found[id(measured(metric))])
+    found: dict[int, tuple[float, ...]] = {}
+    statistics: tuple[float, ...] = ()
+    for inner in map(measured, metrics):  # a mean over groups has its metric's
+        if id(inner) not in found:
+            found[id(inner)] = _at_once(inner, sample, scored)
+        statistics += found[id(inner)]
     return Score(scored, headline.outcome, statistics, headline, views, legs)
 
 
 def _at_once(metric: Metric, sample: Sample, scored: Scored) -> tuple[float, ...]:
     """The metric's statistics; NaN where they depend on all samples (`engine.corpus`)."""
-    if traits_of(metric).prepared:
+    if is_prepared(metric):
         return (math.nan,) * len(metric.columns)
     return statistics_of(metric, sample, scored)
 

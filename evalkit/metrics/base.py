@@ -244,6 +244,14 @@ def traits_of(metric: Metric) -> Traits:
     return Traits(**{"prepared": hasattr(metric, "prepare"), **own})
 
 
+def is_prepared(metric: Metric) -> bool:
+    """`Traits.prepared`, without the others: it is asked of every sample."""
+    whole = getattr(metric, "traits", None)
+    if isinstance(whole, Traits):
+        return whole.prepared
+    return bool(getattr(metric, "prepared", hasattr(metric, "prepare")))
+
+
 def prepare(metric: Metric, samples: Iterable[Sample]) -> Any:
     """What the metric makes of all samples that were scored; it has `prepare` (`Traits.prepared`)."""
     return metric.prepare(samples)  # type: ignore[attr-defined]

@@ -148,11 +148,12 @@ class Request:
                 {"name": one.name, "description": one.description, "parameters": dict(one.parameters)}
                 for one in self.tools
             ]
-        kinds = {medium.kind for medium in self.media}
-        if self.max_pixels and kinds & {"image", "video"}:
-            body |= {"max_pixels": self.max_pixels, "resample": self.resample}
-        if "video" in kinds:
-            body |= {"frames": self.frames, "frame_rule": self.frame_rule}
+        if media := self.media:
+            kinds = {medium.kind for medium in media}
+            if self.max_pixels and kinds & {"image", "video"}:
+                body |= {"max_pixels": self.max_pixels, "resample": self.resample}
+            if "video" in kinds:
+                body |= {"frames": self.frames, "frame_rule": self.frame_rule}
         return body
 
     def encoded(self) -> tuple[bytes, bytes]:
