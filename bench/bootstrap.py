@@ -14,8 +14,8 @@ import numpy as np
 from bench.coverage import CASES, Random
 from bench.rows import Row, in_own_process, say
 from evalkit.metrics.quantile import quantile
-from evalkit.statistics import bootstrap, kept, paired_bootstrap
-from evalkit.statistics.resample import Floats
+from evalkit.stats import bootstrap, kept, paired_bootstrap
+from evalkit.stats.resample import Floats
 
 SAMPLES, DRAWS, GROUPS = 100_000, 10_000, 57
 SECONDS, MEGABYTES = 2.0, 500.0

@@ -20,8 +20,8 @@ from evalkit.metrics.bleu import Bleu
 from evalkit.metrics.error_rate import ErrorRate
 from evalkit.metrics.mean_credit import MeanCredit
 from evalkit.metrics.pass_at_k import PassAtK, estimate
-from evalkit.statistics import interval, macro_interval
-from evalkit.statistics.resample import Floats
+from evalkit.stats import interval, macro_interval
+from evalkit.stats.resample import Floats
 
 Random = np.random.Generator
 Made = tuple[Floats, list[str]]

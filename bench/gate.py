@@ -18,13 +18,13 @@ from typing import get_args
 
 import numpy as np
 
+from evalkit.compare.paired import MCNEMAR, Paired
+from evalkit.compare.verdicts import Benchmark, Verdict, verdicts
 from evalkit.metrics.accuracy import Accuracy
 from evalkit.metrics.error_rate import ErrorRate
 from evalkit.metrics.mean_credit import MeanCredit
-from evalkit.paired import MCNEMAR, Paired
-from evalkit.statistics import paired_bootstrap, paired_shares
-from evalkit.statistics.power import power_of, samples_needed
-from evalkit.verdicts import Benchmark, Verdict, verdicts
+from evalkit.stats import paired_bootstrap, paired_shares
+from evalkit.stats.power import power_of, samples_needed
 
 Random = np.random.Generator
 ALPHA = 0.05

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from evalkit.answers import final_number, same_number
 from evalkit.api import (
     Accuracy,
     DataOptions,
@@ -24,6 +23,7 @@ from evalkit.api import (
 )  # fmt: skip
 from evalkit.engine.plan import Plan, make_plan
 from evalkit.models.base import Model
+from evalkit.scoring import final_number, same_number
 
 PREAMBLE = "Read the question, think about it step by step, and end with the number that you found.\n" * 11
 

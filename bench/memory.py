@@ -24,8 +24,8 @@ from evalkit.engine.ask import Line
 from evalkit.engine.cell import CellPlan
 from evalkit.engine.run import execute, open_run
 from evalkit.models.fake import GOLD, FakeModel
-from evalkit.store import Cell, Store
-from evalkit.store import Row as Judged
+from evalkit.runfile.store import Cell, Store
+from evalkit.runfile.store import Row as Judged
 
 PEAK, GROWTH = 300.0, 1.05
 """MB, from the design's budgets; last quarter over second quarter, at which memory is still called flat."""

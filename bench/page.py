@@ -11,7 +11,7 @@ from statistics import median
 from bench.reopen import write_run
 from bench.rows import Row, say
 from evalkit.report.build import report
-from evalkit.store import Store
+from evalkit.runfile.store import Store
 
 SAMPLES = 50_000
 BUDGETS = {"build": 20.0, "paint": 1.0, "filter": 1.0}

@@ -11,15 +11,15 @@ from statistics import median
 
 from bench.made import made_plan
 from bench.rows import ROOT, Row, say
+from evalkit.benchmark.signature import combine, digest
 from evalkit.engine.run import open_run
 from evalkit.models.base import Request, Response
 from evalkit.models.fake import FakeModel
 from evalkit.report.render import to_terminal
 from evalkit.report.table import build_table
+from evalkit.runfile.store import Row as Judged
+from evalkit.runfile.store import Store
 from evalkit.samples import JSON
-from evalkit.signature import combine, digest
-from evalkit.store import Row as Judged
-from evalkit.store import Store
 
 SAMPLES = 100_000
 BUDGET = 1.0

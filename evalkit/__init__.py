@@ -11,28 +11,28 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # for type checkers; at run time `__getattr__` finds them
+    from evalkit.benchmark.task import Task as Task
+    from evalkit.benchmark.task import load_task as load_task
+    from evalkit.benchmark.task import task as task
     from evalkit.errors import EvalkitError as EvalkitError
     from evalkit.errors import UsageError as UsageError
     from evalkit.models import open_model as open_model
     from evalkit.report.table import Table as Table
     from evalkit.report.table import build_table as build_table
+    from evalkit.runfile.store import Store as Store
     from evalkit.session import evaluate as evaluate
     from evalkit.session import run as run
-    from evalkit.store import Store as Store
-    from evalkit.task import Task as Task
-    from evalkit.task import load_task as load_task
-    from evalkit.task import task as task
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "evaluate": "evalkit.session",
     "run": "evalkit.session",
-    "load_task": "evalkit.task",
-    "task": "evalkit.task",
-    "Task": "evalkit.task",
+    "load_task": "evalkit.benchmark.task",
+    "task": "evalkit.benchmark.task",
+    "Task": "evalkit.benchmark.task",
     "open_model": "evalkit.models",
-    "Store": "evalkit.store",
+    "Store": "evalkit.runfile.store",
     "Table": "evalkit.report.table",
     "build_table": "evalkit.report.table",
     "EvalkitError": "evalkit.errors",

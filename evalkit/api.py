@@ -1,8 +1,33 @@
 """Everything a benchmark, a metric or a model is made of, in one place: `from evalkit.api import …`.
 
-Rules that read answers out of texts and compare them are beside it, in `evalkit.answers`.
+Rules that read answers out of texts and compare them are beside it, in `evalkit.scoring`.
 """
 
+from evalkit.benchmark.identity import versioned
+from evalkit.benchmark.protocol import Protocol
+from evalkit.benchmark.readers import (
+    Extract,
+    Reading,
+    choose_letter,
+    each_draw,
+    first_draw,
+    majority_vote,
+    route_by_agreement,
+)
+from evalkit.benchmark.solvers import Context, ask_likelihoods, ask_once, ask_with_fallback, each_draw_of
+from evalkit.benchmark.task import (
+    JudgeContext,
+    ModelScorer,
+    Referee,
+    Submitted,
+    Task,
+    Verdict,
+    View,
+    load_task,
+    sample_id,
+    task,
+)
+from evalkit.benchmark.transcript import Transcript, Turn
 from evalkit.data import (
     PART,
     Data,
@@ -32,8 +57,6 @@ from evalkit.errors import (
     UsageError,
     unknown,
 )
-from evalkit.identity import versioned
-from evalkit.learned import Learned
 from evalkit.metrics import (
     Accuracy,
     Counted,
@@ -56,16 +79,6 @@ from evalkit.metrics.error_rate import ErrorRate, Over100
 from evalkit.metrics.guessing import GuessingAccuracy
 from evalkit.models.base import BatchModel, Likelihood, Model, Request, Response, TokenLogprob
 from evalkit.models.fake import FakeModel
-from evalkit.protocol import Protocol
-from evalkit.readers import (
-    Extract,
-    Reading,
-    choose_letter,
-    each_draw,
-    first_draw,
-    majority_vote,
-    route_by_agreement,
-)
 from evalkit.samples import (
     JSON,
     Answer,
@@ -85,20 +98,7 @@ from evalkit.samples import ToolCall as ToolCall
 from evalkit.sandbox import Program, Sandbox, check_sandbox, run_programs, unsafe_allowed
 from evalkit.sandbox.limits import Limits, Raised, Ran, Value
 from evalkit.sandbox.running import Executable, build, call, execute, session
-from evalkit.solvers import Context, ask_likelihoods, ask_once, ask_with_fallback, each_draw_of
-from evalkit.task import (
-    JudgeContext,
-    ModelScorer,
-    Referee,
-    Submitted,
-    Task,
-    Verdict,
-    View,
-    load_task,
-    sample_id,
-    task,
-)
-from evalkit.transcript import Transcript, Turn
+from evalkit.scoring.learned import Learned
 from evalkit.workers import OverLimit, Workers
 
 __all__ = [

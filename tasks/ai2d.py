@@ -26,7 +26,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from evalkit.answers.letter import chat_letter
 from evalkit.api import (
     Accuracy,
     Hub,
@@ -44,6 +43,7 @@ from evalkit.api import (
     unknown,
     versioned,
 )
+from evalkit.scoring.letter import chat_letter
 
 BOXES = {
     "opaque": ("lmms-lab/ai2d", "c83a9b9692933aff8349157c88a413df9d02c4e5"),

@@ -4,7 +4,7 @@ Data: `lmms-lab/ChartQA` at 9e63b7d, split test, 2,500 questions: 1,250 that peo
 made from people's summaries of charts ("augmented"). The authors' copy is under GPL-3.0; this one names no
 licence. Intervals resample charts, told apart by their files.
 
-Measure: relaxed accuracy over all questions, `evalkit.answers.relaxed` after google-research/pix2struct. That
+Measure: relaxed accuracy over all questions, `evalkit.scoring.relaxed` after google-research/pix2struct. That
 rule takes years for numbers, so that 1990 is right for 2010. "accuracy (exact years)" wants a reference from
 1000 to 2100 to be met exactly; some of these are quantities, so it is a lower bound. Reply and reference are
 trimmed first, the reply as in Qwen-VL's `eval_mm/evaluate_vqa.py`. Nothing else is removed: for "17" the
@@ -21,7 +21,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from evalkit.answers.relaxed import TOLERANCE, is_year, relaxed_match
 from evalkit.api import (
     Accuracy,
     Hub,
@@ -38,6 +37,7 @@ from evalkit.api import (
     task,
     versioned,
 )
+from evalkit.scoring.relaxed import TOLERANCE, is_year, relaxed_match
 
 REVISION = "9e63b7df1592a1c2158e735cc1725454aef0d6d9"
 GROUPS = {"human_test": "human", "augmented_test": "augmented"}

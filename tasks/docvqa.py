@@ -5,7 +5,7 @@ card puts under Apache-2.0. Config `DocVQA` (Mathew et al. 2021, arXiv 2007.0039
 Documents Library): 5,349 questions for validation, 5,188 for test. Config `InfographicVQA` (Mathew et al.
 2022, arXiv 2104.12756): 2,801 and 3,288. Intervals resample pages (`docId`) and infographics (`image_url`).
 
-Measure: ANLS with threshold 1/2, as the competition's script computes it (`evalkit.answers.anls`); beside it
+Measure: ANLS with threshold 1/2, as the competition's script computes it (`evalkit.scoring.anls`); beside it
 "ANLS (paper)", the published equation, which divides by other lengths and gives nothing to a similarity of
 exactly one half. The answer is the whole reply, trimmed: the script would credit white space around it.
 Nothing else is removed, a full stop neither.
@@ -23,7 +23,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-from evalkit.answers.anls import anls, anls_by_the_paper
 from evalkit.api import (
     JSON,
     Hub,
@@ -42,6 +41,7 @@ from evalkit.api import (
     unknown,
     versioned,
 )
+from evalkit.scoring.anls import anls, anls_by_the_paper
 
 REVISION = "539088ef8a8ada01ac8e2e6d4e372586748a265e"
 SPLITS = ("validation", "test")

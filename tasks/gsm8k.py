@@ -19,7 +19,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from evalkit.answers import canonical_number, final_number, stated_number
 from evalkit.api import (
     Accuracy,
     Hub,
@@ -37,6 +36,7 @@ from evalkit.api import (
     task,
     versioned,
 )  # fmt: skip
+from evalkit.scoring import canonical_number, final_number, stated_number
 
 EXEMPLARS = "gsm8k/gsm8k-cot.yaml"
 ZERO_SHOT = "0-shot-chat"

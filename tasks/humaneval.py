@@ -28,7 +28,6 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 
-from evalkit.answers import code_block, completion
 from evalkit.api import (
     Hub,
     Limits,
@@ -48,6 +47,7 @@ from evalkit.api import (
     unsafe_allowed,
     versioned,
 )  # fmt: skip
+from evalkit.scoring import code_block, completion
 
 LIMITS = Limits(cpu_seconds=3.0)
 STOP = ("\nclass", "\ndef", "\n#", "\nif", "\nprint")

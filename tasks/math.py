@@ -23,9 +23,6 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping, Sequence
 
-from evalkit.answers import hendrycks, minerva, symbolic
-from evalkit.answers.latex import boxed_answer
-from evalkit.answers.minerva import stated_answer
 from evalkit.api import (
     JSON,
     Accuracy,
@@ -46,6 +43,9 @@ from evalkit.api import (
     task,
     versioned,
 )  # fmt: skip
+from evalkit.scoring import hendrycks, minerva, symbolic
+from evalkit.scoring.latex import boxed_answer
+from evalkit.scoring.minerva import stated_answer
 
 EXEMPLARS = ("minerva_math/utils.py", "list_fewshot_samples")
 SUBJECTS = (

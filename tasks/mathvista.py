@@ -2,7 +2,7 @@
 
 The report prints 53.0 % for Ultra and 45.2 % for Pro (table 7), "obtained by running the MathVista authors'
 evaluation script": lupantech/MathVista, evaluation/, which at the report's date (6 December 2023) stood as in
-its first commit, ed0d56d of 3 October. `evalkit.answers.mathvista` says what has changed since.
+its first commit, ed0d56d of 3 October. `evalkit.scoring.mathvista` says what has changed since.
 
 - Data: `AI4Math/MathVista` at 2b6ad69; annotations CC BY-SA 4.0, to be used as a test set alone; pictures and
   questions under the terms of their sources. Intervals resample pictures, told apart by their files.
@@ -33,7 +33,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from functools import partial
 
-from evalkit.answers.mathvista import prediction, rule_extraction
 from evalkit.api import (
     JSON,
     Accuracy,
@@ -53,6 +52,7 @@ from evalkit.api import (
     unknown,
     versioned,
 )
+from evalkit.scoring.mathvista import prediction, rule_extraction
 
 REVISION = "2b6ad69445fbb5695c9b165475e8decdbeb97747"
 COLUMNS = (

@@ -31,7 +31,6 @@ from collections.abc import Mapping, Sequence
 
 from evalkit.tasks.mmlu_fields import TEST_SIZES, field_of
 
-from evalkit.answers import chat_letter, cot_letter
 from evalkit.api import (
     JSON,
     Accuracy,
@@ -57,6 +56,7 @@ from evalkit.api import (
     task,
     versioned,
 )
+from evalkit.scoring import chat_letter, cot_letter
 
 REVISION = "c30699e8356da336a370243923dbaf21066bb9fe"
 GENERATED, SCORED_CHAT = "5-shot-chat", "5-shot-chat-logprobs"

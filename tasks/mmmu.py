@@ -13,7 +13,7 @@ tags the six disciplines.
   the options have several. A record without any mark shows its first picture before the text, as theirs
   does. Pictures that no mark names are not shown: they may belong to the explanation. A question whose mark
   has no picture fails ("media"), alone: as first published, `validation_Math_7` named 30.
-- Answer: the authors' parsing, without its guess (`evalkit.answers.mmmu`). `accuracy (random guess)` is
+- Answer: the authors' parsing, without its guess (`evalkit.scoring.mmmu`). `accuracy (random guess)` is
   what their script prints, in expectation.
 - `maj1@32`: the same prompt, at temperature 0.7 without top-k, as Wang et al. (2022, arXiv 2203.11171)
   sampled GPT-3; the report does not say. Draws of an open question vote together when all that is parsed
@@ -34,7 +34,6 @@ from collections.abc import Iterable, Sequence
 
 from evalkit.tasks.mmmu_fields import SUBJECTS, discipline_of, subject_of
 
-from evalkit.answers.mmmu import as_response, mmmu_answer, mmmu_is_right, open_values
 from evalkit.api import (
     JSON,
     Accuracy,
@@ -56,6 +55,7 @@ from evalkit.api import (
     unknown,
     versioned,
 )
+from evalkit.scoring.mmmu import as_response, mmmu_answer, mmmu_is_right, open_values
 
 REVISION = "98e6ac0cb9b7b2cd2c991b85a50762edc4aedc68"
 SPLITS = ("validation", "test")

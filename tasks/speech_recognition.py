@@ -6,7 +6,7 @@ endpoint the clip alone. With `--set language_hint=on` both are told the languag
 of ISO 639-1; without it the model has to hear it, as the report's had to, as far as one can know.
 
 Measure: words wrong, in percent of the reference's words, or characters where the language is counted in
-them (`evalkit.answers.speech`). The whole reply counts, trimmed, and an empty one is an answer: nothing was
+them (`evalkit.scoring.speech`). The whole reply counts, trimmed, and an empty one is an answer: nothing was
 heard. A reply that says more than the transcript is charged for it. Beside it stand the words that are only
 inserted, and the share of clips with more errors than words: both show a model that makes speech up.
 """
@@ -20,7 +20,6 @@ from pathlib import Path
 from evalkit.tasks.speech_languages import Language
 from evalkit.tasks.speech_sizes import UNKNOWN_SIZES, Sizes
 
-from evalkit.answers.speech import judge_speech, need_speech, normaliser_for, rules, unit_for
 from evalkit.api import (
     JSON,
     Audio,
@@ -42,6 +41,7 @@ from evalkit.api import (
     unknown,
     versioned,
 )
+from evalkit.scoring.speech import judge_speech, need_speech, normaliser_for, rules, unit_for
 
 OWN = "evalkit/speech"
 _NONE: Mapping[str, str] = {}

@@ -5,7 +5,7 @@ Data: `lmms-lab/textvqa` (arXiv 1904.08920): 5,000 questions for validation, 5,7
 of it could be verified, so `main` is read, and the run records the commit that this was. Intervals resample
 pictures (`image_id`).
 
-Measure: VQA accuracy with the normalisation of M4C and MMF, which lmms-eval uses too; `evalkit.answers.vqa`
+Measure: VQA accuracy with the normalisation of M4C and MMF, which lmms-eval uses too; `evalkit.scoring.vqa`
 names what it does otherwise than VQAv2's script. The answer is the whole reply, trimmed. Empty replies count
 as unparsable, though that evaluator would credit one where references normalise to nothing. On some questions
 people agree so little that no answer earns full credit.
@@ -23,7 +23,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from evalkit.answers.vqa import textvqa_accuracy
 from evalkit.api import (
     JSON,
     Hub,
@@ -41,6 +40,7 @@ from evalkit.api import (
     unknown,
     versioned,
 )
+from evalkit.scoring.vqa import textvqa_accuracy
 
 SPLITS = {"validation": 5000, "test": 5734}
 """How many questions each has."""

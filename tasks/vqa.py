@@ -29,9 +29,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evalkit.answers.anls import anls
-from evalkit.answers.relaxed import relaxed_match
-from evalkit.answers.vqa import vqa_accuracy_normalised
 from evalkit.api import (
     Accuracy,
     Data,
@@ -56,6 +53,9 @@ from evalkit.api import (
     unknown,
     versioned,
 )
+from evalkit.scoring.anls import anls
+from evalkit.scoring.relaxed import relaxed_match
+from evalkit.scoring.vqa import vqa_accuracy_normalised
 
 INSTRUCTION = "Answer the question using a single word or phrase."
 OWN = "evalkit/pictures"

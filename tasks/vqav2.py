@@ -9,7 +9,7 @@ Split: the report's figures are of test-dev, whose answers are hidden. What is s
 answers are exported as EvalAI takes them: a list of {"question_id": int, "answer": str}, "" where there was
 no answer. Since 2021 its test-dev phase wants all questions of test, so `test` is the split to submit.
 
-Measure: VQA accuracy by the official script (`evalkit.answers.vqa`). Where all ten people gave the same
+Measure: VQA accuracy by the official script (`evalkit.scoring.vqa`). Where all ten people gave the same
 answer that script compares as it stands: "Yes", which the prompt asks for, earns nothing against ten times
 "yes". The headline keeps that. "VQA accuracy (normalised)" normalises there too, as lmms-eval does. The
 answer is the whole reply, trimmed, and is submitted so; LLaVA, for one, submits normalised answers
@@ -30,7 +30,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from evalkit.answers.vqa import vqa_accuracy, vqa_accuracy_normalised
 from evalkit.api import (
     JSON,
     Hub,
@@ -49,6 +48,7 @@ from evalkit.api import (
     unknown,
     versioned,
 )
+from evalkit.scoring.vqa import vqa_accuracy, vqa_accuracy_normalised
 
 REVISION = "32665d35052eb4a6d4414851c3c829a72754915a"
 SPLITS = {"validation": "validation", "testdev": "testdev", "test-dev": "testdev", "test": "test"}

@@ -18,8 +18,8 @@ from evalkit.report.grid import Grid
 from evalkit.report.grids import build_grids
 from evalkit.report.paper import load_tables
 from evalkit.report.table import Table, build_table
+from evalkit.runfile.store import Store
 from evalkit.session import execute_plan
-from evalkit.store import Store
 from tests.engine.test_routed import chance, question, student
 from tests.made import sums
 from tests.quiz import quiz

@@ -20,7 +20,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from evalkit.answers import final_number
+from evalkit.scoring import final_number
 from evalkit.api import (
     Accuracy, Answer, Audio, DataError, Final, Image, MeanCredit, Message, Protocol, Records, Sample, Scored,
     Task, UsageError, Verdict, ask_once, each_draw, task,

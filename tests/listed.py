@@ -11,7 +11,7 @@ _TASK = '''"""Questions from a list."""
 import json
 from pathlib import Path
 
-from evalkit.answers import final_number, same_number
+from evalkit.scoring import final_number, same_number
 from evalkit.api import Accuracy, Message, Protocol, Records, Sample, Task, Verdict, ask_once, task
 
 ROWS, FAILING = (Path(__file__).with_name(name) for name in ("rows.json", "failing.json"))

@@ -9,7 +9,7 @@ _TEMPLATE = '''"""Sums, made for a test."""
 from evalkit.api import (
     Accuracy, Message, Protocol, Records, Sample, Task, Verdict, ask_once, majority_vote, task,
 )
-from evalkit.answers import final_number, same_number
+from evalkit.scoring import final_number, same_number
 
 ROWS = [(f"{{i}} + {{i % 7}}", str(i + i % 7)) for i in range({count})]
 

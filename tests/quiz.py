@@ -6,7 +6,7 @@ from pathlib import Path
 
 _TEMPLATE = '''"""A quiz, made for a test."""
 
-from evalkit.answers import final_number, stated_number
+from evalkit.scoring import final_number, stated_number
 from evalkit.api import (
     Accuracy, Message, Protocol, Records, Sample, Task, Verdict, View, ask_likelihoods, ask_once,
     ask_with_fallback, choose_letter, letters, majority_vote, route_by_agreement, task,

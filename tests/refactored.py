@@ -12,7 +12,7 @@ from typing import TypeAlias
 ROOT = Path(__file__).parents[1]
 Refactoring: TypeAlias = Callable[[Path], None]
 """Changes the package in a folder `evalkit`."""
-COPIED = ("answers", "api.py", "metrics", "readers.py", "solvers.py")
+COPIED = ("api.py", "benchmark", "metrics", "scoring")
 
 
 def copy_of_evalkit(folder: Path) -> Path:
@@ -35,8 +35,8 @@ def copy_of_evalkit(folder: Path) -> Path:
 
 def sources(package: Path) -> Iterator[Path]:
     """The files that are copies."""
-    yield from (package / name for name in COPIED if name.endswith(".py"))
-    for room in ("answers", "metrics", "tasks"):
+    yield package / "api.py"
+    for room in ("benchmark", "metrics", "scoring", "tasks"):
         yield from sorted((package / room).rglob("*.py"))
 
 
@@ -62,7 +62,7 @@ def renamed_inside(file: str, old: str, new: str) -> Refactoring:
 
 
 def module_renamed(old: str, new: str) -> Refactoring:
-    """`evalkit.answers.anls` and the like, with all that import it."""
+    """`evalkit.scoring.anls` and the like, with all that import it."""
 
     def refactor(package: Path) -> None:
         room, _, name = old.rpartition(".")
@@ -159,15 +159,15 @@ def reformatted(file: str) -> Refactoring:
 
 
 REFACTORINGS: dict[str, Refactoring] = {
-    "module anls": module_renamed("answers.anls", "similarity"),
-    "module code": module_renamed("answers.code", "programs"),
-    "module hendrycks": module_renamed("answers.hendrycks", "spelling"),
-    "module latex": module_renamed("answers.latex", "boxes"),
-    "module letter": module_renamed("answers.letter", "letters"),
-    "module mathvista": module_renamed("answers.mathvista", "extraction"),
-    "module mmmu": module_renamed("answers.mmmu", "multimodal"),
-    "module relaxed": module_renamed("answers.relaxed", "five_per_cent"),
-    "module vqa": module_renamed("answers.vqa", "people"),
+    "module anls": module_renamed("scoring.anls", "similarity"),
+    "module code": module_renamed("scoring.code", "programs"),
+    "module hendrycks": module_renamed("scoring.hendrycks", "spelling"),
+    "module latex": module_renamed("scoring.latex", "boxes"),
+    "module letter": module_renamed("scoring.letter", "letters"),
+    "module mathvista": module_renamed("scoring.mathvista", "extraction"),
+    "module mmmu": module_renamed("scoring.mmmu", "multimodal"),
+    "module relaxed": module_renamed("scoring.relaxed", "five_per_cent"),
+    "module vqa": module_renamed("scoring.vqa", "people"),
     "module guessing": module_renamed("metrics.guessing", "by_chance"),
     "function relaxed_match": renamed("relaxed_match", "within_tolerance"),
     "function chat_letter": renamed("chat_letter", "letter_of_a_chat"),
@@ -177,38 +177,38 @@ REFACTORINGS: dict[str, Refactoring] = {
     "function same_spelling": renamed("same_spelling", "spelled_alike"),
     "function chosen_letter": renamed("chosen_letter", "letter_of"),
     "class GuessingAccuracy": renamed("GuessingAccuracy", "ExpectedAccuracy"),
-    "helper _similarity": renamed_inside("answers/anls.py", "_similarity", "_nearness"),
-    "helper _mentions": renamed_inside("answers/letter.py", "_mentions", "_letters_in"),
-    "helper _first_formula": renamed_inside("answers/minerva.py", "_first_formula", "_formula"),
-    "helper _phrases": renamed_inside("answers/mmmu.py", "_phrases", "_said"),
-    "helper _canonical": renamed_inside("answers/number.py", "_canonical", "_written"),
-    "helper _chunks": renamed_inside("answers/speech.py", "_chunks", "_aligned"),
-    "helper _leave_one_out": renamed_inside("answers/vqa.py", "_leave_one_out", "_nine_of_ten"),
+    "helper _similarity": renamed_inside("scoring/anls.py", "_similarity", "_nearness"),
+    "helper _mentions": renamed_inside("scoring/letter.py", "_mentions", "_letters_in"),
+    "helper _first_formula": renamed_inside("scoring/minerva.py", "_first_formula", "_formula"),
+    "helper _phrases": renamed_inside("scoring/mmmu.py", "_phrases", "_said"),
+    "helper _canonical": renamed_inside("scoring/number.py", "_canonical", "_written"),
+    "helper _chunks": renamed_inside("scoring/speech.py", "_chunks", "_aligned"),
+    "helper _leave_one_out": renamed_inside("scoring/vqa.py", "_leave_one_out", "_nine_of_ten"),
     "helper _mean": renamed_inside("metrics/bleu.py", "_mean", "_average"),
     "judge of docvqa": renamed_inside("tasks/docvqa.py", "judge_by_the_paper", "as_published"),
     "extractor of chartqa": renamed_inside("tasks/chartqa.py", "whole_reply", "all_of_it"),
     "prompts of mmlu": renamed_inside("tasks/mmlu.py", "continued", "to_be_continued"),
-    "constant of minerva": renamed_inside("answers/minerva.py", "_STATEMENT", "_SAID"),
-    "constant of number": renamed_inside("answers/number.py", "_LONGEST", "_MOST_DIGITS"),
-    "variable of relaxed": renamed_inside("answers/relaxed.py", "wanted", "expected"),
-    "variable of vqa": renamed_inside("answers/vqa.py", "matches", "agreeing"),
+    "constant of minerva": renamed_inside("scoring/minerva.py", "_STATEMENT", "_SAID"),
+    "constant of number": renamed_inside("scoring/number.py", "_LONGEST", "_MOST_DIGITS"),
+    "variable of relaxed": renamed_inside("scoring/relaxed.py", "wanted", "expected"),
+    "variable of vqa": renamed_inside("scoring/vqa.py", "matches", "agreeing"),
     "variable of pass_at_k": renamed_inside("metrics/pass_at_k.py", "correct", "passed"),
-    "move _leave_one_out": moved("answers/vqa.py", "_leave_one_out", "from collections.abc import Sequence"),
-    "move _counted": moved("answers/speech.py", "_counted"),
-    "move _similarity": moved("answers/anls.py", "_similarity", "from rapidfuzz.distance import Levenshtein"),
+    "move _leave_one_out": moved("scoring/vqa.py", "_leave_one_out", "from collections.abc import Sequence"),
+    "move _counted": moved("scoring/speech.py", "_counted"),
+    "move _similarity": moved("scoring/anls.py", "_similarity", "from rapidfuzz.distance import Levenshtein"),
     "move estimate": moved("metrics/pass_at_k.py", "estimate", "import math"),
-    "move _parts": moved("answers/symbolic.py", "_parts"),
-    "move code_block's helper": moved("answers/code.py", "_unindented", "import re"),
+    "move _parts": moved("scoring/symbolic.py", "_parts"),
+    "move code_block's helper": moved("scoring/code.py", "_unindented", "import re"),
     "move stated completion": moved(
-        "answers/code.py", "completion", "from evalkit.identity import versioned"
+        "scoring/code.py", "completion", "from evalkit.benchmark.identity import versioned"
     ),
-    "imports of number": imports_reordered("answers/number.py"),
+    "imports of number": imports_reordered("scoring/number.py"),
     "imports of bleu": imports_reordered("metrics/bleu.py"),
     "imports of gsm8k": imports_reordered("tasks/gsm8k.py"),
-    "docstrings of letter": docstrings_changed("answers/letter.py"),
+    "docstrings of letter": docstrings_changed("scoring/letter.py"),
     "docstrings of mmmu": docstrings_changed("tasks/mmmu.py"),
-    "comments of speech": comments_changed("answers/speech.py"),
-    "annotations of symbolic": annotations_changed("answers/symbolic.py"),
+    "comments of speech": comments_changed("scoring/speech.py"),
+    "annotations of symbolic": annotations_changed("scoring/symbolic.py"),
     "annotations of math": annotations_changed("tasks/math.py"),
-    "format of readers": reformatted("readers.py"),
+    "format of readers": reformatted("benchmark/readers.py"),
 }

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from evalkit.protocol import ProtocolSettings
-from evalkit.spec import CellSpec, MetricSpec
+from evalkit.benchmark.protocol import ProtocolSettings
+from evalkit.benchmark.spec import CellSpec, MetricSpec
 
 
 def metric_spec(

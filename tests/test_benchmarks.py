@@ -10,13 +10,13 @@ from importlib.metadata import distribution
 
 import pytest
 
+from evalkit.benchmark.task import load_task
 from evalkit.data.base import DataOptions
 from evalkit.data.exemplars import fewshot_samples
 from evalkit.engine.plan import make_plan
 from evalkit.errors import DataError
 from evalkit.models.fake import FakeModel
 from evalkit.samples import Message
-from evalkit.task import load_task
 
 NOBODY = FakeModel(lambda request, draw: "")
 SMALL = DataOptions(small_sets=True)

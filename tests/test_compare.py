@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from bench.gate import KINDS, expected_power, said
+from evalkit.compare.paired import MCNEMAR, Paired
+from evalkit.compare.verdicts import INCOMPLETE, Benchmark, Comparison, verdicts
 from evalkit.metrics.accuracy import Accuracy
 from evalkit.metrics.mean_credit import MeanCredit
-from evalkit.paired import MCNEMAR, Paired
-from evalkit.statistics import Difference, paired_bootstrap, paired_shares
-from evalkit.statistics.power import samples_needed
-from evalkit.verdicts import INCOMPLETE, Benchmark, Comparison, verdicts
+from evalkit.stats import Difference, paired_bootstrap, paired_shares
+from evalkit.stats.power import samples_needed
 
 Z = 1.959963984540054
 

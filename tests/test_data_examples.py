@@ -13,15 +13,15 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
+from evalkit.benchmark.task import load_task
 from evalkit.engine.plan import make_plan
 from evalkit.models.base import Request
 from evalkit.models.fake import FakeModel, Script
 from evalkit.report.cells import TableCell
 from evalkit.report.table import build_table
+from evalkit.runfile.store import Store
 from evalkit.samples import Image
 from evalkit.session import execute_plan
-from evalkit.store import Store
-from evalkit.task import load_task
 from tests.made import sums
 
 EXAMPLES = Path(__file__).parent.parent / "examples" / "tasks"

@@ -9,7 +9,11 @@ import jiwer
 import numpy as np
 import pytest
 
-from evalkit.answers.speech import (
+from evalkit.errors import UsageError
+from evalkit.metrics.base import Scored
+from evalkit.metrics.error_rate import ErrorRate, Over100
+from evalkit.samples import Answer, Final, Sample
+from evalkit.scoring.speech import (
     alignment,
     confusions,
     edits,
@@ -19,10 +23,6 @@ from evalkit.answers.speech import (
     speech_verdict,
     unit_for,
 )
-from evalkit.errors import UsageError
-from evalkit.metrics.base import Scored
-from evalkit.metrics.error_rate import ErrorRate, Over100
-from evalkit.samples import Answer, Final, Sample
 
 WORDS = ["a", "b", "c", "d", "e", "the", "boat", "is", "red", "mr.", "o'neill", "21", "twenty-one", "the"]
 
@@ -129,7 +129,7 @@ def test_the_normaliser_of_a_language() -> None:
 def test_a_missing_package_stops_instead_of_falling_back(monkeypatch: pytest.MonkeyPatch) -> None:
     import sys
 
-    from evalkit.answers import speech
+    from evalkit.scoring import speech
 
     monkeypatch.setitem(sys.modules, "whisper_normalizer.basic", None)
     speech._rules.cache_clear()

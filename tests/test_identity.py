@@ -15,11 +15,11 @@ from types import ModuleType
 
 import pytest
 
-from evalkit.answers import final_number
+from evalkit.benchmark.identity import OWN, code_identity, declared, versioned
+from evalkit.benchmark.task import all_tasks
 from evalkit.errors import UsageError
-from evalkit.identity import OWN, code_identity, declared, versioned
 from evalkit.metrics import Accuracy, PassAtK
-from evalkit.task import all_tasks
+from evalkit.scoring import final_number
 
 HELPER = '''"""Helpers."""
 
@@ -36,7 +36,7 @@ import functools
 import dataclasses
 import re
 
-from evalkit.answers import final_number
+from evalkit.scoring import final_number
 from {helper} import measured
 import {helper} as helper
 
@@ -268,7 +268,7 @@ def test_a_partial_shows_what_it_was_given(written: Importer) -> None:
 def test_an_installed_distribution_counts_by_its_version(
     written: Importer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from evalkit import identity
+    from evalkit.benchmark import identity
 
     source = "import jiwer\n\ndef judge(answer, sample=None):\n    return jiwer.wer('a', answer) == 0\n"
     before = code_identity(written(source).judge)
@@ -292,7 +292,7 @@ def test_what_a_function_imports_for_itself_counts_and_is_not_imported_for_that(
     )
     program = (
         "import sys, scored\n"
-        "import evalkit.identity as identity, evalkit.reach as reach\n"
+        "import evalkit.benchmark.identity as identity, evalkit.benchmark.reach as reach\n"
         "def names():\n"
         "    return [identity.code_identity(one) for one in (scored.one, scored.other, scored.whole)]\n"
         "first = names()\n"
@@ -338,7 +338,7 @@ def test_the_digest_is_the_same_in_every_process(tmp_path: Path) -> None:
         "utf-8",
     )
     program = (
-        "import own; from evalkit.identity import code_identity as c;"
+        "import own; from evalkit.benchmark.identity import code_identity as c;"
         "print(c(own.in_words), c(own.judge), c(own.with_table), c(own.Strict(2)), c(own.decorated))"
     )
     said = {
@@ -407,22 +407,22 @@ def test_moving_evalkits_code_changes_no_identity(tmp_path: Path) -> None:
     shutil.copytree(
         Path(evalkit.__file__).parent, tmp_path / "evalkit", ignore=shutil.ignore_patterns("data")
     )
-    letter = tmp_path / "evalkit" / "answers" / "letter.py"
+    letter = tmp_path / "evalkit" / "scoring" / "letter.py"
     source = letter.read_text("utf-8").replace("def chat_letter(", "def letter_of_a_chat(")
     letter.rename(letter.with_name("letters.py"))
     letter.with_name("letters.py").write_text(source, "utf-8")
     index = letter.with_name("__init__.py")
     moved = index.read_text("utf-8").replace(
-        "from evalkit.answers.letter import chat_letter, cot_letter",
-        "from evalkit.answers.letters import cot_letter, letter_of_a_chat as chat_letter",
+        "from evalkit.scoring.letter import chat_letter, cot_letter",
+        "from evalkit.scoring.letters import cot_letter, letter_of_a_chat as chat_letter",
     )
     index.write_text(moved, "utf-8")
     program = (
-        "from evalkit.answers import chat_letter; from evalkit.identity import code_identity as c;"
+        "from evalkit.scoring import chat_letter; from evalkit.benchmark.identity import code_identity as c;"
         "print(chat_letter.__name__, chat_letter.__module__, c(chat_letter))"
     )
     said = subprocess.run(
         [sys.executable, "-B", "-c", program], cwd=tmp_path, env={"PYTHONPATH": str(tmp_path)},
         capture_output=True, text=True, check=True,
     ).stdout.split()  # fmt: skip
-    assert said == ["letter_of_a_chat", "evalkit.answers.letters", "chat_letter@1"]
+    assert said == ["letter_of_a_chat", "evalkit.scoring.letters", "chat_letter@1"]

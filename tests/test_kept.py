@@ -10,9 +10,9 @@ import pytest
 from scipy.stats import spearmanr
 
 from evalkit.metrics import MeanCredit, MeanValue, quantile
-from evalkit.statistics import bootstrap, kept, paired_bootstrap, standard_error
-from evalkit.statistics.aggregates import aggregate_of
-from evalkit.statistics.resample import Floats
+from evalkit.stats import bootstrap, kept, paired_bootstrap, standard_error
+from evalkit.stats.aggregates import aggregate_of
+from evalkit.stats.resample import Floats
 
 Figures = Callable[[Floats], Floats]
 

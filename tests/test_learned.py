@@ -17,11 +17,11 @@ from typing import Any
 
 import pytest
 
-from evalkit import learned
+from evalkit.benchmark.identity import code_identity
+from evalkit.benchmark.user_file import import_file
 from evalkit.errors import ScorerError, UsageError
-from evalkit.identity import code_identity
-from evalkit.learned import Learned
-from evalkit.user_file import import_file
+from evalkit.scoring import learned
+from evalkit.scoring.learned import Learned
 from tests.taught import ROWS, Taught, taught
 
 GOOD = "the grey geese fly"

@@ -17,27 +17,27 @@ import numpy as np
 import pytest
 
 import evalkit
-from evalkit import measured
 from evalkit.api import Macro, MeanValue, Scored
-from evalkit.check import check
-from evalkit.compare import compare
+from evalkit.benchmark.task import Verdict, load_task
+from evalkit.compare.paired import pair
+from evalkit.compare.runs import compare
 from evalkit.engine.ask import Stopped
+from evalkit.engine.check import check
 from evalkit.engine.corpus import scored_of
+from evalkit.engine.rescore import rescore
 from evalkit.engine.run import Options
 from evalkit.engine.score import score
 from evalkit.errors import ProviderError, ScorerError, UsageError
-from evalkit.export import to_jsonl
 from evalkit.metrics.base import MACRO, traits_of
 from evalkit.models.base import Request
 from evalkit.models.fake import FakeModel
-from evalkit.paired import pair
 from evalkit.report.cells import TableCell
 from evalkit.report.table import build_table
-from evalkit.rescore import rescore
-from evalkit.rows import natural
+from evalkit.runfile import measured
+from evalkit.runfile.export import to_jsonl
+from evalkit.runfile.rows import natural
+from evalkit.runfile.store import Store
 from evalkit.samples import Answer, Final, Sample
-from evalkit.store import Store
-from evalkit.task import Verdict, load_task
 
 PAGE = Path(__file__).parent.parent / "docs" / "metrics.md"
 SAID = {

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from evalkit.exchanges import Exchanges
-from evalkit.protocol import ProtocolSettings
-from evalkit.store import FORMAT, Store
+from evalkit.benchmark.protocol import ProtocolSettings
+from evalkit.runfile.exchanges import Exchanges
+from evalkit.runfile.store import FORMAT, Store
 from tests.cli.conftest import Cli, cli
 
 __all__ = ["cli"]

@@ -17,10 +17,10 @@ from evalkit.metrics.accuracy import Accuracy
 from evalkit.metrics.bleu import Bleu
 from evalkit.metrics.error_rate import ErrorRate
 from evalkit.metrics.mean_credit import MeanCredit
-from evalkit.statistics import bootstrap, mcnemar, paired_bootstrap, paired_ratio, paired_shares, wilson
-from evalkit.statistics.intervals import t_quantile
-from evalkit.statistics.power import Spread, draws_needed, effect_seen, power_of, samples_needed
-from evalkit.statistics.resample import Floats, resampled
+from evalkit.stats import bootstrap, mcnemar, paired_bootstrap, paired_ratio, paired_shares, wilson
+from evalkit.stats.intervals import t_quantile
+from evalkit.stats.power import Spread, draws_needed, effect_seen, power_of, samples_needed
+from evalkit.stats.resample import Floats, resampled
 
 RANDOM = np.random.default_rng(7)
 ACCURACY, CREDIT = Accuracy().finish, MeanCredit("credit").finish

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from evalkit.compare.policy import Policy, Rule, Terms, policy_of, read_policy
 from evalkit.errors import UsageError
-from evalkit.policy import Policy, Rule, Terms, policy_of, read_policy
 
 
 def read(tmp_path: Path, text: str) -> Policy:

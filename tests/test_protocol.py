@@ -9,10 +9,10 @@ from typing import Any
 import orjson
 import pytest
 
+from evalkit.benchmark.protocol import Protocol, ProtocolSettings
+from evalkit.benchmark.solvers import ask_once
 from evalkit.convert import from_json, to_json
 from evalkit.errors import UsageError
-from evalkit.protocol import Protocol, ProtocolSettings
-from evalkit.solvers import ask_once
 
 PLAIN = Protocol(name="plain", solver=ask_once, shots=8, stop=("\nQ:",))
 

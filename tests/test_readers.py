@@ -7,11 +7,8 @@ import math
 
 import pytest
 
-from evalkit.answers import final_number
-from evalkit.errors import ScorerError
-from evalkit.models.base import Likelihood, Response, TokenLogprob
-from evalkit.protocol import Protocol
-from evalkit.readers import (
+from evalkit.benchmark.protocol import Protocol
+from evalkit.benchmark.readers import (
     Reader,
     Reading,
     agreement,
@@ -22,8 +19,11 @@ from evalkit.readers import (
     majority_vote,
     route_by_agreement,
 )
+from evalkit.benchmark.transcript import Transcript, Turn
+from evalkit.errors import ScorerError
+from evalkit.models.base import Likelihood, Response, TokenLogprob
 from evalkit.samples import Answer, Final, Sample
-from evalkit.transcript import Transcript, Turn
+from evalkit.scoring import final_number
 
 SAMPLE = Sample("one", "Which?", ())
 

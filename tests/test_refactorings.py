@@ -13,8 +13,8 @@ from tests.refactored import REFACTORINGS, copy_of_evalkit, sources
 
 IDENTITIES = """
 import json
-from evalkit.identity import code_identity
-from evalkit.task import all_tasks
+from evalkit.benchmark.identity import code_identity
+from evalkit.benchmark.task import all_tasks
 found = {}
 for task in all_tasks():
     answers = [task.answer] if callable(task.answer) else [task.answer[key] for key in sorted(task.answer)]

@@ -13,6 +13,8 @@ import pytest
 from evalkit.tasks import INDEX
 
 import evalkit
+from evalkit.benchmark.protocol import Protocol
+from evalkit.benchmark.task import load_task
 from evalkit.data.base import DataOptions, Record
 from evalkit.engine.cell import CellPlan, rendered
 from evalkit.engine.plan import Plan, make_plan
@@ -20,10 +22,8 @@ from evalkit.engine.run import Options, execute, open_run
 from evalkit.models import open_model
 from evalkit.models.base import Model, Request, Response, TokenLogprob
 from evalkit.models.fake import GOLD, FakeModel, Hints
-from evalkit.protocol import Protocol
 from evalkit.samples import JSON, Audio, Image, Message, Sample, Speech
 from evalkit.session import execute_plan
-from evalkit.task import load_task
 from tests.made import sums
 from tests.openai_server import OpenAIServer, arithmetic
 

@@ -19,13 +19,13 @@ from evalkit.engine.plan import make_plan
 from evalkit.engine.run import execute, open_run
 from evalkit.errors import UsageError
 from evalkit.models.fake import GOLD, FakeModel
-from evalkit.runlock import RunLock
+from evalkit.runfile.runlock import RunLock
 from tests.made import sums
 
 HOLDER = """
 import os, subprocess, sys, time
 from pathlib import Path
-from evalkit.runlock import RunLock
+from evalkit.runfile.runlock import RunLock
 
 lock = RunLock.acquire(Path(sys.argv[1]))
 sleep = [sys.executable, "-c", "import time; time.sleep(600)"]
@@ -42,7 +42,7 @@ TAKER = """
 import os, sys
 from pathlib import Path
 from evalkit.errors import UsageError
-from evalkit.runlock import RunLock
+from evalkit.runfile.runlock import RunLock
 
 path, alone, taken = Path(sys.argv[1]), Path(sys.argv[1] + ".alone"), 0
 while taken < 100:

@@ -10,9 +10,9 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evalkit.encoding import question_digest
+from evalkit.benchmark.signature import Signature, combine, digest
+from evalkit.runfile.encoding import question_digest
 from evalkit.samples import Image, Sample
-from evalkit.signature import Signature, combine, digest
 
 
 @settings(deadline=None)

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
+from evalkit.benchmark.protocol import Protocol
+from evalkit.benchmark.solvers import Solver, ask_likelihoods, ask_once, ask_with_fallback
+from evalkit.benchmark.transcript import Transcript
 from evalkit.errors import ProviderError
 from evalkit.models.base import Likelihood, Response, TokenLogprob
-from evalkit.protocol import Protocol
 from evalkit.samples import Prompt, Sample
-from evalkit.solvers import Solver, ask_likelihoods, ask_once, ask_with_fallback
-from evalkit.transcript import Transcript
 
 SAMPLE = Sample("one", "Which?", (), choices=("w", "x", "y", "z"))
 

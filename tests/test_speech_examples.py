@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from evalkit.models import open_model
+from evalkit.runfile.store import Store
 from evalkit.session import run
-from evalkit.store import Store
 
 MODELS = Path(__file__).parents[1] / "examples" / "models"
 

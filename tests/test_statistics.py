@@ -9,8 +9,8 @@ from scipy.stats import binomtest
 from bench.coverage import CASES, RUN_ON, SHARED, Case, Shared, coverage, macro_coverage, shared_coverage
 from evalkit.metrics import Accuracy
 from evalkit.metrics.error_rate import ErrorRate
-from evalkit.statistics import bootstrap, interval, macro_interval, wilson
-from evalkit.statistics.resample import Floats
+from evalkit.stats import bootstrap, interval, macro_interval, wilson
+from evalkit.stats.resample import Floats
 
 FINISH = Accuracy().finish
 

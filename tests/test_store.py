@@ -21,9 +21,9 @@ import pytest
 
 from evalkit.errors import UsageError
 from evalkit.models.base import Likelihood, Request, Response, TokenLogprob
+from evalkit.runfile.store import FORMAT, OUTCOMES, Cell, Row, Store
+from evalkit.runfile.tallies import count_details, usage
 from evalkit.samples import JSON, Sample, ToolCall
-from evalkit.store import FORMAT, OUTCOMES, Cell, Row, Store
-from evalkit.tallies import count_details, usage
 from tests.specs import cell_spec, metric_spec
 
 MEASURED = (metric_spec(), metric_spec("length", ("chars",)))
@@ -383,7 +383,7 @@ WRITER = """
 import sys
 from pathlib import Path
 from evalkit.models.base import Request, Response
-from evalkit.store import Store
+from evalkit.runfile.store import Store
 
 store = Store.open(Path(sys.argv[1]))
 (cell,) = store.cells()

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 from evalkit.tasks import INDEX
 
+from evalkit.benchmark.task import all_tasks, load_task, parse_spec, sample_id
 from evalkit.errors import UsageError
 from evalkit.metrics import Accuracy
-from evalkit.task import all_tasks, load_task, parse_spec, sample_id
 
 HEAD = """
-from evalkit.answers import final_number
+from evalkit.scoring import final_number
 from evalkit.api import Accuracy, Package, Protocol, Sample, Task, Verdict, ask_once, task
 
 
@@ -111,7 +111,7 @@ def test_all_tasks_are_those_of_the_index() -> None:
 @pytest.mark.parametrize("name", INDEX)
 def test_loading_one_benchmark_imports_no_other(name: str) -> None:
     program = (
-        "import sys; from evalkit.task import load_task; load_task(sys.argv[1]);"
+        "import sys; from evalkit.benchmark.task import load_task; load_task(sys.argv[1]);"
         "print(*(m for m in sys.modules if m.startswith('evalkit.tasks.')))"
     )
     ran = subprocess.run(

@@ -11,15 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from evalkit.check import check
+from evalkit.engine.check import check
 from evalkit.engine.plan import make_plan
 from evalkit.models.base import Model, Request, Response
 from evalkit.models.fake import FakeModel, Script
 from evalkit.report.cells import TableCell
 from evalkit.report.table import build_table
+from evalkit.runfile.store import Store
 from evalkit.samples import ToolCall
 from evalkit.session import execute_plan
-from evalkit.store import Store
 
 EXAMPLES = Path(__file__).parent.parent / "examples" / "tasks"
 
@@ -46,7 +46,7 @@ def test_every_example_is_at_most_45_lines_of_the_public_api() -> None:
         text = path.read_text("utf-8")
         assert len(text.splitlines()) <= 45, path.name
         imported = re.findall(r"^(?:from|import) evalkit.*", text, re.MULTILINE)
-        allowed = ("from evalkit.api import ", "from evalkit.answers import ", "from evalkit import api")
+        allowed = ("from evalkit.api import ", "from evalkit.scoring import ", "from evalkit import api")
         assert all(line.startswith(allowed) for line in imported), path.name
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 _TEMPLATE = '''"""Sums in three languages, made for a test."""
 
-from evalkit.answers import final_number, same_number
+from evalkit.scoring import final_number, same_number
 from evalkit.api import (
     PART, Accuracy, averages, Hub, Mapped, Message, Parts, Protocol, Records, Sample, Task, Verdict, ask_once,
     sample_id, task,

@@ -9,7 +9,7 @@ _TEMPLATE = '''"""Sums with a calculator, made for a test."""
 import time
 from pathlib import Path
 
-from evalkit.answers import final_number, stated_number, same_number
+from evalkit.scoring import final_number, stated_number, same_number
 from evalkit.api import (
     Accuracy, Message, Protocol, Records, Sample, Task, Verdict, View, each_draw_of, first_draw,
     majority_vote, task,

@@ -12,7 +12,7 @@ import click
 from evalkit.cli.options import data_option, json_option, unsafe_option
 
 if TYPE_CHECKING:
-    from evalkit.check import CheckResult
+    from evalkit.engine.check import CheckResult
 
 _SHOWN = 10
 """Problems printed for one protocol."""
@@ -35,7 +35,7 @@ def command(tasks: str, data: str | None, limit: int | None, as_json: bool) -> i
     TASKS as for `evalkit run`; all of them when left out. Exits 1 when a scorer is wrong, 2 when a task's
     data, or what scoring it needs, cannot be had; the others are checked all the same.
     """
-    from evalkit.check import check
+    from evalkit.engine.check import check
     from evalkit.engine.plan import expand
     from evalkit.errors import DataError, UsageError
     from evalkit.session import data_options

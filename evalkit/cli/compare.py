@@ -15,8 +15,8 @@ from evalkit.cli.options import json_option, task_file_option
 from evalkit.errors import UsageError, unknown
 
 if TYPE_CHECKING:
-    from evalkit.policy import Policy
-    from evalkit.verdicts import Comparison
+    from evalkit.compare.policy import Policy
+    from evalkit.compare.verdicts import Comparison
 
 _PATH = click.Path(path_type=Path)
 
@@ -66,9 +66,9 @@ def command(
     Exits with 1 where a blocking benchmark is worse; else with 2 where one was not asked the same way in
     both, else with 3 where head lacks something that base or the policy has, or samples failed; else with 0.
     """
-    from evalkit.measured import check_task_files
-    from evalkit.policy import policy_of
+    from evalkit.compare.policy import policy_of
     from evalkit.report.ci import add_to_summary, github_commands, to_junit
+    from evalkit.runfile.measured import check_task_files
 
     name = "json" if as_json else name or ("markdown" if output and output.suffix == ".md" else "terminal")
     if len(runs) < 2:
@@ -101,8 +101,8 @@ def _comparisons(
     runs: Sequence[Path], policy: Policy, flips: int, task_files: tuple[Path, ...]
 ) -> list[Comparison]:
     """Every later run against the first."""
-    from evalkit.compare import compare
-    from evalkit.store import Store
+    from evalkit.compare.runs import compare
+    from evalkit.runfile.store import Store
 
     with ExitStack() as stack:
         stores = []

@@ -29,7 +29,7 @@ def command(output: Path) -> int:
     from evalkit.engine.progress import make_progress
     from evalkit.report.build import report
     from evalkit.report.table import build_table
-    from evalkit.store import Store
+    from evalkit.runfile.store import Store
 
     output.mkdir(parents=True, exist_ok=True)
 

@@ -51,9 +51,9 @@ def command(
 
     Nothing is asked. A submission is refused while samples are missing or failed.
     """
-    from evalkit.export import FORMATS, submission
-    from evalkit.measured import check_task_files
-    from evalkit.store import Store
+    from evalkit.runfile.export import FORMATS, submission
+    from evalkit.runfile.measured import check_task_files
+    from evalkit.runfile.store import Store
 
     if texts and not slim:
         raise UsageError("--texts goes with --slim")
@@ -83,7 +83,7 @@ def command(
 
 
 def _slim(runs: tuple[Path, ...], name: str, output: Path | None, texts: bool) -> None:
-    from evalkit.slim import write_slim
+    from evalkit.runfile.slim import write_slim
 
     if output is None or len(runs) > 1 or name:
         raise UsageError(

@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 import click
 
+from evalkit.benchmark.protocol import SETTINGS
 from evalkit.errors import UsageError
-from evalkit.protocol import SETTINGS
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -10,9 +10,9 @@ import click
 from evalkit.cli.options import data_option, parse_settings, set_option
 
 if TYPE_CHECKING:
-    from evalkit.protocol import Protocol
+    from evalkit.benchmark.protocol import Protocol
+    from evalkit.benchmark.task import Task
     from evalkit.samples import Prompt, Sample, Shown
-    from evalkit.task import Task
 
 
 @click.command()

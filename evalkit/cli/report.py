@@ -13,7 +13,7 @@ from evalkit.cli.options import json_option, task_file_option
 from evalkit.errors import UsageError, unknown
 
 if TYPE_CHECKING:
-    from evalkit.store import Store
+    from evalkit.runfile.store import Store
 
 
 @click.command()
@@ -92,9 +92,9 @@ def command(
 
     Nothing is asked; a run still going on may be read too.
     """
-    from evalkit.measured import check_task_files
     from evalkit.report.build import FORMATS, MOST, Page, report
-    from evalkit.store import Store
+    from evalkit.runfile.measured import check_task_files
+    from evalkit.runfile.store import Store
 
     name = "json" if as_json else name or _by_ending(output)
     option = "--disputes" if disputes else "--alignments" if alignments else ""

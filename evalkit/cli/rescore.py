@@ -10,7 +10,7 @@ import click
 from evalkit.cli.options import json_option, task_file_option
 
 if TYPE_CHECKING:
-    from evalkit.rescore import Rescored
+    from evalkit.engine.rescore import Rescored
 
 _PATH = click.Path(path_type=Path)
 
@@ -38,8 +38,8 @@ def command(
 
     Lists the samples whose verdict is another one now, old and new.
     """
-    from evalkit.measured import check_task_files
-    from evalkit.rescore import rescore
+    from evalkit.engine.rescore import rescore
+    from evalkit.runfile.measured import check_task_files
 
     found = list(rescore(run, output, rule=rule, task_files=check_task_files(task_files)))
     if as_json:

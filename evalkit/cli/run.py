@@ -15,7 +15,7 @@ import click
 
 from evalkit.cli.options import data_option, json_option, parse_settings, set_option, unsafe_option
 from evalkit.errors import StorageError, UsageError
-from evalkit.rows import JUDGE
+from evalkit.runfile.rows import JUDGE
 
 if TYPE_CHECKING:
     from evalkit.engine.plan import Plan

@@ -7,11 +7,11 @@ import fnmatch
 import click
 import orjson
 
+from evalkit.benchmark.task import Task, all_tasks, find_task
 from evalkit.cli.options import json_option
 from evalkit.errors import unknown
 from evalkit.reports import reserved
 from evalkit.samples import JSON
-from evalkit.task import Task, all_tasks, find_task
 
 
 @click.command()

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, ClassVar
 
 from evalkit.data.base import DataOptions, Record, Records
 from evalkit.errors import DataError, UsageError
-from evalkit.rows import FAILED
+from evalkit.runfile.rows import FAILED
 from evalkit.samples import JSON
 
 if TYPE_CHECKING:
-    from evalkit.exchanges import Asked, Exchanges
-    from evalkit.rows import Cell
-    from evalkit.store import Store
+    from evalkit.runfile.exchanges import Asked, Exchanges
+    from evalkit.runfile.rows import Cell
+    from evalkit.runfile.store import Store
 
 _AT_ONCE = 64
 """Samples read while the files are open: no connection stays open between records."""
@@ -50,7 +50,7 @@ class Runs:
 
     def open(self, options: DataOptions | None = None) -> Records:
         """The joined records. Raises `DataError` that names the file, and the sample, that does not fit."""
-        from evalkit.exchanges import Exchanges
+        from evalkit.runfile.exchanges import Exchanges
 
         (options or DataOptions()).without_revision("a run file")
         with _open(self.a) as a, _open(self.b) as b:
@@ -129,7 +129,7 @@ class Runs:
 
 @contextmanager
 def _open(path: Path | str) -> Iterator[Store]:
-    from evalkit.store import Store
+    from evalkit.runfile.store import Store
 
     try:
         with Store.open(Path(path)) as store:

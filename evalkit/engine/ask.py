@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 import orjson
 
-from evalkit.encoding import checked
 from evalkit.engine.batch import Batcher, batches
 from evalkit.engine.commits import Commits
 from evalkit.engine.limiter import Limiter
@@ -21,8 +20,9 @@ from evalkit.engine.verify import is_verified
 from evalkit.errors import BoundaryError, EvalkitError, ProviderError, UsageError
 from evalkit.models.base import Model, Request, Response
 from evalkit.models.fake import FakeModel, Hints
-from evalkit.rows import AGAIN, JUDGE, OF_JUDGE, OF_MODEL
-from evalkit.store import Cell
+from evalkit.runfile.encoding import checked
+from evalkit.runfile.rows import AGAIN, JUDGE, OF_JUDGE, OF_MODEL
+from evalkit.runfile.store import Cell
 
 _LONGEST_PAUSE = 60.0
 _LONGEST_RETRY_AFTER = 600.0

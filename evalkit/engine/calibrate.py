@@ -6,11 +6,11 @@ import dataclasses
 import math
 from typing import Any
 
+from evalkit.benchmark.readers import choose_threshold
 from evalkit.engine.ask import Stopped
 from evalkit.engine.cell import CellPlan
-from evalkit.readers import choose_threshold
+from evalkit.runfile.store import Cell, Store
 from evalkit.samples import JSON
-from evalkit.store import Cell, Store
 
 
 def calibrate(planned: CellPlan, cell: Cell, validation: Cell, store: Store) -> CellPlan:

@@ -7,8 +7,8 @@ import time
 from evalkit.engine.ask import Asker, Line
 from evalkit.engine.context import Call, Run
 from evalkit.models.base import Response
-from evalkit.rows import OF_TOOL, Link
-from evalkit.store import Cell
+from evalkit.runfile.rows import OF_TOOL, Link
+from evalkit.runfile.store import Cell
 
 
 class Links:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import NoReturn
 
-from evalkit.store import Store
+from evalkit.runfile.store import Store
 
 
 class Commits:

@@ -1,4 +1,4 @@
-"""What a solver works with for one sample (`evalkit.solvers.Context`), and the transcript of its work."""
+"""What a solver works with for one sample (`benchmark.solvers.Context`), and the transcript of its work."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from typing import Protocol as Shape
 
 import orjson
 
+from evalkit.benchmark.protocol import Protocol
+from evalkit.benchmark.signature import combine
+from evalkit.benchmark.task import Task
+from evalkit.benchmark.transcript import Transcript, Turn
 from evalkit.engine.cell import rendered
 from evalkit.engine.faults import FAULTS, fault, guarded
 from evalkit.errors import BoundaryError, ProviderError, SampleError, ScorerError, ToolError
 from evalkit.models.base import Likelihood, Request, Response, TokenLogprob
 from evalkit.models.fake import Hints
-from evalkit.protocol import Protocol
 from evalkit.samples import Prompt, Sample, Tool
-from evalkit.signature import combine
-from evalkit.task import Task
-from evalkit.transcript import Transcript, Turn
 
 HintsOf: TypeAlias = Callable[[Protocol], Hints]
 """protocol → what a perfect and a failing model would say under it; for `fake/` and the gold self-test."""

@@ -15,12 +15,12 @@ import orjson
 from evalkit.engine.faults import FAULTS, fault
 from evalkit.engine.score import Score, statistics_of
 from evalkit.errors import BoundaryError, ScorerError, UsageError
-from evalkit.exchanges import known_medium
 from evalkit.metrics.base import Metric, Scored, prepare, traits_of
 from evalkit.metrics.macro import measured
-from evalkit.rows import FAILED, Cell
+from evalkit.runfile.exchanges import known_medium
+from evalkit.runfile.rows import FAILED, Cell
+from evalkit.runfile.store import Store
 from evalkit.samples import JSON, Answer, Final, Sample
-from evalkit.store import Store
 
 _AT_ONCE = 500
 """Samples in memory."""

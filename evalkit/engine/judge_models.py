@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import orjson
 
+from evalkit.benchmark.task import Judge, ModelScorer, Task, judge_roles
 from evalkit.errors import UsageError
 from evalkit.models.base import Model
-from evalkit.rows import JUDGE
-from evalkit.task import Judge, ModelScorer, Task, judge_roles
+from evalkit.runfile.rows import JUDGE
 
 
 @dataclass(frozen=True, slots=True)

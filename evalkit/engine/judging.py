@@ -11,14 +11,14 @@ from typing import TypeVar
 from evalkit.engine.context import Call, Channel, draw_seed
 from evalkit.errors import JudgeError, ProviderError
 from evalkit.models.base import Request, Response
-from evalkit.rows import JUDGE
+from evalkit.runfile.rows import JUDGE
 from evalkit.samples import Prompt, Sample
 
 _T = TypeVar("_T")
 
 
 class Judging:
-    """`evalkit.task.JudgeContext`: asks judge models about one sample.
+    """`evalkit.benchmark.task.JudgeContext`: asks judge models about one sample.
 
     Replies are stored as every response is: a resumed run asks for none of them again, and one that could
     not be read is followed by further attempts.

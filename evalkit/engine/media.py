@@ -21,8 +21,8 @@ from typing import ParamSpec, TypeAlias, TypeVar
 from evalkit.errors import MediaError
 from evalkit.media.kinds import KINDS, Look, Sent, video_workers
 from evalkit.models.base import Request
+from evalkit.runfile.store import Medium, Store
 from evalkit.samples import Audio, Image, Prompt, Shown, Speech
-from evalkit.store import Medium, Store
 from evalkit.workers import Workers
 
 _P = ParamSpec("_P")

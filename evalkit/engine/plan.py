@@ -11,9 +11,18 @@ from typing import Any, cast
 import orjson
 
 import evalkit
+from evalkit.benchmark.protocol import SETTINGS, Protocol
+from evalkit.benchmark.spec import CellSpec
+from evalkit.benchmark.task import (
+    Task,
+    build,
+    file_of,
+    find_task,
+    options_of,
+    parse_spec,
+)
 from evalkit.convert import to_json
 from evalkit.data.base import DataOptions
-from evalkit.encoding import dump
 from evalkit.engine.cell import CellPlan, rendered
 from evalkit.engine.faults import FAULTS, fault
 from evalkit.engine.judge_models import JudgeModels, identity_text
@@ -23,20 +32,11 @@ from evalkit.media.kinds import KINDS
 from evalkit.metrics.base import Traits
 from evalkit.models import BACKENDS
 from evalkit.models.base import CAPABILITIES, Capability, Model
-from evalkit.protocol import SETTINGS, Protocol
-from evalkit.rows import JUDGE, VALIDATION
+from evalkit.runfile.encoding import dump
+from evalkit.runfile.rows import JUDGE, VALIDATION
+from evalkit.runfile.store import Store
 from evalkit.samples import JSON, Sample
 from evalkit.sandbox.hidden import hide_beside, hide_folders
-from evalkit.spec import CellSpec
-from evalkit.store import Store
-from evalkit.task import (
-    Task,
-    build,
-    file_of,
-    find_task,
-    options_of,
-    parse_spec,
-)
 
 REVISION = "revision"
 """The one `--set` key that is the data's, not the protocol's."""
@@ -160,7 +160,7 @@ def expand(entry: str) -> list[str]:
     found: list[str] = []
     for part in filter(None, (piece.strip() for piece in entry.split(","))):
         if part.startswith("report:"):
-            from evalkit.task import all_tasks
+            from evalkit.benchmark.task import all_tasks
 
             table = part.removeprefix("report:").strip().casefold()
             names = [task.name for task in all_tasks() if task.report.casefold() == table]

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 from evalkit.metrics.base import traits_of
 from evalkit.metrics.macro import measured
-from evalkit.rows import told_outcomes
+from evalkit.runfile.rows import told_outcomes
 
 if TYPE_CHECKING:
     from evalkit.engine.ask import Line
     from evalkit.engine.cell import CellPlan
-    from evalkit.store import Cell, Row, Store
+    from evalkit.runfile.store import Cell, Row, Store
 
 _PLAIN_EVERY = 10.0
 """Seconds between plain lines."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeAlias
 
+from evalkit.benchmark.protocol import Protocol
+from evalkit.benchmark.readers import Extract, Reader, Reading
+from evalkit.benchmark.task import Referee, Task
+from evalkit.benchmark.transcript import Transcript
 from evalkit.engine.faults import FAULTS, fault
 from evalkit.engine.judging import Judging
 from evalkit.errors import BoundaryError, ScorerError
-from evalkit.protocol import Protocol
-from evalkit.readers import Extract, Reader, Reading
 from evalkit.samples import Answer, Sample
-from evalkit.task import Referee, Task
-from evalkit.transcript import Transcript
 
 _Wrap: TypeAlias = Callable[[Extract], Extract]
 

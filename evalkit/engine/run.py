@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
-from evalkit.encoding import question_digest, unread, unread_id
 from evalkit.engine.ask import Line, RetryPolicy, Stopped
 from evalkit.engine.batch import batches
 from evalkit.engine.calibrate import calibrate
@@ -32,13 +31,14 @@ from evalkit.engine.reading import answers
 from evalkit.engine.score import Score, Unjudged, score_of
 from evalkit.engine.verify import note_verification
 from evalkit.errors import BoundaryError, DataError, ProviderError, SampleError, UsageError
-from evalkit.figures import figures_of
 from evalkit.models.base import Model
-from evalkit.rows import FAILED, JUDGE, Link, StoredFigure
-from evalkit.runlock import RunLock
+from evalkit.runfile.encoding import question_digest, unread, unread_id
+from evalkit.runfile.figures import figures_of
+from evalkit.runfile.rows import FAILED, JUDGE, Link, StoredFigure
+from evalkit.runfile.runlock import RunLock
+from evalkit.runfile.store import ANSWERED, VALIDATION, Cell, Row, Store
 from evalkit.samples import Sample
 from evalkit.sandbox.hidden import hide_beside
-from evalkit.store import ANSWERED, VALIDATION, Cell, Row, Store
 
 _BREATHE = 16
 """Samples after which the event loop goes round at the latest."""

@@ -8,15 +8,15 @@ import math
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 
+from evalkit.benchmark.protocol import Protocol
+from evalkit.benchmark.task import Judge, ModelScorer, Task, Verdict
 from evalkit.engine.faults import FAULTS, fault
 from evalkit.engine.judging import Judging
 from evalkit.errors import BoundaryError, ScorerError
 from evalkit.metrics.base import Metric, Scored, is_prepared
 from evalkit.metrics.macro import measured
-from evalkit.protocol import Protocol
+from evalkit.runfile.store import ANSWERED
 from evalkit.samples import JSON, Answer, Final, Sample, plain_text
-from evalkit.store import ANSWERED
-from evalkit.task import Judge, ModelScorer, Task, Verdict
 
 _NONE: Mapping[str, Answer] = {}
 

@@ -11,9 +11,9 @@ from __future__ import annotations
 import hashlib
 
 from evalkit.models.base import Request
-from evalkit.rows import Cell
-from evalkit.store import Store
-from evalkit.tallies import count_again, set_verification
+from evalkit.runfile.rows import Cell
+from evalkit.runfile.store import Store
+from evalkit.runfile.tallies import count_again, set_verification
 
 
 def is_verified(request: Request, key: bytes, share: float, seed: int) -> bool:

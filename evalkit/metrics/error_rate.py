@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from evalkit.answers.speech import Edits, sample_edits
-from evalkit.identity import versioned
+from evalkit.benchmark.identity import versioned
 from evalkit.metrics.base import Mean, Scored
 from evalkit.samples import Sample
+from evalkit.scoring.speech import Edits, sample_edits
 
 if TYPE_CHECKING:
     from evalkit.metrics.base import Floats
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 class ErrorRate:
     """Edits over units of the references, all samples together: never a mean of rates.
 
-    `normaliser` and `units` are the rules of `evalkit.answers.speech`; units are words or characters by
+    `normaliser` and `units` are the rules of `evalkit.scoring.speech`; units are words or characters by
     the language in `sample.meta["language"]`. An answer of None is an empty one. A sample with several
     answers counts by the mean of their edits. `only`: one kind of edit, such as the insertions that a model
     which makes things up has too many of. A reference with nothing left after normalisation adds no units,

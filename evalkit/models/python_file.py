@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeGuard
 
+from evalkit.benchmark.user_file import import_file, neighbours
 from evalkit.errors import UsageError, unknown
 from evalkit.models.base import BatchModel, Model
 from evalkit.models.http import checked_address
@@ -30,7 +31,6 @@ from evalkit.models.python_user import (
 )
 from evalkit.models.registry import Named, Read, number, on_or_off, parse_options, read_options, whole_number
 from evalkit.samples import JSON
-from evalkit.user_file import import_file, neighbours
 
 __all__ = ["UserFunction", "UserModel", "open_python"]
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from evalkit.errors import ProviderError
 from evalkit.models.base import Capability, Request, Response
 from evalkit.models.registry import Named, capabilities_of
+from evalkit.runfile.store import Store
 from evalkit.samples import JSON
 from evalkit.sandbox.hidden import hide_beside
-from evalkit.store import Store
 
 
 class ReplayModel:

@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from evalkit.answers.speech import Step, alignment, confusions, normalise, normaliser_for, unit_for
 from evalkit.errors import UsageError
 from evalkit.metrics.error_rate import ErrorRate
 from evalkit.metrics.macro import measured as inner_of
 from evalkit.metrics.stored import stored_metric
+from evalkit.runfile.store import Cell, Store
 from evalkit.samples import JSON
-from evalkit.store import Cell, Store
+from evalkit.scoring.speech import Step, alignment, confusions, normalise, normaliser_for, unit_for
 
 Aligner: TypeAlias = Callable[[str, str, str], tuple[Step, ...]]
 _GAP = "*"

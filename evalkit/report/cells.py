@@ -8,16 +8,25 @@ from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
-from evalkit.completeness import Completeness, completeness
-from evalkit.figures import WHOLE, figures
-from evalkit.measured import Measure, measures, other_code
+from evalkit.benchmark.signature import Signature, combine
+from evalkit.benchmark.spec import CellSpec, MetricSpec
 from evalkit.metrics.base import Traits
-from evalkit.rows import ANSWERED, FAILED, VALIDATION, Cell, CellData, StoredFigure, natural, told_outcomes
+from evalkit.runfile.completeness import Completeness, completeness
+from evalkit.runfile.figures import WHOLE, figures
+from evalkit.runfile.measured import Measure, measures, other_code
+from evalkit.runfile.rows import (
+    ANSWERED,
+    FAILED,
+    VALIDATION,
+    Cell,
+    CellData,
+    StoredFigure,
+    natural,
+    told_outcomes,
+)
+from evalkit.runfile.store import Store
+from evalkit.runfile.tallies import clip_seconds, count_details, usage, verification
 from evalkit.samples import JSON
-from evalkit.signature import Signature, combine
-from evalkit.spec import CellSpec, MetricSpec
-from evalkit.store import Store
-from evalkit.tallies import clip_seconds, count_details, usage, verification
 
 COUNTED = {
     "shots": "{} samples were asked with fewer shots, for the prompt did not fit the model's context",

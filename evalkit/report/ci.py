@@ -7,10 +7,10 @@ import re
 from pathlib import Path
 from xml.etree import ElementTree
 
+from evalkit.compare.verdicts import DIFFERENT, Benchmark, Comparison, Unmeasured
 from evalkit.errors import UsageError
 from evalkit.report.comparison import flip_text, rows, texts, to_markdown
 from evalkit.report.render import printable
-from evalkit.verdicts import DIFFERENT, Benchmark, Comparison, Unmeasured
 
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 

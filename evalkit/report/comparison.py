@@ -9,10 +9,10 @@ from typing import Any
 
 import orjson
 
+from evalkit.compare.verdicts import DIFFERENT, INCOMPLETE, Benchmark, Comparison, Flip, Unmeasured
 from evalkit.report.render import escape_markdown, printable
-from evalkit.rows import ANSWERED
+from evalkit.runfile.rows import ANSWERED
 from evalkit.samples import JSON
-from evalkit.verdicts import DIFFERENT, INCOMPLETE, Benchmark, Comparison, Flip, Unmeasured
 
 HEADINGS = ("benchmark", "verdict", "base → head", "difference", "samples", "won:lost")
 _STYLES = {"worse": "bold red", "better": "green", "no worse": "green", "no change seen": "green"}

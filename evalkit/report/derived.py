@@ -11,19 +11,19 @@ from collections.abc import Collection, Sequence
 from itertools import compress
 from typing import TYPE_CHECKING
 
+from evalkit.compare.paired import Common, common, difference_of
 from evalkit.errors import UsageError
-from evalkit.measured import measure
 from evalkit.metrics.base import traits_of
-from evalkit.paired import Common, common, difference_of
 from evalkit.report.cells import Group
 from evalkit.report.digits import decimals
 from evalkit.report.paper import ALL_GROUPS
 from evalkit.report.rank import stored_cell
+from evalkit.runfile.measured import measure
 
 if TYPE_CHECKING:
     from evalkit.report.cells import TableCell
     from evalkit.report.paper import Comparing, PaperRow
-    from evalkit.store import Store
+    from evalkit.runfile.store import Store
 
 NO_CODE = "the code that measured it is not at hand: name its file with --task-file"
 NO_COMMON = "the two runs have no judged sample of it in common"
@@ -44,7 +44,7 @@ def macro(store: Store, cell: TableCell, groups: Sequence[str]) -> Group | str:
 
     In words why there is none: a mean over fewer groups than it should be over is another figure.
     """
-    from evalkit.statistics.aggregates import aggregate_of
+    from evalkit.stats.aggregates import aggregate_of
 
     stored = stored_cell(store, cell)
     data, measured = store.data(stored), measure(store, stored, cell.metric)
@@ -76,8 +76,8 @@ def compared(
     With the interval of a paired comparison: both figures are resampled together. Of samples that were asked
     alike only, so the caller looks at that first. In words why there is none.
     """
-    from evalkit.statistics import paired_ratio
-    from evalkit.statistics.aggregates import Sums, aggregate_of
+    from evalkit.stats import paired_ratio
+    from evalkit.stats.aggregates import Sums, aggregate_of
 
     stores = [(store, stored_cell(store, cell)) for store, cell in (base, head)]
     try:

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from evalkit.runfile.store import Store
 from evalkit.samples import JSON
-from evalkit.store import Store
 
 HEADLINE = "headline"
 

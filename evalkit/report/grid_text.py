@@ -17,7 +17,7 @@ from evalkit.report.render import (
     paragraph,
     printable,
 )
-from evalkit.rows import ANSWERED
+from evalkit.runfile.rows import ANSWERED
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -6,7 +6,6 @@ import dataclasses
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from evalkit.completeness import SMALL
 from evalkit.errors import UsageError, unknown
 from evalkit.report.beside import apart, corpus_words, differs, not_whole, yardstick
 from evalkit.report.derived import compared, compared_text, figure_of
@@ -27,12 +26,13 @@ from evalkit.report.grid import (
 from evalkit.report.lines import JOINS, PAIRED, Key, Line, Pair, Run, claimed, pairs_of, runs_of, without_base
 from evalkit.report.rank import EXPLAINED, best, duels
 from evalkit.reports import reserved
+from evalkit.runfile.completeness import SMALL
 
 if TYPE_CHECKING:
     from evalkit.report.cells import TableCell
     from evalkit.report.paper import Figure, PaperRow, PaperTable
     from evalkit.report.table import Table
-    from evalkit.store import Store
+    from evalkit.runfile.store import Store
 
 _REFUSALS = 20
 """How many reasons `strict` gives at most."""

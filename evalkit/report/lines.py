@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from evalkit.report.cells import TableCell
     from evalkit.report.paper import Compared, Comparing, PaperRow, PaperTable
     from evalkit.report.table import Table
-    from evalkit.store import Store
+    from evalkit.runfile.store import Store
 
 Key = tuple[str, str, str]
 """`TableCell.row`: task, protocol without overrides, metric."""

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING
 
+from evalkit.compare.paired import pair
 from evalkit.errors import UsageError
-from evalkit.paired import pair
 from evalkit.report.beside import not_whole
 
 if TYPE_CHECKING:
     from evalkit.report.cells import TableCell
     from evalkit.report.grid import GridCell
-    from evalkit.store import Cell, Store
+    from evalkit.runfile.store import Cell, Store
 
 ALPHA = 0.05
 EXPLAINED = (

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import evalkit
-from evalkit.completeness import SMALL
 from evalkit.errors import UsageError
-from evalkit.measured import MEND
 from evalkit.report.beside import apart, corpus_words, run_on_words, yardstick
 from evalkit.report.cells import COUNTED, TableCell, cells_of
+from evalkit.runfile.completeness import SMALL
+from evalkit.runfile.measured import MEND
+from evalkit.runfile.store import OUTCOMES, Store
 from evalkit.samples import JSON
-from evalkit.store import OUTCOMES, Store
 
 if TYPE_CHECKING:
     import pandas as pd

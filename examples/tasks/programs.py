@@ -2,8 +2,8 @@
 
 import json
 
-from evalkit.answers import final_number, same_number
 from evalkit.api import Accuracy, Generated, Message, Protocol, Sample, Task, Tool, Verdict, execute, task
+from evalkit.scoring import final_number, same_number
 
 PYTHON = Tool("python", "Runs a program.", {"type": "object", "properties": {"code": {"type": "string"}}})
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalkit.answers.anls import anls, anls_by_the_paper
+from evalkit.scoring.anls import anls, anls_by_the_paper
 
 TEXTS = st.text(alphabet=st.sampled_from("abA \t\nß\u00a0İé5５\ud800"), max_size=12)
 

@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from evalkit.answers import code_block, completion
 from evalkit.samples import Sample
+from evalkit.scoring import code_block, completion
 
 SAMPLE = Sample("one", "", (), meta={"entry_point": "f"})
 F = "def f():\n    return 1\n"

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalkit.answers.hendrycks import same_spelling
-from evalkit.answers.latex import boxed_answer, inside_dollars
-from evalkit.answers.minerva import normalize, stated_answer
+from evalkit.scoring.hendrycks import same_spelling
+from evalkit.scoring.latex import boxed_answer, inside_dollars
+from evalkit.scoring.minerva import normalize, stated_answer
 
 STATED = "Final Answer: The final answer is {}. I hope it is correct."
 _MARKS = ["{", "}", "$", "$$", "=", "/", "\\", "\\$", "\n", "\n\n", " ", "7", "ft", "a ", "é"]

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evalkit.answers.letter import chat_letter, cot_letter
 from evalkit.samples import Sample
+from evalkit.scoring.letter import chat_letter, cot_letter
 
 SAMPLE = Sample(
     "cities", "Which is a capital?", ("B",), choices=("Lyon", "Rome", "A cat is an animal", "Oslo and Bergen")

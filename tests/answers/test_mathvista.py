@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalkit.answers.mathvista import prediction, rule_extraction
 from evalkit.samples import Sample
+from evalkit.scoring.mathvista import prediction, rule_extraction
 
 CHOICES = ("9 leaves", "6 leaves", "16 leaves", "(a)")
 QUICK = re.compile(r'The answer is "(.*)"\.')

@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from evalkit.answers.mmmu import as_response, canonical, mmmu_answer, mmmu_is_right, open_values
 from evalkit.samples import Sample
+from evalkit.scoring.mmmu import as_response, canonical, mmmu_answer, mmmu_is_right, open_values
 
 METALS = Sample("metals", "Which one rusts?", ("B",), choices=("tin", "iron", "gold leaf", "zinc"))
 SPEED = Sample("speed", "How fast?", ("60",))

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from evalkit.answers import canonical_number, final_number, same_number, stated_number
+from evalkit.scoring import canonical_number, final_number, same_number, stated_number
 
 VULGAR = "¼½¾⅐⅑⅒⅓⅔⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞↉"
 # text: (the last number in it, the number that it is)

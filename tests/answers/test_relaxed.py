@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from evalkit.answers.relaxed import is_year, relaxed_match
+from evalkit.scoring.relaxed import is_year, relaxed_match
 
 
 @pytest.mark.parametrize(

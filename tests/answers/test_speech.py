@@ -10,8 +10,8 @@ from types import ModuleType
 
 import pytest
 
-from evalkit.answers import speech
 from evalkit.errors import UsageError
+from evalkit.scoring import speech
 
 
 class Blocked(importlib.abc.MetaPathFinder):

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from evalkit.answers import symbolic
-from evalkit.answers.symbolic import (
+from evalkit.scoring import symbolic
+from evalkit.scoring.symbolic import (
     TOLERANCE,
     prepare,
     same_by_math_verify,

@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 import pytest
 
-from evalkit.answers.vqa import textvqa_accuracy, vqa_accuracy, vqa_accuracy_normalised
+from evalkit.scoring.vqa import textvqa_accuracy, vqa_accuracy, vqa_accuracy_normalised
 
 Credit: TypeAlias = Callable[[str, Sequence[str]], float]
 ALL: tuple[Credit, ...] = (vqa_accuracy, vqa_accuracy_normalised, textvqa_accuracy)

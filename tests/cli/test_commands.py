@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import evalkit
-from evalkit.task import all_tasks
+from evalkit.benchmark.task import all_tasks
 from tests.cli.conftest import Cli
 from tests.made import sums
 

@@ -9,11 +9,11 @@ from xml.etree import ElementTree
 
 import pytest
 
-from evalkit.compare import compare
-from evalkit.paired import pair
-from evalkit.policy import Policy, Rule
-from evalkit.store import Store
-from evalkit.verdicts import INCOMPLETE, Problem
+from evalkit.compare.paired import pair
+from evalkit.compare.policy import Policy, Rule
+from evalkit.compare.runs import compare
+from evalkit.compare.verdicts import INCOMPLETE, Problem
+from evalkit.runfile.store import Store
 from tests.cli.conftest import Cli
 from tests.made import sums
 from tests.openai_server import OpenAIServer

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from evalkit.store import Store
+from evalkit.runfile.store import Store
 from tests.album import album, square
 from tests.cli.conftest import Cli, Said
 from tests.faulty import COUNT, FAULTS, HARMLESS, faulty, rows

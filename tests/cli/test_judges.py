@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 
 from evalkit import run
-from evalkit.check import check
 from evalkit.engine.ask import RetryPolicy
+from evalkit.engine.check import check
 from evalkit.engine.run import Options
 from evalkit.errors import UsageError
 from evalkit.models.base import Request
 from evalkit.models.fake import FakeModel
+from evalkit.runfile.store import Store
 from evalkit.session import Judges
-from evalkit.store import Store
 from tests.cli.conftest import Cli
 from tests.graded import essays
 from tests.openai_server import OpenAIServer, Payload

@@ -126,7 +126,7 @@ def test_as_many_samples_of_other_groups_are_not_the_benchmark(cli: Cli, tmp_pat
 )
 def test_groups_are_counted(counts: dict[str, int], part: str) -> None:
     """Six of MMLU's 57 subjects stood bold and unmarked beside the printed figure of all."""
-    from evalkit.completeness import Completeness, other_groups
+    from evalkit.runfile.completeness import Completeness, other_groups
 
     sizes = {"law": 200, "logic": 3, "art": 8}
     found = Completeness(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from evalkit.statistics.power import power_of
+from evalkit.stats.power import power_of
 from tests.cli.conftest import Cli
 from tests.made import sums
 from tests.spoiled import spoiled

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import evalkit
-from evalkit.identity import versioned
+from evalkit.benchmark.identity import versioned
 from evalkit.metrics import Accuracy
 from tests.cli.conftest import Cli
 from tests.owned import doubles

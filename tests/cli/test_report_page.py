@@ -8,7 +8,7 @@ from pathlib import Path
 
 from evalkit.report.html.about import command
 from evalkit.report.table import build_table
-from evalkit.store import Store
+from evalkit.runfile.store import Store
 from tests.cli.conftest import Cli
 from tests.made import sums
 from tests.report.pages import page_of

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from evalkit.exchanges import Exchanges
-from evalkit.identity import versioned
-from evalkit.store import Store
+from evalkit.benchmark.identity import versioned
+from evalkit.runfile.exchanges import Exchanges
+from evalkit.runfile.store import Store
 from tests.cli.conftest import Cli
 from tests.made import sums
 
@@ -99,7 +99,7 @@ def test_a_scorers_new_version_makes_two_machines_files_comparable_again(
 
     versioned("gsm8k.scorer", 2)(lenient)
     monkeypatch.setattr(gsm8k, "judge", lenient)
-    from evalkit import measured
+    from evalkit.runfile import measured
 
     measured._loaded.cache_clear()
     cli("run", "-m", model, *arguments, "-o", new)

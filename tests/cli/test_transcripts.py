@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from evalkit import run
-from evalkit.exchanges import Exchanges
 from evalkit.models.base import Request
 from evalkit.models.fake import FakeModel
-from evalkit.store import Store
+from evalkit.runfile.exchanges import Exchanges
+from evalkit.runfile.store import Store
 from tests.cli.conftest import Cli
 from tests.openai_server import OpenAIServer, Payload
 from tests.processes import finish, start, wait_for_draws

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from evalkit.answers.anls import anls, anls_by_the_paper
-from evalkit.answers.relaxed import relaxed_match
+from evalkit.scoring.anls import anls, anls_by_the_paper
+from evalkit.scoring.relaxed import relaxed_match
 
 HERE = Path(__file__).parent
 ANLS: dict[str, Any] = json.loads((HERE / "anls.json").read_text("utf-8"))

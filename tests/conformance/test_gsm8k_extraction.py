@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 import yaml
 
-from evalkit.answers import final_number, stated_number
+from evalkit.scoring import final_number, stated_number
 
 Extract = Callable[[str], str | None]
 NONE = "[invalid]"

@@ -16,11 +16,11 @@ from typing import Any
 import pytest
 from evalkit.tasks import math
 
-from evalkit.answers.hendrycks import same_spelling
-from evalkit.answers.latex import boxed_answer
-from evalkit.answers.minerva import normalize, stated_answer
+from evalkit.benchmark.task import Verdict
 from evalkit.samples import Sample
-from evalkit.task import Verdict
+from evalkit.scoring.hendrycks import same_spelling
+from evalkit.scoring.latex import boxed_answer
+from evalkit.scoring.minerva import normalize, stated_answer
 
 HERE = Path(__file__).parent
 MINERVA: dict[str, Any] = json.loads((HERE / "math_minerva.json").read_text("utf-8"))

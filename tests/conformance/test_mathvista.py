@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from evalkit.answers.mathvista import prediction, rule_extraction
 from evalkit.samples import Sample
+from evalkit.scoring.mathvista import prediction, rule_extraction
 
 TABLE: dict[str, Any] = json.loads((Path(__file__).parent / "mathvista.json").read_text("utf-8"))
 

@@ -18,11 +18,11 @@ from typing import Any
 import pytest
 from evalkit.tasks.mmlu import original, to_sample
 
+from evalkit.benchmark.task import load_task
 from evalkit.data.base import DataOptions, Record
 from evalkit.models.base import TokenLogprob
 from evalkit.models.likelihood import letter_scores
 from evalkit.samples import Sample
-from evalkit.task import load_task
 
 SUBJECTS = ("astronomy", "high_school_mathematics", "world_religions")
 SPLITS = ("dev", "test")

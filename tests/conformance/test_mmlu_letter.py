@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 import yaml
 
-from evalkit.answers.letter import cot_letter
 from evalkit.models.base import TokenLogprob
 from evalkit.models.likelihood import letter_scores
 from evalkit.samples import Sample
+from evalkit.scoring.letter import cot_letter
 
 HERE = Path(__file__).parent
 CHAINS: dict[str, Any] = json.loads((HERE / "mmlu_cot_letter.json").read_text("utf-8"))

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from evalkit.answers.mmmu import as_response, mmmu_answer, mmmu_is_right, open_values
 from evalkit.samples import Sample
+from evalkit.scoring.mmmu import as_response, mmmu_answer, mmmu_is_right, open_values
 
 HERE = Path(__file__).parent
 CHOICE: dict[str, Any] = json.loads((HERE / "mmmu_choice.json").read_text("utf-8"))

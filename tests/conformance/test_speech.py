@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from evalkit.answers.speech import edits, normalise, normaliser_for, unit_for, units_of
+from evalkit.scoring.speech import edits, normalise, normaliser_for, unit_for, units_of
 
 HERE = Path(__file__).parent
 NORMALISERS: dict[str, Any] = json.loads((HERE / "speech_normalisers.json").read_text("utf-8"))

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from evalkit.answers.vqa import textvqa_accuracy, vqa_accuracy, vqa_accuracy_normalised
+from evalkit.scoring.vqa import textvqa_accuracy, vqa_accuracy, vqa_accuracy_normalised
 
 TABLE: dict[str, Any] = json.loads((Path(__file__).parent / "vqa_accuracy.json").read_text("utf-8"))
 CASES: list[dict[str, Any]] = TABLE["cases"]

@@ -13,8 +13,8 @@ from evalkit.api import DataError, DataOptions, Runs
 from evalkit.engine.plan import make_plan
 from evalkit.models.base import Request
 from evalkit.models.fake import FakeModel, Script
+from evalkit.runfile.slim import write_slim
 from evalkit.session import execute_plan
-from evalkit.slim import write_slim
 from tests.made import sums
 
 

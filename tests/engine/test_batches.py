@@ -15,9 +15,9 @@ from evalkit.engine.run import Options
 from evalkit.errors import ProviderError, UsageError
 from evalkit.models import open_model
 from evalkit.models.base import Capability, Request, Response
+from evalkit.runfile.store import Store
 from evalkit.samples import JSON
 from evalkit.session import run
-from evalkit.store import Store
 
 FAST = RetryPolicy(3, 0.01)
 TASK = "gsm8k:0-shot-chat"

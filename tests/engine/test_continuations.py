@@ -17,7 +17,7 @@ from evalkit.errors import UsageError
 from evalkit.models import open_model
 from evalkit.models.base import Model
 from evalkit.report.table import Table, build_table
-from evalkit.store import Store
+from evalkit.runfile.store import Store
 from tests.engine.test_likelihood_over_http import next_token
 from tests.openai_server import OpenAIServer
 from tests.quiz import quiz

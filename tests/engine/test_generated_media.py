@@ -12,22 +12,22 @@ from pathlib import Path
 import pytest
 from PIL import Image as Pillow
 
-from evalkit.encoding import MOST_GENERATED, checked
 from evalkit.engine.ask import RetryPolicy
 from evalkit.engine.plan import make_plan
+from evalkit.engine.rescore import rescore
 from evalkit.engine.run import Options, execute, open_run
 from evalkit.errors import ProviderError
-from evalkit.export import rows
 from evalkit.models import open_model
 from evalkit.models.base import Model, Request, Response
 from evalkit.models.fake import FakeModel
 from evalkit.report.cells import TableCell
 from evalkit.report.html.records import parts, records
 from evalkit.report.table import build_table
-from evalkit.rescore import rescore
+from evalkit.runfile.encoding import MOST_GENERATED, checked
+from evalkit.runfile.export import rows
+from evalkit.runfile.slim import write_slim
+from evalkit.runfile.store import Store
 from evalkit.samples import Audio, Image
-from evalkit.slim import write_slim
-from evalkit.store import Store
 from tests.album import square
 from tests.media.sounds import stored, tone
 

@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
-from evalkit.completeness import completeness
 from evalkit.engine.cell import CellPlan
 from evalkit.engine.plan import make_plan
 from evalkit.engine.progress import PlainProgress
 from evalkit.models.fake import GOLD, FakeModel
 from evalkit.report.table import build_table
+from evalkit.runfile.completeness import completeness
+from evalkit.runfile.store import Store
 from evalkit.samples import Sample
 from evalkit.session import data_options, execute_plan
-from evalkit.store import Store
 from tests.made import sums
 from tests.tongues import SIZES, tongues
 

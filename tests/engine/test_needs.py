@@ -18,9 +18,9 @@ from evalkit.errors import ProviderError, UsageError
 from evalkit.models import Model, open_model
 from evalkit.models.base import Request, Response
 from evalkit.models.fake import FakeModel
+from evalkit.runfile.store import Store
 from evalkit.samples import Message, Tool, ToolCall
 from evalkit.session import run
-from evalkit.store import Store
 from tests.made import sums
 from tests.openai_server import OpenAIServer, calling
 from tests.specs import cell_spec

@@ -22,7 +22,7 @@ from evalkit.models.base import Model, Request
 from evalkit.models.fake import GOLD, FakeModel, Hinted, Hints
 from evalkit.report.disputes import disputes
 from evalkit.report.table import Table, build_table
-from evalkit.store import Store
+from evalkit.runfile.store import Store
 from tests.quiz import quiz
 
 QUICK = RetryPolicy(attempts=1)

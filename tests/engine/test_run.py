@@ -16,7 +16,7 @@ from evalkit.errors import DataError, ProviderError, StorageError, UsageError
 from evalkit.models.base import Model, Request
 from evalkit.models.fake import GOLD, FakeModel, Hinted, Hints
 from evalkit.report.table import Table, build_table
-from evalkit.store import Store
+from evalkit.runfile.store import Store
 from tests.made import sums
 from tests.specs import cell_spec
 

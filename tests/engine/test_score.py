@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from evalkit.benchmark.task import Verdict, load_task
 from evalkit.engine.score import Judged, metrics_for, score
 from evalkit.errors import SandboxError, ScorerError
 from evalkit.metrics import Accuracy, PassAtK, Scored
 from evalkit.samples import Answer, Final, Sample
-from evalkit.task import Verdict, load_task
 from tests.made import sums
 
 RIGHT, WRONG, NONE, CUT = Final("2"), Final("3"), Final(None), Final("3", truncated=True)

@@ -24,7 +24,7 @@ from evalkit.models.fake import FakeModel
 from evalkit.models.openai import OpenAIModel
 from evalkit.models.transcribe import TranscriptionModel
 from evalkit.report.table import Table, build_table
-from evalkit.store import Store
+from evalkit.runfile.store import Store
 from tests.openai_server import CHAT, OpenAIServer
 from tests.transcription_server import Clip, TranscriptionServer
 

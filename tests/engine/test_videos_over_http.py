@@ -13,6 +13,7 @@ import pytest
 
 from evalkit.engine.ask import RetryPolicy
 from evalkit.engine.plan import make_plan
+from evalkit.engine.rescore import rescore
 from evalkit.engine.run import Options, execute, open_run
 from evalkit.errors import UsageError
 from evalkit.models import open_model
@@ -21,8 +22,7 @@ from evalkit.models.fake import GOLD, FakeModel
 from evalkit.models.openai import OpenAIModel
 from evalkit.report.cells import TableCell
 from evalkit.report.table import build_table
-from evalkit.rescore import rescore
-from evalkit.store import Store
+from evalkit.runfile.store import Store
 from tests.media.videos import number, video
 from tests.openai_server import OpenAIServer
 

@@ -12,8 +12,8 @@ import pytest
 from evalkit.errors import ProviderError, UsageError
 from evalkit.models import Model, open_model
 from evalkit.models.base import Request, Response, TokenLogprob
+from evalkit.runfile.store import Store
 from evalkit.samples import Message
-from evalkit.store import Store
 from tests.specs import cell_spec
 
 CHAT = Request(

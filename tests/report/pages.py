@@ -12,7 +12,7 @@ import evalkit
 from evalkit.models.base import Request
 from evalkit.models.fake import FakeModel, Hinted, Hints
 from evalkit.report.build import Page, report
-from evalkit.store import Store
+from evalkit.runfile.store import Store
 from tests.made import sums
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from evalkit.engine.plan import make_plan
 from evalkit.models.base import Request
 from evalkit.models.fake import FakeModel, Hinted, Hints
 from evalkit.report.paper import PaperTable, load_tables
+from evalkit.runfile.store import Store
 from evalkit.session import data_options, execute_plan
-from evalkit.store import Store
 from tests.made import sums
 
 

@@ -12,19 +12,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from evalkit.compare import compare
+from evalkit.benchmark.task import load_task
+from evalkit.compare.paired import pair
+from evalkit.compare.policy import Policy, Rule
+from evalkit.compare.runs import compare
 from evalkit.errors import UsageError
-from evalkit.paired import pair
-from evalkit.policy import Policy, Rule
 from evalkit.report.cells import TableCell
 from evalkit.report.comparison import flip_text, to_json
 from evalkit.report.grid_text import to_markdown as grids_markdown
 from evalkit.report.grids import build_grids
 from evalkit.report.render import to_markdown
 from evalkit.report.table import build_table
-from evalkit.statistics import macro_interval
-from evalkit.store import Store
-from evalkit.task import load_task
+from evalkit.runfile.store import Store
+from evalkit.stats import macro_interval
 from tests.made import sums
 from tests.report.pages import made_run, page_of
 from tests.report.runs import ran

@@ -25,8 +25,8 @@ from evalkit.report.digits import figure_text
 from evalkit.report.grids import build_grids
 from evalkit.report.paper import load_tables
 from evalkit.report.table import build_table
+from evalkit.runfile.store import Store
 from evalkit.session import execute_plan
-from evalkit.store import Store
 from tests.charted import GOOD, LAZY, SVG, Report, counting, evaluated, lazy, made_report, texts
 from tests.engine.test_routed import student
 from tests.made import sums

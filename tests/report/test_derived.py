@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from evalkit.completeness import SMALL
 from evalkit.errors import UsageError
 from evalkit.report.build import report
 from evalkit.report.charts.lines import grid_lines
@@ -20,9 +19,10 @@ from evalkit.report.grid import BASE_NOT_RUN, NO_FIGURE, NO_TASK, NOT_COMPARABLE
 from evalkit.report.grids import build_grids
 from evalkit.report.paper import PaperTable, load_tables
 from evalkit.report.table import build_table
-from evalkit.statistics import macro_interval, paired_bootstrap, paired_ratio, paired_shares
-from evalkit.statistics.resample import Floats
-from evalkit.store import Store
+from evalkit.runfile.completeness import SMALL
+from evalkit.runfile.store import Store
+from evalkit.stats import macro_interval, paired_bootstrap, paired_ratio, paired_shares
+from evalkit.stats.resample import Floats
 from tests.made import sums
 from tests.report.runs import paper, ran
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from evalkit.report.html.about import command
-from evalkit.store import Store
+from evalkit.runfile.store import Store
 from tests.cli.conftest import Cli, cli
 from tests.made import sums
 

@@ -24,8 +24,8 @@ from evalkit.report.grid import (
 from evalkit.report.grids import build_grids
 from evalkit.report.paper import PaperTable, load_tables
 from evalkit.report.table import build_table
-from evalkit.statistics import wilson
-from evalkit.store import Store
+from evalkit.runfile.store import Store
+from evalkit.stats import wilson
 from tests.quiz import quiz
 from tests.report.runs import PAPER, paper, ran
 

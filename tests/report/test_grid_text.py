@@ -19,7 +19,7 @@ from evalkit.report.grids import build_grids
 from evalkit.report.paper import load_tables
 from evalkit.report.render import escape_markdown, no_formula, paragraph
 from evalkit.report.table import build_table
-from evalkit.store import Store
+from evalkit.runfile.store import Store
 from tests.report.runs import PAPER, hostile, paper, ran
 
 HOSTILE = (

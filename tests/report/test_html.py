@@ -20,14 +20,14 @@ import pytest
 
 import evalkit
 from evalkit.errors import UsageError
-from evalkit.exchanges import Exchanges
 from evalkit.models.base import Request, Response
 from evalkit.models.fake import FakeModel
 from evalkit.report.html import browser
 from evalkit.report.html.records import cut
+from evalkit.runfile.exchanges import Exchanges
+from evalkit.runfile.slim import write_slim
+from evalkit.runfile.store import Store
 from evalkit.samples import ToolCall
-from evalkit.slim import write_slim
-from evalkit.store import Store
 from tests.made import sums
 from tests.quiz import quiz
 from tests.report.pages import HOSTILE, made_run, page_of, run_of

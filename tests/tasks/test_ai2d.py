@@ -10,7 +10,7 @@ import pytest
 from evalkit.tasks import ai2d
 
 from evalkit.api import Hub, Image, Message, Sample, UsageError
-from evalkit.task import build
+from evalkit.benchmark.task import build
 
 DIAGRAM = b"\x89PNG a diagram"
 ROW: dict[str, Any] = {

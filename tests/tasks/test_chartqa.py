@@ -10,7 +10,7 @@ import pytest
 from evalkit.tasks import chartqa
 
 from evalkit.api import Image, Message, Protocol, Sample
-from evalkit.task import build
+from evalkit.benchmark.task import build
 
 CHART = b"\x89PNG a chart"
 ROW: dict[str, Any] = {

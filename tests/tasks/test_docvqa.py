@@ -9,8 +9,8 @@ import pytest
 from evalkit.tasks import docvqa
 
 from evalkit.api import Hub, Image, Message, Sample, Submitted, Task, UsageError, Verdict
+from evalkit.benchmark.task import build
 from evalkit.metrics import MeanCredit
-from evalkit.task import build
 
 PAGE = b"\x89PNG a page"
 ROW: dict[str, Any] = {

@@ -13,17 +13,17 @@ from pathlib import Path
 import pytest
 from evalkit.tasks import math
 
-from evalkit.answers import symbolic
-from evalkit.check import check
+from evalkit.benchmark.protocol import Protocol
+from evalkit.benchmark.task import Judge, Verdict, load_task
 from evalkit.data.base import DataOptions
 from evalkit.data.exemplars import returned_samples
+from evalkit.engine.check import check
 from evalkit.engine.plan import make_plan
 from evalkit.errors import DataError, UsageError
 from evalkit.models.fake import FakeModel
-from evalkit.protocol import Protocol
 from evalkit.samples import Message, Sample
+from evalkit.scoring import symbolic
 from evalkit.session import run
-from evalkit.task import Judge, Verdict, load_task
 from evalkit.workers import Workers
 
 SMALL = DataOptions(small_sets=True)

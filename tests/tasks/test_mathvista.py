@@ -20,15 +20,15 @@ from evalkit.tasks.mathvista import (
 from PIL import Image as Picture
 
 from evalkit.api import DataOptions, Image, Sample, Submitted, UsageError
-from evalkit.check import check
+from evalkit.benchmark.task import build
+from evalkit.engine.check import check
 from evalkit.models.base import Request
 from evalkit.models.fake import FakeModel
 from evalkit.report.grids import build_grids
 from evalkit.report.paper import load_tables
 from evalkit.report.table import build_table
+from evalkit.runfile.store import Store
 from evalkit.session import run
-from evalkit.store import Store
-from evalkit.task import build
 
 FILE = str(Path(__file__).parents[2] / "tasks" / "mathvista.py")
 HINTS = {

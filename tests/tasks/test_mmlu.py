@@ -10,16 +10,16 @@ import pytest
 from evalkit.tasks.mmlu import continued, original, to_sample
 from evalkit.tasks.mmlu_fields import FIELDS, field_of
 
-from evalkit.check import check
+from evalkit.benchmark.task import load_task
 from evalkit.data.base import DataOptions
 from evalkit.data.mmlu_cot import mmlu_cot
+from evalkit.engine.check import check
 from evalkit.engine.plan import make_plan
 from evalkit.errors import DataError, UsageError
 from evalkit.models.base import Request, Response
 from evalkit.models.fake import FakeModel
 from evalkit.samples import JSON, Sample
 from evalkit.session import run
-from evalkit.task import load_task
 
 NOBODY = FakeModel(lambda request, draw: "")
 SMALL = DataOptions(small_sets=True)

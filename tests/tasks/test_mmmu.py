@@ -9,13 +9,13 @@ import pytest
 from evalkit.tasks.mmmu import COLUMNS, LETTER, judge, mmmu, prompt, submission, to_sample
 from evalkit.tasks.mmmu_fields import DISCIPLINES, SUBJECTS, discipline_of, subject_of
 
+from evalkit.benchmark.readers import Reading
+from evalkit.benchmark.task import Submitted, Task, build
+from evalkit.benchmark.transcript import Transcript, Turn
 from evalkit.data.hub import Hub
 from evalkit.errors import UsageError
 from evalkit.models.base import Response
-from evalkit.readers import Reading
 from evalkit.samples import Answer, Image, Prompt, Sample
-from evalkit.task import Submitted, Task, build
-from evalkit.transcript import Transcript, Turn
 
 TASK = build(mmmu)
 PASS, VOTE = TASK.protocols

@@ -6,8 +6,8 @@ import pytest
 from evalkit.tasks import INDEX
 from evalkit.tasks.speech_languages import FLEURS, MLS, VOXPOPULI
 
+from evalkit.benchmark.task import Task, find_task, load_task, options_of
 from evalkit.data.base import DataOptions
-from evalkit.task import Task, find_task, load_task, options_of
 
 SIZES: dict[str, dict[tuple[str, str], int | None]] = {
     "ai2d": {("boxes", "opaque"): 3088, ("boxes", "transparent"): 3088},

@@ -15,15 +15,15 @@ from evalkit.tasks.speech_languages import (  # type: ignore[import-untyped,unus
     XTREME_S_VOXPOPULI,
 )
 
-from evalkit.answers import speech
-from evalkit.check import check
+from evalkit.benchmark.task import load_task
 from evalkit.data import DataOptions
 from evalkit.engine.cell import CellPlan
+from evalkit.engine.check import check
 from evalkit.engine.plan import make_plan
 from evalkit.errors import DataError, UsageError
 from evalkit.models.fake import FakeModel
 from evalkit.samples import Audio, Prompt, Sample, Speech
-from evalkit.task import load_task
+from evalkit.scoring import speech
 from tests.engine.test_speech_over_http import folder
 
 SMALL = DataOptions(small_sets=True)

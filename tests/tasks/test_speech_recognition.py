@@ -23,11 +23,11 @@ from evalkit.api import (
     UsageError,
     Verdict,
 )
+from evalkit.benchmark.task import build
 from evalkit.data import Local
 from evalkit.data.audio_folder import AudioFolder
 from evalkit.data.parts import PART, Parts
 from evalkit.metrics.base import MACRO, traits_of
-from evalkit.task import build
 
 CLIP = b"RIFF a clip"
 STORED = {"bytes": CLIP, "path": "a.wav"}

@@ -9,7 +9,7 @@ import pytest
 from evalkit.tasks import textvqa
 
 from evalkit.api import Hub, Image, MeanCredit, Message, Sample, Submitted, UsageError, Verdict
-from evalkit.task import build
+from evalkit.benchmark.task import build
 
 PHOTO = b"\xff\xd8 a shop front"
 ROW: dict[str, Any] = {

@@ -10,12 +10,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from evalkit.benchmark.task import load_task
 from evalkit.data import DataOptions
 from evalkit.engine.plan import make_plan
 from evalkit.errors import DataError, UsageError
 from evalkit.models.fake import FakeModel
 from evalkit.session import run
-from evalkit.task import load_task
 from tests.album import square
 
 NOBODY = FakeModel(lambda request, draw: "")

@@ -9,7 +9,7 @@ import pytest
 from evalkit.tasks import vqav2
 
 from evalkit.api import Hub, Image, MeanCredit, Message, Sample, Submitted, Task, UsageError, Verdict
-from evalkit.task import build
+from evalkit.benchmark.task import build
 
 PHOTO = b"\xff\xd8 a photograph"
 

@@ -1,4 +1,4 @@
-"""Cases of the rules in `evalkit.answers`."""
+"""Cases of the rules in `evalkit.scoring`."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def rule_extraction(function: Function, inputs: Theme) -> Iterator[Case]:
 
 def mmmu_values(function: Function, inputs: Theme) -> Iterator[Case]:
     """Answers in canonical form: JSON lists."""
-    from evalkit.answers.mmmu import mmmu_answer
+    from evalkit.scoring.mmmu import mmmu_answer
 
     found = [answer for answer, _ in inputs.pairs]
     open_sample = Sample("own", "", ("",))

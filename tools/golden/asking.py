@@ -8,12 +8,12 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from evalkit.benchmark.protocol import Protocol
+from evalkit.benchmark.readers import Reading
+from evalkit.benchmark.transcript import Transcript, Turn
 from evalkit.errors import ProviderError
 from evalkit.models.base import Likelihood, Response, TokenLogprob
-from evalkit.protocol import Protocol
-from evalkit.readers import Reading
 from evalkit.samples import JSON, Answer, Final, Prompt, Sample
-from evalkit.transcript import Transcript, Turn
 from tools.golden.calls import Call, Case, each
 
 DRAWS = ("a", "b", "cut a", "", "cut b")

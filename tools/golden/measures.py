@@ -8,7 +8,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from evalkit.identity import code_identity, declared
+from evalkit.benchmark.identity import code_identity, declared
+from evalkit.benchmark.spec import MetricSpec
+from evalkit.benchmark.task import Task
 from evalkit.metrics.accuracy import Accuracy
 from evalkit.metrics.base import Metric, Scored, Traits, traits_of
 from evalkit.metrics.bleu import Bleu, ChrF
@@ -21,8 +23,6 @@ from evalkit.metrics.mean_value import MeanValue
 from evalkit.metrics.pass_at_k import PassAtK
 from evalkit.metrics.stored import StoredRatio
 from evalkit.samples import Answer, Final, Sample
-from evalkit.spec import MetricSpec
-from evalkit.task import Task
 from tools.golden.calls import BLOCK, Call, Case, each, referred
 from tools.golden.small_sets import samples, tasks
 from tools.golden.themes import theme

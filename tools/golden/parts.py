@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator
 
-from evalkit.identity import declared
-from evalkit.protocol import SIGNED, Protocol
+from evalkit.benchmark.identity import declared
+from evalkit.benchmark.protocol import SIGNED, Protocol
+from evalkit.benchmark.task import Task
 from evalkit.samples import Sample
-from evalkit.task import Task
 from tools.golden import answers
 from tools.golden.calls import Call, Case, plain, referred
 from tools.golden.small_sets import samples, tasks

@@ -6,8 +6,8 @@ import dataclasses
 import functools
 from collections.abc import Mapping
 
+from evalkit.benchmark.task import Task, all_tasks, load_task
 from evalkit.samples import Sample
-from evalkit.task import Task, all_tasks, load_task
 from tools.golden.records import read
 
 MOST = 6

@@ -10,7 +10,13 @@ from typing import NamedTuple
 
 from tools.golden.found import modules
 
-ROOMS = ("evalkit.answers", "evalkit.metrics", "evalkit.readers", "evalkit.solvers", "evalkit.tasks")
+ROOMS = (
+    "evalkit.scoring",
+    "evalkit.metrics",
+    "evalkit.benchmark.readers",
+    "evalkit.benchmark.solvers",
+    "evalkit.tasks",
+)
 
 
 class Place(NamedTuple):

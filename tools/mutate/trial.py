@@ -26,17 +26,17 @@ SECONDS = 10
 SLOW = {"humaneval.scorer": "humaneval", "math.scorer": "math", "math.scorer_math_verify": "math"}
 """Identities that run in other processes, and the only modules of tasks whose mutants these would see."""
 _KEPT = (
-    "errors",
-    "samples",
-    "identity",
-    "reach",
-    "data",
-    "models",
-    "sandbox",
-    "workers",
-    "protocol",
-    "convert",
-    "spec",
+    "errors.",
+    "samples.",
+    "benchmark.identity.",
+    "benchmark.protocol.",
+    "benchmark.reach.",
+    "benchmark.spec.",
+    "convert.",
+    "data.",
+    "models.",
+    "sandbox.",
+    "workers.",
 )
 _CODES: dict[int, Fate] = {0: "survived", 1: "caught", 2: "does not import"}
 
@@ -95,8 +95,8 @@ def prepare() -> None:
         "sacrebleu.metrics.bleu",
     ):
         importlib.import_module(module)
-    from evalkit.answers.symbolic import prepare as parsers
     from evalkit.metrics.bleu import TOKENISERS, require_tokeniser
+    from evalkit.scoring.symbolic import prepare as parsers
 
     parsers()
     for tokeniser in TOKENISERS:
@@ -161,7 +161,7 @@ def _child(mutant: Mutant, path: Path, outputs: Mapping[str, Mapping[str, str]],
 def _forget() -> None:
     for name in list(sys.modules):
         _, _, room = name.partition(".")
-        ours = name.startswith("evalkit.") and room.split(".")[0] not in _KEPT
+        ours = name.startswith("evalkit.") and not f"{room}.".startswith(_KEPT)
         golden = name == "tools.golden" or name.startswith("tools.golden.")  # a package keeps its modules
         if ours or (golden and name != "tools.golden.records"):
             del sys.modules[name]

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from evalkit import tallies
 from evalkit.report.charts.lines import Line, Mark, Run, headlines, held, left_out, named, rows_of
 from evalkit.report.charts.sheet import shown
 from evalkit.report.charts.strips import Strips
 from evalkit.report.charts.types import Chart, chart_of
 from evalkit.report.lines import runs_of
+from evalkit.runfile import tallies
 
 if TYPE_CHECKING:
     from evalkit.report.table import Table
-    from evalkit.store import Store
+    from evalkit.runfile.store import Store
 
 LINES = 40
 """Benchmarks in the chart of tokens a sample."""

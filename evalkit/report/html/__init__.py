@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from evalkit.report.charts import Chart
     from evalkit.report.grid import Grid
     from evalkit.report.table import Table
-    from evalkit.store import Store
+    from evalkit.runfile.store import Store
 
 
 def to_html(

@@ -9,10 +9,10 @@ from typing import Any
 
 import orjson
 
-from evalkit.rows import JUDGE
-from evalkit.spec import signed_settings
-from evalkit.store import Cell, Store
-from evalkit.task import file_of
+from evalkit.benchmark.spec import signed_settings
+from evalkit.benchmark.task import file_of
+from evalkit.runfile.rows import JUDGE
+from evalkit.runfile.store import Cell, Store
 
 Facts = tuple[tuple[str, str], ...]
 """(what, its value), in the order to be shown."""

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from itertools import compress
 
 from evalkit.errors import UsageError
-from evalkit.exchanges import Asked
-from evalkit.measured import measure
 from evalkit.report.alignments import Aligner, aligner
 from evalkit.report.html.pack import Block, Packer
 from evalkit.report.html.records import Graded, Steps, chosen, parts, records
+from evalkit.runfile.exchanges import Asked
+from evalkit.runfile.measured import measure
+from evalkit.runfile.store import Cell, Store
 from evalkit.samples import JSON
-from evalkit.store import Cell, Store
 
 ROOM = 256 << 20
 """Bytes of texts and previews in a page, before they are compressed."""
@@ -77,7 +77,7 @@ def graded(store: Store, cell: Cell) -> Graded | None:
         return None
     import numpy as np
 
-    from evalkit.statistics.aggregates import aggregate_of
+    from evalkit.stats.aggregates import aggregate_of
 
     found, data = measure(store, cell, spec.name), store.data(cell)
     try:

@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from evalkit.exchanges import LONGEST, Asked, Drawn, Exchange, Exchanges
-from evalkit.rows import AGAIN, told_outcomes
+from evalkit.runfile.exchanges import LONGEST, Asked, Drawn, Exchange, Exchanges
+from evalkit.runfile.rows import AGAIN, told_outcomes
+from evalkit.runfile.store import Cell, Store
 from evalkit.samples import JSON, ToolCall
-from evalkit.store import Cell, Store
 
 Steps = Callable[[Asked], list[JSON] | None]
 """A sample of speech → the steps from its reference to its transcript, None where there is none."""

@@ -1,0 +1,212 @@
+"""How large a comparison has to be: the spread of a benchmark's samples, from runs or assumed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import compress
+from pathlib import Path
+
+from evalkit.compare.paired import MCNEMAR, pair
+from evalkit.errors import DataError, UsageError, unknown
+from evalkit.runfile.measured import measure
+from evalkit.runfile.rows import Cell
+from evalkit.runfile.store import Store
+from evalkit.samples import JSON
+from evalkit.stats.power import Spread, draws_needed, effect_seen, samples_needed
+
+WIDEST = 50.0
+"""Standard deviation, in points, of a sample where half of them are right: an accuracy has none wider."""
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """`enough`: samples that show `effect`. `size`: the benchmark's, None where it cannot be known here.
+
+    `spread`: of a sample's difference, in the metric's unit; `source` says in words where it is from.
+    `draws`: of the runs that it was taken from. `draws_enough`: draws of each of the benchmark's samples.
+    `exact`: whether the comparison will be McNemar's, as of zeros and ones without clusters. `benchmarks`:
+    that it looks at, which share `alpha`.
+    """
+
+    task: str
+    effect: float
+    alpha: float
+    power: float
+    spread: Spread
+    source: str
+    draws: int
+    size: int | None
+    exact: bool
+    benchmarks: int = 1
+
+    @property
+    def level(self) -> float:
+        """The p below which one of the benchmarks is significant (`evalkit.compare.verdicts`)."""
+        return self.alpha / self.benchmarks
+
+    @property
+    def sd(self) -> float:
+        return self.spread.of(self.draws)
+
+    @property
+    def enough(self) -> int:
+        return samples_needed(self.effect, self.sd, alpha=self.level, power=self.power, exact=self.exact)
+
+    @property
+    def seen(self) -> float | None:
+        """The difference that the whole benchmark shows; None where it is not known or shows none."""
+        if self.size is None:
+            return None
+        found = effect_seen(self.size, self.sd, alpha=self.level, power=self.power, exact=self.exact)
+        return found if math.isfinite(found) else None
+
+    @property
+    def draws_enough(self) -> int | None:
+        if self.size is None or not self.spread.within:
+            return None
+        return draws_needed(self.effect, self.spread, self.size, alpha=self.level, power=self.power)
+
+    def as_json(self) -> dict[str, JSON]:
+        return {
+            "task": self.task,
+            "effect": self.effect,
+            "alpha": self.alpha,
+            "benchmarks": self.benchmarks,
+            "power": self.power,
+            "sd": self.sd,
+            "source": self.source,
+            "samples": self.enough,
+            "size": self.size,
+            "seen": self.seen,
+            "draws": self.draws,
+            "draws_needed": self.draws_enough,
+        }
+
+    def lines(self) -> list[str]:
+        """Plain words."""
+        among = f" among {self.benchmarks} benchmarks" if self.benchmarks > 1 else ""
+        said = [
+            f"{self.task}: {self.enough:,} samples show a difference of {self.effect:g} points "
+            f"{self.power:.0%} of the time, with at most {self.alpha:.0%} false alarms{among}",
+            f"  a sample's difference has a standard deviation of {self.sd:.1f} points: {self.source}",
+        ]
+        if self.size is None:
+            said.append("  how many samples the benchmark has cannot be known without its data")
+        else:
+            verb = "enough" if self.size >= self.enough else "too few"
+            shown = "no difference" if self.seen is None else f"{self.seen:.2g} points or more"
+            said.append(f"  the benchmark has {self.size:,}, {verb}: they show {shown}")
+        if self.size is not None and self.size < self.enough and self.spread.within:
+            draws = self.draws_enough
+            said.append(
+                f"  with {draws} draws of each sample the whole benchmark would show it"
+                if draws
+                else "  no number of draws would do: it is the samples that differ"
+            )
+        return said
+
+
+def plan_samples(
+    task: str,
+    effect: float,
+    runs: Sequence[Path],
+    *,
+    alpha: float,
+    power: float,
+    correlation: float,
+    settings: Mapping[str, str],
+    data: str | None = None,
+    benchmarks: int = 1,
+) -> Planned:
+    """How many samples of `task` (name or name:protocol) show `effect` points; `runs`: none, one or two."""
+    name, _, protocol = task.partition(":")
+    with ExitStack() as stack:
+        stores = []
+        for path in runs:
+            stores.append(Store.open(path))
+            stack.callback(stores[-1].close)
+        if stores:
+            cells = [_cell(store, name, protocol) for store in stores]
+            spread, source, draws, exact = _spread(stores, cells, correlation)
+            size = cells[0].spec.size or cells[0].spec.records
+        else:
+            spread = Spread(WIDEST * math.sqrt(2 * (1 - correlation)))
+            source = f"assumed, of accuracies of 50 % that agree with a correlation of {correlation:g}"
+            draws, size, exact = 1, _size(name, settings, data), True
+    return Planned(task, effect, alpha, power, spread, source, draws, size, exact, benchmarks)
+
+
+def _cell(store: Store, name: str, protocol: str) -> Cell:
+    cells = [cell for cell in store.cells() if not cell.role]
+    for cell in cells:
+        if cell.task == name and protocol in ("", cell.protocol):
+            return cell
+    wanted = f"{name}:{protocol}" if protocol else name
+    raise unknown(f"benchmark in {store.path}", wanted, [cell.spec.name for cell in cells])
+
+
+def _spread(
+    stores: Sequence[Store], cells: Sequence[Cell], correlation: float
+) -> tuple[Spread, str, int, bool]:
+    metric = cells[0].spec.metrics[0].name
+    draws = cells[0].spec.protocol.draws
+    if len(stores) == 2:
+        found = pair(stores[0], cells[0], stores[1], cells[1], metric)
+        if found is None or math.isinf(found.difference.error):
+            raise UsageError(f"{stores[0].path} and {stores[1].path} have too few samples in common")
+        sd = found.difference.error * math.sqrt(found.n)
+        source = f"measured, of {found.n:,} samples of two runs"
+        return Spread(sd), source, draws, found.test == MCNEMAR
+    single, within, exact = _own_spread(stores[0], cells[0], metric)
+    source = f"from one run's own samples, for runs that agree with a correlation of {correlation:g}"
+    if within:  # what two runs share is the sample; their draws are their own
+        between = math.sqrt(max(0.0, single**2 - within**2 / draws))
+        spread = Spread(between * math.sqrt(2 * (1 - correlation)), within * math.sqrt(2))
+        return spread, source, draws, False
+    return Spread(single * math.sqrt(2 * (1 - correlation))), source, draws, exact
+
+
+def _own_spread(store: Store, cell: Cell, metric: str) -> tuple[float, float, bool]:
+    """Standard deviations of a sample's figure, and of one draw's around its sample's, in the metric's unit.
+
+    That of a figure of several samples is the bootstrap's, so that it holds for any metric; that of draws is
+    known where a sample's figure is its draws' share of right ones. Also whether two such runs would be
+    compared exactly.
+    """
+    from evalkit.metrics.base import traits_of
+    from evalkit.stats.aggregates import aggregate_of, counted
+
+    data = store.data(cell)
+    measured = measure(store, cell, metric)
+    figure, matrix = measured.usable(store, cell), measured.of(data.matrix)
+    clusters, named = (list(compress(of, data.judged)) for of in (data.clusters, data.groups))
+    traits, aggregate = traits_of(figure), aggregate_of(figure)
+    inside = [row for row, counts in enumerate(counted(figure, matrix)) if counts]
+    matrix, clusters, named = matrix[inside], [clusters[i] for i in inside], [named[i] for i in inside]
+    groups = named if traits.average else None
+    error, _ = aggregate.standard_error(matrix, clusters, groups, 2000) if inside else (math.inf, 1.0)
+    if math.isinf(error):
+        raise UsageError(f"{store.path}: {cell.task} has too few samples to tell their spread")
+    single = error * math.sqrt(len(matrix))
+    exact = aggregate.is_shares(matrix) and not any(clusters) and groups is None
+    draws = cell.spec.protocol.draws
+    if draws < 2 or not traits.share_of_draws:
+        return single, 0.0, exact
+    share = matrix[:, 0] / matrix[:, 1]
+    within = float((share * (1 - share)).mean()) * draws / (draws - 1)
+    return single, 100 * math.sqrt(within), exact
+
+
+def _size(name: str, settings: Mapping[str, str], data: str | None) -> int | None:
+    """How many samples the benchmark has, where its data can be had."""
+    from evalkit.benchmark.task import load_task
+    from evalkit.session import data_options
+
+    task = load_task(name, settings)
+    try:
+        return task.data.open(data_options(data)).count
+    except DataError:
+        return None

@@ -1,0 +1,95 @@
+"""A pytest plugin, for teams that gate in their tests.
+
+    from evalkit.compare.pytest_plugin import assert_no_regression
+
+    def test_the_model_is_no_worse(evalkit_run):
+        head = evalkit_run("openai/my-model", "gsm8k:8-shot-cot", base_url="http://127.0.0.1:8000/v1")
+        assert_no_regression("baselines/gsm8k.db", head, margin=1.0)
+
+Run files lie in the test's temporary folder, or in `--evalkit-runs DIR`, where a second run of the tests goes
+on with them instead of asking again, and where CI can keep them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from evalkit.models.base import Model
+
+EvalkitRun = Callable[..., Path]
+"""(model, tasks, **settings of `evalkit.evaluate`) → the finished run file."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("evalkit")
+    group.addoption(
+        "--evalkit-runs", metavar="DIR", help="Keep run files there, and go on with those that are."
+    )
+
+
+@pytest.fixture
+def evalkit_run(request: pytest.FixtureRequest, tmp_path: Path) -> EvalkitRun:
+    """Evaluates a model: `evalkit_run(model, tasks, base_url=…, limit=…, settings=…, data=…)`.
+
+    Takes what `evalkit.evaluate` takes and returns the run file's path. Fails the test if samples failed.
+    """
+    kept = request.config.getoption("--evalkit-runs")
+
+    def run(model: str | Model, tasks: str | Sequence[str], **settings: Any) -> Path:
+        from evalkit.session import run as evaluate
+
+        name = model if isinstance(model, str) else model.name
+        listed = tasks if isinstance(tasks, str) else "+".join(tasks)
+        slug = re.sub(r"[^\w.+-]+", "-", f"{request.node.name}_{name}_{listed}")[:120].strip("-")
+        path = Path(settings.pop("output", None) or Path(kept or tmp_path, f"{slug}.db"))
+        table = evaluate(model, tasks, output=path, **settings)
+        if table.failed:
+            pytest.fail(f"{table.failed} samples failed: evalkit report {path} says why", pytrace=False)
+        return path
+
+    return run
+
+
+def assert_no_regression(
+    base: str | Path,
+    head: str | Path,
+    *,
+    margin: float | None = None,
+    alpha: float | None = None,
+    policy: str | Path | None = None,
+    allow_different: bool = False,
+    allow_missing: bool = False,
+    allow_subset: bool = False,
+) -> None:
+    """Fails, with the comparison in words, wherever `evalkit compare` ends with another exit code than 0.
+
+    The arguments mean what the options of `evalkit compare` mean; as there, `evalkit.toml` in the current
+    folder is the policy where none is given.
+    """
+    from evalkit.compare.policy import policy_of
+    from evalkit.compare.runs import compare
+    from evalkit.report.comparison import to_terminal
+    from evalkit.runfile.store import Store
+
+    rules = policy_of(
+        Path(policy) if policy else None,
+        margin=margin,
+        alpha=alpha,
+        allow_different=allow_different,
+        allow_missing=allow_missing,
+        allow_subset=allow_subset,
+    )
+    stores = Store.open(Path(base)), Store.open(Path(head))
+    try:
+        found = compare(*stores, rules)
+    finally:
+        for store in stores:
+            store.close()
+    if found.exit_code:
+        raise AssertionError("\n" + to_terminal(found, width=100))

@@ -1,0 +1,260 @@
+"""Two run files → a comparison: every benchmark of either, asked the same way, judged sample by sample."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence, Set
+from difflib import get_close_matches
+from typing import Any
+
+from evalkit.compare.comparability import Check, Side, check, prompts_differ
+from evalkit.compare.paired import Occurrence, pair
+from evalkit.compare.policy import Policy, Terms
+from evalkit.compare.verdicts import (
+    DIFFERENT,
+    INCOMPLETE,
+    Benchmark,
+    Comparison,
+    Flip,
+    Key,
+    Problem,
+    Unmeasured,
+    verdicts,
+)
+from evalkit.errors import UsageError, unknown
+from evalkit.report.cells import TableCell, cells_of
+from evalkit.runfile.rows import VALIDATION, Cell, CellData, told_outcomes
+from evalkit.runfile.store import Store
+
+_SHORT = 80
+"""Characters of an answer in a list of flips."""
+
+
+def compare(base: Store, head: Store, policy: Policy | None = None, *, flips: int = 10) -> Comparison:
+    """Head against base on every benchmark that base, head or the policy has.
+
+    What cannot be compared is a problem of that benchmark and hides no other; `Comparison.exit_code` says
+    what comes of it. `flips`: samples listed of each, worst first.
+    """
+    policy = policy or Policy()
+    before, after = _Run("base", base), _Run("head", head)
+    measured, unmeasured = [], []
+    for key in dict.fromkeys((*before.cells, *after.cells)):
+        one = _measure(before, after, key, policy.terms(*key))
+        if isinstance(one, Benchmark):
+            measured.append(one)
+        else:
+            unmeasured.append(one)
+    unmeasured += _in_neither(policy, [*before.cells, *after.cells])
+    judged = verdicts(measured, policy.alpha)
+    return Comparison(
+        base=before.label,
+        head=after.label,
+        alpha=policy.alpha,
+        benchmarks=tuple(
+            dataclasses.replace(
+                one, flips=_flips(one, before.cells[one.key], base, after.cells[one.key], head, flips)
+            )
+            for one in judged
+        ),
+        unmeasured=tuple(unmeasured),
+        notes=(
+            *_sample_notes(judged, policy.alpha),
+            *_subset_notes(before, after, judged),
+            *_chance_notes(before, after, judged),
+        ),
+    )
+
+
+class _Run:
+    """A run's cells and figures by what they answer: (task, protocol without overrides)."""
+
+    def __init__(self, name: str, store: Store) -> None:
+        self.name, self.store = name, store
+        self.label = f"{store.manifest['model']['name']} ({store.path.name})"
+        cells = store.cells()
+        self.cells: dict[Key, Cell] = {_key(cell): cell for cell in cells if not cell.role}
+        self._validations = {_key(cell): cell for cell in cells if cell.role == VALIDATION}
+        self.figures: dict[Key, list[TableCell]] = {}
+        for figure in cells_of(store):
+            self.figures.setdefault(_key(figure), []).append(figure)
+
+    def side(self, key: Key, figure: TableCell) -> Side:
+        return Side(self.name, figure, self.store.data(self.cells[key]), self._validation(key))
+
+    def _validation(self, key: Key) -> CellData | None:
+        cell = self._validations.get(key)
+        return None if cell is None else self.store.data(cell)
+
+
+def _key(of: Cell | TableCell) -> Key:
+    return of.task, of.spec.protocol.name
+
+
+def _in_neither(policy: Policy, held: Sequence[Key]) -> Iterable[Unmeasured]:
+    """What the policy names and neither run has."""
+    from evalkit.tasks import INDEX
+
+    here = {name for task, protocol in held for name in (task, f"{task}:{protocol}")}
+    for name in policy.benchmarks:
+        task, _, protocol = name.partition(":")
+        if name in here:
+            continue
+        known = sorted({*here, *INDEX})
+        close = [] if task in known else get_close_matches(name, known, n=1)
+        words = "the policy names it, and neither run has it"
+        if close:
+            words += f": did you mean {close[0]}?"
+        yield _missing((task, protocol), policy.terms(task, protocol), words)
+
+
+def _missing(key: Key, terms: Terms, words: str) -> Unmeasured:
+    """A benchmark that head lacks, or that is compared with nothing although the policy names it."""
+    mend = "Run it, or compare with --allow-missing"
+    problem = Problem(INCOMPLETE, words, mend)
+    problems = () if terms.allow_missing else (problem,)
+    return Unmeasured(*key, "missing", terms.blocking, problems, words)
+
+
+def _measure(before: _Run, after: _Run, key: Key, terms: Terms) -> Benchmark | Unmeasured:
+    """The benchmark without a verdict, or why there is none."""
+    if key not in after.cells:
+        return _missing(key, terms, "head does not have it")
+    if key not in before.cells:
+        if terms.named:
+            return _missing(key, terms, "the policy names it, and base does not have it")
+        return Unmeasured(*key, "only in head", terms.blocking, words="base does not have it")
+    try:
+        return _compared(before, after, key, terms)
+    except UsageError as error:
+        return Unmeasured(*key, "not asked alike", terms.blocking, (Problem(DIFFERENT, str(error)),))
+
+
+def _compared(before: _Run, after: _Run, key: Key, terms: Terms) -> Benchmark | Unmeasured:
+    names = [figure.metric for figure in before.figures[key]]
+    if terms.metric and terms.metric not in names:
+        raise unknown(f"metric of {':'.join(key)} in the policy", terms.metric, names)
+    old = before.figures[key][names.index(terms.metric) if terms.metric else 0]
+    new = next((figure for figure in after.figures[key] if figure.metric == old.metric), None)
+    if new is None:
+        raise UsageError(f"{after.store.path} was not measured by {old.metric!r}, which base was")
+    sides = before.side(key, old), after.side(key, new)
+    found = check(*sides, terms)
+    try:
+        paired = pair(before.store, before.cells[key], after.store, after.cells[key], old.metric)
+    except UsageError as error:  # measured by other code than today's
+        if not found.differences:
+            raise
+        paired, found.differences = None, [*found.differences, str(error)]
+    if paired is not None:
+        found.differences += prompts_differ(paired.other_prompts, paired.n)
+    if found.differences and not terms.allow_different:
+        words = f"not asked the same way in base and head: {'; '.join(found.differences)}"
+        problem = Problem(DIFFERENT, words, "To compare what both judged all the same: --allow-different")
+        return Unmeasured(*key, "not asked alike", terms.blocking, (problem, *found.problems))
+    if paired is None:
+        return _nothing(key, terms, sides, found)
+    target = old.traits.best
+    return Benchmark(
+        task=key[0],
+        protocol=key[1],
+        metric=old.metric if target is None else f"{old.metric}, distance from {target:g}",
+        unit=old.unit,
+        higher_is_better=old.higher_is_better and target is None,
+        margin=terms.margin,
+        blocking=terms.blocking,
+        paired=paired,
+        differences=tuple(found.differences),
+        problems=tuple(found.problems),
+    )
+
+
+def _nothing(key: Key, terms: Terms, sides: tuple[Side, Side], found: Check) -> Unmeasured:
+    """A benchmark without a sample that could be compared."""
+    words = "no sample was judged in both"
+    if any(side.figure.answered for side in sides):
+        words += ": references are not public"
+    code = DIFFERENT if found.differences else INCOMPLETE
+    problems = (Problem(code, words), *found.problems)
+    return Unmeasured(*key, "nothing judged", terms.blocking, problems)
+
+
+def _flips(
+    one: Benchmark, before: Cell, base: Store, after: Cell, head: Store, most: int
+) -> tuple[Flip, ...]:
+    worst = one.paired.flips[:most]
+    wanted = {moved.sample for moved in worst}
+    told = [_told(store, cell, wanted) if wanted else {} for store, cell in ((base, before), (head, after))]
+
+    def outcome(row: Mapping[str, Any]) -> str:
+        return next(iter(told_outcomes({row["outcome"]: 1}, right_or_wrong=not one.paired.graded)))
+
+    return tuple(
+        Flip(
+            sample=moved.sample[0],
+            gain=moved.gain,
+            outcomes=(outcome(told[0][moved.sample]), outcome(told[1][moved.sample])),
+            answers=(_answer(base, told[0][moved.sample]), _answer(head, told[1][moved.sample])),
+            figures=moved.figures,
+            unit=one.unit,
+            occurrence=moved.sample[1],
+        )
+        for moved in worst
+    )
+
+
+def _told(store: Store, cell: Cell, wanted: Set[Occurrence]) -> dict[Occurrence, dict[str, Any]]:
+    """What the run file says of some samples."""
+    seen: Counter[str] = Counter()
+    found = {}
+    for row in store.samples(cell):
+        key = (row["id"], seen[row["id"]])
+        seen[row["id"]] += 1
+        if key in wanted:
+            found[key] = row
+    return found
+
+
+def _answer(store: Store, row: Mapping[str, Any]) -> str | None:
+    if store.is_slim:
+        return None
+    finals = row["finals"]
+    return str(finals[0].get("value") or "")[:_SHORT] if finals else ""
+
+
+def _subset_notes(before: _Run, after: _Run, judged: Sequence[Benchmark]) -> list[str]:
+    found = []
+    for one in judged:
+        sizes = [int(run.store.data(run.cells[one.key]).judged.sum()) for run in (before, after)]
+        both = one.paired.judged
+        if sizes != [both, both]:
+            found.append(f"{one.name}: on the {both} samples that both judged, of {sizes[0]} and {sizes[1]}")
+    return found
+
+
+def _sample_notes(judged: Sequence[Benchmark], alpha: float) -> list[str]:
+    """What the samples say by themselves where the figure does not, if it is not among the problems."""
+    said = [(one, one.samples_say(alpha, len(judged))) for one in judged]
+    return [
+        f"{one.name}: {words}"
+        for one, words in said
+        if words and words not in [problem.words for problem in one.problems]
+    ]
+
+
+def _chance_notes(before: _Run, after: _Run, judged: Sequence[Benchmark]) -> list[str]:
+    """What else than another model moves a figure: sampled draws, and a server that is not steady."""
+    found = []
+    drawn = [one.name for one in judged if before.cells[one.key].spec.protocol.draws > 1]
+    if drawn:
+        found.append(f"{', '.join(drawn)}: questions are resampled, the draws of each are held")
+    for run in (before, after):
+        for one in judged:
+            again = run.figures[one.key][0].verification
+            if again and again["changed"]:
+                found.append(
+                    f"{run.name}: {one.name}: {again['changed']} of {again['asked']} greedy answers changed "
+                    "when asked for again: a difference may be the server's"
+                )
+    return found

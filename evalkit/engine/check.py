@@ -1,0 +1,239 @@
+"""The gold self-test: with references as responses a task scores full marks, with spoiled ones none.
+
+It drives the task's own extraction, judge and metric, as the engine does; only the model is missing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from evalkit.benchmark.protocol import Protocol
+from evalkit.benchmark.task import ModelScorer, Task, no_gold
+from evalkit.data.base import DataOptions
+from evalkit.engine.cell import CellPlan
+from evalkit.engine.context import Call, HintsOf, Run, SampleContext
+from evalkit.engine.corpus import completed
+from evalkit.engine.faults import FAULTS, fault, guarded
+from evalkit.engine.plan import make_plan
+from evalkit.engine.reading import answers
+from evalkit.engine.score import Score, score
+from evalkit.errors import BoundaryError
+from evalkit.metrics.base import merit, traits_of
+from evalkit.models.base import Response
+from evalkit.models.fake import GOLD, FakeModel, Hints
+from evalkit.runfile.encoding import answer_column, unread_id
+from evalkit.samples import Sample
+from evalkit.stats.aggregates import aggregate_of, counted
+
+AT_ONCE = 8
+"""Samples judged together."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """`problems`: a line for each sample that a scorer got wrong, or that failed; none is a pass."""
+
+    task: str
+    protocol: str
+    samples: int
+    gold: float
+    """The headline figure with the references as responses; NaN where there is none."""
+    spoiled: float
+    """The best headline figure that any of the spoiled responses reached; NaN where there is none."""
+    unit: str
+    others: dict[str, float]
+    """The further metrics' figures with the references as responses."""
+    units: dict[str, str]
+    """Of the further metrics."""
+    problems: tuple[str, ...]
+    unheld: tuple[str, ...] = ()
+    """What could not be checked, in words."""
+
+    @property
+    def passed(self) -> bool:
+        return not self.problems
+
+
+def check(task: str, data: DataOptions | None = None, limit: int | None = None) -> Iterator[CheckResult]:
+    """Checks every protocol of `task`, or the one that `name:protocol` names, one after the other.
+
+    Raises `UsageError` before the first when the data or the sandbox cannot be had.
+    """
+    from evalkit.benchmark.task import load_task, parse_spec
+
+    name, protocol = parse_spec(task)
+    found = load_task(name)
+    names = [protocol] if protocol else [p.name for p in found.protocols]
+    inside = f":{found.name}" if name.endswith(".py") else ""  # a protocol comes after the task's name
+    nobody = FakeModel(lambda request, draw: "")
+    tasks = [f"{name}{inside}:{p}" for p in names]
+    plan = make_plan(nobody, tasks, data=data, limit=limit, judged=False)
+    for cell in plan.cells:
+        if not cell.role:
+            yield asyncio.run(_check(cell))
+
+
+@dataclass(slots=True)
+class _Found:
+    """What came of a cell's samples so far."""
+
+    samples: int = 0
+    gold: list[tuple[Sample, Score]] = field(default_factory=list)
+    spoiled: list[list[tuple[Sample, Score]]] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+
+async def _check(cell: CellPlan) -> CheckResult:
+    slots = asyncio.Semaphore(AT_ONCE)
+    found = _Found()
+    for position, sample in cell.tried():
+        found.samples += 1
+        if isinstance(sample, BoundaryError):
+            found.problems.append(f"{unread_id(position)}: {sample}")
+        else:
+            await _check_sample(cell, sample, slots, found)
+    figures = _figures(cell, found.gold, found.problems)
+    # Samples may have spoiled responses of different number: the last one of the shorter stands in.
+    spoiled = found.spoiled
+    most = max(map(len, spoiled), default=0)
+    columns = [[scores[min(i, len(scores) - 1)] for scores in spoiled if scores] for i in range(most)]
+    first = cell.metrics[0]
+    worth = functools.partial(merit, higher_is_better=first.higher_is_better, best=traits_of(first).best)
+    reached = [_figures(cell, column, found.problems)[first.name] for column in columns]
+    spoiled_figure = max(reached, key=worth, default=math.nan)
+    headline = figures.pop(cell.metrics[0].name)
+    return CheckResult(
+        cell.task.name,
+        cell.protocol.name,
+        found.samples,
+        headline,
+        spoiled_figure,
+        cell.metrics[0].unit,
+        figures,
+        {metric.name: metric.unit for metric in cell.metrics[1:]},
+        tuple(found.problems),
+        tuple(_unheld(cell.task, found)),
+    )
+
+
+def _unheld(task: Task, found: _Found) -> Iterator[str]:
+    if isinstance(task.judge, ModelScorer):
+        yield "a judge model scores its answers, and none was asked: prompts and reading alone were checked"
+        return
+    if task.gold is no_gold:
+        yield "nobody can write a right response: nothing shows that one scores full marks"
+    if not any(found.spoiled):
+        yield "it has no spoiled responses: nothing shows that a wrong one scores none"
+    if views := [view.name for view in task.views if not view.takes_gold]:
+        yield f"not held to take a right response: {', '.join(views)}"
+
+
+async def _check_sample(cell: CellPlan, sample: Sample, slots: asyncio.Semaphore, found: _Found) -> None:
+    """Adds what came of `sample` to `found`; whatever fails in it is a problem of its own."""
+
+    async def one(hints: HintsOf) -> Score | BoundaryError | None:
+        async with slots:
+            try:
+                return await _respond(cell, sample, hints)
+            except FAULTS as error:
+                return fault(error)
+
+    texts: list[str] = []
+    try:
+        texts = list(cell.task.spoiled(sample, cell.protocol))
+    except FAULTS as error:
+        found.problems.append(f"{sample.id}: {fault(error, 'spoiled')}")
+    tried = [None, *range(len(texts))] if cell.task.gold is not no_gold else [*range(len(texts))]
+    scores = await asyncio.gather(*(one(_always(cell.task, sample, number)) for number in tried))
+    right, wrong = (scores[0], scores[1:]) if cell.task.gold is not no_gold else (None, scores)
+    if isinstance(right, BoundaryError):
+        found.problems.append(f"{sample.id}: with its reference: {right}")
+    elif right is not None:
+        found.gold.append((sample, right))
+        refused = _refused(right, cell.task)
+        found.problems += [f"{sample.id}: the reference is judged wrong{by}" for by in refused]
+    found.spoiled.append([(sample, score) for score in wrong if isinstance(score, Score)])
+    for text, scored in zip(texts, wrong, strict=True):
+        if isinstance(scored, BoundaryError):
+            found.problems.append(f"{sample.id}: with the spoiled {text[:60]!r}: {scored}")
+        elif scored is not None and any(scored.headline.credit):
+            found.problems.append(f"{sample.id}: judged right although spoiled: {text[:60]!r}")
+
+
+def _refused(score: Score, task: Task) -> Iterator[str]:
+    """The views that do not take a reference, "" for the headline."""
+    if not any(score.headline.credit):
+        yield ""
+    held = (view.name for view in task.views if view.takes_gold)
+    yield from (f" by {name}" for name in held if not any(score.views[name].credit))
+
+
+def _figures(cell: CellPlan, scores: Sequence[tuple[Sample, Score]], problems: list[str]) -> dict[str, float]:
+    """By metric; NaN where there is no score, or none that is not outside of the figure."""
+    found = {metric.name: math.nan for metric in cell.metrics}
+    try:
+        matrix, start = np.array(completed(cell.metrics, scores)), 0
+    except BoundaryError as error:
+        problems.append(str(error))
+        return found
+    if not scores:
+        return found
+    for metric in cell.metrics:
+        end = start + len(metric.columns)
+        part = matrix[:, start:end]
+        part = part[counted(metric, part) > 0]
+        found[metric.name] = aggregate_of(metric).figure(part) if len(part) else math.nan
+        start = end
+    return found
+
+
+def _always(task: Task, sample: Sample, spoiled: int | None) -> HintsOf:
+    """A model that always gives the reference, or the spoiled response of that number."""
+
+    def hints(protocol: Protocol) -> Hints:
+        def said() -> str:
+            if spoiled is None:
+                return task.gold(sample, protocol)
+            texts = task.spoiled(sample, protocol)  # a leg of a routed answer may have fewer
+            return texts[spoiled % len(texts)]
+
+        return Hints(guarded("gold" if spoiled is None else "spoiled", said), lambda: "")
+
+    return hints
+
+
+class _Saying:
+    """A model that always says what the hints have as gold; a tool runs as it would."""
+
+    def __init__(self) -> None:
+        self._model = FakeModel(GOLD)
+
+    async def send(self, call: Call) -> Response:
+        assert call.request is not None
+        hints = None if call.hints is None else call.hints()
+        return await self._model.generate_hinted(call.request, hints, draw=call.draw)
+
+    async def run(self, call: Call, tool: Run) -> Response:
+        return Response(await tool())
+
+    def stored(self, call: Call) -> Response | None:
+        return None
+
+
+async def _respond(cell: CellPlan, sample: Sample, hints: HintsOf) -> Score | None:
+    """What is made of a model that always says what `hints` has as gold; None where a judge model scores."""
+    task, protocol = cell.task, cell.protocol
+    context = SampleContext(task, sample, protocol, _Saying(), hints=hints)
+    await context.solve()
+    answer, read_otherwise = await answers(task, sample, context.protocol, context.transcript)
+    if isinstance(task.judge, ModelScorer):
+        return None
+    found = await score(task, cell.metrics, sample, answer, read_otherwise)
+    answer_column(found.as_json())  # a run would store it
+    return found

@@ -1,0 +1,290 @@
+"""`evalkit rescore`: extraction, scoring and metrics again, from the stored responses; nothing is asked.
+
+The new run file holds what the old one holds, read, scored and measured by today's code. A sample's
+transcript is in the file, so prompts, media and solvers are not needed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import orjson
+
+import evalkit
+from evalkit.benchmark.protocol import Protocol
+from evalkit.benchmark.spec import BY, CellSpec
+from evalkit.benchmark.task import ModelScorer, Task, judge_roles
+from evalkit.data.base import Records
+from evalkit.engine.calibrate import calibrate
+from evalkit.engine.cell import CellPlan
+from evalkit.engine.circumstances import circumstances
+from evalkit.engine.context import Call, Run
+from evalkit.engine.corpus import complete
+from evalkit.engine.faults import FAULTS, fault
+from evalkit.engine.judging import Judging
+from evalkit.engine.reading import answers
+from evalkit.engine.score import metrics_for, score_of
+from evalkit.errors import JudgeError, UsageError
+from evalkit.models.base import Response
+from evalkit.runfile.encoding import row_columns
+from evalkit.runfile.exchanges import Asked, Exchanges, known_medium
+from evalkit.runfile.figures import WHOLE, figures_of
+from evalkit.runfile.measured import task_of
+from evalkit.runfile.rows import FAILED, JUDGE, VALIDATION, Cell, Row
+from evalkit.runfile.store import Store
+from evalkit.samples import JSON, Sample
+from evalkit.sandbox.hidden import hide_beside
+
+AT_ONCE = 8
+"""Samples scored together."""
+_TRIED_AGAIN = ("scorer", "sandbox", "judge")
+"""Boundaries of failures that today's code may not have; a response that never came stays missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """A sample whose verdict is another one now: outcomes and answers, old and new."""
+
+    sample: str
+    outcomes: tuple[str, str]
+    answers: tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Rescored:
+    """A cell, and what became of it. `figures`: the headline's, old and new, in `unit`."""
+
+    name: str
+    metric: str
+    unit: str
+    samples: int
+    figures: tuple[float | None, float | None]
+    changed: tuple[Changed, ...]
+
+
+def rescore(
+    run: Path, output: Path, *, rule: str = "", task_files: tuple[Path, ...] = ()
+) -> Iterator[Rescored]:
+    """Writes the run file `output` and yields its cells as they are done.
+
+    `rule`: the protocol whose extraction is used, instead of the cell's own. `task_files`: files with the
+    run's tasks that are no tasks of evalkit. Raises `UsageError` where a task's code is not at hand, a slim
+    run file has no texts, or `output` is there already; `output` is there only once all is done.
+    """
+    if output.exists():
+        raise UsageError(f"{output} is there already: remove it, or name another file")
+    part = output.with_name(f"{output.name}.part")
+    for file in (run, output, *task_files):
+        hide_beside(file)
+    with Store.open(run, task_files) as old:
+        old.needs_texts("rescoring")
+        tasks = {cell.id: _task(old, cell) for cell in old.cells()}
+        try:
+            output.parent.mkdir(parents=True, exist_ok=True)
+            part.unlink(missing_ok=True)
+            with closing(sqlite3.connect(part)) as copy:
+                old.connection.backup(copy)  # in today's format, whatever `run` is in
+        except (OSError, sqlite3.Error) as error:
+            raise UsageError(f"cannot write {output}: {error}") from None
+        with Store.open(part, to_write=True) as new:
+            _note(old, new)
+            for cell in old.cells():
+                yield _Cell(old, new, cell, tasks[cell.id], rule).rescore()
+            new.commit()
+    part.replace(output)
+
+
+def _note(old: Store, new: Store) -> None:
+    """Who measures now, and who asked and measured before."""
+    made: dict[str, JSON] = {"evalkit": evalkit.__version__, "packages": circumstances()["packages"]}
+    before: JSON = {key: old.manifest.get(key) for key in made}
+    at = datetime.now(UTC).isoformat(timespec="seconds")
+    made["rescored"] = {"from": old.path.name, "at": at, "asked": before}
+    for key, value in made.items():
+        new.set_entry(key, value)
+
+
+def _task(store: Store, cell: Cell) -> Task:
+    task = task_of(store, cell.spec)
+    if task is None:
+        raise UsageError(
+            f"{store.path}: the code of {cell.spec.task} is not at hand: name its file with --task-file"
+        )
+    return task
+
+
+class _Cell:
+    def __init__(self, old: Store, new: Store, cell: Cell, task: Task, rule: str) -> None:
+        self._old, self._new, self._cell = old, new, cell
+        if rule:
+            extract = task.extract(task.protocol(rule))
+            task = dataclasses.replace(task, answer=extract)
+        known = {view.name for view in cell.spec.views}
+        views = (v for v in task.views if v.name in known or not isinstance(v.judge, ModelScorer))
+        self._task = dataclasses.replace(task, views=tuple(views))
+        self._plan = self._planned(self._task)
+        self._judged = bool(self._plan.referee or self._plan.judges)
+
+    def _planned(self, task: Task) -> CellPlan:
+        spec = self._cell.spec
+        settings = {
+            field.name: getattr(spec.protocol, field.name) for field in dataclasses.fields(spec.protocol)
+        }
+        base = task.protocol(spec.protocol.name)
+        protocol = Protocol(**settings, solver=base.solver, reader=base.reader)
+        return CellPlan(
+            source=spec.source,
+            task=task,
+            protocol=protocol,
+            metrics=metrics_for(task, protocol),
+            records=Records(spec.data, spec.records, lambda: iter(())),
+            limit=spec.limit,
+            referee=spec.referee.rpartition(" ")[0].rpartition(" ")[0],
+            judges=dict.fromkeys(judge_roles(task), ""),
+            role=self._cell.role,
+        )
+
+    def _spec(self) -> CellSpec:
+        """By what code it is read, scored and measured now; what asked stays what it was."""
+        old, new = self._cell.spec, self._plan.spec()
+        fallback = new.fallback
+        if fallback and old.fallback:
+            fallback = " ".join((*old.fallback.split(" ")[:2], *new.fallback.split(" ")[2:]))
+        views = tuple(
+            dataclasses.replace(view, judge=_asking_the_same(view.judge, old.view(view.name).judge))
+            for view in new.views
+        )
+        judge = _asking_the_same(new.judge, old.judge)
+        return dataclasses.replace(
+            new, solver=old.solver, prompt=old.prompt, fallback=fallback, judge=judge, views=views
+        )
+
+    def rescore(self) -> Rescored:
+        cell, new = self._cell, self._new
+        new.set_spec(cell, self._spec())
+        if self._plan.protocol.calibrated and not cell.role:
+            (validation,) = (
+                one for one in new.cells() if one.role == VALIDATION and one.spec.name == cell.spec.name
+            )
+            self._plan = calibrate(self._plan, cell, validation, new)
+        exchanges = Exchanges(self._old, cell, whole=True)
+        changed = asyncio.run(self._samples(exchanges))
+        complete(new, cell, self._plan.metrics)
+        data = new.data(cell)
+        before = {figure.metric: figure.value for figure in self._old.figures(cell) if figure.group == WHOLE}
+        found = figures_of(self._plan.metrics, data)
+        new.reopen(cell)
+        if cell.finished is not None:
+            new.finish(cell, cell.finished, found)
+        new.commit()
+        headline = self._plan.metrics[0]
+        return Rescored(
+            cell.spec.label + (f" ({cell.role})" if cell.role else ""),
+            headline.name,
+            headline.unit,
+            len(data.outcomes),
+            (before.get(headline.name), next((f.value for f in found if f.metric == headline.name), None)),
+            tuple(changed),
+        )
+
+    async def _samples(self, exchanges: Exchanges) -> list[Changed]:
+        slots = asyncio.Semaphore(AT_ONCE)
+
+        async def one(position: int) -> Changed | None:
+            async with slots:
+                return await self._sample(position, exchanges)
+
+        found: list[Changed | None] = []
+        positions = list(exchanges.positions.values())
+        for start in range(0, len(positions), AT_ONCE):  # a task for each of a million samples would be much
+            found += await asyncio.gather(*(one(position) for position in positions[start : start + AT_ONCE]))
+        return [change for change in found if change is not None]
+
+    async def _sample(self, position: int, exchanges: Exchanges) -> Changed | None:
+        asked = exchanges.read(position)
+        if asked.outcome == FAILED and asked.boundary not in _TRIED_AGAIN:
+            return None
+        sample = _sample(self._old, asked)
+        question, digest = exchanges.digests(position)
+        row = Row(sample, position, question, digest, FAILED, links=exchanges.links(position))
+        try:
+            judging = Judging(sample, lambda role: _StoredReplies(asked, role)) if self._judged else None
+            answer, otherwise = await answers(
+                self._task, sample, self._plan.protocol, asked.transcript(), judging
+            )
+            if "shots" in asked.answer.get("detail", {}):
+                answer.detail["shots"] = asked.answer["detail"]["shots"]
+            made = await score_of(self._task, self._plan.metrics, sample, answer, otherwise, judging)
+            row = dataclasses.replace(
+                row, outcome=made.outcome, statistics=made.statistics, answer=made.as_json()
+            )
+            row_columns(row)  # before anything of it is written
+        except FAULTS as error:
+            failed = fault(error)
+            row = dataclasses.replace(
+                row, outcome=FAILED, statistics=(), answer=None, boundary=failed.boundary, error=str(failed)
+            )
+        self._new.add_sample(self._cell, row)
+        after = _values(orjson.loads(orjson.dumps(row.answer, default=str)))
+        before = _values(asked.answer)
+        if (asked.outcome, [right for _, right in before]) == (row.outcome, [right for _, right in after]):
+            return None
+        return Changed(asked.id, (asked.outcome, row.outcome), (_words(before), _words(after)))
+
+
+class _StoredReplies:
+    """What the run's judge model in `role` said about one sample: a channel that asks nobody."""
+
+    def __init__(self, asked: Asked, role: str) -> None:
+        judged = [exchange for exchange in asked.exchanges if exchange.judge]
+        own = [exchange for exchange in judged if exchange.body.get("role", JUDGE) == role]
+        self._replies = {
+            (orjson.dumps(exchange.body["prompt"]), drawn.draw): drawn.response
+            for exchange in own or judged  # one model may have had every role
+            for drawn in exchange.draws
+        }
+
+    def stored(self, call: Call) -> Response | None:
+        return self._replies.get((orjson.dumps(orjson.loads(call.body)["prompt"]), call.draw))
+
+    async def send(self, call: Call) -> Response:
+        raise JudgeError("the run's judge model was not asked about this response")
+
+    async def run(self, call: Call, tool: Run) -> Response:
+        raise AssertionError("a judge model uses no tool")
+
+
+def _asking_the_same(new: str, old: str) -> str:
+    """The identity of today's scorer, with the judge models that were asked."""
+    return "".join((new.partition(BY)[0], *old.partition(BY)[1:]))
+
+
+def _sample(store: Store, asked: Asked) -> Sample:
+    return Sample(
+        id=asked.id,
+        input=asked.input,
+        target=tuple(asked.target),
+        choices=tuple(asked.choices),
+        group=asked.group,
+        tags=tuple(asked.tags),
+        cluster=asked.cluster,
+        meta=asked.meta,
+        media=tuple(known_medium(store, key) for key in asked.media),
+    )
+
+
+def _values(answer: Mapping[str, object] | None) -> list[tuple[str, object]]:
+    finals = (answer or {}).get("finals", [])
+    assert isinstance(finals, list)
+    return [(str(final.get("value")), final.get("correct")) for final in finals]
+
+
+def _words(values: Sequence[tuple[str, object]]) -> str:
+    return " | ".join(dict.fromkeys(value for value, _ in values))

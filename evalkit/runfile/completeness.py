@@ -1,0 +1,114 @@
+"""Whether a cell is of the whole benchmark: one rule for tables, comparisons, exports and pages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from evalkit.runfile.rows import Cell
+from evalkit.runfile.store import Store
+from evalkit.runfile.tallies import group_counts
+
+SMALL_SETS = "small sets"
+"""`kind` of the data that comes with evalkit, for trying it out."""
+SMALL = "evalkit's own small set, not the benchmark: comparable with no printed figure"
+
+
+@dataclass(frozen=True, slots=True)
+class Completeness:
+    """`asked`: samples in the run file, failed ones included. `records`: how many the data had, where known.
+
+    `finished`: whether the run has come to the end of its data, or of `limit`. `wanted`: how many it was to
+    ask, where that was known before. `by_group`: whether `limit` is of each group. `size`: samples of the
+    benchmark itself, as its authors count them, and `groups`: (asked, size) of each of its groups where these
+    differ. None and empty where the task does not say.
+    """
+
+    asked: int
+    records: int | None
+    finished: bool
+    limit: int | None
+    small: bool
+    size: int | None
+    groups: Mapping[str, tuple[int, int]]
+    wanted: int | None = None
+    by_group: bool = False
+
+    @property
+    def whole(self) -> bool:
+        """Whether the run is of the benchmark: all of it, and nothing else."""
+        return not (self.unfinished or self.part)
+
+    @property
+    def unfinished(self) -> str:
+        """`unfinished, 329 of 2,750 samples`; "" for a run that came to its end."""
+        if self.finished:
+            return ""
+        if self.wanted is None:
+            return f"unfinished, {self.asked:,} samples; how many there are is not known"
+        return f"unfinished, {self.asked:,} of {self.wanted:,} samples"
+
+    @property
+    def part(self) -> str:
+        """What a finished run is of, where it is not the benchmark: less of it, or more; "" where it is."""
+        if self._cut:
+            of = "all" if self.all is None else f"{self.all:,}"
+            each = " of each group" if self.by_group else ""
+            return f"a part: {self.asked:,} of {of} samples (--limit {self.limit}{each})"
+        if self.small:
+            return SMALL
+        if self.size is not None and self.asked != self.size:
+            verb = "a part" if self.asked < self.size else "more than the benchmark"
+            return f"{verb}: {self.asked:,} samples, and the benchmark has {self.size:,}{self._lacking()}"
+        if self.groups:
+            name, (asked, size) = next(iter(self.groups.items()))
+            return f"not the benchmark's samples: {asked:,} of {name}, which has {size:,}"
+        return ""
+
+    @property
+    def all(self) -> int | None:
+        """How many samples there are, as the task says or else the data."""
+        return self.records if self.size is None or self.small else self.size
+
+    @property
+    def _cut(self) -> bool:
+        """Whether `limit` may have left samples out."""
+        if self.limit is None:
+            return False
+        if self.all is not None:
+            return self.asked < self.all
+        return self.by_group or self.asked >= self.limit
+
+    def _lacking(self) -> str:
+        absent = sum(not asked for asked, _ in self.groups.values())
+        return f" ({absent} of its groups {'is' if absent == 1 else 'are'} absent)" if absent else ""
+
+
+def completeness(store: Store, cell: Cell) -> Completeness:
+    """How complete `cell` is."""
+    spec = cell.spec
+    counts = group_counts(store, cell)
+    asked = sum(counts.values())
+    return Completeness(
+        asked=asked,
+        records=spec.records,
+        finished=cell.finished is not None and asked >= cell.finished,
+        limit=spec.limit,
+        small=spec.data.get("kind") == SMALL_SETS,
+        size=spec.size,
+        groups=other_groups(counts, spec.group_sizes),
+        wanted=spec.wanted,
+        by_group=spec.limit_by_group,
+    )
+
+
+def other_groups(counts: Mapping[str, int], sizes: Mapping[str, int]) -> dict[str, tuple[int, int]]:
+    """(asked, size) of the groups with more or fewer samples than they should have.
+
+    A record that gave no sample is of no group: as many may be lacking.
+    """
+    found = {name: (counts.get(name, 0), size) for name, size in sizes.items()}
+    lacking = sum(size - asked for asked, size in found.values() if asked < size)
+    if lacking <= counts.get("", 0) and all(asked <= size for asked, size in found.values()):
+        return {}
+    return {name: pair for name, pair in found.items() if pair[0] != pair[1]}

@@ -1,0 +1,284 @@
+"""Values as a run file holds them: plain JSON, responses, and the columns of a sample."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import operator
+import struct
+from collections.abc import Iterable, Mapping, Sequence
+from types import NoneType
+from typing import Any, get_args
+
+import orjson
+
+from evalkit.benchmark.signature import digest
+from evalkit.errors import BoundaryError, ProviderError, SampleError, ScorerError
+from evalkit.models.base import Finish, Likelihood, Request, Response, TokenLogprob
+from evalkit.runfile.rows import Row
+from evalkit.samples import JSON, Audio, Image, Sample, ToolCall, plain_text
+
+
+def dump(value: object, where: str = "a value") -> str:
+    """`value` as JSON. Raises `ValueError` that names the place of what JSON does not have.
+
+    NumPy's numbers and arrays become plain ones, NaN and infinities null, and halves of surrogate pairs
+    U+FFFD. `where`: what the value is called in errors.
+    """
+    try:
+        return orjson.dumps(value).decode()
+    except TypeError:
+        pass  # NumPy's, half a surrogate pair, an integer of more than 64 bits, or a key that is no text
+    try:
+        return plain_text(json.dumps(_plain(value, where), ensure_ascii=False))
+    except RecursionError:
+        raise ValueError(f"{where} holds itself, or is nested too deeply") from None
+
+
+def _plain(value: object, where: str) -> JSON:
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {_key(key, where): _plain(inner, f"{where}.{key}") for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner, f"{where}[{i}]") for i, inner in enumerate(value)]
+    listed = getattr(value, "tolist", None)  # numpy's scalars and arrays, and what is made like them
+    if callable(listed):
+        return _plain(listed(), where)
+    try:
+        found: JSON = orjson.loads(orjson.dumps(value))  # dates, enumerations, dataclasses
+    except TypeError:
+        raise ValueError(f"{where} is of type {type(value).__name__}, which JSON does not have") from None
+    return found
+
+
+def _key(key: object, where: str) -> str:
+    if isinstance(key, str):
+        return key
+    if isinstance(key, int | float | None):
+        return str(key)
+    listed = getattr(key, "tolist", None)
+    if callable(listed):
+        return _key(listed(), where)
+    raise ValueError(f"{where} has a key of type {type(key).__name__}, which JSON does not have")
+
+
+MOST_GENERATED = 256 << 20
+"""Bytes of the pictures and clips of one response."""
+_FINISHES = frozenset(get_args(Finish))
+
+
+def checked(response: object, request: Request) -> Response:
+    """What a backend returned to `request`, with plain numbers.
+
+    Raises `ProviderError` for what cannot be stored, and where continuations have no likelihoods.
+    """
+    if not isinstance(response, Response):
+        raise ProviderError(f"the model returned {type(response).__name__}, not a Response")
+    counts = response.prompt_tokens, response.completion_tokens
+    if any(type(count) not in (int, NoneType) for count in counts) or type(response.seconds) is not float:
+        try:
+            counts = _count(counts[0]), _count(counts[1])
+            seconds = float(response.seconds)
+        except (TypeError, ValueError) as error:
+            raise ProviderError(f"token counts and seconds are numbers: {error}") from None
+        response = dataclasses.replace(
+            response, prompt_tokens=counts[0], completion_tokens=counts[1], seconds=seconds
+        )
+    for count in counts:
+        if count is not None and not 0 <= count < 1 << 63:
+            raise ProviderError(f"the model returned {count} as a token count")
+    if not math.isfinite(response.seconds) or response.finish not in _FINISHES:
+        raise ProviderError(f"the model returned seconds={response.seconds!r}, finish={response.finish!r}")
+    asked = request.continuations
+    if (asked or response.likelihoods) and tuple(one.text for one in response.likelihoods) != asked:
+        raise ProviderError(
+            f"the model returned likelihoods of {[one.text for one in response.likelihoods]}, "
+            f"not of {list(asked)}"
+        )
+    if response.tool_calls and not all(isinstance(call, ToolCall) for call in response.tool_calls):
+        raise ProviderError("the model returned tool_calls that are no ToolCall")
+    if response.likelihoods:
+        response = dataclasses.replace(response, likelihoods=tuple(map(_likelihood, response.likelihoods)))
+    if response.media:
+        _check_media(response.media)
+    return response
+
+
+def _likelihood(found: Likelihood) -> Likelihood:
+    try:
+        logprob = float(found.logprob)
+        tokens = _count(found.tokens)
+    except (TypeError, ValueError, AttributeError) as error:
+        raise ProviderError(f"a likelihood has a number as log-probability and as tokens: {error}") from None
+    if math.isnan(logprob) or logprob == math.inf:
+        raise ProviderError(f"the model returned {logprob} as the log-probability of {found.text!r}")
+    greedy = None if found.greedy is None else bool(found.greedy)
+    return Likelihood(found.text, logprob, tokens, greedy)
+
+
+def _check_media(media: object) -> None:
+    if not isinstance(media, tuple) or not all(isinstance(one, Image | Audio) for one in media):
+        raise ProviderError("the model returned media that is no tuple of Image and Audio")
+    if not all(one.data for one in media):
+        raise ProviderError("the model returned a picture or clip without data")
+    if sum(one.size for one in media) > MOST_GENERATED:
+        raise ProviderError(f"the model returned pictures and clips of more than {MOST_GENERATED:,} bytes")
+
+
+def _count(count: int | None) -> int | None:
+    return None if count is None else operator.index(count)
+
+
+RESPONSE = (
+    "text, finish, prompt_tokens, completion_tokens, seconds, reasoning, logprobs, prompt_logprobs, "
+    "likelihoods, tool_calls"
+)
+"""Columns of table `draw` that `response_of` takes."""
+
+
+def response_of(columns: Sequence[Any]) -> Response:
+    """The response in `RESPONSE`'s columns."""
+    text, finish, prompt_tokens, completion_tokens, seconds, reasoning, *listed = columns
+    tokens, prompt, likelihoods, calls = listed
+    return Response(
+        text,
+        finish,
+        prompt_tokens,
+        completion_tokens,
+        seconds,
+        reasoning,
+        _tokens(tokens),
+        _tokens(prompt),
+        _likelihoods(likelihoods),
+        tuple(ToolCall(*call) for call in orjson.loads(calls)) if calls else (),
+    )
+
+
+def listed_columns(response: Response) -> tuple[str | None, ...]:
+    """logprobs, prompt_logprobs, likelihoods and tool_calls, as the table has them."""
+    if not (response.logprobs or response.prompt_logprobs or response.likelihoods or response.tool_calls):
+        return None, None, None, None  # nearly always
+    likelihoods = [[one.text, one.logprob, one.tokens, one.greedy] for one in response.likelihoods]
+    tokens = map(_tokens_column, (response.logprobs, response.prompt_logprobs))
+    calls = [[call.name, call.arguments, call.id] for call in response.tool_calls]
+    return *tokens, dump(likelihoods) if likelihoods else None, dump(calls) if calls else None
+
+
+def _tokens_column(tokens: tuple[TokenLogprob, ...]) -> str | None:
+    return dump([[t.token, t.logprob, dict(t.top)] for t in tokens]) if tokens else None
+
+
+def _tokens(text: str | None) -> tuple[TokenLogprob, ...]:
+    if not text:
+        return ()
+    found = orjson.loads(text)
+    # JSON has no nan, which a prompt's first token has.
+    return tuple(TokenLogprob(token, math.nan if lp is None else lp, top) for token, lp, top in found)
+
+
+def _likelihoods(text: str | None) -> tuple[Likelihood, ...]:
+    if not text:
+        return ()
+    found = orjson.loads(text)
+    # JSON has no -inf, which an impossible text has.
+    return tuple(Likelihood(said, -math.inf if lp is None else lp, *more) for said, lp, *more in found)
+
+
+_RECENT: dict[int, tuple[Sample, tuple[str, ...]]] = {}
+"""Columns of samples in flight, which are asked for before a sample is asked and again to store it.
+
+Those with media are left out: their files shall go when the sample goes.
+"""
+_IN_FLIGHT = 1024
+
+
+def sample_columns(sample: Sample) -> tuple[str, ...]:
+    """id, input, target, choices, grp, tags, cluster, meta and media, as the table has them.
+
+    Raises `SampleError` that names the field which no run file can hold.
+    """
+    known = _RECENT.get(id(sample))
+    if known is not None and known[0] is sample:
+        return known[1]
+    columns = _sample_columns(sample)
+    if not sample.media:
+        if len(_RECENT) >= _IN_FLIGHT:
+            _RECENT.clear()
+        _RECENT[id(sample)] = (sample, columns)
+    return columns
+
+
+def _sample_columns(sample: Sample) -> tuple[str, ...]:
+    try:
+        meta = dump(dict(sample.meta), "meta")
+    except ValueError as error:
+        raise SampleError(str(error)) from None
+    return (
+        _text(sample.id, "id"),
+        _text(sample.input, "input"),
+        _texts(sample.target, "target"),
+        _texts(sample.choices, "choices"),
+        _text(sample.group, "group"),
+        _texts(sample.tags, "tags"),
+        _text(sample.cluster, "cluster"),
+        meta,
+        dump([medium.key for medium in sample.media]) if sample.media else "[]",
+    )
+
+
+def question_digest(sample: Sample) -> bytes:
+    """16 bytes over what a sample asks and what decides whether an answer to it is right.
+
+    `meta` is part of it: tests, tolerances and languages stand there. Tags and clusters are not: they change
+    breakdowns and intervals, and no verdict.
+    """
+    name, text, target, choices, group, _, _, meta, media = sample_columns(sample)
+    if len(sample.meta) > 1:  # in whatever order a task puts it there
+        meta = orjson.dumps(orjson.loads(meta), option=orjson.OPT_SORT_KEYS).decode()
+    return digest([name, text, target, choices, group, meta, media])
+
+
+def answer_column(answer: object) -> str:
+    """Raises `ScorerError` that names what no run file can hold."""
+    try:
+        return dump(answer, "the answer")
+    except ValueError as error:
+        raise ScorerError(str(error)) from None
+
+
+def row_columns(row: Row) -> tuple[str | int | bytes, ...]:
+    """The columns of table `sample` behind `cell`. Raises `SampleError` or `ScorerError`."""
+    columns, answer = sample_columns(row.sample), answer_column(row.answer)
+    statistics = struct.pack(f"<{len(row.statistics)}d", *row.statistics)
+    result = (row.question, row.asked, row.outcome, row.boundary, plain_text(row.error), answer, statistics)
+    return (row.position, *columns, *result)
+
+
+def unread(position: int, error: BoundaryError) -> Row:
+    """The row of a record that no sample could be made of; when it is mended, a sample takes its place."""
+    sample = Sample(id=unread_id(position), input="", target=())
+    return Row(sample, position, bytes(16), bytes(16), "failed", boundary=error.boundary, error=str(error))
+
+
+def unread_id(position: int) -> str:
+    return f"record {position}"
+
+
+def _text(value: object, where: str) -> str:
+    if not isinstance(value, str):
+        raise SampleError(f"{where} is of type {type(value).__name__}, not a text")
+    if not value.isascii() and plain_text(value) != value:
+        raise SampleError(f"{where} holds half of a surrogate pair, which no request and no file can hold")
+    return value
+
+
+def _texts(values: Iterable[object], where: str) -> str:
+    if type(values) is tuple and not values:  # nearly always, of choices and tags
+        return "[]"
+    if isinstance(values, str):
+        raise SampleError(f"{where} is one text, not a tuple of texts")
+    return dump([_text(value, f"{where}[{i}]") for i, value in enumerate(values)])

@@ -1,0 +1,134 @@
+"""What is in a run file, for other programs: a row for each sample, or the document a server judges.
+
+Some benchmarks keep their references (VQAv2 test-dev, DocVQA test): their server takes the answers as
+a file whose form the task knows (`Task.submission`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from io import BytesIO
+from typing import Any
+
+import orjson
+
+from evalkit.benchmark.task import Submitted, file_of
+from evalkit.errors import UsageError
+from evalkit.report.render import no_formula
+from evalkit.runfile.completeness import SMALL, completeness
+from evalkit.runfile.exchanges import Exchange, Exchanges
+from evalkit.runfile.measured import task_of
+from evalkit.runfile.rows import FAILED
+from evalkit.runfile.store import Cell, Store
+from evalkit.samples import JSON
+
+Row = dict[str, JSON]
+
+
+def rows(stores: Sequence[Store]) -> Iterator[Row]:
+    """Every sample of every run: what was asked, what was answered and how it was judged."""
+    for store in stores:
+        store.needs_texts("a list of samples")
+        model = store.manifest["model"]["name"]
+        for cell in store.cells():
+            if not cell.role:
+                start: Row = {"task": cell.task, "protocol": cell.spec.protocol.label, "model": model}
+                exchanges = Exchanges(store, cell)
+                for sample in store.samples(cell):
+                    yield {**start, **sample, "responses": _responses(exchanges.of(sample["position"]))}
+
+
+def _responses(exchanges: Sequence[Exchange]) -> list[JSON]:
+    """Every draw of a sample, in the order of asking; `request` counts its requests from 0."""
+    return [
+        {
+            "request": number,
+            "draw": drawn.draw,
+            "judge": exchange.judge,
+            "tool": exchange.tool,
+            "branch": exchange.branch,
+            "text": drawn.response.text,
+            "reasoning": drawn.response.reasoning,
+            "finish": drawn.response.finish,
+            "prompt_tokens": drawn.response.prompt_tokens,
+            "completion_tokens": drawn.response.completion_tokens,
+            "media": [one.key for one in drawn.response.media],
+        }
+        for number, exchange in enumerate(exchanges)
+        for drawn in exchange.draws
+    ]
+
+
+def submission(store: Store) -> bytes:
+    """The document for the benchmark's server. Raises `UsageError` where it would not be whole."""
+    store.needs_texts("a submission")
+    cells = [cell for cell in store.cells() if not cell.role]
+    tasks = [(cell, task_of(store, cell.spec)) for cell in cells]
+    takers = [(cell, task.submission) for cell, task in tasks if task and task.submission]
+    if not takers:
+        names = ", ".join(cell.task for cell in cells)
+        files = [file[0].name for cell, task in tasks if not task and (file := file_of(cell.spec.source))]
+        if files:
+            raise UsageError(
+                f"{store.path} was made with a file of yours, which is imported only where it is named: "
+                f"--task-file {files[0]}"
+            )
+        raise UsageError(f"{store.path}: no server takes answers to {names}: --format jsonl has them all")
+    if len(takers) > 1:
+        names = ", ".join(cell.task for cell, _ in takers)
+        raise UsageError(f"{store.path} holds {names}: a submission is of one benchmark, run it alone")
+    ((cell, submit),) = takers
+    _whole(store, cell)
+    answers = (_submitted(row) for row in store.samples(cell))
+    return orjson.dumps(submit(answers), option=orjson.OPT_APPEND_NEWLINE)
+
+
+def _whole(store: Store, cell: Cell) -> None:
+    whole, failed = completeness(store, cell), store.outcomes(cell)[FAILED]
+    why = whole.unfinished or ("" if whole.part == SMALL else whole.part)
+    if failed:
+        why = ", ".join(filter(None, (why, f"{failed:,} samples failed")))
+    if why:
+        of = "all" if whole.all is None else f"{whole.all:,}"
+        raise UsageError(
+            f"{store.path}: {whole.asked - failed:,} of {of} samples of {cell.task} are answered ({why}), "
+            "and a server takes all or none: finish the run first, on the whole data and without --limit"
+        )
+
+
+def _submitted(row: dict[str, Any]) -> Submitted:
+    value = row["finals"][0]["value"]
+    return Submitted(row["id"], row["meta"], value)
+
+
+def to_jsonl(stores: Sequence[Store]) -> bytes:
+    """One JSON object a line."""
+    return b"".join(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE) for row in rows(stores))
+
+
+def to_csv(stores: Sequence[Store]) -> bytes:
+    """One line a sample, for spreadsheets: lists and objects as JSON, no cell a formula."""
+    return bytes(_frame(stores).map(no_formula).to_csv(index=False).encode())
+
+
+def to_parquet(stores: Sequence[Store]) -> bytes:
+    """One row a sample; lists and objects as JSON text."""
+    out = BytesIO()
+    _frame(stores).to_parquet(out, index=False)
+    return out.getvalue()
+
+
+FORMATS: dict[str, Callable[[Sequence[Store]], bytes]] = {
+    "jsonl": to_jsonl,
+    "csv": to_csv,
+    "parquet": to_parquet,
+}
+
+
+def _frame(stores: Sequence[Store]) -> Any:
+    import pandas as pd
+
+    def flat(value: JSON) -> str | int:
+        return value if isinstance(value, str | int) else orjson.dumps(value).decode()
+
+    return pd.DataFrame([{key: flat(value) for key, value in row.items()} for row in rows(stores)])

@@ -1,0 +1,142 @@
+"""What measured a stored cell, and whether this evalkit would measure the same.
+
+A run file is input and runs no code: metrics of evalkit's are made again from what the file says of them,
+code of tasks is taken from evalkit's own index. A task file of the user's is imported where the user names it
+(`Store.task_files`), and only then.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from evalkit.benchmark.identity import OWN, code_identity
+from evalkit.benchmark.spec import BY, CellSpec, MetricSpec
+from evalkit.benchmark.task import ModelScorer, Task, file_of, load_task
+from evalkit.errors import UsageError
+from evalkit.metrics.base import Metric
+from evalkit.metrics.stored import stored_metric
+from evalkit.runfile.rows import Cell
+from evalkit.runfile.store import Store
+
+if TYPE_CHECKING:
+    from evalkit.metrics.base import Floats
+
+MEND = "evalkit rescore measures it anew from the stored responses"
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """A metric of a stored cell. `columns`: its place in the statistics matrix.
+
+    `metric`: None where its code is not at hand. `stale`: why `metric` is not the code that measured, in
+    words; "" where it is.
+    """
+
+    spec: MetricSpec
+    columns: slice
+    metric: Metric | None
+    stale: str
+
+    def of(self, matrix: Floats) -> Floats:
+        """The metric's columns of a cell's matrix."""
+        return matrix[:, self.columns]
+
+    def usable(self, store: Store, cell: Cell) -> Metric:
+        """The metric, to compute with. Raises `UsageError` where that would be other code."""
+        where = f"{store.path}: {cell.spec.label}, {self.spec.name}"
+        if self.metric is None:
+            file = file_of(cell.spec.source)
+            named = f": name its file with --task-file {file[0].name}" if file else ""
+            raise UsageError(f"{where} was measured by code that is no part of evalkit{named}")
+        if self.stale:
+            raise UsageError(f"{where} was {self.stale}: {MEND}")
+        return self.metric
+
+
+def measures(store: Store, cell: Cell) -> Iterator[Measure]:
+    """The metrics of `cell`, in its order."""
+    task = task_of(store, cell.spec)
+    own = {metric.name: metric for metric in task.metrics} if task else {}
+    start = 0
+    for spec in cell.spec.metrics:
+        columns = slice(start, start + len(spec.columns))
+        start = columns.stop
+        foreign = OWN in spec.identity
+        code = own.get(spec.name) if foreign else stored_metric(spec)
+        stale = _stale("measured", spec.identity, code)
+        yield Measure(spec, columns, code or stored_metric(spec), stale)
+
+
+def measure(store: Store, cell: Cell, name: str) -> Measure:
+    """The metric of that name. Raises `UsageError` where the cell has none."""
+    for found in measures(store, cell):
+        if found.spec.name == name:
+            return found
+    raise UsageError(f"{store.path}: {cell.spec.label} was not measured by {name!r}")
+
+
+def task_of(store: Store, spec: CellSpec) -> Task | None:
+    """The task as this evalkit has it, or as a file does that the user named; None where neither does."""
+    file = file_of(spec.source)
+    if file is not None:
+        for path in store.task_files:
+            if path.name == file[0].name:
+                return _loaded(f"{path}:{spec.task}", tuple(sorted(spec.options.items())))
+        return None
+    try:
+        return _loaded(spec.source, tuple(sorted(spec.options.items())))
+    except UsageError:  # an earlier evalkit had it, or a later one will
+        return None
+
+
+@functools.lru_cache(maxsize=256)
+def _loaded(source: str, options: tuple[tuple[str, str], ...]) -> Task:
+    return load_task(source, dict(options))
+
+
+def other_code(store: Store, cell: Cell, view: str = "") -> list[str]:
+    """Where today's code for reading and scoring `view` is not what the run used: `read by x@1, now x@2`."""
+    task, spec = task_of(store, cell.spec), cell.spec
+    if task is None:
+        return []
+    now = next((one for one in task.views if one.name == view), None)
+    stored = spec.view(view)
+    try:
+        extract = (
+            task.extract(task.protocol(spec.protocol.name)) if not (now and now.extract) else now.extract
+        )
+    except (UsageError, KeyError):  # the protocol is no longer there
+        return []
+    judge = now.judge if now and now.judge else task.judge
+    reader = (now and now.reader) or task.protocol(spec.protocol.name).reader
+    scored = (stored.judge or spec.judge).partition(BY)[0]  # who the judge models are is the user's choice
+    found = [
+        _stale("read", stored.extract or spec.extract, extract),
+        _stale("put together", stored.reader or spec.reader, reader),
+        _stale("scored", scored, judge.score if isinstance(judge, ModelScorer) else judge),
+    ]
+    return [words for words in found if words]
+
+
+def _stale(done: str, then: str, code: object) -> str:
+    if code is None:
+        return ""
+    now = code_identity(code)
+    if now == then:
+        return ""
+    if then.startswith(OWN) and now.startswith(OWN):
+        return f"{done} by an earlier state of your own code ({then}, now {now})"
+    return f"{done} by {then}, and this evalkit has {now}"
+
+
+def check_task_files(paths: Iterable[Path]) -> tuple[Path, ...]:
+    """`paths`, each of which has to be a file. Raises `UsageError`."""
+    found = tuple(paths)
+    for path in found:
+        if not path.is_file():
+            raise UsageError(f"no task file {str(path)!r} in {Path.cwd()}")
+    return found

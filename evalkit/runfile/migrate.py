@@ -1,0 +1,215 @@
+"""Run files of earlier formats, as today's.
+
+A file is not changed: a copy in memory is, and only for reading. What an earlier format did not write down is
+made up from what it did, or left out; code that it knows by digests stays so, which no code of today equals.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib.resources
+import re
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import orjson
+
+from evalkit.benchmark.identity import OWN
+from evalkit.benchmark.protocol import ProtocolSettings
+from evalkit.benchmark.spec import CellSpec, MetricSpec, ViewSpec
+from evalkit.convert import to_json
+from evalkit.metrics.base import Metric
+from evalkit.metrics.macro import Macro
+from evalkit.metrics.stored import KINDS, metric_of_kind, metric_spec
+from evalkit.runfile.encoding import dump, question_digest
+from evalkit.runfile.rows import JUDGE
+from evalkit.samples import Image, Sample
+
+_CLASSES = {place.rpartition(":")[2]: kind for kind, place in KINDS.items()}
+_IDENTITY = re.compile(r"(\w+)(?:\((.*)\))?@")
+_DIGESTS = 1 << 128
+
+
+def migrated(db: sqlite3.Connection, found: int) -> sqlite3.Connection | None:
+    """A copy in memory of the run file of format `found`, in today's; None for one that nobody knows."""
+    if found not in _STEPS:
+        return None
+    copy = sqlite3.connect(":memory:")
+    db.backup(copy)
+    for version in range(found, max(_STEPS) + 1):
+        _STEPS[version](copy)
+        copy.execute("UPDATE run SET value = ? WHERE key = 'format'", (dump(version + 1),))
+    copy.commit()
+    return copy
+
+
+def _from_3(db: sqlite3.Connection) -> None:
+    """Specs become typed, samples know their responses, cells know whether they are finished."""
+    db.execute(_table("figure"))
+    db.execute(
+        "CREATE TABLE asked (cell INTEGER, position INTEGER, turn INTEGER, draw INTEGER, request INTEGER, "
+        "PRIMARY KEY (cell, position, turn, draw)) WITHOUT ROWID"
+    )
+    db.execute("ALTER TABLE cell ADD COLUMN finished INTEGER")
+    for cell, task, protocol, spec in db.execute("SELECT id, task, protocol, spec FROM cell").fetchall():
+        made = _spec_of_3(task, protocol, orjson.loads(spec))
+        (count,) = db.execute("SELECT count(*) FROM sample WHERE cell = ?", (cell,)).fetchone()
+        expected = min((n for n in (made.limit, made.records) if n is not None), default=count)
+        db.execute(
+            "UPDATE cell SET protocol = ?, spec = ?, finished = ? WHERE id = ?",
+            (made.protocol.name, dump(to_json(made)), count if count >= expected else None, cell),
+        )
+        _link(db, cell)
+        _question(db, cell)
+
+
+def _spec_of_3(task: str, label: str, old: Mapping[str, Any]) -> CellSpec:
+    name, _, inside = label.partition("[")
+    asked = dict(old["protocol"])
+    solver, threshold = asked.pop("solver"), asked.pop("threshold", None)
+    fallback = asked.pop("fallback", "")
+    protocol = ProtocolSettings(
+        name=name,
+        overrides=dict(_overrides(inside.removesuffix("]"))),
+        fallback=(fallback.partition(" ")[0],) if fallback else (),
+        threshold=_threshold(threshold),
+        **{**asked, "stop": tuple(asked["stop"])},
+    )
+    return CellSpec(
+        task=task,
+        source=old["task_spec"],
+        protocol=protocol,
+        options=old["options"],
+        solver=solver,
+        extract=old["extract"],
+        judge=old["judge"],
+        referee=old.get("referee", ""),
+        fallback=fallback,
+        views=tuple(ViewSpec(name=view, **parts) for view, parts in old["views"].items()),
+        metrics=tuple(_metric_of_3(metric, macro=old["macro"]) for metric in old["metrics"]),
+        notes=old["notes"],
+        data=old["data"],
+        records=old["records"],
+        limit=old["limit"],
+        report=old["report"],
+    )
+
+
+def _overrides(text: str) -> Iterator[tuple[str, str]]:
+    """`a=1,b=2`; a comma without an equals sign behind it belongs to the value before."""
+    for pair in re.split(r",(?=\w+=)", text):
+        key, equals, value = pair.partition("=")
+        if equals:
+            yield key, value
+
+
+def _threshold(told: object) -> float | None:
+    if told == "never":
+        return float("inf")
+    return float(told) if isinstance(told, int | float) else None
+
+
+def _metric_of_3(old: Mapping[str, Any], *, macro: bool) -> MetricSpec:
+    """Version 1 of evalkit's metrics is the code that wrote format 3."""
+    found = _IDENTITY.match(old["identity"])
+    kind = _CLASSES.get(found[1], "") if found else ""
+    metric: Metric | None = None
+    if found and kind:
+        metric = metric_of_kind(kind, _parameters(found[2] or ""))
+    if metric is not None:
+        return metric_spec(Macro(metric) if macro else metric)
+    kept = {key: old[key] for key in ("name", "unit", "higher_is_better")}
+    return MetricSpec(**kept, columns=tuple(old["columns"]), identity=f"{OWN}{old['identity']}")
+
+
+def _parameters(text: str) -> dict[str, Any]:
+    """`k=10,view='strict'`, as a call has them."""
+    call = ast.parse(f"f({text})", mode="eval").body
+    assert isinstance(call, ast.Call)
+    return {one.arg: ast.literal_eval(one.value) for one in call.keywords if one.arg}
+
+
+def _link(db: sqlite3.Connection, cell: int) -> None:
+    """Which responses are a sample's: those stored under its id, and one request that another cell made.
+
+    `asked` is the sum of the keys of its requests, so a single one that is missing is known by subtraction.
+    """
+    for position, sample, asked in db.execute(
+        "SELECT position, id, asked FROM sample WHERE cell = ? ORDER BY position", (cell,)
+    ).fetchall():
+        own = db.execute(
+            "SELECT DISTINCT request, key, judge FROM draw JOIN request ON request.id = draw.request "
+            "WHERE cell = ? AND sample = ? ORDER BY request",
+            (cell, sample),
+        ).fetchall()
+        keys = (int.from_bytes(key) for _, key, judge in own if not judge)
+        missing = ((int.from_bytes(asked) - sum(keys)) % _DIGESTS).to_bytes(16)
+        other = db.execute("SELECT id FROM request WHERE key = ?", (missing,)).fetchall()
+        for turn, (request, *_) in enumerate([*own, *other]):
+            db.execute(
+                "INSERT OR IGNORE INTO asked SELECT ?, ?, ?, draw, request FROM draw "
+                "WHERE request = ? AND draw >= 0",
+                (cell, position, turn, request),
+            )
+
+
+def _question(db: sqlite3.Connection, cell: int) -> None:
+    """The digest of each question, which has more in it now."""
+    for position, name, text, *columns in db.execute(
+        "SELECT position, id, input, target, choices, meta, media, grp FROM sample WHERE cell = ?", (cell,)
+    ).fetchall():
+        *lists, group = columns
+        target, choices, meta, media = map(orjson.loads, lists)
+        shown = tuple(map(Image.known, media))  # the digest has their keys, whatever they are
+        sample = Sample(name, text, tuple(target), tuple(choices), group, meta=meta, media=shown)
+        db.execute(
+            "UPDATE sample SET question = ? WHERE cell = ? AND position = ?",
+            (question_digest(sample), cell, position),
+        )
+
+
+_SOLVERS = {
+    "ask_once": ("ask_once@2", "each_draw@1"),
+    "majority_vote": ("ask_once@2", "majority_vote@1"),
+    "choose_letter": ("ask_likelihoods@1", "choose_letter@1"),
+    "route_by_agreement": ("ask_with_fallback@1", "route_by_agreement@1"),
+}
+"""What one function did until format 4, asking and reading, by its name: format 3 has digests behind it."""
+
+
+def _from_4(db: sqlite3.Connection) -> None:
+    """Solvers no longer read, links know the branch that they were asked in, judge models have roles."""
+    db.execute("ALTER TABLE asked ADD COLUMN branch TEXT NOT NULL DEFAULT ''")
+    db.execute("ALTER TABLE draw ADD COLUMN likelihoods TEXT")
+    db.execute("ALTER TABLE draw ADD COLUMN tool_calls TEXT")
+    db.execute(_table("generated"))
+    for cell, text in db.execute("SELECT id, spec FROM cell").fetchall():
+        spec = orjson.loads(text)
+        solver = spec.get("solver", "")
+        asks, reads = _SOLVERS.get(solver.partition("@")[0], (solver, ""))
+        spec |= {"solver": asks, "reader": reads}
+        db.execute("UPDATE cell SET spec = ? WHERE id = ?", (dump(spec), cell))
+        fallback = spec.get("protocol", {}).get("fallback")
+        if fallback:  # the majority's draws were asked first, in one turn
+            db.execute(
+                "UPDATE asked SET branch = ? WHERE cell = ? AND turn > 0 AND request NOT IN "
+                "(SELECT request FROM draw WHERE judge)",
+                (fallback[0], cell),
+            )
+    for (judge,) in db.execute("SELECT value FROM run WHERE key = 'judge'").fetchall():
+        name = orjson.loads(judge)
+        roles = {} if name is None else {JUDGE: name}
+        db.execute("INSERT OR REPLACE INTO run VALUES ('judges', ?)", (dump(roles),))
+
+
+def _table(name: str) -> str:
+    """The statement that makes a table of today's."""
+    schema = importlib.resources.files("evalkit.runfile").joinpath("schema.sql").read_text("utf-8")
+    statement = re.search(rf"CREATE TABLE {name} \(.*?\n\)[^;]*", schema, re.DOTALL)
+    assert statement is not None
+    return statement[0]
+
+
+_STEPS: Mapping[int, Callable[[sqlite3.Connection], None]] = {3: _from_3, 4: _from_4}
+"""By format: what makes the next one of it."""

@@ -1,0 +1,398 @@
+"""The run file: one SQLite database a run, in WAL mode (schema.sql says what is in it).
+
+Every response is committed before the event loop goes round once more, so a killed process loses at most
+what arrived in the same instant. Readers may open the file while a run writes it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import importlib.resources
+import sqlite3
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import orjson
+
+from evalkit.benchmark.spec import CellSpec
+from evalkit.convert import from_json, to_json
+from evalkit.errors import StorageError, UsageError
+from evalkit.models.base import Response
+from evalkit.runfile import media_tables
+from evalkit.runfile.encoding import RESPONSE, dump, listed_columns, response_of, row_columns
+from evalkit.runfile.rows import (
+    ANSWERED,
+    OF_MODEL,
+    OUTCOMES,
+    VALIDATION,
+    Cell,
+    CellData,
+    Medium,
+    Row,
+    StoredFigure,
+)
+from evalkit.runfile.runlock import RunLock
+from evalkit.runfile.writer import Writer, connect
+from evalkit.samples import JSON, plain_text
+
+__all__ = ["ANSWERED", "OUTCOMES", "VALIDATION", "Cell", "CellData", "Medium", "Row", "Store"]
+
+FORMAT = 5
+"""Of the file; raised when schema.sql changes."""
+
+
+class Store:
+    """A run file, open. Not for several threads."""
+
+    def __init__(self, connection: sqlite3.Connection, path: Path, task_files: tuple[Path, ...] = ()) -> None:
+        """`task_files`: files with tasks that may be imported to read it; a run file alone runs no code."""
+        self._db = connection
+        self.path = path
+        self.task_files = task_files
+        self.lock: RunLock | None = None
+        """Released when this is closed."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @classmethod
+    def create(cls, path: Path, manifest: dict[str, Any]) -> Store:
+        """A new run file. Raises `UsageError` when the place cannot be written."""
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            store = cls(Writer.create(path), path)
+            # All or nothing: a file killed half-made would be no run file and yet in the way.
+            script = importlib.resources.files("evalkit.runfile").joinpath("schema.sql").read_text("utf-8")
+            store._db.executescript(f"BEGIN;\n{script}")
+            store._db.executemany(
+                "INSERT INTO run VALUES (?, ?)",
+                [(key, dump(value)) for key, value in {"format": FORMAT, **manifest}.items()],
+            )
+            store.commit()
+        except (OSError, sqlite3.Error, StorageError) as error:
+            raise UsageError(f"cannot write the run file {path}: {error}") from None
+        return store
+
+    @classmethod
+    def open(cls, path: Path, task_files: tuple[Path, ...] = (), *, to_write: bool = False) -> Store:
+        """An existing run file. Raises `UsageError` when it is none, or of another format.
+
+        `to_write`: whoever goes on with the run, and holds its lock.
+        """
+        if not path.is_file():
+            raise UsageError(f"no run file {str(path)!r}")
+        try:
+            store = cls(Writer(path) if to_write else connect(path), path, task_files)
+        except sqlite3.Error as error:
+            raise UsageError(f"{path} cannot be opened: {error}") from None
+        try:
+            found = store.manifest.get("format")
+        except (sqlite3.Error, ValueError) as error:
+            store._db.close()
+            raise UsageError(f"{path} is no run file of evalkit ({error})") from None
+        if found != FORMAT:
+            store._in_todays_format(found, to_write)
+            return store
+        store._db.execute("PRAGMA synchronous = NORMAL")
+        return store
+
+    def _in_todays_format(self, found: object, to_write: bool) -> None:
+        from evalkit.runfile.migrate import migrated
+
+        with contextlib.closing(self._db) as there:
+            newer = migrated(there, found) if isinstance(found, int) else None
+        if newer is None:
+            raise UsageError(f"{self.path} has run-file format {found}, this evalkit reads up to {FORMAT}")
+        if to_write:
+            raise UsageError(
+                f"{self.path} was written by an earlier evalkit, and can be read but not gone on with: "
+                "name another file with -o (evalkit rescore writes this one in today's format)"
+            )
+        self._db = newer
+
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """The database, to be read (`evalkit.runfile.exchanges`)."""
+        return self._db
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        return {key: orjson.loads(value) for key, value in self._db.execute("SELECT key, value FROM run")}
+
+    @property
+    def is_slim(self) -> bool:
+        """Whether it was cut down to what comparisons need, without texts (`evalkit.runfile.slim`)."""
+        return self.manifest.get("slim") is True
+
+    def needs_texts(self, what: str) -> None:
+        """Raises `UsageError` for a slim run file, which has no texts."""
+        if self.is_slim:
+            raise UsageError(f"{self.path} is a slim run file, without texts: {what} needs the whole one")
+
+    def commit(self) -> None:
+        self._db.commit()
+
+    def read_back(self) -> None:
+        """Commits, and raises `StorageError` unless a reader who opens the file now finds everything."""
+        assert isinstance(self._db, Writer), "opened to be read"
+        self._db.read_back()
+
+    def close(self) -> None:
+        try:
+            if self._db.in_transaction:
+                self._db.commit()
+        finally:
+            self._db.close()
+            if self.lock is not None:
+                self.lock.release()
+
+    # -- cells ---------------------------------------------------------------------------------------
+
+    def add_cell(self, spec: CellSpec, role: str = "") -> Cell:
+        """A new cell, not committed yet."""
+        cursor = self._db.execute(
+            "INSERT INTO cell (task, protocol, role, spec, found) VALUES (?, ?, ?, ?, '{}')",
+            (spec.task, spec.protocol.name, role, dump(to_json(spec))),
+        )
+        return Cell(int(cursor.lastrowid or 0), spec, role)
+
+    def cells(self) -> list[Cell]:
+        rows = self._db.execute("SELECT id, spec, role, found, finished FROM cell ORDER BY id")
+        return [
+            Cell(
+                i,
+                from_json(CellSpec, orjson.loads(spec), str(self.path)),
+                role,
+                orjson.loads(found),
+                finished,
+            )
+            for i, spec, role, found, finished in rows
+        ]
+
+    def finish(self, cell: Cell, samples: int, figures: Iterable[StoredFigure]) -> None:
+        """Writes that `cell` has come to the end of its data, and what was measured. Not committed yet."""
+        self._db.execute("UPDATE cell SET finished = ? WHERE id = ?", (samples, cell.id))
+        self._db.execute("DELETE FROM figure WHERE cell = ?", (cell.id,))
+        self._db.executemany(
+            "INSERT INTO figure VALUES (?, ?, ?, ?, ?, ?, ?)",
+            [(cell.id, *dataclasses.astuple(figure)) for figure in figures],
+        )
+
+    def reopen(self, cell: Cell) -> None:
+        """Takes back what `finish` wrote: samples of `cell` are dealt with again."""
+        self._db.execute("UPDATE cell SET finished = NULL WHERE id = ?", (cell.id,))
+        self._db.execute("DELETE FROM figure WHERE cell = ?", (cell.id,))
+
+    def set_spec(self, cell: Cell, spec: CellSpec) -> None:
+        """Writes by what code `cell` is read, scored and measured now. Not committed yet."""
+        self._db.execute("UPDATE cell SET spec = ? WHERE id = ?", (dump(to_json(spec)), cell.id))
+
+    def set_entry(self, key: str, value: JSON) -> None:
+        """Writes an entry of the manifest. Not committed yet."""
+        self._db.execute("INSERT OR REPLACE INTO run VALUES (?, ?)", (key, dump(value)))
+
+    def figures(self, cell: Cell) -> list[StoredFigure]:
+        """What was measured when the cell was finished."""
+        rows = self._db.execute(
+            "SELECT metric, grp, value, low, high, n FROM figure WHERE cell = ?", (cell.id,)
+        )
+        return [StoredFigure(*row) for row in rows]
+
+    def set_found(self, cell: Cell, found: dict[str, JSON]) -> None:
+        """Writes what the run found out for `cell`. Samples judged under anything else are forgotten."""
+        (before,) = self._db.execute("SELECT found FROM cell WHERE id = ?", (cell.id,)).fetchone()
+        if orjson.loads(before) != orjson.loads(dump(found)):
+            for table in ("sample", "asked"):
+                self._db.execute(f"DELETE FROM {table} WHERE cell = ?", (cell.id,))  # noqa: S608 — fixed
+            self.reopen(cell)
+            self._db.execute("UPDATE cell SET found = ? WHERE id = ?", (dump(found), cell.id))
+
+    # -- responses -----------------------------------------------------------------------------------
+
+    def response(self, key: bytes, draw: int) -> Response | None:
+        """The stored answer to a request's draw, if there is one."""
+        found = self._db.execute(
+            f"SELECT id, {RESPONSE} FROM request JOIN draw ON draw.request = request.id "  # noqa: S608 — fixed
+            "WHERE key = ? AND draw = ?",
+            (key, draw),
+        ).fetchone()
+        return found and media_tables.with_made(self._db, found[0], draw, response_of(found[1:]))
+
+    def add_response(
+        self,
+        key: bytes,
+        body: bytes,
+        draw: int,
+        cell: Cell,
+        sample: str,
+        response: Response,
+        asked_of: int = OF_MODEL,
+    ) -> None:
+        """`key`, `body`: the request's, as `Request.encoded` gives them.
+
+        `asked_of`: who gave it, as `evalkit.runfile.rows` numbers them.
+        """
+        listed = listed_columns(response)
+        # Nearly every request is new, so it is inserted first and looked up only when it was not.
+        new = self._db.execute(
+            "INSERT OR IGNORE INTO request (key, body) VALUES (?, ?)", (key, body.decode())
+        )
+        identifier = new.lastrowid
+        if not new.rowcount:
+            (identifier,) = self._db.execute("SELECT id FROM request WHERE key = ?", (key,)).fetchone()
+        self._db.execute(
+            "INSERT OR REPLACE INTO draw VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (identifier, draw, cell.id, sample, asked_of, response.text, response.reasoning, response.finish)
+            + (response.prompt_tokens, response.completion_tokens, response.seconds)
+            + listed,
+        )
+        if response.media or not new.rowcount:
+            media_tables.add_made(self._db, int(identifier or 0), draw, response.media)
+
+    def add_error(self, cell: Cell, sample: str, draw: int, boundary: str, message: str) -> None:
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        self._db.execute(
+            "INSERT INTO error (at, cell, sample, draw, boundary, message) VALUES (?, ?, ?, ?, ?, ?)",
+            (now, cell.id, sample, draw, boundary, plain_text(message)),
+        )
+
+    def add_media(self, medium: Medium) -> None:
+        """A file as it was sent or generated. Known ones stay as they are."""
+        media_tables.add(self._db, medium)
+
+    def mime(self, key: str) -> str:
+        """The type of a file as it was sent, "" if it was not."""
+        return str(media_tables.column(self._db, "mime", key) or "")
+
+    def preview(self, key: str) -> bytes | None:
+        """The small JPEG or Ogg of a file, if it was sent or generated."""
+        found: bytes | None = media_tables.column(self._db, "preview", key)
+        return found
+
+    # -- samples -------------------------------------------------------------------------------------
+
+    def state(self, cell: Cell, position: int) -> tuple[str, str, bytes] | None:
+        """(id, outcome, digest of the question) of the sample at `position`, if it has been dealt with."""
+        found: tuple[str, str, bytes] | None = self._db.execute(
+            "SELECT id, outcome, question FROM sample WHERE cell = ? AND position = ?", (cell.id, position)
+        ).fetchone()
+        return found
+
+    def add_sample(self, cell: Cell, row: Row, *, fresh: bool = False) -> None:
+        """Writes a sample and which responses are its own; one that failed earlier is replaced.
+
+        `fresh`: it is known that there is none yet.
+
+        Raises `SampleError` or `ScorerError`, and writes nothing, where it holds what no file can hold.
+        """
+        columns = row_columns(row)
+        if not fresh:
+            self._db.execute("DELETE FROM asked WHERE cell = ? AND position = ?", (cell.id, row.position))
+        self._db.executemany(
+            "INSERT INTO asked SELECT ?, ?, ?, ?, id, ? FROM request WHERE key = ?",
+            [(cell.id, row.position, link.turn, link.draw, link.branch, link.key) for link in row.links],
+        )
+        self._db.execute(
+            "INSERT OR REPLACE INTO sample VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (cell.id, *columns),
+        )
+
+    def data(self, cell: Cell) -> CellData:
+        """Everything a table needs of a cell."""
+        import numpy as np
+
+        rows = self._db.execute(
+            "SELECT statistics, outcome, grp, tags, cluster, question, asked, id, position FROM sample "
+            "WHERE cell = ? ORDER BY position",
+            (cell.id,),
+        ).fetchall()
+        width = cell.spec.width
+        judged = np.array([row[1] != "failed" and len(row[0]) == 8 * width for row in rows], dtype=bool)
+        matrix = np.frombuffer(b"".join(row[0] for row in rows), dtype="<f8").reshape(judged.sum(), width)
+        return CellData(
+            matrix=matrix,
+            judged=judged,
+            ids=[row[7] for row in rows],
+            positions=[row[8] for row in rows],
+            outcomes=[row[1] for row in rows],
+            groups=[row[2] for row in rows],
+            tags=[_load_tags(row[3]) for row in rows],
+            clusters=[row[4] for row in rows],
+            questions=[row[5] for row in rows],
+            asked=[row[6] for row in rows],
+        )
+
+    def outcomes(self, cell: Cell, view: str = "") -> dict[str, int]:
+        """How many samples ended how in `view`, "" for the headline; every outcome has an entry."""
+        if view:
+            rows = self._db.execute(
+                "SELECT coalesce(json_extract(answer, '$.outcomes.\"' || ? || '\"'), outcome) AS ended, "
+                "count(*) FROM sample WHERE cell = ? GROUP BY ended",
+                (view, cell.id),
+            )
+        else:
+            rows = self._db.execute(
+                "SELECT outcome, count(*) FROM sample WHERE cell = ? GROUP BY outcome", (cell.id,)
+            )
+        found = dict(rows.fetchall())
+        return {outcome: int(found.get(outcome, 0)) for outcome in OUTCOMES}
+
+    def answers(self, cell: Cell) -> Iterator[tuple[str, dict[str, Any]]]:
+        """(sample, answer as `engine.score` wrote it) of the samples that were judged, in order."""
+        rows = self._db.execute(
+            "SELECT id, answer FROM sample WHERE cell = ? AND outcome != 'failed' ORDER BY position",
+            (cell.id,),
+        )
+        yield from ((sample, orjson.loads(answer)) for sample, answer in rows)
+
+    def samples(self, cell: Cell) -> Iterator[dict[str, Any]]:
+        """Everything about a cell's samples, in order, as plain JSON; a failed one has no `finals`."""
+        columns = ("position", "id", "input", "target", "choices", "grp", "tags", "cluster", "meta", "media")
+        rows = self._db.execute(
+            f"SELECT {', '.join(columns)}, outcome, boundary, error, answer "  # noqa: S608 — fixed names
+            "FROM sample WHERE cell = ? ORDER BY position",
+            (cell.id,),
+        )
+        for position, identifier, text, *lists, outcome, boundary, error, answer in rows:
+            target, choices, group, tags, cluster, meta, media = lists
+            judged = orjson.loads(answer) or {}
+            yield {
+                "position": position,
+                "id": identifier,
+                "input": text,
+                "target": orjson.loads(target),
+                "choices": orjson.loads(choices),
+                "group": group,
+                "tags": orjson.loads(tags),
+                "cluster": cluster,
+                "meta": orjson.loads(meta),
+                "media": orjson.loads(media),
+                "outcome": outcome,
+                "boundary": boundary,
+                "error": error,
+                "finals": judged.get("finals", []),
+                "views": judged.get("views", {}),
+                "detail": judged.get("detail", {}),
+            }
+
+    def failures(self, cell: Cell) -> Iterator[tuple[str, str, str]]:
+        """(sample, boundary, message) of the samples that failed."""
+        yield from self._db.execute(
+            "SELECT id, boundary, error FROM sample WHERE cell = ? AND outcome = 'failed' ORDER BY position",
+            (cell.id,),
+        )
+
+
+@functools.lru_cache(maxsize=4096)
+def _load_tags(text: str) -> tuple[str, ...]:
+    return tuple(orjson.loads(text))

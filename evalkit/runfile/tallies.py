@@ -1,0 +1,77 @@
+"""Counts over a cell of a run file: tokens, seconds, samples by group, answers that were odd."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from evalkit.runfile.rows import AGAIN, Cell
+from evalkit.runfile.store import Store
+
+
+def usage(store: Store, cell: Cell) -> tuple[int, int, int]:
+    """(draws, prompt tokens, completion tokens) of a cell, as the endpoint counted them, no judge's."""
+    row = store.connection.execute(
+        "SELECT count(*), coalesce(sum(prompt_tokens), 0), coalesce(sum(completion_tokens), 0) "
+        "FROM draw WHERE cell = ? AND NOT judge AND draw != ?",
+        (cell.id, AGAIN),
+    ).fetchone()
+    return (row[0], row[1], row[2])
+
+
+def waited(store: Store, cell: Cell) -> float:
+    """Seconds from each request of a cell to its answer, summed up, no judge's."""
+    (found,) = store.connection.execute(
+        "SELECT coalesce(sum(seconds), 0.0) FROM draw WHERE cell = ? AND NOT judge AND draw != ?",
+        (cell.id, AGAIN),
+    ).fetchone()
+    return float(found)
+
+
+def count_again(store: Store, cell: Cell) -> tuple[int, int]:
+    """(greedy requests of a cell that were asked a second time, those whose text was another then)."""
+    row = store.connection.execute(
+        "SELECT count(*), coalesce(sum(a.text != b.text), 0) FROM draw AS a JOIN draw AS b "
+        "ON a.request = b.request AND a.draw = 0 WHERE b.draw = ? AND b.cell = ?",
+        (AGAIN, cell.id),
+    ).fetchone()
+    return (row[0], row[1])
+
+
+def verification(store: Store, cell: Cell) -> dict[str, int] | None:
+    """What `count_again` found when the cell was done, if anything was to be asked twice."""
+    found: dict[str, int] | None = store.manifest.get(f"verification of cell {cell.id}")
+    return found
+
+
+def set_verification(store: Store, cell: Cell, found: dict[str, int]) -> None:
+    store.set_entry(f"verification of cell {cell.id}", dict(found))
+
+
+def clip_seconds(store: Store, cell: Cell) -> float:
+    """How long the sounds of a cell's samples are, each as often as it was answered, failed ones not."""
+    (found,) = store.connection.execute(
+        "SELECT coalesce(sum(seconds), 0.0) FROM sample, json_each(sample.media) "
+        "JOIN media ON media.key = json_each.value WHERE cell = ? AND outcome != 'failed' "
+        "AND mime NOT LIKE 'video/%'",
+        (cell.id,),
+    ).fetchone()
+    return float(found)
+
+
+def group_counts(store: Store, cell: Cell) -> dict[str, int]:
+    """How many samples of each group the file has, failed ones included."""
+    rows = store.connection.execute(
+        "SELECT grp, count(*) FROM sample WHERE cell = ? GROUP BY grp", (cell.id,)
+    )
+    return dict(rows.fetchall())
+
+
+def count_details(store: Store, cell: Cell, keys: Iterable[str]) -> dict[str, int]:
+    """How many samples have each of `keys` in their answer's detail."""
+    wanted = list(keys)
+    columns = ", ".join(["count(json_extract(answer, '$.detail.' || ?))"] * len(wanted))
+    counts = store.connection.execute(
+        f"SELECT {columns} FROM sample WHERE cell = ?",  # noqa: S608 — made of question marks
+        (*wanted, cell.id),
+    ).fetchone()
+    return dict(zip(wanted, counts, strict=True))

@@ -1,0 +1,90 @@
+"""Minerva's answers to MATH: where they stand and how they are normalised (Lewkowycz et al. 2022)."""
+
+from __future__ import annotations
+
+import re
+
+from evalkit.benchmark.identity import versioned
+from evalkit.samples import Sample
+from evalkit.scoring.latex import boxed_answer, inside_dollars
+
+_STATEMENT = "Final Answer: The final answer is"
+_CLOSING = ". I hope it is correct"
+_REPLACED = (
+    ("an ", ""),
+    ("a ", ""),
+    (".$", "$"),
+    ("\\$", ""),
+    ("\\ ", ""),
+    (" ", ""),
+    ("mbox", "text"),
+    (",\\text{and}", ","),
+    ("\\text{and}", ","),
+    ("\\text{m}", "\\text{}"),
+)
+_DELETED = (
+    "square", "ways", "integers", "dollars", "mph", "inches", "ft", "hours", "km", "units", "\\ldots", "sue",
+    "points", "feet", "minutes", "digits", "cents", "degrees", "cm", "gm", "pounds", "meters", "meals",
+    "edges", "students", "childrentickets", "multiples", "\\text{s}", "\\text{.}", "\\text{\ns}",
+    "\\text{}^2", "\\text{}^3", "\\text{\n}", "\\text{}", "\\mathrm{th}", "^\\circ", "^{\\circ}", "\\;",
+    ",\\!", "{,}", '"', "\\dots",
+)  # fmt: skip
+_UNIT_WORD = re.compile(rf"(?<!\\)\b(?:{'|'.join(filter(str.isalpha, _DELETED))})\b")
+_GLUED = [(word, re.compile(rf"(\\[a-zA-Z]+)|{word}") if word.isalpha() else None) for word in _DELETED]
+_GROUPED = re.compile(r"-?\d{1,3}(?:,\d{3})+")
+
+
+@versioned("minerva_stated_answer", 1)
+def stated_answer(text: str, sample: Sample | None = None) -> str | None:
+    r"""The answer of a response to Minerva's prompt, as it was written; None when there is none.
+
+    The rule of the report's team (Gemini 1.5 report, appendix 12.13): of the text between "Final Answer:
+    The final answer is" and ". I hope it is correct." the formula `$…$`; if absent, the last \boxed{…} of
+    the response. What the rule leaves open: the first such statement counts; one that never closes reaches
+    to the end of its line; with several formulas it is taken whole; and with neither formula nor box its
+    plain words are the answer.
+    Where this differs: lm-evaluation-harness 0.4.13 (`get_unnormalized_answer`) takes the whole statement,
+    which has to close on its own line, and otherwise has no answer, whatever is boxed.
+    """
+    _, stated, rest = text.partition(_STATEMENT)
+    if not stated:
+        return boxed_answer(text)
+    said, closed, _ = rest.partition("\n\n")[0].partition(_CLOSING)
+    said = said.strip() if closed else rest.partition("\n")[0].strip()
+    if re.search(r"(?<!\\)\$", said):
+        formula = inside_dollars(said) or said
+        return boxed_answer(formula) or formula
+    return boxed_answer(text) or said.removesuffix(".") or None
+
+
+@versioned("minerva_normalize", 1)
+def normalize(answer: str) -> str:
+    r"""`answer` without words, units and the variants that LaTeX has for the same.
+
+    Behaves like `normalize_final_answer` of lm-evaluation-harness 0.4.13 (`minerva_math/utils.py`). That
+    differs in three things from appendix D of Lewkowycz et al. (2022): whole unit words go first, so that
+    `2\pi cm` loses its unit and `\left` keeps its "ft"; the index of `\sqrt[3]8` stays; and commas go
+    only from numbers grouped in threes, so that "0,1" stays a pair. The order of the steps matters.
+    """
+    text = answer.rpartition("=")[2]
+    text = _UNIT_WORD.sub("", text)
+    for old, new in _REPLACED:
+        text = text.replace(old, new)
+    for word, pattern in _GLUED:
+        # Inside a command's name a unit is no unit.
+        text = text.replace(word, "") if pattern is None else pattern.sub(lambda m: m[1] or "", text)
+    text = "\n".join(map(_first_formula, text.split("\n")))
+    for command in ("text", "textbf", "overline"):
+        text = re.sub(rf"\\{command}\{{(.*?)\}}", r"\1", text)
+    text = re.sub(r"\\boxed\{(.*)\}", r"\1", text)
+    text = re.sub(r"frac([^{])(.)", r"frac{\1}{\2}", text)
+    text = re.sub(r"sqrt(\[[^\]]*\])(\w)", r"sqrt\1{\2}", text)
+    text = re.sub(r"sqrt(?!\[)([^{])", r"sqrt{\1}", text)
+    text = text.replace("$", "")
+    return text.replace(",", "") if _GROUPED.fullmatch(text) else text
+
+
+def _first_formula(line: str) -> str:
+    """A line with a formula is that formula, the first. No pattern, for one takes quadratic time."""
+    parts = line.split("$", 2)
+    return f"${parts[1]}$" if len(parts) == 3 else line

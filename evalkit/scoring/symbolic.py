@@ -1,0 +1,130 @@
+"""Equality of two MATH answers as values. Slow, and endless for some input: call it in a worker."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Literal
+
+from evalkit.benchmark.identity import versioned
+
+TOLERANCE = 1e-4
+"""Absolute and relative (Gemini 1.5 report, appendix 12.13)."""
+_EDGES = re.compile(r"^(?:\\[,:;! ]|\s)+|(?:\\[,:;! ]|[.\s])+$")
+_BASE = re.compile(r"_\{(\w+)\}")
+_POINT = re.compile(r"(?<![\d.])\.(?=\d)")
+
+
+def prepare() -> None:
+    """Imports what the rules here need; using it once builds the parsers' tables."""
+    same_by_math_verify("1", "2")
+    parse(r"\frac{1}{2}")
+
+
+def parse(latex: str) -> Any:
+    """The SymPy expression of a whole formula. Raises many things for what is none."""
+    from sympy.parsing.latex import parse_latex
+
+    return parse_latex(latex, strict=True)
+
+
+@versioned("sympy_equal", 1, packages=("sympy", "antlr4-python3-runtime"))
+def same_by_sympy(answer: str, reference: str) -> Literal["same", "different", "unparsed"]:
+    r"""Whether SymPy simplifies the difference of two normalised answers to zero.
+
+    What cannot be parsed, subtracted or simplified is not equal. The rule of `is_equiv` in
+    lm-evaluation-harness 0.4.13 (`minerva_math/utils.py`), with one difference: SymPy's parser, left to
+    itself, stops at what it cannot read and takes the beginning for the whole, so that "1,3" equals "1,-2"
+    there, and "25_6" equals "25_7". Here a formula is read whole or not at all, save for blanks, a full stop
+    or a brace that nothing opened at its ends; of a list each part is compared with the one in its place. A
+    subscript is the same with braces and without, and .5 is 0.5, which SymPy does not read. As there, a word
+    is the product of its letters and 3\frac{1}{2} is a product too.
+    """
+    import sympy
+
+    left, right = _tidy(answer), _tidy(reference)
+    if left == right != "":
+        return "same"
+    try:
+        difference = parse(left) - parse(right)
+    except MemoryError:
+        raise
+    except Exception:  # noqa: BLE001 — SymPy's parser raises whatever its grammar or its sums run into
+        return "same" if _same_parts(left, right) else "unparsed"
+    try:
+        return "same" if sympy.simplify(difference) == 0 else "different"
+    except MemoryError:
+        raise
+    except Exception:  # noqa: BLE001
+        return "different"
+
+
+def _same_parts(left: str, right: str) -> bool:
+    """Whether two lists, such as "1,3", are as long as each other and the same part by part."""
+    lefts, rights = _parts(left), _parts(right)
+    return len(lefts) == len(rights) > 1 and all(
+        same_by_sympy(*pair) == "same" for pair in zip(lefts, rights, strict=True)
+    )
+
+
+def _parts(text: str) -> list[str]:
+    """`text` cut at its commas, but for those inside brackets."""
+    depth, start, parts = 0, 0, []
+    for at, character in enumerate(text):
+        depth += (character in "([{") - (character in ")]}")
+        if character == "," and depth == 0:
+            parts.append(text[start:at])
+            start = at + 1
+    return [*parts, text[start:]]
+
+
+@versioned("latex_same_number", 1, packages=("sympy", "antlr4-python3-runtime"))
+def same_number(answer: str, reference: str) -> bool:
+    r"""Whether two normalised answers are numbers within `TOLERANCE` of each other.
+
+    Either tolerance is enough, also for whole numbers: 28121600 and 28121601 are the same. \pi, e and i
+    count as what they are; SymPy's parser takes them for names.
+    """
+    try:
+        left, right = _number(answer), _number(reference)
+        if not (left.is_finite and right.is_finite):
+            return left == right and left.is_extended_real is True
+        gap = abs(left - right)
+        return bool(gap <= TOLERANCE) or bool(gap <= TOLERANCE * max(abs(left), abs(right)))
+    except MemoryError:
+        raise
+    except Exception:  # noqa: BLE001 — such as a comparison that cannot be decided
+        return False
+
+
+def _number(latex: str) -> Any:
+    """A SymPy number; not a `complex`, for which 2^{2005} is infinite. Raises `TypeError` for none."""
+    import sympy
+
+    names = {sympy.Symbol("pi"): sympy.pi, sympy.Symbol("e"): sympy.E, sympy.Symbol("i"): sympy.I}
+    value = parse(_tidy(latex)).subs(names).evalf()
+    if not value.is_number:
+        raise TypeError(f"{latex} is no number")
+    return value
+
+
+def _tidy(latex: str) -> str:
+    text = _EDGES.sub("", latex)
+    if text.endswith("}") and text.count("}") == text.count("{") + 1:
+        text = text[:-1]  # of "\text{x=7}" the normalisation leaves "7}"
+    return _POINT.sub("0.", _BASE.sub(r"_\1", text))
+
+
+@versioned("math_verify_equal", 1, packages=("sympy", "math-verify"))
+def same_by_math_verify(answer: str, reference: str) -> bool:
+    """Whether math-verify finds that the answer is the reference; both as LaTeX without dollar signs."""
+    from math_verify import verify
+
+    parsed = [_math_verify_parse(latex) for latex in (reference, answer)]
+    return bool(verify(*parsed, timeout_seconds=None))
+
+
+def _math_verify_parse(latex: str) -> list[Any]:
+    """math-verify's reading of a formula, without its own time limits: the worker's holds."""
+    from math_verify import parse as read
+
+    return list(read(f"${latex}$", parsing_timeout=None))

@@ -1,0 +1,26 @@
+"""Intervals, paired tests and power from matrices of sufficient statistics. Pure functions."""
+
+from evalkit.stats.intervals import bootstrap, interval, macro_interval, wilson
+from evalkit.stats.paired import (
+    Difference,
+    PairedRatio,
+    mcnemar,
+    paired_bootstrap,
+    paired_ratio,
+    paired_shares,
+    standard_error,
+)
+
+__all__ = [
+    "Difference",
+    "PairedRatio",
+    "bootstrap",
+    "interval",
+    "macro_interval",
+    "mcnemar",
+    "paired_bootstrap",
+    "paired_ratio",
+    "paired_shares",
+    "standard_error",
+    "wilson",
+]

@@ -1,0 +1,180 @@
+"""How a metric's figures come of its statistics: of their sums, or of all values."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, cast
+
+import numpy as np
+
+from evalkit.metrics.base import Metric, traits_of
+from evalkit.metrics.macro import measured
+from evalkit.stats import intervals, kept, paired
+from evalkit.stats.paired import Difference
+from evalkit.stats.resample import Floats
+
+Parts = Sequence[tuple[Floats, Sequence[str]]]
+"""(matrix, clusters) of each group."""
+
+
+class Aggregate(Protocol):
+    """`matrix`: (samples, columns) of one metric, at least one row; `clusters`, `groups`: a name a row."""
+
+    def figure(self, matrix: Floats) -> float: ...
+
+    def each(self, matrix: Floats) -> Floats:
+        """(samples,) each one's own figure; NaN where it has none."""
+
+    def interval(self, matrix: Floats, clusters: Sequence[str]) -> tuple[float, float] | None: ...
+
+    def macro_interval(self, parts: Parts) -> tuple[float, float] | None: ...
+
+    def standard_error(
+        self, matrix: Floats, clusters: Sequence[str], groups: Sequence[str] | None, draws: int
+    ) -> tuple[float, float]: ...
+
+    def is_shares(self, matrix: Floats) -> bool:
+        """Whether the figure is the share of samples that are 1 among those that are 0 or 1."""
+
+    def is_credits(self, matrix: Floats) -> bool:
+        """Whether the figure is the mean of credits between 0 and 1."""
+
+    def difference(
+        self,
+        base: Floats,
+        head: Floats,
+        clusters: Sequence[str],
+        groups: Sequence[str] | None,
+        *,
+        exact: bool,
+        best: float | None,
+    ) -> Difference:
+        """Head's figure less base's; with `best`, their distances from it.
+
+        `exact`: by McNemar's test, of shares without clusters and groups; else by a bootstrap.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """Of the sums of statistics. `finish`: totals (…, columns) → figures (…). `any_range`: see `Traits`."""
+
+    finish: Callable[[Floats], Floats]
+    any_range: bool = False
+
+    def figure(self, matrix: Floats) -> float:
+        return float(self.finish(matrix.sum(axis=0)))
+
+    def each(self, matrix: Floats) -> Floats:
+        with np.errstate(invalid="ignore", divide="ignore"):  # a rate over nothing is none
+            return self.finish(matrix)
+
+    def interval(self, matrix: Floats, clusters: Sequence[str]) -> tuple[float, float] | None:
+        if self.any_range:
+            return self.macro_interval([(matrix, clusters)])
+        return intervals.interval(matrix, self.finish, clusters)
+
+    def macro_interval(self, parts: Parts) -> tuple[float, float] | None:
+        return intervals.macro_interval(parts, self.finish, graded=not self.any_range)
+
+    def standard_error(
+        self, matrix: Floats, clusters: Sequence[str], groups: Sequence[str] | None, draws: int
+    ) -> tuple[float, float]:
+        error, degrees = paired.standard_error(
+            matrix, self.finish, clusters, groups=groups, draws=draws, scale=self.scale
+        )
+        return error or math.inf, degrees
+
+    def is_shares(self, matrix: Floats) -> bool:
+        return not self.any_range and intervals.is_shares(matrix)
+
+    def is_credits(self, matrix: Floats) -> bool:
+        return not self.any_range and intervals.is_credits(matrix)
+
+    @property
+    def scale(self) -> float:
+        """See `paired.standard_error`."""
+        return 0.0 if self.any_range else paired.SCALE
+
+    def difference(
+        self,
+        base: Floats,
+        head: Floats,
+        clusters: Sequence[str],
+        groups: Sequence[str] | None,
+        *,
+        exact: bool,
+        best: float | None,
+    ) -> Difference:
+        def finish(totals: Floats) -> Floats:
+            return _turned(self.finish(totals), best)
+
+        if exact:
+            return paired.paired_shares(base, head, finish)
+        return paired.paired_bootstrap(base, head, finish, clusters, groups=groups, scale=self.scale)
+
+
+@dataclass(frozen=True, slots=True)
+class Values:
+    """Of all samples' values. `aggregate`, `own`: `Kept.aggregate` and `Kept.each`."""
+
+    aggregate: kept.Aggregate
+    own: Callable[[Floats], Floats]
+
+    def figure(self, matrix: Floats) -> float:
+        return kept.figure(matrix, self.aggregate)
+
+    def each(self, matrix: Floats) -> Floats:
+        return self.own(matrix)
+
+    def interval(self, matrix: Floats, clusters: Sequence[str]) -> tuple[float, float] | None:
+        return kept.interval([(matrix, clusters)], self.aggregate)
+
+    def macro_interval(self, parts: Parts) -> tuple[float, float] | None:
+        return kept.interval(parts, self.aggregate)
+
+    def standard_error(
+        self, matrix: Floats, clusters: Sequence[str], groups: Sequence[str] | None, draws: int
+    ) -> tuple[float, float]:
+        return kept.standard_error(matrix, self.aggregate, clusters, groups=groups, draws=draws)
+
+    def is_shares(self, matrix: Floats) -> bool:
+        return False
+
+    def is_credits(self, matrix: Floats) -> bool:
+        return False
+
+    def difference(
+        self,
+        base: Floats,
+        head: Floats,
+        clusters: Sequence[str],
+        groups: Sequence[str] | None,
+        *,
+        exact: bool,
+        best: float | None,
+    ) -> Difference:
+        def turned(figures: Floats) -> Floats:
+            return _turned(figures, best)
+
+        return kept.paired(base, head, self.aggregate, clusters, groups=groups, turned=turned)
+
+
+def aggregate_of(metric: Metric) -> Aggregate:
+    """How `metric`, or what a mean over groups is of, makes figures."""
+    made = cast("Any", measured(metric))
+    if hasattr(made, "aggregate"):
+        return Values(made.aggregate, getattr(made, "each", lambda values: values[:, 0]))
+    return Sums(made.finish, traits_of(made).any_range)
+
+
+def counted(metric: Metric, matrix: Floats) -> Floats:
+    """(samples,) what each row of `matrix` adds to the figure's n; 0: the sample is outside of the figure."""
+    name = traits_of(metric).denominator
+    return matrix[:, metric.columns.index(name)] if name else np.ones(len(matrix))
+
+
+def _turned(figures: Floats, best: float | None) -> Floats:
+    return figures if best is None else abs(figures - best)
