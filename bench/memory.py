@@ -20,8 +20,8 @@ from statistics import median
 
 from bench.made import made_plan
 from bench.rows import Row, in_own_process, say
-from evalkit.engine.ask import Line
 from evalkit.engine.cell import CellPlan
+from evalkit.engine.client import ModelClient
 from evalkit.engine.run import execute, open_run
 from evalkit.models.fake import GOLD, FakeModel
 from evalkit.runfile.store import Cell, Store
@@ -60,7 +60,7 @@ class _Watch:
         self._every = max(1, n // _POINTS)
         self._done = 0
 
-    def start(self, planned: CellPlan, cell: Cell, line: Line, store: Store) -> None:
+    def start(self, planned: CellPlan, cell: Cell, line: ModelClient, store: Store) -> None:
         return None
 
     def sample(self, row: Judged) -> None:

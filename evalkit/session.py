@@ -16,7 +16,7 @@ from evalkit.engine.run import Options, execute, open_run
 from evalkit.models import open_model
 from evalkit.models.base import Model
 from evalkit.report.table import Table, build_table
-from evalkit.runfile.rows import JUDGE
+from evalkit.runfile.records import JUDGE
 
 SMALL_SETS = "samples"
 

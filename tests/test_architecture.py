@@ -18,7 +18,7 @@ ROOT = Path(__file__).parent.parent
 LAYERS = (
     ("errors",),
     ("samples",),
-    ("runfile.rows",),
+    ("runfile.records",),
     ("convert", "stats", "scoring", "metrics")
     + tuple(
         f"benchmark.{name}"
@@ -38,7 +38,7 @@ LAYERS = (
     ("compare.comparability",),
     ("compare.runs",),
     ("session", "engine.rescore", "engine.check", "doctor", "demo", "runfile.export", "runfile.slim")
-    + ("compare.planning", "api"),
+    + ("compare.power", "api"),
     ("compare.pytest_plugin", "cli"),
 )
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}

@@ -21,8 +21,8 @@ from evalkit.api import Macro, MeanValue, Scored
 from evalkit.benchmark.task import Verdict, load_task
 from evalkit.compare.paired import pair
 from evalkit.compare.runs import compare
-from evalkit.engine.ask import Stopped
 from evalkit.engine.check import check
+from evalkit.engine.client import Stopped
 from evalkit.engine.corpus import scored_of
 from evalkit.engine.rescore import rescore
 from evalkit.engine.run import Options
@@ -35,7 +35,7 @@ from evalkit.report.cells import TableCell
 from evalkit.report.table import build_table
 from evalkit.runfile import measured
 from evalkit.runfile.export import to_jsonl
-from evalkit.runfile.rows import natural
+from evalkit.runfile.records import natural
 from evalkit.runfile.store import Store
 from evalkit.samples import Answer, Final, Sample
 

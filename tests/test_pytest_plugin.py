@@ -29,7 +29,7 @@ def test_policy(evalkit_run, tmp_path):
 def test_failed(evalkit_run):
     evalkit_run("fake/gold?errors=1", TASK, limit=2, options=QUICK)
 
-from evalkit.engine.ask import RetryPolicy
+from evalkit.engine.client import RetryPolicy
 from evalkit.engine.run import Options
 QUICK = Options(retry=RetryPolicy(attempts=1))
 """

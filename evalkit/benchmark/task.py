@@ -19,7 +19,7 @@ from evalkit.benchmark.user_file import import_file
 from evalkit.data.base import Data, Record
 from evalkit.errors import ScorerError, UsageError, unknown
 from evalkit.metrics.base import Metric, traits_of
-from evalkit.runfile.rows import JUDGE
+from evalkit.runfile.records import JUDGE
 from evalkit.samples import JSON, Medium, Prompt, Sample
 from evalkit.samples import Verdict as Verdict
 

@@ -67,7 +67,7 @@ def command(
     """
     import orjson
 
-    from evalkit.compare.planning import plan_samples
+    from evalkit.compare.power import plan_samples
 
     for label, share in (("--alpha", alpha), ("--power", wanted)):
         if not 0 < share < 1:

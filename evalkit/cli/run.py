@@ -15,7 +15,7 @@ import click
 
 from evalkit.cli.options import data_option, json_option, parse_settings, set_option, unsafe_option
 from evalkit.errors import StorageError, UsageError
-from evalkit.runfile.rows import JUDGE
+from evalkit.runfile.records import JUDGE
 
 if TYPE_CHECKING:
     from evalkit.engine.plan import Plan
@@ -118,7 +118,7 @@ def command(
     Every response is stored when it arrives. Run the same command with the same -o to go on after an
     interruption; nothing that was answered is asked again.
     """
-    from evalkit.engine.ask import RetryPolicy
+    from evalkit.engine.client import RetryPolicy
     from evalkit.engine.plan import make_plan
     from evalkit.engine.run import Options
     from evalkit.models import open_model
@@ -143,7 +143,7 @@ def command(
 
 def _run(plan: Plan, path: Path, options: Options, again: str, as_json: bool) -> int:
     """Runs it, prints the table, says how to go on where there is more to do; returns the exit code."""
-    from evalkit.engine.ask import Stopped
+    from evalkit.engine.client import Stopped
     from evalkit.engine.progress import make_progress
     from evalkit.report.render import to_json, to_terminal
     from evalkit.session import execute_plan

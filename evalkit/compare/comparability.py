@@ -16,7 +16,7 @@ from evalkit.compare.paired import Overlap, overlap
 from evalkit.compare.policy import Terms
 from evalkit.compare.verdicts import INCOMPLETE, Problem
 from evalkit.report.cells import TableCell
-from evalkit.runfile.rows import CellData
+from evalkit.runfile.records import CellData
 
 _NAMED = 3
 """Samples that are named of those that differ."""

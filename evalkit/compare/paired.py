@@ -13,7 +13,7 @@ from evalkit.errors import UsageError
 from evalkit.metrics.base import Metric, traits_of
 from evalkit.runfile.encoding import unread_id
 from evalkit.runfile.measured import measure
-from evalkit.runfile.rows import Cell, CellData
+from evalkit.runfile.records import Cell, CellData
 from evalkit.runfile.store import Store
 
 if TYPE_CHECKING:

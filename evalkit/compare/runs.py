@@ -24,7 +24,7 @@ from evalkit.compare.verdicts import (
 )
 from evalkit.errors import UsageError, unknown
 from evalkit.report.cells import TableCell, cells_of
-from evalkit.runfile.rows import VALIDATION, Cell, CellData, told_outcomes
+from evalkit.runfile.records import VALIDATION, Cell, CellData, told_outcomes
 from evalkit.runfile.store import Store
 
 _SHORT = 80

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, ClassVar
 
 from evalkit.data.base import DataOptions, Record, Records
 from evalkit.errors import DataError, UsageError
-from evalkit.runfile.rows import FAILED
+from evalkit.runfile.records import FAILED
 from evalkit.samples import JSON
 
 if TYPE_CHECKING:
     from evalkit.runfile.exchanges import Asked, Exchanges
-    from evalkit.runfile.rows import Cell
+    from evalkit.runfile.records import Cell
     from evalkit.runfile.store import Store
 
 _AT_ONCE = 64

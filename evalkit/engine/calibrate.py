@@ -7,8 +7,8 @@ import math
 from typing import Any
 
 from evalkit.benchmark.readers import choose_threshold
-from evalkit.engine.ask import Stopped
 from evalkit.engine.cell import CellPlan
+from evalkit.engine.client import Stopped
 from evalkit.runfile.store import Cell, Store
 from evalkit.samples import JSON
 

@@ -1,13 +1,13 @@
-"""The way of one sample's calls through the run: to the model's line, or to a tool; all are stored."""
+"""The way of one sample's calls through the run: to the model's client, or to a tool; all are stored."""
 
 from __future__ import annotations
 
 import time
 
-from evalkit.engine.ask import Asker, Line
+from evalkit.engine.client import Asker, ModelClient
 from evalkit.engine.context import Call, Run
 from evalkit.models.base import Response
-from evalkit.runfile.rows import OF_TOOL, Link
+from evalkit.runfile.records import OF_TOOL, Link
 from evalkit.runfile.store import Cell
 
 
@@ -31,30 +31,30 @@ class Links:
 class SampleChannel:
     """The way of one sample's calls: `evalkit.engine.context.Channel`."""
 
-    def __init__(self, line: Line, cell: Cell, sample: str, links: Links) -> None:
-        self._line, self._cell, self._sample, self._links = line, cell, sample, links
+    def __init__(self, client: ModelClient, cell: Cell, sample: str, links: Links) -> None:
+        self._client, self._cell, self._sample, self._links = client, cell, sample, links
 
     async def send(self, call: Call) -> Response:
         assert call.request is not None
-        key, body = self._line.stored_as(call.key, call.body)
+        key, body = self._client.stored_as(call.key, call.body)
         self._links.add(key, call.draw, call.branch)
         asker = Asker(self._cell, self._sample, call.hints)
-        return await self._line.send(call.request, key, body, call.draw, asker)
+        return await self._client.send(call.request, key, body, call.draw, asker)
 
     async def run(self, call: Call, tool: Run) -> Response:
-        store = self._line.store
+        store = self._client.store
         self._links.add(call.key, call.draw, call.branch)
         found = store.response(call.key, call.draw)
         if found is None:
             began = time.monotonic()
             found = Response(await tool(), seconds=time.monotonic() - began)
             store.add_response(call.key, call.body, call.draw, self._cell, self._sample, found, OF_TOOL)
-            self._line.commits.soon()
+            self._client.commits.soon()
         return found
 
     def stored(self, call: Call) -> Response | None:
-        key, _ = self._line.stored_as(call.key, call.body)
-        found = self._line.store.response(key, call.draw)
+        key, _ = self._client.stored_as(call.key, call.body)
+        found = self._client.store.response(key, call.draw)
         if found is not None:
             self._links.add(key, call.draw, call.branch)
         return found

@@ -57,7 +57,7 @@ class Call(NamedTuple):
 
 
 class Channel(Shape):
-    """Where a sample's calls go: `engine.ask.Line` and the run file, bound to a cell and a sample."""
+    """Where a sample's calls go: `engine.client.Line` and the run file, bound to a cell and a sample."""
 
     def send(self, call: Call) -> Awaitable[Response]:
         """The stored answer, else the model's. Raises `ProviderError`."""

@@ -18,7 +18,7 @@ from evalkit.errors import BoundaryError, ScorerError, UsageError
 from evalkit.metrics.base import Metric, Scored, prepare, traits_of
 from evalkit.metrics.macro import measured
 from evalkit.runfile.exchanges import known_medium
-from evalkit.runfile.rows import FAILED, Cell
+from evalkit.runfile.records import FAILED, Cell
 from evalkit.runfile.store import Store
 from evalkit.samples import JSON, Answer, Final, Sample
 

@@ -30,7 +30,7 @@ _R = TypeVar("_R")
 _Key: TypeAlias = tuple[object, ...]
 
 
-class MediaRoom:
+class MediaCache:
     """Prepares the files of one run. `close` removes what they were spilled to."""
 
     def __init__(self, store: Store) -> None:

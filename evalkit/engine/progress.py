@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 from evalkit.metrics.base import traits_of
 from evalkit.metrics.macro import measured
-from evalkit.runfile.rows import told_outcomes
+from evalkit.runfile.records import told_outcomes
 
 if TYPE_CHECKING:
-    from evalkit.engine.ask import Line
     from evalkit.engine.cell import CellPlan
+    from evalkit.engine.client import ModelClient
     from evalkit.runfile.store import Cell, Row, Store
 
 _PLAIN_EVERY = 10.0
@@ -24,7 +24,7 @@ _PLAIN_EVERY = 10.0
 class Progress(Protocol):
     """What the engine tells as it goes."""
 
-    def start(self, planned: CellPlan, cell: Cell, line: Line, store: Store) -> None: ...
+    def start(self, planned: CellPlan, cell: Cell, client: ModelClient, store: Store) -> None: ...
     def sample(self, row: Row) -> None: ...
     def close(self) -> None: ...
 
@@ -32,7 +32,7 @@ class Progress(Protocol):
 class Silent:
     """Says nothing."""
 
-    def start(self, planned: CellPlan, cell: Cell, line: Line, store: Store) -> None:
+    def start(self, planned: CellPlan, cell: Cell, client: ModelClient, store: Store) -> None:
         return None
 
     def sample(self, row: Row) -> None:
@@ -45,12 +45,12 @@ class Silent:
 class Tally:
     """Running figures of one cell, those of an earlier process included."""
 
-    def __init__(self, planned: CellPlan, cell: Cell, line: Line, store: Store) -> None:
+    def __init__(self, planned: CellPlan, cell: Cell, client: ModelClient, store: Store) -> None:
         self.name = planned.name
         self.total = planned.count
         self.started = time.monotonic()
-        self._line = line
-        self._tokens_before = line.prompt_tokens + line.completion_tokens
+        self._client = client
+        self._tokens_before = client.prompt_tokens + client.completion_tokens
         self._metric = planned.metrics[0]
         data = store.data(cell)
         self.outcomes = Counter(data.outcomes)
@@ -102,7 +102,7 @@ class Tally:
             parts.append(f"{self._metric.name} {figure:.1f}")
         told = told_outcomes(self.outcomes, right_or_wrong=traits_of(self._metric).right_or_wrong)
         parts.append(", ".join(f"{name} {count}" for name, count in told.items()))
-        tokens = self._line.prompt_tokens + self._line.completion_tokens - self._tokens_before
+        tokens = self._client.prompt_tokens + self._client.completion_tokens - self._tokens_before
         if tokens:
             parts.append(f"{_short(tokens)} tokens")
         return " · ".join(filter(None, parts))
@@ -132,9 +132,9 @@ class PlainProgress:
         self._said_of = -1
         """How many samples were done then."""
 
-    def start(self, planned: CellPlan, cell: Cell, line: Line, store: Store) -> None:
+    def start(self, planned: CellPlan, cell: Cell, client: ModelClient, store: Store) -> None:
         self.close()
-        self._tally = Tally(planned, cell, line, store)
+        self._tally = Tally(planned, cell, client, store)
         self._said = time.monotonic()
         kept = f", {self._tally.done} done before" if self._tally.done else ""
         total = "samples" if self._tally.total is None else f"{self._tally.total} samples"
@@ -186,11 +186,11 @@ class RichProgress:
         self._tally: Tally | None = None
         self._said = 0.0
 
-    def start(self, planned: CellPlan, cell: Cell, line: Line, store: Store) -> None:
+    def start(self, planned: CellPlan, cell: Cell, client: ModelClient, store: Store) -> None:
         self._finish()
         if not self._bars.live.is_started:
             self._bars.start()
-        self._tally = Tally(planned, cell, line, store)
+        self._tally = Tally(planned, cell, client, store)
         self._bar = self._bars.add_task(
             self._tally.name, total=self._tally.total, completed=self._tally.done, text=""
         )

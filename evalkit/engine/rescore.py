@@ -24,11 +24,11 @@ from evalkit.benchmark.task import ModelScorer, Task, judge_roles
 from evalkit.data.base import Records
 from evalkit.engine.calibrate import calibrate
 from evalkit.engine.cell import CellPlan
-from evalkit.engine.circumstances import circumstances
 from evalkit.engine.context import Call, Run
 from evalkit.engine.corpus import complete
 from evalkit.engine.faults import FAULTS, fault
 from evalkit.engine.judging import Judging
+from evalkit.engine.provenance import provenance
 from evalkit.engine.reading import answers
 from evalkit.engine.score import metrics_for, score_of
 from evalkit.errors import JudgeError, UsageError
@@ -37,7 +37,7 @@ from evalkit.runfile.encoding import row_columns
 from evalkit.runfile.exchanges import Asked, Exchanges, known_medium
 from evalkit.runfile.figures import WHOLE, figures_of
 from evalkit.runfile.measured import task_of
-from evalkit.runfile.rows import FAILED, JUDGE, VALIDATION, Cell, Row
+from evalkit.runfile.records import FAILED, JUDGE, VALIDATION, Cell, Row
 from evalkit.runfile.store import Store
 from evalkit.samples import JSON, Sample
 from evalkit.sandbox.hidden import hide_beside
@@ -103,7 +103,7 @@ def rescore(
 
 def _note(old: Store, new: Store) -> None:
     """Who measures now, and who asked and measured before."""
-    made: dict[str, JSON] = {"evalkit": evalkit.__version__, "packages": circumstances()["packages"]}
+    made: dict[str, JSON] = {"evalkit": evalkit.__version__, "packages": provenance()["packages"]}
     before: JSON = {key: old.manifest.get(key) for key in made}
     at = datetime.now(UTC).isoformat(timespec="seconds")
     made["rescored"] = {"from": old.path.name, "at": at, "asked": before}

@@ -12,29 +12,29 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
-from evalkit.engine.ask import Line, RetryPolicy, Stopped
 from evalkit.engine.batch import batches
 from evalkit.engine.calibrate import calibrate
 from evalkit.engine.cell import CellPlan
 from evalkit.engine.channel import Links, SampleChannel
-from evalkit.engine.circumstances import circumstances
+from evalkit.engine.client import ModelClient, RetryPolicy, Stopped
 from evalkit.engine.commits import Commits
 from evalkit.engine.context import SampleContext, task_hints
 from evalkit.engine.corpus import complete
 from evalkit.engine.faults import FAULTS, fault
 from evalkit.engine.judging import Judging
 from evalkit.engine.limiter import Limiter, make_limiter
-from evalkit.engine.media import MediaRoom
+from evalkit.engine.media import MediaCache
 from evalkit.engine.plan import Plan
 from evalkit.engine.progress import Progress, Silent
+from evalkit.engine.provenance import provenance
 from evalkit.engine.reading import answers
+from evalkit.engine.repeatability import note_verification
 from evalkit.engine.score import Score, Unjudged, score_of
-from evalkit.engine.verify import note_verification
 from evalkit.errors import BoundaryError, DataError, ProviderError, SampleError, UsageError
 from evalkit.models.base import Model
 from evalkit.runfile.encoding import question_digest, unread, unread_id
 from evalkit.runfile.figures import figures_of
-from evalkit.runfile.rows import FAILED, JUDGE, Link, StoredFigure
+from evalkit.runfile.records import FAILED, JUDGE, Link, StoredFigure
 from evalkit.runfile.runlock import RunLock
 from evalkit.runfile.store import ANSWERED, VALIDATION, Cell, Row, Store
 from evalkit.samples import Sample
@@ -69,7 +69,7 @@ def open_run(path: Path, plan: Plan, *, afresh: bool = False) -> Store:
         if afresh:
             _remove(path)
         new = not path.exists()
-        store = Store.create(path, {**plan.manifest(), **circumstances()}) if new else _reopened(path)
+        store = Store.create(path, {**plan.manifest(), **provenance()}) if new else _reopened(path)
         try:
             if not store.cells():  # new, or killed before its first cell was written
                 _add_cells(store, plan)
@@ -128,13 +128,13 @@ async def execute(
     options = options or Options()
     progress = progress or Silent()
     limiter = _limiter(options, plan.model)
-    media = MediaRoom(store)
+    media = MediaCache(store)
     commits = Commits(store)
-    line = Line(plan.model, commits, limiter, options.retry, plan.seed, media, verify=options.verify)
+    client = ModelClient(plan.model, commits, limiter, options.retry, plan.seed, media, verify=options.verify)
     judges = {}
     for role, model in plan.judges.items():
         limiter = _limiter(options, model)
-        judges[role] = Line(model, commits, limiter, options.retry, plan.seed, media, judge=role)
+        judges[role] = ModelClient(model, commits, limiter, options.retry, plan.seed, media, judge=role)
     cells = {(cell.task, cell.protocol, cell.role): cell for cell in store.cells()}
     gc.freeze()  # walking all that the libraries brought holds the event loop for 60 ms, and finds nothing
     try:
@@ -142,12 +142,12 @@ async def execute(
             cell = cells[planned.task.name, planned.protocol.name, planned.role]
             if planned.protocol.calibrated and not planned.role:
                 planned = calibrate(planned, cell, cells[cell.task, cell.protocol, VALIDATION], store)
-            await _CellRun(planned, cell, line, progress, judges).execute()
+            await _CellRun(planned, cell, client, progress, judges).execute()
             if options.verify and not planned.role:
                 note_verification(store, cell)
     finally:
         gc.unfreeze()
-        for one in (line, *judges.values()):
+        for one in (client, *judges.values()):
             one.close()
         media.close()
         commits.close()
@@ -168,29 +168,29 @@ class _CellRun:
         self,
         planned: CellPlan,
         cell: Cell,
-        line: Line,
+        client: ModelClient,
         progress: Progress,
-        judges: Mapping[str, Line],
+        judges: Mapping[str, ModelClient],
     ) -> None:
-        self._planned, self._cell, self._line, self._progress = planned, cell, line, progress
+        self._planned, self._cell, self._client, self._progress = planned, cell, client, progress
         self._judges = judges if planned.referee or planned.judges else {}
         self._samples: Iterator[tuple[int, Sample | BoundaryError]] = iter(())
         self._fresh = True
         self._dealt = False
         """Whether any sample was written: what was measured before is then no longer so."""
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="reader")
-        self._store = line.store
+        self._store = client.store
 
     async def execute(self) -> None:
-        self._progress.start(self._planned, self._cell, self._line, self._store)
+        self._progress.start(self._planned, self._cell, self._client, self._store)
         self._samples = self._planned.tried()
         self._fresh = not any(self._store.outcomes(self._cell).values())
-        # A sample keeps `draws` requests in flight, so fewer samples fill the line; one more, so that
-        # judging one does not leave the line idle.
-        workers = -(-self._line.limiter.most // self._planned.protocol.draws) + 1
+        # A sample keeps `draws` requests in flight, so fewer samples keep the model busy; one more, so
+        # that judging one does not leave it idle.
+        workers = -(-self._client.limiter.most // self._planned.protocol.draws) + 1
         try:
             async with asyncio.TaskGroup() as group:
-                failing = group.create_task(self._line.commits.failure())
+                failing = group.create_task(self._client.commits.failure())
                 async with asyncio.TaskGroup() as working:
                     for _ in range(workers):
                         working.create_task(self._work())
@@ -275,7 +275,7 @@ class _CellRun:
         if not self._dealt:
             self._dealt = True
             self._store.reopen(self._cell)
-        self._line.commits.soon()
+        self._client.commits.soon()
         self._progress.sample(row)
 
     async def _result(self, context: SampleContext, links: Links) -> Score | Unjudged | BoundaryError:
@@ -303,9 +303,9 @@ class _CellRun:
             task,
             sample,
             self._planned.protocol,
-            SampleChannel(self._line, self._cell, sample.id, links),
+            SampleChannel(self._client, self._cell, sample.id, links),
             hints=lambda protocol: task_hints(task, sample, protocol),
-            seed=self._line.seed,
+            seed=self._client.seed,
         )
 
     def _judging(self, sample: Sample, links: Links) -> Judging | None:
@@ -313,10 +313,10 @@ class _CellRun:
             return None
 
         def channel(role: str) -> SampleChannel:
-            line = self._judges.get(role) or self._judges[JUDGE]
-            return SampleChannel(line, self._cell, sample.id, links)
+            client = self._judges.get(role) or self._judges[JUDGE]
+            return SampleChannel(client, self._cell, sample.id, links)
 
-        return Judging(sample, channel, self._line.seed)
+        return Judging(sample, channel, self._client.seed)
 
     def _finish(self) -> None:
         """Writes down what was measured, once all samples are dealt with."""

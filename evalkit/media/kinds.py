@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, ParamSpec, Protocol, TypeAlias, TypeVar
 
 from evalkit.errors import MediaError, ScorerError
-from evalkit.runfile.rows import Medium
+from evalkit.runfile.records import Medium
 from evalkit.samples import Audio, File, Image, Video
 from evalkit.workers import OverLimit, Workers
 

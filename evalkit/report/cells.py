@@ -14,7 +14,7 @@ from evalkit.metrics.base import Traits
 from evalkit.runfile.completeness import Completeness, completeness
 from evalkit.runfile.figures import WHOLE, figures
 from evalkit.runfile.measured import Measure, measures, other_code
-from evalkit.runfile.rows import (
+from evalkit.runfile.records import (
     ANSWERED,
     FAILED,
     VALIDATION,

@@ -11,7 +11,7 @@ import orjson
 
 from evalkit.compare.verdicts import DIFFERENT, INCOMPLETE, Benchmark, Comparison, Flip, Unmeasured
 from evalkit.report.render import escape_markdown, printable
-from evalkit.runfile.rows import ANSWERED
+from evalkit.runfile.records import ANSWERED
 from evalkit.samples import JSON
 
 HEADINGS = ("benchmark", "verdict", "base → head", "difference", "samples", "won:lost")

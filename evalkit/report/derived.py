@@ -17,7 +17,7 @@ from evalkit.metrics.base import traits_of
 from evalkit.report.cells import Group
 from evalkit.report.digits import decimals
 from evalkit.report.paper import ALL_GROUPS
-from evalkit.report.rank import stored_cell
+from evalkit.report.significance import stored_cell
 from evalkit.runfile.measured import measure
 
 if TYPE_CHECKING:

@@ -28,8 +28,9 @@ class GridCell:
 
     `text`: a run's value with the digits that its interval supports, a printed one's as printed, or why
     there is none. `comparable`: it may stand beside the row's first run. `marks`: numbers of the grid's
-    notes. `best`: better than every comparable figure in the row, see `evalkit.report.rank`. A `compared` one
-    is two runs' ratio or difference, on the `n` samples that both judged; `cell` is the one that is compared.
+    notes. `best`: better than every comparable figure in the row, see `evalkit.report.significance`. A
+    `compared` one is two runs' ratio or difference, on the `n` samples that both judged; `cell` is the one
+    that is compared.
     """
 
     kind: Literal["run", "printed", "compared", "empty"]

@@ -17,7 +17,7 @@ from evalkit.report.render import (
     paragraph,
     printable,
 )
-from evalkit.runfile.rows import ANSWERED
+from evalkit.runfile.records import ANSWERED
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -36,13 +36,13 @@ def row_lines(row: GridRow) -> list[str]:
 
 def details(grid: Grid, cell: GridCell) -> list[str]:
     """`cell_lines` as `grid` needs them: with what neither the row's label nor a line below says."""
-    return cell_lines(cell, duels=not _named_duels(grid), protocol=bool(grid.id))
+    return cell_lines(cell, head_to_heads=not _named_duels(grid), protocol=bool(grid.id))
 
 
-def cell_lines(cell: GridCell, *, duels: bool = True, protocol: bool = False) -> list[str]:
+def cell_lines(cell: GridCell, *, head_to_heads: bool = True, protocol: bool = False) -> list[str]:
     """A cell below its value: protocol, interval, n, odd outcomes, samples won and lost.
 
-    `duels`: whether to say won and lost, which goes without a name where there is one other run.
+    `head_to_heads`: whether to say won and lost, which goes without a name where there is one other run.
     `protocol`: whether to name a run's as a printed one is, because the row's label does not; else only
     what is overridden in it.
     """
@@ -59,7 +59,7 @@ def cell_lines(cell: GridCell, *, duels: bool = True, protocol: bool = False) ->
     odd = any(n for name, n in cell.outcomes.items() if name not in ("correct", "wrong", ANSWERED))
     if odd:
         lines += outcome_shares(cell.outcomes).split(", ")
-    if duels:
+    if head_to_heads:
         lines += [f"won {won} : {lost} lost" for won, lost in cell.against.values()]
     return [line for line in lines if line]
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from evalkit.errors import UsageError, unknown
-from evalkit.report.beside import apart, corpus_words, differs, not_whole, yardstick
+from evalkit.report.comparable import apart, corpus_words, differs, not_whole, yardstick
 from evalkit.report.derived import compared, compared_text, figure_of
 from evalkit.report.digits import figure_text
 from evalkit.report.grid import (
@@ -24,7 +24,7 @@ from evalkit.report.grid import (
     GridRow,
 )
 from evalkit.report.lines import JOINS, PAIRED, Key, Line, Pair, Run, claimed, pairs_of, runs_of, without_base
-from evalkit.report.rank import EXPLAINED, best, duels
+from evalkit.report.significance import EXPLAINED, best, head_to_heads
 from evalkit.reports import reserved
 from evalkit.runfile.completeness import SMALL
 
@@ -139,7 +139,7 @@ class _Builder:
             for i, (run, cell) in enumerate(zip(self._runs, answers, strict=True))
             if cell and first and not apart(first, cell) and not (row and (row.group or row.macro))
         }
-        met = duels(alike)
+        met = head_to_heads(alike)
         target = first.traits.best if first else None
         top = best(cells, higher, met, target)
         for i, cell in enumerate(cells):

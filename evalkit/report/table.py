@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import evalkit
 from evalkit.errors import UsageError
-from evalkit.report.beside import apart, corpus_words, run_on_words, yardstick
 from evalkit.report.cells import COUNTED, TableCell, cells_of
+from evalkit.report.comparable import apart, corpus_words, run_on_words, yardstick
 from evalkit.runfile.completeness import SMALL
 from evalkit.runfile.measured import MEND
 from evalkit.runfile.store import OUTCOMES, Store

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from evalkit.runfile.rows import Cell
+from evalkit.runfile.records import Cell
 from evalkit.runfile.store import Store
 from evalkit.runfile.tallies import group_counts
 

@@ -16,7 +16,7 @@ import orjson
 from evalkit.benchmark.signature import digest
 from evalkit.errors import BoundaryError, ProviderError, SampleError, ScorerError
 from evalkit.models.base import Finish, Likelihood, Request, Response, TokenLogprob
-from evalkit.runfile.rows import Row
+from evalkit.runfile.records import Row
 from evalkit.samples import JSON, Audio, Image, Sample, ToolCall, plain_text
 
 

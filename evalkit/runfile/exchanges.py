@@ -12,7 +12,7 @@ from evalkit.benchmark.transcript import Transcript, Turn
 from evalkit.models.base import Response
 from evalkit.runfile import media_tables
 from evalkit.runfile.encoding import RESPONSE, response_of
-from evalkit.runfile.rows import AGAIN, OF_JUDGE, Link
+from evalkit.runfile.records import AGAIN, OF_JUDGE, Link
 from evalkit.runfile.store import Cell, Store
 from evalkit.samples import FILES, JSON, Image, Shown
 
@@ -23,7 +23,7 @@ LONGEST = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """One response. `draw` is `evalkit.runfile.rows.AGAIN` for a greedy request's second answer."""
+    """One response. `draw` is `evalkit.runfile.records.AGAIN` for a greedy request's second answer."""
 
     draw: int
     response: Response

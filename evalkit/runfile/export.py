@@ -18,7 +18,7 @@ from evalkit.report.render import no_formula
 from evalkit.runfile.completeness import SMALL, completeness
 from evalkit.runfile.exchanges import Exchange, Exchanges
 from evalkit.runfile.measured import task_of
-from evalkit.runfile.rows import FAILED
+from evalkit.runfile.records import FAILED
 from evalkit.runfile.store import Cell, Store
 from evalkit.samples import JSON
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from evalkit.errors import EvalkitError, UsageError
 from evalkit.metrics.base import Metric, traits_of
-from evalkit.runfile.rows import CellData, StoredFigure, natural
+from evalkit.runfile.records import CellData, StoredFigure, natural
 
 if TYPE_CHECKING:
     from evalkit.metrics.base import Floats

@@ -19,7 +19,7 @@ from evalkit.benchmark.task import ModelScorer, Task, file_of, load_task
 from evalkit.errors import UsageError
 from evalkit.metrics.base import Metric
 from evalkit.metrics.stored import stored_metric
-from evalkit.runfile.rows import Cell
+from evalkit.runfile.records import Cell
 from evalkit.runfile.store import Store
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from evalkit.models.base import Response
-from evalkit.runfile.rows import Medium
+from evalkit.runfile.records import Medium
 from evalkit.samples import FILES, Audio, Image
 
 

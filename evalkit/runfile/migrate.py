@@ -23,7 +23,7 @@ from evalkit.metrics.base import Metric
 from evalkit.metrics.macro import Macro
 from evalkit.metrics.stored import KINDS, metric_of_kind, metric_spec
 from evalkit.runfile.encoding import dump, question_digest
-from evalkit.runfile.rows import JUDGE
+from evalkit.runfile.records import JUDGE
 from evalkit.samples import Image, Sample
 
 _CLASSES = {place.rpartition(":")[2]: kind for kind, place in KINDS.items()}

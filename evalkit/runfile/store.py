@@ -25,7 +25,7 @@ from evalkit.errors import StorageError, UsageError
 from evalkit.models.base import Response
 from evalkit.runfile import media_tables
 from evalkit.runfile.encoding import RESPONSE, dump, listed_columns, response_of, row_columns
-from evalkit.runfile.rows import (
+from evalkit.runfile.records import (
     ANSWERED,
     OF_MODEL,
     OUTCOMES,
@@ -240,7 +240,7 @@ class Store:
     ) -> None:
         """`key`, `body`: the request's, as `Request.encoded` gives them.
 
-        `asked_of`: who gave it, as `evalkit.runfile.rows` numbers them.
+        `asked_of`: who gave it, as `evalkit.runfile.records` numbers them.
         """
         listed = listed_columns(response)
         # Nearly every request is new, so it is inserted first and looked up only when it was not.

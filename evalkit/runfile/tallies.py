@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from evalkit.runfile.rows import AGAIN, Cell
+from evalkit.runfile.records import AGAIN, Cell
 from evalkit.runfile.store import Store
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from evalkit import run
-from evalkit.engine.ask import RetryPolicy
 from evalkit.engine.check import check
+from evalkit.engine.client import RetryPolicy
 from evalkit.engine.run import Options
 from evalkit.errors import UsageError
 from evalkit.models.base import Request

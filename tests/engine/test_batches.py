@@ -9,8 +9,8 @@ from textwrap import dedent
 
 import pytest
 
-from evalkit.engine.ask import RetryPolicy, Stopped
 from evalkit.engine.batch import Batcher, batches
+from evalkit.engine.client import RetryPolicy, Stopped
 from evalkit.engine.run import Options
 from evalkit.errors import ProviderError, UsageError
 from evalkit.models import open_model

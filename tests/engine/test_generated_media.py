@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from PIL import Image as Pillow
 
-from evalkit.engine.ask import RetryPolicy
+from evalkit.engine.client import RetryPolicy
 from evalkit.engine.plan import make_plan
 from evalkit.engine.rescore import rescore
 from evalkit.engine.run import Options, execute, open_run

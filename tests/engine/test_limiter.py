@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from evalkit.engine.ask import RetryPolicy
+from evalkit.engine.client import RetryPolicy
 from evalkit.engine.limiter import MOST, AutoLimiter, Limiter, make_limiter
 
 

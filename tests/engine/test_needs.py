@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from evalkit.engine.ask import Asker, Line, RetryPolicy, Stopped
+from evalkit.engine.client import Asker, ModelClient, RetryPolicy, Stopped
 from evalkit.engine.commits import Commits
 from evalkit.engine.limiter import Limiter
-from evalkit.engine.media import MediaRoom
+from evalkit.engine.media import MediaCache
 from evalkit.engine.plan import make_plan
 from evalkit.engine.run import Options
 from evalkit.errors import ProviderError, UsageError
@@ -97,7 +97,7 @@ def sent(model: Model, path: Path, *requests: Request) -> list[Response]:
         store = Store.open(path, to_write=True) if path.exists() else Store.create(path, manifest)
         cell = store.cells()[0] if store.cells() else store.add_cell(cell_spec("sums", "once"))
         commits = Commits(store)
-        line = Line(model, commits, Limiter(2), RetryPolicy(2, 0.01), 0, MediaRoom(store))
+        line = ModelClient(model, commits, Limiter(2), RetryPolicy(2, 0.01), 0, MediaCache(store))
         try:
             return [await line.send(one, *one.encoded(), 0, Asker(cell, "s")) for one in requests]
         finally:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from evalkit.engine.ask import RetryPolicy
+from evalkit.engine.client import RetryPolicy
 from evalkit.engine.plan import make_plan
 from evalkit.engine.run import Options, execute, open_run
 from evalkit.models.openai import OpenAIModel

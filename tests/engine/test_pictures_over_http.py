@@ -14,7 +14,7 @@ import PIL.Image
 import pytest
 
 from evalkit.data import DataOptions
-from evalkit.engine.ask import RetryPolicy
+from evalkit.engine.client import RetryPolicy
 from evalkit.engine.plan import make_plan
 from evalkit.engine.run import Options, execute, open_run
 from evalkit.errors import UsageError

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from evalkit.engine.ask import RetryPolicy, Stopped
+from evalkit.engine.client import RetryPolicy, Stopped
 from evalkit.engine.plan import make_plan
 from evalkit.engine.run import Options, execute, open_run
 from evalkit.errors import DataError, ProviderError, StorageError, UsageError

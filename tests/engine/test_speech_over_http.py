@@ -14,7 +14,7 @@ import pytest
 import soundfile
 from aiohttp import web
 
-from evalkit.engine.ask import RetryPolicy
+from evalkit.engine.client import RetryPolicy
 from evalkit.engine.plan import make_plan
 from evalkit.engine.progress import PlainProgress
 from evalkit.engine.run import Options, execute, open_run

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from evalkit.engine.ask import RetryPolicy
+from evalkit.engine.client import RetryPolicy
 from evalkit.engine.plan import make_plan
 from evalkit.engine.rescore import rescore
 from evalkit.engine.run import Options, execute, open_run

@@ -11,7 +11,7 @@ import pytest
 
 from evalkit.errors import MediaError, ScorerError
 from evalkit.media.kinds import KINDS, Look, Sent
-from evalkit.runfile.rows import Medium as Stored
+from evalkit.runfile.records import Medium as Stored
 from evalkit.samples import FILES, Medium, Video
 from evalkit.workers import OverLimit
 from tests.media.videos import number, video

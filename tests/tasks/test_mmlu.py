@@ -153,7 +153,7 @@ def test_an_endpoint_that_leaves_them_out_ends_the_run_in_words(tmp_path: Path) 
         async def aclose(self) -> None:
             return None
 
-    from evalkit.engine.ask import Stopped
+    from evalkit.engine.client import Stopped
 
     with pytest.raises(Stopped, match="returned no log-probabilities") as stopped:
         run(Forgetful(), "mmlu:5-shot", output=tmp_path / "r.db", data="samples")

@@ -11,7 +11,7 @@ from evalkit.report.charts.sheet import Look, Sheet, distinct, looks, shown
 from evalkit.report.charts.svg import LIGHT
 from evalkit.report.charts.types import Chart, chart_of
 from evalkit.report.digits import figure_text
-from evalkit.runfile.rows import natural
+from evalkit.runfile.records import natural
 
 if TYPE_CHECKING:
     from evalkit.report.cells import Group, TableCell

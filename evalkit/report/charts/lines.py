@@ -7,9 +7,9 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from evalkit.report.beside import apart, yardstick
 from evalkit.report.cells import TableCell
 from evalkit.report.charts.sheet import shown
+from evalkit.report.comparable import apart, yardstick
 from evalkit.report.table import Table
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import orjson
 
 from evalkit.benchmark.spec import signed_settings
 from evalkit.benchmark.task import file_of
-from evalkit.runfile.rows import JUDGE
+from evalkit.runfile.records import JUDGE
 from evalkit.runfile.store import Cell, Store
 
 Facts = tuple[tuple[str, str], ...]
@@ -56,7 +56,7 @@ def cards(stores: Sequence[Store]) -> list[Card]:
 
 def run_cards(stores: Sequence[Store], names: Sequence[str]) -> list[RunCard]:
     return [
-        RunCard(name, tuple(_circumstances(store.manifest)), command(store))
+        RunCard(name, tuple(_provenance(store.manifest)), command(store))
         for store, name in zip(stores, names, strict=True)
     ]
 
@@ -100,7 +100,7 @@ def _plain(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     return ((key, _word(value)) for key, value in values.items() if value not in (None, ""))
 
 
-def _circumstances(manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _provenance(manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "model", manifest["model"]["name"]
     yield from _plain({key: value for key, value in manifest["model"]["identity"].items() if key != "model"})
     judges = ", ".join(f"{role}: {name}" for role, name in (manifest.get("judges") or {}).items())

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 import orjson
 
 from evalkit.report.html.records import Line, Record
-from evalkit.runfile.rows import natural
+from evalkit.runfile.records import natural
 
 PIECE = 1 << 19
 """Bytes of answers in a piece, before they are compressed."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from evalkit.runfile.exchanges import LONGEST, Asked, Drawn, Exchange, Exchanges
-from evalkit.runfile.rows import AGAIN, told_outcomes
+from evalkit.runfile.records import AGAIN, told_outcomes
 from evalkit.runfile.store import Cell, Store
 from evalkit.samples import JSON, ToolCall
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from evalkit.compare.paired import pair
 from evalkit.errors import UsageError
-from evalkit.report.beside import not_whole
+from evalkit.report.comparable import not_whole
 
 if TYPE_CHECKING:
     from evalkit.report.cells import TableCell
@@ -26,18 +26,18 @@ EXPLAINED = (
 
 
 @dataclass(frozen=True, slots=True)
-class Duel:
+class HeadToHead:
     """Two runs on their common samples: those each won, and the p of the difference."""
 
     won: int
     lost: int
     p: float
 
-    def turned(self) -> Duel:
-        return Duel(self.lost, self.won, self.p)
+    def turned(self) -> HeadToHead:
+        return HeadToHead(self.lost, self.won, self.p)
 
 
-def duels(found: Mapping[int, tuple[Store, TableCell]]) -> dict[tuple[int, int], Duel]:
+def head_to_heads(found: Mapping[int, tuple[Store, TableCell]]) -> dict[tuple[int, int], HeadToHead]:
     """Every two of the runs, by column, in both orders. Those without a common sample are left out, and
     those that were measured by code which is not at hand."""
     result = {}
@@ -48,15 +48,15 @@ def duels(found: Mapping[int, tuple[Store, TableCell]]) -> dict[tuple[int, int],
         except UsageError:  # measured by code that is not at hand: a table is made without
             continue
         if paired is not None:
-            duel = Duel(paired.wins, paired.losses, paired.difference.p)
-            result[i, j], result[j, i] = duel, duel.turned()
+            one = HeadToHead(paired.wins, paired.losses, paired.difference.p)
+            result[i, j], result[j, i] = one, one.turned()
     return result
 
 
 def best(
     cells: Sequence[GridCell],
     higher_is_better: bool,
-    met: Mapping[tuple[int, int], Duel],
+    met: Mapping[tuple[int, int], HeadToHead],
     target: float | None = None,
 ) -> int | None:
     """The position of the best figure in a row; None where nothing is clearly better than all others.
@@ -78,8 +78,8 @@ def best(
     if cell is None or not_whole(cell):
         return None
     for i, other in shown.items():
-        duel = met.get((top, i))
-        if i != top and not (duel.p < ALPHA if duel else _apart(shown[top], other, sign)):
+        one = met.get((top, i))
+        if i != top and not (one.p < ALPHA if one else _apart(shown[top], other, sign)):
             return None
     return top
 

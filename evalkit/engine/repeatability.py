@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 
 from evalkit.models.base import Request
-from evalkit.runfile.rows import Cell
+from evalkit.runfile.records import Cell
 from evalkit.runfile.store import Store
 from evalkit.runfile.tallies import count_again, set_verification
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from evalkit.compare.paired import MCNEMAR, pair
 from evalkit.errors import DataError, UsageError, unknown
 from evalkit.runfile.measured import measure
-from evalkit.runfile.rows import Cell
+from evalkit.runfile.records import Cell
 from evalkit.runfile.store import Store
 from evalkit.samples import JSON
 from evalkit.stats.power import Spread, draws_needed, effect_seen, samples_needed

@@ -15,13 +15,13 @@ import orjson
 from evalkit.engine.batch import Batcher, batches
 from evalkit.engine.commits import Commits
 from evalkit.engine.limiter import Limiter
-from evalkit.engine.media import MediaRoom
-from evalkit.engine.verify import is_verified
+from evalkit.engine.media import MediaCache
+from evalkit.engine.repeatability import is_verified
 from evalkit.errors import BoundaryError, EvalkitError, ProviderError, UsageError
 from evalkit.models.base import Model, Request, Response
 from evalkit.models.fake import FakeModel, Hints
 from evalkit.runfile.encoding import checked
-from evalkit.runfile.rows import AGAIN, JUDGE, OF_JUDGE, OF_MODEL
+from evalkit.runfile.records import AGAIN, JUDGE, OF_JUDGE, OF_MODEL
 from evalkit.runfile.store import Cell
 
 _LONGEST_PAUSE = 60.0
@@ -62,7 +62,7 @@ class Asker(NamedTuple):
     hints: Callable[[], Hints] | None = None
 
 
-class Line:
+class ModelClient:
     """The way to the model that all samples of a run share.
 
     Counts requests that failed for good, one after the other: when the endpoint answers nothing any more
@@ -76,14 +76,14 @@ class Line:
         limiter: Limiter,
         policy: RetryPolicy,
         seed: int,
-        media: MediaRoom,
+        media: MediaCache,
         *,
         judge: str = "",
         verify: float = 0.0,
     ) -> None:
         """`judge`: the role of a judge model; its replies are kept apart from the evaluated model's answers.
 
-        `verify`: share of the greedy requests that are asked a second time (`evalkit.engine.verify`).
+        `verify`: share of the greedy requests that are asked a second time (`evalkit.engine.repeatability`).
         """
         self.model, self.limiter, self.policy, self.seed = model, limiter, policy, seed
         self.commits, self.store = commits, commits.store

@@ -17,7 +17,7 @@ PACKAGES = (
 """Those that have a say in what is asked or how it is judged."""
 
 
-def circumstances() -> dict[str, JSON]:
+def provenance() -> dict[str, JSON]:
     """When and where; the machine is evalkit's, which an endpoint's need not be."""
     return {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
