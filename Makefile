@@ -3,13 +3,24 @@ PYTHON ?= python3
 BIN := .venv/bin
 WORKERS ?= auto
 
-.PHONY: demo test coverage lint types bench docs clean
+.PHONY: demo test test-all check coverage lint types bench docs clean
 
 demo: .venv/.demo
 	$(BIN)/evalkit demo -o reports-out
 
+# Without the tests marked slow: attacks on the sandbox, browsers, mutants, real models, long statistics.
 test: .venv/.dev
-	$(BIN)/python -m pytest -n $(WORKERS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not slow"
+
+test-all: .venv/.dev
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+
+# What one runs between two commits: style, types, the tests of what has changed.
+check: .venv/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not slow" $$($(BIN)/python -m tools.touched)
 
 coverage: .venv/.dev
 	$(BIN)/python -m pytest -n $(WORKERS) --cov --cov-report=term
