@@ -3,7 +3,6 @@
 Rules that read answers out of texts and compare them are beside it, in `evalkit.scoring`.
 """
 
-from evalkit.benchmark.identity import versioned
 from evalkit.benchmark.protocol import Protocol
 from evalkit.benchmark.readers import (
     Extract,
@@ -41,7 +40,6 @@ from evalkit.data import (
     Parts,
     Record,
     Records,
-    Runs,
 )
 from evalkit.data.audio_folder import FILE as AUDIO_FILE
 from evalkit.data.audio_folder import AudioFolder
@@ -57,6 +55,7 @@ from evalkit.errors import (
     UsageError,
     unknown,
 )
+from evalkit.identity.declared import versioned
 from evalkit.metrics import (
     Accuracy,
     Counted,
@@ -79,6 +78,7 @@ from evalkit.metrics.error_rate import ErrorRate, Over100
 from evalkit.metrics.guessing import GuessingAccuracy
 from evalkit.models.base import BatchModel, Likelihood, Model, Request, Response, TokenLogprob
 from evalkit.models.fake import FakeModel
+from evalkit.runfile.runs_as_data import Runs
 from evalkit.samples import (
     JSON,
     Answer,

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeAlias, get_args
 
 from evalkit.errors import MediaError
 
@@ -56,6 +56,16 @@ _ORIENTATION = 274
 _IN_PNG = ("1", "L", "LA", "P", "RGB", "RGBA", "I;16", "I;16B")
 _AS_PLAIN = {"HSV": "RGB", "RGBX": "RGB", "RGBa": "RGBA", "PA": "RGBA", "La": "LA"}
 """Pillow's modes, and those that a picture of no file's mode is converted to."""
+JUDGE = "judge"
+"""The role of a judge model where a task names none."""
+Api: TypeAlias = Literal["chat", "completion", "transcription"]
+APIS: tuple[Api, ...] = get_args(Api)
+Resample: TypeAlias = Literal["lanczos", "bicubic", "bilinear", "box"]
+"""Filters that scale pictures down."""
+RESAMPLES: tuple[Resample, ...] = get_args(Resample)
+FrameRule: TypeAlias = Literal["middle", "linspace"]
+"""Which frames stand for a video."""
+FRAME_RULES: tuple[FrameRule, ...] = get_args(FrameRule)
 Medium: TypeAlias = Literal["image", "audio", "video"]
 """What a prompt may hold besides text. A video goes to whoever takes pictures, as its frames."""
 
@@ -367,3 +377,19 @@ class Verdict:
     def worth(self) -> float:
         """The credit, 1 or 0 where there is none in between."""
         return float(self.correct) if self.credit is None else self.credit
+
+
+@dataclass(frozen=True, slots=True)
+class SentFile:
+    """A file as it was sent, or as a model made it; `key` is that of the data set's file (`File.key`).
+
+    `width`, `height`: pixels, 0 for sound. `seconds`: 0 for pictures. `preview`: a small JPEG or Ogg.
+    """
+
+    key: str
+    mime: str
+    width: int
+    height: int
+    seconds: float
+    size: int
+    preview: bytes

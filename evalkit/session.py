@@ -9,17 +9,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import TypeAlias, TypedDict, Unpack
 
-from evalkit.data.base import DataOptions
+from evalkit.data.base import data_options
 from evalkit.engine.plan import Plan, make_plan
 from evalkit.engine.progress import Progress
 from evalkit.engine.run import Options, execute, open_run
 from evalkit.models import open_model
 from evalkit.models.base import Model
 from evalkit.report.table import Table, build_table
-from evalkit.runfile.records import JUDGE
-
-SMALL_SETS = "samples"
-
+from evalkit.samples import JUDGE
 
 Judges: TypeAlias = "str | Model | Mapping[str, str | Model] | None"
 """A judge model, or several by role."""
@@ -102,15 +99,6 @@ async def execute_plan(
     with open_run(path, plan) as store:
         await execute(plan, store, options, progress)
         return build_table([store])
-
-
-def data_options(data: str | Path | None) -> DataOptions:
-    """What `--data` means: `samples` for evalkit's own small sets, else a folder shaped like the Hub."""
-    if data is None:
-        return DataOptions()
-    if str(data) == SMALL_SETS:
-        return DataOptions(small_sets=True)
-    return DataOptions(folder=Path(data))
 
 
 def default_output(plan: Plan) -> Path:

@@ -23,8 +23,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, ParamSpec, TypeAlias, TypeVar, cast
 
-from evalkit.benchmark.user_file import file_of_module, import_file
 from evalkit.errors import ScorerError
+from evalkit.identity.user_file import file_of_module, import_file
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")

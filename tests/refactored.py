@@ -200,7 +200,7 @@ REFACTORINGS: dict[str, Refactoring] = {
     "move _parts": moved("scoring/symbolic.py", "_parts"),
     "move code_block's helper": moved("scoring/code.py", "_unindented", "import re"),
     "move stated completion": moved(
-        "scoring/code.py", "completion", "from evalkit.benchmark.identity import versioned"
+        "scoring/code.py", "completion", "from evalkit.identity.declared import versioned"
     ),
     "imports of number": imports_reordered("scoring/number.py"),
     "imports of bleu": imports_reordered("metrics/bleu.py"),

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from evalkit.benchmark.protocol import ProtocolSettings
-from evalkit.benchmark.spec import CellSpec, MetricSpec
+from evalkit.benchmark.spec import CellSpec
+from evalkit.metrics.spec import MetricSpec
 
 
 def metric_spec(

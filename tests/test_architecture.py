@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,36 +12,29 @@ from pathlib import Path
 
 import pytest
 
-from evalkit.benchmark.reach import tree_of
+from evalkit.identity.reach import tree_of
+from tools import house
 
 ROOT = Path(__file__).parent.parent
 # A room may import itself and rooms of a lower layer.
 LAYERS = (
     ("errors",),
     ("samples",),
-    ("runfile.records",),
-    ("convert", "stats", "scoring", "metrics")
-    + tuple(
-        f"benchmark.{name}"
-        for name in ("identity", "protocol", "reach", "readers", "signature", "solvers", "spec", "user_file")
-    ),
-    ("models.base", "runfile.encoding", "benchmark.transcript", "runfile.media_tables"),
-    ("runfile.runlock", "runfile.writer", "runfile.migrate"),
-    ("runfile.store",),
-    ("runfile.tallies", "runfile.completeness", "runfile.figures", "runfile.exchanges"),
-    ("data", "media", "models", "sandbox", "workers"),
-    ("benchmark.task", "scoring.learned"),
-    ("engine",),
-    ("runfile.measured", "compare.policy"),
-    ("compare.paired",),
-    ("compare.verdicts",),
+    ("identity", "convert", "runfile.records"),
+    ("scoring",),
+    ("metrics",),
+    ("stats", "workers", "sandbox"),
+    ("data", "media", "scoring.learned"),
+    ("models",),
+    ("benchmark",),
+    ("runfile",),
+    ("engine", "compare"),
     ("report",),
-    ("compare.comparability",),
-    ("compare.runs",),
-    ("session", "engine.rescore", "engine.check", "doctor", "demo", "runfile.export", "runfile.slim")
-    + ("compare.power", "api"),
-    ("compare.pytest_plugin", "cli"),
+    ("session", "doctor", "demo", "api"),
+    ("pytest_plugin", "cli"),
 )
+"""Whole rooms, but for two modules: what a run file holds is known below, and a scorer that is a model needs
+worker processes."""
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
 HEAVY = (
     "datasets",
@@ -105,7 +99,6 @@ def test_every_module_has_a_room() -> None:
         for name, _ in modules()
         if level(name) is None
         and name not in rootless
-        and not name.endswith(".__init__")  # of a room whose modules stand in several layers
         and not name.startswith(("evalkit.tasks", "evalkit.reports"))
     ]
     assert not homeless
@@ -182,3 +175,13 @@ def test_what_type_checkers_see_is_what_there_is() -> None:
     }
     assert seen == evalkit._HOMES
     assert all(getattr(evalkit, name) is not None for name in seen)
+
+
+def test_the_page_shows_the_house_as_it_is() -> None:
+    assert house.PAGE.read_text("utf-8") == house.page(), "python -m tools.house --page"
+
+
+def test_the_page_names_files_that_are_there() -> None:
+    named = set(re.findall(r"`((?:evalkit|reports|tests)/[\w./]*)`", house.PAGE.read_text("utf-8")))
+    assert len(named) > 30
+    assert not [name for name in named if not (ROOT / name).exists()]

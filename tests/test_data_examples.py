@@ -17,8 +17,8 @@ from evalkit.benchmark.task import load_task
 from evalkit.engine.plan import make_plan
 from evalkit.models.base import Request
 from evalkit.models.fake import FakeModel, Script
-from evalkit.report.cells import TableCell
 from evalkit.report.table import build_table
+from evalkit.runfile.cells import TableCell
 from evalkit.runfile.store import Store
 from evalkit.samples import Image
 from evalkit.session import execute_plan

@@ -70,7 +70,7 @@ def test_the_reference_is_what_the_commands_say() -> None:
 
 def test_what_the_pages_show_to_authors_is_public() -> None:
     """Benchmarks, metrics and models in the pages and examples import nothing but what is meant for them."""
-    public = ("evalkit", "evalkit.api", "evalkit.scoring", "evalkit.compare.pytest_plugin")
+    public = ("evalkit", "evalkit.api", "evalkit.scoring", "evalkit.pytest_plugin")
     texts = [path.read_text("utf-8") for path in (ROOT / "examples").rglob("*.py")]
     for page in PAGES:
         if page != "docs/tables.md":  # which is about the rooms of reports

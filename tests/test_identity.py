@@ -15,9 +15,9 @@ from types import ModuleType
 
 import pytest
 
-from evalkit.benchmark.identity import OWN, code_identity, declared, versioned
 from evalkit.benchmark.task import all_tasks
 from evalkit.errors import UsageError
+from evalkit.identity.declared import OWN, code_identity, declared, versioned
 from evalkit.metrics import Accuracy, PassAtK
 from evalkit.scoring import final_number
 
@@ -268,7 +268,7 @@ def test_a_partial_shows_what_it_was_given(written: Importer) -> None:
 def test_an_installed_distribution_counts_by_its_version(
     written: Importer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from evalkit.benchmark import identity
+    from evalkit.identity import declared as identity
 
     source = "import jiwer\n\ndef judge(answer, sample=None):\n    return jiwer.wer('a', answer) == 0\n"
     before = code_identity(written(source).judge)
@@ -292,7 +292,7 @@ def test_what_a_function_imports_for_itself_counts_and_is_not_imported_for_that(
     )
     program = (
         "import sys, scored\n"
-        "import evalkit.benchmark.identity as identity, evalkit.benchmark.reach as reach\n"
+        "import evalkit.identity.declared as identity, evalkit.identity.reach as reach\n"
         "def names():\n"
         "    return [identity.code_identity(one) for one in (scored.one, scored.other, scored.whole)]\n"
         "first = names()\n"
@@ -338,7 +338,7 @@ def test_the_digest_is_the_same_in_every_process(tmp_path: Path) -> None:
         "utf-8",
     )
     program = (
-        "import own; from evalkit.benchmark.identity import code_identity as c;"
+        "import own; from evalkit.identity.declared import code_identity as c;"
         "print(c(own.in_words), c(own.judge), c(own.with_table), c(own.Strict(2)), c(own.decorated))"
     )
     said = {
@@ -418,7 +418,7 @@ def test_moving_evalkits_code_changes_no_identity(tmp_path: Path) -> None:
     )
     index.write_text(moved, "utf-8")
     program = (
-        "from evalkit.scoring import chat_letter; from evalkit.benchmark.identity import code_identity as c;"
+        "from evalkit.scoring import chat_letter; from evalkit.identity.declared import code_identity as c;"
         "print(chat_letter.__name__, chat_letter.__module__, c(chat_letter))"
     )
     said = subprocess.run(

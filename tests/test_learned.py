@@ -17,9 +17,9 @@ from typing import Any
 
 import pytest
 
-from evalkit.benchmark.identity import code_identity
-from evalkit.benchmark.user_file import import_file
 from evalkit.errors import ScorerError, UsageError
+from evalkit.identity.declared import code_identity
+from evalkit.identity.user_file import import_file
 from evalkit.scoring import learned
 from evalkit.scoring.learned import Learned
 from tests.taught import ROWS, Taught, taught

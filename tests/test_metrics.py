@@ -31,10 +31,10 @@ from evalkit.errors import ProviderError, ScorerError, UsageError
 from evalkit.metrics.base import MACRO, traits_of
 from evalkit.models.base import Request
 from evalkit.models.fake import FakeModel
-from evalkit.report.cells import TableCell
+from evalkit.report.export import to_jsonl
 from evalkit.report.table import build_table
 from evalkit.runfile import measured
-from evalkit.runfile.export import to_jsonl
+from evalkit.runfile.cells import TableCell
 from evalkit.runfile.records import natural
 from evalkit.runfile.store import Store
 from evalkit.samples import Answer, Final, Sample

@@ -11,7 +11,7 @@ from tests.spoiled import spoiled
 
 _TEST = """
 import pytest
-from evalkit.compare.pytest_plugin import assert_no_regression
+from evalkit.pytest_plugin import assert_no_regression
 
 BASE, WORSE, NEAR, TASK = {names!r}
 
@@ -61,8 +61,8 @@ def test_a_gate_in_tests(tmp_path: Path) -> None:
 
 def test_it_is_offered_to_pytest_and_costs_nothing_until_it_is_used() -> None:
     pyproject = (Path(__file__).parent.parent / "pyproject.toml").read_text("utf-8")
-    assert '[project.entry-points.pytest11]\nevalkit = "evalkit.compare.pytest_plugin"' in pyproject
+    assert '[project.entry-points.pytest11]\nevalkit = "evalkit.pytest_plugin"' in pyproject
     heavy = "('numpy', 'aiohttp', 'rich', 'orjson')"
-    code = f"import sys, evalkit.compare.pytest_plugin; print([m for m in {heavy} if m in sys.modules])"
+    code = f"import sys, evalkit.pytest_plugin; print([m for m in {heavy} if m in sys.modules])"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert said.stdout.strip() == "[]"

@@ -13,7 +13,7 @@ from tests.refactored import REFACTORINGS, copy_of_evalkit, sources
 
 IDENTITIES = """
 import json
-from evalkit.benchmark.identity import code_identity
+from evalkit.identity.declared import code_identity
 from evalkit.benchmark.task import all_tasks
 found = {}
 for task in all_tasks():

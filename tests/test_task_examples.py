@@ -15,8 +15,8 @@ from evalkit.engine.check import check
 from evalkit.engine.plan import make_plan
 from evalkit.models.base import Model, Request, Response
 from evalkit.models.fake import FakeModel, Script
-from evalkit.report.cells import TableCell
 from evalkit.report.table import build_table
+from evalkit.runfile.cells import TableCell
 from evalkit.runfile.store import Store
 from evalkit.samples import ToolCall
 from evalkit.session import execute_plan

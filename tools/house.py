@@ -2,6 +2,7 @@
 
     python -m tools.house            a page of text
     python -m tools.house --json     the same for machines
+    python -m tools.house --page     writes the picture and the table of docs/architecture.md
 
 A room is a module or package directly in evalkit/, with tasks/ and reports/; an arrow goes from one that
 imports to one that is imported, anywhere in its files, also inside functions and for type checking.
@@ -18,6 +19,7 @@ from pathlib import Path
 import click
 
 ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "architecture.md"
 PLACES = (("evalkit", "evalkit"), ("tasks", "evalkit.tasks"), ("reports", "evalkit.reports"))
 
 
@@ -115,10 +117,67 @@ def twice() -> dict[str, list[str]]:
     return {name: places for name, places in sorted(found.items()) if len(places) > 1}
 
 
+def picture() -> str:
+    """The rooms as a Mermaid flowchart: an arrow where none is implied by others; circles stand together."""
+    edges = arrows()
+    rooms = {room_of(name) for name, _ in modules()} - {"", "__main__"}
+    circle_of = {room: " ".join(circle) for circle in circles(edges) for room in circle}
+    node = {room: circle_of.get(room, room) for room in rooms}
+    after: dict[str, set[str]] = {name: set() for name in node.values()}
+    for start, end in edges:
+        if start in rooms and node[start] != node[end]:
+            after[node[start]].add(node[end])
+    lines = ["flowchart TD"]
+    number = {name: f"n{i}" for i, name in enumerate(sorted(after))}
+    lines += [f'    {number[name]}["{name.replace(" ", "<br>")}"]' for name in sorted(after)]
+    for name in sorted(after):
+        implied = {far for near in after[name] for far in _below(near, after)}
+        lines += [f"    {number[name]} --> {number[other]}" for other in sorted(after[name] - implied)]
+    return "\n".join(lines)
+
+
+def _below(name: str, after: Mapping[str, set[str]]) -> set[str]:
+    found: set[str] = set()
+    waiting = list(after[name])
+    while waiting:
+        one = waiting.pop()
+        if one not in found:
+            found.add(one)
+            waiting += after[one]
+    return found
+
+
+def table() -> str:
+    """A row a room: what its docstring says, how many files it has."""
+    files: dict[str, int] = defaultdict(int)
+    says: dict[str, str] = {}
+    for name, path in modules():
+        room = room_of(name)
+        files[room] += 1
+        if name == f"evalkit.{room}":
+            says[room] = (ast.get_docstring(ast.parse(path.read_text("utf-8"))) or "").partition("\n")[0]
+    rows = [f"| `{room}` | {says[room]} | {files[room]} |" for room in sorted(says) if room != "__main__"]
+    return "\n".join(["| room | what it is | files |", "|---|---|---|", *rows])
+
+
+def page() -> str:
+    """docs/architecture.md with its picture and its table as they are now."""
+    text = PAGE.read_text("utf-8")
+    for mark, made in (("picture", f"```mermaid\n{picture()}\n```"), ("table", table())):
+        start, end = f"<!-- {mark} -->\n", f"<!-- end of {mark} -->"
+        before, _, rest = text.partition(start)
+        text = f"{before}{start}{made}\n{end}{rest.partition(end)[2]}"
+    return text
+
+
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
-def main(as_json: bool) -> None:
+@click.option("--page", "as_page", is_flag=True, help="Writes the page.")
+def main(as_json: bool, as_page: bool) -> None:
     """Rooms, arrows, circles, what is long, names that occur twice."""
+    if as_page:
+        PAGE.write_text(page(), "utf-8")
+        return
     edges = arrows()
     rooms = sorted({room_of(name) for name, _ in modules()} - {""})
     files, functions = longest()

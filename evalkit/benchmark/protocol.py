@@ -11,15 +11,10 @@ from typing import Any, Literal, get_args
 from evalkit.benchmark.readers import Reader, each_draw
 from evalkit.benchmark.solvers import Solver, ask_once
 from evalkit.errors import UsageError, unknown
+from evalkit.samples import APIS, FRAME_RULES, RESAMPLES, Api, FrameRule, Resample
 
-Api = Literal["chat", "completion", "transcription"]
-APIS: tuple[Api, ...] = get_args(Api)
 Likelihood = Literal["next-token", "prompt", "backend"]
 LIKELIHOODS: tuple[Likelihood, ...] = get_args(Likelihood)
-Resample = Literal["lanczos", "bicubic", "bilinear", "box"]
-RESAMPLES: tuple[Resample, ...] = get_args(Resample)
-FrameRule = Literal["middle", "linspace"]
-FRAME_RULES: tuple[FrameRule, ...] = get_args(FrameRule)
 MOST_FRAMES = 1024
 _NONE: Mapping[str, str] = {}
 NEVER = math.inf

@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
-from evalkit.benchmark.identity import versioned
 from evalkit.errors import ScorerError
+from evalkit.identity.declared import versioned
 from evalkit.samples import JSON, Answer, Final, Sample, letters
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ Two cells with equal signatures asked the same questions the same way. What goes
   for it (the exact prompt, decoding and stop sequences), as one digest that does not depend on order;
 - the protocol's fields, its solver and its reader;
 - the code that extracts, judges and measures: by its declared version, a user's own by what it reaches
-  (`evalkit.benchmark.identity`).
+  (`evalkit.identity.declared`).
 
 What stays out, because it does not change the question: the model, concurrency, the seed, the machine,
 where the records came from, the names of task and protocol, and evalkit's version.

@@ -11,8 +11,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
-from evalkit.benchmark.identity import versioned
 from evalkit.errors import ProviderError
+from evalkit.identity.declared import versioned
 from evalkit.samples import Prompt, Sample, Tool, letters
 
 if TYPE_CHECKING:

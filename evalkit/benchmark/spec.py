@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from evalkit.benchmark.protocol import SIGNED, ProtocolSettings
 from evalkit.benchmark.signature import digest
-from evalkit.metrics.base import Traits
+from evalkit.metrics.spec import MetricSpec
 from evalkit.samples import JSON
 
 _ALWAYS = ("api", "shots", "draws", "temperature", "top_p", "max_tokens", "stop")
@@ -20,26 +20,6 @@ _ALWAYS = ("api", "shots", "draws", "temperature", "top_p", "max_tokens", "stop"
 _DEFAULTS = ProtocolSettings(name="")
 BY = " | by "
 """Between the identity of a scorer and the judge models that it asks."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MetricSpec:
-    """`identity`: of the code that measured. `view`: the view or branch it measures, "" for the headline.
-
-    `kind`, `parameters`: for a metric of evalkit's, its declared name and what makes another of the same.
-    `scale`: for a `Ratio`, also a user's own, what its two sums are multiplied by.
-    """
-
-    name: str
-    unit: str
-    higher_is_better: bool
-    columns: tuple[str, ...]
-    identity: str
-    view: str = ""
-    traits: Traits = field(default_factory=Traits)
-    kind: str = ""
-    parameters: Mapping[str, JSON] = field(default_factory=dict)
-    scale: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

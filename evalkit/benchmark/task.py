@@ -15,12 +15,11 @@ from typing import Protocol as Shape
 
 from evalkit.benchmark.protocol import Protocol
 from evalkit.benchmark.readers import Extract, Reader
-from evalkit.benchmark.user_file import import_file
 from evalkit.data.base import Data, Record
 from evalkit.errors import ScorerError, UsageError, unknown
+from evalkit.identity.user_file import import_file
 from evalkit.metrics.base import Metric, traits_of
-from evalkit.runfile.records import JUDGE
-from evalkit.samples import JSON, Medium, Prompt, Sample
+from evalkit.samples import JSON, JUDGE, Medium, Prompt, Sample
 from evalkit.samples import Verdict as Verdict
 
 PromptBuilder: TypeAlias = Callable[[Sample, Protocol], Prompt]
@@ -260,9 +259,7 @@ def find_task(name: str) -> TaskFactory:
     file = file_of(name)
     if file is not None:
         return _from_file(*file)
-    from evalkit.tasks import INDEX
-
-    if name not in INDEX:
+    if name not in index():
         from evalkit.reports import reserved
 
         if name in reserved():
@@ -270,10 +267,19 @@ def find_task(name: str) -> TaskFactory:
                 f"{name!r} ({reserved()[name]}) is a row of the report that evalkit has no task for yet; "
                 f"a file of your own with @task({name!r}) joins that row: see docs/tables.md"
             )
-        raise unknown("task", name, INDEX, "evalkit tasks lists them")
-    module, _, attribute = INDEX[name].partition(":")
+        raise unknown("task", name, index(), "evalkit tasks lists them")
+    module, _, attribute = index()[name].partition(":")
     factory: TaskFactory = getattr(importlib.import_module(module), attribute)
     return factory
+
+
+def index() -> Mapping[str, str]:
+    """Where each task of evalkit's is, by its name: `module:function`.
+
+    Found by name, as the tasks are: they are made of what is defined here.
+    """
+    found: Mapping[str, str] = importlib.import_module("evalkit.tasks").INDEX
+    return found
 
 
 def file_of(name: str) -> tuple[Path, str] | None:
@@ -323,9 +329,7 @@ def _marked(module: Any) -> list[Any]:
 @functools.cache
 def all_tasks() -> tuple[Task, ...]:
     """Every task of the index, by name. Imports every task module."""
-    from evalkit.tasks import INDEX
-
-    return tuple(load_task(name) for name in sorted(INDEX))
+    return tuple(load_task(name) for name in sorted(index()))
 
 
 def judge_roles(task: Task) -> tuple[str, ...]:

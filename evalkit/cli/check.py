@@ -35,15 +35,15 @@ def command(tasks: str, data: str | None, limit: int | None, as_json: bool) -> i
     TASKS as for `evalkit run`; all of them when left out. Exits 1 when a scorer is wrong, 2 when a task's
     data, or what scoring it needs, cannot be had; the others are checked all the same.
     """
+    from evalkit.benchmark.task import index
+    from evalkit.data.base import data_options
     from evalkit.engine.check import check
     from evalkit.engine.plan import expand
     from evalkit.errors import DataError, UsageError
-    from evalkit.session import data_options
-    from evalkit.tasks import INDEX
 
     results: list[CheckResult] = []
     missing = 0
-    for task in expand(tasks) if tasks else sorted(INDEX):
+    for task in expand(tasks) if tasks else sorted(index()):
         if sys.stderr.isatty():
             click.echo(f"checking {task} …", err=True)
         try:

@@ -51,7 +51,7 @@ def command(
 
     Nothing is asked. A submission is refused while samples are missing or failed.
     """
-    from evalkit.runfile.export import FORMATS, submission
+    from evalkit.report.export import FORMATS, submission
     from evalkit.runfile.measured import check_task_files
     from evalkit.runfile.store import Store
 

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 @data_option
 def command(task: str, count: int, settings: tuple[str, ...], data: str | None) -> None:
     """Exactly what a model is sent, and what counts as right. Nothing is asked."""
+    from evalkit.data.base import data_options
     from evalkit.engine.plan import make_plan
     from evalkit.models.fake import FakeModel
-    from evalkit.session import data_options
 
     nobody = FakeModel(lambda request, draw: "")
     plan = make_plan(

@@ -15,7 +15,7 @@ import click
 
 from evalkit.cli.options import data_option, json_option, parse_settings, set_option, unsafe_option
 from evalkit.errors import StorageError, UsageError
-from evalkit.runfile.records import JUDGE
+from evalkit.samples import JUDGE
 
 if TYPE_CHECKING:
     from evalkit.engine.plan import Plan
@@ -118,11 +118,12 @@ def command(
     Every response is stored when it arrives. Run the same command with the same -o to go on after an
     interruption; nothing that was answered is asked again.
     """
+    from evalkit.data.base import data_options
     from evalkit.engine.client import RetryPolicy
     from evalkit.engine.plan import make_plan
     from evalkit.engine.run import Options
     from evalkit.models import open_model
-    from evalkit.session import data_options, default_output
+    from evalkit.session import default_output
 
     options = Options(_concurrency(concurrency), RetryPolicy(attempts=1 + max(0, retries)), verify_fraction)
     plan = make_plan(

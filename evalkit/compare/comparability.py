@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from evalkit.compare.paired import Overlap, overlap
 from evalkit.compare.policy import Terms
 from evalkit.compare.verdicts import INCOMPLETE, Problem
-from evalkit.report.cells import TableCell
+from evalkit.runfile.cells import TableCell
 from evalkit.runfile.records import CellData
 
 _NAMED = 3

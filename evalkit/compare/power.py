@@ -203,7 +203,7 @@ def _own_spread(store: Store, cell: Cell, metric: str) -> tuple[float, float, bo
 def _size(name: str, settings: Mapping[str, str], data: str | None) -> int | None:
     """How many samples the benchmark has, where its data can be had."""
     from evalkit.benchmark.task import load_task
-    from evalkit.session import data_options
+    from evalkit.data.base import data_options
 
     task = load_task(name, settings)
     try:

@@ -23,7 +23,7 @@ from evalkit.compare.verdicts import (
     verdicts,
 )
 from evalkit.errors import UsageError, unknown
-from evalkit.report.cells import TableCell, cells_of
+from evalkit.runfile.cells import TableCell, cells_of
 from evalkit.runfile.records import VALIDATION, Cell, CellData, told_outcomes
 from evalkit.runfile.store import Store
 
@@ -94,14 +94,14 @@ def _key(of: Cell | TableCell) -> Key:
 
 def _in_neither(policy: Policy, held: Sequence[Key]) -> Iterable[Unmeasured]:
     """What the policy names and neither run has."""
-    from evalkit.tasks import INDEX
+    from evalkit.benchmark.task import index
 
     here = {name for task, protocol in held for name in (task, f"{task}:{protocol}")}
     for name in policy.benchmarks:
         task, _, protocol = name.partition(":")
         if name in here:
             continue
-        known = sorted({*here, *INDEX})
+        known = sorted({*here, *index()})
         close = [] if task in known else get_close_matches(name, known, n=1)
         words = "the policy names it, and neither run has it"
         if close:

@@ -7,7 +7,6 @@ from evalkit.data.local import JsonLines, Local
 from evalkit.data.mapped import Mapped
 from evalkit.data.package import Package
 from evalkit.data.parts import PART, Parts
-from evalkit.data.runs import Runs
 
 __all__ = [
     "PART",
@@ -22,5 +21,4 @@ __all__ = [
     "Parts",
     "Record",
     "Records",
-    "Runs",
 ]

@@ -109,3 +109,16 @@ def counted(records: Records, count: int, place: str) -> Records:
             raise DataError(f"{place} has {found} records, and {count} are stated")
 
     return replace(records, count=count, read=read)
+
+
+BUILTIN = "samples"
+"""What `--data` calls evalkit's own small sets."""
+
+
+def data_options(data: str | Path | None) -> DataOptions:
+    """What `--data` means: `samples` for evalkit's own small sets, else a folder shaped like the Hub."""
+    if data is None:
+        return DataOptions()
+    if str(data) == BUILTIN:
+        return DataOptions(small_sets=True)
+    return DataOptions(folder=Path(data))

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from random import Random
 from typing import ClassVar
 
-from evalkit.benchmark.identity import code_identity
 from evalkit.data.base import DataOptions, Record, Records, counted, name_of
 from evalkit.errors import DataError
+from evalkit.identity.declared import code_identity
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from evalkit.benchmark.identity import code_identity
 from evalkit.data.base import Data, DataOptions, Record, Records, at_hand, counted, name_of
 from evalkit.data.parts import Parts, parts_of, stated_of, told
 from evalkit.errors import DataError
+from evalkit.identity.declared import code_identity
 
 
 @dataclass(frozen=True, slots=True)

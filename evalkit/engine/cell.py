@@ -8,13 +8,13 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from evalkit.benchmark.identity import code_identity
 from evalkit.benchmark.protocol import Protocol
 from evalkit.benchmark.spec import BY, CellSpec, ViewSpec, fallback_text
 from evalkit.benchmark.task import Judge, ModelScorer, Task, averages_groups, file_of
 from evalkit.data.base import Record, Records
 from evalkit.engine.faults import FAULTS, fault
 from evalkit.errors import BoundaryError, DataError, EvalkitError, MediaError, SampleError
+from evalkit.identity.declared import code_identity
 from evalkit.metrics.base import Metric
 from evalkit.metrics.stored import metric_spec
 from evalkit.runfile.completeness import SMALL_SETS

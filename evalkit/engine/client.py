@@ -21,8 +21,9 @@ from evalkit.errors import BoundaryError, EvalkitError, ProviderError, UsageErro
 from evalkit.models.base import Model, Request, Response
 from evalkit.models.fake import FakeModel, Hints
 from evalkit.runfile.encoding import checked
-from evalkit.runfile.records import AGAIN, JUDGE, OF_JUDGE, OF_MODEL
+from evalkit.runfile.records import AGAIN, OF_JUDGE, OF_MODEL
 from evalkit.runfile.store import Cell
+from evalkit.samples import JUDGE
 
 _LONGEST_PAUSE = 60.0
 _LONGEST_RETRY_AFTER = 600.0

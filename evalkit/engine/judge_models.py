@@ -11,7 +11,7 @@ import orjson
 from evalkit.benchmark.task import Judge, ModelScorer, Task, judge_roles
 from evalkit.errors import UsageError
 from evalkit.models.base import Model
-from evalkit.runfile.records import JUDGE
+from evalkit.samples import JUDGE
 
 
 @dataclass(frozen=True, slots=True)

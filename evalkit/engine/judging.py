@@ -11,8 +11,7 @@ from typing import TypeVar
 from evalkit.engine.context import Call, Channel, draw_seed
 from evalkit.errors import JudgeError, ProviderError
 from evalkit.models.base import Request, Response
-from evalkit.runfile.records import JUDGE
-from evalkit.samples import Prompt, Sample
+from evalkit.samples import JUDGE, Prompt, Sample
 
 _T = TypeVar("_T")
 

@@ -21,8 +21,8 @@ from typing import ParamSpec, TypeAlias, TypeVar
 from evalkit.errors import MediaError
 from evalkit.media.kinds import KINDS, Look, Sent, video_workers
 from evalkit.models.base import Request
-from evalkit.runfile.store import Medium, Store
-from evalkit.samples import Audio, Image, Prompt, Shown, Speech
+from evalkit.runfile.store import Store
+from evalkit.samples import Audio, Image, Prompt, SentFile, Shown, Speech
 from evalkit.workers import Workers
 
 _P = ParamSpec("_P")
@@ -57,7 +57,7 @@ class MediaCache:
     async def keep(self, made: Iterable[Image | Audio]) -> None:
         """Stores small copies of what a model made; of what cannot be decoded, that it was there."""
         for file in made:
-            medium = Medium(file.key, file.mime, 0, 0, 0.0, file.size, b"")
+            medium = SentFile(file.key, file.mime, 0, 0, 0.0, file.size, b"")
             with contextlib.suppress(MediaError):
                 found, _ = await KINDS[file.kind].prepare(file, Look(), self._place((file.key,)), self)
                 medium = dataclasses.replace(found, mime=file.mime, size=file.size)

@@ -33,9 +33,9 @@ from evalkit.metrics.base import Traits
 from evalkit.models import BACKENDS
 from evalkit.models.base import CAPABILITIES, Capability, Model
 from evalkit.runfile.encoding import dump
-from evalkit.runfile.records import JUDGE, VALIDATION
+from evalkit.runfile.records import VALIDATION
 from evalkit.runfile.store import Store
-from evalkit.samples import JSON, Sample
+from evalkit.samples import JSON, JUDGE, Sample
 from evalkit.sandbox.hidden import hide_beside, hide_folders
 
 REVISION = "revision"

@@ -37,9 +37,9 @@ from evalkit.runfile.encoding import row_columns
 from evalkit.runfile.exchanges import Asked, Exchanges, known_medium
 from evalkit.runfile.figures import WHOLE, figures_of
 from evalkit.runfile.measured import task_of
-from evalkit.runfile.records import FAILED, JUDGE, VALIDATION, Cell, Row
+from evalkit.runfile.records import FAILED, VALIDATION, Cell, Row
 from evalkit.runfile.store import Store
-from evalkit.samples import JSON, Sample
+from evalkit.samples import JSON, JUDGE, Sample
 from evalkit.sandbox.hidden import hide_beside
 
 AT_ONCE = 8

@@ -34,10 +34,10 @@ from evalkit.errors import BoundaryError, DataError, ProviderError, SampleError,
 from evalkit.models.base import Model
 from evalkit.runfile.encoding import question_digest, unread, unread_id
 from evalkit.runfile.figures import figures_of
-from evalkit.runfile.records import FAILED, JUDGE, Link, StoredFigure
+from evalkit.runfile.records import FAILED, Link, StoredFigure
 from evalkit.runfile.runlock import RunLock
 from evalkit.runfile.store import ANSWERED, VALIDATION, Cell, Row, Store
-from evalkit.samples import Sample
+from evalkit.samples import JUDGE, Sample
 from evalkit.sandbox.hidden import hide_beside
 
 _BREATHE = 16

@@ -32,18 +32,16 @@ import threading
 import warnings
 from dataclasses import dataclass, field
 from io import BytesIO
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal
 
 from evalkit.errors import MediaError, unknown
 from evalkit.media.pixels import as_jpeg, encoded, preview, resized
+from evalkit.samples import RESAMPLES
 
 if TYPE_CHECKING:
     from PIL import Image
     from PIL.ImageFile import ImageFile
     from PIL.TiffImagePlugin import TiffImageFile
-
-Resample = Literal["lanczos", "bicubic", "bilinear", "box"]
-RESAMPLES: tuple[Resample, ...] = get_args(Resample)
 
 MOST_PIXELS = 100_000_000
 """Width x height above which a picture is refused before it is decoded."""

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any, ParamSpec, Protocol, TypeAlias, TypeVar
 
 from evalkit.errors import MediaError, ScorerError
-from evalkit.runfile.records import Medium
-from evalkit.samples import Audio, File, Image, Video
+from evalkit.samples import Audio, File, Image, SentFile, Video
 from evalkit.workers import OverLimit, Workers
 
 _P = ParamSpec("_P")
@@ -52,28 +51,32 @@ class Kind:
 
     sent: type[Image] | type[Audio]
     look: Callable[[Look], tuple[object, ...]]
-    prepare: Callable[[Any, Look, Path, Hands], Awaitable[tuple[Medium, Sent]]]
+    prepare: Callable[[Any, Look, Path, Hands], Awaitable[tuple[SentFile, Sent]]]
     needs: Callable[[], None] = lambda: None
 
 
-async def _image(file: Image, look: Look, place: Path, hands: Hands) -> tuple[Medium, Sent]:
+async def _image(file: Image, look: Look, place: Path, hands: Hands) -> tuple[SentFile, Sent]:
     from evalkit.media.image import prepare
 
-    def work() -> tuple[Medium, Sent]:
+    def work() -> tuple[SentFile, Sent]:
         made = prepare(file.data, look.max_pixels, look.resample)
         size = (made.width, made.height, 0.0)
-        return Medium(file.key, made.mime, *size, len(made.data), made.preview), _kept(file, made.data, place)
+        return SentFile(file.key, made.mime, *size, len(made.data), made.preview), _kept(
+            file, made.data, place
+        )
 
     return await hands.in_thread(work)
 
 
-async def _audio(file: Audio, look: Look, place: Path, hands: Hands) -> tuple[Medium, Sent]:
+async def _audio(file: Audio, look: Look, place: Path, hands: Hands) -> tuple[SentFile, Sent]:
     from evalkit.media.audio import prepare
 
-    def work() -> tuple[Medium, Sent]:
+    def work() -> tuple[SentFile, Sent]:
         made = prepare(file.data)
         size = (0, 0, made.seconds)
-        return Medium(file.key, made.mime, *size, len(made.data), made.preview), _kept(file, made.data, place)
+        return SentFile(file.key, made.mime, *size, len(made.data), made.preview), _kept(
+            file, made.data, place
+        )
 
     return await hands.in_thread(work)
 
@@ -85,7 +88,7 @@ def _kept(file: File, sent: bytes, place: Path) -> Sent:
     return (place,)
 
 
-async def _video(file: Video, look: Look, place: Path, hands: Hands) -> tuple[Medium, Sent]:
+async def _video(file: Video, look: Look, place: Path, hands: Hands) -> tuple[SentFile, Sent]:
     from evalkit.media.video import prepare_apart
 
     stored = file.path
@@ -111,7 +114,7 @@ async def _video(file: Video, look: Look, place: Path, hands: Hands) -> tuple[Me
             stored.unlink(missing_ok=True)
     if "error" in made:
         raise MediaError(made["error"])
-    medium = Medium(
+    medium = SentFile(
         file.key,
         made["mime"],
         made["width"],

@@ -32,11 +32,10 @@ from math import ceil, sqrt
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from evalkit.benchmark.protocol import FRAME_RULES
 from evalkit.errors import MediaError, UsageError
 from evalkit.media.pixels import PREVIEW, as_jpeg, encoded, resized
 from evalkit.media.video_files import check_whole
-from evalkit.samples import video_mime
+from evalkit.samples import FRAME_RULES, video_mime
 
 if TYPE_CHECKING:
     from av import VideoFrame

@@ -17,8 +17,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from evalkit.benchmark.identity import versioned
 from evalkit.errors import UsageError, unknown
+from evalkit.identity.declared import versioned
 from evalkit.metrics.base import Scored
 from evalkit.samples import Sample
 

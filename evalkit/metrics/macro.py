@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from evalkit.benchmark.identity import versioned
+from evalkit.identity.declared import versioned
 from evalkit.metrics.base import MACRO, Metric, Traits, traits_of
 
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from evalkit.benchmark.identity import versioned
 from evalkit.errors import ScorerError
+from evalkit.identity.declared import versioned
 from evalkit.metrics.base import Counted, Scored
 from evalkit.samples import Sample
 

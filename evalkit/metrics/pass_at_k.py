@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from evalkit.benchmark.identity import versioned
+from evalkit.identity.declared import versioned
 from evalkit.metrics.base import Mean, Scored
 from evalkit.samples import Sample
 

@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from evalkit.benchmark.identity import code_identity, declared, parameters
-from evalkit.benchmark.spec import MetricSpec
 from evalkit.convert import from_json, to_json
 from evalkit.errors import UsageError
+from evalkit.identity.declared import code_identity, declared, parameters
 from evalkit.metrics.base import Metric, Ratio, Scored, Traits, ratio, traits_of
 from evalkit.metrics.macro import Macro
+from evalkit.metrics.spec import MetricSpec
 from evalkit.samples import JSON, Sample
 
 if TYPE_CHECKING:

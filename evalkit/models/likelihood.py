@@ -12,9 +12,9 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from evalkit.benchmark.protocol import Api
 from evalkit.errors import ProviderError, UsageError
 from evalkit.models.base import Likelihood, Request, Response, TokenLogprob
+from evalkit.samples import Api
 
 Form: TypeAlias = Literal["spaced", "bare"]
 _SPACES = (" ", "\u2581", "\u0120")

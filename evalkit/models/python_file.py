@@ -16,8 +16,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeGuard
 
-from evalkit.benchmark.user_file import import_file, neighbours
 from evalkit.errors import UsageError, unknown
+from evalkit.identity.user_file import import_file, neighbours
 from evalkit.models.base import BatchModel, Model
 from evalkit.models.http import checked_address
 from evalkit.models.python_user import (

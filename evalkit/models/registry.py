@@ -140,7 +140,7 @@ BACKENDS: dict[str, Backend] = {
         "replay/RUN.db",
         "the answers of an earlier run; nothing is asked",
         ("chat", "completion", "transcription", "image", "audio", "logprobs", "echo", "tools", "prefill"),
-        "evalkit.models.replay:open_replay",
+        "evalkit.runfile.replay:open_replay",
     ),
     "fake": Backend(
         "fake/gold, fake/echo, fake/fixed?text=…",

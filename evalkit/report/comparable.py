@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from evalkit.report.cells import TableCell
     from evalkit.report.paper import Figure, PaperRow
+    from evalkit.runfile.cells import TableCell
 
 _ENOUGH = 300
 """Samples of which with 95 % probability one at least is of a kind that is 1 in 100 (0.99^299 = 0.0495)."""

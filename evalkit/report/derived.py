@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING
 from evalkit.compare.paired import Common, common, difference_of
 from evalkit.errors import UsageError
 from evalkit.metrics.base import traits_of
-from evalkit.report.cells import Group
 from evalkit.report.digits import decimals
 from evalkit.report.paper import ALL_GROUPS
 from evalkit.report.significance import stored_cell
+from evalkit.runfile.cells import Group
 from evalkit.runfile.measured import measure
 
 if TYPE_CHECKING:
-    from evalkit.report.cells import TableCell
     from evalkit.report.paper import Comparing, PaperRow
+    from evalkit.runfile.cells import TableCell
     from evalkit.runfile.store import Store
 
 NO_CODE = "the code that measured it is not at hand: name its file with --task-file"

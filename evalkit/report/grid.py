@@ -12,7 +12,7 @@ from evalkit.samples import JSON
 if TYPE_CHECKING:
     import pandas as pd
 
-    from evalkit.report.cells import TableCell
+    from evalkit.runfile.cells import TableCell
 
 
 NO_TASK, NOT_RUN, NO_SAMPLE, NOT_PRINTED = "no task yet", "not run", "no sample", "—"

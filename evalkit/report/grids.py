@@ -29,9 +29,9 @@ from evalkit.reports import reserved
 from evalkit.runfile.completeness import SMALL
 
 if TYPE_CHECKING:
-    from evalkit.report.cells import TableCell
     from evalkit.report.paper import Figure, PaperRow, PaperTable
     from evalkit.report.table import Table
+    from evalkit.runfile.cells import TableCell
     from evalkit.runfile.store import Store
 
 _REFUSALS = 20

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from evalkit.report.cells import TableCell
     from evalkit.report.paper import Compared, Comparing, PaperRow, PaperTable
     from evalkit.report.table import Table
+    from evalkit.runfile.cells import TableCell
     from evalkit.runfile.store import Store
 
 Key = tuple[str, str, str]

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from evalkit.report.cells import TableCell
 from evalkit.report.digits import figure_text, interval_text
 from evalkit.report.table import Table, flat
+from evalkit.runfile.cells import TableCell
 
 if TYPE_CHECKING:
     from evalkit.report.grid import Grid

@@ -13,8 +13,8 @@ from evalkit.errors import UsageError
 from evalkit.report.comparable import not_whole
 
 if TYPE_CHECKING:
-    from evalkit.report.cells import TableCell
     from evalkit.report.grid import GridCell
+    from evalkit.runfile.cells import TableCell
     from evalkit.runfile.store import Cell, Store
 
 ALPHA = 0.05

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 import evalkit
 from evalkit.errors import UsageError
-from evalkit.report.cells import COUNTED, TableCell, cells_of
 from evalkit.report.comparable import apart, corpus_words, run_on_words, yardstick
+from evalkit.runfile.cells import TableCell, cells_of
 from evalkit.runfile.completeness import SMALL
 from evalkit.runfile.measured import MEND
+from evalkit.runfile.records import COUNTED
 from evalkit.runfile.store import OUTCOMES, Store
 from evalkit.samples import JSON
 

@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from evalkit.benchmark.identity import OWN, code_identity
-from evalkit.benchmark.spec import BY, CellSpec, MetricSpec
+from evalkit.benchmark.spec import BY, CellSpec
 from evalkit.benchmark.task import ModelScorer, Task, file_of, load_task
 from evalkit.errors import UsageError
+from evalkit.identity.declared import OWN, code_identity
 from evalkit.metrics.base import Metric
+from evalkit.metrics.spec import MetricSpec
 from evalkit.metrics.stored import stored_metric
 from evalkit.runfile.records import Cell
 from evalkit.runfile.store import Store

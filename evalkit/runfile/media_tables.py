@@ -8,11 +8,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from evalkit.models.base import Response
-from evalkit.runfile.records import Medium
-from evalkit.samples import FILES, Audio, Image
+from evalkit.samples import FILES, Audio, Image, SentFile
 
 
-def add(db: sqlite3.Connection, medium: Medium) -> None:
+def add(db: sqlite3.Connection, medium: SentFile) -> None:
     """Known ones stay as they are."""
     db.execute(
         "INSERT OR IGNORE INTO media (key, mime, width, height, seconds, bytes, preview) "

@@ -15,16 +15,16 @@ from typing import Any
 
 import orjson
 
-from evalkit.benchmark.identity import OWN
 from evalkit.benchmark.protocol import ProtocolSettings
-from evalkit.benchmark.spec import CellSpec, MetricSpec, ViewSpec
+from evalkit.benchmark.spec import CellSpec, ViewSpec
 from evalkit.convert import to_json
+from evalkit.identity.declared import OWN
 from evalkit.metrics.base import Metric
 from evalkit.metrics.macro import Macro
+from evalkit.metrics.spec import MetricSpec
 from evalkit.metrics.stored import KINDS, metric_of_kind, metric_spec
 from evalkit.runfile.encoding import dump, question_digest
-from evalkit.runfile.records import JUDGE
-from evalkit.samples import Image, Sample
+from evalkit.samples import JUDGE, Image, Sample
 
 _CLASSES = {place.rpartition(":")[2]: kind for kind, place in KINDS.items()}
 _IDENTITY = re.compile(r"(\w+)(?:\((.*)\))?@")

@@ -15,6 +15,11 @@ if TYPE_CHECKING:
 
     from evalkit.benchmark.spec import CellSpec
 
+COUNTED = {
+    "shots": "{} samples were asked with fewer shots, for the prompt did not fit the model's context",
+    "bound_decides": "{} choices hang on a bound, for the endpoint did not return every letter",
+}
+"""Entries of an answer's detail that a reader of the figure has to know of."""
 ANSWERED = "answered"
 """The outcome of a sample whose references are not public: there is an answer and nothing to judge it by."""
 OUTCOMES = ("correct", "wrong", "unparsable", "truncated", "failed")
@@ -23,8 +28,6 @@ AGAIN = -1
 """The draw of a greedy request that was asked a second time, to see whether the answer is the same."""
 OF_MODEL, OF_JUDGE, OF_TOOL = 0, 1, 2
 """Who gave a response: the model that is evaluated, a judge model, a tool."""
-JUDGE = "judge"
-"""The role of a judge model where a task names none."""
 VALIDATION = "validation"
 """The role of a cell whose samples are not scored: a threshold is chosen on them."""
 
@@ -119,22 +122,6 @@ class StoredFigure:
     low: float | None
     high: float | None
     n: int
-
-
-@dataclass(frozen=True, slots=True)
-class Medium:
-    """A file as it was sent, or as a model made it; `key` is that of the data set's file (`File.key`).
-
-    `width`, `height`: pixels, 0 for sound. `seconds`: 0 for pictures. `preview`: a small JPEG or Ogg.
-    """
-
-    key: str
-    mime: str
-    width: int
-    height: int
-    seconds: float
-    size: int
-    preview: bytes
 
 
 @dataclass(frozen=True, slots=True)

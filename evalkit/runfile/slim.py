@@ -15,7 +15,7 @@ from pathlib import Path
 import orjson
 
 from evalkit.errors import UsageError
-from evalkit.report.cells import COUNTED
+from evalkit.runfile.records import COUNTED
 from evalkit.runfile.store import Store
 
 _TOTALS = """

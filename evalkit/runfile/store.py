@@ -32,15 +32,14 @@ from evalkit.runfile.records import (
     VALIDATION,
     Cell,
     CellData,
-    Medium,
     Row,
     StoredFigure,
 )
 from evalkit.runfile.runlock import RunLock
 from evalkit.runfile.writer import Writer, connect
-from evalkit.samples import JSON, plain_text
+from evalkit.samples import JSON, SentFile, plain_text
 
-__all__ = ["ANSWERED", "OUTCOMES", "VALIDATION", "Cell", "CellData", "Medium", "Row", "Store"]
+__all__ = ["ANSWERED", "OUTCOMES", "VALIDATION", "Cell", "CellData", "Row", "Store"]
 
 FORMAT = 5
 """Of the file; raised when schema.sql changes."""
@@ -266,7 +265,7 @@ class Store:
             (now, cell.id, sample, draw, boundary, plain_text(message)),
         )
 
-    def add_media(self, medium: Medium) -> None:
+    def add_media(self, medium: SentFile) -> None:
         """A file as it was sent or generated. Known ones stay as they are."""
         media_tables.add(self._db, medium)
 

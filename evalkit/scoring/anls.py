@@ -27,7 +27,7 @@ from collections.abc import Iterable
 
 from rapidfuzz.distance import Levenshtein
 
-from evalkit.benchmark.identity import versioned
+from evalkit.identity.declared import versioned
 
 
 @versioned("anls", 1, packages=("rapidfuzz",))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from evalkit.benchmark.identity import versioned
+from evalkit.identity.declared import versioned
 
 _REPLACED = (
     ("\n", ""),

@@ -21,8 +21,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from evalkit.benchmark.identity import Declared, code_identity
 from evalkit.errors import ScorerError, UsageError
+from evalkit.identity.declared import Declared, code_identity
 from evalkit.workers import OverLimit, Place, Workers, find, place_of
 
 Pair: TypeAlias = tuple[str, str]

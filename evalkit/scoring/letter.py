@@ -12,7 +12,7 @@ import unicodedata
 from collections import deque
 from typing import NamedTuple
 
-from evalkit.benchmark.identity import versioned
+from evalkit.identity.declared import versioned
 from evalkit.samples import Sample, letters
 
 _FONT = re.compile(r"\\(?:text|mathrm|mathbf|mathit|textbf|textit|textrm)\s*\{([^{}]*)\}")

@@ -21,7 +21,7 @@ import json
 import re
 from collections.abc import Iterable
 
-from evalkit.benchmark.identity import versioned
+from evalkit.identity.declared import versioned
 from evalkit.samples import Sample, letters
 
 Value = float | str

@@ -6,7 +6,7 @@ import re
 import unicodedata
 from fractions import Fraction
 
-from evalkit.benchmark.identity import versioned
+from evalkit.identity.declared import versioned
 from evalkit.samples import Sample
 
 _MINUS = dict.fromkeys(map(ord, "\u2212\u2013\ufe63\uff0d"), "-")

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import re
 
-from evalkit.benchmark.identity import versioned
+from evalkit.identity.declared import versioned
 
 TOLERANCE = 0.05
 _YEAR = re.compile(r"1[0-9]{3}|20[0-9]{2}|2100")

@@ -31,8 +31,8 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any, Literal, NamedTuple, TypeAlias
 
-from evalkit.benchmark.identity import versioned
 from evalkit.errors import UsageError, unknown
+from evalkit.identity.declared import versioned
 from evalkit.samples import JSON, Sample, Verdict
 
 Unit: TypeAlias = Literal["word", "character"]

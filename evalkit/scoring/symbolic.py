@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any, Literal
 
-from evalkit.benchmark.identity import versioned
+from evalkit.identity.declared import versioned
 
 TOLERANCE = 1e-4
 """Absolute and relative (Gemini 1.5 report, appendix 12.13)."""

@@ -31,7 +31,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from evalkit.benchmark.identity import versioned
+from evalkit.identity.declared import versioned
 
 _PUNCTUATION = ';/[]"{}()=+\\_-><@`,?!'
 _MOST_STOPS = 32  # re.UNICODE, passed as `count`

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import evalkit
-from evalkit.benchmark.identity import versioned
+from evalkit.identity.declared import versioned
 from evalkit.metrics import Accuracy
 from tests.cli.conftest import Cli
 from tests.owned import doubles

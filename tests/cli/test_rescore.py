@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from evalkit.benchmark.identity import versioned
+from evalkit.identity.declared import versioned
 from evalkit.runfile.exchanges import Exchanges
 from evalkit.runfile.store import Store
 from tests.cli.conftest import Cli

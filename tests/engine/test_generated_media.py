@@ -20,11 +20,11 @@ from evalkit.errors import ProviderError
 from evalkit.models import open_model
 from evalkit.models.base import Model, Request, Response
 from evalkit.models.fake import FakeModel
-from evalkit.report.cells import TableCell
+from evalkit.report.export import rows
 from evalkit.report.html.records import parts, records
 from evalkit.report.table import build_table
+from evalkit.runfile.cells import TableCell
 from evalkit.runfile.encoding import MOST_GENERATED, checked
-from evalkit.runfile.export import rows
 from evalkit.runfile.slim import write_slim
 from evalkit.runfile.store import Store
 from evalkit.samples import Audio, Image

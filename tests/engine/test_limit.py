@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from evalkit.data.base import data_options
 from evalkit.engine.cell import CellPlan
 from evalkit.engine.plan import make_plan
 from evalkit.engine.progress import PlainProgress
@@ -17,7 +18,7 @@ from evalkit.report.table import build_table
 from evalkit.runfile.completeness import completeness
 from evalkit.runfile.store import Store
 from evalkit.samples import Sample
-from evalkit.session import data_options, execute_plan
+from evalkit.session import execute_plan
 from tests.made import sums
 from tests.tongues import SIZES, tongues
 

@@ -11,8 +11,8 @@ from evalkit.engine.client import RetryPolicy
 from evalkit.engine.plan import make_plan
 from evalkit.engine.run import Options, execute, open_run
 from evalkit.models.openai import OpenAIModel
-from evalkit.report.cells import TableCell
 from evalkit.report.table import build_table
+from evalkit.runfile.cells import TableCell
 from tests.made import sums
 from tests.openai_server import Fault, OpenAIServer, arithmetic
 

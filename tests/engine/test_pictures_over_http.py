@@ -23,8 +23,8 @@ from evalkit.models import open_model
 from evalkit.models.base import Model, Request
 from evalkit.models.fake import FakeModel
 from evalkit.models.openai import OpenAIModel
-from evalkit.report.cells import TableCell
 from evalkit.report.table import Table, build_table
+from evalkit.runfile.cells import TableCell
 from evalkit.runfile.store import Store
 from tests.album import COLOURS, album, square
 from tests.openai_server import OpenAIServer
@@ -316,7 +316,7 @@ def test_answers_without_references_are_kept_and_not_scored(tmp_path: Path) -> N
 
 
 def test_a_submission_is_what_the_server_takes(tmp_path: Path) -> None:
-    from evalkit.runfile.export import submission
+    from evalkit.report.export import submission
 
     rows = [("a", "", ["red.png"]), ("b", "red", ["red.png"]), ("c", "", ["red.png"])]
     task = album(tmp_path, {"red.png": square("red")}, rows)

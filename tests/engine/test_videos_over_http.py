@@ -20,8 +20,8 @@ from evalkit.models import open_model
 from evalkit.models.base import Model
 from evalkit.models.fake import GOLD, FakeModel
 from evalkit.models.openai import OpenAIModel
-from evalkit.report.cells import TableCell
 from evalkit.report.table import build_table
+from evalkit.runfile.cells import TableCell
 from evalkit.runfile.store import Store
 from tests.media.videos import number, video
 from tests.openai_server import OpenAIServer

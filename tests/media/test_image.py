@@ -14,7 +14,8 @@ import pytest
 from PIL import Image, ImageCms
 
 from evalkit.errors import UsageError
-from evalkit.media.image import RESAMPLES, prepare
+from evalkit.media.image import prepare
+from evalkit.samples import RESAMPLES
 from tests.media.making import arrow, chunk, encoded, exif, pixels, png, shown, stored
 
 

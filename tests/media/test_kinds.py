@@ -11,8 +11,8 @@ import pytest
 
 from evalkit.errors import MediaError, ScorerError
 from evalkit.media.kinds import KINDS, Look, Sent
-from evalkit.runfile.records import Medium as Stored
 from evalkit.samples import FILES, Medium, Video
+from evalkit.samples import SentFile as Stored
 from evalkit.workers import OverLimit
 from tests.media.videos import number, video
 

@@ -6,12 +6,13 @@ import asyncio
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from evalkit.data.base import data_options
 from evalkit.engine.plan import make_plan
 from evalkit.models.base import Request
 from evalkit.models.fake import FakeModel, Hinted, Hints
 from evalkit.report.paper import PaperTable, load_tables
 from evalkit.runfile.store import Store
-from evalkit.session import data_options, execute_plan
+from evalkit.session import execute_plan
 from tests.made import sums
 
 

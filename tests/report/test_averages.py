@@ -17,12 +17,12 @@ from evalkit.compare.paired import pair
 from evalkit.compare.policy import Policy, Rule
 from evalkit.compare.runs import compare
 from evalkit.errors import UsageError
-from evalkit.report.cells import TableCell
 from evalkit.report.comparison import flip_text, to_json
 from evalkit.report.grid_text import to_markdown as grids_markdown
 from evalkit.report.grids import build_grids
 from evalkit.report.render import to_markdown
 from evalkit.report.table import build_table
+from evalkit.runfile.cells import TableCell
 from evalkit.runfile.store import Store
 from evalkit.stats import macro_interval
 from tests.made import sums

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from evalkit.benchmark.identity import version_of
+from evalkit.identity.declared import version_of
 from tools.golden.cases import cases_of, packages_of
 from tools.golden.found import ROOT, identities
 

@@ -8,7 +8,7 @@ import importlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from evalkit.benchmark.identity import Declared, declared
+from evalkit.identity.declared import Declared, declared
 
 ROOT = Path(__file__).parents[2]
 

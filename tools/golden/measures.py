@@ -8,9 +8,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from evalkit.benchmark.identity import code_identity, declared
-from evalkit.benchmark.spec import MetricSpec
 from evalkit.benchmark.task import Task
+from evalkit.identity.declared import code_identity, declared
 from evalkit.metrics.accuracy import Accuracy
 from evalkit.metrics.base import Metric, Scored, Traits, traits_of
 from evalkit.metrics.bleu import Bleu, ChrF
@@ -21,6 +20,7 @@ from evalkit.metrics.macro import measured as inner_of
 from evalkit.metrics.mean_credit import MeanCredit
 from evalkit.metrics.mean_value import MeanValue
 from evalkit.metrics.pass_at_k import PassAtK
+from evalkit.metrics.spec import MetricSpec
 from evalkit.metrics.stored import StoredRatio
 from evalkit.samples import Answer, Final, Sample
 from tools.golden.calls import BLOCK, Call, Case, each, referred

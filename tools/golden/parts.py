@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator
 
-from evalkit.benchmark.identity import declared
 from evalkit.benchmark.protocol import SIGNED, Protocol
 from evalkit.benchmark.task import Task
+from evalkit.identity.declared import declared
 from evalkit.samples import Sample
 from tools.golden import answers
 from tools.golden.calls import Call, Case, plain, referred

@@ -14,7 +14,7 @@ from evalkit.report.digits import figure_text
 from evalkit.runfile.records import natural
 
 if TYPE_CHECKING:
-    from evalkit.report.cells import Group, TableCell
+    from evalkit.runfile.cells import Group, TableCell
 
 CHARTS = 8
 """Breakdowns drawn; the tables have all of them."""

@@ -7,10 +7,10 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from evalkit.report.cells import TableCell
 from evalkit.report.charts.sheet import shown
 from evalkit.report.comparable import apart, yardstick
 from evalkit.report.table import Table
+from evalkit.runfile.cells import TableCell
 
 if TYPE_CHECKING:
     from evalkit.report.grid import Grid, GridRow

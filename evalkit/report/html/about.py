@@ -11,8 +11,8 @@ import orjson
 
 from evalkit.benchmark.spec import signed_settings
 from evalkit.benchmark.task import file_of
-from evalkit.runfile.records import JUDGE
 from evalkit.runfile.store import Cell, Store
+from evalkit.samples import JUDGE
 
 Facts = tuple[tuple[str, str], ...]
 """(what, its value), in the order to be shown."""

@@ -9,13 +9,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from evalkit.benchmark.signature import Signature, combine
-from evalkit.benchmark.spec import CellSpec, MetricSpec
+from evalkit.benchmark.spec import CellSpec
 from evalkit.metrics.base import Traits
+from evalkit.metrics.spec import MetricSpec
 from evalkit.runfile.completeness import Completeness, completeness
 from evalkit.runfile.figures import WHOLE, figures
 from evalkit.runfile.measured import Measure, measures, other_code
 from evalkit.runfile.records import (
     ANSWERED,
+    COUNTED,
     FAILED,
     VALIDATION,
     Cell,
@@ -28,11 +30,6 @@ from evalkit.runfile.store import Store
 from evalkit.runfile.tallies import clip_seconds, count_details, usage, verification
 from evalkit.samples import JSON
 
-COUNTED = {
-    "shots": "{} samples were asked with fewer shots, for the prompt did not fit the model's context",
-    "bound_decides": "{} choices hang on a bound, for the endpoint did not return every letter",
-}
-"""Entries of an answer's detail that a reader of the figure has to know of."""
 _BY_SAMPLE = ("questions", "prompts", "validation")
 """Parts of a signature that are made of all samples."""
 

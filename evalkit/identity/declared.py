@@ -6,7 +6,7 @@ moving and tidying up leave every signature as it is. Golden files in `tests/gol
 output that changed under an old version fails there.
 
 Code of users has no version, so it is known by a digest over everything that it reaches
-(`evalkit.benchmark.reach`).
+(`evalkit.identity.reach`).
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def code_identity(thing: Any) -> str:
         return f"{code_identity(thing.func)}({','.join(inner)})"
     known = declared(thing)
     if known is None:
-        from evalkit.benchmark.reach import reach_digest
+        from evalkit.identity.reach import reach_digest
 
         return f"{OWN}{reach_digest(thing)}"
     shown = ""

@@ -1,6 +1,6 @@
 """A pytest plugin, for teams that gate in their tests.
 
-    from evalkit.compare.pytest_plugin import assert_no_regression
+    from evalkit.pytest_plugin import assert_no_regression
 
     def test_the_model_is_no_worse(evalkit_run):
         head = evalkit_run("openai/my-model", "gsm8k:8-shot-cot", base_url="http://127.0.0.1:8000/v1")

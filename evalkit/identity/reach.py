@@ -35,8 +35,8 @@ from types import (
     ModuleType,
 )
 
-from evalkit.benchmark.identity import code_identity, declared, version_of
 from evalkit.errors import UsageError
+from evalkit.identity.declared import code_identity, declared, version_of
 
 _DIGITS = 8
 _MOST = 10_000
