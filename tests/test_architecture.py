@@ -104,6 +104,7 @@ def test_every_module_has_a_room() -> None:
     assert not homeless
 
 
+@pytest.mark.slow
 def test_files_and_functions_stay_small() -> None:
     big = []
     for name, path in modules():

@@ -126,6 +126,7 @@ def test_where_samples_speak_and_the_figure_does_not_both_are_said() -> None:
     )
 
 
+@pytest.mark.slow
 def test_the_verdict_is_what_the_printed_interval_says() -> None:
     """Of any number of benchmarks, margins, directions and kinds of metric, and at any alpha."""
     random = np.random.default_rng(5)
@@ -225,6 +226,7 @@ def test_exact_tests_see_less() -> None:
     assert against_a_margin.sees == pytest.approx(2.802 * one_lost.error, rel=0.001)
 
 
+@pytest.mark.slow
 def test_false_alarms_and_power() -> None:
     """`bench/gate.py` with 4,000 trials; this many have a standard error of 1.1 and 2 points."""
     assert said(1319, 0, 300)["worse"] < 5

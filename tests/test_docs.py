@@ -34,6 +34,7 @@ NOT_HERE = ("evalkit demo",)
 """Commands of the documentation that `make demo` tries instead: they take minutes."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES)
 def test_what_the_page_shows_works(page: str, tmp_path: Path) -> None:
     ran = 0

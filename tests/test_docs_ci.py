@@ -51,6 +51,7 @@ def steps() -> list[dict[str, Any]]:
     return [step for step in found if "run" in step and step["name"] != "Install"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("model", "code"), [(SAME, 0), (WORSE, 1)])
 def test_the_workflow(project: Path, model: str, code: int) -> None:
     evaluate, gate = steps()
@@ -65,6 +66,7 @@ def test_the_workflow(project: Path, model: str, code: int) -> None:
     assert said.stderr.count("::error title=") == code
 
 
+@pytest.mark.slow
 def test_the_hook(project: Path) -> None:
     """pre-commit runs it, twice in one place: the second time the model is worse."""
     home = project.parent / "pre-commit"
@@ -77,6 +79,7 @@ def test_the_hook(project: Path) -> None:
         assert (said.returncode, words in said.stdout) == (code, True), said.stdout + said.stderr
 
 
+@pytest.mark.slow
 def test_the_test(project: Path) -> None:
     command = f"{sys.executable} -m pytest -q -p no:cacheprovider test_model.py"
     said = run(project, command)

@@ -42,6 +42,7 @@ def rate(pairs: list[tuple[str, str]], metric: ErrorRate | None = None, language
     return float(metric.finish(np.array(rows, dtype=float).sum(axis=0)))
 
 
+@pytest.mark.slow
 def test_it_is_jiwers_on_ten_thousand_random_pairs() -> None:
     dice = random.Random(7)
 

@@ -137,6 +137,7 @@ def test_without_the_engine_it_says_what_to_install(monkeypatch: pytest.MonkeyPa
         loaded().version_of("no-such-engine")
 
 
+@pytest.mark.slow
 def test_the_engine_reads_two_of_evalkits_pictures() -> None:
     """Needs RapidOCR, which brings its weights: nothing is fetched."""
     model = open_model(f"python:{OCR}:ocr_vqa")

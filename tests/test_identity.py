@@ -283,6 +283,7 @@ def test_an_installed_distribution_counts_by_its_version(
     assert code_identity(written(source).judge) == before
 
 
+@pytest.mark.slow
 def test_what_a_function_imports_for_itself_counts_and_is_not_imported_for_that(tmp_path: Path) -> None:
     """A scorer's own process loads its model's libraries, and no other needs to."""
     (tmp_path / "scored.py").write_text(

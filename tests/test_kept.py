@@ -48,6 +48,7 @@ def test_quantiles_are_those_of_the_repeated_values(size: int, share: float) -> 
             assert figure == np.quantile(repeated, share, method="averaged_inverted_cdf")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [12, 150, 1500])
 @pytest.mark.parametrize("clustered", [False, True])
 def test_a_mean_is_what_sums_make_of_it(size: int, clustered: bool) -> None:
@@ -97,6 +98,7 @@ def test_the_median_of_a_normal_sample_has_the_known_error() -> None:
     assert high - low == pytest.approx(2 * 1.96 * error, rel=0.1)
 
 
+@pytest.mark.slow
 def test_intervals_of_medians_hold_the_truth_about_as_often_as_they_say() -> None:
     random, held = np.random.default_rng(7), 0
     for _ in range(300):

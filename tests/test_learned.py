@@ -57,6 +57,7 @@ def scores(scorer: Learned, *candidates: str) -> list[object]:
     return asyncio.run(ask())
 
 
+@pytest.mark.slow
 def test_scores_are_the_models_own_in_batches_and_it_is_loaded_once(
     files: Taught, made: Callable[..., Learned]
 ) -> None:
@@ -70,6 +71,7 @@ def test_scores_are_the_models_own_in_batches_and_it_is_loaded_once(
     assert number == "0"
 
 
+@pytest.mark.slow
 def test_several_processes_have_numbers_of_their_own(files: Taught, made: Callable[..., Learned]) -> None:
     found = scores(made(batch=2, processes=2), *[GOOD] * 8)
     assert found == pytest.approx([files.by_hand(GOOD, REFERENCE)] * 8)
@@ -78,6 +80,7 @@ def test_several_processes_have_numbers_of_their_own(files: Taught, made: Callab
     assert len({pid for pid, _ in loads}) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("hostile", "words"),
     [
@@ -98,6 +101,7 @@ def test_a_hostile_text_fails_alone(
     assert str(failed) == words
 
 
+@pytest.mark.slow
 def test_a_batch_that_crashed_once_costs_no_text_its_score(
     files: Taught, made: Callable[..., Learned]
 ) -> None:
@@ -107,6 +111,7 @@ def test_a_batch_that_crashed_once_costs_no_text_its_score(
     assert len(files.noted("loads")) == 2
 
 
+@pytest.mark.slow
 def test_a_text_that_never_ends_fails_alone(files: Taught, made: Callable[..., Learned]) -> None:
     scorer = made(seconds=60)
     (before,) = scores(scorer, GOOD)
@@ -118,6 +123,7 @@ def test_a_text_that_never_ends_fails_alone(files: Taught, made: Callable[..., L
     assert scores(scorer, GOOD) == [before]
 
 
+@pytest.mark.slow
 def test_a_process_that_was_killed_between_texts_is_replaced(
     files: Taught, made: Callable[..., Learned]
 ) -> None:
@@ -226,6 +232,7 @@ def evalkit(folder: Path, *arguments: object, code: int = 0) -> str:
     return done.stdout if code == 0 else done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_a_task_file_is_judged_by_a_model_in_a_module_beside_it(tmp_path: Path) -> None:
     files, elsewhere = taught(tmp_path / "own"), tmp_path / "elsewhere"
     elsewhere.mkdir()
@@ -254,6 +261,7 @@ def test_a_task_file_is_judged_by_a_model_in_a_module_beside_it(tmp_path: Path) 
     assert "not asked the same way in base and head: judge: own#" in said
 
 
+@pytest.mark.slow
 def test_killed_in_the_middle_of_a_run_only_the_text_that_did_it_fails(tmp_path: Path) -> None:
     hostile = {5: "KILL", 11: "RAISE", 23: "NAN"}
     files = taught(tmp_path / "own", hostile=hostile)

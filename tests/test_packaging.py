@@ -6,13 +6,17 @@ import importlib
 import os
 import subprocess
 import sys
+import tomllib
 import venv
 import zipfile
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parent.parent
 
 
+@pytest.mark.slow
 def test_the_wheel_runs_a_task_from_another_folder(tmp_path: Path) -> None:
     # From a copy of what git has, so that a file left in the tree cannot stand in for a missing one.
     source = tmp_path / "source"
@@ -89,3 +93,10 @@ def test_the_editable_install_maps_tasks_and_reports() -> None:
     reports, tasks = (importlib.import_module(f"evalkit.{name}") for name in ("reports", "tasks"))
     assert tasks.__file__ == str(ROOT / "tasks" / "__init__.py")
     assert reports.__file__ == str(ROOT / "reports" / "__init__.py")
+
+
+def test_every_package_is_packed() -> None:
+    listed = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["setuptools"]["packages"]
+    there = {path.parent.relative_to(ROOT) for path in (ROOT / "evalkit").rglob("__init__.py")}
+    names = {".".join(path.parts) for path in there} | {"evalkit.tasks", "evalkit.reports"}
+    assert set(listed) == names

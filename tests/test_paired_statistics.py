@@ -331,6 +331,7 @@ def test_bleu_is_what_sacrebleus_paired_bootstrap_says(seed: int, share: float) 
     assert found.p == pytest.approx(2 * theirs.p_value, rel=0.35, abs=0.002)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [201, 5000])
 def test_many_units_are_resampled_as_few_are(n: int) -> None:
     """Above 200 units the weights come from bytes: the moments of the totals are the multinomial's."""
@@ -421,6 +422,7 @@ def test_a_comparison_said_eleven_times_over_is_no_surer(n: int) -> None:
     assert same.error == pytest.approx(paired_bootstrap(base, base, finish, names).error)
 
 
+@pytest.mark.slow
 def test_no_more_false_alarms_where_groups_share_their_clusters() -> None:
     """Eleven languages, the same 60 sentences, nothing changed: 5 of 100 comparisons alarm, not 40."""
     random, alarms = np.random.default_rng(12), 0

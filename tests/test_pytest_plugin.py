@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.made import sums
 from tests.spoiled import spoiled
 
@@ -40,6 +42,7 @@ def pytest_says(folder: Path, *arguments: str) -> subprocess.CompletedProcess[st
     return subprocess.run([*command, *arguments], cwd=folder, capture_output=True, text=True)
 
 
+@pytest.mark.slow
 def test_a_gate_in_tests(tmp_path: Path) -> None:
     names = (
         spoiled(tmp_path, "base"),

@@ -72,6 +72,7 @@ def signatures(folder: Path) -> dict[str, str]:
     return {f"{cell['task']} {cell['metric']}": cell["signature"] for cell in json.loads(said)["cells"]}
 
 
+@pytest.mark.slow
 def test_a_run_of_refactored_code_has_the_same_signatures(tmp_path: Path) -> None:
     """All that do not touch the same names, one upon the other."""
     copy_of_evalkit(tmp_path / "before")

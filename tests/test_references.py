@@ -114,6 +114,7 @@ def run(plan: Plan, path: Path) -> None:
         store.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(INDEX))
 def test_no_reference_is_in_any_request(name: str, tmp_path: Path) -> None:
     for protocol in load_task(name).protocols:
@@ -132,6 +133,7 @@ def test_no_reference_is_in_any_request(name: str, tmp_path: Path) -> None:
         assert_clean(model.asked)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(INDEX))
 def test_no_reference_is_in_what_a_function_of_the_user_s_is_given(name: str, tmp_path: Path) -> None:
     file = tmp_path / "spy.py"

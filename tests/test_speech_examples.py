@@ -13,6 +13,7 @@ from evalkit.session import run
 MODELS = Path(__file__).parents[1] / "examples" / "models"
 
 
+@pytest.mark.slow
 def test_english_speech_is_recognised(tmp_path: Path) -> None:
     """Machine voices saying simple things: most words are right, not all."""
     model = open_model(f"python:{MODELS / 'pocketsphinx_asr.py'}:recogniser")
@@ -23,6 +24,7 @@ def test_english_speech_is_recognised(tmp_path: Path) -> None:
     assert 5 < cell.value < 45
 
 
+@pytest.mark.slow
 def test_english_speech_is_translated(tmp_path: Path) -> None:
     """Into Portuguese that a reader understands, with the recogniser's errors in it."""
     model = open_model(f"python:{MODELS / 'speech_translation.py'}:english_portuguese")

@@ -190,6 +190,7 @@ def test_a_small_group_may_be_missing_from_a_draw() -> None:
 # -- how often intervals hold the truth: `bench/coverage.py` in short
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_intervals_hold_the_truth_19_times_of_20(case: Case) -> None:
     """400 trials have a standard error of 1.1 points."""
@@ -200,12 +201,14 @@ def test_the_interval_of_a_mean_over_groups_holds_the_truth_19_times_of_20() -> 
     assert macro_coverage(250, 400) == pytest.approx(95, abs=3.3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", SHARED, ids=lambda case: case.name)
 def test_the_mean_of_languages_with_the_same_sentences_holds_the_truth_19_times_of_20(case: Shared) -> None:
     """Languages resampled each by itself would hold it 50 to 80 times of 100."""
     assert shared_coverage(case, 150, 300) == pytest.approx(95, abs=3.8)
 
 
+@pytest.mark.slow
 def test_answers_that_run_on_are_why_a_note_stands_below_300_clips() -> None:
     case = RUN_ON[0]
     truth = case.truth(500_000)

@@ -73,6 +73,7 @@ def test_endless_computing_costs_its_call_alone(workers: Workers, endless: Calla
     asyncio.run(beside())
 
 
+@pytest.mark.slow
 def test_cpu_time_is_counted_for_each_call_anew(workers: Workers) -> None:
     async def several() -> None:
         pids = {await workers.call(hostile.burn, 0.2) for _ in range(5)}
@@ -83,6 +84,7 @@ def test_cpu_time_is_counted_for_each_call_anew(workers: Workers) -> None:
     asyncio.run(several())
 
 
+@pytest.mark.slow
 def test_waiting_is_no_computing_but_has_an_end() -> None:
     workers = Workers(cpu_seconds=0.5, wall_seconds=3.0)
 
@@ -206,6 +208,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("end", "status"),
     [

@@ -18,6 +18,7 @@ from tests.processes import asked, finish, start, stored, wait_for_draws
 SAMPLES = 400
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("protocol", ["once", "maj"])
 def test_killed_and_resumed_equals_uninterrupted(tmp_path: Path, protocol: str) -> None:
     count = SAMPLES if protocol == "once" else SAMPLES // 5
@@ -58,6 +59,7 @@ def test_killed_and_resumed_equals_uninterrupted(tmp_path: Path, protocol: str) 
         assert sum(times.values()) - SAMPLES == len(server.requests) - SAMPLES
 
 
+@pytest.mark.slow
 def test_a_vote_of_32_killed_asks_no_draw_twice(tmp_path: Path) -> None:
     """The report's own protocol: GSM8K by the majority of 32 draws, killed twice."""
     draws = 16 * 32
@@ -87,6 +89,7 @@ def test_a_vote_of_32_killed_asks_no_draw_twice(tmp_path: Path) -> None:
         assert sum(times.values()) - draws <= 2 * 8
 
 
+@pytest.mark.slow
 def test_ctrl_c_stops_cleanly_and_says_how_to_resume(tmp_path: Path) -> None:
     task = sums(tmp_path, SAMPLES)
     with OpenAIServer(arithmetic, latency=0.02) as server:
@@ -128,6 +131,7 @@ def test_a_server_that_goes_away_ends_the_run_with_3_and_it_can_be_resumed(tmp_p
     assert "to go on: evalkit run" in err
 
 
+@pytest.mark.slow
 def test_a_wrong_key_is_bad_input(tmp_path: Path) -> None:
     with OpenAIServer(arithmetic, api_key="the-one-key") as server:
         command = (

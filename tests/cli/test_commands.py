@@ -142,6 +142,7 @@ def test_preview_shows_exactly_what_is_sent(cli: Cli) -> None:
     assert "def total_minutes(" in completion
 
 
+@pytest.mark.slow
 def test_check_passes_on_every_benchmark_and_fails_a_broken_judge(cli: Cli, tmp_path: Path) -> None:
     code, out, _ = cli("check", "--data", "samples")
     assert code == 0
@@ -215,6 +216,7 @@ def test_doctor(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     assert not findings["Hub"]["works"]
 
 
+@pytest.mark.slow
 def test_report_formats(cli: Cli, tmp_path: Path) -> None:
     path = tmp_path / "r.db"
     cli(*GOLD, "-t", "gsm8k:8-shot-cot", "-o", path)

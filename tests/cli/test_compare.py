@@ -40,6 +40,7 @@ def opened(*paths: Path) -> list[Store]:
     return [Store.open(path) for path in paths]
 
 
+@pytest.mark.slow
 def test_a_pair_counts_what_flipped(runs: Path) -> None:
     base, worse = opened(runs / "base.db", runs / "worse.db")
     same, other = (
@@ -129,6 +130,7 @@ def test_a_subset_is_compared_on_what_both_have(cli: Cli, runs: Path, tmp_path: 
     assert compare(head, base).exit_code == 0, "what head has beyond base is no fault"
 
 
+@pytest.mark.slow
 def test_failed_samples_make_a_run_incomplete(cli: Cli, runs: Path, tmp_path: Path) -> None:
     failing = sums(
         tmp_path, 2000, name="f.py", ask="Adding", called="adding",
@@ -144,6 +146,7 @@ def test_failed_samples_make_a_run_incomplete(cli: Cli, runs: Path, tmp_path: Pa
     assert found.benchmarks[0].paired.n == 1999
 
 
+@pytest.mark.slow
 def test_what_base_has_head_must_have(cli: Cli, runs: Path, tmp_path: Path) -> None:
     part = tmp_path / "part.db"
     assert cli("run", "-m", f"python:{runs / 'base.py'}:adds", "-t", runs / "first.py", "-o", part).code == 0
@@ -304,6 +307,7 @@ def test_the_policy_beside_it_is_found(
     assert cli("compare", runs / "base.db", runs / "worse.db", "--policy", "none.toml").code == 2
 
 
+@pytest.mark.slow
 def test_more_than_two_runs_are_a_trend(cli: Cli, runs: Path) -> None:
     files = [runs / f"{name}.db" for name in ("base", "near", "worse")]
     code, out, _ = cli("compare", *files, "--margin", 1)

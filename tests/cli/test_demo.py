@@ -15,6 +15,7 @@ from evalkit.demo import PARTS, Part
 from tests.cli.conftest import Cli
 
 
+@pytest.mark.slow
 def test_demo(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert {part.task for part in PARTS} == {"humaneval:0-shot", "gsm8k:8-shot-cot"}
     short = tuple(Part(part.task, 1, 8, part.small_sets) for part in PARTS)
@@ -37,6 +38,7 @@ def test_demo(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     assert "| humaneval:0-shot" in (tmp_path / "out" / "demo.md").read_text("utf-8")
 
 
+@pytest.mark.slow
 def test_a_terminal_gets_a_live_bar_and_colour(tmp_path: Path) -> None:
     controller, terminal = pty.openpty()
     command = [sys.executable, "-m", "evalkit", "run", "-m", "fake/gold?delay=0.05", "-t", "gsm8k:8-shot-cot"]

@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
+import pytest
+
 from evalkit.data.folder import SMALL_SETS
 from tests.hub_server import HubServer
 
@@ -31,6 +33,7 @@ def evalkit(home: Path, url: str, *arguments: object, offline: bool = False) -> 
     return Ran(done.returncode, done.stdout, done.stderr)
 
 
+@pytest.mark.slow
 def test_run_from_the_hub(tmp_path: Path) -> None:
     home = tmp_path / "home"
     task = ("-t", "gsm8k:8-shot-cot")
@@ -67,6 +70,7 @@ def test_run_from_the_hub(tmp_path: Path) -> None:
     assert "--data samples" in gone.err
 
 
+@pytest.mark.slow
 def test_clips_from_the_hub(tmp_path: Path) -> None:
     """As they are stored there: none of evalkit's extras brings what `datasets` would decode them with."""
     command = ("run", "-m", "fake/gold", "--json", "--set")

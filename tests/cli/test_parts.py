@@ -46,6 +46,7 @@ def part_run(math_part: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("paper", [(), ("--paper", "gemini-1.0/table-2")], ids=["alone", "beside table 2"])
 @pytest.mark.parametrize("name", ["terminal", "markdown", "latex", "csv", "json", "html"])
 def test_a_part_is_marked_wherever_it_is_shown(
@@ -167,6 +168,7 @@ def killed(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, Path, 
     return path, Path(task), of
 
 
+@pytest.mark.slow
 def test_a_killed_run_of_parts_is_unfinished_everywhere(
     cli: Cli, killed: tuple[Path, Path, str], tmp_path: Path
 ) -> None:

@@ -40,6 +40,7 @@ def test_without_a_run_the_widest_spread_is_assumed(cli: Cli) -> None:
     assert (code, "the benchmark has 16, too few: they show 45 points or more" in out) == (0, True)
 
 
+@pytest.mark.slow
 def test_two_runs_show_their_own_spread(cli: Cli, tmp_path: Path) -> None:
     """5 % of the samples differ: the standard deviation is √(0.05 − 0.05²)."""
     task = sums(tmp_path, 2000)

@@ -49,6 +49,7 @@ def fresh(tmp_path: Path) -> Fresh:
     return call
 
 
+@pytest.mark.slow
 def test_reading_a_run_imports_no_file_that_it_names(fresh: Fresh, tmp_path: Path) -> None:
     """An edited run file, as in a pull request, names a file beside it."""
     task, run, mark = doubles(tmp_path, ratio=True), tmp_path / "r.db", tmp_path / "mark"
@@ -70,6 +71,7 @@ def test_reading_a_run_imports_no_file_that_it_names(fresh: Fresh, tmp_path: Pat
     assert not mark.exists()
 
 
+@pytest.mark.slow
 def test_a_run_explains_itself_without_its_task_file(fresh: Fresh, tmp_path: Path) -> None:
     task, run = doubles(tmp_path, ratio=True), tmp_path / "r.db"
     fresh("run", "-m", "fake/gold?wrong=0.4", "-t", task, "-o", run)
@@ -88,6 +90,7 @@ def test_a_run_explains_itself_without_its_task_file(fresh: Fresh, tmp_path: Pat
     assert "def strictly(text, sample):" in json.loads(text)["code"]
 
 
+@pytest.mark.slow
 def test_a_metric_that_only_its_file_knows(fresh: Fresh, tmp_path: Path) -> None:
     """Figures are as the run measured them; a comparison needs the code, and the user names it."""
     task, run = doubles(tmp_path), tmp_path / "r.db"
@@ -116,6 +119,7 @@ def test_a_metric_that_only_its_file_knows(fresh: Fresh, tmp_path: Path) -> None
     assert halved["signature"] != cell["signature"]
 
 
+@pytest.mark.slow
 def test_an_unfinished_run_with_a_metric_of_its_own_says_why_there_is_no_figure(
     fresh: Fresh, tmp_path: Path
 ) -> None:
@@ -132,6 +136,7 @@ def test_an_unfinished_run_with_a_metric_of_its_own_says_why_there_is_no_figure(
     assert named["value"] == 100.0
 
 
+@pytest.mark.slow
 def test_a_metric_that_fails_loses_no_answer(fresh: Fresh, tmp_path: Path) -> None:
     """It is no sample's fault, and no regression either (exit code 1)."""
     task, run, new = doubles(tmp_path), tmp_path / "r.db", tmp_path / "new.db"
@@ -202,6 +207,7 @@ def test_the_version_that_is_printed_is_the_runs(
 # -- what is resumed -----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("old", "new"),
     [
@@ -227,6 +233,7 @@ def test_a_run_is_not_finished_on_other_questions(fresh: Fresh, tmp_path: Path, 
         assert db.execute("SELECT count(*) FROM sample").fetchone() == (6,)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("file", "old", "new", "words"),
     [
@@ -249,6 +256,7 @@ def test_a_run_is_not_finished_by_other_code(
     assert words in said
 
 
+@pytest.mark.slow
 def test_a_tasks_option_that_its_judge_closes_over_is_in_the_signature(fresh: Fresh, tmp_path: Path) -> None:
     task = doubles(tmp_path, ratio=True)
     signatures = {}
@@ -263,6 +271,7 @@ def test_a_tasks_option_that_its_judge_closes_over_is_in_the_signature(fresh: Fr
     assert "judge: own#" in " ".join(said.split())
 
 
+@pytest.mark.slow
 def test_editing_the_source_of_a_protocol_changes_nothing(fresh: Fresh, tmp_path: Path) -> None:
     task, run = doubles(tmp_path, ratio=True), tmp_path / "r.db"
     fresh("run", "-m", "fake/gold", "-t", task, "-o", run)

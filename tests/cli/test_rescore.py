@@ -53,6 +53,7 @@ def test_every_draw_of_every_cell_is_exported(cli: Cli, tmp_path: Path) -> None:
                 assert sum(len(one.draws) for one in read.read(position).exchanges) in (1, 32, 33)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ALL)
 def test_the_same_code_gives_the_same_figures(cli: Cli, tmp_path: Path, task: str) -> None:
     run, new = tmp_path / "r.db", tmp_path / "new.db"
@@ -137,6 +138,7 @@ def test_what_failed_in_scoring_is_scored_and_what_was_not_answered_stays_missin
     assert (cell["n"], cell["outcomes"]["correct"], cell["outcomes"]["failed"]) == (7, 7, 1)
 
 
+@pytest.mark.slow
 def test_a_slim_run_with_texts_is_rescored(cli: Cli, tmp_path: Path) -> None:
     run, slim, new = (tmp_path / name for name in ("r.db", "slim.db", "new.db"))
     cli("run", "-m", "fake/gold?wrong=0.4", "-t", "mmmu", "--data", "samples", "-o", run)

@@ -42,6 +42,7 @@ def counts(path: Path) -> tuple[int, int]:
 # -- two processes, one file ---------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_of_two_started_at_once_one_asks_and_the_other_says_who_does(tmp_path: Path) -> None:
     run = tmp_path / "runs" / "r.db"
     with OpenAIServer(arithmetic, latency=3.0) as server:
@@ -63,6 +64,7 @@ def test_of_two_started_at_once_one_asks_and_the_other_says_who_does(tmp_path: P
     finish(start("report", run))
 
 
+@pytest.mark.slow
 def test_a_report_does_not_wait_and_a_killed_run_is_in_nobodys_way(tmp_path: Path) -> None:
     run = tmp_path / "r.db"
     with OpenAIServer(arithmetic, latency=0.1) as server:
@@ -135,6 +137,7 @@ def mounted(*arguments: object) -> bool:
     return subprocess.run(["mount", *map(str, arguments)], capture_output=True).returncode == 0
 
 
+@pytest.mark.slow
 def test_a_full_disk_stops_the_run_and_nothing_stored_is_asked_again(disk: Disk, tmp_path: Path) -> None:
     run = disk.folder / "r.db"
     with OpenAIServer(arithmetic, latency=0.01) as server:
@@ -175,6 +178,7 @@ def remove_the_log(run: Path) -> None:
     run.with_name("r.db-wal").unlink()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("harm", [remove, replace, remove_the_log])
 def test_a_run_file_that_goes_away_stops_the_run(tmp_path: Path, harm: Callable[[Path], None]) -> None:
     run = tmp_path / "r.db"

@@ -109,6 +109,7 @@ def served(payload: Payload, route: str) -> str:
     return f"CALC: {a} + {b}"
 
 
+@pytest.mark.slow
 def test_killed_in_the_middle_of_tool_loops_no_tool_runs_twice(tmp_path: Path) -> None:
     task, log = calculator(tmp_path, 60, seconds=0.01)
     path = tmp_path / "r.db"

@@ -27,6 +27,7 @@ def nowhere(tmp_path: Path) -> dict[str, str]:
     return {"PATH": f"{refusing.parent}:{os.environ['PATH']}"}
 
 
+@pytest.mark.slow
 def test_without_a_sandbox_humaneval_refuses_with_the_mend(tmp_path: Path, nowhere: dict[str, str]) -> None:
     run = ("run", "-m", "fake/gold", "-t", "humaneval", "--data", "samples", "-o", tmp_path / "r.db")
     refused = evalkit(*run, **nowhere)
@@ -42,6 +43,7 @@ def test_without_a_sandbox_humaneval_refuses_with_the_mend(tmp_path: Path, nowhe
     assert "|sandbox:none|" in allowed.stdout
 
 
+@pytest.mark.slow
 def test_with_one_it_is_not_needed(tmp_path: Path) -> None:
     run = ("run", "-m", "fake/gold", "-t", "humaneval", "--data", "samples", "-o", tmp_path / "r.db")
     found = evalkit(*run)

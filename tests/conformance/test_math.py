@@ -60,6 +60,7 @@ def test_normalising_is_the_harness_s(harness: Any) -> None:
     assert [normalize(case["answer"]) for case in cases] == [case["harness"] for case in cases]
 
 
+@pytest.mark.slow
 def test_equality_is_the_harness_s_or_the_reason_is_named(harness: Any) -> None:
     cases = MINERVA["equal"]
     theirs = [harness.is_equiv(normalize(case["answer"]), normalize(case["reference"])) for case in cases]

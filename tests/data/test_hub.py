@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
+import pytest
+
 from tests.data.reading import SHARDED, Job, jsonl, parquet, read
 from tests.hub_server import HubServer
 
@@ -29,6 +31,7 @@ def sharded(*shards: bytes) -> dict[str, bytes]:
     return {"README.md": SHARDED} | train | dict(zip(names, shards, strict=True))
 
 
+@pytest.mark.slow
 def test_the_revision_asked_for_is_what_is_read(tmp_path: Path) -> None:
     """Main has moved; offline, another revision is never taken for it."""
     with HubServer() as hub:
@@ -97,6 +100,7 @@ configs:
 """
 
 
+@pytest.mark.slow
 def test_several_configs_follow_each_other(tmp_path: Path) -> None:
     """In the order they were asked for, all of the same commit, online and offline; one alone is as ever."""
     with HubServer() as hub:
@@ -125,6 +129,7 @@ def test_several_configs_follow_each_other(tmp_path: Path) -> None:
     assert "no split 'dev' in config 'easy': it has test" in missing.error
 
 
+@pytest.mark.slow
 def test_an_interrupted_download_goes_on_and_is_never_read_as_the_whole(tmp_path: Path) -> None:
     """A cut connection resumes by range; after a failed run the finished files stay, and none is missed."""
     noise = random.Random(7).randbytes(6 << 20).hex()
@@ -153,6 +158,7 @@ def test_an_interrupted_download_goes_on_and_is_never_read_as_the_whole(tmp_path
     assert f"bytes instead of {len(second)}: delete {blob}" in damaged.error
 
 
+@pytest.mark.slow
 def test_what_cannot_be_read_says_why_and_what_helps(tmp_path: Path) -> None:
     with HubServer() as hub:
         sha = hub.publish("acme/birds", sharded(*map(parquet, OLD)))

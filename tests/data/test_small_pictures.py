@@ -68,6 +68,7 @@ def test_the_files_hold_what_the_tool_draws(name: str, config: str, split: str) 
             assert committed.getexif() == redrawn.getexif()
 
 
+@pytest.mark.slow
 def test_drawing_again_gives_the_same_files(tmp_path: Any) -> None:
     for place in ("first", "second"):
         for small in small_sets():
@@ -102,6 +103,7 @@ def test_datasets_itself_reads_them_as_pictures(tmp_path: Any) -> None:
     assert rows[1]["image_5"] is None
 
 
+@pytest.mark.slow
 def test_pictures_come_in_many_kinds() -> None:
     kinds: Counter[tuple[str | None, str]] = Counter()
     turned = 0
@@ -148,6 +150,7 @@ def test_mathvista_has_each_kind_of_question() -> None:
             assert str(round(float(row["answer"]), int(row["precision"]))) == row["answer"]
 
 
+@pytest.mark.slow
 def test_mmmu_has_all_subjects_and_pictures_in_options() -> None:
     assert len(subjects()) == 30
     rows = [row for subject in subjects() for row in read("MMMU/MMMU", subject, "validation")]

@@ -60,6 +60,7 @@ def test_faults_are_mended_and_every_question_is_answered_once(tmp_path: Path) -
         assert len(server.requests) == 40 + 2 * len(faults)
 
 
+@pytest.mark.slow
 def test_retry_after_is_kept_to(tmp_path: Path) -> None:
     with OpenAIServer(arithmetic) as server:
         server.fail("429", 1, retry_after="1")

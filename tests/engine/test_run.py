@@ -114,6 +114,7 @@ def test_a_judge_that_raises_is_a_scorer_failure(tmp_path: Path) -> None:
     assert (boundary, error) == ("scorer", "judge: AssertionError: bad judge")
 
 
+@pytest.mark.slow
 def test_an_endpoint_that_answers_nothing_stops_the_run(tmp_path: Path) -> None:
     def down(request: Request, draw: int) -> str:
         raise ProviderError("connection refused", retryable=True)

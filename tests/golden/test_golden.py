@@ -16,6 +16,7 @@ from tools.golden.found import ROOT, identities, names
 NAMES = sorted(name for declared in names().values() for name in declared)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_outputs_change_only_with_the_version(name: str) -> None:
     lines = compare(name).lines
@@ -89,6 +90,7 @@ def test_an_output_that_another_package_changed_says_so(
     assert any("made with rapidfuzz 0.1" in line for line in compare("anls").changed)
 
 
+@pytest.mark.slow
 def test_one_changed_operator_in_each_identity_is_seen() -> None:
     """The whole run is `python -m tools.mutate`."""
     done = subprocess.run(

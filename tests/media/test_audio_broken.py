@@ -203,6 +203,7 @@ def test_absurd_headers_of_a_flac() -> None:
         refused(flac(rate, channels, 2400))
 
 
+@pytest.mark.slow
 def test_long_sounds_are_refused_before_they_are_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("evalkit.media.audio._at_16_khz", None)  # decoding ends in a TypeError
     assert "WAV of 5.0 hours: at most 4" in refused(wav(bytes(5 * 3600 * 4000), rate=4000, bits=8))

@@ -202,6 +202,7 @@ def test_the_largest_pictures_are_read_and_no_larger() -> None:
     assert "at most 100,000,000" in refused(png((100_000, 1001), 1, 0, row))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [b"zTXt", b"iTXt", b"iCCP"])
 def test_chunks_of_a_png_that_unpack_to_much(name: bytes) -> None:
     packed = zlib.compress(bytes(200_000_000), 9)

@@ -178,6 +178,7 @@ def test_bounds_hold_before_anything_is_decoded(monkeypatch: pytest.MonkeyPatch)
         prepare(data, 4)
 
 
+@pytest.mark.slow
 def test_a_real_file_beyond_the_bounds() -> None:
     with pytest.raises(MediaError, match=r"video of 8192 x 4400 pixels: at most 35,651,584"):
         prepare(video(1, container="matroska", codec="ffv1", size=(8192, 4400)), 1)

@@ -78,6 +78,7 @@ def test_a_batch_is_of_the_pieces_where_something_is_said(opened: Open) -> None:
     assert answer(opened(batch_size="4"), Speech(CLIP, language="de")).text == "", "a tone is no speech"
 
 
+@pytest.mark.slow
 def test_sampling_goes_by_the_seed(opened: Open) -> None:
     def texts() -> list[str]:
         asked = Speech(CLIP, language="de")

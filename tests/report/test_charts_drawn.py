@@ -113,6 +113,7 @@ def _is_themed(value: str, identifiers: Sequence[str]) -> None:
         assert value == "none"
 
 
+@pytest.mark.slow
 def test_they_are_pictures_with_words_and_themed(drawn: dict[str, Chart]) -> None:
     checked(list(drawn.values()))
 
@@ -138,6 +139,7 @@ def test_specifications_are_vega_lite_s(report: Report, monkeypatch: pytest.Monk
     assert len(report.charts()) == len(valid) == 10
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("chromium"), reason="there is no Chromium")
 def test_texts_can_be_read_on_a_phone(drawn: dict[str, Chart]) -> None:
     """As Chromium draws them in both themes: letters large enough, on no other text, within the picture."""
@@ -202,6 +204,7 @@ def test_colours_stand_out_from_the_paper(theme: dict[str, str]) -> None:
             assert contrast(colour, theme["paper"]) >= least, name
 
 
+@pytest.mark.slow
 def test_nothing_from_outside_acts(tmp_path: Path) -> None:
     task = f"{quiz(tmp_path, test=8, validation=4)}:quiz:routed"
     stores = [

@@ -144,6 +144,7 @@ def test_a_mean_over_groups_is_the_one_by_hand(tmp_path: Path, pair: list[Store]
         assert value != pytest.approx(cell.cell.value)
 
 
+@pytest.mark.slow
 def test_a_mean_is_not_taken_over_fewer_groups(tmp_path: Path, pair: list[Store]) -> None:
     found = grid(pair, paper(tmp_path, TABLE), relative_to="fake/large")
     row = cells(found, "Three kinds")
@@ -152,6 +153,7 @@ def test_a_mean_is_not_taken_over_fewer_groups(tmp_path: Path, pair: list[Store]
         assert "prime" in notes(found, row[name])[0]
 
 
+@pytest.mark.slow
 def test_a_difference_is_the_paired_one(tmp_path: Path, pair: list[Store]) -> None:
     found = grid(pair, paper(tmp_path, TABLE), relative_to="fake/large")
     base, head = right(large_fails), right(small_fails)
@@ -171,6 +173,7 @@ def test_a_difference_is_the_paired_one(tmp_path: Path, pair: list[Store]) -> No
         assert figure(cell) == pytest.approx((both.value, both.low, both.high, COUNT))
 
 
+@pytest.mark.slow
 def test_a_ratio_is_resampled_together(tmp_path: Path, pair: list[Store]) -> None:
     found = grid(pair, paper(tmp_path, TABLE), relative_to="fake/large")
     base, head = right(large_fails), right(small_fails)
@@ -188,6 +191,7 @@ def test_a_ratio_is_resampled_together(tmp_path: Path, pair: list[Store]) -> Non
     assert cell.value != pytest.approx(expected.value)
 
 
+@pytest.mark.slow
 def test_printed_ratios_are_no_figures_beside_a_run_s(tmp_path: Path, pair: list[Store]) -> None:
     """They are held to the run's protocol, and never compared with its accuracy."""
     found = grid(pair, paper(tmp_path, TABLE), relative_to="fake/large")
@@ -198,6 +202,7 @@ def test_printed_ratios_are_no_figures_beside_a_run_s(tmp_path: Path, pair: list
     assert [row[name].comparable for name in ("Small", "Small / Large", "gain")] == [True, False, False]
 
 
+@pytest.mark.slow
 def test_which_run_the_others_are_set_against(tmp_path: Path, pair: list[Store]) -> None:
     table = paper(tmp_path, TABLE)
     without = grid(pair, table)
@@ -253,6 +258,7 @@ def test_a_part_is_marked_in_what_is_made_of_it(tmp_path: Path) -> None:
     assert cells(found, "BoolQ")["fake/nano ÷ fake/pro"].text == NO_TASK
 
 
+@pytest.mark.slow
 def test_a_run_that_lacks_the_benchmark(tmp_path: Path) -> None:
     table = paper(tmp_path, TABLE)
     stores = [
@@ -276,6 +282,7 @@ def test_nothing_is_a_ratio_to_nothing(tmp_path: Path) -> None:
     assert cells(found, "Sums")[GAIN].value == pytest.approx(100 * right(small_fails)[:, 0].mean())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["terminal", "markdown", "latex", "csv", "json", "html"])
 def test_every_format_shows_them(tmp_path: Path, pair: list[Store], name: str) -> None:
     paper(tmp_path, TABLE)
@@ -306,6 +313,7 @@ def test_every_format_shows_them(tmp_path: Path, pair: list[Store], name: str) -
     assert "n 200" in words
 
 
+@pytest.mark.slow
 def test_charts_of_values_have_no_place_for_a_ratio(tmp_path: Path, pair: list[Store]) -> None:
     table = build_table(pair)
     found = grid(pair, paper(tmp_path, TABLE), relative_to="fake/large")

@@ -90,6 +90,7 @@ def bodies(text: str) -> Iterator[str]:
     yield from (line for line in text.splitlines() if "|sig:" not in line)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [60, 80, 120])
 @pytest.mark.parametrize("printed", TABLES, ids=lambda table: table.id)
 def test_the_terminal_is_kept_to_and_names_stay_readable(

@@ -41,6 +41,7 @@ def found(watched: Watched) -> int:
     return int(place.inner_text().split(" of ")[0].replace(",", ""))
 
 
+@pytest.mark.slow
 def test_filters(page: Path, watched: Watched) -> None:
     tab = watched.open(page)
     everything = found(watched)
@@ -64,6 +65,7 @@ def test_filters(page: Path, watched: Watched) -> None:
     assert found(watched) == 0
 
 
+@pytest.mark.slow
 def test_search_looks_into_texts(page: Path, watched: Watched) -> None:
     tab = watched.open(page)
     tab.keyboard.press("/")
@@ -78,6 +80,7 @@ def test_search_looks_into_texts(page: Path, watched: Watched) -> None:
     assert found(watched) == 0
 
 
+@pytest.mark.slow
 def test_a_sample_of_two_runs_stands_side_by_side(page: Path, watched: Watched) -> None:
     tab = watched.open(page)
     tab.select_option("#part", label="gsm8k:8-shot-cot")
@@ -102,6 +105,7 @@ def likely_page(tmp_path: Path) -> Path:
     return tmp_path / "page.html"
 
 
+@pytest.mark.slow
 def test_likelihoods_are_shown_as_shares(likely_page: Path, watched: Watched) -> None:
     tab = watched.open(likely_page)
     found(watched)
@@ -112,6 +116,7 @@ def test_likelihoods_are_shown_as_shares(likely_page: Path, watched: Watched) ->
     assert "an empty text" not in tab.locator("#sample .run").inner_text()
 
 
+@pytest.mark.slow
 def test_pictures_clips_alignments_and_code(page: Path, watched: Watched) -> None:
     tab = watched.open(page)
     tab.select_option("#part", label="chartqa:0-shot")
@@ -146,6 +151,7 @@ def test_pictures_clips_alignments_and_code(page: Path, watched: Watched) -> Non
     assert run.locator(".reason").inner_text() == "passed"
 
 
+@pytest.mark.slow
 def test_the_keyboard_does_everything(page: Path, watched: Watched) -> None:
     tab = watched.open(page)
     tab.focus("#list")
@@ -162,6 +168,7 @@ def test_the_keyboard_does_everything(page: Path, watched: Watched) -> None:
     assert tab.evaluate("document.activeElement.id") == "sample"
 
 
+@pytest.mark.slow
 def test_an_address_leads_to_its_sample(page: Path, watched: Watched) -> None:
     tab = watched.open(page)
     tab.select_option("#part", label="mmmu:pass@1")
@@ -177,6 +184,7 @@ def test_an_address_leads_to_its_sample(page: Path, watched: Watched) -> None:
     assert tab.locator("#sample h3").inner_text() == shown
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("width", "scheme"), [(1280, "light"), (1280, "dark"), (390, "light"), (390, "dark")]
 )
@@ -202,6 +210,7 @@ def test_accessible_and_no_wider_than_the_screen(page: Path, width: int, scheme:
         assert watched.complaints == []
 
 
+@pytest.mark.slow
 def test_themes(page: Path, watched: Watched) -> None:
     tab = watched.open(page)
     paper = "getComputedStyle(document.body).backgroundColor"
@@ -227,6 +236,7 @@ def hostile_page(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_nothing_from_outside_runs_or_breaks_the_page(hostile_page: Path, watched: Watched) -> None:
     assert hostile_page.stat().st_size < 2_000_000
     tab = watched.open(hostile_page)

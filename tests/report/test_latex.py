@@ -41,6 +41,7 @@ def compiled(folder: Path, *, options: str = "") -> str:
     return log
 
 
+@pytest.mark.slow
 @needs_tex
 def test_every_table_of_the_report_compiles(tmp_path: Path) -> None:
     """All sixteen, with the figures of two runs; nothing overflows and no float is longer than a page."""
@@ -60,6 +61,7 @@ def test_every_table_of_the_report_compiles(tmp_path: Path) -> None:
         assert rf"\label{{tab:{grid.id}}}" in to_latex([grid])
 
 
+@pytest.mark.slow
 @needs_tex
 def test_nothing_that_a_name_says_acts(tmp_path: Path) -> None:
     stores, printed = hostile(tmp_path, HOSTILE)

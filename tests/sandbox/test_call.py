@@ -128,6 +128,7 @@ def test_no_arguments_no_values() -> None:
     assert called(ECHO) == []
 
 
+@pytest.mark.slow
 def test_what_was_there_before_the_end_is_kept() -> None:
     source = """
         import os, time
@@ -202,6 +203,7 @@ def test_state_lasts_within_a_call_and_no_longer() -> None:
     assert called(source, (1,)) == [1]
 
 
+@pytest.mark.slow
 def test_nothing_of_one_program_is_found_by_the_next() -> None:
     """In the memory that it is a copy of, where the results of the last one went through."""
     sandbox = Sandbox()

@@ -218,6 +218,7 @@ FORGERIES = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("unharmed")
 @pytest.mark.parametrize("name", FORGERIES)
 def test_no_verdict_can_be_forged(sandbox: Sandbox, name: str) -> None:
@@ -367,6 +368,7 @@ HARM = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("unharmed")
 @pytest.mark.parametrize("name", HARM)
 def test_no_harm_is_done(sandbox: Sandbox, name: str) -> None:
@@ -444,6 +446,7 @@ raise ValueError([a for a, b in {needles!r} if "".join((a, b)) in found], len(fo
     assert outcome.detail.startswith(f"ValueError: ({seen}")
 
 
+@pytest.mark.slow
 def test_what_the_tests_see_of_a_server_that_ended() -> None:
     """Killed from outside, as no program can: the program is judged again, and passes."""
     sandbox = Sandbox()

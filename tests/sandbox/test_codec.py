@@ -63,6 +63,7 @@ def shape(value: Any) -> Any:
     return kind, hex(value) if kind is int else repr(value)
 
 
+@pytest.mark.slow
 @given(VALUES)
 def test_values_arrive_as_they_left(value: object) -> None:
     assert shape(sent(value)) == shape(value)
@@ -293,6 +294,7 @@ def test_shared_and_cyclic_objects_keep_their_shape() -> None:
     assert found[1] is found
 
 
+@pytest.mark.slow
 def test_nesting_of_lists_has_no_end_and_that_of_tuples_ends_somewhere() -> None:
     deep: Any = []
     for _ in range(100_000):
@@ -547,6 +549,7 @@ JSON = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(JSON, JSON)
 def test_any_json_is_a_value_or_bad_data(contents: object, tree: object) -> None:
     with contextlib.suppress(BadData):

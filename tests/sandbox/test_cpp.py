@@ -33,6 +33,7 @@ def run(source: str, stdin: str = "", limits: Limits | None = None) -> Ran:
     return asyncio.run(execute(textwrap.dedent(source), stdin, language="c++", limits=limits or Limits()))
 
 
+@pytest.mark.slow
 def test_compiled_once_and_run_for_many_inputs() -> None:
     async def main() -> tuple[Executable, list[Ran]]:
         built = await build(SUM)
@@ -58,6 +59,7 @@ def test_what_does_not_compile_is_told_in_the_compiler_s_words() -> None:
     assert asyncio.run(execute(built)) == asyncio.run(execute(built)) == built.failed
 
 
+@pytest.mark.slow
 def test_the_language_and_its_library() -> None:
     source = """
         #include <bits/stdc++.h>
@@ -96,6 +98,7 @@ def test_signals_and_statuses(body: str, status: int) -> None:
     assert (ran.status, ran.ended) == (status, "itself")
 
 
+@pytest.mark.slow
 def test_limits() -> None:
     spin = run("int main() { volatile long n = 0; for (;;) n = n + 1; }", limits=Limits(cpu_seconds=1))
     assert (spin.ended, spin.status) == ("cpu_seconds", -9)

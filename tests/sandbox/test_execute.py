@@ -117,6 +117,7 @@ def test_the_same_program_does_the_same() -> None:
 # -- limits --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("program", "limits", "ended"),
     [
@@ -250,6 +251,7 @@ def test_many_at_once_and_one_server_for_each_cpu() -> None:
     assert 1 <= len(runners().all) <= len(os.sched_getaffinity(0)) + 1
 
 
+@pytest.mark.slow
 def test_cancelled_it_harms_no_other() -> None:
     async def main() -> Ran:
         running = asyncio.ensure_future(execute("import time; time.sleep(60); print('late')"))

@@ -82,6 +82,7 @@ def inside(request: pytest.FixtureRequest) -> Iterator[Path]:
         yield Path(folder)
 
 
+@pytest.mark.slow
 def test_a_run_whose_files_lie_in_python_s_folders(inside: Path) -> None:
     """Run file, data and task file each in a folder of its own there: programs find none of them."""
     run, data, code = (inside / name for name in ("a/needle.db", "b", "c/needle_task.py"))

@@ -379,6 +379,7 @@ def test_a_prefix_shows_its_standard_library_only(folder: Path, user: int, prefi
             (prefix / "lib/elsewhere").rename(needle)
 
 
+@pytest.mark.slow
 def test_a_folder_of_evalkit_s_own_in_a_prefix_is_hidden(folder: Path, user: int, prefix: Path) -> None:
     (interpreter,) = (prefix / "bin").glob("python*")
     place = prefix / f"lib/{interpreter.name}/json/mine"

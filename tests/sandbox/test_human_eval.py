@@ -46,6 +46,7 @@ def official(bodies: Sequence[tuple[str, str]]) -> list[bool]:
     return verdicts
 
 
+@pytest.mark.slow
 def test_every_canonical_solution_passes() -> None:
     outcomes = run([(name, problem["canonical_solution"]) for name, problem in PROBLEMS.items()])
     assert len(outcomes) == 164
@@ -84,6 +85,7 @@ def test_cut_solutions_as_the_official_evaluator_says(cut: Any, passed: list[str
     assert 0 < len(passed) < 164
 
 
+@pytest.mark.slow
 def test_hand_written_bodies_as_the_official_evaluator_says() -> None:
     rows = TABLE["bodies"]
     assert len(rows) > 100
@@ -96,6 +98,7 @@ def test_hand_written_bodies_as_the_official_evaluator_says() -> None:
     } == {}
 
 
+@pytest.mark.slow
 def test_the_official_evaluator_still_says_what_the_table_says() -> None:
     """A part of it: each takes 20 ms there."""
     rows = [row for row in TABLE["bodies"] if row["name"] != "a loop without end"][::4]
@@ -128,6 +131,7 @@ def test_where_the_verdict_has_to_be_another_one() -> None:
     assert run([(ADD, body) for body in ALLOWED.values()]) == [Outcome("passed")] * len(ALLOWED)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("body", ["    while True: pass\n", "    import time\n    time.sleep(60)\n"])
 def test_a_body_that_does_not_end(body: str) -> None:
     (outcome,) = run([(FIRST, body)], Limits(cpu_seconds=1, wall_seconds=1.5))

@@ -174,6 +174,7 @@ def test_what_leaves_nothing_behind_in_the_judge(code: str, expected: bool) -> N
     assert leaves_nothing(compile(code, "<test>", "exec")) is expected
 
 
+@pytest.mark.slow
 def test_tests_do_not_see_what_others_changed() -> None:
     """Whatever the order: one server judges these, and its judge is replaced where it has to be."""
     source = "def f(x): return x"
@@ -210,6 +211,7 @@ def test_tests_do_not_see_what_others_changed() -> None:
     sandbox.close()
 
 
+@pytest.mark.slow
 def test_a_judge_serves_many_programs_and_ends_after_some() -> None:
     sandbox = Sandbox()
 

@@ -99,6 +99,7 @@ def test_failed(program: str, detail: str | tuple[str, ...]) -> None:
     assert outcome.detail.isprintable()
 
 
+@pytest.mark.slow
 def test_a_second_of_cpu_time() -> None:
     programs = [
         "while True: pass",
@@ -112,6 +113,7 @@ def test_a_second_of_cpu_time() -> None:
     assert dict(zip(programs, outcomes, strict=True)) == dict.fromkeys(programs, over)
 
 
+@pytest.mark.slow
 def test_cpu_time_of_the_program_and_its_tests_counts_together() -> None:
     spend = "import time\nwhile time.process_time() < {}: pass\n"
     program = Program(spend.format(0.4), spend.format(0.4))

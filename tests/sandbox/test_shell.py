@@ -155,6 +155,7 @@ def test_what_is_left_of_the_state_is_never_the_program_s_to_break() -> None:
 # -- limits --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_cpu_time() -> None:
     limits = Limits(cpu_seconds=1, wall_seconds=60)
     ran = runs("echo said; while :; do :; done", "(while :; do :; done); echo so", limits=limits)
@@ -163,6 +164,7 @@ def test_cpu_time() -> None:
     assert "Killed" in ran[1].stderr
 
 
+@pytest.mark.slow
 def test_time_output_and_memory_are_bounded_and_the_session_goes_on() -> None:
     limits = Limits(wall_seconds=4, memory_megabytes=300, output_megabytes=1)
     ran = runs(
@@ -207,6 +209,7 @@ def test_memory_in_the_background() -> None:
     assert within(work, limits=Limits(memory_megabytes=400)) == "still here\n"
 
 
+@pytest.mark.slow
 def test_bombs() -> None:
     ran = runs(
         "b() { b | b & }; b; sleep 2; echo survived",
@@ -300,6 +303,7 @@ def test_ways_out_are_closed() -> None:
     assert sorted(outputs(ESCAPES)[0].split()) == ["forked", "forked"]
 
 
+@pytest.mark.slow
 def test_what_runs_in_the_background_lasts_and_is_gone_at_the_end() -> None:
     async def main() -> list[int]:
         async with session() as shell:

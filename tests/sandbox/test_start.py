@@ -87,6 +87,7 @@ def test_servers_end_with_their_thread_and_are_replaced() -> None:
     sandbox.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("end", ["pass", "os.kill(os.getpid(), 9)", "os._exit(0)", "1 / 0"])
 def test_no_process_outlives_this_one(end: str) -> None:
     script = f"""
@@ -178,6 +179,7 @@ def test_a_sandbox_that_does_not_start(
     assert "--unsafe-execution" in str(refused.value)
 
 
+@pytest.mark.slow
 def test_a_server_that_dies_on_a_program_twice_has_not_passed_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -275,6 +277,7 @@ def unsafe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     allow_unsafe(False)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("unsafe")
 def test_unsafe_execution_judges_apart_and_keeps_the_limits() -> None:
     before = children()
@@ -322,6 +325,7 @@ def test_without_the_switch_it_stays_safe(tmp_path: Path, monkeypatch: pytest.Mo
     assert run_programs([FINE], unsafe=True) == [Outcome("passed")]
 
 
+@pytest.mark.slow
 def test_a_socket_s_end_is_noticed_while_a_program_runs() -> None:
     """As when this process is killed and something else keeps its children alive."""
     sandbox = Sandbox(unsafe=True)

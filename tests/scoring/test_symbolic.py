@@ -45,6 +45,7 @@ HARMLESS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", [same_by_sympy, same_number, same_by_math_verify])
 def test_hostile_expressions_cost_their_own_sample(
     workers: Workers, rule: Callable[[str, str], object]

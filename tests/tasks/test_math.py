@@ -110,6 +110,7 @@ def test_each_protocol_reads_its_own_form() -> None:
     assert task.extract(ZERO_SHOT)(text, math.to_sample(ROW)) == "7"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("answer", "reference", "verdict"),
     [
@@ -128,6 +129,7 @@ def test_the_reason_is_the_rule_that_decided(answer: str, reference: str, verdic
     assert judged(answer, reference) == verdict
 
 
+@pytest.mark.slow
 def test_an_endless_expression_is_not_equal_and_the_reason_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     quick = Workers(symbolic.prepare, cpu_seconds=1.0)
     monkeypatch.setattr(math, "workers", lambda: quick)
@@ -156,6 +158,7 @@ def test_the_further_judges() -> None:
         assert judged("7" * 5001, "7", judge) == Verdict(False, "over 5000 characters")
 
 
+@pytest.mark.slow
 def test_references_score_all_by_every_judge_and_spoiled_ones_nothing() -> None:
     results = list(check("math", SMALL))
     assert [(r.protocol, r.samples, r.gold, r.spoiled) for r in results] == [
@@ -217,6 +220,7 @@ def test_a_parser_that_does_not_parse_is_found_out(monkeypatch: pytest.MonkeyPat
         math.needs()
 
 
+@pytest.mark.slow
 def test_with_a_wrong_version_nothing_is_asked(tmp_path: Path) -> None:
     """A real installation of the wrong version, as far as Python can tell: its metadata come first."""
     metadata = tmp_path / "packages" / "antlr4_python3_runtime-4.13.2.dist-info" / "METADATA"

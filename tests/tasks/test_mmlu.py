@@ -101,6 +101,7 @@ def test_the_shots_are_the_dev_split_s_own_subject_in_order() -> None:
         assert len(asked.shots) == 5
 
 
+@pytest.mark.slow
 def test_references_score_all_and_other_letters_nothing() -> None:
     results = list(check("mmlu", SMALL))
     assert [(r.protocol, r.gold, r.spoiled) for r in results] == [

@@ -77,6 +77,7 @@ def test_how_many_groups_have_a_size() -> None:
     assert {name: count for name, count in found.items() if count} == GROUPS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(GROUPS.keys() - {"voxpopuli"}))
 def test_groups_are_called_as_samples_call_them(name: str) -> None:
     task: Task = load_task(name)

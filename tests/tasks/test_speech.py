@@ -45,6 +45,7 @@ def words(prompt: Prompt) -> str:
     return prompt[0].text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ALL)
 def test_references_are_right_and_spoiled_ones_are_not(name: str) -> None:
     results = list(check(name, SMALL))
@@ -56,6 +57,7 @@ def test_references_are_right_and_spoiled_ones_are_not(name: str) -> None:
         assert result.spoiled >= 99 if lower_is_better else result.spoiled < 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ALL)
 def test_every_clip_is_played_and_no_transcript_is_shown(name: str) -> None:
     cell = planned(name)
@@ -67,6 +69,7 @@ def test_every_clip_is_played_and_no_transcript_is_shown(name: str) -> None:
     assert len({sample.id for sample in samples(cell)}) == len(samples(cell))
 
 
+@pytest.mark.slow
 def test_the_languages() -> None:
     assert (len(FLEURS), len(WHISPER_FLEURS), len(XTREME_S_VOXPOPULI)) == (102, 82, 14)
     assert FLEURS["cmn_hans_cn"].code == "zh"
@@ -95,6 +98,7 @@ def test_some_languages_only() -> None:
         planned("fleurs:62")
 
 
+@pytest.mark.slow
 def test_the_signature_names_the_normalisers_and_what_is_counted() -> None:
     def notes(spec: str, **settings: str) -> dict[str, object]:
         cell = planned(spec, **settings)
