@@ -107,13 +107,12 @@ def other_code(store: Store, cell: Cell, view: str = "") -> list[str]:
     now = next((one for one in task.views if one.name == view), None)
     stored = spec.view(view)
     try:
-        extract = (
-            task.extract(task.protocol(spec.protocol.name)) if not (now and now.extract) else now.extract
-        )
+        protocol = task.protocol(spec.protocol.name)
+        extract = (now and now.extract) or task.extract(protocol)
     except (UsageError, KeyError):  # the protocol is no longer there
         return []
-    judge = now.judge if now and now.judge else task.judge
-    reader = (now and now.reader) or task.protocol(spec.protocol.name).reader
+    reader = (now and now.reader) or protocol.reader
+    judge = (now and now.judge) or task.judge
     scored = (stored.judge or spec.judge).partition(BY)[0]  # who the judge models are is the user's choice
     found = [
         _stale("read", stored.extract or spec.extract, extract),

@@ -18,6 +18,7 @@ from evalkit.identity.declared import versioned
 from evalkit.metrics import Accuracy
 from tests.cli.conftest import Cli
 from tests.owned import doubles
+from tests.quiz import quiz
 
 Fresh = Callable[..., str]
 READERS = (
@@ -280,3 +281,16 @@ def test_editing_the_source_of_a_protocol_changes_nothing(fresh: Fresh, tmp_path
     fresh("run", "-m", "fake/gold", "-t", task, "-o", run)
     fresh("run", "-m", "fake/gold", "-t", task, "-o", tmp_path / "again.db")
     assert "no change seen" in fresh("compare", run, tmp_path / "again.db")
+
+
+def test_a_protocol_that_is_gone_keeps_no_view_from_being_reported(cli: Cli, tmp_path: Path) -> None:
+    """Also of a view with an extractor of its own, whose reader was the protocol's."""
+    task = quiz(tmp_path, test=4, validation=4)
+    assert cli("run", "-m", "fake/gold", "-t", f"{task}:quiz:said", "-o", tmp_path / "r.db").code == 0
+    other = tmp_path / "later" / "quiz.py"
+    other.parent.mkdir()
+    text = Path(task).read_text("utf-8").replace('name="said"', 'name="told"')
+    other.write_text(text.replace('"said"', '"told"'), "utf-8")
+    code, out, err = cli("report", tmp_path / "r.db", "--task-file", other, "--json")
+    assert (code, err) == (0, "")
+    assert [cell["metric"] for cell in json.loads(out)["cells"]] == ["accuracy", "accuracy (first)"]
