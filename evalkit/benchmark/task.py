@@ -332,6 +332,16 @@ def all_tasks() -> tuple[Task, ...]:
     return tuple(load_task(name) for name in sorted(index()))
 
 
+def judge_for(role: str, given: Mapping[str, _T]) -> _T | None:
+    """Of what is `given` by role, that of `role`: its own, else that of `JUDGE`, which serves every role."""
+    return given.get(role) or given.get(JUDGE)
+
+
+def judge_argument(role: str, model: str) -> str:
+    """What `--judge` takes: `MODEL`, or `grader=MODEL`."""
+    return model if role == JUDGE else f"{role}={model}"
+
+
 def judge_roles(task: Task) -> tuple[str, ...]:
     """The roles of the judge models that its headline and its views are scored with."""
     scorers = (task.judge, *(view.judge for view in task.views))

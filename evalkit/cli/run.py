@@ -178,11 +178,12 @@ def _run(plan: Plan, path: Path, options: Options, again: str, as_json: bool) ->
 
 def _judges(typed: tuple[str, ...], urls: tuple[str, ...], timeout: float) -> dict[str, Model]:
     """The judge models by role. Raises `UsageError`."""
+    from evalkit.benchmark.task import judge_argument
     from evalkit.models import open_model
 
     models, addresses = _by_role("--judge", typed), _by_role("--judge-base-url", urls)
     for role in addresses.keys() - models.keys():
-        named = "MODEL" if role == JUDGE else f"{role}=MODEL"
+        named = judge_argument(role, "MODEL")
         raise UsageError(f"--judge-base-url {addresses[role]} goes with --judge {named}")
     return {
         role: open_model(name, base_url=addresses.get(role, ""), timeout=timeout)

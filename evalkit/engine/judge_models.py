@@ -8,10 +8,9 @@ from dataclasses import dataclass
 
 import orjson
 
-from evalkit.benchmark.task import Judge, ModelScorer, Task, judge_roles
+from evalkit.benchmark.task import Judge, ModelScorer, Task, judge_argument, judge_for, judge_roles
 from evalkit.errors import UsageError
 from evalkit.models.base import Model
-from evalkit.samples import JUDGE
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,20 +27,17 @@ class JudgeModels:
         """
         missing = self._missing(task.judge)
         if missing and self.required:
-            typed = (f"--judge {'' if role == JUDGE else f'{role}='}MODEL" for role in missing)
+            typed = (f"--judge {judge_argument(role, 'MODEL')}" for role in missing)
             raise UsageError(f"{task.name} is scored by a judge model: add {' '.join(typed)}")
         views = tuple(view for view in task.views if not self._missing(view.judge))
         if len(views) < len(task.views):
             task = dataclasses.replace(task, views=views)
-        known = ((role, self._model(role)) for role in judge_roles(task))
+        known = ((role, judge_for(role, self.models)) for role in judge_roles(task))
         return task, {role: "" if model is None else identity_text(model) for role, model in known}
-
-    def _model(self, role: str) -> Model | None:
-        return self.models.get(role) or self.models.get(JUDGE)
 
     def _missing(self, judge: Judge | None) -> list[str]:
         roles = judge.roles if isinstance(judge, ModelScorer) else ()
-        return [role for role in roles if self._model(role) is None]
+        return [role for role in roles if judge_for(role, self.models) is None]
 
 
 def identity_text(model: Model) -> str:

@@ -18,6 +18,7 @@ from evalkit.benchmark.task import (
     build,
     file_of,
     find_task,
+    judge_argument,
     options_of,
     parse_spec,
 )
@@ -143,7 +144,7 @@ def make_plan(
     used = {role if role in judges else JUDGE for role in roles}
     used |= {JUDGE for cell in cells if cell.referee}
     for role in judges.keys() - used:
-        given = judges[role].name if role == JUDGE else f"{role}={judges[role].name}"
+        given = judge_argument(role, judges[role].name)
         raise UsageError(f"--judge {given}: none of {', '.join(specs)} asks such a judge")
     return Plan(model, tuple(cells), seed, judges)
 

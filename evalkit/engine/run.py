@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
+from evalkit.benchmark.task import judge_for
 from evalkit.engine.batch import batches
 from evalkit.engine.calibrate import calibrate
 from evalkit.engine.cell import CellPlan
@@ -37,7 +38,7 @@ from evalkit.runfile.figures import figures_of
 from evalkit.runfile.records import FAILED, Link, StoredFigure
 from evalkit.runfile.runlock import RunLock
 from evalkit.runfile.store import ANSWERED, VALIDATION, Cell, Row, Store
-from evalkit.samples import JUDGE, Sample
+from evalkit.samples import Sample
 from evalkit.sandbox.hidden import hide_beside
 
 _BREATHE = 16
@@ -313,7 +314,8 @@ class _CellRun:
             return None
 
         def channel(role: str) -> SampleChannel:
-            client = self._judges.get(role) or self._judges[JUDGE]
+            client = judge_for(role, self._judges)
+            assert client is not None  # the plan refused a role that nobody has
             return SampleChannel(client, self._cell, sample.id, links)
 
         return Judging(sample, channel, self._client.seed)

@@ -10,9 +10,8 @@ from typing import Any
 import orjson
 
 from evalkit.benchmark.spec import signed_settings
-from evalkit.benchmark.task import file_of
+from evalkit.benchmark.task import file_of, judge_argument
 from evalkit.runfile.store import Cell, Store
-from evalkit.samples import JUDGE
 
 Facts = tuple[tuple[str, str], ...]
 """(what, its value), in the order to be shown."""
@@ -129,7 +128,7 @@ def command(store: Store) -> str:
     if endpoint := manifest["model"]["identity"].get("endpoint"):
         words += ["--base-url", endpoint]
     for role, judge in (manifest.get("judges") or {}).items():
-        words += ["--judge", judge if role == JUDGE else f"{role}={judge}"]
+        words += ["--judge", judge_argument(role, judge)]
     for key, text in {pair: None for cell in cells for pair in cell.spec.protocol.overrides.items()}:
         words += ["--set", f"{key}={text}"]
     limits = [cell.spec.limit for cell in cells if cell.spec.limit is not None]
