@@ -200,7 +200,7 @@ def vqa(
         raise unknown("metric", metric, METRICS)
     if not instruction.strip():
         raise UsageError("instruction= is empty: leave it out for evalkit's own")
-    judge, figure = METRICS[metric]
+    score, figure = METRICS[metric]
     columns = tuple(filter(None, (question, image, answers, group)))
     return Task(
         data=_data(dataset, config, split, columns, image),

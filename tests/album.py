@@ -13,7 +13,7 @@ _TEMPLATE = '''"""Colours of squares, made for a test."""
 from pathlib import Path
 
 from evalkit.api import (
-    Accuracy, Image, Message, Protocol, Records, ModelExtractor, Sample, Task, Verdict, ask_once, majority_vote,
+    Accuracy, Image, Message, ModelExtractor, Protocol, Records, Sample, Task, Verdict, ask_once, majority_vote,
     task,
 )
 

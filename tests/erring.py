@@ -1,4 +1,4 @@
-"""A model for tests of comparisons: right on `tests.made.sums`, but for a share that it is told to get wrong."""
+"""A model for tests of comparisons: right on `tests.made.sums` but for a share, which it is told."""
 
 from __future__ import annotations
 

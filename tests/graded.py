@@ -43,7 +43,7 @@ def essays():
         sample=lambda row: Sample(id=row["q"], input=row["q"], target=()),
         prompt=lambda sample, protocol: (Message("user", f"Write {{sample.input}}."),),
         answer=lambda text, sample: text,
-        scorer={judge},
+        scorer={scorer},
         variants={variants},
         metrics=(MeanCredit("grade"), *{metrics}),
         protocols=(Protocol(name="0-shot"),),
@@ -53,15 +53,15 @@ def essays():
 
 
 def essays(folder: Path, count: int = 6, *, role: str = "judge", variant: bool = False) -> str:
-    """Writes the task file and returns its path. `variant`: the judge model scores a variant, not the headline."""
-    judge, variants, metrics = "SCORER", "()", "()"
+    """Writes the task file and returns its path. `variant`: the judge model scores one, not the headline."""
+    scorer, variants, metrics = "SCORER", "()", "()"
     if variant:
-        judge = "lambda answer, sample: Verdict('1' in answer)"
+        scorer = "lambda answer, sample: Verdict('1' in answer)"
         variants, metrics = (
             "(Variant(name='graded', scorer=SCORER),)",
             "(MeanCredit('grade', variant='graded'),)",
         )
     path = folder / f"essays-{role}-{variant}.py"
-    text = _TEMPLATE.format(count=count, role=role, scorer=score, variants=variants, metrics=metrics)
+    text = _TEMPLATE.format(count=count, role=role, scorer=scorer, variants=variants, metrics=metrics)
     path.write_text(text, encoding="utf-8")
     return str(path)

@@ -31,7 +31,7 @@ def prompt(sample, protocol):
 
 
 def score(answer, sample):
-    {judge}
+    {scorer}
     return Verdict(same_number(answer, sample.target[0]))
 
 
@@ -63,21 +63,21 @@ def sums(
     name: str = "sums.py",
     ask: str = "What is",
     reverse: bool = False,
-    judge: str = "",
+    scorer: str = "",
     known: bool = True,
     called: str = "sums",
 ) -> str:
     """Writes the task file and returns its path, as `-t` takes it.
 
-    `ask`: the prompt's words. `reverse`: the records in the other order. `judge`: a statement that the
-    judge runs first. `known`: whether the data say how many they are. `called`: the task's name.
+    `ask`: the prompt's words. `reverse`: the records in the other order. `scorer`: a statement that the
+    scorer runs first. `known`: whether the data say how many they are. `called`: the task's name.
     """
     path = folder / name
     text = _TEMPLATE.format(
         count=count,
         ask=ask,
         reverse=reverse,
-        scorer=score or "pass",
+        scorer=scorer or "pass",
         known="len(ROWS)" if known else "None",
         called=called,
     )

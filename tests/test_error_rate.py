@@ -17,9 +17,9 @@ from evalkit.scoring.speech import (
     alignment,
     confusions,
     edits,
-    judge_speech,
     normalise,
     normaliser_for,
+    score_speech,
     speech_verdict,
     unit_for,
 )
@@ -145,7 +145,7 @@ def test_the_verdict_counts_its_edits() -> None:
     assert speech_verdict("The boat, is RED", "the boat is red.", "whisper-english", "word").correct
     wrong = speech_verdict("the goat is", "The boat is red.", "whisper-english", "word")
     assert (wrong.correct, wrong.reason) == (False, "1 substitution, 1 deletion of 4 words")
-    assert judge_speech("船は赤い", clip("船が赤い。", "ja")).reason == "1 substitution of 4 characters"
+    assert score_speech("船は赤い", clip("船が赤い。", "ja")).reason == "1 substitution of 4 characters"
 
 
 def test_the_alignment_and_what_is_confused() -> None:

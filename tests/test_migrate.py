@@ -38,6 +38,18 @@ FIGURES_OF_4 = [
     ("routed", "accuracy (greedy)", 50.0),
     ("routed", "accuracy (first)", 50.0),
 ]
+FIGURES_OF_5 = [
+    ("quiz", "accuracy", 100.0),
+    ("quiz", "accuracy (majority)", 100.0),
+    ("quiz", "accuracy (greedy)", 75.0),
+    ("quiz", "accuracy (first)", 100.0),
+    ("essays", "grade", 0.0),
+    ("essays", "grade (graded)", 80.0),
+    ("squares", "accuracy", 100.0),
+    ("math", "accuracy", 75.0),
+    ("math", "accuracy (hendrycks)", 75.0),
+    ("math", "accuracy (math-verify)", 75.0),
+]
 """As the evalkits that wrote them printed them."""
 
 
@@ -118,6 +130,30 @@ def test_a_file_of_format_4_shows_its_figures_and_every_response(cli: Cli, tmp_p
             " C",
             " D",
         ]
+
+
+def test_a_file_of_format_5_has_todays_words(cli: Cli, tmp_path: Path) -> None:
+    """Its figures, and MATH's signatures are those of a run of today: another word is no other scorer."""
+    path, now = tmp_path / "run-5.db", tmp_path / "now.db"
+    path.write_bytes(gzip.decompress((FIXTURES / "run-5.db.gz").read_bytes()))
+    cells = json.loads(cli("report", path, "--json").out)["cells"]
+    assert [(cell["task"], cell["metric"], cell["value"]) for cell in cells] == FIGURES_OF_5
+    assert (
+        "fake/fixed"
+        in next(cell for cell in cells if cell["task"] == "squares")["signature"]["parts"]["model_extractor"]
+    )
+    with Store.open(path) as store:
+        routed, *_ = store.cells()
+        assert routed.spec.protocol.branches == ("majority", "greedy")
+        answer = SampleRecords(store, routed).read(0).answer
+        assert (*answer["variants"], *answer["branches"]) == ("first", "majority", "greedy")
+        assert not {"views", "legs"} & answer.keys()
+    task = ("-t", "math:4-shot", "--data", "builtin", "--set", "max_tokens=99", "--limit", 4)
+    cli("run", "-m", "fake/gold?wrong=0.3", *task, "-o", now)
+    after = json.loads(cli("report", now, "--json").out)["cells"]
+    assert [cell["signature"]["short"] for cell in after] == [
+        cell["signature"]["short"] for cell in cells if cell["task"] == "math"
+    ]
 
 
 def test_an_earlier_file_is_not_gone_on_with(cli: Cli, format_3: Path) -> None:

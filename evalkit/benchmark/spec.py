@@ -24,7 +24,7 @@ BY = " | by "
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VariantSpec:
-    """Identities of a variant's extractor, reader and scorer, "" where they are the task's or protocol's own."""
+    """A variant's extractor, reader and scorer by identity, "" where they are the task's or protocol's."""
 
     name: str
     extract: str = ""

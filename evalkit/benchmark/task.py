@@ -60,7 +60,7 @@ Raises `SandboxError` when it could not be found out.
 class ModelScorer:
     """A scorer that asks judge models (`--judge MODEL`, `--judge ROLE=MODEL`).
 
-    A run without them is refused before its first request; where only a variant scores so, the variant is left out.
+    A run without them is refused before its first request; a variant that scores so is left out without them.
     `score`: (answer, sample, context) → right or wrong.
     """
 
@@ -127,7 +127,7 @@ class Task:
     """A benchmark: where its records are, how they are asked, and what counts as right.
 
     `answer`, `scorer` and `prompt` are plain functions; the first of `metrics` is the headline, the
-    first of `protocols` the report's. `evalkit check` holds every task to what `gold` and `wrong_responses` say.
+    first of `protocols` the report's. `evalkit check` holds every task to its `gold` and `wrong_responses`.
     """
 
     data: Data

@@ -18,7 +18,7 @@ def data_option(function: F) -> F:
     return click.option(
         "--data",
         metavar="DIR",
-        help="Read data from a folder shaped like the Hub; `samples`: evalkit's own small sets.",
+        help="Read data from a folder shaped like the Hub; `builtin`: evalkit's own small sets.",
     )(function)
 
 

@@ -226,7 +226,7 @@ def _answer(store: Store, row: Mapping[str, Any]) -> str | None:
 def _subset_notes(before: _Run, after: _Run, judged: Sequence[Benchmark]) -> list[str]:
     found = []
     for one in judged:
-        sizes = [int(run.store.data(run.cells[one.key]).judged.sum()) for run in (before, after)]
+        sizes = [int(run.store.data(run.cells[one.key]).scored.sum()) for run in (before, after)]
         both = one.paired.judged
         if sizes != [both, both]:
             found.append(f"{one.name}: on the {both} samples that both judged, of {sizes[0]} and {sizes[1]}")

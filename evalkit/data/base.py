@@ -111,14 +111,14 @@ def counted(records: Records, count: int, place: str) -> Records:
     return replace(records, count=count, read=read)
 
 
-BUILTIN = "samples"
-"""What `--data` calls evalkit's own small sets."""
+BUILTIN = ("builtin", "samples")
+"""What `--data` calls evalkit's own small sets: its name, and the one that it had before."""
 
 
 def data_options(data: str | Path | None) -> DataOptions:
-    """What `--data` means: `samples` for evalkit's own small sets, else a folder shaped like the Hub."""
+    """What `--data` means: `builtin` for evalkit's own small sets, else a folder shaped like the Hub."""
     if data is None:
         return DataOptions()
-    if str(data) == BUILTIN:
+    if str(data) in BUILTIN:
         return DataOptions(small_sets=True)
     return DataOptions(folder=Path(data))

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from evalkit.benchmark.protocol import Protocol
 from evalkit.benchmark.spec import BY, CellSpec, VariantSpec, fallback_text
-from evalkit.benchmark.task import ModelScorer, Task, averages_groups, file_of
+from evalkit.benchmark.task import ModelScorer, Scorer, Task, averages_groups, file_of
 from evalkit.data.base import Record, Records
 from evalkit.engine.faults import FAULTS, fault
 from evalkit.errors import BoundaryError, DataError, EvalkitError, MediaError, SampleError
@@ -225,7 +225,7 @@ class CellPlan:
             code=_code(self.source),
         )
 
-    def _scorer(self, judge: Judge) -> str:
+    def _scorer(self, scorer: Scorer) -> str:
         """The identity of a scorer, and of the judge models that it asks."""
         if not isinstance(scorer, ModelScorer):
             return code_identity(scorer)

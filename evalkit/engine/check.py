@@ -99,7 +99,7 @@ async def _check(cell: CellPlan) -> CheckResult:
         else:
             await _check_sample(cell, sample, slots, found)
     figures = _figures(cell, found.gold, found.problems)
-    # Samples may have wrong responses of different number: the last one of the shorter stands in.
+    # Samples may have different numbers of wrong responses: the last one of the shorter stands in.
     wrong = found.wrong
     most = max(map(len, wrong), default=0)
     columns = [[scores[min(i, len(scores) - 1)] for scores in wrong if scores] for i in range(most)]
@@ -157,13 +157,13 @@ async def _check_sample(cell: CellPlan, sample: Sample, slots: asyncio.Semaphore
     elif right is not None:
         found.gold.append((sample, right))
         refused = _refused(right, cell.task)
-        found.problems += [f"{sample.id}: the reference is judged wrong{by}" for by in refused]
+        found.problems += [f"{sample.id}: the reference is scored wrong{by}" for by in refused]
     found.wrong.append([(sample, score) for score in wrong if isinstance(score, Score)])
     for text, scored in zip(texts, wrong, strict=True):
         if isinstance(scored, BoundaryError):
-            found.problems.append(f"{sample.id}: with the wrong {text[:60]!r}: {scored}")
+            found.problems.append(f"{sample.id}: with the wrong response {text[:60]!r}: {scored}")
         elif scored is not None and any(scored.headline.credit):
-            found.problems.append(f"{sample.id}: judged right although wrong: {text[:60]!r}")
+            found.problems.append(f"{sample.id}: scored right although wrong: {text[:60]!r}")
 
 
 def _refused(score: Score, task: Task) -> Iterator[str]:

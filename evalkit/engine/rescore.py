@@ -196,7 +196,7 @@ class _Cell:
             tuple(changed),
         )
 
-    async def _samples(self, requests: SampleRecords) -> list[Changed]:
+    async def _samples(self, records: SampleRecords) -> list[Changed]:
         slots = asyncio.Semaphore(AT_ONCE)
 
         async def one(position: int) -> Changed | None:
@@ -209,7 +209,7 @@ class _Cell:
             found += await asyncio.gather(*(one(position) for position in positions[start : start + AT_ONCE]))
         return [change for change in found if change is not None]
 
-    async def _sample(self, position: int, requests: SampleRecords) -> Changed | None:
+    async def _sample(self, position: int, records: SampleRecords) -> Changed | None:
         asked = records.read(position)
         if asked.outcome == FAILED and asked.boundary not in _TRIED_AGAIN:
             return None

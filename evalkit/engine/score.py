@@ -132,12 +132,12 @@ async def score(
     read_otherwise: Mapping[str, Answer] = _NONE,
     judging: Judging | None = None,
 ) -> Score:
-    """Judges every answer in every variant, and takes every metric's statistics.
+    """Scores every answer in every variant, and takes every metric's statistics.
 
-    `read_otherwise`: the answers of variants that read in their own way. `judging`: for scorers that ask judge
-    models. Raises `BoundaryError` when it could not be judged: a `ScorerError` for a judge or metric that
-    raised or returned what is no verdict and no number. A `UsageError` of theirs, such as a missing package,
-    ends the run.
+    `read_otherwise`: the answers of variants that read in their own way. `judging`: for scorers that ask
+    judge models. Raises `BoundaryError` when it could not be scored: a `ScorerError` for a scorer or metric
+    that raised, or returned what is no verdict and no number. A `UsageError` of theirs, such as a missing
+    package, ends the run.
     """
     headline = await _grade_all(task.scorer, answer.finals, sample, judging)
     variants = {}

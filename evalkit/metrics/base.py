@@ -47,8 +47,8 @@ class Metric(Protocol):
     """`columns` name the statistics that `statistics` takes of a sample: `(sample, scored)` → finite numbers.
 
     `least_draws`: answers per sample that it needs (pass@10: 10); under a protocol with fewer draws the
-    metric is left out. `variant`: the variant or branch that it measures, "" for the headline; under a protocol
-    without that branch the metric is left out. It has one of
+    metric is left out. `variant`: the variant or branch that it measures, "" for the headline; under a
+    protocol without that branch the metric is left out. It has one of
 
     - `finish(totals)`: totals (…, columns) → figures (…) in `unit`; it is never given totals of no samples;
     - `aggregate(values)`: values (samples, columns) → `Figures`, for what is no function of sums.

@@ -11,7 +11,7 @@ from evalkit.samples import JSON
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetricSpec:
-    """`identity`: of the code that measured. `variant`: the variant or branch it measures, "" for the headline.
+    """`identity`: of the code that measured. `variant`: the variant or branch measured, "" for the headline.
 
     `kind`, `parameters`: for a metric of evalkit's, its declared name and what makes another of the same.
     `scale`: for a `Ratio`, also a user's own, what its two sums are multiplied by.

@@ -28,7 +28,7 @@ class Hints:
     """
 
     gold: Callable[[], str]
-    wrong_responses: Callable[[], str]
+    wrong: Callable[[], str]
 
 
 Script: TypeAlias = Callable[[Request, int], str | Response]

@@ -44,9 +44,9 @@ def _responses(requests: Sequence[AskedRequest]) -> list[JSON]:
         {
             "request": number,
             "draw": drawn.draw,
-            "judge": asked_request.judge,
-            "tool": asked_request.tool,
-            "branch": asked_request.branch,
+            "judge": request.judge,
+            "tool": request.tool,
+            "branch": request.branch,
             "text": drawn.response.text,
             "reasoning": drawn.response.reasoning,
             "finish": drawn.response.finish,
@@ -54,8 +54,8 @@ def _responses(requests: Sequence[AskedRequest]) -> list[JSON]:
             "completion_tokens": drawn.response.completion_tokens,
             "media": [one.key for one in drawn.response.media],
         }
-        for number, asked_request in enumerate(records)
-        for drawn in asked_request.draws
+        for number, request in enumerate(requests)
+        for drawn in request.draws
     ]
 
 

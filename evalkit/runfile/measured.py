@@ -100,7 +100,7 @@ def _loaded(source: str, options: tuple[tuple[str, str], ...]) -> Task:
 
 
 def other_code(store: Store, cell: Cell, variant: str = "") -> list[str]:
-    """Where today's code for reading and scoring `variant` is not what the run used: `read by x@1, now x@2`."""
+    """Where today's code that reads or scores `variant` is not what the run used: `read by x@1, now x@2`."""
     task, spec = task_of(store, cell.spec), cell.spec
     if task is None:
         return []

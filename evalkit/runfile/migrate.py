@@ -84,9 +84,12 @@ def _spec_of_3(task: str, label: str, old: Mapping[str, Any]) -> CellSpec:
         solver=solver,
         extract=old["extract"],
         scorer=old["judge"],
-        model_extractor=old.get("model_extractor", ""),
+        model_extractor=old.get("referee", ""),
         fallback=fallback,
-        variants=tuple(VariantSpec(name=variant, **parts) for variant, parts in old["variants"].items()),
+        variants=tuple(
+            VariantSpec(name=name, extract=parts.get("extract", ""), scorer=parts.get("judge", ""))
+            for name, parts in old["views"].items()
+        ),
         metrics=tuple(_metric_of_3(metric, macro=old["macro"]) for metric in old["metrics"]),
         notes=old["notes"],
         data=old["data"],
@@ -124,10 +127,12 @@ def _metric_of_3(old: Mapping[str, Any], *, macro: bool) -> MetricSpec:
 
 
 def _parameters(text: str) -> dict[str, Any]:
-    """`k=10,variant='strict'`, as a call has them."""
+    """`k=10,view='strict'`, as a call has them."""
     call = ast.parse(f"f({text})", mode="eval").body
     assert isinstance(call, ast.Call)
-    return {one.arg: ast.literal_eval(one.value) for one in call.keywords if one.arg}
+    return _keys(
+        {one.arg: ast.literal_eval(one.value) for one in call.keywords if one.arg}, {"view": "variant"}
+    )
 
 
 def _link(db: sqlite3.Connection, cell: int) -> None:
@@ -203,6 +208,41 @@ def _from_4(db: sqlite3.Connection) -> None:
         db.execute("INSERT OR REPLACE INTO run VALUES ('judges', ?)", (dump(roles),))
 
 
+def _from_5(db: sqlite3.Connection) -> None:
+    """Other words: views are variants, legs are branches, the judge function is a scorer."""
+    for cell, text in db.execute("SELECT id, spec FROM cell").fetchall():
+        db.execute("UPDATE cell SET spec = ? WHERE id = ?", (dump(_renamed(orjson.loads(text))), cell))
+    words = {"views": "variants", "legs": "branches"}
+    for cell, position, text in db.execute("SELECT cell, position, answer FROM sample").fetchall():
+        answer = orjson.loads(text)
+        if answer and words.keys() & answer.keys():
+            answer = {words.get(key, key): value for key, value in answer.items()}
+            db.execute(
+                "UPDATE sample SET answer = ? WHERE cell = ? AND position = ?", (dump(answer), cell, position)
+            )
+
+
+def _renamed(spec: dict[str, Any]) -> dict[str, Any]:
+    found = _keys(spec, {"views": "variants", "judge": "scorer", "referee": "model_extractor"})
+    found["protocol"] = _keys(found["protocol"], {"legs": "branches"})
+    found["variants"] = [_keys(variant, {"judge": "scorer"}) for variant in found["variants"]]
+    found["metrics"] = [_renamed_metric(metric) for metric in found["metrics"]]
+    return found
+
+
+def _renamed_metric(metric: Mapping[str, Any]) -> dict[str, Any]:
+    found = _keys(metric, {"view": "variant"})
+    found["identity"] = re.sub(r"\bview='", "variant='", found["identity"])
+    found["parameters"] = _keys(found["parameters"], {"view": "variant"})
+    if "inner" in found["parameters"]:
+        found["parameters"]["inner"] = _renamed_metric(found["parameters"]["inner"])
+    return found
+
+
+def _keys(old: Mapping[str, Any], words: Mapping[str, str]) -> dict[str, Any]:
+    return {words.get(key, key): value for key, value in old.items()}
+
+
 def _table(name: str) -> str:
     """The statement that makes a table of today's."""
     schema = importlib.resources.files("evalkit.runfile").joinpath("schema.sql").read_text("utf-8")
@@ -211,5 +251,5 @@ def _table(name: str) -> str:
     return statement[0]
 
 
-_STEPS: Mapping[int, Callable[[sqlite3.Connection], None]] = {3: _from_3, 4: _from_4}
+_STEPS: Mapping[int, Callable[[sqlite3.Connection], None]] = {3: _from_3, 4: _from_4, 5: _from_5}
 """By format: what makes the next one of it."""

@@ -128,12 +128,12 @@ class StoredFigure:
 class CellData:
     """A cell's results in the data set's order, failed samples included.
 
-    `matrix`: float64 (judged samples, columns of every metric); `judged`: bool (samples,), which of
+    `matrix`: float64 (judged samples, columns of every metric); `scored`: bool (samples,), which of
     `ids`, `groups`, `clusters`, `outcomes` the matrix has a row for.
     """
 
     matrix: npt.NDArray[np.float64]
-    judged: npt.NDArray[np.bool_]
+    scored: npt.NDArray[np.bool_]
     ids: list[str]
     positions: list[int]
     """In the data set, from 0; with `--limit` of each group some are left out."""

@@ -143,7 +143,7 @@ def _open(path: Path | str) -> Iterator[Store]:
         raise DataError(f"{path} cannot be read ({error}): is the run file damaged?") from error
 
 
-def _states(store: Store, cell: Cell, requests: SampleRecords) -> dict[str, tuple[int, bytes, bool]]:
+def _states(store: Store, cell: Cell, records: SampleRecords) -> dict[str, tuple[int, bytes, bool]]:
     """Sample → (position, digest of the question, whether it failed), in the order of the data."""
     rows = {
         position: (question, outcome == FAILED)

@@ -41,7 +41,7 @@ from evalkit.samples import JSON, SentFile, plain_text
 
 __all__ = ["ANSWERED", "OUTCOMES", "VALIDATION", "Cell", "CellData", "Row", "Store"]
 
-FORMAT = 5
+FORMAT = 6
 """Of the file; raised when schema.sql changes."""
 
 
@@ -316,11 +316,11 @@ class Store:
             (cell.id,),
         ).fetchall()
         width = cell.spec.width
-        judged = np.array([row[1] != "failed" and len(row[0]) == 8 * width for row in rows], dtype=bool)
-        matrix = np.frombuffer(b"".join(row[0] for row in rows), dtype="<f8").reshape(judged.sum(), width)
+        scored = np.array([row[1] != "failed" and len(row[0]) == 8 * width for row in rows], dtype=bool)
+        matrix = np.frombuffer(b"".join(row[0] for row in rows), dtype="<f8").reshape(scored.sum(), width)
         return CellData(
             matrix=matrix,
-            judged=judged,
+            scored=scored,
             ids=[row[7] for row in rows],
             positions=[row[8] for row in rows],
             outcomes=[row[1] for row in rows],

@@ -286,8 +286,8 @@ def sample_edits(answer: str, sample: Sample, normaliser: str = "auto", units: s
 
 
 @versioned("speech_scorer", 1, packages=("jiwer", "whisper-normalizer"))
-def judge_speech(answer: str, sample: Sample, normaliser: str = "auto", units: str = "report") -> Verdict:
-    """`speech_verdict` by the rules for the sample's language: a task's judge, or a partial of it is."""
+def score_speech(answer: str, sample: Sample, normaliser: str = "auto", units: str = "report") -> Verdict:
+    """`speech_verdict` by the rules for the sample's language: a task's scorer, or a partial of it is."""
     return speech_verdict(answer, *_of(sample, normaliser, units))
 
 

@@ -156,11 +156,11 @@ def test_check_passes_on_every_benchmark_and_fails_a_broken_judge(cli: Cli, tmp_
         assert wrong in line
     assert any(line.endswith("; accuracy (hendrycks) 100 %; accuracy (math-verify) 100 %") for line in lines)
 
-    broken = sums(tmp_path, judge='return Verdict(answer != "7")')
+    broken = sums(tmp_path, scorer='return Verdict(answer != "7")')
     code, out, _ = cli("check", broken)
     assert code == 1
-    assert "the reference is judged wrong" in out
-    assert "judged right although wrong: '-1'" in out
+    assert "the reference is scored wrong" in out
+    assert "scored right although wrong: '-1'" in out
     code, out, _ = cli("check", broken, "--json")
     assert code == 1
     assert json.loads(out)[0]["problems"]

@@ -134,7 +134,7 @@ def test_a_subset_is_compared_on_what_both_have(cli: Cli, runs: Path, tmp_path: 
 def test_failed_samples_make_a_run_incomplete(cli: Cli, runs: Path, tmp_path: Path) -> None:
     failing = sums(
         tmp_path, 2000, name="f.py", ask="Adding", called="adding",
-        judge="assert sample.input != '5 + 5'",
+        scorer="assert sample.input != '5 + 5'",
     )  # fmt: skip
     run = tmp_path / "f.db"
     assert cli("run", "-m", f"python:{runs / 'base.py'}:adds", "-t", failing, "-o", run).code == 3

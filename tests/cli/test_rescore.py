@@ -123,7 +123,7 @@ def test_what_failed_in_scoring_is_scored_and_what_was_not_answered_stays_missin
     cli: Cli, tmp_path: Path
 ) -> None:
     run, new = tmp_path / "r.db", tmp_path / "new.db"
-    task = Path(sums(tmp_path, 8, judge="if sample.id.startswith('3'): raise ValueError('broken')"))
+    task = Path(sums(tmp_path, 8, scorer="if sample.id.startswith('3'): raise ValueError('broken')"))
     assert cli("run", "-m", "fake/gold", "-t", task, "-o", run).code == 3
     with closing(sqlite3.connect(run)) as db, db:
         db.execute(

@@ -107,7 +107,7 @@ def test_a_backend_that_raises_fails_its_sample_only(tmp_path: Path) -> None:
 
 
 def test_a_judge_that_raises_is_a_scorer_failure(tmp_path: Path) -> None:
-    task = sums(tmp_path, judge='assert sample.input != "3 + 3", "bad judge"')
+    task = sums(tmp_path, scorer='assert sample.input != "3 + 3", "bad judge"')
     (cell,) = run(FakeModel(GOLD), task, tmp_path / "r.db").cells
     assert (cell.n, cell.outcomes["failed"]) == (19, 1)
     ((boundary, error),) = query(tmp_path / "r.db", "SELECT boundary, message FROM error")

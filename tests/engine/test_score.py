@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from evalkit.benchmark.task import Verdict, load_task
-from evalkit.engine.score import metrics_for, score
+from evalkit.engine.score import Graded, metrics_for, score
 from evalkit.errors import SandboxError, ScorerError
 from evalkit.metrics import Accuracy, PassAtK, Scored
 from evalkit.samples import Answer, Final, Sample

@@ -14,7 +14,7 @@ import pytest
 from evalkit.tasks import math
 
 from evalkit.benchmark.protocol import Protocol
-from evalkit.benchmark.task import Judge, Verdict, load_task
+from evalkit.benchmark.task import Scorer, Verdict, load_task
 from evalkit.data.base import DataOptions
 from evalkit.data.exemplars import returned_samples
 from evalkit.engine.check import check
@@ -51,9 +51,9 @@ def sent(protocol: Protocol) -> str:
     return str(message.content)
 
 
-def judged(answer: str, reference: str, judge: Judge = math.score) -> Verdict:
+def judged(answer: str, reference: str, scorer: Scorer = math.score) -> Verdict:
     async def one() -> Verdict:
-        found = judge(answer, Sample(id="", input="", target=(reference,)))
+        found = scorer(answer, Sample(id="", input="", target=(reference,)))
         return await found if inspect.isawaitable(found) else found
 
     return asyncio.run(one())
@@ -154,8 +154,8 @@ def test_the_further_judges() -> None:
     assert judged("(1, 2)", "\\left(1,2\\right)", math.score_by_hendrycks) == Verdict(True, "spelled alike")
     assert judged("\\{2,1\\}", "\\{1,2\\}", math.score_by_math_verify) == Verdict(True, "verified")
     assert judged("7", "8", math.score_by_math_verify) == Verdict(False, "different")
-    for judge in (math.score_by_hendrycks, math.score_by_math_verify):
-        assert judged("7" * 5001, "7", judge) == Verdict(False, "over 5000 characters")
+    for scorer in (math.score_by_hendrycks, math.score_by_math_verify):
+        assert judged("7" * 5001, "7", scorer) == Verdict(False, "over 5000 characters")
 
 
 @pytest.mark.slow

@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 from evalkit.tasks.mathvista import (
     ask_extractor,
-    judge,
     mathvista,
     read_extractor,
+    score,
     submission,
     to_sample,
 )
@@ -173,10 +173,10 @@ def test_what_is_right() -> None:
         (PRICE, ("0.13", ".134"), ("0.135", "13%")),
         (PAIR, ("[1, 2]",), ("[1,2]", "1, 2")),
     ]:
-        assert [judge(answer, one).correct for answer in right] == [True] * len(right)
-        assert [judge(answer, one).correct for answer in wrong] == [False] * len(wrong)
-    assert judge("three", COUNT).reason == "'three' is no integer"
-    assert judge("A", TEXT).reason == "1 km ≠ 2 km"
+        assert [score(answer, one).correct for answer in right] == [True] * len(right)
+        assert [score(answer, one).correct for answer in wrong] == [False] * len(wrong)
+    assert score("three", COUNT).reason == "'three' is no integer"
+    assert score("A", TEXT).reason == "1 km ≠ 2 km"
 
 
 def test_references_score_all_and_other_answers_nothing(tmp_path: Path) -> None:

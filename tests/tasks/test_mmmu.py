@@ -6,7 +6,7 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from evalkit.tasks.mmmu import COLUMNS, LETTER, mmmu, prompt, submission, to_sample
+from evalkit.tasks.mmmu import COLUMNS, LETTER, mmmu, prompt, score, submission, to_sample
 from evalkit.tasks.mmmu_fields import DISCIPLINES, SUBJECTS, discipline_of, subject_of
 
 from evalkit.benchmark.readers import Reading
@@ -184,12 +184,12 @@ def test_references_score_and_wrong_responses_do_not(raw: dict[str, Any], protoc
     extract = TASK.extract(protocol)
     answer = extract(TASK.gold(sample, protocol), sample)
     assert answer is not None
-    assert judge(answer, sample).correct
+    assert score(answer, sample).correct
     wrong = TASK.wrong_responses(sample, protocol)
     assert len(wrong) == 4  # as many for every sample
     for text in wrong:
         answer = extract(text, sample)
-        assert answer is None or not judge(answer, sample).correct
+        assert answer is None or not score(answer, sample).correct
 
 
 def vote(task: Task, sample: Sample, texts: list[str]) -> Answer:

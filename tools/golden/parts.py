@@ -1,4 +1,4 @@
-"""Cases of the functions that tasks are made of: prompts, extractors, judges, what a model_extractor is asked."""
+"""Cases of the functions that tasks are made of: prompts, extractors, scorers, model extractors."""
 
 from __future__ import annotations
 
