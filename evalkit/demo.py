@@ -15,7 +15,7 @@ MODEL = "llama-cpp/SmolLM2-135M-Instruct"
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class Slice:
     """A slice that takes about a minute."""
 
     task: str
@@ -24,24 +24,24 @@ class Part:
     small_sets: bool = False
 
 
-PARTS = (
-    Part("humaneval:0-shot", limit=32, max_tokens=320),
-    Part("gsm8k:8-shot-cot", limit=8, max_tokens=160, small_sets=True),
+SLICES = (
+    Slice("humaneval:0-shot", limit=32, max_tokens=320),
+    Slice("gsm8k:8-shot-cot", limit=8, max_tokens=160, small_sets=True),
 )
 
 
 async def demo(folder: Path, progress: Progress | None = None) -> list[Path]:
-    """Evaluates `MODEL` on `PARTS`, afresh, into a run file each in `folder`; their paths."""
+    """Evaluates `MODEL` on `SLICES`, afresh, into a run file each in `folder`; their paths."""
     model = open_model(MODEL)
     paths: list[Path] = []
     try:
-        for part in PARTS:
+        for one in SLICES:
             plan = make_plan(
                 model,
-                [part.task],
-                settings={"max_tokens": str(part.max_tokens)},
-                data=DataOptions(small_sets=part.small_sets),
-                limit=part.limit,
+                [one.task],
+                settings={"max_tokens": str(one.max_tokens)},
+                data=DataOptions(small_sets=one.small_sets),
+                limit=one.limit,
             )
             paths.append(folder / f"demo-{plan.cells[0].task.name}.db")
             with open_run(paths[-1], plan, afresh=True) as store:

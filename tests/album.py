@@ -13,8 +13,8 @@ _TEMPLATE = '''"""Colours of squares, made for a test."""
 from pathlib import Path
 
 from evalkit.api import (
-    Accuracy, Image, Message, ModelExtractor, Protocol, Records, Sample, Task, Verdict, ask_once, majority_vote,
-    task,
+    Accuracy, Image, Message, ModelExtractor, Protocol, Records, Sample, Task, Verdict, ask_once,
+    majority_vote, task,
 )
 
 FOLDER = Path({folder!r})

@@ -125,7 +125,7 @@ def test_a_large_run_keeps_a_stated_sample(tmp_path: Path, monkeypatch: pytest.M
     assert kept[0] == kept[1]  # the same in every report, and in the data's order
     assert kept[0] == sorted(kept[0], key=lambda name: int(name.split()[0]))
     assert "12 of 60 samples, chosen at random by their ids" in page_of(runs[0], samples=12, charts=False)
-    monkeypatch.setattr(browser, "ROOM", 4_000)
+    monkeypatch.setattr(browser, "MOST_BYTES", 4_000)
     some = block(page_of(runs[0], charts=False), "index")["id"]
     assert 0 < len(some) < 60
 

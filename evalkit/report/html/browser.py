@@ -10,13 +10,13 @@ from itertools import compress
 from evalkit.errors import UsageError
 from evalkit.report.alignments import Aligner, aligner
 from evalkit.report.html.pack import Block, Packer
-from evalkit.report.html.records import Graded, Steps, chosen, parts, records
+from evalkit.report.html.records import SampleFigures, Steps, chosen, parts, records
 from evalkit.runfile.measured import measure
 from evalkit.runfile.sample_records import SampleRecord
 from evalkit.runfile.store import Cell, Store
 from evalkit.samples import JSON
 
-ROOM = 256 << 20
+MOST_BYTES = 256 << 20
 """Bytes of texts and previews in a page, before they are compressed."""
 _KINDS = ((b"\xff\xd8", "image/jpeg"), (b"OggS", "audio/ogg"))
 
@@ -46,7 +46,7 @@ def make_browser(stores: Sequence[Store], names: Sequence[str], most: int) -> Br
         return None
     read = [store for store, _ in whole]
     found = parts(read, lambda cell: _steps(cell, notes), graded)
-    among, every = chosen(found, most, ROOM)
+    among, every = chosen(found, most, MOST_BYTES)
     packer = Packer([name for _, name in whole], [part.name for part in found])
     blocks = [*packer.blocks(records(found, among)), packer.index()]
     blocks += _media(read, packer.media)
@@ -67,7 +67,7 @@ def _media(stores: Sequence[Store], keys: Mapping[str, int]) -> Iterator[Block]:
             yield Block(f"m-{key}", b64encode(preview).decode(), kind)
 
 
-def graded(store: Store, cell: Cell) -> Graded | None:
+def graded(store: Store, cell: Cell) -> SampleFigures | None:
     """Each judged sample's figure by the headline metric; None where that only says right or wrong.
 
     Empty where the metric's code is not at hand, or is other code now.

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 import orjson
 
-from evalkit.report.html.records import Line, Record
+from evalkit.report.html.records import BrowserRecord, ListEntry
 from evalkit.runfile.records import natural
 
 PIECE = 1 << 19
@@ -40,10 +40,10 @@ class Packer:
     parts: Sequence[str]
     media: dict[str, int] = field(default_factory=dict)
     """Keys of pictures and clips that are shown, with a run that has each."""
-    _lines: list[Line] = field(default_factory=list)
+    _lines: list[ListEntry] = field(default_factory=list)
     _starts: list[int] = field(default_factory=list)
 
-    def blocks(self, records: Iterable[Record]) -> Iterator[Block]:
+    def blocks(self, records: Iterable[BrowserRecord]) -> Iterator[Block]:
         answers: list[bytes] = []
         prompts: list[bytes] = []
         size = 0

@@ -18,7 +18,7 @@ from evalkit.samples import JSON, ToolCall
 
 Steps = Callable[[SampleRecord], list[JSON] | None]
 """A sample of speech → the steps from its reference to its transcript, None where there is none."""
-Graded = Mapping[int, str]
+SampleFigures = Mapping[int, str]
 """By position, a sample's own figure in words, of a benchmark whose answers are more than right or wrong."""
 SHORT = 96
 """Characters of a question in the list."""
@@ -27,7 +27,7 @@ VALUE = 40
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class BenchmarkSamples:
     """A benchmark in the browser: its samples in all runs. `runs`: by run, None where it has none.
 
     `graded`: by run, None where its answers are right or wrong.
@@ -36,7 +36,7 @@ class Part:
     name: str
     runs: tuple[SampleRecords | None, ...]
     steps: tuple[Steps | None, ...]
-    graded: tuple[Graded | None, ...]
+    graded: tuple[SampleFigures | None, ...]
 
     def ids(self) -> list[str]:
         """Every sample of any run, in the order of the data."""
@@ -48,7 +48,7 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class ListEntry:
     """A sample in the list. `part`: its benchmark's number.
 
     `outcomes`, `values`, `figures`: by run, "" without one.
@@ -67,13 +67,13 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class BrowserRecord:
     """`line`: what the list and its filters need. `answers`, `prompts`: the rest, apart for searching.
 
     `media`: keys of what it shows and plays, and of what models made, with the run that has each.
     """
 
-    line: Line
+    line: ListEntry
     answers: dict[str, JSON]
     prompts: list[JSON]
     media: Mapping[str, int]
@@ -82,8 +82,8 @@ class Record:
 def parts(
     stores: Sequence[Store],
     steps_of: Callable[[Cell], Steps | None],
-    graded_of: Callable[[Store, Cell], Graded | None],
-) -> list[Part]:
+    graded_of: Callable[[Store, Cell], SampleFigures | None],
+) -> list[BenchmarkSamples]:
     """The benchmarks of the runs, in their order; overrides of a protocol do not make another one."""
     found: dict[str, list[Cell | None]] = {}
     for i, store in enumerate(stores):
@@ -93,7 +93,7 @@ def parts(
                 cells = found.setdefault(name, [None] * len(stores))
                 cells[i] = cells[i] or cell
     return [
-        Part(
+        BenchmarkSamples(
             name,
             tuple(SampleRecords(s, c) if c else None for s, c in zip(stores, cells, strict=True)),
             tuple(steps_of(c) if c else None for c in cells),
@@ -103,16 +103,16 @@ def parts(
     ]
 
 
-def chosen(found: Sequence[Part], most: int, room: int) -> tuple[list[tuple[int, str]], int]:
+def chosen(found: Sequence[BenchmarkSamples], most: int, budget: int) -> tuple[list[tuple[int, str]], int]:
     """((number of the part, id) of the samples to show, how many there are).
 
-    All of them, or where they are more than `most`, or take more than `room` bytes, as many as there is
-    room for: those whose digests come first, which is a random choice and the same in every report.
+    All of them, or where they are more than `most` or take more than `budget` bytes, as many as fit: those
+    whose digests come first, which is a random choice and the same in every report.
     """
     every = [(number, name) for number, part in enumerate(found) for name in part.ids()]
     sizes = [part.size() for part in found]
     total = sum(sizes[number] for number, _ in every)
-    count = min(most, len(every), len(every) * room // max(1, total) if total > room else len(every))
+    count = min(most, len(every), len(every) * budget // max(1, total) if total > budget else len(every))
     if count == len(every):
         return every, count
 
@@ -124,7 +124,7 @@ def chosen(found: Sequence[Part], most: int, room: int) -> tuple[list[tuple[int,
     return [entry for entry in every if entry in kept], len(every)
 
 
-def records(found: Sequence[Part], among: Sequence[tuple[int, str]]) -> Iterator[Record]:
+def records(found: Sequence[BenchmarkSamples], among: Sequence[tuple[int, str]]) -> Iterator[BrowserRecord]:
     """The records of the samples `among` those of the parts."""
     for number, name in among:
         part = found[number]
@@ -143,7 +143,7 @@ def _record(
     asked: Sequence[SampleRecord | None],
     steps: Sequence[Steps | None],
     figures: Sequence[str | None],
-) -> Record:
+) -> BrowserRecord:
     """`figures`: None where an answer is right or wrong."""
     first = next(one for one in asked if one is not None)
     media: dict[str, int] = {}
@@ -159,7 +159,7 @@ def _record(
         for one, aligned, figure in zip(asked, steps, figures, strict=True)
     ]
     question = " ".join(first.input[: 4 * SHORT].split())
-    line = Line(
+    line = ListEntry(
         part=number,
         id=name,
         groups=tuple(group for group in (first.group, *first.tags) if group),
@@ -177,7 +177,7 @@ def _record(
         "media": [*asked_about],
         "runs": list(answered),
     }
-    return Record(line, answers, [None if one is None else _prompts(one) for one in asked], media)
+    return BrowserRecord(line, answers, [None if one is None else _prompts(one) for one in asked], media)
 
 
 def _made(asked: SampleRecord) -> Iterator[str]:
