@@ -95,11 +95,7 @@ def test_what_the_pages_show_is_public() -> None:
             named = [(alias.name, "") for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             named = [(node.module or "", alias.name) for alias in node.names]
-        elif (
-            isinstance(node, ast.Attribute)
-            and isinstance(node.value, ast.Name)
-            and node.value.id == "evalkit"
-        ):
+        elif isinstance(node, ast.Attribute) and ast.unparse(node.value) == "evalkit":
             named = [("evalkit", node.attr)]
         for module, name in named:
             if module.partition(".")[0] == "evalkit":

@@ -36,7 +36,7 @@ from types import (
 )
 
 from evalkit.identity.declared import code_identity, declared, version_of
-from evalkit.identity.source import PROMPTS, SHARED, node_of
+from evalkit.identity.source import PROMPTS, node_of
 
 _DIGITS = 8
 _MOST = 10_000
@@ -184,12 +184,11 @@ class _Walk:
 def _generated(function: FunctionType) -> bool:
     """Whether `dataclass` and the like made it, from the fields: always a special method, in no file.
 
-    So is what a person typed at no notebook, but for `__call__` and what has another name.
+    So is what a person typed at no prompt, but for `__call__` and what has another name.
     """
     file, name = function.__code__.co_filename, function.__name__
-    if not file.startswith("<") or file.startswith(PROMPTS):
-        return False
-    return file not in SHARED or (name[:2] == name[-2:] == "__" and name != "__call__")
+    special = name[:2] == name[-2:] == "__" and name != "__call__"
+    return special and file.startswith("<") and not file.startswith(PROMPTS)
 
 
 def _home(thing: FunctionType | type | ModuleType) -> str:

@@ -46,7 +46,7 @@ FORMAT = 5
 
 
 class Store:
-    """A run file, open until `close` or the end of `with Store.open(path) as store:`; not for several threads."""
+    """A run file, open until `close` or the end of `with Store.open(path) as store:`. For one thread."""
 
     def __init__(self, connection: sqlite3.Connection, path: Path, task_files: tuple[Path, ...] = ()) -> None:
         """`task_files`: files with tasks that may be imported to read it; a run file alone runs no code."""
