@@ -34,7 +34,7 @@ _ARGUMENTS = """
     model: a name such as "openai/my-model"; a function (prompt) → text, plain or async; or a model. A prompt
         is a tuple of messages, and a text where the function's parameter is annotated as `str`.
         `evalkit.as_model` names a function, or says what decides its answers.
-    tasks: a name such as "gsm8k:8-shot-cot", a `Task`, or a function marked with `@evalkit.task`; or several
+    tasks: a name such as "gsm8k:8-shot-cot", a `Task`, or a function marked with `@evalkit.task`; or a list
         of these. (task, "protocol") asks another protocol of a task than its first.
     output: the run file, which may hold a part of the run already: only the rest is asked. Default:
         runs/MODEL_TASKS_TIME.db in the current folder; `Table.paths` says where.

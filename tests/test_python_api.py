@@ -331,7 +331,7 @@ def test_settings_fill_a_functions_options_and_may_be_numbers(tmp_path: Path) ->
         ([], "no task named"),
         (7, "7 is no task"),
         (right, "right is no task, nor the name of one: mark the function that builds it with @evalkit.task"),
-        ([(task_of_sums, "lang")], "protocol of sums 'lang'"),
+        ((task_of_sums, "lang"), "protocol of sums 'lang'"),
         (replace(choose(task_of_sums, {}).task, name=""), "a Task without a name"),
         (
             [task_of_sums, replace(choose(task_of_sums, {}).task, answer=lambda text, sample: text)],

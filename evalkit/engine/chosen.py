@@ -40,7 +40,7 @@ class Chosen:
 
 def listed(tasks: TaskLike | Iterable[TaskLike]) -> list[TaskLike]:
     """The tasks one by one, comma lists of names taken apart. Raises `UsageError` where there are none."""
-    one_task = isinstance(tasks, str | Task) or not isinstance(tasks, Iterable)
+    one_task = isinstance(tasks, str | Task) or bool(_parted(tasks)[1]) or not isinstance(tasks, Iterable)
     given = [cast("TaskLike", tasks)] if one_task else cast("Iterable[TaskLike]", tasks)
     found: list[TaskLike] = []
     for one in given:
@@ -48,6 +48,13 @@ def listed(tasks: TaskLike | Iterable[TaskLike]) -> list[TaskLike]:
     if not found:
         raise UsageError("no task named: evalkit tasks lists them")
     return found
+
+
+def _parted(given: object) -> tuple[object, str]:
+    """(task, protocol's name) of such a pair; (what was given, "") of anything else."""
+    if isinstance(given, tuple) and [isinstance(one, str) for one in given] == [False, True]:
+        return given
+    return given, ""
 
 
 def expand(entry: str) -> list[str]:
@@ -69,7 +76,7 @@ def named(given: TaskLike) -> str:
     """What messages call it, `name` or `name:protocol`; "" of what is no task."""
     if isinstance(given, str):
         return given
-    value, protocol = given if isinstance(given, tuple) and len(given) == 2 else (given, "")
+    value, protocol = _parted(given)
     name = value.name if isinstance(value, Task) else getattr(getattr(value, TASK, None), "name", "")
     return f"{name}:{protocol}" if protocol else str(name)
 
@@ -84,12 +91,12 @@ def choose(given: TaskLike, settings: Mapping[str, str]) -> Chosen:
         if file is not None:  # so that a report finds it from another folder
             name = f"{file[0].resolve()}:{found.name}"
         return Chosen(given, found, protocol, name, options_of(factory))
-    value, protocol = given if isinstance(given, tuple) and len(given) == 2 else (given, "")
+    value, protocol = _parted(given)
     options: Collection[str] = ()
     task: object = value
     if is_factory(value):
         task, options = build(value, settings), options_of(value)
-    if not isinstance(task, Task) or not isinstance(protocol, str):
+    if not isinstance(task, Task):
         mend = ": mark the function that builds it with @evalkit.task('name')" if callable(value) else ""
         raise UsageError(f"{getattr(value, '__name__', repr(value))} is no task, nor the name of one{mend}")
     if not task.name:
