@@ -408,6 +408,17 @@ def test_an_interrupted_run_in_a_loop_stores_and_is_gone_on_with(tmp_path: Path)
     assert table.cells[0].value == 100.0
 
 
+def test_progress_tells_the_end_of_each_cell(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tasks: list[Any] = [task_of_sums, (task_of_sums, "long")]
+    evalkit.run(adds, tasks, progress=True, output=tmp_path / "run.db")
+    told = capsys.readouterr().err
+    assert re.findall(r"^(sums:\w+): (samples|6) ?", told, re.M) == [
+        (f"sums:{name}", words) for name in ("short", "long") for words in ("samples", "6")
+    ]
+    evalkit.run(adds, tasks, output=tmp_path / "silent.db")
+    assert not capsys.readouterr().err
+
+
 # -- what comes back -----------------------------------------------------------------------------------
 
 
