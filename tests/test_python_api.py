@@ -199,7 +199,7 @@ def test_what_a_notebook_has_is_known_by_its_source(name: str) -> None:
 
 @pytest.mark.parametrize("file", ["<string>", "<stdin>", "<made up>"])
 @pytest.mark.parametrize("name", ["shouts", "Shouts"])
-def test_what_nobody_kept_is_refused_with_the_mend(file: str, name: str, tmp_path: Path) -> None:
+def test_what_nobody_kept_is_refused_with_the_fix(file: str, name: str, tmp_path: Path) -> None:
     model = typed(CELL, file)[name]
     with pytest.raises(evalkit.UsageError, match=r"no source file .*as_model\(…, identity="):
         evalkit.run(model, task_of_sums, output=tmp_path / "run.db")
@@ -268,7 +268,7 @@ def test_judge_models_are_functions_too(tmp_path: Path) -> None:
 def test_tasks_are_names_values_and_functions(tmp_path: Path) -> None:
     path = tmp_path / "run.db"
     given = ["gsm8k:0-shot-chat", evalkit.load_task("humaneval"), task_of_sums, (task_of_sums, "long")]
-    table = evalkit.run("fake/gold", given, data="samples", limit=2, output=path)  # type: ignore[arg-type]
+    table = evalkit.run("fake/gold", given, data="builtin", limit=2, output=path)  # type: ignore[arg-type]
     headlines = dict.fromkeys((cell.task, cell.protocol, cell.value) for cell in table.cells)
     assert [*headlines] == [
         ("gsm8k", "0-shot-chat", 100.0),
@@ -300,7 +300,7 @@ def test_a_changed_task_is_another_one() -> None:
 
 def test_a_task_in_no_file_is_read_without_it_and_not_rescored(tmp_path: Path) -> None:
     task, path = typed(CELL + TYPED, "<ipython-input-8-x>")["typed"], tmp_path / "run.db"
-    table = evalkit.run("fake/gold", task, data="samples", limit=2, output=path)
+    table = evalkit.run("fake/gold", task, data="builtin", limit=2, output=path)
     with evalkit.Store.open(path) as store:
         assert evalkit.build_table([store]) == table
     with pytest.raises(
@@ -355,9 +355,9 @@ def test_run_works_inside_a_running_loop(tmp_path: Path) -> None:
     async def cell(url: str) -> list[evalkit.Table]:
         here = asyncio.get_running_loop()
         one, *others = (tmp_path / f"{number}.db" for number in range(3))
-        tables = [evalkit.run("openai/any", "gsm8k:8-shot-cot", base_url=url, data="samples", output=one)]
+        tables = [evalkit.run("openai/any", "gsm8k:8-shot-cot", base_url=url, data="builtin", output=one)]
         for path in others:
-            tables += [evalkit.run("fake/gold", ["humaneval", "math"], data="samples", limit=2, output=path)]
+            tables += [evalkit.run("fake/gold", ["humaneval", "math"], data="builtin", limit=2, output=path)]
         assert asyncio.get_running_loop() is here
         await asyncio.sleep(0)
         return [*tables, await evalkit.evaluate(adds_messages, task_of_sums, output=tmp_path / "4.db")]
@@ -435,7 +435,7 @@ def in_the_page(heading: str) -> set[str]:
 
 
 def test_the_frames_have_the_columns_that_are_documented(tmp_path: Path) -> None:
-    table = evalkit.run("fake/gold?wrong=0.5", "gsm8k:8-shot-cot", data="samples", output=tmp_path / "run.db")
+    table = evalkit.run("fake/gold?wrong=0.5", "gsm8k:8-shot-cot", data="builtin", output=tmp_path / "run.db")
     figures, samples = table.to_pandas(), table.samples()
     for frame, method, heading in (
         (figures, evalkit.Table.to_pandas, "of a figure"),

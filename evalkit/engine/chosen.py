@@ -97,8 +97,8 @@ def choose(given: TaskLike, settings: Mapping[str, str]) -> Chosen:
     if is_factory(value):
         task, options = build(value, settings), options_of(value)
     if not isinstance(task, Task):
-        mend = ": mark the function that builds it with @evalkit.task('name')" if callable(value) else ""
-        raise UsageError(f"{getattr(value, '__name__', repr(value))} is no task, nor the name of one{mend}")
+        fix = ": mark the function that builds it with @evalkit.task('name')" if callable(value) else ""
+        raise UsageError(f"{getattr(value, '__name__', repr(value))} is no task, nor the name of one{fix}")
     if not task.name:
         raise UsageError("a Task without a name: Task(name='…', …), or @evalkit.task('name') on its builder")
     check_metrics(task.name, task.metrics)
