@@ -10,7 +10,7 @@ from statistics import median
 
 from bench.reopen import write_run
 from bench.rows import Row, say
-from evalkit.report.build import report
+from evalkit.report.build import render_report
 from evalkit.runfile.store import Store
 
 SAMPLES = 50_000
@@ -33,7 +33,7 @@ def measure(quick: bool) -> list[Row]:
         write_run(run, SAMPLES)
         started = time.perf_counter()
         store = Store.open(run)
-        page.write_text(report([store], "html"), "utf-8")
+        page.write_text(render_report([store], "html"), "utf-8")
         store.close()
         rows = [
             Row(

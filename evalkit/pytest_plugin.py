@@ -20,7 +20,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from evalkit.models.base import Model
+    from evalkit.engine.chosen import TaskLike
+    from evalkit.models.python_given import ModelLike
+
+__all__ = ["EvalkitRun", "assert_no_regression", "evalkit_run"]
 
 EvalkitRun = Callable[..., Path]
 """(model, tasks, **settings of `evalkit.evaluate`) → the finished run file."""
@@ -41,12 +44,13 @@ def evalkit_run(request: pytest.FixtureRequest, tmp_path: Path) -> EvalkitRun:
     """
     kept = request.config.getoption("--evalkit-runs")
 
-    def run(model: str | Model, tasks: str | Sequence[str], **settings: Any) -> Path:
+    def run(model: ModelLike, tasks: TaskLike | Sequence[TaskLike], **settings: Any) -> Path:
+        from evalkit.engine.chosen import listed, named
+        from evalkit.models.python_given import name_of
         from evalkit.session import run as evaluate
 
-        name = model if isinstance(model, str) else model.name
-        listed = tasks if isinstance(tasks, str) else "+".join(tasks)
-        slug = re.sub(r"[^\w.+-]+", "-", f"{request.node.name}_{name}_{listed}")[:120].strip("-")
+        asked = tasks if isinstance(tasks, str) else "+".join(map(named, listed(tasks)))
+        slug = re.sub(r"[^\w.+-]+", "-", f"{request.node.name}_{name_of(model)}_{asked}")[:120].strip("-")
         path = Path(settings.pop("output", None) or Path(kept or tmp_path, f"{slug}.db"))
         table = evaluate(model, tasks, output=path, **settings)
         if table.failed:

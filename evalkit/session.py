@@ -3,48 +3,71 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import contextvars
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
-from typing import TypeAlias, TypedDict, Unpack
+from typing import Any, TypeAlias, TypeVar
 
 from evalkit.data.base import data_options
+from evalkit.engine.chosen import TaskLike
+from evalkit.engine.client import RetryPolicy, Stopped
 from evalkit.engine.plan import Plan, make_plan
-from evalkit.engine.progress import Progress
+from evalkit.engine.progress import Progress, make_progress
 from evalkit.engine.run import Options, execute, open_run
-from evalkit.models import open_model
+from evalkit.errors import UsageError
 from evalkit.models.base import Model
+from evalkit.models.python_given import ModelLike, model_of
 from evalkit.report.table import Table, build_table
 from evalkit.samples import JUDGE
 
-Judges: TypeAlias = "str | Model | Mapping[str, str | Model] | None"
+Judges: TypeAlias = "ModelLike | Mapping[str, ModelLike] | None"
 """A judge model, or several by role."""
+_F = TypeVar("_F", bound=Callable[..., Any])
+_ARGUMENTS = """
+
+    Arguments, each as the option of `evalkit run` that has its name:
+
+    model: a name such as "openai/my-model"; a function (prompt) → text, plain or async; or a model. A prompt
+        is a tuple of messages, and a text where the function's parameter is annotated as `str`.
+        `evalkit.as_model` names a function, or says what decides its answers.
+    tasks: a name such as "gsm8k:8-shot-cot", a `Task`, or a function marked with `@evalkit.task`; or a list
+        of these. (task, "protocol") asks another protocol of a task than its first.
+    output: the run file, which may hold a part of the run already: only the rest is asked. Default:
+        runs/MODEL_TASKS_TIME.db in the current folder; `Table.paths` says where.
+    base_url: address of the model's endpoint. Default: OpenAI's, or OPENAI_BASE_URL.
+    judge: model that scores answers, as for `model`; or several by role. One at an address of its own is
+        `evalkit.open_model(name, base_url=…)`. Default: none.
+    data: folder shaped like the Hub, or "samples" for evalkit's own small sets. Default: the Hub.
+    limit: only the first samples of each task, or of each of its groups. Default: all.
+    seed: of sampled draws. Default: 0.
+    settings: what `--set` takes: {"shots": 4}. Default: the protocol's and the task's own.
+    strict: whether what would not be comparable with the report is refused. Default: it is marked.
+    concurrency: requests in flight. Default: as many as the endpoint keeps up with.
+    retries: further attempts for one request that failed in passing. Default: 5.
+    timeout: seconds for one request to a model given by name. Default: 600.
+    verify_fraction: share of the greedy requests that are asked twice. Default: 0.
+    progress: True tells standard error how far it is; or an object that is told. Default: silence.
+
+    Models are closed at the end, and open again when they are asked again. Raises `UsageError` before
+    anything is asked, `Stopped` when the endpoint is gone (the run file keeps what was answered), and
+    `StorageError` when an answer could not be stored.
+    """
 
 
-class Settings(TypedDict, total=False):
-    """What `run` passes on; `evaluate` says what each means and its default."""
-
-    output: str | Path | None
-    base_url: str
-    judge: Judges
-    data: str | Path | None
-    limit: int | None
-    seed: int
-    settings: Mapping[str, str] | None
-    strict: bool
-    options: Options | None
-    progress: Progress | None
+def _with_arguments(function: _F) -> _F:
+    """Adds what `run` and `evaluate` are both given, so that it is said once and `help` shows it of each."""
+    function.__doc__ = f"{(function.__doc__ or '').rstrip()}{_ARGUMENTS}"
+    return function
 
 
-def run(model: str | Model, tasks: str | Sequence[str], **settings: Unpack[Settings]) -> Table:
-    """`evaluate`, for code without an event loop of its own."""
-    return asyncio.run(evaluate(model, tasks, **settings))
-
-
+@_with_arguments
 async def evaluate(
-    model: str | Model,
-    tasks: str | Sequence[str],
+    model: ModelLike,
+    tasks: TaskLike | Sequence[TaskLike],
     *,
     output: str | Path | None = None,
     base_url: str = "",
@@ -52,25 +75,26 @@ async def evaluate(
     data: str | Path | None = None,
     limit: int | None = None,
     seed: int = 0,
-    settings: Mapping[str, str] | None = None,
+    settings: Mapping[str, str | float] | None = None,
     strict: bool = False,
-    options: Options | None = None,
-    progress: Progress | None = None,
+    concurrency: int | None = None,
+    retries: int = 5,
+    timeout: float = 600.0,  # noqa: ASYNC109 — of a request
+    verify_fraction: float = 0.0,
+    progress: Progress | bool = False,
 ) -> Table:
-    """Evaluates `model` on `tasks` and returns the table.
-
-    The arguments mean what the options of `evalkit run` mean: `settings` is `--set`, `options` how many
-    requests are in flight and how often they are tried; a judge at an address of its own is given as an
-    opened model. Raises `UsageError` before anything is asked, `Stopped` when the endpoint is gone (the run
-    file keeps what was answered), and `StorageError` when an answer could not be stored.
-    """
-    opened = open_model(model, base_url=base_url) if isinstance(model, str) else model
-    judges = open_judges(judge)
+    """Evaluates `model` on `tasks` inside an event loop: `table = await evalkit.evaluate(…)`."""
+    opened: list[Model] = []
     try:
+        opened.append(model_of(model, base_url=base_url, timeout=timeout))
+        judges: dict[str, Model] = {}
+        for role, one in _by_role(judge):
+            judges[role] = model_of(one, timeout=timeout)
+            opened.append(judges[role])
         plan = make_plan(
-            opened,
-            [tasks] if isinstance(tasks, str) else tasks,
-            settings=settings,
+            opened[0],
+            tasks,
+            settings={key: str(value) for key, value in (settings or {}).items()},
             data=data_options(data),
             limit=limit,
             seed=seed,
@@ -78,18 +102,107 @@ async def evaluate(
             judges=judges,
         )
         path = default_output(plan) if output is None else Path(output)
-        return await execute_plan(plan, path, options, progress)
+        options = Options(_positive(concurrency), RetryPolicy(attempts=1 + max(0, retries)), verify_fraction)
+        told = make_progress() if progress is True else progress or None
+        try:
+            return await execute_plan(plan, path, options, told)
+        except Stopped as stopped:
+            raise Stopped(
+                f"{stopped}. What was answered is in {path}; with that as output the same call goes on",
+                usage=stopped.usage,
+            ) from None
     finally:
-        for one in (opened, *judges.values()):
-            await one.aclose()
+        for closing in opened:
+            await closing.aclose()
 
 
-def open_judges(judge: Judges) -> dict[str, Model]:
-    """The judge models by role. Raises `UsageError`."""
+@_with_arguments
+def run(
+    model: ModelLike,
+    tasks: TaskLike | Sequence[TaskLike],
+    *,
+    output: str | Path | None = None,
+    base_url: str = "",
+    judge: Judges = None,
+    data: str | Path | None = None,
+    limit: int | None = None,
+    seed: int = 0,
+    settings: Mapping[str, str | float] | None = None,
+    strict: bool = False,
+    concurrency: int | None = None,
+    retries: int = 5,
+    timeout: float = 600.0,
+    verify_fraction: float = 0.0,
+    progress: Progress | bool = False,
+) -> Table:
+    """Evaluates `model` on `tasks` and returns the table.
+
+    Where an event loop is running, as in a notebook, it runs in a thread with a loop of its own, while the
+    running one stands still. An async function that uses something of the running loop, such as a session
+    that was opened there, wants `await evalkit.evaluate(…)`, which takes the same arguments.
+    """
+    return _run_here(
+        evaluate(
+            model,
+            tasks,
+            output=output,
+            base_url=base_url,
+            judge=judge,
+            data=data,
+            limit=limit,
+            seed=seed,
+            settings=settings,
+            strict=strict,
+            concurrency=concurrency,
+            retries=retries,
+            timeout=timeout,
+            verify_fraction=verify_fraction,
+            progress=progress,
+        )
+    )
+
+
+def _run_here(evaluation: Coroutine[Any, Any, Table]) -> Table:
+    """Its table, in a loop of its own: in this thread, or in another where this one has a running loop."""
+    if not _in_a_loop():
+        return asyncio.run(evaluation)
+    begun: Future[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]]] = Future()
+
+    async def begin() -> Table:
+        task = asyncio.current_task()
+        assert task is not None
+        begun.set_result((asyncio.get_running_loop(), task))
+        return await evaluation
+
+    with ThreadPoolExecutor(1, "evalkit-run") as thread:
+        running = thread.submit(contextvars.copy_context().run, asyncio.run, begin())
+        try:
+            return running.result()
+        except KeyboardInterrupt:  # only this thread hears of Ctrl-C; what was answered is stored meanwhile
+            loop, task = begun.result()
+            with contextlib.suppress(RuntimeError):  # it has ended by itself
+                loop.call_soon_threadsafe(task.cancel)
+            raise
+
+
+def _in_a_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+def _by_role(judge: Judges) -> list[tuple[str, ModelLike]]:
     if judge is None:
-        return {}
-    named = judge if isinstance(judge, Mapping) else {JUDGE: judge}
-    return {role: open_model(one) if isinstance(one, str) else one for role, one in named.items()}
+        return []
+    return [*judge.items()] if isinstance(judge, Mapping) else [(JUDGE, judge)]
+
+
+def _positive(concurrency: int | None) -> int | None:
+    if concurrency is not None and concurrency < 1:
+        raise UsageError(f"concurrency {concurrency}: a number from 1, or None")
+    return concurrency
 
 
 async def execute_plan(

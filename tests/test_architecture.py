@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from evalkit.identity.reach import tree_of
+from evalkit.identity.source import tree_of
 from tools import house
 
 ROOT = Path(__file__).parent.parent

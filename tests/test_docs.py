@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ast
+import importlib
 import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +20,7 @@ ROOT = Path(__file__).parent.parent
 PAGES = (
     "README.md",
     "docs/guide.md",
+    "docs/python.md",
     "docs/models.md",
     "docs/tables.md",
     "docs/adding-a-task.md",
@@ -69,16 +73,35 @@ def test_the_reference_is_what_the_commands_say() -> None:
     assert TARGET.read_text("utf-8") == render(), "make docs"
 
 
-def test_what_the_pages_show_to_authors_is_public() -> None:
-    """Benchmarks, metrics and models in the pages and examples import nothing but what is meant for them."""
-    public = ("evalkit", "evalkit.api", "evalkit.scoring", "evalkit.pytest_plugin")
-    texts = [path.read_text("utf-8") for path in (ROOT / "examples").rglob("*.py")]
-    for page in PAGES:
-        if page != "docs/tables.md":  # which is about the rooms of reports
-            texts += [
-                text for kind, _, text in _FENCE.findall((ROOT / page).read_text("utf-8")) if kind == "python"
-            ]
-    imported = {
-        name for text in texts for name in re.findall(r"^(?:from|import) (evalkit[\w.]*)", text, re.MULTILINE)
+def shown() -> Iterator[tuple[str, ast.AST]]:
+    """(page or file, node) of all Python that pages and examples show."""
+    texts = [(path.name, path.read_text("utf-8")) for path in (ROOT / "examples").rglob("*.py")]
+    for page in ("README.md", *(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))):
+        fences = _FENCE.findall((ROOT / page).read_text("utf-8"))
+        texts += [(page, text) for kind, _, text in fences if kind == "python"]
+    yield from ((where, node) for where, text in texts for node in ast.walk(ast.parse(text)))
+
+
+def test_what_the_pages_show_is_public() -> None:
+    """Pages and examples import nothing but public modules, and of these what is in `__all__`."""
+    public = {
+        name: {*importlib.import_module(name).__all__}
+        for name in ("evalkit", "evalkit.api", "evalkit.scoring", "evalkit.pytest_plugin")
     }
-    assert imported <= {*public}
+    private, imported = [], 0
+    for where, node in shown():
+        named: list[tuple[str, str]] = []
+        if isinstance(node, ast.Import):
+            named = [(alias.name, "") for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            named = [(node.module or "", alias.name) for alias in node.names]
+        elif isinstance(node, ast.Attribute) and ast.unparse(node.value) == "evalkit":
+            named = [("evalkit", node.attr)]
+        for module, name in named:
+            if module.partition(".")[0] == "evalkit":
+                imported += 1
+                inside = f"{module}.{name}" in public  # from evalkit import api
+                if module not in public or not (inside or name in {"", *public[module]}):
+                    private.append(f"{where}: {module} {name}")
+    assert not private
+    assert imported > 40

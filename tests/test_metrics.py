@@ -25,7 +25,6 @@ from evalkit.engine.check import check
 from evalkit.engine.client import Stopped
 from evalkit.engine.corpus import scored_of
 from evalkit.engine.rescore import rescore
-from evalkit.engine.run import Options
 from evalkit.engine.score import score
 from evalkit.errors import ProviderError, ScorerError, UsageError
 from evalkit.metrics.base import MACRO, traits_of
@@ -304,9 +303,9 @@ def test_other_corpora_are_not_compared(tmp_path: Path, stack: ExitStack) -> Non
 
 def test_an_unfinished_run_has_no_figure_of_its_corpus(tmp_path: Path, stack: ExitStack) -> None:
     """The statistics of all samples are taken at the end, or not at all."""
-    task, one = replies(tmp_path), Options(concurrency=1)
+    task = replies(tmp_path)
     with pytest.raises(Stopped):
-        ran(stack, task, tmp_path / "r.db", model(failing="planet", fatal=True), options=one)
+        ran(stack, task, tmp_path / "r.db", model(failing="planet", fatal=True), concurrency=1)
     with Store.open(tmp_path / "r.db", (task,)) as unfinished:
         (cell,) = unfinished.cells()
         found = by_name(unfinished)
@@ -317,7 +316,7 @@ def test_an_unfinished_run_has_no_figure_of_its_corpus(tmp_path: Path, stack: Ex
         assert found["score"].value is not None
         with pytest.raises(UsageError, match="is not finished, and rare words is measured of all samples"):
             pair(unfinished, cell, unfinished, cell, "rare words")
-    whole = ran(stack, task, tmp_path / "r.db", options=one)
+    whole = ran(stack, task, tmp_path / "r.db", concurrency=1)
     assert by_name(whole)["rare words"].value == pytest.approx(rare(list(SAID), list(SAID)))
 
 

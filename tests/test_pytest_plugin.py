@@ -29,11 +29,7 @@ def test_policy(evalkit_run, tmp_path):
     assert_no_regression(evalkit_run(BASE, TASK), evalkit_run(WORSE, TASK), policy=policy)
 
 def test_failed(evalkit_run):
-    evalkit_run("fake/gold?errors=1", TASK, limit=2, options=QUICK)
-
-from evalkit.engine.client import RetryPolicy
-from evalkit.engine.run import Options
-QUICK = Options(retry=RetryPolicy(attempts=1))
+    evalkit_run("fake/gold?errors=1", TASK, limit=2, retries=0)
 """
 
 

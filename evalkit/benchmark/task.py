@@ -10,7 +10,7 @@ import inspect
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeGuard, TypeVar
 from typing import Protocol as Shape
 
 from evalkit.benchmark.protocol import Protocol
@@ -175,6 +175,9 @@ class Task:
     report: str = ""
     """The report's table that prints it."""
     summary: str = ""
+    source: str = field(default="", init=False, compare=False)
+    """What `load_task` takes to give it again; "" where nothing does, as for a task of a notebook. What
+    `dataclasses.replace` makes of a task is another one, and keeps none."""
 
     def protocol(self, name: str = "") -> Protocol:
         """The protocol called `name`, or the first. Raises `UsageError` for one that there is not."""
@@ -198,6 +201,8 @@ TaskFactory: TypeAlias = Callable[..., Task]
 """Takes nothing, or keyword-only texts with defaults: the task's options, which `--set` fills."""
 _F = TypeVar("_F", bound=TaskFactory)
 _NONE: Mapping[str, str] = {}
+TASK = "__evalkit_task__"
+"""What `task` gives a function: the name of the task that it builds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,11 +234,29 @@ def build(factory: TaskFactory, settings: Mapping[str, str] = _NONE) -> Task:
     defaults = options_of(factory)
     options = {key: text for key, text in settings.items() if key in defaults and text != defaults[key]}
     built = factory(**options)
-    _check_metrics(named.name, built.metrics)
-    return dataclasses.replace(built, name=named.name, report=named.report, summary=summary, options=options)
+    check_metrics(named.name, built.metrics)
+    found = dataclasses.replace(built, name=named.name, report=named.report, summary=summary, options=options)
+    object.__setattr__(found, "source", _source(factory, named.name))
+    return found
 
 
-def _check_metrics(task: str, metrics: Sequence[Metric]) -> None:
+def is_factory(value: object) -> TypeGuard[TaskFactory]:
+    """Whether it is a function marked with `@task`."""
+    return isinstance(getattr(value, TASK, None), _Named)
+
+
+def _source(factory: TaskFactory, name: str) -> str:
+    """The task's name in evalkit's index, or its place in a file; "" where it is in neither."""
+    if index().get(name, "").partition(":")[0] == factory.__module__:
+        return name
+    code = getattr(inspect.unwrap(factory), "__code__", None)
+    at_the_top = "<locals>" not in getattr(factory, "__qualname__", "<locals>")
+    if code is None or not at_the_top or not Path(code.co_filename).is_file():
+        return ""
+    return f"{Path(code.co_filename).resolve()}:{name}"
+
+
+def check_metrics(task: str, metrics: Sequence[Metric]) -> None:
     """Raises `UsageError` for two metrics of one name, which nothing could tell apart in a run file."""
     names = [metric.name for metric in metrics]
     for name in names:

@@ -38,7 +38,7 @@ def command(tasks: str, data: str | None, limit: int | None, as_json: bool) -> i
     from evalkit.benchmark.task import index
     from evalkit.data.base import data_options
     from evalkit.engine.check import check
-    from evalkit.engine.plan import expand
+    from evalkit.engine.chosen import expand
     from evalkit.errors import DataError, UsageError
 
     results: list[CheckResult] = []

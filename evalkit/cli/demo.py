@@ -27,7 +27,7 @@ def command(output: Path) -> int:
     from evalkit.cli.run import stop_on_signals
     from evalkit.demo import demo
     from evalkit.engine.progress import make_progress
-    from evalkit.report.build import report
+    from evalkit.report.build import render_report
     from evalkit.report.table import build_table
     from evalkit.runfile.store import Store
 
@@ -38,8 +38,8 @@ def command(output: Path) -> int:
         stores = [Store.open(path) for path in await demo(output, make_progress())]
         try:
             for ending, name in (("html", "html"), ("md", "markdown")):
-                (output / f"demo.{ending}").write_text(report(stores, name), encoding="utf-8")
-            click.echo(report(stores, "terminal", colour=sys.stdout.isatty()), nl=False)
+                (output / f"demo.{ending}").write_text(render_report(stores, name), encoding="utf-8")
+            click.echo(render_report(stores, "terminal", colour=sys.stdout.isatty()), nl=False)
             failed = build_table(stores).failed
         finally:
             for store in stores:

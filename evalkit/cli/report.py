@@ -92,7 +92,7 @@ def command(
 
     Nothing is asked; a run still going on may be read too.
     """
-    from evalkit.report.build import FORMATS, MOST, Page, report
+    from evalkit.report.build import FORMATS, MOST, Page, render_report
     from evalkit.runfile.measured import check_task_files
     from evalkit.runfile.store import Store
 
@@ -112,7 +112,7 @@ def command(
             text = (_disputes if disputes else _alignments)(stores, name)
         else:
             page = Page(MOST if samples is None else samples, _prices(prices), not no_charts)
-            text = report(
+            text = render_report(
                 stores,
                 name,
                 paper=paper,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -13,18 +13,11 @@ import orjson
 import evalkit
 from evalkit.benchmark.protocol import SETTINGS, Protocol
 from evalkit.benchmark.spec import CellSpec
-from evalkit.benchmark.task import (
-    Task,
-    build,
-    file_of,
-    find_task,
-    judge_argument,
-    options_of,
-    parse_spec,
-)
+from evalkit.benchmark.task import Task, file_of, judge_argument
 from evalkit.convert import to_json
 from evalkit.data.base import DataOptions
 from evalkit.engine.cell import CellPlan, rendered
+from evalkit.engine.chosen import Chosen, TaskLike, choose, listed
 from evalkit.engine.faults import FAULTS, fault
 from evalkit.engine.judge_models import JudgeModels, identity_text
 from evalkit.engine.score import metrics_for
@@ -95,7 +88,7 @@ class Plan:
 
 def make_plan(
     model: Model,
-    tasks: Sequence[str],
+    tasks: TaskLike | Iterable[TaskLike],
     *,
     settings: Mapping[str, str] | None = None,
     data: DataOptions | None = None,
@@ -108,10 +101,10 @@ def make_plan(
 ) -> Plan:
     """Opens everything a run needs and tries it on the first record; nothing is asked.
 
-    `tasks`: names as on the command line. `settings`: protocol fields to override, and `revision`.
-    `strict`: refuse whatever would not be comparable with the report. `scoring`: also try what scoring
-    needs, such as the sandbox. `judges`: by role. `judged`: refuse a task whose judge models are not there.
-    Raises `UsageError`.
+    `tasks`: names as on the command line, or tasks themselves. `settings`: protocol fields to override, and
+    `revision`. `strict`: refuse whatever would not be comparable with the report. `scoring`: also try what
+    scoring needs, such as the sandbox. `judges`: by role. `judged`: refuse a task whose judge models are not
+    there. Raises `UsageError`.
     """
     settings, judges = dict(settings or {}), judges or {}
     data = data or DataOptions()
@@ -119,21 +112,19 @@ def make_plan(
         data = DataOptions(data.folder, data.small_sets, settings.pop(REVISION))
     if limit is not None and limit < 1:
         raise UsageError(f"--limit {limit}: at least 1")
-    specs = [part for entry in tasks for part in expand(entry)]
-    if not specs:
-        raise UsageError("no task named: evalkit tasks lists them")
+    wanted = listed(tasks)
     hide_folders(data.folder)
     cells: list[CellPlan] = []
-    for spec in specs:
-        cell = _plan_cell(spec, model, settings, data, limit, JudgeModels(judges, judged))
-        twin = next((c for c in cells if c.name == cell.name and not c.role), None)
-        if twin is not None and twin.source != cell.source:
-            raise UsageError(f"{twin.source} and {cell.source} are both called {cell.name}: rename one")
-        if twin is not None:
+    shown: list[str] = []
+    for given in wanted:
+        chosen = choose(given, settings)
+        shown.append(chosen.shown)
+        cell = _plan_cell(chosen, model, settings, data, limit, JudgeModels(judges, judged))
+        if _planned_before(cell, cells):
             continue
         if strict:
             _comparable(cell, data)
-        _require(model, cell.task, cell.protocol, spec)
+        _require(model, cell.task, cell.protocol, chosen.shown)
         if cell.protocol.calibrated:
             cells.append(_validation(cell, data))
         cells.append(cell)
@@ -145,8 +136,21 @@ def make_plan(
     used |= {JUDGE for cell in cells if cell.model_extractor}
     for role in judges.keys() - used:
         given = judge_argument(role, judges[role].name)
-        raise UsageError(f"--judge {given}: none of {', '.join(specs)} asks such a judge")
+        raise UsageError(f"--judge {given}: none of {', '.join(shown)} asks such a judge")
     return Plan(model, tuple(cells), seed, judges)
+
+
+def _planned_before(cell: CellPlan, cells: Sequence[CellPlan]) -> bool:
+    """Whether the same cell is there already. Raises `UsageError` where another one has its name."""
+    twin = next((c for c in cells if c.name == cell.name and not c.role), None)
+    if twin is None:
+        return False
+    if twin.source != cell.source:
+        both = " and ".join(one.source or "one that is in no file" for one in (twin, cell))
+        raise UsageError(f"{both} are both called {cell.name}: rename one")
+    if twin.spec() != cell.spec():
+        raise UsageError(f"two tasks that differ are called {cell.name}: rename one")
+    return True
 
 
 def _needs(task: Task) -> None:
@@ -154,23 +158,6 @@ def _needs(task: Task) -> None:
     task.needs()
     for medium in task.media:
         KINDS[medium].needs()
-
-
-def expand(entry: str) -> list[str]:
-    """A comma list of names; `report:TABLE` stands for every task that table prints."""
-    found: list[str] = []
-    for part in filter(None, (piece.strip() for piece in entry.split(","))):
-        if part.startswith("report:"):
-            from evalkit.benchmark.task import all_tasks
-
-            table = part.removeprefix("report:").strip().casefold()
-            names = [task.name for task in all_tasks() if task.report.casefold() == table]
-            if not names:
-                raise unknown("report table", part, {f"report:{t.report}" for t in all_tasks()})
-            found += names
-        else:
-            found.append(part)
-    return found
 
 
 def _missing(task: Task, protocol: Protocol, model: Model) -> list[Capability]:
@@ -214,17 +201,15 @@ def _require(model: Model, task: Task, protocol: Protocol, asker: str) -> None:
 
 
 def _plan_cell(
-    spec: str,
+    chosen: Chosen,
     model: Model,
     settings: Mapping[str, str],
     data: DataOptions,
     limit: int | None,
     judges: JudgeModels,
 ) -> CellPlan:
-    name, protocol_name = parse_spec(spec)
-    factory = find_task(name)
-    task, judged = judges.of(build(factory, settings))
-    options = options_of(factory)
+    task, judged = judges.of(chosen.task)
+    protocol_name, options = chosen.protocol, chosen.options
     for key in settings:
         if key not in (*SETTINGS, *options):
             raise unknown("setting", key, (*SETTINGS, *options, REVISION))
@@ -239,10 +224,8 @@ def _plan_cell(
     _check_media(task, protocol)
     if protocol.shots > task.max_shots:
         raise UsageError(f"{task.name} has {task.max_shots} exemplars, shots={protocol.shots} asks for more")
-    file = file_of(name)
-    if file is not None:  # so that a report finds it from another folder
+    if (file := file_of(chosen.source)) is not None:
         hide_beside(file[0])
-        name = f"{file[0].resolve()}:{task.name}"
     branches = [task.protocol(branch) for branch in protocol.fallback]
     if branches:  # the first that this model can do, else the first, which is then refused in words
         branch = next((branch for branch in branches if not _missing(task, branch, model)), branches[0])
@@ -252,9 +235,8 @@ def _plan_cell(
     metrics = metrics_for(task, protocol)
     reads = judges.models.get(JUDGE) if task.model_extractor is not None else None
     model_extractor = "" if reads is None else identity_text(reads)
-    cell = CellPlan(
-        name, task, protocol, metrics, task.data.open(data), limit, shots, model_extractor, judged
-    )
+    records = task.data.open(data)
+    cell = CellPlan(chosen.source, task, protocol, metrics, records, limit, shots, model_extractor, judged)
     _try(cell)
     return cell
 

@@ -136,6 +136,7 @@ class PlainProgress:
         self.close()
         self._tally = Tally(planned, cell, client, store)
         self._said = time.monotonic()
+        self._said_of = -1
         kept = f", {self._tally.done} done before" if self._tally.done else ""
         total = "samples" if self._tally.total is None else f"{self._tally.total} samples"
         self._print(f"{self._tally.name}: {total}{kept}")

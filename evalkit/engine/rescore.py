@@ -114,9 +114,8 @@ def _note(old: Store, new: Store) -> None:
 def _task(store: Store, cell: Cell) -> Task:
     task = task_of(store, cell.spec)
     if task is None:
-        raise UsageError(
-            f"{store.path}: the code of {cell.spec.task} is not at hand: name its file with --task-file"
-        )
+        fix = "name its file with --task-file" if cell.spec.source else "it was given from Python, in no file"
+        raise UsageError(f"{store.path}: the code of {cell.spec.task} is not at hand: {fix}")
     return task
 
 

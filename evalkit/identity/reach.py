@@ -35,8 +35,8 @@ from types import (
     ModuleType,
 )
 
-from evalkit.errors import UsageError
 from evalkit.identity.declared import code_identity, declared, version_of
+from evalkit.identity.source import PROMPTS, node_of
 
 _DIGITS = 8
 _MOST = 10_000
@@ -116,7 +116,7 @@ class _Walk:
             yield from self.parts(thing)
 
     def _function(self, function: FunctionType) -> Iterator[str]:
-        node = _node_of(function)
+        node = node_of(function)
         names = _Names(function.__code__)
         yield from names.tree(node, outermost=True)
         yield from self._all([function.__defaults__ or (), dict(function.__kwdefaults__ or {})])
@@ -144,8 +144,8 @@ class _Walk:
             if name in _NO_PART or isinstance(inner, MemberDescriptorType | GetSetDescriptorType):
                 continue
             written = inspect.unwrap(inner) if isinstance(inner, FunctionType) else None
-            if isinstance(written, FunctionType) and written.__code__.co_filename.startswith("<"):
-                continue  # by `dataclass` and the like, from the fields
+            if isinstance(written, FunctionType) and _generated(written):
+                continue
             yield f"attribute:{name}"
             if isinstance(inner, property):
                 yield from self._all((inner.fget, inner.fset, inner.fdel))
@@ -179,6 +179,16 @@ class _Walk:
         else:
             yield from self.parts(type(thing))
             yield from self._all(one for _, one in sorted(_state(thing).items()))
+
+
+def _generated(function: FunctionType) -> bool:
+    """Whether `dataclass` and the like made it, from the fields: always a special method, in no file.
+
+    So is what a person typed at no prompt, but for `__call__` and what has another name.
+    """
+    file, name = function.__code__.co_filename, function.__name__
+    special = name[:2] == name[-2:] == "__" and name != "__call__"
+    return special and file.startswith("<") and not file.startswith(PROMPTS)
 
 
 def _home(thing: FunctionType | type | ModuleType) -> str:
@@ -266,59 +276,6 @@ def _fields(node: ast.AST) -> Iterator[tuple[str, object]]:
             if name == "body" and ast.get_docstring(node, clean=False) is not None:
                 value = value[1:]
         yield name, value
-
-
-def _node_of(function: FunctionType) -> ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda:
-    """The function's own part of its file's tree."""
-    code = function.__code__
-    path = Path(code.co_filename)
-    try:
-        tree = tree_of(path, path.stat().st_mtime_ns)
-    except (OSError, SyntaxError, UnicodeDecodeError):
-        raise _no_source(function.__module__) from None
-    found = [
-        node
-        for node in ast.walk(tree)
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
-        and _first_line(node) == code.co_firstlineno
-    ]
-    if len(found) > 1:  # lambdas of one line: by the columns of what they compute
-        columns = {column for _, _, column, _ in code.co_positions() if column is not None}
-        found = [
-            node
-            for node in found
-            if isinstance(node, ast.Lambda) == (code.co_name == "<lambda>") and _spans(node, columns)
-        ] or found
-        found.sort(key=lambda node: (node.end_col_offset or 0) - node.col_offset)
-    if not found:
-        raise _no_source(function.__module__)
-    return found[0]
-
-
-def _first_line(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) -> int:
-    decorators = [] if isinstance(node, ast.Lambda) else node.decorator_list
-    return min([node.lineno, *(one.lineno for one in decorators)])
-
-
-def _spans(node: ast.expr | ast.stmt, columns: set[int]) -> bool:
-    inside = [column for column in columns if column]
-    return bool(inside) and all(node.col_offset <= column <= (node.end_col_offset or 0) for column in inside)
-
-
-@functools.lru_cache(maxsize=64)
-def tree_of(path: Path, changed: int = 0) -> ast.Module:
-    """The syntax tree of a file; `changed`: when, so that a file that was edited is read again."""
-    text = path.read_text("utf-8")
-    try:
-        return ast.parse(text)
-    except SystemError:  # CPython before 3.11.10 and 3.12.5, now and then (python/cpython#106905)
-        return ast.parse(text)
-
-
-def _no_source(module: str) -> UsageError:
-    return UsageError(
-        f"no source file for module {module!r}: a signature needs one; put the code in a .py file"
-    )
 
 
 def _imports(node: ast.AST, package: str) -> Iterator[object]:

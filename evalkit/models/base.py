@@ -278,7 +278,9 @@ class Model(Protocol):
         """Raises `ProviderError`."""
         ...
 
-    async def aclose(self) -> None: ...
+    async def aclose(self) -> None:
+        """Gives back connections, processes and threads; a request after that opens them again."""
+        ...
 
 
 class BatchModel(Model, Protocol):

@@ -64,7 +64,7 @@ class FasterWhisperModel:
         except (ValueError, RuntimeError) as error:
             raise UsageError(f"{name} cannot be loaded: {_line(error)}") from error
         self._model: Any = BatchedInferencePipeline(model) if self._batch > 1 else model
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="faster-whisper")
+        self._thread = _one_thread()
 
     @property
     def identity(self) -> dict[str, JSON]:
@@ -79,6 +79,7 @@ class FasterWhisperModel:
 
     async def aclose(self) -> None:
         self._thread.shutdown(wait=False, cancel_futures=True)
+        self._thread = _one_thread()
 
     def _written(self, speech: Speech, request: Request) -> Response:
         started = time.perf_counter()
@@ -112,6 +113,10 @@ def open_faster_whisper(named: Named) -> FasterWhisperModel:
             raise UsageError(f"{named.typed}: {key}={value} is no number that is possible")
     chosen = {"device": "auto", "compute_type": "default", **options}
     return FasterWhisperModel(named.typed, _folder(named.name), **chosen, **numbers)
+
+
+def _one_thread() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(1, thread_name_prefix="faster-whisper")
 
 
 def _folder(name: str) -> Path:

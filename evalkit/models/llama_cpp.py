@@ -90,6 +90,7 @@ class LlamaCppModel:
         if self._client is not None:
             await self._client.aclose()
         self._client = self._server = None  # its destructor ends the server
+        self._starting = asyncio.Lock()  # for another event loop
 
     def _load(self) -> Any:
         import xllamacpp

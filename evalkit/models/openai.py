@@ -44,8 +44,7 @@ class OpenAIModel:
         self.capabilities: frozenset[Capability] = capabilities_of("openai")
         if self._endpoint.is_openai:  # which begins a turn of its own, whoever spoke last
             self.capabilities -= {"prefill"}
-        # One thread: several would keep the interpreter from the event loop for a tenth of a second.
-        self._encoder = ThreadPoolExecutor(1, thread_name_prefix="encoder")
+        self._encoder = _one_thread()
         # OpenAI's newer models refuse the older name; other servers know only that one.
         self._max_tokens = "max_completion_tokens" if self._endpoint.is_openai else "max_tokens"
 
@@ -72,6 +71,7 @@ class OpenAIModel:
 
     async def aclose(self) -> None:
         self._encoder.shutdown(wait=False)
+        self._encoder = _one_thread()
         await self._endpoint.aclose()
 
     def _encoded(self, request: Request) -> bytes:
@@ -111,6 +111,11 @@ class OpenAIModel:
 def open_openai(named: Named) -> OpenAIModel:
     """`openai/NAME`. Raises `UsageError` where no request could be sent to its address."""
     return OpenAIModel(named.name, named.base_url, timeout=named.timeout)
+
+
+def _one_thread() -> ThreadPoolExecutor:
+    """Several would keep the interpreter from the event loop for a tenth of a second."""
+    return ThreadPoolExecutor(1, thread_name_prefix="encoder")
 
 
 def _turn(message: Message) -> dict[str, JSON]:

@@ -68,16 +68,16 @@ def open_python(named: Named) -> Model:
         decides["options"] = dict(options)
     if base_url:
         decides[_ADDRESS] = base_url
-    return _opened(module[attribute], named.typed, options, base_url, decides)
+    return made_of(module[attribute], named.typed, options, base_url, decides)
 
 
-def _opened(
+def made_of(
     value: Any, name: str, options: Mapping[str, str], base_url: str, decides: Mapping[str, JSON]
 ) -> Model:
-    """What the file has under the name, as a model."""
+    """A function, an object or what makes one, as a model called `name`. Raises `UsageError`."""
     answers = False
     given: Mapping[str, Any] = {}
-    if callable(value) and (isinstance(value, type) or not _is_model(value)):
+    if callable(value) and (isinstance(value, type) or not is_model(value)):
         answers = not isinstance(value, type) and _answers(value, options, name)
         given = _read(value, name, options, base_url, answers=answers)
         if not answers:
@@ -86,7 +86,7 @@ def _opened(
         raise UsageError(f"{name} is made already, and takes neither options nor --base-url")
     if _batches(value):
         return UserBatchModel(value, name, decides)
-    if _is_model(value):
+    if is_model(value):
         return UserModel(value, name, decides)
     if next(iter(parameters(value)), "") == _PROMPTS:
         return UserBatchFunction(value, name, decides, given)
@@ -162,7 +162,7 @@ def _made(value: Callable[..., Any], name: str, given: Mapping[str, Any]) -> Any
         raise UsageError(f"{name} cannot be made: {line_of(error)}") from error
 
 
-def _is_model(value: object) -> TypeGuard[Model]:
+def is_model(value: object) -> TypeGuard[Model]:
     return callable(getattr(value, "generate", None))
 
 

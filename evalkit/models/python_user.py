@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +16,7 @@ import orjson
 from evalkit.errors import BoundaryError, ProviderError, UsageError, unknown
 from evalkit.models.base import CAPABILITIES, BatchModel, Capability, Model, Request, Response
 from evalkit.models.registry import capabilities_of
-from evalkit.samples import JSON
+from evalkit.samples import JSON, Prompt, Speech
 
 USAGE = "python:FILE.py:NAME"
 _MEMBERS = ("name", "capabilities", "parallel", "identity", "generate", "aclose")
@@ -34,11 +35,7 @@ class UserModel:
     """
 
     def __init__(self, model: Model, name: str, decides: Mapping[str, JSON]) -> None:
-        missing = [member for member in _MEMBERS if not hasattr(model, member)]
-        if missing:
-            raise UsageError(
-                f"{name} is no model, it has no {', '.join(missing)}: evalkit/models/base.py is the contract"
-            )
+        check_members(model, name)
         self.name = name
         self.capabilities = _capabilities(model.capabilities, name)
         self.parallel: int | None = _parallel(model.parallel, name)
@@ -60,6 +57,15 @@ class UserModel:
 
     async def aclose(self) -> None:
         await self._model.aclose()
+
+
+def check_members(model: object, name: str) -> None:
+    """Raises `UsageError` where `model` lacks what every `Model` has."""
+    missing = [member for member in _MEMBERS if not hasattr(model, member)]
+    if missing:
+        raise UsageError(
+            f"{name} is no model, it has no {', '.join(missing)}: evalkit.api.Model is the contract"
+        )
 
 
 class UserBatchModel(UserModel):
@@ -85,6 +91,7 @@ class UserFunction:
     A plain one runs in a thread, one call at a time; its attribute `parallel = N` allows N at a time. An
     async one gets as many as come, or N. `capabilities` on it adds to chat and image ("completion": it
     also continues texts), `identity` (plain JSON) says what decides its answers besides the file.
+    One whose prompt is annotated as `str` is given the texts of a chat's messages, and shown no pictures.
     What it says is cut at the first of the request's stop texts, as endpoints do.
     """
 
@@ -108,15 +115,21 @@ class UserFunction:
         self.name = name
         given = getattr(function, "capabilities", ())
         self.capabilities = capabilities_of("python") | _capabilities(given, name)
+        self._texts = _takes_texts(function)
+        if self._texts:
+            self.capabilities -= {"image", "audio"}
         if only := self.capabilities & {"logprobs", "echo", "likelihood", "tools"}:
             raise UsageError(f"{name}: a function returns no {' and '.join(sorted(only))}, only a model can")
         self._async = any(map(inspect.iscoroutinefunction, (function, getattr(function, "__call__", None))))  # noqa: B004
         self.parallel: int | None = _parallel(getattr(function, "parallel", None if self._async else 1), name)
         self._function = partial(function, **options)
         self._own = getattr(function, "identity", None)
-        self._decides = dict(decides)
-        # Its own threads: asyncio's shared ones could be busy with another's work, and more than N.
-        self._threads = None if self._async else ThreadPoolExecutor(self.parallel or 1, "python-model")
+        self._decides = {**decides, "prompt": "text"} if self._texts else {**decides}
+        self._threads = self._new_threads()
+
+    def _new_threads(self) -> ThreadPoolExecutor | None:
+        """Its own: asyncio's shared ones could be busy with another's work, and more than N."""
+        return None if self._async else ThreadPoolExecutor(self.parallel or 1, "python-model")
 
     @property
     def identity(self) -> dict[str, JSON]:
@@ -124,12 +137,16 @@ class UserFunction:
 
     async def generate(self, request: Request, *, draw: int = 0) -> Response:
         start = time.perf_counter()
-        said = await self._said(request.prompt, draw=draw, seed=request.seed)
+        said = await self._said(self._shown(request.prompt), draw=draw, seed=request.seed)
         return self._response(said, request, time.perf_counter() - start)
 
     async def aclose(self) -> None:
         if self._threads is not None:
             self._threads.shutdown(wait=False, cancel_futures=True)
+            self._threads = self._new_threads()  # which start with the next request, if there is one
+
+    def _shown(self, prompt: Prompt) -> Prompt:
+        return _text_of(prompt, self.name) if self._texts else prompt
 
     async def _said(self, asked: object, **known: object) -> Any:
         given = {key: value for key, value in known.items() if key in self._takes}
@@ -177,7 +194,8 @@ class UserBatchFunction(UserFunction):
         self, requests: Sequence[Request], draws: Sequence[int]
     ) -> Sequence[Response | ProviderError]:
         start = time.perf_counter()
-        prompts, seeds = [request.prompt for request in requests], [request.seed for request in requests]
+        prompts = [self._shown(request.prompt) for request in requests]
+        seeds = [request.seed for request in requests]
         said = await self._said(prompts, draws=list(draws), seeds=seeds)
         if not isinstance(said, list | tuple) or len(said) != len(prompts):
             how = f"{len(said)} answers" if isinstance(said, list | tuple) else type(said).__name__
@@ -202,6 +220,27 @@ def parameters(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
         return inspect.signature(function).parameters
     except (TypeError, ValueError):
         return {}
+
+
+def _takes_texts(function: Callable[..., Any]) -> bool:
+    """Whether its first parameter is annotated as a text, or as several."""
+    first = next(iter(parameters(function).values()), None)
+    said = getattr(first, "annotation", "")
+    annotation = said.__name__ if isinstance(said, type) else str(said)
+    return re.fullmatch(r"str|(\w+\.)*(list|List|Sequence)\[str\]", annotation.strip("'\"")) is not None
+
+
+def _text_of(prompt: Prompt, name: str) -> str:
+    """A prompt's texts, one below the other. Raises `ProviderError` where that would not be what is asked."""
+    if isinstance(prompt, str):
+        return prompt
+    if isinstance(prompt, Speech) or any(turn.role not in ("system", "user") for turn in prompt):
+        raise ProviderError(
+            f"{name} takes a text (its prompt is annotated as str), and this is a conversation: without the "
+            "annotation it is given the messages",
+            fatal=True,
+        )
+    return "\n\n".join(turn.text for turn in prompt)
 
 
 def line_of(error: Exception | SystemExit) -> str:

@@ -37,7 +37,7 @@ class Page:
     charts: bool = True
 
 
-def report(
+def render_report(
     stores: Sequence[Store],
     name: str,
     *,

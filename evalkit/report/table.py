@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import evalkit
@@ -21,15 +23,31 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Table:
-    """Cells in rows, notes numbered from 1, and what the reader must know before the first number."""
+    """Cells in rows, notes numbered from 1, and what the reader must know before the first number.
+
+    It shows itself as `evalkit report` does, in a notebook as Markdown.
+    """
 
     title: str
     cells: tuple[TableCell, ...]
     notes: tuple[str, ...] = field(default=())
     breakdown: bool = False
     """Whether people are also shown the figures by group; data formats have them anyway."""
+    paths: tuple[Path, ...] = field(default=(), compare=False)
+    """The run files that it was read from."""
+
+    def __repr__(self) -> str:
+        from evalkit.report.render import to_terminal
+
+        return to_terminal(self).rstrip("\n")
+
+    def _repr_markdown_(self) -> str:
+        """What a notebook shows."""
+        from evalkit.report.render import to_markdown
+
+        return to_markdown(self)
 
     @property
     def failed(self) -> int:
@@ -46,10 +64,43 @@ class Table:
         }
 
     def to_pandas(self) -> pd.DataFrame:
-        """A row a cell, outcomes as columns."""
+        """A `pandas.DataFrame` with a row a figure, in the table's order.
+
+        task, protocol, model, metric: what was measured, each as the table names it.
+        value, unit: the figure, as precise as it is; NaN where no sample was judged.
+        low, high: its 95 % interval, in the same unit; NaN where there is none.
+        n: what the value is over: judged samples, or what the metric counts in them.
+        correct, wrong, unparsable, truncated, failed: how many samples ended so.
+        signature: one line that says what was asked and by what code it was read, scored and measured.
+        part: why it is no figure of the whole benchmark, in words; "" where it is.
+        """
         import pandas as pd
 
-        return pd.DataFrame([flat(cell) for cell in self.cells])
+        frame = pd.DataFrame([flat(cell) for cell in self.cells])
+        return frame.astype(dict.fromkeys(("value", "low", "high"), float))
+
+    def samples(self) -> pd.DataFrame:
+        """A `pandas.DataFrame` with a row a sample, in the order of the data: what `evalkit export` writes.
+
+        task, protocol, model: which figure it belongs to.
+        position, id: its place in the data, from 0, and its name there.
+        input, choices, target: what was asked, from what to choose, and the references; the latter two lists.
+        group, tags, cluster, meta, media: what the benchmark says of it; `media` are keys of files.
+        outcome: correct, wrong, unparsable, truncated, answered or failed.
+        boundary, error: of one that failed, on which side and why; else "".
+        finals: the answers that were read, each with what the scorer said of it (`value`, `correct`, …).
+        variants, detail: the same by its other readings, and what the scorer noted besides.
+        responses: every response, in the order of asking (`request`, `draw`, `judge`, `text`, `finish`, …).
+
+        Read from the run files, `paths`. Raises `UsageError` where one of them is gone, or has no texts.
+        """
+        import pandas as pd
+
+        from evalkit.report.export import rows
+
+        with contextlib.ExitStack() as opened:
+            stores = [opened.enter_context(Store.open(path)) for path in self.paths]
+            return pd.DataFrame(list(rows(stores)))
 
 
 def flat(cell: TableCell) -> dict[str, JSON]:
@@ -79,7 +130,8 @@ def build_table(stores: Sequence[Store], *, strict: bool = False) -> Table:
     barred = list(dict.fromkeys(note for cell in marked for note in _bars(cell, notes)))
     if strict and barred:
         raise UsageError("--strict: " + "; ".join(barred))
-    return Table(_title(cells), tuple(marked), tuple(notes))
+    paths = dict.fromkeys(store.path.absolute() for store in stores)
+    return Table(_title(cells), tuple(marked), tuple(notes), paths=tuple(paths))
 
 
 def _title(cells: Sequence[TableCell]) -> str:

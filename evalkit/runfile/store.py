@@ -46,7 +46,7 @@ FORMAT = 6
 
 
 class Store:
-    """A run file, open. Not for several threads."""
+    """A run file, open until `close` or the end of `with Store.open(path) as store:`. For one thread."""
 
     def __init__(self, connection: sqlite3.Connection, path: Path, task_files: tuple[Path, ...] = ()) -> None:
         """`task_files`: files with tasks that may be imported to read it; a run file alone runs no code."""
@@ -83,11 +83,12 @@ class Store:
         return store
 
     @classmethod
-    def open(cls, path: Path, task_files: tuple[Path, ...] = (), *, to_write: bool = False) -> Store:
-        """An existing run file. Raises `UsageError` when it is none, or of another format.
+    def open(cls, path: str | Path, task_files: tuple[Path, ...] = (), *, to_write: bool = False) -> Store:
+        """An existing run file, to be read. Raises `UsageError` when it is none, or of another format.
 
-        `to_write`: whoever goes on with the run, and holds its lock.
+        `task_files`: files with tasks that may be imported. `to_write`: for whoever holds the run's lock.
         """
+        path = Path(path)
         if not path.is_file():
             raise UsageError(f"no run file {str(path)!r}")
         try:

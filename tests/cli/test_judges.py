@@ -11,8 +11,6 @@ import pytest
 
 from evalkit import run
 from evalkit.engine.check import check
-from evalkit.engine.client import RetryPolicy
-from evalkit.engine.run import Options
 from evalkit.errors import UsageError
 from evalkit.models.base import Request
 from evalkit.models.fake import FakeModel
@@ -21,8 +19,6 @@ from evalkit.session import Judges
 from tests.cli.conftest import Cli
 from tests.graded import essays
 from tests.openai_server import OpenAIServer, Payload
-
-ONCE = Options(4, RetryPolicy(attempts=1))
 
 
 def writer() -> FakeModel:
@@ -107,7 +103,8 @@ def test_a_judge_that_does_not_answer_fails_the_sample(tmp_path: Path) -> None:
         from evalkit.models.openai import OpenAIModel
 
         judge = OpenAIModel("judge", server.url)
-        table = run(writer(), essays(tmp_path), output=tmp_path / "r.db", judge=judge, options=ONCE)
+        path = tmp_path / "r.db"
+        table = run(writer(), essays(tmp_path), output=path, judge=judge, concurrency=4, retries=0)
     assert (table.cells[0].n, table.failed) == (5, 1)
     with Store.open(tmp_path / "r.db") as store:
         (failure,) = store.failures(store.cells()[0])

@@ -10,8 +10,7 @@ from textwrap import dedent
 import pytest
 
 from evalkit.engine.batch import Batcher, batches
-from evalkit.engine.client import RetryPolicy, Stopped
-from evalkit.engine.run import Options
+from evalkit.engine.client import Stopped
 from evalkit.errors import ProviderError, UsageError
 from evalkit.models import open_model
 from evalkit.models.base import Capability, Request, Response
@@ -19,7 +18,6 @@ from evalkit.runfile.store import Store
 from evalkit.samples import JSON
 from evalkit.session import run
 
-FAST = RetryPolicy(3, 0.01)
 TASK = "gsm8k:0-shot-chat"
 
 
@@ -160,8 +158,8 @@ def figures(folder: Path, name: str, fails: str = "?!", **settings: str) -> tupl
     file = folder / "mine.py"
     file.write_text(dedent(MODEL).replace("FAILS", repr(fails)), "utf-8")
     path = folder / f"{name}.db"
-    model, options = f"python:{file}:{name}", Options(retry=FAST)
-    table = run(model, TASK, data="builtin", output=path, options=options, settings=settings)
+    model = f"python:{file}:{name}"
+    table = run(model, TASK, data="builtin", output=path, retries=2, settings=settings)
     with Store.open(path) as store:
         query = "SELECT sample, draw, text, key FROM draw JOIN request ON request.id = request ORDER BY 1, 2"
         rows: list[object] = store.connection.execute(query).fetchall()

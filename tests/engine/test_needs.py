@@ -13,7 +13,6 @@ from evalkit.engine.commits import Commits
 from evalkit.engine.limiter import Limiter
 from evalkit.engine.media import MediaCache
 from evalkit.engine.plan import make_plan
-from evalkit.engine.run import Options
 from evalkit.errors import ProviderError, UsageError
 from evalkit.models import Model, open_model
 from evalkit.models.base import Request, Response
@@ -25,7 +24,6 @@ from tests.made import sums
 from tests.openai_server import OpenAIServer, calling
 from tests.specs import cell_spec
 
-FAST = Options(retry=RetryPolicy(2, 0.01))
 CHAT = (Message("user", "What is 2 + 3?"),)
 CALL = ToolCall("f", "{}", "1")
 TURNS = (*CHAT, Message("assistant", "", (CALL,)), Message("tool", "5", tool_call_id="1"))
@@ -54,8 +52,8 @@ def test_a_turn_that_has_begun_is_sent_stored_and_replayed(tmp_path: Path) -> No
     task = begun(tmp_path, "('prefill',)")
     with OpenAIServer(adds) as server:
         model = open_model("openai/tiny", base_url=server.url)
-        first = run(model, task, output=tmp_path / "1.db", options=FAST)
-    again = run(f"replay/{tmp_path / '1.db'}", task, output=tmp_path / "2.db", options=FAST)
+        first = run(model, task, output=tmp_path / "1.db", retries=1)
+    again = run(f"replay/{tmp_path / '1.db'}", task, output=tmp_path / "2.db", retries=1)
     assert first.cells[0].value == again.cells[0].value == 100.0
     assert first.cells[0].signature == again.cells[0].signature
 
@@ -77,7 +75,7 @@ def test_what_no_protocol_said_is_refused_at_the_request(tmp_path: Path) -> None
         f"def answer(prompt):\n    open({str(asked)!r}, 'w')\n    return '5'\n", "utf-8"
     )
     with pytest.raises(Stopped, match="answer does not do prefill, which this asks for") as stopped:
-        run(f"python:{tmp_path / 'mine.py'}:answer", begun(tmp_path), output=tmp_path / "r.db", options=FAST)
+        run(f"python:{tmp_path / 'mine.py'}:answer", begun(tmp_path), output=tmp_path / "r.db", retries=1)
     assert stopped.value.usage
     assert not asked.exists()
     (tmp_path / "mine.py").write_text(
@@ -86,7 +84,7 @@ def test_what_no_protocol_said_is_refused_at_the_request(tmp_path: Path) -> None
         "utf-8",
     )
     model = f"python:{tmp_path / 'mine.py'}:answer"
-    assert run(model, begun(tmp_path), output=tmp_path / "s.db", options=FAST).cells[0].n > 0
+    assert run(model, begun(tmp_path), output=tmp_path / "s.db", retries=1).cells[0].n > 0
 
 
 def sent(model: Model, path: Path, *requests: Request) -> list[Response]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import evalkit
 from evalkit.models.base import Request
 from evalkit.models.fake import FakeModel, Hinted, Hints
-from evalkit.report.build import Page, report
+from evalkit.report.build import Page, render_report
 from evalkit.runfile.store import Store
 from tests.made import sums
 
@@ -31,7 +31,7 @@ def page_of(*runs: Path, **options: object) -> str:
     of_page = {key: options.pop(key) for key in ("samples", "charts") if key in options}
     stores = [Store.open(run) for run in runs]
     try:
-        return report(stores, "html", page=Page(**of_page), **options)  # type: ignore[arg-type]
+        return render_report(stores, "html", page=Page(**of_page), **options)  # type: ignore[arg-type]
     finally:
         for store in stores:
             store.close()

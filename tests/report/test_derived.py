@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from evalkit.errors import UsageError
-from evalkit.report.build import report
+from evalkit.report.build import render_report
 from evalkit.report.charts.lines import grid_lines
 from evalkit.report.grid import BASE_NOT_RUN, NO_FIGURE, NO_TASK, NOT_COMPARABLE, NOT_RUN, Grid, GridCell
 from evalkit.report.grids import build_grids
@@ -227,7 +227,7 @@ def test_which_run_the_others_are_set_against(tmp_path: Path, pair: list[Store])
     with pytest.raises(UsageError, match=r"unknown run to be relative to 'fake/lage'.*fake/large"):
         grid(pair, table, relative_to="fake/lage")
     with pytest.raises(UsageError, match="--relative-to goes with --paper"):
-        report(pair, "terminal", relative_to="fake/large")
+        render_report(pair, "terminal", relative_to="fake/large")
 
 
 def test_what_was_asked_otherwise_is_not_set_against(tmp_path: Path) -> None:
@@ -289,7 +289,7 @@ def test_every_format_shows_them(tmp_path: Path, pair: list[Store], name: str) -
     path = str(tmp_path / "own.toml")
     cell = cells(grid(pair, paper(tmp_path, TABLE), relative_to="fake/large"), "Sums")[GAIN]
     assert cell.value is not None
-    text = report(pair, name, paper=path, relative_to="fake/large", width=200)
+    text = render_report(pair, name, paper=path, relative_to="fake/large", width=200)
     if name == "csv":
         rows = [row for row in csv.DictReader(io.StringIO(text)) if row["column"] == GAIN]
         assert [row["row"] for row in rows] == [

@@ -11,7 +11,7 @@ import pytest
 from evalkit.reports import reserved
 
 from evalkit.errors import UsageError
-from evalkit.report.build import grids_of, report
+from evalkit.report.build import grids_of, render_report
 from evalkit.report.digits import figure_text, interval_text
 from evalkit.report.grid import (
     NO_SAMPLE,
@@ -166,7 +166,7 @@ def test_runs_that_were_not_asked_alike_are_marked(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"--strict: may not stand.*\n  .*the prompts sent"):
         build_grids(stores, build_table(stores), strict=True)
     with pytest.raises(UsageError, match=r"--strict: fake/b on sums:once is not comparable"):
-        report(stores, "csv", strict=True)
+        render_report(stores, "csv", strict=True)
 
 
 def test_strict_lists_everything_that_may_not_stand_there(tmp_path: Path) -> None:
@@ -347,7 +347,7 @@ def test_a_model_twice_is_told_apart_by_its_files(tmp_path: Path) -> None:
     stores = [ran(tmp_path, "fake/a", file="old", count=20), ran(tmp_path, "fake/a", file="new", count=20)]
     found = grid(stores)
     assert [column.name for column in found.columns] == ["fake/a (old)", "fake/a (new)"]
-    assert "fake/a (new)" in report(stores, "markdown")
+    assert "fake/a (new)" in render_report(stores, "markdown")
 
 
 def test_rows_of_no_printed_table_come_last(tmp_path: Path) -> None:
@@ -383,7 +383,7 @@ def test_data_formats_have_every_cell(tmp_path: Path) -> None:
     stores = [ran(tmp_path, "fake/a"), ran(tmp_path, "fake/b", lambda gold: gold % 2 > 0, says="")]
     path = tmp_path / "own.toml"
     paper(tmp_path)
-    rows = list(csv.DictReader(io.StringIO(report(stores, "csv", paper=str(path)))))
+    rows = list(csv.DictReader(io.StringIO(render_report(stores, "csv", paper=str(path)))))
     assert [(row["row"], row["column"], row["kind"], row["text"]) for row in rows] == [
         ("Sums", "Old", "printed", "50.0%"),
         ("Sums", "New", "printed", "99.9%"),
@@ -397,7 +397,7 @@ def test_data_formats_have_every_cell(tmp_path: Path) -> None:
     assert rows[3]["against"] == "fake/a: won 0, lost 98"
     assert rows[3]["outcomes"] == "correct 102, unparsable 98"
     assert rows[1]["notes"] == "0-shot, greedy (once) here, Maj1@5 there"
-    document = json.loads(report(stores, "json", paper=str(path)))
+    document = json.loads(render_report(stores, "json", paper=str(path)))
     assert document["paper"] == str(path)
     (found,) = document["grids"][:1]
     assert found["rows"][0]["cells"][3]["value"] == 51.0

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from markdown_it import MarkdownIt
 
-from evalkit.report.build import report
+from evalkit.report.build import render_report
 from evalkit.report.grid import Grid
 from evalkit.report.grid_text import to_csv, to_markdown, to_terminal
 from evalkit.report.grids import build_grids
@@ -169,7 +169,7 @@ def test_a_section_and_a_breakdown_in_markdown(tmp_path: Path) -> None:
     text = PAPER.replace('task = "sums"', 'task = "sums"\nsection = "Easy"')
     stores = [ran(tmp_path, "fake/a"), ran(tmp_path, "fake/b", lambda gold: gold % 2 > 0)]
     paper(tmp_path, text)
-    page = rendered(report(stores, "markdown", paper=str(tmp_path / "own.toml"), breakdown=True))
+    page = rendered(render_report(stores, "markdown", paper=str(tmp_path / "own.toml"), breakdown=True))
     assert ["Easy", "", "", "", ""] in page.rows
     assert [row[1] for row in page.rows if row[0] == "odd"] == ["100.0 %", "0.0 %"]
     assert "Easy" in to_terminal(build_grids(stores, build_table(stores), (paper(tmp_path, text),)), width=90)
@@ -177,7 +177,7 @@ def test_a_section_and_a_breakdown_in_markdown(tmp_path: Path) -> None:
 
 def test_nothing_that_a_name_says_acts_in_markdown(tmp_path: Path) -> None:
     stores, printed = hostile(tmp_path, HOSTILE)
-    text = report(stores, "markdown", paper=printed)
+    text = render_report(stores, "markdown", paper=printed)
     page = rendered(text)
     assert set(page.tags) <= {"p", "strong", "table", "thead", "tbody", "tr", "th", "td", "br", "code", "em"}
     assert not page.attributes
@@ -224,10 +224,10 @@ def test_what_github_makes_nothing_of_stays_as_it_is(text: str) -> None:
 def test_nothing_that_a_name_says_acts_in_the_terminal(tmp_path: Path) -> None:
     stores, printed = hostile(tmp_path, HOSTILE)
     for width in (60, 80, 200):
-        text = report(stores, "terminal", paper=printed, width=width)
+        text = render_report(stores, "terminal", paper=printed, width=width)
         assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", text)
         assert max(map(len, bodies(text))) <= width
-    coloured = report(stores, "terminal", paper=printed, colour=True, width=100)
+    coloured = render_report(stores, "terminal", paper=printed, colour=True, width=100)
     assert set(re.findall("\x1b[^m]*m", coloured)) <= {"\x1b[0m", "\x1b[1m", "\x1b[2m", "\x1b[3m"}
 
 
@@ -246,7 +246,7 @@ def test_no_name_is_a_formula_in_a_spreadsheet(tmp_path: Path) -> None:
     assert rows[3]["row"] == "'-1+1"
     assert rows[3]["text"] == "+0.5"
     stores, printed = hostile(tmp_path, HOSTILE)
-    said = report(stores, "csv", paper=printed)
+    said = render_report(stores, "csv", paper=printed)
     assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", said)
     assert len(list(csv.DictReader(io.StringIO(said)))) == 8
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from evalkit.errors import UsageError
-from evalkit.report.build import report
+from evalkit.report.build import render_report
 from evalkit.report.grids import build_grids
 from evalkit.report.latex import escape, to_latex
 from evalkit.report.paper import load_tables
@@ -66,7 +66,7 @@ def test_every_table_of_the_report_compiles(tmp_path: Path) -> None:
 def test_nothing_that_a_name_says_acts(tmp_path: Path) -> None:
     stores, printed = hostile(tmp_path, HOSTILE)
     (tmp_path / "secret.tex").write_text("a secret", encoding="utf-8")
-    (tmp_path / "table.tex").write_text(report(stores, "latex", paper=printed), encoding="utf-8")
+    (tmp_path / "table.tex").write_text(render_report(stores, "latex", paper=printed), encoding="utf-8")
     log = compiled(tmp_path)
     assert "secret.tex" not in log
     assert not (tmp_path / "run").exists()
@@ -107,7 +107,7 @@ def test_a_cell_says_what_belongs_to_it(tmp_path: Path) -> None:
         ran(tmp_path, "fake/b", lambda gold: gold % 2 > 0, says="", settings={"max_tokens": "64"}),
     ]
     paper(tmp_path)
-    text = report(stores, "latex", paper=str(tmp_path / "own.toml"))
+    text = render_report(stores, "latex", paper=str(tmp_path / "own.toml"))
     for words in (
         r"\caption{Sums (printed: section 1, table 1)}", r"\label{tab:own}", r"50.0\%\textsuperscript{1,2}",
         r"\textbf{100.0}", "98.1--100.0", "n 200", r"{[}max\_tokens=64{]}", r"unparsable 49 \%",
@@ -119,8 +119,8 @@ def test_a_cell_says_what_belongs_to_it(tmp_path: Path) -> None:
 
 
 def test_a_single_run_is_a_grid_too(tmp_path: Path) -> None:
-    text = report([ran(tmp_path, "fake/a", count=20)], "latex")
+    text = render_report([ran(tmp_path, "fake/a", count=20)], "latex")
     assert r"\begin{tabular}{lr}" in text
     assert "sums:once" in text
     with pytest.raises(UsageError, match="unknown"):
-        report([ran(tmp_path, "fake/b", count=20)], "latex", paper="nowhere")
+        render_report([ran(tmp_path, "fake/b", count=20)], "latex", paper="nowhere")

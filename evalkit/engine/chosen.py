@@ -1,0 +1,105 @@
+"""Which task a run was given: a name, a `Task`, or the function that builds one."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias, cast
+
+from evalkit.benchmark.task import (
+    TASK,
+    Task,
+    TaskFactory,
+    all_tasks,
+    build,
+    check_metrics,
+    file_of,
+    find_task,
+    is_factory,
+    options_of,
+    parse_spec,
+)
+from evalkit.errors import UsageError, unknown
+
+TaskLike: TypeAlias = "str | Task | TaskFactory | tuple[Task | TaskFactory, str]"
+"""A name as on the command line; a `Task`, or a function marked with `@task`; such a one and its protocol."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """`shown`: as messages call it. `protocol`: its name, "" for the task's first."""
+
+    shown: str
+    task: Task
+    protocol: str
+    source: str
+    """What `load_task` takes, to find the task's code again; "" where no file has it."""
+    options: Collection[str]
+    """The task's own options, which settings have filled."""
+
+
+def listed(tasks: TaskLike | Iterable[TaskLike]) -> list[TaskLike]:
+    """The tasks one by one, comma lists of names taken apart. Raises `UsageError` where there are none."""
+    one_task = isinstance(tasks, str | Task) or bool(_parted(tasks)[1]) or not isinstance(tasks, Iterable)
+    given = [cast("TaskLike", tasks)] if one_task else cast("Iterable[TaskLike]", tasks)
+    found: list[TaskLike] = []
+    for one in given:
+        found += expand(one) if isinstance(one, str) else [one]
+    if not found:
+        raise UsageError("no task named: evalkit tasks lists them")
+    return found
+
+
+def _parted(given: object) -> tuple[object, str]:
+    """(task, protocol's name) of such a pair; (what was given, "") of anything else."""
+    if isinstance(given, tuple) and [isinstance(one, str) for one in given] == [False, True]:
+        return given
+    return given, ""
+
+
+def expand(entry: str) -> list[str]:
+    """A comma list of names; `report:TABLE` stands for every task that table prints."""
+    found: list[str] = []
+    for part in filter(None, (piece.strip() for piece in entry.split(","))):
+        if part.startswith("report:"):
+            table = part.removeprefix("report:").strip().casefold()
+            names = [task.name for task in all_tasks() if task.report.casefold() == table]
+            if not names:
+                raise unknown("report table", part, {f"report:{t.report}" for t in all_tasks()})
+            found += names
+        else:
+            found.append(part)
+    return found
+
+
+def named(given: TaskLike) -> str:
+    """What messages call it, `name` or `name:protocol`; "" of what is no task."""
+    if isinstance(given, str):
+        return given
+    value, protocol = _parted(given)
+    name = value.name if isinstance(value, Task) else getattr(getattr(value, TASK, None), "name", "")
+    return f"{name}:{protocol}" if protocol else str(name)
+
+
+def choose(given: TaskLike, settings: Mapping[str, str]) -> Chosen:
+    """The task with those of `settings` that it takes as options. Raises `UsageError`."""
+    if isinstance(given, str):
+        name, protocol = parse_spec(given)
+        factory = find_task(name)
+        found = build(factory, settings)
+        file = file_of(name)
+        if file is not None:  # so that a report finds it from another folder
+            name = f"{file[0].resolve()}:{found.name}"
+        return Chosen(given, found, protocol, name, options_of(factory))
+    value, protocol = _parted(given)
+    options: Collection[str] = ()
+    task: object = value
+    if is_factory(value):
+        task, options = build(value, settings), options_of(value)
+    if not isinstance(task, Task):
+        fix = ": mark the function that builds it with @evalkit.task('name')" if callable(value) else ""
+        raise UsageError(f"{getattr(value, '__name__', repr(value))} is no task, nor the name of one{fix}")
+    if not task.name:
+        raise UsageError("a Task without a name: Task(name='…', …), or @evalkit.task('name') on its builder")
+    check_metrics(task.name, task.metrics)
+    return Chosen(named(given), task, protocol, task.source, options)
