@@ -22,10 +22,10 @@ from __future__ import annotations
 
 import re
 
-from evalkit.tasks.speech_sizes import COVOST2_TEST, sizes_of
-from evalkit.tasks.speech_translation import translation_task
-
 from evalkit.api import Audio, Hub, Parts, Record, Sample, Task, task, unknown
+
+from .speech_sizes import COVOST2_TEST, sizes_of
+from .speech_translation import translation_task
 
 REVISION = "17c8c81e331e7a6929118121771a58c7ef7331d8"
 LANGUAGES = (
@@ -76,7 +76,7 @@ def covost2(*, languages: str = "21") -> Task:
         (code, Hub("fixie-ai/covost2", config, split="test", revision=REVISION, columns=columns))
         for code, config in configs
     )
-    built: Task = translation_task(
+    return translation_task(
         Parts(dict(parts)),
         to_sample,
         target="en",
@@ -86,4 +86,3 @@ def covost2(*, languages: str = "21") -> Task:
         endpoint="21-transcribe",
         source="Gemini 1.0 report, table 11; the instruction is evalkit's",
     )
-    return built

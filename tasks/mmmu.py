@@ -32,8 +32,6 @@ import ast
 import re
 from collections.abc import Iterable, Sequence
 
-from evalkit.tasks.mmmu_fields import SUBJECTS, discipline_of, subject_of
-
 from evalkit.api import (
     JSON,
     Accuracy,
@@ -56,6 +54,8 @@ from evalkit.api import (
     versioned,
 )
 from evalkit.scoring.mmmu import as_response, mmmu_answer, mmmu_is_right, open_values
+
+from .mmmu_fields import SUBJECTS, discipline_of, subject_of
 
 REVISION = "98e6ac0cb9b7b2cd2c991b85a50762edc4aedc68"
 SPLITS = ("validation", "test")

@@ -17,9 +17,6 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from evalkit.tasks.speech_languages import Language
-from evalkit.tasks.speech_sizes import UNKNOWN_SIZES, Sizes
-
 from evalkit.api import (
     JSON,
     Audio,
@@ -42,6 +39,9 @@ from evalkit.api import (
     versioned,
 )
 from evalkit.scoring.speech import judge_speech, need_speech, normaliser_for, rules, unit_for
+
+from .speech_languages import Language
+from .speech_sizes import UNKNOWN_SIZES, Sizes
 
 OWN = "evalkit/speech"
 _NONE: Mapping[str, str] = {}

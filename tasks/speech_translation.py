@@ -27,18 +27,6 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
-
-from evalkit.tasks.speech_languages import (
-    FLEURS,
-    FLEURS_REVISION,
-    ISO,
-    WHISPER_FLEURS,
-    Language,
-    language_of,
-)
-from evalkit.tasks.speech_recognition import place
-from evalkit.tasks.speech_sizes import UNKNOWN_SIZES, Sizes
 
 from evalkit.api import (
     AUDIO_FILE,
@@ -67,6 +55,17 @@ from evalkit.api import (
     unknown,
     versioned,
 )
+
+from .speech_languages import (
+    FLEURS,
+    FLEURS_REVISION,
+    ISO,
+    WHISPER_FLEURS,
+    Language,
+    language_of,
+)
+from .speech_recognition import place
+from .speech_sizes import UNKNOWN_SIZES, Sizes
 
 
 @versioned("speech_translation.prompt", 1)
@@ -223,7 +222,7 @@ class Pairs:
         clips = {key: _fleurs(key).open(options) for key in self.spoken}
 
         @functools.cache
-        def translations() -> dict[Any, str]:
+        def translations() -> dict[int, str]:
             return {record["id"]: record["raw_transcription"] for record in texts}
 
         def read() -> Iterator[Record]:

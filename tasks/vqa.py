@@ -27,7 +27,6 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from evalkit.api import (
     Accuracy,
@@ -87,13 +86,13 @@ def reader(question: str, image: str, answers: str, group: str, least: int) -> C
     return sample
 
 
-def picture(stored: Any, column: str) -> Image:
+def picture(stored: object, column: str) -> Image:
     if stored is not None and not isinstance(stored, bytes | Mapping):
         raise ValueError(f"{column} is {str(stored)[:60]!r}: a picture, or a list of pictures")
     return Image.of(stored)
 
 
-def references(found: Any) -> tuple[str, ...]:
+def references(found: object) -> tuple[str, ...]:
     """Texts, from a text, a list of them, or a list of records with an `answer`."""
     listed = found if isinstance(found, list) else [found]
     texts = [item["answer"] if isinstance(item, Mapping) else item for item in listed]
