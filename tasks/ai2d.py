@@ -97,11 +97,11 @@ def _bare(text: str) -> str:
 
 
 @versioned("ai2d.scorer", 1)
-def judge(answer: str, sample: Sample) -> Verdict:
+def score(answer: str, sample: Sample) -> Verdict:
     return Verdict(answer == sample.target[0], f"{answer}, and {sample.target[0]} is right")
 
 
-def spoiled(sample: Sample, protocol: Protocol) -> Sequence[str]:
+def wrong_responses(sample: Sample, protocol: Protocol) -> Sequence[str]:
     """The first and the last of the other choices, all at once, and none."""
     others = [choice for choice in sample.choices if choice != sample.target[0]] or ["?"]
     return (others[0], others[-1], " or ".join(sample.choices), "I do not know.", "")
@@ -119,7 +119,7 @@ def ai2d(*, boxes: str = "opaque") -> Task:
         sample=to_sample,
         prompt=prompt,
         answer=read_choice,
-        judge=judge,
+        scorer=score,
         metrics=(Accuracy(),),
         size=3088,
         protocols=(
@@ -130,5 +130,5 @@ def ai2d(*, boxes: str = "opaque") -> Task:
         ),
         media=("image",),
         gold=first_reference,
-        spoiled=spoiled,
+        wrong_responses=wrong_responses,
     )  # fmt: skip

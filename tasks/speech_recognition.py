@@ -1,4 +1,4 @@
-"""What the benchmarks of speech recognition share: the prompt, the judge, the figures, the spoiled reply.
+"""What the benchmarks of speech recognition share: the prompt, the judge, the figures, the wrong reply.
 
 Prompt: the report prints none, and neither does the 1.5 report, whose figures are those of a model without
 instructions (section 6.3, footnote 27). A chat is given one instruction, then the clip; a transcription
@@ -38,7 +38,7 @@ from evalkit.api import (
     unknown,
     versioned,
 )
-from evalkit.scoring.speech import judge_speech, need_speech, normaliser_for, rules, unit_for
+from evalkit.scoring.speech import need_speech, normaliser_for, rules, score_speech, unit_for
 
 from .kit import first_reference, is_on_the_hub
 from .speech_languages import Language
@@ -78,7 +78,7 @@ def whole_reply(text: str, sample: Sample) -> str | None:
     return text.strip()
 
 
-def spoiled(sample: Sample, protocol: Protocol) -> Sequence[str]:
+def wrong_responses(sample: Sample, protocol: Protocol) -> Sequence[str]:
     """The reference with every letter another one that it does not have."""
     reference = sample.target[0]
     strange = next((c for c in "zqxjkvw" if c not in reference.casefold()), "ʒ")
@@ -146,7 +146,7 @@ def recognition(
         sample=sample,
         prompt=prompt,
         answer=whole_reply,
-        judge=functools.partial(judge_speech, normaliser=normaliser, units=units),
+        scorer=functools.partial(score_speech, normaliser=normaliser, units=units),
         metrics=averages(*metrics) if macro else metrics,
         protocols=(
             Protocol(name=name, max_tokens=MAX_TOKENS, source=source),
@@ -162,5 +162,5 @@ def recognition(
         notes=lambda protocol: rules(normaliser, units),
         unavailable=unavailable,
         gold=first_reference,
-        spoiled=spoiled,
+        wrong_responses=wrong_responses,
     )  # fmt: skip

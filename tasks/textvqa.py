@@ -90,7 +90,7 @@ def whole_reply(text: str, sample: Sample) -> str | None:
 
 
 @versioned("textvqa.scorer", 1)
-def judge(answer: str, sample: Sample) -> Verdict:
+def score(answer: str, sample: Sample) -> Verdict:
     credit = textvqa_accuracy(answer, sample.target)
     return credited(credit, f"credit {credit:.2g}")
 
@@ -99,7 +99,7 @@ def gold(sample: Sample, protocol: Protocol) -> str:
     return best_answer(sample, textvqa_accuracy)
 
 
-def spoiled(sample: Sample, protocol: Protocol) -> Sequence[str]:
+def wrong_responses(sample: Sample, protocol: Protocol) -> Sequence[str]:
     return wordy("The text reads", gold(sample, protocol), sample)
 
 
@@ -123,7 +123,7 @@ def textvqa(*, split: str = "validation") -> Task:
         sample=to_sample if scored else to_hidden_sample,
         prompt=prompt,
         answer=whole_reply,
-        judge=judge,
+        scorer=score,
         metrics=(MeanCredit("VQA accuracy"),),
         size=SPLITS[split],
         protocols=(
@@ -135,5 +135,5 @@ def textvqa(*, split: str = "validation") -> Task:
         media=("image",),
         submission=submission,
         gold=gold,
-        spoiled=spoiled,
+        wrong_responses=wrong_responses,
     )  # fmt: skip

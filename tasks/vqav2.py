@@ -41,8 +41,8 @@ from evalkit.api import (
     Sample,
     Submitted,
     Task,
+    Variant,
     Verdict,
-    View,
     task,
     unknown,
     versioned,
@@ -106,12 +106,12 @@ def whole_reply(text: str, sample: Sample) -> str | None:
 
 
 @versioned("vqav2.scorer", 1)
-def judge(answer: str, sample: Sample) -> Verdict:
+def score(answer: str, sample: Sample) -> Verdict:
     return _verdict(vqa_accuracy(answer, sample.target))
 
 
 @versioned("vqav2.scorer_normalised", 1)
-def judge_normalised(answer: str, sample: Sample) -> Verdict:
+def score_normalised(answer: str, sample: Sample) -> Verdict:
     return _verdict(vqa_accuracy_normalised(answer, sample.target))
 
 
@@ -123,7 +123,7 @@ def gold(sample: Sample, protocol: Protocol) -> str:
     return best_answer(sample, vqa_accuracy)
 
 
-def spoiled(sample: Sample, protocol: Protocol) -> Sequence[str]:
+def wrong_responses(sample: Sample, protocol: Protocol) -> Sequence[str]:
     return wordy("I would say that it is", gold(sample, protocol), sample)
 
 
@@ -148,9 +148,9 @@ def vqav2(*, split: str = "validation") -> Task:
         sample=to_sample if scored else to_hidden_sample,
         prompt=prompt,
         answer=whole_reply,
-        judge=judge,
-        metrics=(MeanCredit("VQA accuracy"), MeanCredit("VQA accuracy", view="normalised")),
-        views=(View(name="normalised", judge=judge_normalised),),
+        scorer=score,
+        metrics=(MeanCredit("VQA accuracy"), MeanCredit("VQA accuracy", variant="normalised")),
+        variants=(Variant(name="normalised", scorer=score_normalised),),
         size=SIZES[SPLITS[split]],
         protocols=(
             Protocol(
@@ -161,5 +161,5 @@ def vqav2(*, split: str = "validation") -> Task:
         media=("image",),
         submission=submission,
         gold=gold,
-        spoiled=spoiled,
+        wrong_responses=wrong_responses,
     )  # fmt: skip
