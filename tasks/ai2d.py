@@ -30,7 +30,6 @@ from evalkit.api import (
     Accuracy,
     Hub,
     Image,
-    Message,
     Prompt,
     Protocol,
     Record,
@@ -44,6 +43,8 @@ from evalkit.api import (
     versioned,
 )
 from evalkit.scoring.letter import chat_letter
+
+from .kit import about_picture, first_reference
 
 BOXES = {
     "opaque": ("lmms-lab/ai2d", "c83a9b9692933aff8349157c88a413df9d02c4e5"),
@@ -69,8 +70,8 @@ def to_sample(record: Record) -> Sample:
 
 @versioned("ai2d.prompt", 1)
 def prompt(sample: Sample, protocol: Protocol) -> Prompt:
-    asked = f"\nQuestion: {sample.input} The Choices are: {'; '.join(sample.choices)} Answer:"
-    return (Message("user", ("Answer exactly as one of the choices.\n", sample.media[0], asked)),)
+    asked = f"{sample.input} The Choices are: {'; '.join(sample.choices)} Answer:"
+    return about_picture("Answer exactly as one of the choices.\n", sample, asked)
 
 
 @versioned("ai2d.read_choice", 1)
@@ -98,10 +99,6 @@ def _bare(text: str) -> str:
 @versioned("ai2d.scorer", 1)
 def score(answer: str, sample: Sample) -> Verdict:
     return Verdict(answer == sample.target[0], f"{answer}, and {sample.target[0]} is right")
-
-
-def gold(sample: Sample, protocol: Protocol) -> str:
-    return sample.target[0]
 
 
 def wrong_responses(sample: Sample, protocol: Protocol) -> Sequence[str]:
@@ -132,6 +129,6 @@ def ai2d(*, boxes: str = "opaque") -> Task:
             ),
         ),
         media=("image",),
-        gold=gold,
+        gold=first_reference,
         wrong_responses=wrong_responses,
     )  # fmt: skip

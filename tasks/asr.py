@@ -25,10 +25,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from evalkit.tasks.speech_languages import FLEURS, ISO, Language
-from evalkit.tasks.speech_recognition import place, recognition, spoken
-
 from evalkit.api import AUDIO_FILE, Audio, Record, Sample, Task, sample_id, task
+
+from .speech_languages import FLEURS, ISO, Language
+from .speech_recognition import place, recognition, spoken
 
 UNKNOWN = Language("", "")
 
@@ -86,7 +86,7 @@ def asr(
     """Your own speech to be written down: --set dataset=FOLDER"""
     by_column = known(language) is None
     columns = (audio, text, language) if by_column else (audio, text)
-    built: Task = recognition(
+    return recognition(
         data=place(dataset, config, split, columns),
         sample=reader(audio, text, language),
         name="0-shot",
@@ -95,4 +95,3 @@ def asr(
         units=unit,
         macro=by_column,
     )
-    return built

@@ -25,7 +25,6 @@ from evalkit.api import (
     Accuracy,
     Hub,
     Image,
-    Message,
     Prompt,
     Protocol,
     Record,
@@ -38,6 +37,8 @@ from evalkit.api import (
     versioned,
 )
 from evalkit.scoring.relaxed import TOLERANCE, is_year, relaxed_match
+
+from .kit import about_picture
 
 REVISION = "9e63b7df1592a1c2158e735cc1725454aef0d6d9"
 GROUPS = {"human_test": "human", "augmented_test": "augmented"}
@@ -79,7 +80,7 @@ def to_sample(record: Record) -> Sample:
 @versioned("chartqa.prompt", 1)
 def prompt(sample: Sample, protocol: Protocol) -> Prompt:
     rules, end = (REASONED, "") if protocol.name == CHAIN else (SHORT, " Answer:")
-    return (Message("user", (rules, sample.media[0], f"\nQuestion: {sample.input}{end}")),)
+    return about_picture(rules, sample, f"{sample.input}{end}")
 
 
 @versioned("chartqa.whole_reply", 1)

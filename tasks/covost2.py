@@ -22,10 +22,11 @@ from __future__ import annotations
 
 import re
 
-from evalkit.tasks.speech_sizes import COVOST2_TEST, sizes_of
-from evalkit.tasks.speech_translation import translation_task
+from evalkit.api import Audio, Hub, Parts, Record, Sample, Task, task
 
-from evalkit.api import Audio, Hub, Parts, Record, Sample, Task, task, unknown
+from .speech_recognition import chosen
+from .speech_sizes import COVOST2_TEST, sizes_of
+from .speech_translation import translation_task
 
 REVISION = "17c8c81e331e7a6929118121771a58c7ef7331d8"
 LANGUAGES = (
@@ -55,28 +56,23 @@ def to_sample(record: Record) -> Sample:
     )
 
 
-def chosen(languages: str) -> tuple[str, ...]:
+def codes_of(languages: str) -> tuple[str, ...]:
     """The ISO codes that `21`, or codes with commas between them, stand for. Raises `UsageError`."""
-    if languages == "21":
-        return LANGUAGES
-    codes = [_BY_ITS_NAME.get(code.strip(), code.strip()) for code in languages.split(",")]
-    for code in codes:
-        if code not in LANGUAGES:
-            raise unknown("language of CoVoST 2", code, LANGUAGES)
-    return tuple(dict.fromkeys(codes))
+    named = chosen(languages, (*LANGUAGES, *_IN_THE_DATA.values()), {"21": LANGUAGES}, "CoVoST 2")
+    return tuple(dict.fromkeys(_BY_ITS_NAME.get(code, code) for code in named))
 
 
 @task("covost2", report="Table 11")
 def covost2(*, languages: str = "21") -> Task:
     """Speech in 21 languages translated into English (Wang et al. 2020)"""
-    codes = chosen(languages)
+    codes = codes_of(languages)
     columns = ("id", "client_id", "audio", "sentence", "translation")
     configs = ((code, f"{_IN_THE_DATA.get(code, code)}_en") for code in codes)
     parts = (
         (code, Hub("fixie-ai/covost2", config, split="test", revision=REVISION, columns=columns))
         for code, config in configs
     )
-    built: Task = translation_task(
+    return translation_task(
         Parts(dict(parts)),
         to_sample,
         target="en",
@@ -86,4 +82,3 @@ def covost2(*, languages: str = "21") -> Task:
         endpoint="21-transcribe",
         source="Gemini 1.0 report, table 11; the instruction is evalkit's",
     )
-    return built

@@ -28,7 +28,6 @@ from evalkit.api import (
     Hub,
     Image,
     MeanCredit,
-    Message,
     Prompt,
     Protocol,
     Record,
@@ -42,6 +41,8 @@ from evalkit.api import (
     versioned,
 )
 from evalkit.scoring.anls import anls, anls_by_the_paper
+
+from .kit import about_picture, answer_list, credited, strange_sign
 
 REVISION = "539088ef8a8ada01ac8e2e6d4e372586748a265e"
 SPLITS = ("validation", "test")
@@ -79,8 +80,7 @@ def reader(cluster: str, split: str) -> Callable[[Record], Sample]:
 
 @versioned("docvqa.prompt", 1)
 def prompt(sample: Sample, protocol: Protocol) -> Prompt:
-    asked = (f"{INSTRUCTION}\n", sample.media[0], f"\nQuestion: {sample.input} Answer:")
-    return (Message("user", asked),)
+    return about_picture(f"{INSTRUCTION}\n", sample, f"{sample.input} Answer:")
 
 
 @versioned("docvqa.whole_reply", 1)
@@ -99,7 +99,7 @@ def score_by_the_paper(answer: str, sample: Sample) -> Verdict:
 
 
 def _verdict(similarity: float) -> Verdict:
-    return Verdict(similarity >= 0.5, f"similarity {similarity:.3f}", similarity)
+    return credited(similarity, f"similarity {similarity:.3f}")
 
 
 def gold(sample: Sample, protocol: Protocol) -> str:
@@ -108,14 +108,13 @@ def gold(sample: Sample, protocol: Protocol) -> str:
 
 def wrong_responses(sample: Sample, protocol: Protocol) -> Sequence[str]:
     """Nothing, and a text as long as the longest reference that has no character of any."""
-    used = {*"".join(sample.target).lower()}
-    strange = next(c for c in map(chr, range(ord("0"), 0x10000)) if c.isalnum() and c.lower() not in used)
-    return ("", strange * max(len(reference.upper()) for reference in sample.target or ("?",)))
+    longest = max(len(reference.upper()) for reference in sample.target or ("?",))
+    return ("", strange_sign(sample.target, "0") * longest)
 
 
 def submission(answers: Iterable[Submitted]) -> JSON:
     """What the competition's server takes: every question once, an answer that is a text."""
-    return [{"questionId": int(one.id), "answer": one.answer or ""} for one in answers]
+    return answer_list(answers, "questionId")
 
 
 def _questions(config: str, cluster: str, split: str) -> Task:

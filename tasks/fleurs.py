@@ -25,11 +25,11 @@ its error rate is 15.8 % instead of 7.6.
 
 from __future__ import annotations
 
-from evalkit.tasks.speech_languages import FLEURS, FLEURS_REVISION, WHISPER_FLEURS
-from evalkit.tasks.speech_recognition import chosen, recognition, spoken
-from evalkit.tasks.speech_sizes import FLEURS_TEST, sizes_of
-
 from evalkit.api import PART, Audio, Hub, Parts, Record, Sample, Task, UsageError, sample_id, task, unknown
+
+from .speech_languages import FLEURS, FLEURS_REVISION, WHISPER_FLEURS
+from .speech_recognition import chosen, recognition, spoken
+from .speech_sizes import FLEURS_TEST, sizes_of
 
 SETS = {"82": WHISPER_FLEURS, "all": tuple(FLEURS)}
 CER = ("report", "whisper")
@@ -66,7 +66,7 @@ def fleurs(*, languages: str = "82", cer: str = "report", normaliser: str = "aut
         (key, Hub("mteb/fleurs", key, split="test", revision=FLEURS_REVISION, columns=columns))
         for key in keys
     )
-    built: Task = recognition(
+    return recognition(
         data=Parts(dict(parts)),
         sample=to_sample,
         name="82",
@@ -77,4 +77,3 @@ def fleurs(*, languages: str = "82", cer: str = "report", normaliser: str = "aut
         sizes=sizes_of(FLEURS_TEST, keys),
         unavailable={"62": NOT_LISTED},
     )
-    return built

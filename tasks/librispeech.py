@@ -12,10 +12,10 @@ Prompt and replies: `evalkit.tasks.speech_recognition`.
 
 from __future__ import annotations
 
-from evalkit.tasks.speech_languages import ISO
-from evalkit.tasks.speech_recognition import recognition, spoken
-
 from evalkit.api import Audio, Hub, Record, Sample, Task, task, unknown
+
+from .speech_languages import ISO
+from .speech_recognition import recognition, spoken
 
 REVISION = "71cacbfb7e2354c4226d01e70d77d5fca3d04ba1"
 SUBSETS = {"clean": 2620, "other": 2939}
@@ -40,7 +40,7 @@ def librispeech(*, subset: str = "clean", normaliser: str = "auto") -> Task:
     """English audiobooks (Panayotov et al. 2015)"""
     if subset not in SUBSETS:
         raise unknown("subset", subset, SUBSETS)
-    built: Task = recognition(
+    return recognition(
         data=Hub(
             "openslr/librispeech_asr",
             subset,
@@ -54,4 +54,3 @@ def librispeech(*, subset: str = "clean", normaliser: str = "auto") -> Task:
         normaliser=normaliser,
         sizes=(SUBSETS[subset], {"en": SUBSETS[subset]}),
     )
-    return built

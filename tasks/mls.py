@@ -15,11 +15,11 @@ Prompt and replies: `evalkit.tasks.speech_recognition`.
 
 from __future__ import annotations
 
-from evalkit.tasks.speech_languages import MLS
-from evalkit.tasks.speech_recognition import chosen, recognition, spoken
-from evalkit.tasks.speech_sizes import MLS_TEST, sizes_of
-
 from evalkit.api import PART, Audio, Hub, Parts, Record, Sample, Task, sample_id, task
+
+from .speech_languages import MLS
+from .speech_recognition import chosen, recognition, spoken
+from .speech_sizes import MLS_TEST, sizes_of
 
 ENGLISH = "faf6604dcf0bb9ec0d9c280a140ad74da9c931b0"
 OTHERS = "2e83e61823b4c47dcbcb1980bb88601274127609"
@@ -54,7 +54,7 @@ def place(key: str) -> Hub:
 def mls(*, languages: str = "en", normaliser: str = "auto") -> Task:
     """Audiobooks in English, or in eight languages (Pratap et al. 2020)"""
     keys = chosen(languages, MLS, SETS, "MLS")
-    built: Task = recognition(
+    return recognition(
         data=Parts({key: place(key) for key in keys}),
         sample=to_sample,
         name="0-shot",
@@ -63,4 +63,3 @@ def mls(*, languages: str = "en", normaliser: str = "auto") -> Task:
         macro=True,
         sizes=sizes_of(MLS_TEST, keys),
     )
-    return built

@@ -29,8 +29,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from evalkit.tasks.mmlu_fields import TEST_SIZES, field_of
-
 from evalkit.api import (
     JSON,
     Accuracy,
@@ -57,6 +55,8 @@ from evalkit.api import (
     versioned,
 )
 from evalkit.scoring import chat_letter, cot_letter
+
+from .mmlu_fields import TEST_SIZES, field_of
 
 REVISION = "c30699e8356da336a370243923dbaf21066bb9fe"
 GENERATED, SCORED_CHAT = "5-shot-chat", "5-shot-chat-logprobs"

@@ -32,8 +32,6 @@ import ast
 import re
 from collections.abc import Iterable, Sequence
 
-from evalkit.tasks.mmmu_fields import SUBJECTS, discipline_of, subject_of
-
 from evalkit.api import (
     JSON,
     Accuracy,
@@ -56,6 +54,9 @@ from evalkit.api import (
     versioned,
 )
 from evalkit.scoring.mmmu import as_response, mmmu_answer, mmmu_is_right, open_values
+
+from .kit import first_reference
+from .mmmu_fields import SUBJECTS, discipline_of, subject_of
 
 REVISION = "98e6ac0cb9b7b2cd2c991b85a50762edc4aedc68"
 SPLITS = ("validation", "test")
@@ -143,10 +144,6 @@ def score(answer: str, sample: Sample) -> Verdict:
     return Verdict(right, f"{answer[:200]} {says} {' or '.join(sample.target)}")
 
 
-def gold(sample: Sample, protocol: Protocol) -> str:
-    return sample.target[0]
-
-
 def wrong_responses(sample: Sample, protocol: Protocol) -> Sequence[str]:
     """A wrong letter, the right one withdrawn; numbers that are no reference; no answer at all."""
     if not sample.choices:
@@ -199,6 +196,6 @@ def mmmu(*, split: str = "validation") -> Task:
         ),
         media=("image",),
         submission=submission,
-        gold=gold,
+        gold=first_reference,
         wrong_responses=wrong_responses,
     )  # fmt: skip

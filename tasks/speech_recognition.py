@@ -14,11 +14,8 @@ inserted, and the share of clips with more errors than words: both show a model 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-
-from evalkit.tasks.speech_languages import Language
-from evalkit.tasks.speech_sizes import UNKNOWN_SIZES, Sizes
 
 from evalkit.api import (
     JSON,
@@ -42,6 +39,10 @@ from evalkit.api import (
     versioned,
 )
 from evalkit.scoring.speech import need_speech, normaliser_for, rules, score_speech, unit_for
+
+from .kit import first_reference, is_on_the_hub
+from .speech_languages import Language
+from .speech_sizes import UNKNOWN_SIZES, Sizes
 
 OWN = "evalkit/speech"
 _NONE: Mapping[str, str] = {}
@@ -77,10 +78,6 @@ def whole_reply(text: str, sample: Sample) -> str | None:
     return text.strip()
 
 
-def gold(sample: Sample, protocol: Protocol) -> str:
-    return sample.target[0]
-
-
 def wrong_responses(sample: Sample, protocol: Protocol) -> Sequence[str]:
     """The reference with every letter another one that it does not have."""
     reference = sample.target[0]
@@ -89,7 +86,7 @@ def wrong_responses(sample: Sample, protocol: Protocol) -> Sequence[str]:
 
 
 def chosen(
-    languages: str, known: Mapping[str, Language], sets: Mapping[str, Sequence[str]], what: str
+    languages: str, known: Collection[str], sets: Mapping[str, Sequence[str]], what: str
 ) -> tuple[str, ...]:
     """The keys of `known` that `languages` stands for: a set's name, or keys with commas between them.
 
@@ -109,7 +106,7 @@ def place(dataset: str, config: str, split: str, columns: tuple[str, ...]) -> Da
     folder = Path(dataset).expanduser()
     if not dataset:
         return Hub(OWN, config, split=split or "test", revision="main", columns=columns)
-    if dataset.count("/") == 1 and not dataset.startswith((".", "/", "~")) and not folder.is_dir():
+    if is_on_the_hub(dataset):
         return Hub(dataset, config, split=split or "test", revision="main", columns=columns)
     if Path(split).is_absolute() or ".." in Path(split).parts:
         raise UsageError(f"split={split}: it has to be in {dataset}")
@@ -164,6 +161,6 @@ def recognition(
         needs=need_speech,
         notes=lambda protocol: rules(normaliser, units),
         unavailable=unavailable,
-        gold=gold,
+        gold=first_reference,
         wrong_responses=wrong_responses,
     )  # fmt: skip

@@ -27,18 +27,6 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
-
-from evalkit.tasks.speech_languages import (
-    FLEURS,
-    FLEURS_REVISION,
-    ISO,
-    WHISPER_FLEURS,
-    Language,
-    language_of,
-)
-from evalkit.tasks.speech_recognition import place
-from evalkit.tasks.speech_sizes import UNKNOWN_SIZES, Sizes
 
 from evalkit.api import (
     AUDIO_FILE,
@@ -67,6 +55,20 @@ from evalkit.api import (
     unknown,
     versioned,
 )
+
+from .kit import first_reference, strange_sign
+from .speech_languages import (
+    FLEURS,
+    FLEURS_REVISION,
+    ISO,
+    WHISPER_FLEURS,
+    Language,
+    language_of,
+)
+from .speech_recognition import chosen, place
+from .speech_sizes import UNKNOWN_SIZES, Sizes
+
+SETS = {"whisper": WHISPER_FLEURS, "all": tuple(FLEURS)}
 
 
 @versioned("speech_translation.prompt", 1)
@@ -99,15 +101,11 @@ def score(answer: str, sample: Sample) -> Verdict:
     return Verdict(answer == sample.target[0].strip())
 
 
-def gold(sample: Sample, protocol: Protocol) -> str:
-    return sample.target[0]
-
-
 def wrong_responses(sample: Sample, protocol: Protocol) -> Sequence[str]:
     """Nothing, and a letter that the reference does not have, as often as it has signs."""
     reference = sample.target[0]
-    strange = next(c for c in map(chr, range(ord("a"), 0x10000)) if c.isalpha() and c not in reference)
-    return tuple(text for text in ("", strange * max(1, len(reference))) if text != reference.strip())
+    strange = strange_sign([reference]) * max(1, len(reference))
+    return tuple(text for text in ("", strange) if text != reference.strip())
 
 
 def translation_task(
@@ -149,7 +147,7 @@ def translation_task(
         media=("audio",),
         needs=functools.partial(require_tokeniser, tokeniser),
         notes=lambda protocol: {**bleu_signatures(tokeniser)},
-        gold=gold,
+        gold=first_reference,
         wrong_responses=wrong_responses,
     )
 
@@ -223,7 +221,7 @@ class Pairs:
         clips = {key: _fleurs(key).open(options) for key in self.spoken}
 
         @functools.cache
-        def translations() -> dict[Any, str]:
+        def translations() -> dict[int, str]:
             return {record["id"]: record["raw_transcription"] for record in texts}
 
         def read() -> Iterator[Record]:
@@ -260,12 +258,10 @@ def to_sample(record: Record) -> Sample:
 
 
 def _spoken(languages: str, target: str) -> tuple[str, ...]:
-    named = {"whisper": WHISPER_FLEURS, "all": tuple(FLEURS)}
-    codes = named.get(languages) or tuple(code.strip() for code in languages.split(","))
-    for code in (*codes, target):
-        if code not in FLEURS:
-            raise unknown("language of FLEURS", code, FLEURS)
-    return tuple(code for code in dict.fromkeys(codes) if code != target)
+    codes = chosen(languages, FLEURS, SETS, "FLEURS")
+    if target not in FLEURS:
+        raise unknown("language of FLEURS", target, FLEURS)
+    return tuple(code for code in codes if code != target)
 
 
 @task("fleurs-ast")

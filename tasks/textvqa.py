@@ -28,7 +28,6 @@ from evalkit.api import (
     Hub,
     Image,
     MeanCredit,
-    Message,
     Prompt,
     Protocol,
     Record,
@@ -41,6 +40,8 @@ from evalkit.api import (
     versioned,
 )
 from evalkit.scoring.vqa import textvqa_accuracy
+
+from .kit import about_picture, answer_list, best_answer, credited, wordy
 
 SPLITS = {"validation": 5000, "test": 5734}
 """How many questions each has."""
@@ -80,8 +81,7 @@ def _sample(record: Record, target: tuple[str, ...]) -> Sample:
 
 @versioned("textvqa.prompt", 1)
 def prompt(sample: Sample, protocol: Protocol) -> Prompt:
-    asked = (INSTRUCTION, sample.media[0], f"\nQuestion: {sample.input} Answer:")
-    return (Message("user", asked),)
+    return about_picture(INSTRUCTION, sample, f"{sample.input} Answer:")
 
 
 @versioned("textvqa.whole_reply", 1)
@@ -92,23 +92,20 @@ def whole_reply(text: str, sample: Sample) -> str | None:
 @versioned("textvqa.scorer", 1)
 def score(answer: str, sample: Sample) -> Verdict:
     credit = textvqa_accuracy(answer, sample.target)
-    return Verdict(credit >= 0.5, f"credit {credit:.2g}", credit)
+    return credited(credit, f"credit {credit:.2g}")
 
 
 def gold(sample: Sample, protocol: Protocol) -> str:
-    """The answer that earns most, of those that are not empty."""
-    return max(sample.target, key=lambda one: (bool(one.strip()), textvqa_accuracy(one, sample.target)))
+    return best_answer(sample, textvqa_accuracy)
 
 
 def wrong_responses(sample: Sample, protocol: Protocol) -> Sequence[str]:
-    """The best answer in a sentence, a word longer than any answer, and nothing."""
-    stranger = "x" * (1 + max(map(len, sample.target)))
-    return (f"The text reads {gold(sample, protocol)} {stranger}", stranger, "")
+    return wordy("The text reads", gold(sample, protocol), sample)
 
 
 def submission(answers: Iterable[Submitted]) -> JSON:
     """EvalAI's form: every question once."""
-    return [{"question_id": int(one.id), "answer": one.answer or ""} for one in answers]
+    return answer_list(answers, "question_id")
 
 
 @task("textvqa", report="Table 7")

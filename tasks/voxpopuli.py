@@ -21,11 +21,11 @@ from __future__ import annotations
 
 import functools
 
-from evalkit.tasks.speech_languages import VOXPOPULI, XTREME_S_VOXPOPULI
-from evalkit.tasks.speech_recognition import chosen, recognition, spoken
-from evalkit.tasks.speech_sizes import VOXPOPULI_TEST, sizes_of
-
 from evalkit.api import PART, Audio, Hub, Parts, Record, Sample, Task, task, unknown
+
+from .speech_languages import VOXPOPULI, XTREME_S_VOXPOPULI
+from .speech_recognition import chosen, recognition, spoken
+from .speech_sizes import VOXPOPULI_TEST, sizes_of
 
 REVISION = "42f01879c780b4a2e90ec0b4f616c2ece526e4f1"
 SETS = {"14": XTREME_S_VOXPOPULI, "all": tuple(VOXPOPULI)}
@@ -59,7 +59,7 @@ def voxpopuli(*, languages: str = "14", normaliser: str = "auto", text: str = "n
         (key, Hub("facebook/voxpopuli", key, split="test", revision=REVISION, columns=columns))
         for key in keys
     )
-    built: Task = recognition(
+    return recognition(
         data=Parts(dict(parts)),
         sample=functools.partial(to_sample, text=text),
         name="14",
@@ -68,4 +68,3 @@ def voxpopuli(*, languages: str = "14", normaliser: str = "auto", text: str = "n
         macro=True,
         sizes=sizes_of(VOXPOPULI_TEST, keys),
     )
-    return built

@@ -27,7 +27,6 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from evalkit.api import (
     Accuracy,
@@ -56,6 +55,8 @@ from evalkit.api import (
 from evalkit.scoring.anls import anls
 from evalkit.scoring.relaxed import relaxed_match
 from evalkit.scoring.vqa import vqa_accuracy_normalised
+
+from .kit import credited, is_on_the_hub, strange_sign
 
 INSTRUCTION = "Answer the question using a single word or phrase."
 OWN = "evalkit/pictures"
@@ -87,13 +88,13 @@ def reader(question: str, image: str, answers: str, group: str, least: int) -> C
     return sample
 
 
-def picture(stored: Any, column: str) -> Image:
+def picture(stored: object, column: str) -> Image:
     if stored is not None and not isinstance(stored, bytes | Mapping):
         raise ValueError(f"{column} is {str(stored)[:60]!r}: a picture, or a list of pictures")
     return Image.of(stored)
 
 
-def references(found: Any) -> tuple[str, ...]:
+def references(found: object) -> tuple[str, ...]:
     """Texts, from a text, a list of them, or a list of records with an `answer`."""
     listed = found if isinstance(found, list) else [found]
     texts = [item["answer"] if isinstance(item, Mapping) else item for item in listed]
@@ -116,13 +117,13 @@ def whole_reply(text: str, sample: Sample) -> str | None:
 @versioned("vqa.by_vqa", 1)
 def by_vqa(answer: str, sample: Sample) -> Verdict:
     credit = vqa_accuracy_normalised(answer, sample.target)
-    return Verdict(credit >= 0.5, f"credit {credit:.1f}", credit)
+    return credited(credit, f"credit {credit:.1f}")
 
 
 @versioned("vqa.by_anls", 1, packages=("rapidfuzz",))
 def by_anls(answer: str, sample: Sample) -> Verdict:
     similarity = anls(answer, sample.target)
-    return Verdict(similarity >= 0.5, f"similarity {similarity:.3f}", similarity)
+    return credited(similarity, f"similarity {similarity:.3f}")
 
 
 @versioned("vqa.by_relaxed", 1)
@@ -154,9 +155,7 @@ def gold(sample: Sample, protocol: Protocol) -> str:
 
 def wrong_responses(sample: Sample, protocol: Protocol) -> Sequence[str]:
     """Nothing, and a sign that no reference has, as often as the longest has signs."""
-    used = set("".join(sample.target).casefold())
-    strange = next(c for c in map(chr, range(ord("a"), 0x10000)) if c.isalpha() and c.casefold() not in used)
-    return ("", strange * max(map(len, sample.target)))
+    return ("", strange_sign(sample.target) * max(map(len, sample.target)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +176,7 @@ class Unnamed:
 def _data(dataset: str, config: str, split: str, columns: tuple[str, ...], image: str) -> Data:
     if not dataset:
         return Unnamed(config, split, columns)
-    if dataset.count("/") == 1 and not dataset.startswith((".", "/", "~")) and not Path(dataset).is_dir():
+    if is_on_the_hub(dataset):
         return Hub(dataset, config, split=split, revision="main", columns=columns)
     return Local(Path(dataset).expanduser(), config, split, columns, files=(image,))
 

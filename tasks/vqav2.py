@@ -35,7 +35,6 @@ from evalkit.api import (
     Hub,
     Image,
     MeanCredit,
-    Message,
     Prompt,
     Protocol,
     Record,
@@ -49,6 +48,8 @@ from evalkit.api import (
     versioned,
 )
 from evalkit.scoring.vqa import vqa_accuracy, vqa_accuracy_normalised
+
+from .kit import about_picture, answer_list, best_answer, credited, wordy
 
 REVISION = "32665d35052eb4a6d4414851c3c829a72754915a"
 SPLITS = {"validation": "validation", "testdev": "testdev", "test-dev": "testdev", "test": "test"}
@@ -96,8 +97,7 @@ def answer_type(most_common: str) -> str:
 
 @versioned("vqav2.prompt", 1)
 def prompt(sample: Sample, protocol: Protocol) -> Prompt:
-    asked = (f"{INSTRUCTION}\n", sample.media[0], f"\nQuestion: {sample.input} Answer:")
-    return (Message("user", asked),)
+    return about_picture(f"{INSTRUCTION}\n", sample, f"{sample.input} Answer:")
 
 
 @versioned("vqav2.whole_reply", 1)
@@ -116,23 +116,20 @@ def score_normalised(answer: str, sample: Sample) -> Verdict:
 
 
 def _verdict(credit: float) -> Verdict:
-    return Verdict(credit >= 0.5, f"credit {credit:.2g}", credit)
+    return credited(credit, f"credit {credit:.2g}")
 
 
 def gold(sample: Sample, protocol: Protocol) -> str:
-    """The answer that earns most, of those that are not empty."""
-    return max(sample.target, key=lambda one: (bool(one.strip()), vqa_accuracy(one, sample.target)))
+    return best_answer(sample, vqa_accuracy)
 
 
 def wrong_responses(sample: Sample, protocol: Protocol) -> Sequence[str]:
-    """The best answer in a sentence, a word longer than any answer, and nothing."""
-    stranger = "x" * (1 + max(map(len, sample.target)))
-    return (f"I would say that it is {gold(sample, protocol)} {stranger}", stranger, "")
+    return wordy("I would say that it is", gold(sample, protocol), sample)
 
 
 def submission(answers: Iterable[Submitted]) -> JSON:
     """EvalAI's form (https://visualqa.org/evaluation.html): every question once."""
-    return [{"question_id": int(one.id), "answer": one.answer or ""} for one in answers]
+    return answer_list(answers, "question_id")
 
 
 @task("vqav2", report="Table 7")

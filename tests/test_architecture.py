@@ -7,7 +7,6 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,9 +17,9 @@ from tools import house
 ROOT = Path(__file__).parent.parent
 # A room may import itself and rooms of a lower layer.
 LAYERS = (
-    ("errors",),
+    ("errors", "reports"),
     ("samples",),
-    ("identity", "convert", "runfile.records"),
+    ("identity", "convert"),
     ("scoring",),
     ("metrics",),
     ("stats", "workers", "sandbox"),
@@ -30,11 +29,12 @@ LAYERS = (
     ("runfile",),
     ("engine", "compare"),
     ("report",),
-    ("session", "doctor", "demo", "api"),
+    ("api",),
+    ("tasks",),
+    ("session", "doctor", "demo"),
     ("pytest_plugin", "cli"),
 )
-"""Whole rooms, but for two modules: what a run file holds is known below, and a scorer that is a model needs
-worker processes."""
+"""Whole rooms, but for one module: a scorer that is a model needs worker processes."""
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
 HEAVY = (
     "datasets",
@@ -51,25 +51,8 @@ HEAVY = (
 )
 
 
-def modules() -> Iterator[tuple[str, Path]]:
-    for path in sorted((ROOT / "evalkit").rglob("*.py")):
-        yield ".".join(path.relative_to(ROOT).with_suffix("").parts), path
-    for folder in ("tasks", "reports"):
-        for path in sorted((ROOT / folder).rglob("*.py")):
-            yield "evalkit." + ".".join(path.relative_to(ROOT).with_suffix("").parts), path
-
-
-def imported(path: Path) -> Iterator[str]:
-    """evalkit modules imported at the top of a file, not those for type checking or inside functions."""
-    for node in tree_of(path).body:
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("evalkit"):
-            yield node.module
-        elif isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names if alias.name.startswith("evalkit"))
-
-
 def level(module: str) -> int | None:
-    room = module.removeprefix("evalkit.").removesuffix(".__init__")
+    room = module.removeprefix("evalkit.")
     while room:
         if room in LEVEL:
             return LEVEL[room]
@@ -78,36 +61,76 @@ def level(module: str) -> int | None:
 
 
 def test_imports_run_one_way() -> None:
+    """At the top of a file, in functions, and for type checking."""
     wrong = []
-    for name, path in modules():
-        if name.startswith("evalkit.tasks"):
-            allowed = ("evalkit.api", "evalkit.scoring", "evalkit.tasks")  # what a user's task has, too
-            wrong += [f"{name} → {other}" for other in imported(path) if not other.startswith(allowed)]
-            continue
+    for name, path in house.modules():
         mine = level(name)
-        for other in imported(path):
+        for other in house.imported(name, path):
             theirs = level(other)
             if mine is not None and theirs is not None and theirs > mine:
                 wrong.append(f"{name} → {other}")
     assert not wrong
 
 
-def test_every_module_has_a_room() -> None:
-    rootless = {"evalkit.__init__", "evalkit.__main__"}
-    homeless = [
-        name
-        for name, _ in modules()
-        if level(name) is None
-        and name not in rootless
-        and not name.startswith(("evalkit.tasks", "evalkit.reports"))
+def test_benchmarks_import_what_a_users_own_would() -> None:
+    wrong = [
+        f"{name} → {other}"
+        for name, path in house.modules()
+        if house.room_of(name) == "tasks"
+        for other in house.imported(name, path)
+        if house.room_of(other) not in ("api", "scoring", "tasks")
     ]
-    assert not homeless
+    assert not wrong
+
+
+@pytest.mark.parametrize("folder", ["tasks", "reports"])
+def test_a_folder_at_the_top_knows_its_own_modules_by_relative_imports(folder: str) -> None:
+    absolute = [
+        f"{path.name}: {ast.unparse(node)}"
+        for path in (ROOT / folder).rglob("*.py")
+        for node in ast.walk(tree_of(path))
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        if f"evalkit.{folder}" in ast.unparse(node) or f"evalkit import {folder}" in ast.unparse(node)
+    ]
+    assert not absolute
+
+
+def test_the_fence_sees_every_import(tmp_path: Path) -> None:
+    file = tmp_path / "one.py"
+    file.write_text(
+        "import os, evalkit.cli.main\n"
+        "from evalkit import tables, cli\n"
+        "from . import two\n"
+        "from .three import four\n"
+        "from .. import report\n"
+        "from ..engine.run import evaluate\n"
+        "import evalkits\n"
+        "if TYPE_CHECKING:\n    from evalkit.session import run\n"
+        "def late():\n    from evalkit.stats import paired\n    import evalkit.data.hub\n"
+    )
+    assert set(house.imported("evalkit.tasks.one", file)) == {
+        "evalkit.cli",
+        "evalkit.cli.main",
+        "evalkit.data.hub",
+        "evalkit.engine.run",
+        "evalkit.report",
+        "evalkit.session",
+        "evalkit.stats",
+        "evalkit.tables",
+        "evalkit.tasks",
+        "evalkit.tasks.three",
+    }
+
+
+def test_every_module_has_a_room() -> None:
+    rootless = {"evalkit", "evalkit.__main__"}
+    assert not [name for name, _ in house.modules() if level(name) is None and name not in rootless]
 
 
 @pytest.mark.slow
 def test_files_and_functions_stay_small() -> None:
     big = []
-    for name, path in modules():
+    for name, path in house.modules():
         text = path.read_text("utf-8")
         if len(text.splitlines()) > 400:
             big.append(name)

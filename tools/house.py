@@ -11,6 +11,7 @@ imports to one that is imported, anywhere in its files, also inside functions an
 from __future__ import annotations
 
 import ast
+import importlib.util
 import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -40,20 +41,30 @@ def arrows() -> dict[tuple[str, str], int]:
     """(room that imports, room that is imported) → in how many files."""
     found: dict[tuple[str, str], int] = defaultdict(int)
     for name, path in modules():
-        there = {room_of(other) for other in _imported(path)} - {room_of(name), ""}
+        there = {room_of(other) for other in imported(name, path)} - {room_of(name), ""}
         for other in there:
             found[room_of(name), other] += 1
     return {pair: count for pair, count in found.items() if pair[0]}
 
 
-def _imported(path: Path) -> Iterator[str]:
+def imported(module: str, path: Path) -> Iterator[str]:
+    """evalkit's modules that the file of `module` imports: at its top, in functions, for type checking."""
+    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("evalkit"):
+        if isinstance(node, ast.ImportFrom):
+            source = imported_from(node, package)
             # `from evalkit import tables` names a module too.
-            names = [f"evalkit.{alias.name}" for alias in node.names] if node.module == "evalkit" else []
-            yield from names or [node.module]
+            names = [f"evalkit.{alias.name}" for alias in node.names] if source == "evalkit" else [source]
         elif isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names if alias.name.startswith("evalkit"))
+            names = [alias.name for alias in node.names]
+        else:
+            continue
+        yield from (name for name in names if name.partition(".")[0] == "evalkit")
+
+
+def imported_from(node: ast.ImportFrom, package: str) -> str:
+    """The module that a `from … import` in `package` takes from, by its whole name where it is relative."""
+    return importlib.util.resolve_name("." * node.level + (node.module or ""), package)
 
 
 def circles(edges: Mapping[tuple[str, str], int]) -> list[list[str]]:

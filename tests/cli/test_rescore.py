@@ -14,6 +14,7 @@ import pytest
 from evalkit.identity.declared import versioned
 from evalkit.runfile.sample_records import SampleRecords
 from evalkit.runfile.store import Store
+from evalkit.samples import Sample, Verdict
 from tests.cli.conftest import Cli
 from tests.made import sums
 
@@ -95,8 +96,8 @@ def test_a_scorers_new_version_makes_two_machines_files_comparable_again(
     arguments = ("-t", "gsm8k:8-shot-cot", "--data", "builtin")
     cli("run", "-m", model, *arguments, "-o", old)
 
-    def lenient(answer: str, sample: Any) -> Any:
-        return gsm8k.Verdict(True, "everything is right")
+    def lenient(answer: str, sample: Sample) -> Verdict:
+        return Verdict(True, "everything is right")
 
     versioned("gsm8k.scorer", 2)(lenient)
     monkeypatch.setattr(gsm8k, "score", lenient)

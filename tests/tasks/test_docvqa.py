@@ -9,7 +9,7 @@ import pytest
 from evalkit.tasks import docvqa
 
 from evalkit.api import Hub, Image, Message, Sample, Submitted, Task, UsageError, Verdict
-from evalkit.benchmark.task import build
+from evalkit.benchmark.task import TaskFactory, build
 from evalkit.metrics import MeanCredit
 
 PAGE = b"\x89PNG a page"
@@ -106,7 +106,7 @@ def test_gold_earns_everything_and_what_is_wrong_nothing(answers: list[str], var
 @pytest.mark.parametrize(
     ("factory", "config"), [(docvqa.docvqa, "DocVQA"), (docvqa.infographicvqa, "InfographicVQA")]
 )
-def test_the_test_split_has_no_references(factory: Any, config: str) -> None:
+def test_the_test_split_has_no_references(factory: TaskFactory, config: str) -> None:
     task = build(factory, {"split": "test"})
     for answers in (None, [], ["leaked"]):
         sample = task.sample({**ROW, "answers": answers})

@@ -46,6 +46,7 @@ def sent(protocol: Protocol) -> str:
     prompt = math.prompt(math.to_sample(ROW), protocol)
     if isinstance(prompt, str):
         return prompt
+    assert isinstance(prompt, tuple)
     (message,) = prompt
     assert message == Message("user", message.content)
     return str(message.content)

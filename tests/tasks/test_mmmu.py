@@ -9,6 +9,7 @@ import pytest
 from evalkit.tasks.mmmu import COLUMNS, LETTER, mmmu, prompt, score, submission, to_sample
 from evalkit.tasks.mmmu_fields import DISCIPLINES, SUBJECTS, discipline_of, subject_of
 
+from evalkit.benchmark.protocol import Protocol
 from evalkit.benchmark.readers import Reading
 from evalkit.benchmark.task import Submitted, Task, build
 from evalkit.benchmark.transcript import Transcript, Turn
@@ -106,8 +107,9 @@ def test_a_mark_without_a_picture_is_an_empty_one(mark: str) -> None:
     """Which the run reports as failed, for this question alone."""
     sample = to_sample(record(options=f"['tin', '<image {mark}>']"))
     assert sample.media[-1].data == b""
-    (message,) = prompt(sample, PASS)
-    assert message.content[-2:] == (sample.media[-1], f"\n\n{LETTER}")
+    sent = prompt(sample, PASS)
+    assert isinstance(sent, tuple)
+    assert sent[0].content[-2:] == (sample.media[-1], f"\n\n{LETTER}")
 
 
 @pytest.mark.parametrize(
@@ -179,7 +181,7 @@ RECORDS = [
 
 @pytest.mark.parametrize("raw", RECORDS, ids=lambda raw: raw["answer"])
 @pytest.mark.parametrize("protocol", TASK.protocols, ids=lambda protocol: protocol.name)
-def test_references_score_and_wrong_responses_do_not(raw: dict[str, Any], protocol: Any) -> None:
+def test_references_score_and_wrong_responses_do_not(raw: dict[str, Any], protocol: Protocol) -> None:
     sample = to_sample(raw)
     extract = TASK.extract(protocol)
     answer = extract(TASK.gold(sample, protocol), sample)

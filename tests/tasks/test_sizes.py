@@ -6,7 +6,7 @@ import pytest
 from evalkit.tasks import INDEX
 from evalkit.tasks.speech_languages import FLEURS, MLS, VOXPOPULI
 
-from evalkit.benchmark.task import Task, find_task, load_task, options_of
+from evalkit.benchmark.task import find_task, load_task, options_of
 from evalkit.data.base import DataOptions
 
 SIZES: dict[str, dict[tuple[str, str], int | None]] = {
@@ -80,7 +80,7 @@ def test_how_many_groups_have_a_size() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(GROUPS.keys() - {"voxpopuli"}))
 def test_groups_are_called_as_samples_call_them(name: str) -> None:
-    task: Task = load_task(name)
+    task = load_task(name)
     records = task.data.open(DataOptions(small_sets=True))
     groups = {task.sample(record).group for record in records}
     assert groups

@@ -8,12 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
-from evalkit.tasks.speech_languages import (  # type: ignore[import-untyped,unused-ignore]
-    FLEURS,
-    ISO,
-    WHISPER_FLEURS,
-    XTREME_S_VOXPOPULI,
-)
+from evalkit.tasks.speech_languages import FLEURS, ISO, WHISPER_FLEURS, XTREME_S_VOXPOPULI
 
 from evalkit.benchmark.task import load_task
 from evalkit.data import DataOptions

@@ -23,7 +23,7 @@ from evalkit.api import (
     UsageError,
     Verdict,
 )
-from evalkit.benchmark.task import build
+from evalkit.benchmark.task import TaskFactory, build
 from evalkit.data import Local
 from evalkit.data.audio_folder import AudioFolder
 from evalkit.data.parts import PART, Parts
@@ -40,7 +40,7 @@ ROWS: dict[str, dict[str, Any]] = {
     "mls": {PART: "en", "audio": STORED, "transcript": "two red boats", "speaker_id": 5},
     "librispeech": {"id": "1-2-0003", "audio": STORED, "text": "TWO RED BOATS", "speaker_id": 1},
 }  # fmt: skip
-FACTORIES = {
+FACTORIES: dict[str, TaskFactory] = {
     "fleurs": fleurs.fleurs, "voxpopuli": voxpopuli.voxpopuli, "mls": mls.mls,
     "librispeech": librispeech.librispeech,
 }  # fmt: skip

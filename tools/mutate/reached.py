@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from tools.golden.found import modules
+from tools.house import imported_from
 
 ROOMS = (
     "evalkit.scoring",
@@ -103,9 +104,10 @@ def _imported(module: str) -> dict[str, Place]:
     """Local names that a module imports from evalkit, in functions too."""
     if module not in trees():
         return {}
+    package = module.rpartition(".")[0]
     return {
-        alias.asname or alias.name: Place(node.module, alias.name)
+        alias.asname or alias.name: Place(source, alias.name)
         for node in ast.walk(trees()[module])
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("evalkit")
+        if isinstance(node, ast.ImportFrom) and (source := imported_from(node, package)).startswith("evalkit")
         for alias in node.names
     }
