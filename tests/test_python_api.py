@@ -79,7 +79,7 @@ def task_of_sums(slack: str = "0") -> Task:
         sample=read,
         prompt=lambda sample, protocol: (Message("system", "Add."), Message("user", sample.input)),
         answer=last,
-        judge=right,
+        scorer=right,
         metrics=(Accuracy(),),
         protocols=(Protocol(name="short", max_tokens=32), Protocol(name="long", max_tokens=64)),
         gold=lambda sample, protocol: sample.target[0],
@@ -254,12 +254,12 @@ async def graded(answer: str, sample: Sample, context: api.JudgeContext) -> Verd
 
 
 def test_judge_models_are_functions_too(tmp_path: Path) -> None:
-    task = replace(choose(task_of_sums, {}).task, judge=ModelScorer(score=graded, roles=("grader",)))
+    task = replace(choose(task_of_sums, {}).task, scorer=ModelScorer(score=graded, roles=("grader",)))
     judges: list[Any] = [{"grader": lambda prompt: "yes"}, lambda prompt: "yes"]
     for number, judge in enumerate(judges):
         table = evalkit.run(adds, task, judge=judge, output=tmp_path / f"{number}.db")
         assert table.cells[0].value == 100.0
-        assert "own#" in str(table.cells[0].signature.parts["judge"])
+        assert "own#" in str(table.cells[0].signature.parts["scorer"])
 
 
 # -- tasks ---------------------------------------------------------------------------------------------
@@ -294,7 +294,7 @@ def test_a_task_of_a_file_is_read_by_its_file(tmp_path: Path) -> None:
 def test_a_changed_task_is_another_one() -> None:
     task = evalkit.load_task("gsm8k")
     assert task.source == "gsm8k"
-    assert replace(task, judge=right).source == ""
+    assert replace(task, scorer=right).source == ""
     assert choose(typed(CELL + TYPED, "<ipython-input-9-x>")["typed"], {}).source == ""
 
 
