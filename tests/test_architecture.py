@@ -18,7 +18,7 @@ from tools import house
 ROOT = Path(__file__).parent.parent
 # A room may import itself and rooms of a lower layer.
 LAYERS = (
-    ("errors",),
+    ("errors", "processes"),
     ("samples",),
     ("identity", "convert", "runfile.records"),
     ("scoring",),

@@ -1,4 +1,4 @@
-"""Stand-ins, in the judge, for a program's own classes and their instances.
+"""Stand-ins, in the checker, for a program's own classes and their instances.
 
 An instance lives in the program's process. Its stand-in knows its number and asks for everything else:
 attributes, methods, operators. What is asked for comes back as plain data or as another stand-in, so that

@@ -208,11 +208,11 @@ FORGERIES = {
     "a wrong answer behind a changed codec": """
         import gc, sys
         for thing in gc.get_objects() + [sys._getframe(n) for n in range(3)]:
-            if isinstance(thing, dict) and "Writer" in thing: thing["Writer"] = None
+            if isinstance(thing, dict) and "Encoder" in thing: thing["Encoder"] = None
         def add(x, y):
             frame = sys._getframe(1)
             frame.f_globals["VALUE"] = b"P"
-            frame.f_globals["Writer"].message = lambda *_: b'[[],["o","All"]]'
+            frame.f_globals["Encoder"].message = lambda *_: b'[[],["o","All"]]'
             return 0
     """,
 }  # fmt: skip

@@ -10,7 +10,7 @@ import pytest
 
 from evalkit.errors import SandboxError
 from evalkit.sandbox import Limits, Outcome, Program, Sandbox, run_programs
-from evalkit.sandbox.judge import leaves_nothing
+from evalkit.sandbox.checker import leaves_nothing
 
 
 def judged(source: str, test: str, *calls: str, given: str = "") -> Outcome:

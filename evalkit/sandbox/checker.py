@@ -3,7 +3,7 @@
 What the tests call is a stand-in that sends its arguments to the program's process and brings back what
 that answers, as plain data. So the program can change nothing here but the arguments it was given.
 
-A judge takes one program after another, for starting it costs as much as starting a program. It goes on
+A checker takes one program after another, for starting it costs as much as starting a program. It goes on
 only while what it ran cannot have left anything behind, as far as the instructions show; else it ends and
 the server starts another.
 """
@@ -22,21 +22,22 @@ from collections.abc import Callable, Mapping, Sequence
 from types import CodeType
 from typing import Any
 
+from evalkit.processes.framing import from_host
 from evalkit.sandbox import program
-from evalkit.sandbox.codec import BadData, Reader, Writer, fault, remade
-from evalkit.sandbox.line import LONGEST, Gone, Line, read_host
+from evalkit.sandbox.codec import BadData, Decoder, Encoder, fault, remade
 from evalkit.sandbox.standin import Classes
+from evalkit.sandbox.wire import LONGEST, Gone, Wire
 
 PASSED, FAILED, GONE, BROKEN = b"P", b"F", b"G", b"B"
 """How a verdict begins; its text follows. BROKEN: what the benchmark itself brought does not run."""
 BEGAN = b"+"
-"""What a judge says when it has read a whole request; `VERDICT` and the verdict follow."""
+"""What a checker says when it has read a whole request; `VERDICT` and the verdict follow."""
 VERDICT = struct.Struct("!??dI")
-"""Whether more comes, as with the results of calls; of the last, whether the judge goes on and its seconds of
-CPU time for this program; then the length of what follows."""
+"""Whether more comes, as with the results of calls; of the last, whether the checker goes on and its seconds
+of CPU time for this program; then the length of what follows."""
 _LONGEST_DETAIL = 500
 _MOST = 500
-"""Programs for one judge."""
+"""Programs for one checker."""
 _HARMLESS = frozenset(
     ("bisect", "collections", "copy", "decimal", "fractions", "functools", "heapq", "itertools", "math")
     + ("operator", "random", "re", "string", "typing")
@@ -55,11 +56,11 @@ class ProgramEnded(RuntimeError):
     """The program's process ended, or sent no plain data, and was not heard of again."""
 
 
-class Program:
-    """The program as the judge sees it."""
+class RemoteProgram:
+    """The program as the checker sees it."""
 
-    def __init__(self, line: Line) -> None:
-        self._line = line
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
         self._classes = Classes(self._act)
         self.lost: str | None = None
         """Why there is no more to be had from it, perhaps empty; None while there is."""
@@ -69,7 +70,7 @@ class Program:
 
         Raises what the program raised.
         """
-        there = self._ask(program.request(source, calls, classes), Reader())
+        there = self._ask(program.request(source, calls, classes), Decoder())
         try:
             functions, specials = there
             found = {
@@ -93,16 +94,16 @@ class Program:
         return stand_in
 
     def _act(self, what: int | str, /, *arguments: Any, **keywords: Any) -> Any:
-        writer = Writer(refer=self._classes.reference if self._classes.kinds else None)
+        writer = Encoder(refer=self._classes.reference if self._classes.kinds else None)
         message = writer.message((what, arguments, tuple(keywords.items())))
-        return self._ask(message, Reader(writer.objects, self._classes.find))
+        return self._ask(message, Decoder(writer.objects, self._classes.find))
 
-    def _ask(self, message: bytes, reader: Reader) -> Any:
+    def _ask(self, message: bytes, reader: Decoder) -> Any:
         if self.lost is not None:
             raise ProgramEnded(self.lost)
         try:
-            self._line.send(message)
-            answer = self._line.receive()
+            self._wire.send(message)
+            answer = self._wire.receive()
             value = reader.value(answer[1:])
             if answer[:1] == program.VALUE:
                 return value
@@ -114,24 +115,24 @@ class Program:
 
 
 def serve(server: socket.socket, host: socket.socket, cpu_seconds: int) -> None:
-    """Judges programs: the line to each comes from the server, with the request from the host."""
+    """Checks programs: the wire to each comes from the server, with the request from the host."""
     import random  # the server is particular about when
 
     for _ in range(_MOST):
         _, descriptors, _, _ = socket.recv_fds(server, 1, 1)
         if not descriptors:
             return
-        request = json.loads(read_host(host))
+        request = json.loads(from_host(host))
         server.sendall(BEGAN)
         began = time.process_time()
         limit = math.ceil(began + cpu_seconds)
         resource.setrlimit(resource.RLIMIT_CPU, (limit, resource.RLIM_INFINITY))
         random.seed(0)
-        line = Line(descriptors[0])
+        wire = Wire(descriptors[0])
         if "name" in request:
-            said, goes_on = results(line, request, lambda result: _send(server, result))
+            said, goes_on = results(wire, request, lambda result: _send(server, result))
         else:
-            said, goes_on = verdict(line, request)
+            said, goes_on = verdict(wire, request)
         os.close(descriptors[0])
         used = time.process_time() - began
         server.sendall(VERDICT.pack(False, goes_on, used, len(said)) + said)
@@ -143,23 +144,23 @@ def _send(server: socket.socket, result: bytes) -> None:
     server.sendall(VERDICT.pack(True, False, 0.0, len(result)) + result)
 
 
-def results(line: Line, request: Mapping[str, Any], send: Callable[[bytes], None]) -> tuple[bytes, bool]:
+def results(wire: Wire, request: Mapping[str, Any], send: Callable[[bytes], None]) -> tuple[bytes, bool]:
     """Calls the function `name` with one tuple of `arguments` after the other; `send` takes each result.
 
     That is how `evalkit.sandbox.program` answers: a value, or an exception as `fault` describes it. What is
-    no plain data fails here, in the judge, rather than where the host reads it.
+    no plain data fails here, in the checker, rather than where the host reads it.
     """
-    theirs = Program(line)
+    theirs = RemoteProgram(wire)
     sent = 0
     try:
-        arguments = Reader().value(request["arguments"].encode())
+        arguments = Decoder().value(request["arguments"].encode())
         unloaded = b""
         try:
             there = theirs.load(request["source"], [request["name"]])
             if request["name"] not in there:
                 raise NameError(f"name {request['name']!r} is not defined")
         except Exception as error:  # noqa: BLE001
-            unloaded = program.ERROR + Writer().message(fault(error))
+            unloaded = program.ERROR + Encoder().message(fault(error))
         for given in arguments:
             result = unloaded or _result(there[request["name"]], given)
             sent += len(result) + VERDICT.size
@@ -175,14 +176,14 @@ def results(line: Line, request: Mapping[str, Any], send: Callable[[bytes], None
 
 def _result(function: Callable[..., Any], arguments: Sequence[Any]) -> bytes:
     try:
-        return program.VALUE + Writer().message(function(*arguments))
+        return program.VALUE + Encoder().message(function(*arguments))
     except Exception as error:
         if type(error) is MemoryError:  # this process's own; the program's is of a class made for it
             raise
-        return program.ERROR + Writer().message(fault(error))
+        return program.ERROR + Encoder().message(fault(error))
 
 
-def verdict(line: Line, request: Mapping[str, Any]) -> tuple[bytes, bool]:
+def verdict(wire: Wire, request: Mapping[str, Any]) -> tuple[bytes, bool]:
     """Runs the program and its tests: one of `PASSED` … with its text, and whether that left nothing here."""
     ours: dict[str, Any] = {}
     goes_on = False
@@ -193,7 +194,7 @@ def verdict(line: Line, request: Mapping[str, Any]) -> tuple[bytes, bool]:
         exec(given, ours)  # noqa: S102
     except BaseException as error:  # noqa: BLE001
         return BROKEN + _said(error), False
-    theirs = Program(line)
+    theirs = RemoteProgram(wire)
     try:
         there = theirs.load(request["source"], request["calls"], request["classes"])
         for name in (*request["calls"], *request["classes"]):
@@ -210,7 +211,7 @@ def verdict(line: Line, request: Mapping[str, Any]) -> tuple[bytes, bool]:
 
 
 def leaves_nothing(code: CodeType) -> bool:
-    """Whether running trusted `code` changes nothing but its own names, judged by its instructions.
+    """Whether running trusted `code` changes nothing but its own names, checked by its instructions.
 
     It sets no attributes, imports only what is harmless, and does not name what reaches further. That
     is no proof against somebody who means to get round it; tests are written by people who do not.
