@@ -1,4 +1,4 @@
-"""The server inside the sandbox: it forks a process for every program, and one for the checker.
+"""The server inside the sandbox: it forks two processes for every program, one of which checks the other.
 
 It imports what programs use once and forks for each of them, because starting Python takes 20 times as
 long as a fork. It never reads a request: the checker does, so that no program inherits, in the memory that
@@ -115,8 +115,6 @@ class Heard(NamedTuple):
     late: bool = False
     over: bool = False
     complete: bool = False
-    goes_on: bool = False
-    cpu_seconds: float = 0.0
     end: int = 0
     """Of the last whole message of the checker."""
 
@@ -135,14 +133,11 @@ class CheckServer:
             if os.getuid() != confine.NOBODY:
                 nobody = confine.Nobody(_read_by_programs(settings["packages"]))
         self._owner = nobody.files_as if nobody else confine.NOBODY
-        self._for_programs = confine.Confinement(settings["limits"], filters, nobody)
-        others = {name: value for name, value in settings["limits"].items() if name != "RLIMIT_CPU"}
-        self._for_checkers = confine.Confinement(others, filters, nobody)  # it sets that one for each program
+        self._confinement = confine.Confinement(settings["limits"], filters, nobody)
         self._arrived = mmap.mmap(-1, _ROOM, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         """What the checker sends. Memory of its own, which is emptied for the next program."""
         self._program = self._checker = 0
         """Their processes; 0 for none."""
-        self._checker_cpu = 0.0
         self._to_checker = host
 
     def serve(self) -> None:
@@ -155,9 +150,7 @@ class CheckServer:
                 import tempfile
 
                 scratch = tempfile.mkdtemp()
-            if not self._checker:
-                self._start_checker()
-            self._start_program(scratch or os.fsdecode(confine.SCRATCH))
+            self._start(scratch or os.fsdecode(confine.SCRATCH))
             heard = self._listen()
         except OSError as error:
             guest.say_trouble(self._host, error)
@@ -168,32 +161,26 @@ class CheckServer:
 
             shutil.rmtree(scratch, ignore_errors=True)
 
-    def _start_checker(self) -> None:
-        self._to_checker, theirs = socket.socketpair()
-
-        def check_programs() -> None:
-            checker.serve(theirs, self._host, self._settings["limits"]["RLIMIT_CPU"])
-
-        with theirs:
-            self._checker = self._fork(os.fork, self._for_checkers, check_programs, theirs, self._host)
-        self._checker_cpu = 0.0
-
-    def _start_program(self, scratch: str) -> None:
+    def _start(self, scratch: str) -> None:
+        """A checker, which reads the request, and the program, which never sees it."""
         fork = os.fork if self._namespaces is None else self._namespaces.fork_into_new
-        checks, programs = socket.socketpair()
+        self._to_checker, to_server = socket.socketpair()
+        to_program, to_checker = socket.socketpair()
+
+        def check() -> None:
+            checker.serve(to_server, self._host, Wire(to_program.fileno()))
 
         def run_program() -> None:
             os.chdir(scratch)
-            program.serve(Wire(programs.fileno()))
+            program.serve(Wire(to_checker.fileno()))
 
-        with checks, programs:
-            self._program = self._fork(fork, self._for_programs, run_program, programs)
-            socket.send_fds(self._to_checker, [b"+"], [checks.fileno()])
+        with to_server, to_program, to_checker:
+            self._checker = self._fork(os.fork, check, to_server, to_program, self._host)
+            self._program = self._fork(fork, run_program, to_checker)
 
     def _fork(
         self,
         fork: Callable[[], int],
-        confinement: confine.Confinement,
         work: Callable[[], None],
         *sockets: socket.socket,
     ) -> int:
@@ -203,7 +190,7 @@ class CheckServer:
         try:
             os.setsid()  # else its signals to its own group would reach the server
             confine.keep_only(*(each.fileno() for each in sockets))
-            confinement.apply()
+            self._confinement.apply()
             work()
         finally:
             os._exit(0)
@@ -214,7 +201,7 @@ class CheckServer:
         events.register(self._to_checker, select.POLLIN)
         events.register(self._host, 0)
         n, at = 0, len(BEGAN)
-        deadline, pause, checker_began = math.inf, None, 0.0
+        deadline, pause = math.inf, None
         while True:
             found = events.poll(pause)
             if any(descriptor == self._host.fileno() for descriptor, _ in found):
@@ -227,33 +214,25 @@ class CheckServer:
                     return Heard(end=at)
                 if not n:
                     deadline = time.monotonic() + self._settings["wall_seconds"]
-                    checker_began = confine.cpu_seconds(self._checker)
                 n += more
                 while n >= at + VERDICT.size:
-                    more_comes, goes_on, used, length = VERDICT.unpack_from(self._arrived, at)
+                    more_comes, length = VERDICT.unpack_from(self._arrived, at)
                     if n < at + VERDICT.size + length:
                         break
                     at += VERDICT.size + length
                     if not more_comes:
-                        return Heard(False, False, True, goes_on, used, at)
-            used = confine.cpu_seconds(self._program) + confine.cpu_seconds(self._checker) - checker_began
+                        return Heard(complete=True, end=at)
+            used = confine.cpu_seconds(self._program) + confine.cpu_seconds(self._checker)
             left = deadline - time.monotonic(), self._settings["cpu_seconds"] - used
             if n and min(left) <= 0:
                 return Heard(late=left[0] <= 0, over=left[1] <= 0, end=at)
             pause = max(min(left), _SHORTEST_PAUSE) * 1000 if n else None
 
     def _report(self, heard: Heard) -> None:
-        end = self._kill(self._program)
-        self._program = 0
-        checker_end = (0, heard.cpu_seconds)
-        if not heard.goes_on:
-            code, cpu_seconds = self._kill(self._checker)
-            self._checker = 0
-            self._to_checker.close()
-            if not heard.complete:
-                checker_end = (code, cpu_seconds - self._checker_cpu)
-        self._checker_cpu += heard.cpu_seconds
-        head = REPORT + HEAD.pack(heard.late, heard.over, *end, *checker_end)
+        ends = *self._kill(self._program), *self._kill(self._checker)
+        self._program = self._checker = 0
+        self._to_checker.close()
+        head = REPORT + HEAD.pack(heard.late, heard.over, *ends)
         with memoryview(self._arrived) as arrived, arrived[len(BEGAN) : heard.end] as said:
             to_host(self._host, head, said)
         self._forget()

@@ -3,23 +3,15 @@
 What the tests call is a stand-in that sends its arguments to the program's process and brings back what
 that answers, as plain data. So the program can change nothing here but the arguments it was given.
 
-A checker takes one program after another, for starting it costs as much as starting a program. It goes on
-only while what it ran cannot have left anything behind, as far as the instructions show; else it ends and
-the server starts another.
+Each program has a checker of its own: whatever tests change in theirs, the next ones see nothing of it.
 """
 
 from __future__ import annotations
 
 import json
-import math
-import opcode
-import os
-import resource
 import socket
 import struct
-import time
 from collections.abc import Callable, Mapping, Sequence
-from types import CodeType
 from typing import Any
 
 from evalkit.processes.framing import from_host
@@ -32,24 +24,9 @@ PASSED, FAILED, GONE, BROKEN = b"P", b"F", b"G", b"B"
 """How a verdict begins; its text follows. BROKEN: what the benchmark itself brought does not run."""
 BEGAN = b"+"
 """What a checker says when it has read a whole request; `VERDICT` and the verdict follow."""
-VERDICT = struct.Struct("!??dI")
-"""Whether more comes, as with the results of calls; of the last, whether the checker goes on and its seconds
-of CPU time for this program; then the length of what follows."""
+VERDICT = struct.Struct("!?I")
+"""Whether more comes, as with the results of calls; then the length of what follows."""
 _LONGEST_DETAIL = 500
-_MOST = 500
-"""Programs for one checker."""
-_HARMLESS = frozenset(
-    ("bisect", "collections", "copy", "decimal", "fractions", "functools", "heapq", "itertools", "math")
-    + ("operator", "random", "re", "string", "typing")
-)
-"""Modules that hold nothing that tests would change, but for random's state, which is set for each."""
-_REACHING = frozenset(
-    ("setattr", "delattr", "exec", "eval", "__import__", "vars", "open")
-    + ("__builtins__", "__dict__", "__globals__", "__class__")
-)
-"""Names through which a test could change what outlives it."""
-_CHANGING = frozenset(opcode.opmap[name] for name in ("STORE_ATTR", "DELETE_ATTR"))
-_IMPORT, _EXTENDED = opcode.opmap["IMPORT_NAME"], opcode.opmap["EXTENDED_ARG"]
 
 
 class ProgramEnded(RuntimeError):
@@ -114,37 +91,22 @@ class RemoteProgram:
         raise error
 
 
-def serve(server: socket.socket, host: socket.socket, cpu_seconds: int) -> None:
-    """Checks programs: the wire to each comes from the server, with the request from the host."""
-    import random  # the server is particular about when
+def serve(server: socket.socket, host: socket.socket, wire: Wire) -> None:
+    """Checks the program at the other end of `wire`, as the host's next request says; tells the server."""
+    request = json.loads(from_host(host))
+    server.sendall(BEGAN)
 
-    for _ in range(_MOST):
-        _, descriptors, _, _ = socket.recv_fds(server, 1, 1)
-        if not descriptors:
-            return
-        request = json.loads(from_host(host))
-        server.sendall(BEGAN)
-        began = time.process_time()
-        limit = math.ceil(began + cpu_seconds)
-        resource.setrlimit(resource.RLIMIT_CPU, (limit, resource.RLIM_INFINITY))
-        random.seed(0)
-        wire = Wire(descriptors[0])
-        if "name" in request:
-            said, goes_on = results(wire, request, lambda result: _send(server, result))
-        else:
-            said, goes_on = verdict(wire, request)
-        os.close(descriptors[0])
-        used = time.process_time() - began
-        server.sendall(VERDICT.pack(False, goes_on, used, len(said)) + said)
-        if not goes_on:
-            return
+    def send(said: bytes, *, more: bool) -> None:
+        server.sendall(VERDICT.pack(more, len(said)) + said)
+
+    if "name" in request:
+        said = results(wire, request, lambda result: send(result, more=True))
+    else:
+        said = verdict(wire, request)
+    send(said, more=False)
 
 
-def _send(server: socket.socket, result: bytes) -> None:
-    server.sendall(VERDICT.pack(True, False, 0.0, len(result)) + result)
-
-
-def results(wire: Wire, request: Mapping[str, Any], send: Callable[[bytes], None]) -> tuple[bytes, bool]:
+def results(wire: Wire, request: Mapping[str, Any], send: Callable[[bytes], None]) -> bytes:
     """Calls the function `name` with one tuple of `arguments` after the other; `send` takes each result.
 
     That is how `evalkit.sandbox.program` answers: a value, or an exception as `fault` describes it. What is
@@ -167,11 +129,11 @@ def results(wire: Wire, request: Mapping[str, Any], send: Callable[[bytes], None
             if sent > LONGEST:
                 theirs.lost = theirs.lost or f"the results take more than {LONGEST} bytes"
             if theirs.lost is not None:
-                return GONE + theirs.lost.encode(), True
+                return GONE + theirs.lost.encode()
             send(result)
     except MemoryError as error:
-        return FAILED + _said(error), False
-    return PASSED, True
+        return FAILED + _said(error)
+    return PASSED
 
 
 def _result(function: Callable[..., Any], arguments: Sequence[Any]) -> bytes:
@@ -183,17 +145,15 @@ def _result(function: Callable[..., Any], arguments: Sequence[Any]) -> bytes:
         return program.ERROR + Encoder().message(fault(error))
 
 
-def verdict(wire: Wire, request: Mapping[str, Any]) -> tuple[bytes, bool]:
-    """Runs the program and its tests: one of `PASSED` … with its text, and whether that left nothing here."""
+def verdict(wire: Wire, request: Mapping[str, Any]) -> bytes:
+    """Runs the program and its tests: one of `PASSED` … with its text."""
     ours: dict[str, Any] = {}
-    goes_on = False
     try:
         given = compile(request["given"], "<given>", "exec")
         test = compile(request["test"], "<test>", "exec")
-        goes_on = leaves_nothing(given) and leaves_nothing(test)
         exec(given, ours)  # noqa: S102
     except BaseException as error:  # noqa: BLE001
-        return BROKEN + _said(error), False
+        return BROKEN + _said(error)
     theirs = RemoteProgram(wire)
     try:
         there = theirs.load(request["source"], request["calls"], request["classes"])
@@ -204,35 +164,8 @@ def verdict(wire: Wire, request: Mapping[str, Any]) -> tuple[bytes, bool]:
         said = PASSED
     except BaseException as error:  # noqa: BLE001
         said = FAILED + _said(error)
-        goes_on = goes_on and not isinstance(error, MemoryError)
-    ours.clear()
     # Also where the tests expect an exception: a program that is gone has not passed.
-    return said if theirs.lost is None else GONE + theirs.lost.encode(), goes_on
-
-
-def leaves_nothing(code: CodeType) -> bool:
-    """Whether running trusted `code` changes nothing but its own names, checked by its instructions.
-
-    It sets no attributes, imports only what is harmless, and does not name what reaches further. That
-    is no proof against somebody who means to get round it; tests are written by people who do not.
-    """
-    instructions = code.co_code[::2]
-    if not _CHANGING.isdisjoint(instructions) or not _REACHING.isdisjoint(code.co_names):
-        return False
-    if _IMPORT in instructions and not _HARMLESS.issuperset(_imported(code)):
-        return False
-    return all(leaves_nothing(inner) for inner in code.co_consts if isinstance(inner, CodeType))
-
-
-def _imported(code: CodeType) -> list[str]:
-    names, argument = [], 0
-    for operation, low in zip(code.co_code[::2], code.co_code[1::2], strict=True):
-        argument = argument << 8 | low
-        if operation == _IMPORT:
-            names.append(code.co_names[argument].partition(".")[0])
-        if operation != _EXTENDED:
-            argument = 0
-    return names
+    return said if theirs.lost is None else GONE + theirs.lost.encode()
 
 
 def _said(error: BaseException) -> bytes:

@@ -166,7 +166,7 @@ def _messages(arrived: bytes) -> tuple[tuple[bytes, ...], bool]:
     found: list[bytes] = []
     at, more = 0, True
     while at < len(arrived):
-        more, _, _, length = VERDICT.unpack_from(arrived, at)
+        more, length = VERDICT.unpack_from(arrived, at)
         at += VERDICT.size + length
         found.append(arrived[at - length : at])
     return tuple(found), more

@@ -69,9 +69,9 @@ def under(process: int) -> list[int]:
 
 
 def bubblewraps() -> list[int]:
-    """Those with a server for programs and a judge; others run single commands for other tests."""
+    """Those with a server that checks programs; others run single commands for other tests."""
     found = [p for p in under(os.getpid()) if Path(f"/proc/{p}/comm").read_text().strip() == "bwrap"]
-    return [p for p in found if len(under(p)) != 2]
+    return [p for p in found if b"\0check_server\0" in Path(f"/proc/{p}/cmdline").read_bytes()]
 
 
 def assert_unharmed(sandbox: Sandbox, before: list[list[int]]) -> None:
@@ -79,7 +79,7 @@ def assert_unharmed(sandbox: Sandbox, before: list[list[int]]) -> None:
     assert run(sandbox, HONEST) == Outcome("passed")
     after = [under(process) for process in bubblewraps()]
     assert [processes[:2] for processes in after] == [processes[:2] for processes in before]
-    assert all(len(processes) == 3 for processes in after)  # bubblewrap, the server, a judge
+    assert all(len(processes) == 2 for processes in after)  # bubblewrap, the server
 
 
 @pytest.fixture
