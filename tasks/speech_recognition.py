@@ -41,7 +41,7 @@ from evalkit.api import (
     unknown,
     versioned,
 )
-from evalkit.scoring.speech import judge_speech, need_speech, normaliser_for, rules, unit_for
+from evalkit.scoring.speech import judge_speech, needs, normaliser_for, rules, unit_for
 
 OWN = "evalkit/speech"
 _NONE: Mapping[str, str] = {}
@@ -161,7 +161,7 @@ def recognition(
         size=sizes[0],
         group_sizes=sizes[1],
         media=("audio",),
-        needs=need_speech,
+        needs=needs,
         notes=lambda protocol: rules(normaliser, units),
         unavailable=unavailable,
         gold=gold,

@@ -19,6 +19,7 @@ ROOT = Path(__file__).parent.parent
 # A room may import itself and rooms of a lower layer.
 LAYERS = (
     ("errors", "processes"),
+    ("needs",),
     ("samples",),
     ("identity", "convert", "runfile.records"),
     ("scoring",),

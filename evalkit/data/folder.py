@@ -118,7 +118,7 @@ def _read(
         else:
             count, dataset, features = _streamed(plan, files)
             found, stream = set(next(iter(dataset), {})), partial(iter, dataset)
-    require(columns, found, place)
+    check_columns(columns, found, place)
     media = media_columns(features)
     if not media:
         return count, stream
@@ -137,7 +137,7 @@ def _streamed(plan: Plan, files: Sequence[Path]) -> tuple[int | None, IterableDa
     return sum(_lines(file) for file in files) if lines else None, dataset, features
 
 
-def require(columns: Sequence[str], found: set[str], place: str) -> None:
+def check_columns(columns: Sequence[str], found: set[str], place: str) -> None:
     """Refuse data without a column that the task needs."""
     missing = [column for column in columns if column not in found]
     if missing:

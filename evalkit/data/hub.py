@@ -52,7 +52,7 @@ class Hub:
             return self._open_folder(folder.SMALL_SETS, "small sets", options.revision)
         if self.package is not None and self.package.installed and options.revision is None:
             records = self.package.open()
-            folder.require(self.columns, set(next(iter(records), {})), records.origin["where"])
+            folder.check_columns(self.columns, set(next(iter(records), {})), records.origin["where"])
             return records
         return self._open_hub(options.revision or self.revision)
 

@@ -133,7 +133,7 @@ def make_plan(
             continue
         if strict:
             _comparable(cell, data)
-        _require(model, cell.task, cell.protocol, spec)
+        _check_model(model, cell.task, cell.protocol, spec)
         if cell.protocol.calibrated:
             cells.append(_validation(cell, data))
         cells.append(cell)
@@ -197,7 +197,7 @@ def _able(capabilities: Collection[Capability]) -> set[Capability]:
     return {*capabilities, "video"} if "image" in capabilities else {*capabilities}
 
 
-def _require(model: Model, task: Task, protocol: Protocol, asker: str) -> None:
+def _check_model(model: Model, task: Task, protocol: Protocol, asker: str) -> None:
     """Raises `UsageError` where `model` cannot do what `asker` asks with, naming what it could do."""
     missing = _missing(task, protocol, model)
     if not missing:
@@ -246,7 +246,7 @@ def _plan_cell(
     legs = [task.protocol(leg) for leg in protocol.fallback]
     if legs:  # the first that this model can do, else the first, which is then refused in words
         leg = next((leg for leg in legs if not _missing(task, leg, model)), legs[0])
-        _require(model, task, leg, leg.name)
+        _check_model(model, task, leg, leg.name)
         protocol = dataclasses.replace(protocol, fallback=(leg.name,))
     shots = _shots(task, data) if task.dev and any(p.shots for p in (protocol, *legs)) else {}
     metrics = metrics_for(task, protocol)

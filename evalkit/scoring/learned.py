@@ -17,12 +17,12 @@ import hashlib
 import math
 from collections import deque
 from collections.abc import Callable, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from evalkit.errors import ScorerError, UsageError
 from evalkit.identity.declared import Declared, code_identity
+from evalkit.needs import installed
 from evalkit.workers import OverLimit, Place, Workers, find, place_of
 
 Pair: TypeAlias = tuple[str, str]
@@ -186,13 +186,7 @@ class Learned:
         return f"{self._name} cannot be loaded ({error}){mend}"
 
     def _missing(self) -> list[str]:
-        found = []
-        for package in self._packages:
-            try:
-                version(package)
-            except PackageNotFoundError:
-                found.append(package)
-        return found
+        return [package for package in self._packages if not installed(package)]
 
 
 _LOADED: list[tuple[Any, Callable[..., Any]]] = []

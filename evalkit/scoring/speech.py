@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import importlib
 import json
 import re
 from collections import Counter
@@ -33,6 +32,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 
 from evalkit.errors import UsageError, unknown
 from evalkit.identity.declared import versioned
+from evalkit.needs import load
 from evalkit.samples import JSON, Sample, Verdict
 
 Unit: TypeAlias = Literal["word", "character"]
@@ -103,7 +103,7 @@ def rules(normaliser: str, units: str) -> dict[str, JSON]:
     }
 
 
-def need_speech() -> None:
+def needs() -> None:
     """Loads all that the rules here need. Raises `UsageError` where it is missing or not Whisper's."""
     _rules("whisper-english")
     _rules("whisper-basic")
@@ -144,10 +144,7 @@ def _rules(normaliser: str) -> Callable[[str], str]:
 
 
 def _package(name: str) -> Any:
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        raise UsageError(f"speech needs the package {error.name!r}: pip install 'evalkit[speech]'") from error
+    return load(name, "speech", "pip install 'evalkit[speech]'")
 
 
 def _english() -> Any:
