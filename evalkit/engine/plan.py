@@ -36,7 +36,7 @@ from evalkit.models.base import CAPABILITIES, Capability, Model
 from evalkit.runfile.encoding import dump
 from evalkit.runfile.records import VALIDATION
 from evalkit.runfile.store import Store
-from evalkit.samples import JSON, JUDGE, Sample
+from evalkit.samples import JSON, JUDGE, PICTURES, Sample
 from evalkit.sandbox.hidden import hide_beside, hide_folders
 
 REVISION = "revision"
@@ -260,7 +260,7 @@ def _plan_cell(
 def _check_media(task: Task, protocol: Protocol) -> None:
     if task.media and protocol.api == "completion":
         raise UsageError(f"{task.name} shows more than text, which goes with api=chat")
-    if protocol.max_pixels and not {"image", "video"} & {*task.media}:
+    if protocol.max_pixels and PICTURES.isdisjoint(task.media):
         raise UsageError(f"--set max_pixels={protocol.max_pixels}: {task.name} shows no pictures")
     if protocol.frames and "video" not in task.media:
         raise UsageError(f"--set frames={protocol.frames}: {task.name} shows no videos")
