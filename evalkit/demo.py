@@ -15,7 +15,7 @@ MODEL = "llama-cpp/SmolLM2-135M-Instruct"
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class DemoTask:
     """A slice that takes about a minute."""
 
     task: str
@@ -25,8 +25,8 @@ class Part:
 
 
 PARTS = (
-    Part("humaneval:0-shot", limit=32, max_tokens=320),
-    Part("gsm8k:8-shot-cot", limit=8, max_tokens=160, small_sets=True),
+    DemoTask("humaneval:0-shot", limit=32, max_tokens=320),
+    DemoTask("gsm8k:8-shot-cot", limit=8, max_tokens=160, small_sets=True),
 )
 
 

@@ -2,7 +2,7 @@
 
 What needs something of this machine has a function without arguments, `needs` as a rule, that raises
 `UsageError` with the mend where it is missing. A task names its own (`Task.needs`), as a kind of file does
-(`Kind.needs`); both are called before anything is asked.
+(`MediaKind.needs`); both are called before anything is asked.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from evalkit.sandbox.programs import Sandbox
     from evalkit.sandbox.shell import Session
 
-Language: TypeAlias = Literal["python", "c++"]
+ProgramLanguage: TypeAlias = Literal["python", "c++"]
 _COMPILING = Limits(cpu_seconds=60, wall_seconds=120, scratch_megabytes=256, output_megabytes=64)
 """What the compiler may use for one program."""
 
@@ -24,13 +24,13 @@ _COMPILING = Limits(cpu_seconds=60, wall_seconds=120, scratch_megabytes=256, out
 class Executable:
     """A program that is ready to run. `failed`: what the compiler said where it refused it."""
 
-    language: Language
+    language: ProgramLanguage
     content: bytes = field(repr=False)
     """The source, or what the compiler made of it."""
     failed: Ran | None = None
 
 
-async def build(source: str, language: Language = "c++") -> Executable:
+async def build(source: str, language: ProgramLanguage = "c++") -> Executable:
     """Compiles `source` once, for many runs: C++ with g++ -O2 -std=c++17, in the sandbox.
 
     A program that does not compile is no error: `execute` gives the compiler's words. Raises `SandboxError`
@@ -64,7 +64,7 @@ async def execute(
     stdin: str = "",
     *,
     files: Mapping[str, str | bytes] | None = None,
-    language: Language = "python",
+    language: ProgramLanguage = "python",
     limits: Limits = DEFAULT,
 ) -> Ran:
     """Runs a program as a process of its own in the sandbox, and waits for its end.

@@ -40,7 +40,7 @@ _Piece: TypeAlias = tuple[npt.NDArray[np.float32], slice | npt.NDArray[np.intp]]
 """(`_STEP` units or fewer, some columns) of the totals, and which columns these are."""
 
 
-class Part(NamedTuple):
+class Totals(NamedTuple):
     """What units have in each of several groups: only where they have anything.
 
     `values`: (cells, columns); `unit`, `group`: (cells,) numbers from 0, none left out; no pair twice.
@@ -90,7 +90,7 @@ def resampled(units: Floats, draws: int, random: np.random.Generator) -> Floats:
 
 
 def resampled_together(
-    part: Part, draws: int, random: np.random.Generator, finish: Callable[[Floats], Floats]
+    part: Totals, draws: int, random: np.random.Generator, finish: Callable[[Floats], Floats]
 ) -> Floats:
     """(draws,) figures of units that are resampled with what they have in every group.
 
@@ -137,7 +137,7 @@ def weighed(
         return np.concatenate(list(threads.map(block, starts, streams)))
 
 
-def _pieces(part: Part) -> Iterator[_Piece]:
+def _pieces(part: Totals) -> Iterator[_Piece]:
     """Units of the same groups stand together, so that a piece has few columns that are empty."""
     # Equal sets of groups have equal sums of random numbers; the first group keeps like sets near.
     marks = np.random.default_rng(0).random(int(part.group.max()) + 1)
