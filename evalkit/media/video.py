@@ -245,7 +245,6 @@ def _from(container: InputContainer, stream: VideoStream, time: int | None) -> I
 def _picture(frame: VideoFrame, max_pixels: int, resample: str) -> Image.Image:
     from PIL.Image import Transpose
 
-    _check_size(frame.width, frame.height)
     image = frame.to_image()  # type: ignore[no-untyped-call]
     turn = _TURNS.get(round(frame.rotation))
     upright = image.transpose(Transpose[turn]) if turn else image
