@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 
 import evalkit.demo
-from evalkit.demo import PARTS, Part
+from evalkit.demo import PARTS, DemoTask
 from tests.cli.conftest import Cli
 
 
 @pytest.mark.slow
 def test_demo(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert {part.task for part in PARTS} == {"humaneval:0-shot", "gsm8k:8-shot-cot"}
-    short = tuple(Part(part.task, 1, 8, part.small_sets) for part in PARTS)
+    short = tuple(DemoTask(part.task, 1, 8, part.small_sets) for part in PARTS)
     monkeypatch.setattr(evalkit.demo, "PARTS", short)
     monkeypatch.setattr(evalkit.demo, "MODEL", f"{evalkit.demo.MODEL}?threads=1")
     for _ in range(2):  # the second time afresh, over what the first left
