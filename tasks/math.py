@@ -34,8 +34,8 @@ from evalkit.api import (
     Record,
     Sample,
     Task,
+    Variant,
     Verdict,
-    View,
     Workers,
     returned_samples,
     sample_id,
@@ -95,7 +95,7 @@ def workers() -> Workers:
 
 
 @versioned("math.scorer", 1, packages=("sympy", "antlr4-python3-runtime"))
-async def judge(answer: str, sample: Sample) -> Verdict:
+async def score(answer: str, sample: Sample) -> Verdict:
     """The report team's order of rules; `reason` is the rule that decided."""
     if len(answer) > LONGEST:
         return _too_long()
@@ -120,7 +120,7 @@ async def judge(answer: str, sample: Sample) -> Verdict:
 
 
 @versioned("math.scorer_hendrycks", 1)
-def judge_by_hendrycks(answer: str, sample: Sample) -> Verdict:
+def score_by_hendrycks(answer: str, sample: Sample) -> Verdict:
     if len(answer) > LONGEST:
         return _too_long()
     right = hendrycks.same_spelling(answer, sample.target[0])
@@ -128,7 +128,7 @@ def judge_by_hendrycks(answer: str, sample: Sample) -> Verdict:
 
 
 @versioned("math.scorer_math_verify", 1, packages=("sympy", "math-verify"))
-async def judge_by_math_verify(answer: str, sample: Sample) -> Verdict:
+async def score_by_math_verify(answer: str, sample: Sample) -> Verdict:
     if len(answer) > LONGEST:
         return _too_long()
     try:
@@ -151,7 +151,7 @@ def gold(sample: Sample, protocol: Protocol) -> str:
     return solution if protocol.name == ZERO_SHOT else f"{solution}\n{_said(sample.target[0], protocol)}"
 
 
-def spoiled(sample: Sample, protocol: Protocol) -> Sequence[str]:
+def wrong_responses(sample: Sample, protocol: Protocol) -> Sequence[str]:
     """Another value, the right answer before a wrong one, a box left open, and none."""
     right = sample.target[0]
     return (
@@ -180,12 +180,12 @@ def math() -> Task:
         sample=to_sample,
         prompt=prompt,
         answer={FOUR_SHOT: stated_answer, ZERO_SHOT: boxed_answer},
-        judge=judge,
-        views=(
-            View(name="hendrycks", judge=judge_by_hendrycks),
-            View(name="math-verify", judge=judge_by_math_verify),
+        scorer=score,
+        variants=(
+            Variant(name="hendrycks", scorer=score_by_hendrycks),
+            Variant(name="math-verify", scorer=score_by_math_verify),
         ),
-        metrics=(Accuracy(), Accuracy(view="hendrycks"), Accuracy(view="math-verify")),
+        metrics=(Accuracy(), Accuracy(variant="hendrycks"), Accuracy(variant="math-verify")),
         size=5000,
         group_sizes=SIZES,
         protocols=(
@@ -199,5 +199,5 @@ def math() -> Task:
         needs=symbolic.needs,
         notes=notes,
         gold=gold,
-        spoiled=spoiled,
+        wrong_responses=wrong_responses,
     )  # fmt: skip

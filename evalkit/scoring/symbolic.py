@@ -29,19 +29,19 @@ def needs() -> None:
     With another version of the parser's run-time library SymPy parses nothing, and every answer that is
     not spelled like the reference would count as wrong.
     """
-    mend = "pip install 'evalkit[math]'"
+    fix = "pip install 'evalkit[math]'"
     for name, version in versions().items():
         if not version:
-            raise UsageError(f"math is judged with {name}, which is not installed: {mend}")
+            raise UsageError(f"math is judged with {name}, which is not installed: {fix}")
         if not version.startswith(NEEDED[name]):
             raise UsageError(
                 f"math is judged with {name} {NEEDED[name]}*, and {version} is installed, with which SymPy "
-                f"parses no LaTeX: {mend}"
+                f"parses no LaTeX: {fix}"
             )
     try:
         parse(r"\frac{1}{2}")
     except Exception as error:
-        raise UsageError(f"SymPy parses no LaTeX here ({type(error).__name__}: {error}): {mend}") from error
+        raise UsageError(f"SymPy parses no LaTeX here ({type(error).__name__}: {error}): {fix}") from error
 
 
 def prepare() -> None:
