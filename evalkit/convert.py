@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import tomllib
 from collections.abc import Mapping
 from types import NoneType, UnionType
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Protocol, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from evalkit.errors import UsageError, unknown
 from evalkit.samples import JSON
@@ -20,6 +21,22 @@ _T = TypeVar("_T")
 _NO_JSON = ("inf", "-inf", "nan")
 """Numbers that JSON does not have; they are written as texts."""
 _WORDS = {float: "a number", int: "a whole number", bool: "true or false", str: "a text in quotes"}
+
+
+class Readable(Protocol):
+    """A path, or a file of a package."""
+
+    def read_text(self, encoding: str) -> str: ...
+
+
+def read_toml(place: Readable) -> dict[str, Any]:
+    """The document at `place`. Raises `UsageError` that names it."""
+    try:
+        return tomllib.loads(place.read_text("utf-8"))
+    except OSError as error:
+        raise UsageError(f"cannot read {place}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{place} is no TOML: {error}") from None
 
 
 def to_json(value: object) -> JSON:

@@ -15,7 +15,7 @@ MODEL = "llama-cpp/SmolLM2-135M-Instruct"
 
 
 @dataclass(frozen=True, slots=True)
-class Slice:
+class DemoTask:
     """A slice that takes about a minute."""
 
     task: str
@@ -24,24 +24,24 @@ class Slice:
     small_sets: bool = False
 
 
-SLICES = (
-    Slice("humaneval:0-shot", limit=32, max_tokens=320),
-    Slice("gsm8k:8-shot-cot", limit=8, max_tokens=160, small_sets=True),
+PARTS = (
+    DemoTask("humaneval:0-shot", limit=32, max_tokens=320),
+    DemoTask("gsm8k:8-shot-cot", limit=8, max_tokens=160, small_sets=True),
 )
 
 
 async def demo(folder: Path, progress: Progress | None = None) -> list[Path]:
-    """Evaluates `MODEL` on `SLICES`, afresh, into a run file each in `folder`; their paths."""
+    """Evaluates `MODEL` on `PARTS`, afresh, into a run file each in `folder`; their paths."""
     model = open_model(MODEL)
     paths: list[Path] = []
     try:
-        for one in SLICES:
+        for part in PARTS:
             plan = make_plan(
                 model,
-                [one.task],
-                settings={"max_tokens": str(one.max_tokens)},
-                data=DataOptions(small_sets=one.small_sets),
-                limit=one.limit,
+                [part.task],
+                settings={"max_tokens": str(part.max_tokens)},
+                data=DataOptions(small_sets=part.small_sets),
+                limit=part.limit,
             )
             paths.append(folder / f"demo-{plan.cells[0].task.name}.db")
             with open_run(paths[-1], plan, afresh=True) as store:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import importlib.util
 import os
 import platform
@@ -11,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from evalkit.errors import SandboxError, UsageError
+from evalkit.needs import installed
 
 _NEEDED = ("lm-eval", "datasets", "evaluate", "jiwer", "sacrebleu", "pandas", "aiohttp")
 
@@ -49,10 +49,8 @@ def _python() -> Finding:
 
 
 def _package(name: str) -> Finding:
-    try:
-        return Finding(name, True, importlib.metadata.version(name), needed=True)
-    except importlib.metadata.PackageNotFoundError:
-        return Finding(name, False, "not installed", f"pip install {name}", needed=True)
+    version = installed(name)
+    return Finding(name, bool(version), version or "not installed", f"pip install {name}", needed=True)
 
 
 def _tried(what: str, attempt: Callable[[], str], fix: str) -> Finding:
@@ -87,7 +85,7 @@ def _compiler() -> Finding:
 
 
 def _formulas() -> str:
-    from evalkit.tasks.math import needs, versions
+    from evalkit.scoring.symbolic import needs, versions
 
     needs()
     return ", ".join(f"{name} {version}" for name, version in versions().items())

@@ -68,6 +68,8 @@ FrameRule: TypeAlias = Literal["middle", "linspace"]
 FRAME_RULES: tuple[FrameRule, ...] = get_args(FrameRule)
 Medium: TypeAlias = Literal["image", "audio", "video"]
 """What a prompt may hold besides text. A video goes to whoever takes pictures, as its frames."""
+PICTURES: frozenset[Medium] = frozenset(("image", "video"))
+"""What goes over the wire as pictures, which `max_pixels` and `resample` hold for."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,34 +2,31 @@
 
 What a worker may use is counted in CPU time, so that a loaded machine gives the same verdict. The kernel
 ends a worker that is over its limit, also in the middle of one long computation in C; a new one takes its
-place. A worker ends when its host is gone, for their socket closes with it.
+place.
 """
 
 from __future__ import annotations
 
-import asyncio
+import functools
 import importlib
 import json
 import os
 import resource
 import signal
 import socket
-import subprocess
 import sys
-import tempfile
-import weakref
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import IO, Any, ParamSpec, TypeAlias, TypeVar, cast
+from typing import Any, ParamSpec, TypeAlias, TypeVar, cast
 
 from evalkit.errors import ScorerError
 from evalkit.identity.user_file import file_of_module, import_file
+from evalkit.processes.framing import from_host, to_host
+from evalkit.processes.pool import Child, Ended, Pool
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 _MEGABYTE = 1 << 20
-_CHUNK = 1 << 16
 _START_SECONDS = 120.0
 """Wall time that a worker has to import what it needs."""
 
@@ -46,8 +43,7 @@ class Workers:
     wait and not slow ones. `memory_megabytes` of address space hold for the process. None: no limit. A
     worker's number, from 0 below `count`, is in its environment as EVALKIT_WORKER.
 
-    Works in one event loop after the other, not in two at a time. Processes that nobody closed end with
-    the interpreter.
+    Works in one event loop after the other, not in two at a time. Processes end with the interpreter.
     """
 
     def __init__(
@@ -61,18 +57,12 @@ class Workers:
     ) -> None:
         self._cpu_seconds = cpu_seconds
         self._wall_seconds = wall_seconds
-        self._memory_megabytes = memory_megabytes
-        self._count = count or len(os.sched_getaffinity(0))
-        self._setup = {
+        setup = {
             "prepare": place_of(prepare) if prepare else None,
             "cpu_seconds": cpu_seconds,
-            "memory": memory_megabytes and memory_megabytes * _MEGABYTE,
+            "memory_megabytes": memory_megabytes,
         }
-        self._slots = asyncio.Semaphore(self._count)
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._idle: list[_Worker] = []
-        self._alive: set[_Worker] = set()
-        weakref.finalize(self, _end_all, self._alive)
+        self._pool = Pool(functools.partial(_Worker, setup), count)
 
     async def call(self, function: Callable[_P, _R], *args: _P.args, **kwargs: _P.kwargs) -> _R:
         """What `function` returns, called in a worker.
@@ -83,137 +73,50 @@ class Workers:
         `ScorerError` for one that raised or whose process crashed; no other call suffers.
         """
         request = {"function": place_of(function), "args": args, "kwargs": kwargs}
-        async with self._slot():
-            worker = self._take() or await self._start()
-            try:
-                reply = await self._answer(worker, request, self._wall_seconds)
-            except BaseException:  # also a cancelled call: its worker is still busy with it
-                self._end(worker)
-                raise
-            self._idle.append(worker)
+        reply = await self._pool.use(lambda worker: worker.answer(request, self._wall_seconds))
         if "error" in reply:
             raise ScorerError(str(reply["error"]))
         return cast(_R, reply["result"])
 
     def close(self) -> None:
         """Ends every process. A later call starts new ones."""
-        self._idle.clear()
-        _end_all(self._alive)
+        self._pool.close()
 
-    def _slot(self) -> asyncio.Semaphore:
-        loop = asyncio.get_running_loop()
-        if loop is not self._loop:  # a semaphore belongs to the loop that first waited on it
-            self._loop, self._slots = loop, asyncio.Semaphore(self._count)
-        return self._slots
 
-    def _take(self) -> _Worker | None:
-        while self._idle:
-            worker = self._idle.pop()
-            if worker.process.poll() is None:
-                return worker
-            self._end(worker)  # something else on this machine killed it while it was idle
-        return None
+class _Worker(Child):
+    """A process for one call after another."""
 
-    async def _start(self) -> _Worker:
-        numbers = {one.number for one in self._alive}
-        worker = _Worker.start(next(n for n in range(self._count + 1) if n not in numbers))
-        self._alive.add(worker)
-        try:
-            reply = await self._answer(worker, self._setup, _START_SECONDS)
-        except BaseException:
-            self._end(worker)
-            raise
+    def __init__(self, setup: Mapping[str, Any], number: int) -> None:
+        self._setup = setup
+        path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)  # noqa: PTH109
+        # One hash seed: what sympy makes of a set must not differ from run to run.
+        own = {"PYTHONPATH": path, "PYTHONHASHSEED": "0", "EVALKIT_WORKER": str(number)}
+        super().__init__([sys.executable, "-P", "-m", "evalkit.workers"], {**os.environ, **own})
+
+    async def ready(self) -> None:
+        reply = await self.answer(self._setup, _START_SECONDS)
         if "error" in reply:
-            self._end(worker)
             raise ScorerError(f"a worker process cannot start: {reply['error']}")
-        return worker
 
-    async def _answer(self, worker: _Worker, request: object, wall_seconds: float) -> dict[str, Any]:
+    async def answer(self, request: object, wall_seconds: float) -> dict[str, Any]:
         try:
-            async with asyncio.timeout(wall_seconds):
-                line = await worker.exchange(request)
+            reply: dict[str, Any] = json.loads(await self.ask(json.dumps(request).encode(), wall_seconds))
         except TimeoutError:
             raise OverLimit(f"over {wall_seconds:g} s of wall time") from None
-        if not line:
-            raise self._failure(worker)
-        reply: dict[str, Any] = json.loads(line)
+        except Ended:
+            raise self._failure() from None
         if "memory" in reply:
-            raise OverLimit(f"over {self._memory_megabytes} MB of memory")
+            raise OverLimit(f"over {self._setup['memory_megabytes']} MB of memory")
         return reply
 
-    def _failure(self, worker: _Worker) -> Exception:
-        """Why a worker went away without an answer."""
-        code = worker.process.wait()
-        if code == -signal.SIGPROF and self._cpu_seconds is not None:
-            return OverLimit(f"over {self._cpu_seconds:g} s of CPU time")
+    def _failure(self) -> Exception:
+        """Why it went away without an answer."""
+        code, cpu_seconds = self.wait(), self._setup["cpu_seconds"]
+        if code == -signal.SIGPROF and cpu_seconds is not None:
+            return OverLimit(f"over {cpu_seconds:g} s of CPU time")
         how = signal.Signals(-code).name if code < 0 else f"exit status {code}"
-        return ScorerError(f"a worker process crashed ({how}) {worker.last_words()}".rstrip())
-
-    def _end(self, worker: _Worker) -> None:
-        worker.end()
-        self._alive.discard(worker)
-
-
-@dataclass(eq=False)
-class _Worker:
-    """A process, the host's end of the socket to it, and what it writes on standard error."""
-
-    process: subprocess.Popen[bytes]
-    channel: socket.socket
-    errors: IO[bytes]
-    number: int
-
-    @classmethod
-    def start(cls, number: int) -> _Worker:
-        ours, theirs = socket.socketpair()
-        ours.setblocking(False)
-        errors = tempfile.TemporaryFile()  # noqa: SIM115 — closed in `end`
-        path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)  # noqa: PTH109
-        with theirs:
-            process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "evalkit.workers", str(theirs.fileno())],
-                pass_fds=(theirs.fileno(),),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=errors,
-                start_new_session=True,  # Ctrl-C is for the host, which ends its workers
-                # One hash seed: what sympy makes of a set must not differ from run to run.
-                env={
-                    **os.environ, "PYTHONPATH": path, "PYTHONHASHSEED": "0", "EVALKIT_WORKER": str(number),
-                },
-            )  # fmt: skip
-        return cls(process, ours, errors, number)
-
-    async def exchange(self, request: object) -> bytes:
-        """Sends a request; the line that comes back, empty when the process went away."""
-        loop = asyncio.get_running_loop()
-        line = b""
-        try:
-            await loop.sock_sendall(self.channel, json.dumps(request).encode() + b"\n")
-            while not line.endswith(b"\n"):
-                chunk = await loop.sock_recv(self.channel, _CHUNK)
-                if not chunk:
-                    return b""
-                line += chunk
-        except ConnectionError:
-            return b""
-        return line
-
-    def last_words(self) -> str:
-        self.errors.seek(0)
-        lines = self.errors.read().decode(errors="replace").strip().splitlines()
-        return lines[-1][:300] if lines else ""
-
-    def end(self) -> None:
-        self.process.kill()
-        self.process.wait()
-        self.channel.close()
-        self.errors.close()
-
-
-def _end_all(workers: set[_Worker]) -> None:
-    while workers:
-        workers.pop().end()
+        last = self.words().splitlines()[-1:]
+        return ScorerError(f"a worker process crashed ({how}) {''.join(last)[:300]}".rstrip())
 
 
 Place: TypeAlias = tuple[str, str, str]
@@ -231,18 +134,22 @@ def find(place: Place) -> Callable[..., Any]:
     return cast(Callable[..., Any], getattr(module, attribute))
 
 
-def _serve(channel: socket.socket) -> None:
-    """A worker's life: set up, then answer calls until the host closes the socket."""
+def _serve() -> None:
+    """A worker's life: set up, then answer calls until the host hangs up."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    stream = channel.makefile("rwb")
-    setup = json.loads(stream.readline())
+    host = socket.socket(fileno=os.dup(0))
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    setup = json.loads(from_host(host))
     functions: dict[Place, Callable[..., object]] = {}
 
     def prepare() -> None:
         if setup["prepare"]:
             find(setup["prepare"])()
-        if setup["memory"]:
-            resource.setrlimit(resource.RLIMIT_AS, (setup["memory"], setup["memory"]))
+        if setup["memory_megabytes"]:
+            memory = setup["memory_megabytes"] * _MEGABYTE
+            resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
 
     def reply(work: Callable[[], object]) -> None:
         try:
@@ -252,11 +159,11 @@ def _serve(channel: socket.socket) -> None:
         except Exception as error:  # noqa: BLE001 — whatever it is, it is this call's alone
             line = json.dumps({"error": f"{type(error).__name__}: {error}"[:300]})
         signal.setitimer(signal.ITIMER_PROF, 0)
-        stream.write(line.encode() + b"\n")
-        stream.flush()
+        to_host(host, line.encode())
 
     reply(prepare)
-    for request in map(json.loads, stream):
+    while True:
+        request = json.loads(from_host(host))
 
         def work(request: dict[str, Any] = request) -> object:
             place: Place = tuple(request["function"])
@@ -270,4 +177,4 @@ def _serve(channel: socket.socket) -> None:
 
 
 if __name__ == "__main__":
-    _serve(socket.socket(fileno=int(sys.argv[1])))
+    _serve()

@@ -34,7 +34,6 @@ from evalkit.api import (
     Record,
     Sample,
     Task,
-    UsageError,
     Variant,
     Verdict,
     Workers,
@@ -61,8 +60,6 @@ FOUR_SHOT, ZERO_SHOT = "4-shot", "0-shot-boxed"
 INSTRUCTION = r"Reason step by step, then give the final answer, and nothing else, in \boxed{}."
 LONGEST = 5000
 """Characters beyond which an answer is not judged; the longest reference has 81."""
-NEEDED = {"sympy": "", "antlr4-python3-runtime": "4.11.", "math-verify": ""}
-"""Distributions, and what their versions have to begin with."""
 
 
 def to_sample(record: Record) -> Sample:
@@ -145,42 +142,8 @@ def _too_long() -> Verdict:
     return Verdict(False, f"over {LONGEST} characters")
 
 
-def versions() -> dict[str, str]:
-    """Installed versions of what the judges need, "" for what is missing."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    found = {}
-    for name in NEEDED:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = ""
-    return found
-
-
-def needs() -> None:
-    """Raises `UsageError` unless a formula is really parsed here.
-
-    With another version of the parser's run-time library SymPy parses nothing, and every answer that is
-    not spelled like the reference would count as wrong.
-    """
-    fix = "pip install 'evalkit[math]'"
-    for name, version in versions().items():
-        if not version:
-            raise UsageError(f"math is judged with {name}, which is not installed: {fix}")
-        if not version.startswith(NEEDED[name]):
-            raise UsageError(
-                f"math is judged with {name} {NEEDED[name]}*, and {version} is installed, with which SymPy "
-                f"parses no LaTeX: {fix}"
-            )
-    try:
-        symbolic.parse(r"\frac{1}{2}")
-    except Exception as error:
-        raise UsageError(f"SymPy parses no LaTeX here ({type(error).__name__}: {error}): {fix}") from error
-
-
 def notes(protocol: Protocol) -> Mapping[str, JSON]:
-    return dict(versions())
+    return dict(symbolic.versions())
 
 
 def gold(sample: Sample, protocol: Protocol) -> str:
@@ -233,7 +196,7 @@ def math() -> Task:
             Protocol(name=ZERO_SHOT, max_tokens=2048, source="evalkit"),
         ),
         max_shots=4,
-        needs=needs,
+        needs=symbolic.needs,
         notes=notes,
         gold=gold,
         wrong_responses=wrong_responses,

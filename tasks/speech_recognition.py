@@ -38,7 +38,7 @@ from evalkit.api import (
     unknown,
     versioned,
 )
-from evalkit.scoring.speech import need_speech, normaliser_for, rules, score_speech, unit_for
+from evalkit.scoring.speech import needs, normaliser_for, rules, score_speech, unit_for
 
 from .kit import first_reference, is_on_the_hub
 from .speech_languages import Language
@@ -158,7 +158,7 @@ def recognition(
         size=sizes[0],
         group_sizes=sizes[1],
         media=("audio",),
-        needs=need_speech,
+        needs=needs,
         notes=lambda protocol: rules(normaliser, units),
         unavailable=unavailable,
         gold=first_reference,

@@ -17,7 +17,8 @@ from tools import house
 ROOT = Path(__file__).parent.parent
 # A room may import itself and rooms of a lower layer.
 LAYERS = (
-    ("errors", "reports"),
+    ("errors", "processes", "reports"),
+    ("needs",),
     ("samples",),
     ("identity", "convert"),
     ("scoring",),

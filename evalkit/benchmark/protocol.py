@@ -46,6 +46,11 @@ def _threshold(text: str) -> float:
     return NEVER if text == "never" else float(text)
 
 
+def shown_threshold(threshold: float) -> float | str:
+    """As it is typed and written: `NEVER` is "never"."""
+    return "never" if threshold == NEVER else threshold
+
+
 def _setting(default: object, parse: Callable[[str], object]) -> Any:
     """A field that `--set` can override: `parse` reads what was typed, or raises `ValueError`."""
     return field(default=default, metadata={"parse": parse})

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from evalkit.benchmark.protocol import SIGNED, ProtocolSettings
+from evalkit.benchmark.protocol import SIGNED, ProtocolSettings, shown_threshold
 from evalkit.benchmark.signature import digest
 from evalkit.metrics.spec import MetricSpec
 from evalkit.samples import JSON
@@ -140,7 +140,7 @@ def signed_settings(protocol: ProtocolSettings) -> dict[str, JSON]:
 def threshold_text(threshold: float | None) -> JSON:
     if threshold is None:
         return "chosen on the validation split"
-    return "never" if threshold == float("inf") else threshold
+    return shown_threshold(threshold)
 
 
 def fallback_text(protocol: ProtocolSettings, solver: str, reader: str, extract: str) -> str:

@@ -22,13 +22,12 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from evalkit.convert import from_json
+from evalkit.convert import from_json, read_toml
 from evalkit.errors import UsageError, unknown
 
 DEFAULT_FILE = Path("evalkit.toml")
@@ -127,12 +126,7 @@ def policy_of(
 
 def read_policy(path: Path) -> Policy:
     """The policy in a TOML file. Raises `UsageError` for what is not known, naming file and place."""
-    try:
-        document = tomllib.loads(path.read_text("utf-8"))
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} is no TOML: {error}") from None
+    document = read_toml(path)
     for key in document:
         if key not in ("compare", "benchmarks"):
             raise unknown(f"table in {path}", key, ("compare", "benchmarks"))

@@ -16,6 +16,7 @@ from evalkit.runfile.records import Cell
 from evalkit.runfile.store import Store
 from evalkit.samples import JSON
 from evalkit.stats.power import Spread, draws_needed, effect_seen, samples_needed
+from evalkit.stats.resample import INTERVAL_DRAWS
 
 WIDEST = 50.0
 """Standard deviation, in points, of a sample where half of them are right: an accuracy has none wider."""
@@ -187,7 +188,9 @@ def _own_spread(store: Store, cell: Cell, metric: str) -> tuple[float, float, bo
     inside = [row for row, counts in enumerate(counted(figure, matrix)) if counts]
     matrix, clusters, named = matrix[inside], [clusters[i] for i in inside], [named[i] for i in inside]
     groups = named if traits.average else None
-    error, _ = aggregate.standard_error(matrix, clusters, groups, 2000) if inside else (math.inf, 1.0)
+    error, _ = (
+        aggregate.standard_error(matrix, clusters, groups, INTERVAL_DRAWS) if inside else (math.inf, 1.0)
+    )
     if math.isinf(error):
         raise UsageError(f"{store.path}: {cell.task} has too few samples to tell their spread")
     single = error * math.sqrt(len(matrix))

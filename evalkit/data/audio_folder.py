@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from evalkit.data.base import DataOptions, Record, Records
-from evalkit.data.folder import require
+from evalkit.data.folder import check_columns
 from evalkit.data.media import embedded
 from evalkit.errors import DataError
 
@@ -58,7 +58,7 @@ class AudioFolder:
             count += 1
         if not count:
             raise DataError(f"{found} names no clips")
-        require(self.columns, columns, str(found))
+        check_columns(self.columns, columns, str(found))
         origin = {
             "kind": "folder",
             "name": self.path.name,

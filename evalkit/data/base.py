@@ -15,7 +15,7 @@ Record: TypeAlias = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class Stretch:
     """A stretch of the records that is all of one group, such as a language.
 
     `name`: the group's. `count`: how many records, where that is known before it is opened.
@@ -38,7 +38,7 @@ class Records:
     count: int | None
     """How many there are, where that is cheap to know."""
     read: Callable[[], Iterator[Record]]
-    parts: tuple[Part, ...] = ()
+    parts: tuple[Stretch, ...] = ()
     """The groups that all of them consist of, in order, where these can be read apart."""
 
     def __iter__(self) -> Iterator[Record]:

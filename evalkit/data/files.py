@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import IO, NoReturn, cast
 
 from evalkit.data.base import Record, Records
-from evalkit.data.folder import readable, require
+from evalkit.data.folder import check_columns, readable
 from evalkit.data.media import embedded, media_columns
 from evalkit.errors import DataError
 
@@ -43,7 +43,7 @@ def open_file(path: Path, columns: Sequence[str], reader: Reader | None = None) 
         count += 1
     if not count:
         raise DataError(f"{path} has no records")
-    require(columns, found, str(path))
+    check_columns(columns, found, str(path))
     with path.open("rb") as data:
         digest = hashlib.file_digest(data, "sha256").hexdigest()
     origin = {

@@ -27,7 +27,7 @@ _SHARD = re.compile(r"(?P<stem>.*)-(?P<index>\d{5,})-of-(?P<total>\d{5,})")
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class SplitFiles:
     """Which files make up one split of one config, and the reader for them."""
 
     builder: DatasetBuilder
@@ -50,7 +50,7 @@ def locate(folder: Path, name: str) -> Path:
     raise DataError(f"{folder} has no data set {name}: it has {_listing(there)}")
 
 
-def plan(root: Path, configs: Sequence[str], split: str, place: str) -> list[Plan]:
+def plan(root: Path, configs: Sequence[str], split: str, place: str) -> list[SplitFiles]:
     """What a split consists of in each config, by the card's `configs` or, without them, by the files' names.
 
     `datasets` itself decides, so a folder means here what it means to `load_dataset`. Only names and
@@ -72,18 +72,18 @@ def plan(root: Path, configs: Sequence[str], split: str, place: str) -> list[Pla
     ]
 
 
-def _plan(builder: DatasetBuilder, root: Path, config: str, split: str, place: str) -> Plan:
+def _plan(builder: DatasetBuilder, root: Path, config: str, split: str, place: str) -> SplitFiles:
     splits = {str(key): list(paths) for key, paths in (builder.config.data_files or {}).items()}
     if not splits.get(split):
         filled = [key for key, paths in splits.items() if paths]
         raise DataError(f"{place} has no split {split!r} in config {config!r}: it has {_listing(filled)}")
     files = tuple(Path(path).relative_to(root).as_posix() for path in splits[split])
     _check_shards(files, place)
-    return Plan(builder=builder, split=split, files=files)
+    return SplitFiles(builder=builder, split=split, files=files)
 
 
 def read(
-    plans: Sequence[Plan], root: Path, *, columns: Sequence[str], place: str, origin: Mapping[str, str]
+    plans: Sequence[SplitFiles], root: Path, *, columns: Sequence[str], place: str, origin: Mapping[str, str]
 ) -> Records:
     """The records of the plans, one plan after the other, streamed from the files below `root`."""
     parts = [_read(plan, root, columns, place) for plan in plans]
@@ -104,7 +104,7 @@ def read(
 
 
 def _read(
-    plan: Plan, root: Path, columns: Sequence[str], place: str
+    plan: SplitFiles, root: Path, columns: Sequence[str], place: str
 ) -> tuple[int | None, Callable[[], Iterator[Record]]]:
     """(how many records, the records) of one plan."""
     root = root.absolute()  # `datasets` takes a relative name for one below the data set's folder
@@ -118,14 +118,14 @@ def _read(
         else:
             count, dataset, features = _streamed(plan, files)
             found, stream = set(next(iter(dataset), {})), partial(iter, dataset)
-    require(columns, found, place)
+    check_columns(columns, found, place)
     media = media_columns(features)
     if not media:
         return count, stream
     return count, lambda: (embedded(record, media, root) for record in stream())
 
 
-def _streamed(plan: Plan, files: Sequence[Path]) -> tuple[int | None, IterableDataset, Features | None]:
+def _streamed(plan: SplitFiles, files: Sequence[Path]) -> tuple[int | None, IterableDataset, Features | None]:
     """(how many records where that is cheap to know, the records, their features) by `datasets`."""
     # Only this split: the card may name files of others that are not on this machine.
     plan.builder.config.data_files = {plan.split: [str(file) for file in files]}
@@ -137,7 +137,7 @@ def _streamed(plan: Plan, files: Sequence[Path]) -> tuple[int | None, IterableDa
     return sum(_lines(file) for file in files) if lines else None, dataset, features
 
 
-def require(columns: Sequence[str], found: set[str], place: str) -> None:
+def check_columns(columns: Sequence[str], found: set[str], place: str) -> None:
     """Refuse data without a column that the task needs."""
     missing = [column for column in columns if column not in found]
     if missing:

@@ -52,7 +52,7 @@ class Hub:
             return self._open_folder(folder.SMALL_SETS, "small sets", options.revision)
         if self.package is not None and self.package.installed and options.revision is None:
             records = self.package.open()
-            folder.require(self.columns, set(next(iter(records), {})), records.origin["where"])
+            folder.check_columns(self.columns, set(next(iter(records), {})), records.origin["where"])
             return records
         return self._open_hub(options.revision or self.revision)
 
@@ -76,7 +76,7 @@ class Hub:
         origin = self._origin("hub", sha, f"{constants.ENDPOINT}/datasets/{self.name}/tree/{sha}")
         return folder.read(plans, snapshot, columns=self.columns, place=self._at(sha), origin=origin)
 
-    def _fetch_patiently(self, revision: str) -> tuple[str, Path, list[folder.Plan]]:
+    def _fetch_patiently(self, revision: str) -> tuple[str, Path, list[folder.SplitFiles]]:
         # huggingface_hub resumes a download whose connection ends; other passing failures it leaves to us.
         for pause in PAUSES:
             try:
@@ -87,7 +87,7 @@ class Hub:
             time.sleep(pause)
         return self._fetch(revision)
 
-    def _fetch(self, revision: str) -> tuple[str, Path, list[folder.Plan]]:
+    def _fetch(self, revision: str) -> tuple[str, Path, list[folder.SplitFiles]]:
         """The commit, its snapshot in the Hugging Face cache, and the split's files, which are all there.
 
         Only the cards and this split's files are downloaded. `load_dataset` is not asked for a revision,
@@ -144,7 +144,7 @@ class Hub:
             )
         )
 
-    def _plan(self, sha: str, snapshot: Path, names: Mapping[str, int]) -> list[folder.Plan]:
+    def _plan(self, sha: str, snapshot: Path, names: Mapping[str, int]) -> list[folder.SplitFiles]:
         """Which files the split is made of, found before any of them is downloaded.
 
         `datasets` finds them in a folder by their names alone, so it is given the real cards among

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from evalkit.data.base import Data, DataOptions, Part, Record, Records, at_hand, counted
+from evalkit.data.base import Data, DataOptions, Record, Records, Stretch, at_hand, counted
 from evalkit.errors import UsageError
 
 PART = "evalkit:part"
@@ -88,7 +88,7 @@ class Parts:
             sum(known) if len(known) == len(counts) else None,
             stream,
             tuple(
-                Part(name, count, functools.partial(part, name))
+                Stretch(name, count, functools.partial(part, name))
                 for name, count in zip(names, counts, strict=True)
             ),
         )

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from typing import Any
 
+from evalkit.benchmark.protocol import shown_threshold
 from evalkit.benchmark.readers import choose_threshold
 from evalkit.engine.cell import CellPlan
 from evalkit.engine.client import Stopped
@@ -30,9 +30,11 @@ def calibrate(planned: CellPlan, cell: Cell, validation: Cell, store: Store) -> 
         [_right(row, "greedy") for row in rows],
     )
     found: dict[str, JSON] = {
-        "threshold": _json(threshold),
+        "threshold": shown_threshold(threshold),
         "validation_samples": len(rows),
-        "validation_curve": [{"threshold": _json(t), "accuracy": accuracy} for t, accuracy in curve],
+        "validation_curve": [
+            {"threshold": shown_threshold(t), "accuracy": accuracy} for t, accuracy in curve
+        ],
     }
     store.set_found(cell, found)
     store.commit()
@@ -41,7 +43,3 @@ def calibrate(planned: CellPlan, cell: Cell, validation: Cell, store: Store) -> 
 
 def _right(row: dict[str, Any], branch: str) -> bool:
     return all(final["correct"] for final in row["branches"][branch])
-
-
-def _json(threshold: float) -> JSON:
-    return "never" if math.isinf(threshold) else threshold

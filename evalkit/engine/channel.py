@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from evalkit.engine.client import Asker, ModelClient
-from evalkit.engine.context import Call, Run
+from evalkit.engine.context import Call, RunTool
 from evalkit.models.base import Response
 from evalkit.runfile.records import OF_TOOL, Link
 from evalkit.runfile.store import Cell
@@ -41,7 +41,7 @@ class SampleChannel:
         asker = Asker(self._cell, self._sample, call.hints)
         return await self._client.send(call.request, key, body, call.draw, asker)
 
-    async def run(self, call: Call, tool: Run) -> Response:
+    async def run(self, call: Call, tool: RunTool) -> Response:
         store = self._client.store
         self._links.add(call.key, call.draw, call.branch)
         found = store.response(call.key, call.draw)

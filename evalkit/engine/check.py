@@ -17,7 +17,7 @@ from evalkit.benchmark.protocol import Protocol
 from evalkit.benchmark.task import ModelScorer, Task, no_gold
 from evalkit.data.base import DataOptions
 from evalkit.engine.cell import CellPlan
-from evalkit.engine.context import Call, HintsOf, Run, SampleContext
+from evalkit.engine.context import Call, HintsOf, RunTool, SampleContext
 from evalkit.engine.corpus import completed
 from evalkit.engine.faults import FAULTS, fault, guarded
 from evalkit.engine.plan import make_plan
@@ -219,7 +219,7 @@ class _Saying:
         hints = None if call.hints is None else call.hints()
         return await self._model.generate_hinted(call.request, hints, draw=call.draw)
 
-    async def run(self, call: Call, tool: Run) -> Response:
+    async def run(self, call: Call, tool: RunTool) -> Response:
         return Response(await tool())
 
     def stored(self, call: Call) -> Response | None:

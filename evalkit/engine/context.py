@@ -25,7 +25,7 @@ from evalkit.samples import Prompt, Sample, Tool
 
 HintsOf: TypeAlias = Callable[[Protocol], Hints]
 """protocol → what a perfect and a failing model would say under it; for `fake/` and the gold self-test."""
-Run: TypeAlias = Callable[[], Awaitable[str]]
+RunTool: TypeAlias = Callable[[], Awaitable[str]]
 
 
 def task_hints(task: Task, sample: Sample, protocol: Protocol) -> Hints:
@@ -63,7 +63,7 @@ class Channel(Shape):
         """The stored answer, else the model's. Raises `ProviderError`."""
         ...
 
-    def run(self, call: Call, tool: Run) -> Awaitable[Response]:
+    def run(self, call: Call, tool: RunTool) -> Awaitable[Response]:
         """The stored result, else what `tool` gives. Raises what `tool` raises."""
         ...
 
@@ -189,7 +189,7 @@ class SampleContext:
         request = Request(prompt=text, max_tokens=1, logprobs=1, echo=True)
         return (await self._ask(request, draw)).prompt_logprobs
 
-    async def tool(self, name: str, argument: str, run: Run, *, draw: int = 0) -> str:
+    async def tool(self, name: str, argument: str, run: RunTool, *, draw: int = 0) -> str:
         nth = self._tools[name, argument, draw] = self._tools[name, argument, draw] + 1
         body = orjson.dumps(
             {

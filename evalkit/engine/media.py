@@ -19,7 +19,7 @@ from tempfile import TemporaryDirectory
 from typing import ParamSpec, TypeAlias, TypeVar
 
 from evalkit.errors import MediaError
-from evalkit.media.kinds import KINDS, Look, Sent, video_workers
+from evalkit.media.kinds import KINDS, Sent, ShowSettings, video_workers
 from evalkit.models.base import Request
 from evalkit.runfile.store import Store
 from evalkit.samples import Audio, Image, Prompt, SentFile, Shown, Speech
@@ -59,7 +59,9 @@ class MediaCache:
         for file in made:
             medium = SentFile(file.key, file.mime, 0, 0, 0.0, file.size, b"")
             with contextlib.suppress(MediaError):
-                found, _ = await KINDS[file.kind].prepare(file, Look(), self._place((file.key,)), self)
+                found, _ = await KINDS[file.kind].prepare(
+                    file, ShowSettings(), self._place((file.key,)), self
+                )
                 medium = dataclasses.replace(found, mime=file.mime, size=file.size)
             self._store.add_media(medium)
 
@@ -80,7 +82,7 @@ class MediaCache:
 
     async def _prepared(self, file: Shown, request: Request) -> tuple[Image | Audio, ...]:
         kind = KINDS[file.kind]
-        look = Look(request.max_pixels, request.resample, request.frames, request.frame_rule)
+        look = ShowSettings(request.max_pixels, request.resample, request.frames, request.frame_rule)
         key = (file.kind, file.key, *kind.look(look))
         if key not in self._made:
             if key not in self._making:
@@ -95,7 +97,7 @@ class MediaCache:
             return (file,)
         return await self.in_thread(_load, kind.sent, made)
 
-    async def _make(self, file: Shown, look: Look, key: _Key) -> None:
+    async def _make(self, file: Shown, look: ShowSettings, key: _Key) -> None:
         try:
             medium, sent = await KINDS[file.kind].prepare(file, look, self._place(key), self)
         except MediaError as error:

@@ -29,7 +29,7 @@ from evalkit.models.base import CAPABILITIES, Capability, Model
 from evalkit.runfile.encoding import dump
 from evalkit.runfile.records import VALIDATION
 from evalkit.runfile.store import Store
-from evalkit.samples import JSON, JUDGE, Sample
+from evalkit.samples import JSON, JUDGE, PICTURES, Sample
 from evalkit.sandbox.hidden import hide_beside, hide_folders
 
 REVISION = "revision"
@@ -124,7 +124,7 @@ def make_plan(
             continue
         if strict:
             _comparable(cell, data)
-        _require(model, cell.task, cell.protocol, chosen.shown)
+        _check_model(model, cell.task, cell.protocol, chosen.shown)
         if cell.protocol.calibrated:
             cells.append(_validation(cell, data))
         cells.append(cell)
@@ -184,7 +184,7 @@ def _able(capabilities: Collection[Capability]) -> set[Capability]:
     return {*capabilities, "video"} if "image" in capabilities else {*capabilities}
 
 
-def _require(model: Model, task: Task, protocol: Protocol, asker: str) -> None:
+def _check_model(model: Model, task: Task, protocol: Protocol, asker: str) -> None:
     """Raises `UsageError` where `model` cannot do what `asker` asks with, naming what it could do."""
     missing = _missing(task, protocol, model)
     if not missing:
@@ -229,7 +229,7 @@ def _plan_cell(
     branches = [task.protocol(branch) for branch in protocol.fallback]
     if branches:  # the first that this model can do, else the first, which is then refused in words
         branch = next((branch for branch in branches if not _missing(task, branch, model)), branches[0])
-        _require(model, task, branch, branch.name)
+        _check_model(model, task, branch, branch.name)
         protocol = dataclasses.replace(protocol, fallback=(branch.name,))
     shots = _shots(task, data) if task.dev and any(p.shots for p in (protocol, *branches)) else {}
     metrics = metrics_for(task, protocol)
@@ -244,7 +244,7 @@ def _plan_cell(
 def _check_media(task: Task, protocol: Protocol) -> None:
     if task.media and protocol.api == "completion":
         raise UsageError(f"{task.name} shows more than text, which goes with api=chat")
-    if protocol.max_pixels and not {"image", "video"} & {*task.media}:
+    if protocol.max_pixels and PICTURES.isdisjoint(task.media):
         raise UsageError(f"--set max_pixels={protocol.max_pixels}: {task.name} shows no pictures")
     if protocol.frames and "video" not in task.media:
         raise UsageError(f"--set frames={protocol.frames}: {task.name} shows no videos")

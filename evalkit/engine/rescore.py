@@ -24,7 +24,7 @@ from evalkit.benchmark.task import ModelScorer, Task, judge_roles
 from evalkit.data.base import Records
 from evalkit.engine.calibrate import calibrate
 from evalkit.engine.cell import CellPlan
-from evalkit.engine.context import Call, Run
+from evalkit.engine.context import Call, RunTool
 from evalkit.engine.corpus import complete
 from evalkit.engine.faults import FAULTS, fault
 from evalkit.engine.judging import Judging
@@ -258,7 +258,7 @@ class _StoredReplies:
     async def send(self, call: Call) -> Response:
         raise JudgeError("the run's judge model was not asked about this response")
 
-    async def run(self, call: Call, tool: Run) -> Response:
+    async def run(self, call: Call, tool: RunTool) -> Response:
         raise AssertionError("a judge model uses no tool")
 
 

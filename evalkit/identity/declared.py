@@ -16,6 +16,8 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
+from evalkit.needs import installed
+
 _T = TypeVar("_T")
 _ATTRIBUTE = "__evalkit_identity__"
 OWN = "own#"
@@ -106,9 +108,4 @@ def _parameter(value: object) -> str:
 @functools.cache
 def version_of(package: str) -> str:
     """The installed version of a distribution, "none" where it is missing."""
-    import importlib.metadata  # it takes longer to import than a task does
-
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return "none"
+    return installed(package) or "none"

@@ -32,8 +32,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from evalkit.errors import MediaError, UsageError
+from evalkit.errors import MediaError
 from evalkit.media.audio_files import after_id3, kind_of, mp3_part, ogg_end, unnumbered, wav_samples
+from evalkit.needs import load
 
 if TYPE_CHECKING:
     import numpy as np
@@ -70,16 +71,8 @@ class PreparedAudio:
 
 def needs() -> None:
     """Raises `UsageError` unless the libraries that decode are installed."""
-    try:
-        import soundfile
-        import soxr
-    except (ImportError, OSError) as error:  # OSError: soundfile without libsndfile
-        said = _one_line(error)
-        raise UsageError(
-            f"sound is read with soundfile and soxr: pip install 'evalkit[speech]' ({said})"
-        ) from None
-    assert soundfile
-    assert soxr
+    for module in ("soundfile", "soxr"):
+        load(module, "sound", "pip install 'evalkit[speech]'")
 
 
 def prepare(data: bytes) -> PreparedAudio:

@@ -8,6 +8,7 @@ import zlib
 from typing import NamedTuple
 
 from evalkit.errors import MediaError
+from evalkit.media.unread import looks_like
 
 _STREAMED = 0x7FFFF000
 """Sizes from here on are written into the header of a WAV that is made while it is sent: to the end."""
@@ -51,12 +52,8 @@ _OTHERS = (
     (b"MAC ", "Monkey's Audio"),
     (b"NIST_1A", "NIST SPHERE"),
     (b"\x30\x26\xb2\x75", "WMA or ASF"),
-    (b"\x1aE\xdf\xa3", "Matroska or WebM"),
     (b"RIFF", "AVI, WebP or another RIFF file"),
     (b"\x89PNG", "PNG"),
-    (b"PK\3\4", "ZIP"),
-    (b"\x1f\x8b", "gzip"),
-    (b"version https://git-lfs", "a Git LFS pointer"),
 )
 _OTHER_OGG = ((b"Speex", "Speex"), (b"\x7fFLAC", "FLAC"), (b"\x80theora", "Theora"), (b"fishead", "Skeleton"))
 _MIRRORED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
@@ -95,24 +92,13 @@ def _after_zeros(data: bytes, at: int) -> int:
 
 
 def _looks_like(data: bytes) -> str:
-    for start, name in _OTHERS:
-        if data.startswith(start):
-            return name
-    if data[4:8] == b"ftyp":
-        return "M4A (AAC)" if data[8:11] == b"M4A" else "MP4 or QuickTime"
+    if data[4:11] == b"ftypM4A":
+        return "M4A (AAC)"
     if data.startswith(b"ID3"):
         return "an ID3 tag without MP3 behind it"
     if data[0] == 0xFF and data[1:2] and data[1] & 0xE0 == 0xE0:
         return "AAC" if data[1] & 0xF6 == 0xF0 else "MPEG audio that is not layer III of a fixed bit rate"
-    text = data[:1024].decode("utf-8", "replace")
-    if "\0" in text or "\ufffd" in (text[:-3] if len(data) > 1024 else text):  # a letter may be cut
-        return "nothing known"
-    text = text.lstrip("\ufeff \t\r\n").lower()
-    if text.startswith(("<!doctype html", "<html")):
-        return "HTML"
-    if text.startswith("<"):
-        return "XML"
-    return "JSON" if text.startswith(("{", "[")) else "text"
+    return looks_like(data, _OTHERS)
 
 
 class Wav(NamedTuple):

@@ -36,6 +36,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from evalkit.errors import MediaError, unknown
 from evalkit.media.pixels import as_jpeg, encoded, preview, resized
+from evalkit.media.unread import looks_like
 from evalkit.samples import RESAMPLES
 
 if TYPE_CHECKING:
@@ -91,11 +92,8 @@ _OTHERS = (
     (b"\xff\x4f\xff\x51", "JPEG 2000"),
     (b"\xff\x0a", "JPEG XL"),
     (b"\0\0\0\x0cJXL ", "JPEG XL"),
-    (b"PK\3\4", "ZIP"),
-    (b"\x1f\x8b", "gzip"),
-    (b"\x1aE\xdf\xa3", "Matroska or WebM"),
-    (b"version https://git-lfs", "a Git LFS pointer"),
 )
+_BRANDS = {b"avif": "AVIF", b"heic": "HEIC", b"mif1": "HEIC or AVIF"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,26 +142,8 @@ def _kind(data: bytes) -> str:
         return "WebP"
     if not data:
         raise MediaError("no picture: zero bytes")
-    raise MediaError(f"no PNG, JPEG, WebP, GIF or TIFF: it looks like {_looks_like(data)}")
-
-
-def _looks_like(data: bytes) -> str:
-    for start, name in _OTHERS:
-        if data.startswith(start):
-            return name
-    if data[4:8] == b"ftyp":
-        return {b"avif": "AVIF", b"heic": "HEIC", b"mif1": "HEIC or AVIF"}.get(data[8:12], "MP4 or QuickTime")
-    text = data[:1024].decode("utf-8", "replace")
-    if "\0" in text or "\ufffd" in (text[:-3] if len(data) > 1024 else text):  # a letter may be cut
-        return "nothing known"
-    text = text.lstrip("\ufeff \t\r\n").lower()
-    if "<svg" in text:
-        return "SVG"
-    if text.startswith(("<!doctype html", "<html")):
-        return "HTML"
-    if text.startswith("<"):
-        return "XML"
-    return "JSON" if text.startswith(("{", "[")) else "text"
+    brand = _BRANDS.get(data[8:12], "") if data[4:8] == b"ftyp" else ""
+    raise MediaError(f"no PNG, JPEG, WebP, GIF or TIFF: it looks like {brand or looks_like(data, _OTHERS)}")
 
 
 class _Careful:

@@ -20,7 +20,7 @@ VIDEO_SECONDS, VIDEO_MEGABYTES = 300.0, 4096
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class ShowSettings:
     """What of a request decides how a file is shown (`Request`)."""
 
     max_pixels: int = 0
@@ -42,20 +42,20 @@ Sent: TypeAlias = tuple[Path, ...] | None
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
-    """`sent`: the kind of file that goes over the wire. `look`: what of a `Look` counts.
+class MediaKind:
+    """`sent`: the kind of file that goes over the wire. `look`: what of a `ShowSettings` counts.
 
     `prepare`: (file, look, where its output may be written, hands) → what a run file keeps of it, and what
     is sent. Raises `MediaError`. `needs`: raises `UsageError` where a library is missing.
     """
 
     sent: type[Image] | type[Audio]
-    look: Callable[[Look], tuple[object, ...]]
-    prepare: Callable[[Any, Look, Path, Hands], Awaitable[tuple[SentFile, Sent]]]
+    look: Callable[[ShowSettings], tuple[object, ...]]
+    prepare: Callable[[Any, ShowSettings, Path, Hands], Awaitable[tuple[SentFile, Sent]]]
     needs: Callable[[], None] = lambda: None
 
 
-async def _image(file: Image, look: Look, place: Path, hands: Hands) -> tuple[SentFile, Sent]:
+async def _image(file: Image, look: ShowSettings, place: Path, hands: Hands) -> tuple[SentFile, Sent]:
     from evalkit.media.image import prepare
 
     def work() -> tuple[SentFile, Sent]:
@@ -68,7 +68,7 @@ async def _image(file: Image, look: Look, place: Path, hands: Hands) -> tuple[Se
     return await hands.in_thread(work)
 
 
-async def _audio(file: Audio, look: Look, place: Path, hands: Hands) -> tuple[SentFile, Sent]:
+async def _audio(file: Audio, look: ShowSettings, place: Path, hands: Hands) -> tuple[SentFile, Sent]:
     from evalkit.media.audio import prepare
 
     def work() -> tuple[SentFile, Sent]:
@@ -88,7 +88,7 @@ def _kept(file: File, sent: bytes, place: Path) -> Sent:
     return (place,)
 
 
-async def _video(file: Video, look: Look, place: Path, hands: Hands) -> tuple[SentFile, Sent]:
+async def _video(file: Video, look: ShowSettings, place: Path, hands: Hands) -> tuple[SentFile, Sent]:
     from evalkit.media.video import prepare_apart
 
     stored = file.path
@@ -145,10 +145,10 @@ def video_workers() -> Workers:
     )
 
 
-KINDS: Mapping[str, Kind] = {
-    "image": Kind(Image, lambda look: (look.max_pixels, look.resample), _image),
-    "audio": Kind(Audio, lambda look: (), _audio, _audio_needs),
-    "video": Kind(
+KINDS: Mapping[str, MediaKind] = {
+    "image": MediaKind(Image, lambda look: (look.max_pixels, look.resample), _image),
+    "audio": MediaKind(Audio, lambda look: (), _audio, _audio_needs),
+    "video": MediaKind(
         Image,
         lambda look: (look.max_pixels, look.resample, look.frames, look.frame_rule),
         _video,

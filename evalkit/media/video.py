@@ -35,6 +35,7 @@ from typing import IO, TYPE_CHECKING, Any
 from evalkit.errors import MediaError, UsageError
 from evalkit.media.pixels import PREVIEW, as_jpeg, encoded, resized
 from evalkit.media.video_files import check_whole
+from evalkit.needs import load
 from evalkit.samples import FRAME_RULES, video_mime
 
 if TYPE_CHECKING:
@@ -76,13 +77,7 @@ class PreparedVideo:
 
 def needs() -> None:
     """Raises `UsageError` unless the library that decodes is installed."""
-    try:
-        import av
-    except (ImportError, OSError) as error:
-        raise UsageError(
-            f"video is read with PyAV: pip install 'evalkit[video]' ({' '.join(str(error).split())[:160]})"
-        ) from None
-    assert av
+    load("av", "video", "pip install 'evalkit[video]'")
 
 
 def indices(count: int, frames: int, rule: str) -> tuple[int, ...]:
@@ -250,7 +245,6 @@ def _from(container: InputContainer, stream: VideoStream, time: int | None) -> I
 def _picture(frame: VideoFrame, max_pixels: int, resample: str) -> Image.Image:
     from PIL.Image import Transpose
 
-    _check_size(frame.width, frame.height)
     image = frame.to_image()  # type: ignore[no-untyped-call]
     turn = _TURNS.get(round(frame.rotation))
     upright = image.transpose(Transpose[turn]) if turn else image

@@ -12,6 +12,8 @@ import orjson
 from evalkit.errors import ProviderError, UsageError
 from evalkit.samples import (
     JSON,
+    PICTURES,
+    Api,
     Audio,
     Image,
     Medium,
@@ -25,10 +27,7 @@ from evalkit.samples import (
     plain_text,
 )
 
-Capability: TypeAlias = (
-    Literal["chat", "completion", "transcription", "logprobs", "echo", "likelihood", "tools", "prefill"]
-    | Medium
-)
+Capability: TypeAlias = Api | Literal["logprobs", "echo", "likelihood", "tools", "prefill"] | Medium
 """`chat`, `completion`, `transcription`: what it can be asked; `image`, `audio`: what a chat may hold.
 
 `logprobs`: of what it generates. `echo`: of a text's own tokens (`Request.echo`). `likelihood`: of whole
@@ -92,7 +91,7 @@ class Request:
             raise UsageError("tools go with a chat: no other route tells a model of them")
 
     @property
-    def api(self) -> Literal["chat", "completion", "transcription"]:
+    def api(self) -> Api:
         if isinstance(self.prompt, Speech):
             return "transcription"
         return "completion" if isinstance(self.prompt, str) else "chat"
@@ -150,7 +149,7 @@ class Request:
             ]
         if media := self.media:
             kinds = {medium.kind for medium in media}
-            if self.max_pixels and kinds & {"image", "video"}:
+            if self.max_pixels and kinds & PICTURES:
                 body |= {"max_pixels": self.max_pixels, "resample": self.resample}
             if "video" in kinds:
                 body |= {"frames": self.frames, "frame_rule": self.frame_rule}

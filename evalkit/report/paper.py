@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import dataclasses
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import resources
@@ -29,7 +28,7 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from evalkit.convert import from_json
+from evalkit.convert import from_json, read_toml
 from evalkit.errors import UsageError, unknown
 from evalkit.samples import JSON
 
@@ -169,7 +168,7 @@ def papers() -> tuple[str, ...]:
 def load_paper(name: str) -> Paper:
     """A paper by name, or a folder of the user's with a `paper.toml`."""
     place = _place(name)
-    document = _read(place.joinpath("paper.toml"))
+    document = read_toml(place.joinpath("paper.toml"))
     where = str(place.joinpath("paper.toml"))
     names = document.pop("tables", None)
     if not isinstance(names, list) or not names or not all(map(_is_name, names)):
@@ -226,17 +225,8 @@ def _place(name: str) -> Traversable:
     return resources.files("evalkit.reports").joinpath(name)
 
 
-def _read(place: Traversable) -> dict[str, Any]:
-    try:
-        return tomllib.loads(place.read_text("utf-8"))
-    except OSError as error:
-        raise UsageError(f"cannot read {place}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{place} is no TOML: {error}") from None
-
-
 def _table(place: Traversable, name: str) -> PaperTable:
-    document = _read(place)
+    document = read_toml(place)
     rows = []
     for number, entries in enumerate(_list_of(document.pop("rows", []), f"{place}: rows"), 1):
         where = f"{place}, row {number} ({entries.get('name', 'without a name')})"

@@ -12,13 +12,13 @@ if TYPE_CHECKING:  # for type checkers; at run time `__getattr__` finds them
     from evalkit.sandbox.limits import Raised as Raised
     from evalkit.sandbox.limits import Ran as Ran
     from evalkit.sandbox.limits import Value as Value
-    from evalkit.sandbox.pool import Outcome as Outcome
-    from evalkit.sandbox.pool import Program as Program
-    from evalkit.sandbox.pool import Sandbox as Sandbox
-    from evalkit.sandbox.pool import allow_unsafe as allow_unsafe
-    from evalkit.sandbox.pool import check_sandbox as check_sandbox
-    from evalkit.sandbox.pool import run_programs as run_programs
-    from evalkit.sandbox.pool import unsafe_allowed as unsafe_allowed
+    from evalkit.sandbox.programs import Outcome as Outcome
+    from evalkit.sandbox.programs import Program as Program
+    from evalkit.sandbox.programs import Sandbox as Sandbox
+    from evalkit.sandbox.programs import allow_unsafe as allow_unsafe
+    from evalkit.sandbox.programs import check_sandbox as check_sandbox
+    from evalkit.sandbox.programs import run_programs as run_programs
+    from evalkit.sandbox.programs import unsafe_allowed as unsafe_allowed
     from evalkit.sandbox.running import Executable as Executable
     from evalkit.sandbox.running import build as build
     from evalkit.sandbox.running import call as call
@@ -30,21 +30,21 @@ _HOMES = {
     "Executable": "running",
     "Limits": "limits",
     "Opaque": "codec",
-    "Outcome": "pool",
-    "Program": "pool",
+    "Outcome": "programs",
+    "Program": "programs",
     "Raised": "limits",
     "Ran": "limits",
-    "Sandbox": "pool",
+    "Sandbox": "programs",
     "Session": "shell",
     "Value": "limits",
-    "allow_unsafe": "pool",
+    "allow_unsafe": "programs",
     "build": "running",
     "call": "running",
-    "check_sandbox": "pool",
+    "check_sandbox": "programs",
     "execute": "running",
-    "run_programs": "pool",
+    "run_programs": "programs",
     "session": "running",
-    "unsafe_allowed": "pool",
+    "unsafe_allowed": "programs",
 }
 __all__ = [*_HOMES]
 

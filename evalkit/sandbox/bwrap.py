@@ -21,8 +21,12 @@ from evalkit.sandbox.shown import PACKAGES, covered, links, python, shown_files
 from evalkit.sandbox.tools import FOLDER
 
 GUEST = "/evalkit/guest"
-MODULES = ("codec", "confine", "judge", "line", "program", "runner", "server", "standin")
-"""Of this package, those that run in the sandbox."""
+MODULES = (
+    "processes/framing", "sandbox/check_server", "sandbox/checker", "sandbox/codec", "sandbox/command_server",
+    "sandbox/confine", "sandbox/guest", "sandbox/program", "sandbox/standin", "sandbox/wire",
+)  # fmt: skip
+"""Of evalkit, those that run in the sandbox."""
+PACKAGE = Path(__file__).parents[1]
 ENVIRONMENT = {"PYTHONHASHSEED": "0", "OPENBLAS_NUM_THREADS": "1", "LC_ALL": "C.UTF-8"}
 """One hash seed and one BLAS thread: the same program gives the same verdict."""
 _DEVICES = ("null", "zero", "full", "random", "urandom")
@@ -31,16 +35,16 @@ _CAPABILITIES_OF_ROOT = ("CAP_SETUID", "CAP_SETGID", "CAP_KILL")
 """These too where root starts it: the server's programs run as another user, whom it has to end."""
 _ENTRY = """
 import importlib, sys, types
-for name in ("evalkit", "evalkit.sandbox"):
-    package = sys.modules[name] = types.ModuleType(name)
-    package.__path__ = [sys.argv[1]]
+for name in ("", ".processes", ".sandbox"):
+    package = sys.modules["evalkit" + name] = types.ModuleType("evalkit" + name)
+    package.__path__ = [sys.argv[1] + name.replace(".", "/")]
 importlib.import_module("evalkit.sandbox." + sys.argv[2]).main()
 """
 """Without these packages' own `__init__`, which is the host's."""
 
 
 def python_command(folder: str, guest: str) -> list[str]:
-    """The command line of the server that is module `guest`, with the modules of `MODULES` in `folder`."""
+    """The command line of the server that is module `guest`, with those of `MODULES` in `folder`."""
     return [python(), "-s", "-S", "-P", "-B", "-c", _ENTRY, folder, guest]
 
 
@@ -72,7 +76,8 @@ def bwrap_command(
     for place, target in links().items():
         command += ["--symlink", target, place]
     # Without these bubblewrap makes them 0700.
-    for folder in dict.fromkeys([*map(os.path.dirname, shown), GUEST, PACKAGES]):
+    modules = [f"{GUEST}/{module}" for module in MODULES]
+    for folder in dict.fromkeys([*map(os.path.dirname, (*shown, *modules)), PACKAGES]):
         command += ["--dir", folder]
     for place, source in shown.items():
         command += ["--ro-bind", source, place]
@@ -83,9 +88,8 @@ def bwrap_command(
             command += ["--tmpfs", place, "--remount-ro", place]
         else:
             command += ["--ro-bind", os.devnull, place]  # without access to devices, so it does not open
-    here = Path(__file__).parent
     for module in MODULES:
-        command += ["--ro-bind", str(here / f"{module}.py"), f"{GUEST}/{module}.py"]
+        command += ["--ro-bind", str(PACKAGE / f"{module}.py"), f"{GUEST}/{module}.py"]
     command += ["--tmpfs", "/dev"]
     for device in _DEVICES:
         command += ["--dev-bind", f"/dev/{device}", f"/dev/{device}"]

@@ -1,11 +1,11 @@
-"""Plain data between a program and its judge: values, and what a call changed in its arguments.
+"""Plain data between a program and its checker: values, and what a call changed in its arguments.
 
 Not pickle, for whoever reads a pickle runs it. A message is `[contents, value]` in JSON. None, bool,
 float, small int and str stand for themselves; everything else is an array that starts with its kind,
 such as `["t", 1, 2]` for a tuple. Lists, dicts, sets, bytearrays and deques, which can change, are never
 written out inside a value: `["@", k]` means the k-th of the contents. So shared and cyclic objects keep
 their shape, nesting costs no recursion, and after a call the program can send back the contents that it
-changed, which the judge puts into its own objects.
+changed, which the checker puts into its own objects.
 
 What is not plain data arrives as an `Opaque`, which is equal to nothing: an object whose `__eq__` always
 says True gains nothing by it. Subclasses arrive as their plain base. Iterators arrive drained.
@@ -73,7 +73,7 @@ def fault(error: BaseException) -> list[Any]:
     return [[kind.__name__ for kind in type(error).__mro__], text]
 
 
-class Writer:
+class Encoder:
     """Writes one message. `known`: objects that the other side has under the same numbers.
 
     `refer`: how to write what is known to both sides by a number, `["x", number, class]`, and None for
@@ -141,7 +141,7 @@ class Writer:
         return [base.__name__, *self.values(base.__iter__(thing))]
 
 
-class Reader:
+class Decoder:
     """Reads one message. `known`: this side's objects, which the message may refer to and change.
 
     `find`: what the number and the class of an `["x", …]` stand for.
@@ -155,7 +155,7 @@ class Reader:
         self.contents: list[Any] = []
 
     def value(self, message: bytes) -> Any:
-        """Raises `BadData` for anything that `Writer` does not write."""
+        """Raises `BadData` for anything that `Encoder` does not write."""
         try:
             text = message.decode("ascii")
             (contents, tree), end = _read(text)
@@ -222,7 +222,7 @@ def remade(error: Any) -> Exception:
     """The exception that `fault` described, of a class with its name under the nearest builtin one.
 
     Those that steer Python itself (SystemExit, KeyboardInterrupt, StopIteration …) become an ordinary
-    exception of that name: they could end the judge or one of its loops. Raises `BadData` for what
+    exception of that name: they could end the checker or one of its loops. Raises `BadData` for what
     describes none.
     """
     try:
@@ -241,7 +241,7 @@ def remade(error: Any) -> Exception:
 
 # -- the kinds of value --------------------------------------------------------------------------------
 
-_Write = Callable[[Writer, Any], Any]
+_Write = Callable[[Encoder, Any], Any]
 _STEERING = (StopIteration, StopAsyncIteration, BaseExceptionGroup)
 
 
@@ -249,7 +249,7 @@ def _inherited(kind: type) -> _Write:
     """How to write a value of a class that is not in the table itself."""
     for base in kind.__mro__:
         if base in _BASES:
-            return Writer.reference
+            return Encoder.reference
         if base in _WRITERS:
             return _WRITERS[base]
     if kind.__module__ == "numpy" and "numpy" in sys.modules:
@@ -257,7 +257,7 @@ def _inherited(kind: type) -> _Write:
     return _iterator if hasattr(kind, "__next__") else _opaque
 
 
-def _opaque(writer: Writer, value: object) -> list[Any]:
+def _opaque(writer: Encoder, value: object) -> list[Any]:
     return ["o", type(value).__name__]
 
 
@@ -269,19 +269,19 @@ def _text(value: str) -> Any:
     return value
 
 
-def _iterator(writer: Writer, value: Iterator[Any]) -> list[Any]:
+def _iterator(writer: Encoder, value: Iterator[Any]) -> list[Any]:
     items: list[Any] = []
     error: Any = None
     try:
         items.extend(islice(value, _LONGEST_ITERATOR))
         if len(items) == _LONGEST_ITERATOR:
             error = [["RuntimeError"], f"an iterator of more than {_LONGEST_ITERATOR} items"]
-    except BaseException as raised:  # noqa: BLE001 — for the judge, which may never get that far
+    except BaseException as raised:  # noqa: BLE001 — for the checker, which may never get that far
         error = fault(raised)
     return ["I", error, writer.values(items)]
 
 
-def _numpy(writer: Writer, value: Any) -> Any:
+def _numpy(writer: Encoder, value: Any) -> Any:
     """A scalar as Python's own; an array as an array, for its `==` is no list's."""
     import numpy
 

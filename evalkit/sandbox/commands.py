@@ -14,20 +14,20 @@ from pathlib import Path, PurePosixPath
 from typing import get_args
 
 from evalkit.errors import UsageError
+from evalkit.processes.pool import Pool
 from evalkit.sandbox.bwrap import ENVIRONMENT, find_bwrap
+from evalkit.sandbox.command_server import HEAD, CommandRequest, CommandSettings
 from evalkit.sandbox.limits import Cause, Limits, Ran
-from evalkit.sandbox.pool import rlimits
-from evalkit.sandbox.runner import HEAD, Request, Settings
+from evalkit.sandbox.process import MOST_THREADS, ServerProcess
+from evalkit.sandbox.programs import rlimits
 from evalkit.sandbox.seccomp import program_filter
-from evalkit.sandbox.servers import Servers
 from evalkit.sandbox.shown import PACKAGES, numpy_folders
 from evalkit.sandbox.tools import FOLDER
-from evalkit.sandbox.worker import MOST_THREADS, Worker
 
 PLACE = "/tmp"  # noqa: S108 — the sandbox's own
 _MEGABYTE = 1 << 20
 _CAUSES: tuple[Cause, ...] = ("itself", "cpu_seconds", "wall_seconds", "output_megabytes", "memory_megabytes")
-"""By the numbers that `evalkit.sandbox.runner` has for them."""
+"""By the numbers that `evalkit.sandbox.command_server` has for them."""
 assert set(_CAUSES) < set(get_args(Cause))
 _ENVIRONMENT = {
     **ENVIRONMENT,
@@ -60,10 +60,10 @@ class Done:
         )  # fmt: skip
 
 
-class Runner(Worker):
+class CommandProcess(ServerProcess):
     """One server, which runs one command after another."""
 
-    guest = "runner"
+    guest = "command_server"
 
     def __init__(self, *, more: bool = False) -> None:
         """`more`: with a shell, tools and a compiler. Raises `UsageError` where there is no sandbox."""
@@ -71,7 +71,9 @@ class Runner(Worker):
         numpy = f"{PACKAGES}/numpy/__init__.py" if numpy_folders() else ""
         filters = [[program_filter().hex()], [program_filter(processes=True).hex()]]
         self._sending = asyncio.Lock()
-        super().__init__(Settings(filters=filters[0], filters_of_many=filters[1], numpy=numpy), more=more)
+        super().__init__(
+            CommandSettings(filters=filters[0], filters_of_many=filters[1], numpy=numpy), more=more
+        )
 
     async def run(
         self,
@@ -85,8 +87,8 @@ class Runner(Worker):
         folder: str = PLACE,
     ) -> Done:
         """Runs one command. `files`: contents, and whether it is a program. `fresh`: in an empty /tmp, and
-        nothing of it stays; `many`: it may start other processes. Raises `Died` and `SandboxError`."""
-        request = Request(
+        nothing of it stays; `many`: it may start other processes. Raises `Ended` and `SandboxError`."""
+        request = CommandRequest(
             command=command,
             environment=_ENVIRONMENT,
             folder=folder,
@@ -100,12 +102,11 @@ class Runner(Worker):
             fresh=fresh,
             many=many,
         )
-        fields, said = await self.ask(
-            json.dumps(request).encode(), HEAD, lambda fields: sum(fields[3:]), limits.wall_seconds
-        )
-        why, status, seconds, out, errors, _ = fields
+        answer = await self.report(json.dumps(request).encode(), limits.wall_seconds)
+        why, status, seconds, out, errors, _ = HEAD.unpack_from(answer)
+        said = answer[HEAD.size :]
         stdout, stderr, state = said[:out], said[out : out + errors], said[out + errors :]
-        return Done(_CAUSES[why], status, seconds, bytes(stdout), bytes(stderr), bytes(state))
+        return Done(_CAUSES[why], status, seconds, stdout, stderr, state)
 
     async def send(self, message: bytes) -> None:
         async with self._sending:  # a command and `end` must not mix
@@ -121,15 +122,15 @@ class Runner(Worker):
 
 
 @cache
-def runners() -> Servers[Runner]:
+def runners() -> Pool[CommandProcess]:
     """Those that run programs which start no others: one set of them for all of this process."""
-    return Servers(Runner)
+    return Pool(lambda _: CommandProcess())
 
 
 @cache
-def compilers() -> Servers[Runner]:
+def compilers() -> Pool[CommandProcess]:
     """Those in which there is a compiler."""
-    return Servers(lambda: Runner(more=True))
+    return Pool(lambda _: CommandProcess(more=True))
 
 
 def as_bytes(text: str | bytes) -> bytes:
@@ -138,7 +139,7 @@ def as_bytes(text: str | bytes) -> bytes:
 
 
 def checked(files: Files, limits: Limits, *taken: str) -> dict[str, tuple[bytes, bool]]:
-    """As `Runner.run` takes them. Raises `UsageError` for a name that leads elsewhere, or is `taken`."""
+    """For `CommandProcess.run`. Raises `UsageError` for a name that leads elsewhere, or is `taken`."""
     found: dict[str, tuple[bytes, bool]] = {}
     for name, content in files.items():
         path = PurePosixPath(name)

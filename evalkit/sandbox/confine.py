@@ -172,7 +172,7 @@ def cpu_seconds(pid: int) -> float:
 
 
 class Confinement:
-    """What a program and its judge are bound by. Prepared once: a fork is cheap as long as it does little."""
+    """What a program and its checker are bound by. Prepared once: a fork that does little is cheap."""
 
     def __init__(self, limits: dict[str, int], filters: list[bytes], nobody: Nobody | None = None) -> None:
         self._nobody = nobody

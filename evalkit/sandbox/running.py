@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from evalkit.sandbox.limits import DEFAULT, Limits, Raised, Ran, Value
 
 if TYPE_CHECKING:
-    from evalkit.sandbox.pool import Sandbox
+    from evalkit.sandbox.programs import Sandbox
     from evalkit.sandbox.shell import Session
 
-Language: TypeAlias = Literal["python", "c++"]
+ProgramLanguage: TypeAlias = Literal["python", "c++"]
 _COMPILING = Limits(cpu_seconds=60, wall_seconds=120, scratch_megabytes=256, output_megabytes=64)
 """What the compiler may use for one program."""
 
@@ -24,20 +24,20 @@ _COMPILING = Limits(cpu_seconds=60, wall_seconds=120, scratch_megabytes=256, out
 class Executable:
     """A program that is ready to run. `failed`: what the compiler said where it refused it."""
 
-    language: Language
+    language: ProgramLanguage
     content: bytes = field(repr=False)
     """The source, or what the compiler made of it."""
     failed: Ran | None = None
 
 
-async def build(source: str, language: Language = "c++") -> Executable:
+async def build(source: str, language: ProgramLanguage = "c++") -> Executable:
     """Compiles `source` once, for many runs: C++ with g++ -O2 -std=c++17, in the sandbox.
 
     A program that does not compile is no error: `execute` gives the compiler's words. Raises `SandboxError`
     where there is no compiler, and says what to install; `UsageError` where there is no sandbox.
     """
     from evalkit.sandbox.commands import as_bytes, compilers
-    from evalkit.sandbox.servers import TWICE
+    from evalkit.sandbox.process import TWICE, use
     from evalkit.sandbox.tools import COMPILE, FOLDER, compiler
 
     if language == "python":
@@ -45,8 +45,9 @@ async def build(source: str, language: Language = "c++") -> Executable:
     await asyncio.to_thread(compiler)
     compile_ = f"g++ {' '.join(COMPILE)} -o program program.cpp 1>&2 && cat program"
     files = {"program.cpp": (as_bytes(source), False)}
-    done = await compilers().use(
-        lambda runner: runner.run([f"{FOLDER}/sh", "-c", compile_], _COMPILING, files=files, many=True)
+    done = await use(
+        compilers(),
+        lambda server: server.run([f"{FOLDER}/sh", "-c", compile_], _COMPILING, files=files, many=True),
     )
     if done is None:
         return Executable(language, b"", Ran("", TWICE, -9, 0.0, "compiler"))
@@ -63,7 +64,7 @@ async def execute(
     stdin: str = "",
     *,
     files: Mapping[str, str | bytes] | None = None,
-    language: Language = "python",
+    language: ProgramLanguage = "python",
     limits: Limits = DEFAULT,
 ) -> Ran:
     """Runs a program as a process of its own in the sandbox, and waits for its end.
@@ -74,7 +75,7 @@ async def execute(
     `Ran` says so. Raises `SandboxError` where it cannot be run, `UsageError` where there is no sandbox.
     """
     from evalkit.sandbox.commands import PLACE, as_bytes, checked, runners
-    from evalkit.sandbox.servers import TWICE
+    from evalkit.sandbox.process import TWICE, use
     from evalkit.sandbox.shown import python
 
     built = program if isinstance(program, Executable) else await build(program, language)
@@ -84,8 +85,8 @@ async def execute(
     command = [python(), "-s", "-B", name] if built.language == "python" else [f"{PLACE}/{name}"]
     placed = checked(files or {}, limits, name)
     placed[name] = built.content, True
-    done = await runners().use(
-        lambda runner: runner.run(command, limits, stdin=as_bytes(stdin), files=placed)
+    done = await use(
+        runners(), lambda server: server.run(command, limits, stdin=as_bytes(stdin), files=placed)
     )
     return Ran("", TWICE, -9, 0.0) if done is None else done.ran()
 
@@ -127,6 +128,6 @@ async def session(
 
 @lru_cache(maxsize=8)
 def _sandbox(limits: Limits) -> Sandbox:
-    from evalkit.sandbox.pool import Sandbox
+    from evalkit.sandbox.programs import Sandbox
 
     return Sandbox(limits)

@@ -1,7 +1,7 @@
 """System-call filters: what nothing inside the sandbox may ask of the kernel.
 
 Two filters are laid one over the other. `system_filter` binds everything in the sandbox, its server too.
-`program_filter` binds programs and judges: it forbids new processes and lets threads be, which a process
+`program_filter` binds programs and checkers: it forbids new processes and lets threads be, which a process
 limit (RLIMIT_NPROC) bounds. human-eval at 6d43fb9 forbids processes too (`os.fork = None`).
 
 The files that a program sees are this machine's own, mounted read-only. What a mount does not forbid, the

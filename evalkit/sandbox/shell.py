@@ -7,12 +7,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 from evalkit.errors import SandboxError, UsageError
-from evalkit.sandbox.commands import PLACE, Files, Runner, as_bytes, checked
+from evalkit.processes.pool import Ended
+from evalkit.sandbox.command_server import STATE
+from evalkit.sandbox.commands import PLACE, CommandProcess, Files, as_bytes, checked
 from evalkit.sandbox.limits import Limits, Ran
-from evalkit.sandbox.runner import STATE
 from evalkit.sandbox.shown import shown_files
 from evalkit.sandbox.tools import FOLDER, shell
-from evalkit.sandbox.worker import Died
 
 _SCRIPT = f"""
 cd -- "$1" 2>/dev/null || cd {PLACE}
@@ -33,8 +33,8 @@ _MEGABYTE = 1 << 20
 class Session:
     """An open session. One command runs at a time."""
 
-    def __init__(self, runner: Runner, limits: Limits) -> None:
-        self._runner, self._limits = runner, limits
+    def __init__(self, server: CommandProcess, limits: Limits) -> None:
+        self._server, self._limits = server, limits
         self._one = asyncio.Lock()
         self._folder, self._variables = PLACE, ""
         self._open = True
@@ -53,13 +53,13 @@ class Session:
                 raise UsageError("the session is over: its commands run inside of `async with`")
             arguments = [self._folder, self._variables, said]
             try:
-                done = await self._runner.run(
+                done = await self._server.run(
                     [shell(), "-c", _SCRIPT, "sh", *arguments], self._limits, stdin=as_bytes(stdin),
                     fresh=False, many=True, folder="/",
                 )  # fmt: skip
             except BaseException as error:  # cancelled, too: its answer would be taken for the next one's
                 self.close()
-                if isinstance(error, Died):
+                if isinstance(error, Ended):
                     raise SandboxError("the session's sandbox ended") from None
                 raise
             folder, there, variables = done.state.decode("utf-8", "surrogateescape").partition("\0")
@@ -73,30 +73,30 @@ class Session:
         """Ends what runs whenever all of it together takes more memory than it may."""
         while self._open:
             await asyncio.sleep(_LOOKS)
-            used = await asyncio.to_thread(self._runner.resident_bytes)
+            used = await asyncio.to_thread(self._server.resident_bytes)
             if used > self._limits.memory_megabytes * _MEGABYTE:
-                with suppress(OSError):
-                    await self._runner.end()
+                with suppress(Ended):
+                    await self._server.end()
 
     def close(self) -> None:
         self._open = False
-        self._runner.close()
+        self._server.close()
 
 
 @asynccontextmanager
 async def open_session(files: Files, limits: Limits) -> AsyncIterator[Session]:
     placed = checked(files, limits)
     await asyncio.to_thread(shown_files, more=True)  # which takes a moment, once
-    runner = Runner(more=True)
+    server = CommandProcess(more=True)
     try:
-        await runner.ready()
-        await runner.run([f"{FOLDER}/true"], limits, files=placed, many=True)
+        await server.ready()
+        await server.run([f"{FOLDER}/true"], limits, files=placed, many=True)
     except BaseException as error:
-        runner.close()
-        if isinstance(error, Died):
+        server.close()
+        if isinstance(error, Ended):
             raise SandboxError("the session's sandbox ended before its first command") from None
         raise
-    opened = Session(runner, limits)
+    opened = Session(server, limits)
     watching = asyncio.create_task(opened.watch())
     try:
         yield opened

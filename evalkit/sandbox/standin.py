@@ -1,4 +1,4 @@
-"""Stand-ins, in the judge, for a program's own classes and their instances.
+"""Stand-ins, in the checker, for a program's own classes and their instances.
 
 An instance lives in the program's process. Its stand-in knows its number and asks for everything else:
 attributes, methods, operators. What is asked for comes back as plain data or as another stand-in, so that
@@ -23,7 +23,7 @@ SPECIAL = (
 """Methods that Python looks for in the class. Those that the program's class defines are forwarded."""
 
 
-class Kind(type):
+class StandInClass(type):
     """The class of the stand-ins for classes."""
 
     _ask: Ask
@@ -40,7 +40,7 @@ class Kind(type):
         cls._ask("set", cls, name, value)
 
 
-class Instance(metaclass=Kind):
+class Instance(metaclass=StandInClass):
     """The base of the stand-ins for instances. None is made by a call: that makes one of the program's."""
 
     __slots__ = ("_evalkit_number",)
@@ -76,17 +76,17 @@ class Classes:
 
     def __init__(self, ask: Ask) -> None:
         self._ask = ask
-        self.kinds: list[Kind | None] = []
+        self.kinds: list[StandInClass | None] = []
         self._seen: dict[int, Instance] = {}
 
-    def add(self, name: str, specials: object) -> Kind | None:
+    def add(self, name: str, specials: object) -> StandInClass | None:
         """The next class. `specials`: what the program says that it defines; None for no class."""
-        kind: Kind | None = None
+        kind: StandInClass | None = None
         if isinstance(specials, list):
             methods = {special: _special(special) for special in SPECIAL if special in specials}
             comparable = methods.pop("__eq__", None) is not None
             inside = {"__slots__": (), "_ask": staticmethod(self._ask), "_number": len(self.kinds)}
-            kind = Kind(name, (Instance,), {**inside, "_comparable": comparable, **methods})
+            kind = StandInClass(name, (Instance,), {**inside, "_comparable": comparable, **methods})
         self.kinds.append(kind)
         return kind
 
@@ -94,11 +94,11 @@ class Classes:
         """How a stand-in is written; None for anything else."""
         if isinstance(value, Instance):
             return ["x", value._evalkit_number, type(value)._number]
-        if isinstance(value, Kind):
+        if isinstance(value, StandInClass):
             return ["x", value._number, value._number]
         return None
 
-    def find(self, number: Any, kind: Any) -> Kind | Instance:
+    def find(self, number: Any, kind: Any) -> StandInClass | Instance:
         """The stand-in that is meant. Raises `BadData`."""
         if type(number) is not int or type(kind) is not int or not 0 <= kind < len(self.kinds):
             raise BadData("no instance")
@@ -142,7 +142,7 @@ _comparing: set[tuple[int, int]] = set()
 """Pairs on the way to what is compared now: objects may hold each other."""
 
 
-def _alike(kind: Kind, one: Instance, other: Instance) -> bool:
+def _alike(kind: StandInClass, one: Instance, other: Instance) -> bool:
     pair = one._evalkit_number, other._evalkit_number
     if pair in _comparing:
         return True

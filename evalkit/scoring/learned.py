@@ -17,15 +17,15 @@ import hashlib
 import math
 from collections import deque
 from collections.abc import Callable, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from evalkit.errors import ScorerError, UsageError
 from evalkit.identity.declared import Declared, code_identity
+from evalkit.needs import installed
 from evalkit.workers import OverLimit, Place, Workers, find, place_of
 
-Pair: TypeAlias = tuple[str, str]
+TextPair: TypeAlias = tuple[str, str]
 """Candidate, reference."""
 RESTARTS = 16
 """Of a scorer's worker processes that crashed, in a run; after that every pair fails."""
@@ -45,7 +45,7 @@ class Learned:
     def __init__(
         self,
         load: Callable[[], Any],
-        score: Callable[[Any, list[Pair]], Sequence[float]],
+        score: Callable[[Any, list[TextPair]], Sequence[float]],
         *,
         model: str | Path,
         packages: Sequence[str] = (),
@@ -83,7 +83,7 @@ class Learned:
             cpu_seconds=None, memory_megabytes=None, wall_seconds=seconds, count=processes
         )
         self._processes = processes
-        self._waiting: deque[tuple[Pair, asyncio.Future[float]]] = deque()
+        self._waiting: deque[tuple[TextPair, asyncio.Future[float]]] = deque()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._busy: set[asyncio.Task[None]] = set()
         self._crashes = 0
@@ -144,7 +144,7 @@ class Learned:
                 else:
                     future.set_exception(score)
 
-    async def _scores(self, pairs: list[Pair]) -> list[float | ScorerError | UsageError]:
+    async def _scores(self, pairs: list[TextPair]) -> list[float | ScorerError | UsageError]:
         """A score for each, or why there is none."""
         if not pairs:
             return []
@@ -157,7 +157,7 @@ class Learned:
             return [found]
         return [score for pair in pairs for score in await self._scores([pair])]
 
-    async def _answer(self, pairs: list[Pair]) -> list[float] | ScorerError | UsageError:
+    async def _answer(self, pairs: list[TextPair]) -> list[float] | ScorerError | UsageError:
         try:
             reply = await self._workers.call(score_in_worker, *self._places, pairs)
         except (ScorerError, OverLimit, OSError) as error:
@@ -186,20 +186,14 @@ class Learned:
         return f"{self._name} cannot be loaded ({error}){fix}"
 
     def _missing(self) -> list[str]:
-        found = []
-        for package in self._packages:
-            try:
-                version(package)
-            except PackageNotFoundError:
-                found.append(package)
-        return found
+        return [package for package in self._packages if not installed(package)]
 
 
 _LOADED: list[tuple[Any, Callable[..., Any]]] = []
 """In a worker: the model and the function that scores with it."""
 
 
-def score_in_worker(load: Place, score: Place, pairs: Sequence[Pair]) -> dict[str, Any]:
+def score_in_worker(load: Place, score: Place, pairs: Sequence[TextPair]) -> dict[str, Any]:
     """In a worker: `scores`; `error` where the model raised; `unloadable` and the module that it `lacks`."""
     if not _LOADED:
         try:

@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import importlib
 import json
 import re
 from collections import Counter
@@ -33,9 +32,10 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 
 from evalkit.errors import UsageError, unknown
 from evalkit.identity.declared import versioned
+from evalkit.needs import load
 from evalkit.samples import JSON, Sample, Verdict
 
-Unit: TypeAlias = Literal["word", "character"]
+SpeechUnit: TypeAlias = Literal["word", "character"]
 NORMALISERS = ("auto", "whisper-english", "whisper-basic", "none")
 UNITS = ("report", "whisper", "word", "character")
 """Rules for what is counted: by the report's list of languages, by Whisper's, or one unit for all."""
@@ -72,7 +72,7 @@ def normaliser_for(language: str, normaliser: str = "auto") -> str:
 
 
 @versioned("speech_unit_for", 1)
-def unit_for(language: str, units: str = "report") -> Unit:
+def unit_for(language: str, units: str = "report") -> SpeechUnit:
     """What texts in `language` are counted in by the rule `units`; a `UsageError` for one nobody knows.
 
     "report": characters for Mandarin, Japanese, Korean and Thai (Gemini 1.0 report, section 5.2.4).
@@ -103,7 +103,7 @@ def rules(normaliser: str, units: str) -> dict[str, JSON]:
     }
 
 
-def need_speech() -> None:
+def needs() -> None:
     """Loads all that the rules here need. Raises `UsageError` where it is missing or not Whisper's."""
     _rules("whisper-english")
     _rules("whisper-basic")
@@ -118,7 +118,7 @@ def normalise(text: str, normaliser: str) -> str:
 
 
 @versioned("speech_units_of", 1)
-def units_of(normalised: str, unit: Unit) -> list[str]:
+def units_of(normalised: str, unit: SpeechUnit) -> list[str]:
     """The words, or the characters without the spaces, of a normalised text.
 
     A character is what a reader takes for one, an extended grapheme cluster (UAX 29), as in Whisper's
@@ -144,10 +144,7 @@ def _rules(normaliser: str) -> Callable[[str], str]:
 
 
 def _package(name: str) -> Any:
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        raise UsageError(f"speech needs the package {error.name!r}: pip install 'evalkit[speech]'") from error
+    return load(name, "speech", "pip install 'evalkit[speech]'")
 
 
 def _english() -> Any:
@@ -194,7 +191,7 @@ class Step(NamedTuple):
 
 
 @versioned("speech_alignment", 1, packages=("jiwer",))
-def alignment(reference: str, hypothesis: str, unit: Unit = "word") -> list[Step]:
+def alignment(reference: str, hypothesis: str, unit: SpeechUnit = "word") -> list[Step]:
     """The steps from one normalised text to another with the fewest edits, as jiwer 4 takes them."""
     words, heard = units_of(reference, unit), units_of(hypothesis, unit)
     steps: list[Step] = []
@@ -210,7 +207,7 @@ def alignment(reference: str, hypothesis: str, unit: Unit = "word") -> list[Step
 
 @versioned("speech_confusions", 1)
 def confusions(
-    pairs: Iterable[tuple[str, str]], unit: Unit = "word", most: int = 20
+    pairs: Iterable[tuple[str, str]], unit: SpeechUnit = "word", most: int = 20
 ) -> list[tuple[str, str, int]]:
     """(reference's unit, hypothesis' unit, how often) of the most frequent edits, most frequent first.
 
@@ -246,7 +243,7 @@ class Edits:
 
 
 @functools.lru_cache(maxsize=64)  # the judge and each metric ask for the same pair, one after the other
-def edits(answer: str, reference: str, normaliser: str, unit: Unit) -> Edits:
+def edits(answer: str, reference: str, normaliser: str, unit: SpeechUnit) -> Edits:
     """The edits from `reference` to `answer`, both as they came; `normaliser` is none but "auto".
 
     A reference with nothing left has no units: what is said nevertheless is inserted.
@@ -267,7 +264,7 @@ def _chunks(words: list[str], heard: list[str]) -> Any:
 
 
 @versioned("speech_verdict", 1, packages=("jiwer", "whisper-normalizer"))
-def speech_verdict(answer: str, reference: str, normaliser: str, unit: Unit) -> Verdict:
+def speech_verdict(answer: str, reference: str, normaliser: str, unit: SpeechUnit) -> Verdict:
     """Right without an edit. The reason counts them: "2 substitutions, 1 deletion of 12 words"."""
     found = edits(answer, reference, normaliser, unit)
     kinds = {"substitution": found.substitutions, "deletion": found.deletions, "insertion": found.insertions}
@@ -291,7 +288,7 @@ def score_speech(answer: str, sample: Sample, normaliser: str = "auto", units: s
     return speech_verdict(answer, *_of(sample, normaliser, units))
 
 
-def _of(sample: Sample, normaliser: str, units: str) -> tuple[str, str, Unit]:
+def _of(sample: Sample, normaliser: str, units: str) -> tuple[str, str, SpeechUnit]:
     (reference,) = sample.target
     language = str(sample.meta["language"])
     return reference, normaliser_for(language, normaliser), unit_for(language, units)

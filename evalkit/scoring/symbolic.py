@@ -5,13 +5,43 @@ from __future__ import annotations
 import re
 from typing import Any, Literal
 
+from evalkit.errors import UsageError
 from evalkit.identity.declared import versioned
+from evalkit.needs import installed
 
+NEEDED = {"sympy": "", "antlr4-python3-runtime": "4.11.", "math-verify": ""}
+"""Distributions, and what their versions have to begin with."""
 TOLERANCE = 1e-4
 """Absolute and relative (Gemini 1.5 report, appendix 12.13)."""
 _EDGES = re.compile(r"^(?:\\[,:;! ]|\s)+|(?:\\[,:;! ]|[.\s])+$")
 _BASE = re.compile(r"_\{(\w+)\}")
 _POINT = re.compile(r"(?<![\d.])\.(?=\d)")
+
+
+def versions() -> dict[str, str]:
+    """Installed versions of what the rules here need, "" for what is missing."""
+    return {name: installed(name) for name in NEEDED}
+
+
+def needs() -> None:
+    """Raises `UsageError` unless a formula is really parsed here.
+
+    With another version of the parser's run-time library SymPy parses nothing, and every answer that is
+    not spelled like the reference would count as wrong.
+    """
+    fix = "pip install 'evalkit[math]'"
+    for name, version in versions().items():
+        if not version:
+            raise UsageError(f"math is judged with {name}, which is not installed: {fix}")
+        if not version.startswith(NEEDED[name]):
+            raise UsageError(
+                f"math is judged with {name} {NEEDED[name]}*, and {version} is installed, with which SymPy "
+                f"parses no LaTeX: {fix}"
+            )
+    try:
+        parse(r"\frac{1}{2}")
+    except Exception as error:
+        raise UsageError(f"SymPy parses no LaTeX here ({type(error).__name__}: {error}): {fix}") from error
 
 
 def prepare() -> None:

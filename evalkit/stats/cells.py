@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from evalkit.stats.resample import EXACT, Floats, UnitTotals, cluster_index, resampled, resampled_together
+from evalkit.stats.resample import EXACT, Floats, Totals, cluster_index, resampled, resampled_together
 
 Index = npt.NDArray[np.intp]
 _ROUNDING = 1e-9
@@ -147,7 +147,7 @@ class Cells:
                 total: Floats = finish(np.where(there, totals[..., :-1], own)).sum(axis=-1)
                 return total
 
-            found += resampled_together(UnitTotals(counted, part.cluster, part.group), draws, random, summed)
+            found += resampled_together(Totals(counted, part.cluster, part.group), draws, random, summed)
         return found
 
     @property

@@ -22,7 +22,7 @@ from statistics import NormalDist
 import numpy as np
 
 from evalkit.stats.cells import Cells
-from evalkit.stats.resample import Floats, alike, by_cluster, resampled
+from evalkit.stats.resample import INTERVAL_DRAWS, Floats, alike, by_cluster, resampled
 
 Z95 = 1.959963984540054
 """97.5 % quantile of the normal distribution."""
@@ -48,7 +48,7 @@ def bootstrap(
     finish: Callable[[Floats], Floats],
     clusters: Sequence[str] | None = None,
     *,
-    draws: int = 2000,
+    draws: int = INTERVAL_DRAWS,
     seed: int = 0,
 ) -> tuple[float, float] | None:
     """95 % percentile bootstrap of a figure: clusters resampled with replacement; None for a single one.
@@ -140,7 +140,7 @@ def macro_interval(
     parts: Sequence[tuple[Floats, Sequence[str]]],
     finish: Callable[[Floats], Floats],
     *,
-    draws: int = 2000,
+    draws: int = INTERVAL_DRAWS,
     graded: bool = True,
 ) -> tuple[float, float] | None:
     """95 % interval of the mean of several groups' figures.

@@ -19,15 +19,13 @@ import numpy.typing as npt
 
 from evalkit.stats.intervals import t_quantile
 from evalkit.stats.paired import Difference, difference_of
-from evalkit.stats.resample import Floats, cluster_index, weighed
+from evalkit.stats.resample import ERROR_DRAWS, INTERVAL_DRAWS, Floats, cluster_index, weighed
 
 Index = npt.NDArray[np.intp]
 Figures = Callable[[Floats], Floats]
 """(draws, samples) weights → (draws,) figures."""
 Aggregate = Callable[[Floats], Figures]
 """(samples, columns) values → figures of weights."""
-DRAWS = 4_000
-"""Of a standard error, which is then off by 1 %; a draw costs about twice what one of sums does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +64,7 @@ def figure(values: Floats, aggregate: Aggregate) -> float:
 
 
 def interval(
-    parts: Sequence[tuple[Floats, Sequence[str]]], aggregate: Aggregate, *, draws: int = 2000
+    parts: Sequence[tuple[Floats, Sequence[str]]], aggregate: Aggregate, *, draws: int = INTERVAL_DRAWS
 ) -> tuple[float, float] | None:
     """95 % interval of the mean of the parts' figures, each (values, clusters) of a group; also of one.
 
@@ -88,7 +86,7 @@ def standard_error(
     clusters: Sequence[str] | None = None,
     *,
     groups: Sequence[str] | None = None,
-    draws: int = DRAWS,
+    draws: int = ERROR_DRAWS,
 ) -> tuple[float, float]:
     """(standard error, degrees of freedom) of a figure, or of the mean of groups'; infinite: unknown."""
     found = _named_groups(values, values, aggregate, clusters, groups)
@@ -104,7 +102,7 @@ def paired(
     *,
     groups: Sequence[str] | None = None,
     turned: Callable[[Floats], Floats] = lambda figures: figures,
-    draws: int = DRAWS,
+    draws: int = ERROR_DRAWS,
     confidence: float = 0.95,
 ) -> Difference:
     """The difference of two figures, both of the same draws of samples, as `paired_bootstrap` has it.

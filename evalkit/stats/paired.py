@@ -10,7 +10,7 @@ import numpy as np
 
 from evalkit.stats.cells import Cells
 from evalkit.stats.intervals import t_quantile
-from evalkit.stats.resample import Floats
+from evalkit.stats.resample import PAIRED_DRAWS, Floats
 
 SCALE = 100.0
 """Figures stand between 0 and 100, or not far beyond."""
@@ -108,7 +108,7 @@ def paired_bootstrap(
     clusters: Sequence[str] | None = None,
     *,
     groups: Sequence[str] | None = None,
-    draws: int = 10_000,
+    draws: int = PAIRED_DRAWS,
     seed: int = 0,
     confidence: float = 0.95,
     scale: float = SCALE,
@@ -160,7 +160,7 @@ def paired_ratio(
     clusters: Sequence[str] | None = None,
     *,
     groups: Sequence[str] | None = None,
-    draws: int = 10_000,
+    draws: int = PAIRED_DRAWS,
     seed: int = 0,
     confidence: float = 0.95,
     scale: float = SCALE,
@@ -206,7 +206,7 @@ def standard_error(
     clusters: Sequence[str] | None = None,
     *,
     groups: Sequence[str] | None = None,
-    draws: int = 10_000,
+    draws: int = PAIRED_DRAWS,
     seed: int = 0,
     scale: float = SCALE,
 ) -> tuple[float, float]:

@@ -11,15 +11,15 @@ from pathlib import Path
 import pytest
 
 import evalkit.demo
-from evalkit.demo import SLICES, Slice
+from evalkit.demo import PARTS, DemoTask
 from tests.cli.conftest import Cli
 
 
 @pytest.mark.slow
 def test_demo(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert {one.task for one in SLICES} == {"humaneval:0-shot", "gsm8k:8-shot-cot"}
-    short = tuple(Slice(one.task, 1, 8, one.small_sets) for one in SLICES)
-    monkeypatch.setattr(evalkit.demo, "SLICES", short)
+    assert {part.task for part in PARTS} == {"humaneval:0-shot", "gsm8k:8-shot-cot"}
+    short = tuple(DemoTask(part.task, 1, 8, part.small_sets) for part in PARTS)
+    monkeypatch.setattr(evalkit.demo, "PARTS", short)
     monkeypatch.setattr(evalkit.demo, "MODEL", f"{evalkit.demo.MODEL}?threads=1")
     for _ in range(2):  # the second time afresh, over what the first left
         code, out, err = cli("demo", "-o", tmp_path / "out")
@@ -28,8 +28,8 @@ def test_demo(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
             "llama-cpp/SmolLM2-135M-Instruct?threads=1 on humaneval, gsm8k (gsm8k: evalkit's"
         )
         told = " ".join(out.split())
-        assert "humaneval: a one: 1 of 164 samples (--limit 1)" in told
-        assert "gsm8k: a one: 1 of 16 samples (--limit 1)" in told
+        assert "humaneval: a part: 1 of 164 samples (--limit 1)" in told
+        assert "gsm8k: a part: 1 of 16 samples (--limit 1)" in told
         assert "done before" not in err
     page = (tmp_path / "out" / "demo.html").read_text("utf-8")
     assert "<table>" in page

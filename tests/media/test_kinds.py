@@ -10,7 +10,7 @@ from typing import Any, get_args
 import pytest
 
 from evalkit.errors import MediaError, ScorerError
-from evalkit.media.kinds import KINDS, Look, Sent
+from evalkit.media.kinds import KINDS, Sent, ShowSettings
 from evalkit.samples import FILES, Medium, Video
 from evalkit.samples import SentFile as Stored
 from evalkit.workers import OverLimit
@@ -36,7 +36,7 @@ class Hands:
 
 def made(file: Video, place: Path, hands: Hands) -> tuple[Stored, Sent]:
     async def work() -> tuple[Stored, Sent]:
-        return await KINDS["video"].prepare(file, Look(frames=2), place, hands)
+        return await KINDS["video"].prepare(file, ShowSettings(frames=2), place, hands)
 
     return asyncio.run(work())
 

@@ -69,9 +69,9 @@ def under(process: int) -> list[int]:
 
 
 def bubblewraps() -> list[int]:
-    """Those with a server for programs and a judge; others run single commands for other tests."""
+    """Those with a server that checks programs; others run single commands for other tests."""
     found = [p for p in under(os.getpid()) if Path(f"/proc/{p}/comm").read_text().strip() == "bwrap"]
-    return [p for p in found if len(under(p)) != 2]
+    return [p for p in found if b"\0check_server\0" in Path(f"/proc/{p}/cmdline").read_bytes()]
 
 
 def assert_unharmed(sandbox: Sandbox, before: list[list[int]]) -> None:
@@ -79,7 +79,7 @@ def assert_unharmed(sandbox: Sandbox, before: list[list[int]]) -> None:
     assert run(sandbox, HONEST) == Outcome("passed")
     after = [under(process) for process in bubblewraps()]
     assert [processes[:2] for processes in after] == [processes[:2] for processes in before]
-    assert all(len(processes) == 3 for processes in after)  # bubblewrap, the server, a judge
+    assert all(len(processes) == 2 for processes in after)  # bubblewrap, the server
 
 
 @pytest.fixture
@@ -208,11 +208,11 @@ FORGERIES = {
     "a wrong answer behind a changed codec": """
         import gc, sys
         for thing in gc.get_objects() + [sys._getframe(n) for n in range(3)]:
-            if isinstance(thing, dict) and "Writer" in thing: thing["Writer"] = None
+            if isinstance(thing, dict) and "Encoder" in thing: thing["Encoder"] = None
         def add(x, y):
             frame = sys._getframe(1)
             frame.f_globals["VALUE"] = b"P"
-            frame.f_globals["Writer"].message = lambda *_: b'[[],["o","All"]]'
+            frame.f_globals["Encoder"].message = lambda *_: b'[[],["o","All"]]'
             return 0
     """,
 }  # fmt: skip

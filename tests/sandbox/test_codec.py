@@ -18,11 +18,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalkit.sandbox.codec import BadData, Opaque, Reader, Writer, fault, remade
+from evalkit.sandbox.codec import BadData, Decoder, Encoder, Opaque, fault, remade
 
 
 def sent(value: object) -> Any:
-    return Reader().value(Writer().message(value))
+    return Decoder().value(Encoder().message(value))
 
 
 ATOMS = (
@@ -319,10 +319,10 @@ def test_nesting_of_lists_has_no_end_and_that_of_tuples_ends_somewhere() -> None
 
 def called(change: Any, *arguments: Any) -> Any:
     """Sends arguments, has `change` called with what arrives, and takes its answer back."""
-    writer, reader = Writer(), Reader()
+    writer, reader = Encoder(), Decoder()
     theirs = reader.value(writer.message(arguments))
     answer = change(*theirs)
-    return Reader(writer.objects).value(Writer(reader.objects).message(answer, reader.contents))
+    return Decoder(writer.objects).value(Encoder(reader.objects).message(answer, reader.contents))
 
 
 def test_changed_arguments_are_changed_here_too() -> None:
@@ -369,9 +369,9 @@ def test_an_argument_in_two_places_is_one_object_there() -> None:
 
 
 def test_what_was_not_changed_is_not_sent() -> None:
-    writer, reader = Writer(), Reader()
+    writer, reader = Encoder(), Decoder()
     reader.value(writer.message(([1, [2]], {3: 4})))
-    message = Writer(reader.objects).message(0, reader.contents)
+    message = Encoder(reader.objects).message(0, reader.contents)
     assert json.loads(message) == [[None, None, None], 0]
 
 
@@ -512,7 +512,7 @@ def test_a_name_that_is_no_exception_s() -> None:
 )
 def test_bad_messages(message: bytes) -> None:
     with pytest.raises(BadData):
-        Reader().value(message)
+        Decoder().value(message)
 
 
 @pytest.mark.parametrize(
@@ -528,7 +528,7 @@ def test_bad_messages(message: bytes) -> None:
 def test_an_answer_cannot_make_another_kind_of_an_argument(message: bytes) -> None:
     argument = [1]
     with pytest.raises(BadData):
-        Reader([argument]).value(message)
+        Decoder([argument]).value(message)
     assert argument == [1]
 
 
@@ -536,7 +536,7 @@ def test_an_answer_cannot_make_another_kind_of_an_argument(message: bytes) -> No
 def test_any_bytes_are_a_value_or_bad_data(message: bytes) -> None:
     for text in (message, b"[[]," + message + b"]", b"[[[" + message + b"]],1]"):
         with contextlib.suppress(BadData):
-            Reader([[1]]).value(text)
+            Decoder([[1]]).value(text)
 
 
 JSON = st.recursive(
@@ -553,4 +553,4 @@ JSON = st.recursive(
 @given(JSON, JSON)
 def test_any_json_is_a_value_or_bad_data(contents: object, tree: object) -> None:
     with contextlib.suppress(BadData):
-        Reader([[1], {2: 3}]).value(json.dumps([contents, tree]).encode())
+        Decoder([[1], {2: 3}]).value(json.dumps([contents, tree]).encode())

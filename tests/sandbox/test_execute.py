@@ -12,7 +12,7 @@ import pytest
 
 from evalkit.errors import UsageError
 from evalkit.sandbox import Limits, Ran, allow_unsafe, execute
-from evalkit.sandbox.commands import Runner, runners
+from evalkit.sandbox.commands import CommandProcess, runners
 
 
 def run(program: str, stdin: str = "", **given: Any) -> Ran:
@@ -272,6 +272,6 @@ def test_without_bubblewrap_nothing_runs(monkeypatch: pytest.MonkeyPatch) -> Non
     allow_unsafe(True)
     try:
         with pytest.raises(UsageError, match=r"bubblewrap is not installed.*there is no other way for these"):
-            Runner()
+            CommandProcess()
     finally:
         allow_unsafe(False)

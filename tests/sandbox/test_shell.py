@@ -15,6 +15,7 @@ import pytest
 
 from evalkit.errors import UsageError
 from evalkit.sandbox import Limits, Ran, Session, session
+from tests.processes import gone
 
 Found = TypeVar("Found")
 
@@ -313,16 +314,13 @@ def test_what_runs_in_the_background_lasts_and_is_gone_at_the_end() -> None:
             assert started.ended == "itself"
             running = await shell.run(f"kill -0 {started.stdout.strip()} && echo running")
             assert running.stdout == "running\n"
-            found = inside(shell._runner._process.pid)
+            found = inside(shell._server._process.pid)
             words = [Path(f"/proc/{pid}/cmdline").read_bytes() for pid in found]
             assert sum(b"sleep\x00123" in word for word in words) == 2
             return found
 
-    deadline = time.monotonic() + 30
     for pid in asyncio.run(main()):
-        while Path(f"/proc/{pid}").exists():
-            assert time.monotonic() < deadline, pid
-            time.sleep(0.01)
+        assert gone(pid), pid
 
 
 def test_a_session_that_is_over_runs_nothing() -> None:
@@ -338,7 +336,7 @@ def test_a_session_that_is_over_runs_nothing() -> None:
 def test_a_cancelled_command_ends_the_session() -> None:
     async def main() -> None:
         async with session() as shell:
-            pid = shell._runner._process.pid
+            pid = shell._server._process.pid
             running = asyncio.ensure_future(shell.run("sleep 60"))
             await asyncio.sleep(0.5)
             running.cancel()

@@ -10,7 +10,6 @@ import shutil
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +20,7 @@ import evalkit
 from evalkit.errors import SandboxError, UsageError
 from evalkit.sandbox import Limits, Outcome, Program, Sandbox, allow_unsafe, check_sandbox, run_programs
 from evalkit.sandbox.bwrap import find_bwrap
+from tests.processes import gone
 
 SLEEP = Program("import time; time.sleep(60)")
 FINE = Program("def f(x): return x + 1", "assert f(1) == 2", ("f",))
@@ -107,11 +107,7 @@ asyncio.run(more())
     )
     servers = [int(word) for word in ran.stdout.split()]
     assert len(servers) == 1
-    deadline = time.monotonic() + 60
-    for server in servers:
-        while Path(f"/proc/{server}").exists():
-            assert time.monotonic() < deadline, "the server is still there"
-            time.sleep(0.01)
+    assert all(gone(server) for server in servers), "the server is still there"
 
 
 def test_a_copy_made_by_fork_ends_nothing() -> None:

@@ -189,7 +189,7 @@ def test_figures_by_subject_and_level(tmp_path: Path) -> None:
 def test_what_judged_is_noted() -> None:
     (cell,) = make_plan(FakeModel(lambda request, draw: ""), ["math:4-shot"], data=SMALL).cells
     notes = cell.task.notes(cell.protocol)
-    assert notes.keys() == math.NEEDED.keys()
+    assert notes.keys() == symbolic.NEEDED.keys()
     assert str(notes["antlr4-python3-runtime"]).startswith("4.11.")
 
 
@@ -207,18 +207,18 @@ def test_what_judged_is_noted() -> None:
 def test_what_is_missing_is_named_with_the_fix(
     monkeypatch: pytest.MonkeyPatch, name: str, version: str, words: str
 ) -> None:
-    installed = math.versions()
-    monkeypatch.setattr(math, "versions", lambda: {**installed, name: version})
+    installed = symbolic.versions()
+    monkeypatch.setattr(symbolic, "versions", lambda: {**installed, name: version})
     with pytest.raises(UsageError, match=words) as error:
-        math.needs()
+        symbolic.needs()
     assert "pip install 'evalkit[math]'" in str(error.value)
 
 
 def test_a_parser_that_does_not_parse_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    math.needs()
+    symbolic.needs()
     monkeypatch.setitem(sys.modules, "sympy.parsing.latex", None)
     with pytest.raises(UsageError, match=r"SymPy parses no LaTeX here \(ModuleNotFoundError"):
-        math.needs()
+        symbolic.needs()
 
 
 @pytest.mark.slow

@@ -35,6 +35,8 @@ _KEPT = (
     "convert.",
     "data.",
     "models.",
+    "needs.",
+    "processes.",
     "sandbox.",
     "workers.",
 )

@@ -1,9 +1,9 @@
 """Programs that nobody trusts, and what became of each.
 
-A few servers, one for each CPU, judge them; each server is a sandbox of its own (`evalkit.sandbox.bwrap`),
+A few servers, one for each CPU, check them; each server is a sandbox of its own (`evalkit.sandbox.bwrap`),
 in which every program gets a process of its own, alone in its process namespace, with a /tmp of its own,
 no rights and nowhere to go. The tests run in another process, which never runs the program and asks it over
-a line that carries plain data. So the worst that a program can do is to fail.
+a wire that carries plain data. So the worst that a program can do is to fail.
 
 A program is ended by `Limits.cpu_seconds` of CPU time rather than of wall time, so that a loaded machine
 gives the same verdict.
@@ -23,14 +23,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 from evalkit.errors import SandboxError, UsageError
+from evalkit.processes.pool import Ended, Pool
 from evalkit.samples import plain_text
 from evalkit.sandbox.bwrap import find_bwrap
-from evalkit.sandbox.codec import Reader, Writer
-from evalkit.sandbox.judge import BROKEN, FAILED, GONE, PASSED
+from evalkit.sandbox.checker import BROKEN, FAILED, GONE, PASSED
+from evalkit.sandbox.codec import Decoder, Encoder
 from evalkit.sandbox.limits import DEFAULT, Limits, Raised, Value
+from evalkit.sandbox.process import TWICE, CheckProcess, End, Report, settings, use
 from evalkit.sandbox.program import VALUE
-from evalkit.sandbox.servers import TWICE, Servers
-from evalkit.sandbox.worker import Died, End, Judge, Report, settings
 
 _MEGABYTE = 1 << 20
 _LONGEST_DETAIL = 500
@@ -38,7 +38,7 @@ _LONGEST_DETAIL = 500
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A program and how it is judged.
+    """A program and how it is checked.
 
     It passes when `source` runs to its end without an exception and then `test` does. `test` runs in
     another process, in a namespace that holds what `given` defines and, under the names in `calls`,
@@ -79,7 +79,7 @@ def allow_unsafe(allowed: bool) -> None:
     """Whether programs run without a sandbox from here on, in every `Sandbox` of this process.
 
     They then run as this user, with this user's files and network: only system calls that start
-    processes, trace or send signals are refused, on Linux, and limits hold. The judge is still a process
+    processes, trace or send signals are refused, on Linux, and limits hold. The checker is still a process
     apart. On macOS this is the only way, and nobody has tried it there.
     """
     (_allowed.set if allowed else _allowed.clear)()
@@ -91,7 +91,7 @@ def unsafe_allowed() -> bool:
 
 
 class Sandbox:
-    """Judges programs, at most one per CPU at a time, in servers that it starts when it needs them.
+    """Checks programs, at most one per CPU at a time, in servers that it starts when it needs them.
 
     It may be used from one event loop after another. `aclose` or `close` ends the servers; so does the
     end of this process. Raises `UsageError` where programs cannot run.
@@ -104,21 +104,21 @@ class Sandbox:
             _warn()
         else:
             find_bwrap()
-        self._settings = settings(
+        told = settings(
             rlimits(limits),
             limits.cpu_seconds,
             limits.wall_seconds,
             limits.scratch_megabytes,
             unsafe=unsafe,
         )
-        self._servers = Servers(lambda: Judge(self._settings, sandboxed=not unsafe))
+        self._servers = Pool(lambda _: CheckProcess(told, sandboxed=not unsafe))
 
     async def run(self, program: Program) -> Outcome:
-        """Judges `program`. Raises `SandboxError` when that cannot be done.
+        """Checks `program`. Raises `SandboxError` when that cannot be done.
 
         A program with which its server ends, and a second one too, has failed.
         """
-        report = await self._judged(
+        report = await self._checked(
             {
                 "source": program.source,
                 "test": program.test,
@@ -135,28 +135,28 @@ class Sandbox:
         self, source: str, name: str, arguments: Sequence[Sequence[Value]]
     ) -> list[Value | Raised]:
         """As `evalkit.sandbox.call`, within the limits of this sandbox."""
-        written = Writer().message(list(map(tuple, arguments))).decode("ascii")
-        report = await self._judged({"source": source, "name": name, "arguments": written})
+        written = Encoder().message(list(map(tuple, arguments))).decode("ascii")
+        report = await self._checked({"source": source, "name": name, "arguments": written})
         if report is None:
             return [Raised("Ended", TWICE) for _ in arguments]
         *results, last = report.said if report.complete else (*report.said, b"")
         if last[:1] == BROKEN:
             raise SandboxError(_line(last[1:].decode(errors="surrogatepass")))
-        # In a thread, for some data is slow to read: the judge took at most its limit for it.
+        # In a thread, for some data is slow to read: the checker took at most its limit for it.
         found = await asyncio.to_thread(lambda: list(map(_value, results)))
         rest = len(arguments) - len(found)
         return found + [_end(report, last, self.limits)] * rest
 
-    async def _judged(self, request: dict[str, object]) -> Report | None:
+    async def _checked(self, request: dict[str, object]) -> Report | None:
         message = json.dumps(request).encode()
 
-        async def judged(worker: Judge) -> Report:
-            report = await worker.judge(message)
+        async def checked(server: CheckProcess) -> Report:
+            report = await server.check(message)
             if _killed_from_outside(report, self.limits):
-                raise Died
+                raise Ended
             return report
 
-        return await self._servers.use(judged)
+        return await use(self._servers, checked)
 
     def close(self) -> None:
         """Ends the servers at once. A later `run` starts others."""
@@ -170,11 +170,11 @@ class Sandbox:
 def run_programs(
     programs: Iterable[Program], limits: Limits = DEFAULT, *, unsafe: bool = False
 ) -> list[Outcome]:
-    """Judges programs on all CPUs; their outcomes, in the same order.
+    """Checks programs on all CPUs; their outcomes, in the same order.
 
     Works inside and outside of a running event loop. `unsafe`: without a sandbox, see `allow_unsafe`.
     Raises `UsageError` where programs cannot run, with the fix, and `SandboxError` when one of them could
-    not be judged.
+    not be checked.
     """
     waiting = list(programs)
 
@@ -219,7 +219,7 @@ def _outcome(report: Report, limits: Limits) -> Outcome:
         return Outcome("failed", text)
     if kind == BROKEN:
         raise SandboxError(f"what the benchmark itself brings does not run: {text}")
-    end = report.program if kind == GONE else report.judge
+    end = report.program if kind == GONE else report.checker
     return Outcome("failed", text or f"ended without an answer ({_words(end)})")
 
 
@@ -234,12 +234,12 @@ def _end(report: Report, last: bytes, limits: Limits) -> Raised:
     """Why calls have no result."""
     if words := _limit(report, limits):
         return Raised("Timeout", words)
-    end = report.program if last[:1] == GONE else report.judge
+    end = report.program if last[:1] == GONE else report.checker
     return Raised("Ended", _line(last[1:].decode(errors="surrogatepass")) or _words(end))
 
 
 def _value(result: bytes) -> Value | Raised:
-    value = Reader().value(result[1:])
+    value = Decoder().value(result[1:])
     if result[:1] == VALUE:
         return value
     (name, *_), text = value
@@ -256,13 +256,13 @@ def _line(text: str) -> str:
 
 def _over(report: Report, limits: Limits) -> bool:
     """Whether the CPU time was used up."""
-    used = report.program.cpu_seconds + report.judge.cpu_seconds
+    used = report.program.cpu_seconds + report.checker.cpu_seconds
     return report.over or used > limits.cpu_seconds
 
 
 def _killed_from_outside(report: Report, limits: Limits) -> bool:
-    """Whether something else killed the judge, such as the kernel in want of memory."""
-    alone = not report.said and not report.late and report.judge.code == -signal.SIGKILL
+    """Whether something else killed the checker, such as the kernel in want of memory."""
+    alone = not report.said and not report.late and report.checker.code == -signal.SIGKILL
     return alone and not _over(report, limits)
 
 

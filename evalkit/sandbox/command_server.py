@@ -4,9 +4,6 @@ It gives every command that is to start afresh an empty /tmp and a process names
 process is the first and does nothing but wait for those that lose their parent: so the command gets all
 signals, also those that the first process of a namespace does not get, and none of it is left when that
 first one is ended. Commands of a session share both.
-
-Started by `evalkit.sandbox.worker` with a socket as standard input, which brings the settings, then one
-request after another, and takes one answer for each.
 """
 
 from __future__ import annotations
@@ -23,13 +20,12 @@ from binascii import a2b_base64
 from pathlib import Path
 from typing import NoReturn, TypedDict
 
-from evalkit.sandbox import confine
-from evalkit.sandbox.line import read_host
-from evalkit.sandbox.server import READY, REPORT, TROUBLE
+from evalkit.processes.framing import from_host, to_host
+from evalkit.sandbox import confine, guest
 
 HEAD = struct.Struct("!BidIII")
-"""An answer: why it ended, its exit code or minus the signal, its seconds of CPU time, and the lengths of
-standard output, standard error and the state, which follow."""
+"""An answer, after `guest.REPORT`: why it ended, its exit code or minus the signal, its seconds of CPU time,
+and the lengths of standard output, standard error and the state, which follow."""
 ITSELF, CPU, WALL, OUTPUT, TOLD = range(5)
 """Why a command ended: by itself, at a limit, or because the host said so."""
 STATE = 30
@@ -40,7 +36,7 @@ _SHORTEST_PAUSE = 0.01
 _IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
 
 
-class Settings(TypedDict):
+class CommandSettings(TypedDict):
     """What the host says once."""
 
     filters: list[str]
@@ -51,7 +47,7 @@ class Settings(TypedDict):
     """A file of it, empty for none."""
 
 
-class Request(TypedDict):
+class CommandRequest(TypedDict):
     """What the host asks for. `files`: names below /tmp, contents in base64, and whether it is a program."""
 
     command: list[str]
@@ -69,25 +65,13 @@ class Request(TypedDict):
 
 
 def main() -> None:
-    """Serves until the host hangs up."""
-    host = socket.socket(fileno=os.dup(0))
-    try:
-        settings: Settings = json.loads(read_host(host))
-        confine.settle(host.fileno())
-        runner = Runner(host, settings)
-        confine.hide()
-    except OSError as error:
-        host.sendall(TROUBLE + str(error).encode())
-        return
-    host.sendall(READY)
-    while host.recv(1, socket.MSG_PEEK):
-        runner.serve()
+    guest.run(lambda host, settings: CommandServer(host, settings).serve)
 
 
-class Runner:
+class CommandServer:
     """Runs one command after another."""
 
-    def __init__(self, host: socket.socket, settings: Settings) -> None:
+    def __init__(self, host: socket.socket, settings: CommandSettings) -> None:
         self._host = host
         self._filters = [bytes.fromhex(code) for code in settings["filters"]]
         self._filters_of_many = [bytes.fromhex(code) for code in settings["filters_of_many"]]
@@ -106,17 +90,17 @@ class Runner:
 
     def serve(self) -> None:
         """Runs what is asked for, or ends all that still runs. Ends this process when it cannot."""
-        request = json.loads(read_host(self._host))
+        request = json.loads(from_host(self._host))
         try:
             if "end" in request:
                 self._end_all()
             else:
-                self._host.sendall(self._run(request))
+                to_host(self._host, self._run(request))
         except OSError as error:
-            self._host.sendall(TROUBLE + str(error).encode())
+            guest.say_trouble(self._host, error)
             os._exit(1)
 
-    def _run(self, request: Request) -> bytes:
+    def _run(self, request: CommandRequest) -> bytes:
         if request["fresh"]:
             self._end_all()
             confine.fresh_scratch(request["scratch_megabytes"], confine.NOBODY)
@@ -158,7 +142,7 @@ class Runner:
 class Command:
     """One command, from its start on."""
 
-    def __init__(self, request: Request, confinement: confine.Confinement) -> None:
+    def __init__(self, request: CommandRequest, confinement: confine.Confinement) -> None:
         self._request = request
         self._stdin = memoryview(a2b_base64(request["stdin"]))
         theirs_in, self._in = os.pipe()
@@ -223,7 +207,7 @@ class Command:
                     return WALL if late <= left else CPU
                 ready = [found for found, _ in events.poll(max(min(late, left), _SHORTEST_PAUSE) * 1000)]
                 if host.fileno() in ready:
-                    read_host(host)  # there is one thing only that it says now
+                    from_host(host)  # there is one thing only that it says now
                     return TOLD
                 if self._in in ready and not self._feed():
                     events.unregister(self._in)
@@ -239,7 +223,7 @@ class Command:
             os.close(ended)
 
     def answer(self, why: int, status: int, seconds: float) -> bytes:
-        """The whole message for the host, with what is still on its way in the pipes."""
+        """The message for the host, with what is still on its way in the pipes."""
         for descriptor, said in self._said.items():
             while len(said) <= self._most[descriptor] and self._hear(descriptor):
                 pass
@@ -248,7 +232,7 @@ class Command:
         texts = [said[: self._most[descriptor]] for descriptor, said in self._said.items()]
         if why == ITSELF and any(len(said) > self._most[at] for at, said in self._said.items()):
             why = OUTPUT
-        return b"".join((REPORT, HEAD.pack(why, status, seconds, *map(len, texts)), *texts))
+        return b"".join((guest.REPORT, HEAD.pack(why, status, seconds, *map(len, texts)), *texts))
 
     def _feed(self) -> bool:
         """Whether there is more standard input to give."""

@@ -1,18 +1,14 @@
-"""The server inside the sandbox: it forks a process for every program, and one for the judge.
+"""The server inside the sandbox: it forks two processes for every program, one of which checks the other.
 
 It imports what programs use once and forks for each of them, because starting Python takes 20 times as
-long as a fork. It never reads a request: the judge does, so that no program inherits, in the memory that
+long as a fork. It never reads a request: the checker does, so that no program inherits, in the memory that
 it is a copy of, a test or another sample.
-
-Started by `evalkit.sandbox.worker` with a socket as standard input, which brings the settings, then one
-request after another, and takes one report for each.
 """
 
 from __future__ import annotations
 
 import gc
 import importlib
-import json
 import math
 import mmap
 import os
@@ -25,18 +21,18 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple, NoReturn, TypedDict
 
-from evalkit.sandbox import confine, judge, program
-from evalkit.sandbox.codec import Writer
-from evalkit.sandbox.judge import BEGAN, VERDICT
-from evalkit.sandbox.line import LONGEST, Line, read_host
+from evalkit.processes.framing import to_host
+from evalkit.sandbox import checker, confine, guest, program
+from evalkit.sandbox.checker import BEGAN, VERDICT
+from evalkit.sandbox.codec import Encoder
+from evalkit.sandbox.guest import REPORT
+from evalkit.sandbox.wire import LONGEST, Wire
 
-READY, REPORT, TROUBLE = b"+", b"=", b"!"
-"""How a message to the host begins."""
-HEAD = struct.Struct("!??ididI")
-"""A report: whether it was ended for its wall time, and for its CPU time; exit code and seconds of CPU time
-of the program, and of its judge; and the length of what follows, the judge's words as it sent them."""
+HEAD = struct.Struct("!??idid")
+"""A report, after `REPORT`: whether it was ended for its wall time, and for its CPU time; exit code and
+seconds of CPU time of the program, and of its checker. That one's words follow as it sent them."""
 _ROOM = LONGEST + (1 << 16)
-"""Bytes that a judge may send for one program."""
+"""Bytes that a checker may send for one program."""
 _SHORTEST_PAUSE = 0.01
 """Seconds between two looks at the CPU time."""
 _USED = (
@@ -50,7 +46,7 @@ _TEST = "def check(f):\n    assert f([1, 2.5, 'a']) == [1, 2.5, 'a']\n\n\ncheck(
 _REQUEST = {"source": _SOURCE, "calls": ["f"], "classes": [], "given": _SOURCE, "test": _TEST}
 
 
-class Settings(TypedDict):
+class CheckSettings(TypedDict):
     """What the host says once."""
 
     sandboxed: bool
@@ -59,22 +55,17 @@ class Settings(TypedDict):
     wall_seconds: float
     scratch_megabytes: int
     filters: list[str]
-    """For programs and judges, in hexadecimal."""
+    """For programs and checkers, in hexadecimal."""
     packages: str
     """A folder to import from, after the standard library; empty for none."""
 
 
 def main() -> None:
-    """Serves until the host hangs up."""
-    host = socket.socket(fileno=os.dup(0))
-    try:
-        settings: Settings = json.loads(read_host(host))
-        confine.settle(host.fileno())
-        server = Server(host, settings)
-        confine.hide()
-    except OSError as error:
-        host.sendall(TROUBLE + str(error).encode())
-        return
+    guest.run(_start)
+
+
+def _start(host: socket.socket, settings: CheckSettings) -> Callable[[], None]:
+    server = CheckServer(host, settings)
     _import_used()
     _warm_up()
     for name in [name for name in sys.modules if name.partition(".")[0] == "evalkit"]:
@@ -83,9 +74,7 @@ def main() -> None:
         sys.path.append(settings["packages"])
     gc.collect()
     gc.freeze()
-    host.sendall(READY)
-    while host.recv(1, socket.MSG_PEEK):
-        server.serve()
+    return server.serve
 
 
 def _import_used() -> None:
@@ -112,30 +101,28 @@ def _warm_up() -> None:
     for _ in range(_ROUNDS):
         ours, theirs = socket.socketpair()
         with ours, theirs:
-            line = Line(ours.fileno())
-            line.send(program.request(_SOURCE, ["f"]))
-            line.send(Writer().message((0, ([1, 2.5, "a"],), ())))
+            wire = Wire(ours.fileno())
+            wire.send(program.request(_SOURCE, ["f"]))
+            wire.send(Encoder().message((0, ([1, 2.5, "a"],), ())))
             ours.sendall(b"\xff" * 4)  # no length
-            program.serve(Line(theirs.fileno()))
-            judge.verdict(line, _REQUEST)
+            program.serve(Wire(theirs.fileno()))
+            checker.verdict(wire, _REQUEST)
 
 
 class Heard(NamedTuple):
-    """What came from the judge, or why that was not waited for."""
+    """What came from the checker, or why that was not waited for."""
 
     late: bool = False
     over: bool = False
     complete: bool = False
-    goes_on: bool = False
-    cpu_seconds: float = 0.0
     end: int = 0
-    """Of the last whole message of the judge."""
+    """Of the last whole message of the checker."""
 
 
-class Server:
-    """Has one program judged after another."""
+class CheckServer:
+    """Has one program checked after another."""
 
-    def __init__(self, host: socket.socket, settings: Settings) -> None:
+    def __init__(self, host: socket.socket, settings: CheckSettings) -> None:
         self._host, self._settings = host, settings
         filters = [bytes.fromhex(code) for code in settings["filters"]]
         self._namespaces: confine.Namespaces | None = None
@@ -146,18 +133,15 @@ class Server:
             if os.getuid() != confine.NOBODY:
                 nobody = confine.Nobody(_read_by_programs(settings["packages"]))
         self._owner = nobody.files_as if nobody else confine.NOBODY
-        self._for_programs = confine.Confinement(settings["limits"], filters, nobody)
-        others = {name: value for name, value in settings["limits"].items() if name != "RLIMIT_CPU"}
-        self._for_judges = confine.Confinement(others, filters, nobody)  # it sets that one for each program
+        self._confinement = confine.Confinement(settings["limits"], filters, nobody)
         self._arrived = mmap.mmap(-1, _ROOM, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-        """What the judge sends. Memory of its own, which is emptied for the next program."""
-        self._program = self._judge = 0
+        """What the checker sends. Memory of its own, which is emptied for the next program."""
+        self._program = self._checker = 0
         """Their processes; 0 for none."""
-        self._judge_cpu = 0.0
-        self._to_judge = host
+        self._to_checker = host
 
     def serve(self) -> None:
-        """Has one program judged, and reports. Ends this process when it can start none."""
+        """Has one program checked, and reports. Ends this process when it can start none."""
         scratch = ""
         try:
             if self._namespaces is not None:
@@ -166,12 +150,10 @@ class Server:
                 import tempfile
 
                 scratch = tempfile.mkdtemp()
-            if not self._judge:
-                self._start_judge()
-            self._start_program(scratch or os.fsdecode(confine.SCRATCH))
+            self._start(scratch or os.fsdecode(confine.SCRATCH))
             heard = self._listen()
         except OSError as error:
-            self._host.sendall(TROUBLE + str(error).encode())
+            guest.say_trouble(self._host, error)
             self._end()
         self._report(heard)
         if scratch:
@@ -179,32 +161,26 @@ class Server:
 
             shutil.rmtree(scratch, ignore_errors=True)
 
-    def _start_judge(self) -> None:
-        self._to_judge, theirs = socket.socketpair()
-
-        def judge_programs() -> None:
-            judge.serve(theirs, self._host, self._settings["limits"]["RLIMIT_CPU"])
-
-        with theirs:
-            self._judge = self._fork(os.fork, self._for_judges, judge_programs, theirs, self._host)
-        self._judge_cpu = 0.0
-
-    def _start_program(self, scratch: str) -> None:
+    def _start(self, scratch: str) -> None:
+        """A checker, which reads the request, and the program, which never sees it."""
         fork = os.fork if self._namespaces is None else self._namespaces.fork_into_new
-        judges, programs = socket.socketpair()
+        self._to_checker, to_server = socket.socketpair()
+        to_program, to_checker = socket.socketpair()
+
+        def check() -> None:
+            checker.serve(to_server, self._host, Wire(to_program.fileno()))
 
         def run_program() -> None:
             os.chdir(scratch)
-            program.serve(Line(programs.fileno()))
+            program.serve(Wire(to_checker.fileno()))
 
-        with judges, programs:
-            self._program = self._fork(fork, self._for_programs, run_program, programs)
-            socket.send_fds(self._to_judge, [b"+"], [judges.fileno()])
+        with to_server, to_program, to_checker:
+            self._checker = self._fork(os.fork, check, to_server, to_program, self._host)
+            self._program = self._fork(fork, run_program, to_checker)
 
     def _fork(
         self,
         fork: Callable[[], int],
-        confinement: confine.Confinement,
         work: Callable[[], None],
         *sockets: socket.socket,
     ) -> int:
@@ -214,7 +190,7 @@ class Server:
         try:
             os.setsid()  # else its signals to its own group would reach the server
             confine.keep_only(*(each.fileno() for each in sockets))
-            confinement.apply()
+            self._confinement.apply()
             work()
         finally:
             os._exit(0)
@@ -222,52 +198,43 @@ class Server:
     def _listen(self) -> Heard:
         """Waits for the verdict, as long as the limits allow."""
         events = select.poll()
-        events.register(self._to_judge, select.POLLIN)
+        events.register(self._to_checker, select.POLLIN)
         events.register(self._host, 0)
         n, at = 0, len(BEGAN)
-        deadline, pause, judge_began = math.inf, None, 0.0
+        deadline, pause = math.inf, None
         while True:
             found = events.poll(pause)
             if any(descriptor == self._host.fileno() for descriptor, _ in found):
                 self._end()  # nobody is there to be told
             if found:
-                more = self._to_judge.recv_into(memoryview(self._arrived)[n:])
+                more = self._to_checker.recv_into(memoryview(self._arrived)[n:])
                 if not more and not n:
                     self._end()  # the rest of a request cannot be told from the next one
                 if not more:
                     return Heard(end=at)
                 if not n:
                     deadline = time.monotonic() + self._settings["wall_seconds"]
-                    judge_began = confine.cpu_seconds(self._judge)
                 n += more
                 while n >= at + VERDICT.size:
-                    more_comes, goes_on, used, length = VERDICT.unpack_from(self._arrived, at)
+                    more_comes, length = VERDICT.unpack_from(self._arrived, at)
                     if n < at + VERDICT.size + length:
                         break
                     at += VERDICT.size + length
                     if not more_comes:
-                        return Heard(False, False, True, goes_on, used, at)
-            used = confine.cpu_seconds(self._program) + confine.cpu_seconds(self._judge) - judge_began
+                        return Heard(complete=True, end=at)
+            used = confine.cpu_seconds(self._program) + confine.cpu_seconds(self._checker)
             left = deadline - time.monotonic(), self._settings["cpu_seconds"] - used
             if n and min(left) <= 0:
                 return Heard(late=left[0] <= 0, over=left[1] <= 0, end=at)
             pause = max(min(left), _SHORTEST_PAUSE) * 1000 if n else None
 
     def _report(self, heard: Heard) -> None:
-        end = self._kill(self._program)
-        self._program = 0
-        judge_end = (0, heard.cpu_seconds)
-        if not heard.goes_on:
-            code, cpu_seconds = self._kill(self._judge)
-            self._judge = 0
-            self._to_judge.close()
-            if not heard.complete:
-                judge_end = (code, cpu_seconds - self._judge_cpu)
-        self._judge_cpu += heard.cpu_seconds
-        said = max(heard.end - len(BEGAN), 0)
-        self._host.sendall(REPORT + HEAD.pack(heard.late, heard.over, *end, *judge_end, said))
-        with memoryview(self._arrived) as arrived:
-            self._host.sendall(arrived[len(BEGAN) : heard.end])
+        ends = *self._kill(self._program), *self._kill(self._checker)
+        self._program = self._checker = 0
+        self._to_checker.close()
+        head = REPORT + HEAD.pack(heard.late, heard.over, *ends)
+        with memoryview(self._arrived) as arrived, arrived[len(BEGAN) : heard.end] as said:
+            to_host(self._host, head, said)
         self._forget()
 
     def _forget(self) -> None:
@@ -284,7 +251,7 @@ class Server:
         return os.waitstatus_to_exitcode(status), used.ru_utime + used.ru_stime
 
     def _end(self) -> NoReturn:
-        for pid in (self._program, self._judge):
+        for pid in (self._program, self._checker):
             if pid:
                 self._kill(pid)
         os._exit(1)

@@ -1,4 +1,4 @@
-"""The line between a program and its judge: a stream socket that carries whole messages.
+"""The wire between a program and its checker: a stream socket that carries whole messages.
 
 A message is 4 bytes that hold its length, most significant first, and then itself.
 """
@@ -6,20 +6,16 @@ A message is 4 bytes that hold its length, most significant first, and then itse
 from __future__ import annotations
 
 import os
-import socket
-import struct
 
 LONGEST = 16 << 20
 """Bytes of one message; who is sent more takes no more."""
-LENGTH = struct.Struct("!Q")
-"""Comes before each message of the host."""
 
 
 class Gone(Exception):
     """The other side hung up; or, with a text, sent what is no message."""
 
 
-class Line:
+class Wire:
     """One end. Every message of one side is answered by one of the other."""
 
     def __init__(self, descriptor: int) -> None:
@@ -59,17 +55,3 @@ class Line:
             self._arrived = b"".join(parts)
         taken, self._arrived = self._arrived[:n], self._arrived[n:]
         return taken
-
-
-def read_host(host: socket.socket) -> bytes:
-    """One message of the host, and no byte of the next. Ends this process when the host hangs up."""
-    message, left = bytearray(), LENGTH.size
-    while left:
-        part = host.recv(min(left, 1 << 20))
-        if not part:
-            os._exit(0)
-        message += part
-        left -= len(part)
-        if len(message) == LENGTH.size:
-            (left,) = LENGTH.unpack(message)
-    return bytes(message[LENGTH.size :])

@@ -1,0 +1,41 @@
+"""What the servers inside the sandbox have in common: how they begin, and how they answer the host.
+
+Started by `evalkit.sandbox.process` with a socket as standard input, which brings the settings, then one
+request after another, and takes one answer for each.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Callable
+from typing import Any
+
+from evalkit.processes.framing import from_host, to_host
+from evalkit.sandbox import confine
+
+READY, REPORT, TROUBLE = b"+", b"=", b"!"
+"""How a message to the host begins; the text of a trouble follows."""
+
+
+def run(start: Callable[[socket.socket, Any], Callable[[], None]]) -> None:
+    """Serves until the host hangs up. `start` takes its socket and the settings: what it gives answers one
+    request."""
+    host = socket.socket(fileno=os.dup(0))
+    try:
+        settings = json.loads(from_host(host))
+        confine.settle(host.fileno())
+        serve = start(host, settings)
+        confine.hide()
+    except OSError as error:
+        say_trouble(host, error)
+        return
+    to_host(host, READY)
+    while host.recv(1, socket.MSG_PEEK):
+        serve()
+
+
+def say_trouble(host: socket.socket, error: OSError) -> None:
+    """Tells the host that nothing can be run here, and why."""
+    to_host(host, TROUBLE + str(error).encode(errors="replace"))

@@ -1,0 +1,195 @@
+"""The host's end of one server: starts it, sends requests, tells how each ended."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import socket
+import sys
+import tempfile
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from evalkit.errors import SandboxError
+from evalkit.processes.pool import Child, Ended, Pool
+from evalkit.sandbox import bwrap
+from evalkit.sandbox.check_server import HEAD, CheckSettings
+from evalkit.sandbox.checker import VERDICT
+from evalkit.sandbox.guest import READY, REPORT, TROUBLE
+from evalkit.sandbox.hidden import hidden
+from evalkit.sandbox.seccomp import program_filter, system_filter
+from evalkit.sandbox.shown import PACKAGES, numpy_folders
+
+MOST_THREADS = 1024
+TWICE = "its sandbox ended with it, and again in a fresh one"
+"""What is said of a program with which two servers ended."""
+_TO_START = 60.0
+_GRACE = 10.0
+"""Seconds after which a server is given up that should have ended a program itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """How a process ended: exit code, or minus the signal's number, and seconds of CPU time."""
+
+    code: int
+    cpu_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What the server says of one program."""
+
+    late: bool
+    over: bool
+    program: End
+    checker: End
+    said: tuple[bytes, ...]
+    """What the checker sent: the results of calls, then its verdict unless it was ended before."""
+    complete: bool
+
+
+class ServerProcess(Child):
+    """One server, which does one thing after another."""
+
+    guest = "check_server"
+    """The module that it runs."""
+
+    def __init__(self, settings: Mapping[str, Any], *, sandboxed: bool = True, more: bool = False) -> None:
+        self._settings = settings
+        self._hidden = hidden()
+        self.killed = sandboxed  # with bubblewrap all in there ends
+        self._beginning, begins = socket.socketpair()
+        """From bubblewrap, which says what it began and waits for `map_ids`, where root starts it."""
+        self._beginning.setblocking(False)
+        waits = begins.dup()
+        with begins, waits, tempfile.TemporaryFile() as rules:
+            passed = [rules.fileno()]
+            if sandboxed:
+                rules.write(system_filter())
+                rules.seek(0)
+                waiting = (begins.fileno(), waits.fileno()) if os.geteuid() == 0 else None
+                passed += waiting or ()
+                command = bwrap.bwrap_command(self.guest, rules.fileno(), waiting, self._hidden, more=more)
+            else:
+                command = bwrap.python_command(str(bwrap.PACKAGE), self.guest)
+            super().__init__(command, bwrap.ENVIRONMENT, passed)
+
+    @property
+    def alive(self) -> bool:
+        """Whether the server can be asked: it ends with the thread that started it, for one, and shows what
+        has been hidden since."""
+        return super().alive and self._hidden == hidden()
+
+    async def ready(self) -> None:
+        """Waits until it serves. Raises `SandboxError` when it does not start."""
+        with contextlib.suppress(Ended, OSError):
+            async with asyncio.timeout(_TO_START):
+                await self._map_ids()
+                await self.send(json.dumps(self._settings).encode())
+                if _checked(await self.receive()) == READY:
+                    return
+        code = self.kill()
+        raise SandboxError(self.words()[-300:] or f"it ended before it was ready (exit status {code})")
+
+    async def _map_ids(self) -> None:
+        """Answers bubblewrap where it waits; at once where it does not. Raises `SandboxError`."""
+        loop, said = asyncio.get_running_loop(), b""
+        while b"}" not in said:
+            part = await loop.sock_recv(self._beginning, 1 << 12)
+            if not part:
+                return
+            said += part
+        try:
+            bwrap.map_ids(json.loads(said)["child-pid"])
+        except FileNotFoundError:  # it has ended, and its words tell why
+            return
+        except OSError as error:
+            raise SandboxError(f"no user can be given to it: {error}") from error
+        await loop.sock_sendall(self._beginning, b"+")
+
+    async def report(self, request: bytes, seconds: float) -> bytes:
+        """What it reports on a request.
+
+        `seconds`: how long the server lets a program run. Raises `Ended`, and `SandboxError` when the server
+        could not even try.
+        """
+        try:
+            return _checked(await self.ask(request, seconds + _GRACE)).removeprefix(REPORT)
+        except TimeoutError:
+            raise Ended from None
+
+    def kill(self) -> int:
+        self._beginning.close()
+        return super().kill()
+
+
+def _checked(answer: bytes) -> bytes:
+    """Raises `SandboxError` where it is a `TROUBLE`."""
+    if answer.startswith(TROUBLE):
+        raise SandboxError(answer[len(TROUBLE) :].decode(errors="replace"))
+    return answer
+
+
+_Server = TypeVar("_Server", bound=ServerProcess)
+_Found = TypeVar("_Found")
+
+
+async def use(servers: Pool[_Server], work: Callable[[_Server], Awaitable[_Found]]) -> _Found | None:
+    """What `work` makes of a server. Raises `SandboxError` when none can be had.
+
+    A server that ends is blamed on nobody: it is tried once more, in a fresh one, alone. None when that
+    ends too.
+    """
+    try:
+        return await servers.use(work, again=(Ended, SandboxError))
+    except Ended:
+        return None
+
+
+class CheckProcess(ServerProcess):
+    """One server, which checks one program after another."""
+
+    async def check(self, request: bytes) -> Report:
+        """Sends a request (JSON). Raises `Ended`, and `SandboxError` when it could not even try."""
+        answer = await self.report(request, self._settings["wall_seconds"])
+        late, over, code, cpu, checker_code, checker_cpu = HEAD.unpack_from(answer)
+        messages, more = _messages(answer[HEAD.size :])
+        return Report(late, over, End(code, cpu), End(checker_code, checker_cpu), messages, not more)
+
+
+def _messages(arrived: bytes) -> tuple[tuple[bytes, ...], bool]:
+    """Those that a checker sent, and whether more would have come."""
+    found: list[bytes] = []
+    at, more = 0, True
+    while at < len(arrived):
+        more, length = VERDICT.unpack_from(arrived, at)
+        at += VERDICT.size + length
+        found.append(arrived[at - length : at])
+    return tuple(found), more
+
+
+def settings(
+    limits: dict[str, int], cpu_seconds: float, wall_seconds: float, scratch_megabytes: int, *, unsafe: bool
+) -> CheckSettings:
+    """What a server is told. Raises `UsageError` on a machine whose system calls are not known here."""
+    filters: list[bytes] = []
+    if sys.platform == "linux":
+        filters = [system_filter(), program_filter(sandboxed=False)] if unsafe else [program_filter()]
+    if not unsafe:
+        # Threads, and signals that wait, which a user's processes share outside too.
+        limits = {**limits, "RLIMIT_NPROC": MOST_THREADS, "RLIMIT_SIGPENDING": MOST_THREADS}
+    folders = numpy_folders()
+    packages = str(folders[0].parent) if unsafe and folders else PACKAGES
+    return CheckSettings(
+        sandboxed=not unsafe,
+        limits=limits,
+        cpu_seconds=cpu_seconds,
+        wall_seconds=wall_seconds,
+        scratch_megabytes=scratch_megabytes,
+        filters=[code.hex() for code in filters],
+        packages=packages if folders else "",
+    )
