@@ -4,7 +4,7 @@
     table = evalkit.run("fake/gold", "gsm8k:8-shot-cot", data="builtin")
     print(table.cells[0].value)
 
-Importing it costs next to nothing: what is used is loaded when it is used.
+The import is cheap: each module is loaded when something in it is first used.
 """
 
 import importlib
