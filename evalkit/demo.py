@@ -1,4 +1,4 @@
-"""The quick start: a real model on real problems, small enough for two cores and a few minutes."""
+"""The quick start: evaluates a real model on real problems, in a few minutes on two cores."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MODEL = "llama-cpp/SmolLM2-135M-Instruct"
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """A slice that takes about a minute."""
+    """A part of a benchmark that takes about a minute."""
 
     task: str
     limit: int
@@ -31,17 +31,17 @@ SLICES = (
 
 
 async def demo(folder: Path, progress: Progress | None = None) -> list[Path]:
-    """Evaluates `MODEL` on `SLICES`, afresh, into a run file each in `folder`; their paths."""
+    """Evaluates `MODEL` on `SLICES`, each into a new run file in `folder`; returns the paths of these."""
     model = open_model(MODEL)
     paths: list[Path] = []
     try:
-        for one in SLICES:
+        for part in SLICES:
             plan = make_plan(
                 model,
-                [one.task],
-                settings={"max_tokens": str(one.max_tokens)},
-                data=DataOptions(small_sets=one.small_sets),
-                limit=one.limit,
+                [part.task],
+                settings={"max_tokens": str(part.max_tokens)},
+                data=DataOptions(small_sets=part.small_sets),
+                limit=part.limit,
             )
             paths.append(folder / f"demo-{plan.cells[0].task.name}.db")
             with open_run(paths[-1], plan, afresh=True) as store:

@@ -1,8 +1,8 @@
-"""Functions that may hang, eat memory or crash, each call in a worker process under limits.
+"""Worker processes with limits, for functions that may hang, use too much memory or crash.
 
-What a worker may use is counted in CPU time, so that a loaded machine gives the same verdict. The kernel
-ends a worker that is over its limit, also in the middle of one long computation in C; a new one takes its
-place. A worker ends when its host is gone, for their socket closes with it.
+The limit of a call is CPU time, so that the verdict does not depend on the load of the machine. The kernel
+ends a worker that exceeds its limit, even during a long computation in C; a new worker replaces it. A worker
+also ends when its host process ends, because this closes their socket.
 """
 
 from __future__ import annotations
@@ -31,23 +31,23 @@ _R = TypeVar("_R")
 _MEGABYTE = 1 << 20
 _CHUNK = 1 << 16
 _START_SECONDS = 120.0
-"""Wall time that a worker has to import what it needs."""
+"""The wall time in which a worker must import what it needs."""
 
 
 class OverLimit(Exception):
-    """A call used more than it may; the message says of what, as "over 5 s of CPU time"."""
+    """A call exceeded a limit; the message names it, such as "over 5 s of CPU time"."""
 
 
 class Workers:
-    """At most `count` processes (one per CPU where None), started when they are needed.
+    """At most `count` worker processes (None: one per CPU), which are started when they are needed.
 
-    `prepare` runs once in each, before its first call and outside of its limits: heavy imports belong
-    there. `cpu_seconds` and `wall_seconds` hold for one call; wall time is generous, it ends calls that
-    wait and not slow ones. `memory_megabytes` of address space hold for the process. None: no limit. A
-    worker's number, from 0 below `count`, is in its environment as EVALKIT_WORKER.
+    `prepare` runs once in each process, before the first call and without limits: heavy imports belong there.
+    `cpu_seconds` and `wall_seconds` limit one call; the wall time should be generous, as it is meant to end
+    calls that wait and not slow ones. `memory_megabytes` limits the address space of the process. None means
+    no limit. The environment variable EVALKIT_WORKER holds the number of the worker, from 0 to `count` - 1.
 
-    Works in one event loop after the other, not in two at a time. Processes that nobody closed end with
-    the interpreter.
+    The workers can be used in several event loops, one after the other but not at the same time. Processes
+    that are not closed end with the interpreter.
     """
 
     def __init__(
@@ -75,19 +75,18 @@ class Workers:
         weakref.finalize(self, _end_all, self._alive)
 
     async def call(self, function: Callable[_P, _R], *args: _P.args, **kwargs: _P.kwargs) -> _R:
-        """What `function` returns, called in a worker.
+        """Calls `function` in a worker and returns its result.
 
-        It is found there by module and name, so it stands at the top of a module that can be imported, or of
-        a task's file;
-        arguments and result are plain JSON. Raises `OverLimit` for a call over its limits, and
-        `ScorerError` for one that raised or whose process crashed; no other call suffers.
+        The worker finds it by module and name, so it must be defined at the top level of a module that can be
+        imported, or of a task's file. Arguments and result are plain JSON. Raises `OverLimit` if the call
+        exceeds a limit, and `ScorerError` if it raises or its process crashes; other calls are not affected.
         """
         request = {"function": place_of(function), "args": args, "kwargs": kwargs}
         async with self._slot():
             worker = self._take() or await self._start()
             try:
                 reply = await self._answer(worker, request, self._wall_seconds)
-            except BaseException:  # also a cancelled call: its worker is still busy with it
+            except BaseException:  # also for a cancelled call: its worker is still busy
                 self._end(worker)
                 raise
             self._idle.append(worker)
@@ -102,7 +101,7 @@ class Workers:
 
     def _slot(self) -> asyncio.Semaphore:
         loop = asyncio.get_running_loop()
-        if loop is not self._loop:  # a semaphore belongs to the loop that first waited on it
+        if loop is not self._loop:  # a semaphore belongs to the first loop that waits on it
             self._loop, self._slots = loop, asyncio.Semaphore(self._count)
         return self._slots
 
@@ -111,11 +110,11 @@ class Workers:
             worker = self._idle.pop()
             if worker.process.poll() is None:
                 return worker
-            self._end(worker)  # something else on this machine killed it while it was idle
+            self._end(worker)  # another program killed it while it was idle
         return None
 
     async def _start(self) -> _Worker:
-        numbers = {one.number for one in self._alive}
+        numbers = {worker.number for worker in self._alive}
         worker = _Worker.start(next(n for n in range(self._count + 1) if n not in numbers))
         self._alive.add(worker)
         try:
@@ -142,7 +141,7 @@ class Workers:
         return reply
 
     def _failure(self, worker: _Worker) -> Exception:
-        """Why a worker went away without an answer."""
+        """The reason why a worker ended without a reply."""
         code = worker.process.wait()
         if code == -signal.SIGPROF and self._cpu_seconds is not None:
             return OverLimit(f"over {self._cpu_seconds:g} s of CPU time")
@@ -156,7 +155,7 @@ class Workers:
 
 @dataclass(eq=False)
 class _Worker:
-    """A process, the host's end of the socket to it, and what it writes on standard error."""
+    """A process, the host's end of the socket to it, and its standard error."""
 
     process: subprocess.Popen[bytes]
     channel: socket.socket
@@ -176,8 +175,8 @@ class _Worker:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=errors,
-                start_new_session=True,  # Ctrl-C is for the host, which ends its workers
-                # One hash seed: what sympy makes of a set must not differ from run to run.
+                start_new_session=True,  # Ctrl-C must reach only the host, which ends its workers
+                # A fixed hash seed, because the results of sympy depend on the order of sets.
                 env={
                     **os.environ, "PYTHONPATH": path, "PYTHONHASHSEED": "0", "EVALKIT_WORKER": str(number),
                 },
@@ -185,7 +184,7 @@ class _Worker:
         return cls(process, ours, errors, number)
 
     async def exchange(self, request: object) -> bytes:
-        """Sends a request; the line that comes back, empty when the process went away."""
+        """Sends a request and returns the line of the reply; empty if the process ended."""
         loop = asyncio.get_running_loop()
         line = b""
         try:
@@ -217,7 +216,7 @@ def _end_all(workers: set[_Worker]) -> None:
 
 
 Place: TypeAlias = tuple[str, str, str]
-"""Where a worker finds a function: (module, name, file of a module that is a file of the user's, else "")."""
+"""The place of a function: (module, name, the module's file if it is one of the user's, else "")."""
 
 
 def place_of(function: Callable[..., object]) -> Place:
@@ -225,14 +224,14 @@ def place_of(function: Callable[..., object]) -> Place:
 
 
 def find(place: Place) -> Callable[..., Any]:
-    """The function at `place`, in a worker."""
+    """The function at `place`; called in a worker."""
     name, attribute, file = place
     module = import_file(Path(file)) if file else importlib.import_module(name)
     return cast(Callable[..., Any], getattr(module, attribute))
 
 
 def _serve(channel: socket.socket) -> None:
-    """A worker's life: set up, then answer calls until the host closes the socket."""
+    """The main loop of a worker: it sets itself up, then answers calls until the host closes the socket."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     stream = channel.makefile("rwb")
     setup = json.loads(stream.readline())
@@ -249,7 +248,7 @@ def _serve(channel: socket.socket) -> None:
             line = json.dumps({"result": work()})
         except MemoryError:
             line = json.dumps({"memory": True})
-        except Exception as error:  # noqa: BLE001 — whatever it is, it is this call's alone
+        except Exception as error:  # noqa: BLE001 — any error concerns only this call
             line = json.dumps({"error": f"{type(error).__name__}: {error}"[:300]})
         signal.setitimer(signal.ITIMER_PROF, 0)
         stream.write(line.encode() + b"\n")
@@ -262,7 +261,7 @@ def _serve(channel: socket.socket) -> None:
             place: Place = tuple(request["function"])
             if place not in functions:
                 functions[place] = find(place)
-            # Nobody handles SIGPROF: the kernel ends this process when the CPU time is used up.
+            # SIGPROF has no handler: the kernel ends this process when the CPU time is used up.
             signal.setitimer(signal.ITIMER_PROF, setup["cpu_seconds"] or 0)
             return functions[place](*request["args"], **request["kwargs"])
 

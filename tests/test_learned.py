@@ -146,7 +146,7 @@ def test_a_scorer_that_only_crashes_is_not_started_for_ever(
         [False] * 2 + [True] * 4
     )
     assert len(files.noted("loads")) == 3
-    assert "not any more" in str(scores(scorer, GOOD)[0])
+    assert "not started any more" in str(scores(scorer, GOOD)[0])
 
 
 @pytest.mark.parametrize(
@@ -318,5 +318,5 @@ def test_neighbours_of_one_name_in_two_folders_are_not_mixed_up(tmp_path: Path) 
         (tmp_path / folder / "between_both.py").write_text("from twice_named import NUMBER\n", "utf-8")
         (tmp_path / folder / "own.py").write_text("def f():\n    import between_both\n", "utf-8")
     import_file(tmp_path / "a" / "own.py").f()
-    with pytest.raises(UsageError, match=r"imports between_both, and .*/a/between_both.py has that name"):
+    with pytest.raises(UsageError, match=r"imports between_both, and .*/a/between_both.py has the same name"):
         import_file(tmp_path / "b" / "own.py")

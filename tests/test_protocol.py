@@ -84,7 +84,7 @@ def test_every_field_is_kept_in_a_file() -> None:
         from_json(ProtocolSettings, {**stored, "shot": 3}, "here")
     with pytest.raises(UsageError, match="here has no name"):
         from_json(ProtocolSettings, {}, "here")
-    with pytest.raises(UsageError, match="here: shots = '3' must be a whole number"):
+    with pytest.raises(UsageError, match="here: shots = '3' must be an integer"):
         from_json(ProtocolSettings, {"name": "r", "shots": "3"}, "here")
 
 

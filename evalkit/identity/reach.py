@@ -277,23 +277,23 @@ def _node_of(function: FunctionType) -> ast.FunctionDef | ast.AsyncFunctionDef |
         tree = tree_of(path, path.stat().st_mtime_ns)
     except (OSError, SyntaxError, UnicodeDecodeError):
         raise _no_source(function.__module__) from None
-    found = [
+    nodes = [
         node
         for node in ast.walk(tree)
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
         and _first_line(node) == code.co_firstlineno
     ]
-    if len(found) > 1:  # lambdas on the same line differ in the columns of their code
+    if len(nodes) > 1:  # lambdas on the same line differ in the columns of their code
         columns = {column for _, _, column, _ in code.co_positions() if column is not None}
-        found = [
+        nodes = [
             node
-            for node in found
+            for node in nodes
             if isinstance(node, ast.Lambda) == (code.co_name == "<lambda>") and _spans(node, columns)
-        ] or found
-        found.sort(key=lambda node: (node.end_col_offset or 0) - node.col_offset)
-    if not found:
+        ] or nodes
+        nodes.sort(key=lambda node: (node.end_col_offset or 0) - node.col_offset)
+    if not nodes:
         raise _no_source(function.__module__)
-    return found[0]
+    return nodes[0]
 
 
 def _first_line(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) -> int:

@@ -27,17 +27,17 @@ def quantile(values: Floats, share: float = 0.5) -> Figures:
     def at(mine: Floats, blocks: Floats, wanted: Floats, *, beyond: bool) -> Floats:
         """(draws,) the first value with at least the cumulative weight `wanted`; `beyond`: with more."""
         reached = np.cumsum(blocks, axis=1)
-        there = reached > wanted[:, None] if beyond else reached >= wanted[:, None]
-        block = np.where(there.any(axis=1), there.argmax(axis=1), len(starts) - 1)
+        enough = reached > wanted[:, None] if beyond else reached >= wanted[:, None]
+        block = np.where(enough.any(axis=1), enough.argmax(axis=1), len(starts) - 1)
         draws = np.arange(len(mine))
         before = np.where(block > 0, reached[draws, block - 1], 0)
         places = block[:, None] * size + np.arange(size)
         inside = places < len(values)
         weights = np.where(inside, mine[draws[:, None], np.minimum(places, len(values) - 1)], 0)
         within = before[:, None] + np.cumsum(weights, axis=1)
-        found = within > wanted[:, None] if beyond else within >= wanted[:, None]
+        enough = within > wanted[:, None] if beyond else within >= wanted[:, None]
         last = inside.sum(axis=1) - 1
-        place = np.where(found.any(axis=1), found.argmax(axis=1), last)
+        place = np.where(enough.any(axis=1), enough.argmax(axis=1), last)
         chosen: Floats = filled[block * size + place]
         return chosen
 

@@ -185,7 +185,7 @@ def _parse(body: bytes, api: str, seconds: float, echoed: str = "") -> Response:
         raise no_answer(api, error, body) from None
 
 
-def _tool_calls(found: Any) -> tuple[ToolCall, ...]:
+def _tool_calls(calls: Any) -> tuple[ToolCall, ...]:
     """The calls of functions; some servers return the arguments as an object, and no id."""
     return tuple(
         ToolCall(
@@ -193,7 +193,7 @@ def _tool_calls(found: Any) -> tuple[ToolCall, ...]:
             _arguments(call["function"].get("arguments")),
             str(call.get("id") or ""),
         )
-        for call in found or ()
+        for call in calls or ()
     )
 
 
@@ -225,29 +225,29 @@ def _split_reasoning(text: str) -> tuple[str, str]:
     return text, ""
 
 
-def _logprobs(found: Any) -> tuple[TokenLogprob, ...]:
+def _logprobs(logprobs: Any) -> tuple[TokenLogprob, ...]:
     """Token log-probabilities in either format: that of the chat route, or of the older completions route."""
-    if not found:
+    if not logprobs:
         return ()
-    if found.get("content") is not None:
+    if logprobs.get("content") is not None:
         return tuple(
             TokenLogprob(
                 item["token"],
                 float(item["logprob"]),
                 _alternatives(item.get("top_logprobs") or ()),
             )
-            for item in found["content"]
+            for item in logprobs["content"]
         )
-    if found.get("tokens") is None:
+    if logprobs.get("tokens") is None:
         return ()  # a refusal: {"content": null}
-    tops = found.get("top_logprobs") or [{}] * len(found["tokens"])
+    tops = logprobs.get("top_logprobs") or [{}] * len(logprobs["tokens"])
     return tuple(
         TokenLogprob(
             token,
             math.nan if logprob is None else float(logprob),  # the first token of an echoed prompt has none
             {k: float(v) for k, v in (top or {}).items()},
         )
-        for token, logprob, top in zip(found["tokens"], found["token_logprobs"], tops, strict=True)
+        for token, logprob, top in zip(logprobs["tokens"], logprobs["token_logprobs"], tops, strict=True)
     )
 
 

@@ -43,5 +43,5 @@ def inside_dollars(text: str) -> str | None:
 
     `$…$` and `$$…$$` are formulas; `\$` is an amount of money.
     """
-    found = [match["inside"] for match in _MATH.finditer(text)]
-    return found[0].strip() if len(found) == 1 else None
+    formulas = [match["inside"] for match in _MATH.finditer(text)]
+    return formulas[0].strip() if len(formulas) == 1 else None

@@ -239,7 +239,7 @@ def _digest(path: Path) -> str:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     state = hashlib.sha256()
-    files = sorted(file for file in path.rglob("*") if file.is_file())
-    for file in files:
-        state.update(f"{file.relative_to(path).as_posix()}\0{_digest(file)}\n".encode())
+    files = sorted(entry for entry in path.rglob("*") if entry.is_file())
+    for entry in files:
+        state.update(f"{entry.relative_to(path).as_posix()}\0{_digest(entry)}\n".encode())
     return state.hexdigest() if files else "none"

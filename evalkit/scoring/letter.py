@@ -114,8 +114,8 @@ def _plain(text: str) -> str:
 
 def _mentions(text: str, sample: Sample) -> list[_Mention]:
     names = letters(sample)
-    found = deque(_MENTION.finditer(text), _MOST)
-    return [_Mention(_letter(match), *match.span()) for match in found if _letter(match) in names]
+    matches = deque(_MENTION.finditer(text), _MOST)
+    return [_Mention(_letter(match), *match.span()) for match in matches if _letter(match) in names]
 
 
 def _letter(match: re.Match[str]) -> str:
@@ -124,12 +124,12 @@ def _letter(match: re.Match[str]) -> str:
 
 def _quoted(text: str, sample: Sample) -> str | None:
     """The letter of the only choice that is the same as `text`, word for word; else None."""
-    said = _bare(text)
+    bare = _bare(text)
     same = [
-        name for name, choice in zip(letters(sample), sample.choices, strict=True) if _bare(choice) == said
+        name for name, choice in zip(letters(sample), sample.choices, strict=True) if _bare(choice) == bare
     ]
-    is_letter = len(said) == 1 and said.upper() in letters(sample)
-    return same[0] if len(same) == 1 and said and not is_letter else None
+    is_letter = len(bare) == 1 and bare.upper() in letters(sample)
+    return same[0] if len(same) == 1 and bare and not is_letter else None
 
 
 def _bare(text: str) -> str:

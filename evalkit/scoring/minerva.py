@@ -49,12 +49,12 @@ def stated_answer(text: str, sample: Sample | None = None) -> str | None:
     _, stated, rest = text.partition(_STATEMENT)
     if not stated:
         return boxed_answer(text)
-    said, closed, _ = rest.partition("\n\n")[0].partition(_CLOSING)
-    said = said.strip() if closed else rest.partition("\n")[0].strip()
-    if re.search(r"(?<!\\)\$", said):
-        formula = inside_dollars(said) or said
+    statement, closed, _ = rest.partition("\n\n")[0].partition(_CLOSING)
+    statement = statement.strip() if closed else rest.partition("\n")[0].strip()
+    if re.search(r"(?<!\\)\$", statement):
+        formula = inside_dollars(statement) or statement
         return boxed_answer(formula) or formula
-    return boxed_answer(text) or said.removesuffix(".") or None
+    return boxed_answer(text) or statement.removesuffix(".") or None
 
 
 @versioned("minerva_normalize", 1)

@@ -91,8 +91,8 @@ def open_values(text: str) -> list[Value]:
     NaN is left out, because it equals no reference.
     """
     phrases = _phrases(text.strip().strip(".").lower())
-    found = [number for phrase in phrases for pattern in _NUMBERS for number in pattern.findall(phrase)]
-    values = {value for part in (*phrases, *found) for value in _normalised(part) if value == value}
+    numbers = [number for phrase in phrases for pattern in _NUMBERS for number in pattern.findall(phrase)]
+    values = {value for part in (*phrases, *numbers) for value in _normalised(part) if value == value}
     return sorted(values, key=lambda value: (isinstance(value, str), value))
 
 
@@ -108,8 +108,8 @@ def _phrases(text: str) -> list[str]:
     The original also tries to split at full stops before capitals, but the text is in lower case.
     """
     *lines, last = text.split("\n")
-    found = [_after_cue(line, _CUES) for line in lines] + [_after_cue(last, _LAST_CUES)]
-    return [phrase for phrase in found if phrase and phrase not in _NO_PHRASE] or [text]
+    phrases = [_after_cue(line, _CUES) for line in lines] + [_after_cue(last, _LAST_CUES)]
+    return [phrase for phrase in phrases if phrase and phrase not in _NO_PHRASE] or [text]
 
 
 def _after_cue(line: str, cues: Iterable[str]) -> str:

@@ -59,8 +59,8 @@ def stated_number(text: str, sample: Sample | None = None) -> str | None:
     "**18**" are not numbers. The filter differs in two points: it requires one more character after the
     number, so that it finds "1" in a response that ends with "The answer is 18", and it compares spellings.
     """
-    said = _STRICT.search(text)
-    return None if said is None else canonical_number(said[1].rstrip(".,"))
+    match = _STRICT.search(text)
+    return None if match is None else canonical_number(match[1].rstrip(".,"))
 
 
 @versioned("canonical_number", 1)

@@ -203,22 +203,22 @@ def _groups(
     alone = len(parts) == 1 and not any(listed)
     index = np.arange(len(listed)) if not any(listed) else cluster_index(listed)
     ends = np.cumsum([0, *sizes])
-    found = []
+    groups = []
     for (base, head), start, end in zip(parts, ends, ends[1:], strict=False):
         # An aggregate that sorts its values then reads the weights in order, in a third of the time.
         order = np.argsort(base[:, 0], kind="stable")
         both = base[order] if base is head else np.hstack([base[order], head[order]])
-        made = aggregate(both) if base is head else _apart(aggregate, base[order], head[order], turned)
+        figures = aggregate(both) if base is head else _apart(aggregate, base[order], head[order], turned)
         cluster = None if alone else index[start:end][order]
-        found.append(_Group(made, cluster, end - start, bool(np.ptp(both, axis=0).any())))
-    return found
+        groups.append(_Group(figures, cluster, end - start, bool(np.ptp(both, axis=0).any())))
+    return groups
 
 
 def _apart(aggregate: Aggregate, base: Floats, head: Floats, turned: Callable[[Floats], Floats]) -> Figures:
     before, after = aggregate(base), aggregate(head)
 
     def figures(weights: Floats) -> Floats:
-        found: Floats = turned(after(weights)) - turned(before(weights))
-        return found
+        difference: Floats = turned(after(weights)) - turned(before(weights))
+        return difference
 
     return figures

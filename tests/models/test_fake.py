@@ -111,15 +111,15 @@ def test_what_decides_the_answers_is_the_identity() -> None:
     [
         ("fake/golden", "unknown fake model 'golden': did you mean gold?"),
         ("fake/gold?wrnog=0.1", "unknown option of fake 'wrnog': did you mean wrong?"),
-        ("fake/gold?wrong=many", "wrong=many"),
+        ("fake/gold?wrong=many", "wrong must be a number, not 'many'"),
         ("fake/gold?wrong", "wrong must be a number, not ''"),
         ("fake/gold?wrong=1.1", "wrong must be between 0 and 1, not 1.1"),
         ("fake/gold?errors=-0.1", "errors must be between 0 and 1, not -0.1"),
         ("fake/gold?errors=nan", "errors must be between 0 and 1, not nan"),
         ("fake/gold?delay=-1", "delay must be a finite number of seconds, at least 0, not -1.0"),
         ("fake/gold?delay=inf", "delay must be a finite number of seconds, at least 0, not inf"),
-        ("fake/gold?seed=0.5", "seed=0.5"),
-        ("fake/gold?seed=nan", "seed=nan"),
+        ("fake/gold?seed=0.5", "seed must be an integer, not '0.5'"),
+        ("fake/gold?seed=nan", "seed must be an integer, not 'nan'"),
         ("fake/gold?logprobs=no", "logprobs must be on or off, not 'no'"),
     ],
 )
@@ -235,7 +235,7 @@ def test_hints_are_worked_out_only_where_they_are_said() -> None:
         return call
 
     async def ask(model: FakeModel) -> str:
-        return (await model.generate_hinted(ASKED[0], Hints(say("gold"), say("wrong_responses")))).text
+        return (await model.generate_hinted(ASKED[0], Hints(say("gold"), say("wrong")))).text
 
     for spec, needed in [
         ("fake/gold", ["gold"]),

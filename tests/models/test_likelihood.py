@@ -236,7 +236,7 @@ def test_what_is_no_request_for_likelihoods() -> None:
     chat = (Message("user", "Which?"),)
     with pytest.raises(UsageError, match="continuations need a text to continue"):
         Request(chat, 0, continuations=(" A",))
-    with pytest.raises(UsageError, match="without echo"):
+    with pytest.raises(UsageError, match="cannot be used with echo"):
         Request("Q", 0, logprobs=1, echo=True, continuations=(" A",))
     with pytest.raises(UsageError, match="a continuation must not be empty"):
         Request("Q", 0, continuations=(" A", ""))
@@ -319,5 +319,5 @@ def test_where_nothing_can_be_compared_the_endpoint_is_not_trusted() -> None:
     said = Response(" a", logprobs=(TokenLogprob(" a", -1.0, {}),))
     otherwise = prompt(("The a", -1.0))
     for ask in (answers(silent), answers(said, otherwise)):
-        with pytest.raises(UsageError, match="no token that it generated came back"):
+        with pytest.raises(UsageError, match="no generated token was returned"):
             asyncio.run(probe_echo(ask))

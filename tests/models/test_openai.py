@@ -277,7 +277,7 @@ def test_of_alternatives_that_read_the_same_the_likeliest_counts() -> None:
     ],
 )
 def test_an_address_that_is_none_is_refused_at_once(url: str) -> None:
-    with pytest.raises(UsageError, match="is no http") as refused:
+    with pytest.raises(UsageError, match=r"must be an http\(s\) address") as refused:
         OpenAIModel("tiny", url)
     assert str(refused.value).isprintable()
 

@@ -227,10 +227,14 @@ def test_errors_of_a_model_become_the_contracts(tmp_path: Path) -> None:
         (
             "def answer(p): ...\nanswer.capabilities = 'chat'",
             "answer",
-            "capabilities is 'chat', not a set",
+            "capabilities must be a set of chat",
         ),
         ("def answer(p): ...\nanswer.capabilities = {'imgae'}", "answer", "'imgae': did you mean image?"),
-        ("def answer(p): ...\nanswer.capabilities = {'logprobs'}", "answer", "returns no logprobs"),
+        (
+            "def answer(p): ...\nanswer.capabilities = {'logprobs'}",
+            "answer",
+            "only a model can have logprobs",
+        ),
     ],
 )
 def test_what_cannot_be_opened_says_why(tmp_path: Path, text: str, attribute: str, line: str) -> None:

@@ -188,7 +188,7 @@ def test_what_it_is_and_what_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_chats_go_elsewhere() -> None:
     with TranscriptionServer() as server:
         error = problem(server.url, Request((Message("user", "Good day"),), 8))
-        with pytest.raises(ProviderError, match="a clip alone goes to transcribe/") as refused:
+        with pytest.raises(ProviderError, match="send a clip to transcribe/") as refused:
             answers(OpenAIModel("tiny", server.url), ASKED)
     assert error.fatal
     assert refused.value.fatal
