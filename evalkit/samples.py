@@ -44,10 +44,7 @@ _SOUNDS = (
 
 
 def video_mime(head: bytes) -> str:
-    """The media type of a video, from the first bytes of its file; "" if they are of no known format.
-
-    The known formats are MP4, QuickTime, Matroska and WebM.
-    """
+    """The media type of a video (MP4, QuickTime, Matroska or WebM) from its first bytes, or ""."""
     if head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot"):
         return "video/quicktime" if head[4:8] != b"ftyp" or head[8:12] == b"qt  " else "video/mp4"
     if head[:4] == b"\x1aE\xdf\xa3":
@@ -166,9 +163,7 @@ class Video(File):
     def __post_init__(self) -> None:
         """Raises `MediaError` for a file that cannot be read, and if `start` and `end` bound no clip."""
         if not (0 <= self.start < math.inf and (self.end is None or self.start < self.end < math.inf)):
-            raise MediaError(
-                f"no clip from {self.start} s to {self.end} s: the start must be at least 0 and below the end"
-            )
+            raise MediaError(f"no clip from {self.start} s to {self.end} s: 0 <= start < end must hold")
         key = hashlib.sha256(self.data).hexdigest()
         if self.path is not None:
             with _readable(self.path), self.path.open("rb") as file:
