@@ -5,7 +5,7 @@
     print(table)
     figures, samples = table.to_pandas(), table.samples()
 
-Importing it costs next to nothing: what is used is loaded when it is used.
+The import is cheap: each module is loaded when something in it is first used.
 """
 
 import importlib

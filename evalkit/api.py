@@ -1,6 +1,6 @@
-"""Everything a benchmark, a metric or a model is made of, in one place: `from evalkit.api import …`.
+"""Everything that a benchmark, a metric or a model needs, in one place: `from evalkit.api import …`.
 
-Rules that read answers out of texts and compare them are beside it, in `evalkit.scoring`.
+The rules that extract answers from texts and compare them are in `evalkit.scoring`.
 """
 
 from evalkit.benchmark.protocol import Protocol

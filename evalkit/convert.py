@@ -1,8 +1,9 @@
-"""Frozen dataclasses from and to plain JSON and TOML, by their type hints.
+"""Conversion of frozen dataclasses from and to plain JSON and TOML, by their type hints.
 
-A run file's specs, papers' tables and `evalkit.toml` go through here. It is strict: an unknown key, a missing
-one and a value of another type raise `UsageError` that names the place. Hints may be `str`, `int`, `float`,
-`bool`, `Literal`, `X | None`, `tuple[X, ...]`, `Mapping[str, X]`, another dataclass, or `JSON` (anything).
+A run file's specs, papers' tables and `evalkit.toml` are read with it. The conversion is strict: an unknown
+key, a missing key and a value of another type raise `UsageError`, which names the place. Type hints may be
+`str`, `int`, `float`, `bool`, `Literal`, `X | None`, `tuple[X, ...]`, `Mapping[str, X]`, another dataclass,
+or `JSON` (any value).
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from evalkit.samples import JSON
 
 _T = TypeVar("_T")
 _NO_JSON = ("inf", "-inf", "nan")
-"""Numbers that JSON does not have; they are written as texts."""
-_WORDS = {float: "a number", int: "a whole number", bool: "true or false", str: "a text in quotes"}
+"""Numbers that JSON does not have; they are stored as texts."""
+_WORDS = {float: "a number", int: "an integer", bool: "true or false", str: "a text in quotes"}
 
 
 class Readable(Protocol):
@@ -40,22 +41,22 @@ def read_toml(place: Readable) -> dict[str, Any]:
 
 
 def to_json(value: object) -> JSON:
-    """Plain JSON of a dataclass, field by field, or of anything that a field may hold."""
+    """Converts a dataclass, field by field, or a value that a field may have, into plain JSON."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: to_json(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, Mapping):
-        return {str(key): to_json(one) for key, one in value.items()}
+        return {str(key): to_json(item) for key, item in value.items()}
     if isinstance(value, tuple | list):
-        return [to_json(one) for one in value]
+        return [to_json(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     if value is None or isinstance(value, str | int | float | bool):
         return value
-    raise TypeError(f"{type(value).__name__} has no form in JSON")
+    raise TypeError(f"{type(value).__name__} cannot be converted into JSON")
 
 
 def from_json(kind: type[_T], entries: object, where: str) -> _T:
-    """The `kind` that `entries` describes. `where` begins every error. Raises `UsageError`."""
+    """The `kind` that `entries` describes. Raises `UsageError`, whose message begins with `where`."""
     types = _types(kind)
     if not isinstance(entries, Mapping):
         raise UsageError(f"{where} must be a table of {', '.join(types)}")
@@ -68,22 +69,22 @@ def from_json(kind: type[_T], entries: object, where: str) -> _T:
 
 
 def typed(value: object, wanted: Any, where: str) -> Any:
-    """`value` as the type hint `wanted` has it. Raises `UsageError`."""
+    """`value` converted into the type of the hint `wanted`. Raises `UsageError`."""
     origin, inner = get_origin(wanted), get_args(wanted)
     if origin in (UnionType, Union):
         if value is None and NoneType in inner:
             return None
-        kinds = [one for one in inner if one is not NoneType]
-        # Of the hints that are allowed only `JSON` has several kinds.
+        kinds = [kind for kind in inner if kind is not NoneType]
+        # `JSON` is the only allowed hint with several kinds.
         return value if len(kinds) > 1 else typed(value, kinds[0], where)
     if origin is Literal:
         if value in inner:
             return value
         raise UsageError(f"{where} = {value!r} must be one of {', '.join(map(str, inner))}")
     if origin is tuple and isinstance(value, list | tuple):
-        return tuple(typed(one, inner[0], where) for one in value)
+        return tuple(typed(item, inner[0], where) for item in value)
     if origin is Mapping and isinstance(value, Mapping):
-        return {key: typed(one, inner[1], f"{where}, {key!r}") for key, one in value.items()}
+        return {key: typed(item, inner[1], f"{where}, {key!r}") for key, item in value.items()}
     if dataclasses.is_dataclass(wanted):
         assert isinstance(wanted, type)
         return value if isinstance(value, wanted) else from_json(wanted, value, where)
@@ -97,7 +98,7 @@ def typed(value: object, wanted: Any, where: str) -> Any:
 
 
 _HINTS: dict[type[Any], dict[str, Any]] = {}
-"""By dataclass, the types of what can be given to it; resolving them costs more than the conversion."""
+"""The types of the arguments of each dataclass; resolving them takes longer than the conversion."""
 
 
 def _types(kind: type[Any]) -> dict[str, Any]:

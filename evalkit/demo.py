@@ -1,4 +1,4 @@
-"""The quick start: a real model on real problems, small enough for two cores and a few minutes."""
+"""The quick start: evaluates a real model on real problems, in a few minutes on two cores."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What works on this machine, what does not, and the fix."""
+"""Checks what works on this machine, and says how to fix what does not."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ _NEEDED = ("lm-eval", "datasets", "evaluate", "jiwer", "sacrebleu", "pandas", "a
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """`needed`: evalkit does not work without it; otherwise something it can do is missing."""
+    """The result of one check.
+
+    `needed`: whether evalkit does not work without it; otherwise only one of its features is missing.
+    """
 
     what: str
     works: bool
@@ -27,7 +30,7 @@ class Finding:
 
 
 def examine() -> list[Finding]:
-    """Looks at everything; changes nothing, fetches nothing."""
+    """Makes all checks. It changes and downloads nothing."""
     return [
         _python(),
         *(_package(name) for name in _NEEDED),
@@ -100,8 +103,8 @@ def _weights() -> Finding:
     from evalkit.models.weights import SMOLLM2, cached
 
     path = cached(SMOLLM2)
-    detail = str(path) if path else f"fetched at first use ({SMOLLM2.megabytes} MB)"
-    return Finding("SmolLM2 weights", path is not None, detail, "evalkit demo fetches them")
+    detail = str(path) if path else f"downloaded at the first use ({SMOLLM2.megabytes} MB)"
+    return Finding("SmolLM2 weights", path is not None, detail, "evalkit demo downloads them")
 
 
 def _hub() -> Finding:
@@ -115,8 +118,6 @@ def _hub() -> Finding:
 def _key() -> Finding:
     works = bool(os.environ.get("OPENAI_API_KEY"))
     detail = (
-        "OPENAI_API_KEY is set"
-        if works
-        else "OPENAI_API_KEY is not set; endpoints of your own may not need it"
+        "OPENAI_API_KEY is set" if works else "OPENAI_API_KEY is not set; your own endpoints may not need it"
     )
     return Finding("OpenAI key", works, detail, "export OPENAI_API_KEY=…")

@@ -1,17 +1,17 @@
-"""Every error evalkit raises on purpose, as one small tree.
+"""Every error that evalkit raises on purpose, as one small tree.
 
 EvalkitError
-├── UsageError            bad usage or input: exit code 2, nothing asked
+├── UsageError            bad usage or input: exit code 2, before the first request
 │   └── DataError         a data set that is missing, moved or changed
 ├── StorageError          the run file cannot be written or read back: the run stops, exit code 3
-└── BoundaryError         one sample failed, and where: it is counted, never scored
-    ├── SampleError       a record that gives no sample, or a sample that gives no prompt
+└── BoundaryError         one sample failed, and where it failed: it is counted, never scored
+    ├── SampleError       no sample could be made from a record, or no prompt from a sample
     ├── ProviderError     the model's endpoint
     ├── MediaError        an image, audio or video file
     ├── ToolError         a tool that a solver used
     ├── SandboxError      the place where programs run
     ├── JudgeError        a judge model that did not answer, or whose replies cannot be read
-    └── ScorerError       extraction or scoring itself
+    └── ScorerError       the extractor or the scorer itself
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from difflib import get_close_matches
 
 
 class EvalkitError(Exception):
-    """Base of everything raised on purpose."""
+    """Base class of every error that evalkit raises on purpose."""
 
 
 class UsageError(EvalkitError):
-    """Bad usage or input. The message names the thing, the place and the fix."""
+    """Bad usage or input. The message says what is wrong, where, and what to do."""
 
 
 class DataError(UsageError):
@@ -33,7 +33,7 @@ class DataError(UsageError):
 
 
 class StorageError(EvalkitError):
-    """What a run answered cannot be stored, or is not in its file: a full disk, a deleted file."""
+    """The run file cannot be written, or lacks what the run stored: a full disk, a deleted file."""
 
 
 class BoundaryError(EvalkitError):
@@ -43,7 +43,7 @@ class BoundaryError(EvalkitError):
 
 
 class SampleError(BoundaryError):
-    """No sample could be made of a record, or no prompt of a sample."""
+    """No sample could be made from a record, or no prompt from a sample."""
 
     boundary = "data"
 
@@ -51,10 +51,10 @@ class SampleError(BoundaryError):
 class ProviderError(BoundaryError):
     """The model's endpoint failed.
 
-    `retryable`: asking again may help. `retry_after`: seconds the server asked to wait.
+    `retryable`: the same request may succeed later. `retry_after`: seconds that the server asks to wait.
     `throttled`: the server is overloaded (429, 503, timeout). `fatal`: no request can succeed
-    (wrong key, unknown model), so the run stops. `too_long`: the prompt does not fit the model's context,
-    a shorter one may.
+    (wrong key, unknown model), so the run stops. `too_long`: the prompt does not fit into the model's
+    context; a shorter prompt may.
     """
 
     boundary = "provider"
@@ -78,7 +78,7 @@ class ProviderError(BoundaryError):
 
 
 class MediaError(BoundaryError):
-    """An image, audio or video file that cannot be decoded."""
+    """An image, audio or video file cannot be decoded."""
 
     boundary = "media"
 
@@ -90,7 +90,7 @@ class ToolError(BoundaryError):
 
 
 class JudgeError(BoundaryError):
-    """A judge model gave no reply, or none that could be read; the answer was not judged."""
+    """A judge model gave no reply, or no reply that could be parsed; the answer was not judged."""
 
     boundary = "judge"
 
@@ -102,13 +102,13 @@ class SandboxError(BoundaryError):
 
 
 class ScorerError(BoundaryError):
-    """Extraction or scoring raised."""
+    """The extractor or the scorer raised an exception."""
 
     boundary = "scorer"
 
 
 def unknown(kind: str, name: str, known: Iterable[str], hint: str = "") -> UsageError:
-    """A `UsageError` for a name nobody knows, with the nearest names that exist."""
+    """Returns a `UsageError` for an unknown name; its message lists the most similar known names."""
     names = sorted(known)
     close = get_close_matches(name, names, n=3, cutoff=0.5)
     if close:

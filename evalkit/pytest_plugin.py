@@ -1,4 +1,4 @@
-"""A pytest plugin, for teams that gate in their tests.
+"""A pytest plugin for quality gates in tests.
 
     from evalkit.pytest_plugin import assert_no_regression
 
@@ -6,8 +6,8 @@
         head = evalkit_run("openai/my-model", "gsm8k:8-shot-cot", base_url="http://127.0.0.1:8000/v1")
         assert_no_regression("baselines/gsm8k.db", head, margin=1.0)
 
-Run files lie in the test's temporary folder, or in `--evalkit-runs DIR`, where a second run of the tests goes
-on with them instead of asking again, and where CI can keep them.
+Run files are stored in the test's temporary folder, or in `--evalkit-runs DIR`, where a second run of the
+tests resumes them instead of asking again, and where CI can keep them.
 """
 
 from __future__ import annotations
@@ -31,16 +31,15 @@ EvalkitRun = Callable[..., Path]
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("evalkit")
-    group.addoption(
-        "--evalkit-runs", metavar="DIR", help="Keep run files there, and go on with those that are."
-    )
+    group.addoption("--evalkit-runs", metavar="DIR", help="Folder in which run files are kept and resumed.")
 
 
 @pytest.fixture
 def evalkit_run(request: pytest.FixtureRequest, tmp_path: Path) -> EvalkitRun:
     """Evaluates a model: `evalkit_run(model, tasks, base_url=…, limit=…, settings=…, data=…)`.
 
-    Takes what `evalkit.evaluate` takes and returns the run file's path. Fails the test if samples failed.
+    It takes the arguments of `evalkit.evaluate` and returns the path of the run file. It fails the test if
+    samples failed.
     """
     kept = request.config.getoption("--evalkit-runs")
 
@@ -71,10 +70,10 @@ def assert_no_regression(
     allow_missing: bool = False,
     allow_subset: bool = False,
 ) -> None:
-    """Fails, with the comparison in words, wherever `evalkit compare` ends with another exit code than 0.
+    """Fails, with the comparison as the message, if `evalkit compare` would not exit with code 0.
 
-    The arguments mean what the options of `evalkit compare` mean; as there, `evalkit.toml` in the current
-    folder is the policy where none is given.
+    The arguments have the meaning of the options of `evalkit compare`; as there, the default policy is
+    `evalkit.toml` in the current folder.
     """
     from evalkit.compare.policy import policy_of
     from evalkit.compare.runs import compare

@@ -1,4 +1,4 @@
-"""What a model is asked about, what it is shown, and what it answered."""
+"""Samples, media files, prompts, answers and verdicts: the data that every part of evalkit works with."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _HALF_A_PAIR = re.compile("[\ud800-\udfff]")
 
 
 def plain_text(text: str) -> str:
-    """`text` with U+FFFD for each half of a surrogate pair, which no file and no request can hold."""
+    """`text` with each unpaired surrogate replaced by U+FFFD: UTF-8 files and requests cannot hold one."""
     return text if text.isascii() else _HALF_A_PAIR.sub("\ufffd", text)
 
 
@@ -44,7 +44,7 @@ _SOUNDS = (
 
 
 def video_mime(head: bytes) -> str:
-    """By a file's first bytes: MP4 and QuickTime, Matroska and WebM; "" for none of them."""
+    """The media type of a video (MP4, QuickTime, Matroska or WebM) from its first bytes, or ""."""
     if head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot"):
         return "video/quicktime" if head[4:8] != b"ftyp" or head[8:12] == b"qt  " else "video/mp4"
     if head[:4] == b"\x1aE\xdf\xa3":
@@ -55,16 +55,16 @@ def video_mime(head: bytes) -> str:
 _ORIENTATION = 274
 _IN_PNG = ("1", "L", "LA", "P", "RGB", "RGBA", "I;16", "I;16B")
 _AS_PLAIN = {"HSV": "RGB", "RGBX": "RGB", "RGBa": "RGBA", "PA": "RGBA", "La": "LA"}
-"""Pillow's modes, and those that a picture of no file's mode is converted to."""
+"""Pillow's modes that no file format stores, and the mode to which such a picture is converted."""
 JUDGE = "judge"
-"""The role of a judge model where a task names none."""
+"""The default role of a judge model, used if a task names no role."""
 Api: TypeAlias = Literal["chat", "completion", "transcription"]
 APIS: tuple[Api, ...] = get_args(Api)
 Resample: TypeAlias = Literal["lanczos", "bicubic", "bilinear", "box"]
-"""Filters that scale pictures down."""
+"""The filter with which pictures are scaled down."""
 RESAMPLES: tuple[Resample, ...] = get_args(Resample)
 FrameRule: TypeAlias = Literal["middle", "linspace"]
-"""Which frames stand for a video."""
+"""The rule by which the frames of a video are chosen."""
 FRAME_RULES: tuple[FrameRule, ...] = get_args(FrameRule)
 Medium: TypeAlias = Literal["image", "audio", "video"]
 """What a prompt may hold besides text. A video goes to whoever takes pictures, as its frames."""
@@ -74,9 +74,9 @@ PICTURES: frozenset[Medium] = frozenset(("image", "video"))
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file as it is stored. Nothing is decoded before it is asked about.
+    """A media file as it is stored. It is decoded only when a request is made from it.
 
-    Two are equal when they are of one kind and the same byte for byte.
+    Two files are equal if they have the same kind and the same bytes.
     """
 
     data: bytes = field(repr=False, compare=False)
@@ -86,12 +86,12 @@ class File:
 
     @property
     def size(self) -> int:
-        """Bytes of the file."""
+        """The size of the file in bytes."""
         return len(self.data)
 
     @property
     def mime(self) -> str:
-        """By the file's first bytes, "" for none of its kind."""
+        """The media type, from the file's first bytes; "" if they are of no known format of this kind."""
         raise NotImplementedError
 
     def __post_init__(self) -> None:
@@ -99,10 +99,10 @@ class File:
 
     @classmethod
     def known(cls, key: str) -> Self:
-        """A file that only its key is known of, as in a run file; there is nothing to be shown."""
-        found = cls(b"")
-        object.__setattr__(found, "key", key)
-        return found
+        """A file of which only the key is known, as in a run file. It has no content."""
+        file = cls(b"")
+        object.__setattr__(file, "key", key)
+        return file
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +117,9 @@ class Image(File):
 
     @classmethod
     def of(cls, source: bytes | Path | Mapping[str, Any] | Picture | None) -> Image:
-        """From a file's bytes, its path, a record's `{"bytes": …, "path": …}`, or Pillow's image.
+        """Makes an image from a file's bytes, its path, a record's `{"bytes": …, …}` or Pillow's image.
 
-        A record without bytes gives an empty picture: what it is asked about fails, and nothing else.
+        A record without bytes gives an empty picture: the samples that show it fail, and no others.
         Raises `MediaError` for a file that cannot be read and an image that Pillow cannot decode.
         """
         if source is None or isinstance(source, bytes | Path | Mapping):
@@ -139,9 +139,9 @@ class Audio(File):
 
     @classmethod
     def of(cls, source: bytes | Path | Mapping[str, Any] | None) -> Audio:
-        """From a file's bytes, its path, or a record's `{"bytes": …, "path": …}`.
+        """Makes a clip from a file's bytes, its path, or a record's `{"bytes": …, "path": …}`.
 
-        A record without bytes gives an empty clip: what it is asked about fails, and nothing else.
+        A record without bytes gives an empty clip: the samples that play it fail, and no others.
         Raises `MediaError` for a file that cannot be read.
         """
         return cls(_stored(source))
@@ -149,23 +149,23 @@ class Audio(File):
 
 @dataclass(frozen=True, slots=True)
 class Video(File):
-    """A video, MP4, QuickTime, Matroska or WebM, or what of it lies from `start` up to `end`, in seconds.
+    """A video (MP4, QuickTime, Matroska or WebM), or its part from `start` up to `end`, in seconds.
 
-    A model is shown `Protocol.frames` frames of it as pictures, in order, by `Protocol.frame_rule`.
+    A model receives `Protocol.frames` frames of it as pictures, in order, chosen by `Protocol.frame_rule`.
     """
 
     data: bytes = field(default=b"", repr=False, compare=False)
-    """Nothing where `path` is given, so that a long video does not fill the memory."""
+    """The file's bytes; empty if `path` is given, so that a long video does not fill the memory."""
     start: float = field(default=0.0, kw_only=True)
     end: float | None = field(default=None, kw_only=True)
-    """None: the video's own end."""
+    """None means the end of the video."""
     path: Path | None = field(default=None, repr=False, compare=False, kw_only=True)
     kind: ClassVar[Medium] = "video"
 
     def __post_init__(self) -> None:
-        """Raises `MediaError` for a file that cannot be read, and for times that bound no clip."""
+        """Raises `MediaError` for a file that cannot be read, and if `start` and `end` bound no clip."""
         if not (0 <= self.start < math.inf and (self.end is None or self.start < self.end < math.inf)):
-            raise MediaError(f"a clip from {self.start} s to {self.end} s is none")
+            raise MediaError(f"no clip from {self.start} s to {self.end} s: 0 <= start < end must hold")
         key = hashlib.sha256(self.data).hexdigest()
         if self.path is not None:
             with _readable(self.path), self.path.open("rb") as file:
@@ -193,10 +193,11 @@ class Video(File):
         start: float = 0.0,
         end: float | None = None,
     ) -> Video:
-        """From a file's path, which is read when it is shown, its bytes, or a record's `{"bytes": …, …}`.
+        """Makes a video from a file's path, its bytes, or a record's `{"bytes": …, …}`.
 
-        A record without bytes gives an empty video: what it is asked about fails, and nothing else.
-        Raises `MediaError` for a file that cannot be read, and for times that bound no clip.
+        The content of a path is read again for each request. A record without bytes gives an empty video:
+        the samples that show it fail, and no others. Raises `MediaError` for a file that cannot be read,
+        and if `start` and `end` bound no clip.
         """
         if isinstance(source, Path):
             return cls(path=source, start=start, end=end)
@@ -206,7 +207,7 @@ class Video(File):
 Shown: TypeAlias = Image | Audio | Video
 """What a prompt may hold besides text."""
 FILES: Mapping[str, type[Shown]] = {"image": Image, "audio": Audio, "video": Video}
-"""By kind, which is also how their media types begin."""
+"""The classes of media files by kind. The kind is also the first half of their media types."""
 
 
 @contextlib.contextmanager
@@ -228,18 +229,18 @@ def _stored(source: bytes | Path | Mapping[str, Any] | None) -> bytes:
 
 
 def _as_file(picture: Picture) -> bytes:
-    """Pillow's image and its orientation as a PNG, or as a TIFF where its samples are none of a PNG.
+    """Pillow's image and its orientation as a PNG, or as a TIFF if a PNG cannot store its mode.
 
     Raises `MediaError`.
     """
     from PIL.Image import Exif
 
     try:
-        picture.load()  # Pillow turns a TIFF as it loads it
-    except Exception as error:  # Pillow's decoders raise whatever comes
+        picture.load()  # Pillow rotates a TIFF while it loads it
+    except Exception as error:  # Pillow's decoders raise exceptions of any type
         raise MediaError(f"the picture cannot be decoded: {error or type(error).__name__}") from error
     turned = Exif()
-    with contextlib.suppress(Exception):  # damaged EXIF is as none
+    with contextlib.suppress(Exception):  # damaged EXIF data is treated like missing EXIF data
         turned[_ORIENTATION] = picture.getexif().get(_ORIENTATION, 1)
     plain = picture.convert(_AS_PLAIN[picture.mode]) if picture.mode in _AS_PLAIN else picture
     out = BytesIO()
@@ -248,12 +249,12 @@ def _as_file(picture: Picture) -> bytes:
 
 
 Part: TypeAlias = str | Shown
-"""A piece of a message, in the order it is shown."""
+"""A piece of a message: a text or a media file."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """A function that a model may call. `parameters`: the JSON schema of its arguments, an object's."""
+    """A function that a model may call. `parameters`: the JSON schema of its arguments, of type object."""
 
     name: str
     description: str
@@ -262,9 +263,9 @@ class Tool:
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """A call that a model asked for. `arguments`: JSON as the model wrote it, which need not be valid.
+    """A tool call that a model requested. `arguments`: JSON as the model wrote it; it may be invalid.
 
-    `id`: what the result is sent back under.
+    `id`: the id with which the result is sent back.
     """
 
     name: str
@@ -278,10 +279,11 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One turn of a chat: a text, or parts of which some are no text.
+    """One message of a chat: a text, or a sequence of texts and media files.
 
-    A chat whose last turn is the assistant's is continued there. `tool_calls`: of the assistant's turn;
-    `tool_call_id`: of the call whose result a `tool`'s turn is.
+    If the last message has the role `assistant`, the model continues it. `tool_calls`: the calls that a
+    message of the role `assistant` requested. `tool_call_id`: the id of the call whose result a message of
+    the role `tool` holds.
     """
 
     role: Literal["system", "user", "assistant", "tool"]
@@ -295,22 +297,22 @@ class Message:
 
     @property
     def text(self) -> str:
-        """What it says, without what it shows."""
+        """The texts of the message, joined, without its media files."""
         return "".join(part for part in self.parts if isinstance(part, str))
 
 
 @dataclass(frozen=True, slots=True)
 class Speech:
-    """A clip for a transcription endpoint: to be written down, or translated into English."""
+    """A clip for a transcription endpoint, to be transcribed or translated into English."""
 
     audio: Audio
     translate: bool = False
     language: str = ""
-    """ISO 639-1 code of what is spoken, as a hint; "" gives none."""
+    """ISO 639-1 code of the spoken language, sent as a hint; "" sends no hint."""
 
 
 Prompt: TypeAlias = str | tuple[Message, ...] | Speech
-"""A text to continue, a chat to answer, or a clip to write down."""
+"""A text to continue, a chat to answer, or a clip to transcribe."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,23 +320,23 @@ class Sample:
     """One question of a benchmark."""
 
     id: str
-    """Stable: from the data, or a hash of it (`sample_id`); never a row number."""
+    """A stable id: taken from the data, or a hash of them (`sample_id`), never a row number."""
     input: str
     target: tuple[str, ...]
-    """Accepted references. None where they are not public: the sample is asked and exported, not judged."""
+    """Accepted references; none if they are not public: the sample is then asked and exported, not scored."""
     choices: tuple[str, ...] = ()
     group: str = ""
-    """Key of breakdowns and macro averages: subject, language, level."""
+    """The key of breakdowns and macro averages, such as a subject, a language or a level."""
     cluster: str = ""
     """Samples with the same cluster share a passage, image or clip; intervals resample clusters."""
     meta: Mapping[str, JSON] = field(default_factory=dict)
-    """What prompts and scorers need besides; plain JSON."""
+    """Further data that prompts and scorers need, as plain JSON."""
     tags: tuple[str, ...] = ()
     """Further keys of breakdowns, such as the field that a subject belongs to."""
     shots: tuple[Sample, ...] = field(default=(), repr=False)
-    """Solved examples that may be shown before it, in order; filled from `Task.dev`, not stored."""
+    """Solved examples that a prompt may show first, in order; taken from `Task.dev`, not stored."""
     media: tuple[Shown, ...] = ()
-    """What it shows or plays, in order."""
+    """The media files of the sample, in order."""
 
 
 def letters(sample: Sample) -> str:
@@ -344,30 +346,31 @@ def letters(sample: Sample) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Final:
-    """One answer to be scored. `value` None: nothing could be parsed."""
+    """One answer to be scored. `value` is None if no answer could be extracted."""
 
     value: str | None
     truncated: bool = False
-    """The response it was read from was cut at `max_tokens`."""
+    """Whether the response from which it was extracted was cut off at `max_tokens`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a solver returns: the answers to score (`finals`, at least one) and how they came about."""
+    """What a reader returns: the answers to score (`finals`, at least one) and details of their origin."""
 
     finals: tuple[Final, ...]
     detail: dict[str, JSON] = field(default_factory=dict)
     branches: Mapping[str, tuple[Final, ...]] = field(default_factory=dict)
-    """Further answers by name, judged and measured beside `finals`: the branches of a routed answer."""
+    """Further answers by name, scored and measured beside `finals`: the branches of a routed answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """Whether an answer is right, and why.
 
-    `credit`: between 0 and 1, where an answer may be partly right; it is then right from one half on.
-    None: all or nothing. `values`: finite numbers by name, of any range, such as a judge's 0 to 5; metrics
-    have them (`Scored.values`), and they are stored with the answer.
+    `credit`: a number between 0 and 1 if an answer may be partly right; `correct` then means a credit of at
+    least one half. None means that an answer is either right or wrong. `values`: finite numbers by name, in
+    any range, such as a judge's grade from 0 to 5; they are stored with the answer, and metrics read them
+    (`Scored.values`).
     """
 
     correct: bool
@@ -377,15 +380,17 @@ class Verdict:
 
     @property
     def worth(self) -> float:
-        """The credit, 1 or 0 where there is none in between."""
+        """The credit; without one, 1 for a right answer and 0 for a wrong one."""
         return float(self.correct) if self.credit is None else self.credit
 
 
 @dataclass(frozen=True, slots=True)
 class SentFile:
-    """A file as it was sent, or as a model made it; `key` is that of the data set's file (`File.key`).
+    """A media file as it was sent, or as a model made it.
 
-    `width`, `height`: pixels, 0 for sound. `seconds`: 0 for pictures. `preview`: a small JPEG or Ogg.
+    `key`: the `File.key` of the original file, such as the data set's. `width`, `height`: in pixels, 0 for
+    sound. `seconds`: the duration, 0 for pictures. `size`: in bytes.
+    `preview`: a small JPEG or Ogg.
     """
 
     key: str

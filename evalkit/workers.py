@@ -1,4 +1,4 @@
-"""Functions that may hang, eat memory or crash, each call in a worker process under limits.
+"""Worker processes with limits, for functions that may hang, use too much memory or crash.
 
 What a worker may use is counted in CPU time, so that a loaded machine gives the same verdict. The kernel
 ends a worker that is over its limit, also in the middle of one long computation in C; a new one takes its
@@ -28,20 +28,20 @@ _P = ParamSpec("_P")
 _R = TypeVar("_R")
 _MEGABYTE = 1 << 20
 _START_SECONDS = 120.0
-"""Wall time that a worker has to import what it needs."""
+"""The wall time in which a worker must import what it needs."""
 
 
 class OverLimit(Exception):
-    """A call used more than it may; the message says of what, as "over 5 s of CPU time"."""
+    """A call exceeded a limit; the message names it, such as "over 5 s of CPU time"."""
 
 
 class Workers:
-    """At most `count` processes (one per CPU where None), started when they are needed.
+    """At most `count` worker processes (None: one per CPU), which are started when they are needed.
 
-    `prepare` runs once in each, before its first call and outside of its limits: heavy imports belong
-    there. `cpu_seconds` and `wall_seconds` hold for one call; wall time is generous, it ends calls that
-    wait and not slow ones. `memory_megabytes` of address space hold for the process. None: no limit. A
-    worker's number, from 0 below `count`, is in its environment as EVALKIT_WORKER.
+    `prepare` runs once in each process, before the first call and without limits: heavy imports belong there.
+    `cpu_seconds` and `wall_seconds` limit one call; the wall time should be generous, as it is meant to end
+    calls that wait and not slow ones. `memory_megabytes` limits the address space of the process. None means
+    no limit. The environment variable EVALKIT_WORKER holds the number of the worker, from 0 to `count` - 1.
 
     Works in one event loop after the other, not in two at a time. Processes end with the interpreter.
     """
@@ -65,12 +65,11 @@ class Workers:
         self._pool = Pool(functools.partial(_Worker, setup), count)
 
     async def call(self, function: Callable[_P, _R], *args: _P.args, **kwargs: _P.kwargs) -> _R:
-        """What `function` returns, called in a worker.
+        """Calls `function` in a worker and returns its result.
 
-        It is found there by module and name, so it stands at the top of a module that can be imported, or of
-        a task's file;
-        arguments and result are plain JSON. Raises `OverLimit` for a call over its limits, and
-        `ScorerError` for one that raised or whose process crashed; no other call suffers.
+        The worker finds it by module and name, so it must be defined at the top level of a module that can be
+        imported, or of a task's file. Arguments and result are plain JSON. Raises `OverLimit` if the call
+        exceeds a limit, and `ScorerError` if it raises or its process crashes; other calls are not affected.
         """
         request = {"function": place_of(function), "args": args, "kwargs": kwargs}
         reply = await self._pool.use(lambda worker: worker.answer(request, self._wall_seconds))
@@ -120,7 +119,7 @@ class _Worker(Child):
 
 
 Place: TypeAlias = tuple[str, str, str]
-"""Where a worker finds a function: (module, name, file of a module that is a file of the user's, else "")."""
+"""The place of a function: (module, name, the module's file if it is one of the user's, else "")."""
 
 
 def place_of(function: Callable[..., object]) -> Place:
@@ -128,7 +127,7 @@ def place_of(function: Callable[..., object]) -> Place:
 
 
 def find(place: Place) -> Callable[..., Any]:
-    """The function at `place`, in a worker."""
+    """The function at `place`; called in a worker."""
     name, attribute, file = place
     module = import_file(Path(file)) if file else importlib.import_module(name)
     return cast(Callable[..., Any], getattr(module, attribute))
@@ -156,7 +155,7 @@ def _serve() -> None:
             line = json.dumps({"result": work()})
         except MemoryError:
             line = json.dumps({"memory": True})
-        except Exception as error:  # noqa: BLE001 — whatever it is, it is this call's alone
+        except Exception as error:  # noqa: BLE001 — any error concerns only this call
             line = json.dumps({"error": f"{type(error).__name__}: {error}"[:300]})
         signal.setitimer(signal.ITIMER_PROF, 0)
         to_host(host, line.encode())
@@ -169,7 +168,7 @@ def _serve() -> None:
             place: Place = tuple(request["function"])
             if place not in functions:
                 functions[place] = find(place)
-            # Nobody handles SIGPROF: the kernel ends this process when the CPU time is used up.
+            # SIGPROF has no handler: the kernel ends this process when the CPU time is used up.
             signal.setitimer(signal.ITIMER_PROF, setup["cpu_seconds"] or 0)
             return functions[place](*request["args"], **request["kwargs"])
 

@@ -190,7 +190,7 @@ REFACTORINGS: dict[str, Refactoring] = {
     "prompts of mmlu": renamed_inside("tasks/mmlu.py", "continued", "to_be_continued"),
     "constant of minerva": renamed_inside("scoring/minerva.py", "_STATEMENT", "_SAID"),
     "constant of number": renamed_inside("scoring/number.py", "_LONGEST", "_MOST_DIGITS"),
-    "variable of relaxed": renamed_inside("scoring/relaxed.py", "wanted", "expected"),
+    "variable of relaxed": renamed_inside("scoring/relaxed.py", "target", "expected"),
     "variable of vqa": renamed_inside("scoring/vqa.py", "matches", "agreeing"),
     "variable of pass_at_k": renamed_inside("metrics/pass_at_k.py", "correct", "passed"),
     "move _leave_one_out": moved("scoring/vqa.py", "_leave_one_out", "from collections.abc import Sequence"),

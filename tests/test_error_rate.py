@@ -123,7 +123,7 @@ def test_the_normaliser_of_a_language() -> None:
         normaliser_for("en", "wisper-basic")
     with pytest.raises(UsageError, match="did you mean report"):
         unit_for("en", "reprot")
-    with pytest.raises(UsageError, match="'english' is no code of a language"):
+    with pytest.raises(UsageError, match="'english' is not a language code"):
         normaliser_for("english")
 
 

@@ -281,7 +281,7 @@ def test_a_corpus_is_of_the_samples_that_were_scored(tmp_path: Path, stack: Exit
     assert before.value == pytest.approx(rare(rest, rest))
     whole = ran(stack, task, tmp_path / "whole.db")
     after = by_name(whole)["rare words"]
-    assert any("all of which the metric knows" in words for words in before.differences(after))
+    assert any("all of which the metric uses" in words for words in before.differences(after))
     assert not by_name(broken)["score"].differences(by_name(whole)["score"])
     fixed = ran(stack, task, tmp_path / "r.db")
     again = by_name(fixed)["rare words"]
@@ -298,7 +298,7 @@ def test_other_corpora_are_not_compared(tmp_path: Path, stack: ExitStack) -> Non
     whole = ran(stack, task, tmp_path / "whole.db")
     (found,) = compare(whole, part).unmeasured
     assert found.status == "not asked alike"
-    assert "the samples that were scored, all of which the metric knows" in found.problems[0].words
+    assert "the scored samples, all of which the metric uses" in found.problems[0].words
 
 
 def test_an_unfinished_run_has_no_figure_of_its_corpus(tmp_path: Path, stack: ExitStack) -> None:

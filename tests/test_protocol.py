@@ -21,16 +21,16 @@ PLAIN = Protocol(name="plain", solver=ask_once, shots=8, stop=("\nQ:",))
     ("fields", "complaint"),
     [
         ({"api": "chatt"}, "unknown api 'chatt': did you mean chat?"),
-        ({"shots": -1}, "shots=-1 is below 0"),
-        ({"draws": 0, "temperature": 1.0}, "draws=0 is below 1"),
-        ({"max_tokens": 0}, "max_tokens=0 is below 1"),
-        ({"temperature": -0.1}, "temperature=-0.1 is below 0"),
-        ({"temperature": float("nan")}, "temperature=nan is no finite number"),
-        ({"temperature": float("inf")}, "temperature=inf is no finite number"),
-        ({"top_p": 0.0}, "top_p=0.0 is outside (0, 1]"),
-        ({"top_p": 1.1}, "top_p=1.1 is outside (0, 1]"),
-        ({"top_p": float("nan")}, "top_p=nan is outside (0, 1]"),
-        ({"draws": 2}, "draws=2 at temperature 0 asks the same thing 2 times: add --set temperature=0.8"),
+        ({"shots": -1}, "shots must be at least 0, not -1"),
+        ({"draws": 0, "temperature": 1.0}, "draws must be at least 1, not 0"),
+        ({"max_tokens": 0}, "max_tokens must be at least 1, not 0"),
+        ({"temperature": -0.1}, "temperature must be at least 0, not -0.1"),
+        ({"temperature": float("nan")}, "temperature must be a finite number, not nan"),
+        ({"temperature": float("inf")}, "temperature must be a finite number, not inf"),
+        ({"top_p": 0.0}, "top_p must be above 0 and at most 1, not 0.0"),
+        ({"top_p": 1.1}, "top_p must be above 0 and at most 1, not 1.1"),
+        ({"top_p": float("nan")}, "top_p must be above 0 and at most 1, not nan"),
+        ({"draws": 2}, "draws=2 at temperature 0 sends the same request 2 times: add --set temperature=0.8"),
     ],
 )
 def test_what_cannot_be_asked_is_refused(fields: dict[str, Any], complaint: str) -> None:
@@ -84,7 +84,7 @@ def test_every_field_is_kept_in_a_file() -> None:
         from_json(ProtocolSettings, {**stored, "shot": 3}, "here")
     with pytest.raises(UsageError, match="here has no name"):
         from_json(ProtocolSettings, {}, "here")
-    with pytest.raises(UsageError, match="here: shots = '3' must be a whole number"):
+    with pytest.raises(UsageError, match="here: shots = '3' must be an integer"):
         from_json(ProtocolSettings, {"name": "r", "shots": "3"}, "here")
 
 
@@ -98,11 +98,11 @@ def test_an_override_that_changes_nothing_is_the_same_protocol() -> None:
         ({"shot": "4"}, "unknown setting 'shot': did you mean shots or stop?"),
         ({"name": "mine"}, "unknown setting 'name'"),
         ({"solver": "ask_once"}, "unknown setting 'solver'"),
-        ({"shots": "four"}, "--set shots=four: invalid literal for int()"),
-        ({"shots": "4.0"}, "--set shots=4.0: invalid literal for int()"),
-        ({"temperature": "warm"}, "--set temperature=warm: could not convert string to float"),
-        ({"temperature": "nan"}, "temperature=nan is no finite number"),
-        ({"api": "completions"}, "--set api=completions: is neither chat nor completion"),
+        ({"shots": "four"}, "--set shots=four: must be an integer"),
+        ({"shots": "4.0"}, "--set shots=4.0: must be an integer"),
+        ({"temperature": "warm"}, "--set temperature=warm: must be a number"),
+        ({"temperature": "nan"}, "temperature must be a finite number, not nan"),
+        ({"api": "completions"}, "--set api=completions: must be chat or completion"),
         ({"draws": "4"}, "draws=4 at temperature 0"),
     ],
 )
@@ -115,10 +115,10 @@ def test_an_override_that_makes_no_sense(settings: dict[str, str], complaint: st
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"fallback": "likely"}, "--set fallback=likely: p is not routed"),
-        ({"threshold": "0.5"}, "--set threshold=0.5: p is not routed"),
-        ({"logprobs": "5"}, "p does not choose by likelihood"),
-        ({"likelihood": "prompt"}, "p does not choose by likelihood"),
+        ({"fallback": "likely"}, "--set fallback=likely: protocol p is not routed"),
+        ({"threshold": "0.5"}, "--set threshold=0.5: protocol p is not routed"),
+        ({"logprobs": "5"}, "protocol p does not choose by likelihood"),
+        ({"likelihood": "prompt"}, "protocol p does not choose by likelihood"),
     ],
 )
 def test_a_setting_that_would_do_nothing_is_refused(settings: dict[str, str], words: str) -> None:
@@ -131,9 +131,9 @@ def test_settings_of_likelihood_and_routing() -> None:
     assert (
         likely.override({"logprobs": "5", "likelihood": "prompt"}).label == "p[likelihood=prompt,logprobs=5]"
     )
-    with pytest.raises(UsageError, match="no chat route returns a prompt's tokens"):
+    with pytest.raises(UsageError, match="a chat endpoint does not return the tokens of a prompt"):
         likely.override({"likelihood": "prompt", "api": "chat"})
-    with pytest.raises(UsageError, match="is neither next-token nor prompt"):
+    with pytest.raises(UsageError, match="must be next-token or prompt"):
         likely.override({"likelihood": "echo"})
     routed = Protocol(name="r", solver=ask_once, draws=8, temperature=1.0, fallback=("one", "two"))
     assert routed.calibrated

@@ -157,7 +157,7 @@ def test_several_tasks_in_a_file(tmp_path: Path) -> None:
     file = written(tmp_path, TWO)
     assert load_task(f"{file}:boats").name == "boats"
     assert load_task(f"{file}:kites").name == "kites"
-    assert complaint(file) == f"{file} defines several tasks, name one: {file}:boats"
+    assert complaint(file) == f"{file} defines several tasks: name one, such as {file}:boats"
     assert complaint(f"{file}:boat") == f"unknown task in {file} 'boat': did you mean boats?"
 
 
@@ -243,5 +243,5 @@ def test_two_tasks_of_one_name_in_a_file_are_refused(tmp_path: Path) -> None:
     twice = '@task("twice")\ndef {0}():\n    """Twice"""\n'
     path = tmp_path / "twice.py"
     path.write_text("from evalkit.api import task\n" + twice.format("a") + twice.format("b"))
-    with pytest.raises(UsageError, match="two tasks of one name, of twice"):
+    with pytest.raises(UsageError, match="two tasks of the same name, among twice"):
         load_task(str(path))

@@ -1,1 +1,1 @@
-"""What a benchmark is: tasks, protocols, what is asked and read, and what that is called in a signature."""
+"""Benchmarks: tasks, protocols, solvers, readers and signatures."""

@@ -1,4 +1,4 @@
-"""How a benchmark is asked: shots, draws, decoding, selection."""
+"""Protocols: how a benchmark is asked (shots, draws, decoding) and how its answers are read."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args
 from evalkit.benchmark.readers import Reader, each_draw
 from evalkit.benchmark.solvers import Solver, ask_once
 from evalkit.errors import UsageError, unknown
+from evalkit.models.registry import number, whole_number
 from evalkit.samples import APIS, FRAME_RULES, RESAMPLES, Api, FrameRule, Resample
 
 Likelihood = Literal["next-token", "prompt", "backend"]
@@ -18,7 +19,7 @@ LIKELIHOODS: tuple[Likelihood, ...] = get_args(Likelihood)
 MOST_FRAMES = 1024
 _NONE: Mapping[str, str] = {}
 NEVER = math.inf
-"""As a threshold: no agreement is enough, every answer falls back."""
+"""A threshold that no agreement reaches, so that every answer falls back."""
 
 
 def _stop(text: str) -> tuple[str, ...]:
@@ -29,7 +30,7 @@ def _stop(text: str) -> tuple[str, ...]:
 def _one_of(*known: str) -> Callable[[str], str]:
     def parse(text: str) -> str:
         if text not in known:
-            raise ValueError(f"is neither {' nor '.join(known)}")
+            raise ValueError(f"must be {' or '.join(known)}")
         return text
 
     return parse
@@ -43,7 +44,10 @@ _on_or_off = _one_of("on", "off")
 
 
 def _threshold(text: str) -> float:
-    return NEVER if text == "never" else float(text)
+    try:
+        return NEVER if text == "never" else float(text)
+    except ValueError:
+        raise ValueError("must be a number or never") from None
 
 
 def shown_threshold(threshold: float) -> float | str:
@@ -52,65 +56,66 @@ def shown_threshold(threshold: float) -> float | str:
 
 
 def _setting(default: object, parse: Callable[[str], object]) -> Any:
-    """A field that `--set` can override: `parse` reads what was typed, or raises `ValueError`."""
+    """A field that `--set` can override: `parse` converts the typed text, or raises `ValueError`."""
     return field(default=default, metadata={"parse": parse})
 
 
 def _unsigned(default: object) -> Any:
-    """A field that says something about a protocol and changes nothing that is asked."""
+    """A field that describes a protocol and does not change what is asked."""
     return field(default=default, metadata={"signed": False})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProtocolSettings:
-    """What a protocol is as plain data: all of it but its solver and reader. A run file keeps this.
+    """The settings of a protocol as plain data, without its solver and reader. A run file stores them.
 
-    A new field needs nothing but its line here: `--set`, the help, the run file and the signature follow.
+    A new field needs only its line here: `--set`, the help, the run file and the signature take it from here.
     """
 
     name: str = field(metadata={"signed": False})
     api: Api = _setting("chat", _chat_or_completion)
-    """`chat`: messages, the server applies its template. `completion`: bare text, continued.
-    `transcription`: a clip alone, written down or translated."""
-    shots: int = _setting(0, int)
-    draws: int = _setting(1, int)
-    temperature: float = _setting(0.0, float)
-    top_p: float = _setting(1.0, float)
-    max_tokens: int = _setting(1024, int)
-    """Most tokens of one response; a response cut there is marked truncated."""
+    """`chat`: messages, to which the server applies its template. `completion`: a plain text to continue.
+    `transcription`: one clip, transcribed or translated."""
+    shots: int = _setting(0, whole_number)
+    draws: int = _setting(1, whole_number)
+    temperature: float = _setting(0.0, number)
+    top_p: float = _setting(1.0, number)
+    max_tokens: int = _setting(1024, whole_number)
+    """The most tokens of one response; a longer response is cut off and marked as truncated."""
     stop: tuple[str, ...] = _setting((), _stop)
-    logprobs: int = _setting(0, int)
-    """Alternatives to return for each generated token; above 0, the model must give log-probabilities."""
+    logprobs: int = _setting(0, whole_number)
+    """Alternatives to return for each generated token; above 0, the model must return log-probabilities."""
     likelihood: Likelihood = _setting("next-token", _likelihood)
-    """Where a choice's likelihood is read: the next token's alternatives, or the whole text of the choice.
+    """How the likelihood of a choice is found: from the next token's alternatives, or for its whole text.
 
-    `prompt`: from the prompt's own tokens, with the choice at its end. `backend`: the model's own figure,
-    which takes the place of `prompt` where a model has one."""
+    `prompt`: from the prompt's own tokens, with the choice at the end of the prompt. `backend`: computed by
+    the backend itself; it replaces `prompt` for models that can do so."""
     drop_shots: bool = False
-    """Ask again with one shot fewer while the prompt does not fit the model's context."""
+    """Whether a prompt that does not fit into the model's context is asked again with one shot fewer."""
     fallback: tuple[str, ...] = _setting((), lambda text: (text,))
-    """Protocols of the same task that a routed answer falls back to; the first that the model can do."""
+    """Protocols of the same task to which a routed answer may fall back; the first that the model supports
+    is used."""
     threshold: float | None = _setting(None, _threshold)
-    """Of routing: least share of draws that must agree. None: chosen on the validation split."""
+    """The least share of draws that must agree in a routed protocol. None: chosen on the validation split."""
     needs: tuple[str, ...] = _unsigned(())
-    """What its solver asks of a model beyond the rest of the protocol: `tools`, `prefill`, `echo`."""
+    """Capabilities that the solver requires and the other fields do not show: `tools`, `prefill`, `echo`."""
     branches: tuple[str, ...] = _unsigned(())
-    """Names of the further answers that the reader gives (`Answer.branches`)."""
-    max_pixels: int = _setting(0, int)
-    """Pictures with more pixels are scaled down to that many; 0: shown as they are."""
+    """Names of the further answers that the reader returns (`Answer.branches`)."""
+    max_pixels: int = _setting(0, whole_number)
+    """Pictures with more pixels are scaled down to this many; 0 means that no picture is scaled."""
     resample: Resample = _setting("lanczos", _resample)
-    """Filter that scales them down."""
-    frames: int = _setting(0, int)
-    """Frames that a video is shown as; 0 where none is shown."""
+    """The filter that scales pictures down."""
+    frames: int = _setting(0, whole_number)
+    """How many frames of a video are shown; 0 if the protocol shows no video."""
     frame_rule: FrameRule = _setting("middle", _frame_rule)
-    """Which ones: `middle` of as many equal stretches, or `linspace`, first and last included
-    (`evalkit.media.video`)."""
+    """Which frames are shown: the `middle` of each of as many equal intervals, or `linspace`, which includes
+    the first and the last (`evalkit.media.video`)."""
     language_hint: bool = _setting(False, lambda text: _on_or_off(text) == "on")
-    """Whether the model is told which language is spoken."""
+    """Whether the model receives the spoken language as a hint."""
     source: str = _unsigned("")
-    """Where the protocol is written down."""
+    """The publication or code that describes the protocol."""
     overrides: Mapping[str, str] = field(default_factory=dict, hash=False, metadata={"signed": False})
-    """What `--set` changed, as typed: settings of the protocol, and the task's own options."""
+    """What `--set` changed, as typed: settings of the protocol and the task's own options."""
 
     def __post_init__(self) -> None:
         for name, known in (
@@ -124,68 +129,69 @@ class ProtocolSettings:
         for name, least in (("shots", 0), ("draws", 1), ("max_tokens", 1), ("temperature", 0)):
             _at_least(name, getattr(self, name), least)
         if not math.isfinite(self.temperature):
-            raise UsageError(f"temperature={self.temperature} is no finite number")
+            raise UsageError(f"temperature must be a finite number, not {self.temperature}")
         _at_least("logprobs", self.logprobs, 0)
         _at_least("max_pixels", self.max_pixels, 0)
         _at_least("frames", self.frames, 0)
         if self.frames > MOST_FRAMES:
-            raise UsageError(f"frames={self.frames} is above {MOST_FRAMES}")
+            raise UsageError(f"frames must be at most {MOST_FRAMES}, not {self.frames}")
         if self.likelihood != "next-token" and self.api != "completion":
             raise UsageError(
-                f"likelihood={self.likelihood} needs api=completion: no chat route returns a prompt's tokens"
+                f"likelihood={self.likelihood} needs api=completion: "
+                "a chat endpoint does not return the tokens of a prompt"
             )
         if self.threshold is not None and not (0 <= self.threshold <= 1 or self.threshold == NEVER):
-            raise UsageError(f"threshold={self.threshold} is neither a share between 0 and 1 nor never")
+            raise UsageError(f"threshold must be between 0 and 1, or never, not {self.threshold}")
         if not 0 < self.top_p <= 1:
-            raise UsageError(f"top_p={self.top_p} is outside (0, 1]")
+            raise UsageError(f"top_p must be above 0 and at most 1, not {self.top_p}")
         if self.draws > 1 and self.temperature == 0:
             raise UsageError(
-                f"draws={self.draws} at temperature 0 asks the same thing {self.draws} times: "
+                f"draws={self.draws} at temperature 0 sends the same request {self.draws} times: "
                 "add --set temperature=0.8"
             )
 
     @property
     def label(self) -> str:
-        """The name with what was overridden: `8-shot-cot[shots=4]`. For people; nothing reads it."""
-        said = ",".join(f"{key}={self.overrides[key]}" for key in sorted(self.overrides))
-        return f"{self.name}[{said}]" if said else self.name
+        """The name with its overrides, for display only: `8-shot-cot[shots=4]`."""
+        overrides = ",".join(f"{key}={self.overrides[key]}" for key in sorted(self.overrides))
+        return f"{self.name}[{overrides}]" if overrides else self.name
 
     @property
     def calibrated(self) -> bool:
-        """Whether a threshold has to be chosen on the validation split before it can be asked."""
+        """Whether the threshold must be chosen on the validation split."""
         return bool(self.fallback) and self.threshold is None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Protocol(ProtocolSettings):
-    """One way to ask a benchmark and to read what was answered.
+    """One way to ask a benchmark and to read the answers.
 
-    The first of a task's protocols is the report's.
+    The first protocol of a task is the one that the report uses.
     """
 
     solver: Solver = field(default=ask_once, metadata={"signed": False})
-    """What is asked for a sample."""
+    """Makes the requests for a sample."""
     reader: Reader = field(default=each_draw, metadata={"signed": False})
-    """How the answer is made of what was asked and came back."""
+    """Makes the answer from the transcript of a sample."""
 
     def settings(self) -> ProtocolSettings:
         """The protocol without its solver and reader."""
         return ProtocolSettings(**{name: getattr(self, name) for name in _FIELDS})
 
     def override(self, settings: Mapping[str, str], options: Mapping[str, str] = _NONE) -> Protocol:
-        """The same protocol with `settings` (field → text as typed), which `overrides` then has.
+        """The same protocol with `settings` (field → text as typed), which are recorded in `overrides`.
 
-        `options`: what else belongs there, such as a task's own options. Raises `UsageError` for an
-        unknown field or a value of the wrong type.
+        `options`: what `overrides` records besides, such as a task's own options. Raises `UsageError` for
+        an unknown field and for a value that is not allowed.
         """
         changes: dict[str, object] = {}
         for key, text in settings.items():
             if key not in _PARSERS:
                 raise unknown("setting", key, _PARSERS)
             if key in ("fallback", "threshold") and not self.fallback:
-                raise UsageError(f"--set {key}={text}: {self.name} is not routed")
+                raise UsageError(f"--set {key}={text}: protocol {self.name} is not routed")
             if key in ("logprobs", "likelihood") and not self.logprobs:
-                raise UsageError(f"--set {key}={text}: {self.name} does not choose by likelihood")
+                raise UsageError(f"--set {key}={text}: protocol {self.name} does not choose by likelihood")
             try:
                 changes[key] = _PARSERS[key](text)
             except ValueError as error:
@@ -199,7 +205,7 @@ class Protocol(ProtocolSettings):
 
 def _at_least(name: str, value: float, least: float) -> None:
     if value < least:
-        raise UsageError(f"{name}={value} is below {least}")
+        raise UsageError(f"{name} must be at least {least}, not {value}")
 
 
 _FIELDS = tuple(field.name for field in dataclasses.fields(ProtocolSettings))
@@ -209,8 +215,8 @@ _PARSERS: Mapping[str, Callable[[str], object]] = {
     if "parse" in field.metadata
 }
 SETTINGS = tuple(_PARSERS)
-"""What `--set` can override of a protocol."""
+"""The fields of a protocol that `--set` can override."""
 SIGNED = tuple(
     field.name for field in dataclasses.fields(ProtocolSettings) if field.metadata.get("signed", True)
 )
-"""What decides what is asked, and so belongs to a signature."""
+"""The fields that decide what is asked and are therefore part of a signature."""

@@ -1,8 +1,8 @@
-"""From a transcript to an answer: each draw's, a majority's, the likeliest letter, or routed.
+"""Readers: each makes the answer of a sample from its transcript.
 
-A reader is a plain function of what was asked and answered. It asks nothing and keeps nothing, so headline,
-variants, a judge model's second reading and `evalkit rescore` all read the same transcript with it, as often
-as they like.
+The answer may be that of each draw, that of the majority, the likeliest letter, or routed. A reader is a
+plain function of the transcript: it sends no request and keeps no state. So the headline, the variants, a
+model extractor and `evalkit rescore` can all read the same transcript with it, any number of times.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
     from evalkit.models.likelihood import LetterScores
 
 Extract: TypeAlias = Callable[[str, Sample], str | None]
-"""(response text, sample) → the answer in canonical form, or None when there is none (unparsable)."""
+"""(response text, sample) → the answer in canonical form, or None if no answer is found (unparsable)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a reader is given.
+    """The input of a reader.
 
-    `extract`: how the answer is read from one response. `branches`: the answers under other protocols that
-    were asked, each as its own protocol reads it.
+    `extract`: extracts the answer from one response. `branches`: the answers under the other protocols that
+    were asked, by protocol, each read by the reader of its own protocol.
     """
 
     transcript: Transcript
@@ -50,26 +50,26 @@ Reader: TypeAlias = Callable[[Reading], Answer]
 
 @versioned("each_draw", 1)
 def each_draw(reading: Reading) -> Answer:
-    """Every draw is an answer of its own: accuracy is their mean, pass@k their unbiased estimate."""
+    """Each draw gives its own answer: accuracy is the mean over them, pass@k their unbiased estimate."""
     return Answer(tuple(map(reading.final, reading.transcript.responses)))
 
 
 @versioned("first_draw", 1)
 def first_draw(reading: Reading) -> Answer:
-    """The first draw alone: what one response is worth where many were drawn."""
+    """Only the first draw gives an answer: the quality of one response if several were drawn."""
     return Answer(tuple(map(reading.final, reading.transcript.responses[:1])))
 
 
 @versioned("majority_vote", 1)
 def majority_vote(reading: Reading) -> Answer:
-    """Self-consistency (Wang et al. 2022): the most frequent answer of `draws` is the one answer.
+    """Self-consistency (Wang et al. 2022): the most frequent answer among the draws is the answer.
 
-    Answers are compared in their canonical form, so "29.00" and "29" vote together. Draws without an
-    answer do not vote. A tie goes to the answer that was drawn first.
+    Answers are compared in their canonical form, so "29.00" and "29" count as the same vote. Draws without
+    an answer do not vote. A tie goes to the answer that was drawn first.
     """
     finals = [reading.final(response) for response in reading.transcript.responses]
     votes = Counter(final.value for final in finals if final.value is not None)
-    # Counter keeps the order of first sight and most_common is stable: the earliest wins a tie.
+    # Counter keeps the order of first occurrence and most_common is stable: the earliest wins a tie.
     winner = votes.most_common(1)[0][0] if votes else None
     truncated = all(final.truncated for final in finals if final.value == winner)
     detail: dict[str, JSON] = {"votes": dict(votes.most_common()), "draws": len(finals)}
@@ -78,18 +78,18 @@ def majority_vote(reading: Reading) -> Answer:
 
 @versioned("choose_letter", 1)
 def choose_letter(reading: Reading) -> Answer:
-    """The letter that is likeliest to come next, of as many as the sample has choices.
+    """The answer is the letter, among those of the sample's choices, that is likeliest to come next.
 
     Hendrycks et al. (hendrycks/test at 4450500, evaluate.py): the argmax of the log-probabilities of
-    " A", " B", … as the next token; a tie goes to the earliest. `evalkit.models.likelihood` says how
-    tokens are read. A letter that the endpoint did not return is known only by a bound; `bound_decides`
-    stands in the detail where the choice hangs on one, and with no letter returned there is no answer
+    " A", " B", … as the next token; a tie goes to the earliest. `evalkit.models.likelihood` describes how
+    tokens are read. For a letter that the endpoint did not return, only an upper bound is known; the detail
+    has `bound_decides` if the choice depends on such a bound. If no letter was returned there is no answer
     (the original takes "A" then).
     """
     names = letters(reading.sample)
-    found = _letter_scores(reading, names)
-    index, bound_decides = found.best()
-    detail: dict[str, JSON] = {"logprobs": dict(zip(names, found.scores, strict=True)), "form": found.form}
+    scores = _letter_scores(reading, names)
+    index, bound_decides = scores.best()
+    detail: dict[str, JSON] = {"logprobs": dict(zip(names, scores.scores, strict=True)), "form": scores.form}
     if bound_decides:
         detail["bound_decides"] = True
     return Answer((Final(None if index is None else names[index]),), detail)
@@ -103,7 +103,7 @@ def _letter_scores(reading: Reading, names: str) -> LetterScores:
         scores = tuple(likelihood.logprob for likelihood in response.likelihoods)
         return LetterScores(scores, float("-inf"), "spaced")
     if not response.logprobs:
-        raise ScorerError("the response has no log-probabilities to choose a letter by")
+        raise ScorerError("the response has no log-probabilities from which a letter can be chosen")
     protocol = reading.protocol
     return letter_scores(response.logprobs[0], names, api=protocol.api, asked=protocol.logprobs)
 
@@ -112,11 +112,12 @@ def _letter_scores(reading: Reading, names: str) -> LetterScores:
 def route_by_agreement(reading: Reading) -> Answer:
     """Uncertainty-routed chain of thought (Gemini 1.0 report, appendix 10.2 and figure 9).
 
-    The majority of `draws` where at least the share `threshold` of them agree, else the answer under
-    `fallback`, which is greedy and without chain of thought. What the report leaves open is settled here:
-    draws without an answer stay in the denominator, a tie goes to the answer that was drawn first, and a
-    share equal to the threshold is enough. `choose_threshold` chooses it on the validation split; until it
-    is known the majority stands for the answer. Both branches are scored beside the routed answer.
+    If at least the share `threshold` of the draws agree, the answer is that of the majority, otherwise the
+    answer under `fallback`, which is greedy and without chain of thought. The report leaves three points
+    open, which are settled here: draws without an answer count in the denominator, a tie goes to the answer
+    that was drawn first, and a share equal to the threshold is enough. `choose_threshold` chooses the
+    threshold on the validation split; until it is known, the answer is the majority's. Both branches are
+    scored beside the routed answer.
     """
     protocol = reading.protocol
     vote = majority_vote(reading)
@@ -133,7 +134,7 @@ def route_by_agreement(reading: Reading) -> Answer:
 
 
 def agreement(detail: dict[str, JSON]) -> float:
-    """Share of all draws, those without an answer included, that gave the most frequent one."""
+    """The share of draws that gave the most frequent answer; draws without an answer count as draws."""
     votes, draws = detail["votes"], detail["draws"]
     assert isinstance(votes, dict)
     assert isinstance(draws, int)
@@ -143,11 +144,12 @@ def agreement(detail: dict[str, JSON]) -> float:
 def choose_threshold(
     draws: int, agreements: Sequence[float], majority: Sequence[bool], greedy: Sequence[bool]
 ) -> tuple[float, list[tuple[float, float]]]:
-    """(threshold, curve) from validation samples: `curve` holds (threshold, accuracy in percent).
+    """(threshold, curve) for validation samples; `curve` holds (threshold, accuracy in percent) pairs.
 
-    The candidates are 0 (plain majority), 1/draws, …, 1 and `math.inf` (never: plain greedy), as many as
-    there are different answers to give, so that routing is at least as good as both branches on the samples
-    that it is chosen on. The best is taken, the lowest of equals. Needs at least one sample.
+    `agreements`, `majority` and `greedy` have one entry per sample, at least one: the share of draws that
+    agree, and whether each branch's answer is right. The candidates are 0 (always the majority), 1/draws, …,
+    1 and `math.inf` (never the majority), which covers every way to route, so that routing is at least as
+    good as both branches on these samples. The result is the best candidate, the lowest in case of a tie.
     """
     curve = []
     for threshold in [*(i / draws for i in range(draws + 1)), float("inf")]:
@@ -155,5 +157,5 @@ def choose_threshold(
             m if share >= threshold else g for share, m, g in zip(agreements, majority, greedy, strict=True)
         )
         curve.append((threshold, 100 * right / len(agreements)))
-    best = max(curve, key=lambda point: point[1])  # max keeps the first of equals
+    best = max(curve, key=lambda point: point[1])  # max returns the first of several maxima
     return best[0], curve

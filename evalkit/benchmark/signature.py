@@ -1,15 +1,15 @@
-"""Signatures: what was asked and how it was scored, derived while asking.
+"""Signatures: what was asked and how it was scored, derived from the requests of a run.
 
-Two cells with equal signatures asked the same questions the same way. What goes in:
+Two cells with equal signatures asked the same questions in the same way. A signature covers:
 
 - the questions: every sample's id, text, references, choices, media, group and `meta`, and every request made
   for it (the exact prompt, decoding and stop sequences), as one digest that does not depend on order;
 - the protocol's fields, its solver and its reader;
-- the code that extracts, judges and measures: by its declared version, a user's own by what it reaches
-  (`evalkit.identity.declared`).
+- the code that extracts, scores and measures: evalkit's by its declared version, a user's by a digest of the
+  code that it reaches (`evalkit.identity.declared`).
 
-What stays out, because it does not change the question: the model, concurrency, the seed, the machine,
-where the records came from, the names of task and protocol, and evalkit's version.
+It leaves out what does not change the question: the model, concurrency, the seed, the machine, where the
+records came from, the names of task and protocol, and evalkit's version.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ import orjson
 from evalkit.samples import JSON
 
 _DIGESTS = 1 << 128
-"""How many digests there are: `combine` adds modulo this."""
+"""The number of possible digests; `combine` adds modulo this."""
 
 
 def digest(value: JSON) -> bytes:
-    """16 bytes of SHA-256 over `value` as canonical JSON."""
+    """The first 16 bytes of the SHA-256 of `value` as canonical JSON."""
     return hashlib.sha256(orjson.dumps(value, option=orjson.OPT_SORT_KEYS)).digest()[:16]
 
 
@@ -40,11 +40,11 @@ class Signature:
 
     @property
     def short(self) -> str:
-        """8 hex digits over all parts."""
+        """The first 8 hex digits of the digest of all parts."""
         return digest(dict(self.parts)).hex()[:8]
 
     def line(self) -> str:
-        """One line, in the manner of sacreBLEU: `n:1319|shots:8|…|sig:1f2e3d4c`."""
+        """The signature as one line, in sacreBLEU's style: `n:1319|shots:8|…|sig:1f2e3d4c`."""
         shown = [
             f"{key}:{_compact(self.parts[key])}"
             for key in _SHOWN
@@ -54,18 +54,18 @@ class Signature:
         return "|".join([*shown, f"sig:{self.short}"])
 
     def without(self, keys: Iterable[str]) -> Signature:
-        """The same but for the parts named."""
-        left = set(keys)
-        return Signature({key: value for key, value in self.parts.items() if key not in left}, self.notes)
+        """The same signature without the parts named by `keys`."""
+        removed = set(keys)
+        return Signature({key: value for key, value in self.parts.items() if key not in removed}, self.notes)
 
     def differences(self, other: Signature) -> list[str]:
-        """What differs, in words, this side first: `shots: 8 and 4`."""
-        found = []
+        """One message for each part that differs, with this signature's value first: `shots: 8 and 4`."""
+        messages = []
         for key in sorted({*self.parts, *other.parts}, key=_order):
             mine, theirs = self.parts.get(key), other.parts.get(key)
             if mine != theirs:
-                found.append(f"{_WORDS.get(key, key)}: {_compact(mine)} and {_compact(theirs)}")
-        return found
+                messages.append(f"{_WORDS.get(key, key)}: {_compact(mine)} and {_compact(theirs)}")
+        return messages
 
 
 _SHOWN = (
@@ -74,15 +74,15 @@ _SHOWN = (
     "questions", "prompts", "validation", "corpus", "extract", "model_extractor", "scorer", "metric",
 )  # fmt: skip
 _USUAL: tuple[tuple[str, JSON], ...] = (("top_p", 1.0), ("stop", []))
-"""Left out of the line, not of the signature."""
+"""Values that the line leaves out; the signature includes them."""
 _WORDS = {
     "n": "number of samples",
     "questions": "the questions",
     "prompts": "the prompts sent",
     "validation": "what the threshold was chosen on",
-    "corpus": "the samples that were scored, all of which the metric knows",
+    "corpus": "the scored samples, all of which the metric uses for each",
     "average": "how groups are averaged",
-    "model_extractor": "who reads what the rules cannot",
+    "model_extractor": "the model that reads answers that the rules cannot",
 }
 
 
@@ -102,8 +102,8 @@ def _compact(value: JSON) -> str:
 
 
 def combine(digests: Iterable[bytes]) -> str:
-    """Hex digest of a set of 16-byte digests: the same in any order.
+    """A hex digest of a multiset of 16-byte digests, which does not depend on their order.
 
-    Their sum modulo 2^128 rather than xor, so that an item counted twice does not vanish.
+    It is their sum modulo 2^128 rather than their xor, so that an item that occurs twice does not cancel out.
     """
     return (sum(map(int.from_bytes, digests)) % _DIGESTS).to_bytes(16).hex()

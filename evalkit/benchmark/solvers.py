@@ -1,8 +1,9 @@
-"""What is asked for a sample: once, many times, for likelihoods, under two protocols, or in turns.
+"""Solvers: each makes the requests for a sample, once, many times, for likelihoods, or under two protocols.
 
-A solver is a plain async function that asks. It reads no answer: whatever was asked and came back is the
-sample's transcript, and a reader (`evalkit.benchmark.readers`) makes the answer of it. It retries nothing and
-stores nothing: its context does that. Draws are asked together; the engine decides how many are in flight.
+A solver is a plain async function that sends requests. It reads no answer: its requests and their responses
+are the sample's transcript, from which a reader (`evalkit.benchmark.readers`) makes the answer. It does not
+retry or store anything: its context does. Draws are requested concurrently; the engine decides how many
+requests are in flight.
 """
 
 from __future__ import annotations
@@ -22,9 +23,9 @@ if TYPE_CHECKING:
 
 
 class Context(Protocol):
-    """What a solver works with, for one sample.
+    """The interface that a solver uses, for one sample.
 
-    Each method raises `ProviderError` when every attempt failed.
+    Each method raises `ProviderError` if every attempt failed.
     """
 
     @property
@@ -32,7 +33,7 @@ class Context(Protocol):
 
     @property
     def protocol(self) -> ProtocolSettings:
-        """As the run asks it, overrides and all."""
+        """The protocol of the run, with its overrides."""
         ...
 
     @property
@@ -51,40 +52,41 @@ class Context(Protocol):
         stop: Sequence[str] | None = None,
         tools: Sequence[Tool] = (),
     ) -> Awaitable[Response]:
-        """The model's response; asked for again, also by a resumed run, it is the stored one.
+        """The model's response. The same request made again, also by a resumed run, gets the stored response.
 
-        `follows`: the response that the prompt was made from. What follows an answer differs from model to
-        model, so it is stored and is no part of what two runs must have asked alike; everything else is.
-        `temperature`, `max_tokens`, `stop`: the protocol's where None. `tools`: what the model may call
-        (`Response.tool_calls`); a protocol whose solver gives some says `needs=("tools",)`.
+        `follows`: the response from which the prompt was made. Such a request differs from model to model,
+        so it is stored but is not part of the signature, as all other requests are. `temperature`,
+        `max_tokens`, `stop`: None means the protocol's. `tools`: the tools that the model may call
+        (`Response.tool_calls`); a protocol whose solver offers tools has `needs=("tools",)`.
         """
         ...
 
     def continuations(
         self, prompt: str, texts: Sequence[str], *, draw: int = 0
     ) -> Awaitable[tuple[Likelihood, ...]]:
-        """How likely each of `texts` is after `prompt`; in one call where the backend can.
+        """The likelihood of each of `texts` after `prompt`, in one call if the backend supports it.
 
-        Where that is read from the prompt's own tokens, the first call of a run shows whether the endpoint's
-        figures are right; it stops where they are not.
+        Otherwise it is read from the prompt's own tokens. The first call of a run then checks whether the
+        endpoint's log-probabilities are right; the run stops if they are not.
         """
         ...
 
     def tokens(self, text: str, *, draw: int = 0) -> Awaitable[tuple[TokenLogprob, ...]]:
-        """The log-probabilities of a text's own tokens; the first has none (nan)."""
+        """The log-probabilities of the tokens of `text`; that of the first token is nan."""
         ...
 
     def tool(
         self, name: str, argument: str, run: Callable[[], Awaitable[str]], *, draw: int = 0
     ) -> Awaitable[str]:
-        """What `run()` gives, stored under `name` and `argument`: a resumed run does not run it again.
+        """The result of `run()`, stored under `name` and `argument`: a resumed run does not call it again.
 
-        What is stored is used as it is, so what a tool keeps from call to call is not there after a resume.
+        A tool must not keep state between calls: a resumed run uses the stored results, so the state would
+        be missing.
         """
         ...
 
     def under(self, protocol: str) -> Awaitable[Transcript]:
-        """Asks the same sample under another protocol of its task."""
+        """Asks the same sample under another protocol of its task, and returns that transcript."""
         ...
 
 
@@ -93,7 +95,7 @@ Solver: TypeAlias = Callable[[Context], Awaitable[None]]
 
 @versioned("ask_once", 2)
 async def ask_once(context: Context) -> None:
-    """Asks the prompt, once for each of the protocol's draws."""
+    """Sends the prompt, once for each draw of the protocol."""
     if context.protocol.draws == 1:
         await context.ask(context.prompt)
     else:
@@ -102,17 +104,17 @@ async def ask_once(context: Context) -> None:
 
 @versioned("ask_with_fallback", 1)
 async def ask_with_fallback(context: Context) -> None:
-    """`ask_once`, and the sample under the protocol's `fallback`, one after the other."""
+    """Does what `ask_once` does, then asks the sample under the protocol's `fallback`."""
     await ask_once(context)
     await context.under(context.protocol.fallback[0])
 
 
 @versioned("ask_likelihoods", 1)
 async def ask_likelihoods(context: Context) -> None:
-    """Asks how likely the letter of each choice is to come next.
+    """Asks for the likelihood of the letter of each choice after the prompt.
 
-    With `likelihood=next-token` it is one request for one token and its alternatives, else one for the
-    likelihoods of all letters behind the prompt.
+    With `likelihood=next-token` it requests one token and its alternatives, otherwise the likelihoods of all
+    letters as continuations of the prompt.
     """
     if context.protocol.likelihood != "next-token":
         assert isinstance(context.prompt, str)  # the protocol's api is completion
@@ -121,22 +123,23 @@ async def ask_likelihoods(context: Context) -> None:
     response = await context.ask(context.prompt)
     if not response.logprobs:
         raise ProviderError(
-            "the endpoint returned no log-probabilities for what it generated: choose a protocol that needs "
-            "none (evalkit tasks lists them), or --set fallback=… one for the greedy branch of a routed one",
+            "the endpoint returned no log-probabilities of the generated token: choose a protocol that does "
+            "not need them (evalkit tasks lists them); for the greedy branch of a routed protocol, choose "
+            "one with --set fallback=…",
             fatal=True,
         )
 
 
 async def each_draw_of(context: Context, work: Callable[[int], Awaitable[object]]) -> None:
-    """Does `work` for every draw of the protocol, side by side; the first failure ends the others."""
+    """Runs `work` for every draw of the protocol concurrently; the first failure cancels the others."""
 
-    async def one(draw: int) -> object:
+    async def work_on(draw: int) -> object:
         return await work(draw)
 
-    # gather would leave the other draws running when one fails; a task group ends them.
+    # gather would leave the other draws running if one fails; a task group cancels them.
     try:
         async with asyncio.TaskGroup() as group:
             for draw in range(context.protocol.draws):
-                group.create_task(one(draw))
+                group.create_task(work_on(draw))
     except ExceptionGroup as failures:  # Python 3.11.2 wraps what except* raises
         raise failures.exceptions[0] from None

@@ -1,8 +1,8 @@
-"""What a run file says of a cell, typed: what was asked, and by what code it was read, scored and measured.
+"""Specs: what a run file stores about a cell: what was asked, and which code read, scored and measured it.
 
-`evalkit.engine.cell` makes it of a task and a protocol; everything that reads a run file reads this. It holds
-plain data only, so a run file explains itself where its task file has moved or gone, and reading it runs no
-code of anybody's.
+`evalkit.engine.cell` makes a spec from a task and a protocol; everything that reads a run file uses it. A
+spec holds plain data only, so a run file can be read after its task file was moved or deleted, and reading
+it runs no user's code.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from evalkit.metrics.spec import MetricSpec
 from evalkit.samples import JSON
 
 _ALWAYS = ("api", "shots", "draws", "temperature", "top_p", "max_tokens", "stop")
-"""Fields of a protocol that a signature has also at their defaults."""
+"""Fields of a protocol that a signature includes even at their defaults."""
 _DEFAULTS = ProtocolSettings(name="")
 BY = " | by "
-"""Between the identity of a scorer and the judge models that it asks."""
+"""The separator between the identity of a scorer and the judge models that it asks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VariantSpec:
-    """A variant's extractor, reader and scorer by identity, "" where they are the task's or protocol's."""
+    """The identities of a variant's extractor, reader and scorer; "" means the task's or the protocol's."""
 
     name: str
     extract: str = ""
@@ -34,44 +34,44 @@ class VariantSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CellSpec:
-    """One task under one protocol."""
+    """The spec of a cell: one task under one protocol."""
 
     task: str
     source: str
-    """How `find_task` finds its code: a name of the index, or `FILE.py:name`."""
+    """The name with which `find_task` finds its code: a name in the index, or `FILE.py:name`."""
     protocol: ProtocolSettings
     options: Mapping[str, str] = field(default_factory=dict)
-    """The task's own options that are not at their defaults."""
+    """The task's own options that differ from their defaults."""
     solver: str = ""
     reader: str = ""
     prompt: str = ""
     extract: str = ""
     scorer: str = ""
-    """The scorer, and behind `BY` the judge models that it asks."""
+    """The scorer's identity, followed by `BY` and the judge models that it asks, if any."""
     model_extractor: str = ""
-    """The model that reads what the rules cannot, and how; "" where none does."""
+    """The model that extracts answers that the rules do not find, and how it does so; "" if none does."""
     fallback: str = ""
-    """The protocol that a routed answer falls back to, and digests of how it asks and how it reads."""
+    """The protocol to which a routed answer falls back, with digests of how it asks and how it reads."""
     variants: tuple[VariantSpec, ...] = ()
     metrics: tuple[MetricSpec, ...] = ()
     notes: Mapping[str, JSON] = field(default_factory=dict)
     data: Mapping[str, str] = field(default_factory=dict)
     """Where the records came from (`Records.origin`)."""
     records: int | None = None
-    """How many there are, where that is known."""
+    """The number of records, if known."""
     limit: int | None = None
     limit_by_group: bool = False
-    """Whether `limit` is of each group, as where the figure is a mean over groups; else of all."""
+    """Whether `limit` applies to each group, as for a mean over groups, rather than to all samples."""
     wanted: int | None = None
-    """How many samples the run asks, where that is known before it has asked them."""
+    """How many samples the run asks, if known beforehand."""
     size: int | None = None
-    """How many the benchmark has, as its authors count; None where the task does not say."""
+    """The number of samples in the benchmark as its authors count them; None if the task does not give it."""
     group_sizes: Mapping[str, int] = field(default_factory=dict)
     report: str = ""
-    """The table of the report that prints it."""
+    """The table of the report that contains the benchmark."""
     summary: str = ""
     code: str = ""
-    """The text of the task's file, where it is no task of evalkit's."""
+    """The text of the task's file, if the task is not one of evalkit's."""
 
     @property
     def name(self) -> str:
@@ -80,23 +80,23 @@ class CellSpec:
 
     @property
     def label(self) -> str:
-        """The name with what was overridden, for people: `gsm8k:8-shot-cot[shots=4]`."""
+        """The name with its overrides, for display: `gsm8k:8-shot-cot[shots=4]`."""
         return f"{self.task}:{self.protocol.label}"
 
     @property
     def width(self) -> int:
-        """How many statistics each sample has."""
+        """The number of statistics of each sample."""
         return sum(len(metric.columns) for metric in self.metrics)
 
     def variant(self, name: str) -> VariantSpec:
-        """The variant of that name; an empty one for the headline and a branch."""
+        """The variant called `name`; an empty one for the headline and for a branch."""
         return next((variant for variant in self.variants if variant.name == name), VariantSpec(name=name))
 
     def signed(self, metric: MetricSpec) -> dict[str, JSON]:
         """The parts of a signature that the spec decides, for figures of `metric`.
 
-        The prompt's identity is none of them, nor are the task's options: what they change shows in the
-        questions, the prompts or another identity, and what they do not change is no difference.
+        They do not include the prompt's identity or the task's options: whatever these change appears in the
+        questions, the prompts or another identity.
         """
         read = self.variant(metric.variant)
         parts: dict[str, JSON] = {
@@ -116,25 +116,25 @@ class CellSpec:
 
 
 def signed_settings(protocol: ProtocolSettings) -> dict[str, JSON]:
-    """The fields of a protocol that decide what is asked; those at their defaults are mostly left out.
+    """The fields of a protocol that decide what is asked; most of those at their defaults are left out.
 
-    So a field that a later version of evalkit adds changes no signature of those that do not use it.
+    A field that a later version of evalkit adds thus changes no signature of a protocol that does not use it.
     """
-    found: dict[str, JSON] = {}
+    settings: dict[str, JSON] = {}
     for name in SIGNED:
         value = getattr(protocol, name)
         if name == "fallback" or (name not in _ALWAYS and value == getattr(_DEFAULTS, name)):
             continue
-        found[name] = list(value) if isinstance(value, tuple) else value
+        settings[name] = list(value) if isinstance(value, tuple) else value
     if protocol.max_pixels:
-        found["resample"] = protocol.resample
+        settings["resample"] = protocol.resample
     if protocol.frames:
-        found["frame_rule"] = protocol.frame_rule
+        settings["frame_rule"] = protocol.frame_rule
     if protocol.logprobs:
-        found["likelihood"] = protocol.likelihood
+        settings["likelihood"] = protocol.likelihood
     if protocol.fallback:
-        found["threshold"] = threshold_text(protocol.threshold)
-    return found
+        settings["threshold"] = threshold_text(protocol.threshold)
+    return settings
 
 
 def threshold_text(threshold: float | None) -> JSON:
@@ -144,9 +144,9 @@ def threshold_text(threshold: float | None) -> JSON:
 
 
 def fallback_text(protocol: ProtocolSettings, solver: str, reader: str, extract: str) -> str:
-    """A branch's protocol as one line, how it asks and how it reads.
+    """A fallback protocol as one line: its name and digests of how it asks and how it reads.
 
-    What matters is whether two are equal.
+    The line serves only to tell whether two of them are equal.
     """
     asks = digest({**signed_settings(protocol), "solver": solver})
     reads = digest({"reader": reader, "extract": extract})

@@ -1,4 +1,4 @@
-"""A benchmark as a value, the decorator that names it, and finding one by name."""
+"""Tasks: a benchmark as a value, the decorator that names it, and the functions that find it by name."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _T = TypeVar("_T")
 
 
 class JudgeContext(Shape):
-    """What a `ModelScorer` works with, for one answer."""
+    """The interface that a `ModelScorer` uses, for one answer."""
 
     def ask(
         self,
@@ -41,18 +41,19 @@ class JudgeContext(Shape):
         max_tokens: int = 1024,
         temperature: float = 0.0,
     ) -> Awaitable[_T]:
-        """What `read` makes of the reply of the judge model in `role`.
+        """Sends `prompt` to the judge model of `role` and returns its reply as parsed by `read`.
 
-        `read` returns None for a reply that it cannot read; the prompt is then asked again, `attempts` times
-        in all. Raises `JudgeError` when none could be read: the sample failed, and is outside the figure.
+        `read` returns None for a reply that it cannot parse; the prompt is then sent again, `attempts` times
+        in all. Raises `JudgeError` if no reply could be parsed: the sample has failed, and the figure leaves
+        it out.
         """
         ...
 
 
 Scorer: TypeAlias = Callable[[str, Sample], "Verdict | Awaitable[Verdict]"]
-"""(answer, sample) → right or wrong; a `ModelScorer` is one too.
+"""(answer, sample) → verdict. A `ModelScorer` is a scorer too.
 
-Raises `SandboxError` when it could not be found out.
+A scorer that runs programs raises `SandboxError` if the sandbox fails.
 """
 
 
@@ -60,20 +61,20 @@ Raises `SandboxError` when it could not be found out.
 class ModelScorer:
     """A scorer that asks judge models (`--judge MODEL`, `--judge ROLE=MODEL`).
 
-    A run without them is refused before its first request; a variant that scores so is left out without them.
-    `score`: (answer, sample, context) → right or wrong.
+    Without them, a run is refused before its first request, and a variant with such a scorer is left out.
+    `score`: (answer, sample, context) → verdict. `roles`: the roles of the judge models that it asks.
     """
 
     score: Callable[[str, Sample, JudgeContext], Awaitable[Verdict]]
     roles: tuple[str, ...] = (JUDGE,)
 
     def __call__(self, answer: str, sample: Sample) -> Verdict:
-        """Raises `ScorerError`: without a context there is no judge model to ask."""
-        raise ScorerError("judge: it asks a judge model, and there is none")
+        """Raises `ScorerError`, because without a context there is no judge model to ask."""
+        raise ScorerError("judge: this scorer asks a judge model, and none is given")
 
 
 def no_gold(sample: Sample, protocol: Protocol) -> str:
-    """`Task.gold` of a task whose right responses nobody can write down. Raises `ScorerError`."""
+    """The `Task.gold` of a task without known right responses. Raises `ScorerError`."""
     raise ScorerError("gold: the task has no response that is known to be right")
 
 
@@ -81,9 +82,9 @@ def no_gold(sample: Sample, protocol: Protocol) -> str:
 class Variant:
     """Another way to read or score the same responses, shown beside the headline and never instead of it.
 
-    `extract`, `reader`, `scorer`: the task's and the protocol's own where None. A metric with this `variant`
-    measures it, and `evalkit report --disputes` lists the samples that it judges otherwise. `takes_gold`:
-    whether `evalkit check` holds it to giving the reference full marks.
+    `extract`, `reader`, `scorer`: None means the task's or the protocol's. A metric with this `variant`
+    measures it, and `evalkit report --disputes` lists the samples for which its verdict differs from the
+    headline's. `takes_gold`: whether `evalkit check` requires that it gives the reference full marks.
     """
 
     name: str
@@ -95,9 +96,10 @@ class Variant:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelExtractor:
-    """How a model reads an answer where the rules find none: used with `--judge MODEL` and never else.
+    """A model that extracts an answer if the rules find none. It is used only with `--judge MODEL`.
 
-    `prompt`: (response text, sample) → what the judge is asked, greedily. `read`: its reply → the answer.
+    `prompt`: (response text, sample) → the prompt for the judge model, which answers it greedily. `read`:
+    (reply, sample) → the answer, or None.
     """
 
     prompt: Callable[[str, Sample], Prompt]
@@ -107,7 +109,7 @@ class ModelExtractor:
 
 @dataclass(frozen=True, slots=True)
 class Submitted:
-    """A sample's answer, for a server that keeps the references. `answer` None: there was none."""
+    """A sample's answer, for a server that keeps the references. `answer` is None if there was none."""
 
     id: str
     meta: Mapping[str, JSON]
@@ -115,7 +117,7 @@ class Submitted:
 
 
 Submission: TypeAlias = Callable[[Iterable[Submitted]], JSON]
-"""Answers in the data set's order → the document that the benchmark's server takes."""
+"""Answers in the data set's order → the document that the benchmark's server accepts."""
 
 
 def _group(sample: Sample) -> str:
@@ -126,61 +128,62 @@ def _group(sample: Sample) -> str:
 class Task:
     """A benchmark: where its records are, how they are asked, and what counts as right.
 
-    `answer`, `scorer` and `prompt` are plain functions; the first of `metrics` is the headline, the
-    first of `protocols` the report's. `evalkit check` holds every task to its `gold` and `wrong_responses`.
+    `answer`, `scorer` and `prompt` are plain functions. The first of `metrics` is the headline, and the first
+    of `protocols` is the one that the report uses. `evalkit check` verifies every task with its `gold` and
+    `wrong_responses`.
     """
 
     data: Data
     sample: Callable[[Record], Sample]
     prompt: PromptBuilder
     answer: Mapping[str, Extract] | Extract
-    """How the answer is read; by protocol or by api where they differ."""
+    """How the answer is extracted from a response; a mapping by protocol or by api if these differ."""
     scorer: Scorer
     metrics: tuple[Metric, ...]
     protocols: tuple[Protocol, ...]
     gold: Callable[[Sample, Protocol], str] = no_gold
     """A response that must score full marks."""
     wrong_responses: Callable[[Sample, Protocol], Sequence[str]] = lambda sample, protocol: ()
-    """Responses that must score none."""
+    """Responses that must score nothing."""
     reference_free: bool = False
-    """Whether answers are scored without references (instructions followed, a judge's grade, toxicity); else
-    samples without any are answered and exported, not scored."""
+    """Whether answers are scored without references (instructions followed, a judge's grade, toxicity). If
+    not, samples without references are answered and exported, but not scored."""
     size: int | None = None
-    """How many samples the benchmark has as its authors count them, in the split that is read; a run of fewer
-    or more is marked. None: it is no fixed set."""
+    """The number of samples in the split that is read, as the benchmark's authors count them; a run of fewer
+    or more samples is marked. None: the benchmark has no fixed size."""
     group_sizes: Mapping[str, int] = field(default_factory=dict)
-    """The same for each `Sample.group`, where that is known."""
+    """The number of samples in each `Sample.group`, if known."""
     max_shots: int = 0
     dev: Data | None = None
-    """Solved examples for `Sample.shots`, in order; read into memory."""
+    """Solved examples for `Sample.shots`, in order; they are read into memory."""
     shots_by: Callable[[Sample], str] = _group
-    """Which of them belong to which samples: those of the same key, by default of the same group. With
-    `lambda sample: ""` all belong to all."""
+    """The key that assigns solved examples to samples: a sample gets those with the same key, by default
+    those of the same group. With `lambda sample: ""` every sample gets all of them."""
     validation: Data | None = None
-    """What a protocol's threshold is chosen on; never the data that is scored."""
+    """The data on which a protocol's threshold is chosen; never the data that is scored."""
     variants: tuple[Variant, ...] = ()
     media: tuple[Medium, ...] = ()
-    """What its prompts show besides text; a model that does not take it is refused."""
+    """The kinds of media in its prompts; a run with a model that does not accept them is refused."""
     model_extractor: ModelExtractor | None = None
     submission: Submission | None = None
     needs: Callable[[], None] = lambda: None
-    """Raises `UsageError` when this machine lacks what scoring needs; called before the first request."""
+    """Raises `UsageError` if this machine lacks what scoring needs. It is called before the first request."""
     notes: Callable[[Protocol], Mapping[str, JSON]] = lambda protocol: {}
-    """What a signature's reader should know besides, such as a fixed source; printed, not compared."""
+    """Further information for the reader of a signature, such as a fixed source; printed, not compared."""
     unavailable: Mapping[str, str] = field(default_factory=dict)
-    """Protocols that a paper names and that nobody can follow, with the reason."""
+    """Protocols of a paper that cannot be followed, with the reason."""
     options: Mapping[str, str] = field(default_factory=dict)
-    """What `--set` changed of the factory's defaults."""
+    """The factory's options that `--set` changed from their defaults."""
     name: str = ""
     report: str = ""
-    """The report's table that prints it."""
+    """The table of the report that contains the benchmark."""
     summary: str = ""
     source: str = field(default="", init=False, compare=False)
     """What `load_task` takes to give it again; "" where nothing does, as for a task of a notebook. What
     `dataclasses.replace` makes of a task is another one, and keeps none."""
 
     def protocol(self, name: str = "") -> Protocol:
-        """The protocol called `name`, or the first. Raises `UsageError` for one that there is not."""
+        """The protocol called `name`, or the first if `name` is "". Raises `UsageError` if there is none."""
         if not name:
             return self.protocols[0]
         if name in self.unavailable:
@@ -191,14 +194,15 @@ class Task:
         raise unknown(f"protocol of {self.name}", name, (p.name for p in self.protocols))
 
     def extract(self, protocol: Protocol) -> Extract:
-        """The function that reads the answer under `protocol`."""
+        """The function that extracts the answer from a response under `protocol`."""
         if callable(self.answer):
             return self.answer
         return self.answer.get(protocol.name) or self.answer[protocol.api]
 
 
 TaskFactory: TypeAlias = Callable[..., Task]
-"""Takes nothing, or keyword-only texts with defaults: the task's options, which `--set` fills."""
+"""A function that builds a task. Its parameters, if any, are keyword-only texts with defaults: the task's
+options, which `--set` fills."""
 _F = TypeVar("_F", bound=TaskFactory)
 _NONE: Mapping[str, str] = {}
 TASK = "__evalkit_task__"
@@ -214,7 +218,7 @@ class _Named:
 def task(name: str, *, report: str = "") -> Callable[[_F], _F]:
     """Marks a function that builds a `Task` as the benchmark called `name`.
 
-    The function's docstring's first line is the benchmark's summary.
+    The first line of the function's docstring is the benchmark's summary.
     """
 
     def mark(factory: _F) -> _F:
@@ -225,9 +229,9 @@ def task(name: str, *, report: str = "") -> Callable[[_F], _F]:
 
 
 def build(factory: TaskFactory, settings: Mapping[str, str] = _NONE) -> Task:
-    """The task that `factory` builds, with its name, report row and summary filled in.
+    """The task that `factory` builds, with its name, report table and summary filled in.
 
-    Those of `settings` that the factory takes and that are not its defaults become `Task.options`.
+    `Task.options` gets those of `settings` that the factory accepts and that differ from its defaults.
     """
     named: _Named = factory.__evalkit_task__  # type: ignore[attr-defined]
     summary = (factory.__doc__ or "").strip().partition("\n")[0]
@@ -270,14 +274,14 @@ def options_of(factory: TaskFactory) -> dict[str, str]:
 
 
 def load_task(name: str, settings: Mapping[str, str] = _NONE) -> Task:
-    """The task called `name`, with those of `settings` that it takes. Raises `UsageError`."""
+    """The task called `name`, built with those of `settings` that it accepts. Raises `UsageError`."""
     return build(find_task(name), settings)
 
 
 def find_task(name: str) -> TaskFactory:
-    """What builds the task of that name in evalkit's index, or in a file: `./my_task.py[:name]`.
+    """The factory of the task called `name` in evalkit's index, or in a file: `./my_task.py[:name]`.
 
-    Imports that one module and no other. Raises `UsageError` with the nearest names.
+    It imports only the module of that task. Raises `UsageError`, with similar names, if there is none.
     """
     file = file_of(name)
     if file is not None:
@@ -287,8 +291,8 @@ def find_task(name: str) -> TaskFactory:
 
         if name in reserved():
             raise UsageError(
-                f"{name!r} ({reserved()[name]}) is a row of the report that evalkit has no task for yet; "
-                f"a file of your own with @task({name!r}) joins that row: see docs/tables.md"
+                f"{name!r} ({reserved()[name]}) is a row of the report for which evalkit has no task yet; "
+                f"a task file of your own with @task({name!r}) fills that row: see docs/tables.md"
             )
         raise unknown("task", name, index(), "evalkit tasks lists them")
     module, _, attribute = index()[name].partition(":")
@@ -297,16 +301,16 @@ def find_task(name: str) -> TaskFactory:
 
 
 def index() -> Mapping[str, str]:
-    """Where each task of evalkit's is, by its name: `module:function`.
+    """The location of each of evalkit's tasks, by name: `module:function`.
 
-    Found by name, as the tasks are: they are made of what is defined here.
+    The module is imported by name because tasks import this module.
     """
-    found: Mapping[str, str] = importlib.import_module("evalkit.tasks").INDEX
-    return found
+    locations: Mapping[str, str] = importlib.import_module("evalkit.tasks").INDEX
+    return locations
 
 
 def file_of(name: str) -> tuple[Path, str] | None:
-    """(file, task in it or "") of `./file.py` or `./file.py:name`; None for a name of the index."""
+    """(file, task in it or "") for `./file.py` or `./file.py:name`; None for a name in the index."""
     if name.endswith(".py"):
         return Path(name), ""
     path, mark, inside = name.partition(".py:")
@@ -314,7 +318,7 @@ def file_of(name: str) -> tuple[Path, str] | None:
 
 
 def parse_spec(spec: str) -> tuple[str, str]:
-    """`name:protocol` or `./file.py:name:protocol` → (what `load_task` takes, protocol or "")."""
+    """`name:protocol` or `./file.py:name:protocol` → (the name for `load_task`, protocol or "")."""
     if spec.endswith(".py"):
         return spec, ""
     path, mark, rest = spec.partition(".py:")
@@ -330,18 +334,18 @@ def _from_file(path: Path, name: str) -> TaskFactory:
     marked = _marked(import_file(path))
     found: dict[str, TaskFactory] = {f.__evalkit_task__.name: f for f in marked}
     if len(found) < len(marked):
-        raise UsageError(f"{path} defines two tasks of one name, of {', '.join(sorted(found))}")
+        raise UsageError(f"{path} defines two tasks of the same name, among {', '.join(sorted(found))}")
     if not found:
         raise UsageError(f"{path} defines no task: mark the function that builds it with @task('name')")
     if not name and len(found) > 1:
-        raise UsageError(f"{path} defines several tasks, name one: {path}:{sorted(found)[0]}")
+        raise UsageError(f"{path} defines several tasks: name one, such as {path}:{sorted(found)[0]}")
     if name and name not in found:
         raise unknown(f"task in {path}", name, found)
     return found[name or next(iter(found))]
 
 
 def _marked(module: Any) -> list[Any]:
-    """The functions of `module` marked with `@task`, not those it imports from elsewhere."""
+    """The functions marked with `@task` that `module` defines, without those that it imports."""
     return [
         value
         for value in vars(module).values()
@@ -351,31 +355,31 @@ def _marked(module: Any) -> list[Any]:
 
 @functools.cache
 def all_tasks() -> tuple[Task, ...]:
-    """Every task of the index, by name. Imports every task module."""
+    """Every task of the index, sorted by name. This imports every task module."""
     return tuple(load_task(name) for name in sorted(index()))
 
 
 def judge_for(role: str, given: Mapping[str, _T]) -> _T | None:
-    """Of what is `given` by role, that of `role`: its own, else that of `JUDGE`, which serves every role."""
+    """The entry of `given` for `role`, or else that for `JUDGE`, which serves every role."""
     return given.get(role) or given.get(JUDGE)
 
 
 def judge_argument(role: str, model: str) -> str:
-    """What `--judge` takes: `MODEL`, or `grader=MODEL`."""
+    """The value of `--judge` for a model in a role: `MODEL`, or `grader=MODEL`."""
     return model if role == JUDGE else f"{role}={model}"
 
 
 def judge_roles(task: Task) -> tuple[str, ...]:
-    """The roles of the judge models that its headline and its variants are scored with."""
+    """The roles of the judge models that score the task's headline and its variants."""
     scorers = (task.scorer, *(variant.scorer for variant in task.variants))
-    return tuple(dict.fromkeys(r for one in scorers if isinstance(one, ModelScorer) for r in one.roles))
+    return tuple(dict.fromkeys(role for s in scorers if isinstance(s, ModelScorer) for role in s.roles))
 
 
 def averages_groups(task: Task) -> bool:
-    """Whether its headline figure is the mean of the figures of its groups, each counting the same."""
+    """Whether the task's headline figure is the unweighted mean of the figures of its groups."""
     return bool(traits_of(task.metrics[0]).average)
 
 
 def sample_id(*parts: str) -> str:
-    """A stable id for a record that has none: 12 hex digits over what identifies it."""
+    """A stable id for a record that has none: the first 12 hex digits of the SHA-256 of `parts`."""
     return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:12]

@@ -1,7 +1,7 @@
-"""What was asked for one sample and what came back: all that an answer may be read from.
+"""Transcripts: the requests for one sample and their responses, from which its answer is read.
 
-A run file holds it whole, so an answer can be read again years later, by the same rules or by others, and
-nothing is asked for that.
+A run file stores the whole transcript, so an answer can be read again years later, by the same rules or by
+others, without any request.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from evalkit.models.base import Response
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One thing that was asked in a draw, and what came back.
+    """One response in a draw, from the model or from a tool.
 
-    `tool`: the name of the tool that gave it, "" where the model did; a tool's result is the response's text.
+    `tool`: the name of the tool whose result the response's text is; "" for a response of the model.
     """
 
     response: Response
@@ -26,9 +26,10 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """`turns`: in the order of asking. Draws may run side by side, so the order holds within each draw.
+    """What was asked for a sample and what was answered.
 
-    `branches`: what was asked under other protocols of the task, by protocol.
+    `turns`: in the order of the requests; draws may run concurrently, so only the order within a draw has a
+    meaning. `branches`: the transcripts under other protocols of the task, by protocol.
     """
 
     turns: tuple[Turn, ...] = ()

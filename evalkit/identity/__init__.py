@@ -1,1 +1,1 @@
-"""What code is in a signature: by a declared version, or by a digest of all that it reaches."""
+"""The identity of code in a signature: a declared version, or a digest of all code that it reaches."""

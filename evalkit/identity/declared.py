@@ -1,11 +1,11 @@
-"""What code is, in a signature: by a declared version, or by a digest of what it reaches.
+"""The identity of code in a signature: a declared version, or a digest of the code that it reaches.
 
 Code of evalkit that decides a figure (extractors, scorers, prompts, solvers, metrics) declares a name and a
-version with `versioned`. A change that moves any output raises the version, and nothing else does: renaming,
-moving and tidying up leave every signature as it is. Golden files in `tests/golden/` hold the versions: an
-output that changed under an old version fails there.
+version with `versioned`. The version rises with every change of an output, and with no other change:
+renaming, moving and tidying up leave every signature as it is. The golden files in `tests/golden/` record the
+versions, and their tests fail if an output changes without a new version.
 
-Code of users has no version, so it is known by a digest over everything that it reaches
+Code of users has no version, so its identity is a digest of everything that it reaches
 (`evalkit.identity.reach`).
 """
 
@@ -21,14 +21,15 @@ from evalkit.needs import installed
 _T = TypeVar("_T")
 _ATTRIBUTE = "__evalkit_identity__"
 OWN = "own#"
-"""How the identity of code begins that is no part of evalkit; its digest follows."""
+"""The prefix of the identity of code that is not part of evalkit; a digest follows it."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Declared:
-    """`packages`: distributions whose version has a say in the output, such as a parser's.
+    """A declared identity.
 
-    `given`: what else has, in words, of an object that says so itself.
+    `packages`: distributions whose versions affect the output, such as a parser. `given`: a text with further
+    properties that affect the output, for an object that has its own identity.
     """
 
     name: str
@@ -37,17 +38,17 @@ class Declared:
     given: str = ""
 
     def text(self) -> str:
-        """`symbolic@2`, with packages `symbolic@2{sympy 1.14.0}`, `learned@1(model=bert@3)`."""
+        """The identity as text: `symbolic@2`, `symbolic@2{sympy 1.14.0}` or `learned@1(model=bert@3)`."""
         used = ", ".join(f"{name} {version_of(name)}" for name in self.packages)
         packages, given = f"{{{used}}}" if used else "", f"({self.given})" if self.given else ""
         return f"{self.name}@{self.version}{packages}{given}"
 
 
 def versioned(name: str, version: int, *, packages: Sequence[str] = ()) -> Callable[[_T], _T]:
-    """Declares the identity of a function or class of evalkit.
+    """Declares the identity of one of evalkit's functions or classes.
 
-    `name` is unique and stays when the function is renamed or moved. `version` rises with every change of an
-    output for any input.
+    `name` is unique and does not change if the function is renamed or moved. `version` rises with every
+    change of an output for any input. `packages`: distributions whose versions affect the output.
     """
 
     def mark(thing: _T) -> _T:
@@ -58,11 +59,11 @@ def versioned(name: str, version: int, *, packages: Sequence[str] = ()) -> Calla
 
 
 def declared(thing: object) -> Declared | None:
-    """What `versioned` declared of a function, class or instance; None where it did not."""
+    """What `versioned` declared for a function, class or instance; None if it was not applied to it."""
     while isinstance(thing, functools.partial):
         thing = thing.func
     found = getattr(thing, _ATTRIBUTE, None)
-    # A subclass, or a copy of a function's attributes, is other code.
+    # A subclass, or a function with copied attributes, is different code.
     owner = thing if isinstance(thing, type) or hasattr(thing, "__code__") else type(thing)
     if isinstance(owner, type) and _ATTRIBUTE not in vars(owner):
         return None
@@ -72,8 +73,8 @@ def declared(thing: object) -> Declared | None:
 def code_identity(thing: Any) -> str:
     """The identity of a function, or of an object with its parameters that are not at their defaults.
 
-    `number@1`, `accuracy@1(variant='strict')`, `own#1f2e3d4c`. Raises `UsageError` for code without a source
-    file, such as one typed at a prompt.
+    For example `number@1`, `accuracy@1(variant='strict')` or `own#1f2e3d4c`. Raises `UsageError` for code
+    without a source file, such as code typed at a prompt.
     """
     if isinstance(thing, functools.partial):
         inner = [_parameter(a) for a in thing.args]
@@ -91,7 +92,7 @@ def code_identity(thing: Any) -> str:
 
 
 def parameters(thing: Any) -> dict[str, Any]:
-    """The fields of a dataclass that are not at their defaults."""
+    """The fields of a dataclass instance that are not at their defaults, by name."""
     return {
         field.name: value
         for field in dataclasses.fields(thing)

@@ -1,13 +1,14 @@
-"""A digest over everything that a user's function reaches, for code without a declared version.
+"""A digest of everything that a user's function reaches, for code without a declared version.
 
-It covers the function itself, what it closes over, its defaults, and whatever global names it uses: other
-functions, classes and constants of the user's own modules, from there on in the same way. What comes from
-evalkit counts by its declared version, what comes from an installed distribution by that distribution's
-version, and the standard library not at all.
+It covers the function itself, its closure, its defaults, and the global names that it uses: functions,
+classes and constants of the user's own modules, and recursively what these use. Code of evalkit enters with
+its declared version, code of an installed distribution with that distribution's version, and the standard
+library not at all.
 
-Source enters as a syntax tree without comments, docstrings and annotations, in which local names are numbers
-and global ones stand for what they are. So it makes no difference how a helper is called, in which of the
-user's files it lies, or in what order a file imports; a changed constant or operator does.
+Source code enters as a syntax tree without comments, docstrings and annotations. Local names are replaced by
+numbers, and global names by the digest of their values. So the digest does not depend on the name of a helper
+function, on which of the user's files contains it, or on the order of imports; it does depend on every
+constant and operator.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ from evalkit.identity.source import PROMPTS, node_of
 
 _DIGITS = 8
 _MOST = 10_000
-"""Objects that are looked at: what people write comes nowhere near, a library's insides may."""
+"""The most objects that are visited: a user's code has far fewer, but the internals of a library may not."""
 _STANDARD = "python"
 _PLAIN = (str, bool, int, float, complex, bytes, type(None), type(Ellipsis), BuiltinFunctionType)
 _NO_PART = frozenset(
@@ -49,13 +50,13 @@ _NO_PART = frozenset(
     + ("__dataclass_fields__", "__dataclass_params__", "__abstractmethods__", "_abc_impl", "__hash__")
     + ("_is_protocol", "_is_runtime_protocol", "__protocol_attrs__", "__non_callable_proto_members__")
 )
-"""What Python keeps in a class besides what its author wrote; it differs between versions."""
+"""Attributes that Python adds to a class; they differ between versions of Python."""
 _NOT_READ = frozenset(("annotation", "returns", "type_comment", "type_params", "type_ignores", "kind", "ctx"))
 _SKIPPED = frozenset(("__name__", "__file__", "__doc__", "__spec__", "__package__", "__loader__"))
 
 
 def reach_digest(thing: object) -> str:
-    """8 hex digits. Raises `UsageError` for code without a source file."""
+    """The digest of `thing` as 8 hex digits. Raises `UsageError` for code without a source file."""
     state = hashlib.sha256()
     for part in _Walk().parts(thing):
         state.update(part.encode("utf-8", "surrogatepass") + b"\0")
@@ -63,15 +64,15 @@ def reach_digest(thing: object) -> str:
 
 
 class _Walk:
-    """One digest: functions, classes and objects are described once, a second mention refers to the first."""
+    """The walk for one digest. It describes each function, class and object once, and then refers to it."""
 
     def __init__(self) -> None:
         self._seen: dict[int, int] = {}
         self._kept: list[object] = []
-        """Keeps what was seen alive, so that no other object gets its `id`."""
+        """The visited objects, kept alive so that no other object gets the same `id`."""
 
     def parts(self, thing: object) -> Iterator[str]:
-        """What `thing` is, in texts. Equal constants need not be one object, so each is spelled out."""
+        """Describes `thing` as texts. Equal constants may be different objects, so each is written out."""
         if isinstance(thing, _PLAIN):
             yield f"{type(thing).__name__}:{thing!r}"
         elif isinstance(thing, tuple | frozenset):
@@ -87,7 +88,7 @@ class _Walk:
 
     def _described(self, thing: object) -> Iterator[str]:
         if callable(thing) and not isinstance(thing, type | FunctionType):
-            thing = inspect.unwrap(thing)  # a cache round a function
+            thing = inspect.unwrap(thing)  # such as a function with a cache
         if declared(thing) is not None:
             yield f"declared:{code_identity(thing)}"
         elif isinstance(thing, functools.partial):
@@ -99,7 +100,7 @@ class _Walk:
         elif isinstance(thing, FunctionType | type | ModuleType):
             name = _home(thing)
             foreign = _foreign(name)
-            # What is asked for itself is described, wherever it comes from.
+            # The object of which the digest is asked is described even if it is not the user's.
             if foreign is not None and (len(self._seen) > 1 or isinstance(thing, ModuleType)):
                 yield f"{foreign}:{getattr(thing, '__qualname__', name)}"
             elif isinstance(thing, FunctionType):
@@ -130,7 +131,7 @@ class _Walk:
             yield from self.parts(imported)
 
     def _reached(self, thing: object, attributes: frozenset[str]) -> Iterator[str]:
-        """What a name stands for; of a module of the user's own, what is used of it."""
+        """Describes the value of a name; of a module of the user, only the attributes that are used."""
         if isinstance(thing, ModuleType) and _foreign(thing.__name__) is None and attributes:
             yield from self._all(getattr(thing, attribute, None) for attribute in sorted(attributes))
         else:
@@ -162,15 +163,15 @@ class _Walk:
     def _value(self, thing: object) -> Iterator[str]:
         yield type(thing).__qualname__
         if isinstance(thing, Mapping):
-            yield from self._all(one for pair in thing.items() for one in pair)
+            yield from self._all(part for pair in thing.items() for part in pair)
         elif isinstance(thing, set | frozenset):
-            yield from sorted("\1".join(self.parts(one)) for one in thing)
+            yield from sorted("\1".join(self.parts(item)) for item in thing)
         elif isinstance(thing, list | tuple | deque):
             yield from self._all(thing)
         elif isinstance(thing, re.Pattern):
             yield f"{thing.pattern!r}/{thing.flags}"
         elif isinstance(thing, PurePath):
-            yield thing.name  # its folder is the machine's
+            yield thing.name  # its folder depends on the machine
         elif hasattr(thing, "tobytes"):
             yield hashlib.sha256(thing.tobytes()).hexdigest()
         elif _foreign(type(thing).__module__) == _STANDARD:
@@ -178,7 +179,7 @@ class _Walk:
             yield "" if " at 0x" in shown else shown
         else:
             yield from self.parts(type(thing))
-            yield from self._all(one for _, one in sorted(_state(thing).items()))
+            yield from self._all(value for _, value in sorted(_state(thing).items()))
 
 
 def _generated(function: FunctionType) -> bool:
@@ -192,21 +193,21 @@ def _generated(function: FunctionType) -> bool:
 
 
 def _home(thing: FunctionType | type | ModuleType) -> str:
-    """The module that it is written in; `functools.wraps` gives a wrapper another one's `__module__`."""
+    """The module that defines `thing`. A wrapper made with `functools.wraps` has another `__module__`."""
     if isinstance(thing, FunctionType):
         return str(thing.__globals__.get("__name__", ""))
     return thing.__name__ if isinstance(thing, ModuleType) else thing.__module__
 
 
 def _state(thing: object) -> dict[str, object]:
-    """An object's attributes, in slots too."""
+    """The attributes of an object, including those in slots."""
     slots = [name for kind in type(thing).__mro__ for name in getattr(kind, "__slots__", ())]
     found = {name: getattr(thing, name) for name in slots if hasattr(thing, name) and name[:2] != "__"}
     return {**found, **getattr(thing, "__dict__", {})}
 
 
 class _Names:
-    """A function's tree as text: local names by number, global ones as places that others fill in."""
+    """Writes the syntax tree of a function as texts, with numbers for local names and for global names."""
 
     def __init__(self, code: CodeType) -> None:
         self._local: set[str] = set()
@@ -214,7 +215,7 @@ class _Names:
         self._numbers: dict[str, int] = {}
         self._attributes: dict[str, set[str]] = {}
         self.met: list[str] = []
-        """Names that are not local, in the order in which they are met."""
+        """The names that are not local, in the order of their first occurrence."""
 
     def _collect(self, code: CodeType) -> None:
         self._local |= {*code.co_varnames, *code.co_cellvars}
@@ -223,14 +224,14 @@ class _Names:
                 self._collect(inner)
 
     def attributes(self, name: str) -> frozenset[str]:
-        """What is taken from `name` by a dot; empty where it is also used on its own."""
+        """The attributes of `name` that the function uses; empty if it also uses `name` itself."""
         found = self._attributes.get(name, set())
         return frozenset() if "" in found else frozenset(found)
 
     def tree(self, node: ast.AST, *, outermost: bool = False) -> Iterator[str]:
-        """Python versions differ in fields that are empty where nobody uses them: these are left out.
+        """Writes the tree of `node`, without empty fields, which differ between versions of Python.
 
-        What decorates the outermost function has been at work already: it is in the object.
+        The decorators of the outermost function are left out: the object already shows their effect.
         """
         if isinstance(node, ast.Name):
             yield self._name(node.id, "")
@@ -239,7 +240,7 @@ class _Names:
             yield f"{self._name(node.value.id, node.attr)}.{node.attr}"
             return
         yield type(node).__name__
-        if isinstance(node, ast.Import | ast.ImportFrom):  # what is imported counts, not from where
+        if isinstance(node, ast.Import | ast.ImportFrom):  # only what is imported counts, not its module
             yield from (self._name(alias.asname or alias.name, "") for alias in node.names)
             return
         for name, value in _fields(node):
@@ -249,11 +250,11 @@ class _Names:
                 yield self._name(node.arg, "")
                 continue
             yield f".{name}"
-            for one in value if isinstance(value, list) else [value]:
-                if isinstance(one, ast.AST):
-                    yield from self.tree(one)
+            for item in value if isinstance(value, list) else [value]:
+                if isinstance(item, ast.AST):
+                    yield from self.tree(item)
                 else:
-                    yield f"{type(one).__name__}:{one!r}"
+                    yield f"{type(item).__name__}:{item!r}"
         yield "end"
 
     def _name(self, name: str, attribute: str) -> str:
@@ -266,7 +267,7 @@ class _Names:
 
 
 def _fields(node: ast.AST) -> Iterator[tuple[str, object]]:
-    """What a node says: without names of functions and classes, annotations and docstrings."""
+    """The fields of a node, without the names of functions and classes, annotations and docstrings."""
     for name, value in ast.iter_fields(node):
         if name in _NOT_READ or value in (None, []):
             continue
@@ -279,23 +280,24 @@ def _fields(node: ast.AST) -> Iterator[tuple[str, object]]:
 
 
 def _imports(node: ast.AST, package: str) -> Iterator[object]:
-    """What a function imports for itself, as far as it can be had.
+    """What the body of a function imports, as far as it can be imported.
 
-    Of what is installed the name and the version: to import it, such as torch, may take seconds.
+    For installed modules it gives the name and the version instead, because importing a module such as torch
+    may take seconds.
     """
-    for one in ast.walk(node):
-        if isinstance(one, ast.ImportFrom):
-            name = "." * one.level + (one.module or "")
+    for statement in ast.walk(node):
+        if isinstance(statement, ast.ImportFrom):
+            name = "." * statement.level + (statement.module or "")
             if (installed := _installed(name)) is not None:
-                yield from (f"{installed}:{name}.{alias.name}" for alias in one.names)
+                yield from (f"{installed}:{name}.{alias.name}" for alias in statement.names)
                 continue
             try:
-                found = importlib.import_module(name, package or None)
+                module = importlib.import_module(name, package or None)
             except ImportError:
                 continue
-            yield from (getattr(found, alias.name, None) for alias in one.names)
-        elif isinstance(one, ast.Import):
-            for alias in one.names:
+            yield from (getattr(module, alias.name, None) for alias in statement.names)
+        elif isinstance(statement, ast.Import):
+            for alias in statement.names:
                 if (installed := _installed(alias.name)) is not None:
                     yield f"{installed}:{alias.name}"
                     continue
@@ -306,20 +308,20 @@ def _imports(node: ast.AST, package: str) -> Iterator[object]:
 
 
 def _installed(module: str) -> str | None:
-    """The distribution, with its version, that has a module, known without importing it; else None."""
+    """The distribution that provides `module`, with its version, without importing it; None if none does."""
     top = module.partition(".")[0]
     if top in sys.stdlib_module_names or top in ("", "evalkit"):
         return None
     try:
         spec = importlib.util.find_spec(top)
-    except ValueError:  # of a module that somebody made by hand
+    except ValueError:  # a module that was created without a spec
         return None
     places = [spec.origin, *(spec.submodule_search_locations or ())] if spec is not None else []
     return _distribution(top, places)
 
 
 def _foreign(module: str | None) -> str | None:
-    """`python`, `evalkit`, or a distribution with its version; None for a module of the user's own."""
+    """`python`, `evalkit`, or a distribution with its version; None for one of the user's own modules."""
     top = (module or "").partition(".")[0]
     if top in sys.stdlib_module_names or top == "builtins":
         return _STANDARD
@@ -329,7 +331,7 @@ def _foreign(module: str | None) -> str | None:
 
 
 def _distribution(top: str, places: Iterable[str | None]) -> str | None:
-    """What is installed as `top`, with its version; None where `places` are no folders of installed code."""
+    """The distribution of the module `top`, with its version; None if no place holds installed code."""
     if not any({"site-packages", "dist-packages"} & {*Path(place).parts} for place in places if place):
         return None
     names = _distributions().get(top, [])

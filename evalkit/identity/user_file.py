@@ -1,4 +1,4 @@
-"""Importing Python files of the user's: tasks, models, and the modules beside them."""
+"""Imports a user's Python files: tasks, models, and the modules in the same folder."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ _PREFIX = "evalkit_user_"
 
 
 def import_file(path: Path) -> ModuleType:
-    """The file as a module, under a name of its own, so that two files called alike do not collide.
+    """Imports the file as a module with a unique name, so that two files with the same name do not collide.
 
-    It may import modules and packages that lie beside it, as a script may; they are found after whatever
-    is installed. Raises `UsageError` where it fails, and where another module has a neighbour's name.
+    Like a script, the file may import modules and packages in its folder; installed ones have precedence.
+    Raises `UsageError` if the import fails, and if an installed module has the same name as one in the folder
+    that the file imports.
     """
     resolved = path.resolve()
     name = f"{_PREFIX}{resolved.stem}_{hashlib.sha256(str(resolved).encode()).hexdigest()[:8]}"
@@ -44,18 +45,18 @@ def import_file(path: Path) -> ModuleType:
 
 
 def file_of_module(name: str) -> str:
-    """The file of a module that `import_file` made, "" of any other."""
+    """The file of a module that `import_file` made; "" for any other module."""
     return str(sys.modules[name].__file__) if name.startswith(_PREFIX) else ""
 
 
 def neighbours(file: Path) -> list[Path]:
-    """The files beside `file` that it imports, and that these import, in the order of their names; of a
-    package all of its files.
+    """The files in the folder of `file` that it imports, directly or indirectly, sorted by name.
 
-    Raises `UsageError` where one is meant, and an import would give another module.
+    Of a package they are all its files. Raises `UsageError` if the import of such a file would find another
+    module instead.
     """
     found = {file.resolve()}
-    importlib.invalidate_caches()  # a file may be newer than what Python remembers of its folder
+    importlib.invalidate_caches()  # a file may be newer than Python's cached listing of its folder
     _find_neighbours(file.resolve(), found)
     return sorted(found - {file.resolve()})
 
@@ -63,22 +64,22 @@ def neighbours(file: Path) -> list[Path]:
 def _find_neighbours(file: Path, seen: set[Path]) -> None:
     for name in _imported(file):
         beside = [file.parent / f"{name}.py", file.parent / name / "__init__.py"]
-        there = next((one for one in beside if one.is_file()), None)
-        if there is None or there in seen:
+        neighbour = next((path for path in beside if path.is_file()), None)
+        if neighbour is None or neighbour in seen:
             continue
-        seen |= {there, *(there.parent.rglob("*.py") if there.name == "__init__.py" else ())}
-        found = importlib.util.find_spec(name)
-        origin = Path(found.origin).resolve() if found is not None and found.origin else None
-        if origin != there.resolve():
+        seen |= {neighbour, *(neighbour.parent.rglob("*.py") if neighbour.name == "__init__.py" else ())}
+        spec = importlib.util.find_spec(name)
+        origin = Path(spec.origin).resolve() if spec is not None and spec.origin else None
+        if origin != neighbour.resolve():
             raise UsageError(
-                f"{file} imports {name}, and {origin or 'a module of Python'} has that name as well as "
-                f"{there.relative_to(file.parent)} beside it: give the file beside it another name"
+                f"{file} imports {name}, and {origin or 'a module of Python'} has the same name as "
+                f"{neighbour.relative_to(file.parent)} in its folder: rename the file in the folder"
             )
-        _find_neighbours(there, seen)
+        _find_neighbours(neighbour, seen)
 
 
 def _imported(file: Path) -> Iterator[str]:
-    """The top-level names that a file imports, wherever in it."""
+    """The top-level names of the modules that a file imports anywhere in its code."""
     for node in ast.walk(ast.parse(file.read_bytes())):
         if isinstance(node, ast.Import):
             yield from (alias.name.partition(".")[0] for alias in node.names)

@@ -1,4 +1,4 @@
-"""Metrics: each a module; `base` has their shape and the bases of a metric of one's own."""
+"""Metrics, one module each. `base` defines their interface and base classes for your own metrics."""
 
 from evalkit.metrics.accuracy import Accuracy
 from evalkit.metrics.base import Counted, Kept, Mean, Metric, MetricBase, Ratio, Scored

@@ -1,4 +1,4 @@
-"""Share of correct answers, in percent."""
+"""The share of correct answers, in percent."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from evalkit.samples import Sample
 @versioned("accuracy", 1)
 @dataclass(frozen=True, slots=True)
 class Accuracy(Mean):
-    """Correct answers over samples, question-weighted, in percent.
+    """The share of samples with a correct answer, each sample counting the same, in percent.
 
-    A sample with several answers of its own (`ask_once` with draws > 1) counts by its share of right ones.
+    A sample with several answers (`ask_once` with draws > 1) counts by its share of correct answers.
     """
 
     variant: str = ""

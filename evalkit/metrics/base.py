@@ -1,9 +1,9 @@
-"""The shape of a metric: what it takes of each sample, and what makes a figure of that.
+"""The interface of a metric: statistics of each sample, and a figure that is computed from them.
 
-Most are `statistics` and a `finish`: sums of statistics merge in any order, so streaming, resuming,
-breakdowns, intervals and paired tests need nothing from them but these two functions. What is no function of
-sums, such as a median, keeps each sample's values and has an `aggregate`. What depends on the other samples,
-such as the document frequencies of their references, has a `prepare`.
+Most metrics have `statistics` and `finish`: sums of statistics can be added in any order, so streaming,
+resuming, breakdowns, intervals and paired tests need only these two functions. A metric that is not a
+function of sums, such as a median, keeps each sample's values and has `aggregate`. A metric whose statistics
+depend on the other samples, such as on the document frequencies of their references, has `prepare`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 from evalkit.samples import Answer, Sample
 
-if TYPE_CHECKING:  # numpy costs more to import than the rest of a task
+if TYPE_CHECKING:  # importing numpy takes longer than importing the rest of a task
     import numpy as np
     import numpy.typing as npt
 
@@ -26,36 +26,37 @@ if TYPE_CHECKING:  # numpy costs more to import than the rest of a task
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """An answer and, for each of its finals, its credit between 0 and 1, whether it is right, and why."""
+    """An answer with, for each of its finals, whether it is right, why, and its credit between 0 and 1."""
 
     answer: Answer
     correct: tuple[bool, ...]
     reasons: tuple[str, ...] = ()
     variants: Mapping[str, tuple[bool, ...]] = field(default_factory=dict)
-    """Whether they are right in each variant of the task and each branch of the answer, by name."""
+    """Whether the finals are right in each variant of the task and each branch of the answer, by name."""
     credits: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
-    """Their credit in each variant and branch, and under "" the headline's."""
+    """The credit of the finals in each variant and branch, by name; "" is the headline."""
     values: Mapping[str, tuple[Mapping[str, float] | None, ...]] = field(default_factory=dict)
-    """Likewise the values of their verdicts (`Verdict.values`); None where there was no answer to judge."""
+    """The values of their verdicts (`Verdict.values`), likewise; None for a final without an answer."""
 
     def of(self, variant: str) -> tuple[bool, ...]:
-        """Whether the answers are right in `variant`; "" is the headline."""
+        """Whether each final is right in `variant`; "" is the headline."""
         return self.variants[variant] if variant else self.correct
 
 
 class Metric(Protocol):
-    """`columns` name the statistics that `statistics` takes of a sample: `(sample, scored)` → finite numbers.
+    """The interface of a metric.
 
-    `least_draws`: answers per sample that it needs (pass@10: 10); under a protocol with fewer draws the
-    metric is left out. `variant`: the variant or branch that it measures, "" for the headline; under a
-    protocol without that branch the metric is left out. It has one of
+    `statistics`: `(sample, scored)` → finite numbers, one for each name in `columns`. `least_draws`: the
+    number of answers per sample that it needs (pass@10: 10); under a protocol with fewer draws the metric is
+    left out. `variant`: the variant or branch that it measures, "" for the headline; under a protocol
+    without that branch the metric is left out. A metric also has one of these methods:
 
-    - `finish(totals)`: totals (…, columns) → figures (…) in `unit`; it is never given totals of no samples;
-    - `aggregate(values)`: values (samples, columns) → `Figures`, for what is no function of sums.
+    - `finish(totals)`: totals (…, columns) → figures (…) in `unit`; the totals are of at least one sample;
+    - `aggregate(values)`: values (samples, columns) → `Figures`, for a figure that is not a function of sums.
 
-    With `prepare(samples)`, which is given all samples that were scored once the last one is, its statistics
-    are `(sample, scored, corpus)`, where `corpus` is what `prepare` returned. `Traits` are attributes that it
-    may have besides. `MetricBase` has what most metrics have in common.
+    A metric may have `prepare(samples)`, which is called with all scored samples after the last one was
+    scored. Its statistics are then a function of `(sample, scored, corpus)`, where `corpus` is what `prepare`
+    returned. `Traits` lists further attributes that a metric may have. `MetricBase` provides defaults.
     """
 
     @property
@@ -75,7 +76,7 @@ class Metric(Protocol):
 
 
 class MetricBase:
-    """A base with what most metrics are: of the headline, in percent, more is better."""
+    """A base class with the most common attributes: of the headline, in percent, higher is better."""
 
     __slots__ = ()
 
@@ -97,16 +98,16 @@ class MetricBase:
 
 
 class Ratio(MetricBase):
-    """A base of metrics that are a ratio of two sums: `scale` times the first column over the second.
+    """A base class of metrics that are a ratio of sums: `scale` times the first column over the second.
 
-    Such a figure is known from a run file alone, also where the metric is a user's own.
+    Such a figure can be computed from a run file alone, even for a user's own metric.
     """
 
     __slots__ = ()
 
     @property
     def scale(self) -> float:
-        """100 for percent."""
+        """The factor of the ratio: 100 gives percent."""
         return 100.0
 
     def finish(self, totals: Floats) -> Floats:
@@ -114,16 +115,16 @@ class Ratio(MetricBase):
 
 
 def ratio(totals: Floats, scale: float) -> Floats:
-    """`scale` times the first of (…, 2) columns over the second; of nothing over nothing it is NaN."""
+    """`scale` times the first of the (…, 2) columns over the second; 0 over 0 is NaN."""
     import numpy as np
 
     with np.errstate(invalid="ignore", divide="ignore"):
-        found: Floats = scale * totals[..., 0] / totals[..., 1]
-    return found
+        quotient: Floats = scale * totals[..., 0] / totals[..., 1]
+    return quotient
 
 
 class Mean(Ratio):
-    """A base of metrics that are the mean over samples of one number of each, `value`, in percent."""
+    """A base class of metrics that are the mean of one number per sample, `value`, in percent."""
 
     __slots__ = ()
 
@@ -136,14 +137,15 @@ class Mean(Ratio):
 
     @abstractmethod
     def value(self, sample: Sample, scored: Scored) -> float:
-        """Of a sample; of several answers their mean."""
+        """The value of a sample; if it has several answers, the mean of their values."""
 
 
 class Counted(Ratio):
-    """A base of metrics that count in each sample what is right of what there is: `counts`, in percent.
+    """A base class of metrics that count in each sample how many items are right, and of how many: `counts`.
 
-    `columns` name both; a figure's n is the total of the second, such as the instructions that were given.
-    Samples with nothing to count are outside: they are no part of the figure, its n or its interval.
+    The figure is the ratio of the totals, in percent. `columns` name the two counts; the figure's n is the
+    total of the second, such as the number of instructions. A sample without items is left out of the
+    figure, its n and its interval.
     """
 
     __slots__ = ()
@@ -157,21 +159,22 @@ class Counted(Ratio):
         return self.columns[1]
 
     def statistics(self, sample: Sample, scored: Scored) -> Sequence[float]:
-        found, of = self.counts(sample, scored)
-        if of < 0 or (found and not of):
-            raise ValueError(f"{found} of {of} {self.denominator}")
-        return (found, of)
+        right, of = self.counts(sample, scored)
+        if of < 0 or (right and not of):
+            raise ValueError(f"counts returned {right} of {of} {self.denominator}")
+        return (right, of)
 
     @abstractmethod
     def counts(self, sample: Sample, scored: Scored) -> tuple[float, float]:
-        """(how many are right, of how many) in a sample; (0, 0): it is outside."""
+        """(how many items are right, of how many) in a sample; (0, 0) leaves the sample out."""
 
 
 class Kept(MetricBase):
-    """A base of metrics that are a function of all samples' values and of no sums of them, such as a median.
+    """A base class of metrics that are a function of all samples' values but not of sums, such as a median.
 
-    Weights say how often each sample counts: intervals and comparisons draw thousands of them. What can be
-    done once for all draws, such as sorting, is done before the function of weights is returned.
+    The figure is a function of weights, which say how often each sample counts; intervals and comparisons
+    draw thousands of weights. `aggregate` should do what all draws share, such as sorting, before it returns
+    that function.
     """
 
     __slots__ = ()
@@ -182,36 +185,40 @@ class Kept(MetricBase):
 
     @abstractmethod
     def statistics(self, sample: Sample, scored: Scored) -> Sequence[float]:
-        """What is kept of a sample."""
+        """The values of a sample, one for each column."""
 
     @abstractmethod
     def aggregate(self, values: Floats) -> Figures:
-        """(samples, columns) values → (draws, samples) weights, none of them all 0 → (draws,) figures."""
+        """(samples, columns) values → a function of (draws, samples) weights → (draws,) figures.
+
+        No draw has only weights of 0.
+        """
 
     def each(self, values: Floats) -> Floats:
-        """(samples, columns) → each sample's own figure, by which wins and losses are told: column 0."""
+        """(samples, columns) values → (samples,) figures that decide wins and losses; default: column 0."""
         own: Floats = values[:, 0]
         return own
 
 
 MACRO = "macro over groups"
-"""`Traits.average` of a mean over groups, each counting the same."""
+"""The `Traits.average` of a mean over groups, each group counting the same."""
 
 
 @dataclass(frozen=True, slots=True)
 class Traits:
-    """What a metric may say of itself, as attributes of these names; those that it lacks are as here.
+    """Optional attributes of a metric. A metric without one of them has the default given here.
 
-    `whole_corpus`: one figure of all samples together and no mean over them, such as BLEU. `best`: the value
-    that is best where more and less are both worse, such as 0 of a bias; `higher_is_better` is not consulted.
-    `outcome`: what a table says of samples: `right or wrong`, or only that they were `answered`, where the
-    judge's verdict is not what the figure is made of: an answer with a word wrong is not a wrong one to WER.
-    `average`: "" for all samples together, or `MACRO`. `unbounded`: a sample may count for more than all that
-    is in its reference, as an answer that goes on for ever does in WER. `span`: between the least and the
-    greatest figure, where that cannot be told from the statistics. `share_of_draws`: a sample's figure is its
-    draws' share of right ones. `denominator`: the column whose total is the figure's n (`Counted`).
-    `any_range`: its values have no bounds of their own, so that a 0 or 1 among them is no share of anything.
-    `prepared`: its statistics depend on all samples that were scored (`prepare`).
+    `whole_corpus`: whether the figure is one of all samples together and not a mean over them, such as BLEU.
+    `best`: the best value if both higher and lower values are worse, such as 0 for a bias;
+    `higher_is_better` is then ignored. `outcome`: what a table says about samples: `right or wrong`, or only
+    that they were `answered`, for a figure that is not made of the verdicts (WER does not count an answer
+    with one wrong word as wrong). `average`: "" for all samples together, or `MACRO`. `unbounded`: whether a
+    sample may count for more than its whole reference, as an endless answer does in WER. `span`: the
+    difference between the greatest and the least possible figure, if the statistics do not show it.
+    `share_of_draws`: whether a sample's figure is the share of right answers among its draws. `denominator`:
+    the column whose total is the figure's n (`Counted`). `any_range`: whether its values may have any range,
+    so that zeros and ones among them are not shares. `prepared`: whether its statistics depend on all scored
+    samples (`prepare`).
     """
 
     whole_corpus: bool = False
@@ -231,12 +238,13 @@ class Traits:
 
 
 def merit(value: float, higher_is_better: bool, best: float | None) -> float:
-    """More is better: the value, less it, or less its distance from the best."""
+    """A number that is higher for a better `value`: the value, its negative, or its negative distance from
+    `best`."""
     return -abs(value - best) if best is not None else value if higher_is_better else -value
 
 
 def traits_of(metric: Metric) -> Traits:
-    """The metric's own attributes where it has them, or all of them as `traits`."""
+    """The traits of `metric`: its attribute `traits`, or else those of its attributes that `Traits` lists."""
     whole = getattr(metric, "traits", None)
     if isinstance(whole, Traits):
         return whole
@@ -245,7 +253,7 @@ def traits_of(metric: Metric) -> Traits:
 
 
 def is_prepared(metric: Metric) -> bool:
-    """`Traits.prepared`, without the others: it is asked of every sample."""
+    """`Traits.prepared` of `metric`, without computing its other traits: this is called for every sample."""
     whole = getattr(metric, "traits", None)
     if isinstance(whole, Traits):
         return whole.prepared
@@ -253,5 +261,5 @@ def is_prepared(metric: Metric) -> bool:
 
 
 def prepare(metric: Metric, samples: Iterable[Sample]) -> Any:
-    """What the metric makes of all samples that were scored; it has `prepare` (`Traits.prepared`)."""
+    """The result of the metric's `prepare` for all scored samples; the metric must be `prepared`."""
     return metric.prepare(samples)  # type: ignore[attr-defined]

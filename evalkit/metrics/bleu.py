@@ -1,13 +1,13 @@
-"""BLEU and chrF of a corpus, as sacreBLEU computes them (mjpost/sacrebleu 2.6, Post 2018, arXiv 1804.08771).
+"""Corpus BLEU and chrF as sacreBLEU computes them (mjpost/sacrebleu 2.6, Post 2018, arXiv 1804.08771).
 
-Both are figures of a whole corpus: n-grams are counted over all of its sentences before anything is divided,
-so the mean of sentences' figures is another number, and one sentence's BLEU is not shown. Counts are sums:
-groups, resumed runs and bootstrap intervals add them up and finish each sum once. What a sentence counts
-comes from sacreBLEU itself; only the finish is written again, over arrays of sums.
+Both are figures of a whole corpus: n-grams are counted over all sentences before the division, so the mean
+of the sentences' figures would be another number, and the BLEU of a single sentence is not shown. Counts are
+sums: groups, resumed runs and bootstrap intervals add them and finish each sum once. sacreBLEU itself counts
+the n-grams of each sentence; only the finish is implemented here, over arrays of sums.
 
-A sentence may have line breaks; sacreBLEU's tokenisers take them for spaces, and `13a` joins what a hyphen
-at the end of a line divides. The `sacrebleu` command cannot be given such a sentence: it reads lines. An
-answer that is missing counts as an empty translation.
+A sentence may contain line breaks: sacreBLEU's tokenisers treat them as spaces, and `13a` joins a word that
+is hyphenated at the end of a line. The `sacrebleu` command cannot score such a sentence, because it reads one
+sentence per line. A missing answer counts as an empty translation.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
     from evalkit.metrics.base import Floats
 
 ORDERS = 4
-"""Longest n-gram of words that BLEU counts."""
+"""The length of the longest n-grams of words that BLEU counts."""
 CHARACTERS = 6
-"""Longest n-gram of characters that chrF counts."""
+"""The length of the longest n-grams of characters that chrF counts."""
 TOKENISERS = ("13a", "char", "intl", "ja-mecab", "ko-mecab", "none", "zh")
-"""sacreBLEU's, less those that fetch a model from the network unchecked (spm, flores)."""
+"""sacreBLEU's tokenisers, without those that download an unverified model (spm, flores)."""
 _BY_LANGUAGE = {
     **dict.fromkeys(("zh", "cmn", "yue"), "zh"),
     **dict.fromkeys(("ja", "jpn"), "ja-mecab"),
@@ -43,17 +43,17 @@ _BY_LANGUAGE = {
 
 
 def tokeniser_for(language: str) -> str:
-    """The tokeniser for translations into `language`, an ISO 639 code with or without more: "zh-CN", "ja_jp".
+    """The tokeniser for translations into `language`, an ISO 639 code and optionally more: "zh-CN", "ja_jp".
 
-    sacreBLEU's own choice for a target language; for Thai, Lao and Burmese, which it has none for, `char`, as
-    SeamlessM4T's evaluation has it, which takes `char` for Chinese and Japanese too
+    It is sacreBLEU's own choice for the target language. For Thai, Lao and Burmese, for which sacreBLEU has
+    none, it is `char`, as in SeamlessM4T's evaluation, which uses `char` for Chinese and Japanese too
     (facebookresearch/seamless_communication at 90e2b57, cli/eval_utils/compute_metrics.py).
     """
     return _BY_LANGUAGE.get(language.replace("_", "-").partition("-")[0].lower(), "13a")
 
 
 def require_tokeniser(tokeniser: str) -> None:
-    """Raises `UsageError` for an unknown tokeniser, and for one whose package this machine lacks."""
+    """Raises `UsageError` for an unknown tokeniser, and for one whose package is not installed."""
     if tokeniser not in TOKENISERS:
         raise unknown("tokeniser", tokeniser, TOKENISERS)
     try:
@@ -67,10 +67,10 @@ def require_tokeniser(tokeniser: str) -> None:
 
 
 def signatures(tokeniser: str = "13a") -> dict[str, str]:
-    """sacreBLEU's signatures, with one reference: `{"BLEU": "nrefs:1|case:mixed|…", "chrF2": …}`."""
+    """sacreBLEU's signatures for one reference: `{"BLEU": "nrefs:1|case:mixed|…", "chrF2": …}`."""
     bleu, chrf = _bleu(tokeniser), _chrf()
     for metric in (bleu, chrf):
-        metric.corpus_score(["a"], [["a"]])  # sacreBLEU knows the number of references only afterwards
+        metric.corpus_score(["a"], [["a"]])  # only then does sacreBLEU know the number of references
     return {"BLEU": bleu.get_signature().format(), "chrF2": chrf.get_signature().format()}
 
 
@@ -97,9 +97,9 @@ def _mean(rows: Sequence[Sequence[float]]) -> list[float]:
 class Bleu:
     """Corpus BLEU, 0 to 100: `sacrebleu.BLEU(tokenize=tokeniser).corpus_score`, with its defaults.
 
-    Case counts, n-grams up to four words, zero precisions smoothed by `exp`, the order not shortened: a
-    corpus without any sentence of four words gets 0. Several references are taken as sacreBLEU takes them. A
-    sample with several answers of its own counts by the mean of their counts.
+    It is case-sensitive, with n-grams of up to four words, `exp` smoothing of zero precisions and no
+    effective order: a corpus without any sentence of four words gets 0. Several references are handled as in
+    sacreBLEU. A sample with several answers counts by the mean of their counts.
     """
 
     tokeniser: str = "13a"
@@ -121,11 +121,14 @@ class Bleu:
     def statistics(self, sample: Sample, scored: Scored) -> Sequence[float]:
         references = [[reference] for reference in sample.target]
         bleu = _bleu(self.tokeniser)
-        found = [bleu.corpus_score([final.value or ""], references) for final in scored.answer.finals]
-        return _mean([(one.sys_len, one.ref_len, *one.counts, *one.totals) for one in found])
+        scores = [bleu.corpus_score([final.value or ""], references) for final in scored.answer.finals]
+        return _mean([(score.sys_len, score.ref_len, *score.counts, *score.totals) for score in scores])
 
     def finish(self, totals: Floats) -> Floats:
-        """Papineni et al. 2002, with the smoothing of NIST's mteval-v13a: each zero halves what follows."""
+        """BLEU after Papineni et al. 2002, with the smoothing of NIST's mteval-v13a.
+
+        The n-th order without a match counts as 1 / 2^n matches.
+        """
         import numpy as np
 
         translated, reference = totals[..., 0], totals[..., 1]
@@ -144,8 +147,9 @@ class Bleu:
 class ChrF:
     """Corpus chrF2, 0 to 100 (Popović 2015): `sacrebleu.CHRF().corpus_score`, with its defaults.
 
-    F-score with recall weighted twice over n-grams of one to six characters, spaces left out; orders that
-    neither side reaches are left out of the mean. Of several references the best one's counts are taken.
+    It is the F-score, with recall weighted twice, of n-grams of one to six characters without spaces. Orders
+    for which one side is too short are left out of the mean. With several references, the counts are those of
+    the best one.
     """
 
     variant: str = ""
@@ -163,7 +167,7 @@ class ChrF:
         return tuple(f"{n}-grams of {side}" for n in range(1, CHARACTERS + 1) for side in sides)
 
     def statistics(self, sample: Sample, scored: Scored) -> Sequence[float]:
-        # sacreBLEU shows chrF's counts nowhere else; its own significance tests take them from here too.
+        # No public method of sacreBLEU returns chrF's counts; its own significance tests call this one too.
         finals = [final.value or "" for final in scored.answer.finals]
         references = [[reference] * len(finals) for reference in sample.target]
         return _mean(_chrf()._extract_corpus_statistics(finals, references))

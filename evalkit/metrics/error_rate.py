@@ -1,9 +1,9 @@
 """Word and character error rate, in percent.
 
-Alignments are jiwer's, with the fewest edits. NIST's sclite weighs a substitution 4, deletions and insertions
-3: where little is right it may count more edits (in 33 of 3,000 pairs of unrelated texts), and where several
-alignments are as short it may take another one. `tests/conformance/speech_sclite.json` has its counts on
-evalkit's small sets, which are the same.
+Alignments are jiwer's, with the fewest edits. NIST's sclite weights a substitution with 4, a deletion or an
+insertion with 3: for texts that are mostly wrong it may count more edits (in 33 of 3,000 pairs of unrelated
+texts), and among equally short alignments it may choose another one. `tests/conformance/speech_sclite.json`
+has its counts on evalkit's small sets, which are the same.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 @versioned("error_rate", 1, packages=("jiwer", "whisper-normalizer"))
 @dataclass(frozen=True, slots=True)
 class ErrorRate:
-    """Edits over units of the references, all samples together: never a mean of rates.
+    """The edits of all samples over the units of all their references; it is not a mean of rates.
 
-    `normaliser` and `units` are the rules of `evalkit.scoring.speech`; units are words or characters by
-    the language in `sample.meta["language"]`. An answer of None is an empty one. A sample with several
-    answers counts by the mean of their edits. `only`: one kind of edit, such as the insertions that a model
-    which makes things up has too many of. A reference with nothing left after normalisation adds no units,
-    and what was answered to it adds insertions. The rate over no units at all is NaN.
+    `normaliser` and `units` are rules of `evalkit.scoring.speech`; units are words or characters, depending
+    on the language in `sample.meta["language"]`. An answer of None counts as an empty answer. A sample with
+    several answers counts by the mean of their edits. `only`: the one kind of edit that is counted, such as
+    insertions, which show that a model invents text. A reference that is empty after normalisation adds no
+    units, and the answer to it adds insertions. The rate over no units at all is NaN.
     """
 
     label: str = "WER"
@@ -50,12 +50,12 @@ class ErrorRate:
 
     @property
     def unbounded(self) -> bool:
-        """More words than there are can be inserted, and no more be substituted or left out."""
+        """Whether insertions are counted: only they can outnumber the units of the reference."""
         return self.only in ("", "insertions")
 
     def statistics(self, sample: Sample, scored: Scored) -> Sequence[float]:
-        found = _edits(sample, scored, self.normaliser, self.units)
-        return [sum(getattr(one, kind) for one in found) / len(found) for kind in self.columns]
+        edits = _edits(sample, scored, self.normaliser, self.units)
+        return [sum(getattr(answer, kind) for answer in edits) / len(edits) for kind in self.columns]
 
     def finish(self, totals: Floats) -> Floats:
         import numpy as np
@@ -68,9 +68,9 @@ class ErrorRate:
 @versioned("over_100", 1, packages=("jiwer", "whisper-normalizer"))
 @dataclass(frozen=True, slots=True)
 class Over100(Mean):
-    """Samples with more edits than units over samples, in percent: answers that are mostly made up.
+    """The share of samples with more edits than units, in percent: their answers are mostly invented.
 
-    The rules are those of `ErrorRate`. Anything said to an empty reference is over 100 %.
+    The rules are those of `ErrorRate`. Any non-empty answer to an empty reference is over 100 %.
     """
 
     label: str = "over 100 %"
@@ -88,8 +88,8 @@ class Over100(Mean):
         return self.label
 
     def value(self, sample: Sample, scored: Scored) -> float:
-        found = _edits(sample, scored, self.normaliser, self.units)
-        return sum(one.total > one.units for one in found) / len(found)
+        edits = _edits(sample, scored, self.normaliser, self.units)
+        return sum(answer.total > answer.units for answer in edits) / len(edits)
 
 
 def _edits(sample: Sample, scored: Scored, normaliser: str, units: str) -> list[Edits]:

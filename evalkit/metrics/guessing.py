@@ -1,4 +1,4 @@
-"""Share of correct answers where a missing letter counts as a guess, in percent."""
+"""The share of correct answers, in percent, with a missing letter counted as a random guess."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from evalkit.samples import Sample
 @versioned("guessing_accuracy", 1)
 @dataclass(frozen=True, slots=True)
 class GuessingAccuracy(Mean):
-    """Accuracy with 1/n for a response to n choices in which no letter was found.
+    """Accuracy in which a response without a letter counts 1/n, where n is the number of choices.
 
-    MMMU's authors choose a letter at random there (MMMU-Benchmark/MMMU at bb0b95a,
-    mmmu/utils/eval_utils.py): this is their script's figure in expectation, without its chance. One run of
-    it prints a figure between `Accuracy`, where no guess is right, and that plus the unparsable share, where
-    all are. A sample without choices counts as it does in `Accuracy`.
+    MMMU's authors choose a random letter for such a response (MMMU-Benchmark/MMMU at bb0b95a,
+    mmmu/utils/eval_utils.py): this is the expected figure of their script, without its randomness. One run of
+    the script prints a figure between `Accuracy` (no guess is right) and `Accuracy` plus the share of
+    unparsable responses (every guess is right). A sample without choices counts as in `Accuracy`.
     """
 
     variant: str = ""

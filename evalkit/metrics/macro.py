@@ -1,4 +1,4 @@
-"""The mean of groups' figures."""
+"""The mean of a metric's figures over groups."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from evalkit.metrics.base import MACRO, Metric, Traits, traits_of
 @versioned("macro", 1)
 @dataclass(frozen=True, slots=True)
 class Macro:
-    """The mean of `inner`'s figures of the groups (`Sample.group`), each group counting the same.
+    """The mean of `inner`'s figures over the groups (`Sample.group`), each group counting the same.
 
-    Samples of no group are left out. Statistics are those of `inner`, whatever it is; tables, intervals and
-    comparisons take the mean of what it makes of each group. Beside it stands `inner` itself,
-    the figure of all samples together: `metrics=(Macro(Accuracy()), Accuracy())`, which `averages` writes.
+    Samples without a group are left out. The statistics are those of `inner`, which may be any metric;
+    tables, intervals and comparisons compute its figure for each group and take their mean. A task usually
+    also has `inner` itself, the figure of all samples together: `averages(Accuracy())` is
+    `(Macro(Accuracy()), Accuracy())`.
     """
 
     inner: Metric
@@ -58,10 +59,10 @@ class Macro:
 
 
 def averages(*metrics: Metric) -> tuple[Metric, ...]:
-    """Each as the mean over groups, and beside it of all samples together."""
-    return tuple(one for metric in metrics for one in (Macro(metric), metric))
+    """Each of `metrics` as the mean over groups, followed by the same metric of all samples together."""
+    return tuple(either for metric in metrics for either in (Macro(metric), metric))
 
 
 def measured(metric: Metric) -> Metric:
-    """What a mean over groups is of, or the metric itself."""
+    """The metric that a `Macro` averages, or the metric itself."""
     return metric.inner if isinstance(metric, Macro) else metric

@@ -1,4 +1,4 @@
-"""Mean credit of answers that may be partly right, in percent."""
+"""The mean credit of answers that may be partly right, in percent."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from evalkit.samples import Sample
 @versioned("mean_credit", 1)
 @dataclass(frozen=True, slots=True)
 class MeanCredit(Mean):
-    """Credit over samples, question-weighted, in percent: VQA accuracy, ANLS.
+    """The mean credit over samples, each counting the same, in percent, such as VQA accuracy or ANLS.
 
-    `label`: what the benchmark calls it. A sample with several answers counts by their mean credit.
+    `label`: the benchmark's name for it. A sample with several answers counts by their mean credit.
     """
 
     label: str

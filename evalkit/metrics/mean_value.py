@@ -1,4 +1,4 @@
-"""Mean of a value that verdicts name, such as a judge's score."""
+"""The mean of a named value of the verdicts, such as a judge's grade."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from evalkit.samples import Sample
 @versioned("mean_value", 1)
 @dataclass(frozen=True, slots=True)
 class MeanValue(Counted):
-    """Mean over samples of `Verdict.values[value]`, times `scale`, in `unit`.
+    """The mean over samples of `Verdict.values[value]`, times `scale`, in `unit`.
 
-    `label`: what a table calls it, `value` where that is "". `best`: see `Traits`. `unanswered`: what an
-    answer counts that could not be read, in the value's own range; None leaves it out, and the figure's n
-    says so. A sample with several answers counts by the mean of theirs.
+    `label`: its name in tables; "" means `value`. `best`: see `Traits`. `unanswered`: the value of an answer
+    that could not be extracted, in the range of the other values; None leaves such an answer out, also from
+    the figure's n. A sample with several answers counts by the mean of their values.
     """
 
     value: str
@@ -40,13 +40,13 @@ class MeanValue(Counted):
         return f"{name} ({self.variant})" if self.variant else name
 
     def counts(self, sample: Sample, scored: Scored) -> tuple[float, float]:
-        found = [
-            self.unanswered if given is None else self._of(given) for given in scored.values[self.variant]
+        values = [
+            self.unanswered if named is None else self._of(named) for named in scored.values[self.variant]
         ]
-        kept = [value for value in found if value is not None]
+        kept = [value for value in values if value is not None]
         return (sum(kept) / len(kept), 1.0) if kept else (0.0, 0.0)
 
-    def _of(self, given: Mapping[str, float]) -> float:
-        if self.value not in given:
-            raise ScorerError(f"the judge's verdict has no value {self.value!r} among {list(given)}")
-        return given[self.value]
+    def _of(self, values: Mapping[str, float]) -> float:
+        if self.value not in values:
+            raise ScorerError(f"the scorer's verdict has no value {self.value!r} among {list(values)}")
+        return values[self.value]

@@ -1,4 +1,4 @@
-"""pass@k of model-written programs, unbiased."""
+"""pass@k of programs that a model wrote, estimated without bias."""
 
 from __future__ import annotations
 
@@ -12,20 +12,21 @@ from evalkit.samples import Sample
 
 
 def estimate(n: int, c: int, k: int) -> float:
-    """Unbiased pass@k of one problem: 1 − C(n−c, k) / C(n, k), with n draws of which c passed.
+    """The unbiased pass@k of one problem: 1 − C(n−c, k) / C(n, k), with n draws of which c passed.
 
-    Chen et al. 2021, equation 1; openai/human-eval at 6d43fb9, `estimate_pass_at_k`. Exact integer
-    arithmetic where the original multiplies floats: equal to within 1e-12.
+    Chen et al. 2021, equation 1; openai/human-eval at 6d43fb9, `estimate_pass_at_k`. This uses exact integer
+    arithmetic; the original multiplies floats, with the same result to within 1e-12. Raises `ValueError` if
+    k is above n.
     """
     if k > n:
-        raise ValueError(f"pass@{k} needs at least {k} draws, got {n}")
+        raise ValueError(f"pass@{k} needs at least {k} draws, not {n}")
     return 1.0 - math.comb(n - c, k) / math.comb(n, k)
 
 
 @versioned("pass_at_k", 1)
 @dataclass(frozen=True, slots=True)
 class PassAtK(Mean):
-    """Mean of `estimate` over problems, in percent."""
+    """The mean of `estimate` over problems, in percent."""
 
     k: int = 1
     variant: str = ""
@@ -38,7 +39,7 @@ class PassAtK(Mean):
 
     @property
     def outcome(self) -> Literal["right or wrong", "answered"]:
-        """A sample counts as right when half of its programs are: that is no part of pass@10."""
+        """A sample counts as right if at least half of its programs are, which pass@10 does not measure."""
         return "right or wrong" if self.k == 1 else "answered"
 
     @property

@@ -1,4 +1,4 @@
-"""What a run file says of a metric: plain data."""
+"""The description of a metric in a run file, as plain data."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from evalkit.samples import JSON
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetricSpec:
-    """`identity`: of the code that measured. `variant`: the variant or branch measured, "" for the headline.
+    """What a run file stores about a metric.
 
-    `kind`, `parameters`: for a metric of evalkit's, its declared name and what makes another of the same.
-    `scale`: for a `Ratio`, also a user's own, what its two sums are multiplied by.
+    `identity`: the identity of its code. `variant`: the variant or branch that it measures, "" for the
+    headline. `kind`, `parameters`: for one of evalkit's metrics, its declared name and the arguments with
+    which it can be made again. `scale`: for a `Ratio`, including a user's own, the factor of the ratio.
     """
 
     name: str

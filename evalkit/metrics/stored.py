@@ -1,4 +1,4 @@
-"""Metrics of a run file: how one is written down there, and how it is had again without its task's code."""
+"""Metrics in a run file: how they are stored, and how they are restored without the code of the task."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ KINDS = {
     "over_100": "evalkit.metrics.error_rate:Over100",
     "pass_at_k": "evalkit.metrics.pass_at_k:PassAtK",
 }
-"""evalkit's metrics by their declared names."""
+"""evalkit's metrics by their declared names: `module:class`."""
 
 
 def metric_spec(metric: Metric) -> MetricSpec:
-    """What a run file keeps of `metric`."""
+    """What a run file stores about `metric`."""
     known = declared(metric)
     kind = known.name if known is not None and known.name in KINDS else ""
     given: dict[str, JSON] = {}
@@ -60,7 +60,7 @@ def metric_spec(metric: Metric) -> MetricSpec:
 
 @dataclass(frozen=True, slots=True)
 class StoredRatio:
-    """A user's `Ratio` as far as a run file knows it: what was counted can be summed up again."""
+    """A user's `Ratio` restored from a run file: it can sum up stored statistics, but not measure samples."""
 
     spec: MetricSpec
     least_draws: int = 1
@@ -90,7 +90,7 @@ class StoredRatio:
         return self.spec.traits
 
     def statistics(self, sample: Sample, scored: Scored) -> Sequence[float]:
-        raise UsageError(f"{self.name} cannot be measured again without its code: --task-file names it")
+        raise UsageError(f"{self.name} cannot be measured again without its code: give it with --task-file")
 
     def finish(self, totals: Floats) -> Floats:
         assert self.spec.scale is not None
@@ -98,9 +98,9 @@ class StoredRatio:
 
 
 def stored_metric(spec: MetricSpec) -> Metric | None:
-    """The metric that `spec` describes, as far as that is known without its task's code; else None.
+    """The metric that `spec` describes, or None if that takes the code of its task.
 
-    A metric of evalkit's is today's, whose identity need not be the one that measured.
+    For one of evalkit's metrics it is the current version, whose identity may differ from the stored one.
     """
     if spec.kind not in KINDS:
         return None if spec.scale is None else StoredRatio(spec)
@@ -108,13 +108,13 @@ def stored_metric(spec: MetricSpec) -> Metric | None:
 
 
 def metric_of_kind(kind: str, given: Mapping[str, JSON]) -> Metric | None:
-    """A metric of evalkit's; None where it does not take those parameters, as in another version's file."""
+    """One of evalkit's metrics; None if it does not accept `given`, as in a file of another version."""
     if kind == "macro":
         inner = stored_metric(from_json(MetricSpec, given["inner"], kind))
         return None if inner is None else Macro(inner)
     module, _, name = KINDS[kind].partition(":")
-    made = getattr(importlib.import_module(module), name)
-    if not {field.name for field in dataclasses.fields(made) if field.init} >= given.keys():
+    kind_of_metric = getattr(importlib.import_module(module), name)
+    if not {field.name for field in dataclasses.fields(kind_of_metric) if field.init} >= given.keys():
         return None
-    metric: Metric = made(**given)
+    metric: Metric = kind_of_metric(**given)
     return metric

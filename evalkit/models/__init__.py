@@ -1,4 +1,4 @@
-"""Backends. A name resolves without importing any of them."""
+"""Backends of models. Looking up a name imports none of them."""
 
 from __future__ import annotations
 

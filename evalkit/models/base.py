@@ -1,4 +1,4 @@
-"""The whole contract of a backend."""
+"""The interface of a backend: requests, responses and models."""
 
 from __future__ import annotations
 
@@ -30,14 +30,16 @@ from evalkit.samples import (
 Capability: TypeAlias = Api | Literal["logprobs", "echo", "likelihood", "tools", "prefill"] | Medium
 """`chat`, `completion`, `transcription`: what it can be asked; `image`, `audio`: what a chat may hold.
 
-`logprobs`: of what it generates. `echo`: of a text's own tokens (`Request.echo`). `likelihood`: of whole
-continuations, by a way of its own (`Request.continuations`). `tools`: it is told of tools and calls them.
-`prefill`: it goes on with the last turn of a chat where that is the assistant's.
+`chat`, `completion`, `transcription`: the kinds of requests that it answers; `image`, `audio`: the media that
+a chat may contain. `logprobs`: it returns log-probabilities of generated tokens. `echo`: it returns those of
+the prompt's own tokens (`Request.echo`). `likelihood`: it computes the likelihoods of whole continuations
+itself (`Request.continuations`). `tools`: it accepts tools and calls them. `prefill`: it continues the last
+message of a chat if that has the role `assistant`.
 """
 
 
 def _values(kind: Any) -> tuple[str, ...]:
-    """Of a type that is made of several `Literal`s."""
+    """The values of a `Literal`, or of a union of several."""
     return tuple(name for part in get_args(kind) for name in (_values(part) if get_args(part) else (part,)))
 
 
@@ -48,21 +50,21 @@ Finish: TypeAlias = Literal["stop", "length", "filter", "other"]
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One call of a model, complete: equal requests ask the same thing.
+    """One complete request to a model: equal requests ask the same thing.
 
-    `logprobs`: how many alternatives to return for each generated token; 0 asks for none.
-    `echo`: return the prompt's own tokens with their log-probabilities, before what is generated; for a
-    text to continue only, and with `logprobs` of at least 1.
-    `continuations`: how likely each of these texts is after the prompt, a text, is all that is asked, and
-    nothing is generated (`max_tokens` 0). A backend without `likelihood` is never sent such a request:
-    the engine makes one with `echo` for each of them.
-    `tools`: what a chat's model may call (`Response.tool_calls`).
-    `max_pixels`, `resample`: the budget of each picture (0: none) and the filter that meets it; whoever
-    prepares pictures for the wire heeds them, a backend sends what it is given.
-    `frames`, `frame_rule`: as how many pictures, and which, a video goes over the wire; no backend is given
-    a video itself.
-    `seed`: None asks for none (greedy requests carry none).
-    Nothing in it is or leads to the sample: no backend is shown what counts as right.
+    `logprobs`: how many alternatives to return for each generated token; 0 requests no log-probabilities.
+    `echo`: return the prompt's own tokens with their log-probabilities, before the generated ones; only for a
+    text to continue, and with `logprobs` of at least 1.
+    `continuations`: return only the likelihood of each of these texts after the prompt, which must be a text,
+    and generate nothing (`max_tokens` 0). A backend without the capability `likelihood` receives no such
+    request: the engine makes one request with `echo` for each text instead.
+    `tools`: the tools that the model may call in a chat (`Response.tool_calls`).
+    `max_pixels`, `resample`: the most pixels of a picture (0: no limit) and the filter that scales it down.
+    evalkit prepares pictures accordingly; a backend sends them unchanged.
+    `frames`, `frame_rule`: how many frames of a video are sent as pictures, and which. No backend receives a
+    video.
+    `seed`: None requests no seed; greedy requests have none.
+    A request contains nothing of the sample but its prompt: no backend can see what counts as right.
     """
 
     prompt: Prompt
@@ -82,13 +84,13 @@ class Request:
 
     def __post_init__(self) -> None:
         if self.echo and not (isinstance(self.prompt, str) and self.logprobs):
-            raise UsageError("echo goes with logprobs and a text to continue: no chat returns its tokens")
+            raise UsageError("echo needs logprobs and a text to continue: a chat does not return its tokens")
         if self.continuations and (self.echo or not isinstance(self.prompt, str)):
-            raise UsageError("continuations go with a text to continue, and without echo")
+            raise UsageError("continuations need a text to continue, and cannot be used with echo")
         if not all(self.continuations):
-            raise UsageError("an empty text is no continuation")
+            raise UsageError("a continuation must not be empty")
         if self.tools and not isinstance(self.prompt, tuple):
-            raise UsageError("tools go with a chat: no other route tells a model of them")
+            raise UsageError("tools need a chat: no other kind of request can offer them to a model")
 
     @property
     def api(self) -> Api:
@@ -98,12 +100,12 @@ class Request:
 
     @property
     def prefill(self) -> bool:
-        """Whether the assistant's turn has begun, and the answer goes on with it."""
+        """Whether the chat ends with a message of the role `assistant`, which the response continues."""
         return isinstance(self.prompt, tuple) and bool(self.prompt) and self.prompt[-1].role == "assistant"
 
     @property
     def needs(self) -> tuple[Capability, ...]:
-        """What only some backends do, and this asks for: `tools`, `prefill`."""
+        """The capabilities `tools` and `prefill`, as far as the request needs them."""
         if not isinstance(self.prompt, tuple):
             return ()
         turns = self.prompt
@@ -112,7 +114,7 @@ class Request:
 
     @property
     def media(self) -> tuple[Shown, ...]:
-        """What the prompt shows and plays, in order."""
+        """The media files of the prompt, in order."""
         if isinstance(self.prompt, str):
             return ()
         if isinstance(self.prompt, Speech):
@@ -120,7 +122,7 @@ class Request:
         return tuple(part for message in self.prompt for part in message.parts if not isinstance(part, str))
 
     def body(self) -> dict[str, JSON]:
-        """Everything that is asked, as plain JSON without the seed: what is stored and hashed."""
+        """The request as plain JSON without the seed, which is what is stored and hashed."""
         prompt: JSON
         if isinstance(self.prompt, str):
             prompt = self.prompt
@@ -138,14 +140,14 @@ class Request:
             "stop": list(self.stop),
             "logprobs": self.logprobs,
         }
-        if self.echo:  # only then, so that the keys of all other requests stay what they were
+        if self.echo:  # otherwise left out, so that the keys of all other requests do not change
             body["echo"] = True
         if self.continuations:
             body["continuations"] = list(self.continuations)
         if self.tools:
             body["tools"] = [
-                {"name": one.name, "description": one.description, "parameters": dict(one.parameters)}
-                for one in self.tools
+                {"name": tool.name, "description": tool.description, "parameters": dict(tool.parameters)}
+                for tool in self.tools
             ]
         if media := self.media:
             kinds = {medium.kind for medium in media}
@@ -156,9 +158,9 @@ class Request:
         return body
 
     def encoded(self) -> tuple[bytes, bytes]:
-        """(key, body): `body()` as canonical JSON and 16 bytes of its SHA-256.
+        """(key, body): the first 16 bytes of the SHA-256 of the body, and `body()` as canonical JSON.
 
-        The key is what responses are stored under, together with the draw's index.
+        Responses are stored under the key and the number of the draw.
         """
         body = orjson.dumps(self.body(), option=orjson.OPT_SORT_KEYS)
         return hashlib.sha256(body).digest()[:16], body
@@ -176,7 +178,7 @@ def _turn(message: Message) -> dict[str, JSON]:
 
 
 def _content(content: str | tuple[Part, ...]) -> JSON:
-    """Pictures and clips stand there by their digests: bodies are stored, and files are large."""
+    """The content as JSON, with digests in place of media files, which are too large to store in bodies."""
     if isinstance(content, str):
         return content
     return [_part(part) for part in content]
@@ -190,64 +192,67 @@ def _part(part: Part) -> JSON:
 
 @dataclass(frozen=True, slots=True)
 class TokenLogprob:
-    """One token. `top`: alternatives the server returned, token text → natural-log probability."""
+    """One token and its natural-log probability.
+
+    `top`: the alternatives that the server returned, token text → natural-log probability.
+    """
 
     token: str
     logprob: float
-    """nan for the first token of a prompt, which nothing comes before."""
+    """nan for the first token of a prompt, which has no text before it."""
     top: dict[str, float]
 
 
 @dataclass(frozen=True, slots=True)
 class Likelihood:
-    """How likely a model holds `text` to be after a prompt."""
+    """The likelihood of `text` after a prompt, according to a model."""
 
     text: str
-    """The continuation, with the space before it where it has one."""
+    """The continuation, including the space before it if there is one."""
     logprob: float
-    """Natural logarithm of its probability: the sum over its tokens; -inf where it is 0."""
+    """The natural logarithm of its probability: the sum over its tokens; -inf if the probability is 0."""
     tokens: int | None = None
-    """How many it was read as, where the backend says."""
+    """The number of its tokens, if the backend returns it."""
     greedy: bool | None = None
-    """Whether each of its tokens was the likeliest, as in greedy decoding; None: not known."""
+    """Whether each of its tokens was the likeliest, as in greedy decoding; None if unknown."""
 
     def per(self, unit: Unit, text: str = "") -> float:
-        """`logprob` divided by the length in `unit`s, bytes being those of UTF-8.
+        """`logprob` divided by the length in `unit`s; bytes are those of UTF-8.
 
-        `text`: what characters and bytes are counted of where that is not the continuation. lm-eval counts
-        those of the choice without the space that stands before it, for acc_norm (characters) and acc_bytes.
-        Raises `UsageError` where the backend did not say how many tokens there are.
+        `text`: the text whose characters or bytes are counted, if not the continuation. lm-eval counts those
+        of the choice without the space before it, for acc_norm (characters) and acc_bytes. Raises
+        `UsageError` if the number of tokens is needed and unknown.
         """
         counted = text or self.text
         if unit == "token":
             if not self.tokens:
-                raise UsageError(f"the model does not say how many tokens {self.text!r} has")
+                raise UsageError(f"the model does not return the number of tokens of {self.text!r}")
             return self.logprob / self.tokens
         return self.logprob / len(counted if unit == "character" else counted.encode())
 
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What a model said. After a turn that the assistant had begun, `text` is what it went on with."""
+    """The response of a model. If the request has `prefill`, `text` is only the continuation."""
 
     text: str
     finish: Finish = "stop"
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     seconds: float = 0.0
-    """Of the attempt that succeeded."""
+    """The duration of the attempt that succeeded."""
     reasoning: str = ""
-    """A separate reasoning text where the endpoint gives one; never searched for the answer."""
+    """A separate reasoning text, if the endpoint returns one; the answer is never searched in it."""
     logprobs: tuple[TokenLogprob, ...] = ()
-    """Of what was generated."""
+    """The generated tokens, if `logprobs` requests them."""
     prompt_logprobs: tuple[TokenLogprob, ...] = ()
-    """Of the prompt, where `echo` asked for it; their texts add up to the prompt."""
+    """The tokens of the prompt, if `echo` requests them; their joined texts are the prompt."""
     likelihoods: tuple[Likelihood, ...] = ()
-    """Of the request's `continuations`, in their order."""
+    """The likelihoods of the request's `continuations`, in their order."""
     tool_calls: tuple[ToolCall, ...] = ()
-    """What it wants to be called, of the request's `tools`, in its order."""
+    """The calls of the request's `tools` that the model wants, in its order."""
     media: tuple[Image | Audio, ...] = ()
-    """Pictures and clips that it made, in order; a run file keeps them whole."""
+    """Pictures and clips that the model made, in order; a run file stores them whole."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "text", plain_text(self.text))
@@ -259,11 +264,11 @@ class Response:
 
 
 class Model(Protocol):
-    """A backend: something that answers requests.
+    """A backend: an object that answers requests.
 
-    `name`: as typed, `backend/name`. `identity`: what decides the answers (endpoint, weights digest,
-    revision), plain JSON; two models with equal identities may share answers, no others.
-    `parallel`: how many requests it can use at once; None: as many as come.
+    `name`: as typed, `backend/name`. `identity`: what decides the responses (endpoint, digest of the weights,
+    revision), as plain JSON; only models with equal identities may share stored responses.
+    `parallel`: how many requests it can handle at once; None means any number.
     """
 
     name: str
@@ -285,8 +290,8 @@ class Model(Protocol):
 class BatchModel(Model, Protocol):
     """A backend in this process that answers several requests in one call.
 
-    The engine hands it what waits, `batch_size` requests at most and one call at a time, with
-    `2 * batch_size` in flight unless `parallel` says otherwise; `generate` is then only for others.
+    The engine calls it with the waiting requests, at most `batch_size`, one call at a time; `2 * batch_size`
+    requests are in flight unless `parallel` sets another number. The engine does not use its `generate`.
     """
 
     batch_size: int
@@ -294,8 +299,9 @@ class BatchModel(Model, Protocol):
     async def generate_batch(
         self, requests: Sequence[Request], draws: Sequence[int]
     ) -> Sequence[Response | ProviderError]:
-        """An answer or an error for each, in their order; each as `generate` would give it alone.
+        """A response or an error for each request, in order, each as `generate` would return it alone.
 
-        What it raises is no request's own: each of several is then asked in a call of its own.
+        An exception that it raises belongs to no single request: if there are several, each is then asked in
+        a call of its own.
         """
         ...

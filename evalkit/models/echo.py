@@ -1,7 +1,7 @@
-"""Telling a prompt's own tokens from generated ones, where an endpoint echoes the prompt before its answer.
+"""Separates a prompt's own tokens from generated ones, if an endpoint echoes the prompt before its response.
 
-By the tokens' texts, not by the offsets that come with them: SGLang gives -1 for all of them, and
-llama.cpp-like and vLLM-like servers count a token of their own (`<s>`) or half a character as text.
+It uses the tokens' texts and not the offsets that endpoints return: SGLang returns -1 for all of them, and
+servers like llama.cpp and vLLM count an additional token (`<s>`) or half a character as text.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from evalkit.errors import ProviderError
 from evalkit.models.base import TokenLogprob
 
 _PIECE = "\ufffd"
-"""What servers write for a token that holds only a part of a character's bytes."""
+"""What servers return for a token that has only some of the bytes of a character."""
 
 
 def split_echo(
     prompt: str, text: str, tokens: Sequence[TokenLogprob]
 ) -> tuple[str, tuple[TokenLogprob, ...], tuple[TokenLogprob, ...]]:
-    """(what was generated, the prompt's tokens, the generated tokens) of an answer that echoes `prompt`.
+    """(generated text, tokens of the prompt, generated tokens) of a response that echoes `prompt`.
 
-    The texts of the prompt's tokens add up to the prompt: a token that the server put before it is left
-    out, and a character that came in pieces is the text of the last of them. Where the server did not
-    echo there are no prompt's tokens. Raises `ProviderError` where the texts do not fit the prompt.
+    The joined texts of the prompt's tokens are the prompt: a token that the server added before it is left
+    out, and if a character is split into several tokens, it is the text of the last one. If the server did
+    not echo, there are no tokens of the prompt. Raises `ProviderError` if the texts do not match the prompt.
     """
     if not text.startswith(prompt):
         return text, (), tuple(tokens)
@@ -35,31 +35,31 @@ def split_echo(
     texts = _texts(prompt, [token.token for token in tokens[first:]])
     end = first + len(texts)
     echoed = tuple(
-        token if token.token == said else replace(token, token=said)
-        for token, said in zip(tokens[first:end], texts, strict=True)
+        token if token.token == part else replace(token, token=part)
+        for token, part in zip(tokens[first:end], texts, strict=True)
     )
     return generated, echoed, tuple(tokens[end:])
 
 
 def _texts(prompt: str, tokens: Sequence[str]) -> list[str]:
-    """What each of the first tokens stands for in `prompt`, up to its end."""
+    """The part of `prompt` that each of the first tokens stands for, up to the end of the prompt."""
     texts: list[str] = []
     at = 0
     while at < len(prompt):
         token = tokens[len(texts)] if len(texts) < len(tokens) else None
         if token is not None and prompt.startswith(token, at):
-            found = [token]
+            parts = [token]
         elif token is not None and prompt.startswith(f" {token}", at):
-            found = [f" {token}"]  # decoded alone, a SentencePiece token loses its space
+            parts = [f" {token}"]  # decoded alone, a SentencePiece token loses its space
         else:
-            found = _pieces(prompt, at, tokens[len(texts) :])
-        texts += found
-        at += len(found[-1])
+            parts = _pieces(prompt, at, tokens[len(texts) :])
+        texts += parts
+        at += len(parts[-1])
     return texts
 
 
 def _pieces(prompt: str, at: int, tokens: Sequence[str]) -> list[str]:
-    """The texts of a run of tokens that hold parts of characters: all of it is the last one's."""
+    """The texts of a run of tokens with parts of characters: "" for each but the last, which has the text."""
     run = 0
     while run < len(tokens) and _PIECE in tokens[run]:
         run += 1
@@ -67,7 +67,7 @@ def _pieces(prompt: str, at: int, tokens: Sequence[str]) -> list[str]:
     end = len(prompt) if end < 0 else end
     if not run or end - at > sum(map(len, tokens[:run])):
         raise ProviderError(
-            "the endpoint's tokens do not add up to the prompt it echoed: "
-            f"{tokens[:1]} where {prompt[at : at + 20]!r} stands"
+            "the endpoint's tokens do not match the prompt that it echoed: "
+            f"{tokens[:1]} at the position of {prompt[at : at + 20]!r}"
         )
     return [""] * (run - 1) + [prompt[at:end]]

@@ -1,4 +1,4 @@
-"""Models that do what they are told: for tests, for trying evalkit, for measuring it."""
+"""Fake models with scripted responses, for tests, for trying out evalkit, and for measuring its speed."""
 
 from __future__ import annotations
 
@@ -21,10 +21,9 @@ from evalkit.samples import JSON, Speech
 
 @dataclass(frozen=True, slots=True)
 class Hints:
-    """What a perfect and a failing model would say to a sample under the protocol that asks.
+    """The responses of a perfect and a failing model to a sample under the current protocol.
 
-    Worked out when it is called for and never before. Both raise `ScorerError` where the task's own
-    function raises.
+    They are computed only when they are called. Both raise `ScorerError` if the task's own function raises.
     """
 
     gold: Callable[[], str]
@@ -32,12 +31,12 @@ class Hints:
 
 
 Script: TypeAlias = Callable[[Request, int], str | Response]
-"""(request, draw) → what to say."""
+"""(request, draw) → the response, or its text."""
 
 
 @dataclass(frozen=True, slots=True)
 class Hinted:
-    """A script that is also given the hints: (request, draw, hints) → what to say."""
+    """A script that also receives the hints: (request, draw, hints) → the response, or its text."""
 
     script: Callable[[Request, int, Hints], str | Response]
 
@@ -47,23 +46,24 @@ _FIRST_TOKEN = re.compile(r"\s*(?:\w+|\S|$)")
 _WORD = re.compile(r"\s*\S+|\s+$")
 _LIKELIHOODS: frozenset[Capability] = frozenset({"logprobs", "echo", "likelihood"})
 _END = "<|end|>"
-"""The token of an answer without text, as of a real model that has nothing to say."""
+"""The token of an empty response, like the end token of a real model."""
 _SURE = 0.9
-"""Probability of the first token of what is said; letters share the rest."""
+"""The probability of the first token of a response; the letters share the rest."""
 _LETTERS = "ABCDEFGHIJ"
 
 
 @final
 class FakeModel:
-    """Answers by a script, and is the only model that is ever given hints.
+    """A model that answers by a script. It is the only model that receives hints.
 
-    The engine asks it by `generate_hinted`, and a model of no other class, derived ones included.
+    The engine calls `generate_hinted` only for this class, which cannot be subclassed.
 
-    `wrong`: share of requests answered with the task's wrong response instead.
-    `errors`: share of attempts that fail with a retryable error; a request's next attempt is another.
-    `delay`: seconds before each answer. Shares are drawn from `seed`, request and draw, so a run repeats.
-    `logprobs`: whether it gives log-probabilities: those of the first token, with letters as alternatives;
-    those of a prompt's tokens, which are made up; and of continuations, where what it says is the likeliest.
+    `wrong`: the share of requests that get the task's wrong response instead.
+    `errors`: the share of attempts that fail with a retryable error; a retry counts as a new attempt.
+    `delay`: seconds before each response. Random choices depend only on `seed`, request and draw, so a run
+    is reproducible.
+    `logprobs`: whether it returns log-probabilities: of the first token, with letters as alternatives; of a
+    prompt's tokens, with invented values; and of continuations, where its response is the likeliest one.
     """
 
     parallel: int | None = None
@@ -81,14 +81,14 @@ class FakeModel:
     ) -> None:
         for label, share in (("wrong", wrong), ("errors", errors)):
             if not 0 <= share <= 1:
-                raise UsageError(f"{name}: {label}={share} is no share between 0 and 1")
+                raise UsageError(f"{name}: {label} must be between 0 and 1, not {share}")
         if not 0 <= delay < math.inf:
-            raise UsageError(f"{name}: delay={delay} is no number of seconds")
+            raise UsageError(f"{name}: delay must be a finite number of seconds, at least 0, not {delay}")
         self.name = self._decides = name
         given = capabilities_of("fake")
         self.capabilities: frozenset[Capability] = given if logprobs else given - _LIKELIHOODS
         self.asked = 0
-        """Attempts so far."""
+        """The number of attempts so far."""
         self._script = script
         self._wrong, self._errors, self._delay, self._seed = wrong, errors, delay, seed
         self._attempts: dict[bytes, int] = {}
@@ -102,11 +102,11 @@ class FakeModel:
         return identity
 
     async def generate(self, request: Request, *, draw: int = 0) -> Response:
-        """Raises `ProviderError` where it could only say what the hints say."""
+        """Answers without hints. Raises `ProviderError` if the script needs them."""
         return await self.generate_hinted(request, None, draw=draw)
 
     async def generate_hinted(self, request: Request, hints: Hints | None, *, draw: int = 0) -> Response:
-        """`hints`: of the sample that is asked; None where there is none, as for a judge."""
+        """Answers with the `hints` of the sample; None if there is no sample, as for a judge."""
         self.asked += 1
         if self._delay:
             await asyncio.sleep(self._delay)
@@ -116,12 +116,12 @@ class FakeModel:
             if self._chance("error", request, draw, attempt) < self._errors:
                 raise ProviderError("an error as ordered", retryable=True, throttled=True)
         if self._wrong and self._chance("wrong", request, draw, 0) < self._wrong:
-            said: str | Response = self._known(hints).wrong()
+            scripted: str | Response = self._known(hints).wrong()
         elif isinstance(self._script, Hinted):
-            said = self._script.script(request, draw, self._known(hints))
+            scripted = self._script.script(request, draw, self._known(hints))
         else:
-            said = self._script(request, draw)
-        response = said if isinstance(said, Response) else Response(said)
+            scripted = self._script(request, draw)
+        response = scripted if isinstance(scripted, Response) else Response(scripted)
         if request.continuations and not response.likelihoods:
             return Response("", likelihoods=_likelihoods(response.text, request.continuations))
         if request.echo and not response.prompt_logprobs:
@@ -138,7 +138,7 @@ class FakeModel:
     def _known(self, hints: Hints | None) -> Hints:
         if hints is None:
             raise ProviderError(
-                f"{self.name} says what a task's references say, and here is no sample of a task: "
+                f"{self.name} answers with the references of a task's sample, and here there is no sample: "
                 "it cannot be a judge",
                 fatal=True,
             )
@@ -150,19 +150,22 @@ class FakeModel:
 
 
 def _first_token(text: str, alternatives: int) -> TokenLogprob:
-    """The first token of `text` as the likeliest, then letters in the same form, " B" beside " A"."""
+    """The first token of `text` as the likeliest one, then letters in the same form, " B" if it is " A"."""
     match = _FIRST_TOKEN.match(text)
-    said = match[0] if match and match[0] else _END
-    space = said[: len(said) - len(said.lstrip())]
-    others = [space + letter for letter in _LETTERS if space + letter != said]
-    top = {said: math.log(_SURE)} | dict.fromkeys(others, math.log((1 - _SURE) / len(others)))
-    return TokenLogprob(said, top[said], dict(list(top.items())[:alternatives]))
+    first = match[0] if match and match[0] else _END
+    space = first[: len(first) - len(first.lstrip())]
+    others = [space + letter for letter in _LETTERS if space + letter != first]
+    top = {first: math.log(_SURE)} | dict.fromkeys(others, math.log((1 - _SURE) / len(others)))
+    return TokenLogprob(first, top[first], dict(list(top.items())[:alternatives]))
 
 
-def _likelihoods(said: str, texts: Sequence[str]) -> tuple[Likelihood, ...]:
-    """`_SURE` of what is said, spaces apart, the rest shared by the others; as many tokens as words."""
+def _likelihoods(response: str, texts: Sequence[str]) -> tuple[Likelihood, ...]:
+    """`_SURE` for the text that equals `response`, except for spaces; the others share the rest.
+
+    A text has as many tokens as words.
+    """
     share = (1 - _SURE) / len(texts)
-    chosen = [text.strip() == said.strip() for text in texts]
+    chosen = [text.strip() == response.strip() for text in texts]
     return tuple(
         Likelihood(text, math.log(_SURE if right else share), len(text.split()), right)
         for text, right in zip(texts, chosen, strict=True)
@@ -170,14 +173,14 @@ def _likelihoods(said: str, texts: Sequence[str]) -> tuple[Likelihood, ...]:
 
 
 def _tokens(prompt: str) -> tuple[TokenLogprob, ...]:
-    """Its words, each with a figure that depends on all that stands before it; the first has none."""
-    found: list[TokenLogprob] = []
+    """The words of `prompt`, each with a value that depends on the text before it; the first has nan."""
+    tokens: list[TokenLogprob] = []
     before = hashlib.sha256()
     for word in _WORD.findall(prompt):
-        logprob = -4 * before.digest()[0] / 255 if found else math.nan
+        logprob = -4 * before.digest()[0] / 255 if tokens else math.nan
         before.update(word.encode())
-        found.append(TokenLogprob(word, logprob, {word: logprob} if found else {}))
-    return tuple(found)
+        tokens.append(TokenLogprob(word, logprob, {word: logprob} if tokens else {}))
+    return tuple(tokens)
 
 
 def _echo(request: Request, draw: int) -> str:
@@ -187,7 +190,7 @@ def _echo(request: Request, draw: int) -> str:
 
 
 def open_fake(named: Named) -> FakeModel:
-    """`fake/gold`, `fake/echo`, `fake/fixed?text=…`, each with the options of `FakeModel`."""
+    """Opens `fake/gold`, `fake/echo` or `fake/fixed?text=…`, each with the options of `FakeModel`."""
     options = dict(named.options)
     text = options.pop("text", "")
     scripts: dict[str, Script | Hinted] = {
@@ -199,5 +202,5 @@ def open_fake(named: Named) -> FakeModel:
         raise unknown("fake model", named.name, scripts)
     decides = f"fake/{named.name}" + (f"?text={text}" if text else "")
     model = FakeModel(scripts[named.name], decides, **options)
-    model.name = named.typed  # as typed, with what does not decide the answers
+    model.name = named.typed  # as typed, including options that do not decide the responses
     return model

@@ -1,14 +1,15 @@
 """Whisper in this process, on the CPU or a GPU: `faster-whisper/PATH-OR-NAME` (CTranslate2).
 
-A path is a folder with `model.bin`, as `ct2-transformers-converter` writes it; a name ("base", "large-v3",
-"owner/name") is fetched from the Hub once, by faster-whisper. Options: `device` (cpu, cuda, auto),
-`compute_type` (such as int8, float16), `beam_size` (5), `threads` (of the CPU), `batch_size` (above 1, a long
-clip is cut at its silences and the pieces decoded together, which gives another text than one window after
-the other).
+A path is a folder with `model.bin`, as `ct2-transformers-converter` writes it; for a name ("base",
+"large-v3", "owner/name"), faster-whisper downloads the weights from the Hub once. Options: `device` (cpu,
+cuda, auto), `compute_type` (such as int8, float16), `beam_size` (5), `threads` (of the CPU), `batch_size`
+(above 1, a long clip is cut at its silences and the pieces are decoded together, which gives another text
+than one window after the other).
 
-OpenAI's own program starts at temperature 0 and tries a higher one where a window's text is improbable or
-repeats itself, so what it writes may vary. Here the protocol's temperature holds, and at 0 an answer repeats.
-Above 0 an answer is one sample, where OpenAI's program and the library by itself keep the best of five.
+OpenAI's own program starts at temperature 0 and tries higher ones if the text of a window is improbable or
+repetitive, so its transcripts may vary. Here the protocol's temperature is used, and at 0 a transcript is
+reproducible. Above 0 a transcript is a single sample, while OpenAI's program and the library by default keep
+the best of five.
 """
 
 from __future__ import annotations
@@ -32,11 +33,11 @@ RATE = 16_000
 WEIGHTS = "model.bin"
 _NUMBERS = {"beam_size": 5, "threads": 0, "batch_size": 1}
 _SHOWN = 300
-"""Characters of the library's own error."""
+"""The most characters of an error of the library that are shown."""
 
 
 class FasterWhisperModel:
-    """One clip at a time, in a thread; CTranslate2 itself uses all cores, or the GPU."""
+    """A Whisper model that handles one clip at a time, in a thread; CTranslate2 uses all cores or the GPU."""
 
     capabilities: frozenset[Capability] = capabilities_of("faster-whisper")
     parallel: int | None = 1
@@ -73,7 +74,7 @@ class FasterWhisperModel:
     async def generate(self, request: Request, *, draw: int = 0) -> Response:
         """Raises `ProviderError`."""
         if not isinstance(request.prompt, Speech):
-            raise ProviderError("faster-whisper/ takes clips alone, no chats and no texts", fatal=True)
+            raise ProviderError("faster-whisper/ accepts only clips, not chats or texts", fatal=True)
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._thread, self._written, request.prompt, request)
 
@@ -105,12 +106,13 @@ class FasterWhisperModel:
 
 
 def open_faster_whisper(named: Named) -> FasterWhisperModel:
-    """Raises `UsageError` where the weights cannot be had or loaded."""
+    """The model that `named` names. Raises `UsageError` if the weights cannot be downloaded or loaded."""
     options = dict(named.options)
     numbers = {key: options.pop(key, default) for key, default in _NUMBERS.items()}
     for key, value in numbers.items():
         if value < (key != "threads"):
-            raise UsageError(f"{named.typed}: {key}={value} is no number that is possible")
+            least = 0 if key == "threads" else 1
+            raise UsageError(f"{named.typed}: {key} must be at least {least}, not {value}")
     chosen = {"device": "auto", "compute_type": "default", **options}
     return FasterWhisperModel(named.typed, _folder(named.name), **chosen, **numbers)
 
@@ -120,12 +122,12 @@ def _one_thread() -> ThreadPoolExecutor:
 
 
 def _folder(name: str) -> Path:
-    """The weights' folder: of a path, or fetched by name."""
+    """The folder of the weights, which are downloaded if `name` is not a path. Raises `UsageError`."""
     folder = Path(name).expanduser()
     if folder.is_dir() or name.startswith((".", "/", "~")):
         if not (folder / WEIGHTS).is_file():
             raise UsageError(
-                f"{name} has no {WEIGHTS}: faster-whisper/ takes a folder of CTranslate2's weights"
+                f"{name} has no {WEIGHTS}: faster-whisper/ needs a folder with weights for CTranslate2"
             )
         return folder
     from faster_whisper.utils import download_model
@@ -133,11 +135,11 @@ def _folder(name: str) -> Path:
     try:
         return Path(download_model(name))
     except Exception as error:
-        raise UsageError(f"faster-whisper/{name} cannot be fetched: {_line(error)}") from error
+        raise UsageError(f"faster-whisper/{name} cannot be downloaded: {_line(error)}") from error
 
 
 def _samples(wav: bytes) -> Any:
-    """float32 in -1..1 of the WAV that evalkit makes of every clip."""
+    """The samples, float32 in -1..1, of the WAV that evalkit makes from every clip."""
     import numpy as np
 
     with wave.open(BytesIO(wav)) as file:

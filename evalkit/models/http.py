@@ -1,7 +1,7 @@
-"""What the backends that speak OpenAI's HTTP routes share: an address, its key, its session and its errors.
+"""The HTTP client of the backends with OpenAI's routes: the address, the key, the session and the errors.
 
-A thin aiohttp client: the engine retries, limits and caches. The key comes from OPENAI_API_KEY and goes
-nowhere but into the Authorization header.
+It is a thin aiohttp client: the engine retries, limits and caches. The key comes from OPENAI_API_KEY and is
+sent only in the Authorization header.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from evalkit.errors import ProviderError, UsageError
 OPENAI = "https://api.openai.com/v1"
 JSON_BODY: Mapping[str, str] = {"Content-Type": "application/json"}
 _LARGEST_ANSWER = 64 << 20
-"""Bytes of one HTTP answer; more is a broken or hostile server."""
+"""The most bytes of one HTTP response; a server that sends more is broken or hostile."""
 _RETRYABLE = {408, 409, 425, 429, 500, 502, 503, 504, 529}
 _THROTTLED = {429, 503, 529}
 _FATAL = {401, 403, 404, 405}
 _SHORTEST_SECRET = 8
-"""Characters of a key that could be one; `EMPTY` is what local servers are given."""
+"""The least number of characters of a real key; local servers are often given `EMPTY`."""
 _TOO_LONG_STATUS = {400, 413, 422, 500}
 _TOO_LONG = (
     b"context_length_exceeded",  # OpenAI's code, also llama-cpp-python's and Groq's
@@ -42,36 +42,36 @@ _TOO_LONG = (
     b"`inputs` tokens + `max_new_tokens` must be <=",  # TGI
     b"`inputs` must have less than",  # TGI
     b"trying to keep the first",  # LM Studio
-    b"exceeds the context length",  # Ollama, where it does not cut the prompt silently
+    b"exceeds the context length",  # Ollama, if it does not cut the prompt silently
     b"prompt too long; exceeded",  # Ollama
     b"prompt is too long",  # Anthropic, Fireworks
     b"maximum prompt length",  # xAI
     b"exceeds the maximum number of tokens",  # Gemini
 )
-"""What servers say, in lower case, when a prompt does not fit the context."""
+"""Parts of the servers' messages, in lower case, for a prompt that does not fit into the context."""
 _ERROR_READ = 4096
-"""Bytes of an error's body that are searched; some servers repeat the request behind their words."""
+"""The bytes of an error's body that are searched; some servers repeat the request after their message."""
 
 
 class Endpoint:
-    """An OpenAI-like API at `base_url` (default OPENAI_BASE_URL, else OpenAI's own).
+    """An API like OpenAI's at `base_url` (default: OPENAI_BASE_URL, or else OpenAI's own).
 
-    Raises `UsageError` where no request could be sent to it.
+    Raises `UsageError` for an invalid address.
     """
 
     def __init__(self, base_url: str = "", *, timeout: float = 600.0) -> None:
         self.base_url = checked_address(base_url or os.environ.get("OPENAI_BASE_URL", "") or OPENAI)
         self._timeout = timeout
-        importlib.import_module("aiohttp")  # here, for it would hold the event loop up for half a second
+        importlib.import_module("aiohttp")  # here, because it would block the event loop for half a second
         self._session: Any = None
 
     @property
     def is_openai(self) -> bool:
-        """Whether it is OpenAI's own, which refuses what others take."""
+        """Whether it is OpenAI's own API, which refuses some fields that others accept."""
         return self.base_url == OPENAI
 
     async def post(self, route: str, data: Any, headers: Mapping[str, str] | None = None) -> bytes:
-        """The body of the answer to one request, one attempt. Raises `ProviderError` for all but a 200."""
+        """The body of the response to one request, sent once. Raises `ProviderError` for all but a 200."""
         import aiohttp
 
         session = self._open_session()
@@ -84,7 +84,7 @@ class Endpoint:
                 return body
         except TimeoutError:
             raise ProviderError(
-                f"no answer within {self._timeout:g} s", retryable=True, throttled=True
+                f"no response within {self._timeout:g} s", retryable=True, throttled=True
             ) from None
         except (aiohttp.ClientError, OSError) as error:
             raise ProviderError(f"{self.base_url}: {one_line(str(error))}", retryable=True) from None
@@ -101,7 +101,7 @@ class Endpoint:
             headers = {}
             key = _key()
             if not key.isprintable():
-                raise ProviderError("OPENAI_API_KEY holds a line break or a control character", fatal=True)
+                raise ProviderError("OPENAI_API_KEY contains a line break or a control character", fatal=True)
             if key:
                 headers["Authorization"] = f"Bearer {key}"
             elif self.is_openai:
@@ -110,22 +110,24 @@ class Endpoint:
                 headers=headers,
                 connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=60),
                 timeout=aiohttp.ClientTimeout(total=self._timeout, sock_connect=15),
-                trust_env=not _is_loopback(self.base_url),  # proxies, but not to this machine
+                trust_env=not _is_loopback(self.base_url),  # proxies, but not for this machine
                 auto_decompress=True,
             )
         return self._session
 
     def _refusal(self, status: int, headers: Mapping[str, str], body: bytes) -> ProviderError:
         key = _key().encode()
-        if len(key) >= _SHORTEST_SECRET:  # some servers repeat it, and errors are stored
+        if len(key) >= _SHORTEST_SECRET:  # some servers repeat the key, and errors are stored
             body = body.replace(key, b"[OPENAI_API_KEY]")
-        said = error_message(body)
-        message = f"HTTP {status} from {self.base_url}" + (f": {said}" if said else "")
+        detail = error_message(body)
+        message = f"HTTP {status} from {self.base_url}" + (f": {detail}" if detail else "")
         if status in (401, 403):
             message += " (is OPENAI_API_KEY right?)"
         if status in (404, 405) and not self.base_url.endswith("/v1"):
             message += f" (did you mean --base-url {self.base_url}/v1?)"
-        spent = status == 429 and b"insufficient_quota" in body  # money, not speed: waiting does not help
+        spent = (
+            status == 429 and b"insufficient_quota" in body
+        )  # about money, not speed: waiting does not help
         too_long = status in _TOO_LONG_STATUS and says_too_long(body)
         return ProviderError(
             message,
@@ -138,29 +140,29 @@ class Endpoint:
 
 
 def no_answer(kind: str, error: Exception, body: bytes) -> ProviderError:
-    """The error for a 200 answer whose `body` is no `kind`; asking again may help."""
-    too_long = says_too_long(body)  # LM Studio says so with a 200
+    """The error for a 200 whose `body` is not a response of the `kind`, such as chat; a retry may help."""
+    too_long = says_too_long(body)  # LM Studio reports it with a 200
     problem = f"{type(error).__name__}: {one_line(str(error))}"
     return ProviderError(
-        f"an answer that is no {kind} ({problem}): {error_message(body)}",
+        f"invalid {kind} response ({problem}): {error_message(body)}",
         retryable=not too_long,
         too_long=too_long,
     )
 
 
 def count(value: Any) -> int | None:
-    """A number of tokens, None for what is none."""
+    """`value` if it is a number of tokens, else None."""
     return value if isinstance(value, int) and value >= 0 else None
 
 
 def says_too_long(body: bytes) -> bool:
-    """Whether an error's body says that the prompt does not fit the context."""
-    said = body[:_ERROR_READ].lower()
-    return any(words in said for words in _TOO_LONG)
+    """Whether an error's body says that the prompt does not fit into the context."""
+    message = body[:_ERROR_READ].lower()
+    return any(words in message for words in _TOO_LONG)
 
 
 def error_message(body: bytes) -> str:
-    """What a server's error body says, in one line of at most 300 characters."""
+    """The message in a server's error body, as one line of at most 300 characters."""
     try:
         document = orjson.loads(body)
         error = document.get("error", document) if isinstance(document, dict) else document
@@ -172,7 +174,7 @@ def error_message(body: bytes) -> str:
 
 
 def one_line(text: str) -> str:
-    """Printable, on one line, short: a server's words reach a terminal."""
+    """`text` as one short, printable line, because a server's message is shown on a terminal."""
     return "".join(c if c.isprintable() else " " for c in text[:300]).strip()
 
 
@@ -181,12 +183,14 @@ def _key() -> str:
 
 
 def checked_address(url: str) -> str:
-    """`url` without a slash at its end. Raises `UsageError` where no request could be sent to it."""
+    """`url` without a slash at its end. Raises `UsageError` if it is not a valid address."""
     url = url.strip()
     if "@" in url.rpartition("://")[2].partition("/")[0]:
-        raise UsageError("--base-url holds a password: put the key into OPENAI_API_KEY instead")
+        raise UsageError("--base-url contains a password: put the key into OPENAI_API_KEY instead")
     if not _is_address(url):
-        raise UsageError(f"--base-url {url!r} is no http(s) address: http://127.0.0.1:8000/v1 is one")
+        raise UsageError(
+            f"--base-url must be an http(s) address such as http://127.0.0.1:8000/v1, not {url!r}"
+        )
     return url.rstrip("/")
 
 
@@ -216,12 +220,12 @@ async def _read(content: Any) -> bytes:
         chunks.append(chunk)
         size += len(chunk)
         if size > _LARGEST_ANSWER:
-            raise ProviderError(f"an answer of more than {_LARGEST_ANSWER >> 20} MB")
+            raise ProviderError(f"the response has more than {_LARGEST_ANSWER >> 20} MB")
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
 def _retry_after(value: str) -> float | None:
-    """Seconds that a Retry-After header asks for: a number or a date."""
+    """The seconds that a Retry-After header asks to wait; its value is a number or a date."""
     if not value:
         return None
     try:

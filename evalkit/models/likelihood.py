@@ -1,8 +1,8 @@
-"""How likely a model holds an answer to be, from the log-probabilities that an endpoint returns.
+"""The likelihoods of answers, from the log-probabilities that an endpoint returns.
 
-Two ways: the next token's alternatives, which is all that a single letter needs, and the prompt's own
-tokens (`echo`), for longer continuations. Endpoints return only the likeliest alternatives, spell one and
-the same token in different ways, and some return wrong figures for the prompt: all three are seen here.
+They come from the alternatives of the next token, which is enough for a single letter, or from the prompt's
+own tokens (`echo`), for longer continuations. Endpoints return only the likeliest alternatives, spell the
+same token in different ways, and some return wrong values for the prompt: this module handles all three.
 """
 
 from __future__ import annotations
@@ -18,28 +18,28 @@ from evalkit.samples import Api
 
 Form: TypeAlias = Literal["spaced", "bare"]
 _SPACES = (" ", "\u2581", "\u0120")
-"""A space before a token, and how SentencePiece's (▁) and GPT-2's (Ġ) vocabularies spell it."""
+"""The space before a token, as plain text and as SentencePiece (▁) and GPT-2 (Ġ) spell it."""
 _TOLERANCE = 0.05
-"""Nats. The same token in another batch differs by rounding; another token's figure by much more."""
+"""In nats. The same token in another batch differs by rounding; another token differs by much more."""
 _PROBES = ("The capital of France is", "Monday, Tuesday, Wednesday,", "She opened the door and saw")
 
 
 @dataclass(frozen=True, slots=True)
 class LetterScores:
-    """How likely each letter is to be the next token."""
+    """The log-probability of each letter as the next token."""
 
     scores: tuple[float | None, ...]
-    """Natural-log probability of each letter; None: it was not among the returned alternatives."""
+    """The natural-log probability of each letter; None if it was not among the returned alternatives."""
     bound: float
-    """What the log-probability of a letter that was not returned is at most."""
+    """The upper bound of the log-probability of a letter that was not returned."""
     form: Form
-    """Which tokens were read: " A" or "A"."""
+    """The form of the tokens: `spaced` (" A") or `bare` ("A")."""
 
     def best(self) -> tuple[int | None, bool]:
-        """(index of the likeliest letter, whether a bound decides).
+        """(index of the likeliest letter, whether the bound decides).
 
-        Of equals the earliest; None when no letter was returned. A bound decides when a letter that was
-        not returned could be as likely as the best of those that were.
+        The earliest wins a tie. The index is None if no letter was returned. The bound decides if a letter
+        that was not returned could be as likely as the best of those that were.
         """
         known = [(score, -index) for index, score in enumerate(self.scores) if score is not None]
         if not known:
@@ -49,22 +49,23 @@ class LetterScores:
 
 
 def letter_scores(token: TokenLogprob, letters: Sequence[str], *, api: Api, asked: int) -> LetterScores:
-    """The log-probabilities of `letters` as the token that was generated first.
+    """The log-probabilities of `letters` as the first generated token.
 
-    `asked`: how many alternatives were asked for; there may be fewer, and one more: the generated token.
+    `asked`: the number of alternatives that were requested; a server may return fewer, or one more, namely
+    the generated token.
 
-    hendrycks/test at 4450500 (evaluate.py) reads " A", " B", … after "Answer:". So a text to continue is
-    read in the spaced form (" A", "▁A", "ĠA"), and only where no letter at all came in it in the bare one
-    ("A"), which is what servers return that decode a token alone; a chat's answer begins a message, so it
-    is read in the bare form first. The two are never mixed: of one form all letters are comparable. The
-    original puts a letter that was not returned at -100; here it has no score but a bound, the smaller
-    of the least likely alternative and the probability that all returned ones leave.
+    hendrycks/test at 4450500 (evaluate.py) reads " A", " B", … after "Answer:". So after a text to continue,
+    letters are read in the spaced form (" A", "▁A", "ĠA"), or in the bare form ("A") if no letter has the
+    spaced one, because some servers decode each token alone. The response of a chat begins a message, so the
+    bare form is tried first. The forms are never mixed, so that all letters are comparable. The original
+    gives a letter that was not returned -100; here it has no score but an upper bound, the smaller of the
+    least likely alternative and the probability that remains besides all returned tokens.
     """
     returned = {token.token: token.logprob} | token.top
     forms: tuple[Form, Form] = ("spaced", "bare") if api == "completion" else ("bare", "spaced")
-    found = {form: _scores(returned, letters, form) for form in forms}
-    form = next((form for form in forms if any(s is not None for s in found[form])), forms[0])
-    return LetterScores(found[form], _bound(returned, token.top, asked), form)
+    scores = {form: _scores(returned, letters, form) for form in forms}
+    form = next((form for form in forms if any(s is not None for s in scores[form])), forms[0])
+    return LetterScores(scores[form], _bound(returned, token.top, asked), form)
 
 
 def _scores(returned: dict[str, float], letters: Sequence[str], form: Form) -> tuple[float | None, ...]:
@@ -74,23 +75,23 @@ def _scores(returned: dict[str, float], letters: Sequence[str], form: Form) -> t
 
 
 def _bound(returned: dict[str, float], top: dict[str, float], asked: int) -> float:
-    """The most that the log-probability of a token can be which is not in `returned`."""
+    """The upper bound of the log-probability of a token that is not in `returned`."""
     left = 1 - math.fsum(map(math.exp, returned.values()))
     by_mass = math.log(left) if left > 0 else -math.inf
-    ranked = sorted(top.values(), reverse=True)[:asked]  # without a generated token from further down
+    ranked = sorted(top.values(), reverse=True)[:asked]  # without a generated token that is less likely
     return min([by_mass, *ranked[-1:]])
 
 
 def echo_request(prompt: str, text: str) -> Request:
-    """What asks for the tokens of `prompt` and `text` together."""
+    """The request for the tokens of `prompt` and `text` together."""
     return Request(prompt + text, 1, logprobs=1, echo=True)
 
 
 def echoed_likelihood(response: Response, text: str) -> Likelihood:
-    """How likely `text`, the end of the echoed prompt, is after what stands before it.
+    """The likelihood of `text`, the end of the echoed prompt, after the text before it.
 
-    Raises `ProviderError` where the endpoint returned no tokens of the prompt, or one stands across the
-    beginning of `text`: then the two texts were not tokenised as they would be apart.
+    Raises `ProviderError` if the endpoint returned no tokens of the prompt, or if a token spans the beginning
+    of `text`, because the two texts were then not tokenised separately.
     """
     if not response.prompt_logprobs:
         raise ProviderError("the endpoint returned no log-probabilities of the prompt's tokens")
@@ -105,8 +106,8 @@ def echoed_likelihood(response: Response, text: str) -> Likelihood:
         end = at + len(token.token)
         if at < boundary < end:
             raise ProviderError(
-                f"the endpoint's token {token.token!r} stands across the end of the prompt and the beginning "
-                "of its continuation, so the continuation has no probability of its own"
+                f"the endpoint's token {token.token!r} spans the end of the prompt and the beginning of its "
+                "continuation, so the continuation has no probability of its own"
             )
         if at >= boundary:
             own.append(token)
@@ -121,9 +122,9 @@ def echoed_likelihood(response: Response, text: str) -> Likelihood:
 
 
 def composed(parts: Sequence[Response], texts: Sequence[str]) -> Response:
-    """One response with the likelihoods of `texts`, from the answer to the `echo_request` of each.
+    """One response with the likelihoods of `texts`, from the response to the `echo_request` of each.
 
-    Its tokens are those of all, its seconds those of the slowest.
+    Its numbers of tokens are the sums; its seconds are those of the slowest.
     """
     return Response(
         "",
@@ -140,46 +141,46 @@ def _sum(counts: Iterable[int | None]) -> int | None:
 
 
 async def probe_echo(ask: Callable[[Request], Awaitable[Response]]) -> None:
-    """Shows whether the log-probabilities that an endpoint returns for a prompt's tokens are right.
+    """Checks that the log-probabilities that an endpoint returns for a prompt's tokens are right.
 
-    A token is generated, then the prompt is sent again with that token at its end: as the prompt's last
-    token it must have the log-probability that it was generated with. Raises `UsageError` when the
-    endpoint returns none or wrong ones, and what `ask` raises (`ProviderError`).
+    A token is generated, then the prompt is sent again with that token at its end: as the prompt's last token
+    it must have the same log-probability as when it was generated. Raises `UsageError` if the endpoint
+    returns none or wrong ones, and whatever `ask` raises (`ProviderError`).
     """
     compared = 0
     for prompt in _PROBES:
-        said = await ask(Request(prompt, 1, logprobs=1))
-        if not said.logprobs:
-            raise _unusable("it returns no log-probabilities at all, though logprobs asks for them")
-        if not said.text:
-            continue  # the model had nothing to say
-        echoed = await ask(Request(prompt + said.text, 1, logprobs=1, echo=True))
+        generated = await ask(Request(prompt, 1, logprobs=1))
+        if not generated.logprobs:
+            raise _unusable("it returns no log-probabilities at all, although logprobs requests them")
+        if not generated.text:
+            continue  # the model generated no text
+        echoed = await ask(Request(prompt + generated.text, 1, logprobs=1, echo=True))
         if not echoed.prompt_logprobs:
-            raise _unusable("it ignores echo, or returns the prompt without them (llama.cpp's server does)")
-        if echoed.prompt_logprobs[-1].token == said.text:  # else the end was tokenised in another way
+            raise _unusable("it ignores echo, or returns the prompt without them (as llama.cpp's server)")
+        if echoed.prompt_logprobs[-1].token == generated.text:  # otherwise the end was tokenised differently
             compared += 1
-            _compare(said.text, said.logprobs[0].logprob, echoed.prompt_logprobs)
+            _compare(generated.text, generated.logprobs[0].logprob, echoed.prompt_logprobs)
     if not compared:
-        raise _unusable("no token that it generated came back as the last token of an echoed prompt")
+        raise _unusable("no generated token was returned as the last token of an echoed prompt")
 
 
 def _compare(text: str, generated: float, prompt: Sequence[TokenLogprob]) -> None:
-    """`text`: the last token of `prompt`, `generated`: its right log-probability."""
+    """Raises `UsageError` unless `text`, the last token of `prompt`, has the log-probability `generated`."""
     echoed = prompt[-1].logprob
     if abs(echoed - generated) <= _TOLERANCE:
         return
     if len(prompt) > 1 and abs(prompt[-2].top.get(text, math.inf) - generated) <= _TOLERANCE:
         raise _unusable(
-            "they are off by one: each token has the figure of the one after it "
+            "they are off by one: each token has the log-probability of the next one "
             "(llama-cpp-python's server does this for models without a BOS token)"
         )
     raise _unusable(
-        f"they are wrong: {text!r} has {generated:.3f} when it is generated, {echoed:.3f} in the prompt"
+        f"they are wrong: {text!r} has {generated:.3f} if it is generated, but {echoed:.3f} in the prompt"
     )
 
 
 def _unusable(reason: str) -> UsageError:
     return UsageError(
-        f"the endpoint's log-probabilities of prompts cannot be used: {reason}. --set likelihood=next-token "
-        "needs none, or ask vLLM, whose echo is right"
+        f"the endpoint's log-probabilities of prompts cannot be used: {reason}. Use "
+        "--set likelihood=next-token, which does not need them, or vLLM, whose echo is right"
     )

@@ -1,9 +1,9 @@
 """A GGUF file in this process: llama.cpp's own server, built for the CPU by xllamacpp, over loopback.
 
-One slot and no prompt cache by default, because only then is an answer the same whatever was asked before
-it and beside it: with four slots 4 of 16 greedy HumanEval answers of SmolLM2 differed, with a prompt cache
-2 of 10 GSM8K answers. `?slots=4` is about 15 % faster, `?prompt_cache=on` up to three times with long
-shared prompts; both are part of the model's identity.
+By default it has one slot and no prompt cache, because only then does a response not depend on earlier and
+concurrent requests: with four slots, 4 of 16 greedy HumanEval responses of SmolLM2 differed, with a prompt
+cache 2 of 10 GSM8K responses. `?slots=4` is about 15 % faster, `?prompt_cache=on` up to three times as fast
+with long shared prompts; both are part of the model's identity.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _CONTEXT_STEP = 256
 
 
 class LlamaCppModel:
-    """`llama-cpp/PATH.gguf`. The file is loaded at the first request."""
+    """The model `llama-cpp/PATH.gguf`. The file is loaded at the first request."""
 
     capabilities: frozenset[Capability] = capabilities_of("llama-cpp")
 
@@ -39,15 +39,16 @@ class LlamaCppModel:
         threads: int = 0,
         timeout: float = 600.0,
     ) -> None:
-        """`slots`: requests worked on at once. `context`: tokens of prompt and answer together, a slot.
+        """`slots`: the number of concurrent requests. `context`: the tokens of prompt and response, per slot.
 
-        `threads`: 0 for one for each core, which is fastest as long as nothing else runs there; beside
-        other work its threads wait for each other, and one alone can be five times as fast.
+        `threads`: 0 means one thread per core, which is fastest if nothing else runs on the machine. Beside
+        other work the threads wait for each other, and a single thread can be five times as fast. Raises
+        `UsageError` if there is no such file.
         """
         if not path.is_file():
-            raise UsageError(f"no file {str(path)!r}: llama-cpp/ takes a GGUF file, or {' or '.join(NAMED)}")
+            raise UsageError(f"no file {str(path)!r}: llama-cpp/ needs a GGUF file, or {' or '.join(NAMED)}")
         self.name = f"llama-cpp/{name}"
-        # One more than it works on, so that a slot never waits for the next request to arrive.
+        # One more than the slots, so that a slot never waits for the next request.
         self.parallel: int | None = slots + 1
         self._path, self._slots, self._prompt_cache, self._context = path, slots, prompt_cache, context
         self._threads = threads
@@ -70,14 +71,14 @@ class LlamaCppModel:
             "context": self._context,
         }
         if self._threads:
-            identity["threads"] = self._threads  # it moves the last bits of the probabilities
+            identity["threads"] = self._threads  # it changes the last bits of the probabilities
         return identity
 
     async def generate(self, request: Request, *, draw: int = 0) -> Response:
         return await (await self.start()).generate(request, draw=draw)
 
     async def start(self) -> OpenAIModel:
-        """Loads the file and starts the server on a loopback port, once; returns the client that asks it."""
+        """Loads the file and starts the server on a loopback port, once; returns the server's client."""
         async with self._starting:
             if self._client is None:
                 self._server = await asyncio.to_thread(self._load)
@@ -113,12 +114,18 @@ class LlamaCppModel:
 
 
 def open_llama_cpp(named: Named) -> LlamaCppModel:
-    """`llama-cpp/NAME?slots=4&prompt_cache=on&context=8192&threads=2`, NAME a path or one of `NAMED`."""
+    """Opens `llama-cpp/NAME?slots=4&prompt_cache=on&context=8192&threads=2`.
+
+    NAME is a path or one of `NAMED`. Raises `UsageError`.
+    """
     name = named.name
     options: dict[str, Any] = {"slots": 1, "context": 4096, "threads": 0, **named.options}
-    if options["slots"] < 1 or options["threads"] < 0:
-        raise UsageError(f"llama-cpp/{name}: slots start at 1, threads at 0")
+    for key, least in (("slots", 1), ("threads", 0)):
+        if options[key] < least:
+            raise UsageError(f"llama-cpp/{name}: {key} must be at least {least}, not {options[key]}")
     if options["context"] < 1 or options["context"] % _CONTEXT_STEP:
-        raise UsageError(f"llama-cpp/{name}: context is a multiple of {_CONTEXT_STEP}, as llama.cpp makes it")
+        raise UsageError(
+            f"llama-cpp/{name}: context must be a multiple of {_CONTEXT_STEP}, not {options['context']}"
+        )
     path = fetch(NAMED[name]) if name in NAMED else Path(name)
     return LlamaCppModel(path, named.typed.removeprefix("llama-cpp/"), timeout=named.timeout, **options)

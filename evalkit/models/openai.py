@@ -1,4 +1,4 @@
-"""Any endpoint that speaks OpenAI's chat and completions routes: vLLM, SGLang, llama.cpp, Ollama, OpenAI."""
+"""Endpoints with OpenAI's chat and completions routes: vLLM, SGLang, llama.cpp, Ollama, OpenAI and others."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _THINK, _THINK_END = "<think>", "</think>"
 
 
 class OpenAIModel:
-    """`openai/NAME` at `base_url` (default OPENAI_BASE_URL, else OpenAI's own)."""
+    """The model `openai/NAME` at `base_url` (default: OPENAI_BASE_URL, or else OpenAI's own)."""
 
     parallel: int | None = None
 
@@ -42,7 +42,7 @@ class OpenAIModel:
         self._model = model
         self._endpoint = Endpoint(base_url, timeout=timeout)
         self.capabilities: frozenset[Capability] = capabilities_of("openai")
-        if self._endpoint.is_openai:  # which begins a turn of its own, whoever spoke last
+        if self._endpoint.is_openai:  # OpenAI always starts a new message
             self.capabilities -= {"prefill"}
         self._encoder = _one_thread()
         # OpenAI's newer models refuse the older name; other servers know only that one.
@@ -57,9 +57,9 @@ class OpenAIModel:
         return {"backend": "openai", "model": self._model, "endpoint": self.base_url}
 
     async def generate(self, request: Request, *, draw: int = 0) -> Response:
-        """One HTTP request, one attempt. Raises `ProviderError`."""
+        """Sends one HTTP request, once. Raises `ProviderError`."""
         route = "completions" if request.api == "completion" else "chat/completions"
-        if request.media:  # megabytes: in a thread, and written piece by piece
+        if request.media:  # megabytes: encoded in a thread, and sent piece by piece
             loop = asyncio.get_running_loop()
             data: bytes | BytesIO = BytesIO(await loop.run_in_executor(self._encoder, self._encoded, request))
         else:
@@ -79,7 +79,7 @@ class OpenAIModel:
 
     def _payload(self, request: Request) -> dict[str, JSON]:
         if isinstance(request.prompt, Speech):
-            raise ProviderError("openai/ takes chats and texts: a clip alone goes to transcribe/", fatal=True)
+            raise ProviderError("openai/ accepts chats and texts: send a clip to transcribe/", fatal=True)
         payload: dict[str, JSON] = {"model": self._model}
         if isinstance(request.prompt, str):
             payload["prompt"] = request.prompt
@@ -92,7 +92,7 @@ class OpenAIModel:
             payload["messages"] = [_turn(message) for message in request.prompt]
             if request.tools:
                 payload["tools"] = [_tool(tool) for tool in request.tools]
-            if request.prefill:  # vLLM's and SGLang's words for it
+            if request.prefill:  # the names in vLLM and SGLang
                 payload |= {"add_generation_prompt": False, "continue_final_message": True}
             payload[self._max_tokens] = request.max_tokens
             if request.logprobs:
@@ -109,7 +109,7 @@ class OpenAIModel:
 
 
 def open_openai(named: Named) -> OpenAIModel:
-    """`openai/NAME`. Raises `UsageError` where no request could be sent to its address."""
+    """Opens `openai/NAME`. Raises `UsageError` for an invalid address."""
     return OpenAIModel(named.name, named.base_url, timeout=named.timeout)
 
 
@@ -136,14 +136,14 @@ def _tool(tool: Tool) -> dict[str, JSON]:
 
 
 def _content(message: Message) -> JSON:
-    """A text, or parts of which some are no text: OpenAI, vLLM, SGLang and llama.cpp take these."""
+    """The content as a text, or as texts and media files, which OpenAI, vLLM, SGLang and llama.cpp accept."""
     if isinstance(message.content, str):
         return message.content
     return [_part(part) for part in message.content]
 
 
 def _part(part: Part) -> JSON:
-    """Pictures are data URLs. Clips are WAV by now, and are not. Videos are pictures by now."""
+    """Pictures become data URLs, and clips base64. By now, clips are WAV files and videos are pictures."""
     if isinstance(part, str):
         return {"type": "text", "text": part}
     return _WIRE[part.kind](part, b64encode(part.data).decode())
@@ -159,9 +159,9 @@ _WIRE: Mapping[str, Callable[[Shown, str], JSON]] = {
 
 
 def _parse(body: bytes, api: str, seconds: float, echoed: str = "") -> Response:
-    """A 200 answer's body. Raises a retryable `ProviderError` for anything but a choice with text.
+    """Parses the body of a 200. Raises a retryable `ProviderError` unless it has a choice with text.
 
-    `echoed`: the prompt that the endpoint was asked to repeat before what it generates.
+    `echoed`: the prompt that the endpoint was asked to repeat before the generated text.
     """
     try:
         document = orjson.loads(body)
@@ -182,7 +182,7 @@ def _parse(body: bytes, api: str, seconds: float, echoed: str = "") -> Response:
             completion_tokens=count(usage.get("completion_tokens")),
             seconds=seconds,
             reasoning=str(message.get("reasoning_content") or message.get("reasoning") or reasoning),
-            logprobs=logprobs if echoed else tuple(one for one in logprobs if not math.isnan(one.logprob)),
+            logprobs=logprobs if echoed else tuple(t for t in logprobs if not math.isnan(t.logprob)),
             prompt_logprobs=prompt_logprobs,
             tool_calls=_tool_calls(message.get("tool_calls")),
         )
@@ -190,15 +190,15 @@ def _parse(body: bytes, api: str, seconds: float, echoed: str = "") -> Response:
         raise no_answer(api, error, body) from None
 
 
-def _tool_calls(found: Any) -> tuple[ToolCall, ...]:
-    """Calls of functions; some servers give their arguments as an object, and none an id."""
+def _tool_calls(calls: Any) -> tuple[ToolCall, ...]:
+    """The calls of functions; some servers return the arguments as an object, and no id."""
     return tuple(
         ToolCall(
             str(call["function"]["name"]),
             _arguments(call["function"].get("arguments")),
             str(call.get("id") or ""),
         )
-        for call in found or ()
+        for call in calls or ()
     )
 
 
@@ -207,7 +207,7 @@ def _arguments(given: Any) -> str:
 
 
 def _plain_text(content: Any) -> str:
-    """Text of a message: a string, null (a refusal, a tool call), or a list of parts."""
+    """The text of a message, whose content is a string, null (a refusal, a tool call) or a list of parts."""
     if content is None:
         return ""
     if isinstance(content, list):
@@ -218,9 +218,9 @@ def _plain_text(content: Any) -> str:
 
 
 def _split_reasoning(text: str) -> tuple[str, str]:
-    """(answer, reasoning) of a text with inline `<think>`: what is inside is never the answer.
+    """(answer, reasoning) of a text that may have a `<think>` block, which is never part of the answer.
 
-    A block left open (the response was cut there, or met a stop sequence) leaves no answer at all.
+    If the block is not closed (the response was cut off, or ended at a stop sequence), the answer is empty.
     """
     before, mark, after = text.partition(_THINK_END)
     if mark:
@@ -230,35 +230,39 @@ def _split_reasoning(text: str) -> tuple[str, str]:
     return text, ""
 
 
-def _logprobs(found: Any) -> tuple[TokenLogprob, ...]:
-    """Token log-probabilities in either shape: the chat route's, or the older completions route's."""
-    if not found:
+def _logprobs(logprobs: Any) -> tuple[TokenLogprob, ...]:
+    """Token log-probabilities in either format: that of the chat route, or of the older completions route."""
+    if not logprobs:
         return ()
-    if found.get("content") is not None:
+    if logprobs.get("content") is not None:
         return tuple(
             TokenLogprob(
                 item["token"],
                 float(item["logprob"]),
                 _alternatives(item.get("top_logprobs") or ()),
             )
-            for item in found["content"]
+            for item in logprobs["content"]
         )
-    if found.get("tokens") is None:
-        return ()  # a refusal's: {"content": null}
-    tops = found.get("top_logprobs") or [{}] * len(found["tokens"])
+    if logprobs.get("tokens") is None:
+        return ()  # a refusal: {"content": null}
+    tops = logprobs.get("top_logprobs") or [{}] * len(logprobs["tokens"])
     return tuple(
         TokenLogprob(
             token,
             math.nan if logprob is None else float(logprob),  # the first token of an echoed prompt has none
             {k: float(v) for k, v in (top or {}).items()},
         )
-        for token, logprob, top in zip(found["tokens"], found["token_logprobs"], tops, strict=True)
+        for token, logprob, top in zip(logprobs["tokens"], logprobs["token_logprobs"], tops, strict=True)
     )
 
 
 def _alternatives(tops: Any) -> dict[str, float]:
-    """Of alternatives that read the same (`A` with and without its space, on some servers) the likeliest."""
-    found: dict[str, float] = {}
+    """The alternatives by text; the likeliest if several have the same text.
+
+    On some servers a token with and without a space before it has the same text.
+    """
+    alternatives: dict[str, float] = {}
     for top in tops:
-        found[top["token"]] = max(float(top["logprob"]), found.get(top["token"], -math.inf))
-    return found
+        text = top["token"]
+        alternatives[text] = max(float(top["logprob"]), alternatives.get(text, -math.inf))
+    return alternatives

@@ -1,10 +1,10 @@
-"""`python:FILE.py:NAME?option=value`: a model in a Python file of the user's, run in this process.
+"""`python:FILE.py:NAME?option=value`: a model in a user's Python file, run in this process.
 
-`NAME` is a function from the prompt to the answer's text, or from `prompts` to texts, or a `Model`
-(`evalkit.models.base`), or a class or a function that gives one of these. Options, and `--base-url` as
-`base_url`, are its arguments by name: once where it makes a model, at each call where it answers. They are
-texts, or an int, float or bool (on, off) where the parameter is annotated so.
-What the file does is trusted like any code that is imported: only a file of one's own should be named.
+`NAME` is a function from the prompt to the response's text, or from `prompts` to texts, or a `Model`
+(`evalkit.models.base`), or a class or a function that returns one of these. Options, and `--base-url` as
+`base_url`, are passed to it by name: once if it makes a model, at each call if it answers prompts. They are
+texts, or an int, float or bool (on, off) if the parameter has that annotation.
+The file is trusted like any imported code: name only files that you trust.
 """
 
 from __future__ import annotations
@@ -41,20 +41,20 @@ _BY_NAME = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_O
 
 
 def open_python(named: Named) -> Model:
-    """The model that `python:FILE.py:NAME?option=value` stands for. Raises `UsageError`."""
+    """Opens `python:FILE.py:NAME?option=value`. Raises `UsageError`."""
     path, mark, rest = named.name.partition(".py:")
     attribute, _, query = rest.partition("?")
     if not mark or not attribute:
-        raise UsageError(f"model {named.typed!r} names no model: {USAGE}, a function or an object in it")
+        raise UsageError(f"{named.typed!r} names no function or object in a file: write {USAGE}")
     file = Path(f"{path}.py")
     if not file.is_file():
-        raise UsageError(f"no model file {str(file)!r} in {Path.cwd()}: {USAGE} takes a Python file")
+        raise UsageError(f"no model file {str(file)!r} in {Path.cwd()}: {USAGE} needs a Python file")
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
     module = vars(_imported(file, digest))
     folder = file.resolve().parent
     beside = {
-        one.relative_to(folder).as_posix(): hashlib.sha256(one.read_bytes()).hexdigest()
-        for one in neighbours(file)
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in neighbours(file)
     }
     if attribute not in module:
         public = (key for key, value in module.items() if callable(value) and not key.startswith("_"))
@@ -83,7 +83,7 @@ def made_of(
         if not answers:
             value, given = _made(value, name, given), {}
     elif options or base_url:
-        raise UsageError(f"{name} is made already, and takes neither options nor --base-url")
+        raise UsageError(f"{name} is an object, not a class or function: it accepts no options or --base-url")
     if _batches(value):
         return UserBatchModel(value, name, decides)
     if is_model(value):
@@ -94,20 +94,20 @@ def made_of(
 
 
 def _answers(function: Callable[..., Any], options: Mapping[str, str], name: str) -> bool:
-    """Whether it answers prompts; else it makes what does, from nothing but options.
+    """Whether `function` answers prompts; otherwise it makes a model from options.
 
-    The first argument of one that answers is a prompt: there is no option for it, and no default.
+    The first parameter of a function that answers is the prompt: it has no option and no default.
     """
     known = parameters(function)
     first = next(iter(known.values()), None)
     if first is None:
-        return not _is_told(function)
+        return not _has_signature(function)
     if first.name in (_PROMPT, _PROMPTS):
         return True
     if first.name in options:
-        missing = [one.name for one in known.values() if _needed(one) and one.name not in options]
+        missing = [p.name for p in known.values() if _needed(p) and p.name not in options]
         if missing:
-            raise UsageError(f"{name} cannot be made: it needs {' and '.join(missing)} too")
+            raise UsageError(f"{name} cannot be made: it also needs {' and '.join(missing)}")
         return False
     return first.kind is first.VAR_POSITIONAL or _needed(first)
 
@@ -117,7 +117,7 @@ def _needed(parameter: inspect.Parameter) -> bool:
     return parameter.default is parameter.empty and not variadic and parameter.name != _ADDRESS
 
 
-def _is_told(function: Callable[..., Any]) -> bool:
+def _has_signature(function: Callable[..., Any]) -> bool:
     try:
         inspect.signature(function)
     except (TypeError, ValueError):
@@ -133,27 +133,27 @@ def _read(
     *,
     answers: bool,
 ) -> dict[str, Any]:
-    """The arguments by name for the options. Raises `UsageError` for what it has no parameter for."""
+    """The options as arguments by name. Raises `UsageError` for an option without a parameter."""
     known = parameters(function)
-    open_ = any(one.kind is one.VAR_KEYWORD for one in known.values())
-    taken = [one for one in known.values() if one.kind in _BY_NAME]
+    open_ = any(p.kind is p.VAR_KEYWORD for p in known.values())
+    accepted = [p for p in known.values() if p.kind in _BY_NAME]
     if answers:
-        taken = [one for one in taken[1:] if one.name not in _FROM_ENGINE]
-    if base_url and not open_ and _ADDRESS not in {one.name for one in taken}:
-        raise UsageError(f"--base-url {base_url}: {name} has no parameter base_url that could take it")
+        accepted = [p for p in accepted[1:] if p.name not in _FROM_ENGINE]
+    if base_url and not open_ and _ADDRESS not in {p.name for p in accepted}:
+        raise UsageError(f"--base-url {base_url}: {name} has no parameter base_url")
     readers: dict[str, Read] = dict.fromkeys(options, str) if open_ else {}
-    readers |= {one.name: _READ.get(_annotation(one), str) for one in taken}
-    found = read_options(name.partition("?")[0], options, readers, name.partition("?")[0])
-    return {**found, **({_ADDRESS: base_url} if base_url else {})}
+    readers |= {p.name: _READ.get(_annotation(p), str) for p in accepted}
+    arguments = read_options(name.partition("?")[0], options, readers, name.partition("?")[0])
+    return {**arguments, **({_ADDRESS: base_url} if base_url else {})}
 
 
 def _annotation(parameter: inspect.Parameter) -> str:
-    """`int` of what is annotated so, also where annotations are texts."""
+    """The name of the annotation, such as `int`, even if annotations are texts."""
     return str(getattr(parameter.annotation, "__name__", parameter.annotation)).strip("'\"")
 
 
 def _made(value: Callable[..., Any], name: str, given: Mapping[str, Any]) -> Any:
-    """The object that a class or a function gives."""
+    """The object that a class or a function returns. Raises `UsageError` if it fails."""
     try:
         return value(**given)
     except UsageError:
@@ -171,7 +171,7 @@ def _batches(value: object) -> TypeGuard[BatchModel]:
 
 
 def _imported(file: Path, digest: str) -> Any:
-    """The file as a module, once more where it has changed since this process imported it."""
+    """The file as a module, imported again if it has changed since this process imported it."""
     module = import_file(file)
     if getattr(module, "__evalkit_digest__", digest) != digest:
         del sys.modules[module.__name__]

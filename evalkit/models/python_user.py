@@ -1,4 +1,4 @@
-"""Models and functions of the user's as backends: their errors, numbers and answers are looked at here."""
+"""A user's models and functions as backends: their attributes, errors and responses are checked here."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from evalkit.samples import JSON, Prompt, Speech
 USAGE = "python:FILE.py:NAME"
 _MEMBERS = ("name", "capabilities", "parallel", "identity", "generate", "aclose")
 _SHOWN = 200
-"""Characters of the user's own error that are shown."""
+"""The most characters of an error of the user's code that are shown."""
 _BATCH = 32
-"""Prompts that a function with `prompts` is given at most, unless it says `batch_size`."""
+"""The most prompts for one call of a function with `prompts`, unless it has a `batch_size`."""
 _NO_OPTIONS: Mapping[str, Any] = {}
 
 
 class UserModel:
-    """A model of the user's under evalkit's name for it; its unforeseen errors fail one request each.
+    """A user's model under evalkit's name for it. An unexpected exception fails only its request.
 
-    The identity is the file's digest, the name in it, and what the model itself says decides its answers.
-    Code and weights that the file only refers to are in no digest: they belong into the model's `identity`.
+    The identity consists of the file's digest, the name in the file, and the model's own `identity`. No
+    digest covers code and weights to which the file only refers: they belong into the model's `identity`.
     """
 
     def __init__(self, model: Model, name: str, decides: Mapping[str, JSON]) -> None:
@@ -48,12 +48,12 @@ class UserModel:
 
     async def generate(self, request: Request, *, draw: int = 0) -> Response:
         try:
-            said = await self._model.generate(request, draw=draw)
+            response = await self._model.generate(request, draw=draw)
         except (Exception, SystemExit) as error:
             raise _translated(error, self.name) from error
-        if not isinstance(said, Response):
-            raise ProviderError(f"{self.name} returned {type(said).__name__}, not a Response")
-        return said
+        if not isinstance(response, Response):
+            raise ProviderError(f"{self.name} returned {type(response).__name__}, not a Response")
+        return response
 
     async def aclose(self) -> None:
         await self._model.aclose()
@@ -69,7 +69,7 @@ def check_members(model: object, name: str) -> None:
 
 
 class UserBatchModel(UserModel):
-    """One with `generate_batch` (`BatchModel`)."""
+    """A user's model with `generate_batch` (`BatchModel`)."""
 
     def __init__(self, model: BatchModel, name: str, decides: Mapping[str, JSON]) -> None:
         super().__init__(model, name, decides)
@@ -86,7 +86,7 @@ class UserBatchModel(UserModel):
 
 
 class UserFunction:
-    """A function (prompt) → text, plain or async; `draw` and `seed` are given to it where it has them.
+    """A function (prompt) → text, plain or async; it receives `draw` and `seed` if it has these parameters.
 
     A plain one runs in a thread, one call at a time; its attribute `parallel = N` allows N at a time. An
     async one gets as many as come, or N. `capabilities` on it adds to chat and image ("completion": it
@@ -102,16 +102,16 @@ class UserFunction:
         decides: Mapping[str, JSON],
         options: Mapping[str, Any] = _NO_OPTIONS,
     ) -> None:
-        """`options`: what it is given by name at each call."""
+        """`options`: arguments that the function receives by name at each call. Raises `UsageError`."""
         if not callable(function):
-            raise UsageError(f"{name} is a {type(function).__name__}: {USAGE} takes a function or a model")
+            raise UsageError(f"{name} is a {type(function).__name__}: {USAGE} needs a function or a model")
         self._takes = frozenset(parameters(function)) & {"draw", "seed", "draws", "seeds"}
         try:
             inspect.signature(function).bind("", **dict.fromkeys(self._takes), **options)
         except TypeError as error:
-            raise UsageError(f"{name} cannot be called with a prompt alone ({error})") from error
+            raise UsageError(f"{name} cannot be called with only a prompt ({error})") from error
         except ValueError:
-            pass  # a builtin, which does not tell
+            pass  # a builtin without a signature
         self.name = name
         given = getattr(function, "capabilities", ())
         self.capabilities = capabilities_of("python") | _capabilities(given, name)
@@ -119,7 +119,7 @@ class UserFunction:
         if self._texts:
             self.capabilities -= {"image", "audio"}
         if only := self.capabilities & {"logprobs", "echo", "likelihood", "tools"}:
-            raise UsageError(f"{name}: a function returns no {' and '.join(sorted(only))}, only a model can")
+            raise UsageError(f"{name}: only a model can have {' and '.join(sorted(only))}, not a function")
         self._async = any(map(inspect.iscoroutinefunction, (function, getattr(function, "__call__", None))))  # noqa: B004
         self.parallel: int | None = _parallel(getattr(function, "parallel", None if self._async else 1), name)
         self._function = partial(function, **options)
@@ -137,8 +137,8 @@ class UserFunction:
 
     async def generate(self, request: Request, *, draw: int = 0) -> Response:
         start = time.perf_counter()
-        said = await self._said(self._shown(request.prompt), draw=draw, seed=request.seed)
-        return self._response(said, request, time.perf_counter() - start)
+        returned = await self._called(self._shown(request.prompt), draw=draw, seed=request.seed)
+        return self._response(returned, request, time.perf_counter() - start)
 
     async def aclose(self) -> None:
         if self._threads is not None:
@@ -148,29 +148,31 @@ class UserFunction:
     def _shown(self, prompt: Prompt) -> Prompt:
         return _text_of(prompt, self.name) if self._texts else prompt
 
-    async def _said(self, asked: object, **known: object) -> Any:
+    async def _called(self, prompt: object, **known: object) -> Any:
+        """What the function returns for `prompt` and those of `known` that it takes."""
         given = {key: value for key, value in known.items() if key in self._takes}
         try:
             if self._threads is None:
-                return await self._function(asked, **given)
-            called = partial(_called, self._function, asked, given)
-            return await asyncio.get_running_loop().run_in_executor(self._threads, called)
+                return await self._function(prompt, **given)
+            call = partial(_call, self._function, prompt, given)
+            return await asyncio.get_running_loop().run_in_executor(self._threads, call)
         except (Exception, SystemExit) as error:
             raise _translated(error, self.name) from error
 
-    def _response(self, said: object, request: Request, seconds: float) -> Response:
-        if not isinstance(said, str):
-            raise ProviderError(f"{self.name} returned {type(said).__name__}, not a text")
-        ends = (said.find(stop) for stop in request.stop)
-        text = said[: min((end for end in ends if end >= 0), default=len(said))]
+    def _response(self, returned: object, request: Request, seconds: float) -> Response:
+        if not isinstance(returned, str):
+            raise ProviderError(f"{self.name} returned {type(returned).__name__}, not a text")
+        ends = (returned.find(stop) for stop in request.stop)
+        text = returned[: min((end for end in ends if end >= 0), default=len(returned))]
         return Response(text, seconds=seconds)
 
 
 class UserBatchFunction(UserFunction):
-    """A function (prompts) → texts, as many and in their order; `draws` and `seeds` where it has them.
+    """A function (prompts) → one text for each prompt, in order.
 
-    Its attribute `batch_size` says how many prompts it takes at most. An exception in a text's place, as in
-    `[… , ValueError("too long")]`, fails that prompt alone.
+    It receives `draws` and `seeds` if it has these parameters. Its attribute `batch_size` is the most prompts
+    for one call. An exception in place of a text, as in `[… , ValueError("too long")]`, fails only that
+    prompt.
     """
 
     def __init__(
@@ -185,10 +187,10 @@ class UserBatchFunction(UserFunction):
         self.parallel = _parallel(getattr(function, "parallel", None), name)
 
     async def generate(self, request: Request, *, draw: int = 0) -> Response:
-        (found,) = await self.generate_batch([request], [draw])
-        if isinstance(found, ProviderError):
-            raise found
-        return found
+        (response,) = await self.generate_batch([request], [draw])
+        if isinstance(response, ProviderError):
+            raise response
+        return response
 
     async def generate_batch(
         self, requests: Sequence[Request], draws: Sequence[int]
@@ -196,26 +198,26 @@ class UserBatchFunction(UserFunction):
         start = time.perf_counter()
         prompts = [self._shown(request.prompt) for request in requests]
         seeds = [request.seed for request in requests]
-        said = await self._said(prompts, draws=list(draws), seeds=seeds)
-        if not isinstance(said, list | tuple) or len(said) != len(prompts):
-            how = f"{len(said)} answers" if isinstance(said, list | tuple) else type(said).__name__
+        texts = await self._called(prompts, draws=list(draws), seeds=seeds)
+        if not isinstance(texts, list | tuple) or len(texts) != len(prompts):
+            what = f"{len(texts)} answers" if isinstance(texts, list | tuple) else type(texts).__name__
             raise ProviderError(
-                f"{self.name} returned {how} to {len(prompts)} prompts, not a list of as many"
+                f"{self.name} returned {what} for {len(prompts)} prompts, not a list with one text for each"
             )
         seconds = time.perf_counter() - start
-        return [self._one(one, request, seconds) for one, request in zip(said, requests, strict=True)]
+        return [self._one(text, request, seconds) for text, request in zip(texts, requests, strict=True)]
 
-    def _one(self, said: object, request: Request, seconds: float) -> Response | ProviderError:
+    def _one(self, returned: object, request: Request, seconds: float) -> Response | ProviderError:
         try:
-            if isinstance(said, Exception):
-                raise _translated(said, self.name)
-            return self._response(said, request, seconds)
+            if isinstance(returned, Exception):
+                raise _translated(returned, self.name)
+            return self._response(returned, request, seconds)
         except ProviderError as error:
             return error
 
 
 def parameters(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
-    """A callable's parameters; none of a builtin that does not tell."""
+    """The parameters of a callable by name; empty for a builtin without a signature."""
     try:
         return inspect.signature(function).parameters
     except (TypeError, ValueError):
@@ -244,22 +246,22 @@ def _text_of(prompt: Prompt, name: str) -> str:
 
 
 def line_of(error: Exception | SystemExit) -> str:
-    """The user's own error, short and on one line."""
-    said = " ".join(str(error).split())[:_SHOWN]
+    """An error of the user's code as one short line."""
+    message = " ".join(str(error).split())[:_SHOWN]
     kind = "" if isinstance(error, UsageError) else type(error).__name__
-    return ": ".join(part for part in (kind, said) if part)
+    return ": ".join(part for part in (kind, message) if part)
 
 
-def _called(function: Callable[..., Any], asked: object, given: Mapping[str, object]) -> Any:
+def _call(function: Callable[..., Any], prompt: object, given: Mapping[str, object]) -> Any:
     try:
-        return function(asked, **given)
-    except StopIteration as error:  # a future does not take one: the caller would wait for ever
+        return function(prompt, **given)
+    except StopIteration as error:  # a future does not accept it: the caller would wait forever
         raise RuntimeError("StopIteration") from error
 
 
 def _capabilities(given: object, name: str) -> frozenset[Capability]:
     if isinstance(given, str) or not isinstance(given, (frozenset, set, tuple, list)):
-        raise UsageError(f"{name}: capabilities is {given!r}, not a set of {', '.join(CAPABILITIES)}")
+        raise UsageError(f"{name}: capabilities must be a set of {', '.join(CAPABILITIES)}, not {given!r}")
     for capability in given:
         if capability not in CAPABILITIES:
             raise unknown(f"capability of {name}", str(capability), CAPABILITIES)
@@ -269,28 +271,28 @@ def _capabilities(given: object, name: str) -> frozenset[Capability]:
 def _parallel(given: object, name: str) -> int | None:
     if given is None or (type(given) is int and given > 0):
         return given
-    raise UsageError(f"{name}: parallel is {given!r}, not a number of requests, or None")
+    raise UsageError(f"{name}: parallel must be a positive integer or None, not {given!r}")
 
 
 def _batch_size(given: object, name: str) -> int:
     if type(given) is int and given > 0:
         return given
-    raise UsageError(f"{name}: batch_size is {given!r}, not the number of requests that it takes at once")
+    raise UsageError(f"{name}: batch_size must be a positive integer, not {given!r}")
 
 
 def _plain(own: object, name: str) -> dict[str, JSON]:
-    """The user's `identity`, which is stored and compared as JSON."""
+    """The user's `identity` as it is stored and compared: as JSON. Raises `UsageError`."""
     try:
-        read = orjson.loads(orjson.dumps(own))
+        identity = orjson.loads(orjson.dumps(own))
     except TypeError as error:
-        raise UsageError(f"{name}: its identity is no plain JSON: {error}") from error
-    if not isinstance(read, dict):
-        raise UsageError(f"{name}: its identity is {own!r}, not a dict")
-    return read
+        raise UsageError(f"{name}: its identity must be plain JSON: {error}") from error
+    if not isinstance(identity, dict):
+        raise UsageError(f"{name}: its identity must be a dict, not {own!r}")
+    return identity
 
 
 def _translated(error: Exception | SystemExit, name: str) -> BoundaryError:
-    """An error of the user's code, as one of evalkit's; a `UsageError` will come back at each request."""
+    """An error of the user's code as one of evalkit's; a `UsageError` is fatal, as it would occur again."""
     if isinstance(error, BoundaryError):
         return error
     return ProviderError(f"{name}: {line_of(error)}", fatal=isinstance(error, UsageError))

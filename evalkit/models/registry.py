@@ -1,6 +1,6 @@
 """The backends: how each is named, what it can do, what it needs and which function opens it.
 
-A row is all there is to know of a backend before it is opened; none of them is imported for it.
+A row describes a backend without importing it.
 """
 
 from __future__ import annotations
@@ -19,34 +19,35 @@ if TYPE_CHECKING:
     from evalkit.models.base import Capability, Model
 
 Read: TypeAlias = Callable[[str], Any]
-"""What reads an option as it was typed. Raises `ValueError` that says what it is not."""
+"""A function that parses an option as typed. It raises `ValueError` that says what the option must be."""
 
 
 def whole_number(text: str) -> int:
     try:
         return int(text)
     except ValueError:
-        raise ValueError("is no whole number") from None
+        raise ValueError("must be an integer") from None
 
 
 def number(text: str) -> float:
     try:
         return float(text)
     except ValueError:
-        raise ValueError("is not a number") from None
+        raise ValueError("must be a number") from None
 
 
 def on_or_off(text: str) -> bool:
     if text not in ("on", "off"):
-        raise ValueError("is neither on nor off")
+        raise ValueError("must be on or off")
     return text == "on"
 
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """A model as it was named. `typed`: `backend/name?option=value`, whole; `options`: as they were read.
+    """The name of a model, parsed.
 
-    `base_url`: "" where none was given. `timeout`: seconds for one answer of an endpoint.
+    `typed`: all of `backend/name?option=value`. `options`: their parsed values. `base_url`: "" if none was
+    given. `timeout`: in seconds, for one response of an endpoint.
     """
 
     typed: str
@@ -60,9 +61,10 @@ class Named:
 class Backend:
     """A row of `evalkit models`.
 
-    `factory`: `module:function` of what makes the model of a `Named`. `module`: what must be importable;
-    `install`: the fix when it is not. `address`: whether it takes `--base-url`. `whole`: whether all that
-    stands behind the backend is the name, question marks too; what options it has is then its own business.
+    `factory`: `module:function` of the function that makes the model from a `Named`. `module`: the package
+    that must be installed; `install`: the command that installs it. `address`: whether it accepts
+    `--base-url`. `whole`: whether all that follows the backend is the model's name, including question
+    marks; the backend then parses any options itself.
     """
 
     usage: str
@@ -92,7 +94,7 @@ BACKENDS: dict[str, Backend] = {
     ),
     "llama-cpp": Backend(
         "llama-cpp/PATH.gguf or llama-cpp/SmolLM2-135M-Instruct",
-        "a GGUF file in this process, on the CPU; the named model is fetched once (98 MB)",
+        "a GGUF file, run in this process on the CPU; a model given by name is downloaded once (98 MB)",
         ("chat", "completion", "logprobs"),
         "evalkit.models.llama_cpp:open_llama_cpp",
         module="xllamacpp",
@@ -115,7 +117,7 @@ BACKENDS: dict[str, Backend] = {
     ),
     "faster-whisper": Backend(
         "faster-whisper/PATH-OR-NAME",
-        "Whisper in this process, on the CPU or a GPU",
+        "Whisper, run in this process on the CPU or a GPU",
         ("transcription",),
         "evalkit.models.faster_whisper:open_faster_whisper",
         module="faster_whisper",
@@ -130,7 +132,7 @@ BACKENDS: dict[str, Backend] = {
     ),
     "python": Backend(
         "python:FILE.py:NAME[?option=value] [--base-url URL]",
-        "a function (prompt) → text, or a model that says what it does, in a Python file of yours, run here",
+        "a function (prompt) → text, or a class with its capabilities, from a Python file of your own",
         ("chat", "image"),
         "evalkit.models.python_file:open_python",
         address=True,
@@ -138,13 +140,13 @@ BACKENDS: dict[str, Backend] = {
     ),
     "replay": Backend(
         "replay/RUN.db",
-        "the answers of an earlier run; nothing is asked",
+        "the responses of an earlier run, without any request",
         ("chat", "completion", "transcription", "image", "audio", "logprobs", "echo", "tools", "prefill"),
         "evalkit.runfile.replay:open_replay",
     ),
     "fake": Backend(
         "fake/gold, fake/echo, fake/fixed?text=…",
-        "scripted answers, with ?wrong=0.3&errors=0.1&delay=0.05",
+        "scripted responses, with options such as ?wrong=0.3&errors=0.1&delay=0.05",
         ("chat", "completion", "transcription", "image", "audio")
         + ("logprobs", "echo", "likelihood", "tools", "prefill"),
         "evalkit.models.fake:open_fake",
@@ -161,24 +163,24 @@ BACKENDS: dict[str, Backend] = {
 
 
 def capabilities_of(backend: str) -> frozenset[Capability]:
-    """What models of `backend` can do, unless an object of it says otherwise."""
+    """The capabilities of the models of `backend`; a single model may override them."""
     return frozenset(BACKENDS[backend].capabilities)
 
 
 def open_model(spec: str, *, base_url: str = "", timeout: float = 600.0) -> Model:
-    """The model that `backend/name?option=value` names. Raises `UsageError` when it cannot be opened."""
-    # What follows python: is a path, with slashes of its own.
+    """The model that `backend/name?option=value` names. Raises `UsageError` if it cannot be opened."""
+    # What follows python: is a path, which may contain slashes.
     backend, mark, rest = spec.partition(":" if spec.startswith("python:") else "/")
     if backend not in BACKENDS:
         raise unknown("backend", backend, BACKENDS)
     row = BACKENDS[backend]
     if not mark or not rest:
-        raise UsageError(f"model {spec!r} names no model: {row.usage}")
+        raise UsageError(f"{spec!r} names a backend but no model: write {row.usage}")
     if not row.installed:
         raise UsageError(f"{backend} is not installed: {row.install}")
     if base_url and not row.address:
         takers = [re.split(r"[ \[]", other.usage)[0] for other in BACKENDS.values() if other.address]
-        raise UsageError(f"--base-url goes with {' and '.join(takers)}, not with {backend}/")
+        raise UsageError(f"--base-url can be used with {' and '.join(takers)}, not with {backend}/")
     name, _, query = (rest, "", "") if row.whole else rest.partition("?")
     options = read_options(f"{backend}/{name}", parse_options(query), row.options, backend)
     module, _, function = row.factory.partition(":")
@@ -187,20 +189,23 @@ def open_model(spec: str, *, base_url: str = "", timeout: float = 600.0) -> Mode
 
 
 def parse_options(query: str) -> dict[str, str]:
-    """The options behind a question mark, as they were typed."""
+    """The options after the question mark, as typed."""
     return dict(parse_qsl(query, keep_blank_values=True))
 
 
 def read_options(
     model: str, typed: Mapping[str, str], known: Mapping[str, Read], owner: str
 ) -> dict[str, Any]:
-    """`typed` as `known` reads them. Raises `UsageError` that names the option and what is wrong with it."""
-    found = {}
+    """The options of `typed`, each parsed by its function in `known`.
+
+    Raises `UsageError` that names the option and says what is wrong with it.
+    """
+    options = {}
     for key, text in typed.items():
         if key not in known:
             raise unknown(f"option of {owner}", key, known, "" if known else f"{model} has no options")
         try:
-            found[key] = known[key](text)
+            options[key] = known[key](text)
         except ValueError as error:
-            raise UsageError(f"{model}: {key}={text} {error}") from None
-    return found
+            raise UsageError(f"{model}: {key} {error}, not {text!r}") from None
+    return options

@@ -1,18 +1,18 @@
-"""Any endpoint that speaks OpenAI's speech routes: OpenAI, vLLM, speaches (faster-whisper-server).
+"""Endpoints with OpenAI's speech routes: OpenAI, vLLM, speaches (faster-whisper-server) and others.
 
-A clip is posted as a form to /audio/transcriptions, or to /audio/translations, whose answer is English. What
-the fields mean there, where servers differ:
+A clip is posted as a form to /audio/transcriptions, or to /audio/translations, which translates into English.
+Servers differ in these fields:
 
-- `response_format` is json, the one format that all of them and all of their models have.
-- `temperature`: 0 is greedy in vLLM, a beam of five in speaches. OpenAI's whisper-1 raises a 0 by itself
-  where a window's text is improbable or repeats itself, so its answers may vary.
-- `language`: without it OpenAI and speaches find out what is spoken, and so do vLLM's newer versions; its
-  older ones take Whisper's clips for English. speaches has no such field for translations and passes over
-  it; OpenAI has none either, and is not sent it.
-- `seed` is vLLM's, sent where a request has one; OpenAI has none, and is not sent it.
+- `response_format` is json, the only format that all servers and all their models support.
+- `temperature`: 0 is greedy in vLLM, and a beam of five in speaches. OpenAI's whisper-1 raises a temperature
+  of 0 itself if the text of a window is improbable or repetitive, so its responses may vary.
+- `language`: without it, OpenAI, speaches and newer versions of vLLM detect the language; older versions of
+  vLLM assume English for Whisper. For translations, speaches ignores the field, and OpenAI has no such field,
+  so it is not sent.
+- `seed`: vLLM has it, and gets it if the request has a seed; OpenAI has no such field, so it is not sent.
 
-`max_tokens`, `top_p` and `stop` have no counterpart: a server writes down the whole clip. Files of more than
-25 MB (13 minutes of 16 kHz PCM) are refused by OpenAI and by vLLM as it is installed.
+`max_tokens`, `top_p` and `stop` have no counterpart: a server transcribes the whole clip. OpenAI, and vLLM by
+default, refuse files of more than 25 MB (13 minutes of 16 kHz PCM).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from evalkit.samples import JSON, Speech
 
 
 class TranscriptionModel:
-    """`transcribe/NAME` at `base_url` (default OPENAI_BASE_URL, else OpenAI's own)."""
+    """The model `transcribe/NAME` at `base_url` (default: OPENAI_BASE_URL, or else OpenAI's own)."""
 
     capabilities: frozenset[Capability] = capabilities_of("transcribe")
     parallel: int | None = None
@@ -46,9 +46,9 @@ class TranscriptionModel:
         return {"backend": "transcribe", "model": self._model, "endpoint": self._endpoint.base_url}
 
     async def generate(self, request: Request, *, draw: int = 0) -> Response:
-        """One HTTP request, one attempt. Raises `ProviderError`."""
+        """Sends one HTTP request, once. Raises `ProviderError`."""
         if not isinstance(request.prompt, Speech):
-            raise ProviderError("transcribe/ takes clips: chats and texts go to openai/", fatal=True)
+            raise ProviderError("transcribe/ accepts clips: send chats and texts to openai/", fatal=True)
         route = "audio/translations" if request.prompt.translate else "audio/transcriptions"
         form = self._form(request.prompt, request.temperature, request.seed)
         started = time.perf_counter()
@@ -62,7 +62,7 @@ class TranscriptionModel:
         import aiohttp
 
         form = aiohttp.FormData()
-        # The file's name tells OpenAI its format; a file object is written piece by piece.
+        # OpenAI needs the file name to know the format; a file object is sent piece by piece.
         form.add_field("file", BytesIO(speech.audio.data), filename="clip.wav", content_type="audio/wav")
         fields = {"model": self._model, "response_format": "json", "temperature": f"{temperature:g}"}
         if speech.language and not (speech.translate and self._endpoint.is_openai):
@@ -75,12 +75,12 @@ class TranscriptionModel:
 
 
 def open_transcribe(named: Named) -> TranscriptionModel:
-    """`transcribe/NAME`. Raises `UsageError` where no request could be sent to its address."""
+    """Opens `transcribe/NAME`. Raises `UsageError` for an invalid address."""
     return TranscriptionModel(named.name, named.base_url, timeout=named.timeout)
 
 
 def _parse(body: bytes, seconds: float) -> Response:
-    """A 200 answer's body. Raises a retryable `ProviderError` for anything without a text."""
+    """Parses the body of a 200. Raises a retryable `ProviderError` unless it has a text."""
     try:
         document = orjson.loads(body)
         text = document["text"]

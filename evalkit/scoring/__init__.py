@@ -1,4 +1,7 @@
-"""From a response's text to an answer in canonical form. Pure functions; None means there is none."""
+"""Extraction of answers from responses, in canonical form, and their comparison, as pure functions.
+
+An extractor returns None if it finds no answer.
+"""
 
 from evalkit.scoring.code import code_block, completion
 from evalkit.scoring.letter import chat_letter, cot_letter

@@ -1,4 +1,4 @@
-"""Programs in text."""
+"""Extraction of programs from responses."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _BLOCK = re.compile(
     r"""
     ^(?P<indent>[ \t]*+) (?P<fence>`{3,}+|~{3,}+) [^\n`]*+\n
     (?P<code>.*?)
-    (?: ^(?P=indent)?[ ]{0,3}(?P=fence) | \Z)    # a deeper fence is the code's own: a docstring's
+    (?: ^(?P=indent)?[ ]{0,3}(?P=fence) | \Z)    # a deeper fence is part of the code
     """,
     re.MULTILINE | re.DOTALL | re.VERBOSE,
 )
@@ -19,12 +19,13 @@ _BLOCK = re.compile(
 
 @versioned("code_block", 1)
 def code_block(text: str, sample: Sample) -> str | None:
-    """The markdown code block that holds the asked function; None when the text has no code block.
+    """The markdown code block with the requested function; None if the text has no code block.
 
-    Gemini 1.5 report, appendix 12.14: "a full markdown code block is expected". It does not say which of
-    several: here the first that defines `sample.meta["entry_point"]`, else the first of all. A block
-    whose closing fence is missing (a response cut at `max_tokens`) runs to the end of the text. A fence in
-    a list is indented; as in CommonMark, its lines lose that indentation.
+    Gemini 1.5 report, appendix 12.14: "a full markdown code block is expected". The report does not say which
+    block counts if there are several: here it is the first that defines `sample.meta["entry_point"]`, or else
+    the first of all. A block without a closing fence (a response cut off at `max_tokens`) extends to the end
+    of the text. If a fence is indented, as in a list, its indentation is removed from the lines of the block,
+    as in CommonMark.
     """
     blocks = [_unindented(match["code"], len(match["indent"])) for match in _BLOCK.finditer(text)]
     if not blocks:
@@ -41,5 +42,5 @@ def _unindented(code: str, width: int) -> str:
 
 @versioned("completion", 1)
 def completion(text: str, sample: Sample) -> str:
-    """The text as it is: what a base model continued, run even when it is empty."""
+    """The unchanged text: the continuation of a base model, which is run even if it is empty."""
     return text

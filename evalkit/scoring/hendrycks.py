@@ -1,4 +1,4 @@
-"""Equality of two MATH answers as its authors defined it: by spelling, nothing is computed."""
+"""Equality of two MATH answers as its authors defined it: by spelling, without any computation."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _SLASH = re.compile(r"(0|-?[1-9][0-9]*)/(0|-?[1-9][0-9]*)")
 
 @versioned("hendrycks_equal", 1)
 def same_spelling(answer: str, reference: str) -> bool:
-    r"""Whether two answers are spelled alike once LaTeX's variants and some units are gone.
+    r"""Whether two answers have the same spelling after LaTeX variants and some units are removed.
 
-    Behaves like `is_equiv` of hendrycks/math at 985bdc1 (`modeling/math_equivalence.py`), oddities
-    included: "0.5" is "1/2" but "0.25" is not "1/4"; "-1/2" is not "-\frac{1}{2}"; a name of up to two
-    characters before a single "=" does not count, and what follows "\text{ " is a unit. What it cannot
-    read, such as a "\sqrt" at the end, makes it compare the two as they are.
+    Behaves like `is_equiv` of hendrycks/math at 985bdc1 (`modeling/math_equivalence.py`), including its
+    oddities: "0.5" equals "1/2" but "0.25" does not equal "1/4"; "-1/2" does not equal "-\frac{1}{2}"; a name
+    of up to two characters before a single "=" is ignored, and what follows "\text{ " is a unit. If it cannot
+    read one of them, such as one with a "\sqrt" at the end, it compares them unchanged.
     """
     try:
         return _spelling(answer) == _spelling(reference)
@@ -37,10 +37,10 @@ def same_spelling(answer: str, reference: str) -> bool:
 
 
 def _spelling(text: str) -> str:
-    """Raises `ValueError` for what the original fails on."""
+    """The normalised spelling. Raises `ValueError` for texts on which the original fails."""
     for old, new in _REPLACED:
         text = text.replace(old, new)
-    text = _without_unit(text).replace("\\%", "").replace("\\%", "")  # twice, as the original: \\%%
+    text = _without_unit(text).replace("\\%", "").replace("\\%", "")  # twice, as in the original: \\%%
     text = text.replace(" .", " 0.").replace("{.", "{0.")
     if text.startswith("."):
         text = "0" + text
@@ -62,7 +62,7 @@ def _without_unit(text: str) -> str:
 
 
 def _braced_roots(text: str) -> str:
-    r"""`\sqrt3` as `\sqrt{3}`."""
+    r"""`text` with `\sqrt3` written as `\sqrt{3}`."""
     before, *roots = text.split("\\sqrt")
     if "" in roots:
         raise ValueError("a root of nothing")
@@ -70,7 +70,7 @@ def _braced_roots(text: str) -> str:
 
 
 def _braced_fractions(text: str) -> str:
-    r"""`\frac12` as `\frac{1}{2}` and `\frac1{72}` as `\frac{1}{72}`; `\frac{72}1` stays."""
+    r"""`text` with `\frac12` written as `\frac{1}{2}`, `\frac1{72}` as `\frac{1}{72}`; `\frac{72}1` stays."""
     done, *fractions = text.split("\\frac")
     for part in fractions:
         if not part:

@@ -1,4 +1,4 @@
-r"""Answers in LaTeX: the last \boxed{…} of a text, and what stands between dollar signs."""
+r"""Answers in LaTeX: the last \boxed{…} of a text, and a formula between dollar signs."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _BRACE = re.compile(r"[{}]")
 
 @versioned("boxed_answer", 1)
 def boxed_answer(text: str, sample: Sample | None = None) -> str | None:
-    r"""What stands in the last \boxed{…} or \fbox{…} of `text`; None without one, or if it never closes.
+    r"""The content of the last \boxed{…} or \fbox{…} of `text`; None if there is none or it is not closed.
 
-    The rule of hendrycks/math at 985bdc1 (`last_boxed_only_string`) and lm-evaluation-harness 0.4.13
-    (`minerva_math/utils.py`), which agree with this on every solution of MATH. They differ on what no
-    solution has: here the last box counts, be it \boxed or \fbox, with a space before its brace or
-    without; a box without braces (`\boxed 5$`, `\boxed\frac12$`) reaches to the dollar sign or the end of
-    its line.
+    This is the rule of hendrycks/math at 985bdc1 (`last_boxed_only_string`) and lm-evaluation-harness 0.4.13
+    (`minerva_math/utils.py`), which agree with this one on every solution of MATH. They differ in cases that
+    no solution has: here the last box counts, whether \boxed or \fbox, with or without a space before its
+    brace; a box without braces (`\boxed 5$`, `\boxed\frac12$`) extends to the dollar sign or the end of its
+    line.
     """
     box = None
     for box in _BOX.finditer(text):  # noqa: B007 — only the last match is wanted
@@ -39,9 +39,9 @@ def boxed_answer(text: str, sample: Sample | None = None) -> str | None:
 
 @versioned("inside_dollars", 1)
 def inside_dollars(text: str) -> str | None:
-    r"""What stands between the dollar signs of `text`; None unless it has exactly one such formula.
+    r"""The formula between dollar signs in `text`; None unless there is exactly one.
 
-    `$…$` and `$$…$$` count, `\$` is an amount of money.
+    `$…$` and `$$…$$` are formulas; `\$` is an amount of money.
     """
-    found = [match["inside"] for match in _MATH.finditer(text)]
-    return found[0].strip() if len(found) == 1 else None
+    formulas = [match["inside"] for match in _MATH.finditer(text)]
+    return formulas[0].strip() if len(formulas) == 1 else None

@@ -1,12 +1,12 @@
-"""Scorers that are models: a regression such as BLEURT, a classifier, natural-language inference.
+"""Learned scorers: a regression model such as BLEURT, a classifier, or natural-language inference.
 
     BLEURT = Learned(load, score, model="BLEURT-20@1.0", packages=("bleurt",))
 
     async def score(answer, sample):
         value = await BLEURT(answer, sample.target[0])
 
-The model lives in a worker process, where it is loaded once; what samples ask for at the same time goes there
-in batches.
+The model runs in a worker process, where it is loaded once. Pairs that samples submit at the same time are
+scored in batches.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ from evalkit.workers import OverLimit, Place, Workers, find, place_of
 TextPair: TypeAlias = tuple[str, str]
 """Candidate, reference."""
 RESTARTS = 16
-"""Of a scorer's worker processes that crashed, in a run; after that every pair fails."""
+"""How often the worker process of a scorer is started again after crashes in a run; then every pair fails."""
 _SHOWN = 300
-"""Characters of an error that are shown."""
+"""The most characters of an error that are shown."""
 
 
 class Learned:
-    """A model that says how good a candidate is: `await learned(candidate, reference)` → a finite float.
+    """A model that scores a candidate: `await learned(candidate, reference)` → a finite float.
 
-    A pair that the model fails on raises `ScorerError`, which fails its sample; others of its batch are
-    scored one by one then. So does one whose process crashes, is killed or takes more than `seconds`; another
-    process takes over, `RESTARTS` times. A model that cannot be loaded raises `UsageError`, which ends the
-    run.
+    If the model fails on a batch, its pairs are scored one by one, and the pair on which it fails raises
+    `ScorerError`, which fails its sample. The same happens if the process crashes, is killed or takes more
+    than `seconds`; a new process is then started, up to `RESTARTS` times. A model that cannot be loaded
+    raises `UsageError`, which ends the run.
     """
 
     def __init__(
@@ -53,29 +53,29 @@ class Learned:
         processes: int = 1,
         seconds: float = 1800.0,
     ) -> None:
-        """Both functions stand at the top of a module or of a task's file.
+        """`load` and `score` must be defined at the top level of a module or of a task's file.
 
-        `load`: called once in each process, where it chooses its device; with several processes, their
-        numbers from 0 are in the environment as EVALKIT_WORKER. `score`: what it returned, and at most
-        `batch` pairs → a number for each. `model`: which weights it loads, as `name@revision` or the path of
-        their file or folder, which is known by its SHA-256. `packages`: distributions whose versions decide
-        what comes out. `seconds`: of wall time that a batch has, the first one's loading included.
+        `load`: called once in each process, where it also chooses the device; with several processes, the
+        environment variable EVALKIT_WORKER holds the number of the process, from 0. `score`: (the result of
+        `load`, at most `batch` pairs) → a number for each pair. `model`: the weights, as `name@revision` or
+        as the path of their file or folder, which is identified by its SHA-256. `packages`: distributions
+        whose versions affect the scores. `seconds`: the wall time for a batch; the first includes loading.
 
-        Raises `UsageError` for a `model` without a revision, and a function that no worker can find.
+        Raises `UsageError` for a `model` without a revision, and for a function that a worker cannot find.
         """
         self._name = f"the learned scorer {model if isinstance(model, str) else model.name}"
         for function in (load, score):
             if "<" in function.__qualname__ or function.__module__ == "__main__":
                 raise UsageError(
                     f"{self._name}: a worker process cannot find {function.__qualname__} of "
-                    f"{function.__module__}: put it at the top of a module or of a task's file"
+                    f"{function.__module__}: put it at the top level of a module or of a task's file"
                 )
         if isinstance(model, str) and not all(model.partition("@")):
             raise UsageError(
-                f"{self._name}: model={model!r} does not say which weights: name@revision, or their Path"
+                f"{self._name}: model={model!r} has no revision: write name@revision, or pass a Path"
             )
         if batch < 1 or processes < 1:
-            raise UsageError(f"{self._name}: batch and processes are 1 or more")
+            raise UsageError(f"{self._name}: batch and processes must be at least 1")
         self._functions = load, score
         self._places = place_of(load), place_of(score)
         self._model, self._packages, self._batch = model, tuple(packages), batch
@@ -88,27 +88,27 @@ class Learned:
         self._busy: set[asyncio.Task[None]] = set()
         self._crashes = 0
         self._gone: Callable[[], ScorerError | UsageError] | None = None
-        """Why nothing can be scored any more."""
+        """The reason why no pair can be scored any more, if any."""
 
     @functools.cached_property
     def __evalkit_identity__(self) -> Declared:
-        """Code, weights and versions: two scorers that differ in any of them give other figures."""
+        """The identity, of code, weights and versions: scorers that differ in one may score differently."""
         load, score = map(code_identity, self._functions)
         model = self._model if isinstance(self._model, str) else f"sha256:{_digest(self._model)}"
         return Declared("learned", 1, self._packages, f"model={model},load={load},score={score}")
 
     def needs(self) -> None:
-        """For `Task.needs`. Raises `UsageError` where a package or the weights are missing, before a run."""
+        """A `Task.needs`. Raises `UsageError` if a package is not installed or the weights are missing."""
         if missing := self._missing():
             raise UsageError(
-                f"{self._name} needs {', '.join(missing)}, not installed: pip install {' '.join(missing)}"
+                f"{self._name} needs packages that are not installed: pip install {' '.join(missing)}"
             )
         if isinstance(self._model, Path) and not self._model.exists():
             raise UsageError(f"{self._name}: there are no weights at {self._model}")
 
     async def __call__(self, candidate: str, reference: str) -> float:
         loop = asyncio.get_running_loop()
-        if loop is not self._loop:  # tasks and futures of a loop that ended
+        if loop is not self._loop:  # the tasks and futures belong to a loop that has ended
             self._loop, self._busy = loop, set()
             self._waiting.clear()
         if self._gone is not None:
@@ -122,21 +122,21 @@ class Learned:
         return await future
 
     def close(self) -> None:
-        """Ends the processes. A later call starts new ones, and loads again."""
+        """Ends the processes. A later call starts new ones, which load the model again."""
         self._workers.close()
 
     async def _work(self) -> None:
-        """Sends batches to one process until nothing waits: what comes meanwhile makes the next one."""
+        """Sends batches to one process until no pair waits; pairs that arrive meanwhile form the next."""
         while self._waiting:
             taken = [self._waiting.popleft() for _ in range(min(self._batch, len(self._waiting)))]
-            batch = [(pair, future) for pair, future in taken if not future.done()]  # a cancelled one is
+            batch = [(pair, future) for pair, future in taken if not future.done()]  # done means cancelled
             try:
-                found = await self._scores([pair for pair, _ in batch])
+                scores = await self._scores([pair for pair, _ in batch])
             except BaseException:
                 for _, future in batch:
                     future.cancel()
                 raise
-            for (_, future), score in zip(batch, found, strict=True):
+            for (_, future), score in zip(batch, scores, strict=True):
                 if future.done():
                     continue
                 if isinstance(score, float):
@@ -150,11 +150,11 @@ class Learned:
             return []
         if self._gone is not None:
             return [self._gone() for _ in pairs]
-        found = await self._answer(pairs)
-        if isinstance(found, list):
-            return [self._checked(score) for score in found]
+        answer = await self._answer(pairs)
+        if isinstance(answer, list):
+            return [self._checked(score) for score in answer]
         if len(pairs) == 1:
-            return [found]
+            return [answer]
         return [score for pair in pairs for score in await self._scores([pair])]
 
     async def _answer(self, pairs: list[TextPair]) -> list[float] | ScorerError | UsageError:
@@ -162,11 +162,11 @@ class Learned:
             reply = await self._workers.call(score_in_worker, *self._places, pairs)
         except (ScorerError, OverLimit, OSError) as error:
             self._crashes += 1
-            said = f"{self._name}: {error}"
+            message = f"{self._name}: {error}"
             if self._crashes > RESTARTS:
-                said += f"; it was started again {RESTARTS} times, and is not any more"
-                self._gone = functools.partial(ScorerError, said)
-            return ScorerError(said)
+                message += f"; it was started again {RESTARTS} times and is not started any more"
+                self._gone = functools.partial(ScorerError, message)
+            return ScorerError(message)
         if "unloadable" in reply:
             self._gone = functools.partial(UsageError, self._unloadable(reply["unloadable"], reply["lacks"]))
             return self._gone()
@@ -178,7 +178,7 @@ class Learned:
     def _checked(self, score: float) -> float | ScorerError:
         if math.isfinite(score):
             return float(score)
-        return ScorerError(f"{self._name} returned {score}, which is no score")
+        return ScorerError(f"{self._name} returned {score}, which is not a finite number")
 
     def _unloadable(self, error: str, lacks: str) -> str:
         missing = self._missing() or ([lacks] if lacks else [])
@@ -190,7 +190,7 @@ class Learned:
 
 
 _LOADED: list[tuple[Any, Callable[..., Any]]] = []
-"""In a worker: the model and the function that scores with it."""
+"""In a worker process: the model and the function that scores with it, once loaded."""
 
 
 def score_in_worker(load: Place, score: Place, pairs: Sequence[TextPair]) -> dict[str, Any]:
@@ -199,12 +199,12 @@ def score_in_worker(load: Place, score: Place, pairs: Sequence[TextPair]) -> dic
         try:
             scorer = find(score)
             _LOADED.append((find(load)(), scorer))
-        except (Exception, SystemExit) as error:  # noqa: BLE001 — the next call would say the same
+        except (Exception, SystemExit) as error:  # noqa: BLE001 — the next call would fail in the same way
             return {"unloadable": _said(error), "lacks": _module_lacking(error)}
     model, scorer = _LOADED[0]
     try:
-        scores = [float(one) for one in scorer(model, [(one, other) for one, other in pairs])]
-    except (Exception, SystemExit) as error:  # noqa: BLE001 — it is this batch's alone
+        scores = [float(score) for score in scorer(model, [(one, other) for one, other in pairs])]
+    except (Exception, SystemExit) as error:  # noqa: BLE001 — it concerns only this batch
         return {"error": _said(error)}
     if len(scores) != len(pairs):
         return {"error": f"it returned {len(scores)} scores for {len(pairs)} pairs"}
@@ -224,12 +224,12 @@ def _said(error: BaseException) -> str:
 
 
 def _digest(path: Path) -> str:
-    """SHA-256 of a file, or of a folder's names and files; "none" where there is nothing."""
+    """The SHA-256 of a file, or of the names and contents of a folder's files; "none" if there are none."""
     if path.is_file():
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     state = hashlib.sha256()
-    files = sorted(one for one in path.rglob("*") if one.is_file())
-    for one in files:
-        state.update(f"{one.relative_to(path).as_posix()}\0{_digest(one)}\n".encode())
+    files = sorted(entry for entry in path.rglob("*") if entry.is_file())
+    for entry in files:
+        state.update(f"{entry.relative_to(path).as_posix()}\0{_digest(entry)}\n".encode())
     return state.hexdigest() if files else "none"

@@ -1,8 +1,8 @@
-"""The letter of a choice in text: what a chat answered, and where a chain of thought ended.
+"""Extraction of the letter of a choice from the response of a chat, or from a chain of thought.
 
-A letter is one that the sample has a choice for. It counts with brackets or without, in bold, in LaTeX, in
-full width, and in lower case where brackets or punctuation show that it is no word. "A" before a word of
-small letters is an article ("A cat"), unless the word is one that follows an answer ("A because").
+Only the letters of the sample's choices count. A letter counts with or without brackets, in bold, in LaTeX,
+in full width, and in lower case if brackets or punctuation show that it is not a word. "A" before a word in
+lower case is an article ("A cat"), unless the word is one that follows an answer ("A because").
 """
 
 from __future__ import annotations
@@ -51,10 +51,10 @@ _LEANING = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 _BEFORE = 160
-"""Characters before a letter that are searched for what declares it."""
+"""The number of characters before a letter that are searched for a declaration such as "The answer is"."""
 
 _MOST = 1000
-"""Letters that are looked at, the last ones: what names more is no answer, and slow to read."""
+"""The most letters that are considered, from the end: a text with more is not an answer, and slow to read."""
 
 
 class _Mention(NamedTuple):
@@ -65,47 +65,48 @@ class _Mention(NamedTuple):
 
 @versioned("chat_letter", 1)
 def chat_letter(text: str, sample: Sample) -> str | None:
-    """The letter that a chat gave as its answer; None when it gave none, or more than one.
+    """The letter that a chat gave as its answer; None if it gave none, or more than one.
 
-    In this order: the text is exactly one of the choices; the last letter that is declared ("The answer is
-    (B)", "Option C is correct", "\\boxed{D}", or alone on a line, if no line has another); the only letter
-    that is named in brackets, at the beginning of a line ("C. Paris") or after words such as "I think", and
-    is not denied. Of two letters declared together ("A and B") neither is the answer. The Gemini reports do
-    not say how a generated letter is read; the rule is evalkit's own.
+    The first of these rules that finds a letter decides: the text is exactly one of the choices; the last
+    letter that is declared ("The answer is (B)", "Option C is correct", "\\boxed{D}", or alone on a line if
+    no other letter is alone on a line); the only letter that is named in brackets, at the beginning of a
+    line ("C. Paris") or after words such as "I think", and that is not denied. If two letters are declared
+    together ("A and B"), neither is the answer. The Gemini reports do not describe how a generated letter is
+    extracted; the rule is evalkit's own.
     """
     text = _plain(text)
     quoted = _quoted(text, sample)
     if quoted is not None:
         return quoted
-    found = _mentions(text, sample)
-    alone = [one for one in found if _is_alone(text, one, sample)]
-    declared = [one for one in found if _is_declared(text, one)]
-    if len({one.letter for one in alone}) == 1:
-        declared = sorted({*declared, *alone}, key=lambda one: one.start)
+    mentions = _mentions(text, sample)
+    alone = [mention for mention in mentions if _is_alone(text, mention, sample)]
+    declared = [mention for mention in mentions if _is_declared(text, mention)]
+    if len({mention.letter for mention in alone}) == 1:
+        declared = sorted({*declared, *alone}, key=lambda mention: mention.start)
     if declared:
         return _single(text, declared[-1], sample)
-    named = {_single(text, one, sample) for one in found if _is_named(text, one)}
+    named = {_single(text, mention, sample) for mention in mentions if _is_named(text, mention)}
     return named.pop() if len(named) == 1 else None
 
 
 @versioned("cot_letter", 1)
 def cot_letter(text: str, sample: Sample) -> str | None:
-    """The letter that a chain of thought ends in: the last "answer is (X)", else \\boxed{X}, else None.
+    """The letter with which a chain of thought ends: the last "answer is (X)", else \\boxed{X}, else None.
 
-    Also "Answer: X" and "the answer is option X". lm-evaluation-harness (`flan_cot_fewshot` in 0.4.13) takes
-    all that follows the first "answer is " up to the line's last character but one, and compares it without
-    case and punctuation. On a chain that ends in "The answer is (X)." both read the same letter;
-    tests/conformance/mmlu_cot_letter.json lists where they do not.
+    "Answer: X" and "the answer is option X" count too. lm-evaluation-harness (`flan_cot_fewshot` in 0.4.13)
+    takes everything from the first "answer is " up to the second-last character of the line, and compares it
+    without case and punctuation. For a chain that ends with "The answer is (X)." both find the same letter;
+    tests/conformance/mmlu_cot_letter.json lists the cases in which they differ.
     """
     text = _plain(text)
-    found = _mentions(text, sample)
-    answered = [one for one in found if _ANSWERED.search(text, max(0, one.start - _BEFORE), one.start)]
-    answered = answered or [one for one in found if _is_boxed(text, one)]
+    mentions = _mentions(text, sample)
+    answered = [m for m in mentions if _ANSWERED.search(text, max(0, m.start - _BEFORE), m.start)]
+    answered = answered or [mention for mention in mentions if _is_boxed(text, mention)]
     return _single(text, answered[-1], sample) if answered else None
 
 
 def _plain(text: str) -> str:
-    """`text` in compatible characters ("（Ｂ）" is "(B)"), without the marks of Markdown and LaTeX."""
+    """`text` in NFKC form ("（Ｂ）" becomes "(B)"), without the markup of Markdown and LaTeX."""
     if not text.isascii():
         text = unicodedata.normalize("NFKC", text)
     return _MARKS.sub(lambda mark: mark[0][1:] if mark[0][0] == "\\" else "", _FONT.sub(r"\1", text)).strip()
@@ -113,8 +114,8 @@ def _plain(text: str) -> str:
 
 def _mentions(text: str, sample: Sample) -> list[_Mention]:
     names = letters(sample)
-    found = deque(_MENTION.finditer(text), _MOST)
-    return [_Mention(_letter(match), *match.span()) for match in found if _letter(match) in names]
+    matches = deque(_MENTION.finditer(text), _MOST)
+    return [_Mention(_letter(match), *match.span()) for match in matches if _letter(match) in names]
 
 
 def _letter(match: re.Match[str]) -> str:
@@ -122,13 +123,13 @@ def _letter(match: re.Match[str]) -> str:
 
 
 def _quoted(text: str, sample: Sample) -> str | None:
-    """The letter of the one choice that `text` is, word for word."""
-    said = _bare(text)
+    """The letter of the only choice that is the same as `text`, word for word; else None."""
+    bare = _bare(text)
     same = [
-        name for name, choice in zip(letters(sample), sample.choices, strict=True) if _bare(choice) == said
+        name for name, choice in zip(letters(sample), sample.choices, strict=True) if _bare(choice) == bare
     ]
-    is_letter = len(said) == 1 and said.upper() in letters(sample)
-    return same[0] if len(same) == 1 and said and not is_letter else None
+    is_letter = len(bare) == 1 and bare.upper() in letters(sample)
+    return same[0] if len(same) == 1 and bare and not is_letter else None
 
 
 def _bare(text: str) -> str:
@@ -147,7 +148,7 @@ def _is_boxed(text: str, one: _Mention) -> bool:
 
 
 def _is_alone(text: str, one: _Mention, sample: Sample) -> bool:
-    """On a line of its own, or with nothing but the text of its choice."""
+    """Whether the letter is on a line alone, or with only the text of its choice."""
     if not _opens(text, one):
         return False
     rest = text[one.end :].partition("\n")[0].lstrip(').:,-]"”').strip()
@@ -169,7 +170,7 @@ def _opens(text: str, one: _Mention) -> bool:
 
 
 def _single(text: str, one: _Mention, sample: Sample) -> str | None:
-    """The letter, unless another is given in the same breath: "A and B", but not "A, and B is wrong"."""
+    """The letter, or None if another one is declared with it: "A and B", but not "A, and B is wrong"."""
     link = _ANOTHER.match(text, one.end)
     other = _MENTION.match(text, link.end()) if link is not None else None
     if other is None or _GOES_ON.match(text, other.end()):

@@ -1,4 +1,4 @@
-"""Minerva's answers to MATH: where they stand and how they are normalised (Lewkowycz et al. 2022)."""
+"""Minerva's answers to MATH: how they are extracted and normalised (Lewkowycz et al. 2022)."""
 
 from __future__ import annotations
 
@@ -36,42 +36,43 @@ _GROUPED = re.compile(r"-?\d{1,3}(?:,\d{3})+")
 
 @versioned("minerva_stated_answer", 1)
 def stated_answer(text: str, sample: Sample | None = None) -> str | None:
-    r"""The answer of a response to Minerva's prompt, as it was written; None when there is none.
+    r"""The answer of a response to Minerva's prompt, as it was written; None if there is none.
 
-    The rule of the report's team (Gemini 1.5 report, appendix 12.13): of the text between "Final Answer:
-    The final answer is" and ". I hope it is correct." the formula `$…$`; if absent, the last \boxed{…} of
-    the response. What the rule leaves open: the first such statement counts; one that never closes reaches
-    to the end of its line; with several formulas it is taken whole; and with neither formula nor box its
-    plain words are the answer.
-    Where this differs: lm-evaluation-harness 0.4.13 (`get_unnormalized_answer`) takes the whole statement,
-    which has to close on its own line, and otherwise has no answer, whatever is boxed.
+    The rule of the report's team (Gemini 1.5 report, appendix 12.13): the formula `$…$` in the text between
+    "Final Answer: The final answer is" and ". I hope it is correct."; without one, the last \boxed{…} of
+    the response. The rule leaves some cases open, which are settled here: the first such statement counts; a
+    statement that is not closed extends to the end of its line; a statement with several formulas is taken
+    as a whole; and without a formula or a box, the words of the statement are the answer.
+    In contrast, lm-evaluation-harness 0.4.13 (`get_unnormalized_answer`) takes the whole statement, which
+    must be closed on its own line; otherwise it has no answer, even if there is a box.
     """
     _, stated, rest = text.partition(_STATEMENT)
     if not stated:
         return boxed_answer(text)
-    said, closed, _ = rest.partition("\n\n")[0].partition(_CLOSING)
-    said = said.strip() if closed else rest.partition("\n")[0].strip()
-    if re.search(r"(?<!\\)\$", said):
-        formula = inside_dollars(said) or said
+    statement, closed, _ = rest.partition("\n\n")[0].partition(_CLOSING)
+    statement = statement.strip() if closed else rest.partition("\n")[0].strip()
+    if re.search(r"(?<!\\)\$", statement):
+        formula = inside_dollars(statement) or statement
         return boxed_answer(formula) or formula
-    return boxed_answer(text) or said.removesuffix(".") or None
+    return boxed_answer(text) or statement.removesuffix(".") or None
 
 
 @versioned("minerva_normalize", 1)
 def normalize(answer: str) -> str:
-    r"""`answer` without words, units and the variants that LaTeX has for the same.
+    r"""`answer` without words and units, and with LaTeX variants written in one way.
 
     Behaves like `normalize_final_answer` of lm-evaluation-harness 0.4.13 (`minerva_math/utils.py`). That
-    differs in three things from appendix D of Lewkowycz et al. (2022): whole unit words go first, so that
-    `2\pi cm` loses its unit and `\left` keeps its "ft"; the index of `\sqrt[3]8` stays; and commas go
-    only from numbers grouped in threes, so that "0,1" stays a pair. The order of the steps matters.
+    differs from appendix D of Lewkowycz et al. (2022) in three points: whole unit words are removed first,
+    so that `2\pi cm` loses its unit and `\left` keeps its "ft"; the index of `\sqrt[3]8` stays; and commas
+    are removed only from numbers with groups of three digits, so that "0,1" stays a pair. The order of the
+    steps matters.
     """
     text = answer.rpartition("=")[2]
     text = _UNIT_WORD.sub("", text)
     for old, new in _REPLACED:
         text = text.replace(old, new)
     for word, pattern in _GLUED:
-        # Inside a command's name a unit is no unit.
+        # The same letters inside the name of a LaTeX command are not a unit.
         text = text.replace(word, "") if pattern is None else pattern.sub(lambda m: m[1] or "", text)
     text = "\n".join(map(_first_formula, text.split("\n")))
     for command in ("text", "textbf", "overline"):
@@ -85,6 +86,6 @@ def normalize(answer: str) -> str:
 
 
 def _first_formula(line: str) -> str:
-    """A line with a formula is that formula, the first. No pattern, for one takes quadratic time."""
+    """The first formula of a line, or the line if it has none. A pattern would take quadratic time."""
     parts = line.split("$", 2)
     return f"${parts[1]}$" if len(parts) == 3 else line

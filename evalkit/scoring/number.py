@@ -1,4 +1,4 @@
-"""Numbers in text: the last one of a response, and when two are the same."""
+"""Numbers in text: how the last one of a response is extracted, and when two are the same."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MIXED = re.compile(r"(?<![\w.,/^])(\d[\d,]{0,15})[ ](\d{1,4})/(\d{1,4})(?![\d/]
 _VULGAR = re.compile(
     r"(?:(?<![\d.,])(?P<whole>\d[\d,]{0,15})|(?P<stop>(?<=[.,]))?(?<!\d)(?<!\d[.,]))(?P<part>[¼-¾⅐-⅞↉])"
 )
-"""`stop`: a full stop or a comma right before it, which is none of the number's."""
+"""`stop`: whether a full stop or a comma, which is not part of the number, precedes it directly."""
 _STRICT = re.compile(r"The answer is (-?[0-9.,]+)")
 _GROUP_SPACE = re.compile(r"(?<=\d)(?<!\d{4})[\u00a0\u2009\u202f](?=\d{3}(?!\d))")
 _NUMBER = re.compile(
@@ -27,24 +27,23 @@ _NUMBER = re.compile(
     (?P<sign>(?<![\w.)\]}%])-)?          # a minus after a digit, a word or a bracket is an operator
     (?:[$€£¥₹]\s?(?P<inner>-)?)?          # $-5
     (?P<body>\d{1,3}(?:,\d{3})+(?!\d)(?:\.\d+)? | \d+(?:\.\d+)? | (?<!\d)\.\d+)
-    (?(part)|(?:/(?P<under>0*[1-9]\d*)(?!\d|/|\.\d))?)   # 3/4, but no part of 12/25/2024
+    (?(part)|(?:/(?P<under>0*[1-9]\d*)(?!\d|/|\.\d))?)   # 3/4, but not in 12/25/2024
     """,
     re.VERBOSE,
 )
 _LONGEST = 200
-"""Digits beyond which a number is compared as text: nobody's answer, and slow to convert."""
+"""A number with more digits is compared as text: it is hardly an answer, and slow to convert."""
 
 
 @versioned("final_number", 2)
 def final_number(text: str, sample: Sample | None = None) -> str | None:
-    r"""The last number in `text`, in canonical form; None when there is none.
+    r"""The last number in `text`, in canonical form; None if there is none.
 
     The rule of the report's team for GSM8K ("the final number in the response is the answer", Gemini 1.5
-    report, appendix 12.13). Currency signs, thousands separators, percent signs, a trailing full stop
-    and unicode digits and minus signs do not matter; "29.00" is "29"; "3/4", "½", "\frac{3}{4}" and
+    report, appendix 12.13). Currency signs, thousands separators, percent signs, a trailing full stop, and
+    the script of digits and minus signs do not matter; "29.00" is "29"; "3/4", "½", "\frac{3}{4}" and
     "1 1/2" are one number each.
-    Where lm-evaluation-harness's `flexible-extract` differs: that pattern takes "1,2" for one number and
-    "3-2" for "-2".
+    lm-evaluation-harness's `flexible-extract` differs: it takes "1,2" for one number and "3-2" for "-2".
     """
     last = None
     for last in _NUMBER.finditer(_plain(text)):  # noqa: B007 — only the last match is wanted
@@ -54,26 +53,26 @@ def final_number(text: str, sample: Sample | None = None) -> str | None:
 
 @versioned("stated_number", 1)
 def stated_number(text: str, sample: Sample | None = None) -> str | None:
-    """The number in the first "The answer is N", in canonical form; None when that is not said.
+    """The number in the first "The answer is N", in canonical form; None if the text has no such phrase.
 
-    lm-evaluation-harness 0.4.13, `gsm8k-cot.yaml`, filter `strict-match`: case matters, and "$18" or
-    "**18**" is no number to it. Where this differs: that pattern wants one more character behind the
-    number and so reads "1" from a response that ends in "The answer is 18", and it compares spellings.
+    lm-evaluation-harness 0.4.13, `gsm8k-cot.yaml`, filter `strict-match`: case matters, and "$18" and
+    "**18**" are not numbers. The filter differs in two points: it requires one more character after the
+    number, so that it finds "1" in a response that ends with "The answer is 18", and it compares spellings.
     """
-    said = _STRICT.search(text)
-    return None if said is None else canonical_number(said[1].rstrip(".,"))
+    match = _STRICT.search(text)
+    return None if match is None else canonical_number(match[1].rstrip(".,"))
 
 
 @versioned("canonical_number", 1)
 def canonical_number(text: str) -> str | None:
-    """`text` as a number in canonical form if it is one and nothing else, else None."""
+    """`text` as a number in canonical form; None if it is not a number or has other text."""
     match = _NUMBER.fullmatch(_plain(text).strip().rstrip(".%").strip())
     return None if match is None else _canonical(match)
 
 
 @versioned("same_number", 1)
 def same_number(answer: str, reference: str) -> bool:
-    """Exact equality of value: "1,250.0" is "1250", "0.3333" is not "1/3"."""
+    """Whether two numbers have exactly the same value: "1,250.0" is "1250", "0.3333" is not "1/3"."""
     left, right = canonical_number(answer), canonical_number(reference)
     return left is not None and left == right
 
@@ -92,21 +91,21 @@ def _plain(text: str) -> str:
 
 
 def _latex_fraction(match: re.Match[str]) -> str:
-    r"""`\frac{3}{4}` and `2\frac{3}{4}` as p/q; apart from what else stands right before them."""
+    r"""`\frac{3}{4}` and `2\frac{3}{4}` as p/q, separated from any other text directly before them."""
     whole, over, under = match["whole"] or "", match["over"] or match["o"], match["under"] or match["u"]
     space = " " if whole or match["glued"] is not None else ""
     return (whole and _mixed(whole, over, under)) or f"{whole}{space}{over}/{under}"
 
 
 def _mixed(whole: str, over: str, under: str) -> str | None:
-    """A whole number and a proper fraction behind it as p/q; None where that is no fraction below one."""
+    """An integer followed by a proper fraction, as p/q; None if the fraction is not below one."""
     if len(over) + len(under) > _LONGEST or not int(over) < int(under):
         return None
     return f"{int(whole.replace(',', '')) * int(under) + int(over)}/{under}"
 
 
 def _vulgar(match: re.Match[str]) -> str:
-    """A fraction of one character, and the whole number before it if there is one, as p/q."""
+    """A fraction that is one character, with the integer before it if there is one, as p/q."""
     value = Fraction(unicodedata.numeric(match["part"])).limit_denominator(10)
     value += int((match["whole"] or "0").replace(",", ""))
     return f"{'' if match['stop'] is None else ' '}{value.numerator}/{value.denominator}"
@@ -130,7 +129,7 @@ def _canonical(match: re.Match[str]) -> str:
 
 
 def _decimal(value: Fraction) -> str:
-    """`value` as an integer, a finite decimal or p/q, whichever is exact."""
+    """`value` as an integer, a finite decimal or p/q: the first of these that is exact."""
     rest = value.denominator
     twos = fives = 0
     while rest % 2 == 0:

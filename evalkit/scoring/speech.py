@@ -1,21 +1,22 @@
-"""Transcripts: how two of them are made alike, what they are counted in, and how many edits lie between them.
+"""Transcripts: their normalisation, the units in which they are counted, and the edits between two of them.
 
 Normalisers are Whisper's (Radford et al. 2022, arXiv 2212.04356, appendix C; openai/whisper at c0d2f62,
 `whisper/normalizers`), from the package `whisper-normalizer`:
 
-* `whisper-english`: no brackets and fillers, contractions written out, numbers in digits, American spelling;
-* `whisper-basic`: no brackets, no marks, symbols and punctuation. A mark becomes a space, so that words of
-  Hindi, and of Thai, break at their vowel signs; that is Whisper's rule, and holds for both sides;
-* `none`: the text as it is.
+* `whisper-english`: without brackets and fillers, with contractions written out, numbers in digits and
+  American spelling;
+* `whisper-basic`: without brackets, marks, symbols and punctuation. A mark becomes a space, so words in Hindi
+  and Thai are split at their vowel signs; that is Whisper's rule, and it applies to both sides;
+* `none`: the unchanged text.
 
-Whisper's quirks stay: "O'Neill" becomes "0 neill", an invisible sign of direction belongs to its word. The
-package differs from the repository in four words ("kinda", "sorta", "dunno" and "cause", which it makes
-"because"): they are taken out, and a version with any other table is refused. Two things are ours. Openers
-that nothing closes are read in linear time, with the same result. Where Whisper's reading of numbers fails,
-as it does on one of more than 4,300 digits, the text's numbers stay as they are.
+Whisper's quirks are kept: "O'Neill" becomes "0 neill", and an invisible direction mark is part of its word.
+The package differs from the repository in four words ("kinda", "sorta", "dunno" and "cause", which it turns
+into "because"): they are removed here, and a version with any other table is refused. Two points are
+evalkit's own. Brackets that are not closed are handled in linear time, with the same result. If Whisper's
+rule for numbers fails, as it does for one with more than 4,300 digits, the numbers stay unchanged.
 
-The Gemini reports do not say how transcripts are normalised. `auto` is Whisper's practice: the English rules
-for English, the basic ones for all else.
+The Gemini reports do not describe how transcripts are normalised. `auto` is Whisper's practice: the English
+rules for English, and the basic rules for all other languages.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ from evalkit.samples import JSON, Sample, Verdict
 SpeechUnit: TypeAlias = Literal["word", "character"]
 NORMALISERS = ("auto", "whisper-english", "whisper-basic", "none")
 UNITS = ("report", "whisper", "word", "character")
-"""Rules for what is counted: by the report's list of languages, by Whisper's, or one unit for all."""
+"""Rules for the units: by the report's list of languages, by Whisper's list, or one unit for all."""
 
 _MANDARIN, _CANTONESE, _JAPANESE = ("zh", "cmn", "zho", "chi"), ("yue",), ("ja", "jpn")
 _THAI, _KOREAN = ("th", "tha"), ("ko", "kor")
@@ -59,10 +60,10 @@ _WIDE = re.compile(r"\s{3,}")
 
 @versioned("speech_normaliser_for", 1)
 def normaliser_for(language: str, normaliser: str = "auto") -> str:
-    """The normaliser for texts in `language`, never "auto"; a `UsageError` for a name nobody knows.
+    """The normaliser for texts in `language`, never "auto". Raises `UsageError` for an unknown name.
 
-    `language`: a code of ISO 639, alone or with script and region, as FLEURS has them: "en", "eng", "en_us",
-    "zh-CN", "cmn_hans_cn". "": not known, which is not English.
+    `language`: an ISO 639 code, with or without script and region, as in FLEURS: "en", "eng", "en_us",
+    "zh-CN", "cmn_hans_cn". "" means unknown, and is treated as not English.
     """
     if normaliser not in NORMALISERS:
         raise unknown("normaliser", normaliser, NORMALISERS)
@@ -76,8 +77,9 @@ def unit_for(language: str, units: str = "report") -> SpeechUnit:
     """What texts in `language` are counted in by the rule `units`; a `UsageError` for one nobody knows.
 
     "report": characters for Mandarin, Japanese, Korean and Thai (Gemini 1.0 report, section 5.2.4).
-    "whisper": for Chinese, Japanese, Thai, Lao and Burmese (Whisper's paper, appendix C). Cantonese, which
-    neither names, is in characters under both: it is written like Mandarin, without spaces.
+    "whisper": characters for Chinese, Japanese, Thai, Lao and Burmese (Whisper's paper, appendix C).
+    Cantonese, which neither lists, is counted in characters by both: like Mandarin, it is written without
+    spaces.
     """
     if units not in UNITS:
         raise unknown("rule for units", units, UNITS)
@@ -89,12 +91,12 @@ def unit_for(language: str, units: str = "report") -> SpeechUnit:
 def _primary(language: str) -> str:
     code = re.split("[-_]", language.lower())[0]
     if language and not re.fullmatch("[a-z]{2,3}", code):
-        raise UsageError(f"{language!r} is no code of a language: en, en_us and eng are")
+        raise UsageError(f"{language!r} is not a language code: write one such as en, en_us or eng")
     return code
 
 
 def rules(normaliser: str, units: str) -> dict[str, JSON]:
-    """Both rules by language, and the versions of the packages that carry them out: a signature's notes."""
+    """Both rules by language, and the versions of the packages they use, for the notes of a signature."""
     listed = (code for code in _IN_CHARACTERS.get(units, ()) if len(code) == 2 or code in _CANTONESE)
     return {
         "normaliser": "whisper-english for en, whisper-basic else" if normaliser == "auto" else normaliser,
@@ -113,7 +115,7 @@ def needs() -> None:
 
 @versioned("speech_normalise", 1, packages=("whisper-normalizer",))
 def normalise(text: str, normaliser: str) -> str:
-    """`text` under a normaliser's name other than "auto". Raises `UsageError` when a package is missing."""
+    """`text` normalised by a normaliser other than "auto". Raises `UsageError` if a package is missing."""
     return _rules(normaliser)(text)
 
 
@@ -121,8 +123,7 @@ def normalise(text: str, normaliser: str) -> str:
 def units_of(normalised: str, unit: SpeechUnit) -> list[str]:
     """The words, or the characters without the spaces, of a normalised text.
 
-    A character is what a reader takes for one, an extended grapheme cluster (UAX 29), as in Whisper's
-    `split_letters`.
+    A character is an extended grapheme cluster (UAX 29), as in Whisper's `split_letters`.
     """
     if unit == "character":
         normalised = " ".join(_package("regex").findall(r"\X", normalised))
@@ -148,14 +149,14 @@ def _package(name: str) -> Any:
 
 
 def _english() -> Any:
-    """The package's English rules, brought back to Whisper's."""
+    """The package's English rules without its own additions. Raises `UsageError` if they still differ."""
     english = _package("whisper_normalizer.english").EnglishTextNormalizer()
     for pattern in _ADDED:
         english.replacers.pop(pattern, None)
     tables = (english.ignore_patterns, list(english.replacers.items()), english.standardize_spellings.mapping)
     if hashlib.sha256(json.dumps(tables).encode()).hexdigest()[:16] != _TABLES:
         raise UsageError(
-            "this version of whisper-normalizer has other tables than Whisper: "
+            "the tables of this version of whisper-normalizer differ from Whisper's: "
             "pip install whisper-normalizer==0.1.15"
         )
     english.standardize_numbers = functools.partial(_numbers, english.standardize_numbers)
@@ -163,7 +164,7 @@ def _english() -> Any:
 
 
 def _numbers(rule: Callable[[str], str], text: str) -> str:
-    """`text` with its numbers in digits; as it is where Whisper's own rule fails on a number's length."""
+    """`text` with its numbers in digits; unchanged if Whisper's own rule fails, as for a very long number."""
     try:
         return rule(text)
     except (AssertionError, ValueError):
@@ -173,8 +174,9 @@ def _numbers(rule: Callable[[str], str], text: str) -> str:
 def _without_asides(text: str) -> str:
     """`text` without <…>, […] and (…), by Whisper's patterns.
 
-    They look for each opener's closer to the text's end: without end where there is none. Here an opener
-    without one becomes "{", which they leave alone and later take for the same punctuation.
+    For each opening bracket, these search for the closing one up to the end of the text, which takes
+    quadratic time if there is none. Here an opening bracket without a closing one becomes "{", which the
+    patterns ignore and the later rules treat as the same punctuation.
     """
     end = max(text.rfind(">"), text.rfind("]")) + 1
     text = _BRACKETS.sub("", text[:end]) + text[end:].replace("<", "{").replace("[", "{")
@@ -183,7 +185,7 @@ def _without_asides(text: str) -> str:
 
 
 class Step(NamedTuple):
-    """One step from a reference to a hypothesis; "" where a side has no unit."""
+    """One step from a reference to a hypothesis. A side without a unit is ""."""
 
     op: Literal["equal", "substitute", "delete", "insert"]
     reference: str
@@ -209,9 +211,9 @@ def alignment(reference: str, hypothesis: str, unit: SpeechUnit = "word") -> lis
 def confusions(
     pairs: Iterable[tuple[str, str]], unit: SpeechUnit = "word", most: int = 20
 ) -> list[tuple[str, str, int]]:
-    """(reference's unit, hypothesis' unit, how often) of the most frequent edits, most frequent first.
+    """(unit of the reference, unit of the hypothesis, count) of the `most` most frequent edits, in order.
 
-    `pairs`: (reference, hypothesis), normalised. "" on one side: deleted, or inserted.
+    `pairs`: (reference, hypothesis), normalised. The unit is "" on one side for a deletion or an insertion.
     """
     counts = Counter(
         (step.reference, step.hypothesis)
@@ -225,7 +227,7 @@ def confusions(
 
 @dataclass(frozen=True, slots=True)
 class Edits:
-    """What lies between a reference and a hypothesis, in words or characters."""
+    """The numbers of edits and hits between a reference and a hypothesis, in words or characters."""
 
     substitutions: int
     deletions: int
@@ -238,7 +240,7 @@ class Edits:
 
     @property
     def units(self) -> int:
-        """How long the reference is."""
+        """The length of the reference."""
         return self.substitutions + self.deletions + self.hits
 
 
@@ -246,7 +248,7 @@ class Edits:
 def edits(answer: str, reference: str, normaliser: str, unit: SpeechUnit) -> Edits:
     """The edits from `reference` to `answer`, both as they came; `normaliser` is none but "auto".
 
-    A reference with nothing left has no units: what is said nevertheless is inserted.
+    A reference that is empty after normalisation has no units: all units of the answer are insertions.
     """
     words = units_of(normalise(reference, normaliser), unit)
     heard = units_of(normalise(answer, normaliser), unit)
@@ -278,13 +280,13 @@ def _counted(number: int, noun: str) -> str:
 
 @versioned("speech_sample_edits", 1, packages=("jiwer", "whisper-normalizer"))
 def sample_edits(answer: str, sample: Sample, normaliser: str = "auto", units: str = "report") -> Edits:
-    """The edits from a sample's one reference, by the rules for its language, `sample.meta["language"]`."""
+    """The edits from a sample's only reference, by the rules for its language, `sample.meta["language"]`."""
     return edits(answer, *_of(sample, normaliser, units))
 
 
 @versioned("speech_scorer", 1, packages=("jiwer", "whisper-normalizer"))
 def score_speech(answer: str, sample: Sample, normaliser: str = "auto", units: str = "report") -> Verdict:
-    """`speech_verdict` by the rules for the sample's language: a task's scorer, or a partial of it is."""
+    """The `speech_verdict` by the rules for the sample's language, for use as a task's scorer."""
     return speech_verdict(answer, *_of(sample, normaliser, units))
 
 

@@ -1,29 +1,29 @@
-"""VQA accuracy: how many of ten people gave the answer, after both are normalised.
+"""VQA accuracy: how many of ten people gave the answer, after normalisation of both.
 
-Antol et al. (2015, arXiv 1505.00468): each of the ten is left out in turn; an answer that three of the other
-nine gave is right, fewer earn a third each; the mean counts. So 1, 2, 3 and 4 matches of ten earn 0.3, 0.6,
-0.9 and 1. Two normalisations are in use, and they part:
+Antol et al. (2015, arXiv 1505.00468): each of the ten references is left out in turn. An answer that matches
+three or more of the other nine is right; with fewer matches it earns one third for each. The result is the
+mean. So 1, 2, 3 and 4 matches among ten earn 0.3, 0.6, 0.9 and 1. Two normalisations are in use:
 
-* `vqa_accuracy` is GT-Vision-Lab/VQA at a013f00, `vqaEval.py`, to the letter, for VQAv2. It normalises **only
-  where the references differ**. Where all ten are the same they are compared as they stand, so "Yes" earns
-  nothing against ten times "yes". The script runs under Python 2.7, so its digits are 0 to 9 alone.
+* `vqa_accuracy` is exactly that of GT-Vision-Lab/VQA at a013f00, `vqaEval.py`, for VQAv2. It normalises
+  **only if the references differ**. If all ten are the same, they are compared unchanged, so "Yes" earns
+  nothing against ten times "yes". The script runs under Python 2.7, so its digits are only 0 to 9.
 * `textvqa_accuracy` is M4C's, for TextVQA: facebookresearch/mmf at b0ffc7f, `mmf/utils/m4c_evaluators.py`,
-  and the same in lmms-eval at 75571cf, `textvqa/utils.py`. It always normalises. First it lowers, deletes
-  every comma and question mark and splits "'s" off; digits are those of every script. MMF refuses other than
-  ten references; here their number is free, as in lmms-eval.
+  and the same in lmms-eval at 75571cf, `textvqa/utils.py`. It always normalises. First it converts to lower
+  case, deletes every comma and question mark and splits off "'s"; digits are those of every script. MMF
+  accepts only ten references; here any number is accepted, as in lmms-eval.
 
-`vqa_accuracy_normalised` is the first without its condition, as lmms-eval scores VQAv2. The older official
-script (a4f1afd) normalised the answer always, the references where they differ.
+`vqa_accuracy_normalised` is the first one without its condition, as lmms-eval scores VQAv2. The older
+official script (a4f1afd) normalised the answer always, and the references only if they differ.
 
-What both scripts do and their papers do not say is kept: at most 32 full stops are deleted (a flag is passed
-where a count belongs); a digit before a full stop does not save it ("5." is "5": the lookbehind is mistyped);
-one comma between digits makes every mark of punctuation vanish, where else it would become a space; an
-apostrophe is restored by a table that lacks most words and turns "somebody'd" into "somebodyd". An answer may
-become empty, and is then equal to a reference that does ("the", "-"). With a single reference no answer earns
-anything.
+Both scripts have quirks that their papers do not mention, and which are kept: at most 32 full stops are
+deleted (a flag is passed in place of a count); a full stop after a digit is deleted too ("5." becomes "5":
+the lookbehind is mistyped); one comma between digits makes every punctuation mark vanish that would otherwise
+become a space; apostrophes are restored with a table that lacks most words and turns "somebody'd" into
+"somebodyd". An answer may become empty, and then equals a reference that becomes empty ("the", "-"). With a
+single reference, no answer earns anything.
 
-Letters are lowered, and spaces known, by this Python's Unicode, not by that of Python 2.7: "İ", a Greek
-word's last sigma, letters that got a small form after 2009, and U+180E are the differences.
+Lower case and spaces follow the Unicode version of this Python, not that of Python 2.7. The differences are
+"İ", the final sigma of a Greek word, letters that got a lower-case form after 2009, and U+180E.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ _CONTRACTED = """
     where'd where's where've who'd who'd've who'll who's who've why'll why're why's won't would've
     wouldn't wouldn't've y'all y'all'll y'all'd've you'd you'd've you'll you're you've
 """
-# The scripts' tables hold each word once for every apostrophe that may be missing. Left out: entries that
-# change nothing, and those with capitals, which no lowered word meets.
+# The scripts' tables contain each word once for every apostrophe that may be missing. This one leaves out
+# entries that change nothing, and entries with capitals, which cannot match a word in lower case.
 _CONTRACTIONS = {
     word[:at] + word[at + 1 :]: word
     for word in _CONTRACTED.split()
@@ -64,7 +64,7 @@ _CONTRACTIONS = {
 
 @versioned("vqa_accuracy", 1)
 def vqa_accuracy(answer: str, references: Sequence[str]) -> float:
-    """VQAv2's credit, 0 to 1, by the official script. Raises `ValueError` when there is no reference."""
+    """VQAv2's credit, 0 to 1, by the official script. Raises `ValueError` if there is no reference."""
     if len({_on_one_line(reference) for reference in references}) > 1:
         return vqa_accuracy_normalised(answer, references)
     return _leave_one_out(_on_one_line(answer), [_on_one_line(reference) for reference in references])
@@ -72,18 +72,18 @@ def vqa_accuracy(answer: str, references: Sequence[str]) -> float:
 
 @versioned("vqa_accuracy_normalised", 1)
 def vqa_accuracy_normalised(answer: str, references: Sequence[str]) -> float:
-    """The same with both sides normalised, also where all references are the same."""
+    """The credit of `vqa_accuracy`, but with both sides normalised even if all references are the same."""
     return _leave_one_out(_vqa_form(answer), [_vqa_form(reference) for reference in references])
 
 
 @versioned("textvqa_accuracy", 1)
 def textvqa_accuracy(answer: str, references: Sequence[str]) -> float:
-    """TextVQA's credit, 0 to 1, by M4C's script. Raises `ValueError` when there is no reference."""
+    """TextVQA's credit, 0 to 1, by M4C's script. Raises `ValueError` if there is no reference."""
     return _leave_one_out(_m4c_form(answer), [_m4c_form(reference) for reference in references])
 
 
 def _leave_one_out(answer: str, references: Sequence[str]) -> float:
-    """The mean of min(matches / 3, 1) over leaving out each reference."""
+    """The mean of min(matches / 3, 1) over all ways to leave out one reference."""
     if not references:
         raise ValueError("no references to compare with")
     matches = references.count(answer)
@@ -105,7 +105,7 @@ def _m4c_form(text: str) -> str:
 
 
 def _without_punctuation(text: str, stop: re.Pattern[str]) -> str:
-    """Deletes a mark that stands beside a space anywhere in `text`; else each becomes a space."""
+    """Deletes every mark that is next to a space somewhere in `text`; other marks become spaces."""
     bare = text
     joined = _THOUSANDS.search(text) is not None
     for mark in _PUNCTUATION:
@@ -116,6 +116,7 @@ def _without_punctuation(text: str, stop: re.Pattern[str]) -> str:
 
 
 def _words(text: str) -> str:
-    """Lowered, number words as digits, without articles, apostrophes restored, one space between words."""
+    """`text` in lower case, with number words as digits, without articles, with apostrophes restored, and
+    with one space between words."""
     words = (_NUMBERS.get(word, word) for word in text.lower().split())
     return " ".join(_CONTRACTIONS.get(word, word) for word in words if word not in _ARTICLES)

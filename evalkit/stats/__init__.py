@@ -1,4 +1,4 @@
-"""Intervals, paired tests and power from matrices of sufficient statistics. Pure functions."""
+"""Intervals, paired tests and power, as pure functions of matrices of sufficient statistics."""
 
 from evalkit.stats.intervals import bootstrap, interval, macro_interval, wilson
 from evalkit.stats.paired import (

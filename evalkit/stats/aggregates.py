@@ -1,4 +1,4 @@
-"""How a metric's figures come of its statistics: of their sums, or of all values."""
+"""How the figures of a metric are computed from its statistics: from their sums, or from all values."""
 
 from __future__ import annotations
 
@@ -20,12 +20,15 @@ Parts = Sequence[tuple[Floats, Sequence[str]]]
 
 
 class Aggregate(Protocol):
-    """`matrix`: (samples, columns) of one metric, at least one row; `clusters`, `groups`: a name a row."""
+    """The statistics of one metric's figures.
+
+    `matrix`: (samples, columns), at least one row; `clusters`, `groups`: one name per row.
+    """
 
     def figure(self, matrix: Floats) -> float: ...
 
     def each(self, matrix: Floats) -> Floats:
-        """(samples,) each one's own figure; NaN where it has none."""
+        """(samples,) the figure of each sample; NaN if a sample has none."""
 
     def interval(self, matrix: Floats, clusters: Sequence[str]) -> tuple[float, float] | None: ...
 
@@ -36,10 +39,10 @@ class Aggregate(Protocol):
     ) -> tuple[float, float]: ...
 
     def is_shares(self, matrix: Floats) -> bool:
-        """Whether the figure is the share of samples that are 1 among those that are 0 or 1."""
+        """Whether every sample is 0 or 1 and the figure is the share of ones."""
 
     def is_credits(self, matrix: Floats) -> bool:
-        """Whether the figure is the mean of credits between 0 and 1."""
+        """Whether the figure is a mean of credits between 0 and 1."""
 
     def difference(
         self,
@@ -51,15 +54,18 @@ class Aggregate(Protocol):
         exact: bool,
         best: float | None,
     ) -> Difference:
-        """Head's figure less base's; with `best`, their distances from it.
+        """The figure of head minus that of base; with `best`, the difference of their distances from it.
 
-        `exact`: by McNemar's test, of shares without clusters and groups; else by a bootstrap.
+        `exact`: McNemar's test, for shares without clusters and groups; otherwise a bootstrap.
         """
 
 
 @dataclass(frozen=True, slots=True)
 class Sums:
-    """Of the sums of statistics. `finish`: totals (…, columns) → figures (…). `any_range`: see `Traits`."""
+    """Figures of sums of statistics.
+
+    `finish`: totals (…, columns) → figures (…). `any_range`: see `Traits`.
+    """
 
     finish: Callable[[Floats], Floats]
     any_range: bool = False
@@ -68,7 +74,7 @@ class Sums:
         return float(self.finish(matrix.sum(axis=0)))
 
     def each(self, matrix: Floats) -> Floats:
-        with np.errstate(invalid="ignore", divide="ignore"):  # a rate over nothing is none
+        with np.errstate(invalid="ignore", divide="ignore"):  # a rate over 0 units is NaN
             return self.finish(matrix)
 
     def interval(self, matrix: Floats, clusters: Sequence[str]) -> tuple[float, float] | None:
@@ -118,7 +124,7 @@ class Sums:
 
 @dataclass(frozen=True, slots=True)
 class Values:
-    """Of all samples' values. `aggregate`, `own`: `Kept.aggregate` and `Kept.each`."""
+    """Figures of all samples' values. `aggregate`, `own`: `Kept.aggregate` and `Kept.each`."""
 
     aggregate: kept.Aggregate
     own: Callable[[Floats], Floats]
@@ -163,15 +169,15 @@ class Values:
 
 
 def aggregate_of(metric: Metric) -> Aggregate:
-    """How `metric`, or what a mean over groups is of, makes figures."""
-    made = cast("Any", measured(metric))
-    if hasattr(made, "aggregate"):
-        return Values(made.aggregate, getattr(made, "each", lambda values: values[:, 0]))
-    return Sums(made.finish, traits_of(made).any_range)
+    """How the figures of `metric`, or of the metric that it averages over groups, are computed."""
+    inner = cast("Any", measured(metric))
+    if hasattr(inner, "aggregate"):
+        return Values(inner.aggregate, getattr(inner, "each", lambda values: values[:, 0]))
+    return Sums(inner.finish, traits_of(inner).any_range)
 
 
 def counted(metric: Metric, matrix: Floats) -> Floats:
-    """(samples,) what each row of `matrix` adds to the figure's n; 0: the sample is outside of the figure."""
+    """(samples,) what each row of `matrix` adds to the figure's n; 0 if the figure leaves the sample out."""
     name = traits_of(metric).denominator
     return matrix[:, metric.columns.index(name)] if name else np.ones(len(matrix))
 

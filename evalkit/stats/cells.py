@@ -1,18 +1,18 @@
-"""Clusters in groups: what both an interval and a comparison of a mean over groups are computed from.
+"""Clusters in groups, from which intervals and comparisons of a mean over groups are computed.
 
 A cluster (a sentence read in eleven languages, a speaker of two) may have samples in several groups. Its
-samples come and go together, whatever their groups, so the groups' figures vary together. With f(T(g)) the
-figure of group g, T(g) the totals of its n(g) clusters and u(c, g) those of cluster c in it, the cluster's
-influence on it is the jackknife's
+samples are resampled together, whatever their groups, so the groups' figures are correlated. Let f(T(g)) be
+the figure of group g, T(g) the totals of its n(g) clusters, and u(c, g) those of cluster c in group g. The
+influence of the cluster on the figure is that of the jackknife,
 
     h(c, g) = (n(g) - 1) / n(g) · (f(T(g)) - f(T(g) - u(c, g)))          Efron & Tibshirani 1993, chapter 11
 
-and the variance of the mean of G groups' figures, covariances through shared clusters included, is
+and the variance of the mean of the figures of G groups, with the covariances through shared clusters, is
 
     V = 1/G² · Σ over c of (Σ over g of √(n(g) / (n(g) - 1)) · h(c, g))²
 
-the one-way cluster-robust variance (Liang & Zeger 1986; Cameron & Miller 2015, equation 11) with each group's
-own n / (n - 1). Where no cluster is in two groups it is the sum of the groups' variances.
+the one-way cluster-robust variance (Liang & Zeger 1986; Cameron & Miller 2015, equation 11) with the factor
+n / (n - 1) of each group. If no cluster is in two groups, V is 1/G² times the sum of the groups' variances.
 """
 
 from __future__ import annotations
@@ -28,15 +28,16 @@ from evalkit.stats.resample import EXACT, Floats, Totals, cluster_index, resampl
 
 Index = npt.NDArray[np.intp]
 _ROUNDING = 1e-9
-"""A figure moves by more if a sample that is not like the others is left out."""
+"""Smaller changes of a figure are rounding errors: leaving out a sample that differs changes it by more."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cells:
-    """Totals of every cluster in every group that it has samples in, by group.
+    """Cells, each of which holds the totals of one cluster in one group; sorted by group.
 
-    `totals`: (cells, columns); `cluster`, `group`: (cells,) numbers from 0, of groups none left out. A sample
-    without a cluster's name is a cluster of its own.
+    There is a cell for each group in which a cluster has samples. `totals`: (cells, columns); `cluster`,
+    `group`: (cells,) numbers from 0; every group number occurs. A sample without a cluster name is its own
+    cluster.
     """
 
     totals: Floats
@@ -45,7 +46,7 @@ class Cells:
 
     @classmethod
     def of(cls, matrix: Floats, clusters: Sequence[str] | None, groups: Index | None = None) -> Cells:
-        """`matrix`: (samples, columns); `groups`: (samples,) numbers from 0, None for a single group."""
+        """The cells of `matrix`: (samples, columns); `groups`: (samples,) numbers from 0, None for one."""
         group = np.zeros(len(matrix), np.intp) if groups is None else groups
         if clusters is None or not any(clusters):
             order = np.argsort(group, kind="stable")
@@ -64,50 +65,51 @@ class Cells:
 
     @property
     def counts(self) -> Index:
-        """(groups,) clusters of each."""
+        """(groups,) the number of clusters in each group."""
         return np.bincount(self.group)
 
     @property
     def clusters(self) -> int:
-        """How many there are, each counted once however many groups it is in."""
+        """The number of clusters; one that is in several groups counts once."""
         return len(np.unique(self.cluster))
 
     def without(self, groups: Index) -> Cells:
-        """The others, numbered anew."""
+        """The cells of all other groups, with the groups renumbered from 0."""
         kept = ~np.isin(self.group, groups)
         numbers = np.unique(self.group[kept], return_inverse=True)[1]
         return Cells(self.totals[kept], self.cluster[kept], numbers)
 
     def parts(self) -> Iterator[Floats]:
-        """(clusters, columns) of each group."""
+        """The (clusters, columns) totals of each group in turn."""
         yield from np.split(self.totals, np.cumsum(self.counts)[:-1])
 
     def figures(self, finish: Callable[[Floats], Floats]) -> Floats:
-        """(groups,) each one's figure."""
+        """(groups,) the figure of each group."""
         return np.array([float(finish(part.sum(axis=0))) for part in self.parts()])
 
     def influences(self, finish: Callable[[Floats], Floats]) -> tuple[Floats, npt.NDArray[np.bool_]]:
-        """((cells,) h, (groups,) whether no cluster of the group moves its figure more than another)."""
-        found, alike = [], []
+        """((cells,) influences h, (groups,) whether all clusters of the group have the same influence)."""
+        influences, alike = [], []
         for part in self.parts():
-            if len(part) == 1:  # without it there is no figure
+            if len(part) == 1:  # without this cluster there is no figure
                 alike.append(True)
-                found.append(np.zeros(1))
+                influences.append(np.zeros(1))
                 continue
-            # Left out, the only words of a group leave a rate over nothing; it has no influence to tell.
+            # Without the only cluster that has words, a rate is 0 over 0 and the influence is unknown: 0.
             with np.errstate(invalid="ignore", divide="ignore"):
                 left = finish(part.sum(axis=0) - part)
             alike.append(bool(np.ptp(left) < _ROUNDING))
             moved = np.nan_to_num(np.nanmean(left) - left) if not alike[-1] else np.zeros(len(part))
-            found.append(moved * (len(part) - 1) / len(part))
-        return np.concatenate(found), np.array(alike)
+            influences.append(moved * (len(part) - 1) / len(part))
+        return np.concatenate(influences), np.array(alike)
 
     def spread(self, influences: Floats) -> tuple[float, float]:
         """(variance of the sum over groups, degrees of freedom) from (cells,) influences; not divided by G².
 
-        Degrees of freedom after Satterthwaite (1946): a cluster's part of V has the variance that its groups'
-        mean squares and their correlation through shared clusters give it. They are the clusters less one
-        where all are in every group, and Welch's where none is in two.
+        The degrees of freedom follow Satterthwaite (1946): the variance of a cluster's part of V is computed
+        from the mean squares of its groups and their correlation through shared clusters. If every cluster is
+        in every group, they are the number of clusters minus one; if no cluster is in two groups, they are
+        Welch's.
         """
         counts = self.counts
         small = counts / np.maximum(1, counts - 1)
@@ -124,40 +126,40 @@ class Cells:
         return variance, max(1.0, round(float(each.sum()) ** 2 / weighed, 6)) if weighed else 1.0
 
     def correction(self, influences: Floats) -> float:
-        """What the bootstrap's variance is short of the sample's: n / (n - 1), weighed over groups."""
+        """The sample's variance over the bootstrap's: n / (n - 1), as a weighted mean over groups."""
         plain = float(np.sum(np.bincount(self.cluster, influences) ** 2))
         return self.spread(influences)[0] / plain if plain else 1.0
 
     def drawn(self, finish: Callable[[Floats], Floats], draws: int, random: np.random.Generator) -> Floats:
-        """(draws,) sums of the groups' figures, clusters resampled with all that they have in any group.
+        """(draws,) sums of the groups' figures; a cluster is resampled with its samples in all groups.
 
-        Groups without a cluster in common are resampled each by itself. In a draw without any cluster of a
-        group the group's figure is that of the group itself.
+        Groups without common clusters are resampled independently. In a draw that has no cluster of a group,
+        the group's figure is that of the original group.
         """
-        found = np.zeros(draws)
+        sums = np.zeros(draws)
         for part in self._drawn_together():
             if part.groups == 1:
-                found += finish(resampled(part.totals, draws, random))
+                sums += finish(resampled(part.totals, draws, random))
                 continue
             own = np.array([units.sum(axis=0) for units in part.parts()])
             counted = np.column_stack([part.totals, np.ones(len(part.totals))])
 
             def summed(totals: Floats, own: Floats = own) -> Floats:
-                there = totals[..., -1:] > 0.5
-                total: Floats = finish(np.where(there, totals[..., :-1], own)).sum(axis=-1)
+                present = totals[..., -1:] > 0.5
+                total: Floats = finish(np.where(present, totals[..., :-1], own)).sum(axis=-1)
                 return total
 
-            found += resampled_together(Totals(counted, part.cluster, part.group), draws, random, summed)
-        return found
+            sums += resampled_together(Totals(counted, part.cluster, part.group), draws, random, summed)
+        return sums
 
     @property
     def components(self) -> int:
-        """How many sets of groups there are without a cluster in common."""
+        """The number of sets of groups such that no cluster is in two sets."""
         return len(np.unique(self._labels()))
 
     def _labels(self) -> npt.NDArray[Any]:
-        """(groups,) the same number for groups that clusters connect."""
-        if self.clusters == len(self.cluster):  # none is in two groups
+        """(groups,) numbers, the same for groups that are connected through clusters."""
+        if self.clusters == len(self.cluster):  # no cluster is in two groups
             return np.arange(self.groups)
         from scipy.sparse import coo_array
         from scipy.sparse.csgraph import connected_components
@@ -169,10 +171,11 @@ class Cells:
         return labels
 
     def _drawn_together(self) -> Iterator[Cells]:
-        """Sets of groups, their clusters numbered from 0: those with few, and all others at once.
+        """Sets of groups to resample together, their clusters numbered from 0.
 
-        Few are drawn with replacement, among those of connected groups. Many have independent weights, so
-        that it makes no difference which of them are drawn at once.
+        Connected groups with few clusters form a set of their own, because few clusters are drawn with
+        replacement. All other groups form one set: many clusters have independent weights, so it makes no
+        difference which of them are drawn together.
         """
         labels = self._labels()
         first = np.unique(self.cluster, return_index=True)[1]

@@ -1,10 +1,10 @@
-"""Figures that are no function of sums, such as medians: values are kept, and their weights resampled.
+"""Statistics of figures that are not functions of sums, such as medians: the weights of values are resampled.
 
-A draw gives every cluster a weight, its samples have it in every group that it is in, and the figure is
-computed of all values so weighed (`evalkit.stats.resample` says how weights are drawn). Percentiles and
-standard errors are those of such draws, spread for few clusters like those of sums. Degrees of freedom are
-the clusters less one; of a mean over groups after Welch and Satterthwaite from the variances of the groups'
-figures, and no more than all clusters less one, since groups may share them.
+A draw gives every cluster a weight, which its samples have in every group, and the figure is computed from
+all weighted values (`evalkit.stats.resample` describes how weights are drawn). Percentiles and standard
+errors are those of such draws, widened for few clusters as for sums. The degrees of freedom are the number of
+clusters minus one. For a mean over groups they follow Welch and Satterthwaite, from the variances of the
+groups' figures, and are at most the number of all clusters minus one, because groups may share clusters.
 """
 
 from __future__ import annotations
@@ -30,9 +30,10 @@ Aggregate = Callable[[Floats], Figures]
 
 @dataclass(frozen=True, slots=True)
 class _Group:
-    """`cluster`: (samples,) numbers, from 0 over all groups; None where each sample is its own, of one group.
+    """The figure of one group as a function of weights.
 
-    `varies`: whether any sample differs from another.
+    `cluster`: (samples,) numbers, from 0 over all groups; None if there is one group and each sample is its
+    own cluster. `size`: the number of samples. `varies`: whether any two samples differ.
     """
 
     figures: Figures
@@ -46,11 +47,11 @@ class _Group:
 
     @property
     def units(self) -> Index:
-        """The numbers of its clusters."""
+        """The numbers of the group's clusters."""
         return np.arange(self.size) if self.cluster is None else np.unique(self.cluster)
 
     def drawn(self, weights: Floats) -> Floats:
-        """(draws,) from (draws, clusters) weights; of a draw without any of the group, its own figure."""
+        """(draws,) figures from (draws, clusters) weights; without any sample in a draw, the group's own."""
         if self.cluster is None:
             return self.figures(weights)
         mine = np.take(weights, self.cluster, axis=1)
@@ -59,16 +60,16 @@ class _Group:
 
 
 def figure(values: Floats, aggregate: Aggregate) -> float:
-    """Of all samples, each counting once."""
+    """The figure of all samples, each counting once."""
     return float(aggregate(values)(np.ones((1, len(values))))[0])
 
 
 def interval(
     parts: Sequence[tuple[Floats, Sequence[str]]], aggregate: Aggregate, *, draws: int = INTERVAL_DRAWS
 ) -> tuple[float, float] | None:
-    """95 % interval of the mean of the parts' figures, each (values, clusters) of a group; also of one.
+    """The 95 % interval of the mean of the figures of `parts`: the (values, clusters) of one or more groups.
 
-    None where a group is a single cluster, or none of its samples differs from another.
+    None if a group is a single cluster, or if all its samples are the same.
     """
     groups = _groups([(values, values) for values, _ in parts], [names for _, names in parts], aggregate)
     if any(len(group.units) == 1 or not group.varies for group in groups):
@@ -88,9 +89,9 @@ def standard_error(
     groups: Sequence[str] | None = None,
     draws: int = ERROR_DRAWS,
 ) -> tuple[float, float]:
-    """(standard error, degrees of freedom) of a figure, or of the mean of groups'; infinite: unknown."""
-    found = _named_groups(values, values, aggregate, clusters, groups)
-    error, degrees = _error(found, draws) if found else (math.inf, 1.0)
+    """(standard error, degrees of freedom) of a figure or of the mean over groups; infinite if unknown."""
+    named = _named_groups(values, values, aggregate, clusters, groups)
+    error, degrees = _error(named, draws) if named else (math.inf, 1.0)
     return error or math.inf, degrees
 
 
@@ -105,23 +106,24 @@ def paired(
     draws: int = ERROR_DRAWS,
     confidence: float = 0.95,
 ) -> Difference:
-    """The difference of two figures, both of the same draws of samples, as `paired_bootstrap` has it.
+    """The difference of two figures, both computed from the same draws of samples, as in `paired_bootstrap`.
 
-    `base`, `head`: (samples, columns), rows aligned. `turned`: what is compared of figures.
+    `base`, `head`: (samples, columns), rows aligned. `turned`: a function of figures whose results are
+    compared.
     """
-    found = _named_groups(base, head, aggregate, clusters, groups, turned)
+    named = _named_groups(base, head, aggregate, clusters, groups, turned)
     sides = [
         turned(np.array([group.own for group in _named_groups(of, of, aggregate, clusters, groups)]))
         for of in (base, head)
     ]
     before, after = (float(side.mean()) if len(side) else math.nan for side in sides)
-    error, degrees = _error(found, draws) if found else (math.inf, 1.0)
-    units = _units(found) if found else 0
+    error, degrees = _error(named, draws) if named else (math.inf, 1.0)
+    units = _units(named) if named else 0
     return difference_of(before, after, error, degrees, units, draws, confidence)
 
 
 def _error(groups: Sequence[_Group], draws: int) -> tuple[float, float]:
-    """0 where no draw has another figure, infinite where a group is a single cluster."""
+    """(standard error, degrees of freedom): error 0 if no sample differs, inf if a group is one cluster."""
     if any(len(group.units) == 1 for group in groups):
         return math.inf, 1.0
     if not any(group.varies for group in groups):
@@ -132,7 +134,10 @@ def _error(groups: Sequence[_Group], draws: int) -> tuple[float, float]:
 
 
 def _few(groups: Sequence[_Group], figures: Floats) -> tuple[float, float]:
-    """(how much wider than the draws, degrees of freedom) for so few clusters; `figures`: (draws, groups)."""
+    """(factor by which few clusters widen the draws' spread, degrees of freedom).
+
+    `figures`: (draws, groups).
+    """
     variance = np.nanvar(figures, axis=0)
     counts = np.array([len(group.units) for group in groups])
     most = _units(groups) - 1
@@ -145,7 +150,7 @@ def _few(groups: Sequence[_Group], figures: Floats) -> tuple[float, float]:
 
 
 def _units(groups: Sequence[_Group]) -> int:
-    """Clusters of all groups together."""
+    """The number of clusters in all groups together."""
     return len(np.unique(np.concatenate([group.units for group in groups])))
 
 
@@ -167,7 +172,7 @@ def _named_groups(
     groups: Sequence[str] | None,
     turned: Callable[[Floats], Floats] = lambda figures: figures,
 ) -> list[_Group]:
-    """By `groups` where there are any; those whose figure is none have no part in a mean."""
+    """The groups that `groups` names, or one of all samples; a group whose figure is NaN is left out."""
     names = clusters or [""] * len(base)
     if groups is None or not any(groups):
         rows = [list(range(len(base)))]
@@ -178,9 +183,9 @@ def _named_groups(
                 named.setdefault(group, []).append(row)
         rows = list(named.values())
     same = base is head
-    parts = [(one, one if same else head[of]) for of in rows for one in (base[of],)]
-    made = _groups(parts, [[names[row] for row in of] for of in rows], aggregate, turned)
-    return [group for group in made if not math.isnan(group.own)]
+    parts = [(part, part if same else head[of]) for of in rows for part in (base[of],)]
+    all_groups = _groups(parts, [[names[row] for row in of] for of in rows], aggregate, turned)
+    return [group for group in all_groups if not math.isnan(group.own)]
 
 
 def _groups(
@@ -196,22 +201,22 @@ def _groups(
     alone = len(parts) == 1 and not any(listed)
     index = np.arange(len(listed)) if not any(listed) else cluster_index(listed)
     ends = np.cumsum([0, *sizes])
-    found = []
+    groups = []
     for (base, head), start, end in zip(parts, ends, ends[1:], strict=False):
-        # What sorts its values reads the weights of such rows one after the other: a third of the time.
+        # An aggregate that sorts its values then reads the weights in order, in a third of the time.
         order = np.argsort(base[:, 0], kind="stable")
         both = base[order] if base is head else np.hstack([base[order], head[order]])
-        made = aggregate(both) if base is head else _apart(aggregate, base[order], head[order], turned)
+        figures = aggregate(both) if base is head else _apart(aggregate, base[order], head[order], turned)
         cluster = None if alone else index[start:end][order]
-        found.append(_Group(made, cluster, end - start, bool(np.ptp(both, axis=0).any())))
-    return found
+        groups.append(_Group(figures, cluster, end - start, bool(np.ptp(both, axis=0).any())))
+    return groups
 
 
 def _apart(aggregate: Aggregate, base: Floats, head: Floats, turned: Callable[[Floats], Floats]) -> Figures:
     before, after = aggregate(base), aggregate(head)
 
     def figures(weights: Floats) -> Floats:
-        found: Floats = turned(after(weights)) - turned(before(weights))
-        return found
+        difference: Floats = turned(after(weights)) - turned(before(weights))
+        return difference
 
     return figures

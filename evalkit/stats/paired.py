@@ -1,4 +1,4 @@
-"""Two runs on the same samples: how far their figures lie apart, and whether that may be chance."""
+"""Comparisons of two runs on the same samples: how far their figures differ, and whether by chance."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ from evalkit.stats.intervals import t_quantile
 from evalkit.stats.resample import PAIRED_DRAWS, Floats
 
 SCALE = 100.0
-"""Figures stand between 0 and 100, or not far beyond."""
+"""The scale of figures: between 0 and 100, or not far beyond."""
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Head's figure less base's, in the figure's unit.
+    """The figure of head minus that of base, in the figure's unit.
 
-    `low`, `high`: its interval. `error`: its standard error. `degrees`: of freedom of the t distribution
-    that the interval and `p_against` use, 0 for the normal distribution. `p`: two-sided, of no difference.
+    `low`, `high`: its interval. `error`: its standard error. `degrees`: the degrees of freedom of the t
+    distribution that the interval and `p_against` use; 0 for the normal distribution. `p`: the two-sided p
+    of no difference.
     """
 
     base: float
@@ -34,20 +35,23 @@ class Difference:
     p: float
 
     def interval(self, confidence: float) -> tuple[float, float]:
-        """The interval at another confidence; without bounds where the error is infinite."""
+        """The interval at another confidence; (-inf, inf) if the error is infinite."""
         if math.isinf(self.error):
             return -math.inf, math.inf
         middle, half = (self.low + self.high) / 2, _quantile(self.degrees, confidence) * self.error
         return middle - half, middle + half
 
     def p_against(self, bound: float) -> float:
-        """Two-sided p of the true difference being `bound`: below 1 - confidence outside of the interval."""
+        """The two-sided p of a true difference of `bound`: below 1 - confidence if outside the interval."""
         return _p((self.low + self.high) / 2 - bound, self.error, self.degrees)
 
 
 @dataclass(frozen=True, slots=True)
 class PairedRatio:
-    """Head's figure over base's. `low`, `high`: None where base's may be 0, or everything is one cluster."""
+    """The figure of head over that of base.
+
+    `low`, `high`: its interval; None if base's figure may be 0, or if all samples are in one cluster.
+    """
 
     base: float
     head: float
@@ -57,9 +61,10 @@ class PairedRatio:
 
 
 def mcnemar(base_only: int, head_only: int) -> float:
-    """Two-sided exact p of McNemar's test: samples that only one of the two runs has right.
+    """The two-sided exact p of McNemar's test, from the numbers of samples that only one run has right.
 
-    The binomial tail with probability 1/2, doubled (McNemar 1947), in exact integers.
+    It is the binomial tail with probability 1/2, doubled (McNemar 1947). With fewer than 1,000 such samples
+    it is computed with exact integers.
     """
     n, few = base_only + head_only, min(base_only, head_only)
     tail = sum(math.comb(n, k) for k in range(few + 1))
@@ -75,10 +80,10 @@ def _binomial_p(few: int, n: int) -> float:
 def paired_shares(
     base: Floats, head: Floats, finish: Callable[[Floats], Floats], *, confidence: float = 0.95
 ) -> Difference:
-    """Two runs with 0 or 1 of each sample: McNemar's exact p, and Bonett and Price's interval (2012).
+    """The difference of two runs with 0 or 1 per sample: McNemar's p, Bonett and Price's interval (2012).
 
-    `base`, `head`: (samples, 2), rows aligned. The interval adds a sample to each kind of discordance, so
-    that it has a width also where the runs agree on every sample.
+    `base`, `head`: (samples, 2), rows aligned. The interval adds one sample to each of the two kinds of
+    discordant samples, so that its width is above 0 even if the runs agree on every sample.
     """
     n = len(base)
     lost = int(np.sum((base[:, 0] == 1) & (head[:, 0] == 0)))
@@ -115,18 +120,18 @@ def paired_bootstrap(
 ) -> Difference:
     """The difference of two figures, both resampled with the same draws of the same samples.
 
-    `base`, `head`: (samples, columns), rows aligned. `groups`: a name a row; the figure is then the mean of
-    the groups' figures, and a cluster is resampled with all that it has in any of them. The draws give the
-    standard error; interval and p come from it by Student's t, so that they never contradict each other. What
-    cannot be said, because everything is one cluster, has an infinite error, and p is 1. Few clusters say
-    little however alike they are: p is at least what flipping every cluster's sign would give,
-    2 · 2^-clusters. `scale`: see `standard_error`.
+    `base`, `head`: (samples, columns), rows aligned. `groups`: one name per row; the figure is then the mean
+    of the groups' figures, and a cluster is resampled with its samples in all groups. The draws give the
+    standard error; the interval and p follow from it by Student's t, so that they never contradict each
+    other. If all samples are in one cluster, the error is infinite and p is 1. A few clusters are weak
+    evidence even if they are all the same: p is at least 2 · 2^-clusters, the p of a sign-flip test in which
+    all clusters have the same sign. `scale`: see `standard_error`.
     """
     columns = base.shape[1]
 
     def apart(totals: Floats) -> Floats:
-        found: Floats = finish(totals[..., columns:]) - finish(totals[..., :columns])
-        return found
+        difference: Floats = finish(totals[..., columns:]) - finish(totals[..., :columns])
+        return difference
 
     cells = _cells(np.hstack([base, head]), clusters, groups)
     before = _mean(cells.figures(lambda totals: finish(totals[..., :columns])))
@@ -138,10 +143,10 @@ def paired_bootstrap(
 def difference_of(
     before: float, after: float, error: float, degrees: float, clusters: int, draws: int, confidence: float
 ) -> Difference:
-    """By Student's t, with p at least what flipping every cluster's sign would give.
+    """The `Difference` of two figures by Student's t, with p at least 2 · 2^-clusters, as for sign flips.
 
-    `error` 0: all draws had the same difference, so that p is less than one in so many, and no more is known;
-    where there is none either, nothing is.
+    If `error` is 0, all draws had the same difference, which shows only that p is at most 1 / (draws + 1); if
+    the difference is 0 too, the error is unknown, that is infinite.
     """
     value, tail = after - before, 0.5**clusters
     if not error:
@@ -165,12 +170,12 @@ def paired_ratio(
     confidence: float = 0.95,
     scale: float = SCALE,
 ) -> PairedRatio | None:
-    """The ratio of two figures, both resampled with the same draws of the same samples; None unless base's is
-    above 0.
+    """The ratio of two figures, both resampled with the same draws of the same samples.
 
-    Arguments as of `paired_bootstrap`. The interval has every ratio r from which head - r · base does not
-    differ significantly (Fieller 1954), with the variances and the covariance that the draws give. So a base
-    that is hardly above 0 makes it wide on the side where it is, and one that may be 0 leaves none.
+    None unless base's figure is above 0. The arguments are those of `paired_bootstrap`. The interval contains
+    every ratio r for which head - r · base does not differ significantly from 0 (Fieller 1954), with the
+    variances and the covariance of the draws. So it is wide on the upper side if base is hardly above 0, and
+    there is none if base may be 0.
     """
     columns = base.shape[1]
     cells = _cells(np.hstack([base, head]), clusters, groups)
@@ -189,7 +194,7 @@ def paired_ratio(
     if not all(map(math.isfinite, (apart, base_error, head_error))):
         return PairedRatio(before, after, value, None, None)
     factor = _quantile(degrees, confidence) ** 2
-    # Terms of before²·r² - 2·before·after·r + after² = factor · (variance of head - r·base).
+    # The terms of before²·r² - 2·before·after·r + after² = factor · (variance of head - r·base).
     shared = (head_error**2 + value**2 * base_error**2 - apart**2) / 2  # value · covariance
     square = before**2 - factor * base_error**2
     if square <= 0:
@@ -212,10 +217,11 @@ def standard_error(
 ) -> tuple[float, float]:
     """(standard error by the bootstrap, degrees of freedom) of a figure, or of the mean of groups' figures.
 
-    Degrees of freedom: clusters less one; of a mean over groups after Satterthwaite (`Cells.spread`). An
-    error is infinite where a group is a single cluster. Clusters that are all alike do not show that the next
-    one is: their figure, on a scale of 0 to `scale`, then has the error that Bonett and Price give it, and
-    groups that have the same clusters have it together. 0: they have none, for the figure has no bounds.
+    The degrees of freedom are the number of clusters minus one; for a mean over groups they follow
+    Satterthwaite (`Cells.spread`). The error is infinite if a group is a single cluster. If all clusters of a
+    group are the same, the next cluster may still differ: the figure, between 0 and `scale`, then has the
+    error that Bonett and Price give it, which is correlated between groups that share clusters. With `scale`
+    0, for figures without bounds, it has no such error.
     """
     return _standard_error(_cells(matrix, clusters, groups), finish, draws, seed, scale)
 
@@ -226,7 +232,7 @@ def _standard_error(
     nothing = np.flatnonzero(np.isnan(cells.figures(finish)))
     if len(nothing) == cells.groups:
         return math.inf, 1
-    if len(nothing):  # a rate over nothing has no part in a mean
+    if len(nothing):  # a mean leaves out a rate over nothing
         cells = cells.without(nothing)
     counts = cells.counts
     if (counts == 1).any():
@@ -237,7 +243,7 @@ def _standard_error(
     if len(varies):
         drawn = cells.without(np.flatnonzero(alike)) if alike.any() else cells
         moved = influences[~alike[cells.group]]
-        # The bootstrap's variance is that of n units; the sample's is of n - 1 (Hesterberg 2015).
+        # The bootstrap's variance divides by n, the sample's by n - 1 (Hesterberg 2015).
         figures = drawn.drawn(finish, draws, np.random.default_rng(seed))
         variance = drawn.correction(moved) * float(np.nanvar(figures))
     unknown = np.sqrt(2 * (counts - 1)) * scale / (counts + 2) / counts
@@ -248,7 +254,7 @@ def _standard_error(
 
 
 def _cells(matrix: Floats, clusters: Sequence[str] | None, groups: Sequence[str] | None) -> Cells:
-    """Of a single group without `groups`; with them, samples of no group have no part in the mean."""
+    """The cells of `matrix`: one group if there are no `groups`, otherwise without samples of no group."""
     if groups is None or not any(groups):
         return Cells.of(matrix, clusters)
     named = [row for row, group in enumerate(groups) if group]
@@ -257,9 +263,9 @@ def _cells(matrix: Floats, clusters: Sequence[str] | None, groups: Sequence[str]
 
 
 def _mean(figures: Floats) -> float:
-    """Of the groups that have one; NaN where none has."""
-    there = figures[~np.isnan(figures)]
-    return float(there.mean()) if len(there) else math.nan
+    """The mean of the figures that are not NaN; NaN if all are."""
+    known = figures[~np.isnan(figures)]
+    return float(known.mean()) if len(known) else math.nan
 
 
 def _quantile(degrees: float, confidence: float) -> float:

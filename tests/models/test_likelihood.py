@@ -170,7 +170,7 @@ def test_a_continuation_is_greedy_where_each_token_was_the_likeliest() -> None:
 
 def test_a_continuation_that_has_no_probability_of_its_own() -> None:
     response = prompt(("The", NAN), (" sky", -2.0))
-    with pytest.raises(ProviderError, match=r"token ' sky' stands across the end") as crossed:
+    with pytest.raises(ProviderError, match=r"token ' sky' spans the end") as crossed:
         echoed_likelihood(response, "ky")
     assert not crossed.value.retryable
     with pytest.raises(ProviderError, match="no log-probability for the continuation"):
@@ -228,17 +228,17 @@ def test_likelihoods_by_length() -> None:
     found = Likelihood(" Äpfel", -14.0, 4)
     assert (found.per("token"), found.per("character"), found.per("byte")) == (-3.5, -14 / 6, -2.0)
     assert (found.per("character", "Äpfel"), found.per("byte", "Äpfel")) == (-2.8, -14 / 6)
-    with pytest.raises(UsageError, match="does not say how many tokens ' x' has"):
+    with pytest.raises(UsageError, match="does not return the number of tokens of ' x'"):
         Likelihood(" x", -1.0).per("token")
 
 
 def test_what_is_no_request_for_likelihoods() -> None:
     chat = (Message("user", "Which?"),)
-    with pytest.raises(UsageError, match="continuations go with a text to continue"):
+    with pytest.raises(UsageError, match="continuations need a text to continue"):
         Request(chat, 0, continuations=(" A",))
-    with pytest.raises(UsageError, match="without echo"):
+    with pytest.raises(UsageError, match="cannot be used with echo"):
         Request("Q", 0, logprobs=1, echo=True, continuations=(" A",))
-    with pytest.raises(UsageError, match="an empty text is no continuation"):
+    with pytest.raises(UsageError, match="a continuation must not be empty"):
         Request("Q", 0, continuations=(" A", ""))
 
 
@@ -278,8 +278,12 @@ def test_an_endpoint_whose_echo_is_right_passes() -> None:
 @pytest.mark.parametrize(
     ("echo", "logprobs", "said"),
     [
-        ("off by one", True, r"off by one: each token has the figure of the one after it \(llama-cpp-python"),
-        ("ignored", True, r"it ignores echo, or returns the prompt without them \(llama.cpp"),
+        (
+            "off by one",
+            True,
+            r"off by one: each token has the log-probability of the next one \(llama-cpp-python",
+        ),
+        ("ignored", True, r"it ignores echo, or returns the prompt without them \(as llama.cpp"),
         ("right", False, "it returns no log-probabilities at all"),
     ],
 )
@@ -303,10 +307,10 @@ def answers(*responses: Response) -> Callable[[Request], Awaitable[Response]]:
 def test_wrong_figures_of_another_kind_are_refused_too() -> None:
     said = Response(" a", logprobs=(TokenLogprob(" a", -1.0, {}),))
     wrong = prompt(("The", NAN), (" a", -1.06))
-    with pytest.raises(UsageError, match=r"' a' has -1\.000 when it is generated, -1\.060 in the prompt"):
+    with pytest.raises(UsageError, match=r"' a' has -1\.000 if it is generated, but -1\.060 in the prompt"):
         asyncio.run(probe_echo(answers(said, wrong)))
     asyncio.run(probe_echo(answers(said, prompt(("The", NAN), (" a", -1.04)))))
-    with pytest.raises(UsageError, match=r"' a' has -1\.000 when it is generated, nan in the prompt"):
+    with pytest.raises(UsageError, match=r"' a' has -1\.000 if it is generated, but nan in the prompt"):
         asyncio.run(probe_echo(answers(said, prompt((" a", NAN)))))
 
 
@@ -315,5 +319,5 @@ def test_where_nothing_can_be_compared_the_endpoint_is_not_trusted() -> None:
     said = Response(" a", logprobs=(TokenLogprob(" a", -1.0, {}),))
     otherwise = prompt(("The a", -1.0))
     for ask in (answers(silent), answers(said, otherwise)):
-        with pytest.raises(UsageError, match="no token that it generated came back"):
+        with pytest.raises(UsageError, match="no generated token was returned"):
             asyncio.run(probe_echo(ask))

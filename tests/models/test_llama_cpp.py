@@ -168,5 +168,5 @@ def test_a_file_that_is_no_model_stops_the_run_and_not_the_process(
 
 def test_a_file_that_is_not_there_is_refused_before_anything_is_asked(tmp_path: Path) -> None:
     for path in (tmp_path / "none.gguf", tmp_path):
-        with pytest.raises(UsageError, match="takes a GGUF file, or SmolLM2-135M-Instruct"):
+        with pytest.raises(UsageError, match="needs a GGUF file, or SmolLM2-135M-Instruct"):
             open_model(f"llama-cpp/{path}")

@@ -66,26 +66,26 @@ def test_a_name_may_hold_what_separates_elsewhere() -> None:
             "unknown backend '': known are fake, faster-whisper, llama-cpp, openai, python, "
             "replay, transcribe",
         ),
-        ("openai", "model 'openai' names no model: openai/NAME [--base-url URL]"),
-        ("openai/", "model 'openai/' names no model: openai/NAME [--base-url URL]"),
-        ("llama-cpp", "names no model: llama-cpp/PATH.gguf"),
-        ("replay/", "names no model: replay/RUN.db"),
-        ("python:", "names no model: python:FILE.py:NAME"),
-        ("fake/", "names no model: fake/gold"),
+        ("openai", "'openai' names a backend but no model: write openai/NAME [--base-url URL]"),
+        ("openai/", "'openai/' names a backend but no model: write openai/NAME [--base-url URL]"),
+        ("llama-cpp", "no model: write llama-cpp/PATH.gguf"),
+        ("replay/", "no model: write replay/RUN.db"),
+        ("python:", "no model: write python:FILE.py:NAME"),
+        ("fake/", "no model: write fake/gold"),
         ("replay/none.db", "no run file 'none.db'"),
         ("replay/none.db?slots=2", "unknown option of replay 'slots'"),
         (
             "llama-cpp/none.gguf",
-            "no file 'none.gguf': llama-cpp/ takes a GGUF file, or SmolLM2-135M-Instruct",
+            "no file 'none.gguf': llama-cpp/ needs a GGUF file, or SmolLM2-135M-Instruct",
         ),
         ("llama-cpp/none.gguf?slot=2", "unknown option of llama-cpp 'slot': did you mean slots?"),
-        ("llama-cpp/none.gguf?slots=two", "llama-cpp/none.gguf: slots=two is no whole number"),
-        ("llama-cpp/none.gguf?context=4k", "llama-cpp/none.gguf: context=4k is no whole number"),
-        ("llama-cpp/none.gguf?slots=0", "slots start at 1, threads at 0"),
-        ("llama-cpp/none.gguf?threads=-1", "slots start at 1, threads at 0"),
-        ("llama-cpp/none.gguf?context=0", "context is a multiple of 256"),
-        ("llama-cpp/none.gguf?context=300", "context is a multiple of 256"),
-        ("llama-cpp/none.gguf?prompt_cache=yes", "prompt_cache=yes is neither on nor off"),
+        ("llama-cpp/none.gguf?slots=two", "llama-cpp/none.gguf: slots must be an integer, not 'two'"),
+        ("llama-cpp/none.gguf?context=4k", "llama-cpp/none.gguf: context must be an integer, not '4k'"),
+        ("llama-cpp/none.gguf?slots=0", "slots must be at least 1, not 0"),
+        ("llama-cpp/none.gguf?threads=-1", "threads must be at least 0, not -1"),
+        ("llama-cpp/none.gguf?context=0", "context must be a multiple of 256, not 0"),
+        ("llama-cpp/none.gguf?context=300", "context must be a multiple of 256, not 300"),
+        ("llama-cpp/none.gguf?prompt_cache=yes", "prompt_cache must be on or off, not 'yes'"),
     ],
 )
 def test_what_cannot_be_opened(spec: str, said: str) -> None:
@@ -96,7 +96,7 @@ def test_what_cannot_be_opened(spec: str, said: str) -> None:
 def test_an_address_goes_with_an_endpoint_only(spec: str) -> None:
     said = refusal(spec, "http://127.0.0.1:8000/v1")
     assert said == (
-        "--base-url goes with openai/NAME and transcribe/NAME and python:FILE.py:NAME, "
+        "--base-url can be used with openai/NAME and transcribe/NAME and python:FILE.py:NAME, "
         f"not with {spec.partition('/')[0]}/"
     )
 
@@ -108,7 +108,7 @@ def test_a_backend_that_is_not_installed_says_how_it_is(monkeypatch: pytest.Monk
     monkeypatch.setitem(BACKENDS, "later", missing)
     assert not missing.installed
     assert refusal("later/tiny") == "later is not installed: pip install it"
-    assert "names no model" in refusal("later/")
+    assert "names a backend but no model" in refusal("later/")
 
 
 def test_names_are_resolved_without_loading_a_backend() -> None:

@@ -81,9 +81,13 @@ FAULTS: list[tuple[Fault, Told, str]] = [
     ("503", SLOWER, "HTTP 503 from http://127.0.0.1:.*: The server is overloaded"),
     ("500", AGAIN, "HTTP 500 from http://127.0.0.1:.*: EngineCore encountered an issue"),
     ("drop", AGAIN, "http://127.0.0.1:.*/v1: Response payload is not completed"),
-    ("truncated", AGAIN, "an answer that is no .*JSONDecodeError.*(chat.completion|text_completion)"),
-    ("html", AGAIN, "an answer that is no .*502 Bad Gateway"),
-    ("no choices", AGAIN, "an answer that is no .*IndexError"),
+    (
+        "truncated",
+        AGAIN,
+        "invalid (chat|completion) response .*JSONDecodeError.*(chat.completion|text_completion)",
+    ),
+    ("html", AGAIN, "invalid (chat|completion) response .*502 Bad Gateway"),
+    ("no choices", AGAIN, "invalid (chat|completion) response .*IndexError"),
     ("huge", NEVER_SO, "more than 64 MB"),
 ]
 
@@ -160,7 +164,7 @@ def test_a_server_that_never_answers_is_given_up() -> None:
         error = problem(server.url, timeout=0.4, then="the Elm")
         assert time.perf_counter() - started < 60
     assert told(error) == SLOWER
-    assert str(error) == "no answer within 0.4 s"
+    assert str(error) == "no response within 0.4 s"
 
 
 def test_nobody_listens() -> None:
@@ -263,7 +267,7 @@ def test_an_error_in_a_200_is_an_error() -> None:
         error = problem(server.url)
         assert told(error) == AGAIN
         assert "the upstream provider failed" in str(error)
-        assert problem(server.url, CONTINUED).args[0].startswith("an answer that is no completion")
+        assert problem(server.url, CONTINUED).args[0].startswith("invalid completion response")
         assert server.requests[-1].route == COMPLETION
 
 

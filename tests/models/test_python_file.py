@@ -206,10 +206,10 @@ def test_errors_of_a_model_become_the_contracts(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "attribute", "line"),
     [
-        ("answer = 3", "answer", "is a int: python:FILE.py:NAME takes a function or a model"),
+        ("answer = 3", "answer", "is a int: python:FILE.py:NAME needs a function or a model"),
         ("def answer(prompt): ...", "anwser", "unknown model in {file} 'anwser': did you mean answer?"),
         ("x = 1", "answer", "unknown model in {file} 'answer': {file} defines no answer"),
-        ("def answer(prompt, image): ...", "answer", "cannot be called with a prompt alone"),
+        ("def answer(prompt, image): ...", "answer", "cannot be called with only a prompt"),
         ("import nowhere_at_all", "answer", "{file} fails on import: ModuleNotFoundError: No module named"),
         ("raise SystemExit(0)", "answer", "{file} fails on import: SystemExit: 0"),
         ("def answer(:", "answer", "{file} fails on import: SyntaxError"),
@@ -219,14 +219,22 @@ def test_errors_of_a_model_become_the_contracts(tmp_path: Path) -> None:
             "answer",
             "it has no name, capabilities",
         ),
-        ("def answer(p): ...\nanswer.parallel = 0", "answer", "parallel is 0, not a number of requests"),
+        (
+            "def answer(p): ...\nanswer.parallel = 0",
+            "answer",
+            "parallel must be a positive integer or None, not 0",
+        ),
         (
             "def answer(p): ...\nanswer.capabilities = 'chat'",
             "answer",
-            "capabilities is 'chat', not a set",
+            "capabilities must be a set of chat",
         ),
         ("def answer(p): ...\nanswer.capabilities = {'imgae'}", "answer", "'imgae': did you mean image?"),
-        ("def answer(p): ...\nanswer.capabilities = {'logprobs'}", "answer", "returns no logprobs"),
+        (
+            "def answer(p): ...\nanswer.capabilities = {'logprobs'}",
+            "answer",
+            "only a model can have logprobs",
+        ),
     ],
 )
 def test_what_cannot_be_opened_says_why(tmp_path: Path, text: str, attribute: str, line: str) -> None:
@@ -237,7 +245,7 @@ def test_what_cannot_be_opened_says_why(tmp_path: Path, text: str, attribute: st
 @pytest.mark.parametrize("rest", ["mine.py", "mine.py:", "mine:answer", ":answer", "mine.txt:answer"])
 def test_a_name_without_a_file_or_an_attribute(rest: str) -> None:
     assert refusal(rest) == (
-        f"model 'python:{rest}' names no model: python:FILE.py:NAME, a function or an object in it"
+        f"'python:{rest}' names no function or object in a file: write python:FILE.py:NAME"
     )
 
 
@@ -247,7 +255,7 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
 
 
 def test_an_identity_that_is_no_json(tmp_path: Path) -> None:
-    for own, line in (("object()", "is no plain JSON"), ("[1]", r"is \[1\], not a dict")):
+    for own, line in (("object()", "must be plain JSON"), ("[1]", r"must be a dict, not \[1\]")):
         model = opened(tmp_path, f"def answer(prompt): ...\nanswer.identity = {own}\n", "answer")
         with pytest.raises(UsageError, match=line):
             model.identity  # noqa: B018

@@ -133,7 +133,7 @@ def test_an_address_that_is_none_or_holds_a_password(file: Path, wrong: str) -> 
 @pytest.mark.parametrize("named", ["upper", "make?size=3", "together"])
 def test_an_address_that_nothing_takes_is_refused(file: Path, named: str) -> None:
     assert refusal(f"python:{file}:{named}", "http://x/v1") == (
-        f"--base-url http://x/v1: python:{file}:{named} has no parameter base_url that could take it"
+        f"--base-url http://x/v1: python:{file}:{named} has no parameter base_url"
     )
 
 
@@ -141,16 +141,19 @@ def test_an_address_that_nothing_takes_is_refused(file: Path, named: str) -> Non
     ("named", "words"),
     [
         ("Large?weigths=x", "unknown option of python:{}:Large 'weigths': did you mean weights?"),
-        ("Large?weights=x&slots=two", "python:{}:Large: slots=two is no whole number"),
-        ("Large?weights=x&top=much", "python:{}:Large: top=much is not a number"),
-        ("Large?weights=x&cache=yes", "python:{}:Large: cache=yes is neither on nor off"),
+        ("Large?weights=x&slots=two", "python:{}:Large: slots must be an integer, not 'two'"),
+        ("Large?weights=x&top=much", "python:{}:Large: top must be a number, not 'much'"),
+        ("Large?weights=x&cache=yes", "python:{}:Large: cache must be on or off, not 'yes'"),
         ("Large", "python:{}:Large cannot be made: TypeError: "),
-        ("make?kind=b", "python:{}:make?kind=b cannot be called with a prompt alone"),
+        ("make?kind=b", "python:{}:make?kind=b cannot be called with only a prompt"),
         ("answer?prompt=x", "unknown option of python:{}:answer 'prompt'"),
         ("answer?draw=1", "unknown option of python:{}:answer 'draw'"),
         ("upper?a=1", "unknown option of python:{}:upper 'a': python:{}:upper has no options"),
-        ("upper?text=x", "is a str: python:FILE.py:NAME takes a function or a model"),
-        ("large?weights=x", "python:{}:large?weights=x is made already, and takes neither options nor"),
+        ("upper?text=x", "is a str: python:FILE.py:NAME needs a function or a model"),
+        (
+            "large?weights=x",
+            "python:{}:large?weights=x is an object, not a class or function: it accepts no options or",
+        ),
     ],
 )
 def test_options_that_are_none(file: Path, named: str, words: str) -> None:
@@ -179,7 +182,7 @@ def test_a_function_of_prompts_answers_together(file: Path) -> None:
     assert found[2].endswith(":awaited returned int, not a text")
 
 
-@pytest.mark.parametrize(("named", "words"), [("short", "1 answers to 2"), ("one", "str to 2")])
+@pytest.mark.parametrize(("named", "words"), [("short", "1 answers for 2"), ("one", "str for 2")])
 def test_a_function_of_prompts_gives_a_list_of_as_many(file: Path, named: str, words: str) -> None:
     with pytest.raises(ProviderError, match=words):
         together(open_model(f"python:{file}:{named}"), "a", "b")

@@ -188,7 +188,7 @@ def test_what_it_is_and_what_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_chats_go_elsewhere() -> None:
     with TranscriptionServer() as server:
         error = problem(server.url, Request((Message("user", "Good day"),), 8))
-        with pytest.raises(ProviderError, match="a clip alone goes to transcribe/") as refused:
+        with pytest.raises(ProviderError, match="send a clip to transcribe/") as refused:
             answers(OpenAIModel("tiny", server.url), ASKED)
     assert error.fatal
     assert refused.value.fatal
@@ -231,7 +231,7 @@ def test_texts_are_read_as_they_come(document: dict[str, Any], tokens: tuple[int
 def test_an_answer_without_a_text_may_be_asked_for_again(body: bytes) -> None:
     with TranscriptionServer(lambda asked: web.Response(body=body)) as server:
         error = problem(server.url)
-    assert str(error).startswith("an answer that is no transcription")
+    assert str(error).startswith("invalid transcription response")
     assert len(str(error)) < 800
     assert error.retryable
     assert not error.fatal
@@ -259,9 +259,9 @@ FAULTS: list[tuple[Fault, Told, str]] = [
     ("503", SLOWER, "HTTP 503 from http://127.0.0.1:.*: The server is overloaded"),
     ("500", AGAIN, "HTTP 500 from http://127.0.0.1:.*: EngineCore encountered an issue"),
     ("drop", AGAIN, "http://127.0.0.1:.*/v1: Response payload is not completed"),
-    ("truncated", AGAIN, "an answer that is no transcription .*JSONDecodeError"),
-    ("html", AGAIN, "an answer that is no transcription .*502 Bad Gateway"),
-    ("no choices", AGAIN, "an answer that is no transcription .*KeyError"),
+    ("truncated", AGAIN, "invalid transcription response .*JSONDecodeError"),
+    ("html", AGAIN, "invalid transcription response .*502 Bad Gateway"),
+    ("no choices", AGAIN, "invalid transcription response .*KeyError"),
     ("huge", NEVER_SO, "more than 64 MB"),
 ]
 
@@ -286,7 +286,7 @@ def test_a_server_that_never_answers_is_given_up() -> None:
         error = problem(server.url, timeout=0.4, then="good day")
         assert time.perf_counter() - started < 60
     assert told(error) == SLOWER
-    assert str(error) == "no answer within 0.4 s"
+    assert str(error) == "no response within 0.4 s"
 
 
 def test_how_long_the_server_asks_to_wait() -> None:

