@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from evalkit.report.charts.lines import Line, Mark, Run, headlines, held, left_out, named, rows_of
-from evalkit.report.charts.sheet import shown
-from evalkit.report.charts.strips import Strips
-from evalkit.report.charts.types import Chart, chart_of
+from evalkit.report.charts.canvas import Chart
+from evalkit.report.charts.marks import Mark, NamedCell, Strip, headlines, held, left_out, named, rows_of
+from evalkit.report.charts.strips import StripChart
+from evalkit.report.charts.texts import shown
 from evalkit.report.lines import runs_of
 from evalkit.runfile import tallies
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from evalkit.report.table import Table
     from evalkit.runfile.store import Store
 
-LINES = 40
+STRIPS = 40
 """Benchmarks in the chart of tokens a sample."""
 Price = tuple[float, float]
 """Of a million prompt tokens and of a million completion tokens, in any currency."""
@@ -31,7 +31,7 @@ def waited(stores: Sequence[Store], table: Table) -> dict[str, float]:
 
 
 def usage_charts(
-    runs: Sequence[Run], names: Sequence[str], seconds: Mapping[str, float], prices: Mapping[str, Price]
+    runs: Sequence[NamedCell], names: Sequence[str], seconds: Mapping[str, float], prices: Mapping[str, Price]
 ) -> Iterator[Chart]:
     """Tokens per run and per sample of each benchmark, then `seconds` and cost by run."""
     cells = headlines(runs)
@@ -41,14 +41,14 @@ def usage_charts(
         _bars("Completion tokens", {name: float(n) for name, n in completion.items()}),
     ]
     yield from _chart(
-        [line for line in totals if line.marks],
+        [strip for strip in totals if strip.marks],
         names,
         ("chart-tokens", "Tokens per run", "tokens"),
         " ".join(filter(None, ("As the endpoint counted them, without a judge's.", _together(cells)))),
         _counted,
     )
     yield from _chart(
-        list(_per_sample(cells))[:LINES],
+        list(_per_sample(cells))[:STRIPS],
         names,
         ("chart-tokens-per-sample", "Completion tokens per sample", "tokens"),
         " ".join(filter(None, ("All draws of a sample together.", left_out(_others(cells))))),
@@ -88,7 +88,7 @@ TIMES = ((3600, "hours"), (60, "minutes"), (1, "seconds"))
 
 
 def _chart(
-    lines: Sequence[Line],
+    strips: Sequence[Strip],
     names: Sequence[str],
     words: tuple[str, str, str],
     caption: str,
@@ -96,9 +96,9 @@ def _chart(
 ) -> Iterator[Chart]:
     """Bars from 0, if there are any. `words`: id, title and axis."""
     identifier, title, axis = words
-    if lines:
-        strips = Strips(lines, names, axis=axis, origin=0.0, form=lambda mark: form(mark.value))
-        yield chart_of(strips.chart(), identifier, title, strips.summary, caption)
+    if strips:
+        drawn = StripChart(strips, names, axis=axis, origin=0.0, form=lambda mark: form(mark.value))
+        yield drawn.chart(identifier, title, drawn.summary, caption)
 
 
 def _priced(costs: Iterable[str], prices: Mapping[str, Price]) -> str:
@@ -107,23 +107,23 @@ def _priced(costs: Iterable[str], prices: Mapping[str, Price]) -> str:
     return "; ".join(words) + " (prompt and completion). No discounts, no judge."
 
 
-def _bars(words: str, values: Mapping[str, float]) -> Line:
-    return Line(words, "", "", "", True, tuple(Mark(name, value) for name, value in values.items() if value))
+def _bars(words: str, values: Mapping[str, float]) -> Strip:
+    return Strip(words, "", "", "", True, tuple(Mark(name, value) for name, value in values.items() if value))
 
 
-def _tokens(runs: Sequence[Run], index: int) -> dict[str, int]:
+def _tokens(runs: Sequence[NamedCell], index: int) -> dict[str, int]:
     sums: dict[str, int] = {}
     for run in runs:
         sums[run.name] = sums.get(run.name, 0) + run.cell.tokens[index]
     return sums
 
 
-def _others(runs: Sequence[Run]) -> list[Run]:
+def _others(runs: Sequence[NamedCell]) -> list[NamedCell]:
     """The runs that may not stand beside the others of their row."""
     return [run for row in rows_of(runs).values() for run in held(row)[1]]
 
 
-def _together(runs: Sequence[Run]) -> str:
+def _together(runs: Sequence[NamedCell]) -> str:
     """What a total is over, in words."""
     names = {run.name for run in runs}
     alike = all({run.name for run in row} == names for row in rows_of(runs).values())
@@ -134,7 +134,7 @@ def _together(runs: Sequence[Run]) -> str:
     )
 
 
-def _per_sample(runs: Sequence[Run]) -> Iterator[Line]:
+def _per_sample(runs: Sequence[NamedCell]) -> Iterator[Strip]:
     for (task, protocol, _), row in rows_of(runs).items():
         found, _ = held(row)
         samples = [sum(run.cell.outcomes.values()) + run.cell.answered for run in found]
@@ -144,7 +144,7 @@ def _per_sample(runs: Sequence[Run]) -> Iterator[Line]:
             if n and run.cell.tokens[1]
         )
         if marks:
-            yield Line(named(found[0].cell).rpartition(",")[0], task, protocol, "", True, marks)
+            yield Strip(named(found[0].cell).rpartition(",")[0], task, protocol, "", True, marks)
 
 
 def _counted(value: float) -> str:
