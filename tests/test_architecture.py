@@ -46,7 +46,6 @@ HEAVY = (
     "huggingface_hub",
     "rich",
     "jinja2",
-    "altair",
     "yaml",
 )
 

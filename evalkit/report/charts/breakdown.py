@@ -60,7 +60,7 @@ def _chart(runs: Sequence[NamedCell], series: dict[str, Style], identifier: str,
         for name in part:
             _row(canvas, name, list(styled.values()))
         canvas.y += GAP
-    canvas.axis(shown(cell.unit, 30) if cell.unit else "")
+    canvas.axis(cell.unit)
     canvas.legend([style for _, style in styled.values()])
     target = cell.traits.best
     order = "" if cell.higher_is_better else " (lower is better)"

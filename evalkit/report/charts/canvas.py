@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from html import escape
 
 from evalkit.report.charts.style import PATTERNS, SHAPES, Style, paint
-from evalkit.report.charts.texts import em, shown, width_of
+from evalkit.report.charts.texts import EM, pixels, shown
 
 WIDTH = 406
 """Of every picture, in pixels, so that letters are of one size in all; a phone shrinks it by a tenth."""
@@ -72,7 +72,7 @@ class Scale:
         values = [step * i for i in range(first, last + 1)]
         found = {value: _label(value, step, max(map(abs, values))) for value in values}
         apart = step * abs(self.end - self.start) / (self.high - self.low)
-        crowded = any(width_of(label, 11) + 6 > apart for label in found.values())
+        crowded = any(pixels(label, 11) + 6 > apart for label in found.values())
         return self.ticks(most - 1) if crowded and most > 3 else found
 
 
@@ -152,9 +152,9 @@ class Canvas:
         room: float = WIDTH,
     ) -> None:
         """A text whose middle is at `y`, cut to `room` pixels."""
-        letters = room / size / (1.1 if bold else 1.0)
+        letters = room / (size * EM * (1.1 if bold else 1.0))
         more = {"font_weight": 600} if bold else {}
-        words = escape(shown(text, letters, em), quote=False)
+        words = escape(shown(text, letters), quote=False)
         place = {"x": x, "y": y + 0.35 * size, "font_size": size}
         self._marks.append(element("text", words, text_anchor=anchor, fill=paint(colour), **place, **more))
 
@@ -163,19 +163,16 @@ class Canvas:
         above = self.y > TALL
         y, way = (self.top, -1) if above else (self.y, 1)
         for value, label in (ticks or self.across.ticks()).items():
-            x, half = self.across(value), width_of(label, 11) / 2
+            x, half = self.across(value), pixels(label, 11) / 2
             self.rule(x, self.top - 4 * above, x, self.y + 4 * (not above))
-            middle = min(max(x, half), WIDTH - half)
-            self.text(middle, y + 11 * way, label, colour="muted", anchor="middle", size=11)
-        height = 20
+            x = min(max(x, half), WIDTH - half)
+            self.text(x, y + 11 * way, label, colour="muted", anchor="middle", size=11)
         if title:
-            middle = (self.across.start + self.across.end) / 2
-            self.text(middle, y + 27 * way, title, colour="muted", anchor="middle")
-            height = 36
-        if above:
-            self.top -= height
-        else:
-            self.y += height
+            x = (self.across.start + self.across.end) / 2
+            room = 2 * min(x, WIDTH - x)
+            self.text(x, y + 27 * way, title, colour="muted", anchor="middle", room=room)
+        height = 36 if title else 20
+        self.top, self.y = (self.top - height, self.y) if above else (self.top, self.y + height)
 
     def rule(self, x: float, y: float, x2: float, y2: float) -> None:
         """A line of the axis, under all marks."""
@@ -183,7 +180,7 @@ class Canvas:
 
     def legend(self, series: Sequence[Style]) -> None:
         """Above all that is there yet, in as many columns as have room."""
-        wide = max((width_of(style.name) for style in series), default=0) + 30
+        wide = max((pixels(style.name) for style in series), default=0) + 30
         columns = max(1, int(WIDTH // wide))
         self.top -= 16 * -(-len(series) // columns) + 14
         for i, style in enumerate(series):

@@ -149,11 +149,16 @@ def grid_strips(grid: Grid, heads: Collection[Key], *, short: bool = False) -> I
     protocol and metric.
     """
     for row in grid.rows:
-        marks = tuple(_marks(grid, row))
-        if (grid.id or _key(row) in heads) and any(not mark.printed for mark in marks):
-            name = f"{row.label}: {row.protocol}" if grid.id and row.protocol else row.label
-            label = shown(row.label, 60) if short else f"{shown(name, 60)}, {shown(row.metric, 30)}"
-            yield Strip(label, row.task, row.protocol, row.unit, row.higher_is_better, marks, row.target)
+        name = f"{row.label}: {row.protocol}" if grid.id and row.protocol else row.label
+        label = shown(row.label, 60) if short else f"{shown(name, 60)}, {shown(row.metric, 30)}"
+        strip = _strip(grid, row, label)
+        if (grid.id or _key(row) in heads) and any(not mark.printed for mark in strip.marks):
+            yield strip
+
+
+def _strip(grid: Grid, row: GridRow, label: str) -> Strip:
+    marks = tuple(_marks(grid, row))
+    return Strip(label, row.task, row.protocol, row.unit, row.higher_is_better, marks, row.target)
 
 
 def _marks(grid: Grid, row: GridRow) -> Iterator[Mark]:
@@ -175,10 +180,7 @@ def headline_strips(grids: Sequence[Grid], heads: Collection[Key]) -> Iterator[S
         for row in grid.rows:
             whole = any(cell.outcomes for cell in row.cells)  # a group's figure has none
             if whole and _key(row) in heads:
-                marks = tuple(_marks(grid, row))
-                yield Strip(
-                    row.label, row.task, row.protocol, row.unit, row.higher_is_better, marks, row.target
-                )
+                yield _strip(grid, row, row.label)
 
 
 def columns_of(strips: Sequence[Strip], *, printed: bool) -> list[str]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from evalkit.report.charts.canvas import WIDTH, Canvas, Chart, Scale
 from evalkit.report.charts.marks import NamedCell, headlines, held, left_out, rows_of
 from evalkit.report.charts.style import Style
-from evalkit.report.charts.texts import distinct, em, shown
+from evalkit.report.charts.texts import EM, distinct, shown
 from evalkit.report.render import outcome_shares
 from evalkit.runfile.store import ANSWERED, OUTCOMES
 
@@ -39,7 +39,7 @@ def outcome_charts(runs: Sequence[NamedCell]) -> Iterator[Chart]:
 def _bars(runs: Sequence[NamedCell], identifier: str, *, several: bool) -> Canvas:
     canvas = Canvas(identifier, Scale(0, 100, LABELS, RIGHT))
     names = list(dict.fromkeys(run.name for run in runs))
-    labels = dict(zip(names, distinct(names, (LABELS - 8) / 11, em), strict=True))
+    labels = dict(zip(names, distinct(names, (LABELS - 8) / (11 * EM)), strict=True))
     for rows in rows_of(runs).values():
         name = f"{rows[0].cell.task}:{rows[0].cell.protocol}"
         if several:

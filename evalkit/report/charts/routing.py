@@ -9,7 +9,7 @@ from evalkit.report.charts.canvas import WIDTH, Canvas, Chart, Scale
 from evalkit.report.charts.marks import NamedCell, Strip, held, marks_of, rows_of
 from evalkit.report.charts.strips import StripChart
 from evalkit.report.charts.style import styles
-from evalkit.report.charts.texts import shown, width_of
+from evalkit.report.charts.texts import pixels, shown
 
 RULES = {"greedy": "Greedy", "majority": "Plain majority", "": "Routed"}
 """By view, in figure 9's order."""
@@ -50,7 +50,7 @@ def rule_charts(
             sets[task, protocol] = strips
     several = {key: strips for key, strips in sets.items() if len(strips) > 1}
     for number, ((task, protocol), strips) in enumerate(several.items(), 1):
-        drawn = StripChart(strips, names, axis=shown(strips[0].unit, 30), origin=0.0)
+        drawn = StripChart(strips, names, axis=strips[0].unit, origin=0.0)
         yield drawn.chart(
             f"chart-rules-{number}",
             f"{shown(f'{task}:{protocol}', 60)} under three decision rules",
@@ -99,7 +99,7 @@ def _curves(found: Mapping[str, NamedCell], names: Sequence[str], identifier: st
     air = 0.06 * (max(values) - min(values)) or 1.0
     down = Scale(min(values) - air, max(values) + air, HEIGHT, 0)
     levels = down.ticks()
-    left = max(width_of(label, 11) for label in levels.values()) + 8
+    left = max(pixels(label, 11) for label in levels.values()) + 8
     canvas = Canvas(identifier, Scale(-0.03, NEVER, left, WIDTH - 24), y=HEIGHT)
     for value, label in levels.items():
         canvas.rule(left, down(value), canvas.across.end, down(value))

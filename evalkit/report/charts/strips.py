@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from evalkit.report.charts.canvas import WIDTH, Canvas, Chart, Scale
 from evalkit.report.charts.marks import Mark, Strip, columns_of
 from evalkit.report.charts.style import Style, styles
-from evalkit.report.charts.texts import distinct, several, shown, width_of
+from evalkit.report.charts.texts import distinct, pixels, several, shown
 from evalkit.report.digits import figure_text
 
 LEFT, LANE, DISCS, LABEL, GAP = 8, 15, 19, 20, 11
@@ -37,7 +37,7 @@ class StripChart:
 
     def chart(self, identifier: str, title: str, alt: str, caption: str) -> Chart:
         figures = (self.form(m) for strip in self.strips for m in strip.marks if not m.printed)
-        beside = min(max((width_of(text, 11) for text in figures), default=0) + 10, WIDTH / 3)
+        beside = min(max((pixels(text, 11) for text in figures), default=0) + 10, WIDTH / 3)
         canvas = Canvas(identifier, Scale(*self._ends(), LEFT, WIDTH - beside))
         series = styles(self.runs)
         printed = columns_of(self.strips, printed=True)[: len(LETTERS)]
@@ -137,7 +137,7 @@ def _wrapped(entries: Sequence[str]) -> list[str]:
     """`entries` in lines that have room in the picture."""
     lines: list[str] = []
     for entry in entries:
-        if lines and width_of(f"{lines[-1]} · {entry}") <= WIDTH:
+        if lines and pixels(f"{lines[-1]} · {entry}") <= WIDTH:
             lines[-1] += f" · {entry}"
         else:
             lines.append(entry)

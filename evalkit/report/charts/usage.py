@@ -36,69 +36,40 @@ def usage_charts(
     """Tokens per run and per sample of each benchmark, then `seconds` and cost by run."""
     cells = headlines(runs)
     prompt, completion = (_tokens(cells, i) for i in (0, 1))
-    totals = [
-        _bars("Prompt tokens", {name: float(n) for name, n in prompt.items()}),
-        _bars("Completion tokens", {name: float(n) for name, n in completion.items()}),
-    ]
-    yield from _chart(
-        [strip for strip in totals if strip.marks],
-        names,
-        ("chart-tokens", "Tokens per run", "tokens"),
-        " ".join(filter(None, ("As the endpoint counted them, without a judge's.", _together(cells)))),
-        _counted,
-    )
-    yield from _chart(
-        list(_per_sample(cells))[:STRIPS],
-        names,
-        ("chart-tokens-per-sample", "Completion tokens per sample", "tokens"),
-        " ".join(filter(None, ("All draws of a sample together.", left_out(_others(cells))))),
-        _counted,
-    )
+    totals = [*_bars("Prompt tokens", prompt), *_bars("Completion tokens", completion)]
+    each = list(_per_sample(cells))[:STRIPS]
     known = {name: seconds[name] for name in names if seconds.get(name, 0) > 0}
     longest = max(known.values(), default=0)
     size, unit = next((size, unit) for size, unit in TIMES if longest >= size or size == 1)
-    yield from _chart(
-        [_bars("Time", {name: value / size for name, value in known.items()})] if known else [],
-        names,
-        ("chart-time", "Time per run", unit),
-        " ".join(
-            (
-                "Waiting for answers, summed over requests: those asked side by side count each.",
-                _together(cells),
-            )
-        ),
-        lambda value: _time(value * size),
-    )
+    times = list(_bars("Time", {name: value / size for name, value in known.items()}))
     costs = {
         name: (prompt[name] * prices[name][0] + completion[name] * prices[name][1]) / 1e6
         for name in names
         if name in prices and prompt[name] + completion[name]
     }
-    yield from _chart(
-        [_bars("Cost", costs)] if costs else [],
-        names,
-        ("chart-cost", "Cost per run", "cost, in the currency of the prices"),
-        "Tokens times the prices given of a million: " + _priced(costs, prices),
-        lambda value: f"{value:,.2f}" if value >= 0.1 else f"{value:.2g}",
-    )
+    together, others = _together(cells), left_out(_others(cells))
+    counted = f"As the endpoint counted them, without a judge's. {together}"
+    all_draws = f"All draws of a sample together. {others}".rstrip()
+    waiting = f"Waiting for answers, summed over requests: those asked side by side count each. {together}"
+    priced = f"Tokens times the prices given of a million: {_priced(costs, prices)}"
+    currency = "cost, in the currency of the prices"
+    for strips, identifier, title, axis, caption, form in (
+        (totals, "chart-tokens", "Tokens per run", "tokens", counted, _counted),
+        (each, "chart-tokens-per-sample", "Completion tokens per sample", "tokens", all_draws, _counted),
+        (times, "chart-time", "Time per run", unit, waiting, lambda value: _time(value * size)),
+        (list(_bars("Cost", costs)), "chart-cost", "Cost per run", currency, priced, _cost),
+    ):
+        if strips:
+            drawn = StripChart(strips, names, axis, origin=0.0, form=_of_value(form))
+            yield drawn.chart(identifier, title, drawn.summary, caption)
 
 
 TIMES = ((3600, "hours"), (60, "minutes"), (1, "seconds"))
 """Units of time by their seconds, the longest first."""
 
 
-def _chart(
-    strips: Sequence[Strip],
-    names: Sequence[str],
-    words: tuple[str, str, str],
-    caption: str,
-    form: Callable[[float], str],
-) -> Iterator[Chart]:
-    """Bars from 0, if there are any. `words`: id, title and axis."""
-    identifier, title, axis = words
-    if strips:
-        drawn = StripChart(strips, names, axis=axis, origin=0.0, form=lambda mark: form(mark.value))
-        yield drawn.chart(identifier, title, drawn.summary, caption)
+def _of_value(form: Callable[[float], str]) -> Callable[[Mark], str]:
+    return lambda mark: form(mark.value)
 
 
 def _priced(costs: Iterable[str], prices: Mapping[str, Price]) -> str:
@@ -107,8 +78,10 @@ def _priced(costs: Iterable[str], prices: Mapping[str, Price]) -> str:
     return "; ".join(words) + " (prompt and completion). No discounts, no judge."
 
 
-def _bars(words: str, values: Mapping[str, float]) -> Strip:
-    return Strip(words, "", "", "", True, tuple(Mark(name, value) for name, value in values.items() if value))
+def _bars(words: str, values: Mapping[str, float]) -> Iterator[Strip]:
+    """A strip of those that are not 0, if there are any."""
+    if marks := tuple(Mark(name, value) for name, value in values.items() if value):
+        yield Strip(words, "", "", "", True, marks)
 
 
 def _tokens(runs: Sequence[NamedCell], index: int) -> dict[str, int]:
@@ -159,3 +132,7 @@ def _time(seconds: float) -> str:
     if seconds >= 3600:
         return f"{seconds / 3600:.3g} h"
     return f"{seconds / 60:.3g} min" if seconds >= 60 else f"{seconds:.3g} s"
+
+
+def _cost(value: float) -> str:
+    return f"{value:,.2f}" if value >= 0.1 else f"{value:.2g}"

@@ -31,7 +31,7 @@ def value_charts(
         alike = [strip for strip in strips if strip.unit == unit]
         parts += [(unit, alike[start : start + STRIPS]) for start in range(0, len(alike), STRIPS)]
     for number, (unit, part) in enumerate(parts, 1):
-        drawn = StripChart(part, runs, axis=shown(unit, 30) if unit else "")
+        drawn = StripChart(part, runs, axis=unit)
         counts = f"{len(part)} benchmarks, {len(columns_of(part, printed=False))} runs"
         heading = f"{shown(title, 90)}: value and 95 % interval"
         heading += f" ({number} of {len(parts)})" if len(parts) > 1 else ""
