@@ -11,7 +11,8 @@ from xml.etree import ElementTree
 import pytest
 
 from evalkit.report.charts import CSS, Chart, charts, waited
-from evalkit.report.charts.style import DARK, LIGHT, SERIES, SHAPES
+from evalkit.report.charts.canvas import Canvas, Scale, element
+from evalkit.report.charts.style import DARK, LIGHT, SERIES, SHAPES, Style, styles
 from evalkit.report.grids import build_grids
 from evalkit.report.table import build_table
 from tests.charted import LAZY, SVG, Report, counting, evaluated, made_report, texts
@@ -82,7 +83,7 @@ def checked(found: Sequence[Chart]) -> None:
     identifiers: list[str] = []
     for chart in found:
         root = ElementTree.fromstring(chart.svg)
-        mine = [element.attrib["id"] for element in root.iter() if "id" in element.attrib]
+        mine = [e.attrib["id"] for e in root.iter() if "id" in e.attrib]
         identifiers += mine
         assert all(identifier.startswith(chart.id) for identifier in mine)
         assert root.attrib["role"] == "img"
@@ -90,11 +91,11 @@ def checked(found: Sequence[Chart]) -> None:
         assert [(e.tag, e.attrib, e.text) for e in root[:2]] == [
             (f"{SVG}title", {"id": name}, chart.title), (f"{SVG}desc", {"id": description}, chart.alt)
         ]  # fmt: skip
-        assert {element.tag.removeprefix(SVG) for element in root.iter()} <= TAGS
-        assert {key for element in root.iter() for key in element.attrib} <= ATTRIBUTES
-        for element in root.iter():
+        assert {e.tag.removeprefix(SVG) for e in root.iter()} <= TAGS
+        assert {key for e in root.iter() for key in e.attrib} <= ATTRIBUTES
+        for attributes in (e.attrib for e in root.iter()):
             for key in ("fill", "stroke"):
-                _is_themed(element.attrib.get(key, "none"), mine)
+                _is_themed(attributes.get(key, "none"), mine)
         for text in (chart.title, chart.alt, chart.caption, *texts(chart)):
             assert text.isprintable()
             assert len(text) < 2000
@@ -161,6 +162,48 @@ def test_series_differ_without_their_colours(drawn: dict[str, Chart]) -> None:
     patterns = re.findall(r'<pattern .*?<path d="(.*?)"', drawn["chart-outcomes-1"].svg)
     assert len(patterns) == 1  # of unparsable answers, which the lazy model gives
     assert "unparsable" in texts(drawn["chart-outcomes-1"])
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "width", "labels"),
+    [
+        (0, 100, 220, ["0", "20", "40", "60", "80", "100"]),
+        (35.2, 97.1, 300, ["40", "50", "60", "70", "80", "90"]),
+        (0.5, 1.2, 300, ["0.5", "0.6", "0.7", "0.8", "0.9", "1.0", "1.1", "1.2"]),
+        (-7, 7, 300, ["-6", "-4", "-2", "0", "2", "4", "6"]),
+        (0, 166_000, 300, ["0", "50 k", "100 k", "150 k"]),
+        (0, 3_200_000, 300, ["0", "0.5 M", "1 M", "1.5 M", "2 M", "2.5 M", "3 M"]),
+        (0, 8000, 110, ["0", "5,000"]),
+        (0, 3e-7, 110, ["0", "2e-07"]),
+    ],
+)
+def test_ticks_are_round_and_have_room(low: float, high: float, width: float, labels: list[str]) -> None:
+    scale = Scale(low, high, 10, 10 + width)
+    assert (scale(low), scale(high)) == pytest.approx((10, 10 + width))
+    found = scale.ticks()
+    assert list(found.values()) == labels
+    assert all(10 - 1e-6 <= scale(value) <= 10 + width + 1e-6 for value in found)
+
+
+def test_every_text_and_attribute_is_escaped() -> None:
+    hostile = "\" onload='x' <b>&\x1b\u202e"
+    words = hostile[:-2]
+    root = ElementTree.fromstring(element("g", x=1 / 3, fill_opacity=words))
+    assert root.attrib == {"x": "0.33", "fill-opacity": words}
+    canvas = Canvas("id", Scale(0, 1, 0, 400))
+    canvas.text(0, 0, hostile)
+    canvas.axis(hostile)
+    canvas.legend([Style(hostile, "series-1")])
+    canvas.key([hostile])
+    assert texts(canvas.chart("", "", "")).count(words) == 4
+
+
+def test_a_legend_tells_apart_runs_whose_names_begin_and_end_alike() -> None:
+    names = [f"{'a' * 60}{i}{'b' * 60}" for i in range(4)]
+    for some in ([f"fake/gold?wrong=0.{i}" for i in range(1, 9)], names):
+        canvas = Canvas("id", Scale(0, 1, 0, 100))
+        canvas.legend(list(styles(some).values()))
+        assert len(set(texts(canvas.chart("", "", "")))) == len(some)
 
 
 @pytest.mark.parametrize("theme", [LIGHT, DARK])

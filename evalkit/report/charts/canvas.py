@@ -73,7 +73,7 @@ class Scale:
         found = {value: _label(value, step, max(map(abs, values))) for value in values}
         apart = step * abs(self.end - self.start) / (self.high - self.low)
         crowded = any(pixels(label, 11) + 6 > apart for label in found.values())
-        return self.ticks(most - 1) if crowded and most > 3 else found
+        return self.ticks(most - 1) if crowded and most > 2 else found
 
 
 def _label(value: float, step: float, largest: float) -> str:
