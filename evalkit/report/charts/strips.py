@@ -81,7 +81,8 @@ class StripChart:
             ends += [canvas.across(mark.low), canvas.across(mark.high)]
             canvas.line(ends[-2], y, ends[-1], y, style.colour)
         canvas.point(x, y, style, hollow=not mark.comparable)
-        canvas.text(max(ends) + 9, y, self.form(mark), size=11)
+        beside = max(ends) + 9
+        canvas.text(beside, y, self.form(mark), size=11, room=WIDTH - beside)
         canvas.y += LANE
 
     def _ends(self) -> tuple[float, float]:
