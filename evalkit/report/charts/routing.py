@@ -12,7 +12,7 @@ from evalkit.report.charts.style import styles
 from evalkit.report.charts.texts import pixels, shown
 
 RULES = {"greedy": "Greedy", "majority": "Plain majority", "": "Routed"}
-"""By view, in figure 9's order."""
+"""By variant, in figure 9's order."""
 NEVER = 1.13
 """Where a threshold stands that no vote reaches."""
 SHARES = {0: "0", 0.25: "0.25", 0.5: "0.5", 0.75: "0.75", 1: "1", NEVER: "never"}
@@ -21,11 +21,11 @@ HEIGHT = 240
 
 
 def rule_strips(runs: Sequence[NamedCell], task: str, protocol: str) -> list[Strip]:
-    """Greedy, majority and routed of one protocol, where it has these legs."""
+    """Greedy, majority and routed of one protocol, where it has these branches."""
     mine = [run for run in runs if (run.cell.task, run.cell.protocol) == (task, protocol)]
     found = []
-    for view, words in RULES.items():
-        cells = list({run.name: run for run in reversed(mine) if run.cell.view == view}.values())[::-1]
+    for variant, words in RULES.items():
+        cells = list({run.name: run for run in reversed(mine) if run.cell.variant == variant}.values())[::-1]
         marks = marks_of(cells)
         if marks:
             cell = cells[0].cell
@@ -42,7 +42,7 @@ def rule_charts(
     sets: dict[tuple[str, str], list[Strip]] = {}
     for strip in printed:
         sets.setdefault((strip.task, strip.protocol), []).append(strip)
-    ruled = rows_of(run for run in runs if run.cell.view in RULES and run.cell.view)
+    ruled = rows_of(run for run in runs if run.cell.variant in RULES and run.cell.variant)
     for (task, protocol, _), found in ruled.items():
         strips = rule_strips(runs, task, protocol)
         # A grid's row has the protocol's name without overrides.
@@ -64,7 +64,7 @@ def curve_charts(runs: Sequence[NamedCell], names: Sequence[str]) -> Iterator[Ch
 
     A run that may not stand beside the others has a picture of its own.
     """
-    curved = [run for run in runs if not run.cell.view and run.cell.found.get("validation_curve")]
+    curved = [run for run in runs if not run.cell.variant and run.cell.found.get("validation_curve")]
     by_protocol: dict[tuple[str, str], dict[str, NamedCell]] = {}
     for run in curved:
         by_protocol.setdefault((run.cell.task, run.cell.protocol), {}).setdefault(run.name, run)
