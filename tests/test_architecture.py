@@ -47,7 +47,6 @@ HEAVY = (
     "huggingface_hub",
     "rich",
     "jinja2",
-    "altair",
     "yaml",
 )
 

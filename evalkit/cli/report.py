@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     metavar="MODEL=IN/OUT",
     help="Of a million prompt and completion tokens, for HTML's chart of costs.",
 )
-@click.option("--no-charts", is_flag=True, help="HTML without charts, which need the extra html.")
+@click.option("--no-charts", is_flag=True, help="HTML without charts.")
 @click.option("--strict", is_flag=True, help="Refuse to put what is not comparable into one row.")
 @click.option("--breakdown", is_flag=True, help="Also the figures by subject, language or level.")
 @click.option(

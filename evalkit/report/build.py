@@ -28,8 +28,7 @@ FORMATS = ("terminal", "markdown", "latex", "csv", "json", "html")
 class Page:
     """What is in an HTML page. `samples`: how many at most, fewer where they are long; 0: none.
 
-    `prices`: of a million prompt and completion tokens, by run. `charts`: whether there are any; they need
-    the extra `html`.
+    `prices`: of a million prompt and completion tokens, by run. `charts`: whether there are any.
     """
 
     samples: int = MOST

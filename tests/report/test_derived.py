@@ -14,7 +14,7 @@ import pytest
 
 from evalkit.errors import UsageError
 from evalkit.report.build import render_report
-from evalkit.report.charts.lines import grid_lines
+from evalkit.report.charts.marks import grid_strips
 from evalkit.report.grid import BASE_NOT_RUN, NO_FIGURE, NO_TASK, NOT_COMPARABLE, NOT_RUN, Grid, GridCell
 from evalkit.report.grids import build_grids
 from evalkit.report.paper import PaperTable, load_tables
@@ -318,7 +318,7 @@ def test_charts_of_values_have_no_place_for_a_ratio(tmp_path: Path, pair: list[S
     table = build_table(pair)
     found = grid(pair, paper(tmp_path, TABLE), relative_to="fake/large")
     assert found.has_runs
-    lines = list(grid_lines(found, {cell.row for cell in table.cells}))
+    lines = list(grid_strips(found, {cell.row for cell in table.cells}))
     assert [line.label for line in lines][:1] == ["Sums: once, accuracy"]
     assert {mark.column for line in lines for mark in line.marks} == {"Small", "fake/large", "fake/small"}
 

@@ -5,10 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.report.pages import CHROMIUM, HOSTILE, Watched, chromium, made_run, page_of, run_of
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page as Tab
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt-get install chromium")
 TASKS = "gsm8k:8-shot-cot,humaneval,mmlu:5-shot,chartqa,mmmu,asr"
@@ -41,6 +45,25 @@ def found(watched: Watched) -> int:
     return int(place.inner_text().split(" of ")[0].replace(",", ""))
 
 
+def searched(tab: Tab, text: str, count: int) -> None:
+    """Searches, and waits until so many samples are found; before, there must be another number."""
+    from playwright.sync_api import expect
+
+    place = tab.locator("#found")
+    expect(place).not_to_have_text(re.compile(f"^{count} of "))
+    tab.fill("#search", text)
+    expect(place).to_have_text(re.compile(rf"^{count} of [\d,]+ samples$"))
+
+
+def look(tab: Tab, row: int = 0) -> None:
+    """Looks at a sample of the list that is not looked at yet; its address comes once it is shown."""
+    from playwright.sync_api import expect
+
+    before = tab.url
+    tab.locator("#rows [role=option]").nth(row).click()
+    expect(tab).not_to_have_url(before)
+
+
 @pytest.mark.slow
 def test_filters(page: Path, watched: Watched) -> None:
     tab = watched.open(page)
@@ -69,15 +92,10 @@ def test_filters(page: Path, watched: Watched) -> None:
 def test_search_looks_into_texts(page: Path, watched: Watched) -> None:
     tab = watched.open(page)
     tab.keyboard.press("/")
-    tab.keyboard.type("TOTAL_MINUTES")
-    tab.wait_for_timeout(300)
-    assert found(watched) == 1
-    tab.fill("#search", "swaps away 8")  # in the middle of a question, where no index reaches
-    tab.wait_for_timeout(300)
-    assert found(watched) == 1
-    tab.fill("#search", "no such words anywhere")
-    tab.wait_for_timeout(300)
-    assert found(watched) == 0
+    assert tab.evaluate("document.activeElement.id") == "search"
+    searched(tab, "TOTAL_MINUTES", 1)
+    searched(tab, "no such words anywhere", 0)
+    searched(tab, "swaps away 8", 1)  # in the middle of a question, where no index reaches
 
 
 @pytest.mark.slow
@@ -86,7 +104,7 @@ def test_a_sample_of_two_runs_stands_side_by_side(page: Path, watched: Watched) 
     tab.select_option("#part", label="gsm8k:8-shot-cot")
     tab.select_option("#disagreement", "runs")
     found(watched)
-    tab.locator("#rows [role=option]").first.click()
+    look(tab)
     left, right = tab.locator("#sample .run").all()
     assert left.locator(".badge").inner_text() == "correct"
     assert right.locator(".badge").inner_text() == "wrong"
@@ -109,7 +127,7 @@ def likely_page(tmp_path: Path) -> Path:
 def test_likelihoods_are_shown_as_shares(likely_page: Path, watched: Watched) -> None:
     tab = watched.open(likely_page)
     found(watched)
-    tab.locator("#rows [role=option]").first.click()
+    look(tab)
     shown = tab.locator("#sample .run details", has_text="Likelihoods").last
     shown.locator("summary").click()
     assert sorted(shown.locator("td").all_inner_texts()) == ["2.50 %", "2.50 %", "2.50 %", "90.0 %"]
@@ -121,7 +139,7 @@ def test_pictures_clips_alignments_and_code(page: Path, watched: Watched) -> Non
     tab = watched.open(page)
     tab.select_option("#part", label="chartqa:0-shot")
     found(watched)
-    tab.locator("#rows [role=option]").first.click()
+    look(tab)
     picture = tab.locator("#sample .media img")
     picture.wait_for()
     assert picture.evaluate("image => image.naturalWidth") > 50
@@ -131,7 +149,7 @@ def test_pictures_clips_alignments_and_code(page: Path, watched: Watched) -> Non
     tab.select_option("#outcome", label="answered")
     tab.select_option("#disagreement", "runs")
     assert found(watched) > 0
-    tab.locator("#rows [role=option]").first.click()
+    look(tab)
     badges = [badge.inner_text() for badge in tab.locator("#sample .run .badge").all()]
     assert all(re.fullmatch(r"answered · WER [\d.]+ %", badge) for badge in badges), badges
     assert badges[0] != badges[1]
@@ -145,7 +163,7 @@ def test_pictures_clips_alignments_and_code(page: Path, watched: Watched) -> Non
     tab.select_option("#disagreement", "")
     tab.select_option("#part", label="humaneval:0-shot")
     found(watched)
-    tab.locator("#rows [role=option]").first.click()
+    look(tab)
     run = tab.locator("#sample .run").first
     assert "def total_minutes" in run.locator("pre.value").inner_text()
     assert run.locator(".reason").inner_text() == "passed"
@@ -163,25 +181,24 @@ def test_the_keyboard_does_everything(page: Path, watched: Watched) -> None:
     tab.keyboard.press("End")
     last = tab.get_attribute("#list", "aria-activedescendant")
     assert last == f"row-{found(watched) - 1}"
-    tab.wait_for_timeout(200)
     tab.keyboard.press("Enter")
     assert tab.evaluate("document.activeElement.id") == "sample"
 
 
 @pytest.mark.slow
 def test_an_address_leads_to_its_sample(page: Path, watched: Watched) -> None:
+    from playwright.sync_api import expect
+
     tab = watched.open(page)
     tab.select_option("#part", label="mmmu:pass@1")
     found(watched)
-    tab.locator("#rows [role=option]").nth(4).click()
-    tab.wait_for_timeout(300)
+    look(tab, 4)
     address, shown = tab.evaluate("location.hash"), tab.locator("#sample h3").inner_text()
     assert address.startswith("#sample=mmmu")
     watched.requests.clear()
     tab.goto("about:blank")
     watched.open(page, address)
-    tab.wait_for_timeout(300)
-    assert tab.locator("#sample h3").inner_text() == shown
+    expect(tab.locator("#sample h3")).to_have_text(shown)
 
 
 @pytest.mark.slow
@@ -196,8 +213,7 @@ def test_accessible_and_no_wider_than_the_screen(page: Path, width: int, scheme:
         for part in ("gsm8k:8-shot-cot", "asr:0-shot", "mmmu:pass@1"):
             tab.select_option("#part", label=part)
             found(watched)
-            tab.locator("#rows [role=option]").first.click()
-            tab.wait_for_timeout(200)
+            look(tab)
             tab.evaluate("for (const one of document.querySelectorAll('details')) one.open = true")
             assert tab.evaluate("document.documentElement.scrollWidth") <= width
         violations = Axe().run(tab).response["violations"]
@@ -242,7 +258,7 @@ def test_nothing_from_outside_runs_or_breaks_the_page(hostile_page: Path, watche
     tab = watched.open(hostile_page)
     tab.select_option("#outcome", label="unparsable")
     assert found(watched) > 3
-    tab.locator("#rows [role=option]").first.click()
+    look(tab)
     hostile, cut = (run.inner_text() for run in tab.locator("#sample .run").all())
     assert "</script><script>window.hurt = 1</script>" in hostile
     assert "U+202E" in hostile

@@ -1,6 +1,6 @@
-"""Charts of a report, where people would rather look than read: altair draws, vl-convert makes SVG of it.
+"""Charts of a report, where people would rather look than read, written as SVG.
 
-`charts` gives only those that there are figures for. A page that shows them needs `STYLE`.
+`charts` gives only those that there are figures for. A page that shows them needs `CSS`.
 """
 
 from __future__ import annotations
@@ -10,11 +10,18 @@ from typing import TYPE_CHECKING
 
 from evalkit.errors import UsageError
 from evalkit.report.charts.breakdown import breakdown_charts
-from evalkit.report.charts.lines import benchmark_lines, grid_lines, headlines, names_of, runs_of, table_lines
+from evalkit.report.charts.canvas import Chart
+from evalkit.report.charts.marks import (
+    grid_strips,
+    headline_strips,
+    headlines,
+    named_cells,
+    names_of,
+    table_strips,
+)
 from evalkit.report.charts.outcomes import outcome_charts
 from evalkit.report.charts.routing import curve_charts, rule_charts
-from evalkit.report.charts.svg import STYLE, require
-from evalkit.report.charts.types import Chart
+from evalkit.report.charts.style import CSS
 from evalkit.report.charts.usage import Price, usage_charts, waited
 from evalkit.report.charts.values import capability_charts, value_charts
 from evalkit.report.paper import capability_groups
@@ -24,7 +31,7 @@ if TYPE_CHECKING:
     from evalkit.report.lines import Key
     from evalkit.report.table import Table
 
-__all__ = ["STYLE", "Chart", "charts", "require", "waited"]
+__all__ = ["CSS", "Chart", "charts", "waited"]
 RULES = "figure-9"
 """Id of the printed table that has decision rules for rows."""
 
@@ -45,22 +52,20 @@ def charts(
     `relative_to`, a run or a printed column (default: Gemini Pro where it has a comparable figure, else the
     first that has, else the first run); nothing is drawn where no figure is comparable with its.
     `seconds`: waited for answers by run, as `waited` gives them. `prices`: of a million prompt and
-    completion tokens by run. Raises `UsageError` where the charting libraries are missing, and for a
-    `relative_to` that is nowhere.
+    completion tokens by run. Raises `UsageError` for a `relative_to` that is nowhere.
     """
-    require()
     if relative_to and not papers:
         raise UsageError("charts relative to a model need a paper, whose groups of benchmarks they show")
     grids = [grid for grid in grids if grid.has_runs]
-    runs = runs_of(table, grids)
+    runs = named_cells(table, grids)
     names = names_of(runs, grids)
     heads = {run.cell.row for run in headlines(runs)}
-    routed = [line for grid in grids if grid.id == RULES for line in grid_lines(grid, heads, short=True)]
-    lines = list(benchmark_lines(grids, heads) if grids else table_lines(table))
+    routed = [strip for grid in grids if grid.id == RULES for strip in grid_strips(grid, heads, short=True)]
+    strips = list(headline_strips(grids, heads) if grids else table_strips(table))
     groups = [capability_groups(paper) for paper in papers]
     return [
         *_values(table, grids, names, heads),
-        *capability_charts(lines, groups, names, relative_to),
+        *capability_charts(strips, groups, names, relative_to),
         *rule_charts(runs, names, routed),
         *curve_charts(runs, names),
         *breakdown_charts(runs, names),
@@ -73,8 +78,8 @@ def _values(
     table: Table, grids: Sequence[Grid], names: Sequence[str], heads: Collection[Key]
 ) -> Iterator[Chart]:
     if not grids:
-        yield from value_charts(list(table_lines(table)), "Benchmarks", names, "chart-values")
+        yield from value_charts(list(table_strips(table)), "Benchmarks", names, "chart-values")
     for number, grid in enumerate(grids, 1):
         if grid.id != RULES:
             title = grid.title if grid.id else "Benchmarks"
-            yield from value_charts(list(grid_lines(grid, heads)), title, names, f"chart-values-{number}")
+            yield from value_charts(list(grid_strips(grid, heads)), title, names, f"chart-values-{number}")

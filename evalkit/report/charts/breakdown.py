@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from evalkit.metrics.base import merit
-from evalkit.report.charts.lines import Run, held, left_out, named, rows_of, several
-from evalkit.report.charts.sheet import Look, Sheet, distinct, looks, shown
-from evalkit.report.charts.svg import LIGHT
-from evalkit.report.charts.types import Chart, chart_of
+from evalkit.report.charts.canvas import WIDTH, Canvas, Chart, Scale
+from evalkit.report.charts.marks import NamedCell, held, left_out, named, rows_of
+from evalkit.report.charts.style import Style, styles
+from evalkit.report.charts.texts import several, shown
 from evalkit.report.digits import figure_text
 from evalkit.runfile.records import natural
 
@@ -20,12 +20,12 @@ CHARTS = 8
 """Breakdowns drawn; the tables have all of them."""
 GROUPS = 120
 """Rows of one breakdown."""
-WIDTH, LABELS = 206, 160
-"""Pixels for the figures, and for the names left of them."""
+LABELS, RIGHT = 170, WIDTH - 16
+"""Pixels left of the figures, for names, and where the figures end."""
 ROW, GAP = 15, 10
 
 
-def breakdown_charts(runs: Sequence[Run], names: Sequence[str]) -> Iterator[Chart]:
+def breakdown_charts(runs: Sequence[NamedCell], names: Sequence[str]) -> Iterator[Chart]:
     """A chart a benchmark and metric, `CHARTS` at most; the last one says what is left out."""
     rows = {
         key: found
@@ -33,13 +33,13 @@ def breakdown_charts(runs: Sequence[Run], names: Sequence[str]) -> Iterator[Char
         if any(len(run.cell.groups) > 1 for run in found)
     }
     left_out = [named(found[0].cell) for found in list(rows.values())[CHARTS:]]
-    series = dict(zip(names, looks(distinct(names)), strict=True))
+    series = styles(names)
     for number, found in enumerate(list(rows.values())[:CHARTS], 1):
         last = f" No picture: {several(left_out, 5)}." if left_out and number == CHARTS else ""
         yield _chart(found, series, f"chart-breakdown-{number}", last)
 
 
-def _chart(runs: Sequence[Run], series: dict[str, Look], identifier: str, more: str) -> Chart:
+def _chart(runs: Sequence[NamedCell], series: dict[str, Style], identifier: str, more: str) -> Chart:
     """The runs that may stand side by side; the others are named as left out."""
     runs, others = held(runs)
     left = f" {left_out(others)} They are left out." if others else ""
@@ -53,26 +53,19 @@ def _chart(runs: Sequence[Run], series: dict[str, Look], identifier: str, more: 
     ]
     ends = [x for group in groups for x in (group.value, group.low, group.high) if x is not None]
     air = 0.03 * (max(ends) - min(ends)) or 1.0
-    sheet = Sheet(
-        min(ends) - air * (min(ends) - air >= 0),
-        max(ends) + air,
-        shown(cell.unit, 30),
-        width=WIDTH,
-        left=LABELS,
-        y=2,
-    )
-    looked = {run.name: (run.cell, series[run.name]) for run in runs}
+    across = Scale(min(ends) - air * (min(ends) - air >= 0), max(ends) + air, LABELS, RIGHT)
+    canvas = Canvas(identifier, across)
+    styled = {run.name: (run.cell, series[run.name]) for run in runs}
     for part in parts:
         for name in part:
-            _row(sheet, name, list(looked.values()))
-        sheet.y += GAP
-    used = [look for _, look in looked.values()]
+            _row(canvas, name, list(styled.values()))
+        canvas.y += GAP
+    canvas.axis(cell.unit)
+    canvas.legend([style for _, style in styled.values()])
     target = cell.traits.best
     order = "" if cell.higher_is_better else " (lower is better)"
     order = order if target is None else f" (best at {target:g})"
-    return chart_of(
-        sheet.chart(used),
-        identifier,
+    return canvas.chart(
         f"{named(cell)}, by group{order}",
         f"{count} groups. {_extremes(parts, runs[0])}",
         f"Sorted by the figures of {shown(runs[0].name)}, best first. Lines are 95 % intervals."
@@ -80,7 +73,7 @@ def _chart(runs: Sequence[Run], series: dict[str, Look], identifier: str, more: 
     )
 
 
-def _parts(cell: TableCell, runs: Sequence[Run]) -> list[list[str]]:
+def _parts(cell: TableCell, runs: Sequence[NamedCell]) -> list[list[str]]:
     """Tags and groups apart, the fewer first. A cell has its groups first; these hold every sample once."""
     names = list(dict.fromkeys(name for run in runs for name in run.cell.groups))
     total, mine = 0, list(cell.groups)
@@ -93,7 +86,7 @@ def _parts(cell: TableCell, runs: Sequence[Run]) -> list[list[str]]:
     return [names]
 
 
-def _sorted(names: Sequence[str], runs: Sequence[Run]) -> list[str]:
+def _sorted(names: Sequence[str], runs: Sequence[NamedCell]) -> list[str]:
     """Best first by the first run that has each."""
 
     def value(name: str) -> float:
@@ -111,21 +104,21 @@ def _first(parts: Sequence[list[str]]) -> list[list[str]]:
     return [part for part in found if part]
 
 
-def _row(sheet: Sheet, name: str, cells: Sequence[tuple[TableCell, Look]]) -> None:
+def _row(canvas: Canvas, name: str, cells: Sequence[tuple[TableCell, Style]]) -> None:
     height = max(ROW, 5 + 5 * len(cells))
-    middle = sheet.y + height / 2
-    sheet.text(sheet.low, middle, shown(name, 24), align="right", dx=-8, limit=LABELS - 8, size=11)
-    sheet.rule(sheet.low, sheet.high, middle, LIGHT["line"], width=0.7)
-    found: list[tuple[Group, Look]] = [(c.groups[name], look) for c, look in cells if name in c.groups]
-    for i, (group, look) in enumerate(found):
+    middle = canvas.y + height / 2
+    canvas.text(LABELS - 8, middle, name, anchor="end", size=11, room=LABELS - 8)
+    canvas.rule(LABELS, middle, RIGHT, middle)
+    found: list[tuple[Group, Style]] = [(c.groups[name], style) for c, style in cells if name in c.groups]
+    for i, (group, style) in enumerate(found):
         y = middle + 5 * (i - (len(found) - 1) / 2)
         if group.low is not None and group.high is not None:
-            sheet.rule(group.low, group.high, y, look.colour, width=1.6)
-        sheet.point(group.value, y, look, small=True)
-    sheet.y += height
+            canvas.line(canvas.across(group.low), y, canvas.across(group.high), y, style.colour, 1.6)
+        canvas.point(canvas.across(group.value), y, style, 2.7)
+    canvas.y += height
 
 
-def _extremes(parts: Sequence[Sequence[str]], run: Run) -> str:
+def _extremes(parts: Sequence[Sequence[str]], run: NamedCell) -> str:
     names = [name for name in parts[-1] if name in run.cell.groups]
     if not names:
         return ""

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from evalkit.report.charts.lines import Line, Run, held, marks_of, rows_of
-from evalkit.report.charts.sheet import WIDTH, by_series, distinct, layered, looks, shown
-from evalkit.report.charts.strips import Strips
-from evalkit.report.charts.types import Chart, chart_of
-
-if TYPE_CHECKING:
-    import altair as alt
+from evalkit.report.charts.canvas import WIDTH, Canvas, Chart, Scale
+from evalkit.report.charts.marks import NamedCell, Strip, held, marks_of, rows_of
+from evalkit.report.charts.strips import StripChart
+from evalkit.report.charts.style import styles
+from evalkit.report.charts.texts import pixels, shown
 
 RULES = {"greedy": "Greedy", "majority": "Plain majority", "": "Routed"}
 """By variant, in figure 9's order."""
 NEVER = 1.13
 """Where a threshold stands that no vote reaches."""
+SHARES = {0: "0", 0.25: "0.25", 0.5: "0.5", 0.75: "0.75", 1: "1", NEVER: "never"}
+HEIGHT = 240
+"""Pixels of the curves."""
 
 
-def rule_lines(runs: Sequence[Run], task: str, protocol: str) -> list[Line]:
+def rule_strips(runs: Sequence[NamedCell], task: str, protocol: str) -> list[Strip]:
     """Greedy, majority and routed of one protocol, where it has these branches."""
     mine = [run for run in runs if (run.cell.task, run.cell.protocol) == (task, protocol)]
     found = []
@@ -29,53 +30,52 @@ def rule_lines(runs: Sequence[Run], task: str, protocol: str) -> list[Line]:
         if marks:
             cell = cells[0].cell
             found.append(
-                Line(words, task, protocol, cell.unit, cell.higher_is_better, marks, cell.traits.best)
+                Strip(words, task, protocol, cell.unit, cell.higher_is_better, marks, cell.traits.best)
             )
     return found
 
 
-def rule_charts(runs: Sequence[Run], names: Sequence[str], printed: Sequence[Line] = ()) -> Iterator[Chart]:
-    """Three bars a routed protocol. `printed`: figure 9's lines where a grid has them, which come first."""
-    sets: dict[tuple[str, str], list[Line]] = {}
-    for line in printed:
-        sets.setdefault((line.task, line.protocol), []).append(line)
+def rule_charts(
+    runs: Sequence[NamedCell], names: Sequence[str], printed: Sequence[Strip] = ()
+) -> Iterator[Chart]:
+    """Three bars a routed protocol. `printed`: figure 9's rows where a grid has them, which come first."""
+    sets: dict[tuple[str, str], list[Strip]] = {}
+    for strip in printed:
+        sets.setdefault((strip.task, strip.protocol), []).append(strip)
     ruled = rows_of(run for run in runs if run.cell.variant in RULES and run.cell.variant)
     for (task, protocol, _), found in ruled.items():
-        lines = rule_lines(runs, task, protocol)
-        # A grid's line has the protocol's name without overrides.
+        strips = rule_strips(runs, task, protocol)
+        # A grid's row has the protocol's name without overrides.
         if (task, found[0].cell.spec.protocol.name) not in sets:
-            sets[task, protocol] = lines
-    several = {key: lines for key, lines in sets.items() if len(lines) > 1}
-    for number, ((task, protocol), lines) in enumerate(several.items(), 1):
-        strips = Strips(lines, names, axis=shown(lines[0].unit, 30), origin=0.0)
-        yield chart_of(
-            strips.chart(),
+            sets[task, protocol] = strips
+    several = {key: strips for key, strips in sets.items() if len(strips) > 1}
+    for number, ((task, protocol), strips) in enumerate(several.items(), 1):
+        drawn = StripChart(strips, names, axis=strips[0].unit, origin=0.0)
+        yield drawn.chart(
             f"chart-rules-{number}",
             f"{shown(f'{task}:{protocol}', 60)} under three decision rules",
-            strips.summary,
-            strips.caption,
+            drawn.summary,
+            drawn.caption,
         )
 
 
-def curve_charts(runs: Sequence[Run], names: Sequence[str]) -> Iterator[Chart]:
+def curve_charts(runs: Sequence[NamedCell], names: Sequence[str]) -> Iterator[Chart]:
     """Accuracy on the validation split by threshold, and the threshold that was chosen.
 
     A run that may not stand beside the others has a picture of its own.
     """
     curved = [run for run in runs if not run.cell.variant and run.cell.found.get("validation_curve")]
-    by_protocol: dict[tuple[str, str], dict[str, Run]] = {}
+    by_protocol: dict[tuple[str, str], dict[str, NamedCell]] = {}
     for run in curved:
         by_protocol.setdefault((run.cell.task, run.cell.protocol), {}).setdefault(run.name, run)
-    pictures: list[tuple[tuple[str, str], dict[str, Run]]] = []
+    pictures: list[tuple[tuple[str, str], dict[str, NamedCell]]] = []
     for key, runs_of_it in by_protocol.items():
         together, apart = held(list(runs_of_it.values()))
         parts = (together, *([run] for run in apart))
         pictures += [(key, {run.name: run for run in part}) for part in parts]
     for number, ((task, protocol), found) in enumerate(pictures, 1):
         chosen = [f"{shown(name)} {_words(run.cell.found)}" for name, run in found.items()]
-        yield chart_of(
-            _curves(found, names),
-            f"chart-routing-{number}",
+        yield _curves(found, names, f"chart-routing-{number}").chart(
             f"{shown(f'{task}:{protocol}', 60)}: accuracy on the validation split by threshold",
             f"Accuracy against the share of draws that must agree. Chosen: {'; '.join(chosen[:8])}.",
             "The majority is taken where at least this share of the draws agrees, else the greedy answer: at "
@@ -92,47 +92,29 @@ def _place(threshold: object) -> float:
     return float(threshold) if isinstance(threshold, int | float) else NEVER
 
 
-def _curves(found: dict[str, Run], names: Sequence[str]) -> alt.TopLevelMixin:
-    """A line a run with its mark at every threshold, and a ring around the one that was chosen."""
-    import altair as alt
-
-    series = dict(zip(names, looks(distinct(names)), strict=True))
-    points, chosen = [], []
-    for name, run in found.items():
-        look = series[name]
-        for point in run.cell.found["validation_curve"]:
-            place = {"x": _place(point["threshold"]), "y": float(point["accuracy"])}
-            points.append({**place, "series": look.name, "colour": look.colour})
-            if point["threshold"] == run.cell.found.get("threshold"):
-                chosen.append(points[-1])
-    places = {
-        "x": alt.X("x", type="quantitative", scale=alt.Scale(domain=[-0.03, NEVER], nice=False)).axis(
-            title="share of draws that must agree",
-            values=[0, 0.25, 0.5, 0.75, 1, NEVER],
-            format=".2~f",
-            labelExpr="datum.value > 1 ? 'never' : datum.label",
-        ),
-        "y": alt.Y("y", type="quantitative", scale=alt.Scale(zero=False, padding=12)).axis(
-            title="accuracy on the validation split, %", tickCount=6
-        ),
-    }
-    used = [series[name] for name in names if name in found]
-    plain = alt.Color("colour", type="nominal", scale=None)
-    layers = [
-        alt.Chart(alt.NamedData("points"))
-        .mark_line(strokeWidth=1.5, interpolate="linear")
-        .encode(**places, color=plain, detail=alt.Detail("series", type="nominal")),
-        alt.Chart(alt.NamedData("points"))
-        .mark_point(filled=True, size=34, opacity=1)
-        .encode(
-            **places,
-            color=by_series(alt.Color, "colour", used, WIDTH),
-            shape=by_series(alt.Shape, "shape", used, WIDTH),
-        ),
-    ]
-    if chosen:
-        rings = alt.Chart(alt.NamedData("chosen")).mark_point(
-            shape="circle", size=230, strokeWidth=2, opacity=1
-        )
-        layers.append(rings.encode(**places, color=plain))
-    return layered(layers, {"points": points, "chosen": chosen}, width=WIDTH - 40, height=240)
+def _curves(found: Mapping[str, NamedCell], names: Sequence[str], identifier: str) -> Canvas:
+    """A curve a run with its mark at every threshold, and a ring around the one that was chosen."""
+    curves = {name: run.cell.found["validation_curve"] for name, run in found.items()}
+    values = [float(point["accuracy"]) for curve in curves.values() for point in curve]
+    air = 0.06 * (max(values) - min(values)) or 1.0
+    down = Scale(min(values) - air, max(values) + air, HEIGHT, 0)
+    levels = down.ticks()
+    left = max(pixels(label, 11) for label in levels.values()) + 8
+    canvas = Canvas(identifier, Scale(-0.03, NEVER, left, WIDTH - 24), y=HEIGHT)
+    for value, label in levels.items():
+        canvas.rule(left, down(value), canvas.across.end, down(value))
+        canvas.text(left - 6, down(value), label, colour="muted", anchor="end", size=11)
+    series = styles(names)
+    for name, curve in curves.items():
+        style, chosen = series[name], found[name].cell.found.get("threshold")
+        places = [(canvas.across(_place(p["threshold"])), down(float(p["accuracy"]))) for p in curve]
+        canvas.curve(places, style.colour)
+        for point, (x, y) in zip(curve, places, strict=True):
+            canvas.point(x, y, style, 3)
+            if point["threshold"] == chosen:
+                canvas.ring(x, y, 8.5, style.colour)
+    canvas.axis("share of draws that must agree", SHARES)
+    canvas.top -= 22
+    canvas.text(0, canvas.top + 8, "accuracy on the validation split, %", colour="muted")
+    canvas.legend([series[name] for name in names if name in found])
+    return canvas

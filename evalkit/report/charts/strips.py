@@ -5,16 +5,14 @@ from __future__ import annotations
 import string
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from evalkit.report.charts.lines import Line, Mark, columns_of, several
-from evalkit.report.charts.sheet import NAME, Look, Sheet, distinct, looks, shown
+from evalkit.report.charts.canvas import WIDTH, Canvas, Chart, Scale
+from evalkit.report.charts.marks import Mark, Strip, columns_of
+from evalkit.report.charts.style import Style, styles
+from evalkit.report.charts.texts import distinct, pixels, several, shown
 from evalkit.report.digits import figure_text
 
-if TYPE_CHECKING:
-    import altair as alt
-
-LANE, DISCS, LABEL, GAP = 15, 19, 18, 11
+LEFT, LANE, DISCS, LABEL, GAP = 8, 15, 19, 20, 11
 LETTERS = string.ascii_uppercase + string.ascii_lowercase
 
 
@@ -24,76 +22,81 @@ def figure(mark: Mark) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Strips:
+class StripChart:
     """`runs`: every run of the report, in the order of their colours. `axis`: the axis' title.
 
     `origin`: where bars begin, None for points with intervals. `yardstick`: lines down at the origin.
     """
 
-    lines: Sequence[Line]
+    strips: Sequence[Strip]
     runs: Sequence[str]
     axis: str = ""
     origin: float | None = None
     yardstick: bool = False
     form: Callable[[Mark], str] = figure
 
-    def chart(self) -> alt.TopLevelMixin:
-        sheet = Sheet(*self._ends(), axis=self.axis, y=2)
-        series = dict(zip(self.runs, looks(distinct(self.runs)), strict=True))
-        printed = columns_of(self.lines, printed=True)[: len(LETTERS)]
+    def chart(self, identifier: str, title: str, alt: str, caption: str) -> Chart:
+        figures = (self.form(m) for strip in self.strips for m in strip.marks if not m.printed)
+        beside = min(max((pixels(text, 11) for text in figures), default=0) + 10, WIDTH / 3)
+        canvas = Canvas(identifier, Scale(*self._ends(), LEFT, WIDTH - beside))
+        series = styles(self.runs)
+        printed = columns_of(self.strips, printed=True)[: len(LETTERS)]
         letters = dict(zip(printed, LETTERS, strict=False))
-        for line in self.lines:
-            self._line(sheet, line, series, letters)
-        used = set(columns_of(self.lines, printed=False))
-        key = [f"{letter} = {name}" for letter, name in zip(LETTERS, distinct(printed, NAME), strict=False)]
-        return sheet.chart([look for run, look in series.items() if run in used], key=_wrapped(key))
+        for strip in self.strips:
+            self._strip(canvas, strip, series, letters)
+        used = set(columns_of(self.strips, printed=False))
+        canvas.axis(self.axis)
+        canvas.legend([style for run, style in series.items() if run in used])
+        canvas.key(
+            _wrapped([f"{letter} = {name}" for letter, name in zip(LETTERS, distinct(printed), strict=False)])
+        )
+        return canvas.chart(title, alt, caption)
 
-    def _line(self, sheet: Sheet, line: Line, series: dict[str, Look], letters: dict[str, str]) -> None:
-        sheet.text(sheet.low, sheet.y + LABEL / 2, line.words, weight=600)
-        sheet.y += LABEL
-        top = sheet.y
-        for mark in line.marks:
+    def _strip(self, canvas: Canvas, strip: Strip, series: dict[str, Style], letters: dict[str, str]) -> None:
+        canvas.text(0, canvas.y + LABEL / 2, strip.words, bold=True)
+        canvas.y += LABEL
+        top = canvas.y
+        for mark in strip.marks:
             if not mark.printed:
-                self._mark(sheet, mark, series[mark.column])
+                self._mark(canvas, mark, series[mark.column])
         lanes: list[float] = []
-        for mark in sorted((m for m in line.marks if m.printed), key=lambda mark: mark.value):
+        for mark in sorted((m for m in strip.marks if m.printed), key=lambda mark: mark.value):
             if mark.column in letters:
-                lane = _lane(lanes, sheet.pixels(mark.value))
-                y = sheet.y + DISCS * (lane + 0.5)
-                sheet.disc(mark.value, y, letters[mark.column], filled=mark.comparable)
-        sheet.y += DISCS * len(lanes)
+                x = canvas.across(mark.value)
+                y = canvas.y + DISCS * (_lane(lanes, x) + 0.5)
+                canvas.disc(x, y, letters[mark.column], filled=mark.comparable)
+        canvas.y += DISCS * len(lanes)
         if self.yardstick and self.origin is not None:
-            sheet.down(self.origin, top, sheet.y)
-        sheet.y += GAP
+            x = canvas.across(self.origin)
+            canvas.line(x, top, x, canvas.y, "muted", 1.2)
+        canvas.y += GAP
 
-    def _mark(self, sheet: Sheet, mark: Mark, look: Look) -> None:
-        y = sheet.y + LANE / 2
-        ends = [mark.value]
+    def _mark(self, canvas: Canvas, mark: Mark, style: Style) -> None:
+        x, y = canvas.across(mark.value), canvas.y + LANE / 2
+        ends = [x]
         if self.origin is not None:
-            sheet.rule(self.origin, mark.value, y, look.colour, width=9, opacity=0.4)
-            ends.append(self.origin)
+            ends.append(canvas.across(self.origin))
+            canvas.line(ends[1], y, x, y, style.colour, 9, 0.4)
         if mark.low is not None and mark.high is not None:
-            sheet.rule(mark.low, mark.high, y, look.colour)
-            ends += [mark.low, mark.high]
-        sheet.point(mark.value, y, look)
-        if not mark.comparable:
-            sheet.hole(mark.value, y, look)
-        sheet.beside(min(ends), max(ends), y, self.form(mark))
-        sheet.y += LANE
+            ends += [canvas.across(mark.low), canvas.across(mark.high)]
+            canvas.line(ends[-2], y, ends[-1], y, style.colour)
+        canvas.point(x, y, style, hollow=not mark.comparable)
+        beside = max(ends) + 9
+        canvas.text(beside, y, self.form(mark), size=11, room=WIDTH - beside)
+        canvas.y += LANE
 
     def _ends(self) -> tuple[float, float]:
         """Ends of the axis: all values and intervals with a little air; none below 0 that has no figure."""
-        marks = [mark for line in self.lines for mark in line.marks]
+        marks = [mark for strip in self.strips for mark in strip.marks]
         values = [x for m in marks for x in (m.value, m.low, m.high, self.origin) if x is not None]
         low, high = min(values), max(values)
         air = 0.04 * (high - low) or max(1.0, 0.1 * abs(high))
-        room = air if self.origin is None else 4 * air  # for what is written beside bars
-        return (max(0.0, low - air) if low >= 0 else low - air), high + room
+        return (max(0.0, low - air) if low >= 0 else low - air), high + air
 
     @property
     def caption(self) -> str:
         """What the signs mean that occur."""
-        marks = [mark for line in self.lines for mark in line.marks]
+        marks = [mark for strip in self.strips for mark in strip.marks]
         parts = []
         if any(mark.low is not None for mark in marks):
             parts.append("Lines are 95 % intervals.")
@@ -112,9 +115,9 @@ class Strips:
     @property
     def summary(self) -> str:
         """The first figures, for those who do not see the picture."""
-        lines = [line for line in self.lines if any(not mark.printed for mark in line.marks)]
-        figures = [f"{line.label}: {self._figures(line.marks)}" for line in lines[:8]]
-        rest = f" {len(lines) - 8} more." if len(lines) > 8 else ""
+        strips = [strip for strip in self.strips if any(not mark.printed for mark in strip.marks)]
+        figures = [f"{strip.label}: {self._figures(strip.marks)}" for strip in strips[:8]]
+        rest = f" {len(strips) - 8} more." if len(strips) > 8 else ""
         return "; ".join(figures) + "." + rest
 
     def _figures(self, marks: Sequence[Mark]) -> str:
@@ -131,11 +134,11 @@ def _lane(lanes: list[float], x: float) -> int:
     return len(lanes) - 1
 
 
-def _wrapped(entries: Sequence[str], width: int = 56) -> list[str]:
-    """`entries` in lines of about `width` letters."""
+def _wrapped(entries: Sequence[str]) -> list[str]:
+    """`entries` in lines that have room in the picture."""
     lines: list[str] = []
     for entry in entries:
-        if lines and len(lines[-1]) + len(entry) + 3 <= width:
+        if lines and pixels(f"{lines[-1]} · {entry}") <= WIDTH:
             lines[-1] += f" · {entry}"
         else:
             lines.append(entry)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from evalkit.report.charts.lines import Line, Mark, Run, headlines, held, left_out, named, rows_of
-from evalkit.report.charts.sheet import shown
-from evalkit.report.charts.strips import Strips
-from evalkit.report.charts.types import Chart, chart_of
+from evalkit.report.charts.canvas import Chart
+from evalkit.report.charts.marks import Mark, NamedCell, Strip, headlines, held, left_out, named, rows_of
+from evalkit.report.charts.strips import StripChart
+from evalkit.report.charts.texts import shown
 from evalkit.report.lines import runs_of
 from evalkit.runfile import tallies
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from evalkit.report.table import Table
     from evalkit.runfile.store import Store
 
-LINES = 40
+STRIPS = 40
 """Benchmarks in the chart of tokens a sample."""
 Price = tuple[float, float]
 """Of a million prompt tokens and of a million completion tokens, in any currency."""
@@ -31,74 +31,45 @@ def waited(stores: Sequence[Store], table: Table) -> dict[str, float]:
 
 
 def usage_charts(
-    runs: Sequence[Run], names: Sequence[str], seconds: Mapping[str, float], prices: Mapping[str, Price]
+    runs: Sequence[NamedCell], names: Sequence[str], seconds: Mapping[str, float], prices: Mapping[str, Price]
 ) -> Iterator[Chart]:
     """Tokens per run and per sample of each benchmark, then `seconds` and cost by run."""
     cells = headlines(runs)
     prompt, completion = (_tokens(cells, i) for i in (0, 1))
-    totals = [
-        _bars("Prompt tokens", {name: float(n) for name, n in prompt.items()}),
-        _bars("Completion tokens", {name: float(n) for name, n in completion.items()}),
-    ]
-    yield from _chart(
-        [line for line in totals if line.marks],
-        names,
-        ("chart-tokens", "Tokens per run", "tokens"),
-        " ".join(filter(None, ("As the endpoint counted them, without a judge's.", _together(cells)))),
-        _counted,
-    )
-    yield from _chart(
-        list(_per_sample(cells))[:LINES],
-        names,
-        ("chart-tokens-per-sample", "Completion tokens per sample", "tokens"),
-        " ".join(filter(None, ("All draws of a sample together.", left_out(_others(cells))))),
-        _counted,
-    )
+    totals = [*_bars("Prompt tokens", prompt), *_bars("Completion tokens", completion)]
+    each = list(_per_sample(cells))[:STRIPS]
     known = {name: seconds[name] for name in names if seconds.get(name, 0) > 0}
     longest = max(known.values(), default=0)
     size, unit = next((size, unit) for size, unit in TIMES if longest >= size or size == 1)
-    yield from _chart(
-        [_bars("Time", {name: value / size for name, value in known.items()})] if known else [],
-        names,
-        ("chart-time", "Time per run", unit),
-        " ".join(
-            (
-                "Waiting for answers, summed over requests: those asked side by side count each.",
-                _together(cells),
-            )
-        ),
-        lambda value: _time(value * size),
-    )
+    times = list(_bars("Time", {name: value / size for name, value in known.items()}))
     costs = {
         name: (prompt[name] * prices[name][0] + completion[name] * prices[name][1]) / 1e6
         for name in names
         if name in prices and prompt[name] + completion[name]
     }
-    yield from _chart(
-        [_bars("Cost", costs)] if costs else [],
-        names,
-        ("chart-cost", "Cost per run", "cost, in the currency of the prices"),
-        "Tokens times the prices given of a million: " + _priced(costs, prices),
-        lambda value: f"{value:,.2f}" if value >= 0.1 else f"{value:.2g}",
-    )
+    together, others = _together(cells), left_out(_others(cells))
+    counted = f"As the endpoint counted them, without a judge's. {together}"
+    all_draws = f"All draws of a sample together. {others}".rstrip()
+    waiting = f"Waiting for answers, summed over requests: those asked side by side count each. {together}"
+    priced = f"Tokens times the prices given of a million: {_priced(costs, prices)}"
+    currency = "cost, in the currency of the prices"
+    for strips, identifier, title, axis, caption, form in (
+        (totals, "chart-tokens", "Tokens per run", "tokens", counted, _counted),
+        (each, "chart-tokens-per-sample", "Completion tokens per sample", "tokens", all_draws, _counted),
+        (times, "chart-time", "Time per run", unit, waiting, lambda value: _time(value * size)),
+        (list(_bars("Cost", costs)), "chart-cost", "Cost per run", currency, priced, _cost),
+    ):
+        if strips:
+            drawn = StripChart(strips, names, axis, origin=0.0, form=_of_value(form))
+            yield drawn.chart(identifier, title, drawn.summary, caption)
 
 
 TIMES = ((3600, "hours"), (60, "minutes"), (1, "seconds"))
 """Units of time by their seconds, the longest first."""
 
 
-def _chart(
-    lines: Sequence[Line],
-    names: Sequence[str],
-    words: tuple[str, str, str],
-    caption: str,
-    form: Callable[[float], str],
-) -> Iterator[Chart]:
-    """Bars from 0, if there are any. `words`: id, title and axis."""
-    identifier, title, axis = words
-    if lines:
-        strips = Strips(lines, names, axis=axis, origin=0.0, form=lambda mark: form(mark.value))
-        yield chart_of(strips.chart(), identifier, title, strips.summary, caption)
+def _of_value(form: Callable[[float], str]) -> Callable[[Mark], str]:
+    return lambda mark: form(mark.value)
 
 
 def _priced(costs: Iterable[str], prices: Mapping[str, Price]) -> str:
@@ -107,23 +78,25 @@ def _priced(costs: Iterable[str], prices: Mapping[str, Price]) -> str:
     return "; ".join(words) + " (prompt and completion). No discounts, no judge."
 
 
-def _bars(words: str, values: Mapping[str, float]) -> Line:
-    return Line(words, "", "", "", True, tuple(Mark(name, value) for name, value in values.items() if value))
+def _bars(words: str, values: Mapping[str, float]) -> Iterator[Strip]:
+    """A strip of those that are not 0, if there are any."""
+    if marks := tuple(Mark(name, value) for name, value in values.items() if value):
+        yield Strip(words, "", "", "", True, marks)
 
 
-def _tokens(runs: Sequence[Run], index: int) -> dict[str, int]:
+def _tokens(runs: Sequence[NamedCell], index: int) -> dict[str, int]:
     sums: dict[str, int] = {}
     for run in runs:
         sums[run.name] = sums.get(run.name, 0) + run.cell.tokens[index]
     return sums
 
 
-def _others(runs: Sequence[Run]) -> list[Run]:
+def _others(runs: Sequence[NamedCell]) -> list[NamedCell]:
     """The runs that may not stand beside the others of their row."""
     return [run for row in rows_of(runs).values() for run in held(row)[1]]
 
 
-def _together(runs: Sequence[Run]) -> str:
+def _together(runs: Sequence[NamedCell]) -> str:
     """What a total is over, in words."""
     names = {run.name for run in runs}
     alike = all({run.name for run in row} == names for row in rows_of(runs).values())
@@ -134,7 +107,7 @@ def _together(runs: Sequence[Run]) -> str:
     )
 
 
-def _per_sample(runs: Sequence[Run]) -> Iterator[Line]:
+def _per_sample(runs: Sequence[NamedCell]) -> Iterator[Strip]:
     for (task, protocol, _), row in rows_of(runs).items():
         found, _ = held(row)
         samples = [sum(run.cell.outcomes.values()) + run.cell.answered for run in found]
@@ -144,7 +117,7 @@ def _per_sample(runs: Sequence[Run]) -> Iterator[Line]:
             if n and run.cell.tokens[1]
         )
         if marks:
-            yield Line(named(found[0].cell).rpartition(",")[0], task, protocol, "", True, marks)
+            yield Strip(named(found[0].cell).rpartition(",")[0], task, protocol, "", True, marks)
 
 
 def _counted(value: float) -> str:
@@ -159,3 +132,7 @@ def _time(seconds: float) -> str:
     if seconds >= 3600:
         return f"{seconds / 3600:.3g} h"
     return f"{seconds / 60:.3g} min" if seconds >= 60 else f"{seconds:.3g} s"
+
+
+def _cost(value: float) -> str:
+    return f"{value:,.2f}" if value >= 0.1 else f"{value:.2g}"

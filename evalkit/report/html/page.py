@@ -33,9 +33,9 @@ def render(
     """The whole file. Every text is escaped; what is not is evalkit's own, and base64."""
     import jinja2
 
-    from evalkit.report.charts.svg import STYLE
+    from evalkit.report.charts.style import CSS
 
-    style = STYLE + _file("page.css")
+    style = CSS + _file("page.css")
     script = "\n".join(["'use strict';", *map(_file, SCRIPTS)])
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True

@@ -1,4 +1,4 @@
-"""What charts compare: benchmarks as lines, with a mark for each run and each printed model."""
+"""What charts compare: benchmarks as strips, with a mark for each run and each printed model."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from evalkit.report.charts.sheet import shown
+from evalkit.report.charts.texts import several, shown
 from evalkit.report.comparable import apart, yardstick
 from evalkit.report.table import Table
 from evalkit.runfile.cells import TableCell
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A figure. `column`: its run or printed model. `comparable`: with the others of its line."""
+    """A figure. `column`: its run or printed model. `comparable`: with the others of its strip."""
 
     column: str
     value: float
@@ -30,7 +30,7 @@ class Mark:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class Strip:
     """A benchmark, with the figures that there are for it."""
 
     label: str
@@ -50,14 +50,14 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class NamedCell:
     """A cell and the run that it is of: the model's name, numbered where several runs are of one model."""
 
     name: str
     cell: TableCell
 
 
-def runs_of(table: Table, grids: Sequence[Grid] = ()) -> list[Run]:
+def named_cells(table: Table, grids: Sequence[Grid] = ()) -> list[NamedCell]:
     """The table's cells with their runs, in order. A run is called as its column in `grids`, if any."""
     columns: dict[tuple[str, str, str, str], dict[str, None]] = {}
     for grid in grids:
@@ -72,7 +72,7 @@ def runs_of(table: Table, grids: Sequence[Grid] = ()) -> list[Run]:
         counts[key] += 1
         names = [*columns.get(key, ())]  # the cells of a row stand in the order of their columns
         numbered = cell.model if counts[key] == 1 else f"{cell.model} (run {counts[key]})"
-        runs.append(Run(names[counts[key] - 1] if counts[key] <= len(names) else numbered, cell))
+        runs.append(NamedCell(names[counts[key] - 1] if counts[key] <= len(names) else numbered, cell))
     return runs
 
 
@@ -80,15 +80,15 @@ def _asked(cell: TableCell) -> tuple[str, str, str, str]:
     return (cell.task, cell.protocol, cell.metric, cell.model)
 
 
-def headlines(runs: Iterable[Run]) -> list[Run]:
+def headlines(runs: Iterable[NamedCell]) -> list[NamedCell]:
     """The first figure of every task, protocol and run, which is the headline."""
-    found: dict[tuple[str, str, str], Run] = {}
+    found: dict[tuple[str, str, str], NamedCell] = {}
     for run in runs:
         found.setdefault((run.cell.task, run.cell.protocol, run.name), run)
     return list(found.values())
 
 
-def names_of(runs: Iterable[Run], grids: Sequence[Grid] = ()) -> list[str]:
+def names_of(runs: Iterable[NamedCell], grids: Sequence[Grid] = ()) -> list[str]:
     """Every run once, in the order of the columns of `grids`, else of the table."""
     found = {run.name: None for run in runs}
     columns = (column.name for grid in grids for column in grid.columns if column.kind == "run")
@@ -100,28 +100,28 @@ def named(cell: TableCell) -> str:
     return f"{shown(f'{cell.task}:{cell.protocol}', 60)}, {shown(cell.metric, 30)}"
 
 
-def rows_of(runs: Iterable[Run]) -> dict[tuple[str, str, str], list[Run]]:
+def rows_of(runs: Iterable[NamedCell]) -> dict[tuple[str, str, str], list[NamedCell]]:
     """By task, protocol and metric."""
-    found: dict[tuple[str, str, str], list[Run]] = {}
+    found: dict[tuple[str, str, str], list[NamedCell]] = {}
     for run in runs:
         found.setdefault((run.cell.task, run.cell.protocol, run.cell.metric), []).append(run)
     return found
 
 
-def held(runs: Sequence[Run]) -> tuple[list[Run], list[Run]]:
+def held(runs: Sequence[NamedCell]) -> tuple[list[NamedCell], list[NamedCell]]:
     """Those runs of a row that may stand side by side in a chart, and the others: `beside.apart` decides."""
     first = yardstick(run.cell for run in runs)
     together = [run for run in runs if first is not None and not apart(first, run.cell)]
     return together, [run for run in runs if run not in together]
 
 
-def left_out(runs: Sequence[Run]) -> str:
+def left_out(runs: Sequence[NamedCell]) -> str:
     """A sentence on runs that a chart leaves out, or warns of; "" where there are none."""
     names = list(dict.fromkeys(run.name for run in runs))
     return f"Of other samples, or asked otherwise: {several(names, 5)}." if names else ""
 
 
-def marks_of(runs: Sequence[Run]) -> tuple[Mark, ...]:
+def marks_of(runs: Sequence[NamedCell]) -> tuple[Mark, ...]:
     """The figures of the runs of one row; those that may not stand beside the others are not comparable."""
     together, _ = held(runs)
     return tuple(
@@ -131,27 +131,34 @@ def marks_of(runs: Sequence[Run]) -> tuple[Mark, ...]:
     )
 
 
-def table_lines(table: Table) -> Iterator[Line]:
+def table_strips(table: Table) -> Iterator[Strip]:
     """The headlines of a table, without those that have no value."""
-    for (task, protocol, _), runs in rows_of(headlines(runs_of(table))).items():
+    for (task, protocol, _), runs in rows_of(headlines(named_cells(table))).items():
         marks = marks_of(runs)
         if marks:
             cell = runs[0].cell
-            yield Line(named(cell), task, protocol, cell.unit, cell.higher_is_better, marks, cell.traits.best)
+            yield Strip(
+                named(cell), task, protocol, cell.unit, cell.higher_is_better, marks, cell.traits.best
+            )
 
 
-def grid_lines(grid: Grid, heads: Collection[Key], *, short: bool = False) -> Iterator[Line]:
+def grid_strips(grid: Grid, heads: Collection[Key], *, short: bool = False) -> Iterator[Strip]:
     """The rows of a grid that a run has a value in; of rows that are in no printed table, the headlines.
 
-    `heads`: `TableCell.row` of the headlines. `short`: lines are called as the row alone, without
+    `heads`: `TableCell.row` of the headlines. `short`: strips are called as the row alone, without
     protocol and metric.
     """
     for row in grid.rows:
-        marks = tuple(_marks(grid, row))
-        if (grid.id or _key(row) in heads) and any(not mark.printed for mark in marks):
-            name = f"{row.label}: {row.protocol}" if grid.id and row.protocol else row.label
-            label = shown(row.label, 60) if short else f"{shown(name, 60)}, {shown(row.metric, 30)}"
-            yield Line(label, row.task, row.protocol, row.unit, row.higher_is_better, marks, row.target)
+        name = f"{row.label}: {row.protocol}" if grid.id and row.protocol else row.label
+        label = shown(row.label, 60) if short else f"{shown(name, 60)}, {shown(row.metric, 30)}"
+        strip = _strip(grid, row, label)
+        if (grid.id or _key(row) in heads) and any(not mark.printed for mark in strip.marks):
+            yield strip
+
+
+def _strip(grid: Grid, row: GridRow, label: str) -> Strip:
+    marks = tuple(_marks(grid, row))
+    return Strip(label, row.task, row.protocol, row.unit, row.higher_is_better, marks, row.target)
 
 
 def _marks(grid: Grid, row: GridRow) -> Iterator[Mark]:
@@ -167,24 +174,15 @@ def _key(row: GridRow) -> Key | None:
     return next((cell.cell.row for cell in row.cells if cell.cell), None)
 
 
-def benchmark_lines(grids: Sequence[Grid], heads: Collection[Key]) -> Iterator[Line]:
+def headline_strips(grids: Sequence[Grid], heads: Collection[Key]) -> Iterator[Strip]:
     """The rows of all grids that are a benchmark's headline over all its groups."""
     for grid in grids:
         for row in grid.rows:
             whole = any(cell.outcomes for cell in row.cells)  # a group's figure has none
             if whole and _key(row) in heads:
-                marks = tuple(_marks(grid, row))
-                yield Line(
-                    row.label, row.task, row.protocol, row.unit, row.higher_is_better, marks, row.target
-                )
+                yield _strip(grid, row, row.label)
 
 
-def columns_of(lines: Sequence[Line], *, printed: bool) -> list[str]:
+def columns_of(strips: Sequence[Strip], *, printed: bool) -> list[str]:
     """The names of the runs, or of the printed models, in the order of their first figure."""
-    return list(dict.fromkeys(m.column for line in lines for m in line.marks if m.printed == printed))
-
-
-def several(names: Sequence[str], most: int = 3) -> str:
-    """`a, b, c and 5 more`."""
-    words = ", ".join(shown(name) for name in names[:most])
-    return f"{words} and {len(names) - most} more" if len(names) > most else words
+    return list(dict.fromkeys(m.column for strip in strips for m in strip.marks if m.printed == printed))

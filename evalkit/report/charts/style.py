@@ -1,0 +1,90 @@
+"""How charts look: the colours of both themes, shapes, patterns, and the CSS that a page of charts needs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from evalkit.report.charts.texts import distinct
+
+COLOURS = {
+    "paper": ("#ffffff", "#14181d"),
+    "ink": ("#1c2128", "#e8ebee"),
+    "muted": ("#59636e", "#a3adb8"),
+    "line": ("#d5dae0", "#39424c"),
+    "series-1": ("#0072b2", "#56b4e9"),
+    "series-2": ("#c44900", "#ff9152"),
+    "series-3": ("#007a5a", "#2fc9a0"),
+    "series-4": ("#a8457f", "#e893c4"),
+    "series-5": ("#8a6500", "#e9c13b"),
+    "series-6": ("#4a4fb5", "#a7a9f5"),
+    "outcome-correct": ("#00745a", "#2bb894"),
+    "outcome-wrong": ("#c94f04", "#f28c4e"),
+    "outcome-answered": ("#2f6db0", "#6fb0ee"),
+    "outcome-unparsable": ("#8f5fa8", "#c79be0"),
+    "outcome-truncated": ("#96700a", "#dcb53c"),
+    "outcome-failed": ("#3f4751", "#c3cad2"),
+}
+"""By CSS custom property: in the light theme and in the dark one.
+
+After Okabe and Ito's palette, darkened and lightened until each has 3:1 against its paper.
+"""
+LIGHT = {name: light for name, (light, _) in COLOURS.items()}
+DARK = {name: dark for name, (_, dark) in COLOURS.items()}
+SERIES = tuple(name for name in COLOURS if name.startswith("series-"))
+
+SHAPES: dict[str, tuple[tuple[float, float], ...]] = {
+    "circle": (),
+    "square": ((-0.9, -0.9), (0.9, -0.9), (0.9, 0.9), (-0.9, 0.9)),
+    "diamond": ((0, -1.25), (1.05, 0), (0, 1.25), (-1.05, 0)),
+    "triangle-up": ((0, -1.1), (1.15, 0.9), (-1.15, 0.9)),
+    "cross": (
+        *((-0.4, -1.2), (0.4, -1.2), (0.4, -0.4), (1.2, -0.4), (1.2, 0.4), (0.4, 0.4)),
+        *((0.4, 1.2), (-0.4, 1.2), (-0.4, 0.4), (-1.2, 0.4), (-1.2, -0.4), (-0.4, -0.4)),
+    ),
+    "triangle-down": ((0, 1.1), (1.15, -0.9), (-1.15, -0.9)),
+    "triangle-right": ((1.1, 0), (-0.9, 1.15), (-0.9, -1.15)),
+}
+"""Corners, in units of a radius, and none of a circle; one shape more than there are colours, so that a
+second round of colours has other shapes."""
+PATTERNS = {
+    "outcome-unparsable": "M0,4h8",
+    "outcome-truncated": "M-2,2l4,-4M0,8l8,-8M6,10l4,-4",
+    "outcome-failed": "M-2,2l4,-4M0,8l8,-8M6,10l4,-4M-2,6l4,4M0,0l8,8M6,-2l4,4",
+}
+"""Lines laid over a colour, in a square of 8 pixels, so that outcomes differ without their colours too."""
+
+
+def _properties(colours: dict[str, str]) -> str:
+    return "".join(f"--{name}:{colour};" for name, colour in colours.items())
+
+
+CSS = (
+    f":root{{{_properties(LIGHT)}}}"
+    f"@media (prefers-color-scheme:dark){{:root:not([data-theme=light]){{{_properties(DARK)}}}}}"
+    f":root[data-theme=dark]{{{_properties(DARK)}}}"
+    "svg.chart{display:block;width:100%;max-width:32rem;height:auto}"
+)
+"""What a page of charts needs: the colours of both themes, and how wide a chart may get."""
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """How a series is drawn. `name`: what the legend says. `colour`: one of `COLOURS`."""
+
+    name: str
+    colour: str
+    shape: str = "square"
+
+
+def styles(names: Sequence[str]) -> dict[str, Style]:
+    """A colour and a shape for each of `names`, and a name in the legend that no other has."""
+    return {
+        name: Style(label, SERIES[i % len(SERIES)], [*SHAPES][i % len(SHAPES)])
+        for i, (name, label) in enumerate(zip(names, distinct(names), strict=True))
+    }
+
+
+def paint(colour: str) -> str:
+    """The value of `fill` or `stroke`: the page's custom property, and the colour where there is none."""
+    return f"var(--{colour}, {LIGHT[colour]})"

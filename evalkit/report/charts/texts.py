@@ -1,0 +1,77 @@
+"""Texts in charts: in one line, of a length that has room, and without control characters."""
+
+from __future__ import annotations
+
+import itertools
+import unicodedata
+from collections.abc import Sequence
+
+from evalkit.report.render import printable
+
+NAME = 48
+"""Letters of a name that are shown."""
+EM = 0.64
+"""How wide a letter is on average, in units of the size of its font.
+
+After DejaVu's and Verdana's: nobody knows what fonts a page will be read with, and most are narrower.
+"""
+
+
+def width(text: str) -> float:
+    """How many average letters a text is as wide as, at most."""
+    return sum(map(_width, text))
+
+
+def pixels(text: str, size: float = 12) -> float:
+    return size * EM * width(text)
+
+
+def _width(letter: str) -> float:
+    if letter in " ijltfrI.,:;'|!()[]{}/\\-":
+        return 0.62
+    if letter > "\uffff":
+        return 2.2
+    if letter in "mwMW@%…" or unicodedata.east_asian_width(letter) in "WF":
+        return 1.6
+    return 1.25 if letter.isupper() or letter in "=<>+~#" else 1.0
+
+
+def shown(text: str, limit: float = NAME) -> str:
+    """A text in one line, without control characters; `—` for none.
+
+    It is cut in the middle to be as wide as `limit` average letters.
+    """
+    most = 8 * int(limit)  # letters that can have room; what is longer need not be read whole
+    if len(text) > most:
+        text = f"{text[: most // 2]}…{text[-most // 2 :]}"
+    words = " ".join(printable(text).split()) or "—"
+    if width(words) <= limit:
+        return words
+    room = limit - width("…")
+    tail = _first(words[::-1], room / 3)[::-1]
+    return f"{_first(words, room * 2 / 3).rstrip()}…{tail.lstrip()}"
+
+
+def _first(text: str, limit: float) -> str:
+    """The first letters, as wide as `limit` at most."""
+    widths = itertools.accumulate(map(_width, text))
+    return "".join(letter for letter, so_far in zip(text, widths, strict=True) if so_far <= limit)
+
+
+def distinct(texts: Sequence[str], limit: float = NAME) -> list[str]:
+    """`texts` fit to be shown, and no two the same."""
+    found: list[str] = []
+    for text in texts:
+        name = shown(text, limit)
+        count = 2
+        while name in found:
+            name = f"{shown(text, limit - 5)} ({count})"
+            count += 1
+        found.append(name)
+    return found
+
+
+def several(names: Sequence[str], most: int = 3) -> str:
+    """`a, b, c and 5 more`."""
+    words = ", ".join(shown(name) for name in names[:most])
+    return f"{words} and {len(names) - most} more" if len(names) > most else words
