@@ -11,7 +11,6 @@ import evalkit
 from evalkit.errors import UsageError
 from evalkit.report.comparable import apart, corpus_words, run_on_words, yardstick
 from evalkit.runfile.cells import TableCell, cells_of
-from evalkit.runfile.completeness import SMALL
 from evalkit.runfile.measured import MEND
 from evalkit.runfile.records import COUNTED
 from evalkit.runfile.store import OUTCOMES, Store
@@ -28,8 +27,6 @@ class Table:
     title: str
     cells: tuple[TableCell, ...]
     notes: tuple[str, ...] = field(default=())
-    breakdown: bool = False
-    """Whether people are also shown the figures by group; data formats have them anyway."""
 
     @property
     def failed(self) -> int:
@@ -60,8 +57,13 @@ def flat(cell: TableCell) -> dict[str, JSON]:
         **{key: whole[key] for key in kept},
         **{name: cell.outcomes[name] for name in OUTCOMES},
         "signature": cell.signature.line(),
-        "part": cell.completeness.unfinished or cell.completeness.part,
+        "part": cell.completeness.lacking,
     }
+
+
+def signature_line(cell: TableCell) -> str:
+    """`gsm8k:8-shot-cot accuracy  n:1319|…|sig:1f2e3d4c`."""
+    return f"{cell.task}:{cell.protocol} {cell.metric}  {cell.signature.line()}"
 
 
 def build_table(stores: Sequence[Store], *, strict: bool = False) -> Table:
@@ -120,11 +122,8 @@ def _bars(cell: TableCell, notes: Sequence[str]) -> Iterable[str]:
 
 def _faults(cell: TableCell) -> Iterable[str]:
     """What makes a figure another one than that of the whole benchmark under its protocol."""
-    whole = cell.completeness
-    if whole.unfinished:
-        yield f"{cell.model} on {cell.task}: {whole.unfinished}"
-    elif whole.part not in ("", SMALL):  # that stands in the title
-        yield f"{cell.model} on {cell.task}: {whole.part}"
+    if lacking := cell.completeness.unasked:  # a small set stands in the title
+        yield f"{cell.model} on {cell.task}: {lacking}"
     if cell.stale:
         yield f"{cell.model} on {cell.task}, {cell.metric}: {'; '.join(cell.stale)}: {MEND}"
     failed = cell.outcomes["failed"]

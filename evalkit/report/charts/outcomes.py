@@ -8,7 +8,7 @@ from evalkit.report.charts.lines import Run, headlines, held, left_out, rows_of
 from evalkit.report.charts.sheet import Look, Sheet, shown
 from evalkit.report.charts.svg import LIGHT
 from evalkit.report.charts.types import Chart, chart_of
-from evalkit.report.render import outcome_shares
+from evalkit.report.tabulate import outcome_shares
 from evalkit.runfile.store import ANSWERED, OUTCOMES
 
 LOOKS = {name: Look(name, LIGHT[f"outcome-{name}"]) for name in (*OUTCOMES[:2], ANSWERED, *OUTCOMES[2:])}

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from evalkit.report.charts.svg import LIGHT, SERIES, SHAPES
-from evalkit.report.render import printable
+from evalkit.report.tabular import printable
 
 if TYPE_CHECKING:
     import altair as alt

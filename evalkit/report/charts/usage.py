@@ -9,7 +9,7 @@ from evalkit.report.charts.lines import Line, Mark, Run, headlines, held, left_o
 from evalkit.report.charts.sheet import shown
 from evalkit.report.charts.strips import Strips
 from evalkit.report.charts.types import Chart, chart_of
-from evalkit.report.lines import runs_of
+from evalkit.report.layout import runs_of
 from evalkit.runfile import tallies
 
 if TYPE_CHECKING:
