@@ -1,4 +1,4 @@
-"""Report definitions: the tables of a paper, their printed figures and protocols."""
+"""The papers whose tables evalkit prints beside a run: their printed figures and protocols, as TOML."""
 
 from __future__ import annotations
 
