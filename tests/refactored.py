@@ -29,7 +29,7 @@ def copy_of_evalkit(folder: Path) -> Path:
         else:
             shutil.copy(path, package / path.name)
     shutil.copytree(ROOT / "tasks", package / "tasks", ignore=shutil.ignore_patterns("__pycache__"))
-    (package / "papers").symlink_to(ROOT / "papers")
+    (package / "reports").symlink_to(ROOT / "reports")
     return package
 
 

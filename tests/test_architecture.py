@@ -54,7 +54,7 @@ HEAVY = (
 def modules() -> Iterator[tuple[str, Path]]:
     for path in sorted((ROOT / "evalkit").rglob("*.py")):
         yield ".".join(path.relative_to(ROOT).with_suffix("").parts), path
-    for folder in ("tasks", "papers"):
+    for folder in ("tasks", "reports"):
         for path in sorted((ROOT / folder).rglob("*.py")):
             yield "evalkit." + ".".join(path.relative_to(ROOT).with_suffix("").parts), path
 
@@ -99,7 +99,7 @@ def test_every_module_has_a_room() -> None:
         for name, _ in modules()
         if level(name) is None
         and name not in rootless
-        and not name.startswith(("evalkit.tasks", "evalkit.papers"))
+        and not name.startswith(("evalkit.tasks", "evalkit.reports"))
     ]
     assert not homeless
 
@@ -183,6 +183,6 @@ def test_the_page_shows_the_house_as_it_is() -> None:
 
 
 def test_the_page_names_files_that_are_there() -> None:
-    named = set(re.findall(r"`((?:evalkit|papers|tests)/[\w./]*)`", house.PAGE.read_text("utf-8")))
+    named = set(re.findall(r"`((?:evalkit|reports|tests)/[\w./]*)`", house.PAGE.read_text("utf-8")))
     assert len(named) > 30
     assert not [name for name in named if not (ROOT / name).exists()]

@@ -41,13 +41,13 @@ def test_the_wheel_runs_a_task_from_another_folder(tmp_path: Path) -> None:
     (wheel,) = tmp_path.glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
     assert "evalkit/tasks/gsm8k.py" in names
-    assert "evalkit/papers/__init__.py" in names
+    assert "evalkit/reports/__init__.py" in names
     assert "evalkit/runfile/schema.sql" in names
     for ending in ("page.html.j2", "page.css", "data.js", "sample.js", "list.js", "page.js"):
         assert f"evalkit/report/html/{ending}" in names
-    assert "evalkit/papers/gemini-1.0/table-2.toml" in names
+    assert "evalkit/reports/gemini-1.0/table-2.toml" in names
     assert "evalkit/data/small_sets/openai/gsm8k/main/test.jsonl" in names
-    assert not [name for name in names if name.startswith(("tasks/", "papers/", "tests/"))]
+    assert not [name for name in names if name.startswith(("tasks/", "reports/", "tests/"))]
 
     clean = tmp_path / "venv"
     venv.create(clean, with_pip=False)
@@ -82,21 +82,21 @@ def test_the_wheel_runs_a_task_from_another_folder(tmp_path: Path) -> None:
     )
     assert ran.returncode == 0, ran.stderr
     assert "100 %  81–100" in ran.stdout
-    code = "import evalkit.tasks.gsm8k as g, evalkit.papers as r; print(g.__file__, r.__file__)"
+    code = "import evalkit.tasks.gsm8k as g, evalkit.reports as r; print(g.__file__, r.__file__)"
     where = subprocess.run(
         [str(python), "-c", code], cwd=elsewhere, capture_output=True, text=True, check=True
     )
     assert all(path.startswith(str(site)) for path in where.stdout.split())
 
 
-def test_the_editable_install_maps_tasks_and_papers() -> None:
-    papers, tasks = (importlib.import_module(f"evalkit.{name}") for name in ("papers", "tasks"))
+def test_the_editable_install_maps_tasks_and_reports() -> None:
+    reports, tasks = (importlib.import_module(f"evalkit.{name}") for name in ("reports", "tasks"))
     assert tasks.__file__ == str(ROOT / "tasks" / "__init__.py")
-    assert papers.__file__ == str(ROOT / "papers" / "__init__.py")
+    assert reports.__file__ == str(ROOT / "reports" / "__init__.py")
 
 
 def test_every_package_is_packed() -> None:
     listed = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["setuptools"]["packages"]
     there = {path.parent.relative_to(ROOT) for path in (ROOT / "evalkit").rglob("__init__.py")}
-    names = {".".join(path.parts) for path in there} | {"evalkit.tasks", "evalkit.papers"}
+    names = {".".join(path.parts) for path in there} | {"evalkit.tasks", "evalkit.reports"}
     assert set(listed) == names

@@ -4,7 +4,7 @@
     python -m tools.house --json     the same for machines
     python -m tools.house --page     writes the picture and the table of docs/architecture.md
 
-A room is a module or package directly in evalkit/, with tasks/ and papers/; an arrow goes from one that
+A room is a module or package directly in evalkit/, with tasks/ and reports/; an arrow goes from one that
 imports to one that is imported, anywhere in its files, also inside functions and for type checking.
 """
 
@@ -20,7 +20,7 @@ import click
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "architecture.md"
-PLACES = (("evalkit", "evalkit"), ("tasks", "evalkit.tasks"), ("papers", "evalkit.papers"))
+PLACES = (("evalkit", "evalkit"), ("tasks", "evalkit.tasks"), ("reports", "evalkit.reports"))
 
 
 def modules() -> Iterator[tuple[str, Path]]:

@@ -260,7 +260,7 @@ def find_task(name: str) -> TaskFactory:
     if file is not None:
         return _from_file(*file)
     if name not in index():
-        from evalkit.papers import reserved
+        from evalkit.reports import reserved
 
         if name in reserved():
             raise UsageError(

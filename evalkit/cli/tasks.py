@@ -9,8 +9,8 @@ import click
 from evalkit.benchmark.task import Task, all_tasks, find_task
 from evalkit.cli.options import json_option
 from evalkit.errors import unknown
-from evalkit.papers import reserved
 from evalkit.report.documents import to_json
+from evalkit.reports import reserved
 from evalkit.samples import JSON
 
 

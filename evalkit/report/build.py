@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 MOST = 50_000
 """Samples in a page, where nothing else is said."""
+FORMATS = ("terminal", "markdown", "latex", "csv", "json", "html")
 ENDINGS = {
     ".txt": "terminal",
     ".md": "markdown",
@@ -32,7 +33,6 @@ ENDINGS = {
     ".html": "html",
 }
 """Of files, and the formats that they have."""
-FORMATS = tuple(ENDINGS.values())
 
 
 @dataclass(frozen=True, slots=True)

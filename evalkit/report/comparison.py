@@ -15,8 +15,8 @@ from evalkit.report.terminal import to_terminal
 from evalkit.runfile.records import ANSWERED
 
 HEADINGS = ("benchmark", "verdict", "base → head", "difference", "samples", "won:lost")
+FORMATS = ("terminal", "markdown", "json")
 ENDINGS = {".txt": "terminal", ".md": "markdown", ".json": "json"}
-FORMATS = tuple(ENDINGS.values())
 _HEADED = (
     Column(HEADINGS[1], unbroken=True),
     *map(Column, HEADINGS[2:4]),

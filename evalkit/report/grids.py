@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from evalkit.errors import UsageError, unknown
-from evalkit.papers import reserved
 from evalkit.report.comparable import apart, corpus_words, differs, yardstick
 from evalkit.report.derived import compared, compared_text, figure_of
 from evalkit.report.digits import figure_text
@@ -38,6 +37,7 @@ from evalkit.report.layout import (
 )
 from evalkit.report.significance import EXPLAINED, best, head_to_heads
 from evalkit.report.table import signature_line
+from evalkit.reports import reserved
 from evalkit.runfile.completeness import SMALL
 
 if TYPE_CHECKING:

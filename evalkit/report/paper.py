@@ -1,4 +1,4 @@
-"""A paper's tables with their printed figures, from TOML files in `papers/` or of the user's own.
+"""A paper's tables with their printed figures, from TOML files in `reports/` or of the user's own.
 
 A paper is a folder: `paper.toml` has its title, url, version, the names of its tables and its groups of
 benchmarks; every table is a file of its own. A table has columns, footnotes by name, notes, and rows; a row
@@ -160,7 +160,7 @@ def papers() -> tuple[str, ...]:
     return tuple(
         sorted(
             place.name
-            for place in resources.files("evalkit.papers").iterdir()
+            for place in resources.files("evalkit.reports").iterdir()
             if place.joinpath("paper.toml").is_file()
         )
     )
@@ -223,7 +223,7 @@ def _place(name: str) -> Traversable:
         return own
     if name not in papers():
         raise unknown("paper", name, papers(), _known())
-    return resources.files("evalkit.papers").joinpath(name)
+    return resources.files("evalkit.reports").joinpath(name)
 
 
 def _read(place: Traversable) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 
 import pytest
-from evalkit.papers import reserved
+from evalkit.reports import reserved
 
 from evalkit.errors import UsageError
 from evalkit.report.build import grids_of, report

@@ -8,7 +8,7 @@ from itertools import combinations
 from pathlib import Path
 
 import pytest
-from evalkit.papers import reserved
+from evalkit.reports import reserved
 from evalkit.tasks import INDEX
 
 from evalkit.benchmark.task import load_task

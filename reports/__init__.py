@@ -1,4 +1,4 @@
-"""The papers whose tables evalkit prints beside a run: their printed figures and protocols, as TOML."""
+"""Report definitions: the tables of a paper, their printed figures and protocols."""
 
 from __future__ import annotations
 
