@@ -11,7 +11,7 @@ import evalkit
 from evalkit.errors import UsageError
 from evalkit.report.comparable import apart, corpus_words, run_on_words, yardstick
 from evalkit.runfile.cells import TableCell, cells_of
-from evalkit.runfile.measured import MEND
+from evalkit.runfile.measured import FIX
 from evalkit.runfile.records import COUNTED
 from evalkit.runfile.store import OUTCOMES, Store
 from evalkit.samples import JSON
@@ -125,7 +125,7 @@ def _faults(cell: TableCell) -> Iterable[str]:
     if lacking := cell.completeness.unasked:  # a small set stands in the title
         yield f"{cell.model} on {cell.task}: {lacking}"
     if cell.stale:
-        yield f"{cell.model} on {cell.task}, {cell.metric}: {'; '.join(cell.stale)}: {MEND}"
+        yield f"{cell.model} on {cell.task}, {cell.metric}: {'; '.join(cell.stale)}: {FIX}"
     failed = cell.outcomes["failed"]
     if failed:
         yield f"{cell.model} on {cell.task}: {failed} samples failed and are not in the value"

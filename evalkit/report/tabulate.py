@@ -75,7 +75,7 @@ def breakdowns(table: Table) -> Iterator[Tabular]:
             )
             yield _numbers(title, ("group", "value", "95 % interval", "n"), groups)
         curve = cell.found.get("validation_curve")
-        if curve and not cell.view:
+        if curve and not cell.variant:
             points = ((str(point["threshold"]), f"{point['accuracy']:.1f} %") for point in curve)
             yield _numbers(
                 f"{title} on the validation split, by threshold", ("threshold", "accuracy"), points
