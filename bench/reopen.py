@@ -15,8 +15,9 @@ from evalkit.benchmark.signature import combine, digest
 from evalkit.engine.run import open_run
 from evalkit.models.base import Request, Response
 from evalkit.models.fake import FakeModel
-from evalkit.report.render import to_terminal
 from evalkit.report.table import build_table
+from evalkit.report.tabulate import figure_list
+from evalkit.report.terminal import to_terminal
 from evalkit.runfile.store import Row as Judged
 from evalkit.runfile.store import Store
 from evalkit.samples import JSON
@@ -51,7 +52,7 @@ def measure(quick: bool) -> list[Row]:
 def _seconds(path: Path) -> float:
     started = time.perf_counter()
     store = Store.open(path)
-    shown = to_terminal(build_table([store]), width=_WIDTH)
+    shown = to_terminal([figure_list(build_table([store]))], width=_WIDTH)
     store.close()
     took = time.perf_counter() - started
     assert str(SAMPLES) in shown, shown

@@ -77,7 +77,7 @@ def assert_no_regression(
     """
     from evalkit.compare.policy import policy_of
     from evalkit.compare.runs import compare
-    from evalkit.report.comparison import to_terminal
+    from evalkit.report.comparison import comparison_text
     from evalkit.runfile.store import Store
 
     rules = policy_of(
@@ -95,4 +95,4 @@ def assert_no_regression(
         for store in stores:
             store.close()
     if found.exit_code:
-        raise AssertionError("\n" + to_terminal(found, width=100))
+        raise AssertionError("\n" + comparison_text([found], "terminal", width=100))

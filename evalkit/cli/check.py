@@ -57,9 +57,9 @@ def command(tasks: str, data: str | None, limit: int | None, as_json: bool) -> i
             missing += 1
             click.echo(f"evalkit: {task}: {error}", err=True)
     if as_json:
-        import orjson
+        from evalkit.report.documents import to_json
 
-        click.echo(orjson.dumps([dataclasses.asdict(r) for r in results], option=orjson.OPT_INDENT_2))
+        click.echo(to_json([dataclasses.asdict(r) for r in results]), nl=False)
     if not all(result.passed for result in results):
         return 1
     return 2 if missing else 0

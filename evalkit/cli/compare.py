@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from evalkit.cli.options import json_option, task_file_option
-from evalkit.errors import UsageError, unknown
+from evalkit.cli.options import json_option, output_option, task_file_option
+from evalkit.cli.output import format_of, write
+from evalkit.errors import UsageError
 
 if TYPE_CHECKING:
     from evalkit.compare.policy import Policy
@@ -40,7 +41,7 @@ _PATH = click.Path(path_type=Path)
 )
 @click.option("--format", "name", default="", metavar="FORMAT", help="terminal, markdown or json.")
 @click.option("--junit", type=_PATH, metavar="FILE", help="Also a JUnit report.")
-@click.option("-o", "--output", type=_PATH, metavar="FILE", help="Write there instead of to standard output.")
+@output_option
 @task_file_option
 @json_option
 def command(
@@ -68,9 +69,10 @@ def command(
     """
     from evalkit.compare.policy import policy_of
     from evalkit.report.ci import add_to_summary, github_commands, to_junit
+    from evalkit.report.comparison import ENDINGS, comparison_text
     from evalkit.runfile.measured import check_task_files
 
-    name = "json" if as_json else name or ("markdown" if output and output.suffix == ".md" else "terminal")
+    name = "json" if as_json else format_of(output, name, ENDINGS, "terminal")
     if len(runs) < 2:
         raise UsageError("compare takes two runs or more: evalkit compare BASE.db HEAD.db")
     policy = policy_of(
@@ -82,13 +84,9 @@ def command(
         allow_subset=allow_subset,
     )
     comparisons = _comparisons(runs, policy, flips, check_task_files(task_files))
-    text = _text(comparisons, name, colour=output is None and sys.stdout.isatty())
-    if output is None:
-        click.echo(text, nl=False)
-    else:
-        _write(output, text.encode())
+    write(output, comparison_text(comparisons, name, colour=output is None and sys.stdout.isatty()), runs)
     if junit is not None:
-        _write(junit, to_junit(comparisons[-1]))
+        write(junit, to_junit(comparisons[-1]), runs)
     if os.environ.get("GITHUB_ACTIONS") == "true":
         for line in github_commands(comparisons[-1]):
             click.echo(line, err=True)
@@ -110,23 +108,3 @@ def _comparisons(
             stores.append(Store.open(path, task_files))
             stack.callback(stores[-1].close)
         return [compare(stores[0], store, policy, flips=flips) for store in stores[1:]]
-
-
-def _text(comparisons: Sequence[Comparison], name: str, *, colour: bool) -> str:
-    from evalkit.report import comparison as show
-
-    if name not in show.FORMATS:
-        raise unknown("format of a comparison", name, show.FORMATS)
-    if name == "terminal":
-        if len(comparisons) > 1:
-            return show.trend_to_terminal(comparisons, colour=colour)
-        return show.to_terminal(comparisons[0], colour=colour)
-    return show.TRENDS[name](comparisons) if len(comparisons) > 1 else show.FORMATS[name](comparisons[0])
-
-
-def _write(path: Path, document: bytes) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(document)
-    except OSError as error:
-        raise UsageError(f"cannot write {path}: {error.strerror}") from None

@@ -24,6 +24,7 @@ def command(output: Path) -> int:
     It answers a slice of HumanEval and evalkit's own small set in the form of GSM8K. Fetches 98 MB of
     weights the first time. Prints the table and writes demo.html and demo.md.
     """
+    from evalkit.cli.output import write
     from evalkit.cli.run import stop_on_signals
     from evalkit.demo import demo
     from evalkit.engine.progress import make_progress
@@ -38,7 +39,7 @@ def command(output: Path) -> int:
         stores = [Store.open(path) for path in await demo(output, make_progress())]
         try:
             for ending, name in (("html", "html"), ("md", "markdown")):
-                (output / f"demo.{ending}").write_text(render_report(stores, name), encoding="utf-8")
+                write(output / f"demo.{ending}", render_report(stores, name))
             click.echo(render_report(stores, "terminal", colour=sys.stdout.isatty()), nl=False)
             failed = build_table(stores).failed
         finally:

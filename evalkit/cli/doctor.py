@@ -20,9 +20,9 @@ def command(as_json: bool) -> int:
 
     findings = examine()
     if as_json:
-        import orjson
+        from evalkit.report.documents import to_json
 
-        click.echo(orjson.dumps([dataclasses.asdict(f) for f in findings], option=orjson.OPT_INDENT_2))
+        click.echo(to_json([dataclasses.asdict(f) for f in findings]), nl=False)
     else:
         width = max(len(finding.what) for finding in findings)
         for finding in findings:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
 
-from evalkit.cli.options import task_file_option
+from evalkit.cli.options import output_option, task_file_option
+from evalkit.cli.output import format_of, write
 from evalkit.errors import UsageError, unknown
 
 SUBMISSION = "submission"
@@ -23,13 +23,7 @@ SUBMISSION = "submission"
     help="jsonl, csv, parquet, or submission: what the benchmark's own server takes.  "
     "[default: by the ending of -o, else jsonl]",
 )
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Write there instead of to standard output.",
-)
+@output_option
 @click.option(
     "--slim",
     is_flag=True,
@@ -60,8 +54,7 @@ def command(
     if slim:
         _slim(runs, name, output, texts)
         return
-    ending = output.suffix.removeprefix(".") if output else ""
-    name = name or (ending if ending in FORMATS else "jsonl")
+    name = format_of(output, name, {f".{name}": name for name in FORMATS}, "jsonl")
     if name not in (*FORMATS, SUBMISSION):
         raise unknown("format", name, (*FORMATS, SUBMISSION))
     if name == SUBMISSION and len(runs) > 1:
@@ -72,14 +65,7 @@ def command(
     finally:
         for store in stores:
             store.close()
-    if output is None:
-        sys.stdout.buffer.write(document)
-        return
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        output.write_bytes(document)
-    except OSError as error:
-        raise UsageError(f"cannot write {output}: {error.strerror}") from None
+    write(output, document, runs)
 
 
 def _slim(runs: tuple[Path, ...], name: str, output: Path | None, texts: bool) -> None:

@@ -14,7 +14,7 @@ def command(as_json: bool) -> None:
     from evalkit.models import BACKENDS
 
     if as_json:
-        import orjson
+        from evalkit.report.documents import to_json
 
         rows = [
             {
@@ -28,7 +28,7 @@ def command(as_json: bool) -> None:
             }
             for name, backend in BACKENDS.items()
         ]
-        click.echo(orjson.dumps(rows, option=orjson.OPT_INDENT_2))
+        click.echo(to_json(rows), nl=False)
         return
     for backend in BACKENDS.values():
         click.echo(click.style(backend.usage, bold=True))

@@ -22,6 +22,16 @@ def data_option(function: F) -> F:
     )(function)
 
 
+def output_option(function: F) -> F:
+    return click.option(
+        "-o",
+        "--output",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="Write there instead of to standard output.",
+    )(function)
+
+
 def json_option(function: F) -> F:
     return click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")(
         function

@@ -65,9 +65,8 @@ def command(
     Without --from the spread of an accuracy of 50 % is assumed, the widest there is, and of two runs that
     agree as --correlation says. With one run its own spread is taken, with two that of their differences.
     """
-    import orjson
-
     from evalkit.compare.power import plan_samples
+    from evalkit.report.documents import to_json
 
     for label, share in (("--alpha", alpha), ("--power", wanted)):
         if not 0 < share < 1:
@@ -90,7 +89,6 @@ def command(
         benchmarks=benchmarks,
     )
     if as_json:
-        options = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
-        click.echo(orjson.dumps(found.as_json(), option=options), nl=False)
+        click.echo(to_json(found.as_json()), nl=False)
     else:
         click.echo("\n".join(found.lines()))

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from evalkit.cli.options import json_option, task_file_option
+from evalkit.cli.options import json_option, output_option, task_file_option
+from evalkit.cli.output import format_of, write
 from evalkit.errors import UsageError, unknown
 
 if TYPE_CHECKING:
@@ -25,13 +26,7 @@ if TYPE_CHECKING:
     metavar="FORMAT",
     help="terminal, markdown, latex, csv, json or html.  [default: by the ending of -o, else terminal]",
 )
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Write there instead of to standard output.",
-)
+@output_option
 @click.option(
     "--paper",
     default="",
@@ -92,11 +87,11 @@ def command(
 
     Nothing is asked; a run still going on may be read too.
     """
-    from evalkit.report.build import FORMATS, MOST, Page, render_report
+    from evalkit.report.build import ENDINGS, FORMATS, MOST, Page, render_report
     from evalkit.runfile.measured import check_task_files
     from evalkit.runfile.store import Store
 
-    name = "json" if as_json else name or _by_ending(output)
+    name = "json" if as_json else format_of(output, name, ENDINGS, "terminal")
     option = "--disputes" if disputes else "--alignments" if alignments else ""
     known = ("terminal", "json") if option else FORMATS
     if option and paper:
@@ -125,14 +120,7 @@ def command(
     finally:
         for store in stores:
             store.close()
-    if output is None:
-        click.echo(text, nl=False)
-        return
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        output.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"cannot write {output}: {error.strerror}") from None
+    write(output, text, runs)
 
 
 def _prices(texts: Sequence[str]) -> dict[str, tuple[float, float]]:
@@ -149,38 +137,29 @@ def _prices(texts: Sequence[str]) -> dict[str, tuple[float, float]]:
 
 
 def _disputes(stores: Sequence[Store], name: str) -> str:
-    import orjson
-
     from evalkit.report.disputes import disputes
-    from evalkit.report.render import printable
+    from evalkit.report.documents import to_json
+    from evalkit.report.tabular import printable
 
     found = list(disputes(stores))
     if name == "json":
-        document = {"disputes": [dispute.as_json() for dispute in found]}
-        return orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE).decode()
+        return to_json({"disputes": [dispute.as_json() for dispute in found]})
     lines = [printable(line) for dispute in found for line in dispute.lines()]
     return "\n".join([*lines, f"{len(found)} disputed samples", ""])
 
 
 def _alignments(stores: Sequence[Store], name: str) -> str:
-    import orjson
-
     from evalkit.report.alignments import alignments, most_confused
-    from evalkit.report.render import printable
+    from evalkit.report.documents import to_json
+    from evalkit.report.tabular import printable
 
     found = list(alignments(stores))
     confused = most_confused(found)
     if name == "json":
-        document = {"alignments": [one.as_json() for one in found], "confused": confused}
-        return orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE).decode()
+        return to_json({"alignments": [one.as_json() for one in found], "confused": confused})
     lines = [printable(line) for one in found if one.edited for line in one.lines()]
     lines.append(f"{sum(one.edited for one in found)} of {len(found)} clips have edits; most confused:")
     lines += [
         f"    {count} x  {said or '(nothing)'} → {heard or '(nothing)'}" for said, heard, count in confused
     ]
     return "\n".join([*lines, ""])
-
-
-def _by_ending(output: Path | None) -> str:
-    endings = {".md": "markdown", ".csv": "csv", ".json": "json", ".html": "html", ".tex": "latex"}
-    return endings.get(output.suffix, "terminal") if output else "terminal"

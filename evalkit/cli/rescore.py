@@ -45,11 +45,9 @@ def command(
     if as_json:
         import dataclasses
 
-        import orjson
+        from evalkit.report.documents import to_json
 
-        click.echo(
-            orjson.dumps({"cells": [dataclasses.asdict(one) for one in found]}, option=orjson.OPT_INDENT_2)
-        )
+        click.echo(to_json({"cells": [dataclasses.asdict(one) for one in found]}), nl=False)
         return
     for one in found:
         _show(one, changes)
@@ -57,7 +55,7 @@ def command(
 
 
 def _show(one: Rescored, most: int) -> None:
-    from evalkit.report.render import printable
+    from evalkit.report.tabular import printable
 
     before, after = ("—" if value is None else f"{value:.4g}" for value in one.figures)
     unit = f" {one.unit}" if one.unit else ""

@@ -146,7 +146,7 @@ def _run(plan: Plan, path: Path, options: Options, again: str, as_json: bool) ->
     """Runs it, prints the table, says how to go on where there is more to do; returns the exit code."""
     from evalkit.engine.client import Stopped
     from evalkit.engine.progress import make_progress
-    from evalkit.report.render import to_json, to_terminal
+    from evalkit.report.build import run_text
     from evalkit.session import execute_plan
 
     async def go() -> Table:
@@ -169,7 +169,7 @@ def _run(plan: Plan, path: Path, options: Options, again: str, as_json: bool) ->
         ) from None
     except StorageError as error:
         raise StorageError(f"the run stopped: {error}. When that is fixed, to go on: {again}") from None
-    click.echo(to_json(table) if as_json else to_terminal(table, colour=sys.stdout.isatty()), nl=False)
+    click.echo(run_text(table, as_json=as_json, colour=sys.stdout.isatty()), nl=False)
     if table.failed:
         click.echo(f"{table.failed} samples failed; to ask them again: {again}", err=True)
     click.echo(f"run file: {path}", err=True)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import fnmatch
 
 import click
-import orjson
 
 from evalkit.benchmark.task import Task, all_tasks, find_task
 from evalkit.cli.options import json_option
 from evalkit.errors import unknown
+from evalkit.report.documents import to_json
 from evalkit.reports import reserved
 from evalkit.samples import JSON
 
@@ -29,7 +29,7 @@ def command(pattern: str, as_json: bool) -> None:
             find_task(pattern)  # says what the name is kept for
         raise unknown("task", pattern, (task.name for task in all_tasks()))
     if as_json:
-        click.echo(orjson.dumps([_describe(task) for task in found], option=orjson.OPT_INDENT_2))
+        click.echo(to_json([_describe(task) for task in found]), nl=False)
         return
     for task in found:
         where = f" — {task.report}" if task.report else ""

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from evalkit.errors import UsageError
-from evalkit.report import render
-from evalkit.report.lines import runs_of
+from evalkit.report.documents import to_csv, to_json
+from evalkit.report.layout import runs_of
+from evalkit.report.markdown import to_markdown
 from evalkit.report.paper import parted
-from evalkit.report.table import build_table
+from evalkit.report.table import build_table, flat
+from evalkit.report.tabulate import breakdowns, figure_list, side_by_side
+from evalkit.report.terminal import to_terminal
 
 if TYPE_CHECKING:
     from evalkit.report.charts import Chart
@@ -22,6 +24,15 @@ if TYPE_CHECKING:
 MOST = 50_000
 """Samples in a page, where nothing else is said."""
 FORMATS = ("terminal", "markdown", "latex", "csv", "json", "html")
+ENDINGS = {
+    ".txt": "terminal",
+    ".md": "markdown",
+    ".tex": "latex",
+    ".csv": "csv",
+    ".json": "json",
+    ".html": "html",
+}
+"""Of files, and the formats that they have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +72,7 @@ def render_report(
         raise UsageError(
             "--relative-to goes with --paper, whose ratios, differences and capabilities it is of"
         )
-    table = dataclasses.replace(build_table(stores, strict=strict), breakdown=breakdown)
+    table = build_table(stores, strict=strict)
     rows = {cell.row for cell in table.cells}
     several = len({cell.model for cell in table.cells}) > 1 or len(rows) < len(table.cells)
     if name == "html":
@@ -72,10 +83,28 @@ def render_report(
         run = "" if printed else relative_to
         grids = grids_of(stores, table, paper, strict=strict, relative_to=run) if paper or several else ()
         return _page(stores, table, grids, paper, page or Page(), relative_to)
-    if not (paper or name in ("latex", "json") or (several and name != "csv")):
-        return _long(table, name, colour, width)
-    grids = grids_of(stores, table, paper, strict=strict, relative_to=relative_to)
-    return _grids(table, grids, name, paper, colour, width)
+    beside = paper or name in ("latex", "json") or (several and name != "csv")
+    grids = grids_of(stores, table, paper, strict=strict, relative_to=relative_to) if beside else ()
+    if name == "json":
+        document = {**table.as_json(), "grids": [grid.as_json() for grid in grids], "paper": paper or None}
+        return to_json(document)
+    if name == "csv":
+        return to_csv([row for grid in grids for row in grid.flat()] or map(flat, table.cells))
+    tables = [*map(side_by_side, grids)] or [figure_list(table)]
+    if breakdown:
+        tables += breakdowns(table)
+    if name == "latex":
+        from evalkit.report.latex import to_latex
+
+        return to_latex(tables)
+    if name == "markdown":
+        return to_markdown(tables)
+    return to_terminal(tables, width=width, colour=colour)
+
+
+def run_text(table: Table, *, as_json: bool = False, colour: bool = False) -> str:
+    """What a run that has come to its end shows: a row a figure, or JSON."""
+    return to_json(table.as_json()) if as_json else to_terminal([figure_list(table)], colour=colour)
 
 
 def _page(
@@ -123,29 +152,3 @@ def grids_of(
             raise UsageError(f"no run has a figure for a table of {paper}: name one, as in {paper}/table-2")
         return grids
     return build_grids(stores, table, tables, strict=strict, relative_to=relative_to)
-
-
-def _long(table: Table, name: str, colour: bool, width: int | None) -> str:
-    if name == "terminal":
-        return render.to_terminal(table, width=width, colour=colour)
-    return render.FORMATS[name](table)
-
-
-def _grids(
-    table: Table, grids: Sequence[Grid], name: str, paper: str, colour: bool, width: int | None
-) -> str:
-    from evalkit.report import grid_text
-
-    if name == "json":
-        return render.to_json(table, grids, paper)
-    if name == "latex":
-        from evalkit.report.latex import to_latex
-
-        return to_latex(grids)
-    if name == "csv":
-        return grid_text.to_csv(grids)
-    if name == "markdown":
-        return grid_text.to_markdown(grids) + "\n".join(["", *render.breakdowns_markdown(table)])
-    return grid_text.to_terminal(grids, width=width, colour=colour) + render.breakdowns_terminal(
-        table, width=width, colour=colour
-    )

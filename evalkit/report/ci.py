@@ -9,8 +9,8 @@ from xml.etree import ElementTree
 
 from evalkit.compare.verdicts import DIFFERENT, Benchmark, Comparison, Unmeasured
 from evalkit.errors import UsageError
-from evalkit.report.comparison import flip_text, rows, texts, to_markdown
-from evalkit.report.render import printable
+from evalkit.report.comparison import comparison_text, flip_text, rows, texts
+from evalkit.report.tabular import printable
 
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -80,7 +80,7 @@ def add_to_summary(comparison: Comparison) -> None:
         return
     try:
         with Path(place).open("a", encoding="utf-8") as file:
-            file.write(to_markdown(comparison))
+            file.write(comparison_text([comparison], "markdown"))
     except OSError as error:
         raise UsageError(f"cannot write GITHUB_STEP_SUMMARY {place}: {error.strerror}") from None
 

@@ -69,11 +69,6 @@ def differs(cell: TableCell, row: PaperRow, figure: Figure) -> str:
     return ""
 
 
-def not_whole(cell: TableCell) -> str:
-    """Why a run's figure is of other samples than any printed one, "" where it is of the benchmark."""
-    return cell.completeness.unfinished or cell.completeness.part
-
-
 def apart(first: TableCell, cell: TableCell) -> list[str]:
     """Why two figures of one row may not stand side by side, in words; empty where they may.
 
@@ -83,7 +78,7 @@ def apart(first: TableCell, cell: TableCell) -> list[str]:
     found = first.differences(cell)
     ended = first.completeness.finished, cell.completeness.finished
     if not found and ended[0] != ended[1]:
-        found = [not_whole(cell) or f"{cell.model} is finished, {first.model} is not"]
+        found = [cell.completeness.lacking or f"{cell.model} is finished, {first.model} is not"]
     return found
 
 

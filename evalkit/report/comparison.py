@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
-import io
 import math
-from collections.abc import Sequence
-from typing import Any
-
-import orjson
+import re
+from collections.abc import Iterator, Sequence
 
 from evalkit.compare.verdicts import DIFFERENT, INCOMPLETE, Benchmark, Comparison, Flip, Unmeasured
-from evalkit.report.render import escape_markdown, printable
+from evalkit.errors import unknown
+from evalkit.report.documents import to_json
+from evalkit.report.markdown import to_markdown
+from evalkit.report.tabular import Cell, Column, Conclusion, Fold, Row, Style, Tabular
+from evalkit.report.terminal import to_terminal
 from evalkit.runfile.records import ANSWERED
-from evalkit.samples import JSON
 
 HEADINGS = ("benchmark", "verdict", "base → head", "difference", "samples", "won:lost")
-_STYLES = {"worse": "bold red", "better": "green", "no worse": "green", "no change seen": "green"}
+FORMATS = ("terminal", "markdown", "json")
+ENDINGS = {".txt": "terminal", ".md": "markdown", ".json": "json"}
+_HEADED = (
+    Column(HEADINGS[1], unbroken=True),
+    *map(Column, HEADINGS[2:4]),
+    *(Column(heading, "number") for heading in HEADINGS[4:]),
+)
+_STYLES: dict[str, Style] = {"worse": "bad", "better": "good", "no worse": "good", "no change seen": "good"}
 _NAME = 17
 """Characters of a benchmark's name that stay on one line, where the terminal has 80 of them."""
-_VERDICT, _WIDE = 24, 100
-"""Characters of a verdict that do, and those of a terminal where longer ones do too."""
+_VERDICT = 24
+"""Characters of a verdict that do."""
+_PARTS = re.compile(r"(?<=,) (?=p )| (?=\(not )| (?=\(inc)")
+"""Where a longer one is broken."""
 _JUDGED = ("correct", "wrong", ANSWERED)
 """Outcomes that a figure says more of than their names do."""
 _SIGNS = {"worse": "✗", "better": "✓", "no worse": "✓", "no change seen": "✓"}
@@ -57,10 +66,10 @@ def sign(one: Benchmark | Unmeasured) -> str:
     return _SIGNS.get(one.verdict, "?") if isinstance(one, Benchmark) else "–"
 
 
-def _style(one: Benchmark | Unmeasured) -> str:
+def _style(one: Benchmark | Unmeasured) -> Style:
     if one.problems and not (isinstance(one, Benchmark) and one.verdict == "worse"):
-        return "yellow"
-    return _STYLES.get(one.verdict, "yellow") if isinstance(one, Benchmark) else ""
+        return "doubt"
+    return _STYLES.get(one.verdict, "doubt") if isinstance(one, Benchmark) else ""
 
 
 def rows(comparison: Comparison) -> tuple[Benchmark | Unmeasured, ...]:
@@ -109,123 +118,92 @@ def explained(comparison: Comparison) -> str:
     )
 
 
-def to_terminal(comparison: Comparison, *, width: int | None = None, colour: bool = False) -> str:
-    """A box-drawn table, what flipped, notes and the conclusion."""
-    from rich.text import Text
-
-    console, out = _console(width, colour)
-    console.print(Text(printable(f"{comparison.head} against {comparison.base}"), style="bold"))
-    grid = _grid(HEADINGS, [one.name for one in rows(comparison)], whole="verdict")
-    for one in rows(comparison):
-        name, verdict, *rest = _lines(texts(one))
-        if len(verdict) > _VERDICT and console.width < _WIDE:
-            verdict = (
-                verdict.replace(", p ", ",\np ", 1).replace(" (not ", "\n(not ").replace(" (inc", "\n(inc")
-            )
-        grid.add_row(Text(name), Text(verdict, style=_style(one)), *map(Text, rest))
-    console.print(grid)
-    for one in comparison.benchmarks:
-        if one.flips and one.verdict != "better":
-            console.print(Text(_flipped(one), style="bold"))
-            for flip in one.flips:
-                console.print(Text(printable(f"  {flip_text(flip)}")), soft_wrap=True)
-    for note in _notes(comparison):
-        console.print(Text(printable(note)), soft_wrap=True)
-    style = "bold red" if comparison.regressions else "yellow" if comparison.exit_code else "green"
-    console.print(Text(printable(conclusion(comparison)), style=style), soft_wrap=True)
-    return out.getvalue()
+def comparison_table(comparison: Comparison) -> Tabular:
+    """A row a benchmark, what flipped, notes and the conclusion."""
+    shown = rows(comparison)
+    short = all(len(one.name) <= _NAME for one in shown)
+    return Tabular(
+        f"{comparison.head} against {comparison.base}",
+        (Column(HEADINGS[0], unbroken=short), *_HEADED),
+        tuple(Row(tuple(_cells(one))) for one in shown),
+        folds=tuple(
+            Fold(_flipped(one), tuple(map(flip_text, one.flips)))
+            for one in comparison.benchmarks
+            if one.flips and one.verdict != "better"
+        ),
+        statements=tuple(_notes(comparison)),
+        conclusion=Conclusion(conclusion(comparison), _standing(comparison)),
+    )
 
 
-def to_markdown(comparison: Comparison) -> str:
-    """For a comment on a pull request: a GitHub table, and what flipped folded away."""
-    mark = "❌" if comparison.regressions else "⚠️" if comparison.exit_code else "✅"
-    lines = [
-        f"### {mark} {escape_markdown(conclusion(comparison))}",
-        "",
-        escape_markdown(f"{comparison.head} against {comparison.base}"),
-        "",
-        f"| {' | '.join(HEADINGS)} |",
-        "|---|---|---|---|--:|--:|",
-    ]
-    lines += [f"| {' | '.join(map(escape_markdown, texts(one)))} |" for one in rows(comparison)]
-    lines.append("")
-    for one in comparison.benchmarks:
-        if one.flips and one.verdict != "better":
-            lines += [f"<details><summary>{escape_markdown(_flipped(one))}</summary>", ""]
-            lines += [f"- {escape_markdown(flip_text(flip))}" for flip in one.flips]
-            lines += ["", "</details>", ""]
-    lines += [f"{escape_markdown(note)}  " for note in _notes(comparison)]
-    return "\n".join(lines).rstrip() + "\n"
+def _cells(one: Benchmark | Unmeasured) -> Iterator[Cell]:
+    name, verdict, *rest = texts(one)
+    first, *more = _PARTS.split(verdict) if len(verdict) > _VERDICT else [verdict]
+    yield _named(name)
+    yield Cell(first, more=tuple(more), style=_style(one))
+    yield from map(Cell, rest)
 
 
-def to_json(comparison: Comparison) -> str:
-    return _document(comparison.as_json())
+def _named(name: str) -> Cell:
+    """A benchmark's name, the metric under it."""
+    first, *metric = name.split(" ", 1)
+    return Cell(first, lines=tuple(metric))
 
 
-FORMATS = {"terminal": to_terminal, "markdown": to_markdown, "json": to_json}
+def _standing(comparison: Comparison) -> Style:
+    return "bad" if comparison.regressions else "doubt" if comparison.exit_code else "good"
 
 
-def trend_texts(comparisons: Sequence[Comparison]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-    """(headings, rows): each benchmark's figure in every run, with the verdict against the first run."""
-    headings = ("benchmark", comparisons[0].base, *(comparison.head for comparison in comparisons))
-    held = [{one.name: one for one in rows(comparison)} for comparison in comparisons]
-    shown = []
-    for name in dict.fromkeys(name for found in held for name in found):
-        before, row = None, [name, "—"]
-        for one in (found.get(name) for found in held):
-            if not isinstance(one, Benchmark):
-                row.append(f"{sign(one)} {one.status}" if one else "—")
-                continue
-            if before is None:
-                before = one.paired.difference.base
-                row[:2] = f"{name} {one.metric}", f"{before:.1f} {one.unit}".rstrip()
-            after = one.paired.difference.head
-            verdict = _SHORT.get(one.verdict, one.verdict)
-            row.append(f"{after:.1f} ({after - before:+.1f}) {sign(one)} {verdict}")
-            before = after
-        shown.append(tuple(row))
-    return headings, shown
-
-
-def trend_to_terminal(
-    comparisons: Sequence[Comparison], *, width: int | None = None, colour: bool = False
-) -> str:
+def trend_table(comparisons: Sequence[Comparison]) -> Tabular:
     """A row a benchmark, a column a run, each with its change from the run before."""
-    from rich.text import Text
-
-    console, out = _console(width, colour)
-    headings, shown = trend_texts(comparisons)
-    grid = _grid(headings, [one.name for one in rows(comparisons[0])])
-    for row in shown:
-        grid.add_row(*map(Text, _lines(row)))
-    console.print(Text("In brackets the change from the run before; verdicts are against the first."))
-    console.print(grid)
-    for note in dict.fromkeys(note for comparison in comparisons for note in _notes(comparison)):
-        console.print(Text(printable(note)), soft_wrap=True)
-    console.print(Text(printable(f"last against first: {conclusion(comparisons[-1])}"), style="bold"))
-    return out.getvalue()
-
-
-def trend_to_markdown(comparisons: Sequence[Comparison]) -> str:
-    headings, shown = trend_texts(comparisons)
-    lines = [f"| {' | '.join(map(escape_markdown, headings))} |", "|---|" + "--:|" * (len(headings) - 1)]
-    lines += [f"| {' | '.join(map(escape_markdown, row))} |" for row in shown]
-    lines += ["", "In brackets the change from the run before; verdicts are against the first.  "]
-    lines.append(escape_markdown(f"Last against first: {conclusion(comparisons[-1])}"))
-    return "\n".join(lines) + "\n"
+    last = comparisons[-1]
+    headings = (comparisons[0].base, *(comparison.head for comparison in comparisons))
+    held = [{one.name: one for one in rows(comparison)} for comparison in comparisons]
+    short = all(len(one.name) <= _NAME for one in rows(comparisons[0]))
+    notes = dict.fromkeys(note for comparison in comparisons for note in _notes(comparison))
+    return Tabular(
+        "",
+        (Column(HEADINGS[0], unbroken=short), *map(Column, headings)),
+        tuple(
+            Row(tuple(_trend(name, [found.get(name) for found in held])))
+            for name in dict.fromkeys(name for found in held for name in found)
+        ),
+        remarks=("In brackets the change from the run before; verdicts are against the first.",),
+        statements=tuple(notes),
+        conclusion=Conclusion(f"last against first: {conclusion(last)}", _standing(last)),
+    )
 
 
-def trend_to_json(comparisons: Sequence[Comparison]) -> str:
-    return _document({"comparisons": [comparison.as_json() for comparison in comparisons]})
+def _trend(name: str, found: Sequence[Benchmark | Unmeasured | None]) -> list[Cell]:
+    """A benchmark's figure in every run, with the verdict against the first run."""
+    before, row = None, [Cell(name), Cell("—")]
+    for one in found:
+        if not isinstance(one, Benchmark):
+            row.append(Cell(f"{sign(one)} {one.status}" if one else "—"))
+            continue
+        if before is None:
+            before = one.paired.difference.base
+            row[:2] = _named(f"{name} {one.metric}"), Cell(f"{before:.1f} {one.unit}".rstrip())
+        after = one.paired.difference.head
+        verdict = _SHORT.get(one.verdict, one.verdict)
+        row.append(Cell(f"{after:.1f} ({after - before:+.1f}) {sign(one)} {verdict}"))
+        before = after
+    return row
 
 
-TRENDS = {"terminal": trend_to_terminal, "markdown": trend_to_markdown, "json": trend_to_json}
-
-
-def _lines(row: Sequence[str]) -> list[str]:
-    """What stands in a terminal's grid: the metric is under the benchmark's name."""
-    first, *rest = map(printable, row)
-    return [first.replace(" ", "\n", 1), *rest]
+def comparison_text(
+    comparisons: Sequence[Comparison], name: str, *, width: int | None = None, colour: bool = False
+) -> str:
+    """One comparison, or several with the same base as a trend, in the format `name`, one of `FORMATS`."""
+    if name not in FORMATS:
+        raise unknown("format of a comparison", name, FORMATS)
+    if name == "json":
+        several = {"comparisons": [comparison.as_json() for comparison in comparisons]}
+        return to_json(several if len(comparisons) > 1 else comparisons[0].as_json())
+    table = trend_table(comparisons) if len(comparisons) > 1 else comparison_table(comparisons[0])
+    if name == "markdown":
+        return to_markdown([table])
+    return to_terminal([table], width=width, colour=colour)
 
 
 def _flipped(one: Benchmark) -> str:
@@ -258,31 +236,3 @@ def _notes(comparison: Comparison) -> list[str]:
     amiss = [f"{one.name}: {problem.text()}" for one in shown for problem in one.problems]
     passed = [f"{one.name}: {one.words}" for one in comparison.unmeasured if not one.problems]
     return [*filter(None, [explained(comparison)]), *comparison.notes, *unlike, *short, *passed, *amiss]
-
-
-def _console(width: int | None, colour: bool) -> tuple[Any, io.StringIO]:
-    from rich.console import Console
-
-    out = io.StringIO()
-    return (
-        Console(file=out, width=width, force_terminal=colour, no_color=not colour, highlight=False),
-        out,
-    )
-
-
-def _grid(headings: Sequence[str], names: Sequence[str], *, whole: str = "") -> Any:
-    """`names`: of benchmarks, not broken unless they are long. `whole`: the column that is never broken."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-    from rich.text import Text
-
-    grid = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    short = all(len(name) <= _NAME for name in names)
-    for place, heading in enumerate(headings):
-        unbroken = heading == whole or (short and not place)
-        grid.add_column(Text(printable(heading)), overflow="fold", no_wrap=unbroken)
-    return grid
-
-
-def _document(value: JSON) -> str:
-    return orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE).decode()

@@ -14,8 +14,8 @@ import orjson
 
 from evalkit.benchmark.task import Submitted, file_of
 from evalkit.errors import UsageError
-from evalkit.report.render import no_formula
-from evalkit.runfile.completeness import SMALL, completeness
+from evalkit.report.documents import to_csv as csv_of
+from evalkit.runfile.completeness import completeness
 from evalkit.runfile.measured import task_of
 from evalkit.runfile.records import FAILED
 from evalkit.runfile.sample_records import AskedRequest, SampleRecords
@@ -85,7 +85,7 @@ def submission(store: Store) -> bytes:
 
 def _whole(store: Store, cell: Cell) -> None:
     whole, failed = completeness(store, cell), store.outcomes(cell)[FAILED]
-    why = whole.unfinished or ("" if whole.part == SMALL else whole.part)
+    why = whole.unasked
     if failed:
         why = ", ".join(filter(None, (why, f"{failed:,} samples failed")))
     if why:
@@ -108,13 +108,15 @@ def to_jsonl(stores: Sequence[Store]) -> bytes:
 
 def to_csv(stores: Sequence[Store]) -> bytes:
     """One line a sample, for spreadsheets: lists and objects as JSON, no cell a formula."""
-    return bytes(_frame(stores).map(no_formula).to_csv(index=False).encode())
+    return csv_of(map(_flat, rows(stores))).encode()
 
 
 def to_parquet(stores: Sequence[Store]) -> bytes:
     """One row a sample; lists and objects as JSON text."""
+    import pandas as pd
+
     out = BytesIO()
-    _frame(stores).to_parquet(out, index=False)
+    pd.DataFrame(list(map(_flat, rows(stores)))).to_parquet(out, index=False)
     return out.getvalue()
 
 
@@ -125,10 +127,8 @@ FORMATS: dict[str, Callable[[Sequence[Store]], bytes]] = {
 }
 
 
-def _frame(stores: Sequence[Store]) -> Any:
-    import pandas as pd
-
-    def flat(value: JSON) -> str | int:
-        return value if isinstance(value, str | int) else orjson.dumps(value).decode()
-
-    return pd.DataFrame([{key: flat(value) for key, value in row.items()} for row in rows(stores)])
+def _flat(row: Row) -> dict[str, str | int]:
+    return {
+        key: value if isinstance(value, str | int) else orjson.dumps(value).decode()
+        for key, value in row.items()
+    }

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from evalkit.errors import UsageError, unknown
-from evalkit.report.comparable import apart, corpus_words, differs, not_whole, yardstick
+from evalkit.report.comparable import apart, corpus_words, differs, yardstick
 from evalkit.report.derived import compared, compared_text, figure_of
 from evalkit.report.digits import figure_text
 from evalkit.report.grid import (
@@ -23,8 +23,20 @@ from evalkit.report.grid import (
     GridColumn,
     GridRow,
 )
-from evalkit.report.lines import JOINS, PAIRED, Key, Line, Pair, Run, claimed, pairs_of, runs_of, without_base
+from evalkit.report.layout import (
+    JOINS,
+    PAIRED,
+    ComparedColumn,
+    Key,
+    PlannedRow,
+    RunColumn,
+    compared_columns,
+    planned_rows,
+    runs_of,
+    without_base,
+)
 from evalkit.report.significance import EXPLAINED, best, head_to_heads
+from evalkit.report.table import signature_line
 from evalkit.reports import reserved
 from evalkit.runfile.completeness import SMALL
 
@@ -62,14 +74,14 @@ def build_grids(
     refused: list[str] = []
     for printed in tables:
         builder = _Builder(runs, table, printed, refused, relative_to)
-        lines = list(claimed(printed, rows, runs))
-        grids.append(builder.grid(lines))
-        for line in lines:
-            if line.key is not None:
-                left.pop(line.key, None)
+        planned = list(planned_rows(printed, rows, runs))
+        grids.append(builder.grid(planned))
+        for row in planned:
+            if row.key is not None:
+                left.pop(row.key, None)
     if left or not tables:
         builder = _Builder(runs, table, None, refused)
-        grids.append(builder.grid([Line(key) for key in left], rest=bool(tables)))
+        grids.append(builder.grid([PlannedRow(key) for key in left], rest=bool(tables)))
     if strict and refused:
         more = [f"and {len(refused) - _REFUSALS} more"] if len(refused) > _REFUSALS else []
         raise UsageError("\n  ".join(["--strict: may not stand side by side", *refused[:_REFUSALS], *more]))
@@ -81,7 +93,7 @@ class _Builder:
 
     def __init__(
         self,
-        runs: Sequence[Run],
+        runs: Sequence[RunColumn],
         table: Table,
         printed: PaperTable | None,
         refused: list[str],
@@ -91,17 +103,14 @@ class _Builder:
         self._notes: list[str] = []
         self._names = printed.columns if printed else ()
         self._compared = printed.compared if printed else {}
-        self._pairs = list(pairs_of(self._compared.values(), runs, relative_to))
+        self._pairs = list(compared_columns(self._compared.values(), runs, relative_to))
         self._tasks = {cell.task for cell in table.cells}
 
-    def grid(self, lines: Sequence[Line], *, rest: bool = False) -> Grid:
-        rows = tuple(map(self._row, lines))
+    def grid(self, planned: Sequence[PlannedRow], *, rest: bool = False) -> Grid:
+        rows = tuple(map(self._row, planned))
         printed = self._printed
         signatures = dict.fromkeys(
-            f"{cell.cell.task}:{cell.cell.protocol} {cell.cell.metric}  {cell.cell.signature.line()}"
-            for row in rows
-            for cell in row.cells
-            if cell.cell
+            signature_line(cell.cell) for row in rows for cell in row.cells if cell.cell
         )
         remarks = [printed.caption, *printed.notes, without_base(printed, self._pairs)] if printed else []
         if tasks := [row.task for row in rows if row.task and any(c.text == NO_TASK for c in row.cells)]:
@@ -126,8 +135,8 @@ class _Builder:
             source=printed.source if printed else "",
         )
 
-    def _row(self, line: Line) -> GridRow:
-        row, key = line.printed, line.key
+    def _row(self, planned: PlannedRow) -> GridRow:
+        row, key = planned.printed, planned.key
         answers = [run.cells.get(key) if key else None for run in self._runs]
         first = yardstick(filter(None, answers))
         cells = [self._figure(row, name, first) for name in self._names] if row else []
@@ -189,11 +198,11 @@ class _Builder:
             protocol=figure.protocol,
             unit=figure.unit if figure.unit != row.unit else "",
             marks=tuple(dict.fromkeys(marks)),
-            comparable=not difference and not compared and not (first and not_whole(first)),
+            comparable=not difference and not compared and not (first and first.completeness.lacking),
         )
 
     def _answer(
-        self, row: PaperRow | None, run: Run, cell: TableCell | None, first: TableCell | None
+        self, row: PaperRow | None, run: RunColumn, cell: TableCell | None, first: TableCell | None
     ) -> GridCell:
         """A run's figure: the whole benchmark's, or that of what the printed row is of."""
         if cell is None:
@@ -222,7 +231,7 @@ class _Builder:
             outcomes=cell.told if whole else {},
         )
 
-    def _set_against(self, row: PaperRow | None, key: Key | None, pair: Pair) -> GridCell:
+    def _set_against(self, row: PaperRow | None, key: Key | None, pair: ComparedColumn) -> GridCell:
         """A run's figure over or less that of the base run."""
         base, head = (run.cells.get(key) if key else None for run in (pair.base, pair.head))
         if head is None or base is None:
@@ -253,7 +262,7 @@ class _Builder:
     def _marks(self, row: PaperRow | None, cell: TableCell) -> tuple[int, ...]:
         """What to know of a run's figure; in a printed row, that it is of a part only."""
         marks = [self._number(self._table.notes[mark - 1]) for mark in cell.marks]
-        part = not_whole(cell)
+        part = cell.completeness.lacking
         if part and row:
             self._refuse(f"{cell.model} on {cell.task}:{cell.protocol}: {part}")
             if part == SMALL:  # all else stands among the table's notes

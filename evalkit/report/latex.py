@@ -1,4 +1,4 @@
-"""Grids as LaTeX: a `table` each, with booktabs' rules. Compiles with pdflatex as it is."""
+"""Tables as LaTeX: a `table` each, with booktabs' rules. Compiles with pdflatex as it is."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 
-from evalkit.report.grid import Grid, GridCell, GridRow
-from evalkit.report.grid_text import details, head_to_head_lines, row_lines
+from evalkit.report.tabular import Cell, Row, Tabular
 
 _NUMBERED = re.compile(r"(?:Table|Figure) [\d.]+: ")
 _NO_LABEL = re.compile(r"[^A-Za-z0-9.-]+")
@@ -55,59 +54,55 @@ def _character(character: str) -> str:
     return f"U+{ord(character):04X}"
 
 
-def to_latex(grids: Sequence[Grid]) -> str:
-    r"""A `table` for each grid, to be read with `\input`; the packages it needs are named in a comment.
+def to_latex(tables: Sequence[Tabular]) -> str:
+    r"""A `table` for each, to be read with `\input`; the packages they need are named in a comment.
 
     What is wider than the text is shrunk to its width. The numbered notes are in the table's float, remarks
     and signatures follow it.
     """
     head = "% Needs, in the preamble: \\usepackage{booktabs,graphicx}"
-    return "\n".join([head, *(line for grid in grids for line in _table(grid))]) + "\n"
+    return "\n".join([head, *(line for table in tables for line in _table(table))]) + "\n"
 
 
-def _table(grid: Grid) -> Iterator[str]:
+def _table(table: Tabular) -> Iterator[str]:
     yield r"\begin{table}[htbp]"
-    yield rf"\caption{{{escape(_caption(grid))}}}"
-    if grid.id:
-        yield rf"\label{{tab:{_NO_LABEL.sub('-', grid.id)}}}"
+    yield rf"\caption{{{escape(_caption(table))}}}"
+    if table.id:
+        yield rf"\label{{tab:{_NO_LABEL.sub('-', table.id)}}}"
     yield r"\centering\footnotesize\setlength{\tabcolsep}{4pt}"
     yield r"\sbox0{%"
-    yield rf"\begin{{tabular}}{{l{'r' * len(grid.columns)}}}"
+    yield rf"\begin{{tabular}}{{{''.join('l' if one.kind == 'text' else 'r' for one in table.columns)}}}"
     yield r"\toprule"
-    yield _line(["", *(escape(column.name) for column in grid.columns)])
+    yield _line([escape(column.text) for column in table.columns])
     yield r"\midrule"
-    section = ""
-    for number, row in enumerate(grid.rows):
+    for number, row in enumerate(table.rows):
         if number:
             yield r"\addlinespace"
-        if row.section != section:
-            yield rf"\multicolumn{{{len(grid.columns) + 1}}}{{l}}{{\emph{{{escape(row.section)}}}}} \\"
-            section = row.section
-        yield from _row(grid, row)
+        if row.section:
+            yield rf"\multicolumn{{{len(table.columns)}}}{{l}}{{\emph{{{escape(row.section)}}}}} \\"
+        yield from _row(row)
     yield r"\bottomrule"
     yield r"\end{tabular}}"
     yield r"\ifdim\wd0>\linewidth\resizebox{\linewidth}{!}{\usebox0}\else\usebox0\fi"
-    if grid.notes:
+    if table.notes:
         yield r"\par\smallskip\raggedright\scriptsize"
-    for number, note in enumerate(grid.notes, 1):
+    for number, note in enumerate(table.notes, 1):
         yield rf"\textsuperscript{{{number}}}\,{escape(note)}{'.' * (not note.endswith('.'))}"
     yield r"\end{table}"
-    yield from _below(grid)
+    yield from _below(table)
 
 
-def _caption(grid: Grid) -> str:
+def _caption(table: Tabular) -> str:
     """The title without a number, for LaTeX gives its own, and where the figures are printed."""
-    title = _NUMBERED.sub("", grid.title)
+    title = _NUMBERED.sub("", table.title)
     title = title[:1].upper() + title[1:]
-    return f"{title} (printed: {grid.source})" if grid.source else title
+    return f"{title} (printed: {table.source})" if table.source else title
 
 
-def _row(grid: Grid, row: GridRow) -> Iterator[str]:
+def _row(row: Row) -> Iterator[str]:
     """The figures, and in small type what belongs to them."""
-    name, measure = row_lines(row)
-    yield _line([escape(name), *map(_figure, row.cells)])
-    below = [[measure], *(details(grid, cell) for cell in row.cells)]
-    for small in zip_longest(*below, fillvalue=""):
+    yield _line(list(map(_figure, row.cells)))
+    for small in zip_longest(*(cell.lines for cell in row.cells), fillvalue=""):
         yield _line([rf"{{\scriptsize {escape(text)}}}" if text else "" for text in small])
 
 
@@ -116,15 +111,15 @@ def _line(cells: Sequence[str]) -> str:
     return "{}" + " & ".join(cells) + r" \\"
 
 
-def _figure(cell: GridCell) -> str:
-    text = rf"\textbf{{{escape(cell.text)}}}" if cell.best else escape(cell.text)
+def _figure(cell: Cell) -> str:
+    text = rf"\textbf{{{escape(cell.whole)}}}" if cell.best else escape(cell.whole)
     marks = ",".join(map(str, cell.marks))
     return text + (rf"\textsuperscript{{{marks}}}" if marks else "")
 
 
-def _below(grid: Grid) -> Iterator[str]:
-    lines = [escape(line) for line in (*head_to_head_lines(grid), *grid.remarks)]
-    lines += [rf"\texttt{{{_breakable(line)}}}" for line in grid.signatures]
+def _below(table: Tabular) -> Iterator[str]:
+    lines = list(map(escape, table.remarks))
+    lines += [rf"\texttt{{{_breakable(line)}}}" for line in table.signatures]
     if lines:
         yield r"\begingroup\footnotesize\raggedright\sloppy\noindent"
         yield "\\par\\noindent\n".join(lines)

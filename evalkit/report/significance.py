@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from evalkit.compare.paired import pair
 from evalkit.errors import UsageError
-from evalkit.report.comparable import not_whole
 
 if TYPE_CHECKING:
     from evalkit.report.grid import GridCell
@@ -75,7 +74,7 @@ def best(
     if top is None or len(shown) < 2:
         return None
     cell = shown[top].cell
-    if cell is None or not_whole(cell):
+    if cell is None or cell.completeness.lacking:
         return None
     for i, other in shown.items():
         one = met.get((top, i))

@@ -13,7 +13,6 @@ import evalkit
 from evalkit.errors import UsageError
 from evalkit.report.comparable import apart, corpus_words, run_on_words, yardstick
 from evalkit.runfile.cells import TableCell, cells_of
-from evalkit.runfile.completeness import SMALL
 from evalkit.runfile.measured import FIX
 from evalkit.runfile.records import COUNTED
 from evalkit.runfile.store import OUTCOMES, Store
@@ -33,21 +32,21 @@ class Table:
     title: str
     cells: tuple[TableCell, ...]
     notes: tuple[str, ...] = field(default=())
-    breakdown: bool = False
-    """Whether people are also shown the figures by group; data formats have them anyway."""
     paths: tuple[Path, ...] = field(default=(), compare=False)
     """The run files that it was read from."""
 
     def __repr__(self) -> str:
-        from evalkit.report.render import to_terminal
+        from evalkit.report.tabulate import figure_list
+        from evalkit.report.terminal import to_terminal
 
-        return to_terminal(self).rstrip("\n")
+        return to_terminal([figure_list(self)]).rstrip("\n")
 
     def _repr_markdown_(self) -> str:
         """What a notebook shows."""
-        from evalkit.report.render import to_markdown
+        from evalkit.report.markdown import to_markdown
+        from evalkit.report.tabulate import figure_list
 
-        return to_markdown(self)
+        return to_markdown([figure_list(self)])
 
     @property
     def failed(self) -> int:
@@ -111,8 +110,13 @@ def flat(cell: TableCell) -> dict[str, JSON]:
         **{key: whole[key] for key in kept},
         **{name: cell.outcomes[name] for name in OUTCOMES},
         "signature": cell.signature.line(),
-        "part": cell.completeness.unfinished or cell.completeness.part,
+        "part": cell.completeness.lacking,
     }
+
+
+def signature_line(cell: TableCell) -> str:
+    """`gsm8k:8-shot-cot accuracy  n:1319|…|sig:1f2e3d4c`."""
+    return f"{cell.task}:{cell.protocol} {cell.metric}  {cell.signature.line()}"
 
 
 def build_table(stores: Sequence[Store], *, strict: bool = False) -> Table:
@@ -172,11 +176,8 @@ def _bars(cell: TableCell, notes: Sequence[str]) -> Iterable[str]:
 
 def _faults(cell: TableCell) -> Iterable[str]:
     """What makes a figure another one than that of the whole benchmark under its protocol."""
-    whole = cell.completeness
-    if whole.unfinished:
-        yield f"{cell.model} on {cell.task}: {whole.unfinished}"
-    elif whole.part not in ("", SMALL):  # that stands in the title
-        yield f"{cell.model} on {cell.task}: {whole.part}"
+    if lacking := cell.completeness.unasked:  # a small set stands in the title
+        yield f"{cell.model} on {cell.task}: {lacking}"
     if cell.stale:
         yield f"{cell.model} on {cell.task}, {cell.metric}: {'; '.join(cell.stale)}: {FIX}"
     failed = cell.outcomes["failed"]

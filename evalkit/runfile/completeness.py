@@ -37,7 +37,17 @@ class Completeness:
     @property
     def whole(self) -> bool:
         """Whether the run is of the benchmark: all of it, and nothing else."""
-        return not (self.unfinished or self.part)
+        return not self.lacking
+
+    @property
+    def lacking(self) -> str:
+        """Why the figure is of other samples than the benchmark's, in words; "" where it is of these."""
+        return self.unfinished or self.part
+
+    @property
+    def unasked(self) -> str:
+        """`lacking`, but for evalkit's own small sets, all of which were asked."""
+        return "" if self.lacking == SMALL else self.lacking
 
     @property
     def unfinished(self) -> str:

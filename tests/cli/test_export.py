@@ -53,7 +53,7 @@ def test_the_ending_of_the_file_names_the_format(cli: Cli, finished: Path, tmp_p
 
 
 def test_a_spreadsheet_takes_no_text_for_a_formula(cli: Cli, tmp_path: Path) -> None:
-    from evalkit.report.render import no_formula
+    from evalkit.report.documents import no_formula
 
     assert [no_formula(text) for text in ("=1+1", "@x", "+x", "-x", "-5", "-0.5", "5", "a=b", "")] == [
         "'=1+1", "'@x", "'+x", "'-x", "-5", "-0.5", "5", "a=b", "",

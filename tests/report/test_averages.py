@@ -17,10 +17,8 @@ from evalkit.compare.paired import pair
 from evalkit.compare.policy import Policy, Rule
 from evalkit.compare.runs import compare
 from evalkit.errors import UsageError
-from evalkit.report.comparison import flip_text, to_json
-from evalkit.report.grid_text import to_markdown as grids_markdown
+from evalkit.report.comparison import comparison_text, flip_text
 from evalkit.report.grids import build_grids
-from evalkit.report.render import to_markdown
 from evalkit.report.table import build_table
 from evalkit.runfile.cells import TableCell
 from evalkit.runfile.store import Store
@@ -28,6 +26,7 @@ from evalkit.stats import macro_interval
 from tests.made import sums
 from tests.report.pages import made_run, page_of
 from tests.report.runs import ran
+from tests.report.shown import to_markdown
 from tests.report.test_html import block
 
 SAMPLE = """
@@ -193,7 +192,7 @@ def test_a_graded_metric_has_no_correct_share(tmp_path: Path, stack: ExitStack) 
     lines = [line for line in to_markdown(table).splitlines() if line.startswith("| sums")]
     assert re.search(r"\| answered \d+ %, unparsable \d+ % \|$", lines[0])
     assert re.search(r"\| correct \d+ %, unparsable \d+ % \|$", lines[1])
-    rows = grids_markdown(build_grids([store], table)).splitlines()
+    rows = to_markdown(build_grids([store], table)).splitlines()
     assert "answered" in next(row for row in rows if "ANLS" in row)
     assert "correct" not in next(row for row in rows if "ANLS" in row)
 
@@ -211,7 +210,7 @@ def test_a_graded_sample_that_changed_is_told_by_its_figure(tmp_path: Path, stac
     assert flip_text(cut) == "2 + 2  worse, 100 % → 0 % (truncated) (-100): 4 → -1"
     (by_verdict,) = compare(good, bad, Policy(benchmarks={"sums": Rule(metric="accuracy")})).benchmarks
     assert flip_text(by_verdict.flips[0]) == "2 + 2  correct → wrong (-100): 4 → -1"
-    (told,) = json.loads(to_json(compare(good, bad, Policy())))["benchmarks"][0]["flips"]
+    (told,) = json.loads(comparison_text([compare(good, bad, Policy())], "json"))["benchmarks"][0]["flips"]
     assert (told["outcomes"], told["figures"], told["unit"]) == (["answered", "answered"], [100, 0], "%")
 
 
@@ -245,7 +244,7 @@ def test_a_metric_whose_best_is_zero_has_no_arrow_and_is_judged_by_its_distance(
     values = [cell.value or 0.0 for cell in table.cells]
     assert values[0] == 0
     assert values[1] < -100 < 100 < values[2]
-    for text in (to_markdown(table), grids_markdown(build_grids([good, low, high], table))):
+    for text in (to_markdown(table), to_markdown(build_grids([good, low, high], table))):
         assert "bias" in text
         assert not re.search("bias[^|]*[↑↓]", text)
     for store in (good, low, high):

@@ -13,14 +13,15 @@ import pytest
 from markdown_it import MarkdownIt
 
 from evalkit.report.build import render_report
+from evalkit.report.documents import no_formula
 from evalkit.report.grid import Grid
-from evalkit.report.grid_text import to_csv, to_markdown, to_terminal
 from evalkit.report.grids import build_grids
+from evalkit.report.markdown import escape_markdown, paragraph
 from evalkit.report.paper import load_tables
-from evalkit.report.render import escape_markdown, no_formula, paragraph
 from evalkit.report.table import build_table
 from evalkit.runfile.store import Store
 from tests.report.runs import PAPER, hostile, paper, ran
+from tests.report.shown import to_csv, to_markdown, to_terminal
 
 HOSTILE = (
     "fake/<script>alert(1)</script>|**bold**`x`[a](javascript:alert(2))![i](http://x/y.png)~~no~~"

@@ -12,10 +12,11 @@ import pytest
 from evalkit.errors import UsageError
 from evalkit.report.build import render_report
 from evalkit.report.grids import build_grids
-from evalkit.report.latex import escape, to_latex
+from evalkit.report.latex import escape
 from evalkit.report.paper import load_tables
 from evalkit.report.table import build_table
 from tests.report.runs import hostile, paper, ran
+from tests.report.shown import to_latex
 
 HOSTILE = (
     r"fake/\input{secret}\write18{touch run}$x^2$ #1 50% a_b ~ ^^5c {[*] \\ & <b> | \"q\" `a' ``b'' -- ?` !` "

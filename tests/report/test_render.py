@@ -12,11 +12,13 @@ import evalkit
 from evalkit.engine.plan import make_plan
 from evalkit.errors import UsageError
 from evalkit.models.fake import GOLD, FakeModel
-from evalkit.report.render import FORMATS, outcome_shares, to_csv, to_markdown, to_terminal
+from evalkit.report.build import render_report
 from evalkit.report.table import Table, build_table
+from evalkit.report.tabulate import outcome_shares
 from evalkit.runfile.store import Store
 from evalkit.session import execute_plan
 from tests.made import sums
+from tests.report.shown import to_csv, to_markdown, to_terminal
 
 HOSTILE = "fake/<script>alert(1)</script>|*bold*`x`\x1b[31m\u202e=1+1"
 
@@ -71,13 +73,13 @@ def test_a_run_still_going_on_can_be_read(tmp_path: Path) -> None:
     try:
         other = Store.open(tmp_path / "r.db")
         found = build_table([other])
+        shown = [render_report([other], name) for name in ("terminal", "markdown", "csv", "json")]
         other.close()
     finally:
         store.close()
     assert found.cells[0].value is None
     assert "unfinished, 0 of 20 samples" in found.notes[0]
-    for render in FORMATS.values():
-        assert render(found)
+    assert all(shown)
 
 
 def test_two_models_in_one_row_are_compared_by_signature(tmp_path: Path) -> None:

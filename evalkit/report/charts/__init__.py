@@ -28,7 +28,7 @@ from evalkit.report.paper import capability_groups
 
 if TYPE_CHECKING:
     from evalkit.report.grid import Grid
-    from evalkit.report.lines import Key
+    from evalkit.report.layout import Key
     from evalkit.report.table import Table
 
 __all__ = ["CSS", "Chart", "charts", "waited"]

@@ -14,7 +14,7 @@ from evalkit.runfile.cells import TableCell
 
 if TYPE_CHECKING:
     from evalkit.report.grid import Grid, GridRow
-    from evalkit.report.lines import Key
+    from evalkit.report.layout import Key
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from evalkit.report.charts.canvas import WIDTH, Canvas, Chart, Scale
 from evalkit.report.charts.marks import NamedCell, headlines, held, left_out, rows_of
 from evalkit.report.charts.style import Style
 from evalkit.report.charts.texts import EM, distinct, shown
-from evalkit.report.render import outcome_shares
+from evalkit.report.tabulate import outcome_shares
 from evalkit.runfile.store import ANSWERED, OUTCOMES
 
 STYLES = {name: Style(name, f"outcome-{name}") for name in (*OUTCOMES[:2], ANSWERED, *OUTCOMES[2:])}

@@ -6,7 +6,7 @@ import itertools
 import unicodedata
 from collections.abc import Sequence
 
-from evalkit.report.render import printable
+from evalkit.report.tabular import printable
 
 NAME = 48
 """Letters of a name that are shown."""

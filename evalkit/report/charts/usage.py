@@ -9,7 +9,7 @@ from evalkit.report.charts.canvas import Chart
 from evalkit.report.charts.marks import Mark, NamedCell, Strip, headlines, held, left_out, named, rows_of
 from evalkit.report.charts.strips import StripChart
 from evalkit.report.charts.texts import shown
-from evalkit.report.lines import runs_of
+from evalkit.report.layout import runs_of
 from evalkit.runfile import tallies
 
 if TYPE_CHECKING:

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 from evalkit.report.html.about import cards, run_cards
 from evalkit.report.html.browser import make_browser
 from evalkit.report.html.page import render
-from evalkit.report.html.tables import grid_view, part_view, table_view
-from evalkit.report.lines import runs_of
-from evalkit.report.render import breakdowns
+from evalkit.report.layout import runs_of
+from evalkit.report.tabular import Tabular, cleaned
+from evalkit.report.tabulate import breakdowns, figure_list, side_by_side
 
 if TYPE_CHECKING:
     from evalkit.report.charts import Chart
@@ -36,10 +36,18 @@ def to_html(
     names = [run.name for run in runs_of(stores, table)]
     return render(
         title=table.title,
-        tables=[grid_view(grid) for grid in grids] or [table_view(table)],
+        tables=[_runs_first(side_by_side(grid)) for grid in grids] or [cleaned(figure_list(table))],
         charts=charts,
-        parts=[part_view(part) for part in breakdowns(dataclasses.replace(table, breakdown=True))],
+        parts=list(map(cleaned, breakdowns(table))),
         browser=make_browser(stores, names, samples),
         cards=cards(stores),
         runs=run_cards(stores, names),
     )
+
+
+def _runs_first(table: Tabular) -> Tabular:
+    """Runs and then printed models: on a phone the first columns are seen."""
+    label, *others = table.columns
+    order = sorted(range(len(others)), key=lambda i: others[i].kind == "printed")
+    headed = dataclasses.replace(table, columns=(dataclasses.replace(label, text="benchmark"), *others))
+    return cleaned(headed.with_columns([0, *(i + 1 for i in order)]))

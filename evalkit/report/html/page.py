@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import evalkit
 from evalkit.report.html.about import Card, RunCard
 from evalkit.report.html.browser import Browser
-from evalkit.report.html.tables import TableView
+from evalkit.report.tabular import Tabular
 
 if TYPE_CHECKING:
     from evalkit.report.charts import Chart
@@ -23,9 +23,9 @@ SCRIPTS = ("data.js", "sample.js", "list.js", "page.js")
 def render(
     *,
     title: str,
-    tables: Sequence[TableView],
+    tables: Sequence[Tabular],
     charts: Sequence[Chart],
-    parts: Sequence[TableView],
+    parts: Sequence[Tabular],
     browser: Browser | None,
     cards: Sequence[Card],
     runs: Sequence[RunCard],

@@ -23,8 +23,8 @@ PAIRED = (
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
-    """A run column."""
+class RunColumn:
+    """A run file's column: its name, and its figures by row."""
 
     name: str
     store: Store
@@ -32,14 +32,14 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class PlannedRow:
     """A row to be: what runs answer in it, if any, and what is printed."""
 
     key: Key | None
     printed: PaperRow | None = None
 
 
-def runs_of(stores: Sequence[Store], table: Table) -> list[Run]:
+def runs_of(stores: Sequence[Store], table: Table) -> list[RunColumn]:
     """A column a run file, called by its model; several of one model by their files too."""
     models = [str(store.manifest["model"]["name"]) for store in stores]
     several = Counter(models)
@@ -66,15 +66,15 @@ def runs_of(stores: Sequence[Store], table: Table) -> list[Run]:
             if model == cell.model and asked in measured[i] and cell.row not in found[i]
         )
         found[column][cell.row] = cell
-    return [Run(*parts) for parts in zip(names, stores, found, strict=True)]
+    return [RunColumn(*parts) for parts in zip(names, stores, found, strict=True)]
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class ComparedColumn:
     """A column to be: `head`'s figures set against `base`'s, as `compared` says."""
 
-    base: Run
-    head: Run
+    base: RunColumn
+    head: RunColumn
     compared: Compared
 
     @property
@@ -90,7 +90,9 @@ class Pair:
         return self.compared.unit(of)
 
 
-def pairs_of(compared: Iterable[Compared], runs: Sequence[Run], relative_to: str) -> Iterator[Pair]:
+def compared_columns(
+    compared: Iterable[Compared], runs: Sequence[RunColumn], relative_to: str
+) -> Iterator[ComparedColumn]:
     """Every other run against the base run, for each kind of comparison that a table has.
 
     The base is the run `relative_to`; without one, the run that the table itself names, if there is such.
@@ -101,10 +103,10 @@ def pairs_of(compared: Iterable[Compared], runs: Sequence[Run], relative_to: str
         kinds.setdefault(one.kind, one)
     for one in kinds.values():
         base = named.get(relative_to or one.base)
-        yield from (Pair(base, run, one) for run in runs if base and run is not base)
+        yield from (ComparedColumn(base, run, one) for run in runs if base and run is not base)
 
 
-def without_base(printed: PaperTable, pairs: Sequence[Pair]) -> str:
+def without_base(printed: PaperTable, pairs: Sequence[ComparedColumn]) -> str:
     """What is missing where a table has ratios or differences and the runs have none, else ""."""
     if pairs or not printed.compared:
         return ""
@@ -113,7 +115,7 @@ def without_base(printed: PaperTable, pairs: Sequence[Pair]) -> str:
     return f"{columns}: of runs with --relative-to RUN, which then stands for {bases}, and one run more"
 
 
-def claimed(printed: PaperTable, rows: Sequence[Key], runs: Sequence[Run]) -> Iterator[Line]:
+def planned_rows(printed: PaperTable, rows: Sequence[Key], runs: Sequence[RunColumn]) -> Iterator[PlannedRow]:
     """The printed rows in order, each as often as runs have answered it under another protocol.
 
     Where several printed rows are of one benchmark, a run goes to the one with its protocol.
@@ -141,7 +143,7 @@ def claimed(printed: PaperTable, rows: Sequence[Key], runs: Sequence[Run]) -> It
             for i in [i for i in alike if i in same] or alike[:1]:
                 owners.setdefault(i, []).append(key)
     for i, row in enumerate(printed.rows):
-        yield from (Line(key, row) for key in owners.get(i, (None,)))
+        yield from (PlannedRow(key, row) for key in owners.get(i, (None,)))
 
 
 def _headlines(cells: Iterable[TableCell]) -> Iterator[TableCell]:

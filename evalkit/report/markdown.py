@@ -1,0 +1,72 @@
+"""Tables in GitHub's Markdown."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from evalkit.report.tabular import Cell, Tabular, printable
+
+_NUMBERED = re.compile(r"(\d+)[.)]")
+_GITHUB = re.compile(r"(?<!\w)@(?=\w)|(?<!&)#(?=\d)|:(?=[\w+-]+:|//)|\bwww(?=\.)", re.I)
+"""What GitHub makes something of: a mention, a reference to an issue, an emoji, an address."""
+_MARKS = {"good": "✅", "bad": "❌", "doubt": "⚠️", "": ""}
+
+
+def to_markdown(tables: Sequence[Tabular]) -> str:
+    """Each with its notes and signatures under it; a conclusion, for a comment, before all else."""
+    return "\n\n".join("\n".join(_lines(table)).rstrip() for table in tables) + "\n"
+
+
+def _lines(table: Tabular) -> Iterator[str]:
+    title = escape_markdown(table.title.strip())
+    if said := table.conclusion:
+        yield from (f"### {_MARKS[said.style]} {escape_markdown(said.text)}", "")
+    if title:
+        yield from (title if table.conclusion else f"**{title}**", "")
+    yield f"| {' | '.join(escape_markdown(column.text) for column in table.columns)} |"
+    yield f"|{'|'.join('---' if column.kind == 'text' else '--:' for column in table.columns)}|"
+    for row in table.rows:
+        if row.section:
+            yield f"| *{escape_markdown(row.section)}* |" + "  |" * (len(table.columns) - 1)
+        yield f"| {' | '.join(map(_cell, row.cells))} |"
+    yield ""
+    for number, note in table.numbered_notes():
+        yield f"{number} {escape_markdown(note)}  "
+    for remark in table.remarks:
+        yield f"{paragraph(remark)}  "
+    for fold in table.folds:
+        yield from (f"<details><summary>{escape_markdown(fold.title)}</summary>", "")
+        yield from (f"- {escape_markdown(line)}" for line in fold.lines)
+        yield from ("", "</details>", "")
+    for statement in table.statements:
+        yield f"{paragraph(statement)}  "
+    for line in table.signatures:
+        yield f"`{printable(line).replace('`', chr(39))}`  "
+
+
+def _cell(cell: Cell) -> str:
+    text = escape_markdown(cell.whole)
+    head = (f"**{text}**" if cell.best else text) + cell.superscripts
+    return "<br>".join([head, *map(escape_markdown, cell.lines)])
+
+
+def escape_markdown(text: str) -> str:
+    """`text` for the inside of a line or cell of GitHub's Markdown, where nothing in it acts.
+
+    An empty comment keeps `@name`, `#12`, `:100:` and `http://…` from being a mention, a reference, a picture
+    or a link.
+    """
+    escaped = printable(text).replace("&", "&amp;").replace("<", "&lt;").replace("$", "&#36;")
+    for character in "\\|*_`[]~":
+        escaped = escaped.replace(character, "\\" + character)
+    return _GITHUB.sub(r"\g<0><!-- -->", escaped)
+
+
+def paragraph(text: str) -> str:
+    """`escape_markdown` for a line of its own: no heading, list, rule or quotation."""
+    escaped = escape_markdown(text.strip())
+    number = _NUMBERED.match(escaped)
+    if number:
+        return f"{number[1]}\\{escaped[number.end(1) :]}"
+    return "\\" + escaped if escaped[:1] in tuple("#>+-=") else escaped

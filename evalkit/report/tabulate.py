@@ -1,0 +1,152 @@
+"""The tables of a report: figures in a list, side by side in a grid, and by group."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from evalkit.report.digits import figure_text, interval_text
+from evalkit.report.grid import Grid, GridCell, GridRow
+from evalkit.report.table import Table, signature_line
+from evalkit.report.tabular import Cell, Column, Row, Tabular
+from evalkit.runfile.cells import Group, TableCell
+from evalkit.runfile.records import ANSWERED
+
+_LIST = (
+    Column("benchmark", least=16),
+    Column("model", least=12),
+    Column("metric", least=10),
+    Column("value", "number", unbroken=True),
+    Column("95 % interval", unbroken=True),
+    Column("n", "number", unbroken=True),
+    Column("outcomes", least=13),
+)
+
+
+def figure_list(table: Table) -> Tabular:
+    """A row a figure."""
+    several = len({cell.model for cell in table.cells}) > 1
+    columns = (
+        _LIST if several else tuple(dataclasses.replace(one, spare=one.text == "model") for one in _LIST)
+    )
+    return Tabular(
+        table.title,
+        columns,
+        tuple(Row(tuple(_listed(cell))) for cell in table.cells),
+        notes=table.notes,
+        signatures=tuple(dict.fromkeys(map(signature_line, table.cells))),
+    )
+
+
+def _listed(cell: TableCell) -> Iterator[Cell]:
+    yield Cell(f"{cell.task}:{cell.protocol}")
+    yield Cell(cell.model)
+    yield Cell(cell.metric + ("" if cell.higher_is_better or cell.traits.best is not None else " ↓"))
+    yield Cell(_value(cell, cell.unit), "run", marks=cell.marks)
+    yield Cell(interval_text(cell.low, cell.high) or "—")
+    yield Cell(cell.n_text if cell.counted != "samples" else str(cell.n))
+    yield Cell(outcome_shares(cell.told))
+
+
+def _value(figure: TableCell | Group, unit: str) -> str:
+    text = figure_text(figure.value, figure.low, figure.high)
+    return text if figure.value is None else f"{text} {unit}".rstrip()
+
+
+def outcome_shares(outcomes: Mapping[str, int]) -> str:
+    """`correct 54 %, wrong 30 %`: shares of all samples, those that did not occur left out."""
+    total = sum(outcomes.values())
+    return ", ".join(f"{name} {_percent(count, total)}" for name, count in outcomes.items() if count)
+
+
+def _percent(count: int, total: int) -> str:
+    share = 100 * count / total
+    return f"{share:.0f} %" if share >= 1 else f"{share:.1g} %"  # never a failure rounded to 0 %
+
+
+def breakdowns(table: Table) -> Iterator[Tabular]:
+    """Figures by group, and validation curves: of each cell that has them."""
+    for cell in table.cells:
+        title = f"{cell.model} on {cell.task}:{cell.protocol}, {cell.metric}"
+        if cell.groups:
+            groups = (
+                (name, _value(group, cell.unit), interval_text(group.low, group.high) or "—", str(group.n))
+                for name, group in cell.groups.items()
+            )
+            yield _numbers(title, ("group", "value", "95 % interval", "n"), groups)
+        curve = cell.found.get("validation_curve")
+        if curve and not cell.variant:
+            points = ((str(point["threshold"]), f"{point['accuracy']:.1f} %") for point in curve)
+            yield _numbers(
+                f"{title} on the validation split, by threshold", ("threshold", "accuracy"), points
+            )
+
+
+def _numbers(title: str, headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Tabular:
+    """The first column is text, the others figures."""
+    first, *others = headings
+    columns = (Column(first), *(Column(heading, "number") for heading in others))
+    return Tabular(title, columns, tuple(Row(tuple(map(Cell, row))) for row in rows))
+
+
+def side_by_side(grid: Grid) -> Tabular:
+    """A benchmark a row, printed models and runs as columns."""
+    named = sum(column.kind == "run" for column in grid.columns) > 2  # won and lost against whom?
+    rows, section = [], ""
+    for row in grid.rows:
+        cells = (
+            Cell(cell.text, cell.kind, _details(grid, cell, named), marks=cell.marks, best=cell.best)
+            for cell in row.cells
+        )
+        rows.append(Row((_label(row), *cells), row.section if row.section != section else ""))
+        section = row.section
+    return Tabular(
+        grid.title,
+        (Column(""), *(Column(column.name, column.kind) for column in grid.columns)),
+        tuple(rows),
+        notes=grid.notes,
+        remarks=(*(_head_to_heads(grid) if named else ()), *grid.remarks),
+        signatures=grid.signatures,
+        id=grid.id,
+        source=grid.source,
+    )
+
+
+def _label(row: GridRow) -> Cell:
+    """What stands at the left of a row: its name, then metric, unit and direction."""
+    unit = f", {row.unit}" if row.unit else ""
+    arrow = "" if row.target is not None else "↑" if row.higher_is_better else "↓"
+    return Cell(row.label, lines=(f"{row.metric}{unit} {arrow}".strip(),))
+
+
+def _details(grid: Grid, cell: GridCell, named: bool) -> tuple[str, ...]:
+    """A cell below its value: protocol, interval, n, odd outcomes, samples won and lost.
+
+    A run's protocol is named as a printed one is where the row's label does not name it, else only what is
+    overridden in it. `named`: samples won and lost are told under the table, by name.
+    """
+    if cell.kind not in ("run", "compared"):
+        return (cell.protocol,) if cell.protocol else ()
+    asked = cell.cell.spec.protocol if cell.cell else None
+    counted = f" {cell.cell.counted}" if cell.cell and cell.cell.counted != "samples" else ""
+    lines = [
+        asked.name if asked and grid.id else "",
+        asked.label.removeprefix(asked.name) if asked else "",
+        interval_text(cell.low, cell.high),
+        f"n {cell.n:,}{counted}",
+    ]
+    odd = any(n for name, n in cell.outcomes.items() if name not in ("correct", "wrong", ANSWERED))
+    if odd:
+        lines += outcome_shares(cell.outcomes).split(", ")
+    if not named:
+        lines += [f"won {won} : {lost} lost" for won, lost in cell.against.values()]
+    return tuple(line for line in lines if line)
+
+
+def _head_to_heads(grid: Grid) -> Iterator[str]:
+    """Samples won and lost in words."""
+    for row in grid.rows:
+        for column, cell in zip(grid.columns, row.cells, strict=True):
+            met = [f"won {won} and lost {lost} against {name}" for name, (won, lost) in cell.against.items()]
+            if met:
+                yield f"{row.label} {row.metric}, {column.name}: {'; '.join(met)}"

@@ -1,0 +1,162 @@
+"""Tables in a terminal, no wider than it is; in colour where somebody looks at them."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from evalkit.report.tabular import Cell, Tabular, cleaned
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table as Box
+    from rich.text import Text
+
+_LABEL, _COLUMN, _NARROW, _GAP = 26, 20, 10, 2
+"""Of models side by side: the first column's width at most, another's at most and at least, and the gap."""
+_WIDE = 100
+"""Characters of a terminal in which cells go on on one line."""
+_STYLES = {"": "", "good": "green", "bad": "bold red", "doubt": "yellow"}
+
+
+def to_terminal(tables: Sequence[Tabular], *, width: int | None = None, colour: bool = False) -> str:
+    """Box-drawn, at most `width` columns wide (default: the terminal's), but for what is never broken."""
+    from rich.console import Console
+
+    out = io.StringIO()
+    console = Console(file=out, width=width, force_terminal=colour, no_color=not colour, highlight=False)
+    for number, table in enumerate(map(cleaned, tables)):
+        if number:
+            console.print()
+        _print(console, table)
+    return out.getvalue()
+
+
+def _print(console: Console, table: Tabular) -> None:
+    from rich.text import Text
+
+    if table.title:
+        console.print(Text(table.title, style="bold"))
+    wide = console.width >= _WIDE
+    if table.side_by_side:
+        label = min(_label_width(table), max(1, console.width // 2))
+        bands, room = _cut_up(table, console.width - label - _GAP)
+        for band in bands:
+            console.print()
+            console.print(_box(table, [0, *band], {0: label, **room}, wide=wide))
+    else:
+        shown = [i for i, column in enumerate(table.columns) if not column.spare]
+        console.print(_box(table, shown, {}, wide=wide))
+    for number, note in table.numbered_notes():
+        console.print(Text(f"{number} {note}"))
+    for remark in table.remarks:
+        console.print(Text(remark))
+    for fold in table.folds:
+        console.print(Text(fold.title, style="bold"))
+        for line in fold.lines:
+            console.print(Text(f"  {line}"), soft_wrap=True)
+    for statement in table.statements:
+        console.print(Text(statement), soft_wrap=True)
+    for line in table.signatures:
+        console.print(Text(line, style="dim"), soft_wrap=True)
+    if said := table.conclusion:
+        console.print(Text(said.text, style=_STYLES[said.style]), soft_wrap=True)
+
+
+def _box(table: Tabular, shown: Sequence[int], room: Mapping[int, int], *, wide: bool) -> Box:
+    """The columns `shown`. `room`: how wide each may be at most, where that is said."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table as Box
+    from rich.text import Text
+
+    apart = table.side_by_side  # rows of several lines each, with an empty one between
+    # A divider stands between two columns besides the padding, and is a space.
+    box = Box(box=SIMPLE_HEAD, show_edge=not apart, pad_edge=False, padding=(0, _GAP - 1, 0, 0))
+    for i in shown:
+        column = table.columns[i]
+        box.add_column(
+            Text(column.text),
+            justify="left" if column.kind == "text" else "right",
+            no_wrap=column.unbroken,
+            min_width=column.least if i or not apart else room.get(i),
+            max_width=room.get(i),
+            overflow="fold",
+        )
+    for row in table.rows:
+        if row.section:
+            box.add_row(Text(row.section, style="italic"))
+        box.add_row(*(_text(row.cells[i], wide=wide) for i in shown))
+        if apart:
+            box.add_row("")
+    return box
+
+
+def _text(cell: Cell, *, wide: bool) -> Text:
+    from rich.text import Text
+
+    said = [cell.whole] if wide else [cell.text, *cell.more]
+    style = "bold" if cell.best else "dim" if cell.kind == "empty" else _STYLES[cell.style]
+    head = Text("\n".join(said), style=style)
+    head.append(cell.superscripts)
+    if cell.best:
+        head.append(" *")
+    small = "" if cell.kind == "text" else "dim"
+    return Text("\n").join([head, *(Text(line, style=small) for line in cell.lines)])
+
+
+def _cut_up(table: Tabular, room: int) -> tuple[list[list[int]], dict[int, int]]:
+    """(positions of the columns of each box, width of each column), so that a box needs no more than `room`.
+
+    The first column is in every box and counted by the caller. Where the runs leave room for a printed one,
+    narrowed if need be, they stand in every box beside some; else the columns are cut where they are.
+    """
+    columns = range(1, len(table.columns))
+    runs = [i for i in columns if table.columns[i].kind != "printed"]
+    printed = [i for i in columns if table.columns[i].kind == "printed"]
+    natural = {i: _width(table, i) for i in columns}
+    for wide in (natural, {i: _narrowed(table, i) for i in columns}):
+        beside = sum(wide[i] + _GAP for i in runs)
+        if printed and beside + max(wide[i] for i in printed) + _GAP <= room:
+            return [band + runs for band in _cut(printed, wide, room - beside)], wide
+    return _cut([*printed, *runs], natural, room), natural
+
+
+def _cut(columns: Sequence[int], wide: Mapping[int, int], room: int) -> list[list[int]]:
+    """The columns in order, as many to a band as there is room for, one at least."""
+    bands: list[list[int]] = []
+    left = 0
+    for i in columns:
+        if not bands or wide[i] + _GAP > left:
+            bands.append([])
+            left = room
+        bands[-1].append(i)
+        left -= wide[i] + _GAP
+    return bands
+
+
+def _label_width(table: Tabular) -> int:
+    from rich.cells import cell_len
+
+    return min(_LABEL, max(map(cell_len, _lines(table, 0)), default=0))
+
+
+def _width(table: Tabular, i: int) -> int:
+    """Of a column, where nothing in it is broken."""
+    from rich.cells import cell_len
+
+    lines = [table.columns[i].text, *_lines(table, i)]
+    return min(_COLUMN, max(map(cell_len, lines)))
+
+
+def _narrowed(table: Tabular, i: int) -> int:
+    """The same where lines are broken between words, and the heading anywhere."""
+    from rich.cells import cell_len
+
+    words = (cell_len(word) for line in _lines(table, i) for word in line.split())
+    return min(_COLUMN, max([_NARROW, *words]))
+
+
+def _lines(table: Tabular, i: int) -> Iterator[str]:
+    for row in table.rows:
+        yield from _text(row.cells[i], wide=True).plain.split("\n")
