@@ -126,7 +126,7 @@ def disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Disk]:
     folder = tmp_path / "disk"
     folder.mkdir()
     if not mounted("-t", "tmpfs", "-o", "size=1m", "none", folder):
-        pytest.skip("mounting takes root")
+        pytest.skip("mounting a file system takes root: run it as root")
     try:
         yield Disk(folder, start, lambda: mounted("-o", "remount,size=64m", folder))
     finally:

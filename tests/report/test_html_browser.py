@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.report.pages import CHROMIUM, HOSTILE, Watched, chromium, made_run, page_of, run_of
+from tests import needs
+from tests.report.pages import HOSTILE, Watched, chromium, made_run, page_of, run_of
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt-get install chromium")
+pytestmark = needs.chromium
 TASKS = "gsm8k:8-shot-cot,humaneval,mmlu:5-shot,chartqa,mmmu,asr"
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import socket
 import time
 from collections.abc import Awaitable, Callable
@@ -15,6 +14,7 @@ import pytest
 
 from evalkit.errors import UsageError
 from evalkit.sandbox import Limits, Ran, Session, session
+from tests import needs
 
 Found = TypeVar("Found")
 
@@ -115,7 +115,7 @@ def test_python_and_tools_are_there() -> None:
     assert (python, tools, pipes) == ("3 \n", "1 A\n./x\n", "100000\n")
 
 
-@pytest.mark.skipif(shutil.which("g++") is None, reason="needs a compiler: apt-get install g++")
+@needs.compiler
 def test_a_compiler_is_there() -> None:
     program = "printf 'int main() { return 0; }' > p.cpp && g++ p.cpp -o p && ./p && echo compiled"
     assert outputs(program) == ["compiled\n"]
