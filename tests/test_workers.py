@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import pytest
 from evalkit.errors import ScorerError
 from evalkit.workers import OverLimit, Workers
 from tests import hostile
+from tests.processes import gone
 
 ROOT = Path(__file__).parent.parent
 
@@ -25,20 +25,6 @@ def workers() -> Iterator[Workers]:
     pool = Workers(hostile.ready, cpu_seconds=0.5, wall_seconds=30, memory_megabytes=512, count=2)
     yield pool
     pool.close()
-
-
-def gone(pid: int, within: float = 20.0) -> bool:
-    """Whether the process ends soon; one that nobody waits for is as good as gone."""
-    end = time.monotonic() + within
-    while time.monotonic() < end:
-        try:
-            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-        except OSError:
-            return True
-        if state in "ZX":
-            return True
-        time.sleep(0.02)
-    return False
 
 
 def test_plain_data_goes_there_and_back(workers: Workers) -> None:
@@ -192,6 +178,7 @@ HOST = """
 import asyncio, os, signal, sys
 from evalkit.workers import Workers
 from tests import hostile
+from tests.processes import gone
 
 workers = Workers(cpu_seconds={cpu}, wall_seconds=600, count=2)
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import struct
 import subprocess
 import sys
-import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 
@@ -17,6 +15,7 @@ import soxr
 
 from evalkit.errors import MediaError
 from evalkit.media.audio import prepare
+from tests.media.gaps import longest_gap
 from tests.media.sounds import chunk, decibels, form, heard, riff, sixteen, stored, tone, wav
 
 SPEECH = tone(300, 16_000) * tone(3, 16_000, level=1.5)
@@ -242,29 +241,7 @@ def test_the_same_bytes_make_the_same_bytes_in_any_thread() -> None:
             assert list(threads.map(prepare, stock * 4)) == alone * 4
 
 
-def _longest_gap(data: bytes) -> float:
-    """The longest that another thread had to wait while `data` was prepared, as a part of that time."""
-    gaps, done = [0.0], threading.Event()
-
-    def tick() -> None:
-        last = time.perf_counter()
-        while not done.is_set():
-            time.sleep(0.0005)
-            now = time.perf_counter()
-            gaps.append(now - last)
-            last = now
-
-    ticker = threading.Thread(target=tick)
-    ticker.start()
-    begun = time.perf_counter()
-    prepare(data)
-    took = time.perf_counter() - begun
-    done.set()
-    ticker.join()
-    return max(gaps) / took
-
-
 @pytest.mark.parametrize(("kind", "codec"), [*LOSSY, ("FLAC", "PCM_16")])
 def test_other_threads_go_on_meanwhile(kind: str, codec: str) -> None:
     data = stored(np.tile(SPEECH, 30), 48_000, kind, codec)
-    assert any(_longest_gap(data) < 0.5 for _ in range(20))
+    assert any(longest_gap(lambda: prepare(data)) < 0.5 for _ in range(20))
