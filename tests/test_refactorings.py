@@ -55,7 +55,7 @@ def first_of_each_kind() -> Iterator[object]:
         kinds.add(kind)
 
 
-@pytest.mark.parametrize("name", first_of_each_kind())
+@pytest.mark.parametrize("name", [*first_of_each_kind()])
 def test_a_refactoring_changes_no_identity(name: str, tmp_path: Path, before: dict[str, list[str]]) -> None:
     package = copy_of_evalkit(tmp_path)
     old = {path.relative_to(package): path.read_bytes() for path in sources(package)}
