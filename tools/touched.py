@@ -18,6 +18,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from evalkit.identity.reach import tree_of
 from tools.house import PLACES, ROOT
 
 ALWAYS = ("tests/test_architecture.py",)
@@ -104,7 +105,7 @@ def _reached(test: str) -> frozenset[str]:
 @functools.cache
 def _imports(path: Path) -> frozenset[str]:
     found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+    for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.ImportFrom) and node.module:
             found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
         elif isinstance(node, ast.Import):
