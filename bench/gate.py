@@ -50,8 +50,8 @@ def made(kind: Kind, n: int, drop: float, random: Random) -> Benchmark:
         rate = random.beta(1, 8, n)
         edits = random.binomial(words, rate)
         again = np.where(anew, random.binomial(words, rate), edits)
-        spoiled = random.binomial(words - again, drop / 100 / (1 - 1 / 9)) + again
-        sides = [np.column_stack([e, 0 * e, 0 * e, words - e]).astype(float) for e in (edits, spoiled)]
+        wrong = random.binomial(words - again, drop / 100 / (1 - 1 / 9)) + again
+        sides = [np.column_stack([e, 0 * e, 0 * e, words - e]).astype(float) for e in (edits, wrong)]
         difference = paired_bootstrap(
             sides[0], sides[1], finish, draws=1000, seed=int(random.integers(1 << 30))
         )
@@ -97,10 +97,10 @@ def said(
 
 def spread(drop: float) -> float:
     """Standard deviation of a sample's difference in accuracy, in points: what `evalkit power` is told."""
-    share, spoiled = 0.8, drop / 100 / 0.8
+    share, wrong = 0.8, drop / 100 / 0.8
     right_anew, wrong_anew = share * (1 - ANEW + ANEW * share), share * ANEW * (1 - share)
-    lost = right_anew * spoiled + wrong_anew
-    won = (1 - share) * ANEW * share * (1 - spoiled)
+    lost = right_anew * wrong + wrong_anew
+    won = (1 - share) * ANEW * share * (1 - wrong)
     return 100 * math.sqrt(lost + won - (lost - won) ** 2)
 
 

@@ -52,7 +52,7 @@ def prompt(sample: Sample, protocol: Protocol) -> Prompt:
     return (Message("user", f"{PREAMBLE}\nQ: {sample.input}\nA:"),)
 
 
-def judge(answer: str, sample: Sample) -> Verdict:
+def score(answer: str, sample: Sample) -> Verdict:
     return Verdict(same_number(answer, sample.target[0]))
 
 
@@ -60,7 +60,7 @@ def gold(sample: Sample, protocol: Protocol) -> str:
     return f"Adding the two gives it. The answer is {sample.target[0]}."
 
 
-def spoiled(sample: Sample, protocol: Protocol) -> Sequence[str]:
+def wrong_responses(sample: Sample, protocol: Protocol) -> Sequence[str]:
     return ("I do not know.",)
 
 
@@ -72,11 +72,11 @@ def sums() -> Task:
         sample=to_sample,
         prompt=prompt,
         answer=final_number,
-        judge=judge,
+        scorer=score,
         metrics=(Accuracy(),),
         protocols=(Protocol(name="asked", max_tokens=256),),
         gold=gold,
-        spoiled=spoiled,
+        wrong_responses=wrong_responses,
     )
 
 

@@ -1,7 +1,7 @@
 """evalkit: evaluates any model on the benchmarks of the Gemini 1.0 report.
 
     import evalkit
-    table = evalkit.run("fake/gold", "gsm8k:8-shot-cot", data="samples")
+    table = evalkit.run("fake/gold", "gsm8k:8-shot-cot", data="builtin")
     print(table.cells[0].value)
 
 Importing it costs next to nothing: what is used is loaded when it is used.

@@ -1,4 +1,4 @@
-"""What works on this machine, what does not, and the mend."""
+"""What works on this machine, what does not, and the fix."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Finding:
     what: str
     works: bool
     detail: str
-    mend: str = ""
+    fix: str = ""
     needed: bool = False
 
 
@@ -55,11 +55,11 @@ def _package(name: str) -> Finding:
         return Finding(name, False, "not installed", f"pip install {name}", needed=True)
 
 
-def _tried(what: str, attempt: Callable[[], str], mend: str) -> Finding:
+def _tried(what: str, attempt: Callable[[], str], fix: str) -> Finding:
     try:
         return Finding(what, True, attempt())
     except UsageError as error:
-        return Finding(what, False, str(error), mend)
+        return Finding(what, False, str(error), fix)
 
 
 def _exemplars() -> str:
@@ -93,9 +93,9 @@ def _formulas() -> str:
     return ", ".join(f"{name} {version}" for name, version in versions().items())
 
 
-def _optional(module: str, purpose: str, mend: str) -> Finding:
+def _optional(module: str, purpose: str, fix: str) -> Finding:
     works = importlib.util.find_spec(module) is not None
-    return Finding(purpose, works, f"{module} is {'' if works else 'not '}installed", mend)
+    return Finding(purpose, works, f"{module} is {'' if works else 'not '}installed", fix)
 
 
 def _weights() -> Finding:
@@ -111,7 +111,7 @@ def _hub() -> Finding:
 
     reason, more = trouble()
     detail = f"{reason}: {more}" if reason else os.environ.get("HF_ENDPOINT", "https://huggingface.co")
-    return Finding("Hub", not reason, detail, "--data samples, --data DIR, or HF_ENDPOINT for a mirror")
+    return Finding("Hub", not reason, detail, "--data builtin, --data DIR, or HF_ENDPOINT for a mirror")
 
 
 def _key() -> Finding:

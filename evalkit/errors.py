@@ -25,7 +25,7 @@ class EvalkitError(Exception):
 
 
 class UsageError(EvalkitError):
-    """Bad usage or input. The message names the thing, the place and the mend."""
+    """Bad usage or input. The message names the thing, the place and the fix."""
 
 
 class DataError(UsageError):

@@ -355,8 +355,8 @@ class Answer:
 
     finals: tuple[Final, ...]
     detail: dict[str, JSON] = field(default_factory=dict)
-    legs: Mapping[str, tuple[Final, ...]] = field(default_factory=dict)
-    """Further answers by name, judged and measured beside `finals`: the legs of a routed answer."""
+    branches: Mapping[str, tuple[Final, ...]] = field(default_factory=dict)
+    """Further answers by name, judged and measured beside `finals`: the branches of a routed answer."""
 
 
 @dataclass(frozen=True, slots=True)

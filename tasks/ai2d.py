@@ -96,7 +96,7 @@ def _bare(text: str) -> str:
 
 
 @versioned("ai2d.scorer", 1)
-def judge(answer: str, sample: Sample) -> Verdict:
+def score(answer: str, sample: Sample) -> Verdict:
     return Verdict(answer == sample.target[0], f"{answer}, and {sample.target[0]} is right")
 
 
@@ -104,7 +104,7 @@ def gold(sample: Sample, protocol: Protocol) -> str:
     return sample.target[0]
 
 
-def spoiled(sample: Sample, protocol: Protocol) -> Sequence[str]:
+def wrong_responses(sample: Sample, protocol: Protocol) -> Sequence[str]:
     """The first and the last of the other choices, all at once, and none."""
     others = [choice for choice in sample.choices if choice != sample.target[0]] or ["?"]
     return (others[0], others[-1], " or ".join(sample.choices), "I do not know.", "")
@@ -122,7 +122,7 @@ def ai2d(*, boxes: str = "opaque") -> Task:
         sample=to_sample,
         prompt=prompt,
         answer=read_choice,
-        judge=judge,
+        scorer=score,
         metrics=(Accuracy(),),
         size=3088,
         protocols=(
@@ -133,5 +133,5 @@ def ai2d(*, boxes: str = "opaque") -> Task:
         ),
         media=("image",),
         gold=gold,
-        spoiled=spoiled,
+        wrong_responses=wrong_responses,
     )  # fmt: skip

@@ -6,7 +6,7 @@
 `dataset` is a folder of WAV, FLAC, Ogg or MP3 files with a metadata.jsonl or metadata.csv, whose lines name
 a file (`file_name`) and have its transcript; a folder in any other shape that `datasets` reads; or
 `owner/name` on the Hub. `split` is a folder's subfolder or a data set's split: without it the folder itself,
-else "test". `--data samples` asks a few clips of evalkit's own. `audio` and `text` name columns.
+else "test". `--data builtin` asks a few clips of evalkit's own. `audio` and `text` name columns.
 
 A transcript that is empty is one: nothing is said in the clip, and whatever is heard there is inserted.
 

@@ -31,8 +31,8 @@ from evalkit.api import (
     Record,
     Sample,
     Task,
+    Variant,
     Verdict,
-    View,
     sample_id,
     task,
     versioned,
@@ -95,12 +95,12 @@ def final_answer(text: str, sample: Sample) -> str | None:
 
 
 @versioned("chartqa.scorer", 1)
-def judge(answer: str, sample: Sample) -> Verdict:
+def score(answer: str, sample: Sample) -> Verdict:
     return _verdict(relaxed_match(answer, sample.target[0]), answer, sample)
 
 
 @versioned("chartqa.scorer_years", 1)
-def judge_years(answer: str, sample: Sample) -> Verdict:
+def score_years(answer: str, sample: Sample) -> Verdict:
     """The same, and a reference that can be a year wants that number and no other."""
     wanted = sample.target[0]
     tolerance = 0 if is_year(wanted) else TOLERANCE
@@ -115,7 +115,7 @@ def gold(sample: Sample, protocol: Protocol) -> str:
     return _as_response(sample.target[0], protocol)
 
 
-def spoiled(sample: Sample, protocol: Protocol) -> Sequence[str]:
+def wrong_responses(sample: Sample, protocol: Protocol) -> Sequence[str]:
     """Nothing, the reference with a word more, and with a unit."""
     wanted = sample.target[0]
     return ("", *(_as_response(text, protocol) for text in (f"not {wanted}", f"{wanted} units", "-1e300")))
@@ -134,11 +134,11 @@ def chartqa() -> Task:
         sample=to_sample,
         prompt=prompt,
         answer={"0-shot": whole_reply, CHAIN: final_answer},
-        judge=judge,
-        metrics=(Accuracy(), Accuracy(view="exact years")),
+        scorer=score,
+        metrics=(Accuracy(), Accuracy(variant="exact years")),
         size=2500,
         group_sizes={"human": 1250, "augmented": 1250},
-        views=(View(name="exact years", judge=judge_years),),
+        variants=(Variant(name="exact years", scorer=score_years),),
         protocols=(
             Protocol(
                 name="0-shot", max_tokens=256,
@@ -151,5 +151,5 @@ def chartqa() -> Task:
         ),
         media=("image",),
         gold=gold,
-        spoiled=spoiled,
+        wrong_responses=wrong_responses,
     )  # fmt: skip

@@ -35,8 +35,8 @@ from evalkit.api import (
     Sample,
     Submitted,
     Task,
+    Variant,
     Verdict,
-    View,
     task,
     unknown,
     versioned,
@@ -89,12 +89,12 @@ def whole_reply(text: str, sample: Sample) -> str | None:
 
 
 @versioned("docvqa.scorer", 1, packages=("rapidfuzz",))
-def judge(answer: str, sample: Sample) -> Verdict:
+def score(answer: str, sample: Sample) -> Verdict:
     return _verdict(anls(answer, sample.target))
 
 
 @versioned("docvqa.scorer_the_paper", 1, packages=("rapidfuzz",))
-def judge_by_the_paper(answer: str, sample: Sample) -> Verdict:
+def score_by_the_paper(answer: str, sample: Sample) -> Verdict:
     return _verdict(anls_by_the_paper(answer, sample.target))
 
 
@@ -106,7 +106,7 @@ def gold(sample: Sample, protocol: Protocol) -> str:
     return sample.target[0] if sample.target else ""
 
 
-def spoiled(sample: Sample, protocol: Protocol) -> Sequence[str]:
+def wrong_responses(sample: Sample, protocol: Protocol) -> Sequence[str]:
     """Nothing, and a text as long as the longest reference that has no character of any."""
     used = {*"".join(sample.target).lower()}
     strange = next(c for c in map(chr, range(ord("0"), 0x10000)) if c.isalnum() and c.lower() not in used)
@@ -127,9 +127,9 @@ def _questions(config: str, cluster: str, split: str) -> Task:
         sample=reader(cluster, split),
         prompt=prompt,
         answer=whole_reply,
-        judge=judge,
-        metrics=(MeanCredit("ANLS"), MeanCredit("ANLS", view="paper")),
-        views=(View(name="paper", judge=judge_by_the_paper),),
+        scorer=score,
+        metrics=(MeanCredit("ANLS"), MeanCredit("ANLS", variant="paper")),
+        variants=(Variant(name="paper", scorer=score_by_the_paper),),
         size=SIZES[config][split],
         protocols=(
             Protocol(
@@ -140,7 +140,7 @@ def _questions(config: str, cluster: str, split: str) -> Task:
         media=("image",),
         submission=submission,
         gold=gold,
-        spoiled=spoiled,
+        wrong_responses=wrong_responses,
     )  # fmt: skip
 
 

@@ -28,8 +28,8 @@ from evalkit.api import (
     Record,
     Sample,
     Task,
+    Variant,
     Verdict,
-    View,
     fewshot_samples,
     majority_vote,
     sample_id,
@@ -64,7 +64,7 @@ def prompt(sample: Sample, protocol: Protocol) -> Prompt:
 
 
 @versioned("gsm8k.scorer", 1)
-def judge(answer: str, sample: Sample) -> Verdict:
+def score(answer: str, sample: Sample) -> Verdict:
     right = answer == sample.target[0]  # both in canonical form
     return Verdict(right, f"{answer} {'=' if right else '≠'} {sample.target[0]}")
 
@@ -73,7 +73,7 @@ def gold(sample: Sample, protocol: Protocol) -> str:
     return f"{sample.meta['solution']}\nThe answer is {sample.target[0]}."
 
 
-def spoiled(sample: Sample, protocol: Protocol) -> Sequence[str]:
+def wrong_responses(sample: Sample, protocol: Protocol) -> Sequence[str]:
     """Off by one, the right number before a wrong one, a digit too many, and no number at all."""
     right = sample.target[0]
     return (
@@ -96,9 +96,9 @@ def gsm8k() -> Task:
         sample=to_sample,
         prompt=prompt,
         answer=final_number,
-        judge=judge,
-        views=(View(name="strict", extract=stated_number),),
-        metrics=(Accuracy(), Accuracy(view="strict")),
+        scorer=score,
+        variants=(Variant(name="strict", extract=stated_number),),
+        metrics=(Accuracy(), Accuracy(variant="strict")),
         size=1319,
         protocols=(
             Protocol(
@@ -113,5 +113,5 @@ def gsm8k() -> Task:
         ),
         max_shots=8,
         gold=gold,
-        spoiled=spoiled,
+        wrong_responses=wrong_responses,
     )  # fmt: skip

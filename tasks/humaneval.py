@@ -94,7 +94,7 @@ def sandbox() -> Sandbox:
 
 
 @versioned("humaneval.scorer", 1)
-async def judge(body: str, sample: Sample) -> Verdict:
+async def score(body: str, sample: Sample) -> Verdict:
     outcome = await sandbox().run(program(body, sample))
     return Verdict(outcome.status == "passed", f"{outcome.status}: {outcome.detail}".rstrip(": "))
 
@@ -103,12 +103,12 @@ def gold(sample: Sample, protocol: Protocol) -> str:
     return _as_response(sample.target[0], sample, protocol)
 
 
-def spoiled(sample: Sample, protocol: Protocol) -> Sequence[str]:
+def wrong_responses(sample: Sample, protocol: Protocol) -> Sequence[str]:
     """A body that raises, one that does nothing, those that cheat, and no code."""
     return (*(_as_response(body, sample, protocol) for body in (*_WRONG, *_CHEATS)), "")
 
 
-_WRONG = ("    raise RuntimeError('spoiled')\n", "    pass\n")
+_WRONG = ("    raise RuntimeError('wrong')\n", "    pass\n")
 _CHEATS = (
     "    import sys\n    print('passed')\n    sys.exit(0)\n",
     "    import os\n    os.write(1, b'passed')\n    os._exit(0)\n",
@@ -141,7 +141,7 @@ def humaneval() -> Task:
         sample=to_sample,
         prompt=prompt,
         answer={"chat": read_block, "completion": completion},
-        judge=judge,
+        scorer=score,
         metrics=(PassAtK(1), PassAtK(10), PassAtK(100)),
         size=164,
         protocols=(
@@ -157,5 +157,5 @@ def humaneval() -> Task:
         needs=check_sandbox,
         notes=lambda protocol: {"sandbox": "none"} if unsafe_allowed() else {},
         gold=gold,
-        spoiled=spoiled,
+        wrong_responses=wrong_responses,
     )  # fmt: skip

@@ -35,8 +35,8 @@ from evalkit.api import (
     Sample,
     Task,
     UsageError,
+    Variant,
     Verdict,
-    View,
     Workers,
     returned_samples,
     sample_id,
@@ -98,7 +98,7 @@ def workers() -> Workers:
 
 
 @versioned("math.scorer", 1, packages=("sympy", "antlr4-python3-runtime"))
-async def judge(answer: str, sample: Sample) -> Verdict:
+async def score(answer: str, sample: Sample) -> Verdict:
     """The report team's order of rules; `reason` is the rule that decided."""
     if len(answer) > LONGEST:
         return _too_long()
@@ -123,7 +123,7 @@ async def judge(answer: str, sample: Sample) -> Verdict:
 
 
 @versioned("math.scorer_hendrycks", 1)
-def judge_by_hendrycks(answer: str, sample: Sample) -> Verdict:
+def score_by_hendrycks(answer: str, sample: Sample) -> Verdict:
     if len(answer) > LONGEST:
         return _too_long()
     right = hendrycks.same_spelling(answer, sample.target[0])
@@ -131,7 +131,7 @@ def judge_by_hendrycks(answer: str, sample: Sample) -> Verdict:
 
 
 @versioned("math.scorer_math_verify", 1, packages=("sympy", "math-verify"))
-async def judge_by_math_verify(answer: str, sample: Sample) -> Verdict:
+async def score_by_math_verify(answer: str, sample: Sample) -> Verdict:
     if len(answer) > LONGEST:
         return _too_long()
     try:
@@ -164,19 +164,19 @@ def needs() -> None:
     With another version of the parser's run-time library SymPy parses nothing, and every answer that is
     not spelled like the reference would count as wrong.
     """
-    mend = "pip install 'evalkit[math]'"
+    fix = "pip install 'evalkit[math]'"
     for name, version in versions().items():
         if not version:
-            raise UsageError(f"math is judged with {name}, which is not installed: {mend}")
+            raise UsageError(f"math is judged with {name}, which is not installed: {fix}")
         if not version.startswith(NEEDED[name]):
             raise UsageError(
                 f"math is judged with {name} {NEEDED[name]}*, and {version} is installed, with which SymPy "
-                f"parses no LaTeX: {mend}"
+                f"parses no LaTeX: {fix}"
             )
     try:
         symbolic.parse(r"\frac{1}{2}")
     except Exception as error:
-        raise UsageError(f"SymPy parses no LaTeX here ({type(error).__name__}: {error}): {mend}") from error
+        raise UsageError(f"SymPy parses no LaTeX here ({type(error).__name__}: {error}): {fix}") from error
 
 
 def notes(protocol: Protocol) -> Mapping[str, JSON]:
@@ -188,7 +188,7 @@ def gold(sample: Sample, protocol: Protocol) -> str:
     return solution if protocol.name == ZERO_SHOT else f"{solution}\n{_said(sample.target[0], protocol)}"
 
 
-def spoiled(sample: Sample, protocol: Protocol) -> Sequence[str]:
+def wrong_responses(sample: Sample, protocol: Protocol) -> Sequence[str]:
     """Another value, the right answer before a wrong one, a box left open, and none."""
     right = sample.target[0]
     return (
@@ -217,12 +217,12 @@ def math() -> Task:
         sample=to_sample,
         prompt=prompt,
         answer={FOUR_SHOT: stated_answer, ZERO_SHOT: boxed_answer},
-        judge=judge,
-        views=(
-            View(name="hendrycks", judge=judge_by_hendrycks),
-            View(name="math-verify", judge=judge_by_math_verify),
+        scorer=score,
+        variants=(
+            Variant(name="hendrycks", scorer=score_by_hendrycks),
+            Variant(name="math-verify", scorer=score_by_math_verify),
         ),
-        metrics=(Accuracy(), Accuracy(view="hendrycks"), Accuracy(view="math-verify")),
+        metrics=(Accuracy(), Accuracy(variant="hendrycks"), Accuracy(variant="math-verify")),
         size=5000,
         group_sizes=SIZES,
         protocols=(
@@ -236,5 +236,5 @@ def math() -> Task:
         needs=needs,
         notes=notes,
         gold=gold,
-        spoiled=spoiled,
+        wrong_responses=wrong_responses,
     )  # fmt: skip

@@ -39,10 +39,10 @@ from evalkit.api import (
     Hub,
     Image,
     Message,
+    ModelExtractor,
     Prompt,
     Protocol,
     Record,
-    Referee,
     Sample,
     Submitted,
     Task,
@@ -151,7 +151,7 @@ def read_extractor(reply: str, sample: Sample) -> str | None:
 
 
 @versioned("mathvista.scorer", 1, packages=("rapidfuzz",))
-def judge(answer: str, sample: Sample) -> Verdict:
+def score(answer: str, sample: Sample) -> Verdict:
     found, right = prediction(answer, sample), sample.target[0]
     if found is None:
         return Verdict(False, f"{answer[:60]!r} is no {sample.meta['answer_type']}")
@@ -171,7 +171,7 @@ def gold(sample: Sample, protocol: Protocol) -> str:
     return _said(right) if sample.meta["answer_type"] == "list" else right
 
 
-def spoiled(sample: Sample, protocol: Protocol) -> Sequence[str]:
+def wrong_responses(sample: Sample, protocol: Protocol) -> Sequence[str]:
     """Two other options, the number off by one, alone and quoted, or two other lists; and no answer."""
     right, kind = sample.target[0], sample.meta["answer_type"]
     if kind == "text":
@@ -198,7 +198,7 @@ def mathvista(*, split: str = "testmini", quick: str = "yes") -> Task:
         sample=to_sample,
         prompt=prompt,
         answer=partial(rule_extraction, quick=quick == "yes"),
-        judge=judge,
+        scorer=score,
         metrics=(Accuracy(),),
         size=1000 if split == "testmini" else 5141,
         group_sizes=SIZES if split == "testmini" else {},
@@ -209,8 +209,8 @@ def mathvista(*, split: str = "testmini", quick: str = "yes") -> Task:
             ),
         ),
         media=("image",),
-        referee=Referee(prompt=ask_extractor, read=read_extractor, max_tokens=256),
+        model_extractor=ModelExtractor(prompt=ask_extractor, read=read_extractor, max_tokens=256),
         submission=submission,
         gold=gold,
-        spoiled=spoiled,
+        wrong_responses=wrong_responses,
     )  # fmt: skip

@@ -12,16 +12,16 @@ come about (figure 9). The headline is question-weighted; groups are the subject
   version later (Gemini 1.5 report, appendix 12.13). Neither is the original's protocol.
 - `cot32-routed`, `cot8-routed`: uncertainty-routed chain of thought (Gemini 1.0 report, appendix 10.2):
   the majority of 32 or 8 draws where enough of them agree, else the greedy letter under `5-shot`. Beside
-  it stand both legs, `accuracy (majority)` and `accuracy (greedy)`: figure 9's three bars. The threshold
+  it stand both branches, `accuracy (majority)` and `accuracy (greedy)`: figure 9's three bars. The threshold
   is chosen on the validation split, by the same run, for the model as a whole. `cot32` is the plain
   majority. What the report does not say is settled so: temperature 0.7 without top-k, as Wang et al.
   (2022) sampled; exemplars, the first four of a subject, which lm-evaluation-harness ships and shows
   (`flan_cot_fewshot`), in one user message; agreement is the share of all draws, those without a letter
   included, and a share equal to the threshold is enough; of equally good thresholds the lowest; a tied
-  vote goes to the answer drawn first. Where no likelihoods can be had the greedy leg is `5-shot-chat`,
+  vote goes to the answer drawn first. Where no likelihoods can be had the greedy branch is `5-shot-chat`,
   and the signature says so; `--set fallback=…` chooses it by hand.
 
-Some exemplars lost LaTeX's backslashes in lm-eval 0.4.13; they are mended, and the signature's note names
+Some exemplars lost LaTeX's backslashes in lm-eval 0.4.13; they are fixed, and the signature's note names
 their subjects (`evalkit.data.mmlu_cot`).
 """
 
@@ -62,7 +62,7 @@ REVISION = "c30699e8356da336a370243923dbaf21066bb9fe"
 GENERATED, SCORED_CHAT = "5-shot-chat", "5-shot-chat-logprobs"
 CHAINS = ("cot32-routed", "cot8-routed", "cot32")
 PREAMBLE = "Continue the following text without adding any additional information or formatting:"
-LEGS = ("majority", "greedy")
+BRANCHES = ("majority", "greedy")
 FALLBACK = ("5-shot", GENERATED)
 
 
@@ -120,7 +120,7 @@ def chain_of_thought(sample: Sample, shots: int) -> str:
 
 
 @versioned("mmlu.scorer", 1)
-def judge(answer: str, sample: Sample) -> Verdict:
+def score(answer: str, sample: Sample) -> Verdict:
     return Verdict(answer == sample.target[0], f"{answer}, and {sample.target[0]} is right")
 
 
@@ -128,7 +128,7 @@ def gold(sample: Sample, protocol: Protocol) -> str:
     return _as_response(sample.target[0], protocol)
 
 
-def spoiled(sample: Sample, protocol: Protocol) -> Sequence[str]:
+def wrong_responses(sample: Sample, protocol: Protocol) -> Sequence[str]:
     """Every other letter; where it is generated, also the right one withdrawn, and none at all."""
     right = sample.target[0]
     wrong = [letter for letter in letters(sample) if letter != right]
@@ -145,8 +145,8 @@ def _as_response(letter: str, protocol: Protocol) -> str:
 
 
 def notes(protocol: Protocol) -> Mapping[str, JSON]:
-    mended = mmlu_cot_repairs() if protocol.name in CHAINS else {}
-    return {"exemplars-mended": f"{len(mended)}-subjects"} if mended else {}
+    fixed = mmlu_cot_repairs() if protocol.name in CHAINS else {}
+    return {"exemplars-fixed": f"{len(fixed)}-subjects"} if fixed else {}
 
 
 def _chain(name: str, draws: int, *, routed: bool) -> Protocol:
@@ -160,7 +160,7 @@ def _chain(name: str, draws: int, *, routed: bool) -> Protocol:
         temperature=0.7,
         stop=("\nQ:",),
         fallback=FALLBACK if routed else (),
-        legs=LEGS if routed else (),
+        branches=BRANCHES if routed else (),
         source=f"{where} (CoT@{draws}); temperature: Wang et al. 2022; exemplars: lm-evaluation-harness",
     )
 
@@ -184,8 +184,8 @@ def mmlu() -> Task:
             "completion": chat_letter,
             "chat": chat_letter,
         },
-        judge=judge,
-        metrics=(Accuracy(), *(Accuracy(view=leg) for leg in LEGS)),
+        scorer=score,
+        metrics=(Accuracy(), *(Accuracy(variant=branch) for branch in BRANCHES)),
         size=14042,
         group_sizes=TEST_SIZES,
         protocols=(
@@ -209,6 +209,6 @@ def mmlu() -> Task:
         ),
         max_shots=5,
         gold=gold,
-        spoiled=spoiled,
+        wrong_responses=wrong_responses,
         notes=notes,
     )  # fmt: skip

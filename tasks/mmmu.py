@@ -137,7 +137,7 @@ def prompt(sample: Sample, protocol: Protocol) -> Prompt:
 
 
 @versioned("mmmu.scorer", 1)
-def judge(answer: str, sample: Sample) -> Verdict:
+def score(answer: str, sample: Sample) -> Verdict:
     right = mmmu_is_right(answer, sample)
     says = "fits" if right else "does not fit"
     return Verdict(right, f"{answer[:200]} {says} {' or '.join(sample.target)}")
@@ -147,7 +147,7 @@ def gold(sample: Sample, protocol: Protocol) -> str:
     return sample.target[0]
 
 
-def spoiled(sample: Sample, protocol: Protocol) -> Sequence[str]:
+def wrong_responses(sample: Sample, protocol: Protocol) -> Sequence[str]:
     """A wrong letter, the right one withdrawn; numbers that are no reference; no answer at all."""
     if not sample.choices:
         values = [value for reference in sample.target for value in open_values(reference)]
@@ -182,7 +182,7 @@ def mmmu(*, split: str = "validation") -> Task:
         sample=to_sample,
         prompt=prompt,
         answer=mmmu_answer,
-        judge=judge,
+        scorer=score,
         metrics=(Accuracy(), GuessingAccuracy()),
         size=900 if split == "validation" else 10_500,
         # the paper does not say how many of the test questions each subject has
@@ -200,5 +200,5 @@ def mmmu(*, split: str = "validation") -> Task:
         media=("image",),
         submission=submission,
         gold=gold,
-        spoiled=spoiled,
+        wrong_responses=wrong_responses,
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""What the benchmarks of speech recognition share: the prompt, the judge, the figures, the spoiled reply.
+"""What the benchmarks of speech recognition share: the prompt, the judge, the figures, the wrong reply.
 
 Prompt: the report prints none, and neither does the 1.5 report, whose figures are those of a model without
 instructions (section 6.3, footnote 27). A chat is given one instruction, then the clip; a transcription
@@ -41,7 +41,7 @@ from evalkit.api import (
     unknown,
     versioned,
 )
-from evalkit.scoring.speech import judge_speech, need_speech, normaliser_for, rules, unit_for
+from evalkit.scoring.speech import need_speech, normaliser_for, rules, score_speech, unit_for
 
 OWN = "evalkit/speech"
 _NONE: Mapping[str, str] = {}
@@ -81,7 +81,7 @@ def gold(sample: Sample, protocol: Protocol) -> str:
     return sample.target[0]
 
 
-def spoiled(sample: Sample, protocol: Protocol) -> Sequence[str]:
+def wrong_responses(sample: Sample, protocol: Protocol) -> Sequence[str]:
     """The reference with every letter another one that it does not have."""
     reference = sample.target[0]
     strange = next((c for c in "zqxjkvw" if c not in reference.casefold()), "ʒ")
@@ -149,7 +149,7 @@ def recognition(
         sample=sample,
         prompt=prompt,
         answer=whole_reply,
-        judge=functools.partial(judge_speech, normaliser=normaliser, units=units),
+        scorer=functools.partial(score_speech, normaliser=normaliser, units=units),
         metrics=averages(*metrics) if macro else metrics,
         protocols=(
             Protocol(name=name, max_tokens=MAX_TOKENS, source=source),
@@ -165,5 +165,5 @@ def recognition(
         notes=lambda protocol: rules(normaliser, units),
         unavailable=unavailable,
         gold=gold,
-        spoiled=spoiled,
+        wrong_responses=wrong_responses,
     )  # fmt: skip

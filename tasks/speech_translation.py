@@ -15,7 +15,7 @@ are FLEURS's codes with commas between them, `whisper` for those that Whisper's 
 `ast`: `dataset` is a folder in any shape that `datasets` reads (sounds beside a metadata.jsonl that names
 them; parquet; JSON lines), or `owner/name` on the Hub. `audio` and `translation` name its columns; a clip has
 one reference. `target` is the translations' language and `language` the clips', ISO 639-1 or FLEURS's code.
-`--data samples` asks a few clips of evalkit's own.
+`--data builtin` asks a few clips of evalkit's own.
 
 Measure: corpus BLEU and chrF2 (`evalkit.metrics.bleu`). The target language chooses BLEU's tokeniser,
 `--set tokeniser=` another one. Prompt: evalkit's own. `transcribe` asks an endpoint such as Whisper's, which
@@ -94,7 +94,7 @@ def whole_reply(text: str, sample: Sample) -> str | None:
 
 
 @versioned("speech_translation.scorer", 1)
-def judge(answer: str, sample: Sample) -> Verdict:
+def score(answer: str, sample: Sample) -> Verdict:
     """Right is the reference to the letter. What a translation is worth, only the corpus shows."""
     return Verdict(answer == sample.target[0].strip())
 
@@ -103,7 +103,7 @@ def gold(sample: Sample, protocol: Protocol) -> str:
     return sample.target[0]
 
 
-def spoiled(sample: Sample, protocol: Protocol) -> Sequence[str]:
+def wrong_responses(sample: Sample, protocol: Protocol) -> Sequence[str]:
     """Nothing, and a letter that the reference does not have, as often as it has signs."""
     reference = sample.target[0]
     strange = next(c for c in map(chr, range(ord("a"), 0x10000)) if c.isalpha() and c not in reference)
@@ -141,7 +141,7 @@ def translation_task(
         sample=sample,
         prompt=functools.partial(prompt, target=language.name),
         answer=whole_reply,
-        judge=judge,
+        scorer=score,
         metrics=averages(*metrics) if macro else metrics,
         protocols=tuple(protocols),
         size=sizes[0],
@@ -150,7 +150,7 @@ def translation_task(
         needs=functools.partial(require_tokeniser, tokeniser),
         notes=lambda protocol: {**bleu_signatures(tokeniser)},
         gold=gold,
-        spoiled=spoiled,
+        wrong_responses=wrong_responses,
     )
 
 

@@ -90,7 +90,7 @@ def whole_reply(text: str, sample: Sample) -> str | None:
 
 
 @versioned("textvqa.scorer", 1)
-def judge(answer: str, sample: Sample) -> Verdict:
+def score(answer: str, sample: Sample) -> Verdict:
     credit = textvqa_accuracy(answer, sample.target)
     return Verdict(credit >= 0.5, f"credit {credit:.2g}", credit)
 
@@ -100,7 +100,7 @@ def gold(sample: Sample, protocol: Protocol) -> str:
     return max(sample.target, key=lambda one: (bool(one.strip()), textvqa_accuracy(one, sample.target)))
 
 
-def spoiled(sample: Sample, protocol: Protocol) -> Sequence[str]:
+def wrong_responses(sample: Sample, protocol: Protocol) -> Sequence[str]:
     """The best answer in a sentence, a word longer than any answer, and nothing."""
     stranger = "x" * (1 + max(map(len, sample.target)))
     return (f"The text reads {gold(sample, protocol)} {stranger}", stranger, "")
@@ -126,7 +126,7 @@ def textvqa(*, split: str = "validation") -> Task:
         sample=to_sample if scored else to_hidden_sample,
         prompt=prompt,
         answer=whole_reply,
-        judge=judge,
+        scorer=score,
         metrics=(MeanCredit("VQA accuracy"),),
         size=SPLITS[split],
         protocols=(
@@ -138,5 +138,5 @@ def textvqa(*, split: str = "validation") -> Task:
         media=("image",),
         submission=submission,
         gold=gold,
-        spoiled=spoiled,
+        wrong_responses=wrong_responses,
     )  # fmt: skip

@@ -7,7 +7,7 @@
 metadata.jsonl that names them), or `owner/name` on the Hub. `image` names a column of one picture or of a
 list of them, shown before the question; in a folder they may also be names of files, from the folder on.
 `answers` names one of a text, of a list of texts, or of a list of records with an `answer`.
-`--data samples` asks a few questions of evalkit's own.
+`--data builtin` asks a few questions of evalkit's own.
 
 `metric` says how an answer is judged:
 
@@ -152,7 +152,7 @@ def gold(sample: Sample, protocol: Protocol) -> str:
     return max(sample.target, key=sample.target.count)
 
 
-def spoiled(sample: Sample, protocol: Protocol) -> Sequence[str]:
+def wrong_responses(sample: Sample, protocol: Protocol) -> Sequence[str]:
     """Nothing, and a sign that no reference has, as often as the longest has signs."""
     used = set("".join(sample.target).casefold())
     strange = next(c for c in map(chr, range(ord("a"), 0x10000)) if c.isalpha() and c.casefold() not in used)
@@ -161,7 +161,7 @@ def spoiled(sample: Sample, protocol: Protocol) -> Sequence[str]:
 
 @dataclass(frozen=True, slots=True)
 class Unnamed:
-    """evalkit's own pictures for `--data samples`; else it asks for a set."""
+    """evalkit's own pictures for `--data builtin`; else it asks for a set."""
 
     config: str
     split: str
@@ -207,10 +207,10 @@ def vqa(
         sample=reader(question, image, answers, group, LEAST if metric == "vqa" else 1),
         prompt=functools.partial(prompt, instruction=instruction),
         answer=whole_reply,
-        judge=judge,
+        scorer=score,
         metrics=(figure,),
         protocols=(Protocol(name="0-shot", max_tokens=256, source="evalkit"),),
         media=("image",),
         gold=gold,
-        spoiled=spoiled,
+        wrong_responses=wrong_responses,
     )

@@ -42,8 +42,8 @@ from evalkit.api import (
     Sample,
     Submitted,
     Task,
+    Variant,
     Verdict,
-    View,
     task,
     unknown,
     versioned,
@@ -106,12 +106,12 @@ def whole_reply(text: str, sample: Sample) -> str | None:
 
 
 @versioned("vqav2.scorer", 1)
-def judge(answer: str, sample: Sample) -> Verdict:
+def score(answer: str, sample: Sample) -> Verdict:
     return _verdict(vqa_accuracy(answer, sample.target))
 
 
 @versioned("vqav2.scorer_normalised", 1)
-def judge_normalised(answer: str, sample: Sample) -> Verdict:
+def score_normalised(answer: str, sample: Sample) -> Verdict:
     return _verdict(vqa_accuracy_normalised(answer, sample.target))
 
 
@@ -124,7 +124,7 @@ def gold(sample: Sample, protocol: Protocol) -> str:
     return max(sample.target, key=lambda one: (bool(one.strip()), vqa_accuracy(one, sample.target)))
 
 
-def spoiled(sample: Sample, protocol: Protocol) -> Sequence[str]:
+def wrong_responses(sample: Sample, protocol: Protocol) -> Sequence[str]:
     """The best answer in a sentence, a word longer than any answer, and nothing."""
     stranger = "x" * (1 + max(map(len, sample.target)))
     return (f"I would say that it is {gold(sample, protocol)} {stranger}", stranger, "")
@@ -151,9 +151,9 @@ def vqav2(*, split: str = "validation") -> Task:
         sample=to_sample if scored else to_hidden_sample,
         prompt=prompt,
         answer=whole_reply,
-        judge=judge,
-        metrics=(MeanCredit("VQA accuracy"), MeanCredit("VQA accuracy", view="normalised")),
-        views=(View(name="normalised", judge=judge_normalised),),
+        scorer=score,
+        metrics=(MeanCredit("VQA accuracy"), MeanCredit("VQA accuracy", variant="normalised")),
+        variants=(Variant(name="normalised", scorer=score_normalised),),
         size=SIZES[SPLITS[split]],
         protocols=(
             Protocol(
@@ -164,5 +164,5 @@ def vqav2(*, split: str = "validation") -> Task:
         media=("image",),
         submission=submission,
         gold=gold,
-        spoiled=spoiled,
+        wrong_responses=wrong_responses,
     )  # fmt: skip

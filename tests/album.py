@@ -13,7 +13,7 @@ _TEMPLATE = '''"""Colours of squares, made for a test."""
 from pathlib import Path
 
 from evalkit.api import (
-    Accuracy, Image, Message, Protocol, Records, Referee, Sample, Task, Verdict, ask_once, majority_vote,
+    Accuracy, Image, Message, Protocol, Records, ModelExtractor, Sample, Task, Verdict, ask_once, majority_vote,
     task,
 )
 
@@ -58,17 +58,17 @@ def squares(*, split: str = "open"):
         sample=to_sample,
         prompt=prompt,
         answer=colour,
-        judge=lambda answer, sample: Verdict(answer == sample.target[0]),
+        scorer=lambda answer, sample: Verdict(answer == sample.target[0]),
         metrics=(Accuracy(),),
         protocols=(
             Protocol(name="once", solver=ask_once),
             Protocol(name="maj", reader=majority_vote, draws=3, temperature=0.7),
         ),
         media=("image",),
-        referee=Referee(prompt=ask_judge, read=colour),
+        model_extractor=ModelExtractor(prompt=ask_judge, read=colour),
         submission=submission,
         gold=lambda sample, protocol: sample.target[0] if sample.target else "red",
-        spoiled=lambda sample, protocol: ("mauve",),
+        wrong_responses=lambda sample, protocol: ("mauve",),
     )
 '''
 

@@ -43,7 +43,7 @@ def doze(request: Request, draw: int, hints: Hints) -> str:
     asked = question(request)
     if chance("silent", asked, draw) < 0.2:
         return "no idea"
-    return hints.gold() if chance("right", asked, draw) < 0.5 else hints.spoiled()
+    return hints.gold() if chance("right", asked, draw) < 0.5 else hints.wrong()
 
 
 lazy = Hinted(doze)

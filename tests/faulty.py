@@ -1,6 +1,6 @@
 """A made benchmark for tests in which one sample at a time goes wrong, by every way there is.
 
-`rows.json` beside the task file says which row has which fault; writing it again mends the row, without
+`rows.json` beside the task file says which row has which fault; writing it again fixes the row, without
 the task file being another.
 """
 
@@ -36,7 +36,7 @@ def made_rows():
 
 
 def fault_of(sample):
-    """By the row and not in the sample: mended, it is the same sample."""
+    """By the row and not in the sample: fixed, it is the same sample."""
     return made_rows()[int(sample.id[1:])]["fault"]
 
 
@@ -146,21 +146,21 @@ def made_of(reading):
     return answer
 
 
-async def judge(answer, sample):
+async def score(answer, sample):
     right = answer == sample.target[0]
     match fault_of(sample):
-        case "judge raises":
+        case "scorer raises":
             raise ZeroDivisionError("nothing to divide by")
-        case "judge waits and raises":
+        case "scorer waits and raises":
             await asyncio.sleep(0)
             raise ValueError("changed\\nmy mind")
-        case "judge exits":
+        case "scorer exits":
             sys.exit("enough")
-        case "judge is cancelled by itself":
+        case "scorer is cancelled by itself":
             raise asyncio.CancelledError
-        case "judge's database is gone":
+        case "scorer's database is gone":
             sqlite3.connect(":memory:").execute("SELECT * FROM lost")
-        case "judge returns a bool":
+        case "scorer returns a bool":
             return right
         case "correct is a text":
             return Verdict("no")
@@ -182,7 +182,7 @@ async def judge(answer, sample):
 
 
 class Counted:
-    name, unit, higher_is_better, columns, least_draws, view = "counted", "", True, ("n", "one"), 1, ""
+    name, unit, higher_is_better, columns, least_draws, variant = "counted", "", True, ("n", "one"), 1, ""
 
     def statistics(self, sample, scored):
         match fault_of(sample):
@@ -216,11 +216,11 @@ def faulty():
         sample=to_sample,
         prompt=prompt,
         answer=extract,
-        judge=judge,
+        scorer=score,
         metrics=(Accuracy(), Counted()),
         protocols=(Protocol(name="once", solver=solve, reader=made_of),),
         gold=told("gold"),
-        spoiled=told("spoiled"),
+        wrong_responses=told("wrong_responses"),
     )
 '''
 COUNT = 5
@@ -251,12 +251,12 @@ FAULTS = {
     "detail has a set": ("scorer", "the answer.detail.seen is of type set, which JSON does not have"),
     "detail has bytes": ("scorer", "the answer.detail.raw[0] is of type bytes"),
     "detail holds itself": ("scorer", "the answer holds itself, or is nested too deeply"),
-    "judge raises": ("scorer", "judge: ZeroDivisionError: nothing to divide by"),
-    "judge waits and raises": ("scorer", "judge: ValueError: changed my mind"),
-    "judge exits": ("scorer", "judge: SystemExit: enough"),
-    "judge is cancelled by itself": ("scorer", "judge: CancelledError"),
-    "judge's database is gone": ("scorer", "judge: OperationalError: no such table: lost"),
-    "judge returns a bool": ("scorer", "judge: it returned bool, not a Verdict"),
+    "scorer raises": ("scorer", "scorer: ZeroDivisionError: nothing to divide by"),
+    "scorer waits and raises": ("scorer", "scorer: ValueError: changed my mind"),
+    "scorer exits": ("scorer", "scorer: SystemExit: enough"),
+    "scorer is cancelled by itself": ("scorer", "scorer: CancelledError"),
+    "scorer's database is gone": ("scorer", "scorer: OperationalError: no such table: lost"),
+    "scorer returns a bool": ("scorer", "scorer: it returned bool, not a Verdict"),
     "correct is a text": ("scorer", "correct is 'no', neither True nor False"),
     "correct is two": ("scorer", "correct is [True, False], neither True nor False"),
     "credit is no number": ("scorer", "credit is nan, not between 0 and 1"),
@@ -274,7 +274,7 @@ HARMLESS = (
     "correct is an array of one",
     "reason has odd values",
     "metric has numpy",
-    "spoiled raises",
+    "wrong_responses raises",
 )
 """What only looks like a fault."""
 

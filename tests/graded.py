@@ -9,7 +9,7 @@ _TEMPLATE = '''"""Essays, made for a test."""
 import re
 
 from evalkit.api import (
-    Accuracy, MeanCredit, Message, ModelScorer, Protocol, Records, Sample, Task, Verdict, View, task,
+    Accuracy, MeanCredit, Message, ModelScorer, Protocol, Records, Sample, Task, Verdict, Variant, task,
 )
 
 ROWS = [{{"q": f"essay {{i}}"}} for i in range({count})]
@@ -43,8 +43,8 @@ def essays():
         sample=lambda row: Sample(id=row["q"], input=row["q"], target=()),
         prompt=lambda sample, protocol: (Message("user", f"Write {{sample.input}}."),),
         answer=lambda text, sample: text,
-        judge={judge},
-        views={views},
+        scorer={judge},
+        variants={variants},
         metrics=(MeanCredit("grade"), *{metrics}),
         protocols=(Protocol(name="0-shot"),),
         reference_free=True,
@@ -52,13 +52,16 @@ def essays():
 '''
 
 
-def essays(folder: Path, count: int = 6, *, role: str = "judge", view: bool = False) -> str:
-    """Writes the task file and returns its path. `view`: the judge model scores a view, not the headline."""
-    judge, views, metrics = "SCORER", "()", "()"
-    if view:
+def essays(folder: Path, count: int = 6, *, role: str = "judge", variant: bool = False) -> str:
+    """Writes the task file and returns its path. `variant`: the judge model scores a variant, not the headline."""
+    judge, variants, metrics = "SCORER", "()", "()"
+    if variant:
         judge = "lambda answer, sample: Verdict('1' in answer)"
-        views, metrics = "(View(name='graded', judge=SCORER),)", "(MeanCredit('grade', view='graded'),)"
-    path = folder / f"essays-{role}-{view}.py"
-    text = _TEMPLATE.format(count=count, role=role, judge=judge, views=views, metrics=metrics)
+        variants, metrics = (
+            "(Variant(name='graded', scorer=SCORER),)",
+            "(MeanCredit('grade', variant='graded'),)",
+        )
+    path = folder / f"essays-{role}-{variant}.py"
+    text = _TEMPLATE.format(count=count, role=role, scorer=score, variants=variants, metrics=metrics)
     path.write_text(text, encoding="utf-8")
     return str(path)

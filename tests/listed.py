@@ -33,7 +33,7 @@ def to_sample(record):
     )
 
 
-def judge(answer, sample):
+def score(answer, sample):
     if FAILING.exists() and sample.input in json.loads(FAILING.read_text()):
         raise ValueError("no verdict on this one")
     return Verdict(same_number(answer, sample.target[0]))
@@ -47,11 +47,11 @@ def listed():
         sample=to_sample,
         prompt=lambda sample, protocol: (Message("user", sample.input),),
         answer=final_number,
-        judge=judge,
+        scorer=score,
         metrics=(Accuracy(),),
         protocols=(Protocol(name="once", solver=ask_once),),
         gold=lambda sample, protocol: sample.target[0],
-        spoiled=lambda sample, protocol: ("-1", ""),
+        wrong_responses=lambda sample, protocol: ("-1", ""),
     )
 '''
 

@@ -30,7 +30,7 @@ def prompt(sample, protocol):
     return (Message("user", "{ask} " + sample.input),)
 
 
-def judge(answer, sample):
+def score(answer, sample):
     {judge}
     return Verdict(same_number(answer, sample.target[0]))
 
@@ -43,7 +43,7 @@ def sums():
         sample=to_sample,
         prompt=prompt,
         answer=final_number,
-        judge=judge,
+        scorer=score,
         metrics=(Accuracy(),),
         protocols=(
             Protocol(name="once", solver=ask_once),
@@ -51,7 +51,7 @@ def sums():
         ),
         max_shots=4,
         gold=lambda sample, protocol: sample.target[0],
-        spoiled=lambda sample, protocol: ("-1", ""),
+        wrong_responses=lambda sample, protocol: ("-1", ""),
     )
 '''
 
@@ -77,7 +77,7 @@ def sums(
         count=count,
         ask=ask,
         reverse=reverse,
-        judge=judge or "pass",
+        scorer=score or "pass",
         known="len(ROWS)" if known else "None",
         called=called,
     )

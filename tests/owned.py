@@ -11,7 +11,7 @@ from pathlib import Path
 
 import helper_of_doubles
 from evalkit.api import (
-    {imports}Message, Protocol, Records, Sample, Task, Verdict, View, ask_once, majority_vote, task,
+    {imports}Message, Protocol, Records, Sample, Task, Verdict, Variant, ask_once, majority_vote, task,
 )
 
 with Path({mark!r}).open("a") as mark:
@@ -39,7 +39,7 @@ class Mine{base}:
     higher_is_better: bool = True
     columns: tuple = ("right", "all")
     least_draws: int = 1
-    view: str = ""
+    variant: str = ""
 
     def statistics(self, sample, scored):
         return (float(scored.correct[0]), 1.0)
@@ -49,7 +49,7 @@ class Mine{base}:
 def doubles(*, factor: str = "2"):
     """Doubles"""
 
-    def judge(answer, sample):
+    def score(answer, sample):
         return Verdict(helper_of_doubles.same(answer, str(int(factor) * int(sample.input))))
 
     return Task(
@@ -57,15 +57,15 @@ def doubles(*, factor: str = "2"):
         sample=lambda record: Sample(str(record["n"]), str(record["n"]), (str(2 * record["n"]),)),
         prompt=lambda sample, protocol: (Message("user", f"Twice {{sample.input}}?"),),
         answer=read,
-        judge=judge,
+        scorer=score,
         metrics=(Mine(),),
-        views=(View(name="strictly", extract=strictly),),
+        variants=(Variant(name="strictly", extract=strictly),),
         protocols=(
             Protocol(name="once", solver=ask_once),
             Protocol(name="maj", reader=majority_vote, draws=3, temperature=1.0),
         ),
         gold=lambda sample, protocol: sample.target[0] if int(sample.id) % 4 else f" {{sample.target[0]}} ",
-        spoiled=lambda sample, protocol: ("none",),
+        wrong_responses=lambda sample, protocol: ("none",),
     )
 '''
 FINISH = """

@@ -1,4 +1,4 @@
-"""A made four-choice benchmark for tests: dev, validation and test data, likelihood, routing, a view."""
+"""A made four-choice benchmark for tests: dev, validation and test data, likelihood, routing, a variant."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _TEMPLATE = '''"""A quiz, made for a test."""
 
 from evalkit.scoring import final_number, stated_number
 from evalkit.api import (
-    Accuracy, Message, Protocol, Records, Sample, Task, Verdict, View, ask_likelihoods, ask_once,
+    Accuracy, Message, Protocol, Records, Sample, Task, Verdict, Variant, ask_likelihoods, ask_once,
     ask_with_fallback, choose_letter, letters, majority_vote, route_by_agreement, task,
 )
 
@@ -52,7 +52,7 @@ def first_letter(text, sample):
 def quiz():
     """A quiz"""
     routed = dict(
-        solver=ask_with_fallback, reader=route_by_agreement, temperature=0.7, legs=("majority", "greedy")
+        solver=ask_with_fallback, reader=route_by_agreement, temperature=0.7, branches=("majority", "greedy")
     )
     return Task(
         data=Rows("test", {test}),
@@ -61,10 +61,10 @@ def quiz():
         sample=to_sample,
         prompt=prompt,
         answer=letter,
-        judge=lambda answer, sample: Verdict(answer == sample.target[0]),
-        views=(View(name="first", extract=first_letter),),
+        scorer=lambda answer, sample: Verdict(answer == sample.target[0]),
+        variants=(Variant(name="first", extract=first_letter),),
         metrics=(
-            Accuracy(), Accuracy(view="majority"), Accuracy(view="greedy"), Accuracy(view="first"),
+            Accuracy(), Accuracy(variant="majority"), Accuracy(variant="greedy"), Accuracy(variant="first"),
         ),
         protocols=(
             Protocol(name="routed", draws=8, fallback=("likely", "said"), **routed),
@@ -78,7 +78,7 @@ def quiz():
         ),
         max_shots=4,
         gold=lambda sample, protocol: sample.target[0],
-        spoiled=lambda sample, protocol: tuple(x for x in "ABCD" if x != sample.target[0]),
+        wrong_responses=lambda sample, protocol: tuple(x for x in "ABCD" if x != sample.target[0]),
     )
 '''
 

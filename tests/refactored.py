@@ -185,7 +185,7 @@ REFACTORINGS: dict[str, Refactoring] = {
     "helper _chunks": renamed_inside("scoring/speech.py", "_chunks", "_aligned"),
     "helper _leave_one_out": renamed_inside("scoring/vqa.py", "_leave_one_out", "_nine_of_ten"),
     "helper _mean": renamed_inside("metrics/bleu.py", "_mean", "_average"),
-    "judge of docvqa": renamed_inside("tasks/docvqa.py", "judge_by_the_paper", "as_published"),
+    "judge of docvqa": renamed_inside("tasks/docvqa.py", "score_by_the_paper", "as_published"),
     "extractor of chartqa": renamed_inside("tasks/chartqa.py", "whole_reply", "all_of_it"),
     "prompts of mmlu": renamed_inside("tasks/mmlu.py", "continued", "to_be_continued"),
     "constant of minerva": renamed_inside("scoring/minerva.py", "_STATEMENT", "_SAID"),

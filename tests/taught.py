@@ -94,7 +94,7 @@ class Sayings:
         return Records({"kind": "made", "name": "sayings", "where": "here"}, len(rows), lambda: iter(rows))
 
 
-async def judge(answer, sample):
+async def score(answer, sample):
     found = await RESEMBLES(answer, sample.target[0])
     return Verdict(found > 0.5, f"{found:.3f}", found)
 
@@ -107,12 +107,12 @@ def sayings():
         sample=lambda record: Sample(id=str(record["n"]), input=str(record["n"]), target=(record["said"],)),
         prompt=lambda sample, protocol: (Message("user", f"Say {sample.input}"),),
         answer=lambda text, sample: text,
-        judge=judge,
+        scorer=score,
         metrics=(MeanCredit("resemblance"),),
         protocols=(Protocol(name="0-shot", solver=ask_once),),
         needs=RESEMBLES.needs,
         gold=lambda sample, protocol: sample.target[0],
-        spoiled=lambda sample, protocol: ("",),
+        wrong_responses=lambda sample, protocol: ("",),
     )
 '''
 _MODEL = '''"""Says what its phrase book has."""

@@ -86,7 +86,7 @@ def test_humaneval_judges_a_block_that_leaves_out_what_the_prompt_gives() -> Non
     assert answer is not None
 
     async def verdict(text: str) -> bool:
-        found = task.judge(text, sample)
+        found = task.scorer(text, sample)
         assert inspect.isawaitable(found)
         return (await found).correct
 

@@ -28,7 +28,7 @@ def project(tmp_path: Path) -> Path:
     (tmp_path / "bin").mkdir()
     script = tmp_path / "bin" / "evalkit"
     # Data of its own instead of the Hub's: nothing else is changed in what the document says.
-    samples = 'case "$1" in run) set -- "$@" --data samples;; esac'
+    samples = 'case "$1" in run) set -- "$@" --data builtin;; esac'
     script.write_text(f'#!/bin/sh\n{samples}\nexec {sys.executable} -m evalkit "$@"\n')
     script.chmod(0o755)
     run(tmp_path, "evalkit run -m fake/gold -t gsm8k:8-shot-cot -o base.db")

@@ -362,7 +362,7 @@ def test_the_digest_is_the_same_in_every_process(tmp_path: Path) -> None:
 def test_what_is_declared_is_a_name_and_a_version() -> None:
     assert code_identity(final_number) == "final_number@2"
     assert code_identity(Accuracy()) == "accuracy@1"
-    assert code_identity(Accuracy(view="strict")) == "accuracy@1(view='strict')"
+    assert code_identity(Accuracy(variant="strict")) == "accuracy@1(variant='strict')"
     assert code_identity(PassAtK(10)) == "pass_at_k@1(k=10)"
 
 
@@ -388,10 +388,10 @@ def test_all_code_of_the_index_that_decides_a_figure_is_declared() -> None:
     found: dict[str, object] = {}
     for task in all_tasks():
         answers = [task.answer] if callable(task.answer) else list(task.answer.values())
-        code = [task.prompt, task.judge, *answers, *task.metrics]
-        code += [one for view in task.views for one in (view.extract, view.judge) if one]
+        code = [task.prompt, task.scorer, *answers, *task.metrics]
+        code += [one for variant in task.variants for one in (variant.extract, variant.scorer) if one]
         code += [solver for p in task.protocols for solver in (p.solver, p.reader)]
-        code += [task.referee.prompt, task.referee.read] if task.referee else []
+        code += [task.model_extractor.prompt, task.model_extractor.read] if task.model_extractor else []
         for one in code:
             known = declared(one)
             assert known is not None, (task.name, one)

@@ -163,12 +163,12 @@ def test_values_are_stored_exported_and_measured_again(tmp_path: Path, stack: Ex
 def test_what_a_run_file_holds_is_what_was_scored(tmp_path: Path) -> None:
     task = load_task(str(replies(tmp_path)))
     sample = Sample("a", "a", ("two words",), meta={"rules": ["without commas"]})
-    answer = Answer((Final("two"), Final(None, truncated=True)), {"a": 1}, {"leg": (Final("words"),)})
+    answer = Answer((Final("two"), Final(None, truncated=True)), {"a": 1}, {"branch": (Final("words"),)})
     found = asyncio.run(score(task, task.metrics[:1], sample, answer))
     assert scored_of(json.loads(json.dumps(found.as_json()))) == found.scored
     assert found.scored.values == {
         "": ({"followed": 1.0, "score": 2.5}, None),
-        "leg": ({"followed": 1.0, "score": 2.5},),
+        "branch": ({"followed": 1.0, "score": 2.5},),
     }
 
 
@@ -180,17 +180,17 @@ def test_what_a_run_file_holds_is_what_was_scored(tmp_path: Path) -> None:
         ({"a": "3"}, "'a' is '3', no finite number"),
         ({3: 1.0}, "the name 3, which is no text"),
         ([1.0], "values are a list, not numbers by name"),
-        ({"a": None}, "judge: TypeError"),
+        ({"a": None}, "scorer: TypeError"),
     ],
 )
 def test_values_are_finite_numbers_by_name(tmp_path: Path, values: object, words: str) -> None:
     task = load_task(str(replies(tmp_path)))
-    judged = replace(task, judge=lambda answer, sample: Verdict(True, values=values))  # type: ignore[arg-type]
+    judged = replace(task, scorer=lambda answer, sample: Verdict(True, values=values))  # type: ignore[arg-type]
     sample = Sample("a", "a", ("a",), meta={"rules": []})
     with pytest.raises(ScorerError, match=re.escape(words)):
         asyncio.run(score(judged, (), sample, Answer((Final("a"),))))
     half: float = np.float32(-0.5)  # type: ignore[assignment]
-    numpy = replace(task, judge=lambda answer, sample: Verdict(True, values={"a": half}))
+    numpy = replace(task, scorer=lambda answer, sample: Verdict(True, values={"a": half}))
     found = asyncio.run(score(numpy, (), sample, Answer((Final("a"),))))
     assert type(found.headline.verdicts[0].values["a"]) is float
 
@@ -201,8 +201,8 @@ def test_a_mean_value_says_what_it_lacks_and_what_was_not_answered() -> None:
     assert MeanValue("x").statistics(sample, scored) == (-1.0, 1.0)
     assert MeanValue("x", unanswered=1.0).statistics(sample, scored) == (-0.5, 1.0)
     assert MeanValue("x", unanswered=None).statistics(sample, scored) == (-2.0, 1.0)
-    assert MeanValue("x", unanswered=None, view="none").statistics(sample, scored) == (0.0, 0.0)
-    assert MeanValue("x", view="strict").name == "x (strict)"
+    assert MeanValue("x", unanswered=None, variant="none").statistics(sample, scored) == (0.0, 0.0)
+    assert MeanValue("x", variant="strict").name == "x (strict)"
     with pytest.raises(ScorerError, match=r"no value 'y' among \['x'\]"):
         MeanValue("y").statistics(sample, scored)
 
@@ -284,11 +284,11 @@ def test_a_corpus_is_of_the_samples_that_were_scored(tmp_path: Path, stack: Exit
     after = by_name(whole)["rare words"]
     assert any("all of which the metric knows" in words for words in before.differences(after))
     assert not by_name(broken)["score"].differences(by_name(whole)["score"])
-    mended = ran(stack, task, tmp_path / "r.db")
-    again = by_name(mended)["rare words"]
+    fixed = ran(stack, task, tmp_path / "r.db")
+    again = by_name(fixed)["rare words"]
     assert again.value == after.value == pytest.approx(rare(list(SAID), list(SAID)))
     assert not again.differences(after)
-    assert compare(whole, mended).exit_code == 0
+    assert compare(whole, fixed).exit_code == 0
 
 
 def test_other_corpora_are_not_compared(tmp_path: Path, stack: ExitStack) -> None:
@@ -348,8 +348,8 @@ def test_a_metric_that_fails_at_the_end_loses_nothing(tmp_path: Path, stack: Exi
     replies(tmp_path)
     sys_forget(task)
     list(rescore(tmp_path / "r.db", tmp_path / "new.db", task_files=(task,)))
-    mended = stack.enter_context(Store.open(tmp_path / "new.db", (task,)))
-    assert by_name(mended)["rare words"].value == pytest.approx(rare(list(SAID), list(SAID)))
+    fixed = stack.enter_context(Store.open(tmp_path / "new.db", (task,)))
+    assert by_name(fixed)["rare words"].value == pytest.approx(rare(list(SAID), list(SAID)))
 
 
 def sys_forget(task: Path) -> None:

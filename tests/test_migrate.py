@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from evalkit.benchmark.protocol import ProtocolSettings
-from evalkit.runfile.exchanges import Exchanges
+from evalkit.runfile.sample_records import SampleRecords
 from evalkit.runfile.store import FORMAT, Store
 from tests.cli.conftest import Cli, cli
 
@@ -77,10 +77,10 @@ def test_an_earlier_files_specs_and_links(format_3: Path) -> None:
         assert cells["gsm8k", "0-shot-chat", ""].spec.protocol == ProtocolSettings(
             name="0-shot-chat", max_tokens=99, overrides={"max_tokens": "99"}
         )
-        read = Exchanges(store, routed)
+        read = SampleRecords(store, routed)
         draws = routed.spec.protocol.draws
         for position in read.positions.values():
-            counts = [len(exchange.draws) for exchange in read.read(position).exchanges]
+            counts = [len(exchange.draws) for exchange in read.read(position).requests]
             assert sorted(counts) == [1, draws]
 
 
@@ -94,7 +94,7 @@ def test_an_earlier_file_is_rescored_and_then_compared(cli: Cli, format_3: Path,
     assert "scored by judge@" in " ".join(cell["stale"])
     new, now = tmp_path / "new.db", tmp_path / "now.db"
     assert cli("rescore", only, "-o", new).code == 0
-    task = ("-t", "gsm8k:0-shot-chat", "--data", "samples", "--set", "max_tokens=99", "--limit", 8)
+    task = ("-t", "gsm8k:0-shot-chat", "--data", "builtin", "--set", "max_tokens=99", "--limit", 8)
     cli("run", "-m", "fake/gold?wrong=0.3", *task, "-o", now)
     said = cli("compare", new, now)
     assert (said.code, "no change seen (0:0)" in said.out) == (0, True)
@@ -110,7 +110,7 @@ def test_a_file_of_format_4_shows_its_figures_and_every_response(cli: Cli, tmp_p
     with Store.open(path) as store:
         assert len(store.connection.execute("SELECT likelihoods FROM draw").fetchall()) == told
         likely = next(cell for cell in store.cells() if cell.protocol == "likely")
-        exchanges = Exchanges(store, likely).of(0)
+        exchanges = SampleRecords(store, likely).of(0)
         # Each letter was a request of its own, with the letter's token at the end of the prompt.
         assert [one.draws[0].response.prompt_logprobs[0].token for one in exchanges] == [
             " A",
@@ -122,7 +122,7 @@ def test_a_file_of_format_4_shows_its_figures_and_every_response(cli: Cli, tmp_p
 
 def test_an_earlier_file_is_not_gone_on_with(cli: Cli, format_3: Path) -> None:
     said = cli(
-        "run", "-m", "fake/gold?wrong=0.3", "-t", "gsm8k:0-shot-chat", "--data", "samples", "-o", format_3
+        "run", "-m", "fake/gold?wrong=0.3", "-t", "gsm8k:0-shot-chat", "--data", "builtin", "-o", format_3
     )
     assert said.code == 2
     assert "evalkit rescore" in said.err
@@ -130,7 +130,7 @@ def test_an_earlier_file_is_not_gone_on_with(cli: Cli, format_3: Path) -> None:
 
 def test_a_later_files_format_is_refused(cli: Cli, tmp_path: Path) -> None:
     path = tmp_path / "r.db"
-    cli("run", "-m", "fake/gold", "-t", "gsm8k:0-shot-chat", "--data", "samples", "-o", path)
+    cli("run", "-m", "fake/gold", "-t", "gsm8k:0-shot-chat", "--data", "builtin", "-o", path)
     with closing(sqlite3.connect(path)) as db, db:
         db.execute("UPDATE run SET value = ? WHERE key = 'format'", (str(FORMAT + 1),))
     said = cli("report", path)

@@ -305,13 +305,11 @@ def test_bleu_is_what_sacrebleus_paired_bootstrap_says(seed: int, share: float) 
     random = np.random.default_rng(seed)
     words = [f"w{i}" for i in range(200)]
 
-    def spoiled(sentence: list[str], part: float) -> str:
+    def wrong(sentence: list[str], part: float) -> str:
         return " ".join(w if random.random() > part else random.choice(words) for w in sentence)
 
     references = [[str(random.choice(words)) for _ in range(random.integers(6, 20))] for _ in range(150)]
-    systems: Any = [
-        (name, [spoiled(r, part) for r in references]) for name, part in (("a", 0.3), ("b", share))
-    ]
+    systems: Any = [(name, [wrong(r, part) for r in references]) for name, part in (("a", 0.3), ("b", share))]
     lines = [" ".join(reference) for reference in references]
     metric: Any = BLEU(references=[lines])
     test: Any = PairedTest(systems, {"BLEU": metric}, references=None, test_type="bs", n_samples=4000)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.erring import erring
 from tests.made import sums
-from tests.spoiled import spoiled
 
 _TEST = """
 import pytest
@@ -45,9 +45,9 @@ def pytest_says(folder: Path, *arguments: str) -> subprocess.CompletedProcess[st
 @pytest.mark.slow
 def test_a_gate_in_tests(tmp_path: Path) -> None:
     names = (
-        spoiled(tmp_path, "base"),
-        spoiled(tmp_path, "worse", What=0.13),
-        spoiled(tmp_path, "near", What=0.101),
+        erring(tmp_path, "base"),
+        erring(tmp_path, "worse", What=0.13),
+        erring(tmp_path, "near", What=0.101),
         sums(tmp_path, 1500),
     )
     (tmp_path / "test_gate.py").write_text(_TEST.format(names=names))

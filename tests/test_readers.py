@@ -124,8 +124,8 @@ def test_routing(texts: tuple[str, ...], threshold: float | None, routed: str, v
     answer = route(texts, "7", threshold)
     assert [final.value for final in answer.finals] == [value]
     assert answer.detail["routed_to"] == routed
-    assert [final.value for final in answer.legs["greedy"]] == ["7"]
-    assert answer.legs["majority"] == read(majority_vote, *texts).finals
+    assert [final.value for final in answer.branches["greedy"]] == ["7"]
+    assert answer.branches["majority"] == read(majority_vote, *texts).finals
     assert answer.detail["greedy"] == {"how": "greedily"}
 
 

@@ -19,10 +19,10 @@ from evalkit.benchmark.task import all_tasks
 found = {}
 for task in all_tasks():
     answers = [task.answer] if callable(task.answer) else [task.answer[key] for key in sorted(task.answer)]
-    code = [task.prompt, task.judge, *answers, *task.metrics]
-    code += [one for view in task.views for one in (view.extract, view.judge) if one]
+    code = [task.prompt, task.scorer, *answers, *task.metrics]
+    code += [one for variant in task.variants for one in (variant.extract, variant.scorer) if one]
     code += [code for p in task.protocols for code in (p.solver, p.reader)]
-    code += [task.referee.prompt, task.referee.read] if task.referee else []
+    code += [task.model_extractor.prompt, task.model_extractor.read] if task.model_extractor else []
     found[task.name] = [code_identity(one) for one in code]
 print(json.dumps(found))
 """
@@ -77,7 +77,7 @@ def test_a_new_version_shows(tmp_path: Path, before: dict[str, list[str]]) -> No
 
 
 def signatures(folder: Path) -> dict[str, str]:
-    asked = ("-m", "fake/gold", "-t", TASKS, "--data", "samples", "--limit", "2")
+    asked = ("-m", "fake/gold", "-t", TASKS, "--data", "builtin", "--limit", "2")
     said = run(folder, "-m", "evalkit", "run", *asked, "-o", "run.db", "--json")
     return {f"{cell['task']} {cell['metric']}": cell["signature"] for cell in json.loads(said)["cells"]}
 

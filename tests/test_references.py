@@ -72,7 +72,7 @@ def marked(value: JSON) -> JSON:
 
 
 def with_marks(cell: CellPlan) -> CellPlan:
-    """The cell with a mark for each reference of each sample, and without `gold` and `spoiled`."""
+    """The cell with a mark for each reference of each sample, and without `gold` and `wrong_responses`."""
 
     def sample(record: Record) -> Sample:
         plain: Sample = cell.task.sample(record)
@@ -80,7 +80,7 @@ def with_marks(cell: CellPlan) -> CellPlan:
         target = tuple(f"{MARK} {number}" for number in range(len(plain.target)))
         return dataclasses.replace(plain, target=target, meta=meta)
 
-    task = dataclasses.replace(cell.task, sample=sample, gold=forbidden, spoiled=forbidden)
+    task = dataclasses.replace(cell.task, sample=sample, gold=forbidden, wrong_responses=forbidden)
     return dataclasses.replace(cell, task=task)
 
 
@@ -124,8 +124,8 @@ def test_no_reference_is_in_any_request(name: str, tmp_path: Path) -> None:
         for cell, plain in zip(cells, plan.cells, strict=True):
             for (_, ours), (_, theirs) in zip(cell.samples(), plain.samples(), strict=True):
                 assert MARK in repr(ours)
-                for leg in (protocol.name, *cell.protocol.fallback):
-                    asking = cell.task.protocol(leg)
+                for branch in (protocol.name, *cell.protocol.fallback):
+                    asking = cell.task.protocol(branch)
                     assert rendered(cell.task, ours, asking) == rendered(cell.task, theirs, asking)
         run(dataclasses.replace(plan, cells=cells), tmp_path / f"{protocol.name}.db")
         prompts = {rendered(cell.task, one, cell.protocol) for cell in cells for _, one in cell.samples()}
@@ -233,9 +233,9 @@ def ask(model: Model, task: str, path: Path) -> dict[str, int]:
     return {outcome: count for outcome, count in table.cells[0].outcomes.items() if count}
 
 
-def test_gold_and_spoiled_are_called_for_nobody_else(tmp_path: Path) -> None:
+def test_gold_and_wrong_are_called_for_nobody_else(tmp_path: Path) -> None:
     """Not for an endpoint, a model in a file, a replay, nor for a fake model that says something else."""
-    task = hurting(tmp_path, "gold", "spoiled")
+    task = hurting(tmp_path, "gold", "wrong_responses")
     with OpenAIServer(arithmetic) as server:
         assert ask(open_model("openai/any", base_url=server.url), task, tmp_path / "r.db") == {"correct": 5}
     assert ask(open_model(f"replay/{tmp_path / 'r.db'}"), task, tmp_path / "again.db") == {"correct": 5}
@@ -247,11 +247,11 @@ def test_gold_and_spoiled_are_called_for_nobody_else(tmp_path: Path) -> None:
 
 
 def test_only_what_a_fake_model_says_is_worked_out(tmp_path: Path) -> None:
-    task = hurting(tmp_path, "spoiled")
+    task = hurting(tmp_path, "wrong_responses")
     assert ask(open_model("fake/gold"), task, tmp_path / "gold.db") == {"correct": 5}
     assert calls(tmp_path) == []
     assert ask(open_model("fake/gold?wrong=1"), task, tmp_path / "wrong.db") == {"failed": 5}
-    assert [line.split()[0] for line in calls(tmp_path)] == ["spoiled"] * 5
+    assert [line.split()[0] for line in calls(tmp_path)] == ["wrong_responses"] * 5
 
 
 def test_a_judge_is_shown_no_reference_either(tmp_path: Path) -> None:

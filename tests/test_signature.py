@@ -70,7 +70,7 @@ PARTS: dict[str, Any] = {
     "questions": "0123456789abcdef" * 2,
     "prompts": "fedcba9876543210" * 2,
     "extract": "final_number@22222222",
-    "judge": "judge@33333333",
+    "scorer": "judge@33333333",
     "metric": "Accuracy@44444444",
 }
 
@@ -79,7 +79,7 @@ def test_the_line() -> None:
     signature = Signature(PARTS, {"evalkit": "0.1.0", "model": "a|b"})
     assert signature.line() == (
         "n:1319|shots:8|draws:32|temperature:0.7|max_tokens:1024|stop:\\nQ:|api:chat"
-        "|solver:majority_vote@11111111|questions:01234567|prompts:fedcba98|extract:final_number@22222222|judge:judge@33333333"
+        "|solver:majority_vote@11111111|questions:01234567|prompts:fedcba98|extract:final_number@22222222|scorer:judge@33333333"
         f"|metric:Accuracy@44444444|evalkit:0.1.0|model:a/b|sig:{signature.short}"
     )
     assert len(signature.short) == 8
@@ -123,5 +123,5 @@ def test_differences_in_words() -> None:
 
 
 def test_a_part_that_one_side_lacks() -> None:
-    without = {key: value for key, value in PARTS.items() if key != "judge"}
-    assert Signature(PARTS).differences(Signature(without)) == ["judge: judge@33333333 and None"]
+    without = {key: value for key, value in PARTS.items() if key != "scorer"}
+    assert Signature(PARTS).differences(Signature(without)) == ["scorer: judge@33333333 and None"]

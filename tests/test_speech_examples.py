@@ -17,7 +17,7 @@ MODELS = Path(__file__).parents[1] / "examples" / "models"
 def test_english_speech_is_recognised(tmp_path: Path) -> None:
     """Machine voices saying simple things: most words are right, not all."""
     model = open_model(f"python:{MODELS / 'pocketsphinx_asr.py'}:recogniser")
-    table = run(model, "asr", data="samples", settings={"language": "en"}, output=tmp_path / "r.db")
+    table = run(model, "asr", data="builtin", settings={"language": "en"}, output=tmp_path / "r.db")
     cell = table.cells[0]
     assert (cell.protocol.partition("[")[0], cell.metric, cell.n) == ("0-shot", "WER", 8)
     assert cell.value is not None
@@ -28,7 +28,7 @@ def test_english_speech_is_recognised(tmp_path: Path) -> None:
 def test_english_speech_is_translated(tmp_path: Path) -> None:
     """Into Portuguese that a reader understands, with the recogniser's errors in it."""
     model = open_model(f"python:{MODELS / 'speech_translation.py'}:english_portuguese")
-    table = run(model, "ast", data="samples", settings={"target": "pt"}, output=tmp_path / "r.db")
+    table = run(model, "ast", data="builtin", settings={"target": "pt"}, output=tmp_path / "r.db")
     bleu, chrf = table.cells
     assert (bleu.metric, bleu.n, chrf.metric) == ("BLEU", 8, "chrF2")
     assert bleu.value is not None

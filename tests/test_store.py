@@ -170,8 +170,8 @@ def test_the_data_of_a_cell_are_in_the_order_of_the_data_set(store: Store, cell:
     data = store.data(cell)
     np.testing.assert_array_equal(data.matrix, [[1, 1, 5], [0, 1, 7]])
     assert data.matrix.dtype == np.float64
-    assert data.judged.tolist() == [True, False, True]
-    assert data.judged.dtype == np.bool_
+    assert data.scored.tolist() == [True, False, True]
+    assert data.scored.dtype == np.bool_
     assert data.outcomes == ["correct", "failed", "truncated"]
     assert (data.groups, data.clusters) == (["g0", "g1", "g0"], ["a", "b", "c"])
     assert (data.questions, data.asked) == ([b"q" * 16] * 3, [b"a" * 16] * 3)
@@ -180,8 +180,8 @@ def test_the_data_of_a_cell_are_in_the_order_of_the_data_set(store: Store, cell:
 
 
 def test_what_is_known_of_answers(store: Store, cell: Cell) -> None:
-    right: JSON = {"outcomes": {"a view": "wrong", "b": "correct"}, "detail": {"shots": 3}}
-    wrong: JSON = {"outcomes": {"a view": "truncated", "b": "wrong"}, "detail": {"shots": None}}
+    right: JSON = {"outcomes": {"a variant": "wrong", "b": "correct"}, "detail": {"shots": 3}}
+    wrong: JSON = {"outcomes": {"a variant": "truncated", "b": "wrong"}, "detail": {"shots": None}}
     tagged = Sample("two", "Which?", ("1",), group="g", tags=("high", "é"))
     store.add_sample(cell, row("one", 0, "correct", 1.0, 1.0, 0.0, answer=right))
     store.add_sample(cell, row("", 1, "wrong", 0.0, 1.0, 0.0, answer=wrong, sample=tagged))
@@ -189,7 +189,7 @@ def test_what_is_known_of_answers(store: Store, cell: Cell) -> None:
     assert list(store.answers(cell)) == [("one", right), ("two", wrong)]
     assert store.data(cell).tags == [(), ("high", "é"), ()]
     none = dict.fromkeys(OUTCOMES, 0)
-    assert store.outcomes(cell, "a view") == {**none, "wrong": 1, "truncated": 1, "failed": 1}
+    assert store.outcomes(cell, "a variant") == {**none, "wrong": 1, "truncated": 1, "failed": 1}
     assert store.outcomes(cell, "b") == {**none, "correct": 1, "wrong": 1, "failed": 1}
     assert count_details(store, cell, ["shots", "draws"]) == {"shots": 1, "draws": 0}
 
@@ -260,7 +260,7 @@ def test_a_cell_without_answers_has_a_table_of_no_rows(store: Store, cell: Cell,
         store.add_sample(cell, row(f"s{position}", position, "failed", boundary="media", error="broken"))
     data = store.data(cell)
     assert data.matrix.shape == (0, 3)
-    assert data.judged.tolist() == [False] * failed
+    assert data.scored.tolist() == [False] * failed
     assert len(data.groups) == len(data.clusters) == len(data.outcomes) == failed
     assert len(data.questions) == len(data.asked) == failed
     assert store.outcomes(cell) == {**dict.fromkeys(OUTCOMES, 0), "failed": failed}
@@ -274,7 +274,7 @@ def test_a_cell_without_metrics_has_a_table_of_no_columns(store: Store) -> None:
     store.add_sample(cell, row("b", 1, "failed"))
     data = store.data(cell)
     assert data.matrix.shape == (1, 0)
-    assert data.judged.tolist() == [True, False]
+    assert data.scored.tolist() == [True, False]
 
 
 # -- files that are none -------------------------------------------------------------------------------

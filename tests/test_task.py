@@ -26,14 +26,14 @@ def made():
         sample=lambda record: Sample(record["id"], "", ()),
         prompt=lambda sample, protocol: "",
         answer={"chat": final_number, "completion": lambda text, sample: text},
-        judge=lambda answer, sample: Verdict(True),
+        scorer=lambda answer, sample: Verdict(True),
         metrics=(Accuracy(),),
         protocols=(
             Protocol(name="direct", solver=ask_once),
             Protocol(name="bare", solver=ask_once, api="completion"),
         ),
         gold=lambda sample, protocol: "",
-        spoiled=lambda sample, protocol: (),
+        wrong_responses=lambda sample, protocol: (),
     )
 """
 ONE = (
@@ -206,7 +206,7 @@ def test_a_file_that_is_no_task(tmp_path: Path, source: str, words: str) -> None
     assert complaint(file).startswith(f"{file} {words}")
 
 
-def test_a_file_that_failed_on_import_is_read_again_once_mended(tmp_path: Path) -> None:
+def test_a_file_that_failed_on_import_is_read_again_once_fixed(tmp_path: Path) -> None:
     file = written(tmp_path, "1 / 0")
     assert "ZeroDivisionError" in complaint(file)
     assert load_task(written(tmp_path, ONE + "\n\nMENDED = True\n")).name == "kites"

@@ -75,14 +75,14 @@ def tongues(*, kind: str = "hub", stated: str = "yes"):
         sample=to_sample,
         prompt=lambda sample, protocol: (Message("user", "What is " + sample.input),),
         answer=final_number,
-        judge=lambda answer, sample: Verdict(same_number(answer, sample.target[0])),
+        scorer=lambda answer, sample: Verdict(same_number(answer, sample.target[0])),
         metrics=averages(Accuracy()),
         protocols=(Protocol(name="once", solver=ask_once),),
         size=sum(SIZES.values()) if stated == "yes" else None,
         group_sizes=SIZES if stated == "yes" else {{}},
         submission=lambda answers: [one.id for one in answers],
         gold=lambda sample, protocol: sample.target[0],
-        spoiled=lambda sample, protocol: ("-1", ""),
+        wrong_responses=lambda sample, protocol: ("-1", ""),
     )
 '''
 SIZES = {"de": 5, "en": 2, "fr": 4}

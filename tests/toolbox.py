@@ -11,7 +11,7 @@ from pathlib import Path
 
 from evalkit.scoring import final_number, stated_number, same_number
 from evalkit.api import (
-    Accuracy, Message, Protocol, Records, Sample, Task, Verdict, View, each_draw_of, first_draw,
+    Accuracy, Message, Protocol, Records, Sample, Task, Verdict, Variant, each_draw_of, first_draw,
     majority_vote, task,
 )
 
@@ -63,9 +63,9 @@ def calculator():
         sample=lambda row: Sample(id=row["q"], input=row["q"], target=(row["a"],)),
         prompt=prompt,
         answer=final_number,
-        judge=lambda answer, sample: Verdict(same_number(answer, sample.target[0])),
-        views=(View(name="stated", extract=stated_number), View(name="first", reader=first_draw)),
-        metrics=(Accuracy(), Accuracy(view="stated"), Accuracy(view="first")),
+        scorer=lambda answer, sample: Verdict(same_number(answer, sample.target[0])),
+        variants=(Variant(name="stated", extract=stated_number), Variant(name="first", reader=first_draw)),
+        metrics=(Accuracy(), Accuracy(variant="stated"), Accuracy(variant="first")),
         protocols=(
             Protocol(name="tool", solver=with_calculator),
             Protocol(
@@ -73,7 +73,7 @@ def calculator():
             ),
         ),
         gold=lambda sample, protocol: sample.target[0],
-        spoiled=lambda sample, protocol: ("-1",),
+        wrong_responses=lambda sample, protocol: ("-1",),
     )
 '''
 

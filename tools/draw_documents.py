@@ -16,7 +16,7 @@ def letter() -> bytes:
     page.text(40, 64, "18 Mill Lane, Northfield", 13, GREY)
     page.line([(40, 88), (420, 88)], BLUE, 2)
     page.text(420, 108, "4 March 2019", 14, anchor="ra")
-    page.lines(40, 140, ["Ms Ingrid Sato", "7 Harbour View", "Northfield"])
+    page.lines(40, 140, ["Ms Ingrid Sato", "7 Harbour Variant", "Northfield"])
     body = [
         "Dear Ms Sato,",
         "",

@@ -89,8 +89,8 @@ class ProtocolSettings:
     """Of routing: least share of draws that must agree. None: chosen on the validation split."""
     needs: tuple[str, ...] = _unsigned(())
     """What its solver asks of a model beyond the rest of the protocol: `tools`, `prefill`, `echo`."""
-    legs: tuple[str, ...] = _unsigned(())
-    """Names of the further answers that the reader gives (`Answer.legs`)."""
+    branches: tuple[str, ...] = _unsigned(())
+    """Names of the further answers that the reader gives (`Answer.branches`)."""
     max_pixels: int = _setting(0, int)
     """Pictures with more pixels are scaled down to that many; 0: shown as they are."""
     resample: Resample = _setting("lanczos", _resample)

@@ -1,7 +1,7 @@
 """From a transcript to an answer: each draw's, a majority's, the likeliest letter, or routed.
 
 A reader is a plain function of what was asked and answered. It asks nothing and keeps nothing, so headline,
-views, a judge model's second reading and `evalkit rescore` all read the same transcript with it, as often as
+variants, a judge model's second reading and `evalkit rescore` all read the same transcript with it, as often as
 they like.
 """
 

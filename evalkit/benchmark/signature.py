@@ -71,7 +71,7 @@ class Signature:
 _SHOWN = (
     "n", "shots", "draws", "temperature", "top_p", "max_tokens", "stop", "api", "solver", "reader",
     "likelihood", "fallback", "average", "language_hint", "max_pixels", "resample", "frames", "frame_rule",
-    "questions", "prompts", "validation", "corpus", "extract", "referee", "judge", "metric",
+    "questions", "prompts", "validation", "corpus", "extract", "model_extractor", "scorer", "metric",
 )  # fmt: skip
 _USUAL: tuple[tuple[str, JSON], ...] = (("top_p", 1.0), ("stop", []))
 """Left out of the line, not of the signature."""
@@ -82,7 +82,7 @@ _WORDS = {
     "validation": "what the threshold was chosen on",
     "corpus": "the samples that were scored, all of which the metric knows",
     "average": "how groups are averaged",
-    "referee": "who reads what the rules cannot",
+    "model_extractor": "who reads what the rules cannot",
 }
 
 

@@ -122,7 +122,7 @@ async def ask_likelihoods(context: Context) -> None:
     if not response.logprobs:
         raise ProviderError(
             "the endpoint returned no log-probabilities for what it generated: choose a protocol that needs "
-            "none (evalkit tasks lists them), or --set fallback=… one for the greedy leg of a routed one",
+            "none (evalkit tasks lists them), or --set fallback=… one for the greedy branch of a routed one",
             fatal=True,
         )
 

@@ -23,13 +23,13 @@ BY = " | by "
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ViewSpec:
-    """Identities of a view's extractor, reader and scorer, "" where they are the task's or protocol's own."""
+class VariantSpec:
+    """Identities of a variant's extractor, reader and scorer, "" where they are the task's or protocol's own."""
 
     name: str
     extract: str = ""
     reader: str = ""
-    judge: str = ""
+    scorer: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,13 +46,13 @@ class CellSpec:
     reader: str = ""
     prompt: str = ""
     extract: str = ""
-    judge: str = ""
+    scorer: str = ""
     """The scorer, and behind `BY` the judge models that it asks."""
-    referee: str = ""
+    model_extractor: str = ""
     """The model that reads what the rules cannot, and how; "" where none does."""
     fallback: str = ""
     """The protocol that a routed answer falls back to, and digests of how it asks and how it reads."""
-    views: tuple[ViewSpec, ...] = ()
+    variants: tuple[VariantSpec, ...] = ()
     metrics: tuple[MetricSpec, ...] = ()
     notes: Mapping[str, JSON] = field(default_factory=dict)
     data: Mapping[str, str] = field(default_factory=dict)
@@ -88,9 +88,9 @@ class CellSpec:
         """How many statistics each sample has."""
         return sum(len(metric.columns) for metric in self.metrics)
 
-    def view(self, name: str) -> ViewSpec:
-        """The view of that name; an empty one for the headline and a branch."""
-        return next((view for view in self.views if view.name == name), ViewSpec(name=name))
+    def variant(self, name: str) -> VariantSpec:
+        """The variant of that name; an empty one for the headline and a branch."""
+        return next((variant for variant in self.variants if variant.name == name), VariantSpec(name=name))
 
     def signed(self, metric: MetricSpec) -> dict[str, JSON]:
         """The parts of a signature that the spec decides, for figures of `metric`.
@@ -98,18 +98,18 @@ class CellSpec:
         The prompt's identity is none of them, nor are the task's options: what they change shows in the
         questions, the prompts or another identity, and what they do not change is no difference.
         """
-        read = self.view(metric.view)
+        read = self.variant(metric.variant)
         parts: dict[str, JSON] = {
             **signed_settings(self.protocol),
             "solver": self.solver,
             "reader": read.reader or self.reader,
             "extract": read.extract or self.extract,
-            "judge": read.judge or self.judge,
+            "scorer": read.scorer or self.scorer,
         }
         if metric.traits.average:
             parts["average"] = metric.traits.average
-        if self.referee:
-            parts["referee"] = self.referee
+        if self.model_extractor:
+            parts["model_extractor"] = self.model_extractor
         if self.protocol.fallback:
             parts["fallback"] = self.fallback
         return parts

@@ -49,7 +49,7 @@ class JudgeContext(Shape):
         ...
 
 
-Judge: TypeAlias = Callable[[str, Sample], "Verdict | Awaitable[Verdict]"]
+Scorer: TypeAlias = Callable[[str, Sample], "Verdict | Awaitable[Verdict]"]
 """(answer, sample) → right or wrong; a `ModelScorer` is one too.
 
 Raises `SandboxError` when it could not be found out.
@@ -60,7 +60,7 @@ Raises `SandboxError` when it could not be found out.
 class ModelScorer:
     """A scorer that asks judge models (`--judge MODEL`, `--judge ROLE=MODEL`).
 
-    A run without them is refused before its first request; where only a view scores so, the view is left out.
+    A run without them is refused before its first request; where only a variant scores so, the variant is left out.
     `score`: (answer, sample, context) → right or wrong.
     """
 
@@ -78,10 +78,10 @@ def no_gold(sample: Sample, protocol: Protocol) -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class View:
+class Variant:
     """Another way to read or score the same responses, shown beside the headline and never instead of it.
 
-    `extract`, `reader`, `judge`: the task's and the protocol's own where None. A metric with this `view`
+    `extract`, `reader`, `scorer`: the task's and the protocol's own where None. A metric with this `variant`
     measures it, and `evalkit report --disputes` lists the samples that it judges otherwise. `takes_gold`:
     whether `evalkit check` holds it to giving the reference full marks.
     """
@@ -89,12 +89,12 @@ class View:
     name: str
     extract: Extract | None = None
     reader: Reader | None = None
-    judge: Judge | None = None
+    scorer: Scorer | None = None
     takes_gold: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Referee:
+class ModelExtractor:
     """How a model reads an answer where the rules find none: used with `--judge MODEL` and never else.
 
     `prompt`: (response text, sample) → what the judge is asked, greedily. `read`: its reply → the answer.
@@ -126,8 +126,8 @@ def _group(sample: Sample) -> str:
 class Task:
     """A benchmark: where its records are, how they are asked, and what counts as right.
 
-    `answer`, `judge` and `prompt` are plain functions; the first of `metrics` is the headline, the
-    first of `protocols` the report's. `evalkit check` holds every task to what `gold` and `spoiled` say.
+    `answer`, `scorer` and `prompt` are plain functions; the first of `metrics` is the headline, the
+    first of `protocols` the report's. `evalkit check` holds every task to what `gold` and `wrong_responses` say.
     """
 
     data: Data
@@ -135,12 +135,12 @@ class Task:
     prompt: PromptBuilder
     answer: Mapping[str, Extract] | Extract
     """How the answer is read; by protocol or by api where they differ."""
-    judge: Judge
+    scorer: Scorer
     metrics: tuple[Metric, ...]
     protocols: tuple[Protocol, ...]
     gold: Callable[[Sample, Protocol], str] = no_gold
     """A response that must score full marks."""
-    spoiled: Callable[[Sample, Protocol], Sequence[str]] = lambda sample, protocol: ()
+    wrong_responses: Callable[[Sample, Protocol], Sequence[str]] = lambda sample, protocol: ()
     """Responses that must score none."""
     reference_free: bool = False
     """Whether answers are scored without references (instructions followed, a judge's grade, toxicity); else
@@ -158,15 +158,15 @@ class Task:
     `lambda sample: ""` all belong to all."""
     validation: Data | None = None
     """What a protocol's threshold is chosen on; never the data that is scored."""
-    views: tuple[View, ...] = ()
+    variants: tuple[Variant, ...] = ()
     media: tuple[Medium, ...] = ()
     """What its prompts show besides text; a model that does not take it is refused."""
-    referee: Referee | None = None
+    model_extractor: ModelExtractor | None = None
     submission: Submission | None = None
     needs: Callable[[], None] = lambda: None
     """Raises `UsageError` when this machine lacks what scoring needs; called before the first request."""
     notes: Callable[[Protocol], Mapping[str, JSON]] = lambda protocol: {}
-    """What a signature's reader should know besides, such as a mended source; printed, not compared."""
+    """What a signature's reader should know besides, such as a fixed source; printed, not compared."""
     unavailable: Mapping[str, str] = field(default_factory=dict)
     """Protocols that a paper names and that nobody can follow, with the reason."""
     options: Mapping[str, str] = field(default_factory=dict)
@@ -343,8 +343,8 @@ def judge_argument(role: str, model: str) -> str:
 
 
 def judge_roles(task: Task) -> tuple[str, ...]:
-    """The roles of the judge models that its headline and its views are scored with."""
-    scorers = (task.judge, *(view.judge for view in task.views))
+    """The roles of the judge models that its headline and its variants are scored with."""
+    scorers = (task.scorer, *(variant.scorer for variant in task.variants))
     return tuple(dict.fromkeys(r for one in scorers if isinstance(one, ModelScorer) for r in one.roles))
 
 

@@ -30,7 +30,7 @@ _SHOWN = 10
 @unsafe_option
 @json_option
 def command(tasks: str, data: str | None, limit: int | None, as_json: bool) -> int:
-    """Gold self-test: with references as responses every sample scores 1, with spoiled ones 0.
+    """Gold self-test: with references as responses every sample scores 1, with wrong ones 0.
 
     TASKS as for `evalkit run`; all of them when left out. Exits 1 when a scorer is wrong, 2 when a task's
     data, or what scoring it needs, cannot be had; the others are checked all the same.
@@ -70,7 +70,7 @@ def _show(result: CheckResult) -> None:
     unit = f" {result.unit}".rstrip()
     click.echo(
         f"{verdict}  {result.task}:{result.protocol}  {result.samples} samples: "
-        f"references {_figure(result.gold, unit)}, spoiled {_figure(result.spoiled, unit)}"
+        f"references {_figure(result.gold, unit)}, wrong {_figure(result.wrong, unit)}"
         + "".join(
             f"; {name} {_figure(value, ' ' + result.units[name])}".rstrip()
             for name, value in result.others.items()

@@ -12,7 +12,7 @@ from evalkit.cli.options import json_option
 @click.command()
 @json_option
 def command(as_json: bool) -> int:
-    """What works on this machine, what does not, and the mend.
+    """What works on this machine, what does not, and the fix.
 
     Exits 2 when something is missing that evalkit cannot do without.
     """
@@ -35,6 +35,6 @@ def command(as_json: bool) -> int:
                     else click.style("no     ", fg="yellow")
                 )
             click.echo(f"{mark} {finding.what:<{width}}  {finding.detail}")
-            if not finding.works and finding.mend:
-                click.echo(f"        {'':<{width}}  mend: {finding.mend}")
+            if not finding.works and finding.fix:
+                click.echo(f"        {'':<{width}}  fix: {finding.fix}")
     return 0 if all(finding.works or not finding.needed for finding in findings) else 2

@@ -20,14 +20,14 @@ COMMANDS = {
     "run": "evaluate a model on benchmarks",
     "tasks": "what can be run",
     "preview": "exactly what a model is sent, and what counts as right",
-    "check": "gold self-test: references score full marks, spoiled answers none",
+    "check": "gold self-test: references score full marks, wrong answers none",
     "models": "backends, what they can do, what they need",
     "report": "tables from run files",
     "compare": "whether a run is worse than another; fails if it is",
     "rescore": "read, score and measure stored responses again",
     "power": "how many samples or draws a comparison needs",
     "export": "samples and answers, or a submission to a server",
-    "doctor": "what works on this machine, what does not, and the mend",
+    "doctor": "what works on this machine, what does not, and the fix",
     "demo": "a real model on real problems, in minutes",
 }
 
@@ -54,7 +54,7 @@ class Commands(click.Group):
     cls=Commands,
     context_settings={"help_option_names": ["-h", "--help"]},
     invoke_without_command=False,
-    epilog="Start with:  evalkit demo    evalkit run -m fake/gold -t gsm8k:8-shot-cot --data samples",
+    epilog="Start with:  evalkit demo    evalkit run -m fake/gold -t gsm8k:8-shot-cot --data builtin",
 )
 @click.version_option(evalkit.__version__, prog_name="evalkit")
 def cli() -> None:

@@ -51,9 +51,9 @@ def command(task: str, count: int, settings: tuple[str, ...], data: str | None) 
         for _, sample in itertools.islice(cell.samples(), count):
             _heading(f"sample {sample.id}")
             _show(_prompt(cell.task, sample, protocol))
-            for leg in protocol.fallback:
-                _heading(f"and, to fall back to, under {leg}")
-                _show(_prompt(cell.task, sample, cell.task.protocol(leg)))
+            for branch in protocol.fallback:
+                _heading(f"and, to fall back to, under {branch}")
+                _show(_prompt(cell.task, sample, cell.task.protocol(branch)))
             _heading("counts as right")
             click.echo("\n".join(sample.target))
 

@@ -168,7 +168,7 @@ def _run(plan: Plan, path: Path, options: Options, again: str, as_json: bool) ->
             f"{stopped}. What was answered is in {path}; to go on: {again}", usage=stopped.usage
         ) from None
     except StorageError as error:
-        raise StorageError(f"the run stopped: {error}. When that is mended, to go on: {again}") from None
+        raise StorageError(f"the run stopped: {error}. When that is fixed, to go on: {again}") from None
     click.echo(to_json(table) if as_json else to_terminal(table, colour=sys.stdout.isatty()), nl=False)
     if table.failed:
         click.echo(f"{table.failed} samples failed; to ask them again: {again}", err=True)

@@ -122,9 +122,9 @@ def _add_missing(found: Check, base: Side, head: Side, shared: Overlap, terms: T
         return
     if not head.reaches(base):
         why = f" (--limit {head.limit})" if head.limit is not None else ""
-        mend = "Run it whole, or compare with --allow-subset"
+        fix = "Run it whole, or compare with --allow-subset"
         words = f"head has only {shared.common} {of_base}{why}"
-        found.problems.append(Problem(INCOMPLETE, words, mend))
+        found.problems.append(Problem(INCOMPLETE, words, fix))
     elif not new:
         found.differences.append(
             f"the questions: {len(lost)} {of_base} are not in head's data ({named(lost)})"

@@ -278,7 +278,7 @@ class _Side:
 
         data, measured = store.data(cell), measure(store, cell, name)
         kept: list[Any] = [
-            list(compress(values, data.judged))
+            list(compress(values, data.scored))
             for values in (occurrences(data.ids), data.clusters, data.groups, data.tags, data.asked)
         ]
         metric, matrix = measured.usable(store, cell), measured.of(data.matrix)

@@ -182,7 +182,7 @@ def _own_spread(store: Store, cell: Cell, metric: str) -> tuple[float, float, bo
     data = store.data(cell)
     measured = measure(store, cell, metric)
     figure, matrix = measured.usable(store, cell), measured.of(data.matrix)
-    clusters, named = (list(compress(of, data.judged)) for of in (data.clusters, data.groups))
+    clusters, named = (list(compress(of, data.scored)) for of in (data.clusters, data.groups))
     traits, aggregate = traits_of(figure), aggregate_of(figure)
     inside = [row for row, counts in enumerate(counted(figure, matrix)) if counts]
     matrix, clusters, named = matrix[inside], [clusters[i] for i in inside], [named[i] for i in inside]

@@ -111,8 +111,8 @@ def _in_neither(policy: Policy, held: Sequence[Key]) -> Iterable[Unmeasured]:
 
 def _missing(key: Key, terms: Terms, words: str) -> Unmeasured:
     """A benchmark that head lacks, or that is compared with nothing although the policy names it."""
-    mend = "Run it, or compare with --allow-missing"
-    problem = Problem(INCOMPLETE, words, mend)
+    fix = "Run it, or compare with --allow-missing"
+    problem = Problem(INCOMPLETE, words, fix)
     problems = () if terms.allow_missing else (problem,)
     return Unmeasured(*key, "missing", terms.blocking, problems, words)
 
@@ -177,7 +177,7 @@ def _nothing(key: Key, terms: Terms, sides: tuple[Side, Side], found: Check) -> 
         words += ": references are not public"
     code = DIFFERENT if found.differences else INCOMPLETE
     problems = (Problem(code, words), *found.problems)
-    return Unmeasured(*key, "nothing judged", terms.blocking, problems)
+    return Unmeasured(*key, "nothing scored", terms.blocking, problems)
 
 
 def _flips(

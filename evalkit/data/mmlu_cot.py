@@ -1,4 +1,4 @@
-"""MMLU's chain-of-thought exemplars, from the installed lm-eval package, with its lost LaTeX mended.
+"""MMLU's chain-of-thought exemplars, from the installed lm-eval package, with its lost LaTeX fixed.
 
 lm-eval 0.4.13 ships them as `tasks/mmlu/flan_cot_fewshot/mmlu_<subject>.yaml`. On their way there some
 commands lost their backslash to an escape: `\\frac` became a form feed and `rac`, or, where the form feed
@@ -50,7 +50,7 @@ def mmlu_cot(subject: str) -> tuple[CotShot, ...]:
     and human_aging. The harness shows the first four. Raises `DataError` for an unknown subject.
     """
     found = fewshot_samples(_path(subject))
-    return tuple(CotShot(_mended(shot["question"])[0], _mended(shot["target"])[0]) for shot in found)
+    return tuple(CotShot(_fixed(shot["question"])[0], _fixed(shot["target"])[0]) for shot in found)
 
 
 def mmlu_cot_description(subject: str) -> str:
@@ -60,11 +60,11 @@ def mmlu_cot_description(subject: str) -> str:
 
 @functools.cache
 def mmlu_cot_repairs() -> dict[str, int]:
-    """Subject → how many commands were mended in its exemplars; subjects without any are left out."""
+    """Subject → how many commands were fixed in its exemplars; subjects without any are left out."""
     template = lm_eval_file(f"{_FOLDER}/_mmlu_flan_cot_fewshot_template_yaml")
     subjects = sorted(file.stem.removeprefix("mmlu_") for file in template.parent.glob("mmlu_*.yaml"))
     counted = {
-        subject: sum(_mended(text)[1] for shot in fewshot_samples(_path(subject)) for text in shot.values())
+        subject: sum(_fixed(text)[1] for shot in fewshot_samples(_path(subject)) for text in shot.values())
         for subject in subjects
     }
     return {subject: count for subject, count in counted.items() if count}
@@ -76,11 +76,11 @@ def _path(subject: str) -> str:
     return f"{_FOLDER}/mmlu_{subject}.yaml"
 
 
-def _mended(text: str) -> tuple[str, int]:
+def _fixed(text: str) -> tuple[str, int]:
     """(`text` with its lost backslashes and without white space around it, how many there were)."""
 
     def command(match: re.Match[str]) -> str:
         return "\\" + (_ESCAPED.get(match[0]) or _RESTS[match[0][1:]])
 
-    mended, count = _LOST.subn(command, text)
-    return mended.strip(), count
+    fixed, count = _LOST.subn(command, text)
+    return fixed.strip(), count

@@ -39,8 +39,8 @@ def calibrate(planned: CellPlan, cell: Cell, validation: Cell, store: Store) -> 
     return dataclasses.replace(planned, protocol=dataclasses.replace(planned.protocol, threshold=threshold))
 
 
-def _right(row: dict[str, Any], leg: str) -> bool:
-    return all(final["correct"] for final in row["legs"][leg])
+def _right(row: dict[str, Any], branch: str) -> bool:
+    return all(final["correct"] for final in row["branches"][branch])
 
 
 def _json(threshold: float) -> JSON:

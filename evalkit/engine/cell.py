@@ -9,8 +9,8 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from evalkit.benchmark.protocol import Protocol
-from evalkit.benchmark.spec import BY, CellSpec, ViewSpec, fallback_text
-from evalkit.benchmark.task import Judge, ModelScorer, Task, averages_groups, file_of
+from evalkit.benchmark.spec import BY, CellSpec, VariantSpec, fallback_text
+from evalkit.benchmark.task import ModelScorer, Task, averages_groups, file_of
 from evalkit.data.base import Record, Records
 from evalkit.engine.faults import FAULTS, fault
 from evalkit.errors import BoundaryError, DataError, EvalkitError, MediaError, SampleError
@@ -35,7 +35,7 @@ class CellPlan:
     limit: int | None
     shots: Mapping[str, tuple[Sample, ...]] = field(default_factory=dict)
     """`Sample.shots` by `Task.shots_by`."""
-    referee: str = ""
+    model_extractor: str = ""
     """The model that reads what the task's rules cannot, by its identity; "" where none does."""
     judges: Mapping[str, str] = field(default_factory=dict)
     """Identities of the judge models that the task's scorers ask, by role."""
@@ -177,15 +177,19 @@ class CellPlan:
     def spec(self) -> CellSpec:
         """Everything but the questions that decides what is asked and how it is scored."""
         task, protocol = self.task, self.protocol
-        referee = ""
-        if self.referee and task.referee is not None:
-            reads = code_identity(task.referee.prompt), code_identity(task.referee.read)
-            referee = " ".join((self.referee, *reads))
+        model_extractor = ""
+        if self.model_extractor and task.model_extractor is not None:
+            reads = code_identity(task.model_extractor.prompt), code_identity(task.model_extractor.read)
+            model_extractor = " ".join((self.model_extractor, *reads))
         fallback = ""
         if protocol.fallback:
-            leg = task.protocol(protocol.fallback[0])
-            code = code_identity(leg.solver), code_identity(leg.reader), code_identity(task.extract(leg))
-            fallback = fallback_text(leg, *code)
+            branch = task.protocol(protocol.fallback[0])
+            code = (
+                code_identity(branch.solver),
+                code_identity(branch.reader),
+                code_identity(task.extract(branch)),
+            )
+            fallback = fallback_text(branch, *code)
         return CellSpec(
             task=task.name,
             source=self.source,
@@ -195,17 +199,17 @@ class CellPlan:
             reader=code_identity(protocol.reader),
             prompt=code_identity(task.prompt),
             extract=code_identity(task.extract(protocol)),
-            judge=self._scorer(task.judge),
-            referee=referee,
+            scorer=self._scorer(task.scorer),
+            model_extractor=model_extractor,
             fallback=fallback,
-            views=tuple(
-                ViewSpec(
-                    name=view.name,
-                    extract="" if view.extract is None else code_identity(view.extract),
-                    reader="" if view.reader is None else code_identity(view.reader),
-                    judge="" if view.judge is None else self._scorer(view.judge),
+            variants=tuple(
+                VariantSpec(
+                    name=variant.name,
+                    extract="" if variant.extract is None else code_identity(variant.extract),
+                    reader="" if variant.reader is None else code_identity(variant.reader),
+                    scorer="" if variant.scorer is None else self._scorer(variant.scorer),
                 )
-                for view in task.views
+                for variant in task.variants
             ),
             metrics=tuple(metric_spec(metric) for metric in self.metrics),
             notes=dict(task.notes(protocol)),
@@ -223,10 +227,10 @@ class CellPlan:
 
     def _scorer(self, judge: Judge) -> str:
         """The identity of a scorer, and of the judge models that it asks."""
-        if not isinstance(judge, ModelScorer):
-            return code_identity(judge)
-        asked = (f"{role}={self.judges[role]}" for role in judge.roles)
-        return code_identity(judge.score) + BY + " ".join(asked)
+        if not isinstance(scorer, ModelScorer):
+            return code_identity(scorer)
+        asked = (f"{role}={self.judges[role]}" for role in scorer.roles)
+        return code_identity(scorer.score) + BY + " ".join(asked)
 
 
 class _Quota:

@@ -1,4 +1,4 @@
-"""The gold self-test: with references as responses a task scores full marks, with spoiled ones none.
+"""The gold self-test: with references as responses a task scores full marks, with wrong ones none.
 
 It drives the task's own extraction, judge and metric, as the engine does; only the model is missing.
 """
@@ -44,8 +44,8 @@ class CheckResult:
     samples: int
     gold: float
     """The headline figure with the references as responses; NaN where there is none."""
-    spoiled: float
-    """The best headline figure that any of the spoiled responses reached; NaN where there is none."""
+    wrong: float
+    """The best headline figure that any of the wrong responses reached; NaN where there is none."""
     unit: str
     others: dict[str, float]
     """The further metrics' figures with the references as responses."""
@@ -85,7 +85,7 @@ class _Found:
 
     samples: int = 0
     gold: list[tuple[Sample, Score]] = field(default_factory=list)
-    spoiled: list[list[tuple[Sample, Score]]] = field(default_factory=list)
+    wrong: list[list[tuple[Sample, Score]]] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
 
@@ -99,21 +99,21 @@ async def _check(cell: CellPlan) -> CheckResult:
         else:
             await _check_sample(cell, sample, slots, found)
     figures = _figures(cell, found.gold, found.problems)
-    # Samples may have spoiled responses of different number: the last one of the shorter stands in.
-    spoiled = found.spoiled
-    most = max(map(len, spoiled), default=0)
-    columns = [[scores[min(i, len(scores) - 1)] for scores in spoiled if scores] for i in range(most)]
+    # Samples may have wrong responses of different number: the last one of the shorter stands in.
+    wrong = found.wrong
+    most = max(map(len, wrong), default=0)
+    columns = [[scores[min(i, len(scores) - 1)] for scores in wrong if scores] for i in range(most)]
     first = cell.metrics[0]
     worth = functools.partial(merit, higher_is_better=first.higher_is_better, best=traits_of(first).best)
     reached = [_figures(cell, column, found.problems)[first.name] for column in columns]
-    spoiled_figure = max(reached, key=worth, default=math.nan)
+    wrong_figure = max(reached, key=worth, default=math.nan)
     headline = figures.pop(cell.metrics[0].name)
     return CheckResult(
         cell.task.name,
         cell.protocol.name,
         found.samples,
         headline,
-        spoiled_figure,
+        wrong_figure,
         cell.metrics[0].unit,
         figures,
         {metric.name: metric.unit for metric in cell.metrics[1:]},
@@ -123,15 +123,15 @@ async def _check(cell: CellPlan) -> CheckResult:
 
 
 def _unheld(task: Task, found: _Found) -> Iterator[str]:
-    if isinstance(task.judge, ModelScorer):
+    if isinstance(task.scorer, ModelScorer):
         yield "a judge model scores its answers, and none was asked: prompts and reading alone were checked"
         return
     if task.gold is no_gold:
         yield "nobody can write a right response: nothing shows that one scores full marks"
-    if not any(found.spoiled):
-        yield "it has no spoiled responses: nothing shows that a wrong one scores none"
-    if views := [view.name for view in task.views if not view.takes_gold]:
-        yield f"not held to take a right response: {', '.join(views)}"
+    if not any(found.wrong):
+        yield "it has no wrong responses: nothing shows that a wrong one scores none"
+    if variants := [variant.name for variant in task.variants if not variant.takes_gold]:
+        yield f"not held to take a right response: {', '.join(variants)}"
 
 
 async def _check_sample(cell: CellPlan, sample: Sample, slots: asyncio.Semaphore, found: _Found) -> None:
@@ -146,9 +146,9 @@ async def _check_sample(cell: CellPlan, sample: Sample, slots: asyncio.Semaphore
 
     texts: list[str] = []
     try:
-        texts = list(cell.task.spoiled(sample, cell.protocol))
+        texts = list(cell.task.wrong_responses(sample, cell.protocol))
     except FAULTS as error:
-        found.problems.append(f"{sample.id}: {fault(error, 'spoiled')}")
+        found.problems.append(f"{sample.id}: {fault(error, 'wrong_responses')}")
     tried = [None, *range(len(texts))] if cell.task.gold is not no_gold else [*range(len(texts))]
     scores = await asyncio.gather(*(one(_always(cell.task, sample, number)) for number in tried))
     right, wrong = (scores[0], scores[1:]) if cell.task.gold is not no_gold else (None, scores)
@@ -158,20 +158,20 @@ async def _check_sample(cell: CellPlan, sample: Sample, slots: asyncio.Semaphore
         found.gold.append((sample, right))
         refused = _refused(right, cell.task)
         found.problems += [f"{sample.id}: the reference is judged wrong{by}" for by in refused]
-    found.spoiled.append([(sample, score) for score in wrong if isinstance(score, Score)])
+    found.wrong.append([(sample, score) for score in wrong if isinstance(score, Score)])
     for text, scored in zip(texts, wrong, strict=True):
         if isinstance(scored, BoundaryError):
-            found.problems.append(f"{sample.id}: with the spoiled {text[:60]!r}: {scored}")
+            found.problems.append(f"{sample.id}: with the wrong {text[:60]!r}: {scored}")
         elif scored is not None and any(scored.headline.credit):
-            found.problems.append(f"{sample.id}: judged right although spoiled: {text[:60]!r}")
+            found.problems.append(f"{sample.id}: judged right although wrong: {text[:60]!r}")
 
 
 def _refused(score: Score, task: Task) -> Iterator[str]:
-    """The views that do not take a reference, "" for the headline."""
+    """The variants that do not take a reference, "" for the headline."""
     if not any(score.headline.credit):
         yield ""
-    held = (view.name for view in task.views if view.takes_gold)
-    yield from (f" by {name}" for name in held if not any(score.views[name].credit))
+    held = (variant.name for variant in task.variants if variant.takes_gold)
+    yield from (f" by {name}" for name in held if not any(score.variants[name].credit))
 
 
 def _figures(cell: CellPlan, scores: Sequence[tuple[Sample, Score]], problems: list[str]) -> dict[str, float]:
@@ -193,17 +193,17 @@ def _figures(cell: CellPlan, scores: Sequence[tuple[Sample, Score]], problems: l
     return found
 
 
-def _always(task: Task, sample: Sample, spoiled: int | None) -> HintsOf:
-    """A model that always gives the reference, or the spoiled response of that number."""
+def _always(task: Task, sample: Sample, which: int | None) -> HintsOf:
+    """A model that always gives the reference, or the wrong response of that number."""
 
     def hints(protocol: Protocol) -> Hints:
         def said() -> str:
-            if spoiled is None:
+            if which is None:
                 return task.gold(sample, protocol)
-            texts = task.spoiled(sample, protocol)  # a leg of a routed answer may have fewer
-            return texts[spoiled % len(texts)]
+            texts = task.wrong_responses(sample, protocol)  # a branch of a routed answer may have fewer
+            return texts[which % len(texts)]
 
-        return Hints(guarded("gold" if spoiled is None else "spoiled", said), lambda: "")
+        return Hints(guarded("gold" if which is None else "wrong_responses", said), lambda: "")
 
     return hints
 
@@ -232,7 +232,7 @@ async def _respond(cell: CellPlan, sample: Sample, hints: HintsOf) -> Score | No
     context = SampleContext(task, sample, protocol, _Saying(), hints=hints)
     await context.solve()
     answer, read_otherwise = await answers(task, sample, context.protocol, context.transcript)
-    if isinstance(task.judge, ModelScorer):
+    if isinstance(task.scorer, ModelScorer):
         return None
     found = await score(task, cell.metrics, sample, answer, read_otherwise)
     answer_column(found.as_json())  # a run would store it

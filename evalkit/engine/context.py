@@ -29,16 +29,16 @@ Run: TypeAlias = Callable[[], Awaitable[str]]
 
 
 def task_hints(task: Task, sample: Sample, protocol: Protocol) -> Hints:
-    """The task's own: its `gold` and the first of its `spoiled`, "" where it has none for the sample."""
+    """The task's own: its `gold` and the first of its `wrong_responses`, "" where it has none for the sample."""
     known = bool(sample.target) or task.reference_free
 
     def gold() -> str:
         return task.gold(sample, protocol) if known else ""
 
-    def spoiled() -> str:
-        return next(iter(task.spoiled(sample, protocol)), "") if known else ""
+    def wrong_responses() -> str:
+        return next(iter(task.wrong_responses(sample, protocol)), "") if known else ""
 
-    return Hints(guarded("gold", gold), guarded("spoiled", spoiled))
+    return Hints(guarded("gold", gold), guarded("wrong_responses", wrong))
 
 
 class Call(NamedTuple):

@@ -17,8 +17,8 @@ from evalkit.engine.score import Score, statistics_of
 from evalkit.errors import BoundaryError, ScorerError, UsageError
 from evalkit.metrics.base import Metric, Scored, prepare, traits_of
 from evalkit.metrics.macro import measured
-from evalkit.runfile.exchanges import known_medium
 from evalkit.runfile.records import FAILED, Cell
+from evalkit.runfile.sample_records import known_medium
 from evalkit.runfile.store import Store
 from evalkit.samples import JSON, Answer, Final, Sample
 
@@ -133,12 +133,12 @@ def _judged(store: Store, cell: Cell) -> Iterator[tuple[int, Sample, dict[str, A
 
 def scored_of(answer: dict[str, Any]) -> Scored:
     """What `Score.as_json` wrote down."""
-    finals, legs = answer["finals"], answer["legs"]
-    others: dict[str, list[dict[str, Any]]] = {**answer["views"], **legs}
+    finals, branches = answer["finals"], answer["branches"]
+    others: dict[str, list[dict[str, Any]]] = {**answer["variants"], **branches}
     detail: dict[str, JSON] = answer["detail"]
     readings = {"": finals, **others}
     return Scored(
-        Answer(_finals(finals), detail, {name: _finals(leg) for name, leg in legs.items()}),
+        Answer(_finals(finals), detail, {name: _finals(branch) for name, branch in branches.items()}),
         _correct(finals),
         tuple(final["reason"] for final in finals),
         {name: _correct(judged) for name, judged in others.items()},

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import orjson
 
-from evalkit.benchmark.task import Judge, ModelScorer, Task, judge_argument, judge_for, judge_roles
+from evalkit.benchmark.task import ModelScorer, Scorer, Task, judge_argument, judge_for, judge_roles
 from evalkit.errors import UsageError
 from evalkit.models.base import Model
 
@@ -21,22 +21,22 @@ class JudgeModels:
     required: bool
 
     def of(self, task: Task) -> tuple[Task, dict[str, str]]:
-        """The task without the views that there are no judge models for; and the identity in each role.
+        """The task without the variants that there are no judge models for; and the identity in each role.
 
         Raises `UsageError` where its headline needs one that there is not.
         """
-        missing = self._missing(task.judge)
+        missing = self._missing(task.scorer)
         if missing and self.required:
             typed = (f"--judge {judge_argument(role, 'MODEL')}" for role in missing)
             raise UsageError(f"{task.name} is scored by a judge model: add {' '.join(typed)}")
-        views = tuple(view for view in task.views if not self._missing(view.judge))
-        if len(views) < len(task.views):
-            task = dataclasses.replace(task, views=views)
+        variants = tuple(variant for variant in task.variants if not self._missing(variant.scorer))
+        if len(variants) < len(task.variants):
+            task = dataclasses.replace(task, variants=variants)
         known = ((role, judge_for(role, self.models)) for role in judge_roles(task))
         return task, {role: "" if model is None else identity_text(model) for role, model in known}
 
-    def _missing(self, judge: Judge | None) -> list[str]:
-        roles = judge.roles if isinstance(judge, ModelScorer) else ()
+    def _missing(self, scorer: Scorer | None) -> list[str]:
+        roles = scorer.roles if isinstance(scorer, ModelScorer) else ()
         return [role for role in roles if judge_for(role, self.models) is None]
 
 

@@ -142,7 +142,7 @@ def make_plan(
             _needs(cell.task)
     roles = {role for cell in cells for role in cell.judges}
     used = {role if role in judges else JUDGE for role in roles}
-    used |= {JUDGE for cell in cells if cell.referee}
+    used |= {JUDGE for cell in cells if cell.model_extractor}
     for role in judges.keys() - used:
         given = judge_argument(role, judges[role].name)
         raise UsageError(f"--judge {given}: none of {', '.join(specs)} asks such a judge")
@@ -203,13 +203,13 @@ def _require(model: Model, task: Task, protocol: Protocol, asker: str) -> None:
     if not missing:
         return
     able = [f"{task.name}:{p.name}" for p in task.protocols if not _missing(task, p, model)]
-    mend = f"; it can be asked under {', '.join(able)}" if able else ""
+    fix = f"; it can be asked under {', '.join(able)}" if able else ""
     if task.media:
         takers = [name for name, backend in BACKENDS.items() if set(missing) <= _able(backend.capabilities)]
-        mend += f"; backends that do {' and '.join(missing)}: {', '.join(takers)}"
+        fix += f"; backends that do {' and '.join(missing)}: {', '.join(takers)}"
     raise UsageError(
         f"{model.name} does not do {' and '.join(missing)}, which {asker} asks with: "
-        f"it does {', '.join(sorted(model.capabilities))}{mend}"
+        f"it does {', '.join(sorted(model.capabilities))}{fix}"
     )
 
 
@@ -243,16 +243,18 @@ def _plan_cell(
     if file is not None:  # so that a report finds it from another folder
         hide_beside(file[0])
         name = f"{file[0].resolve()}:{task.name}"
-    legs = [task.protocol(leg) for leg in protocol.fallback]
-    if legs:  # the first that this model can do, else the first, which is then refused in words
-        leg = next((leg for leg in legs if not _missing(task, leg, model)), legs[0])
-        _require(model, task, leg, leg.name)
-        protocol = dataclasses.replace(protocol, fallback=(leg.name,))
-    shots = _shots(task, data) if task.dev and any(p.shots for p in (protocol, *legs)) else {}
+    branches = [task.protocol(branch) for branch in protocol.fallback]
+    if branches:  # the first that this model can do, else the first, which is then refused in words
+        branch = next((branch for branch in branches if not _missing(task, branch, model)), branches[0])
+        _require(model, task, branch, branch.name)
+        protocol = dataclasses.replace(protocol, fallback=(branch.name,))
+    shots = _shots(task, data) if task.dev and any(p.shots for p in (protocol, *branches)) else {}
     metrics = metrics_for(task, protocol)
-    reads = judges.models.get(JUDGE) if task.referee is not None else None
-    referee = "" if reads is None else identity_text(reads)
-    cell = CellPlan(name, task, protocol, metrics, task.data.open(data), limit, shots, referee, judged)
+    reads = judges.models.get(JUDGE) if task.model_extractor is not None else None
+    model_extractor = "" if reads is None else identity_text(reads)
+    cell = CellPlan(
+        name, task, protocol, metrics, task.data.open(data), limit, shots, model_extractor, judged
+    )
     _try(cell)
     return cell
 
@@ -323,17 +325,17 @@ def _comparable(cell: CellPlan, data: DataOptions) -> None:
     reasons = []
     if cell.protocol.name != cell.task.protocols[0].name:
         reasons.append(f"the report's protocol is {cell.task.protocols[0].name}")
-    legs = cell.protocol.fallback
-    if legs and legs != cell.task.protocols[0].fallback[:1]:
-        reasons.append(f"the report falls back to {cell.task.protocols[0].fallback[0]}, not to {legs[0]}")
+    branches = cell.protocol.fallback
+    if branches and branches != cell.task.protocols[0].fallback[:1]:
+        reasons.append(f"the report falls back to {cell.task.protocols[0].fallback[0]}, not to {branches[0]}")
     if cell.limit is not None:
         reasons.append("--limit takes a part of the questions")
     if cell.mismatch:
         reasons.append(cell.mismatch)
-    if cell.task.referee is not None and not cell.referee:
+    if cell.task.model_extractor is not None and not cell.model_extractor:
         reasons.append("the report has a model read the answers that the rules leave: --judge MODEL")
     if data.small_sets:
-        reasons.append("--data samples are not the benchmark's questions")
+        reasons.append("--data builtin are not the benchmark's questions")
     if reasons:
         raise UsageError(
             f"--strict: {cell.task.name}:{cell.protocol.name} would not be comparable with the report: "

@@ -62,7 +62,7 @@ class Tally:
         self._totals: dict[str, Any] = {}
         """Of each group, where each counts the same; else of all samples."""
         rows: dict[str, list[int]] = {}
-        groups = (group for group, judged in zip(data.groups, data.judged, strict=True) if judged)
+        groups = (group for group, judged in zip(data.groups, data.scored, strict=True) if judged)
         for row, group in enumerate(groups):
             rows.setdefault(group, []).append(row)
         for group, found in rows.items():

@@ -1,4 +1,4 @@
-"""Under what circumstances a run is made: written into its file, compared with nothing."""
+"""The provenance of a run: what it was made with. It is written into its file, compared with nothing."""
 
 from __future__ import annotations
 

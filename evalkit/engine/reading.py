@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from evalkit.benchmark.protocol import Protocol
 from evalkit.benchmark.readers import Extract, Reader, Reading
-from evalkit.benchmark.task import Referee, Task
+from evalkit.benchmark.task import ModelExtractor, Task
 from evalkit.benchmark.transcript import Transcript
 from evalkit.engine.faults import FAULTS, fault
 from evalkit.engine.judging import Judging
@@ -20,21 +20,21 @@ _Wrap: TypeAlias = Callable[[Extract], Extract]
 async def answers(
     task: Task, sample: Sample, protocol: Protocol, transcript: Transcript, judging: Judging | None = None
 ) -> tuple[Answer, dict[str, Answer]]:
-    """The sample's answer, and what each view that reads responses in its own way makes of them.
+    """The sample's answer, and what each variant that reads responses in its own way makes of them.
 
-    `judging`: the way to the judge models; without it, and in views, rules alone read. Raises
+    `judging`: the way to the judge models; without it, and in variants, rules alone read. Raises
     `BoundaryError`, or what ends the run (`engine.faults`).
     """
-    if judging is None or task.referee is None:
+    if judging is None or task.model_extractor is None:
         answer = read(task, sample, protocol, transcript)
     else:
-        answer = await _refereed(task, task.referee, sample, protocol, transcript, judging)
-    views = {
-        view.name: read(task, sample, protocol, transcript, extract=view.extract, reader=view.reader)
-        for view in task.views
-        if view.extract is not None or view.reader is not None
+        answer = await _extracted_by_model(task, task.model_extractor, sample, protocol, transcript, judging)
+    variants = {
+        variant.name: read(task, sample, protocol, transcript, extract=variant.extract, reader=variant.reader)
+        for variant in task.variants
+        if variant.extract is not None or variant.reader is not None
     }
-    return answer, views
+    return answer, variants
 
 
 def read(
@@ -67,9 +67,9 @@ def read(
     return answer
 
 
-async def _refereed(
+async def _extracted_by_model(
     task: Task,
-    referee: Referee,
+    model_extractor: ModelExtractor,
     sample: Sample,
     protocol: Protocol,
     transcript: Transcript,
@@ -93,8 +93,10 @@ async def _refereed(
     answer = read(task, sample, protocol, transcript, wrap=wrap)
     if unread:
         for text in sorted(unread):
-            reply = await judging.reply(referee.prompt(text, sample), max_tokens=referee.max_tokens)
-            decided[text] = referee.read(reply.text, sample)
+            reply = await judging.reply(
+                model_extractor.prompt(text, sample), max_tokens=model_extractor.max_tokens
+            )
+            decided[text] = model_extractor.read(reply.text, sample)
         answer = read(task, sample, protocol, transcript, wrap=wrap)
-        answer.detail["refereed"] = len(unread)
+        answer.detail["extracted by a model"] = len(unread)
     return answer

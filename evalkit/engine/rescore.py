@@ -34,10 +34,10 @@ from evalkit.engine.score import metrics_for, score_of
 from evalkit.errors import JudgeError, UsageError
 from evalkit.models.base import Response
 from evalkit.runfile.encoding import row_columns
-from evalkit.runfile.exchanges import Asked, Exchanges, known_medium
 from evalkit.runfile.figures import WHOLE, figures_of
 from evalkit.runfile.measured import task_of
 from evalkit.runfile.records import FAILED, VALIDATION, Cell, Row
+from evalkit.runfile.sample_records import SampleRecord, SampleRecords, known_medium
 from evalkit.runfile.store import Store
 from evalkit.samples import JSON, JUDGE, Sample
 from evalkit.sandbox.hidden import hide_beside
@@ -126,11 +126,11 @@ class _Cell:
         if rule:
             extract = task.extract(task.protocol(rule))
             task = dataclasses.replace(task, answer=extract)
-        known = {view.name for view in cell.spec.views}
-        views = (v for v in task.views if v.name in known or not isinstance(v.judge, ModelScorer))
-        self._task = dataclasses.replace(task, views=tuple(views))
+        known = {variant.name for variant in cell.spec.variants}
+        variants = (v for v in task.variants if v.name in known or not isinstance(v.scorer, ModelScorer))
+        self._task = dataclasses.replace(task, variants=tuple(variants))
         self._plan = self._planned(self._task)
-        self._judged = bool(self._plan.referee or self._plan.judges)
+        self._judged = bool(self._plan.model_extractor or self._plan.judges)
 
     def _planned(self, task: Task) -> CellPlan:
         spec = self._cell.spec
@@ -146,7 +146,7 @@ class _Cell:
             metrics=metrics_for(task, protocol),
             records=Records(spec.data, spec.records, lambda: iter(())),
             limit=spec.limit,
-            referee=spec.referee.rpartition(" ")[0].rpartition(" ")[0],
+            model_extractor=spec.model_extractor.rpartition(" ")[0].rpartition(" ")[0],
             judges=dict.fromkeys(judge_roles(task), ""),
             role=self._cell.role,
         )
@@ -157,13 +157,15 @@ class _Cell:
         fallback = new.fallback
         if fallback and old.fallback:
             fallback = " ".join((*old.fallback.split(" ")[:2], *new.fallback.split(" ")[2:]))
-        views = tuple(
-            dataclasses.replace(view, judge=_asking_the_same(view.judge, old.view(view.name).judge))
-            for view in new.views
+        variants = tuple(
+            dataclasses.replace(
+                variant, scorer=_asking_the_same(variant.scorer, old.variant(variant.name).scorer)
+            )
+            for variant in new.variants
         )
-        judge = _asking_the_same(new.judge, old.judge)
+        scorer = _asking_the_same(new.scorer, old.scorer)
         return dataclasses.replace(
-            new, solver=old.solver, prompt=old.prompt, fallback=fallback, judge=judge, views=views
+            new, solver=old.solver, prompt=old.prompt, fallback=fallback, scorer=scorer, variants=variants
         )
 
     def rescore(self) -> Rescored:
@@ -174,8 +176,8 @@ class _Cell:
                 one for one in new.cells() if one.role == VALIDATION and one.spec.name == cell.spec.name
             )
             self._plan = calibrate(self._plan, cell, validation, new)
-        exchanges = Exchanges(self._old, cell, whole=True)
-        changed = asyncio.run(self._samples(exchanges))
+        records = SampleRecords(self._old, cell, whole=True)
+        changed = asyncio.run(self._samples(records))
         complete(new, cell, self._plan.metrics)
         data = new.data(cell)
         before = {figure.metric: figure.value for figure in self._old.figures(cell) if figure.group == WHOLE}
@@ -194,26 +196,26 @@ class _Cell:
             tuple(changed),
         )
 
-    async def _samples(self, exchanges: Exchanges) -> list[Changed]:
+    async def _samples(self, requests: SampleRecords) -> list[Changed]:
         slots = asyncio.Semaphore(AT_ONCE)
 
         async def one(position: int) -> Changed | None:
             async with slots:
-                return await self._sample(position, exchanges)
+                return await self._sample(position, records)
 
         found: list[Changed | None] = []
-        positions = list(exchanges.positions.values())
+        positions = list(records.positions.values())
         for start in range(0, len(positions), AT_ONCE):  # a task for each of a million samples would be much
             found += await asyncio.gather(*(one(position) for position in positions[start : start + AT_ONCE]))
         return [change for change in found if change is not None]
 
-    async def _sample(self, position: int, exchanges: Exchanges) -> Changed | None:
-        asked = exchanges.read(position)
+    async def _sample(self, position: int, requests: SampleRecords) -> Changed | None:
+        asked = records.read(position)
         if asked.outcome == FAILED and asked.boundary not in _TRIED_AGAIN:
             return None
         sample = _sample(self._old, asked)
-        question, digest = exchanges.digests(position)
-        row = Row(sample, position, question, digest, FAILED, links=exchanges.links(position))
+        question, digest = records.digests(position)
+        row = Row(sample, position, question, digest, FAILED, links=records.links(position))
         try:
             judging = Judging(sample, lambda role: _StoredReplies(asked, role)) if self._judged else None
             answer, otherwise = await answers(
@@ -242,13 +244,13 @@ class _Cell:
 class _StoredReplies:
     """What the run's judge model in `role` said about one sample: a channel that asks nobody."""
 
-    def __init__(self, asked: Asked, role: str) -> None:
-        judged = [exchange for exchange in asked.exchanges if exchange.judge]
-        own = [exchange for exchange in judged if exchange.body.get("role", JUDGE) == role]
+    def __init__(self, asked: SampleRecord, role: str) -> None:
+        judged = [asked_request for asked_request in asked.requests if asked_request.judge]
+        own = [asked_request for asked_request in judged if asked_request.body.get("role", JUDGE) == role]
         self._replies = {
-            (orjson.dumps(exchange.body["prompt"]), drawn.draw): drawn.response
-            for exchange in own or judged  # one model may have had every role
-            for drawn in exchange.draws
+            (orjson.dumps(asked_request.body["prompt"]), drawn.draw): drawn.response
+            for asked_request in own or judged  # one model may have had every role
+            for drawn in asked_request.draws
         }
 
     def stored(self, call: Call) -> Response | None:
@@ -266,7 +268,7 @@ def _asking_the_same(new: str, old: str) -> str:
     return "".join((new.partition(BY)[0], *old.partition(BY)[1:]))
 
 
-def _sample(store: Store, asked: Asked) -> Sample:
+def _sample(store: Store, asked: SampleRecord) -> Sample:
     return Sample(
         id=asked.id,
         input=asked.input,

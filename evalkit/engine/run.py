@@ -30,7 +30,7 @@ from evalkit.engine.progress import Progress, Silent
 from evalkit.engine.provenance import provenance
 from evalkit.engine.reading import answers
 from evalkit.engine.repeatability import note_verification
-from evalkit.engine.score import Score, Unjudged, score_of
+from evalkit.engine.score import Score, Ungraded, score_of
 from evalkit.errors import BoundaryError, DataError, ProviderError, SampleError, UsageError
 from evalkit.models.base import Model
 from evalkit.runfile.encoding import question_digest, unread, unread_id
@@ -174,7 +174,7 @@ class _CellRun:
         judges: Mapping[str, ModelClient],
     ) -> None:
         self._planned, self._cell, self._client, self._progress = planned, cell, client, progress
-        self._judges = judges if planned.referee or planned.judges else {}
+        self._judges = judges if planned.model_extractor or planned.judges else {}
         self._samples: Iterator[tuple[int, Sample | BoundaryError]] = iter(())
         self._fresh = True
         self._dealt = False
@@ -279,7 +279,7 @@ class _CellRun:
         self._client.commits.soon()
         self._progress.sample(row)
 
-    async def _result(self, context: SampleContext, links: Links) -> Score | Unjudged | BoundaryError:
+    async def _result(self, context: SampleContext, links: Links) -> Score | Ungraded | BoundaryError:
         """What is made of a sample; its fault is its result. Raises what ends the run (`engine.faults`)."""
         task, sample = self._planned.task, context.sample
         judging = self._judging(sample, links)
@@ -336,7 +336,7 @@ def _row(
     position: int,
     sample: Sample,
     asked: bytes,
-    result: Score | Unjudged | BoundaryError,
+    result: Score | Ungraded | BoundaryError,
     links: tuple[Link, ...],
 ) -> Row:
     known = sample, position, question_digest(sample), asked

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 
 from evalkit.benchmark.protocol import Protocol
-from evalkit.benchmark.task import Judge, ModelScorer, Task, Verdict
+from evalkit.benchmark.task import ModelScorer, Scorer, Task, Verdict
 from evalkit.engine.faults import FAULTS, fault
 from evalkit.engine.judging import Judging
 from evalkit.errors import BoundaryError, ScorerError
@@ -22,7 +22,7 @@ _NONE: Mapping[str, Answer] = {}
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class Graded:
     """The answers of one way of reading a sample's responses, and the verdict on each."""
 
     finals: tuple[Final, ...]
@@ -75,23 +75,23 @@ class Score:
     scored: Scored
     outcome: str
     statistics: tuple[float, ...]
-    headline: Judged
-    views: Mapping[str, Judged]
-    legs: Mapping[str, Judged]
+    headline: Graded
+    variants: Mapping[str, Graded]
+    branches: Mapping[str, Graded]
 
     def as_json(self) -> JSON:
         """What the run file keeps of an answer."""
         return {
             "finals": self.headline.as_json(),
-            "views": {name: judged.as_json() for name, judged in self.views.items()},
-            "legs": {name: judged.as_json() for name, judged in self.legs.items()},
-            "outcomes": {name: judged.outcome for name, judged in {**self.views, **self.legs}.items()},
+            "variants": {name: judged.as_json() for name, judged in self.variants.items()},
+            "branches": {name: judged.as_json() for name, judged in self.branches.items()},
+            "outcomes": {name: judged.outcome for name, judged in {**self.variants, **self.branches}.items()},
             "detail": self.scored.answer.detail,
         }
 
 
 @dataclass(frozen=True, slots=True)
-class Unjudged:
+class Ungraded:
     """An answer to a sample whose references are not public; it can be exported."""
 
     answer: Answer
@@ -109,13 +109,19 @@ class Unjudged:
             {"value": final.value, "correct": None, "truncated": final.truncated, "reason": ""}
             for final in self.answer.finals
         ]
-        return {"finals": finals, "views": {}, "legs": {}, "outcomes": {}, "detail": self.answer.detail}
+        return {
+            "finals": finals,
+            "variants": {},
+            "branches": {},
+            "outcomes": {},
+            "detail": self.answer.detail,
+        }
 
 
 def metrics_for(task: Task, protocol: Protocol) -> tuple[Metric, ...]:
-    """The task's metrics that `protocol` has enough draws and the legs for."""
-    known = {"", *(view.name for view in task.views), *protocol.legs}
-    return tuple(m for m in task.metrics if m.least_draws <= protocol.draws and m.view in known)
+    """The task's metrics that `protocol` has enough draws and the branches for."""
+    known = {"", *(variant.name for variant in task.variants), *protocol.branches}
+    return tuple(m for m in task.metrics if m.least_draws <= protocol.draws and m.variant in known)
 
 
 async def score(
@@ -126,22 +132,23 @@ async def score(
     read_otherwise: Mapping[str, Answer] = _NONE,
     judging: Judging | None = None,
 ) -> Score:
-    """Judges every answer in every view, and takes every metric's statistics.
+    """Judges every answer in every variant, and takes every metric's statistics.
 
-    `read_otherwise`: the answers of views that read in their own way. `judging`: for scorers that ask judge
+    `read_otherwise`: the answers of variants that read in their own way. `judging`: for scorers that ask judge
     models. Raises `BoundaryError` when it could not be judged: a `ScorerError` for a judge or metric that
     raised or returned what is no verdict and no number. A `UsageError` of theirs, such as a missing package,
     ends the run.
     """
-    headline = await _judge_all(task.judge, answer.finals, sample, judging)
-    views = {}
-    for view in task.views:
-        finals = read_otherwise.get(view.name, answer).finals
-        views[view.name] = await _judge_all(view.judge or task.judge, finals, sample, judging)
-    legs = {
-        name: await _judge_all(task.judge, finals, sample, judging) for name, finals in answer.legs.items()
+    headline = await _grade_all(task.scorer, answer.finals, sample, judging)
+    variants = {}
+    for variant in task.variants:
+        finals = read_otherwise.get(variant.name, answer).finals
+        variants[variant.name] = await _grade_all(variant.scorer or task.scorer, finals, sample, judging)
+    branches = {
+        name: await _grade_all(task.scorer, finals, sample, judging)
+        for name, finals in answer.branches.items()
     }
-    others = {**views, **legs}
+    others = {**variants, **branches}
     scored = Scored(
         answer,
         headline.correct,
@@ -156,7 +163,7 @@ async def score(
         if id(inner) not in found:
             found[id(inner)] = _at_once(inner, sample, scored)
         statistics += found[id(inner)]
-    return Score(scored, headline.outcome, statistics, headline, views, legs)
+    return Score(scored, headline.outcome, statistics, headline, variants, branches)
 
 
 def _at_once(metric: Metric, sample: Sample, scored: Scored) -> tuple[float, ...]:
@@ -189,42 +196,42 @@ async def score_of(
     answer: Answer,
     read_otherwise: Mapping[str, Answer] = _NONE,
     judging: Judging | None = None,
-) -> Score | Unjudged:
+) -> Score | Ungraded:
     """`score`, for a sample that there are references for or that needs none."""
     if not sample.target and not task.reference_free:
-        return Unjudged(answer)
+        return Ungraded(answer)
     return await score(task, metrics, sample, answer, read_otherwise, judging)
 
 
-async def _judge_all(
-    judge: Judge, finals: tuple[Final, ...], sample: Sample, judging: Judging | None
-) -> Judged:
+async def _grade_all(
+    scorer: Scorer, finals: tuple[Final, ...], sample: Sample, judging: Judging | None
+) -> Graded:
     if len(finals) == 1:  # nearly always
-        return Judged(finals, (await _judge(judge, finals[0], sample, judging),))
-    work = (_judge(judge, final, sample, judging) for final in finals)
-    return Judged(finals, tuple(await asyncio.gather(*work)))
+        return Graded(finals, (await _verdict(scorer, finals[0], sample, judging),))
+    work = (_verdict(scorer, final, sample, judging) for final in finals)
+    return Graded(finals, tuple(await asyncio.gather(*work)))
 
 
-async def _judge(judge: Judge, final: Final, sample: Sample, judging: Judging | None) -> Verdict:
+async def _verdict(scorer: Scorer, final: Final, sample: Sample, judging: Judging | None) -> Verdict:
     if final.value is None:
         return Verdict(False, "no answer found in the response")
     try:
         found: Verdict | Awaitable[Verdict]
-        if isinstance(judge, ModelScorer) and judging is not None:
-            found = judge.score(final.value, sample, judging)
+        if isinstance(scorer, ModelScorer) and judging is not None:
+            found = scorer.score(final.value, sample, judging)
         else:
-            found = judge(final.value, sample)
+            found = scorer(final.value, sample)
         return _plain(await found if inspect.isawaitable(found) else found)
     except BoundaryError:
         raise
     except FAULTS as error:
-        raise fault(error, "judge") from error
+        raise fault(error, "scorer") from error
 
 
 def _plain(verdict: Verdict) -> Verdict:
     """With Python's own bool and float, of which NumPy's are no kin. Raises `ScorerError`."""
     if not isinstance(verdict, Verdict):
-        raise ScorerError(f"judge: it returned {type(verdict).__name__}, not a Verdict")
+        raise ScorerError(f"scorer: it returned {type(verdict).__name__}, not a Verdict")
     known = type(verdict.correct) is bool and type(verdict.reason) is str
     if known and verdict.credit is None and not verdict.values:
         return verdict  # nearly always
@@ -232,23 +239,23 @@ def _plain(verdict: Verdict) -> Verdict:
     if callable(listed := getattr(correct, "tolist", None)):
         correct = listed()
     if correct not in (True, False):
-        raise ScorerError(f"judge: its verdict's correct is {correct!r:.80}, neither True nor False")
+        raise ScorerError(f"scorer: its verdict's correct is {correct!r:.80}, neither True nor False")
     credit = None if verdict.credit is None else float(verdict.credit)
     if credit is not None and not 0 <= credit <= 1:
-        raise ScorerError(f"judge: its verdict's credit is {credit}, not between 0 and 1")
+        raise ScorerError(f"scorer: its verdict's credit is {credit}, not between 0 and 1")
     return Verdict(bool(correct), plain_text(str(verdict.reason)), credit, _plain_values(verdict.values))
 
 
 def _plain_values(values: object) -> dict[str, float]:
     if not isinstance(values, Mapping):
-        raise ScorerError(f"judge: its verdict's values are a {type(values).__name__}, not numbers by name")
+        raise ScorerError(f"scorer: its verdict's values are a {type(values).__name__}, not numbers by name")
     found: dict[str, float] = {}
     for name, value in values.items():
         if not isinstance(name, str) or plain_text(name) != name:
-            raise ScorerError(f"judge: its verdict's values have the name {name!r:.80}, which is no text")
+            raise ScorerError(f"scorer: its verdict's values have the name {name!r:.80}, which is no text")
         number = math.nan if isinstance(value, str) else float(value)
         if not math.isfinite(number):
-            raise ScorerError(f"judge: its verdict's value {name!r:.80} is {value!r:.80}, no finite number")
+            raise ScorerError(f"scorer: its verdict's value {name!r:.80} is {value!r:.80}, no finite number")
         found[name] = number
     return found
 

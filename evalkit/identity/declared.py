@@ -70,7 +70,7 @@ def declared(thing: object) -> Declared | None:
 def code_identity(thing: Any) -> str:
     """The identity of a function, or of an object with its parameters that are not at their defaults.
 
-    `number@1`, `accuracy@1(view='strict')`, `own#1f2e3d4c`. Raises `UsageError` for code without a source
+    `number@1`, `accuracy@1(variant='strict')`, `own#1f2e3d4c`. Raises `UsageError` for code without a source
     file, such as one typed at a prompt.
     """
     if isinstance(thing, functools.partial):

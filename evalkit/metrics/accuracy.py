@@ -18,7 +18,7 @@ class Accuracy(Mean):
     A sample with several answers of its own (`ask_once` with draws > 1) counts by its share of right ones.
     """
 
-    view: str = ""
+    variant: str = ""
     unit: str = "%"
     higher_is_better: bool = True
     columns: tuple[str, ...] = ("correct", "samples")
@@ -27,8 +27,8 @@ class Accuracy(Mean):
 
     @property
     def name(self) -> str:
-        return f"accuracy ({self.view})" if self.view else "accuracy"
+        return f"accuracy ({self.variant})" if self.variant else "accuracy"
 
     def value(self, sample: Sample, scored: Scored) -> float:
-        correct = scored.of(self.view)
+        correct = scored.of(self.variant)
         return sum(correct) / len(correct)

@@ -31,24 +31,24 @@ class Scored:
     answer: Answer
     correct: tuple[bool, ...]
     reasons: tuple[str, ...] = ()
-    views: Mapping[str, tuple[bool, ...]] = field(default_factory=dict)
-    """Whether they are right in each view of the task and each leg of the answer, by name."""
+    variants: Mapping[str, tuple[bool, ...]] = field(default_factory=dict)
+    """Whether they are right in each variant of the task and each branch of the answer, by name."""
     credits: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
-    """Their credit in each view and leg, and under "" the headline's."""
+    """Their credit in each variant and branch, and under "" the headline's."""
     values: Mapping[str, tuple[Mapping[str, float] | None, ...]] = field(default_factory=dict)
     """Likewise the values of their verdicts (`Verdict.values`); None where there was no answer to judge."""
 
-    def of(self, view: str) -> tuple[bool, ...]:
-        """Whether the answers are right in `view`; "" is the headline."""
-        return self.views[view] if view else self.correct
+    def of(self, variant: str) -> tuple[bool, ...]:
+        """Whether the answers are right in `variant`; "" is the headline."""
+        return self.variants[variant] if variant else self.correct
 
 
 class Metric(Protocol):
     """`columns` name the statistics that `statistics` takes of a sample: `(sample, scored)` → finite numbers.
 
     `least_draws`: answers per sample that it needs (pass@10: 10); under a protocol with fewer draws the
-    metric is left out. `view`: the view or leg that it measures, "" for the headline; under a protocol
-    without that leg the metric is left out. It has one of
+    metric is left out. `variant`: the variant or branch that it measures, "" for the headline; under a protocol
+    without that branch the metric is left out. It has one of
 
     - `finish(totals)`: totals (…, columns) → figures (…) in `unit`; it is never given totals of no samples;
     - `aggregate(values)`: values (samples, columns) → `Figures`, for what is no function of sums.
@@ -69,7 +69,7 @@ class Metric(Protocol):
     @property
     def least_draws(self) -> int: ...
     @property
-    def view(self) -> str: ...
+    def variant(self) -> str: ...
     @property
     def statistics(self) -> Callable[..., Sequence[float]]: ...
 
@@ -80,7 +80,7 @@ class MetricBase:
     __slots__ = ()
 
     @property
-    def view(self) -> str:
+    def variant(self) -> str:
         return ""
 
     @property

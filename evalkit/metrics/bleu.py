@@ -103,7 +103,7 @@ class Bleu:
     """
 
     tokeniser: str = "13a"
-    view: str = ""
+    variant: str = ""
     unit: str = ""
     higher_is_better: bool = True
     least_draws: int = 1
@@ -148,7 +148,7 @@ class ChrF:
     neither side reaches are left out of the mean. Of several references the best one's counts are taken.
     """
 
-    view: str = ""
+    variant: str = ""
     unit: str = ""
     higher_is_better: bool = True
     least_draws: int = 1

@@ -37,7 +37,7 @@ class ErrorRate:
     only: Literal["", "substitutions", "deletions", "insertions"] = ""
     normaliser: str = "auto"
     units: str = "report"
-    view: str = field(default="", init=False)
+    variant: str = field(default="", init=False)
     unit: str = "%"
     higher_is_better: bool = False
     columns: tuple[str, ...] = ("substitutions", "deletions", "insertions", "hits")
@@ -76,7 +76,7 @@ class Over100(Mean):
     label: str = "over 100 %"
     normaliser: str = "auto"
     units: str = "report"
-    view: str = field(default="", init=False)
+    variant: str = field(default="", init=False)
     unit: str = "%"
     higher_is_better: bool = False
     columns: tuple[str, ...] = ("over", "samples")

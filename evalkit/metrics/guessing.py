@@ -20,7 +20,7 @@ class GuessingAccuracy(Mean):
     all are. A sample without choices counts as it does in `Accuracy`.
     """
 
-    view: str = ""
+    variant: str = ""
     unit: str = "%"
     higher_is_better: bool = True
     columns: tuple[str, ...] = ("correct or guessed", "samples")

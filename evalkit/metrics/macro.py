@@ -45,8 +45,8 @@ class Macro:
         return self.inner.least_draws
 
     @property
-    def view(self) -> str:
-        return self.inner.view
+    def variant(self) -> str:
+        return self.inner.variant
 
     @property
     def traits(self) -> Traits:

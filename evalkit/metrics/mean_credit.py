@@ -19,7 +19,7 @@ class MeanCredit(Mean):
     """
 
     label: str
-    view: str = ""
+    variant: str = ""
     unit: str = "%"
     higher_is_better: bool = True
     columns: tuple[str, ...] = ("credit", "samples")
@@ -28,8 +28,8 @@ class MeanCredit(Mean):
 
     @property
     def name(self) -> str:
-        return f"{self.label} ({self.view})" if self.view else self.label
+        return f"{self.label} ({self.variant})" if self.variant else self.label
 
     def value(self, sample: Sample, scored: Scored) -> float:
-        credit = scored.credits[self.view]
+        credit = scored.credits[self.variant]
         return sum(credit) / len(credit)

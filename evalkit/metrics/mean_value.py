@@ -29,7 +29,7 @@ class MeanValue(Counted):
     higher_is_better: bool = True
     best: float | None = None
     unanswered: float | None = 0.0
-    view: str = ""
+    variant: str = ""
     columns: ClassVar[tuple[str, ...]] = ("value", "samples")
     any_range: ClassVar[bool] = True
     outcome: ClassVar[Literal["answered"]] = "answered"
@@ -37,10 +37,12 @@ class MeanValue(Counted):
     @property
     def name(self) -> str:
         name = self.label or self.value
-        return f"{name} ({self.view})" if self.view else name
+        return f"{name} ({self.variant})" if self.variant else name
 
     def counts(self, sample: Sample, scored: Scored) -> tuple[float, float]:
-        found = [self.unanswered if given is None else self._of(given) for given in scored.values[self.view]]
+        found = [
+            self.unanswered if given is None else self._of(given) for given in scored.values[self.variant]
+        ]
         kept = [value for value in found if value is not None]
         return (sum(kept) / len(kept), 1.0) if kept else (0.0, 0.0)
 

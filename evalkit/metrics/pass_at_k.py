@@ -28,13 +28,13 @@ class PassAtK(Mean):
     """Mean of `estimate` over problems, in percent."""
 
     k: int = 1
-    view: str = ""
+    variant: str = ""
     unit: str = "%"
     higher_is_better: bool = True
 
     @property
     def name(self) -> str:
-        return f"pass@{self.k}" + (f" ({self.view})" if self.view else "")
+        return f"pass@{self.k}" + (f" ({self.variant})" if self.variant else "")
 
     @property
     def outcome(self) -> Literal["right or wrong", "answered"]:
@@ -54,5 +54,5 @@ class PassAtK(Mean):
         return self.k
 
     def value(self, sample: Sample, scored: Scored) -> float:
-        correct = scored.of(self.view)
+        correct = scored.of(self.variant)
         return estimate(len(correct), sum(correct), self.k)

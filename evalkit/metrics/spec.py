@@ -11,7 +11,7 @@ from evalkit.samples import JSON
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetricSpec:
-    """`identity`: of the code that measured. `view`: the view or branch it measures, "" for the headline.
+    """`identity`: of the code that measured. `variant`: the variant or branch it measures, "" for the headline.
 
     `kind`, `parameters`: for a metric of evalkit's, its declared name and what makes another of the same.
     `scale`: for a `Ratio`, also a user's own, what its two sums are multiplied by.
@@ -22,7 +22,7 @@ class MetricSpec:
     higher_is_better: bool
     columns: tuple[str, ...]
     identity: str
-    view: str = ""
+    variant: str = ""
     traits: Traits = field(default_factory=Traits)
     kind: str = ""
     parameters: Mapping[str, JSON] = field(default_factory=dict)

@@ -50,7 +50,7 @@ def metric_spec(metric: Metric) -> MetricSpec:
         higher_is_better=metric.higher_is_better,
         columns=tuple(metric.columns),
         identity=code_identity(metric),
-        view=metric.view,
+        variant=metric.variant,
         traits=traits_of(metric),
         kind=kind,
         parameters=given,
@@ -82,8 +82,8 @@ class StoredRatio:
         return self.spec.columns
 
     @property
-    def view(self) -> str:
-        return self.spec.view
+    def variant(self) -> str:
+        return self.spec.variant
 
     @property
     def traits(self) -> Traits:

@@ -28,7 +28,7 @@ class Hints:
     """
 
     gold: Callable[[], str]
-    spoiled: Callable[[], str]
+    wrong_responses: Callable[[], str]
 
 
 Script: TypeAlias = Callable[[Request, int], str | Response]
@@ -59,7 +59,7 @@ class FakeModel:
 
     The engine asks it by `generate_hinted`, and a model of no other class, derived ones included.
 
-    `wrong`: share of requests answered with the task's spoiled response instead.
+    `wrong`: share of requests answered with the task's wrong response instead.
     `errors`: share of attempts that fail with a retryable error; a request's next attempt is another.
     `delay`: seconds before each answer. Shares are drawn from `seed`, request and draw, so a run repeats.
     `logprobs`: whether it gives log-probabilities: those of the first token, with letters as alternatives;
@@ -116,7 +116,7 @@ class FakeModel:
             if self._chance("error", request, draw, attempt) < self._errors:
                 raise ProviderError("an error as ordered", retryable=True, throttled=True)
         if self._wrong and self._chance("wrong", request, draw, 0) < self._wrong:
-            said: str | Response = self._known(hints).spoiled()
+            said: str | Response = self._known(hints).wrong()
         elif isinstance(self._script, Hinted):
             said = self._script.script(request, draw, self._known(hints))
         else:

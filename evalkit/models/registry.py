@@ -61,7 +61,7 @@ class Backend:
     """A row of `evalkit models`.
 
     `factory`: `module:function` of what makes the model of a `Named`. `module`: what must be importable;
-    `install`: the mend when it is not. `address`: whether it takes `--base-url`. `whole`: whether all that
+    `install`: the fix when it is not. `address`: whether it takes `--base-url`. `whole`: whether all that
     stands behind the backend is the name, question marks too; what options it has is then its own business.
     """
 

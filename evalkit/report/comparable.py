@@ -52,9 +52,13 @@ def differs(cell: TableCell, row: PaperRow, figure: Figure) -> str:
         there += " and nothing more said"
     if base not in figure.match:
         return f"{protocol_words(cell)} here, {there} there"
-    if row.referee != bool(cell.spec.referee):
+    if row.model_extractor != bool(cell.spec.model_extractor):
         there = "a model reads the answers that rules cannot"
-        return f"{RULES_ALONE} here, {there} there" if row.referee else f"{there} here, {RULES_ALONE} there"
+        return (
+            f"{RULES_ALONE} here, {there} there"
+            if row.model_extractor
+            else f"{there} here, {RULES_ALONE} there"
+        )
     wanted = _options(row.options).items()
     for key, value in sorted(wanted - overrides):
         mine = cell.spec.data.get(key, "")

@@ -52,8 +52,8 @@ def macro(store: Store, cell: TableCell, groups: Sequence[str]) -> Group | str:
         metric = measured.usable(store, stored)
     except UsageError:
         return NO_CODE
-    names = list(compress(data.groups, data.judged))
-    clusters = list(compress(data.clusters, data.judged))
+    names = list(compress(data.groups, data.scored))
+    clusters = list(compress(data.clusters, data.scored))
     matrix = measured.of(data.matrix)
     wanted = sorted({*data.groups} - {""}) if tuple(groups) == ALL_GROUPS else groups
     rows = {group: [i for i, name in enumerate(names) if name == group] for group in wanted}

@@ -14,9 +14,9 @@ HEADLINE = "headline"
 
 @dataclass(frozen=True, slots=True)
 class Dispute:
-    """A sample that a view judges otherwise than the headline does.
+    """A sample that a variant judges otherwise than the headline does.
 
-    `readings`: by view, the headline's own first: the answers it read, each with its verdict and reason.
+    `readings`: by variant, the headline's own first: the answers it read, each with its verdict and reason.
     """
 
     task: str
@@ -53,7 +53,7 @@ def disputes(stores: Sequence[Store]) -> Iterator[Dispute]:
             if cell.role:
                 continue
             for sample, answer in store.answers(cell):
-                readings = {HEADLINE: answer["finals"], **answer["views"]}
+                readings = {HEADLINE: answer["finals"], **answer["variants"]}
                 verdicts = {tuple(final["correct"] for final in finals) for finals in readings.values()}
                 if len(verdicts) > 1:
                     yield Dispute(cell.task, cell.spec.protocol.label, model, sample, readings)

@@ -16,9 +16,9 @@ from evalkit.benchmark.task import Submitted, file_of
 from evalkit.errors import UsageError
 from evalkit.report.render import no_formula
 from evalkit.runfile.completeness import SMALL, completeness
-from evalkit.runfile.exchanges import Exchange, Exchanges
 from evalkit.runfile.measured import task_of
 from evalkit.runfile.records import FAILED
+from evalkit.runfile.sample_records import AskedRequest, SampleRecords
 from evalkit.runfile.store import Cell, Store
 from evalkit.samples import JSON
 
@@ -33,20 +33,20 @@ def rows(stores: Sequence[Store]) -> Iterator[Row]:
         for cell in store.cells():
             if not cell.role:
                 start: Row = {"task": cell.task, "protocol": cell.spec.protocol.label, "model": model}
-                exchanges = Exchanges(store, cell)
+                records = SampleRecords(store, cell)
                 for sample in store.samples(cell):
-                    yield {**start, **sample, "responses": _responses(exchanges.of(sample["position"]))}
+                    yield {**start, **sample, "responses": _responses(records.of(sample["position"]))}
 
 
-def _responses(exchanges: Sequence[Exchange]) -> list[JSON]:
+def _responses(requests: Sequence[AskedRequest]) -> list[JSON]:
     """Every draw of a sample, in the order of asking; `request` counts its requests from 0."""
     return [
         {
             "request": number,
             "draw": drawn.draw,
-            "judge": exchange.judge,
-            "tool": exchange.tool,
-            "branch": exchange.branch,
+            "judge": asked_request.judge,
+            "tool": asked_request.tool,
+            "branch": asked_request.branch,
             "text": drawn.response.text,
             "reasoning": drawn.response.reasoning,
             "finish": drawn.response.finish,
@@ -54,8 +54,8 @@ def _responses(exchanges: Sequence[Exchange]) -> list[JSON]:
             "completion_tokens": drawn.response.completion_tokens,
             "media": [one.key for one in drawn.response.media],
         }
-        for number, exchange in enumerate(exchanges)
-        for drawn in exchange.draws
+        for number, asked_request in enumerate(records)
+        for drawn in asked_request.draws
     ]
 
 

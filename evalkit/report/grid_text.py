@@ -36,7 +36,7 @@ def row_lines(row: GridRow) -> list[str]:
 
 def details(grid: Grid, cell: GridCell) -> list[str]:
     """`cell_lines` as `grid` needs them: with what neither the row's label nor a line below says."""
-    return cell_lines(cell, head_to_heads=not _named_duels(grid), protocol=bool(grid.id))
+    return cell_lines(cell, head_to_heads=not _named_head_to_heads(grid), protocol=bool(grid.id))
 
 
 def cell_lines(cell: GridCell, *, head_to_heads: bool = True, protocol: bool = False) -> list[str]:
@@ -64,9 +64,9 @@ def cell_lines(cell: GridCell, *, head_to_heads: bool = True, protocol: bool = F
     return [line for line in lines if line]
 
 
-def duel_lines(grid: Grid) -> Iterator[str]:
+def head_to_head_lines(grid: Grid) -> Iterator[str]:
     """Samples won and lost in words, where there are more than two runs."""
-    if not _named_duels(grid):
+    if not _named_head_to_heads(grid):
         return
     for row in grid.rows:
         for column, cell in zip(grid.columns, row.cells, strict=True):
@@ -75,7 +75,7 @@ def duel_lines(grid: Grid) -> Iterator[str]:
                 yield f"{row.label} {row.metric}, {column.name}: {'; '.join(met)}"
 
 
-def _named_duels(grid: Grid) -> bool:
+def _named_head_to_heads(grid: Grid) -> bool:
     return sum(column.kind == "run" for column in grid.columns) > 2
 
 
@@ -102,7 +102,7 @@ def to_terminal(grids: Sequence[Grid], *, width: int | None = None, colour: bool
             console.print(_box(grid, band, label, wide))
         for number, note in enumerate(grid.notes, 1):
             console.print(Text(f"{str(number).translate(SUPERSCRIPTS)} {printable(note)}"))
-        for line in (*duel_lines(grid), *grid.remarks):
+        for line in (*head_to_head_lines(grid), *grid.remarks):
             console.print(Text(printable(line)))
         for line in grid.signatures:
             console.print(Text(printable(line), style="dim"), soft_wrap=True)
@@ -223,7 +223,7 @@ def to_markdown(grids: Sequence[Grid]) -> str:
             f"{str(number).translate(SUPERSCRIPTS)} {escape_markdown(note)}  "
             for number, note in enumerate(grid.notes, 1)
         ]
-        lines += [f"{paragraph(line)}  " for line in (*duel_lines(grid), *grid.remarks)]
+        lines += [f"{paragraph(line)}  " for line in (*head_to_head_lines(grid), *grid.remarks)]
         lines += [f"`{printable(line).replace('`', chr(39))}`  " for line in grid.signatures]
         lines.append("")
     return "\n".join(lines).rstrip() + "\n"

@@ -147,8 +147,8 @@ class _Builder:
                 cell,
                 best=i == top,
                 against={
-                    self._runs[j - start].name: (duel.won, duel.lost)
-                    for (a, j), duel in met.items()
+                    self._runs[j - start].name: (met_one.won, met_one.lost)
+                    for (a, j), met_one in met.items()
                     if a == i
                 },
             )

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 
 from evalkit.report.grid import Grid, GridCell, GridRow
-from evalkit.report.grid_text import details, duel_lines, row_lines
+from evalkit.report.grid_text import details, head_to_head_lines, row_lines
 
 _NUMBERED = re.compile(r"(?:Table|Figure) [\d.]+: ")
 _NO_LABEL = re.compile(r"[^A-Za-z0-9.-]+")
@@ -123,7 +123,7 @@ def _figure(cell: GridCell) -> str:
 
 
 def _below(grid: Grid) -> Iterator[str]:
-    lines = [escape(line) for line in (*duel_lines(grid), *grid.remarks)]
+    lines = [escape(line) for line in (*head_to_head_lines(grid), *grid.remarks)]
     lines += [rf"\texttt{{{_breakable(line)}}}" for line in grid.signatures]
     if lines:
         yield r"\begingroup\footnotesize\raggedright\sloppy\noindent"

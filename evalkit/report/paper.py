@@ -92,7 +92,7 @@ class PaperRow:
 
     `options`: the task's options (`split=test`) that the paper's figure is under. `whole_corpus`: a figure
     that cannot be taken apart into samples, such as BLEU. `headline_of`: protocols whose headline it is,
-    where `measure` is another protocol's name for it: a plain majority is a leg of a routed run. `referee`:
+    where `measure` is another protocol's name for it: a plain majority is a branch of a routed run. `model_extractor`:
     in every figure a model read the answers that rules could not, so a run without `--judge` is under another
     protocol.
     """
@@ -110,7 +110,7 @@ class PaperRow:
     options: str = ""
     whole_corpus: bool = False
     headline_of: tuple[str, ...] = ()
-    referee: bool = False
+    model_extractor: bool = False
 
     @property
     def figure(self) -> tuple[str, str, tuple[str, ...]]:

@@ -75,7 +75,7 @@ def breakdowns(table: Table) -> Iterator[Part]:
         if cell.groups:
             yield Part(title, ("group", "value", "95 % interval", "n"), tuple(_group_rows(cell)))
         curve = cell.found.get("validation_curve")
-        if curve and not cell.view:
+        if curve and not cell.variant:
             rows = tuple((str(point["threshold"]), f"{point['accuracy']:.1f} %") for point in curve)
             yield Part(f"{title} on the validation split, by threshold", ("threshold", "accuracy"), rows)
 

@@ -12,7 +12,7 @@ from evalkit.errors import UsageError
 from evalkit.report.comparable import apart, corpus_words, run_on_words, yardstick
 from evalkit.runfile.cells import TableCell, cells_of
 from evalkit.runfile.completeness import SMALL
-from evalkit.runfile.measured import MEND
+from evalkit.runfile.measured import FIX
 from evalkit.runfile.records import COUNTED
 from evalkit.runfile.store import OUTCOMES, Store
 from evalkit.samples import JSON
@@ -126,7 +126,7 @@ def _faults(cell: TableCell) -> Iterable[str]:
     elif whole.part not in ("", SMALL):  # that stands in the title
         yield f"{cell.model} on {cell.task}: {whole.part}"
     if cell.stale:
-        yield f"{cell.model} on {cell.task}, {cell.metric}: {'; '.join(cell.stale)}: {MEND}"
+        yield f"{cell.model} on {cell.task}, {cell.metric}: {'; '.join(cell.stale)}: {FIX}"
     failed = cell.outcomes["failed"]
     if failed:
         yield f"{cell.model} on {cell.task}: {failed} samples failed and are not in the value"

@@ -101,9 +101,9 @@ class TableCell:
         return self.measured.name
 
     @property
-    def view(self) -> str:
-        """The view or leg that the metric measures, "" for the headline."""
-        return self.measured.view
+    def variant(self) -> str:
+        """The variant or branch that the metric measures, "" for the headline."""
+        return self.measured.variant
 
     @property
     def unit(self) -> str:
@@ -226,8 +226,8 @@ def _cells(store: Store, cell: Cell, calibration: Cell | None) -> Iterator[Table
             value=headline.value if headline else None,
             low=headline.low if headline else None,
             high=headline.high if headline else None,
-            n=headline.n if headline and counts_own else int(data.judged.sum()),
-            outcomes=store.outcomes(cell, spec.view),
+            n=headline.n if headline and counts_own else int(data.scored.sum()),
+            outcomes=store.outcomes(cell, spec.variant),
             groups={
                 figure.group: Group(figure.value, figure.low, figure.high, figure.n)
                 for figure in sorted(found, key=functools.partial(_place, {*data.groups}))
@@ -243,7 +243,7 @@ def _cells(store: Store, cell: Cell, calibration: Cell | None) -> Iterator[Table
             counts=counts,
             completeness=whole,
             samples=read,
-            stale=tuple(filter(None, (*other_code(store, cell, spec.view), _stale(measured, found)))),
+            stale=tuple(filter(None, (*other_code(store, cell, spec.variant), _stale(measured, found)))),
             verification=verification(store, cell),
         )
 
@@ -266,7 +266,7 @@ def _asked(data: CellData, *validation: CellData) -> dict[str, JSON]:
 
 def _corpus(data: CellData) -> JSON:
     """Of which samples a metric knows that is measured of all those that were scored."""
-    return combine(question for question, judged in zip(data.questions, data.judged, strict=True) if judged)
+    return combine(question for question, judged in zip(data.questions, data.scored, strict=True) if judged)
 
 
 def _place(groups: Set[str], figure: StoredFigure) -> tuple[bool, object]:

@@ -259,7 +259,7 @@ def row_columns(row: Row) -> tuple[str | int | bytes, ...]:
 
 
 def unread(position: int, error: BoundaryError) -> Row:
-    """The row of a record that no sample could be made of; when it is mended, a sample takes its place."""
+    """The row of a record that no sample could be made of; when it is fixed, a sample takes its place."""
     sample = Sample(id=unread_id(position), input="", target=())
     return Row(sample, position, bytes(16), bytes(16), "failed", boundary=error.boundary, error=str(error))
 

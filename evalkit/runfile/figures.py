@@ -51,7 +51,7 @@ def figures(metric: Metric, matrix: Floats, data: CellData) -> list[StoredFigure
 
     if np.isnan(matrix).any():
         return [StoredFigure(metric.name, WHOLE, None, None, None, len(matrix))]
-    judged = [row for row, kept in enumerate(data.judged) if kept]
+    judged = [row for row, kept in enumerate(data.scored) if kept]
     samples = _Samples(metric, matrix, [data.clusters[i] for i in judged], [data.groups[i] for i in judged])
     named: dict[str, list[int]] = {}
     tagged: dict[str, list[int]] = {}

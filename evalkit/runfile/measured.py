@@ -26,7 +26,7 @@ from evalkit.runfile.store import Store
 if TYPE_CHECKING:
     from evalkit.metrics.base import Floats
 
-MEND = "evalkit rescore measures it anew from the stored responses"
+FIX = "evalkit rescore measures it anew from the stored responses"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class Measure:
             named = f": name its file with --task-file {file[0].name}" if file else ""
             raise UsageError(f"{where} was measured by code that is no part of evalkit{named}")
         if self.stale:
-            raise UsageError(f"{where} was {self.stale}: {MEND}")
+            raise UsageError(f"{where} was {self.stale}: {FIX}")
         return self.metric
 
 
@@ -99,25 +99,25 @@ def _loaded(source: str, options: tuple[tuple[str, str], ...]) -> Task:
     return load_task(source, dict(options))
 
 
-def other_code(store: Store, cell: Cell, view: str = "") -> list[str]:
-    """Where today's code for reading and scoring `view` is not what the run used: `read by x@1, now x@2`."""
+def other_code(store: Store, cell: Cell, variant: str = "") -> list[str]:
+    """Where today's code for reading and scoring `variant` is not what the run used: `read by x@1, now x@2`."""
     task, spec = task_of(store, cell.spec), cell.spec
     if task is None:
         return []
-    now = next((one for one in task.views if one.name == view), None)
-    stored = spec.view(view)
+    now = next((one for one in task.variants if one.name == variant), None)
+    stored = spec.variant(variant)
     try:
         protocol = task.protocol(spec.protocol.name)
         extract = (now and now.extract) or task.extract(protocol)
     except (UsageError, KeyError):  # the protocol is no longer there
         return []
     reader = (now and now.reader) or protocol.reader
-    judge = (now and now.judge) or task.judge
-    scored = (stored.judge or spec.judge).partition(BY)[0]  # who the judge models are is the user's choice
+    scorer = (now and now.scorer) or task.scorer
+    scored = (stored.scorer or spec.scorer).partition(BY)[0]  # who the judge models are is the user's choice
     found = [
         _stale("read", stored.extract or spec.extract, extract),
         _stale("put together", stored.reader or spec.reader, reader),
-        _stale("scored", scored, judge.score if isinstance(judge, ModelScorer) else judge),
+        _stale("scored", scored, scorer.score if isinstance(scorer, ModelScorer) else scorer),
     ]
     return [words for words in found if words]
 

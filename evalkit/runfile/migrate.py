@@ -16,7 +16,7 @@ from typing import Any
 import orjson
 
 from evalkit.benchmark.protocol import ProtocolSettings
-from evalkit.benchmark.spec import CellSpec, ViewSpec
+from evalkit.benchmark.spec import CellSpec, VariantSpec
 from evalkit.convert import to_json
 from evalkit.identity.declared import OWN
 from evalkit.metrics.base import Metric
@@ -83,10 +83,10 @@ def _spec_of_3(task: str, label: str, old: Mapping[str, Any]) -> CellSpec:
         options=old["options"],
         solver=solver,
         extract=old["extract"],
-        judge=old["judge"],
-        referee=old.get("referee", ""),
+        scorer=old["judge"],
+        model_extractor=old.get("model_extractor", ""),
         fallback=fallback,
-        views=tuple(ViewSpec(name=view, **parts) for view, parts in old["views"].items()),
+        variants=tuple(VariantSpec(name=variant, **parts) for variant, parts in old["variants"].items()),
         metrics=tuple(_metric_of_3(metric, macro=old["macro"]) for metric in old["metrics"]),
         notes=old["notes"],
         data=old["data"],
@@ -124,7 +124,7 @@ def _metric_of_3(old: Mapping[str, Any], *, macro: bool) -> MetricSpec:
 
 
 def _parameters(text: str) -> dict[str, Any]:
-    """`k=10,view='strict'`, as a call has them."""
+    """`k=10,variant='strict'`, as a call has them."""
     call = ast.parse(f"f({text})", mode="eval").body
     assert isinstance(call, ast.Call)
     return {one.arg: ast.literal_eval(one.value) for one in call.keywords if one.arg}

@@ -17,8 +17,8 @@ from evalkit.runfile.records import FAILED
 from evalkit.samples import JSON
 
 if TYPE_CHECKING:
-    from evalkit.runfile.exchanges import Asked, Exchanges
     from evalkit.runfile.records import Cell
+    from evalkit.runfile.sample_records import SampleRecord, SampleRecords
     from evalkit.runfile.store import Store
 
 _AT_ONCE = 64
@@ -50,12 +50,12 @@ class Runs:
 
     def open(self, options: DataOptions | None = None) -> Records:
         """The joined records. Raises `DataError` that names the file, and the sample, that does not fit."""
-        from evalkit.runfile.exchanges import Exchanges
+        from evalkit.runfile.sample_records import SampleRecords
 
         (options or DataOptions()).without_revision("a run file")
         with _open(self.a) as a, _open(self.b) as b:
             one, other = self._cells(a, b)
-            mine, theirs = Exchanges(a, one), Exchanges(b, other)
+            mine, theirs = SampleRecords(a, one), SampleRecords(b, other)
             pairs, left_out = self._joined((a, one, mine), (b, other, theirs))
             models = tuple(str(store.manifest["model"]["name"]) for store in (a, b))
             revision = _digest((a, one), (b, other))
@@ -74,7 +74,7 @@ class Runs:
             waiting = iter(pairs)
             while some := list(islice(waiting, _AT_ONCE)):
                 with _open(self.a) as a, _open(self.b) as b:
-                    mine, theirs = Exchanges(a, one), Exchanges(b, other)
+                    mine, theirs = SampleRecords(a, one), SampleRecords(b, other)
                     found = [_record(mine.read(i), theirs.read(j), models) for i, j in some]
                 yield from found
 
@@ -100,7 +100,7 @@ class Runs:
         return one, other
 
     def _joined(
-        self, a: tuple[Store, Cell, Exchanges], b: tuple[Store, Cell, Exchanges]
+        self, a: tuple[Store, Cell, SampleRecords], b: tuple[Store, Cell, SampleRecords]
     ) -> tuple[list[tuple[int, int]], int]:
         """(positions in both of the samples answered in both, how many others there are)."""
         mine, theirs = _states(*a), _states(*b)
@@ -143,7 +143,7 @@ def _open(path: Path | str) -> Iterator[Store]:
         raise DataError(f"{path} cannot be read ({error}): is the run file damaged?") from error
 
 
-def _states(store: Store, cell: Cell, exchanges: Exchanges) -> dict[str, tuple[int, bytes, bool]]:
+def _states(store: Store, cell: Cell, requests: SampleRecords) -> dict[str, tuple[int, bytes, bool]]:
     """Sample → (position, digest of the question, whether it failed), in the order of the data."""
     rows = {
         position: (question, outcome == FAILED)
@@ -151,7 +151,7 @@ def _states(store: Store, cell: Cell, exchanges: Exchanges) -> dict[str, tuple[i
             "SELECT position, question, outcome FROM sample WHERE cell = ?", (cell.id,)
         )
     }
-    return {name: (at, *rows[at]) for name, at in exchanges.positions.items()}
+    return {name: (at, *rows[at]) for name, at in records.positions.items()}
 
 
 def _digest(*cells: tuple[Store, Cell]) -> str:
@@ -165,7 +165,7 @@ def _digest(*cells: tuple[Store, Cell]) -> str:
     return f"sha256 {found.hexdigest()[:12]}"
 
 
-def _record(a: Asked, b: Asked, models: Sequence[str]) -> Record:
+def _record(a: SampleRecord, b: SampleRecord, models: Sequence[str]) -> Record:
     return {
         "id": a.id,
         "input": a.input,
@@ -181,15 +181,15 @@ def _record(a: Asked, b: Asked, models: Sequence[str]) -> Record:
     }
 
 
-def _side(asked: Asked, model: str) -> dict[str, JSON]:
+def _side(asked: SampleRecord, model: str) -> dict[str, JSON]:
     return {
         "model": model,
         "answers": [final["value"] for final in asked.answer.get("finals", [])],
         "texts": [
             drawn.response.text
-            for exchange in asked.exchanges
-            if not exchange.judge and "tool" not in exchange.body
-            for drawn in exchange.draws
+            for asked_request in asked.requests
+            if not asked_request.judge and "tool" not in asked_request.body
+            for drawn in asked_request.draws
             if drawn.draw >= 0
         ],
         "outcome": asked.outcome,

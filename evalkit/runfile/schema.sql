@@ -92,7 +92,7 @@ CREATE TABLE sample (         -- a question, its answer and its score; written o
     outcome TEXT NOT NULL,    -- correct, wrong, unparsable, truncated, failed; answered: nothing to judge it by
     boundary TEXT NOT NULL,   -- of a failure: data, media, provider, tool, sandbox, judge, scorer
     error TEXT NOT NULL,
-    answer TEXT NOT NULL,     -- JSON: finals, views, legs, detail
+    answer TEXT NOT NULL,     -- JSON: finals, variants, branches, detail
     statistics BLOB NOT NULL, -- float64, little-endian: the columns of every metric, in order; empty if not judged
     PRIMARY KEY (cell, position)
 ) WITHOUT ROWID;
@@ -108,7 +108,7 @@ CREATE TABLE media (          -- a file that was sent, or generated, once howeve
     preview BLOB NOT NULL     -- a small JPEG, or Ogg
 );
 
-CREATE TABLE error (          -- every failed attempt, also those that a retry mended
+CREATE TABLE error (          -- every failed attempt, also those that a retry fixed
     id INTEGER PRIMARY KEY,
     at TEXT NOT NULL,
     cell INTEGER NOT NULL,

@@ -3,7 +3,7 @@
 What stays: the manifest, the cells, and of each sample its id, group, tags, cluster, digests, outcome and
 statistics. What goes: prompts, responses, answers, references, pictures and clips. Tables, comparisons and
 intervals are the same; lists of samples, resuming and replaying need the whole file. The same run gives the
-same bytes. With texts, all stays but previews of pictures and clips, and errors that retries mended.
+same bytes. With texts, all stays but previews of pictures and clips, and errors that retries fixed.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def write_slim(run: Path, path: Path, *, texts: bool = False) -> None:
 
 
 def _slim_answer(text: str) -> str:
-    """Of an answer what tables count: the outcomes in other views, and the details in `COUNTED`."""
+    """Of an answer what tables count: the outcomes in other variants, and the details in `COUNTED`."""
     answer = orjson.loads(text) or {}
     kept = {
         "outcomes": answer.get("outcomes"),

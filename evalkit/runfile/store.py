@@ -121,7 +121,7 @@ class Store:
 
     @property
     def connection(self) -> sqlite3.Connection:
-        """The database, to be read (`evalkit.runfile.exchanges`)."""
+        """The database, to be read (`evalkit.runfile.sample_records`)."""
         return self._db
 
     @property
@@ -331,13 +331,13 @@ class Store:
             asked=[row[6] for row in rows],
         )
 
-    def outcomes(self, cell: Cell, view: str = "") -> dict[str, int]:
-        """How many samples ended how in `view`, "" for the headline; every outcome has an entry."""
-        if view:
+    def outcomes(self, cell: Cell, variant: str = "") -> dict[str, int]:
+        """How many samples ended how in `variant`, "" for the headline; every outcome has an entry."""
+        if variant:
             rows = self._db.execute(
                 "SELECT coalesce(json_extract(answer, '$.outcomes.\"' || ? || '\"'), outcome) AS ended, "
                 "count(*) FROM sample WHERE cell = ? GROUP BY ended",
-                (view, cell.id),
+                (variant, cell.id),
             )
         else:
             rows = self._db.execute(
@@ -380,7 +380,7 @@ class Store:
                 "boundary": boundary,
                 "error": error,
                 "finals": judged.get("finals", []),
-                "views": judged.get("views", {}),
+                "variants": judged.get("variants", {}),
                 "detail": judged.get("detail", {}),
             }
 

@@ -173,7 +173,7 @@ def run_programs(
     """Judges programs on all CPUs; their outcomes, in the same order.
 
     Works inside and outside of a running event loop. `unsafe`: without a sandbox, see `allow_unsafe`.
-    Raises `UsageError` where programs cannot run, with the mend, and `SandboxError` when one of them could
+    Raises `UsageError` where programs cannot run, with the fix, and `SandboxError` when one of them could
     not be judged.
     """
     waiting = list(programs)
@@ -194,7 +194,7 @@ def run_programs(
 
 
 def check_sandbox() -> None:
-    """Raises `UsageError`, with the mend, unless a program really runs here."""
+    """Raises `UsageError`, with the fix, unless a program really runs here."""
     try:
         (outcome,) = run_programs([Program("def f(x):\n    return x + 1\n", "assert f(1) == 2", ("f",))])
     except SandboxError as error:

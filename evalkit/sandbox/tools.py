@@ -28,7 +28,7 @@ _TOOLS = (
     "xargs", "xz", "zcat", "zip",
 )  # fmt: skip
 """Of coreutils, and the others of POSIX that people use."""
-_MEND = (
+_FIX = (
     "C++ programs need a compiler: install g++ (apt-get install g++ on Debian and Ubuntu, "
     "dnf install gcc-c++ on Fedora)"
 )
@@ -57,7 +57,7 @@ def compiler() -> dict[str, str]:
     """
     gcc = shutil.which("g++", path=_WHERE)
     if gcc is None:
-        raise SandboxError(_MEND)
+        raise SandboxError(_FIX)
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder, "program.cpp")
         source.write_text(_PROGRAM)
@@ -65,7 +65,7 @@ def compiler() -> dict[str, str]:
         environment = {"LC_ALL": "C", "PATH": _WHERE}
         ran = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     if ran.returncode:
-        raise SandboxError(f"{gcc} does not compile a small program: {ran.stderr.strip()[-300:]}. {_MEND}")
+        raise SandboxError(f"{gcc} does not compile a small program: {ran.stderr.strip()[-300:]}. {_FIX}")
     headers = ran.stderr.partition("#include <...> search starts here:\n")[2]
     folders = [line.strip() for line in headers.partition("End of search list.")[0].splitlines()]
     folders = [place for place in folders if not place.startswith("/usr/local/")]

@@ -2,7 +2,7 @@
 
     BLEURT = Learned(load, score, model="BLEURT-20@1.0", packages=("bleurt",))
 
-    async def judge(answer, sample):
+    async def score(answer, sample):
         value = await BLEURT(answer, sample.target[0])
 
 The model lives in a worker process, where it is loaded once; what samples ask for at the same time goes there
@@ -182,8 +182,8 @@ class Learned:
 
     def _unloadable(self, error: str, lacks: str) -> str:
         missing = self._missing() or ([lacks] if lacks else [])
-        mend = f": pip install {' '.join(missing)}" if missing else ""
-        return f"{self._name} cannot be loaded ({error}){mend}"
+        fix = f": pip install {' '.join(missing)}" if missing else ""
+        return f"{self._name} cannot be loaded ({error}){fix}"
 
     def _missing(self) -> list[str]:
         found = []

@@ -178,8 +178,8 @@ def _moved(
 def _weights(draws: int, units: int, random: np.random.Generator) -> npt.NDArray[np.float32]:
     """(draws, units) weights less 1: what the units themselves add up to is added once, unrounded."""
     words = random.bit_generator.random_raw(-(-draws * units // 8))
-    drawn = words.view(np.uint8)[: draws * units]
-    weights = (drawn >= _STEPS[0]).view(np.uint8)
+    drawn = words.variant(np.uint8)[: draws * units]
+    weights = (drawn >= _STEPS[0]).variant(np.uint8)
     for step_up in _STEPS[1:]:
         weights += drawn >= step_up
     return (weights.astype(np.float32) - 1).reshape(draws, units)

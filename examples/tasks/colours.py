@@ -27,10 +27,10 @@ def colours():
         sample=to_sample,
         prompt=lambda sample, protocol: (Message("user", (*sample.media, sample.input)),),
         answer=listed,
-        judge=lambda answer, sample: Verdict(answer == sample.target[0]),
+        scorer=lambda answer, sample: Verdict(answer == sample.target[0]),
         metrics=(Accuracy(),),
         protocols=(Protocol(name="16-frames", solver=ask_once, frames=16, max_tokens=32),),
         media=("video",),
         gold=lambda sample, protocol: sample.target[0],
-        spoiled=lambda sample, protocol: ("white", ""),
+        wrong_responses=lambda sample, protocol: ("white", ""),
     )

@@ -27,7 +27,7 @@ def largest(reading):
     return Answer((*finals, finals[-1])[:2], {"clusters": len(clusters)})
 
 
-async def judge(answer, sample):
+async def score(answer, sample):
     return Verdict(await call(answer, "solve", TESTS) == [PROBLEMS[sample.id](*one) for one in TESTS])
 
 
@@ -39,7 +39,7 @@ def contest():
         sample=lambda row: Sample(id=row["name"], input=row["name"], target=(row["name"],)),
         prompt=lambda sample, protocol: (Message("user", f"Write solve(n): {sample.input}"),),
         answer=lambda text, sample: text or None,
-        judge=judge,
+        scorer=score,
         metrics=(PassAtK(k=2),),
         protocols=(Protocol(name="8@2", draws=8, temperature=1, solver=probe, reader=largest),),
     )

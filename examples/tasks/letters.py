@@ -31,7 +31,7 @@ def letters():
         sample=lambda row: Sample(id=row["reason"], input=row["reason"], target=()),
         prompt=lambda sample, protocol: (Message("user", f"Apologise for {sample.input}, in one line."),),
         answer=lambda text, sample: text.strip() or None,
-        judge=ModelScorer(score=graded, roles=("grader",)),
+        scorer=ModelScorer(score=graded, roles=("grader",)),
         metrics=(MeanValue("grade", unit="of 5"),),
         protocols=(Protocol(name="0-shot", max_tokens=128),),
         reference_free=True,

@@ -37,9 +37,9 @@ def needle(*, seed: str = "0"):
         sample=to_sample,
         prompt=prompt,
         answer=lambda text, sample: "".join(filter(str.isdigit, text)) or None,
-        judge=lambda answer, sample: api.Verdict(answer == sample.target[0]),
+        scorer=lambda answer, sample: api.Verdict(answer == sample.target[0]),
         metrics=api.averages(api.Accuracy()),
         protocols=(api.Protocol(name="0-shot", solver=api.ask_once, max_tokens=16),),
         gold=lambda sample, protocol: sample.target[0],
-        spoiled=lambda sample, protocol: ("1", ""),
+        wrong_responses=lambda sample, protocol: ("1", ""),
     )

@@ -35,9 +35,9 @@ def passages():
         sample=to_sample,
         prompt=prompt,
         answer=lambda text, sample: text.strip().rstrip(".") or None,
-        judge=lambda answer, sample: Verdict(answer.casefold() == sample.target[0].casefold()),
+        scorer=lambda answer, sample: Verdict(answer.casefold() == sample.target[0].casefold()),
         metrics=(Accuracy(),),
         protocols=(Protocol(name="earlier", solver=ask_once, max_tokens=16),),
         gold=lambda sample, protocol: sample.target[0],
-        spoiled=lambda sample, protocol: ("nobody", ""),
+        wrong_responses=lambda sample, protocol: ("nobody", ""),
     )

@@ -36,9 +36,9 @@ def preference(*, base: str = "base.db", head: str = "head.db", benchmark: str =
         sample=to_sample,
         prompt=prompt,
         answer=choice,
-        judge=lambda answer, sample: Verdict(answer == sample.target[0]),
+        scorer=lambda answer, sample: Verdict(answer == sample.target[0]),
         metrics=(Accuracy(),),
         protocols=(Protocol(name="pairs", solver=ask_once, max_tokens=8),),
         gold=lambda sample, protocol: sample.target[0],
-        spoiled=lambda sample, protocol: ("neither", ""),
+        wrong_responses=lambda sample, protocol: ("neither", ""),
     )

@@ -38,7 +38,7 @@ def programs():
         sample=lambda row: Sample(id=row["id"], input=row["question"], target=(row["answer"],)),
         prompt=lambda sample, protocol: (Message("user", sample.input),),
         answer=final_number,
-        judge=lambda answer, sample: Verdict(same_number(answer, sample.target[0])),
+        scorer=lambda answer, sample: Verdict(same_number(answer, sample.target[0])),
         metrics=(Accuracy(),),
         protocols=(Protocol(name="tool", solver=with_python, needs=("tools",)),),
         gold=lambda sample, protocol: sample.target[0],

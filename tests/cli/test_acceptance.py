@@ -65,7 +65,7 @@ def test_a_vote_of_32_killed_asks_no_draw_twice(tmp_path: Path) -> None:
     draws = 16 * 32
     with OpenAIServer(arithmetic, latency=0.02) as server:
         address = ("-m", "openai/mock", "--base-url", server.url, "--concurrency", "8")
-        command = ("run", *address, "-t", "gsm8k:maj1@32", "--data", "samples", "--json")
+        command = ("run", *address, "-t", "gsm8k:maj1@32", "--data", "builtin", "--json")
         whole, _ = finish(start(*command, "-o", tmp_path / "whole.db"))
         assert stored(tmp_path / "whole.db") == set(asked(server))
         times: Counter[str] = Counter()

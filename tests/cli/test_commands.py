@@ -16,7 +16,7 @@ from tests.cli.conftest import Cli
 from tests.made import sums
 
 FAKE = ("run", "-m", "fake/gold", "-t", "gsm8k")
-GOLD = ("run", "-m", "fake/gold", "--data", "samples")
+GOLD = ("run", "-m", "fake/gold", "--data", "builtin")
 
 
 def test_help_is_read_in_ten_seconds(cli: Cli) -> None:
@@ -95,10 +95,10 @@ def test_failed_samples_give_exit_code_3_and_say_how_to_go_on(cli: Cli, tmp_path
         (("run", "-m", "fake/gold", "-t", "gsm8k", "--set", "shots"), "--set shots: write it as key=value"),
         ((*FAKE, "--set", "shot=4"), "unknown setting 'shot': did you mean shots"),
         ((*FAKE, "--concurrency", "lots"), "--concurrency lots: a number from 1, or auto"),
-        ((*FAKE, "--limit", "0", "--data", "samples"), "--limit 0: at least 1"),
+        ((*FAKE, "--limit", "0", "--data", "builtin"), "--limit 0: at least 1"),
         (("run", "-m", "fake/gold", "-t", "gsm8k", "--data", "/nowhere/at/all"), "/nowhere/at/all"),
         (("run", "-m", "openai/x", "--base-url", "localhost:8000", "-t", "gsm8k"), "is no http(s) address"),
-        ((*FAKE, "--strict", "--limit", "3", "--data", "samples"), "--strict"),
+        ((*FAKE, "--strict", "--limit", "3", "--data", "builtin"), "--strict"),
         (("run", "-t", "gsm8k"), "Missing option '-m'"),
         (("rum",), "unknown command 'rum': did you mean run?"),
         (("report", "no.db"), "no run file 'no.db'"),
@@ -131,36 +131,36 @@ def test_tasks(cli: Cli) -> None:
 
 
 def test_preview_shows_exactly_what_is_sent(cli: Cli) -> None:
-    code, out, _ = cli("preview", "gsm8k:8-shot-cot", "--data", "samples", "--set", "shots=2", "-n", "2")
+    code, out, _ = cli("preview", "gsm8k:8-shot-cot", "--data", "builtin", "--set", "shots=2", "-n", "2")
     assert code == 0
     assert out.count("[user]") == 2
     assert out.count("Q: There are 15 trees") == 2
     assert out.count("The answer is") == 4  # two shots, twice
     assert "counts as right" in out
-    completion = cli("preview", "humaneval:0-shot-completion", "--data", "samples").out
+    completion = cli("preview", "humaneval:0-shot-completion", "--data", "builtin").out
     assert "[user]" not in completion
     assert "def total_minutes(" in completion
 
 
 @pytest.mark.slow
 def test_check_passes_on_every_benchmark_and_fails_a_broken_judge(cli: Cli, tmp_path: Path) -> None:
-    code, out, _ = cli("check", "--data", "samples")
+    code, out, _ = cli("check", "--data", "builtin")
     assert code == 0
     lines = out.splitlines()
     assert len(lines) == sum(len(task.protocols) for task in all_tasks())
     for line in lines:
         assert line.startswith("pass  ")
         errors = "; over 100 % 0 %" in line  # a rate of errors: lower is better
-        references, spoiled = ("references 0 %", "spoiled 100") if errors else ("references 100", "spoiled 0")
+        references, wrong = ("references 0 %", "wrong 100") if errors else ("references 100", "wrong 0")
         assert references in line
-        assert spoiled in line
+        assert wrong in line
     assert any(line.endswith("; accuracy (hendrycks) 100 %; accuracy (math-verify) 100 %") for line in lines)
 
     broken = sums(tmp_path, judge='return Verdict(answer != "7")')
     code, out, _ = cli("check", broken)
     assert code == 1
     assert "the reference is judged wrong" in out
-    assert "judged right although spoiled: '-1'" in out
+    assert "judged right although wrong: '-1'" in out
     code, out, _ = cli("check", broken, "--json")
     assert code == 1
     assert json.loads(out)[0]["problems"]
@@ -207,7 +207,7 @@ def test_doctor(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     code, out, _ = cli("doctor")
     assert code == 0
     assert "http://127.0.0.1:9 cannot be reached" in out
-    assert "mend: --data samples" in out
+    assert "fix: --data builtin" in out
     findings = {row["what"]: row for row in json.loads(cli("doctor", "--json").out)}
     assert findings["sandbox (HumanEval)"]["works"]
     assert findings["formulas (MATH)"]["works"]
@@ -263,9 +263,9 @@ def test_report_marks_what_differs_and_strict_refuses(cli: Cli, tmp_path: Path) 
 def test_replay_gives_the_same_cell(cli: Cli, tmp_path: Path) -> None:
     first, second = tmp_path / "1.db", tmp_path / "2.db"
     model = "fake/gold?wrong=0.4"
-    one = cli("run", "-m", model, "-t", "gsm8k:8-shot-cot", "--data", "samples", "-o", first, "--json").out
+    one = cli("run", "-m", model, "-t", "gsm8k:8-shot-cot", "--data", "builtin", "-o", first, "--json").out
     two = cli(
-        "run", "-m", f"replay/{first}", "-t", "gsm8k:8-shot-cot", "--data", "samples", "-o", second, "--json"
+        "run", "-m", f"replay/{first}", "-t", "gsm8k:8-shot-cot", "--data", "builtin", "-o", second, "--json"
     ).out
     cells, again = json.loads(one)["cells"], json.loads(two)["cells"]
     assert 0 < cells[0]["value"] < 100

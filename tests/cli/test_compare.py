@@ -15,9 +15,9 @@ from evalkit.compare.runs import compare
 from evalkit.compare.verdicts import INCOMPLETE, Problem
 from evalkit.runfile.store import Store
 from tests.cli.conftest import Cli
+from tests.erring import erring
 from tests.made import sums
 from tests.openai_server import OpenAIServer
-from tests.spoiled import spoiled
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     first = sums(folder, 2000, name="first.py", ask="Adding", called="adding")
     second = sums(folder, 2000, name="second.py", ask="Totalling", called="totalling")
     for name, share in (("base", 0.1), ("worse", 0.12), ("near", 0.101)):
-        model = spoiled(folder, name, Totalling=share)
+        model = erring(folder, name, Totalling=share)
         with pytest.raises(SystemExit) as ended:
             main(["run", "-m", model, "-t", f"{first},{second}", "-o", str(folder / f"{name}.db")])
         assert ended.value.code == 0
@@ -96,7 +96,7 @@ def test_a_policy_decides_what_blocks(runs: Path) -> None:
 
 def test_what_was_asked_otherwise_is_refused_and_named(cli: Cli, runs: Path, tmp_path: Path) -> None:
     other = sums(tmp_path, 50, name="a.py", ask="What would you say is", called="adding")
-    model = spoiled(tmp_path, "m")
+    model = erring(tmp_path, "m")
     assert cli("run", "-m", model, "-t", other, "-o", tmp_path / "a.db", "--set", "max_tokens=9").code == 0
     base, head = opened(runs / "base.db", tmp_path / "a.db")
     refused = compare(base, head, Policy(allow_missing=True, allow_subset=True))

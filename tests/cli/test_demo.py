@@ -43,7 +43,7 @@ def test_a_terminal_gets_a_live_bar_and_colour(tmp_path: Path) -> None:
     controller, terminal = pty.openpty()
     command = [sys.executable, "-m", "evalkit", "run", "-m", "fake/gold?delay=0.05", "-t", "gsm8k:8-shot-cot"]
     process = subprocess.Popen(
-        [*command, "--data", "samples", "--concurrency", "2", "-o", str(tmp_path / "r.db")],
+        [*command, "--data", "builtin", "--concurrency", "2", "-o", str(tmp_path / "r.db")],
         stdout=terminal,
         stderr=terminal,
         env={**os.environ, "TERM": "xterm-256color", "COLUMNS": "120"},

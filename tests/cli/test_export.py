@@ -109,7 +109,7 @@ def test_a_submission_is_whole_or_refused(cli: Cli, part_done: list[Any], tmp_pa
 def test_a_part_of_the_questions_is_no_submission(cli: Cli, tmp_path: Path) -> None:
     path = tmp_path / "r.db"
     code, out, _ = cli(
-        "run", "-m", "fake/fixed?text=dusk", "-t", "docvqa", "--data", "samples", "--set", "split=test",
+        "run", "-m", "fake/fixed?text=dusk", "-t", "docvqa", "--data", "builtin", "--set", "split=test",
         "--limit", 1, "--json", "-o", path,
     )  # fmt: skip
     assert code == 0
@@ -125,7 +125,7 @@ def test_a_judge_by_name(cli: Cli, tmp_path: Path) -> None:
     (alone,) = json.loads(cli(*run, "-o", tmp_path / "a.db").out)["cells"]
     (judged,) = json.loads(cli(*run, "-o", tmp_path / "b.db", "--judge", "fake/fixed?text=red").out)["cells"]
     assert (alone["outcomes"]["unparsable"], judged["outcomes"]["correct"]) == (1, 1)
-    assert "fake/fixed?text=red" in judged["signature"]["parts"]["referee"]
+    assert "fake/fixed?text=red" in judged["signature"]["parts"]["model_extractor"]
     assert judged["tokens"] == alone["tokens"]
     code, _, err = cli(*run, "-o", tmp_path / "c.db", "--judge", "fake/gpt")
     assert (code, "unknown fake model 'gpt'" in err) == (2, True)

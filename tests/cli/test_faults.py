@@ -40,7 +40,7 @@ def samples(path: Path) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_one_fails_the_others_count_and_mended_it_alone_is_done(fault: str, tmp_path: Path, cli: Cli) -> None:
+def test_one_fails_the_others_count_and_fixed_it_alone_is_done(fault: str, tmp_path: Path, cli: Cli) -> None:
     boundary, cause = FAULTS[fault]
     task, path = faulty(tmp_path, {2: fault}), tmp_path / "r.db"
     with OpenAIServer(adds) as server:
@@ -245,13 +245,13 @@ def test_what_a_model_returns_and_no_file_can_hold(said: str, cause: str, tmp_pa
 # -- check and preview ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("fault", [*FAULTS, "gold raises", "spoiled raises"])
+@pytest.mark.parametrize("fault", [*FAULTS, "gold raises", "wrong_responses raises"])
 def test_check_names_the_sample_and_goes_on(fault: str, tmp_path: Path, cli: Cli) -> None:
     code, out, err = cli("check", faulty(tmp_path, {2: fault}))
     assert code == 1
     assert "Traceback" not in out + err
     first, *problems = out.splitlines()
-    assert first.startswith("FAIL  faulty:once  5 samples: references 100 %, spoiled 0 %")
+    assert first.startswith("FAIL  faulty:once  5 samples: references 100 %, wrong 0 %")
     assert problems
     _, cause = FAULTS.get(fault, ("", f"LookupError: no {fault.split()[0]}"))
     assert cause in problems[0]
@@ -259,10 +259,10 @@ def test_check_names_the_sample_and_goes_on(fault: str, tmp_path: Path, cli: Cli
 
 
 def test_check_of_nothing_but_faults_has_no_figures(tmp_path: Path, cli: Cli) -> None:
-    task = faulty(tmp_path, dict.fromkeys(range(COUNT), "judge raises"))
+    task = faulty(tmp_path, dict.fromkeys(range(COUNT), "scorer raises"))
     code, out, _ = cli("check", task)
     assert code == 1
-    assert out.startswith("FAIL  faulty:once  5 samples: references none, spoiled 0 %")
+    assert out.startswith("FAIL  faulty:once  5 samples: references none, wrong 0 %")
     code, out, _ = cli("check", task, "--json")
     assert json.loads(out)[0]["gold"] is None
 

@@ -37,7 +37,7 @@ def ask(cli: Cli, tmp_path: Path) -> Ask:
     return run
 
 
-class Judged(NamedTuple):
+class Graded(NamedTuple):
     """What `compare` said, and (name, what is in it, its message) of each of JUnit's test cases."""
 
     said: Said
@@ -45,19 +45,19 @@ class Judged(NamedTuple):
 
 
 @pytest.fixture
-def gate(cli: Cli, tmp_path: Path) -> Callable[..., Judged]:
-    def call(*arguments: object) -> Judged:
+def gate(cli: Cli, tmp_path: Path) -> Callable[..., Graded]:
+    def call(*arguments: object) -> Graded:
         said = cli("compare", *arguments, "--junit", tmp_path / "junit.xml")
         suite = ElementTree.parse(tmp_path / "junit.xml").getroot()
         assert suite.get("tests") == str(len(suite))
-        return Judged(
+        return Graded(
             said, [(case.get("name", ""), case[0].tag, case[0].get("message", "")) for case in suite]
         )
 
     return call
 
 
-Gate = Callable[..., Judged]
+Gate = Callable[..., Graded]
 
 
 def test_a_space_behind_every_question(ask: Ask, gate: Gate) -> None:
@@ -227,7 +227,7 @@ def test_failed_validation_samples_are_missing_and_no_difference(
 ) -> None:
     runs = [tmp_path / "base.db", tmp_path / "head.db"]
     for run, backend, code in zip(runs, ("fake/gold", "fake/gold?errors=0.02"), (0, 3), strict=True):
-        task = ("-t", "mmlu:cot8-routed", "--data", "samples", "--retries", 0)
+        task = ("-t", "mmlu:cot8-routed", "--data", "builtin", "--retries", 0)
         assert cli("run", "-m", backend, *task, "-o", run).code == code
     found = gate(*runs)
     assert found.said.code == 3

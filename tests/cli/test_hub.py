@@ -67,7 +67,7 @@ def test_run_from_the_hub(tmp_path: Path) -> None:
     gone = evalkit(tmp_path / "other", hub.url, "run", "-m", "fake/gold", *task, "-o", tmp_path / "gone.db")
     assert gone.code == 2
     assert len(gone.err.splitlines()) == 1
-    assert "--data samples" in gone.err
+    assert "--data builtin" in gone.err
 
 
 @pytest.mark.slow

@@ -93,9 +93,9 @@ def test_a_judge_that_cannot_be_read_fails_the_sample_and_costs_the_model_nothin
         (failure,) = store.failures(store.cells()[0])
     assert failure == ("essay 5", "judge", "judge: 2 replies in a row could not be read")
     # Resumed, it is asked further, and what could not be read is not taken for the answer.
-    mended = grader(lambda essay, draw: "Hm." if essay == 5 and draw < 3 else by_number(essay, draw))
-    table = run(model, task, output=tmp_path / "r.db", judge=mended)
-    assert (table.cells[0].value, table.failed, mended.asked, model.asked) == (50.0, 0, 2, 6)
+    fixed = grader(lambda essay, draw: "Hm." if essay == 5 and draw < 3 else by_number(essay, draw))
+    table = run(model, task, output=tmp_path / "r.db", judge=fixed)
+    assert (table.cells[0].value, table.failed, fixed.asked, model.asked) == (50.0, 0, 2, 6)
 
 
 def test_a_judge_that_does_not_answer_fails_the_sample(tmp_path: Path) -> None:
@@ -114,8 +114,8 @@ def test_a_judge_that_does_not_answer_fails_the_sample(tmp_path: Path) -> None:
     assert failure[:2] == ("essay 2", "judge")
 
 
-def test_a_view_scored_by_a_judge_model_is_left_out_without_one(tmp_path: Path) -> None:
-    task = essays(tmp_path, view=True)
+def test_a_variant_scored_by_a_judge_model_is_left_out_without_one(tmp_path: Path) -> None:
+    task = essays(tmp_path, variant=True)
     alone = run(writer(), task, output=tmp_path / "a.db").cells
     judged = run(writer(), task, output=tmp_path / "j.db", judge=grader(by_number)).cells
     assert [cell.value for cell in alone] == [pytest.approx(100 / 6)]
@@ -150,7 +150,7 @@ def test_rescored_the_stored_replies_are_read_again(tmp_path: Path, cli: Cli) ->
     before, after = (json.loads(cli("report", tmp_path / name, "--json").out) for name in ("r.db", "n.db"))
     assert [found["cells"][0]["value"] for found in (before, after)] == [50.0, 25.0]
     assert judge.asked == 12
-    assert "fake/grader" in after["cells"][0]["signature"]["parts"]["judge"]
+    assert "fake/grader" in after["cells"][0]["signature"]["parts"]["scorer"]
 
 
 def test_judges_on_the_command_line(tmp_path: Path, cli: Cli) -> None:
@@ -178,6 +178,6 @@ def test_check_says_what_it_could_not_hold(tmp_path: Path) -> None:
     (result,) = check(essays(tmp_path))
     assert result.passed
     assert any("a judge model scores its answers" in words for words in result.unheld)
-    (result,) = check(essays(tmp_path, view=True))
+    (result,) = check(essays(tmp_path, variant=True))
     assert any("nobody can write a right response" in words for words in result.unheld)
-    assert any("no spoiled responses" in words for words in result.unheld)
+    assert any("no wrong responses" in words for words in result.unheld)

@@ -10,8 +10,8 @@ import pytest
 
 from evalkit.stats.power import power_of
 from tests.cli.conftest import Cli
+from tests.erring import erring
 from tests.made import sums
-from tests.spoiled import spoiled
 
 
 def power(cli: Cli, *arguments: object) -> dict[str, float]:
@@ -22,21 +22,21 @@ def power(cli: Cli, *arguments: object) -> dict[str, float]:
 
 
 def test_without_a_run_the_widest_spread_is_assumed(cli: Cli) -> None:
-    found = power(cli, "-t", "gsm8k", "--effect", 2, "--data", "samples")
+    found = power(cli, "-t", "gsm8k", "--effect", 2, "--data", "builtin")
     assert found["sd"] == pytest.approx(50)
     # ((1.960 + 0.842) · 50 / 2)² = 4,906, and the more that McNemar's exact test asks for
     assert 4906 < found["samples"] < 1.03 * 4906
     assert power_of(2, 50, int(found["samples"]), exact=True) == pytest.approx(0.8, abs=0.001)
     assert found["size"] == 16
     assert power_of(found["seen"], found["sd"], 16, exact=True) == pytest.approx(0.8, abs=0.001)
-    alike = power(cli, "-t", "gsm8k", "--effect", -2, "--correlation", 0.9, "--data", "samples")
+    alike = power(cli, "-t", "gsm8k", "--effect", -2, "--correlation", 0.9, "--data", "builtin")
     assert alike["samples"] == pytest.approx(4906 / 5, rel=0.08)
-    among_ten = power(cli, "-t", "gsm8k", "--effect", 2, "--benchmarks", 10, "--data", "samples")
+    among_ten = power(cli, "-t", "gsm8k", "--effect", 2, "--benchmarks", 10, "--data", "builtin")
     assert (
         among_ten["samples"]
-        == power(cli, "-t", "gsm8k", "--effect", 2, "--alpha", 0.005, "--data", "samples")["samples"]
+        == power(cli, "-t", "gsm8k", "--effect", 2, "--alpha", 0.005, "--data", "builtin")["samples"]
     )
-    code, out, _ = cli("power", "-t", "gsm8k", "--effect", 2, "--data", "samples")
+    code, out, _ = cli("power", "-t", "gsm8k", "--effect", 2, "--data", "builtin")
     assert (code, "the benchmark has 16, too few: they show 45 points or more" in out) == (0, True)
 
 
@@ -46,7 +46,7 @@ def test_two_runs_show_their_own_spread(cli: Cli, tmp_path: Path) -> None:
     task = sums(tmp_path, 2000)
     runs = []
     for name, share in (("base", 0.1), ("head", 0.15)):
-        model = spoiled(tmp_path, name, What=share)
+        model = erring(tmp_path, name, What=share)
         runs += ["--from", tmp_path / f"{name}.db"]
         assert cli("run", "-m", model, "-t", task, "-o", runs[-1]).code == 0
     found = power(cli, "-t", "sums", "--effect", 1, *runs)
@@ -78,7 +78,7 @@ def test_draws_help_where_the_draws_are_what_varies(cli: Cli, tmp_path: Path) ->
 def test_no_number_of_draws_helps_where_the_samples_are_what_varies(cli: Cli, tmp_path: Path) -> None:
     """Nine of ten samples are always right, one always wrong, whatever is drawn."""
     run, task = tmp_path / "run.db", sums(tmp_path, 400)
-    command = ("run", "-m", spoiled(tmp_path, "m"), "-t", f"{task}:sums:once", "-o", run)
+    command = ("run", "-m", erring(tmp_path, "m"), "-t", f"{task}:sums:once", "-o", run)
     assert cli(*command, "--set", "draws=4", "--set", "temperature=0.8").code == 0
     found = power(cli, "-t", "sums", "--effect", 1, "--from", run)
     assert found["sd"] == pytest.approx(100 * math.sqrt(0.1 * 0.9), rel=0.15)

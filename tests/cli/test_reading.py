@@ -172,7 +172,7 @@ def test_a_stored_figure_is_not_computed_again_by_other_code(
     cli: Cli, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     run, new = tmp_path / "r.db", tmp_path / "new.db"
-    cli("run", "-m", "fake/gold?wrong=0.4", "-t", "gsm8k:8-shot-cot", "--data", "samples", "-o", run)
+    cli("run", "-m", "fake/gold?wrong=0.4", "-t", "gsm8k:8-shot-cot", "--data", "builtin", "-o", run)
     (before, _) = json.loads(cli("report", run, "--json").out)["cells"]
     request.getfixturevalue("accuracy_2")
     (cell, _) = json.loads(cli("report", run, "--json").out)["cells"]
@@ -197,7 +197,7 @@ def test_the_version_that_is_printed_is_the_runs(
     cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = tmp_path / "r.db"
-    cli("run", "-m", "fake/gold", "-t", "gsm8k:8-shot-cot", "--data", "samples", "-o", run)
+    cli("run", "-m", "fake/gold", "-t", "gsm8k:8-shot-cot", "--data", "builtin", "-o", run)
     made = evalkit.__version__
     monkeypatch.setattr(evalkit, "__version__", "99.0")
     assert f"evalkit:{made}|" in cli("report", run, "--format", "markdown").out
@@ -238,7 +238,7 @@ def test_a_run_is_not_finished_on_other_questions(fresh: Fresh, tmp_path: Path, 
 @pytest.mark.parametrize(
     ("file", "old", "new", "words"),
     [
-        ("helper_of_doubles.py", "answer == reference", "answer != reference", "judge: own#"),
+        ("helper_of_doubles.py", "answer == reference", "answer != reference", "scorer: own#"),
         ("doubles.py", "text.strip() or None", "text.strip()", "extract: own#"),
         ("doubles.py", "float(scored.correct[0])", "1.0", "metrics"),
     ],
@@ -265,11 +265,11 @@ def test_a_tasks_option_that_its_judge_closes_over_is_in_the_signature(fresh: Fr
         run = tmp_path / f"{factor}.db"
         fresh("run", "-m", "fake/gold", "-t", task, "--set", f"factor={factor}", "-o", run)
         (cell,) = json.loads(fresh("report", run, "--json"))["cells"]
-        signatures[factor] = (cell["value"], cell["signature"]["parts"]["judge"])
+        signatures[factor] = (cell["value"], cell["signature"]["parts"]["scorer"])
     assert signatures["2"][0] > signatures["3"][0]
     assert signatures["2"][1] != signatures["3"][1]
     said = fresh("compare", tmp_path / "2.db", tmp_path / "3.db", code=2)
-    assert "judge: own#" in " ".join(said.split())
+    assert "scorer: own#" in " ".join(said.split())
 
 
 @pytest.mark.slow
@@ -283,8 +283,8 @@ def test_editing_the_source_of_a_protocol_changes_nothing(fresh: Fresh, tmp_path
     assert "no change seen" in fresh("compare", run, tmp_path / "again.db")
 
 
-def test_a_protocol_that_is_gone_keeps_no_view_from_being_reported(cli: Cli, tmp_path: Path) -> None:
-    """Also of a view with an extractor of its own, whose reader was the protocol's."""
+def test_a_protocol_that_is_gone_keeps_no_variant_from_being_reported(cli: Cli, tmp_path: Path) -> None:
+    """Also of a variant with an extractor of its own, whose reader was the protocol's."""
     task = quiz(tmp_path, test=4, validation=4)
     assert cli("run", "-m", "fake/gold", "-t", f"{task}:quiz:said", "-o", tmp_path / "r.db").code == 0
     other = tmp_path / "later" / "quiz.py"

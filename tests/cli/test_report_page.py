@@ -46,10 +46,10 @@ def test_the_page_says_how_to_make_the_run_again(cli: Cli, tmp_path: Path) -> No
     tasks = "gsm8k:8-shot-cot,gsm8k:0-shot-chat"
     path = tmp_path / "r.db"
     assert (
-        cli("run", "-m", "fake/gold", "-t", tasks, "--data", "samples", *settings[2:], "-o", path).code == 0
+        cli("run", "-m", "fake/gold", "-t", tasks, "--data", "builtin", *settings[2:], "-o", path).code == 0
     )
     one = tmp_path / "one.db"
-    first = ("run", "-m", "fake/gold", "-t", "gsm8k:8-shot-cot", "--data", "samples", *settings, "-o", one)
+    first = ("run", "-m", "fake/gold", "-t", "gsm8k:8-shot-cot", "--data", "builtin", *settings, "-o", one)
     assert cli(*first).code == 0
     for made in (path, one):
         store = Store.open(made)

@@ -69,7 +69,7 @@ def test_json_has_the_groups_anyway(cli: Cli, run_file: Path) -> None:
 
 def test_a_run_beside_a_papers_figures(cli: Cli, tmp_path: Path) -> None:
     path = tmp_path / "r.db"
-    cli("run", "-m", "fake/gold", "-t", "gsm8k:8-shot-cot", "--data", "samples", "-o", path)
+    cli("run", "-m", "fake/gold", "-t", "gsm8k:8-shot-cot", "--data", "builtin", "-o", path)
     code, out, _ = cli("report", path, "--paper", "gemini-1.0/table-2")
     assert code == 0
     assert "94.4%" in out

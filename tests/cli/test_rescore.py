@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from evalkit.identity.declared import versioned
-from evalkit.runfile.exchanges import Exchanges
+from evalkit.runfile.sample_records import SampleRecords
 from evalkit.runfile.store import Store
 from tests.cli.conftest import Cli
 from tests.made import sums
@@ -36,7 +36,7 @@ def test_every_draw_of_every_cell_is_exported(cli: Cli, tmp_path: Path) -> None:
     """Protocols share requests: the routed one asks nothing that the two before it did not ask."""
     run = tmp_path / "r.db"
     tasks = "mmlu:5-shot,mmlu:cot32,mmlu:cot32-routed"
-    assert cli("run", "-m", "fake/gold?wrong=0.4", "-t", tasks, "--data", "samples", "-o", run).code == 0
+    assert cli("run", "-m", "fake/gold?wrong=0.4", "-t", tasks, "--data", "builtin", "-o", run).code == 0
     found = rows(cli("export", run).out)
     draws = {protocol: set[int]() for protocol in ("5-shot", "cot32", "cot32-routed")}
     for row in found:
@@ -47,10 +47,10 @@ def test_every_draw_of_every_cell_is_exported(cli: Cli, tmp_path: Path) -> None:
     assert draws == {"5-shot": {1}, "cot32": {32}, "cot32-routed": {33}}
     with Store.open(run) as store:
         for cell in store.cells():
-            read = Exchanges(store, cell)
+            read = SampleRecords(store, cell)
             assert read.positions
             for position in read.positions.values():
-                assert sum(len(one.draws) for one in read.read(position).exchanges) in (1, 32, 33)
+                assert sum(len(one.draws) for one in read.read(position).requests) in (1, 32, 33)
 
 
 @pytest.mark.slow
@@ -59,7 +59,7 @@ def test_the_same_code_gives_the_same_figures(cli: Cli, tmp_path: Path, task: st
     run, new = tmp_path / "r.db", tmp_path / "new.db"
     limit = () if "routed" in task else ("--limit", 6)
     assert (
-        cli("run", "-m", "fake/gold?wrong=0.4", "-t", task, "--data", "samples", *limit, "-o", run).code == 0
+        cli("run", "-m", "fake/gold?wrong=0.4", "-t", task, "--data", "builtin", *limit, "-o", run).code == 0
     )
     before = json.loads(cli("report", run, "--json").out)
     said = cli("rescore", run, "-o", new, "--json")
@@ -72,7 +72,7 @@ def test_the_same_code_gives_the_same_figures(cli: Cli, tmp_path: Path, task: st
 def test_another_protocols_rule(cli: Cli, tmp_path: Path) -> None:
     """The gold responses of one protocol are not in the form that another asks for."""
     run, new = tmp_path / "r.db", tmp_path / "new.db"
-    cli("run", "-m", "fake/gold", "-t", "chartqa:0-shot", "--data", "samples", "-o", run)
+    cli("run", "-m", "fake/gold", "-t", "chartqa:0-shot", "--data", "builtin", "-o", run)
     said = cli("rescore", run, "-o", new, "--rule", "0-shot-cot", "--changes", 2)
     assert "accuracy 100 → 0 %; 12 of 12 verdicts changed" in said.out
     assert "correct" in said.out
@@ -92,7 +92,7 @@ def test_a_scorers_new_version_makes_two_machines_files_comparable_again(
 
     old, new, again = (tmp_path / name for name in ("old.db", "new.db", "again.db"))
     model = "fake/gold?wrong=0.5"
-    arguments = ("-t", "gsm8k:8-shot-cot", "--data", "samples")
+    arguments = ("-t", "gsm8k:8-shot-cot", "--data", "builtin")
     cli("run", "-m", model, *arguments, "-o", old)
 
     def lenient(answer: str, sample: Any) -> Any:
@@ -106,7 +106,7 @@ def test_a_scorers_new_version_makes_two_machines_files_comparable_again(
     cli("run", "-m", model, *arguments, "-o", new)
     said = cli("compare", old, new)
     assert said.code == 2
-    assert "judge: gsm8k.scorer@1 and gsm8k.scorer@2" in " ".join(said.out.split())
+    assert "scorer: gsm8k.scorer@1 and gsm8k.scorer@2" in " ".join(said.out.split())
     (stale, _) = json.loads(cli("report", old, "--json").out)["cells"]
     assert stale["stale"] == ["scored by gsm8k.scorer@1, and this evalkit has gsm8k.scorer@2"]
     said = cli("rescore", old, "-o", again)
@@ -130,9 +130,9 @@ def test_what_failed_in_scoring_is_scored_and_what_was_not_answered_stays_missin
             "UPDATE sample SET outcome = 'failed', boundary = 'provider', error = 'gone', "
             "statistics = x'' WHERE position = 5"
         )
-    (tmp_path / "mended").mkdir()
-    sums(tmp_path / "mended", 8)
-    said = cli("rescore", run, "-o", new, "--task-file", tmp_path / "mended" / "sums.py")
+    (tmp_path / "fixed").mkdir()
+    sums(tmp_path / "fixed", 8)
+    said = cli("rescore", run, "-o", new, "--task-file", tmp_path / "fixed" / "sums.py")
     assert said.code == 0, said
     (cell,) = json.loads(cli("report", new, "--json").out)["cells"]
     assert (cell["n"], cell["outcomes"]["correct"], cell["outcomes"]["failed"]) == (7, 7, 1)
@@ -141,7 +141,7 @@ def test_what_failed_in_scoring_is_scored_and_what_was_not_answered_stays_missin
 @pytest.mark.slow
 def test_a_slim_run_with_texts_is_rescored(cli: Cli, tmp_path: Path) -> None:
     run, slim, new = (tmp_path / name for name in ("r.db", "slim.db", "new.db"))
-    cli("run", "-m", "fake/gold?wrong=0.4", "-t", "mmmu", "--data", "samples", "-o", run)
+    cli("run", "-m", "fake/gold?wrong=0.4", "-t", "mmmu", "--data", "builtin", "-o", run)
     cli("export", run, "--slim", "--texts", "-o", slim)
     assert slim.stat().st_size < run.stat().st_size
     assert cli("rescore", slim, "-o", new).code == 0
@@ -151,7 +151,7 @@ def test_a_slim_run_with_texts_is_rescored(cli: Cli, tmp_path: Path) -> None:
 
 def test_what_cannot_be_rescored_is_refused(cli: Cli, tmp_path: Path) -> None:
     run, slim = tmp_path / "r.db", tmp_path / "slim.db"
-    cli("run", "-m", "fake/gold", "-t", "gsm8k:8-shot-cot", "--data", "samples", "-o", run)
+    cli("run", "-m", "fake/gold", "-t", "gsm8k:8-shot-cot", "--data", "builtin", "-o", run)
     cli("export", run, "--slim", "-o", slim)
     said = cli("rescore", slim, "-o", tmp_path / "new.db")
     assert (said.code, "without texts" in said.err) == (2, True)

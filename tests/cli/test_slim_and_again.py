@@ -16,7 +16,7 @@ from tests.quiz import quiz
 
 @pytest.fixture
 def run(cli: Cli, tmp_path: Path) -> Path:
-    """Views, legs, a threshold and a failed sample: everything a table counts."""
+    """Views, branches, a threshold and a failed sample: everything a table counts."""
     path = tmp_path / "run.db"
     task = quiz(tmp_path, test=60, validation=16)
     assert cli("run", "-m", "fake/gold?wrong=0.3", "-t", f"{task}:quiz:routed", "-o", path).code == 0

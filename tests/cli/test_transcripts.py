@@ -14,7 +14,7 @@ import pytest
 from evalkit import run
 from evalkit.models.base import Request
 from evalkit.models.fake import FakeModel
-from evalkit.runfile.exchanges import Exchanges
+from evalkit.runfile.sample_records import SampleRecords
 from evalkit.runfile.store import Store
 from tests.cli.conftest import Cli
 from tests.openai_server import OpenAIServer, Payload
@@ -42,7 +42,7 @@ def student(style: str) -> FakeModel:
     return FakeModel(say, f"fake/{style}")
 
 
-def test_views_read_the_same_transcript_and_use_no_tool_again(tmp_path: Path) -> None:
+def test_variants_read_the_same_transcript_and_use_no_tool_again(tmp_path: Path) -> None:
     task, log = calculator(tmp_path)
     cells = run(student("plain"), task, output=tmp_path / "r.db").cells
     assert {cell.metric: cell.value for cell in cells} == {
@@ -53,14 +53,14 @@ def test_views_read_the_same_transcript_and_use_no_tool_again(tmp_path: Path) ->
     assert len(uses(log)) == len(set(uses(log))) == 12
     with Store.open(tmp_path / "r.db") as store:
         (cell,) = store.cells()
-        asked = Exchanges(store, cell).read(5)
+        asked = SampleRecords(store, cell).read(5)
     turns = asked.transcript().turns
     assert [(turn.tool, turn.response.text) for turn in turns] == [
         ("", "CALC: 5 + 5"),
         ("calculator", "10"),
         ("", "The answer is 10."),
     ]
-    assert asked.exchanges[1].body["prompt"] == "5 + 5"
+    assert asked.requests[1].body["prompt"] == "5 + 5"
 
 
 def test_each_draw_has_its_own_turns_and_tools(tmp_path: Path) -> None:
@@ -70,7 +70,7 @@ def test_each_draw_has_its_own_turns_and_tools(tmp_path: Path) -> None:
     assert len(uses(log)) == 36
     with Store.open(tmp_path / "r.db") as store:
         (cell,) = store.cells()
-        transcript = Exchanges(store, cell).read(3).transcript()
+        transcript = SampleRecords(store, cell).read(3).transcript()
     assert [r.text for r in transcript.responses] == ["The answer is 6."] * 3
     assert sorted((turn.draw, turn.tool) for turn in transcript.turns) == [
         (draw, tool) for draw in range(3) for tool in ("", "", "calculator")

@@ -28,8 +28,8 @@ def nowhere(tmp_path: Path) -> dict[str, str]:
 
 
 @pytest.mark.slow
-def test_without_a_sandbox_humaneval_refuses_with_the_mend(tmp_path: Path, nowhere: dict[str, str]) -> None:
-    run = ("run", "-m", "fake/gold", "-t", "humaneval", "--data", "samples", "-o", tmp_path / "r.db")
+def test_without_a_sandbox_humaneval_refuses_with_the_fix(tmp_path: Path, nowhere: dict[str, str]) -> None:
+    run = ("run", "-m", "fake/gold", "-t", "humaneval", "--data", "builtin", "-o", tmp_path / "r.db")
     refused = evalkit(*run, **nowhere)
     assert refused.returncode == 2
     assert "setting up uid map: Permission denied" in refused.stderr
@@ -45,7 +45,7 @@ def test_without_a_sandbox_humaneval_refuses_with_the_mend(tmp_path: Path, nowhe
 
 @pytest.mark.slow
 def test_with_one_it_is_not_needed(tmp_path: Path) -> None:
-    run = ("run", "-m", "fake/gold", "-t", "humaneval", "--data", "samples", "-o", tmp_path / "r.db")
+    run = ("run", "-m", "fake/gold", "-t", "humaneval", "--data", "builtin", "-o", tmp_path / "r.db")
     found = evalkit(*run)
     assert found.returncode == 0
     assert "without a sandbox" not in found.stderr

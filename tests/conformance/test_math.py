@@ -40,7 +40,7 @@ def judged(cases: list[Case]) -> list[Verdict]:
 
     async def all_of_them() -> list[Verdict]:
         pairs = [(case["answer"], Sample(id="", input="", target=(case["reference"],))) for case in cases]
-        return list(await asyncio.gather(*(math.judge(answer, sample) for answer, sample in pairs)))
+        return list(await asyncio.gather(*(math.score(answer, sample) for answer, sample in pairs)))
 
     return asyncio.run(all_of_them())
 

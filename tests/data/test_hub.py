@@ -80,8 +80,8 @@ def test_the_revision_asked_for_is_what_is_read(tmp_path: Path) -> None:
         Job("acme/birds", old), Job("acme/other", package=package), endpoint=hub.url, home=tmp_path
     )
     assert pinned.questions == OLD
-    for mend in ("--data samples", "--data DIR", "HF_ENDPOINT", "pip install no-such-package", hub.url):
-        assert mend in lost.error
+    for fix in ("--data builtin", "--data DIR", "HF_ENDPOINT", "pip install no-such-package", hub.url):
+        assert fix in lost.error
 
 
 CONFIGS = b"""---

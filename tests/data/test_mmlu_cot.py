@@ -8,7 +8,7 @@ import unicodedata
 import pytest
 
 from evalkit.data.exemplars import lm_eval_file, task_document
-from evalkit.data.mmlu_cot import _mended, mmlu_cot, mmlu_cot_description, mmlu_cot_repairs
+from evalkit.data.mmlu_cot import _fixed, mmlu_cot, mmlu_cot_description, mmlu_cot_repairs
 from evalkit.errors import DataError
 
 FOLDER = "mmlu/flan_cot_fewshot"
@@ -16,7 +16,7 @@ SUBJECTS = sorted(
     file.stem.removeprefix("mmlu_")
     for file in lm_eval_file(f"{FOLDER}/mmlu_anatomy.yaml").parent.glob("mmlu_*.yaml")
 )
-MENDED = {
+FIXED = {
     "abstract_algebra": 2,
     "college_biology": 1,
     "college_chemistry": 1,
@@ -57,15 +57,15 @@ def test_every_subject_s_exemplars_are_whole(subject: str) -> None:
     assert mmlu_cot_description(subject) == f"{header} {name}."
 
 
-def test_the_subjects_that_were_mended_and_no_others() -> None:
-    assert mmlu_cot_repairs() == MENDED
+def test_the_subjects_that_were_fixed_and_no_others() -> None:
+    assert mmlu_cot_repairs() == FIXED
     for subject in SUBJECTS:
         before = [text.strip() for shot in written(subject) for text in shot.values()]
         after = [text for shot in mmlu_cot(subject) for text in (shot.question, shot.target)]
-        assert (sorted(before) == sorted(after)) is (subject not in MENDED)
+        assert (sorted(before) == sorted(after)) is (subject not in FIXED)
 
 
-def test_what_was_mended_is_latex_again() -> None:
+def test_what_was_fixed_is_latex_again() -> None:
     def commands(subject: str) -> list[str]:
         texts = [text for shot in mmlu_cot(subject) for text in shot]
         lost = [text for shot in written(subject) for text in shot.values()]
@@ -85,7 +85,7 @@ def test_what_was_mended_is_latex_again() -> None:
 
 
 @pytest.mark.parametrize(
-    ("lost", "mended", "count"),
+    ("lost", "fixed", "count"),
     [
         ("\x0crac{1}{2}", r"\frac{1}{2}", 1),
         ("$\nrac{1}{2}$ and $\x0crac{1}{3}$", r"$\frac{1}{2}$ and $\frac{1}{3}$", 2),
@@ -104,9 +104,9 @@ def test_what_was_mended_is_latex_again() -> None:
         (" \n a \n\n", "a", 0),
     ],
 )
-def test_a_lost_backslash(lost: str, mended: str, count: int) -> None:
-    assert _mended(lost) == (mended, count)
-    assert _mended(mended) == (mended, 0)
+def test_a_lost_backslash(lost: str, fixed: str, count: int) -> None:
+    assert _fixed(lost) == (fixed, count)
+    assert _fixed(fixed) == (fixed, 0)
 
 
 def test_a_subject_that_there_is_not() -> None:

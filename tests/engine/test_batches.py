@@ -161,7 +161,7 @@ def figures(folder: Path, name: str, fails: str = "?!", **settings: str) -> tupl
     file.write_text(dedent(MODEL).replace("FAILS", repr(fails)), "utf-8")
     path = folder / f"{name}.db"
     model, options = f"python:{file}:{name}", Options(retry=FAST)
-    table = run(model, TASK, data="samples", output=path, options=options, settings=settings)
+    table = run(model, TASK, data="builtin", output=path, options=options, settings=settings)
     with Store.open(path) as store:
         query = "SELECT sample, draw, text, key FROM draw JOIN request ON request.id = request ORDER BY 1, 2"
         rows: list[object] = store.connection.execute(query).fetchall()
@@ -195,7 +195,7 @@ def test_a_batch_that_can_never_be_answered_ends_the_run(tmp_path: Path) -> None
         "utf-8",
     )
     with pytest.raises(Stopped, match="pip install wheels"):
-        run(f"python:{file}:together", TASK, data="samples", output=tmp_path / "r.db")
+        run(f"python:{file}:together", TASK, data="builtin", output=tmp_path / "r.db")
 
 
 def test_a_model_with_batches_says_how_large_they_are(tmp_path: Path) -> None:

@@ -63,11 +63,11 @@ def painted():
         sample=lambda record: Sample(record["colour"], record["colour"], (record["colour"],)),
         prompt=lambda sample, protocol: (Message("user", "Paint " + sample.input),),
         answer=lambda text, sample: text,
-        judge=lambda answer, sample: Verdict(answer == sample.target[0]),
+        scorer=lambda answer, sample: Verdict(answer == sample.target[0]),
         metrics=(Accuracy(),),
         protocols=(Protocol(name="0-shot", reader=painted_colour),),
         gold=lambda sample, protocol: sample.target[0],
-        spoiled=lambda sample, protocol: ("none",),
+        wrong_responses=lambda sample, protocol: ("none",),
     )
 '''
 SOUND = Audio(stored(tone(440, 16_000), 16_000, "WAV", "PCM_16"))

@@ -50,7 +50,7 @@ def test_auto_goes_beyond_where_it_starts(tmp_path: Path) -> None:
         assert server.max_in_flight > 16
 
 
-def test_faults_are_mended_and_every_question_is_answered_once(tmp_path: Path) -> None:
+def test_faults_are_fixed_and_every_question_is_answered_once(tmp_path: Path) -> None:
     with OpenAIServer(arithmetic) as server:
         faults: tuple[Fault, ...] = ("429", "503", "500", "drop", "truncated", "html", "no choices")
         for fault in faults:

@@ -266,7 +266,7 @@ def test_a_judge_reads_what_the_rules_cannot(tmp_path: Path) -> None:
 
     alone = run(model(), task, tmp_path / "alone.db").cells[0]
     assert (alone.outcomes["correct"], alone.outcomes["unparsable"]) == (1, 2)
-    assert "referee" not in alone.signature.parts
+    assert "model_extractor" not in alone.signature.parts
     path = tmp_path / "judged.db"
     cell = run(model(), task, path, judge()).cells[0]
     assert (cell.outcomes["correct"], cell.outcomes["unparsable"]) == (2, 1)
@@ -277,7 +277,7 @@ def test_a_judge_reads_what_the_rules_cannot(tmp_path: Path) -> None:
     )
     assert run(model(), task, path, judge()).cells[0].as_json() == cell.as_json()
     assert len(judged) == 2, "asked again although stored"
-    with pytest.raises(UsageError, match=r"holds another run: .*referee"):
+    with pytest.raises(UsageError, match=r"holds another run: .*model_extractor"):
         run(model(), task, path, judge("fake/another"))
     drawn = run(model(), f"{task}:squares:maj", tmp_path / "maj.db", judge()).cells[0]
     assert drawn.outcomes["correct"] == 2

@@ -1,4 +1,4 @@
-"""Routing by agreement, whole: validation, threshold, test, resuming; and views, shots and groups."""
+"""Routing by agreement, whole: validation, threshold, test, resuming; and variants, shots and groups."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def think(request: Request, draw: int, hints: Hints) -> str:
     asked = question(request)
     sure = chance("sure", asked) < 0.5
     if request.logprobs or request.temperature == 0:
-        return hints.gold() if chance("greedy", asked) < 0.6 else hints.spoiled()
+        return hints.gold() if chance("greedy", asked) < 0.6 else hints.wrong()
     if chance("drawn", asked, draw) < (0.9 if sure else 0.1):
         return f"so it is {hints.gold()}"
     if chance("lost", asked, draw) < 0.2:
@@ -133,7 +133,7 @@ def test_routing_equals_a_direct_computation(tmp_path: Path, protocol: str, draw
     assert curve == {
         "never" if math.isinf(t) else t: pytest.approx(accuracy(validation, t)) for t in candidates
     }
-    # The routed answer is at least as good as both legs where the threshold was chosen, and this model
+    # The routed answer is at least as good as both branches where the threshold was chosen, and this model
     # was made so that it is better than either.
     assert 0 < best < math.inf
     assert curve[best] > max(curve[0.0], curve["never"])
@@ -209,7 +209,7 @@ def test_resumed_it_asks_nothing_twice_and_finds_the_same(tmp_path: Path) -> Non
     assert stored + again.asked == (24 + 40) * 9
 
 
-def test_a_validation_sample_mended_later_judges_the_test_anew(tmp_path: Path) -> None:
+def test_a_validation_sample_fixed_later_judges_the_test_anew(tmp_path: Path) -> None:
     """The threshold is that of all validation samples, also when some of them failed at first."""
 
     def flaky(request: Request, draw: int, hints: Hints) -> str:
@@ -290,10 +290,10 @@ def test_the_signature_sees_dropped_shots(tmp_path: Path) -> None:
     assert [d.partition(":")[0] for d in whole.differences(short)] == ["the prompts sent"]
 
 
-# -- views and groups ----------------------------------------------------------------------------------
+# -- variants and groups ----------------------------------------------------------------------------------
 
 
-def test_a_view_reads_the_same_responses_again(tmp_path: Path) -> None:
+def test_a_variant_reads_the_same_responses_again(tmp_path: Path) -> None:
     def mixed(request: Request, draw: int, hints: Hints) -> str:
         return f"{'A' if int(question(request).split()[1]) % 2 else hints.gold()} then {hints.gold()}"
 
@@ -314,7 +314,7 @@ def test_a_view_reads_the_same_responses_again(tmp_path: Path) -> None:
     ]
 
 
-def test_a_vote_is_taken_anew_in_a_view(tmp_path: Path) -> None:
+def test_a_vote_is_taken_anew_in_a_variant(tmp_path: Path) -> None:
     def mixed(request: Request, draw: int, hints: Hints) -> str:
         return f"{hints.gold() if draw < 3 else 'D'} then {hints.gold()}"
 

@@ -111,7 +111,7 @@ def test_a_judge_that_raises_is_a_scorer_failure(tmp_path: Path) -> None:
     (cell,) = run(FakeModel(GOLD), task, tmp_path / "r.db").cells
     assert (cell.n, cell.outcomes["failed"]) == (19, 1)
     ((boundary, error),) = query(tmp_path / "r.db", "SELECT boundary, message FROM error")
-    assert (boundary, error) == ("scorer", "judge: AssertionError: bad judge")
+    assert (boundary, error) == ("scorer", "scorer: AssertionError: bad judge")
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from evalkit.benchmark.task import Verdict, load_task
-from evalkit.engine.score import Judged, metrics_for, score
+from evalkit.engine.score import metrics_for, score
 from evalkit.errors import SandboxError, ScorerError
 from evalkit.metrics import Accuracy, PassAtK, Scored
 from evalkit.samples import Answer, Final, Sample
@@ -35,7 +35,7 @@ SAMPLE = Sample("1 + 1", "1 + 1", ("2",))
     ],
 )
 def test_one_word_for_a_sample(finals: tuple[Final, ...], correct: tuple[bool, ...], expected: str) -> None:
-    assert Judged(finals, tuple(map(Verdict, correct))).outcome == expected
+    assert Graded(finals, tuple(map(Verdict, correct))).outcome == expected
 
 
 def test_statistics_of_several_answers() -> None:
@@ -72,8 +72,8 @@ def test_what_is_judged_and_what_is_not(tmp_path: Path) -> None:
                 "reason": "no answer found in the response",
             },
         ],
-        "views": {},
-        "legs": {},
+        "variants": {},
+        "branches": {},
         "outcomes": {},
         "detail": {},
     }
@@ -88,7 +88,7 @@ def test_a_judge_may_wait_and_may_fail(tmp_path: Path) -> None:
             raise SandboxError("no sandbox")
         return Verdict(True, "slowly")
 
-    task = dataclasses.replace(load_task(sums(tmp_path)), judge=slow)
+    task = dataclasses.replace(load_task(sums(tmp_path)), scorer=slow)
     assert asyncio.run(score(task, task.metrics, SAMPLE, Answer((RIGHT,)))).scored.reasons == ("slowly",)
     with pytest.raises(SandboxError, match="no sandbox"):
         asyncio.run(score(task, task.metrics, SAMPLE, Answer((WRONG,))))
@@ -96,6 +96,6 @@ def test_a_judge_may_wait_and_may_fail(tmp_path: Path) -> None:
     def bad(answer: str, sample: Sample) -> Verdict:
         raise KeyError(answer)
 
-    task = dataclasses.replace(task, judge=bad)
-    with pytest.raises(ScorerError, match="judge: KeyError: '2'"):
+    task = dataclasses.replace(task, scorer=bad)
+    with pytest.raises(ScorerError, match="scorer: KeyError: '2'"):
         asyncio.run(score(task, task.metrics, SAMPLE, Answer((RIGHT,))))

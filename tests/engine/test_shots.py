@@ -48,12 +48,12 @@ def words():
         sample=to_sample,
         prompt=prompt,
         answer=lambda text, sample: text,
-        judge=lambda answer, sample: Verdict(answer == sample.target[0]),
+        scorer=lambda answer, sample: Verdict(answer == sample.target[0]),
         metrics=(Accuracy(),),
         protocols=(Protocol(name="2-shot", solver=ask_once, shots=2),),
         max_shots=2,
         gold=lambda sample, protocol: sample.target[0],
-        spoiled=lambda sample, protocol: ("", ),
+        wrong_responses=lambda sample, protocol: ("", ),
     )
 '''
 

@@ -48,12 +48,12 @@ def frames():
         sample=to_sample,
         prompt=lambda sample, protocol: (Message("user", ("Look: ", *sample.media, sample.input)),),
         answer=lambda text, sample: text or None,
-        judge=lambda answer, sample: Verdict(answer == sample.target[0]),
+        scorer=lambda answer, sample: Verdict(answer == sample.target[0]),
         metrics=(Accuracy(),),
         protocols=(Protocol(name="0-shot", solver=ask_once, FRAMES),),
         media=("video",),
         gold=lambda sample, protocol: sample.target[0],
-        spoiled=lambda sample, protocol: ("none",),
+        wrong_responses=lambda sample, protocol: ("none",),
     )
 '''
 ROWS: list[dict[str, Any]] = [

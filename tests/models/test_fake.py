@@ -20,8 +20,8 @@ from evalkit.samples import Message
 Hinting: TypeAlias = tuple[Request, Hints]
 
 
-def hinting(request: Request, gold: str, spoiled: str = "") -> Hinting:
-    return request, Hints(lambda: gold, lambda: spoiled)
+def hinting(request: Request, gold: str, wrong: str = "") -> Hinting:
+    return request, Hints(lambda: gold, lambda: wrong)
 
 
 ASKED = hinting(Request((Message("system", "Be brief."), Message("user", "2 + 2?")), 8), "4", "5")
@@ -235,13 +235,13 @@ def test_hints_are_worked_out_only_where_they_are_said() -> None:
         return call
 
     async def ask(model: FakeModel) -> str:
-        return (await model.generate_hinted(ASKED[0], Hints(say("gold"), say("spoiled")))).text
+        return (await model.generate_hinted(ASKED[0], Hints(say("gold"), say("wrong_responses")))).text
 
     for spec, needed in [
         ("fake/gold", ["gold"]),
-        ("fake/gold?wrong=1", ["spoiled"]),
+        ("fake/gold?wrong=1", ["wrong"]),
         ("fake/fixed?text=4", []),
-        ("fake/fixed?text=4&wrong=1", ["spoiled"]),
+        ("fake/fixed?text=4&wrong=1", ["wrong"]),
         ("fake/echo", []),
     ]:
         called.clear()

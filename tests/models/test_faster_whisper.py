@@ -91,7 +91,7 @@ def test_sampling_goes_by_the_seed(opened: Open) -> None:
 def test_a_whole_run(opened: Open, weights: Path, tmp_path: Path) -> None:
     """Every clip of a benchmark, to the figure."""
     model = open_model(f"faster-whisper/{weights}?device=cpu&threads=1&beam_size=1")
-    table = run(model, "librispeech", data="samples", output=tmp_path / "r.db")
+    table = run(model, "librispeech", data="builtin", output=tmp_path / "r.db")
     rate, inserted, _ = table.cells
     assert (rate.protocol, rate.n, rate.outcomes["wrong"]) == ("0-shot-transcribe", 2, 2)
     assert (rate.value, inserted.value) == (100.0, 0.0)

@@ -1,4 +1,4 @@
-"""From what is typed to a model, or to an error that names the mend."""
+"""From what is typed to a model, or to an error that names the fix."""
 
 from __future__ import annotations
 

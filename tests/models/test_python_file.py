@@ -183,7 +183,7 @@ def test_errors_of_the_function_are_one_line_and_one_sample(
     assert not failed.fatal
 
 
-def test_what_no_request_can_mend_ends_the_run(tmp_path: Path) -> None:
+def test_what_no_request_can_fix_ends_the_run(tmp_path: Path) -> None:
     text = "from evalkit.errors import UsageError\ndef answer(prompt): raise UsageError('pip install eyes')\n"
     failed = failure(opened(tmp_path, text))
     assert failed.fatal
@@ -272,7 +272,7 @@ def test_a_run_shows_it_pictures(tmp_path: Path) -> None:
             return "red" if red > 150 > 100 > green else "no idea"
     """
     file = written(tmp_path, text)
-    table = run(f"python:{file}:answer", "vqa", data="samples", output=tmp_path / "run.db")
+    table = run(f"python:{file}:answer", "vqa", data="builtin", output=tmp_path / "run.db")
     assert table.cells[0].value == pytest.approx(100 / 6)
 
 

@@ -40,7 +40,7 @@ def page_of(*runs: Path, **options: object) -> str:
 def run_of(folder: Path, name: str, tasks: str, *, model: str = "", **settings: object) -> Path:
     """A run on evalkit's small sets."""
     path = folder / f"{name}.db"
-    evalkit.run(model or "fake/gold", tasks, output=path, data="samples", **settings)  # type: ignore[arg-type]
+    evalkit.run(model or "fake/gold", tasks, output=path, data="builtin", **settings)  # type: ignore[arg-type]
     return path
 
 

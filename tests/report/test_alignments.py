@@ -15,7 +15,7 @@ def heard(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
     """A model that hears the same sentence in every clip."""
     path = tmp_path / "r.db"
     said(
-        capsys, "run", "-m", "fake/fixed?text=The goat is red.", "-t", "asr,librispeech", "--data", "samples",
+        capsys, "run", "-m", "fake/fixed?text=The goat is red.", "-t", "asr,librispeech", "--data", "builtin",
         "--set", "normaliser=whisper-english", "-o", str(path),
     )  # fmt: skip
     return path
@@ -49,7 +49,7 @@ def test_as_json(heard: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_without_speech_it_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = str(tmp_path / "r.db")
-    said(capsys, "run", "-m", "fake/gold", "-t", "gsm8k:8-shot-cot", "--data", "samples", "-o", path)
+    said(capsys, "run", "-m", "fake/gold", "-t", "gsm8k:8-shot-cot", "--data", "builtin", "-o", path)
     code, _, err = said(capsys, "report", path, "--alignments")
     assert (code, "no run here has any" in err) == (2, True)
     code, _, err = said(capsys, "report", path, "--alignments", "--format", "csv")

@@ -50,7 +50,7 @@ class Bias:
 
     name: str = "bias"
     unit: str = ""
-    view: str = ""
+    variant: str = ""
     higher_is_better: bool = True
     columns: tuple = ("excess", "samples")
     least_draws: int = 1

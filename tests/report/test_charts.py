@@ -76,7 +76,7 @@ def test_a_run_that_has_just_begun_has_no_charts(tmp_path: Path) -> None:
 
 def test_values_stand_where_their_axis_says(report: Report, drawn: dict[str, Chart]) -> None:
     chart = drawn["chart-values-1-1"]
-    cells = [cell for cell in report.table.cells if not cell.view]
+    cells = [cell for cell in report.table.cells if not cell.variant]
     written = texts(chart)
     for cell in cells:
         assert figure_text(cell.value, cell.low, cell.high) in written
@@ -126,11 +126,13 @@ def test_decision_rules_beside_figure_9(report: Report, drawn: dict[str, Chart])
     ]  # fmt: skip
     assert "A = GPT-4 · B = Gemini Ultra" in written
     figures = {
-        (c.model, c.view): figure_text(c.value, c.low, c.high) for c in report.table.cells if c.task == "quiz"
+        (c.model, c.variant): figure_text(c.value, c.low, c.high)
+        for c in report.table.cells
+        if c.task == "quiz"
     }
     for model in (GOOD, LAZY):
-        for view in ("", "greedy", "majority"):
-            assert figures[model, view] in written
+        for variant in ("", "greedy", "majority"):
+            assert figures[model, variant] in written
     plain = {chart.id: chart for chart in charts(report.table)}["chart-rules-1"]
     assert {"Greedy", "Plain majority", "Routed"} <= set(texts(plain))
 
@@ -140,7 +142,9 @@ def test_the_routing_curve_has_every_threshold_and_rings_the_chosen(
 ) -> None:
     chart = drawn["chart-routing-1"]
     curves = [
-        cell.found["validation_curve"] for cell in report.table.cells if cell.task == "quiz" and not cell.view
+        cell.found["validation_curve"]
+        for cell in report.table.cells
+        if cell.task == "quiz" and not cell.variant
     ]
     assert [len(curve) for curve in curves] == [10, 10]  # of eight draws: 0 to 8 of them, and never
     root = ElementTree.fromstring(chart.svg)
@@ -152,7 +156,7 @@ def test_the_routing_curve_has_every_threshold_and_rings_the_chosen(
     assert len(rings) == 2
     assert "never" in texts(chart)
     for cell in report.table.cells:
-        if cell.task == "quiz" and not cell.view:
+        if cell.task == "quiz" and not cell.variant:
             assert f"{cell.found['threshold']:.3g}" in chart.alt
 
 
@@ -170,7 +174,7 @@ def test_outcome_shares(report: Report, drawn: dict[str, Chart]) -> None:
         path.attrib for path in ElementTree.fromstring(chart.svg).iter(f"{SVG}path")
         if re.fullmatch(r"M[-\d.,]+h[\d.]+v14h-[\d.]+Z", path.attrib["d"])
     ]  # fmt: skip
-    cells = [cell for cell in report.table.cells if not cell.view]
+    cells = [cell for cell in report.table.cells if not cell.variant]
     assert len(bars) == sum(bool(n) for cell in cells for n in cell.outcomes.values())
     for cell in cells:
         share = 100 * cell.outcomes["correct"] / sum(cell.outcomes.values())
@@ -202,7 +206,7 @@ def test_usage_is_what_the_run_file_has(report: Report, drawn: dict[str, Chart])
 def test_capabilities_are_mean_ratios_over_comparable_figures(
     report: Report, drawn: dict[str, Chart]
 ) -> None:
-    values = {(cell.task, cell.model): cell.value or 0 for cell in report.table.cells if not cell.view}
+    values = {(cell.task, cell.model): cell.value or 0 for cell in report.table.cells if not cell.variant}
     chart = drawn["chart-capabilities-1"]
     assert chart.title == "Capabilities, relative to Gemini Pro"
     assert chart.caption.endswith("Without figures in common: Video.")

@@ -251,7 +251,7 @@ def test_a_part_is_marked_in_what_is_made_of_it(tmp_path: Path) -> None:
     cell = cells(found, "Sums")[GAIN]
     assert (cell.value, cell.n) == (0.0, 50)
     assert any("a part: 50 of 200" in note for note in notes(found, cell))
-    small = [ran(tmp_path, f"fake/{name}", task="mmlu:5-shot", data="samples") for name in ("pro", "nano")]
+    small = [ran(tmp_path, f"fake/{name}", task="mmlu:5-shot", data="builtin") for name in ("pro", "nano")]
     found = grid(small, *load_tables("gemini-1.0/table-3"), relative_to="fake/pro")
     cell = cells(found, "MMLU (5-shot)")["fake/nano ÷ fake/pro"]
     assert (cell.value, notes(found, cell)) == (1.0, [SMALL])

@@ -23,7 +23,7 @@ def runs(cli: Cli, tmp_path: Path) -> tuple[Path, Path]:
     """A clean run of a routed protocol, and the same in which samples failed, on both splits."""
     clean, failed = tmp_path / "clean.db", tmp_path / "failed.db"
     for model, path in (("fake/gold", clean), ("fake/gold?wrong=0.2", failed)):
-        cli("run", "-m", model, "-t", "mmlu:cot8-routed", "--data", "samples", "-o", path)
+        cli("run", "-m", model, "-t", "mmlu:cot8-routed", "--data", "builtin", "-o", path)
     with closing(sqlite3.connect(failed)) as db, db:
         # As the engine leaves it: the requests that were made, no answer, no statistics.
         db.execute(

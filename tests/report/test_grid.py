@@ -107,7 +107,7 @@ def test_rows_without_a_task_stay_and_are_marked(tmp_path: Path) -> None:
     assert [cell.text for cell in row.values()] == ["12.5%", NOT_PRINTED, NO_TASK]
     assert [cell.kind for cell in row.values()] == ["printed", "empty", "empty"]
     (table,) = load_tables("gemini-1.0/table-2")
-    store = ran(tmp_path, "fake/b", task="gsm8k", data="samples")
+    store = ran(tmp_path, "fake/b", task="gsm8k", data="builtin")
     found = grid([store], table)
     assert [row.label for row in found.rows] == [row.name for row in table.rows]
     said = {row.label: row.cells[-1].text for row in found.rows}
@@ -123,7 +123,7 @@ def test_rows_without_a_task_stay_and_are_marked(tmp_path: Path) -> None:
 
 def test_a_benchmark_under_two_protocols_has_two_lines(tmp_path: Path) -> None:
     (table,) = load_tables("gemini-1.0/table-2")
-    store = ran(tmp_path, "fake/a", task="gsm8k:8-shot-cot,gsm8k:maj1@32", data="samples")
+    store = ran(tmp_path, "fake/a", task="gsm8k:8-shot-cot,gsm8k:maj1@32", data="builtin")
     found = grid([store], table)
     lines = [row for row in found.rows if row.label == "GSM8K"]
     assert [(row.protocol, row.cells[-1].protocol) for row in lines] == [
@@ -136,7 +136,7 @@ def test_a_benchmark_under_two_protocols_has_two_lines(tmp_path: Path) -> None:
 
 def test_a_run_answers_the_row_of_its_protocol(tmp_path: Path) -> None:
     (table,) = load_tables("gemini-1.0/table-2")
-    store = ran(tmp_path, "fake/a", task="mmlu:5-shot", data="samples")
+    store = ran(tmp_path, "fake/a", task="mmlu:5-shot", data="builtin")
     found = grid([store], table)
     kinds = {row.label: row.cells[-1].kind for row in found.rows if row.task == "mmlu"}
     assert kinds == {"MMLU": "run", "MMLU, 5-shot": "run"}  # the first has figures under 5-shot too
@@ -145,7 +145,7 @@ def test_a_run_answers_the_row_of_its_protocol(tmp_path: Path) -> None:
     assert not routed["GPT-3.5"].marks
     assert not few_shot["Gemini Ultra"].marks
     assert not few_shot["Gemini Ultra"].comparable  # the run is of a small set
-    store = ran(tmp_path, "fake/b", task="mmmu:maj1@32", data="samples", limit=3)
+    store = ran(tmp_path, "fake/b", task="mmmu:maj1@32", data="builtin", limit=3)
     found = grid([store], *load_tables("gemini-1.0/table-7"))
     kinds = {row.label: row.cells[-1].kind for row in found.rows if row.task == "mmmu"}
     assert kinds == {"MMMU (val)": "empty", "MMMU (val), Maj1@32": "run"}
@@ -179,7 +179,7 @@ def test_strict_lists_everything_that_may_not_stand_there(tmp_path: Path) -> Non
     ]
     alike = PAPER.replace('match = ["maj"]', 'match = ["once"]')
     assert grid([store], paper(tmp_path, alike), strict=True).has_runs
-    gsm8k = ran(tmp_path, "fake/b", task="gsm8k", data="samples")
+    gsm8k = ran(tmp_path, "fake/b", task="gsm8k", data="builtin")
     with pytest.raises(UsageError, match="evalkit's own small set"):
         grid([gsm8k], *load_tables("gemini-1.0/table-2"), strict=True)
 
@@ -240,7 +240,7 @@ def test_two_runs_of_one_part_are_compared_with_each_other(tmp_path: Path) -> No
 
 
 def test_a_figure_of_the_whole_corpus_says_so(tmp_path: Path) -> None:
-    store = ran(tmp_path, "fake/a", task="covost2", data="samples")
+    store = ran(tmp_path, "fake/a", task="covost2", data="builtin")
     (table,) = load_tables("gemini-1.0/table-11")
     found = grid([store], table)
     row = cells(found, "AST CoVoST 2 (21 lang, X→en)")
@@ -273,7 +273,7 @@ def test_a_group_is_compared_with_the_groups_figure(tmp_path: Path) -> None:
 
 def test_a_measure_of_its_own_has_a_row_of_its_own(tmp_path: Path) -> None:
     """Figure 9's three rules: each row takes its own reading of one run."""
-    store = ran(tmp_path, "fake/a", task="mmlu", data="samples")
+    store = ran(tmp_path, "fake/a", task="mmlu", data="builtin")
     (table,) = load_tables("gemini-1.0/figure-9")
     found = grid([store], table)
     measured = [row.cells[-1].cell.metric for row in found.rows if row.cells[-1].cell]
@@ -288,7 +288,7 @@ def test_a_rule_that_was_run_alone_stands_in_its_row(
     tmp_path: Path, protocol: str, label: str, differs: bool
 ) -> None:
     """Figure 9 prints a plain majority, and a greedy letter under a prompt that nobody knows."""
-    store = ran(tmp_path, "fake/a", task=f"mmlu:{protocol}", data="samples")
+    store = ran(tmp_path, "fake/a", task=f"mmlu:{protocol}", data="builtin")
     (table,) = load_tables("gemini-1.0/figure-9")
     found = grid([store], table)
     assert [row.label for row in found.rows if row.cells[-1].cell] == [label]
@@ -334,7 +334,7 @@ def test_nothing_is_best_alone_or_among_what_cannot_be_compared(tmp_path: Path) 
 
 
 def test_lower_may_be_better(tmp_path: Path) -> None:
-    right = ran(tmp_path, "fake/a", task="asr", data="samples", settings={"normaliser": "whisper-english"})
+    right = ran(tmp_path, "fake/a", task="asr", data="builtin", settings={"normaliser": "whisper-english"})
     found = grid([right])
     row = next(row for row in found.rows if not row.higher_is_better)
     assert row.cells[0].value == 0.0
@@ -408,7 +408,7 @@ def test_data_formats_have_every_cell(tmp_path: Path) -> None:
 
 
 def test_a_paper_without_a_table_gives_those_with_a_figure(tmp_path: Path) -> None:
-    store = ran(tmp_path, "fake/a", task="gsm8k", data="samples")
+    store = ran(tmp_path, "fake/a", task="gsm8k", data="builtin")
     grids = grids_of([store], build_table([store]), "gemini-1.0")
     assert [one.id for one in grids] == ["table-2", "table-15", ""]
     other = ran(tmp_path, "fake/b", count=20)

@@ -78,8 +78,8 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Store]]:
     folder = tmp_path_factory.mktemp("pair")
     tasks = "gsm8k:8-shot-cot,gsm8k:maj1@32,mmmu"
     stores = [
-        ran(folder, "fake/gold", task=tasks, data="samples"),
-        ran(folder, "fake/a-model-with-a-long-name", lambda gold: gold % 3 == 0, task=tasks, data="samples"),
+        ran(folder, "fake/gold", task=tasks, data="builtin"),
+        ran(folder, "fake/a-model-with-a-long-name", lambda gold: gold % 3 == 0, task=tasks, data="builtin"),
     ]
     yield stores
     for store in stores:

@@ -24,7 +24,7 @@ from evalkit.models.base import Request, Response
 from evalkit.models.fake import FakeModel
 from evalkit.report.html import browser
 from evalkit.report.html.records import cut
-from evalkit.runfile.exchanges import Exchanges
+from evalkit.runfile.sample_records import SampleRecords
 from evalkit.runfile.slim import write_slim
 from evalkit.runfile.store import Store
 from evalkit.samples import ToolCall
@@ -187,10 +187,10 @@ def test_requests_that_several_samples_or_cells_share_are_found(tmp_path: Path) 
     with closing(sqlite3.connect(path)) as db:
         query = "SELECT count(*) FROM draw JOIN request ON id = request WHERE cell = ? AND body LIKE ?"
         assert db.execute(query, (last.id, '%"api":"completion"%')).fetchone() == (0,)
-    likely, routed = Exchanges(store, first), Exchanges(store, last)
+    likely, routed = SampleRecords(store, first), SampleRecords(store, last)
     for position in routed.positions.values():
-        shared = {e.body["api"]: e for e in routed.read(position).exchanges}
-        (own,) = likely.read(position).exchanges
+        shared = {e.body["api"]: e for e in routed.read(position).requests}
+        (own,) = likely.read(position).requests
         assert (shared["completion"].branch, own.branch) == ("likely", "")
         # It was asked by the first cell, and its draw stands there.
         assert replace(shared["completion"], branch="") == own
@@ -206,8 +206,8 @@ def test_twins_show_what_was_asked_for_the_first_of_them(tmp_path: Path) -> None
     evalkit.run(FakeModel(lambda request, draw: "7", "fake/seven"), task, output=path)
     store = Store.open(path)
     (cell,) = store.cells()
-    read = Exchanges(store, cell)
-    asked = [read.read(at).exchanges for at in read.positions.values()]
+    read = SampleRecords(store, cell)
+    asked = [read.read(at).requests for at in read.positions.values()]
     texts = [[drawn.response.text for one in exchanges for drawn in one.draws] for exchanges in asked]
     assert texts == [["7"]] * 4
     store.close()

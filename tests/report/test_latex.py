@@ -42,8 +42,8 @@ def test_every_table_of_the_report_compiles(tmp_path: Path) -> None:
     """All sixteen, with the figures of two runs; nothing overflows and no float is longer than a page."""
     tasks = "gsm8k:8-shot-cot,gsm8k:maj1@32,mmlu,mmmu"
     stores = [
-        ran(tmp_path, "fake/gold", task=tasks, data="samples"),
-        ran(tmp_path, "fake/worse", lambda gold: gold % 3 == 0, task=tasks, data="samples"),
+        ran(tmp_path, "fake/gold", task=tasks, data="builtin"),
+        ran(tmp_path, "fake/worse", lambda gold: gold % 3 == 0, task=tasks, data="builtin"),
     ]
     grids = build_grids(stores, build_table(stores), load_tables("gemini-1.0"))
     assert len(grids) == 17

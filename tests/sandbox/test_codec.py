@@ -277,10 +277,10 @@ def test_an_iterator_without_end() -> None:
         list(found)
 
 
-def test_views_of_a_dict() -> None:
-    view = sent({"a": 1, "b": 2}.keys())
-    assert view == {"a", "b"}
-    assert view != ["a", "b"]
+def test_variants_of_a_dict() -> None:
+    variant = sent({"a": 1, "b": 2}.keys())
+    assert variant == {"a", "b"}
+    assert variant != ["a", "b"]
     assert sent({"a": [1]}.items()) == {"a": [1]}.items()
     assert sorted(sent({"a": 1, "b": 2}.values())) == [1, 2]
 

@@ -68,7 +68,7 @@ def spies():
         protocols=(Protocol(name="plain", solver=ask_once),),
         needs=check_sandbox,
         gold=lambda sample, protocol: SPY,
-        spoiled=lambda sample, protocol: ("raise ValueError",),
+        wrong_responses=lambda sample, protocol: ("raise ValueError",),
     )
 '''
 

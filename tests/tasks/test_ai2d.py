@@ -109,17 +109,17 @@ def test_choices_that_are_letters_or_look_alike(
     "options", [ROW["options"], list("CADB"), ["4", "4", "2", "1"], ["a, b", "a; b", "...", "."]]
 )
 @pytest.mark.parametrize("place", range(4))
-def test_gold_is_right_and_what_is_spoiled_wrong(options: list[str], place: int) -> None:
+def test_gold_is_right_and_what_is_wrong_wrong(options: list[str], place: int) -> None:
     sample = TASK.sample({**ROW, "options": options, "answer": str(place)})
 
     def right(response: str) -> bool:
         answer = ai2d.read_choice(response, sample)
-        verdict = TASK.judge(answer, sample) if answer is not None else None
+        verdict = TASK.scorer(answer, sample) if answer is not None else None
         assert not inspect.isawaitable(verdict)
         return verdict is not None and verdict.correct
 
     assert right(TASK.gold(sample, TASK.protocols[0]))
-    first, last, *rest = TASK.spoiled(sample, TASK.protocols[0])
+    first, last, *rest = TASK.wrong_responses(sample, TASK.protocols[0])
     assert {first, last} < {*options}
     assert len(rest) == 3
     assert not any(right(text) for text in (first, last, *rest))

@@ -23,10 +23,10 @@ TASK = build(chartqa.chartqa)
 SHORT, REASONED = TASK.protocols
 
 
-def right(response: str, wanted: str, protocol: Protocol = SHORT, view: str = "") -> bool:
+def right(response: str, wanted: str, protocol: Protocol = SHORT, variant: str = "") -> bool:
     sample = TASK.sample({**ROW, "answer": wanted})
     answer = TASK.extract(protocol)(response, sample)
-    judge = next(v.judge for v in TASK.views if v.name == view) if view else TASK.judge
+    judge = next(v.scorer for v in TASK.variants if v.name == variant) if variant else TASK.scorer
     assert judge is not None
     verdict = judge(answer, sample) if answer is not None else None
     assert not inspect.isawaitable(verdict)
@@ -122,23 +122,23 @@ def test_the_short_answer_is_the_whole_reply() -> None:
     assert read("\n", TASK.sample(ROW)) is None
 
 
-def test_years_are_numbers_but_in_one_view() -> None:
+def test_years_are_numbers_but_in_one_variant() -> None:
     assert right("1990", "2010")
-    assert not right("1990", "2010", view="exact years")
-    assert right("2010.0", "2010", view="exact years")
-    assert right("2150", "2200", view="exact years")
-    assert right("98", "100", view="exact years")
-    assert not right("90", "100", view="exact years")
+    assert not right("1990", "2010", variant="exact years")
+    assert right("2010.0", "2010", variant="exact years")
+    assert right("2150", "2200", variant="exact years")
+    assert right("98", "100", variant="exact years")
+    assert not right("90", "100", variant="exact years")
 
 
 @pytest.mark.parametrize("wanted", ["42", "0", "0.17", "17%", "2010", "-3", "Yes", "[Yes, No]", "1e-9"])
-@pytest.mark.parametrize("view", ["", "exact years"])
+@pytest.mark.parametrize("variant", ["", "exact years"])
 @pytest.mark.parametrize("protocol", TASK.protocols, ids=lambda protocol: protocol.name)
-def test_gold_is_right_and_what_is_spoiled_wrong(wanted: str, view: str, protocol: Protocol) -> None:
+def test_gold_is_right_and_what_is_wrong_wrong(wanted: str, variant: str, protocol: Protocol) -> None:
     sample: Sample = TASK.sample({**ROW, "answer": wanted})
-    assert right(TASK.gold(sample, protocol), wanted, protocol, view)
-    for response in TASK.spoiled(sample, protocol):
-        assert not right(response, wanted, protocol, view)
+    assert right(TASK.gold(sample, protocol), wanted, protocol, variant)
+    for response in TASK.wrong_responses(sample, protocol):
+        assert not right(response, wanted, protocol, variant)
 
 
 @pytest.mark.parametrize(

@@ -24,9 +24,9 @@ ROW: dict[str, Any] = {
 TASKS = [build(docvqa.docvqa), build(docvqa.infographicvqa)]
 
 
-def judged(task: Task, response: str, sample: Sample, view: str = "") -> Verdict | None:
+def judged(task: Task, response: str, sample: Sample, variant: str = "") -> Verdict | None:
     answer = task.extract(task.protocols[0])(response, sample)
-    judge = next(v.judge for v in task.views if v.name == view) if view else task.judge
+    judge = next(v.scorer for v in task.variants if v.name == variant) if variant else task.scorer
     assert judge is not None
     verdict = judge(answer, sample) if answer is not None else None
     assert not inspect.isawaitable(verdict)
@@ -85,20 +85,20 @@ def test_one_half_counts_in_the_headline_and_not_in_the_paper_s_view() -> None:
     sample = TASKS[0].sample({**ROW, "answers": ["1974"]})
     assert judged(TASKS[0], "1965", sample) == Verdict(True, "similarity 0.500", 0.5)
     assert judged(TASKS[0], "1965", sample, "paper") == Verdict(False, "similarity 0.000", 0.0)
-    assert TASKS[0].metrics == (MeanCredit("ANLS"), MeanCredit("ANLS", view="paper"))
+    assert TASKS[0].metrics == (MeanCredit("ANLS"), MeanCredit("ANLS", variant="paper"))
 
 
 @pytest.mark.parametrize(
     "answers", [["Ada Birch"], ["0123456789", "A"], ["ß", "STRASSE"], ["5"], ["ΐ ﬁ 0"], ["a      b"]]
 )
-@pytest.mark.parametrize("view", ["", "paper"])
-def test_gold_earns_everything_and_what_is_spoiled_nothing(answers: list[str], view: str) -> None:
+@pytest.mark.parametrize("variant", ["", "paper"])
+def test_gold_earns_everything_and_what_is_wrong_nothing(answers: list[str], variant: str) -> None:
     for task in TASKS:
         sample, protocol = task.sample({**ROW, "answers": answers}), task.protocols[0]
-        right = judged(task, task.gold(sample, protocol), sample, view)
+        right = judged(task, task.gold(sample, protocol), sample, variant)
         assert right is not None
         assert right.credit == 1
-        *_, wrong = (judged(task, text, sample, view) for text in task.spoiled(sample, protocol))
+        *_, wrong = (judged(task, text, sample, variant) for text in task.wrong_responses(sample, protocol))
         assert wrong is not None
         assert wrong.credit == 0
 
@@ -112,7 +112,7 @@ def test_the_test_split_has_no_references(factory: Any, config: str) -> None:
         sample = task.sample({**ROW, "answers": answers})
         assert sample.target == ()
         assert task.gold(sample, task.protocols[0]) == ""
-        assert len(task.spoiled(sample, task.protocols[0])) == 2
+        assert len(task.wrong_responses(sample, task.protocols[0])) == 2
     assert isinstance(task.data, Hub)
     assert (task.data.name, task.data.config, task.data.split) == ("lmms-lab/DocVQA", config, "test")
     default = build(factory)

@@ -51,7 +51,7 @@ def sent(protocol: Protocol) -> str:
     return str(message.content)
 
 
-def judged(answer: str, reference: str, judge: Judge = math.judge) -> Verdict:
+def judged(answer: str, reference: str, judge: Judge = math.score) -> Verdict:
     async def one() -> Verdict:
         found = judge(answer, Sample(id="", input="", target=(reference,)))
         return await found if inspect.isawaitable(found) else found
@@ -135,7 +135,7 @@ def test_an_endless_expression_is_not_equal_and_the_reason_says_so(monkeypatch: 
     monkeypatch.setattr(math, "workers", lambda: quick)
     over = Verdict(False, "over 1 s of CPU time")
     assert judged("99999999999!", "7") == over
-    assert judged("99999999999!", "7", math.judge_by_math_verify) == over
+    assert judged("99999999999!", "7", math.score_by_math_verify) == over
     assert judged("99999999999!", "99999999999!") == Verdict(True, "exact")
     assert judged("7.00001", "7") == Verdict(True, "numeric")
     quick.close()
@@ -150,18 +150,18 @@ def test_the_time_limit_is_math_verifys_own() -> None:
 
 def test_the_further_judges() -> None:
     assert judged("-1/2", "-\\frac{1}{2}") == Verdict(True, "sympy")
-    assert judged("-1/2", "-\\frac{1}{2}", math.judge_by_hendrycks) == Verdict(False, "spelled differently")
-    assert judged("(1, 2)", "\\left(1,2\\right)", math.judge_by_hendrycks) == Verdict(True, "spelled alike")
-    assert judged("\\{2,1\\}", "\\{1,2\\}", math.judge_by_math_verify) == Verdict(True, "verified")
-    assert judged("7", "8", math.judge_by_math_verify) == Verdict(False, "different")
-    for judge in (math.judge_by_hendrycks, math.judge_by_math_verify):
+    assert judged("-1/2", "-\\frac{1}{2}", math.score_by_hendrycks) == Verdict(False, "spelled differently")
+    assert judged("(1, 2)", "\\left(1,2\\right)", math.score_by_hendrycks) == Verdict(True, "spelled alike")
+    assert judged("\\{2,1\\}", "\\{1,2\\}", math.score_by_math_verify) == Verdict(True, "verified")
+    assert judged("7", "8", math.score_by_math_verify) == Verdict(False, "different")
+    for judge in (math.score_by_hendrycks, math.score_by_math_verify):
         assert judged("7" * 5001, "7", judge) == Verdict(False, "over 5000 characters")
 
 
 @pytest.mark.slow
-def test_references_score_all_by_every_judge_and_spoiled_ones_nothing() -> None:
+def test_references_score_all_by_every_judge_and_wrong_ones_nothing() -> None:
     results = list(check("math", SMALL))
-    assert [(r.protocol, r.samples, r.gold, r.spoiled) for r in results] == [
+    assert [(r.protocol, r.samples, r.gold, r.wrong) for r in results] == [
         ("4-shot", 14, 100.0, 0.0),
         ("0-shot-boxed", 14, 100.0, 0.0),
     ]
@@ -170,7 +170,7 @@ def test_references_score_all_by_every_judge_and_spoiled_ones_nothing() -> None:
 
 
 def test_figures_by_subject_and_level(tmp_path: Path) -> None:
-    table = run("fake/gold?wrong=0.5&seed=3", "math:4-shot", output=tmp_path / "r.db", data="samples")
+    table = run("fake/gold?wrong=0.5&seed=3", "math:4-shot", output=tmp_path / "r.db", data="builtin")
     assert [cell.metric for cell in table.cells] == [
         "accuracy", "accuracy (hendrycks)", "accuracy (math-verify)"
     ]  # fmt: skip
@@ -203,7 +203,7 @@ def test_what_judged_is_noted() -> None:
         ("sympy", "", "sympy, which is not installed"),
     ],
 )
-def test_what_is_missing_is_named_with_the_mend(
+def test_what_is_missing_is_named_with_the_fix(
     monkeypatch: pytest.MonkeyPatch, name: str, version: str, words: str
 ) -> None:
     installed = math.versions()
@@ -227,7 +227,7 @@ def test_with_a_wrong_version_nothing_is_asked(tmp_path: Path) -> None:
     metadata.parent.mkdir(parents=True)
     metadata.write_text("Metadata-Version: 2.1\nName: antlr4-python3-runtime\nVersion: 4.13.2\n")
     output = tmp_path / "r.db"
-    command = ["run", "-m", "fake/gold", "-t", "math:4-shot", "--data", "samples", "-o", str(output)]
+    command = ["run", "-m", "fake/gold", "-t", "math:4-shot", "--data", "builtin", "-o", str(output)]
     ended = subprocess.run(
         [sys.executable, "-m", "evalkit", *command],
         env={**os.environ, "PYTHONPATH": str(tmp_path / "packages")},

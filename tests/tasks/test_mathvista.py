@@ -181,7 +181,7 @@ def test_what_is_right() -> None:
 
 def test_references_score_all_and_other_answers_nothing(tmp_path: Path) -> None:
     (result,) = check(FILE, folder(tmp_path, ROWS))
-    assert (result.samples, result.gold, result.spoiled, result.problems) == (6, 100.0, 0.0, ())
+    assert (result.samples, result.gold, result.wrong, result.problems) == (6, 100.0, 0.0, ())
 
 
 def test_what_the_rules_leave_is_unparsable_or_the_extractor_s(tmp_path: Path) -> None:

@@ -104,7 +104,7 @@ def test_the_shots_are_the_dev_split_s_own_subject_in_order() -> None:
 @pytest.mark.slow
 def test_references_score_all_and_other_letters_nothing() -> None:
     results = list(check("mmlu", SMALL))
-    assert [(r.protocol, r.gold, r.spoiled) for r in results] == [
+    assert [(r.protocol, r.gold, r.wrong) for r in results] == [
         (p.name, 100.0, 0.0) for p in load_task("mmlu").protocols
     ]
     assert all(result.passed for result in results)
@@ -112,7 +112,7 @@ def test_references_score_all_and_other_letters_nothing() -> None:
 
 
 def test_three_bars_a_threshold_and_a_curve(tmp_path: Path) -> None:
-    table = run("fake/gold?wrong=0.5&seed=3", "mmlu:cot8-routed", output=tmp_path / "r.db", data="samples")
+    table = run("fake/gold?wrong=0.5&seed=3", "mmlu:cot8-routed", output=tmp_path / "r.db", data="builtin")
     assert [cell.metric for cell in table.cells] == ["accuracy", "accuracy (majority)", "accuracy (greedy)"]
     found = table.cells[0].found
     assert found["validation_samples"] == 12
@@ -157,7 +157,7 @@ def test_an_endpoint_that_leaves_them_out_ends_the_run_in_words(tmp_path: Path) 
     from evalkit.engine.client import Stopped
 
     with pytest.raises(Stopped, match="returned no log-probabilities") as stopped:
-        run(Forgetful(), "mmlu:5-shot", output=tmp_path / "r.db", data="samples")
+        run(Forgetful(), "mmlu:5-shot", output=tmp_path / "r.db", data="builtin")
     assert stopped.value.usage
 
 

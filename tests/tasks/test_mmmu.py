@@ -6,7 +6,7 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from evalkit.tasks.mmmu import COLUMNS, LETTER, judge, mmmu, prompt, submission, to_sample
+from evalkit.tasks.mmmu import COLUMNS, LETTER, mmmu, prompt, submission, to_sample
 from evalkit.tasks.mmmu_fields import DISCIPLINES, SUBJECTS, discipline_of, subject_of
 
 from evalkit.benchmark.readers import Reading
@@ -179,15 +179,15 @@ RECORDS = [
 
 @pytest.mark.parametrize("raw", RECORDS, ids=lambda raw: raw["answer"])
 @pytest.mark.parametrize("protocol", TASK.protocols, ids=lambda protocol: protocol.name)
-def test_references_score_and_spoiled_responses_do_not(raw: dict[str, Any], protocol: Any) -> None:
+def test_references_score_and_wrong_responses_do_not(raw: dict[str, Any], protocol: Any) -> None:
     sample = to_sample(raw)
     extract = TASK.extract(protocol)
     answer = extract(TASK.gold(sample, protocol), sample)
     assert answer is not None
     assert judge(answer, sample).correct
-    spoiled = TASK.spoiled(sample, protocol)
-    assert len(spoiled) == 4  # as many for every sample
-    for text in spoiled:
+    wrong = TASK.wrong_responses(sample, protocol)
+    assert len(wrong) == 4  # as many for every sample
+    for text in wrong:
         answer = extract(text, sample)
         assert answer is None or not judge(answer, sample).correct
 

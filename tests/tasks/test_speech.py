@@ -47,14 +47,14 @@ def words(prompt: Prompt) -> str:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ALL)
-def test_references_are_right_and_spoiled_ones_are_not(name: str) -> None:
+def test_references_are_right_and_wrong_ones_are_not(name: str) -> None:
     results = list(check(name, SMALL))
     assert {result.protocol for result in results} == {p.name for p in load_task(name).protocols}
     for result in results:
         lower_is_better = result.unit == "%"
         assert result.passed, result.problems
         assert result.gold == (0.0 if lower_is_better else pytest.approx(100.0))
-        assert result.spoiled >= 99 if lower_is_better else result.spoiled < 1
+        assert result.wrong >= 99 if lower_is_better else result.wrong < 1
 
 
 @pytest.mark.slow
@@ -118,14 +118,14 @@ def test_the_report_counts_characters_in_four_languages() -> None:
     cell = planned("fleurs", languages="cmn_hans_cn,fr_fr,lo_la")
     reasons = {}
     for sample in samples(cell):
-        verdict = cell.task.judge(f"x{sample.target[0][1:]}", sample)
+        verdict = cell.task.scorer(f"x{sample.target[0][1:]}", sample)
         reasons[sample.group] = getattr(verdict, "reason", "")
     assert "characters" in reasons["cmn_hans_cn"]
     assert "word" in reasons["fr_fr"]
     assert "word" in reasons["lo_la"]
     cell = planned("fleurs", languages="lo_la", cer="whisper")
     (lao,) = samples(cell)
-    assert "characters" in getattr(cell.task.judge("x", lao), "reason", "")
+    assert "characters" in getattr(cell.task.scorer("x", lao), "reason", "")
 
 
 def test_what_an_endpoint_and_what_a_chat_is_asked() -> None:

@@ -55,7 +55,7 @@ def read(name: str, **changes: Any) -> tuple[Task, Sample]:
 def judged(task: Task, response: str, sample: Sample) -> Verdict:
     answer = task.extract(task.protocols[0])(response, sample)
     assert answer is not None
-    verdict = task.judge(answer, sample)
+    verdict = task.scorer(answer, sample)
     assert not inspect.isawaitable(verdict)
     return verdict
 
@@ -155,12 +155,12 @@ def test_the_whole_reply_counts_and_nothing_is_an_answer() -> None:
      ("二つの赤い船", "ja_jp"), ("น้ำ", "th_th"), ("mmm hmm", "en_us"), ("ЖЗ", "ru_ru"),
      ("1,000 £5.50", "en_us")],
 )  # fmt: skip
-def test_gold_is_right_and_what_is_spoiled_is_all_wrong(reference: str, language: str) -> None:
+def test_gold_is_right_and_what_is_wrong_is_all_wrong(reference: str, language: str) -> None:
     task, sample = read("fleurs", **{PART: language, "transcription": reference})
     protocol = task.protocols[0]
     assert judged(task, task.gold(sample, protocol), sample).correct
     rate = task.metrics[0]
-    for text in task.spoiled(sample, protocol):
+    for text in task.wrong_responses(sample, protocol):
         verdict = judged(task, text, sample)
         assert not verdict.correct
         kept = rate.columns.index("hits")

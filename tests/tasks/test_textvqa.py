@@ -26,7 +26,7 @@ HIDDEN = build(textvqa.textvqa, {"split": "test"})
 
 def judged(response: str, sample: Sample) -> Verdict | None:
     answer = SCORED.extract(SCORED.protocols[0])(response, sample)
-    verdict = SCORED.judge(answer, sample) if answer is not None else None
+    verdict = SCORED.scorer(answer, sample) if answer is not None else None
     assert not inspect.isawaitable(verdict)
     return verdict
 
@@ -88,13 +88,13 @@ def test_an_answer_earns_its_credit_and_is_right_from_one_half_on() -> None:
     [ROW["answers"], ["no"] * 10, ["29.00"] * 4 + ["29"] * 6, ["", "-"] * 3 + ["exit"] * 4, ["xx"] * 10],
     ids=["split", "unanimous", "numbers", "empty", "x"],
 )
-def test_the_best_answer_earns_all_and_spoiled_ones_nothing(answers: list[str]) -> None:
+def test_the_best_answer_earns_all_and_wrong_ones_nothing(answers: list[str]) -> None:
     sample, protocol = SCORED.sample({**ROW, "answers": answers}), SCORED.protocols[0]
     best = judged(SCORED.gold(sample, protocol), sample)
     assert best is not None
     assert best.credit == 1
-    spoiled = [judged(text, sample) for text in SCORED.spoiled(sample, protocol)]
-    assert [verdict and verdict.credit for verdict in spoiled] == [0, 0, None]
+    wrong = [judged(text, sample) for text in SCORED.wrong_responses(sample, protocol)]
+    assert [verdict and verdict.credit for verdict in wrong] == [0, 0, None]
 
 
 def test_the_split_without_references_needs_no_column_for_them() -> None:

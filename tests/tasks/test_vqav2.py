@@ -32,9 +32,9 @@ SCORED = build(vqav2.vqav2)
 HIDDEN = [build(vqav2.vqav2, {"split": split}) for split in ("testdev", "test-dev", "test")]
 
 
-def judged(response: str, sample: Sample, view: str = "") -> Verdict | None:
+def judged(response: str, sample: Sample, variant: str = "") -> Verdict | None:
     answer = SCORED.extract(SCORED.protocols[0])(response, sample)
-    judge = next(v.judge for v in SCORED.views if v.name == view) if view else SCORED.judge
+    judge = next(v.scorer for v in SCORED.variants if v.name == variant) if variant else SCORED.scorer
     assert judge is not None
     verdict = judge(answer, sample) if answer is not None else None
     assert not inspect.isawaitable(verdict)
@@ -115,12 +115,12 @@ def test_an_answer_earns_its_credit_and_is_right_from_one_half_on() -> None:
 
 def test_unanimous_answers_are_compared_raw_in_the_headline_alone() -> None:
     sample = SCORED.sample(UNANIMOUS)
-    assert [judged("Yes", sample, view) for view in ("", "normalised")] == [
+    assert [judged("Yes", sample, variant) for variant in ("", "normalised")] == [
         Verdict(False, "credit 0", 0.0),
         Verdict(True, "credit 1", 1.0),
     ]
     assert judged("yes", sample) == Verdict(True, "credit 1", 1.0)
-    assert SCORED.metrics == (MeanCredit("VQA accuracy"), MeanCredit("VQA accuracy", view="normalised"))
+    assert SCORED.metrics == (MeanCredit("VQA accuracy"), MeanCredit("VQA accuracy", variant="normalised"))
 
 
 @pytest.mark.parametrize(
@@ -134,14 +134,14 @@ def test_unanimous_answers_are_compared_raw_in_the_headline_alone() -> None:
     ],
     ids=["split", "unanimous", "numbers", "empty", "x"],
 )
-def test_the_best_answer_earns_all_and_spoiled_ones_nothing(record: dict[str, Any]) -> None:
+def test_the_best_answer_earns_all_and_wrong_ones_nothing(record: dict[str, Any]) -> None:
     sample, protocol = SCORED.sample(record), SCORED.protocols[0]
-    for view in ("", "normalised"):
-        best = judged(SCORED.gold(sample, protocol), sample, view)
+    for variant in ("", "normalised"):
+        best = judged(SCORED.gold(sample, protocol), sample, variant)
         assert best is not None
         assert best.credit == 1
-        spoiled = [judged(text, sample, view) for text in SCORED.spoiled(sample, protocol)]
-        assert [verdict and verdict.credit for verdict in spoiled] == [0, 0, None]
+        wrong = [judged(text, sample, variant) for text in SCORED.wrong_responses(sample, protocol)]
+        assert [verdict and verdict.credit for verdict in wrong] == [0, 0, None]
 
 
 def test_where_people_agree_little_the_best_answer_is_the_one_that_earns_most() -> None:

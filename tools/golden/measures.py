@@ -27,12 +27,12 @@ from tools.golden.calls import BLOCK, Call, Case, each, referred
 from tools.golden.small_sets import samples, tasks
 from tools.golden.themes import theme
 
-SHAPE = ("name", "unit", "higher_is_better", "columns", "least_draws", "view")
+SHAPE = ("name", "unit", "higher_is_better", "columns", "least_draws", "variant")
 """What the engine knows of a metric besides its figures; attributes that come later are no part of this."""
 TRAITS = ("whole_corpus", "best", "outcome", "average", "unbounded", "right_or_wrong")
 OWN: tuple[Metric, ...] = (
     Accuracy(),
-    Accuracy(view="strict"),
+    Accuracy(variant="strict"),
     Bleu(),
     Bleu("char"),
     Bleu("zh"),
@@ -44,16 +44,16 @@ OWN: tuple[Metric, ...] = (
     Over100(),
     Over100("over", "none", "character"),
     GuessingAccuracy(),
-    GuessingAccuracy(view="strict"),
+    GuessingAccuracy(variant="strict"),
     MeanCredit("credit"),
-    MeanCredit("credit", view="strict"),
+    MeanCredit("credit", variant="strict"),
     MeanValue("score"),
     MeanValue("score", "judged", "points", 20.0, False, 3.0, None, "strict"),
     MeanValue("other", unanswered=-1.0),
     PassAtK(),
     PassAtK(2),
-    PassAtK(3, view="strict"),
-    Macro(Accuracy(view="strict")),
+    PassAtK(3, variant="strict"),
+    Macro(Accuracy(variant="strict")),
     Macro(ErrorRate(only="insertions")),
     Macro(Bleu()),
     Macro(PassAtK(2)),
@@ -65,15 +65,15 @@ STORED = StoredRatio(
         higher_is_better=False,
         columns=("much", "of", "all"),
         identity="own#0",
-        view="strict",
+        variant="strict",
         traits=Traits(whole_corpus=True, best=0.0, outcome="answered", unbounded=True),
         scale=7.0,
     ),
     least_draws=2,
 )
 """A user's metric as a run file has it, which a mean over groups may be of."""
-LEGS = ("majority", "greedy", "hendrycks", "math-verify", "exact years", "paper", "normalised")
-"""Views and legs of the index's tasks, and "strict"."""
+BRANCHES = ("majority", "greedy", "hendrycks", "math-verify", "exact years", "paper", "normalised")
+"""Views and branches of the index's tasks, and "strict"."""
 _VALUES = (0.0, 1.0, 2.0, 7.0, 0.5, 100.0, 3.0)
 
 
@@ -175,12 +175,12 @@ def _score(values: tuple[str | None, ...], right: tuple[bool, ...]) -> Scored:
     wrong = tuple(not one for one in right)
     credit = tuple(0.25 if one else 0.125 * index for index, one in enumerate(right))
     answer = Answer(tuple(Final(value) for value in values))
-    views = {**dict.fromkeys(LEGS, right), "strict": wrong}
+    variants = {**dict.fromkeys(BRANCHES, right), "strict": wrong}
     return Scored(
         answer,
         right,
-        views=views,
-        credits={**dict.fromkeys(LEGS, credit), "strict": credit[::-1], "": credit},
+        variants=variants,
+        credits={**dict.fromkeys(BRANCHES, credit), "strict": credit[::-1], "": credit},
     )
 
 
@@ -210,10 +210,10 @@ def _row(columns: int, start: int, step: int) -> list[float]:
 
 
 def _small_set(label: str, task: Task, metric: Metric) -> Iterator[Case]:
-    """References and spoiled responses of the task's samples, by the task's own reading."""
+    """References and wrong responses of the task's samples, by the task's own reading."""
     protocol = task.protocols[0]
     for sample in samples(task.name):
-        texts = [task.gold(sample, protocol), *task.spoiled(sample, protocol)]
+        texts = [task.gold(sample, protocol), *task.wrong_responses(sample, protocol)]
         values = tuple(task.extract(protocol)(text, sample) for text in texts)
         right = tuple(index == 0 for index in range(len(values)))
         call = Call(metric.statistics, (sample, _score(values, right)))

@@ -1,4 +1,4 @@
-"""Cases of the functions that tasks are made of: prompts, extractors, judges, what a referee is asked."""
+"""Cases of the functions that tasks are made of: prompts, extractors, judges, what a model_extractor is asked."""
 
 from __future__ import annotations
 
@@ -62,12 +62,12 @@ def cases(name: str) -> Iterator[Case]:
 
 def _functions(task: Task) -> Iterator[tuple[str, Callable[..., object]]]:
     extractors = [task.answer] if callable(task.answer) else list(task.answer.values())
-    extractors += [view.extract for view in task.views if view.extract]
-    found: list[tuple[str, Callable[..., object]]] = [("prompt", task.prompt), ("judge", task.judge)]
+    extractors += [variant.extract for variant in task.variants if variant.extract]
+    found: list[tuple[str, Callable[..., object]]] = [("prompt", task.prompt), ("judge", task.scorer)]
     found += [("extract", one) for one in extractors]
-    found += [("judge", view.judge) for view in task.views if view.judge]
-    if task.referee:
-        found += [("ask", task.referee.prompt), ("extract", task.referee.read)]
+    found += [("judge", variant.scorer) for variant in task.variants if variant.scorer]
+    if task.model_extractor:
+        found += [("ask", task.model_extractor.prompt), ("extract", task.model_extractor.read)]
     unique: list[tuple[str, Callable[..., object]]] = []
     for part, function in found:
         if not any(function is other for _, other in unique):
@@ -127,18 +127,18 @@ def _forms(protocol: Protocol, task: Task) -> Iterator[Protocol]:
 
 
 def _responses(task: Task, sample: Sample, protocol: Protocol) -> list[str]:
-    return [task.gold(sample, protocol), *task.spoiled(sample, protocol)]
+    return [task.gold(sample, protocol), *task.wrong_responses(sample, protocol)]
 
 
 def _extracted(label: str, task: Task, function: Callable[..., object], name: str) -> Iterator[Case]:
     for protocol in task.protocols:
         for sample in samples(task.name):
             calls = [Call(function, (text, sample)) for text in _responses(task, sample, protocol)]
-            yield referred(f"{label}:{protocol.name}", f"{sample.id}, gold and spoiled", calls, hidden=True)
+            yield referred(f"{label}:{protocol.name}", f"{sample.id}, gold and wrong", calls, hidden=True)
 
 
 def _judged(label: str, task: Task, function: Callable[..., object], name: str) -> Iterator[Case]:
-    """References and spoiled responses, as they are read, and references of the sample before."""
+    """References and wrong responses, as they are read, and references of the sample before."""
     before: tuple[str, ...] = ()
     for sample in samples(task.name)[: FEW if name in SLOW else None]:
         protocol = task.protocols[0]
@@ -148,7 +148,7 @@ def _judged(label: str, task: Task, function: Callable[..., object], name: str) 
             found += [*sample.target, *before, *sample.choices]
         before = sample.target
         calls = [Call(function, (text, sample)) for text in dict.fromkeys(found)]
-        yield referred(label, f"{sample.id}, gold and spoiled", calls, hidden=True)
+        yield referred(label, f"{sample.id}, gold and wrong", calls, hidden=True)
 
 
 def _asked(label: str, task: Task, function: Callable[..., object], name: str) -> Iterator[Case]:

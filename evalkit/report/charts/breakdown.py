@@ -29,7 +29,7 @@ def breakdown_charts(runs: Sequence[Run], names: Sequence[str]) -> Iterator[Char
     """A chart a benchmark and metric, `CHARTS` at most; the last one says what is left out."""
     rows = {
         key: found
-        for key, found in rows_of(run for run in runs if not run.cell.view).items()
+        for key, found in rows_of(run for run in runs if not run.cell.variant).items()
         if any(len(run.cell.groups) > 1 for run in found)
     }
     left_out = [named(found[0].cell) for found in list(rows.values())[CHARTS:]]

@@ -14,17 +14,17 @@ if TYPE_CHECKING:
     import altair as alt
 
 RULES = {"greedy": "Greedy", "majority": "Plain majority", "": "Routed"}
-"""By view, in figure 9's order."""
+"""By variant, in figure 9's order."""
 NEVER = 1.13
 """Where a threshold stands that no vote reaches."""
 
 
 def rule_lines(runs: Sequence[Run], task: str, protocol: str) -> list[Line]:
-    """Greedy, majority and routed of one protocol, where it has these legs."""
+    """Greedy, majority and routed of one protocol, where it has these branches."""
     mine = [run for run in runs if (run.cell.task, run.cell.protocol) == (task, protocol)]
     found = []
-    for view, words in RULES.items():
-        cells = list({run.name: run for run in reversed(mine) if run.cell.view == view}.values())[::-1]
+    for variant, words in RULES.items():
+        cells = list({run.name: run for run in reversed(mine) if run.cell.variant == variant}.values())[::-1]
         marks = marks_of(cells)
         if marks:
             cell = cells[0].cell
@@ -39,7 +39,7 @@ def rule_charts(runs: Sequence[Run], names: Sequence[str], printed: Sequence[Lin
     sets: dict[tuple[str, str], list[Line]] = {}
     for line in printed:
         sets.setdefault((line.task, line.protocol), []).append(line)
-    ruled = rows_of(run for run in runs if run.cell.view in RULES and run.cell.view)
+    ruled = rows_of(run for run in runs if run.cell.variant in RULES and run.cell.variant)
     for (task, protocol, _), found in ruled.items():
         lines = rule_lines(runs, task, protocol)
         # A grid's line has the protocol's name without overrides.
@@ -62,7 +62,7 @@ def curve_charts(runs: Sequence[Run], names: Sequence[str]) -> Iterator[Chart]:
 
     A run that may not stand beside the others has a picture of its own.
     """
-    curved = [run for run in runs if not run.cell.view and run.cell.found.get("validation_curve")]
+    curved = [run for run in runs if not run.cell.variant and run.cell.found.get("validation_curve")]
     by_protocol: dict[tuple[str, str], dict[str, Run]] = {}
     for run in curved:
         by_protocol.setdefault((run.cell.task, run.cell.protocol), {}).setdefault(run.name, run)

@@ -256,7 +256,7 @@ def layered(
     config = alt.Config(
         font="sans-serif",
         padding={"left": 4, "top": 4, "right": 14, "bottom": 4},
-        view=alt.ViewConfig(stroke=None),
+        variant=alt.ViewConfig(stroke=None),
         axis=alt.AxisConfig(
             labelColor=muted, titleColor=muted, gridColor=line, tickColor=line, domain=False,
             labelFontSize=11, titleFontSize=12, titleFontWeight=400, labelFlush=False,

@@ -41,7 +41,7 @@ class Card:
 
 @dataclass(frozen=True, slots=True)
 class RunCard:
-    """A run: its circumstances, and the command that makes it again."""
+    """A run: its provenance, and the command that makes it again."""
 
     name: str
     facts: Facts
@@ -64,7 +64,9 @@ def _card(cell: Cell) -> Card:
     spec = cell.spec
     size = () if spec.records is None else (("samples", f"{spec.records:,}"),)
     limit = () if spec.limit is None else (("taken", f"the first {spec.limit:,}"),)
-    views = [("also read as", ", ".join(view.name for view in spec.views))] if spec.views else []
+    variants = (
+        [("also read as", ", ".join(variant.name for variant in spec.variants))] if spec.variants else []
+    )
     printed = [("printed in", f"the report's {spec.report}")] if spec.report else []
     asked = {**signed_settings(spec.protocol), "solver": spec.solver, "reader": spec.reader}
     asked["prompt"] = spec.prompt
@@ -79,9 +81,9 @@ def _card(cell: Cell) -> Card:
         (
             ("metrics", ", ".join(metric.name for metric in spec.metrics)),
             ("answer read by", spec.extract),
-            ("judged by", spec.judge),
-            *views,
-            *_plain({"judge model": spec.referee, **spec.notes}),
+            ("scored by", spec.scorer),
+            *variants,
+            *_plain({"judge model": spec.model_extractor, **spec.notes}),
             *printed,
         ),
     )
@@ -138,7 +140,7 @@ def command(store: Store) -> str:
         words += ["--seed", str(manifest["seed"])]
     places = {cell.spec.data["kind"] for cell in cells}
     if "small sets" in places:
-        words += ["--data", "samples"]
+        words += ["--data", "builtin"]
     elif "folder" in places:
         words += ["--data", "FOLDER"]
     return shlex.join(words)

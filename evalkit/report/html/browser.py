@@ -11,8 +11,8 @@ from evalkit.errors import UsageError
 from evalkit.report.alignments import Aligner, aligner
 from evalkit.report.html.pack import Block, Packer
 from evalkit.report.html.records import Graded, Steps, chosen, parts, records
-from evalkit.runfile.exchanges import Asked
 from evalkit.runfile.measured import measure
+from evalkit.runfile.sample_records import SampleRecord
 from evalkit.runfile.store import Cell, Store
 from evalkit.samples import JSON
 
@@ -87,7 +87,7 @@ def graded(store: Store, cell: Cell) -> Graded | None:
     unit = "" if spec.unit == "" else f" {spec.unit}"
     return {
         at: f"{spec.name} {figure:.4g}{unit}"
-        for at, figure in zip(compress(data.positions, data.judged), figures, strict=True)
+        for at, figure in zip(compress(data.positions, data.scored), figures, strict=True)
         if np.isfinite(figure)
     }
 
@@ -108,7 +108,7 @@ class _Alignment:
     cell: Cell
     notes: list[str]
 
-    def __call__(self, asked: Asked) -> list[JSON] | None:
+    def __call__(self, asked: SampleRecord) -> list[JSON] | None:
         finals = asked.answer.get("finals", [])
         if not (finals and asked.target):
             return None

@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from evalkit.runfile.exchanges import LONGEST, Asked, Drawn, Exchange, Exchanges
 from evalkit.runfile.records import AGAIN, told_outcomes
+from evalkit.runfile.sample_records import LONGEST, AskedRequest, Generation, SampleRecord, SampleRecords
 from evalkit.runfile.store import Cell, Store
 from evalkit.samples import JSON, ToolCall
 
-Steps = Callable[[Asked], list[JSON] | None]
+Steps = Callable[[SampleRecord], list[JSON] | None]
 """A sample of speech → the steps from its reference to its transcript, None where there is none."""
 Graded = Mapping[int, str]
 """By position, a sample's own figure in words, of a benchmark whose answers are more than right or wrong."""
@@ -34,7 +34,7 @@ class Part:
     """
 
     name: str
-    runs: tuple[Exchanges | None, ...]
+    runs: tuple[SampleRecords | None, ...]
     steps: tuple[Steps | None, ...]
     graded: tuple[Graded | None, ...]
 
@@ -95,7 +95,7 @@ def parts(
     return [
         Part(
             name,
-            tuple(Exchanges(s, c) if c else None for s, c in zip(stores, cells, strict=True)),
+            tuple(SampleRecords(s, c) if c else None for s, c in zip(stores, cells, strict=True)),
             tuple(steps_of(c) if c else None for c in cells),
             tuple(graded_of(s, c) if c else None for s, c in zip(stores, cells, strict=True)),
         )
@@ -128,7 +128,7 @@ def records(found: Sequence[Part], among: Sequence[tuple[int, str]]) -> Iterator
     """The records of the samples `among` those of the parts."""
     for number, name in among:
         part = found[number]
-        asked: list[Asked | None] = []
+        asked: list[SampleRecord | None] = []
         figures: list[str | None] = []
         for run, graded in zip(part.runs, part.graded, strict=True):
             at = run.positions.get(name) if run else None
@@ -140,7 +140,7 @@ def records(found: Sequence[Part], among: Sequence[tuple[int, str]]) -> Iterator
 def _record(
     number: int,
     name: str,
-    asked: Sequence[Asked | None],
+    asked: Sequence[SampleRecord | None],
     steps: Sequence[Steps | None],
     figures: Sequence[str | None],
 ) -> Record:
@@ -180,18 +180,18 @@ def _record(
     return Record(line, answers, [None if one is None else _prompts(one) for one in asked], media)
 
 
-def _made(asked: Asked) -> Iterator[str]:
+def _made(asked: SampleRecord) -> Iterator[str]:
     """Keys of the pictures and clips in a sample's responses."""
-    for exchange in asked.exchanges:
-        for drawn in exchange.draws:
+    for asked_request in asked.requests:
+        for drawn in asked_request.draws:
             yield from (one.key for one in drawn.response.media)
 
 
-def _outcome(asked: Asked, figure: str | None) -> str:
+def _outcome(asked: SampleRecord, figure: str | None) -> str:
     return next(iter(told_outcomes({asked.outcome: 1}, right_or_wrong=figure is None)))
 
 
-def _answer(asked: Asked, steps: list[JSON] | None, figure: str | None) -> JSON:
+def _answer(asked: SampleRecord, steps: list[JSON] | None, figure: str | None) -> JSON:
     answer = asked.answer
     return {
         "outcome": _outcome(asked, figure),
@@ -201,12 +201,12 @@ def _answer(asked: Asked, steps: list[JSON] | None, figure: str | None) -> JSON:
         "error": cut(asked.error),
         "readings": {
             "": [_final(final) for final in answer.get("finals", [])],
-            **{name: [_final(f) for f in finals] for name, finals in answer.get("views", {}).items()},
-            **{name: [_final(f) for f in finals] for name, finals in answer.get("legs", {}).items()},
+            **{name: [_final(f) for f in finals] for name, finals in answer.get("variants", {}).items()},
+            **{name: [_final(f) for f in finals] for name, finals in answer.get("branches", {}).items()},
         },
         "detail": answer.get("detail", {}),
         "steps": steps,
-        "draws": [[_draw(draw) for draw in exchange.draws] for exchange in asked.exchanges],
+        "draws": [[_draw(draw) for draw in asked_request.draws] for asked_request in asked.requests],
     }
 
 
@@ -215,7 +215,7 @@ def _final(final: dict[str, Any]) -> JSON:
     return {**final, "value": None if value is None else cut(value), "reason": cut(final["reason"])}
 
 
-def _draw(draw: Drawn) -> JSON:
+def _draw(draw: Generation) -> JSON:
     said = draw.response
     found: dict[str, JSON] = {
         "name": "again" if draw.draw == AGAIN else str(draw.draw + 1),
@@ -235,12 +235,12 @@ def _draw(draw: Drawn) -> JSON:
     return found
 
 
-def _prompts(asked: Asked) -> JSON:
-    return [_request(exchange) for exchange in asked.exchanges]
+def _prompts(asked: SampleRecord) -> JSON:
+    return [_request(asked_request) for asked_request in asked.requests]
 
 
-def _request(exchange: Exchange) -> JSON:
-    body = dict(exchange.body)
+def _request(asked_request: AskedRequest) -> JSON:
+    body = dict(asked_request.body)
     prompt = body.pop("prompt")
     messages: list[JSON]
     if isinstance(prompt, str):
@@ -250,7 +250,7 @@ def _request(exchange: Exchange) -> JSON:
     else:
         messages = [["", [{"audio": prompt.pop("audio")}]]]
         body |= prompt
-    return {"messages": messages, "settings": body, "judge": exchange.judge}
+    return {"messages": messages, "settings": body, "judge": asked_request.judge}
 
 
 def _message(message: dict[str, Any]) -> list[JSON]:
@@ -269,13 +269,13 @@ def _parts(content: str | list[dict[str, str]]) -> list[JSON]:
     return [cut(part["text"]) if "text" in part else dict(part) for part in content]
 
 
-def _disputed(asked: Asked) -> bool:
+def _disputed(asked: SampleRecord) -> bool:
     answer = asked.answer
-    readings = [answer.get("finals", []), *answer.get("views", {}).values()]
+    readings = [answer.get("finals", []), *answer.get("variants", {}).values()]
     return len({tuple(final["correct"] for final in finals) for finals in readings}) > 1
 
 
-def _value(asked: Asked) -> str:
+def _value(asked: SampleRecord) -> str:
     """The answer in a few characters, "" where there is none."""
     values = [final["value"] for final in asked.answer.get("finals", []) if final["value"] is not None]
     return " ".join(values[0][: 4 * VALUE].split())[:VALUE] if values else ""

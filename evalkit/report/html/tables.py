@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 
 from evalkit.report.grid import Grid, GridCell
-from evalkit.report.grid_text import details, duel_lines, row_lines
+from evalkit.report.grid_text import details, head_to_head_lines, row_lines
 from evalkit.report.render import HEADINGS, Part, printable, signature_lines, texts
 from evalkit.report.table import Table
 
@@ -92,7 +92,7 @@ def grid_view(grid: Grid) -> TableView:
         tuple(rows),
         source=printable(grid.source),
         notes=tuple(map(printable, grid.notes)),
-        remarks=tuple(map(printable, (*duel_lines(grid), *grid.remarks))),
+        remarks=tuple(map(printable, (*head_to_head_lines(grid), *grid.remarks))),
         signatures=tuple(map(printable, grid.signatures)),
     )
 

@@ -18,11 +18,11 @@ from evalkit.samples import FILES, JSON, Image, Shown
 
 _SAMPLE = "id, input, target, choices, grp, tags, cluster, meta, media, outcome, boundary, error, answer"
 LONGEST = 20_000
-"""Characters of a text that count in `Exchanges.size`: whoever shows texts cuts longer ones there."""
+"""Characters of a text that count in `SampleRecords.size`: whoever shows texts cuts longer ones there."""
 
 
 @dataclass(frozen=True, slots=True)
-class Drawn:
+class Generation:
     """One response. `draw` is `evalkit.runfile.records.AGAIN` for a greedy request's second answer."""
 
     draw: int
@@ -36,7 +36,7 @@ class Drawn:
 
 
 @dataclass(frozen=True, slots=True)
-class Exchange:
+class AskedRequest:
     """A request and a sample's draws of it.
 
     `judge`: asked of a judge model. `branch`: the protocols that led to it, "" for the cell's own.
@@ -44,7 +44,7 @@ class Exchange:
 
     body: dict[str, Any]
     judge: bool
-    draws: tuple[Drawn, ...]
+    draws: tuple[Generation, ...]
     branch: str = ""
 
     @property
@@ -54,7 +54,7 @@ class Exchange:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class SampleRecord:
     """A sample of a run, with all that was sent and answered for it. `answer`: as `engine.score` wrote it."""
 
     id: str
@@ -70,27 +70,27 @@ class Asked:
     boundary: str
     error: str
     answer: dict[str, Any]
-    exchanges: tuple[Exchange, ...]
+    requests: tuple[AskedRequest, ...]
 
     def transcript(self, branch: str = "") -> Transcript:
         """What was asked for it under the cell's own protocol, or in `branch`, and came back."""
         turns = [
-            Turn(drawn.response, drawn.draw, exchange.tool)
-            for exchange in self.exchanges
-            if not exchange.judge and exchange.branch == branch
-            for drawn in exchange.draws
+            Turn(drawn.response, drawn.draw, asked_request.tool)
+            for asked_request in self.requests
+            if not asked_request.judge and asked_request.branch == branch
+            for drawn in asked_request.draws
             if drawn.draw != AGAIN
         ]
         start = f"{branch}/" if branch else ""
         inner = {
-            exchange.branch.removeprefix(start).partition("/")[0]: None
-            for exchange in self.exchanges
-            if exchange.branch.startswith(start) and exchange.branch != branch
+            asked_request.branch.removeprefix(start).partition("/")[0]: None
+            for asked_request in self.requests
+            if asked_request.branch.startswith(start) and asked_request.branch != branch
         }
         return Transcript(tuple(turns), {name: self.transcript(start + name) for name in inner})
 
 
-class Exchanges:
+class SampleRecords:
     """A cell's samples, at random access; memory grows with their number by an id and a few numbers each.
 
     `whole`: with the files of what models made; else these are known by their keys.
@@ -131,7 +131,7 @@ class Exchanges:
         ).fetchone()
         return int(drawn + rest + shown) // max(1, len(self.positions))
 
-    def read(self, position: int) -> Asked:
+    def read(self, position: int) -> SampleRecord:
         """The sample at `position`."""
         row = self._db.execute(
             f"SELECT {_SAMPLE} FROM sample WHERE cell = ? AND position = ?",  # noqa: S608 — fixed
@@ -139,7 +139,7 @@ class Exchanges:
         ).fetchone()
         name, text, *lists, outcome, boundary, error, answer = row
         target, choices, group, tags, cluster, meta, media = lists
-        return Asked(
+        return SampleRecord(
             id=name,
             input=text,
             target=orjson.loads(target),
@@ -153,10 +153,10 @@ class Exchanges:
             boundary=boundary,
             error=error,
             answer=orjson.loads(answer) or {},
-            exchanges=self.of(position),
+            requests=self.of(position),
         )
 
-    def of(self, position: int) -> tuple[Exchange, ...]:
+    def of(self, position: int) -> tuple[AskedRequest, ...]:
         """A sample's requests in the order of asking, with the draws that are its own."""
         rows = self._db.execute(
             f"SELECT draw.request, asked.turn, branch, body, draw.judge, draw.draw, {RESPONSE} "  # noqa: S608 — fixed
@@ -167,16 +167,16 @@ class Exchanges:
             (AGAIN, self._cell.id, position),
         ).fetchall()
         media = media_tables.made_for(self._db, self._cell.id, position, whole=self._whole)
-        found: dict[int, Exchange] = {}
+        found: dict[int, AskedRequest] = {}
         for request, turn, branch, body, judge, draw, *columns in rows:
             response = response_of(columns)
             if made := media.get((request, draw)):
                 response = replace(response, media=made)
-            drawn = Drawn(draw, response)
+            drawn = Generation(draw, response)
             before = found.get(turn)
             draws = (*before.draws, drawn) if before else (drawn,)
             whole = before.body if before else orjson.loads(body)
-            found[turn] = Exchange(whole, judge == OF_JUDGE, draws, branch)
+            found[turn] = AskedRequest(whole, judge == OF_JUDGE, draws, branch)
         return tuple(found.values())
 
     def links(self, position: int) -> tuple[Link, ...]:
