@@ -2,6 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 WORKERS ?= auto
+# Tests start hundreds of processes, each of which would compile evalkit anew, and pytest every test file.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: demo test test-all check coverage lint types bench docs clean
 

@@ -32,6 +32,22 @@ def finish(process: subprocess.Popen[str]) -> tuple[str, str]:
     return out, err
 
 
+def gone(pid: int, within: float = 60.0) -> bool:
+    """Whether the process ends soon; one that nobody waits for is as good as gone, as an orphan's new parent,
+    process 1, may be a program that waits for none.
+    """
+    end = time.monotonic() + within
+    while time.monotonic() < end:
+        try:
+            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        except OSError:
+            return True
+        if state in "ZX":
+            return True
+        time.sleep(0.02)
+    return False
+
+
 def wait_for_draws(path: Path, least: int) -> None:
     """Until the run file holds `least` answers."""
     deadline = time.monotonic() + 120
@@ -60,17 +76,3 @@ def stored(path: Path) -> set[str]:
         rows = db.execute("SELECT body, draw FROM draw JOIN request ON request.id = draw.request").fetchall()
     asked_for = ((json.loads(body)["prompt"], draw_seed(0, draw)) for body, draw in rows)
     return {json.dumps(messages, sort_keys=True) + str(seed) for messages, seed in asked_for}
-
-
-def gone(pid: int, within: float = 60.0) -> bool:
-    """Whether the process ends soon; one that nobody waits for is as good as gone."""
-    end = time.monotonic() + within
-    while time.monotonic() < end:
-        try:
-            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-        except OSError:
-            return True
-        if state in "ZX":
-            return True
-        time.sleep(0.02)
-    return False

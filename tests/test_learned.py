@@ -9,7 +9,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -22,6 +21,7 @@ from evalkit.identity.declared import code_identity
 from evalkit.identity.user_file import import_file
 from evalkit.scoring import learned
 from evalkit.scoring.learned import Learned
+from tests.processes import gone
 from tests.taught import ROWS, Taught, taught
 
 GOOD = "the grey geese fly"
@@ -129,8 +129,9 @@ def test_a_process_that_was_killed_between_texts_is_replaced(
 ) -> None:
     scorer = made()
     (before,) = scores(scorer, GOOD)
-    os.kill(int(files.noted("loads")[0].split()[0]), signal.SIGKILL)
-    time.sleep(0.2)
+    pid = int(files.noted("loads")[0].split()[0])
+    os.kill(pid, signal.SIGKILL)
+    assert gone(pid)
     assert scores(scorer, GOOD) == [before]
     assert len(files.noted("loads")) == 2
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -45,7 +46,16 @@ def before(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
     return found
 
 
-@pytest.mark.parametrize("name", REFACTORINGS)
+def first_of_each_kind() -> Iterator[object]:
+    """The names of all, of which those after the first of a kind are slow."""
+    kinds = set()
+    for name in REFACTORINGS:
+        kind = name.split()[0]
+        yield pytest.param(name, marks=pytest.mark.slow) if kind in kinds else name
+        kinds.add(kind)
+
+
+@pytest.mark.parametrize("name", [*first_of_each_kind()])
 def test_a_refactoring_changes_no_identity(name: str, tmp_path: Path, before: dict[str, list[str]]) -> None:
     package = copy_of_evalkit(tmp_path)
     old = {path.relative_to(package): path.read_bytes() for path in sources(package)}

@@ -108,20 +108,37 @@ def test_all_tasks_are_those_of_the_index() -> None:
     assert [found.name for found in all_tasks()] == sorted(INDEX)
 
 
-@pytest.mark.parametrize("name", INDEX)
-def test_loading_one_benchmark_imports_no_other(name: str) -> None:
-    program = (
-        "import sys; from evalkit.benchmark.task import load_task; load_task(sys.argv[1]);"
-        "print(*(m for m in sys.modules if m.startswith('evalkit.tasks.')))"
-    )
+# Each in a process of its own, which begins as a copy of one that has imported no benchmark.
+LOAD = """
+import os, sys
+from evalkit.benchmark.task import load_task
+assert not any(name.startswith("evalkit.tasks.") for name in sys.modules)
+for name in sys.argv[1:]:
+    if not os.fork():
+        load_task(name)
+        print(name, *(one for one in sys.modules if one.startswith("evalkit.tasks.")), flush=True)
+        os._exit(0)
+    assert os.wait()[1] == 0, name
+"""
+
+
+@pytest.fixture(scope="module")
+def imported() -> dict[str, list[str]]:
+    """The modules of benchmarks that loading one of them imports, by its name."""
     ran = subprocess.run(
-        [sys.executable, "-c", program, name], capture_output=True, text=True, check=True, timeout=200
+        [sys.executable, "-c", LOAD, *INDEX], capture_output=True, text=True, check=True, timeout=200
     )
+    lines = [line.split() for line in ran.stdout.splitlines()]
+    return {name: modules for name, *modules in lines}
+
+
+@pytest.mark.parametrize("name", INDEX)
+def test_loading_one_benchmark_imports_no_other(name: str, imported: dict[str, list[str]]) -> None:
     own = INDEX[name].partition(":")[0]
-    assert own in ran.stdout.split()
+    assert own in imported[name]
     # mmlu_fields is mmlu's, the kit is shared by all, and the speech_ modules by those of speech.
     shared = ("evalkit.tasks.kit", "evalkit.tasks.speech_")
-    assert all(module.startswith((own, *shared)) for module in ran.stdout.split())
+    assert all(module.startswith((own, *shared)) for module in imported[name])
 
 
 def test_an_unknown_name() -> None:

@@ -178,6 +178,7 @@ HOST = """
 import asyncio, os, signal, sys
 from evalkit.workers import Workers
 from tests import hostile
+from tests.processes import gone
 
 workers = Workers(cpu_seconds={cpu}, wall_seconds=600, count=2)
 

@@ -3,21 +3,27 @@
     python -m tools.touched          changed since the last commit, or in it where nothing is
     python -m tools.touched main     changed since that commit
 
-A test file concerns a module that it imports, or that a helper in tests/ imports which it imports, and a page
-or data file that it names.
+A test file concerns a module that it imports, or that a helper in tests/ imports which it imports. Where
+these are few, the tests of the modules that import this one are added, and so on. A test file also concerns
+a command that it calls, a page or data file that it names or, in tests/, lies beside or above, and a
+conftest.py beside or above it. What a test reaches by the command line alone is not seen: for that there is
+`make test`.
 """
 
 from __future__ import annotations
 
 import ast
+import functools
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
+from evalkit.identity.source import tree_of
 from tools.house import PLACES, ROOT
 
 ALWAYS = ("tests/test_architecture.py",)
+FEW = 6
+"""Test files of a module: with fewer, those of the modules that import it are run too."""
 
 
 def changed(since: str = "") -> list[str]:
@@ -28,35 +34,83 @@ def changed(since: str = "") -> list[str]:
 
 def touched(paths: list[str]) -> list[str]:
     """Test files that concern `paths`, in their order."""
-    modules = {_module(path) for path in paths if path.endswith(".py")}
-    names = {Path(path).name for path in paths if not path.endswith(".py")}
-    tests = sorted((ROOT / "tests").rglob("test_*.py"))
-    found = set(ALWAYS)
-    for test in tests:
-        place = test.relative_to(ROOT).as_posix()
-        text = test.read_text("utf-8")
-        if place in paths or modules & _reached(test) or any(name in text for name in names):
-            found.add(place)
+    found = {*ALWAYS, *(path for path in paths if path in _tests())}
+    for path in paths:
+        if path.endswith("/conftest.py"):
+            found |= _below(Path(path).parent)
+        elif path.endswith(".py"):
+            found |= _of_module(_module(path))
+        else:
+            found |= _of_file(Path(path))
     return sorted(found)
 
 
-def _reached(test: Path) -> set[str]:
-    """Modules that a test file imports, and those that the helpers it imports do."""
-    found = set(_imports(test))
-    for name in list(found):
-        helper = ROOT / Path(*name.split(".")).with_suffix(".py")
-        if name.startswith("tests.") and helper.is_file():
-            found |= set(_imports(helper))
+def _of_module(module: str) -> set[str]:
+    found: set[str] = set()
+    if module.startswith("evalkit.cli."):
+        called = f'"{module.rpartition(".")[2]}"'
+        found = {test for test in _below(Path("tests/cli")) if called in _text(test)}
+    asked, seen = {module}, {module}
+    while asked and len(found) < FEW:
+        found |= {test for test in _tests() if test not in ALWAYS and asked & _reached(test)}
+        asked = {name for name, path in _modules().items() if asked & _imports(path)} - seen
+        seen |= asked
     return found
 
 
-def _imports(path: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+def _of_file(path: Path) -> set[str]:
+    # A name without an ending, such as `run`, is a word that stands everywhere.
+    name = path.name if path.suffix else path.as_posix()
+    found = {test for test in _tests() if name in _text(test)}
+    folder = path.parent
+    while folder.parts[:1] == ("tests",) and len(folder.parts) > 1:
+        found |= {test for test in _tests() if Path(test).parent == folder}
+        folder = folder.parent
+    return found
+
+
+def _below(folder: Path) -> set[str]:
+    return {test for test in _tests() if Path(test).is_relative_to(folder)}
+
+
+@functools.cache
+def _tests() -> tuple[str, ...]:
+    return tuple(path.relative_to(ROOT).as_posix() for path in sorted((ROOT / "tests").rglob("test_*.py")))
+
+
+@functools.cache
+def _text(test: str) -> str:
+    return (ROOT / test).read_text("utf-8")
+
+
+@functools.cache
+def _modules() -> dict[str, Path]:
+    """What a test can reach other modules by: the package, tools, examples and the like, by dotted name."""
+    folders = (*(folder for folder, _ in PLACES), "tools", "docs", "bench")
+    paths = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
+    return {_module(path.relative_to(ROOT).as_posix()): path for path in paths}
+
+
+@functools.cache
+def _reached(test: str) -> frozenset[str]:
+    """Modules that a test file imports, and those that the helpers it imports do."""
+    found = set(_imports(ROOT / test))
+    for name in list(found):
+        helper = ROOT / Path(*name.split(".")).with_suffix(".py")
+        if name.startswith("tests.") and helper.is_file():
+            found |= _imports(helper)
+    return frozenset(found)
+
+
+@functools.cache
+def _imports(path: Path) -> frozenset[str]:
+    found: set[str] = set()
+    for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
         elif isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            found |= {alias.name for alias in node.names}
+    return frozenset(found)
 
 
 def _module(path: str) -> str:
@@ -64,7 +118,7 @@ def _module(path: str) -> str:
     for folder, package in PLACES:
         if place.parts[:1] == (folder,):
             return ".".join((package, *place.parts[1:])).removesuffix(".__init__")
-    return ".".join(place.parts)
+    return ".".join(place.parts).removesuffix(".__init__")
 
 
 def _git(*arguments: str) -> list[str]:

@@ -7,7 +7,7 @@ import platform
 from datetime import UTC, datetime
 from pathlib import Path
 
-from evalkit.needs import installed
+from evalkit.identity.declared import version_of
 from evalkit.samples import JSON
 
 PACKAGES = (
@@ -25,7 +25,7 @@ def provenance() -> dict[str, JSON]:
         "platform": platform.platform(),
         "processor": _processor(),
         "cores": os.cpu_count(),
-        "packages": {name: version for name in PACKAGES if (version := installed(name))},
+        "packages": {name: version for name in PACKAGES if (version := version_of(name)) != "none"},
     }
 
 

@@ -5,50 +5,65 @@ from __future__ import annotations
 import ast
 import functools
 import linecache
+from collections.abc import Mapping
 from pathlib import Path
 from types import FunctionType
+from typing import TypeAlias
 
 from evalkit.errors import UsageError
 
+FunctionNode: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 SHARED = frozenset(("<string>", "<stdin>"))
 """Names that whatever is typed without a file may have: what is kept under them may be another text."""
 PROMPTS = ("<ipython-input-", "<python-input-")
 """How the names of what is typed at IPython's and at Python's own prompt begin."""
 
 
-def node_of(function: FunctionType) -> ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda:
-    """The function's own part of its file's tree, or of a notebook's cell.
+def node_of(function: FunctionType) -> FunctionNode:
+    """The node of the function in the syntax tree of its file, or of a notebook's cell.
 
-    Raises `UsageError` where nobody kept what was typed.
+    Raises `UsageError` if nobody kept the source.
     """
     code = function.__code__
     path = Path(code.co_filename)
     try:
-        tree = tree_of(path, path.stat().st_mtime_ns) if path.is_file() else ast.parse(_typed(str(path)))
+        if path.is_file():
+            functions = _functions_of(path, path.stat().st_mtime_ns)
+        else:
+            functions = _by_first_line(ast.parse(_typed(str(path))))
     except (OSError, SyntaxError, UnicodeDecodeError):
         raise _no_source(function.__module__) from None
-    found = [
-        node
-        for node in ast.walk(tree)
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
-        and _first_line(node) == code.co_firstlineno
-    ]
-    if len(found) > 1:  # lambdas of one line: by the columns of what they compute
+    nodes = functions.get(code.co_firstlineno, [])
+    if len(nodes) > 1:  # lambdas on the same line differ in the columns of their code
         columns = {column for _, _, column, _ in code.co_positions() if column is not None}
-        found = [
+        nodes = [
             node
-            for node in found
+            for node in nodes
             if isinstance(node, ast.Lambda) == (code.co_name == "<lambda>") and _spans(node, columns)
-        ] or found
-        found.sort(key=lambda node: (node.end_col_offset or 0) - node.col_offset)
-    if not found:
+        ] or nodes
+        nodes = sorted(nodes, key=lambda node: (node.end_col_offset or 0) - node.col_offset)
+    if not nodes:
         raise _no_source(function.__module__)
-    return found[0]
+    return nodes[0]
 
 
-def _first_line(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) -> int:
+@functools.lru_cache(maxsize=64)
+def _functions_of(path: Path, changed: int) -> Mapping[int, list[FunctionNode]]:
+    """The functions of a file by their first lines: a digest needs one of them after the other."""
+    return _by_first_line(tree_of(path, changed))
+
+
+def _by_first_line(tree: ast.Module) -> Mapping[int, list[FunctionNode]]:
+    found: dict[int, list[FunctionNode]] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            found.setdefault(_first_line(node), []).append(node)
+    return found
+
+
+def _first_line(node: FunctionNode) -> int:
     decorators = [] if isinstance(node, ast.Lambda) else node.decorator_list
-    return min([node.lineno, *(one.lineno for one in decorators)])
+    return min([node.lineno, *(decorator.lineno for decorator in decorators)])
 
 
 def _spans(node: ast.expr | ast.stmt, columns: set[int]) -> bool:
@@ -58,11 +73,11 @@ def _spans(node: ast.expr | ast.stmt, columns: set[int]) -> bool:
 
 @functools.lru_cache(maxsize=64)
 def tree_of(path: Path, changed: int = 0) -> ast.Module:
-    """The syntax tree of a file; `changed`: when, so that a file that was edited is read again."""
+    """The syntax tree of a file. `changed`: its modification time, so that an edited file is read again."""
     text = path.read_text("utf-8")
     try:
         return ast.parse(text)
-    except SystemError:  # CPython before 3.11.10 and 3.12.5, now and then (python/cpython#106905)
+    except SystemError:  # occasional in CPython before 3.11.10 and 3.12.5 (python/cpython#106905)
         return ast.parse(text)
 
 

@@ -224,12 +224,17 @@ def _said(error: BaseException) -> str:
 
 
 def _digest(path: Path) -> str:
-    """The SHA-256 of a file, or of the names and contents of a folder's files; "none" if there are none."""
+    """The SHA-256 of a file, or of the names and contents of a folder's files, without what Python compiled.
+
+    "none" if there are none.
+    """
     if path.is_file():
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     state = hashlib.sha256()
-    files = sorted(entry for entry in path.rglob("*") if entry.is_file())
+    files = sorted(
+        entry for entry in path.rglob("*") if entry.is_file() and entry.parent.name != "__pycache__"
+    )
     for entry in files:
         state.update(f"{entry.relative_to(path).as_posix()}\0{_digest(entry)}\n".encode())
     return state.hexdigest() if files else "none"

@@ -65,7 +65,7 @@ def test_json_lines_of_any_name(tmp_path: Path) -> None:
         Local(tmp_path / "questions.txt").open()
 
 
-CUT = gzip.compress(lines(ROWS * 50_000), compresslevel=0)[: 1 << 17]
+CUT = gzip.compress(lines(ROWS) * 50_000, compresslevel=0)[: 1 << 17]
 
 
 @pytest.mark.parametrize(

@@ -92,11 +92,13 @@ def test_an_async_function_takes_as_many_as_come(tmp_path: Path) -> None:
 def test_plain_functions_run_one_at_a_time_or_as_they_say(tmp_path: Path, mark: str, most: int) -> None:
     text = f"""
         import threading, time
-        now, seen, lock = set(), [], threading.Lock()
+        now, seen, lock, together = set(), [], threading.Lock(), threading.Event()
         def answer(prompt):
             me = object()
             with lock:
                 now.add(me); seen.append(len(now))
+                if len(now) == {most}: together.set()
+            together.wait(20)
             time.sleep(0.02)
             with lock:
                 now.discard(me)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from xml.etree import ElementTree
@@ -15,9 +14,11 @@ from evalkit.report.charts.canvas import Canvas, Scale, element
 from evalkit.report.charts.style import DARK, LIGHT, SERIES, SHAPES, Style, styles
 from evalkit.report.grids import build_grids
 from evalkit.report.table import build_table
+from tests import needs
 from tests.charted import LAZY, SVG, Report, counting, evaluated, made_report, texts
 from tests.engine.test_routed import student
 from tests.quiz import quiz
+from tests.report.pages import CHROMIUM
 
 ATTRIBUTES = {
     *("d", "points", "fill", "stroke", "stroke-width", "stroke-opacity", "id", "patternUnits"),
@@ -120,7 +121,7 @@ def test_they_are_pictures_with_words_and_themed(drawn: dict[str, Chart]) -> Non
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not shutil.which("chromium"), reason="there is no Chromium")
+@needs.chromium
 def test_texts_can_be_read_on_a_phone(drawn: dict[str, Chart]) -> None:
     """As Chromium draws them in both themes: letters large enough, on no other text, within the picture."""
     from playwright.sync_api import sync_playwright
@@ -128,7 +129,7 @@ def test_texts_can_be_read_on_a_phone(drawn: dict[str, Chart]) -> None:
     found = "".join(chart.svg for chart in drawn.values())
     inks = []
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": 390, "height": 800})
         for theme in ("light", "dark"):
             page.set_content(f"<!doctype html><html data-theme={theme}><style>{CSS}</style>{found}")

@@ -240,7 +240,6 @@ def test_two_runs_of_one_part_are_compared_with_each_other(tmp_path: Path) -> No
 
 
 def test_a_figure_of_the_whole_corpus_says_so(tmp_path: Path) -> None:
-    pytest.importorskip("soundfile")
     store = ran(tmp_path, "fake/a", task="covost2", data="builtin")
     (table,) = load_tables("gemini-1.0/table-11")
     found = grid([store], table)
@@ -335,7 +334,6 @@ def test_nothing_is_best_alone_or_among_what_cannot_be_compared(tmp_path: Path) 
 
 
 def test_lower_may_be_better(tmp_path: Path) -> None:
-    pytest.importorskip("soundfile")
     right = ran(tmp_path, "fake/a", task="asr", data="builtin", settings={"normaliser": "whisper-english"})
     found = grid([right])
     row = next(row for row in found.rows if not row.higher_is_better)

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.report.pages import CHROMIUM, HOSTILE, Watched, chromium, made_run, page_of, run_of
+from tests import needs
+from tests.report.pages import HOSTILE, Watched, chromium, made_run, page_of, run_of
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page as Tab
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt-get install chromium")
+pytestmark = needs.chromium
 TASKS = "gsm8k:8-shot-cot,humaneval,mmlu:5-shot,chartqa,mmmu,asr"
 
 

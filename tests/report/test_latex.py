@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -15,17 +14,13 @@ from evalkit.report.grids import build_grids
 from evalkit.report.latex import escape
 from evalkit.report.paper import load_tables
 from evalkit.report.table import build_table
+from tests import needs
 from tests.report.runs import hostile, paper, ran
 from tests.report.shown import to_latex
 
 HOSTILE = (
     r"fake/\input{secret}\write18{touch run}$x^2$ #1 50% a_b ~ ^^5c {[*] \\ & <b> | \"q\" `a' ``b'' -- ?` !` "
     "naïve Łódź Çà ß 模型 עברית 😀 \x1b[31m\u202e\n\t\\end{table}"
-)
-_ENGINE = shutil.which("pdflatex")
-needs_tex = pytest.mark.skipif(
-    _ENGINE is None,
-    reason="no TeX engine here: LaTeX is not compiled (apt install texlive-latex-recommended)",
 )
 
 
@@ -43,7 +38,7 @@ def compiled(folder: Path, *, options: str = "") -> str:
 
 
 @pytest.mark.slow
-@needs_tex
+@needs.tex
 def test_every_table_of_the_report_compiles(tmp_path: Path) -> None:
     """All sixteen, with the figures of two runs; nothing overflows and no float is longer than a page."""
     tasks = "gsm8k:8-shot-cot,gsm8k:maj1@32,mmlu,mmmu"
@@ -63,7 +58,7 @@ def test_every_table_of_the_report_compiles(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@needs_tex
+@needs.tex
 def test_nothing_that_a_name_says_acts(tmp_path: Path) -> None:
     stores, printed = hostile(tmp_path, HOSTILE)
     (tmp_path / "secret.tex").write_text("a secret", encoding="utf-8")
@@ -73,7 +68,7 @@ def test_nothing_that_a_name_says_acts(tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
 
 
-@needs_tex
+@needs.tex
 def test_every_character_is_one_that_it_has(tmp_path: Path) -> None:
     """All of the Basic Multilingual Plane's first 12,000 characters, and some beyond."""
     characters = [chr(code) for code in range(12_000)] + ["模", "😀", "\ud800", "\U0010ffff"]

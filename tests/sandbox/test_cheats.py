@@ -457,6 +457,8 @@ def test_what_the_tests_see_of_a_server_that_ended() -> None:
         while not sandbox._servers.all:
             await asyncio.sleep(0.01)
         (worker,) = sandbox._servers.all
+        while len(under(worker._process.pid)) < 2:
+            await asyncio.sleep(0.01)
         await asyncio.sleep(0.4)
         os.kill(under(worker._process.pid)[1], 9)
         return await running

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import tempfile
 import textwrap
 from pathlib import Path
@@ -12,10 +11,9 @@ import pytest
 
 from evalkit.errors import SandboxError
 from evalkit.sandbox import Executable, Limits, Ran, build, execute, tools
+from tests import needs
 
-if shutil.which("g++") is None:
-    pytest.skip("these tests need a compiler: apt-get install g++", allow_module_level=True)
-
+pytestmark = needs.compiler
 HEADERS = "#include <csignal>\n#include <cstdlib>\n#include <stdexcept>\n#include <vector>\n"
 SUM = """
 #include <bits/stdc++.h>

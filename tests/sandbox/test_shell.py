@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import socket
 import time
 from collections.abc import Awaitable, Callable
@@ -15,6 +14,7 @@ import pytest
 
 from evalkit.errors import UsageError
 from evalkit.sandbox import Limits, Ran, Session, session
+from tests import needs
 from tests.processes import gone
 
 Found = TypeVar("Found")
@@ -116,7 +116,7 @@ def test_python_and_tools_are_there() -> None:
     assert (python, tools, pipes) == ("3 \n", "1 A\n./x\n", "100000\n")
 
 
-@pytest.mark.skipif(shutil.which("g++") is None, reason="needs a compiler: apt-get install g++")
+@needs.compiler
 def test_a_compiler_is_there() -> None:
     program = "printf 'int main() { return 0; }' > p.cpp && g++ p.cpp -o p && ./p && echo compiled"
     assert outputs(program) == ["compiled\n"]
@@ -319,8 +319,7 @@ def test_what_runs_in_the_background_lasts_and_is_gone_at_the_end() -> None:
             assert sum(b"sleep\x00123" in word for word in words) == 2
             return found
 
-    for pid in asyncio.run(main()):
-        assert gone(pid), pid
+    assert all(map(gone, asyncio.run(main())))
 
 
 def test_a_session_that_is_over_runs_nothing() -> None:

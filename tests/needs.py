@@ -1,0 +1,19 @@
+"""What a test needs of the machine beyond what pip installs."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+
+def needs(package: str, *programs: str) -> pytest.MarkDecorator:
+    """Skips a test where none of `programs` is there, and says which of Debian's packages has them."""
+    there = any(shutil.which(program) for program in programs)
+    return pytest.mark.skipif(not there, reason=f"there is no {programs[0]}: apt-get install {package}")
+
+
+chromium = needs("chromium", "chromium", "chromium-browser")
+compiler = needs("g++", "g++")
+tex = needs("texlive-latex-base texlive-latex-recommended", "pdflatex")
+unshare = needs("util-linux", "unshare")
