@@ -175,11 +175,11 @@ def test_what_a_run_file_holds_is_what_was_scored(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ({"a": math.nan}, "'a' is nan, no finite number"),
-        ({"a": -math.inf}, "no finite number"),
-        ({"a": "3"}, "'a' is '3', no finite number"),
-        ({3: 1.0}, "the name 3, which is no text"),
-        ([1.0], "values are a list, not numbers by name"),
+        ({"a": math.nan}, "'a' must be a finite number, not nan"),
+        ({"a": -math.inf}, "a finite number"),
+        ({"a": "3"}, "'a' must be a finite number, not '3'"),
+        ({3: 1.0}, "must be text, not 3"),
+        ([1.0], "values must be a mapping of names to numbers, not list"),
         ({"a": None}, "scorer: TypeError"),
     ],
 )

@@ -73,8 +73,8 @@ def test_a_list_that_is_none(tmp_path: Path, text: str, said: str) -> None:
 @pytest.mark.parametrize(
     ("row", "said"),
     [
-        ("a.wav,red, not blue", "row 1: not as many cells"),
-        ("a.wav", "row 1: not as many cells"),
+        ("a.wav,red, not blue", "row 1: must have as many cells"),
+        ("a.wav", "row 1: must have as many cells"),
         (",red", "row 1: no 'file_name'"),
         (f"a.wav,{'x' * 200_000}", "cannot be read"),
     ],

@@ -97,7 +97,9 @@ def test_what_is_not_answered_in_both_is_an_error_or_left_out_and_said(tmp_path:
     task = sums(tmp_path, count=8)
     a = ran(task, tmp_path / "a.db", failing, "fake/a")
     b = ran(task, tmp_path / "b.db", right, "fake/b", limit=6)
-    with pytest.raises(DataError, match=r"3 samples are not answered in both .* the first is 1 \+ 1: finish"):
+    with pytest.raises(
+        DataError, match=r"3 samples are not answered in both .* the first one is 1 \+ 1: finish"
+    ):
         Runs(a, b).open()
     with pytest.raises(DataError, match=r"3 samples are not answered in both"):
         Runs(b, a).open()
