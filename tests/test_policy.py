@@ -71,7 +71,10 @@ def test_the_command_line_comes_on_top_of_the_file(tmp_path: Path, monkeypatch: 
         ("benchmarks = 1", "benchmarks must be tables"),
         ("[benchmarks]\ngsm8k = 1.0", "[benchmarks.gsm8k] must be a table of margin, blocking, metric"),
         ("[benchmarks.gsm8k]\nmetric = 3", "[benchmarks.gsm8k]: metric = 3 must be a text in quotes"),
-        ("[compare.benchmarks.gsm8k]\nmargin = 1", "beside [compare], not in it: [benchmarks.gsm8k]"),
+        (
+            "[compare.benchmarks.gsm8k]\nmargin = 1",
+            "outside of [compare], in tables such as [benchmarks.gsm8k]",
+        ),
         ("[compare", "not valid TOML"),
     ],
 )

@@ -66,7 +66,7 @@ if TYPE_CHECKING:
 @click.option(
     "--disputes",
     is_flag=True,
-    help="Instead of the table, list the samples whose verdict depends on the extractor or the judge.",
+    help="Instead of the table, list the samples whose verdict depends on the extractor or the scorer.",
 )
 @click.option(
     "--alignments",

@@ -44,7 +44,7 @@ class Paired:
     in head. `flips`: all samples that differ, worst first. `other_prompts`: ids of common samples with
     different requests. `test`: the test of `difference.p`. `clusters`: the number of clusters; n if samples
     are not clustered. `span`: the distance between the metric's least and greatest figure; infinite if it has
-    no bounds. `judged`: samples scored in both runs, including those that do not count towards the figure.
+    no bounds. `scored`: samples scored in both runs, including those that do not count towards the figure.
     """
 
     n: int
@@ -59,7 +59,7 @@ class Paired:
     span: float = math.inf
     graded: bool = False
     """Whether the metric grades answers, instead of counting them as right or wrong."""
-    judged: int = 0
+    scored: int = 0
 
     @property
     def sign_p(self) -> float:
@@ -153,7 +153,7 @@ def pair(base: Store, base_cell: Cell, head: Store, head_cell: Cell, metric: str
         clusters=len(set(filter(None, clusters))) + clusters.count(""),
         span=_span(found.metric, np.vstack([left, right])),
         graded=not traits.right_or_wrong,
-        judged=found.judged,
+        scored=found.scored,
     )
 
 
@@ -162,7 +162,7 @@ class Common:
     """The samples scored in both runs, for one metric, one row per sample in the order of base's data.
 
     `base`, `head`: (samples, columns) of the metric's statistics. `clusters`, `groups`, `tags`: of each
-    sample. `other_prompts`: ids of the samples with different requests. `judged`: the number of samples
+    sample. `other_prompts`: ids of the samples with different requests. `scored`: the number of samples
     scored in both runs, including those that do not count towards the figure.
     """
 
@@ -174,10 +174,10 @@ class Common:
     groups: list[str]
     tags: list[tuple[str, ...]]
     other_prompts: tuple[str, ...]
-    judged: int
+    scored: int
 
     def only(self, rows: Sequence[int]) -> Common:
-        """Returns the selected rows. `other_prompts` and `judged` stay those of all rows."""
+        """Returns the selected rows. `other_prompts` and `scored` stay those of all rows."""
         kept = list(rows)
         return replace(
             self,
@@ -214,7 +214,7 @@ def common(base: Store, base_cell: Cell, head: Store, head_cell: Cell, metric: s
         groups=[before.groups[row] for row in ours],
         tags=[before.tags[row] for row in ours],
         other_prompts=tuple(before.ids[i][0] for i, j in both if before.asked[i] != after.asked[j]),
-        judged=sum(sample in rows for sample in before.ids),
+        scored=sum(sample in rows for sample in before.ids),
     )
 
 

@@ -228,7 +228,7 @@ def _subset_notes(before: _Run, after: _Run, decided: Sequence[Benchmark]) -> li
     found = []
     for one in decided:
         sizes = [int(run.store.data(run.cells[one.key]).scored.sum()) for run in (before, after)]
-        both = one.paired.judged
+        both = one.paired.scored
         if sizes != [both, both]:
             found.append(f"{one.name}: on the {both} samples scored in both, of {sizes[0]} and {sizes[1]}")
     return found

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from evalkit.data.base import Data, DataOptions, Record, Records, at_hand, counted, name_of
-from evalkit.data.parts import Parts, parts_of, stated_of, told
+from evalkit.data.parts import Parts, parts_of, stated_of, with_part
 from evalkit.errors import DataError
 from evalkit.identity.declared import code_identity
 
@@ -36,7 +36,8 @@ class Mapped:
         """Returns the mapped parts of the data; empty if it has no parts."""
         count = self.count if self.count == "same" else None
         return {
-            key: Mapped(_Told(part, key), self.function, count) for key, part in parts_of(self.data).items()
+            key: Mapped(_WithPart(part, key), self.function, count)
+            for key, part in parts_of(self.data).items()
         }
 
     def stated(self) -> Mapping[str, int]:
@@ -90,7 +91,7 @@ class Mapped:
 
 
 @dataclass(frozen=True, slots=True)
-class _Told:
+class _WithPart:
     """The records of a part with the name of the part, which the function may need."""
 
     data: Data
@@ -101,4 +102,4 @@ class _Told:
         return at_hand(self.data)
 
     def open(self, options: DataOptions | None = None) -> Records:
-        return told(self.data.open(options or DataOptions()), self.name)
+        return with_part(self.data.open(options or DataOptions()), self.name)

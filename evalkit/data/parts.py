@@ -69,7 +69,7 @@ class Parts:
                 records = parts[name].open(options)
                 if name in stated:
                     records = counted(records, stated[name], f"part {name} of {records.origin['name']}")
-                opened[name] = told(records, name)
+                opened[name] = with_part(records, name)
             return opened[name]
 
         here = options.folder is not None or options.small_sets
@@ -108,7 +108,7 @@ def stated_of(data: Data) -> Mapping[str, int]:
     return found
 
 
-def told(records: Records, name: str) -> Records:
+def with_part(records: Records, name: str) -> Records:
     """Returns the records with the name of their part."""
     return replace(records, read=lambda: ({**record, PART: name} for record in records))
 

@@ -247,11 +247,11 @@ class _StoredReplies:
     """A channel that returns the stored replies of the judge model in `role` and never sends a request."""
 
     def __init__(self, asked: SampleRecord, role: str) -> None:
-        judged = [asked_request for asked_request in asked.requests if asked_request.judge]
-        own = [asked_request for asked_request in judged if asked_request.body.get("role", JUDGE) == role]
+        of_judges = [asked_request for asked_request in asked.requests if asked_request.judge]
+        own = [asked_request for asked_request in of_judges if asked_request.body.get("role", JUDGE) == role]
         self._replies = {
             (orjson.dumps(asked_request.body["prompt"]), drawn.draw): drawn.response
-            for asked_request in own or judged  # one model may have been used for every role
+            for asked_request in own or of_judges  # one model may have been used for every role
             for drawn in asked_request.draws
         }
 

@@ -26,7 +26,7 @@ from evalkit.runfile.store import Store
 if TYPE_CHECKING:
     from evalkit.metrics.base import Floats
 
-FIX = "evalkit rescore measures it anew from the stored responses"
+FIX = "evalkit rescore measures it again from the stored responses"
 
 
 @dataclass(frozen=True, slots=True)

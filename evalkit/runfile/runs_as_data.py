@@ -87,7 +87,7 @@ class Runs:
             names = [cell.spec.name for cell in cells]
             fitting = [cell for cell in cells if self.task in ("", cell.task, cell.spec.name)]
             if len(fitting) != 1:
-                which = f" {self.task!r}" if self.task else ": name one as task"
+                which = f" for task {self.task!r}" if self.task else ", so task must name one of them"
                 raise DataError(
                     f"{store.path} has {len(fitting)} benchmarks{which}; it holds {', '.join(names)}"
                 )

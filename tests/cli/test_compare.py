@@ -326,7 +326,7 @@ def test_more_than_two_runs_are_a_trend(cli: Cli, runs: Path) -> None:
     [
         (["{base}"], "at least two runs"),
         (["{base}", "{base}", "--margin", "-1"], "at least 0"),
-        (["{base}", "{base}", "--alpha", "0"], "no probability"),
+        (["{base}", "{base}", "--alpha", "0"], "alpha must be between 0 and 1"),
         (["{base}", "{base}", "--format", "markdwn"], "did you mean markdown"),
         (["{base}", "/none.db"], "/none.db"),
     ],

@@ -166,7 +166,12 @@ def test_judges_on_the_command_line(tmp_path: Path, cli: Cli) -> None:
         assert result.code == 0, result.err
         assert json.loads(result.out)["cells"][0]["n"] == 6
         for wrong, words in {
-            ("--judge", "expert=fake/echo", "--judge", "expert=fake/gold"): "the role expert has fake/echo",
+            (
+                "--judge",
+                "expert=fake/echo",
+                "--judge",
+                "expert=fake/gold",
+            ): "the role expert already has fake/echo",
             ("--judge-base-url", "expert=http://x"): "needs --judge expert=MODEL",
             ("--judge", "expert=nothing/x"): "unknown backend 'nothing'",
         }.items():
@@ -177,7 +182,7 @@ def test_judges_on_the_command_line(tmp_path: Path, cli: Cli) -> None:
 def test_check_says_what_it_could_not_hold(tmp_path: Path) -> None:
     (result,) = check(essays(tmp_path))
     assert result.passed
-    assert any("a judge model scores its answers" in words for words in result.unheld)
+    assert any("a judge model scores the answers" in words for words in result.unheld)
     (result,) = check(essays(tmp_path, variant=True))
     assert any("has no right responses" in words for words in result.unheld)
     assert any("no wrong responses" in words for words in result.unheld)

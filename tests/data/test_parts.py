@@ -176,14 +176,17 @@ def test_as_many_as_there_were_is_stated_and_held(told: bool) -> None:
     records = Mapped(Made("a", 4, told=told), earlier, count="same").open()
     assert records.count == (4 if told else None)
     assert len(list(records)) == 4
-    with pytest.raises(DataError, match=r'odd makes 2 records of the 4 of a, and count="same"'):
+    with pytest.raises(DataError, match=r'odd makes 2 records from the 4 of a, but count="same"'):
         list(Mapped(Made("a", 4, told=told), odd, count="same").open())
 
 
 def test_a_stated_number_is_held() -> None:
     assert Mapped(Made("a", 5), odd, count=2).open().count == 2
     assert len(list(Mapped(Made("a", 5), odd, count=2).open())) == 2
-    for count, said in ((3, "a, mapped by odd, has 2 records, and 3"), (1, "has more than the 1 records")):
+    for count, said in (
+        (3, "a, mapped by odd, has 2 records, but must have 3"),
+        (1, "has more records, but must have 1"),
+    ):
         with pytest.raises(DataError, match=said):
             list(Mapped(Made("a", 5), odd, count=count).open())
     assert Mapped(Made("a", 5), odd, count=9).open(DataOptions(small_sets=True)).count is None

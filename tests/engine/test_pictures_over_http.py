@@ -216,7 +216,7 @@ def test_a_model_without_eyes_is_refused_before_the_first_request(tmp_path: Path
     ):
         make_plan(blind, [task])
     assert blind.asked == 0
-    with pytest.raises(UsageError, match="goes with api=chat"):
+    with pytest.raises(UsageError, match="need --set api=chat"):
         make_plan(FakeModel(lambda request, draw: ""), [task], settings={"api": "completion"})
 
 

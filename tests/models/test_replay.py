@@ -90,9 +90,9 @@ def test_what_was_not_asked_is_not_answered(run: Path, change: dict[str, Any]) -
 
 def test_with_echo_another_thing_is_asked(run: Path) -> None:
     model = open_model(f"replay/{run}")
-    with pytest.raises(ProviderError, match="no answer"):
+    with pytest.raises(ProviderError, match="no response"):
         ask(model, replace(TEXT, echo=True))
-    with pytest.raises(ProviderError, match="no answer"):
+    with pytest.raises(ProviderError, match="no response"):
         ask(model, replace(ECHOED, echo=False))
     asyncio.run(model.aclose())
 

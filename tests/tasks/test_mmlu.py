@@ -126,7 +126,7 @@ def test_without_likelihoods_there_are_other_protocols() -> None:
     silent = FakeModel(lambda request, draw: "", logprobs=False)
     with pytest.raises(UsageError, match="does not support logprobs, which mmlu:5-shot needs"):
         make_plan(silent, ["mmlu:5-shot"], data=SMALL)
-    with pytest.raises(UsageError, match=r"it can be asked under .*, mmlu:5-shot-chat$"):
+    with pytest.raises(UsageError, match=r"protocols that it can run: .*, mmlu:5-shot-chat$"):
         make_plan(silent, ["mmlu:5-shot"], data=SMALL)
     plan = make_plan(silent, ["mmlu:5-shot-chat,mmlu:cot8-routed"], data=SMALL)
     assert plan.cells[-1].protocol.fallback == ("5-shot-chat",)
