@@ -122,9 +122,9 @@ def test_a_file_of_format_4_shows_its_figures_and_every_response(cli: Cli, tmp_p
     with Store.open(path) as store:
         assert len(store.connection.execute("SELECT likelihoods FROM draw").fetchall()) == told
         likely = next(cell for cell in store.cells() if cell.protocol == "likely")
-        exchanges = SampleRecords(store, likely).of(0)
+        requests = SampleRecords(store, likely).of(0)
         # Each letter was a request of its own, with the letter's token at the end of the prompt.
-        assert [one.draws[0].response.prompt_logprobs[0].token for one in exchanges] == [
+        assert [one.draws[0].response.prompt_logprobs[0].token for one in requests] == [
             " A",
             " B",
             " C",

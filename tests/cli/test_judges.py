@@ -53,7 +53,7 @@ def test_a_judge_model_scores_and_the_signature_names_it(tmp_path: Path) -> None
         writer(), essays(tmp_path), output=tmp_path / "o.db", judge=grader(by_number, "fake/other")
     ).cells[0]
     (difference,) = cell.signature.differences(other.signature)
-    assert difference.startswith("judge: ")
+    assert difference.startswith("scorer: ")
 
 
 def test_without_its_judge_a_task_is_refused_before_anything_is_asked(tmp_path: Path) -> None:

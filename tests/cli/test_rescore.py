@@ -99,7 +99,7 @@ def test_a_scorers_new_version_makes_two_machines_files_comparable_again(
         return gsm8k.Verdict(True, "everything is right")
 
     versioned("gsm8k.scorer", 2)(lenient)
-    monkeypatch.setattr(gsm8k, "judge", lenient)
+    monkeypatch.setattr(gsm8k, "score", lenient)
     from evalkit.runfile import measured
 
     measured._loaded.cache_clear()

@@ -235,7 +235,7 @@ def test_hints_are_worked_out_only_where_they_are_said() -> None:
         return call
 
     async def ask(model: FakeModel) -> str:
-        return (await model.generate_hinted(ASKED[0], Hints(say("gold"), say("wrong_responses")))).text
+        return (await model.generate_hinted(ASKED[0], Hints(say("gold"), say("wrong")))).text
 
     for spec, needed in [
         ("fake/gold", ["gold"]),

@@ -208,7 +208,7 @@ def test_twins_show_what_was_asked_for_the_first_of_them(tmp_path: Path) -> None
     (cell,) = store.cells()
     read = SampleRecords(store, cell)
     asked = [read.read(at).requests for at in read.positions.values()]
-    texts = [[drawn.response.text for one in exchanges for drawn in one.draws] for exchanges in asked]
+    texts = [[drawn.response.text for one in requests for drawn in one.draws] for requests in asked]
     assert texts == [["7"]] * 4
     store.close()
 
