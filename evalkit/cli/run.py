@@ -173,17 +173,17 @@ def _run(plan: Plan, path: Path, options: Options, again: str, as_json: bool) ->
     try:
         table = asyncio.run(go())
     except asyncio.CancelledError:
-        click.echo(f"interrupted; what was answered is in {path}. To go on: {again}", err=True)
+        click.echo(f"interrupted; all responses so far are in {path}. To resume: {again}", err=True)
         return 130
     except Stopped as stopped:
         raise Stopped(
-            f"{stopped}. What was answered is in {path}; to go on: {again}", usage=stopped.usage
+            f"{stopped}. All responses so far are in {path}; to resume: {again}", usage=stopped.usage
         ) from None
     except StorageError as error:
-        raise StorageError(f"the run stopped: {error}. When that is fixed, to go on: {again}") from None
+        raise StorageError(f"the run stopped: {error}. When this is fixed, to resume: {again}") from None
     click.echo(to_json(table) if as_json else to_terminal(table, colour=sys.stdout.isatty()), nl=False)
     if table.failed:
-        click.echo(f"{table.failed} samples failed; to ask them again: {again}", err=True)
+        click.echo(f"{table.failed} samples failed; to retry them: {again}", err=True)
     click.echo(f"run file: {path}", err=True)
     return 3 if table.failed else 0
 

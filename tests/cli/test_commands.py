@@ -81,7 +81,7 @@ def test_failed_samples_give_exit_code_3_and_say_how_to_go_on(cli: Cli, tmp_path
     assert code == 3
     assert "failed 100 %" in out
     assert "—" in out
-    assert "3 samples failed; to ask them again: evalkit" in err
+    assert "3 samples failed; to retry them: evalkit" in err
 
 
 @pytest.mark.parametrize(

@@ -152,7 +152,7 @@ def test_data_that_cannot_be_read_on_are_no_sample_s_fault(tmp_path: Path, cli: 
     assert said.code == 2
     last = said.err.splitlines()[-1]
     assert last.startswith("evalkit: cannot read faulty at here from record 3 on (OSError: the disk hums)")
-    assert "to go on: evalkit" in last
+    assert "to resume: evalkit" in last
     code, _, err = cli("check", task)
     assert code == 2
     assert err.splitlines()[-1].endswith(
@@ -180,7 +180,7 @@ def test_a_damaged_parquet_file_ends_the_run_in_words(tmp_path: Path, cli: Cli) 
     last = said.err.splitlines()[-1]
     assert last.startswith("evalkit: openai/gsm8k in ")
     assert " cannot be read (" in last
-    assert "to go on: evalkit" in last
+    assert "to resume: evalkit" in last
     assert {sample["outcome"] for sample in samples(tmp_path / "r.db")} == {"correct"}
 
 

@@ -146,7 +146,7 @@ def test_a_metric_that_fails_loses_no_answer(fresh: Fresh, tmp_path: Path) -> No
         whole.replace("return 100.0", "raise ZeroDivisionError('by hand')\n        return 100.0"), "utf-8"
     )
     said = fresh("run", "-m", "fake/gold", "-t", task, "-o", run, code=2)
-    assert "the metric 'mine' fails (ZeroDivisionError: by hand); every answer is stored" in said
+    assert "the metric 'mine' fails (ZeroDivisionError: by hand); every response is stored" in said
     assert "Traceback" not in said
     task.write_text(whole, "utf-8")
     fresh("rescore", run, "-o", new, "--task-file", task)

@@ -121,7 +121,7 @@ def test_an_endpoint_that_answers_nothing_stops_the_run(tmp_path: Path) -> None:
 
     model = FakeModel(down)
     with pytest.raises(
-        Stopped, match="20 requests in a row failed, the last with: connection refused"
+        Stopped, match="20 requests in a row failed, the last one with: connection refused"
     ) as error:
         run(model, sums(tmp_path, 500), tmp_path / "r.db", concurrency=4)
     assert not error.value.usage
