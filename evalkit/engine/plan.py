@@ -235,14 +235,12 @@ def _plan_cell(
         {key: text for key, text in settings.items() if key not in options}, task.options
     )
     if protocol.likelihood == "prompt" and "likelihood" in model.capabilities:
-        protocol = dataclasses.replace(
-            protocol, likelihood="backend"
-        )  # so that the signature says how it was computed
+        protocol = dataclasses.replace(protocol, likelihood="backend")  # the signature shows the method
     _check_media(task, protocol)
     if protocol.shots > task.max_shots:
         raise UsageError(
-            f"--set shots={protocol.shots}: {task.name} has {task.max_shots} exemplars, so shots must be at "
-            f"most {task.max_shots}"
+            f"{task.name} has {task.max_shots} exemplars: shots must be at most {task.max_shots}, "
+            f"not {protocol.shots}"
         )
     file = file_of(name)
     if file is not None:  # so that a report finds it from another folder
