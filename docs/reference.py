@@ -15,9 +15,9 @@ _HEAD = """# Command-line reference
 
 Written by `make docs` from the commands' own help; do not edit.
 
-Exit codes: 0 done · 1 a comparison found a regression, or a check failed · 2 bad usage or input,
-nothing asked · 3 finished with failed samples, or stopped because the endpoint is gone or the run file
-cannot be written · 130 interrupted.
+Exit codes: 0 done · 1 a comparison found a regression, or a check failed · 2 the usage or the input is
+wrong, and no request was sent · 3 the run finished with failed samples, or stopped because the endpoint is
+gone or the run file cannot be written · 130 interrupted.
 """
 
 

@@ -174,11 +174,11 @@ def test_what_a_run_file_holds_is_what_was_scored(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ({"a": math.nan}, "'a' is nan, no finite number"),
-        ({"a": -math.inf}, "no finite number"),
-        ({"a": "3"}, "'a' is '3', no finite number"),
-        ({3: 1.0}, "the name 3, which is no text"),
-        ([1.0], "values are a list, not numbers by name"),
+        ({"a": math.nan}, "'a' must be a finite number, not nan"),
+        ({"a": -math.inf}, "a finite number"),
+        ({"a": "3"}, "'a' must be a finite number, not '3'"),
+        ({3: 1.0}, "must be text, not 3"),
+        ([1.0], "values must be a mapping of names to numbers, not list"),
         ({"a": None}, "scorer: TypeError"),
     ],
 )
@@ -222,7 +222,7 @@ def test_what_is_outside_is_no_part_of_n_or_a_comparison(tmp_path: Path, stack: 
     ):
         paired = pair(first, cells[0], second, cells[1], name)
         assert paired is not None
-        assert (paired.n, paired.judged, paired.wins + paired.losses) == (n, 5, 1), name
+        assert (paired.n, paired.scored, paired.wins + paired.losses) == (n, 5, 1), name
         assert paired.flips[0][1] == pytest.approx(gain), name
     assert compare(first, second).notes == ()
 
@@ -314,7 +314,7 @@ def test_an_unfinished_run_has_no_figure_of_its_corpus(tmp_path: Path, stack: Ex
         assert found["rare words"].value is None
         assert found["rare words"].groups == {}
         assert found["score"].value is not None
-        with pytest.raises(UsageError, match="is not finished, and rare words is measured of all samples"):
+        with pytest.raises(UsageError, match="is not finished, and rare words needs all samples"):
             pair(unfinished, cell, unfinished, cell, "rare words")
     whole = ran(stack, task, tmp_path / "r.db", concurrency=1)
     assert by_name(whole)["rare words"].value == pytest.approx(rare(list(SAID), list(SAID)))
@@ -330,7 +330,7 @@ def test_who_has_the_run_files_alone_compares_ratios(tmp_path: Path, stack: Exit
         assert found is not None
         assert (found.n, found.wins, found.losses) == (n, 1, 0)
         assert found.difference.value == pytest.approx(gain)
-    with pytest.raises(UsageError, match="median length was measured by code that is no part of evalkit"):
+    with pytest.raises(UsageError, match="median length was measured by code that is not part of evalkit"):
         pair(first, first.cells()[0], second, second.cells()[0], "median length")
 
 

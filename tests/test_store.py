@@ -291,7 +291,9 @@ def test_a_file_of_another_format(file: Path, store: Store) -> None:
     a_database(file, f"UPDATE run SET value = '{FORMAT + 1}' WHERE key = 'format'")
     with pytest.raises(UsageError) as error:
         Store.open(file)
-    assert str(error.value) == f"{file} has run-file format {FORMAT + 1}, this evalkit reads up to {FORMAT}"
+    assert str(error.value) == (
+        f"{file} has run-file format {FORMAT + 1}, but this evalkit reads formats up to {FORMAT}"
+    )
 
 
 @pytest.mark.parametrize("kind", ["empty", "text", "a photograph's head", "database", "like", "torn"])
@@ -314,7 +316,7 @@ def test_a_file_that_is_no_run_file_is_named_and_left_alone(tmp_path: Path, kind
     before = path.read_bytes()
     with pytest.raises(UsageError) as error:
         Store.open(path)
-    assert str(error.value).startswith(f"{path} is no run file of evalkit (")
+    assert str(error.value).startswith(f"{path} is not a run file of evalkit (")
     assert path.read_bytes() == before
 
 

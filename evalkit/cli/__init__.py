@@ -1,1 +1,1 @@
-"""The command line: a module a command, each thin over the library."""
+"""The command line: one module for each command, each a thin layer over the library."""

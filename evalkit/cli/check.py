@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from evalkit.engine.check import CheckResult
 
 _SHOWN = 10
-"""Problems printed for one protocol."""
+"""Number of problems printed for one protocol."""
 
 
 @click.command()
@@ -25,15 +25,16 @@ _SHOWN = 10
     "--limit",
     type=int,
     metavar="N",
-    help="Only the first N samples of each task, or of each group where the figure is the mean over groups.",
+    help="Use only the first N samples of each task, or of each group if the metric is a mean over groups.",
 )
 @unsafe_option
 @json_option
 def command(tasks: str, data: str | None, limit: int | None, as_json: bool) -> int:
-    """Gold self-test: with references as responses every sample scores 1, with wrong ones 0.
+    """Check that every sample scores 1 with its reference as the response, and 0 with a wrong response.
 
-    TASKS as for `evalkit run`; all of them when left out. Exits 1 when a scorer is wrong, 2 when a task's
-    data, or what scoring it needs, cannot be had; the others are checked all the same.
+    TASKS are named as in `evalkit run`; without TASKS, all tasks are checked. The exit code is 1 if a scorer
+    is wrong, and 2 if a task's data, or a program or package that its scoring needs, is not available. The
+    other tasks are checked in any case.
     """
     from evalkit.benchmark.task import index
     from evalkit.data.base import data_options
@@ -51,7 +52,7 @@ def command(tasks: str, data: str | None, limit: int | None, as_json: bool) -> i
                 results.append(result)
                 if not as_json:
                     _show(result)
-        except UsageError as error:  # the others are checked all the same
+        except UsageError as error:  # the other tasks are still checked
             if tasks and not isinstance(error, DataError):
                 raise
             missing += 1

@@ -24,23 +24,29 @@ _PATH = click.Path(path_type=Path)
 
 @click.command()
 @click.argument("runs", nargs=-1, required=True, type=_PATH, metavar="BASE HEAD…")
-@click.option("--margin", type=float, metavar="POINTS", help="What head may lose, in the metric's unit.")
-@click.option("--alpha", type=float, metavar="A", help="Share of false alarms, over all benchmarks.")
+@click.option("--margin", type=float, metavar="POINTS", help="Loss that HEAD may have, in the metric's unit.")
+@click.option("--alpha", type=float, metavar="A", help="False-alarm rate over all benchmarks together.")
 @click.option(
     "--policy",
     "policy_file",
     type=_PATH,
     metavar="FILE",
-    help="Margins and which benchmarks are blocking.  [default: ./evalkit.toml, where there is one]",
+    help="File with the margins and the blocking benchmarks.  [default: ./evalkit.toml, if it exists]",
 )
-@click.option("--allow-different", is_flag=True, help="Compare also what was not asked the same way.")
+@click.option("--allow-different", is_flag=True, help="Also compare benchmarks whose signatures differ.")
 @click.option("--allow-missing", is_flag=True, help="HEAD may lack benchmarks that BASE or the policy has.")
-@click.option("--allow-subset", is_flag=True, help="HEAD may have been asked a part of BASE's samples.")
+@click.option("--allow-subset", is_flag=True, help="HEAD may have only a part of BASE's samples.")
 @click.option(
-    "--flips", type=click.IntRange(0), default=10, show_default=True, help="Samples listed, worst first."
+    "--flips",
+    type=click.IntRange(0),
+    default=10,
+    show_default=True,
+    help="Number of changed samples to list, worst first.",
 )
-@click.option("--format", "name", default="", metavar="FORMAT", help="terminal, markdown or json.")
-@click.option("--junit", type=_PATH, metavar="FILE", help="Also a JUnit report.")
+@click.option(
+    "--format", "name", default="", metavar="FORMAT", help="Output format: terminal, markdown or json."
+)
+@click.option("--junit", type=_PATH, metavar="FILE", help="Also write a JUnit report to this file.")
 @output_option
 @task_file_option
 @json_option
@@ -59,13 +65,13 @@ def command(
     output: Path | None,
     as_json: bool,
 ) -> None:
-    """Better, worse, no worse within a margin, or not enough samples to say.
+    """Decide whether HEAD is better or worse than BASE, no worse within a margin, or has too few samples.
 
-    The last run is compared with the first on the samples that both judged; runs between them are shown as
-    a trend. A baseline may be a slim run file (`evalkit export --slim`).
+    The last run is compared with the first on the samples that are scored in both. Runs between them are
+    shown as a trend. BASE may be a slim run file (`evalkit export --slim`).
 
-    Exits with 1 where a blocking benchmark is worse; else with 2 where one was not asked the same way in
-    both, else with 3 where head lacks something that base or the policy has, or samples failed; else with 0.
+    The exit code is 1 if a blocking benchmark is worse; else 2 if a benchmark was not run in the same way in
+    both; else 3 if HEAD lacks something that BASE or the policy has, or if samples failed; else 0.
     """
     from evalkit.compare.policy import policy_of
     from evalkit.report.ci import add_to_summary, github_commands, to_junit
@@ -74,7 +80,7 @@ def command(
 
     name = "json" if as_json else format_of(output, name, ENDINGS, "terminal")
     if len(runs) < 2:
-        raise UsageError("compare takes two runs or more: evalkit compare BASE.db HEAD.db")
+        raise UsageError("compare needs at least two runs: evalkit compare BASE.db HEAD.db")
     policy = policy_of(
         policy_file,
         margin=margin,
@@ -98,7 +104,7 @@ def command(
 def _comparisons(
     runs: Sequence[Path], policy: Policy, flips: int, task_files: tuple[Path, ...]
 ) -> list[Comparison]:
-    """Every later run against the first."""
+    """Returns the comparison of each later run with the first."""
     from evalkit.compare.runs import compare
     from evalkit.runfile.store import Store
 

@@ -17,12 +17,13 @@ import click
     default=Path("reports-out"),
     metavar="FOLDER",
     show_default=True,
+    help="Folder for the run files and the reports.",
 )
 def command(output: Path) -> int:
-    """A real model on real problems, in minutes: SmolLM2-135M-Instruct on the CPU.
+    """Run a real model on real problems, in minutes: SmolLM2-135M-Instruct on the CPU.
 
-    It answers a slice of HumanEval and evalkit's own small set in the form of GSM8K. Fetches 98 MB of
-    weights the first time. Prints the table and writes demo.html and demo.md.
+    The model answers a slice of HumanEval and evalkit's own small data set in the form of GSM8K. The first
+    call downloads 98 MB of weights. The command prints the table and writes demo.html and demo.md.
     """
     from evalkit.cli.output import write
     from evalkit.cli.run import stop_on_signals

@@ -12,9 +12,9 @@ from evalkit.cli.options import json_option
 @click.command()
 @json_option
 def command(as_json: bool) -> int:
-    """What works on this machine, what does not, and the fix.
+    """Show what works on this machine, what does not, and how to fix it.
 
-    Exits 2 when something is missing that evalkit cannot do without.
+    The exit code is 2 if something is missing that evalkit needs for every run.
     """
     from evalkit.doctor import examine
 

@@ -20,17 +20,17 @@ SUBMISSION = "submission"
     "name",
     default="",
     metavar="FORMAT",
-    help="jsonl, csv, parquet, or submission: what the benchmark's own server takes.  "
-    "[default: by the ending of -o, else jsonl]",
+    help="Output format: jsonl, csv, parquet, or submission, the format of the benchmark's own server.  "
+    "[default: by the extension of -o, else jsonl]",
 )
 @output_option
 @click.option(
     "--slim",
     is_flag=True,
-    help="Instead, a run file with just what tables and comparisons need: a baseline to commit.",
+    help="Write a run file with only what tables and comparisons need, such as a baseline to commit.",
 )
 @click.option(
-    "--texts", is_flag=True, help="With --slim: keep questions and responses, to be rescored later."
+    "--texts", is_flag=True, help="With --slim: keep questions and responses, so that rescoring works."
 )
 @task_file_option
 def command(
@@ -41,16 +41,16 @@ def command(
     texts: bool,
     task_files: tuple[Path, ...],
 ) -> None:
-    """Samples, answers and verdicts of run files, or answers for a server that keeps the references.
+    """Export samples, answers and verdicts of run files, or a submission to a benchmark's server.
 
-    Nothing is asked. A submission is refused while samples are missing or failed.
+    No request is sent to a model. A submission is refused while samples are missing or failed.
     """
     from evalkit.report.export import FORMATS, submission
     from evalkit.runfile.measured import check_task_files
     from evalkit.runfile.store import Store
 
     if texts and not slim:
-        raise UsageError("--texts goes with --slim")
+        raise UsageError("--texts needs --slim")
     if slim:
         _slim(runs, name, output, texts)
         return
@@ -58,7 +58,7 @@ def command(
     if name not in (*FORMATS, SUBMISSION):
         raise unknown("format", name, (*FORMATS, SUBMISSION))
     if name == SUBMISSION and len(runs) > 1:
-        raise UsageError("a submission is of one run: name one run file")
+        raise UsageError(f"a submission needs exactly one run file, not {len(runs)}")
     stores = [Store.open(path, check_task_files(task_files)) for path in runs]
     try:
         document = submission(stores[0]) if name == SUBMISSION else FORMATS[name](stores)
@@ -73,7 +73,7 @@ def _slim(runs: tuple[Path, ...], name: str, output: Path | None, texts: bool) -
 
     if output is None or len(runs) > 1 or name:
         raise UsageError(
-            "--slim takes one run and a file, and no --format: evalkit export RUN.db --slim -o BASE.db"
+            "--slim needs one run file and -o, and no --format: evalkit export RUN.db --slim -o BASE.db"
         )
     write_slim(runs[0], output, texts=texts)
     click.echo(f"{output}: {output.stat().st_size / 1024:.0f} kB", err=True)

@@ -1,8 +1,8 @@
-"""`evalkit`: finds the command's module, runs it, and turns errors into one line and an exit code.
+"""`evalkit`: imports the command's module, runs it, and turns an error into one line and an exit code.
 
-Exit codes: 0 done; 1 a comparison found a regression, or a check failed; 2 bad usage or input, nothing asked;
-3 finished with failed samples, or stopped because the endpoint is gone or the run file cannot be written;
-130 interrupted.
+Exit codes: 0 done; 1 a comparison found a regression, or a check failed; 2 the usage or the input is wrong,
+and no request was sent; 3 the run finished with failed samples, or stopped because the endpoint is gone or
+the run file cannot be written; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ from evalkit.errors import EvalkitError, UsageError, unknown
 
 COMMANDS = {
     "run": "evaluate a model on benchmarks",
-    "tasks": "what can be run",
-    "preview": "exactly what a model is sent, and what counts as right",
-    "check": "gold self-test: references score full marks, wrong answers none",
-    "models": "backends, what they can do, what they need",
-    "report": "tables from run files",
-    "compare": "whether a run is worse than another; fails if it is",
-    "rescore": "read, score and measure stored responses again",
-    "power": "how many samples or draws a comparison needs",
-    "export": "samples and answers, or a submission to a server",
-    "doctor": "what works on this machine, what does not, and the fix",
-    "demo": "a real model on real problems, in minutes",
+    "tasks": "list the tasks and their protocols",
+    "preview": "show the exact prompt of a sample and its reference answers",
+    "check": "check that references score 1 and wrong responses 0",
+    "models": "list the backends, their capabilities and requirements",
+    "report": "make tables from run files",
+    "compare": "compare two runs; fail if the second one is worse",
+    "rescore": "score the stored responses of a run again",
+    "power": "compute how many samples or draws a comparison needs",
+    "export": "export samples and answers, or a submission to a server",
+    "doctor": "show what works on this machine and how to fix the rest",
+    "demo": "run a real model on real problems, in minutes",
 }
 
 
 class Commands(click.Group):
-    """Commands by name; only the one that is called is imported."""
+    """The commands by name. Only the module of the called command is imported."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -62,7 +62,7 @@ def cli() -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """The entry point: runs and exits."""
+    """The entry point: runs a command and exits with its code."""
     try:
         code = cli.main(arguments, prog_name="evalkit", standalone_mode=False)
     except click.exceptions.Exit as wanted:

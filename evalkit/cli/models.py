@@ -10,7 +10,7 @@ from evalkit.cli.options import json_option
 @click.command()
 @json_option
 def command(as_json: bool) -> None:
-    """Backends: how to name a model, what each can do, and what it needs installed."""
+    """List the backends: how to name a model, what each backend can do, and what must be installed."""
     from evalkit.models import BACKENDS
 
     if as_json:

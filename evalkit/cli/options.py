@@ -18,7 +18,7 @@ def data_option(function: F) -> F:
     return click.option(
         "--data",
         metavar="DIR",
-        help="Read data from a folder shaped like the Hub; `builtin`: evalkit's own small sets.",
+        help="Read data from a folder laid out like the Hub, or `builtin`: evalkit's own small data sets.",
     )(function)
 
 
@@ -33,18 +33,16 @@ def output_option(function: F) -> F:
 
 
 def json_option(function: F) -> F:
-    return click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")(
-        function
-    )
+    return click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")(function)
 
 
 def parse_settings(pairs: tuple[str, ...]) -> dict[str, str]:
-    """`--set k=v …` as a dict."""
+    """Returns the values of `--set k=v …` as a dict. Raises `UsageError`."""
     settings = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if not equals or not key:
-            raise UsageError(f"--set {pair}: write it as key=value, such as --set shots=4")
+            raise UsageError(f"--set {pair}: must be key=value, such as --set shots=4")
         settings[key.strip()] = value
     return settings
 
@@ -55,7 +53,8 @@ def set_option(function: F) -> F:
         "settings",
         metavar="K=V",
         multiple=True,
-        help=f"Override the protocol: {', '.join(SETTINGS)}; the task's own options; or revision.",
+        help=f"Override a field of the protocol ({', '.join(SETTINGS)}), an option of the task, or the "
+        "data's revision.",
     )(function)
 
 
@@ -66,12 +65,12 @@ def task_file_option(function: F) -> F:
         type=click.Path(path_type=Path),
         multiple=True,
         metavar="FILE.py",
-        help="A task file of yours that a run was made with. Reading a run imports no other.",
+        help="Task file of yours that a run was made with. No other file is imported to read a run.",
     )(function)
 
 
 def unsafe_option(function: F) -> F:
-    """`--unsafe-execution`: allowed as soon as it is read, before any task is."""
+    """`--unsafe-execution` takes effect as soon as the option is parsed, before any task is loaded."""
 
     def allow(context: click.Context, parameter: click.Parameter, value: bool) -> None:
         if value:
@@ -84,5 +83,6 @@ def unsafe_option(function: F) -> F:
         is_flag=True,
         expose_value=False,
         callback=allow,
-        help="Run programs from a model without a sandbox, as you: only where nothing can be lost.",
+        help="Run programs that a model wrote without a sandbox and with your own rights. Use it only on a "
+        "machine where nothing can be lost.",
     )(function)

@@ -11,13 +11,13 @@ from evalkit.errors import UsageError
 
 
 @click.command()
-@click.option("-t", "--task", required=True, metavar="TASK", help="name or name:protocol.")
+@click.option("-t", "--task", required=True, metavar="TASK", help="Task, as name or name:protocol.")
 @click.option(
     "--effect",
     type=float,
     required=True,
     metavar="POINTS",
-    help="The difference that should show, beyond the margin where there is one.",
+    help="Difference to be detected, beyond the margin if there is one.",
 )
 @click.option(
     "--from",
@@ -25,25 +25,40 @@ from evalkit.errors import UsageError
     type=click.Path(path_type=Path),
     multiple=True,
     metavar="RUN.db",
-    help="Take the samples' spread from this run; twice, from two runs of the same samples.",
+    help="Measure the samples' spread in this run. Given twice: in two runs of the same samples.",
 )
-@click.option("--alpha", type=float, default=0.05, show_default=True, metavar="A")
+@click.option(
+    "--alpha",
+    type=float,
+    default=0.05,
+    show_default=True,
+    metavar="A",
+    help="False-alarm rate over all benchmarks together.",
+)
 @click.option(
     "--benchmarks",
     type=click.IntRange(1),
     default=1,
     show_default=True,
     metavar="K",
-    help="That the comparison looks at: they share alpha.",
+    help="Number of benchmarks in the comparison. They share alpha.",
 )
-@click.option("--power", "wanted", type=float, default=0.8, show_default=True, metavar="P")
+@click.option(
+    "--power",
+    "wanted",
+    type=float,
+    default=0.8,
+    show_default=True,
+    metavar="P",
+    help="Probability that a difference of this size is detected.",
+)
 @click.option(
     "--correlation",
     type=click.FloatRange(0, 1, max_open=True),
     default=0.5,
     show_default=True,
     metavar="R",
-    help="Between the two runs' results on a sample, where it cannot be measured.",
+    help="Correlation between the two runs' results on a sample, if two runs do not show it.",
 )
 @set_option
 @data_option
@@ -60,23 +75,24 @@ def command(
     data: str | None,
     as_json: bool,
 ) -> None:
-    """How many samples, or draws of each, show a difference between two runs.
+    """Compute how many samples, or draws of each sample, are needed to detect a difference between two runs.
 
-    Without --from the spread of an accuracy of 50 % is assumed, the widest there is, and of two runs that
-    agree as --correlation says. With one run its own spread is taken, with two that of their differences.
+    Without --from, the spread of an accuracy of 50 % is assumed, the widest possible one. With one run, the
+    spread is measured in that run. In both cases --correlation says how much the two runs agree. With two
+    runs, the spread of their differences is measured.
     """
     from evalkit.compare.power import plan_samples
     from evalkit.report.documents import to_json
 
     for label, share in (("--alpha", alpha), ("--power", wanted)):
         if not 0 < share < 1:
-            raise UsageError(f"{label} {share:g} is no probability between 0 and 1")
+            raise UsageError(f"{label} must be between 0 and 1, not {share:g}")
     if not effect:
         raise UsageError(
-            "--effect 0 needs no end of samples: name the difference that should show, such as 1.0"
+            "--effect must not be 0, which no number of samples shows: give a difference such as 1.0"
         )
     if len(runs) > 2:
-        raise UsageError("--from takes one run, or two of the same samples")
+        raise UsageError(f"--from must be given at most twice, not {len(runs)} times")
     found = plan_samples(
         task,
         abs(effect),

@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("task")
 @click.option(
-    "-n", "count", type=click.IntRange(min=1), default=1, show_default=True, help="How many samples."
+    "-n", "count", type=click.IntRange(min=1), default=1, show_default=True, help="Number of samples."
 )
 @set_option
 @data_option
 def command(task: str, count: int, settings: tuple[str, ...], data: str | None) -> None:
-    """Exactly what a model is sent, and what counts as right. Nothing is asked."""
+    """Show the exact prompt of a sample and its reference answers. No request is sent to a model."""
     from evalkit.data.base import data_options
     from evalkit.engine.plan import make_plan
     from evalkit.models.fake import FakeModel
@@ -33,7 +33,7 @@ def command(task: str, count: int, settings: tuple[str, ...], data: str | None) 
         nobody, [task], settings=parse_settings(settings), data=data_options(data), scoring=False
     )
     for cell in plan.cells:
-        if cell.role:  # asked as the next one is
+        if cell.role:  # its prompts are those of the next cell
             continue
         protocol = cell.protocol
         _heading(f"{cell.task.name}:{protocol.name}")

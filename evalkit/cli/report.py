@@ -24,46 +24,50 @@ if TYPE_CHECKING:
     "name",
     default="",
     metavar="FORMAT",
-    help="terminal, markdown, latex, csv, json or html.  [default: by the ending of -o, else terminal]",
+    help="Output format: terminal, markdown, latex, csv, json or html.  "
+    "[default: by the extension of -o, else terminal]",
 )
 @output_option
 @click.option(
     "--paper",
     default="",
     metavar="PAPER[/TABLE]",
-    help="Beside a paper's printed figures: gemini-1.0, gemini-1.0/table-2, or your own .toml or folder.",
+    help="Show a paper's printed figures beside the runs': gemini-1.0, gemini-1.0/table-2, or the path of "
+    "your own .toml file or folder.",
 )
 @click.option(
     "--samples",
     type=click.IntRange(min=0),
     metavar="N",
-    help="Most samples in an HTML page, 0 for none.  [default: 50000, fewer where they are long]",
+    help="Maximum number of samples in an HTML page; 0 for none.  [default: 50000, fewer if they are long]",
 )
 @click.option(
     "--relative-to",
     default="",
     metavar="MODEL",
-    help="The run that a paper's ratios and differences are to; HTML's capabilities are relative to it too.",
+    help="Model whose run is the base of a paper's ratios and differences, and of the chart of capabilities "
+    "in HTML.",
 )
 @click.option(
     "--price",
     "prices",
     multiple=True,
     metavar="MODEL=IN/OUT",
-    help="Of a million prompt and completion tokens, for HTML's chart of costs.",
+    help="Prices of a million prompt tokens and a million completion tokens, for the chart of costs in HTML.",
 )
-@click.option("--no-charts", is_flag=True, help="HTML without charts.")
-@click.option("--strict", is_flag=True, help="Refuse to put what is not comparable into one row.")
-@click.option("--breakdown", is_flag=True, help="Also the figures by subject, language or level.")
+@click.option("--no-charts", is_flag=True, help="Write HTML without charts.")
+@click.option("--strict", is_flag=True, help="Refuse to put results into one row if they are not comparable.")
+@click.option("--breakdown", is_flag=True, help="Also show the figures by subject, language or level.")
 @click.option(
     "--disputes",
     is_flag=True,
-    help="Instead of the table, the samples whose verdict depends on the extractor or the judge.",
+    help="Instead of the table, list the samples whose verdict depends on the extractor or the scorer.",
 )
 @click.option(
     "--alignments",
     is_flag=True,
-    help="Instead of the table, transcripts of speech beside what was said, and the most confused words.",
+    help="Instead of the table, show speech transcripts aligned with the reference texts, and the most "
+    "confused words.",
 )
 @task_file_option
 @json_option
@@ -83,9 +87,9 @@ def command(
     alignments: bool,
     as_json: bool,
 ) -> None:
-    """A table from one or more run files, side by side where they answer the same.
+    """Make a table from one or more run files, side by side if they have the same signature.
 
-    Nothing is asked; a run still going on may be read too.
+    No request is sent to a model. A run that is still going on can be read too.
     """
     from evalkit.report.build import ENDINGS, FORMATS, MOST, Page, render_report
     from evalkit.runfile.measured import check_task_files
@@ -95,7 +99,7 @@ def command(
     option = "--disputes" if disputes else "--alignments" if alignments else ""
     known = ("terminal", "json") if option else FORMATS
     if option and paper:
-        raise UsageError(f"{option} is instead of the table: --paper goes without it")
+        raise UsageError(f"{option} replaces the table and cannot be used with --paper")
     if name not in known:
         raise unknown(f"format of {option}" if option else "format", name, known)
     stores = [Store.open(path, check_task_files(task_files)) for path in runs]
@@ -124,14 +128,16 @@ def command(
 
 
 def _prices(texts: Sequence[str]) -> dict[str, tuple[float, float]]:
-    """`MODEL=IN/OUT` each."""
+    """Parses `MODEL=IN/OUT`: the prices of a million tokens, by model. Raises `UsageError`."""
     found = {}
     for text in texts:
         model, _, price = text.rpartition("=")
         try:
             prompt, completion = map(float, price.split("/"))
         except ValueError:
-            raise UsageError(f"--price {text}: MODEL=IN/OUT, as in openai/my-model=0.5/1.5") from None
+            raise UsageError(
+                f"--price {text}: must be MODEL=IN/OUT, such as openai/my-model=0.5/1.5"
+            ) from None
         found[model] = (prompt, completion)
     return found
 

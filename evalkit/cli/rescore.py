@@ -19,7 +19,7 @@ _PATH = click.Path(path_type=Path)
 @click.argument("run", type=_PATH)
 @click.option("-o", "--output", type=_PATH, required=True, metavar="NEW.db", help="The run file to write.")
 @click.option(
-    "--rule", default="", metavar="PROTOCOL", help="Read the answers as this protocol of the task does."
+    "--rule", default="", metavar="PROTOCOL", help="Read the answers with the rules of this protocol."
 )
 @click.option(
     "--changes",
@@ -27,16 +27,16 @@ _PATH = click.Path(path_type=Path)
     default=20,
     show_default=True,
     metavar="N",
-    help="Samples with another verdict that are listed.",
+    help="Maximum number of samples with a changed verdict to list.",
 )
 @task_file_option
 @json_option
 def command(
     run: Path, output: Path, rule: str, changes: int, task_files: tuple[Path, ...], as_json: bool
 ) -> None:
-    """Read, score and measure a run's stored responses again, by today's code. Nothing is asked.
+    """Read, score and measure the stored responses of a run again, with the current code.
 
-    Lists the samples whose verdict is another one now, old and new.
+    No request is sent to a model. The command lists the samples whose verdict changed, with both verdicts.
     """
     from evalkit.engine.rescore import rescore
     from evalkit.runfile.measured import check_task_files

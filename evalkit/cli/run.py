@@ -24,75 +24,87 @@ if TYPE_CHECKING:
     from evalkit.report.table import Table
 
 _ROLE = re.compile(r"([a-z][\w-]*)=")
-"""A model's name and an address have a slash or a colon before any equals sign."""
+"""Matches the role in ROLE=MODEL. A model's name or a URL has a slash or a colon before any equals sign."""
 
 
 @click.command()
 @click.option(
-    "-m", "--model", required=True, help="backend/name, such as openai/gpt-4o; `evalkit models` lists them."
+    "-m",
+    "--model",
+    required=True,
+    help="Model, as backend/name, such as openai/gpt-4o; `evalkit models` lists the backends.",
 )
 @click.option(
     "-t",
     "--tasks",
     required=True,
     multiple=True,
-    help="name, name:protocol, report:TABLE, ./file.py[:name]; commas between.",
+    help="Tasks, separated by commas, each as name, name:protocol, report:TABLE or ./file.py[:name].",
 )
 @click.option(
     "--base-url",
     default="",
     metavar="URL",
-    help="Of an OpenAI-compatible endpoint: http://localhost:8000/v1.",
+    help="URL of an OpenAI-compatible endpoint, such as http://localhost:8000/v1.",
 )
 @click.option(
     "--judge",
     "judges",
     multiple=True,
     metavar="[ROLE=]MODEL",
-    help="Model that scores answers, or reads them where a task's rules cannot (mathvista). The table names "
-    "it. Give one for each role that a task asks, or one for all.",
+    help="Model that scores answers, or reads them if a task's rules cannot (mathvista). The table names it. "
+    "Give one for each role that a task has, or one for all roles.",
 )
 @click.option(
     "--judge-base-url",
     "judge_urls",
     multiple=True,
     metavar="[ROLE=]URL",
-    help="Address of the judge's endpoint.",
+    help="URL of the judge's endpoint.",
 )
 @click.option(
     "-o",
     "--output",
     type=click.Path(path_type=Path),
     metavar="RUN.db",
-    help="The run file. The same command again finishes what is missing in it.",
+    help="The run file. The same command resumes an unfinished run.",
 )
 @click.option(
     "--limit",
     type=int,
     metavar="N",
-    help="Only the first N samples of each task, or of each group, such as a language, where the figure is "
-    "the mean over groups.",
+    help="Use only the first N samples of each task, or of each group, such as a language, if the metric is "
+    "a mean over groups.",
 )
-@click.option("--seed", type=int, default=0, metavar="N", show_default=True, help="Of sampled draws.")
+@click.option("--seed", type=int, default=0, metavar="N", show_default=True, help="Seed of sampled draws.")
 @set_option
 @click.option(
-    "--concurrency", default="auto", metavar="N|auto", show_default=True, help="Requests in flight."
+    "--concurrency",
+    default="auto",
+    metavar="N|auto",
+    show_default=True,
+    help="Maximum number of requests in flight.",
 )
 @data_option
 @click.option(
-    "--timeout", type=float, default=600.0, metavar="S", show_default=True, help="Seconds for one request."
+    "--timeout", type=float, default=600.0, metavar="S", show_default=True, help="Seconds per request."
 )
 @click.option(
-    "--retries", type=int, default=5, metavar="N", show_default=True, help="Further attempts for one request."
+    "--retries",
+    type=int,
+    default=5,
+    metavar="N",
+    show_default=True,
+    help="Number of further attempts if a request fails.",
 )
 @click.option(
     "--verify-fraction",
     type=click.FloatRange(0, 1),
     default=0.0,
     metavar="F",
-    help="Ask this share of the greedy requests twice and report how many answers changed.",
+    help="Send this share of the greedy requests twice and report how many answers changed.",
 )
-@click.option("--strict", is_flag=True, help="Refuse what would not be comparable with the report.")
+@click.option("--strict", is_flag=True, help="Refuse tasks whose results are not comparable with the report.")
 @unsafe_option
 @json_option
 def command(
@@ -115,8 +127,8 @@ def command(
 ) -> int:
     """Evaluate a model on benchmarks and print the table.
 
-    Every response is stored when it arrives. Run the same command with the same -o to go on after an
-    interruption; nothing that was answered is asked again.
+    Every response is stored when it arrives. To resume after an interruption, run the same command with the
+    same -o; requests that were answered are not sent again.
     """
     from evalkit.data.base import data_options
     from evalkit.engine.client import RetryPolicy
@@ -143,7 +155,7 @@ def command(
 
 
 def _run(plan: Plan, path: Path, options: Options, again: str, as_json: bool) -> int:
-    """Runs it, prints the table, says how to go on where there is more to do; returns the exit code."""
+    """Runs the plan, prints the table and, if work is left, the command to resume; returns the exit code."""
     from evalkit.engine.client import Stopped
     from evalkit.engine.progress import make_progress
     from evalkit.report.build import run_text
@@ -157,34 +169,34 @@ def _run(plan: Plan, path: Path, options: Options, again: str, as_json: bool) ->
             for model in (plan.model, *plan.judges.values()):
                 await model.aclose()
 
-    gc.freeze()  # what is loaded by now stays: looking through it again and again costs 5 %
+    gc.freeze()  # the collector need not scan the modules loaded so far: scanning them costs 5 % of the run
     try:
         table = asyncio.run(go())
     except asyncio.CancelledError:
-        click.echo(f"interrupted; what was answered is in {path}. To go on: {again}", err=True)
+        click.echo(f"interrupted; all responses so far are in {path}. To resume: {again}", err=True)
         return 130
     except Stopped as stopped:
         raise Stopped(
-            f"{stopped}. What was answered is in {path}; to go on: {again}", usage=stopped.usage
+            f"{stopped}. All responses so far are in {path}; to resume: {again}", usage=stopped.usage
         ) from None
     except StorageError as error:
-        raise StorageError(f"the run stopped: {error}. When that is fixed, to go on: {again}") from None
+        raise StorageError(f"the run stopped: {error}. When this is fixed, to resume: {again}") from None
     click.echo(run_text(table, as_json=as_json, colour=sys.stdout.isatty()), nl=False)
     if table.failed:
-        click.echo(f"{table.failed} samples failed; to ask them again: {again}", err=True)
+        click.echo(f"{table.failed} samples failed; to retry them: {again}", err=True)
     click.echo(f"run file: {path}", err=True)
     return 3 if table.failed else 0
 
 
 def _judges(typed: tuple[str, ...], urls: tuple[str, ...], timeout: float) -> dict[str, Model]:
-    """The judge models by role. Raises `UsageError`."""
+    """Returns the judge models by role. Raises `UsageError`."""
     from evalkit.benchmark.task import judge_argument
     from evalkit.models import open_model
 
     models, addresses = _by_role("--judge", typed), _by_role("--judge-base-url", urls)
     for role in addresses.keys() - models.keys():
         named = judge_argument(role, "MODEL")
-        raise UsageError(f"--judge-base-url {addresses[role]} goes with --judge {named}")
+        raise UsageError(f"--judge-base-url {addresses[role]} needs --judge {named}")
     return {
         role: open_model(name, base_url=addresses.get(role, ""), timeout=timeout)
         for role, name in models.items()
@@ -197,7 +209,7 @@ def _by_role(option: str, typed: tuple[str, ...]) -> dict[str, str]:
         match = _ROLE.match(text)
         role, value = (match[1], text[match.end() :]) if match else (JUDGE, text)
         if role in found:
-            raise UsageError(f"{option} {text}: the role {role} has {found[role]} already")
+            raise UsageError(f"{option} {text}: the role {role} already has {found[role]}")
         found[role] = value
     return found
 
@@ -206,18 +218,21 @@ def _concurrency(text: str) -> int | None:
     if text == "auto":
         return None
     if not text.isdecimal() or int(text) < 1:
-        raise UsageError(f"--concurrency {text}: a number from 1, or auto")
+        raise UsageError(f"--concurrency must be an integer of at least 1 or auto, not {text}")
     return int(text)
 
 
 def _again(path: Path, add_output: bool) -> str:
-    """The command that resumes this one."""
+    """Returns the shell command that resumes this run."""
     words = ["evalkit", *sys.argv[1:]]
     return shlex.join([*words, "-o", str(path)] if add_output else words)
 
 
 def stop_on_signals() -> None:
-    """The first Ctrl-C (or SIGTERM) cancels what is in flight and stores; a second one kills."""
+    """On the first SIGINT or SIGTERM, cancels what is in flight and lets the run store its results.
+
+    A second signal ends the process at once.
+    """
     task = asyncio.current_task()
     assert task is not None
     loop = asyncio.get_running_loop()

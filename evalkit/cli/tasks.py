@@ -18,15 +18,15 @@ from evalkit.samples import JSON
 @click.argument("pattern", default="*")
 @json_option
 def command(pattern: str, as_json: bool) -> None:
-    """What can be run: tasks, their protocols, metric, data and row in the report.
+    """List the tasks with their protocols, metrics, data and row in the report.
 
-    PATTERN is a name or a part of one, with * for anything.
+    PATTERN is a name or a part of one; * stands for any characters.
     """
     wanted = pattern if any(c in pattern for c in "*?[") else f"*{pattern}*"
     found = [task for task in all_tasks() if fnmatch.fnmatch(task.name, wanted)]
     if not found:
         if pattern in reserved():
-            find_task(pattern)  # says what the name is kept for
+            find_task(pattern)  # raises an error that says what the name is reserved for
         raise unknown("task", pattern, (task.name for task in all_tasks()))
     if as_json:
         click.echo(to_json([_describe(task) for task in found]), nl=False)
@@ -70,7 +70,7 @@ def _describe(task: Task) -> dict[str, JSON]:
 
 
 def _data(task: Task) -> dict[str, str]:
-    """What the declaration says of its data: a Hub's name, split and revision, or its kind alone."""
+    """Returns the name, config, split and revision of a data set on the Hub, or only the kind of data."""
     fields = ("name", "config", "split", "revision")
     found = {field: getattr(task.data, field) for field in fields if hasattr(task.data, field)}
     plain = {k: "+".join(v) if isinstance(v, tuple) else str(v) for k, v in found.items()}

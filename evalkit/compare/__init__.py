@@ -1,1 +1,1 @@
-"""Two runs of one benchmark: pairing, verdicts, policies, power, and the gate."""
+"""Compares two runs of one benchmark: pairing, verdicts, policies, power, and the gate."""

@@ -1,10 +1,9 @@
-"""Whether two cells asked the same, and all of it: what differs between them, and what is missing.
+"""Checks whether two cells can be compared: how their requests differ, and which samples are missing.
 
-A sample is the same by its id; its references and choices, and the requests that were made for it, have to be
-the same too. Samples that only one of the two runs has are explained where they can be: by a run that is not
-finished, or by `--limit`, head is incomplete; else the data were edited, and another thing was asked. Samples
-that failed say nothing about the others: they are missing, and no difference. What head has beyond base is
-no fault.
+Samples are matched by their id. Their references, choices and requests must be the same too. If samples are
+missing from head because its run is not finished or because of `--limit`, head is incomplete. If nothing
+explains why only one of the runs has some samples, the data was edited, which is a difference. Failed samples
+count as missing and not as a difference. Samples that only head has are allowed.
 """
 
 from __future__ import annotations
@@ -19,14 +18,14 @@ from evalkit.runfile.cells import TableCell
 from evalkit.runfile.records import CellData
 
 _NAMED = 3
-"""Samples that are named of those that differ."""
+"""Maximum number of differing samples that a message names."""
 _BESIDES = ("n", "questions", "prompts", "validation")
-"""Parts of a signature that samples which are missing change too; they are compared sample by sample."""
+"""Parts of a signature that missing samples change too. They are compared sample by sample instead."""
 
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """A run's cell of a benchmark. `validation`: the samples that its threshold was chosen on, if any."""
+    """One run's cell of a benchmark. `validation`: the samples that its threshold was chosen on, if any."""
 
     name: str
     figure: TableCell
@@ -43,25 +42,28 @@ class Side:
 
     @property
     def limit(self) -> int | None:
-        """`--limit`, where there were more samples."""
+        """The run's `--limit`; None if it left no samples out."""
         whole = self.figure.completeness
         return None if whole.limit is None or whole.asked == whole.records else whole.limit
 
     def reaches(self, other: Side) -> bool:
-        """Whether it would hold all of `other`'s samples if both were asked of the same data."""
+        """Whether this side would have all of `other`'s samples if both runs had the same data."""
         return not self.unfinished and (self.limit is None or self.asked >= other.asked)
 
 
 @dataclass(slots=True)
 class Check:
-    """`differences`: what was not asked alike, in words. `problems`: what is incomplete."""
+    """The result of `check`.
+
+    `differences`: messages about what the runs asked differently. `problems`: what is incomplete.
+    """
 
     differences: list[str] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
 
 
 def check(base: Side, head: Side, terms: Terms) -> Check:
-    """What differs between two cells of one benchmark and metric, but for the prompts of their samples."""
+    """Returns how two cells of one benchmark and metric differ, except for the prompts of their samples."""
     old, new = (side.figure.signature.without(_BESIDES) for side in (base, head))
     found = Check(old.differences(new))
     shared = overlap(base.data, head.data)
@@ -83,25 +85,23 @@ def check(base: Side, head: Side, terms: Terms) -> Check:
 
 
 def named(samples: Sequence[str]) -> str:
-    """A few of them by id."""
+    """Returns the ids of the first few samples."""
     more = f" and {len(samples) - _NAMED} more" if len(samples) > _NAMED else ""
     return ", ".join(samples[:_NAMED]) + more
 
 
 def prompts_differ(samples: Sequence[str], common: int) -> list[str]:
-    """The difference in words, if any samples were sent other requests."""
+    """Returns a message if some samples have different requests."""
     if not samples:
         return []
-    return [f"another prompt was sent for {len(samples)} of {common} common samples: {named(samples)}"]
+    return [f"the prompts differ for {len(samples)} of {common} common samples: {named(samples)}"]
 
 
 def _add_failed(found: Check, side: Side, data: CellData | None, what: str) -> None:
     failed = data.outcomes.count("failed") if data is not None else 0
     if failed:
         words = f"{failed} {what}{'' if failed == 1 else 's'} of {side.name} failed"
-        found.problems.append(
-            Problem(INCOMPLETE, words, "Run it again with the same output to ask them again")
-        )
+        found.problems.append(Problem(INCOMPLETE, words, "Run it again with the same output to retry them"))
 
 
 def _add_edits(found: Check, shared: Overlap) -> None:
@@ -122,7 +122,7 @@ def _add_missing(found: Check, base: Side, head: Side, shared: Overlap, terms: T
         return
     if not head.reaches(base):
         why = f" (--limit {head.limit})" if head.limit is not None else ""
-        fix = "Run it whole, or compare with --allow-subset"
+        fix = "Run it without --limit, or compare with --allow-subset"
         words = f"head has only {shared.common} {of_base}{why}"
         found.problems.append(Problem(INCOMPLETE, words, fix))
     elif not new:
@@ -132,7 +132,7 @@ def _add_missing(found: Check, base: Side, head: Side, shared: Overlap, terms: T
 
 
 def _validated(base: CellData, head: CellData) -> Iterable[str]:
-    """How the samples differ that a threshold was chosen on, those that failed aside."""
+    """Yields how the samples that a threshold was chosen on differ, without failed ones."""
     shared = overlap(base, head)
     before, after = (
         {
@@ -146,4 +146,4 @@ def _validated(base: CellData, head: CellData) -> Iterable[str]:
     changed = dict.fromkeys((*shared.only_base, *shared.only_head, *shared.other_questions, *unlike))
     if changed:
         words = f"{len(changed)} validation samples differ: {named(list(changed))}"
-        yield f"what the threshold was chosen on: {words}"
+        yield f"the samples that the threshold was chosen on: {words}"

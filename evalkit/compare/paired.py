@@ -1,4 +1,4 @@
-"""Two runs of one benchmark, sample by sample."""
+"""Compares two runs of one benchmark sample by sample."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
 MCNEMAR = "McNemar"
 Occurrence: TypeAlias = tuple[str, int]
-"""A sample's id, and how many samples of the data set before it have the same one."""
+"""A sample's id, and how many earlier samples of the data set have the same id."""
 
 
 class Moved(NamedTuple):
-    """A sample that head answers otherwise. `figures`: its own, base's and head's, in the metric's unit.
+    """A sample whose figure changed. `figures`: its own (base, head) figures, in the metric's unit.
 
-    `gain`: from the one to the other, negative where head is worse.
+    `gain`: the improvement from base to head; negative if head is worse.
     """
 
     sample: Occurrence
@@ -38,13 +38,13 @@ class Moved(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Paired:
-    """What two runs made of the samples that were judged in both.
+    """The results of two runs on the samples scored in both.
 
-    `wins`, `losses`: samples whose own figure is better or worse in head. `flips`: all samples that differ,
-    worst first. `other_prompts`: common samples for which other requests were made, by id. `test`: what
-    `difference.p` is from. `clusters`: how many there are, n where samples are not clustered. `span`: between
-    the metric's least and greatest figure, infinite where it has no bounds. `judged`: samples that both
-    judged; n is without those that are outside of the figure.
+    `n`: samples that count towards the figure. `wins`, `losses`: samples whose own figure is better or worse
+    in head. `flips`: all samples that differ, worst first. `other_prompts`: ids of common samples with
+    different requests. `test`: the test of `difference.p`. `clusters`: the number of clusters; n if samples
+    are not clustered. `span`: the distance between the metric's least and greatest figure; infinite if it has
+    no bounds. `scored`: samples scored in both runs, including those that do not count towards the figure.
     """
 
     n: int
@@ -58,12 +58,12 @@ class Paired:
     clusters: int
     span: float = math.inf
     graded: bool = False
-    """Whether an answer is more than right or wrong to the metric."""
-    judged: int = 0
+    """Whether the metric grades answers, instead of counting them as right or wrong."""
+    scored: int = 0
 
     @property
     def sign_p(self) -> float:
-        """Two-sided exact p of the sign test over samples, which takes each for independent of the others."""
+        """The two-sided exact p of the sign test over samples, which assumes that they are independent."""
         from evalkit.stats import mcnemar
 
         return mcnemar(self.losses, self.wins)
@@ -71,9 +71,9 @@ class Paired:
 
 @dataclass(frozen=True, slots=True)
 class Overlap:
-    """Which samples two cells share, failed ones included, by id.
+    """The samples, including failed ones, that two cells have in common, by id.
 
-    `other_questions`: those of `common` whose references or choices differ.
+    `other_questions`: the common samples whose references or choices differ.
     """
 
     common: int
@@ -83,7 +83,7 @@ class Overlap:
 
 
 def occurrences(ids: Iterable[str]) -> list[Occurrence]:
-    """The ids of samples in the data set's order, told apart where several have the same."""
+    """Returns the ids of samples in the data set's order, with a number for samples with the same id."""
     seen: Counter[str] = Counter()
     found = []
     for sample in ids:
@@ -93,9 +93,9 @@ def occurrences(ids: Iterable[str]) -> list[Occurrence]:
 
 
 def overlap(base: CellData, head: CellData) -> Overlap:
-    """What two cells hold in common. Of several samples with one id the first goes with the first.
+    """Returns which samples two cells have in common. Samples with the same id are paired in order.
 
-    A record that one of them could not read has no id, and is no difference: it failed.
+    A record that gave no sample in one of the runs has no id. It counts as failed, not as a difference.
     """
     unread = {at for data in (base, head) for at, name in zip(data.positions, data.ids, strict=True)
               if name == unread_id(at)}  # fmt: skip
@@ -117,12 +117,12 @@ def overlap(base: CellData, head: CellData) -> Overlap:
 
 
 def pair(base: Store, base_cell: Cell, head: Store, head_cell: Cell, metric: str) -> Paired | None:
-    """Head against base, by `metric`, on the samples that both judged; None where there is none.
+    """Compares head with base, by `metric`, on the samples scored in both; returns None if there are none.
 
-    Samples are the same by their id; of several with one id the first goes with the first, and so on. Zeros
-    and ones without clusters get McNemar's exact test, everything else the paired bootstrap; a metric that is
-    a mean over groups is compared by that mean, and one whose best value is neither the most nor the least by
-    its distance from it.
+    Samples are paired by their id; several samples with the same id are paired in order. Zeros and ones
+    without clusters get McNemar's exact test, everything else the paired bootstrap. A metric that is a mean
+    over groups is compared by that mean. A metric whose best value is neither its greatest nor its least is
+    compared by the distance from that value.
     """
     import numpy as np
 
@@ -153,17 +153,17 @@ def pair(base: Store, base_cell: Cell, head: Store, head_cell: Cell, metric: str
         clusters=len(set(filter(None, clusters))) + clusters.count(""),
         span=_span(found.metric, np.vstack([left, right])),
         graded=not traits.right_or_wrong,
-        judged=found.judged,
+        scored=found.scored,
     )
 
 
 @dataclass(frozen=True, slots=True)
 class Common:
-    """The samples that two runs both judged, by one metric, a row each in the order of base's data.
+    """The samples scored in both runs, for one metric, one row per sample in the order of base's data.
 
     `base`, `head`: (samples, columns) of the metric's statistics. `clusters`, `groups`, `tags`: of each
-    sample. `other_prompts`: ids of those for which other requests were made. `judged`: how many both judged,
-    with those that are outside of the figure.
+    sample. `other_prompts`: ids of the samples with different requests. `scored`: the number of samples
+    scored in both runs, including those that do not count towards the figure.
     """
 
     metric: Metric
@@ -174,10 +174,10 @@ class Common:
     groups: list[str]
     tags: list[tuple[str, ...]]
     other_prompts: tuple[str, ...]
-    judged: int
+    scored: int
 
     def only(self, rows: Sequence[int]) -> Common:
-        """The same of some rows. `other_prompts` stay those of all."""
+        """Returns the selected rows. `other_prompts` and `scored` stay those of all rows."""
         kept = list(rows)
         return replace(
             self,
@@ -191,9 +191,9 @@ class Common:
 
 
 def common(base: Store, base_cell: Cell, head: Store, head_cell: Cell, metric: str) -> Common | None:
-    """What both runs judged, paired as `pair` pairs them; None where that is nothing.
+    """Returns the samples scored in both runs, paired as `pair` does; None if there are none.
 
-    Raises `UsageError` where the metric's code is not at hand.
+    Raises `UsageError` if the metric's code is not found.
     """
     before, after = _Side.read(base, base_cell, metric), _Side.read(head, head_cell, metric)
     rows = {sample: row for row, sample in enumerate(after.ids)}
@@ -214,14 +214,14 @@ def common(base: Store, base_cell: Cell, head: Store, head_cell: Cell, metric: s
         groups=[before.groups[row] for row in ours],
         tags=[before.tags[row] for row in ours],
         other_prompts=tuple(before.ids[i][0] for i, j in both if before.asked[i] != after.asked[j]),
-        judged=sum(sample in rows for sample in before.ids),
+        scored=sum(sample in rows for sample in before.ids),
     )
 
 
 def difference_of(
     metric: Metric, left: Floats, right: Floats, clusters: Sequence[str], groups: Sequence[str] | None
 ) -> tuple[Difference, str]:
-    """(head's figure less base's, which test its p is from). `groups`: of a mean over groups, else None."""
+    """Returns (head's figure minus base's, the test of its p). `groups`: None unless a mean over groups."""
     from evalkit.stats.aggregates import aggregate_of
 
     aggregate = aggregate_of(metric)
@@ -232,7 +232,7 @@ def difference_of(
 
 
 def _span(metric: Metric, matrix: Floats) -> float:
-    """How far apart two figures of `metric` can lie; infinite where it has no bounds."""
+    """Returns the greatest possible difference of two figures of `metric`; infinite if it has no bounds."""
     import numpy as np
 
     from evalkit.stats.aggregates import aggregate_of
@@ -245,8 +245,10 @@ def _span(metric: Metric, matrix: Floats) -> float:
 
 
 def _gains(metric: Metric, before: Floats, after: Floats) -> Floats:
-    """(samples,) how much better each is after; a sample without a figure in either, such as a rate over
-    nothing, is a tie."""
+    """Returns (samples,): how much better each sample is in `after`.
+
+    A sample without a figure in one of the runs, such as a rate over nothing, is a tie.
+    """
     import numpy as np
 
     best = traits_of(metric).best
@@ -259,7 +261,7 @@ def _gains(metric: Metric, before: Floats, after: Floats) -> Floats:
 
 @dataclass(frozen=True, slots=True)
 class _Side:
-    """The judged samples of a run's cell, by one metric."""
+    """The scored samples of a run's cell, for one metric."""
 
     metric: Metric
     matrix: Floats
@@ -284,7 +286,7 @@ class _Side:
         metric, matrix = measured.usable(store, cell), measured.of(data.matrix)
         if np.isnan(matrix).any():
             raise UsageError(
-                f"{store.path}: {cell.spec.label} is not finished, and {name} is measured of all samples "
-                "together: run it again with the same output"
+                f"{store.path}: {cell.spec.label} is not finished, and {name} needs all samples: "
+                "run it again with the same output"
             )
         return cls(metric, matrix, counted(metric, matrix), *kept)

@@ -1,21 +1,21 @@
-"""`evalkit.toml`: which benchmarks a comparison gates on, and how strictly.
+"""`evalkit.toml`: which benchmarks can fail a comparison, and how strict it is.
 
     [compare]
-    alpha = 0.05              # how often "worse" may be said of a change that is none, over all benchmarks
-    margin = 0.0              # points that head may lose, where a benchmark does not say
-    blocking = true           # whether a benchmark that is not named below fails the job
-    allow_different = false   # compare also what was not asked the same way
+    alpha = 0.05              # false-alarm rate over all benchmarks together
+    margin = 0.0              # points that head may lose, unless a benchmark sets its own margin
+    blocking = true           # whether a benchmark that is not named below can fail the job
+    allow_different = false   # also compare benchmarks whose signatures differ
     allow_missing = false     # head may lack benchmarks that base has, or that are named below
-    allow_subset = false      # head may have been asked a part of base's samples (--limit)
+    allow_subset = false      # head may have only a part of base's samples (--limit)
 
     [benchmarks.gsm8k]        # a task, or "gsm8k:maj1@32" for one of its protocols
     margin = 1.0              # in the unit of its metric
     blocking = true           # false: it is compared and shown, and never fails the job
-    metric = "accuracy"       # the task's first one, where it is left out
+    metric = "accuracy"       # by default the task's first metric
     allow_subset = true       # as above, for this benchmark; so are allow_different and allow_missing
 
-Every key may be left out; what is not known is refused. What base has, and what is named here, has to be in
-head, whole and asked the same way, unless it is allowed not to be or does not block.
+Every key may be left out, and unknown keys are refused. Every blocking benchmark that base has, or that is
+named here, must be in head, with all samples and the same signature, unless an allow_ key permits otherwise.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ DEFAULT_FILE = Path("evalkit.toml")
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What holds for one benchmark; None: as in `[compare]`."""
+    """The settings of one benchmark; None means the setting of `[compare]`."""
 
     margin: float | None = None
     blocking: bool | None = None
@@ -47,9 +47,9 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What holds for one benchmark, everything taken into account. `metric`: "" for the task's first one.
+    """The resolved settings of one benchmark. `metric`: "" for the task's first metric.
 
-    `named`: whether the policy names it.
+    `named`: whether the policy names the benchmark.
     """
 
     margin: float
@@ -63,7 +63,7 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """`benchmarks`: rules by task, or by task:protocol, which goes first."""
+    """The settings of a comparison. `benchmarks`: rules by task, or by task:protocol, which has priority."""
 
     alpha: float = 0.05
     margin: float = 0.0
@@ -75,28 +75,28 @@ class Policy:
 
     def __post_init__(self) -> None:
         if not 0 < self.alpha < 1:
-            raise UsageError(f"alpha {self.alpha:g} is no probability between 0 and 1: 0.05 is usual")
+            raise UsageError(f"alpha must be between 0 and 1, not {self.alpha:g}; 0.05 is usual")
         for name, margin in (("", self.margin), *((n, r.margin) for n, r in self.benchmarks.items())):
             if margin is not None and not 0 <= margin < math.inf:
                 place = f"the margin of {name}" if name else "the margin"
-                raise UsageError(f"{place} is {margin:g}: it is the points that may be lost, 0 or more")
+                raise UsageError(f"{place} must be a number of at least 0, not {margin:g}")
 
     def terms(self, task: str, protocol: str) -> Terms:
-        """What holds for a benchmark; `protocol` "": for a task that is in no run."""
+        """Returns the settings of a benchmark. `protocol`: "" for a task that is in neither run."""
         named = self.benchmarks.get(f"{task}:{protocol}") or self.benchmarks.get(task)
         rule = named or Rule()
 
-        def settled(key: str) -> Any:
+        def resolved(key: str) -> Any:
             own = getattr(rule, key)
             return getattr(self, key) if own is None else own
 
         return Terms(
-            margin=settled("margin"),
-            blocking=settled("blocking"),
+            margin=resolved("margin"),
+            blocking=resolved("blocking"),
             metric=rule.metric,
-            allow_different=settled("allow_different"),
-            allow_missing=settled("allow_missing"),
-            allow_subset=settled("allow_subset"),
+            allow_different=resolved("allow_different"),
+            allow_missing=resolved("allow_missing"),
+            allow_subset=resolved("allow_subset"),
             named=named is not None,
         )
 
@@ -110,7 +110,7 @@ def policy_of(
     allow_missing: bool = False,
     allow_subset: bool = False,
 ) -> Policy:
-    """The policy in `path`, else in `DEFAULT_FILE` where there is one, with what is given here on top."""
+    """Returns the policy in `path`, or in `DEFAULT_FILE` if it exists, overridden by the other arguments."""
     if path is None and DEFAULT_FILE.is_file():
         path = DEFAULT_FILE
     policy = read_policy(path) if path else Policy()
@@ -125,16 +125,18 @@ def policy_of(
 
 
 def read_policy(path: Path) -> Policy:
-    """The policy in a TOML file. Raises `UsageError` for what is not known, naming file and place."""
+    """Reads the policy in a TOML file. Raises `UsageError`, which names file and place."""
     document = read_toml(path)
     for key in document:
         if key not in ("compare", "benchmarks"):
             raise unknown(f"table in {path}", key, ("compare", "benchmarks"))
     general = document.get("compare", {})
     if isinstance(general, dict) and "benchmarks" in general:
-        raise UsageError(f"{path}: benchmarks stands beside [compare], not in it: [benchmarks.gsm8k]")
+        raise UsageError(
+            f"{path}: benchmarks must be outside of [compare], in tables such as [benchmarks.gsm8k]"
+        )
     named = document.get("benchmarks", {})
     if not isinstance(named, dict):
-        raise UsageError(f"{path}: benchmarks is a table: [benchmarks.gsm8k]")
+        raise UsageError(f"{path}: benchmarks must be tables such as [benchmarks.gsm8k]")
     rules = {name: from_json(Rule, rule, f"{path}, [benchmarks.{name}]") for name, rule in named.items()}
     return dataclasses.replace(from_json(Policy, general, f"{path}, [compare]"), benchmarks=rules)

@@ -1,4 +1,4 @@
-"""How large a comparison has to be: the spread of a benchmark's samples, from runs or assumed."""
+"""Computes how large a comparison must be, from a measured or assumed spread of a benchmark's samples."""
 
 from __future__ import annotations
 
@@ -19,17 +19,18 @@ from evalkit.stats.power import Spread, draws_needed, effect_seen, samples_neede
 from evalkit.stats.resample import INTERVAL_DRAWS
 
 WIDEST = 50.0
-"""Standard deviation, in points, of a sample where half of them are right: an accuracy has none wider."""
+"""Standard deviation of a sample, in points, if half of the samples are right: the largest of an accuracy."""
 
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """`enough`: samples that show `effect`. `size`: the benchmark's, None where it cannot be known here.
+    """The size of a comparison. `enough`: how many samples are needed to detect `effect`.
 
-    `spread`: of a sample's difference, in the metric's unit; `source` says in words where it is from.
-    `draws`: of the runs that it was taken from. `draws_enough`: draws of each of the benchmark's samples.
-    `exact`: whether the comparison will be McNemar's, as of zeros and ones without clusters. `benchmarks`:
-    that it looks at, which share `alpha`.
+    `size`: samples of the benchmark, None if unknown. `spread`: of a sample's difference, in the metric's
+    unit; `source` says where it is from. `draws`: draws of the runs that it was measured in. `draws_enough`:
+    how many draws of each of the benchmark's samples are needed. `exact`: whether the comparison will use
+    McNemar's test, as for zeros and ones without clusters. `benchmarks`: the number of benchmarks in the
+    comparison, which share `alpha`.
     """
 
     task: str
@@ -45,7 +46,7 @@ class Planned:
 
     @property
     def level(self) -> float:
-        """The p below which one of the benchmarks is significant (`evalkit.compare.verdicts`)."""
+        """The p below which a single benchmark is significant (`evalkit.compare.verdicts`)."""
         return self.alpha / self.benchmarks
 
     @property
@@ -58,7 +59,7 @@ class Planned:
 
     @property
     def seen(self) -> float | None:
-        """The difference that the whole benchmark shows; None where it is not known or shows none."""
+        """The difference that the whole benchmark detects; None if its size is unknown or it detects none."""
         if self.size is None:
             return None
         found = effect_seen(self.size, self.sd, alpha=self.level, power=self.power, exact=self.exact)
@@ -87,27 +88,27 @@ class Planned:
         }
 
     def lines(self) -> list[str]:
-        """Plain words."""
+        """Returns the result as text, line by line."""
         among = f" among {self.benchmarks} benchmarks" if self.benchmarks > 1 else ""
-        said = [
+        lines = [
             f"{self.task}: {self.enough:,} samples show a difference of {self.effect:g} points "
             f"{self.power:.0%} of the time, with at most {self.alpha:.0%} false alarms{among}",
             f"  a sample's difference has a standard deviation of {self.sd:.1f} points: {self.source}",
         ]
         if self.size is None:
-            said.append("  how many samples the benchmark has cannot be known without its data")
+            lines.append("  how many samples the benchmark has is not known without its data")
         else:
             verb = "enough" if self.size >= self.enough else "too few"
             shown = "no difference" if self.seen is None else f"{self.seen:.2g} points or more"
-            said.append(f"  the benchmark has {self.size:,}, {verb}: they show {shown}")
+            lines.append(f"  the benchmark has {self.size:,}, {verb}: they show {shown}")
         if self.size is not None and self.size < self.enough and self.spread.within:
             draws = self.draws_enough
-            said.append(
+            lines.append(
                 f"  with {draws} draws of each sample the whole benchmark would show it"
                 if draws
-                else "  no number of draws would do: it is the samples that differ"
+                else "  no number of draws is enough, because the difference varies between samples"
             )
-        return said
+        return lines
 
 
 def plan_samples(
@@ -122,7 +123,10 @@ def plan_samples(
     data: str | None = None,
     benchmarks: int = 1,
 ) -> Planned:
-    """How many samples of `task` (name or name:protocol) show `effect` points; `runs`: none, one or two."""
+    """Computes how many samples of `task` (name or name:protocol) detect `effect` points.
+
+    `runs`: none, one or two. The other parameters are those of `evalkit power`. Raises `UsageError`.
+    """
     name, _, protocol = task.partition(":")
     with ExitStack() as stack:
         stores = []
@@ -163,7 +167,7 @@ def _spread(
         return Spread(sd), source, draws, found.test == MCNEMAR
     single, within, exact = _own_spread(stores[0], cells[0], metric)
     source = f"from one run's own samples, for runs that agree with a correlation of {correlation:g}"
-    if within:  # what two runs share is the sample; their draws are their own
+    if within:  # two runs have the samples in common, but independent draws
         between = math.sqrt(max(0.0, single**2 - within**2 / draws))
         spread = Spread(between * math.sqrt(2 * (1 - correlation)), within * math.sqrt(2))
         return spread, source, draws, False
@@ -171,11 +175,11 @@ def _spread(
 
 
 def _own_spread(store: Store, cell: Cell, metric: str) -> tuple[float, float, bool]:
-    """Standard deviations of a sample's figure, and of one draw's around its sample's, in the metric's unit.
+    """Returns the standard deviations of a sample's figure and of one draw around it, in the metric's unit.
 
-    That of a figure of several samples is the bootstrap's, so that it holds for any metric; that of draws is
-    known where a sample's figure is its draws' share of right ones. Also whether two such runs would be
-    compared exactly.
+    The first one is derived from the bootstrap, so that it holds for any metric. The second one is known if
+    a sample's figure is the share of its right draws, else it is 0. The third value is whether two such runs
+    would be compared by an exact test.
     """
     from evalkit.metrics.base import traits_of
     from evalkit.stats.aggregates import aggregate_of, counted
@@ -192,7 +196,7 @@ def _own_spread(store: Store, cell: Cell, metric: str) -> tuple[float, float, bo
         aggregate.standard_error(matrix, clusters, groups, INTERVAL_DRAWS) if inside else (math.inf, 1.0)
     )
     if math.isinf(error):
-        raise UsageError(f"{store.path}: {cell.task} has too few samples to tell their spread")
+        raise UsageError(f"{store.path}: {cell.task} has too few samples to measure their spread")
     single = error * math.sqrt(len(matrix))
     exact = aggregate.is_shares(matrix) and not any(clusters) and groups is None
     draws = cell.spec.protocol.draws
@@ -204,7 +208,7 @@ def _own_spread(store: Store, cell: Cell, metric: str) -> tuple[float, float, bo
 
 
 def _size(name: str, settings: Mapping[str, str], data: str | None) -> int | None:
-    """How many samples the benchmark has, where its data can be had."""
+    """Returns how many samples the benchmark has, or None if its data is not available."""
     from evalkit.benchmark.task import load_task
     from evalkit.data.base import data_options
 

@@ -1,4 +1,4 @@
-"""Two run files → a comparison: every benchmark of either, asked the same way, judged sample by sample."""
+"""Compares two run files: every benchmark of either run, sample by sample."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from evalkit.runfile.records import VALIDATION, Cell, CellData, told_outcomes
 from evalkit.runfile.store import Store
 
 _SHORT = 80
-"""Characters of an answer in a list of flips."""
+"""Maximum number of characters of an answer in a list of flips."""
 
 
 def compare(base: Store, head: Store, policy: Policy | None = None, *, flips: int = 10) -> Comparison:
-    """Head against base on every benchmark that base, head or the policy has.
+    """Compares head with base on every benchmark that base, head or the policy has.
 
-    What cannot be compared is a problem of that benchmark and hides no other; `Comparison.exit_code` says
-    what comes of it. `flips`: samples listed of each, worst first.
+    A benchmark that cannot be compared gets a problem and does not hide the others; `Comparison.exit_code`
+    takes it into account. `flips`: maximum number of samples listed per benchmark, worst first.
     """
     policy = policy or Policy()
     before, after = _Run("base", base), _Run("head", head)
@@ -47,7 +47,7 @@ def compare(base: Store, head: Store, policy: Policy | None = None, *, flips: in
         else:
             unmeasured.append(one)
     unmeasured += _in_neither(policy, [*before.cells, *after.cells])
-    judged = verdicts(measured, policy.alpha)
+    decided = verdicts(measured, policy.alpha)
     return Comparison(
         base=before.label,
         head=after.label,
@@ -56,19 +56,19 @@ def compare(base: Store, head: Store, policy: Policy | None = None, *, flips: in
             dataclasses.replace(
                 one, flips=_flips(one, before.cells[one.key], base, after.cells[one.key], head, flips)
             )
-            for one in judged
+            for one in decided
         ),
         unmeasured=tuple(unmeasured),
         notes=(
-            *_sample_notes(judged, policy.alpha),
-            *_subset_notes(before, after, judged),
-            *_chance_notes(before, after, judged),
+            *_sample_notes(decided, policy.alpha),
+            *_subset_notes(before, after, decided),
+            *_chance_notes(before, after, decided),
         ),
     )
 
 
 class _Run:
-    """A run's cells and figures by what they answer: (task, protocol without overrides)."""
+    """A run's cells and figures by (task, protocol without overrides)."""
 
     def __init__(self, name: str, store: Store) -> None:
         self.name, self.store = name, store
@@ -93,7 +93,7 @@ def _key(of: Cell | TableCell) -> Key:
 
 
 def _in_neither(policy: Policy, held: Sequence[Key]) -> Iterable[Unmeasured]:
-    """What the policy names and neither run has."""
+    """Yields the benchmarks that the policy names and neither run has."""
     from evalkit.benchmark.task import index
 
     here = {name for task, protocol in held for name in (task, f"{task}:{protocol}")}
@@ -110,7 +110,7 @@ def _in_neither(policy: Policy, held: Sequence[Key]) -> Iterable[Unmeasured]:
 
 
 def _missing(key: Key, terms: Terms, words: str) -> Unmeasured:
-    """A benchmark that head lacks, or that is compared with nothing although the policy names it."""
+    """Returns a benchmark that head lacks, or that the policy names although base lacks it."""
     fix = "Run it, or compare with --allow-missing"
     problem = Problem(INCOMPLETE, words, fix)
     problems = () if terms.allow_missing else (problem,)
@@ -118,7 +118,7 @@ def _missing(key: Key, terms: Terms, words: str) -> Unmeasured:
 
 
 def _measure(before: _Run, after: _Run, key: Key, terms: Terms) -> Benchmark | Unmeasured:
-    """The benchmark without a verdict, or why there is none."""
+    """Returns the benchmark, still without a verdict, or why it cannot be compared."""
     if key not in after.cells:
         return _missing(key, terms, "head does not have it")
     if key not in before.cells:
@@ -143,7 +143,7 @@ def _compared(before: _Run, after: _Run, key: Key, terms: Terms) -> Benchmark | 
     found = check(*sides, terms)
     try:
         paired = pair(before.store, before.cells[key], after.store, after.cells[key], old.metric)
-    except UsageError as error:  # measured by other code than today's
+    except UsageError as error:  # measured by code that differs from the current code
         if not found.differences:
             raise
         paired, found.differences = None, [*found.differences, str(error)]
@@ -151,7 +151,7 @@ def _compared(before: _Run, after: _Run, key: Key, terms: Terms) -> Benchmark | 
         found.differences += prompts_differ(paired.other_prompts, paired.n)
     if found.differences and not terms.allow_different:
         words = f"not asked the same way in base and head: {'; '.join(found.differences)}"
-        problem = Problem(DIFFERENT, words, "To compare what both judged all the same: --allow-different")
+        problem = Problem(DIFFERENT, words, "Use --allow-different to compare the common samples anyway")
         return Unmeasured(*key, "not asked alike", terms.blocking, (problem, *found.problems))
     if paired is None:
         return _nothing(key, terms, sides, found)
@@ -171,8 +171,8 @@ def _compared(before: _Run, after: _Run, key: Key, terms: Terms) -> Benchmark | 
 
 
 def _nothing(key: Key, terms: Terms, sides: tuple[Side, Side], found: Check) -> Unmeasured:
-    """A benchmark without a sample that could be compared."""
-    words = "no sample was judged in both"
+    """Returns a benchmark without a sample that could be compared."""
+    words = "no sample was scored in both"
     if any(side.figure.answered for side in sides):
         words += ": references are not public"
     code = DIFFERENT if found.differences else INCOMPLETE
@@ -185,7 +185,8 @@ def _flips(
 ) -> tuple[Flip, ...]:
     worst = one.paired.flips[:most]
     wanted = {moved.sample for moved in worst}
-    told = [_told(store, cell, wanted) if wanted else {} for store, cell in ((base, before), (head, after))]
+    sides = ((base, before), (head, after))
+    rows = [_rows(store, cell, wanted) if wanted else {} for store, cell in sides]
 
     def outcome(row: Mapping[str, Any]) -> str:
         return next(iter(told_outcomes({row["outcome"]: 1}, right_or_wrong=not one.paired.graded)))
@@ -194,8 +195,8 @@ def _flips(
         Flip(
             sample=moved.sample[0],
             gain=moved.gain,
-            outcomes=(outcome(told[0][moved.sample]), outcome(told[1][moved.sample])),
-            answers=(_answer(base, told[0][moved.sample]), _answer(head, told[1][moved.sample])),
+            outcomes=(outcome(rows[0][moved.sample]), outcome(rows[1][moved.sample])),
+            answers=(_answer(base, rows[0][moved.sample]), _answer(head, rows[1][moved.sample])),
             figures=moved.figures,
             unit=one.unit,
             occurrence=moved.sample[1],
@@ -204,8 +205,8 @@ def _flips(
     )
 
 
-def _told(store: Store, cell: Cell, wanted: Set[Occurrence]) -> dict[Occurrence, dict[str, Any]]:
-    """What the run file says of some samples."""
+def _rows(store: Store, cell: Cell, wanted: Set[Occurrence]) -> dict[Occurrence, dict[str, Any]]:
+    """Returns the `wanted` samples of a run file."""
     seen: Counter[str] = Counter()
     found = {}
     for row in store.samples(cell):
@@ -223,34 +224,34 @@ def _answer(store: Store, row: Mapping[str, Any]) -> str | None:
     return str(finals[0].get("value") or "")[:_SHORT] if finals else ""
 
 
-def _subset_notes(before: _Run, after: _Run, judged: Sequence[Benchmark]) -> list[str]:
+def _subset_notes(before: _Run, after: _Run, decided: Sequence[Benchmark]) -> list[str]:
     found = []
-    for one in judged:
+    for one in decided:
         sizes = [int(run.store.data(run.cells[one.key]).scored.sum()) for run in (before, after)]
-        both = one.paired.judged
+        both = one.paired.scored
         if sizes != [both, both]:
-            found.append(f"{one.name}: on the {both} samples that both judged, of {sizes[0]} and {sizes[1]}")
+            found.append(f"{one.name}: on the {both} samples scored in both, of {sizes[0]} and {sizes[1]}")
     return found
 
 
-def _sample_notes(judged: Sequence[Benchmark], alpha: float) -> list[str]:
-    """What the samples say by themselves where the figure does not, if it is not among the problems."""
-    said = [(one, one.samples_say(alpha, len(judged))) for one in judged]
+def _sample_notes(decided: Sequence[Benchmark], alpha: float) -> list[str]:
+    """Returns `Benchmark.samples_say` of the benchmarks, unless it is already one of their problems."""
+    texts = [(one, one.samples_say(alpha, len(decided))) for one in decided]
     return [
         f"{one.name}: {words}"
-        for one, words in said
+        for one, words in texts
         if words and words not in [problem.words for problem in one.problems]
     ]
 
 
-def _chance_notes(before: _Run, after: _Run, judged: Sequence[Benchmark]) -> list[str]:
-    """What else than another model moves a figure: sampled draws, and a server that is not steady."""
+def _chance_notes(before: _Run, after: _Run, decided: Sequence[Benchmark]) -> list[str]:
+    """Returns what can change a figure besides the model: sampled draws, and a server that is not stable."""
     found = []
-    drawn = [one.name for one in judged if before.cells[one.key].spec.protocol.draws > 1]
+    drawn = [one.name for one in decided if before.cells[one.key].spec.protocol.draws > 1]
     if drawn:
         found.append(f"{', '.join(drawn)}: questions are resampled, the draws of each are held")
     for run in (before, after):
-        for one in judged:
+        for one in decided:
             again = run.figures[one.key][0].verification
             if again and again["changed"]:
                 found.append(

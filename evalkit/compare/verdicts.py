@@ -1,29 +1,31 @@
-"""What a comparison says: a verdict for each benchmark, and whether a job should fail. Pure functions.
+"""The result of a comparison: a verdict on each benchmark, and whether a job should fail. Pure functions.
 
-The difference d is head less base on the samples that both judged, turned so that more is better, and m is
-the margin, the points that head may lose. One interval around d decides, the one that is printed:
+The difference d is head minus base on the samples scored in both runs, with the sign set so that more is
+better. The margin m is the number of points that head may lose. The interval of d, which is also printed,
+decides:
 
-- **worse**: it lies wholly below -m: head has lost more than it may. This is what fails a job.
-- **better**: it lies wholly above 0.
-- **no worse**: not the above, and it lies wholly above -m, which has to be more than 0: non-inferiority as in
-  clinical trials (Piaggio et al. 2012, CONSORT).
+- **worse**: the interval lies entirely below -m: head has lost more than the margin. Only this fails a job.
+- **better**: the interval lies entirely above 0.
+- **no worse**: neither of these, m is more than 0, and the interval lies entirely above -m: non-inferiority
+  as in clinical trials (Piaggio et al. 2012, CONSORT).
 - **no change seen**: none of these, and no sample differs between the two runs.
-- **not enough clusters**: none of these, and the samples are of so few clusters that no outcome at all could
-  have been called worse. Where an exact sign test over samples says that head is worse, so do the words, and
-  the comparison is incomplete: whether other clusters would fall alike cannot be known from these.
-- **not enough samples**: none of these. The words say which difference so many samples would show 4 times of
-  5, and how many would settle this one.
+- **not enough clusters**: none of these, and the samples belong to so few clusters that no result at all
+  could have been "worse". If an exact sign test over samples finds head worse, the text says so, and the
+  comparison is incomplete, because these clusters do not show how other clusters would behave.
+- **not enough samples**: none of these. The text says which difference this number of samples would detect
+  with a power of 0.8, and how many samples would be needed to decide this one.
 
-Over k benchmarks the interval's confidence is 1 - alpha / k, and p values are k times as large (Bonferroni).
-So all k intervals together hold the true differences with probability 1 - alpha, whatever these are; of a
-change that changes nothing at most alpha of all comparisons say "worse" of anything; and a verdict never
-contradicts the interval beside it. Holm's step-down method would say "worse" of further benchmarks a little
-sooner once it has been said of one, which changes no job's outcome if all block, but has no such intervals.
+For k benchmarks the interval's confidence is 1 - alpha / k, and p values are multiplied by k (Bonferroni).
+So all k intervals together contain the true differences with a probability of 1 - alpha, whatever these are.
+If nothing changed, at most a share alpha of all comparisons says "worse" of any benchmark. And a verdict
+never contradicts the interval beside it. Once one benchmark is "worse", Holm's step-down method would find
+others "worse" a little sooner, but this changes no job's outcome if all benchmarks are blocking, and the
+method has no such intervals.
 
-A p is of d = 0 for "better", and else of d = -m. With zeros and ones the interval is Bonett and Price's; it
-reaches to 0 where McNemar's exact test does not exclude 0, and p is no less than McNemar's. For everything
-else both are Student's, with the bootstrap's standard error (`evalkit.stats.paired`). Where a metric
-has bounds, an interval ends at the greatest difference that there can be.
+The p of "better" tests d = 0, and every other p tests d = -m. For zeros and ones the interval is Bonett and
+Price's; it is extended to 0 if McNemar's exact test does not exclude 0, and p is at least McNemar's. For
+everything else, interval and p are Student's with the bootstrap's standard error (`evalkit.stats.paired`). If
+a metric has bounds, an interval ends at the greatest possible difference.
 """
 
 from __future__ import annotations
@@ -44,16 +46,16 @@ Verdict = Literal[
     "worse", "better", "no worse", "no change seen", "not enough clusters", "not enough samples"
 ]
 Status = Literal["not asked alike", "missing", "only in head", "nothing scored"]
-"""Why there is no verdict on a benchmark."""
+"""The reason why a benchmark has no verdict."""
 _PAIRS = ("outcomes", "answers", "figures")
-"""Fields of a `Flip` with a value for each run."""
+"""The fields of a `Flip` with one value for each run."""
 WORSE, DIFFERENT, INCOMPLETE = 1, 2, 3
-"""Exit codes: a regression; another thing was asked; something is missing."""
+"""Exit codes: a regression; the runs differ in what was asked; something is missing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Why a benchmark may not pass, and the exit code for it. `fix`: what to do about it, as a sentence."""
+    """A reason why a benchmark does not pass, and its exit code. `fix`: a sentence about what to do."""
 
     code: int
     words: str
@@ -65,10 +67,10 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Flip:
-    """A sample that head answers worse or better: outcomes, figures, answers; None of a slim run file.
+    """A sample that head answers worse or better. The pairs are (base, head).
 
-    `outcomes`: as tables tell them, so `answered` of a graded one. `figures`: its own, in `unit`.
-    `occurrence`: samples before it with the same id.
+    `outcomes`: as in tables, so `answered` if the metric grades answers. `answers`: None for a slim run file.
+    `figures`: the sample's own figures, in `unit`. `occurrence`: how many earlier samples have the same id.
     """
 
     sample: str
@@ -86,10 +88,10 @@ class Flip:
 
 @dataclass(frozen=True, slots=True)
 class Unmeasured:
-    """A benchmark that was not compared. `protocol` "": any, of a task that only the policy names.
+    """A benchmark that was not compared. `protocol`: "" for a task that only the policy names.
 
-    `problems`: none where nothing is amiss, such as with a benchmark that is new in head; `words` then say
-    what there is to know.
+    `problems`: empty if nothing is wrong, such as for a benchmark that is new in head; `words` then explains
+    the status.
     """
 
     task: str
@@ -116,12 +118,12 @@ class Unmeasured:
 
 @dataclass(frozen=True, slots=True)
 class Benchmark:
-    """One benchmark of both runs. `p`: adjusted, of the verdict's own hypothesis.
+    """One benchmark that both runs have. `p`: the adjusted p value of the verdict's own hypothesis.
 
-    `low`, `high`: the interval of head less base that decided, of `confidence`. `sees`: the difference that
-    so many samples show with a power of 0.8, beyond the margin; `enough`: samples that would settle the
-    difference seen, None where none would. `differences`: what was not asked alike, and is compared all the
-    same. `problems`: what is incomplete.
+    `low`, `high`: the interval of head minus base that decided, with the confidence `confidence`. `sees`: the
+    difference beyond the margin that this number of samples detects with a power of 0.8. `enough`: how many
+    samples would decide the difference that was seen; None if no number would. `differences`: differences in
+    what was asked, which the policy allows. `problems`: what is incomplete.
     """
 
     task: str
@@ -157,7 +159,7 @@ class Benchmark:
 
     @property
     def gain(self) -> float:
-        """The difference, positive where head is better."""
+        """The difference; positive if head is better."""
         return self.sign * self.paired.difference.value
 
     @property
@@ -165,23 +167,23 @@ class Benchmark:
         return self.blocking and self.verdict == "worse"
 
     def words(self) -> str:
-        """`worse, p = 0.003`."""
-        said: str = self.verdict
+        """Returns a text such as `worse, p = 0.003`."""
+        text: str = self.verdict
         if self.verdict == "no worse":
-            said = f"no worse by {self.margin:g}"
+            text = f"no worse by {self.margin:g}"
         elif self.verdict == "no change seen":
-            said = "no change seen (0:0)"
-        return f"{said}, p {p_text(self.p)}"
+            text = "no change seen (0:0)"
+        return f"{text}, p {p_text(self.p)}"
 
     def limit(self) -> str:
-        """Why no outcome whatever could have been called worse, of these samples; "" where one could."""
+        """Returns why no result on these samples could have been "worse"; "" if one could."""
         few, what = self.paired.clusters, "cluster" if self.paired.clusters < self.paired.n else "sample"
         if math.isinf(self.paired.difference.error) and self.paired.n > 1:
             return f"of a single {what}" if few == 1 else f"in groups of which one is a single {what}"
         return f"of {few} clusters" if self.verdict == "not enough clusters" else ""
 
     def shortage(self) -> str:
-        """What the samples would have shown, and how many would settle it; "" unless they are too few."""
+        """Returns which difference the samples could show, and how many are needed; "" if they suffice."""
         if not self.verdict.startswith("not enough") or not self.sees:
             return ""
         samples = f"{self.name}: {self.paired.n:,} sample{'' if self.paired.n == 1 else 's'}"
@@ -194,7 +196,7 @@ class Benchmark:
         return f"{samples} show a difference of {self.sees:.2g} or more{beyond}{enough}"
 
     def samples_say(self, alpha: float, benchmarks: int) -> str:
-        """What an exact sign test over samples says where the figure says nothing; "" if it says nothing."""
+        """Returns the result of an exact sign test over samples if only that test is significant, else ""."""
         paired, p = self.paired, min(1.0, benchmarks * self.paired.sign_p)
         if not self.verdict.startswith("not enough") or p >= alpha:
             return ""
@@ -205,7 +207,7 @@ class Benchmark:
             f"(sign test over samples, p {p_text(p)})"
         )
         if limit := self.limit():
-            return f"{found}, but they are {limit}, too few to tell whether others would fall alike"
+            return f"{found}, but they are {limit}, too few to know how other clusters would behave"
         over = f" over {paired.clusters:,} clusters" if paired.clusters < paired.n else ""
         against = f"a loss of {self.margin:g}" if self.margin else "no difference"
         return f"{found}, but the {self.metric}{over} does not rule out {against} (p {p_text(self.p)})"
@@ -249,9 +251,10 @@ class Benchmark:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Every benchmark that either run has or the policy names is in `benchmarks` or in `unmeasured`.
+    """A comparison of two runs. Every benchmark of either run or the policy is in one of the two lists.
 
-    `notes`: what a reader has to know besides.
+    `benchmarks`: those that were compared. `unmeasured`: those that were not. `notes`: further remarks for
+    the reader.
     """
 
     base: str
@@ -267,7 +270,7 @@ class Comparison:
 
     @property
     def problems(self) -> tuple[tuple[str, Problem], ...]:
-        """(benchmark, problem) of all that block; a benchmark that does not block has none that count."""
+        """The (benchmark, problem) pairs of blocking benchmarks. Problems of others do not count."""
         rows: list[Benchmark | Unmeasured] = [*self.benchmarks, *self.unmeasured]
         found = [(one.name, problem) for one in rows if one.blocking for problem in one.problems]
         if not self.benchmarks and not found:
@@ -276,7 +279,7 @@ class Comparison:
 
     @property
     def exit_code(self) -> int:
-        """The gravest of what there is to say: 1, then 2, then 3; 0 where there is nothing."""
+        """The most serious exit code: 1, then 2, then 3; 0 without regressions and problems."""
         codes = {problem.code for _, problem in self.problems}
         return WORSE if self.regressions else min(codes, default=0)
 
@@ -301,11 +304,11 @@ def p_text(p: float) -> str:
 
 
 def verdicts(measured: Sequence[Benchmark], alpha: float) -> list[Benchmark]:
-    """The benchmarks with their verdicts, intervals and p values adjusted for their number."""
-    return [_judged(one, alpha, len(measured)) for one in measured]
+    """Returns the benchmarks with their verdicts, and intervals and p values adjusted for their number."""
+    return [_decided(one, alpha, len(measured)) for one in measured]
 
 
-def _judged(one: Benchmark, alpha: float, benchmarks: int) -> Benchmark:
+def _decided(one: Benchmark, alpha: float, benchmarks: int) -> Benchmark:
     paired, difference, level = one.paired, one.paired.difference, alpha / benchmarks
     low, high = difference.interval(1 - level)
     exact = difference.p if paired.test == MCNEMAR else 0.0
@@ -316,7 +319,7 @@ def _judged(one: Benchmark, alpha: float, benchmarks: int) -> Benchmark:
     p = difference.p_against(-one.sign * one.margin)
     if one.gain < -one.margin or not one.margin:
         p = max(p, exact)
-    few = paired.clusters < paired.n and 2 * 0.5**paired.clusters >= level  # the least p that they can have
+    few = paired.clusters < paired.n and 2 * 0.5**paired.clusters >= level  # the smallest possible p
     verdict: Verdict
     if best < -one.margin:
         verdict = "worse"
@@ -338,15 +341,15 @@ def _judged(one: Benchmark, alpha: float, benchmarks: int) -> Benchmark:
         sees=effect_seen(paired.n, difference.error * math.sqrt(paired.n), alpha=level, exact=_is_exact(one)),
         enough=_enough(one, level),
     )
-    said = found.samples_say(alpha, benchmarks)
-    if said and found.limit() and paired.losses > paired.wins and one.gain < -one.margin:
-        problem = Problem(INCOMPLETE, said, "It takes more clusters to call it worse or not")
+    words = found.samples_say(alpha, benchmarks)
+    if words and found.limit() and paired.losses > paired.wins and one.gain < -one.margin:
+        problem = Problem(INCOMPLETE, words, "More clusters are needed to decide whether it is worse")
         found = dataclasses.replace(found, problems=(*one.problems, problem))
     return found
 
 
 def _enough(one: Benchmark, level: float) -> int | None:
-    """Samples with which the difference seen, were it the true one, would be told from -margin."""
+    """Returns how many samples would distinguish the difference seen, if it is the true one, from -margin."""
     distance, error, n = one.gain + one.margin, one.paired.difference.error, one.paired.n
     if not distance or not error or math.isinf(error):
         return None
@@ -355,5 +358,5 @@ def _enough(one: Benchmark, level: float) -> int | None:
 
 
 def _is_exact(one: Benchmark) -> bool:
-    """Whether McNemar's test decides; against a margin the interval does."""
+    """Whether McNemar's test decides. With a margin, the interval decides."""
     return one.paired.test == MCNEMAR and one.margin == 0

@@ -1,4 +1,4 @@
-"""Where the questions come from: the Hub, files of one's own, a package, run files, a function."""
+"""The sources of questions: the Hub, the user's own files, a package, run files, a function."""
 
 from evalkit.data.base import Data, DataOptions, Record, Records
 from evalkit.data.generated import Generated

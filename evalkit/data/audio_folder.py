@@ -1,7 +1,7 @@
-"""Clips in a folder of the user's own, with a list of them beside.
+"""Reads clips from a folder of the user's own with a list of them.
 
-`datasets` calls this shape an audio folder and reads it with torch only, even where nothing is decoded
-(5.2.0, features/audio.py, `encode_example`).
+`datasets` calls this layout an audio folder and needs torch to read it, even if nothing is decoded (5.2.0,
+features/audio.py, `encode_example`).
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ FILE = "file_name"
 
 @dataclass(frozen=True, slots=True)
 class AudioFolder:
-    """The clips that `path/metadata.jsonl`, or .csv, names under `file_name`, with what else it says of them.
+    """The clips that `path/metadata.jsonl`, or .csv, names under `file_name`, with their other columns.
 
-    With a `split`, those of `path/split`. A record has its clip under `audio`. A clip that is not there has
-    no bytes; one outside of the folder is a `DataError`, so that no data set has other files of this
-    machine sent to a model.
+    With a `split`, the folder is `path/split`. A record has its clip under `audio`. A missing clip has no
+    bytes. A clip outside of the folder is a `DataError`, because a data set must not make evalkit send other
+    files of this machine to a model.
     """
 
     path: Path
@@ -46,11 +46,11 @@ class AudioFolder:
         return any((path / split / name).is_file() for name in LISTS)
 
     def open(self, options: DataOptions | None = None) -> Records:
-        """The records. Raises `DataError` for a folder without a list, or a list that cannot be read."""
+        """Returns the records. Raises `DataError` if the folder has no list, or if it cannot be read."""
         (options or DataOptions()).without_revision("a folder")
         found = next((self.root / name for name in LISTS if (self.root / name).is_file()), None)
         if found is None:
-            raise DataError(f"{self.root} has no {' and no '.join(LISTS)} that names its clips")
+            raise DataError(f"{self.root} has neither {' nor '.join(LISTS)}, which must name its clips")
         rows = _lines if found.suffix == ".jsonl" else _table
         count, columns = 0, set[str]()
         for row in rows(found):
@@ -75,27 +75,27 @@ class AudioFolder:
 
 
 def _lines(file: Path) -> Iterator[Record]:
-    """The objects of a JSON lines file, which all name a clip."""
+    """Yields the objects of a JSON lines file, each of which must name a clip."""
     with file.open(encoding="utf-8-sig") as lines:
         try:
             for number, line in enumerate(lines, 1):
                 if line.strip():
                     yield _named(json.loads(line), f"{file}, line {number}")
-        except (ValueError, RecursionError) as error:  # no JSON, JSON too deep, or no UTF-8
-            raise DataError(f"{file} cannot be read ({error}): it needs one JSON object a line") from error
+        except (ValueError, RecursionError) as error:  # invalid JSON, JSON too deep, or invalid UTF-8
+            raise DataError(f"{file} cannot be read ({error}): it needs one JSON object per line") from error
 
 
 def _table(file: Path) -> Iterator[Record]:
-    """The rows of a CSV file with a header, which all name a clip and have a cell for each column.
+    """Yields the rows of a CSV file with a header. Each must name a clip and have a cell for each column.
 
-    A row with more of them is a text with a comma that was not quoted: it would be read in part.
+    A row with more cells has a text with an unquoted comma, of which only a part would be read.
     """
     with file.open(encoding="utf-8-sig", newline="") as lines:
         try:
             for number, row in enumerate(csv.DictReader(lines), 1):
                 if None in row or None in row.values():
                     raise DataError(
-                        f"{file}, row {number}: not as many cells as the header, quote each comma"
+                        f"{file}, row {number}: must have as many cells as the header; quote each comma"
                     )
                 yield _named(row, f"{file}, row {number}")
         except (ValueError, csv.Error) as error:
@@ -104,5 +104,5 @@ def _table(file: Path) -> Iterator[Record]:
 
 def _named(row: object, place: str) -> Record:
     if not isinstance(row, dict) or not isinstance(row.get(FILE), str) or not row[FILE]:
-        raise DataError(f"{place}: no {FILE!r} that names a clip")
+        raise DataError(f"{place}: {FILE!r} must name a clip")
     return row

@@ -1,4 +1,4 @@
-"""What an opened data set is, whatever it was read from."""
+"""The interface of data sets, whatever they are read from."""
 
 from __future__ import annotations
 
@@ -11,35 +11,35 @@ from typing import Any, Protocol, TypeAlias
 from evalkit.errors import DataError
 
 Record: TypeAlias = Mapping[str, Any]
-"""One row: plain Python values. Media columns are `{"bytes": ..., "path": ...}`, not decoded."""
+"""One row with plain Python values. Media columns are `{"bytes": ..., "path": ...}`, not decoded."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """A stretch of the records that is all of one group, such as a language.
+    """Consecutive records that all belong to one group, such as a language.
 
-    `name`: the group's. `count`: how many records, where that is known before it is opened.
+    `name`: the name of the group. `count`: how many records; None if unknown before the part is opened.
     """
 
     name: str
     count: int | None
     open: Callable[[], Records]
-    """Its records, opened only now. Raises `DataError`."""
+    """Opens the part and returns its records. Raises `DataError`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Records:
-    """One split, opened. Iterate as often as you like: records are streamed, memory stays constant."""
+    """An opened split. It can be iterated any number of times; records are streamed in constant memory."""
 
     origin: Mapping[str, str]
-    """Where they came from: `kind` (hub, folder, file, package, small sets, runs, generated), `name`,
+    """Where the records came from: `kind` (hub, folder, file, package, small sets, runs, generated), `name`,
     `config`, `split`, `revision` (a commit, a digest, a seed, or empty), `where` (a URL, a path, a
-    package's version), and `mapped`, the code that made them of others, where some did."""
+    package's version), and, for mapped records, `mapped`: the code that made them."""
     count: int | None
-    """How many there are, where that is cheap to know."""
+    """How many records there are; None unless that is cheap to know."""
     read: Callable[[], Iterator[Record]]
     parts: tuple[Stretch, ...] = ()
-    """The groups that all of them consist of, in order, where these can be read apart."""
+    """The groups of all records, in order, if the groups can be read separately."""
 
     def __iter__(self) -> Iterator[Record]:
         return self.read()
@@ -47,76 +47,76 @@ class Records:
 
 @dataclass(frozen=True, slots=True)
 class DataOptions:
-    """Where the user wants data to be read from; by default each task's own place."""
+    """Where data is read from; by default from each task's own source."""
 
     folder: Path | None = None
-    """A folder shaped like the Hub: `FOLDER/<owner>/<name>/...`."""
+    """A folder laid out like the Hub: `FOLDER/<owner>/<name>/...`."""
     small_sets: bool = False
-    """evalkit's own small sets, which come with the package."""
+    """Whether to read evalkit's own small data sets, which come with the package."""
     revision: str | None = None
     """A branch, tag or sha to read instead of the pinned revision."""
 
     @property
     def elsewhere(self) -> bool:
-        """Whether other data are read than the task's own, so that what it states of them does not hold."""
+        """Whether data other than the task's own is read, so that the task's sizes do not apply."""
         return self.folder is not None or self.small_sets or self.revision is not None
 
     def without_revision(self, what: str) -> None:
-        """Raises `DataError` where a revision is asked for: `what` has none."""
+        """Raises `DataError` if a revision is set, because `what` has none."""
         if self.revision is not None:
-            raise DataError(f"revision {self.revision!r}: {what} has no revisions, leave it out")
+            raise DataError(f"revision {self.revision!r}: {what} has no revisions, so leave it out")
 
 
 class Data(Protocol):
-    """Something a task reads its records from.
+    """The source of a task's records.
 
-    Where opening costs no download it may say so by an attribute `at_hand` that is True: then `Parts` opens
-    all of them at once and knows how many there are.
+    Data that opens without a download may have an attribute `at_hand` that is True. `Parts` then opens all
+    parts at once and knows how many records there are.
     """
 
     def open(self, options: DataOptions = ...) -> Records:
-        """The records, or a `DataError` that says what is missing and what helps."""
+        """Returns the records. Raises `DataError`, which says what is missing and how to fix it."""
         ...
 
 
 def at_hand(data: Data) -> bool:
-    """Whether opening `data` costs no download, by their own word."""
+    """Whether `data` says that it opens without a download."""
     return bool(getattr(data, "at_hand", False))
 
 
 def name_of(function: Callable[..., object]) -> str:
-    """What a function is called, for people."""
+    """Returns the name of a function for display."""
     while isinstance(function, partial):
         function = function.func
     return str(getattr(function, "__name__", type(function).__name__))
 
 
 def counted(records: Records, count: int, place: str) -> Records:
-    """The records, of which `count` is stated: whoever reads them to the end is told if that is not so.
+    """Returns the records with the given `count`, which reading them to the end checks.
 
-    Raises `DataError` at once where another number is known. `place` is what errors call them.
+    Raises `DataError` at once if a different number is already known. `place`: the data's name in errors.
     """
     if records.count not in (None, count):
-        raise DataError(f"{place} has {records.count} records, and {count} are stated")
+        raise DataError(f"{place} has {records.count} records, but must have {count}")
 
     def read() -> Iterator[Record]:
         found = 0
         for found, record in enumerate(records, 1):
             if found > count:
-                raise DataError(f"{place} has more than the {count} records that are stated")
+                raise DataError(f"{place} has more records, but must have {count}")
             yield record
         if found < count:
-            raise DataError(f"{place} has {found} records, and {count} are stated")
+            raise DataError(f"{place} has {found} records, but must have {count}")
 
     return replace(records, count=count, read=read)
 
 
 BUILTIN = ("builtin", "samples")
-"""What `--data` calls evalkit's own small sets: its name, and the one that it had before."""
+"""The values of `--data` for evalkit's own small data sets: the current name and the former one."""
 
 
 def data_options(data: str | Path | None) -> DataOptions:
-    """What `--data` means: `builtin` for evalkit's own small sets, else a folder shaped like the Hub."""
+    """Parses `--data`: `builtin` for evalkit's own small data sets, else a folder laid out like the Hub."""
     if data is None:
         return DataOptions()
     if str(data) in BUILTIN:

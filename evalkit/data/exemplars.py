@@ -1,6 +1,6 @@
-"""Few-shot exemplars that papers fixed, read from the installed lm-eval package when they are needed.
+"""Reads few-shot exemplars that papers fixed from the installed lm-eval package.
 
-They are read, never imported: some of its modules download and execute on import.
+The files are read and never imported, because some of its modules download and run code on import.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from evalkit.errors import DataError
 
 
 def lm_eval_file(path: str) -> Path:
-    """A file below lm_eval/tasks/. Raises `DataError` when lm-eval is missing or has no such file."""
+    """Returns a file below lm_eval/tasks/. Raises `DataError` if lm-eval is missing or has no such file."""
     spec = importlib.util.find_spec("lm_eval")
     if spec is None or not spec.submodule_search_locations:
         raise DataError("the exemplars are read from lm-eval, which is not installed: pip install lm-eval")
@@ -24,13 +24,15 @@ def lm_eval_file(path: str) -> Path:
         from importlib.metadata import version as installed
 
         version = installed("lm-eval")
-        raise DataError(f"lm-eval {version} has no tasks/{path}: evalkit needs lm-eval 0.4.13 or one like it")
+        raise DataError(
+            f"lm-eval {version} has no tasks/{path}: evalkit needs lm-eval 0.4.13 or a similar version"
+        )
     return file
 
 
 @functools.cache
 def task_document(path: str) -> Any:
-    """A task file of lm-eval's as it is written, without the files that it includes. Not to be changed."""
+    """Returns an lm-eval task file as a document, without the files that it includes. Do not modify it."""
     import yaml
 
     return yaml.load(lm_eval_file(path).read_text("utf-8"), Loader=_Loader())  # noqa: S506 — a safe one
@@ -38,7 +40,7 @@ def task_document(path: str) -> Any:
 
 @functools.cache
 def fewshot_samples(path: str) -> tuple[dict[str, str], ...]:
-    """`fewshot_config.samples` of a task file of lm-eval's, in order, each a dict of texts."""
+    """Returns `fewshot_config.samples` of an lm-eval task file, in order. Each sample is a dict of texts."""
     document = task_document(path)
     try:
         return tuple(dict(sample) for sample in document["fewshot_config"]["samples"])
@@ -48,7 +50,7 @@ def fewshot_samples(path: str) -> tuple[dict[str, str], ...]:
 
 @functools.cache
 def returned_samples(path: str, function: str) -> tuple[dict[str, str], ...]:
-    """What a function of a Python file of lm-eval's returns: a list of dicts of texts, written out there."""
+    """Returns the literal list of dicts of texts that a function in a Python file of lm-eval returns."""
     for node in ast.walk(ast.parse(lm_eval_file(path).read_text("utf-8"))):
         if isinstance(node, ast.FunctionDef) and node.name == function:
             try:
@@ -63,7 +65,7 @@ def returned_samples(path: str, function: str) -> tuple[dict[str, str], ...]:
 
 @functools.cache
 def _Loader() -> Any:  # noqa: N802 — returns a class
-    """A safe YAML loader that takes lm-eval's `!function` tags for plain text."""
+    """Returns a safe YAML loader that reads lm-eval's `!function` tags as plain text."""
     import yaml
 
     class Loader(yaml.CSafeLoader):

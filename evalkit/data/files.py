@@ -1,8 +1,8 @@
-"""Records of one file: JSON lines, JSON, CSV, TSV or Parquet, the texts also packed with gzip.
+"""Reads records from one file: JSON lines, JSON, CSV, TSV or Parquet; text files also packed with gzip.
 
-Files may be broken or hostile: what is wrong is a `DataError` that names the file and the line. A line of
-JSON has at most `MOST_LINE` bytes and a JSON document `MOST_JSON`, unpacked, so that a small packed file
-cannot fill the memory; a cell of CSV has at most 131,072 characters.
+Files may be broken or hostile: every error is a `DataError` that names the file and the line. A line of JSON
+has at most `MOST_LINE` bytes and a JSON document `MOST_JSON`, when unpacked, so that a small packed file
+cannot fill the memory. A cell of CSV has at most 131,072 characters.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ Reader = Callable[[Path], Iterator[Record]]
 
 
 def open_file(path: Path, columns: Sequence[str], reader: Reader | None = None) -> Records:
-    """The records of the file at `path`, read by its name's ending unless `reader` is given.
+    """Returns the records of the file at `path`. Without `reader`, the extension decides how it is read.
 
-    It is read through once, so that damage shows here and not in the middle of a run. Raises `DataError`.
+    The file is read once, to find damage before a run. Raises `DataError`.
     """
     if not path.is_file():
         raise DataError(f"no file {path} in {Path.cwd()}")
@@ -58,18 +58,20 @@ def open_file(path: Path, columns: Sequence[str], reader: Reader | None = None) 
 
 
 def reader_of(path: Path) -> Reader:
-    """By the ending of its name. Raises `DataError` for one that nothing is known of."""
+    """Returns the reader for the file's extension. Raises `DataError` for an unknown extension."""
     suffixes = [suffix.lower() for suffix in path.suffixes]
     ending = suffixes[-2] if suffixes[-1:] == [".gz"] and len(suffixes) > 1 else "".join(suffixes[-1:])
     if ending == ".parquet" and suffixes[-1] == ".gz":
-        raise DataError(f"{path} is a packed Parquet file, which packs itself: gunzip it")
+        raise DataError(f"{path}: a Parquet file must not be packed with gzip: gunzip it")
     if ending not in _READERS:
-        raise DataError(f"{path}: its name ends in none of {', '.join(_READERS)}, the texts also in .gz")
+        raise DataError(
+            f"{path}: the extension must be one of {', '.join(_READERS)}; text files may also have .gz"
+        )
     return _READERS[ending]
 
 
 def read_lines(path: Path) -> Iterator[Record]:
-    """The objects of a file with one on each line; empty lines are passed over."""
+    """Yields the objects of a file with one object per line. Empty lines are skipped."""
     number = 0
     with _unpacked(path) as data:
         while line := _line(path, data, number):
@@ -79,7 +81,7 @@ def read_lines(path: Path) -> Iterator[Record]:
             try:
                 record = json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
             except (ValueError, RecursionError) as error:
-                _refuse(path, f"line {number}", f"no JSON object ({error})")
+                _refuse(path, f"line {number}", f"not a JSON object ({error})")
             yield _object(path, f"line {number}", record)
 
 
@@ -87,9 +89,9 @@ def _line(path: Path, data: IO[bytes], before: int) -> bytes:
     try:
         line = data.readline(MOST_LINE + 1)
     except (OSError, EOFError, zlib.error) as error:
-        _refuse(path, f"after line {before}", f"it cannot be read on ({error})")
+        _refuse(path, f"after line {before}", f"the file cannot be read ({error})")
     if len(line) > MOST_LINE:
-        _refuse(path, f"line {before + 1}", f"it has more than {MOST_LINE:,} bytes")
+        _refuse(path, f"line {before + 1}", f"the line has more than {MOST_LINE:,} bytes")
     return line
 
 
@@ -101,37 +103,38 @@ def _read_json(path: Path) -> Iterator[Record]:
             raise DataError(f"{path} cannot be read ({error})") from None
     if len(text) > MOST_JSON:
         raise DataError(
-            f"{path} has more than {MOST_JSON:,} bytes: write JSON lines, which are read one by one"
+            f"{path} has more than {MOST_JSON:,} bytes: use JSON lines, which are read one by one"
         )
     try:
         document = json.loads(text.decode("utf-8-sig"))
     except json.JSONDecodeError as error:
-        _refuse(path, f"line {error.lineno}", f"no JSON ({error.msg}, column {error.colno})")
+        _refuse(path, f"line {error.lineno}", f"not valid JSON ({error.msg}, column {error.colno})")
     except (ValueError, RecursionError) as error:
-        raise DataError(f"{path} is no JSON ({error})") from None
+        raise DataError(f"{path} is not valid JSON ({error})") from None
     if not isinstance(document, list):
-        raise DataError(f"{path} holds a {type(document).__name__}, not a list of objects")
+        raise DataError(f"{path} must hold a list of objects, not {type(document).__name__}")
     for number, record in enumerate(document):
         yield _object(path, f"entry {number}", record)
 
 
 def _read_table(path: Path, delimiter: str) -> Iterator[Record]:
-    """Every cell is a text. A row has a cell for each column: more is a delimiter that was not quoted."""
+    """Yields the rows; every cell is a text. A row with too many cells has an unquoted delimiter."""
     with _unpacked(path) as data, TextIOWrapper(data, "utf-8-sig", newline="") as text:
         rows = csv.reader(text, delimiter=delimiter, strict=True)
         try:
             header = next(rows, [])
             if not all(header) or len(set(header)) < len(header):
-                _refuse(path, "line 1", "its header has to name each column, and each otherwise")
+                _refuse(path, "line 1", "the header must name each column, with different names")
             for row in rows:
                 if not row:
                     continue
                 if len(row) != len(header):
-                    said = f"{len(row)} cells for {len(header)} columns, quote what holds the delimiter"
-                    _refuse(path, f"line {rows.line_num}", said)
+                    counts = f"{len(row)} cells for {len(header)} columns"
+                    fix = "quote each cell that contains the delimiter"
+                    _refuse(path, f"line {rows.line_num}", f"{counts}: {fix}")
                 yield dict(zip(header, row, strict=True))
         except (OSError, EOFError, zlib.error, ValueError, csv.Error) as error:
-            _refuse(path, f"after line {rows.line_num}", f"it cannot be read on ({error})")
+            _refuse(path, f"after line {rows.line_num}", f"the file cannot be read ({error})")
 
 
 def _read_parquet(path: Path) -> Iterator[Record]:
@@ -142,7 +145,9 @@ def _read_parquet(path: Path) -> Iterator[Record]:
         records = parquet.read([path], features)
     media = media_columns(features)
     while True:
-        with readable(str(path)):  # one at a time: the caller's own code must not run inside
+        with readable(
+            str(path)
+        ):  # one record at a time, because errors of the caller's code must not be caught here
             record = next(records, None)
         if record is None:
             return
@@ -171,9 +176,9 @@ def _unpacked(path: Path) -> Iterator[IO[bytes]]:
 
 def _object(path: Path, place: str, record: object) -> Record:
     if not isinstance(record, dict):
-        _refuse(path, place, f"a {type(record).__name__}, not an object")
+        _refuse(path, place, f"must be an object, not {type(record).__name__}")
     return record
 
 
-def _refuse(path: Path, place: str, said: str) -> NoReturn:
-    raise DataError(f"{path}, {place}: {said}") from None
+def _refuse(path: Path, place: str, problem: str) -> NoReturn:
+    raise DataError(f"{path}, {place}: {problem}") from None

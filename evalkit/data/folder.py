@@ -1,4 +1,4 @@
-"""Reading a folder that holds one data set in the Hub's shape: a card (README.md) and data files."""
+"""Reads a folder with one data set laid out as on the Hub: a card (README.md) and data files."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ _SHARD = re.compile(r"(?P<stem>.*)-(?P<index>\d{5,})-of-(?P<total>\d{5,})")
 
 @dataclass(frozen=True, slots=True)
 class SplitFiles:
-    """Which files make up one split of one config, and the reader for them."""
+    """The files of one split of one config, and the reader for them."""
 
     builder: DatasetBuilder
     split: str
     files: tuple[str, ...]
-    """Relative to the data set's folder, in the order they are read."""
+    """Paths relative to the data set's folder, in reading order."""
 
 
 def locate(folder: Path, name: str) -> Path:
-    """`FOLDER/<owner>/<name>`; a `DataError` that lists what is there instead."""
+    """Returns `FOLDER/<owner>/<name>`. Raises `DataError`, which lists the data sets in the folder."""
     root = folder / name
     if root.is_dir():
         return root
     if not folder.is_dir():
-        raise DataError(f"no folder {folder}: --data takes a folder shaped like the Hub, with {name} in it")
+        raise DataError(f"no folder {folder}: --data needs a folder laid out like the Hub, with {name} in it")
     there = sorted(path.relative_to(folder).as_posix() for path in folder.glob("*/*") if path.is_dir())
     close = get_close_matches(name, there, n=1, cutoff=0.6)
     if close:
@@ -51,16 +51,16 @@ def locate(folder: Path, name: str) -> Path:
 
 
 def plan(root: Path, configs: Sequence[str], split: str, place: str) -> list[SplitFiles]:
-    """What a split consists of in each config, by the card's `configs` or, without them, by the files' names.
+    """Returns the files of a split in each config, by the card's `configs` or else by the files' names.
 
-    `datasets` itself decides, so a folder means here what it means to `load_dataset`. Only names and
-    the card are read. `place` is what errors call this data set.
+    `datasets` itself decides, so a folder is read as by `load_dataset`. Only names and the card are read.
+    `place`: the name of the data set in errors. Raises `DataError`.
     """
     from datasets import get_dataset_config_names, load_dataset_builder
 
     root = root.resolve()
-    # The builder leaves a lock file in its cache folder, though streaming caches nothing.
-    fix = "its card and its files do not fit together, copy the data set whole"
+    # The builder leaves a lock file in its cache folder, although streaming caches nothing.
+    fix = "its card and its files do not fit together, so copy the whole data set"
     with readable(place, fix), quiet(), TemporaryDirectory() as scratch:
         there = get_dataset_config_names(str(root))
         for config in configs:
@@ -85,7 +85,7 @@ def _plan(builder: DatasetBuilder, root: Path, config: str, split: str, place: s
 def read(
     plans: Sequence[SplitFiles], root: Path, *, columns: Sequence[str], place: str, origin: Mapping[str, str]
 ) -> Records:
-    """The records of the plans, one plan after the other, streamed from the files below `root`."""
+    """Returns the records of the plans, one plan after the other, streamed from the files below `root`."""
     parts = [_read(plan, root, columns, place) for plan in plans]
     counts = [count for count, _ in parts if count is not None]
 
@@ -93,7 +93,7 @@ def read(
         for _, start in parts:
             records = start()
             while True:
-                # One record at a time: the caller's own code must not run inside these.
+                # One record at a time, because errors of the caller's code must not be caught here.
                 with readable(place), quiet():
                     record = next(records, None)
                 if record is None:
@@ -106,8 +106,8 @@ def read(
 def _read(
     plan: SplitFiles, root: Path, columns: Sequence[str], place: str
 ) -> tuple[int | None, Callable[[], Iterator[Record]]]:
-    """(how many records, the records) of one plan."""
-    root = root.absolute()  # `datasets` takes a relative name for one below the data set's folder
+    """Returns (how many records, a function that streams the records) of one plan."""
+    root = root.absolute()  # `datasets` would resolve a relative path below the data set's folder
     files = [root / name for name in plan.files]
     with readable(place), quiet():
         count: int | None
@@ -126,8 +126,8 @@ def _read(
 
 
 def _streamed(plan: SplitFiles, files: Sequence[Path]) -> tuple[int | None, IterableDataset, Features | None]:
-    """(how many records where that is cheap to know, the records, their features) by `datasets`."""
-    # Only this split: the card may name files of others that are not on this machine.
+    """Returns (how many records or None, the records, their features), read by `datasets`."""
+    # Only this split, because the card may name files of other splits that are not on this machine.
     plan.builder.config.data_files = {plan.split: [str(file) for file in files]}
     dataset = plan.builder.as_streaming_dataset(split=plan.split)
     features = dataset.features
@@ -138,7 +138,7 @@ def _streamed(plan: SplitFiles, files: Sequence[Path]) -> tuple[int | None, Iter
 
 
 def check_columns(columns: Sequence[str], found: set[str], place: str) -> None:
-    """Refuse data without a column that the task needs."""
+    """Raises `DataError` if the data lacks a column that the task needs."""
     missing = [column for column in columns if column not in found]
     if missing:
         raise DataError(
@@ -149,13 +149,13 @@ def check_columns(columns: Sequence[str], found: set[str], place: str) -> None:
 
 @contextmanager
 def readable(place: str, fix: str = "delete the damaged file and fetch it again") -> Iterator[None]:
-    """A damaged file or card as a `DataError`: every reader below `datasets` has errors of its own."""
+    """Turns any error from a damaged file or card into a `DataError`, because each reader has its own."""
     try:
         yield
     except DataError:
         raise
     except Exception as error:
-        # The library wraps the reader's own words, which are the ones that help.
+        # The library wraps the reader's own message, which is more helpful.
         cause = error.__cause__ or error
         words = " ".join(str(cause).split())[:200] or type(cause).__name__
         raise DataError(f"{place} cannot be read ({words}): {fix}") from error
@@ -163,10 +163,10 @@ def readable(place: str, fix: str = "delete the damaged file and fetch it again"
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep the log lines of `datasets` and `huggingface_hub` off the terminal meanwhile.
+    """Keeps the log lines of `datasets` and `huggingface_hub` off the terminal.
 
-    What they would say comes as a `DataError`. Their handlers are filtered, not their levels set: a
-    filter is added and removed as itself, so two of these may overlap in two threads.
+    Their problems are reported as a `DataError`. The handlers get a filter instead of another level, because
+    each filter is added and removed separately, so that two threads may do this at the same time.
     """
 
     def mute(_record: logging.LogRecord) -> bool:
@@ -184,7 +184,7 @@ def quiet() -> Iterator[None]:
 
 
 def _measure(files: Sequence[Path]) -> tuple[int, set[str]]:
-    """(the number of records, the columns that all have) of parquet files."""
+    """Returns (the number of records, the columns that all files have) of parquet files."""
     measured = []
     for file in files:
         with readable(str(file)):
@@ -198,7 +198,7 @@ def _lines(file: Path) -> int:
 
 
 def _check_shards(files: Sequence[str], place: str) -> None:
-    """`x-00000-of-00002` says that there are two: reading one alone would pass for the whole."""
+    """Raises `DataError` if a file is missing: `x-00000-of-00002` says that there must be two."""
     seen: dict[tuple[str, int], set[int]] = {}
     for match in filter(None, map(_SHARD.match, files)):
         seen.setdefault((match["stem"], int(match["total"])), set()).add(int(match["index"]))
@@ -212,6 +212,6 @@ def _check_shards(files: Sequence[str], place: str) -> None:
 
 
 def _listing(names: Sequence[str], most: int = 12) -> str:
-    """Names for one line of an error."""
+    """Returns names for one line of an error."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return (", ".join(names[:most]) + more) or "none"

@@ -1,4 +1,4 @@
-"""Records that a function makes, the same whenever it is called."""
+"""Records that a function generates, the same ones in every call."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from evalkit.identity.declared import code_identity
 
 @dataclass(frozen=True, slots=True)
 class Generated:
-    """What `function(Random(seed))` yields, such as texts of a stated length with a fact hidden in them.
+    """The records that `function(Random(seed))` yields, such as texts of a given length with a hidden fact.
 
-    All chance has to come from the generator that it is given: then seed and code, which stand in the run
-    file, make the same records anywhere. Python keeps `random()` the same between its versions, and other
-    methods nearly always; the questions' digest tells. `count` is held against what is read; None: unknown.
+    All randomness must come from the given generator. Then the seed and the code, which are in the run file,
+    give the same records everywhere. Python keeps `random()` the same between its versions, and other methods
+    nearly always; the digest of the questions shows a change. `count`: the number of records, which reading
+    checks; None if unknown.
     """
 
     seed: int
@@ -27,12 +28,12 @@ class Generated:
     at_hand: ClassVar[bool] = True
 
     def open(self, options: DataOptions | None = None) -> Records:
-        """The records. Raises `DataError` for a function that does not make the same ones twice."""
-        (options or DataOptions()).without_revision("what is generated")
+        """Returns the records. Raises `DataError` if two calls of the function give different records."""
+        (options or DataOptions()).without_revision("generated data")
         name = name_of(self.function)
         if next(self._read(name), None) != next(self._read(name), None):
             raise DataError(
-                f"{name} makes another record each time: all chance has to come from the Random it is given"
+                f"{name} gives different records each time: all randomness must come from its Random argument"
             )
         origin = {
             "kind": "generated",
@@ -46,7 +47,7 @@ class Generated:
         return records if self.count is None else counted(records, self.count, name)
 
     def _read(self, name: str) -> Iterator[Record]:
-        for record in self.function(Random(self.seed)):  # noqa: S311 — made data, no secret
+        for record in self.function(Random(self.seed)):  # noqa: S311 — generated data, not a secret
             if not isinstance(record, Mapping):
-                raise DataError(f"{name} makes a {type(record).__name__}, not a record")
+                raise DataError(f"{name} must yield records, not {type(record).__name__}")
             yield record

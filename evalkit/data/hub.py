@@ -1,4 +1,4 @@
-"""Records of a data set on the Hugging Face Hub, at an exact revision."""
+"""Reads records of a data set on the Hugging Face Hub, at an exact revision."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     from evalkit.data.package import Package
 
 CARDS = ("README.md", ".huggingface.yaml", "dataset_infos.json")
-"""Where `datasets` reads configs and features."""
+"""The files from which `datasets` reads configs and features."""
 PAUSES = (1.0, 2.0)
-"""Seconds before the Hub is asked again after a failure that may pass."""
+"""Seconds before each retry after a temporary failure of the Hub."""
 
 
 @dataclass(frozen=True, slots=True)
 class Hub:
-    """One split of a data set, of one config or of several, whose records then follow each other."""
+    """One split of a data set, from one config or from several, whose records then follow each other."""
 
     name: str
     config: str | tuple[str, ...]
@@ -39,12 +39,12 @@ class Hub:
     revision: str
     """The pinned commit."""
     columns: tuple[str, ...] = ()
-    """What the task reads of a record; data without them is refused."""
+    """The columns that the task reads. Data without them is refused."""
     package: Package | None = None
     """An installed package with the same records, which saves the download."""
 
     def open(self, options: DataOptions | None = None) -> Records:
-        """The records, from where `options` say, else the installed package, else the Hub."""
+        """Returns the records from the source in `options`, else the installed package, else the Hub."""
         options = options or DataOptions()
         if options.folder is not None:
             return self._open_folder(options.folder, "folder", options.revision)
@@ -60,7 +60,7 @@ class Hub:
         if revision is not None:
             raise DataError(
                 f"revision {revision!r} of {self.name} cannot be read from {tree}: "
-                "a folder has no revisions, leave out the revision or --data"
+                "a folder has no revisions, so leave out the revision or --data"
             )
         root = folder.locate(tree, self.name)
         place = f"{self.name} in {tree}"
@@ -77,7 +77,7 @@ class Hub:
         return folder.read(plans, snapshot, columns=self.columns, place=self._at(sha), origin=origin)
 
     def _fetch_patiently(self, revision: str) -> tuple[str, Path, list[folder.SplitFiles]]:
-        # huggingface_hub resumes a download whose connection ends; other passing failures it leaves to us.
+        # huggingface_hub resumes an interrupted download, but does not retry after other temporary failures.
         for pause in PAUSES:
             try:
                 return self._fetch(revision)
@@ -88,11 +88,11 @@ class Hub:
         return self._fetch(revision)
 
     def _fetch(self, revision: str) -> tuple[str, Path, list[folder.SplitFiles]]:
-        """The commit, its snapshot in the Hugging Face cache, and the split's files, which are all there.
+        """Returns the commit, its snapshot in the Hugging Face cache, and the complete files of the split.
 
-        Only the cards and this split's files are downloaded. `load_dataset` is not asked for a revision,
-        since offline it takes any that is cached. The commit's own list of files, which
-        `snapshot_download` keeps in the cache, says what the whole is, online and offline alike.
+        Only the cards and this split's files are downloaded. `load_dataset` is not used, because offline it
+        takes any cached revision. The commit's own list of files, which `snapshot_download` keeps in the
+        cache, shows whether the files are complete, both online and offline.
         """
         from huggingface_hub import HfApi, constants, get_cached_repo_tree
         from huggingface_hub.errors import CachedRepoTreeNotFoundError
@@ -103,7 +103,7 @@ class Hub:
             try:
                 get_cached_repo_tree(self.name, repo_type="dataset", revision=sha)
             except CachedRepoTreeNotFoundError:
-                # One question without retries: to list the files, an absent Hub is asked for half a minute.
+                # One request without retries, because listing the files retries for half a minute.
                 api.dataset_info(self.name, revision=sha, timeout=constants.HF_HUB_ETAG_TIMEOUT)
             snapshot = self._snapshot(sha, CARDS, bars=False)
             tree = get_cached_repo_tree(self.name, repo_type="dataset", revision=sha)
@@ -123,12 +123,12 @@ class Hub:
         return sha, snapshot, plans
 
     def _snapshot(self, sha: str, names: Sequence[str], *, bars: bool) -> Path:
-        """The commit's folder in the cache, with those of `names` that the commit has."""
+        """Returns the commit's folder in the cache, with those of the files `names` that the commit has."""
         from huggingface_hub import snapshot_download
         from huggingface_hub.utils.tqdm import tqdm
 
         class Bar(tqdm):
-            """`snapshot_download`'s bar, hidden here instead of for the whole process."""
+            """The bar of `snapshot_download`, hidden only here and not for the whole process."""
 
             def __init__(self, *args: Any, **settings: Any) -> None:
                 hidden = {} if bars else {"disable": True}
@@ -145,10 +145,10 @@ class Hub:
         )
 
     def _plan(self, sha: str, snapshot: Path, names: Mapping[str, int]) -> list[folder.SplitFiles]:
-        """Which files the split is made of, found before any of them is downloaded.
+        """Returns which files the split consists of, before any of them is downloaded.
 
-        `datasets` finds them in a folder by their names alone, so it is given the real cards among
-        empty files of the right names.
+        `datasets` finds them in a folder by their names alone, so it gets a folder with the real cards and
+        empty files with the right names.
         """
         with TemporaryDirectory() as scratch:
             for name in names:
@@ -181,7 +181,7 @@ class Hub:
 
     @contextmanager
     def _explained(self, revision: str) -> Iterator[None]:
-        """What `huggingface_hub` raises, as a `DataError` with the fix."""
+        """Turns errors of `huggingface_hub` into a `DataError` that says how to fix them."""
         from httpx2 import TransportError  # huggingface_hub's HTTP client
         from huggingface_hub import constants, errors
 
@@ -190,7 +190,7 @@ class Hub:
             yield
         except errors.GatedRepoError as error:
             raise DataError(
-                f"{self.name} on {hub} is gated: accept its terms on its page there and set HF_TOKEN"
+                f"{self.name} on {hub} is gated: accept its terms on its page there, and set HF_TOKEN"
             ) from error
         except errors.RepositoryNotFoundError as error:
             raise DataError(
@@ -198,8 +198,8 @@ class Hub:
             ) from error
         except errors.RevisionNotFoundError as error:
             raise DataError(
-                f"{self.name} on {hub} has no revision {revision!r}: `--set revision=main` takes what is "
-                "there, and the signature tells whether the questions are the same"
+                f"{self.name} on {hub} has no revision {revision!r}: `--set revision=main` reads the newest "
+                "one, and the signature shows whether the questions are the same"
             ) from error
         except (
             errors.HfHubHTTPError,
@@ -220,12 +220,12 @@ class Hub:
     def _out_of_reach(self, revision: str, error: Exception) -> DataError:
         from huggingface_hub import constants, errors
 
-        elsewhere = "`--data builtin` tries evalkit's own small sets, `--data DIR` reads a copy"
+        elsewhere = "`--data builtin` reads evalkit's own small data sets, `--data DIR` reads a copy"
         if self.package is not None:
-            elsewhere += f", `pip install {self.package.distribution}` brings these records"
+            elsewhere += f", `pip install {self.package.distribution}` installs these records"
         if constants.is_offline_mode():
             return DataError(
-                f"{self._at(revision)} is not, or not completely, in the cache {constants.HF_HUB_CACHE} "
+                f"{self._at(revision)} is not, or not completely, in the cache {constants.HF_HUB_CACHE}, "
                 f"and HF_HUB_OFFLINE is set: unset it once to download; {elsewhere}"
             )
         cause = _cause(error)
@@ -233,19 +233,19 @@ class Hub:
             status = cause.response.status_code
             if status in (401, 403):
                 return DataError(f"{constants.ENDPOINT} refuses {self.name} ({status}): set HF_TOKEN")
-            reason = f"it answers {status}"
+            reason = f"HTTP status {status}"
         else:
             reason = type(cause).__name__
         return DataError(
-            f"{self._at(revision)} cannot be had from {constants.ENDPOINT} ({reason}): {elsewhere}, "
-            "HF_ENDPOINT names another Hub"
+            f"cannot download {self._at(revision)} from {constants.ENDPOINT} ({reason}): {elsewhere}, "
+            "HF_ENDPOINT sets another Hub"
         )
 
 
 def trouble() -> tuple[str, str]:
-    """(what keeps the Hub from being asked now, more about it); ("", "") when nothing does.
+    """Returns (why the Hub cannot be used now, details), or ("", "") if it can be reached.
 
-    A quick look, because the Hub's own client tries for a long time.
+    This is a quick check, because the Hub's own client retries for a long time.
     """
     endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
     if os.environ.get("HF_HUB_OFFLINE", "0").lower() in ("1", "true", "yes", "on"):
@@ -254,13 +254,13 @@ def trouble() -> tuple[str, str]:
         parts = urlsplit(endpoint)
         port = parts.port or (443 if parts.scheme == "https" else 80)
         socket.create_connection((parts.hostname or "", port), timeout=3.0).close()
-    except (OSError, ValueError) as error:  # nobody listens, or it is no address
+    except (OSError, ValueError) as error:  # nothing listens there, or the address is not valid
         return f"{endpoint} cannot be reached", str(error)
     return "", ""
 
 
 def _may_pass(error: Exception) -> bool:
-    """Whether the Hub was there, and only stumbled."""
+    """Whether the failure is temporary: the Hub was reached, and a retry may succeed."""
     from httpx2 import ConnectError, TransportError
     from huggingface_hub.errors import HfHubHTTPError
 
@@ -271,7 +271,7 @@ def _may_pass(error: Exception) -> bool:
 
 
 def _cause(error: Exception) -> BaseException:
-    """The answer or the broken connection behind what `huggingface_hub` made of it."""
+    """Returns the HTTP or connection error that `huggingface_hub` wrapped."""
     from huggingface_hub.errors import HfHubHTTPError
 
     return error if isinstance(error, HfHubHTTPError) else error.__cause__ or error

@@ -1,4 +1,4 @@
-"""Records of the user's own: one file, or a folder with a data set in it."""
+"""The user's own records: one file, or a folder with a data set in it."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ from evalkit.errors import DataError
 
 @dataclass(frozen=True, slots=True)
 class Local:
-    """A file of records, or one split of a folder in any shape that `datasets` reads.
+    """A file of records, or one split of a folder in any layout that `datasets` reads.
 
-    A file is JSON lines, JSON (a list of objects), CSV or TSV (every cell a text), or Parquet, by its name's
-    ending; texts also packed, as .gz. A folder holds such files, or pictures and sounds with a
-    metadata.jsonl that names them. `config` and `split` are a folder's.
+    A file is JSON lines, JSON (a list of objects), CSV or TSV (every cell a text), or Parquet, by its
+    extension; text files may also be packed, with .gz. A folder holds such files, or pictures and sounds with
+    a metadata.jsonl that names them. `config` and `split` apply to a folder only.
 
-    A relative path is taken from where evalkit runs: `Path(__file__).with_name("questions.jsonl")` is beside
-    the task's file.
+    A relative path is relative to the working directory. `Path(__file__).with_name("questions.jsonl")` is
+    beside the task's file.
     """
 
     path: Path | str
     config: str = "default"
     split: str = "test"
     columns: tuple[str, ...] = ()
-    """What the task reads of a record; data without them is refused."""
+    """The columns that the task reads. Data without them is refused."""
     files: tuple[str, ...] = ()
-    """Columns that hold pictures or sounds, or texts: names of such files, from the folder (or the file's
-    folder) on. A record that names one outside of it is refused."""
+    """Columns with pictures or sounds, or with names of such files, relative to the folder (or the file's
+    folder). A record that names a file outside of it is refused."""
     paths: tuple[str, ...] = ()
-    """Columns that name files which are large, such as videos: a record has them as a `Path`, not read yet.
-    One outside of the folder is refused."""
+    """Columns that name large files, such as videos. A record has them as a `Path`, and the file is not read
+    yet. A file outside of the folder is refused."""
     at_hand: ClassVar[bool] = True
 
     def open(self, options: DataOptions | None = None) -> Records:
-        """The records. Raises `DataError` for what is not there, or of another shape."""
+        """Returns the records. Raises `DataError` if the path does not exist or has another layout."""
         path = Path(self.path)
         (options or DataOptions()).without_revision("a folder" if path.is_dir() else "a file")
         if path.is_dir():
@@ -65,9 +65,9 @@ class Local:
 
 @dataclass(frozen=True, slots=True)
 class JsonLines:
-    """The objects of a file with one on each line, whatever its name; packed where that ends in .gz.
+    """The objects of a file with one object per line, whatever its name; packed if the name ends in .gz.
 
-    `columns`, `files`, `paths` as of `Local`.
+    `columns`, `files` and `paths` are as in `Local`.
     """
 
     path: Path | str
@@ -77,14 +77,14 @@ class JsonLines:
     at_hand: ClassVar[bool] = True
 
     def open(self, options: DataOptions | None = None) -> Records:
-        """The records. Raises `DataError` that names the line which is no object."""
+        """Returns the records. Raises `DataError`, which names the line that is not an object."""
         (options or DataOptions()).without_revision("a file")
         path = Path(self.path)
         return _with_files(open_file(path, self.columns, read_lines), self, path.parent)
 
 
 def _with_files(records: Records, data: Local | JsonLines, root: Path) -> Records:
-    """The records with what `files` names read in, and what `paths` names found."""
+    """Returns the records with the files in columns `files` read, and those in columns `paths` as paths."""
     if not (data.files or data.paths):
         return records
 
@@ -98,9 +98,9 @@ def _with_files(records: Records, data: Local | JsonLines, root: Path) -> Record
 
 def _found(name: Any, root: Path) -> Path:
     if not isinstance(name, str):
-        raise DataError(f"{root}: a record has {str(name)[:80]!r} where it should name a file")
+        raise DataError(f"{root}: a record must name a file, not {str(name)[:80]!r}")
     path = inside(root, name)
-    if not os.path.isfile(path):  # noqa: PTH113 — false also for what can be no name
+    if not os.path.isfile(path):  # noqa: PTH113 — also False for an invalid name
         raise DataError(f"{root} has no file {name[:80]!r}, which its records name")
     return path
 
@@ -110,6 +110,6 @@ def _as_stored(value: Any, root: Path) -> Any:
         return [_as_stored(item, root) for item in value]
     if not isinstance(value, str):
         return value
-    if not os.path.isfile(root / value):  # noqa: PTH113 — false also for what can be no name
+    if not os.path.isfile(root / value):  # noqa: PTH113 — also False for an invalid name
         raise DataError(f"{root} has no file {value[:80]!r}, which its records name")
     return {"bytes": None, "path": value}

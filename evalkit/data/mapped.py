@@ -1,4 +1,4 @@
-"""Records made of the records of other data."""
+"""Records that a function makes from the records of other data."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from dataclasses import dataclass
 from typing import Literal
 
 from evalkit.data.base import Data, DataOptions, Record, Records, at_hand, counted, name_of
-from evalkit.data.parts import Parts, parts_of, stated_of, told
+from evalkit.data.parts import Parts, parts_of, stated_of, with_part
 from evalkit.errors import DataError
 from evalkit.identity.declared import code_identity
 
 
 @dataclass(frozen=True, slots=True)
 class Mapped:
-    """What `function` makes of the records of `data`: a generator over all of them, in order.
+    """The records that `function`, a generator, makes from all records of `data`, in order.
 
-    Such as one that gives each question the earlier ones of its passage, or leaves records out. It is called
-    anew for each reading, and reads on only as far as records are taken from it. Of data in parts each part
-    is mapped on its own.
+    For example, it may add to each question the earlier ones of its passage, or leave records out. It is
+    called again for each iteration, and reads only as far as its records are used. If the data has parts,
+    each part is mapped separately.
 
-    `count`: how many records it makes. None: not known. "same": as many as it is given. A number: of the
-    task's own data. What is stated is held against what is read.
+    `count`: how many records it makes. None: unknown. "same": as many as it gets. A number: this many from
+    the task's own data. Reading the records checks the count.
     """
 
     data: Data
@@ -33,18 +33,19 @@ class Mapped:
         return at_hand(self.data)
 
     def split(self) -> Mapping[str, Data]:
-        """The parts of the data, each mapped; empty where they have none."""
+        """Returns the mapped parts of the data; empty if it has no parts."""
         count = self.count if self.count == "same" else None
         return {
-            key: Mapped(_Told(part, key), self.function, count) for key, part in parts_of(self.data).items()
+            key: Mapped(_WithPart(part, key), self.function, count)
+            for key, part in parts_of(self.data).items()
         }
 
     def stated(self) -> Mapping[str, int]:
-        """How many records each of `split` has, where that is stated."""
+        """Returns how many records each part of `split` has, for parts whose size is given."""
         return stated_of(self.data) if self.count == "same" else {}
 
     def open(self, options: DataOptions | None = None) -> Records:
-        """The records. Raises `DataError` here where `data` do, and in reading for what is no record."""
+        """Returns the records. Raises `DataError` if `data` does; reading raises it for a wrong type."""
         options = options or DataOptions()
         parts = self.split()
         if parts:
@@ -79,19 +80,19 @@ class Mapped:
             made += 1
             if not isinstance(record, Mapping):
                 kind = type(record).__name__
-                raise DataError(f"{self._name} makes a {kind} of {records.origin['name']}, not a record")
+                raise DataError(f"{self._name} must yield records from {records.origin['name']}, not {kind}")
             yield record
         expected = given if records.count is None else records.count
         if same and made != expected:
             raise DataError(
-                f"{self._name} makes {made} records of the {expected} of {records.origin['name']}, "
-                'and count="same" states as many'
+                f"{self._name} makes {made} records from the {expected} of {records.origin['name']}, "
+                'but count="same" needs as many'
             )
 
 
 @dataclass(frozen=True, slots=True)
-class _Told:
-    """The records of a part, which say which: the function may want to know."""
+class _WithPart:
+    """The records of a part with the name of the part, which the function may need."""
 
     data: Data
     name: str
@@ -101,4 +102,4 @@ class _Told:
         return at_hand(self.data)
 
     def open(self, options: DataOptions | None = None) -> Records:
-        return told(self.data.open(options or DataOptions()), self.name)
+        return with_part(self.data.open(options or DataOptions()), self.name)

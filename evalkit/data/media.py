@@ -1,4 +1,4 @@
-"""Pictures and sounds in records: as they are stored, and those that are files of their own read in."""
+"""Pictures and sounds in records: keeps them undecoded, and reads those that are separate files."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 
 def undecoded(features: Features) -> Features:
-    """The features with images, sounds and videos as they are stored.
+    """Returns the features with undecoded images, sounds and videos.
 
-    `IterableDataset.decode(False)` would leave JSON as text too.
+    `IterableDataset.decode(False)` would also leave JSON as text.
     """
     from datasets import Features
 
@@ -26,24 +26,24 @@ def undecoded(features: Features) -> Features:
 
 
 def media_columns(features: Features | None) -> tuple[str, ...]:
-    """The columns that hold images, sounds or videos, alone or in lists."""
+    """Returns the columns with images, sounds or videos, single or in lists."""
     return tuple(name for name, feature in (features or {}).items() if _stored(feature) != feature)
 
 
 def embedded(record: Record, columns: tuple[str, ...], root: Path) -> Record:
-    """The record with the bytes of those files that it only names, which must lie below `root`.
+    """Returns the record with the bytes of the files that it names, which must be below `root`.
 
-    A file that is not there leaves its bytes None. Raises `DataError` for one outside: a data set must not
-    have files of this machine sent to a model.
+    The bytes of a missing file stay None. Raises `DataError` for a file outside of `root`, because a data set
+    must not make evalkit send other files of this machine to a model.
     """
     return {**record, **{name: _with_bytes(record[name], root) for name in columns}}
 
 
 def inside(root: Path, name: str) -> Path:
-    """The place that a record names, from `root` on. Raises `DataError` for one outside of it."""
+    """Returns the path of a file that a record names, relative to `root`. Raises `DataError` if outside."""
     file = Path(os.path.abspath(root / name))  # noqa: PTH100 — links lead out of the Hub's cache
     if not any(file.is_relative_to(place) for place in (root.absolute(), root.resolve())):
-        raise DataError(f"{root} names a file outside of itself: {name!r}: it was not read")
+        raise DataError(f"{root} names a file outside of itself, which was not read: {name!r}")
     return file
 
 

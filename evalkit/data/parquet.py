@@ -1,8 +1,8 @@
-"""Parquet files, read row group by row group.
+"""Reads Parquet files row group by row group.
 
-Not by `datasets`' own stream: the scanner below it reads ahead on threads that it leaves behind, so a
-process that has read everything may still abort or hang as it ends
-(https://github.com/apache/arrow/issues/45214), and it reads a whole file ahead without bound.
+The stream of `datasets` is not used: its scanner reads ahead in threads that it leaves running, so that a
+process may abort or hang when it ends (https://github.com/apache/arrow/issues/45214), and it reads a whole
+file ahead without a limit.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from datasets import Features
 
 BATCH, MEDIA_BATCH = 64, 8
-"""Records decoded at a time, without and with media, of which each may take megabytes."""
+"""Records decoded at a time, without and with media. A record with media may have megabytes."""
 _BUFFER = 1 << 20
-"""Bytes read ahead of a column; by default that is a whole row group, which the pages then lie beside."""
+"""Bytes read ahead per column. The default is a whole row group, in memory in addition to its pages."""
 
 
 def columns_of(file: Path) -> tuple[int, set[str]]:
-    """(how many records, the columns' names) of one file."""
+    """Returns (how many records, the columns' names) of one file."""
     import pyarrow.parquet as pq
 
     with pq.ParquetFile(file) as parquet:
@@ -32,7 +32,7 @@ def columns_of(file: Path) -> tuple[int, set[str]]:
 
 
 def features_of(file: Path) -> Features:
-    """What the columns mean, by the file itself."""
+    """Returns the features of the columns, from the file's own schema."""
     import pyarrow.parquet as pq
     from datasets import Features
 
@@ -41,7 +41,7 @@ def features_of(file: Path) -> Features:
 
 
 def read(files: Sequence[Path], features: Features) -> Iterator[Record]:
-    """The files' records in order, as `datasets` gives them, with media as they are stored."""
+    """Yields the files' records in order, as `datasets` does, with undecoded media."""
     import pyarrow as pa
     import pyarrow.parquet as pq
     from datasets.table import table_cast

@@ -1,4 +1,4 @@
-"""Several data sets as one, each record with the name of its part."""
+"""Joins several data sets into one, in which each record has the name of its part."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from evalkit.data.base import Data, DataOptions, Record, Records, Stretch, at_ha
 from evalkit.errors import UsageError
 
 PART = "evalkit:part"
-"""The key under which a record says which part it is of."""
+"""The key of a record under which the name of its part is stored."""
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """One part after the other, such as a language each; every record says under `PART` which.
+    """Parts, such as one per language, one after the other. A record has its part's name under `PART`.
 
-    Its own columns need not tell: some data sets name the language nowhere but in the config. A part that is
-    made of parts itself is taken apart: `Parts({"en": Parts({"easy": …, "hard": …})})` has the parts en/easy
-    and en/hard. `--limit N` takes N of each where the task's figure is a mean over groups; its groups are
-    then the parts.
+    The name is needed because some data sets name the language only in the config, not in a column. A part
+    that has parts itself is split: `Parts({"en": Parts({"easy": …, "hard": …})})` has the parts en/easy and
+    en/hard. If the task's metric is a mean over groups, the groups are the parts, and `--limit N` takes N
+    records of each.
 
-    Parts in a folder, or that are at hand otherwise, are all opened at once. From the Hub the first is
-    opened at once, each other when it is reached: a few questions of the first language shall not cost the
-    download of eighty. How many records an unopened part has is known where `sizes` states it; a part that
-    then has another number is an error, unless the user reads other data than the task's.
+    Local parts, such as those in a folder, are all opened at once. From the Hub, the first part is opened at
+    once and each other part when it is reached, so that a few questions of the first language do not need the
+    download of eighty languages. The number of records of an unopened part is only known from `sizes`. If the
+    part then has a different number, that is an error, unless the user reads other data than the task's.
     """
 
     parts: Mapping[str, Data]
@@ -33,31 +33,31 @@ class Parts:
 
     def __post_init__(self) -> None:
         if not self.parts:
-            raise UsageError("Parts({}): there has to be a part")
+            raise UsageError("Parts({}): must have at least one part")
         if unnamed := [key for key in self.parts if not isinstance(key, str) or not key]:
-            raise UsageError(f"Parts: {unnamed[0]!r} is no name of a part, it has to be a text")
+            raise UsageError(f"Parts: a part's name must be a non-empty text, not {unnamed[0]!r}")
         if unknown := sorted(self.sizes.keys() - self.parts.keys()):
-            raise UsageError(f"Parts: sizes states {unknown[0]!r}, which is no part")
+            raise UsageError(f"Parts: sizes has {unknown[0]!r}, which is not the name of a part")
 
     def split(self) -> Mapping[str, Data]:
-        """The parts, those of parts taken apart. Raises `UsageError` where two have one name."""
+        """Returns the parts, with nested parts split. Raises `UsageError` if two have the same name."""
         found: dict[str, Data] = {}
         for key, data in self.parts.items():
             inner = {f"{key}/{name}": part for name, part in parts_of(data).items()} or {key: data}
             if twice := found.keys() & inner.keys():
-                raise UsageError(f"Parts: two parts are called {min(twice)!r}")
+                raise UsageError(f"Parts: two parts are named {min(twice)!r}")
             found |= inner
         return found
 
     def stated(self) -> Mapping[str, int]:
-        """How many records each of `split` has, where that is stated."""
+        """Returns how many records each part of `split` has, for parts whose size is given."""
         found = dict(self.sizes)
         for key, data in self.parts.items():
             found |= {f"{key}/{name}": size for name, size in stated_of(data).items()}
         return found
 
     def open(self, options: DataOptions | None = None) -> Records:
-        """The records. Raises `DataError` here for the parts that it opens, while reading for the others."""
+        """Returns the records. Raises `DataError` for the parts that it opens; for others, reading does."""
         options = options or DataOptions()
         parts = self.split()
         names = list(parts)
@@ -69,7 +69,7 @@ class Parts:
                 records = parts[name].open(options)
                 if name in stated:
                     records = counted(records, stated[name], f"part {name} of {records.origin['name']}")
-                opened[name] = told(records, name)
+                opened[name] = with_part(records, name)
             return opened[name]
 
         here = options.folder is not None or options.small_sets
@@ -95,34 +95,34 @@ class Parts:
 
 
 def parts_of(data: Data) -> Mapping[str, Data]:
-    """What `data` consist of by their own word, unopened; empty where they have no parts."""
+    """Returns the unopened parts of `data`; empty if it has no parts."""
     split = getattr(data, "split", None)
     found: Mapping[str, Data] = split() if callable(split) else {}
     return found
 
 
 def stated_of(data: Data) -> Mapping[str, int]:
-    """How many records the parts of `data` have, where they state it."""
+    """Returns how many records the parts of `data` have, for parts whose size is given."""
     stated = getattr(data, "stated", None)
     found: Mapping[str, int] = stated() if callable(stated) else {}
     return found
 
 
-def told(records: Records, name: str) -> Records:
-    """The records with the name of their part."""
+def with_part(records: Records, name: str) -> Records:
+    """Returns the records with the name of their part."""
     return replace(records, read=lambda: ({**record, PART: name} for record in records))
 
 
 def _unopened(data: Data) -> Mapping[str, str]:
-    """What data say of their origin before they are opened: a `Hub` knows its name and split."""
-    while (inner := getattr(data, "data", None)) is not None:  # mapped
+    """Returns what is known of the origin of unopened data: a `Hub` has a name and a split."""
+    while (inner := getattr(data, "data", None)) is not None:  # `data` is mapped
         data = inner
     known = {key: getattr(data, key, None) for key in ("name", "split")}
     return {key: value for key, value in known.items() if isinstance(value, str)}
 
 
 def _together(origins: Sequence[Mapping[str, str]], names: Sequence[str]) -> dict[str, str]:
-    """The parts' origins as one: what differs is written side by side, and `config` is the parts' names."""
+    """Joins the parts' origins: values that differ are joined by +, and `config` is the parts' names."""
     keys = dict.fromkeys(key for origin in origins for key in origin)
     found = {
         key: "+".join(dict.fromkeys(origin[key] for origin in origins if origin.get(key))) for key in keys

@@ -1,1 +1,1 @@
-"""Streams samples through solver, judge and store."""
+"""Runs the samples through solver, scorer and store."""

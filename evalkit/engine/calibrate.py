@@ -1,4 +1,4 @@
-"""The threshold of a routed protocol, chosen on the validation samples of the same run."""
+"""Chooses the threshold of a routed protocol on the validation samples of the same run."""
 
 from __future__ import annotations
 
@@ -14,15 +14,14 @@ from evalkit.samples import JSON
 
 
 def calibrate(planned: CellPlan, cell: Cell, validation: Cell, store: Store) -> CellPlan:
-    """`planned` with the threshold that does best on the judged samples of `validation`.
+    """Returns `planned` with the threshold that scores best on the scored samples of `validation`.
 
-    The threshold and its curve are written to the run file; samples of `cell` that were judged under
-    another one are judged again, from stored answers. Raises `Stopped` when no validation sample could be
-    answered.
+    The threshold and its curve are written to the run file. Samples of `cell` that were scored under another
+    threshold are scored again, from stored responses. Raises `Stopped` if all validation samples failed.
     """
     rows = [answer for _, answer in store.answers(validation)]
     if not rows:
-        raise Stopped(f"{planned.name}: every validation sample failed, so there is no threshold to go by")
+        raise Stopped(f"{planned.name}: every validation sample failed, so no threshold can be chosen")
     threshold, curve = choose_threshold(
         planned.protocol.draws,
         [row["detail"]["agreement"] for row in rows],

@@ -1,4 +1,4 @@
-"""One cell of a plan: a task under a protocol, its records opened, and what decides its answers."""
+"""One cell of a plan: a task under a protocol, its opened records, and all that decides its answers."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from evalkit.samples import Prompt, Sample, Speech
 
 @dataclass(frozen=True, slots=True)
 class CellPlan:
-    """One task under one protocol, with its records opened."""
+    """One task under one protocol, with its opened records."""
 
     source: str
-    """What `load_task` takes, to find the task's code again."""
+    """The argument of `load_task` with which the task's code is found again."""
     task: Task
     protocol: Protocol
     metrics: tuple[Metric, ...]
@@ -36,25 +36,25 @@ class CellPlan:
     shots: Mapping[str, tuple[Sample, ...]] = field(default_factory=dict)
     """`Sample.shots` by `Task.shots_by`."""
     model_extractor: str = ""
-    """The model that reads what the task's rules cannot, by its identity; "" where none does."""
+    """The identity of the model that reads responses if the task's rules cannot; "" without such a model."""
     judges: Mapping[str, str] = field(default_factory=dict)
-    """Identities of the judge models that the task's scorers ask, by role."""
+    """Identities of the judge models of the task's scorers, by role."""
     role: str = ""
-    """`validation` for the samples that a threshold is chosen on, "" for those that are scored."""
+    """`validation` for the samples that a threshold is chosen on, "" for those that the figure is from."""
 
     @property
     def name(self) -> str:
-        """What it is called in tables: `gsm8k:8-shot-cot`."""
+        """The name in tables, such as `gsm8k:8-shot-cot`."""
         return f"{self.task.name}:{self.protocol.label}" + (f" ({self.role})" if self.role else "")
 
     @property
     def by_group(self) -> bool:
-        """Whether `limit` is of each group: a mean over groups of the first group alone would be another."""
+        """Whether `limit` applies to each group: the first group alone would change a mean over groups."""
         return self.limit is not None and averages_groups(self.task)
 
     @property
     def count(self) -> int | None:
-        """How many samples will be asked, where it is known."""
+        """How many samples the run will have; None if unknown."""
         sizes = {} if self._small else self.task.group_sizes
         whole = self.records.count
         if whole is None and not self._small:
@@ -77,28 +77,28 @@ class CellPlan:
 
     @property
     def size(self) -> int | None:
-        """How many samples the benchmark has, where the task says; its validation split's it does not."""
+        """How many samples the benchmark has; None if unknown, and for validation samples."""
         return None if self.role else self.task.size
 
     @property
     def mismatch(self) -> str:
-        """Where the data are known to be more or less than the benchmark, in words; "" where they are not."""
+        """A message if the data are known to have more or fewer samples than the benchmark, else ""."""
         found = self.records.count
         if self.size is None or self._small or found is None or found == self.size:
             return ""
         return f"the data have {found:,} samples, and the benchmark has {self.size:,}"
 
     def samples(self) -> Iterator[tuple[int, Sample]]:
-        """(position, sample), streamed. Raises `DataError` for a record that the task cannot read."""
+        """Yields (position, sample). Raises `DataError` for a record that the task cannot read."""
         for position, found in self.tried():
             if isinstance(found, BoundaryError):
                 raise DataError(str(found)) from found
             yield position, found
 
     def tried(self) -> Iterator[tuple[int, Sample | BoundaryError]]:
-        """(position, sample or why there is none), streamed.
+        """Yields (position, sample, or the error if the record gives none).
 
-        Raises `DataError` where the data cannot be read on, and `UsageError` for what ends a run.
+        Raises `DataError` if the data cannot be read any further, and `UsageError` for errors that end a run.
         """
         quota = None
         if self.by_group and not self.records.parts and self.limit is not None:
@@ -115,12 +115,12 @@ class CellPlan:
                 return
 
     def sample(self, record: Record, position: int) -> Sample:
-        """Raises `SampleError` or `MediaError` for a record that gives no sample."""
+        """Makes a record into a sample. Raises `SampleError` or `MediaError` if that is not possible."""
         where = f"record {position} of {self.records.origin['name']}"
         try:
             sample = self.task.sample(record)
             if not isinstance(sample, Sample):
-                raise SampleError(f"its sample is of type {type(sample).__name__}, not a Sample")
+                raise SampleError(f"sample must return a Sample, not {type(sample).__name__}")
             key = self.task.shots_by(sample) if self.shots else ""
         except BoundaryError as error:
             kind = MediaError if isinstance(error, MediaError) else SampleError
@@ -134,17 +134,17 @@ class CellPlan:
                 f"{where} does not fit {self.task.name} ({said}); its columns are {columns}"
             ) from error
         if self.shots:
-            if key not in self.shots:  # of every sample of that key
-                raise DataError(f"{self.task.name} has no solved examples of {key!r} to show")
+            if key not in self.shots:
+                raise DataError(f"{self.task.name} has no solved examples of {key!r} for the prompt")
             sample = dataclasses.replace(sample, shots=self.shots[key])
         try:
-            sample_columns(sample)  # what no file can hold would be asked in vain
+            sample_columns(sample)  # checked before any request, because the run file could not hold it
         except SampleError as error:
             raise SampleError(f"{where}: {error}") from error
         return sample
 
     def _read(self) -> Iterator[tuple[int, Record]]:
-        """(position in the data, record) of those that may be asked."""
+        """Yields (position in the data, record) of the records within `limit`."""
         position = 0
         try:
             for position, record in self._limited():
@@ -154,14 +154,14 @@ class CellPlan:
             raise
         except (Exception, SystemExit) as error:
             raise DataError(
-                f"{self.records.origin['name']} at {self.records.origin['where']} cannot be read from record "
+                f"cannot read {self.records.origin['name']} at {self.records.origin['where']} from record "
                 f"{position} on ({type(error).__name__}: {error})"
             ) from error
 
     def _limited(self) -> Iterator[tuple[int, Record]]:
         if not self.by_group:
             yield from enumerate(itertools.islice(self.records, self.limit))
-        elif not self.records.parts:  # only a sample says which group it is of
+        elif not self.records.parts:  # a record's group is only known once it is a sample
             yield from enumerate(self.records)
         else:
             start = 0
@@ -175,7 +175,7 @@ class CellPlan:
                 start += taken + sum(1 for _ in rest) if records.count is None else records.count
 
     def spec(self) -> CellSpec:
-        """Everything but the questions that decides what is asked and how it is scored."""
+        """Returns everything, except for the questions, that decides the requests and how they are scored."""
         task, protocol = self.task, self.protocol
         model_extractor = ""
         if self.model_extractor and task.model_extractor is not None:
@@ -226,7 +226,7 @@ class CellPlan:
         )
 
     def _scorer(self, scorer: Scorer) -> str:
-        """The identity of a scorer, and of the judge models that it asks."""
+        """Returns the identity of a scorer and of the judge models that it uses."""
         if not isinstance(scorer, ModelScorer):
             return code_identity(scorer)
         asked = (f"{role}={self.judges[role]}" for role in scorer.roles)
@@ -234,7 +234,7 @@ class CellPlan:
 
 
 class _Quota:
-    """Lets `most` samples of each group through. A record that gives no sample has the group ""."""
+    """Lets at most `most` samples of each group through. A record without a sample has the group ""."""
 
     def __init__(self, most: int, groups: Collection[str]) -> None:
         self._most, self._open, self._known = most, set(groups), bool(groups)
@@ -249,12 +249,12 @@ class _Quota:
 
     @property
     def full(self) -> bool:
-        """Whether every group that there is has had its share; never where the groups are not known."""
+        """Whether every group has its share; always False if the groups are not known in advance."""
         return self._known and not self._open
 
 
 def rendered(task: Task, sample: Sample, protocol: Protocol) -> Prompt:
-    """The sample's prompt. Raises `SampleError`, or what its builder raised of evalkit's own."""
+    """Returns the sample's prompt. Raises `SampleError`, or a `BoundaryError` of the task's own."""
     try:
         prompt = task.prompt(sample, protocol)
     except BoundaryError:
@@ -263,7 +263,7 @@ def rendered(task: Task, sample: Sample, protocol: Protocol) -> Prompt:
         raise fault(error, "prompt", SampleError) from error
     if not isinstance(prompt, str | tuple | Speech):
         kind = type(prompt).__name__
-        raise SampleError(f"prompt: it is of type {kind}, not a text, a tuple of messages or a clip")
+        raise SampleError(f"prompt: must be a text, a tuple of messages or a Speech, not {kind}")
     return prompt
 
 

@@ -1,4 +1,4 @@
-"""The way of one sample's calls through the run: to the model's client, or to a tool; all are stored."""
+"""Passes one sample's calls to the model's client or to a tool. All results are stored."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from evalkit.runfile.store import Cell
 
 
 class Links:
-    """Which responses a sample asked for, in the order of asking."""
+    """The responses that a sample used, in the order of its requests."""
 
     def __init__(self) -> None:
         self._draws: dict[tuple[str, bytes], dict[int, None]] = {}
@@ -29,7 +29,7 @@ class Links:
 
 
 class SampleChannel:
-    """The way of one sample's calls: `evalkit.engine.context.Channel`."""
+    """The `evalkit.engine.context.Channel` of one sample in a run."""
 
     def __init__(self, client: ModelClient, cell: Cell, sample: str, links: Links) -> None:
         self._client, self._cell, self._sample, self._links = client, cell, sample, links

@@ -1,6 +1,6 @@
-"""The gold self-test: with references as responses a task scores full marks, with wrong ones none.
+"""`evalkit check`: with references as responses a task must score 1, with wrong responses 0.
 
-It drives the task's own extraction, judge and metric, as the engine does; only the model is missing.
+The check runs the task's own extractor, scorer and metrics as the engine does; only the model is a fake.
 """
 
 from __future__ import annotations
@@ -32,28 +32,32 @@ from evalkit.samples import Sample
 from evalkit.stats.aggregates import aggregate_of, counted
 
 AT_ONCE = 8
-"""Samples judged together."""
+"""Number of samples scored at the same time."""
 
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """`problems`: a line for each sample that a scorer got wrong, or that failed; none is a pass."""
+    """The result for one protocol.
+
+    `problems`: one line for each sample that failed or that a scorer got wrong. Without problems, the check
+    passed.
+    """
 
     task: str
     protocol: str
     samples: int
     gold: float
-    """The headline figure with the references as responses; NaN where there is none."""
+    """The headline figure with the references as responses; NaN without references."""
     wrong: float
-    """The best headline figure that any of the wrong responses reached; NaN where there is none."""
+    """The best headline figure that any of the wrong responses reached; NaN without wrong responses."""
     unit: str
     others: dict[str, float]
-    """The further metrics' figures with the references as responses."""
+    """The other metrics' figures with the references as responses."""
     units: dict[str, str]
-    """Of the further metrics."""
+    """The units of the other metrics."""
     problems: tuple[str, ...]
     unheld: tuple[str, ...] = ()
-    """What could not be checked, in words."""
+    """Messages about what could not be checked."""
 
     @property
     def passed(self) -> bool:
@@ -61,16 +65,16 @@ class CheckResult:
 
 
 def check(task: str, data: DataOptions | None = None, limit: int | None = None) -> Iterator[CheckResult]:
-    """Checks every protocol of `task`, or the one that `name:protocol` names, one after the other.
+    """Yields the result for every protocol of `task`, or for the one protocol in `name:protocol`.
 
-    Raises `UsageError` before the first when the data or the sandbox cannot be had.
+    Raises `UsageError` before the first result if the data or the sandbox is not available.
     """
     from evalkit.benchmark.task import load_task, parse_spec
 
     name, protocol = parse_spec(task)
     found = load_task(name)
     names = [protocol] if protocol else [p.name for p in found.protocols]
-    inside = f":{found.name}" if name.endswith(".py") else ""  # a protocol comes after the task's name
+    inside = f":{found.name}" if name.endswith(".py") else ""  # a protocol must follow a task's name
     nobody = FakeModel(lambda request, draw: "")
     tasks = [f"{name}{inside}:{p}" for p in names]
     plan = make_plan(nobody, tasks, data=data, limit=limit, judged=False)
@@ -81,7 +85,7 @@ def check(task: str, data: DataOptions | None = None, limit: int | None = None) 
 
 @dataclass(slots=True)
 class _Found:
-    """What came of a cell's samples so far."""
+    """The results of a cell's samples so far."""
 
     samples: int = 0
     gold: list[tuple[Sample, Score]] = field(default_factory=list)
@@ -99,7 +103,7 @@ async def _check(cell: CellPlan) -> CheckResult:
         else:
             await _check_sample(cell, sample, slots, found)
     figures = _figures(cell, found.gold, found.problems)
-    # Samples may have different numbers of wrong responses: the last one of the shorter stands in.
+    # Samples may have different numbers of wrong responses: a shorter list is continued with its last one.
     wrong = found.wrong
     most = max(map(len, wrong), default=0)
     columns = [[scores[min(i, len(scores) - 1)] for scores in wrong if scores] for i in range(most)]
@@ -124,18 +128,18 @@ async def _check(cell: CellPlan) -> CheckResult:
 
 def _unheld(task: Task, found: _Found) -> Iterator[str]:
     if isinstance(task.scorer, ModelScorer):
-        yield "a judge model scores its answers, and none was asked: prompts and reading alone were checked"
+        yield "a judge model scores the answers, and it was not called: only prompts and readers were checked"
         return
     if task.gold is no_gold:
-        yield "nobody can write a right response: nothing shows that one scores full marks"
+        yield "the task has no right responses, so it is not shown that one scores 1"
     if not any(found.wrong):
-        yield "it has no wrong responses: nothing shows that a wrong one scores none"
+        yield "the task has no wrong responses, so it is not shown that one scores 0"
     if variants := [variant.name for variant in task.variants if not variant.takes_gold]:
-        yield f"not held to take a right response: {', '.join(variants)}"
+        yield f"these variants need not accept a right response: {', '.join(variants)}"
 
 
 async def _check_sample(cell: CellPlan, sample: Sample, slots: asyncio.Semaphore, found: _Found) -> None:
-    """Adds what came of `sample` to `found`; whatever fails in it is a problem of its own."""
+    """Adds the results of `sample` to `found`. Every failure is a problem of this sample alone."""
 
     async def one(hints: HintsOf) -> Score | BoundaryError | None:
         async with slots:
@@ -167,7 +171,7 @@ async def _check_sample(cell: CellPlan, sample: Sample, slots: asyncio.Semaphore
 
 
 def _refused(score: Score, task: Task) -> Iterator[str]:
-    """The variants that do not take a reference, "" for the headline."""
+    """Yields the variants that do not accept a reference, "" for the headline."""
     if not any(score.headline.credit):
         yield ""
     held = (variant.name for variant in task.variants if variant.takes_gold)
@@ -175,7 +179,7 @@ def _refused(score: Score, task: Task) -> Iterator[str]:
 
 
 def _figures(cell: CellPlan, scores: Sequence[tuple[Sample, Score]], problems: list[str]) -> dict[str, float]:
-    """By metric; NaN where there is no score, or none that is not outside of the figure."""
+    """Returns the figures by metric; NaN if no score counts towards the figure."""
     found = {metric.name: math.nan for metric in cell.metrics}
     try:
         matrix, start = np.array(completed(cell.metrics, scores)), 0
@@ -194,22 +198,22 @@ def _figures(cell: CellPlan, scores: Sequence[tuple[Sample, Score]], problems: l
 
 
 def _always(task: Task, sample: Sample, which: int | None) -> HintsOf:
-    """A model that always gives the reference, or the wrong response of that number."""
+    """Returns the hints of a model whose response is always the reference, or wrong response `which`."""
 
     def hints(protocol: Protocol) -> Hints:
-        def said() -> str:
+        def response() -> str:
             if which is None:
                 return task.gold(sample, protocol)
             texts = task.wrong_responses(sample, protocol)  # a branch of a routed answer may have fewer
             return texts[which % len(texts)]
 
-        return Hints(guarded("gold" if which is None else "wrong_responses", said), lambda: "")
+        return Hints(guarded("gold" if which is None else "wrong_responses", response), lambda: "")
 
     return hints
 
 
 class _Saying:
-    """A model that always says what the hints have as gold; a tool runs as it would."""
+    """A channel to a model whose response is always the hints' gold. Tools run as usual."""
 
     def __init__(self) -> None:
         self._model = FakeModel(GOLD)
@@ -227,7 +231,7 @@ class _Saying:
 
 
 async def _respond(cell: CellPlan, sample: Sample, hints: HintsOf) -> Score | None:
-    """What is made of a model that always says what `hints` has as gold; None where a judge model scores."""
+    """Scores the response that `hints` has as gold; returns None if a judge model scores the task."""
     task, protocol = cell.task, cell.protocol
     context = SampleContext(task, sample, protocol, _Saying(), hints=hints)
     await context.solve()
@@ -235,5 +239,5 @@ async def _respond(cell: CellPlan, sample: Sample, hints: HintsOf) -> Score | No
     if isinstance(task.scorer, ModelScorer):
         return None
     found = await score(task, cell.metrics, sample, answer, read_otherwise)
-    answer_column(found.as_json())  # a run would store it
+    answer_column(found.as_json())  # raises an error if a run could not store it
     return found

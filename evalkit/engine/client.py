@@ -1,4 +1,4 @@
-"""The way of one request: stored answer → limiter → attempts → the wire → stored."""
+"""The path of one request: look up the stored response → limiter → attempts → model → store the response."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _LONGEST_RETRY_AFTER = 600.0
 
 
 class Stopped(EvalkitError):
-    """The run cannot go on; what was answered is stored. `usage`: the user has to change something."""
+    """The run cannot continue. All responses so far are stored. `usage`: the user must change something."""
 
     def __init__(self, message: str, *, usage: bool = False) -> None:
         super().__init__(message)
@@ -39,24 +39,24 @@ class Stopped(EvalkitError):
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """Attempts for one request, and seconds before the second; each further pause is twice as long.
+    """Attempts per request, and seconds before the second attempt; each further pause is twice as long.
 
-    A pause is drawn between half and the whole of that, so that clients do not come back together; a
-    server's Retry-After is kept to where it is longer.
+    The actual pause is drawn between half and all of that, so that clients do not retry at the same time. A
+    server's Retry-After is used instead if it is longer.
     """
 
     attempts: int = 6
     first_pause: float = 1.0
 
     def pause(self, attempt: int, retry_after: float | None) -> float:
-        """Seconds to wait after failed `attempt` (from 1)."""
+        """Returns the seconds to wait after the failed `attempt` (from 1)."""
         longest = min(_LONGEST_PAUSE, self.first_pause * 2 ** (attempt - 1))
         wanted = random.uniform(longest / 2, longest)  # noqa: S311 — jitter
         return max(wanted, min(retry_after or 0.0, _LONGEST_RETRY_AFTER))
 
 
 class Asker(NamedTuple):
-    """Who asks: a sample of a cell. `hints`: for a `FakeModel`, the only one that is given them."""
+    """The sample of a cell that a request is for. `hints`: only for a `FakeModel`."""
 
     cell: Cell
     sample: str
@@ -64,10 +64,10 @@ class Asker(NamedTuple):
 
 
 class ModelClient:
-    """The way to the model that all samples of a run share.
+    """The client that all samples of a run use to reach a model.
 
-    Counts requests that failed for good, one after the other: when the endpoint answers nothing any more
-    the run stops, instead of failing every sample that is left.
+    It counts consecutive requests that failed for good. If the endpoint no longer answers, the run stops
+    instead of failing every remaining sample.
     """
 
     def __init__(
@@ -82,9 +82,9 @@ class ModelClient:
         judge: str = "",
         verify: float = 0.0,
     ) -> None:
-        """`judge`: the role of a judge model; its replies are kept apart from the evaluated model's answers.
+        """`judge`: the role of a judge model, whose replies are stored apart from the evaluated model's.
 
-        `verify`: share of the greedy requests that are asked a second time (`evalkit.engine.repeatability`).
+        `verify`: share of the greedy requests that are sent a second time (`evalkit.engine.repeatability`).
         """
         self.model, self.limiter, self.policy, self.seed = model, limiter, policy, seed
         self.commits, self.store = commits, commits.store
@@ -94,20 +94,20 @@ class ModelClient:
         self._replays = model.identity.get("backend") == "replay"
         self._lacks = {"tools", "prefill"} - model.capabilities
         self._whole = self._replays or "likelihood" in model.capabilities
-        """Whether continuations go to it in one request."""
+        """Whether the model takes all continuations in one request."""
         self._failed_in_a_row = 0
         self._echo_shown: asyncio.Task[None] | None = None
         self._batcher = Batcher(model) if batches(model) else None
 
     def close(self) -> None:
-        """Nothing more is asked."""
+        """Stops sending requests."""
         if self._batcher is not None:
             self._batcher.close()
 
     async def send(self, request: Request, key: bytes, body: bytes, draw: int, asker: Asker) -> Response:
-        """The stored answer, else the model's.
+        """Returns the stored response, or else the model's.
 
-        `key`, `body`: as `stored_as` gives them. Raises `BoundaryError`, `StorageError` or `Stopped`.
+        `key`, `body`: as `stored_as` returns them. Raises `BoundaryError`, `StorageError` or `Stopped`.
         """
         found = self.store.response(key, draw)
         if found is None:
@@ -118,18 +118,18 @@ class ModelClient:
 
     async def _ask_again(self, request: Request, key: bytes, body: bytes, asker: Asker) -> None:
         if self.store.response(key, AGAIN) is None:
-            with contextlib.suppress(ProviderError):  # noted among the run's errors; the first answer counts
+            with contextlib.suppress(ProviderError):  # it is among the run's errors; the first answer counts
                 await self._ask(request, key, body, AGAIN, asker)
 
     async def _ask(self, request: Request, key: bytes, body: bytes, draw: int, asker: Asker) -> Response:
         if self._lacks and (missing := [one for one in request.needs if one in self._lacks]):
             what = " and ".join(missing)
-            raise ProviderError(f"{self.model.name} does not do {what}, which this asks for", fatal=True)
+            raise ProviderError(f"{self.model.name} does not support {what}, which this needs", fatal=True)
         if request.echo:
             await self._echo_is_right(asker)
         if request.media:
             ready = await self._media.ready(request)
-            if not self._replays:  # which knows a file as it was, not as it was sent
+            if not self._replays:  # a replay finds a response by the original file, not by the prepared one
                 request = ready
         if request.continuations and not self._whole:
             response = await self._echoed(request, asker)
@@ -145,7 +145,7 @@ class ModelClient:
         return response
 
     async def _echoed(self, request: Request, asker: Asker) -> Response:
-        """The likelihoods of continuations, from the prompt's tokens with each of them at its end."""
+        """Returns the likelihoods of continuations, from one echo request for each of them."""
         from evalkit.models.likelihood import composed, echo_request
 
         await self._echo_is_right(asker)
@@ -161,9 +161,9 @@ class ModelClient:
         return composed([task.result() for task in tasks], request.continuations)
 
     def stored_as(self, key: bytes, body: bytes) -> tuple[bytes, bytes]:
-        """(key, body) that a request is stored under.
+        """Returns the (key, body) that a request is stored under.
 
-        A judge's name its model: a run has one model, and may be judged by another one later.
+        A judge's key and body include its model, because a run may later be scored by another judge.
         """
         if not self._judge:
             return key, body
@@ -174,11 +174,11 @@ class ModelClient:
         return hashlib.sha256(whole).digest()[:16], whole
 
     async def _echo_is_right(self, asker: Asker) -> None:
-        """Shows, once a run, that what it says of a prompt's tokens is right. Raises `Stopped` otherwise."""
-        if self._replays or type(self.model) is FakeModel:  # shown when it was asked; made up
+        """Checks, once per run, that the model reports a prompt's tokens correctly. Raises `Stopped`."""
+        if self._replays or type(self.model) is FakeModel:  # checked in the original run; made-up tokens
             return
         if "echo" not in self.model.capabilities:
-            raise ProviderError(f"{self.model.name} gives no likelihoods of texts (echo)", fatal=True)
+            raise ProviderError(f"{self.model.name} does not support likelihoods of texts (echo)", fatal=True)
         if self._echo_shown is None:
             self._echo_shown = asyncio.ensure_future(self._show_echo(asker))
         await asyncio.shield(self._echo_shown)
@@ -205,7 +205,7 @@ class ModelClient:
                 if error.throttled:
                     self.limiter.throttled(error.retry_after)
                 if not error.retryable or attempt >= self.policy.attempts:
-                    if not error.too_long:  # that is the prompt's fault, not the endpoint's
+                    if not error.too_long:  # an overlong prompt says nothing about the endpoint
                         self._count_failure(error)
                     raise
                 await asyncio.sleep(self.policy.pause(attempt, error.retry_after))
@@ -217,7 +217,7 @@ class ModelClient:
 
     async def _once(self, request: Request, draw: int, hints: Callable[[], Hints] | None) -> Response:
         try:
-            # By its very class: no model of a user's, derived or made alike, is shown what counts as right.
+            # Only this exact class gets the hints, because no model of a user's may see the references.
             if type(self.model) is FakeModel:
                 known = None if hints is None else hints()
                 return checked(await self.model.generate_hinted(request, known, draw=draw), request)
@@ -233,5 +233,5 @@ class ModelClient:
         self._failed_in_a_row += 1
         if self._failed_in_a_row >= max(20, 2 * self.limiter.limit):
             raise Stopped(
-                f"{self._failed_in_a_row} requests in a row failed, the last with: {error}"
+                f"{self._failed_in_a_row} requests in a row failed, the last one with: {error}"
             ) from None

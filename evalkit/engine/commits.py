@@ -1,4 +1,4 @@
-"""When the run file is committed, and what becomes of a commit that fails."""
+"""Decides when the run file is committed, and reports a commit that fails."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from evalkit.runfile.store import Store
 
 
 class Commits:
-    """Commits of one run, at most one for each turn of the event loop."""
+    """The commits of one run: at most one per turn of the event loop."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
@@ -18,18 +18,18 @@ class Commits:
         self._error: Exception | None = None
 
     def soon(self) -> None:
-        """Commits before the event loop goes round again, once for all that arrived together."""
+        """Commits in the next turn of the event loop, once for everything that arrives until then."""
         if self._due is None:
             self._due = asyncio.get_running_loop().call_soon(self._commit)
 
     async def failure(self) -> NoReturn:
-        """Waits until a commit fails and raises its error, `StorageError` for a disk that is full."""
+        """Waits until a commit fails and raises its error, such as `StorageError` if the disk is full."""
         await self._failed.wait()
         assert self._error is not None
         raise self._error
 
     def close(self) -> None:
-        """Takes back a commit that is still to come: the caller commits."""
+        """Cancels a pending commit: the caller commits."""
         if self._due is not None:
             self._due.cancel()
             self._due = None
@@ -38,6 +38,6 @@ class Commits:
         self._due = None
         try:
             self.store.commit()
-        except Exception as error:  # noqa: BLE001 — nobody but the event loop's log would hear of it here
+        except Exception as error:  # noqa: BLE001 — raised here, it would only reach the event loop's log
             self._error = error
             self._failed.set()

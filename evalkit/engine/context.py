@@ -1,4 +1,4 @@
-"""What a solver works with for one sample (`benchmark.solvers.Context`), and the transcript of its work."""
+"""The context that a solver gets for one sample (`benchmark.solvers.Context`), with the transcript."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from evalkit.models.fake import Hints
 from evalkit.samples import Prompt, Sample, Tool
 
 HintsOf: TypeAlias = Callable[[Protocol], Hints]
-"""protocol → what a perfect and a failing model would say under it; for `fake/` and the gold self-test."""
+"""protocol → the responses of a perfect and of a failing model; for `fake/` and `evalkit check`."""
 RunTool: TypeAlias = Callable[[], Awaitable[str]]
 
 
 def task_hints(task: Task, sample: Sample, protocol: Protocol) -> Hints:
-    """The task's `gold` and the first of its `wrong_responses`, "" where it has none for the sample."""
+    """Returns the task's `gold` and the first of its `wrong_responses`; "" if it has none for the sample."""
     known = bool(sample.target) or task.reference_free
 
     def gold() -> str:
@@ -42,10 +42,10 @@ def task_hints(task: Task, sample: Sample, protocol: Protocol) -> Hints:
 
 
 class Call(NamedTuple):
-    """Something to be asked for a sample. `key`, `body`: as `Request.encoded` gives them.
+    """A call of a model or a tool for a sample. `key`, `body`: as `Request.encoded` returns them.
 
-    `request`: None for a tool. `branch`: the protocols that led to it, "" for the cell's own. `hints`: for a
-    fake model; None for a judge and a tool.
+    `request`: None for a tool. `branch`: the protocols that led to the call, "" for the cell's own. `hints`:
+    for a fake model; None for a judge model and for a tool.
     """
 
     key: bytes
@@ -57,23 +57,23 @@ class Call(NamedTuple):
 
 
 class Channel(Shape):
-    """Where a sample's calls go: `engine.client.Line` and the run file, bound to a cell and a sample."""
+    """Where a sample's calls go: `engine.client.ModelClient` and the run file, for one cell and sample."""
 
     def send(self, call: Call) -> Awaitable[Response]:
-        """The stored answer, else the model's. Raises `ProviderError`."""
+        """Returns the stored response, or else the model's. Raises `ProviderError`."""
         ...
 
     def run(self, call: Call, tool: RunTool) -> Awaitable[Response]:
-        """The stored result, else what `tool` gives. Raises what `tool` raises."""
+        """Returns the stored result, or else the result of `tool`. Raises what `tool` raises."""
         ...
 
     def stored(self, call: Call) -> Response | None:
-        """The stored answer, if there is one."""
+        """Returns the stored response, or None."""
         ...
 
 
 class SampleContext:
-    """Asks for one sample under one protocol, and notes what was asked and came back."""
+    """Sends one sample's requests under one protocol and records them with their responses."""
 
     def __init__(
         self,
@@ -86,7 +86,7 @@ class SampleContext:
         seed: int = 0,
         branch: str = "",
     ) -> None:
-        """`protocol`: as the run asks it, overrides and all."""
+        """`protocol`: the run's protocol, with its overrides."""
         self.sample, self._protocol = sample, protocol
         self._task, self._channel, self._hints = task, channel, hints
         self._seed, self._branch = seed, branch
@@ -110,7 +110,7 @@ class SampleContext:
 
     @property
     def transcript(self) -> Transcript:
-        """What was asked so far and came back, in the order of asking."""
+        """The responses so far, in the order of their requests."""
         return Transcript(
             tuple(turn for turn in self._turns.values() if turn is not None),
             {name: other.transcript for name, other in self._others.items()},
@@ -118,14 +118,14 @@ class SampleContext:
 
     @property
     def asked(self) -> bytes:
-        """16-byte digest of the set of requests that do not follow an answer."""
+        """16-byte digest of the set of requests that do not depend on a response."""
         return bytes.fromhex(combine([*self._first, *(other.asked for other in self._others.values())]))
 
     async def solve(self) -> None:
-        """Asks what the protocol's solver asks.
+        """Runs the protocol's solver.
 
-        With `Protocol.drop_shots`, with one shot fewer as long as the prompt is too long for the model.
-        Raises `BoundaryError`, or what ends the run (`engine.faults`).
+        With `Protocol.drop_shots`, it runs again with one shot fewer as long as the prompt is too long for
+        the model. Raises `BoundaryError`, or what ends the run (`engine.faults`).
         """
         while True:
             try:
@@ -141,13 +141,13 @@ class SampleContext:
             else:
                 break
         if not any(turn is not None for turn in self._turns.values()) and not self._others:
-            raise ScorerError("solver: it asked nothing")
+            raise ScorerError("solver: must send at least one request")
 
     def _drop_a_shot(self) -> None:
         self._protocol = dataclasses.replace(self._protocol, shots=self._protocol.shots - 1)
         self._prompt = None
         for noted in (self._encoded, self._turns, self._first, self._tools, self._others):
-            noted.clear()  # what was refused was not asked
+            noted.clear()  # the refused requests do not count
 
     async def ask(
         self,
@@ -168,7 +168,7 @@ class SampleContext:
             temperature=heat,
             top_p=protocol.top_p,
             stop=protocol.stop if stop is None else tuple(stop),
-            # A greedy request needs no seed; a drawn one needs another for every draw.
+            # A greedy request needs no seed. A sampled one needs a different seed for every draw.
             seed=draw_seed(self._seed, draw) if heat > 0 else None,
             logprobs=protocol.logprobs,
             max_pixels=protocol.max_pixels,
@@ -213,7 +213,7 @@ class SampleContext:
             except FAULTS as error:
                 raise fault(error, f"tool {name}", ToolError) from error
             if not isinstance(found, str):
-                raise ToolError(f"tool {name}: it returned {type(found).__name__}, not a text")
+                raise ToolError(f"tool {name}: must return a text, not {type(found).__name__}")
             return found
 
         self._turns.setdefault((call.key, draw))
@@ -240,7 +240,7 @@ class SampleContext:
         known = self._turns.get((key, draw))
         if known is not None:
             return known.response
-        self._turns.setdefault((key, draw))  # it has its place by when it was asked, not answered
+        self._turns.setdefault((key, draw))  # turns are ordered by request, not by response
         response = await self._channel.send(Call(key, body, draw, request, self._branch, self._said))
         self._turns[key, draw] = Turn(response, draw)
         if first:
@@ -248,7 +248,7 @@ class SampleContext:
         return response
 
     def _encode(self, request: Request) -> tuple[bytes, bytes]:
-        """The request's key and body, worked out once for all draws."""
+        """Returns the request's key and body, computed once for all draws."""
         if self._protocol.draws == 1:
             return _encoded(request)
         what: tuple[object, ...]
@@ -262,10 +262,10 @@ class SampleContext:
 def _encoded(request: Request) -> tuple[bytes, bytes]:
     try:
         return request.encoded()
-    except TypeError as error:  # half of a surrogate pair
+    except TypeError as error:  # an unpaired surrogate
         raise SampleError(f"prompt: {error}") from error
 
 
 def draw_seed(seed: int, draw: int) -> int:
-    """The seed of a draw: 31 bits, unrelated between neighbouring runs and draws."""
+    """Returns the seed of a draw: 31 bits, unrelated between neighbouring runs and draws."""
     return int.from_bytes(hashlib.sha256(f"{seed}:{draw}".encode()).digest()[:4]) >> 1

@@ -1,7 +1,7 @@
-"""Statistics that depend on all samples that were scored, such as on how many references have an n-gram.
+"""Statistics that depend on all scored samples, such as on the number of references with an n-gram.
 
-They are taken once the last sample is scored, from what the run file holds: the samples are read twice, a few
-at a time, once by the metric's `prepare` and once for their statistics. Until then a sample's are NaN.
+They are computed after the last sample is scored, from the run file: the samples are read twice, a few at a
+time, first by the metric's `prepare` and then for their statistics. Until then the statistics are NaN.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from evalkit.runfile.store import Store
 from evalkit.samples import JSON, Answer, Final, Sample
 
 _AT_ONCE = 500
-"""Samples in memory."""
+"""Number of samples in memory."""
 _COLUMNS = "position, id, input, target, choices, grp, tags, cluster, meta, media, answer, statistics"
 
 
 def complete(store: Store, cell: Cell, metrics: Sequence[Metric]) -> bool:
-    """Takes the statistics of those `metrics` that have a `prepare`, of all judged samples of `cell`.
+    """Computes the statistics of the `metrics` with a `prepare`, for all scored samples of `cell`.
 
-    Whether there is any such metric. Not committed yet, and all or nothing: a file never holds those of two
-    corpora. Raises `UsageError` where a metric fails: what was answered is stored.
+    Returns whether there is such a metric. The caller commits. Either all statistics are written or none, so
+    that a file never mixes two corpora. Raises `UsageError` if a metric fails; all responses are stored.
     """
     if not any(traits_of(metric).prepared for metric in metrics):
         return False
@@ -42,7 +42,7 @@ def complete(store: Store, cell: Cell, metrics: Sequence[Metric]) -> bool:
         store.connection.execute("ROLLBACK TO corpus")
         if isinstance(error, BoundaryError):
             raise UsageError(
-                f"{error}; every answer is stored: correct it, then measure with evalkit rescore"
+                f"{error}; every response is stored: correct the metric, then run evalkit rescore"
             ) from error
         raise
     finally:
@@ -56,13 +56,13 @@ def _complete(store: Store, cell: Cell, metrics: Sequence[Metric]) -> None:
         inner = measured(metric)
         if traits_of(metric).prepared:
             if id(inner) not in made:
-                made[id(inner)] = _prepared(inner, (sample for _, sample, _, _ in _judged(store, cell)))
+                made[id(inner)] = _prepared(inner, (sample for _, sample, _, _ in _scored(store, cell)))
             _take(store, cell, inner, made[id(inner)], start)
         start += len(metric.columns)
 
 
 def completed(metrics: Sequence[Metric], scores: Sequence[tuple[Sample, Score]]) -> list[tuple[float, ...]]:
-    """The statistics of some samples, with those that depend on all of them. Raises `ScorerError`."""
+    """Returns the samples' statistics, including those that depend on all samples. Raises `ScorerError`."""
     found = [list(score.statistics) for _, score in scores]
     start = 0
     for metric in metrics:
@@ -76,7 +76,7 @@ def completed(metrics: Sequence[Metric], scores: Sequence[tuple[Sample, Score]])
 
 
 def _prepared(metric: Metric, samples: Iterable[Sample]) -> Any:
-    """Raises `ScorerError`."""
+    """Returns what the metric's `prepare` returns. Raises `ScorerError`."""
     try:
         return prepare(metric, samples)
     except FAULTS as error:
@@ -84,9 +84,9 @@ def _prepared(metric: Metric, samples: Iterable[Sample]) -> Any:
 
 
 def _take(store: Store, cell: Cell, metric: Metric, corpus: object, start: int) -> None:
-    """Writes the metric's columns, which begin at `start`, of every sample."""
+    """Writes the metric's columns, which begin at `start`, for every sample."""
     rows = []
-    for position, sample, answer, statistics in _judged(store, cell):
+    for position, sample, answer, statistics in _scored(store, cell):
         try:
             found = statistics_of(metric, sample, scored_of(answer), corpus)
         except BoundaryError as error:
@@ -103,8 +103,8 @@ def _write(store: Store, rows: Sequence[tuple[bytes, int, int]]) -> None:
     store.connection.executemany("UPDATE sample SET statistics = ? WHERE cell = ? AND position = ?", rows)
 
 
-def _judged(store: Store, cell: Cell) -> Iterator[tuple[int, Sample, dict[str, Any], bytes]]:
-    """(position, sample, answer as `engine.score` wrote it, statistics), read anew a few at a time."""
+def _scored(store: Store, cell: Cell) -> Iterator[tuple[int, Sample, dict[str, Any], bytes]]:
+    """Yields (position, sample, answer as `engine.score` wrote it, statistics), read a few at a time."""
     after = -1
     while True:
         rows = store.connection.execute(
@@ -132,7 +132,7 @@ def _judged(store: Store, cell: Cell) -> Iterator[tuple[int, Sample, dict[str, A
 
 
 def scored_of(answer: dict[str, Any]) -> Scored:
-    """What `Score.as_json` wrote down."""
+    """Rebuilds `Score.scored` from what `Score.as_json` wrote."""
     finals, branches = answer["finals"], answer["branches"]
     others: dict[str, list[dict[str, Any]]] = {**answer["variants"], **branches}
     detail: dict[str, JSON] = answer["detail"]
@@ -141,18 +141,18 @@ def scored_of(answer: dict[str, Any]) -> Scored:
         Answer(_finals(finals), detail, {name: _finals(branch) for name, branch in branches.items()}),
         _correct(finals),
         tuple(final["reason"] for final in finals),
-        {name: _correct(judged) for name, judged in others.items()},
-        {name: tuple(_credit(final) for final in judged) for name, judged in readings.items()},
-        {name: tuple(_values(final) for final in judged) for name, judged in readings.items()},
+        {name: _correct(graded) for name, graded in others.items()},
+        {name: tuple(_credit(final) for final in graded) for name, graded in readings.items()},
+        {name: tuple(_values(final) for final in graded) for name, graded in readings.items()},
     )
 
 
-def _finals(judged: Sequence[dict[str, Any]]) -> tuple[Final, ...]:
-    return tuple(Final(final["value"], final["truncated"]) for final in judged)
+def _finals(graded: Sequence[dict[str, Any]]) -> tuple[Final, ...]:
+    return tuple(Final(final["value"], final["truncated"]) for final in graded)
 
 
-def _correct(judged: Sequence[dict[str, Any]]) -> tuple[bool, ...]:
-    return tuple(final["correct"] for final in judged)
+def _correct(graded: Sequence[dict[str, Any]]) -> tuple[bool, ...]:
+    return tuple(final["correct"] for final in graded)
 
 
 def _credit(final: dict[str, Any]) -> float:

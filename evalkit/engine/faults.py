@@ -1,12 +1,12 @@
-"""What is one sample's fault, and what ends the run.
+"""Decides which errors fail one sample and which end the run.
 
-Whatever a task's own code raises about a sample fails that sample: exceptions of any kind, `SystemExit`, and
-a cancellation that nobody outside asked for. These end the run instead:
+An error that a task's own code raises fails the sample: an exception of any kind, `SystemExit`, and a
+cancellation that did not come from outside. These errors end the run instead:
 
-- `UsageError`, such as a missing package: the user has to change something, and the next sample would say
-  the same. A `DataError` is about the data at hand, so inside a sample it is that sample's.
-- `Stopped` and other errors of evalkit that are no `BoundaryError`.
-- an error of the run file's database: it is not about the sample, and what comes next could not be kept.
+- `UsageError`, such as a missing package: the user must change something, and every other sample would fail
+  in the same way. A `DataError` concerns the data at hand, so inside a sample it fails only that sample.
+- `Stopped` and other errors of evalkit that are not a `BoundaryError`.
+- An error of the run file's database: it does not concern the sample, and no further result could be stored.
 - Ctrl-C and a cancelled run.
 """
 
@@ -18,15 +18,15 @@ from collections.abc import Callable
 from evalkit.errors import BoundaryError, DataError, EvalkitError, ScorerError
 
 FAULTS = (Exception, SystemExit, asyncio.CancelledError)
-"""What code of a task may raise."""
+"""The exceptions that a task's code may raise."""
 
 
 def fault(
     error: BaseException, what: str = "", kind: Callable[[str], BoundaryError] = ScorerError
 ) -> BoundaryError:
-    """The failure of one sample that `error`, raised by a task's code, is: `judge: KeyError: 'unit'`.
+    """Makes `error`, raised by a task's code, a failure of one sample, such as `scorer: KeyError: 'unit'`.
 
-    Raises `error` again where it ends the run.
+    Raises `error` again if it ends the run.
     """
     leaves = _leaves(error)
     for leaf in leaves:
@@ -41,7 +41,7 @@ def fault(
 
 
 def guarded(what: str, work: Callable[[], str]) -> Callable[[], str]:
-    """`work`, whose errors are failures of one sample in `what`."""
+    """Wraps `work` so that its errors become failures of one sample, in the step `what`."""
 
     def call() -> str:
         try:
@@ -55,7 +55,7 @@ def guarded(what: str, work: Callable[[], str]) -> Callable[[], str]:
 
 
 def _leaves(error: BaseException) -> list[BaseException]:
-    """The errors of a group, as a task group raises them, that are none themselves."""
+    """Returns the errors in nested groups, as a task group raises them, that are not groups themselves."""
     if isinstance(error, BaseExceptionGroup):
         return [leaf for inner in error.exceptions for leaf in _leaves(inner)]
     return [error]
@@ -65,7 +65,7 @@ def _ends_the_run(error: BaseException) -> bool:
     if isinstance(error, asyncio.CancelledError):
         try:
             task = asyncio.current_task()
-        except RuntimeError:  # no event loop here, and nobody who could cancel
+        except RuntimeError:  # no event loop, so nothing outside could cancel
             return False
         return task is not None and task.cancelling() > 0
     return isinstance(error, EvalkitError) and not isinstance(error, BoundaryError | DataError)

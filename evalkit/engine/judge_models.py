@@ -1,4 +1,4 @@
-"""Which judge models a task is scored with, settled before the first request."""
+"""Decides which judge models a task is scored with, before the first request."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from evalkit.models.base import Model
 
 @dataclass(frozen=True, slots=True)
 class JudgeModels:
-    """`required`: whether a task that cannot be scored without them is refused."""
+    """The judge models by role. `required`: refuse a task that cannot be scored without a missing one."""
 
     models: Mapping[str, Model]
     required: bool
 
     def of(self, task: Task) -> tuple[Task, dict[str, str]]:
-        """The task without the variants that there are no judge models for; and the identity in each role.
+        """Returns the task without the variants whose judge models are missing, and the identities by role.
 
-        Raises `UsageError` where its headline needs one that there is not.
+        Raises `UsageError` if a judge model of the task's own scorer is missing.
         """
         missing = self._missing(task.scorer)
         if missing and self.required:
@@ -41,5 +41,5 @@ class JudgeModels:
 
 
 def identity_text(model: Model) -> str:
-    """A model's identity as one line of canonical JSON."""
+    """Returns a model's identity as one line of canonical JSON."""
     return orjson.dumps(model.identity, option=orjson.OPT_SORT_KEYS).decode()

@@ -1,4 +1,4 @@
-"""The way to judge models for one sample: what a scorer that asks models works with."""
+"""Gives the scorers of one sample access to judge models."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _T = TypeVar("_T")
 
 
 class Judging:
-    """`evalkit.benchmark.task.JudgeContext`: asks judge models about one sample.
+    """The `evalkit.benchmark.task.JudgeContext` of one sample.
 
-    Replies are stored as every response is: a resumed run asks for none of them again, and one that could
-    not be read is followed by further attempts.
+    Replies are stored like all responses, so a resumed run does not request them again. If a reply cannot be
+    read, further attempts follow.
     """
 
     def __init__(self, sample: Sample, channel: Callable[[str], Channel], seed: int = 0) -> None:
-        """`channel`: role → the way to its model."""
+        """`channel`: role → the channel to its model."""
         self.sample = sample
         self._channel, self._seed = channel, seed
         self._locks: dict[tuple[str, bytes], asyncio.Lock] = {}
@@ -53,7 +53,7 @@ class Judging:
         raise AssertionError("unreachable")
 
     async def reply(self, prompt: Prompt, *, role: str = JUDGE, max_tokens: int) -> Response:
-        """What the judge says to `prompt`, greedily. Raises `JudgeError`."""
+        """Returns the judge's greedy reply to `prompt`. Raises `JudgeError`."""
         _, reply = await self._reply(Request(prompt, max_tokens), role, 0, ask=True)
         assert reply is not None
         return reply
@@ -61,13 +61,15 @@ class Judging:
     async def _reply(
         self, request: Request, role: str, draw: int, *, ask: bool
     ) -> tuple[bool, Response | None]:
-        """(whether it was asked for just now, the reply); None where none is stored and `ask` is not set."""
+        """Returns (whether a request was sent, the reply). Without `ask`, a missing reply is None."""
         channel = self._channel(role)
         key, body = request.encoded()
         if request.temperature:
             request = dataclasses.replace(request, seed=draw_seed(self._seed, draw))
         call = Call(key, body, draw, request)
-        async with self._locks.setdefault((role, key), asyncio.Lock()):  # several answers may be alike
+        async with self._locks.setdefault(
+            (role, key), asyncio.Lock()
+        ):  # several answers may have the same prompt
             known = self._replies.get((role, key, draw)) or channel.stored(call)
             if known is None and not ask:
                 return False, None

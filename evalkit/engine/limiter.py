@@ -1,4 +1,4 @@
-"""How many requests are in flight: a fixed number, or as many as the endpoint takes well."""
+"""Limits the requests in flight: to a fixed number, or to as many as the endpoint handles well."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import time
 from collections import deque
 
 MOST = 256
-"""The highest that `auto` goes."""
+"""The highest limit of `auto`."""
 _START = 8
 _HOLDS = 1.3
-"""Latency still holds when it is within this factor of the best seen."""
+"""Latency counts as unchanged if it is within this factor of the lowest so far."""
 _BAD = 2.0
 
 
 class Limiter:
-    """At most `limit` holders at a time, first come first served."""
+    """Admits at most `limit` holders at a time, in the order of their requests."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
@@ -32,7 +32,7 @@ class Limiter:
                 await turn
             except asyncio.CancelledError:
                 if turn.done() and not turn.cancelled():
-                    self._wake()  # this turn was given and is not used: pass it on
+                    self._wake()  # this turn is not used: pass it on
                 raise
         self.active += 1
 
@@ -41,10 +41,10 @@ class Limiter:
         self._wake()
 
     def succeeded(self, seconds: float) -> None:
-        """An answer came after `seconds`."""
+        """Notes that a response came after `seconds`."""
 
     def throttled(self, retry_after: float | None) -> None:
-        """The endpoint said it has too much to do (429, 503), or did not answer in time."""
+        """Notes that the endpoint is overloaded (429, 503), or did not answer in time."""
 
     def _wake(self) -> None:
         free = self.limit - self.active
@@ -56,10 +56,10 @@ class Limiter:
 
 
 class AutoLimiter(Limiter):
-    """Grows by half while latency holds, shrinks by half on 429, 503 and timeouts.
+    """Raises the limit by half while latency stays the same, and halves it on 429, 503 and timeouts.
 
-    Latency is judged by the median of one round of answers (as many as may be in flight), against the
-    lowest such median so far; twice that takes a quarter back.
+    Latency is the median of one round of responses (as many as the limit). It is compared with the lowest
+    such median so far; more than twice that median lowers the limit by a quarter.
     """
 
     def __init__(self, most: int = MOST) -> None:
@@ -86,7 +86,7 @@ class AutoLimiter(Limiter):
     def throttled(self, retry_after: float | None) -> None:
         now = time.monotonic()
         if now < self._calm_until:
-            return  # the same overload, told by another request
+            return  # another request has already reported this overload
         self._calm_until = now + max(1.0, retry_after or 0.0)
         self._round.clear()
         self._resize(self.limit // 2)
@@ -97,10 +97,10 @@ class AutoLimiter(Limiter):
 
 
 def make_limiter(concurrency: int | None, parallel: int | None, batch_size: int = 0) -> Limiter:
-    """`concurrency` None: `auto`, at most `parallel` where the model knows what it can use.
+    """Makes the limiter of a model. `concurrency` None: `auto`, up to `parallel` if the model sets it.
 
-    `batch_size`: of a model that answers together; one batch then waits while another is answered, and
-    nothing is to be found out from how long that takes.
+    `batch_size`: for a model that takes batches. The limit then allows one batch to wait while another one
+    is computed, because latency says nothing about the load of such a model.
     """
     if concurrency is not None:
         return Limiter(concurrency)

@@ -1,8 +1,9 @@
-"""Pictures, clips and videos on their way to a model, decoded and in a form that every server reads.
+"""Prepares pictures, clips and videos for a model: decodes them and writes a format that every server reads.
 
-Done in threads, off the event loop (the decoders let go of the interpreter meanwhile), videos in processes,
-and once a run for each file, however many questions show it. What came out stands in a folder of the run's
-own, so that memory does not grow with the data set. `evalkit.media.kinds` says what is done with which.
+The work is done in threads, outside the event loop (the decoders release the interpreter lock), for videos in
+processes, and only once per run and file, whatever the number of questions with that file. The results are
+kept in a temporary folder of the run, so that memory does not grow with the data set. `evalkit.media.kinds`
+defines what is done with each kind.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ _Key: TypeAlias = tuple[object, ...]
 
 
 class MediaCache:
-    """Prepares the files of one run. `close` removes what they were spilled to."""
+    """Prepares the files of one run. `close` removes the temporary folder."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -42,7 +43,7 @@ class MediaCache:
         self._workers: Workers | None = None
 
     async def ready(self, request: Request) -> Request:
-        """The request with every file as it goes over the wire; videos as pictures. Raises `MediaError`."""
+        """Returns the request with its files as they are sent, videos as pictures. Raises `MediaError`."""
         ready: dict[Shown, tuple[Image | Audio, ...]] = {}
         for number, file in enumerate(request.media, 1):
             try:
@@ -51,11 +52,11 @@ class MediaCache:
             except MediaError as error:
                 if len(request.media) == 1:
                     raise
-                raise MediaError(f"the {number}. of {len(request.media)} files: {error}") from None
+                raise MediaError(f"file {number} of {len(request.media)}: {error}") from None
         return dataclasses.replace(request, prompt=_with(request.prompt, ready))
 
     async def keep(self, made: Iterable[Image | Audio]) -> None:
-        """Stores small copies of what a model made; of what cannot be decoded, that it was there."""
+        """Stores small copies of files that a model made; without a copy if a file cannot be decoded."""
         for file in made:
             medium = SentFile(file.key, file.mime, 0, 0, 0.0, file.size, b"")
             with contextlib.suppress(MediaError):
@@ -71,7 +72,7 @@ class MediaCache:
         return Path(self._folder.name, "-".join(map(str, key)))
 
     def close(self) -> None:
-        for task in self._making.values():  # of a run that was cut off: nothing more may be stored
+        for task in self._making.values():  # after an interrupted run nothing more may be stored
             task.cancel()
         if self._threads is not None:
             self._threads.shutdown(cancel_futures=True)
@@ -87,7 +88,7 @@ class MediaCache:
         if key not in self._made:
             if key not in self._making:
                 self._making[key] = asyncio.create_task(self._make(file, look, key))
-            # A sample that is cancelled must not take the file from the others that wait for it.
+            # If one sample is cancelled, the others that wait for the file must still get it.
             await asyncio.shield(self._making[key])
         made = self._made[key]
         if isinstance(made, MediaError):
@@ -120,7 +121,7 @@ class MediaCache:
 
 
 def _with(prompt: Prompt, ready: Mapping[Shown, tuple[Image | Audio, ...]]) -> Prompt:
-    """The prompt with its files exchanged."""
+    """Returns the prompt with its files replaced."""
     if isinstance(prompt, str):
         return prompt
     if isinstance(prompt, Speech):

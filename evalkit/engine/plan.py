@@ -1,4 +1,4 @@
-"""What a run will do, checked whole before the first request."""
+"""The plan of a run: everything is checked before the first request is sent."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ from evalkit.samples import JSON, JUDGE, PICTURES, Sample
 from evalkit.sandbox.hidden import hide_beside, hide_folders
 
 REVISION = "revision"
-"""The one `--set` key that is the data's, not the protocol's."""
+"""The only `--set` key that concerns the data and not the protocol."""
 _TRIED = 10
-"""Records at the start of which at least one has to give a prompt."""
+"""Number of records at the start of the data of which at least one must give a prompt."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """The cells of a run and the settings that decide its answers.
 
-    `judges`: by role, the models that score answers, or read them where a task's rules cannot.
+    `judges`: the models, by role, that score answers, or read them if a task's rules cannot.
     """
 
     model: Model
@@ -51,7 +51,7 @@ class Plan:
     judges: Mapping[str, Model] = field(default_factory=dict)
 
     def manifest(self) -> dict[str, Any]:
-        """What a run file says of itself. A resumed run is bound by the model's identity and the seed."""
+        """Returns the run file's manifest. A resumed run must have the same model identity and seed."""
         return {
             "model": {"name": self.model.name, "identity": self.model.identity},
             "judges": {role: judge.name for role, judge in self.judges.items()},
@@ -60,15 +60,15 @@ class Plan:
         }
 
     def warnings(self) -> list[str]:
-        """What is known now to keep the figures from being those of the benchmarks, a line a cell."""
+        """Returns one line for each cell whose figure cannot be compared with the benchmark's."""
         return [
-            f"{cell.name}: {cell.mismatch}: its figure will be marked, and is comparable with no printed one"
+            f"{cell.name}: {cell.mismatch}: its figure is marked and not comparable with any printed one"
             for cell in self.cells
             if cell.mismatch
         ]
 
     def conflicts(self, store: Store) -> list[str]:
-        """What an existing run file was made with that this plan does not have, in words."""
+        """Returns a message for each difference between this plan and the one that `store` was made with."""
         found, mine = store.manifest, orjson.loads(dump(self.manifest()))  # as a file holds it
         problems = _differences("seed", found["seed"], mine["seed"])
         problems += _differences("model", found["model"]["identity"], mine["model"]["identity"])
@@ -78,9 +78,9 @@ class Plan:
         for key in theirs.keys() | ours.keys():
             name = ":".join(filter(None, key))
             if key not in ours:
-                problems.append(f"{name} is in the file and not asked for now")
+                problems.append(f"{name} is in the file but not in this run")
             elif key not in theirs:
-                problems.append(f"{name} is asked for now and not in the file")
+                problems.append(f"{name} is in this run but not in the file")
             else:
                 problems += _differences(name, _binding(theirs[key]), _binding(ours[key]))
         return sorted(problems)
@@ -99,19 +99,19 @@ def make_plan(
     judges: Mapping[str, Model] | None = None,
     judged: bool = True,
 ) -> Plan:
-    """Opens everything a run needs and tries it on the first record; nothing is asked.
+    """Opens everything that a run needs and tries it on the first record. No request is sent.
 
     `tasks`: names as on the command line, or tasks themselves. `settings`: protocol fields to override, and
-    `revision`. `strict`: refuse whatever would not be comparable with the report. `scoring`: also try what
-    scoring needs, such as the sandbox. `judges`: by role. `judged`: refuse a task whose judge models are not
-    there. Raises `UsageError`.
+    `revision`. `strict`: refuse tasks whose results would not be comparable with the report. `scoring`: also
+    try what scoring needs, such as the sandbox. `judges`: the judge models by role. `judged`: refuse a task
+    whose judge models are missing. Raises `UsageError`.
     """
     settings, judges = dict(settings or {}), judges or {}
     data = data or DataOptions()
     if REVISION in settings:
         data = DataOptions(data.folder, data.small_sets, settings.pop(REVISION))
     if limit is not None and limit < 1:
-        raise UsageError(f"--limit {limit}: at least 1")
+        raise UsageError(f"--limit must be at least 1, not {limit}")
     wanted = listed(tasks)
     hide_folders(data.folder)
     cells: list[CellPlan] = []
@@ -136,7 +136,7 @@ def make_plan(
     used |= {JUDGE for cell in cells if cell.model_extractor}
     for role in judges.keys() - used:
         given = judge_argument(role, judges[role].name)
-        raise UsageError(f"--judge {given}: none of {', '.join(shown)} asks such a judge")
+        raise UsageError(f"--judge {given}: none of {', '.join(shown)} uses such a judge")
     return Plan(model, tuple(cells), seed, judges)
 
 
@@ -154,14 +154,14 @@ def _planned_before(cell: CellPlan, cells: Sequence[CellPlan]) -> bool:
 
 
 def _needs(task: Task) -> None:
-    """Raises `UsageError` when this machine lacks what scoring needs, or what its media are decoded with."""
+    """Raises `UsageError` if this machine lacks what scoring the task or decoding its media needs."""
     task.needs()
     for medium in task.media:
         KINDS[medium].needs()
 
 
 def _missing(task: Task, protocol: Protocol, model: Model) -> list[Capability]:
-    """What the task under `protocol` needs of a model that this one does not have."""
+    """Returns the capabilities that the task needs under `protocol` and that `model` does not have."""
     needed: list[Capability] = [protocol.api]
     if protocol.api == "chat":
         needed += task.media
@@ -180,23 +180,23 @@ def _missing(task: Task, protocol: Protocol, model: Model) -> list[Capability]:
 
 
 def _able(capabilities: Collection[Capability]) -> set[Capability]:
-    """What can be asked of it: a video goes to whoever takes pictures, as its frames."""
+    """Adds `video` to a model that takes pictures, because it is sent a video's frames."""
     return {*capabilities, "video"} if "image" in capabilities else {*capabilities}
 
 
 def _check_model(model: Model, task: Task, protocol: Protocol, asker: str) -> None:
-    """Raises `UsageError` where `model` cannot do what `asker` asks with, naming what it could do."""
+    """Raises `UsageError` if `model` lacks a capability that `asker` needs; the message names a way out."""
     missing = _missing(task, protocol, model)
     if not missing:
         return
     able = [f"{task.name}:{p.name}" for p in task.protocols if not _missing(task, p, model)]
-    fix = f"; it can be asked under {', '.join(able)}" if able else ""
+    fix = f"; protocols that it can run: {', '.join(able)}" if able else ""
     if task.media:
         takers = [name for name, backend in BACKENDS.items() if set(missing) <= _able(backend.capabilities)]
-        fix += f"; backends that do {' and '.join(missing)}: {', '.join(takers)}"
+        fix += f"; backends that support {' and '.join(missing)}: {', '.join(takers)}"
     raise UsageError(
-        f"{model.name} does not do {' and '.join(missing)}, which {asker} asks with: "
-        f"it does {', '.join(sorted(model.capabilities))}{fix}"
+        f"{model.name} does not support {' and '.join(missing)}, which {asker} needs: "
+        f"it supports {', '.join(sorted(model.capabilities))}{fix}"
     )
 
 
@@ -214,20 +214,23 @@ def _plan_cell(
         if key not in (*SETTINGS, *options):
             raise unknown("setting", key, (*SETTINGS, *options, REVISION))
     if not protocol_name and "chat" not in model.capabilities and "transcription" in model.capabilities:
-        # What only writes speech down is asked the way it can be asked.
+        # A model that only transcribes speech gets the transcription protocol.
         protocol_name = next((p.name for p in task.protocols if p.api == "transcription"), "")
     protocol = task.protocol(protocol_name).override(
         {key: text for key, text in settings.items() if key not in options}, task.options
     )
     if protocol.likelihood == "prompt" and "likelihood" in model.capabilities:
-        protocol = dataclasses.replace(protocol, likelihood="backend")  # so that it is signed as what it is
+        protocol = dataclasses.replace(protocol, likelihood="backend")  # the signature shows the method
     _check_media(task, protocol)
     if protocol.shots > task.max_shots:
-        raise UsageError(f"{task.name} has {task.max_shots} exemplars, shots={protocol.shots} asks for more")
+        raise UsageError(
+            f"{task.name} has {task.max_shots} exemplars: shots must be at most {task.max_shots}, "
+            f"not {protocol.shots}"
+        )
     if (file := file_of(chosen.source)) is not None:
         hide_beside(file[0])
     branches = [task.protocol(branch) for branch in protocol.fallback]
-    if branches:  # the first that this model can do, else the first, which is then refused in words
+    if branches:  # if the model supports none of them, the first is refused
         branch = next((branch for branch in branches if not _missing(task, branch, model)), branches[0])
         _check_model(model, task, branch, branch.name)
         protocol = dataclasses.replace(protocol, fallback=(branch.name,))
@@ -243,19 +246,20 @@ def _plan_cell(
 
 def _check_media(task: Task, protocol: Protocol) -> None:
     if task.media and protocol.api == "completion":
-        raise UsageError(f"{task.name} shows more than text, which goes with api=chat")
+        raise UsageError(f"{task.name} has prompts with more than text, which need --set api=chat")
     if protocol.max_pixels and PICTURES.isdisjoint(task.media):
-        raise UsageError(f"--set max_pixels={protocol.max_pixels}: {task.name} shows no pictures")
+        raise UsageError(f"--set max_pixels={protocol.max_pixels}: {task.name} has no pictures")
     if protocol.frames and "video" not in task.media:
-        raise UsageError(f"--set frames={protocol.frames}: {task.name} shows no videos")
+        raise UsageError(f"--set frames={protocol.frames}: {task.name} has no videos")
     if "video" in task.media and not protocol.frames:
         raise UsageError(
-            f"{task.name} shows videos: {protocol.name} has to say as how many frames, --set frames=16"
+            f"{task.name} has videos, and {protocol.name} does not set the number of frames: "
+            "add --set frames=16"
         )
 
 
 def _shots(task: Task, data: DataOptions) -> dict[str, tuple[Sample, ...]]:
-    """The task's solved examples by `Task.shots_by`, in the order of the data."""
+    """Returns the task's solved examples by `Task.shots_by`, in the order of the data."""
     assert task.dev is not None
     found: dict[str, list[Sample]] = {}
     records = task.dev.open(data)
@@ -265,7 +269,7 @@ def _shots(task: Task, data: DataOptions) -> dict[str, tuple[Sample, ...]]:
             found.setdefault(task.shots_by(sample), []).append(sample)
     except UsageError:
         raise
-    except FAULTS as error:  # every sample shows them
+    except FAULTS as error:  # the examples are in every prompt, so no sample could be run
         raise DataError(
             f"solved examples of {records.origin['name']}: {fault(error, kind=SampleError)}"
         ) from error
@@ -273,7 +277,7 @@ def _shots(task: Task, data: DataOptions) -> dict[str, tuple[Sample, ...]]:
 
 
 def _validation(cell: CellPlan, data: DataOptions) -> CellPlan:
-    """The same protocol on the samples that its threshold is chosen on."""
+    """Returns the cell with the same protocol on the samples that its threshold is chosen on."""
     if cell.task.validation is None:
         raise UsageError(f"{cell.name} has no validation data to choose its threshold on: --set threshold=…")
     records = cell.task.validation.open(data)
@@ -283,10 +287,10 @@ def _validation(cell: CellPlan, data: DataOptions) -> CellPlan:
 
 
 def _try(cell: CellPlan) -> None:
-    """Renders a sample: a changed schema, or a missing exemplar, shows here.
+    """Renders a sample, to detect a changed schema or a missing exemplar. Raises `DataError`.
 
-    The first that can be rendered: one broken record is that sample's failure, as many as `_TRIED` at the
-    start are the data set's.
+    One sample that can be rendered is enough: a single broken record is a failure of that sample. If the
+    first `_TRIED` records are all broken, the data set is.
     """
     reason: BoundaryError | None = None
     for _, found in itertools.islice(cell.tried(), _TRIED):
@@ -311,13 +315,13 @@ def _comparable(cell: CellPlan, data: DataOptions) -> None:
     if branches and branches != cell.task.protocols[0].fallback[:1]:
         reasons.append(f"the report falls back to {cell.task.protocols[0].fallback[0]}, not to {branches[0]}")
     if cell.limit is not None:
-        reasons.append("--limit takes a part of the questions")
+        reasons.append("--limit uses only a part of the questions")
     if cell.mismatch:
         reasons.append(cell.mismatch)
     if cell.task.model_extractor is not None and not cell.model_extractor:
-        reasons.append("the report has a model read the answers that the rules leave: --judge MODEL")
+        reasons.append("in the report a model reads what the rules cannot read: add --judge MODEL")
     if data.small_sets:
-        reasons.append("--data builtin are not the benchmark's questions")
+        reasons.append("--data builtin does not have the benchmark's questions")
     if reasons:
         raise UsageError(
             f"--strict: {cell.task.name}:{cell.protocol.name} would not be comparable with the report: "
@@ -326,9 +330,10 @@ def _comparable(cell: CellPlan, data: DataOptions) -> None:
 
 
 def _binding(spec: CellSpec) -> JSON:
-    """A cell's spec without the places that its data and its code were found in, and without mere words.
+    """Returns the part of a cell's spec that a resumed run must have in common with the run file.
 
-    What metrics say of themselves is for tables: their identities bind.
+    It omits where the data and the code were found, descriptions, and the metrics' traits, which are only
+    for tables; the metrics' identities stay.
     """
     data = {key: value for key, value in spec.data.items() if key not in ("kind", "where")}
     protocol = dataclasses.replace(spec.protocol, overrides={}, source="")
@@ -351,7 +356,7 @@ def _binding(spec: CellSpec) -> JSON:
 
 
 def _differences(where: str, theirs: JSON, mine: JSON) -> list[str]:
-    """Where two JSON values differ: `gsm8k:8-shot-cot limit: 10 in the file, None now`."""
+    """Returns how two JSON values differ, such as `gsm8k:8-shot-cot limit: 10 in the file, None now`."""
     if isinstance(theirs, dict) and isinstance(mine, dict):
         return [
             line

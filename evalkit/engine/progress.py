@@ -1,4 +1,4 @@
-"""Telling people how far a run is: a live line on a terminal, plain lines elsewhere."""
+"""Shows the progress of a run: a live line on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _PLAIN_EVERY = 10.0
 
 
 class Progress(Protocol):
-    """What the engine tells as it goes."""
+    """Receives the engine's progress."""
 
     def start(self, planned: CellPlan, cell: Cell, client: ModelClient, store: Store) -> None: ...
     def sample(self, row: Row) -> None: ...
@@ -30,7 +30,7 @@ class Progress(Protocol):
 
 
 class Silent:
-    """Says nothing."""
+    """Shows nothing."""
 
     def start(self, planned: CellPlan, cell: Cell, client: ModelClient, store: Store) -> None:
         return None
@@ -43,7 +43,7 @@ class Silent:
 
 
 class Tally:
-    """Running figures of one cell, those of an earlier process included."""
+    """The running figures of one cell, including samples of an earlier process."""
 
     def __init__(self, planned: CellPlan, cell: Cell, client: ModelClient, store: Store) -> None:
         self.name = planned.name
@@ -54,15 +54,15 @@ class Tally:
         self._metric = planned.metrics[0]
         data = store.data(cell)
         self.outcomes = Counter(data.outcomes)
-        self.outcomes["failed"] = 0  # those are asked again now
+        self.outcomes["failed"] = 0  # failed samples are run again now
         self.before = self.done
         self._macro = bool(traits_of(self._metric).average)
         self._finish = getattr(measured(self._metric), "finish", None)
-        """None for what is known only once all samples are there."""
+        """None for a metric that is only known once all samples are done."""
         self._totals: dict[str, Any] = {}
-        """Of each group, where each counts the same; else of all samples."""
+        """Sums of statistics by group if the metric is a mean over groups; else of all samples, under ""."""
         rows: dict[str, list[int]] = {}
-        groups = (group for group, judged in zip(data.groups, data.scored, strict=True) if judged)
+        groups = (group for group, scored in zip(data.groups, data.scored, strict=True) if scored)
         for row, group in enumerate(groups):
             rows.setdefault(group, []).append(row)
         for group, found in rows.items():
@@ -85,18 +85,18 @@ class Tally:
         self._totals[key] = self._totals.get(key, 0.0) + counted
 
     def _figure(self) -> float:
-        """As the table will have it; NaN where there is none yet."""
+        """Returns the figure so far, computed as in the table; NaN if there is none yet."""
         totals = [total for group, total in self._totals.items() if group or not self._macro]
         if self._finish is None or traits_of(self._metric).prepared:
             return math.nan
         try:
             found = [value for total in totals if not math.isnan(value := float(self._finish(total)))]
-        except Exception:  # noqa: BLE001 — a user's; when the run ends it is told
+        except Exception:  # noqa: BLE001 — a user's metric; its error is reported when the run ends
             return math.nan
         return sum(found) / len(found) if found else math.nan
 
     def figures(self) -> str:
-        """`accuracy 53.1 · correct 270, wrong 230 · 157k tokens`."""
+        """Returns a text such as `accuracy 53.1 · correct 270, wrong 230 · 157k tokens`."""
         parts = []
         if not math.isnan(figure := self._figure()):
             parts.append(f"{self._metric.name} {figure:.1f}")
@@ -108,7 +108,7 @@ class Tally:
         return " · ".join(filter(None, parts))
 
     def pace(self) -> str:
-        """`12.3/s, 1:05 left`."""
+        """Returns a text such as `12.3/s, 1:05 left`."""
         fresh = self.done - self.before
         seconds = time.monotonic() - self.started
         if not fresh or seconds <= 0:
@@ -122,21 +122,21 @@ class Tally:
 
 
 class PlainProgress:
-    """A line when a cell starts, every ten seconds, and when it ends."""
+    """Prints a line when a cell starts, every ten seconds, and when it ends."""
 
     def __init__(self, stream: TextIO | None = None, every: float = _PLAIN_EVERY) -> None:
         self._stream = stream or sys.stderr
         self._every = every
         self._tally: Tally | None = None
-        self._said = 0.0
-        self._said_of = -1
-        """How many samples were done then."""
+        self._printed = 0.0
+        self._printed_done = -1
+        """How many samples were done when the last line was printed."""
 
     def start(self, planned: CellPlan, cell: Cell, client: ModelClient, store: Store) -> None:
         self.close()
         self._tally = Tally(planned, cell, client, store)
-        self._said = time.monotonic()
-        self._said_of = -1
+        self._printed = time.monotonic()
+        self._printed_of = -1
         kept = f", {self._tally.done} done before" if self._tally.done else ""
         total = "samples" if self._tally.total is None else f"{self._tally.total} samples"
         self._print(f"{self._tally.name}: {total}{kept}")
@@ -144,19 +144,19 @@ class PlainProgress:
     def sample(self, row: Row) -> None:
         assert self._tally is not None
         self._tally.add(row)
-        if time.monotonic() - self._said >= self._every:
-            self._say()
+        if time.monotonic() - self._printed >= self._every:
+            self._print_tally()
 
     def close(self) -> None:
         if self._tally is not None:
-            if self._said_of != self._tally.done:
-                self._say()
+            if self._printed_done != self._tally.done:
+                self._print_tally()
             self._tally = None
 
-    def _say(self) -> None:
+    def _print_tally(self) -> None:
         assert self._tally is not None
-        self._said = time.monotonic()
-        self._said_of = self._tally.done
+        self._printed = time.monotonic()
+        self._printed_done = self._tally.done
         done = f"{self._tally.done}/{self._tally.total}" if self._tally.total else str(self._tally.done)
         self._print(
             " · ".join(
@@ -169,7 +169,7 @@ class PlainProgress:
 
 
 class RichProgress:
-    """A bar a cell, redrawn a few times a second."""
+    """Shows a bar for each cell, redrawn a few times a second."""
 
     def __init__(self) -> None:
         from rich.console import Console
@@ -185,7 +185,7 @@ class RichProgress:
         )
         self._bar: Any = None
         self._tally: Tally | None = None
-        self._said = 0.0
+        self._drawn = 0.0
 
     def start(self, planned: CellPlan, cell: Cell, client: ModelClient, store: Store) -> None:
         self._finish()
@@ -201,8 +201,8 @@ class RichProgress:
         self._tally.add(row)
         self._bars.update(self._bar, completed=self._tally.done)
         now = time.monotonic()
-        if now - self._said > 0.2:  # words cost more than counting
-            self._said = now
+        if now - self._drawn > 0.2:  # formatting the text costs more than counting
+            self._drawn = now
             self._bars.update(
                 self._bar, text=" · ".join(filter(None, [self._tally.pace(), self._tally.figures()]))
             )
@@ -218,7 +218,7 @@ class RichProgress:
 
 
 def make_progress() -> Progress:
-    """Whichever fits standard error."""
+    """Returns the progress that suits standard error."""
     return RichProgress() if sys.stderr.isatty() else PlainProgress()
 
 

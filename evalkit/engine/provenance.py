@@ -1,4 +1,4 @@
-"""The provenance of a run: what it was made with. It is written into its file, compared with nothing."""
+"""The provenance of a run: what it was made with. It is stored in the run file and never compared."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ PACKAGES = (
     "datasets", "jiwer", "lm-eval", "math-verify", "numpy", "pillow", "sacrebleu", "soundfile", "soxr",
     "sympy", "whisper-normalizer",
 )  # fmt: skip
-"""Those that have a say in what is asked or how it is judged."""
+"""Packages that can change what is sent to a model or how it is scored."""
 
 
 def provenance() -> dict[str, JSON]:
-    """When and where; the machine is evalkit's, which an endpoint's need not be."""
+    """Returns when and where the run was made. The machine is evalkit's, not the endpoint's."""
     return {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "python": platform.python_version(),

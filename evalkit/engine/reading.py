@@ -1,4 +1,4 @@
-"""From a sample's transcript to its answer: by rules, and where these find none by a judge model."""
+"""Reads a sample's answer from its transcript: by rules, and by a judge model if the rules find none."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _Wrap: TypeAlias = Callable[[Extract], Extract]
 async def answers(
     task: Task, sample: Sample, protocol: Protocol, transcript: Transcript, judging: Judging | None = None
 ) -> tuple[Answer, dict[str, Answer]]:
-    """The sample's answer, and what each variant that reads responses in its own way makes of them.
+    """Returns the sample's answer, and the answers of each variant with its own extractor or reader.
 
-    `judging`: the way to the judge models; without it, and in variants, rules alone read. Raises
+    `judging`: access to the judge models. Without it, and in variants, only rules are used. Raises
     `BoundaryError`, or what ends the run (`engine.faults`).
     """
     if judging is None or task.model_extractor is None:
@@ -47,9 +47,9 @@ def read(
     reader: Reader | None = None,
     wrap: _Wrap = lambda extract: extract,
 ) -> Answer:
-    """The answer in `transcript`, read with `extract` and `reader` or else the task's own.
+    """Returns the answer in `transcript`, read with `extract` and `reader`, by default the task's own.
 
-    `wrap`: what is made of every extractor, also of branches. Raises as `answers` does.
+    `wrap`: applied to every extractor, also to those of branches. Raises as `answers` does.
     """
     branches = {
         name: read(task, sample, task.protocol(name), inner, wrap=wrap)
@@ -63,7 +63,7 @@ def read(
     except FAULTS as error:
         raise fault(error, "reading") from error
     if not isinstance(answer, Answer) or not answer.finals:
-        raise ScorerError(f"reader: it returned no Answer with finals, but {answer!r:.80}")
+        raise ScorerError(f"reader: must return an Answer with finals, not {answer!r:.80}")
     return answer
 
 
@@ -75,7 +75,7 @@ async def _extracted_by_model(
     transcript: Transcript,
     judging: Judging,
 ) -> Answer:
-    """Read by the rules; each response that they find nothing in is read by the judge model."""
+    """Reads responses by the rules, and each response in which they find no answer by the judge model."""
     decided: dict[str, str | None] = {}
     unread = set[str]()
 

@@ -1,9 +1,9 @@
-"""Whether a server gives the same answer twice (`evalkit run --verify-fraction`).
+"""Checks whether a server gives the same answer twice (`evalkit run --verify-fraction`).
 
-A greedy request has one answer. A server that gives another the second time, because of what else it has in
-its batch, or because its hardware computes wrongly, makes two runs of one model differ, and a comparison may
-take that for a regression. The report's section on training infrastructure describes the same check for
-silent data corruption: replaying computations and comparing what comes out.
+A greedy request has one answer. A server may give a different one the second time, because its batch holds
+other requests or because its hardware computes wrongly. Two runs of one model then differ, and a comparison
+may report that as a regression. The report's section on training infrastructure describes the same check for
+silent data corruption: computations are replayed and their results compared.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from evalkit.runfile.tallies import count_again, set_verification
 
 
 def is_verified(request: Request, key: bytes, share: float, seed: int) -> bool:
-    """Whether this request is among the `share` of the greedy ones: always the same ones for one seed.
+    """Whether this request is in the verified `share` of the greedy requests, which depends on the seed only.
 
-    Sampled requests are not, nor those that only read a prompt's likelihoods, whose last digits move.
+    Sampled requests are never verified, nor requests for likelihoods, whose last digits vary.
     """
     if request.temperature or request.echo or request.continuations:
         return False
@@ -28,6 +28,6 @@ def is_verified(request: Request, key: bytes, share: float, seed: int) -> bool:
 
 
 def note_verification(store: Store, cell: Cell) -> None:
-    """Writes into the run file how many answers of a cell were asked for again, and how many changed."""
+    """Stores how many requests of a cell were sent a second time, and how many answers changed."""
     asked, changed = count_again(store, cell)
     set_verification(store, cell, {"asked": asked, "changed": changed})

@@ -1,6 +1,6 @@
-"""`evalkit rescore`: extraction, scoring and metrics again, from the stored responses; nothing is asked.
+"""`evalkit rescore`: runs readers, scorers and metrics again on stored responses. No request is sent.
 
-The new run file holds what the old one holds, read, scored and measured by today's code. A sample's
+The new run file has the responses of the old one, read, scored and measured by the current code. A sample's
 transcript is in the file, so prompts, media and solvers are not needed.
 """
 
@@ -43,14 +43,14 @@ from evalkit.samples import JSON, JUDGE, Sample
 from evalkit.sandbox.hidden import hide_beside
 
 AT_ONCE = 8
-"""Samples scored together."""
+"""Number of samples scored at the same time."""
 _TRIED_AGAIN = ("scorer", "sandbox", "judge")
-"""Boundaries of failures that today's code may not have; a response that never came stays missing."""
+"""Boundaries of failures that the current code may not have. A missing response stays missing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """A sample whose verdict is another one now: outcomes and answers, old and new."""
+    """A sample whose verdict changed, with the old and new outcome and answer."""
 
     sample: str
     outcomes: tuple[str, str]
@@ -59,7 +59,7 @@ class Changed:
 
 @dataclass(frozen=True, slots=True)
 class Rescored:
-    """A cell, and what became of it. `figures`: the headline's, old and new, in `unit`."""
+    """The result for one cell. `figures`: the old and new headline figure, in `unit`."""
 
     name: str
     metric: str
@@ -74,12 +74,12 @@ def rescore(
 ) -> Iterator[Rescored]:
     """Writes the run file `output` and yields its cells as they are done.
 
-    `rule`: the protocol whose extraction is used, instead of the cell's own. `task_files`: files with the
-    run's tasks that are no tasks of evalkit. Raises `UsageError` where a task's code is not at hand, a slim
-    run file has no texts, or `output` is there already; `output` is there only once all is done.
+    `rule`: the protocol whose extractor is used instead of the cell's own. `task_files`: files with those of
+    the run's tasks that are not evalkit's. Raises `UsageError` if a task's code is not found, if a slim run
+    file has no texts, or if `output` already exists. `output` appears only once all cells are done.
     """
     if output.exists():
-        raise UsageError(f"{output} is there already: remove it, or name another file")
+        raise UsageError(f"{output} already exists: remove it, or name another file")
     part = output.with_name(f"{output.name}.part")
     for file in (run, output, *task_files):
         hide_beside(file)
@@ -90,7 +90,7 @@ def rescore(
             output.parent.mkdir(parents=True, exist_ok=True)
             part.unlink(missing_ok=True)
             with closing(sqlite3.connect(part)) as copy:
-                old.connection.backup(copy)  # in today's format, whatever `run` is in
+                old.connection.backup(copy)  # in the current format, whatever the format of `run`
         except (OSError, sqlite3.Error) as error:
             raise UsageError(f"cannot write {output}: {error}") from None
         with Store.open(part, to_write=True) as new:
@@ -102,7 +102,7 @@ def rescore(
 
 
 def _note(old: Store, new: Store) -> None:
-    """Who measures now, and who asked and measured before."""
+    """Stores which evalkit and packages rescore the run, and which made the original run."""
     made: dict[str, JSON] = {"evalkit": evalkit.__version__, "packages": provenance()["packages"]}
     before: JSON = {key: old.manifest.get(key) for key in made}
     at = datetime.now(UTC).isoformat(timespec="seconds")
@@ -115,7 +115,7 @@ def _task(store: Store, cell: Cell) -> Task:
     task = task_of(store, cell.spec)
     if task is None:
         fix = "name its file with --task-file" if cell.spec.source else "it was given from Python, in no file"
-        raise UsageError(f"{store.path}: the code of {cell.spec.task} is not at hand: {fix}")
+        raise UsageError(f"{store.path}: the code of {cell.spec.task} is not found: {fix}")
     return task
 
 
@@ -151,7 +151,7 @@ class _Cell:
         )
 
     def _spec(self) -> CellSpec:
-        """By what code it is read, scored and measured now; what asked stays what it was."""
+        """Returns the spec with the current identities of readers, scorers and metrics; the rest stays."""
         old, new = self._cell.spec, self._plan.spec()
         fallback = new.fallback
         if fallback and old.fallback:
@@ -204,7 +204,9 @@ class _Cell:
 
         found: list[Changed | None] = []
         positions = list(records.positions.values())
-        for start in range(0, len(positions), AT_ONCE):  # a task for each of a million samples would be much
+        for start in range(
+            0, len(positions), AT_ONCE
+        ):  # so that a million samples do not make a million tasks at once
             found += await asyncio.gather(*(one(position) for position in positions[start : start + AT_ONCE]))
         return [change for change in found if change is not None]
 
@@ -226,7 +228,7 @@ class _Cell:
             row = dataclasses.replace(
                 row, outcome=made.outcome, statistics=made.statistics, answer=made.as_json()
             )
-            row_columns(row)  # before anything of it is written
+            row_columns(row)  # raises an error before anything is written
         except FAULTS as error:
             failed = fault(error)
             row = dataclasses.replace(
@@ -241,14 +243,14 @@ class _Cell:
 
 
 class _StoredReplies:
-    """What the run's judge model in `role` said about one sample: a channel that asks nobody."""
+    """A channel that returns the stored replies of the judge model in `role` and never sends a request."""
 
     def __init__(self, asked: SampleRecord, role: str) -> None:
-        judged = [asked_request for asked_request in asked.requests if asked_request.judge]
-        own = [asked_request for asked_request in judged if asked_request.body.get("role", JUDGE) == role]
+        of_judges = [asked_request for asked_request in asked.requests if asked_request.judge]
+        own = [asked_request for asked_request in of_judges if asked_request.body.get("role", JUDGE) == role]
         self._replies = {
             (orjson.dumps(asked_request.body["prompt"]), drawn.draw): drawn.response
-            for asked_request in own or judged  # one model may have had every role
+            for asked_request in own or of_judges  # one model may have been used for every role
             for drawn in asked_request.draws
         }
 
@@ -256,14 +258,14 @@ class _StoredReplies:
         return self._replies.get((orjson.dumps(orjson.loads(call.body)["prompt"]), call.draw))
 
     async def send(self, call: Call) -> Response:
-        raise JudgeError("the run's judge model was not asked about this response")
+        raise JudgeError("the run has no reply of the judge model about this response")
 
     async def run(self, call: Call, tool: RunTool) -> Response:
-        raise AssertionError("a judge model uses no tool")
+        raise AssertionError("a judge model does not use tools")
 
 
 def _asking_the_same(new: str, old: str) -> str:
-    """The identity of today's scorer, with the judge models that were asked."""
+    """Returns the identity of the current scorer, with the judge models of the run."""
     return "".join((new.partition(BY)[0], *old.partition(BY)[1:]))
 
 

@@ -1,4 +1,4 @@
-"""The run: plan → samples in flight → run file. Resumes what the file already has."""
+"""The run: plan → samples in flight → run file. A run resumes from what the file already has."""
 
 from __future__ import annotations
 
@@ -42,15 +42,15 @@ from evalkit.samples import Sample
 from evalkit.sandbox.hidden import hide_beside
 
 _BREATHE = 16
-"""Samples after which the event loop goes round at the latest."""
+"""Maximum number of samples between two turns of the event loop."""
 _DONE = frozenset({"correct", "wrong", "unparsable", "truncated", ANSWERED})
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How a run goes about it; nothing here changes what is asked. `concurrency` None: auto.
+    """How a run is executed; no option changes a request. `concurrency` None: auto.
 
-    `verify`: share of the greedy requests that are asked twice.
+    `verify`: share of the greedy requests that are sent twice.
     """
 
     concurrency: int | None = None
@@ -59,10 +59,10 @@ class Options:
 
 
 def open_run(path: Path, plan: Plan, *, afresh: bool = False) -> Store:
-    """The run file at `path`: new, or the same run's, to be finished. It is locked until it is closed.
+    """Creates the run file at `path`, or opens it to resume the same run. It is locked until it is closed.
 
-    `afresh`: a run file that is there is removed. Raises `UsageError` when another process writes it, and,
-    naming every difference, when it is another run's.
+    `afresh`: remove an existing run file first. Raises `UsageError` if another process writes the file, or
+    if it holds another run; the message then names every difference.
     """
     hide_beside(path)
     lock = RunLock.acquire(path)
@@ -76,7 +76,7 @@ def open_run(path: Path, plan: Plan, *, afresh: bool = False) -> Store:
                 _add_cells(store, plan)
             if conflicts := plan.conflicts(store):
                 raise UsageError(
-                    f"{path} holds another run: " + "; ".join(conflicts) + ". Name another file with -o"
+                    f"{path} holds another run: {'; '.join(conflicts)}. Name another file with -o"
                 )
         except BaseException:
             store.close()
@@ -93,7 +93,7 @@ def _reopened(path: Path) -> Store:
         raise UsageError(f"{path} cannot be written: name another file with -o")
     store = Store.open(path, to_write=True)
     try:
-        store.needs_texts("going on with a run")
+        store.needs_texts("resuming a run")
     except UsageError:
         store.close()
         raise
@@ -101,7 +101,7 @@ def _reopened(path: Path) -> Store:
 
 
 def _remove(path: Path) -> None:
-    """A run file, and SQLite's two beside it. Raises `UsageError`."""
+    """Removes a run file and SQLite's two files beside it. Raises `UsageError`."""
     for ending in ("", "-wal", "-shm"):
         try:
             path.with_name(path.name + ending).unlink(missing_ok=True)
@@ -118,14 +118,14 @@ def _add_cells(store: Store, plan: Plan) -> None:
 async def execute(
     plan: Plan, store: Store, options: Options | None = None, progress: Progress | None = None
 ) -> None:
-    """Asks and judges what `store`, from `open_run`, does not have yet.
+    """Runs and scores the samples that `store`, from `open_run`, does not have yet.
 
-    When it returns, everything is in the run file, read back. Raises `Stopped` when the endpoint is gone for
-    good, and `StorageError` as soon as something cannot be stored. Cancelled, it leaves a file that can be
-    resumed.
+    When it returns, everything is in the run file and has been read back from it. Raises `Stopped` if the
+    endpoint is gone for good, and `StorageError` as soon as something cannot be stored. If it is cancelled,
+    the run file can be resumed.
     """
     if store.lock is None:
-        raise UsageError(f"{store.path} was opened to be read: a run goes into what open_run gives")
+        raise UsageError(f"{store.path} was opened for reading only: open it with open_run to write a run")
     options = options or Options()
     progress = progress or Silent()
     limiter = _limiter(options, plan.model)
@@ -137,7 +137,7 @@ async def execute(
         limiter = _limiter(options, model)
         judges[role] = ModelClient(model, commits, limiter, options.retry, plan.seed, media, judge=role)
     cells = {(cell.task, cell.protocol, cell.role): cell for cell in store.cells()}
-    gc.freeze()  # walking all that the libraries brought holds the event loop for 60 ms, and finds nothing
+    gc.freeze()  # scanning the libraries' objects would block the event loop for 60 ms and free nothing
     try:
         for planned in plan.cells:
             cell = cells[planned.task.name, planned.protocol.name, planned.role]
@@ -153,7 +153,7 @@ async def execute(
         media.close()
         commits.close()
         try:
-            # Also after a run that was cut off: it is told that what was answered is in the file.
+            # Also after an interrupted run, because the user is told that all responses are in the file.
             store.read_back()
         finally:
             progress.close()
@@ -178,7 +178,7 @@ class _CellRun:
         self._samples: Iterator[tuple[int, Sample | BoundaryError]] = iter(())
         self._fresh = True
         self._dealt = False
-        """Whether any sample was written: what was measured before is then no longer so."""
+        """Whether any sample was written, so that the stored figures are out of date."""
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="reader")
         self._store = client.store
 
@@ -186,8 +186,8 @@ class _CellRun:
         self._progress.start(self._planned, self._cell, self._client, self._store)
         self._samples = self._planned.tried()
         self._fresh = not any(self._store.outcomes(self._cell).values())
-        # A sample keeps `draws` requests in flight, so fewer samples keep the model busy; one more, so
-        # that judging one does not leave it idle.
+        # A sample has `draws` requests in flight, so fewer samples keep the model busy. One worker more
+        # keeps it busy while a sample is scored.
         workers = -(-self._client.limiter.most // self._planned.protocol.draws) + 1
         try:
             async with asyncio.TaskGroup() as group:
@@ -204,10 +204,10 @@ class _CellRun:
             self._finish()
 
     async def _next(self) -> tuple[int, Sample | BoundaryError] | None:
-        """The next that is to be dealt with. All workers take from one iterator.
+        """Returns the next sample to run, or None. All workers take from one iterator.
 
-        Pictures are read in a thread: a piece of a parquet file full of them takes a tenth of a second.
-        Raises `Stopped` where the data cannot be read on.
+        Pictures are read in a thread, because a row group of a parquet file full of them takes a tenth of a
+        second. Raises `Stopped` if the data cannot be read any further.
         """
         while True:
             try:
@@ -222,24 +222,24 @@ class _CellRun:
                 return found
 
     def _wanted(self, position: int, sample: Sample | BoundaryError) -> bool:
-        """Not in the run file yet, or failed there. Raises `DataError` if the data changed."""
+        """Whether the sample is not in the run file, or failed. Raises `DataError` if the data changed."""
         state = None if self._fresh else self._store.state(self._cell, position)
         if state is None:
             return True
         name, outcome, question = state
-        if (name, outcome) == (unread_id(position), FAILED):  # there was no sample: what is one now is new
+        if (name, outcome) == (unread_id(position), FAILED):  # the record gave no sample then
             return True
         if isinstance(sample, Sample):
             if name != sample.id:
-                self._changed(f"sample {position} was {name} and is {sample.id}")
+                self._changed(f"sample {position} was {name} and is now {sample.id}")
             if outcome in _DONE and question != question_digest(sample):
-                self._changed(f"the text, references or further data of sample {name} are others")
+                self._changed(f"the text, references or further data of sample {name} are different")
         return outcome not in _DONE
 
     def _changed(self, what: str) -> NoReturn:
-        self._samples = iter(())  # other workers shall not go on with what is left
+        self._samples = iter(())  # so that no other worker continues with the remaining samples
         raise DataError(
-            f"{self._cell.task}: the data changed since {self._store.path} was begun: {what}. "
+            f"{self._cell.task}: the data changed since {self._store.path} was started: {what}. "
             "Name another file with -o"
         )
 
@@ -247,8 +247,8 @@ class _CellRun:
         while (found := await self._next()) is not None:
             position, sample = found
             await self._sample(position, sample)
-            # Answers that are there at once (stored ones, a replay's) never wait: without this the loop
-            # would not go round, and nothing be committed nor Ctrl-C heard, until the last sample.
+            # Responses that need no waiting (stored ones, a replay's) never yield. Without this, the event
+            # loop would neither commit nor handle Ctrl-C before the last sample.
             if position % _BREATHE == 0:
                 await asyncio.sleep(0)
 
@@ -261,14 +261,14 @@ class _CellRun:
             context = self._context(sample, links)
             result = await self._result(context, links)
             row = _row(position, sample, context.asked, result, links.found())
-            # A provider's errors are written down as they happen.
+            # A provider's errors are already stored, as they happen.
             if row.boundary not in ("", "provider"):
                 self._note(row)
         try:
             self._store.add_sample(self._cell, row, fresh=self._fresh)
-        except BoundaryError as error:  # nothing was written: there is something that no file can hold
+        except BoundaryError as error:  # nothing was written, because a value cannot be stored
             failed = unread(position, error)
-            if not isinstance(error, SampleError):  # then it is in the answer
+            if not isinstance(error, SampleError):  # the value is in the answer, not in the sample
                 failed = dataclasses.replace(failed, sample=row.sample, question=row.question)
             row = failed
             self._note(row)
@@ -280,7 +280,7 @@ class _CellRun:
         self._progress.sample(row)
 
     async def _result(self, context: SampleContext, links: Links) -> Score | Ungraded | BoundaryError:
-        """What is made of a sample; its fault is its result. Raises what ends the run (`engine.faults`)."""
+        """Returns the sample's score, or the error that failed it. Raises what ends the run."""
         task, sample = self._planned.task, context.sample
         judging = self._judging(sample, links)
         try:
@@ -315,20 +315,20 @@ class _CellRun:
 
         def channel(role: str) -> SampleChannel:
             client = judge_for(role, self._judges)
-            assert client is not None  # the plan refused a role that nobody has
+            assert client is not None  # the plan refused a role without a model
             return SampleChannel(client, self._cell, sample.id, links)
 
         return Judging(sample, channel, self._client.seed)
 
     def _finish(self) -> None:
-        """Writes down what was measured, once all samples are dealt with."""
+        """Stores the figures, once all samples are done."""
         data = self._store.data(self._cell)
         figures: Sequence[StoredFigure] = ()
         try:
             if complete(self._store, self._cell, self._planned.metrics):
                 data = self._store.data(self._cell)
             figures = figures_of(self._planned.metrics, data)
-        finally:  # also where a metric of the user's fails
+        finally:  # also if a metric of the user's fails
             self._store.finish(self._cell, len(data.outcomes), figures)
 
 
@@ -346,7 +346,7 @@ def _row(
 
 
 def _first(failures: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The first error of a group that is none itself."""
+    """Returns the first error in nested groups that is not a group itself."""
     error: BaseException = failures
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]

@@ -1,4 +1,4 @@
-"""From an answer to verdicts, statistics and an outcome."""
+"""Scores an answer: verdicts, statistics and an outcome."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _NONE: Mapping[str, Answer] = {}
 
 @dataclass(frozen=True, slots=True)
 class Graded:
-    """The answers of one way of reading a sample's responses, and the verdict on each."""
+    """The answers that one way of reading found in a sample's responses, with the verdict on each."""
 
     finals: tuple[Final, ...]
     verdicts: tuple[Verdict, ...]
@@ -38,16 +38,16 @@ class Graded:
 
     @property
     def values(self) -> tuple[Mapping[str, float] | None, ...]:
-        """None where there was no answer to be judged."""
+        """The verdicts' values; None for a response without an answer."""
         pairs = zip(self.finals, self.verdicts, strict=True)
         return tuple(None if final.value is None else verdict.values for final, verdict in pairs)
 
     @property
     def outcome(self) -> str:
-        """One word for a sample: `correct` when at least half of its answers are right.
+        """The sample's outcome: `correct` if at least half of its answers are right.
 
-        Otherwise what most of the others are: cut at max_tokens (`truncated`), without an answer
-        (`unparsable`), or `wrong`; that order breaks ties.
+        Otherwise it is the most frequent kind among the other answers: cut at max_tokens (`truncated`),
+        without an answer (`unparsable`), or `wrong`; that order breaks ties.
         """
         if 2 * sum(self.correct) >= len(self.correct):
             return "correct"
@@ -70,7 +70,7 @@ class Graded:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """`statistics`: the columns of every metric, one after the other."""
+    """The result of scoring one sample. `statistics`: the columns of all metrics, one after the other."""
 
     scored: Scored
     outcome: str
@@ -80,19 +80,19 @@ class Score:
     branches: Mapping[str, Graded]
 
     def as_json(self) -> JSON:
-        """What the run file keeps of an answer."""
+        """Returns what the run file stores of an answer."""
         return {
             "finals": self.headline.as_json(),
-            "variants": {name: judged.as_json() for name, judged in self.variants.items()},
-            "branches": {name: judged.as_json() for name, judged in self.branches.items()},
-            "outcomes": {name: judged.outcome for name, judged in {**self.variants, **self.branches}.items()},
+            "variants": {name: graded.as_json() for name, graded in self.variants.items()},
+            "branches": {name: graded.as_json() for name, graded in self.branches.items()},
+            "outcomes": {name: graded.outcome for name, graded in {**self.variants, **self.branches}.items()},
             "detail": self.scored.answer.detail,
         }
 
 
 @dataclass(frozen=True, slots=True)
 class Ungraded:
-    """An answer to a sample whose references are not public; it can be exported."""
+    """An answer to a sample whose references are not public. It can be exported."""
 
     answer: Answer
     statistics: tuple[float, ...] = ()
@@ -104,7 +104,7 @@ class Ungraded:
         return max(("truncated", "unparsable"), key=list(map(_kind, self.answer.finals)).count)
 
     def as_json(self) -> JSON:
-        """What the run file keeps of an answer."""
+        """Returns what the run file stores of an answer."""
         finals: list[JSON] = [
             {"value": final.value, "correct": None, "truncated": final.truncated, "reason": ""}
             for final in self.answer.finals
@@ -119,7 +119,7 @@ class Ungraded:
 
 
 def metrics_for(task: Task, protocol: Protocol) -> tuple[Metric, ...]:
-    """The task's metrics that `protocol` has enough draws and the branches for."""
+    """Returns the task's metrics for which `protocol` has enough draws and the right branches."""
     known = {"", *(variant.name for variant in task.variants), *protocol.branches}
     return tuple(m for m in task.metrics if m.least_draws <= protocol.draws and m.variant in known)
 
@@ -132,12 +132,12 @@ async def score(
     read_otherwise: Mapping[str, Answer] = _NONE,
     judging: Judging | None = None,
 ) -> Score:
-    """Scores every answer in every variant, and takes every metric's statistics.
+    """Scores every answer in every variant and computes every metric's statistics.
 
-    `read_otherwise`: the answers of variants that read in their own way. `judging`: for scorers that ask
-    judge models. Raises `BoundaryError` when it could not be scored: a `ScorerError` for a scorer or metric
-    that raised, or returned what is no verdict and no number. A `UsageError` of theirs, such as a missing
-    package, ends the run.
+    `read_otherwise`: the answers of variants with their own extractor or reader. `judging`: for scorers that
+    use judge models. Raises `BoundaryError` if the sample could not be scored: a `ScorerError` if a scorer
+    or metric raised, or returned something other than a verdict or a number. A `UsageError` from them, such
+    as a missing package, ends the run.
     """
     headline = await _grade_all(task.scorer, answer.finals, sample, judging)
     variants = {}
@@ -153,13 +153,13 @@ async def score(
         answer,
         headline.correct,
         tuple(verdict.reason for verdict in headline.verdicts),
-        {name: judged.correct for name, judged in others.items()},
-        {name: judged.credit for name, judged in {"": headline, **others}.items()},
-        {name: judged.values for name, judged in {"": headline, **others}.items()},
+        {name: graded.correct for name, graded in others.items()},
+        {name: graded.credit for name, graded in {"": headline, **others}.items()},
+        {name: graded.values for name, graded in {"": headline, **others}.items()},
     )
     found: dict[int, tuple[float, ...]] = {}
     statistics: tuple[float, ...] = ()
-    for inner in map(measured, metrics):  # a mean over groups has its metric's
+    for inner in map(measured, metrics):  # a mean over groups has the statistics of its inner metric
         if id(inner) not in found:
             found[id(inner)] = _at_once(inner, sample, scored)
         statistics += found[id(inner)]
@@ -167,14 +167,14 @@ async def score(
 
 
 def _at_once(metric: Metric, sample: Sample, scored: Scored) -> tuple[float, ...]:
-    """The metric's statistics; NaN where they depend on all samples (`engine.corpus`)."""
+    """Returns the metric's statistics; NaN if they depend on all samples (`engine.corpus`)."""
     if is_prepared(metric):
         return (math.nan,) * len(metric.columns)
     return statistics_of(metric, sample, scored)
 
 
 def statistics_of(metric: Metric, sample: Sample, scored: Scored, *corpus: object) -> tuple[float, ...]:
-    """A finite number for each of the metric's columns. Raises `ScorerError`.
+    """Returns a finite number for each of the metric's columns. Raises `ScorerError`.
 
     `corpus`: what the metric's `prepare` returned, if it has one.
     """
@@ -185,7 +185,10 @@ def statistics_of(metric: Metric, sample: Sample, scored: Scored, *corpus: objec
     except FAULTS as error:
         raise fault(error, f"metric {metric.name}") from error
     if len(found) != len(metric.columns) or not all(map(math.isfinite, found)):
-        raise ScorerError(f"metric {metric.name}: {found} for the columns {', '.join(metric.columns)}")
+        raise ScorerError(
+            f"metric {metric.name}: must return a finite number for each of the columns "
+            f"{', '.join(metric.columns)}, not {found}"
+        )
     return found
 
 
@@ -197,7 +200,7 @@ async def score_of(
     read_otherwise: Mapping[str, Answer] = _NONE,
     judging: Judging | None = None,
 ) -> Score | Ungraded:
-    """`score`, for a sample that there are references for or that needs none."""
+    """Calls `score`, or returns `Ungraded` for a sample without references, unless the task needs none."""
     if not sample.target and not task.reference_free:
         return Ungraded(answer)
     return await score(task, metrics, sample, answer, read_otherwise, judging)
@@ -206,7 +209,7 @@ async def score_of(
 async def _grade_all(
     scorer: Scorer, finals: tuple[Final, ...], sample: Sample, judging: Judging | None
 ) -> Graded:
-    if len(finals) == 1:  # nearly always
+    if len(finals) == 1:  # the usual case
         return Graded(finals, (await _verdict(scorer, finals[0], sample, judging),))
     work = (_verdict(scorer, final, sample, judging) for final in finals)
     return Graded(finals, tuple(await asyncio.gather(*work)))
@@ -229,33 +232,37 @@ async def _verdict(scorer: Scorer, final: Final, sample: Sample, judging: Judgin
 
 
 def _plain(verdict: Verdict) -> Verdict:
-    """With Python's own bool and float, of which NumPy's are no kin. Raises `ScorerError`."""
+    """Returns the verdict with Python's bool and float instead of NumPy's. Raises `ScorerError`."""
     if not isinstance(verdict, Verdict):
-        raise ScorerError(f"scorer: it returned {type(verdict).__name__}, not a Verdict")
+        raise ScorerError(f"scorer: must return a Verdict, not {type(verdict).__name__}")
     known = type(verdict.correct) is bool and type(verdict.reason) is str
     if known and verdict.credit is None and not verdict.values:
-        return verdict  # nearly always
+        return verdict  # the usual case
     correct: object = verdict.correct
     if callable(listed := getattr(correct, "tolist", None)):
         correct = listed()
     if correct not in (True, False):
-        raise ScorerError(f"scorer: its verdict's correct is {correct!r:.80}, neither True nor False")
+        raise ScorerError(f"scorer: the verdict's correct must be True or False, not {correct!r:.80}")
     credit = None if verdict.credit is None else float(verdict.credit)
     if credit is not None and not 0 <= credit <= 1:
-        raise ScorerError(f"scorer: its verdict's credit is {credit}, not between 0 and 1")
+        raise ScorerError(f"scorer: the verdict's credit must be between 0 and 1, not {credit}")
     return Verdict(bool(correct), plain_text(str(verdict.reason)), credit, _plain_values(verdict.values))
 
 
 def _plain_values(values: object) -> dict[str, float]:
     if not isinstance(values, Mapping):
-        raise ScorerError(f"scorer: its verdict's values are a {type(values).__name__}, not numbers by name")
+        raise ScorerError(
+            f"scorer: the verdict's values must be a mapping of names to numbers, not {type(values).__name__}"
+        )
     found: dict[str, float] = {}
     for name, value in values.items():
         if not isinstance(name, str) or plain_text(name) != name:
-            raise ScorerError(f"scorer: its verdict's values have the name {name!r:.80}, which is no text")
+            raise ScorerError(f"scorer: a name in the verdict's values must be text, not {name!r:.80}")
         number = math.nan if isinstance(value, str) else float(value)
         if not math.isfinite(number):
-            raise ScorerError(f"scorer: its verdict's value {name!r:.80} is {value!r:.80}, no finite number")
+            raise ScorerError(
+                f"scorer: the verdict's value {name!r:.80} must be a finite number, not {value!r:.80}"
+            )
         found[name] = number
     return found
 

@@ -1,1 +1,1 @@
-"""The run file: what it holds, who writes it, and what reads it."""
+"""The run file: its contents, and the code that writes and reads it."""

@@ -1,4 +1,4 @@
-"""The figures of a run, read from its file: each with its interval, outcomes, signature and completeness."""
+"""Reads the figures of a run from its file, each with its interval, outcomes, signature and completeness."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ from evalkit.runfile.tallies import clip_seconds, count_details, usage, verifica
 from evalkit.samples import JSON
 
 _BY_SAMPLE = ("questions", "prompts", "validation")
-"""Parts of a signature that are made of all samples."""
+"""Parts of a signature that depend on all samples."""
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """A figure over the samples of one group or tag. `value`, `low`, `high` in the cell's unit.
+    """A figure over the samples of one group or tag. `value`, `low` and `high` are in the cell's unit.
 
-    Without an interval (None) where they are all of one cluster.
+    The interval is None if all samples belong to one cluster.
     """
 
     value: float
@@ -49,11 +49,11 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class TableCell:
-    """One figure. `value`, `low`, `high` in `unit`, None when no sample was judged.
+    """One figure. `value`, `low` and `high` are in `unit`, and None if no sample was scored.
 
-    `n`: judged samples, which the value is over, or what the metric counts in them (`counted`). `outcomes`:
-    samples by outcome, failed ones included. `low`, `high` are None too where everything is of one cluster.
-    `marks`: numbers of the table's notes that belong to it.
+    `n`: the scored samples that the value is computed from, or what the metric counts in them (`counted`).
+    `outcomes`: samples by outcome, including failed ones. `low` and `high` are also None if all samples
+    belong to one cluster. `marks`: numbers of the table's notes that belong to the figure.
     """
 
     spec: CellSpec
@@ -65,26 +65,26 @@ class TableCell:
     n: int
     outcomes: dict[str, int]
     groups: dict[str, Group]
-    """By group and then by tag, each in natural order."""
+    """The figures of the groups and then of the tags, each in natural order."""
     signature: Signature
     tokens: tuple[int, int]
     """(prompt, completion) tokens as the endpoint counted them."""
     found: Mapping[str, Any]
-    """What the run found out for it: a threshold and its validation curve."""
+    """What the run determined for the cell: a threshold and its validation curve."""
     answered: int
-    """Samples with an answer and without a public reference."""
+    """Number of samples with an answer and without a public reference."""
     seconds: float
-    """How long the clips are that were played."""
+    """Total seconds of the clips that were sent."""
     counts: dict[str, int]
-    """Samples that were not asked or read quite as the protocol has it, by what happened; none: left out."""
+    """Numbers of samples that deviate from the protocol, by the kind of deviation; zeros are omitted."""
     completeness: Completeness
     samples: Callable[[], Sequence[CellData]] = field(repr=False, compare=False)
-    """Reads its samples from the run file, which has to be open still: those that are scored, then those that
-    its threshold was chosen on, if any."""
+    """Reads the samples from the run file, which must still be open: the scored samples, then those that the
+    threshold was chosen on, if any."""
     stale: tuple[str, ...] = ()
-    """Where today's code is not the code that the run used, in words."""
+    """Messages about current code that differs from the code that the run used."""
     verification: dict[str, int] | None = None
-    """Greedy answers that were `asked` for a second time, and those that `changed`; None: none was to be."""
+    """Greedy requests that were `asked` a second time, and answers that `changed`; None if not verified."""
     marks: tuple[int, ...] = ()
 
     @property
@@ -93,7 +93,7 @@ class TableCell:
 
     @property
     def protocol(self) -> str:
-        """For people: the name with what was overridden."""
+        """The protocol's name with its overrides, for display."""
         return self.spec.protocol.label
 
     @property
@@ -115,12 +115,12 @@ class TableCell:
 
     @property
     def traits(self) -> Traits:
-        """The metric's own attributes: its average, its best value, which outcomes suit it."""
+        """The metric's traits: its average, its best value, and which outcomes apply to it."""
         return self.measured.traits
 
     @property
     def counted(self) -> str:
-        """What `n` is a number of: samples, or what the metric counts in them, such as instructions."""
+        """The unit of `n`: samples, or what the metric counts in them, such as instructions."""
         return self.traits.denominator or "samples"
 
     @property
@@ -129,14 +129,14 @@ class TableCell:
 
     @property
     def told(self) -> dict[str, int]:
-        """Samples by outcome, as suits the metric: right, or only answered."""
+        """Samples by outcome, for display: correct or wrong, or only answered, depending on the metric."""
         return told_outcomes(self.outcomes, right_or_wrong=self.traits.right_or_wrong)
 
     def differences(self, other: TableCell) -> list[str]:
-        """What keeps the two from being compared, in words, this side first; see `Signature.differences`.
+        """Returns the reasons why the two cannot be compared, this side first; see `Signature.differences`.
 
-        Samples that failed in either change nothing that was asked of the rest: where there are any, what was
-        asked is compared sample by sample, on those that failed in neither.
+        Failed samples do not change the requests of the others. If samples failed on either side, questions
+        and requests are compared sample by sample, for the samples that failed on neither side.
         """
         mine, theirs = self.signature, other.signature
         found = mine.differences(theirs)
@@ -148,7 +148,7 @@ class TableCell:
 
     @property
     def row(self) -> tuple[str, str, str]:
-        """Cells of one row answer one question; overrides do not make another row."""
+        """The key of the table row. Overrides do not make another row."""
         return (self.task, self.spec.protocol.name, self.metric)
 
     def as_json(self) -> dict[str, JSON]:
@@ -191,7 +191,7 @@ class TableCell:
 
 
 def cells_of(store: Store) -> Iterator[TableCell]:
-    """The figures of one run, in its order; a cell's headline metric first."""
+    """Yields the figures of one run, in its order; each cell's headline metric first."""
     cells = store.cells()
     validations = {(cell.task, cell.protocol): cell for cell in cells if cell.role == VALIDATION}
     for cell in cells:
@@ -253,7 +253,7 @@ def _read(store: Store, cell: Cell, calibration: Cell | None) -> tuple[CellData,
 
 
 def _asked(data: CellData, *validation: CellData) -> dict[str, JSON]:
-    """The parts of a signature that only the samples show."""
+    """Returns the parts of a signature that depend on the samples."""
     parts: dict[str, JSON] = {
         "n": len(data.outcomes),
         "questions": combine(data.questions),
@@ -265,24 +265,24 @@ def _asked(data: CellData, *validation: CellData) -> dict[str, JSON]:
 
 
 def _corpus(data: CellData) -> JSON:
-    """Of which samples a metric knows that is measured of all those that were scored."""
-    return combine(question for question, judged in zip(data.questions, data.scored, strict=True) if judged)
+    """Returns the digest of all scored samples, for a metric whose statistics depend on all of them."""
+    return combine(question for question, scored in zip(data.questions, data.scored, strict=True) if scored)
 
 
 def _place(groups: Set[str], figure: StoredFigure) -> tuple[bool, object]:
-    """Groups stand before tags."""
+    """Returns a sort key that puts groups before tags."""
     return figure.group not in groups, natural(figure.group)
 
 
 def _answered(data: CellData) -> Iterator[bytes]:
-    """What was asked for the samples that did not fail; of one that did, not all was asked."""
+    """Yields the request digests of the samples that did not fail; a failed one may lack requests."""
     return (asked for asked, outcome in zip(data.asked, data.outcomes, strict=True) if outcome != FAILED)
 
 
 def _asked_alike(one: CellData, other: CellData) -> bool:
-    """Whether samples that failed in neither had the same questions and prompts.
+    """Whether the samples that failed on neither side had the same questions and prompts.
 
-    Without any that failed there is nothing that would explain why the parts of the signatures differ.
+    Without failed samples, everything must be equal, because nothing else explains a difference.
     """
     if len(one.outcomes) != len(other.outcomes) or FAILED not in (*one.outcomes, *other.outcomes):
         return one.questions == other.questions and one.asked == other.asked
@@ -294,7 +294,7 @@ def _asked_alike(one: CellData, other: CellData) -> bool:
 
 
 def _computed(measured: Measure, cell: Cell, data: CellData) -> Sequence[StoredFigure]:
-    """The figures of a cell that is not finished, if the code that measures it is at hand."""
+    """Returns the figures of an unfinished cell, or nothing if the code that measures it is not found."""
     if measured.metric is None or measured.stale:
         return ()
     return figures(measured.metric, measured.of(data.matrix), data)
@@ -302,5 +302,5 @@ def _computed(measured: Measure, cell: Cell, data: CellData) -> Sequence[StoredF
 
 def _stale(measured: Measure, found: Sequence[StoredFigure]) -> str:
     if measured.metric is None and not found:
-        return "measured by code that is no part of evalkit, and not finished: --task-file names that code"
+        return "measured by code that is not part of evalkit, and not finished: --task-file names that code"
     return measured.stale

@@ -1,4 +1,4 @@
-"""Whether a cell is of the whole benchmark: one rule for tables, comparisons, exports and pages."""
+"""Decides whether a cell covers the whole benchmark: one rule for tables, comparisons, exports and pages."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ from evalkit.runfile.store import Store
 from evalkit.runfile.tallies import group_counts
 
 SMALL_SETS = "small sets"
-"""`kind` of the data that comes with evalkit, for trying it out."""
+"""`kind` of the small data sets that come with evalkit."""
 SMALL = "evalkit's own small set, not the benchmark: comparable with no printed figure"
 
 
 @dataclass(frozen=True, slots=True)
 class Completeness:
-    """`asked`: samples in the run file, failed ones included. `records`: how many the data had, where known.
+    """How much of a benchmark a cell covers.
 
-    `finished`: whether the run has come to the end of its data, or of `limit`. `wanted`: how many it was to
-    ask, where that was known before. `by_group`: whether `limit` is of each group. `size`: samples of the
-    benchmark itself, as its authors count them, and `groups`: (asked, size) of each of its groups where these
-    differ. None and empty where the task does not say.
+    `asked`: samples in the run file, including failed ones. `records`: records in the data, None if unknown.
+    `finished`: whether the run has reached the end of its data, or of `limit`. `wanted`: samples planned for
+    the run, None if unknown. `by_group`: whether `limit` applies to each group. `size`: samples of the
+    benchmark itself, as its authors count them, None if the task does not say. `groups`: (asked, size) of
+    each of the benchmark's groups for which these differ, empty if the task does not say.
     """
 
     asked: int
@@ -36,7 +37,7 @@ class Completeness:
 
     @property
     def whole(self) -> bool:
-        """Whether the run is of the benchmark: all of it, and nothing else."""
+        """Whether the run covers the whole benchmark, and nothing else."""
         return not self.lacking
 
     @property
@@ -51,16 +52,16 @@ class Completeness:
 
     @property
     def unfinished(self) -> str:
-        """`unfinished, 329 of 2,750 samples`; "" for a run that came to its end."""
+        """A text such as `unfinished, 329 of 2,750 samples`; "" for a finished run."""
         if self.finished:
             return ""
         if self.wanted is None:
-            return f"unfinished, {self.asked:,} samples; how many there are is not known"
+            return f"unfinished, {self.asked:,} samples; the total number is not known"
         return f"unfinished, {self.asked:,} of {self.wanted:,} samples"
 
     @property
     def part(self) -> str:
-        """What a finished run is of, where it is not the benchmark: less of it, or more; "" where it is."""
+        """A text that says how a finished run's samples differ from the benchmark's; "" if they do not."""
         if self._cut:
             of = "all" if self.all is None else f"{self.all:,}"
             each = " of each group" if self.by_group else ""
@@ -77,7 +78,7 @@ class Completeness:
 
     @property
     def all(self) -> int | None:
-        """How many samples there are, as the task says or else the data."""
+        """How many samples there are, from the task or else from the data; None if unknown."""
         return self.records if self.size is None or self.small else self.size
 
     @property
@@ -95,7 +96,7 @@ class Completeness:
 
 
 def completeness(store: Store, cell: Cell) -> Completeness:
-    """How complete `cell` is."""
+    """Returns how complete `cell` is."""
     spec = cell.spec
     counts = group_counts(store, cell)
     asked = sum(counts.values())
@@ -113,9 +114,9 @@ def completeness(store: Store, cell: Cell) -> Completeness:
 
 
 def other_groups(counts: Mapping[str, int], sizes: Mapping[str, int]) -> dict[str, tuple[int, int]]:
-    """(asked, size) of the groups with more or fewer samples than they should have.
+    """Returns (asked, size) of the groups with more or fewer samples than they should have.
 
-    A record that gave no sample is of no group: as many may be lacking.
+    A record that gave no sample has no group, so as many samples may be missing from the groups.
     """
     found = {name: (counts.get(name, 0), size) for name, size in sizes.items()}
     lacking = sum(size - asked for asked, size in found.values() if asked < size)

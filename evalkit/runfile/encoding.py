@@ -1,4 +1,4 @@
-"""Values as a run file holds them: plain JSON, responses, and the columns of a sample."""
+"""Converts values to and from their form in a run file: plain JSON, responses, and a sample's columns."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from evalkit.samples import JSON, Audio, Image, Sample, ToolCall, plain_text
 
 
 def dump(value: object, where: str = "a value") -> str:
-    """`value` as JSON. Raises `ValueError` that names the place of what JSON does not have.
+    """Returns `value` as JSON. Raises `ValueError` with the place of a value that JSON does not support.
 
-    NumPy's numbers and arrays become plain ones, NaN and infinities null, and halves of surrogate pairs
-    U+FFFD. `where`: what the value is called in errors.
+    NumPy's numbers and arrays become plain ones, NaN and infinities become null, and unpaired surrogates
+    U+FFFD. `where`: the name of the value in errors.
     """
     try:
         return orjson.dumps(value).decode()
     except TypeError:
-        pass  # NumPy's, half a surrogate pair, an integer of more than 64 bits, or a key that is no text
+        pass  # a NumPy value, an unpaired surrogate, an integer over 64 bits, or a key that is not a text
     try:
         return plain_text(json.dumps(_plain(value, where), ensure_ascii=False))
     except RecursionError:
-        raise ValueError(f"{where} holds itself, or is nested too deeply") from None
+        raise ValueError(f"{where} contains itself, or is nested too deeply") from None
 
 
 def _plain(value: object, where: str) -> JSON:
@@ -45,13 +45,13 @@ def _plain(value: object, where: str) -> JSON:
         return {_key(key, where): _plain(inner, f"{where}.{key}") for key, inner in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(inner, f"{where}[{i}]") for i, inner in enumerate(value)]
-    listed = getattr(value, "tolist", None)  # numpy's scalars and arrays, and what is made like them
+    listed = getattr(value, "tolist", None)  # NumPy's scalars and arrays, and similar types
     if callable(listed):
         return _plain(listed(), where)
     try:
         found: JSON = orjson.loads(orjson.dumps(value))  # dates, enumerations, dataclasses
     except TypeError:
-        raise ValueError(f"{where} is of type {type(value).__name__}, which JSON does not have") from None
+        raise ValueError(f"{where} is of type {type(value).__name__}, which JSON does not support") from None
     return found
 
 
@@ -63,28 +63,28 @@ def _key(key: object, where: str) -> str:
     listed = getattr(key, "tolist", None)
     if callable(listed):
         return _key(listed(), where)
-    raise ValueError(f"{where} has a key of type {type(key).__name__}, which JSON does not have")
+    raise ValueError(f"{where} has a key of type {type(key).__name__}, which JSON does not support")
 
 
 MOST_GENERATED = 256 << 20
-"""Bytes of the pictures and clips of one response."""
+"""Maximum number of bytes of the pictures and clips of one response."""
 _FINISHES = frozenset(get_args(Finish))
 
 
 def checked(response: object, request: Request) -> Response:
-    """What a backend returned to `request`, with plain numbers.
+    """Returns a backend's response to `request`, with plain numbers.
 
-    Raises `ProviderError` for what cannot be stored, and where continuations have no likelihoods.
+    Raises `ProviderError` if it cannot be stored, or if its likelihoods are not those of the continuations.
     """
     if not isinstance(response, Response):
-        raise ProviderError(f"the model returned {type(response).__name__}, not a Response")
+        raise ProviderError(f"the model must return a Response, not {type(response).__name__}")
     counts = response.prompt_tokens, response.completion_tokens
     if any(type(count) not in (int, NoneType) for count in counts) or type(response.seconds) is not float:
         try:
             counts = _count(counts[0]), _count(counts[1])
             seconds = float(response.seconds)
         except (TypeError, ValueError) as error:
-            raise ProviderError(f"token counts and seconds are numbers: {error}") from None
+            raise ProviderError(f"token counts and seconds must be numbers: {error}") from None
         response = dataclasses.replace(
             response, prompt_tokens=counts[0], completion_tokens=counts[1], seconds=seconds
         )
@@ -100,7 +100,7 @@ def checked(response: object, request: Request) -> Response:
             f"not of {list(asked)}"
         )
     if response.tool_calls and not all(isinstance(call, ToolCall) for call in response.tool_calls):
-        raise ProviderError("the model returned tool_calls that are no ToolCall")
+        raise ProviderError("the model returned tool_calls that are not a ToolCall")
     if response.likelihoods:
         response = dataclasses.replace(response, likelihoods=tuple(map(_likelihood, response.likelihoods)))
     if response.media:
@@ -113,7 +113,7 @@ def _likelihood(found: Likelihood) -> Likelihood:
         logprob = float(found.logprob)
         tokens = _count(found.tokens)
     except (TypeError, ValueError, AttributeError) as error:
-        raise ProviderError(f"a likelihood has a number as log-probability and as tokens: {error}") from None
+        raise ProviderError(f"a likelihood's logprob and tokens must be numbers: {error}") from None
     if math.isnan(logprob) or logprob == math.inf:
         raise ProviderError(f"the model returned {logprob} as the log-probability of {found.text!r}")
     greedy = None if found.greedy is None else bool(found.greedy)
@@ -122,7 +122,7 @@ def _likelihood(found: Likelihood) -> Likelihood:
 
 def _check_media(media: object) -> None:
     if not isinstance(media, tuple) or not all(isinstance(one, Image | Audio) for one in media):
-        raise ProviderError("the model returned media that is no tuple of Image and Audio")
+        raise ProviderError("the model returned media that is not a tuple of Image and Audio")
     if not all(one.data for one in media):
         raise ProviderError("the model returned a picture or clip without data")
     if sum(one.size for one in media) > MOST_GENERATED:
@@ -137,11 +137,11 @@ RESPONSE = (
     "text, finish, prompt_tokens, completion_tokens, seconds, reasoning, logprobs, prompt_logprobs, "
     "likelihoods, tool_calls"
 )
-"""Columns of table `draw` that `response_of` takes."""
+"""The columns of table `draw` that `response_of` takes."""
 
 
 def response_of(columns: Sequence[Any]) -> Response:
-    """The response in `RESPONSE`'s columns."""
+    """Returns the response in the columns `RESPONSE`."""
     text, finish, prompt_tokens, completion_tokens, seconds, reasoning, *listed = columns
     tokens, prompt, likelihoods, calls = listed
     return Response(
@@ -159,9 +159,9 @@ def response_of(columns: Sequence[Any]) -> Response:
 
 
 def listed_columns(response: Response) -> tuple[str | None, ...]:
-    """logprobs, prompt_logprobs, likelihoods and tool_calls, as the table has them."""
+    """Returns the columns logprobs, prompt_logprobs, likelihoods and tool_calls of table `draw`."""
     if not (response.logprobs or response.prompt_logprobs or response.likelihoods or response.tool_calls):
-        return None, None, None, None  # nearly always
+        return None, None, None, None  # the usual case
     likelihoods = [[one.text, one.logprob, one.tokens, one.greedy] for one in response.likelihoods]
     tokens = map(_tokens_column, (response.logprobs, response.prompt_logprobs))
     calls = [[call.name, call.arguments, call.id] for call in response.tool_calls]
@@ -176,7 +176,7 @@ def _tokens(text: str | None) -> tuple[TokenLogprob, ...]:
     if not text:
         return ()
     found = orjson.loads(text)
-    # JSON has no nan, which a prompt's first token has.
+    # A prompt's first token has the logprob NaN, which JSON stores as null.
     return tuple(TokenLogprob(token, math.nan if lp is None else lp, top) for token, lp, top in found)
 
 
@@ -184,22 +184,22 @@ def _likelihoods(text: str | None) -> tuple[Likelihood, ...]:
     if not text:
         return ()
     found = orjson.loads(text)
-    # JSON has no -inf, which an impossible text has.
-    return tuple(Likelihood(said, -math.inf if lp is None else lp, *more) for said, lp, *more in found)
+    # An impossible text has the logprob -inf, which JSON stores as null.
+    return tuple(Likelihood(one, -math.inf if lp is None else lp, *more) for one, lp, *more in found)
 
 
 _RECENT: dict[int, tuple[Sample, tuple[str, ...]]] = {}
-"""Columns of samples in flight, which are asked for before a sample is asked and again to store it.
+"""Columns of samples in flight, which are needed before a sample's first request and again to store it.
 
-Those with media are left out: their files shall go when the sample goes.
+Samples with media are not kept here, so that their files are freed together with the sample.
 """
 _IN_FLIGHT = 1024
 
 
 def sample_columns(sample: Sample) -> tuple[str, ...]:
-    """id, input, target, choices, grp, tags, cluster, meta and media, as the table has them.
+    """Returns the columns id, input, target, choices, grp, tags, cluster, meta and media of table `sample`.
 
-    Raises `SampleError` that names the field which no run file can hold.
+    Raises `SampleError`, which names the field, if a field cannot be stored.
     """
     known = _RECENT.get(id(sample))
     if known is not None and known[0] is sample:
@@ -231,19 +231,19 @@ def _sample_columns(sample: Sample) -> tuple[str, ...]:
 
 
 def question_digest(sample: Sample) -> bytes:
-    """16 bytes over what a sample asks and what decides whether an answer to it is right.
+    """Returns a 16-byte digest of the question and of everything that decides whether an answer is right.
 
-    `meta` is part of it: tests, tolerances and languages stand there. Tags and clusters are not: they change
-    breakdowns and intervals, and no verdict.
+    It includes `meta`, which holds tests, tolerances and languages. It omits tags and clusters, which change
+    breakdowns and intervals but no verdict.
     """
     name, text, target, choices, group, _, _, meta, media = sample_columns(sample)
-    if len(sample.meta) > 1:  # in whatever order a task puts it there
+    if len(sample.meta) > 1:  # the order of the keys does not matter
         meta = orjson.dumps(orjson.loads(meta), option=orjson.OPT_SORT_KEYS).decode()
     return digest([name, text, target, choices, group, meta, media])
 
 
 def answer_column(answer: object) -> str:
-    """Raises `ScorerError` that names what no run file can hold."""
+    """Returns an answer as JSON. Raises `ScorerError`, which names the value, if it cannot be stored."""
     try:
         return dump(answer, "the answer")
     except ValueError as error:
@@ -251,7 +251,7 @@ def answer_column(answer: object) -> str:
 
 
 def row_columns(row: Row) -> tuple[str | int | bytes, ...]:
-    """The columns of table `sample` behind `cell`. Raises `SampleError` or `ScorerError`."""
+    """Returns the columns of table `sample` after `cell`. Raises `SampleError` or `ScorerError`."""
     columns, answer = sample_columns(row.sample), answer_column(row.answer)
     statistics = struct.pack(f"<{len(row.statistics)}d", *row.statistics)
     result = (row.question, row.asked, row.outcome, row.boundary, plain_text(row.error), answer, statistics)
@@ -259,7 +259,7 @@ def row_columns(row: Row) -> tuple[str | int | bytes, ...]:
 
 
 def unread(position: int, error: BoundaryError) -> Row:
-    """The row of a record that no sample could be made of; when it is fixed, a sample takes its place."""
+    """Returns the row of a record that gives no sample. If the record is fixed, a sample replaces the row."""
     sample = Sample(id=unread_id(position), input="", target=())
     return Row(sample, position, bytes(16), bytes(16), "failed", boundary=error.boundary, error=str(error))
 
@@ -270,15 +270,15 @@ def unread_id(position: int) -> str:
 
 def _text(value: object, where: str) -> str:
     if not isinstance(value, str):
-        raise SampleError(f"{where} is of type {type(value).__name__}, not a text")
+        raise SampleError(f"{where} must be a text, not {type(value).__name__}")
     if not value.isascii() and plain_text(value) != value:
-        raise SampleError(f"{where} holds half of a surrogate pair, which no request and no file can hold")
+        raise SampleError(f"{where} has an unpaired surrogate, which can be neither sent nor stored")
     return value
 
 
 def _texts(values: Iterable[object], where: str) -> str:
-    if type(values) is tuple and not values:  # nearly always, of choices and tags
+    if type(values) is tuple and not values:  # the usual case for choices and tags
         return "[]"
     if isinstance(values, str):
-        raise SampleError(f"{where} is one text, not a tuple of texts")
+        raise SampleError(f"{where} must be a tuple of texts, not one text")
     return dump([_text(value, f"{where}[{i}]") for i, value in enumerate(values)])

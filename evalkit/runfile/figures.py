@@ -1,4 +1,4 @@
-"""A metric's figures of a cell: the whole, and each group and tag, with their intervals."""
+"""Computes a metric's figures for a cell: for all samples, each group and each tag, with their intervals."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from evalkit.metrics.base import Floats
 
 WHOLE = ""
-"""As a group: all samples."""
+"""The `group` of the figure over all samples."""
 
 
 def figures_of(metrics: Iterable[Metric], data: CellData) -> list[StoredFigure]:
-    """The figures of a cell by all of its metrics, whose columns lie in `data.matrix` one after the other.
+    """Returns the figures of a cell for all of its metrics, whose columns follow each other in `data.matrix`.
 
-    Raises `UsageError` for a metric of a user's whose `finish` fails.
+    Raises `UsageError` if the `finish` of a user's metric fails.
     """
     start, found = 0, list[StoredFigure]()
     for metric in metrics:
@@ -32,30 +32,30 @@ def figures_of(metrics: Iterable[Metric], data: CellData) -> list[StoredFigure]:
             raise
         except Exception as error:
             raise UsageError(
-                f"the metric {metric.name!r} fails ({type(error).__name__}: {error}); every answer is "
-                "stored: correct it, then measure with evalkit rescore"
+                f"the metric {metric.name!r} fails ({type(error).__name__}: {error}); every response is "
+                "stored: correct the metric, then run evalkit rescore"
             ) from error
         start = end
     return found
 
 
 def figures(metric: Metric, matrix: Floats, data: CellData) -> list[StoredFigure]:
-    """The whole's figure first, then those of groups, then those of tags, each in their natural order.
+    """Returns the figure over all samples, then those of groups, then those of tags, in natural order.
 
-    `matrix`: (judged samples, columns) of `metric`. Under a mean over groups a tag's figure is the mean too,
-    of the groups' samples that carry it; a group's is that of its samples, under any metric. A rate over
-    nothing, such as of words where all references are empty, is none. There is none at all while statistics
-    that depend on all samples are not taken yet.
+    `matrix`: (scored samples, columns) of `metric`. If the metric is a mean over groups, a tag's figure is
+    that mean over the samples with the tag; a group's figure is always computed from its samples directly. A
+    rate over nothing, such as a word error rate with only empty references, has no figure. While statistics
+    that depend on all samples are missing, no group has a figure.
     """
     import numpy as np
 
     if np.isnan(matrix).any():
         return [StoredFigure(metric.name, WHOLE, None, None, None, len(matrix))]
-    judged = [row for row, kept in enumerate(data.scored) if kept]
-    samples = _Samples(metric, matrix, [data.clusters[i] for i in judged], [data.groups[i] for i in judged])
+    scored = [row for row, kept in enumerate(data.scored) if kept]
+    samples = _Samples(metric, matrix, [data.clusters[i] for i in scored], [data.groups[i] for i in scored])
     named: dict[str, list[int]] = {}
     tagged: dict[str, list[int]] = {}
-    for row, sample in enumerate(judged):
+    for row, sample in enumerate(scored):
         if data.groups[sample]:
             named.setdefault(data.groups[sample], []).append(row)
         for tag in data.tags[sample]:
@@ -68,7 +68,7 @@ def figures(metric: Metric, matrix: Floats, data: CellData) -> list[StoredFigure
 
 
 class _Samples:
-    """The judged samples of a cell, by one metric."""
+    """The scored samples of a cell, with their statistics for one metric."""
 
     def __init__(
         self, metric: Metric, matrix: Floats, clusters: Sequence[str], groups: Sequence[str]
@@ -79,7 +79,7 @@ class _Samples:
         self._aggregate, self._counted = aggregate_of(metric), counted(metric, matrix)
 
     def figure(self, rows: Sequence[int]) -> StoredFigure | None:
-        """Of all `rows` together that are not outside of the figure."""
+        """Returns the figure over those `rows` that count towards it; None if there are none."""
         rows = self._inside(rows)
         if not rows:
             return None
@@ -91,7 +91,7 @@ class _Samples:
         return self._stored(value, low, high, rows)
 
     def mean(self, rows: Sequence[int]) -> StoredFigure | None:
-        """Of the groups that `rows` are of, each of which counts the same; those of no group are left out."""
+        """Returns the mean over the groups of `rows` with equal weights; rows without a group are omitted."""
         named: dict[str, list[int]] = {}
         for row in self._inside(rows):
             if self._groups[row]:

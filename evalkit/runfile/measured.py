@@ -1,8 +1,8 @@
-"""What measured a stored cell, and whether this evalkit would measure the same.
+"""Finds the code that measured a stored cell, and checks whether the current code is the same.
 
-A run file is input and runs no code: metrics of evalkit's are made again from what the file says of them,
-code of tasks is taken from evalkit's own index. A task file of the user's is imported where the user names it
-(`Store.task_files`), and only then.
+A run file is input and runs no code: evalkit's metrics are created again from their specs in the file, and
+the code of tasks comes from evalkit's own index. A user's task file is imported only if the user names it
+(`Store.task_files`).
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ from evalkit.runfile.store import Store
 if TYPE_CHECKING:
     from evalkit.metrics.base import Floats
 
-FIX = "evalkit rescore measures it anew from the stored responses"
+FIX = "evalkit rescore measures it again from the stored responses"
 
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """A metric of a stored cell. `columns`: its place in the statistics matrix.
+    """A metric of a stored cell. `columns`: its columns in the statistics matrix.
 
-    `metric`: None where its code is not at hand. `stale`: why `metric` is not the code that measured, in
-    words; "" where it is.
+    `metric`: None if its code is not found. `stale`: a message if `metric` is not the code that measured the
+    cell, else "".
     """
 
     spec: MetricSpec
@@ -43,23 +43,23 @@ class Measure:
     stale: str
 
     def of(self, matrix: Floats) -> Floats:
-        """The metric's columns of a cell's matrix."""
+        """Returns the metric's columns of a cell's matrix."""
         return matrix[:, self.columns]
 
     def usable(self, store: Store, cell: Cell) -> Metric:
-        """The metric, to compute with. Raises `UsageError` where that would be other code."""
+        """Returns the metric for computations. Raises `UsageError` if it is not the code that measured."""
         where = f"{store.path}: {cell.spec.label}, {self.spec.name}"
         if self.metric is None:
             file = file_of(cell.spec.source)
             named = f": name its file with --task-file {file[0].name}" if file else ""
-            raise UsageError(f"{where} was measured by code that is no part of evalkit{named}")
+            raise UsageError(f"{where} was measured by code that is not part of evalkit{named}")
         if self.stale:
             raise UsageError(f"{where} was {self.stale}: {FIX}")
         return self.metric
 
 
 def measures(store: Store, cell: Cell) -> Iterator[Measure]:
-    """The metrics of `cell`, in its order."""
+    """Yields the metrics of `cell`, in its order."""
     task = task_of(store, cell.spec)
     own = {metric.name: metric for metric in task.metrics} if task else {}
     start = 0
@@ -73,7 +73,7 @@ def measures(store: Store, cell: Cell) -> Iterator[Measure]:
 
 
 def measure(store: Store, cell: Cell, name: str) -> Measure:
-    """The metric of that name. Raises `UsageError` where the cell has none."""
+    """Returns the metric with that name. Raises `UsageError` if the cell has none."""
     for found in measures(store, cell):
         if found.spec.name == name:
             return found
@@ -81,7 +81,7 @@ def measure(store: Store, cell: Cell, name: str) -> Measure:
 
 
 def task_of(store: Store, spec: CellSpec) -> Task | None:
-    """The task as this evalkit has it, or as a file does that the user named; None where neither does."""
+    """Returns the task from this evalkit, or from a task file that the user named; None if not found."""
     file = file_of(spec.source)
     if file is not None:
         for path in store.task_files:
@@ -90,7 +90,7 @@ def task_of(store: Store, spec: CellSpec) -> Task | None:
         return None
     try:
         return _loaded(spec.source, tuple(sorted(spec.options.items())))
-    except UsageError:  # an earlier evalkit had it, or a later one will
+    except UsageError:  # only an earlier or a later evalkit has it
         return None
 
 
@@ -100,7 +100,10 @@ def _loaded(source: str, options: tuple[tuple[str, str], ...]) -> Task:
 
 
 def other_code(store: Store, cell: Cell, variant: str = "") -> list[str]:
-    """Where today's code that reads or scores `variant` is not what the run used: `read by x@1, now x@2`."""
+    """Returns how the current code that reads or scores `variant` differs from the code of the run.
+
+    Such as `read by x@1, and this evalkit has x@2`.
+    """
     task, spec = task_of(store, cell.spec), cell.spec
     if task is None:
         return []
@@ -109,11 +112,11 @@ def other_code(store: Store, cell: Cell, variant: str = "") -> list[str]:
     try:
         protocol = task.protocol(spec.protocol.name)
         extract = (now and now.extract) or task.extract(protocol)
-    except (UsageError, KeyError):  # the protocol is no longer there
+    except (UsageError, KeyError):  # the protocol no longer exists
         return []
     reader = (now and now.reader) or protocol.reader
     scorer = (now and now.scorer) or task.scorer
-    scored = (stored.scorer or spec.scorer).partition(BY)[0]  # who the judge models are is the user's choice
+    scored = (stored.scorer or spec.scorer).partition(BY)[0]  # the judge models are the user's choice
     found = [
         _stale("read", stored.extract or spec.extract, extract),
         _stale("put together", stored.reader or spec.reader, reader),
@@ -134,7 +137,7 @@ def _stale(done: str, then: str, code: object) -> str:
 
 
 def check_task_files(paths: Iterable[Path]) -> tuple[Path, ...]:
-    """`paths`, each of which has to be a file. Raises `UsageError`."""
+    """Returns `paths`. Raises `UsageError` if one of them is not a file."""
     found = tuple(paths)
     for path in found:
         if not path.is_file():

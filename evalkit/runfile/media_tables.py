@@ -1,4 +1,4 @@
-"""The tables of a run file that hold files: small copies of all, and whole what models made."""
+"""The tables of a run file that hold media: small copies of all files, and the whole generated files."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from evalkit.samples import FILES, Audio, Image, SentFile
 
 
 def add(db: sqlite3.Connection, medium: SentFile) -> None:
-    """Known ones stay as they are."""
+    """Adds a file. A file that is already there stays as it is."""
     db.execute(
         "INSERT OR IGNORE INTO media (key, mime, width, height, seconds, bytes, preview) "
         "VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -21,13 +21,13 @@ def add(db: sqlite3.Connection, medium: SentFile) -> None:
 
 
 def column(db: sqlite3.Connection, name: str, key: str) -> Any:
-    """A column of the file with that key, None where there is none."""
+    """Returns a column of the file with that key, or None if there is no such file."""
     found = db.execute(f"SELECT {name} FROM media WHERE key = ?", (key,)).fetchone()  # noqa: S608 — ours
     return None if found is None else found[0]
 
 
 def add_made(db: sqlite3.Connection, request: int, draw: int, media: Iterable[Image | Audio]) -> None:
-    """Writes what is part of a response, in order, instead of what was there."""
+    """Replaces the generated files of a response, in order."""
     db.execute("DELETE FROM generated WHERE request = ? AND draw = ?", (request, draw))
     db.executemany(
         "INSERT INTO generated VALUES (?, ?, ?, ?, ?, ?)",
@@ -36,7 +36,7 @@ def add_made(db: sqlite3.Connection, request: int, draw: int, media: Iterable[Im
 
 
 def with_made(db: sqlite3.Connection, request: int, draw: int, response: Response) -> Response:
-    """The response with its pictures and clips, whole; of a slim run file, by their keys."""
+    """Returns the response with its pictures and clips; from a slim run file, only with their keys."""
     rows = db.execute(
         "SELECT kind, key, data FROM generated WHERE request = ? AND draw = ? ORDER BY place", (request, draw)
     )
@@ -47,7 +47,7 @@ def with_made(db: sqlite3.Connection, request: int, draw: int, response: Respons
 def made_for(
     db: sqlite3.Connection, cell: int, position: int, *, whole: bool
 ) -> dict[tuple[int, int], tuple[Image | Audio, ...]]:
-    """(request, draw) → what is part of the response, of all that a sample asked; by keys unless `whole`."""
+    """Returns (request, draw) → generated files of a sample's requests; only keys unless `whole`."""
     found: dict[tuple[int, int], tuple[Image | Audio, ...]] = {}
     rows = db.execute(
         f"SELECT generated.request, generated.draw, place, kind, key, {'data' if whole else 'NULL'} "  # noqa: S608

@@ -1,7 +1,8 @@
-"""Run files of earlier formats, as today's.
+"""Reads run files of earlier formats as files of the current format.
 
-A file is not changed: a copy in memory is, and only for reading. What an earlier format did not write down is
-made up from what it did, or left out; code that it knows by digests stays so, which no code of today equals.
+The file itself is not changed: a copy in memory is converted, for reading only. Values that an earlier format
+lacks are derived from others or left out. Code that an earlier format identifies by digests keeps those
+identities, which no current code equals.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ _DIGESTS = 1 << 128
 
 
 def migrated(db: sqlite3.Connection, found: int) -> sqlite3.Connection | None:
-    """A copy in memory of the run file of format `found`, in today's; None for one that nobody knows."""
+    """Returns a copy in memory of the run file of format `found`, in the current format; None if unknown."""
     if found not in _STEPS:
         return None
     copy = sqlite3.connect(":memory:")
@@ -45,7 +46,7 @@ def migrated(db: sqlite3.Connection, found: int) -> sqlite3.Connection | None:
 
 
 def _from_3(db: sqlite3.Connection) -> None:
-    """Specs become typed, samples know their responses, cells know whether they are finished."""
+    """Types the specs, links samples to their responses, and sets whether cells are finished."""
     db.execute(_table("figure"))
     db.execute(
         "CREATE TABLE asked (cell INTEGER, position INTEGER, turn INTEGER, draw INTEGER, request INTEGER, "
@@ -100,21 +101,21 @@ def _spec_of_3(task: str, label: str, old: Mapping[str, Any]) -> CellSpec:
 
 
 def _overrides(text: str) -> Iterator[tuple[str, str]]:
-    """`a=1,b=2`; a comma without an equals sign behind it belongs to the value before."""
+    """Parses `a=1,b=2`. A comma that is not followed by `key=` belongs to the value before it."""
     for pair in re.split(r",(?=\w+=)", text):
         key, equals, value = pair.partition("=")
         if equals:
             yield key, value
 
 
-def _threshold(told: object) -> float | None:
-    if told == "never":
+def _threshold(value: object) -> float | None:
+    if value == "never":
         return float("inf")
-    return float(told) if isinstance(told, int | float) else None
+    return float(value) if isinstance(value, int | float) else None
 
 
 def _metric_of_3(old: Mapping[str, Any], *, macro: bool) -> MetricSpec:
-    """Version 1 of evalkit's metrics is the code that wrote format 3."""
+    """Makes a metric's spec. The code that wrote format 3 is version 1 of evalkit's metrics."""
     found = _IDENTITY.match(old["identity"])
     kind = _CLASSES.get(found[1], "") if found else ""
     metric: Metric | None = None
@@ -127,7 +128,7 @@ def _metric_of_3(old: Mapping[str, Any], *, macro: bool) -> MetricSpec:
 
 
 def _parameters(text: str) -> dict[str, Any]:
-    """`k=10,view='strict'`, as a call has them."""
+    """Parses `k=10,view='strict'`, the arguments of a call."""
     call = ast.parse(f"f({text})", mode="eval").body
     assert isinstance(call, ast.Call)
     return _keys(
@@ -136,9 +137,9 @@ def _parameters(text: str) -> dict[str, Any]:
 
 
 def _link(db: sqlite3.Connection, cell: int) -> None:
-    """Which responses are a sample's: those stored under its id, and one request that another cell made.
+    """Links samples to their responses: those stored under the sample's id, and one of another cell.
 
-    `asked` is the sum of the keys of its requests, so a single one that is missing is known by subtraction.
+    `asked` is the sum of the keys of the sample's requests, so a single missing key is found by subtraction.
     """
     for position, sample, asked in db.execute(
         "SELECT position, id, asked FROM sample WHERE cell = ? ORDER BY position", (cell,)
@@ -160,7 +161,7 @@ def _link(db: sqlite3.Connection, cell: int) -> None:
 
 
 def _question(db: sqlite3.Connection, cell: int) -> None:
-    """The digest of each question, which has more in it now."""
+    """Computes the digest of each question again, because it covers more fields now."""
     for position, name, text, *columns in db.execute(
         "SELECT position, id, input, target, choices, meta, media, grp FROM sample WHERE cell = ?", (cell,)
     ).fetchall():
@@ -180,11 +181,14 @@ _SOLVERS = {
     "choose_letter": ("ask_likelihoods@1", "choose_letter@1"),
     "route_by_agreement": ("ask_with_fallback@1", "route_by_agreement@1"),
 }
-"""What one function did until format 4, asking and reading, by its name: format 3 has digests behind it."""
+"""The solver and reader that replace each function that did both until format 4, by its name.
+
+In format 3 the name is followed by a digest.
+"""
 
 
 def _from_4(db: sqlite3.Connection) -> None:
-    """Solvers no longer read, links know the branch that they were asked in, judge models have roles."""
+    """Separates readers from solvers, gives links their branch and judge models their role."""
     db.execute("ALTER TABLE asked ADD COLUMN branch TEXT NOT NULL DEFAULT ''")
     db.execute("ALTER TABLE draw ADD COLUMN likelihoods TEXT")
     db.execute("ALTER TABLE draw ADD COLUMN tool_calls TEXT")
@@ -196,7 +200,7 @@ def _from_4(db: sqlite3.Connection) -> None:
         spec |= {"solver": asks, "reader": reads}
         db.execute("UPDATE cell SET spec = ? WHERE id = ?", (dump(spec), cell))
         fallback = spec.get("protocol", {}).get("fallback")
-        if fallback:  # the majority's draws were asked first, in one turn
+        if fallback:  # the majority's draws come first, in one turn
             db.execute(
                 "UPDATE asked SET branch = ? WHERE cell = ? AND turn > 0 AND request NOT IN "
                 "(SELECT request FROM draw WHERE judge)",
@@ -209,7 +213,7 @@ def _from_4(db: sqlite3.Connection) -> None:
 
 
 def _from_5(db: sqlite3.Connection) -> None:
-    """Other words: views are variants, legs are branches, the judge function is a scorer."""
+    """Renames views to variants, legs to branches and judge functions to scorers."""
     for cell, text in db.execute("SELECT id, spec FROM cell").fetchall():
         db.execute("UPDATE cell SET spec = ? WHERE id = ?", (dump(_renamed(orjson.loads(text))), cell))
     words = {"views": "variants", "legs": "branches"}
@@ -244,7 +248,7 @@ def _keys(old: Mapping[str, Any], words: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _table(name: str) -> str:
-    """The statement that makes a table of today's."""
+    """Returns the statement that creates a table of the current format."""
     schema = importlib.resources.files("evalkit.runfile").joinpath("schema.sql").read_text("utf-8")
     statement = re.search(rf"CREATE TABLE {name} \(.*?\n\)[^;]*", schema, re.DOTALL)
     assert statement is not None
@@ -252,4 +256,4 @@ def _table(name: str) -> str:
 
 
 _STEPS: Mapping[int, Callable[[sqlite3.Connection], None]] = {3: _from_3, 4: _from_4, 5: _from_5}
-"""By format: what makes the next one of it."""
+"""The function that converts each format to the next one."""

@@ -1,4 +1,4 @@
-"""What a run file holds, as values."""
+"""The records of a run file, as dataclasses."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ if TYPE_CHECKING:
     from evalkit.benchmark.spec import CellSpec
 
 COUNTED = {
-    "shots": "{} samples were asked with fewer shots, for the prompt did not fit the model's context",
-    "bound_decides": "{} choices hang on a bound, for the endpoint did not return every letter",
+    "shots": "{} samples were asked with fewer shots, because the prompt did not fit the model's context",
+    "bound_decides": "{} choices depend on a bound, because the endpoint did not return every letter",
 }
-"""Entries of an answer's detail that a reader of the figure has to know of."""
+"""Entries of an answer's detail that are reported beside the figure, with their texts."""
 ANSWERED = "answered"
-"""The outcome of a sample whose references are not public: there is an answer and nothing to judge it by."""
+"""The outcome of a sample with an answer whose references are not public, so that it cannot be scored."""
 OUTCOMES = ("correct", "wrong", "unparsable", "truncated", "failed")
 FAILED = "failed"
 AGAIN = -1
-"""The draw of a greedy request that was asked a second time, to see whether the answer is the same."""
+"""The draw of a greedy request that was sent a second time, to check that the answer is the same."""
 OF_MODEL, OF_JUDGE, OF_TOOL = 0, 1, 2
-"""Who gave a response: the model that is evaluated, a judge model, a tool."""
+"""The source of a response: the evaluated model, a judge model or a tool."""
 VALIDATION = "validation"
-"""The role of a cell whose samples are not scored: a threshold is chosen on them."""
+"""The role of a cell whose samples do not count towards the figure: a threshold is chosen on them."""
 
 
 def told_outcomes(outcomes: Mapping[str, int], *, right_or_wrong: bool) -> dict[str, int]:
-    """Those that occurred, as people are told: correct and wrong ones together unless `right_or_wrong`."""
+    """Returns the outcomes that occurred, for display; correct and wrong are one unless `right_or_wrong`."""
     there = {name: outcomes.get(name, 0) for name in (*OUTCOMES, ANSWERED)}
     if not right_or_wrong:
         answered = there.pop("correct") + there.pop("wrong") + there.pop(ANSWERED)
@@ -45,9 +45,9 @@ _NUMBER = re.compile(r"([0-9]{1,18})")
 
 
 def natural(name: str) -> tuple[tuple[int, str, int], ...]:
-    """To sort names as people do, numbers in them by value: `4096` before `16384`, `part 2` before `part 10`.
+    """Returns a sort key for names in natural order: `4096` before `16384`, `part 2` before `part 10`.
 
-    Numbers stand before other texts; capitals are told apart only where nothing else does.
+    Numbers come before other texts. Case only breaks ties.
     """
     parts = _NUMBER.split(name)
     found = [(0, "", int(part)) if i % 2 else (1, part.casefold(), 0) for i, part in enumerate(parts) if part]
@@ -58,8 +58,8 @@ def natural(name: str) -> tuple[tuple[int, str, int], ...]:
 class Cell:
     """One task under one protocol. `spec` is what `engine.cell` wrote.
 
-    `role`: "" or `VALIDATION`. `found`: what the run found out for it, such as its threshold. `finished`: how
-    many samples there were when the data ended; None while the run has not come to their end.
+    `role`: "" or `VALIDATION`. `found`: what the run determined for the cell, such as its threshold.
+    `finished`: the number of samples when the data ended; None while the run has not reached the end.
     """
 
     id: int
@@ -74,13 +74,13 @@ class Cell:
 
     @property
     def protocol(self) -> str:
-        """Its name, without what was overridden."""
+        """The protocol's name without overrides."""
         return self.spec.protocol.name
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A judged sample, or one that failed (`statistics` empty, `error` and `boundary` set)."""
+    """A scored sample, or a failed one (`statistics` empty, `error` and `boundary` set)."""
 
     sample: Sample
     position: int
@@ -92,15 +92,15 @@ class Row:
     boundary: str = ""
     error: str = ""
     links: tuple[Link, ...] = ()
-    """Which responses are its own, in the order of asking."""
+    """The sample's responses, in the order of its requests."""
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A response that a sample asked for: the `draw`-th to its `turn`-th request, in the order of asking.
+    """A response of a sample: draw number `draw` of its request number `turn`, in the order of its requests.
 
-    `key`: the request's, as `Request.encoded` gives it. `branch`: the protocols that led to it, with slashes
-    between; "" for the cell's own.
+    `key`: the request's key, as `Request.encoded` returns it. `branch`: the protocols that led to the
+    request, separated by slashes; "" for the cell's own.
     """
 
     turn: int
@@ -111,9 +111,9 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class StoredFigure:
-    """A figure as the run that measured it wrote it down; `group`: "" for the whole, else a group or tag.
+    """A figure as the run stored it. `group`: "" for all samples, else a group or tag.
 
-    `value`, `low`, `high` in the metric's unit; None: there is none.
+    `value`, `low` and `high` are in the metric's unit; None if there is none.
     """
 
     metric: str
@@ -126,17 +126,17 @@ class StoredFigure:
 
 @dataclass(frozen=True, slots=True)
 class CellData:
-    """A cell's results in the data set's order, failed samples included.
+    """A cell's results in the data set's order, including failed samples.
 
-    `matrix`: float64 (judged samples, columns of every metric); `scored`: bool (samples,), which of
-    `ids`, `groups`, `clusters`, `outcomes` the matrix has a row for.
+    `matrix`: float64 (scored samples, columns of every metric). `scored`: bool (samples,), for which of the
+    samples in `ids`, `groups`, `clusters` and `outcomes` the matrix has a row.
     """
 
     matrix: npt.NDArray[np.float64]
     scored: npt.NDArray[np.bool_]
     ids: list[str]
     positions: list[int]
-    """In the data set, from 0; with `--limit` of each group some are left out."""
+    """Positions in the data set, from 0. A `--limit` that applies to each group leaves gaps."""
     groups: list[str]
     tags: list[tuple[str, ...]]
     clusters: list[str]

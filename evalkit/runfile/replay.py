@@ -1,4 +1,4 @@
-"""Answers from an earlier run: the same requests, nothing asked."""
+"""A model that returns the stored responses of an earlier run to the same requests."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from evalkit.sandbox.hidden import hide_beside
 
 
 class ReplayModel:
-    """`replay/RUN.db`. Its identity is that of the model which answered then.
+    """The model `replay/RUN.db`. Its identity includes that of the run's model.
 
-    A request that run did not make fails: a replay never answers with something else.
+    A request that the run did not send fails: a replay never returns another request's response.
     """
 
     capabilities: frozenset[Capability] = capabilities_of("replay")
-    """`likelihood` too where the run had it, so that a replay is signed as the run was."""
+    """Includes `likelihood` if the run had it, so that the replay gets the same signature."""
     parallel: int | None = None
 
     def __init__(self, path: str) -> None:
@@ -38,7 +38,7 @@ class ReplayModel:
     async def generate(self, request: Request, *, draw: int = 0) -> Response:
         found = self._store.response(request.encoded()[0], draw)
         if found is None:
-            raise ProviderError(f"{self._path} has no answer to this request (draw {draw})")
+            raise ProviderError(f"{self._path} has no response to this request (draw {draw})")
         return found
 
     async def aclose(self) -> None:
@@ -46,5 +46,5 @@ class ReplayModel:
 
 
 def open_replay(named: Named) -> ReplayModel:
-    """Raises `UsageError` for what is no run file, or one without texts."""
+    """Opens a replay. Raises `UsageError` if the file is not a run file or has no texts."""
     return ReplayModel(named.name)

@@ -1,8 +1,8 @@
-"""One process writes a run file at a time: a lock from before the file is created until it is closed.
+"""Locks a run file, from before it is created until it is closed, so that only one process writes it.
 
-The lock is the kernel's (`flock`), on a small file `RUN.db.lock` beside the run file: when its holder dies,
-however it dies, it is free again. That file says who holds it. The run file itself is never opened here, as
-closing any descriptor of it would drop SQLite's own locks of this process. Readers take no lock.
+The lock is the kernel's (`flock`), on a small file `RUN.db.lock` beside the run file, so it is released when
+its holder ends, in whatever way. The lock file says who holds it. The run file itself is never opened here,
+because closing any descriptor of it would drop SQLite's own locks of this process. Readers take no lock.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from evalkit.errors import UsageError
 
 _NO_LOCKS = frozenset({errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS})
 _PATIENCE = 2.0
-"""Seconds that a holder has, from the moment it locks, to write down who it is."""
+"""Seconds that a new holder has to write into the lock file who it is."""
 
 _held: set[int] = set()
 """Descriptors of the locks that this process holds."""
 
 
 class RunLock:
-    """The right to write one run file, until `release`, or until this is forgotten or the process ends."""
+    """The right to write one run file, until `release`, garbage collection or the end of the process."""
 
     def __init__(self, descriptor: int, place: Path) -> None:
         _held.add(descriptor)
@@ -41,42 +41,42 @@ class RunLock:
     def acquire(cls, path: Path) -> RunLock:
         """Locks the run file at `path`, which need not exist yet; its folder is created.
 
-        Never waits for another run. Raises `UsageError` when another one, of this process or any other, holds
-        the lock (it says which), when `path` cannot be a run file, and when locking is not possible there.
+        It never waits for another run. Raises `UsageError` if another run, in this or another process, holds
+        the lock (the message says which), if `path` cannot be a run file, and if locking is not possible.
         """
         _check(path)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            # A link to a run file and the run file are one, also for SQLite.
+            # A symbolic link and its target are the same run file, also for SQLite.
             place = path.resolve()
             place = place.with_name(place.name + ".lock")
             deadline = time.monotonic() + _PATIENCE
             while (descriptor := _try(place)) is None:
                 with contextlib.suppress(FileNotFoundError):  # released meanwhile
                     holder = _holder(place)
-                    if _is_told(holder) or time.monotonic() > deadline:
+                    if _can_hold(holder) or time.monotonic() > deadline:
                         _refuse(path, holder)
                 time.sleep(0.005)
         except OSError as error:
             if error.errno in _NO_LOCKS:
                 raise UsageError(
-                    f"cannot lock the run file {path}: the file system there has no file locks "
-                    f"({error.strerror}), so nothing would keep two runs from writing it at once. "
+                    f"cannot lock the run file {path}: its file system has no file locks "
+                    f"({error.strerror}), so two runs could write it at the same time. "
                     "Name a file on another file system, such as a local disk, with -o"
                 ) from None
             raise UsageError(f"cannot write the run file {path}: {error}") from None
         return cls(descriptor, place)
 
     def release(self) -> None:
-        """Lets others write. Does nothing the second time."""
+        """Releases the lock. A second call does nothing."""
         self._end()
 
 
 def _check(path: Path) -> None:
-    """Raises `UsageError` when SQLite would not store a database as the file at `path`."""
+    """Raises `UsageError` if SQLite would not store a database as the file at `path`."""
     name = str(path)
     if name == ":memory:" or name.startswith("file:"):
-        raise UsageError(f"{name} is no file that stays: name one with -o, such as runs/my-run.db")
+        raise UsageError(f"{name} is not a file on disk: name one with -o, such as runs/my-run.db")
     try:
         mode = path.stat().st_mode
     except (FileNotFoundError, NotADirectoryError):
@@ -90,9 +90,9 @@ def _check(path: Path) -> None:
 
 
 def _try(place: Path) -> int | None:
-    """The descriptor of the lock at `place`, now held; None when another one holds it."""
+    """Takes the lock at `place` and returns its descriptor; returns None if another run holds it."""
     while True:
-        # Python opens with O_CLOEXEC: no program that is started later keeps the lock alive.
+        # Python opens with O_CLOEXEC, so no program that is started later keeps the lock alive.
         descriptor = os.open(place, os.O_RDWR | os.O_CREAT, 0o666)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -105,11 +105,11 @@ def _try(place: Path) -> int | None:
         except BaseException:
             os.close(descriptor)
             raise
-        os.close(descriptor)  # its holder removed it between our opening and our locking
+        os.close(descriptor)  # the earlier holder removed the file between our open and our flock
 
 
 def _is_at(descriptor: int, place: Path) -> bool:
-    """Whether the open file is the one that others find at `place`."""
+    """Whether the open file is still the one at `place`."""
     try:
         return os.path.samestat(os.fstat(descriptor), place.stat())
     except FileNotFoundError:
@@ -124,7 +124,7 @@ def _sign(descriptor: int) -> None:
 
 
 def _holder(place: Path) -> dict[str, object]:
-    """Who says to hold the lock; nothing when it has not written that down yet."""
+    """Returns what the lock file says about its holder; empty if the holder has not written it yet."""
     try:
         found = json.loads(place.read_bytes())
     except ValueError:
@@ -132,8 +132,8 @@ def _holder(place: Path) -> dict[str, object]:
     return found if isinstance(found, dict) else {}
 
 
-def _is_told(holder: dict[str, object]) -> bool:
-    """Whether this can be the holder, and is not what one that died before it has left."""
+def _can_hold(holder: dict[str, object]) -> bool:
+    """Whether `holder` can be the current holder, and is not left over from a process that ended."""
     pid = holder.get("pid")
     if not isinstance(pid, int):
         return False
@@ -143,7 +143,7 @@ def _is_told(holder: dict[str, object]) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    except PermissionError:  # another user's
+    except PermissionError:  # a process of another user
         return True
     return True
 
@@ -158,21 +158,21 @@ def _refuse(path: Path, holder: dict[str, object]) -> NoReturn:
 
 
 def _release(descriptor: int, place: Path, pid: int) -> None:
-    if os.getpid() != pid:  # a forked child, whose copy is closed already
+    if os.getpid() != pid:  # in a forked child, whose copy is already closed
         return
     _held.discard(descriptor)
-    with contextlib.suppress(OSError):  # a file that cannot be removed is no lock either
-        # Only while it is locked may it be removed: nobody else can hold it then.
+    with contextlib.suppress(OSError):  # a leftover file without a lock does no harm
+        # It may only be removed while it is locked, because nobody else can hold it then.
         if _is_at(descriptor, place):
             place.unlink()
-    # Not by closing alone, which leaves the lock to a copy of the descriptor in another process.
+    # Closing alone would leave the lock to a copy of the descriptor in another process.
     with contextlib.suppress(OSError):
         fcntl.flock(descriptor, fcntl.LOCK_UN)
     os.close(descriptor)
 
 
 def _forget() -> None:
-    """In a forked child: it must not keep the locks of its parent alive when that one dies."""
+    """Closes the locks in a forked child, so that they are released when the parent ends."""
     while _held:
         os.close(_held.pop())
 

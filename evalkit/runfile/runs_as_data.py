@@ -1,4 +1,4 @@
-"""Two run files as data: the same questions with the answers of both, such as to ask which one is better."""
+"""Two run files as data: the same questions with both answers, for example to ask which answer is better."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from evalkit.runfile.store import Store
 
 _AT_ONCE = 64
-"""Samples read while the files are open: no connection stays open between records."""
+"""Number of samples read while the files are open. No connection stays open between records."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,16 +30,16 @@ class Runs:
     """The samples of two runs of a benchmark, joined one by one.
 
     A record has the sample's `id`, `input`, `target`, `choices`, `group`, `tags`, `cluster`, `meta` and
-    `media` (keys; the files themselves are in no run file), and under `a` and `b` what each run has of it:
-    `model`, `answers` (the values that were scored, None where none could be parsed), `texts` (every
-    response, in the order of asking) and `outcome`.
+    `media` (keys; the files themselves are not in a run file). Under `a` and `b` it has what each run stored:
+    `model`, `answers` (the values that were scored, None for a response without an answer), `texts` (every
+    response, in the order of the requests) and `outcome`.
 
-    Both have to have asked the same questions, which their digests show: another text, reference or
-    `meta` under one id is an error. So is a sample that one of them lacks or that failed there, unless
-    `partial` leaves such samples out and the origin says how many (`left out`).
+    Both runs must have the same questions, which is checked by their digests: a different text, reference or
+    `meta` under the same id is an error. A sample that is missing or failed in one run is an error too,
+    unless `partial` is set: then such samples are left out, and the origin says how many (`left out`).
 
-    `task`: which benchmark, `name` or `name:protocol`, where the files hold several. A relative path is
-    taken from where evalkit runs.
+    `task`: the benchmark, as `name` or `name:protocol`, if the files hold several. A relative path is
+    relative to the working directory.
     """
 
     a: Path | str
@@ -49,7 +49,7 @@ class Runs:
     at_hand: ClassVar[bool] = True
 
     def open(self, options: DataOptions | None = None) -> Records:
-        """The joined records. Raises `DataError` that names the file, and the sample, that does not fit."""
+        """Returns the joined records. Raises `DataError`, which names the file and the sample at fault."""
         from evalkit.runfile.sample_records import SampleRecords
 
         (options or DataOptions()).without_revision("a run file")
@@ -87,22 +87,22 @@ class Runs:
             names = [cell.spec.name for cell in cells]
             fitting = [cell for cell in cells if self.task in ("", cell.task, cell.spec.name)]
             if len(fitting) != 1:
-                which = f"of {self.task!r}" if self.task else "of which to read: name one as task"
+                which = f" for task {self.task!r}" if self.task else ", so task must name one of them"
                 raise DataError(
-                    f"{store.path} has {len(fitting)} benchmarks {which}; it holds {', '.join(names)}"
+                    f"{store.path} has {len(fitting)} benchmarks{which}; it holds {', '.join(names)}"
                 )
             found.append(fitting[0])
         one, other = found
         if one.task != other.task:
             raise DataError(
-                f"{a.path} is of {one.task} and {b.path} of {other.task}: two runs of one are joined"
+                f"{a.path} is a run of {one.task} and {b.path} of {other.task}: both must be of one benchmark"
             )
         return one, other
 
     def _joined(
         self, a: tuple[Store, Cell, SampleRecords], b: tuple[Store, Cell, SampleRecords]
     ) -> tuple[list[tuple[int, int]], int]:
-        """(positions in both of the samples answered in both, how many others there are)."""
+        """Returns (both positions of each sample answered in both runs, the number of other samples)."""
         mine, theirs = _states(*a), _states(*b)
         pairs = []
         for name, (at, question, _) in mine.items():
@@ -119,11 +119,11 @@ class Runs:
                 n for n in theirs if n not in mine
             )
             raise DataError(
-                f"{left_out} samples are not answered in both of {a[0].path} and {b[0].path}, the first is "
-                f"{name}: finish the runs, or Runs(…, partial=True) leaves them out"
+                f"{left_out} samples are not answered in both {a[0].path} and {b[0].path}, the first one is "
+                f"{name}: finish the runs, or leave these samples out with Runs(…, partial=True)"
             )
         if not pairs:
-            raise DataError(f"{a[0].path} and {b[0].path} have no sample that both answered")
+            raise DataError(f"{a[0].path} and {b[0].path} have no sample that is answered in both")
         return pairs, left_out
 
 
@@ -144,7 +144,7 @@ def _open(path: Path | str) -> Iterator[Store]:
 
 
 def _states(store: Store, cell: Cell, records: SampleRecords) -> dict[str, tuple[int, bytes, bool]]:
-    """Sample → (position, digest of the question, whether it failed), in the order of the data."""
+    """Returns sample → (position, digest of the question, whether it failed), in the order of the data."""
     rows = {
         position: (question, outcome == FAILED)
         for position, question, outcome in store.connection.execute(
@@ -155,7 +155,7 @@ def _states(store: Store, cell: Cell, records: SampleRecords) -> dict[str, tuple
 
 
 def _digest(*cells: tuple[Store, Cell]) -> str:
-    """12 hex digits over the questions, requests and answers of both runs."""
+    """Returns 12 hex digits of a digest over the questions, requests and answers of both runs."""
     found = hashlib.sha256()
     for store, cell in cells:
         for columns in store.connection.execute(

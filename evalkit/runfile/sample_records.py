@@ -1,4 +1,4 @@
-"""What was sent for each sample and what came back, read from a run file sample by sample."""
+"""Reads each sample's requests and responses from a run file, sample by sample."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from evalkit.samples import FILES, JSON, Image, Shown
 
 _SAMPLE = "id, input, target, choices, grp, tags, cluster, meta, media, outcome, boundary, error, answer"
 LONGEST = 20_000
-"""Characters of a text that count in `SampleRecords.size`: whoever shows texts cuts longer ones there."""
+"""Maximum number of characters of a text in `SampleRecords.size`, because longer texts are cut when shown."""
 
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """One response. `draw` is `evalkit.runfile.records.AGAIN` for a greedy request's second answer."""
+    """One response. `draw` is `evalkit.runfile.records.AGAIN` for a greedy request's second response."""
 
     draw: int
     response: Response
 
     @property
     def alternatives(self) -> dict[str, float]:
-        """The first token's, with their natural-log probabilities, where they were asked for."""
+        """The alternatives of the first token with their natural-log probabilities, if requested."""
         tokens = self.response.logprobs
         return dict(tokens[0].top) if tokens else {}
 
@@ -39,7 +39,8 @@ class Generation:
 class AskedRequest:
     """A request and a sample's draws of it.
 
-    `judge`: asked of a judge model. `branch`: the protocols that led to it, "" for the cell's own.
+    `judge`: whether it was sent to a judge model. `branch`: the protocols that led to it, "" for the cell's
+    own.
     """
 
     body: dict[str, Any]
@@ -49,13 +50,13 @@ class AskedRequest:
 
     @property
     def tool(self) -> str:
-        """The tool that was used, "" where a model was asked."""
+        """The tool's name, or "" for a request to a model."""
         return str(self.body.get("tool", ""))
 
 
 @dataclass(frozen=True, slots=True)
 class SampleRecord:
-    """A sample of a run, with all that was sent and answered for it. `answer`: as `engine.score` wrote it."""
+    """A sample of a run with its requests and responses. `answer`: as `engine.score` wrote it."""
 
     id: str
     input: str
@@ -73,7 +74,7 @@ class SampleRecord:
     requests: tuple[AskedRequest, ...]
 
     def transcript(self, branch: str = "") -> Transcript:
-        """What was asked for it under the cell's own protocol, or in `branch`, and came back."""
+        """Returns the transcript under the cell's own protocol, or in `branch`."""
         turns = [
             Turn(drawn.response, drawn.draw, asked_request.tool)
             for asked_request in self.requests
@@ -91,15 +92,15 @@ class SampleRecord:
 
 
 class SampleRecords:
-    """A cell's samples, at random access; memory grows with their number by an id and a few numbers each.
+    """Random access to a cell's samples. Memory grows by an id and a few numbers per sample.
 
-    `whole`: with the files of what models made; else these are known by their keys.
+    `whole`: load the files that models generated; otherwise only their keys are known.
     """
 
     def __init__(self, store: Store, cell: Cell, *, whole: bool = False) -> None:
         self._db, self._cell, self._whole = store.connection, cell, whole
         self.positions = self._positions()
-        """Position in the data set by sample, in its order; a second sample of one id is called `id (2)`."""
+        """Positions in the data set by sample id, in order. A second sample with the same id is `id (2)`."""
 
     def _positions(self) -> dict[str, int]:
         found: dict[str, int] = {}
@@ -113,7 +114,7 @@ class SampleRecords:
         return found
 
     def size(self) -> int:
-        """About how many bytes a sample takes, texts and previews, on average."""
+        """Returns about how many bytes of texts and previews a sample has on average."""
         texts = [f"min(length({column}), {LONGEST})" for column in ("text", "reasoning")]
         (drawn,) = self._db.execute(
             f"SELECT coalesce(sum({' + '.join(texts)}), 0) FROM draw WHERE cell = ?",  # noqa: S608 — fixed
@@ -132,7 +133,7 @@ class SampleRecords:
         return int(drawn + rest + shown) // max(1, len(self.positions))
 
     def read(self, position: int) -> SampleRecord:
-        """The sample at `position`."""
+        """Returns the sample at `position`."""
         row = self._db.execute(
             f"SELECT {_SAMPLE} FROM sample WHERE cell = ? AND position = ?",  # noqa: S608 — fixed
             (self._cell.id, position),
@@ -157,7 +158,7 @@ class SampleRecords:
         )
 
     def of(self, position: int) -> tuple[AskedRequest, ...]:
-        """A sample's requests in the order of asking, with the draws that are its own."""
+        """Returns a sample's requests in order, with the sample's own draws."""
         rows = self._db.execute(
             f"SELECT draw.request, asked.turn, branch, body, draw.judge, draw.draw, {RESPONSE} "  # noqa: S608 — fixed
             "FROM asked "
@@ -180,7 +181,7 @@ class SampleRecords:
         return tuple(found.values())
 
     def links(self, position: int) -> tuple[Link, ...]:
-        """Which responses are a sample's own, in the order of asking."""
+        """Returns the links to a sample's responses, in the order of its requests."""
         rows = self._db.execute(
             "SELECT turn, draw, key, branch FROM asked JOIN request ON request.id = asked.request "
             "WHERE cell = ? AND position = ? ORDER BY turn, draw",
@@ -189,7 +190,7 @@ class SampleRecords:
         return tuple(Link(*row) for row in rows)
 
     def digests(self, position: int) -> tuple[bytes, bytes]:
-        """(of the question, of the requests) of the sample at `position`."""
+        """Returns (digest of the question, digest of the requests) of the sample at `position`."""
         found: tuple[bytes, bytes] = self._db.execute(
             "SELECT question, asked FROM sample WHERE cell = ? AND position = ?", (self._cell.id, position)
         ).fetchone()
@@ -197,5 +198,5 @@ class SampleRecords:
 
 
 def known_medium(store: Store, key: str) -> Shown:
-    """What a sample shows, known by its digest alone: the file itself is not in a run."""
+    """Returns a medium of a sample that has only its key, because the file itself is not in the run file."""
     return FILES.get(store.mime(key).partition("/")[0], Image).known(key)

@@ -1,9 +1,9 @@
-"""A run file cut down to what a comparison and a table need, small enough to be committed as a baseline.
+"""Writes a slim run file: only what comparisons and tables need, small enough to commit as a baseline.
 
-What stays: the manifest, the cells, and of each sample its id, group, tags, cluster, digests, outcome and
-statistics. What goes: prompts, responses, answers, references, pictures and clips. Tables, comparisons and
-intervals are the same; lists of samples, resuming and replaying need the whole file. The same run gives the
-same bytes. With texts, all stays but previews of pictures and clips, and errors that retries fixed.
+A slim run file keeps the manifest, the cells, and each sample's id, group, tags, cluster, digests, outcome
+and statistics. It omits prompts, responses, answers, references, pictures and clips. Tables, comparisons and
+intervals stay the same; lists of samples, resuming and replaying need the whole file. The same run gives the
+same bytes. With texts, it omits only the previews of pictures and clips, and the errors of failed attempts.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ INSERT OR REPLACE INTO run VALUES ('slim', 'true');
 DROP TABLE clips;
 DROP TABLE used;
 """
-"""Tokens and seconds of speech are kept as one row a cell, where tables sum them up."""
+"""Keeps tokens and seconds of speech as one row per cell, because tables only show their sums."""
 
 
 _TEXTS = """
@@ -54,16 +54,16 @@ UPDATE media SET preview = x'';
 UPDATE generated SET data = NULL;
 INSERT OR REPLACE INTO run VALUES ('slim', '"texts"');
 """
-"""What is left can be read, scored and measured again (`evalkit.engine.rescore`)."""
+"""Keeps what reading, scoring and measuring again needs (`evalkit.engine.rescore`)."""
 
 
 def write_slim(run: Path, path: Path, *, texts: bool = False) -> None:
-    """Writes the slim form of the run file `run` to `path`, which must not be there yet.
+    """Writes the slim form of the run file `run` to `path`, which must not exist. Raises `UsageError`.
 
-    `texts`: with questions, responses and answers, without what was seen and heard and the errors on the way.
+    `texts`: keep questions, responses and answers; omit the media and the errors of failed attempts.
     """
     if path.exists():
-        raise UsageError(f"{path} is there already: remove it, or name another file")
+        raise UsageError(f"{path} already exists: remove it, or name another file")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with Store.open(run) as whole, closing(sqlite3.connect(":memory:")) as copy:
@@ -76,7 +76,7 @@ def write_slim(run: Path, path: Path, *, texts: bool = False) -> None:
 
 
 def _slim_answer(text: str) -> str:
-    """Of an answer what tables count: the outcomes in other variants, and the details in `COUNTED`."""
+    """Returns the part of an answer that tables count: the variants' outcomes, and details in `COUNTED`."""
     answer = orjson.loads(text) or {}
     kept = {
         "outcomes": answer.get("outcomes"),

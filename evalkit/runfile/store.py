@@ -1,7 +1,7 @@
-"""The run file: one SQLite database a run, in WAL mode (schema.sql says what is in it).
+"""The run file: one SQLite database per run, in WAL mode; schema.sql describes its tables.
 
-Every response is committed before the event loop goes round once more, so a killed process loses at most
-what arrived in the same instant. Readers may open the file while a run writes it.
+Every response is committed in the next turn of the event loop, so a killed process loses at most the
+responses that arrived in the same instant. Readers may open the file while a run writes it.
 """
 
 from __future__ import annotations
@@ -42,19 +42,22 @@ from evalkit.samples import JSON, SentFile, plain_text
 __all__ = ["ANSWERED", "OUTCOMES", "VALIDATION", "Cell", "CellData", "Row", "Store"]
 
 FORMAT = 6
-"""Of the file; raised when schema.sql changes."""
+"""The format of the file. It is raised when schema.sql changes."""
 
 
 class Store:
-    """A run file, open until `close` or the end of `with Store.open(path) as store:`. For one thread."""
+    """An open run file, until `close` or the end of `with Store.open(path) as store:`.
+
+    It must be used by one thread only.
+    """
 
     def __init__(self, connection: sqlite3.Connection, path: Path, task_files: tuple[Path, ...] = ()) -> None:
-        """`task_files`: files with tasks that may be imported to read it; a run file alone runs no code."""
+        """`task_files`: task files that may be imported to read the run. A run file alone runs no code."""
         self._db = connection
         self.path = path
         self.task_files = task_files
         self.lock: RunLock | None = None
-        """Released when this is closed."""
+        """The lock that `close` releases."""
 
     def __enter__(self) -> Self:
         return self
@@ -66,11 +69,11 @@ class Store:
 
     @classmethod
     def create(cls, path: Path, manifest: dict[str, Any]) -> Store:
-        """A new run file. Raises `UsageError` when the place cannot be written."""
+        """Creates a run file. Raises `UsageError` if it cannot be written."""
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             store = cls(Writer.create(path), path)
-            # All or nothing: a file killed half-made would be no run file and yet in the way.
+            # One transaction, so that a killed process does not leave an incomplete file behind.
             script = importlib.resources.files("evalkit.runfile").joinpath("schema.sql").read_text("utf-8")
             store._db.executescript(f"BEGIN;\n{script}")
             store._db.executemany(
@@ -84,9 +87,10 @@ class Store:
 
     @classmethod
     def open(cls, path: str | Path, task_files: tuple[Path, ...] = (), *, to_write: bool = False) -> Store:
-        """An existing run file, to be read. Raises `UsageError` when it is none, or of another format.
+        """Opens a run file. Raises `UsageError` if it is not a run file, or has an unknown format.
 
-        `task_files`: files with tasks that may be imported. `to_write`: for whoever holds the run's lock.
+        `task_files`: task files that may be imported. `to_write`: open it to resume the run; the caller holds
+        its lock.
         """
         path = Path(path)
         if not path.is_file():
@@ -99,30 +103,32 @@ class Store:
             found = store.manifest.get("format")
         except (sqlite3.Error, ValueError) as error:
             store._db.close()
-            raise UsageError(f"{path} is no run file of evalkit ({error})") from None
+            raise UsageError(f"{path} is not a run file of evalkit ({error})") from None
         if found != FORMAT:
-            store._in_todays_format(found, to_write)
+            store._migrate(found, to_write)
             return store
         store._db.execute("PRAGMA synchronous = NORMAL")
         return store
 
-    def _in_todays_format(self, found: object, to_write: bool) -> None:
+    def _migrate(self, found: object, to_write: bool) -> None:
         from evalkit.runfile.migrate import migrated
 
-        with contextlib.closing(self._db) as there:
-            newer = migrated(there, found) if isinstance(found, int) else None
+        with contextlib.closing(self._db) as older:
+            newer = migrated(older, found) if isinstance(found, int) else None
         if newer is None:
-            raise UsageError(f"{self.path} has run-file format {found}, this evalkit reads up to {FORMAT}")
+            raise UsageError(
+                f"{self.path} has run-file format {found}, but this evalkit reads formats up to {FORMAT}"
+            )
         if to_write:
             raise UsageError(
-                f"{self.path} was written by an earlier evalkit, and can be read but not gone on with: "
-                "name another file with -o (evalkit rescore writes this one in today's format)"
+                f"{self.path} was written by an earlier evalkit and can be read but not resumed: "
+                "name another file with -o (evalkit rescore writes a copy in the current format)"
             )
         self._db = newer
 
     @property
     def connection(self) -> sqlite3.Connection:
-        """The database, to be read (`evalkit.runfile.sample_records`)."""
+        """The database, for reading (`evalkit.runfile.sample_records`)."""
         return self._db
 
     @property
@@ -131,19 +137,19 @@ class Store:
 
     @property
     def is_slim(self) -> bool:
-        """Whether it was cut down to what comparisons need, without texts (`evalkit.runfile.slim`)."""
+        """Whether it is a slim run file without texts (`evalkit.runfile.slim`)."""
         return self.manifest.get("slim") is True
 
     def needs_texts(self, what: str) -> None:
         """Raises `UsageError` for a slim run file, which has no texts."""
         if self.is_slim:
-            raise UsageError(f"{self.path} is a slim run file, without texts: {what} needs the whole one")
+            raise UsageError(f"{self.path} is a slim run file without texts: {what} needs the whole file")
 
     def commit(self) -> None:
         self._db.commit()
 
     def read_back(self) -> None:
-        """Commits, and raises `StorageError` unless a reader who opens the file now finds everything."""
+        """Commits, and raises `StorageError` if a reader that opens the file now does not find everything."""
         assert isinstance(self._db, Writer), "opened to be read"
         self._db.read_back()
 
@@ -159,7 +165,7 @@ class Store:
     # -- cells ---------------------------------------------------------------------------------------
 
     def add_cell(self, spec: CellSpec, role: str = "") -> Cell:
-        """A new cell, not committed yet."""
+        """Adds a cell. The caller commits."""
         cursor = self._db.execute(
             "INSERT INTO cell (task, protocol, role, spec, found) VALUES (?, ?, ?, ?, '{}')",
             (spec.task, spec.protocol.name, role, dump(to_json(spec))),
@@ -180,7 +186,7 @@ class Store:
         ]
 
     def finish(self, cell: Cell, samples: int, figures: Iterable[StoredFigure]) -> None:
-        """Writes that `cell` has come to the end of its data, and what was measured. Not committed yet."""
+        """Stores that `cell` has reached the end of its data, and its figures. The caller commits."""
         self._db.execute("UPDATE cell SET finished = ? WHERE id = ?", (samples, cell.id))
         self._db.execute("DELETE FROM figure WHERE cell = ?", (cell.id,))
         self._db.executemany(
@@ -189,27 +195,27 @@ class Store:
         )
 
     def reopen(self, cell: Cell) -> None:
-        """Takes back what `finish` wrote: samples of `cell` are dealt with again."""
+        """Undoes `finish`, because samples of `cell` are run or scored again."""
         self._db.execute("UPDATE cell SET finished = NULL WHERE id = ?", (cell.id,))
         self._db.execute("DELETE FROM figure WHERE cell = ?", (cell.id,))
 
     def set_spec(self, cell: Cell, spec: CellSpec) -> None:
-        """Writes by what code `cell` is read, scored and measured now. Not committed yet."""
+        """Replaces the spec of `cell`, when other code reads, scores and measures it. The caller commits."""
         self._db.execute("UPDATE cell SET spec = ? WHERE id = ?", (dump(to_json(spec)), cell.id))
 
     def set_entry(self, key: str, value: JSON) -> None:
-        """Writes an entry of the manifest. Not committed yet."""
+        """Sets an entry of the manifest. The caller commits."""
         self._db.execute("INSERT OR REPLACE INTO run VALUES (?, ?)", (key, dump(value)))
 
     def figures(self, cell: Cell) -> list[StoredFigure]:
-        """What was measured when the cell was finished."""
+        """Returns the figures that were stored when the cell was finished."""
         rows = self._db.execute(
             "SELECT metric, grp, value, low, high, n FROM figure WHERE cell = ?", (cell.id,)
         )
         return [StoredFigure(*row) for row in rows]
 
     def set_found(self, cell: Cell, found: dict[str, JSON]) -> None:
-        """Writes what the run found out for `cell`. Samples judged under anything else are forgotten."""
+        """Stores what the run determined for `cell`, and deletes samples scored under anything else."""
         (before,) = self._db.execute("SELECT found FROM cell WHERE id = ?", (cell.id,)).fetchone()
         if orjson.loads(before) != orjson.loads(dump(found)):
             for table in ("sample", "asked"):
@@ -220,7 +226,7 @@ class Store:
     # -- responses -----------------------------------------------------------------------------------
 
     def response(self, key: bytes, draw: int) -> Response | None:
-        """The stored answer to a request's draw, if there is one."""
+        """Returns the stored response to a request's draw, or None."""
         found = self._db.execute(
             f"SELECT id, {RESPONSE} FROM request JOIN draw ON draw.request = request.id "  # noqa: S608 — fixed
             "WHERE key = ? AND draw = ?",
@@ -238,12 +244,12 @@ class Store:
         response: Response,
         asked_of: int = OF_MODEL,
     ) -> None:
-        """`key`, `body`: the request's, as `Request.encoded` gives them.
+        """Stores a response. `key`, `body`: of the request, as `Request.encoded` returns them.
 
-        `asked_of`: who gave it, as `evalkit.runfile.records` numbers them.
+        `asked_of`: the source of the response, such as `evalkit.runfile.records.OF_MODEL`.
         """
         listed = listed_columns(response)
-        # Nearly every request is new, so it is inserted first and looked up only when it was not.
+        # Nearly every request is new, so it is inserted first and only looked up if that fails.
         new = self._db.execute(
             "INSERT OR IGNORE INTO request (key, body) VALUES (?, ?)", (key, body.decode())
         )
@@ -267,33 +273,33 @@ class Store:
         )
 
     def add_media(self, medium: SentFile) -> None:
-        """A file as it was sent or generated. Known ones stay as they are."""
+        """Adds a file that was sent or generated. A file that is already there stays as it is."""
         media_tables.add(self._db, medium)
 
     def mime(self, key: str) -> str:
-        """The type of a file as it was sent, "" if it was not."""
+        """Returns the type of a file that was sent, or "" if it was not sent."""
         return str(media_tables.column(self._db, "mime", key) or "")
 
     def preview(self, key: str) -> bytes | None:
-        """The small JPEG or Ogg of a file, if it was sent or generated."""
+        """Returns the small JPEG or Ogg of a file, or None if it was neither sent nor generated."""
         found: bytes | None = media_tables.column(self._db, "preview", key)
         return found
 
     # -- samples -------------------------------------------------------------------------------------
 
     def state(self, cell: Cell, position: int) -> tuple[str, str, bytes] | None:
-        """(id, outcome, digest of the question) of the sample at `position`, if it has been dealt with."""
+        """Returns (id, outcome, digest of the question) of the sample at `position`, or None."""
         found: tuple[str, str, bytes] | None = self._db.execute(
             "SELECT id, outcome, question FROM sample WHERE cell = ? AND position = ?", (cell.id, position)
         ).fetchone()
         return found
 
     def add_sample(self, cell: Cell, row: Row, *, fresh: bool = False) -> None:
-        """Writes a sample and which responses are its own; one that failed earlier is replaced.
+        """Writes a sample and its links to responses, and replaces one that failed earlier.
 
-        `fresh`: it is known that there is none yet.
+        `fresh`: the caller knows that the sample is not in the file yet.
 
-        Raises `SampleError` or `ScorerError`, and writes nothing, where it holds what no file can hold.
+        Raises `SampleError` or `ScorerError`, and writes nothing, if a value cannot be stored.
         """
         columns = row_columns(row)
         if not fresh:
@@ -308,7 +314,7 @@ class Store:
         )
 
     def data(self, cell: Cell) -> CellData:
-        """Everything a table needs of a cell."""
+        """Returns everything that a table needs of a cell."""
         import numpy as np
 
         rows = self._db.execute(
@@ -333,7 +339,7 @@ class Store:
         )
 
     def outcomes(self, cell: Cell, variant: str = "") -> dict[str, int]:
-        """How many samples ended how in `variant`, "" for the headline; every outcome has an entry."""
+        """Returns the samples by outcome in `variant`, "" for the headline; every outcome has an entry."""
         if variant:
             rows = self._db.execute(
                 "SELECT coalesce(json_extract(answer, '$.outcomes.\"' || ? || '\"'), outcome) AS ended, "
@@ -348,7 +354,7 @@ class Store:
         return {outcome: int(found.get(outcome, 0)) for outcome in OUTCOMES}
 
     def answers(self, cell: Cell) -> Iterator[tuple[str, dict[str, Any]]]:
-        """(sample, answer as `engine.score` wrote it) of the samples that were judged, in order."""
+        """Yields (sample, answer as `engine.score` wrote it) of the scored samples, in order."""
         rows = self._db.execute(
             "SELECT id, answer FROM sample WHERE cell = ? AND outcome != 'failed' ORDER BY position",
             (cell.id,),
@@ -356,7 +362,7 @@ class Store:
         yield from ((sample, orjson.loads(answer)) for sample, answer in rows)
 
     def samples(self, cell: Cell) -> Iterator[dict[str, Any]]:
-        """Everything about a cell's samples, in order, as plain JSON; a failed one has no `finals`."""
+        """Yields a cell's samples in order, as plain JSON. A failed sample has no `finals`."""
         columns = ("position", "id", "input", "target", "choices", "grp", "tags", "cluster", "meta", "media")
         rows = self._db.execute(
             f"SELECT {', '.join(columns)}, outcome, boundary, error, answer "  # noqa: S608 — fixed names
@@ -365,7 +371,7 @@ class Store:
         )
         for position, identifier, text, *lists, outcome, boundary, error, answer in rows:
             target, choices, group, tags, cluster, meta, media = lists
-            judged = orjson.loads(answer) or {}
+            scored = orjson.loads(answer) or {}
             yield {
                 "position": position,
                 "id": identifier,
@@ -380,13 +386,13 @@ class Store:
                 "outcome": outcome,
                 "boundary": boundary,
                 "error": error,
-                "finals": judged.get("finals", []),
-                "variants": judged.get("variants", {}),
-                "detail": judged.get("detail", {}),
+                "finals": scored.get("finals", []),
+                "variants": scored.get("variants", {}),
+                "detail": scored.get("detail", {}),
             }
 
     def failures(self, cell: Cell) -> Iterator[tuple[str, str, str]]:
-        """(sample, boundary, message) of the samples that failed."""
+        """Yields (sample, boundary, message) of the failed samples."""
         yield from self._db.execute(
             "SELECT id, boundary, error FROM sample WHERE cell = ? AND outcome = 'failed' ORDER BY position",
             (cell.id,),

@@ -1,4 +1,4 @@
-"""Counts over a cell of a run file: tokens, seconds, samples by group, answers that were odd."""
+"""Counts over a cell of a run file: tokens, seconds, samples by group, answers by their details."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from evalkit.runfile.store import Store
 
 
 def usage(store: Store, cell: Cell) -> tuple[int, int, int]:
-    """(draws, prompt tokens, completion tokens) of a cell, as the endpoint counted them, no judge's."""
+    """Returns (draws, prompt tokens, completion tokens) of a cell by the endpoint's count, without judges."""
     row = store.connection.execute(
         "SELECT count(*), coalesce(sum(prompt_tokens), 0), coalesce(sum(completion_tokens), 0) "
         "FROM draw WHERE cell = ? AND NOT judge AND draw != ?",
@@ -19,7 +19,7 @@ def usage(store: Store, cell: Cell) -> tuple[int, int, int]:
 
 
 def waited(store: Store, cell: Cell) -> float:
-    """Seconds from each request of a cell to its answer, summed up, no judge's."""
+    """Returns the sum of the seconds from each request of a cell to its response, without judges."""
     (found,) = store.connection.execute(
         "SELECT coalesce(sum(seconds), 0.0) FROM draw WHERE cell = ? AND NOT judge AND draw != ?",
         (cell.id, AGAIN),
@@ -28,7 +28,7 @@ def waited(store: Store, cell: Cell) -> float:
 
 
 def count_again(store: Store, cell: Cell) -> tuple[int, int]:
-    """(greedy requests of a cell that were asked a second time, those whose text was another then)."""
+    """Returns (greedy requests of a cell that were sent a second time, those whose text changed)."""
     row = store.connection.execute(
         "SELECT count(*), coalesce(sum(a.text != b.text), 0) FROM draw AS a JOIN draw AS b "
         "ON a.request = b.request AND a.draw = 0 WHERE b.draw = ? AND b.cell = ?",
@@ -38,7 +38,7 @@ def count_again(store: Store, cell: Cell) -> tuple[int, int]:
 
 
 def verification(store: Store, cell: Cell) -> dict[str, int] | None:
-    """What `count_again` found when the cell was done, if anything was to be asked twice."""
+    """Returns what `count_again` found when the cell was done; None if nothing was to be verified."""
     found: dict[str, int] | None = store.manifest.get(f"verification of cell {cell.id}")
     return found
 
@@ -48,7 +48,7 @@ def set_verification(store: Store, cell: Cell, found: dict[str, int]) -> None:
 
 
 def clip_seconds(store: Store, cell: Cell) -> float:
-    """How long the sounds of a cell's samples are, each as often as it was answered, failed ones not."""
+    """Returns the seconds of audio over a cell's samples, without failed samples."""
     (found,) = store.connection.execute(
         "SELECT coalesce(sum(seconds), 0.0) FROM sample, json_each(sample.media) "
         "JOIN media ON media.key = json_each.value WHERE cell = ? AND outcome != 'failed' "
@@ -59,7 +59,7 @@ def clip_seconds(store: Store, cell: Cell) -> float:
 
 
 def group_counts(store: Store, cell: Cell) -> dict[str, int]:
-    """How many samples of each group the file has, failed ones included."""
+    """Returns how many samples of each group the file has, including failed ones."""
     rows = store.connection.execute(
         "SELECT grp, count(*) FROM sample WHERE cell = ? GROUP BY grp", (cell.id,)
     )
@@ -67,7 +67,7 @@ def group_counts(store: Store, cell: Cell) -> dict[str, int]:
 
 
 def count_details(store: Store, cell: Cell, keys: Iterable[str]) -> dict[str, int]:
-    """How many samples have each of `keys` in their answer's detail."""
+    """Returns how many samples have each of `keys` in their answer's detail."""
     wanted = list(keys)
     columns = ", ".join(["count(json_extract(answer, '$.detail.' || ?))"] * len(wanted))
     counts = store.connection.execute(

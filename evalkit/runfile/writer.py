@@ -1,4 +1,4 @@
-"""Connections to a run file; the one that writes notices when what it writes is not stored."""
+"""Connections to a run file. The writing connection detects when data is not stored."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
     from sqlite3 import _Parameters
 
 _LOOK_EVERY = 1.0
-"""Seconds between looks at whether the file is still there."""
+"""Seconds between checks whether the file is still there."""
 
 
 class Writer(sqlite3.Connection):
-    """Writes the database at `path`; the first failure is the last.
+    """Writes the database at `path`, and writes nothing more after the first failure.
 
-    When a write fails SQLite may drop the whole transaction; what came next would then stand in the file
-    without what it belongs to. So the rest of the transaction is dropped too, and from then on every
-    call raises the same `StorageError`.
+    If a write fails, SQLite may drop the whole transaction, and later writes would be stored without the data
+    they belong to. So the rest of the transaction is dropped too, and from then on every call raises the same
+    `StorageError`.
     """
 
     def __init__(self, path: Path) -> None:
@@ -39,9 +39,9 @@ class Writer(sqlite3.Connection):
 
     @classmethod
     def create(cls, path: Path) -> Writer:
-        """In WAL mode, so that readers and the writer do not wait for each other."""
+        """Creates a database in WAL mode, so that readers and the writer do not wait for each other."""
         db = cls(path)
-        # NORMAL: a killed process loses nothing that was committed; only a machine that loses power may.
+        # NORMAL: a killed process loses nothing that was committed; only a power failure may lose it.
         db.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;")
         return db
 
@@ -71,9 +71,9 @@ class Writer(sqlite3.Connection):
             self._look()
 
     def read_back(self) -> None:
-        """Commits, and compares what is stored with what a reader who opens the file now finds in it.
+        """Commits, opens the file again as a reader, and compares the number of rows in each table.
 
-        Raises `StorageError` when the file at the path is another one, or lacks something.
+        Raises `StorageError` if the file at the path is another one, or lacks rows.
         """
         self.commit()
         self._look()
@@ -91,10 +91,10 @@ class Writer(sqlite3.Connection):
             if found.get(table) != count
         ]
         if lacking:
-            raise self._stop(f"{self._path}, read back, holds only " + ", ".join(lacking))
+            raise self._stop(f"{self._path}, when read back, holds only {', '.join(lacking)}")
 
     def _look(self) -> None:
-        """Raises `StorageError` when what is written goes into a file that nobody can open any more."""
+        """Raises `StorageError` if the file that is being written was deleted or replaced."""
         self._looked = time.monotonic()
         for place, known in ((self._place, self._place_id), (self._log, self._log_id)):
             if known is not None and _identity(place) != known:
@@ -106,10 +106,10 @@ class Writer(sqlite3.Connection):
             raise StorageError(self._failure)
 
     def _failed(self, error: sqlite3.DatabaseError) -> Exception:
-        """What to raise for `error`: itself where the statement is to blame, not the file or the disk."""
+        """Returns the error to raise: `error` itself if the statement is at fault and not the file."""
         if type(error) not in (sqlite3.OperationalError, sqlite3.DatabaseError):
             return error
-        return self._stop(f"{self._path} cannot be written ({error}); what was stored before is kept")
+        return self._stop(f"{self._path} cannot be written ({error}); everything stored before is kept")
 
     def _stop(self, message: str) -> StorageError:
         self._failure = message
@@ -119,16 +119,16 @@ class Writer(sqlite3.Connection):
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """Changes nothing in a file that may be no run file; WAL mode is written in one that is."""
+    """Opens a file for reading and does not change it, because it may not be a run file."""
     if all(os.access(place, os.W_OK, effective_ids=True) for place in (path, path.parent)):
         return sqlite3.connect(path, timeout=10.0)
-    # WAL mode wants a file beside this one, unless it is told that nothing will change.
+    # WAL mode needs a file beside this one, unless SQLite knows that the database will not change.
     immutable = not path.with_name(path.name + "-wal").exists()
     return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable={immutable:d}", uri=True)
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
-    """(device, inode) of the file at `path`, if there is one."""
+    """Returns (device, inode) of the file at `path`, or None if there is none."""
     try:
         found = os.stat(path)  # noqa: PTH116 — half the time of Path.stat, once a second
     except OSError:
@@ -137,7 +137,7 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 
 def _counts(db: sqlite3.Connection) -> dict[str, int]:
-    """Rows of every table."""
+    """Returns the number of rows of every table."""
     tables = [name for (name,) in db.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
     return {
         table: int(db.execute(f'SELECT count(*) FROM "{table}"').fetchone()[0])  # noqa: S608 — its own names

@@ -100,7 +100,7 @@ def test_ctrl_c_stops_cleanly_and_says_how_to_resume(tmp_path: Path) -> None:
         out, err = process.communicate(timeout=120)
         assert (process.returncode, out) == (130, "")
         assert "Traceback" not in err
-        assert f"To go on: evalkit run -m openai/mock --base-url {server.url}" in err
+        assert f"To resume: evalkit run -m openai/mock --base-url {server.url}" in err
         assert not list(tmp_path.glob("*.db-wal"))  # closed, not abandoned
         out, _ = finish(start(*command, "-o", tmp_path / "r.db"))
         assert "100.00 %  99.05–100.00" in out
@@ -128,7 +128,7 @@ def test_a_server_that_goes_away_ends_the_run_with_3_and_it_can_be_resumed(tmp_p
     _, err = process.communicate(timeout=120)
     assert process.returncode == 3
     assert "requests in a row failed" in err
-    assert "to go on: evalkit run" in err
+    assert "to resume: evalkit run" in err
 
 
 @pytest.mark.slow

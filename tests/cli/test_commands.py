@@ -81,7 +81,7 @@ def test_failed_samples_give_exit_code_3_and_say_how_to_go_on(cli: Cli, tmp_path
     assert code == 3
     assert "failed 100 %" in out
     assert "—" in out
-    assert "3 samples failed; to ask them again: evalkit" in err
+    assert "3 samples failed; to retry them: evalkit" in err
 
 
 @pytest.mark.parametrize(
@@ -92,17 +92,17 @@ def test_failed_samples_give_exit_code_3_and_say_how_to_go_on(cli: Cli, tmp_path
         (("run", "-m", "fake/gold", "-t", "gsm8k:8-shot"), "did you mean 8-shot-cot"),
         (("run", "-m", "fake/gold", "-t", "report:table 99"), "unknown report table"),
         (("run", "-m", "fake/gold", "-t", "./no.py"), "no task file 'no.py'"),
-        (("run", "-m", "fake/gold", "-t", "gsm8k", "--set", "shots"), "--set shots: write it as key=value"),
+        (("run", "-m", "fake/gold", "-t", "gsm8k", "--set", "shots"), "--set shots: must be key=value"),
         ((*FAKE, "--set", "shot=4"), "unknown setting 'shot': did you mean shots"),
-        ((*FAKE, "--concurrency", "lots"), "--concurrency lots: a number from 1, or auto"),
-        ((*FAKE, "--limit", "0", "--data", "builtin"), "--limit 0: at least 1"),
+        ((*FAKE, "--concurrency", "lots"), "--concurrency must be an integer of at least 1 or auto"),
+        ((*FAKE, "--limit", "0", "--data", "builtin"), "--limit must be at least 1, not 0"),
         (("run", "-m", "fake/gold", "-t", "gsm8k", "--data", "/nowhere/at/all"), "/nowhere/at/all"),
         (("run", "-m", "openai/x", "--base-url", "localhost:8000", "-t", "gsm8k"), "an http(s) address"),
         ((*FAKE, "--strict", "--limit", "3", "--data", "builtin"), "--strict"),
         (("run", "-t", "gsm8k"), "Missing option '-m'"),
         (("rum",), "unknown command 'rum': did you mean run?"),
         (("report", "no.db"), "no run file 'no.db'"),
-        (("report", __file__), "is no run file of evalkit"),
+        (("report", __file__), "is not a run file of evalkit"),
         (("preview", "humanevil"), "did you mean humaneval?"),
         (("tasks", "zzz"), "unknown task 'zzz'"),
     ],

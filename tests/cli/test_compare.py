@@ -103,12 +103,12 @@ def test_what_was_asked_otherwise_is_refused_and_named(cli: Cli, runs: Path, tmp
     assert (refused.exit_code, refused.benchmarks) == (2, ())
     text = refused.problems[0][1].text()
     assert "max_tokens: 1024 and 9" in text
-    assert "another prompt was sent for 50 of 50 common samples: 0 + 0, 1 + 1, 2 + 2 and 47 more" in text
+    assert "the prompts differ for 50 of 50 common samples: 0 + 0, 1 + 1, 2 + 2 and 47 more" in text
     assert "--allow-different" in text
     found = compare(base, head, Policy(allow_different=True, allow_missing=True, allow_subset=True))
     (one,) = found.benchmarks
     assert len(one.differences) == 2, "that the judge stands in another file is none"
-    assert found.notes == ("adding:once: on the 50 samples that both judged, of 2000 and 50",)
+    assert found.notes == ("adding:once: on the 50 samples scored in both, of 2000 and 50",)
     assert [(one.name, one.status, one.words) for one in found.unmeasured] == [
         ("totalling:once", "missing", "head does not have it")
     ]
@@ -183,7 +183,7 @@ def test_a_head_without_a_single_answer(cli: Cli, tmp_path: Path) -> None:
     for more in ((), ("--format", "markdown"), ("--json",)):
         code, out, err = cli("compare", tmp_path / "base.db", tmp_path / "head.db", *more)
         assert code == 3, err
-        assert "no sample was judged in both" in out
+        assert "no sample was scored in both" in out
         assert "3 samples of head failed" in out
 
 
@@ -324,9 +324,9 @@ def test_more_than_two_runs_are_a_trend(cli: Cli, runs: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["{base}"], "two runs or more"),
-        (["{base}", "{base}", "--margin", "-1"], "0 or more"),
-        (["{base}", "{base}", "--alpha", "0"], "no probability"),
+        (["{base}"], "at least two runs"),
+        (["{base}", "{base}", "--margin", "-1"], "at least 0"),
+        (["{base}", "{base}", "--alpha", "0"], "alpha must be between 0 and 1"),
         (["{base}", "{base}", "--format", "markdwn"], "did you mean markdown"),
         (["{base}", "/none.db"], "/none.db"),
     ],

@@ -75,7 +75,7 @@ def test_what_is_wrong_is_said(cli: Cli, finished: Path, tmp_path: Path) -> None
     assert "--task-file sums.py" in said(finished, "--format", "submission")
     named = ("--task-file", tmp_path / "sums.py")
     assert "no server takes answers to sums" in said(finished, "--format", "submission", *named)
-    assert "a submission is of one run" in said(finished, finished, "--format", "submission")
+    assert "a submission needs exactly one run file" in said(finished, finished, "--format", "submission")
     assert "no run file" in said(tmp_path / "none.db")
     assert "cannot write" in said(finished, "-o", finished / "below.csv")
 
@@ -130,7 +130,7 @@ def test_a_judge_by_name(cli: Cli, tmp_path: Path) -> None:
     code, _, err = cli(*run, "-o", tmp_path / "c.db", "--judge", "fake/gpt")
     assert (code, "unknown fake model 'gpt'" in err) == (2, True)
     code, _, err = cli(*run, "-o", tmp_path / "c.db", "--judge-base-url", "http://127.0.0.1:1/v1")
-    assert (code, "http://127.0.0.1:1/v1 goes with --judge MODEL" in err) == (2, True)
+    assert (code, "http://127.0.0.1:1/v1 needs --judge MODEL" in err) == (2, True)
 
 
 def test_an_option_that_the_task_does_not_have(cli: Cli, tmp_path: Path) -> None:

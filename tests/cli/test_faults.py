@@ -151,11 +151,13 @@ def test_data_that_cannot_be_read_on_are_no_sample_s_fault(tmp_path: Path, cli: 
     said = asked(cli, task, tmp_path / "r.db", None)
     assert said.code == 2
     last = said.err.splitlines()[-1]
-    assert last.startswith("evalkit: faulty at here cannot be read from record 3 on (OSError: the disk hums)")
-    assert "to go on: evalkit" in last
+    assert last.startswith("evalkit: cannot read faulty at here from record 3 on (OSError: the disk hums)")
+    assert "to resume: evalkit" in last
     code, _, err = cli("check", task)
     assert code == 2
-    assert err.splitlines()[-1].endswith("cannot be read from record 3 on (OSError: the disk hums)")
+    assert err.splitlines()[-1].endswith(
+        "cannot read faulty at here from record 3 on (OSError: the disk hums)"
+    )
     rows(tmp_path, {})
     assert asked(cli, task, tmp_path / "r.db", None).code == 0
 
@@ -178,7 +180,7 @@ def test_a_damaged_parquet_file_ends_the_run_in_words(tmp_path: Path, cli: Cli) 
     last = said.err.splitlines()[-1]
     assert last.startswith("evalkit: openai/gsm8k in ")
     assert " cannot be read (" in last
-    assert "to go on: evalkit" in last
+    assert "to resume: evalkit" in last
     assert {sample["outcome"] for sample in samples(tmp_path / "r.db")} == {"correct"}
 
 
@@ -207,11 +209,14 @@ def test_a_picture_that_breaks_as_its_sample_is_built(tmp_path: Path, cli: Cli) 
         ("Response('7', completion_tokens=2**70)", f"the model returned {2**70} as a token count"),
         (
             "Response('7', completion_tokens='many')",
-            "token counts and seconds are numbers: ",
+            "token counts and seconds must be numbers: ",
         ),
         ("Response('7', finish=None)", "finish=None"),
         ("Response('7', seconds=float('nan'))", "seconds=nan"),
-        ("Response('7', logprobs=(TokenLogprob({1}, 0.0, {}),))", "is of type set, which JSON does not have"),
+        (
+            "Response('7', logprobs=(TokenLogprob({1}, 0.0, {}),))",
+            "is of type set, which JSON does not support",
+        ),
         ("sys.exit(0)", "SystemExit: 0"),
         ("(_ for _ in ()).throw(MediaError('deaf'))", "deaf"),
     ],

@@ -71,7 +71,7 @@ def test_a_space_behind_every_question(ask: Ask, gate: Gate) -> None:
     assert "not asked the same way" in message
     allowed = gate("--allow-different", *_pair(ask))
     assert allowed.said.code == 2, "there is still nothing to compare"
-    assert "no sample was judged in both" in allowed.said.out
+    assert "no sample was scored in both" in allowed.said.out
 
 
 def _pair(ask: Ask) -> tuple[Path, Path]:
@@ -178,7 +178,7 @@ def test_few_clusters_that_fell_do_not_pass(ask: Ask, gate: Gate) -> None:
     found = gate(ask("base", questions), ask("head", questions, wrong=[row["ask"] for row in questions[:31]]))
     assert found.said.code == 3
     assert "31 of 40 samples are worse and none better (sign test over samples, p < 0.001)" in found.said.out
-    assert "of 3 clusters, too few to tell whether others would fall alike" in found.cases[0][2]
+    assert "of 3 clusters, too few to know how other clusters would behave" in found.cases[0][2]
 
 
 def test_a_run_against_itself_passes(ask: Ask, gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -67,7 +67,7 @@ def test_a_judge_for_every_role_and_one_for_each(tmp_path: Path) -> None:
     for name, judge in both.items():
         assert run(writer(), task, output=tmp_path / f"{name}.db", judge=judge).cells[0].value == 50.0
     nobody = {"expert": grader(by_number), "critic": grader(by_number)}
-    with pytest.raises(UsageError, match=r"--judge critic=fake/grader: none of .* asks such a judge"):
+    with pytest.raises(UsageError, match=r"--judge critic=fake/grader: none of .* uses such a judge"):
         run(writer(), task, output=tmp_path / "n.db", judge=nobody)
 
 
@@ -163,8 +163,13 @@ def test_judges_on_the_command_line(tmp_path: Path, cli: Cli) -> None:
         assert result.code == 0, result.err
         assert json.loads(result.out)["cells"][0]["n"] == 6
         for wrong, words in {
-            ("--judge", "expert=fake/echo", "--judge", "expert=fake/gold"): "the role expert has fake/echo",
-            ("--judge-base-url", "expert=http://x"): "goes with --judge expert=MODEL",
+            (
+                "--judge",
+                "expert=fake/echo",
+                "--judge",
+                "expert=fake/gold",
+            ): "the role expert already has fake/echo",
+            ("--judge-base-url", "expert=http://x"): "needs --judge expert=MODEL",
             ("--judge", "expert=nothing/x"): "unknown backend 'nothing'",
         }.items():
             result = cli(*run_it, *wrong)
@@ -174,7 +179,7 @@ def test_judges_on_the_command_line(tmp_path: Path, cli: Cli) -> None:
 def test_check_says_what_it_could_not_hold(tmp_path: Path) -> None:
     (result,) = check(essays(tmp_path))
     assert result.passed
-    assert any("a judge model scores its answers" in words for words in result.unheld)
+    assert any("a judge model scores the answers" in words for words in result.unheld)
     (result,) = check(essays(tmp_path, variant=True))
-    assert any("nobody can write a right response" in words for words in result.unheld)
+    assert any("has no right responses" in words for words in result.unheld)
     assert any("no wrong responses" in words for words in result.unheld)

@@ -145,7 +145,7 @@ KINDS = {
     "parts that nobody counted, of stated sizes": (("--set", "kind=parts"), "of 450 samples"),
     "parts of unknown sizes": (
         ("--set", "kind=parts", "--set", "stated=no"),
-        "samples; how many there are is not known",
+        "samples; the total number is not known",
     ),
 }
 

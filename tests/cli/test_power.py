@@ -89,8 +89,8 @@ def test_no_number_of_draws_helps_where_the_samples_are_what_varies(cli: Cli, tm
     ("arguments", "said"),
     [
         (["-t", "gsmk", "--effect", "1"], "did you mean gsm8k"),
-        (["-t", "gsm8k", "--effect", "0"], "no end of samples"),
-        (["-t", "gsm8k", "--effect", "1", "--alpha", "2"], "--alpha 2 is no probability"),
+        (["-t", "gsm8k", "--effect", "0"], "--effect must not be 0"),
+        (["-t", "gsm8k", "--effect", "1", "--alpha", "2"], "--alpha must be between 0 and 1, not 2"),
         (["-t", "gsm8k", "--effect", "1", "--from", "none.db"], "none.db"),
     ],
 )

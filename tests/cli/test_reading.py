@@ -113,7 +113,7 @@ def test_a_metric_that_only_its_file_knows(fresh: Fresh, tmp_path: Path) -> None
     assert "an earlier state of your own code" in named["stale"][0]
     assert "--strict" in fresh("report", run, "--strict", "--task-file", task, code=2)
     said = fresh("compare", run, run, "--task-file", task, code=2)
-    assert "evalkit rescore measures it anew" in said
+    assert "evalkit rescore measures it again" in said
     assert "mine" in fresh("rescore", run, "-o", tmp_path / "new.db", "--task-file", task)
     (halved,) = json.loads(fresh("report", tmp_path / "new.db", "--json"))["cells"]
     assert halved["value"] == pytest.approx(cell["value"] / 2)
@@ -146,7 +146,7 @@ def test_a_metric_that_fails_loses_no_answer(fresh: Fresh, tmp_path: Path) -> No
         whole.replace("return 100.0", "raise ZeroDivisionError('by hand')\n        return 100.0"), "utf-8"
     )
     said = fresh("run", "-m", "fake/gold", "-t", task, "-o", run, code=2)
-    assert "the metric 'mine' fails (ZeroDivisionError: by hand); every answer is stored" in said
+    assert "the metric 'mine' fails (ZeroDivisionError: by hand); every response is stored" in said
     assert "Traceback" not in said
     task.write_text(whole, "utf-8")
     fresh("rescore", run, "-o", new, "--task-file", task)

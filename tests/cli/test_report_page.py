@@ -25,7 +25,7 @@ def test_options_of_the_page(cli: Cli, tmp_path: Path) -> None:
     assert "<svg" not in page.read_text("utf-8")
     code, _, err = cli("report", run, "-o", page, "--price", "fake/gold=cheap")
     assert code == 2
-    assert "--price fake/gold=cheap: MODEL=IN/OUT, as in openai/my-model=0.5/1.5" in err
+    assert "--price fake/gold=cheap: must be MODEL=IN/OUT, such as openai/my-model=0.5/1.5" in err
 
 
 def test_a_paper_in_a_folder_of_ones_own(cli: Cli, tmp_path: Path) -> None:

@@ -157,7 +157,7 @@ def test_what_cannot_be_rescored_is_refused(cli: Cli, tmp_path: Path) -> None:
     said = cli("rescore", slim, "-o", tmp_path / "new.db")
     assert (said.code, "without texts" in said.err) == (2, True)
     said = cli("rescore", run, "-o", run)
-    assert (said.code, "is there already" in said.err) == (2, True)
+    assert (said.code, "already exists" in said.err) == (2, True)
     said = cli("rescore", tmp_path / "none.db", "-o", tmp_path / "new.db")
     assert (said.code, "no run file" in said.err) == (2, True)
     said = cli("rescore", run, "-o", slim / "below.db")

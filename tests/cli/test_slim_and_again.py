@@ -51,9 +51,9 @@ def test_a_slim_run_has_no_texts_and_says_so(cli: Cli, run: Path, tmp_path: Path
     ):
         code, _, err = cli(*arguments)
         assert code == 2
-        assert "slim run file, without texts" in err
+        assert "slim run file without texts" in err
     code, _, err = cli("export", run, "--slim", "-o", slim)
-    assert (code, "is there already" in err) == (2, True)
+    assert (code, "already exists" in err) == (2, True)
     assert cli("export", run, "--slim").code == 2
 
 

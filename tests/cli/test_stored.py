@@ -144,7 +144,7 @@ def test_a_full_disk_stops_the_run_and_nothing_stored_is_asked_again(disk: Disk,
         out, err = (stopped := disk.start(*command(server, tmp_path, run))).communicate(timeout=120)
         assert (stopped.returncode, out) == (3, "")
         assert f"evalkit: the run stopped: {run} cannot be written (" in err
-        assert "); what was stored before is kept. When that is fixed, to go on: evalkit run" in err
+        assert "); everything stored before is kept. When this is fixed, to resume: evalkit run" in err
         assert "Traceback" not in err
         (line,) = (line for line in err.splitlines() if not line.startswith("sums"))  # but the progress
         assert line.startswith("evalkit: ")

@@ -98,7 +98,7 @@ def test_a_different_first_turn_keeps_two_runs_apart(tmp_path: Path, cli: Cli) -
     (tmp_path / "other" / "calculator.py").write_text(text, "utf-8")
     run(student("plain"), str(tmp_path / "other" / "calculator.py"), output=tmp_path / "b.db")
     found = cli("compare", tmp_path / "a.db", tmp_path / "b.db")
-    assert (found.code, "another prompt was sent for 12 of 12" in found.out) == (2, True), found
+    assert (found.code, "the prompts differ for 12 of 12" in found.out) == (2, True), found
 
 
 def served(payload: Payload, route: str) -> str:
@@ -149,7 +149,7 @@ def exported(cli: Cli, path: Path) -> str:
 
 FAULTS = {
     "raise ValueError('too big')": "tool calculator: ValueError: too big",
-    "return 7": "tool calculator: it returned int, not a text",
+    "return 7": "tool calculator: must return a text, not int",
 }
 
 

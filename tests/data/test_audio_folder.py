@@ -44,7 +44,7 @@ def test_a_split_is_a_folder_of_its_own(tmp_path: Path) -> None:
     listed(tmp_path / "test", {"file_name": "a.wav", "said": "x"})
     assert (AudioFolder.fits(tmp_path), AudioFolder.fits(tmp_path, "test")) == (False, True)
     assert AudioFolder(tmp_path, "test").open().count == 1
-    with pytest.raises(DataError, match=r"has no metadata\.jsonl and no metadata\.csv"):
+    with pytest.raises(DataError, match=r"has neither metadata\.jsonl nor metadata\.csv"):
         AudioFolder(tmp_path).open()
     with pytest.raises(DataError, match="a folder has no revisions"):
         AudioFolder(tmp_path, "test").open(DataOptions(revision="main"))
@@ -58,9 +58,9 @@ def test_a_split_is_a_folder_of_its_own(tmp_path: Path) -> None:
         ('{"file_name": "a.wav"', "cannot be read"),
         ("[" * 200_000, "cannot be read"),
         ('{"file_name": "\udcff"}', "cannot be read"),
-        ("[1]", "line 1: no 'file_name' that names a clip"),
-        ('{"file_name": "a.wav", "said": ""}\n{"said": ""}', "line 2: no 'file_name'"),
-        ('{"file_name": 7}', "line 1: no 'file_name'"),
+        ("[1]", "line 1: 'file_name' must name a clip"),
+        ('{"file_name": "a.wav", "said": ""}\n{"said": ""}', "line 2: 'file_name' must name"),
+        ('{"file_name": 7}', "line 1: 'file_name' must name"),
         ('{"file_name": "a.wav"}', "no column said among audio, file_name"),
     ],
 )
@@ -73,9 +73,9 @@ def test_a_list_that_is_none(tmp_path: Path, text: str, said: str) -> None:
 @pytest.mark.parametrize(
     ("row", "said"),
     [
-        ("a.wav,red, not blue", "row 1: not as many cells"),
-        ("a.wav", "row 1: not as many cells"),
-        (",red", "row 1: no 'file_name'"),
+        ("a.wav,red, not blue", "row 1: must have as many cells"),
+        ("a.wav", "row 1: must have as many cells"),
+        (",red", "row 1: 'file_name' must name"),
         (f"a.wav,{'x' * 200_000}", "cannot be read"),
     ],
 )
@@ -90,5 +90,5 @@ def test_a_table_that_would_be_read_in_part(tmp_path: Path, row: str, said: str)
 def test_a_file_outside_is_not_read(tmp_path: Path, path: str) -> None:
     (tmp_path / "secret.wav").write_bytes(b"RIFF")
     place = listed(tmp_path / "clips", {"file_name": path.format(outside=tmp_path)})
-    with pytest.raises(DataError, match=r"a file outside of itself: .*secret\.wav"):
+    with pytest.raises(DataError, match=r"a file outside of itself, which was not read: .*secret\.wav"):
         list(AudioFolder(place).open())

@@ -54,7 +54,7 @@ def test_chance_of_its_own_is_refused() -> None:
     def careless(chance: Random) -> Iterator[Record]:
         yield {"number": random.random()}
 
-    with pytest.raises(DataError, match="careless makes another record each time"):
+    with pytest.raises(DataError, match="careless gives different records each time"):
         Generated(7, careless).open()
 
 
@@ -62,7 +62,7 @@ def test_what_it_cannot_be() -> None:
     def texts(chance: Random) -> Iterator[Any]:
         yield "a text"
 
-    with pytest.raises(DataError, match="texts makes a str, not a record"):
+    with pytest.raises(DataError, match="texts must yield records, not str"):
         Generated(7, texts).open()
-    with pytest.raises(DataError, match="what is generated has no revisions"):
+    with pytest.raises(DataError, match="generated data has no revisions"):
         Generated(7, needles).open(DataOptions(revision="main"))

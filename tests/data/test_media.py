@@ -62,7 +62,7 @@ def test_a_file_outside_is_not_read(tmp_path: Path, path: str) -> None:
     """Else a data set could have any file of this machine sent to an endpoint."""
     (tmp_path / "secret.png").write_bytes(PNG)
     named(tmp_path, path.format(outside=tmp_path))
-    with pytest.raises(DataError, match=r"a file outside of itself: .*secret\.png"):
+    with pytest.raises(DataError, match=r"a file outside of itself, which was not read: .*secret\.png"):
         list(opened(tmp_path))
 
 

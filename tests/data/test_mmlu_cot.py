@@ -114,6 +114,6 @@ def test_a_subject_that_there_is_not() -> None:
         mmlu_cot("alchemy")
     for name in ("", "../anatomy", "Anatomy", "high school biology"):
         with pytest.raises(
-            DataError, match="is no subject of MMLU's: they are written like abstract_algebra"
+            DataError, match="is not a subject of MMLU: subjects are written like abstract_algebra"
         ):
             mmlu_cot(name)

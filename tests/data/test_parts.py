@@ -73,9 +73,9 @@ def test_stated_sizes_are_known_before_a_part_is_opened_and_held_against_it() ->
 @pytest.mark.parametrize(
     ("size", "told", "said"),
     [
-        (2, True, "part en of b has 2 records, and 3 are stated"),
-        (2, False, "part en of b has 2 records, and 3 are stated"),
-        (4, False, "part en of b has more than the 3 records that are stated"),
+        (2, True, "part en of b has 2 records, but must have 3"),
+        (2, False, "part en of b has 2 records, but must have 3"),
+        (4, False, "part en of b has more records, but must have 3"),
     ],
 )
 def test_a_part_of_another_size_than_stated_is_an_error(size: int, told: bool, said: str) -> None:
@@ -106,12 +106,12 @@ def test_parts_of_parts_are_taken_apart() -> None:
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (lambda: Parts({}), "there has to be a part"),
-        (lambda: Parts({"": Made("a", 1)}), "is no name of a part"),
-        (lambda: Parts({"a": Made("a", 1)}, sizes={"b": 2}), "states 'b', which is no part"),
+        (lambda: Parts({}), "must have at least one part"),
+        (lambda: Parts({"": Made("a", 1)}), "must be a non-empty text"),
+        (lambda: Parts({"a": Made("a", 1)}, sizes={"b": 2}), "has 'b', which is not the name of a part"),
         (
             lambda: Parts({"a": Parts({"b": Made("x", 1)}), "a/b": Made("y", 1)}).open(),
-            "two parts are called 'a/b'",
+            "two parts are named 'a/b'",
         ),
     ],
 )
@@ -176,14 +176,17 @@ def test_as_many_as_there_were_is_stated_and_held(told: bool) -> None:
     records = Mapped(Made("a", 4, told=told), earlier, count="same").open()
     assert records.count == (4 if told else None)
     assert len(list(records)) == 4
-    with pytest.raises(DataError, match=r'odd makes 2 records of the 4 of a, and count="same"'):
+    with pytest.raises(DataError, match=r'odd makes 2 records from the 4 of a, but count="same"'):
         list(Mapped(Made("a", 4, told=told), odd, count="same").open())
 
 
 def test_a_stated_number_is_held() -> None:
     assert Mapped(Made("a", 5), odd, count=2).open().count == 2
     assert len(list(Mapped(Made("a", 5), odd, count=2).open())) == 2
-    for count, said in ((3, "a, mapped by odd, has 2 records, and 3"), (1, "has more than the 1 records")):
+    for count, said in (
+        (3, "a, mapped by odd, has 2 records, but must have 3"),
+        (1, "has more records, but must have 1"),
+    ):
         with pytest.raises(DataError, match=said):
             list(Mapped(Made("a", 5), odd, count=count).open())
     assert Mapped(Made("a", 5), odd, count=9).open(DataOptions(small_sets=True)).count is None
@@ -193,7 +196,7 @@ def test_what_is_no_record_is_an_error() -> None:
     def numbers(records: Iterable[Record]) -> Iterator[Any]:
         yield from (record["n"] for record in records)
 
-    with pytest.raises(DataError, match="numbers makes a int of a, not a record"):
+    with pytest.raises(DataError, match="numbers must yield records from a, not int"):
         list(Mapped(Made("a", 1), numbers).open())
 
 

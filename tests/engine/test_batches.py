@@ -104,7 +104,7 @@ def test_one_that_fails_fails_alone() -> None:
         assert found == ["a 0", "RuntimeError: crash in a batch of 1", "c 2"]
         assert model.sizes == [3, 3, 1, 1, 1]
         (one, other) = await asked(batcher, "short", "a")
-        assert one == other == "counting returned 1 answers to 2 requests"
+        assert one == other == "counting returned 1 responses to 2 requests"
 
     asyncio.run(go())
 
@@ -208,7 +208,7 @@ def test_a_model_with_batches_says_how_large_they_are(tmp_path: Path) -> None:
     )
     with pytest.raises(UsageError, match="batch_size is None, not the number of requests"):
         open_model(f"python:{file}:Mine")
-    with pytest.raises(UsageError, match="counting: batch_size is 0, not the number of requests"):
+    with pytest.raises(UsageError, match="counting: batch_size must be an integer of at least 1, not 0"):
         batches(Counting(0))
     assert batches(Counting(1))
     assert not batches(open_model("fake/gold"))

@@ -137,7 +137,7 @@ def test_it_is_refused_before_the_first_request(
 ) -> None:
     (tmp_path / "any.gguf").touch()
     model = open_model(spec.format(tmp_path))
-    with pytest.raises(UsageError, match=f"does not do {missing}, which .*quiz:likely asks with"):
+    with pytest.raises(UsageError, match=f"does not support {missing}, which .*quiz:likely needs"):
         make_plan(model, [f"{quiz(tmp_path)}:quiz:likely"], settings={"likelihood": likelihood})
     asyncio.run(model.aclose())
 
@@ -151,7 +151,7 @@ def test_it_is_refused_before_the_first_request(
             "[Likelihood(text, math.nan) for text in request.continuations]",
             "nan as the log-probability of ' A'",
         ),
-        ("[Likelihood(text, 'x') for text in request.continuations]", "has a number as log-probability"),
+        ("[Likelihood(text, 'x') for text in request.continuations]", "logprob and tokens must be numbers"),
         ("[(text, -1.0) for text in request.continuations]", "has no attribute"),
     ],
 )

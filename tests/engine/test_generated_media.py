@@ -167,8 +167,8 @@ def test_slim_files_leave_it_out(task: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("media", "said"),
     [
-        ([Image(b"x")], "no tuple of Image and Audio"),
-        (("x",), "no tuple of Image and Audio"),
+        ([Image(b"x")], "not a tuple of Image and Audio"),
+        (("x",), "not a tuple of Image and Audio"),
         ((Image.known("0" * 64),), "without data"),
         ((Image(bytes(MOST_GENERATED)), Image(b"x")), "of more than 268,435,456 bytes"),
     ],

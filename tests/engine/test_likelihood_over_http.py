@@ -103,7 +103,7 @@ def test_few_alternatives_leave_bounds(tmp_path: Path) -> None:
     with OpenAIServer(next_token=next_token, most_logprobs=5) as server:
         few = run(server, quiz(tmp_path), tmp_path / "r.db", logprobs="2")
     assert few.cells[0].value == 50.0  # the likeliest letter is among the two
-    assert not any("hang on a bound" in note for note in few.notes)
+    assert not any("depend on a bound" in note for note in few.notes)
 
 
 def test_a_choice_that_hangs_on_a_bound_is_counted(tmp_path: Path) -> None:
@@ -116,9 +116,9 @@ def test_a_choice_that_hangs_on_a_bound_is_counted(tmp_path: Path) -> None:
         few = run(server, quiz(tmp_path), tmp_path / "few.db", logprobs="2")
         all_of_them = run(server, quiz(tmp_path), tmp_path / "all.db", logprobs="5")
     assert few.cells[0].value == all_of_them.cells[0].value == 25.0
-    note = "40 choices hang on a bound, for the endpoint did not return every letter"
+    note = "40 choices depend on a bound, because the endpoint did not return every letter"
     assert any(note in found for found in few.notes)
-    assert not any("hang on a bound" in found for found in all_of_them.notes)
+    assert not any("depend on a bound" in found for found in all_of_them.notes)
 
 
 def test_shots_are_dropped_where_the_server_refuses(tmp_path: Path) -> None:

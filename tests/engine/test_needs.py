@@ -61,9 +61,11 @@ def test_a_turn_that_has_begun_is_sent_stored_and_replayed(tmp_path: Path) -> No
 def test_what_a_protocol_says_it_needs_is_refused_before_the_first_request(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text("def answer(prompt): return '5'\n")
     model = open_model(f"python:{tmp_path / 'mine.py'}:answer")
-    with pytest.raises(UsageError, match=r"answer does not do prefill, which .*sums:once asks with: it does"):
+    with pytest.raises(
+        UsageError, match=r"answer does not support prefill, which .*sums:once needs: it supports"
+    ):
         make_plan(model, [begun(tmp_path, "('prefill',)")])
-    with pytest.raises(UsageError, match="does not do tools and prefill"):
+    with pytest.raises(UsageError, match="does not support tools and prefill"):
         make_plan(model, [begun(tmp_path, "('tools', 'prefill')")])
     with pytest.raises(UsageError, match="capability that sums:once needs 'prefil': did you mean prefill"):
         make_plan(model, [begun(tmp_path, "('prefil',)")])
@@ -74,7 +76,7 @@ def test_what_no_protocol_said_is_refused_at_the_request(tmp_path: Path) -> None
     (tmp_path / "mine.py").write_text(
         f"def answer(prompt):\n    open({str(asked)!r}, 'w')\n    return '5'\n", "utf-8"
     )
-    with pytest.raises(Stopped, match="answer does not do prefill, which this asks for") as stopped:
+    with pytest.raises(Stopped, match="answer does not support prefill, which this needs") as stopped:
         run(f"python:{tmp_path / 'mine.py'}:answer", begun(tmp_path), output=tmp_path / "r.db", retries=1)
     assert stopped.value.usage
     assert not asked.exists()
@@ -132,14 +134,16 @@ def test_a_model_without_tools_is_not_asked(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text("def answer(prompt): return '5'\n")
     spec = f"python:{tmp_path / 'mine.py'}:answer"
     for number, request in enumerate((Request(CHAT, 8, tools=(TOOL,)), Request(TURNS, 8))):
-        with pytest.raises(ProviderError, match="answer does not do tools, which this asks for"):
+        with pytest.raises(ProviderError, match="answer does not support tools, which this needs"):
             sent(open_model(spec), tmp_path / f"{number}.db", request)
 
 
 def test_a_model_without_likelihoods_is_not_asked(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text("def answer(prompt): return '5'\n")
     model = open_model(f"python:{tmp_path / 'mine.py'}:answer")
-    with pytest.raises(ProviderError, match=r"answer gives no likelihoods of texts \(echo\)") as failed:
+    with pytest.raises(
+        ProviderError, match=r"answer does not support likelihoods of texts \(echo\)"
+    ) as failed:
         sent(model, tmp_path / "r.db", Request("2 + 3 =", 0, continuations=(" 5", " 6")))
     assert failed.value.fatal
 

@@ -176,7 +176,7 @@ def test_a_picture_that_is_none_fails_its_own_sample_only(tmp_path: Path) -> Non
     assert set(failures) == {"cut.jpg", "empty.png", "page.png", "again"}
     assert all(message and "\n" not in message for _, message in failures.values())
     cut, again = (failures[name][1] for name in ("cut.jpg", "again"))
-    assert again == f"the 2. of 2 files: {cut}"
+    assert again == f"file 2 of 2: {cut}"
 
 
 def test_resumed_nothing_is_decoded_or_sent_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -212,16 +212,16 @@ def test_a_model_without_eyes_is_refused_before_the_first_request(tmp_path: Path
     blind = FakeModel(lambda request, draw: "red", "fake/blind")
     blind.capabilities = frozenset({"chat"})
     with pytest.raises(
-        UsageError, match=r"fake/blind does not do image, .*backends that do image: openai, python"
+        UsageError, match=r"fake/blind does not support image, .*backends that support image: openai, python"
     ):
         make_plan(blind, [task])
     assert blind.asked == 0
-    with pytest.raises(UsageError, match="goes with api=chat"):
+    with pytest.raises(UsageError, match="need --set api=chat"):
         make_plan(FakeModel(lambda request, draw: ""), [task], settings={"api": "completion"})
 
 
 def test_a_pixel_budget_without_pictures_is_refused() -> None:
-    with pytest.raises(UsageError, match=r"max_pixels=100: gsm8k shows no pictures"):
+    with pytest.raises(UsageError, match=r"max_pixels=100: gsm8k has no pictures"):
         make_plan(FakeModel(lambda request, draw: ""), ["gsm8k"], settings={"max_pixels": "100"})
 
 
@@ -286,7 +286,7 @@ def test_a_judge_reads_what_the_rules_cannot(tmp_path: Path) -> None:
 
 def test_a_judge_that_nobody_asks_is_refused() -> None:
     judge = FakeModel(lambda request, draw: "", "fake/reader")
-    with pytest.raises(UsageError, match="--judge fake/reader: none of gsm8k asks such a judge"):
+    with pytest.raises(UsageError, match="--judge fake/reader: none of gsm8k uses such a judge"):
         make_plan(
             FakeModel(lambda request, draw: ""),
             ["gsm8k"],

@@ -159,9 +159,9 @@ def test_without_likelihoods_the_greedy_letter_is_generated(tmp_path: Path) -> N
     model = FakeModel(student, logprobs=False)
     cell = run(model, quiz(tmp_path), tmp_path / "r.db", "routed").cells[0]
     assert str(cell.signature.parts["fallback"]).startswith("said ")
-    with pytest.raises(UsageError, match="does not do logprobs, which likely asks with"):
+    with pytest.raises(UsageError, match="does not support logprobs, which likely needs"):
         make_plan(model, [f"{quiz(tmp_path)}:quiz:routed"], settings={"fallback": "likely"})
-    with pytest.raises(UsageError, match="does not do logprobs"):
+    with pytest.raises(UsageError, match="does not support logprobs"):
         make_plan(model, [f"{quiz(tmp_path)}:quiz:likely"])
 
 
@@ -273,7 +273,7 @@ def test_shots_are_dropped_while_the_prompt_is_too_long(
     table = run(model.model, quiz(tmp_path, test=3), tmp_path / "r.db", "likely")
     assert table.cells[0].value == 100.0
     assert {prompt.count("dev") for prompt in model.prompts} == {left}
-    note = "fake/callable on quiz: 3 samples were asked with fewer shots, for the prompt did not fit"
+    note = "fake/callable on quiz: 3 samples were asked with fewer shots, because the prompt did not fit"
     assert any(found.startswith(note) for found in table.notes) is noted
     asked = query(tmp_path / "r.db", "SELECT count(DISTINCT asked) FROM sample")
     assert asked == [(3,)]

@@ -121,7 +121,7 @@ def test_an_endpoint_that_answers_nothing_stops_the_run(tmp_path: Path) -> None:
 
     model = FakeModel(down)
     with pytest.raises(
-        Stopped, match="20 requests in a row failed, the last with: connection refused"
+        Stopped, match="20 requests in a row failed, the last one with: connection refused"
     ) as error:
         run(model, sums(tmp_path, 500), tmp_path / "r.db", concurrency=4)
     assert not error.value.usage
@@ -206,7 +206,7 @@ def test_other_settings_are_refused_and_named(tmp_path: Path) -> None:
         run(FakeModel(GOLD), task, tmp_path / "r.db", limit=5, seed=7)
     with pytest.raises(UsageError, match="model model: fake/callable in the file, fake/other now"):
         run(FakeModel(GOLD, "fake/other"), task, tmp_path / "r.db", limit=5)
-    with pytest.raises(UsageError, match="sums:maj is asked for now and not in the file"):
+    with pytest.raises(UsageError, match="sums:maj is in this run but not in the file"):
         run(FakeModel(GOLD), f"{task}:sums:maj", tmp_path / "r.db", limit=5)
 
 
@@ -262,7 +262,7 @@ def test_a_run_goes_only_into_a_file_that_is_locked_for_it(tmp_path: Path) -> No
     open_run(tmp_path / "r.db", plan).close()
     with (
         Store.open(tmp_path / "r.db") as store,
-        pytest.raises(UsageError, match="was opened to be read: a run goes into what open_run gives"),
+        pytest.raises(UsageError, match="was opened for reading only: open it with open_run to write a run"),
     ):
         asyncio.run(execute(plan, store))
     assert model.asked == 0
@@ -300,14 +300,14 @@ def test_plan_refuses_before_anything_is_asked(tmp_path: Path) -> None:
         ([task], {"shots": "five"}, "--set shots=five"),
         ([task], {"shots": "5"}, "sums has 4 exemplars"),
         ([task], {"draws": "3"}, "temperature"),
-        ([], {}, "no task named"),
+        ([], {}, "no task is named"),
     ]:
         with pytest.raises(UsageError, match=said):
             make_plan(model, tasks, settings=settings)
     with pytest.raises(UsageError, match=r"--strict: sums:once would not be comparable.*--limit"):
         make_plan(model, [task], limit=3, strict=True)
     model.capabilities = frozenset({"completion"})
-    with pytest.raises(UsageError, match="does not do chat"):
+    with pytest.raises(UsageError, match="does not support chat"):
         make_plan(model, [task])
     assert model.asked == 0
 
@@ -351,7 +351,7 @@ def test_a_task_named_twice_is_asked_once_and_two_of_one_name_are_refused(tmp_pa
     model = FakeModel(GOLD)
     plan = make_plan(model, [task, f"{task}:sums:once", f"{task},{task}:sums:maj"])
     assert [cell.name for cell in plan.cells] == ["sums:once", "sums:maj"]
-    with pytest.raises(UsageError, match="are both called sums:once"):
+    with pytest.raises(UsageError, match="are both named sums:once"):
         make_plan(model, [task, sums(tmp_path, 3, name="other.py")])
 
 

@@ -88,7 +88,7 @@ def test_by_a_key_of_the_tasks_own(tmp_path: Path) -> None:
 
 
 def test_a_key_without_examples_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="words has no solved examples of 'a' to show"):
+    with pytest.raises(DataError, match="words has no solved examples of 'a' for the prompt"):
         planned(tmp_path, [("", "x")])
 
 

@@ -200,10 +200,14 @@ def test_who_cannot_hear_is_refused(tmp_path: Path) -> None:
     clips = folder(tmp_path / "clips")
     deaf = FakeModel(lambda request, draw: "", "fake/deaf")
     deaf.capabilities = frozenset({"chat"})
-    with pytest.raises(UsageError, match=r"fake/deaf does not do audio, .*backends that do audio: openai"):
+    with pytest.raises(
+        UsageError, match=r"fake/deaf does not support audio, .*backends that support audio: openai"
+    ):
         make_plan(deaf, ["asr"], settings={"dataset": str(clips)})
     deaf.capabilities = frozenset({"transcription"})
-    with pytest.raises(UsageError, match=r"does not do chat .*it can be asked under asr:0-shot-transcribe"):
+    with pytest.raises(
+        UsageError, match=r"does not support chat .*protocols that it can run: asr:0-shot-transcribe"
+    ):
         make_plan(deaf, ["asr:0-shot"], settings={"dataset": str(clips)})
     (cell,) = make_plan(deaf, ["asr"], settings={"dataset": str(clips)}).cells
     assert cell.protocol.api == "transcription"

@@ -168,18 +168,18 @@ def test_what_cannot_be_asked_is_refused_before_the_first_request(tmp_path: Path
     task = clips(tmp_path)
     blind = FakeModel(GOLD)
     blind.capabilities = frozenset({"chat"})
-    with pytest.raises(UsageError, match="does not do video"):
+    with pytest.raises(UsageError, match="does not support video"):
         make_plan(blind, [task])
     seeing = FakeModel(GOLD)
     seeing.capabilities = frozenset({"chat", "image"})
     make_plan(seeing, [task])
-    with pytest.raises(UsageError, match=r"0-shot has to say as how many frames, --set frames=16"):
+    with pytest.raises(UsageError, match=r"0-shot does not set the number of frames: add --set frames=16"):
         make_plan(seeing, [task], settings={"frames": "0"})
     with pytest.raises(UsageError, match="frames must be at most 1024, not 5000"):
         make_plan(seeing, [task], settings={"frames": "5000"})
     with pytest.raises(UsageError, match="frame_rule=last: must be middle or linspace"):
         make_plan(seeing, [task], settings={"frame_rule": "last"})
-    with pytest.raises(UsageError, match="gsm8k shows no videos"):
+    with pytest.raises(UsageError, match="gsm8k has no videos"):
         make_plan(seeing, ["gsm8k"], settings={"frames": "4"})
 
 

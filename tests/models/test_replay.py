@@ -81,7 +81,7 @@ def test_what_was_said_is_said_again(run: Path) -> None:
 )
 def test_what_was_not_asked_is_not_answered(run: Path, change: dict[str, Any]) -> None:
     model = open_model(f"replay/{run}")
-    with pytest.raises(ProviderError, match=r"run\.db has no answer to this request \(draw 0\)") as failed:
+    with pytest.raises(ProviderError, match=r"run\.db has no response to this request \(draw 0\)") as failed:
         ask(model, replace(CHAT, **change))
     assert not failed.value.retryable
     assert not failed.value.fatal
@@ -90,9 +90,9 @@ def test_what_was_not_asked_is_not_answered(run: Path, change: dict[str, Any]) -
 
 def test_with_echo_another_thing_is_asked(run: Path) -> None:
     model = open_model(f"replay/{run}")
-    with pytest.raises(ProviderError, match="no answer"):
+    with pytest.raises(ProviderError, match="no response"):
         ask(model, replace(TEXT, echo=True))
-    with pytest.raises(ProviderError, match="no answer"):
+    with pytest.raises(ProviderError, match="no response"):
         ask(model, replace(ECHOED, echo=False))
     asyncio.run(model.aclose())
 
@@ -119,7 +119,7 @@ def test_a_run_may_be_replayed_while_it_is_written(run: Path) -> None:
 
 def test_a_file_that_is_no_run(tmp_path: Path) -> None:
     (tmp_path / "notes.db").write_text("Not a run, but some notes on one.\n" * 40)
-    with pytest.raises(UsageError, match="is no run file of evalkit"):
+    with pytest.raises(UsageError, match="is not a run file of evalkit"):
         open_model(f"replay/{tmp_path / 'notes.db'}")
     with pytest.raises(UsageError, match="no run file"):
         open_model(f"replay/{tmp_path}")

@@ -217,7 +217,7 @@ def test_without_the_extractor_it_is_another_protocol_in_every_column(tmp_path: 
 
 def test_strict_wants_the_extractor(tmp_path: Path) -> None:
     data = folder(tmp_path / "hub", ROWS)
-    with pytest.raises(UsageError, match=r"has a model read the answers that the rules leave: --judge MODEL"):
+    with pytest.raises(UsageError, match=r"a model reads what the rules cannot read: add --judge MODEL"):
         run(
             FakeModel(lambda request, draw: "B"),
             FILE,

@@ -124,9 +124,9 @@ def test_three_bars_a_threshold_and_a_curve(tmp_path: Path) -> None:
 
 def test_without_likelihoods_there_are_other_protocols() -> None:
     silent = FakeModel(lambda request, draw: "", logprobs=False)
-    with pytest.raises(UsageError, match="does not do logprobs, which mmlu:5-shot asks with"):
+    with pytest.raises(UsageError, match="does not support logprobs, which mmlu:5-shot needs"):
         make_plan(silent, ["mmlu:5-shot"], data=SMALL)
-    with pytest.raises(UsageError, match=r"it can be asked under .*, mmlu:5-shot-chat$"):
+    with pytest.raises(UsageError, match=r"protocols that it can run: .*, mmlu:5-shot-chat$"):
         make_plan(silent, ["mmlu:5-shot"], data=SMALL)
     plan = make_plan(silent, ["mmlu:5-shot-chat,mmlu:cot8-routed"], data=SMALL)
     assert plan.cells[-1].protocol.fallback == ("5-shot-chat",)
@@ -175,5 +175,7 @@ def test_a_subject_without_solved_examples_is_no_zero_shot_question(tmp_path: Pa
     for split, records in rows.items():
         lines = "".join(orjson.dumps(record).decode() + "\n" for record in records)
         (folder / f"{split}.jsonl").write_text(lines, "utf-8")
-    with pytest.raises(DataError, match="mmlu has no solved examples of 'high_school_us_history' to show"):
+    with pytest.raises(
+        DataError, match="mmlu has no solved examples of 'high_school_us_history' for the prompt"
+    ):
         make_plan(NOBODY, ["mmlu:5-shot"], data=DataOptions(tmp_path))

@@ -109,7 +109,10 @@ def test_a_list_of_questions_may_name_its_pictures(tmp_path: Path) -> None:
     [
         ("shown/green.png", "has no file 'shown/green.png', which its records name"),
         ("iVBORw0KGgo" * 500, "has no file 'iVBORw0KGgo"),
-        ("shown/../../secret.png", "names a file outside of itself: 'shown/../../secret.png'"),
+        (
+            "shown/../../secret.png",
+            "names a file outside of itself, which was not read: 'shown/../../secret.png'",
+        ),
         (7, "image is '7': a picture, or a list of pictures"),
     ],
 )
