@@ -37,7 +37,7 @@ def read_toml(place: Readable) -> dict[str, Any]:
     except OSError as error:
         raise UsageError(f"cannot read {place}: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{place} is no TOML: {error}") from None
+        raise UsageError(f"{place} is not valid TOML: {error}") from None
 
 
 def to_json(value: object) -> JSON:

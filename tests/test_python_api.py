@@ -224,7 +224,7 @@ def test_a_conversation_is_no_text(tmp_path: Path) -> None:
         (as_model(adds), {"base_url": "http://127.0.0.1:1/v1"}, "made already"),
         (adds, {"concurrency": 0}, "a number from 1"),
         (adds, {"judge": 42}, "42 is no model"),
-        (adds, {"judge": adds}, "--judge python:adds: none of sums asks such a judge"),
+        (adds, {"judge": adds}, "--judge python:adds: none of sums uses such a judge"),
     ],
 )
 def test_what_is_no_model_is_refused_in_words(model: Any, settings: dict[str, Any], words: str) -> None:
@@ -304,7 +304,7 @@ def test_a_task_in_no_file_is_read_without_it_and_not_rescored(tmp_path: Path) -
     with evalkit.Store.open(path) as store:
         assert evalkit.build_table([store]) == table
     with pytest.raises(
-        evalkit.UsageError, match="the code of typed is not at hand: it was given from Python"
+        evalkit.UsageError, match="the code of typed is not found: it was given from Python"
     ):
         next(rescore(path, tmp_path / "again.db"))
 
@@ -328,18 +328,18 @@ def test_settings_fill_a_functions_options_and_may_be_numbers(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("tasks", "words"),
     [
-        ([], "no task named"),
+        ([], "no task is named"),
         (7, "7 is no task"),
         (right, "right is no task, nor the name of one: mark the function that builds it with @evalkit.task"),
         ((task_of_sums, "lang"), "protocol of sums 'lang'"),
         (replace(choose(task_of_sums, {}).task, name=""), "a Task without a name"),
         (
             [task_of_sums, replace(choose(task_of_sums, {}).task, answer=lambda text, sample: text)],
-            "are both called sums:short",
+            "are both named sums:short",
         ),
         (
             [replace(choose(task_of_sums, {}).task, max_shots=n, answer=ANSWERS[n]) for n in (0, 1)],
-            "two tasks that differ are called sums:short",
+            "two different tasks are both named sums:short",
         ),
     ],
 )

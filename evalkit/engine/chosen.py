@@ -46,7 +46,7 @@ def listed(tasks: TaskLike | Iterable[TaskLike]) -> list[TaskLike]:
     for one in given:
         found += expand(one) if isinstance(one, str) else [one]
     if not found:
-        raise UsageError("no task named: evalkit tasks lists them")
+        raise UsageError("no task is named; evalkit tasks lists them")
     return found
 
 

@@ -147,9 +147,9 @@ def _planned_before(cell: CellPlan, cells: Sequence[CellPlan]) -> bool:
         return False
     if twin.source != cell.source:
         both = " and ".join(one.source or "one that is in no file" for one in (twin, cell))
-        raise UsageError(f"{both} are both called {cell.name}: rename one")
+        raise UsageError(f"{both} are both named {cell.name}: rename one")
     if twin.spec() != cell.spec():
-        raise UsageError(f"two tasks that differ are called {cell.name}: rename one")
+        raise UsageError(f"two different tasks are both named {cell.name}: rename one")
     return True
 
 

@@ -206,7 +206,7 @@ def test_a_model_with_batches_says_how_large_they_are(tmp_path: Path) -> None:
         "    async def aclose(self): ...\n",
         "utf-8",
     )
-    with pytest.raises(UsageError, match="batch_size is None, not the number of requests"):
+    with pytest.raises(UsageError, match="batch_size must be a positive integer, not None"):
         open_model(f"python:{file}:Mine")
     with pytest.raises(UsageError, match="counting: batch_size must be an integer of at least 1, not 0"):
         batches(Counting(0))

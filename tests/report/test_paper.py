@@ -405,7 +405,7 @@ def test_a_table_of_ones_own(tmp_path: Path) -> None:
         ('marks = ["old"]', 'marks = ["new"]', "footnote in .*'new'"),
         ('figures."B"', 'figures."C"', "column in .*'C'"),
         ("[[rows]]", "[rows]", "list of tables"),
-        ("columns =", "columns = [", "is no TOML"),
+        ("columns =", "columns = [", "is not valid TOML"),
         ('["A", "B"]', '["A", "B", "A"]', "no two columns of one name"),
         (OWN[OWN.index("[[rows]]") :], "", "needs a row"),
         ("task =", 'group = "en"\nmacro = ["*"]\ntask =', r"ours.toml, 'GSM8K': group is one .* macro"),
