@@ -367,10 +367,9 @@ class Answer:
 class Verdict:
     """Whether an answer is right, and why.
 
-    `credit`: a number between 0 and 1 if an answer may be partly right; `correct` then means a credit of at
-    least one half. None means that an answer is either right or wrong. `values`: finite numbers by name, in
-    any range, such as a judge's grade from 0 to 5; they are stored with the answer, and metrics read them
-    (`Scored.values`).
+    `credit`: a number between 0 and 1 if an answer may be partly right (`correct`: at least one half); None if
+    it is right or wrong. `values`: finite numbers by name, in any range, such as a judge's grade from 0 to 5;
+    they are stored with the answer, and metrics read them (`Scored.values`).
     """
 
     correct: bool
@@ -389,8 +388,7 @@ class SentFile:
     """A media file as it was sent, or as a model made it.
 
     `key`: the `File.key` of the original file, such as the data set's. `width`, `height`: in pixels, 0 for
-    sound. `seconds`: the duration, 0 for pictures. `size`: in bytes.
-    `preview`: a small JPEG or Ogg.
+    sound. `seconds`: 0 for pictures. `size`: in bytes. `preview`: a small JPEG or Ogg.
     """
 
     key: str

@@ -303,9 +303,7 @@ def test_a_task_in_no_file_is_read_without_it_and_not_rescored(tmp_path: Path) -
     table = evalkit.run("fake/gold", task, data="builtin", limit=2, output=path)
     with evalkit.Store.open(path) as store:
         assert evalkit.build_table([store]) == table
-    with pytest.raises(
-        evalkit.UsageError, match="the code of typed is not found: it was given from Python"
-    ):
+    with pytest.raises(evalkit.UsageError, match="the code of typed is not found: it was given from Python"):
         next(rescore(path, tmp_path / "again.db"))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import math
 import operator
@@ -282,3 +283,9 @@ def _texts(values: Iterable[object], where: str) -> str:
     if isinstance(values, str):
         raise SampleError(f"{where} must be a tuple of texts, not one text")
     return dump([_text(value, f"{where}[{i}]") for i, value in enumerate(values)])
+
+
+@functools.lru_cache(maxsize=4096)
+def tags_of(text: str) -> tuple[str, ...]:
+    """The tags of a sample as its row has them; many samples have the same."""
+    return tuple(orjson.loads(text))

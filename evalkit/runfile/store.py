@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import functools
 import importlib.resources
 import sqlite3
 from collections.abc import Iterable, Iterator
@@ -24,7 +23,7 @@ from evalkit.convert import from_json, to_json
 from evalkit.errors import StorageError, UsageError
 from evalkit.models.base import Response
 from evalkit.runfile import media_tables
-from evalkit.runfile.encoding import RESPONSE, dump, listed_columns, response_of, row_columns
+from evalkit.runfile.encoding import RESPONSE, dump, listed_columns, response_of, row_columns, tags_of
 from evalkit.runfile.records import (
     ANSWERED,
     OF_MODEL,
@@ -332,7 +331,7 @@ class Store:
             positions=[row[8] for row in rows],
             outcomes=[row[1] for row in rows],
             groups=[row[2] for row in rows],
-            tags=[_load_tags(row[3]) for row in rows],
+            tags=[tags_of(row[3]) for row in rows],
             clusters=[row[4] for row in rows],
             questions=[row[5] for row in rows],
             asked=[row[6] for row in rows],
@@ -397,8 +396,3 @@ class Store:
             "SELECT id, boundary, error FROM sample WHERE cell = ? AND outcome = 'failed' ORDER BY position",
             (cell.id,),
         )
-
-
-@functools.lru_cache(maxsize=4096)
-def _load_tags(text: str) -> tuple[str, ...]:
-    return tuple(orjson.loads(text))
