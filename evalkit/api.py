@@ -78,6 +78,7 @@ from evalkit.metrics.error_rate import ErrorRate, Over100
 from evalkit.metrics.guessing import GuessingAccuracy
 from evalkit.models.base import BatchModel, Likelihood, Model, Request, Response, TokenLogprob
 from evalkit.models.fake import FakeModel
+from evalkit.processes.workers import OverLimit, Workers
 from evalkit.runfile.runs_as_data import Runs
 from evalkit.samples import (
     JSON,
@@ -99,7 +100,6 @@ from evalkit.sandbox import Program, Sandbox, check_sandbox, run_programs, unsaf
 from evalkit.sandbox.limits import Limits, Raised, Ran, Value
 from evalkit.sandbox.running import Executable, build, call, execute, session
 from evalkit.scoring.learned import Learned
-from evalkit.workers import OverLimit, Workers
 
 __all__ = [
     "AUDIO_FILE",

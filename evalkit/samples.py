@@ -367,9 +367,9 @@ class Answer:
 class Verdict:
     """Whether an answer is right, and why.
 
-    `credit`: a number between 0 and 1 if an answer may be partly right (`correct`: at least one half); None if
-    it is right or wrong. `values`: finite numbers by name, in any range, such as a judge's grade from 0 to 5;
-    they are stored with the answer, and metrics read them (`Scored.values`).
+    `credit`: a number between 0 and 1 if an answer may be partly right (`correct`: at least one half); None
+    if it is right or wrong. `values`: finite numbers by name, in any range, such as a judge's grade of 0 to
+    5; they are stored with the answer, and metrics read them (`Scored.values`).
     """
 
     correct: bool

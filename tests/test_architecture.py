@@ -17,13 +17,14 @@ from tools import house
 ROOT = Path(__file__).parent.parent
 # A room may import itself and rooms of a lower layer.
 LAYERS = (
-    ("errors", "processes", "reports"),
+    ("errors", "reports"),
     ("needs",),
     ("samples",),
     ("identity", "convert"),
+    ("processes",),
     ("scoring",),
     ("metrics",),
-    ("stats", "workers", "sandbox"),
+    ("stats", "sandbox"),
     ("data", "media", "scoring.learned"),
     ("models",),
     ("benchmark",),

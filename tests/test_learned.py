@@ -252,14 +252,14 @@ def test_a_task_file_is_judged_by_a_model_in_a_module_beside_it(tmp_path: Path) 
     evalkit(elsewhere, "rescore", "r.db", "-o", "again.db", "--task-file", files.task)
     taught(files.folder, seed=2)
     evalkit(elsewhere, "rescore", "r.db", "-o", "other.db", "--task-file", files.task)
-    judges = []
+    scorers = []
     for name in ("r", "again", "other"):
         with closing(sqlite3.connect(elsewhere / f"{name}.db")) as db:
             ((spec,),) = db.execute("SELECT spec FROM cell")
-        judges.append(json.loads(spec)["judge"])
-    assert judges[0] == judges[1] != judges[2]
+        scorers.append(json.loads(spec)["scorer"])
+    assert scorers[0] == scorers[1] != scorers[2]
     said = evalkit(elsewhere, "compare", "r.db", "other.db", "--task-file", files.task, code=2)
-    assert "not asked the same way in base and head: judge: own#" in said
+    assert "not asked the same way in base and head: scorer: own#" in said
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from evalkit.errors import ScorerError
-from evalkit.workers import OverLimit, Workers
+from evalkit.processes.workers import OverLimit, Workers
 from tests import hostile
 from tests.processes import gone
 
@@ -176,7 +176,7 @@ def test_closing_ends_every_process(workers: Workers) -> None:
 
 HOST = """
 import asyncio, os, signal, sys
-from evalkit.workers import Workers
+from evalkit.processes.workers import Workers
 from tests import hostile
 from tests.processes import gone
 

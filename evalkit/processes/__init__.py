@@ -1,1 +1,1 @@
-"""Processes that this one starts, asks over a socket and ends: each by itself, and a pool of them."""
+"""Processes that this one starts, asks and ends: workers with limits, and the pool that keeps them."""

@@ -23,7 +23,7 @@ from typing import Any, TypeAlias
 from evalkit.errors import ScorerError, UsageError
 from evalkit.identity.declared import Declared, code_identity
 from evalkit.needs import installed
-from evalkit.workers import OverLimit, Place, Workers, find, place_of
+from evalkit.processes.workers import OverLimit, Place, Workers, find, place_of
 
 TextPair: TypeAlias = tuple[str, str]
 """Candidate, reference."""

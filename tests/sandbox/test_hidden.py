@@ -50,7 +50,7 @@ class Questions:
         return Records({{"kind": "folder", "name": "spies", "where": "here"}}, len(rows), lambda: iter(rows))
 
 
-async def judge(answer, sample):
+async def score(answer, sample):
     outcome = await Sandbox(Limits(cpu_seconds=60, wall_seconds=120)).run(Program(answer))
     return Verdict(outcome.status == "passed", outcome.detail)
 
@@ -63,7 +63,7 @@ def spies():
         sample=lambda record: Sample(record["id"], record["id"], (SPY,)),
         prompt=lambda sample, protocol: (Message("user", sample.input),),
         answer=lambda text, sample: text,
-        judge=judge,
+        scorer=score,
         metrics=(Accuracy(),),
         protocols=(Protocol(name="plain", solver=ask_once),),
         needs=check_sandbox,

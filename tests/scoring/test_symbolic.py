@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from evalkit.processes.workers import OverLimit, Workers
 from evalkit.scoring import symbolic
 from evalkit.scoring.symbolic import (
     TOLERANCE,
@@ -15,7 +16,6 @@ from evalkit.scoring.symbolic import (
     same_by_sympy,
     same_number,
 )
-from evalkit.workers import OverLimit, Workers
 
 
 @pytest.fixture(scope="module")

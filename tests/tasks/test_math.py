@@ -21,10 +21,10 @@ from evalkit.engine.check import check
 from evalkit.engine.plan import make_plan
 from evalkit.errors import DataError, UsageError
 from evalkit.models.fake import FakeModel
+from evalkit.processes.workers import Workers
 from evalkit.samples import Message, Sample
 from evalkit.scoring import symbolic
 from evalkit.session import run
-from evalkit.workers import Workers
 
 SMALL = DataOptions(small_sets=True)
 FOUR_SHOT, ZERO_SHOT = load_task("math").protocols

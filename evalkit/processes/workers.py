@@ -90,7 +90,7 @@ class _Worker(Child):
         path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)  # noqa: PTH109
         # One hash seed: what sympy makes of a set must not differ from run to run.
         own = {"PYTHONPATH": path, "PYTHONHASHSEED": "0", "EVALKIT_WORKER": str(number)}
-        super().__init__([sys.executable, "-P", "-m", "evalkit.workers"], {**os.environ, **own})
+        super().__init__([sys.executable, "-P", "-m", "evalkit.processes.workers"], {**os.environ, **own})
 
     async def ready(self) -> None:
         reply = await self.answer(self._setup, _START_SECONDS)
