@@ -93,6 +93,7 @@ def test_credits_that_are_all_alike_have_an_interval(n: int) -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_small_group_without_a_fault_is_not_taken_for_faultless() -> None:
     """Its share counts a third of the mean: the interval holds the truth, 90 %, as often as it should."""
     random, held = np.random.default_rng(4), 0
@@ -197,6 +198,7 @@ def test_intervals_hold_the_truth_19_times_of_20(case: Case) -> None:
     assert coverage(case, 250, 400, case.truth(200_000)) == pytest.approx(95, abs=3.3)
 
 
+@pytest.mark.slow
 def test_the_interval_of_a_mean_over_groups_holds_the_truth_19_times_of_20() -> None:
     assert macro_coverage(250, 400) == pytest.approx(95, abs=3.3)
 

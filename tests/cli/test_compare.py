@@ -56,6 +56,7 @@ def test_a_pair_counts_what_flipped(runs: Path) -> None:
     assert other.other_prompts == ()
 
 
+@pytest.mark.slow
 def test_only_the_benchmark_that_is_worse_is_named(runs: Path) -> None:
     base, worse = opened(runs / "base.db", runs / "worse.db")
     found = compare(base, worse, Policy(margin=1.0), flips=3)

@@ -58,6 +58,7 @@ def test_a_part_is_marked_wherever_it_is_shown(
     assert PART in " ".join(re.sub(r"[\s│]+", " ", out).split())
 
 
+@pytest.mark.slow
 def test_a_part_is_beside_no_printed_figure_and_never_the_best(cli: Cli, part_run: Path) -> None:
     out = cli("report", part_run, "--paper", "gemini-1.0/table-2", "--json").out
     grid, *_ = json.loads(out)["grids"]

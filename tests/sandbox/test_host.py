@@ -364,6 +364,7 @@ NEEDLES = """
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("here", ["/", "src", "lib/{}/app", "lib/{}/json/mine"])
 def test_a_prefix_shows_its_standard_library_only(folder: Path, user: int, prefix: Path, here: str) -> None:
     """Of what lies deeper in that, the current folder is not there."""

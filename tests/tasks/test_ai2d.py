@@ -137,6 +137,7 @@ def test_both_renderings_of_the_labels() -> None:
         build(ai2d.ai2d, {"boxes": "opake"})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "response",
     [
