@@ -64,9 +64,8 @@ def add_signs(store: Store, cell: int, counts: Mapping[tuple[str, str], int]) ->
 def evidence(store: Store, cell: Cell) -> tuple[str, ...]:
     """Returns the notes of a cell whose responses came from an endpoint; none for another backend."""
     manifest = store.manifest
-    kept = manifest.get(_kept(cell))
-    if isinstance(kept, list):  # a slim run file, which has no responses
-        return tuple(map(str, kept))
+    if store.is_slim:  # it has no responses
+        return tuple(map(str, manifest.get(_kept(cell), ())))
     identity = manifest["model"]["identity"]
     if "endpoint" not in identity:
         return ()
