@@ -67,7 +67,7 @@ def parse(body: bytes, api: str, seconds: float, echoed: str = "", prompt: Promp
             logprobs=logprobs if echoed else tuple(t for t in logprobs if not math.isnan(t.logprob)),
             prompt_logprobs=prompt_logprobs,
             tool_calls=_tool_calls(message.get("tool_calls")),
-            signs=tuple(_signs(document, lenient)),
+            signs=tuple(signs(document, lenient)),
         )
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
         raise no_answer(api, error, body) from None
@@ -194,7 +194,8 @@ def _completion_tokens(usage: Mapping[str, Any]) -> int | None:
     return generated + thought if usage.get("total_tokens") == prompt + generated + thought else generated
 
 
-def _signs(document: Mapping[str, Any], lenient: bool) -> Iterable[tuple[str, str]]:
+def signs(document: Mapping[str, Any], lenient: bool) -> Iterable[tuple[str, str]]:
+    """What a response says of itself beside its answer, as `Response.signs`."""
     if lenient:
         yield LENIENT, ""
     for kind, name in ((SERVED, "model"), (FINGERPRINT, "system_fingerprint")):
