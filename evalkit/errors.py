@@ -54,7 +54,7 @@ class ProviderError(BoundaryError):
     `retryable`: the same request may succeed later. `retry_after`: seconds that the server asks to wait.
     `throttled`: the server is overloaded (429, 503, timeout). `fatal`: no request can succeed
     (wrong key, unknown model), so the run stops. `too_long`: the prompt does not fit into the model's
-    context; a shorter prompt may.
+    context; a shorter prompt may. `refused`: the endpoint's filter refuses this one prompt, now and later.
     """
 
     boundary = "provider"
@@ -68,6 +68,7 @@ class ProviderError(BoundaryError):
         throttled: bool = False,
         fatal: bool = False,
         too_long: bool = False,
+        refused: bool = False,
     ) -> None:
         super().__init__(message)
         self.retryable = retryable
@@ -75,6 +76,7 @@ class ProviderError(BoundaryError):
         self.throttled = throttled
         self.fatal = fatal
         self.too_long = too_long
+        self.refused = refused
 
 
 class MediaError(BoundaryError):

@@ -351,6 +351,8 @@ class Final:
     value: str | None
     truncated: bool = False
     """Whether the response from which it was extracted was cut off at `max_tokens`."""
+    refused: bool = False
+    """Whether the endpoint's filter, or the model in a field of its own, refused to answer."""
 
 
 @dataclass(frozen=True, slots=True)

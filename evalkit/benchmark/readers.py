@@ -42,7 +42,7 @@ class Reading:
 
     def final(self, response: Response) -> Final:
         """The answer in one response."""
-        return Final(self.extract(response.text, self.sample), response.truncated)
+        return Final(self.extract(response.text, self.sample), response.truncated, response.refused)
 
 
 Reader: TypeAlias = Callable[[Reading], Answer]
@@ -71,9 +71,10 @@ def majority_vote(reading: Reading) -> Answer:
     votes = Counter(final.value for final in finals if final.value is not None)
     # Counter keeps the order of first occurrence and most_common is stable: the earliest wins a tie.
     winner = votes.most_common(1)[0][0] if votes else None
-    truncated = all(final.truncated for final in finals if final.value == winner)
+    voters = [final for final in finals if final.value == winner]
+    truncated, refused = all(final.truncated for final in voters), all(final.refused for final in voters)
     detail: dict[str, JSON] = {"votes": dict(votes.most_common()), "draws": len(finals)}
-    return Answer((Final(winner, truncated),), detail)
+    return Answer((Final(winner, truncated, refused),), detail)
 
 
 @versioned("choose_letter", 1)
@@ -86,9 +87,18 @@ def choose_letter(reading: Reading) -> Answer:
     has `bound_decides` if the choice depends on such a bound. If no letter was returned there is no answer
     (the original takes "A" then).
     """
+    from evalkit.models.likelihood import something_else
+
     names = letters(reading.sample)
+    if any(response.refused and not response.logprobs for response in reading.transcript.responses):
+        return Answer((Final(None, refused=True),))
     scores = _letter_scores(reading, names)
     index, bound_decides = scores.best()
+    if index is None and (first := something_else(reading.transcript.responses[0])):
+        raise ScorerError(
+            f"none of the letters is among the likeliest next tokens, and the likeliest is {first!r}: the "
+            "model says something else before its answer (use a protocol that reads the response's text)"
+        )
     detail: dict[str, JSON] = {"logprobs": dict(zip(names, scores.scores, strict=True)), "form": scores.form}
     if bound_decides:
         detail["bound_decides"] = True

@@ -24,7 +24,7 @@ from evalkit.compare.verdicts import (
 )
 from evalkit.errors import UsageError, unknown
 from evalkit.runfile.cells import TableCell, cells_of
-from evalkit.runfile.records import VALIDATION, Cell, CellData, told_outcomes
+from evalkit.runfile.records import REFUSED, VALIDATION, Cell, CellData, told_outcomes
 from evalkit.runfile.store import Store
 
 _SHORT = 80
@@ -252,7 +252,12 @@ def _chance_notes(before: _Run, after: _Run, decided: Sequence[Benchmark]) -> li
         found.append(f"{', '.join(drawn)}: questions are resampled, the draws of each are held")
     for run in (before, after):
         for one in decided:
-            again = run.figures[one.key][0].verification
+            figure = run.figures[one.key][0]
+            if refused := figure.outcomes[REFUSED]:
+                share = 100 * refused / sum(figure.outcomes.values())
+                found.append(f"{run.name}: {one.name}: {refused} samples were refused ({share:.2g} %)")
+            found += [f"{run.name}: {one.name}: {words}" for words in figure.evidence]
+            again = figure.verification
             if again and again["changed"]:
                 found.append(
                     f"{run.name}: {one.name}: {again['changed']} of {again['asked']} greedy answers changed "

@@ -14,6 +14,7 @@ import orjson
 
 from evalkit.engine.batch import Batcher, batches
 from evalkit.engine.commits import Commits
+from evalkit.engine.evidence import Signs
 from evalkit.engine.limiter import Limiter
 from evalkit.engine.media import MediaCache
 from evalkit.engine.repeatability import is_verified
@@ -89,6 +90,7 @@ class ModelClient:
         self.model, self.limiter, self.policy, self.seed = model, limiter, policy, seed
         self.commits, self.store = commits, commits.store
         self._media, self._judge, self._verify = media, judge, verify
+        self.evidence = Signs(self.store)
         self.completion_tokens = 0
         self.prompt_tokens = 0
         self._replays = model.identity.get("backend") == "replay"
@@ -135,6 +137,9 @@ class ModelClient:
             response = await self._echoed(request, asker)
         else:
             response = await self._attempts(request, max(draw, 0), asker)
+        if response.refused and self._judge:  # not stored: a failure to judge is no answer
+            raise ProviderError(f"{self.model.name} refused to answer: {response.reasoning[:200]}")
+        self.evidence.add(asker.cell, response)
         if response.media:
             await self._media.keep(response.media)
         of = OF_JUDGE if self._judge else OF_MODEL
@@ -200,6 +205,8 @@ class ModelClient:
             except ProviderError as error:
                 self.store.add_error(asker.cell, asker.sample, draw, error.boundary, str(error))
                 self.commits.soon()
+                if error.refused and not self._judge:
+                    return Response("", "filter", reasoning=str(error))
                 if error.fatal:
                     raise Stopped(str(error), usage=True) from None
                 if error.throttled:

@@ -148,7 +148,7 @@ def scored_of(answer: dict[str, Any]) -> Scored:
 
 
 def _finals(graded: Sequence[dict[str, Any]]) -> tuple[Final, ...]:
-    return tuple(Final(final["value"], final["truncated"]) for final in graded)
+    return tuple(Final(final["value"], final["truncated"], final.get("refused", False)) for final in graded)
 
 
 def _correct(graded: Sequence[dict[str, Any]]) -> tuple[bool, ...]:

@@ -35,7 +35,7 @@ from evalkit.errors import BoundaryError, DataError, ProviderError, SampleError,
 from evalkit.models.base import Model
 from evalkit.runfile.encoding import question_digest, unread, unread_id
 from evalkit.runfile.figures import figures_of
-from evalkit.runfile.records import FAILED, Link, StoredFigure
+from evalkit.runfile.records import FAILED, OUTCOMES, Link, StoredFigure
 from evalkit.runfile.runlock import RunLock
 from evalkit.runfile.store import ANSWERED, VALIDATION, Cell, Row, Store
 from evalkit.samples import Sample
@@ -43,7 +43,7 @@ from evalkit.sandbox.hidden import hide_beside
 
 _BREATHE = 16
 """Maximum number of samples between two turns of the event loop."""
-_DONE = frozenset({"correct", "wrong", "unparsable", "truncated", ANSWERED})
+_DONE = frozenset({*OUTCOMES, ANSWERED} - {FAILED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +148,7 @@ async def execute(
                 note_verification(store, cell)
     finally:
         gc.unfreeze()
+        client.evidence.write()
         for one in (client, *judges.values()):
             one.close()
         media.close()

@@ -15,10 +15,12 @@ from evalkit.engine.judging import Judging
 from evalkit.errors import BoundaryError, ScorerError
 from evalkit.metrics.base import Metric, Scored, is_prepared
 from evalkit.metrics.macro import measured
-from evalkit.runfile.store import ANSWERED
+from evalkit.runfile.records import ANSWERED, REFUSED
 from evalkit.samples import JSON, Answer, Final, Sample, plain_text
 
 _NONE: Mapping[str, Answer] = {}
+_KINDS = (REFUSED, "truncated", "unparsable")
+"""Outcomes of responses without an answer, in the order that breaks ties."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +48,13 @@ class Graded:
     def outcome(self) -> str:
         """The sample's outcome: `correct` if at least half of its answers are right.
 
-        Otherwise it is the most frequent kind among the other answers: cut at max_tokens (`truncated`),
-        without an answer (`unparsable`), or `wrong`; that order breaks ties.
+        Otherwise it is the most frequent kind among the other answers: `refused` by the endpoint, cut at
+        max_tokens (`truncated`), without an answer (`unparsable`), or `wrong`; that order breaks ties.
         """
         if 2 * sum(self.correct) >= len(self.correct):
             return "correct"
         kinds = [_kind(f) for f, v in zip(self.finals, self.verdicts, strict=True) if not v.correct]
-        return max(("truncated", "unparsable", "wrong"), key=kinds.count)
+        return max((*_KINDS, "wrong"), key=kinds.count)
 
     def as_json(self) -> list[JSON]:
         return [
@@ -61,7 +63,7 @@ class Graded:
                 "correct": v.correct,
                 **({} if v.credit is None else {"credit": v.credit}),
                 **({"values": dict(v.values)} if v.values else {}),
-                "truncated": f.truncated,
+                **_ended(f),
                 "reason": v.reason,
             }
             for f, v in zip(self.finals, self.verdicts, strict=True)
@@ -101,12 +103,12 @@ class Ungraded:
     def outcome(self) -> str:
         if any(final.value is not None for final in self.answer.finals):
             return ANSWERED
-        return max(("truncated", "unparsable"), key=list(map(_kind, self.answer.finals)).count)
+        return max(_KINDS, key=list(map(_kind, self.answer.finals)).count)
 
     def as_json(self) -> JSON:
         """Returns what the run file stores of an answer."""
         finals: list[JSON] = [
-            {"value": final.value, "correct": None, "truncated": final.truncated, "reason": ""}
+            {"value": final.value, "correct": None, **_ended(final), "reason": ""}
             for final in self.answer.finals
         ]
         return {
@@ -217,7 +219,7 @@ async def _grade_all(
 
 async def _verdict(scorer: Scorer, final: Final, sample: Sample, judging: Judging | None) -> Verdict:
     if final.value is None:
-        return Verdict(False, "no answer found in the response")
+        return Verdict(False, "refused to answer" if final.refused else "no answer found in the response")
     try:
         found: Verdict | Awaitable[Verdict]
         if isinstance(scorer, ModelScorer) and judging is not None:
@@ -267,7 +269,14 @@ def _plain_values(values: object) -> dict[str, float]:
     return found
 
 
+def _ended(final: Final) -> dict[str, JSON]:
+    """Returns how the response ended; `refused` is there only if it is so."""
+    return {"truncated": final.truncated, **({"refused": True} if final.refused else {})}
+
+
 def _kind(final: Final) -> str:
+    if final.refused:
+        return REFUSED
     if final.truncated:
         return "truncated"
     return "unparsable" if final.value is None else "wrong"

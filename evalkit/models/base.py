@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeAlias, get_args
 
 import orjson
@@ -242,7 +242,10 @@ class Response:
     seconds: float = 0.0
     """The duration of the attempt that succeeded."""
     reasoning: str = ""
-    """A separate reasoning text, if the endpoint returns one; the answer is never searched in it."""
+    """A separate reasoning text, if the endpoint returns one; the answer is never searched in it.
+
+    If the endpoint refused to answer (`finish` is `filter`), it is what was said before or instead.
+    """
     logprobs: tuple[TokenLogprob, ...] = ()
     """The generated tokens, if `logprobs` requests them."""
     prompt_logprobs: tuple[TokenLogprob, ...] = ()
@@ -253,6 +256,8 @@ class Response:
     """The calls of the request's `tools` that the model wants, in its order."""
     media: tuple[Image | Audio, ...] = ()
     """Pictures and clips that the model made, in order; a run file stores them whole."""
+    signs: tuple[tuple[str, str], ...] = field(default=(), compare=False)
+    """What the endpoint said of itself, as (kind, value); counted, not stored (`evalkit.engine.evidence`)."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "text", plain_text(self.text))
@@ -261,6 +266,11 @@ class Response:
     @property
     def truncated(self) -> bool:
         return self.finish == "length"
+
+    @property
+    def refused(self) -> bool:
+        """Whether the endpoint's filter, or the model in a field of its own, refused to answer."""
+        return self.finish == "filter"
 
 
 class Model(Protocol):

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 import orjson
 
 from evalkit.errors import ProviderError, UsageError
+from evalkit.models.refusal import says_refused
 
 OPENAI = "https://api.openai.com/v1"
 JSON_BODY: Mapping[str, str] = {"Content-Type": "application/json"}
@@ -121,7 +122,7 @@ class Endpoint:
             body = body.replace(key, b"[OPENAI_API_KEY]")
         detail = error_message(body)
         message = f"HTTP {status} from {self.base_url}" + (f": {detail}" if detail else "")
-        if status in (401, 403):
+        if status in (401, 403) and not says_refused(status, body):
             message += " (is OPENAI_API_KEY right?)"
         if status in (404, 405) and not self.base_url.endswith("/v1"):
             message += f" (did you mean --base-url {self.base_url}/v1?)"
@@ -129,6 +130,8 @@ class Endpoint:
             status == 429 and b"insufficient_quota" in body
         )  # about money, not speed: waiting does not help
         too_long = status in _TOO_LONG_STATUS and says_too_long(body)
+        if says_refused(status, body):
+            return ProviderError(message, refused=True)
         return ProviderError(
             message,
             retryable=status in _RETRYABLE and not spent and not too_long,

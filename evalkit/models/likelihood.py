@@ -68,6 +68,17 @@ def letter_scores(token: TokenLogprob, letters: Sequence[str], *, api: Api, aske
     return LetterScores(scores[form], _bound(returned, token.top, asked), form)
 
 
+def something_else(response: Response) -> str:
+    """The likeliest first token if it is a blank or opens a block such as `<think>`, else ""."""
+    if not response.logprobs:
+        return ""
+    first = response.logprobs[0]
+    returned = {first.token: first.logprob} | first.top
+    likeliest = max(returned, key=returned.__getitem__)
+    bare = likeliest.strip("".join(_SPACES) + "\u010a\r\n\t")
+    return likeliest if not bare or bare.startswith(("<", "[THINK", "\u25c1")) else ""
+
+
 def _scores(returned: dict[str, float], letters: Sequence[str], form: Form) -> tuple[float | None, ...]:
     before = _SPACES if form == "spaced" else ("",)
     spelled = [[returned[s + letter] for s in before if s + letter in returned] for letter in letters]

@@ -3,33 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import math
+import dataclasses
 import time
 from base64 import b64encode
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
-from typing import Any
 
 import orjson
 
 from evalkit.errors import ProviderError
-from evalkit.models.base import Capability, Finish, Request, Response, TokenLogprob
-from evalkit.models.echo import split_echo
-from evalkit.models.http import JSON_BODY, OPENAI, Endpoint, count, no_answer
+from evalkit.models.alternatives import ALTERNATIVES, most_alternatives, within
+from evalkit.models.base import Capability, Request, Response
+from evalkit.models.http import JSON_BODY, OPENAI, Endpoint
+from evalkit.models.reading import parse
 from evalkit.models.registry import Named, capabilities_of
-from evalkit.samples import JSON, Message, Part, Shown, Speech, Tool, ToolCall
+from evalkit.samples import JSON, Message, Part, Shown, Speech, Tool
 
 __all__ = ["OPENAI", "OpenAIModel"]
-
-_FINISH: dict[str, Finish] = {
-    "stop": "stop",
-    "eos": "stop",
-    "tool_calls": "stop",
-    "length": "length",
-    "content_filter": "filter",
-}
-_THINK, _THINK_END = "<think>", "</think>"
 
 
 class OpenAIModel:
@@ -45,6 +36,8 @@ class OpenAIModel:
         if self._endpoint.is_openai:  # OpenAI always starts a new message
             self.capabilities -= {"prefill"}
         self._encoder = _one_thread()
+        self._most_alternatives: int | None = None
+        """The most alternatives of a token, once the endpoint refused more."""
         # OpenAI's newer models refuse the older name; other servers know only that one.
         self._max_tokens = "max_completion_tokens" if self._endpoint.is_openai else "max_tokens"
 
@@ -57,7 +50,22 @@ class OpenAIModel:
         return {"backend": "openai", "model": self._model, "endpoint": self.base_url}
 
     async def generate(self, request: Request, *, draw: int = 0) -> Response:
-        """Sends one HTTP request, once. Raises `ProviderError`."""
+        """Sends one HTTP request, once, or again with fewer alternatives. Raises `ProviderError`."""
+        asked = within(request, self._most_alternatives)
+        try:
+            response = await self._answer(asked)
+        except ProviderError as error:
+            most = most_alternatives(error, asked, self.base_url)
+            if most is None:
+                raise
+            self._most_alternatives = most
+            response = await self._answer(asked := within(request, most))
+        if asked.logprobs == request.logprobs:
+            return response
+        signs = (*response.signs, (ALTERNATIVES, str(asked.logprobs)))
+        return dataclasses.replace(response, signs=signs)
+
+    async def _answer(self, request: Request) -> Response:
         route = "completions" if request.api == "completion" else "chat/completions"
         if request.media:  # megabytes: encoded in a thread, and sent piece by piece
             loop = asyncio.get_running_loop()
@@ -67,7 +75,7 @@ class OpenAIModel:
         started = time.perf_counter()
         body = await self._endpoint.post(route, data, JSON_BODY)
         echoed = str(request.prompt) if request.echo else ""
-        return _parse(body, request.api, time.perf_counter() - started, echoed)
+        return parse(body, request.api, time.perf_counter() - started, echoed, request.prompt)
 
     async def aclose(self) -> None:
         self._encoder.shutdown(wait=False)
@@ -156,113 +164,3 @@ _WIRE: Mapping[str, Callable[[Shown, str], JSON]] = {
     },
     "audio": lambda part, data: {"type": "input_audio", "input_audio": {"data": data, "format": "wav"}},
 }
-
-
-def _parse(body: bytes, api: str, seconds: float, echoed: str = "") -> Response:
-    """Parses the body of a 200. Raises a retryable `ProviderError` unless it has a choice with text.
-
-    `echoed`: the prompt that the endpoint was asked to repeat before the generated text.
-    """
-    try:
-        document = orjson.loads(body)
-        choice = document["choices"][0]
-        message = choice if api == "completion" else choice["message"]
-        text = message["text"] if api == "completion" else message.get("content")
-        usage = document.get("usage") or {}
-        finish = choice.get("finish_reason") or ""
-        text, logprobs = _plain_text(text), _logprobs(choice.get("logprobs"))
-        prompt_logprobs: tuple[TokenLogprob, ...] = ()
-        if echoed:
-            text, prompt_logprobs, logprobs = split_echo(echoed, text, logprobs)
-        text, reasoning = _split_reasoning(text)
-        return Response(
-            text=text,
-            finish=_FINISH.get(finish, "other"),
-            prompt_tokens=count(usage.get("prompt_tokens")),
-            completion_tokens=count(usage.get("completion_tokens")),
-            seconds=seconds,
-            reasoning=str(message.get("reasoning_content") or message.get("reasoning") or reasoning),
-            logprobs=logprobs if echoed else tuple(t for t in logprobs if not math.isnan(t.logprob)),
-            prompt_logprobs=prompt_logprobs,
-            tool_calls=_tool_calls(message.get("tool_calls")),
-        )
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
-        raise no_answer(api, error, body) from None
-
-
-def _tool_calls(calls: Any) -> tuple[ToolCall, ...]:
-    """The calls of functions; some servers return the arguments as an object, and no id."""
-    return tuple(
-        ToolCall(
-            str(call["function"]["name"]),
-            _arguments(call["function"].get("arguments")),
-            str(call.get("id") or ""),
-        )
-        for call in calls or ()
-    )
-
-
-def _arguments(given: Any) -> str:
-    return given if isinstance(given, str) else orjson.dumps({} if given is None else given).decode()
-
-
-def _plain_text(content: Any) -> str:
-    """The text of a message, whose content is a string, null (a refusal, a tool call) or a list of parts."""
-    if content is None:
-        return ""
-    if isinstance(content, list):
-        return "".join(part.get("text") or "" for part in content)
-    if not isinstance(content, str):
-        raise TypeError(f"content is {type(content).__name__}")
-    return content
-
-
-def _split_reasoning(text: str) -> tuple[str, str]:
-    """(answer, reasoning) of a text that may have a `<think>` block, which is never part of the answer.
-
-    If the block is not closed (the response was cut off, or ended at a stop sequence), the answer is empty.
-    """
-    before, mark, after = text.partition(_THINK_END)
-    if mark:
-        return after.lstrip("\n"), before.replace(_THINK, "", 1)
-    if text.lstrip().startswith(_THINK):
-        return "", text
-    return text, ""
-
-
-def _logprobs(logprobs: Any) -> tuple[TokenLogprob, ...]:
-    """Token log-probabilities in either format: that of the chat route, or of the older completions route."""
-    if not logprobs:
-        return ()
-    if logprobs.get("content") is not None:
-        return tuple(
-            TokenLogprob(
-                item["token"],
-                float(item["logprob"]),
-                _alternatives(item.get("top_logprobs") or ()),
-            )
-            for item in logprobs["content"]
-        )
-    if logprobs.get("tokens") is None:
-        return ()  # a refusal: {"content": null}
-    tops = logprobs.get("top_logprobs") or [{}] * len(logprobs["tokens"])
-    return tuple(
-        TokenLogprob(
-            token,
-            math.nan if logprob is None else float(logprob),  # the first token of an echoed prompt has none
-            {k: float(v) for k, v in (top or {}).items()},
-        )
-        for token, logprob, top in zip(logprobs["tokens"], logprobs["token_logprobs"], tops, strict=True)
-    )
-
-
-def _alternatives(tops: Any) -> dict[str, float]:
-    """The alternatives by text; the likeliest if several have the same text.
-
-    On some servers a token with and without a space before it has the same text.
-    """
-    alternatives: dict[str, float] = {}
-    for top in tops:
-        text = top["token"]
-        alternatives[text] = max(float(top["logprob"]), alternatives.get(text, -math.inf))
-    return alternatives

@@ -21,11 +21,10 @@ import time
 from io import BytesIO
 from typing import Any
 
-import orjson
-
 from evalkit.errors import ProviderError
 from evalkit.models.base import Capability, Request, Response
 from evalkit.models.http import Endpoint, count, no_answer
+from evalkit.models.reading import loaded, signs
 from evalkit.models.registry import Named, capabilities_of
 from evalkit.samples import JSON, Speech
 
@@ -82,7 +81,7 @@ def open_transcribe(named: Named) -> TranscriptionModel:
 def _parse(body: bytes, seconds: float) -> Response:
     """Parses the body of a 200. Raises a retryable `ProviderError` unless it has a text."""
     try:
-        document = orjson.loads(body)
+        document, lenient = loaded(body)
         text = document["text"]
         if not isinstance(text, str):
             raise TypeError(f"text is {type(text).__name__}")
@@ -92,6 +91,7 @@ def _parse(body: bytes, seconds: float) -> Response:
             prompt_tokens=count(usage.get("input_tokens")),
             completion_tokens=count(usage.get("output_tokens")),
             seconds=seconds,
+            signs=tuple(signs(document, lenient)),
         )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise no_answer("transcription", error, body) from None

@@ -14,7 +14,7 @@ from evalkit.errors import UsageError
 from evalkit.report.comparable import apart, corpus_words, run_on_words, yardstick
 from evalkit.runfile.cells import TableCell, cells_of
 from evalkit.runfile.measured import FIX
-from evalkit.runfile.records import COUNTED
+from evalkit.runfile.records import COUNTED, REFUSED
 from evalkit.runfile.store import OUTCOMES, Store
 from evalkit.samples import JSON
 
@@ -69,7 +69,7 @@ class Table:
         value, unit: the figure, as precise as it is; NaN where no sample was judged.
         low, high: its 95 % interval, in the same unit; NaN where there is none.
         n: what the value is over: judged samples, or what the metric counts in them.
-        correct, wrong, unparsable, truncated, failed: how many samples ended so.
+        correct, wrong, unparsable, truncated, refused, failed: how many samples ended so.
         signature: one line that says what was asked and by what code it was read, scored and measured.
         part: why it is no figure of the whole benchmark, in words; "" where it is.
         """
@@ -85,7 +85,7 @@ class Table:
         position, id: its place in the data, from 0, and its name there.
         input, choices, target: what was asked, from what to choose, and the references; the latter two lists.
         group, tags, cluster, meta, media: what the benchmark says of it; `media` are keys of files.
-        outcome: correct, wrong, unparsable, truncated, answered or failed.
+        outcome: correct, wrong, unparsable, truncated, refused, answered or failed.
         boundary, error: of one that failed, on which side and why; else "".
         finals: the answers that were read, each with what the scorer said of it (`value`, `correct`, …).
         variants, detail: the same by its other readings, and what the scorer noted besides.
@@ -204,6 +204,13 @@ def _remarks(cell: TableCell) -> Iterable[str]:
             f"{cell.task}: {cell.seconds / 3600:.3g} hours of speech, "
             f"{cell.seconds / heard:.1f} s a clip on average"
         )
+    if refused := cell.outcomes[REFUSED]:
+        yield (
+            f"{cell.model} on {cell.task}: {refused} samples were refused by the endpoint's filter or the "
+            "model; they have no answer and count as wrong"
+        )
+    for words in cell.evidence:
+        yield f"{cell.model} on {cell.task}:{cell.protocol}: {words}"
     if (draws := cell.signature.parts.get("draws", 1)) != 1:
         yield f"{cell.task}: intervals resample the questions; the {draws} draws of each are held"
     if cell.verification:

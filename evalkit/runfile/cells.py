@@ -13,6 +13,7 @@ from evalkit.benchmark.spec import CellSpec
 from evalkit.metrics.base import Traits
 from evalkit.metrics.spec import MetricSpec
 from evalkit.runfile.completeness import Completeness, completeness
+from evalkit.runfile.evidence import evidence
 from evalkit.runfile.figures import WHOLE, figures
 from evalkit.runfile.measured import Measure, measures, other_code
 from evalkit.runfile.records import (
@@ -85,6 +86,8 @@ class TableCell:
     """Messages about current code that differs from the code that the run used."""
     verification: dict[str, int] | None = None
     """Greedy requests that were `asked` a second time, and answers that `changed`; None if not verified."""
+    evidence: tuple[str, ...] = ()
+    """What the responses say against the figure (`evalkit.runfile.evidence`)."""
     marks: tuple[int, ...] = ()
 
     @property
@@ -176,6 +179,7 @@ class TableCell:
             "found": dict(self.found),
             "seconds": self.seconds,
             "verification": dict(self.verification) if self.verification else None,
+            "evidence": list(self.evidence),
             "tokens": {"prompt": self.tokens[0], "completion": self.tokens[1]},
             "overrides": dict(self.spec.protocol.overrides),
             "data": dict(self.spec.data),
@@ -212,7 +216,7 @@ def _cells(store: Store, cell: Cell, calibration: Cell | None) -> Iterator[Table
         stored.setdefault(figure.metric, []).append(figure)
     seconds = clip_seconds(store, cell)
     counts = {key: n for key, n in count_details(store, cell, COUNTED).items() if n}
-    whole = completeness(store, cell)
+    whole, against = completeness(store, cell), evidence(store, cell)
     for measured in measures(store, cell):
         spec = measured.spec
         found = stored.get(spec.name) or _computed(measured, cell, data)
@@ -245,6 +249,7 @@ def _cells(store: Store, cell: Cell, calibration: Cell | None) -> Iterator[Table
             samples=read,
             stale=tuple(filter(None, (*other_code(store, cell, spec.variant), _stale(measured, found)))),
             verification=verification(store, cell),
+            evidence=against,
         )
 
 

@@ -22,7 +22,9 @@ COUNTED = {
 """Entries of an answer's detail that are reported beside the figure, with their texts."""
 ANSWERED = "answered"
 """The outcome of a sample with an answer whose references are not public, so that it cannot be scored."""
-OUTCOMES = ("correct", "wrong", "unparsable", "truncated", "failed")
+OUTCOMES = ("correct", "wrong", "unparsable", "truncated", "refused", "failed")
+REFUSED = "refused"
+"""The outcome of a sample that the endpoint's filter refused; it has no answer, and counts as wrong."""
 FAILED = "failed"
 AGAIN = -1
 """The draw of a greedy request that was sent a second time, to check that the answer is the same."""

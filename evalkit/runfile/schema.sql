@@ -89,7 +89,7 @@ CREATE TABLE sample (         -- a question, its answer and its score; written o
     media TEXT NOT NULL,      -- JSON list: keys of its pictures, clips and videos
     question BLOB NOT NULL,   -- 16-byte digest of id, target, choices, group and meta
     asked BLOB NOT NULL,      -- 16-byte digest of the set of its requests that do not depend on a response
-    outcome TEXT NOT NULL,    -- correct, wrong, unparsable, truncated, failed; answered: no public reference
+    outcome TEXT NOT NULL,    -- correct, wrong, unparsable, truncated, refused, failed; answered: no public reference
     boundary TEXT NOT NULL,   -- where it failed: data, media, provider, tool, sandbox, judge, scorer
     error TEXT NOT NULL,
     answer TEXT NOT NULL,     -- JSON: finals, variants, branches, detail

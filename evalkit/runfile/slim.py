@@ -15,6 +15,8 @@ from pathlib import Path
 import orjson
 
 from evalkit.errors import UsageError
+from evalkit.runfile.encoding import dump
+from evalkit.runfile.evidence import entries
 from evalkit.runfile.records import COUNTED
 from evalkit.runfile.store import Store
 
@@ -68,6 +70,8 @@ def write_slim(run: Path, path: Path, *, texts: bool = False) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with Store.open(run) as whole, closing(sqlite3.connect(":memory:")) as copy:
             whole.connection.backup(copy)
+            notes = () if texts else entries(whole)
+            copy.executemany("INSERT OR REPLACE INTO run VALUES (?, ?)", [(k, dump(v)) for k, v in notes])
             copy.create_function("slim", 1, _slim_answer, deterministic=True)
             copy.executescript(_TEXTS if texts else _TOTALS)
             copy.execute("VACUUM INTO ?", (str(path),))

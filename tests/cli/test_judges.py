@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
 from evalkit import run
 from evalkit.engine.check import check
@@ -94,10 +95,18 @@ def test_a_judge_that_cannot_be_read_fails_the_sample_and_costs_the_model_nothin
     assert (table.cells[0].value, table.failed, fixed.asked, model.asked) == (50.0, 0, 2, 6)
 
 
-def test_a_judge_that_does_not_answer_fails_the_sample(tmp_path: Path) -> None:
-    def say(payload: Payload, route: str) -> str | Payload:
+@pytest.mark.parametrize("problem", ["broken", "refused", "refused in a 200"])
+def test_a_judge_that_does_not_answer_fails_the_sample(problem: str, tmp_path: Path) -> None:
+    refused = {"choices": [{"message": {"content": "grade: 5"}, "finish_reason": "content_filter"}]}
+    ways: dict[str, Payload | web.Response] = {
+        "broken": {"error": "broken"},
+        "refused": web.json_response({"error": {"code": "content_filter"}}, status=400),
+        "refused in a 200": refused,
+    }
+
+    def say(payload: Payload, route: str) -> str | Payload | web.Response:
         text = payload["messages"][-1]["content"]
-        return {"error": "broken"} if text.endswith(" 2") else f"grade: {text[-1]}"
+        return ways[problem] if text.endswith(" 2") else f"grade: {text[-1]}"
 
     with OpenAIServer(say) as server:
         from evalkit.models.openai import OpenAIModel
@@ -108,7 +117,9 @@ def test_a_judge_that_does_not_answer_fails_the_sample(tmp_path: Path) -> None:
     assert (table.cells[0].n, table.failed) == (5, 1)
     with Store.open(tmp_path / "r.db") as store:
         (failure,) = store.failures(store.cells()[0])
+        answered = store.connection.execute("SELECT count(*) FROM draw WHERE judge = 1").fetchone()
     assert failure[:2] == ("essay 2", "judge")
+    assert answered == (5,), "a refusal of the judge is stored as a reply"
 
 
 def test_a_variant_scored_by_a_judge_model_is_left_out_without_one(tmp_path: Path) -> None:

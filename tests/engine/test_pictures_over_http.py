@@ -25,7 +25,7 @@ from evalkit.models.fake import FakeModel
 from evalkit.models.openai import OpenAIModel
 from evalkit.report.table import Table, build_table
 from evalkit.runfile.cells import TableCell
-from evalkit.runfile.store import Store
+from evalkit.runfile.store import OUTCOMES, Store
 from tests.album import COLOURS, album, square
 from tests.openai_server import OpenAIServer
 
@@ -310,7 +310,7 @@ def test_answers_without_references_are_kept_and_not_scored(tmp_path: Path) -> N
 
     cell = table_cell(run(FakeModel(student), task, tmp_path / "r.db"))
     assert (cell.value, cell.low, cell.n, cell.answered) == (None, None, 0, 2)
-    assert cell.outcomes == {"correct": 0, "wrong": 0, "unparsable": 1, "truncated": 0, "failed": 0}
+    assert cell.outcomes == {**dict.fromkeys(OUTCOMES, 0), "unparsable": 1}
     table = run(FakeModel(student), task, tmp_path / "r.db")
     assert any("2 answers are not public" in note for note in table.notes)
     assert not any("unfinished" in note for note in table.notes)

@@ -32,6 +32,9 @@ SAMPLE = Sample("1 + 1", "1 + 1", ("2",))
         ((RIGHT, WRONG, WRONG), (True, False, False), "wrong"),
         ((RIGHT, NONE, NONE, WRONG, WRONG), (True, False, False, False, False), "unparsable"),
         ((CUT, NONE, WRONG), (False, False, False), "truncated"),
+        ((Final(None, refused=True),), (False,), "refused"),
+        ((Final(None, refused=True), CUT, NONE), (False, False, False), "refused"),
+        ((RIGHT, Final(None, refused=True)), (True, False), "correct"),
     ],
 )
 def test_one_word_for_a_sample(finals: tuple[Final, ...], correct: tuple[bool, ...], expected: str) -> None:

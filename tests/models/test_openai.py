@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from evalkit.errors import ProviderError, UsageError
 from evalkit.models.base import Finish, Request, Response
-from evalkit.models.openai import OPENAI, OpenAIModel, _parse
+from evalkit.models.openai import OPENAI, OpenAIModel
+from evalkit.models.reading import parse
 from evalkit.samples import Message, Tool, ToolCall
 from tests.openai_server import CHAT, COMPLETION, OpenAIServer, answer, calling
 
@@ -189,8 +190,8 @@ def test_content_comes_in_several_shapes() -> None:
         (chat(content="8", reasoning="Four pairs."), "8", "Four pairs."),
         (chat(content="<think>Six?</think>\n\n8"), "8", "Six?"),
         (chat(content="Six?</think>8"), "8", "Six?"),  # the template had opened it
-        (chat("length", content="<think>Six? No,"), "", "<think>Six? No,"),
-        (chat("stop", content="\n<think>Six? No,"), "", "\n<think>Six? No,"),  # at a stop sequence
+        (chat("length", content="<think>Six? No,"), "", "Six? No,"),
+        (chat("stop", content="\n<think>Six? No,"), "", "Six? No,"),  # at a stop sequence
         (chat("length", content="It is <think"), "It is <think", ""),
         ({"choices": [{"text": "<think>Six?</think> 8"}]}, " 8", "Six?"),
     ],
@@ -333,7 +334,7 @@ CHOICES = st.fixed_dictionaries(
 def test_whatever_json_comes_it_is_an_answer_or_a_providers_error(document: Any) -> None:
     found: Response | ProviderError
     try:
-        found = _parse(orjson.dumps(document), "chat", 0.0)
+        found = parse(orjson.dumps(document), "chat", 0.0)
     except ProviderError as error:
         found = error
     if isinstance(found, Response):

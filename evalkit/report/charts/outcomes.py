@@ -1,4 +1,4 @@
-"""How samples ended: correct, wrong (or answered), unparsable, truncated, failed, as shares of all."""
+"""How samples ended: correct, wrong (or answered), unparsable, truncated, refused, failed, as shares."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def _bars(runs: Sequence[NamedCell], identifier: str, *, several: bool) -> Canva
 
 def _counted(runs: Sequence[NamedCell]) -> str:
     graded = [run for run in runs if not run.cell.traits.right_or_wrong]
-    words = "Unparsable answers and truncated ones count as wrong; failed samples are in no value."
+    words = "Unparsable, truncated and refused answers count as wrong; failed samples are in no value."
     if not graded:
         return words
     return f"{words} Where answers are neither right nor wrong, unparsable ones count as empty."

@@ -23,6 +23,7 @@ COLOURS = {
     "outcome-answered": ("#2f6db0", "#6fb0ee"),
     "outcome-unparsable": ("#8f5fa8", "#c79be0"),
     "outcome-truncated": ("#96700a", "#dcb53c"),
+    "outcome-refused": ("#b03060", "#f08cae"),
     "outcome-failed": ("#3f4751", "#c3cad2"),
 }
 """By CSS custom property: in the light theme and in the dark one.
@@ -50,6 +51,7 @@ second round of colours has other shapes."""
 PATTERNS = {
     "outcome-unparsable": "M0,4h8",
     "outcome-truncated": "M-2,2l4,-4M0,8l8,-8M6,10l4,-4",
+    "outcome-refused": "M4,0v8M0,4h8",
     "outcome-failed": "M-2,2l4,-4M0,8l8,-8M6,10l4,-4M-2,6l4,4M0,0l8,8M6,-2l4,4",
 }
 """Lines laid over a colour, in a square of 8 pixels, so that outcomes differ without their colours too."""

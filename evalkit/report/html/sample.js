@@ -71,7 +71,7 @@ function draw(drawn, judge, open) {
   const who = judge ? 'the judge' : drawn.name === 'again' ? 'asked again' : `response ${drawn.name}`;
   return make('details', {open},
     make('summary', {}, `${who} · ${drawn.finish}${counted} · ${drawn.seconds.toPrecision(2)} s`),
-    drawn.reasoning ? make('details', {}, make('summary', {}, 'Reasoning'), written(drawn.reasoning)) : null,
+    drawn.reasoning ? make('details', {}, make('summary', {}, drawn.finish === 'filter' ? 'What was said before or instead' : 'Reasoning'), written(drawn.reasoning)) : null,
     drawn.text ? written(drawn.text) : drawn.likelihoods ? null : make('i', {}, 'an empty text'),
     drawn.media ? drawn.media.map((key, i) => medium(key, `medium ${i + 1} of the response`)) : null,
     drawn.likelihoods ? alternatives('Likelihoods', drawn.likelihoods) : null,

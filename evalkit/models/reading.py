@@ -1,0 +1,283 @@
+"""Reads the body of a 200 from OpenAI's chat and completions routes, in the forms that servers give it."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import orjson
+
+from evalkit.errors import ProviderError
+from evalkit.models.base import Finish, Response, TokenLogprob
+from evalkit.models.echo import split_echo
+from evalkit.models.http import count, error_message, no_answer, one_line
+from evalkit.models.reasoning import split_reasoning
+from evalkit.models.refusal import BROKEN, FINISHES, tells_refusal
+from evalkit.samples import Message, Prompt, ToolCall, plain_text
+
+LENIENT, SERVED, FINGERPRINT = "lenient", "model", "fingerprint"
+"""Kinds of `Response.signs`: a body that is no valid JSON; the endpoint's names of model and system."""
+_IMPOSSIBLE = -9999.0
+"""Stands for a log-probability of minus infinity, as OpenAI's API gives it."""
+_THOUGHTS = ("thinking", "reasoning", "thought", "redacted_thinking")
+_TOKEN_ID = re.compile(r"token_id:\d+")
+_NO_BYTES = b"\xef\xbb\xbf"
+
+
+def parse(body: bytes, api: str, seconds: float, echoed: str = "", prompt: Prompt = "") -> Response:
+    """Parses the body of a 200. Raises a retryable `ProviderError` unless it has a choice with text.
+
+    `echoed`: the prompt that the endpoint was asked to repeat before the generated text. `prompt`: what was
+    asked, for wrappers around the answer that the prompt asks for (`models.reasoning`).
+    """
+    try:
+        document, lenient = loaded(body)
+        if (refusal := _blocked(document)) is not None:
+            return Response("", "filter", seconds=seconds, reasoning=refusal)
+        choice = document["choices"][0]
+        broken = choice.get("error") or document.get("error")
+        _check_finished(_reason(choice), broken, body)
+        message = choice if api == "completion" else choice["message"]
+        text, thought = _said(message["text"] if api == "completion" else message.get("content"))
+        usage = document.get("usage") or {}
+        logprobs = _logprobs(choice.get("logprobs"))
+        prompt_logprobs: tuple[TokenLogprob, ...] = ()
+        if echoed:
+            text, prompt_logprobs, logprobs = split_echo(echoed, text, logprobs)
+        finish: Finish = "filter" if broken else FINISHES.get(_reason(choice), "other")
+        split = split_reasoning(text, lambda mark: _has(prompt, mark))
+        text, reasoning = split.answer, _reasoning(message) or thought
+        reasoning = "\n".join(filter(None, (reasoning, split.reasoning)))
+        if split.cut and finish != "filter":
+            finish = "length"
+        refusal = message.get("refusal")
+        if finish == "filter" or (isinstance(refusal, str) and refusal and not text.strip()):
+            said = (reasoning, text, refusal if isinstance(refusal, str) else "")
+            finish, text, reasoning = "filter", "", "\n".join(filter(None, said))
+        return Response(
+            text=text,
+            finish=finish,
+            prompt_tokens=count(usage.get("prompt_tokens")),
+            completion_tokens=_completion_tokens(usage),
+            seconds=seconds,
+            reasoning=reasoning,
+            logprobs=logprobs if echoed else tuple(t for t in logprobs if not math.isnan(t.logprob)),
+            prompt_logprobs=prompt_logprobs,
+            tool_calls=_tool_calls(message.get("tool_calls")),
+            signs=tuple(signs(document, lenient)),
+        )
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
+        raise no_answer(api, error, body) from None
+
+
+def loaded(body: bytes) -> tuple[Any, bool]:
+    """(the JSON document, whether it was read leniently). Raises `ValueError` if it is not JSON.
+
+    Gateways cut an emoji in two, put a byte order mark first, and Python's own `json` writes NaN and
+    Infinity. None of this changes what the response says, so it is read, with U+FFFD for what is broken.
+    """
+    try:
+        return orjson.loads(body), False
+    except ValueError as error:
+        text = body.removeprefix(_NO_BYTES).decode("utf-8", "replace")
+        try:
+            return _whole(json.loads(text)), True
+        except ValueError:
+            raise error from None
+
+
+def _whole(value: Any) -> Any:
+    """`value` without unpaired surrogates."""
+    if isinstance(value, str):
+        return plain_text(value)
+    if isinstance(value, list):
+        return [_whole(one) for one in value]
+    if isinstance(value, dict):
+        return {plain_text(key): _whole(one) for key, one in value.items()}
+    return value
+
+
+def _blocked(document: Any) -> str | None:
+    """Why the prompt was blocked before anything was generated; None if it was not."""
+    if document.get("choices"):
+        return None
+    if tells_refusal(error := document.get("error")):
+        return error_message(orjson.dumps({"error": error}, default=str))
+    feedback = document.get("promptFeedback") or document.get("prompt_feedback")  # Gemini
+    if not isinstance(feedback, dict):
+        return None
+    reason = feedback.get("blockReason") or feedback.get("block_reason")
+    return str(reason) if reason else None
+
+
+def _check_finished(finish: str, error: Any, body: bytes) -> None:
+    """Raises a retryable `ProviderError` for a choice that the server could not finish.
+
+    A gateway that loses the model in the middle of a response has already sent the 200 (OpenRouter).
+    """
+    if error and tells_refusal(error):
+        return
+    if error or finish in BROKEN:
+        told = error_message(orjson.dumps({"error": error}, default=str)) if error else error_message(body)
+        raise ProviderError(
+            f"the response was not finished ({one_line(finish) or 'error'}): {told}", retryable=True
+        )
+
+
+def _reason(choice: Mapping[str, Any]) -> str:
+    reason = choice.get("finish_reason") or ""
+    if not isinstance(reason, str):
+        raise TypeError(f"finish_reason is {type(reason).__name__}")
+    return reason.lower().removeprefix("finish_reason_")
+
+
+def _said(content: Any) -> tuple[str, str]:
+    """(text, reasoning) of a message, whose content is a string, null (a refusal, a tool call) or parts."""
+    if content is None:
+        return "", ""
+    if isinstance(content, str):
+        return content, ""
+    if not isinstance(content, list):
+        raise TypeError(f"content is {type(content).__name__}")
+    text, thought = "", list[str]()
+    for part in content:
+        if str(part.get("type")).partition(".")[0] in _THOUGHTS:
+            thought.append(_thought(part))
+        else:
+            text += part.get("text") or ""
+    return text, "\n".join(filter(None, thought))
+
+
+def _thought(part: Any) -> str:
+    """The text of a part with reasoning, which may have parts of its own (Mistral)."""
+    if isinstance(part, str):
+        return part
+    if isinstance(part, list):
+        return "".join(map(_thought, part))
+    if not isinstance(part, dict):
+        return ""
+    found = (part.get(name) for name in ("text", "thinking", "reasoning", "content", "summary"))
+    return next((_thought(one) for one in found if one), "")
+
+
+def _reasoning(message: Mapping[str, Any]) -> str:
+    """The reasoning that stands beside the content: DeepSeek's, OpenRouter's, Ollama's and others' fields."""
+    for name in ("reasoning_content", "reasoning", "thinking"):
+        if found := message.get(name):
+            return _thought(found) if isinstance(found, list | dict) else str(found)
+    details = message.get("reasoning_details")
+    return "\n".join(filter(None, map(_thought, details))) if isinstance(details, list) else ""
+
+
+def _has(prompt: Prompt, mark: str) -> bool:
+    if isinstance(prompt, str):
+        return mark in prompt
+    return isinstance(prompt, tuple) and any(
+        mark in part
+        for turn in prompt
+        if isinstance(turn, Message)
+        for part in turn.parts
+        if isinstance(part, str)
+    )
+
+
+def _completion_tokens(usage: Mapping[str, Any]) -> int | None:
+    """The generated tokens, with those of the reasoning, which xAI and Gemini count only in the total."""
+    generated, prompt = count(usage.get("completion_tokens")), count(usage.get("prompt_tokens"))
+    details = usage.get("completion_tokens_details")
+    thought = count(details.get("reasoning_tokens")) if isinstance(details, dict) else None
+    if generated is None or prompt is None or not thought:
+        return generated
+    return generated + thought if usage.get("total_tokens") == prompt + generated + thought else generated
+
+
+def signs(document: Mapping[str, Any], lenient: bool) -> Iterable[tuple[str, str]]:
+    """What a response says of itself beside its answer, as `Response.signs`."""
+    if lenient:
+        yield LENIENT, ""
+    for kind, name in ((SERVED, "model"), (FINGERPRINT, "system_fingerprint")):
+        if isinstance(said := document.get(name), str) and said:
+            yield kind, one_line(said)
+
+
+def _tool_calls(calls: Any) -> tuple[ToolCall, ...]:
+    """The calls of functions; some servers return the arguments as an object, and no id."""
+    return tuple(
+        ToolCall(
+            str(call["function"]["name"]),
+            _arguments(call["function"].get("arguments")),
+            str(call.get("id") or ""),
+        )
+        for call in calls or ()
+    )
+
+
+def _arguments(given: Any) -> str:
+    return given if isinstance(given, str) else orjson.dumps({} if given is None else given).decode()
+
+
+def _logprobs(logprobs: Any) -> tuple[TokenLogprob, ...]:
+    """Token log-probabilities in either format: that of the chat route, or of the older completions route."""
+    if not logprobs:
+        return ()
+    if logprobs.get("content") is not None:
+        return tuple(
+            _token(item["token"], item.get("logprob"), _alternatives(item.get("top_logprobs") or ()))
+            for item in logprobs["content"]
+        )
+    if logprobs.get("tokens") is None:
+        return ()  # a refusal: {"content": null}
+    tops = logprobs.get("top_logprobs") or [{}] * len(logprobs["tokens"])
+    return tuple(
+        _token(token, logprob, _alternatives(top))
+        for token, logprob, top in zip(logprobs["tokens"], logprobs["token_logprobs"], tops, strict=True)
+    )
+
+
+def _token(text: Any, logprob: Any, top: dict[str, float]) -> TokenLogprob:
+    """A token; its log-probability is nan if the server gives none, as for the first of an echoed prompt.
+
+    A token without one but with alternatives was generated: it is one of them, or no likelier than the last.
+    """
+    for name in (text, *top):
+        if isinstance(name, str) and _TOKEN_ID.fullmatch(name):
+            raise ProviderError(
+                f"the endpoint returns {name!r} in place of a token's text, so no letter can be found: start "
+                "the server without vLLM's --return-tokens-as-token-ids",
+                fatal=True,
+            )
+    found = _number(logprob)
+    if found is None:
+        found = top.get(text, min(top.values())) if top else math.nan
+    return TokenLogprob(text, found, top)
+
+
+def _alternatives(tops: Any) -> dict[str, float]:
+    """The alternatives by text; the likeliest if several have the same text.
+
+    On some servers a token with and without a space before it has the same text. One whose log-probability is
+    null or NaN is left out.
+    """
+    pairs = (
+        tops.items() if isinstance(tops, dict) else ((top["token"], top.get("logprob")) for top in tops or ())
+    )
+    alternatives: dict[str, float] = {}
+    for text, logprob in pairs:
+        if (found := _number(logprob)) is not None:
+            alternatives[text] = max(found, alternatives.get(text, -math.inf))
+    return alternatives
+
+
+def _number(logprob: Any) -> float | None:
+    """A finite log-probability; None for null and NaN. Some servers write these, and -Infinity, as texts."""
+    if logprob is None:
+        return None
+    found = float(logprob)
+    if math.isnan(found):
+        return None
+    if found == math.inf:
+        raise ValueError("a log-probability is infinite")
+    return max(found, _IMPOSSIBLE)
