@@ -64,7 +64,7 @@ class _Ascii(io.TextIOWrapper):
     """A stream in ASCII. click would write UTF-8 to one that says so, because it takes that for a mistake."""
 
     @property
-    def encoding(self) -> str:
+    def encoding(self) -> str:  # type: ignore[override]
         return "utf-8"
 
 
