@@ -108,11 +108,12 @@ def _weights() -> Finding:
 
 
 def _hub() -> Finding:
-    from evalkit.data.hub import trouble
+    from evalkit.data.reach import reach
 
-    reason, more = trouble()
-    detail = f"{reason}: {more}" if reason else os.environ.get("HF_ENDPOINT", "https://huggingface.co")
-    return Finding("Hub", not reason, detail, "--data builtin, --data DIR, or HF_ENDPOINT for a mirror")
+    reason, tried = reach()
+    detail = f"{reason}: {tried}" if reason else tried
+    fix = "--data builtin, --data DIR, HF_ENDPOINT for a mirror, or HTTPS_PROXY for a proxy"
+    return Finding("Hub", not reason, detail, fix)
 
 
 def _key() -> Finding:

@@ -52,9 +52,11 @@ class ProviderError(BoundaryError):
     """The model's endpoint failed.
 
     `retryable`: the same request may succeed later. `retry_after`: seconds that the server asks to wait.
-    `throttled`: the server is overloaded (429, 503, timeout). `fatal`: no request can succeed
-    (wrong key, unknown model), so the run stops. `too_long`: the prompt does not fit into the model's
-    context; a shorter prompt may. `refused`: the endpoint's filter refuses this one prompt, now and later.
+    `throttled`: the server is overloaded (429, 503, timeout). `limited`: it allows fewer requests (429), so
+    that waiting is all that helps. `fatal`: no request can succeed (wrong key, unknown model), so the run
+    stops. `doubtful`: of a fatal one, that it concerns this request alone if another one was answered.
+    `hint`: what to look at if it is fatal. `too_long`: the prompt does not fit into the model's context; a
+    shorter prompt may. `refused`: the endpoint's filter refuses this one prompt, now and later.
     """
 
     boundary = "provider"
@@ -66,7 +68,10 @@ class ProviderError(BoundaryError):
         retryable: bool = False,
         retry_after: float | None = None,
         throttled: bool = False,
+        limited: bool = False,
         fatal: bool = False,
+        doubtful: bool = False,
+        hint: str = "",
         too_long: bool = False,
         refused: bool = False,
     ) -> None:
@@ -74,9 +79,16 @@ class ProviderError(BoundaryError):
         self.retryable = retryable
         self.retry_after = retry_after
         self.throttled = throttled
+        self.limited = limited
         self.fatal = fatal
+        self.doubtful = doubtful
+        self.hint = hint
         self.too_long = too_long
         self.refused = refused
+
+    def __str__(self) -> str:
+        message = super().__str__()
+        return f"{message} ({self.hint})" if self.hint and self.fatal else message
 
 
 class MediaError(BoundaryError):

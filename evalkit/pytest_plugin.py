@@ -46,6 +46,7 @@ def evalkit_run(request: pytest.FixtureRequest, tmp_path: Path) -> EvalkitRun:
     def run(model: ModelLike, tasks: TaskLike | Sequence[TaskLike], **settings: Any) -> Path:
         from evalkit.engine.chosen import listed, named
         from evalkit.models.python_given import name_of
+        from evalkit.runfile.causes import told
         from evalkit.session import run as evaluate
 
         asked = tasks if isinstance(tasks, str) else "+".join(map(named, listed(tasks)))
@@ -53,7 +54,10 @@ def evalkit_run(request: pytest.FixtureRequest, tmp_path: Path) -> EvalkitRun:
         path = Path(settings.pop("output", None) or Path(kept or tmp_path, f"{slug}.db"))
         table = evaluate(model, tasks, output=path, **settings)
         if table.failed:
-            pytest.fail(f"{table.failed} samples failed: evalkit report {path} says why", pytrace=False)
+            why = "; ".join(told(table.causes))
+            pytest.fail(
+                f"{table.failed} samples failed: evalkit report {path} says why: {why}", pytrace=False
+            )
         return path
 
     return run

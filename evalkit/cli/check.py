@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from evalkit.cli.options import data_option, json_option, unsafe_option
+from evalkit.cli.output import echo_document
 
 if TYPE_CHECKING:
     from evalkit.engine.check import CheckResult
@@ -60,7 +61,7 @@ def command(tasks: str, data: str | None, limit: int | None, as_json: bool) -> i
     if as_json:
         from evalkit.report.documents import to_json
 
-        click.echo(to_json([dataclasses.asdict(r) for r in results]), nl=False)
+        echo_document(to_json([dataclasses.asdict(r) for r in results]))
     if not all(result.passed for result in results):
         return 1
     return 2 if missing else 0

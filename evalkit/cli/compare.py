@@ -90,7 +90,8 @@ def command(
         allow_subset=allow_subset,
     )
     comparisons = _comparisons(runs, policy, flips, check_task_files(task_files))
-    write(output, comparison_text(comparisons, name, colour=output is None and sys.stdout.isatty()), runs)
+    text = comparison_text(comparisons, name, colour=output is None and sys.stdout.isatty())
+    write(output, text, runs, shown=name == "terminal")
     if junit is not None:
         write(junit, to_junit(comparisons[-1]), runs)
     if os.environ.get("GITHUB_ACTIONS") == "true":

@@ -7,6 +7,7 @@ import dataclasses
 import click
 
 from evalkit.cli.options import json_option
+from evalkit.cli.output import echo_document
 
 
 @click.command()
@@ -22,7 +23,7 @@ def command(as_json: bool) -> int:
     if as_json:
         from evalkit.report.documents import to_json
 
-        click.echo(to_json([dataclasses.asdict(f) for f in findings]), nl=False)
+        echo_document(to_json([dataclasses.asdict(f) for f in findings]))
     else:
         width = max(len(finding.what) for finding in findings)
         for finding in findings:

@@ -7,13 +7,14 @@ the run file cannot be written; 130 interrupted.
 
 from __future__ import annotations
 
+import errno
 import importlib
-import os
 import sys
 
 import click
 
 import evalkit
+from evalkit.cli import streams
 from evalkit.errors import EvalkitError, UsageError, unknown
 
 COMMANDS = {
@@ -63,6 +64,19 @@ def cli() -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """The entry point: runs a command and exits with its code."""
+    streams.prepare()
+    try:
+        code = _run(arguments)
+    except SystemExit as ended:
+        code = ended.code if isinstance(ended.code, int) else 0 if ended.code is None else 1
+    try:
+        streams.finish()
+    except OSError as error:
+        code = code or _complain(f"cannot write the output: {error.strerror}", 3)
+    sys.exit(code)
+
+
+def _run(arguments: list[str] | None) -> int:
     try:
         code = cli.main(arguments, prog_name="evalkit", standalone_mode=False)
     except click.exceptions.Exit as wanted:
@@ -76,12 +90,13 @@ def main(arguments: list[str] | None = None) -> None:
         code = _complain(error, 2)
     except EvalkitError as error:
         code = _complain(error, 2 if getattr(error, "usage", False) else 3)
-    except BrokenPipeError:  # `evalkit … | head` has read enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
-    sys.exit(code if isinstance(code, int) else 0)
+    except OSError as error:
+        if error.errno != errno.ENOSPC or error.filename is not None:  # not about standard output
+            raise
+        code = _complain(f"cannot write the output: {error.strerror}", 3)
+    return code if isinstance(code, int) else 0
 
 
-def _complain(error: EvalkitError, code: int) -> int:
+def _complain(error: EvalkitError | str, code: int) -> int:
     click.echo(f"evalkit: {error}", err=True)
     return code

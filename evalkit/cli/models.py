@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from evalkit.cli.options import json_option
+from evalkit.cli.output import echo_document
 
 
 @click.command()
@@ -28,7 +29,7 @@ def command(as_json: bool) -> None:
             }
             for name, backend in BACKENDS.items()
         ]
-        click.echo(to_json(rows), nl=False)
+        echo_document(to_json(rows))
         return
     for backend in BACKENDS.values():
         click.echo(click.style(backend.usage, bold=True))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -25,13 +26,26 @@ def format_of(output: Path | None, name: str, endings: Mapping[str, str], defaul
     return endings[output.suffix]
 
 
-def write(output: Path | None, document: str | bytes, inputs: Iterable[Path] = ()) -> None:
+def echo_document(document: str | bytes) -> None:
+    """Writes what another program reads to standard output: in UTF-8, unless that is a terminal."""
+    if isinstance(document, str) and not sys.stdout.isatty():
+        document = document.encode("utf-8", "replace")
+    click.echo(document, nl=False)
+
+
+def write(
+    output: Path | None, document: str | bytes, inputs: Iterable[Path] = (), *, shown: bool = False
+) -> None:
     """Writes it to `output`, in a folder that is made where there is none, or to standard output.
 
+    `shown`: it is for a person, in the encoding of the terminal.
     Raises `UsageError` where that cannot be, and where `output` is one of `inputs`.
     """
     if output is None:
-        click.echo(document, nl=False)
+        if shown:
+            click.echo(document, nl=False)
+        else:
+            echo_document(document)
         return
     try:
         if any(path.exists() and output.exists() and path.samefile(output) for path in inputs):

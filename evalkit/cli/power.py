@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from evalkit.cli.options import data_option, json_option, parse_settings, set_option
+from evalkit.cli.output import echo_document
 from evalkit.errors import UsageError
 
 
@@ -105,6 +106,6 @@ def command(
         benchmarks=benchmarks,
     )
     if as_json:
-        click.echo(to_json(found.as_json()), nl=False)
+        echo_document(to_json(found.as_json()))
     else:
         click.echo("\n".join(found.lines()))

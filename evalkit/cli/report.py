@@ -124,7 +124,7 @@ def command(
     finally:
         for store in stores:
             store.close()
-    write(output, text, runs)
+    write(output, text, runs, shown=name == "terminal")
 
 
 def _prices(texts: Sequence[str]) -> dict[str, tuple[float, float]]:

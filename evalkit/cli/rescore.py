@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from evalkit.cli.options import json_option, task_file_option
+from evalkit.cli.output import echo_document
 
 if TYPE_CHECKING:
     from evalkit.engine.rescore import Rescored
@@ -47,7 +48,7 @@ def command(
 
         from evalkit.report.documents import to_json
 
-        click.echo(to_json({"cells": [dataclasses.asdict(one) for one in found]}), nl=False)
+        echo_document(to_json({"cells": [dataclasses.asdict(one) for one in found]}))
         return
     for one in found:
         _show(one, changes)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 from evalkit.cli.options import data_option, json_option, parse_settings, set_option, unsafe_option
+from evalkit.cli.output import write
 from evalkit.errors import StorageError, UsageError
 from evalkit.samples import JUDGE
 
@@ -159,6 +160,7 @@ def _run(plan: Plan, path: Path, options: Options, again: str, as_json: bool) ->
     from evalkit.engine.client import Stopped
     from evalkit.engine.progress import make_progress
     from evalkit.report.build import run_text
+    from evalkit.runfile.causes import advice, told
     from evalkit.session import execute_plan
 
     async def go() -> Table:
@@ -181,9 +183,11 @@ def _run(plan: Plan, path: Path, options: Options, again: str, as_json: bool) ->
         ) from None
     except StorageError as error:
         raise StorageError(f"the run stopped: {error}. When this is fixed, to resume: {again}") from None
-    click.echo(run_text(table, as_json=as_json, colour=sys.stdout.isatty()), nl=False)
+    write(None, run_text(table, as_json=as_json, colour=sys.stdout.isatty()), shown=not as_json)
     if table.failed:
-        click.echo(f"{table.failed} samples failed; to retry them: {again}", err=True)
+        click.echo(f"{table.failed} samples failed; {advice(table.causes, again)}", err=True)
+        for line in told(table.causes):
+            click.echo(f"  {line}", err=True)
     click.echo(f"run file: {path}", err=True)
     return 3 if table.failed else 0
 

@@ -8,6 +8,7 @@ import click
 
 from evalkit.benchmark.task import Task, all_tasks, find_task
 from evalkit.cli.options import json_option
+from evalkit.cli.output import echo_document
 from evalkit.errors import unknown
 from evalkit.report.documents import to_json
 from evalkit.reports import reserved
@@ -29,7 +30,7 @@ def command(pattern: str, as_json: bool) -> None:
             find_task(pattern)  # raises an error that says what the name is reserved for
         raise unknown("task", pattern, (task.name for task in all_tasks()))
     if as_json:
-        click.echo(to_json([_describe(task) for task in found]), nl=False)
+        echo_document(to_json([_describe(task) for task in found]))
         return
     for task in found:
         where = f" — {task.report}" if task.report else ""

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import glob
-import os
 import shutil
-import socket
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from evalkit.data import folder
 from evalkit.data.base import DataOptions, Records
@@ -240,23 +237,6 @@ class Hub:
             f"cannot download {self._at(revision)} from {constants.ENDPOINT} ({reason}): {elsewhere}, "
             "HF_ENDPOINT sets another Hub"
         )
-
-
-def trouble() -> tuple[str, str]:
-    """Returns (why the Hub cannot be used now, details), or ("", "") if it can be reached.
-
-    This is a quick check, because the Hub's own client retries for a long time.
-    """
-    endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
-    if os.environ.get("HF_HUB_OFFLINE", "0").lower() in ("1", "true", "yes", "on"):
-        return "HF_HUB_OFFLINE is set", "only what is cached"
-    try:
-        parts = urlsplit(endpoint)
-        port = parts.port or (443 if parts.scheme == "https" else 80)
-        socket.create_connection((parts.hostname or "", port), timeout=3.0).close()
-    except (OSError, ValueError) as error:  # nothing listens there, or the address is not valid
-        return f"{endpoint} cannot be reached", str(error)
-    return "", ""
 
 
 def _may_pass(error: Exception) -> bool:

@@ -14,16 +14,19 @@ import orjson
 
 from evalkit.engine.batch import Batcher, batches
 from evalkit.engine.commits import Commits
+from evalkit.engine.doubt import Doubt
 from evalkit.engine.evidence import Signs
 from evalkit.engine.limiter import Limiter
 from evalkit.engine.media import MediaCache
 from evalkit.engine.repeatability import is_verified
+from evalkit.engine.waits import Waits
 from evalkit.errors import BoundaryError, EvalkitError, ProviderError, UsageError
 from evalkit.models.base import Model, Request, Response
 from evalkit.models.fake import FakeModel, Hints
 from evalkit.runfile.encoding import checked
 from evalkit.runfile.records import AGAIN, OF_JUDGE, OF_MODEL
 from evalkit.runfile.store import Cell
+from evalkit.runfile.tallies import has_answer
 from evalkit.samples import JUDGE
 
 _LONGEST_PAUSE = 60.0
@@ -42,12 +45,16 @@ class Stopped(EvalkitError):
 class RetryPolicy:
     """Attempts per request, and seconds before the second attempt; each further pause is twice as long.
 
-    The actual pause is drawn between half and all of that, so that clients do not retry at the same time. A
-    server's Retry-After is used instead if it is longer.
+    The actual pause is drawn between half and all of that, so that clients do not retry at the same time.
+    What the server asks to wait is used instead if it is longer. `patience`: seconds that a request waits in
+    total before a 429 counts as a failed attempt. `second`: how many seconds one of these seconds lasts, less
+    in tests.
     """
 
     attempts: int = 6
     first_pause: float = 1.0
+    patience: float = 120.0
+    second: float = 1.0
 
     def pause(self, attempt: int, retry_after: float | None) -> float:
         """Returns the seconds to wait after the failed `attempt` (from 1)."""
@@ -97,7 +104,8 @@ class ModelClient:
         self._lacks = {"tools", "prefill"} - model.capabilities
         self._whole = self._replays or "likelihood" in model.capabilities
         """Whether the model takes all continuations in one request."""
-        self._failed_in_a_row = 0
+        self._failed_in_a_row = self._limited_in_a_row = self._answers = 0
+        self._doubt = Doubt(has_answer(self.store, OF_JUDGE if judge else OF_MODEL))
         self._echo_shown: asyncio.Task[None] | None = None
         self._batcher = Batcher(model) if batches(model) else None
 
@@ -197,30 +205,50 @@ class ModelClient:
             raise Stopped(str(error), usage=isinstance(error, UsageError)) from None
 
     async def _attempts(self, request: Request, draw: int, asker: Asker) -> Response:
-        attempt = 1
-        while True:
-            try:
-                async with self.limiter:
-                    response = await self._once(request, draw, asker.hints)
-            except ProviderError as error:
-                self.store.add_error(asker.cell, asker.sample, draw, error.boundary, str(error))
-                self.commits.soon()
-                if error.refused and not self._judge:
-                    return Response("", "filter", reasoning=str(error))
-                if error.fatal:
-                    raise Stopped(str(error), usage=True) from None
-                if error.throttled:
-                    self.limiter.throttled(error.retry_after)
-                if not error.retryable or attempt >= self.policy.attempts:
-                    if not error.too_long:  # an overlong prompt says nothing about the endpoint
-                        self._count_failure(error)
-                    raise
-                await asyncio.sleep(self.policy.pause(attempt, error.retry_after))
-                attempt += 1
-            else:
-                self._failed_in_a_row = 0
-                self.limiter.succeeded(response.seconds)
-                return response
+        waits = Waits(self.policy, lambda: self._answers)
+        with self._doubt:
+            while True:
+                try:
+                    async with self.limiter:
+                        response = await self._once(request, draw, asker.hints)
+                except ProviderError as error:
+                    self.store.add_error(asker.cell, asker.sample, draw, error.boundary, str(error))
+                    self.commits.soon()
+                    if error.refused and not self._judge:
+                        self._answers += 1
+                        self._doubt.answered = True
+                        return Response("", "filter", reasoning=str(error))
+                    await self._stop_if_fatal(error)
+                    self._slow_down(error)
+                    pause = waits.pause(error)
+                    if pause is None:
+                        if not error.too_long:  # an overlong prompt says nothing about the endpoint
+                            self._count_failure(error)
+                        raise
+                    await asyncio.sleep(pause * self.policy.second)
+                else:
+                    self._failed_in_a_row = self._limited_in_a_row = 0
+                    self._answers += 1
+                    self._doubt.answered = True
+                    self.limiter.succeeded(response.seconds)
+                    return response
+
+    async def _stop_if_fatal(self, error: ProviderError) -> None:
+        """Raises `Stopped` if no request can succeed; else the error is no longer fatal."""
+        if not error.fatal:
+            return
+        if not error.doubtful or await self._doubt.concerns_all():
+            raise Stopped(str(error), usage=True) from None
+        error.fatal = False
+
+    def _slow_down(self, error: ProviderError) -> None:
+        if error.throttled:
+            self.limiter.throttled(error.retry_after)
+        if error.limited:  # it holds for all requests, so that none is sent only to be refused
+            if not self.limiter.held:
+                self._limited_in_a_row += 1
+            pause = self.policy.pause(self._limited_in_a_row, error.retry_after)
+            self.limiter.hold(pause * self.policy.second)
 
     async def _once(self, request: Request, draw: int, hints: Callable[[], Hints] | None) -> Response:
         try:

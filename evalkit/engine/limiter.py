@@ -1,4 +1,7 @@
-"""Limits the requests in flight: to a fixed number, or to as many as the endpoint handles well."""
+"""Limits the requests in flight: to a fixed number, or to as many as the endpoint handles well.
+
+While an endpoint allows no request at all (429), nobody is admitted.
+"""
 
 from __future__ import annotations
 
@@ -23,9 +26,28 @@ class Limiter:
         self.most = limit
         self.active = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
+        self._hold: asyncio.TimerHandle | None = None
+
+    @property
+    def held(self) -> bool:
+        """Whether nobody is admitted now."""
+        return self._hold is not None
+
+    def hold(self, seconds: float) -> None:
+        """Admits nobody for `seconds`: while an endpoint allows no request, each would only be refused."""
+        loop = asyncio.get_running_loop()
+        if self._hold is not None:
+            if self._hold.when() >= loop.time() + seconds:
+                return
+            self._hold.cancel()
+        self._hold = loop.call_later(seconds, self._release)
+
+    def _release(self) -> None:
+        self._hold = None
+        self._wake()
 
     async def __aenter__(self) -> None:
-        while self.active >= self.limit:
+        while self.held or self.active >= self.limit:
             turn = asyncio.get_running_loop().create_future()
             self._waiting.append(turn)
             try:
@@ -47,7 +69,7 @@ class Limiter:
         """Notes that the endpoint is overloaded (429, 503), or did not answer in time."""
 
     def _wake(self) -> None:
-        free = self.limit - self.active
+        free = 0 if self.held else self.limit - self.active
         while free > 0 and self._waiting:
             turn = self._waiting.popleft()
             if not turn.done():

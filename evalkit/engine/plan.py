@@ -60,12 +60,19 @@ class Plan:
         }
 
     def warnings(self) -> list[str]:
-        """Returns one line for each cell whose figure cannot be compared with the benchmark's."""
-        return [
+        """Returns one line for each reason why a cell's figure cannot be compared with the benchmark's."""
+        sizes = [
             f"{cell.name}: {cell.mismatch}: its figure is marked and not comparable with any printed one"
             for cell in self.cells
             if cell.mismatch
         ]
+        unread = [
+            f"{cell.name}: by its rule a model reads what the rules cannot read: add --judge MODEL, or those "
+            "answers count as unparsable"
+            for cell in self.cells
+            if cell.task.model_extractor is not None and not cell.model_extractor and not cell.role
+        ]
+        return sizes + unread
 
     def conflicts(self, store: Store) -> list[str]:
         """Returns a message for each difference between this plan and the one that `store` was made with."""

@@ -8,11 +8,8 @@ from __future__ import annotations
 
 import importlib
 import ipaddress
-import math
 import os
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -20,14 +17,13 @@ import orjson
 
 from evalkit.errors import ProviderError, UsageError
 from evalkit.models.refusal import says_refused
+from evalkit.models.waiting import LIMITED, asked_wait, is_throttled, may_pass
 
 OPENAI = "https://api.openai.com/v1"
 JSON_BODY: Mapping[str, str] = {"Content-Type": "application/json"}
 _LARGEST_ANSWER = 64 << 20
 """The most bytes of one HTTP response; a server that sends more is broken or hostile."""
-_RETRYABLE = {408, 409, 425, 429, 500, 502, 503, 504, 529}
-_THROTTLED = {429, 503, 529}
-_FATAL = {401, 403, 404, 405}
+_FATAL = {401, 402, 403, 404, 405}
 _SHORTEST_SECRET = 8
 """The least number of characters of a real key; local servers are often given `EMPTY`."""
 _TOO_LONG_STATUS = {400, 413, 422, 500}
@@ -122,22 +118,25 @@ class Endpoint:
             body = body.replace(key, b"[OPENAI_API_KEY]")
         detail = error_message(body)
         message = f"HTTP {status} from {self.base_url}" + (f": {detail}" if detail else "")
-        if status in (401, 403) and not says_refused(status, body):
-            message += " (is OPENAI_API_KEY right?)"
+        hint = "is OPENAI_API_KEY right?" if status in (401, 403) else ""
         if status in (404, 405) and not self.base_url.endswith("/v1"):
-            message += f" (did you mean --base-url {self.base_url}/v1?)"
+            hint = f"did you mean --base-url {self.base_url}/v1?"
         spent = (
             status == 429 and b"insufficient_quota" in body
         )  # about money, not speed: waiting does not help
         too_long = status in _TOO_LONG_STATUS and says_too_long(body)
         if says_refused(status, body):
             return ProviderError(message, refused=True)
+        again = may_pass(status, headers, body) and not spent and not too_long
         return ProviderError(
             message,
-            retryable=status in _RETRYABLE and not spent and not too_long,
-            retry_after=_retry_after(headers.get("Retry-After", "")),
-            throttled=status in _THROTTLED and not spent,
-            fatal=status in _FATAL or spent,
+            retryable=again,
+            retry_after=asked_wait(headers, body),
+            throttled=is_throttled(status, headers) and not spent,
+            limited=again and status in LIMITED,
+            fatal=spent or (status in _FATAL and not again),
+            doubtful=not spent,
+            hint=hint,
             too_long=too_long,
         )
 
@@ -225,21 +224,3 @@ async def _read(content: Any) -> bytes:
         if size > _LARGEST_ANSWER:
             raise ProviderError(f"the response has more than {_LARGEST_ANSWER >> 20} MB")
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
-
-
-def _retry_after(value: str) -> float | None:
-    """The seconds that a Retry-After header asks to wait; its value is a number or a date."""
-    if not value:
-        return None
-    try:
-        seconds = float(value)
-        return max(0.0, seconds) if math.isfinite(seconds) else None
-    except ValueError:
-        pass
-    try:
-        until = parsedate_to_datetime(value)
-    except (ValueError, OverflowError):
-        return None
-    if until.tzinfo is None:
-        until = until.replace(tzinfo=UTC)
-    return max(0.0, (until - datetime.now(UTC)).total_seconds())

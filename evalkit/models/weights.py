@@ -16,7 +16,7 @@ from pathlib import Path
 
 import platformdirs
 
-from evalkit.data import hub
+from evalkit.data.reach import reach
 from evalkit.errors import UsageError
 
 _CHUNK = 1 << 20
@@ -86,7 +86,7 @@ def fetch(weights: Weights) -> Path:
 @contextmanager
 def _from_hub(weights: Weights, scratch: Path) -> Iterator[Path]:
     repository, file = weights.hub
-    reason, _ = hub.trouble()
+    reason, _ = reach()
     if reason:
         raise UsageError(reason)
     from huggingface_hub import hf_hub_download

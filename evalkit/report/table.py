@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import evalkit
 from evalkit.errors import UsageError
 from evalkit.report.comparable import apart, corpus_words, run_on_words, yardstick
+from evalkit.runfile.causes import Cause, merged, told
 from evalkit.runfile.cells import TableCell, cells_of
 from evalkit.runfile.measured import FIX
 from evalkit.runfile.records import COUNTED, REFUSED
@@ -54,6 +55,11 @@ class Table:
         seen = {(cell.task, cell.protocol, cell.model): cell.outcomes["failed"] for cell in self.cells}
         return sum(seen.values())
 
+    @property
+    def causes(self) -> tuple[Cause, ...]:
+        """Why they failed, the commonest cause first."""
+        return merged({(cell.task, cell.protocol, cell.model): cell.causes for cell in self.cells}.values())
+
     def as_json(self) -> dict[str, JSON]:
         return {
             "title": self.title,
@@ -70,6 +76,7 @@ class Table:
         low, high: its 95 % interval, in the same unit; NaN where there is none.
         n: what the value is over: judged samples, or what the metric counts in them.
         correct, wrong, unparsable, truncated, refused, failed: how many samples ended so.
+        causes: why samples failed, the commonest first, with their counts; "" where none did.
         signature: one line that says what was asked and by what code it was read, scored and measured.
         part: why it is no figure of the whole benchmark, in words; "" where it is.
         """
@@ -109,6 +116,7 @@ def flat(cell: TableCell) -> dict[str, JSON]:
     return {
         **{key: whole[key] for key in kept},
         **{name: cell.outcomes[name] for name in OUTCOMES},
+        "causes": "; ".join(told(cell.causes)),
         "signature": cell.signature.line(),
         "part": cell.completeness.lacking,
     }
@@ -182,7 +190,8 @@ def _faults(cell: TableCell) -> Iterable[str]:
         yield f"{cell.model} on {cell.task}, {cell.metric}: {'; '.join(cell.stale)}: {FIX}"
     failed = cell.outcomes["failed"]
     if failed:
-        yield f"{cell.model} on {cell.task}: {failed} samples failed and are not in the value"
+        why = "; ".join(told(cell.causes))
+        yield f"{cell.model} on {cell.task}: {failed} samples failed and are not in the value: {why}"
     for key, count in cell.counts.items():
         yield f"{cell.model} on {cell.task}: {COUNTED[key].format(count)}"
 
@@ -193,6 +202,11 @@ def _remarks(cell: TableCell) -> Iterable[str]:
         yield corpus_words(cell)
     if words := run_on_words(cell):
         yield words
+    if cell.unjudged:
+        yield (
+            f"{cell.model} on {cell.task}: {cell.unjudged:,} unparsable: this benchmark's rule needs "
+            "--judge MODEL, which reads what the rules cannot"
+        )
     if cell.answered:
         yield (
             f"{cell.model} on {cell.task}: the references of {cell.answered} answers are not public; "

@@ -12,10 +12,11 @@ from evalkit.benchmark.signature import Signature, combine
 from evalkit.benchmark.spec import CellSpec
 from evalkit.metrics.base import Traits
 from evalkit.metrics.spec import MetricSpec
+from evalkit.runfile.causes import Cause, causes
 from evalkit.runfile.completeness import Completeness, completeness
 from evalkit.runfile.evidence import evidence
 from evalkit.runfile.figures import WHOLE, figures
-from evalkit.runfile.measured import Measure, measures, other_code
+from evalkit.runfile.measured import Measure, measures, other_code, task_of
 from evalkit.runfile.records import (
     ANSWERED,
     COUNTED,
@@ -88,6 +89,10 @@ class TableCell:
     """Greedy requests that were `asked` a second time, and answers that `changed`; None if not verified."""
     evidence: tuple[str, ...] = ()
     """What the responses say against the figure (`evalkit.runfile.evidence`)."""
+    causes: tuple[Cause, ...] = ()
+    """Why samples failed, the commonest cause first."""
+    unjudged: int = 0
+    """Answers that no rule could read, in a run without the model that by the benchmark's rule reads them."""
     marks: tuple[int, ...] = ()
 
     @property
@@ -168,6 +173,7 @@ class TableCell:
             "n": self.n,
             "counted": self.counted,
             "outcomes": dict(self.outcomes),
+            "causes": [cause.as_json() for cause in self.causes],
             "outcome": self.traits.outcome,
             "signature": {
                 "short": self.signature.short,
@@ -217,6 +223,8 @@ def _cells(store: Store, cell: Cell, calibration: Cell | None) -> Iterator[Table
     seconds = clip_seconds(store, cell)
     counts = {key: n for key, n in count_details(store, cell, COUNTED).items() if n}
     whole, against = completeness(store, cell), evidence(store, cell)
+    why = causes((boundary, message) for _, boundary, message in store.failures(cell))
+    unjudged = _unjudged(store, cell)
     for measured in measures(store, cell):
         spec = measured.spec
         found = stored.get(spec.name) or _computed(measured, cell, data)
@@ -250,7 +258,16 @@ def _cells(store: Store, cell: Cell, calibration: Cell | None) -> Iterator[Table
             stale=tuple(filter(None, (*other_code(store, cell, spec.variant), _stale(measured, found)))),
             verification=verification(store, cell),
             evidence=against,
+            causes=why,
+            unjudged=unjudged,
         )
+
+
+def _unjudged(store: Store, cell: Cell) -> int:
+    task = task_of(store, cell.spec)
+    if task is None or task.model_extractor is None or cell.spec.model_extractor:
+        return 0
+    return store.outcomes(cell)["unparsable"]
 
 
 def _read(store: Store, cell: Cell, calibration: Cell | None) -> tuple[CellData, ...]:

@@ -18,6 +18,14 @@ def usage(store: Store, cell: Cell) -> tuple[int, int, int]:
     return (row[0], row[1], row[2])
 
 
+def has_answer(store: Store, of: int) -> bool:
+    """Whether the run file holds a response of that source: `OF_MODEL` or `OF_JUDGE`."""
+    (found,) = store.connection.execute(
+        "SELECT EXISTS (SELECT 1 FROM draw WHERE judge = ?)", (of,)
+    ).fetchone()
+    return bool(found)
+
+
 def waited(store: Store, cell: Cell) -> float:
     """Returns the sum of the seconds from each request of a cell to its response, without judges."""
     (found,) = store.connection.execute(
