@@ -1,4 +1,4 @@
-"""Measures evalkit against its budgets: `python -m bench [NAME…] [--quick] [--full] [--data FOLDER] [--json]`."""
+"""Measures evalkit: `python -m bench [NAME…] [--quick] [--full] [--data FOLDER] [--json]`."""
 
 from __future__ import annotations
 

@@ -89,7 +89,8 @@ NUMBERS: Mapping[str, Spell] = {
     "two decimals": _said("The answer is {:.2f}."),
     "fraction": _said("The answer is {}/1."),
     r"\frac": _said(r"The answer is $\frac{{{}}}{{1}}$."),
-    "bold": _said("**Answer: {}**"),
+    "bold": _said("The answer is **{}**."),
+    "all bold": _said("**Answer: {}**"),
     "boxed": _said(r"\(\boxed{{{}}}\)"),
 }
 
@@ -113,6 +114,10 @@ def _with_left(formula: str) -> str:
     return _BRACKETS.sub(r"\\left\1\2\\right\3", formula)
 
 
+def _big(match: re.Match[str]) -> str:
+    return r"\bigl" if match[1] == "left" else r"\bigr"
+
+
 def _without_left(formula: str) -> str:
     return re.sub(r"\\(?:left|right)(?![a-zA-Z])", "", formula)
 
@@ -131,7 +136,7 @@ FORMULAS: Mapping[str, Spell] = {
     r"with \left, \right": _stated(_IN_DOLLARS, _with_left),
     r"without \left, \right": _stated(_IN_DOLLARS, _without_left),
     r"\bigl, \bigr": _stated(
-        _IN_DOLLARS, lambda f: _with_left(_without_left(f)).replace(r"\left", r"\bigl").replace(r"\right", r"\bigr")
+        _IN_DOLLARS, lambda f: re.sub(r"\\(left|right)", _big, _with_left(_without_left(f)))
     ),
     "minus sign U+2212": _stated(_IN_DOLLARS, lambda f: f.replace("-", "−")),
     "degree sign": _stated(_IN_DOLLARS, lambda f: re.sub(r"\^(\{\\circ\}|\\circ)", "°", f)),
@@ -261,10 +266,10 @@ CODE: Mapping[str, Spell] = {
     "cut off": _code("```python\n<whole>"),
     "closing fence glued": _code("```python\n<whole>```"),
     "glued, then an example": _code("```python\n<whole>```\n\nFor example:\n\n```python\nprint(<name>)\n```"),
-    "Windows line ends": lambda sample: (_code("```python\n<whole>\n```")(sample) or "").replace("\n", "\r\n"),
+    "Windows line ends": lambda sample: CODE["```python"](sample).replace("\n", "\r\n"),
     "in a list": _code("1. Write it:\n\n   ```python\n<indented>\n   ```\n2. Run it."),
     "attributes": _code('```python title="answer.py"\n<whole>\n```'),
-    "the docstring alone first": _code("The task:\n\n```python\n<prompt>\n```\n\nDone:\n\n```python\n<whole>\n```"),
+    "the docstring alone first": _code("```python\n<prompt>\n```\n\nDone:\n\n```python\n<whole>\n```"),
     "the stub with pass first": _code(
         "```python\n<prompt>\n    pass\n```\n\nFilled in:\n\n```python\n<whole>\n```"
     ),

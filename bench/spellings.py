@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import islice
 
 from bench.rows import Row, say
@@ -39,7 +39,7 @@ def measure(quick: bool, *, data: str = "builtin") -> list[Row]:
 
 
 async def _shares(
-    task: Task, protocol: Protocol, samples: Sequence[Sample], spellings: dict[str, Spell]
+    task: Task, protocol: Protocol, samples: Sequence[Sample], spellings: Mapping[str, Spell]
 ) -> list[Row]:
     rows = []
     for name, spell in spellings.items():
