@@ -1,4 +1,4 @@
-"""Measures evalkit against its budgets: `python -m bench [NAME…] [--quick] [--full] [--json]`."""
+"""Measures evalkit: `python -m bench [NAME…] [--quick] [--full] [--data FOLDER] [--json]`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from collections.abc import Callable
 from bench.rows import Row, say, table
 
 MEASURES = (
-    "startup", "engine_latency", "engine_cpu", "memory", "page", "pictures", "reopen", "bootstrap", "sandbox"
+    "startup", "engine_latency", "engine_cpu", "memory", "page", "pictures", "reopen", "bootstrap", "sandbox",
+    "spellings",
 )  # fmt: skip
 
 
@@ -27,16 +28,18 @@ def main() -> int:
     )
     parser.add_argument("--quick", action="store_true", help="fewer turns, shorter runs")
     parser.add_argument("--full", action="store_true", help="memory over 1 000 000 samples, not 300 000")
+    parser.add_argument("--data", default="builtin", help="a folder with the references of `spellings`")
     parser.add_argument("--json", action="store_true", help="the rows as JSON")
     options = parser.parse_args()
     unknown = [name for name in options.names if name not in MEASURES]
     if unknown:
         parser.error(f"no measure {unknown[0]!r}: there are {', '.join(MEASURES)}")
+    settings = {"memory": {"full": options.full}, "spellings": {"data": options.data}}
     rows: list[Row] = []
     for name in options.names or MEASURES:
         say(f"{name} …")
         measure: Callable[..., list[Row]] = importlib.import_module(f"bench.{name}").measure
-        rows += measure(options.quick, full=options.full) if name == "memory" else measure(options.quick)
+        rows += measure(options.quick, **settings.get(name, {}))
     if options.json:
         print(json.dumps([row.as_json() for row in rows], indent=2, ensure_ascii=False))
     else:

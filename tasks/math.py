@@ -11,7 +11,8 @@ written down one version later (Gemini 1.5 report, appendix 12.13):
 - Equality, in this order: the same after Minerva's normalisation ("exact"); SymPy simplifies the
   difference to zero ("sympy"); two numbers within 1e-4 of each other ("numeric"). The latter two run in
   worker processes under 5 s of CPU time; running over it is not equal, as in lm-evaluation-harness, which
-  lets 5 s of wall time pass and has no third rule.
+  lets 5 s of wall time pass and has no third rule. Before these rules, `plain_formula` gives both answers
+  one spelling, so that `\left`, thin spaces, "−" and "°" do not matter.
 
 Beside the headline stand `accuracy (hendrycks)`, the authors' own comparison of spellings, and
 `accuracy (math-verify)`, which lm-evaluation-harness reports too (there it reads whole responses, here
@@ -43,7 +44,7 @@ from evalkit.api import (
     versioned,
 )  # fmt: skip
 from evalkit.scoring import hendrycks, minerva, symbolic
-from evalkit.scoring.latex import boxed_answer
+from evalkit.scoring.latex import boxed_answer, plain_formula
 from evalkit.scoring.minerva import stated_answer
 
 EXEMPLARS = ("minerva_math/utils.py", "list_fewshot_samples")
@@ -94,12 +95,12 @@ def workers() -> Workers:
     return Workers(symbolic.prepare, cpu_seconds=5.0)
 
 
-@versioned("math.scorer", 1, packages=("sympy", "antlr4-python3-runtime"))
+@versioned("math.scorer", 2, packages=("sympy", "antlr4-python3-runtime"))
 async def score(answer: str, sample: Sample) -> Verdict:
     """The report team's order of rules; `reason` is the rule that decided."""
     if len(answer) > LONGEST:
         return _too_long()
-    given, reference = minerva.normalize(answer), minerva.normalize(sample.target[0])
+    given, reference = (minerva.normalize(plain_formula(one)) for one in (answer, sample.target[0]))
     if given == reference != "":
         return Verdict(True, "exact")
     over = ""

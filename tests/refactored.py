@@ -189,7 +189,7 @@ REFACTORINGS: dict[str, Refactoring] = {
     "extractor of chartqa": renamed_inside("tasks/chartqa.py", "whole_reply", "all_of_it"),
     "prompts of mmlu": renamed_inside("tasks/mmlu.py", "continued", "to_be_continued"),
     "constant of minerva": renamed_inside("scoring/minerva.py", "_STATEMENT", "_SAID"),
-    "constant of number": renamed_inside("scoring/number.py", "_LONGEST", "_MOST_DIGITS"),
+    "constant of number": renamed_inside("scoring/numeral.py", "_FURTHEST", "_LARGEST_POWER"),
     "variable of relaxed": renamed_inside("scoring/relaxed.py", "target", "expected"),
     "variable of vqa": renamed_inside("scoring/vqa.py", "matches", "agreeing"),
     "variable of pass_at_k": renamed_inside("metrics/pass_at_k.py", "correct", "passed"),

@@ -8,8 +8,14 @@ from evalkit.identity.declared import versioned
 from evalkit.samples import Sample
 from evalkit.scoring.latex import boxed_answer, inside_dollars
 
-_STATEMENT = "Final Answer: The final answer is"
-_CLOSING = ". I hope it is correct"
+_MARKS = r"[*_]{0,3}"
+_STATEMENT = re.compile(
+    rf"Final Answer(?:{_MARKS}:{_MARKS}|[*_]{{1,3}}|[ \t]{{0,9}}\n)\s{{0,9}}{_MARKS}"
+    rf"The final answer is{_MARKS}(?:\s+(?=\$|\\[(\[]|\*\*[$\\]))?"
+)
+_CLOSING = re.compile(r"\.?[*_\s]{0,9}I hope it is correct")
+_DISPLAY = re.compile(r"\$\$.+?\$\$|\\\[.+?\\\]", re.DOTALL)
+_FORMULA = re.compile(r"(?<!\\)(?:\$|\\[(\[])")
 _REPLACED = (
     ("an ", ""),
     ("a ", ""),
@@ -34,27 +40,37 @@ _GLUED = [(word, re.compile(rf"(\\[a-zA-Z]+)|{word}") if word.isalpha() else Non
 _GROUPED = re.compile(r"-?\d{1,3}(?:,\d{3})+")
 
 
-@versioned("minerva_stated_answer", 1)
+@versioned("minerva_stated_answer", 2)
 def stated_answer(text: str, sample: Sample | None = None) -> str | None:
     r"""The answer of a response to Minerva's prompt, as it was written; None if there is none.
 
     The rule of the report's team (Gemini 1.5 report, appendix 12.13): the formula `$…$` in the text between
     "Final Answer: The final answer is" and ". I hope it is correct."; without one, the last \boxed{…} of
-    the response. The rule leaves some cases open, which are settled here: the first such statement counts; a
+    the response. The rule leaves some cases open, which are settled here: bold print and a line break after
+    "Final Answer" do not matter; `\(…\)` and `\[…\]` are formulas too; the first such statement counts; a
     statement that is not closed extends to the end of its line; a statement with several formulas is taken
     as a whole; and without a formula or a box, the words of the statement are the answer.
     In contrast, lm-evaluation-harness 0.4.13 (`get_unnormalized_answer`) takes the whole statement, which
     must be closed on its own line; otherwise it has no answer, even if there is a box.
     """
-    _, stated, rest = text.partition(_STATEMENT)
-    if not stated:
+    stated = _STATEMENT.search(text)
+    if stated is None:
         return boxed_answer(text)
-    statement, closed, _ = rest.partition("\n\n")[0].partition(_CLOSING)
-    statement = statement.strip() if closed else rest.partition("\n")[0].strip()
-    if re.search(r"(?<!\\)\$", statement):
+    statement = _statement(text[stated.end() :]).strip()
+    if _FORMULA.search(statement):
         formula = inside_dollars(statement) or statement
         return boxed_answer(formula) or formula
-    return boxed_answer(text) or statement.removesuffix(".") or None
+    return boxed_answer(text) or statement.removesuffix(".").strip("* ").removesuffix(".") or None
+
+
+def _statement(rest: str) -> str:
+    """The statement up to its closing words; without them, up to the end of its line or displayed formula."""
+    closing = _CLOSING.search(rest.partition("\n\n")[0])
+    if closing is not None:
+        return rest[: closing.start()]
+    display = _DISPLAY.match(rest)
+    start = 0 if display is None else display.end()
+    return rest[:start] + rest[start:].partition("\n")[0]
 
 
 @versioned("minerva_normalize", 1)

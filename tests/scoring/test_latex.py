@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evalkit.scoring.hendrycks import same_spelling
-from evalkit.scoring.latex import boxed_answer, inside_dollars
+from evalkit.scoring.latex import boxed_answer, inside_dollars, plain_formula
 from evalkit.scoring.minerva import normalize, stated_answer
 
 STATED = "Final Answer: The final answer is {}. I hope it is correct."
@@ -24,6 +24,11 @@ LONG = {
     "bare boxes": "\\boxed " * 20_000,
     "braces": "\\boxed" + "{" * 50_000 + "7" + "}" * 50_000,
     "statements": "Final Answer: The final answer is" * 5_000,
+    "open brackets": "\\(" * 50_000,
+    "open squares": "\\[x" * 50_000,
+    "stars": "Final Answer" + "*" * 100_000,
+    "stars in a statement": "Final Answer: The final answer is" + "*" * 100_000,
+    "blanks in a statement": "Final Answer: The final answer is 5" + " " * 100_000,
     "closings": "Final Answer: The final answer is" + ". I hope it is correc" * 5_000,
 }
 
@@ -47,6 +52,12 @@ LONG = {
         ("$3$ or $4$", None),
         ("$a\nb$", "a\nb"),
         ("$\\text{a \\$ b}$", "\\text{a \\$ b}"),
+        ("is \\( 7 \\).", "7"),
+        ("is \\[\n7\n\\]", "7"),
+        ("\\(3\\) or \\(4\\)", None),
+        ("$3$ or \\(4\\)", None),
+        ("\\\\[2pt] 7", None),
+        ("\\(7", None),
     ],
 )
 def test_inside_dollars(text: str, formula: str | None) -> None:
@@ -87,3 +98,57 @@ def test_normalising_the_longest_answer_that_is_judged_is_quick() -> None:
         normalize(text)
         same_spelling(text, text)
     assert time.process_time() - started < 5.0
+
+
+@pytest.mark.parametrize(
+    ("spelled", "plain"),
+    [
+        (r"\left(1,2\right)", "(1,2)"),
+        (r"\bigl[1,2\bigr)", "[1,2)"),
+        (r"\left\{1\right\}", r"\{1\}"),
+        (r"\left.x\right|", "x|"),
+        (r"x \rightarrow \leftarrow", r"x \rightarrow \leftarrow"),
+        (r"3\,000", "3000"),
+        (r"(1,\,2)", "(1,2)"),
+        (r"1\!2", "12"),
+        (r"\sin\,x", r"\sin\,x"),
+        (r"\begin{pmatrix} 1 \\ 2 \\ \end{pmatrix}", r"\begin{pmatrix} 1 \\2 \end{pmatrix}"),
+        (r"\begin{pmatrix}1\\[2pt]2\end{pmatrix}", r"\begin{pmatrix}1\\2\end{pmatrix}"),
+        (r"\displaystyle \dfrac12", r"\frac12"),
+        (r"\(5\)", "5"),
+        (r"\[5\]", "5"),
+        ("**5**", "5"),
+        ("(1,2).", "(1,2)"),
+        ("5.", "5."),
+        ("−5", "-5"),
+        ("90°", r"90^\circ"),
+        (r"90{}^{\circ}", r"90^\circ"),
+        ("2π", r"2\pi"),
+        ("πr", r"\pi r"),
+        ("x² + √(x+1)", r"x^{2} + \sqrt{x+1}"),
+        ("１２", "12"),
+        (r"x\leq5", r"x\le5"),
+        (r"\mathrm{cm}", r"\text{cm}"),
+        (r"\mathrm{th}", r"\mathrm{th}"),
+    ],
+)
+def test_a_formula_has_one_spelling(spelled: str, plain: str) -> None:
+    assert plain_formula(spelled) == plain == plain_formula(plain)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Final Answer: The final answer is \\(7\\). I hope it is correct.",
+        "Final Answer: The final answer is \\[7\\] I hope it is correct.",
+        "Final Answer: The final answer is\n\n\\[\n7\n\\]\n\nI hope it is correct.",
+        "Final Answer: The final answer is\n$$\n7\n$$",
+        "**Final Answer:** The final answer is $7$. I hope it is correct.",
+        "**Final Answer**: The final answer is $7$",
+        "## Final Answer\n\nThe final answer is **$7$**. I hope it is correct.",
+        "**Final Answer: The final answer is $7$. I hope it is correct.**",
+        "Final Answer: The final answer is **7**.",
+    ],
+)
+def test_emphasis_and_delimiters_do_not_hide_a_statement(text: str) -> None:
+    assert stated_answer(text) == "7"

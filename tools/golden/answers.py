@@ -201,6 +201,7 @@ RULES: dict[str, tuple[str, Shape]] = {
     "mmmu_chosen_letter": ("mmmu", text_and_sample),
     "mmmu_is_right": ("mmmu", mmmu_is_right),
     "mmmu_open_values": ("mmmu", text),
+    "plain_formula": ("maths", text),
     "relaxed_match": ("relaxed", relaxed),
     "same_number": ("numbers", pair),
     "speech_alignment": ("speech", with_units),

@@ -1,0 +1,136 @@
+r"""Numbers as people and models write them, in one plain spelling: "3 000", `3\,000` and 3e3 as 3000.
+
+Every rule concerns spelling and keeps the value. A rule applies only where the text cannot mean two numbers:
+groups are of exactly three digits with the same mark between them ("3 000", but not "1999 200" or "3 4"),
+"1.234,56" and "1.234.567" are European; "1.234", "1,2" and the point (2.414,10) are not.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from decimal import Decimal
+from fractions import Fraction
+
+LONGEST = 200
+"""A number with more digits is compared as text: it is hardly an answer, and slow to convert."""
+_FURTHEST = 100
+"""The largest power of ten that is written out."""
+
+_SIGNS = str.maketrans(dict.fromkeys("\u2010\u2011\u2012\u2013\u2212\ufe63\uff0d", "-"))
+_SLASHES = str.maketrans(dict.fromkeys("\u2044\u2215", "/"))
+_SUPERSCRIPTS = str.maketrans("⁺⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "+-0123456789")
+_POWER_OF_TEN = re.compile(r"(?<!\d)10([⁺⁻]?[⁰¹²³⁴-⁹]{1,3})")
+_WIDE_MARK = re.compile(r"(?<=[０-９])[，．](?=[０-９])|(?<=\d)[\u066b\u066c](?=\d)")
+_WIDE_MARKS = {"，": ",", "．": ".", "\u066b": ".", "\u066c": ","}
+
+_WHOLE = r"\d{1,3}(?:,\d{3})+(?!\d)|\d+"
+_LATEX_FRACTION = re.compile(
+    r"(?P<whole>(?<![\w.,^{])\d[\d,]{0,15}[ ]?)?(?P<glued>(?<=[\w.}]))?"
+    rf"\\[cdt]?frac(?:\s?\{{\s?(?P<minus>-?)(?P<over>{_WHOLE})\s?\}}\s?\{{\s?(?P<under>{_WHOLE})\s?\}}"
+    r"|(?P<o>\d)(?P<u>\d)(?!\d))"
+)
+_MIXED = re.compile(r"(?<![\w.,/^])(\d[\d,]{0,15})[ ]([1-9]\d{0,3})/(\d{1,4})(?![\d/]|\.\d)")
+_VULGAR = re.compile(
+    r"(?:(?<![\d.,])(?P<whole>\d[\d,]{0,15})|(?P<stop>(?<=[.,]))?(?<!\d)(?<!\d[.,]))(?P<part>[¼-¾⅐-⅞↉])"
+)
+"""`stop`: whether a full stop or a comma, which is not part of the number, precedes it directly."""
+
+_GROUPED = re.compile(
+    r"(?<![\w.,^])(?P<first>[1-9]\d{0,2})"
+    r"(?P<rest>(?P<mark>[ \u00a0\u2005-\u200a\u202f'’ʼ_~]|\{\\,\}|\\[,;:! ]|\\thinspace[ ]?)"
+    r"(?:0\d\d|\d{3}(?!/\d))(?!\d)"
+    r"(?:(?P=mark)(?:0\d\d|\d{3}(?!/\d))(?!\d))*+)"
+    r"(?:,(?P<decimals>\d{1,2})(?![\d,]))?"
+)
+_EUROPEAN = re.compile(
+    r"(?<![\w.,([{])(?P<whole>\d{1,3}(?:\.\d{3}(?!\d))++)(?:,(?P<decimals>\d{2})(?![\d,]))?(?![.,]?\d)"
+)
+_BODY = rf"(?<![\w.,^])(?P<body>(?:{_WHOLE})(?:\.\d+)?|\.\d+)"
+_TO_THE = r"(?:[ ]?\^[ ]?(?P<brace>\{[ ]?)?|\*\*)(?P<power>[+-]?\d{1,3})(?(brace)[ ]?\})(?!\w|\.\d|\*)"
+_SCIENTIFIC = re.compile(rf"{_BODY}[eE](?P<power>[+-]?\d{{1,3}})(?!\w|\.\d)")
+_TIMES_TEN = re.compile(rf"{_BODY}[ ]?(?:\\times|\\cdot|\\ast|[×xX*·⋅∙✕])[ ]?10{_TO_THE}")
+_OF_TEN = re.compile(rf"(?<![\w.,^}})])10{_TO_THE}")
+_UNIT = r"[A-Za-z]|\\[a-z]{2,9}[ ]?\{[^{}\d]{0,40}\}|\([A-Za-z]{1,12}\)"
+_UNIT_POWER = re.compile(
+    rf"({_UNIT})(?:[ ]?\$?\^[ ]?(?:\{{[ ]?-?\d{{1,2}}[ ]?\}}|-?\d{{1,2}}(?!\d))"
+    r"|\*\*\d(?![\d*])|<sup>-?\d{1,2}</sup>)"
+)
+_UNIT_SQUARED = re.compile(r"(\d[ ]?(?:[cdkm]?m|in|ft|yd|mi))[23](?!\w|\.\d)")
+_BRACKETED = re.compile(
+    r"(?<![\w.)\]}%])-[ ]?[(\[]\s?([$€£]?(?:\d[\d,]{0,40}(?:\.\d{1,40})?|\.\d{1,40}))\s?[)\]]"
+)
+_NEGATIVE = re.compile(r"\b[Nn]egative (?=[$€£]?\.?\d)")
+
+
+def plain(text: str) -> str:
+    """`text` with every number that is spelled in another way in ASCII digits with a point for decimals.
+
+    The power of a unit ("42 cm^2", "5 m2") is left out, so that it is not taken for a number.
+    """
+    if "frac" in text:
+        text = _LATEX_FRACTION.sub(_latex_fraction, text)
+    if "/" in text:
+        text = _MIXED.sub(lambda m: _mixed(*m.groups()) or m[0], text)
+    if not text.isascii():
+        text = _in_ascii(text)
+    text = _GROUPED.sub(_joined, text)
+    text = text.replace("{,}", ",").replace("\\$", "$").replace("\\%", "%").replace("\\!", "")
+    text = _EUROPEAN.sub(_from_european, text)
+    text = _UNIT_SQUARED.sub(r"\1", _SCIENTIFIC.sub(_written_out, text))
+    if "^" in text or "**" in text or "<sup>" in text:
+        text = _OF_TEN.sub(_written_out, _TIMES_TEN.sub(_written_out, text))
+        text = _UNIT_POWER.sub(r"\1", text)
+    return _NEGATIVE.sub("-", _BRACKETED.sub(r"-\1", text))
+
+
+def _in_ascii(text: str) -> str:
+    text = _VULGAR.sub(_vulgar, text).translate(_SIGNS).translate(_SLASHES)
+    text = _POWER_OF_TEN.sub(lambda m: f"10^{{{m[1].translate(_SUPERSCRIPTS)}}}", text)
+    text = _WIDE_MARK.sub(lambda m: _WIDE_MARKS[m[0]], text)
+    return "".join(c if c.isascii() or not c.isdecimal() else str(unicodedata.decimal(c)) for c in text)
+
+
+def _latex_fraction(match: re.Match[str]) -> str:
+    r"""`\frac{3}{4}` and `2\frac{3}{4}` as p/q, separated from any other text directly before them."""
+    over, under = match["over"] or match["o"], match["under"] or match["u"]
+    whole, over, under = match["whole"] or "", over.replace(",", ""), under.replace(",", "")
+    space = " " if whole or match["glued"] is not None else ""
+    if match["minus"]:
+        return f"{whole}{space}-{over}/{under}"
+    return (whole and _mixed(whole, over, under)) or f"{whole}{space}{over}/{under}"
+
+
+def _mixed(whole: str, over: str, under: str) -> str | None:
+    """An integer followed by a proper fraction, as p/q; None if the fraction is not below one."""
+    if len(over) + len(under) > LONGEST or not int(over) < int(under):
+        return None
+    return f"{int(whole.replace(',', '')) * int(under) + int(over)}/{under}"
+
+
+def _vulgar(match: re.Match[str]) -> str:
+    """A fraction that is one character, with the integer before it if there is one, as p/q."""
+    value = Fraction(unicodedata.numeric(match["part"])).limit_denominator(10)
+    value += int((match["whole"] or "0").replace(",", ""))
+    return f"{'' if match['stop'] is None else ' '}{value.numerator}/{value.denominator}"
+
+
+def _joined(match: re.Match[str]) -> str:
+    whole = match["first"] + match["rest"].replace(match["mark"], "")
+    return whole + (f".{match['decimals']}" if match["decimals"] else "")
+
+
+def _from_european(match: re.Match[str]) -> str:
+    """ "1.234,56" and "1.234.567" in plain digits; "1.234", which may be a decimal, unchanged."""
+    whole, decimals = match["whole"], match["decimals"]
+    if decimals is None and whole.count(".") == 1:
+        return match[0]
+    return whole.replace(".", "") + (f".{decimals}" if decimals else "")
+
+
+def _written_out(match: re.Match[str]) -> str:
+    """A number with a power of ten, in digits; unchanged if that would take too many."""
+    body, power = match.groupdict().get("body") or "1", int(match["power"])
+    if abs(power) > _FURTHEST or len(body) > LONGEST:
+        return match[0]
+    return f"{Decimal(body.replace(',', '')).scaleb(power):f}"
