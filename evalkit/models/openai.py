@@ -13,11 +13,14 @@ from typing import Any
 
 import orjson
 
-from evalkit.errors import ProviderError
+from evalkit.errors import ProviderError, UsageError
 from evalkit.models.base import Capability, Finish, Request, Response, TokenLogprob
 from evalkit.models.echo import split_echo
-from evalkit.models.http import JSON_BODY, OPENAI, Endpoint, count, no_answer
-from evalkit.models.registry import Named, capabilities_of
+from evalkit.models.http import JSON_BODY, OPENAI, Endpoint, Refusal, count, no_answer
+from evalkit.models.parameters import EXTRA
+from evalkit.models.refused import Adapted
+from evalkit.models.registry import KEY, Named, capabilities_of
+from evalkit.models.sse import assembled
 from evalkit.samples import JSON, Message, Part, Shown, Speech, Tool, ToolCall
 
 __all__ = ["OPENAI", "OpenAIModel"]
@@ -37,10 +40,11 @@ class OpenAIModel:
 
     parallel: int | None = None
 
-    def __init__(self, model: str, base_url: str = "", *, timeout: float = 600.0) -> None:
+    def __init__(self, model: str, base_url: str = "", *, timeout: float = 600.0, key_env: str = KEY) -> None:
         self.name = f"openai/{model}"
         self._model = model
-        self._endpoint = Endpoint(base_url, timeout=timeout)
+        self._endpoint = Endpoint(base_url, timeout=timeout, key_env=key_env)
+        self._adapted = Adapted()
         self.capabilities: frozenset[Capability] = capabilities_of("openai")
         if self._endpoint.is_openai:  # OpenAI always starts a new message
             self.capabilities -= {"prefill"}
@@ -57,15 +61,22 @@ class OpenAIModel:
         return {"backend": "openai", "model": self._model, "endpoint": self.base_url}
 
     async def generate(self, request: Request, *, draw: int = 0) -> Response:
-        """Sends one HTTP request, once. Raises `ProviderError`."""
-        route = "completions" if request.api == "completion" else "chat/completions"
-        if request.media:  # megabytes: encoded in a thread, and sent piece by piece
-            loop = asyncio.get_running_loop()
-            data: bytes | BytesIO = BytesIO(await loop.run_in_executor(self._encoder, self._encoded, request))
-        else:
-            data = self._encoded(request)
-        started = time.perf_counter()
-        body = await self._endpoint.post(route, data, JSON_BODY)
+        """Sends one HTTP request, and again as long as it is refused for a parameter that it can do without.
+
+        Raises `ProviderError`.
+        """
+        payload = self._payload(request)
+        while True:
+            sent = self._adapted.payload(payload)
+            started = time.perf_counter()
+            try:
+                body = assembled(await self._post(request, sent))
+            except Refusal as refusal:
+                self._adapted.learn(refusal, sent, request)
+                if self._adapted.payload(payload) == sent:
+                    raise
+            else:
+                break
         echoed = str(request.prompt) if request.echo else ""
         return _parse(body, request.api, time.perf_counter() - started, echoed)
 
@@ -74,8 +85,18 @@ class OpenAIModel:
         self._encoder = _one_thread()
         await self._endpoint.aclose()
 
-    def _encoded(self, request: Request) -> bytes:
-        return orjson.dumps(self._payload(request))
+    def departures(self, request: Request) -> tuple[str, ...]:
+        """In words, how a request is sent otherwise than it says, because the endpoint refused it so."""
+        return tuple(self._adapted.departures(request))
+
+    async def _post(self, request: Request, payload: dict[str, JSON]) -> bytes:
+        route = "completions" if request.api == "completion" else "chat/completions"
+        if not request.media:
+            data = orjson.dumps(payload)
+            return await self._endpoint.post(route, lambda: data, JSON_BODY)
+        # Megabytes: encoded in a thread, and sent piece by piece.
+        encoded = await asyncio.get_running_loop().run_in_executor(self._encoder, orjson.dumps, payload)
+        return await self._endpoint.post(route, lambda: BytesIO(encoded), JSON_BODY)
 
     def _payload(self, request: Request) -> dict[str, JSON]:
         if isinstance(request.prompt, Speech):
@@ -99,18 +120,24 @@ class OpenAIModel:
                 payload["logprobs"] = True
                 payload["top_logprobs"] = request.logprobs
         payload["temperature"] = request.temperature
-        if request.top_p != 1:
+        if request.temperature > 0 or request.top_p != 1:
+            # Always said of a sampled request: vLLM and SGLang otherwise take the model's own default.
             payload["top_p"] = request.top_p
         if request.stop:
             payload["stop"] = list(request.stop)
         if request.seed is not None:
             payload["seed"] = request.seed
-        return payload
+        return {**payload, **request.extra}
 
 
 def open_openai(named: Named) -> OpenAIModel:
     """Opens `openai/NAME`. Raises `UsageError` for an invalid address."""
-    return OpenAIModel(named.name, named.base_url, timeout=named.timeout)
+    name, mark, _ = named.name.partition("?")
+    if mark:
+        raise UsageError(
+            f"openai/{name} has no options: --set {EXTRA}KEY=VALUE puts a parameter into each request"
+        )
+    return OpenAIModel(name, named.base_url, timeout=named.timeout, key_env=named.key_env)
 
 
 def _one_thread() -> ThreadPoolExecutor:

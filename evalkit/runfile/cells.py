@@ -27,7 +27,7 @@ from evalkit.runfile.records import (
     told_outcomes,
 )
 from evalkit.runfile.store import Store
-from evalkit.runfile.tallies import clip_seconds, count_details, usage, verification
+from evalkit.runfile.tallies import clip_seconds, count_details, departures, usage, verification
 from evalkit.samples import JSON
 
 _BY_SAMPLE = ("questions", "prompts", "validation")
@@ -85,6 +85,8 @@ class TableCell:
     """Messages about current code that differs from the code that the run used."""
     verification: dict[str, int] | None = None
     """Greedy requests that were `asked` a second time, and answers that `changed`; None if not verified."""
+    departures: tuple[str, ...] = ()
+    """In words, how the requests were sent otherwise than the protocol says."""
     marks: tuple[int, ...] = ()
 
     @property
@@ -187,6 +189,7 @@ class TableCell:
             "part": self.completeness.part,
             "marks": list(self.marks),
             "stale": list(self.stale),
+            "departures": list(self.departures),
         }
 
 
@@ -205,7 +208,13 @@ def _cells(store: Store, cell: Cell, calibration: Cell | None) -> Iterator[Table
     data, *validation = read()
     asked = _asked(data, *validation)
     threshold = {"threshold": cell.found["threshold"]} if "threshold" in cell.found else {}
-    notes: dict[str, JSON] = {**threshold, **cell.spec.notes, "evalkit": manifest["evalkit"]}
+    sent = departures(store, cell)
+    notes: dict[str, JSON] = {
+        **threshold,
+        **cell.spec.notes,
+        **({"sent": list(sent)} if sent else {}),
+        "evalkit": manifest["evalkit"],
+    }
     used = [usage(store, c) for c in (cell, calibration) if c is not None]
     stored: dict[str, list[StoredFigure]] = {}
     for figure in store.figures(cell):
@@ -245,6 +254,7 @@ def _cells(store: Store, cell: Cell, calibration: Cell | None) -> Iterator[Table
             samples=read,
             stale=tuple(filter(None, (*other_code(store, cell, spec.variant), _stale(measured, found)))),
             verification=verification(store, cell),
+            departures=tuple(sent),
         )
 
 

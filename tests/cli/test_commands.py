@@ -198,6 +198,7 @@ def test_models(cli: Cli) -> None:
         "echo",
         "tools",
         "prefill",
+        "extra",
     ]
     assert "openai/NAME" in cli("models").out
 

@@ -1,0 +1,41 @@
+"""Runs whose endpoint moved: the same model at another address, such as a server that was started again."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from evalkit.models.base import Model
+from evalkit.runfile.store import Store
+from evalkit.samples import JSON
+
+_ENDPOINT = "endpoint"
+MOVES = "moves"
+"""The entry of the manifest that lists the further addresses, each with the time when it was first used."""
+
+
+def has_moved(store: Store, model: Model) -> bool:
+    """Whether `model` is the one of `store` but for the address of its endpoint."""
+    found: dict[str, JSON] = store.manifest["model"]["identity"]
+    mine = model.identity
+    if None in (found.get(_ENDPOINT), mine.get(_ENDPOINT)) or found[_ENDPOINT] == mine[_ENDPOINT]:
+        return False
+    return {**found, _ENDPOINT: None} == {**mine, _ENDPOINT: None}
+
+
+def is_known(store: Store, model: Model) -> bool:
+    """Whether the run was resumed at the address of `model` before."""
+    return any(move[_ENDPOINT] == model.identity.get(_ENDPOINT) for move in moves(store))
+
+
+def moves(store: Store) -> list[dict[str, Any]]:
+    """Returns the further addresses of a run's endpoint, in order."""
+    found: list[dict[str, Any]] = store.manifest.get(MOVES, [])
+    return found
+
+
+def note_move(store: Store, model: Model) -> None:
+    """Stores the address of `model` if the run was started with another one. The caller commits."""
+    if has_moved(store, model) and not is_known(store, model):
+        since = datetime.now(UTC).isoformat(timespec="seconds")
+        store.set_entry(MOVES, [*moves(store), {_ENDPOINT: model.identity[_ENDPOINT], "since": since}])
