@@ -169,10 +169,11 @@ class ModelClient:
         departures = getattr(self.model, "departures", None)
         if departures is None:
             return
-        for said in departures(request):
-            if (cell.id, said) not in self._departed:
-                self._departed.add((cell.id, said))
-                add_departure(self.store, cell, f"{self._judge}: {said}" if self._judge else said)
+        by = f"{self._judge}: " if self._judge else ""
+        for name, words in departures(request):
+            if (cell.id, name) not in self._departed:
+                self._departed.add((cell.id, name))
+                add_departure(self.store, cell, f"{by}{name}", f"{by}{words}")
 
     def stored_as(self, key: bytes, body: bytes) -> tuple[bytes, bytes]:
         """Returns the (key, body) that a request is stored under.

@@ -85,8 +85,11 @@ class OpenAIModel:
         self._encoder = _one_thread()
         await self._endpoint.aclose()
 
-    def departures(self, request: Request) -> tuple[str, ...]:
-        """In words, how a request is sent otherwise than it says, because the endpoint refused it so."""
+    def departures(self, request: Request) -> tuple[tuple[str, str], ...]:
+        """(parameter, words) for each way in which a request is sent otherwise than it says.
+
+        The endpoint refused it as it was.
+        """
         return tuple(self._adapted.departures(request))
 
     async def _post(self, request: Request, payload: dict[str, JSON]) -> bytes:

@@ -8,6 +8,7 @@ can succeed, and the error says what to change.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -73,17 +74,18 @@ class Adapted:
                 sent["stream_options"] = {"include_usage": True}
         return sent
 
-    def departures(self, request: Request) -> Iterator[str]:
-        """Yields in words how a request is sent otherwise than its protocol says."""
+    def departures(self, request: Request) -> Iterator[tuple[str, str]]:
+        """Yields (parameter, words) for each way in which a request is sent otherwise than it says."""
         if ("temperature", request.temperature) in self._values:
-            yield f"the endpoint does not take temperature {request.temperature:g}: asked at its default"
+            words = f"the endpoint does not take temperature {request.temperature:g}: asked at its default"
+            yield "temperature", words
         if request.temperature and ("top_p" in self._dropped or ("top_p", request.top_p) in self._values):
-            yield f"the endpoint does not take top_p {request.top_p:g}: asked without it"
+            yield "top_p", f"the endpoint does not take top_p {request.top_p:g}: asked at its default"
         if request.seed is not None and "seed" in self._dropped:
-            yield "the endpoint takes no seed: its draws cannot be repeated"
+            yield "seed", "the endpoint takes no seed: its draws cannot be repeated"
         if self._stops is not None and len(request.stop) > self._stops:
             many = f"at most {self._stops} stop sequences" if self._stops else "no stop sequences"
-            yield f"the endpoint takes {many}: evalkit cut the responses itself"
+            yield "stop", f"the endpoint takes {many}: evalkit cut the responses itself"
 
     def learn(self, refusal: Refusal, sent: Mapping[str, JSON], request: Request) -> None:
         """Notes what a refusal of `sent`, which `payload` returned, says about its parameters.
@@ -141,7 +143,9 @@ class Said:
         except (ValueError, RecursionError):
             document = {}
         self._fields = [*_fields(document)]
-        messages = [value for key, value in self._fields if key in ("message", "msg", "detail", "error")]
+        messages = [
+            value for key, value in self._fields if key in ("message", "msg", "detail", "error", "raw")
+        ]
         self.text = " ".join(messages or [text]).lower()[:_SHOWN]
         self._codes = {value for key, value in self._fields if key in ("code", "type")}
         self.not_taken = bool(_NOT_TAKEN.search(self.text)) or bool(self._codes & _CODES)
@@ -180,6 +184,9 @@ def _fields(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
     """Yields (key, text) of every text in an error's document; a list of places as its last one."""
     if isinstance(value, str):
         yield key, value
+        if key == "raw" and value.lstrip().startswith("{"):  # OpenRouter repeats its provider's error
+            with contextlib.suppress(ValueError, RecursionError):
+                yield from _fields(json.loads(value))
     elif isinstance(value, dict):
         for inner, item in value.items():
             if inner != "input":  # pydantic repeats what it was given

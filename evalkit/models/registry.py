@@ -216,7 +216,7 @@ def _check_key(key_env: str, backend: str, row: Backend) -> None:
         takers = [f"{name}/" for name, other in BACKENDS.items() if other.key]
         raise UsageError(f"--api-key-env can be used with {' and '.join(takers)}, not with {backend}/")
     if not os.environ.get(key_env, "").strip():
-        raise UsageError(f"--api-key-env {key_env}: the environment has no such variable, or it is empty")
+        raise UsageError(f"the environment has no key in the variable {key_env}: set it, or name another one")
 
 
 def parse_options(query: str) -> dict[str, str]:

@@ -209,12 +209,10 @@ def _cells(store: Store, cell: Cell, calibration: Cell | None) -> Iterator[Table
     asked = _asked(data, *validation)
     threshold = {"threshold": cell.found["threshold"]} if "threshold" in cell.found else {}
     sent = departures(store, cell)
-    notes: dict[str, JSON] = {
-        **threshold,
-        **cell.spec.notes,
-        **({"sent": list(sent)} if sent else {}),
-        "evalkit": manifest["evalkit"],
+    decoded: dict[str, JSON] = {
+        name: "the endpoint's default" for name in ("temperature", "top_p") if name in sent
     }
+    notes: dict[str, JSON] = {**threshold, **cell.spec.notes, "evalkit": manifest["evalkit"]}
     used = [usage(store, c) for c in (cell, calibration) if c is not None]
     stored: dict[str, list[StoredFigure]] = {}
     for figure in store.figures(cell):
@@ -243,7 +241,7 @@ def _cells(store: Store, cell: Cell, calibration: Cell | None) -> Iterator[Table
                 if figure.group != WHOLE and figure.value is not None
             },
             signature=Signature(
-                {**asked, **cell.spec.signed(spec), **corpus, "metric": spec.identity}, notes
+                {**asked, **cell.spec.signed(spec), **decoded, **corpus, "metric": spec.identity}, notes
             ),
             tokens=(sum(u[1] for u in used), sum(u[2] for u in used)),
             found=cell.found,
@@ -254,7 +252,7 @@ def _cells(store: Store, cell: Cell, calibration: Cell | None) -> Iterator[Table
             samples=read,
             stale=tuple(filter(None, (*other_code(store, cell, spec.variant), _stale(measured, found)))),
             verification=verification(store, cell),
-            departures=tuple(sent),
+            departures=tuple(sent.values()),
         )
 
 

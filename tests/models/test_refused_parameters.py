@@ -93,10 +93,9 @@ def test_a_greedy_request_goes_without_a_temperature_that_is_refused(body: Any, 
         assert refusing.refusals == 1  # learnt for the rest of the run
         first, second, *_ = [asked.payload for asked in server.requests]
         assert second == without(first, "temperature")
-    assert list(model.departures(GREEDY)) == [
-        "the endpoint does not take temperature 0: asked at its default"
-    ]
-    assert list(model.departures(SAMPLED)) == []
+    words = "the endpoint does not take temperature 0: asked at its default"
+    assert model.departures(GREEDY) == (("temperature", words),)
+    assert model.departures(SAMPLED) == ()
 
 
 @pytest.mark.parametrize(("body", "status"), TEMPERATURE)
@@ -115,6 +114,8 @@ NAMES: Sequence[tuple[Any, int]] = [
             "'max_completion_tokens' instead.", "max_tokens", "unsupported_parameter"), 400),
     (openai("'max_tokens' is unsupported here. Take 'max_completion_tokens'.", "max_tokens"), 400),
     (pydantic("max_tokens"), 422),
+    ({"error": {"message": "Provider returned error", "code": 400, "metadata": {"raw": json.dumps(openai(
+        "Unsupported parameter: 'max_tokens' is not supported with this model.", "max_tokens"))}}}, 400),
     (openai("Unrecognized request argument supplied: max_tokens"), 400),
 ]  # fmt: skip
 
@@ -157,8 +158,9 @@ def test_what_a_request_can_do_without_is_left_out(
         ask(model, request_, request_)
         assert refusing.refusals == 1
         assert server.requests[1].payload == without(server.requests[0].payload, name)
-    (departure,) = model.departures(request_)
-    assert said in departure
+    ((parameter, words),) = model.departures(request_)
+    assert parameter == name
+    assert said in words
 
 
 def test_a_top_p_that_decides_is_needed() -> None:
