@@ -92,7 +92,8 @@ class Adapted:
 
         Raises `ProviderError`, with what to change, for a parameter that the protocol cannot do without.
         """
-        if refusal.status not in _STATUS or says_too_long(refusal.body):
+        crashed = b"unexpected keyword argument" in refusal.body  # of servers in Python, with a 500
+        if not (refusal.status in _STATUS or crashed) or says_too_long(refusal.body):
             return
         said = Said(refusal.body)
         known = {*sent} & {*_KNOWN, *request.extra}

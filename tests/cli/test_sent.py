@@ -10,6 +10,8 @@ import pytest
 from aiohttp import web
 
 from evalkit import run
+from evalkit.benchmark.task import load_task
+from evalkit.engine.cell import branch_of
 from evalkit.runfile.store import Store
 from tests.cli.conftest import Cli
 from tests.graded import essays
@@ -191,6 +193,28 @@ def test_an_endpoint_that_moved_is_resumed_when_the_user_says_so(cli: Cli, tmp_p
         with Store.open(tmp_path / "r.db") as store:
             assert [move["endpoint"] for move in store.manifest["moves"]] == [new.url]
             assert store.manifest["model"]["identity"]["endpoint"] == old.url
+
+
+def test_a_model_of_ones_own_that_moved_is_resumed_too(cli: Cli, tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text("def talks(prompt, *, base_url):\n    return '7'\n")
+    command = ("run", "-m", f"python:{file}:talks", "-t", sums(tmp_path, 2), "-o", tmp_path / "r.db")
+    assert cli(*command, "--base-url", "http://old:1/v1").code == 0
+    assert cli(*command, "--base-url", "http://new:2/v1").code == 2
+    assert cli(*command, "--base-url", "http://new:2/v1", "--same-model").code == 0
+
+
+def test_a_protocol_that_is_fallen_back_to_is_asked_in_the_same_way() -> None:
+    mmlu = load_task("mmlu")
+    routed = next(protocol for protocol in mmlu.protocols if protocol.fallback)
+    name = next(name for name in routed.fallback if mmlu.protocol(name).api == "chat")
+    assert branch_of(mmlu, routed, name) == mmlu.protocol(name)
+    given = {"system": "Be brief.", "extra.note": "1", "presence_penalty": "0", "temperature": "0.9"}
+    branch = branch_of(mmlu, routed.override(given), name)
+    assert (branch.parameters, branch.system) == ({"presence_penalty": 0.0, "note": 1}, "Be brief.")
+    continued = next(name for name in routed.fallback if mmlu.protocol(name).api == "completion")
+    assert branch_of(mmlu, routed.override(given), continued).system == ""  # which has no messages
+    assert branch.temperature == mmlu.protocol(name).temperature  # what is not about the endpoint stays
 
 
 def test_a_judge_has_a_key_of_its_own(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
