@@ -266,7 +266,7 @@ CODE: Mapping[str, Spell] = {
     "cut off": _code("```python\n<whole>"),
     "closing fence glued": _code("```python\n<whole>```"),
     "glued, then an example": _code("```python\n<whole>```\n\nFor example:\n\n```python\nprint(<name>)\n```"),
-    "Windows line ends": lambda sample: CODE["```python"](sample).replace("\n", "\r\n"),
+    "Windows line ends": lambda sample: (CODE["```python"](sample) or "").replace("\n", "\r\n"),
     "in a list": _code("1. Write it:\n\n   ```python\n<indented>\n   ```\n2. Run it."),
     "attributes": _code('```python title="answer.py"\n<whole>\n```'),
     "the docstring alone first": _code("```python\n<prompt>\n```\n\nDone:\n\n```python\n<whole>\n```"),

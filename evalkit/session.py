@@ -19,10 +19,12 @@ from evalkit.engine.plan import Plan, make_plan
 from evalkit.engine.progress import Progress, make_progress
 from evalkit.engine.run import Options, execute, open_run
 from evalkit.errors import UsageError
+from evalkit.models import judge_key
 from evalkit.models.base import Model
+from evalkit.models.parameters import typed_value
 from evalkit.models.python_given import ModelLike, model_of
 from evalkit.report.table import Table, build_table
-from evalkit.samples import JUDGE
+from evalkit.samples import JSON, JUDGE
 
 Judges: TypeAlias = "ModelLike | Mapping[str, ModelLike] | None"
 """A judge model, or several by role."""
@@ -44,11 +46,13 @@ _ARGUMENTS = """
     data: folder shaped like the Hub, or "samples" for evalkit's own small sets. Default: the Hub.
     limit: only the first samples of each task, or of each of its groups. Default: all.
     seed: of sampled draws. Default: 0.
-    settings: what `--set` takes: {"shots": 4}. Default: the protocol's and the task's own.
+    settings: what `--set` takes: {"shots": 4, "extra.top_a": 0.5}. Default: the protocol's own.
     strict: whether what would not be comparable with the report is refused. Default: it is marked.
     concurrency: requests in flight. Default: as many as the endpoint keeps up with.
     retries: further attempts for one request that failed in passing. Default: 5.
     timeout: seconds for one request to a model given by name. Default: 600.
+    api_key_env: variable of the environment with the endpoint's key. Default: OPENAI_API_KEY.
+    same_model: whether a run is resumed although the endpoint has another address. Default: it is refused.
     verify_fraction: share of the greedy requests that are asked twice. Default: 0.
     progress: True tells standard error how far it is; or an object that is told. Default: silence.
 
@@ -75,31 +79,35 @@ async def evaluate(
     data: str | Path | None = None,
     limit: int | None = None,
     seed: int = 0,
-    settings: Mapping[str, str | float] | None = None,
+    settings: Mapping[str, JSON] | None = None,
     strict: bool = False,
     concurrency: int | None = None,
     retries: int = 5,
     timeout: float = 600.0,  # noqa: ASYNC109 — of a request
     verify_fraction: float = 0.0,
+    api_key_env: str = "",
+    same_model: bool = False,
     progress: Progress | bool = False,
 ) -> Table:
     """Evaluates `model` on `tasks` inside an event loop: `table = await evalkit.evaluate(…)`."""
     opened: list[Model] = []
     try:
-        opened.append(model_of(model, base_url=base_url, timeout=timeout))
+        opened.append(model_of(model, base_url=base_url, timeout=timeout, key_env=api_key_env))
         judges: dict[str, Model] = {}
         for role, one in _by_role(judge):
-            judges[role] = model_of(one, timeout=timeout)
+            key_env = judge_key(one) if isinstance(one, str) else ""
+            judges[role] = model_of(one, timeout=timeout, key_env=key_env)
             opened.append(judges[role])
         plan = make_plan(
             opened[0],
             tasks,
-            settings={key: str(value) for key, value in (settings or {}).items()},
+            settings={key: typed_value(key, value) for key, value in (settings or {}).items()},
             data=data_options(data),
             limit=limit,
             seed=seed,
             strict=strict,
             judges=judges,
+            same_model=same_model,
         )
         path = default_output(plan) if output is None else Path(output)
         options = Options(_positive(concurrency), RetryPolicy(attempts=1 + max(0, retries)), verify_fraction)
@@ -127,12 +135,14 @@ def run(
     data: str | Path | None = None,
     limit: int | None = None,
     seed: int = 0,
-    settings: Mapping[str, str | float] | None = None,
+    settings: Mapping[str, JSON] | None = None,
     strict: bool = False,
     concurrency: int | None = None,
     retries: int = 5,
     timeout: float = 600.0,
     verify_fraction: float = 0.0,
+    api_key_env: str = "",
+    same_model: bool = False,
     progress: Progress | bool = False,
 ) -> Table:
     """Evaluates `model` on `tasks` and returns the table.
@@ -157,6 +167,8 @@ def run(
             retries=retries,
             timeout=timeout,
             verify_fraction=verify_fraction,
+            api_key_env=api_key_env,
+            same_model=same_model,
             progress=progress,
         )
     )

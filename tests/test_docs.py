@@ -21,6 +21,7 @@ PAGES = (
     "README.md",
     "docs/guide.md",
     "docs/python.md",
+    "docs/endpoints.md",
     "docs/models.md",
     "docs/tables.md",
     "docs/adding-a-task.md",

@@ -11,8 +11,9 @@ from typing import Any, Literal, get_args
 from evalkit.benchmark.readers import Reader, each_draw
 from evalkit.benchmark.solvers import Solver, ask_once
 from evalkit.errors import UsageError, unknown
+from evalkit.models.parameters import EXTRA, SAMPLING, read_extra
 from evalkit.models.registry import number, whole_number
-from evalkit.samples import APIS, FRAME_RULES, RESAMPLES, Api, FrameRule, Resample
+from evalkit.samples import APIS, FRAME_RULES, JSON, RESAMPLES, Api, FrameRule, Resample
 
 Likelihood = Literal["next-token", "prompt", "backend"]
 LIKELIHOODS: tuple[Likelihood, ...] = get_args(Likelihood)
@@ -112,6 +113,17 @@ class ProtocolSettings:
     the first and the last (`evalkit.media.video`)."""
     language_hint: bool = _setting(False, lambda text: _on_or_off(text) == "on")
     """Whether the model receives the spoken language as a hint."""
+    top_k: int | None = _setting(None, whole_number)
+    """The next token is drawn from this many of the likeliest. None: as the server does without it."""
+    min_p: float | None = _setting(None, number)
+    """The least probability of a token that is drawn, as a share of the likeliest one's."""
+    repetition_penalty: float | None = _setting(None, number)
+    presence_penalty: float | None = _setting(None, number)
+    frequency_penalty: float | None = _setting(None, number)
+    system: str = _setting("", str)
+    """A system message before the chat."""
+    extra: Mapping[str, JSON] = field(default_factory=dict, hash=False)
+    """Further fields of the request's body, from settings such as `extra.KEY=VALUE`."""
     source: str = _unsigned("")
     """The publication or code that describes the protocol."""
     overrides: Mapping[str, str] = field(default_factory=dict, hash=False, metadata={"signed": False})
@@ -128,13 +140,15 @@ class ProtocolSettings:
                 raise unknown(name, getattr(self, name), known)
         for name, least in (("shots", 0), ("draws", 1), ("max_tokens", 1), ("temperature", 0)):
             _at_least(name, getattr(self, name), least)
-        if not math.isfinite(self.temperature):
-            raise UsageError(f"temperature must be a finite number, not {self.temperature}")
+        for name in ("temperature", *SAMPLING):
+            if not math.isfinite(getattr(self, name) or 0):
+                raise UsageError(f"{name} must be a finite number, not {getattr(self, name)}")
         _at_least("logprobs", self.logprobs, 0)
         _at_least("max_pixels", self.max_pixels, 0)
         _at_least("frames", self.frames, 0)
         if self.frames > MOST_FRAMES:
             raise UsageError(f"frames must be at most {MOST_FRAMES}, not {self.frames}")
+        self._check_system()
         if self.likelihood != "next-token" and self.api != "completion":
             raise UsageError(
                 f"likelihood={self.likelihood} needs api=completion: "
@@ -150,11 +164,21 @@ class ProtocolSettings:
                 "add --set temperature=0.8"
             )
 
+    def _check_system(self) -> None:
+        if self.system and self.api != "chat":
+            raise UsageError("system needs api=chat: only a chat has a system message")
+
     @property
     def label(self) -> str:
         """The name with its overrides, for display only: `8-shot-cot[shots=4]`."""
         overrides = ",".join(f"{key}={self.overrides[key]}" for key in sorted(self.overrides))
         return f"{self.name}[{overrides}]" if overrides else self.name
+
+    @property
+    def parameters(self) -> dict[str, JSON]:
+        """The parameters of a request that are sent only if they are set (`Request.extra`)."""
+        given = {name: getattr(self, name) for name in SAMPLING}
+        return {**{name: value for name, value in given.items() if value is not None}, **self.extra}
 
     @property
     def calibrated(self) -> bool:
@@ -184,8 +208,11 @@ class Protocol(ProtocolSettings):
         `options`: what `overrides` records besides, such as a task's own options. Raises `UsageError` for
         an unknown field and for a value that is not allowed.
         """
-        changes: dict[str, object] = {}
+        extra = {key: text for key, text in settings.items() if key.startswith(EXTRA)}
+        changes: dict[str, object] = {"extra": {**self.extra, **read_extra(extra)}} if extra else {}
         for key, text in settings.items():
+            if key in extra:
+                continue
             if key not in _PARSERS:
                 raise unknown("setting", key, _PARSERS)
             if key in ("fallback", "threshold") and not self.fallback:
@@ -199,7 +226,8 @@ class Protocol(ProtocolSettings):
         changes = {key: value for key, value in changes.items() if value != getattr(self, key)}
         if not changes and not options:
             return self
-        changes["overrides"] = {**self.overrides, **{key: settings[key] for key in changes}, **options}
+        typed = {key: text for key, text in settings.items() if key in changes or key in extra}
+        changes["overrides"] = {**self.overrides, **typed, **options}
         return dataclasses.replace(self, **changes)  # type: ignore[arg-type]
 
 

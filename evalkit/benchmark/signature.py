@@ -71,12 +71,15 @@ class Signature:
 _SHOWN = (
     "n", "shots", "draws", "temperature", "top_p", "max_tokens", "stop", "api", "solver", "reader",
     "likelihood", "fallback", "average", "language_hint", "max_pixels", "resample", "frames", "frame_rule",
+    "top_k", "min_p", "repetition_penalty", "presence_penalty", "frequency_penalty", "system", "extra",
     "questions", "prompts", "validation", "corpus", "extract", "model_extractor", "scorer", "metric",
 )  # fmt: skip
 _USUAL: tuple[tuple[str, JSON], ...] = (("top_p", 1.0), ("stop", []))
 """Values that the line leaves out; the signature includes them."""
 _WORDS = {
     "n": "number of samples",
+    "system": "the system message",
+    "extra": "further parameters",
     "questions": "the questions",
     "prompts": "the prompts sent",
     "validation": "what the threshold was chosen on",
@@ -95,7 +98,7 @@ def _compact(value: JSON) -> str:
         return ",".join(map(_compact, value)) or "none"
     if isinstance(value, float):
         return f"{value:g}"
-    text = str(value)
+    text = orjson.dumps(value).decode() if isinstance(value, dict) else str(value)
     if len(text) == 32 and all(c in "0123456789abcdef" for c in text):
         return text[:8]
     return text.replace("|", "/").replace("\n", "\\n")

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from evalkit.benchmark.protocol import SIGNED, ProtocolSettings, shown_threshold
 from evalkit.benchmark.signature import digest
+from evalkit.convert import to_json
 from evalkit.metrics.spec import MetricSpec
 from evalkit.samples import JSON
 
@@ -125,7 +126,7 @@ def signed_settings(protocol: ProtocolSettings) -> dict[str, JSON]:
         value = getattr(protocol, name)
         if name == "fallback" or (name not in _ALWAYS and value == getattr(_DEFAULTS, name)):
             continue
-        settings[name] = list(value) if isinstance(value, tuple) else value
+        settings[name] = to_json(value)
     if protocol.max_pixels:
         settings["resample"] = protocol.resample
     if protocol.frames:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 def command(task: str, count: int, settings: tuple[str, ...], data: str | None) -> None:
     """Show the exact prompt of a sample and its reference answers. No request is sent to a model."""
     from evalkit.data.base import data_options
+    from evalkit.engine.cell import branch_of
     from evalkit.engine.plan import make_plan
     from evalkit.models.fake import FakeModel
 
@@ -53,7 +54,7 @@ def command(task: str, count: int, settings: tuple[str, ...], data: str | None) 
             _show(_prompt(cell.task, sample, protocol))
             for branch in protocol.fallback:
                 _heading(f"and, to fall back to, under {branch}")
-                _show(_prompt(cell.task, sample, cell.task.protocol(branch)))
+                _show(_prompt(cell.task, sample, branch_of(cell.task, protocol, branch)))
             _heading("counts as right")
             click.echo("\n".join(sample.target))
 

@@ -64,6 +64,20 @@ _ROLE = re.compile(r"([a-z][\w-]*)=")
     help="URL of the judge's endpoint.",
 )
 @click.option(
+    "--api-key-env",
+    "key_env",
+    default="",
+    metavar="NAME",
+    help="Variable of the environment with the endpoint's key. Default: OPENAI_API_KEY.",
+)
+@click.option(
+    "--judge-api-key-env",
+    "judge_keys",
+    multiple=True,
+    metavar="[ROLE=]NAME",
+    help="The same for the judge's endpoint. Default: JUDGE_API_KEY if it is set, or else OPENAI_API_KEY.",
+)
+@click.option(
     "-o",
     "--output",
     type=click.Path(path_type=Path),
@@ -105,6 +119,11 @@ _ROLE = re.compile(r"([a-z][\w-]*)=")
     metavar="F",
     help="Send this share of the greedy requests twice and report how many answers changed.",
 )
+@click.option(
+    "--same-model",
+    is_flag=True,
+    help="Resume a run whose endpoint has another address now. The run file then lists both addresses.",
+)
 @click.option("--strict", is_flag=True, help="Refuse tasks whose results are not comparable with the report.")
 @unsafe_option
 @json_option
@@ -114,6 +133,8 @@ def command(
     base_url: str,
     judges: tuple[str, ...],
     judge_urls: tuple[str, ...],
+    key_env: str,
+    judge_keys: tuple[str, ...],
     output: Path | None,
     limit: int | None,
     seed: int,
@@ -123,6 +144,7 @@ def command(
     timeout: float,
     retries: int,
     verify_fraction: float,
+    same_model: bool,
     strict: bool,
     as_json: bool,
 ) -> int:
@@ -140,14 +162,15 @@ def command(
 
     options = Options(_concurrency(concurrency), RetryPolicy(attempts=1 + max(0, retries)), verify_fraction)
     plan = make_plan(
-        open_model(model, base_url=base_url, timeout=timeout),
+        open_model(model, base_url=base_url, timeout=timeout, key_env=key_env),
         tasks,
         settings=parse_settings(settings),
         data=data_options(data),
         limit=limit,
         seed=seed,
         strict=strict,
-        judges=_judges(judges, judge_urls, timeout),
+        judges=_judges(judges, judge_urls, judge_keys, timeout),
+        same_model=same_model,
     )
     for line in plan.warnings():
         click.echo(f"warning: {line}", err=True)
@@ -192,17 +215,28 @@ def _run(plan: Plan, path: Path, options: Options, again: str, as_json: bool) ->
     return 3 if table.failed else 0
 
 
-def _judges(typed: tuple[str, ...], urls: tuple[str, ...], timeout: float) -> dict[str, Model]:
+def _judges(
+    typed: tuple[str, ...], urls: tuple[str, ...], keys: tuple[str, ...], timeout: float
+) -> dict[str, Model]:
     """Returns the judge models by role. Raises `UsageError`."""
     from evalkit.benchmark.task import judge_argument
-    from evalkit.models import open_model
+    from evalkit.models import judge_key, open_model
 
     models, addresses = _by_role("--judge", typed), _by_role("--judge-base-url", urls)
     for role in addresses.keys() - models.keys():
         named = judge_argument(role, "MODEL")
         raise UsageError(f"--judge-base-url {addresses[role]} needs --judge {named}")
+    named_keys = _by_role("--judge-api-key-env", keys)
+    for role in named_keys.keys() - models.keys():
+        named = judge_argument(role, "MODEL")
+        raise UsageError(f"--judge-api-key-env {named_keys[role]} needs --judge {named}")
     return {
-        role: open_model(name, base_url=addresses.get(role, ""), timeout=timeout)
+        role: open_model(
+            name,
+            base_url=addresses.get(role, ""),
+            timeout=timeout,
+            key_env=named_keys.get(role) or judge_key(name),
+        )
         for role, name in models.items()
     }
 

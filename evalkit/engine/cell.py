@@ -7,6 +7,7 @@ import itertools
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from evalkit.benchmark.protocol import Protocol
 from evalkit.benchmark.spec import BY, CellSpec, VariantSpec, fallback_text
@@ -17,9 +18,10 @@ from evalkit.errors import BoundaryError, DataError, EvalkitError, MediaError, S
 from evalkit.identity.declared import code_identity
 from evalkit.metrics.base import Metric
 from evalkit.metrics.stored import metric_spec
+from evalkit.models.parameters import SAMPLING
 from evalkit.runfile.completeness import SMALL_SETS
 from evalkit.runfile.encoding import sample_columns
-from evalkit.samples import Prompt, Sample, Speech
+from evalkit.samples import Message, Prompt, Sample, Speech
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +185,7 @@ class CellPlan:
             model_extractor = " ".join((self.model_extractor, *reads))
         fallback = ""
         if protocol.fallback:
-            branch = task.protocol(protocol.fallback[0])
+            branch = branch_of(task, protocol, protocol.fallback[0])
             code = (
                 code_identity(branch.solver),
                 code_identity(branch.reader),
@@ -264,7 +266,38 @@ def rendered(task: Task, sample: Sample, protocol: Protocol) -> Prompt:
     if not isinstance(prompt, str | tuple | Speech):
         kind = type(prompt).__name__
         raise SampleError(f"prompt: must be a text, a tuple of messages or a Speech, not {kind}")
-    return prompt
+    return with_system(prompt, protocol.system)
+
+
+def with_system(prompt: Prompt, system: str) -> Prompt:
+    """Returns a chat with the message `system` of `--set system` before it; any prompt as it is without one.
+
+    Raises `SampleError` if the chat begins with another system message, which is the benchmark's own.
+    """
+    if not system or not isinstance(prompt, tuple):
+        return prompt
+    first = prompt[0] if prompt else None
+    if first is not None and first.role == "system":
+        if first.content == system:
+            return prompt
+        raise SampleError("prompt: it already has a system message, so --set system cannot add one")
+    return (Message("system", system), *prompt)
+
+
+def branch_of(task: Task, protocol: Protocol, name: str) -> Protocol:
+    """Returns the protocol that `protocol` falls back to, asked with the same system message and parameters.
+
+    The other settings are the fallback's own.
+    """
+    branch = task.protocol(name)
+    carried: dict[str, Any] = {
+        key: getattr(protocol, key) for key in SAMPLING if getattr(protocol, key) is not None
+    }
+    if protocol.extra:
+        carried["extra"] = protocol.extra
+    if protocol.system and branch.api == "chat":
+        carried["system"] = protocol.system
+    return dataclasses.replace(branch, **carried) if carried else branch
 
 
 def _code(source: str) -> str:

@@ -23,10 +23,11 @@ from evalkit.engine.waits import Waits
 from evalkit.errors import BoundaryError, EvalkitError, ProviderError, UsageError
 from evalkit.models.base import Model, Request, Response
 from evalkit.models.fake import FakeModel, Hints
+from evalkit.models.stops import cut
 from evalkit.runfile.encoding import checked
 from evalkit.runfile.records import AGAIN, OF_JUDGE, OF_MODEL
 from evalkit.runfile.store import Cell
-from evalkit.runfile.tallies import has_answer
+from evalkit.runfile.tallies import add_departure, has_answer
 from evalkit.samples import JUDGE
 
 _LONGEST_PAUSE = 60.0
@@ -106,6 +107,7 @@ class ModelClient:
         """Whether the model takes all continuations in one request."""
         self._failed_in_a_row = self._limited_in_a_row = self._answers = 0
         self._doubt = Doubt(has_answer(self.store, OF_JUDGE if judge else OF_MODEL))
+        self._departed: set[tuple[int, str]] = set()
         self._echo_shown: asyncio.Task[None] | None = None
         self._batcher = Batcher(model) if batches(model) else None
 
@@ -152,6 +154,7 @@ class ModelClient:
             await self._media.keep(response.media)
         of = OF_JUDGE if self._judge else OF_MODEL
         self.store.add_response(key, body, draw, asker.cell, asker.sample, response, of)
+        self._note_departures(request, asker.cell)
         self.commits.soon()
         self.prompt_tokens += response.prompt_tokens or 0
         self.completion_tokens += response.completion_tokens or 0
@@ -172,6 +175,17 @@ class ModelClient:
         except ExceptionGroup as failures:  # Python 3.11.2 wraps what except* raises
             raise failures.exceptions[0] from None
         return composed([task.result() for task in tasks], request.continuations)
+
+    def _note_departures(self, request: Request, cell: Cell) -> None:
+        """Stores with the response how the request was sent otherwise than the protocol says, if it was."""
+        departures = getattr(self.model, "departures", None)
+        if departures is None:
+            return
+        by = f"{self._judge}: " if self._judge else ""
+        for name, words in departures(request):
+            if (cell.id, name) not in self._departed:
+                self._departed.add((cell.id, name))
+                add_departure(self.store, cell, f"{by}{name}", f"{by}{words}")
 
     def stored_as(self, key: bytes, body: bytes) -> tuple[bytes, bytes]:
         """Returns the (key, body) that a request is stored under.
@@ -210,7 +224,7 @@ class ModelClient:
             while True:
                 try:
                     async with self.limiter:
-                        response = await self._once(request, draw, asker.hints)
+                        response = cut(await self._once(request, draw, asker.hints), request.stop)
                 except ProviderError as error:
                     self.store.add_error(asker.cell, asker.sample, draw, error.boundary, str(error))
                     self.commits.soon()

@@ -16,7 +16,7 @@ from evalkit.benchmark.protocol import Protocol
 from evalkit.benchmark.signature import combine
 from evalkit.benchmark.task import Task
 from evalkit.benchmark.transcript import Transcript, Turn
-from evalkit.engine.cell import rendered
+from evalkit.engine.cell import branch_of, rendered, with_system
 from evalkit.engine.faults import FAULTS, fault, guarded
 from evalkit.errors import BoundaryError, ProviderError, SampleError, ScorerError, ToolError
 from evalkit.models.base import Likelihood, Request, Response, TokenLogprob
@@ -163,7 +163,7 @@ class SampleContext:
         protocol = self._protocol
         heat = protocol.temperature if temperature is None else temperature
         request = Request(
-            prompt=prompt,
+            prompt=with_system(prompt, protocol.system),
             max_tokens=protocol.max_tokens if max_tokens is None else max_tokens,
             temperature=heat,
             top_p=protocol.top_p,
@@ -176,6 +176,7 @@ class SampleContext:
             frames=protocol.frames,
             frame_rule=protocol.frame_rule,
             tools=tuple(tools),
+            extra=protocol.parameters,
         )
         return await self._ask(request, draw, first=follows is None)
 
@@ -226,7 +227,7 @@ class SampleContext:
             self._others[protocol] = SampleContext(
                 self._task,
                 self.sample,
-                self._task.protocol(protocol),
+                branch_of(self._task, self._protocol, protocol),
                 self._channel,
                 hints=self._hints,
                 seed=self._seed,

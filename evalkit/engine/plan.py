@@ -16,16 +16,18 @@ from evalkit.benchmark.spec import CellSpec
 from evalkit.benchmark.task import Task, file_of, judge_argument
 from evalkit.convert import to_json
 from evalkit.data.base import DataOptions
-from evalkit.engine.cell import CellPlan, rendered
+from evalkit.engine.cell import CellPlan, branch_of, rendered
 from evalkit.engine.chosen import Chosen, TaskLike, choose, listed
 from evalkit.engine.faults import FAULTS, fault
 from evalkit.engine.judge_models import JudgeModels, identity_text
+from evalkit.engine.moved import has_moved, is_known
 from evalkit.engine.score import metrics_for
 from evalkit.errors import BoundaryError, DataError, SampleError, UsageError, unknown
 from evalkit.media.kinds import KINDS
 from evalkit.metrics.base import Traits
 from evalkit.models import BACKENDS
 from evalkit.models.base import CAPABILITIES, Capability, Model
+from evalkit.models.parameters import EXTRA, SAMPLING
 from evalkit.runfile.encoding import dump
 from evalkit.runfile.records import VALIDATION
 from evalkit.runfile.store import Store
@@ -49,6 +51,8 @@ class Plan:
     cells: tuple[CellPlan, ...]
     seed: int = 0
     judges: Mapping[str, Model] = field(default_factory=dict)
+    same_model: bool = False
+    """Whether a run file is resumed although the model's endpoint had another address."""
 
     def manifest(self) -> dict[str, Any]:
         """Returns the run file's manifest. A resumed run must have the same model identity and seed."""
@@ -78,7 +82,11 @@ class Plan:
         """Returns a message for each difference between this plan and the one that `store` was made with."""
         found, mine = store.manifest, orjson.loads(dump(self.manifest()))  # as a file holds it
         problems = _differences("seed", found["seed"], mine["seed"])
-        problems += _differences("model", found["model"]["identity"], mine["model"]["identity"])
+        moved = has_moved(store, self.model)
+        if not (moved and (self.same_model or is_known(store, self.model))):
+            fix = " (if it is the same model at another address, add --same-model)" if moved else ""
+            models = _differences("model", found["model"]["identity"], mine["model"]["identity"])
+            problems += [f"{line}{fix}" for line in models]
         # By the name without overrides, so that an override shows as the field that it changes.
         theirs = {(cell.task, cell.protocol, cell.role): cell.spec for cell in store.cells()}
         ours = {(cell.task.name, cell.protocol.name, cell.role): cell.spec() for cell in self.cells}
@@ -105,13 +113,14 @@ def make_plan(
     scoring: bool = True,
     judges: Mapping[str, Model] | None = None,
     judged: bool = True,
+    same_model: bool = False,
 ) -> Plan:
     """Opens everything that a run needs and tries it on the first record. No request is sent.
 
     `tasks`: names as on the command line, or tasks themselves. `settings`: protocol fields to override, and
     `revision`. `strict`: refuse tasks whose results would not be comparable with the report. `scoring`: also
     try what scoring needs, such as the sandbox. `judges`: the judge models by role. `judged`: refuse a task
-    whose judge models are missing. Raises `UsageError`.
+    whose judge models are missing. `same_model`: see `Plan`. Raises `UsageError`.
     """
     settings, judges = dict(settings or {}), judges or {}
     data = data or DataOptions()
@@ -144,7 +153,7 @@ def make_plan(
     for role in judges.keys() - used:
         given = judge_argument(role, judges[role].name)
         raise UsageError(f"--judge {given}: none of {', '.join(shown)} uses such a judge")
-    return Plan(model, tuple(cells), seed, judges)
+    return Plan(model, tuple(cells), seed, judges, same_model)
 
 
 def _planned_before(cell: CellPlan, cells: Sequence[CellPlan]) -> bool:
@@ -178,6 +187,8 @@ def _missing(task: Task, protocol: Protocol, model: Model) -> list[Capability]:
         needed.append("echo")
     elif protocol.likelihood == "next-token" and protocol.logprobs:
         needed.append("logprobs")
+    if protocol.parameters:
+        needed.append("extra")
     for name in protocol.needs:
         if name not in CAPABILITIES:
             raise unknown(f"capability that {task.name}:{protocol.name} needs", name, CAPABILITIES)
@@ -196,6 +207,12 @@ def _check_model(model: Model, task: Task, protocol: Protocol, asker: str) -> No
     missing = _missing(task, protocol, model)
     if not missing:
         return
+    if missing == ["extra"]:
+        typed = [f"--set {key}" for key in protocol.overrides if key.startswith(EXTRA) or key in SAMPLING]
+        raise UsageError(
+            f"{model.name} cannot send {' and '.join(typed) or 'further parameters'}: only a backend with "
+            "the capability extra can, such as openai/"
+        )
     able = [f"{task.name}:{p.name}" for p in task.protocols if not _missing(task, p, model)]
     fix = f"; protocols that it can run: {', '.join(able)}" if able else ""
     if task.media:
@@ -218,8 +235,10 @@ def _plan_cell(
     task, judged = judges.of(chosen.task)
     protocol_name, options = chosen.protocol, chosen.options
     for key in settings:
-        if key not in (*SETTINGS, *options):
-            raise unknown("setting", key, (*SETTINGS, *options, REVISION))
+        if key not in (*SETTINGS, *options) and not key.startswith(EXTRA):
+            known = (*SETTINGS, *options, REVISION)
+            sent = f"--set {EXTRA}{key}={settings[key]}"
+            raise UsageError(f"{unknown('setting', key, known)}; {sent} would put it into each request")
     if not protocol_name and "chat" not in model.capabilities and "transcription" in model.capabilities:
         # A model that only transcribes speech gets the transcription protocol.
         protocol_name = next((p.name for p in task.protocols if p.api == "transcription"), "")
@@ -236,7 +255,7 @@ def _plan_cell(
         )
     if (file := file_of(chosen.source)) is not None:
         hide_beside(file[0])
-    branches = [task.protocol(branch) for branch in protocol.fallback]
+    branches = [branch_of(task, protocol, branch) for branch in protocol.fallback]
     if branches:  # if the model supports none of them, the first is refused
         branch = next((branch for branch in branches if not _missing(task, branch, model)), branches[0])
         _check_model(model, task, branch, branch.name)
@@ -304,7 +323,8 @@ def _try(cell: CellPlan) -> None:
         try:
             if isinstance(found, BoundaryError):
                 raise found
-            for protocol in (cell.protocol, *map(cell.task.protocol, cell.protocol.fallback)):
+            branches = [branch_of(cell.task, cell.protocol, name) for name in cell.protocol.fallback]
+            for protocol in (cell.protocol, *branches):
                 rendered(cell.task, found, protocol)
             return
         except BoundaryError as error:

@@ -25,6 +25,7 @@ from evalkit.engine.faults import FAULTS, fault
 from evalkit.engine.judging import Judging
 from evalkit.engine.limiter import Limiter, make_limiter
 from evalkit.engine.media import MediaCache
+from evalkit.engine.moved import note_move
 from evalkit.engine.plan import Plan
 from evalkit.engine.progress import Progress, Silent
 from evalkit.engine.provenance import provenance
@@ -78,6 +79,8 @@ def open_run(path: Path, plan: Plan, *, afresh: bool = False) -> Store:
                 raise UsageError(
                     f"{path} holds another run: {'; '.join(conflicts)}. Name another file with -o"
                 )
+            note_move(store, plan.model)
+            store.commit()
         except BaseException:
             store.close()
             raise

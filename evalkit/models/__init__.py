@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from evalkit.models.base import Model, Request, Response, TokenLogprob
-from evalkit.models.registry import BACKENDS, Backend, open_model
+from evalkit.models.registry import BACKENDS, Backend, judge_key, open_model
 
-__all__ = ["BACKENDS", "Backend", "Model", "Request", "Response", "TokenLogprob", "open_model"]
+__all__ = ["BACKENDS", "Backend", "Model", "Request", "Response", "TokenLogprob", "judge_key", "open_model"]

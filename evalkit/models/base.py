@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeAlias, get_args
 
@@ -27,14 +27,14 @@ from evalkit.samples import (
     plain_text,
 )
 
-Capability: TypeAlias = Api | Literal["logprobs", "echo", "likelihood", "tools", "prefill"] | Medium
+Capability: TypeAlias = Api | Literal["logprobs", "echo", "likelihood", "tools", "prefill", "extra"] | Medium
 """`chat`, `completion`, `transcription`: what it can be asked; `image`, `audio`: what a chat may hold.
 
 `chat`, `completion`, `transcription`: the kinds of requests that it answers; `image`, `audio`: the media that
 a chat may contain. `logprobs`: it returns log-probabilities of generated tokens. `echo`: it returns those of
 the prompt's own tokens (`Request.echo`). `likelihood`: it computes the likelihoods of whole continuations
 itself (`Request.continuations`). `tools`: it accepts tools and calls them. `prefill`: it continues the last
-message of a chat if that has the role `assistant`.
+message of a chat if that has the role `assistant`. `extra`: it heeds further parameters (`Request.extra`).
 """
 
 
@@ -64,6 +64,7 @@ class Request:
     `frames`, `frame_rule`: how many frames of a video are sent as pictures, and which. No backend receives a
     video.
     `seed`: None requests no seed; greedy requests have none.
+    `extra`: further parameters by name, such as `top_k`, for a backend with the capability `extra`.
     A request contains nothing of the sample but its prompt: no backend can see what counts as right.
     """
 
@@ -81,6 +82,7 @@ class Request:
     resample: str = "lanczos"
     frames: int = 0
     frame_rule: str = "middle"
+    extra: Mapping[str, JSON] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         if self.echo and not (isinstance(self.prompt, str) and self.logprobs):
@@ -144,6 +146,8 @@ class Request:
             body["echo"] = True
         if self.continuations:
             body["continuations"] = list(self.continuations)
+        if self.extra:
+            body["extra"] = dict(self.extra)
         if self.tools:
             body["tools"] = [
                 {"name": tool.name, "description": tool.description, "parameters": dict(tool.parameters)}

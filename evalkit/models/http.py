@@ -1,22 +1,22 @@
 """The HTTP client of the backends with OpenAI's routes: the address, the key, the session and the errors.
 
-It is a thin aiohttp client: the engine retries, limits and caches. The key comes from OPENAI_API_KEY and is
-sent only in the Authorization header.
+It is a thin aiohttp client: the engine retries, limits and caches. The key comes from a variable of the
+environment and is sent only in a header.
 """
 
 from __future__ import annotations
 
 import importlib
-import ipaddress
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 import orjson
 
-from evalkit.errors import ProviderError, UsageError
+from evalkit.errors import ProviderError
+from evalkit.models.address import parse_address, redirected
 from evalkit.models.refusal import says_refused
+from evalkit.models.registry import KEY
 from evalkit.models.waiting import LIMITED, asked_wait, is_throttled, may_pass
 
 OPENAI = "https://api.openai.com/v1"
@@ -24,6 +24,11 @@ JSON_BODY: Mapping[str, str] = {"Content-Type": "application/json"}
 _LARGEST_ANSWER = 64 << 20
 """The most bytes of one HTTP response; a server that sends more is broken or hostile."""
 _FATAL = {401, 402, 403, 404, 405}
+_SAME_METHOD = {307, 308}
+"""The redirects after which the same request is sent."""
+_REDIRECTS = 4
+_JWT = "eyJ"
+"""The beginning of a token of Microsoft Entra, which Azure reads from the header Authorization."""
 _SHORTEST_SECRET = 8
 """The least number of characters of a real key; local servers are often given `EMPTY`."""
 _TOO_LONG_STATUS = {400, 413, 422, 500}
@@ -50,15 +55,27 @@ _ERROR_READ = 4096
 """The bytes of an error's body that are searched; some servers repeat the request after their message."""
 
 
+class Refusal(ProviderError):
+    """A response with another status than 200, and its body."""
+
+    def __init__(self, message: str, status: int, body: bytes, **what: Any) -> None:
+        super().__init__(message, **what)
+        self.status, self.body = status, body
+
+
 class Endpoint:
     """An API like OpenAI's at `base_url` (default: OPENAI_BASE_URL, or else OpenAI's own).
 
     Raises `UsageError` for an invalid address.
     """
 
-    def __init__(self, base_url: str = "", *, timeout: float = 600.0) -> None:
-        self.base_url = checked_address(base_url or os.environ.get("OPENAI_BASE_URL", "") or OPENAI)
-        self._timeout = timeout
+    def __init__(self, base_url: str = "", *, timeout: float = 600.0, key_env: str = KEY) -> None:
+        """`key_env`: the variable of the environment with the key."""
+        self._address = parse_address(base_url or os.environ.get("OPENAI_BASE_URL", "") or OPENAI)
+        self.base_url = self._address.text
+        self._timeout, self._key_env = timeout, key_env
+        self._moved: dict[str, str] = {}
+        """Route → the URL that the server redirects it to."""
         importlib.import_module("aiohttp")  # here, because it would block the event loop for half a second
         self._session: Any = None
 
@@ -67,18 +84,28 @@ class Endpoint:
         """Whether it is OpenAI's own API, which refuses some fields that others accept."""
         return self.base_url == OPENAI
 
-    async def post(self, route: str, data: Any, headers: Mapping[str, str] | None = None) -> bytes:
-        """The body of the response to one request, sent once. Raises `ProviderError` for all but a 200."""
+    async def post(
+        self, route: str, data: Callable[[], Any], headers: Mapping[str, str] | None = None
+    ) -> bytes:
+        """The body of the response to one request, sent once, and again where it is redirected to.
+
+        `data`: makes the body of the request. Raises `Refusal` for all but a 200, and other `ProviderError`s.
+        """
         import aiohttp
 
         session = self._open_session()
-        url = f"{self.base_url}/{route}"
         try:
-            async with session.post(url, data=data, headers=headers, allow_redirects=False) as answer:
-                body = await _read(answer.content)
-                if answer.status != 200:
-                    raise self._refusal(answer.status, answer.headers, body)
-                return body
+            for _ in range(_REDIRECTS):
+                url = self._moved.get(route) or self._address.route(route)
+                async with session.post(url, data=data(), headers=headers, allow_redirects=False) as answer:
+                    body = await _read(answer.content)
+                    if answer.status == 200:
+                        return body
+                    target = redirected(url, answer.headers.get("Location", ""))
+                    if answer.status not in _SAME_METHOD or target is None or target == url:
+                        raise self._refusal(answer.status, answer.headers, body)
+                    self._moved[route] = target
+            raise ProviderError(f"{self.base_url} redirects in a circle: is --base-url right?", fatal=True)
         except TimeoutError:
             raise ProviderError(
                 f"no response within {self._timeout:g} s", retryable=True, throttled=True
@@ -96,40 +123,49 @@ class Endpoint:
             import aiohttp
 
             headers = {}
-            key = _key()
+            key, name = self._key(), self._key_env
             if not key.isprintable():
-                raise ProviderError("OPENAI_API_KEY contains a line break or a control character", fatal=True)
-            if key:
+                raise ProviderError(f"{name} contains a line break or a control character", fatal=True)
+            if key and self._address.is_azure and not key.startswith(_JWT):
+                headers["api-key"] = key
+            elif key:
                 headers["Authorization"] = f"Bearer {key}"
             elif self.is_openai:
-                raise ProviderError("OPENAI_API_KEY is not set", fatal=True)
+                raise ProviderError(f"{name} is not set", fatal=True)
             self._session = aiohttp.ClientSession(
                 headers=headers,
                 connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=60),
                 timeout=aiohttp.ClientTimeout(total=self._timeout, sock_connect=15),
-                trust_env=not _is_loopback(self.base_url),  # proxies, but not for this machine
+                trust_env=not self._address.is_local,  # proxies, but not for this machine
                 auto_decompress=True,
             )
         return self._session
 
-    def _refusal(self, status: int, headers: Mapping[str, str], body: bytes) -> ProviderError:
-        key = _key().encode()
+    def _key(self) -> str:
+        return os.environ.get(self._key_env, "").strip()
+
+    def _refusal(self, status: int, headers: Mapping[str, str], body: bytes) -> Refusal:
+        key = self._key().encode()
         if len(key) >= _SHORTEST_SECRET:  # some servers repeat the key, and errors are stored
-            body = body.replace(key, b"[OPENAI_API_KEY]")
+            body = body.replace(key, f"[{self._key_env}]".encode())
         detail = error_message(body)
         message = f"HTTP {status} from {self.base_url}" + (f": {detail}" if detail else "")
-        hint = "is OPENAI_API_KEY right?" if status in (401, 403) else ""
-        if status in (404, 405) and not self.base_url.endswith("/v1"):
+        hint = f"is {self._key_env} right?" if status in (401, 403) else ""
+        if status in (404, 405) and not (self.base_url.endswith("/v1") or self._address.query):
             hint = f"did you mean --base-url {self.base_url}/v1?"
+        if 300 <= status < 400 and (location := headers.get("Location")):
+            message += f" (it redirects to {one_line(location)}: give that as --base-url if it is right)"
         spent = (
             status == 429 and b"insufficient_quota" in body
         )  # about money, not speed: waiting does not help
         too_long = status in _TOO_LONG_STATUS and says_too_long(body)
         if says_refused(status, body):
-            return ProviderError(message, refused=True)
+            return Refusal(message, status, body, refused=True)
         again = may_pass(status, headers, body) and not spent and not too_long
-        return ProviderError(
+        return Refusal(
             message,
+            status,
+            body,
             retryable=again,
             retry_after=asked_wait(headers, body),
             throttled=is_throttled(status, headers) and not spent,
@@ -178,41 +214,6 @@ def error_message(body: bytes) -> str:
 def one_line(text: str) -> str:
     """`text` as one short, printable line, because a server's message is shown on a terminal."""
     return "".join(c if c.isprintable() else " " for c in text[:300]).strip()
-
-
-def _key() -> str:
-    return os.environ.get("OPENAI_API_KEY", "").strip()
-
-
-def checked_address(url: str) -> str:
-    """`url` without a slash at its end. Raises `UsageError` if it is not a valid address."""
-    url = url.strip()
-    if "@" in url.rpartition("://")[2].partition("/")[0]:
-        raise UsageError("--base-url contains a password: put the key into OPENAI_API_KEY instead")
-    if not _is_address(url):
-        raise UsageError(
-            f"--base-url must be an http(s) address such as http://127.0.0.1:8000/v1, not {url!r}"
-        )
-    return url.rstrip("/")
-
-
-def _is_address(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        host = (parts.hostname or "").encode("idna")
-        usable = bool(host) and parts.port != 0  # reading the port checks it
-    except ValueError:
-        return False
-    spaced = any(c.isspace() or not c.isprintable() for c in url)
-    return usable and parts.scheme in ("http", "https") and not (parts.query or parts.fragment or spaced)
-
-
-def _is_loopback(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 async def _read(content: Any) -> bytes:

@@ -12,12 +12,15 @@ from io import BytesIO
 
 import orjson
 
-from evalkit.errors import ProviderError
+from evalkit.errors import ProviderError, UsageError
 from evalkit.models.alternatives import ALTERNATIVES, most_alternatives, within
 from evalkit.models.base import Capability, Request, Response
-from evalkit.models.http import JSON_BODY, OPENAI, Endpoint
+from evalkit.models.http import JSON_BODY, OPENAI, Endpoint, Refusal
+from evalkit.models.parameters import EXTRA
 from evalkit.models.reading import parse
-from evalkit.models.registry import Named, capabilities_of
+from evalkit.models.refused import Adapted
+from evalkit.models.registry import KEY, Named, capabilities_of
+from evalkit.models.sse import assembled
 from evalkit.samples import JSON, Message, Part, Shown, Speech, Tool
 
 __all__ = ["OPENAI", "OpenAIModel"]
@@ -28,10 +31,11 @@ class OpenAIModel:
 
     parallel: int | None = None
 
-    def __init__(self, model: str, base_url: str = "", *, timeout: float = 600.0) -> None:
+    def __init__(self, model: str, base_url: str = "", *, timeout: float = 600.0, key_env: str = KEY) -> None:
         self.name = f"openai/{model}"
         self._model = model
-        self._endpoint = Endpoint(base_url, timeout=timeout)
+        self._endpoint = Endpoint(base_url, timeout=timeout, key_env=key_env)
+        self._adapted = Adapted()
         self.capabilities: frozenset[Capability] = capabilities_of("openai")
         if self._endpoint.is_openai:  # OpenAI always starts a new message
             self.capabilities -= {"prefill"}
@@ -66,14 +70,21 @@ class OpenAIModel:
         return dataclasses.replace(response, signs=signs)
 
     async def _answer(self, request: Request) -> Response:
-        route = "completions" if request.api == "completion" else "chat/completions"
-        if request.media:  # megabytes: encoded in a thread, and sent piece by piece
-            loop = asyncio.get_running_loop()
-            data: bytes | BytesIO = BytesIO(await loop.run_in_executor(self._encoder, self._encoded, request))
-        else:
-            data = self._encoded(request)
-        started = time.perf_counter()
-        body = await self._endpoint.post(route, data, JSON_BODY)
+        """Sends the request, and again as long as it is refused for a parameter that it can do without."""
+        payload = self._payload(request)
+        while True:
+            sent = self._adapted.payload(payload)
+            started = time.perf_counter()
+            try:
+                body = assembled(await self._post(request, sent))
+            except Refusal as refusal:
+                if most_alternatives(refusal, request, self.base_url) is not None:
+                    raise
+                self._adapted.learn(refusal, sent, request)
+                if self._adapted.payload(payload) == sent:
+                    raise
+            else:
+                break
         echoed = str(request.prompt) if request.echo else ""
         return parse(body, request.api, time.perf_counter() - started, echoed, request.prompt)
 
@@ -82,8 +93,21 @@ class OpenAIModel:
         self._encoder = _one_thread()
         await self._endpoint.aclose()
 
-    def _encoded(self, request: Request) -> bytes:
-        return orjson.dumps(self._payload(request))
+    def departures(self, request: Request) -> tuple[tuple[str, str], ...]:
+        """(parameter, words) for each way in which a request is sent otherwise than it says.
+
+        The endpoint refused it as it was.
+        """
+        return tuple(self._adapted.departures(request))
+
+    async def _post(self, request: Request, payload: dict[str, JSON]) -> bytes:
+        route = "completions" if request.api == "completion" else "chat/completions"
+        if not request.media:
+            data = orjson.dumps(payload)
+            return await self._endpoint.post(route, lambda: data, JSON_BODY)
+        # Megabytes: encoded in a thread, and sent piece by piece.
+        encoded = await asyncio.get_running_loop().run_in_executor(self._encoder, orjson.dumps, payload)
+        return await self._endpoint.post(route, lambda: BytesIO(encoded), JSON_BODY)
 
     def _payload(self, request: Request) -> dict[str, JSON]:
         if isinstance(request.prompt, Speech):
@@ -107,18 +131,24 @@ class OpenAIModel:
                 payload["logprobs"] = True
                 payload["top_logprobs"] = request.logprobs
         payload["temperature"] = request.temperature
-        if request.top_p != 1:
+        if request.temperature > 0 or request.top_p != 1:
+            # Always said of a sampled request: vLLM and SGLang otherwise take the model's own default.
             payload["top_p"] = request.top_p
         if request.stop:
             payload["stop"] = list(request.stop)
         if request.seed is not None:
             payload["seed"] = request.seed
-        return payload
+        return {**payload, **request.extra}
 
 
 def open_openai(named: Named) -> OpenAIModel:
     """Opens `openai/NAME`. Raises `UsageError` for an invalid address."""
-    return OpenAIModel(named.name, named.base_url, timeout=named.timeout)
+    name, mark, _ = named.name.partition("?")
+    if mark:
+        raise UsageError(
+            f"openai/{name} has no options: --set {EXTRA}KEY=VALUE puts a parameter into each request"
+        )
+    return OpenAIModel(name, named.base_url, timeout=named.timeout, key_env=named.key_env)
 
 
 def _one_thread() -> ThreadPoolExecutor:

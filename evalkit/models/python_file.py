@@ -18,8 +18,8 @@ from typing import Any, TypeGuard
 
 from evalkit.errors import UsageError, unknown
 from evalkit.identity.user_file import import_file, neighbours
+from evalkit.models.address import parse_address
 from evalkit.models.base import BatchModel, Model
-from evalkit.models.http import checked_address
 from evalkit.models.python_user import (
     USAGE,
     UserBatchFunction,
@@ -60,7 +60,7 @@ def open_python(named: Named) -> Model:
         public = (key for key, value in module.items() if callable(value) and not key.startswith("_"))
         raise unknown(f"model in {file}", attribute, public, f"{file} defines no {attribute}")
     options = parse_options(query)
-    base_url = checked_address(named.base_url) if named.base_url else ""
+    base_url = parse_address(named.base_url).text if named.base_url else ""
     decides: dict[str, JSON] = {"backend": "python", "file": digest, "attribute": attribute}
     if beside:
         decides["imports"] = {**beside}

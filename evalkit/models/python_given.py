@@ -53,10 +53,12 @@ def as_model(
     return made_of(value, called, {}, base_url, decides)
 
 
-def model_of(given: ModelLike, *, base_url: str = "", timeout: float = 600.0) -> Model:
+def model_of(given: ModelLike, *, base_url: str = "", timeout: float = 600.0, key_env: str = "") -> Model:
     """The model that was given, opened where it is a name. Raises `UsageError`."""
     if isinstance(given, str):
-        return open_model(given, base_url=base_url, timeout=timeout)
+        return open_model(given, base_url=base_url, timeout=timeout, key_env=key_env)
+    if key_env:
+        raise UsageError(f"{name_of(given)} is made already: the variable of a key goes with a model's name")
     return as_model(given, base_url=base_url)
 
 

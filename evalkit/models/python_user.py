@@ -16,6 +16,7 @@ import orjson
 from evalkit.errors import BoundaryError, ProviderError, UsageError, unknown
 from evalkit.models.base import CAPABILITIES, BatchModel, Capability, Model, Request, Response
 from evalkit.models.registry import capabilities_of
+from evalkit.models.stops import cut
 from evalkit.samples import JSON, Prompt, Speech
 
 USAGE = "python:FILE.py:NAME"
@@ -118,7 +119,7 @@ class UserFunction:
         self._texts = _takes_texts(function)
         if self._texts:
             self.capabilities -= {"image", "audio"}
-        if only := self.capabilities & {"logprobs", "echo", "likelihood", "tools"}:
+        if only := self.capabilities & {"logprobs", "echo", "likelihood", "tools", "extra"}:
             raise UsageError(f"{name}: only a model can have {' and '.join(sorted(only))}, not a function")
         self._async = any(map(inspect.iscoroutinefunction, (function, getattr(function, "__call__", None))))  # noqa: B004
         self.parallel: int | None = _parallel(getattr(function, "parallel", None if self._async else 1), name)
@@ -162,9 +163,7 @@ class UserFunction:
     def _response(self, returned: object, request: Request, seconds: float) -> Response:
         if not isinstance(returned, str):
             raise ProviderError(f"{self.name} returned {type(returned).__name__}, not a text")
-        ends = (returned.find(stop) for stop in request.stop)
-        text = returned[: min((end for end in ends if end >= 0), default=len(returned))]
-        return Response(text, seconds=seconds)
+        return cut(Response(returned, seconds=seconds), request.stop)
 
 
 class UserBatchFunction(UserFunction):

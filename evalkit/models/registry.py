@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -18,6 +19,10 @@ from evalkit.errors import UsageError, unknown
 if TYPE_CHECKING:
     from evalkit.models.base import Capability, Model
 
+KEY = "OPENAI_API_KEY"
+"""The variable of the environment with the key of an endpoint, unless another one is named."""
+JUDGE_KEY = "JUDGE_API_KEY"
+"""The same for judge models; without it they get the other one."""
 Read: TypeAlias = Callable[[str], Any]
 """A function that parses an option as typed. It raises `ValueError` that says what the option must be."""
 
@@ -47,7 +52,8 @@ class Named:
     """The name of a model, parsed.
 
     `typed`: all of `backend/name?option=value`. `options`: their parsed values. `base_url`: "" if none was
-    given. `timeout`: in seconds, for one response of an endpoint.
+    given. `timeout`: in seconds, for one response of an endpoint. `key_env`: the variable of the environment
+    with the endpoint's key.
     """
 
     typed: str
@@ -55,6 +61,7 @@ class Named:
     options: Mapping[str, Any] = field(default_factory=dict)
     base_url: str = ""
     timeout: float = 600.0
+    key_env: str = KEY
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +70,8 @@ class Backend:
 
     `factory`: `module:function` of the function that makes the model from a `Named`. `module`: the package
     that must be installed; `install`: the command that installs it. `address`: whether it accepts
-    `--base-url`. `whole`: whether all that follows the backend is the model's name, including question
-    marks; the backend then parses any options itself.
+    `--base-url`. `key`: whether it sends a key. `whole`: whether all that follows the backend is the model's
+    name, including question marks; the backend then parses any options itself.
     """
 
     usage: str
@@ -76,6 +83,7 @@ class Backend:
     options: Mapping[str, Read] = field(default_factory=dict)
     address: bool = False
     whole: bool = False
+    key: bool = False
 
     @property
     def installed(self) -> bool:
@@ -86,16 +94,17 @@ BACKENDS: dict[str, Backend] = {
     "openai": Backend(
         "openai/NAME [--base-url URL]",
         "any OpenAI-compatible endpoint: vLLM, SGLang, llama.cpp, Ollama, TGI, OpenAI (OPENAI_API_KEY)",
-        ("chat", "completion", "image", "audio", "logprobs", "echo", "tools", "prefill"),
+        ("chat", "completion", "image", "audio", "logprobs", "echo", "tools", "prefill", "extra"),
         "evalkit.models.openai:open_openai",
         module="aiohttp",
         address=True,
         whole=True,
+        key=True,
     ),
     "llama-cpp": Backend(
         "llama-cpp/PATH.gguf or llama-cpp/SmolLM2-135M-Instruct",
         "a GGUF file, run in this process on the CPU; a model given by name is downloaded once (98 MB)",
-        ("chat", "completion", "logprobs"),
+        ("chat", "completion", "logprobs", "extra"),
         "evalkit.models.llama_cpp:open_llama_cpp",
         module="xllamacpp",
         install="pip install 'evalkit[llama-cpp]'",
@@ -114,6 +123,7 @@ BACKENDS: dict[str, Backend] = {
         module="aiohttp",
         address=True,
         whole=True,
+        key=True,
     ),
     "faster-whisper": Backend(
         "faster-whisper/PATH-OR-NAME",
@@ -141,14 +151,15 @@ BACKENDS: dict[str, Backend] = {
     "replay": Backend(
         "replay/RUN.db",
         "the responses of an earlier run, without any request",
-        ("chat", "completion", "transcription", "image", "audio", "logprobs", "echo", "tools", "prefill"),
+        ("chat", "completion", "transcription", "image", "audio")
+        + ("logprobs", "echo", "tools", "prefill", "extra"),
         "evalkit.runfile.replay:open_replay",
     ),
     "fake": Backend(
         "fake/gold, fake/echo, fake/fixed?text=…",
         "scripted responses, with options such as ?wrong=0.3&errors=0.1&delay=0.05",
         ("chat", "completion", "transcription", "image", "audio")
-        + ("logprobs", "echo", "likelihood", "tools", "prefill"),
+        + ("logprobs", "echo", "likelihood", "tools", "prefill", "extra"),
         "evalkit.models.fake:open_fake",
         options={
             "text": str,
@@ -167,8 +178,12 @@ def capabilities_of(backend: str) -> frozenset[Capability]:
     return frozenset(BACKENDS[backend].capabilities)
 
 
-def open_model(spec: str, *, base_url: str = "", timeout: float = 600.0) -> Model:
-    """The model that `backend/name?option=value` names. Raises `UsageError` if it cannot be opened."""
+def open_model(spec: str, *, base_url: str = "", timeout: float = 600.0, key_env: str = "") -> Model:
+    """The model that `backend/name?option=value` names. Raises `UsageError` if it cannot be opened.
+
+    `key_env`: the variable of the environment with the endpoint's key, which must be set; OPENAI_API_KEY if
+    none is named.
+    """
     # What follows python: is a path, which may contain slashes.
     backend, mark, rest = spec.partition(":" if spec.startswith("python:") else "/")
     if backend not in BACKENDS:
@@ -181,11 +196,27 @@ def open_model(spec: str, *, base_url: str = "", timeout: float = 600.0) -> Mode
     if base_url and not row.address:
         takers = [re.split(r"[ \[]", other.usage)[0] for other in BACKENDS.values() if other.address]
         raise UsageError(f"--base-url can be used with {' and '.join(takers)}, not with {backend}/")
+    if key_env:
+        _check_key(key_env, backend, row)
     name, _, query = (rest, "", "") if row.whole else rest.partition("?")
     options = read_options(f"{backend}/{name}", parse_options(query), row.options, backend)
     module, _, function = row.factory.partition(":")
     factory: Callable[[Named], Model] = getattr(importlib.import_module(module), function)
-    return factory(Named(spec, name, options, base_url, timeout))
+    return factory(Named(spec, name, options, base_url, timeout, key_env or KEY))
+
+
+def judge_key(spec: str) -> str:
+    """The variable with the key of the judge model `spec`: `JUDGE_KEY` if it is set and of use, else ""."""
+    row = BACKENDS.get(spec.partition("/")[0])
+    return JUDGE_KEY if row is not None and row.key and os.environ.get(JUDGE_KEY, "").strip() else ""
+
+
+def _check_key(key_env: str, backend: str, row: Backend) -> None:
+    if not row.key:
+        takers = [f"{name}/" for name, other in BACKENDS.items() if other.key]
+        raise UsageError(f"--api-key-env can be used with {' and '.join(takers)}, not with {backend}/")
+    if not os.environ.get(key_env, "").strip():
+        raise UsageError(f"the environment has no key in the variable {key_env}: set it, or name another one")
 
 
 def parse_options(query: str) -> dict[str, str]:

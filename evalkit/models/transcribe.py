@@ -25,7 +25,7 @@ from evalkit.errors import ProviderError
 from evalkit.models.base import Capability, Request, Response
 from evalkit.models.http import Endpoint, count, no_answer
 from evalkit.models.reading import loaded, signs
-from evalkit.models.registry import Named, capabilities_of
+from evalkit.models.registry import KEY, Named, capabilities_of
 from evalkit.samples import JSON, Speech
 
 
@@ -35,10 +35,10 @@ class TranscriptionModel:
     capabilities: frozenset[Capability] = capabilities_of("transcribe")
     parallel: int | None = None
 
-    def __init__(self, model: str, base_url: str = "", *, timeout: float = 600.0) -> None:
+    def __init__(self, model: str, base_url: str = "", *, timeout: float = 600.0, key_env: str = KEY) -> None:
         self.name = f"transcribe/{model}"
         self._model = model
-        self._endpoint = Endpoint(base_url, timeout=timeout)
+        self._endpoint = Endpoint(base_url, timeout=timeout, key_env=key_env)
 
     @property
     def identity(self) -> dict[str, JSON]:
@@ -49,9 +49,8 @@ class TranscriptionModel:
         if not isinstance(request.prompt, Speech):
             raise ProviderError("transcribe/ accepts clips: send chats and texts to openai/", fatal=True)
         route = "audio/translations" if request.prompt.translate else "audio/transcriptions"
-        form = self._form(request.prompt, request.temperature, request.seed)
-        started = time.perf_counter()
-        body = await self._endpoint.post(route, form)
+        speech, started = request.prompt, time.perf_counter()
+        body = await self._endpoint.post(route, lambda: self._form(speech, request.temperature, request.seed))
         return _parse(body, time.perf_counter() - started)
 
     async def aclose(self) -> None:
@@ -75,7 +74,7 @@ class TranscriptionModel:
 
 def open_transcribe(named: Named) -> TranscriptionModel:
     """Opens `transcribe/NAME`. Raises `UsageError` for an invalid address."""
-    return TranscriptionModel(named.name, named.base_url, timeout=named.timeout)
+    return TranscriptionModel(named.name, named.base_url, timeout=named.timeout, key_env=named.key_env)
 
 
 def _parse(body: bytes, seconds: float) -> Response:

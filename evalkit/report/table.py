@@ -227,6 +227,8 @@ def _remarks(cell: TableCell) -> Iterable[str]:
         yield f"{cell.model} on {cell.task}:{cell.protocol}: {words}"
     if (draws := cell.signature.parts.get("draws", 1)) != 1:
         yield f"{cell.task}: intervals resample the questions; the {draws} draws of each are held"
+    for said in cell.departures:
+        yield f"{cell.model} on {cell.task}:{cell.protocol}: {said}"
     if cell.verification:
         yield f"{cell.model} on {cell.task}:{cell.protocol}: {_verified(cell.verification)}"
     if "threshold" in cell.found:

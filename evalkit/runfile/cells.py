@@ -29,7 +29,7 @@ from evalkit.runfile.records import (
     told_outcomes,
 )
 from evalkit.runfile.store import Store
-from evalkit.runfile.tallies import clip_seconds, count_details, usage, verification
+from evalkit.runfile.tallies import clip_seconds, count_details, departures, usage, verification
 from evalkit.samples import JSON
 
 _BY_SAMPLE = ("questions", "prompts", "validation")
@@ -93,6 +93,8 @@ class TableCell:
     """Why samples failed, the commonest cause first."""
     unjudged: int = 0
     """Answers that no rule could read, in a run without the model that by the benchmark's rule reads them."""
+    departures: tuple[str, ...] = ()
+    """In words, how the requests were sent otherwise than the protocol says."""
     marks: tuple[int, ...] = ()
 
     @property
@@ -197,6 +199,7 @@ class TableCell:
             "part": self.completeness.part,
             "marks": list(self.marks),
             "stale": list(self.stale),
+            "departures": list(self.departures),
         }
 
 
@@ -215,6 +218,10 @@ def _cells(store: Store, cell: Cell, calibration: Cell | None) -> Iterator[Table
     data, *validation = read()
     asked = _asked(data, *validation)
     threshold = {"threshold": cell.found["threshold"]} if "threshold" in cell.found else {}
+    sent = departures(store, cell)
+    decoded: dict[str, JSON] = {
+        name: "the endpoint's default" for name in ("temperature", "top_p") if name in sent
+    }
     notes: dict[str, JSON] = {**threshold, **cell.spec.notes, "evalkit": manifest["evalkit"]}
     used = [usage(store, c) for c in (cell, calibration) if c is not None]
     stored: dict[str, list[StoredFigure]] = {}
@@ -246,7 +253,7 @@ def _cells(store: Store, cell: Cell, calibration: Cell | None) -> Iterator[Table
                 if figure.group != WHOLE and figure.value is not None
             },
             signature=Signature(
-                {**asked, **cell.spec.signed(spec), **corpus, "metric": spec.identity}, notes
+                {**asked, **cell.spec.signed(spec), **decoded, **corpus, "metric": spec.identity}, notes
             ),
             tokens=(sum(u[1] for u in used), sum(u[2] for u in used)),
             found=cell.found,
@@ -260,6 +267,7 @@ def _cells(store: Store, cell: Cell, calibration: Cell | None) -> Iterator[Table
             evidence=against,
             causes=why,
             unjudged=unjudged,
+            departures=tuple(sent.values()),
         )
 
 

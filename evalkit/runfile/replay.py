@@ -8,6 +8,7 @@ from evalkit.errors import ProviderError
 from evalkit.models.base import Capability, Request, Response
 from evalkit.models.registry import Named, capabilities_of
 from evalkit.runfile.store import Store
+from evalkit.runfile.tallies import departures
 from evalkit.samples import JSON
 from evalkit.sandbox.hidden import hide_beside
 
@@ -29,6 +30,8 @@ class ReplayModel:
         self._path = path
         if any(cell.spec.protocol.likelihood == "backend" for cell in self._store.cells()):
             self.capabilities |= {"likelihood"}
+        departed = {cell.id: tuple(departures(self._store, cell).items()) for cell in self._store.cells()}
+        self._departed = {cell: found for cell, found in departed.items() if found}
         self.name = f"replay/{Path(path).name}"
 
     @property
@@ -40,6 +43,16 @@ class ReplayModel:
         if found is None:
             raise ProviderError(f"{self._path} has no response to this request (draw {draw})")
         return found
+
+    def departures(self, request: Request) -> tuple[tuple[str, str], ...]:
+        """How the run sent the request otherwise than it says, so that the replay has the same signature."""
+        if not self._departed:
+            return ()
+        found = self._store.connection.execute(
+            "SELECT cell FROM draw JOIN request ON draw.request = request.id WHERE key = ? LIMIT 1",
+            (request.encoded()[0],),
+        ).fetchone()
+        return () if found is None else self._departed.get(found[0], ())
 
     async def aclose(self) -> None:
         self._store.close()

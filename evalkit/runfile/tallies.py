@@ -55,6 +55,20 @@ def set_verification(store: Store, cell: Cell, found: dict[str, int]) -> None:
     store.set_entry(f"verification of cell {cell.id}", dict(found))
 
 
+def departures(store: Store, cell: Cell) -> dict[str, str]:
+    """Returns by parameter, in words, how a cell's requests were sent otherwise than its protocol says.
+
+    A judge's parameters have its role before them, such as `judge: temperature`.
+    """
+    found: dict[str, str] = store.manifest.get(f"departures of cell {cell.id}", {})
+    return found
+
+
+def add_departure(store: Store, cell: Cell, parameter: str, words: str) -> None:
+    """Stores a departure of `cell`. The caller commits."""
+    store.set_entry(f"departures of cell {cell.id}", {**departures(store, cell), parameter: words})
+
+
 def clip_seconds(store: Store, cell: Cell) -> float:
     """Returns the seconds of audio over a cell's samples, without failed samples."""
     (found,) = store.connection.execute(

@@ -199,6 +199,7 @@ def test_models(cli: Cli) -> None:
         "echo",
         "tools",
         "prefill",
+        "extra",
     ]
     assert "openai/NAME" in cli("models").out
 

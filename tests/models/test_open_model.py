@@ -49,10 +49,10 @@ def test_what_the_index_says_of_a_backend_is_so(tmp_path: Path) -> None:
 
 
 def test_a_name_may_hold_what_separates_elsewhere() -> None:
-    model = open_model("openai/owner/name?rev=2", base_url="http://127.0.0.1:8000/v1/", timeout=5)
+    model = open_model("openai/owner/name:free", base_url="http://127.0.0.1:8000/v1/", timeout=5)
     assert isinstance(model, OpenAIModel)
-    assert model.name == "openai/owner/name?rev=2"
-    assert model.identity["model"] == "owner/name?rev=2"
+    assert model.name == "openai/owner/name:free"
+    assert model.identity["model"] == "owner/name:free"
     assert model.base_url == "http://127.0.0.1:8000/v1"
 
 
@@ -68,6 +68,7 @@ def test_a_name_may_hold_what_separates_elsewhere() -> None:
         ),
         ("openai", "'openai' names a backend but no model: write openai/NAME [--base-url URL]"),
         ("openai/", "'openai/' names a backend but no model: write openai/NAME [--base-url URL]"),
+        ("openai/tiny?top_k=20", "openai/tiny has no options: --set extra.KEY=VALUE puts a parameter into"),
         ("llama-cpp", "no model: write llama-cpp/PATH.gguf"),
         ("replay/", "no model: write replay/RUN.db"),
         ("python:", "no model: write python:FILE.py:NAME"),

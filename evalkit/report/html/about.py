@@ -104,6 +104,8 @@ def _plain(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 def _provenance(manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "model", manifest["model"]["name"]
     yield from _plain({key: value for key, value in manifest["model"]["identity"].items() if key != "model"})
+    moves = ", ".join(f"{move['endpoint']} from {move['since']} on" for move in manifest.get("moves", ()))
+    yield from _plain({"the endpoint moved to": moves})
     judges = ", ".join(f"{role}: {name}" for role, name in (manifest.get("judges") or {}).items())
     yield from _plain({"judge models": judges, "started": manifest.get("started")})
     yield from _plain({"seed of the draws": manifest["seed"]})
@@ -128,7 +130,7 @@ def command(store: Store) -> str:
     words = ["evalkit", "run", "-m", manifest["model"]["name"]]
     words += ["-t", ",".join(dict.fromkeys(_task(cell) for cell in cells))]
     if endpoint := manifest["model"]["identity"].get("endpoint"):
-        words += ["--base-url", endpoint]
+        words += ["--base-url", [endpoint, *(move["endpoint"] for move in manifest.get("moves", ()))][-1]]
     for role, judge in (manifest.get("judges") or {}).items():
         words += ["--judge", judge_argument(role, judge)]
     for key, text in {pair: None for cell in cells for pair in cell.spec.protocol.overrides.items()}:
