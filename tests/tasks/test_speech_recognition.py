@@ -145,8 +145,9 @@ def test_the_whole_reply_counts_and_nothing_is_an_answer() -> None:
     task, sample = read("mls")
     assert judged(task, " Two red boats.\n", sample) == Verdict(True, "no edit of 3 words")
     assert judged(task, " \n", sample) == Verdict(False, "3 deletions of 3 words")
-    told = judged(task, "The transcript is: two red boats", sample)
-    assert told == Verdict(False, "3 insertions of 3 words")
+    told = judged(task, "I am sure that it is two red boats", sample)
+    assert told == Verdict(False, "6 insertions of 3 words")
+    assert judged(task, "The transcript is: two red boats", sample) == Verdict(True, "no edit of 3 words")
 
 
 @pytest.mark.parametrize(
