@@ -121,17 +121,21 @@ def recognition(
     normaliser: str = "auto",
     units: str = "report",
     macro: bool = False,
+    languages: Sequence[str] = (),
     unavailable: Mapping[str, str] = _NONE,
     sizes: Sizes = UNKNOWN_SIZES,
 ) -> Task:
     """The task of writing down what is said in `data`; its protocols are `name` and `name-transcribe`.
 
-    `sample` fills `meta` by `spoken`. `macro`: the headline is the mean over the languages. `sizes`: clips in
-    all, and by language. Raises `UsageError` for a normaliser or units that nobody knows.
+    `sample` fills `meta` by `spoken`. `macro`: the headline is the mean over the languages. `languages`:
+    their codes, where they are known before the data is read: if all are counted in characters, the figure
+    is called CER. `sizes`: clips in all, and by language. Raises `UsageError` for a normaliser or units that
+    nobody knows.
     """
     normaliser_for("en", normaliser)
     unit_for("en", units)
-    label = "CER" if units == "character" else "WER"
+    counted = {unit_for(language, units) for language in languages} or {unit_for("", units)}
+    label = "CER" if counted == {"character"} else "WER"
     metrics = (
         ErrorRate(label, normaliser=normaliser, units=units),
         ErrorRate(label, only="insertions", normaliser=normaliser, units=units),

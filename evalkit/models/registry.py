@@ -107,7 +107,7 @@ BACKENDS: dict[str, Backend] = {
         },
     ),
     "transcribe": Backend(
-        "transcribe/NAME [--base-url URL]",
+        "transcribe/NAME[?prompt=…] [--base-url URL]",
         "an endpoint with OpenAI's speech routes: OpenAI, vLLM, speaches (OPENAI_API_KEY)",
         ("transcription",),
         "evalkit.models.transcribe:open_transcribe",
@@ -128,6 +128,10 @@ BACKENDS: dict[str, Backend] = {
             "beam_size": whole_number,
             "threads": whole_number,
             "batch_size": whole_number,
+            "fallback": on_or_off,
+            "vad_filter": on_or_off,
+            "condition_on_previous_text": on_or_off,
+            "initial_prompt": str,
         },
     ),
     "python": Backend(

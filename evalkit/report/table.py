@@ -21,6 +21,9 @@ from evalkit.samples import JSON
 if TYPE_CHECKING:
     import pandas as pd
 
+_NAMED = 8
+"""Groups that a note names."""
+
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Table:
@@ -183,6 +186,12 @@ def _faults(cell: TableCell) -> Iterable[str]:
     failed = cell.outcomes["failed"]
     if failed:
         yield f"{cell.model} on {cell.task}: {failed} samples failed and are not in the value"
+    if cell.lost and cell.value is not None:
+        names = ", ".join(cell.lost[:_NAMED]) + (", …" if len(cell.lost) > _NAMED else "")
+        yield (
+            f"{cell.model} on {cell.task}, {cell.metric}: no sample of {names} was scored: the mean is "
+            f"without {_counted(len(cell.lost), 'group')}"
+        )
     for key, count in cell.counts.items():
         yield f"{cell.model} on {cell.task}: {COUNTED[key].format(count)}"
 
@@ -193,7 +202,14 @@ def _remarks(cell: TableCell) -> Iterable[str]:
         yield corpus_words(cell)
     if words := run_on_words(cell):
         yield words
-    if cell.answered:
+    for habit in cell.habits:
+        yield f"{cell.model} on {cell.task}: {habit}"
+    if cell.answered and not cell.traits.right_or_wrong:
+        yield (
+            f"{cell.model} on {cell.task}: {_counted(cell.answered, 'sample')} without a reference in the "
+            "data, not in the value"
+        )
+    elif cell.answered:
         yield (
             f"{cell.model} on {cell.task}: the references of {cell.answered} answers are not public; "
             "evalkit export --format submission writes what their server takes"
@@ -214,6 +230,10 @@ def _remarks(cell: TableCell) -> Iterable[str]:
             f"{_number_text(cell.found['threshold'])}, "
             f"chosen on {cell.found['validation_samples']} validation samples"
         )
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _verified(found: dict[str, int]) -> str:

@@ -14,6 +14,7 @@ from evalkit.metrics.base import Traits
 from evalkit.metrics.spec import MetricSpec
 from evalkit.runfile.completeness import Completeness, completeness
 from evalkit.runfile.figures import WHOLE, figures
+from evalkit.runfile.habits import habits
 from evalkit.runfile.measured import Measure, measures, other_code
 from evalkit.runfile.records import (
     ANSWERED,
@@ -85,6 +86,10 @@ class TableCell:
     """Messages about current code that differs from the code that the run used."""
     verification: dict[str, int] | None = None
     """Greedy requests that were `asked` a second time, and answers that `changed`; None if not verified."""
+    habits: tuple[str, ...] = ()
+    """What nearly all answers begin or end with, in words (`evalkit.runfile.habits`)."""
+    lost: tuple[str, ...] = ()
+    """Groups that a mean over groups leaves out, because no sample of theirs was scored."""
     marks: tuple[int, ...] = ()
 
     @property
@@ -212,7 +217,7 @@ def _cells(store: Store, cell: Cell, calibration: Cell | None) -> Iterator[Table
         stored.setdefault(figure.metric, []).append(figure)
     seconds = clip_seconds(store, cell)
     counts = {key: n for key, n in count_details(store, cell, COUNTED).items() if n}
-    whole = completeness(store, cell)
+    whole, own = completeness(store, cell), habits(store, cell)
     for measured in measures(store, cell):
         spec = measured.spec
         found = stored.get(spec.name) or _computed(measured, cell, data)
@@ -245,6 +250,8 @@ def _cells(store: Store, cell: Cell, calibration: Cell | None) -> Iterator[Table
             samples=read,
             stale=tuple(filter(None, (*other_code(store, cell, spec.variant), _stale(measured, found)))),
             verification=verification(store, cell),
+            habits=own,
+            lost=_lost(spec, found, data, cell, whole),
         )
 
 
@@ -298,6 +305,22 @@ def _computed(measured: Measure, cell: Cell, data: CellData) -> Sequence[StoredF
     if measured.metric is None or measured.stale:
         return ()
     return figures(measured.metric, measured.of(data.matrix), data)
+
+
+def _lost(
+    spec: MetricSpec, found: Sequence[StoredFigure], data: CellData, cell: Cell, whole: Completeness
+) -> tuple[str, ...]:
+    """Returns the groups without a figure of their own, although they were asked, or should have been.
+
+    A group all of whose records gave no sample is known only by the sizes that the task names.
+    """
+    if not spec.traits.average or not found:
+        return ()
+    there = {figure.group for figure in found if figure.value is not None}
+    asked = {group for group in data.groups if group}
+    if whole.finished and not whole.small and not whole.groups:
+        asked |= {*cell.spec.group_sizes}
+    return tuple(sorted(asked - there, key=natural))
 
 
 def _stale(measured: Measure, found: Sequence[StoredFigure]) -> str:

@@ -32,17 +32,19 @@ _FENCE = re.compile(r"```\w*\n(.*?)\n?```", re.DOTALL)
 _KEYS = ("text", "transcript", "transcription", "translation")
 _WHAT = r"(?:transcript(?:ion)?|translation|text)"
 _OF = (
-    r"(?: (?:of|for|in|from|into) (?:(?:the|this|your|that|provided|given|spoken|english|audio|speech|clip) ?)+"
+    r"(?: (?:of|for|in|from|into)"
+    r" (?:(?:the|this|your|that|provided|given|spoken|english|audio|speech|clip) ?)+"
     r"(?:audio|speech|clip|file|recording|sentence|\w+)?)?"
 )
 _PREAMBLE = re.compile(
     r"[*_#\s]*"
     r"(?:(?:sure|certainly|of course|okay|ok|absolutely)(?: thing)?[,.!:]\s*)?"
     r"(?:(?:here(?: is|['’]s)|(?:this|below|the following) is) )?"
-    rf"(?:(?:the|your|a|my) )?(?:(?:english|verbatim|exact|full|word-for-word|audio|speech|spoken) )*{_WHAT}{_OF}"
+    r"(?:(?:the|your|a|my) )?"
+    rf"(?:(?:english|verbatim|exact|full|word-for-word|audio|speech|spoken) )*{_WHAT}{_OF}"
     r"(?: (?:is|reads|says))?(?: as follows)?[*_]*:[*_]*\s*"
-    r"|[*_#\s]*the (?:speaker|audio|clip|person|speech|recording|voice)(?: in the \w+)? (?:says|said|is saying)"
-    r"(?: the following)?:\s*",
+    r"|[*_#\s]*the (?:speaker|audio|clip|person|speech|recording|voice)(?: in the \w+)?"
+    r" (?:says|said|is saying)(?: the following)?:\s*",
     re.IGNORECASE,
 )
 _QUOTES = {'"': '"', "“": "”", "„": "“", "«": "»", "「": "」", "『": "』", "'": "'", "‘": "’"}
@@ -96,7 +98,7 @@ def _without_preamble(text: str, references: list[str]) -> str:
 
 
 def _unquoted(text: str, references: list[str]) -> str:
-    """The text without quotes around it, unless the reference has some at its ends or they are several pairs."""
+    """The text without quotes around the whole, unless the reference has some too."""
     closing = _QUOTES.get(text[:1])
     inside = text[1:-1]
     if closing is None or len(text) < 2 or not text.endswith(closing):
