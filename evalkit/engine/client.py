@@ -21,6 +21,7 @@ from evalkit.errors import BoundaryError, EvalkitError, ProviderError, UsageErro
 from evalkit.models.base import Model, Request, Response
 from evalkit.models.fake import FakeModel, Hints
 from evalkit.runfile.encoding import checked
+from evalkit.runfile.hypotheses import Hypotheses
 from evalkit.runfile.records import AGAIN, OF_JUDGE, OF_MODEL
 from evalkit.runfile.store import Cell
 from evalkit.samples import JUDGE
@@ -196,7 +197,7 @@ class ModelClient:
         while True:
             try:
                 async with self.limiter:
-                    response = await self._once(request, draw, asker.hints)
+                    response = await self._once(request, draw, asker)
             except ProviderError as error:
                 self.store.add_error(asker.cell, asker.sample, draw, error.boundary, str(error))
                 self.commits.soon()
@@ -205,7 +206,8 @@ class ModelClient:
                 if error.throttled:
                     self.limiter.throttled(error.retry_after)
                 if not error.retryable or attempt >= self.policy.attempts:
-                    if not error.too_long:  # an overlong prompt says nothing about the endpoint
+                    # An overlong prompt says nothing about the endpoint, nor does a text that a file lacks.
+                    if not error.too_long and type(self.model) is not Hypotheses:
                         self._count_failure(error)
                     raise
                 await asyncio.sleep(self.policy.pause(attempt, error.retry_after))
@@ -215,8 +217,11 @@ class ModelClient:
                 self.limiter.succeeded(response.seconds)
                 return response
 
-    async def _once(self, request: Request, draw: int, hints: Callable[[], Hints] | None) -> Response:
+    async def _once(self, request: Request, draw: int, asker: Asker) -> Response:
         try:
+            if type(self.model) is Hypotheses and not self._judge:
+                return self.model.said(asker.sample, draw)
+            hints = asker.hints
             # Only this exact class gets the hints, because no model of a user's may see the references.
             if type(self.model) is FakeModel:
                 known = None if hints is None else hints()

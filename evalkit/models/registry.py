@@ -143,8 +143,8 @@ BACKENDS: dict[str, Backend] = {
         whole=True,
     ),
     "replay": Backend(
-        "replay/RUN.db",
-        "the responses of an earlier run, without any request",
+        "replay/RUN.db or replay/TEXTS.trn, .tsv, .jsonl",
+        "the responses of an earlier run, or texts by the id of the sample, without any request",
         ("chat", "completion", "transcription", "image", "audio", "logprobs", "echo", "tools", "prefill"),
         "evalkit.runfile.replay:open_replay",
     ),
