@@ -94,4 +94,5 @@ def asr(
         normaliser=normaliser,
         units=unit,
         macro=by_column,
+        languages=(language,) if language and not by_column else (),
     )

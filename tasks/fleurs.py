@@ -74,6 +74,7 @@ def fleurs(*, languages: str = "82", cer: str = "report", normaliser: str = "aut
         normaliser=normaliser,
         units=cer,
         macro=True,
+        languages=keys,
         sizes=sizes_of(FLEURS_TEST, keys),
         unavailable={"62": NOT_LISTED},
     )

@@ -6,9 +6,10 @@ endpoint the clip alone. With `--set language_hint=on` both are told the languag
 of ISO 639-1; without it the model has to hear it, as the report's had to, as far as one can know.
 
 Measure: words wrong, in percent of the reference's words, or characters where the language is counted in
-them (`evalkit.scoring.speech`). The whole reply counts, trimmed, and an empty one is an answer: nothing was
-heard. A reply that says more than the transcript is charged for it. Beside it stand the words that are only
-inserted, and the share of clips with more errors than words: both show a model that makes speech up.
+them (`evalkit.scoring.speech`). The reply counts without a model's own marks and phrases around the text
+(`evalkit.scoring.transcript`), and an empty one is an answer: nothing was heard. A reply that says anything
+else besides is charged for it. Beside it stand the words that are only inserted, and the share of clips with
+more errors than words: both show a model that makes speech up.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ from evalkit.api import (
     versioned,
 )
 from evalkit.scoring.speech import needs, normaliser_for, rules, score_speech, unit_for
+from evalkit.scoring.transcript import transcript
 
 from .kit import first_reference, is_on_the_hub
 from .speech_languages import Language
@@ -70,12 +72,6 @@ def prompt(sample: Sample, protocol: Protocol) -> Prompt:
         else "Write down the speech in this clip, word for word, in the language that is spoken."
     )
     return (Message("user", (f"{instruction} Reply with the transcript and nothing else.\n", clip)),)
-
-
-@versioned("speech_recognition.whole_reply", 1)
-def whole_reply(text: str, sample: Sample) -> str | None:
-    """The reply, trimmed; an empty one says that nothing was heard."""
-    return text.strip()
 
 
 def wrong_responses(sample: Sample, protocol: Protocol) -> Sequence[str]:
@@ -125,17 +121,21 @@ def recognition(
     normaliser: str = "auto",
     units: str = "report",
     macro: bool = False,
+    languages: Sequence[str] = (),
     unavailable: Mapping[str, str] = _NONE,
     sizes: Sizes = UNKNOWN_SIZES,
 ) -> Task:
     """The task of writing down what is said in `data`; its protocols are `name` and `name-transcribe`.
 
-    `sample` fills `meta` by `spoken`. `macro`: the headline is the mean over the languages. `sizes`: clips in
-    all, and by language. Raises `UsageError` for a normaliser or units that nobody knows.
+    `sample` fills `meta` by `spoken`. `macro`: the headline is the mean over the languages. `languages`:
+    their codes, where they are known before the data is read: if all are counted in characters, the figure
+    is called CER. `sizes`: clips in all, and by language. Raises `UsageError` for a normaliser or units that
+    nobody knows.
     """
     normaliser_for("en", normaliser)
     unit_for("en", units)
-    label = "CER" if units == "character" else "WER"
+    counted = {unit_for(language, units) for language in languages} or {unit_for("", units)}
+    label = "CER" if counted == {"character"} else "WER"
     metrics = (
         ErrorRate(label, normaliser=normaliser, units=units),
         ErrorRate(label, only="insertions", normaliser=normaliser, units=units),
@@ -145,7 +145,7 @@ def recognition(
         data=data,
         sample=sample,
         prompt=prompt,
-        answer=whole_reply,
+        answer=transcript,
         scorer=functools.partial(score_speech, normaliser=normaliser, units=units),
         metrics=averages(*metrics) if macro else metrics,
         protocols=(

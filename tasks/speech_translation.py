@@ -18,7 +18,8 @@ one reference. `target` is the translations' language and `language` the clips',
 `--data builtin` asks a few clips of evalkit's own.
 
 Measure: corpus BLEU and chrF2 (`evalkit.metrics.bleu`). The target language chooses BLEU's tokeniser,
-`--set tokeniser=` another one. Prompt: evalkit's own. `transcribe` asks an endpoint such as Whisper's, which
+`--set tokeniser=` another one. Prompt: evalkit's own. A model's own marks and phrases around a translation do
+not count (`evalkit.scoring.transcript`). `transcribe` asks an endpoint such as Whisper's, which
 translates into English alone; the protocol is there when the target is English.
 """
 
@@ -55,6 +56,7 @@ from evalkit.api import (
     unknown,
     versioned,
 )
+from evalkit.scoring.transcript import transcript
 
 from .kit import first_reference, strange_sign
 from .speech_languages import (
@@ -87,12 +89,6 @@ def prompt(sample: Sample, protocol: Protocol, *, target: str) -> Prompt:
     spoken = f"{name} speech" if name else "speech"
     instruction = f"Translate the {spoken} in this clip into {target}. Reply with the translation only."
     return (Message("user", (f"{instruction}\n", clip)),)
-
-
-@versioned("speech_translation.whole_reply", 1)
-def whole_reply(text: str, sample: Sample) -> str | None:
-    """The reply, trimmed; an empty one is a translation too, of no words."""
-    return text.strip()
 
 
 @versioned("speech_translation.scorer", 1)
@@ -138,7 +134,7 @@ def translation_task(
         data=data,
         sample=sample,
         prompt=functools.partial(prompt, target=language.name),
-        answer=whole_reply,
+        answer=transcript,
         scorer=score,
         metrics=averages(*metrics) if macro else metrics,
         protocols=tuple(protocols),

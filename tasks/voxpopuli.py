@@ -12,7 +12,8 @@ Measure: the mean over the languages of each one's word error rate, each countin
 one for all languages, or `auto`: Whisper's English rules for English, its basic ones for the others.
 
 Reference: `normalized_text` of the data, lower-case and with its numbers as the authors wrote them, which
-XTREME-S scores; `--set text=raw_text` takes the Parliament's own, which some clips do not have.
+XTREME-S scores; `--set text=raw_text` takes the Parliament's own. Both are missing for some clips (empty, or
+none), in which something is said all the same: these are asked, counted in a note, and not scored.
 
 Prompt and replies: `evalkit.tasks.speech_recognition`.
 """
@@ -31,7 +32,7 @@ REVISION = "42f01879c780b4a2e90ec0b4f616c2ece526e4f1"
 SETS = {"14": XTREME_S_VOXPOPULI, "all": tuple(VOXPOPULI)}
 TEXTS = ("normalized_text", "raw_text")
 NOBODY = ("", "None", None)
-"""What stands for a speaker that is not known."""
+"""What stands for a speaker that is not known, and for a transcript that is missing."""
 
 
 def to_sample(record: Record, text: str) -> Sample:
@@ -40,7 +41,7 @@ def to_sample(record: Record, text: str) -> Sample:
     return Sample(
         id=record["audio_id"] if key != "en_accented" else f"accented {record['audio_id']}",
         input="",
-        target=(record[text] or "",),
+        target=(said,) if (said := (record[text] or "").strip()) not in NOBODY else (),
         group=key,
         cluster="" if speaker in NOBODY else f"{key} {speaker}",
         meta=spoken(VOXPOPULI[key]),

@@ -20,7 +20,8 @@ SUBMISSION = "submission"
     "name",
     default="",
     metavar="FORMAT",
-    help="Output format: jsonl, csv, parquet, or submission, the format of the benchmark's own server.  "
+    help="Output format: jsonl, csv, parquet; trn or trn-references, the answers or references for sclite; "
+    "or submission, the format of the benchmark's own server.  "
     "[default: by the extension of -o, else jsonl]",
 )
 @output_option

@@ -25,6 +25,7 @@ from evalkit.models.base import Model, Request, Response
 from evalkit.models.fake import FakeModel, Hints
 from evalkit.models.stops import cut
 from evalkit.runfile.encoding import checked
+from evalkit.runfile.hypotheses import Hypotheses
 from evalkit.runfile.records import AGAIN, OF_JUDGE, OF_MODEL
 from evalkit.runfile.store import Cell
 from evalkit.runfile.tallies import add_departure, has_answer
@@ -224,7 +225,7 @@ class ModelClient:
             while True:
                 try:
                     async with self.limiter:
-                        response = cut(await self._once(request, draw, asker.hints), request.stop)
+                        response = cut(await self._once(request, draw, asker), request.stop)
                 except ProviderError as error:
                     self.store.add_error(asker.cell, asker.sample, draw, error.boundary, str(error))
                     self.commits.soon()
@@ -236,7 +237,8 @@ class ModelClient:
                     self._slow_down(error)
                     pause = waits.pause(error)
                     if pause is None:
-                        if not error.too_long:  # an overlong prompt says nothing about the endpoint
+                        # An overlong prompt says nothing about the endpoint, nor does a file's gap.
+                        if not error.too_long and type(self.model) is not Hypotheses:
                             self._count_failure(error)
                         raise
                     await asyncio.sleep(pause * self.policy.second)
@@ -264,8 +266,11 @@ class ModelClient:
             pause = self.policy.pause(self._limited_in_a_row, error.retry_after)
             self.limiter.hold(pause * self.policy.second)
 
-    async def _once(self, request: Request, draw: int, hints: Callable[[], Hints] | None) -> Response:
+    async def _once(self, request: Request, draw: int, asker: Asker) -> Response:
         try:
+            if type(self.model) is Hypotheses and not self._judge:
+                return self.model.said(asker.sample, draw)
+            hints = asker.hints
             # Only this exact class gets the hints, because no model of a user's may see the references.
             if type(self.model) is FakeModel:
                 known = None if hints is None else hints()

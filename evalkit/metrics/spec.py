@@ -28,3 +28,20 @@ class MetricSpec:
     kind: str = ""
     parameters: Mapping[str, JSON] = field(default_factory=dict)
     scale: float | None = None
+
+    @property
+    def innermost(self) -> tuple[str, Mapping[str, JSON]]:
+        """(kind, parameters) of the metric, or of the one that a mean over groups averages."""
+        inner = self.parameters.get("inner")
+        if self.kind != "macro" or not isinstance(inner, dict):
+            return self.kind, self.parameters
+        kind, parameters = inner.get("kind"), inner.get("parameters")
+        return str(kind or ""), parameters if isinstance(parameters, dict) else {}
+
+    @property
+    def decimals(self) -> int:
+        """The fewest decimals of its figures: error rates, BLEU and chrF are printed with two.
+
+        So does sacreBLEU's table of systems, and so do the papers that report error rates.
+        """
+        return 2 if self.innermost[0] in ("error_rate", "bleu", "chrf") else 0

@@ -6,10 +6,18 @@ cuda, auto), `compute_type` (such as int8, float16), `beam_size` (5), `threads` 
 (above 1, a long clip is cut at its silences and the pieces are decoded together, which gives another text
 than one window after the other).
 
-OpenAI's own program starts at temperature 0 and tries higher ones if the text of a window is improbable or
-repetitive, so its transcripts may vary. Here the protocol's temperature is used, and at 0 a transcript is
-reproducible. Above 0 a transcript is a single sample, while OpenAI's program and the library by default keep
-the best of five.
+Whisper's own ways of decoding are options too, each of which is part of the model's identity where it is not
+at its default:
+
+- `fallback=on` tries higher temperatures, in steps of 0.2 up to 1, if the text of a window is improbable or
+  repetitive, and keeps the best of five samples, as OpenAI's program and the library do by default. It keeps
+  a silent clip from becoming a loop of hundreds of words, which may be most of a word error rate. Off by
+  default: the protocol's temperature alone is used, and above 0 a transcript is a single sample.
+- `vad_filter=on` leaves out what the library's detector takes for silence (default: off, and always on with
+  `batch_size`).
+- `condition_on_previous_text=off` decodes each window without the text of the one before (default: on; with
+  `batch_size` no window has it).
+- `initial_prompt`: a text that stands before the first window's.
 """
 
 from __future__ import annotations
@@ -18,6 +26,7 @@ import asyncio
 import hashlib
 import time
 import wave
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from io import BytesIO
@@ -31,6 +40,16 @@ from evalkit.samples import JSON, Speech
 
 RATE = 16_000
 WEIGHTS = "model.bin"
+_STEP = 0.2
+"""`temperature_increment_on_fallback` of OpenAI's program (openai/whisper at c0d2f62, transcribe.py)."""
+_BEST_OF = 5
+_SWITCHES: Mapping[str, bool | str] = {
+    "fallback": False,
+    "vad_filter": False,
+    "condition_on_previous_text": True,
+    "initial_prompt": "",
+}
+"""Whisper's ways of decoding, with their defaults here."""
 _NUMBERS = {"beam_size": 5, "threads": 0, "batch_size": 1}
 _SHOWN = 300
 """The most characters of an error of the library that are shown."""
@@ -42,8 +61,19 @@ class FasterWhisperModel:
     capabilities: frozenset[Capability] = capabilities_of("faster-whisper")
     parallel: int | None = 1
 
-    def __init__(self, name: str, folder: Path, device: str, compute_type: str, **numbers: int) -> None:
-        """`folder`: the weights. `numbers`: `beam_size`, `threads`, `batch_size`. Raises `UsageError`."""
+    def __init__(
+        self,
+        name: str,
+        folder: Path,
+        device: str,
+        compute_type: str,
+        switches: Mapping[str, bool | str],
+        **numbers: int,
+    ) -> None:
+        """`folder`: the weights. `switches`: of `_SWITCHES`, those that are not at their defaults.
+
+        `numbers`: `beam_size`, `threads`, `batch_size`. Raises `UsageError`.
+        """
         from faster_whisper import BatchedInferencePipeline, WhisperModel
 
         self.name = name
@@ -57,7 +87,10 @@ class FasterWhisperModel:
             "beam_size": self._beams,
             "batch_size": self._batch,
             "version": version("faster-whisper"),
+            **switches,
         }
+        self._switches = {**switches}
+        self._fallback = bool(self._switches.pop("fallback", False))
         try:
             model = WhisperModel(
                 str(folder), device=device, compute_type=compute_type, cpu_threads=numbers["threads"]
@@ -84,19 +117,22 @@ class FasterWhisperModel:
 
     def _written(self, speech: Speech, request: Request) -> Response:
         started = time.perf_counter()
-        settings: dict[str, Any] = {"batch_size": self._batch} if self._batch > 1 else {}
-        if request.seed is not None:
+        settings: dict[str, Any] = dict(self._switches)
+        if self._batch > 1:
+            settings["batch_size"] = self._batch
+        if request.seed is not None or self._fallback:
             import ctranslate2
 
-            ctranslate2.set_random_seed(request.seed)
+            # With a fallback even a greedy request may sample, and has no seed of its own.
+            ctranslate2.set_random_seed(request.seed or 0)
         try:
             segments, _ = self._model.transcribe(
                 _samples(speech.audio.data),
                 task="translate" if speech.translate else "transcribe",
                 language=speech.language or None,
                 beam_size=self._beams,
-                temperature=request.temperature,
-                best_of=1,
+                temperature=_temperatures(request.temperature) if self._fallback else request.temperature,
+                best_of=_BEST_OF if self._fallback else 1,
                 **settings,
             )
             text = "".join(segment.text for segment in segments)  # the work is done here
@@ -113,8 +149,21 @@ def open_faster_whisper(named: Named) -> FasterWhisperModel:
         if value < (key != "threads"):
             least = 0 if key == "threads" else 1
             raise UsageError(f"{named.typed}: {key} must be at least {least}, not {value}")
+    given = {key: options.pop(key, default) for key, default in _SWITCHES.items()}
+    switches = {key: value for key, value in given.items() if value != _SWITCHES[key]}
+    if numbers["batch_size"] > 1 and "condition_on_previous_text" in switches:
+        raise UsageError(
+            f"{named.typed}: condition_on_previous_text has no effect with batch_size above 1, where pieces "
+            "are decoded together: leave out one of them"
+        )
     chosen = {"device": "auto", "compute_type": "default", **options}
-    return FasterWhisperModel(named.typed, _folder(named.name), **chosen, **numbers)
+    return FasterWhisperModel(named.typed, _folder(named.name), **chosen, switches=switches, **numbers)
+
+
+def _temperatures(first: float) -> tuple[float, ...]:
+    """`first`, and the higher ones that are tried if a text is improbable or repetitive."""
+    steps = round((1 - first) / _STEP) if first < 1 else 0
+    return (first, *(round(first + _STEP * step, 6) for step in range(1, steps + 1)))
 
 
 def _one_thread() -> ThreadPoolExecutor:

@@ -116,7 +116,7 @@ BACKENDS: dict[str, Backend] = {
         },
     ),
     "transcribe": Backend(
-        "transcribe/NAME [--base-url URL]",
+        "transcribe/NAME[?prompt=…] [--base-url URL]",
         "an endpoint with OpenAI's speech routes: OpenAI, vLLM, speaches (OPENAI_API_KEY)",
         ("transcription",),
         "evalkit.models.transcribe:open_transcribe",
@@ -138,6 +138,10 @@ BACKENDS: dict[str, Backend] = {
             "beam_size": whole_number,
             "threads": whole_number,
             "batch_size": whole_number,
+            "fallback": on_or_off,
+            "vad_filter": on_or_off,
+            "condition_on_previous_text": on_or_off,
+            "initial_prompt": str,
         },
     ),
     "python": Backend(
@@ -149,8 +153,8 @@ BACKENDS: dict[str, Backend] = {
         whole=True,
     ),
     "replay": Backend(
-        "replay/RUN.db",
-        "the responses of an earlier run, without any request",
+        "replay/RUN.db or replay/TEXTS.trn, .tsv, .jsonl",
+        "the responses of an earlier run, or texts by the id of the sample, without any request",
         ("chat", "completion", "transcription", "image", "audio")
         + ("logprobs", "echo", "tools", "prefill", "extra"),
         "evalkit.runfile.replay:open_replay",

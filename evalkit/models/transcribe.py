@@ -11,13 +11,19 @@ Servers differ in these fields:
   so it is not sent.
 - `seed`: vLLM has it, and gets it if the request has a seed; OpenAI has no such field, so it is not sent.
 
+- `prompt`: a text that stands before the transcript (`transcribe/NAME?prompt=…`); `language`: what is spoken,
+  for all clips, unless the protocol's `language_hint` says it of each; `vad_filter=true` and `hotwords` are
+  those of speaches. They are sent as typed and only where they are given, and belong to the model's identity.
+
 `max_tokens`, `top_p` and `stop` have no counterpart: a server transcribes the whole clip. OpenAI, and vLLM by
 default, refuse files of more than 25 MB (13 minutes of 16 kHz PCM).
 """
 
 from __future__ import annotations
 
+import functools
 import time
+from collections.abc import Mapping
 from io import BytesIO
 from typing import Any
 
@@ -25,8 +31,12 @@ from evalkit.errors import ProviderError
 from evalkit.models.base import Capability, Request, Response
 from evalkit.models.http import Endpoint, count, no_answer
 from evalkit.models.reading import loaded, signs
-from evalkit.models.registry import KEY, Named, capabilities_of
+from evalkit.models.registry import KEY, Named, Read, capabilities_of, parse_options, read_options
 from evalkit.samples import JSON, Speech
+
+_NONE: Mapping[str, str] = {}
+FIELDS: Mapping[str, Read] = dict.fromkeys(("prompt", "language", "vad_filter", "hotwords"), str)
+"""Fields of the form that may be given with the model's name."""
 
 
 class TranscriptionModel:
@@ -35,14 +45,25 @@ class TranscriptionModel:
     capabilities: frozenset[Capability] = capabilities_of("transcribe")
     parallel: int | None = None
 
-    def __init__(self, model: str, base_url: str = "", *, timeout: float = 600.0, key_env: str = KEY) -> None:
-        self.name = f"transcribe/{model}"
-        self._model = model
+    def __init__(
+        self,
+        model: str,
+        base_url: str = "",
+        *,
+        timeout: float = 600.0,
+        key_env: str = KEY,
+        fields: Mapping[str, str] = _NONE,
+    ) -> None:
+        """`fields`: further fields of the form, of `FIELDS`."""
+        query = "&".join(f"{key}={value}" for key, value in fields.items())
+        self.name = f"transcribe/{model}" + (f"?{query}" if query else "")
+        self._model, self._fields = model, dict(fields)
         self._endpoint = Endpoint(base_url, timeout=timeout, key_env=key_env)
 
     @property
     def identity(self) -> dict[str, JSON]:
-        return {"backend": "transcribe", "model": self._model, "endpoint": self._endpoint.base_url}
+        found: dict[str, JSON] = {"backend": "transcribe", "model": self._model}
+        return {**found, "endpoint": self._endpoint.base_url, **self._fields}
 
     async def generate(self, request: Request, *, draw: int = 0) -> Response:
         """Sends one HTTP request, once. Raises `ProviderError`."""
@@ -62,7 +83,10 @@ class TranscriptionModel:
         form = aiohttp.FormData()
         # OpenAI needs the file name to know the format; a file object is sent piece by piece.
         form.add_field("file", BytesIO(speech.audio.data), filename="clip.wav", content_type="audio/wav")
-        fields = {"model": self._model, "response_format": "json", "temperature": f"{temperature:g}"}
+        fields = {**self._fields, "model": self._model, "response_format": "json"}
+        fields["temperature"] = f"{temperature:g}"
+        if speech.translate and self._endpoint.is_openai:
+            fields.pop("language", None)
         if speech.language and not (speech.translate and self._endpoint.is_openai):
             fields["language"] = speech.language
         if seed is not None and not self._endpoint.is_openai:
@@ -73,8 +97,17 @@ class TranscriptionModel:
 
 
 def open_transcribe(named: Named) -> TranscriptionModel:
-    """Opens `transcribe/NAME`. Raises `UsageError` for an invalid address."""
-    return TranscriptionModel(named.name, named.base_url, timeout=named.timeout, key_env=named.key_env)
+    """Opens `transcribe/NAME?prompt=…`. Raises `UsageError` for an invalid address or option.
+
+    A question mark without an option after it belongs to the name.
+    """
+    opened = functools.partial(
+        TranscriptionModel, base_url=named.base_url, timeout=named.timeout, key_env=named.key_env
+    )
+    name, _, query = named.name.rpartition("?")
+    if not name or "=" not in query:
+        return opened(named.name)
+    return opened(name, fields=read_options(f"transcribe/{name}", parse_options(query), FIELDS, "transcribe"))
 
 
 def _parse(body: bytes, seconds: float) -> Response:

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from evalkit.errors import UsageError
+
 if TYPE_CHECKING:
     from evalkit.report.paper import Figure, PaperRow
     from evalkit.runfile.cells import TableCell
@@ -108,6 +110,20 @@ def run_on_words(cell: TableCell) -> str:
         "narrow: an answer that runs on may have more errors than many others together, and if 1 answer in "
         f"100 does, {cell.n} samples have none {100 * 0.99**cell.n:.0f} % of the time"
     )
+
+
+def group_measure(cell: TableCell, group: str) -> str:
+    """`CER` for a language that is counted in characters where the figure is called WER, "" elsewhere."""
+    kind, given = cell.measured.innermost
+    if kind != "error_rate" or not cell.metric.startswith("WER"):
+        return ""
+    from evalkit.scoring.speech import unit_for
+
+    try:
+        unit = unit_for(group, str(given.get("units", "report")))
+    except UsageError:  # the group is no language
+        return ""
+    return "CER" if unit == "character" else ""
 
 
 def _options(text: str) -> dict[str, str]:

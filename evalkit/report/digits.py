@@ -5,20 +5,20 @@ from __future__ import annotations
 import math
 
 
-def figure_text(value: float | None, low: float | None, high: float | None) -> str:
-    """A value with the digits that its interval supports.
+def figure_text(value: float | None, low: float | None, high: float | None, least: int = 0) -> str:
+    """A value with the digits that its interval supports, and at least `least` decimals.
 
     The last digit is worth no less than a hundredth of the interval's width: an interval of more than 10
     is given no decimal, of 1 to 10 one, of 0.1 to 1 two, of less three. Without an interval, one decimal.
     """
-    return "—" if value is None else f"{value:.{decimals(low, high)}f}"
+    return "—" if value is None else f"{value:.{max(least, decimals(low, high))}f}"
 
 
-def interval_text(low: float | None, high: float | None) -> str:
+def interval_text(low: float | None, high: float | None, least: int = 0) -> str:
     """`50.5–55.9`, or `-0.4 to 2.1`, with the digits of `figure_text`; "" where there is none."""
     if low is None or high is None:
         return ""
-    digits = decimals(low, high)
+    digits = max(least, decimals(low, high))
     between = " to " if low < 0 else "–"
     return f"{low:.{digits}f}{between}{high:.{digits}f}"
 

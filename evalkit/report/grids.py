@@ -219,7 +219,7 @@ class _Builder:
         whole = figure is cell
         return GridCell(
             "run",
-            figure_text(figure.value, figure.low, figure.high),
+            figure_text(figure.value, figure.low, figure.high, cell.measured.decimals),
             figure.value,
             figure.low,
             figure.high,

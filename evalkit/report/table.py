@@ -22,6 +22,9 @@ from evalkit.samples import JSON
 if TYPE_CHECKING:
     import pandas as pd
 
+_NAMED = 8
+"""Groups that a note names."""
+
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Table:
@@ -192,6 +195,12 @@ def _faults(cell: TableCell) -> Iterable[str]:
     if failed:
         why = "; ".join(told(cell.causes))
         yield f"{cell.model} on {cell.task}: {failed} samples failed and are not in the value: {why}"
+    if cell.lost and cell.value is not None:
+        names = ", ".join(cell.lost[:_NAMED]) + (", …" if len(cell.lost) > _NAMED else "")
+        yield (
+            f"{cell.model} on {cell.task}, {cell.metric}: no sample of {names} was scored: the mean is "
+            f"without {_counted(len(cell.lost), 'group')}"
+        )
     for key, count in cell.counts.items():
         yield f"{cell.model} on {cell.task}: {COUNTED[key].format(count)}"
 
@@ -207,7 +216,13 @@ def _remarks(cell: TableCell) -> Iterable[str]:
             f"{cell.model} on {cell.task}: {cell.unjudged:,} unparsable: this benchmark's rule needs "
             "--judge MODEL, which reads what the rules cannot"
         )
-    if cell.answered:
+    yield from _of_responses(cell)
+    if cell.answered and not cell.traits.right_or_wrong:
+        yield (
+            f"{cell.model} on {cell.task}: {_counted(cell.answered, 'sample')} without a reference in the "
+            "data, not in the value"
+        )
+    elif cell.answered:
         yield (
             f"{cell.model} on {cell.task}: the references of {cell.answered} answers are not public; "
             "evalkit export --format submission writes what their server takes"
@@ -218,17 +233,8 @@ def _remarks(cell: TableCell) -> Iterable[str]:
             f"{cell.task}: {cell.seconds / 3600:.3g} hours of speech, "
             f"{cell.seconds / heard:.1f} s a clip on average"
         )
-    if refused := cell.outcomes[REFUSED]:
-        yield (
-            f"{cell.model} on {cell.task}: {refused} samples were refused by the endpoint's filter or the "
-            "model; they have no answer and count as wrong"
-        )
-    for words in cell.evidence:
-        yield f"{cell.model} on {cell.task}:{cell.protocol}: {words}"
     if (draws := cell.signature.parts.get("draws", 1)) != 1:
         yield f"{cell.task}: intervals resample the questions; the {draws} draws of each are held"
-    for said in cell.departures:
-        yield f"{cell.model} on {cell.task}:{cell.protocol}: {said}"
     if cell.verification:
         yield f"{cell.model} on {cell.task}:{cell.protocol}: {_verified(cell.verification)}"
     if "threshold" in cell.found:
@@ -237,6 +243,23 @@ def _remarks(cell: TableCell) -> Iterable[str]:
             f"{_number_text(cell.found['threshold'])}, "
             f"chosen on {cell.found['validation_samples']} validation samples"
         )
+
+
+def _of_responses(cell: TableCell) -> Iterable[str]:
+    """What the requests and responses themselves say."""
+    for habit in cell.habits:
+        yield f"{cell.model} on {cell.task}: {habit}"
+    if refused := cell.outcomes[REFUSED]:
+        yield (
+            f"{cell.model} on {cell.task}: {refused} samples were refused by the endpoint's filter or the "
+            "model; they have no answer and count as wrong"
+        )
+    for words in (*cell.evidence, *cell.departures):
+        yield f"{cell.model} on {cell.task}:{cell.protocol}: {words}"
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _verified(found: dict[str, int]) -> str:

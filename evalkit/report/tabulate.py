@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from evalkit.report.comparable import group_measure
 from evalkit.report.digits import figure_text, interval_text
 from evalkit.report.grid import Grid, GridCell, GridRow
 from evalkit.report.table import Table, signature_line
@@ -42,14 +43,14 @@ def _listed(cell: TableCell) -> Iterator[Cell]:
     yield Cell(f"{cell.task}:{cell.protocol}")
     yield Cell(cell.model)
     yield Cell(cell.metric + ("" if cell.higher_is_better or cell.traits.best is not None else " ↓"))
-    yield Cell(_value(cell, cell.unit), "run", marks=cell.marks)
-    yield Cell(interval_text(cell.low, cell.high) or "—")
+    yield Cell(_value(cell, cell.unit, cell.measured.decimals), "run", marks=cell.marks)
+    yield Cell(interval_text(cell.low, cell.high, cell.measured.decimals) or "—")
     yield Cell(cell.n_text if cell.counted != "samples" else str(cell.n))
     yield Cell(outcome_shares(cell.told))
 
 
-def _value(figure: TableCell | Group, unit: str) -> str:
-    text = figure_text(figure.value, figure.low, figure.high)
+def _value(figure: TableCell | Group, unit: str, least: int) -> str:
+    text = figure_text(figure.value, figure.low, figure.high, least)
     return text if figure.value is None else f"{text} {unit}".rstrip()
 
 
@@ -69,8 +70,14 @@ def breakdowns(table: Table) -> Iterator[Tabular]:
     for cell in table.cells:
         title = f"{cell.model} on {cell.task}:{cell.protocol}, {cell.metric}"
         if cell.groups:
+            least = cell.measured.decimals
             groups = (
-                (name, _value(group, cell.unit), interval_text(group.low, group.high) or "—", str(group.n))
+                (
+                    f"{name} ({unit})" if (unit := group_measure(cell, name)) else name,
+                    _value(group, cell.unit, least),
+                    interval_text(group.low, group.high, least) or "—",
+                    str(group.n),
+                )
                 for name, group in cell.groups.items()
             )
             yield _numbers(title, ("group", "value", "95 % interval", "n"), groups)
@@ -132,7 +139,7 @@ def _details(grid: Grid, cell: GridCell, named: bool) -> tuple[str, ...]:
     lines = [
         asked.name if asked and grid.id else "",
         asked.label.removeprefix(asked.name) if asked else "",
-        interval_text(cell.low, cell.high),
+        interval_text(cell.low, cell.high, cell.cell.measured.decimals if cell.cell else 0),
         f"n {cell.n:,}{counted}",
     ]
     odd = any(n for name, n in cell.outcomes.items() if name not in ("correct", "wrong", ANSWERED))

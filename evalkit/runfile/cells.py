@@ -16,6 +16,7 @@ from evalkit.runfile.causes import Cause, causes
 from evalkit.runfile.completeness import Completeness, completeness
 from evalkit.runfile.evidence import evidence
 from evalkit.runfile.figures import WHOLE, figures
+from evalkit.runfile.habits import habits
 from evalkit.runfile.measured import Measure, measures, other_code, task_of
 from evalkit.runfile.records import (
     ANSWERED,
@@ -95,6 +96,10 @@ class TableCell:
     """Answers that no rule could read, in a run without the model that by the benchmark's rule reads them."""
     departures: tuple[str, ...] = ()
     """In words, how the requests were sent otherwise than the protocol says."""
+    habits: tuple[str, ...] = ()
+    """What nearly all answers begin or end with, in words (`evalkit.runfile.habits`)."""
+    lost: tuple[str, ...] = ()
+    """Groups that a mean over groups leaves out, because no sample of theirs was scored."""
     marks: tuple[int, ...] = ()
 
     @property
@@ -229,7 +234,7 @@ def _cells(store: Store, cell: Cell, calibration: Cell | None) -> Iterator[Table
         stored.setdefault(figure.metric, []).append(figure)
     seconds = clip_seconds(store, cell)
     counts = {key: n for key, n in count_details(store, cell, COUNTED).items() if n}
-    whole, against = completeness(store, cell), evidence(store, cell)
+    whole, against, own = completeness(store, cell), evidence(store, cell), habits(store, cell)
     why = causes((boundary, message) for _, boundary, message in store.failures(cell))
     unjudged = _unjudged(store, cell)
     for measured in measures(store, cell):
@@ -268,6 +273,8 @@ def _cells(store: Store, cell: Cell, calibration: Cell | None) -> Iterator[Table
             causes=why,
             unjudged=unjudged,
             departures=tuple(sent.values()),
+            habits=own,
+            lost=_lost(spec, found, data, cell, whole),
         )
 
 
@@ -328,6 +335,22 @@ def _computed(measured: Measure, cell: Cell, data: CellData) -> Sequence[StoredF
     if measured.metric is None or measured.stale:
         return ()
     return figures(measured.metric, measured.of(data.matrix), data)
+
+
+def _lost(
+    spec: MetricSpec, found: Sequence[StoredFigure], data: CellData, cell: Cell, whole: Completeness
+) -> tuple[str, ...]:
+    """Returns the groups without a figure of their own, although they were asked, or should have been.
+
+    A group all of whose records gave no sample is known only by the sizes that the task names.
+    """
+    if not spec.traits.average or not found:
+        return ()
+    there = {figure.group for figure in found if figure.value is not None}
+    asked = {group for group in data.groups if group}
+    if whole.finished and not whole.small and not whole.groups:
+        asked |= {*cell.spec.group_sizes}
+    return tuple(sorted(asked - there, key=natural))
 
 
 def _stale(measured: Measure, found: Sequence[StoredFigure]) -> str:

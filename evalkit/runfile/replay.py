@@ -7,6 +7,7 @@ from pathlib import Path
 from evalkit.errors import ProviderError
 from evalkit.models.base import Capability, Request, Response
 from evalkit.models.registry import Named, capabilities_of
+from evalkit.runfile.hypotheses import READERS, Hypotheses
 from evalkit.runfile.store import Store
 from evalkit.runfile.tallies import departures
 from evalkit.samples import JSON
@@ -58,6 +59,9 @@ class ReplayModel:
         self._store.close()
 
 
-def open_replay(named: Named) -> ReplayModel:
-    """Opens a replay. Raises `UsageError` if the file is not a run file or has no texts."""
+def open_replay(named: Named) -> ReplayModel | Hypotheses:
+    """Opens a replay: a run file, or a file of texts by its ending. Raises `UsageError`."""
+    if Path(named.name).suffix in READERS:
+        hide_beside(Path(named.name))
+        return Hypotheses(Path(named.name))
     return ReplayModel(named.name)

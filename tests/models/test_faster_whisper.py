@@ -114,6 +114,51 @@ def test_its_identity_is_the_weights_and_what_changes_the_text(
     assert len({str(one) for one in different}) == 5
 
 
+class Recorded:
+    """Stands where the library's model is, and notes how it is asked."""
+
+    def __init__(self, inner: Any) -> None:
+        self._inner, self.asked = inner, dict[str, Any]()
+
+    def transcribe(self, *arguments: Any, **settings: Any) -> Any:
+        self.asked = settings
+        return self._inner.transcribe(*arguments, **settings)
+
+
+def test_whisper_s_own_ways_of_decoding(opened: Open) -> None:
+    """Each reaches the library and stands in the identity; at their defaults neither has changed."""
+    plain = opened()
+    assert "fallback" not in plain.identity
+    own = {"fallback": "on", "vad_filter": "on", "condition_on_previous_text": "off", "initial_prompt": "Hm"}
+    model = opened(**own)
+    assert dict(model.identity) == {
+        **plain.identity, "fallback": True, "vad_filter": True, "condition_on_previous_text": False,
+        "initial_prompt": "Hm",
+    }  # fmt: skip
+    given = {"vad_filter": True, "condition_on_previous_text": False, "initial_prompt": "Hm"}
+    for whisper, expected in (
+        (plain, {"temperature": 0.0, "best_of": 1}),
+        (model, {"temperature": (0.0, 0.2, 0.4, 0.6, 0.8, 1.0), "best_of": 5, **given}),
+    ):
+        recorded = whisper._model = Recorded(whisper._model)
+        answer(whisper, Speech(CLIP, language="de"))
+        assert {key: recorded.asked[key] for key in expected} == expected
+        assert set(recorded.asked) == {*expected, "task", "language", "beam_size"}
+    assert opened(**dict.fromkeys(("fallback", "vad_filter"), "off")).identity == plain.identity
+
+
+def test_silence_is_left_out_if_asked(opened: Open) -> None:
+    assert answer(opened(), Speech(CLIP, language="de")).text == "Ein Boot."
+    assert answer(opened(vad_filter="on"), Speech(CLIP, language="de")).text == "", "a tone is no speech"
+
+
+def test_an_option_without_effect_is_refused(opened: Open) -> None:
+    with pytest.raises(UsageError, match="condition_on_previous_text has no effect with batch_size above 1"):
+        opened(batch_size="2", condition_on_previous_text="off")
+    with pytest.raises(UsageError, match="vad_filter must be on or off"):
+        opened(vad_filter="1")
+
+
 def test_what_fails_is_said(opened: Open, weights: Path, tmp_path: Path) -> None:
     with pytest.raises(ProviderError, match=r"'xx' is not a valid language code \(accepted") as failed:
         answer(opened(), Speech(CLIP, language="xx"))

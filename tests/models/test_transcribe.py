@@ -16,6 +16,7 @@ import pytest
 from aiohttp import web
 
 from evalkit.errors import ProviderError, UsageError
+from evalkit.models import open_model
 from evalkit.models.base import Model, Request, Response
 from evalkit.models.http import OPENAI
 from evalkit.models.openai import OpenAIModel
@@ -367,3 +368,18 @@ def test_the_stand_in_logs_clips_without_their_bytes(tmp_path: Path) -> None:
         ask(server.url, ASKED)
     asked = json.loads(log.read_text("utf-8"))
     assert asked["payload"]["file"]["data"] == f"{len(CLIP.data)} bytes"
+
+
+def test_fields_given_with_the_name_are_sent_and_are_part_of_the_identity() -> None:
+    with TranscriptionServer(lambda clip: json.dumps(clip.fields)) as server:
+        model = open_model("transcribe/tiny?prompt=Boats, mainly.&language=de", base_url=server.url)
+        plain = open_model("transcribe/tiny", base_url=server.url)
+        assert dict(model.identity) == {**plain.identity, "prompt": "Boats, mainly.", "language": "de"}
+        assert model.name == "transcribe/tiny?prompt=Boats, mainly.&language=de"
+        hinted = Request(Speech(CLIP, language="fr"), 400)
+        first, second = (json.loads(answer.text) for answer in answers(model, ASKED, hinted))
+    assert (first["prompt"], first["language"], first["model"]) == ("Boats, mainly.", "de", "tiny")
+    assert second["language"] == "fr"
+    with pytest.raises(UsageError, match="unknown option of transcribe 'promt'"):
+        open_model("transcribe/tiny?promt=x")
+    assert open_model("transcribe/what?").name == "transcribe/what?"

@@ -93,12 +93,30 @@ def test_clips_of_unknown_speakers_are_no_cluster(nobody: object) -> None:
     assert read("voxpopuli", speaker_id=nobody)[1].cluster == ""
 
 
+@pytest.mark.parametrize("missing", [None, "", " ", "None"])
+def test_a_missing_transcript_is_no_silence(missing: str | None) -> None:
+    """Something is said in these clips: nothing heard is not right, and a transcript is not wrong."""
+    assert read("voxpopuli", normalized_text=missing)[1].target == ()
+
+
+@pytest.mark.parametrize(
+    ("factory", "options", "name"),
+    [(fleurs.fleurs, {"languages": "ja_jp"}, "CER"),
+     (fleurs.fleurs, {"languages": "ja_jp,yue_hant_hk"}, "CER"),
+     (fleurs.fleurs, {"languages": "ja_jp,fr_fr"}, "WER"), (fleurs.fleurs, {"languages": "my_mm"}, "WER"),
+     (fleurs.fleurs, {"languages": "my_mm", "cer": "whisper"}, "CER"), (asr.asr, {"language": "ko"}, "CER"),
+     (asr.asr, {"language": "ko", "unit": "word"}, "WER"), (asr.asr, {}, "WER"),
+     (asr.asr, {"unit": "character"}, "CER"), (asr.asr, {"language": "locale"}, "WER")],
+)  # fmt: skip
+def test_what_counts_characters_is_called_cer(
+    factory: TaskFactory, options: dict[str, str], name: str
+) -> None:
+    assert {metric.name.split(" ")[0] for metric in build(factory, options).metrics} == {name, "over"}
+
+
 def test_the_parliament_s_own_text() -> None:
     task = build(voxpopuli.voxpopuli, {"text": "raw_text"})
     assert task.sample(ROWS["voxpopuli"]).target == ("Zwei Boote.",)
-    silent = task.sample({**ROWS["voxpopuli"], "raw_text": None})
-    assert judged(task, "", silent) == Verdict(True, "no edit of 0 words")
-    assert judged(task, "zwei", silent) == Verdict(False, "1 insertion of 0 words")
     with pytest.raises(UsageError, match="unknown text 'raw'"):
         build(voxpopuli.voxpopuli, {"text": "raw"})
 
@@ -145,8 +163,9 @@ def test_the_whole_reply_counts_and_nothing_is_an_answer() -> None:
     task, sample = read("mls")
     assert judged(task, " Two red boats.\n", sample) == Verdict(True, "no edit of 3 words")
     assert judged(task, " \n", sample) == Verdict(False, "3 deletions of 3 words")
-    told = judged(task, "The transcript is: two red boats", sample)
-    assert told == Verdict(False, "3 insertions of 3 words")
+    told = judged(task, "I am sure that it is two red boats", sample)
+    assert told == Verdict(False, "6 insertions of 3 words")
+    assert judged(task, "The transcript is: two red boats", sample) == Verdict(True, "no edit of 3 words")
 
 
 @pytest.mark.parametrize(
