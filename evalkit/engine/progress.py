@@ -136,7 +136,7 @@ class PlainProgress:
         self.close()
         self._tally = Tally(planned, cell, client, store)
         self._printed = time.monotonic()
-        self._printed_of = -1
+        self._printed_done = -1
         kept = f", {self._tally.done} done before" if self._tally.done else ""
         total = "samples" if self._tally.total is None else f"{self._tally.total} samples"
         self._print(f"{self._tally.name}: {total}{kept}")
