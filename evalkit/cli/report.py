@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -155,7 +156,7 @@ def _disputes(stores: Sequence[Store], name: str) -> str:
 
 
 def _alignments(stores: Sequence[Store], name: str) -> str:
-    from evalkit.report.alignments import alignments, most_confused
+    from evalkit.report.alignments import alignments, most_confused, text_lines
     from evalkit.report.documents import to_json
     from evalkit.report.tabular import printable
 
@@ -163,7 +164,7 @@ def _alignments(stores: Sequence[Store], name: str) -> str:
     confused = most_confused(found)
     if name == "json":
         return to_json({"alignments": [one.as_json() for one in found], "confused": confused})
-    lines = [printable(line) for one in found if one.edited for line in one.lines()]
+    lines = [printable(line) for line in text_lines(found, shutil.get_terminal_size((100, 24)).columns)]
     lines.append(f"{sum(one.edited for one in found)} of {len(found)} clips have edits; most confused:")
     lines += [
         f"    {count} x  {said or '(nothing)'} → {heard or '(nothing)'}" for said, heard, count in confused

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from rich.cells import cell_len
+
 from evalkit.errors import UsageError
 from evalkit.metrics.error_rate import ErrorRate
 from evalkit.metrics.macro import measured as inner_of
@@ -18,6 +20,9 @@ from evalkit.scoring.speech import Step, alignment, confusions, normalise, norma
 Aligner: TypeAlias = Callable[[str, str, str], tuple[Step, ...]]
 _GAP = "*"
 """Stands where the other side has a word, in the manner of sclite."""
+_SAID, _HEARD = "    said   ", "    heard  "
+_LOOP, _LONGEST_LOOP = 4, 8
+"""How often at least something is said to be folded, and of how many words or characters it is at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +52,18 @@ class Aligned:
             "steps": [list(step) for step in self.steps],
         }
 
-    def lines(self) -> Iterator[str]:
-        """The sample, and the two texts under each other: what was edited in brackets."""
+    @property
+    def run(self) -> str:
+        """What the heading over its clips says."""
+        return f"{self.task}:{self.protocol}  {self.model}"
+
+    def lines(self, width: int) -> Iterator[str]:
+        """The sample, and the two texts under each other in `width` columns: what was edited in brackets."""
         group = f"  {self.group}" if self.group else ""
-        yield f"{self.task}:{self.protocol}  {self.model}  sample {self.sample}{group}  {self.reason}"
-        columns = [_column(step) for step in self.steps]
-        yield "    said   " + " ".join(reference for reference, _ in columns)
-        yield "    heard  " + " ".join(heard for _, heard in columns)
+        yield f"  sample {self.sample}{group}  {self.reason}"
+        for columns in _bands([_column(step) for step in _folded(self.steps)], width - len(_SAID)):
+            yield (_SAID + " ".join(reference for reference, _ in columns)).rstrip()
+            yield (_HEARD + " ".join(heard for _, heard in columns)).rstrip()
 
 
 def alignments(stores: Sequence[Store]) -> Iterator[Aligned]:
@@ -112,10 +122,62 @@ def _aligned(cell: Cell, model: str, row: dict[str, Any], steps: Aligner) -> Ali
     )  # fmt: skip
 
 
+def text_lines(found: Sequence[Aligned], width: int) -> Iterator[str]:
+    """The clips with edits, each run named once over its own."""
+    run = ""
+    for one in found:
+        if one.edited:
+            if one.run != run:
+                run = one.run
+                yield run
+            yield from one.lines(width)
+
+
+def _folded(steps: Sequence[Step]) -> Iterator[Step]:
+    """The steps, with what a model says over and over as one: `the ship … ×40` of forty insertions more."""
+    at = 0
+    while at < len(steps):
+        period, times = _loop(steps, at)
+        if times:
+            unit = " ".join(step.hypothesis for step in steps[at : at + period])
+            yield Step("insert", "", f"{unit} … ×{times}")
+            at += period * times
+        else:
+            yield steps[at]
+            at += 1
+
+
+def _loop(steps: Sequence[Step], at: int) -> tuple[int, int]:
+    """(length, number) of the insertions from `at` that repeat themselves often enough; (0, 0) if none do."""
+    for period in range(1, _LONGEST_LOOP + 1):
+        unit, times = steps[at : at + period], 1
+        if len(unit) < period or any(step.op != "insert" for step in unit):
+            break
+        while steps[at + period * times : at + period * (times + 1)] == unit:
+            times += 1
+        if times >= _LOOP:
+            return period, times
+    return 0, 0
+
+
+def _bands(columns: Sequence[tuple[str, str]], width: int) -> Iterator[list[tuple[str, str]]]:
+    """The columns in lines of at most `width` cells; a column that is wider has a line of its own."""
+    band, used = list[tuple[str, str]](), 0
+    for column in columns:
+        wide = cell_len(column[0])
+        if band and used + 1 + wide > width:
+            yield band
+            band, used = [], 0
+        used += wide + bool(band)
+        band.append(column)
+    if band:
+        yield band
+
+
 def _column(step: Step) -> tuple[str, str]:
     """Both sides of a step in one width; edits stand in brackets, which every script has."""
     if step.op == "equal":
         return step.reference, step.hypothesis
     said, heard = (f"[{text or _GAP}]" for text in (step.reference, step.hypothesis))
-    width = max(len(said), len(heard))
-    return said.ljust(width), heard.ljust(width)
+    width = max(cell_len(said), cell_len(heard))
+    return said + " " * (width - cell_len(said)), heard + " " * (width - cell_len(heard))
