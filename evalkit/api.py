@@ -43,6 +43,7 @@ from evalkit.data import (
 )
 from evalkit.data.audio_folder import FILE as AUDIO_FILE
 from evalkit.data.audio_folder import AudioFolder
+from evalkit.data.base import Cell, text_of
 from evalkit.data.exemplars import fewshot_samples, returned_samples
 from evalkit.data.mmlu_cot import mmlu_cot, mmlu_cot_description, mmlu_cot_repairs
 from evalkit.errors import (
@@ -111,6 +112,7 @@ __all__ = [
     "AudioFolder",
     "BatchModel",
     "Bleu",
+    "Cell",
     "ChrF",
     "Context",
     "Counted",
@@ -212,6 +214,7 @@ __all__ = [
     "sample_id",
     "session",
     "task",
+    "text_of",
     "tokeniser_for",
     "unknown",
     "unsafe_allowed",

@@ -82,6 +82,8 @@ class File:
     data: bytes = field(repr=False, compare=False)
     key: str = field(init=False)
     """Hex SHA-256 of the file."""
+    problem: str = field(default="", compare=False, kw_only=True)
+    """Why there are no bytes, such as that no file has the name in the data; "" if there are."""
     kind: ClassVar[Medium]
 
     @property
@@ -123,7 +125,7 @@ class Image(File):
         Raises `MediaError` for a file that cannot be read and an image that Pillow cannot decode.
         """
         if source is None or isinstance(source, bytes | Path | Mapping):
-            return cls(_stored(source))
+            return cls(_stored(source), problem=_problem(source))
         return cls(_as_file(source))
 
 
@@ -144,7 +146,7 @@ class Audio(File):
         A record without bytes gives an empty clip: the samples that play it fail, and no others.
         Raises `MediaError` for a file that cannot be read.
         """
-        return cls(_stored(source))
+        return cls(_stored(source), problem=_problem(source))
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +203,7 @@ class Video(File):
         """
         if isinstance(source, Path):
             return cls(path=source, start=start, end=end)
-        return cls(_stored(source), start=start, end=end)
+        return cls(_stored(source), start=start, end=end, problem=_problem(source))
 
 
 Shown: TypeAlias = Image | Audio | Video
@@ -216,6 +218,11 @@ def _readable(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise MediaError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def _problem(source: bytes | Path | Mapping[str, Any] | None) -> str:
+    """What a record of a folder says of a file that it has no bytes of (`evalkit.data.media.embedded`)."""
+    return str(source.get("problem") or "") if isinstance(source, Mapping) else ""
 
 
 def _stored(source: bytes | Path | Mapping[str, Any] | None) -> bytes:

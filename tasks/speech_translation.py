@@ -26,6 +26,7 @@ translates into English alone; the protocol is there when the target is English.
 from __future__ import annotations
 
 import functools
+import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -91,10 +92,11 @@ def prompt(sample: Sample, protocol: Protocol, *, target: str) -> Prompt:
     return (Message("user", (f"{instruction}\n", clip)),)
 
 
-@versioned("speech_translation.scorer", 1)
+@versioned("speech_translation.scorer", 2)
 def score(answer: str, sample: Sample) -> Verdict:
-    """Right is the reference to the letter. What a translation is worth, only the corpus shows."""
-    return Verdict(answer == sample.target[0].strip())
+    """Right is the reference to the letter, composed or not. What it is worth, only the corpus shows."""
+    said, reference = (unicodedata.normalize("NFC", text) for text in (answer, sample.target[0].strip()))
+    return Verdict(said == reference)
 
 
 def wrong_responses(sample: Sample, protocol: Protocol) -> Sequence[str]:

@@ -6,7 +6,8 @@
 `dataset` is a folder in any shape that `datasets` reads (parquet; JSON lines or CSV; pictures beside a
 metadata.jsonl that names them), or `owner/name` on the Hub. `image` names a column of one picture or of a
 list of them, shown before the question; in a folder they may also be names of files, from the folder on.
-`answers` names one of a text, of a list of texts, or of a list of records with an `answer`.
+`answers` names one of a text, of a list of texts, or of a list of records with an `answer`. What a file
+says is a text: 007, 1.50, None and 2019-05-01 stay what they are. A cell of a table may hold a list, as JSON.
 `--data builtin` asks a few questions of evalkit's own.
 
 `metric` says how an answer is judged:
@@ -15,8 +16,8 @@ list of them, shown before the question; in a folder they may also be names of f
   normalised whether the people agree or not;
 - `anls`: similarity to the nearest reference, as for DocVQA;
 - `relaxed`: numbers within 5 %, other texts exactly, as for ChartQA;
-- `exact`: equal to a reference but for case, white space around it and a full stop at its end. It is the
-  default, and for a reference of one letter the only sensible one.
+- `exact`: equal to a reference but for case, white space around it and a full stop at its end; letters with
+  marks may be composed or not. It is the default, and for a reference of one letter the only sensible one.
 
 The prompt is the instruction, the pictures, and the question; `instruction` replaces the first.
 """
@@ -24,12 +25,14 @@ The prompt is the instruction, the pictures, and the question; `instruction` rep
 from __future__ import annotations
 
 import functools
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from evalkit.api import (
     Accuracy,
+    Cell,
     Data,
     DataError,
     DataOptions,
@@ -49,6 +52,7 @@ from evalkit.api import (
     Verdict,
     sample_id,
     task,
+    text_of,
     unknown,
     versioned,
 )
@@ -71,16 +75,16 @@ def reader(question: str, image: str, answers: str, group: str, least: int) -> C
         shown = record[image] if isinstance(record[image], list) else [record[image]]
         media = tuple(picture(one, image) for one in shown)
         pictures = [one.key for one in media]
-        target = references(record[answers])
+        target, asked = references(record[answers]), text_of(record[question], question)
         if len(target) < least:
             raise ValueError(
                 f"{len(target)} answers, where metric=vqa compares those of {least} people or more"
             )
         return Sample(
-            id=sample_id(record[question], *pictures),
-            input=record[question],
+            id=sample_id(asked, *pictures),
+            input=asked,
             target=target,
-            group=str(record[group]) if group else "",
+            group=text_of(record[group], group) if group else "",
             cluster=" ".join(pictures),
             media=media,
         )
@@ -95,12 +99,20 @@ def picture(stored: object, column: str) -> Image:
 
 
 def references(found: object) -> tuple[str, ...]:
-    """Texts, from a text, a list of them, or a list of records with an `answer`."""
+    """Texts, from a text, a list of them, or a list of records with an `answer`.
+
+    A cell of a table may hold a list of texts, as JSON or Python writes it.
+    """
+    if isinstance(found, Cell):
+        found = found.listed() or found
     listed = found if isinstance(found, list) else [found]
     texts = [item["answer"] if isinstance(item, Mapping) else item for item in listed]
     if not texts or any(text is None for text in texts):
         raise ValueError(f"answers are {found!r}: a text, or a list of texts")
-    return tuple(map(str, texts))
+    given = tuple(text_of(text, "an answer") for text in texts)
+    if not any(text.strip() for text in given):  # nobody could be right
+        raise ValueError("answers are empty: a text, or a list of texts")
+    return given
 
 
 @versioned("vqa.prompt", 1)
@@ -131,13 +143,14 @@ def by_relaxed(answer: str, sample: Sample) -> Verdict:
     return Verdict(any(relaxed_match(answer, reference) for reference in sample.target))
 
 
-@versioned("vqa.by_equality", 1)
+@versioned("vqa.by_equality", 2)
 def by_equality(answer: str, sample: Sample) -> Verdict:
     return Verdict(_plain(answer) in set(map(_plain, sample.target)))
 
 
 def _plain(text: str) -> str:
-    return text.strip().removesuffix(".").casefold()
+    folded = unicodedata.normalize("NFC", text).strip().removesuffix(".").casefold()
+    return unicodedata.normalize("NFC", folded)
 
 
 METRICS: dict[str, tuple[Callable[[str, Sample], Verdict], Metric]] = {

@@ -15,7 +15,7 @@ from evalkit.compare.paired import Overlap, overlap
 from evalkit.compare.policy import Terms
 from evalkit.compare.verdicts import INCOMPLETE, Problem
 from evalkit.runfile.cells import TableCell
-from evalkit.runfile.records import CellData
+from evalkit.runfile.records import CellData, occurrences
 
 _NAMED = 3
 """Maximum number of differing samples that a message names."""
@@ -137,12 +137,12 @@ def _validated(base: CellData, head: CellData) -> Iterable[str]:
     before, after = (
         {
             sample: asked
-            for sample, asked, outcome in zip(data.ids, data.asked, data.outcomes, strict=True)
+            for sample, asked, outcome in zip(occurrences(data.ids), data.asked, data.outcomes, strict=True)
             if outcome != "failed"
         }
         for data in (base, head)
     )
-    unlike = [sample for sample in before if sample in after and before[sample] != after[sample]]
+    unlike = [key[0] for key in before if key in after and before[key] != after[key]]
     changed = dict.fromkeys((*shared.only_base, *shared.only_head, *shared.other_questions, *unlike))
     if changed:
         words = f"{len(changed)} validation samples differ: {named(list(changed))}"

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import compress
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from evalkit.errors import UsageError
 from evalkit.metrics.base import Metric, traits_of
 from evalkit.runfile.encoding import unread_id
 from evalkit.runfile.measured import measure
-from evalkit.runfile.records import Cell, CellData
+from evalkit.runfile.records import Cell, CellData, Occurrence, occurrences
 from evalkit.runfile.store import Store
 
 if TYPE_CHECKING:
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
     from evalkit.stats import Difference
 
 MCNEMAR = "McNemar"
-Occurrence: TypeAlias = tuple[str, int]
-"""A sample's id, and how many earlier samples of the data set have the same id."""
 
 
 class Moved(NamedTuple):
@@ -80,16 +77,6 @@ class Overlap:
     only_base: tuple[str, ...]
     only_head: tuple[str, ...]
     other_questions: tuple[str, ...]
-
-
-def occurrences(ids: Iterable[str]) -> list[Occurrence]:
-    """Returns the ids of samples in the data set's order, with a number for samples with the same id."""
-    seen: Counter[str] = Counter()
-    found = []
-    for sample in ids:
-        found.append((sample, seen[sample]))
-        seen[sample] += 1
-    return found
 
 
 def overlap(base: CellData, head: CellData) -> Overlap:

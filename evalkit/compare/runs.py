@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections import Counter
+import itertools
 from collections.abc import Iterable, Mapping, Sequence, Set
 from difflib import get_close_matches
 from typing import Any
 
 from evalkit.compare.comparability import Check, Side, check, prompts_differ
-from evalkit.compare.paired import Occurrence, pair
+from evalkit.compare.paired import pair
 from evalkit.compare.policy import Policy, Terms
 from evalkit.compare.verdicts import (
     DIFFERENT,
@@ -24,7 +24,15 @@ from evalkit.compare.verdicts import (
 )
 from evalkit.errors import UsageError, unknown
 from evalkit.runfile.cells import TableCell, cells_of
-from evalkit.runfile.records import REFUSED, VALIDATION, Cell, CellData, told_outcomes
+from evalkit.runfile.records import (
+    REFUSED,
+    VALIDATION,
+    Cell,
+    CellData,
+    Occurrence,
+    occurrences,
+    told_outcomes,
+)
 from evalkit.runfile.store import Store
 
 _SHORT = 80
@@ -207,14 +215,9 @@ def _flips(
 
 def _rows(store: Store, cell: Cell, wanted: Set[Occurrence]) -> dict[Occurrence, dict[str, Any]]:
     """Returns the `wanted` samples of a run file."""
-    seen: Counter[str] = Counter()
-    found = {}
-    for row in store.samples(cell):
-        key = (row["id"], seen[row["id"]])
-        seen[row["id"]] += 1
-        if key in wanted:
-            found[key] = row
-    return found
+    rows, named = itertools.tee(store.samples(cell))
+    keys = occurrences(row["id"] for row in named)
+    return {key: row for key, row in zip(keys, rows, strict=True) if key in wanted}
 
 
 def _answer(store: Store, row: Mapping[str, Any]) -> str | None:

@@ -6,16 +6,15 @@ features/audio.py, `encode_example`).
 
 from __future__ import annotations
 
-import csv
-import json
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from evalkit.data.base import DataOptions, Record, Records
-from evalkit.data.folder import check_columns
-from evalkit.data.media import embedded
+from evalkit.data.base import DataOptions, Record, Records, check_columns
+from evalkit.data.files import numbered_rows, numbered_values
+from evalkit.data.media import embedded, near_name
 from evalkit.errors import DataError
 
 LISTS = ("metadata.jsonl", "metadata.csv")
@@ -70,36 +69,31 @@ class AudioFolder:
         return Records(origin, count, lambda: (self._with_clip(row) for row in rows(found)))
 
     def _with_clip(self, row: Record) -> Record:
-        record = {**row, "audio": {"bytes": None, "path": row[FILE]}}
-        return embedded(record, ("audio",), self.root)
+        stored = {"bytes": None, "path": row[FILE]}
+        record = embedded({**row, "audio": stored}, ("audio",), self.root)
+        there = os.path.exists(self.root / row[FILE])  # noqa: PTH110 — also False for an invalid name
+        if there or near_name(self.root, row[FILE]):
+            return record
+        # A sample has its clip's name, so there is nothing to say but that it is missing.
+        return {**record, "audio": {**stored, "bytes": record["audio"]["bytes"]}}
 
 
 def _lines(file: Path) -> Iterator[Record]:
     """Yields the objects of a JSON lines file, each of which must name a clip."""
-    with file.open(encoding="utf-8-sig") as lines:
-        try:
-            for number, line in enumerate(lines, 1):
-                if line.strip():
-                    yield _named(json.loads(line), f"{file}, line {number}")
-        except (ValueError, RecursionError) as error:  # invalid JSON, JSON too deep, or invalid UTF-8
-            raise DataError(f"{file} cannot be read ({error}): it needs one JSON object per line") from error
+    for number, value in numbered_values(file):
+        yield _named(value, f"{file}, line {number}")
 
 
 def _table(file: Path) -> Iterator[Record]:
     """Yields the rows of a CSV file with a header. Each must name a clip and have a cell for each column.
 
-    A row with more cells has a text with an unquoted comma, of which only a part would be read.
+    A row with more cells has a text with an unquoted delimiter, of which only a part would be read.
     """
-    with file.open(encoding="utf-8-sig", newline="") as lines:
-        try:
-            for number, row in enumerate(csv.DictReader(lines), 1):
-                if None in row or None in row.values():
-                    raise DataError(
-                        f"{file}, row {number}: must have as many cells as the header; quote each comma"
-                    )
-                yield _named(row, f"{file}, row {number}")
-        except (ValueError, csv.Error) as error:
-            raise DataError(f"{file} cannot be read ({error}): it needs a header and commas") from error
+    for number, (line, header, row) in enumerate(numbered_rows(file), 1):
+        place = f"{file}, line {line}, row {number}"
+        if len(row) != len(header):
+            raise DataError(f"{place}: must have as many cells as the header; quote each delimiter in a text")
+        yield _named(dict(zip(header, row, strict=True)), place)
 
 
 def _named(row: object, place: str) -> Record:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import ast
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -12,6 +15,52 @@ from evalkit.errors import DataError
 
 Record: TypeAlias = Mapping[str, Any]
 """One row with plain Python values. Media columns are `{"bytes": ..., "path": ...}`, not decoded."""
+
+
+class Number(float):
+    """A number of a JSON file with a point or an exponent. As a text it is what the file says: 1.50."""
+
+    def __new__(cls, spelling: str) -> Number:
+        number = super().__new__(cls, spelling)
+        number.spelling = str(spelling)
+        return number
+
+    spelling: str
+
+    def __str__(self) -> str:
+        return self.spelling
+
+
+class Cell(str):
+    """A cell of a CSV or TSV file. It may stand for a list, as such a file has no other way to hold one."""
+
+    __slots__ = ()
+
+    def listed(self) -> list[str] | None:
+        """Returns the texts of a cell that is a list of texts, as JSON or Python writes it; else None."""
+        text = self.strip()
+        if not (text.startswith("[") and text.endswith("]")):
+            return None
+        for parse in (json.loads, ast.literal_eval):
+            try:
+                found = parse(text)
+            except (ValueError, SyntaxError, RecursionError, MemoryError):
+                continue
+            if isinstance(found, list) and found and all(isinstance(item, str) for item in found):
+                return found
+        return None
+
+
+def text_of(value: object, column: str) -> str:
+    """Returns a record's value as the text that its file has there, such as 1.50 for a number of JSON.
+
+    Raises `ValueError` for a null, a list and an object. `column`: the value's name in the error.
+    """
+    if isinstance(value, bool):
+        return json.dumps(value)
+    if value is None or isinstance(value, list | tuple | Mapping | bytes):
+        raise ValueError(f"{column} is {str(value)[:60]!r}: a text")
+    return str(value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,3 +171,33 @@ def data_options(data: str | Path | None) -> DataOptions:
     if str(data) in BUILTIN:
         return DataOptions(small_sets=True)
     return DataOptions(folder=Path(data))
+
+
+def check_columns(columns: Sequence[str], found: set[str], place: str) -> None:
+    """Raises `DataError` if the data lacks a column that the task needs."""
+    missing = [column for column in columns if column not in found]
+    if missing:
+        raise DataError(
+            f"{place}: changed schema, no column {', '.join(missing)} among {listing(sorted(found))}: "
+            "read the pinned revision, or change the task's columns"
+        )
+
+
+@contextmanager
+def readable(place: str, fix: str = "delete the damaged file and fetch it again") -> Iterator[None]:
+    """Turns any error from a damaged file or card into a `DataError`, because each reader has its own."""
+    try:
+        yield
+    except DataError:
+        raise
+    except Exception as error:
+        # The library wraps the reader's own message, which is more helpful.
+        cause = error.__cause__ or error
+        words = " ".join(str(cause).split())[:200] or type(cause).__name__
+        raise DataError(f"{place} cannot be read ({words}): {fix}") from error
+
+
+def listing(names: Sequence[str], most: int = 12) -> str:
+    """Returns names for one line of an error."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return (", ".join(names[:most]) + more) or "none"

@@ -1,8 +1,11 @@
 """Reads records from one file: JSON lines, JSON, CSV, TSV or Parquet; text files also packed with gzip.
 
-Files may be broken or hostile: every error is a `DataError` that names the file and the line. A line of JSON
-has at most `MOST_LINE` bytes and a JSON document `MOST_JSON`, when unpacked, so that a small packed file
-cannot fill the memory. A cell of CSV has at most 131,072 characters.
+A record is what the file says: no type is guessed. A cell of CSV is a text as it stands, whether it looks
+like a number, a date or "NA", and a number of JSON remembers its spelling (`Number`).
+
+Files may be broken or hostile: every error is a `DataError` that names the file and the line. A line has at
+most `MOST_LINE` bytes and a JSON document `MOST_JSON`, when unpacked, so that a small packed file cannot fill
+the memory. A cell of CSV has at most 131,072 characters.
 """
 
 from __future__ import annotations
@@ -10,22 +13,30 @@ from __future__ import annotations
 import csv
 import gzip
 import hashlib
+import itertools
 import json
+import re
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from io import TextIOWrapper
+from io import StringIO
 from pathlib import Path
-from typing import IO, NoReturn, cast
+from typing import IO, Any, NoReturn, cast
 
-from evalkit.data.base import Record, Records
-from evalkit.data.folder import check_columns, readable
+from evalkit.data.base import Cell, Number, Record, Records, check_columns, readable
 from evalkit.data.media import embedded, media_columns
 from evalkit.errors import DataError
 
 MOST_LINE = 64 << 20
 MOST_JSON = 256 << 20
+DELIMITERS = ",;\t"
+"""What may stand between the cells of a .csv file: the one that gives its header the most columns."""
+UNNAMED = "Unnamed: 0"
+"""The name of a table's first column if it has none: it is the index that pandas writes."""
+_HEADER = "the header must name each column, with different names"
+_EXCEL = re.compile(r"sep=(.)\r?\n?", re.IGNORECASE)
+"""The line before the header in which Excel reads the delimiter."""
 Reader = Callable[[Path], Iterator[Record]]
 
 
@@ -72,17 +83,48 @@ def reader_of(path: Path) -> Reader:
 
 def read_lines(path: Path) -> Iterator[Record]:
     """Yields the objects of a file with one object per line. Empty lines are skipped."""
-    number = 0
+    for number, value in numbered_values(path):
+        yield _object(path, f"line {number}", value)
+
+
+def numbered_values(path: Path) -> Iterator[tuple[int, Any]]:
+    """Yields (line, value) of a file with one JSON value per line. Empty lines are skipped."""
     with _unpacked(path) as data:
-        while line := _line(path, data, number):
-            number += 1
+        for number, line in _lines(path, data):
             if line.isspace():
                 continue
             try:
-                record = json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
+                value = _loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
             except (ValueError, RecursionError) as error:
-                _refuse(path, f"line {number}", f"not a JSON object ({error})")
-            yield _object(path, f"line {number}", record)
+                _refuse(
+                    path, f"line {number}", f"not a JSON object ({error}), so it cannot be read{_fix(error)}"
+                )
+            yield number, value
+
+
+def _loads(text: str) -> Any:
+    """Returns the JSON value. Raises `ValueError`, also for an object that has a key twice."""
+    return json.loads(text, parse_float=Number, parse_constant=Number, object_pairs_hook=_distinct)
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in found if keys.count(key) > 1)
+        raise ValueError(f"it has {twice[:80]!r} twice")
+    return found
+
+
+def _fix(error: Exception) -> str:
+    return ": save it as UTF-8" if isinstance(error, UnicodeDecodeError) else ""
+
+
+def _lines(path: Path, data: IO[bytes]) -> Iterator[tuple[int, bytes]]:
+    number = 0
+    while line := _line(path, data, number):
+        number += 1
+        yield number, line
 
 
 def _line(path: Path, data: IO[bytes], before: int) -> bytes:
@@ -95,7 +137,8 @@ def _line(path: Path, data: IO[bytes], before: int) -> bytes:
     return line
 
 
-def _read_json(path: Path) -> Iterator[Record]:
+def read_json(path: Path, key: str | None = None) -> Iterator[Record]:
+    """Yields the objects of a JSON file: a list of objects, or the list under `key`; or of JSON lines."""
     with _unpacked(path) as data:
         try:
             text = data.read(MOST_JSON + 1)
@@ -106,35 +149,85 @@ def _read_json(path: Path) -> Iterator[Record]:
             f"{path} has more than {MOST_JSON:,} bytes: use JSON lines, which are read one by one"
         )
     try:
-        document = json.loads(text.decode("utf-8-sig"))
+        document = _loads(text.decode("utf-8-sig"))
     except json.JSONDecodeError as error:
+        if error.msg == "Extra data":  # several values, one per line
+            yield from read_lines(path)
+            return
         _refuse(path, f"line {error.lineno}", f"not valid JSON ({error.msg}, column {error.colno})")
+    except UnicodeDecodeError as error:
+        line = text.count(b"\n", 0, error.start) + 1
+        raise DataError(f"{path} is not valid JSON (line {line}: {error}){_fix(error)}") from None
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path} is not valid JSON ({error})") from None
+    if key is not None and isinstance(document, dict):
+        document = document.get(key)
     if not isinstance(document, list):
         raise DataError(f"{path} must hold a list of objects, not {type(document).__name__}")
     for number, record in enumerate(document):
         yield _object(path, f"entry {number}", record)
 
 
-def _read_table(path: Path, delimiter: str) -> Iterator[Record]:
-    """Yields the rows; every cell is a text. A row with too many cells has an unquoted delimiter."""
-    with _unpacked(path) as data, TextIOWrapper(data, "utf-8-sig", newline="") as text:
-        rows = csv.reader(text, delimiter=delimiter, strict=True)
+def read_table(path: Path, delimiters: str = DELIMITERS) -> Iterator[Record]:
+    """Yields the rows of a table with a header. A row with too many cells has an unquoted delimiter."""
+    for line, header, row in numbered_rows(path, delimiters):
+        if len(row) != len(header):
+            counts = f"{len(row)} cells for {len(header)} columns"
+            _refuse(path, f"line {line}", f"{counts}: quote each cell that contains the delimiter")
+        yield dict(zip(header, row, strict=True))
+
+
+def numbered_rows(path: Path, delimiters: str = DELIMITERS) -> Iterator[tuple[int, list[str], list[Cell]]]:
+    """Yields (line, header, cells) of each row that is not blank; every cell is a text.
+
+    `delimiters`: of which the one that gives the header the most columns is meant.
+    """
+    with _unpacked(path) as data:
+        texts = _texts(path, data)
+        before, first = next(((number, text) for number, text in enumerate(texts) if text.strip()), (0, ""))
+        if said := _EXCEL.fullmatch(first):
+            delimiters, before, first = said[1], before + 1, next(texts, "")
+        delimiter = _delimiter(first, delimiters)
+        rows = csv.reader(itertools.chain((first,), texts), delimiter=delimiter, strict=True)
         try:
-            header = next(rows, [])
-            if not all(header) or len(set(header)) < len(header):
-                _refuse(path, "line 1", "the header must name each column, with different names")
+            header = _header(path, next(rows, []))
             for row in rows:
-                if not row:
-                    continue
-                if len(row) != len(header):
-                    counts = f"{len(row)} cells for {len(header)} columns"
-                    fix = "quote each cell that contains the delimiter"
-                    _refuse(path, f"line {rows.line_num}", f"{counts}: {fix}")
-                yield dict(zip(header, row, strict=True))
-        except (OSError, EOFError, zlib.error, ValueError, csv.Error) as error:
-            _refuse(path, f"after line {rows.line_num}", f"the file cannot be read ({error})")
+                if any(row):
+                    yield before + rows.line_num, header, [Cell(cell) for cell in row]
+        except (ValueError, csv.Error) as error:
+            _refuse(path, f"after line {before + rows.line_num}", f"the file cannot be read ({error})")
+
+
+def _texts(path: Path, data: IO[bytes]) -> Iterator[str]:
+    for number, line in _lines(path, data):
+        try:
+            text = line.decode("utf-8-sig" if number == 1 else "utf-8")
+        except UnicodeDecodeError as error:
+            _refuse(path, f"line {number}", f"the file cannot be read ({error}){_fix(error)}")
+        yield from StringIO(text, newline="")  # also ends a line at a lone carriage return
+
+
+def _delimiter(header: str, delimiters: str) -> str:
+    """Returns the delimiter that gives the header the most columns; the first of those that give as many."""
+
+    def columns(delimiter: str) -> int:
+        return len(next(csv.reader([header], delimiter=delimiter), []))
+
+    return max(delimiters, key=columns)
+
+
+def _header(path: Path, names: list[str]) -> list[str]:
+    if names and not names[0]:
+        names[0] = UNNAMED
+    if not all(names):
+        _refuse(path, "line 1", "the header must name each column, with different names")
+    if twice := [name for name in names if names.count(name) > 1]:
+        _refuse(
+            path,
+            "line 1",
+            f"the header must name each column, with different names: {twice[0]!r} is there twice",
+        )
+    return names
 
 
 def _read_parquet(path: Path) -> Iterator[Record]:
@@ -157,9 +250,9 @@ def _read_parquet(path: Path) -> Iterator[Record]:
 _READERS: dict[str, Reader] = {
     ".jsonl": read_lines,
     ".ndjson": read_lines,
-    ".json": _read_json,
-    ".csv": partial(_read_table, delimiter=","),
-    ".tsv": partial(_read_table, delimiter="\t"),
+    ".json": read_json,
+    ".csv": read_table,
+    ".tsv": partial(read_table, delimiters="\t"),
     ".parquet": _read_parquet,
 }
 

@@ -14,7 +14,8 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from evalkit.data import parquet
-from evalkit.data.base import Record, Records
+from evalkit.data.base import Record, Records, check_columns, listing, readable
+from evalkit.data.folder_texts import texts
 from evalkit.data.media import embedded, media_columns, undecoded
 from evalkit.errors import DataError
 
@@ -47,7 +48,7 @@ def locate(folder: Path, name: str) -> Path:
     close = get_close_matches(name, there, n=1, cutoff=0.6)
     if close:
         raise DataError(f"{folder} has no data set {name}: did you mean {close[0]}?")
-    raise DataError(f"{folder} has no data set {name}: it has {_listing(there)}")
+    raise DataError(f"{folder} has no data set {name}: it has {listing(there)}")
 
 
 def plan(root: Path, configs: Sequence[str], split: str, place: str) -> list[SplitFiles]:
@@ -65,7 +66,7 @@ def plan(root: Path, configs: Sequence[str], split: str, place: str) -> list[Spl
         there = get_dataset_config_names(str(root))
         for config in configs:
             if config not in there:
-                raise DataError(f"{place} has no config {config!r}: it has {_listing(there)}")
+                raise DataError(f"{place} has no config {config!r}: it has {listing(there)}")
         builders = [load_dataset_builder(str(root), config, cache_dir=scratch) for config in configs]
     return [
         _plan(builder, root, config, split, place) for builder, config in zip(builders, configs, strict=True)
@@ -76,7 +77,7 @@ def _plan(builder: DatasetBuilder, root: Path, config: str, split: str, place: s
     splits = {str(key): list(paths) for key, paths in (builder.config.data_files or {}).items()}
     if not splits.get(split):
         filled = [key for key, paths in splits.items() if paths]
-        raise DataError(f"{place} has no split {split!r} in config {config!r}: it has {_listing(filled)}")
+        raise DataError(f"{place} has no split {split!r} in config {config!r}: it has {listing(filled)}")
     files = tuple(Path(path).relative_to(root).as_posix() for path in splits[split])
     _check_shards(files, place)
     return SplitFiles(builder=builder, split=split, files=files)
@@ -111,54 +112,32 @@ def _read(
     files = [root / name for name in plan.files]
     with readable(place), quiet():
         count: int | None
+        stream: Callable[[], Iterator[Record]]
         if {file.suffix for file in files} == {".parquet"}:
             count, found = _measure(files)
             features = plan.builder.info.features or parquet.features_of(files[0])
-            stream = partial(parquet.read, files, features)
+            media, stream = media_columns(features), partial(parquet.read, files, features)
+        elif listed := texts(plan.builder, files, root, place):
+            count, found, media, stream = listed.count, set(listed.columns), listed.media, listed.read
         else:
-            count, dataset, features = _streamed(plan, files)
-            found, stream = set(next(iter(dataset), {})), partial(iter, dataset)
+            dataset, features = _streamed(plan, files)
+            count, found, stream = None, set(next(iter(dataset), {})), partial(iter, dataset)
+            media = media_columns(features)
     check_columns(columns, found, place)
-    media = media_columns(features)
     if not media:
         return count, stream
     return count, lambda: (embedded(record, media, root) for record in stream())
 
 
-def _streamed(plan: SplitFiles, files: Sequence[Path]) -> tuple[int | None, IterableDataset, Features | None]:
-    """Returns (how many records or None, the records, their features), read by `datasets`."""
+def _streamed(plan: SplitFiles, files: Sequence[Path]) -> tuple[IterableDataset, Features | None]:
+    """Returns (the records, their features), read by `datasets`."""
     # Only this split, because the card may name files of other splits that are not on this machine.
     plan.builder.config.data_files = {plan.split: [str(file) for file in files]}
     dataset = plan.builder.as_streaming_dataset(split=plan.split)
     features = dataset.features
     if media_columns(features):
         dataset = dataset.cast(undecoded(features))
-    lines = {file.suffix for file in files} == {".jsonl"}
-    return sum(_lines(file) for file in files) if lines else None, dataset, features
-
-
-def check_columns(columns: Sequence[str], found: set[str], place: str) -> None:
-    """Raises `DataError` if the data lacks a column that the task needs."""
-    missing = [column for column in columns if column not in found]
-    if missing:
-        raise DataError(
-            f"{place}: changed schema, no column {', '.join(missing)} among {_listing(sorted(found))}: "
-            "read the pinned revision, or change the task's columns"
-        )
-
-
-@contextmanager
-def readable(place: str, fix: str = "delete the damaged file and fetch it again") -> Iterator[None]:
-    """Turns any error from a damaged file or card into a `DataError`, because each reader has its own."""
-    try:
-        yield
-    except DataError:
-        raise
-    except Exception as error:
-        # The library wraps the reader's own message, which is more helpful.
-        cause = error.__cause__ or error
-        words = " ".join(str(cause).split())[:200] or type(cause).__name__
-        raise DataError(f"{place} cannot be read ({words}): {fix}") from error
+    return dataset, features
 
 
 @contextmanager
@@ -192,11 +171,6 @@ def _measure(files: Sequence[Path]) -> tuple[int, set[str]]:
     return sum(count for count, _ in measured), set.intersection(*(columns for _, columns in measured))
 
 
-def _lines(file: Path) -> int:
-    with file.open("rb") as lines:
-        return sum(1 for line in lines if not line.isspace())
-
-
 def _check_shards(files: Sequence[str], place: str) -> None:
     """Raises `DataError` if a file is missing: `x-00000-of-00002` says that there must be two."""
     seen: dict[tuple[str, int], set[int]] = {}
@@ -209,9 +183,3 @@ def _check_shards(files: Sequence[str], place: str) -> None:
                 f"{place} is incomplete: {stem} lacks {len(missing)} of its {total} files, "
                 f"the first is {stem}-{missing[0]:05d}-of-{total:05d}: copy or download it again"
             )
-
-
-def _listing(names: Sequence[str], most: int = 12) -> str:
-    """Returns names for one line of an error."""
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return (", ".join(names[:most]) + more) or "none"

@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from evalkit.data import folder
-from evalkit.data.base import DataOptions, Records
+from evalkit.data.base import DataOptions, Records, check_columns
 from evalkit.errors import DataError
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class Hub:
             return self._open_folder(folder.SMALL_SETS, "small sets", options.revision)
         if self.package is not None and self.package.installed and options.revision is None:
             records = self.package.open()
-            folder.check_columns(self.columns, set(next(iter(records), {})), records.origin["where"])
+            check_columns(self.columns, set(next(iter(records), {})), records.origin["where"])
             return records
         return self._open_hub(options.revision or self.revision)
 

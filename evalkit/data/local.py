@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from evalkit.data import folder
-from evalkit.data.base import DataOptions, Record, Records
+from evalkit.data.base import Cell, DataOptions, Record, Records
 from evalkit.data.files import open_file, read_lines
-from evalkit.data.media import embedded, inside
+from evalkit.data.media import embedded, inside, no_file
 from evalkit.errors import DataError
 
 
@@ -101,15 +101,17 @@ def _found(name: Any, root: Path) -> Path:
         raise DataError(f"{root}: a record must name a file, not {str(name)[:80]!r}")
     path = inside(root, name)
     if not os.path.isfile(path):  # noqa: PTH113 — also False for an invalid name
-        raise DataError(f"{root} has no file {name[:80]!r}, which its records name")
+        raise DataError(no_file(root, name))
     return path
 
 
 def _as_stored(value: Any, root: Path) -> Any:
+    if isinstance(value, Cell):
+        value = value.listed() or value
     if isinstance(value, list):
         return [_as_stored(item, root) for item in value]
     if not isinstance(value, str):
         return value
-    if not os.path.isfile(root / value):  # noqa: PTH113 — also False for an invalid name
-        raise DataError(f"{root} has no file {value[:80]!r}, which its records name")
+    if not os.path.exists(inside(root, value)):  # noqa: PTH110 — also False for an invalid name
+        raise DataError(no_file(root, value))
     return {"bytes": None, "path": value}

@@ -82,6 +82,8 @@ class MediaCache:
             self._folder.cleanup()
 
     async def _prepared(self, file: Shown, request: Request) -> tuple[Image | Audio, ...]:
+        if file.problem:
+            raise MediaError(file.problem)
         kind = KINDS[file.kind]
         look = ShowSettings(request.max_pixels, request.resample, request.frames, request.frame_rule)
         key = (file.kind, file.key, *kind.look(look))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from evalkit.samples import JSON, Sample
 
@@ -14,6 +15,21 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from evalkit.benchmark.spec import CellSpec
+
+Occurrence: TypeAlias = tuple[str, int]
+"""A sample's id, and how many earlier samples of the data set have the same id."""
+
+
+def occurrences(ids: Iterable[str]) -> Iterator[Occurrence]:
+    """Yields the ids of samples in the data set's order, each with how many earlier ones are the same.
+
+    Samples of two runs with the same id are told apart, and paired, by this.
+    """
+    seen = Counter[str]()
+    for sample in ids:
+        yield sample, seen[sample]
+        seen[sample] += 1
+
 
 COUNTED = {
     "shots": "{} samples were asked with fewer shots, because the prompt did not fit the model's context",

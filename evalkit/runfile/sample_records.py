@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,7 +11,7 @@ from evalkit.benchmark.transcript import Transcript, Turn
 from evalkit.models.base import Response
 from evalkit.runfile import media_tables
 from evalkit.runfile.encoding import RESPONSE, response_of
-from evalkit.runfile.records import AGAIN, OF_JUDGE, Link
+from evalkit.runfile.records import AGAIN, OF_JUDGE, Link, occurrences
 from evalkit.runfile.store import Cell, Store
 from evalkit.samples import FILES, JSON, Image, Shown
 
@@ -103,14 +102,16 @@ class SampleRecords:
         """Positions in the data set by sample id, in order. A second sample with the same id is `id (2)`."""
 
     def _positions(self) -> dict[str, int]:
-        found: dict[str, int] = {}
-        times = Counter[str]()
         rows = self._db.execute(
             "SELECT id, position FROM sample WHERE cell = ? ORDER BY position", (self._cell.id,)
-        )
-        for name, position in rows:
-            times[name] += 1
-            found[name if times[name] == 1 else f"{name} ({times[name]})"] = position
+        ).fetchall()
+        found: dict[str, int] = {}
+        ids = {name for name, _ in rows}
+        for (name, position), (_, nth) in zip(rows, occurrences(name for name, _ in rows), strict=True):
+            label = f"{name} ({nth + 1})" if nth else name
+            while nth and (label in ids or label in found):  # another sample's own id
+                label += "'"
+            found[label] = position
         return found
 
     def size(self) -> int:

@@ -7,7 +7,7 @@ Normalisers are Whisper's (Radford et al. 2022, arXiv 2212.04356, appendix C; op
   American spelling;
 * `whisper-basic`: without brackets, marks, symbols and punctuation. A mark becomes a space, so words in Hindi
   and Thai are split at their vowel signs; that is Whisper's rule, and it applies to both sides;
-* `none`: the unchanged text.
+* `none`: the text as it is, with its letters composed (NFC).
 
 Whisper's quirks are kept: "O'Neill" becomes "0 neill", and an invisible direction mark is part of its word.
 The package differs from the repository in four words ("kinda", "sorta", "dunno" and "cause", which it turns
@@ -25,6 +25,7 @@ import functools
 import hashlib
 import json
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -113,7 +114,7 @@ def needs() -> None:
     _chunks(["a"], ["a"])
 
 
-@versioned("speech_normalise", 1, packages=("whisper-normalizer",))
+@versioned("speech_normalise", 2, packages=("whisper-normalizer",))
 def normalise(text: str, normaliser: str) -> str:
     """`text` normalised by a normaliser other than "auto". Raises `UsageError` if a package is missing."""
     return _rules(normaliser)(text)
@@ -133,7 +134,7 @@ def units_of(normalised: str, unit: SpeechUnit) -> list[str]:
 @functools.cache
 def _rules(normaliser: str) -> Callable[[str], str]:
     if normaliser == "none":
-        return lambda text: text
+        return functools.partial(unicodedata.normalize, "NFC")
     if normaliser == "whisper-basic":
         basic = _package("whisper_normalizer.basic").BasicTextNormalizer()
         return lambda text: str(basic(_without_asides(text.lower())))
