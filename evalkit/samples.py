@@ -109,7 +109,7 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class Image(File):
-    """A picture: PNG, JPEG, WebP, GIF or TIFF."""
+    """A picture: PNG, JPEG, WebP, AVIF, GIF or TIFF."""
 
     kind: ClassVar[Medium] = "image"
 

@@ -1,8 +1,8 @@
 """A stored clip, made ready to be sent: decoded whole, one channel of 16 bits at 16 kHz, as WAV.
 
-What is read is WAV (PCM of 8 to 32 bits, floats, A-law, mu-law), FLAC, Ogg (Vorbis, Opus) and MP3, told by
-the first bytes. A WAV that is nothing but such samples behind the shortest header is sent as it is stored.
-What is made of the others, in this order:
+What is read is WAV and RF64 (PCM of 8 to 32 bits, floats, A-law, mu-law), FLAC, Ogg (Vorbis, Opus) and MP3,
+told by the first bytes. A WAV that is nothing but such samples behind the shortest header is sent as it is
+stored. What is made of the others, in this order:
 
 - Channels. Their mean.
 - Rate. Resampled by soxr ("HQ"): of what both rates can hold the lower 91 % stays as it is, and what 16 kHz

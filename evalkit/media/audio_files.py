@@ -11,7 +11,10 @@ from evalkit.errors import MediaError
 from evalkit.media.unread import looks_like
 
 _STREAMED = 0x7FFFF000
-"""Sizes from here on are written into the header of a WAV that is made while it is sent: to the end."""
+"""Sizes from here on are written into the header of a WAV that is made while it is sent: to the end.
+
+A recorder that is interrupted leaves 0, or this, for the samples and for the file.
+"""
 
 _WAV_CODECS = {
     (1, 1): "PCM_U8",
@@ -63,7 +66,7 @@ def kind_of(data: bytes) -> str:
     """The format that the first bytes announce; a `MediaError` for one that is not read."""
     if not data:
         raise MediaError("no sound: zero bytes, or no such file")
-    if data[:4] == b"RIFF" and data[8:12] == b"WAVE":
+    if (data[:4] == b"RIFF" and data[8:12] == b"WAVE") or (data[:4] == b"RF64" and data[8:16] == b"WAVEds64"):
         return "WAV"
     if data[:4] == b"OggS":
         return "Ogg"
@@ -112,12 +115,14 @@ class Wav(NamedTuple):
 
 def wav_samples(data: bytes) -> Wav:
     """Where the samples of a WAV lie, and what they are."""
-    form, at = b"", 12
+    form, at, long = b"", 12, 0
     while at + 8 <= len(data):
         name, (size,) = data[at : at + 4], struct.unpack_from("<I", data, at + 4)
         at += 8
         if name == b"fmt ":
             form = data[at : at + size]
+        elif name == b"ds64" and data[:4] == b"RF64" and at + 16 <= len(data):  # EBU Tech 3306
+            (long,) = struct.unpack_from("<Q", data, at + 8)
         elif name == b"data":
             break
         at += size + size % 2
@@ -133,6 +138,10 @@ def wav_samples(data: bytes) -> Wav:
     if codec is None or rest:
         codec = _WAV_OTHERS.get(tag, f"format {tag:#06x}")
         raise MediaError(f"WAV of {codec}, {step} bytes a step of {channels} channels: it is not read")
+    if not size and struct.unpack_from("<I", data, 4)[0] in (0, at - 8):  # the recorder was interrupted
+        size = _STREAMED
+    if size == 0xFFFFFFFF and long:
+        size = min(long, _STREAMED - 1)
     end = len(data) if size >= _STREAMED else at + size
     if end > len(data):
         raise MediaError(f"truncated WAV: {len(data) - at:,} of {size:,} bytes of samples")
@@ -231,10 +240,13 @@ def _mp3_alike(one: bytes, other: bytes) -> bool:
 
 
 def _after_mp3_tags(data: bytes, at: int) -> int:
-    """Where the zeros, the APE tag and the ID3v1 tag end that may stand behind the frames."""
+    """Where the zeros and the tags (APE, Lyrics3, ID3v1) end that may stand behind the frames."""
     at = _after_zeros(data, at)
     if data[at : at + 8] == b"APETAGEX" and at + 32 <= len(data):
         at += 32 + int.from_bytes(data[at + 12 : at + 16], "little")
+    if data[at : at + 11] == b"LYRICSBEGIN":  # https://id3.org/Lyrics3v2
+        end = max(data.find(mark, at) for mark in (b"LYRICSEND", b"LYRICS200"))
+        at = end + 9 if end > 0 else at
     if data[at : at + 3] == b"TAG":
         at += 128
     return _after_zeros(data, at)

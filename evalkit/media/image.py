@@ -1,6 +1,7 @@
 """A stored picture, made ready to be sent: decoded whole, upright, in 8 bits, within a budget of pixels.
 
-What is read is PNG, JPEG, WebP, GIF (its first frame) and TIFF (its first page), told by the first bytes.
+What is read is PNG, JPEG, WebP, AVIF and GIF (their first frame) and TIFF (its first page), told by the first
+bytes.
 A PNG or JPEG that needs nothing is sent as it is stored. What is made of the others, in this order:
 
 - Depth. 16 bits become 8 by their high byte, 12 bits by their upper 8; all else of more than 8 bits
@@ -142,8 +143,11 @@ def _kind(data: bytes) -> str:
         return "WebP"
     if not data:
         raise MediaError("no picture: zero bytes")
+    if data[4:8] == b"ftyp" and data[8:12] in (b"avif", b"avis") and b"meta" in data[:256]:
+        return "AVIF"
     brand = _BRANDS.get(data[8:12], "") if data[4:8] == b"ftyp" else ""
-    raise MediaError(f"no PNG, JPEG, WebP, GIF or TIFF: it looks like {brand or looks_like(data, _OTHERS)}")
+    looks = brand or looks_like(data, _OTHERS)
+    raise MediaError(f"no PNG, JPEG, WebP, GIF, AVIF or TIFF: it looks like {looks}")
 
 
 class _Careful:
@@ -217,7 +221,14 @@ def _opened(data: bytes, kind: str) -> ImageFile:
 
     The readers are called without `Image.open`, which hides the reason of a failure.
     """
-    from PIL import GifImagePlugin, JpegImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin
+    from PIL import (
+        AvifImagePlugin,
+        GifImagePlugin,
+        JpegImagePlugin,
+        PngImagePlugin,
+        TiffImagePlugin,
+        WebPImagePlugin,
+    )
 
     if kind == "PNG":
         if _PNG_END not in data:
@@ -235,6 +246,8 @@ def _opened(data: bytes, kind: str) -> ImageFile:
         image = TiffImagePlugin.TiffImageFile(BytesIO(data))
         _check_samples(image)
         return image
+    if kind == "AVIF":
+        return AvifImagePlugin.AvifImageFile(BytesIO(data))
     return (GifImagePlugin.GifImageFile if kind == "GIF" else WebPImagePlugin.WebPImageFile)(BytesIO(data))
 
 

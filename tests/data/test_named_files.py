@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import unicodedata
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -14,11 +15,12 @@ from evalkit.runfile.store import Store
 from evalkit.session import run
 from tests.album import square
 
+Form = Literal["NFC", "NFD"]
 NAME = "Münchner Café.png"
 
 
 @pytest.mark.parametrize(("listed", "stored"), [("NFC", "NFD"), ("NFD", "NFC"), ("NFC", "NFC")])
-def test_a_name_finds_its_file_in_the_other_form(listed: str, stored: str, tmp_path: Path) -> None:
+def test_a_name_finds_its_file_in_the_other_form(listed: Form, stored: Form, tmp_path: Path) -> None:
     on_disk = tmp_path / unicodedata.normalize(stored, "Übung") / unicodedata.normalize(stored, NAME)
     on_disk.parent.mkdir()
     on_disk.write_bytes(square("red"))
@@ -77,7 +79,7 @@ def test_a_picture_missing_from_a_list_beside_pictures_fails_its_sample(tmp_path
 
 
 @pytest.mark.parametrize("form", ["NFC", "NFD"])
-def test_letters_are_compared_composed(form: str, tmp_path: Path) -> None:
+def test_letters_are_compared_composed(form: Form, tmp_path: Path) -> None:
     (tmp_path / "red.png").write_bytes(square("red"))
     row = {"question": "Where?", "image": "red.png", "answers": unicodedata.normalize(form, "Café Übung")}
     (tmp_path / "test.jsonl").write_text(json.dumps(row), "utf-8")

@@ -210,8 +210,29 @@ def test_tags_before_and_behind() -> None:
         (mp3 + b"TAG" + bytes(125), mp3),
         (mp3 + ape + b"TAG" + b"x" * 125, mp3),
         (mp3 + bytes(1000), mp3),
+        (mp3 + b"LYRICSBEGININD0000200" + b"000016LYRICS200" + b"TAG" + bytes(125), mp3),
+        (mp3 + b"LYRICSBEGINla la laLYRICSEND" + b"TAG" + bytes(125), mp3),
     ):
         assert prepare(data) == prepare(right)
+
+
+@pytest.mark.parametrize(("file", "samples"), [(0, 0), (36, 0), (0xFFFFFFFF, 0xFFFFFFFF), (36, 0xFFFFFFFF)])
+def test_a_recorder_that_was_interrupted(file: int, samples: int) -> None:
+    body = sixteen(SPEECH)
+    whole = bytearray(wav(body))
+    struct.pack_into("<I", whole, 4, file)
+    struct.pack_into("<I", whole, 40, samples)
+    assert prepare(bytes(whole)) == prepare(wav(body))
+
+
+def test_rf64_says_its_size_elsewhere() -> None:
+    body = sixteen(SPEECH)
+    sizes = struct.pack("<QQQI", 72 + len(body), len(body), len(SPEECH), 0)
+    chunks = chunk(b"ds64", sizes) + chunk(b"fmt ", form(1, 1, 16_000, 16))
+    data = b"RF64\xff\xff\xff\xffWAVE" + chunks + chunk(b"data", body, 0xFFFFFFFF)
+    assert prepare(data + chunk(b"LIST", b"behind the samples")) == prepare(wav(body))
+    with pytest.raises(MediaError, match="truncated WAV"):
+        prepare(data[:-100])
 
 
 def test_the_preview_is_the_same_sound_small() -> None:

@@ -10,7 +10,7 @@ from io import BytesIO
 import pytest
 from PIL import Image, ImageCms
 
-from evalkit.errors import UsageError
+from evalkit.errors import MediaError, UsageError
 from evalkit.media.image import prepare
 from evalkit.samples import RESAMPLES
 from tests.gaps import longest_gap
@@ -276,3 +276,13 @@ def test_other_threads_go_on_meanwhile() -> None:
     image = Image.effect_noise((1200, 1200), 60).convert("RGBA")
     data = encoded(image, "PNG", compress_level=1)
     assert any(longest_gap(lambda: prepare(data)) < 0.5 for _ in range(20))
+
+
+def test_avif_is_shown_as_pillow_shows_it() -> None:
+    data = encoded(arrow(), "AVIF", quality=100, subsampling="4:4:4")
+    sent = prepare(data)
+    assert sent.mime == "image/png"
+    with Image.open(BytesIO(data)) as opened:
+        assert pixels(shown(sent)) == pixels(opened.convert("RGB"))
+    with pytest.raises(MediaError, match="damaged AVIF"):
+        prepare(data[: len(data) // 2])
