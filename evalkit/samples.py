@@ -390,20 +390,3 @@ class Verdict:
     def worth(self) -> float:
         """The credit; without one, 1 for a right answer and 0 for a wrong one."""
         return float(self.correct) if self.credit is None else self.credit
-
-
-@dataclass(frozen=True, slots=True)
-class SentFile:
-    """A media file as it was sent, or as a model made it.
-
-    `key`: the `File.key` of the original file, such as the data set's. `width`, `height`: in pixels, 0 for
-    sound. `seconds`: 0 for pictures. `size`: in bytes. `preview`: a small JPEG or Ogg.
-    """
-
-    key: str
-    mime: str
-    width: int
-    height: int
-    seconds: float
-    size: int
-    preview: bytes

@@ -21,10 +21,11 @@ from typing import ParamSpec, TypeAlias, TypeVar
 
 from evalkit.errors import MediaError
 from evalkit.media.kinds import KINDS, Sent, ShowSettings, video_workers
+from evalkit.media.sent import SentFile
 from evalkit.models.base import Request
 from evalkit.processes.workers import Workers
 from evalkit.runfile.store import Store
-from evalkit.samples import Audio, Image, Prompt, SentFile, Shown, Speech
+from evalkit.samples import Audio, Image, Prompt, Shown, Speech
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")

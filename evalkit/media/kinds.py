@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any, ParamSpec, Protocol, TypeAlias, TypeVar
 
 from evalkit.errors import MediaError, ScorerError
+from evalkit.media.sent import SentFile
 from evalkit.processes.workers import OverLimit, Workers
-from evalkit.samples import Audio, File, Image, SentFile, Video
+from evalkit.samples import Audio, File, Image, Video
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")

@@ -42,7 +42,7 @@ class Cause:
 
     @property
     def may_pass(self) -> bool:
-        """Whether running the same sample again may help, with nothing mended."""
+        """Whether running the same sample again may help, with nothing fixed."""
         return self.boundary in _MENDED
 
     @property
@@ -113,9 +113,9 @@ def advice(found: Sequence[Cause], again: str) -> str:
     lasting = sum(cause.count for cause in found if not cause.may_pass)
     if not lasting:
         return f"to retry them: {again}"
-    mend = {"media": "the files that cannot be decoded", "data": "the records", "scorer": "the task's code"}
-    what = [mend[cause.boundary] for cause in found if cause.boundary in mend]
+    fix = {"media": "the files that cannot be decoded", "data": "the records", "scorer": "the task's code"}
+    what = [fix[cause.boundary] for cause in found if cause.boundary in fix]
     words = " and ".join(dict.fromkeys(what)) or "what is named"
     if lasting == sum(cause.count for cause in found):
-        return f"they fail every time until {words} are mended, then: {again}"
-    return f"{lasting:,} of them fail every time until {words} are mended; to retry the others: {again}"
+        return f"they fail every time until {words} are fixed, then: {again}"
+    return f"{lasting:,} of them fail every time until {words} are fixed; to retry the others: {again}"

@@ -7,8 +7,9 @@ import sqlite3
 from collections.abc import Iterable
 from typing import Any
 
+from evalkit.media.sent import SentFile
 from evalkit.models.base import Response
-from evalkit.samples import FILES, Audio, Image, SentFile
+from evalkit.samples import FILES, Audio, Image
 
 
 def add(db: sqlite3.Connection, medium: SentFile) -> None:

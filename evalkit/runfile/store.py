@@ -21,6 +21,7 @@ import orjson
 from evalkit.benchmark.spec import CellSpec
 from evalkit.convert import from_json, to_json
 from evalkit.errors import StorageError, UsageError
+from evalkit.media.sent import SentFile
 from evalkit.models.base import Response
 from evalkit.runfile import media_tables
 from evalkit.runfile.encoding import RESPONSE, dump, listed_columns, response_of, row_columns, tags_of
@@ -36,7 +37,7 @@ from evalkit.runfile.records import (
 )
 from evalkit.runfile.runlock import RunLock
 from evalkit.runfile.writer import Writer, connect
-from evalkit.samples import JSON, SentFile, plain_text
+from evalkit.samples import JSON, plain_text
 
 __all__ = ["ANSWERED", "OUTCOMES", "VALIDATION", "Cell", "CellData", "Row", "Store"]
 

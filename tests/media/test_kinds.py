@@ -11,9 +11,9 @@ import pytest
 
 from evalkit.errors import MediaError, ScorerError
 from evalkit.media.kinds import KINDS, Sent, ShowSettings
+from evalkit.media.sent import SentFile as Stored
 from evalkit.processes.workers import OverLimit
 from evalkit.samples import FILES, Medium, Video
-from evalkit.samples import SentFile as Stored
 from tests.media.videos import number, video
 
 
