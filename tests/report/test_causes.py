@@ -63,7 +63,7 @@ def test_the_commonest_first_and_the_others_counted() -> None:
 def test_what_is_damaged_is_not_to_be_asked_again() -> None:
     media, gone = Cause(2, "media", "cannot decode"), Cause(3, "provider", "HTTP 500")
     assert advice([gone], "CMD") == "to retry them: CMD"
-    assert "until the files that cannot be decoded are mended" in advice([media], "CMD")
+    assert "until the files that cannot be decoded are fixed" in advice([media], "CMD")
     assert "retry" not in advice([media], "CMD")
     assert advice([gone, media], "CMD").startswith("2 of them fail every time")
 
