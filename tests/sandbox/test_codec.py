@@ -12,7 +12,7 @@ import types
 from collections.abc import Iterator
 from decimal import Decimal
 from fractions import Fraction
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -557,6 +557,11 @@ def test_any_json_is_a_value_or_bad_data(contents: object, tree: object) -> None
         Decoder([[1], {2: 3}]).value(json.dumps([contents, tree]).encode())
 
 
+class Point(NamedTuple):
+    x: int
+    y: int
+
+
 WRAPPED = {
     "UserDict": (collections.UserDict({"a": [1]}), {"a": [1]}),
     "ChainMap": (collections.ChainMap({"a": 1}, {"a": 2, "b": 3}), {"a": 1, "b": 3}),
@@ -567,7 +572,7 @@ WRAPPED = {
     "Counter": (collections.Counter("aab"), {"a": 2, "b": 1}),
     "defaultdict": (collections.defaultdict(int, a=1), {"a": 1}),
     "deque": (collections.deque([1, 2]), collections.deque([1, 2])),
-    "namedtuple": (collections.namedtuple("Point", "x y")(1, 2), (1, 2)),
+    "namedtuple": (Point(1, 2), (1, 2)),
     "inside a list": ([collections.UserDict(a=collections.UserList([1]))], [{"a": [1]}]),
 }
 
