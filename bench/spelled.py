@@ -221,11 +221,11 @@ CHAINS: Mapping[str, Spell] = {
 }
 
 
-def _code(form: str) -> Spell:
+def _code(form: str, line_end: str = "\n") -> Spell:
     """`form` with the prompt, the body, the whole function and its name."""
 
     def spell(sample: Sample) -> str:
-        whole = f"{sample.input}{sample.target[0]}".strip("\n")
+        whole = f"{sample.input}{sample.target[0]}".strip("\n").replace("\n", line_end)
         return (
             form.replace("<whole>", whole)
             .replace("<prompt>", sample.input.strip("\n"))
@@ -266,7 +266,7 @@ CODE: Mapping[str, Spell] = {
     "cut off": _code("```python\n<whole>"),
     "closing fence glued": _code("```python\n<whole>```"),
     "glued, then an example": _code("```python\n<whole>```\n\nFor example:\n\n```python\nprint(<name>)\n```"),
-    "Windows line ends": lambda sample: (CODE["```python"](sample) or "").replace("\n", "\r\n"),
+    "Windows line ends": _code("```python\r\n<whole>\r\n```", "\r\n"),
     "in a list": _code("1. Write it:\n\n   ```python\n<indented>\n   ```\n2. Run it."),
     "attributes": _code('```python title="answer.py"\n<whole>\n```'),
     "the docstring alone first": _code("```python\n<prompt>\n```\n\nDone:\n\n```python\n<whole>\n```"),

@@ -14,8 +14,9 @@ a semicolon between two. They have no letters, since many choices are letters of
 
 How a reply is read is not printed either. It must be one of the choices; case, spaces, quotation marks, bold
 print, a full stop and "The answer is" do not matter unless they tell two choices apart. Where no choice has a
-letter standing alone, a reply that gives a letter ("(B)", "B. root") names the choice at that place, read as
-for MMLU (`chat_letter`). Anything else is no answer. lmms-eval's scorer (75571cf,
+letter standing alone (the article "a" is none), a reply that gives a letter ("(B)", "B. root") names the
+choice at that place, read as for MMLU (`chat_letter`). Anything else is no answer.
+lmms-eval's scorer (75571cf,
 `lmms_eval/tasks/ai2d/utils.py`) is for another prompt: it shows letters, takes the letter before a full stop
 at the beginning, or else the whole reply, and wants the right letter but for case and punctuation. There the
 text of a choice is wrong.
@@ -53,7 +54,8 @@ BOXES = {
 _LEAD = re.compile(
     r"\A\W*(?:the )?(?:correct |final |best |right )?(?:answer|choice|option)(?: is)?\b[\s:*]*", re.IGNORECASE
 )
-_LABEL = re.compile(r"(?<![\w'’])[^\W\d_](?!\w)")
+_LABEL = re.compile(r"(?<![\w'’])(?![aA] (?!(?:and|or|to|with|in|is)\b)[a-z]{2})[^\W\d_](?!\w)")
+"""A letter that stands alone, such as a label of the diagram; not the article of "a fish"."""
 
 
 def to_sample(record: Record) -> Sample:
@@ -74,7 +76,7 @@ def prompt(sample: Sample, protocol: Protocol) -> Prompt:
     return about_picture("Answer exactly as one of the choices.\n", sample, asked)
 
 
-@versioned("ai2d.read_choice", 1)
+@versioned("ai2d.read_choice", 2)
 def read_choice(text: str, sample: Sample) -> str | None:
     """The choice that a reply gives, as the sample has it; None when it gives none or more than one."""
     for said in (text, _LEAD.sub("", text)):

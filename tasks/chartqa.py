@@ -62,7 +62,8 @@ REASONED = (
     + "Remember, don't give a final answer before step by step reasoning and always format your final answer "
     "as 'Final Answer: X'.\n"
 )
-_FINAL = re.compile(r"final answer[\s*]*:", re.IGNORECASE)
+_FINAL = re.compile(r"(?P<opens>[*_]{0,3})final answer(?P<closes>[\s*_]{0,9}):", re.IGNORECASE)
+_EMPHASIS = re.compile(r"(?s)(\*{1,3}|_{1,3}|`)(?!\s)(.+)(?<!\s)\1")
 
 
 def to_sample(record: Record) -> Sample:
@@ -88,11 +89,28 @@ def whole_reply(text: str, sample: Sample) -> str | None:
     return text.strip() or None
 
 
-@versioned("chartqa.final_answer", 1)
+@versioned("chartqa.final_answer", 2)
 def final_answer(text: str, sample: Sample) -> str | None:
-    """What follows the last "Final Answer:" on its line or the next, without the stars of bold print."""
-    _, *answers = _FINAL.split(text)
-    return answers[-1].strip(" *\n\t").partition("\n")[0].strip(" *\t") or None if answers else None
+    """What follows the last "Final Answer:" on its line or the next, without the marks of Markdown.
+
+    Only marks in pairs go: `**Final Answer:** X`, `**Final Answer: X**` and "Final Answer: **X**" give X,
+    and the stars of "Final Answer: Rabbit**" belong to the answer.
+    """
+    last = None
+    for last in _FINAL.finditer(text):  # noqa: B007 — only the last match is wanted
+        pass
+    if last is None:
+        return None
+    answer, mark = text[last.end() :].strip(), last["opens"]
+    if mark and mark not in last["closes"]:
+        if answer.startswith(mark):
+            answer = answer.removeprefix(mark).strip()
+        else:
+            answer = answer.partition("\n")[0].strip().removesuffix(mark)
+    answer = answer.partition("\n")[0].strip()
+    while (inside := _EMPHASIS.fullmatch(answer)) is not None:
+        answer = inside[2]
+    return answer if answer.strip("*_`") else None
 
 
 @versioned("chartqa.scorer", 1)

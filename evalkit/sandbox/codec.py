@@ -8,7 +8,9 @@ their shape, nesting costs no recursion, and after a call the program can send b
 changed, which the checker puts into its own objects.
 
 What is not plain data arrives as an `Opaque`, which is equal to nothing: an object whose `__eq__` always
-says True gains nothing by it. Subclasses arrive as their plain base. Iterators arrive drained.
+says True gains nothing by it. Subclasses arrive as their plain base, and the standard library's wrappers of
+plain data (UserDict, ChainMap, MappingProxyType, UserList, UserString) as what they wrap, which
+they are equal to. Iterators arrive drained.
 """
 
 from __future__ import annotations
@@ -17,11 +19,12 @@ import builtins
 import json
 import re
 import sys
-from collections import deque
+from collections import ChainMap, UserDict, UserList, UserString, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from decimal import Decimal
 from fractions import Fraction
 from itertools import islice
+from types import MappingProxyType
 from typing import Any
 
 _LONGEST_ITERATOR = 1 << 16
@@ -281,6 +284,19 @@ def _iterator(writer: Encoder, value: Iterator[Any]) -> list[Any]:
     return ["I", error, writer.values(items)]
 
 
+def _unwrapped(read: Callable[[Any], Any]) -> _Write:
+    """How to write a wrapper: as the plain data that `read` gives, if the program's class lets it be read."""
+
+    def write(writer: Encoder, value: Any) -> Any:
+        try:
+            plain = read(value)
+        except Exception:  # noqa: BLE001 — of the program's subclass
+            return _opaque(writer, value)
+        return writer.tree(plain)
+
+    return write
+
+
 def _numpy(writer: Encoder, value: Any) -> Any:
     """A scalar as Python's own; an array as an array, for its `==` is no list's."""
     import numpy
@@ -322,6 +338,11 @@ _WRITERS: dict[type, _Write] = {
     type({}.items()): lambda writer, value: ["T", *writer.values(value)],
     Fraction: lambda writer, value: ["q", *writer.values((value.numerator, value.denominator))],
     Decimal: lambda writer, value: ["D", Decimal.__str__(value)],
+    UserDict: _unwrapped(lambda value: dict(value.data)),
+    ChainMap: _unwrapped(dict),
+    MappingProxyType: _unwrapped(dict),
+    UserList: _unwrapped(lambda value: list(value.data)),
+    UserString: _unwrapped(lambda value: str(value.data)),
     Opaque: lambda writer, value: ["o", value.kind],
 }
 _COLLECTIONS: dict[str, Callable[[list[Any]], Any]] = {

@@ -8,10 +8,11 @@ import enum
 import json
 import math
 import random
+import types
 from collections.abc import Iterator
 from decimal import Decimal
 from fractions import Fraction
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -554,3 +555,36 @@ JSON = st.recursive(
 def test_any_json_is_a_value_or_bad_data(contents: object, tree: object) -> None:
     with contextlib.suppress(BadData):
         Decoder([[1], {2: 3}]).value(json.dumps([contents, tree]).encode())
+
+
+class Point(NamedTuple):
+    x: int
+    y: int
+
+
+WRAPPED = {
+    "UserDict": (collections.UserDict({"a": [1]}), {"a": [1]}),
+    "ChainMap": (collections.ChainMap({"a": 1}, {"a": 2, "b": 3}), {"a": 1, "b": 3}),
+    "MappingProxyType": (types.MappingProxyType({"a": 1}), {"a": 1}),
+    "UserList": (collections.UserList([1, [2]]), [1, [2]]),
+    "UserString": (collections.UserString("abc"), "abc"),
+    "OrderedDict": (collections.OrderedDict(a=1), {"a": 1}),
+    "Counter": (collections.Counter("aab"), {"a": 2, "b": 1}),
+    "defaultdict": (collections.defaultdict(int, a=1), {"a": 1}),
+    "deque": (collections.deque([1, 2]), collections.deque([1, 2])),
+    "namedtuple": (Point(1, 2), (1, 2)),
+    "inside a list": ([collections.UserDict(a=collections.UserList([1]))], [{"a": [1]}]),
+}
+
+
+@pytest.mark.parametrize(("value", "plain"), WRAPPED.values(), ids=WRAPPED.keys())
+def test_the_library_s_containers_arrive_by_value(value: object, plain: object) -> None:
+    assert sent(value) == plain
+
+
+def test_a_wrapper_that_cannot_be_read_is_opaque() -> None:
+    class Broken(collections.UserDict[str, int]):
+        def __getattribute__(self, name: str) -> Any:
+            raise ValueError(name) if name == "data" else KeyError(name)
+
+    assert isinstance(sent(Broken.__new__(Broken)), Opaque)

@@ -11,6 +11,7 @@ from evalkit.scoring import code_block, completion
 
 SAMPLE = Sample("one", "", (), meta={"entry_point": "f"})
 F = "def f():\n    return 1\n"
+H = "def f():\n    return g()\n"
 G = "def g():\n    return 2\n"
 
 BLOCKS = {
@@ -58,9 +59,51 @@ BLOCKS = {
     "no block defines it: the first": (f"```\n{G}```\n```\nx = 1\n```", G),
     "an unfinished block after a finished one": (f"```sh\nls\n```\n```python\n{F}", F),
 }  # fmt: skip
+SEVERAL = {
+    "a docstring alone does not win": (f'```\ndef f():\n    """Gives 1."""\n```\nso\n```\n{F}```', F),
+    "nor a docstring of several lines": (
+        f"```\ndef f(\n    x,\n):\n    '''One\n\nx: y\n    '''\n```\n```\n{F}```",
+        F,
+    ),
+    "nor pass": (f"```\ndef f(): pass\n```\n```\n{F}```", F),
+    "nor dots and a comment": (f"```\ndef f():\n    # yours\n    ...\n\nf()\n```\n```\n{F}```", F),
+    "nor NotImplementedError": (f"```\ndef f():\n    raise NotImplementedError('f')\n```\n```\n{F}```", F),
+    "a docstring and nothing else": (
+        '```\ndef f():\n    """1"""\n```\n```\nx = 1\n```',
+        'def f():\n    """1"""\n',
+    ),
+    "a stub and the function in one block": (
+        f"```\ndef f(): ...\n\n{F}```\n```\n{F}# 2\n```",
+        f"def f(): ...\n\n{F}",
+    ),
+    "a helper before": (f"```\n{G}```\nthen\n```\n{H}```", f"{G}\n{H}"),
+    "a helper behind": (f"```\n{H}```\nwith\n```\n{G}```", f"{G}\n{H}"),
+    "a helper of a helper": (
+        f"```\n{H}```\n```\nN = 2\n```\n```\ndef g():\n    return N\n```",
+        f"N = 2\n\ndef g():\n    return N\n\n{H}",
+    ),
+    "an import": (
+        "```\nimport os.path as p, re\n```\n```\ndef f():\n    return p\n```",
+        "import os.path as p, re\n\ndef f():\n    return p\n",
+    ),
+    "a helper with an example": (f"```\n{H}```\n```\n{G}print(f())\n```", f"{H}\n{G}print(f())\n"),
+    "a helper that is there already": (f"```\n{G}{H}```\n```\ndef g(): pass\n```", f"{G}{H}"),
+    "a helper in another language": (f"```js\n{G}```\n```python\n{H}```", H),
+    "an example is no helper": (f"```\n{F}```\n```\nr = f()\nprint(r)\n```", F),
+    "a glued fence": (f"```python\n{F.strip()}```", F),
+    "a glued fence, then an example": (f"```python\n{F.strip()}```\nSo:\n```python\nf()\n```", F),
+    "a glued fence in a docstring": (
+        '```\ndef f():\n    """As in ```\n    f()\n    """\n    return 1\n```',
+        'def f():\n    """As in ```\n    f()\n    """\n    return 1\n',
+    ),
+    "a pair of fences in a comment": (
+        "```\ndef f():  # ```1```\n    return 1\n```",
+        "def f():  # ```1```\n    return 1\n",
+    ),
+}
 
 
-@pytest.mark.parametrize(("text", "code"), BLOCKS.values(), ids=BLOCKS.keys())
+@pytest.mark.parametrize(("text", "code"), (BLOCKS | SEVERAL).values(), ids=(BLOCKS | SEVERAL).keys())
 def test_the_block(text: str, code: str | None) -> None:
     assert code_block(text, SAMPLE) == code
 

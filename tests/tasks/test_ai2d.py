@@ -152,3 +152,10 @@ def test_a_million_characters_take_no_time(response: str) -> None:
     start = time.process_time()
     ai2d.read_choice(response, PARTS)
     assert time.process_time() - start < 60
+
+
+def test_an_article_in_a_choice_does_not_hide_a_letter() -> None:
+    fish = Sample("f", "Which?", ("a shark",), choices=("a small fish", "a shark", "A crab", "algae"))
+    assert [ai2d.read_choice(reply, fish) for reply in ("B", "(b)", "B. a shark")] == ["a shark"] * 3
+    labels = Sample("l", "Which?", ("B and C",), choices=("A and B", "B and C", "a to b", "D"))
+    assert ai2d.read_choice("(B)", labels) is None
