@@ -9,6 +9,7 @@ from base64 import b64encode
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
+from typing import Any
 
 import orjson
 
@@ -71,7 +72,7 @@ class OpenAIModel:
 
     async def _answer(self, request: Request) -> Response:
         """Sends the request, and again as long as it is refused for a parameter that it can do without."""
-        payload = self._payload(request)
+        payload = await self._in_thread(self._payload, request) if request.media else self._payload(request)
         while True:
             sent = self._adapted.payload(payload)
             started = time.perf_counter()
@@ -105,9 +106,12 @@ class OpenAIModel:
         if not request.media:
             data = orjson.dumps(payload)
             return await self._endpoint.post(route, lambda: data, JSON_BODY)
-        # Megabytes: encoded in a thread, and sent piece by piece.
-        encoded = await asyncio.get_running_loop().run_in_executor(self._encoder, orjson.dumps, payload)
+        encoded = await self._in_thread(orjson.dumps, payload)  # megabytes: they are sent piece by piece
         return await self._endpoint.post(route, lambda: BytesIO(encoded), JSON_BODY)
+
+    async def _in_thread(self, work: Callable[[Any], Any], value: object) -> Any:
+        """Encodes pictures and clips apart from the event loop, which megabytes would hold up."""
+        return await asyncio.get_running_loop().run_in_executor(self._encoder, work, value)
 
     def _payload(self, request: Request) -> dict[str, JSON]:
         if isinstance(request.prompt, Speech):

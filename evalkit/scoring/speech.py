@@ -7,7 +7,7 @@ Normalisers are Whisper's (Radford et al. 2022, arXiv 2212.04356, appendix C; op
   American spelling;
 * `whisper-basic`: without brackets, marks, symbols and punctuation. A mark becomes a space, so words in Hindi
   and Thai are split at their vowel signs; that is Whisper's rule, and it applies to both sides;
-* `none`: the text as it is, with its letters composed (NFC).
+* `none`: the unchanged text.
 
 Whisper's quirks are kept: "O'Neill" becomes "0 neill", and an invisible direction mark is part of its word.
 The package differs from the repository in four words ("kinda", "sorta", "dunno" and "cause", which it turns
@@ -25,7 +25,6 @@ import functools
 import hashlib
 import json
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -114,7 +113,7 @@ def needs() -> None:
     _chunks(["a"], ["a"])
 
 
-@versioned("speech_normalise", 2, packages=("whisper-normalizer",))
+@versioned("speech_normalise", 1, packages=("whisper-normalizer",))
 def normalise(text: str, normaliser: str) -> str:
     """`text` normalised by a normaliser other than "auto". Raises `UsageError` if a package is missing."""
     return _rules(normaliser)(text)
@@ -134,7 +133,7 @@ def units_of(normalised: str, unit: SpeechUnit) -> list[str]:
 @functools.cache
 def _rules(normaliser: str) -> Callable[[str], str]:
     if normaliser == "none":
-        return functools.partial(unicodedata.normalize, "NFC")
+        return lambda text: text
     if normaliser == "whisper-basic":
         basic = _package("whisper_normalizer.basic").BasicTextNormalizer()
         return lambda text: str(basic(_without_asides(text.lower())))
