@@ -91,6 +91,10 @@ def leaves(value: object, path: str) -> Iterator[str | bytes]:
     elif isinstance(value, tuple):
         for number, inner in enumerate(value):
             yield from leaves(inner, f"{path}[{number}]")
+    elif type(value) is dict:  # of what the user adds to the body
+        for key, inner in value.items():
+            yield key
+            yield from leaves(inner, f"{path}[{key!r}]")
     elif type(value) in PARTS:
         assert not hasattr(value, "__dict__"), f"{path} can hold anything"
         for field in dataclasses.fields(value):  # type: ignore[arg-type]
