@@ -101,7 +101,7 @@ def test_a_metric_that_only_its_file_knows(fresh: Fresh, tmp_path: Path) -> None
     assert cell["low"] < cell["value"] < cell["high"]
     said = fresh("compare", run, run, code=2)
     assert (
-        "was measured by code that is no part of evalkit: name its file with --task-file doubles.py" in said
+        "was measured by code that is not part of evalkit: name its file with --task-file doubles.py" in said
     )
     assert "no change seen (0:0)" in fresh("compare", run, run, "--task-file", task)
     text = task.read_text("utf-8").replace("100.0 * totals", "50.0 * totals")
