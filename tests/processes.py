@@ -40,9 +40,10 @@ def gone(pid: int, within: float = 60.0) -> bool:
     while time.monotonic() < end:
         try:
             state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+            threads = len(list(Path(f"/proc/{pid}/task").iterdir()))
         except OSError:
             return True
-        if state in "ZX":
+        if state in "ZX" and threads <= 1:  # with others it cannot be waited for yet
             return True
         time.sleep(0.02)
     return False
