@@ -26,7 +26,7 @@ from tests.made import sums
 from tests.openai_server import OpenAIServer, arithmetic
 from tests.openai_wire import asked_text, refuse, refuse_like_openai
 
-_SECOND = 0.002
+_SECOND = 0.006
 _ONCE = RetryPolicy(attempts=1, second=_SECOND)
 _LIMIT = ProviderError("HTTP 429", retryable=True, throttled=True, limited=True)
 
