@@ -1,25 +1,24 @@
 """AI2D: multiple-choice questions about school-book diagrams (Kembhavi et al. 2016, arXiv 1603.07396).
 
 Data: split test of `lmms-lab/ai2d` at c83a9b9, 3,088 questions; its card names no licence. Intervals resample
-diagrams, told apart by their files.
+diagrams, which are distinguished by their files.
 
-Labels: in `lmms-lab/ai2d` boxes with a letter hide the diagram's own words: the rendering of the 1.0 report's
-figures, as far as can be told. `--set boxes=transparent` takes `lmms-lab/ai2d-no-mask`, the same questions
-with the words left to be seen (EvolvingLMMs-Lab/lmms-eval, pull request 325). That is near to the transparent
-boxes of the 1.5 report, where the same Ultra has 87.7 and not 79.5. No commit of that set could be verified:
-it is read at `main`, and a run records the commit that it got.
+Labels: in `lmms-lab/ai2d`, boxes with a letter hide the diagram's own words. As far as is known, the figures
+of the 1.0 report have the same form. `--set boxes=transparent` takes `lmms-lab/ai2d-no-mask`, the same
+questions with visible words (EvolvingLMMs-Lab/lmms-eval, pull request 325). That is close to the transparent
+boxes of the 1.5 report, where the same Ultra has 87.7 instead of 79.5. No commit of that set could be
+verified: it is read at `main`, and a run records the commit that it got.
 
-Prompt: Gemini 1.5 report, appendix 12.14.2. How the team sets out the choices is not printed; here there is
-a semicolon between two. They have no letters, since many choices are letters of the diagram.
+Prompt: Gemini 1.5 report, appendix 12.14.2. The report does not print how the choices are separated; here it
+is by semicolons. They have no letters, since many choices are letters of the diagram.
 
-How a reply is read is not printed either. It must be one of the choices; case, spaces, quotation marks, bold
-print, a full stop and "The answer is" do not matter unless they tell two choices apart. Where no choice has a
-letter standing alone (the article "a" is none), a reply that gives a letter ("(B)", "B. root") names the
-choice at that place, read as for MMLU (`chat_letter`). Anything else is no answer.
-lmms-eval's scorer (75571cf,
-`lmms_eval/tasks/ai2d/utils.py`) is for another prompt: it shows letters, takes the letter before a full stop
-at the beginning, or else the whole reply, and wants the right letter but for case and punctuation. There the
-text of a choice is wrong.
+The report does not print either how a reply is read. Here it must be one of the choices; case, spaces,
+quotation marks, bold print, a full stop and "The answer is" are ignored unless they distinguish two choices.
+If no choice contains a single letter (other than the article "a"), a reply that gives a letter ("(B)",
+"B. root") means the choice at that position, and is read as for MMLU (`chat_letter`). Anything else is no
+answer. lmms-eval's scorer (75571cf, `lmms_eval/tasks/ai2d/utils.py`) is for another prompt: it shows letters,
+takes the letter before a full stop at the beginning, or else the whole reply, and requires the right letter,
+ignoring case and punctuation. There the text of a choice is wrong.
 """
 
 from __future__ import annotations
@@ -78,7 +77,7 @@ def prompt(sample: Sample, protocol: Protocol) -> Prompt:
 
 @versioned("ai2d.read_choice", 2)
 def read_choice(text: str, sample: Sample) -> str | None:
-    """The choice that a reply gives, as the sample has it; None when it gives none or more than one."""
+    """The choice that a reply gives, as written in the sample; None if it gives none or more than one."""
     for said in (text, _LEAD.sub("", text)):
         for form in (str.strip, _tidy, _bare):
             same = {choice for choice in sample.choices if form(choice) == form(said)}
@@ -104,7 +103,7 @@ def score(answer: str, sample: Sample) -> Verdict:
 
 
 def wrong_responses(sample: Sample, protocol: Protocol) -> Sequence[str]:
-    """The first and the last of the other choices, all at once, and none."""
+    """The first and the last wrong choice, all choices at once, no choice, and nothing."""
     others = [choice for choice in sample.choices if choice != sample.target[0]] or ["?"]
     return (others[0], others[-1], " or ".join(sample.choices), "I do not know.", "")
 

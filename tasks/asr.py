@@ -1,22 +1,23 @@
-"""Any speech to be written down: your own set, without code.
+"""Transcription of your own clips, without code.
 
     evalkit run -m openai/my-model -t asr --set dataset=./calls --set language=en
     evalkit run -m openai/my-model -t asr --set dataset=owner/name --set text=sentence --set language=locale
 
 `dataset` is a folder of WAV, FLAC, Ogg or MP3 files with a metadata.jsonl or metadata.csv, whose lines name
-a file (`file_name`) and have its transcript; a folder in any other shape that `datasets` reads; or
-`owner/name` on the Hub. `split` is a folder's subfolder or a data set's split: without it the folder itself,
-else "test". `--data builtin` asks a few clips of evalkit's own. `audio` and `text` name columns.
+a file (`file_name`) and have its transcript; a folder in any other form that `datasets` reads; or
+`owner/name` on the Hub. `split` is a folder's subfolder or a data set's split; the default is the folder
+itself, or else "test". `--data builtin` uses a few clips of evalkit's own. `audio` and `text` name columns.
 
-A transcript that is empty is one: nothing is said in the clip, and whatever is heard there is inserted.
+An empty transcript is a transcript: nothing is said in the clip, and every transcribed word is an insertion.
 
-`language` is what is spoken, one of FLEURS's languages by ISO 639-1 or FLEURS's own code ("en", "en_us"), or
-the column that says so for each clip; then the figure is the mean over the languages, each counting the same.
-Without it nothing is known of the language: Whisper's basic rules, and words.
+`language` is the language that is spoken, one of FLEURS's languages by ISO 639-1 or FLEURS's own code ("en",
+"en_us"), or the column that has each clip's language; then the figure is the mean over the languages, with
+equal weights. Without it, Whisper's basic rules apply, and words are counted.
 
-`normaliser` is `auto` (Whisper's English rules for English, its basic ones else), `whisper-english`,
-`whisper-basic` or `none`. `unit` is what is counted: `word`, `character`, or by the language, `report`
-(characters for Mandarin, Japanese, Korean and Thai) or `whisper` (for Chinese, Japanese, Thai, Lao, Burmese).
+`normaliser` is `auto` (Whisper's English rules for English, its basic ones otherwise), `whisper-english`,
+`whisper-basic` or `none`. `unit` is what is counted: `word`, `character`, or, depending on the language,
+`report` (characters for Mandarin, Japanese, Korean and Thai) or `whisper` (characters for Chinese, Japanese,
+Thai, Lao and Burmese).
 
 Prompt and replies: `evalkit.tasks.speech_recognition`.
 """
@@ -34,21 +35,20 @@ UNKNOWN = Language("", "")
 
 
 def reader(audio: str, text: str, language: str) -> Callable[[Record], Sample]:
-    """How a record is read; `audio` and `text` are columns, `language` is one, a code, or "".
+    """The function that reads a record; `audio` and `text` are columns, `language` a column, a code, or "".
 
-    A sample has its file's name, where a list in the folder says it.
-
-    A record without a transcript is a `ValueError`: nothing could be scored. An empty text is one: of a clip
-    where nothing is said.
+    A sample's id is the name of its file if the folder's list has it. The function raises `ValueError` for a
+    record without a transcript, because it cannot be scored. An empty text is a transcript, of a clip in
+    which nothing is said.
     """
     fixed = known(language)
 
     def sample(record: Record) -> Sample:
         if not isinstance(record[text], str):
             raise ValueError(f"{text!r} has no transcript")
-        said = fixed or known(str(record[language] or "?"))  # "" would be a language of no group
+        said = fixed or known(str(record[language] or "?"))  # "" would be the unknown language
         if said is None:
-            raise ValueError(f"{language!r} is {record[language]!r}, which is no code of a language")
+            raise ValueError(f"{language!r} must be the code of a language, not {record[language]!r}")
         clip = Audio.of(record[audio])
         return Sample(
             id=record.get(AUDIO_FILE) or sample_id(record[text], clip.key),
@@ -64,7 +64,7 @@ def reader(audio: str, text: str, language: str) -> Callable[[Record], Sample]:
 
 
 def known(language: str) -> Language | None:
-    """The language of a code: of ISO 639-1 alone or with a region, or FLEURS's. None for any other text."""
+    """The language of a code: ISO 639-1 alone or with a region, or FLEURS's own. None for any other text."""
     if not language:
         return UNKNOWN
     code = language.lower().replace("-", "_")
@@ -83,7 +83,7 @@ def asr(
     normaliser: str = "auto",
     unit: str = "report",
 ) -> Task:
-    """Your own speech to be written down: --set dataset=FOLDER"""
+    """Transcription of your own clips: --set dataset=FOLDER"""
     by_column = known(language) is None
     columns = (audio, text, language) if by_column else (audio, text)
     return recognition(

@@ -1,19 +1,20 @@
-"""ChartQA: questions about charts that want a look, a reading or a sum (Masry et al. 2022, arXiv 2203.10244).
+"""ChartQA: questions about charts, some with arithmetic (Masry et al. 2022, arXiv 2203.10244).
 
-Data: `lmms-lab/ChartQA` at 9e63b7d, split test, 2,500 questions: 1,250 that people wrote ("human") and 1,250
-made from people's summaries of charts ("augmented"). The authors' copy is under GPL-3.0; this one names no
-licence. Intervals resample charts, told apart by their files.
+Data: `lmms-lab/ChartQA` at 9e63b7d, split test, 2,500 questions: 1,250 written by people ("human") and 1,250
+generated from people's summaries of charts ("augmented"). The authors' copy is under GPL-3.0; this one names
+no licence. Intervals resample charts, which are distinguished by their files.
 
 Measure: relaxed accuracy over all questions, `evalkit.scoring.relaxed` after google-research/pix2struct. That
-rule takes years for numbers, so that 1990 is right for 2010. "accuracy (exact years)" wants a reference from
-1000 to 2100 to be met exactly; some of these are quantities, so it is a lower bound. Reply and reference are
-trimmed first, the reply as in Qwen-VL's `eval_mm/evaluate_vqa.py`. Nothing else is removed: for "17" the
-answer "17%" is wrong.
+rule treats years as numbers, so that 1990 is right for 2010. For "accuracy (exact years)", a reference from
+1000 to 2100 must be matched exactly; since some of these are quantities, it is a lower bound. Reply and
+reference are trimmed first, the reply as in Qwen-VL's `eval_mm/evaluate_vqa.py`. Nothing else is removed: for
+"17" the answer "17%" is wrong.
 
-Prompts: the 1.0 report prints none and says short answers. The 1.5 report's (appendix 12.14.5) asks for
-reasoning first. It is `0-shot-cot`, with chart and question laid out as in the prompts printed beside it; the
-answer is what follows the last "Final Answer:". `0-shot`, the headline, keeps its rules for the answer, which
-it calls "the answer" instead of "X", and leaves the reasoning out; its first line is our own.
+Prompts: the 1.0 report prints none, and says that answers are short. The prompt of the 1.5 report (appendix
+12.14.5) asks for reasoning first. It is `0-shot-cot` here, with chart and question in the order of the other
+prompts printed there; the answer is what follows the last "Final Answer:". `0-shot`, the headline, keeps the
+rules for the answer, which it calls "the answer" instead of "X", and does not ask for reasoning; its first
+line is evalkit's own.
 """
 
 from __future__ import annotations
@@ -93,11 +94,11 @@ def whole_reply(text: str, sample: Sample) -> str | None:
 def final_answer(text: str, sample: Sample) -> str | None:
     """What follows the last "Final Answer:" on its line or the next, without the marks of Markdown.
 
-    Only marks in pairs go: `**Final Answer:** X`, `**Final Answer: X**` and "Final Answer: **X**" give X,
-    and the stars of "Final Answer: Rabbit**" belong to the answer.
+    Only paired marks are removed: `**Final Answer:** X`, `**Final Answer: X**` and "Final Answer: **X**" give
+    X, but the stars of "Final Answer: Rabbit**" belong to the answer.
     """
     last = None
-    for last in _FINAL.finditer(text):  # noqa: B007 — only the last match is wanted
+    for last in _FINAL.finditer(text):  # noqa: B007 — only the last match counts
         pass
     if last is None:
         return None
@@ -120,7 +121,7 @@ def score(answer: str, sample: Sample) -> Verdict:
 
 @versioned("chartqa.scorer_years", 1)
 def score_years(answer: str, sample: Sample) -> Verdict:
-    """The same, and a reference that can be a year wants that number and no other."""
+    """The same, but a reference that can be a year must be matched exactly."""
     wanted = sample.target[0]
     tolerance = 0 if is_year(wanted) else TOLERANCE
     return _verdict(relaxed_match(answer, wanted, tolerance), answer, sample)
@@ -135,7 +136,7 @@ def gold(sample: Sample, protocol: Protocol) -> str:
 
 
 def wrong_responses(sample: Sample, protocol: Protocol) -> Sequence[str]:
-    """Nothing, the reference with a word more, and with a unit."""
+    """Nothing, the reference with a further word, the reference with a unit, and a number far from it."""
     wanted = sample.target[0]
     return ("", *(_as_response(text, protocol) for text in (f"not {wanted}", f"{wanted} units", "-1e300")))
 

@@ -7,12 +7,12 @@ Chinese 4,898, Russian takes 304 MB, all 21 several GB. The copy's card names no
 clips, transcripts and translations under CC0. `sentence` is the transcript, kept for reading and never shown.
 The language is in the clip's name (`common_voice_zh-CN_18536372`). Intervals resample speakers (`client_id`).
 
-Measure: BLEU of each language's whole corpus by sacreBLEU's defaults (`evalkit.metrics.bleu`: 13a, case
-counts), then the mean over the languages, each counting the same; chrF2 beside it. The report says "BLEU"
-and "21 languages" and no more. References and translations are compared as they are, neither lower-cased nor
-normalised, as fairseq's recipe for CoVoST does (facebookresearch/fairseq at 06c9cef, covost_example.md).
+Measure: BLEU of each language's whole corpus with sacreBLEU's defaults (`evalkit.metrics.bleu`: 13a, case
+matters), then the mean over the languages, with equal weights; and chrF2. The report says "BLEU" and "21
+languages" and no more. References and translations are compared as they are, neither lower-cased nor
+normalised, as in fairseq's recipe for CoVoST (facebookresearch/fairseq at 06c9cef, covost_example.md).
 
-`--set languages=fr,de` asks these only; codes are ISO 639-1, or the data's (sv-SE, zh-CN).
+`--set languages=fr,de` runs only these languages; codes are ISO 639-1, or the data's (sv-SE, zh-CN).
 
 Prompt: the report prints none; the instruction is evalkit's (`evalkit.tasks.speech_translation`).
 `21-transcribe` asks an endpoint such as Whisper's to translate the clip, without an instruction.
@@ -40,7 +40,7 @@ _CLIP = re.compile(r"common_voice_([A-Za-z-]+)_[0-9]+")
 
 
 def to_sample(record: Record) -> Sample:
-    """A clip with its translation. Raises `ValueError` when its name says no language of the 21."""
+    """A clip with its translation. Raises `ValueError` if its name has none of the 21 languages."""
     named = _CLIP.fullmatch(record["id"])
     if named is None or named[1] not in _BY_ITS_NAME:
         raise ValueError(f"the clip {record['id']!r} does not name one of the 21 languages")
@@ -57,7 +57,7 @@ def to_sample(record: Record) -> Sample:
 
 
 def codes_of(languages: str) -> tuple[str, ...]:
-    """The ISO codes that `21`, or codes with commas between them, stand for. Raises `UsageError`."""
+    """The ISO codes for `languages`: `21`, or codes separated by commas. Raises `UsageError`."""
     named = chosen(languages, (*LANGUAGES, *_IN_THE_DATA.values()), {"21": LANGUAGES}, "CoVoST 2")
     return tuple(dict.fromkeys(_BY_ITS_NAME.get(code, code) for code in named))
 

@@ -1,22 +1,22 @@
 """DocVQA and InfographicVQA: questions about a page or an infographic, answered with text that it shows.
 
-Data: `lmms-lab/DocVQA` at 539088e, a copy of the competition's files (https://rrc.cvc.uab.es/?ch=17) that its
-card puts under Apache-2.0. Config `DocVQA` (Mathew et al. 2021, arXiv 2007.00398; pages of the UCSF Industry
+Data: `lmms-lab/DocVQA` at 539088e, a copy of the competition's files (https://rrc.cvc.uab.es/?ch=17), under
+Apache-2.0 by its card. Config `DocVQA` (Mathew et al. 2021, arXiv 2007.00398; pages of the UCSF Industry
 Documents Library): 5,349 questions for validation, 5,188 for test. Config `InfographicVQA` (Mathew et al.
 2022, arXiv 2104.12756): 2,801 and 3,288. Intervals resample pages (`docId`) and infographics (`image_url`).
 
-Measure: ANLS with threshold 1/2, as the competition's script computes it (`evalkit.scoring.anls`); beside it
-"ANLS (paper)", the published equation, which divides by other lengths and gives nothing to a similarity of
-exactly one half. The answer is the whole reply, trimmed: the script would credit white space around it.
-Nothing else is removed, a full stop neither.
+Measure: ANLS with threshold 1/2, as computed by the competition's script (`evalkit.scoring.anls`); and "ANLS
+(paper)", the published equation, which divides by other lengths and gives no credit for a similarity of
+exactly one half. The answer is the whole reply, trimmed; without that, white space around it would lower its
+credit. Nothing else is removed, not even a full stop.
 
 The report's figures are of the test split. Its references are not public: `--set split=test` asks the
-questions and judges none, and the answers are exported as the competition's server takes them, a list of
-{"questionId": int, "answer": str} in which a question without an answer has the empty one.
+questions without scoring them, and the answers are exported in the form of the competition's server, a list
+of {"questionId": int, "answer": str} in which a question without an answer has "".
 
 Prompt: Gemini 1.5 report, appendices 12.14.7 and 12.14.10, the same for both. The 1.0 report prints none; it
-says zero-shot, short answers, greedy, pixels only. The text that InfographicVQA brings from an OCR engine is
-never shown.
+says that the setting is zero-shot with short answers, greedy and pixels only. The OCR text of InfographicVQA
+is never shown.
 """
 
 from __future__ import annotations
@@ -57,10 +57,10 @@ INSTRUCTION = (
 
 
 def reader(cluster: str, split: str) -> Callable[[Record], Sample]:
-    """How a record is read; `cluster` is the column that names its picture.
+    """The function that reads a record; `cluster` is the column that names its picture.
 
-    On the test split no sample has references, whatever the record holds. On the other one a record
-    without any is a `ValueError`: its question would go unjudged.
+    Samples of the test split have no references, whatever the record holds. On the other split, the function
+    raises `ValueError` for a record without references, because its answer could not be scored.
     """
 
     def sample(record: Record) -> Sample:
@@ -107,13 +107,13 @@ def gold(sample: Sample, protocol: Protocol) -> str:
 
 
 def wrong_responses(sample: Sample, protocol: Protocol) -> Sequence[str]:
-    """Nothing, and a text as long as the longest reference that has no character of any."""
+    """Nothing, and a text as long as the longest reference, with no character of any reference."""
     longest = max(len(reference.upper()) for reference in sample.target or ("?",))
     return ("", strange_sign(sample.target, "0") * longest)
 
 
 def submission(answers: Iterable[Submitted]) -> JSON:
-    """What the competition's server takes: every question once, an answer that is a text."""
+    """The form of the competition's server: every question once, with a text as its answer."""
     return answer_list(answers, "questionId")
 
 

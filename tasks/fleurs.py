@@ -1,23 +1,24 @@
 """FLEURS: sentences of Wikipedia read aloud in 102 languages (Conneau et al. 2022, arXiv 2205.12446).
 
-Data: `mteb/fleurs` at cadac46, split test: a copy of `google/fleurs` in Parquet, which has a script and
-archives that `datasets` reads no more. Two or three people read each sentence, some hundred to a thousand
-clips a language. CC BY 4.0. The sentences are the same in all languages, and intervals
-resample them with every clip of theirs in any language.
+Data: `mteb/fleurs` at cadac46, split test: a copy in Parquet of `google/fleurs`, whose script and archives
+`datasets` no longer reads. Two or three people read each sentence; there are some hundred to a thousand clips
+per language. CC BY 4.0. The sentences are the same in all languages, and intervals resample sentences, each
+with all its clips in all languages.
 
-Languages: the report's figure is over 62, of which it does not say which. `languages=82`, the default, are
-those that Whisper's authors scored, and the 62 are among them (`evalkit.tasks.speech_languages`), so **the
-figure is not the report's**. `all` are the 102; or codes with commas between them, such as en_us,ja_jp. They
-come in this order, and each is downloaded when it is reached.
+Languages: the report's figure is over 62 languages, which it does not list. `languages=82`, the default, are
+those that Whisper's authors scored, which include the 62 (`evalkit.tasks.speech_languages`), so **the figure
+is not the report's**. `all` are the 102. Codes can also be given, separated by commas, such as en_us,ja_jp.
+They are run in this order, and each is downloaded when it is reached.
 
-Measure: the mean over the languages of each one's error rate, each counting the same. Words are counted;
+Measure: the mean over the languages of their error rates, with equal weights. Words are counted, but
 characters in Mandarin, Japanese, Korean and Thai (report, section 5.2.4), and in Cantonese. `--set
-cer=whisper` has Lao and Burmese for Korean, as Whisper's paper. `normaliser` is one for all languages, or
-`auto`: Whisper's English rules for English, its basic ones for the others. The reports name none.
+cer=whisper` counts characters in Lao and Burmese instead of Korean, as Whisper's paper does. `normaliser` is
+the same for all languages, or `auto`: Whisper's English rules for English, its basic ones for the others. The
+reports name none.
 
 Reference: `transcription`, lower-case and without punctuation, which Whisper's authors score (openai/whisper
 at c0d2f62, notebooks/Multilingual_ASR.ipynb); not `raw_transcription`. It has numbers as they were written,
-so that one in words counts as wrong outside of English.
+so that outside English, a number written as a word counts as wrong.
 
 Prompt and replies: `evalkit.tasks.speech_recognition`. The report's Pro was trained on FLEURS; without it
 its error rate is 15.8 % instead of 7.6.
@@ -39,7 +40,7 @@ NOT_LISTED = (
 
 
 def to_sample(record: Record) -> Sample:
-    """A clip with its transcript; `id` numbers the sentence, in all languages, and several people read it."""
+    """A clip with its transcript; `id` is the sentence's number, the same in all languages and readings."""
     key = record[PART]
     clip = Audio.of(record["audio"])
     return Sample(

@@ -1,18 +1,18 @@
 """GSM8K: 1,319 grade-school maths word problems (Cobbe et al. 2021, arXiv 2110.14168).
 
-The report prints 94.4 % for Ultra and 86.5 % for Pro under Maj1@32 (table 2), without saying which prompt,
-how many shots or what temperature. What stands here instead:
+The report prints 94.4 % for Ultra and 86.5 % for Pro under Maj1@32 (table 2), without the prompt, the number
+of shots or the temperature. evalkit uses:
 
 - Prompt: the eight chain-of-thought exemplars of Wei et al. (2022, arXiv 2201.11903), "Q: … A: … The
-  answer is N.", as lm-evaluation-harness ships them (`gsm8k-cot.yaml`), in one user message. The report's
-  team names "an 8-shot prompt" one version later (Gemini 1.5 report, appendix 12.13).
+  answer is N.", from lm-evaluation-harness (`gsm8k-cot.yaml`), in one user message. The report's team
+  mentions "an 8-shot prompt" one version later (Gemini 1.5 report, appendix 12.13).
 - Draws: temperature 0.7 without top-k, as Wang et al. (2022, arXiv 2203.11171) sampled GPT-3.
-- Answer: the final number in the response (Gemini 1.5 report, appendix 12.13), compared by value. Beside
-  it stands `accuracy (strict)`: the number in "The answer is N" and no other, which is what
-  lm-evaluation-harness calls strict-match; a vote is taken anew from what that reads.
+- Answer: the final number in the response (Gemini 1.5 report, appendix 12.13), compared by value. The second
+  figure, `accuracy (strict)`, counts only the number in "The answer is N", which lm-evaluation-harness calls
+  strict-match; its majority vote is taken over these numbers.
 - The "11 examples" of some of that report's experiments are in no library that evalkit could read them
   from, so there is no `11-shot`. `0-shot-chat` is evalkit's own, for chat models as they are used.
-- Stop: a new line that begins with "Q:", where lm-evaluation-harness stops at "Q:" anywhere.
+- Stop: a new line that begins with "Q:"; lm-evaluation-harness stops at "Q:" anywhere.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ INSTRUCTION = 'Think step by step. End with "The answer is N." where N is the nu
 
 
 def to_sample(record: Record) -> Sample:
-    """The reference is what follows "####"; the id is a hash of the question, which the data lacks."""
+    """The reference is what follows "####"; the id is a hash of the question, because the data has no ids."""
     question, answer = record["question"], record["answer"]
     reference = canonical_number(answer.rpartition("####")[2])
     if reference is None:
@@ -74,7 +74,7 @@ def gold(sample: Sample, protocol: Protocol) -> str:
 
 
 def wrong_responses(sample: Sample, protocol: Protocol) -> Sequence[str]:
-    """Off by one, the right number before a wrong one, a digit too many, and no number at all."""
+    """The right number with further digits, the right number before a wrong one, no number, and nothing."""
     right = sample.target[0]
     return (
         f"The answer is {right}0001.",

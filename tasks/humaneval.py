@@ -1,22 +1,24 @@
 """HumanEval: 164 Python functions to write (Chen et al. 2021, arXiv 2107.03374).
 
-Scored as openai/human-eval does at 6d43fb9: the program is prompt + completion + "\\n" + test + "\\n" +
-check(entry_point); pass@k is unbiased. Where this differs, and why:
+It is scored as by openai/human-eval at 6d43fb9: the program is prompt + completion + "\\n" + test + "\\n" +
+check(entry_point); pass@k is unbiased. The differences, and their reasons:
 
-- The tests run in a process apart, which calls the program's function over a line of plain data, so that
-  a program cannot forge its verdict: by an object that is equal to everything, by replacing `check` or
-  builtins, by leaving early. What the tests use beside the function comes from the prompt. So an object of
-  a class of the program's own never passes, even where it is rightly equal.
-- 3 seconds of CPU time, where the original takes 3.0 seconds of wall time, so that a loaded machine gives
-  the same score; 30 seconds of wall time for programs that wait.
-- Programs run in a sandbox. The original replaces functions such as `os.fork`, `os.getcwd` and `os.remove`
-  by None instead; here those that harm nobody work.
+- The tests run in another process, which calls the program's function over a wire that carries plain data.
+  So a program cannot forge its verdict with an object that is equal to everything, by replacing `check` or
+  builtins, or by exiting early. What the tests use besides the function comes from the prompt. Therefore an
+  object of the program's own class never passes, even if it is rightly equal.
+- The limit is 3 seconds of CPU time, instead of 3.0 seconds of wall time, so that a busy machine gives the
+  same score; and 30 seconds of wall time, for programs that wait.
+- Programs run in a sandbox. The original instead replaces functions such as `os.fork`, `os.getcwd` and
+  `os.remove` by None; here the harmless ones work.
 - Random numbers that tests draw are the same for every program.
 
-- `0-shot` is how the report's team asks a chat model (Gemini 1.5 report, appendix 12.14): "Write the
-  following function:" and the prompt in a code fence; a code block is expected back. The block runs after
-  the original prompt, so that the imports and helpers given there need not be repeated.
-- `0-shot-completion` is the original: the bare prompt, continued, with the usual stop sequences
+The protocols:
+
+- `0-shot` is the prompt of the report's team for a chat model (Gemini 1.5 report, appendix 12.14): "Write the
+  following function:" and the prompt in a code fence; the response should be a code block. The block runs
+  after the original prompt, so it need not repeat the imports and helpers given there.
+- `0-shot-completion` is the original: the model continues the bare prompt, with the usual stop sequences
   (lm-evaluation-harness `humaneval.yaml`).
 
 Decoding is greedy for pass@1; the report names no temperature. `--set draws=200 --set temperature=0.8`
@@ -71,13 +73,13 @@ def prompt(sample: Sample, protocol: Protocol) -> Prompt:
 
 @versioned("humaneval.read_block", 2)
 def read_block(text: str, sample: Sample) -> str | None:
-    """The code block, on a line of its own behind the prompt."""
+    """The code block, preceded by a line break, because it follows the prompt."""
     block = code_block(text, sample)
     return None if block is None else "\n" + block
 
 
 def program(body: str, sample: Sample) -> Program:
-    """openai/human-eval at 6d43fb9, `unsafe_execute`: `check_program`, taken apart at its tests."""
+    """`check_program` of openai/human-eval at 6d43fb9, `unsafe_execute`, split before its tests."""
     entry_point = str(sample.meta["entry_point"])
     return Program(
         source=f"{sample.input}{body}\n\n",  # the tests begin with an empty line
@@ -89,7 +91,7 @@ def program(body: str, sample: Sample) -> Program:
 
 @functools.cache
 def sandbox() -> Sandbox:
-    """One for all protocols and event loops of a run: its servers start once."""
+    """The sandbox of all protocols and event loops of a run, so that its servers start only once."""
     return Sandbox(LIMITS)
 
 
@@ -104,7 +106,7 @@ def gold(sample: Sample, protocol: Protocol) -> str:
 
 
 def wrong_responses(sample: Sample, protocol: Protocol) -> Sequence[str]:
-    """A body that raises, one that does nothing, those that cheat, and no code."""
+    """A body that raises, one that does nothing, those that cheat, and nothing."""
     return (*(_as_response(body, sample, protocol) for body in (*_WRONG, *_CHEATS)), "")
 
 
@@ -121,7 +123,7 @@ _CHEATS = (
     "    import sys\n    frame = sys._getframe()\n    while frame:\n"
     "        frame.f_globals['check'] = print\n        frame = frame.f_back\n",
 )
-"""Bodies that claim to have passed: early ends, writes to every descriptor, lying objects, patches."""
+"""Bodies that try to forge a pass: early exits, writes to every descriptor, objects equal to all, patches."""
 
 
 def _as_response(body: str, sample: Sample, protocol: Protocol) -> str:

@@ -1,4 +1,4 @@
-"""What several benchmarks share: prompts about a picture, partial credit, right and wrong replies, forms."""
+"""What several benchmarks share: prompts about a picture, credit, right and wrong replies, submissions."""
 
 from __future__ import annotations
 
@@ -9,44 +9,44 @@ from evalkit.api import JSON, Message, Prompt, Protocol, Sample, Submitted, Verd
 
 
 def is_on_the_hub(dataset: str) -> bool:
-    """Whether `dataset` is `owner/name` on the Hub: no path by its look, and no folder that is there."""
+    """Whether `dataset` is `owner/name` on the Hub: it does not look like a path, and is not a folder."""
     looks_like_a_path = dataset.startswith((".", "/", "~"))
     return dataset.count("/") == 1 and not looks_like_a_path and not Path(dataset).is_dir()
 
 
 def about_picture(rules: str, sample: Sample, question: str) -> Prompt:
-    """Rules, the sample's picture, the question: the order of the Gemini 1.5 report, appendix 12.14."""
+    """The rules, the sample's picture and the question, in the order of Gemini 1.5 report, appendix 12.14."""
     return (Message("user", (rules, sample.media[0], f"\nQuestion: {question}")),)
 
 
 def credited(credit: float, reason: str) -> Verdict:
-    """Credit between 0 and 1, of which a half is enough to be called right."""
+    """The verdict of a credit between 0 and 1: an answer is right from one half on."""
     return Verdict(credit >= 0.5, reason, credit)
 
 
 def first_reference(sample: Sample, protocol: Protocol) -> str:
-    """`Task.gold` where a reply is compared as it stands."""
+    """`Task.gold` of a benchmark whose scorer compares the reply itself: the first reference."""
     return sample.target[0]
 
 
 def best_answer(sample: Sample, accuracy: Callable[[str, Sequence[str]], float]) -> str:
-    """Of people's answers the one that earns most, of those that are not empty."""
+    """The answer of people that gets the most credit, an empty one only if all are empty."""
     return max(sample.target, key=lambda one: (bool(one.strip()), accuracy(one, sample.target)))
 
 
 def wordy(opening: str, best: str, sample: Sample) -> Sequence[str]:
-    """Wrong replies: the best answer in a sentence, a word longer than any answer, and nothing."""
+    """Wrong replies: the best answer within a sentence, a word longer than any answer, and nothing."""
     stranger = "x" * (1 + max(map(len, sample.target)))
     return (f"{opening} {best} {stranger}", stranger, "")
 
 
 def strange_sign(texts: Iterable[str], first: str = "a") -> str:
-    """The first letter or digit from `first` on that is in none of `texts`, in capitals or not."""
+    """The first letter or digit, from `first` on, that is in none of `texts`, ignoring case."""
     used = set("".join(texts).casefold())
     signs = map(chr, range(ord(first), 0x10000))
     return next(sign for sign in signs if sign.isalnum() and sign.casefold() not in used)
 
 
 def answer_list(answers: Iterable[Submitted], key: str) -> JSON:
-    """[{`key`: int, "answer": str}]: every question once, "" where there was no answer."""
+    """[{`key`: int, "answer": str}]: every question once, with "" if there was no answer."""
     return [{key: int(one.id), "answer": one.answer or ""} for one in answers]

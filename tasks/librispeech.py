@@ -1,11 +1,11 @@
 """LibriSpeech: English audiobooks (Panayotov et al. 2015, https://www.openslr.org/12).
 
 Data: `openslr/librispeech_asr` at 71cacbf, split test: 2,620 clips of 40 speakers (`subset=clean`, the
-default), 2,939 of 33 that are harder to follow (`subset=other`). CC BY 4.0. Intervals resample speakers. The
-report does not print this benchmark; its Table 11 has the larger `mls`.
+default), 2,939 of 33 that are harder to understand (`subset=other`). CC BY 4.0. Intervals resample speakers.
+The report does not print this benchmark; its Table 11 has the larger `mls`.
 
-Measure: word error rate, after Whisper's English rules (`normaliser=auto`). References are capitals without
-punctuation, numbers in words.
+Measure: word error rate, after Whisper's English rules (`normaliser=auto`). References are in capitals,
+without punctuation, with numbers in words.
 
 Prompt and replies: `evalkit.tasks.speech_recognition`.
 """
@@ -19,7 +19,7 @@ from .speech_recognition import recognition, spoken
 
 REVISION = "71cacbfb7e2354c4226d01e70d77d5fca3d04ba1"
 SUBSETS = {"clean": 2620, "other": 2939}
-"""How many test clips each has."""
+"""The number of test clips of each subset."""
 
 
 def to_sample(record: Record) -> Sample:

@@ -1,22 +1,23 @@
 r"""MATH: 5,000 competition problems of five levels and seven subjects (Hendrycks et al. 2021, 2103.03874).
 
-The report prints 53.2 % for Ultra and 32.6 % for Pro, 4-shot (table 2). How it was asked and judged is
-written down one version later (Gemini 1.5 report, appendix 12.13):
+The report prints 53.2 % for Ultra and 32.6 % for Pro, 4-shot (table 2). The prompt and the scoring are
+described one version later (Gemini 1.5 report, appendix 12.13):
 
-- `4-shot`: the four problems of Minerva's prompt (Lewkowycz et al. 2022, appendix D), as
-  lm-evaluation-harness ships them (`minerva_math`), in one user message; greedy, where the report says
-  nothing. lm-evaluation-harness continues the line of "Solution:" where Minerva begins a new one, and
-  stops at "Problem:" anywhere, where a new line has to begin with it here.
+- `4-shot`: the four problems of Minerva's prompt (Lewkowycz et al. 2022, appendix D), from
+  lm-evaluation-harness (`minerva_math`), in one user message; decoding is greedy, since the report says
+  nothing about it. lm-evaluation-harness continues the line of "Solution:", while Minerva begins a new one,
+  and it stops at "Problem:" anywhere, while here a new line has to begin with it.
 - `0-shot-boxed` is evalkit's own, for chat models as they are used: the answer is the last \boxed{…}.
-- Equality, in this order: the same after Minerva's normalisation ("exact"); SymPy simplifies the
-  difference to zero ("sympy"); two numbers within 1e-4 of each other ("numeric"). The latter two run in
-  worker processes under 5 s of CPU time; running over it is not equal, as in lm-evaluation-harness, which
-  lets 5 s of wall time pass and has no third rule. Before these rules, `plain_formula` gives both answers
-  one spelling, so that `\left`, thin spaces, "−" and "°" do not matter.
+- An answer is right by the first of these rules that holds: it is the same after Minerva's normalisation
+  ("exact"); SymPy simplifies the difference to zero ("sympy"); both are numbers within 1e-4 of each other
+  ("numeric"). The latter two run in worker processes with 5 s of CPU time. If that is used up, they are not
+  equal, as in lm-evaluation-harness, which has 5 s of wall time and no third rule. Before these rules,
+  `plain_formula` unifies the spelling of both answers, so that `\left`, thin spaces, "−" and "°" do not
+  matter.
 
-Beside the headline stand `accuracy (hendrycks)`, the authors' own comparison of spellings, and
+The other figures are `accuracy (hendrycks)`, the authors' own comparison of spellings, and
 `accuracy (math-verify)`, which lm-evaluation-harness reports too (there it reads whole responses, here
-the answer that was found). All 5,000 references are their own equals by all three.
+the extracted answer). By all three, each of the 5,000 references is equal to itself.
 """
 
 from __future__ import annotations
@@ -56,15 +57,15 @@ SIZES = {
     "Algebra": 1187, "Counting & Probability": 474, "Geometry": 479, "Intermediate Algebra": 903,
     "Number Theory": 540, "Prealgebra": 871, "Precalculus": 546,
 }  # fmt: skip
-"""Test problems by subject, as `type` of a record names it: the card of `EleutherAI/hendrycks_math`."""
+"""The number of test problems by subject (`type` of a record): the card of `EleutherAI/hendrycks_math`."""
 FOUR_SHOT, ZERO_SHOT = "4-shot", "0-shot-boxed"
 INSTRUCTION = r"Reason step by step, then give the final answer, and nothing else, in \boxed{}."
 LONGEST = 5000
-"""Characters beyond which an answer is not judged; the longest reference has 81."""
+"""The most characters of an answer; a longer one is wrong. The longest reference has 81."""
 
 
 def to_sample(record: Record) -> Sample:
-    r"""The reference is what the solution's last \boxed{…} holds."""
+    r"""The reference is the content of the solution's last \boxed{…}."""
     problem, subject = record["problem"], record["type"]
     reference = boxed_answer(record["solution"])
     if reference is None:
@@ -97,7 +98,7 @@ def workers() -> Workers:
 
 @versioned("math.scorer", 2, packages=("sympy", "antlr4-python3-runtime"))
 async def score(answer: str, sample: Sample) -> Verdict:
-    """The report team's order of rules; `reason` is the rule that decided."""
+    """Applies the rules of the report's team in order; `reason` is the rule that decided."""
     if len(answer) > LONGEST:
         return _too_long()
     given, reference = (minerva.normalize(plain_formula(one)) for one in (answer, sample.target[0]))
@@ -153,7 +154,7 @@ def gold(sample: Sample, protocol: Protocol) -> str:
 
 
 def wrong_responses(sample: Sample, protocol: Protocol) -> Sequence[str]:
-    """Another value, the right answer before a wrong one, a box left open, and none."""
+    """Another value, the right answer before a wrong one, an unclosed box, and nothing."""
     right = sample.target[0]
     return (
         _said(rf"7 \cdot ({right}) + 1001", protocol),

@@ -1,31 +1,32 @@
 """MathVista testmini: 1,000 mathematical questions about pictures (Lu et al. 2023, arXiv 2310.02255).
 
 The report prints 53.0 % for Ultra and 45.2 % for Pro (table 7), "obtained by running the MathVista authors'
-evaluation script": lupantech/MathVista, evaluation/, which at the report's date (6 December 2023) stood as in
-its first commit, ed0d56d of 3 October. `evalkit.scoring.mathvista` says what has changed since.
+evaluation script": lupantech/MathVista, evaluation/, which at the report's date (6 December 2023) was the
+same as in its first commit, ed0d56d of 3 October. `evalkit.scoring.mathvista` says what has changed since.
 
-- Data: `AI4Math/MathVista` at 2b6ad69; annotations CC BY-SA 4.0, to be used as a test set alone; pictures and
-  questions under the terms of their sources. Intervals resample pictures, told apart by their files.
-- Prompt: the authors' released query (data/query.json), which all their published zero-shot outputs were
-  asked with: hint, question, choices. No caption, no OCR. The picture comes before it, as in models/gpt.py at
-  53d5258. Their build_query.py, run as it is, puts the hint last and ends with "Solution:"; no published
-  zero-shot output has that form, and the report does not say which one was used. (The 1.5 report's prompt,
-  appendix 12.14.4, asks for reasoning first.) Until 8 December 2023 query.json showed the options of ten
-  questions of testmini in another order than the one they are scored by.
-- Answer: three steps. What the authors' rules read; where they read nothing, a language model extracts it
-  (`--judge MODEL`); the extraction is then normalised, to the nearest option if need be, and compared.
-- **Without `--judge` this is not the reported protocol**: a response such as "B" or "It is (B)." is left to
-  the extractor by the authors' rules, and counts as unparsable here.
-- The extractor: the README says GPT-4 and `--llm_engine` defaults to gpt-4-0613, but at ed0d56d that option
-  reaches nothing: `get_chat_response` asks gpt-3.5-turbo (temperature 0, 256 tokens) whatever it says. The
-  report does not name its extractor. The authors' prompt for it shows five questions of the data set; here
-  five of our own stand in exactly their form, so the extractor's prompt is not the authors' word for word.
+- Data: `AI4Math/MathVista` at 2b6ad69; annotations CC BY-SA 4.0, for use as a test set only; pictures and
+  questions under the terms of their sources. Intervals resample pictures, distinguished by their files.
+- Prompt: the authors' released query (data/query.json) of all their published zero-shot outputs: hint,
+  question, choices. No caption, no OCR. The picture comes before it, as in models/gpt.py at 53d5258. Their
+  build_query.py, with its defaults, puts the hint last and ends with "Solution:"; no published zero-shot
+  output has that form, and the report does not say which one was used. (The 1.5 report's prompt, appendix
+  12.14.4, asks for reasoning first.) Until 8 December 2023, query.json showed the options of ten questions of
+  testmini in another order than the one used for scoring.
+- Answer: in three steps. The authors' rules read the response; if they find nothing, a language model
+  extracts the answer (`--judge MODEL`); then it is normalised, to the nearest option if necessary, and
+  compared.
+- **Without `--judge` this is not the reported protocol**: the authors' rules leave a response such as "B" or
+  "It is (B)." to the extractor, so here it counts as unparsable.
+- The extractor: the README names GPT-4, and `--llm_engine` defaults to gpt-4-0613, but at ed0d56d that option
+  has no effect: `get_chat_response` always uses gpt-3.5-turbo (temperature 0, 256 tokens). The report does
+  not name its extractor. The authors' prompt for it shows five questions of the data set; here it shows five
+  of evalkit's own in exactly the same form, so it is not the authors' prompt word for word.
 - `--set quick=no` switches off `--quick_extract`, which the authors' scripts do not set: a response with
   `The answer is "…".` is then left to the extractor too. It is on because no other rule reads a list; of
-  the 21,000 published responses in the snapshot that was read, one has that sentence.
-- An empty response is scored, as the authors do, as the option nearest to an empty text, the shortest.
-- Groups are the tasks, tags the kinds of reasoning and the category, as in the paper's table 2.
-- `--set split=test` asks the 5,141 questions whose references the authors keep.
+  the 21,000 published responses in the snapshot that was examined, one has that sentence.
+- An empty response is scored, as by the authors, as the option nearest to an empty text, the shortest.
+- Groups are the tasks; tags are the kinds of reasoning and the category, as in the paper's table 2.
+- `--set split=test` asks the 5,141 questions whose references are not public.
 """
 
 from __future__ import annotations
@@ -63,8 +64,8 @@ SIZES = {
     "figure question answering": 269, "geometry problem solving": 208, "math word problem": 186,
     "textbook question answering": 158, "visual question answering": 179,
 }  # fmt: skip
-"""Questions of testmini by task. With these, GPT-4V's printed 43.1, 50.5, 57.5, 65.2 and 38.0 % are
-those of 116, 105, 107, 103 and 68 right answers, together the printed 49.9 % (Lu et al. 2023, table 2)."""
+"""The number of testmini's questions by task. With these, GPT-4V's printed 43.1, 50.5, 57.5, 65.2 and 38.0 %
+are 116, 105, 107, 103 and 68 right answers, which give the printed 49.9 % (Lu et al. 2023, table 2)."""
 HINTS = {
     "text": "and provide the correct option letter, e.g., A, B, C, D",
     "integer": "requiring an integer answer and provide the final value, e.g., 1, 2, 3",
@@ -116,12 +117,12 @@ def _kind(record: Record) -> str:
     if kind == "float" and record["precision"] is not None:
         kind += f" {record['precision']:g}"
     if kind not in HINTS or (kind == "text") != bool(record["choices"]):
-        raise ValueError(f"the authors have no hint for {record['pid']}, whose answer type is {kind!r}")
+        raise ValueError(f"the authors have no hint for question {record['pid']} of answer type {kind!r}")
     return str(kind)
 
 
 def query(kind: str, question: str, choices: Sequence[str]) -> str:
-    """What the authors ask, character for character, stripped at the end; `kind` is a key of `HINTS`."""
+    """The authors' query, character for character, stripped; `kind` is a key of `HINTS`."""
     lines = [f"Hint: Please answer the question {HINTS[kind]}, at the end.", f"Question: {question}"]
     if choices:
         lines += ["Choices:", *(f"({chr(ord('A') + i)}) {choice}" for i, choice in enumerate(choices))]
@@ -135,7 +136,7 @@ def prompt(sample: Sample, protocol: Protocol) -> Prompt:
 
 @versioned("mathvista.ask_extractor", 1)
 def ask_extractor(response: str, sample: Sample) -> Prompt:
-    """extract_answer.py, `create_test_prompt`; there is no "Model response:" before the one in question."""
+    """`create_test_prompt` of extract_answer.py; there is no "Model response:" before the last response."""
     shown = [
         f"{query(kind, question, choices)}\n\nModel response: {said}\n\nExtracted answer: {answer}"
         for kind, question, choices, said, answer in EXAMPLES
@@ -146,7 +147,7 @@ def ask_extractor(response: str, sample: Sample) -> Prompt:
 
 @versioned("mathvista.read_extractor", 1)
 def read_extractor(reply: str, sample: Sample) -> str | None:
-    """The whole reply. An empty one is no answer: the authors ask until they get another."""
+    """The whole reply. An empty reply is no answer: the authors repeat the request until it is not empty."""
     return reply.strip() or None
 
 
@@ -159,12 +160,12 @@ def score(answer: str, sample: Sample) -> Verdict:
 
 
 def submission(answers: Iterable[Submitted]) -> JSON:
-    """What calculate_score.py reads of an output file, by question; it reads no response."""
+    """The fields of an output file that calculate_score.py reads, by question; it reads no response."""
     return {one.id: {**one.meta, "pid": one.id, "extraction": one.answer or ""} for one in answers}
 
 
 def gold(sample: Sample, protocol: Protocol) -> str:
-    """The letter, since some options are letters themselves; a number; or the list."""
+    """The option's letter, because some options are letters themselves; or the number; or the list."""
     right = sample.target[0]
     if sample.choices:
         return _said(letters(sample)[sample.choices.index(right)])
@@ -172,7 +173,7 @@ def gold(sample: Sample, protocol: Protocol) -> str:
 
 
 def wrong_responses(sample: Sample, protocol: Protocol) -> Sequence[str]:
-    """Two other options, the number off by one, alone and quoted, or two other lists; and no answer."""
+    """Two wrong options, or the number plus one, bare and quoted, or two wrong lists; and no answer."""
     right, kind = sample.target[0], sample.meta["answer_type"]
     if kind == "text":
         others = [x for x, choice in zip(letters(sample), sample.choices, strict=True) if choice != right]

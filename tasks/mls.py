@@ -1,14 +1,14 @@
 """Multilingual LibriSpeech: audiobooks in eight languages (Pratap et al. 2020, arXiv 2012.03411).
 
-Data, split test, CC BY 4.0: English from `parler-tts/mls_eng` at faf6604, the other seven from
-`facebook/multilingual_librispeech` at 2e83e61, which lacks it. Intervals resample speakers; Polish has four,
-too few for one to mean much.
+Data, split test, CC BY 4.0: English from `parler-tts/mls_eng` at faf6604, the other seven languages from
+`facebook/multilingual_librispeech` at 2e83e61, which does not have English. Intervals resample speakers;
+Polish has only four, so its interval does not mean much.
 
-Languages: `en`, the default, is what the report prints ("en-us"); `all` are the eight, or codes with commas
-between them. Of several the figure is the mean, each counting the same.
+Languages: `en`, the default, is the language of the report ("en-us"). `all` are the eight; codes can also be
+given, separated by commas. The figure of several languages is their mean, with equal weights.
 
-Measure: word error rate. `normaliser` is one for all languages, or `auto`: Whisper's English rules for
-English, its basic ones for the others. References are lower-case, without punctuation, numbers in words.
+Measure: word error rate. `normaliser` is the same for all languages, or `auto`: Whisper's English rules for
+English, its basic ones for the others. References are lower-case, without punctuation, with numbers in words.
 
 Prompt and replies: `evalkit.tasks.speech_recognition`.
 """
@@ -28,7 +28,7 @@ SETS = {"all": tuple(MLS)}
 
 
 def to_sample(record: Record) -> Sample:
-    """A clip with its transcript; the English copy has no identifiers of clips."""
+    """A clip with its transcript. The id is a hash, because the English copy has no ids of clips."""
     key = record[PART]
     clip = Audio.of(record["audio"])
     return Sample(
@@ -43,7 +43,7 @@ def to_sample(record: Record) -> Sample:
 
 
 def place(key: str) -> Hub:
-    """Where the clips of a language are."""
+    """The data set with the clips of a language."""
     if key == "en":
         return Hub("parler-tts/mls_eng", "default", split="test", revision=ENGLISH, columns=COLUMNS)
     config = MLS[key].name.lower()

@@ -1,28 +1,28 @@
 """MMLU: 14,042 four-choice questions of 57 subjects (Hendrycks et al. 2021, arXiv 2009.03300).
 
-The report prints 90.04 % for Ultra under CoT@32 and 83.7 % under 5-shot (table 2), and for both how they
-come about (figure 9). The headline is question-weighted; groups are the subjects, tags the four fields.
+The report prints 90.04 % for Ultra under CoT@32 and 83.7 % under 5-shot (table 2), and describes both
+(figure 9). The headline weights questions equally; groups are the subjects, tags the four fields.
 
-- `5-shot` is the original (hendrycks/test at 4450500, evaluate.py): its header, with the two spaces that
-  it has before a subject; the five questions of the dev split in order; the likeliest of " A" to " D" as
-  the next token. While a prompt does not fit the model's context it is asked again with one shot fewer.
-  lm-evaluation-harness 0.4.13's `mmlu` has one space there and strips questions, and no other difference.
+- `5-shot` is the original (hendrycks/test at 4450500, evaluate.py): its header, with its two spaces before a
+  subject; the five questions of the dev split in order; the likeliest of " A" to " D" as the next token. As
+  long as a prompt does not fit the model's context, it is sent again with one shot fewer. The `mmlu` of
+  lm-evaluation-harness 0.4.13 differs only in that it has one space there and strips questions.
 - `5-shot-chat` generates the letter, for endpoints without likelihoods, and `5-shot-chat-logprobs` takes
-  the likeliest first token of a chat's answer. Both show the prompt that the report's team printed one
+  the likeliest first token of a chat's answer. Both use the prompt that the report's team printed one
   version later (Gemini 1.5 report, appendix 12.13). Neither is the original's protocol.
-- `cot32-routed`, `cot8-routed`: uncertainty-routed chain of thought (Gemini 1.0 report, appendix 10.2):
-  the majority of 32 or 8 draws where enough of them agree, else the greedy letter under `5-shot`. Beside
-  it stand both branches, `accuracy (majority)` and `accuracy (greedy)`: figure 9's three bars. The threshold
-  is chosen on the validation split, by the same run, for the model as a whole. `cot32` is the plain
-  majority. What the report does not say is settled so: temperature 0.7 without top-k, as Wang et al.
-  (2022) sampled; exemplars, the first four of a subject, which lm-evaluation-harness ships and shows
-  (`flan_cot_fewshot`), in one user message; agreement is the share of all draws, those without a letter
-  included, and a share equal to the threshold is enough; of equally good thresholds the lowest; a tied
-  vote goes to the answer drawn first. Where no likelihoods can be had the greedy branch is `5-shot-chat`,
-  and the signature says so; `--set fallback=…` chooses it by hand.
+- `cot32-routed`, `cot8-routed`: uncertainty-routed chain of thought (Gemini 1.0 report, appendix 10.2): the
+  majority of 32 or 8 draws if enough of them agree, otherwise the greedy letter of `5-shot`. The figures of
+  both branches are shown too, `accuracy (majority)` and `accuracy (greedy)`: the three bars of figure 9. The
+  same run chooses the threshold on the validation split, one for all subjects. `cot32` is the plain majority.
+  Where the report says nothing, evalkit uses: temperature 0.7 without top-k, as Wang et al. (2022); the first
+  four exemplars of the subject from lm-evaluation-harness (`flan_cot_fewshot`), in one user message;
+  agreement as the share among all draws, including those without a letter; routing to the majority if that
+  share is equal to the threshold; of equally good thresholds the lowest; in a tied vote, the answer that was
+  drawn first. If the endpoint gives no likelihoods, the greedy branch is `5-shot-chat`, and the signature
+  says so; `--set fallback=…` selects it.
 
-Some exemplars lost LaTeX's backslashes in lm-eval 0.4.13; they are fixed, and the signature's note names
-their subjects (`evalkit.data.mmlu_cot`).
+Some exemplars have lost LaTeX's backslashes in lm-eval 0.4.13. They are repaired here, and the signature's
+note gives the number of their subjects (`evalkit.data.mmlu_cot`).
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def prompt(sample: Sample, protocol: Protocol) -> Prompt:
 
 
 def original(sample: Sample, shots: int) -> str:
-    """hendrycks/test at 4450500, evaluate.py: `gen_prompt` and `format_example`."""
+    """The prompt of hendrycks/test at 4450500, evaluate.py: `gen_prompt` and `format_example`."""
     subject = " " + sample.group.replace("_", " ")  # `format_subject` puts a space before every word
     header = f"The following are multiple choice questions (with answers) about {subject}.\n\n"
     shown = "".join(f"{_lettered(shot, '{}. ')} {shot.target[0]}\n\n" for shot in sample.shots[:shots])
@@ -99,7 +99,7 @@ def original(sample: Sample, shots: int) -> str:
 
 
 def continued(sample: Sample, shots: int) -> str:
-    """Gemini 1.5 report, appendix 12.13."""
+    """The prompt of the Gemini 1.5 report, appendix 12.13."""
     shown = [f"{_lettered(shot, '({}) ')} {shot.target[0]}" for shot in sample.shots[:shots]]
     return "\n\n".join([PREAMBLE, *shown, _lettered(sample, "({}) ")])
 
@@ -111,7 +111,7 @@ def _lettered(sample: Sample, mark: str) -> str:
 
 
 def chain_of_thought(sample: Sample, shots: int) -> str:
-    """lm-evaluation-harness 0.4.13, `mmlu_flan_cot_fewshot`."""
+    """The prompt of lm-evaluation-harness 0.4.13, `mmlu_flan_cot_fewshot`."""
     shown = [f"Q: {shot.question}\nA: {shot.target}" for shot in mmlu_cot(sample.group)[:shots]]
     marked = zip(letters(sample), sample.choices, strict=True)
     choices = " ".join(f"({letter}) {text}" for letter, text in marked)
@@ -129,7 +129,7 @@ def gold(sample: Sample, protocol: Protocol) -> str:
 
 
 def wrong_responses(sample: Sample, protocol: Protocol) -> Sequence[str]:
-    """Every other letter; where it is generated, also the right one withdrawn, and none at all."""
+    """Every wrong letter; if letters are generated, also a withdrawn right letter, no letter, and nothing."""
     right = sample.target[0]
     wrong = [letter for letter in letters(sample) if letter != right]
     others = [_as_response(letter, protocol) for letter in wrong]

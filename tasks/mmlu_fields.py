@@ -1,4 +1,4 @@
-"""MMLU's 57 subjects: their fields (hendrycks/test at 4450500, categories.py) and how large they are."""
+"""MMLU's 57 subjects: their fields (hendrycks/test at 4450500, categories.py) and their sizes."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ TEST_SIZES = {
     "professional_psychology": 612, "public_relations": 110, "security_studies": 245, "sociology": 201,
     "us_foreign_policy": 100, "virology": 166, "world_religions": 171,
 }  # fmt: skip
-"""Test questions by subject, 14,042 in all: the card of `hendrycks_test`, later `cais/mmlu`."""
+"""The number of test questions by subject, 14,042 in all: the card of `hendrycks_test`, now `cais/mmlu`."""
 _FIELD_OF = {subject: field for field, subjects in FIELDS.items() for subject in subjects}
 
 
 def field_of(subject: str) -> str:
-    """The field of a subject. Raises `ValueError` for one that MMLU does not have."""
+    """The field of a subject. Raises `ValueError` for an unknown subject."""
     if subject not in _FIELD_OF:
         raise ValueError(f"MMLU has no subject {subject!r}")
     return _FIELD_OF[subject]

@@ -1,28 +1,28 @@
-"""MMMU: college questions about pictures, of 30 subjects (Yue et al. 2023, arXiv 2311.16502).
+"""MMMU: college questions about pictures, in 30 subjects (Yue et al. 2023, arXiv 2311.16502).
 
 The report prints 59.4 % pass@1 and 62.4 % Maj1@32 for Ultra on the 900 validation questions, zero-shot and
-pixels only (table 7; by discipline in table 8). The headline is question-weighted; groups are the subjects,
-tags the six disciplines.
+pixels only (table 7; by discipline in table 8). The headline weights questions equally; groups are the
+subjects, tags the six disciplines.
 
 - Data: `MMMU/MMMU` at 98e6ac0, Apache-2.0; a config for each subject, 30 validation questions in each.
-- Prompt: the authors' words (MMMU-Benchmark/MMMU at bb0b95a, mmmu/configs/llava1.5.yaml and
-  mmmu/utils/data_utils.py). The report does not print its own, but says short answers; the 1.5 report's
-  (appendix 12.14.3) asks for reasoning first.
-- Pictures stand where the text has "<image 1>" to "<image 7>", in the question and in the options, as
-  often as it has them. The authors' script shows LLaVA the first picture, before the text, and none where
-  the options have several. A record without any mark shows its first picture before the text, as theirs
-  does. Pictures that no mark names are not shown: they may belong to the explanation. A question whose mark
-  has no picture fails ("media"), alone: as first published, `validation_Math_7` named 30.
-- Answer: the authors' parsing, without its guess (`evalkit.scoring.mmmu`). `accuracy (random guess)` is
-  what their script prints, in expectation.
+- Prompt: the authors' text (MMMU-Benchmark/MMMU at bb0b95a, mmmu/configs/llava1.5.yaml and
+  mmmu/utils/data_utils.py). The report does not print its own, but says that answers are short; the prompt
+  of the 1.5 report (appendix 12.14.3) asks for reasoning first.
+- Pictures replace the marks "<image 1>" to "<image 7>" of the question and the options, at every occurrence.
+  The authors' script shows LLaVA only the first picture, before the text, and none if the options have
+  several. As in their script, a record without any mark shows its first picture before the text. Pictures
+  without a mark are not shown, because they may belong to the explanation. If a mark has no picture, only
+  that question fails ("media"): as first published, `validation_Math_7` referred to picture 30.
+- Answer: the authors' parsing, without its random guess (`evalkit.scoring.mmmu`). `accuracy (random guess)`
+  is the expected value of what their script prints.
 - `maj1@32`: the same prompt, at temperature 0.7 without top-k, as Wang et al. (2022, arXiv 2203.11171)
-  sampled GPT-3; the report does not say. Draws of an open question vote together when all that is parsed
-  from them is the same.
-- Models that think before they answer need more than the few tokens of a letter: a response that is cut
-  loses it. Hence 1,024.
+  sampled GPT-3, since the report does not give one. Draws of an open question count as the same vote if
+  everything that is parsed from them is the same.
+- `max_tokens` is 1,024, because models that reason before they answer need more tokens than a letter has, and
+  a response that is cut off loses its answer.
 - `--set split=test`: 10,500 questions, whose answers were withheld for years ("?" in the data). Such a
-  question is asked, exported for the authors' server (EvalAI, challenge 2179) as {id: answer}, and not
-  judged; one whose answer the data has is judged.
+  question is asked and exported for the authors' server (EvalAI, challenge 2179) as {id: answer}, but not
+  scored; a question whose answer is in the data is scored.
 - Questions about the same first picture are one cluster.
 """
 
@@ -69,9 +69,9 @@ MOST_TEXT, MOST_CHOICES = 20_000, 26
 
 
 def to_sample(record: Record) -> Sample:
-    """Raises `ValueError`, with the record's id, for options that are no list.
+    """The sample of a record. Raises `ValueError`, with the record's id, if its options are not a list.
 
-    A picture that the text names and the record lacks is an empty one: its question fails, and no other.
+    If the record lacks a picture that its text names, the picture is empty, and only that question fails.
     """
     name, question = record["id"], record["question"]
     choices = _choices(record) if record["question_type"] == "multiple-choice" else ()
@@ -92,7 +92,7 @@ def to_sample(record: Record) -> Sample:
 
 
 def _marks(question: str, choices: Iterable[str]) -> list[str]:
-    """The numbers of the pictures that the text names, each once, in the order in which it does."""
+    """The numbers of the pictures that the text names, each once, in order of occurrence."""
     return list(dict.fromkeys(MARK.findall("\n".join([question, *choices]))))
 
 
@@ -100,13 +100,13 @@ def _choices(record: Record) -> tuple[str, ...]:
     options = _list(record["options"])
     if options is None or not 1 <= len(options) <= MOST_CHOICES:
         raise ValueError(
-            f"{record['id']}: options is no list of 1 to {MOST_CHOICES}: {record['options'][:60]!r}"
+            f"{record['id']}: options must be a list of 1 to {MOST_CHOICES}, not {record['options'][:60]!r}"
         )
     return tuple(str(option) for option in options)
 
 
 def _references(answer: str) -> tuple[str, ...]:
-    """One, or several where the answer is the text of a list of them; none where it is not public."""
+    """The references: one, or several if `answer` is the text of a list; none if it is not public."""
     found = _list(answer) if answer.startswith("[") else None
     texts = tuple(one for one in found or () if isinstance(one, str))
     if found and len(texts) == len(found):
@@ -115,7 +115,7 @@ def _references(answer: str) -> tuple[str, ...]:
 
 
 def _list(text: str) -> list[object] | None:
-    """What `text` writes as a Python list; None where it is none. Nothing is evaluated."""
+    """The Python list that is written in `text`, read without evaluation; None if there is none."""
     if len(text) > MOST_TEXT:
         return None
     try:
@@ -131,7 +131,7 @@ def prompt(sample: Sample, protocol: Protocol) -> Prompt:
     options = "".join(f"({letter}) {choice}\n" for letter, choice in marked)
     asked = f"{options}\n{LETTER}" if sample.choices else PHRASE
     shown = dict(zip(_marks(sample.input, sample.choices), sample.media, strict=True))
-    # split() keeps what is in the pattern's brackets: text, number, text, number, …, text
+    # split() keeps the pattern's group: text, number, text, number, …, text
     pieces = enumerate(MARK.split(f"{sample.input}\n{asked}"))
     parts: list[Part] = [shown[piece] if i % 2 else piece for i, piece in pieces if piece]
     return (Message("user", tuple(parts)),)
@@ -145,7 +145,7 @@ def score(answer: str, sample: Sample) -> Verdict:
 
 
 def wrong_responses(sample: Sample, protocol: Protocol) -> Sequence[str]:
-    """A wrong letter, the right one withdrawn; numbers that are no reference; no answer at all."""
+    """A wrong letter and a withdrawn right one, or numbers that are no reference; no answer, and nothing."""
     if not sample.choices:
         values = [value for reference in sample.target for value in open_values(reference)]
         above = max((value for value in values if isinstance(value, float)), default=0.0) + 1
@@ -156,9 +156,9 @@ def wrong_responses(sample: Sample, protocol: Protocol) -> Sequence[str]:
 
 
 def submission(answers: Iterable[Submitted]) -> JSON:
-    """The file that mmmu/main_eval_only.py and the authors' server take: a letter, or a text to be parsed.
+    """The form of mmmu/main_eval_only.py and the authors' server: a letter, or a text that is parsed there.
 
-    An answer that could not be parsed is the empty text, which is wrong; one left out would not be counted.
+    An answer that could not be parsed is "", which is wrong; without an entry it would not be counted.
     """
     return {one.id: _as_submitted(one.answer) for one in answers}
 
@@ -171,7 +171,7 @@ def _as_submitted(answer: str | None) -> str:
 
 @task("mmmu", report="Table 7")
 def mmmu(*, split: str = "validation") -> Task:
-    """College questions about pictures, of 30 subjects (Yue et al. 2023)"""
+    """College questions about pictures, in 30 subjects (Yue et al. 2023)"""
     if split not in SPLITS:
         raise unknown("split of mmmu", split, SPLITS)
     return Task(
@@ -182,7 +182,7 @@ def mmmu(*, split: str = "validation") -> Task:
         scorer=score,
         metrics=(Accuracy(), GuessingAccuracy()),
         size=900 if split == "validation" else 10_500,
-        # the paper does not say how many of the test questions each subject has
+        # the paper does not give the number of test questions per subject
         group_sizes=dict.fromkeys(SUBJECTS, 30) if split == "validation" else {},
         protocols=(
             Protocol(

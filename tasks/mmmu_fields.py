@@ -21,10 +21,10 @@ _DISCIPLINE_OF = {subject: name for name, subjects in DISCIPLINES.items() for su
 
 
 def subject_of(record_id: str) -> str:
-    """The subject that an id names: Art_Theory for validation_Art_Theory_7. Raises `ValueError` for none."""
+    """The subject in an id: Art_Theory for validation_Art_Theory_7. Raises `ValueError` if there is none."""
     subject = "_".join(record_id.split("_")[1:-1])
     if subject not in _DISCIPLINE_OF:
-        raise ValueError(f"the id {record_id!r} names no subject of MMMU")
+        raise ValueError(f"the id {record_id!r} does not contain a subject of MMMU")
     return subject
 
 

@@ -1,17 +1,17 @@
-"""Languages of the speech benchmarks: their codes, what they are called, and who scored which.
+"""Languages of the speech benchmarks: their codes and names, and the lists of languages that were scored.
 
-FLEURS names a language by ISO 639 and a country ("cmn_hans_cn"); an endpoint takes ISO 639-1 as a hint
+FLEURS names a language by ISO 639 and a country ("cmn_hans_cn"); the hint for an endpoint is ISO 639-1
 ("zh"), which nine of them do not have. Whisper's own code for Javanese is "jw" instead of "jv".
 
-The report's FLEURS figure is over "62 lang". Which they are is printed nowhere: not in the Gemini 1.0 or 1.5
-reports, not in the USM paper they follow (arXiv 2303.01037, section 3.3: 62 of the 102, "covered by the
-training sets of both models", USM's and Whisper's; it lists neither). They are therefore among the 82 that
-Whisper's authors scored, which are printed: `WHISPER_FLEURS`, from openai/whisper at c0d2f62,
+The report's FLEURS figure is over "62 lang". They are not listed anywhere: not in the Gemini 1.0 or 1.5
+reports, and not in the USM paper that they follow (arXiv 2303.01037, section 3.3: 62 of the 102, "covered by
+the training sets of both models", USM's and Whisper's; it lists neither). They are therefore among the 82
+that Whisper's authors scored, which are printed: `WHISPER_FLEURS`, from openai/whisper at c0d2f62,
 notebooks/Multilingual_ASR.ipynb, the columns of table 13 of their paper.
 
 VoxPopuli has transcripts in 16 languages and a set of accented English (facebookresearch/voxpopuli at
 f7a3bb9, `voxpopuli/__init__.py`). "14 lang" are those of Google's XTREME-S (arXiv 2203.10752; the list is in
-`google/xtreme_s` at 27eeada, xtreme_s.py): all but Estonian and Lithuanian, of which there are three and two
+`google/xtreme_s` at 27eeada, xtreme_s.py): all except Estonian and Lithuanian, which have three and two
 hours.
 """
 
@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 
 class Language(NamedTuple):
-    """`code`: ISO 639-1, of three letters (ISO 639-3) where there is none. `name`: in English."""
+    """A language. `code`: ISO 639-1, or ISO 639-3 (three letters) if there is none. `name`: in English."""
 
     code: str
     name: str
@@ -56,7 +56,7 @@ def _table(text: str) -> dict[str, Language]:
 
 
 FLEURS_REVISION = "cadac46d4cd7d721f5cf8844a5b9f0f20e6fcde8"
-"""Of `mteb/fleurs`, a copy of the clips in Parquet."""
+"""The commit of `mteb/fleurs`, a copy of the clips in Parquet."""
 FLEURS: Mapping[str, Language] = _table(_FLEURS)
 """The 102 languages of FLEURS by its own codes, sorted."""
 _NOT_WHISPER = frozenset((
@@ -64,7 +64,7 @@ _NOT_WHISPER = frozenset((
     "nso_za", "ny_mw", "om_et", "or_in", "umb_ao", "wo_sn", "xh_za", "yue_hant_hk", "zu_za",
 ))  # fmt: skip
 WHISPER_FLEURS = tuple(key for key in FLEURS if key not in _NOT_WHISPER)
-"""The 82 of them that Whisper's authors scored."""
+"""The 82 languages of FLEURS that Whisper's authors scored."""
 
 ISO: Mapping[str, Language] = {language.code: language for language in FLEURS.values()}
 """The languages of FLEURS by ISO 639."""
@@ -75,12 +75,12 @@ _WITH_TRANSCRIPTS = (
 VOXPOPULI: Mapping[str, Language] = {key: ISO[key] for key in _WITH_TRANSCRIPTS} | {"en_accented": ISO["en"]}
 """The sets of VoxPopuli that have transcripts."""
 XTREME_S_VOXPOPULI = tuple(code for code in VOXPOPULI if code not in ("et", "lt", "en_accented"))
-"""The 14 of them that the report means."""
+"""The 14 sets of VoxPopuli that the report's "14 lang" are."""
 
 MLS: Mapping[str, Language] = {key: ISO[key] for key in ("de", "en", "es", "fr", "it", "nl", "pl", "pt")}
 """The languages of Multilingual LibriSpeech."""
 
 
 def language_of(key: str) -> Language:
-    """The language of an ISO 639 code or of one of FLEURS's. Raises `KeyError` for any other."""
+    """The language of an ISO 639 code or of FLEURS's own code. Raises `KeyError` for any other."""
     return FLEURS[key] if key in FLEURS else ISO[key]

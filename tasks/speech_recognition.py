@@ -1,15 +1,15 @@
-"""What the benchmarks of speech recognition share: the prompt, the judge, the figures, the wrong reply.
+"""What the benchmarks of speech recognition share: the prompt, the scorer, the metrics, the wrong reply.
 
 Prompt: the report prints none, and neither does the 1.5 report, whose figures are those of a model without
-instructions (section 6.3, footnote 27). A chat is given one instruction, then the clip; a transcription
-endpoint the clip alone. With `--set language_hint=on` both are told the language, the endpoint by its code
-of ISO 639-1; without it the model has to hear it, as the report's had to, as far as one can know.
+instructions (section 6.3, footnote 27). A chat gets one instruction, then the clip; a transcription endpoint
+gets only the clip. With `--set language_hint=on` both get the language, the endpoint as its ISO 639-1 code.
+Without it the model has to detect the language, as the report's model probably had to.
 
-Measure: words wrong, in percent of the reference's words, or characters where the language is counted in
-them (`evalkit.scoring.speech`). The reply counts without a model's own marks and phrases around the text
-(`evalkit.scoring.transcript`), and an empty one is an answer: nothing was heard. A reply that says anything
-else besides is charged for it. Beside it stand the words that are only inserted, and the share of clips with
-more errors than words: both show a model that makes speech up.
+Measure: wrong words, in percent of the reference's words; characters instead of words for some languages
+(`evalkit.scoring.speech`). A model's own marks and phrases around the transcript are removed
+(`evalkit.scoring.transcript`); anything else in the reply counts as errors. An empty reply is an answer:
+nothing was heard. Two further figures are the inserted words, and the share of clips with more errors than
+words: both show whether a model invents speech.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ from .speech_sizes import UNKNOWN_SIZES, Sizes
 OWN = "evalkit/speech"
 _NONE: Mapping[str, str] = {}
 MAX_TOKENS = 2048
-"""Half a minute of speech, in a script that a tokeniser takes byte by byte."""
+"""Enough for half a minute of speech in a script that has one token per byte."""
 
 
 def spoken(language: Language) -> dict[str, JSON]:
@@ -75,7 +75,7 @@ def prompt(sample: Sample, protocol: Protocol) -> Prompt:
 
 
 def wrong_responses(sample: Sample, protocol: Protocol) -> Sequence[str]:
-    """The reference with every letter another one that it does not have."""
+    """The reference with every character replaced by a letter that is not in it."""
     reference = sample.target[0]
     strange = next((c for c in "zqxjkvw" if c not in reference.casefold()), "ʒ")
     return (" ".join(strange * len(word) for word in reference.split()) or strange,)
@@ -84,9 +84,9 @@ def wrong_responses(sample: Sample, protocol: Protocol) -> Sequence[str]:
 def chosen(
     languages: str, known: Collection[str], sets: Mapping[str, Sequence[str]], what: str
 ) -> tuple[str, ...]:
-    """The keys of `known` that `languages` stands for: a set's name, or keys with commas between them.
+    """The keys of `known` in `languages`: the name of one of the `sets`, or keys separated by commas.
 
-    Raises `UsageError` for any other; `what`: the benchmark, for that.
+    Raises `UsageError` for an unknown one; `what`: the benchmark's name in that message.
     """
     if languages in sets:
         return tuple(sets[languages])
@@ -98,14 +98,14 @@ def chosen(
 
 
 def place(dataset: str, config: str, split: str, columns: tuple[str, ...]) -> Data:
-    """Where the clips are. Raises `UsageError` for a split that would lead out of the folder."""
+    """The data set of the clips. Raises `UsageError` if the split leads out of the folder."""
     folder = Path(dataset).expanduser()
     if not dataset:
         return Hub(OWN, config, split=split or "test", revision="main", columns=columns)
     if is_on_the_hub(dataset):
         return Hub(dataset, config, split=split or "test", revision="main", columns=columns)
     if Path(split).is_absolute() or ".." in Path(split).parts:
-        raise UsageError(f"split={split}: it has to be in {dataset}")
+        raise UsageError(f"split={split}: must be a folder inside {dataset}")
     for part in (split,) if split else ("", "test"):
         if AudioFolder.fits(folder, part):
             return AudioFolder(folder, part, columns)
@@ -125,12 +125,12 @@ def recognition(
     unavailable: Mapping[str, str] = _NONE,
     sizes: Sizes = UNKNOWN_SIZES,
 ) -> Task:
-    """The task of writing down what is said in `data`; its protocols are `name` and `name-transcribe`.
+    """The task of transcribing `data`; its protocols are `name` and `name-transcribe`.
 
-    `sample` fills `meta` by `spoken`. `macro`: the headline is the mean over the languages. `languages`:
-    their codes, where they are known before the data is read: if all are counted in characters, the figure
-    is called CER. `sizes`: clips in all, and by language. Raises `UsageError` for a normaliser or units that
-    nobody knows.
+    `sample` sets `meta` with `spoken`. `macro`: the headline is the mean over the languages. `languages`:
+    their codes, if they are known before the data is read; if all are counted in characters, the figure is
+    called CER. `sizes`: the number of clips, in all and by language. Raises `UsageError` for an unknown
+    normaliser or unknown units.
     """
     normaliser_for("en", normaliser)
     unit_for("en", units)

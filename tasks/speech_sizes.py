@@ -1,10 +1,10 @@
-"""How many clips the test sets of the speech benchmarks have, by language.
+"""The numbers of clips in the test sets of the speech benchmarks, by language.
 
-FLEURS: counted by MTEB over every config of `mteb/fleurs` at cadac46, which is what is read here
+FLEURS: counted by MTEB over every config of `mteb/fleurs` at cadac46, the data that evalkit reads
 (embeddings-benchmark/mteb at a905523, descriptive_stats, FleursA2TRetrieval.json). Multilingual LibriSpeech:
-the card of `multilingual_librispeech`; that lacks English, which has 3,769 clips by Pratap et al. 2020.
-CoVoST 2: the card of `covost2`. VoxPopuli's card counts no clips: of its languages only English is known,
-from the card of `hf-audio/esb-datasets-test-only-sorted` at 9066e63.
+the card of `multilingual_librispeech`, except English, which has 3,769 clips by Pratap et al. 2020. CoVoST 2:
+the card of `covost2`. VoxPopuli's card has no numbers of clips; only that of English is known, from the card
+of `hf-audio/esb-datasets-test-only-sorted` at 9066e63.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from typing import TypeAlias
 
 Sizes: TypeAlias = tuple[int | None, Mapping[str, int]]
-"""(clips of all languages together, None where that is not known; clips of each that is known)."""
+"""(clips of all languages together, None if it is not known; clips by language, as far as they are known)."""
 UNKNOWN_SIZES: Sizes = (None, {})
 
 
@@ -40,12 +40,12 @@ COVOST2_TEST: Mapping[str, int] = _table("""
 ar 1695|ca 12730|cy 690|de 13511|es 13221|et 1571|fa 3445|fr 14760|id 844|it 8951|ja 684|lv 1629|mn 1759
 nl 1699|pt 4023|ru 6300|sl 360|sv 1595|ta 786|tr 1629|zh 4898
 """)
-"""Into English, by ISO 639-1."""
+"""The clips that are translated into English, by ISO 639-1."""
 VOXPOPULI_TEST: Mapping[str, int] = {"en": 1842}
 
 
 def sizes_of(known: Mapping[str, int], languages: Iterable[str]) -> Sizes:
-    """The sizes of these `languages`, of those that are `known`."""
+    """The sizes of these `languages`; `known`: all known sizes."""
     languages = tuple(languages)
     found = {language: known[language] for language in languages if language in known}
     return (sum(found.values()) if len(found) == len(languages) else None), found

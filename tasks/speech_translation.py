@@ -3,24 +3,24 @@
     evalkit run -m openai/my-model -t fleurs-ast --set languages=fr_fr,ja_jp
     evalkit run -m openai/my-model -t ast --set dataset=./talks --set target=de
 
-`fleurs-ast`: clips of FLEURS (Conneau et al. 2022, arXiv 2205.12446), whose sentences are FLoRes's, the same
-in 102 languages. The reference is the sentence of the same `id` in the target language's own test set, as
-Whisper's authors paired them (openai/whisper at c0d2f62, data/README.md); it is `raw_transcription`, with
-capitals and punctuation, as SeamlessM4T's authors score it (facebookresearch/seamless_communication at
-90e2b57, cli/m4t/evaluate/README.md). A clip whose sentence nobody read in the target language has none and
-is left out, there as here. The texts come with the target's clips: its test set is read as well. `languages`
-are FLEURS's codes with commas between them, `whisper` for those that Whisper's authors scored, or `all`;
-`target` is one. The figure is the mean over the languages. Gemini's reports have no such figure.
+`fleurs-ast`: clips of FLEURS (Conneau et al. 2022, arXiv 2205.12446), whose sentences are those of FLoRes,
+the same in 102 languages. The reference is the sentence with the same `id` in the target language's own test
+set, as paired by Whisper's authors (openai/whisper at c0d2f62, data/README.md); it is `raw_transcription`,
+with capitals and punctuation, as scored by SeamlessM4T's authors (facebookresearch/seamless_communication at
+90e2b57, cli/m4t/evaluate/README.md). As in their evaluations, a clip is left out if nobody read its sentence
+in the target language. The references come with the target's clips, so the target's test set is read as well.
+`languages` are FLEURS's codes separated by commas, `whisper` for those that Whisper's authors scored, or
+`all`; `target` is one code. The figure is the mean over the languages. Gemini's reports have no such figure.
 
-`ast`: `dataset` is a folder in any shape that `datasets` reads (sounds beside a metadata.jsonl that names
+`ast`: `dataset` is a folder in any form that `datasets` reads (sound files with a metadata.jsonl that names
 them; parquet; JSON lines), or `owner/name` on the Hub. `audio` and `translation` name its columns; a clip has
-one reference. `target` is the translations' language and `language` the clips', ISO 639-1 or FLEURS's code.
-`--data builtin` asks a few clips of evalkit's own.
+one reference. `target` is the language of the translations and `language` that of the clips, as ISO 639-1 or
+FLEURS's code. `--data builtin` uses a few clips of evalkit's own.
 
-Measure: corpus BLEU and chrF2 (`evalkit.metrics.bleu`). The target language chooses BLEU's tokeniser,
-`--set tokeniser=` another one. Prompt: evalkit's own. A model's own marks and phrases around a translation do
-not count (`evalkit.scoring.transcript`). `transcribe` asks an endpoint such as Whisper's, which
-translates into English alone; the protocol is there when the target is English.
+Measure: corpus BLEU and chrF2 (`evalkit.metrics.bleu`). BLEU's tokeniser depends on the target language, and
+`--set tokeniser=` selects another one. Prompt: evalkit's own. A model's own marks and phrases around a
+translation are removed (`evalkit.scoring.transcript`). The protocol `transcribe` is for endpoints such as
+Whisper's, which translate only into English, so it exists only if the target is English.
 """
 
 from __future__ import annotations
@@ -78,8 +78,9 @@ SETS = {"whisper": WHISPER_FLEURS, "all": tuple(FLEURS)}
 def prompt(sample: Sample, protocol: Protocol, *, target: str) -> Prompt:
     """Asks for a translation into `target`, a language's English name.
 
-    A chat is given the instruction, then the clip; an endpoint the clip, to be translated into English. With
-    `language_hint` both are told the language that `sample.meta["language"]` has, if any.
+    A chat gets the instruction, then the clip; a transcription endpoint gets the clip with the request to
+    translate it into English. With `language_hint` both get the language in `sample.meta["language"]`, if
+    there is one.
     """
     (clip,) = sample.media
     assert isinstance(clip, Audio)
@@ -94,13 +95,13 @@ def prompt(sample: Sample, protocol: Protocol, *, target: str) -> Prompt:
 
 @versioned("speech_translation.scorer", 2)
 def score(answer: str, sample: Sample) -> Verdict:
-    """Right is the reference to the letter, composed or not. What it is worth, only the corpus shows."""
+    """Only the exact reference is right, in any Unicode normal form; the metrics compute the figure."""
     said, reference = (unicodedata.normalize("NFC", text) for text in (answer, sample.target[0].strip()))
     return Verdict(said == reference)
 
 
 def wrong_responses(sample: Sample, protocol: Protocol) -> Sequence[str]:
-    """Nothing, and a letter that the reference does not have, as often as it has signs."""
+    """Nothing, and a text as long as the reference, of a letter that is not in it."""
     reference = sample.target[0]
     strange = strange_sign([reference]) * max(1, len(reference))
     return tuple(text for text in ("", strange) if text != reference.strip())
@@ -118,12 +119,12 @@ def translation_task(
     source: str = "evalkit",
     sizes: Sizes = UNKNOWN_SIZES,
 ) -> Task:
-    """A task that translates clips into `target`, ISO 639-1 or FLEURS's code.
+    """A task that translates clips into `target`, a code of ISO 639-1 or FLEURS.
 
-    `chat`, `endpoint`: its protocols' names. `macro`: the headline is the mean over the languages. `sizes`:
-    clips in all, and by language.
+    `chat`, `endpoint`: the names of its protocols. `macro`: the headline is the mean over the languages.
+    `sizes`: the number of clips, in all and by language.
 
-    Raises `UsageError` for a target or a tokeniser that is not known.
+    Raises `UsageError` for an unknown target or tokeniser.
     """
     language = known_language("target", target)
     tokeniser = tokeniser or tokeniser_for(target)
@@ -151,19 +152,19 @@ def translation_task(
 
 
 def known_language(kind: str, key: str) -> Language:
-    """The language of a code. Raises `UsageError` with its `kind` for one that FLEURS does not have."""
+    """The language of a code. Raises `UsageError` if FLEURS does not have it; `kind`: its name there."""
     if key not in FLEURS and key not in ISO:
         raise unknown(kind, key, (*ISO, *FLEURS))
     return language_of(key)
 
 
 def reader(audio: str, translation: str, language: str, group: str) -> Callable[[Record], Sample]:
-    """How a record is read; `audio`, `translation` and `group` are columns, the last may be ""."""
+    """The function that reads a record; `audio`, `translation` and `group` (or "") are columns."""
 
     def sample(record: Record) -> Sample:
         clip, text = Audio.of(record[audio]), record[translation]
         if not isinstance(text, str):
-            raise ValueError(f"the translation is {text!r}, not one text")
+            raise ValueError(f"the translation must be a text, not {text!r}")
         return Sample(
             id=record.get(AUDIO_FILE) or sample_id(clip.key, text),
             input="",
@@ -206,14 +207,14 @@ def ast(
 class Pairs:
     """Clips of FLEURS with their sentences in another language, joined by `id`.
 
-    A record is the clip's, with `translation` and, as `spoken`, the code of its language.
+    A record is the clip's record, with `translation`, and the code of its language as `spoken`.
     """
 
     spoken: tuple[str, ...]
     target: str
 
     def open(self, options: DataOptions | None = None) -> Records:
-        """The pairs. Reading raises `DataError` for a language without a sentence in the target's set."""
+        """The pairs. Reading raises `DataError` for a language that shares no sentence with the target's."""
         options = options or DataOptions()
         texts = _fleurs(self.target).open(options)
         clips = {key: _fleurs(key).open(options) for key in self.spoken}
@@ -230,9 +231,9 @@ class Pairs:
                         paired += 1
                         yield {**record, "translation": translations()[record["id"]], "spoken": key}
                 if not paired:
-                    raise DataError(f"FLEURS: no sentence of {key} is in {self.target} too")
+                    raise DataError(f"FLEURS: {key} and {self.target} have no sentence in common")
 
-        # Counting the pairs would mean reading all.
+        # Counting the pairs would require reading all of them.
         return Records({**texts.origin, "config": f"{','.join(self.spoken)} into {self.target}"}, None, read)
 
 
@@ -242,7 +243,7 @@ def _fleurs(key: str) -> Hub:
 
 
 def to_sample(record: Record) -> Sample:
-    """A pair. Readings of one sentence are a cluster."""
+    """The sample of a pair. All readings of a sentence are one cluster."""
     clip = Audio.of(record["audio"])
     return Sample(
         id=sample_id(record["spoken"], str(record["id"]), clip.key),

@@ -1,22 +1,22 @@
 """TextVQA: questions that need the text in a photograph, each answered by ten people (Singh et al. 2019).
 
 Data: `lmms-lab/textvqa` (arXiv 1904.08920): 5,000 questions for validation, 5,734 for test. Annotations CC BY
-4.0 by the card of `facebook/textvqa` (this copy's names none), pictures from Open Images. No full commit id
-of it could be verified, so `main` is read, and the run records the commit that this was. Intervals resample
-pictures (`image_id`).
+4.0 by the card of `facebook/textvqa` (this copy's card names no licence), pictures from Open Images. No full
+commit id of this copy could be verified, so it is read at `main`, and a run records the commit that it got.
+Intervals resample pictures (`image_id`).
 
 Measure: VQA accuracy with the normalisation of M4C and MMF, which lmms-eval uses too; `evalkit.scoring.vqa`
-names what it does otherwise than VQAv2's script. The answer is the whole reply, trimmed. Empty replies count
-as unparsable, though that evaluator would credit one where references normalise to nothing. On some questions
-people agree so little that no answer earns full credit.
+lists the differences from VQAv2's script. The answer is the whole reply, trimmed. Empty replies count as
+unparsable, although that evaluator would credit them if references normalise to nothing. On some questions
+people agree so little that no answer gets full credit.
 
-The report's figures are of validation. `--set split=test`, whose answers are hidden, asks without judging;
-the answers are exported as the challenge's server at EvalAI takes them (facebookresearch/mmf at b0ffc7f,
-`website/docs/challenges/textvqa_challenge.md`): a list of {"question_id": int, "answer": str}, "" where there
-was no answer.
+The report's figures are of validation. `--set split=test` asks the questions without scoring them, because
+their answers are hidden. The answers are exported in the form of the challenge's server at EvalAI
+(facebookresearch/mmf at b0ffc7f, `website/docs/challenges/textvqa_challenge.md`): a list of
+{"question_id": int, "answer": str}, with "" if there was no answer.
 
-Prompt: Gemini 1.5 report, appendix 12.14.11. The 1.0 report prints none; it says zero-shot, short answers,
-greedy, pixels only. The data's OCR tokens are never shown.
+Prompt: Gemini 1.5 report, appendix 12.14.11. The 1.0 report prints none; it says that the setting is
+zero-shot with short answers, greedy and pixels only. The data's OCR tokens are never shown.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ from evalkit.scoring.vqa import textvqa_accuracy
 from .kit import about_picture, answer_list, best_answer, credited, wordy
 
 SPLITS = {"validation": 5000, "test": 5734}
-"""How many questions each has."""
+"""The number of questions of each split."""
 INSTRUCTION = """\
 Answer the following question about the image using as few words as possible. Follow these additional \
 instructions:
@@ -58,14 +58,14 @@ instructions:
 
 
 def to_sample(record: Record) -> Sample:
-    """A question with its ten answers. Raises `ValueError` where there are none."""
+    """A question with its ten answers. Raises `ValueError` if there are none."""
     if not record["answers"]:
         raise ValueError(f"question {record['question_id']} has no answers")
     return _sample(record, tuple(record["answers"]))
 
 
 def to_hidden_sample(record: Record) -> Sample:
-    """A question whose answers only the server has, whatever its columns hold."""
+    """A question whose answers only the server has; any answers in the record are ignored."""
     return _sample(record, ())
 
 
@@ -104,7 +104,7 @@ def wrong_responses(sample: Sample, protocol: Protocol) -> Sequence[str]:
 
 
 def submission(answers: Iterable[Submitted]) -> JSON:
-    """EvalAI's form: every question once."""
+    """The form of EvalAI: every question once."""
     return answer_list(answers, "question_id")
 
 

@@ -1,19 +1,19 @@
 """VoxPopuli: speeches in the European Parliament (Wang et al. 2021, arXiv 2101.00390).
 
-Data: `facebook/voxpopuli` at 42f0187, split test, some 1,200 to 2,000 clips a language. CC0, and the
-Parliament's legal notice. Intervals resample speakers, where they are known.
+Data: `facebook/voxpopuli` at 42f0187, split test, some 1,200 to 2,000 clips per language. CC0, and the
+Parliament's legal notice. Intervals resample speakers, as far as they are known.
 
-Languages: `14`, the default, are those of XTREME-S (`evalkit.tasks.speech_languages`), which is what the
-report's "14 lang" can mean; it lists none. Whisper's 15.9 % in its table is the mean of all 17 sets in
-Whisper's paper, though. `all` are these 17; or codes with commas between them, such as de,en_accented. They
-come in this order, and each is downloaded when it is reached.
+Languages: `14`, the default, are those of XTREME-S (`evalkit.tasks.speech_languages`), probably the report's
+"14 lang", which it does not list. Whisper's 15.9 % in its table, however, is the mean of all 17 sets in
+Whisper's paper. `all` are these 17. Codes can also be given, separated by commas, such as de,en_accented.
+They are run in this order, and each is downloaded when it is reached.
 
-Measure: the mean over the languages of each one's word error rate, each counting the same. `normaliser` is
-one for all languages, or `auto`: Whisper's English rules for English, its basic ones for the others.
+Measure: the mean over the languages of their word error rates, with equal weights. `normaliser` is the same
+for all languages, or `auto`: Whisper's English rules for English, its basic ones for the others.
 
-Reference: `normalized_text` of the data, lower-case and with its numbers as the authors wrote them, which
-XTREME-S scores; `--set text=raw_text` takes the Parliament's own. Both are missing for some clips (empty, or
-none), in which something is said all the same: these are asked, counted in a note, and not scored.
+Reference: `normalized_text` of the data, lower-case and with numbers as the authors wrote them, which
+XTREME-S scores; `--set text=raw_text` takes the Parliament's own. Some clips have neither (empty, or none),
+although something is said in them: these are asked, counted in a note, and not scored.
 
 Prompt and replies: `evalkit.tasks.speech_recognition`.
 """
@@ -32,7 +32,7 @@ REVISION = "42f01879c780b4a2e90ec0b4f616c2ece526e4f1"
 SETS = {"14": XTREME_S_VOXPOPULI, "all": tuple(VOXPOPULI)}
 TEXTS = ("normalized_text", "raw_text")
 NOBODY = ("", "None", None)
-"""What stands for a speaker that is not known, and for a transcript that is missing."""
+"""The values that mean an unknown speaker or a missing transcript."""
 
 
 def to_sample(record: Record, text: str) -> Sample:

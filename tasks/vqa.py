@@ -1,23 +1,23 @@
-"""Any questions about pictures: your own set, without code.
+"""Your own questions about pictures, without code.
 
     evalkit run -m openai/my-model -t vqa --set dataset=./receipts --set metric=anls
     evalkit run -m openai/my-model -t vqa --set dataset=owner/name --set split=validation --set question=query
 
-`dataset` is a folder in any shape that `datasets` reads (parquet; JSON lines or CSV; pictures beside a
-metadata.jsonl that names them), or `owner/name` on the Hub. `image` names a column of one picture or of a
-list of them, shown before the question; in a folder they may also be names of files, from the folder on.
-`answers` names one of a text, of a list of texts, or of a list of records with an `answer`. What a file
-says is a text: 007, 1.50, None and 2019-05-01 stay what they are. A cell of a table may hold a list, as JSON.
-`--data builtin` asks a few questions of evalkit's own.
+`dataset` is a folder in any form that `datasets` reads (parquet; JSON lines or CSV; pictures with a
+metadata.jsonl that names them), or `owner/name` on the Hub. `image` names the column of one picture or of a
+list of pictures, which are shown before the question; in a folder they may also be file names relative to the
+folder. `answers` names the column of a text, of a list of texts, or of a list of records with an `answer`.
+The values of a text file are texts: 007, 1.50, None and 2019-05-01 stay as they are. A cell of a table may be
+a list, as JSON. `--data builtin` uses a few questions of evalkit's own.
 
-`metric` says how an answer is judged:
+`metric` selects how an answer is scored:
 
-- `vqa`: the VQA accuracy over at least four people's answers, as `tasks/vqav2.py` has it, both sides
+- `vqa`: VQA accuracy over the answers of at least four people, as in `tasks/vqav2.py`, with both sides
   normalised whether the people agree or not;
 - `anls`: similarity to the nearest reference, as for DocVQA;
 - `relaxed`: numbers within 5 %, other texts exactly, as for ChartQA;
-- `exact`: equal to a reference but for case, white space around it and a full stop at its end; letters with
-  marks may be composed or not. It is the default, and for a reference of one letter the only sensible one.
+- `exact`: equal to a reference, ignoring case, white space around it, a full stop at its end and the Unicode
+  normal form. It is the default, and the only sensible one for references of one letter.
 
 The prompt is the instruction, the pictures, and the question; `instruction` replaces the first.
 """
@@ -65,11 +65,14 @@ from .kit import credited, is_on_the_hub, strange_sign
 INSTRUCTION = "Answer the question using a single word or phrase."
 OWN = "evalkit/pictures"
 LEAST = 4
-"""People that must have answered: three others of the same opinion are full marks."""
+"""The fewest answers per question: an answer gets full credit if it agrees with three other people's."""
 
 
 def reader(question: str, image: str, answers: str, group: str, least: int) -> Callable[[Record], Sample]:
-    """How a record is read; the texts are columns, `group` may be "", `least` answers there must be."""
+    """The function that reads a record. The texts are columns; `group` may be "".
+
+    The function raises `ValueError` for a record with fewer than `least` answers.
+    """
 
     def sample(record: Record) -> Sample:
         shown = record[image] if isinstance(record[image], list) else [record[image]]
@@ -78,7 +81,7 @@ def reader(question: str, image: str, answers: str, group: str, least: int) -> C
         target, asked = references(record[answers]), text_of(record[question], question)
         if len(target) < least:
             raise ValueError(
-                f"{len(target)} answers, where metric=vqa compares those of {least} people or more"
+                f"{len(target)} answers: metric=vqa needs the answers of at least {least} people"
             )
         return Sample(
             id=sample_id(asked, *pictures),
@@ -93,25 +96,26 @@ def reader(question: str, image: str, answers: str, group: str, least: int) -> C
 
 
 def picture(stored: object, column: str) -> Image:
+    """A picture as stored in `column`. Raises `ValueError` if it is not one."""
     if stored is not None and not isinstance(stored, bytes | Mapping):
-        raise ValueError(f"{column} is {str(stored)[:60]!r}: a picture, or a list of pictures")
+        raise ValueError(f"{column} must be a picture or a list of pictures, not {str(stored)[:60]!r}")
     return Image.of(stored)
 
 
 def references(found: object) -> tuple[str, ...]:
-    """Texts, from a text, a list of them, or a list of records with an `answer`.
+    """The references from a text, a list of texts, or a list of records with an `answer`.
 
-    A cell of a table may hold a list of texts, as JSON or Python writes it.
+    A cell of a table may be a list of texts, in JSON or Python. Raises `ValueError` for anything else.
     """
     if isinstance(found, Cell):
         found = found.listed() or found
     listed = found if isinstance(found, list) else [found]
     texts = [item["answer"] if isinstance(item, Mapping) else item for item in listed]
     if not texts or any(text is None for text in texts):
-        raise ValueError(f"answers are {found!r}: a text, or a list of texts")
+        raise ValueError(f"answers must be a text or a list of texts, not {found!r}")
     given = tuple(text_of(text, "an answer") for text in texts)
-    if not any(text.strip() for text in given):  # nobody could be right
-        raise ValueError("answers are empty: a text, or a list of texts")
+    if not any(text.strip() for text in given):  # no answer could be right
+        raise ValueError("answers must not be empty")
     return given
 
 
@@ -167,13 +171,13 @@ def gold(sample: Sample, protocol: Protocol) -> str:
 
 
 def wrong_responses(sample: Sample, protocol: Protocol) -> Sequence[str]:
-    """Nothing, and a sign that no reference has, as often as the longest has signs."""
+    """Nothing, and a text as long as the longest reference, of a character that is in none of them."""
     return ("", strange_sign(sample.target) * max(map(len, sample.target)))
 
 
 @dataclass(frozen=True, slots=True)
 class Unnamed:
-    """evalkit's own pictures for `--data builtin`; else it asks for a set."""
+    """evalkit's own pictures for `--data builtin`; otherwise opening it raises `DataError`."""
 
     config: str
     split: str
@@ -182,7 +186,7 @@ class Unnamed:
 
     def open(self, options: DataOptions | None = None) -> Records:
         if options is None or not (options.small_sets or options.folder):
-            raise DataError("vqa asks about a set of yours: --set dataset=FOLDER, or owner/name on the Hub")
+            raise DataError("vqa needs a data set: --set dataset=FOLDER, or owner/name on the Hub")
         return Hub(OWN, self.config, self.split, "main", self.columns).open(options)
 
 
@@ -211,7 +215,7 @@ def vqa(
     if metric not in METRICS:
         raise unknown("metric", metric, METRICS)
     if not instruction.strip():
-        raise UsageError("instruction= is empty: leave it out for evalkit's own")
+        raise UsageError("instruction= must not be empty: omit it to use evalkit's own")
     score, figure = METRICS[metric]
     columns = tuple(filter(None, (question, image, answers, group)))
     return Task(

@@ -4,25 +4,26 @@ Data: `lmms-lab-encoder/VQAv2` at 32665d3: 214,354 questions on 40,504 pictures 
 test, of which 107,394 are test-dev. Annotations CC BY 4.0; the pictures are COCO's, under Flickr's terms.
 Intervals resample pictures (`image_id`).
 
-Split: the report's figures are of test-dev, whose answers are hidden. What is scored here is validation, so
-**the figure is not the report's**. `--set split=testdev` and `--set split=test` ask without judging, and the
-answers are exported as EvalAI takes them: a list of {"question_id": int, "answer": str}, "" where there was
-no answer. Since 2021 its test-dev phase wants all questions of test, so `test` is the split to submit.
+Split: the report's figures are of test-dev, whose answers are hidden. The split that is scored here is
+validation, so **the figure is not the report's**. `--set split=testdev` and `--set split=test` ask the
+questions without scoring them, and the answers are exported in the form of EvalAI: a list of
+{"question_id": int, "answer": str}, with "" if there was no answer. Since 2021 its test-dev phase requires
+all questions of test, so `test` is the split to submit.
 
-Measure: VQA accuracy by the official script (`evalkit.scoring.vqa`). Where all ten people gave the same
-answer that script compares as it stands: "Yes", which the prompt asks for, earns nothing against ten times
-"yes". The headline keeps that. "VQA accuracy (normalised)" normalises there too, as lmms-eval does. The
-answer is the whole reply, trimmed, and is submitted so; LLaVA, for one, submits normalised answers
-(haotian-liu/LLaVA at a689fd8, `scripts/convert_vqav2_for_submission.py`). Empty replies count as unparsable,
-though the script would credit one where references normalise to nothing. On some questions people agree so
-little that no answer earns full credit.
+Measure: VQA accuracy by the official script (`evalkit.scoring.vqa`). If all ten people gave the same answer,
+that script compares without normalisation: "Yes", which the prompt asks for, gets no credit against ten times
+"yes". The headline does the same. "VQA accuracy (normalised)" normalises in this case too, like lmms-eval.
+The answer is the whole reply, trimmed, and is submitted in this form; LLaVA, for example, submits normalised
+answers (haotian-liu/LLaVA at a689fd8, `scripts/convert_vqav2_for_submission.py`). Empty replies count as
+unparsable, although the script would credit them if references normalise to nothing. On some questions people
+agree so little that no answer gets full credit.
 
-Groups are the answer types "yes/no", "number" and "other". A copy without the column `answer_type` has them
-derived as its authors define them, from the most common answer (`multiple_choice_answer`): "yes" or "no", a
-number, anything else. Their repository does not say what a number is: here digits, `.` and `,`.
+Groups are the answer types "yes/no", "number" and "other". For a copy without the column `answer_type`, they
+are derived from the most common answer (`multiple_choice_answer`), as the authors define them: "yes" or "no",
+a number, anything else. Their repository does not define a number; here it consists of digits, `.` and `,`.
 
-Prompt: Gemini 1.5 report, appendix 12.14.12, less a stray quotation mark behind "No.". The 1.0 report prints
-none; it says zero-shot, short answers, greedy, pixels only.
+Prompt: Gemini 1.5 report, appendix 12.14.12, without a stray quotation mark after "No.". The 1.0 report
+prints none; it says that the setting is zero-shot with short answers, greedy and pixels only.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ _NUMBER = re.compile(r"[0-9][0-9.,]*")
 
 
 def to_sample(record: Record) -> Sample:
-    """A question with its ten answers. Raises `ValueError` where there are none."""
+    """A question with its ten answers. Raises `ValueError` if there are none."""
     if not record["answers"]:
         raise ValueError(f"question {record['question_id']} has no answers")
     return _sample(
@@ -73,7 +74,7 @@ def to_sample(record: Record) -> Sample:
 
 
 def to_hidden_sample(record: Record) -> Sample:
-    """A question whose answers only the server has, whatever its columns hold."""
+    """A question whose answers only the server has; any answers in the record are ignored."""
     return _sample(record, target=(), group="")
 
 
@@ -89,7 +90,7 @@ def _sample(record: Record, *, target: tuple[str, ...], group: str) -> Sample:
 
 
 def answer_type(most_common: str) -> str:
-    """The type of a question whose most common answer this is."""
+    """The type of a question by its most common answer."""
     if most_common in ("yes", "no"):
         return "yes/no"
     return "number" if _NUMBER.fullmatch(most_common) else "other"
@@ -128,7 +129,7 @@ def wrong_responses(sample: Sample, protocol: Protocol) -> Sequence[str]:
 
 
 def submission(answers: Iterable[Submitted]) -> JSON:
-    """EvalAI's form (https://visualqa.org/evaluation.html): every question once."""
+    """The form of EvalAI (https://visualqa.org/evaluation.html): every question once."""
     return answer_list(answers, "question_id")
 
 

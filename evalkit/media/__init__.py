@@ -1,1 +1,1 @@
-"""Pictures, made ready to be sent to a model."""
+"""Prepares pictures, clips and videos for sending to a model."""

@@ -1,28 +1,27 @@
-"""A stored picture, made ready to be sent: decoded whole, upright, in 8 bits, within a budget of pixels.
+"""Prepares a stored picture for sending: decoded completely, upright, in 8 bits, within a budget of pixels.
 
-What is read is PNG, JPEG, WebP, AVIF and GIF (their first frame) and TIFF (its first page), told by the first
-bytes.
-A PNG or JPEG that needs nothing is sent as it is stored. What is made of the others, in this order:
+It reads PNG, JPEG, WebP, AVIF and GIF (their first frame) and TIFF (its first page), which it recognises by
+the first bytes. A PNG or JPEG that needs no change is sent as stored. All others are changed, in this order:
 
-- Depth. 16 bits become 8 by their high byte, 12 bits by their upper 8; all else of more than 8 bits
-  (32-bit integers, floats, signed samples) has no known range and is an error.
-- Colour. CMYK, YCbCr and LAB become RGB by fixed formulas. A colour profile is never applied: the numbers
-  are taken as they are stored, as `Image.open(...).convert("RGB")` takes them, the loader that published
-  pipelines use. A picture sent as stored keeps its profile, one encoded anew has none.
-- Transparency. What shows through is white: diagrams are often black lines on a transparent ground, which on
-  black could not be seen.
-- EXIF orientation (also in PNG, WebP and TIFF, and as XMP where EXIF has none), applied once. Damaged EXIF is
-  as none.
-- Size. A picture of more than `max_pixels` is scaled down, its shape kept to the pixel; never up.
-- Encoding. JPEG of quality 95 without chroma subsampling where the source was JPEG, otherwise PNG. No
-  metadata is written, and the same bytes make the same bytes.
+- Depth: of 16 bits the high byte is kept, of 12 bits the upper 8. Any other samples of more than 8 bits
+  (32-bit integers, floats, signed samples) have no known range and are an error.
+- Colour: CMYK, YCbCr and LAB become RGB by fixed formulas. A colour profile is never applied: the numbers are
+  used as stored, as by `Image.open(...).convert("RGB")`, the loader of published pipelines. A picture sent as
+  stored keeps its profile; a newly encoded one has none.
+- Transparency: the background is white, because diagrams are often black lines on a transparent background,
+  which would be invisible on black.
+- EXIF orientation (also in PNG, WebP and TIFF, and from XMP if EXIF has none): applied once. Damaged EXIF is
+  ignored.
+- Size: a picture of more than `max_pixels` is scaled down, with its shape kept to the pixel; never up.
+- Encoding: JPEG of quality 95 without chroma subsampling if the source was JPEG, otherwise PNG. No metadata
+  is written, and the same bytes give the same bytes.
 
-Files are hostile and may be broken: every failure is a `MediaError` of one line. A PNG is checked against all
-its checksums. The others have none, so damage inside their coded data, with an end after it, may not be told.
-Of a damaged TIFF libtiff may write a line of its own to standard error.
+Files may be broken or malicious: every failure is a `MediaError` of one line. All checksums of a PNG are
+checked. The other formats have none, so damage inside their coded data may not be detected if the end is
+there. For a damaged TIFF, libtiff may write a line to standard error.
 
-Memory, at its peak and besides `data`: 4 bytes a pixel for a picture sent as stored, 8 for most others, 21 at
-most (WebP with transparency); with `MOST_PIXELS`, 2.1 GB. Safe in threads: Pillow decodes, scales and encodes
+Peak memory, besides `data`: 4 bytes per pixel for a picture sent as stored, 8 for most others, at most 21
+(WebP with transparency); with `MOST_PIXELS`, 2.1 GB. Safe in threads: Pillow decodes, scales and encodes
 without the interpreter's lock. A million pixels take 10 ms as a stored JPEG, 30 as a PNG, else 30 to 250.
 """
 
@@ -46,10 +45,11 @@ if TYPE_CHECKING:
     from PIL.TiffImagePlugin import TiffImageFile
 
 MOST_PIXELS = 100_000_000
-"""Width x height above which a picture is refused before it is decoded."""
+"""The most pixels, width x height; a larger picture is refused before it is decoded."""
 
 _MOST_SCANS = 100
-"""Of a progressive JPEG, which has about ten: each costs a pass over all pixels, and few bytes."""
+"""The most scans of a progressive JPEG, which usually has about ten. A scan takes few bytes, but a pass over
+all pixels."""
 
 _PILLOW = r"PIL\."
 _BITS, _PHOTOMETRIC, _ORIENTATION, _PLANES, _SAMPLE_FORMAT = 258, 262, 274, 284, 339
@@ -71,7 +71,7 @@ _TIFF_SIZES = {
     17: 8,
     18: 8,
 }
-"""Bytes of a value, by the number of its type."""
+"""The bytes of a value by the number of its type."""
 
 _SIGNATURES = (
     (b"\x89PNG\r\n\x1a\n", "PNG"),
@@ -102,18 +102,19 @@ class Prepared:
     """A picture as it is sent."""
 
     data: bytes = field(repr=False)
-    """PNG or JPEG; RGB or grey, 8 bits a sample, upright, within the budget."""
+    """PNG or JPEG; RGB or grey, 8 bits per sample, upright, within the budget."""
     mime: Literal["image/png", "image/jpeg"]
     width: int
     height: int
     preview: bytes = field(repr=False)
-    """The same as a JPEG of at most 320 pixels a side, for the sample browser of a report."""
+    """The same picture as a JPEG of at most 320 pixels a side, for the sample browser of a report."""
 
 
 def prepare(data: bytes, max_pixels: int = 0, resample: str = "lanczos") -> Prepared:
-    """The stored picture `data`, ready to be sent, of at most `max_pixels` pixels (0: as many as it has).
+    """The stored picture `data`, prepared for sending, of at most `max_pixels` pixels (0: no limit).
 
-    Raises `MediaError` where no whole picture can be had from `data`, `UsageError` for an unknown `resample`.
+    Raises `MediaError` if `data` is not a whole picture that can be read, and `UsageError` if `resample` is
+    unknown.
     """
     if resample not in RESAMPLES:
         raise unknown("resample", resample, RESAMPLES)
@@ -135,7 +136,7 @@ def _one_line(error: Exception) -> str:
 
 
 def _kind(data: bytes) -> str:
-    """The format that the first bytes announce; a `MediaError` for one that is not read."""
+    """The format that the first bytes show. Raises `MediaError` if evalkit does not read it."""
     for start, kind in _SIGNATURES:
         if data.startswith(start):
             return kind
@@ -147,15 +148,15 @@ def _kind(data: bytes) -> str:
         return "AVIF"
     brand = _BRANDS.get(data[8:12], "") if data[4:8] == b"ftyp" else ""
     looks = brand or looks_like(data, _OTHERS)
-    raise MediaError(f"no PNG, JPEG, WebP, GIF, AVIF or TIFF: it looks like {looks}")
+    raise MediaError(f"not a PNG, JPEG, WebP, GIF, AVIF or TIFF: it looks like {looks}")
 
 
 class _Careful:
-    """Holds Pillow to whole pictures, and to silence, while any thread is inside.
+    """While any thread is inside, Pillow reads only complete pictures, and gives no warnings.
 
     Both are settings of the whole process. Another library may have told Pillow to fill the missing part of a
-    picture with grey; that is off while a picture is read here, and as it was afterwards. Pillow's warnings
-    about odd files stay off, they would go to the terminal of a run; what matters of them is an error here.
+    picture with grey; this is off while a picture is read here, and restored afterwards. Pillow's warnings
+    about odd files stay off, because they would go to the terminal of a run; relevant ones are errors here.
     """
 
     def __init__(self) -> None:
@@ -197,17 +198,19 @@ def _prepared(data: bytes, kind: str, max_pixels: int, resample: str) -> Prepare
 
 
 def _loaded(data: bytes, kind: str) -> tuple[Image.Image, bool]:
-    """The whole picture, upright, 8-bit grey or RGB; and whether `data` is just that."""
+    """The complete picture, upright, 8-bit grey or RGB; and whether `data` can be sent as stored."""
     from PIL import ImageFile
 
     image = _opened(data, kind)
     if image.width * image.height > MOST_PIXELS:
-        raise MediaError(f"{kind} of {image.width} x {image.height} pixels: at most {MOST_PIXELS:,} are read")
+        raise MediaError(
+            f"{kind} of {image.width} x {image.height} pixels: evalkit reads at most {MOST_PIXELS:,}"
+        )
     tile = image.tile[0] if kind in ("GIF", "PNG", "JPEG") else None
     image.load()
     if ImageFile.LOAD_TRUNCATED_IMAGES:
         raise MediaError("another library made Pillow accept broken pictures while this one was read")
-    turn = _turn(image)  # None for a TIFF, which Pillow has turned
+    turn = _turn(image)  # None for a TIFF, which Pillow has already turned
     if tile and turn is None and _is_plain(image, kind, tile.args):
         return image, True
     flat = _flat(image, tile.args if tile else None)
@@ -217,9 +220,9 @@ def _loaded(data: bytes, kind: str) -> tuple[Image.Image, bool]:
 
 
 def _opened(data: bytes, kind: str) -> ImageFile:
-    """The picture, its header read and its pixels not; what Pillow would let pass is checked.
+    """The picture with its header read, but not its pixels, after checks that Pillow does not make.
 
-    The readers are called without `Image.open`, which hides the reason of a failure.
+    The readers are called directly, because `Image.open` hides the reason of a failure.
     """
     from PIL import (
         AvifImagePlugin,
@@ -252,7 +255,7 @@ def _opened(data: bytes, kind: str) -> ImageFile:
 
 
 def _is_plain(image: ImageFile, kind: str, raw: object) -> bool:
-    """Whether a loaded picture may be sent as stored. `raw`: how Pillow named the samples in the file."""
+    """Whether a loaded picture can be sent as stored. `raw`: Pillow's name for the samples in the file."""
     if image.mode not in ("L", "RGB") or "transparency" in image.info:
         return False
     if kind == "PNG":
@@ -261,7 +264,7 @@ def _is_plain(image: ImageFile, kind: str, raw: object) -> bool:
 
 
 def _flat(image: ImageFile, raw: object) -> Image.Image:
-    """The picture in 8 bits, grey or RGB, on white."""
+    """The picture in 8 bits, grey or RGB, on a white background."""
     from PIL import Image
 
     if image.mode.startswith("I;16"):
@@ -291,7 +294,7 @@ def _flat(image: ImageFile, raw: object) -> Image.Image:
 
 
 def _eight_bits(image: ImageFile) -> Image.Image:
-    """16 bits of grey by their high byte, as Pillow does with 16 bits of colour; it would clip grey."""
+    """The high byte of 16 bits of grey, as Pillow does with colours; Pillow itself would clip grey."""
     import numpy as np
     from PIL import Image
 
@@ -306,7 +309,7 @@ def _eight_bits(image: ImageFile) -> Image.Image:
 
 
 def _framed(image: Image.Image, box: tuple[int, int, int, int]) -> Image.Image:
-    """What of the picture lies in `box`; white around it, where a first frame leaves the canvas empty."""
+    """The part of the picture in `box`, on white: a GIF's first frame may leave some of the canvas empty."""
     from PIL import Image
 
     canvas = Image.new(image.mode, image.size, "white")
@@ -315,7 +318,7 @@ def _framed(image: Image.Image, box: tuple[int, int, int, int]) -> Image.Image:
 
 
 def _turn(image: ImageFile) -> Image.Transpose | None:
-    """What makes the picture upright."""
+    """The transposition that makes the picture upright; None if it needs none."""
     from PIL.Image import Transpose
 
     try:
@@ -328,14 +331,14 @@ def _turn(image: ImageFile) -> Image.Transpose | None:
             7: Transpose.TRANSVERSE,
             8: Transpose.ROTATE_90,
         }.get(image.getexif().get(_ORIENTATION, 1))
-    except Exception:  # noqa: BLE001 — damaged EXIF is as none
+    except Exception:  # noqa: BLE001 — damaged EXIF is ignored
         return None
 
 
 def _check_directory(data: bytes) -> None:
-    """Raise unless a TIFF's first directory, and all values it points to, lie within the file.
+    """Raises `MediaError` unless a TIFF's first directory, and all values it points to, are inside the file.
 
-    Pillow goes on without the tags that are missing, and with them goes what the samples mean.
+    Pillow continues without missing tags, and would then misread the samples.
     """
     order, big = ("<" if data[:1] == b"I" else ">"), 43 in data[2:4]
     (start,) = struct.unpack_from(order + ("Q" if big else "I"), data, 8 if big else 4)
@@ -348,11 +351,11 @@ def _check_directory(data: bytes) -> None:
         if size > len(inline):
             (outside,) = struct.unpack(order + ("Q" if big else "I"), inline)
             if outside + size > len(data):
-                raise MediaError("damaged TIFF: a tag points behind the end of the file")
+                raise MediaError("damaged TIFF: a tag points beyond the end of the file")
 
 
 def _check_samples(image: TiffImageFile) -> None:
-    """Raise for samples that Pillow reads as what they are not."""
+    """Raises `MediaError` for samples that Pillow would misread."""
     tags: Any = image.tag_v2
     if any(sort != 1 for sort in tags.get(_SAMPLE_FORMAT, ())):
         raise MediaError("TIFF of signed or floating-point samples: their range is not known")

@@ -1,4 +1,4 @@
-"""What is done with a file of each kind before a model is sent it. A further kind is one entry here."""
+"""How each kind of file is prepared before it is sent to a model. A further kind is one entry here."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
 VIDEO_SECONDS, VIDEO_MEGABYTES = 300.0, 4096
-"""CPU time and memory that one video may take."""
+"""The CPU time and memory that one video may take."""
 
 
 @dataclass(frozen=True, slots=True)
 class ShowSettings:
-    """What of a request decides how a file is shown (`Request`)."""
+    """The fields of a `Request` that decide how a file is shown."""
 
     max_pixels: int = 0
     resample: str = "lanczos"
@@ -31,7 +31,7 @@ class ShowSettings:
 
 
 class Hands(Protocol):
-    """Who does the work: a thread, or a process of its own for what may crash."""
+    """Runs functions in a thread, or, if they may crash, in another process (`apart`)."""
 
     async def in_thread(self, function: Callable[_P, _R], *args: _P.args, **kwargs: _P.kwargs) -> _R: ...
 
@@ -39,15 +39,16 @@ class Hands(Protocol):
 
 
 Sent: TypeAlias = tuple[Path, ...] | None
-"""Where the files that are sent stand, in order; None: the file is sent as it is."""
+"""The paths of the files that are sent, in order; None: the file is sent as stored."""
 
 
 @dataclass(frozen=True, slots=True)
 class MediaKind:
-    """`sent`: the kind of file that goes over the wire. `look`: what of a `ShowSettings` counts.
+    """How one kind of file is prepared.
 
-    `prepare`: (file, look, where its output may be written, hands) → what a run file keeps of it, and what
-    is sent. Raises `MediaError`. `needs`: raises `UsageError` where a library is missing.
+    `sent`: the kind of file that is sent. `look`: those fields of a `ShowSettings` that matter.
+    `prepare`: (file, settings, path for its output, hands) → what a run file keeps of it, and what is sent;
+    it raises `MediaError`. `needs`: raises `UsageError` if a library is missing.
     """
 
     sent: type[Image] | type[Audio]
@@ -140,7 +141,7 @@ def _video_needs() -> None:
 
 
 def video_workers() -> Workers:
-    """Processes that videos are decoded in."""
+    """The processes in which videos are decoded."""
     return Workers(
         cpu_seconds=VIDEO_SECONDS, wall_seconds=4 * VIDEO_SECONDS, memory_megabytes=VIDEO_MEGABYTES
     )
@@ -156,4 +157,4 @@ KINDS: Mapping[str, MediaKind] = {
         _video_needs,
     ),
 }
-"""By `File.kind`."""
+"""The kinds by `File.kind`."""

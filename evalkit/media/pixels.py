@@ -1,4 +1,4 @@
-"""What pictures and frames of videos have in common: a budget of pixels, an encoding, a small copy."""
+"""What pictures and frames of videos share: the budget of pixels, the encoding, the small copy."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ if TYPE_CHECKING:
     from PIL import Image
 
 PREVIEW = 320
-"""Pixels of the longer side of a small copy."""
+"""The most pixels of the longer side of a small copy."""
 
 
 def resized(image: Image.Image, max_pixels: int, resample: str) -> Image.Image:
-    """The picture itself, or scaled down to at most `max_pixels` (0: as many as it has)."""
+    """The picture, scaled down if it has more than `max_pixels` pixels (0: no limit)."""
     from PIL.Image import Resampling
 
     size = _within(image.width, image.height, max_pixels)
@@ -22,7 +22,7 @@ def resized(image: Image.Image, max_pixels: int, resample: str) -> Image.Image:
 
 
 def _within(width: int, height: int, most: int) -> tuple[int, int]:
-    """The largest size of the same shape and at most `most` pixels; sides are rounded down, but to no 0."""
+    """The largest size of the same shape and at most `most` pixels; sides are rounded down, but not to 0."""
     if most <= 0 or width * height <= most:
         return width, height
     across = min(max(1, isqrt(most * width // height)), most)
@@ -31,6 +31,7 @@ def _within(width: int, height: int, most: int) -> tuple[int, int]:
 
 
 def encoded(image: Image.Image, kind: Literal["PNG", "JPEG"], **how: int) -> bytes:
+    """The bytes of a file with the picture, without metadata; `how`: Pillow's options of the format."""
     image.info = {}  # Pillow would write the profile and the comments that it keeps there
     out = BytesIO()
     image.save(out, kind, **how)
@@ -38,7 +39,7 @@ def encoded(image: Image.Image, kind: Literal["PNG", "JPEG"], **how: int) -> byt
 
 
 def as_jpeg(image: Image.Image) -> bytes:
-    """What a model is sent of a picture that was lossy before."""
+    """The JPEG that is sent of a picture that was already lossy: quality 95, no chroma subsampling."""
     return encoded(image, "JPEG", quality=95, subsampling=0)
 
 

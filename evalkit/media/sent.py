@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class SentFile:
-    """A media file as it was sent, or as a model made it.
+    """A media file as it was sent, or as a model generated it.
 
     `key`: the `File.key` of the original file, such as the data set's. `width`, `height`: in pixels, 0 for
-    sound. `seconds`: 0 for pictures. `size`: in bytes. `preview`: a small JPEG or Ogg.
+    sound. `seconds`: the duration, 0 for pictures. `size`: in bytes. `preview`: a small JPEG or Ogg.
     """
 
     key: str

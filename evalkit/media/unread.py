@@ -1,4 +1,4 @@
-"""What a file is called that is none of those that are read: most are of another kind, or an error's page."""
+"""Names the format of a file that evalkit does not read: often another kind of file, or an error page."""
 
 from __future__ import annotations
 
@@ -13,14 +13,17 @@ _ANYWHERE = (
 
 
 def looks_like(data: bytes, known: Sequence[tuple[bytes, str]]) -> str:
-    """For people. `known`: how further files begin, and what they are called."""
+    """The name of the format of `data` for an error message.
+
+    `known`: (first bytes, name) of further formats, which are tried first.
+    """
     for start, name in (*known, *_ANYWHERE):
         if data.startswith(start):
             return name
     if data[4:8] == b"ftyp":
         return "MP4 or QuickTime"
     text = data[:1024].decode("utf-8", "replace")
-    if "\0" in text or "\ufffd" in (text[:-3] if len(data) > 1024 else text):  # a letter may be cut
+    if "\0" in text or "\ufffd" in (text[:-3] if len(data) > 1024 else text):  # a character may be cut
         return "nothing known"
     text = text.lstrip("\ufeff \t\r\n").lower()
     if "<svg" in text:

@@ -1,24 +1,25 @@
-"""Frames of a stored video, made ready to be sent as pictures, in order.
+"""Prepares frames of a stored video for sending as pictures, in order.
 
-What is read is MP4 and QuickTime, Matroska and WebM, told by the first bytes, with whatever codec FFmpeg
-knows (PyAV decodes); not AVI, which does not say when its frames are shown. A clip's frames are those whose
-time is at or after its start and before its end, counted from 0 in the order in which they are shown. Of F
-frames, n are taken by one of two rules:
+It reads MP4 and QuickTime, Matroska and WebM, which it recognises by the first bytes, with any codec that
+FFmpeg decodes (through PyAV). It does not read AVI, which has no times for its frames. A clip's frames are
+those whose time is at or after its start and before its end, numbered from 0 in the order in which they are
+shown. Of F frames, n are taken by one of two rules:
 
-- `middle`: of n equal stretches of the clip's frames the one in the middle, floor((i + 1/2) * F / n).
+- `middle`: the frame in the middle of each of n equal parts of the clip, floor((i + 1/2) * F / n).
 - `linspace`: first and last included, floor(i * (F - 1) / (n - 1)); `numpy.linspace(0, F - 1, n, dtype=int)`,
-  which Video-ChatGPT, Video-LLaVA and lmms-eval take; of a single frame the first.
+  as in Video-ChatGPT, Video-LLaVA and lmms-eval; if only one frame is taken, it is the first.
 
-Frames are counted, not seconds: of a variable frame rate as many are taken where there are more. A clip of
-fewer frames than are wanted shows some of them twice, so that a request always has as many as its protocol.
+The rules count frames, not seconds: of a video with a variable frame rate, more are taken where there are
+more. If a clip has fewer frames than are taken, some are repeated, so that a request always has the number
+of frames of its protocol.
 
 A frame is upright (by the file's rotation), RGB by FFmpeg's fixed formulas, of at most `max_pixels`, and a
-JPEG of quality 95 without chroma subsampling. Pixels that are not square are left as they are.
+JPEG of quality 95 without chroma subsampling. Pixels that are not square stay as they are.
 
-Files are hostile and may be broken: every failure is a `MediaError` of one line. The container is opened by
-its kind, from bytes, so that a playlist cannot lead to other files or addresses. A file that ends before its
-own headers say so is truncated; a frame that is wanted and damaged is an error, others are not looked at.
-evalkit calls this in a process of its own, under limits of time and memory (`evalkit.media.kinds`).
+Files may be broken or malicious: every failure is a `MediaError` of one line. The container is opened by its
+format, from bytes, so that a playlist cannot lead to other files or addresses. A file that ends before the
+end that its own headers give is truncated. A damaged frame is an error only if it is one of those taken.
+evalkit calls this module in another process, with limits of time and memory (`evalkit.media.kinds`).
 """
 
 from __future__ import annotations
@@ -47,9 +48,9 @@ if TYPE_CHECKING:
     from evalkit.samples import JSON
 
 MOST_PIXELS = 8192 * 4352
-"""Width x height above which a video is refused before it is decoded."""
+"""The most pixels of a frame, width x height; a larger video is refused before it is decoded."""
 MOST_PACKETS = 5_000_000
-"""Of all streams: a day of 30 frames a second with sound."""
+"""The most packets of all streams together: a day of 30 frames per second with sound."""
 MOST_SECONDS = 24 * 3600
 _FORMATS = {
     "video/mp4": "mov",
@@ -62,12 +63,12 @@ _TURNS = {90: "ROTATE_90", -90: "ROTATE_270", 270: "ROTATE_270", 180: "ROTATE_18
 
 @dataclass(frozen=True, slots=True)
 class PreparedVideo:
-    """A clip as it is sent. `width`, `height`: of a frame. `seconds`: how long the clip is."""
+    """A clip as it is sent. `width`, `height`: of a frame, in pixels. `seconds`: the clip's duration."""
 
     frames: tuple[bytes, ...] = field(repr=False)
-    """JPEG, in order."""
+    """The frames as JPEG files, in order."""
     mime: str
-    """Of the file that they are from."""
+    """The type of the video file."""
     width: int
     height: int
     seconds: float
@@ -76,14 +77,17 @@ class PreparedVideo:
 
 
 def needs() -> None:
-    """Raises `UsageError` unless the library that decodes is installed."""
+    """Raises `UsageError` if the library that decodes videos is not installed."""
     load("av", "video", "pip install 'evalkit[video]'")
 
 
 def indices(count: int, frames: int, rule: str) -> tuple[int, ...]:
-    """Which of `count` frames are taken for `frames` of them, in order."""
+    """The indices of the `frames` frames that are taken of `count`, in order.
+
+    Raises `UsageError` for an unknown `rule`.
+    """
     if rule not in FRAME_RULES:
-        raise UsageError(f"frame_rule={rule}: known are {', '.join(FRAME_RULES)}")
+        raise UsageError(f"frame_rule={rule}: must be {' or '.join(FRAME_RULES)}")
     if rule == "middle":
         return tuple((2 * i + 1) * count // (2 * frames) for i in range(frames))
     return tuple(i * (count - 1) // max(1, frames - 1) for i in range(frames))
@@ -99,9 +103,9 @@ def prepare(
     max_pixels: int = 0,
     resample: str = "lanczos",
 ) -> PreparedVideo:
-    """`frames` frames of the video between `start` and `end` (seconds; None: its own), as pictures.
+    """`frames` frames of the video between `start` and `end` (seconds; None: the video's end), as pictures.
 
-    Raises `MediaError` where they cannot be had, `UsageError` where `needs` does.
+    Raises `MediaError` if they cannot be read, and `UsageError` if `needs` does or `rule` is unknown.
     """
     needs()
     with BytesIO(source) if isinstance(source, bytes) else source.open("rb") as file:
@@ -109,7 +113,9 @@ def prepare(
         mime = video_mime(head)
         if not mime:
             avi = "an AVI, " if head[8:12] == b"AVI " else ""
-            raise MediaError(f"{avi}no MP4, QuickTime, Matroska or WebM" if head else "no video: zero bytes")
+            raise MediaError(
+                f"{avi}not an MP4, QuickTime, Matroska or WebM" if head else "no video: zero bytes"
+            )
         try:
             check_whole(file, mime)
             return _prepared(file, mime, (start, end), frames, rule, max_pixels, resample)
@@ -160,7 +166,7 @@ def _prepared(
 
 @dataclass(frozen=True, slots=True)
 class _Made:
-    """A frame as it is sent, and a small copy: pictures of many frames would not go into the memory."""
+    """A frame as it is sent, and a small copy; many decoded frames would not fit into memory."""
 
     data: bytes
     size: tuple[int, int]
@@ -178,15 +184,15 @@ def _made(picture: Image.Image, side: int) -> _Made:
 
 def _check_size(width: int, height: int) -> None:
     if width * height > MOST_PIXELS:
-        raise MediaError(f"video of {width} x {height} pixels: at most {MOST_PIXELS:,} are read")
+        raise MediaError(f"video of {width} x {height} pixels: evalkit reads at most {MOST_PIXELS:,}")
 
 
 def _times(
     container: InputContainer, stream: VideoStream, clip: tuple[float, float | None]
 ) -> tuple[list[int], list[int], float]:
-    """(times of the clip's frames, times of all that can be decoded from, the end of the last in seconds).
+    """(times of the clip's frames, times of all key frames, the end of the last frame in seconds).
 
-    Times are in the stream's own unit. Nothing is decoded: the packets say when their frames are shown.
+    Times are in the stream's own unit. Nothing is decoded: the packets have the times of their frames.
     """
     unit = float(stream.time_base or 0)
     start, end = clip[0], float("inf") if clip[1] is None else clip[1]
@@ -199,10 +205,10 @@ def _times(
         at = packet.pts * unit
         if packet.is_keyframe:
             keys.append(packet.pts)
-        if packet.is_discard:  # outside of what the file's edit list shows
+        if packet.is_discard:  # outside the parts that the file's edit list shows
             continue
         if at > MOST_SECONDS:
-            raise MediaError(f"video of {at / 3600:,.0f} hours: at most {MOST_SECONDS // 3600} are read")
+            raise MediaError(f"video of {at / 3600:,.0f} hours: evalkit reads at most {MOST_SECONDS // 3600}")
         ends = max(ends, at + (packet.duration or 0) * unit)
         if start <= at < end:
             shown.append(packet.pts)
@@ -212,9 +218,10 @@ def _times(
 def _decoded(
     container: InputContainer, stream: VideoStream, times: Sequence[int], keys: Sequence[int]
 ) -> Iterator[tuple[int, VideoFrame]]:
-    """The frames of those times, in order: by going on, or from the last key frame before where that is less.
+    """The frames at `times`, in order.
 
-    A container may lead to a place behind the one that was asked for: then from the start.
+    Decoding continues from the frame before, or starts at the last key frame if that is later. If a seek
+    leads beyond the wanted frame, as it may in some containers, decoding starts at the beginning.
     """
     at, frames = None, iter(())  # type: int | None, Iterator[VideoFrame]
     for time in times:
@@ -252,7 +259,7 @@ def _picture(frame: VideoFrame, max_pixels: int, resample: str) -> Image.Image:
 
 
 def _sheet(pictures: Sequence[Image.Image], across: int) -> bytes:
-    """The pictures side by side, so many in a row."""
+    """The pictures side by side, `across` in each row, as a JPEG."""
     from PIL import Image
 
     width, height = pictures[0].size
@@ -263,9 +270,9 @@ def _sheet(pictures: Sequence[Image.Image], across: int) -> bytes:
 
 
 def prepare_apart(source: str, place: str, **how: Any) -> dict[str, JSON]:
-    """`prepare` for a process of its own: frames are written to `place`-0, `place`-1, …, the rest is JSON.
+    """`prepare` for another process: frames are written to `place`-0, `place`-1, …, the rest is JSON.
 
-    `error` is what a `MediaError` says.
+    `error` is the message of a `MediaError`.
     """
     try:
         made = prepare(Path(source), **how)

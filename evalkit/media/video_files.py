@@ -1,4 +1,4 @@
-"""How long a video file should be by its own headers, before anything decodes it."""
+"""Checks the length of a video file against its own headers, before it is decoded."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _EBML, _SEGMENT = 0x1A45DFA3, 0x18538067
 
 
 def check_whole(file: IO[bytes], mime: str) -> None:
-    """Raises `MediaError` for a file that ends before its own headers say it does."""
+    """Raises `MediaError` if a file ends before the end that its own headers give."""
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
     try:
@@ -23,12 +23,12 @@ def check_whole(file: IO[bytes], mime: str) -> None:
     except (struct.error, IndexError):
         end = size + 1
     if end > size:
-        raise MediaError(f"truncated {mime}: it has {size:,} bytes, and should go on")
+        raise MediaError(f"truncated {mime}: it has {size:,} bytes, and its headers announce more")
     file.seek(0)
 
 
 def _end_of_boxes(file: IO[bytes], size: int) -> int:
-    """Where the last of the boxes at the top of an MP4 ends, by their lengths."""
+    """The offset where the last top-level box of an MP4 ends, by the lengths of the boxes."""
     at = 0
     while at < size:
         file.seek(at)
@@ -36,7 +36,7 @@ def _end_of_boxes(file: IO[bytes], size: int) -> int:
         if length == 1:
             file.seek(at + 8)
             (length,) = struct.unpack(">Q", file.read(8))
-        if length == 0:  # to the end, whatever that is
+        if length == 0:  # the box extends to the end of the file
             return size
         if length < 8:
             raise MediaError("damaged MP4: a box without a length")
@@ -45,7 +45,7 @@ def _end_of_boxes(file: IO[bytes], size: int) -> int:
 
 
 def _end_of_segment(file: IO[bytes], size: int) -> int:
-    """Where the segment of a Matroska file ends; its size where it does not say."""
+    """The offset where the segment of a Matroska file ends; `size` if the file does not give its length."""
     if _identifier(file) != _EBML:
         return size + 1
     header = _length(file)
@@ -63,7 +63,7 @@ def _identifier(file: IO[bytes]) -> int:
 
 
 def _length(file: IO[bytes]) -> int | None:
-    """An EBML length of one to eight bytes; None for the unknown one, all of whose bits are set."""
+    """Reads an EBML length of one to eight bytes; None for the unknown length, all of whose bits are set."""
     first = file.read(1)[0]
     width = 9 - first.bit_length()
     if width > 8:

@@ -55,7 +55,10 @@ class OpenAIModel:
         return {"backend": "openai", "model": self._model, "endpoint": self.base_url}
 
     async def generate(self, request: Request, *, draw: int = 0) -> Response:
-        """Sends one HTTP request, once, or again with fewer alternatives. Raises `ProviderError`."""
+        """The response to a request, which is sent again with fewer alternatives if it had too many.
+
+        Raises `ProviderError`.
+        """
         asked = within(request, self._most_alternatives)
         try:
             response = await self._answer(asked)
@@ -71,7 +74,7 @@ class OpenAIModel:
         return dataclasses.replace(response, signs=signs)
 
     async def _answer(self, request: Request) -> Response:
-        """Sends the request, and again as long as it is refused for a parameter that it can do without."""
+        """Sends the request, and again as long as it is refused for a parameter that is not necessary."""
         payload = await self._in_thread(self._payload, request) if request.media else self._payload(request)
         while True:
             sent = self._adapted.payload(payload)
@@ -95,10 +98,7 @@ class OpenAIModel:
         await self._endpoint.aclose()
 
     def departures(self, request: Request) -> tuple[tuple[str, str], ...]:
-        """(parameter, words) for each way in which a request is sent otherwise than it says.
-
-        The endpoint refused it as it was.
-        """
+        """(parameter, description) of each change to a request, without which the endpoint refused it."""
         return tuple(self._adapted.departures(request))
 
     async def _post(self, request: Request, payload: dict[str, JSON]) -> bytes:
@@ -106,11 +106,11 @@ class OpenAIModel:
         if not request.media:
             data = orjson.dumps(payload)
             return await self._endpoint.post(route, lambda: data, JSON_BODY)
-        encoded = await self._in_thread(orjson.dumps, payload)  # megabytes: they are sent piece by piece
+        encoded = await self._in_thread(orjson.dumps, payload)  # megabytes, which are sent in pieces
         return await self._endpoint.post(route, lambda: BytesIO(encoded), JSON_BODY)
 
     async def _in_thread(self, work: Callable[[Any], Any], value: object) -> Any:
-        """Encodes pictures and clips apart from the event loop, which megabytes would hold up."""
+        """Encodes pictures and clips in a thread, because megabytes would block the event loop."""
         return await asyncio.get_running_loop().run_in_executor(self._encoder, work, value)
 
     def _payload(self, request: Request) -> dict[str, JSON]:
@@ -136,7 +136,7 @@ class OpenAIModel:
                 payload["top_logprobs"] = request.logprobs
         payload["temperature"] = request.temperature
         if request.temperature > 0 or request.top_p != 1:
-            # Always said of a sampled request: vLLM and SGLang otherwise take the model's own default.
+            # Every sampled request has it: vLLM and SGLang would otherwise use the model's own default.
             payload["top_p"] = request.top_p
         if request.stop:
             payload["stop"] = list(request.stop)
@@ -156,7 +156,7 @@ def open_openai(named: Named) -> OpenAIModel:
 
 
 def _one_thread() -> ThreadPoolExecutor:
-    """Several would keep the interpreter from the event loop for a tenth of a second."""
+    """An executor with one thread; several would block the event loop for a tenth of a second."""
     return ThreadPoolExecutor(1, thread_name_prefix="encoder")
 
 

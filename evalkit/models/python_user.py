@@ -61,12 +61,10 @@ class UserModel:
 
 
 def check_members(model: object, name: str) -> None:
-    """Raises `UsageError` where `model` lacks what every `Model` has."""
+    """Raises `UsageError` if `model` lacks a member that every `Model` has."""
     missing = [member for member in _MEMBERS if not hasattr(model, member)]
     if missing:
-        raise UsageError(
-            f"{name} is no model, it has no {', '.join(missing)}: evalkit.api.Model is the contract"
-        )
+        raise UsageError(f"{name} is not a model, it has no {', '.join(missing)}: see evalkit.api.Model")
 
 
 class UserBatchModel(UserModel):
@@ -89,11 +87,11 @@ class UserBatchModel(UserModel):
 class UserFunction:
     """A function (prompt) → text, plain or async; it receives `draw` and `seed` if it has these parameters.
 
-    A plain one runs in a thread, one call at a time; its attribute `parallel = N` allows N at a time. An
-    async one gets as many as come, or N. `capabilities` on it adds to chat and image ("completion": it
-    also continues texts), `identity` (plain JSON) says what decides its answers besides the file.
-    One whose prompt is annotated as `str` is given the texts of a chat's messages, and shown no pictures.
-    What it says is cut at the first of the request's stop texts, as endpoints do.
+    A plain function runs in a thread, one call at a time; its attribute `parallel = N` allows N calls at a
+    time. An async function gets all requests at once, or N. Its attribute `capabilities` adds to chat and
+    image ("completion": it also continues texts), and `identity` (plain JSON) describes what its answers
+    depend on besides the file. If its prompt is annotated as `str`, it receives the texts of a chat's
+    messages, and no pictures. Its text is cut at the first of the request's stop texts, as by endpoints.
     """
 
     def __init__(
@@ -129,7 +127,7 @@ class UserFunction:
         self._threads = self._new_threads()
 
     def _new_threads(self) -> ThreadPoolExecutor | None:
-        """Its own: asyncio's shared ones could be busy with another's work, and more than N."""
+        """Threads of its own: asyncio's shared threads could be busy with other work, or be more than N."""
         return None if self._async else ThreadPoolExecutor(self.parallel or 1, "python-model")
 
     @property
@@ -144,13 +142,13 @@ class UserFunction:
     async def aclose(self) -> None:
         if self._threads is not None:
             self._threads.shutdown(wait=False, cancel_futures=True)
-            self._threads = self._new_threads()  # which start with the next request, if there is one
+            self._threads = self._new_threads()  # no thread starts before the next request
 
     def _shown(self, prompt: Prompt) -> Prompt:
         return _text_of(prompt, self.name) if self._texts else prompt
 
     async def _called(self, prompt: object, **known: object) -> Any:
-        """What the function returns for `prompt` and those of `known` that it takes."""
+        """The result of the function for `prompt` and those of `known` that are parameters of it."""
         given = {key: value for key, value in known.items() if key in self._takes}
         try:
             if self._threads is None:
@@ -224,7 +222,7 @@ def parameters(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
 
 
 def _takes_texts(function: Callable[..., Any]) -> bool:
-    """Whether its first parameter is annotated as a text, or as several."""
+    """Whether the function's first parameter is annotated as a text or as several texts."""
     first = next(iter(parameters(function).values()), None)
     said = getattr(first, "annotation", "")
     annotation = said.__name__ if isinstance(said, type) else str(said)
@@ -232,13 +230,13 @@ def _takes_texts(function: Callable[..., Any]) -> bool:
 
 
 def _text_of(prompt: Prompt, name: str) -> str:
-    """A prompt's texts, one below the other. Raises `ProviderError` where that would not be what is asked."""
+    """A prompt's texts, one below the other. Raises `ProviderError` if texts cannot replace the prompt."""
     if isinstance(prompt, str):
         return prompt
     if isinstance(prompt, Speech) or any(turn.role not in ("system", "user") for turn in prompt):
         raise ProviderError(
-            f"{name} takes a text (its prompt is annotated as str), and this is a conversation: without the "
-            "annotation it is given the messages",
+            f"{name} takes a text (its prompt is annotated as str), and this is a conversation: remove the "
+            "annotation to receive the messages",
             fatal=True,
         )
     return "\n\n".join(turn.text for turn in prompt)

@@ -1,1 +1,1 @@
-"""Processes that this one starts, asks and ends: workers with limits, and the pool that keeps them."""
+"""Child processes that answer requests: workers with limits, and the pool that starts and ends them."""

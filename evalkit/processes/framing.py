@@ -1,7 +1,7 @@
-"""Whole messages between a process and the one that started it, its host, as the former sends and takes them.
+"""Whole messages between a child process and the process that started it, its host: the child's end.
 
-A message is 8 bytes that hold its length, most significant first, and then itself. Some of those processes
-run in the sandbox, so this imports little, and of the standard library only.
+A message is sent as its length, 8 bytes in big-endian order, followed by its bytes. Some children run in the
+sandbox, so this module imports little, and only from the standard library.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ LENGTH = struct.Struct("!Q")
 
 
 def from_host(host: socket.socket) -> bytes:
-    """One message of the host, and no byte of the next. Ends this process when the host hangs up."""
+    """Reads one message of the host, and no byte of the next. Ends this process if the host hangs up."""
     message, left = bytearray(), LENGTH.size
     while left:
         part = host.recv(min(left, 1 << 20))

@@ -1,8 +1,8 @@
-"""This process's end of those that it started: one of them, and a pool of them.
+"""The host's end of child processes: one child, and a pool of them.
 
-A child has a socket as its standard input, over which it is asked. The socket belongs to no event loop, so
-that a child serves several, one after the other. When this process ends, however it ends, the socket closes,
-and a child ends with it.
+A child has a socket as its standard input, over which it gets requests. The socket belongs to no event loop,
+so a child can serve several, one after the other. When this process ends, in whatever way, the socket closes,
+and the child ends too.
 """
 
 from __future__ import annotations
@@ -23,29 +23,30 @@ from evalkit.processes.framing import LENGTH
 
 _CHUNK = 1 << 18
 _LONGEST = 1 << 34
-"""Bytes of an answer: who announces more has lost its way."""
+"""The most bytes of an answer; a child that announces more is out of step."""
 
 
 class Ended(Exception):
-    """The child ended, or hung up, before it had answered."""
+    """The child ended, or hung up, before it answered."""
 
 
 class Child:
-    """A process that does one thing after another, asked over a socket."""
+    """A process that answers one request after another, over a socket."""
 
     number = 0
-    """From 0 on: no two children of a pool have the same at one time."""
+    """The child's number, from 0 on; at any time it is unique in the pool."""
     killed = True
-    """Whether closing kills it; else it has some seconds to end what it started outside of its group."""
+    """Whether closing kills the child at once; otherwise it has 5 seconds to end what it started outside its
+    process group."""
 
     def __init__(
         self, command: Sequence[str], environment: Mapping[str, str], passed: Sequence[int] = ()
     ) -> None:
-        """`passed`: descriptors that it inherits. It leads a group of its own, which ends as one."""
+        """`passed`: descriptors that it inherits. It leads its own process group, which is ended as one."""
         self._owner = os.getpid()
         self._socket, theirs = socket.socketpair()
         self._socket.setblocking(False)
-        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 — as long as the child
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 — `close` closes it
         with theirs:
             self._process = subprocess.Popen(
                 command, stdin=theirs.fileno(), stdout=subprocess.DEVNULL, stderr=self._errors.fileno(),
@@ -54,28 +55,28 @@ class Child:
 
     @property
     def alive(self) -> bool:
-        """Whether it can be asked."""
+        """Whether the child can be asked."""
         return self._process.poll() is None
 
     async def ready(self) -> None:
-        """Waits until it can be asked."""
+        """Waits until the child can be asked."""
 
     async def send(self, message: bytes) -> None:
-        """Raises `Ended`."""
+        """Sends one message. Raises `Ended`."""
         try:
             await asyncio.get_running_loop().sock_sendall(self._socket, LENGTH.pack(len(message)) + message)
         except OSError:
             raise Ended from None
 
     async def receive(self) -> bytes:
-        """Its next message. Raises `Ended`."""
+        """The child's next message. Raises `Ended`."""
         (length,) = LENGTH.unpack(await self._take(LENGTH.size))
         if length > _LONGEST:
             raise Ended
         return await self._take(length)
 
     async def ask(self, message: bytes, seconds: float) -> bytes:
-        """Its answer. Raises `Ended`, and `TimeoutError` after so many seconds of wall time."""
+        """The child's answer. Raises `Ended`, and `TimeoutError` after `seconds` of wall time."""
         async with asyncio.timeout(seconds):
             await self.send(message)
             return await self.receive()
@@ -93,22 +94,22 @@ class Child:
         return bytes(arrived)
 
     def words(self) -> str:
-        """What it has written on standard error."""
+        """What the child has written to standard error."""
         self._errors.seek(0)
         return self._errors.read().decode(errors="replace").strip()
 
     def wait(self) -> int:
-        """How it ended by itself: exit code, or minus the signal's number."""
+        """Waits until the child ends: its exit code, or minus the signal's number."""
         return self._process.wait()
 
     def close(self) -> None:
-        """Ends it, with its group. In a copy of this process that fork made, nothing."""
+        """Ends the child and its process group. In a forked copy of this process it does nothing."""
         if os.getpid() == self._owner:
             self.kill()
             self._errors.close()
 
     def kill(self) -> int:
-        """The same, but `words` can still be had; exit code, or minus the signal's number."""
+        """The same, but `words` can still be read: the exit code, or minus the signal's number."""
         self._socket.close()
         if self.killed:
             self._kill_group()
@@ -129,14 +130,14 @@ _Found = TypeVar("_Found")
 
 
 class Pool(Generic[_Child]):
-    """At most `count` children at work (one for each CPU where None), started when they are needed.
+    """At most `count` children that work at the same time (None: one per CPU), started when they are needed.
 
-    Works in one event loop after the other, not in two at a time. Children that nobody closed end with the
-    interpreter.
+    It works in one event loop after the other, not in two at the same time. Children that were not closed end
+    with the interpreter.
     """
 
     def __init__(self, start: Callable[[int], _Child], count: int | None = None) -> None:
-        """`start` begins the child that gets this number."""
+        """`start`: starts the child that gets this number."""
         self._start = start
         self.count = count or cpus()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -151,9 +152,10 @@ class Pool(Generic[_Child]):
         *,
         again: type[Exception] | tuple[type[Exception], ...] = (),
     ) -> _Found:
-        """What `work` makes of a child, which ends when `work` raises.
+        """The result of `work` with a child, which is ended if `work` raises.
 
-        Where that is one of `again`, nobody is blamed: it is tried once more, in a fresh child, alone.
+        If the exception is one of `again`, the work is tried once more, in a fresh child that does nothing
+        else.
         """
         async with self._slot():
             try:
@@ -177,7 +179,7 @@ class Pool(Generic[_Child]):
                 self.all.add(child)
                 await child.ready()
             found = await work(child)
-        except BaseException:  # cancelled, too: its answer would be taken for that to the next request
+        except BaseException:  # also if cancelled: its answer would be taken for the next request's
             if child is not None:
                 self._end(child)
             raise
@@ -204,7 +206,7 @@ class Pool(Generic[_Child]):
 
 
 def cpus() -> int:
-    """Those that this process may use."""
+    """The number of CPUs that this process may use."""
     return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 

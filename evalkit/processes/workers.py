@@ -1,8 +1,7 @@
 """Worker processes with limits, for functions that may hang, use too much memory or crash.
 
-What a worker may use is counted in CPU time, so that a loaded machine gives the same verdict. The kernel
-ends a worker that is over its limit, also in the middle of one long computation in C; a new one takes its
-place.
+The limit is one of CPU time, so that a busy machine gives the same verdict. The kernel ends a worker that
+exceeds it, even in the middle of a long computation in C, and a new worker replaces it.
 """
 
 from __future__ import annotations
@@ -43,7 +42,8 @@ class Workers:
     calls that wait and not slow ones. `memory_megabytes` limits the address space of the process. None means
     no limit. The environment variable EVALKIT_WORKER holds the number of the worker, from 0 to `count` - 1.
 
-    Works in one event loop after the other, not in two at a time. Processes end with the interpreter.
+    It works in one event loop after the other, not in two at the same time. Processes end with the
+    interpreter.
     """
 
     def __init__(
@@ -83,12 +83,12 @@ class Workers:
 
 
 class _Worker(Child):
-    """A process for one call after another."""
+    """A process that runs one call after another."""
 
     def __init__(self, setup: Mapping[str, Any], number: int) -> None:
         self._setup = setup
         path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)  # noqa: PTH109
-        # One hash seed: what sympy makes of a set must not differ from run to run.
+        # One hash seed, because sympy's results may depend on the order of a set.
         own = {"PYTHONPATH": path, "PYTHONHASHSEED": "0", "EVALKIT_WORKER": str(number)}
         super().__init__([sys.executable, "-P", "-m", "evalkit.processes.workers"], {**os.environ, **own})
 
@@ -109,7 +109,7 @@ class _Worker(Child):
         return reply
 
     def _failure(self) -> Exception:
-        """Why it went away without an answer."""
+        """The error for a worker that ended without an answer."""
         code, cpu_seconds = self.wait(), self._setup["cpu_seconds"]
         if code == -signal.SIGPROF and cpu_seconds is not None:
             return OverLimit(f"over {cpu_seconds:g} s of CPU time")
@@ -134,7 +134,7 @@ def find(place: Place) -> Callable[..., Any]:
 
 
 def _serve() -> None:
-    """A worker's life: set up, then answer calls until the host hangs up."""
+    """The main function of a worker: it prepares, then answers calls until the host hangs up."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     host = socket.socket(fileno=os.dup(0))
     nothing = os.open(os.devnull, os.O_RDONLY)

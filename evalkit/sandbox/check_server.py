@@ -1,8 +1,8 @@
 """The server inside the sandbox: it forks two processes for every program, one of which checks the other.
 
-It imports what programs use once and forks for each of them, because starting Python takes 20 times as
-long as a fork. It never reads a request: the checker does, so that no program inherits, in the memory that
-it is a copy of, a test or another sample.
+It imports once what programs use, and forks for each program, because starting Python takes 20 times as
+long as a fork. The server never reads a request: the checker does. So the memory that a program inherits
+from the server never contains a test or another sample.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ from evalkit.sandbox.guest import REPORT
 from evalkit.sandbox.wire import LONGEST, Wire
 
 HEAD = struct.Struct("!??idid")
-"""A report, after `REPORT`: whether it was ended for its wall time, and for its CPU time; exit code and
-seconds of CPU time of the program, and of its checker. That one's words follow as it sent them."""
+"""The head of a report, after `REPORT`: whether the program was ended for its wall time, and for its CPU
+time; the exit code and CPU seconds of the program, and of its checker. The checker's messages follow."""
 _ROOM = LONGEST + (1 << 16)
-"""Bytes that a checker may send for one program."""
+"""The most bytes that a checker may send for one program."""
 _SHORTEST_PAUSE = 0.01
-"""Seconds between two looks at the CPU time."""
+"""The least seconds between two readings of the CPU time."""
 _USED = (
     "bisect", "collections", "copy", "functools", "heapq", "itertools", "math", "operator", "random", "re",
     "string", "typing",
 )  # fmt: skip
-"""What programs import most. Every module makes each fork dearer; numpy by a quarter."""
+"""The modules that programs import most. Each of them makes every fork slower; numpy by a quarter."""
 _ROUNDS = 20
 _SOURCE = "from typing import List\n\n\ndef f(x: List[int]) -> List[int]:\n    return [y for y in x if y]\n"
 _TEST = "def check(f):\n    assert f([1, 2.5, 'a']) == [1, 2.5, 'a']\n\n\ncheck(f)\n"
@@ -47,7 +47,7 @@ _REQUEST = {"source": _SOURCE, "calls": ["f"], "classes": [], "given": _SOURCE, 
 
 
 class CheckSettings(TypedDict):
-    """What the host says once."""
+    """The settings that the host sends once."""
 
     sandboxed: bool
     limits: dict[str, int]
@@ -55,9 +55,9 @@ class CheckSettings(TypedDict):
     wall_seconds: float
     scratch_megabytes: int
     filters: list[str]
-    """For programs and checkers, in hexadecimal."""
+    """The system-call filters of programs and checkers, in hexadecimal."""
     packages: str
-    """A folder to import from, after the standard library; empty for none."""
+    """A folder to import from, after the standard library; "" for none."""
 
 
 def main() -> None:
@@ -69,7 +69,7 @@ def _start(host: socket.socket, settings: CheckSettings) -> Callable[[], None]:
     _import_used()
     _warm_up()
     for name in [name for name in sys.modules if name.partition(".")[0] == "evalkit"]:
-        del sys.modules[name]  # the program finds no such thing
+        del sys.modules[name]  # programs cannot import evalkit
     if settings["packages"]:
         sys.path.append(settings["packages"])
     gc.collect()
@@ -78,8 +78,8 @@ def _start(host: socket.socket, settings: CheckSettings) -> Callable[[], None]:
 
 
 def _import_used() -> None:
-    # `random` would draw a new seed in every fork, which costs a quarter of it. Without, tests that draw
-    # their inputs draw the same ones for every program.
+    # `random` would draw a new seed in every fork, which takes a quarter of the fork's time. Without that,
+    # tests that draw their inputs draw the same inputs for every program.
     register, os.register_at_fork = os.register_at_fork, lambda **_: None
     try:
         for name in _USED:
@@ -90,37 +90,37 @@ def _import_used() -> None:
 
 
 def _read_by_programs(packages: str) -> list[str]:
-    """Files that stand for all that programs import: those of the modules that are loaded, and numpy's."""
+    """Files that represent all that programs import: those of the loaded modules, and one of numpy."""
     loaded = [(name, getattr(module, "__file__", None)) for name, module in sys.modules.items()]
     files = [file for name, file in loaded if file and name.partition(".")[0] != "evalkit"]
     return [*files, f"{packages}/numpy/__init__.py"] if packages else files
 
 
 def _warm_up() -> None:
-    """Does here what every fork does: Python adapts its code as it runs, else it would in each of them."""
+    """Does what every fork does, because Python specialises code as it runs: so it need not in each fork."""
     for _ in range(_ROUNDS):
         ours, theirs = socket.socketpair()
         with ours, theirs:
             wire = Wire(ours.fileno())
             wire.send(program.request(_SOURCE, ["f"]))
             wire.send(Encoder().message((0, ([1, 2.5, "a"],), ())))
-            ours.sendall(b"\xff" * 4)  # no length
+            ours.sendall(b"\xff" * 4)  # not a valid length, so `serve` ends
             program.serve(Wire(theirs.fileno()))
             checker.verdict(wire, _REQUEST)
 
 
 class Heard(NamedTuple):
-    """What came from the checker, or why that was not waited for."""
+    """How far the checker got: its messages are complete, or it was too late or over its CPU time."""
 
     late: bool = False
     over: bool = False
     complete: bool = False
     end: int = 0
-    """Of the last whole message of the checker."""
+    """Where the checker's last whole message ends."""
 
 
 class CheckServer:
-    """Has one program checked after another."""
+    """Checks one program after another, each in processes of its own."""
 
     def __init__(self, host: socket.socket, settings: CheckSettings) -> None:
         self._host, self._settings = host, settings
@@ -135,13 +135,13 @@ class CheckServer:
         self._owner = nobody.files_as if nobody else confine.NOBODY
         self._confinement = confine.Confinement(settings["limits"], filters, nobody)
         self._arrived = mmap.mmap(-1, _ROOM, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-        """What the checker sends. Memory of its own, which is emptied for the next program."""
+        """What the checker sends, in memory that is cleared for the next program."""
         self._program = self._checker = 0
-        """Their processes; 0 for none."""
+        """The ids of the two processes; 0 for none."""
         self._to_checker = host
 
     def serve(self) -> None:
-        """Has one program checked, and reports. Ends this process when it can start none."""
+        """Checks one program and reports to the host. Ends this process if it cannot start one."""
         scratch = ""
         try:
             if self._namespaces is not None:
@@ -162,7 +162,7 @@ class CheckServer:
             shutil.rmtree(scratch, ignore_errors=True)
 
     def _start(self, scratch: str) -> None:
-        """A checker, which reads the request, and the program, which never sees it."""
+        """Starts a checker, which reads the request, and the program's process, which never sees it."""
         fork = os.fork if self._namespaces is None else self._namespaces.fork_into_new
         self._to_checker, to_server = socket.socketpair()
         to_program, to_checker = socket.socketpair()
@@ -188,7 +188,7 @@ class CheckServer:
         if pid:
             return pid
         try:
-            os.setsid()  # else its signals to its own group would reach the server
+            os.setsid()  # otherwise its signals to its own process group would reach the server
             confine.keep_only(*(each.fileno() for each in sockets))
             self._confinement.apply()
             work()
@@ -196,7 +196,7 @@ class CheckServer:
             os._exit(0)
 
     def _listen(self) -> Heard:
-        """Waits for the verdict, as long as the limits allow."""
+        """Waits for the verdict until a limit is reached."""
         events = select.poll()
         events.register(self._to_checker, select.POLLIN)
         events.register(self._host, 0)
@@ -205,11 +205,11 @@ class CheckServer:
         while True:
             found = events.poll(pause)
             if any(descriptor == self._host.fileno() for descriptor, _ in found):
-                self._end()  # nobody is there to be told
+                self._end()  # the host has hung up
             if found:
                 more = self._to_checker.recv_into(memoryview(self._arrived)[n:])
                 if not more and not n:
-                    self._end()  # the rest of a request cannot be told from the next one
+                    self._end()  # the rest of this request would be taken for the next one
                 if not more:
                     return Heard(end=at)
                 if not n:
@@ -238,14 +238,14 @@ class CheckServer:
         self._forget()
 
     def _forget(self) -> None:
-        """It may quote this program, and the next one sees all of this memory."""
+        """Clears what the checker sent: it may quote this program, and the next one inherits this memory."""
         if confine.LINUX:
-            self._arrived.madvise(mmap.MADV_DONTNEED)  # and it is all zeros again
+            self._arrived.madvise(mmap.MADV_DONTNEED)  # afterwards it is all zeros
         else:
             self._arrived[:] = bytes(_ROOM)
 
     def _kill(self, pid: int) -> tuple[int, float]:
-        """Exit code, or minus the signal, and seconds of CPU time."""
+        """Kills a process: its exit code, or minus the signal's number, and its seconds of CPU time."""
         os.kill(pid, signal.SIGKILL)
         _, status, used = os.wait4(pid, 0)
         return os.waitstatus_to_exitcode(status), used.ru_utime + used.ru_stime

@@ -1,9 +1,9 @@
 """The process that gives the verdict: it runs the tests, and never the program.
 
-What the tests call is a stand-in that sends its arguments to the program's process and brings back what
-that answers, as plain data. So the program can change nothing here but the arguments it was given.
+The tests call a stand-in, which sends its arguments to the program's process and returns that process's
+answer, as plain data. So the program can change nothing in the checker except the arguments of its calls.
 
-Each program has a checker of its own: whatever tests change in theirs, the next ones see nothing of it.
+Each program has its own checker, so a program's tests see nothing of what earlier tests changed.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from evalkit.sandbox.standin import Classes
 from evalkit.sandbox.wire import LONGEST, Gone, Wire
 
 PASSED, FAILED, GONE, BROKEN = b"P", b"F", b"G", b"B"
-"""How a verdict begins; its text follows. BROKEN: what the benchmark itself brought does not run."""
+"""The first byte of a verdict; its text follows. BROKEN: the benchmark's own code does not run."""
 BEGAN = b"+"
-"""What a checker says when it has read a whole request; `VERDICT` and the verdict follow."""
+"""What a checker sends after it has read a whole request; messages follow, the last one is the verdict."""
 VERDICT = struct.Struct("!?I")
-"""Whether more comes, as with the results of calls; then the length of what follows."""
+"""The head of a message: whether further messages follow, as with results of calls, and its length."""
 _LONGEST_DETAIL = 500
 
 
 class ProgramEnded(RuntimeError):
-    """The program's process ended, or sent no plain data, and was not heard of again."""
+    """The program's process ended or sent something other than plain data; it is not asked again."""
 
 
 class RemoteProgram:
@@ -40,12 +40,12 @@ class RemoteProgram:
         self._wire = wire
         self._classes = Classes(self._act)
         self.lost: str | None = None
-        """Why there is no more to be had from it, perhaps empty; None while there is."""
+        """Why the program cannot be asked any more, perhaps ""; None while it can."""
 
     def load(self, source: str, calls: Sequence[str], classes: Sequence[str] = ()) -> dict[str, Any]:
-        """Runs `source`; the stand-ins for those of its functions and classes that there are, by their names.
+        """Runs `source`: the stand-ins for those `calls` and `classes` that it defines, by name.
 
-        Raises what the program raised.
+        Raises the exception that the program raised.
         """
         there = self._ask(program.request(source, calls, classes), Decoder())
         try:
@@ -57,12 +57,12 @@ class RemoteProgram:
             }
             kinds = [self._classes.add(name, known) for name, known in zip(classes, specials, strict=True)]
         except (TypeError, ValueError):
-            self.lost = "no plain data: it does not say what it has"
+            self.lost = "not plain data: the program does not list its functions and classes"
             raise ProgramEnded(self.lost) from None
         return found | {kind.__name__: kind for kind in kinds if kind is not None}
 
     def _function(self, number: int, name: str) -> Callable[..., Any]:
-        """The stand-in for the function that is `number`-th of `calls`."""
+        """The stand-in for the function at index `number` of `calls`."""
 
         def stand_in(*arguments: Any, **keywords: Any) -> Any:
             return self._act(number, *arguments, **keywords)
@@ -92,7 +92,7 @@ class RemoteProgram:
 
 
 def serve(server: socket.socket, host: socket.socket, wire: Wire) -> None:
-    """Checks the program at the other end of `wire`, as the host's next request says; tells the server."""
+    """Checks the program at the other end of `wire` by the host's next request, and answers the server."""
     request = json.loads(from_host(host))
     server.sendall(BEGAN)
 
@@ -107,10 +107,10 @@ def serve(server: socket.socket, host: socket.socket, wire: Wire) -> None:
 
 
 def results(wire: Wire, request: Mapping[str, Any], send: Callable[[bytes], None]) -> bytes:
-    """Calls the function `name` with one tuple of `arguments` after the other; `send` takes each result.
+    """Calls the function `name` with each tuple of `arguments`, and gives each result to `send`: the verdict.
 
-    That is how `evalkit.sandbox.program` answers: a value, or an exception as `fault` describes it. What is
-    no plain data fails here, in the checker, rather than where the host reads it.
+    A result has the form of an answer of `evalkit.sandbox.program`: a value, or an exception as described by
+    `fault`. Anything that is not plain data fails here, in the checker, and not when the host reads it.
     """
     theirs = RemoteProgram(wire)
     sent = 0
@@ -140,13 +140,13 @@ def _result(function: Callable[..., Any], arguments: Sequence[Any]) -> bytes:
     try:
         return program.VALUE + Encoder().message(function(*arguments))
     except Exception as error:
-        if type(error) is MemoryError:  # this process's own; the program's is of a class made for it
+        if type(error) is MemoryError:  # the checker's own; the program's is of a class made by `remade`
             raise
         return program.ERROR + Encoder().message(fault(error))
 
 
 def verdict(wire: Wire, request: Mapping[str, Any]) -> bytes:
-    """Runs the program and its tests: one of `PASSED` … with its text."""
+    """Runs the program and its tests: `PASSED`, `FAILED`, `GONE` or `BROKEN`, and a text."""
     ours: dict[str, Any] = {}
     try:
         given = compile(request["given"], "<given>", "exec")
@@ -164,7 +164,7 @@ def verdict(wire: Wire, request: Mapping[str, Any]) -> bytes:
         said = PASSED
     except BaseException as error:  # noqa: BLE001
         said = FAILED + _said(error)
-    # Also where the tests expect an exception: a program that is gone has not passed.
+    # Also if the tests expect an exception: a program whose process ended has not passed.
     return said if theirs.lost is None else GONE + theirs.lost.encode()
 
 

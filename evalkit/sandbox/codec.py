@@ -1,16 +1,16 @@
 """Plain data between a program and its checker: values, and what a call changed in its arguments.
 
-Not pickle, for whoever reads a pickle runs it. A message is `[contents, value]` in JSON. None, bool,
-float, small int and str stand for themselves; everything else is an array that starts with its kind,
-such as `["t", 1, 2]` for a tuple. Lists, dicts, sets, bytearrays and deques, which can change, are never
-written out inside a value: `["@", k]` means the k-th of the contents. So shared and cyclic objects keep
-their shape, nesting costs no recursion, and after a call the program can send back the contents that it
-changed, which the checker puts into its own objects.
+It does not use pickle, because reading a pickle runs code. A message is `[contents, value]` in JSON. None,
+bool, float, small int and str are written as they are; everything else is an array that starts with its
+kind, such as `["t", 1, 2]` for a tuple. Mutable objects (lists, dicts, sets, bytearrays and deques) are
+never written inside a value: `["@", k]` refers to item k of the contents. So shared and cyclic objects keep
+their shape, nested objects need no recursion, and after a call the program can send back the contents that
+it changed, which the checker copies into its own objects.
 
-What is not plain data arrives as an `Opaque`, which is equal to nothing: an object whose `__eq__` always
-says True gains nothing by it. Subclasses arrive as their plain base, and the standard library's wrappers of
-plain data (UserDict, ChainMap, MappingProxyType, UserList, UserString) as what they wrap, which
-they are equal to. Iterators arrive drained.
+Anything that is not plain data arrives as an `Opaque`, which is equal to nothing, so an object gains nothing
+from an `__eq__` that always returns True. Instances of subclasses arrive as their plain base class, and the
+standard library's wrappers of plain data (UserDict, ChainMap, MappingProxyType, UserList, UserString) as
+the data that they wrap, to which they are equal. Iterators are consumed, and arrive as their items.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from types import MappingProxyType
 from typing import Any
 
 _LONGEST_ITERATOR = 1 << 16
-"""Items taken from an iterator; one that goes on after them raises there."""
+"""The most items taken from an iterator; the received iterator raises after them if there were more."""
 _SMALL = 1 << 63
-"""JSON's digits are slow beyond it, and Python refuses more than 4300 of them."""
+"""Greater integers are written in hexadecimal: decimal digits are slow, and Python allows at most 4300."""
 
 _CHANGING: dict[str, Any] = {base.__name__: base for base in (list, dict, set, bytearray, deque)}
 _BASES = frozenset(_CHANGING.values())
@@ -46,11 +46,11 @@ Find = Callable[[Any, Any], Any]
 
 
 class BadData(ValueError):
-    """What arrived is no message."""
+    """What arrived is not a message."""
 
 
 class Opaque:
-    """Something that is no plain data: equal to nothing, not even to itself."""
+    """Something that is not plain data. It is equal to nothing, not even to itself."""
 
     __hash__ = object.__hash__
 
@@ -68,7 +68,7 @@ class Opaque:
 
 
 def fault(error: BaseException) -> list[Any]:
-    """An exception as a value: the names of its class and of those above it, and its text."""
+    """An exception as a value: the names of its class and of its base classes, and its text."""
     try:
         text = str(error)[:1000]
     except BaseException:  # noqa: BLE001 — it is the program's own __str__
@@ -79,8 +79,7 @@ def fault(error: BaseException) -> list[Any]:
 class Encoder:
     """Writes one message. `known`: objects that the other side has under the same numbers.
 
-    `refer`: how to write what is known to both sides by a number, `["x", number, class]`, and None for
-    anything else.
+    `refer`: returns `["x", number, class]` for an object that both sides know by a number, else None.
     """
 
     __slots__ = ("_numbers", "_refer", "objects")
@@ -91,14 +90,14 @@ class Encoder:
         self._numbers = {id(thing): number for number, thing in enumerate(known)}
 
     def message(self, value: object, before: Sequence[Any] = ()) -> bytes:
-        """`value` with everything that can be reached from it.
+        """The message of `value` and of everything that can be reached from it.
 
-        Of known objects only those are written whose content is no longer what it was `before`.
+        A known object is written only if its content differs from the one in `before`.
         """
         tree = self.tree(value)
-        contents: list[Any] = [self._content(thing) for thing in self.objects]  # which grows meanwhile
+        contents: list[Any] = [self._content(thing) for thing in self.objects]  # the list grows meanwhile
         for number, content in enumerate(before):
-            if repr(contents[number]) == repr(content):  # `==` would take True for 1
+            if repr(contents[number]) == repr(content):  # True == 1, but they are different values
                 contents[number] = None
         return _dumps([contents, tree]).encode()
 
@@ -135,7 +134,7 @@ class Encoder:
         return ["@", number]
 
     def _content(self, thing: Any) -> list[Any]:
-        # By the base's own methods: the program may have replaced those of its subclass.
+        # Uses the base class's methods, because the program's subclass may have replaced them.
         base: Any = next(base for base in type(thing).__mro__ if base in _BASES)
         if base is bytearray:
             return ["bytearray", bytearray.hex(thing)]
@@ -147,7 +146,7 @@ class Encoder:
 class Decoder:
     """Reads one message. `known`: this side's objects, which the message may refer to and change.
 
-    `find`: what the number and the class of an `["x", …]` stand for.
+    `find`: returns the object for the number and the class of an `["x", number, class]`.
     """
 
     __slots__ = ("_find", "contents", "objects")
@@ -158,7 +157,7 @@ class Decoder:
         self.contents: list[Any] = []
 
     def value(self, message: bytes) -> Any:
-        """Raises `BadData` for anything that `Encoder` does not write."""
+        """The value of a message. Raises `BadData` for anything that `Encoder` does not write."""
         try:
             text = message.decode("ascii")
             (contents, tree), end = _read(text)
@@ -174,7 +173,7 @@ class Decoder:
         except MemoryError:
             raise
         except Exception as error:  # noqa: BLE001 — whatever the program sent
-            raise BadData(f"no plain data: {type(error).__name__}") from None
+            raise BadData(f"not plain data: {type(error).__name__}") from None
 
     def _fill(self, thing: Any, content: list[Any]) -> None:
         name, *parts = content
@@ -222,11 +221,11 @@ def _again(items: list[Any], error: Any) -> Iterator[Any]:
 
 
 def remade(error: Any) -> Exception:
-    """The exception that `fault` described, of a class with its name under the nearest builtin one.
+    """The exception that `fault` described: its class has the same name and the nearest builtin base class.
 
-    Those that steer Python itself (SystemExit, KeyboardInterrupt, StopIteration …) become an ordinary
-    exception of that name: they could end the checker or one of its loops. Raises `BadData` for what
-    describes none.
+    Exceptions that control Python itself (SystemExit, KeyboardInterrupt, StopIteration …) become an ordinary
+    exception of that name, because they could end the checker or one of its loops. Raises `BadData` if
+    `error` does not describe an exception.
     """
     try:
         names, text = error
@@ -238,7 +237,7 @@ def remade(error: Any) -> Exception:
         kind = type(names[0], (base,), {"__init__": lambda self: None, "__str__": lambda self: str(text)})
         made: Exception = kind()
     except Exception as error:  # noqa: BLE001 — whatever the program sent
-        raise BadData(f"no exception: {type(error).__name__}") from None
+        raise BadData(f"not an exception: {type(error).__name__}") from None
     return made
 
 
@@ -249,7 +248,7 @@ _STEERING = (StopIteration, StopAsyncIteration, BaseExceptionGroup)
 
 
 def _inherited(kind: type) -> _Write:
-    """How to write a value of a class that is not in the table itself."""
+    """The function that writes values of a class that is not in the table."""
     for base in kind.__mro__:
         if base in _BASES:
             return Encoder.reference
@@ -267,7 +266,7 @@ def _opaque(writer: Encoder, value: object) -> list[Any]:
 def _text(value: str) -> Any:
     try:
         value.encode()
-    except UnicodeEncodeError:  # JSON would make one character of two surrogates
+    except UnicodeEncodeError:  # JSON would merge two surrogates into one character
         return ["s", value.encode("utf-8", "surrogatepass").hex()]
     return value
 
@@ -279,18 +278,18 @@ def _iterator(writer: Encoder, value: Iterator[Any]) -> list[Any]:
         items.extend(islice(value, _LONGEST_ITERATOR))
         if len(items) == _LONGEST_ITERATOR:
             error = [["RuntimeError"], f"an iterator of more than {_LONGEST_ITERATOR} items"]
-    except BaseException as raised:  # noqa: BLE001 — for the checker, which may never get that far
+    except BaseException as raised:  # noqa: BLE001 — raised by the checker if it reads that far
         error = fault(raised)
     return ["I", error, writer.values(items)]
 
 
 def _unwrapped(read: Callable[[Any], Any]) -> _Write:
-    """How to write a wrapper: as the plain data that `read` gives, if the program's class lets it be read."""
+    """The function that writes a wrapper as the data that `read` returns; as `Opaque` if `read` fails."""
 
     def write(writer: Encoder, value: Any) -> Any:
         try:
             plain = read(value)
-        except Exception:  # noqa: BLE001 — of the program's subclass
+        except Exception:  # noqa: BLE001 — raised by the program's subclass
             return _opaque(writer, value)
         return writer.tree(plain)
 
@@ -298,7 +297,7 @@ def _unwrapped(read: Callable[[Any], Any]) -> _Write:
 
 
 def _numpy(writer: Encoder, value: Any) -> Any:
-    """A scalar as Python's own; an array as an array, for its `==` is no list's."""
+    """A scalar as Python's number; an array as an array, because its `==` differs from a list's."""
     import numpy
 
     if isinstance(value, numpy.ndarray) and value.ndim and _NUMBERS.fullmatch(value.dtype.str):
@@ -306,7 +305,7 @@ def _numpy(writer: Encoder, value: Any) -> Any:
     if not isinstance(value, numpy.ndarray | numpy.generic) or not _NUMBERS.fullmatch(value.dtype.str):
         return _opaque(writer, value)
     if value.dtype.kind == "b":
-        return int(value)  # equal to a bool, but `is True` does not hold for it there either
+        return int(value)  # equal to a bool, but not `True` itself, and neither is numpy's
     return writer.tree(
         complex(value)
         if value.dtype.kind == "c"

@@ -1,9 +1,9 @@
 """The server inside the sandbox that runs commands: each is a process of its own, a program or a shell.
 
-It gives every command that is to start afresh an empty /tmp and a process namespace, in which another
-process is the first and does nothing but wait for those that lose their parent: so the command gets all
-signals, also those that the first process of a namespace does not get, and none of it is left when that
-first one is ended. Commands of a session share both.
+Every fresh command gets an empty /tmp and a new process namespace. The first process of that namespace does
+nothing but wait for processes that lose their parent. So the command gets all signals, also those that the
+first process of a namespace does not get, and all its processes end when that first process is ended. The
+commands of a session share /tmp and the namespace.
 """
 
 from __future__ import annotations
@@ -24,31 +24,31 @@ from evalkit.processes.framing import from_host, to_host
 from evalkit.sandbox import confine, guest
 
 HEAD = struct.Struct("!BidIII")
-"""An answer, after `guest.REPORT`: why it ended, its exit code or minus the signal, its seconds of CPU time,
-and the lengths of standard output, standard error and the state, which follow."""
+"""The head of an answer, after `guest.REPORT`: why the command ended, its exit code or minus the signal's
+number, its CPU seconds, and the lengths of standard output, standard error and state, which follow."""
 ITSELF, CPU, WALL, OUTPUT, TOLD = range(5)
-"""Why a command ended: by itself, at a limit, or because the host said so."""
+"""Why a command ended: by itself, at a limit, or because the host asked for it."""
 STATE = 30
-"""The descriptor on which a session's shell says what is to last."""
+"""The descriptor to which a session's shell writes what it keeps for the next command."""
 _LONGEST_STATE = 1 << 16
 _SHORTEST_PAUSE = 0.01
-"""Seconds between two looks at the CPU time."""
+"""The least seconds between two readings of the CPU time."""
 _IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
 
 
 class CommandSettings(TypedDict):
-    """What the host says once."""
+    """The settings that the host sends once."""
 
     filters: list[str]
-    """For programs, in hexadecimal."""
+    """The system-call filters of programs, in hexadecimal."""
     filters_of_many: list[str]
-    """For commands that may start others."""
+    """The system-call filters of commands that may start other processes."""
     numpy: str
-    """A file of it, empty for none."""
+    """A file of numpy, "" for none."""
 
 
 class CommandRequest(TypedDict):
-    """What the host asks for. `files`: names below /tmp, contents in base64, and whether it is a program."""
+    """A request of the host. `files`: name below /tmp, contents in base64, and whether it is executable."""
 
     command: list[str]
     environment: dict[str, str]
@@ -83,13 +83,13 @@ class CommandServer:
             self._nobody = confine.Nobody(filter(None, files))
             if self._nobody.files_as != confine.NOBODY:
                 raise OSError(
-                    f"programs run as nobody, who cannot read {sys.executable}, its modules or numpy"
+                    f"programs run as the user nobody, who cannot read {sys.executable}, its modules or numpy"
                 )
         self._first = 0
-        """The first process of the namespace in which commands run; 0 for none."""
+        """The id of the first process of the namespace in which commands run; 0 for none."""
 
     def serve(self) -> None:
-        """Runs what is asked for, or ends all that still runs. Ends this process when it cannot."""
+        """Runs the requested command, or ends all that still runs. Ends this process if that fails."""
         request = json.loads(from_host(self._host))
         try:
             if "end" in request:
@@ -110,7 +110,7 @@ class CommandServer:
         command = Command(request, confine.Confinement(request["limits"], filters, self._nobody))
         why = command.listen(self._host)
         if request["fresh"] or why != ITSELF:
-            os.kill(self._first, signal.SIGKILL)  # and with it all others
+            os.kill(self._first, signal.SIGKILL)  # which ends all processes of the namespace
         _, status, used = os.wait4(command.process, 0)
         if request["fresh"] or why != ITSELF:
             self._end_all()
@@ -123,7 +123,7 @@ class CommandServer:
             return
         try:
             confine.keep_only()
-            signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody asks how they ended
+            signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # so that ended children leave no zombies
             signal.signal(signal.SIGINT, signal.SIG_IGN)
             confine.Confinement({}, self._filters, self._nobody).apply()
             while True:
@@ -140,7 +140,7 @@ class CommandServer:
 
 
 class Command:
-    """One command, from its start on."""
+    """One command, which starts when the object is made."""
 
     def __init__(self, request: CommandRequest, confinement: confine.Confinement) -> None:
         self._request = request
@@ -159,7 +159,7 @@ class Command:
             self._become(confinement, theirs, theirs_trouble)
         for descriptor in (*theirs, theirs_trouble):
             os.close(descriptor)
-        words = os.read(trouble, 1 << 12)  # nothing once the command has begun
+        words = os.read(trouble, 1 << 12)  # empty if the command has started
         os.close(trouble)
         if words:
             raise OSError(words.decode(errors="replace"))
@@ -186,13 +186,13 @@ class Command:
                     path.chmod(0o755)
             command = self._request["command"]
             os.execve(command[0], command, self._request["environment"])  # noqa: S606
-        except BaseException as error:  # noqa: BLE001 — the server has to be told, whatever it is
+        except BaseException as error:  # noqa: BLE001 — the server has to learn of any error
             os.write(trouble, str(error).encode(errors="replace"))
         finally:
             os._exit(127)
 
     def listen(self, host: socket.socket) -> int:
-        """Waits until it has ended, or has to; why."""
+        """Waits until the command has ended, or reaches a limit, or the host ends it: the reason."""
         ended = os.pidfd_open(self.process)
         events = select.poll()
         for descriptor in (ended, host.fileno(), *self._said):
@@ -207,7 +207,7 @@ class Command:
                     return WALL if late <= left else CPU
                 ready = [found for found, _ in events.poll(max(min(late, left), _SHORTEST_PAUSE) * 1000)]
                 if host.fileno() in ready:
-                    from_host(host)  # there is one thing only that it says now
+                    from_host(host)  # only a request to end the command can arrive now
                     return TOLD
                 if self._in in ready and not self._feed():
                     events.unregister(self._in)
@@ -223,7 +223,7 @@ class Command:
             os.close(ended)
 
     def answer(self, why: int, status: int, seconds: float) -> bytes:
-        """The message for the host, with what is still on its way in the pipes."""
+        """The answer to the host, including what is still in the pipes."""
         for descriptor, said in self._said.items():
             while len(said) <= self._most[descriptor] and self._hear(descriptor):
                 pass
@@ -235,12 +235,12 @@ class Command:
         return b"".join((guest.REPORT, HEAD.pack(why, status, seconds, *map(len, texts)), *texts))
 
     def _feed(self) -> bool:
-        """Whether there is more standard input to give."""
+        """Writes a part of the standard input: whether more of it is left."""
         try:
             self._stdin = self._stdin[os.write(self._in, self._stdin[: 1 << 16]) :]
         except BlockingIOError:
             return True
-        except OSError:  # it has closed it, or ended
+        except OSError:  # the command has closed its standard input, or ended
             return False
         return bool(self._stdin)
 
@@ -250,7 +250,7 @@ class Command:
             self._in = -1
 
     def _hear(self, descriptor: int) -> bool:
-        """Takes what a pipe holds; whether there may be more, then or later."""
+        """Reads what a pipe holds: whether there may be more, now or later."""
         try:
             part = os.read(descriptor, 1 << 16)
         except BlockingIOError:

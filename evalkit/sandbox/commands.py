@@ -24,10 +24,10 @@ from evalkit.sandbox.seccomp import program_filter
 from evalkit.sandbox.shown import PACKAGES, numpy_folders
 from evalkit.sandbox.tools import FOLDER
 
-PLACE = "/tmp"  # noqa: S108 — the sandbox's own
+PLACE = "/tmp"  # noqa: S108 — in the sandbox
 _MEGABYTE = 1 << 20
 _CAUSES: tuple[Cause, ...] = ("itself", "cpu_seconds", "wall_seconds", "output_megabytes", "memory_megabytes")
-"""By the numbers that `evalkit.sandbox.command_server` has for them."""
+"""The cause for each number of `evalkit.sandbox.command_server`."""
 assert set(_CAUSES) < set(get_args(Cause))
 _ENVIRONMENT = {
     **ENVIRONMENT,
@@ -39,12 +39,12 @@ _ENVIRONMENT = {
     "PYTHONPATH": PACKAGES,
 }
 Files = Mapping[str, str | bytes]
-"""Their contents by their names below the folder that a program runs in, such as `data/input.txt`."""
+"""Contents by names below the folder in which the program runs, such as `data/input.txt`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What became of a command, as bytes. `state`: what a session's shell says is to last."""
+    """What a command did, as bytes. `state`: what a session's shell keeps for the next command."""
 
     ended: Cause
     status: int
@@ -66,8 +66,8 @@ class CommandProcess(ServerProcess):
     guest = "command_server"
 
     def __init__(self, *, more: bool = False) -> None:
-        """`more`: with a shell, tools and a compiler. Raises `UsageError` where there is no sandbox."""
-        find_bwrap("there is no other way for these")
+        """`more`: with a shell, tools and a compiler. Raises `UsageError` if there is no sandbox."""
+        find_bwrap("commands cannot run without a sandbox")
         numpy = f"{PACKAGES}/numpy/__init__.py" if numpy_folders() else ""
         filters = [[program_filter().hex()], [program_filter(processes=True).hex()]]
         self._sending = asyncio.Lock()
@@ -86,8 +86,9 @@ class CommandProcess(ServerProcess):
         many: bool = False,
         folder: str = PLACE,
     ) -> Done:
-        """Runs one command. `files`: contents, and whether it is a program. `fresh`: in an empty /tmp, and
-        nothing of it stays; `many`: it may start other processes. Raises `Ended` and `SandboxError`."""
+        """Runs one command. `files`: contents by name, and whether they are executable. `fresh`: it gets an
+        empty /tmp, and nothing of it remains. `many`: it may start other processes. Raises `Ended` and
+        `SandboxError`."""
         request = CommandRequest(
             command=command,
             environment=_ENVIRONMENT,
@@ -109,42 +110,47 @@ class CommandProcess(ServerProcess):
         return Done(_CAUSES[why], status, seconds, stdout, stderr, state)
 
     async def send(self, message: bytes) -> None:
-        async with self._sending:  # a command and `end` must not mix
+        async with self._sending:  # the messages of `run` and `end` must not mix
             await super().send(message)
 
     async def end(self) -> None:
-        """Ends all that runs in it, a command that is waited for too."""
+        """Ends all that runs in the sandbox, including the command that `run` waits for."""
         await self.send(b'{"end": true}')
 
     def resident_bytes(self) -> int:
-        """Memory of its own that everything in it holds now, but for the files in /tmp."""
+        """The unshared memory of all processes in the sandbox at this moment, without the files in /tmp."""
         return sum(map(_own_bytes, _under(self._process.pid)))
 
 
 @cache
 def runners() -> Pool[CommandProcess]:
-    """Those that run programs which start no others: one set of them for all of this process."""
+    """The servers, one pool per process, for programs that may not start other processes."""
     return Pool(lambda _: CommandProcess())
 
 
 @cache
 def compilers() -> Pool[CommandProcess]:
-    """Those in which there is a compiler."""
+    """The servers with a compiler, one pool per process."""
     return Pool(lambda _: CommandProcess(more=True))
 
 
 def as_bytes(text: str | bytes) -> bytes:
-    """UTF-8; halves of surrogate pairs as three bytes, which no program takes for UTF-8."""
+    """`text` as UTF-8; lone surrogates become three bytes that are not valid UTF-8."""
     return text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")
 
 
 def checked(files: Files, limits: Limits, *taken: str) -> dict[str, tuple[bytes, bool]]:
-    """For `CommandProcess.run`. Raises `UsageError` for a name that leads elsewhere, or is `taken`."""
+    """`files` as `CommandProcess.run` takes them.
+
+    Raises `UsageError` if a name leads outside the folder or is `taken`, or if they are too large together.
+    """
     found: dict[str, tuple[bytes, bool]] = {}
     for name, content in files.items():
         path = PurePosixPath(name)
         if not path.parts or path.is_absolute() or ".." in path.parts or "\0" in name or str(path) in taken:
-            raise UsageError(f"the file {name!r} of a program: name it by a path of its own below its folder")
+            raise UsageError(
+                f"the name of a program's file must be a free path below its folder, not {name!r}"
+            )
         found[str(path)] = as_bytes(content), False
     if sum(len(content) for content, _ in found.values()) > limits.scratch_megabytes * _MEGABYTE:
         raise UsageError(
@@ -158,7 +164,7 @@ def _base64(content: bytes) -> str:
 
 
 def _under(process: int) -> list[int]:
-    """The processes that began under `process`, itself first; those that end meanwhile may be missing."""
+    """`process` and all its descendants; those that end meanwhile may be missing."""
     found, at = [process], 0
     while at < len(found):
         try:

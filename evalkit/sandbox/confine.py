@@ -1,9 +1,9 @@
-"""What binds a process inside the sandbox: namespaces, a fresh /tmp, limits, capabilities, filters.
+"""What confines a process inside the sandbox: namespaces, a fresh /tmp, limits, capabilities, filters.
 
-Runs in the sandbox, so it imports the standard library only. The server keeps CAP_SYS_ADMIN and CAP_SETPCAP
-in its own user namespace, to give every program a new process namespace and a new /tmp. Where root started
-it, it also keeps CAP_SETUID, CAP_SETGID and CAP_KILL there, for its programs run as another user: no limit
-on threads binds root, and root owns the device nodes.
+This module runs in the sandbox, so it imports only the standard library. The server keeps CAP_SYS_ADMIN and
+CAP_SETPCAP in its own user namespace, to give every program a new process namespace and a new /tmp. If root
+started it, it also keeps CAP_SETUID, CAP_SETGID and CAP_KILL there, because its programs run as another
+user: limits on threads do not apply to root, and root owns the device nodes.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from typing import Any
 
 LINUX = sys.platform == "linux"
 NOBODY, SERVER = 65534, 65533
-"""User and group of every program; of the server, where it has others."""
+"""The user and group of every program, and of the server if root started it."""
 SCRATCH = b"/tmp"
 _FILES_IN_SCRATCH = 10_000
-"""Inodes: what a file takes beside its content is no part of tmpfs's size."""
+"""The most inodes: the size of a tmpfs does not include what a file takes besides its content."""
 
 # <linux/sched.h>, <sys/mount.h>, <linux/prctl.h>, <linux/capability.h>
 _CLONE_NEWPID = 0x20000000
@@ -31,12 +31,12 @@ _MS_RDONLY, _MS_NOSUID, _MS_NODEV, _MS_NOEXEC, _MS_REMOUNT, _MS_BIND, _MNT_DETAC
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_SECCOMP, _PR_CAPBSET_DROP = 1, 4, 22, 24
 _PR_SET_NO_NEW_PRIVS, _SECCOMP_MODE_FILTER = 38, 2
 _CAPABILITIES = (21, 7, 6, 5, 8)
-"""CAP_SYS_ADMIN, CAP_SETUID, CAP_SETGID, CAP_KILL, and CAP_SETPCAP with which they are let go of for good."""
+"""CAP_SYS_ADMIN, CAP_SETUID, CAP_SETGID, CAP_KILL, and last CAP_SETPCAP, which dropping the others needs."""
 _CAPABILITY_VERSION_3 = 0x20080522
 _CPUCLOCK_SCHED = 2
-"""<linux/posix-timers.h>; clock_getcpuclockid(3) makes clocks of other processes the same way."""
+"""From <linux/posix-timers.h>; clock_getcpuclockid(3) makes clocks of other processes in the same way."""
 _DESCRIPTORS = 64
-"""The server opens no more."""
+"""The most descriptors that the server opens."""
 
 _libc: Any = ctypes.CDLL(None, use_errno=True)
 
@@ -54,13 +54,13 @@ def _checked(result: int, what: str) -> None:
 
 
 class Namespaces:
-    """The server's own process namespace, to come back to after it has opened one for a program."""
+    """The server's own process namespace, to which it returns after it has opened one for a program."""
 
     def __init__(self) -> None:
         self._own = os.pidfd_open(os.getpid())
 
     def fork_into_new(self) -> int:
-        """As `os.fork`; the child is process 1 of a namespace in which it sees nobody else."""
+        """Like `os.fork`, but the child is process 1 of a new namespace and sees no other process."""
         _checked(_libc.unshare(_CLONE_NEWPID), "unshare")
         try:
             pid = os.fork()
@@ -72,25 +72,25 @@ class Namespaces:
         return pid
 
     def stay_in_new(self) -> int:
-        """The same, but that further processes begin in that namespace too, until `come_back`."""
+        """The same, but further processes start in the new namespace too, until `come_back`."""
         _checked(_libc.unshare(_CLONE_NEWPID), "unshare")
         return os.fork()
 
     def come_back(self) -> None:
-        """Further processes begin in the server's own namespace."""
+        """Lets further processes start in the server's own namespace."""
         _checked(_libc.setns(self._own, _CLONE_NEWPID), "setns")
 
 
 class Nobody:
-    """The user as whom programs run where the server runs as root outside.
+    """The user as whom programs run if root started the server.
 
-    `files`: what programs have to read. Where root keeps those to itself, as with a umask of 077, files are
-    read, and made, as the server's user.
+    `files`: files that programs have to read. If only root can read them, as with a umask of 077, programs
+    read and create files as the server's user.
     """
 
     def __init__(self, files: Iterable[str]) -> None:
         self.files_as = NOBODY
-        os.setgroups([])  # root's further groups; here, for each call costs in every fork
+        os.setgroups([])  # drops root's other groups once, because each call takes time in every fork
         _libc.setfsuid(NOBODY)
         try:
             for file in files:
@@ -99,23 +99,23 @@ class Nobody:
             self.files_as = SERVER
         finally:
             _libc.setfsuid(SERVER)
-            # Who becomes another user, if for a moment, no longer ends with its parent.
+            # Becoming another user, even for a moment, resets the signal that ends it with its parent.
             _libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
 
     def become(self) -> None:
-        """For good, once the capabilities are gone. Raises `OSError`."""
+        """Becomes this user, for good once the capabilities are gone. Raises `OSError`."""
         os.setresgid(NOBODY, NOBODY, NOBODY)
         os.setresuid(NOBODY, NOBODY, NOBODY)
         _libc.setfsuid(self.files_as)
-        if _libc.setfsuid(-1) != self.files_as:  # which tells whether the call before did it
+        if _libc.setfsuid(-1) != self.files_as:  # which shows whether the call above succeeded
             raise OSError("files cannot be read as another user")
 
 
 def lend_read_only(folder: str = "/dev") -> None:
-    """Makes each device's mount read-only: nobody changes its mode, owner, times or attributes.
+    """Makes each device's mount read-only, so that nobody can change its mode, owner, times or attributes.
 
-    Reading and writing the device is no matter of its mount. bubblewrap could do it only together with
-    forbidding access to devices. Flags that the mount has must be named again, for they are locked.
+    The device itself can still be read and written. bubblewrap can make the mount read-only only if it also
+    forbids access to devices. The flags that the mount has must be given again, because they are locked.
     """
     for entry in os.scandir(folder):
         if stat.S_ISCHR(entry.stat(follow_symlinks=False).st_mode):
@@ -125,20 +125,20 @@ def lend_read_only(folder: str = "/dev") -> None:
 
 
 def fresh_scratch(megabytes: int, owner: int) -> None:
-    """Puts an empty tmpfs in the place of the last one; what was in that is gone with it."""
+    """Replaces /tmp by an empty tmpfs; the files of the last one are gone."""
     _checked(_libc.umount2(SCRATCH, _MNT_DETACH), "umount")
     options = f"size={megabytes}m,nr_inodes={_FILES_IN_SCRATCH},mode=700,uid={owner},gid={NOBODY}".encode()
     _checked(_libc.mount(b"tmpfs", SCRATCH, b"tmpfs", _MS_NOSUID | _MS_NODEV, options), "mount")
 
 
 def hide() -> None:
-    """Lets no other process of the same user trace this one, or read its memory."""
+    """Prevents other processes of the same user from tracing this one and from reading its memory."""
     if LINUX:
         _libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 def settle(host: int) -> None:
-    """/dev/null for standard input, output and error, and but for `host` no other descriptor."""
+    """Makes standard input, output and error /dev/null, and closes all other descriptors except `host`."""
     os.closerange(3, host)
     os.closerange(host + 1, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
     nothing = os.open(os.devnull, os.O_RDWR)
@@ -149,7 +149,7 @@ def settle(host: int) -> None:
 
 
 def keep_only(*descriptors: int) -> None:
-    """Closes all but these and the first three."""
+    """Closes all descriptors except these and the first three."""
     first = 3
     for descriptor in sorted(descriptors):
         os.closerange(first, descriptor)
@@ -158,10 +158,10 @@ def keep_only(*descriptors: int) -> None:
 
 
 def cpu_seconds(pid: int) -> float:
-    """What a process has used so far; 0 where the system does not say.
+    """The seconds of CPU time that a process has used so far; 0 if the system does not tell.
 
-    Its own clock, for limits on CPU time (RLIMIT_CPU) count in ticks: where other machines share the CPU
-    they end a program long before its time.
+    This reads the process's own clock, because limits on CPU time (RLIMIT_CPU) count in ticks: if other
+    virtual machines share the CPU, they end a program long before its time.
     """
     if not LINUX:
         return 0.0
@@ -172,7 +172,7 @@ def cpu_seconds(pid: int) -> float:
 
 
 class Confinement:
-    """What a program and its checker are bound by. Prepared once: a fork that does little is cheap."""
+    """What confines a program and its checker. It is prepared once, so that each fork has little to do."""
 
     def __init__(self, limits: dict[str, int], filters: list[bytes], nobody: Nobody | None = None) -> None:
         self._nobody = nobody
@@ -192,12 +192,12 @@ class Confinement:
             self._calls.append((_libc.prctl, (_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, filter_, 0, 0)))
 
     def apply(self) -> None:
-        """Binds this process for good. Raises `OSError` when one of the bonds does not hold."""
+        """Confines this process for good. Raises `OSError` if a part of that fails."""
         for number, value in self._limits:
             try:
                 resource.setrlimit(number, value)
             except (ValueError, OSError):
-                if LINUX:  # macOS has some limits in name only
+                if LINUX:  # macOS does not implement some of the limits
                     raise
         if self._nobody is not None:
             self._nobody.become()

@@ -1,7 +1,7 @@
-"""What the servers inside the sandbox have in common: how they begin, and how they answer the host.
+"""What the servers inside the sandbox have in common: how they start, and how they answer the host.
 
-Started by `evalkit.sandbox.process` with a socket as standard input, which brings the settings, then one
-request after another, and takes one answer for each.
+`evalkit.sandbox.process` starts them with a socket as standard input. On it they receive the settings, then
+one request after another, and send one answer to each.
 """
 
 from __future__ import annotations
@@ -16,12 +16,14 @@ from evalkit.processes.framing import from_host, to_host
 from evalkit.sandbox import confine
 
 READY, REPORT, TROUBLE = b"+", b"=", b"!"
-"""How a message to the host begins; the text of a trouble follows."""
+"""The first byte of a message to the host; after `TROUBLE` comes its text."""
 
 
 def run(start: Callable[[socket.socket, Any], Callable[[], None]]) -> None:
-    """Serves until the host hangs up. `start` takes its socket and the settings: what it gives answers one
-    request."""
+    """Serves until the host hangs up.
+
+    `start` gets the host's socket and the settings, and returns a function that answers one request.
+    """
     host = socket.socket(fileno=os.dup(0))
     try:
         settings = json.loads(from_host(host))
@@ -37,5 +39,5 @@ def run(start: Callable[[socket.socket, Any], Callable[[], None]]) -> None:
 
 
 def say_trouble(host: socket.socket, error: OSError) -> None:
-    """Tells the host that nothing can be run here, and why."""
+    """Tells the host that nothing can run here, and why."""
     to_host(host, TROUBLE + str(error).encode(errors="replace"))

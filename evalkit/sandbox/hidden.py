@@ -1,8 +1,8 @@
-"""Folders of evalkit's own that no program may see: where runs, data and task files lie.
+"""Folders that no program may see because runs, data or task files are in them.
 
-Programs see none of this machine's folders but Python's (`evalkit.sandbox.shown`). Where one of evalkit's
-lies inside such a folder, an empty one is put over it. Whole folders rather than files, because SQLite and
-the run's lock make and remove files beside the run file while programs run.
+Of this machine's folders, programs see only Python's (`evalkit.sandbox.shown`). If a folder to hide is inside
+one of these, it is covered by an empty one. Whole folders are covered, not files, because SQLite and the
+run's lock create and remove files beside the run file while programs run.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ _hidden: frozenset[str] = frozenset()
 
 
 def hide_folders(*folders: Path | None) -> None:
-    """Programs that start from here on see nothing of `folders`, in every `Sandbox` of this process.
+    """Hides `folders` from all programs that start from now on, in every `Sandbox` of this process.
 
-    Raises `UsageError` where it is one that Python itself needs.
+    Raises `UsageError` for a folder that Python itself needs.
     """
     global _hidden
     for folder in filter(None, folders):
@@ -27,17 +27,17 @@ def hide_folders(*folders: Path | None) -> None:
         if is_shown(place):
             if is_needed(place):
                 raise UsageError(
-                    f"programs from a model see all of {place}, because Python or a compiler needs it: "
+                    f"a model's programs see all of {place}, because Python or a compiler needs it: "
                     "put runs, data and task files into another folder"
                 )
             _hidden |= {place}
 
 
 def hide_beside(file: Path) -> None:
-    """The same for the folder of `file` and, where it is a link, that of the file itself."""
+    """Hides the folder of `file` and, if `file` is a link, the folder of its target."""
     hide_folders(file.parent, file.resolve().parent)
 
 
 def hidden() -> frozenset[str]:
-    """Folders inside of those that programs see, without symbolic links."""
+    """The hidden folders that are inside folders that programs see; their paths have no symbolic links."""
     return _hidden

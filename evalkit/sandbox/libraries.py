@@ -1,4 +1,4 @@
-"""The shared libraries that programs of the ELF format need, found where the system's loader finds them."""
+"""Finds the shared libraries that ELF programs need, in the places where the system's loader finds them."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-# <elf.h>, 64 bits, least significant byte first: as both machines that the sandbox knows have it.
+# From <elf.h>, for 64 bits and little-endian, as on both machines that the sandbox supports.
 _IDENT = b"\x7fELF\x02\x01"
 _HEADER = struct.Struct("<16sHHIQQQIHHH")
-"""Up to e_phnum."""
+"""The ELF header up to e_phnum."""
 _SEGMENT = struct.Struct("<IIQQQQQQ")
 _ENTRY = struct.Struct("<qQ")
 _PT_LOAD, _PT_DYNAMIC, _PT_INTERP = 1, 2, 3
@@ -25,22 +25,22 @@ _DT_NULL, _DT_NEEDED, _DT_STRTAB, _DT_RPATH, _DT_RUNPATH = 0, 1, 5, 15, 29
 
 @dataclass(frozen=True, slots=True)
 class _Object:
-    """What an ELF file says to the loader."""
+    """What an ELF file tells the loader."""
 
     machine: int
     interpreter: str = ""
     needed: tuple[str, ...] = ()
     rpath: tuple[str, ...] = ()
-    """Folders to search for what this file needs, and for what that needs in turn."""
+    """Folders to search for the libraries that this file needs, and for those that they need in turn."""
     runpath: tuple[str, ...] = ()
-    """Folders to search for what this file needs; `rpath` does not count where there are any."""
+    """Folders to search only for the libraries that this file needs; if there are any, `rpath` is ignored."""
 
 
 def libraries(program: str, others: Iterable[str]) -> tuple[str, dict[str, str]]:
-    """The loader that `program` names, and the libraries that it and `others` need: their paths by name.
+    """The loader that `program` names, and the paths by name of the libraries that it and `others` need.
 
-    `others`: paths of extension modules, and names of libraries that are loaded by name. Where two
-    libraries have one name, the first one counts. A library that is not found is left out: what needs it
+    `others`: paths of extension modules, and names of libraries that are loaded by name. If two libraries
+    have the same name, the first one counts. A library that is not found is left out: a file that needs it
     does not load outside the sandbox either.
     """
     start = _read(program)
@@ -65,7 +65,7 @@ def libraries(program: str, others: Iterable[str]) -> tuple[str, dict[str, str]]
             library = _find(name, searched, start.machine)
             if library:
                 found.setdefault(name, library)
-                # The loader searches a file's RPATH for what that loads in turn, unless it has a RUNPATH.
+                # The RPATH of a file without RUNPATH also applies to the libraries of its libraries.
                 more = library, () if this.runpath else searched
                 if more not in seen:
                     seen.add(more)
@@ -75,7 +75,7 @@ def libraries(program: str, others: Iterable[str]) -> tuple[str, dict[str, str]]
 
 @cache
 def _find(name: str, folders: tuple[str, ...], machine: int) -> str:
-    """The path of library `name`, or nothing. Those of other machines are passed over, as the loader does."""
+    """The path of library `name`, or "". Like the loader, it skips libraries of other machines."""
     for folder in (*folders, *_system_folders()):
         path = f"{folder}/{name}"
         this = _read(path)
@@ -86,7 +86,7 @@ def _find(name: str, folders: tuple[str, ...], machine: int) -> str:
 
 @cache
 def _system_folders() -> tuple[str, ...]:
-    """Where the loader looks for a library of which nothing says where it is."""
+    """The folders where the loader looks for a library if no file gives its folder."""
     folders = os.environ.get("LD_LIBRARY_PATH", "").split(":")
     for file in sorted(Path("/etc").glob("ld*.conf.d/*.conf")) + [Path("/etc/ld.so.conf")]:
         with suppress(OSError):
@@ -99,11 +99,11 @@ def _system_folders() -> tuple[str, ...]:
 
 @cache
 def _read(path: str) -> _Object | None:
-    """None for what is not there or is no such file."""
+    """The ELF file at `path`; None if there is none."""
     try:
         with Path(path).open("rb") as file:
             data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    except (OSError, ValueError):  # the latter of an empty file
+    except (OSError, ValueError):  # ValueError: an empty file
         return None
     with data:
         try:

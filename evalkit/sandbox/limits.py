@@ -1,4 +1,4 @@
-"""What programs may use, and what comes of them."""
+"""The limits of programs, and their results."""
 
 from __future__ import annotations
 
@@ -7,25 +7,26 @@ from typing import Any, Literal, TypeAlias
 
 Value: TypeAlias = Any
 """What a program returned, as plain data: None, bool, int, float, complex, str, bytes, list, tuple, dict,
-set, frozenset, range, Fraction, Decimal, deque, bytearray, numpy arrays of numbers, and iterators (drained,
-of at most 65536 items). Numbers of numpy are Python's, subclasses their plain base; anything else is an
-`evalkit.sandbox.Opaque`, which is equal to nothing."""
+set, frozenset, range, Fraction, Decimal, deque, bytearray, numpy arrays of numbers, and iterators (their
+items, at most 65536). numpy's numbers become Python's, and instances of subclasses their plain base class;
+anything else becomes an `evalkit.sandbox.Opaque`, which is equal to nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one program may use. human-eval at 6d43fb9 gives 3.0 s of wall time and no other limit."""
+    """What one program may use. human-eval at 6d43fb9 has only one limit, 3.0 s of wall time."""
 
     cpu_seconds: float = 3.0
-    """Of the program and its tests together; of a session's command, each of its processes."""
+    """CPU time of the program and its tests together; in a session, of each process of a command."""
     wall_seconds: float = 30.0
-    """Generous: it ends programs that sleep or wait, not slow ones."""
+    """Wall time. It is generous, because it should end programs that sleep or wait, and not slow ones."""
     memory_megabytes: int = 4096
-    """Of the program, which is one process. Its tests may use as much. A session's processes, together."""
+    """Memory of the program, which is one process; its tests may use as much. In a session, of all processes
+    together."""
     scratch_megabytes: int = 64
-    """Of /tmp, where /dev/shm is too."""
+    """Size of the files in /tmp and /dev/shm together."""
     output_megabytes: int = 8
-    """Of standard output, and as much of standard error, where these are kept."""
+    """Size of standard output, and also of standard error, if they are kept."""
 
 
 DEFAULT = Limits()
@@ -35,7 +36,8 @@ DEFAULT = Limits()
 class Raised:
     """An exception of the program: the name of its class, and its text of at most 1000 characters.
 
-    `Timeout` and `Ended` say that the program was ended, or ended itself, before it had an answer.
+    `Timeout` means that a limit on time ended the program before it had an answer, `Ended` that it ended in
+    any other way.
     """
 
     type: str
@@ -52,12 +54,12 @@ class Ran:
     """What a program, or a command of a session, did."""
 
     stdout: str
-    """As UTF-8, with U+FFFD for what is none."""
+    """Standard output, decoded as UTF-8 with U+FFFD for invalid bytes."""
     stderr: str
     status: int
-    """Its exit status; minus the signal's number where one ended it."""
+    """The exit status, or minus the signal's number if a signal ended it."""
     seconds: float
-    """Of CPU time, with that of the processes that it waited for."""
+    """CPU time, including the processes that it waited for."""
     ended: Cause = "itself"
-    """By itself, at one of the `Limits`, or `compiler`: that refused it, it never ran, and `stderr` is the
-    compiler's."""
+    """What ended it: `itself`, the name of one of the `Limits`, or `compiler` if the program did not compile;
+    then it never ran, and `stderr` is the compiler's."""

@@ -1,4 +1,4 @@
-"""The host's end of one server: starts it, sends requests, tells how each ended."""
+"""The host's end of one server: starts it, sends requests, and reports how each of them ended."""
 
 from __future__ import annotations
 
@@ -25,15 +25,16 @@ from evalkit.sandbox.shown import PACKAGES, numpy_folders
 
 MOST_THREADS = 1024
 TWICE = "its sandbox ended with it, and again in a fresh one"
-"""What is said of a program with which two servers ended."""
+"""The detail of a program with which two servers ended."""
 _TO_START = 60.0
+"""Seconds that a server may take to start."""
 _GRACE = 10.0
-"""Seconds after which a server is given up that should have ended a program itself."""
+"""Seconds after a program's limit after which its server, which should have ended it, is given up."""
 
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """How a process ended: exit code, or minus the signal's number, and seconds of CPU time."""
+    """How a process ended: its exit code, or minus the signal's number, and its seconds of CPU time."""
 
     code: int
     cpu_seconds: float
@@ -41,29 +42,30 @@ class End:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What the server says of one program."""
+    """The server's report on one program. `late`, `over`: whether it used up its wall time, its CPU time."""
 
     late: bool
     over: bool
     program: End
     checker: End
     said: tuple[bytes, ...]
-    """What the checker sent: the results of calls, then its verdict unless it was ended before."""
+    """What the checker sent: the results of calls, and last its verdict, unless it was ended before that."""
     complete: bool
+    """Whether the last of `said` is the verdict."""
 
 
 class ServerProcess(Child):
-    """One server, which does one thing after another."""
+    """One server, which answers one request after another."""
 
     guest = "check_server"
-    """The module that it runs."""
+    """The module that the server runs."""
 
     def __init__(self, settings: Mapping[str, Any], *, sandboxed: bool = True, more: bool = False) -> None:
         self._settings = settings
         self._hidden = hidden()
-        self.killed = sandboxed  # with bubblewrap all in there ends
+        self.killed = sandboxed  # killing bubblewrap ends all that is in the sandbox
         self._beginning, begins = socket.socketpair()
-        """From bubblewrap, which says what it began and waits for `map_ids`, where root starts it."""
+        """For root: here bubblewrap tells which process it started, and waits for `map_ids`."""
         self._beginning.setblocking(False)
         waits = begins.dup()
         with begins, waits, tempfile.TemporaryFile() as rules:
@@ -80,12 +82,12 @@ class ServerProcess(Child):
 
     @property
     def alive(self) -> bool:
-        """Whether the server can be asked: it ends with the thread that started it, for one, and shows what
-        has been hidden since."""
+        """Whether the server can be asked. It cannot if it has ended, as it does with the thread that started
+        it, or if more folders are hidden now than when it started."""
         return super().alive and self._hidden == hidden()
 
     async def ready(self) -> None:
-        """Waits until it serves. Raises `SandboxError` when it does not start."""
+        """Waits until the server answers. Raises `SandboxError` if it does not start."""
         with contextlib.suppress(Ended, OSError):
             async with asyncio.timeout(_TO_START):
                 await self._map_ids()
@@ -96,7 +98,7 @@ class ServerProcess(Child):
         raise SandboxError(self.words()[-300:] or f"it ended before it was ready (exit status {code})")
 
     async def _map_ids(self) -> None:
-        """Answers bubblewrap where it waits; at once where it does not. Raises `SandboxError`."""
+        """Answers bubblewrap if it waits, and returns at once if it does not. Raises `SandboxError`."""
         loop, said = asyncio.get_running_loop(), b""
         while b"}" not in said:
             part = await loop.sock_recv(self._beginning, 1 << 12)
@@ -105,17 +107,17 @@ class ServerProcess(Child):
             said += part
         try:
             bwrap.map_ids(json.loads(said)["child-pid"])
-        except FileNotFoundError:  # it has ended, and its words tell why
+        except FileNotFoundError:  # the process has ended, and its standard error tells why
             return
         except OSError as error:
-            raise SandboxError(f"no user can be given to it: {error}") from error
+            raise SandboxError(f"the sandbox cannot get its users: {error}") from error
         await loop.sock_sendall(self._beginning, b"+")
 
     async def report(self, request: bytes, seconds: float) -> bytes:
-        """What it reports on a request.
+        """The server's report on a request.
 
-        `seconds`: how long the server lets a program run. Raises `Ended`, and `SandboxError` when the server
-        could not even try.
+        `seconds`: how long the server lets a program run. Raises `Ended`, and `SandboxError` if the server
+        cannot run anything.
         """
         try:
             return _checked(await self.ask(request, seconds + _GRACE)).removeprefix(REPORT)
@@ -128,7 +130,7 @@ class ServerProcess(Child):
 
 
 def _checked(answer: bytes) -> bytes:
-    """Raises `SandboxError` where it is a `TROUBLE`."""
+    """`answer`; raises `SandboxError` if it is a `TROUBLE`."""
     if answer.startswith(TROUBLE):
         raise SandboxError(answer[len(TROUBLE) :].decode(errors="replace"))
     return answer
@@ -139,10 +141,10 @@ _Found = TypeVar("_Found")
 
 
 async def use(servers: Pool[_Server], work: Callable[[_Server], Awaitable[_Found]]) -> _Found | None:
-    """What `work` makes of a server. Raises `SandboxError` when none can be had.
+    """The result of `work` with a server. Raises `SandboxError` if no server can be started.
 
-    A server that ends is blamed on nobody: it is tried once more, in a fresh one, alone. None when that
-    ends too.
+    If the server ends, the work is tried once more, in a fresh server that does nothing else. Returns None if
+    that one ends too.
     """
     try:
         return await servers.use(work, again=(Ended, SandboxError))
@@ -154,7 +156,7 @@ class CheckProcess(ServerProcess):
     """One server, which checks one program after another."""
 
     async def check(self, request: bytes) -> Report:
-        """Sends a request (JSON). Raises `Ended`, and `SandboxError` when it could not even try."""
+        """The report on a request (JSON). Raises `Ended`, and `SandboxError` if it cannot run anything."""
         answer = await self.report(request, self._settings["wall_seconds"])
         late, over, code, cpu, checker_code, checker_cpu = HEAD.unpack_from(answer)
         messages, more = _messages(answer[HEAD.size :])
@@ -162,7 +164,7 @@ class CheckProcess(ServerProcess):
 
 
 def _messages(arrived: bytes) -> tuple[tuple[bytes, ...], bool]:
-    """Those that a checker sent, and whether more would have come."""
+    """The messages that a checker sent, and whether further ones should have followed."""
     found: list[bytes] = []
     at, more = 0, True
     while at < len(arrived):
@@ -175,12 +177,12 @@ def _messages(arrived: bytes) -> tuple[tuple[bytes, ...], bool]:
 def settings(
     limits: dict[str, int], cpu_seconds: float, wall_seconds: float, scratch_megabytes: int, *, unsafe: bool
 ) -> CheckSettings:
-    """What a server is told. Raises `UsageError` on a machine whose system calls are not known here."""
+    """The settings of a server. Raises `UsageError` on a machine whose system calls are not known here."""
     filters: list[bytes] = []
     if sys.platform == "linux":
         filters = [system_filter(), program_filter(sandboxed=False)] if unsafe else [program_filter()]
     if not unsafe:
-        # Threads, and signals that wait, which a user's processes share outside too.
+        # Threads and pending signals; both limits count all processes of a user, outside the sandbox too.
         limits = {**limits, "RLIMIT_NPROC": MOST_THREADS, "RLIMIT_SIGPENDING": MOST_THREADS}
     folders = numpy_folders()
     packages = str(folders[0].parent) if unsafe and folders else PACKAGES

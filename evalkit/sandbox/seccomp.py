@@ -1,11 +1,12 @@
-"""System-call filters: what nothing inside the sandbox may ask of the kernel.
+"""System-call filters: which calls are forbidden inside the sandbox.
 
-Two filters are laid one over the other. `system_filter` binds everything in the sandbox, its server too.
-`program_filter` binds programs and checkers: it forbids new processes and lets threads be, which a process
-limit (RLIMIT_NPROC) bounds. human-eval at 6d43fb9 forbids processes too (`os.fork = None`).
+There are two filters. `system_filter` applies to everything in the sandbox, including its server.
+`program_filter` applies, in addition, to programs and checkers: it forbids new processes but allows threads,
+whose number a resource limit (RLIMIT_NPROC) bounds. human-eval at 6d43fb9 forbids processes too
+(`os.fork = None`).
 
-The files that a program sees are this machine's own, mounted read-only. What a mount does not forbid, the
-filter does: locks, leases and watches on them.
+The files that a program sees are this machine's own, mounted read-only. A read-only mount still allows locks,
+leases and watches on them, so the filter deals with these.
 """
 
 from __future__ import annotations
@@ -22,21 +23,21 @@ _ALLOW, _ERRNO, _KILL = 0x7FFF0000, 0x00050000, 0x80000000
 _NUMBER, _ARCHITECTURE, _FIRST_ARGUMENT, _SECOND_ARGUMENT = 0, 4, 16, 24  # offsets in struct seccomp_data
 _CLONE_THREAD = 0x00010000
 _CLONE_NAMESPACES = 0x7E020000
-"""CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID and NEWNET; NEWTIME is none of clone's flags."""
+"""CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID and NEWNET; NEWTIME is not a flag of clone."""
 _AF_UNIX, _AF_INET, _AF_INET6 = 1, 2, 10
 _EPERM, _ENOTTY, _ENOSYS = 1, 25, 38
 _DONE = _ERRNO | 0
-"""The call is not made, and succeeds."""
+"""The call succeeds without being made."""
 _X32 = 0x40000000
-"""Set in x32 call numbers, whose audit value is that of x86_64."""
+"""The bit that is set in x32 call numbers; x32 has the same audit value as x86_64."""
 
 _MACHINES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
-"""Column in the tables below, and <linux/audit.h>'s AUDIT_ARCH_…"""
+"""(column in the tables below, AUDIT_ARCH_… of <linux/audit.h>) by machine."""
 
 _Instruction = tuple[int, int, int, int]
 _Calls = dict[str, tuple[int | None, int | None]]
 
-# <asm/unistd_64.h> and <asm-generic/unistd.h>, Linux 6.18. None: that machine has no such call.
+# From <asm/unistd_64.h> and <asm-generic/unistd.h>, Linux 6.18. None: the machine does not have this call.
 _CLONE, _CLONE3, _SOCKET, _FCNTL, _IOCTL = (56, 220), 435, (41, 198), (72, 25), (16, 29)
 _PRLIMIT = 302, 261
 _FOR_NOBODY: _Calls = {
@@ -44,7 +45,7 @@ _FOR_NOBODY: _Calls = {
     "ptrace": (101, 117), "process_vm_readv": (310, 270), "process_vm_writev": (311, 271),
     "process_madvise": (440, 440), "process_mrelease": (448, 448), "kcmp": (312, 272),
     "pidfd_getfd": (438, 438), "pidfd_send_signal": (424, 424),
-    # memory that no limit counts, and what outlives a process
+    # memory to which no limit applies, and objects that outlive a process
     "memfd_create": (319, 279), "memfd_secret": (447, 447), "userfaultfd": (323, 282),
     "shmget": (29, 194), "shmat": (30, 196), "shmctl": (31, 195), "shmdt": (67, 197),
     "semget": (64, 190), "semctl": (66, 191), "semop": (65, 193), "semtimedop": (220, 192),
@@ -75,13 +76,13 @@ _SIGNALS: _Calls = {
     "rt_sigqueueinfo": (129, 138), "rt_tgsigqueueinfo": (297, 240),
 }  # fmt: skip
 _WATCHES: _Calls = {
-    # who uses this machine's files, and what of them is in memory
+    # which of this machine's files are in use, or in memory
     "inotify_init": (253, None), "inotify_init1": (294, 26), "cachestat": (451, 451),
     # where on this machine they lie
     "statmount": (457, 457), "listmount": (458, 458), "open_tree_attr": (467, 467),
 }  # fmt: skip
 _IN_VAIN: _Calls = {
-    # A program is alone: nobody waits for its locks or holds others, and its files end with it.
+    # A program is alone: no other process waits for its locks or holds any, and its files end with it.
     "flock": (73, 32), "sync": (162, 81), "syncfs": (306, 267), "fadvise64": (221, 223),
 }  # fmt: skip
 
@@ -89,17 +90,18 @@ _IN_VAIN: _Calls = {
 _LOCKS = (6, 7, 37, 38)
 """F_SETLK, F_SETLKW, F_OFD_SETLK and F_OFD_SETLKW. sqlite3 and dbm lock their files."""
 _LINUX_SPECIFIC = 1024
-"""From here on fcntl's commands are leases, watches, hints about a file and the size of pipes."""
+"""From this number on, fcntl's commands are leases, watches, hints about a file and the size of pipes."""
 _HARMLESS = (1030, 1032)
-"""But for F_DUPFD_CLOEXEC and F_GETPIPE_SZ."""
+"""The exceptions to that: F_DUPFD_CLOEXEC and F_GETPIPE_SZ."""
 _REQUESTS = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)
-"""TCGETS, TIOCGWINSZ, FIONREAD, FIONBIO, FIONCLEX and FIOCLEX: to the descriptor rather than to the file."""
+"""TCGETS, TIOCGWINSZ, FIONREAD, FIONBIO, FIONCLEX and FIOCLEX, which concern the descriptor, not the file."""
 
 
 def system_filter(machine: str = "") -> bytes:
-    """Forbids (EPERM) what neither the server nor a program needs, as an array of `struct sock_filter`.
+    """The filter that forbids (EPERM) the calls that neither the server nor a program needs.
 
-    Raises `UsageError` on a machine whose numbers are not known here, as `program_filter` does.
+    It is an array of `struct sock_filter`. Like `program_filter`, this raises `UsageError` on a machine whose
+    call numbers are not known here.
     """
     column, audit = _machine(machine)
     return _assemble([
@@ -110,17 +112,18 @@ def system_filter(machine: str = "") -> bytes:
 
 
 def program_filter(machine: str = "", *, sandboxed: bool = True, processes: bool = False) -> bytes:
-    """Forbids new processes, namespaces, mounts and most sockets.
+    """The filter that forbids new processes, namespaces, mounts and most sockets.
 
-    fork, vfork and clone without CLONE_THREAD give EPERM; clone3, whose flags a filter cannot see, gives
-    ENOSYS, at which libc falls back to clone. Sockets may be of the local and the internet families, which
-    a network namespace confines; others, such as vsock, which reaches a virtual machine's host, it does not.
-    A call of another architecture's numbering kills.
+    fork, vfork and clone without CLONE_THREAD fail with EPERM. clone3, whose flags a filter cannot see, fails
+    with ENOSYS, after which libc uses clone. Sockets of the local and the internet families are allowed,
+    because a network namespace confines them. It does not confine others, such as vsock, which reaches the
+    host of a virtual machine. A call with the numbering of another architecture kills the process.
 
-    `sandboxed`: alone in a process namespace, with a /tmp of its own and else this machine's files. Then
-    locks succeed without being taken, which is all the same to a program that is alone, and leases, watches
-    and ioctl's requests to files are refused. If not, there are other processes: signals are refused, and
-    locks are locks. `processes`: new processes are allowed, namespaces are not, and no limits of others.
+    `sandboxed`: the program is alone in a process namespace, and its files are its own /tmp and this
+    machine's. Then locks succeed without being taken, which makes no difference to a program that is alone,
+    and leases, watches and ioctl requests to files are refused. Otherwise there are other processes, so
+    signals are refused and locks are taken. `processes`: new processes are allowed; namespaces are not, nor
+    is changing the limits of other processes.
     """
     column, audit = _machine(machine)
     refused = {**_FOR_THE_SERVER, **(_WATCHES if sandboxed else _SIGNALS)}
@@ -162,12 +165,12 @@ def program_filter(machine: str = "", *, sandboxed: bool = True, processes: bool
 def _machine(name: str) -> tuple[int, int]:
     name = name or platform.machine()
     if name not in _MACHINES:
-        raise UsageError(f"the sandbox knows {' and '.join(_MACHINES)}, not {name}")
+        raise UsageError(f"the sandbox supports {' and '.join(_MACHINES)}, not {name}")
     return _MACHINES[name]
 
 
 def _guard(column: int, audit: int) -> list[_Instruction]:
-    """Kills at another architecture's call; leaves the number in the accumulator."""
+    """Kills the process at a call of another architecture; leaves the call's number in the accumulator."""
     code: list[_Instruction] = [
         (_LOAD, 0, 0, _ARCHITECTURE),
         (_JUMP_EQUAL, 1, 0, audit),
@@ -184,17 +187,20 @@ def _numbers(column: int, calls: _Calls) -> list[int]:
 
 
 def _answer(values: Sequence[int], answer: int) -> list[_Instruction]:
-    """Gives `answer` when the accumulator is one of `values`: one comparison each, all jumping to it."""
+    """Returns `answer` if the accumulator is one of `values`: one comparison for each, all jump to it."""
     jumps: list[_Instruction] = [
         (_JUMP_EQUAL, len(values) - at - 1, 0, value) for at, value in enumerate(values)
     ]
-    # The last comparison that fails steps over the answer.
+    # If the last comparison fails, it jumps over the answer.
     *others, (operation, _, _, last) = jumps
     return [*others, (operation, 0, 1, last), (_RETURN, 0, 0, answer)]
 
 
 def _at_call(number: int, argument: int, code: list[_Instruction]) -> list[_Instruction]:
-    """At that call, `code` with the lower half of the argument in the accumulator; it has to return."""
+    """Runs `code` at call `number`, with the lower half of the argument in the accumulator.
+
+    `code` has to end with a return.
+    """
     return [(_JUMP_EQUAL, 0, len(code) + 1, number), (_LOAD, 0, 0, argument), *code]
 
 

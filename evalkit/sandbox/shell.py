@@ -1,4 +1,4 @@
-"""A shell that lasts from one command to the next."""
+"""A session: a shell whose state is kept from one command to the next."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ __evalkit=$3
 set --
 eval "$__evalkit"
 """
-"""Takes up the folder and the variables that the last command left, runs the next, says what that leaves."""
+"""Restores the folder and variables of the last command, runs the next one, and writes what that leaves."""
 _LONGEST = 100_000
-"""Bytes of a command, and of the variables: Linux takes 128 KiB for one argument."""
+"""The most bytes of a command, and of the variables: Linux allows 128 KiB for one argument."""
 _LOOKS = 0.2
-"""Seconds between two looks at the memory."""
+"""Seconds between two readings of the memory in use."""
 _MEGABYTE = 1 << 20
 
 
@@ -40,24 +40,24 @@ class Session:
         self._open = True
 
     async def run(self, command: str, stdin: str = "") -> Ran:
-        """Runs one command, which is text for bash (sh where there is none).
+        """Runs one command in bash (in sh if bash is not installed).
 
-        At a limit everything that the session has started ends, and its files stay. Raises `SandboxError`
-        when the sandbox is gone, and `UsageError` when the session is over.
+        At a limit, everything that the session has started ends, but its files are kept. Raises
+        `SandboxError` if the sandbox has ended, and `UsageError` if the session is over.
         """
         said = as_bytes(command).decode("utf-8", "surrogateescape")
         if len(said) > _LONGEST or "\0" in said:
             return Ran("", f"a command has at most {_LONGEST} bytes, and no NUL among them", 126, 0.0)
         async with self._one:
             if not self._open:
-                raise UsageError("the session is over: its commands run inside of `async with`")
+                raise UsageError("the session is over: run its commands inside `async with`")
             arguments = [self._folder, self._variables, said]
             try:
                 done = await self._server.run(
                     [shell(), "-c", _SCRIPT, "sh", *arguments], self._limits, stdin=as_bytes(stdin),
                     fresh=False, many=True, folder="/",
                 )  # fmt: skip
-            except BaseException as error:  # cancelled, too: its answer would be taken for the next one's
+            except BaseException as error:  # also if cancelled: its answer would be taken for the next one
                 self.close()
                 if isinstance(error, Ended):
                     raise SandboxError("the session's sandbox ended") from None
@@ -70,7 +70,7 @@ class Session:
             return done.ran()
 
     async def watch(self) -> None:
-        """Ends what runs whenever all of it together takes more memory than it may."""
+        """Ends all processes of the session whenever they take more memory together than the limit."""
         while self._open:
             await asyncio.sleep(_LOOKS)
             used = await asyncio.to_thread(self._server.resident_bytes)
@@ -85,8 +85,9 @@ class Session:
 
 @asynccontextmanager
 async def open_session(files: Files, limits: Limits) -> AsyncIterator[Session]:
+    """A session whose /tmp contains `files`; see `evalkit.sandbox.session`."""
     placed = checked(files, limits)
-    await asyncio.to_thread(shown_files, more=True)  # which takes a moment, once
+    await asyncio.to_thread(shown_files, more=True)  # the first call is slow
     server = CommandProcess(more=True)
     try:
         await server.ready()

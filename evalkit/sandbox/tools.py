@@ -1,4 +1,4 @@
-"""What commands see beside Python: a shell, the common tools, and g++ with what that needs, if installed."""
+"""What commands see besides Python: a shell, the common tools, and g++ with what it needs, if installed."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from pathlib import Path
 from evalkit.errors import SandboxError
 
 COMPILE = ("-O2", "-std=c++17")
-"""How C++ is compiled."""
+"""The options with which C++ is compiled."""
 FOLDER = "/usr/bin"
-"""Where each tool is seen."""
+"""The folder of the tools in the sandbox."""
 _WHERE = "/usr/local/bin:/usr/bin:/bin"
 _TOOLS = (
     "bash", "sh", "[", "base64", "basename", "cat", "chmod", "cksum", "comm", "cp", "csplit", "cut",
@@ -27,7 +27,7 @@ _TOOLS = (
     "gawk", "grep", "egrep", "fgrep", "gunzip", "gzip", "jq", "make", "patch", "sed", "tar", "unzip",
     "xargs", "xz", "zcat", "zip",
 )  # fmt: skip
-"""Of coreutils, and the others of POSIX that people use."""
+"""The tools of coreutils, and the other common tools of POSIX systems."""
 _FIX = (
     "C++ programs need a compiler: install g++ (apt-get install g++ on Debian and Ubuntu, "
     "dnf install gcc-c++ on Fedora)"
@@ -36,13 +36,13 @@ _PROGRAM = "int main() {}\n"
 
 
 def tools() -> dict[str, str]:
-    """Where each file is seen, and where it is here: the tools of `_TOOLS` that are installed."""
+    """The paths, in the sandbox and on this machine, of those of `_TOOLS` that are installed."""
     found = {f"{FOLDER}/{name}": shutil.which(name, path=_WHERE) for name in _TOOLS}
     return {place: os.path.realpath(path) for place, path in found.items() if path}
 
 
 def shell() -> str:
-    """The one that commands are written for. Raises `SandboxError`."""
+    """The path of bash, or else of sh, in the sandbox. Raises `SandboxError` if neither is installed."""
     for name in ("bash", "sh"):
         if f"{FOLDER}/{name}" in tools():
             return f"{FOLDER}/{name}"
@@ -53,7 +53,8 @@ def shell() -> str:
 def compiler() -> dict[str, str]:
     """The same for g++: its programs, its folders, headers, and what it links programs with.
 
-    As it says itself when it compiles a small program. Raises `SandboxError` where there is none.
+    They are taken from g++'s own output when it compiles a small program. Raises `SandboxError` if g++ is not
+    installed or does not work.
     """
     gcc = shutil.which("g++", path=_WHERE)
     if gcc is None:

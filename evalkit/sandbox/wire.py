@@ -1,6 +1,6 @@
 """The wire between a program and its checker: a stream socket that carries whole messages.
 
-A message is 4 bytes that hold its length, most significant first, and then itself.
+A message is sent as its length, 4 bytes in big-endian order, followed by its bytes.
 """
 
 from __future__ import annotations
@@ -8,23 +8,23 @@ from __future__ import annotations
 import os
 
 LONGEST = 16 << 20
-"""Bytes of one message; who is sent more takes no more."""
+"""The most bytes of one message; a longer one is not read."""
 
 
 class Gone(Exception):
-    """The other side hung up; or, with a text, sent what is no message."""
+    """The other side hung up, or, if there is a text, sent something that is not a message."""
 
 
 class Wire:
-    """One end. Every message of one side is answered by one of the other."""
+    """One end of the wire. Each message of one side is answered by one message of the other."""
 
     def __init__(self, descriptor: int) -> None:
-        # Not a socket object: to make one takes a fork as long as all else that it does before it begins.
+        # Not a socket object: making one takes as long as everything else that a fork does at its start.
         self._descriptor = descriptor
         self._arrived = b""
 
     def send(self, message: bytes) -> None:
-        """Raises `Gone`."""
+        """Sends one message. Raises `Gone`."""
         left = len(message).to_bytes(4) + message
         try:
             while left:

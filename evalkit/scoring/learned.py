@@ -26,7 +26,7 @@ from evalkit.needs import installed
 from evalkit.processes.workers import OverLimit, Place, Workers, find, place_of
 
 TextPair: TypeAlias = tuple[str, str]
-"""Candidate, reference."""
+"""(candidate, reference)."""
 RESTARTS = 16
 """How often the worker process of a scorer is started again after crashes in a run; then every pair fails."""
 _SHOWN = 300
@@ -92,7 +92,7 @@ class Learned:
 
     @functools.cached_property
     def __evalkit_identity__(self) -> Declared:
-        """The identity, of code, weights and versions: scorers that differ in one may score differently."""
+        """The identity of code, weights and versions; scores may depend on each of these."""
         load, score = map(code_identity, self._functions)
         model = self._model if isinstance(self._model, str) else f"sha256:{_digest(self._model)}"
         return Declared("learned", 1, self._packages, f"model={model},load={load},score={score}")
@@ -145,7 +145,7 @@ class Learned:
                     future.set_exception(score)
 
     async def _scores(self, pairs: list[TextPair]) -> list[float | ScorerError | UsageError]:
-        """A score for each, or why there is none."""
+        """The score of each pair, or the error for it."""
         if not pairs:
             return []
         if self._gone is not None:
@@ -194,7 +194,7 @@ _LOADED: list[tuple[Any, Callable[..., Any]]] = []
 
 
 def score_in_worker(load: Place, score: Place, pairs: Sequence[TextPair]) -> dict[str, Any]:
-    """In a worker: `scores`; `error` where the model raised; `unloadable` and the module that it `lacks`."""
+    """In a worker: {`scores`}, or {`error`} of the model, or {`unloadable`, `lacks`: a missing module}."""
     if not _LOADED:
         try:
             scorer = find(score)
@@ -224,9 +224,9 @@ def _said(error: BaseException) -> str:
 
 
 def _digest(path: Path) -> str:
-    """The SHA-256 of a file, or of the names and contents of a folder's files, without what Python compiled.
+    """The SHA-256 of a file, or of the names and contents of a folder's files; "none" if there are none.
 
-    "none" if there are none.
+    Files in `__pycache__` are ignored.
     """
     if path.is_file():
         with path.open("rb") as file:

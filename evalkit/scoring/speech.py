@@ -74,7 +74,7 @@ def normaliser_for(language: str, normaliser: str = "auto") -> str:
 
 @versioned("speech_unit_for", 1)
 def unit_for(language: str, units: str = "report") -> SpeechUnit:
-    """What texts in `language` are counted in by the rule `units`; a `UsageError` for one nobody knows.
+    """The unit in which the rule `units` counts texts in `language`. Raises `UsageError` for an unknown rule.
 
     "report": characters for Mandarin, Japanese, Korean and Thai (Gemini 1.0 report, section 5.2.4).
     "whisper": characters for Chinese, Japanese, Thai, Lao and Burmese (Whisper's paper, appendix C).
@@ -96,7 +96,7 @@ def _primary(language: str) -> str:
 
 
 def rules(normaliser: str, units: str) -> dict[str, JSON]:
-    """Both rules by language, and the versions of the packages they use, for the notes of a signature."""
+    """Both rules by language, and the versions of the packages that they use, for a signature's notes."""
     listed = (code for code in _IN_CHARACTERS.get(units, ()) if len(code) == 2 or code in _CANTONESE)
     return {
         "normaliser": "whisper-english for en, whisper-basic else" if normaliser == "auto" else normaliser,
@@ -106,7 +106,7 @@ def rules(normaliser: str, units: str) -> dict[str, JSON]:
 
 
 def needs() -> None:
-    """Loads all that the rules here need. Raises `UsageError` where it is missing or not Whisper's."""
+    """Loads the packages of these rules. Raises `UsageError` if one is missing or its tables differ."""
     _rules("whisper-english")
     _rules("whisper-basic")
     units_of("a", "character")
@@ -244,9 +244,9 @@ class Edits:
         return self.substitutions + self.deletions + self.hits
 
 
-@functools.lru_cache(maxsize=64)  # the judge and each metric ask for the same pair, one after the other
+@functools.lru_cache(maxsize=64)  # the scorer and each metric need the same pair, one after the other
 def edits(answer: str, reference: str, normaliser: str, unit: SpeechUnit) -> Edits:
-    """The edits from `reference` to `answer`, both as they came; `normaliser` is none but "auto".
+    """The edits from `reference` to `answer`, both not yet normalised; `normaliser` must not be "auto".
 
     A reference that is empty after normalisation has no units: all units of the answer are insertions.
     """
@@ -267,7 +267,7 @@ def _chunks(words: list[str], heard: list[str]) -> Any:
 
 @versioned("speech_verdict", 1, packages=("jiwer", "whisper-normalizer"))
 def speech_verdict(answer: str, reference: str, normaliser: str, unit: SpeechUnit) -> Verdict:
-    """Right without an edit. The reason counts them: "2 substitutions, 1 deletion of 12 words"."""
+    """Right if there is no edit. The reason counts the edits: "2 substitutions, 1 deletion of 12 words"."""
     found = edits(answer, reference, normaliser, unit)
     kinds = {"substitution": found.substitutions, "deletion": found.deletions, "insertion": found.insertions}
     counts = ", ".join(_counted(number, kind) for kind, number in kinds.items() if number)
@@ -280,7 +280,7 @@ def _counted(number: int, noun: str) -> str:
 
 @versioned("speech_sample_edits", 1, packages=("jiwer", "whisper-normalizer"))
 def sample_edits(answer: str, sample: Sample, normaliser: str = "auto", units: str = "report") -> Edits:
-    """The edits from a sample's only reference, by the rules for its language, `sample.meta["language"]`."""
+    """The edits from a sample's only reference by the rules for its language, `sample.meta["language"]`."""
     return edits(answer, *_of(sample, normaliser, units))
 
 

@@ -22,8 +22,8 @@ from threadpoolctl import threadpool_limits
 Floats = npt.NDArray[np.float64]
 
 INTERVAL_DRAWS, PAIRED_DRAWS, ERROR_DRAWS = 2_000, 10_000, 4_000
-"""Of an interval, of the difference or ratio of two figures, and of a standard error of what keeps its
-samples, which is then off by 1 %; there a draw costs about twice what one of sums does."""
+"""The draws for an interval, for the difference or ratio of two figures, and for the standard error of a
+metric that keeps its samples. That error is then exact to 1 %; its draws take about twice as long."""
 EXACT = 200
 """The largest number of units for which draws are multinomial, at 30 ns per unit and draw."""
 _ROUNDING = 1e-9
@@ -43,7 +43,7 @@ _Piece: TypeAlias = tuple[npt.NDArray[np.float32], slice | npt.NDArray[np.intp]]
 
 
 class Totals(NamedTuple):
-    """What units have in each of several groups: only where they have anything.
+    """The totals of units in several groups, without the pairs (unit, group) that have none.
 
     `values`: (cells, columns); `unit`, `group`: (cells,) numbers from 0, each of which occurs; each pair
     occurs once.
@@ -143,7 +143,7 @@ def weighed(
 
 
 def _pieces(part: Totals) -> Iterator[_Piece]:
-    """Units of the same groups stand together, so that a piece has few columns that are empty."""
+    """Pieces of the totals. Units of the same groups are put together, so that few columns are empty."""
     # Equal sets of groups have equal sums of random numbers; the first group keeps like sets near.
     marks = np.random.default_rng(0).random(int(part.group.max()) + 1)
     first = np.full(int(part.unit.max()) + 1, len(marks))

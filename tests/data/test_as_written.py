@@ -209,5 +209,5 @@ def test_an_empty_cell_is_no_reference(tmp_path: Path) -> None:
     """Nobody could be right, so the sample fails."""
     (tmp_path / "a.png").write_bytes(square("red"))
     (tmp_path / "test.csv").write_text("question,image,answers\nWhich?,a.png,\n", "utf-8")
-    with pytest.raises(DataError, match="answers are empty"):
+    with pytest.raises(DataError, match="answers must not be empty"):
         make_plan(NOBODY, ["vqa"], settings={"dataset": str(tmp_path)})

@@ -161,7 +161,7 @@ def test_a_video_that_cannot_be_decoded_fails_its_sample_alone(
         failures = {name: (boundary, said) for name, boundary, said in store.failures(store.cells()[0])}
     assert {boundary for boundary, _ in failures.values()} == {"media"}
     assert "truncated" in failures["cut.mp4"][1]
-    assert "no MP4" in failures["list"][1]
+    assert "not an MP4" in failures["list"][1]
 
 
 def test_what_cannot_be_asked_is_refused_before_the_first_request(tmp_path: Path) -> None:

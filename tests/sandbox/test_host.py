@@ -391,7 +391,7 @@ def test_a_folder_of_evalkit_s_own_in_a_prefix_is_hidden(folder: Path, user: int
     assert said == ["passed"] * 2
     said = run(folder, user, USE, interpreter=str(interpreter), hide=(place.parent,))
     assert said == (
-        f"programs from a model see all of {place.parent}, because Python or a compiler needs it: "
+        f"a model's programs see all of {place.parent}, because Python or a compiler needs it: "
         "put runs, data and task files into another folder"
     )
 
@@ -410,7 +410,7 @@ def test_a_python_in_tmp_is_refused(folder: Path, prefix: Path) -> None:
         said = run(folder, os.getuid(), "", interpreter=str(interpreter))
     assert said == (
         f"programs have a /tmp of their own, so Python cannot run there from {interpreter}: "
-        "use one that is installed elsewhere"
+        "use a Python that is installed elsewhere"
     )
 
 

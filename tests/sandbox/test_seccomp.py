@@ -229,7 +229,7 @@ def test_the_layout_is_an_array_of_eight_bytes_with_jumps_inside_it(code: bytes)
 
 @pytest.mark.parametrize("make", [system_filter, program_filter])
 def test_a_machine_whose_numbers_nobody_wrote_down(make: Callable[[str], bytes]) -> None:
-    with pytest.raises(UsageError, match="the sandbox knows x86_64 and aarch64, not riscv64"):
+    with pytest.raises(UsageError, match="the sandbox supports x86_64 and aarch64, not riscv64"):
         make("riscv64")
 
 

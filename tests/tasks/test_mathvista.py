@@ -141,7 +141,7 @@ def test_a_record_becomes_a_sample() -> None:
     ids=lambda one: f"{one['answer_type']}-{one['precision']}",
 )
 def test_a_question_that_the_authors_cannot_ask_is_refused(wrong: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="have no hint for 1, whose answer type is"):
+    with pytest.raises(ValueError, match="have no hint for question 1 of answer type"):
         to_sample(wrong)
 
 

@@ -121,7 +121,7 @@ def test_a_mark_without_a_picture_is_an_empty_one(mark: str) -> None:
     ],
 )  # fmt: skip
 def test_options_that_are_no_list_are_refused_and_nothing_is_run(options: str) -> None:
-    with pytest.raises(ValueError, match="validation_Art_Theory_7: options is no list of 1 to 26"):
+    with pytest.raises(ValueError, match="validation_Art_Theory_7: options must be a list of 1 to 26"):
         to_sample(record(options=options))
 
 
@@ -151,7 +151,7 @@ def test_the_sample() -> None:
     assert sample.choices == ("tin", "iron", "gold's leaf")
     assert to_sample(record(options="[1, 2.50, None]")).choices == ("1", "2.5", "None")
     assert to_sample(open_record(options="['tin', 'iron']")).choices == ()
-    with pytest.raises(ValueError, match="'validation_Alchemy_1' names no subject"):
+    with pytest.raises(ValueError, match="'validation_Alchemy_1' does not contain a subject"):
         to_sample(record(id="validation_Alchemy_1"))
 
 

@@ -186,5 +186,5 @@ def test_ones_own_clips(tmp_path: Path) -> None:
         read()
     with pytest.raises(UsageError, match="unknown normaliser 'whisper'"):
         read(normaliser="whisper")
-    with pytest.raises(UsageError, match="has to be in"):
+    with pytest.raises(UsageError, match="must be a folder inside"):
         read(split="../elsewhere")

@@ -264,7 +264,7 @@ def test_a_column_says_the_language_and_the_figure_is_their_mean() -> None:
     row = {"audio": STORED, "transcription": "x", "tongue": "de-AT"}
     assert (task.sample(row).group, task.sample(row).meta["spoken"]) == ("de", "German")
     for nothing in ("", None, "German"):  # in no group it would be left out of the mean
-        with pytest.raises(ValueError, match="which is no code of a language"):
+        with pytest.raises(ValueError, match="must be the code of a language"):
             task.sample({**row, "tongue": nothing})
 
 
@@ -302,5 +302,5 @@ def test_whose_folder_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert data("owner/name", "dev") == Hub("owner/name", "default", "dev", "main", columns)
     assert data("") == Hub("evalkit/speech", "default", "test", "main", columns)
     for split in ("../calls", "/etc"):
-        with pytest.raises(UsageError, match="it has to be in"):
+        with pytest.raises(UsageError, match="must be a folder inside"):
             data("calls", split)

@@ -113,7 +113,7 @@ def test_a_list_of_questions_may_name_its_pictures(tmp_path: Path) -> None:
             "shown/../../secret.png",
             "names a file outside of itself, which was not read: 'shown/../../secret.png'",
         ),
-        (7, "image is '7': a picture, or a list of pictures"),
+        (7, "image must be a picture or a list of pictures, not '7'"),
     ],
 )
 def test_a_picture_that_is_not_there_is_named(tmp_path: Path, image: object, said: str) -> None:
@@ -126,12 +126,12 @@ def test_a_picture_that_is_not_there_is_named(tmp_path: Path, image: object, sai
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"metric": "vqa"}, "2 answers, where metric=vqa compares those of 4 people or more"),
+        ({"metric": "vqa"}, "2 answers: metric=vqa needs the answers of at least 4 people"),
         ({"metric": "bleu"}, "unknown metric 'bleu'"),
         ({"question": "qeury"}, "no column qeury among file_name, image, kind, label, query"),
         ({"split": "test"}, "no split 'test' .* it has train"),
         ({"dataset": "./nowhere"}, "no folder nowhere in"),
-        ({"instruction": " "}, "instruction= is empty"),
+        ({"instruction": " "}, "instruction= must not be empty"),
     ],
 )
 def test_bad_input_is_named(receipts: Path, change: dict[str, str], said: str) -> None:
