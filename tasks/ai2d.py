@@ -78,9 +78,9 @@ def prompt(sample: Sample, protocol: Protocol) -> Prompt:
 @versioned("ai2d.read_choice", 2)
 def read_choice(text: str, sample: Sample) -> str | None:
     """The choice that a reply gives, as written in the sample; None if it gives none or more than one."""
-    for said in (text, _LEAD.sub("", text)):
+    for reply in (text, _LEAD.sub("", text)):
         for form in (str.strip, _tidy, _bare):
-            same = {choice for choice in sample.choices if form(choice) == form(said)}
+            same = {choice for choice in sample.choices if form(choice) == form(reply)}
             if len(same) == 1:
                 return same.pop()
     if any(_LABEL.search(choice) for choice in sample.choices):

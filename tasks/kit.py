@@ -31,7 +31,7 @@ def first_reference(sample: Sample, protocol: Protocol) -> str:
 
 def best_answer(sample: Sample, accuracy: Callable[[str, Sequence[str]], float]) -> str:
     """The answer of people that gets the most credit, an empty one only if all are empty."""
-    return max(sample.target, key=lambda one: (bool(one.strip()), accuracy(one, sample.target)))
+    return max(sample.target, key=lambda answer: (bool(answer.strip()), accuracy(answer, sample.target)))
 
 
 def wordy(opening: str, best: str, sample: Sample) -> Sequence[str]:
@@ -49,4 +49,4 @@ def strange_sign(texts: Iterable[str], first: str = "a") -> str:
 
 def answer_list(answers: Iterable[Submitted], key: str) -> JSON:
     """[{`key`: int, "answer": str}]: every question once, with "" if there was no answer."""
-    return [{key: int(one.id), "answer": one.answer or ""} for one in answers]
+    return [{key: int(submitted.id), "answer": submitted.answer or ""} for submitted in answers]

@@ -150,21 +150,21 @@ def notes(protocol: Protocol) -> Mapping[str, JSON]:
 
 def gold(sample: Sample, protocol: Protocol) -> str:
     solution = str(sample.meta["solution"])
-    return solution if protocol.name == ZERO_SHOT else f"{solution}\n{_said(sample.target[0], protocol)}"
+    return solution if protocol.name == ZERO_SHOT else f"{solution}\n{_stated(sample.target[0], protocol)}"
 
 
 def wrong_responses(sample: Sample, protocol: Protocol) -> Sequence[str]:
     """Another value, the right answer before a wrong one, an unclosed box, and nothing."""
     right = sample.target[0]
     return (
-        _said(rf"7 \cdot ({right}) + 1001", protocol),
-        rf"Is it $\boxed{{{right}}}$? No. " + _said(r"\text{none of these}", protocol),
+        _stated(rf"7 \cdot ({right}) + 1001", protocol),
+        rf"Is it $\boxed{{{right}}}$? No. " + _stated(r"\text{none of these}", protocol),
         rf"The answer is $\boxed{{{right}",
         "",
     )
 
 
-def _said(answer: str, protocol: Protocol) -> str:
+def _stated(answer: str, protocol: Protocol) -> str:
     if protocol.name == ZERO_SHOT:
         return rf"The answer is $\boxed{{{answer}}}$."
     return f"Final Answer: The final answer is ${answer}$. I hope it is correct."

@@ -138,8 +138,8 @@ def prompt(sample: Sample, protocol: Protocol) -> Prompt:
 def ask_extractor(response: str, sample: Sample) -> Prompt:
     """`create_test_prompt` of extract_answer.py; there is no "Model response:" before the last response."""
     shown = [
-        f"{query(kind, question, choices)}\n\nModel response: {said}\n\nExtracted answer: {answer}"
-        for kind, question, choices, said, answer in EXAMPLES
+        f"{query(kind, question, choices)}\n\nModel response: {response_shown}\n\nExtracted answer: {answer}"
+        for kind, question, choices, response_shown, answer in EXAMPLES
     ]
     text = "\n\n".join([EXTRACT, *shown, sample.input, response.strip(), "Extracted answer: "])
     return (Message("user", text),)
@@ -168,8 +168,8 @@ def gold(sample: Sample, protocol: Protocol) -> str:
     """The option's letter, because some options are letters themselves; or the number; or the list."""
     right = sample.target[0]
     if sample.choices:
-        return _said(letters(sample)[sample.choices.index(right)])
-    return _said(right) if sample.meta["answer_type"] == "list" else right
+        return _stated(letters(sample)[sample.choices.index(right)])
+    return _stated(right) if sample.meta["answer_type"] == "list" else right
 
 
 def wrong_responses(sample: Sample, protocol: Protocol) -> Sequence[str]:
@@ -177,14 +177,14 @@ def wrong_responses(sample: Sample, protocol: Protocol) -> Sequence[str]:
     right, kind = sample.target[0], sample.meta["answer_type"]
     if kind == "text":
         others = [x for x, choice in zip(letters(sample), sample.choices, strict=True) if choice != right]
-        return (_said(others[0]), _said(others[-1]), "I cannot tell.")
+        return (_stated(others[0]), _stated(others[-1]), "I cannot tell.")
     if kind == "list":
-        return (_said(f"[{right}]"), _said(f"{right}, {right}"), "I cannot tell.")
+        return (_stated(f"[{right}]"), _stated(f"{right}, {right}"), "I cannot tell.")
     other = str(int(right) + 1 if kind == "integer" else float(right) + 1)
-    return (other, _said(other), "I cannot tell.")
+    return (other, _stated(other), "I cannot tell.")
 
 
-def _said(answer: str) -> str:
+def _stated(answer: str) -> str:
     return f'The answer is "{answer}".'
 
 

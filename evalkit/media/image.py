@@ -129,10 +129,10 @@ def prepare(data: bytes, max_pixels: int = 0, resample: str = "lanczos") -> Prep
 
 
 def _one_line(error: Exception) -> str:
-    said = "".join(c if c.isprintable() else " " for c in str(error)[:160]).strip()
-    if said and isinstance(error, OSError | SyntaxError | ValueError):
-        return said
-    return f"{type(error).__name__} {said}".strip()
+    message = "".join(c if c.isprintable() else " " for c in str(error)[:160]).strip()
+    if message and isinstance(error, OSError | SyntaxError | ValueError):
+        return message
+    return f"{type(error).__name__} {message}".strip()
 
 
 def _kind(data: bytes) -> str:

@@ -122,8 +122,8 @@ def prepare(
         except (MediaError, UsageError):
             raise
         except Exception as error:  # noqa: BLE001 — decoders raise whatever broken bytes run them into
-            said = "".join(c if c.isprintable() else " " for c in str(error)[:160]).strip()
-            raise MediaError(f"damaged {mime}: {said or type(error).__name__}") from None
+            message = "".join(c if c.isprintable() else " " for c in str(error)[:160]).strip()
+            raise MediaError(f"damaged {mime}: {message or type(error).__name__}") from None
 
 
 def _prepared(
@@ -275,20 +275,20 @@ def prepare_apart(source: str, place: str, **how: Any) -> dict[str, JSON]:
     `error` is the message of a `MediaError`.
     """
     try:
-        made = prepare(Path(source), **how)
+        prepared = prepare(Path(source), **how)
     except (MediaError, OSError) as error:
         return {"error": str(error)}
-    known: dict[bytes, JSON] = {}
-    for number, frame in enumerate(made.frames):
-        if frame not in known:
-            known[frame] = f"{place}-{number}"
+    paths: dict[bytes, JSON] = {}
+    for number, frame in enumerate(prepared.frames):
+        if frame not in paths:
+            paths[frame] = f"{place}-{number}"
             Path(f"{place}-{number}").write_bytes(frame)
     return {
-        "frames": [known[frame] for frame in made.frames],
-        "mime": made.mime,
-        "width": made.width,
-        "height": made.height,
-        "seconds": made.seconds,
-        "bytes": sum(map(len, made.frames)),
-        "preview": b64encode(made.preview).decode(),
+        "frames": [paths[frame] for frame in prepared.frames],
+        "mime": prepared.mime,
+        "width": prepared.width,
+        "height": prepared.height,
+        "seconds": prepared.seconds,
+        "bytes": sum(map(len, prepared.frames)),
+        "preview": b64encode(prepared.preview).decode(),
     }

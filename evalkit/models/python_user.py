@@ -224,8 +224,8 @@ def parameters(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
 def _takes_texts(function: Callable[..., Any]) -> bool:
     """Whether the function's first parameter is annotated as a text or as several texts."""
     first = next(iter(parameters(function).values()), None)
-    said = getattr(first, "annotation", "")
-    annotation = said.__name__ if isinstance(said, type) else str(said)
+    given = getattr(first, "annotation", "")
+    annotation = given.__name__ if isinstance(given, type) else str(given)
     return re.fullmatch(r"str|(\w+\.)*(list|List|Sequence)\[str\]", annotation.strip("'\"")) is not None
 
 

@@ -47,9 +47,9 @@ class RemoteProgram:
 
         Raises the exception that the program raised.
         """
-        there = self._ask(program.request(source, calls, classes), Decoder())
+        answer = self._ask(program.request(source, calls, classes), Decoder())
         try:
-            functions, specials = there
+            functions, specials = answer
             found = {
                 name: self._function(number, name)
                 for number, (name, is_there) in enumerate(zip(calls, functions, strict=True))
@@ -96,14 +96,14 @@ def serve(server: socket.socket, host: socket.socket, wire: Wire) -> None:
     request = json.loads(from_host(host))
     server.sendall(BEGAN)
 
-    def send(said: bytes, *, more: bool) -> None:
-        server.sendall(VERDICT.pack(more, len(said)) + said)
+    def send(message: bytes, *, more: bool) -> None:
+        server.sendall(VERDICT.pack(more, len(message)) + message)
 
     if "name" in request:
-        said = results(wire, request, lambda result: send(result, more=True))
+        message = results(wire, request, lambda result: send(result, more=True))
     else:
-        said = verdict(wire, request)
-    send(said, more=False)
+        message = verdict(wire, request)
+    send(message, more=False)
 
 
 def results(wire: Wire, request: Mapping[str, Any], send: Callable[[bytes], None]) -> bytes:
@@ -112,27 +112,27 @@ def results(wire: Wire, request: Mapping[str, Any], send: Callable[[bytes], None
     A result has the form of an answer of `evalkit.sandbox.program`: a value, or an exception as described by
     `fault`. Anything that is not plain data fails here, in the checker, and not when the host reads it.
     """
-    theirs = RemoteProgram(wire)
+    remote = RemoteProgram(wire)
     sent = 0
     try:
         arguments = Decoder().value(request["arguments"].encode())
         unloaded = b""
         try:
-            there = theirs.load(request["source"], [request["name"]])
-            if request["name"] not in there:
+            defined = remote.load(request["source"], [request["name"]])
+            if request["name"] not in defined:
                 raise NameError(f"name {request['name']!r} is not defined")
         except Exception as error:  # noqa: BLE001
             unloaded = program.ERROR + Encoder().message(fault(error))
         for given in arguments:
-            result = unloaded or _result(there[request["name"]], given)
+            result = unloaded or _result(defined[request["name"]], given)
             sent += len(result) + VERDICT.size
             if sent > LONGEST:
-                theirs.lost = theirs.lost or f"the results take more than {LONGEST} bytes"
-            if theirs.lost is not None:
-                return GONE + theirs.lost.encode()
+                remote.lost = remote.lost or f"the results take more than {LONGEST} bytes"
+            if remote.lost is not None:
+                return GONE + remote.lost.encode()
             send(result)
     except MemoryError as error:
-        return FAILED + _said(error)
+        return FAILED + _described(error)
     return PASSED
 
 
@@ -147,28 +147,28 @@ def _result(function: Callable[..., Any], arguments: Sequence[Any]) -> bytes:
 
 def verdict(wire: Wire, request: Mapping[str, Any]) -> bytes:
     """Runs the program and its tests: `PASSED`, `FAILED`, `GONE` or `BROKEN`, and a text."""
-    ours: dict[str, Any] = {}
+    namespace: dict[str, Any] = {}
     try:
         given = compile(request["given"], "<given>", "exec")
         test = compile(request["test"], "<test>", "exec")
-        exec(given, ours)  # noqa: S102
+        exec(given, namespace)  # noqa: S102
     except BaseException as error:  # noqa: BLE001
-        return BROKEN + _said(error)
-    theirs = RemoteProgram(wire)
+        return BROKEN + _described(error)
+    remote = RemoteProgram(wire)
     try:
-        there = theirs.load(request["source"], request["calls"], request["classes"])
+        defined = remote.load(request["source"], request["calls"], request["classes"])
         for name in (*request["calls"], *request["classes"]):
-            ours.pop(name, None)
-        ours |= there
-        exec(test, ours)  # noqa: S102
-        said = PASSED
+            namespace.pop(name, None)
+        namespace |= defined
+        exec(test, namespace)  # noqa: S102
+        result = PASSED
     except BaseException as error:  # noqa: BLE001
-        said = FAILED + _said(error)
+        result = FAILED + _described(error)
     # Also if the tests expect an exception: a program whose process ended has not passed.
-    return said if theirs.lost is None else GONE + theirs.lost.encode()
+    return result if remote.lost is None else GONE + remote.lost.encode()
 
 
-def _said(error: BaseException) -> bytes:
+def _described(error: BaseException) -> bytes:
     try:
         text = f"{type(error).__name__}: {error}"
     except BaseException:  # noqa: BLE001

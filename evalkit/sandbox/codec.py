@@ -235,10 +235,10 @@ def remade(error: Any) -> Exception:
             RuntimeError,
         )
         kind = type(names[0], (base,), {"__init__": lambda self: None, "__str__": lambda self: str(text)})
-        made: Exception = kind()
+        exception: Exception = kind()
     except Exception as error:  # noqa: BLE001 — whatever the program sent
         raise BadData(f"not an exception: {type(error).__name__}") from None
-    return made
+    return exception
 
 
 # -- the kinds of value --------------------------------------------------------------------------------

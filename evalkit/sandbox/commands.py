@@ -105,8 +105,8 @@ class CommandProcess(ServerProcess):
         )
         answer = await self.report(json.dumps(request).encode(), limits.wall_seconds)
         why, status, seconds, out, errors, _ = HEAD.unpack_from(answer)
-        said = answer[HEAD.size :]
-        stdout, stderr, state = said[:out], said[out : out + errors], said[out + errors :]
+        output = answer[HEAD.size :]
+        stdout, stderr, state = output[:out], output[out : out + errors], output[out + errors :]
         return Done(_CAUSES[why], status, seconds, stdout, stderr, state)
 
     async def send(self, message: bytes) -> None:

@@ -99,14 +99,14 @@ class ServerProcess(Child):
 
     async def _map_ids(self) -> None:
         """Answers bubblewrap if it waits, and returns at once if it does not. Raises `SandboxError`."""
-        loop, said = asyncio.get_running_loop(), b""
-        while b"}" not in said:
+        loop, info = asyncio.get_running_loop(), b""
+        while b"}" not in info:
             part = await loop.sock_recv(self._beginning, 1 << 12)
             if not part:
                 return
-            said += part
+            info += part
         try:
-            bwrap.map_ids(json.loads(said)["child-pid"])
+            bwrap.map_ids(json.loads(info)["child-pid"])
         except FileNotFoundError:  # the process has ended, and its standard error tells why
             return
         except OSError as error:

@@ -88,8 +88,8 @@ def _run(wire: Wire, source: str, calls: list[str], classes: list[str]) -> _Thin
         wire.send(ERROR + Encoder().message(fault(error)))
         return None
     kinds = [namespace.get(name) for name in classes]
-    there = [[name in namespace for name in calls], names(kinds)]
-    wire.send(VALUE + Encoder().message(there))
+    defined = [[name in namespace for name in calls], names(kinds)]
+    wire.send(VALUE + Encoder().message(defined))
     return _Things([namespace.get(name) for name in calls], kinds)
 
 

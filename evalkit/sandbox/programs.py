@@ -103,14 +103,14 @@ class Sandbox:
             _warn()
         else:
             find_bwrap()
-        told = settings(
+        server_settings = settings(
             rlimits(limits),
             limits.cpu_seconds,
             limits.wall_seconds,
             limits.scratch_megabytes,
             unsafe=unsafe,
         )
-        self._servers = Pool(lambda _: CheckProcess(told, sandboxed=not unsafe))
+        self._servers = Pool(lambda _: CheckProcess(server_settings, sandboxed=not unsafe))
 
     async def run(self, program: Program) -> Outcome:
         """Checks `program`. Raises `SandboxError` if it cannot be checked.

@@ -35,7 +35,7 @@ class Session:
 
     def __init__(self, server: CommandProcess, limits: Limits) -> None:
         self._server, self._limits = server, limits
-        self._one = asyncio.Lock()
+        self._lock = asyncio.Lock()
         self._folder, self._variables = PLACE, ""
         self._open = True
 
@@ -45,13 +45,13 @@ class Session:
         At a limit, everything that the session has started ends, but its files are kept. Raises
         `SandboxError` if the sandbox has ended, and `UsageError` if the session is over.
         """
-        said = as_bytes(command).decode("utf-8", "surrogateescape")
-        if len(said) > _LONGEST or "\0" in said:
+        text = as_bytes(command).decode("utf-8", "surrogateescape")
+        if len(text) > _LONGEST or "\0" in text:
             return Ran("", f"a command has at most {_LONGEST} bytes, and no NUL among them", 126, 0.0)
-        async with self._one:
+        async with self._lock:
             if not self._open:
                 raise UsageError("the session is over: run its commands inside `async with`")
-            arguments = [self._folder, self._variables, said]
+            arguments = [self._folder, self._variables, text]
             try:
                 done = await self._server.run(
                     [shell(), "-c", _SCRIPT, "sh", *arguments], self._limits, stdin=as_bytes(stdin),
@@ -62,8 +62,8 @@ class Session:
                 if isinstance(error, Ended):
                     raise SandboxError("the session's sandbox ended") from None
                 raise
-            folder, there, variables = done.state.decode("utf-8", "surrogateescape").partition("\0")
-            if there and len(folder) < _LONGEST:
+            folder, complete, variables = done.state.decode("utf-8", "surrogateescape").partition("\0")
+            if complete and len(folder) < _LONGEST:
                 self._folder = folder
                 if len(variables) < _LONGEST and "\0" not in variables:
                     self._variables = variables

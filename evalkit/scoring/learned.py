@@ -200,12 +200,12 @@ def score_in_worker(load: Place, score: Place, pairs: Sequence[TextPair]) -> dic
             scorer = find(score)
             _LOADED.append((find(load)(), scorer))
         except (Exception, SystemExit) as error:  # noqa: BLE001 — the next call would fail in the same way
-            return {"unloadable": _said(error), "lacks": _module_lacking(error)}
+            return {"unloadable": _message_of(error), "lacks": _module_lacking(error)}
     model, scorer = _LOADED[0]
     try:
         scores = [float(score) for score in scorer(model, [(one, other) for one, other in pairs])]
     except (Exception, SystemExit) as error:  # noqa: BLE001 — it concerns only this batch
-        return {"error": _said(error)}
+        return {"error": _message_of(error)}
     if len(scores) != len(pairs):
         return {"error": f"it returned {len(scores)} scores for {len(pairs)} pairs"}
     return {"scores": scores}
@@ -219,7 +219,7 @@ def _module_lacking(error: BaseException | None) -> str:
     return ""
 
 
-def _said(error: BaseException) -> str:
+def _message_of(error: BaseException) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())}"[:_SHOWN]
 
 
