@@ -219,11 +219,11 @@ def test_a_conversation_is_no_text(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("model", "settings", "words"),
     [
-        (42, {}, "42 is no model: a name, a function"),
+        (42, {}, "42 is not a model: give a name, a function"),
         (adds, {"base_url": "http://127.0.0.1:1/v1"}, "no parameter base_url"),
-        (as_model(adds), {"base_url": "http://127.0.0.1:1/v1"}, "made already"),
+        (as_model(adds), {"base_url": "http://127.0.0.1:1/v1"}, "already made"),
         (adds, {"concurrency": 0}, "a number from 1"),
-        (adds, {"judge": 42}, "42 is no model"),
+        (adds, {"judge": 42}, "42 is not a model"),
         (adds, {"judge": adds}, "--judge python:adds: none of sums uses such a judge"),
     ],
 )
@@ -327,10 +327,14 @@ def test_settings_fill_a_functions_options_and_may_be_numbers(tmp_path: Path) ->
     ("tasks", "words"),
     [
         ([], "no task is named"),
-        (7, "7 is no task"),
-        (right, "right is no task, nor the name of one: mark the function that builds it with @evalkit.task"),
+        (7, "7 is not a task"),
+        (
+            right,
+            "right is not a task, nor the name of a task: "
+            "mark the function that builds it with @evalkit.task",
+        ),
         ((task_of_sums, "lang"), "protocol of sums 'lang'"),
-        (replace(choose(task_of_sums, {}).task, name=""), "a Task without a name"),
+        (replace(choose(task_of_sums, {}).task, name=""), "a Task needs a name"),
         (
             [task_of_sums, replace(choose(task_of_sums, {}).task, answer=lambda text, sample: text)],
             "are both named sums:short",
@@ -366,7 +370,7 @@ def test_run_works_inside_a_running_loop(tmp_path: Path) -> None:
     assert [cell.value for cell in first.cells] == [cell.value for cell in again.cells]
     assert {cell.value for cell in first.cells} == {100.0}
     assert awaited.cells[0].value == 100.0
-    with pytest.raises(evalkit.UsageError, match="42 is no model"):  # as it is raised without a loop
+    with pytest.raises(evalkit.UsageError, match="42 is not a model"):  # as it is raised without a loop
         asyncio.run(raising())
 
 

@@ -250,7 +250,7 @@ def is_factory(value: object) -> TypeGuard[TaskFactory]:
 
 
 def _source(factory: TaskFactory, name: str) -> str:
-    """The task's name in evalkit's index, or its place in a file; "" where it is in neither."""
+    """The task's name in evalkit's index, or its place in a file; "" if it is in neither."""
     if index().get(name, "").partition(":")[0] == factory.__module__:
         return name
     code = getattr(inspect.unwrap(factory), "__code__", None)

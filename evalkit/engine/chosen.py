@@ -1,4 +1,4 @@
-"""Which task a run was given: a name, a `Task`, or the function that builds one."""
+"""Finds the task that a run was given: a name, a `Task`, or the function that builds one."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ from evalkit.benchmark.task import (
 from evalkit.errors import UsageError, unknown
 
 TaskLike: TypeAlias = "str | Task | TaskFactory | tuple[Task | TaskFactory, str]"
-"""A name as on the command line; a `Task`, or a function marked with `@task`; such a one and its protocol."""
+"""A name as on the command line; a `Task`, or a function marked with `@task`; (one of these, a protocol)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """`shown`: as messages call it. `protocol`: its name, "" for the task's first."""
+    """A chosen task. `shown`: its name in messages. `protocol`: its protocol's name, "" for the first."""
 
     shown: str
     task: Task
     protocol: str
     source: str
-    """What `load_task` takes, to find the task's code again; "" where no file has it."""
+    """The argument with which `load_task` finds the task's code again; "" if no file has it."""
     options: Collection[str]
-    """The task's own options, which settings have filled."""
+    """The names of the task's own options, which are set by settings."""
 
 
 def listed(tasks: TaskLike | Iterable[TaskLike]) -> list[TaskLike]:
-    """The tasks one by one, comma lists of names taken apart. Raises `UsageError` where there are none."""
+    """The single tasks, with comma lists of names split. Raises `UsageError` if there are none."""
     one_task = isinstance(tasks, str | Task) or bool(_parted(tasks)[1]) or not isinstance(tasks, Iterable)
     given = [cast("TaskLike", tasks)] if one_task else cast("Iterable[TaskLike]", tasks)
     found: list[TaskLike] = []
@@ -51,14 +51,14 @@ def listed(tasks: TaskLike | Iterable[TaskLike]) -> list[TaskLike]:
 
 
 def _parted(given: object) -> tuple[object, str]:
-    """(task, protocol's name) of such a pair; (what was given, "") of anything else."""
+    """(task, protocol's name) if `given` is such a pair, otherwise (`given`, "")."""
     if isinstance(given, tuple) and [isinstance(one, str) for one in given] == [False, True]:
         return given
     return given, ""
 
 
 def expand(entry: str) -> list[str]:
-    """A comma list of names; `report:TABLE` stands for every task that table prints."""
+    """The names of a comma list; `report:TABLE` means all tasks that the table prints."""
     found: list[str] = []
     for part in filter(None, (piece.strip() for piece in entry.split(","))):
         if part.startswith("report:"):
@@ -73,7 +73,7 @@ def expand(entry: str) -> list[str]:
 
 
 def named(given: TaskLike) -> str:
-    """What messages call it, `name` or `name:protocol`; "" of what is no task."""
+    """The task's name in messages, `name` or `name:protocol`; "" if `given` is not a task."""
     if isinstance(given, str):
         return given
     value, protocol = _parted(given)
@@ -82,7 +82,7 @@ def named(given: TaskLike) -> str:
 
 
 def choose(given: TaskLike, settings: Mapping[str, str]) -> Chosen:
-    """The task with those of `settings` that it takes as options. Raises `UsageError`."""
+    """The task, built with those of `settings` that are its own options. Raises `UsageError`."""
     if isinstance(given, str):
         name, protocol = parse_spec(given)
         factory = find_task(name)
@@ -98,8 +98,9 @@ def choose(given: TaskLike, settings: Mapping[str, str]) -> Chosen:
         task, options = build(value, settings), options_of(value)
     if not isinstance(task, Task):
         fix = ": mark the function that builds it with @evalkit.task('name')" if callable(value) else ""
-        raise UsageError(f"{getattr(value, '__name__', repr(value))} is no task, nor the name of one{fix}")
+        shown = getattr(value, "__name__", repr(value))
+        raise UsageError(f"{shown} is not a task, nor the name of a task{fix}")
     if not task.name:
-        raise UsageError("a Task without a name: Task(name='…', …), or @evalkit.task('name') on its builder")
+        raise UsageError("a Task needs a name: Task(name='…', …), or @evalkit.task('name') on its builder")
     check_metrics(task.name, task.metrics)
     return Chosen(named(given), task, protocol, task.source, options)

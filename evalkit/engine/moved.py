@@ -18,7 +18,7 @@ MOVES = "moves"
 
 
 def has_moved(store: Store, model: Model) -> bool:
-    """Whether `model` is the one of `store` but for the address of its endpoint."""
+    """Whether `model` differs from the model of `store` only in the address of its endpoint."""
     found: dict[str, JSON] = store.manifest["model"]["identity"]
     old, new = (_address(identity) for identity in (found, model.identity))
     if not (old and new) or old == new:

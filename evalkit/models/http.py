@@ -87,7 +87,7 @@ class Endpoint:
     async def post(
         self, route: str, data: Callable[[], Any], headers: Mapping[str, str] | None = None
     ) -> bytes:
-        """The body of the response to one request, sent once, and again where it is redirected to.
+        """The body of the response to one request, which is sent once, and again if it is redirected.
 
         `data`: makes the body of the request. Raises `Refusal` for all but a 200, and other `ProviderError`s.
         """

@@ -1,4 +1,4 @@
-"""Models given from Python: functions and objects, as `python:FILE.py:NAME` gives those of a file."""
+"""Models that are given in Python, as functions or objects; `python:FILE.py:NAME` opens those of a file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from evalkit.models.registry import open_model
 from evalkit.samples import JSON
 
 ModelLike: TypeAlias = "str | Model | Callable[..., Any]"
-"""A name as on the command line, a model, or a function from a prompt to a text."""
+"""A name as on the command line, a model, or a function (prompt) → text."""
 
 
 def as_model(
@@ -24,26 +24,26 @@ def as_model(
     identity: Mapping[str, JSON] | None = None,
     base_url: str = "",
 ) -> Model:
-    """A function (prompt) → text, plain or async, as a model; so whatever else a model file may hold.
+    """A function (prompt) → text, plain or async, as a model; or anything else that a model file may define.
 
-    `name`: what tables call it; `python:` and the function's own name where it is left out. `identity`: plain
-    JSON that decides its answers (weights, settings), to which a run that goes on is held; where it is left
-    out, a digest of the function and of everything that it reaches. `base_url`: its argument of that name. An
-    object with `generate` is a model already, and itself what is returned where it is given no other name.
+    `name`: its name in tables; default: `python:` and the function's own name. `identity`: plain JSON on
+    which its answers depend (weights, settings), and which must not change when a run is resumed; default: a
+    digest of the function and of everything that it reaches. `base_url`: its argument of that name. An object
+    with `generate` is already a model, and is returned unchanged unless a name or an identity is given.
 
-    Raises `UsageError` for what is no model, and for a function whose source nobody kept, unless `identity`
-    is given.
+    Raises `UsageError` if `value` is not a model, and, unless `identity` is given, for a function whose
+    source is not available.
     """
     ready = is_model(value) and not isinstance(value, type)
     if not (ready or callable(value)):
         raise UsageError(
-            f"{value!r} is no model: a name, a function (prompt) → text, or an evalkit.api.Model"
+            f"{value!r} is not a model: give a name, a function (prompt) → text, or an evalkit.api.Model"
         )
     called = name or name_of(value)
     if ready and not name and identity is None:
         check_members(value, called)
         if base_url:
-            raise UsageError(f"{called} is made already: base_url goes with a model's name")
+            raise UsageError(f"{called} is already made: base_url is for the name of a model")
         return cast("Model", value)
     decides: dict[str, JSON] = {"backend": "python"}
     if identity is not None:
@@ -54,20 +54,20 @@ def as_model(
 
 
 def model_of(given: ModelLike, *, base_url: str = "", timeout: float = 600.0, key_env: str = "") -> Model:
-    """The model that was given, opened where it is a name. Raises `UsageError`."""
+    """The given model; a name is opened. Raises `UsageError`."""
     if isinstance(given, str):
         return open_model(given, base_url=base_url, timeout=timeout, key_env=key_env)
     if key_env:
-        raise UsageError(f"{name_of(given)} is made already: the variable of a key goes with a model's name")
+        raise UsageError(f"{name_of(given)} is already made: key_env is for the name of a model")
     return as_model(given, base_url=base_url)
 
 
 def name_of(given: ModelLike) -> str:
-    """What tables call it: a name as it is, a function `python:` and its own name."""
+    """The model's name in tables: a given name, a model's own, or `python:` and the name of a function."""
     if isinstance(given, str):
         return given
-    said = getattr(given, "name", None) or getattr(given, "__name__", None) or type(given).__name__
-    return str(said) if is_model(given) else f"python:{said}".replace("<lambda>", "lambda")
+    name = getattr(given, "name", None) or getattr(given, "__name__", None) or type(given).__name__
+    return str(name) if is_model(given) else f"python:{name}".replace("<lambda>", "lambda")
 
 
 def _code(value: Any, name: str) -> str:
@@ -75,5 +75,5 @@ def _code(value: Any, name: str) -> str:
         return code_identity(value)
     except UsageError as error:
         raise UsageError(
-            f"{name}: {error}, or say what decides its answers: evalkit.as_model(…, identity={{…}})"
+            f"{name}: {error}, or give what its answers depend on: evalkit.as_model(…, identity={{…}})"
         ) from None

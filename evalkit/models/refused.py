@@ -33,13 +33,13 @@ _COMPLAINT = re.compile(
     r"|range|refuse|ignore|\bno value\b|too (many|long)|should|reject|fixed|disabled|property|drop_params"
     r"|not (be )?(set|used|implemented)"
 )
-"""What a message about a parameter says of it, in lower case."""
+"""Phrases, in lower case, that a message uses about a parameter."""
 _NOT_TAKEN = re.compile(
     r"(not|n't|un|never|no longer|cannot be|nor) ?(be )?(support|recogni[sz]|known|permit|allow|available"
     r"|accept|expected|tak|implement|us(ed|able)|set\b)|extra(neous| inputs)|forbidden|deprecated|removed"
     r"|refuse|reject|drop_params|disabled|does not exist|is ignored"
 )
-"""The same where the parameter is refused whatever its value."""
+"""The same, for a parameter that is refused with any value."""
 _CODES = {"unsupported_parameter", "unknown_parameter", "extra_forbidden", "unsupported_value"}
 _NUMBER = re.compile(r"(?<![\w.\[-])\d+(?![\w\]]|\.\d|-\w)")
 _STREAM = re.compile(r"\bstream(s|ed|ing|able)?\b|non-?stream")
@@ -170,7 +170,10 @@ class Said:
 
 
 def _mentioned(name: str, text: str) -> int:
-    """Where a message names a parameter, or -1. `stop` and the like are words too, so they need a mark."""
+    """The position at which a message names a parameter, or -1.
+
+    Names such as `stop` are also ordinary words, so they count only with a mark.
+    """
     word = re.escape(name)
     marked = rf"['\"`\[]{word}\b|{word}['\"`]|(parameters?|arguments?|fields?|property|key|model):? {word}\b"
     if name == "stop":

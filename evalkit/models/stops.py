@@ -1,9 +1,9 @@
-"""Stop sequences, held to for every backend: servers ignore them, repeat them, or take only a few.
+"""Applies stop sequences to every backend's responses: servers ignore them, repeat them, or take only a few.
 
 A text ends before its first stop sequence, as OpenAI's API defines it ("the returned text will not contain
 the stop sequence"). Some servers ignore the field, some return the sequence at the end of the text (vLLM with
 `include_stop_str_in_output`), and some take at most four. evalkit therefore cuts each response again, which
-changes nothing where the server has done so.
+changes nothing if the server has cut it.
 
 Only the answer is cut. A separate reasoning text is not searched: it may quote a stop sequence, and what
 counts is the answer after it.

@@ -95,9 +95,9 @@ class TableCell:
     unjudged: int = 0
     """Answers that no rule could read, in a run without the model that by the benchmark's rule reads them."""
     departures: tuple[str, ...] = ()
-    """In words, how the requests were sent otherwise than the protocol says."""
+    """Texts that describe how the requests differed from the protocol."""
     habits: tuple[str, ...] = ()
-    """What nearly all answers begin or end with, in words (`evalkit.runfile.habits`)."""
+    """Texts that describe how nearly all answers begin or end (`evalkit.runfile.habits`)."""
     lost: tuple[str, ...] = ()
     """Groups that a mean over groups leaves out, because no sample of theirs was scored."""
     marks: tuple[int, ...] = ()

@@ -42,12 +42,12 @@ class Completeness:
 
     @property
     def lacking(self) -> str:
-        """Why the figure is of other samples than the benchmark's, in words; "" where it is of these."""
+        """The text that says why the figure is not over the benchmark's samples; "" if it is."""
         return self.unfinished or self.part
 
     @property
     def unasked(self) -> str:
-        """`lacking`, but for evalkit's own small sets, all of which were asked."""
+        """`lacking`, but "" for evalkit's own small sets, all of whose samples were asked."""
         return "" if self.lacking == SMALL else self.lacking
 
     @property

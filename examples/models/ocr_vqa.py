@@ -1,15 +1,15 @@
-"""A baseline that only reads: an OCR engine finds lines of text in the picture, a few rules pick the answer.
+"""A baseline that only reads: an OCR engine finds lines of text in the picture, and rules select the answer.
 
     pip install 'rapidocr>=3.10' 'onnxruntime>=1.20'
     evalkit run -m python:examples/models/ocr_vqa.py:ocr_vqa -t docvqa --data builtin
 
-RapidOCR is Apache-2.0 and its wheel holds its weights (PP-OCR, 32 MB): nothing is fetched at run time. With
-its dependencies it takes about 280 MB of disk beside what evalkit brings itself. A picture takes about a
-second on four cores, its next question nothing.
+RapidOCR is Apache-2.0, and its wheel contains its weights (PP-OCR, 32 MB): nothing is downloaded at run time.
+With its dependencies it takes about 280 MB of disk, besides those of evalkit itself. A picture takes about a
+second on four cores; further questions about it take no time.
 
-It sees pixels through the OCR engine alone: colours, shapes and counts are guesses. It knows no benchmark:
-the question is what follows "Question:", or all of the text, and choices are lines "(A) …" or follow
-"Choices are:". What it scores is what reading without understanding is worth, which a model should beat.
+It sees pixels only through the OCR engine: colours, shapes and counts are guesses. It has no rules for single
+benchmarks: the question is what follows "Question:", or the whole text, and choices are lines "(A) …" or
+follow "Choices are:". It shows the score of reading without understanding, which a model should beat.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ ASKS: tuple[tuple[str, re.Pattern[str]], ...] = (
     (r"^who\b|whose", NAME),
     (r"how (?:many|much|long|far|old|tall|high)|\b(?:number|total|amount|price|cost|year)\b|percent", NUMBER),
 )
-"""How a question is worded, and what its answer looks like; the first that fits."""
+"""(pattern of a question, pattern of its answer); the first that matches counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,15 +101,15 @@ class Line:
         return self.bottom - self.top
 
     def beside(self, other: Line) -> bool:
-        """Whether both stand in one row."""
+        """Whether both lines are in one row."""
         return abs(self.middle - other.middle) < 0.6 * min(self.height, other.height)
 
 
 class OcrVqa:
-    """(prompt) → answer. Loads the engine, once. Raises `UsageError` where it is not installed."""
+    """(prompt) → answer. It loads the engine once. Raises `UsageError` if that is not installed."""
 
     def __init__(self, read: Callable[[bytes], Sequence[Line]] | None = None) -> None:
-        """`read`: another way to find the lines of a picture, given as a file's bytes."""
+        """`read`: another function that finds the lines in a picture's file."""
         self.identity: dict[str, JSON] = {} if read else {"rapidocr": version_of("rapidocr")}
         self._read = read or engine()
         self._seen: dict[str, Sequence[Line]] = {}
@@ -129,7 +129,7 @@ class OcrVqa:
 
 
 def ocr_vqa() -> OcrVqa:
-    """What `python:examples/models/ocr_vqa.py:ocr_vqa` names."""
+    """The model that `python:examples/models/ocr_vqa.py:ocr_vqa` opens."""
     return OcrVqa()
 
 
@@ -142,7 +142,7 @@ def version_of(distribution: str) -> str:
 
 def engine() -> Callable[[bytes], Sequence[Line]]:
     try:
-        import onnxruntime  # noqa: F401  (what RapidOCR runs on; it does not ask for it)
+        import onnxruntime  # noqa: F401  (RapidOCR needs it, but does not depend on it)
         from rapidocr import RapidOCR
     except ImportError as error:
         raise UsageError(f"{error}: {INSTALL}") from error
@@ -158,13 +158,13 @@ def engine() -> Callable[[bytes], Sequence[Line]]:
 
 
 def boxed(text: str, corners: Any) -> Line:
-    """`corners`: an array of four points (x, y), of a box that may stand askew."""
+    """`corners`: an array of the four points (x, y) of a box, which may be rotated."""
     (left, top), (right, bottom) = corners.min(axis=0).tolist(), corners.max(axis=0).tolist()
     return Line(text, left, top, right, bottom)
 
 
 def worded(said: str, instructions: str) -> str:
-    """As the instructions want it: without units, after "Final Answer:", or in a sentence at the end."""
+    """The answer in the form of the instructions: without units, after "Final Answer:", or in a sentence."""
     if "any units" in instructions:
         said = said.strip("$€£%")
     if "Final Answer:" in instructions:
@@ -180,7 +180,7 @@ def question_of(text: str) -> str:
 
 
 def choices_of(text: str) -> dict[str, str]:
-    """What to say for each choice → its text: the letter where choices have letters."""
+    """{answer: text} of the choices; the answer is the choice's letter, or its text if it has no letter."""
     lettered = {match[1]: match[2].strip() for match in CHOICE.finditer(text)}
     if lettered:
         return lettered
@@ -189,9 +189,9 @@ def choices_of(text: str) -> dict[str, str]:
 
 
 def answer(question: str, choices: dict[str, str], pages: Sequence[Sequence[Line]]) -> str:
-    """The answer by the rules: always one, if need be a guess.
+    """The answer by the rules, a guess if no rule applies.
 
-    The page with most of the question's words is the one that is asked about.
+    The question is assumed to be about the page that has most of its words.
     """
     words = words_of(question)
     page = max(
@@ -205,7 +205,7 @@ def answer(question: str, choices: dict[str, str], pages: Sequence[Sequence[Line
 
 
 def found(question: str, words: frozenset[str], page: Sequence[Line]) -> str:
-    """What the page says to the question; "" for an empty page."""
+    """The text on the page that answers the question; "" for an empty page."""
     if not page:
         return ""
     form = next((form for asks, form in ASKS if re.search(asks, question, re.IGNORECASE)), None)
@@ -216,7 +216,7 @@ def found(question: str, words: frozenset[str], page: Sequence[Line]) -> str:
         return named.text if common(words, named.text) else title.text
 
     def fits(line: Line) -> tuple[int, bool, float]:
-        """Most of the question's words; then a value at hand; then few other words."""
+        """Ranks lines by the question's words in them, then by a value in the row, then by few others."""
         share = common(words, line.text) / (len(words_of(line.text)) or 1)
         return common(words, line.text), any(line is other or line.beside(other) for other in fitting), share
 
@@ -229,12 +229,12 @@ def found(question: str, words: frozenset[str], page: Sequence[Line]) -> str:
 def valued(
     words: frozenset[str], label: Line, form: re.Pattern[str], page: Sequence[Line], fitting: Sequence[Line]
 ) -> str:
-    """The value of a label: in its own line, in its row, below the head that is asked for, or the nearest."""
+    """The value of a label: in its line, in its row, in the column that the question names, or nearest."""
     own = [match[0] for match in form.finditer(label.text) if not words_of(match[0]) <= words]
     if own and form is not NAME:
         return own[-1].rstrip(".,:")
     others = [line for line in fitting if line is not label] or fitting
-    if NUMBER.fullmatch(label.text):  # on an axis: what belongs to it stands above or below
+    if NUMBER.fullmatch(label.text):  # on an axis: its value is above or below
         return first(form, min(others, key=lambda line: distance(line, label, across=4)))
     row = [line for line in others if line.beside(label)]
     left = words - words_of(label.text)
@@ -249,7 +249,7 @@ def valued(
 
 
 def chosen(choices: dict[str, str], said: str, page: Sequence[Line]) -> str:
-    """The choice most like what was found, else one that the page has, else the first."""
+    """The choice most similar to the found text, or else one that is on the page, or else the first."""
 
     def likeness(key: str) -> tuple[float, bool]:
         like = SequenceMatcher(None, choices[key].casefold(), said.casefold(), autojunk=False).ratio()
@@ -260,7 +260,7 @@ def chosen(choices: dict[str, str], said: str, page: Sequence[Line]) -> str:
 
 
 def first(form: re.Pattern[str], line: Line) -> str:
-    """What has the form in a line; a number with its unit is the whole line, "500 ml"."""
+    """The part of a line that matches the form; the whole line if it is a number with a unit, "500 ml"."""
     match = form.search(line.text)
     if match is None:
         return line.text
@@ -275,11 +275,11 @@ def distance(line: Line, other: Line, across: float = 1) -> float:
 
 
 def words_of(text: str) -> frozenset[str]:
-    """The words that say something, without plural endings."""
+    """The words that are not stop words, without plural endings."""
     words = re.findall(r"\w+", text.casefold())
     return frozenset(word.removesuffix("s") or word for word in words if word not in STOP_WORDS)
 
 
 def common(words: frozenset[str], text: str) -> int:
-    """How many of `words` stand in `text`."""
+    """The number of `words` that are in `text`."""
     return len(words & words_of(text))

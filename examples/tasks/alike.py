@@ -5,7 +5,7 @@ from evalkit.api import Generated, Learned, MeanCredit, Message, Protocol, Sampl
 NAMES = {"Mount Rowan": "Rowan Mountain", "Lake Ferrin": "the Ferrin lake", "Port Alma": "Alma harbour"}
 
 
-def load():  # once in each worker process: here the weights are read, and a GPU is chosen
+def load():  # once in each worker process: reads the weights, and chooses a GPU
     return {"a": 0.5}  # the weight of each letter that is not 1
 
 

@@ -1,4 +1,4 @@
-"""Captions measured by words that few references have, as CIDEr does: a metric that knows the corpus."""
+"""Captions measured by words that few references have, as in CIDEr: a metric that needs the whole corpus."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -11,13 +11,13 @@ SCENES = {"1": ("a red boat", "a boat on a lake"), "2": ("a red house",), "3": (
 
 @dataclass(frozen=True)
 class RareWords(Ratio):
-    """Share of the weight of a reference's words that was said, of the best reference; in percent."""
+    """The share, in percent, of the weight of the best reference's words that an answer has."""
 
     name: str = "rare words"
     columns: tuple[str, ...] = ("weight", "captions")
 
     def prepare(self, samples):
-        """word → how much it weighs: the log of references over references that have it."""
+        """{word: weight}; the weight is the log of the number of references over those with the word."""
         references = [set(one.split()) for sample in samples for one in sample.target]
         among = Counter(word for words in references for word in words)
         return {word: log(len(references) / count) for word, count in among.items()}

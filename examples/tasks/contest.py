@@ -1,10 +1,10 @@
-"""n@k: of eight programs two are handed in, one of each of the largest clusters that behave alike."""
+"""n@k: of eight programs, two are submitted, one from each of the two largest clusters that behave alike."""
 
 from evalkit.api import Answer, Generated, Message, PassAtK, Protocol, Sample, Task, Verdict, call, task
 from evalkit.api import each_draw_of as each_draw
 
 PROBLEMS = {"double": lambda n: 2 * n, "square": lambda n: n * n, "next": lambda n: n + 1}
-PROBES, TESTS = [(1,), (2,), (7,)], [(0,), (5,), (-3,)]  # nobody says what is right for a probe
+PROBES, TESTS = [(1,), (2,), (7,)], [(0,), (5,), (-3,)]  # probes have no reference
 
 
 async def probe(context):
@@ -33,7 +33,7 @@ async def score(answer, sample):
 
 @task("contest")
 def contest():
-    """Small functions, eight programs of which two are handed in"""
+    """Small functions: two of eight programs are submitted"""
     return Task(
         data=Generated(0, lambda chance: ({"name": name} for name in PROBLEMS)),
         sample=lambda row: Sample(id=row["name"], input=row["name"], target=(row["name"],)),

@@ -12,7 +12,7 @@ def rows(chance):
 
 
 def grade(reply):
-    """None where there is no grade in it: the judge is then asked again."""
+    """The grade in a reply; None if there is none: the judge is then asked again."""
     found = re.search(r"Grade: ([0-5])\b", reply)
     return int(found[1]) if found else None
 

@@ -1,4 +1,4 @@
-"""A number hidden in a long text, made anew from a seed: how far into a context does a model read?"""
+"""A number hidden in a long text, generated from a seed: how far into a context does a model read?"""
 
 from functools import partial
 
@@ -9,7 +9,7 @@ LENGTHS, EACH = (100, 1000, 4000), 20
 
 
 def texts(chance, sentences):
-    """`EACH` texts of that many sentences, the number each time a little further down."""
+    """`EACH` texts of that many sentences, with the number further down in each."""
     for i in range(EACH):
         number = chance.randrange(100_000, 1_000_000)
         text = [chance.choice(FILLER) for _ in range(sentences - 1)]

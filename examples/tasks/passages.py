@@ -1,4 +1,4 @@
-"""Questions about passages, each behind the earlier ones of its passage with their answers, as in DROP."""
+"""Questions about passages, each after the earlier questions and answers of its passage, as in DROP."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ from evalkit.api import Accuracy, JsonLines, Mapped, Message, Protocol, Sample, 
 
 
 def with_earlier(records):
-    """Each record with the questions of the same passage before it; they stand together in the file."""
+    """Each record with the earlier questions of its passage, which are consecutive in the file."""
     passage, earlier = None, []
     for record in records:
         if record["passage"] != passage:

@@ -6,13 +6,13 @@ from evalkit.api import Accuracy, Message, Protocol, Runs, Sample, Task, Verdict
 
 
 def to_sample(record):
-    """The sides are exchanged for half of the samples, for many models prefer what they read first."""
+    """Half of the samples have their sides exchanged, because many models prefer the first answer."""
     exchanged = hashlib.sha256(record["id"].encode()).digest()[0] % 2 == 1
     texts = [record["a"]["texts"][0], record["b"]["texts"][0]]
     return Sample(
         id=record["id"],
         input=record["input"],
-        target=("first" if exchanged else "second",),  # where the second run's answer stands
+        target=("first" if exchanged else "second",),  # the position of the second run's answer
         meta={"texts": texts[::-1] if exchanged else texts},
     )
 

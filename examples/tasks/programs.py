@@ -1,4 +1,4 @@
-"""Questions that a model may write programs for: it calls a tool, reads what that prints, and answers."""
+"""Questions for which a model may write programs: it calls a tool, reads the output, and answers."""
 
 import json
 
@@ -14,7 +14,7 @@ def rows(chance):
 
 
 async def printed(arguments):
-    ran = await execute(json.loads(arguments)["code"])  # arguments that are no JSON fail the sample
+    ran = await execute(json.loads(arguments)["code"])  # arguments that are not JSON fail the sample
     return ran.stdout + ran.stderr
 
 
