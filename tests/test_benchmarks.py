@@ -52,6 +52,7 @@ def test_gsm8k_ids_do_not_depend_on_the_row() -> None:
         task.sample({"question": "How many?", "answer": "Some."})
 
 
+@pytest.mark.slow
 def test_humaneval_prompts() -> None:
     task = load_task("humaneval")
     plan = make_plan(NOBODY, ["humaneval:0-shot", "humaneval:0-shot-completion"], data=SMALL)

@@ -52,6 +52,7 @@ def corpus(dice: random.Random) -> list[list[str]]:
     return pairs
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tokeniser", ["13a", "zh", "char", "intl", "none"])
 def test_any_corpus_is_sacrebleus(tokeniser: str) -> None:
     dice = random.Random(tokeniser)
@@ -66,6 +67,7 @@ def test_any_corpus_is_sacrebleus(tokeniser: str) -> None:
         assert float(chrf.finish(counts(chrf, pairs).sum(axis=0))) == pytest.approx(expected, abs=1e-9), pairs
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tokeniser", ["13a", "zh", "ja-mecab", "ko-mecab"])
 def test_figures_and_signatures_are_those_of_the_command(tokeniser: str, tmp_path: Path) -> None:
     pairs = [[said or "a", meant or "a"] for said, meant in corpus(random.Random(tokeniser))]

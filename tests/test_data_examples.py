@@ -58,6 +58,7 @@ def test_passages_show_the_earlier_questions_of_their_own(tmp_path: Path) -> Non
     )
 
 
+@pytest.mark.slow
 def test_a_needle_is_found_as_far_as_a_model_reads(tmp_path: Path) -> None:
     """A model that reads 10,000 characters: 2,000 of the short texts, 20,000 and 80,000 of the others."""
 
@@ -106,6 +107,7 @@ def by_colour(request: Request, draw: int) -> str:
     return ", ".join(("red", "green", "blue")[mean] for mean, _ in itertools.groupby(means))
 
 
+@pytest.mark.slow
 def test_a_video_is_seen_in_its_frames(tmp_path: Path) -> None:
     (cell,) = run(by_colour, EXAMPLES / "colours.py", tmp_path / "r.db")
     assert (cell.value, cell.n) == (100.0, 3)
@@ -114,6 +116,7 @@ def test_a_video_is_seen_in_its_frames(tmp_path: Path) -> None:
     assert round(cell.value or 0, 1) == 33.3, "the middle frames: green, green and blue"
 
 
+@pytest.mark.slow
 def test_two_runs_are_compared_by_a_model(tmp_path: Path) -> None:
     """It prefers the answer with a number, and else the first: the second run has none of the odd sums."""
     task = sums(tmp_path, count=40)

@@ -330,6 +330,7 @@ def test_code_without_a_file_has_no_identity() -> None:
         del sys.modules[module.__name__]
 
 
+@pytest.mark.slow
 def test_the_digest_is_the_same_in_every_process(tmp_path: Path) -> None:
     """Hash seeds and the order of imports differ from process to process."""
     (tmp_path / "own_helper.py").write_text(HELPER, "utf-8")

@@ -72,6 +72,7 @@ def test_a_mean_is_what_sums_make_of_it(size: int, clustered: bool) -> None:
     assert kept.standard_error(base, means, names, draws=20_000) == pytest.approx(single, rel=0.03)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shared", [False, True])
 def test_a_mean_over_groups_is_what_sums_make_of_it(shared: bool) -> None:
     """With clusters in every group their figures vary together, and the mean varies more."""

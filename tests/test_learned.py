@@ -136,6 +136,7 @@ def test_a_process_that_was_killed_between_texts_is_replaced(
     assert len(files.noted("loads")) == 2
 
 
+@pytest.mark.slow
 def test_a_scorer_that_only_crashes_is_not_started_for_ever(
     files: Taught, made: Callable[..., Learned], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -292,6 +293,7 @@ def test_killed_in_the_middle_of_a_run_only_the_text_that_did_it_fails(tmp_path:
     assert value == pytest.approx(files.expected(without=tuple(hostile)), abs=1e-9)
 
 
+@pytest.mark.slow
 def test_missing_weights_are_seen_before_anything_is_asked(tmp_path: Path) -> None:
     files = taught(tmp_path / "own")
     (files.folder / "weights.npz").unlink()

@@ -206,6 +206,7 @@ def test_a_mean_value_says_what_it_lacks_and_what_was_not_answered() -> None:
         MeanValue("y").statistics(sample, scored)
 
 
+@pytest.mark.slow
 def test_what_is_outside_is_no_part_of_n_or_a_comparison(tmp_path: Path, stack: ExitStack) -> None:
     task = replies(tmp_path, ('MeanValue("score", unit="points")', 'MeanValue("score", unanswered=None)'))
     better = {**SAID, "Name two primary colours": "red and blue"}
@@ -227,6 +228,7 @@ def test_what_is_outside_is_no_part_of_n_or_a_comparison(tmp_path: Path, stack: 
     assert compare(first, second).notes == ()
 
 
+@pytest.mark.slow
 def test_groups_have_an_n_of_their_own_and_stand_in_natural_order(tmp_path: Path, stack: ExitStack) -> None:
     metrics = (
         'metrics=(MeanValue("score", unit="points"), Followed(), RareWords(), MedianLength(), Matthews())'
@@ -270,6 +272,7 @@ def test_groups_have_an_n_of_their_own_and_stand_in_natural_order(tmp_path: Path
     )
 
 
+@pytest.mark.slow
 def test_a_corpus_is_of_the_samples_that_were_scored(tmp_path: Path, stack: ExitStack) -> None:
     task = replies(tmp_path)
     part = ran(stack, task, tmp_path / "part.db", limit=2)
@@ -290,6 +293,7 @@ def test_a_corpus_is_of_the_samples_that_were_scored(tmp_path: Path, stack: Exit
     assert compare(whole, fixed).exit_code == 0
 
 
+@pytest.mark.slow
 def test_other_corpora_are_not_compared(tmp_path: Path, stack: ExitStack) -> None:
     task = replies(
         tmp_path, ('MeanValue("score", unit="points"), Followed(), RareWords(), ', "RareWords(), ")

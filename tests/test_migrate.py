@@ -67,6 +67,7 @@ def test_there_is_a_file_of_every_earlier_format() -> None:
     ]
 
 
+@pytest.mark.slow
 def test_an_earlier_file_shows_the_figures_that_it_showed(cli: Cli, format_3: Path) -> None:
     before = format_3.read_bytes()
     cells = json.loads(cli("report", format_3, "--json").out)["cells"]

@@ -33,6 +33,7 @@ def said(folder: Path, text: str, ci: str) -> tuple[int, str]:
     return done.returncode, done.stdout
 
 
+@pytest.mark.slow
 def test_here_it_says_what_to_install(tmp_path: Path) -> None:
     code, out = said(tmp_path, WITHOUT, "")
     assert code == 0
@@ -40,6 +41,7 @@ def test_here_it_says_what_to_install(tmp_path: Path) -> None:
     assert "there is no slide rule" in out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "causes", "end"),
     [

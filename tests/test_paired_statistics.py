@@ -30,6 +30,7 @@ def of_one(values: Floats) -> Floats:
     return np.column_stack([values, np.ones(len(values))]).astype(float)
 
 
+@pytest.mark.slow
 def test_mcnemar_is_what_scipy_and_statsmodels_say() -> None:
     tables = [(0, 0), (0, 1), (5, 5), (700, 650), (0, 1200), *RANDOM.integers(0, 60, (200, 2)).tolist()]
     for lost, won in tables:
@@ -56,6 +57,7 @@ def fieller(base: Floats, head: Floats) -> tuple[float, float]:
     return (b - root) / a, (b + root) / a
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [12, 60, 3000])
 def test_a_ratio_has_fieller_s_interval(n: int) -> None:
     random = np.random.default_rng(n)
@@ -102,6 +104,7 @@ def test_a_ratio_that_may_be_anything_has_no_interval() -> None:
     assert (one.value, one.low, one.high) == (1, None, None)
 
 
+@pytest.mark.slow
 def test_a_ratio_of_means_over_groups() -> None:
     groups = ["a"] * 100 + ["b"] * 20
     base = np.r_[RANDOM.random(100) < 0.9, RANDOM.random(20) < 0.5].astype(float)
@@ -257,6 +260,7 @@ def test_runs_of_one_cluster() -> None:
     assert alone.p == 1
 
 
+@pytest.mark.slow
 def test_clusters_and_groups() -> None:
     base = of_one(np.repeat(RANDOM.random(40) < 0.6, 5))
     head = of_one(np.repeat(RANDOM.random(40) < 0.6, 5))
@@ -273,6 +277,7 @@ def test_clusters_and_groups() -> None:
     assert 9 < grouped.degrees < 198
 
 
+@pytest.mark.slow
 def test_zeros_and_ones_have_an_interval_where_nothing_differs() -> None:
     """Bonett and Price 2012: 95 % of the time for shares of any size; checked by drawing."""
     same = of_one(np.ones(20))
@@ -381,6 +386,7 @@ def test_exact_power_is_the_sum_over_all_tables(effect: float, sd: float, n: int
     assert power_of(effect, sd, n, alpha=alpha, exact=True) == pytest.approx(expected, rel=1e-9)
 
 
+@pytest.mark.slow
 def test_exact_numbers_of_samples() -> None:
     """More than the normal approximation asks for, and nearer to it the more there are."""
     for effect, sd, most in ((20.0, 50.0, 1.4), (2.0, 50.0, 1.03), (0.8, 50.0, 1.01)):
@@ -402,6 +408,7 @@ def test_draws_help_until_the_samples_are_what_varies() -> None:
     assert power_of(0.0, 0.0, 5) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [30, 500])
 def test_a_comparison_said_eleven_times_over_is_no_surer(n: int) -> None:
     """The same clusters and figures in eleven groups: one group's error, degrees of freedom and p."""

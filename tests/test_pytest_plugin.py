@@ -58,6 +58,7 @@ def test_a_gate_in_tests(tmp_path: Path) -> None:
     assert kept == ["test_failed", "test_near_p", "test_near_p", *["test_policy"] * 2, *["test_worse_"] * 2]
 
 
+@pytest.mark.slow
 def test_it_is_offered_to_pytest_and_costs_nothing_until_it_is_used() -> None:
     pyproject = (Path(__file__).parent.parent / "pyproject.toml").read_text("utf-8")
     assert '[project.entry-points.pytest11]\nevalkit = "evalkit.pytest_plugin"' in pyproject

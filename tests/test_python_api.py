@@ -353,6 +353,7 @@ def test_what_is_no_task_is_refused_in_words(tasks: Any, words: str) -> None:
 # -- event loops ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_run_works_inside_a_running_loop(tmp_path: Path) -> None:
     async def cell(url: str) -> list[evalkit.Table]:
         here = asyncio.get_running_loop()
@@ -484,6 +485,7 @@ def test_a_table_says_where_it_is_from_and_shows_itself(
         table.samples()
 
 
+@pytest.mark.slow
 def test_pandas_is_imported_only_when_it_is_used(tmp_path: Path) -> None:
     code = (
         "import sys, evalkit\nfrom tests.test_python_api import adds, task_of_sums\n"
@@ -495,6 +497,7 @@ def test_pandas_is_imported_only_when_it_is_used(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 
+@pytest.mark.slow
 def test_a_script_from_nowhere_works_without_source_for_a_named_model(tmp_path: Path) -> None:
     code = "import evalkit\ntry: evalkit.run(lambda p: '7', 'gsm8k:0-shot-chat', data='samples', limit=1)\n"
     code += "except evalkit.UsageError as error: print(error)"

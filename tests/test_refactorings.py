@@ -55,6 +55,7 @@ def first_of_each_kind() -> Iterator[object]:
         kinds.add(kind)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*first_of_each_kind()])
 def test_a_refactoring_changes_no_identity(name: str, tmp_path: Path, before: dict[str, list[str]]) -> None:
     package = copy_of_evalkit(tmp_path)
@@ -68,6 +69,7 @@ def test_there_are_fifty() -> None:
     assert len(REFACTORINGS) == 50
 
 
+@pytest.mark.slow
 def test_a_new_version_shows(tmp_path: Path, before: dict[str, list[str]]) -> None:
     package = copy_of_evalkit(tmp_path)
     path = package / "tasks" / "docvqa.py"

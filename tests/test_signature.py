@@ -7,6 +7,7 @@ import itertools
 import random
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,6 +16,7 @@ from evalkit.runfile.encoding import question_digest
 from evalkit.samples import Image, Sample
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(st.lists(st.binary(min_size=16, max_size=16), max_size=8), st.randoms(use_true_random=False))
 def test_a_set_has_one_digest_in_any_order(items: list[bytes], order: random.Random) -> None:

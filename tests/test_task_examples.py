@@ -99,6 +99,7 @@ def test_letters_are_graded_by_the_judge_model_in_its_role(tmp_path: Path) -> No
     assert (cell.value, cell.n, judge.asked) == (2.75, 4, 5)
 
 
+@pytest.mark.slow
 def test_names_are_rated_in_worker_processes(tmp_path: Path) -> None:
     """Rowan Mountain as it stands: 1. lake: l, a, k, e of l, a, k, e, t, h, f, r, i, n. Port Alma: p, o, r,
     t, a, l, m of a, l, m, h, r, b, o, u and p, t; the letter a counts half."""
@@ -129,6 +130,7 @@ def test_words_weigh_by_how_few_references_have_them(tmp_path: Path) -> None:
     assert cell.value == pytest.approx(100 * (1 + house + 0) / 3)
 
 
+@pytest.mark.slow
 def test_of_eight_programs_two_clusters_are_handed_in(tmp_path: Path) -> None:
     """double: five alike are right. square: the right ones are three, the second cluster. next: the right
     one is alone behind two larger clusters. So two of three are solved."""

@@ -7,6 +7,7 @@ import pytest
 from tools.touched import ALWAYS, touched
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("path", "tests"),
     [

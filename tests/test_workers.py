@@ -47,6 +47,7 @@ def test_preparing_happens_once_and_the_process_stays(workers: Workers) -> None:
     assert hostile.READY == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("endless", [hostile.spin, hostile.stubborn, hostile.compute])
 def test_endless_computing_costs_its_call_alone(workers: Workers, endless: Callable[[], object]) -> None:
     async def beside() -> None:
@@ -85,6 +86,7 @@ def test_waiting_is_no_computing_but_has_an_end() -> None:
     workers.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("greedy", [hostile.eat, hostile.nibble])
 def test_memory_has_an_end(greedy: Callable[[], object]) -> None:
     workers = Workers(hostile.ready, cpu_seconds=60, memory_megabytes=512, count=1)
@@ -98,6 +100,7 @@ def test_memory_has_an_end(greedy: Callable[[], object]) -> None:
     workers.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("deadly", "arguments", "words"),
     [
@@ -132,6 +135,7 @@ def test_preparing_that_fails_is_named() -> None:
         asyncio.run(workers.call(hostile.pid))
 
 
+@pytest.mark.slow
 def test_no_more_processes_than_said(workers: Workers) -> None:
     async def many() -> list[int]:
         return await asyncio.gather(*(workers.call(hostile.linger, 0.05) for _ in range(12)))
@@ -139,6 +143,7 @@ def test_no_more_processes_than_said(workers: Workers) -> None:
     assert len(set(asyncio.run(many()))) == 2
 
 
+@pytest.mark.slow
 def test_one_event_loop_after_the_other(workers: Workers) -> None:
     async def several() -> list[int]:
         return await asyncio.gather(*(workers.call(hostile.linger, 0.05) for _ in range(6)))

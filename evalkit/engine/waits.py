@@ -21,8 +21,8 @@ class Policy(Protocol):
 class Waits:
     """Counts the failed attempts at one request.
 
-    A 429 does not count as one of them until the request has waited for `patience` seconds in total, nor as
-    long as other requests are answered: the endpoint is then only slow, and the request's turn will come.
+    A 429 counts as one of them only if the request has waited for `patience` seconds in which no other
+    request was answered. As long as others are, the endpoint is only slow, and the request's turn will come.
     """
 
     def __init__(self, policy: Policy, answers: Callable[[], int]) -> None:
@@ -38,9 +38,11 @@ class Waits:
         moves, self._seen = answers > self._seen, answers
         if not error.retryable:
             return None
+        if moves:
+            self._waited = 0.0
         if not error.limited:
             self._limited = 0
-        elif moves or self._waited < self._policy.patience:
+        elif self._waited < self._policy.patience:
             self._limited += 1
             pause = self._policy.pause(self._limited, error.retry_after)
             self._waited += pause

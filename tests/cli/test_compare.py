@@ -70,6 +70,7 @@ def test_only_the_benchmark_that_is_worse_is_named(runs: Path) -> None:
     assert dataclasses.replace(found, benchmarks=(lacking, found.benchmarks[1])).exit_code == 1
 
 
+@pytest.mark.slow
 def test_a_tenth_of_a_point_is_within_a_margin_of_one(runs: Path) -> None:
     base, near = opened(runs / "base.db", runs / "near.db")
     found = compare(base, near, Policy(margin=1.0))
@@ -116,6 +117,7 @@ def test_what_was_asked_otherwise_is_refused_and_named(cli: Cli, runs: Path, tmp
     assert found.exit_code == 0
 
 
+@pytest.mark.slow
 def test_a_subset_is_compared_on_what_both_have(cli: Cli, runs: Path, tmp_path: Path) -> None:
     """A limit is not a difference in what was asked, but it leaves samples out."""
     model = f"python:{runs / 'worse.py'}:adds"
@@ -188,6 +190,7 @@ def test_a_head_without_a_single_answer(cli: Cli, tmp_path: Path) -> None:
         assert "3 samples of head failed" in out
 
 
+@pytest.mark.slow
 def test_what_else_than_the_model_moves_a_figure_is_said(cli: Cli, tmp_path: Path) -> None:
     """A server that answers otherwise the second time, and votes over sampled draws."""
     times = dict.fromkeys("ab", 0)
@@ -269,6 +272,7 @@ def test_no_worse_passes(cli: Cli, runs: Path, monkeypatch: pytest.MonkeyPatch) 
     assert out.endswith("no regression\n")
 
 
+@pytest.mark.slow
 def test_json_and_markdown(cli: Cli, runs: Path, tmp_path: Path) -> None:
     code, out, _ = cli("compare", runs / "base.db", runs / "worse.db", "--json")
     document = json.loads(out)
@@ -284,6 +288,7 @@ def test_json_and_markdown(cli: Cli, runs: Path, tmp_path: Path) -> None:
     assert "<details><summary>totalling:<!-- -->once: " in text  # or GitHub would look for an emoji
 
 
+@pytest.mark.slow
 def test_on_github_it_annotates(
     cli: Cli, runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -39,6 +39,7 @@ def samples(path: Path) -> list[dict[str, Any]]:
         store.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", FAULTS)
 def test_one_fails_the_others_count_and_fixed_it_alone_is_done(fault: str, tmp_path: Path, cli: Cli) -> None:
     boundary, cause = FAULTS[fault]
@@ -65,6 +66,7 @@ def test_one_fails_the_others_count_and_fixed_it_alone_is_done(fault: str, tmp_p
         assert before + (before == COUNT - 1) == len(server.requests) == COUNT
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", HARMLESS)
 def test_what_can_be_made_plain_is_no_fault(fault: str, tmp_path: Path, cli: Cli) -> None:
     task, path = faulty(tmp_path, {2: fault}), tmp_path / "r.db"
@@ -89,6 +91,7 @@ def test_what_can_be_made_plain_is_no_fault(fault: str, tmp_path: Path, cli: Cli
     assert json.loads(out)["cells"][0]["value"] == 100
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", [*FAULTS, "gold raises"])
 def test_a_fake_model_s_run_goes_the_same_way(fault: str, tmp_path: Path, cli: Cli) -> None:
     path = tmp_path / "r.db"

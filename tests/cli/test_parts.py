@@ -74,6 +74,7 @@ def test_a_part_is_beside_no_printed_figure_and_never_the_best(cli: Cli, part_ru
     assert (cell["part"], cell["unfinished"], cell["size"]) == (PART, "", 5000)
 
 
+@pytest.mark.slow
 def test_strict_refuses_a_part_before_and_after(
     cli: Cli, math_part: Path, part_run: Path, tmp_path: Path
 ) -> None:
@@ -87,6 +88,7 @@ def test_strict_refuses_a_part_before_and_after(
         assert PART in err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("count", "said"),
     [(1319, ""), (1318, "a part: 1,318 samples, and the benchmark has 1,319"),

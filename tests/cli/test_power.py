@@ -60,6 +60,7 @@ def test_two_runs_show_their_own_spread(cli: Cli, tmp_path: Path) -> None:
     assert "the benchmark has 2,000, too few" in out
 
 
+@pytest.mark.slow
 def test_draws_help_where_the_draws_are_what_varies(cli: Cli, tmp_path: Path) -> None:
     """Every draw of every sample is wrong 2 times of 5: the samples are alike, and only draws differ."""
     run, task = tmp_path / "run.db", sums(tmp_path, 400)
@@ -75,6 +76,7 @@ def test_draws_help_where_the_draws_are_what_varies(cli: Cli, tmp_path: Path) ->
     assert f"with {found['draws_needed']} draws of each sample the whole benchmark would show it" in out
 
 
+@pytest.mark.slow
 def test_no_number_of_draws_helps_where_the_samples_are_what_varies(cli: Cli, tmp_path: Path) -> None:
     """Nine of ten samples are always right, one always wrong, whatever is drawn."""
     run, task = tmp_path / "run.db", sums(tmp_path, 400)

@@ -6,6 +6,8 @@ import html
 import shlex
 from pathlib import Path
 
+import pytest
+
 from evalkit.report.html.about import command
 from evalkit.report.table import build_table
 from evalkit.runfile.store import Store
@@ -41,6 +43,7 @@ def test_a_paper_in_a_folder_of_ones_own(cli: Cli, tmp_path: Path) -> None:
         assert "<svg" in text
 
 
+@pytest.mark.slow
 def test_the_page_says_how_to_make_the_run_again(cli: Cli, tmp_path: Path) -> None:
     settings = ("--set", "shots=4", "--set", "max_tokens=77", "--limit", "3", "--seed", "5")
     tasks = "gsm8k:8-shot-cot,gsm8k:0-shot-chat"

@@ -33,6 +33,7 @@ def rows(text: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in text.splitlines()]
 
 
+@pytest.mark.slow
 def test_every_draw_of_every_cell_is_exported(cli: Cli, tmp_path: Path) -> None:
     """Protocols share requests: the routed one asks nothing that the two before it did not ask."""
     run = tmp_path / "r.db"

@@ -57,6 +57,7 @@ def test_a_slim_run_has_no_texts_and_says_so(cli: Cli, run: Path, tmp_path: Path
     assert cli("export", run, "--slim").code == 2
 
 
+@pytest.mark.slow
 def test_a_slim_run_is_small(cli: Cli, tmp_path: Path) -> None:
     """GSM8K has 1,319 questions; long prompts and answers make no difference."""
     path, slim = tmp_path / "run.db", tmp_path / "slim.db"
@@ -94,6 +95,7 @@ def test_greedy_requests_are_asked_twice(cli: Cli, tmp_path: Path) -> None:
         assert set(asked.values()) == {2}, "nothing is asked a third time"
 
 
+@pytest.mark.slow
 def test_a_share_of_them_and_no_sampled_ones(cli: Cli, tmp_path: Path) -> None:
     task = sums(tmp_path, 400)
     command = ("run", "-m", "fake/gold", "-t", task, "--verify-fraction", 0.1, "--json", "-o")

@@ -194,6 +194,7 @@ def test_a_run_file_that_goes_away_stops_the_run(tmp_path: Path, harm: Callable[
     assert len(server.requests) < SAMPLES  # at once, not at its end
 
 
+@pytest.mark.slow
 def test_a_file_that_goes_away_at_the_last_moment_is_noticed_too(tmp_path: Path, cli: Cli) -> None:
     run = tmp_path / "r.db"
 

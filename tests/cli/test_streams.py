@@ -35,6 +35,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_a_table_in_any_encoding(file: Path, encoding: str) -> None:
     said = evalkit("report", file, encoding=encoding)
@@ -44,6 +45,7 @@ def test_a_table_in_any_encoding(file: Path, encoding: str) -> None:
     assert "sums" in text
 
 
+@pytest.mark.slow
 def test_the_c_locale_and_utf8_show_every_character(file: Path) -> None:
     for env in ({"LANG": "C"}, {"LC_ALL": "C"}, {"PYTHONIOENCODING": "utf-8"}):
         said = evalkit("report", file, **env)
@@ -51,6 +53,7 @@ def test_the_c_locale_and_utf8_show_every_character(file: Path) -> None:
         assert _NAME in said.stdout.decode()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["cp1252", "ascii"])
 def test_progress_errors_and_tables_of_a_run(tmp_path: Path, encoding: str) -> None:
     task = sums(tmp_path, 3)
@@ -67,6 +70,7 @@ def test_progress_errors_and_tables_of_a_run(tmp_path: Path, encoding: str) -> N
         other.stdout.decode(encoding)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["json", "csv", "markdown", "latex", "html"])
 def test_documents_are_utf8_whatever_the_terminal_is(file: Path, name: str) -> None:
     said = evalkit("report", file, "--format", name, encoding="ascii")
@@ -88,6 +92,7 @@ def test_a_closed_pipe_ends_quietly(arguments: tuple[str, ...]) -> None:
     assert (said.returncode, said.stderr) == (0, b"")
 
 
+@pytest.mark.slow
 def test_a_closed_pipe_does_not_change_the_exit_code(tmp_path: Path) -> None:
     task = sums(tmp_path, 3)
     reading, writing = os.pipe()
@@ -101,6 +106,7 @@ def test_a_closed_pipe_does_not_change_the_exit_code(tmp_path: Path) -> None:
     assert b"Traceback" not in said.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
 def test_a_full_disk_is_said_in_a_line() -> None:
     with Path("/dev/full").open("wb") as full:

@@ -103,6 +103,7 @@ def test_spelling_is_hendrycks(case: Case) -> None:
     assert same_spelling(case["answer"], case["reference"]) is case["equal"]
 
 
+@pytest.mark.slow
 def test_equality_is_prm800k_s_or_the_reason_is_named() -> None:
     cases = PRM800K["cases"]
     assert [rule(verdict) for verdict in judged(cases)] == [case["rule"] for case in cases]

@@ -100,6 +100,7 @@ def stripped(sample: Sample) -> Sample:
     return dataclasses.replace(sample, input=sample.input.strip(), shots=shots)
 
 
+@pytest.mark.slow
 def test_the_prompt_is_the_harness_s_but_for_a_space_and_blanks_around_questions(
     harness: list[dict[str, Any]],
 ) -> None:

@@ -112,6 +112,7 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
         Local(tmp_path / "x").open()
 
 
+@pytest.mark.slow
 def test_what_a_small_packed_file_may_become_is_bounded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

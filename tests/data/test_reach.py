@@ -49,6 +49,7 @@ def server(status: int = 200) -> Iterator[tuple[str, list[str]]]:
         served.server_close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("status", [200, 302, 401, 404])
 def test_an_endpoint_that_answers_is_reached(monkeypatch: pytest.MonkeyPatch, status: int) -> None:
     with server(status) as (url, asked):
@@ -57,6 +58,7 @@ def test_an_endpoint_that_answers_is_reached(monkeypatch: pytest.MonkeyPatch, st
     assert asked == ["HEAD /"]
 
 
+@pytest.mark.slow
 def test_through_a_proxy_where_the_hub_itself_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
     with server() as (proxy, asked):
         address = proxy.removeprefix("http://")
@@ -68,6 +70,7 @@ def test_through_a_proxy_where_the_hub_itself_is_unknown(monkeypatch: pytest.Mon
     assert asked == ["HEAD http://hub.invalid/"]
 
 
+@pytest.mark.slow
 def test_https_is_asked_of_the_proxy_and_its_refusal_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     with server(403) as (proxy, asked):
         monkeypatch.setenv("HTTPS_PROXY", proxy)
@@ -78,6 +81,7 @@ def test_https_is_asked_of_the_proxy_and_its_refusal_is_told(monkeypatch: pytest
     assert f"through HTTPS_PROXY {proxy}" in said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("status", [407, 502, 504])
 def test_what_a_proxy_answers_itself_is_not_the_hub(monkeypatch: pytest.MonkeyPatch, status: int) -> None:
     with server(status) as (proxy, _):
@@ -88,6 +92,7 @@ def test_what_a_proxy_answers_itself_is_not_the_hub(monkeypatch: pytest.MonkeyPa
     assert f"HTTP {status}" in said
 
 
+@pytest.mark.slow
 def test_no_proxy_is_kept_to(monkeypatch: pytest.MonkeyPatch) -> None:
     with server() as (url, asked):
         monkeypatch.setenv("HF_ENDPOINT", url)

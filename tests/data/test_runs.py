@@ -45,6 +45,7 @@ def two(tmp_path: Path) -> tuple[Path, Path]:
     )
 
 
+@pytest.mark.slow
 def test_each_record_has_the_sample_and_both_answers(two: tuple[Path, Path]) -> None:
     records = Runs(*two).open()
     found = list(records)
@@ -110,6 +111,7 @@ def test_what_is_not_answered_in_both_is_an_error_or_left_out_and_said(tmp_path:
     assert (records.count, records.origin["left out"]) == (5, "3")
 
 
+@pytest.mark.slow
 def test_other_questions_are_refused(two: tuple[Path, Path], tmp_path: Path) -> None:
     other = tmp_path / "other"
     other.mkdir()

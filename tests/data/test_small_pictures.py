@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections import Counter
 from collections.abc import Iterator
+from functools import cache
 from io import BytesIO
 from typing import Any
 
@@ -17,13 +18,21 @@ from tools.draw_mmmu import subjects
 from tools.draw_small_sets import small_sets, write
 
 SMALL = DataOptions(small_sets=True)
-DRAWN = {small.name: small for small in small_sets()}
-SPLITS = [
-    (small.name, config, split)
-    for small in DRAWN.values()
-    for config, splits in small.records.items()
-    for split in splits
-]
+
+
+@cache
+def drawn_sets() -> dict[str, Any]:
+    """What the tool draws, by the set's name. Drawing takes two seconds."""
+    return {small.name: small for small in small_sets()}
+
+
+def splits() -> list[tuple[str, str, str]]:
+    return [
+        (small.name, config, split)
+        for small in drawn_sets().values()
+        for config, splits in small.records.items()
+        for split in splits
+    ]
 
 
 def read(name: str, config: str, split: str) -> list[Record]:
@@ -50,22 +59,23 @@ def opened(data: bytes) -> Image.Image:
     return image
 
 
-@pytest.mark.parametrize(("name", "config", "split"), SPLITS)
-def test_the_files_hold_what_the_tool_draws(name: str, config: str, split: str) -> None:
+@pytest.mark.slow
+def test_the_files_hold_what_the_tool_draws() -> None:
     """Texts to the letter; pictures in kind and size, since another Pillow may compress them otherwise."""
-    wanted = [drawn(record) for record in DRAWN[name].records[config][split]]
-    found = read(name, config, split)
-    assert len(found) == len(wanted)
-    for ours, theirs in zip(found, wanted, strict=True):
-        assert ours.keys() == theirs.keys()
-        pictures = dict(stored(theirs))
-        for column, value in ours.items():
-            if column not in pictures:
-                assert value == theirs[column]
-                continue
-            committed, redrawn = opened(value["bytes"]), opened(pictures[column])
-            assert (committed.format, committed.size) == (redrawn.format, redrawn.size)
-            assert committed.getexif() == redrawn.getexif()
+    for name, config, split in splits():
+        wanted = [drawn(record) for record in drawn_sets()[name].records[config][split]]
+        found = read(name, config, split)
+        assert len(found) == len(wanted)
+        for ours, theirs in zip(found, wanted, strict=True):
+            assert ours.keys() == theirs.keys()
+            pictures = dict(stored(theirs))
+            for column, value in ours.items():
+                if column not in pictures:
+                    assert value == theirs[column]
+                    continue
+                committed, redrawn = opened(value["bytes"]), opened(pictures[column])
+                assert (committed.format, committed.size) == (redrawn.format, redrawn.size)
+                assert committed.getexif() == redrawn.getexif()
 
 
 @pytest.mark.slow
@@ -74,14 +84,15 @@ def test_drawing_again_gives_the_same_files(tmp_path: Any) -> None:
         for small in small_sets():
             write(small, tmp_path / place)
     files = sorted(path.relative_to(tmp_path / "first") for path in (tmp_path / "first").rglob("*.*"))
-    assert sum(path.suffix == ".parquet" for path in files) == len(SPLITS)
+    assert sum(path.suffix == ".parquet" for path in files) == len(splits())
     for file in files:
         assert (tmp_path / "first" / file).read_bytes() == (tmp_path / "second" / file).read_bytes(), file
 
 
+@pytest.mark.slow
 def test_they_are_small_and_each_stands_in_the_tree_with_a_card() -> None:
     size = 0
-    for name in DRAWN:
+    for name in drawn_sets():
         files = [path for path in (SMALL_SETS / name).rglob("*") if path.is_file()]
         size += sum(path.stat().st_size for path in files)
         card = (SMALL_SETS / name / "README.md").read_text("utf-8")
@@ -107,7 +118,7 @@ def test_datasets_itself_reads_them_as_pictures(tmp_path: Any) -> None:
 def test_pictures_come_in_many_kinds() -> None:
     kinds: Counter[tuple[str | None, str]] = Counter()
     turned = 0
-    for name, config, split in SPLITS:
+    for name, config, split in splits():
         for record in read(name, config, split):
             for _, data in stored(record):
                 image = opened(data)

@@ -28,6 +28,7 @@ def test_together_they_stay_small() -> None:
     assert len(FILES) > 120
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SETS)
 def test_every_clip_can_be_heard(name: str) -> None:
     for file in (SMALL_SETS / name).rglob("*.parquet"):

@@ -97,6 +97,7 @@ def test_a_fake_model_has_likelihoods(tmp_path: Path) -> None:
     assert 50 < table.cells[0].value < 90
 
 
+@pytest.mark.slow
 def test_an_endpoint_s_echo_is_tried_again_piece_by_piece(tmp_path: Path) -> None:
     failed: list[bool] = []
 

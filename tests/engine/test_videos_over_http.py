@@ -96,6 +96,7 @@ def by_sight(payload: dict[str, Any], route: str) -> str:
     return " ".join(str(number(picture)) for picture in pictures)
 
 
+@pytest.mark.slow
 def test_an_endpoint_sees_the_frames_in_order(tmp_path: Path) -> None:
     task = clips(tmp_path)
     with OpenAIServer(by_sight) as server:
@@ -124,6 +125,7 @@ def test_an_endpoint_sees_the_frames_in_order(tmp_path: Path) -> None:
     assert "video" in asked["prompt"][0]["content"][1]
 
 
+@pytest.mark.slow
 def test_stored_answers_are_played_again_and_scored_again(tmp_path: Path) -> None:
     task = clips(tmp_path)
     with OpenAIServer(by_sight) as server:
@@ -146,6 +148,7 @@ def bomb() -> bytes:
     return bytes(data)
 
 
+@pytest.mark.slow
 def test_a_video_that_cannot_be_decoded_fails_its_sample_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -76,6 +76,7 @@ def test_a_run_against_ten_requests_a_minute_ends(tmp_path: Path, hint: str, con
         assert (cell.value, cell.n, cell.outcomes["failed"]) == (100.0, 60, 0)
 
 
+@pytest.mark.slow
 def test_where_refused_requests_count_too_few_of_them_are_sent(tmp_path: Path) -> None:
     with OpenAIServer(TenAMinute("Please slow down.", counts_refused=True)) as server:
         cell = run(server, sums(tmp_path, 60), tmp_path / "r.db")
@@ -106,6 +107,16 @@ def test_a_429_does_not_count_as_long_as_others_are_answered() -> None:
     assert all(waits.pause(_LIMIT) is not None for _ in range(100))
 
 
+def test_the_two_minutes_begin_anew_when_another_is_answered() -> None:
+    answered: list[str] = []
+    waits = Waits(RetryPolicy(attempts=1, first_pause=60), lambda: len(answered))
+    slow = ProviderError("HTTP 429", retryable=True, limited=True, retry_after=60)
+    for other in ("a", "b", "c"):
+        answered.append(other)
+        assert [waits.pause(slow), waits.pause(slow)] == [60, 60]
+    assert waits.pause(slow) is None
+
+
 def test_other_failures_count_at_once_also_between_429s() -> None:
     waits = Waits(RetryPolicy(attempts=2), lambda: 0)
     broken = ProviderError("HTTP 502", retryable=True)
@@ -131,6 +142,7 @@ def test_a_held_limiter_admits_nobody_until_the_longest_hold_is_over() -> None:
 # -- refused ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("status", [401, 402, 403, 404])
 @pytest.mark.parametrize("concurrency", [None, 1])
 def test_one_refused_prompt_fails_alone_also_the_second_time(
@@ -152,6 +164,7 @@ def test_one_refused_prompt_fails_alone_also_the_second_time(
         assert len(server.requests) == 17
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("status", [401, 403, 404])
 def test_a_refusal_of_all_stops_before_many_are_asked(tmp_path: Path, status: int) -> None:
     with OpenAIServer(lambda *_: refuse(status, "no")) as server:

@@ -143,6 +143,7 @@ def test_the_length_is_kept_to_the_sample(frames: int, rate: int) -> None:
     assert abs(len(heard(prepare(data))) - right) <= 1
 
 
+@pytest.mark.slow
 def test_long_clips_are_the_same_as_in_one_piece() -> None:
     noise = np.random.default_rng(3).uniform(-0.5, 0.5, 700_000).astype(np.float32)
     for rate, channels in ((16_000, 1), (44_100, 1), (44_100, 2)):
@@ -235,6 +236,7 @@ def test_rf64_says_its_size_elsewhere() -> None:
         prepare(data[:-100])
 
 
+@pytest.mark.slow
 def test_the_preview_is_the_same_sound_small() -> None:
     noise = np.random.default_rng(5).normal(0, 0.02, 16_000 * 20)
     sound = tone(500, 16_000, 20, 0.3) * (1 + tone(2, 16_000, 20)) + noise
@@ -247,6 +249,7 @@ def test_the_preview_is_the_same_sound_small() -> None:
     heard(long)
 
 
+@pytest.mark.slow
 def test_the_same_bytes_make_the_same_bytes_in_any_thread() -> None:
     stock = [
         stored(SPEECH, rate, kind, codec)

@@ -211,6 +211,7 @@ def test_long_sounds_are_refused_before_they_are_decoded(monkeypatch: pytest.Mon
     assert "at most 4 are read" in refused(hours)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", STOCK)
 def test_mutated_bytes(name: str) -> None:
     chance, data = random.Random(name), STOCK[name]

@@ -272,6 +272,7 @@ def test_the_same_bytes_make_the_same_bytes_in_any_thread() -> None:
             assert list(threads.map(lambda data: prepare(data, 1500), stock * 8)) == alone * 8
 
 
+@pytest.mark.slow
 def test_other_threads_go_on_meanwhile() -> None:
     image = Image.effect_noise((1200, 1200), 60).convert("RGBA")
     data = encoded(image, "PNG", compress_level=1)

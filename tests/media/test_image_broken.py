@@ -195,6 +195,7 @@ def test_bombs_are_refused_by_their_size(kind: str) -> None:
         assert kind == "WebP" or "pixels" in said
 
 
+@pytest.mark.slow
 def test_the_largest_pictures_are_read_and_no_larger() -> None:
     assert MOST_PIXELS == 100_000_000
     row = bytes(1 + 12_500)
@@ -216,6 +217,7 @@ def test_a_jpeg_of_endless_scans() -> None:
     assert "scans" in refused(data[:last] + data[last:-2] * 200 + data[-2:])
 
 
+@pytest.mark.slow
 def test_nothing_is_said_on_standard_error() -> None:
     """Odd files: damaged EXIF, an APNG that is none, more pixels than Pillow likes."""
     with warnings.catch_warnings():
@@ -239,6 +241,7 @@ def test_no_warning_of_this_process_is_lost() -> None:
         warnings.warn("mine", RuntimeWarning, stacklevel=1)
 
 
+@pytest.mark.slow
 def test_running_out_of_memory_is_said() -> None:
     code = (
         "import resource, sys; from evalkit.media.image import prepare, MediaError\n"

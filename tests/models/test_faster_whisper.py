@@ -62,6 +62,7 @@ def spoken() -> Audio:
     return Audio(prepare(row["audio"]["bytes"]).data)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("language", ["", "de", "en"])
 def test_a_clip_is_written_down(opened: Open, language: str) -> None:
     for beams in ("1", "5"):
@@ -88,6 +89,7 @@ def test_sampling_goes_by_the_seed(opened: Open) -> None:
     assert texts() == texts()
 
 
+@pytest.mark.slow
 def test_a_whole_run(opened: Open, weights: Path, tmp_path: Path) -> None:
     """Every clip of a benchmark, to the figure."""
     model = open_model(f"faster-whisper/{weights}?device=cpu&threads=1&beam_size=1")
@@ -97,6 +99,7 @@ def test_a_whole_run(opened: Open, weights: Path, tmp_path: Path) -> None:
     assert (rate.value, inserted.value) == (100.0, 0.0)
 
 
+@pytest.mark.slow
 def test_its_identity_is_the_weights_and_what_changes_the_text(
     opened: Open, weights: Path, tmp_path: Path
 ) -> None:

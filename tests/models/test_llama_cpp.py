@@ -123,6 +123,7 @@ def test_a_model_that_was_closed_starts_again(weights: Path) -> None:
     assert said([first]) == said([second])
 
 
+@pytest.mark.slow
 def test_what_decides_the_answers_is_the_identity(weights: Path) -> None:
     plain = LlamaCppModel(weights, "a-name")
     assert plain.identity == {

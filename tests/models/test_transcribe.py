@@ -126,6 +126,7 @@ def test_openai_itself_is_sent_only_what_it_knows() -> None:
         assert sent("http://127.0.0.1:8000/v1", translate) == everywhere | {"language", "seed"}
 
 
+@pytest.mark.slow
 def test_a_long_clip_goes_through() -> None:
     """14 minutes are more than vLLM takes, 12 are not."""
     minutes = [Request(Speech(clip(60 * count)), 400) for count in (12, 14)]

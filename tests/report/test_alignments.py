@@ -31,6 +31,7 @@ def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str,
     return int(ended.value.code or 0), out, err
 
 
+@pytest.mark.slow
 def test_edits_stand_under_each_other(heard: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = said(capsys, "report", str(heard), "--alignments")
     assert code == 0

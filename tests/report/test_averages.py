@@ -161,6 +161,7 @@ def test_the_signature_of_a_mean_has_the_code_of_what_it_is_a_mean_of(
     assert micro == "accuracy@1"
 
 
+@pytest.mark.slow
 def test_a_mean_over_groups_is_compared_as_one_with_its_clusters_whole(
     tmp_path: Path, stack: ExitStack
 ) -> None:
@@ -197,6 +198,7 @@ def test_a_graded_metric_has_no_correct_share(tmp_path: Path, stack: ExitStack) 
     assert "correct" not in next(row for row in rows if "ANLS" in row)
 
 
+@pytest.mark.slow
 def test_a_graded_sample_that_changed_is_told_by_its_figure(tmp_path: Path, stack: ExitStack) -> None:
     good = run(stack, tmp_path, "(MeanCredit('ANLS'), Accuracy())", lambda gold: False)
     bad = run(stack, tmp_path, "(MeanCredit('ANLS'), Accuracy())", lambda gold: gold == 4, model="fake/bad")
@@ -233,6 +235,7 @@ def test_the_browser_shows_a_graded_samples_figure(tmp_path: Path, stack: ExitSt
     assert plain["figure"][at] == [""]
 
 
+@pytest.mark.slow
 def test_a_metric_whose_best_is_zero_has_no_arrow_and_is_judged_by_its_distance(
     tmp_path: Path, stack: ExitStack
 ) -> None:

@@ -79,6 +79,7 @@ def refuses(payload: dict[str, Any], route: str) -> Any:
     return "The answer is 0."
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FORMATS)
 def test_every_format_says_why(tmp_path: Path, name: str, cli: Cli) -> None:  # noqa: F811
     task, path = sums(tmp_path, 16), tmp_path / "r.db"
@@ -103,6 +104,7 @@ def test_every_format_says_why(tmp_path: Path, name: str, cli: Cli) -> None:  # 
         assert f"{table.failed} × provider" in build_table([store]).notes[0]
 
 
+@pytest.mark.slow
 def test_a_damaged_record_is_not_to_be_retried(tmp_path: Path, cli: Cli) -> None:  # noqa: F811
     said = asked(cli, faulty(tmp_path, {2: "sample raises"}), tmp_path / "r.db", None)
     assert "1 samples failed; they fail every time until" in said.err

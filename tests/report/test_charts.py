@@ -324,6 +324,7 @@ def test_the_interval_of_a_ratio() -> None:
     assert ratio_of(over, Mark("b", 1.0, 0.0, 3.0)) is None, "it may be as large as one likes"
 
 
+@pytest.mark.slow
 def test_runs_of_other_samples_are_left_out_or_hollow_and_named(tmp_path: Path) -> None:
     """Every chart that puts runs side by side: breakdown, rules, curves, outcomes, tokens."""
     task = [f"{quiz(tmp_path, test=60, validation=40)}:quiz:routed"]

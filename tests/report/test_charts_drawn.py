@@ -147,6 +147,7 @@ def test_texts_can_be_read_on_a_phone(drawn: dict[str, Chart]) -> None:
     assert [set(colours) for colours in inks] == rgb
 
 
+@pytest.mark.slow
 def test_series_differ_without_their_colours(drawn: dict[str, Chart]) -> None:
     for name in ("chart-values-1-1", "chart-rules-1", "chart-routing-1", "chart-breakdown-1", "chart-tokens"):
         root = ElementTree.fromstring(drawn[name].svg)

@@ -245,6 +245,7 @@ def test_what_was_asked_otherwise_is_not_set_against(tmp_path: Path) -> None:
         grid(stores, table, relative_to="fake/large", strict=True)
 
 
+@pytest.mark.slow
 def test_a_part_is_marked_in_what_is_made_of_it(tmp_path: Path) -> None:
     stores = [ran(tmp_path, f"fake/{name}", small_fails, limit=50) for name in ("large", "small")]
     found = grid(stores, paper(tmp_path, TABLE), relative_to="fake/large")
@@ -273,6 +274,7 @@ def test_a_run_that_lacks_the_benchmark(tmp_path: Path) -> None:
     assert vote.cells[names.index("fake/vote − fake/large")].text == BASE_NOT_RUN
 
 
+@pytest.mark.slow
 def test_nothing_is_a_ratio_to_nothing(tmp_path: Path) -> None:
     stores = [ran(tmp_path, "fake/large", lambda gold: True), ran(tmp_path, "fake/small", small_fails)]
     found = grid(stores, paper(tmp_path, TABLE), relative_to="fake/large")

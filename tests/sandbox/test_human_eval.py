@@ -70,6 +70,7 @@ def first_line(body: str) -> str:
     return body.lstrip("\n").split("\n")[0] + "\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("cut", "passed"),
     [
@@ -123,6 +124,7 @@ ALLOWED = {
 """The original refuses these, for it replaces the functions by None."""
 
 
+@pytest.mark.slow
 def test_where_the_verdict_has_to_be_another_one() -> None:
     assert official([(ADD, body) for body in FORGED.values()]) == [True] * len(FORGED)
     outcomes = run([(ADD, body) for body in FORGED.values()])

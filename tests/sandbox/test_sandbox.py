@@ -63,6 +63,7 @@ def test_passed(program: str) -> None:
     assert run(program) == Outcome("passed")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("program", "detail"),
     [
@@ -123,6 +124,7 @@ def test_cpu_time_of_the_program_and_its_tests_counts_together() -> None:
     assert run_programs([endless], Limits(cpu_seconds=1)) == [Outcome("timeout", "over 1 s of CPU time")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "program", ["import time; time.sleep(60)", "import threading; threading.Event().wait()"]
 )
@@ -132,6 +134,7 @@ def test_waiting_costs_no_cpu_time_and_is_ended_all_the_same(program: str) -> No
     assert time.monotonic() - started < 20
 
 
+@pytest.mark.slow
 def test_the_same_program_gives_the_same_verdict() -> None:
     program = "import random\nraise ValueError(hash('x'), list({'a', 'b', 'c', 'd'}), random.random())"
     assert run(program) == run(program)
@@ -439,6 +442,7 @@ def test_a_flood_gains_nothing(program: str) -> None:
     assert outcome.status in ("failed", "timeout")
 
 
+@pytest.mark.slow
 def test_a_program_cannot_pretend_that_the_sandbox_failed() -> None:
     """A sample that could not be judged would be left out of the score."""
     for program in (

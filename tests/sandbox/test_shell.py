@@ -70,6 +70,7 @@ def test_files_folder_and_variables_last() -> None:
     ) == ["", "/tmp/b c\none\nit's  so|two\nlines|\né", "/\n", "/tmp/b c\n"]
 
 
+@pytest.mark.slow
 def test_each_session_is_its_own() -> None:
     async def main() -> list[str]:
         async with session() as one, session() as other:
@@ -107,6 +108,7 @@ def test_statuses_streams_and_input() -> None:
     assert all(one.seconds < 3 for one in ran)
 
 
+@pytest.mark.slow
 def test_python_and_tools_are_there() -> None:
     python, tools, pipes = outputs(
         "python3 -c 'import numpy, sys; print(numpy.arange(3).sum(), sys.stdin.read())'",
@@ -186,6 +188,7 @@ def test_time_output_and_memory_are_bounded_and_the_session_goes_on() -> None:
     assert (ran[5].stdout, ran[5].status) == ("kept\n", 0)
 
 
+@pytest.mark.slow
 def test_memory_of_all_processes_together() -> None:
     hold = "python3 -c 'x = b\"x\" * (120 << 20); import time; time.sleep(60)'"
     ran = runs(
@@ -196,6 +199,7 @@ def test_memory_of_all_processes_together() -> None:
     assert ran[1].stdout == "still here\n"
 
 
+@pytest.mark.slow
 def test_memory_in_the_background() -> None:
     hold = "python3 -c 'x = b\"x\" * (120 << 20); import time; time.sleep(60)'"
 
@@ -332,6 +336,7 @@ def test_a_session_that_is_over_runs_nothing() -> None:
     asyncio.run(main())
 
 
+@pytest.mark.slow
 def test_a_cancelled_command_ends_the_session() -> None:
     async def main() -> None:
         async with session() as shell:
@@ -348,6 +353,7 @@ def test_a_cancelled_command_ends_the_session() -> None:
     asyncio.run(main())
 
 
+@pytest.mark.slow
 def test_commands_of_one_session_wait_for_each_other() -> None:
     async def work(shell: Session) -> list[Ran]:
         return await asyncio.gather(

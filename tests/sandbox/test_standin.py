@@ -62,6 +62,7 @@ def judged(source: str, test: str, *calls: str, classes: tuple[str, ...]) -> Out
     return outcome
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "test",
     [
@@ -102,6 +103,7 @@ def test_a_tree(test: str) -> None:
     assert judged(TREE, test, *calls, classes=("Node",)) == Outcome("passed")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "test",
     [
@@ -160,6 +162,7 @@ def other(): return Other()
 LIE = "__eq__ = __lt__ = __contains__ = lambda *_: True; __ne__ = lambda *_: False; __hash__ = lambda _: 0"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("source", "test"),
     [

@@ -34,6 +34,7 @@ def children() -> set[str]:
     return found
 
 
+@pytest.mark.slow
 def test_a_cancelled_run_leaves_no_process() -> None:
     before = children()
     sandbox = Sandbox()
@@ -54,6 +55,7 @@ def test_a_cancelled_run_leaves_no_process() -> None:
     assert children() == before
 
 
+@pytest.mark.slow
 def test_one_sandbox_serves_many_programs_in_one_loop_after_another() -> None:
     before = children()
     sandbox = Sandbox()
@@ -75,6 +77,7 @@ def test_one_sandbox_serves_many_programs_in_one_loop_after_another() -> None:
     assert children() == before
 
 
+@pytest.mark.slow
 def test_servers_end_with_their_thread_and_are_replaced() -> None:
     sandbox = Sandbox()
     outcomes: list[Outcome] = []
@@ -126,6 +129,7 @@ def test_a_copy_made_by_fork_ends_nothing() -> None:
     sandbox.close()
 
 
+@pytest.mark.slow
 def test_the_check_passes_here_inside_and_outside_a_loop() -> None:
     before = children()
     check_sandbox()
@@ -221,6 +225,7 @@ except Exception as error:
     assert "--unsafe-execution" in ran.stdout
 
 
+@pytest.mark.slow
 @needs("python3", "/usr/bin/python3")
 @pytest.mark.parametrize("unsafe", [False, True])
 def test_an_ordinary_user_with_the_system_s_python(tmp_path: Path, unsafe: bool) -> None:

@@ -66,6 +66,7 @@ def test_hostile_expressions_cost_their_own_sample(
     asyncio.run(judge_all())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("answer", "reference", "same"),
     [

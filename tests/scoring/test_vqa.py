@@ -51,6 +51,7 @@ def test_every_contraction_of_the_table_is_met_from_any_missing_apostrophe() -> 
     assert vqa_accuracy("shed", ["she'd"] * 5 + ["rope"] * 5) == 0  # none of the table's
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("credit", ALL)
 @pytest.mark.parametrize(
     "unit", [",", "1,", "1,,", ".", ". ", "'", "'s", "a ", "\n", "- ", "<=1.", "\u0301", "İ", "dont ", "٣,"]

@@ -149,6 +149,7 @@ def test_the_time_limit_is_math_verifys_own() -> None:
     assert math.workers()._cpu_seconds == given == 5
 
 
+@pytest.mark.slow
 def test_the_further_judges() -> None:
     assert judged("-1/2", "-\\frac{1}{2}") == Verdict(True, "sympy")
     assert judged("-1/2", "-\\frac{1}{2}", math.score_by_hendrycks) == Verdict(False, "spelled differently")
@@ -170,6 +171,7 @@ def test_references_score_all_by_every_judge_and_wrong_ones_nothing() -> None:
     assert results[0].others == {"accuracy (hendrycks)": 100.0, "accuracy (math-verify)": 100.0}
 
 
+@pytest.mark.slow
 def test_figures_by_subject_and_level(tmp_path: Path) -> None:
     table = run("fake/gold?wrong=0.5&seed=3", "math:4-shot", output=tmp_path / "r.db", data="builtin")
     assert [cell.metric for cell in table.cells] == [

@@ -184,6 +184,7 @@ def test_references_score_all_and_other_answers_nothing(tmp_path: Path) -> None:
     assert (result.samples, result.gold, result.wrong, result.problems) == (6, 100.0, 0.0, ())
 
 
+@pytest.mark.slow
 def test_what_the_rules_leave_is_unparsable_or_the_extractor_s(tmp_path: Path) -> None:
     data = folder(tmp_path / "hub", ROWS)
     model = FakeModel(lambda request, draw: "-3" if "integer" in said(request) else "The second.")
@@ -197,6 +198,7 @@ def test_what_the_rules_leave_is_unparsable_or_the_extractor_s(tmp_path: Path) -
     assert extractor.asked == 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("table", ["table-7", "table-17"])
 def test_without_the_extractor_it_is_another_protocol_in_every_column(tmp_path: Path, table: str) -> None:
     """All printed figures, also those of other makers' models, are by the authors' extractor."""

@@ -111,6 +111,7 @@ def test_references_score_all_and_other_letters_nothing() -> None:
     assert results[0].others == {"accuracy (majority)": 100.0, "accuracy (greedy)": 100.0}
 
 
+@pytest.mark.slow
 def test_three_bars_a_threshold_and_a_curve(tmp_path: Path) -> None:
     table = run("fake/gold?wrong=0.5&seed=3", "mmlu:cot8-routed", output=tmp_path / "r.db", data="builtin")
     assert [cell.metric for cell in table.cells] == ["accuracy", "accuracy (majority)", "accuracy (greedy)"]
@@ -122,6 +123,7 @@ def test_three_bars_a_threshold_and_a_curve(tmp_path: Path) -> None:
     assert {"STEM", "humanities", "world_religions"} <= table.cells[0].groups.keys()
 
 
+@pytest.mark.slow
 def test_without_likelihoods_there_are_other_protocols() -> None:
     silent = FakeModel(lambda request, draw: "", logprobs=False)
     with pytest.raises(UsageError, match="does not support logprobs, which mmlu:5-shot needs"):

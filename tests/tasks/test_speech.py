@@ -77,6 +77,7 @@ def test_the_languages() -> None:
     assert {s.group for s in samples(planned("mls", languages="all"))} == mls
 
 
+@pytest.mark.slow
 def test_some_languages_only() -> None:
     assert [s.group for s in samples(planned("fleurs", languages="fr_fr,ja_jp"))] == ["fr_fr"] * 2 + ["ja_jp"]
     assert {s.group for s in samples(planned("covost2", languages="zh-CN, sv"))} == {"zh", "sv"}
@@ -108,6 +109,7 @@ def test_the_signature_names_the_normalisers_and_what_is_counted() -> None:
     assert [notes("asr", unit=unit)["characters"] for unit in ("character", "word")] == ["all", "none"]
 
 
+@pytest.mark.slow
 def test_the_report_counts_characters_in_four_languages() -> None:
     """A wrong sign of Mandarin is one of six, a wrong word of French one of four."""
     cell = planned("fleurs", languages="cmn_hans_cn,fr_fr,lo_la")
@@ -123,6 +125,7 @@ def test_the_report_counts_characters_in_four_languages() -> None:
     assert "characters" in getattr(cell.task.scorer("x", lao), "reason", "")
 
 
+@pytest.mark.slow
 def test_what_an_endpoint_and_what_a_chat_is_asked() -> None:
     cell = planned("covost2:21-transcribe", languages="de", language_hint="on")
     (first, *_) = samples(cell)
@@ -156,6 +159,7 @@ def test_bleu_is_in_the_words_of_the_target() -> None:
     assert "tok:13a" in str(task.notes(task.protocols[0])["BLEU"])
 
 
+@pytest.mark.slow
 def test_pairs_are_of_one_sentence() -> None:
     pairs = {s.group: (s.input, s.target[0]) for s in samples(planned("fleurs-ast", languages="fr_fr,de_de"))}
     assert pairs["fr_fr"][1] in {"The boat is red.", "The dog drinks water."}
