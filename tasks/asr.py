@@ -8,7 +8,7 @@ a file (`file_name`) and have its transcript; a folder in any other form that `d
 `owner/name` on the Hub. `split` is a folder's subfolder or a data set's split; the default is the folder
 itself, or else "test". `--data builtin` uses a few clips of evalkit's own. `audio` and `text` name columns.
 
-An empty transcript is a transcript: nothing is said in the clip, and every transcribed word is an insertion.
+A transcript that is empty is one: nothing is said in the clip, and whatever is heard there is inserted.
 
 `language` is the language that is spoken, one of FLEURS's languages by ISO 639-1 or FLEURS's own code ("en",
 "en_us"), or the column that has each clip's language; then the figure is the mean over the languages, with
@@ -37,16 +37,17 @@ UNKNOWN = Language("", "")
 def reader(audio: str, text: str, language: str) -> Callable[[Record], Sample]:
     """The function that reads a record; `audio` and `text` are columns, `language` a column, a code, or "".
 
-    A sample's id is the name of its file if the folder's list has it. The function raises `ValueError` for a
-    record without a transcript, because it cannot be scored. An empty text is a transcript, of a clip in
-    which nothing is said.
+    A sample has its file's name, where a list in the folder says it.
+
+    A record without a transcript is a `ValueError`: nothing could be scored. An empty text is one: of a clip
+    where nothing is said.
     """
     fixed = known(language)
 
     def sample(record: Record) -> Sample:
         if not isinstance(record[text], str):
             raise ValueError(f"{text!r} has no transcript")
-        said = fixed or known(str(record[language] or "?"))  # "" would be the unknown language
+        said = fixed or known(str(record[language] or "?"))  # "" would be a language of no group
         if said is None:
             raise ValueError(f"{language!r} must be the code of a language, not {record[language]!r}")
         clip = Audio.of(record[audio])

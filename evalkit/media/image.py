@@ -1,7 +1,8 @@
 """Prepares a stored picture for sending: decoded completely, upright, in 8 bits, within a budget of pixels.
 
-It reads PNG, JPEG, WebP, AVIF and GIF (their first frame) and TIFF (its first page), which it recognises by
-the first bytes. A PNG or JPEG that needs no change is sent as stored. All others are changed, in this order:
+What is read is PNG, JPEG, WebP, AVIF and GIF (their first frame) and TIFF (its first page), told by the first
+bytes.
+A PNG or JPEG that needs nothing is sent as it is stored. What is made of the others, in this order:
 
 - Depth: of 16 bits the high byte is kept, of 12 bits the upper 8. Any other samples of more than 8 bits
   (32-bit integers, floats, signed samples) have no known range and are an error.
@@ -71,7 +72,7 @@ _TIFF_SIZES = {
     17: 8,
     18: 8,
 }
-"""The bytes of a value by the number of its type."""
+"""Bytes of a value, by the number of its type."""
 
 _SIGNATURES = (
     (b"\x89PNG\r\n\x1a\n", "PNG"),
@@ -136,7 +137,7 @@ def _one_line(error: Exception) -> str:
 
 
 def _kind(data: bytes) -> str:
-    """The format that the first bytes show. Raises `MediaError` if evalkit does not read it."""
+    """The format that the first bytes announce; a `MediaError` for one that is not read."""
     for start, kind in _SIGNATURES:
         if data.startswith(start):
             return kind
@@ -148,7 +149,7 @@ def _kind(data: bytes) -> str:
         return "AVIF"
     brand = _BRANDS.get(data[8:12], "") if data[4:8] == b"ftyp" else ""
     looks = brand or looks_like(data, _OTHERS)
-    raise MediaError(f"not a PNG, JPEG, WebP, GIF, AVIF or TIFF: it looks like {looks}")
+    raise MediaError(f"no PNG, JPEG, WebP, GIF, AVIF or TIFF: it looks like {looks}")
 
 
 class _Careful:
@@ -336,9 +337,9 @@ def _turn(image: ImageFile) -> Image.Transpose | None:
 
 
 def _check_directory(data: bytes) -> None:
-    """Raises `MediaError` unless a TIFF's first directory, and all values it points to, are inside the file.
+    """Raise unless a TIFF's first directory, and all values it points to, lie within the file.
 
-    Pillow continues without missing tags, and would then misread the samples.
+    Pillow goes on without the tags that are missing, and with them goes what the samples mean.
     """
     order, big = ("<" if data[:1] == b"I" else ">"), 43 in data[2:4]
     (start,) = struct.unpack_from(order + ("Q" if big else "I"), data, 8 if big else 4)
@@ -351,7 +352,7 @@ def _check_directory(data: bytes) -> None:
         if size > len(inline):
             (outside,) = struct.unpack(order + ("Q" if big else "I"), inline)
             if outside + size > len(data):
-                raise MediaError("damaged TIFF: a tag points beyond the end of the file")
+                raise MediaError("damaged TIFF: a tag points behind the end of the file")
 
 
 def _check_samples(image: TiffImageFile) -> None:

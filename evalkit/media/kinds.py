@@ -17,7 +17,7 @@ _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
 VIDEO_SECONDS, VIDEO_MEGABYTES = 300.0, 4096
-"""The CPU time and memory that one video may take."""
+"""CPU time and memory that one video may take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +141,7 @@ def _video_needs() -> None:
 
 
 def video_workers() -> Workers:
-    """The processes in which videos are decoded."""
+    """Processes that videos are decoded in."""
     return Workers(
         cpu_seconds=VIDEO_SECONDS, wall_seconds=4 * VIDEO_SECONDS, memory_megabytes=VIDEO_MEGABYTES
     )

@@ -1,4 +1,4 @@
-"""Checks the length of a video file against its own headers, before it is decoded."""
+"""How long a video file should be by its own headers, before anything decodes it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _EBML, _SEGMENT = 0x1A45DFA3, 0x18538067
 
 
 def check_whole(file: IO[bytes], mime: str) -> None:
-    """Raises `MediaError` if a file ends before the end that its own headers give."""
+    """Raises `MediaError` for a file that ends before its own headers say it does."""
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
     try:
@@ -23,7 +23,7 @@ def check_whole(file: IO[bytes], mime: str) -> None:
     except (struct.error, IndexError):
         end = size + 1
     if end > size:
-        raise MediaError(f"truncated {mime}: it has {size:,} bytes, and its headers announce more")
+        raise MediaError(f"truncated {mime}: it has {size:,} bytes, and should go on")
     file.seek(0)
 
 

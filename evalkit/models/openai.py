@@ -55,10 +55,7 @@ class OpenAIModel:
         return {"backend": "openai", "model": self._model, "endpoint": self.base_url}
 
     async def generate(self, request: Request, *, draw: int = 0) -> Response:
-        """The response to a request, which is sent again with fewer alternatives if it had too many.
-
-        Raises `ProviderError`.
-        """
+        """Sends one HTTP request, once, or again with fewer alternatives. Raises `ProviderError`."""
         asked = within(request, self._most_alternatives)
         try:
             response = await self._answer(asked)
@@ -74,7 +71,7 @@ class OpenAIModel:
         return dataclasses.replace(response, signs=signs)
 
     async def _answer(self, request: Request) -> Response:
-        """Sends the request, and again as long as it is refused for a parameter that is not necessary."""
+        """Sends the request, and again as long as it is refused for a parameter that it can do without."""
         payload = await self._in_thread(self._payload, request) if request.media else self._payload(request)
         while True:
             sent = self._adapted.payload(payload)

@@ -95,7 +95,7 @@ def test_tags_that_point_out_of_the_file() -> None:
     data = tiff((2, 1), [bytes(6)], bits=(8, 8, 8), photometric=2, samples=3)
     entry = data.index(struct.pack("<HHI", 258, 4, 3))
     absurd = data[: entry + 4] + struct.pack("<I", 0x4000_0000) + data[entry + 8 :]
-    with pytest.raises(MediaError, match="beyond the end"):
+    with pytest.raises(MediaError, match="behind the end"):
         prepare(absurd)
     far = data[:4] + struct.pack("<I", 0xFFFF_FFF0) + data[8:]
     with pytest.raises(MediaError, match="damaged TIFF"):
