@@ -153,7 +153,7 @@ BACKENDS: dict[str, Backend] = {
         whole=True,
     ),
     "replay": Backend(
-        "replay/RUN.db or replay/TEXTS.trn, .tsv, .jsonl",
+        "replay/RUN.db or replay/TEXTS.trn, .stm, .ctm, .tsv, .jsonl",
         "the responses of an earlier run, or texts by the id of the sample, without any request",
         ("chat", "completion", "transcription", "image", "audio")
         + ("logprobs", "echo", "tools", "prefill", "extra"),
