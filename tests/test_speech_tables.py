@@ -10,10 +10,12 @@ import pytest
 
 from evalkit.api import DataOptions, ErrorRate, ProviderError, Record, Records, Sample, Task, averages
 from evalkit.benchmark.protocol import Protocol
+from evalkit.compare.runs import compare
 from evalkit.models.base import Capability, Request, Response
 from evalkit.models.fake import FakeModel
 from evalkit.models.python_given import as_model
 from evalkit.report.build import render_report
+from evalkit.report.comparison import comparison_text
 from evalkit.report.table import Table
 from evalkit.runfile.store import Store
 from evalkit.samples import JSON
@@ -175,3 +177,17 @@ def test_empty_references_are_noted(tmp_path: Path) -> None:
     rows = [("en", SAID[0]), ("en", ""), ("en", None)]
     notes = table(tmp_path, rows, {"s0": SAID[0], "s1": "", "s2": "x"}).notes
     assert any("1 of 2 references are empty: they count as silence" in note for note in notes), notes
+
+
+def test_a_comparison_has_the_decimals_of_the_tables(tmp_path: Path) -> None:
+    rows = [("en", text) for text in SAID]
+    good = {f"s{n}": text for n, text in enumerate(SAID)}
+    paths = [tmp_path / name / "r.db" for name in ("a", "b")]
+    table(paths[0].parent, rows, good)
+    table(paths[1].parent, rows, good | {"s0": "red boat sail"})
+    with Store.open(paths[0]) as base, Store.open(paths[1]) as head:
+        comparison = compare(base, head)
+    for text in (comparison_text([comparison], "markdown"), comparison_text([comparison] * 2, "markdown")):
+        assert "0.00" in text
+        assert "5.56" in text
+    assert "| +5.56" in comparison_text([comparison], "markdown")
