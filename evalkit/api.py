@@ -77,7 +77,7 @@ from evalkit.metrics.bleu import Bleu, ChrF, require_tokeniser, tokeniser_for
 from evalkit.metrics.bleu import signatures as bleu_signatures
 from evalkit.metrics.error_rate import ErrorRate, Over100
 from evalkit.metrics.guessing import GuessingAccuracy
-from evalkit.models.base import BatchModel, Likelihood, Model, Request, Response, TokenLogprob
+from evalkit.models.base import BatchModel, ByIdModel, Likelihood, Model, Request, Response, TokenLogprob
 from evalkit.models.fake import FakeModel
 from evalkit.processes.workers import OverLimit, Workers
 from evalkit.runfile.runs_as_data import Runs
@@ -112,6 +112,7 @@ __all__ = [
     "AudioFolder",
     "BatchModel",
     "Bleu",
+    "ByIdModel",
     "Cell",
     "ChrF",
     "Context",

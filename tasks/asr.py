@@ -8,7 +8,9 @@ a file (`file_name`) and have its transcript; a folder in any other form that `d
 `owner/name` on the Hub. `split` is a folder's subfolder or a data set's split; the default is the folder
 itself, or else "test". `--data builtin` uses a few clips of evalkit's own. `audio` and `text` name columns.
 
-A transcript that is empty is one: nothing is said in the clip, and whatever is heard there is inserted.
+A transcript that is empty is one: nothing is said in the clip, and whatever is heard there is inserted; a
+note counts such clips. One that is missing (null, or no such entry in a line) is none: the clip is asked,
+counted in a note, and not scored.
 
 `language` is the language that is spoken, one of FLEURS's languages by ISO 639-1 or FLEURS's own code ("en",
 "en_us"), or the column that has each clip's language; then the figure is the mean over the languages, with
@@ -39,22 +41,23 @@ def reader(audio: str, text: str, language: str) -> Callable[[Record], Sample]:
 
     A sample has its file's name, where a list in the folder says it.
 
-    A record without a transcript is a `ValueError`: nothing could be scored. An empty text is one: of a clip
-    where nothing is said.
+    A record whose transcript is null or not there has no reference. An empty text is one: of a clip where
+    nothing is said. A transcript that is no text is a `ValueError`.
     """
     fixed = known(language)
 
     def sample(record: Record) -> Sample:
-        if not isinstance(record[text], str):
-            raise ValueError(f"{text!r} has no transcript")
+        transcript = record.get(text)
+        if transcript is not None and not isinstance(transcript, str):
+            raise ValueError(f"{text!r} is {transcript!r}, which is no transcript")
         said = fixed or known(str(record[language] or "?"))  # "" would be a language of no group
         if said is None:
             raise ValueError(f"{language!r} must be the code of a language, not {record[language]!r}")
         clip = Audio.of(record[audio])
         return Sample(
-            id=record.get(AUDIO_FILE) or sample_id(record[text], clip.key),
+            id=record.get(AUDIO_FILE) or sample_id(transcript or "", clip.key),
             input="",
-            target=(record[text],),
+            target=() if transcript is None else (transcript,),
             group=said.code,
             cluster=clip.key,
             meta=spoken(said),

@@ -21,6 +21,7 @@ SUBMISSION = "submission"
     default="",
     metavar="FORMAT",
     help="Output format: jsonl, csv, parquet; trn or trn-references, the answers or references for sclite; "
+    "ctm or stm, the same with times; "
     "or submission, the format of the benchmark's own server.  "
     "[default: by the extension of -o, else jsonl]",
 )

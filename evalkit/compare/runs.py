@@ -175,6 +175,7 @@ def _compared(before: _Run, after: _Run, key: Key, terms: Terms) -> Benchmark | 
         paired=paired,
         differences=tuple(found.differences),
         problems=tuple(found.problems),
+        decimals=max(1, old.measured.decimals),
     )
 
 

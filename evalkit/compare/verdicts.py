@@ -144,6 +144,8 @@ class Benchmark:
     sees: float = math.inf
     enough: int | None = None
     flips: tuple[Flip, ...] = ()
+    decimals: int = 1
+    """Decimals of the figures in texts."""
 
     @property
     def key(self) -> Key:

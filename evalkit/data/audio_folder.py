@@ -53,7 +53,7 @@ class AudioFolder:
         rows = _lines if found.suffix == ".jsonl" else _table
         count, columns = 0, set[str]()
         for row in rows(found):
-            columns = columns or {*row, "audio"}
+            columns |= {*row, "audio"}
             count += 1
         if not count:
             raise DataError(f"{found} names no clips")

@@ -21,14 +21,13 @@ from evalkit.engine.media import MediaCache
 from evalkit.engine.repeatability import is_verified
 from evalkit.engine.waits import Waits
 from evalkit.errors import BoundaryError, EvalkitError, ProviderError, UsageError
-from evalkit.models.base import Model, Request, Response
+from evalkit.models.base import Model, Request, Response, answers_by_id
 from evalkit.models.fake import FakeModel, Hints
 from evalkit.models.stops import cut
 from evalkit.runfile.encoding import checked
-from evalkit.runfile.hypotheses import Hypotheses
 from evalkit.runfile.records import AGAIN, OF_JUDGE, OF_MODEL
 from evalkit.runfile.store import Cell
-from evalkit.runfile.tallies import add_departure, has_answer
+from evalkit.runfile.tallies import add_departure, asker, has_answer
 from evalkit.samples import JUDGE
 
 _LONGEST_PAUSE = 60.0
@@ -111,6 +110,8 @@ class ModelClient:
         self._departed: set[tuple[int, str]] = set()
         self._echo_shown: asyncio.Task[None] | None = None
         self._batcher = Batcher(model) if batches(model) else None
+        self._by_id = model if answers_by_id(model) and not judge else None
+        self._askers: dict[bytes, str] = {}
 
     def close(self) -> None:
         """Stops sending requests."""
@@ -188,18 +189,29 @@ class ModelClient:
                 self._departed.add((cell.id, name))
                 add_departure(self.store, cell, f"{by}{name}", f"{by}{words}")
 
-    def stored_as(self, key: bytes, body: bytes) -> tuple[bytes, bytes]:
-        """Returns the (key, body) that a request is stored under.
+    def stored_as(self, key: bytes, body: bytes, sample: str) -> tuple[bytes, bytes]:
+        """Returns the (key, body) that a request for the sample with the id `sample` is stored under.
 
-        A judge's key and body include its model, because a run may later be scored by another judge.
+        A judge's key and body include its model, because a run may later be scored by another judge. A model
+        that answers by id may answer two samples with the same prompt differently: those of the second one
+        include its id.
         """
-        if not self._judge:
+        if self._judge:
+            asked = {**orjson.loads(body), "judge": self.model.identity}
+            if self._judge != JUDGE:
+                asked["role"] = self._judge
+        elif self._by_id is not None and self._first_asked(key, sample) != sample:
+            asked = {**orjson.loads(body), "sample": sample}
+        else:
             return key, body
-        asked = {**orjson.loads(body), "judge": self.model.identity}
-        if self._judge != JUDGE:
-            asked["role"] = self._judge
         whole = orjson.dumps(asked, option=orjson.OPT_SORT_KEYS)
         return hashlib.sha256(whole).digest()[:16], whole
+
+    def _first_asked(self, key: bytes, sample: str) -> str:
+        """The first sample that a request was for, `sample` if there is none yet."""
+        if key not in self._askers:
+            self._askers[key] = asker(self.store, key) or sample
+        return self._askers[key]
 
     async def _echo_is_right(self, asker: Asker) -> None:
         """Checks, once per run, that the model reports a prompt's tokens correctly. Raises `Stopped`."""
@@ -237,8 +249,8 @@ class ModelClient:
                     self._slow_down(error)
                     pause = waits.pause(error)
                     if pause is None:
-                        # An overlong prompt says nothing about the endpoint, nor does a file's gap.
-                        if not error.too_long and type(self.model) is not Hypotheses:
+                        # An overlong prompt says nothing about the endpoint, nor does one id of many.
+                        if not error.too_long and self._by_id is None:
                             self._count_failure(error)
                         raise
                     await asyncio.sleep(pause * self.policy.second)
@@ -268,8 +280,8 @@ class ModelClient:
 
     async def _once(self, request: Request, draw: int, asker: Asker) -> Response:
         try:
-            if type(self.model) is Hypotheses and not self._judge:
-                return self.model.said(asker.sample, draw)
+            if self._by_id is not None:
+                return checked(await self._by_id.answer_of(asker.sample, draw=draw), request)
             hints = asker.hints
             # Only this exact class gets the hints, because no model of a user's may see the references.
             if type(self.model) is FakeModel:

@@ -16,6 +16,7 @@ from evalkit.benchmark.spec import CellSpec
 from evalkit.benchmark.task import Task, file_of, judge_argument
 from evalkit.convert import to_json
 from evalkit.data.base import DataOptions
+from evalkit.engine.by_id import Ids, compare_ids
 from evalkit.engine.cell import CellPlan, branch_of, rendered
 from evalkit.engine.chosen import Chosen, TaskLike, choose, listed
 from evalkit.engine.faults import FAULTS, fault
@@ -53,6 +54,8 @@ class Plan:
     judges: Mapping[str, Model] = field(default_factory=dict)
     same_model: bool = False
     """Whether a run file is resumed although the model's endpoint had another address."""
+    ids: Ids | None = None
+    """The ids of a model that answers by them, compared with those of the samples."""
 
     def manifest(self) -> dict[str, Any]:
         """Returns the run file's manifest. A resumed run must have the same model identity and seed."""
@@ -76,7 +79,8 @@ class Plan:
             for cell in self.cells
             if cell.task.model_extractor is not None and not cell.model_extractor and not cell.role
         ]
-        return sizes + unread
+        by_id = [f"{self.model.name}: {note}" for note in self.ids.notes()] if self.ids else []
+        return sizes + unread + by_id
 
     def conflicts(self, store: Store) -> list[str]:
         """Returns a message for each difference between this plan and the one that `store` was made with."""
@@ -153,7 +157,7 @@ def make_plan(
     for role in judges.keys() - used:
         given = judge_argument(role, judges[role].name)
         raise UsageError(f"--judge {given}: none of {', '.join(shown)} uses such a judge")
-    return Plan(model, tuple(cells), seed, judges, same_model)
+    return Plan(model, tuple(cells), seed, judges, same_model, compare_ids(model, cells))
 
 
 def _planned_before(cell: CellPlan, cells: Sequence[CellPlan]) -> bool:

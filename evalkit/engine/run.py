@@ -35,6 +35,7 @@ from evalkit.engine.score import Score, Ungraded, score_of
 from evalkit.errors import BoundaryError, DataError, ProviderError, SampleError, UsageError
 from evalkit.models.base import Model
 from evalkit.runfile.encoding import question_digest, unread, unread_id
+from evalkit.runfile.evidence import IDS
 from evalkit.runfile.figures import figures_of
 from evalkit.runfile.records import FAILED, OUTCOMES, Link, StoredFigure
 from evalkit.runfile.runlock import RunLock
@@ -80,6 +81,8 @@ def open_run(path: Path, plan: Plan, *, afresh: bool = False) -> Store:
                     f"{path} holds another run: {'; '.join(conflicts)}. Name another file with -o"
                 )
             note_move(store, plan.model)
+            if plan.ids is not None and (notes := plan.ids.notes()):
+                store.set_entry(IDS, [*notes])
             store.commit()
         except BaseException:
             store.close()

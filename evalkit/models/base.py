@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, TypeAlias, get_args
+from typing import Any, Literal, Protocol, TypeAlias, TypeGuard, get_args
 
 import orjson
 
@@ -319,3 +319,25 @@ class BatchModel(Model, Protocol):
         a call of its own.
         """
         ...
+
+
+class ByIdModel(Model, Protocol):
+    """A backend that answers by the sample's id instead of the prompt, such as texts that exist already.
+
+    The engine calls its `answer_of` in place of `generate`, which it only uses for a judge model. An error of
+    one id says nothing of the others, so that however many fail, the run goes on.
+    """
+
+    @property
+    def ids(self) -> Collection[str]:
+        """The ids that it has an answer for: before a run, they are compared with those of the samples."""
+        ...
+
+    async def answer_of(self, sample: str, *, draw: int = 0) -> Response:
+        """The response for the sample with the id `sample`. Raises `ProviderError`."""
+        ...
+
+
+def answers_by_id(model: object) -> TypeGuard[ByIdModel]:
+    """Whether `model` is a `ByIdModel`."""
+    return callable(getattr(model, "answer_of", None)) and hasattr(model, "ids")

@@ -13,6 +13,8 @@ at its default:
   repetitive, and keeps the best of five samples, as OpenAI's program and the library do by default. It keeps
   a silent clip from becoming a loop of hundreds of words, which may be most of a word error rate. Off by
   default: the protocol's temperature alone is used, and above 0 a transcript is a single sample.
+  `fallback=0,0.2,0.4` tries these temperatures; the first must be the protocol's. The library tries none
+  with `batch_size`, so that the two are refused together.
 - `vad_filter=on` leaves out what the library's detector takes for silence (default: off, and always on with
   `batch_size`).
 - `condition_on_previous_text=off` decodes each window without the text of the one before (default: on; with
@@ -31,7 +33,7 @@ from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from evalkit.errors import ProviderError, UsageError
 from evalkit.models.base import Capability, Request, Response
@@ -43,7 +45,8 @@ WEIGHTS = "model.bin"
 _STEP = 0.2
 """`temperature_increment_on_fallback` of OpenAI's program (openai/whisper at c0d2f62, transcribe.py)."""
 _BEST_OF = 5
-_SWITCHES: Mapping[str, bool | str] = {
+_Switch: TypeAlias = bool | str | tuple[float, ...]
+_SWITCHES: Mapping[str, _Switch] = {
     "fallback": False,
     "vad_filter": False,
     "condition_on_previous_text": True,
@@ -67,7 +70,7 @@ class FasterWhisperModel:
         folder: Path,
         device: str,
         compute_type: str,
-        switches: Mapping[str, bool | str],
+        switches: Mapping[str, _Switch],
         **numbers: int,
     ) -> None:
         """`folder`: the weights. `switches`: of `_SWITCHES`, those that are not at their defaults.
@@ -87,10 +90,10 @@ class FasterWhisperModel:
             "beam_size": self._beams,
             "batch_size": self._batch,
             "version": version("faster-whisper"),
-            **switches,
+            **{key: list(value) if isinstance(value, tuple) else value for key, value in switches.items()},
         }
         self._switches = {**switches}
-        self._fallback = bool(self._switches.pop("fallback", False))
+        self._fallback = self._switches.pop("fallback", False)
         try:
             model = WhisperModel(
                 str(folder), device=device, compute_type=compute_type, cpu_threads=numbers["threads"]
@@ -108,6 +111,13 @@ class FasterWhisperModel:
         """Raises `ProviderError`."""
         if not isinstance(request.prompt, Speech):
             raise ProviderError("faster-whisper/ accepts only clips, not chats or texts", fatal=True)
+        if isinstance(self._fallback, tuple) and self._fallback[0] != request.temperature:
+            raise ProviderError(
+                f"{self.name}: fallback begins with {self._fallback[0]:g}, and the protocol asks for the "
+                f"temperature {request.temperature:g}: begin with that, or add --set "
+                f"temperature={self._fallback[0]:g}",
+                fatal=True,
+            )
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._thread, self._written, request.prompt, request)
 
@@ -131,7 +141,7 @@ class FasterWhisperModel:
                 task="translate" if speech.translate else "transcribe",
                 language=speech.language or None,
                 beam_size=self._beams,
-                temperature=_temperatures(request.temperature) if self._fallback else request.temperature,
+                temperature=self._tried(request.temperature),
                 best_of=_BEST_OF if self._fallback else 1,
                 **settings,
             )
@@ -139,6 +149,11 @@ class FasterWhisperModel:
         except Exception as error:
             raise ProviderError(f"faster-whisper: {_line(error)}") from error
         return Response(text.strip(), seconds=time.perf_counter() - started)
+
+    def _tried(self, temperature: float) -> float | tuple[float, ...]:
+        if isinstance(self._fallback, tuple):
+            return self._fallback
+        return _temperatures(temperature) if self._fallback else temperature
 
 
 def open_faster_whisper(named: Named) -> FasterWhisperModel:
@@ -150,12 +165,16 @@ def open_faster_whisper(named: Named) -> FasterWhisperModel:
             least = 0 if key == "threads" else 1
             raise UsageError(f"{named.typed}: {key} must be at least {least}, not {value}")
     given = {key: options.pop(key, default) for key, default in _SWITCHES.items()}
+    steps = given["fallback"]
+    if isinstance(steps, tuple) and steps == _temperatures(steps[0]):
+        given["fallback"] = True  # the same by another name
     switches = {key: value for key, value in given.items() if value != _SWITCHES[key]}
-    if numbers["batch_size"] > 1 and "condition_on_previous_text" in switches:
-        raise UsageError(
-            f"{named.typed}: condition_on_previous_text has no effect with batch_size above 1, where pieces "
-            "are decoded together: leave out one of them"
-        )
+    for key in ("condition_on_previous_text", "fallback"):
+        if numbers["batch_size"] > 1 and key in switches:
+            raise UsageError(
+                f"{named.typed}: {key} has no effect with batch_size above 1, where pieces are decoded "
+                "together: leave out one of them"
+            )
     chosen = {"device": "auto", "compute_type": "default", **options}
     return FasterWhisperModel(named.typed, _folder(named.name), **chosen, switches=switches, **numbers)
 

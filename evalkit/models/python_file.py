@@ -19,11 +19,12 @@ from typing import Any, TypeGuard
 from evalkit.errors import UsageError, unknown
 from evalkit.identity.user_file import import_file, neighbours
 from evalkit.models.address import parse_address
-from evalkit.models.base import BatchModel, Model
+from evalkit.models.base import BatchModel, Model, answers_by_id
 from evalkit.models.python_user import (
     USAGE,
     UserBatchFunction,
     UserBatchModel,
+    UserByIdModel,
     UserFunction,
     UserModel,
     line_of,
@@ -87,6 +88,8 @@ def made_of(
     if _batches(value):
         return UserBatchModel(value, name, decides)
     if is_model(value):
+        if answers_by_id(value):
+            return UserByIdModel(value, name, decides)
         return UserModel(value, name, decides)
     if next(iter(parameters(value)), "") == _PROMPTS:
         return UserBatchFunction(value, name, decides, given)

@@ -6,7 +6,7 @@ import asyncio
 import inspect
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, cast
@@ -14,7 +14,7 @@ from typing import Any, cast
 import orjson
 
 from evalkit.errors import BoundaryError, ProviderError, UsageError, unknown
-from evalkit.models.base import CAPABILITIES, BatchModel, Capability, Model, Request, Response
+from evalkit.models.base import CAPABILITIES, BatchModel, ByIdModel, Capability, Model, Request, Response
 from evalkit.models.registry import capabilities_of
 from evalkit.models.stops import cut
 from evalkit.samples import JSON, Prompt, Speech
@@ -48,8 +48,11 @@ class UserModel:
         return {**self._decides, "own": _plain(self._model.identity, self.name)}
 
     async def generate(self, request: Request, *, draw: int = 0) -> Response:
+        return await self._answered(self._model.generate(request, draw=draw))
+
+    async def _answered(self, answer: Awaitable[Response]) -> Response:
         try:
-            response = await self._model.generate(request, draw=draw)
+            response = await answer
         except (Exception, SystemExit) as error:
             raise _translated(error, self.name) from error
         if not isinstance(response, Response):
@@ -82,6 +85,21 @@ class UserBatchModel(UserModel):
             return await self._batching.generate_batch(requests, draws)
         except (Exception, SystemExit) as error:
             raise _translated(error, self.name) from error
+
+
+class UserByIdModel(UserModel):
+    """A user's model with `answer_of` (`ByIdModel`)."""
+
+    def __init__(self, model: ByIdModel, name: str, decides: Mapping[str, JSON]) -> None:
+        super().__init__(model, name, decides)
+        self._by_id = model
+
+    @property
+    def ids(self) -> Collection[str]:
+        return self._by_id.ids
+
+    async def answer_of(self, sample: str, *, draw: int = 0) -> Response:
+        return await self._answered(self._by_id.answer_of(sample, draw=draw))
 
 
 class UserFunction:

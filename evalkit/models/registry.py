@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import itertools
+import math
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -45,6 +47,20 @@ def on_or_off(text: str) -> bool:
     if text not in ("on", "off"):
         raise ValueError("must be on or off")
     return text == "on"
+
+
+def temperatures(text: str) -> bool | tuple[float, ...]:
+    """on, off, or the temperatures themselves, such as 0,0.2,0.4."""
+    if text in ("on", "off"):
+        return text == "on"
+    try:
+        found = tuple(map(float, text.split(",")))
+    except ValueError:
+        found = ()
+    rising = all(low < high for low, high in itertools.pairwise(found))
+    if len(found) < 2 or not rising or found[0] < 0 or not math.isfinite(found[-1]):
+        raise ValueError("must be on, off, or rising temperatures such as 0,0.2,0.4")
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +154,7 @@ BACKENDS: dict[str, Backend] = {
             "beam_size": whole_number,
             "threads": whole_number,
             "batch_size": whole_number,
-            "fallback": on_or_off,
+            "fallback": temperatures,
             "vad_filter": on_or_off,
             "condition_on_previous_text": on_or_off,
             "initial_prompt": str,
@@ -153,7 +169,7 @@ BACKENDS: dict[str, Backend] = {
         whole=True,
     ),
     "replay": Backend(
-        "replay/RUN.db or replay/TEXTS.trn, .tsv, .jsonl",
+        "replay/RUN.db or replay/TEXTS.trn, .stm, .ctm, .tsv, .jsonl",
         "the responses of an earlier run, or texts by the id of the sample, without any request",
         ("chat", "completion", "transcription", "image", "audio")
         + ("logprobs", "echo", "tools", "prefill", "extra"),

@@ -42,15 +42,16 @@ def texts(one: Benchmark | Unmeasured) -> tuple[str, ...]:
         return (one.name, f"{sign(one)} {one.status}{marks}", *["—"] * (len(HEADINGS) - 2))
     difference = one.paired.difference
     arrow = "" if one.higher_is_better else " ↓"
-    shown = f"{difference.value:+.1f}"
+    digits = one.decimals
+    shown = f"{difference.value:+.{digits}f}"
     if math.isfinite(difference.error):
-        shown += f" ({one.low:+.1f} to {one.high:+.1f})"
+        shown += f" ({one.low:+.{digits}f} to {one.high:+.{digits}f})"
     marks += " (incomplete)" if one.problems else ""
     marks += " (not asked alike)" if one.differences else ""
     return (
         f"{one.name} {one.metric}{arrow}",
         f"{sign(one)} {one.words()}{marks}",
-        f"{difference.base:.1f} → {difference.head:.1f} {one.unit}".rstrip(),
+        f"{difference.base:.{digits}f} → {difference.head:.{digits}f} {one.unit}".rstrip(),
         shown,
         f"{one.paired.n:,}",
         f"{one.paired.wins}:{one.paired.losses}",
@@ -183,10 +184,11 @@ def _trend(name: str, found: Sequence[Benchmark | Unmeasured | None]) -> list[Ce
             continue
         if before is None:
             before = one.paired.difference.base
-            row[:2] = _named(f"{name} {one.metric}"), Cell(f"{before:.1f} {one.unit}".rstrip())
+            row[:2] = _named(f"{name} {one.metric}"), Cell(f"{before:.{one.decimals}f} {one.unit}".rstrip())
         after = one.paired.difference.head
         verdict = _SHORT.get(one.verdict, one.verdict)
-        row.append(Cell(f"{after:.1f} ({after - before:+.1f}) {sign(one)} {verdict}"))
+        changed = f"{after:.{one.decimals}f} ({after - before:+.{one.decimals}f})"
+        row.append(Cell(f"{changed} {sign(one)} {verdict}"))
         before = after
     return row
 

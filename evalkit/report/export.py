@@ -15,6 +15,7 @@ import orjson
 from evalkit.benchmark.task import Submitted, file_of
 from evalkit.errors import UsageError
 from evalkit.report.documents import to_csv as csv_of
+from evalkit.report.sclite import to_ctm, to_stm, to_trn, to_trn_references
 from evalkit.runfile.completeness import completeness
 from evalkit.runfile.measured import task_of
 from evalkit.runfile.records import FAILED
@@ -120,34 +121,14 @@ def to_parquet(stores: Sequence[Store]) -> bytes:
     return out.getvalue()
 
 
-def to_trn(stores: Sequence[Store]) -> bytes:
-    """The answers, a line each as `text (id)`: the hypotheses that NIST's sclite reads, with `-i rm`."""
-    return _trn(stores, lambda row: row["finals"][0]["value"] or "" if row["finals"] else None)
-
-
-def to_trn_references(stores: Sequence[Store]) -> bytes:
-    """The references of the same samples, likewise."""
-    return _trn(stores, lambda row: row["target"][0] if row["finals"] and row["target"] else None)
-
-
-def _trn(stores: Sequence[Store], text_of: Callable[[dict[str, Any]], str | None]) -> bytes:
-    """Texts as they were scored, not normalised. Samples that failed are left out."""
-    cells = [(store, cell) for store in stores for cell in store.cells() if not cell.role]
-    if len(cells) != 1:
-        raise UsageError(f"--format trn is of one benchmark, and these runs hold {len(cells)}")
-    ((store, cell),) = cells
-    store.needs_texts("--format trn")
-    texts = ((text_of(row), row["id"]) for row in store.samples(cell))
-    lines = (f"{' '.join(text.split())} ({name})\n".lstrip() for text, name in texts if text is not None)
-    return "".join(lines).encode()
-
-
 FORMATS: dict[str, Callable[[Sequence[Store]], bytes]] = {
     "jsonl": to_jsonl,
     "csv": to_csv,
     "parquet": to_parquet,
     "trn": to_trn,
     "trn-references": to_trn_references,
+    "stm": to_stm,
+    "ctm": to_ctm,
 }
 
 

@@ -33,6 +33,8 @@ _DENSEST = 12
 _LONG = 400
 _ON_PURPOSE = 64
 """A protocol with fewer tokens cuts answers on purpose."""
+IDS = "ids"
+"""The entry of the manifest with notes about the ids of a model that answers by them."""
 _VERSION = re.compile(r"[-@:.]?(v?\d[\d.-]*|latest)")
 _COUNTS = """
 SELECT coalesce(sum(trim(text) = '' AND reasoning != '' AND tool_calls IS NULL
@@ -62,13 +64,13 @@ def add_signs(store: Store, cell: int, counts: Mapping[tuple[str, str], int]) ->
 
 
 def evidence(store: Store, cell: Cell) -> tuple[str, ...]:
-    """Returns the notes of a cell whose responses came from an endpoint; none for another backend."""
+    """Returns the notes of a cell whose responses came from an endpoint, or by the sample's id; else none."""
     manifest = store.manifest
     if store.is_slim:  # it has no responses
         return tuple(map(str, manifest.get(_kept(cell), ())))
     identity = manifest["model"]["identity"]
     if "endpoint" not in identity:
-        return ()
+        return tuple(map(str, manifest.get(IDS, ())))
     return (*_of_signs(store, cell, str(identity.get("model", ""))), *_of_responses(store, cell))
 
 

@@ -19,13 +19,15 @@ _WORD = re.compile(r"\w+|[^\w\s]+")
 def habits(store: Store, cell: Cell) -> tuple[str, ...]:
     """Returns sentences such as `15 of 16 answers begin with 'Sure, here'`, for answers that are texts.
 
+    Another one counts references that are empty.
+
     They are words of a model's own around what it was asked for. An answer whose reference begins, or ends,
     with the same words does not count; neither do empty answers. Fewer than four answers show nothing.
     """
     if not any(spec.innermost[0] in ("error_rate", "bleu", "chrf") for spec in cell.spec.metrics):
         return ()
     pairs = list(_pairs(store, cell))
-    found = []
+    found = list(_silences(store, cell))
     for verb, step in (("begin", 1), ("end", -1)):
         told, count = _shared([(_parts(one)[::step], _parts(other)[::step]) for one, other in pairs])
         if told:
@@ -34,6 +36,17 @@ def habits(store: Store, cell: Cell) -> tuple[str, ...]:
                 f"{count} of {len(pairs)} answers {verb} with {shown!r}, and their references do not"
             )
     return tuple(found)
+
+
+def _silences(store: Store, cell: Cell) -> Iterator[str]:
+    """A sentence if references are empty, which a list of one's own may mean otherwise."""
+    (empty, scored) = store.connection.execute(
+        "SELECT coalesce(sum(trim(json_extract(target, '$[0]')) = ''), 0), count(*) FROM sample "
+        "WHERE cell = ? AND outcome != 'failed' AND json_array_length(target) > 0",
+        (cell.id,),
+    ).fetchone()
+    if empty:
+        yield f"{empty} of {scored} references are empty: they count as silence"
 
 
 def _pairs(store: Store, cell: Cell) -> Iterator[tuple[str, str]]:

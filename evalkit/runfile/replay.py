@@ -7,7 +7,7 @@ from pathlib import Path
 from evalkit.errors import ProviderError
 from evalkit.models.base import Capability, Request, Response
 from evalkit.models.registry import Named, capabilities_of
-from evalkit.runfile.hypotheses import READERS, Hypotheses
+from evalkit.runfile.hypotheses import Hypotheses, form_of
 from evalkit.runfile.store import Store
 from evalkit.runfile.tallies import departures
 from evalkit.samples import JSON
@@ -61,7 +61,7 @@ class ReplayModel:
 
 def open_replay(named: Named) -> ReplayModel | Hypotheses:
     """Opens a replay: a run file, or a file of texts by its ending. Raises `UsageError`."""
-    if Path(named.name).suffix in READERS:
+    if form_of(Path(named.name)):
         hide_beside(Path(named.name))
         return Hypotheses(Path(named.name))
     return ReplayModel(named.name)

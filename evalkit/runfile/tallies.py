@@ -97,3 +97,11 @@ def count_details(store: Store, cell: Cell, keys: Iterable[str]) -> dict[str, in
         (*wanted, cell.id),
     ).fetchone()
     return dict(zip(wanted, counts, strict=True))
+
+
+def asker(store: Store, key: bytes) -> str:
+    """Returns the id of the sample that a stored response to the request was for; "" if there is none."""
+    found = store.connection.execute(
+        "SELECT sample FROM request JOIN draw ON draw.request = request.id WHERE key = ? LIMIT 1", (key,)
+    ).fetchone()
+    return str(found[0]) if found else ""

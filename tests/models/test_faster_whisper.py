@@ -150,6 +150,23 @@ def test_whisper_s_own_ways_of_decoding(opened: Open) -> None:
     assert opened(**dict.fromkeys(("fallback", "vad_filter"), "off")).identity == plain.identity
 
 
+def test_the_temperatures_of_a_fallback(opened: Open) -> None:
+    model = opened(fallback="0,0.3")
+    assert model.identity["fallback"] == [0.0, 0.3]
+    recorded = model._model = Recorded(model._model)
+    answer(model, Speech(CLIP, language="de"))
+    assert (recorded.asked["temperature"], recorded.asked["best_of"]) == ((0.0, 0.3), 5)
+    with pytest.raises(
+        ProviderError, match=r"begins with 0, .* temperature 0\.5: .* --set temperature=0"
+    ) as no:
+        answer(model, Speech(CLIP), temperature=0.5)
+    assert no.value.fatal
+    assert opened(fallback="0,0.2,0.4,0.6,0.8,1").identity == opened(fallback="on").identity
+    for wrong in ("0", "0.2,0", "0,0", "-1,0", "0,x", "0,inf", "yes", ""):
+        with pytest.raises(UsageError, match="fallback must be on, off, or rising temperatures"):
+            opened(fallback=wrong)
+
+
 def test_silence_is_left_out_if_asked(opened: Open) -> None:
     assert answer(opened(), Speech(CLIP, language="de")).text == "Ein Boot."
     assert answer(opened(vad_filter="on"), Speech(CLIP, language="de")).text == "", "a tone is no speech"
@@ -158,6 +175,8 @@ def test_silence_is_left_out_if_asked(opened: Open) -> None:
 def test_an_option_without_effect_is_refused(opened: Open) -> None:
     with pytest.raises(UsageError, match="condition_on_previous_text has no effect with batch_size above 1"):
         opened(batch_size="2", condition_on_previous_text="off")
+    with pytest.raises(UsageError, match="fallback has no effect with batch_size above 1"):
+        opened(batch_size="2", fallback="on")
     with pytest.raises(UsageError, match="vad_filter must be on or off"):
         opened(vad_filter="1")
 

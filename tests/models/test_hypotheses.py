@@ -8,7 +8,7 @@ import pytest
 
 from evalkit.errors import UsageError
 from evalkit.models import open_model
-from evalkit.report.export import to_trn, to_trn_references
+from evalkit.report.sclite import to_ctm, to_stm, to_trn, to_trn_references
 from evalkit.runfile.store import Store
 from evalkit.session import run
 
@@ -19,22 +19,27 @@ def heard(folder: Path) -> tuple[bytes, bytes, list[tuple[str, float | None]]]:
     table = run(model, "asr", data="builtin", settings={"language": "en"}, output=folder / "a.db")
     with Store.open(folder / "a.db") as store:
         figures = [(cell.metric, cell.value) for cell in table.cells]
+        for name, form in FORMATS.items():
+            if "." in name:
+                (folder / name).write_bytes(form([store]))
         return to_trn([store]), to_trn_references([store]), figures
 
 
 def scored(path: Path) -> list[tuple[str, float | None]]:
     model = open_model(f"replay/{path}")
-    output = path.with_suffix(".db")
+    output = path.with_suffix(f"{path.suffix}.db")
     table = run(model, "asr", data="builtin", settings={"language": "en"}, output=output)
+    assert table.cells[0].evidence == ()
     return [(cell.metric, cell.value) for cell in table.cells]
 
 
+FORMATS = {"hyp.trn": to_trn, "ref.trn": to_trn_references, "hyp.ctm": to_ctm, "ref.stm": to_stm}
+
+
 def test_exported_answers_are_scored_alike(tmp_path: Path) -> None:
-    answers, references, figures = heard(tmp_path)
-    (tmp_path / "hyp.trn").write_bytes(answers)
-    (tmp_path / "ref.trn").write_bytes(references)
-    assert scored(tmp_path / "hyp.trn") == figures
-    assert dict(scored(tmp_path / "ref.trn"))["WER"] == 0
+    _, _, figures = heard(tmp_path)
+    assert scored(tmp_path / "hyp.trn") == scored(tmp_path / "hyp.ctm") == figures
+    assert dict(scored(tmp_path / "ref.trn"))["WER"] == dict(scored(tmp_path / "ref.stm"))["WER"] == 0
     assert dict(figures)["WER"]
 
 

@@ -42,6 +42,26 @@ def read(reply: str, *references: str) -> str | None:
         '"{}"',
         "“{}”",
         "「{}」",
+        "<|startofcontext|><|emo:undefined|><|en|><|en|><|pnc|><|nodiarize|>{}",  # Canary
+        "< | zh | > < | NEUTRAL | > < | Speech | > {}",  # SenseVoice, decoded with spaces
+        "<eng><asr><notimestamps> {}",  # OWSM
+        "{} <en-US>",  # NeMo
+        "<s> {}</s>",
+        "\ufeff{}",
+        "[0.00s -> 4.00s] {}",
+        "[00:00] {}",
+        "WEBVTT\n\n1\n00:00.000 --> 00:04.000 align:start\n<v Ann>{}</v>\n",
+        "1\r\n00:00:00,000 --> 00:00:04,000\r\n{}\r\n",
+        "Speaker 1: {}",
+        "## Transcript\n\n{}",
+        "Here's the transcript of the audio you provided:\n\n> {}",
+        "Sure! Here's what was said in the clip:\n\n{}",
+        "The original content of this audio is: '{}'",  # Qwen2-Audio
+        "Detected language: English\n\nTranscript： {}",
+        "Voici la transcription : {}",
+        "以下是转录内容：\n{}",
+        '{{"language": "en", "text": "{}"}}',
+        '[{{"text": "{}"}}]',
     ],
 )
 def test_what_stands_around_every_text_is_no_part_of_it(reply: str) -> None:
@@ -69,6 +89,12 @@ def test_what_was_said_stays(said: str) -> None:
     assert read(said, said) == said
 
 
+@pytest.mark.parametrize("mark", ["**", "*", "`", "_"])
+def test_markdown_around_the_whole_goes(mark: str) -> None:
+    assert read(f"{mark}{SAID}{mark}") == SAID
+    assert read(f"{mark}the{mark} fox {mark}sleeps{mark}") == f"{mark}the{mark} fox {mark}sleeps{mark}"
+
+
 def test_a_sentence_said_twice_is_taken_away_once() -> None:
     said = "Here is the transcript: he said nothing"
     assert read(f"Here is the transcript: {said}", said) == said
@@ -78,7 +104,7 @@ def test_other_sentences_stay() -> None:
     """They are noted on the figure instead."""
     for reply in (
         "I can hear: the fox",
-        "Voici la transcription : le renard",
+        "Dit hoorde ik: de vos",
         "<b>the fox</b>",
         '{"a": "x"}',
     ):
@@ -86,5 +112,17 @@ def test_other_sentences_stay() -> None:
 
 
 def test_long_replies_take_no_time() -> None:
-    for piece in ("<|", "here is the ", "text of the ", "[0:", "language a,", "*", "```", "<text>"):
-        assert read(piece * 20_000) is not None
+    for piece in (
+        "<|",
+        "here is the ",
+        "text of the ",
+        "[0:",
+        "language a,",
+        "*",
+        "```",
+        "<text>",
+        "<en> ",
+        "\n",
+        "1\n--> ",
+    ):
+        assert read(piece * 4_000) is not None

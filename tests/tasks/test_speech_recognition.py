@@ -268,10 +268,17 @@ def test_a_column_says_the_language_and_the_figure_is_their_mean() -> None:
             task.sample({**row, "tongue": nothing})
 
 
-@pytest.mark.parametrize("text", [None, 7, ["x"]])
-def test_a_clip_without_a_transcript_is_refused(text: object) -> None:
-    with pytest.raises(ValueError, match="'transcription' has no transcript"):
+@pytest.mark.parametrize("text", [7, ["x"]])
+def test_a_transcript_that_is_no_text_is_refused(text: object) -> None:
+    with pytest.raises(ValueError, match=r"'transcription' is .*, which is no transcript"):
         build(asr.asr).sample({"audio": STORED, "transcription": text})
+
+
+def test_a_missing_transcript_of_one_s_own_is_no_silence() -> None:
+    task = build(asr.asr)
+    for row in ({"audio": STORED, "transcription": None}, {"audio": STORED}):
+        assert task.sample(row).target == ()
+    assert task.sample({"audio": STORED, "transcription": ""}).target == ("",)
 
 
 def test_nothing_is_said_in_a_clip_with_an_empty_transcript() -> None:
