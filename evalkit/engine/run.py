@@ -139,6 +139,8 @@ async def execute(
     for role, model in plan.judges.items():
         limiter = _limiter(options, model)
         judges[role] = ModelClient(model, commits, limiter, options.retry, plan.seed, media, judge=role)
+    for one in (client, *judges.values()):
+        one.on_wait = getattr(progress, "waiting", None)  # an object of the user's may not have it
     cells = {(cell.task, cell.protocol, cell.role): cell for cell in store.cells()}
     gc.freeze()  # scanning the libraries' objects would block the event loop for 60 ms and free nothing
     try:

@@ -17,7 +17,7 @@ from typing import Any
 import orjson
 
 from evalkit.models.alternatives import ALTERNATIVES
-from evalkit.models.reading import FINGERPRINT, LENIENT, SERVED
+from evalkit.models.reading import ENDS, FINGERPRINT, LENIENT, REPEATED, SERVED
 from evalkit.runfile.records import Cell
 from evalkit.runfile.store import Store
 
@@ -107,6 +107,13 @@ def _of_signs(store: Store, cell: Cell, asked: str) -> Iterator[str]:
             f"{lenient} responses were not valid JSON (broken UTF-8, half a surrogate pair, NaN, or a byte "
             "order mark) and were read with U+FFFD for what is broken"
         )
+    if ends := {value: n for kind, value, n in counts if kind == ENDS}:
+        yield (
+            f"{sum(ends.values())} responses had marks of the chat template in their text, which are left "
+            f"out with what follows them: {_listed(ends)}"
+        )
+    if repeated := sum(n for kind, _, n in counts if kind == REPEATED):
+        yield f"{repeated} responses began with the whole prompt, which is left out"
     if limits := [int(value) for kind, value, _ in counts if kind == ALTERNATIVES]:
         yield f"the endpoint returns at most {min(limits)} alternatives of a token, not {_wanted(cell)}"
 
