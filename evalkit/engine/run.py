@@ -79,7 +79,7 @@ def open_run(path: Path, plan: Plan, *, afresh: bool = False) -> Store:
                 raise UsageError(
                     f"{path} holds another run: {'; '.join(conflicts)}. Name another file with -o"
                 )
-            note_move(store, plan.model)
+            note_move(store, plan.model, plan.judges)
             store.commit()
         except BaseException:
             store.close()
