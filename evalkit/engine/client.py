@@ -276,10 +276,11 @@ class ModelClient:
 
     def _tell_wait(self, pause: float, error: ProviderError) -> None:
         """Tells of a pause that is long and ends later than the one that was told of last."""
-        now = time.monotonic()
-        if self.on_wait is None or pause < _TOLD_PAUSE or now + pause < self._told_until + _TOLD_PAUSE:
+        until = time.monotonic() + pause * self.policy.second
+        told = until < self._told_until + _TOLD_PAUSE * self.policy.second
+        if self.on_wait is None or pause < _TOLD_PAUSE or told:
             return
-        self._told_until = now + pause
+        self._told_until = until
         self.on_wait(pause, str(error))
 
     async def _once(self, request: Request, draw: int, asker: Asker) -> Response:

@@ -10,6 +10,7 @@ import importlib
 import os
 from collections.abc import Callable, Mapping
 from typing import Any
+from urllib.parse import urljoin
 
 import orjson
 
@@ -116,7 +117,10 @@ class Endpoint:
                 f"no response within {self._timeout:g} s", retryable=True, throttled=True
             ) from None
         except (aiohttp.ClientError, OSError) as error:
-            raise ProviderError(f"{self.base_url}: {one_line(str(error))}", retryable=True) from None
+            said = one_line(str(error))
+            if "content-encoding" in said.lower():
+                said = f"the body is not packed as its Content-Encoding says, or cannot be unpacked ({said})"
+            raise ProviderError(f"{self.base_url}: {said}", retryable=True) from None
 
     async def aclose(self) -> None:
         if self._session is not None:
@@ -163,7 +167,8 @@ class Endpoint:
         if status in (404, 405) and not (self.base_url.endswith("/v1") or self._address.query):
             hint = f"did you mean --base-url {self.base_url}/v1?"
         if 300 <= status < 400 and (location := headers.get("Location")):
-            message += f" (it redirects to {one_line(location)}: give that as --base-url if it is right)"
+            target = one_line(urljoin(self.base_url, location))
+            message += f" (it redirects to {target}: give that as --base-url if it is right)"
         spent = (
             status == 429 and b"insufficient_quota" in body
         )  # about money, not speed: waiting does not help

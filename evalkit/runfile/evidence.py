@@ -40,10 +40,13 @@ SELECT coalesce(sum(trim(text) = '' AND reasoning != '' AND tool_calls IS NULL
     coalesce(sum(trim(text) = '' AND reasoning = '' AND finish NOT IN ('length', 'filter')
         AND coalesce(logprobs, prompt_logprobs, likelihoods, tool_calls) IS NULL
         AND request NOT IN (SELECT request FROM generated)), 0),
-    coalesce(sum(completion_tokens = 0 AND text != '' AND prompt_logprobs IS NULL), 0)
+    coalesce(sum(completion_tokens = 0 AND text != '' AND prompt_logprobs IS NULL), 0),
+    coalesce(sum(trim(text) = '' AND tool_calls IS NOT NULL AND (SELECT json_extract(body, '$.tools')
+        FROM request WHERE request.id = draw.request) IS NULL), 0)
 FROM draw WHERE cell = ? AND judge = 0 AND draw >= 0
 """
-"""(empty responses with reasoning, empty ones without, responses with a text of 0 tokens)."""
+"""(empty responses with reasoning, empty ones without, responses with a text of 0 tokens, calls of tools
+that no request offered)."""
 _LENGTHS = """
 SELECT length(body), max(prompt_tokens) FROM draw JOIN request ON request.id = draw.request
 WHERE cell = ? AND judge = 0 AND draw >= 0 AND prompt_tokens > 0 GROUP BY draw.request
@@ -143,7 +146,7 @@ def _listed(counts: Mapping[str, int]) -> str:
 
 
 def _of_responses(store: Store, cell: Cell) -> Iterator[str]:
-    thought, empty, uncounted = store.connection.execute(_COUNTS, (cell.id,)).fetchone()
+    thought, empty, uncounted, called = store.connection.execute(_COUNTS, (cell.id,)).fetchone()
     if thought:
         yield (
             f"{thought} responses are empty, their text is in the reasoning: the server's reasoning parser "
@@ -151,6 +154,8 @@ def _of_responses(store: Store, cell: Cell) -> Iterator[str]:
         )
     if empty:
         yield f"{empty} responses are empty"
+    if called:
+        yield f"{called} responses call tools that were not offered, in place of a text"
     if uncounted:
         yield f"the endpoint counted 0 tokens for {uncounted} responses with a text"
     yield from _prompts(store, cell)
