@@ -96,7 +96,7 @@ def test_a_long_wait_is_told_with_its_reason(tmp_path: Path) -> None:
         run(server, sums(tmp_path, 2), tmp_path / "r.db", RetryPolicy(second=0.001), 1, PlainProgress(said))
     told = [line for line in said.getvalue().splitlines() if "waiting" in line]
     assert len(told) == 1
-    assert re.search(r"sums:once: 0/2 · waiting 40 s: HTTP 429 from http://.*Slow down: try again in 40s", told[0])
+    assert re.search(r"sums:once: 0/2 · waiting 40 s: HTTP 429 from http://.*: Slow down", told[0])
 
 
 def test_where_refused_requests_count_too_few_of_them_are_sent(tmp_path: Path) -> None:
