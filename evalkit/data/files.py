@@ -1,4 +1,4 @@
-"""Reads records from one file: JSON lines, JSON, CSV, TSV or Parquet; text files also packed with gzip.
+"""Reads records from one file: JSON lines, JSON, CSV, TSV or Parquet; text files also packed (`data.packed`).
 
 A record is what the file says: no type is guessed. A cell of CSV is a text as it stands, whether it looks
 like a number, a date or "NA", and a number of JSON remembers its spelling (`Number`).
@@ -11,21 +11,20 @@ the memory. A cell of CSV has at most 131,072 characters.
 from __future__ import annotations
 
 import csv
-import gzip
 import hashlib
 import itertools
 import json
 import re
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from io import StringIO
 from pathlib import Path
-from typing import IO, Any, NoReturn, cast
+from typing import IO, Any, NoReturn
 
 from evalkit.data.base import Cell, Number, Record, Records, check_columns, readable
 from evalkit.data.media import embedded, media_columns
+from evalkit.data.packed import DAMAGE, PACKED, ending, unpacked
 from evalkit.errors import DataError
 
 MOST_LINE = 64 << 20
@@ -70,15 +69,16 @@ def open_file(path: Path, columns: Sequence[str], reader: Reader | None = None) 
 
 def reader_of(path: Path) -> Reader:
     """Returns the reader for the file's extension. Raises `DataError` for an unknown extension."""
-    suffixes = [suffix.lower() for suffix in path.suffixes]
-    ending = suffixes[-2] if suffixes[-1:] == [".gz"] and len(suffixes) > 1 else "".join(suffixes[-1:])
-    if ending == ".parquet" and suffixes[-1] == ".gz":
-        raise DataError(f"{path}: a Parquet file must not be packed with gzip: gunzip it")
-    if ending not in _READERS:
+    form, packed = ending(path), path.suffix.lower() in PACKED
+    if form == ".parquet" and packed:
+        kind = "gzip: gunzip it" if path.suffix.lower() == ".gz" else f"{path.suffix[1:]}: unpack it"
+        raise DataError(f"{path}: a Parquet file must not be packed with {kind}")
+    if form not in _READERS:
         raise DataError(
-            f"{path}: the extension must be one of {', '.join(_READERS)}; text files may also have .gz"
+            f"{path}: the extension must be one of {', '.join(_READERS)}; text files may also have "
+            f"{', '.join(PACKED)}"
         )
-    return _READERS[ending]
+    return _READERS[form]
 
 
 def read_lines(path: Path) -> Iterator[Record]:
@@ -130,7 +130,7 @@ def _lines(path: Path, data: IO[bytes]) -> Iterator[tuple[int, bytes]]:
 def _line(path: Path, data: IO[bytes], before: int) -> bytes:
     try:
         line = data.readline(MOST_LINE + 1)
-    except (OSError, EOFError, zlib.error) as error:
+    except DAMAGE as error:
         _refuse(path, f"after line {before}", f"the file cannot be read ({error})")
     if len(line) > MOST_LINE:
         _refuse(path, f"line {before + 1}", f"the line has more than {MOST_LINE:,} bytes")
@@ -142,7 +142,7 @@ def read_json(path: Path, key: str | None = None) -> Iterator[Record]:
     with _unpacked(path) as data:
         try:
             text = data.read(MOST_JSON + 1)
-        except (OSError, EOFError, zlib.error) as error:
+        except DAMAGE as error:
             raise DataError(f"{path} cannot be read ({error})") from None
     if len(text) > MOST_JSON:
         raise DataError(
@@ -264,7 +264,11 @@ def _unpacked(path: Path) -> Iterator[IO[bytes]]:
     except OSError as error:
         raise DataError(f"{path} cannot be opened: {error.strerror or error}") from None
     with file:
-        yield cast("IO[bytes]", gzip.GzipFile(fileobj=file)) if path.suffix.lower() == ".gz" else file
+        try:
+            data = unpacked(path, file)
+        except DAMAGE as error:
+            raise DataError(f"{path} cannot be read ({error})") from None
+        yield data
 
 
 def _object(path: Path, place: str, record: object) -> Record:

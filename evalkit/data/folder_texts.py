@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from evalkit.data.base import Cell, Record, text_of
 from evalkit.data.files import DELIMITERS, Reader, read_json, read_lines, read_table, reader_of
 from evalkit.data.media import media_columns
+from evalkit.data.packed import ending
 from evalkit.errors import DataError
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ def _sources(
         key = config.field
         return [
             partial(read_lines, file)
-            if _ending(file) in (".jsonl", ".ndjson")
+            if ending(file) in (".jsonl", ".ndjson")
             else partial(read_json, file, key)
             for file in files
         ]
@@ -118,12 +119,8 @@ def _set(config: Any) -> set[str]:
     }
 
 
-def _ending(file: Path) -> str:
-    return (file.suffixes[-2:][0] if file.suffix.lower() == ".gz" else file.suffix).lower()
-
-
 def _is_text(file: Path) -> bool:
-    return _ending(file) in _ENDINGS
+    return ending(file) in _ENDINGS
 
 
 def _listed(reader: Reader, file: Path, root: Path, column: str) -> Iterator[Record]:

@@ -19,8 +19,8 @@ class Local:
     """A file of records, or one split of a folder in any layout that `datasets` reads.
 
     A file is JSON lines, JSON (a list of objects), CSV or TSV (every cell a text), or Parquet, by its
-    extension; text files may also be packed, with .gz. A folder holds such files, or pictures and sounds with
-    a metadata.jsonl that names them. `config` and `split` apply to a folder only.
+    extension; text files may also be packed (.gz, .bz2, .xz, .zst). A folder holds such files, or pictures
+    and sounds with a metadata.jsonl that names them. `config` and `split` apply to a folder only.
 
     A relative path is relative to the working directory. `Path(__file__).with_name("questions.jsonl")` is
     beside the task's file.
@@ -65,7 +65,7 @@ class Local:
 
 @dataclass(frozen=True, slots=True)
 class JsonLines:
-    """The objects of a file with one object per line, whatever its name; packed if the name ends in .gz.
+    """The objects of a file with one object per line, whatever its name; packed if the name says so.
 
     `columns`, `files` and `paths` are as in `Local`.
     """

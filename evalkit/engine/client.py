@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import hashlib
 import random
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -32,6 +33,8 @@ from evalkit.samples import JUDGE
 
 _LONGEST_PAUSE = 60.0
 _LONGEST_RETRY_AFTER = 600.0
+_TOLD_PAUSE = 5.0
+"""Seconds from which the progress says that a run waits."""
 
 
 class Stopped(EvalkitError):
@@ -107,6 +110,9 @@ class ModelClient:
         """Whether the model takes all continuations in one request."""
         self._failed_in_a_row = self._limited_in_a_row = self._answers = 0
         self._doubt = Doubt(has_answer(self.store, OF_JUDGE if judge else OF_MODEL))
+        self.on_wait: Callable[[float, str], None] | None = None
+        """Is told of long pauses: the seconds, and why."""
+        self._told_until = 0.0
         self._departed: set[tuple[int, str]] = set()
         self._echo_shown: asyncio.Task[None] | None = None
         self._batcher = Batcher(model) if batches(model) else None
@@ -253,6 +259,7 @@ class ModelClient:
                         if not error.too_long and self._by_id is None:
                             self._count_failure(error)
                         raise
+                    self._tell_wait(pause, error)
                     await asyncio.sleep(pause * self.policy.second)
                 else:
                     self._failed_in_a_row = self._limited_in_a_row = 0
@@ -277,6 +284,16 @@ class ModelClient:
                 self._limited_in_a_row += 1
             pause = self.policy.pause(self._limited_in_a_row, error.retry_after)
             self.limiter.hold(pause * self.policy.second)
+            self._tell_wait(pause, error)
+
+    def _tell_wait(self, pause: float, error: ProviderError) -> None:
+        """Tells of a pause that is long and ends later than the one that was told of last."""
+        until = time.monotonic() + pause * self.policy.second
+        told = until < self._told_until + _TOLD_PAUSE * self.policy.second
+        if self.on_wait is None or pause < _TOLD_PAUSE or told:
+            return
+        self._told_until = until
+        self.on_wait(pause, str(error))
 
     async def _once(self, request: Request, draw: int, asker: Asker) -> Response:
         try:

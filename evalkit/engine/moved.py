@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+import orjson
+
+from evalkit.convert import to_json
 from evalkit.models.base import Model
 from evalkit.runfile.store import Store
 from evalkit.samples import JSON
@@ -13,8 +17,10 @@ from evalkit.samples import JSON
 _ENDPOINT = "endpoint"
 _NAMES = (_ENDPOINT, "base_url")
 """What a model's identity calls the address: of a backend, or of a model of the user's with `--base-url`."""
-MOVES = "moves"
-"""The entry of the manifest that lists the further addresses, each with the time when it was first used."""
+_IN_TEXT = re.compile(r'\\*"(?:endpoint|base_url)\\*":\s*\\*"([^"\\]*)\\*"')
+"""The address of a judge model in a cell's spec, which has the model's identity as a text of JSON."""
+MOVES, JUDGE_MOVES = "moves", "judge moves"
+"""The entries of the manifest that list the further addresses, each with the time when it was first used."""
 
 
 def has_moved(store: Store, model: Model) -> bool:
@@ -42,8 +48,35 @@ def moves(store: Store) -> list[dict[str, Any]]:
     return found
 
 
-def note_move(store: Store, model: Model) -> None:
-    """Stores the address of `model` if the run was started with another one. The caller commits."""
+def without_addresses(spec: JSON) -> JSON:
+    """Returns a cell's spec without the addresses of its judge models' endpoints."""
+    found: JSON = orjson.loads(_IN_TEXT.sub("", orjson.dumps(spec).decode()))
+    return found
+
+
+def judges_are_known(store: Store, judges: Mapping[str, Model]) -> bool:
+    """Whether the run was resumed with the judge models at their addresses before."""
+    known = _judge_addresses(store)
+    return all(_address(judge.identity) in known for judge in judges.values() if _address(judge.identity))
+
+
+def _judge_addresses(store: Store) -> set[JSON]:
+    """Returns the addresses of judge models in a run file: those of the start, and the further ones."""
+    texts = (orjson.dumps(to_json(cell.spec)).decode() for cell in store.cells())
+    started = {address for text in texts for address in _IN_TEXT.findall(text)}
+    return started | {move[_ENDPOINT] for move in store.manifest.get(JUDGE_MOVES, ())}
+
+
+def note_move(store: Store, model: Model, judges: Mapping[str, Model]) -> None:
+    """Stores the addresses of the models if the run was started with others. The caller commits."""
+    since = datetime.now(UTC).isoformat(timespec="seconds")
     if has_moved(store, model) and not is_known(store, model):
-        since = datetime.now(UTC).isoformat(timespec="seconds")
         store.set_entry(MOVES, [*moves(store), {_ENDPOINT: _address(model.identity), "since": since}])
+    known = _judge_addresses(store)
+    new: list[JSON] = [
+        {_ENDPOINT: address, "since": since, "judge": role}
+        for role, judge in judges.items()
+        if (address := _address(judge.identity)) and address not in known
+    ]
+    if known and new:
+        store.set_entry(JUDGE_MOVES, [*store.manifest.get(JUDGE_MOVES, ()), *new])

@@ -21,7 +21,7 @@ from evalkit.engine.cell import CellPlan, branch_of, rendered
 from evalkit.engine.chosen import Chosen, TaskLike, choose, listed
 from evalkit.engine.faults import FAULTS, fault
 from evalkit.engine.judge_models import JudgeModels, identity_text
-from evalkit.engine.moved import has_moved, is_known
+from evalkit.engine.moved import has_moved, is_known, judges_are_known, without_addresses
 from evalkit.engine.score import metrics_for
 from evalkit.errors import BoundaryError, DataError, SampleError, UsageError, unknown
 from evalkit.media.kinds import KINDS
@@ -39,6 +39,8 @@ REVISION = "revision"
 """The only `--set` key that concerns the data and not the protocol."""
 _TRIED = 10
 """Number of records at the start of the data of which at least one must give a prompt."""
+
+_MOVED = " (if it is the same model at another address, add --same-model)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +90,8 @@ class Plan:
         problems = _differences("seed", found["seed"], mine["seed"])
         moved = has_moved(store, self.model)
         if not (moved and (self.same_model or is_known(store, self.model))):
-            fix = " (if it is the same model at another address, add --same-model)" if moved else ""
             models = _differences("model", found["model"]["identity"], mine["model"]["identity"])
-            problems += [f"{line}{fix}" for line in models]
+            problems += [f"{line}{_MOVED}" if moved else line for line in models]
         # By the name without overrides, so that an override shows as the field that it changes.
         theirs = {(cell.task, cell.protocol, cell.role): cell.spec for cell in store.cells()}
         ours = {(cell.task.name, cell.protocol.name, cell.role): cell.spec() for cell in self.cells}
@@ -101,8 +102,17 @@ class Plan:
             elif key not in theirs:
                 problems.append(f"{name} is in this run but not in the file")
             else:
-                problems += _differences(name, _binding(theirs[key]), _binding(ours[key]))
+                problems += self._unlike(name, _binding(theirs[key]), _binding(ours[key]), store)
         return sorted(problems)
+
+    def _unlike(self, name: str, theirs: JSON, mine: JSON, store: Store) -> list[str]:
+        """Returns how a cell differs, but for judge models that are known to be at another address."""
+        lines = _differences(name, theirs, mine)
+        if not lines or _differences(name, without_addresses(theirs), without_addresses(mine)):
+            return lines
+        if self.same_model or judges_are_known(store, self.judges):
+            return []
+        return [f"{line}{_MOVED}" for line in lines]
 
 
 def make_plan(

@@ -19,10 +19,12 @@ if TYPE_CHECKING:
 
 _PLAIN_EVERY = 10.0
 """Seconds between plain lines."""
+_WHY = 200
+"""The characters of an error in a line."""
 
 
 class Progress(Protocol):
-    """Receives the engine's progress."""
+    """Receives the engine's progress. It may have `waiting(seconds, why)` too, for long pauses."""
 
     def start(self, planned: CellPlan, cell: Cell, client: ModelClient, store: Store) -> None: ...
     def sample(self, row: Row) -> None: ...
@@ -71,6 +73,10 @@ class Tally:
     @property
     def done(self) -> int:
         return sum(self.outcomes.values())
+
+    def place(self) -> str:
+        """Returns how many samples are done, such as `12/16`."""
+        return f"{self.done}/{self.total}" if self.total else str(self.done)
 
     def add(self, row: Row) -> None:
         self.outcomes[row.outcome] += 1
@@ -147,6 +153,10 @@ class PlainProgress:
         if time.monotonic() - self._printed >= self._every:
             self._print_tally()
 
+    def waiting(self, seconds: float, why: str) -> None:
+        if self._tally is not None:
+            self._print(f"{self._tally.name}: {self._tally.place()} · {_wait(seconds, why)}")
+
     def close(self) -> None:
         if self._tally is not None:
             if self._printed_done != self._tally.done:
@@ -157,12 +167,8 @@ class PlainProgress:
         assert self._tally is not None
         self._printed = time.monotonic()
         self._printed_done = self._tally.done
-        done = f"{self._tally.done}/{self._tally.total}" if self._tally.total else str(self._tally.done)
-        self._print(
-            " · ".join(
-                filter(None, [f"{self._tally.name}: {done}", self._tally.pace(), self._tally.figures()])
-            )
-        )
+        done = f"{self._tally.name}: {self._tally.place()}"
+        self._print(" · ".join(filter(None, [done, self._tally.pace(), self._tally.figures()])))
 
     def _print(self, text: str) -> None:
         print(text, file=self._stream, flush=True)
@@ -207,6 +213,11 @@ class RichProgress:
                 self._bar, text=" · ".join(filter(None, [self._tally.pace(), self._tally.figures()]))
             )
 
+    def waiting(self, seconds: float, why: str) -> None:
+        if self._tally is not None:
+            self._drawn = time.monotonic()
+            self._bars.update(self._bar, text=_wait(seconds, why).replace("[", "\\["))
+
     def close(self) -> None:
         self._finish()
         self._bars.stop()
@@ -220,6 +231,10 @@ class RichProgress:
 def make_progress() -> Progress:
     """Returns the progress that suits standard error."""
     return RichProgress() if sys.stderr.isatty() else PlainProgress()
+
+
+def _wait(seconds: float, why: str) -> str:
+    return f"waiting {round(seconds)} s: {why[:_WHY]}"
 
 
 def _short(count: int) -> str:

@@ -80,7 +80,7 @@ def open_run(path: Path, plan: Plan, *, afresh: bool = False) -> Store:
                 raise UsageError(
                     f"{path} holds another run: {'; '.join(conflicts)}. Name another file with -o"
                 )
-            note_move(store, plan.model)
+            note_move(store, plan.model, plan.judges)
             if plan.ids is not None and (notes := plan.ids.notes()):
                 store.set_entry(IDS, [*notes])
             store.commit()
@@ -142,6 +142,8 @@ async def execute(
     for role, model in plan.judges.items():
         limiter = _limiter(options, model)
         judges[role] = ModelClient(model, commits, limiter, options.retry, plan.seed, media, judge=role)
+    for one in (client, *judges.values()):
+        one.on_wait = getattr(progress, "waiting", None)  # an object of the user's may not have it
     cells = {(cell.task, cell.protocol, cell.role): cell for cell in store.cells()}
     gc.freeze()  # scanning the libraries' objects would block the event loop for 60 ms and free nothing
     try:

@@ -10,6 +10,7 @@ import importlib
 import os
 from collections.abc import Callable, Mapping
 from typing import Any
+from urllib.parse import urljoin
 
 import orjson
 
@@ -24,6 +25,8 @@ JSON_BODY: Mapping[str, str] = {"Content-Type": "application/json"}
 _LARGEST_ANSWER = 64 << 20
 """The most bytes of one HTTP response; a server that sends more is broken or hostile."""
 _FATAL = {401, 402, 403, 404, 405}
+_GOOD = {200, 201, 203}
+"""The statuses that come with a response: some gateways say "created", and a proxy that it changed it."""
 _SAME_METHOD = {307, 308}
 """The redirects after which the same request is sent."""
 _REDIRECTS = 4
@@ -51,6 +54,9 @@ _TOO_LONG = (
     b"exceeds the maximum number of tokens",  # Gemini
 )
 """Parts of the servers' messages, in lower case, for a prompt that does not fit into the context."""
+_SAID = ("error", "message", "Message", "detail", "msg", "error_description", "errors")
+"""Where servers put an error or its words."""
+_LONGEST_HEADER = 1 << 16
 _ERROR_READ = 4096
 """The bytes of an error's body that are searched; some servers repeat the request after their message."""
 
@@ -99,11 +105,11 @@ class Endpoint:
                 url = self._moved.get(route) or self._address.route(route)
                 async with session.post(url, data=data(), headers=headers, allow_redirects=False) as answer:
                     body = await _read(answer.content)
-                    if answer.status == 200:
+                    if answer.status in _GOOD:
                         return body
                     target = redirected(url, answer.headers.get("Location", ""))
                     if answer.status not in _SAME_METHOD or target is None or target == url:
-                        raise self._refusal(answer.status, answer.headers, body)
+                        raise self.refusal(answer.status, answer.headers, body)
                     self._moved[route] = target
             raise ProviderError(f"{self.base_url} redirects in a circle: is --base-url right?", fatal=True)
         except TimeoutError:
@@ -111,7 +117,10 @@ class Endpoint:
                 f"no response within {self._timeout:g} s", retryable=True, throttled=True
             ) from None
         except (aiohttp.ClientError, OSError) as error:
-            raise ProviderError(f"{self.base_url}: {one_line(str(error))}", retryable=True) from None
+            said = one_line(str(error))
+            if "content-encoding" in said.lower():
+                said = f"the body is not packed as its Content-Encoding says, or cannot be unpacked ({said})"
+            raise ProviderError(f"{self.base_url}: {said}", retryable=True) from None
 
     async def aclose(self) -> None:
         if self._session is not None:
@@ -136,6 +145,8 @@ class Endpoint:
                 headers=headers,
                 connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=60),
                 timeout=aiohttp.ClientTimeout(total=self._timeout, sock_connect=15),
+                max_line_size=_LONGEST_HEADER,  # policies and cookies of gateways exceed aiohttp's 8 kB
+                max_field_size=_LONGEST_HEADER,
                 trust_env=not self._address.is_local,  # proxies, but not for this machine
                 auto_decompress=True,
             )
@@ -144,17 +155,20 @@ class Endpoint:
     def _key(self) -> str:
         return os.environ.get(self._key_env, "").strip()
 
-    def _refusal(self, status: int, headers: Mapping[str, str], body: bytes) -> Refusal:
+    def refusal(self, status: int, headers: Mapping[str, str], body: bytes, said: str = "") -> Refusal:
+        """The error of a response with `status`. `said`: the message, where it came with a 200."""
         key = self._key().encode()
         if len(key) >= _SHORTEST_SECRET:  # some servers repeat the key, and errors are stored
             body = body.replace(key, f"[{self._key_env}]".encode())
+            said = said.replace(key.decode(), f"[{self._key_env}]")
         detail = error_message(body)
-        message = f"HTTP {status} from {self.base_url}" + (f": {detail}" if detail else "")
+        message = said or f"HTTP {status} from {self.base_url}" + (f": {detail}" if detail else "")
         hint = f"is {self._key_env} right?" if status in (401, 403) else ""
         if status in (404, 405) and not (self.base_url.endswith("/v1") or self._address.query):
             hint = f"did you mean --base-url {self.base_url}/v1?"
         if 300 <= status < 400 and (location := headers.get("Location")):
-            message += f" (it redirects to {one_line(location)}: give that as --base-url if it is right)"
+            target = one_line(urljoin(self.base_url, location))
+            message += f" (it redirects to {target}: give that as --base-url if it is right)"
         spent = (
             status == 429 and b"insufficient_quota" in body
         )  # about money, not speed: waiting does not help
@@ -202,13 +216,25 @@ def says_too_long(body: bytes) -> bool:
 def error_message(body: bytes) -> str:
     """The message in a server's error body, as one line of at most 300 characters."""
     try:
-        document = orjson.loads(body)
-        error = document.get("error", document) if isinstance(document, dict) else document
-        if isinstance(error, dict):
-            error = error.get("message") or error.get("detail") or error
-        return one_line(str(error))
+        return one_line(_message(orjson.loads(body)))
     except ValueError:
         return one_line(body[:600].decode("utf-8", "replace"))
+
+
+def _message(error: Any) -> str:
+    """The words of an error document: its message, and behind it that of the provider (OpenRouter)."""
+    if isinstance(error, list):
+        return "; ".join(map(_message, error[:3]))
+    if not isinstance(error, dict):
+        return str(error)
+    said = next((error[name] for name in _SAID if error.get(name)), None)
+    if said is None:
+        return str(error)
+    place = ".".join(map(str, error["loc"])) if isinstance(error.get("loc"), list) else ""  # pydantic
+    metadata = error.get("metadata")
+    raw = metadata.get("raw") if isinstance(metadata, dict) else None
+    raw = error_message(str(raw).encode()) if raw else ""
+    return ": ".join(filter(None, (place, _message(said), raw)))
 
 
 def one_line(text: str) -> str:

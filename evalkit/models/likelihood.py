@@ -165,7 +165,12 @@ async def probe_echo(ask: Callable[[Request], Awaitable[Response]]) -> None:
             raise _unusable("it returns no log-probabilities at all, although logprobs requests them")
         if not generated.text:
             continue  # the model generated no text
-        echoed = await ask(Request(prompt + generated.text, 1, logprobs=1, echo=True))
+        try:
+            echoed = await ask(Request(prompt + generated.text, 1, logprobs=1, echo=True))
+        except ProviderError as error:
+            if error.retryable:
+                raise
+            raise _unusable(f"it refuses echo together with logprobs ({error})") from None
         if not echoed.prompt_logprobs:
             raise _unusable("it ignores echo, or returns the prompt without them (as llama.cpp's server)")
         if echoed.prompt_logprobs[-1].token == generated.text:  # otherwise the end was tokenised differently

@@ -17,6 +17,7 @@ from evalkit.errors import ProviderError, UsageError
 from evalkit.models.alternatives import ALTERNATIVES, most_alternatives, within
 from evalkit.models.base import Capability, Request, Response
 from evalkit.models.http import JSON_BODY, OPENAI, Endpoint, Refusal
+from evalkit.models.inside import Inside
 from evalkit.models.parameters import EXTRA
 from evalkit.models.reading import parse
 from evalkit.models.refused import Adapted
@@ -55,39 +56,47 @@ class OpenAIModel:
         return {"backend": "openai", "model": self._model, "endpoint": self.base_url}
 
     async def generate(self, request: Request, *, draw: int = 0) -> Response:
-        """Sends one HTTP request, once, or again with fewer alternatives. Raises `ProviderError`."""
+        """Sends one HTTP request, and again as long as it is refused for what it can do without.
+
+        That are parameters (`evalkit.models.refused`) and a number of alternatives. Raises `ProviderError`.
+        """
         asked = within(request, self._most_alternatives)
-        try:
-            response = await self._answer(asked)
-        except ProviderError as error:
-            most = most_alternatives(error, asked, self.base_url)
-            if most is None:
-                raise
-            self._most_alternatives = most
-            response = await self._answer(asked := within(request, most))
+        payload = await self._built(asked)
+        while True:
+            sent = self._adapted.payload(payload)
+            try:
+                response = await self._once(asked, sent)
+                break
+            except Refusal as refusal:
+                most = most_alternatives(refusal, asked, self.base_url)
+                if most is not None:
+                    self._most_alternatives = most
+                    asked = within(asked, most)
+                    payload = await self._built(asked)
+                    continue
+                self._adapted.learn(refusal, sent, asked)
+                if self._adapted.payload(payload) == sent:
+                    raise
         if asked.logprobs == request.logprobs:
             return response
         signs = (*response.signs, (ALTERNATIVES, str(asked.logprobs)))
         return dataclasses.replace(response, signs=signs)
 
-    async def _answer(self, request: Request) -> Response:
-        """Sends the request, and again as long as it is refused for a parameter that it can do without."""
-        payload = await self._in_thread(self._payload, request) if request.media else self._payload(request)
-        while True:
-            sent = self._adapted.payload(payload)
-            started = time.perf_counter()
-            try:
-                body = assembled(await self._post(request, sent))
-            except Refusal as refusal:
-                if most_alternatives(refusal, request, self.base_url) is not None:
-                    raise
-                self._adapted.learn(refusal, sent, request)
-                if self._adapted.payload(payload) == sent:
-                    raise
-            else:
-                break
-        echoed = str(request.prompt) if request.echo else ""
-        return parse(body, request.api, time.perf_counter() - started, echoed, request.prompt)
+    async def _once(self, request: Request, payload: dict[str, JSON]) -> Response:
+        """Sends the payload. Raises `Refusal` also for an error inside a 200 that says what it is."""
+        started = time.perf_counter()
+        try:
+            body = assembled(await self._post(request, payload))
+            echoed = str(request.prompt) if request.echo else ""
+            response = parse(body, request.api, time.perf_counter() - started, echoed, request.prompt)
+        except Inside as error:
+            raise self._endpoint.refusal(error.status, {}, error.body, str(error)) from None
+        if response.finish == "other" and (response.completion_tokens or 0) >= request.max_tokens:
+            return dataclasses.replace(response, finish="length")  # the server says no reason
+        return response
+
+    async def _built(self, request: Request) -> dict[str, JSON]:
+        return await self._in_thread(self._payload, request) if request.media else self._payload(request)
 
     async def aclose(self) -> None:
         self._encoder.shutdown(wait=False)

@@ -6,6 +6,7 @@ import json
 import math
 import re
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any
 
 import orjson
@@ -13,13 +14,19 @@ import orjson
 from evalkit.errors import ProviderError
 from evalkit.models.base import Finish, Response, TokenLogprob
 from evalkit.models.echo import split_echo
-from evalkit.models.http import count, error_message, no_answer, one_line
+from evalkit.models.ends import one_turn, without_marks
+from evalkit.models.http import count, no_answer, one_line
+from evalkit.models.inside import Inside, as_body, error_of, status_of, told
 from evalkit.models.reasoning import split_reasoning
 from evalkit.models.refusal import BROKEN, FINISHES, tells_refusal
 from evalkit.samples import Message, Prompt, ToolCall, plain_text
 
 LENIENT, SERVED, FINGERPRINT = "lenient", "model", "fingerprint"
-"""Kinds of `Response.signs`: a body that is no valid JSON; the endpoint's names of model and system."""
+REPEATED, ENDS = "repeated", "ends"
+"""Kinds of `Response.signs`: a body that is no valid JSON; the endpoint's names of model and system; a text
+that began with the prompt; a template's mark that was left in the text."""
+_LEAST_REPEATED = 40
+"""The characters of a prompt from which no answer repeats it by chance."""
 _IMPOSSIBLE = -9999.0
 """Stands for a log-probability of minus infinity, as OpenAI's API gives it."""
 _THOUGHTS = ("thinking", "reasoning", "thought", "redacted_thinking")
@@ -35,21 +42,30 @@ def parse(body: bytes, api: str, seconds: float, echoed: str = "", prompt: Promp
     """
     try:
         document, lenient = loaded(body)
+        document = _opened(document)
+        found = [*signs(document, lenient)]
         if (refusal := _blocked(document)) is not None:
             return Response("", "filter", seconds=seconds, reasoning=refusal)
-        choice = document["choices"][0]
+        choice = _choice(document, api)
         broken = choice.get("error") or document.get("error")
-        _check_finished(_reason(choice), broken, body)
-        message = choice if api == "completion" else choice["message"]
-        text, thought = _said(message["text"] if api == "completion" else message.get("content"))
-        usage = document.get("usage") or {}
+        _check_finished(_reason(choice), broken, document)
+        message, content = _message(choice, api)
+        text, thought = content_of(content)
+        usage = document.get("usage")
+        usage = usage if isinstance(usage, dict) else {}
         logprobs = _logprobs(choice.get("logprobs"))
         prompt_logprobs: tuple[TokenLogprob, ...] = ()
         if echoed:
             text, prompt_logprobs, logprobs = split_echo(echoed, text, logprobs)
+        elif repeated := _repeated(prompt, text):
+            text, found = text[repeated:], [*found, (REPEATED, "")]
         finish: Finish = "filter" if broken else FINISHES.get(_reason(choice), "other")
-        split = split_reasoning(text, lambda mark: _has(prompt, mark))
-        text, reasoning = split.answer, _reasoning(message) or thought
+        asked = partial(_has, prompt)
+        text, around = without_marks(text, asked)
+        split = split_reasoning(text, asked)
+        text, end = one_turn(split.answer, asked)
+        found += [(ENDS, end or around)] if end or around else []
+        reasoning = reasoning_of(message) or thought
         reasoning = "\n".join(filter(None, (reasoning, split.reasoning)))
         if split.cut and finish != "filter":
             finish = "length"
@@ -66,8 +82,8 @@ def parse(body: bytes, api: str, seconds: float, echoed: str = "", prompt: Promp
             reasoning=reasoning,
             logprobs=logprobs if echoed else tuple(t for t in logprobs if not math.isnan(t.logprob)),
             prompt_logprobs=prompt_logprobs,
-            tool_calls=_tool_calls(message.get("tool_calls")),
-            signs=tuple(signs(document, lenient)),
+            tool_calls=_tool_calls(message.get("tool_calls"), text),
+            signs=tuple(found),
         )
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
         raise no_answer(api, error, body) from None
@@ -105,7 +121,7 @@ def _blocked(document: Any) -> str | None:
     if document.get("choices"):
         return None
     if tells_refusal(error := document.get("error")):
-        return error_message(orjson.dumps({"error": error}, default=str))
+        return told(error)
     feedback = document.get("promptFeedback") or document.get("prompt_feedback")  # Gemini
     if not isinstance(feedback, dict):
         return None
@@ -113,41 +129,79 @@ def _blocked(document: Any) -> str | None:
     return str(reason) if reason else None
 
 
-def _check_finished(finish: str, error: Any, body: bytes) -> None:
-    """Raises a retryable `ProviderError` for a choice that the server could not finish.
+def _opened(document: Any) -> Any:
+    """The document inside a list of one, which Gemini sends for an error, or inside a text (API gateways)."""
+    if isinstance(document, str):
+        document = orjson.loads(document)
+    return document[0] if isinstance(document, list) and len(document) == 1 else document
 
-    A gateway that loses the model in the middle of a response has already sent the 200 (OpenRouter).
-    """
+
+def _choice(document: Mapping[str, Any], api: str) -> Mapping[str, Any]:
+    """The first choice by its index. Raises `Inside` for an error in its place."""
+    choices = document.get("choices")
+    if not choices and (error := error_of(document)):
+        raise Inside(f"invalid {api} response: {told(error)}", status_of(error), as_body(error))
+    listed: list[Mapping[str, Any]] = list(document["choices"])
+    return next((one for one in listed if one.get("index") == 0), None) or listed[0]
+
+
+def _message(choice: Mapping[str, Any], api: str) -> tuple[Mapping[str, Any], Any]:
+    """(message, its content) of a choice, also where a server answers in the form of the other route."""
+    if "text" in choice and (api == "completion" or not choice.get("message")):
+        return choice, choice["text"]
+    message = choice.get("message") or choice.get("delta")
+    if not isinstance(message, dict):
+        raise KeyError("text" if api == "completion" else "message")
+    return message, message.get("content")
+
+
+def _check_finished(finish: str, error: Any, document: Mapping[str, Any]) -> None:
+    """Raises `Inside` for a choice that the server could not finish."""
     if error and tells_refusal(error):
         return
     if error or finish in BROKEN:
-        told = error_message(orjson.dumps({"error": error}, default=str)) if error else error_message(body)
-        raise ProviderError(
-            f"the response was not finished ({one_line(finish) or 'error'}): {told}", retryable=True
-        )
+        words = told(error or document)
+        message = f"the response was not finished ({one_line(finish) or 'error'}): {words}"
+        raise Inside(message, status_of(error), as_body(error or words))
 
 
 def _reason(choice: Mapping[str, Any]) -> str:
+    """The finish reason in lower case: also of `FINISH_LENGTH: 32` and {"type": "length"} (SGLang)."""
     reason = choice.get("finish_reason") or ""
+    if isinstance(reason, dict):
+        reason = reason.get("type") or ""
     if not isinstance(reason, str):
-        raise TypeError(f"finish_reason is {type(reason).__name__}")
-    return reason.lower().removeprefix("finish_reason_")
+        return ""
+    word = reason.lower().partition(":")[0].strip()
+    return word.removeprefix("finish_reason_").removeprefix("finish_")
 
 
-def _said(content: Any) -> tuple[str, str]:
+def _repeated(prompt: Prompt, text: str) -> int:
+    """How many characters of `text` are the prompt, which some servers put before what they generate."""
+    if not isinstance(prompt, str) or len(prompt) < _LEAST_REPEATED or not text.startswith(prompt):
+        return 0
+    return len(prompt)
+
+
+def content_of(content: Any) -> tuple[str, str]:
     """(text, reasoning) of a message, whose content is a string, null (a refusal, a tool call) or parts."""
     if content is None:
         return "", ""
     if isinstance(content, str):
         return content, ""
+    if isinstance(content, dict) and isinstance(content.get("text"), str):
+        content = [content]
     if not isinstance(content, list):
         raise TypeError(f"content is {type(content).__name__}")
     text, thought = "", list[str]()
     for part in content:
-        if str(part.get("type")).partition(".")[0] in _THOUGHTS:
+        if isinstance(part, dict) and str(part.get("type")).partition(".")[0] in _THOUGHTS:
             thought.append(_thought(part))
+        elif isinstance(part, dict):
+            inner = part.get("text") or part.get("content") or ""
+            text += content_of(inner)[0]
         else:
-            text += part.get("text") or ""
+            text += part if isinstance(part, str) else ""
     return text, "\n".join(filter(None, thought))
 
 
@@ -163,12 +217,12 @@ def _thought(part: Any) -> str:
     return next((_thought(one) for one in found if one), "")
 
 
-def _reasoning(message: Mapping[str, Any]) -> str:
+def reasoning_of(message: Mapping[str, Any]) -> str:
     """The reasoning that stands beside the content: DeepSeek's, OpenRouter's, Ollama's and others' fields."""
     for name in ("reasoning_content", "reasoning", "thinking"):
         if found := message.get(name):
             return _thought(found) if isinstance(found, list | dict) else str(found)
-    details = message.get("reasoning_details")
+    details = message.get("reasoning_details") or message.get("thinking_blocks")
     return "\n".join(filter(None, map(_thought, details))) if isinstance(details, list) else ""
 
 
@@ -203,16 +257,24 @@ def signs(document: Mapping[str, Any], lenient: bool) -> Iterable[tuple[str, str
             yield kind, one_line(said)
 
 
-def _tool_calls(calls: Any) -> tuple[ToolCall, ...]:
-    """The calls of functions; some servers return the arguments as an object, and no id."""
-    return tuple(
-        ToolCall(
-            str(call["function"]["name"]),
-            _arguments(call["function"].get("arguments")),
-            str(call.get("id") or ""),
+def _tool_calls(calls: Any, text: str) -> tuple[ToolCall, ...]:
+    """The calls of functions; some servers return the arguments as an object, and no id.
+
+    What names no function is none where there is a text beside it.
+    """
+    try:
+        return tuple(
+            ToolCall(
+                str(call["function"]["name"]),
+                _arguments(call["function"].get("arguments")),
+                str(call.get("id") or ""),
+            )
+            for call in calls or ()
         )
-        for call in calls or ()
-    )
+    except (KeyError, TypeError, AttributeError):
+        if text.strip():
+            return ()
+        raise
 
 
 def _arguments(given: Any) -> str:
@@ -221,8 +283,10 @@ def _arguments(given: Any) -> str:
 
 def _logprobs(logprobs: Any) -> tuple[TokenLogprob, ...]:
     """Token log-probabilities in either format: that of the chat route, or of the older completions route."""
-    if not logprobs:
+    if not logprobs or logprobs is True:
         return ()
+    if isinstance(logprobs, list):
+        logprobs = {"content": logprobs}
     if logprobs.get("content") is not None:
         return tuple(
             _token(item["token"], item.get("logprob"), _alternatives(item.get("top_logprobs") or ()))
@@ -237,11 +301,17 @@ def _logprobs(logprobs: Any) -> tuple[TokenLogprob, ...]:
     )
 
 
+def _text(token: Any) -> Any:
+    """The text of a token, which some servers put into an object with its id."""
+    return token.get("text", token.get("token")) if isinstance(token, dict) else token
+
+
 def _token(text: Any, logprob: Any, top: dict[str, float]) -> TokenLogprob:
     """A token; its log-probability is nan if the server gives none, as for the first of an echoed prompt.
 
     A token without one but with alternatives was generated: it is one of them, or no likelier than the last.
     """
+    text = _text(text)
     for name in (text, *top):
         if isinstance(name, str) and _TOKEN_ID.fullmatch(name):
             raise ProviderError(
@@ -249,6 +319,8 @@ def _token(text: Any, logprob: Any, top: dict[str, float]) -> TokenLogprob:
                 "the server without vLLM's --return-tokens-as-token-ids",
                 fatal=True,
             )
+    if not isinstance(text, str):
+        raise TypeError(f"a token is {type(text).__name__}, not a text")
     found = _number(logprob)
     if found is None:
         found = top.get(text, min(top.values())) if top else math.nan
@@ -262,7 +334,12 @@ def _alternatives(tops: Any) -> dict[str, float]:
     null or NaN is left out.
     """
     pairs = (
-        tops.items() if isinstance(tops, dict) else ((top["token"], top.get("logprob")) for top in tops or ())
+        tops.items()
+        if isinstance(tops, dict)
+        else (
+            top if isinstance(top, list) and len(top) == 2 else (_text(top["token"]), top.get("logprob"))
+            for top in tops or ()
+        )
     )
     alternatives: dict[str, float] = {}
     for text, logprob in pairs:

@@ -27,6 +27,8 @@ MARKS = (
     Marks("<think>", "</think>"),  # DeepSeek-R1, Qwen3, GLM-4.5, MiniMax-M2, Nemotron, OLMo-3
     Marks("<thinking>", "</thinking>"),
     Marks("<thought>", "</thought>"),  # EXAONE Deep, Gemini's OpenAI-compatible route
+    Marks("<reasoning>", "</reasoning>"),  # Reka Flash 3
+    Marks("<longcat_think>", "</longcat_think>"),  # LongCat-Flash-Thinking
     Marks("<seed:think>", "</seed:think>"),  # Seed-OSS
     Marks("◁think▷", "◁/think▷"),  # Kimi-VL
     Marks("<|open|>think<|sep|>", "<|close|>think<|sep|>"),  # Kimi-K3
@@ -47,6 +49,7 @@ _MARK = re.compile(
 _QUOTES = ("`", '"', "'")
 _WRAPPERS = (
     ("<answer>", "</answer>"),  # Hunyuan
+    ("<response>", "</response>"),  # ERNIE 4.5
     ("<|START_RESPONSE|>", "<|END_RESPONSE|>"),
     ("<|START_TEXT|>", "<|END_TEXT|>"),
     ("<|begin_of_solution|>", "<|end_of_solution|>"),

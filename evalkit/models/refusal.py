@@ -20,7 +20,8 @@ FINISHES: Mapping[str, Finish] = {
         "stop",
     ),
     **dict.fromkeys(
-        ("length", "max_tokens", "max_output_tokens", "max_length", "model_length", "context_length",
+        ("length", "max_tokens", "max_output_tokens", "max_length", "max_completion_tokens",
+         "model_length", "context_length",
          "model_context_window_exceeded", "token_limit", "incomplete"),
         "length",
     ),

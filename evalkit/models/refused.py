@@ -17,9 +17,12 @@ from typing import Any
 from evalkit.errors import ProviderError
 from evalkit.models.base import Request
 from evalkit.models.http import Refusal, says_too_long
-from evalkit.samples import JSON
+from evalkit.models.templates import folded, has_system, says_no_system
+from evalkit.samples import JSON, Message
 
 _STATUS = {400, 422}
+_TEMPLATE_STATUS = {400, 422, 500}
+"""llama.cpp's server and older ones of vLLM answer an error of the template with a 500."""
 _VALUED = ("temperature", "top_p")
 _ABOUT_SAMPLING = ("temperature", "top_p", "stop", "seed")
 _READ = 4096
@@ -55,7 +58,7 @@ class Adapted:
         self._values: set[tuple[str, JSON]] = set()
         """(parameter, value) that is refused where others may be taken."""
         self._stops: int | None = None
-        self._streams = False
+        self._streams = self._folds = False
 
     def payload(self, payload: Mapping[str, JSON]) -> dict[str, JSON]:
         """The payload as the endpoint takes it."""
@@ -67,6 +70,8 @@ class Adapted:
                 value = value[: self._stops]
                 if not value:
                     continue
+            if name == "messages" and self._folds:
+                value = folded(value)
             sent[self._renamed.get(name, name)] = value
         if self._streams:
             sent["stream"] = True
@@ -83,6 +88,8 @@ class Adapted:
             yield "top_p", f"the endpoint does not take top_p {request.top_p:g}: asked at its default"
         if request.seed is not None and "seed" in self._dropped:
             yield "seed", "the endpoint takes no seed: its draws cannot be repeated"
+        if self._folds and has_system({"messages": _roles(request)}):
+            yield "system", "the model's template has no system message: it stood before the user's text"
         if self._stops is not None and len(request.stop) > self._stops:
             many = f"at most {self._stops} stop sequences" if self._stops else "no stop sequences"
             yield "stop", f"the endpoint takes {many}: evalkit cut the responses itself"
@@ -92,10 +99,15 @@ class Adapted:
 
         Raises `ProviderError`, with what to change, for a parameter that the protocol cannot do without.
         """
+        if refusal.status in _TEMPLATE_STATUS and has_system(sent) and says_no_system(refusal.body):
+            self._folds = True
+            return
         crashed = b"unexpected keyword argument" in refusal.body  # of servers in Python, with a 500
         if not (refusal.status in _STATUS or crashed) or says_too_long(refusal.body):
             return
         said = Said(refusal.body)
+        if request.echo and "echo" in said.text:
+            return  # without its tokens, a prompt that is repeated is of no use
         known = {*sent} & {*_KNOWN, *request.extra}
         name = next(said.names(known), "")
         if "stream" not in sent and _STREAM.search(said.text) and name not in _ABOUT_SAMPLING:
@@ -111,6 +123,8 @@ class Adapted:
             other = _MAX_TOKENS[name]
             if (said.not_taken or other in said.text) and other not in self._renamed:
                 self._renamed[name] = other
+            elif isinstance(value, int) and (most := said.most_below(value)):
+                raise _needed("max_tokens", str(value), f"--set max_tokens={most}", refusal)
         elif name == "stop":
             self._limit_stops(said, len(value) if isinstance(value, list) else 0)
         elif name in _VALUED:
@@ -152,6 +166,11 @@ class Said:
         self.not_taken = bool(_NOT_TAKEN.search(self.text)) or bool(self._codes & _CODES)
         self.numbers = [int(number) for number in _NUMBER.findall(self.text)]
 
+    def most_below(self, asked: int) -> int:
+        """The largest number of at least two digits below `asked`, such as 8192 of "[1, 8192]"; else 0."""
+        numbers = map(int, re.findall(r"\d{2,9}", re.sub(r"(?<=\d),(?=\d{3}\b)", "", self.text)))
+        return max((number for number in numbers if number < asked), default=0)
+
     def names(self, sent: Iterable[str]) -> Iterator[str]:
         """Yields the parameters of `sent` that the refusal is about, the most likely one first."""
         known = {*sent}
@@ -167,6 +186,11 @@ class Said:
         if {"temperature", "top_p"} <= {*names} and _BOTH.search(self.text):
             yield "top_p"  # Anthropic's newer models take one of the two
         yield from names
+
+
+def _roles(request: Request) -> list[JSON]:
+    turns = request.prompt if isinstance(request.prompt, tuple) else ()
+    return [{"role": turn.role} for turn in turns if isinstance(turn, Message)]
 
 
 def _mentioned(name: str, text: str) -> int:

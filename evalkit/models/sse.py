@@ -7,15 +7,22 @@ are those of OpenAI's API: https://platform.openai.com/docs/api-reference/chat-s
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any, TypeAlias
 
 from evalkit.errors import ProviderError
-from evalkit.models.http import error_message, one_line, says_too_long
+from evalkit.models.http import error_message, one_line
+from evalkit.models.inside import Inside, status_of
+from evalkit.models.reading import content_of, reasoning_of
 
 _Call: TypeAlias = dict[str, Any]
 _STARTS = (b"data:", b"event:", b"id:", b"retry:", b":")
-_TEXTS = ("content", "reasoning_content", "reasoning", "refusal", "text")
+_BLANK = b"\xef\xbb\xbf \t\r\n"
+_COMMENTS = re.compile(rb"\A(?:\s*:[^\r\n]*[\r\n])+\s*(?=\{)")
+"""What keeps a connection open before a document that is no stream."""
+_ALIVE = {"", "null", "ping", "keep-alive", "keepalive", "heartbeat"}
+"""Data that keeps a connection open."""
 
 
 def assembled(body: bytes) -> bytes:
@@ -23,7 +30,8 @@ def assembled(body: bytes) -> bytes:
 
     Raises `ProviderError` for an error inside the stream, and for a stream that breaks off.
     """
-    if not body.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(_STARTS):
+    body = _COMMENTS.sub(b"", body)
+    if not body.lstrip(_BLANK).startswith(_STARTS):
         return body
     choice: dict[str, Any] = {"index": 0, "finish_reason": None}
     parts: dict[str, list[str]] = {}
@@ -34,12 +42,19 @@ def assembled(body: bytes) -> bytes:
         if data == "[DONE]":
             done = True
             break
+        if data.strip().lower() in _ALIVE:
+            continue
         chunk = _chunk(data)
         document |= {key: value for key, value in chunk.items() if key != "choices" and value is not None}
         for piece in chunk.get("choices") or ():
             if piece.get("index") in (None, 0):
                 seen = True
                 _add(piece, choice, parts, calls)
+    if not seen and done:
+        raise ProviderError(
+            "the stream of the response ended before its end: nothing but [DONE] came, no text",
+            retryable=True,
+        )
     if not seen or not (done or choice["finish_reason"]):
         raise ProviderError("the stream of the response ended before its end", retryable=True)
     texts = {name: "".join(found) for name, found in parts.items()}
@@ -105,26 +120,38 @@ def _chunk(data: str) -> dict[str, Any]:
 
 
 def _error(data: str) -> ProviderError:
-    """The error of an event. It is tried again: what cannot succeed is refused before it streams."""
     body = data.encode("utf-8", "replace")
-    too_long = says_too_long(body)
-    message = f"the stream of the response ended with an error: {error_message(body)}"
-    return ProviderError(message, retryable=not too_long, too_long=too_long)
+    try:
+        document = json.loads(data)
+    except ValueError:
+        document = {}
+    error = (document.get("error") or document) if isinstance(document, dict) else {}
+    return Inside(
+        f"the stream of the response ended with an error: {error_message(body)}", status_of(error), body
+    )
 
 
 def _add(
     piece: dict[str, Any], choice: dict[str, Any], parts: dict[str, list[str]], calls: dict[int, _Call]
 ) -> None:
     """Adds what an event has of the first choice."""
-    delta = piece.get("delta") or piece.get("message") or {}
-    if "text" in piece and "delta" not in piece:
-        delta = {"text": piece["text"]}
-    for name in _TEXTS:
-        value = delta.get(name)
-        if isinstance(value, list):  # of parts
-            value = "".join(str(part.get("text") or "") for part in value if isinstance(part, dict))
-        if isinstance(value, str):
+    delta = piece.get("delta")
+    if not delta:
+        delta = piece.get("message") or {}
+        if delta.get("content"):  # all of it once more, at the end
+            parts.clear()
+    text, thought = content_of(delta.get("content"))
+    values = {
+        "content": text,
+        "reasoning_content": reasoning_of(delta) or thought,
+        "refusal": delta.get("refusal"),
+        "text": piece.get("text") if "delta" not in piece else None,
+    }
+    for name, value in values.items():
+        if isinstance(value, str) and (value or name in ("content", "text")):
             parts.setdefault(name, []).append(value)
+    if piece.get("error"):
+        choice["error"] = piece["error"]
     for at, call in enumerate(delta.get("tool_calls") or ()):
         empty: _Call = {"id": "", "function": {"name": "", "arguments": ""}}
         _add_call(calls.setdefault(call.get("index", at), empty), call)

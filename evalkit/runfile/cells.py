@@ -227,6 +227,8 @@ def _cells(store: Store, cell: Cell, calibration: Cell | None) -> Iterator[Table
     decoded: dict[str, JSON] = {
         name: "the endpoint's default" for name in ("temperature", "top_p") if name in sent
     }
+    if "system" in sent:
+        decoded["system"] = f"{cell.spec.protocol.system} (in the user's message)".strip()
     notes: dict[str, JSON] = {**threshold, **cell.spec.notes, "evalkit": manifest["evalkit"]}
     used = [usage(store, c) for c in (cell, calibration) if c is not None]
     stored: dict[str, list[StoredFigure]] = {}

@@ -17,7 +17,7 @@ from typing import Any
 import orjson
 
 from evalkit.models.alternatives import ALTERNATIVES
-from evalkit.models.reading import FINGERPRINT, LENIENT, SERVED
+from evalkit.models.reading import ENDS, FINGERPRINT, LENIENT, REPEATED, SERVED
 from evalkit.runfile.records import Cell
 from evalkit.runfile.store import Store
 
@@ -42,10 +42,13 @@ SELECT coalesce(sum(trim(text) = '' AND reasoning != '' AND tool_calls IS NULL
     coalesce(sum(trim(text) = '' AND reasoning = '' AND finish NOT IN ('length', 'filter')
         AND coalesce(logprobs, prompt_logprobs, likelihoods, tool_calls) IS NULL
         AND request NOT IN (SELECT request FROM generated)), 0),
-    coalesce(sum(completion_tokens = 0 AND text != '' AND prompt_logprobs IS NULL), 0)
+    coalesce(sum(completion_tokens = 0 AND text != '' AND prompt_logprobs IS NULL), 0),
+    coalesce(sum(trim(text) = '' AND tool_calls IS NOT NULL AND (SELECT json_extract(body, '$.tools')
+        FROM request WHERE request.id = draw.request) IS NULL), 0)
 FROM draw WHERE cell = ? AND judge = 0 AND draw >= 0
 """
-"""(empty responses with reasoning, empty ones without, responses with a text of 0 tokens)."""
+"""(empty responses with reasoning, empty ones without, responses with a text of 0 tokens, calls of tools
+that no request offered)."""
 _LENGTHS = """
 SELECT length(body), max(prompt_tokens) FROM draw JOIN request ON request.id = draw.request
 WHERE cell = ? AND judge = 0 AND draw >= 0 AND prompt_tokens > 0 GROUP BY draw.request
@@ -109,6 +112,13 @@ def _of_signs(store: Store, cell: Cell, asked: str) -> Iterator[str]:
             f"{lenient} responses were not valid JSON (broken UTF-8, half a surrogate pair, NaN, or a byte "
             "order mark) and were read with U+FFFD for what is broken"
         )
+    if ends := {value: n for kind, value, n in counts if kind == ENDS}:
+        yield (
+            f"{sum(ends.values())} responses had marks of the chat template in their text, which are left "
+            f"out with what follows them: {_listed(ends)}"
+        )
+    if repeated := sum(n for kind, _, n in counts if kind == REPEATED):
+        yield f"{repeated} responses began with the whole prompt, which is left out"
     if limits := [int(value) for kind, value, _ in counts if kind == ALTERNATIVES]:
         yield f"the endpoint returns at most {min(limits)} alternatives of a token, not {_wanted(cell)}"
 
@@ -138,7 +148,7 @@ def _listed(counts: Mapping[str, int]) -> str:
 
 
 def _of_responses(store: Store, cell: Cell) -> Iterator[str]:
-    thought, empty, uncounted = store.connection.execute(_COUNTS, (cell.id,)).fetchone()
+    thought, empty, uncounted, called = store.connection.execute(_COUNTS, (cell.id,)).fetchone()
     if thought:
         yield (
             f"{thought} responses are empty, their text is in the reasoning: the server's reasoning parser "
@@ -146,6 +156,8 @@ def _of_responses(store: Store, cell: Cell) -> Iterator[str]:
         )
     if empty:
         yield f"{empty} responses are empty"
+    if called:
+        yield f"{called} responses call tools that were not offered, in place of a text"
     if uncounted:
         yield f"the endpoint counted 0 tokens for {uncounted} responses with a text"
     yield from _prompts(store, cell)

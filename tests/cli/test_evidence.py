@@ -71,6 +71,16 @@ def empty(document: Payload, payload: Payload, n: int) -> None:
         document["choices"][0]["message"]["content"] = ""
 
 
+def calling(document: Payload, payload: Payload, n: int) -> None:
+    if n < 3:
+        call = {"id": "1", "type": "function", "function": {"name": "add", "arguments": "{}"}}
+        document["choices"][0]["message"] |= {"content": None, "tool_calls": [call]}
+
+
+def marked(document: Payload, payload: Payload, n: int) -> None:
+    document["choices"][0]["message"]["content"] += "<|im_end|>"
+
+
 def uncounted(document: Payload, payload: Payload, n: int) -> None:
     document["usage"]["completion_tokens"] = 0
 
@@ -90,6 +100,8 @@ def cut_yet_right(document: Payload, payload: Payload, n: int) -> None:
         (fingerprints, ["the endpoint's system_fingerprint changed during the run: fp_2 (6), fp_1 (4)"]),
         (only_reasoning, ["10 responses are empty, their text is in the reasoning: "]),
         (empty, ["3 responses are empty"]),
+        (calling, ["3 responses call tools that were not offered, in place of a text"]),
+        (marked, ["10 responses had marks of the chat template in their text, which are left out"]),
         (uncounted, ["the endpoint counted 0 tokens for 10 responses with a text"]),
         (cut_yet_right, ["2 answers are counted as correct although their responses were cut off"]),
     ],

@@ -30,14 +30,17 @@ def cell(out: str) -> dict[str, Any]:
     return found
 
 
+def command(server: OpenAIServer, task: str, model: str = "openai/m") -> tuple[str, ...]:
+    return ("run", "-m", model, "--base-url", server.url, "-t", task)
+
+
 def test_a_sampled_request_says_top_p_and_a_greedy_one_is_as_it_was(cli: Cli, tmp_path: Path) -> None:
     task = sums(tmp_path, 2)
     with OpenAIServer() as server:
-        command = ("run", "-m", "openai/m", "--base-url", server.url, "--json")
-        cli(*command, "-t", f"{task}:sums:maj", "-o", tmp_path / "s.db")
+        cli(*command(server, f"{task}:sums:maj"), "-o", tmp_path / "s.db")
         assert {asked.payload["top_p"] for asked in server.requests} == {1.0}
         server.requests.clear()
-        greedy = cell(cli(*command, "-t", task, "-o", tmp_path / "g.db").out)
+        greedy = cell(cli(*command(server, task), "--json", "-o", tmp_path / "g.db").out)
         assert not {"top_p", "top_k"} & server.requests[0].payload.keys()
     assert not {"top_k", "extra", "system", "min_p"} & greedy["signature"]["parts"].keys()
     with Store.open(tmp_path / "g.db") as store:
@@ -55,8 +58,8 @@ def test_what_is_set_is_sent_and_signed(cli: Cli, tmp_path: Path) -> None:
     }  # fmt: skip
     settings = [word for key, text in sets.items() for word in ("--set", f"{key}={text}")]
     with OpenAIServer() as server:
-        command = ("run", "-m", "openai/m", "--base-url", server.url, "--json", "-t", sums(tmp_path, 2))
-        found = cell(cli(*command, *settings, "-o", tmp_path / "r.db").out)
+        asked = (*command(server, sums(tmp_path, 2)), "--json")
+        found = cell(cli(*asked, *settings, "-o", tmp_path / "r.db").out)
         sent = server.requests[0].payload
         extra = {
             "chat_template_kwargs": {"enable_thinking": False, "depth": 2},
@@ -69,9 +72,9 @@ def test_what_is_set_is_sent_and_signed(cli: Cli, tmp_path: Path) -> None:
         parts = found["signature"]["parts"]
         assert parts.items() >= {**penalties, "extra": extra, "system": "Be brief."}.items()
         count = len(server.requests)
-        assert cli(*command, *settings, "-o", tmp_path / "r.db").code == 0
+        assert cli(*asked, *settings, "-o", tmp_path / "r.db").code == 0
         assert len(server.requests) == count  # resumed: every answer is there
-        assert "holds another run" in cli(*command, "-o", tmp_path / "r.db").err
+        assert "holds another run" in cli(*asked, "-o", tmp_path / "r.db").err
         table = run(
             "openai/m", sums(tmp_path, 2), base_url=server.url, output=tmp_path / "p.db",
             settings={"extra.chat_template_kwargs": {"enable_thinking": False}, "extra.flag": True},
@@ -129,18 +132,9 @@ def test_the_table_and_the_signature_say_what_was_really_sent(cli: Cli, tmp_path
         return arithmetic(payload, route)
 
     with OpenAIServer(refusing) as server:
-        command = (
-            "run",
-            "-m",
-            "openai/m",
-            "--base-url",
-            server.url,
-            "-t",
-            sums(tmp_path, 4),
-            "--set",
-            "stop=Q:",
-        )
-        code, out, _ = cli(*command, "-o", tmp_path / "r.db", "--json")
+        task = sums(tmp_path, 4)
+        more = ("--set", "stop=Q:")
+        code, out, _ = cli(*command(server, task), *more, "-o", tmp_path / "r.db", "--json")
         assert code == 0
         found = cell(out)
         assert found["value"] == 100.0
@@ -149,47 +143,26 @@ def test_the_table_and_the_signature_say_what_was_really_sent(cli: Cli, tmp_path
             "the endpoint does not take temperature 0: asked at its default",
             "the endpoint takes no stop sequences: evalkit cut the responses itself",
         ]
-        replayed = (
-            "run",
-            "-m",
-            f"replay/{tmp_path / 'r.db'}",
-            *command[5:],
-            "--json",
-            "-o",
-            tmp_path / "again.db",
-        )
-        assert cell(cli(*replayed).out)["signature"] == found["signature"]
+        replayed = ("run", "-m", f"replay/{tmp_path / 'r.db'}", "-t", task, *more, "--json")
+        assert cell(cli(*replayed, "-o", tmp_path / "again.db").out)["signature"] == found["signature"]
         assert "asked at its default" in " ".join(cli("report", tmp_path / "r.db").out.split())
-        code, _, err = cli(*command, "--set", "temperature=0.5", "-o", tmp_path / "s.db")
+        code, _, err = cli(*command(server, task), *more, "--set", "temperature=0.5", "-o", tmp_path / "s.db")
         assert code == 2
         assert "does not take temperature 0.5, which the protocol asks for: use --set temperature=1" in err
 
 
 def test_an_endpoint_that_moved_is_resumed_when_the_user_says_so(cli: Cli, tmp_path: Path) -> None:
-    def command(server: OpenAIServer, *more: object) -> tuple[object, ...]:
-        return (
-            "run",
-            "-m",
-            "openai/m",
-            "--base-url",
-            server.url,
-            "-t",
-            sums(tmp_path, 4),
-            "-o",
-            tmp_path / "r.db",
-            *more,
-        )
-
+    task, into = sums(tmp_path, 4), ("-o", tmp_path / "r.db")
     with OpenAIServer() as old, OpenAIServer() as new:
-        assert cli(*command(old)).code == 0
-        code, _, err = cli(*command(new))
+        assert cli(*command(old, task), *into).code == 0
+        code, _, err = cli(*command(new, task), *into)
         assert code == 2
         assert f"{old.url} in the file, {new.url} now (if it is the same model at another address" in err
-        assert cli(*command(new, "--same-model")).code == 0
-        assert cli(*command(new)).code == 0  # it was said once
+        assert cli(*command(new, task), *into, "--same-model").code == 0
+        assert cli(*command(new, task), *into).code == 0  # it was said once
         assert not new.requests
-        other = ["openai/n" if word == "openai/m" else word for word in command(new, "--same-model")]
-        assert "model model: m in the file, n now" in cli(*other).err
+        other = cli(*command(new, task, "openai/n"), *into, "--same-model")
+        assert "model model: m in the file, n now" in other.err
         with Store.open(tmp_path / "r.db") as store:
             assert [move["endpoint"] for move in store.manifest["moves"]] == [new.url]
             assert store.manifest["model"]["identity"]["endpoint"] == old.url
@@ -198,10 +171,31 @@ def test_an_endpoint_that_moved_is_resumed_when_the_user_says_so(cli: Cli, tmp_p
 def test_a_model_of_ones_own_that_moved_is_resumed_too(cli: Cli, tmp_path: Path) -> None:
     file = tmp_path / "mine.py"
     file.write_text("def talks(prompt, *, base_url):\n    return '7'\n")
-    command = ("run", "-m", f"python:{file}:talks", "-t", sums(tmp_path, 2), "-o", tmp_path / "r.db")
-    assert cli(*command, "--base-url", "http://old:1/v1").code == 0
-    assert cli(*command, "--base-url", "http://new:2/v1").code == 2
-    assert cli(*command, "--base-url", "http://new:2/v1", "--same-model").code == 0
+    mine = ("run", "-m", f"python:{file}:talks", "-t", sums(tmp_path, 2), "-o", tmp_path / "r.db")
+    assert cli(*mine, "--base-url", "http://old:1/v1").code == 0
+    assert cli(*mine, "--base-url", "http://new:2/v1").code == 2
+    assert cli(*mine, "--base-url", "http://new:2/v1", "--same-model").code == 0
+
+
+def test_a_judge_that_moved_is_resumed_when_the_user_says_so(cli: Cli, tmp_path: Path) -> None:
+    def graded(payload: Payload, route: str) -> str:
+        return "grade: 3"
+
+    task, into = essays(tmp_path, 3), ("-o", tmp_path / "r.db")
+    with OpenAIServer(graded) as old, OpenAIServer(graded) as new:
+        asked = (*command(old, task), *into, "--judge", "openai/j", "--judge-base-url")
+        assert cli(*asked, old.url).code == 0
+        code, _, err = cli(*asked, new.url)
+        assert code == 2
+        assert "if it is the same model at another address, add --same-model" in err
+        assert cli(*asked, new.url, "--same-model").code == 0
+        assert cli(*asked, new.url).code == 0  # it was said once
+        assert not new.requests
+        other = ["openai/k" if word == "openai/j" else word for word in asked]
+        assert "holds another run" in cli(*other, new.url, "--same-model").err
+    with Store.open(tmp_path / "r.db") as store:
+        (move,) = store.manifest["judge moves"]
+        assert (move["judge"], move["endpoint"]) == ("judge", new.url)
 
 
 def test_a_protocol_that_is_fallen_back_to_is_asked_in_the_same_way() -> None:
@@ -221,14 +215,14 @@ def test_a_judge_has_a_key_of_its_own(cli: Cli, tmp_path: Path, monkeypatch: pyt
     monkeypatch.setenv("OPENAI_API_KEY", "sk-of-the-model")
     monkeypatch.setenv("GRADER_KEY", "sk-of-the-grader")
     with OpenAIServer(lambda payload, route: "grade: 3") as server:
-        command = ("run", "-m", "openai/m", "--base-url", server.url, "-t", essays(tmp_path))
+        graded = command(server, essays(tmp_path))
         judge = ("--judge", "openai/j", "--judge-base-url", server.url)
         keys = []
         for number, more in enumerate(((), ("--judge-api-key-env", "GRADER_KEY"), ())):
             if number == 2:
                 monkeypatch.setenv("JUDGE_API_KEY", "sk-of-the-judge")
             server.requests.clear()
-            assert cli(*command, *judge, *more, "-o", tmp_path / f"{number}.db").code == 0
+            assert cli(*graded, *judge, *more, "-o", tmp_path / f"{number}.db").code == 0
             sent = {(asked.payload["model"], asked.headers["Authorization"]) for asked in server.requests}
             keys.append({model: key.removeprefix("Bearer sk-of-the-") for model, key in sent})
         assert keys == [
@@ -238,5 +232,5 @@ def test_a_judge_has_a_key_of_its_own(cli: Cli, tmp_path: Path, monkeypatch: pyt
         ]
     assert (
         "needs --judge MODEL"
-        in cli(*command, "--judge-api-key-env", "GRADER_KEY", "-o", tmp_path / "x.db").err
+        in cli(*graded, "--judge-api-key-env", "GRADER_KEY", "-o", tmp_path / "x.db").err
     )

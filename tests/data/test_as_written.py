@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import json
+import lzma
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow
 import pytest
 
 from evalkit.api import AudioFolder, Cell, DataError, Local, Records, text_of
@@ -38,7 +42,17 @@ def written(name: str) -> bytes:
     else:
         delimiter = "\t" if ".tsv" in name else ";" if "semicolon" in name else ","
         found = "".join(quoted(list(row), delimiter) for row in [["q", "a"], *(row.values() for row in rows)])
-    return gzip.compress(found.encode()) if name.endswith(".gz") else found.encode()
+    return packed(name, found.encode())
+
+
+def packed(name: str, data: bytes) -> bytes:
+    if name.endswith(".zst"):
+        compressed: bytes = pyarrow.Codec("zstd").compress(data, asbytes=True)
+        return compressed
+    packers: dict[str, Callable[[bytes], bytes]] = {
+        "gz": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress,
+    }  # fmt: skip
+    return packers.get(name.rpartition(".")[2], bytes)(data)
 
 
 def texts(records: Records) -> list[Any]:
@@ -48,7 +62,8 @@ def texts(records: Records) -> list[Any]:
 @pytest.mark.parametrize(
     "name",
     ["test_lines.jsonl", "test_lines.json", "test.json", "test.csv", "test.tsv", "test_semicolon.csv",
-     "test_lines.jsonl.gz", "test.csv.gz"],
+     "test_lines.jsonl.gz", "test.csv.gz", "test_lines.jsonl.bz2", "test_lines.jsonl.xz",
+     "test_lines.jsonl.zst", "test.csv.xz"],
 )  # fmt: skip
 def test_texts_stay_texts_in_a_folder_as_in_a_file(name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(written(name))

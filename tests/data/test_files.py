@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import lzma
 from collections.abc import Callable
 from pathlib import Path
 
@@ -81,6 +82,10 @@ CUT = gzip.compress(lines(ROWS) * 50_000, compresslevel=0)[: 1 << 17]
         ("x.jsonl.gz", b"plain", r"x\.jsonl\.gz, after line 0: the file cannot be read"),
         ("x.jsonl.gz", CUT, r"x\.jsonl\.gz, after line [0-9]{4}: the file cannot be read"),
         ("x.json.gz", CUT, r"x\.json\.gz cannot be read"),
+        ("x.jsonl.zst", b"plain", r"x\.jsonl\.zst, after line 0: the file cannot be read"),
+        ("x.jsonl.xz", lzma.compress(lines(ROWS))[:-9], r"x\.jsonl\.xz, after line .: the file cannot"),
+        ("x.csv.bz2", b"plain", r"x\.csv\.bz2, after line 0: the file cannot be read"),
+        ("x.parquet.xz", b"", "must not be packed with xz"),
         ("x.json", b'[{"q": 1},\n {"q": 2]', r"x\.json, line 2: not valid JSON \(.*column 9"),
         ("x.json", b'{"q": [1]}', r"x\.json must hold a list of objects, not dict"),
         ("x.json", b'[{"q": 1}, 5]', r"x\.json, entry 1: must be an object, not int"),

@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 import time
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ import pytest
 from evalkit.engine.client import RetryPolicy, Stopped
 from evalkit.engine.limiter import Limiter
 from evalkit.engine.plan import make_plan
+from evalkit.engine.progress import PlainProgress
 from evalkit.engine.run import Options, execute, open_run
 from evalkit.engine.waits import Waits
 from evalkit.errors import ProviderError
@@ -32,13 +35,18 @@ _LIMIT = ProviderError("HTTP 429", retryable=True, throttled=True, limited=True)
 
 
 def run(
-    server: OpenAIServer, task: str, path: Path, policy: RetryPolicy = _ONCE, concurrency: int | None = None
+    server: OpenAIServer,
+    task: str,
+    path: Path,
+    policy: RetryPolicy = _ONCE,
+    concurrency: int | None = None,
+    progress: PlainProgress | None = None,
 ) -> TableCell:
     async def go() -> TableCell:
         model = OpenAIModel("mock", server.url, timeout=10)
         store = open_run(path, plan := make_plan(model, [task]))
         try:
-            await execute(plan, store, Options(concurrency, policy))
+            await execute(plan, store, Options(concurrency, policy), progress)
             return build_table([store]).cells[0]
         finally:
             store.close()
@@ -74,6 +82,21 @@ def test_a_run_against_ten_requests_a_minute_ends(tmp_path: Path, hint: str, con
     with OpenAIServer(TenAMinute(hint)) as server:
         cell = run(server, sums(tmp_path, 60), tmp_path / "r.db", _ONCE, concurrency)
         assert (cell.value, cell.n, cell.outcomes["failed"]) == (100.0, 60, 0)
+
+
+def test_a_long_wait_is_told_with_its_reason(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    def once(payload: dict[str, Any], route: str) -> Any:
+        asked.append(route)
+        return refuse(429, "Slow down: try again in 40s.") if len(asked) == 1 else arithmetic(payload, route)
+
+    said = StringIO()
+    with OpenAIServer(once) as server:
+        run(server, sums(tmp_path, 2), tmp_path / "r.db", RetryPolicy(second=0.001), 1, PlainProgress(said))
+    told = [line for line in said.getvalue().splitlines() if "waiting" in line]
+    assert len(told) == 1
+    assert re.search(r"sums:once: 0/2 · waiting 40 s: HTTP 429 from http://.*: Slow down", told[0])
 
 
 @pytest.mark.slow

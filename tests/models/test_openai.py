@@ -207,7 +207,7 @@ def test_an_answer_that_comes_in_many_pieces_is_whole() -> None:
 
 
 def test_a_content_of_no_known_shape_is_no_answer() -> None:
-    for content in ({"text": "8"}, ["8"], 8, True):
+    for content in ({"image": "8"}, {"text": 8}, 8, True):
         with pytest.raises(ProviderError, match="invalid chat response"):
             read(chat(content=content))
 

@@ -105,7 +105,11 @@ def _provenance(manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "model", manifest["model"]["name"]
     yield from _plain({key: value for key, value in manifest["model"]["identity"].items() if key != "model"})
     moves = ", ".join(f"{move['endpoint']} from {move['since']} on" for move in manifest.get("moves", ()))
-    yield from _plain({"the endpoint moved to": moves})
+    judges = ", ".join(
+        f"{move['judge']}: {move['endpoint']} from {move['since']} on"
+        for move in manifest.get("judge moves", ())
+    )
+    yield from _plain({"the endpoint moved to": moves, "judge models moved to": judges})
     judges = ", ".join(f"{role}: {name}" for role, name in (manifest.get("judges") or {}).items())
     yield from _plain({"judge models": judges, "started": manifest.get("started")})
     yield from _plain({"seed of the draws": manifest["seed"]})
