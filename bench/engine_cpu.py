@@ -1,8 +1,8 @@
-"""CPU time of a request, everything included: render, send, parse, score, store.
+"""Measures the whole CPU time per request: rendering, sending, parsing, scoring, storing.
 
-The endpoint is another process, so that this process's CPU time is the client's alone. The bare client
-sends the same bodies to the same endpoint, in turns with the engine: its time is the floor under any
-client made with aiohttp, and the ratio holds on a slow machine too.
+The endpoint is another process, so that the CPU time of this process is only that of the client. The bare
+client sends the same bodies to the same endpoint, in turns with the engine. Its time is the lower limit for
+any client made with aiohttp, and the ratio is also valid on a slow machine.
 """
 
 from __future__ import annotations

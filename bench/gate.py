@@ -1,9 +1,9 @@
-"""How often the gate speaks: false alarms where nothing changed, and power where something did.
+"""Measures how often the gate reports a regression: false alarms without a change, and power with one.
 
     python -m bench.gate [--quick]
 
-Pairs of made-up runs over n samples: a share of them is decided anew in head (a server's noise, another
-seed), and head loses `drop` points. Each pair is judged as `evalkit compare` judges it.
+Pairs of simulated runs have n samples. In head, a share of them is drawn again (as by a server's noise or
+another seed), and head loses `drop` points. Each pair is judged like in `evalkit compare`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from evalkit.stats.power import power_of, samples_needed
 Random = np.random.Generator
 ALPHA = 0.05
 ANEW = 0.1
-"""Share of the samples that head decides anew."""
+"""The share of the samples that are drawn again in head."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ KINDS = (Kind("accuracy", True), Kind("ANLS", True), Kind("WER", False))
 
 
 def made(kind: Kind, n: int, drop: float, random: Random) -> Benchmark:
-    """One benchmark of two runs, not yet judged; head is `drop` points worse in truth."""
+    """One benchmark of two runs, not yet judged; head is truly `drop` points worse."""
     anew = random.random(n) < ANEW
     if kind.name == "WER":
         finish = ErrorRate().finish
@@ -86,7 +86,7 @@ def head_mean(kind: Kind, share: float) -> float:
 def said(
     n: int, drop: float, trials: int, *, kinds: Sequence[Kind] = KINDS, margin: float = 0.0, seed: int = 0
 ) -> Mapping[str, float]:
-    """Share of comparisons that say each verdict of any of `kinds`, judged together, in percent."""
+    """The percentage of comparisons with each verdict on any of `kinds`, which are judged together."""
     random = np.random.default_rng(seed)
     found: Counter[str] = Counter()
     for _ in range(trials):
@@ -96,7 +96,7 @@ def said(
 
 
 def spread(drop: float) -> float:
-    """Standard deviation of a sample's difference in accuracy, in points: what `evalkit power` is told."""
+    """The standard deviation of a sample's difference in accuracy, in points, for `evalkit power`."""
     share, wrong = 0.8, drop / 100 / 0.8
     right_anew, wrong_anew = share * (1 - ANEW + ANEW * share), share * ANEW * (1 - share)
     lost = right_anew * wrong + wrong_anew
@@ -105,7 +105,7 @@ def spread(drop: float) -> float:
 
 
 def expected_power(n: int, drop: float) -> float:
-    """How often `evalkit power` says that a drop in accuracy is seen, in percent."""
+    """The power for a drop in accuracy according to `evalkit power`, in percent."""
     return 100 * power_of(drop, spread(drop), n, alpha=ALPHA, exact=True)
 
 

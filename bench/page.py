@@ -1,4 +1,4 @@
-"""A report on a long run as one HTML page: building it, and what a browser takes to show and to filter it."""
+"""Measures the HTML page of a long run: how long it takes to build, and to show and filter in a browser."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from evalkit.runfile.store import Store
 
 SAMPLES = 50_000
 BUDGETS = {"build": 20.0, "paint": 1.0, "filter": 1.0}
-"""Seconds."""
+"""The budgets in seconds."""
 _FILTER = """async name => {
     const started = performance.now(), outcome = document.getElementById('outcome');
     outcome.value = [...outcome.options].find(option => option.text === name).value;

@@ -1,4 +1,4 @@
-"""A comparison for CI servers: JUnit's XML, and GitHub's annotations and job summary."""
+"""Writes a comparison for CI servers: as JUnit XML, and as GitHub's annotations and job summary."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def to_junit(comparison: Comparison) -> bytes:
-    """A test case a benchmark, in the form that Jenkins, GitLab and GitHub's actions read.
+    """JUnit XML with one test case per benchmark, as Jenkins, GitLab and GitHub's actions read it.
 
-    A blocking benchmark that is worse is a failure; one that was refused, is missing or incomplete is an
-    error. What cannot be said passes, with the words in its output, and a benchmark that head has beyond base
-    is skipped.
+    A blocking benchmark that is worse is a failure; one that was refused, is missing or is incomplete is an
+    error. An undecided benchmark passes, with the reason in its output. A benchmark that only head has is
+    skipped.
     """
     cases = [_case(one) for one in rows(comparison)]
     for name, problem in comparison.problems:
@@ -61,7 +61,7 @@ def _case(one: Benchmark | Unmeasured) -> ElementTree.Element:
 
 
 def github_commands(comparison: Comparison) -> list[str]:
-    """GitHub's workflow commands: an error for each regression and for whatever else fails the job."""
+    """GitHub's workflow commands: an error for each regression and for everything else that fails the job."""
     found = [
         f"::error title={_property(f'evalkit: {one.name} is worse')}::{_data(', '.join(texts(one)[1:4]))}"
         for one in comparison.regressions
@@ -74,7 +74,7 @@ def github_commands(comparison: Comparison) -> list[str]:
 
 
 def add_to_summary(comparison: Comparison) -> None:
-    """Appends the Markdown to GitHub's job summary, where there is one."""
+    """Appends the Markdown to GitHub's job summary, if `GITHUB_STEP_SUMMARY` names one."""
     place = os.environ.get("GITHUB_STEP_SUMMARY", "")
     if not place:
         return

@@ -1,4 +1,4 @@
-"""A comparison as text: terminal, Markdown, JSON; several runs in a row as a trend."""
+"""Writes a comparison for the terminal, in Markdown or JSON; several runs one after the other as a trend."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ _HEADED = (
 )
 _STYLES: dict[str, Style] = {"worse": "bad", "better": "good", "no worse": "good", "no change seen": "good"}
 _NAME = 17
-"""Characters of a benchmark's name that stay on one line, where the terminal has 80 of them."""
+"""The longest name of a benchmark, in characters, that is kept on one line of a terminal with 80."""
 _VERDICT = 24
-"""Characters of a verdict that do."""
+"""The longest verdict, in characters, that is kept on one line."""
 _PARTS = re.compile(r"(?<=,) (?=p )| (?=\(not )| (?=\(inc)")
-"""Where a longer one is broken."""
+"""The places where a longer verdict is broken."""
 _JUDGED = ("correct", "wrong", ANSWERED)
-"""Outcomes that a figure says more of than their names do."""
+"""Outcomes whose names add nothing to the figure."""
 _SIGNS = {"worse": "✗", "better": "✓", "no worse": "✓", "no change seen": "✓"}
 _SHORT = {"not enough samples": "not enough", "not enough clusters": "not enough"}
 
 
 def texts(one: Benchmark | Unmeasured) -> tuple[str, ...]:
-    """A benchmark's row, as words under `HEADINGS`."""
+    """The texts of a benchmark's row, one for each of `HEADINGS`."""
     marks = "" if one.blocking else " (not blocking)"
     if isinstance(one, Unmeasured):
         return (one.name, f"{sign(one)} {one.status}{marks}", *["—"] * (len(HEADINGS) - 2))
@@ -58,7 +58,7 @@ def texts(one: Benchmark | Unmeasured) -> tuple[str, ...]:
 
 
 def sign(one: Benchmark | Unmeasured) -> str:
-    """How a benchmark stands: ✗ worse, ✓ passed, ! refused or incomplete, ? unsettled, – nothing to say."""
+    """The sign of a benchmark: ✗ worse, ✓ passed, ! refused or incomplete, ? undecided, – not compared."""
     if isinstance(one, Benchmark) and one.verdict == "worse":
         return "✗"
     if one.problems:
@@ -73,18 +73,18 @@ def _style(one: Benchmark | Unmeasured) -> Style:
 
 
 def rows(comparison: Comparison) -> tuple[Benchmark | Unmeasured, ...]:
-    """Every benchmark that the comparison has to say something of, those with a verdict first."""
+    """All benchmarks of the comparison, those with a verdict first."""
     return (*comparison.benchmarks, *comparison.unmeasured)
 
 
 def conclusion(comparison: Comparison) -> str:
-    """One sentence: what a job says last. Everything that keeps it from passing is in it."""
-    said = []
+    """The last sentence of a job. It names everything that makes the job fail."""
+    clauses = []
     if comparison.regressions:
         worse = ", ".join(f"{one.name} ({one.words()})" for one in comparison.regressions)
-        said.append(f"regression: {worse}")
+        clauses.append(f"regression: {worse}")
     elif comparison.problems:
-        said.append("no regression seen, but")
+        clauses.append("no regression seen, but")
     for code, what in ((DIFFERENT, ""), (INCOMPLETE, "incomplete: ")):
         found = [
             f"{name}: {problem.words}" if name else problem.words
@@ -92,19 +92,19 @@ def conclusion(comparison: Comparison) -> str:
             if problem.code == code
         ]
         if found:
-            said.append(f"{what}{'; '.join(found)}")
-    if said:
-        first, *rest = said
+            clauses.append(f"{what}{'; '.join(found)}")
+    if clauses:
+        first, *rest = clauses
         joint = " " if first.endswith("but") else "; "
         return joint.join([first, "; ".join(rest)]) if rest else first
     unsettled = [one.name for one in comparison.benchmarks if one.verdict.startswith("not enough")]
     if unsettled:
-        return f"no regression seen; not enough samples to say more of {', '.join(unsettled)}"
+        return f"no regression seen; not enough samples to say more about {', '.join(unsettled)}"
     return "no regression"
 
 
 def explained(comparison: Comparison) -> str:
-    """What the intervals and the p values are, in a sentence."""
+    """A sentence that explains the intervals and the p values."""
     count = len(comparison.benchmarks)
     if not any(math.isfinite(one.paired.difference.error) for one in comparison.benchmarks):
         return ""
@@ -119,7 +119,7 @@ def explained(comparison: Comparison) -> str:
 
 
 def comparison_table(comparison: Comparison) -> Tabular:
-    """A row a benchmark, what flipped, notes and the conclusion."""
+    """A table with one row per benchmark, the flipped samples, notes and the conclusion."""
     shown = rows(comparison)
     short = all(len(one.name) <= _NAME for one in shown)
     return Tabular(
@@ -145,7 +145,7 @@ def _cells(one: Benchmark | Unmeasured) -> Iterator[Cell]:
 
 
 def _named(name: str) -> Cell:
-    """A benchmark's name, the metric under it."""
+    """A benchmark's name, with the metric below it."""
     first, *metric = name.split(" ", 1)
     return Cell(first, lines=tuple(metric))
 
@@ -155,7 +155,7 @@ def _standing(comparison: Comparison) -> Style:
 
 
 def trend_table(comparisons: Sequence[Comparison]) -> Tabular:
-    """A row a benchmark, a column a run, each with its change from the run before."""
+    """A table with one row per benchmark and one column per run, with the change from the run before."""
     last = comparisons[-1]
     headings = (comparisons[0].base, *(comparison.head for comparison in comparisons))
     held = [{one.name: one for one in rows(comparison)} for comparison in comparisons]
@@ -168,14 +168,14 @@ def trend_table(comparisons: Sequence[Comparison]) -> Tabular:
             Row(tuple(_trend(name, [found.get(name) for found in held])))
             for name in dict.fromkeys(name for found in held for name in found)
         ),
-        remarks=("In brackets the change from the run before; verdicts are against the first.",),
+        remarks=("In brackets: the change from the run before. The verdicts are against the first run.",),
         statements=tuple(notes),
         conclusion=Conclusion(f"last against first: {conclusion(last)}", _standing(last)),
     )
 
 
 def _trend(name: str, found: Sequence[Benchmark | Unmeasured | None]) -> list[Cell]:
-    """A benchmark's figure in every run, with the verdict against the first run."""
+    """The row of a benchmark: its figure in every run, with the verdict against the first run."""
     before, row = None, [Cell(name), Cell("—")]
     for one in found:
         if not isinstance(one, Benchmark):
@@ -212,7 +212,7 @@ def _flipped(one: Benchmark) -> str:
 
 
 def flip_text(flip: Flip) -> str:
-    """`q7  correct → wrong (-100): 4 → 5`; of graded samples `c3  worse, 12.5 % → 37.5 % (-25): …`."""
+    """`q7  correct → wrong (-100): 4 → 5`; for graded samples `c3  worse, 12.5 % → 37.5 % (-25): …`."""
     known = [answer or "(none)" for answer in flip.answers if answer is not None]
     answers = f": {' → '.join(known)}" if any(flip.answers) else ""
     changed = " → ".join(flip.outcomes)
