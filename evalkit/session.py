@@ -111,9 +111,9 @@ async def evaluate(
         )
         path = default_output(plan) if output is None else Path(output)
         options = Options(_positive(concurrency), RetryPolicy(attempts=1 + max(0, retries)), verify_fraction)
-        told = make_progress() if progress is True else progress or None
+        reporter = make_progress() if progress is True else progress or None
         try:
-            return await execute_plan(plan, path, options, told)
+            return await execute_plan(plan, path, options, reporter)
         except Stopped as stopped:
             raise Stopped(
                 f"{stopped}. The answers so far are in {path}; the same call with this output resumes it",

@@ -49,17 +49,17 @@ def differs(cell: TableCell, row: PaperRow, figure: Figure) -> str:
     if figure.unit not in ("", row.unit):
         return f"{cell.metric} here, {figure.unit} there"
     base, overrides = cell.spec.protocol.name, cell.spec.protocol.overrides.items()
-    there = figure.protocol or "a protocol that is not stated"
-    if _SHOTS_ALONE.fullmatch(there):
-        there += " without further details"
+    theirs = figure.protocol or "a protocol that is not stated"
+    if _SHOTS_ALONE.fullmatch(theirs):
+        theirs += " without further details"
     if base not in figure.match:
-        return f"{protocol_words(cell)} here, {there} there"
+        return f"{protocol_words(cell)} here, {theirs} there"
     if row.model_extractor != bool(cell.spec.model_extractor):
-        there = "a model reads the answers that rules cannot"
+        theirs = "a model reads the answers that rules cannot"
         return (
-            f"{RULES_ALONE} here, {there} there"
+            f"{RULES_ALONE} here, {theirs} there"
             if row.model_extractor
-            else f"{there} here, {RULES_ALONE} there"
+            else f"{theirs} here, {RULES_ALONE} there"
         )
     wanted = _options(row.options).items()
     for key, value in sorted(wanted - overrides):
@@ -67,7 +67,7 @@ def differs(cell: TableCell, row: PaperRow, figure: Figure) -> str:
         if mine != value:
             return f"{key} {mine or 'not set'} here, {value} there"
     if extra := sorted(f"{key}={value}" for key, value in overrides - wanted):
-        return f"{', '.join(extra)} here, {there} there"
+        return f"{', '.join(extra)} here, {theirs} there"
     return ""
 
 

@@ -35,41 +35,41 @@ _SIGNS = {"worse": "✗", "better": "✓", "no worse": "✓", "no change seen": 
 _SHORT = {"not enough samples": "not enough", "not enough clusters": "not enough"}
 
 
-def texts(one: Benchmark | Unmeasured) -> tuple[str, ...]:
+def texts(benchmark: Benchmark | Unmeasured) -> tuple[str, ...]:
     """The texts of a benchmark's row, one for each of `HEADINGS`."""
-    marks = "" if one.blocking else " (not blocking)"
-    if isinstance(one, Unmeasured):
-        return (one.name, f"{sign(one)} {one.status}{marks}", *["—"] * (len(HEADINGS) - 2))
-    difference = one.paired.difference
-    arrow = "" if one.higher_is_better else " ↓"
+    marks = "" if benchmark.blocking else " (not blocking)"
+    if isinstance(benchmark, Unmeasured):
+        return (benchmark.name, f"{sign(benchmark)} {benchmark.status}{marks}", *["—"] * (len(HEADINGS) - 2))
+    difference = benchmark.paired.difference
+    arrow = "" if benchmark.higher_is_better else " ↓"
     shown = f"{difference.value:+.1f}"
     if math.isfinite(difference.error):
-        shown += f" ({one.low:+.1f} to {one.high:+.1f})"
-    marks += " (incomplete)" if one.problems else ""
-    marks += " (not asked alike)" if one.differences else ""
+        shown += f" ({benchmark.low:+.1f} to {benchmark.high:+.1f})"
+    marks += " (incomplete)" if benchmark.problems else ""
+    marks += " (not asked alike)" if benchmark.differences else ""
     return (
-        f"{one.name} {one.metric}{arrow}",
-        f"{sign(one)} {one.words()}{marks}",
-        f"{difference.base:.1f} → {difference.head:.1f} {one.unit}".rstrip(),
+        f"{benchmark.name} {benchmark.metric}{arrow}",
+        f"{sign(benchmark)} {benchmark.words()}{marks}",
+        f"{difference.base:.1f} → {difference.head:.1f} {benchmark.unit}".rstrip(),
         shown,
-        f"{one.paired.n:,}",
-        f"{one.paired.wins}:{one.paired.losses}",
+        f"{benchmark.paired.n:,}",
+        f"{benchmark.paired.wins}:{benchmark.paired.losses}",
     )
 
 
-def sign(one: Benchmark | Unmeasured) -> str:
+def sign(benchmark: Benchmark | Unmeasured) -> str:
     """The sign of a benchmark: ✗ worse, ✓ passed, ! refused or incomplete, ? undecided, – not compared."""
-    if isinstance(one, Benchmark) and one.verdict == "worse":
+    if isinstance(benchmark, Benchmark) and benchmark.verdict == "worse":
         return "✗"
-    if one.problems:
+    if benchmark.problems:
         return "!"
-    return _SIGNS.get(one.verdict, "?") if isinstance(one, Benchmark) else "–"
+    return _SIGNS.get(benchmark.verdict, "?") if isinstance(benchmark, Benchmark) else "–"
 
 
-def _style(one: Benchmark | Unmeasured) -> Style:
-    if one.problems and not (isinstance(one, Benchmark) and one.verdict == "worse"):
+def _style(benchmark: Benchmark | Unmeasured) -> Style:
+    if benchmark.problems and not (isinstance(benchmark, Benchmark) and benchmark.verdict == "worse"):
         return "doubt"
-    return _STYLES.get(one.verdict, "doubt") if isinstance(one, Benchmark) else ""
+    return _STYLES.get(benchmark.verdict, "doubt") if isinstance(benchmark, Benchmark) else ""
 
 
 def rows(comparison: Comparison) -> tuple[Benchmark | Unmeasured, ...]:
@@ -81,7 +81,7 @@ def conclusion(comparison: Comparison) -> str:
     """The last sentence of a job. It names everything that makes the job fail."""
     clauses = []
     if comparison.regressions:
-        worse = ", ".join(f"{one.name} ({one.words()})" for one in comparison.regressions)
+        worse = ", ".join(f"{benchmark.name} ({benchmark.words()})" for benchmark in comparison.regressions)
         clauses.append(f"regression: {worse}")
     elif comparison.problems:
         clauses.append("no regression seen, but")
@@ -97,7 +97,9 @@ def conclusion(comparison: Comparison) -> str:
         first, *rest = clauses
         joint = " " if first.endswith("but") else "; "
         return joint.join([first, "; ".join(rest)]) if rest else first
-    unsettled = [one.name for one in comparison.benchmarks if one.verdict.startswith("not enough")]
+    unsettled = [
+        benchmark.name for benchmark in comparison.benchmarks if benchmark.verdict.startswith("not enough")
+    ]
     if unsettled:
         return f"no regression seen; not enough samples to say more about {', '.join(unsettled)}"
     return "no regression"
@@ -106,7 +108,7 @@ def conclusion(comparison: Comparison) -> str:
 def explained(comparison: Comparison) -> str:
     """A sentence that explains the intervals and the p values."""
     count = len(comparison.benchmarks)
-    if not any(math.isfinite(one.paired.difference.error) for one in comparison.benchmarks):
+    if not any(math.isfinite(benchmark.paired.difference.error) for benchmark in comparison.benchmarks):
         return ""
     whole = f"{100 * (1 - comparison.alpha):.4g} %"
     if count == 1:
@@ -121,26 +123,26 @@ def explained(comparison: Comparison) -> str:
 def comparison_table(comparison: Comparison) -> Tabular:
     """A table with one row per benchmark, the flipped samples, notes and the conclusion."""
     shown = rows(comparison)
-    short = all(len(one.name) <= _NAME for one in shown)
+    short = all(len(benchmark.name) <= _NAME for benchmark in shown)
     return Tabular(
         f"{comparison.head} against {comparison.base}",
         (Column(HEADINGS[0], unbroken=short), *_HEADED),
-        tuple(Row(tuple(_cells(one))) for one in shown),
+        tuple(Row(tuple(_cells(benchmark))) for benchmark in shown),
         folds=tuple(
-            Fold(_flipped(one), tuple(map(flip_text, one.flips)))
-            for one in comparison.benchmarks
-            if one.flips and one.verdict != "better"
+            Fold(_flipped(benchmark), tuple(map(flip_text, benchmark.flips)))
+            for benchmark in comparison.benchmarks
+            if benchmark.flips and benchmark.verdict != "better"
         ),
         statements=tuple(_notes(comparison)),
         conclusion=Conclusion(conclusion(comparison), _standing(comparison)),
     )
 
 
-def _cells(one: Benchmark | Unmeasured) -> Iterator[Cell]:
-    name, verdict, *rest = texts(one)
+def _cells(benchmark: Benchmark | Unmeasured) -> Iterator[Cell]:
+    name, verdict, *rest = texts(benchmark)
     first, *more = _PARTS.split(verdict) if len(verdict) > _VERDICT else [verdict]
     yield _named(name)
-    yield Cell(first, more=tuple(more), style=_style(one))
+    yield Cell(first, more=tuple(more), style=_style(benchmark))
     yield from map(Cell, rest)
 
 
@@ -158,8 +160,8 @@ def trend_table(comparisons: Sequence[Comparison]) -> Tabular:
     """A table with one row per benchmark and one column per run, with the change from the run before."""
     last = comparisons[-1]
     headings = (comparisons[0].base, *(comparison.head for comparison in comparisons))
-    held = [{one.name: one for one in rows(comparison)} for comparison in comparisons]
-    short = all(len(one.name) <= _NAME for one in rows(comparisons[0]))
+    held = [{benchmark.name: benchmark for benchmark in rows(comparison)} for comparison in comparisons]
+    short = all(len(benchmark.name) <= _NAME for benchmark in rows(comparisons[0]))
     notes = dict.fromkeys(note for comparison in comparisons for note in _notes(comparison))
     return Tabular(
         "",
@@ -177,16 +179,16 @@ def trend_table(comparisons: Sequence[Comparison]) -> Tabular:
 def _trend(name: str, found: Sequence[Benchmark | Unmeasured | None]) -> list[Cell]:
     """The row of a benchmark: its figure in every run, with the verdict against the first run."""
     before, row = None, [Cell(name), Cell("—")]
-    for one in found:
-        if not isinstance(one, Benchmark):
-            row.append(Cell(f"{sign(one)} {one.status}" if one else "—"))
+    for benchmark in found:
+        if not isinstance(benchmark, Benchmark):
+            row.append(Cell(f"{sign(benchmark)} {benchmark.status}" if benchmark else "—"))
             continue
         if before is None:
-            before = one.paired.difference.base
-            row[:2] = _named(f"{name} {one.metric}"), Cell(f"{before:.1f} {one.unit}".rstrip())
-        after = one.paired.difference.head
-        verdict = _SHORT.get(one.verdict, one.verdict)
-        row.append(Cell(f"{after:.1f} ({after - before:+.1f}) {sign(one)} {verdict}"))
+            before = benchmark.paired.difference.base
+            row[:2] = _named(f"{name} {benchmark.metric}"), Cell(f"{before:.1f} {benchmark.unit}".rstrip())
+        after = benchmark.paired.difference.head
+        verdict = _SHORT.get(benchmark.verdict, benchmark.verdict)
+        row.append(Cell(f"{after:.1f} ({after - before:+.1f}) {sign(benchmark)} {verdict}"))
         before = after
     return row
 
@@ -206,9 +208,10 @@ def comparison_text(
     return to_terminal([table], width=width, colour=colour)
 
 
-def _flipped(one: Benchmark) -> str:
-    plural = "sample" if one.paired.losses == 1 else "samples"
-    return f"{one.name}: {one.paired.losses} {plural} worse and {one.paired.wins} better, the worst first"
+def _flipped(benchmark: Benchmark) -> str:
+    paired = benchmark.paired
+    plural = "sample" if paired.losses == 1 else "samples"
+    return f"{benchmark.name}: {paired.losses} {plural} worse and {paired.wins} better, the worst first"
 
 
 def flip_text(flip: Flip) -> str:
@@ -228,11 +231,15 @@ def flip_text(flip: Flip) -> str:
 def _notes(comparison: Comparison) -> list[str]:
     shown = rows(comparison)
     unlike = [
-        f"{one.name} was not asked the same way: {'; '.join(one.differences)}"
-        for one in comparison.benchmarks
-        if one.differences
+        f"{benchmark.name} was not asked the same way: {'; '.join(benchmark.differences)}"
+        for benchmark in comparison.benchmarks
+        if benchmark.differences
     ]
-    short = [one.shortage() for one in comparison.benchmarks if one.shortage()]
-    amiss = [f"{one.name}: {problem.text()}" for one in shown for problem in one.problems]
-    passed = [f"{one.name}: {one.words}" for one in comparison.unmeasured if not one.problems]
+    short = [benchmark.shortage() for benchmark in comparison.benchmarks if benchmark.shortage()]
+    amiss = [f"{benchmark.name}: {problem.text()}" for benchmark in shown for problem in benchmark.problems]
+    passed = [
+        f"{benchmark.name}: {benchmark.words}"
+        for benchmark in comparison.unmeasured
+        if not benchmark.problems
+    ]
     return [*filter(None, [explained(comparison)]), *comparison.notes, *unlike, *short, *passed, *amiss]

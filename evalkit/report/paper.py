@@ -237,10 +237,10 @@ def _table(place: Traversable, name: str) -> PaperTable:
         figures = entries.pop("figures", {})
         if not isinstance(figures, dict):
             raise UsageError(f"{where}: figures must be a TOML table with one entry per column")
-        made = {
+        figures_by_column = {
             column: from_json(Figure, figure, f"{where}, {column!r}") for column, figure in figures.items()
         }
-        rows.append(from_json(PaperRow, {**entries, "figures": made}, where))
+        rows.append(from_json(PaperRow, {**entries, "figures": figures_by_column}, where))
     table = from_json(PaperTable, {**document, "id": name, "rows": tuple(rows)}, str(place))
     if not table.rows or not table.columns or len(set(table.columns)) < len(table.columns):
         raise UsageError(f"{place} must have at least one row and one column, and each column name only once")

@@ -57,14 +57,14 @@ def head_to_heads(found: Mapping[int, tuple[Store, TableCell]]) -> dict[tuple[in
 def best(
     cells: Sequence[GridCell],
     higher_is_better: bool,
-    met: Mapping[tuple[int, int], HeadToHead],
+    contests: Mapping[tuple[int, int], HeadToHead],
     target: float | None = None,
 ) -> int | None:
     """The position of the best figure in a row; None if no figure is clearly better than all others.
 
     Only a run's figure of the whole benchmark can be best, and only if the row has at least two comparable
-    figures. It must differ significantly from every other run's (p < `ALPHA` on common samples; without an
-    entry in `met`, as for groups, the intervals must not overlap), and printed figures must lie outside its
+    figures. It must differ significantly from every other run's: p < `ALPHA` on common samples, or, without
+    an entry in `contests`, as for groups, intervals that do not overlap. Printed figures must lie outside its
     interval. The tests are not corrected for the number of rows. `target`: the best value, if there is one;
     figures are then compared by their distance from it.
     """
@@ -79,8 +79,8 @@ def best(
     if cell is None or cell.completeness.lacking:
         return None
     for i, other in shown.items():
-        one = met.get((top, i))
-        if i != top and not (one.p < ALPHA if one else _apart(shown[top], other, sign)):
+        contest = contests.get((top, i))
+        if i != top and not (contest.p < ALPHA if contest else _apart(shown[top], other, sign)):
             return None
     return top
 

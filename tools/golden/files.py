@@ -49,8 +49,8 @@ def read(name: str) -> Golden | None:
     """Reads the file of an identity; None if there is no file yet."""
     if not path_of(name).is_file():
         return None
-    held = json.loads(path_of(name).read_text("utf-8"))
-    return Golden(held["version"], held["packages"], held["outputs"])
+    stored = json.loads(path_of(name).read_text("utf-8"))
+    return Golden(stored["version"], stored["packages"], stored["outputs"])
 
 
 def found(name: str) -> Golden:
@@ -82,33 +82,33 @@ def _text(text: str) -> str:
 
 def compare(name: str) -> Comparison:
     """Compares the file of `name` with the outputs of the current code."""
-    held = read(name)
-    if held is None:
+    stored = read(name)
+    if stored is None:
         return Comparison(name, outdated=(f"{name} has no golden file: python -m tools.golden {name}",))
     now = found(name)
-    if now.version < held.version:
-        return Comparison(name, (f"{name}: version {now.version} is below the file's {held.version}",))
-    if now.version > held.version:
-        line = f"{name} is at version {now.version}, its golden file at {held.version}"
+    if now.version < stored.version:
+        return Comparison(name, (f"{name}: version {now.version} is below the file's {stored.version}",))
+    if now.version > stored.version:
+        line = f"{name} is at version {now.version}, its golden file at {stored.version}"
         return Comparison(name, outdated=(f"{line}: python -m tools.golden {name}",))
-    return Comparison(name, tuple(_changed(name, held, now)), tuple(_outdated(name, held, now)))
+    return Comparison(name, tuple(_changed(name, stored, now)), tuple(_outdated(name, stored, now)))
 
 
-def _changed(name: str, held: Golden, now: Golden) -> Iterator[str]:
-    differing = [key for key, was in held.outputs.items() if now.outputs.get(key, was) != was]
+def _changed(name: str, stored: Golden, now: Golden) -> Iterator[str]:
+    differing = [key for key, was in stored.outputs.items() if now.outputs.get(key, was) != was]
     if not differing:
         return
-    yield f"{name}@{held.version}: {len(differing)} outputs changed and the version did not"
-    for package, was in held.packages.items():
+    yield f"{name}@{stored.version}: {len(differing)} outputs changed and the version did not"
+    for package, was in stored.packages.items():
         if now.packages.get(package, was) != was:
             yield f"  the file was made with {package} {was}, {now.packages[package]} is installed"
     places = {case.key: case.place for case in cases_of(name)}
     for key in differing[:_SHOWN]:
-        yield f"  {key} ({places[key]})\n    was {held.outputs[key]}\n    is  {now.outputs[key]}"
+        yield f"  {key} ({places[key]})\n    was {stored.outputs[key]}\n    is  {now.outputs[key]}"
 
 
-def _outdated(name: str, held: Golden, now: Golden) -> Iterator[str]:
-    new, gone = now.outputs.keys() - held.outputs.keys(), held.outputs.keys() - now.outputs.keys()
+def _outdated(name: str, stored: Golden, now: Golden) -> Iterator[str]:
+    new, gone = now.outputs.keys() - stored.outputs.keys(), stored.outputs.keys() - now.outputs.keys()
     if new or gone:
         first = ", ".join(sorted(new | gone)[:3])
         yield (

@@ -56,19 +56,19 @@ class Theme:
 @functools.cache
 def theme(name: str) -> Theme:
     """The inputs of `tests/golden/inputs/NAME.json`."""
-    held = _read(name)
+    document = _read(name)
     return Theme(
-        tuple(dict.fromkeys(map(_text, [*_read("any")["texts"], *held["texts"]]))),
-        tuple(map(_text, held["pieces"])),
-        tuple(_sample(one) for one in held["samples"]),
-        tuple((_text(answer), tuple(map(_text, references))) for answer, references in held["pairs"]),
-        held["most_pieces"],
+        tuple(dict.fromkeys(map(_text, [*_read("any")["texts"], *document["texts"]]))),
+        tuple(map(_text, document["pieces"])),
+        tuple(_sample(one) for one in document["samples"]),
+        tuple((_text(answer), tuple(map(_text, references))) for answer, references in document["pairs"]),
+        document["most_pieces"],
     )
 
 
 def _read(name: str) -> dict[str, Any]:
-    held: dict[str, Any] = json.loads((INPUTS / f"{name}.json").read_text("utf-8"))
-    return held
+    document: dict[str, Any] = json.loads((INPUTS / f"{name}.json").read_text("utf-8"))
+    return document
 
 
 def _text(written: str | list[str | list[Any]]) -> str:

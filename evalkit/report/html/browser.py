@@ -108,12 +108,12 @@ class _Alignment:
     cell: Cell
     notes: list[str]
 
-    def __call__(self, asked: SampleRecord) -> list[JSON] | None:
-        finals = asked.answer.get("finals", [])
-        if not (finals and asked.target):
+    def __call__(self, sample: SampleRecord) -> list[JSON] | None:
+        finals = sample.answer.get("finals", [])
+        if not (finals and sample.target):
             return None
         try:
-            found = self.align(str(asked.meta["language"]), asked.target[0], finals[0]["value"] or "")
+            found = self.align(str(sample.meta["language"]), sample.target[0], finals[0]["value"] or "")
         except UsageError as error:
             self.notes.append(f"{self.cell.task}: no alignments: {error}")
             return None

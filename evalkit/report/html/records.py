@@ -128,45 +128,48 @@ def records(found: Sequence[BenchmarkSamples], among: Sequence[tuple[int, str]])
     """Yields the records of the samples in `among`, pairs (number of the part, id)."""
     for number, name in among:
         part = found[number]
-        asked: list[SampleRecord | None] = []
+        samples: list[SampleRecord | None] = []
         figures: list[str | None] = []
         for run, graded in zip(part.runs, part.graded, strict=True):
             at = run.positions.get(name) if run else None
-            asked.append(None if run is None or at is None else run.read(at))
+            samples.append(None if run is None or at is None else run.read(at))
             figures.append(None if graded is None or at is None else graded.get(at, ""))
-        yield _record(number, name, asked, part.steps, figures)
+        yield _record(number, name, samples, part.steps, figures)
 
 
 def _record(
     number: int,
     name: str,
-    asked: Sequence[SampleRecord | None],
+    samples: Sequence[SampleRecord | None],
     steps: Sequence[Steps | None],
     figures: Sequence[str | None],
 ) -> BrowserRecord:
     """The record of one sample. `figures`: None for a run whose answers are right or wrong."""
-    first = next(one for one in asked if one is not None)
+    first = next(sample for sample in samples if sample is not None)
     media: dict[str, int] = {}
-    for i, one in enumerate(asked):
-        for key in one.media if one else ():
+    for i, sample in enumerate(samples):
+        for key in sample.media if sample else ():
             media.setdefault(key, i)
-    asked_about = list(media)
-    for i, one in enumerate(asked):
-        for key in _made(one) if one else ():
+    question_media = list(media)
+    for i, sample in enumerate(samples):
+        for key in _made(sample) if sample else ():
             media.setdefault(key, i)
     answered = [
-        None if one is None else _answer(one, aligned(one) if aligned else None, figure)
-        for one, aligned, figure in zip(asked, steps, figures, strict=True)
+        None if sample is None else _answer(sample, aligned(sample) if aligned else None, figure)
+        for sample, aligned, figure in zip(samples, steps, figures, strict=True)
     ]
     question = " ".join(first.input[: 4 * SHORT].split())
     line = ListEntry(
         part=number,
         id=name,
         groups=tuple(group for group in (first.group, *first.tags) if group),
-        outcomes=tuple(_outcome(o, figure) if o else "" for o, figure in zip(asked, figures, strict=True)),
-        disputed=any(_disputed(one) for one in asked if one),
+        outcomes=tuple(
+            _outcome(sample, figure) if sample else ""
+            for sample, figure in zip(samples, figures, strict=True)
+        ),
+        disputed=any(_disputed(sample) for sample in samples if sample),
         question=question[:SHORT],
-        values=tuple(_value(one) if one else "" for one in asked),
+        values=tuple(_value(sample) if sample else "" for sample in samples),
         figures=tuple(figure or "" for figure in figures),
     )
     answers: dict[str, JSON] = {
@@ -174,31 +177,33 @@ def _record(
         "target": [cut(text) for text in first.target],
         "choices": [cut(text) for text in first.choices],
         "meta": {key: _meta(value) for key, value in first.meta.items()},
-        "media": [*asked_about],
+        "media": [*question_media],
         "runs": list(answered),
     }
-    return BrowserRecord(line, answers, [None if one is None else _prompts(one) for one in asked], media)
+    return BrowserRecord(
+        line, answers, [None if sample is None else _prompts(sample) for sample in samples], media
+    )
 
 
-def _made(asked: SampleRecord) -> Iterator[str]:
+def _made(sample: SampleRecord) -> Iterator[str]:
     """Yields the keys of the pictures and clips in a sample's responses."""
-    for asked_request in asked.requests:
-        for drawn in asked_request.draws:
-            yield from (one.key for one in drawn.response.media)
+    for request in sample.requests:
+        for draw in request.draws:
+            yield from (medium.key for medium in draw.response.media)
 
 
-def _outcome(asked: SampleRecord, figure: str | None) -> str:
-    return next(iter(told_outcomes({asked.outcome: 1}, right_or_wrong=figure is None)))
+def _outcome(sample: SampleRecord, figure: str | None) -> str:
+    return next(iter(told_outcomes({sample.outcome: 1}, right_or_wrong=figure is None)))
 
 
-def _answer(asked: SampleRecord, steps: list[JSON] | None, figure: str | None) -> JSON:
-    answer = asked.answer
+def _answer(sample: SampleRecord, steps: list[JSON] | None, figure: str | None) -> JSON:
+    answer = sample.answer
     return {
-        "outcome": _outcome(asked, figure),
+        "outcome": _outcome(sample, figure),
         "graded": figure is not None,
         "figure": figure or "",
-        "boundary": asked.boundary,
-        "error": cut(asked.error),
+        "boundary": sample.boundary,
+        "error": cut(sample.error),
         "readings": {
             "": [_final(final) for final in answer.get("finals", [])],
             **{name: [_final(f) for f in finals] for name, finals in answer.get("variants", {}).items()},
@@ -206,7 +211,7 @@ def _answer(asked: SampleRecord, steps: list[JSON] | None, figure: str | None) -
         },
         "detail": answer.get("detail", {}),
         "steps": steps,
-        "draws": [[_draw(draw) for draw in asked_request.draws] for asked_request in asked.requests],
+        "draws": [[_draw(draw) for draw in request.draws] for request in sample.requests],
     }
 
 
@@ -229,18 +234,20 @@ def _draw(draw: Generation) -> JSON:
     if response.reasoning:
         found["reasoning"] = cut(response.reasoning)
     if response.likelihoods:  # JSON has no -inf
-        found["likelihoods"] = {one.text: max(one.logprob, -1000.0) for one in response.likelihoods}
+        found["likelihoods"] = {
+            continuation.text: max(continuation.logprob, -1000.0) for continuation in response.likelihoods
+        }
     if draw.alternatives:
         found["alternatives"] = dict(sorted(draw.alternatives.items(), key=lambda item: -item[1])[:20])
     return found
 
 
-def _prompts(asked: SampleRecord) -> JSON:
-    return [_request(asked_request) for asked_request in asked.requests]
+def _prompts(sample: SampleRecord) -> JSON:
+    return [_request(request) for request in sample.requests]
 
 
-def _request(asked_request: AskedRequest) -> JSON:
-    body = dict(asked_request.body)
+def _request(request: AskedRequest) -> JSON:
+    body = dict(request.body)
     prompt = body.pop("prompt")
     messages: list[JSON]
     if isinstance(prompt, str):
@@ -250,7 +257,7 @@ def _request(asked_request: AskedRequest) -> JSON:
     else:
         messages = [["", [{"audio": prompt.pop("audio")}]]]
         body |= prompt
-    return {"messages": messages, "settings": body, "judge": asked_request.judge}
+    return {"messages": messages, "settings": body, "judge": request.judge}
 
 
 def _message(message: dict[str, Any]) -> list[JSON]:
@@ -269,15 +276,15 @@ def _parts(content: str | list[dict[str, str]]) -> list[JSON]:
     return [cut(part["text"]) if "text" in part else dict(part) for part in content]
 
 
-def _disputed(asked: SampleRecord) -> bool:
-    answer = asked.answer
+def _disputed(sample: SampleRecord) -> bool:
+    answer = sample.answer
     readings = [answer.get("finals", []), *answer.get("variants", {}).values()]
     return len({tuple(final["correct"] for final in finals) for finals in readings}) > 1
 
 
-def _value(asked: SampleRecord) -> str:
+def _value(sample: SampleRecord) -> str:
     """The beginning of the answer, for the list; "" if there is none."""
-    values = [final["value"] for final in asked.answer.get("finals", []) if final["value"] is not None]
+    values = [final["value"] for final in sample.answer.get("finals", []) if final["value"] is not None]
     return " ".join(values[0][: 4 * VALUE].split())[:VALUE] if values else ""
 
 
