@@ -211,7 +211,7 @@ def macro_coverage(n: int, trials: int, seed: int = 0) -> float:
 
 def main(quick: bool) -> None:
     share = 10 if quick else 1
-    print(f"{'95 % interval holds the truth, %':34}" + "".join(f"{n:>10,}" for n in SIZES))
+    print(f"{'95 % intervals with the truth, %':34}" + "".join(f"{n:>10,}" for n in SIZES))
     for case in CASES:
         truth = case.truth()
         found = [coverage(case, n, TRIALS[n] // share, truth) for n in SIZES]

@@ -30,7 +30,7 @@ def measure(quick: bool) -> list[Row]:
             engine.append(through_engine(url, n, CONCURRENCY).cpu_ms)
     ratio = median(e / f for e, f in zip(engine, floor, strict=True))
     return [
-        Row("engine, CPU a request", median(engine), "ms", BUDGET),
-        Row("bare aiohttp client, CPU a request", median(floor), "ms"),
-        Row("engine's CPU over the bare client's", ratio, "×"),
+        Row("engine, CPU time per request", median(engine), "ms", BUDGET),
+        Row("bare aiohttp client, CPU time per request", median(floor), "ms"),
+        Row("ratio of the engine's CPU time to the bare client's", ratio, "×"),
     ]

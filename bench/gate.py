@@ -43,13 +43,13 @@ KINDS = (Kind("accuracy", True), Kind("ANLS", True), Kind("WER", False))
 
 def made(kind: Kind, n: int, drop: float, random: Random) -> Benchmark:
     """One benchmark of two runs, not yet judged; head is truly `drop` points worse."""
-    anew = random.random(n) < ANEW
+    redrawn = random.random(n) < ANEW
     if kind.name == "WER":
         finish = ErrorRate().finish
         words = 5 + random.poisson(10, n)
         rate = random.beta(1, 8, n)
         edits = random.binomial(words, rate)
-        again = np.where(anew, random.binomial(words, rate), edits)
+        again = np.where(redrawn, random.binomial(words, rate), edits)
         wrong = random.binomial(words - again, drop / 100 / (1 - 1 / 9)) + again
         sides = [np.column_stack([e, 0 * e, 0 * e, words - e]).astype(float) for e in (edits, wrong)]
         difference = paired_bootstrap(
@@ -58,7 +58,7 @@ def made(kind: Kind, n: int, drop: float, random: Random) -> Benchmark:
     else:
         share = 0.8
         first, second = (_credits(kind, n, share, random) for _ in range(2))
-        head = np.where(anew, second, first)
+        head = np.where(redrawn, second, first)
         head = head * (random.random(n) >= drop / 100 / head_mean(kind, share))
         sides = [np.column_stack([credit, np.ones(n)]) for credit in (first, head)]
         if kind.name == "accuracy":
@@ -111,18 +111,18 @@ def expected_power(n: int, drop: float) -> float:
 
 def main(quick: bool) -> None:
     trials = 400 if quick else 4000
-    print(f"{'said worse where nothing changed, % (at most 5)':60}{'n':>8}{'%':>8}")
+    print(f"{'reported worse without a change, % (at most 5)':60}{'n':>8}{'%':>8}")
     for n in (30, 100, 1000, 5000):
         _row("three benchmarks together", n, said(n, 0, trials // 4)["worse"])
         _row("accuracy alone", n, said(n, 0, trials, kinds=KINDS[:1])["worse"])
         _row("ANLS alone", n, said(n, 0, trials // 4, kinds=KINDS[1:2])["worse"])
-    print("\nhead has lost just the margin, 1 point, % (2.5 of either)")
+    print("\nhead has lost exactly the margin, 1 point, % (2.5 for either verdict)")
     for n in (1000, 5000):
         for kind, times in zip(KINDS, (trials, trials // 4, trials // 4), strict=True):
             found = said(n, 1, times, kinds=[kind], margin=1.0)
             for verdict in ("worse", "no worse"):
-                _row(f"{kind.name}: said {verdict}", n, found[verdict])
-    print(f"\n{'said worse of a model that is, %':44}{'points':>8}{'n':>8}{'found':>8}{'said':>8}")
+                _row(f"{kind.name}: reported {verdict}", n, found[verdict])
+    print(f"\n{'reported worse for a worse model, %':44}{'points':>8}{'n':>8}{'found':>8}{'power':>8}")
     for drop in (1, 1.5, 2, 3, 4):
         enough = samples_needed(drop, spread(drop), alpha=ALPHA, exact=True)
         for n in (enough // 2, enough):

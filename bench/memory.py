@@ -38,17 +38,17 @@ _SHORTEST = 1e-6
 def measure(quick: bool, *, full: bool = False) -> list[Row]:
     n = 100_000 if quick else 1_000_000 if full else 300_000
     if not _STATM.exists():
-        say("memory: needs Linux's /proc, skipped")
+        say("memory: skipped, because it needs Linux's /proc")
         return []
     found = in_own_process("bench.memory", n)
     resident = found["resident"]
-    say(f"memory: {n} samples in {found['seconds']:.0f} s, {n / found['seconds']:.0f} a second")
+    say(f"memory: {n} samples in {found['seconds']:.0f} s, {n / found['seconds']:.0f} per second")
     quarter = len(resident) // 4
     growth = median(resident[-quarter:]) / median(resident[quarter : 2 * quarter])
     return [
         Row(f"{n:,} samples: peak resident".replace(",", " "), found["peak"], "MB", PEAK),
-        Row("last quarter's resident memory over the second's", growth, "×", GROWTH),
-        Row("samples a second, instant model", n / found["seconds"], "/s"),
+        Row("ratio of the last quarter's resident memory to the second's", growth, "×", GROWTH),
+        Row("samples per second, instant model", n / found["seconds"], "/s"),
     ]
 
 

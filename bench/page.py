@@ -45,7 +45,7 @@ def measure(quick: bool) -> list[Row]:
             Row("its size", page.stat().st_size / 2**20, "MB"),
         ]
         if (chromium := shutil.which("chromium")) is None:
-            say("page: no chromium here, so nothing is opened")
+            say("page: not opened, because there is no chromium")
             return rows
         turns = [_opened(chromium, page) for _ in range(1 if quick else 3)]
     names = ("first contentful paint", "until its samples are listed", "filtering all of them")

