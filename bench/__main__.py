@@ -19,17 +19,19 @@ MEASURES = (
 
 
 def main() -> int:
-    """0 when every budget that binds is kept, else 1."""
+    """Returns 0 if all binding budgets are kept, else 1."""
     parser = argparse.ArgumentParser(
         prog="python -m bench", description="Measures evalkit against its budgets."
     )
     parser.add_argument(
         "names", nargs="*", metavar="NAME", help=f"any of {', '.join(MEASURES)} (default: all)"
     )
-    parser.add_argument("--quick", action="store_true", help="fewer turns, shorter runs")
-    parser.add_argument("--full", action="store_true", help="memory over 1 000 000 samples, not 300 000")
-    parser.add_argument("--data", default="builtin", help="a folder with the references of `spellings`")
-    parser.add_argument("--json", action="store_true", help="the rows as JSON")
+    parser.add_argument("--quick", action="store_true", help="make fewer turns and shorter runs")
+    parser.add_argument(
+        "--full", action="store_true", help="measure memory over 1 000 000 samples instead of 300 000"
+    )
+    parser.add_argument("--data", default="builtin", help="folder with the references of `spellings`")
+    parser.add_argument("--json", action="store_true", help="print the rows as JSON")
     options = parser.parse_args()
     unknown = [name for name in options.names if name not in MEASURES]
     if unknown:

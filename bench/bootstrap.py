@@ -1,4 +1,4 @@
-"""10,000 bootstrap draws over 100,000 samples: an interval, and a comparison of two runs."""
+"""Measures 10,000 bootstrap draws over 100,000 samples: an interval, and a comparison of two runs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from evalkit.stats.resample import Floats
 
 SAMPLES, DRAWS, GROUPS = 100_000, 10_000, 57
 SECONDS, MEGABYTES = 2.0, 500.0
-"""The design's budgets."""
+"""The budgets of the design."""
 METRICS = ("ANLS", "WER", "BLEU")
 MEDIAN = "median"
 
@@ -59,7 +59,7 @@ def _seconds(turns: int, work: Callable[[], object]) -> float:
 
 
 def main(name: str, turns: int) -> None:
-    """Prints a JSON object, measured in a process of its own."""
+    """Prints the measurement as JSON; each one has a process of its own."""
     if name == MEDIAN:
         print(json.dumps(_median(turns)))
         return
@@ -86,7 +86,7 @@ def main(name: str, turns: int) -> None:
 
 
 def _median(turns: int) -> dict[str, float]:
-    """Of a figure whose values are kept, with as many draws as it is given."""
+    """Measures a median, which needs the values of all samples, with its own number of draws."""
     random: Random = np.random.default_rng(0)
     base = random.lognormal(size=(SAMPLES, 1))
     head = base * random.lognormal(sigma=0.1, size=(SAMPLES, 1))

@@ -1,4 +1,4 @@
-"""The same requests twice: through the engine, and by a bare aiohttp client that keeps nothing."""
+"""Sends the same requests twice: through the engine, and with a bare aiohttp client that stores nothing."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from evalkit.models.openai import OpenAIModel
 
 @dataclass(frozen=True, slots=True)
 class Took:
-    """Wall seconds, and CPU seconds of this process, for `n` requests."""
+    """The wall seconds and the CPU seconds of this process for `n` requests."""
 
     n: int
     wall: float
@@ -28,11 +28,11 @@ class Took:
 
     @property
     def cpu_ms(self) -> float:
-        """CPU milliseconds a request."""
+        """The CPU time per request, in milliseconds."""
         return 1000 * self.cpu / self.n
 
     def efficiency(self, latency: float, concurrency: int) -> float:
-        """Percent of the speed at which `concurrency` requests are always in flight."""
+        """The speed in percent of that at which `concurrency` requests are always in flight."""
         return 100 * self.n * latency / concurrency / self.wall
 
 
@@ -46,7 +46,7 @@ class _Clock:
 
 
 def through_engine(url: str, n: int, concurrency: int | None) -> Took:
-    """A run from the first request to the closed run file. `concurrency` None: auto."""
+    """Measures a run from the first request to the closed run file. `concurrency`: None for auto."""
     with tempfile.TemporaryDirectory() as folder:
         return asyncio.run(_engine(url, n, concurrency, Path(folder, "run.db")))
 
@@ -65,7 +65,7 @@ async def _engine(url: str, n: int, concurrency: int | None, path: Path) -> Took
 
 
 def bare(url: str, n: int, concurrency: int) -> Took:
-    """Sends the bodies that the engine would send, rendered beforehand, and reads the answers."""
+    """Sends the request bodies of the engine, rendered beforehand, and reads the responses."""
     return asyncio.run(_bare(url, list(_bodies(n)), concurrency))
 
 

@@ -1,9 +1,9 @@
-"""How often 95 % intervals hold the truth, by metric and number of samples.
+"""Measures how often 95 % intervals contain the true figure, by metric and number of samples.
 
     python -m bench.coverage [--quick]
 
-Made-up models whose true figure is known answer n questions, many times over; each time the interval that
-evalkit prints is taken. An honest one holds the truth 95 times of 100.
+Simulated models whose true figure is known answer n questions, many times; each time the interval that
+evalkit prints is computed. An honest interval contains the true figure 95 times out of 100.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ from evalkit.stats.resample import Floats
 
 Random = np.random.Generator
 Made = tuple[Floats, list[str]]
-"""Statistics and clusters."""
+"""Statistics, and the clusters of the samples."""
 TRIALS = {30: 4_000, 100: 4_000, 1_000: 4_000, 10_000: 2_000}
-"""By number of samples. The share of 4,000 has a standard error of 0.35 points, that of 2,000 of 0.5."""
+"""The number of trials by number of samples: 4,000 give a standard error of 0.35 points, 2,000 of 0.5."""
 SIZES = tuple(TRIALS)
 GROUPS = np.linspace(0.3, 0.95, 10)
 LANGUAGES = 11
 SENTENCES = (30, 100, 350, 1_000)
-"""FLEURS has 350."""
+"""The numbers of sentences of a language; FLEURS has 350."""
 CLIPS = (50, 100, 200, 500, 2_000)
 SHARED_TRIALS, RUN_ON_TRIALS = 1_000, 1_000
-"""Standard errors of 0.7 points at 95 %, of 1.5 at 70."""
+"""The number of trials, with a standard error of 0.7 points at 95 % and of 1.5 points at 70 %."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """`make(n, random)`: the statistics of n samples. The truth is the figure of very many."""
+    """A kind of figure. `make(n, random)`: the statistics of n samples. The truth is that of very many."""
 
     name: str
     make: Callable[[int, Random], Made]
@@ -61,13 +61,13 @@ def accuracy(n: int, random: Random) -> Made:
 
 
 def clustered(n: int, random: Random) -> Made:
-    """Five questions to a picture, alike with an intraclass correlation of 0.25."""
+    """Five questions per picture, with an intraclass correlation of 0.25."""
     shares = np.repeat(random.beta(1.8, 1.2, n // 5), 5)
     return _of_one(random.random(n) < shares), [f"picture {row // 5}" for row in range(n)]
 
 
 def word_errors(n: int, random: Random) -> Made:
-    """10 words a sample on average; some speakers are three times as hard as others."""
+    """10 words per sample on average; some speakers are three times as hard as others."""
     words = 1 + random.poisson(9, n)
     edits = random.binomial(words, random.beta(1, 8, n))
     inserted = random.poisson(0.02 * words)
@@ -75,7 +75,7 @@ def word_errors(n: int, random: Random) -> Made:
 
 
 def running_on(share: float) -> Callable[[int, Random], Made]:
-    """`word_errors` where that share of answers goes on for 30 to 90 words more, of 10 that were said."""
+    """`word_errors` in which a share of the answers has 30 to 90 words more than the 10 of the reference."""
 
     def make(n: int, random: Random) -> Made:
         matrix, clusters = word_errors(n, random)
@@ -86,7 +86,7 @@ def running_on(share: float) -> Callable[[int, Random], Made]:
 
 
 def bleu(n: int, random: Random) -> Made:
-    """Sentences of 5 to 40 words, good and bad ones; columns as `Bleu.columns` has them."""
+    """Good and bad sentences of 5 to 40 words; the columns are those of `Bleu.columns`."""
     words = random.integers(5, 41, n)
     reference = np.maximum(1, words + random.integers(-3, 4, n))
     skill, columns, correct = random.beta(6, 4, n), [], words
@@ -106,7 +106,7 @@ def anls(n: int, random: Random) -> Made:
 
 
 def pass_at_10(n: int, random: Random) -> Made:
-    """20 draws a problem; most problems are nearly always or hardly ever solved."""
+    """20 draws per problem; most problems are solved nearly always or hardly ever."""
     table = np.array([estimate(20, solved, 10) for solved in range(21)])
     solved = random.binomial(20, random.beta(0.4, 0.6, n))
     return np.column_stack([table[solved], np.ones(n)]), [""] * n
@@ -133,9 +133,9 @@ RUN_ON = (
 
 @dataclass(frozen=True)
 class Shared:
-    """A mean over `LANGUAGES` that have the same sentences, or the `shares` of them that each has, at random.
+    """A mean over `LANGUAGES` with the same sentences, or with random `shares` of them.
 
-    Half of what makes a sentence hard is the sentence's, in every language. `words`: WER instead of accuracy.
+    Half of a sentence's difficulty is the same in every language. `words`: WER instead of accuracy.
     """
 
     name: str
@@ -181,7 +181,7 @@ SHARED = (
 
 
 def shared_coverage(case: Shared, sentences: int, trials: int, seed: int = 0) -> float:
-    """Share of `trials` in which the interval of the mean over languages holds the truth, in percent."""
+    """The percentage of `trials` in which the interval of the mean over languages contains the truth."""
     random, truth, held = np.random.default_rng(seed), case.truth(), 0
     for _ in range(trials):
         found = macro_interval(case.make(sentences, random), case.finish)
@@ -199,7 +199,7 @@ def macro_held(n: int, random: Random) -> bool:
 
 
 def coverage(case: Case, n: int, trials: int, truth: float, seed: int = 0) -> float:
-    """Share of `trials` in which the interval holds the truth, in percent."""
+    """The percentage of `trials` in which the interval contains the truth."""
     random = np.random.default_rng(seed)
     return 100 * float(np.mean([case.held(n, truth, random) for _ in range(trials)]))
 
@@ -211,7 +211,7 @@ def macro_coverage(n: int, trials: int, seed: int = 0) -> float:
 
 def main(quick: bool) -> None:
     share = 10 if quick else 1
-    print(f"{'95 % interval holds the truth, %':34}" + "".join(f"{n:>10,}" for n in SIZES))
+    print(f"{'95 % intervals with the truth, %':34}" + "".join(f"{n:>10,}" for n in SIZES))
     for case in CASES:
         truth = case.truth()
         found = [coverage(case, n, TRIALS[n] // share, truth) for n in SIZES]

@@ -1,8 +1,8 @@
-"""CPU time of a request, everything included: render, send, parse, score, store.
+"""Measures the whole CPU time per request: rendering, sending, parsing, scoring, storing.
 
-The endpoint is another process, so that this process's CPU time is the client's alone. The bare client
-sends the same bodies to the same endpoint, in turns with the engine: its time is the floor under any
-client made with aiohttp, and the ratio holds on a slow machine too.
+The endpoint is another process, so that the CPU time of this process is only that of the client. The bare
+client sends the same bodies to the same endpoint, in turns with the engine. Its time is the lower limit for
+any client made with aiohttp, and the ratio is also valid on a slow machine.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def measure(quick: bool) -> list[Row]:
             engine.append(through_engine(url, n, CONCURRENCY).cpu_ms)
     ratio = median(e / f for e, f in zip(engine, floor, strict=True))
     return [
-        Row("engine, CPU a request", median(engine), "ms", BUDGET),
-        Row("bare aiohttp client, CPU a request", median(floor), "ms"),
-        Row("engine's CPU over the bare client's", ratio, "×"),
+        Row("engine, CPU time per request", median(engine), "ms", BUDGET),
+        Row("bare aiohttp client, CPU time per request", median(floor), "ms"),
+        Row("ratio of the engine's CPU time to the bare client's", ratio, "×"),
     ]

@@ -1,8 +1,8 @@
-"""How well the engine keeps an endpoint of fixed latency busy.
+"""Measures how well the engine keeps an endpoint with fixed latency busy.
 
-100 % is n·L/c seconds for n requests, c in flight, L seconds each. A client spends CPU time too, and 64
-answers in 50 ms leave it 0.8 ms for each: the bare client says what this machine could have reached.
-`auto` chooses c itself, so it may go past 100 % of what a fixed c could.
+100 % is n·L/c seconds for n requests of L seconds each, with c in flight. A client also needs CPU time, and
+64 responses in 50 ms leave it 0.8 ms for each: the bare client shows what this machine can reach. `auto`
+chooses c itself, so it may exceed 100 % of what a fixed c can reach.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""How often the gate speaks: false alarms where nothing changed, and power where something did.
+"""Measures how often the gate reports a regression: false alarms without a change, and power with one.
 
     python -m bench.gate [--quick]
 
-Pairs of made-up runs over n samples: a share of them is decided anew in head (a server's noise, another
-seed), and head loses `drop` points. Each pair is judged as `evalkit compare` judges it.
+Pairs of simulated runs have n samples. In head, a share of them is drawn again (as by a server's noise or
+another seed), and head loses `drop` points. Each pair is judged like in `evalkit compare`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from evalkit.stats.power import power_of, samples_needed
 Random = np.random.Generator
 ALPHA = 0.05
 ANEW = 0.1
-"""Share of the samples that head decides anew."""
+"""The share of the samples that are drawn again in head."""
 
 
 @dataclass(frozen=True)
@@ -42,14 +42,14 @@ KINDS = (Kind("accuracy", True), Kind("ANLS", True), Kind("WER", False))
 
 
 def made(kind: Kind, n: int, drop: float, random: Random) -> Benchmark:
-    """One benchmark of two runs, not yet judged; head is `drop` points worse in truth."""
-    anew = random.random(n) < ANEW
+    """One benchmark of two runs, not yet judged; head is truly `drop` points worse."""
+    redrawn = random.random(n) < ANEW
     if kind.name == "WER":
         finish = ErrorRate().finish
         words = 5 + random.poisson(10, n)
         rate = random.beta(1, 8, n)
         edits = random.binomial(words, rate)
-        again = np.where(anew, random.binomial(words, rate), edits)
+        again = np.where(redrawn, random.binomial(words, rate), edits)
         wrong = random.binomial(words - again, drop / 100 / (1 - 1 / 9)) + again
         sides = [np.column_stack([e, 0 * e, 0 * e, words - e]).astype(float) for e in (edits, wrong)]
         difference = paired_bootstrap(
@@ -58,7 +58,7 @@ def made(kind: Kind, n: int, drop: float, random: Random) -> Benchmark:
     else:
         share = 0.8
         first, second = (_credits(kind, n, share, random) for _ in range(2))
-        head = np.where(anew, second, first)
+        head = np.where(redrawn, second, first)
         head = head * (random.random(n) >= drop / 100 / head_mean(kind, share))
         sides = [np.column_stack([credit, np.ones(n)]) for credit in (first, head)]
         if kind.name == "accuracy":
@@ -86,7 +86,7 @@ def head_mean(kind: Kind, share: float) -> float:
 def said(
     n: int, drop: float, trials: int, *, kinds: Sequence[Kind] = KINDS, margin: float = 0.0, seed: int = 0
 ) -> Mapping[str, float]:
-    """Share of comparisons that say each verdict of any of `kinds`, judged together, in percent."""
+    """The percentage of comparisons with each verdict on any of `kinds`, which are judged together."""
     random = np.random.default_rng(seed)
     found: Counter[str] = Counter()
     for _ in range(trials):
@@ -96,7 +96,7 @@ def said(
 
 
 def spread(drop: float) -> float:
-    """Standard deviation of a sample's difference in accuracy, in points: what `evalkit power` is told."""
+    """The standard deviation of a sample's difference in accuracy, in points, for `evalkit power`."""
     share, wrong = 0.8, drop / 100 / 0.8
     right_anew, wrong_anew = share * (1 - ANEW + ANEW * share), share * ANEW * (1 - share)
     lost = right_anew * wrong + wrong_anew
@@ -105,24 +105,24 @@ def spread(drop: float) -> float:
 
 
 def expected_power(n: int, drop: float) -> float:
-    """How often `evalkit power` says that a drop in accuracy is seen, in percent."""
+    """The power for a drop in accuracy according to `evalkit power`, in percent."""
     return 100 * power_of(drop, spread(drop), n, alpha=ALPHA, exact=True)
 
 
 def main(quick: bool) -> None:
     trials = 400 if quick else 4000
-    print(f"{'said worse where nothing changed, % (at most 5)':60}{'n':>8}{'%':>8}")
+    print(f"{'reported worse without a change, % (at most 5)':60}{'n':>8}{'%':>8}")
     for n in (30, 100, 1000, 5000):
         _row("three benchmarks together", n, said(n, 0, trials // 4)["worse"])
         _row("accuracy alone", n, said(n, 0, trials, kinds=KINDS[:1])["worse"])
         _row("ANLS alone", n, said(n, 0, trials // 4, kinds=KINDS[1:2])["worse"])
-    print("\nhead has lost just the margin, 1 point, % (2.5 of either)")
+    print("\nhead has lost exactly the margin, 1 point, % (2.5 for either verdict)")
     for n in (1000, 5000):
         for kind, times in zip(KINDS, (trials, trials // 4, trials // 4), strict=True):
             found = said(n, 1, times, kinds=[kind], margin=1.0)
             for verdict in ("worse", "no worse"):
-                _row(f"{kind.name}: said {verdict}", n, found[verdict])
-    print(f"\n{'said worse of a model that is, %':44}{'points':>8}{'n':>8}{'found':>8}{'said':>8}")
+                _row(f"{kind.name}: reported {verdict}", n, found[verdict])
+    print(f"\n{'reported worse for a worse model, %':44}{'points':>8}{'n':>8}{'found':>8}{'power':>8}")
     for drop in (1, 1.5, 2, 3, 4):
         enough = samples_needed(drop, spread(drop), alpha=ALPHA, exact=True)
         for n in (enough // 2, enough):

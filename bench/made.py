@@ -1,4 +1,4 @@
-"""A made benchmark of any length: sums, under prompts of about a kilobyte."""
+"""A synthetic benchmark of any length: sums, with prompts of about a kilobyte."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ PREAMBLE = "Read the question, think about it step by step, and end with the num
 
 @dataclass(frozen=True, slots=True)
 class Sums:
-    """Sums without end, made as they are read."""
+    """An endless data set of sums, which are made when they are read."""
 
     def open(self, options: DataOptions | None = None) -> Records:
         origin = {"kind": "made", "name": "sums", "config": "", "split": "", "revision": "", "where": "here"}
@@ -81,5 +81,5 @@ def sums() -> Task:
 
 
 def made_plan(model: Model, n: int) -> Plan:
-    """`n` made sums for `model`."""
+    """The plan of a run with `n` sums for `model`."""
     return make_plan(model, [f"{Path(__file__)}:sums"], limit=n)

@@ -1,8 +1,8 @@
-"""Memory of a long run: an instant model in this process, so that only the engine and the run file work.
+"""Measures the memory of a long run, with an instant model, so that only the engine and the run file work.
 
     python -m bench.memory N
 
-prints, as JSON, the peak, the resident memory through the run, and the seconds it took.
+prints the peak, the resident memory during the run, and the duration in seconds, as JSON.
 """
 
 from __future__ import annotations
@@ -28,32 +28,32 @@ from evalkit.runfile.store import Cell, Store
 from evalkit.runfile.store import Row as Judged
 
 PEAK, GROWTH = 300.0, 1.05
-"""MB, from the design's budgets; last quarter over second quarter, at which memory is still called flat."""
+"""The budgets of the design: MB, and the ratio of the last quarter to the second that counts as flat."""
 _STATM = Path("/proc/self/statm")
 _POINTS = 400
 _SHORTEST = 1e-6
-"""Seconds of delay: as good as none, but the event loop goes round, as with an endpoint."""
+"""The model's delay in seconds: nearly none, but the event loop takes turns, as with an endpoint."""
 
 
 def measure(quick: bool, *, full: bool = False) -> list[Row]:
     n = 100_000 if quick else 1_000_000 if full else 300_000
     if not _STATM.exists():
-        say("memory: needs Linux's /proc, skipped")
+        say("memory: skipped, because it needs Linux's /proc")
         return []
     found = in_own_process("bench.memory", n)
     resident = found["resident"]
-    say(f"memory: {n} samples in {found['seconds']:.0f} s, {n / found['seconds']:.0f} a second")
+    say(f"memory: {n} samples in {found['seconds']:.0f} s, {n / found['seconds']:.0f} per second")
     quarter = len(resident) // 4
     growth = median(resident[-quarter:]) / median(resident[quarter : 2 * quarter])
     return [
         Row(f"{n:,} samples: peak resident".replace(",", " "), found["peak"], "MB", PEAK),
-        Row("last quarter's resident memory over the second's", growth, "×", GROWTH),
-        Row("samples a second, instant model", n / found["seconds"], "/s"),
+        Row("ratio of the last quarter's resident memory to the second's", growth, "×", GROWTH),
+        Row("samples per second, instant model", n / found["seconds"], "/s"),
     ]
 
 
 class _Watch:
-    """Takes the resident memory at even steps of a run."""
+    """Records the resident memory at regular steps of a run."""
 
     def __init__(self, n: int) -> None:
         self.resident: list[float] = []
@@ -75,7 +75,7 @@ class _Watch:
 
 
 def resident_megabytes() -> float:
-    """MB."""
+    """The resident memory in MB."""
     return int(_STATM.read_text().split()[1]) * os.sysconf("SC_PAGESIZE") / 1e6
 
 

@@ -1,4 +1,4 @@
-"""A report on a long run as one HTML page: building it, and what a browser takes to show and to filter it."""
+"""Measures the HTML page of a long run: how long it takes to build, and to show and filter in a browser."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from evalkit.runfile.store import Store
 
 SAMPLES = 50_000
 BUDGETS = {"build": 20.0, "paint": 1.0, "filter": 1.0}
-"""Seconds."""
+"""The budgets in seconds."""
 _FILTER = """async name => {
     const started = performance.now(), outcome = document.getElementById('outcome');
     outcome.value = [...outcome.options].find(option => option.text === name).value;
@@ -45,7 +45,7 @@ def measure(quick: bool) -> list[Row]:
             Row("its size", page.stat().st_size / 2**20, "MB"),
         ]
         if (chromium := shutil.which("chromium")) is None:
-            say("page: no chromium here, so nothing is opened")
+            say("page: not opened, because there is no chromium")
             return rows
         turns = [_opened(chromium, page) for _ in range(1 if quick else 3)]
     names = ("first contentful paint", "until its samples are listed", "filtering all of them")

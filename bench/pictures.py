@@ -1,9 +1,9 @@
-"""Questions about pictures: memory, what holds the event loop, and how often a picture is prepared.
+"""Measures questions about pictures: memory, blocking of the event loop, and preparations per picture.
 
     python -m bench.pictures PICTURES QUESTIONS
 
 asks QUESTIONS about each of PICTURES, over HTTP, and prints the figures as JSON. A picture has one megapixel;
-every second one is a WebP, which has to be encoded anew, the others are JPEGs, which are sent as they are.
+every second one is a WebP, which must be encoded again, the others are JPEGs, which are sent as they are.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ from evalkit.models.openai import OpenAIModel
 
 SIDE = 1000
 PAUSE, GROWTH = 50.0, 1.1
-"""ms of one callback, on a machine that does nothing else; last quarter's memory over the second's, at which
-it is still called flat."""
+"""The budgets: ms of one callback on an idle machine, and the ratio of the last quarter's memory to the
+second's that still counts as flat."""
 LATENCY, CONCURRENCY = 0.05, 32
 _TICK = 0.002
 
@@ -47,20 +47,20 @@ def measure(quick: bool) -> list[Row]:
     quarter = len(resident) // 4
     growth = median(resident[-quarter:]) / median(resident[quarter : 2 * quarter])
     asked = pictures * questions
-    say(f"pictures: {asked} questions in {found['seconds']:.0f} s, {found['peak']:.0f} MB at the most")
+    say(f"pictures: {asked} questions in {found['seconds']:.0f} s, {found['peak']:.0f} MB at most")
     return [
         Row(f"{asked} questions about {pictures} pictures: longest callback", found["callback"], "ms", PAUSE),
-        Row("the same in CPU time, which a busy machine does not lengthen", found["cpu"], "ms", PAUSE),
+        Row("the same in CPU time, which does not depend on the load", found["cpu"], "ms", PAUSE),
         Row("longest wait for a turn of the event loop", found["pause"], "ms"),
-        Row("times that a picture is prepared", found["prepared"] / pictures, "×", 1.0),
-        Row("last quarter's resident memory over the second's", growth, "×", GROWTH),
+        Row("preparations per picture", found["prepared"] / pictures, "×", 1.0),
+        Row("ratio of the last quarter's resident memory to the second's", growth, "×", GROWTH),
         Row("peak resident", found["peak"], "MB"),
-        Row("questions a second", asked / found["seconds"], "/s"),
+        Row("questions per second", asked / found["seconds"], "/s"),
     ]
 
 
 def _picture(number: int) -> bytes:
-    """Soft shapes and some grain: compresses about as a photograph does."""
+    """A picture of soft shapes with some grain, which compresses about as well as a photograph."""
     rng = np.random.default_rng(number)
     coarse = rng.integers(0, 256, (20, 20, 3), dtype=np.uint8)
     soft = Image.fromarray(coarse).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
@@ -72,7 +72,7 @@ def _picture(number: int) -> bytes:
 
 
 def _write(folder: Path, pictures: int, questions: int) -> None:
-    """Questions about one picture do not stand together, so that nothing but a cache helps."""
+    """Writes the data set. Questions about one picture are not in a row, so that only a cache helps."""
     image = pa.struct({"bytes": pa.binary(), "path": pa.string()})
     kinds = {"image": {"_type": "Image"}}
     schema = pa.schema(
@@ -91,11 +91,11 @@ def _write(folder: Path, pictures: int, questions: int) -> None:
 
 
 class _Watch:
-    """The longest callback of the event loop, also in CPU time, and the longest wait for its turn (ms);
-    resident memory (MB).
+    """Records the longest callback of the event loop (ms, also CPU time), the longest wait for a turn (ms),
+    and the resident memory (MB).
 
-    A turn runs all that is ready, a hundred callbacks when 32 answers come at once, and between them other
-    threads take the interpreter's lock: its length is no callback's.
+    A turn of the loop runs all callbacks that are ready, a hundred if 32 responses come at once, and between
+    them other threads take the interpreter's lock. So the length of a turn is not that of a callback.
     """
 
     def __init__(self) -> None:

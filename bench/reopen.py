@@ -1,4 +1,4 @@
-"""Reopening a finished run and printing its table: what `evalkit report` does."""
+"""Measures reopening a finished run and printing its table, as `evalkit report` does."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from evalkit.samples import JSON
 
 SAMPLES = 100_000
 BUDGET = 1.0
-"""Seconds, from the design's budgets."""
+"""The budget of the design in seconds."""
 _WIDTH = 120
 
 
@@ -69,7 +69,7 @@ def _command_seconds(path: Path) -> float:
 
 
 def write_run(path: Path, count: int) -> None:
-    """Writes what a run over `count` samples would have written, three of four answers right."""
+    """Writes the run file of a run over `count` samples in which three of four answers are right."""
     plan = made_plan(FakeModel(lambda request, draw: ""), count)
     store = open_run(path, plan)
     (planned,) = plan.cells

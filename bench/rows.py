@@ -1,4 +1,4 @@
-"""What a measure gives: rows of a table."""
+"""The results of a measurement: rows of a table."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ HEADINGS = ("what", "measured", "budget", "")
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One figure. `budget` None: measured to compare others with. `later`: the budget does not bind yet."""
+    """One figure. `budget`: None for a reference figure. `later`: whether the budget does not bind yet."""
 
     what: str
     measured: float
@@ -27,7 +27,7 @@ class Row:
 
     @property
     def ok(self) -> bool | None:
-        """Whether the budget is kept; None where none binds."""
+        """Whether the budget is kept; None if there is no binding one."""
         if self.budget is None or self.later:
             return None
         return self.measured <= self.budget if self.bound == "≤" else self.measured >= self.budget
@@ -36,14 +36,14 @@ class Row:
         return {**asdict(self), "ok": self.ok}
 
     def texts(self) -> tuple[str, str, str, str]:
-        """The row as words under `HEADINGS`."""
+        """The texts of the row, one for each of `HEADINGS`."""
         budget = "" if self.budget is None else f"{self.bound} {_number(self.budget)} {self.unit}"
         verdict = "later" if self.later else {True: "ok", False: "OVER", None: ""}[self.ok]
         return self.what, f"{_number(self.measured)} {self.unit}", budget, verdict
 
 
 def table(rows: Sequence[Row]) -> str:
-    """The rows in columns."""
+    """The rows as a text in columns."""
     lines = [HEADINGS, *(row.texts() for row in rows)]
     what, measured, budget = (max(len(line[i]) for line in lines) for i in range(3))
     return "\n".join(
@@ -52,7 +52,7 @@ def table(rows: Sequence[Row]) -> str:
 
 
 def in_own_process(module: str, *arguments: object) -> dict[str, Any]:
-    """What `python -m MODULE ARGUMENTS` prints last, a JSON object; its memory and caches are its own."""
+    """Runs `python -m MODULE ARGUMENTS`, with its own memory and caches. Returns the JSON that it prints."""
     command = [sys.executable, "-m", module, *map(str, arguments)]
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
@@ -60,7 +60,7 @@ def in_own_process(module: str, *arguments: object) -> dict[str, Any]:
 
 
 def say(text: str) -> None:
-    """How far a measure is, on standard error."""
+    """Writes the progress of a measurement to standard error."""
     print(text, file=sys.stderr, flush=True)
 
 

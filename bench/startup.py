@@ -1,4 +1,4 @@
-"""How long evalkit takes before it does anything: each command a fresh process, in turns."""
+"""Measures how long evalkit takes to start: each command is a new process, in turns."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def measure(quick: bool) -> list[Row]:
     for turn in range(4 if quick else 10):
         for name, arguments in _COMMANDS.items():
             took = _seconds(arguments)
-            if turn:  # the first may have to compile, and to read from the disk
+            if turn:  # the first turn may compile, and read from the disk
                 seconds[name].append(took)
     bare = median(seconds["bare"])
     return [

@@ -16,7 +16,7 @@ MODEL = "llama-cpp/SmolLM2-135M-Instruct"
 
 @dataclass(frozen=True, slots=True)
 class DemoTask:
-    """A slice that takes about a minute."""
+    """A part of a benchmark that takes about a minute."""
 
     task: str
     limit: int
@@ -31,7 +31,7 @@ PARTS = (
 
 
 async def demo(folder: Path, progress: Progress | None = None) -> list[Path]:
-    """Evaluates `MODEL` on `PARTS`, afresh, into a run file each in `folder`; their paths."""
+    """Evaluates `MODEL` on `PARTS` into new run files in `folder`, one for each part. Returns their paths."""
     model = open_model(MODEL)
     paths: list[Path] = []
     try:

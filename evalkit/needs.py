@@ -1,8 +1,8 @@
-"""What has to be installed: how it is looked for, and what is said where it is missing.
+"""Checks for packages that must be installed, with errors that say how to install them.
 
-What needs something of this machine has a function without arguments, `needs` as a rule, that raises
-`UsageError` with the fix where it is missing. A task names its own (`Task.needs`), as a kind of file does
-(`MediaKind.needs`); both are called before anything is asked.
+Code that depends on the machine has a function without arguments, usually named `needs`, that raises
+`UsageError` with the fix if something is missing. Tasks (`Task.needs`) and kinds of files (`MediaKind.needs`)
+name theirs; these functions are called before the first request.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ from evalkit.errors import UsageError
 
 
 def load(module: str, what: str, fix: str) -> Any:
-    """The module, for `what`. Raises `UsageError` with the `fix` where it cannot be imported."""
+    """Imports a module that `what` needs. Raises `UsageError` with the `fix` if it cannot be imported."""
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
         raise UsageError(f"{what} needs the package {error.name!r}: {fix}") from error
     except (ImportError, OSError) as error:  # such as soundfile without libsndfile
-        said = " ".join(str(error).split())[:160]
+        reason = " ".join(str(error).split())[:160]
         raise UsageError(
-            f"{what} needs the package {module!r}, which does not load ({said}): {fix}"
+            f"{what} needs the package {module!r}, which does not load ({reason}): {fix}"
         ) from error
 
 
 def installed(distribution: str) -> str:
-    """The version that is installed, "" where it is missing."""
+    """The installed version of a distribution; "" if it is not installed."""
     from importlib.metadata import PackageNotFoundError, version  # slow to import
 
     try:

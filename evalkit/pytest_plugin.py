@@ -6,8 +6,8 @@
         head = evalkit_run("openai/my-model", "gsm8k:8-shot-cot", base_url="http://127.0.0.1:8000/v1")
         assert_no_regression("baselines/gsm8k.db", head, margin=1.0)
 
-Run files are stored in the test's temporary folder, or in `--evalkit-runs DIR`, where a second run of the
-tests resumes them instead of asking again, and where CI can keep them.
+Run files are stored in the test's temporary folder, or in `--evalkit-runs DIR`. There, a second run of the
+tests resumes them instead of repeating the requests, and CI can keep them.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def evalkit_run(request: pytest.FixtureRequest, tmp_path: Path) -> EvalkitRun:
         if table.failed:
             why = "; ".join(told(table.causes))
             pytest.fail(
-                f"{table.failed} samples failed: evalkit report {path} says why: {why}", pytrace=False
+                f"{table.failed} samples failed: {why} (evalkit report {path} has the details)", pytrace=False
             )
         return path
 

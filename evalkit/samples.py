@@ -67,9 +67,9 @@ FrameRule: TypeAlias = Literal["middle", "linspace"]
 """The rule by which the frames of a video are chosen."""
 FRAME_RULES: tuple[FrameRule, ...] = get_args(FrameRule)
 Medium: TypeAlias = Literal["image", "audio", "video"]
-"""What a prompt may hold besides text. A video goes to whoever takes pictures, as its frames."""
+"""What a prompt may contain besides text. A video is sent as its frames to models that accept pictures."""
 PICTURES: frozenset[Medium] = frozenset(("image", "video"))
-"""What goes over the wire as pictures, which `max_pixels` and `resample` hold for."""
+"""The media that are sent as pictures; `max_pixels` and `resample` apply to them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +221,7 @@ def _readable(path: Path) -> Iterator[None]:
 
 
 def _problem(source: bytes | Path | Mapping[str, Any] | None) -> str:
-    """What a record of a folder says of a file that it has no bytes of (`evalkit.data.media.embedded`)."""
+    """Why a record of a folder has no bytes of its file (`evalkit.data.media.embedded`); "" if it has."""
     return str(source.get("problem") or "") if isinstance(source, Mapping) else ""
 
 

@@ -1,4 +1,4 @@
-"""From Python: one call evaluates a model and gives the table. The command line calls these too."""
+"""The Python interface: one call evaluates a model and returns the table. The command line uses it too."""
 
 from __future__ import annotations
 
@@ -31,39 +31,39 @@ Judges: TypeAlias = "ModelLike | Mapping[str, ModelLike] | None"
 _F = TypeVar("_F", bound=Callable[..., Any])
 _ARGUMENTS = """
 
-    Arguments, each as the option of `evalkit run` that has its name:
+    Arguments, each like the option of `evalkit run` with the same name:
 
-    model: a name such as "openai/my-model"; a function (prompt) → text, plain or async; or a model. A prompt
-        is a tuple of messages, and a text where the function's parameter is annotated as `str`.
-        `evalkit.as_model` names a function, or says what decides its answers.
+    model: a name such as "openai/my-model"; a function (prompt) → text, plain or async; or a model. The
+        function receives a tuple of messages, or a text if its parameter is annotated as `str`.
+        `evalkit.as_model` gives a function a name, or states what determines its answers.
     tasks: a name such as "gsm8k:8-shot-cot", a `Task`, or a function marked with `@evalkit.task`; or a list
-        of these. (task, "protocol") asks another protocol of a task than its first.
-    output: the run file, which may hold a part of the run already: only the rest is asked. Default:
-        runs/MODEL_TASKS_TIME.db in the current folder; `Table.paths` says where.
-    base_url: address of the model's endpoint. Default: OpenAI's, or OPENAI_BASE_URL.
-    judge: model that scores answers, as for `model`; or several by role. One at an address of its own is
-        `evalkit.open_model(name, base_url=…)`. Default: none.
-    data: folder shaped like the Hub, or "samples" for evalkit's own small sets. Default: the Hub.
-    limit: only the first samples of each task, or of each of its groups. Default: all.
-    seed: of sampled draws. Default: 0.
-    settings: what `--set` takes: {"shots": 4, "extra.top_a": 0.5}. Default: the protocol's own.
-    strict: whether what would not be comparable with the report is refused. Default: it is marked.
-    concurrency: requests in flight. Default: as many as the endpoint keeps up with.
-    retries: further attempts for one request that failed in passing. Default: 5.
+        of these. (task, "protocol") selects a protocol of a task other than its first.
+    output: the run file. If it contains a part of the run, only the rest is evaluated. Default:
+        runs/MODEL_TASKS_TIME.db in the current folder; `Table.paths` has the path.
+    base_url: URL of the model's endpoint. Default: OPENAI_BASE_URL, or OpenAI's.
+    judge: model that scores answers, given like `model`; or several models by role. A judge at another URL
+        is given as `evalkit.open_model(name, base_url=…)`. Default: none.
+    data: folder in the Hub's layout, or "builtin" for evalkit's own small sets. Default: the Hub.
+    limit: number of samples of each task, or of each of its groups, from the first. Default: all.
+    seed: seed of sampled draws. Default: 0.
+    settings: overrides, as for `--set`: {"shots": 4, "extra.top_a": 0.5}. Default: the protocol's settings.
+    strict: whether to refuse a run that is not comparable with the report. Default: it is only marked.
+    concurrency: number of requests in flight. Default: as many as the endpoint handles well.
+    retries: number of further attempts after a temporary failure of a request. Default: 5.
     timeout: seconds for one request to a model given by name. Default: 600.
-    api_key_env: variable of the environment with the endpoint's key. Default: OPENAI_API_KEY.
-    same_model: whether a run is resumed although the endpoint has another address. Default: it is refused.
-    verify_fraction: share of the greedy requests that are asked twice. Default: 0.
-    progress: True tells standard error how far it is; or an object that is told. Default: silence.
+    api_key_env: environment variable with the endpoint's key. Default: OPENAI_API_KEY.
+    same_model: whether to resume a run although the endpoint has another URL. Default: this is refused.
+    verify_fraction: share of the greedy requests that are sent twice. Default: 0.
+    progress: True writes the progress to standard error; an object receives it. Default: no progress.
 
-    Models are closed at the end, and open again when they are asked again. Raises `UsageError` before
-    anything is asked, `Stopped` when the endpoint is gone (the run file keeps what was answered), and
-    `StorageError` when an answer could not be stored.
+    Models are closed at the end, and open again when they are used again. Raises `UsageError` before the
+    first request, `Stopped` if the endpoint no longer answers (the run file keeps all answers), and
+    `StorageError` if an answer cannot be stored.
     """
 
 
 def _with_arguments(function: _F) -> _F:
-    """Adds what `run` and `evaluate` are both given, so that it is said once and `help` shows it of each."""
+    """Adds the arguments of `run` and `evaluate` to their docstrings, so that `help` shows them for both."""
     function.__doc__ = f"{(function.__doc__ or '').rstrip()}{_ARGUMENTS}"
     return function
 
@@ -111,12 +111,12 @@ async def evaluate(
         )
         path = default_output(plan) if output is None else Path(output)
         options = Options(_positive(concurrency), RetryPolicy(attempts=1 + max(0, retries)), verify_fraction)
-        told = make_progress() if progress is True else progress or None
+        reporter = make_progress() if progress is True else progress or None
         try:
-            return await execute_plan(plan, path, options, told)
+            return await execute_plan(plan, path, options, reporter)
         except Stopped as stopped:
             raise Stopped(
-                f"{stopped}. What was answered is in {path}; with that as output the same call goes on",
+                f"{stopped}. The answers so far are in {path}; the same call with this output resumes it",
                 usage=stopped.usage,
             ) from None
     finally:
@@ -147,9 +147,9 @@ def run(
 ) -> Table:
     """Evaluates `model` on `tasks` and returns the table.
 
-    Where an event loop is running, as in a notebook, it runs in a thread with a loop of its own, while the
-    running one stands still. An async function that uses something of the running loop, such as a session
-    that was opened there, wants `await evalkit.evaluate(…)`, which takes the same arguments.
+    If an event loop is running, as in a notebook, the evaluation has its own loop in a thread, and the
+    running loop waits for it. An async function that uses something of the running loop, such as a session
+    that was opened there, needs `await evalkit.evaluate(…)` instead, which takes the same arguments.
     """
     return _run_here(
         evaluate(
@@ -175,7 +175,7 @@ def run(
 
 
 def _run_here(evaluation: Coroutine[Any, Any, Table]) -> Table:
-    """Its table, in a loop of its own: in this thread, or in another where this one has a running loop."""
+    """Runs the evaluation in a new event loop, in another thread if this one has a running loop."""
     if not _in_a_loop():
         return asyncio.run(evaluation)
     begun: Future[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]]] = Future()
@@ -190,9 +190,9 @@ def _run_here(evaluation: Coroutine[Any, Any, Table]) -> Table:
         running = thread.submit(contextvars.copy_context().run, asyncio.run, begin())
         try:
             return running.result()
-        except KeyboardInterrupt:  # only this thread hears of Ctrl-C; what was answered is stored meanwhile
+        except KeyboardInterrupt:  # only this thread receives Ctrl-C; the other one must be cancelled
             loop, task = begun.result()
-            with contextlib.suppress(RuntimeError):  # it has ended by itself
+            with contextlib.suppress(RuntimeError):  # the loop has already ended
                 loop.call_soon_threadsafe(task.cancel)
             raise
 
@@ -213,21 +213,21 @@ def _by_role(judge: Judges) -> list[tuple[str, ModelLike]]:
 
 def _positive(concurrency: int | None) -> int | None:
     if concurrency is not None and concurrency < 1:
-        raise UsageError(f"concurrency {concurrency}: a number from 1, or None")
+        raise UsageError(f"concurrency must be at least 1, or None, not {concurrency}")
     return concurrency
 
 
 async def execute_plan(
     plan: Plan, path: Path, options: Options | None = None, progress: Progress | None = None
 ) -> Table:
-    """Runs `plan` into the run file at `path`, which may hold a part of it already."""
+    """Runs `plan` into the run file at `path`, which may contain a part of the run already."""
     with open_run(path, plan) as store:
         await execute(plan, store, options, progress)
         return build_table([store])
 
 
 def default_output(plan: Plan) -> Path:
-    """`runs/MODEL_TASKS_TIME.db` in the current folder."""
+    """The default run file of `plan`: `runs/MODEL_TASKS_TIME.db` in the current folder."""
     tasks = dict.fromkeys(cell.task.name for cell in plan.cells)
     name = f"{plan.model.name}_{'+'.join(tasks)}"
     slug = re.sub(r"[^\w.+-]+", "-", name)[:80].strip("-")

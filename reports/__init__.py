@@ -10,6 +10,6 @@ from importlib import resources
 
 @functools.cache
 def reserved() -> Mapping[str, str]:
-    """What is meant by each name that printed rows have and evalkit has no task for yet, by name."""
+    """Descriptions of the benchmarks that printed rows name and evalkit has no task for yet, by name."""
     text = resources.files(__name__).joinpath("reserved.toml").read_text("utf-8")
     return tomllib.loads(text)

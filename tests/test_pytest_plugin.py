@@ -53,7 +53,7 @@ def test_a_gate_in_tests(tmp_path: Path) -> None:
     assert "FAILED test_gate.py::test_worse" in said.stdout
     assert "FAILED test_gate.py::test_failed" in said.stdout
     assert "regression: sums:once (worse, p" in said.stdout
-    assert "samples failed: evalkit report" in said.stdout
+    assert "(evalkit report " in said.stdout
     kept = sorted(path.name[:11] for path in (tmp_path / "kept").glob("*.db"))
     assert kept == ["test_failed", "test_near_p", "test_near_p", *["test_policy"] * 2, *["test_worse_"] * 2]
 

@@ -210,7 +210,7 @@ def test_what_nobody_kept_is_refused_with_the_fix(file: str, name: str, tmp_path
 def test_a_conversation_is_no_text(tmp_path: Path) -> None:
     turns = (Message("user", "1 + 1?"), Message("assistant", "2"), Message("user", "2 + 2?"))
     talk = replace(choose(task_of_sums, {}).task, prompt=lambda sample, protocol: turns)
-    with pytest.raises(evalkit.Stopped, match=r"annotated as str.*run\.db; with that as output"):
+    with pytest.raises(evalkit.Stopped, match=r"annotated as str.*run\.db; the same call"):
         evalkit.run(adds, talk, output=tmp_path / "run.db")
     assert evalkit.run(adds_messages, talk, output=tmp_path / "2.db").failed == 0
     assert model_of(adds).capabilities == {"chat"}
@@ -222,7 +222,7 @@ def test_a_conversation_is_no_text(tmp_path: Path) -> None:
         (42, {}, "42 is not a model: give a name, a function"),
         (adds, {"base_url": "http://127.0.0.1:1/v1"}, "no parameter base_url"),
         (as_model(adds), {"base_url": "http://127.0.0.1:1/v1"}, "already made"),
-        (adds, {"concurrency": 0}, "a number from 1"),
+        (adds, {"concurrency": 0}, "concurrency must be at least 1"),
         (adds, {"judge": 42}, "42 is not a model"),
         (adds, {"judge": adds}, "--judge python:adds: none of sums uses such a judge"),
     ],

@@ -1,1 +1,1 @@
-"""What makes files that are committed; nothing here is installed."""
+"""Tools of the repository that make or check committed files. They are not installed."""

@@ -1,4 +1,4 @@
-"""Charts of made-up figures: ChartQA's columns."""
+"""Draws charts of invented figures, with ChartQA's columns."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LEFT, TOP, RIGHT, BOTTOM = 56, 58, 440, 270
 
 
 def _frame(title: str, ticks: Sequence[float], unit: str = "") -> Page:
-    """Title, axes and a line at each tick; the ticks start at zero."""
+    """Draws the title, the axes and a line at each tick; the ticks start at zero."""
     page = Page(WIDTH, HEIGHT)
     page.text(WIDTH / 2, 24, title, 18, anchor="mm", bold=True)
     for tick in ticks:
@@ -38,7 +38,7 @@ def _key(page: Page, names: Sequence[str]) -> None:
 def bars(
     title: str, names: Sequence[str], series: Sequence[Named], ticks: Sequence[float], figures: bool = True
 ) -> Page:
-    """Upright bars, side by side where there are several series."""
+    """Draws vertical bars; several series are side by side."""
     page = _frame(title, ticks)
     step = (RIGHT - LEFT) / len(names)
     wide = step * 0.7 / len(series)
@@ -71,7 +71,7 @@ def lines(title: str, names: Sequence[str], series: Sequence[Named], ticks: Sequ
 
 
 def pie(title: str, parts: Sequence[tuple[str, float]]) -> Page:
-    """The parts are percent and add up to 100."""
+    """Draws a pie chart. The parts are percentages that add up to 100."""
     page = Page(WIDTH, HEIGHT)
     page.text(WIDTH / 2, 24, title, 18, anchor="mm", bold=True)
     start = 0.0

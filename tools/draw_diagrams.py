@@ -1,4 +1,4 @@
-"""Diagrams of school science, with letters where names would stand: AI2D's columns."""
+"""Draws diagrams of school science, with letters in place of names, with AI2D's columns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pages and posters: the columns of DocVQA and InfographicVQA."""
+"""Draws pages and posters, with the columns of DocVQA and InfographicVQA."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def timetable() -> bytes:
 
 
 def invoice() -> list[bytes]:
-    """Two pages of one document."""
+    """The two pages of one document."""
     first, second = Page(460, 380), Page(460, 380)
     for number, page in enumerate((first, second), 1):
         page.text(30, 28, "Hollis & Reed Carpentry", 18, bold=True)

@@ -1,4 +1,4 @@
-"""Geometry, charts and puzzles: MathVista's columns, with each of its kinds of question and answer."""
+"""Draws geometry, charts and puzzles, with MathVista's columns and all its kinds of questions and answers."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def clock() -> bytes:
 
 
 def maths() -> dict[str, list[Record]]:
-    """(picture, question, choices, unit, precision, answer, kind of answer, what the metadata say)"""
+    """(picture, question, choices, unit, precision, answer, kind of answer, metadata) of each question."""
     heights = bars(
         "Height of the plants, cm", ["P", "Q", "R", "S"], [("Plants", [14, 8, 20, 11])], [0, 10, 20, 30]
     )

@@ -1,4 +1,4 @@
-"""A question or more for each of MMMU's 30 subjects, in its columns."""
+"""Draws at least one question for each of MMMU's 30 subjects, with MMMU's columns."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from tools.draw_mmmu_sciences import health, sciences, technology
 from tools.subject import Question
 
 PICTURES = 7
-"""Columns image_1 … image_7, null where there is none."""
+"""The number of columns image_1 … image_7; a column without a picture is null."""
 
 
 def subjects() -> dict[str, list[dict[str, Any]]]:
-    """By config. The small set is no sample of the real one: most subjects have a single question."""
+    """The records by config. Unlike the real set, most subjects have a single question."""
     found: dict[str, list[dict[str, Any]]] = {}
     for question in (*arts(), *business(), *sciences(), *health(), *technology()):
         rows = found.setdefault(question.subject, [])

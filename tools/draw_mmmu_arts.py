@@ -1,4 +1,4 @@
-"""Questions of MMMU's subjects in art, business, humanities and social science."""
+"""Draws questions for MMMU's subjects in art, business, humanities and social science."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def plan() -> bytes:
 
 
 def staff(beats: str, notes: int) -> bytes:
-    """Five lines, a time signature, and quarter notes going up."""
+    """Draws five lines, a time signature, and rising quarter notes."""
     page = Page(320, 130)
     for number in range(5):
         page.line([(20, 40 + 12 * number), (300, 40 + 12 * number)], INK)

@@ -1,4 +1,4 @@
-"""Questions of MMMU's subjects in science, medicine and technology."""
+"""Draws questions for MMMU's subjects in science, medicine and technology."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def ring() -> bytes:
 
 
 def graph(places: dict[str, tuple[int, int]], links: Links, width: int = 300, height: int = 200) -> bytes:
-    """Named circles and the lines between them."""
+    """Draws named circles and the lines between them."""
     page = Page(width, height)
     for start, end in links:
         page.line([places[start], places[end]], GREY, 2)
@@ -134,7 +134,7 @@ def right_triangle() -> bytes:
 
 
 def plot(slope: float, lift: float = 0.0, curve: bool = False) -> bytes:
-    """A small graph of slope·x + lift, or of slope·x² + lift, for x from -3 to 3."""
+    """Draws a small graph of slope·x + lift, or of slope·x² + lift, for x from -3 to 3."""
     page = Page(140, 140)
     page.line([(10, 70), (130, 70)], GREY)
     page.line([(70, 10), (70, 130)], GREY)

@@ -1,4 +1,4 @@
-"""`evalkit/pictures`: six pictures of no benchmark, for trying a model or a task of one's own."""
+"""Draws `evalkit/pictures`: six pictures that belong to no benchmark, for trying out a model or a task."""
 
 from __future__ import annotations
 

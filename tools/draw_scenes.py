@@ -1,4 +1,4 @@
-"""Everyday scenes and things with writing on them: VQAv2's and TextVQA's columns."""
+"""Draws everyday scenes, and things with writing on them, with the columns of VQAv2 and TextVQA."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def clock() -> bytes:
 
 
 def vqa() -> dict[str, list[Record]]:
-    """The validation split is answered; testdev and test, as there, are not."""
+    """The records by split. As in VQAv2, only the validation split has answers."""
     scenes = [house(), bus(), table(), sea(), clock()]
     asked: list[tuple[int, str, list[tuple[str, int]]]] = [
         (0, "What color is the door?", [("blue", 10)]),
@@ -142,7 +142,7 @@ def vqa() -> dict[str, list[Record]]:
 def _vqa(
     scenes: list[bytes], number: int, place: int, question: str, said: list[tuple[str, int]] | None
 ) -> Record:
-    """People in two minds are spread among the others, as they come in the real data."""
+    """A record. Rarer answers are spread among the others, as in the real data."""
     answers = None
     if said is not None:
         spread = [answer for answer, count in said for _ in range(count)]
@@ -243,7 +243,7 @@ def shirt() -> bytes:
 
 
 def signs() -> dict[str, list[Record]]:
-    """Ten answers each; some who were asked read it another way."""
+    """The records, with ten answers each; some of these read the writing differently."""
     pictures = [street_sign(), bakery(), book(), bottle(), platform(), shirt()]
     tokens = [
         ["MAPLE", "STREET", "30"],

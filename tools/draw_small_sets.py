@@ -1,11 +1,11 @@
 """Draws evalkit's own small sets of questions about pictures: `python -m tools.draw_small_sets`.
 
-Everything is made up and drawn here, with Pillow and the font that comes with it. There is no chance in
-it: with the same Pillow, pyarrow and datasets every file comes out the same, byte for byte; other versions
-may smooth or compress a picture otherwise.
+Everything is invented and drawn here, with Pillow and the font that comes with it, without randomness: with
+the same versions of Pillow, pyarrow and datasets, every file is the same, byte for byte. Other versions may
+smooth or compress pictures differently.
 
-The files have the Hub's shape, a parquet file for each split of each config and a card, and the columns of
-the data sets whose names they carry.
+The files have the Hub's layout, one parquet file for each split of each config and a card, and the columns
+of the data sets whose names they have.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ TEXT, NUMBER, TEXTS, IMAGE = Value("string"), Value("int64"), List(Value("string
 
 @dataclass(frozen=True, slots=True)
 class SmallSet:
-    """`records`: by config and split."""
+    """A small set. `records`: by config and split."""
 
     name: str
     features: Mapping[str, Mapping[str, Any]]
-    """By config; "" for all."""
+    """The features by config; "" for all configs."""
     records: Mapping[str, Mapping[str, Sequence[Record]]]
 
 
@@ -107,7 +107,7 @@ def _mathvista() -> dict[str, Any]:
 
 
 def write(small: SmallSet, folder: Path) -> None:
-    """The card and the parquet files of one set, below `folder`."""
+    """Writes the card and the parquet files of one set, below `folder`."""
     root = folder / small.name
     for config, splits in small.records.items():
         features = Features(small.features.get(config) or small.features[""])

@@ -1,4 +1,4 @@
-"""A page to draw on, and the formats a picture is stored in. Same calls, same Pillow: same bytes."""
+"""A page to draw on, and the formats of pictures. The same calls with the same Pillow give the same bytes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ GREY = "#8a9099"
 BLUE, RED, GREEN, AMBER, VIOLET, TEAL = "#2f6fb5", "#c8402f", "#3f8f4f", "#e8a72c", "#7a52a8", "#2a9d96"
 COLOURS = (BLUE, RED, GREEN, AMBER, VIOLET, TEAL)
 _TIMES = 2
-"""Everything is drawn this much larger and scaled down at the end, which makes edges smooth."""
+"""The factor by which everything is drawn larger; it is scaled down at the end, which smooths edges."""
 
 
 @cache
@@ -93,12 +93,12 @@ class Page:
         self._draw.ellipse(corners, fill, outline, 2 * _TIMES if outline else 0)
 
     def slice(self, x: float, y: float, radius: float, start: float, end: float, fill: Colour) -> None:
-        """`start`, `end`: degrees, clockwise from twelve o'clock."""
+        """Draws a slice. `start`, `end`: degrees, clockwise from twelve o'clock."""
         corners = [(x - radius) * _TIMES, (y - radius) * _TIMES, (x + radius) * _TIMES, (y + radius) * _TIMES]
         self._draw.pieslice(corners, start - 90, end - 90, fill, "white", _TIMES)
 
     def arc(self, x: float, y: float, radius: float, start: float, end: float, fill: Colour = INK) -> None:
-        """`start`, `end`: degrees, clockwise from three o'clock."""
+        """Draws an arc. `start`, `end`: degrees, clockwise from three o'clock."""
         corners = [(x - radius) * _TIMES, (y - radius) * _TIMES, (x + radius) * _TIMES, (y + radius) * _TIMES]
         self._draw.arc(corners, start, end, fill, 2 * _TIMES)
 
@@ -123,7 +123,7 @@ class Page:
         self.shape([end, *sides], fill)
 
     def label(self, x: float, y: float, letter: str) -> None:
-        """A letter on a white patch, as diagrams are labelled for questions."""
+        """Draws a letter on a white patch, like the labels of diagrams in questions."""
         self.box(x - 12, y - 12, 24, 24, "white", INK)
         self.text(x, y, letter, 16, anchor="mm", bold=True)
 
@@ -137,7 +137,7 @@ class Page:
         size: int = 14,
         head: Colour = "#dde4ec",
     ) -> None:
-        """The first row is the head; the first column stands left, the others right."""
+        """Draws a table. The first row is the head; the first column is aligned left, the others right."""
         self.box(x, y, sum(widths), height, head)
         for number, row in enumerate(rows):
             middle = y + (number + 0.5) * height
@@ -160,7 +160,7 @@ def palette_png(image: Image.Image) -> bytes:
 
 
 def clear_png(image: Image.Image, colour: Colour = "white") -> bytes:
-    """With an alpha channel; what has exactly `colour` is transparent."""
+    """A PNG with an alpha channel in which pixels of exactly `colour` are transparent."""
     clear = image.convert("RGBA")
     ground = Image.new("RGB", (1, 1), colour).getpixel((0, 0))
     opaque = bytes(0 if pixel == ground else 255 for pixel in image.get_flattened_data())
@@ -173,7 +173,7 @@ def jpeg(image: Image.Image, quality: int = 85) -> bytes:
 
 
 def turned_jpeg(image: Image.Image) -> bytes:
-    """Stored lying on its side, with the EXIF orientation that sets it upright, as cameras do."""
+    """A JPEG that is stored on its side, with the EXIF orientation that turns it upright, as by cameras."""
     exif = Image.Exif()
     exif[0x0112] = 6
     return _saved(image.transpose(Image.Transpose.ROTATE_90), "JPEG", quality=85, exif=exif)

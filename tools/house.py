@@ -1,10 +1,10 @@
-"""What the house looks like: rooms, arrows between them, circles, what has grown long, names used twice.
+"""Shows the structure of the code: rooms, their imports, import cycles, long files and repeated names.
 
-    python -m tools.house            a page of text
-    python -m tools.house --json     the same for machines
+    python -m tools.house            prints a text
+    python -m tools.house --json     prints JSON
     python -m tools.house --page     writes the picture and the table of docs/architecture.md
 
-A room is a module or package directly in evalkit/, with tasks/ and reports/; an arrow goes from one that
+A room is a module or package directly in evalkit/, or tasks/ or reports/. An arrow goes from a room that
 imports to one that is imported, anywhere in its files, also inside functions and for type checking.
 """
 
@@ -25,7 +25,7 @@ PLACES = (("evalkit", "evalkit"), ("tasks", "evalkit.tasks"), ("reports", "evalk
 
 
 def modules() -> Iterator[tuple[str, Path]]:
-    """(dotted name, file) of every module."""
+    """Yields (dotted name, file) of every module."""
     for folder, package in PLACES:
         for path in sorted((ROOT / folder).rglob("*.py")):
             parts = path.relative_to(ROOT / folder).with_suffix("").parts
@@ -33,27 +33,27 @@ def modules() -> Iterator[tuple[str, Path]]:
 
 
 def room_of(module: str) -> str:
-    """`engine` for `evalkit.engine.run`; "" for evalkit itself."""
+    """The room of a module: `engine` for `evalkit.engine.run`; "" for evalkit itself."""
     return module.partition(".")[2].partition(".")[0]
 
 
 def arrows() -> dict[tuple[str, str], int]:
-    """(room that imports, room that is imported) → in how many files."""
+    """The number of importing files, by (room that imports, room that is imported)."""
     found: dict[tuple[str, str], int] = defaultdict(int)
     for name, path in modules():
-        there = {room_of(other) for other in imported(name, path)} - {room_of(name), ""}
-        for other in there:
+        others = {room_of(other) for other in imported(name, path)} - {room_of(name), ""}
+        for other in others:
             found[room_of(name), other] += 1
     return {pair: count for pair, count in found.items() if pair[0]}
 
 
 def imported(module: str, path: Path) -> Iterator[str]:
-    """evalkit's modules that the file of `module` imports: at its top, in functions, for type checking."""
+    """Yields evalkit's modules that the file of `module` imports, also in functions and for type checking."""
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.ImportFrom):
             source = imported_from(node, package)
-            # `from evalkit import tables` names a module too.
+            # In `from evalkit import tables`, the imported name is a module.
             names = [f"evalkit.{alias.name}" for alias in node.names] if source == "evalkit" else [source]
         elif isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
@@ -63,12 +63,12 @@ def imported(module: str, path: Path) -> Iterator[str]:
 
 
 def imported_from(node: ast.ImportFrom, package: str) -> str:
-    """The module that a `from … import` in `package` takes from, by its whole name where it is relative."""
+    """The full name of the module that a `from … import` in `package` imports from."""
     return importlib.util.resolve_name("." * node.level + (node.module or ""), package)
 
 
 def circles(edges: Mapping[tuple[str, str], int]) -> list[list[str]]:
-    """Rooms that reach each other, the largest circle first (Tarjan 1972)."""
+    """Groups of rooms that import each other in a cycle, the largest first (Tarjan 1972)."""
     after: dict[str, list[str]] = defaultdict(list)
     for start, end in edges:
         after[start].append(end)
@@ -99,7 +99,7 @@ def circles(edges: Mapping[tuple[str, str], int]) -> list[list[str]]:
 
 
 def longest(count: int = 10) -> tuple[list[tuple[int, str]], list[tuple[int, str]]]:
-    """(lines, file) and (lines, function), the longest first."""
+    """The longest files and functions, as (lines, name), the longest first."""
     files, functions = [], []
     for name, path in modules():
         text = path.read_text("utf-8")
@@ -129,7 +129,7 @@ def twice() -> dict[str, list[str]]:
 
 
 def picture() -> str:
-    """The rooms as a Mermaid flowchart: an arrow where none is implied by others; circles stand together."""
+    """The rooms as a Mermaid flowchart, without arrows that others imply; a cycle is one node."""
     edges = arrows()
     rooms = {room_of(name) for name, _ in modules()} - {"", "__main__"}
     circle_of = {room: " ".join(circle) for circle in circles(edges) for room in circle}
@@ -159,7 +159,7 @@ def _below(name: str, after: Mapping[str, set[str]]) -> set[str]:
 
 
 def table() -> str:
-    """A row a room: what its docstring says, how many files it has."""
+    """A Markdown table with one row per room: the first line of its docstring, and its number of files."""
     files: dict[str, int] = defaultdict(int)
     says: dict[str, str] = {}
     for name, path in modules():
@@ -172,7 +172,7 @@ def table() -> str:
 
 
 def page() -> str:
-    """docs/architecture.md with its picture and its table as they are now."""
+    """docs/architecture.md with its picture and its table renewed."""
     text = PAGE.read_text("utf-8")
     for mark, made in (("picture", f"```mermaid\n{picture()}\n```"), ("table", table())):
         start, end = f"<!-- {mark} -->\n", f"<!-- end of {mark} -->"
@@ -182,10 +182,10 @@ def page() -> str:
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
-@click.option("--page", "as_page", is_flag=True, help="Writes the page.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--page", "as_page", is_flag=True, help="Write the picture and table of docs/architecture.md.")
 def main(as_json: bool, as_page: bool) -> None:
-    """Rooms, arrows, circles, what is long, names that occur twice."""
+    """Shows rooms, arrows, import cycles, long files and functions, and names that are defined twice."""
     if as_page:
         PAGE.write_text(page(), "utf-8")
         return

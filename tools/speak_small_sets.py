@@ -1,15 +1,15 @@
-"""Speaks evalkit's own small sets of speech: `python -m tools.speak_small_sets [FOLDER]`.
+"""Makes evalkit's own small sets of speech: `python -m tools.speak_small_sets [FOLDER]`.
 
-The sentences were written for evalkit (`tools/spoken_sentences.py`); speech synthesisers speak them, flite
-English and espeak-ng the rest, both of Debian 12: `apt-get install flite espeak-ng`. Their licences put no
-terms on what they say. Soundfile and soxr make the files.
+The sentences were written for evalkit (`tools/spoken_sentences.py`). Speech synthesisers speak them, flite
+the English ones and espeak-ng the others, both from Debian 12: `apt-get install flite espeak-ng`. Their
+licences do not restrict the use of their output. Soundfile and soxr make the files.
 
-With the same versions every file comes out the same, byte for byte, but those of VoxPopuli: Ogg streams
-have a random number.
+With the same versions, every file is the same, byte for byte, except those of VoxPopuli: Ogg streams contain
+a random number.
 
-The files have the Hub's shape, a parquet file for each split of each config and a card, and those columns of
-the data sets whose names they carry that say what was spoken and by whom. Each clip is stored in the form it
-has there, as far as that is small: MP3 in CoVoST 2, FLAC in LibriSpeech, Ogg in VoxPopuli.
+The files have the Hub's layout, one parquet file for each split of each config and a card. They have those
+columns of the data sets with the same names that say what was spoken and by whom. Each clip has the format
+of its data set if that is small: MP3 in CoVoST 2, FLAC in LibriSpeech, Ogg in VoxPopuli.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ from tools.spoken_sentences import ENGLISH, PORTUGUESE, TONGUES, Tongue
 FOLDER = Path(__file__).parents[1] / "evalkit" / "data" / "small_sets"
 RATE = 16_000
 SILENCE, MARGIN = 0.01, RATE // 10
-"""Amplitude below which the ends of a clip are cut off, but for a tenth of a second."""
+"""The amplitude below which the ends of a clip are cut off, except for a tenth of a second."""
 FORMS = {
     "mp3": ("MP3", "MPEG_LAYER_III", 0.9),
     "ogg": ("OGG", "VORBIS", 1.0),
     "flac": ("FLAC", "PCM_16", 1.0),
 }
-"""Suffix → soundfile's format, subtype and compression level (0 to 1)."""
+"""Soundfile's format, subtype and compression level (0 to 1), by suffix."""
 MALE, FEMALE = 0, 1
 FLITE = {"slt": FEMALE, "rms": MALE, "awb": MALE}
 """Voices made from people of the United States (slt, rms) and of Scotland (awb)."""
@@ -68,7 +68,7 @@ TEXT, NUMBER, REAL, AUDIO = Value("string"), Value("int64"), Value("float64"), A
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """A sentence as it is spoken. `number`: its place in `ENGLISH`, from 0."""
+    """A spoken sentence. `number`: its position in `ENGLISH`, from 0."""
 
     text: str
     number: int
@@ -77,7 +77,7 @@ class Clip:
     gender: int
 
     def plain(self) -> str:
-        """In small letters, without punctuation but for apostrophes and hyphens in words."""
+        """The text in lower case, without punctuation except apostrophes and hyphens in words."""
         kept = (c for c in self.text.lower() if c in "'-" or not unicodedata.category(c).startswith("P"))
         return "".join(kept)
 
@@ -98,7 +98,7 @@ class Clip:
 
 @cache
 def english(voices: Sequence[str] = tuple(FLITE)) -> tuple[Clip, ...]:
-    """The English sentences by flite's voices in turn."""
+    """The English sentences, spoken by flite's voices in turn."""
     turns = zip(ENGLISH, cycle(voices), strict=False)
     return tuple(
         _clip(text, number, "en", ["flite", "-voice", voice, "-t", text, "-o"], FLITE[voice])
@@ -108,7 +108,7 @@ def english(voices: Sequence[str] = tuple(FLITE)) -> tuple[Clip, ...]:
 
 @cache
 def spoken(tongue: Tongue) -> tuple[Clip, ...]:
-    """The sentences of another language by espeak-ng."""
+    """The sentences of another language, spoken by espeak-ng."""
     given = tongue.spelt or tongue.sentences
     return tuple(
         _clip(text, number, tongue.code, ["espeak-ng", "-v", tongue.voice, "-s", "150", said, "-w"], MALE)
@@ -117,7 +117,7 @@ def spoken(tongue: Tongue) -> tuple[Clip, ...]:
 
 
 def _clip(text: str, number: int, language: str, command: list[str], gender: int) -> Clip:
-    """`command` wants the name of a WAV file at its end."""
+    """Runs `command`, which takes the name of a WAV file as its last argument, and reads that file."""
     with TemporaryDirectory() as folder:
         file = Path(folder) / "said.wav"
         subprocess.run([*command, str(file)], check=True)
@@ -130,18 +130,18 @@ def _clip(text: str, number: int, language: str, command: list[str], gender: int
 
 
 def tongue(code: str) -> Tongue:
-    """By FLEURS' code, or by the language alone, as other sets name it."""
+    """A language by its code in FLEURS, or by the language alone, as in other sets."""
     wanted = {"zh-CN": "cmn", "sv-SE": "sv"}.get(code, code)
     return next(one for one in TONGUES if wanted in (one.code, one.code.partition("_")[0]))
 
 
 def _most(code: str) -> int:
-    """How many sentences of a language FLEURS and CoVoST 2 have: all sets together stay below 2 MB."""
+    """The number of sentences of a language in FLEURS and CoVoST 2; all sets together are below 2 MB."""
     return {"es_419": 4, "pt_br": 4, "fr_fr": 2, "de_de": 2}.get(code, 1)
 
 
 def fleurs() -> tuple[str, dict[str, Any], dict[str, Sequence[Record]]]:
-    """`id` is the sentence's, the same in every language."""
+    """FLEURS as (name, features, records by config). A sentence has the same `id` in every language."""
     names = ClassLabel(names=["male", "female", "other"])
     features = {
         **dict.fromkeys(("id", "num_samples"), Value("int32")),
@@ -172,7 +172,7 @@ def fleurs() -> tuple[str, dict[str, Any], dict[str, Sequence[Record]]]:
 
 
 def covost() -> tuple[str, dict[str, Any], dict[str, Sequence[Record]]]:
-    """Named as clips of Common Voice are; each counts as another speaker's."""
+    """CoVoST 2, as in `fleurs`. Clips are named as in Common Voice; each counts as another speaker's."""
     features = {
         **dict.fromkeys(("client_id", "file"), TEXT),
         "audio": AUDIO,
@@ -196,7 +196,7 @@ def covost() -> tuple[str, dict[str, Any], dict[str, Sequence[Record]]]:
 
 
 def voxpopuli() -> tuple[str, dict[str, Any], dict[str, Sequence[Record]]]:
-    """`en_accented`: the Scottish voice."""
+    """VoxPopuli, as in `fleurs`. `en_accented` has the Scottish voice."""
     features = {
         "audio_id": TEXT,
         "language": ClassLabel(names=[*VOXPOPULI, "en_accented"]),
@@ -234,7 +234,7 @@ def voxpopuli() -> tuple[str, dict[str, Any], dict[str, Sequence[Record]]]:
 
 
 def mls(english_alone: bool) -> tuple[str, dict[str, Any], dict[str, Sequence[Record]]]:
-    """English is a set of its own on the Hub."""
+    """MLS, as in `fleurs`. English is a separate set on the Hub."""
     features = {
         "audio": AUDIO,
         "original_path": TEXT,
@@ -270,7 +270,10 @@ def mls(english_alone: bool) -> tuple[str, dict[str, Any], dict[str, Sequence[Re
 
 
 def librispeech() -> tuple[str, dict[str, Any], dict[str, Sequence[Record]]]:
-    """The Scottish voice is "other": it is the hardest to understand for recognisers of American English."""
+    """LibriSpeech, as in `fleurs`.
+
+    The Scottish voice is "other": it is the hardest to understand for recognisers of American English.
+    """
     features = {
         "file": TEXT,
         "audio": AUDIO,
@@ -298,7 +301,7 @@ def librispeech() -> tuple[str, dict[str, Any], dict[str, Sequence[Record]]]:
 
 
 def own() -> tuple[str, dict[str, Any], dict[str, Sequence[Record]]]:
-    """`translation`: into Portuguese."""
+    """A set of no benchmark, as in `fleurs`. `translation` is into Portuguese."""
     features = {"audio": AUDIO, **dict.fromkeys(("transcription", "translation", "language"), TEXT)}
     records = [
         {
@@ -315,7 +318,7 @@ def own() -> tuple[str, dict[str, Any], dict[str, Sequence[Record]]]:
 def write(
     name: str, features: Mapping[str, Any], configs: Mapping[str, Sequence[Record]], folder: Path
 ) -> None:
-    """The card and the parquet files of one set, below `folder`; "test" is the only split."""
+    """Writes the card and the parquet files of one set, below `folder`; the only split is "test"."""
     root, meant = folder / name, Features(features)
     for config, records in configs.items():
         file = root / config / "test.parquet"
@@ -323,7 +326,7 @@ def write(
         rows = [{key: _number(meant[key], value) for key, value in row.items()} for row in records]
         table = pa.Table.from_pylist(rows, schema=meant.arrow_schema)
         options = {"write_statistics": False, "compression": "zstd"}
-        # Without Arrow's own copy of the schema, which would be a tenth of such small files.
+        # Arrow's own copy of the schema is left out: it would be a tenth of such small files.
         with pq.ParquetWriter(file, table.schema, store_schema=False, **options) as parquet:
             parquet.write_table(table)
             parquet.add_key_value_metadata(table.schema.metadata)
@@ -332,7 +335,7 @@ def write(
 
 
 def _number(feature: object, value: Any) -> Any:
-    """A class by its number."""
+    """The value to store: a class by its number, any other value as it is."""
     return feature.str2int(value) if isinstance(feature, ClassLabel) and isinstance(value, str) else value
 
 

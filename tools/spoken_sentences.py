@@ -1,7 +1,7 @@
-"""The sentences of evalkit's small sets of speech, and who speaks them.
+"""The sentences of evalkit's small sets of speech, and their voices.
 
-Short statements written for evalkit: the first of `ENGLISH` in every language, the second in those of
-CoVoST 2, VoxPopuli and MLS, all of them in Spanish and Portuguese.
+These are short statements written for evalkit. The first of `ENGLISH` is in every language, the second in
+the languages of CoVoST 2, VoxPopuli and MLS, and all of them are in Spanish and Portuguese.
 """
 
 from __future__ import annotations
@@ -47,11 +47,11 @@ class Tongue:
     code: str
     name: str
     voice: str
-    """Of espeak-ng; that of a neighbouring language where it has none."""
+    """The voice of espeak-ng, or that of a neighbouring language if it has none."""
     sentences: tuple[str, ...]
     """The translations of the first sentences of `ENGLISH`."""
     spelt: tuple[str, ...] = ()
-    """The sentences as that voice must be given them, where it cannot read their script."""
+    """The sentences in another spelling, for a voice that cannot read their script."""
 
 
 def _tongue(code: str, name: str, voice: str, *sentences: str) -> Tongue:
@@ -158,4 +158,4 @@ TONGUES = (
     _spelt("yo_ng", "Yoruba", "sw", ("Ọkọ̀ ojú omi náà pupa.", "oko oju omi naa pupa")),
     _tongue("yue_hant_hk", "Cantonese Chinese", "yue", "隻船係紅色嘅。"),
 )
-"""All but English: the languages of FLEURS that Whisper knows, and Cantonese."""
+"""The languages of FLEURS that Whisper knows, without English, and Cantonese."""

@@ -1,4 +1,4 @@
-"""A question about pictures, and the simplest of pictures: a table."""
+"""Questions about pictures, and a picture of a table."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from tools.drawing import Page, palette_png
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """`text` and `options` name the pictures as `<image 1>`, from 1. No options: an open question."""
+    """A question. `text` and `options` refer to the pictures as `<image 1>`, from 1.
+
+    Without options it is an open question.
+    """
 
     subject: str
     text: str
@@ -18,7 +21,7 @@ class Question:
     answer: str
     pictures: tuple[bytes, ...]
     shown: str
-    """Kind of picture, by MMMU's names."""
+    """The kind of picture, by MMMU's names."""
     subfield: str
     difficulty: str = "Easy"
 

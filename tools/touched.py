@@ -1,13 +1,13 @@
-"""Which test files concern what has changed: printed for `make check`.
+"""Prints the test files that concern the changed files, for `make check`.
 
-    python -m tools.touched          changed since the last commit, or in it where nothing is
-    python -m tools.touched main     changed since that commit
+    python -m tools.touched          changes since the last commit, or those of the last commit if none
+    python -m tools.touched main     changes since that commit
 
-A test file concerns a module that it imports, or that a helper in tests/ imports which it imports. Where
-these are few, the tests of the modules that import this one are added, and so on. A test file also concerns
-a command that it calls, a page or data file that it names or, in tests/, lies beside or above, and a
-conftest.py beside or above it. What a test reaches by the command line alone is not seen: for that there is
-`make test`.
+A test file concerns the modules that it imports, also through a helper in tests/. If a module has few such
+tests, those of the modules that import it are added, and so on. A test file also concerns the commands that
+it calls, the pages and data files that it names, the data files in its folder of tests/ or below it, and
+the conftest.py in its folder or above it. Code that a test reaches only through the command line is not
+found: `make test` runs those tests.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from tools.house import PLACES, ROOT
 
 ALWAYS = ("tests/test_architecture.py",)
 FEW = 6
-"""Test files of a module: with fewer, those of the modules that import it are run too."""
+"""If a module has fewer test files, those of the modules that import it are added."""
 
 
 def changed(since: str = "") -> list[str]:
-    """Paths of files that changed, also those that are new."""
+    """The paths of changed and new files."""
     found = _git("diff", "--name-only", since or "HEAD") + _git("ls-files", "--others", "--exclude-standard")
     return found or _git("diff", "--name-only", "HEAD~1")
 
 
 def touched(paths: list[str]) -> list[str]:
-    """Test files that concern `paths`, in their order."""
+    """The test files that concern `paths`, sorted."""
     found = {*ALWAYS, *(path for path in paths if path in _tests())}
     for path in paths:
         if path.endswith("/conftest.py"):
@@ -50,16 +50,16 @@ def _of_module(module: str) -> set[str]:
     if module.startswith("evalkit.cli."):
         called = f'"{module.rpartition(".")[2]}"'
         found = {test for test in _below(Path("tests/cli")) if called in _text(test)}
-    asked, seen = {module}, {module}
-    while asked and len(found) < FEW:
-        found |= {test for test in _tests() if test not in ALWAYS and asked & _reached(test)}
-        asked = {name for name, path in _modules().items() if asked & _imports(path)} - seen
-        seen |= asked
+    names, seen = {module}, {module}
+    while names and len(found) < FEW:
+        found |= {test for test in _tests() if test not in ALWAYS and names & _reached(test)}
+        names = {name for name, path in _modules().items() if names & _imports(path)} - seen
+        seen |= names
     return found
 
 
 def _of_file(path: Path) -> set[str]:
-    # A name without an ending, such as `run`, is a word that stands everywhere.
+    # A name without an ending, such as `run`, is a word that occurs everywhere.
     name = path.name if path.suffix else path.as_posix()
     found = {test for test in _tests() if name in _text(test)}
     folder = path.parent
@@ -85,7 +85,7 @@ def _text(test: str) -> str:
 
 @functools.cache
 def _modules() -> dict[str, Path]:
-    """What a test can reach other modules by: the package, tools, examples and the like, by dotted name."""
+    """The modules through which a test can reach others (package, tools, docs, bench), by dotted name."""
     folders = (*(folder for folder, _ in PLACES), "tools", "docs", "bench")
     paths = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
     return {_module(path.relative_to(ROOT).as_posix()): path for path in paths}
@@ -93,7 +93,7 @@ def _modules() -> dict[str, Path]:
 
 @functools.cache
 def _reached(test: str) -> frozenset[str]:
-    """Modules that a test file imports, and those that the helpers it imports do."""
+    """The modules that a test file imports, directly or through its helpers."""
     found = set(_imports(ROOT / test))
     for name in list(found):
         helper = ROOT / Path(*name.split(".")).with_suffix(".py")
@@ -122,8 +122,8 @@ def _module(path: str) -> str:
 
 
 def _git(*arguments: str) -> list[str]:
-    said = subprocess.run(("git", *arguments), cwd=ROOT, capture_output=True, text=True, check=True)
-    return said.stdout.split("\n")[:-1]
+    done = subprocess.run(("git", *arguments), cwd=ROOT, capture_output=True, text=True, check=True)
+    return done.stdout.split("\n")[:-1]
 
 
 if __name__ == "__main__":

@@ -253,7 +253,7 @@ def _chance_notes(before: _Run, after: _Run, decided: Sequence[Benchmark]) -> li
     found = []
     drawn = [one.name for one in decided if before.cells[one.key].spec.protocol.draws > 1]
     if drawn:
-        found.append(f"{', '.join(drawn)}: questions are resampled, the draws of each are held")
+        found.append(f"{', '.join(drawn)}: questions are resampled, the draws of each are held fixed")
     for run in (before, after):
         for one in decided:
             figure = run.figures[one.key][0]

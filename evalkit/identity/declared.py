@@ -108,5 +108,5 @@ def _parameter(value: object) -> str:
 
 @functools.cache
 def version_of(package: str) -> str:
-    """The installed version of a distribution, "none" where it is missing."""
+    """The installed version of a distribution; "none" if it is not installed."""
     return installed(package) or "none"

@@ -100,7 +100,7 @@ class _Walk:
         elif isinstance(thing, FunctionType | type | ModuleType):
             name = _home(thing)
             foreign = _foreign(name)
-            # The object of which the digest is asked is described even if it is not the user's.
+            # The object whose digest is requested is described even if it is not the user's.
             if foreign is not None and (len(self._seen) > 1 or isinstance(thing, ModuleType)):
                 yield f"{foreign}:{getattr(thing, '__qualname__', name)}"
             elif isinstance(thing, FunctionType):

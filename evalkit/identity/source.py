@@ -1,4 +1,4 @@
-"""A function's source as a syntax tree, from its file or from the notebook's cell that it was typed in."""
+"""Finds a function's source as a syntax tree, in its file or in the cell of a notebook that defines it."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from evalkit.errors import UsageError
 
 FunctionNode: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 SHARED = frozenset(("<string>", "<stdin>"))
-"""Names that whatever is typed without a file may have: what is kept under them may be another text."""
+"""File names that all code without a file shares: Python may keep the text of other code under them."""
 PROMPTS = ("<ipython-input-", "<python-input-")
-"""How the names of what is typed at IPython's and at Python's own prompt begin."""
+"""Beginnings of the file names of code that was typed at the prompt of IPython or of Python."""
 
 
 def node_of(function: FunctionType) -> FunctionNode:
     """The node of the function in the syntax tree of its file, or of a notebook's cell.
 
-    Raises `UsageError` if nobody kept the source.
+    Raises `UsageError` if the source is not available.
     """
     code = function.__code__
     path = Path(code.co_filename)
@@ -49,7 +49,7 @@ def node_of(function: FunctionType) -> FunctionNode:
 
 @functools.lru_cache(maxsize=64)
 def _functions_of(path: Path, changed: int) -> Mapping[int, list[FunctionNode]]:
-    """The functions of a file by their first lines: a digest needs one of them after the other."""
+    """The functions of a file by their first lines, cached because a digest needs many of them."""
     return _by_first_line(tree_of(path, changed))
 
 
@@ -82,13 +82,13 @@ def tree_of(path: Path, changed: int = 0) -> ast.Module:
 
 
 def _typed(name: str) -> str:
-    """What was typed under `name`, as a notebook keeps each of its cells; "" where nobody kept it."""
-    # For a relative path `linecache` would take any file of that name on Python's path.
+    """The code that was typed under `name`, such as a cell of a notebook; "" if it is not available."""
+    # For a relative path, `linecache` would read any file with that name on Python's path.
     known = name not in SHARED and (name.startswith("<") or Path(name).is_absolute())
     return "".join(linecache.getlines(name)) if known else ""
 
 
 def _no_source(module: str) -> UsageError:
     return UsageError(
-        f"no source file for module {module!r}: a signature needs one; put the code in a .py file"
+        f"no source file for module {module!r}: a signature needs one; move the code into a .py file"
     )

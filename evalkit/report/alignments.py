@@ -1,4 +1,4 @@
-"""Transcripts beside their references, edits marked, and the words that are confused most."""
+"""Alignments of transcripts with their references, and the words that are confused most often."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from evalkit.scoring.speech import Step, alignment, confusions, normalise, norma
 
 Aligner: TypeAlias = Callable[[str, str, str], tuple[Step, ...]]
 _GAP = "*"
-"""Stands where the other side has a word, in the manner of sclite."""
+"""Shown on the side that has no word, as sclite does."""
 _SAID, _HEARD = "    said   ", "    heard  "
 _LOOP, _LONGEST_LOOP = 4, 8
-"""How often at least something is said to be folded, and of how many words or characters it is at most."""
+"""A loop is folded from this many repetitions on, and has at most this many words or characters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +54,11 @@ class Aligned:
 
     @property
     def run(self) -> str:
-        """What the heading over its clips says."""
+        """The heading above the clips of its run."""
         return f"{self.task}:{self.protocol}  {self.model}"
 
     def lines(self, width: int) -> Iterator[str]:
-        """The sample, and the two texts under each other in `width` columns: what was edited in brackets."""
+        """The sample's heading, then both texts one above the other in `width` columns, edits in brackets."""
         group = f"  {self.group}" if self.group else ""
         yield f"  sample {self.sample}{group}  {self.reason}"
         for columns in _bands([_column(step) for step in _folded(self.steps)], width - len(_SAID)):
@@ -67,9 +67,9 @@ class Aligned:
 
 
 def alignments(stores: Sequence[Store]) -> Iterator[Aligned]:
-    """Every clip of the runs that was written down, in the data's order.
+    """Yields the alignment of every transcribed clip of the runs, in the order of the data.
 
-    Raises `UsageError` where no run has any.
+    Raises `UsageError` if no run has any.
     """
     found = False
     for store in stores:
@@ -83,23 +83,23 @@ def alignments(stores: Sequence[Store]) -> Iterator[Aligned]:
                 if row["finals"] and row["target"]:
                     yield _aligned(cell, model, row, steps)
     if not found:
-        raise UsageError("--alignments is for speech that was written down: no run here has any")
+        raise UsageError("--alignments needs a benchmark that transcribes speech: none of these runs has one")
 
 
 def most_confused(found: Sequence[Aligned], most: int = 20) -> list[tuple[str, str, int]]:
-    """(said, heard, how often) of the most frequent edits, "" where a side has no word."""
+    """The `most` most frequent edits, as (said, heard, count); "" if a side has no word."""
     pairs = [
         (
-            " ".join(step.reference for step in one.steps if step.reference),
-            " ".join(step.hypothesis for step in one.steps if step.hypothesis),
+            " ".join(step.reference for step in clip.steps if step.reference),
+            " ".join(step.hypothesis for step in clip.steps if step.hypothesis),
         )
-        for one in found
+        for clip in found
     ]
     return confusions(pairs, most=most)
 
 
 def aligner(cell: Cell) -> Aligner | None:
-    """(language, reference, transcript) → the steps between them; None where a cell is of no such speech."""
+    """A function (language, reference, transcript) → steps; None if the cell has no error rate of speech."""
     metric = _error_rate(cell)
     return None if metric is None else functools.partial(_steps, metric)
 
@@ -110,8 +110,8 @@ def _steps(metric: ErrorRate, language: str, said: str, heard: str) -> tuple[Ste
 
 
 def _error_rate(cell: Cell) -> ErrorRate | None:
-    found = (inner_of(metric) for one in cell.spec.metrics if (metric := stored_metric(one)))
-    return next((metric for metric in found if isinstance(metric, ErrorRate)), None)
+    metrics = (inner_of(metric) for spec in cell.spec.metrics if (metric := stored_metric(spec)))
+    return next((metric for metric in metrics if isinstance(metric, ErrorRate)), None)
 
 
 def _aligned(cell: Cell, model: str, row: dict[str, Any], steps: Aligner) -> Aligned:
@@ -123,18 +123,18 @@ def _aligned(cell: Cell, model: str, row: dict[str, Any], steps: Aligner) -> Ali
 
 
 def text_lines(found: Sequence[Aligned], width: int) -> Iterator[str]:
-    """The clips with edits, each run named once over its own."""
+    """Yields the lines of the clips that have edits. The name of each run comes once, before its clips."""
     run = ""
-    for one in found:
-        if one.edited:
-            if one.run != run:
-                run = one.run
+    for clip in found:
+        if clip.edited:
+            if clip.run != run:
+                run = clip.run
                 yield run
-            yield from one.lines(width)
+            yield from clip.lines(width)
 
 
 def _folded(steps: Sequence[Step]) -> Iterator[Step]:
-    """The steps, with what a model says over and over as one: `the ship … ×40` of forty insertions more."""
+    """The steps, with repeated insertions folded into one: `the ship … ×40` for 40 repetitions."""
     at = 0
     while at < len(steps):
         period, times = _loop(steps, at)
@@ -148,7 +148,7 @@ def _folded(steps: Sequence[Step]) -> Iterator[Step]:
 
 
 def _loop(steps: Sequence[Step], at: int) -> tuple[int, int]:
-    """(length, number) of the insertions from `at` that repeat themselves often enough; (0, 0) if none do."""
+    """(length, repetitions) of the loop of insertions that begins at `at`; (0, 0) if there is none."""
     for period in range(1, _LONGEST_LOOP + 1):
         unit, times = steps[at : at + period], 1
         if len(unit) < period or any(step.op != "insert" for step in unit):
@@ -161,7 +161,7 @@ def _loop(steps: Sequence[Step], at: int) -> tuple[int, int]:
 
 
 def _bands(columns: Sequence[tuple[str, str]], width: int) -> Iterator[list[tuple[str, str]]]:
-    """The columns in lines of at most `width` cells; a column that is wider has a line of its own."""
+    """Splits the columns into lines of at most `width` cells; a wider column gets a line of its own."""
     band, used = list[tuple[str, str]](), 0
     for column in columns:
         wide = cell_len(column[0])
@@ -175,7 +175,7 @@ def _bands(columns: Sequence[tuple[str, str]], width: int) -> Iterator[list[tupl
 
 
 def _column(step: Step) -> tuple[str, str]:
-    """Both sides of a step in one width; edits stand in brackets, which every script has."""
+    """Both sides of a step, padded to one width. Edits are in brackets, which work in every script."""
     if step.op == "equal":
         return step.reference, step.hypothesis
     said, heard = (f"[{text or _GAP}]" for text in (step.reference, step.hypothesis))

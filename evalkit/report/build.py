@@ -1,4 +1,4 @@
-"""From run files to a report's text in any format."""
+"""Makes the text of a report, in any format, from run files."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from evalkit.runfile.store import Store
 
 MOST = 50_000
-"""Samples in a page, where nothing else is said."""
+"""The default number of samples in a page."""
 FORMATS = ("terminal", "markdown", "latex", "csv", "json", "html")
 ENDINGS = {
     ".txt": "terminal",
@@ -32,14 +32,15 @@ ENDINGS = {
     ".json": "json",
     ".html": "html",
 }
-"""Of files, and the formats that they have."""
+"""File name endings, and the format that each stands for."""
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What is in an HTML page. `samples`: how many at most, fewer where they are long; 0: none.
+    """The contents of an HTML page.
 
-    `prices`: of a million prompt and completion tokens, by run. `charts`: whether there are any.
+    `samples`: the highest number of samples; there are fewer if they are long; 0: none. `prices`: the prices
+    of a million prompt tokens and of a million completion tokens, by run. `charts`: whether to draw charts.
     """
 
     samples: int = MOST
@@ -61,22 +62,23 @@ def render_report(
 ) -> str:
     """The report on `stores` in the format `name`, one of `FORMATS`.
 
-    A run comes as a long list, a line a figure, and so do several of one model on different benchmarks;
-    runs that answer the same, those of several models, and those beside a `paper`'s printed figures
-    (`gemini-1.0`, `gemini-1.0/table-2`, a file) as grids. LaTeX always is one, and JSON has both.
-    `colour`, `width`: of the terminal. `page`: of HTML. `relative_to`: the run that a paper's ratios and
-    differences are to, and the model, which may be a printed one, that HTML draws capabilities relative to.
-    Raises `UsageError` for what `strict` forbids, and for a `relative_to` that is nowhere.
+    One run, or several runs of one model on different benchmarks, give a list with one line per figure.
+    Runs of several models, several runs of one benchmark, and runs beside the printed figures of a `paper`
+    (`gemini-1.0`, `gemini-1.0/table-2`, a file) give grids. LaTeX is always a grid; JSON has both.
+
+    `colour`, `width`: settings of the terminal. `page`: settings of HTML. `relative_to`: the base run of a
+    paper's ratios and differences; also the model, possibly a printed one, that HTML draws capabilities
+    relative to. Raises `UsageError` if `strict` forbids the report, or if there is no `relative_to`.
     """
     if relative_to and not paper:
         raise UsageError(
-            "--relative-to goes with --paper, whose ratios, differences and capabilities it is of"
+            "--relative-to needs --paper: it is the base of a paper's ratios, differences and capabilities"
         )
     table = build_table(stores, strict=strict)
     rows = {cell.row for cell in table.cells}
     several = len({cell.model for cell in table.cells}) > 1 or len(rows) < len(table.cells)
     if name == "html":
-        # A printed model may be named too, for the capabilities of a paper that has such.
+        # `relative_to` may also be a printed model, for the capabilities of a paper.
         printed = bool(paper and parted(paper)[0]) and relative_to not in (
             run.name for run in runs_of(stores, table)
         )
@@ -103,7 +105,7 @@ def render_report(
 
 
 def run_text(table: Table, *, as_json: bool = False, colour: bool = False) -> str:
-    """What a run that has come to its end shows: a row a figure, or JSON."""
+    """The text that a finished run shows: one row per figure, or JSON."""
     return to_json(table.as_json()) if as_json else to_terminal([figure_list(table)], colour=colour)
 
 
@@ -131,10 +133,10 @@ def _page(
 def grids_of(
     stores: Sequence[Store], table: Table, paper: str, *, strict: bool = False, relative_to: str = ""
 ) -> tuple[Grid, ...]:
-    """The grids of `table`, with a `paper`'s printed tables if one is named.
+    """The grids of `table`, with the printed tables of `paper` if it is given.
 
-    Of a paper without a table's name, those tables that a run has a figure for. `relative_to`: as of
-    `build_grids`. Raises `UsageError` where there is none.
+    If `paper` names no table, these are the tables that a run has a figure for. `relative_to`: as in
+    `build_grids`. Raises `UsageError` if there is no such table.
     """
     from evalkit.report.grids import build_grids
 
@@ -149,6 +151,8 @@ def grids_of(
         grids = build_grids(stores, table, tables, strict=strict, relative_to=relative_to)
         grids = tuple(grid for grid in grids if grid.has_runs)
         if not any(grid.id for grid in grids):
-            raise UsageError(f"no run has a figure for a table of {paper}: name one, as in {paper}/table-2")
+            raise UsageError(
+                f"no run has a figure for a table of {paper}: to show one anyway, name it: {paper}/table-2"
+            )
         return grids
     return build_grids(stores, table, tables, strict=strict, relative_to=relative_to)

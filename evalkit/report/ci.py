@@ -1,4 +1,4 @@
-"""A comparison for CI servers: JUnit's XML, and GitHub's annotations and job summary."""
+"""Writes a comparison for CI servers: as JUnit XML, and as GitHub's annotations and job summary."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def to_junit(comparison: Comparison) -> bytes:
-    """A test case a benchmark, in the form that Jenkins, GitLab and GitHub's actions read.
+    """JUnit XML with one test case per benchmark, as Jenkins, GitLab and GitHub's actions read it.
 
-    A blocking benchmark that is worse is a failure; one that was refused, is missing or incomplete is an
-    error. What cannot be said passes, with the words in its output, and a benchmark that head has beyond base
-    is skipped.
+    A blocking benchmark that is worse is a failure; one that was refused, is missing or is incomplete is an
+    error. An undecided benchmark passes, with the reason in its output. A benchmark that only head has is
+    skipped.
     """
-    cases = [_case(one) for one in rows(comparison)]
+    cases = [_case(benchmark) for benchmark in rows(comparison)]
     for name, problem in comparison.problems:
         if not name:
             cases.append(ElementTree.Element("testcase", classname="evalkit", name="compare"))
@@ -44,28 +44,28 @@ def to_junit(comparison: Comparison) -> bytes:
     return document
 
 
-def _case(one: Benchmark | Unmeasured) -> ElementTree.Element:
-    problems = one.problems if one.blocking else ()
-    case = ElementTree.Element("testcase", classname=_xml(one.task), name=_xml(one.name))
-    if isinstance(one, Benchmark) and one.regression:
-        message = "; ".join([one.words(), *(problem.text() for problem in problems)])
-        ElementTree.SubElement(case, "failure", message=_xml(message)).text = _xml(_details(one))
+def _case(benchmark: Benchmark | Unmeasured) -> ElementTree.Element:
+    problems = benchmark.problems if benchmark.blocking else ()
+    case = ElementTree.Element("testcase", classname=_xml(benchmark.task), name=_xml(benchmark.name))
+    if isinstance(benchmark, Benchmark) and benchmark.regression:
+        message = "; ".join([benchmark.words(), *(problem.text() for problem in problems)])
+        ElementTree.SubElement(case, "failure", message=_xml(message)).text = _xml(_details(benchmark))
     elif problems:
         message = "; ".join(problem.text() for problem in problems)
-        ElementTree.SubElement(case, "error", message=_xml(message)).text = _xml(_details(one))
-    elif isinstance(one, Unmeasured):
-        ElementTree.SubElement(case, "skipped", message=_xml(_details(one)))
+        ElementTree.SubElement(case, "error", message=_xml(message)).text = _xml(_details(benchmark))
+    elif isinstance(benchmark, Unmeasured):
+        ElementTree.SubElement(case, "skipped", message=_xml(_details(benchmark)))
     else:
-        ElementTree.SubElement(case, "system-out").text = _xml(_details(one))
+        ElementTree.SubElement(case, "system-out").text = _xml(_details(benchmark))
     return case
 
 
 def github_commands(comparison: Comparison) -> list[str]:
-    """GitHub's workflow commands: an error for each regression and for whatever else fails the job."""
-    found = [
-        f"::error title={_property(f'evalkit: {one.name} is worse')}::{_data(', '.join(texts(one)[1:4]))}"
-        for one in comparison.regressions
-    ]
+    """GitHub's workflow commands: an error for each regression and for everything else that fails the job."""
+    found = []
+    for benchmark in comparison.regressions:
+        title = _property(f"evalkit: {benchmark.name} is worse")
+        found.append(f"::error title={title}::{_data(', '.join(texts(benchmark)[1:4]))}")
     for name, problem in comparison.problems:
         what = "was not asked the same way" if problem.code == DIFFERENT else "is incomplete"
         title = _property(f"evalkit: {name or 'the comparison'} {what}")
@@ -74,7 +74,7 @@ def github_commands(comparison: Comparison) -> list[str]:
 
 
 def add_to_summary(comparison: Comparison) -> None:
-    """Appends the Markdown to GitHub's job summary, where there is one."""
+    """Appends the Markdown to GitHub's job summary, if `GITHUB_STEP_SUMMARY` names one."""
     place = os.environ.get("GITHUB_STEP_SUMMARY", "")
     if not place:
         return
@@ -85,11 +85,11 @@ def add_to_summary(comparison: Comparison) -> None:
         raise UsageError(f"cannot write GITHUB_STEP_SUMMARY {place}: {error.strerror}") from None
 
 
-def _details(one: Benchmark | Unmeasured) -> str:
-    words = [", ".join(texts(one)), *(problem.text() for problem in one.problems)]
-    if isinstance(one, Unmeasured):
-        return "\n".join([*words, one.words]) if one.words else "\n".join(words)
-    return "\n".join([*words, *(printable(flip_text(flip)) for flip in one.flips)])
+def _details(benchmark: Benchmark | Unmeasured) -> str:
+    words = [", ".join(texts(benchmark)), *(problem.text() for problem in benchmark.problems)]
+    if isinstance(benchmark, Unmeasured):
+        return "\n".join([*words, benchmark.words]) if benchmark.words else "\n".join(words)
+    return "\n".join([*words, *(printable(flip_text(flip)) for flip in benchmark.flips)])
 
 
 def _xml(text: str) -> str:

@@ -1,4 +1,4 @@
-"""What keeps a run's figure and another one from standing side by side, in words."""
+"""Says why a run's figure is not comparable with another figure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from evalkit.runfile.cells import TableCell
 
 _ENOUGH = 300
-"""Samples of which with 95 % probability one at least is of a kind that is 1 in 100 (0.99^299 = 0.0495)."""
+"""A kind of sample that 1 in 100 is occurs in this many with 95 % probability (0.99^299 = 0.0495)."""
 RULES_ALONE = "answers are read by rules alone (no --judge)"
 _SHOTS_ALONE = re.compile(r"\d+-shot")
 _READERS = {
@@ -25,7 +25,7 @@ _READERS = {
 
 
 def protocol_words(cell: TableCell) -> str:
-    """How a run asked: `8-shot, greedy (8-shot-cot)`."""
+    """A run's protocol as a phrase: `8-shot, greedy (8-shot-cot)`."""
     parts = cell.signature.parts
     words = [f"{parts['shots']}-shot"] if "shots" in parts else []
     temperature = float(str(parts.get("temperature", 0)))
@@ -41,67 +41,67 @@ def protocol_words(cell: TableCell) -> str:
 
 
 def differs(cell: TableCell, row: PaperRow, figure: Figure) -> str:
-    """How a printed figure was obtained otherwise than a run's, "" where it was not.
+    """The difference between the protocols of a printed figure and a run's figure; "" if there is none.
 
-    The protocol has to be one of `figure.match`. Overrides make another protocol, except those that ask
-    for what the printed row is of (`row.options`).
+    The run's protocol must be one of `figure.match`. Overrides make it a different protocol, except those
+    that the printed row states (`row.options`).
     """
     if figure.unit not in ("", row.unit):
         return f"{cell.metric} here, {figure.unit} there"
     base, overrides = cell.spec.protocol.name, cell.spec.protocol.overrides.items()
-    there = figure.protocol or "a protocol that is not stated"
-    if _SHOTS_ALONE.fullmatch(there):
-        there += " and nothing more said"
+    theirs = figure.protocol or "a protocol that is not stated"
+    if _SHOTS_ALONE.fullmatch(theirs):
+        theirs += " without further details"
     if base not in figure.match:
-        return f"{protocol_words(cell)} here, {there} there"
+        return f"{protocol_words(cell)} here, {theirs} there"
     if row.model_extractor != bool(cell.spec.model_extractor):
-        there = "a model reads the answers that rules cannot"
+        theirs = "a model reads the answers that rules cannot"
         return (
-            f"{RULES_ALONE} here, {there} there"
+            f"{RULES_ALONE} here, {theirs} there"
             if row.model_extractor
-            else f"{there} here, {RULES_ALONE} there"
+            else f"{theirs} here, {RULES_ALONE} there"
         )
     wanted = _options(row.options).items()
     for key, value in sorted(wanted - overrides):
         mine = cell.spec.data.get(key, "")
         if mine != value:
-            return f"{key} {mine or 'as the task has it'} here, {value} there"
+            return f"{key} {mine or 'not set'} here, {value} there"
     if extra := sorted(f"{key}={value}" for key, value in overrides - wanted):
-        return f"{', '.join(extra)} here, {there} there"
+        return f"{', '.join(extra)} here, {theirs} there"
     return ""
 
 
 def apart(first: TableCell, cell: TableCell) -> list[str]:
-    """Why two figures of one row may not stand side by side, in words; empty where they may.
+    """The reasons why two figures of one row are not comparable; empty if they are.
 
-    They have to be asked alike, on the same samples, and be both of the whole benchmark or both of the same
+    Comparable figures have the same protocol and the same samples, and cover the whole benchmark or the same
     part of it.
     """
-    found = first.differences(cell)
+    differences = first.differences(cell)
     ended = first.completeness.finished, cell.completeness.finished
-    if not found and ended[0] != ended[1]:
-        found = [cell.completeness.lacking or f"{cell.model} is finished, {first.model} is not"]
-    return found
+    if not differences and ended[0] != ended[1]:
+        differences = [cell.completeness.lacking or f"{cell.model} is finished, {first.model} is not"]
+    return differences
 
 
 def yardstick(cells: Iterable[TableCell]) -> TableCell | None:
-    """The figure of a row that the others are held to: the first of the whole benchmark, else the first."""
-    found = list(cells)
-    return next((cell for cell in found if cell.completeness.whole), found[0] if found else None)
+    """The figure to compare the others of a row with: the first of a whole benchmark, else the first."""
+    row = list(cells)
+    return next((cell for cell in row if cell.completeness.whole), row[0] if row else None)
 
 
 def corpus_words(cell: TableCell) -> str:
-    """What to know of a metric that is one figure of the whole corpus, or the mean of such figures."""
+    """A note on a metric that is one figure of the whole corpus, or the mean of such figures."""
     each = "the mean over groups of one figure of each whole"
     what = each if cell.traits.average else "one figure of the whole"
     return f"{cell.metric} is {what} corpus, no mean over samples: a part's is another quantity"
 
 
 def run_on_words(cell: TableCell) -> str:
-    """Why an interval is likely too narrow where a few answers can carry most of the errors, "" elsewhere.
+    """Why an interval is likely too narrow if a few answers can hold most of the errors; "" otherwise.
 
-    What such answers add shows only where there is one among the samples: with one, the interval is wide
-    enough, and without it says nothing of it (`bench/coverage.py`; docs/ci.md has the figures).
+    The interval is wide enough only if such an answer is among the samples; without one, the samples do not
+    show how many errors it would add (`bench/coverage.py`; docs/ci.md has the figures).
     """
     if not cell.traits.unbounded or cell.low is None or cell.n >= _ENOUGH:
         return ""
@@ -113,7 +113,7 @@ def run_on_words(cell: TableCell) -> str:
 
 
 def group_measure(cell: TableCell, group: str) -> str:
-    """`CER` for a language that is counted in characters where the figure is called WER, "" elsewhere."""
+    """`CER` for a language that is counted in characters although the figure is called WER; else ""."""
     kind, given = cell.measured.innermost
     if kind != "error_rate" or not cell.metric.startswith("WER"):
         return ""
@@ -127,6 +127,6 @@ def group_measure(cell: TableCell, group: str) -> str:
 
 
 def _options(text: str) -> dict[str, str]:
-    """`split=test, normaliser=none` of a printed row."""
+    """Parses the options of a printed row: `split=test, normaliser=none`."""
     pairs = (part.partition("=") for part in text.split(",") if part.strip())
     return {key.strip(): value.strip() for key, _, value in pairs}

@@ -1,4 +1,4 @@
-"""A comparison as text: terminal, Markdown, JSON; several runs in a row as a trend."""
+"""Writes a comparison for the terminal, in Markdown or JSON; several runs one after the other as a trend."""
 
 from __future__ import annotations
 
@@ -24,68 +24,68 @@ _HEADED = (
 )
 _STYLES: dict[str, Style] = {"worse": "bad", "better": "good", "no worse": "good", "no change seen": "good"}
 _NAME = 17
-"""Characters of a benchmark's name that stay on one line, where the terminal has 80 of them."""
+"""The longest name of a benchmark, in characters, that is kept on one line of a terminal with 80."""
 _VERDICT = 24
-"""Characters of a verdict that do."""
+"""The longest verdict, in characters, that is kept on one line."""
 _PARTS = re.compile(r"(?<=,) (?=p )| (?=\(not )| (?=\(inc)")
-"""Where a longer one is broken."""
+"""The places where a longer verdict is broken."""
 _JUDGED = ("correct", "wrong", ANSWERED)
-"""Outcomes that a figure says more of than their names do."""
+"""Outcomes whose names add nothing to the figure."""
 _SIGNS = {"worse": "✗", "better": "✓", "no worse": "✓", "no change seen": "✓"}
 _SHORT = {"not enough samples": "not enough", "not enough clusters": "not enough"}
 
 
-def texts(one: Benchmark | Unmeasured) -> tuple[str, ...]:
-    """A benchmark's row, as words under `HEADINGS`."""
-    marks = "" if one.blocking else " (not blocking)"
-    if isinstance(one, Unmeasured):
-        return (one.name, f"{sign(one)} {one.status}{marks}", *["—"] * (len(HEADINGS) - 2))
-    difference = one.paired.difference
-    arrow = "" if one.higher_is_better else " ↓"
-    digits = one.decimals
+def texts(benchmark: Benchmark | Unmeasured) -> tuple[str, ...]:
+    """The texts of a benchmark's row, one for each of `HEADINGS`."""
+    marks = "" if benchmark.blocking else " (not blocking)"
+    if isinstance(benchmark, Unmeasured):
+        return (benchmark.name, f"{sign(benchmark)} {benchmark.status}{marks}", *["—"] * (len(HEADINGS) - 2))
+    difference = benchmark.paired.difference
+    arrow = "" if benchmark.higher_is_better else " ↓"
+    digits = benchmark.decimals
     shown = f"{difference.value:+.{digits}f}"
     if math.isfinite(difference.error):
-        shown += f" ({one.low:+.{digits}f} to {one.high:+.{digits}f})"
-    marks += " (incomplete)" if one.problems else ""
-    marks += " (not asked alike)" if one.differences else ""
+        shown += f" ({benchmark.low:+.{digits}f} to {benchmark.high:+.{digits}f})"
+    marks += " (incomplete)" if benchmark.problems else ""
+    marks += " (not asked alike)" if benchmark.differences else ""
     return (
-        f"{one.name} {one.metric}{arrow}",
-        f"{sign(one)} {one.words()}{marks}",
-        f"{difference.base:.{digits}f} → {difference.head:.{digits}f} {one.unit}".rstrip(),
+        f"{benchmark.name} {benchmark.metric}{arrow}",
+        f"{sign(benchmark)} {benchmark.words()}{marks}",
+        f"{difference.base:.{digits}f} → {difference.head:.{digits}f} {benchmark.unit}".rstrip(),
         shown,
-        f"{one.paired.n:,}",
-        f"{one.paired.wins}:{one.paired.losses}",
+        f"{benchmark.paired.n:,}",
+        f"{benchmark.paired.wins}:{benchmark.paired.losses}",
     )
 
 
-def sign(one: Benchmark | Unmeasured) -> str:
-    """How a benchmark stands: ✗ worse, ✓ passed, ! refused or incomplete, ? unsettled, – nothing to say."""
-    if isinstance(one, Benchmark) and one.verdict == "worse":
+def sign(benchmark: Benchmark | Unmeasured) -> str:
+    """The sign of a benchmark: ✗ worse, ✓ passed, ! refused or incomplete, ? undecided, – not compared."""
+    if isinstance(benchmark, Benchmark) and benchmark.verdict == "worse":
         return "✗"
-    if one.problems:
+    if benchmark.problems:
         return "!"
-    return _SIGNS.get(one.verdict, "?") if isinstance(one, Benchmark) else "–"
+    return _SIGNS.get(benchmark.verdict, "?") if isinstance(benchmark, Benchmark) else "–"
 
 
-def _style(one: Benchmark | Unmeasured) -> Style:
-    if one.problems and not (isinstance(one, Benchmark) and one.verdict == "worse"):
+def _style(benchmark: Benchmark | Unmeasured) -> Style:
+    if benchmark.problems and not (isinstance(benchmark, Benchmark) and benchmark.verdict == "worse"):
         return "doubt"
-    return _STYLES.get(one.verdict, "doubt") if isinstance(one, Benchmark) else ""
+    return _STYLES.get(benchmark.verdict, "doubt") if isinstance(benchmark, Benchmark) else ""
 
 
 def rows(comparison: Comparison) -> tuple[Benchmark | Unmeasured, ...]:
-    """Every benchmark that the comparison has to say something of, those with a verdict first."""
+    """All benchmarks of the comparison, those with a verdict first."""
     return (*comparison.benchmarks, *comparison.unmeasured)
 
 
 def conclusion(comparison: Comparison) -> str:
-    """One sentence: what a job says last. Everything that keeps it from passing is in it."""
-    said = []
+    """The last sentence of a job. It names everything that makes the job fail."""
+    clauses = []
     if comparison.regressions:
-        worse = ", ".join(f"{one.name} ({one.words()})" for one in comparison.regressions)
-        said.append(f"regression: {worse}")
+        worse = ", ".join(f"{benchmark.name} ({benchmark.words()})" for benchmark in comparison.regressions)
+        clauses.append(f"regression: {worse}")
     elif comparison.problems:
-        said.append("no regression seen, but")
+        clauses.append("no regression seen, but")
     for code, what in ((DIFFERENT, ""), (INCOMPLETE, "incomplete: ")):
         found = [
             f"{name}: {problem.words}" if name else problem.words
@@ -93,21 +93,23 @@ def conclusion(comparison: Comparison) -> str:
             if problem.code == code
         ]
         if found:
-            said.append(f"{what}{'; '.join(found)}")
-    if said:
-        first, *rest = said
+            clauses.append(f"{what}{'; '.join(found)}")
+    if clauses:
+        first, *rest = clauses
         joint = " " if first.endswith("but") else "; "
         return joint.join([first, "; ".join(rest)]) if rest else first
-    unsettled = [one.name for one in comparison.benchmarks if one.verdict.startswith("not enough")]
+    unsettled = [
+        benchmark.name for benchmark in comparison.benchmarks if benchmark.verdict.startswith("not enough")
+    ]
     if unsettled:
-        return f"no regression seen; not enough samples to say more of {', '.join(unsettled)}"
+        return f"no regression seen; not enough samples to say more about {', '.join(unsettled)}"
     return "no regression"
 
 
 def explained(comparison: Comparison) -> str:
-    """What the intervals and the p values are, in a sentence."""
+    """A sentence that explains the intervals and the p values."""
     count = len(comparison.benchmarks)
-    if not any(math.isfinite(one.paired.difference.error) for one in comparison.benchmarks):
+    if not any(math.isfinite(benchmark.paired.difference.error) for benchmark in comparison.benchmarks):
         return ""
     whole = f"{100 * (1 - comparison.alpha):.4g} %"
     if count == 1:
@@ -120,33 +122,33 @@ def explained(comparison: Comparison) -> str:
 
 
 def comparison_table(comparison: Comparison) -> Tabular:
-    """A row a benchmark, what flipped, notes and the conclusion."""
+    """A table with one row per benchmark, the flipped samples, notes and the conclusion."""
     shown = rows(comparison)
-    short = all(len(one.name) <= _NAME for one in shown)
+    short = all(len(benchmark.name) <= _NAME for benchmark in shown)
     return Tabular(
         f"{comparison.head} against {comparison.base}",
         (Column(HEADINGS[0], unbroken=short), *_HEADED),
-        tuple(Row(tuple(_cells(one))) for one in shown),
+        tuple(Row(tuple(_cells(benchmark))) for benchmark in shown),
         folds=tuple(
-            Fold(_flipped(one), tuple(map(flip_text, one.flips)))
-            for one in comparison.benchmarks
-            if one.flips and one.verdict != "better"
+            Fold(_flipped(benchmark), tuple(map(flip_text, benchmark.flips)))
+            for benchmark in comparison.benchmarks
+            if benchmark.flips and benchmark.verdict != "better"
         ),
         statements=tuple(_notes(comparison)),
         conclusion=Conclusion(conclusion(comparison), _standing(comparison)),
     )
 
 
-def _cells(one: Benchmark | Unmeasured) -> Iterator[Cell]:
-    name, verdict, *rest = texts(one)
+def _cells(benchmark: Benchmark | Unmeasured) -> Iterator[Cell]:
+    name, verdict, *rest = texts(benchmark)
     first, *more = _PARTS.split(verdict) if len(verdict) > _VERDICT else [verdict]
     yield _named(name)
-    yield Cell(first, more=tuple(more), style=_style(one))
+    yield Cell(first, more=tuple(more), style=_style(benchmark))
     yield from map(Cell, rest)
 
 
 def _named(name: str) -> Cell:
-    """A benchmark's name, the metric under it."""
+    """A benchmark's name, with the metric below it."""
     first, *metric = name.split(" ", 1)
     return Cell(first, lines=tuple(metric))
 
@@ -156,11 +158,11 @@ def _standing(comparison: Comparison) -> Style:
 
 
 def trend_table(comparisons: Sequence[Comparison]) -> Tabular:
-    """A row a benchmark, a column a run, each with its change from the run before."""
+    """A table with one row per benchmark and one column per run, with the change from the run before."""
     last = comparisons[-1]
     headings = (comparisons[0].base, *(comparison.head for comparison in comparisons))
-    held = [{one.name: one for one in rows(comparison)} for comparison in comparisons]
-    short = all(len(one.name) <= _NAME for one in rows(comparisons[0]))
+    held = [{benchmark.name: benchmark for benchmark in rows(comparison)} for comparison in comparisons]
+    short = all(len(benchmark.name) <= _NAME for benchmark in rows(comparisons[0]))
     notes = dict.fromkeys(note for comparison in comparisons for note in _notes(comparison))
     return Tabular(
         "",
@@ -169,26 +171,29 @@ def trend_table(comparisons: Sequence[Comparison]) -> Tabular:
             Row(tuple(_trend(name, [found.get(name) for found in held])))
             for name in dict.fromkeys(name for found in held for name in found)
         ),
-        remarks=("In brackets the change from the run before; verdicts are against the first.",),
+        remarks=("In brackets: the change from the run before. The verdicts are against the first run.",),
         statements=tuple(notes),
         conclusion=Conclusion(f"last against first: {conclusion(last)}", _standing(last)),
     )
 
 
 def _trend(name: str, found: Sequence[Benchmark | Unmeasured | None]) -> list[Cell]:
-    """A benchmark's figure in every run, with the verdict against the first run."""
+    """The row of a benchmark: its figure in every run, with the verdict against the first run."""
     before, row = None, [Cell(name), Cell("—")]
-    for one in found:
-        if not isinstance(one, Benchmark):
-            row.append(Cell(f"{sign(one)} {one.status}" if one else "—"))
+    for benchmark in found:
+        if not isinstance(benchmark, Benchmark):
+            row.append(Cell(f"{sign(benchmark)} {benchmark.status}" if benchmark else "—"))
             continue
         if before is None:
-            before = one.paired.difference.base
-            row[:2] = _named(f"{name} {one.metric}"), Cell(f"{before:.{one.decimals}f} {one.unit}".rstrip())
-        after = one.paired.difference.head
-        verdict = _SHORT.get(one.verdict, one.verdict)
-        changed = f"{after:.{one.decimals}f} ({after - before:+.{one.decimals}f})"
-        row.append(Cell(f"{changed} {sign(one)} {verdict}"))
+            before = benchmark.paired.difference.base
+            row[:2] = (
+                _named(f"{name} {benchmark.metric}"),
+                Cell(f"{before:.{benchmark.decimals}f} {benchmark.unit}".rstrip()),
+            )
+        after = benchmark.paired.difference.head
+        verdict = _SHORT.get(benchmark.verdict, benchmark.verdict)
+        changed = f"{after:.{benchmark.decimals}f} ({after - before:+.{benchmark.decimals}f})"
+        row.append(Cell(f"{changed} {sign(benchmark)} {verdict}"))
         before = after
     return row
 
@@ -208,13 +213,14 @@ def comparison_text(
     return to_terminal([table], width=width, colour=colour)
 
 
-def _flipped(one: Benchmark) -> str:
-    plural = "sample" if one.paired.losses == 1 else "samples"
-    return f"{one.name}: {one.paired.losses} {plural} worse and {one.paired.wins} better, the worst first"
+def _flipped(benchmark: Benchmark) -> str:
+    paired = benchmark.paired
+    plural = "sample" if paired.losses == 1 else "samples"
+    return f"{benchmark.name}: {paired.losses} {plural} worse and {paired.wins} better, the worst first"
 
 
 def flip_text(flip: Flip) -> str:
-    """`q7  correct → wrong (-100): 4 → 5`; of graded samples `c3  worse, 12.5 % → 37.5 % (-25): …`."""
+    """`q7  correct → wrong (-100): 4 → 5`; for graded samples `c3  worse, 12.5 % → 37.5 % (-25): …`."""
     known = [answer or "(none)" for answer in flip.answers if answer is not None]
     answers = f": {' → '.join(known)}" if any(flip.answers) else ""
     changed = " → ".join(flip.outcomes)
@@ -230,11 +236,15 @@ def flip_text(flip: Flip) -> str:
 def _notes(comparison: Comparison) -> list[str]:
     shown = rows(comparison)
     unlike = [
-        f"{one.name} was not asked the same way: {'; '.join(one.differences)}"
-        for one in comparison.benchmarks
-        if one.differences
+        f"{benchmark.name} was not asked the same way: {'; '.join(benchmark.differences)}"
+        for benchmark in comparison.benchmarks
+        if benchmark.differences
     ]
-    short = [one.shortage() for one in comparison.benchmarks if one.shortage()]
-    amiss = [f"{one.name}: {problem.text()}" for one in shown for problem in one.problems]
-    passed = [f"{one.name}: {one.words}" for one in comparison.unmeasured if not one.problems]
+    short = [benchmark.shortage() for benchmark in comparison.benchmarks if benchmark.shortage()]
+    amiss = [f"{benchmark.name}: {problem.text()}" for benchmark in shown for problem in benchmark.problems]
+    passed = [
+        f"{benchmark.name}: {benchmark.words}"
+        for benchmark in comparison.unmeasured
+        if not benchmark.problems
+    ]
     return [*filter(None, [explained(comparison)]), *comparison.notes, *unlike, *short, *passed, *amiss]

@@ -1,7 +1,7 @@
-"""Figures that no run file holds: means over chosen groups, ratios to and differences from another run.
+"""Figures that are not in a run file: means over chosen groups, ratios to and differences from another run.
 
-They are measured from the stored statistics of the samples. Where one cannot be had, the reason is given in
-words instead.
+They are computed from the stored statistics of the samples. If one cannot be computed, the functions return
+the reason as a text instead.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
     from evalkit.runfile.cells import TableCell
     from evalkit.runfile.store import Store
 
-NO_CODE = "the code that measured it is not at hand: name its file with --task-file"
-NO_COMMON = "the two runs have no judged sample of it in common"
+NO_CODE = "the code of its metric is not available: name its file with --task-file"
+NO_COMMON = "the two runs have no judged sample in common"
 
 
 def figure_of(row: PaperRow | None, store: Store, cell: TableCell) -> TableCell | Group | str | None:
-    """The figure of `cell` that `row` is of: its own, a group's or tag's, or a mean over groups.
+    """The figure of `cell` that `row` asks for: its own, a group's or tag's, or a mean over groups.
 
-    None where no sample of the group was judged, in words why there is no mean.
+    Returns None if no sample of the group was judged, and the reason as a text if there is no mean.
     """
     if row is not None and row.group:
         return cell.groups.get(row.group)
@@ -40,9 +40,9 @@ def figure_of(row: PaperRow | None, store: Store, cell: TableCell) -> TableCell 
 
 
 def macro(store: Store, cell: TableCell, groups: Sequence[str]) -> Group | str:
-    """The mean of the figures of `groups`, each counting the same, with its interval.
+    """The unweighted mean of the figures of `groups`, with its interval.
 
-    In words why there is none: a mean over fewer groups than it should be over is another figure.
+    Returns the reason as a text if a group has no figure: a mean over fewer groups is a different figure.
     """
     from evalkit.stats.aggregates import aggregate_of
 
@@ -60,9 +60,9 @@ def macro(store: Store, cell: TableCell, groups: Sequence[str]) -> Group | str:
     aggregate = aggregate_of(metric)
     values = {group: aggregate.figure(matrix[of]) for group, of in rows.items() if of}
     if missing := [group for group in wanted if math.isnan(values.get(group, math.nan))]:
-        return f"no figure of {', '.join(missing)}, which the mean is over too"
+        return f"no figure for {', '.join(missing)}, which the mean includes"
     if not values:
-        return "its samples are of no groups"
+        return "its samples have no groups"
     parts = [(matrix[of], [clusters[i] for i in of]) for of in rows.values()]
     low, high = aggregate.macro_interval(parts) or (None, None)
     return Group(sum(values.values()) / len(values), low, high, sum(map(len, rows.values())))
@@ -71,10 +71,10 @@ def macro(store: Store, cell: TableCell, groups: Sequence[str]) -> Group | str:
 def compared(
     kind: Comparing, base: tuple[Store, TableCell], head: tuple[Store, TableCell], row: PaperRow | None
 ) -> Group | str:
-    """The ratio of head's figure to base's, or the difference, of what `row` is of, on common judged samples.
+    """The ratio of head's figure to base's, or their difference, for `row`, on the common judged samples.
 
-    With the interval of a paired comparison: both figures are resampled together. Of samples that were asked
-    alike only, so the caller looks at that first. In words why there is none.
+    Its interval is that of a paired comparison: both figures are resampled together. The caller must have
+    checked that the two figures are comparable. Returns the reason as a text if there is no such figure.
     """
     from evalkit.stats import paired_ratio
     from evalkit.stats.aggregates import Sums, aggregate_of
@@ -97,15 +97,15 @@ def compared(
         return Group(apart.value, apart.low if known else None, apart.high if known else None, n)
     sums = aggregate_of(found.metric)
     if not isinstance(sums, Sums):
-        return f"{head[1].metric} is no figure of sums, and no ratio of it is worked out"
+        return f"{head[1].metric} is not computed from sums over samples, so it has no ratio"
     ratio = paired_ratio(found.base, found.head, sums.finish, clusters, groups=groups, scale=sums.scale)
     if ratio is None:
-        return f"{base[1].model} has no figure above 0, and nothing is a ratio to that"
+        return f"the figure of {base[1].model} is not above 0, so there is no ratio to it"
     return Group(ratio.value, ratio.low, ratio.high, n)
 
 
 def compared_text(kind: Comparing, figure: Group) -> str:
-    """`0.84`, `+2.3`: a ratio has two digits after the point at least, a difference its sign."""
+    """`0.84`, `+2.3`: a ratio has at least two decimals, a difference has its sign."""
     digits = decimals(figure.low, figure.high)
     if kind == "ratio":
         return f"{figure.value:.{max(2, digits)}f}"
@@ -115,9 +115,10 @@ def compared_text(kind: Comparing, figure: Group) -> str:
 def _of_row(
     both: Common, row: PaperRow | None, every: Collection[str]
 ) -> tuple[Common, list[str] | None] | str:
-    """(the samples that a printed row is of, their groups where the figure is a mean over these).
+    """(the samples of a printed row, their groups if the figure is a mean over groups), or a reason.
 
-    `every`: the groups of the benchmark, those without a judged sample too.
+    The reason, a text, says why there are no such samples. `every`: all groups of the benchmark, including
+    those without a judged sample.
     """
     average = bool(traits_of(both.metric).average)
     if row is not None and row.macro:
@@ -130,6 +131,6 @@ def _of_row(
         tagged = [i for i, tags in enumerate(both.tags) if row.group in tags]
         rows = tagged or [i for i, group in enumerate(both.groups) if group == row.group]
         found = both.only(rows)
-        # Under a mean over groups a tag's figure is the mean too, and a group's is that of its samples.
+        # If the metric is a mean over groups, a tag's figure is such a mean too; a group's is of its samples.
         return (found, found.groups if average and tagged else None) if rows else NO_COMMON
     return both, both.groups if average else None

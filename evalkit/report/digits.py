@@ -1,4 +1,4 @@
-"""Figures as text, with the digits that their intervals support."""
+"""Writes figures with the number of digits that their intervals support."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import math
 def figure_text(value: float | None, low: float | None, high: float | None, least: int = 0) -> str:
     """A value with the digits that its interval supports, and at least `least` decimals.
 
-    The last digit is worth no less than a hundredth of the interval's width: an interval of more than 10
-    is given no decimal, of 1 to 10 one, of 0.1 to 1 two, of less three. Without an interval, one decimal.
+    The last digit is worth no less than a hundredth of the interval's width: a width of more than 10 gives
+    no decimal, 1 to 10 one, 0.1 to 1 two, less than 0.1 three. Without an interval there is one decimal.
     """
     return "—" if value is None else f"{value:.{max(least, decimals(low, high))}f}"
 
 
 def interval_text(low: float | None, high: float | None, least: int = 0) -> str:
-    """`50.5–55.9`, or `-0.4 to 2.1`, with the digits of `figure_text`; "" where there is none."""
+    """`50.5–55.9`, or `-0.4 to 2.1`, with the digits of `figure_text`; "" if there is no interval."""
     if low is None or high is None:
         return ""
     digits = max(least, decimals(low, high))
@@ -24,7 +24,7 @@ def interval_text(low: float | None, high: float | None, least: int = 0) -> str:
 
 
 def decimals(low: float | None, high: float | None) -> int:
-    """Decimals that an interval supports, see `figure_text`."""
+    """The number of decimals that an interval supports, see `figure_text`."""
     if low is None or high is None or not math.isfinite(high - low):
         return 1
     width = high - low

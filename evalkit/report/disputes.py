@@ -14,9 +14,9 @@ HEADLINE = "headline"
 
 @dataclass(frozen=True, slots=True)
 class Dispute:
-    """A sample that a variant judges otherwise than the headline does.
+    """A sample whose verdict under a variant differs from the headline's.
 
-    `readings`: by variant, the headline's own first: the answers it read, each with its verdict and reason.
+    `readings`: by variant, the headline first: the answers that it read, each with its verdict and reason.
     """
 
     task: str
@@ -35,7 +35,7 @@ class Dispute:
         }
 
     def lines(self) -> Iterator[str]:
-        """In words: a line for the sample and one for each reading."""
+        """Yields a line for the sample and one for each answer that was read."""
         yield f"{self.task}:{self.protocol}  {self.model}  sample {self.sample}"
         for name, finals in self.readings.items():
             for final in finals:
@@ -46,7 +46,7 @@ class Dispute:
 
 
 def disputes(stores: Sequence[Store]) -> Iterator[Dispute]:
-    """Every disputed sample of the runs, in the data's order."""
+    """Yields every disputed sample of the runs, in the order of the data."""
     for store in stores:
         model = store.manifest["model"]["name"]
         for cell in store.cells():

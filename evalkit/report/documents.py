@@ -1,4 +1,4 @@
-"""Figures for other programs: JSON, and CSV for spreadsheets."""
+"""Writes figures for other programs: JSON, and CSV for spreadsheets."""
 
 from __future__ import annotations
 
@@ -16,12 +16,15 @@ _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?%?")
 
 
 def to_json(document: Any) -> str:
-    """One document of what `orjson` takes, indented."""
+    """Writes `document`, which may be anything that `orjson` takes, as indented JSON."""
     return orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE).decode()
 
 
 def to_csv(rows: Iterable[Mapping[str, Any]]) -> str:
-    """A line a row under the keys of the first one, values unrounded, no cell a formula; "" without rows."""
+    """CSV with one line per row under the keys of the first row; "" if there are no rows.
+
+    Values are not rounded, and no cell is a formula.
+    """
     out = io.StringIO()
     writer = None
     for row in rows:
@@ -33,7 +36,7 @@ def to_csv(rows: Iterable[Mapping[str, Any]]) -> str:
 
 
 def no_formula(value: Any) -> Any:
-    """A text without control characters, and with a quote before it where a spreadsheet saw a formula."""
+    """A text without control characters, with a quote before it if a spreadsheet would read a formula."""
     if not isinstance(value, str):
         return value
     text = printable(value)

@@ -1,7 +1,7 @@
-"""What is in a run file, for other programs: a row for each sample, or the document a server judges.
+"""Exports a run file for other programs: one row per sample, or the file that a benchmark's server judges.
 
-Some benchmarks keep their references (VQAv2 test-dev, DocVQA test): their server takes the answers as
-a file whose form the task knows (`Task.submission`).
+Some benchmarks do not publish their references (VQAv2 test-dev, DocVQA test). Their server takes the answers
+as a file, whose format the task defines (`Task.submission`).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Row = dict[str, JSON]
 
 
 def rows(stores: Sequence[Store]) -> Iterator[Row]:
-    """Every sample of every run: what was asked, what was answered and how it was judged."""
+    """Yields a row for every sample of every run: its question, its responses and its verdict."""
     for store in stores:
         store.needs_texts("a list of samples")
         model = store.manifest["model"]["name"]
@@ -40,7 +40,7 @@ def rows(stores: Sequence[Store]) -> Iterator[Row]:
 
 
 def _responses(requests: Sequence[AskedRequest]) -> list[JSON]:
-    """Every draw of a sample, in the order of asking; `request` counts its requests from 0."""
+    """Every draw of a sample, in the order of the requests; `request` is the request's number from 0."""
     return [
         {
             "request": number,
@@ -61,7 +61,7 @@ def _responses(requests: Sequence[AskedRequest]) -> list[JSON]:
 
 
 def submission(store: Store) -> bytes:
-    """The document for the benchmark's server. Raises `UsageError` where it would not be whole."""
+    """The file for the benchmark's server. Raises `UsageError` if it would be incomplete."""
     store.needs_texts("a submission")
     cells = [cell for cell in store.cells() if not cell.role]
     tasks = [(cell, task_of(store, cell.spec)) for cell in cells]
@@ -71,13 +71,17 @@ def submission(store: Store) -> bytes:
         files = [file[0].name for cell, task in tasks if not task and (file := file_of(cell.spec.source))]
         if files:
             raise UsageError(
-                f"{store.path} was made with a file of yours, which is imported only where it is named: "
+                f"{store.path} was made with a task file of your own: name it to import it: "
                 f"--task-file {files[0]}"
             )
-        raise UsageError(f"{store.path}: no server takes answers to {names}: --format jsonl has them all")
+        raise UsageError(
+            f"{store.path}: no server takes the answers to {names}: export them with --format jsonl"
+        )
     if len(takers) > 1:
         names = ", ".join(cell.task for cell, _ in takers)
-        raise UsageError(f"{store.path} holds {names}: a submission is of one benchmark, run it alone")
+        raise UsageError(
+            f"{store.path} contains {names}, but a submission is for one benchmark: run it on its own"
+        )
     ((cell, submit),) = takers
     _whole(store, cell)
     answers = (_submitted(row) for row in store.samples(cell))
@@ -93,7 +97,7 @@ def _whole(store: Store, cell: Cell) -> None:
         of = "all" if whole.all is None else f"{whole.all:,}"
         raise UsageError(
             f"{store.path}: {whole.asked - failed:,} of {of} samples of {cell.task} are answered ({why}), "
-            "and a server takes all or none: finish the run first, on the whole data and without --limit"
+            "and a server takes only all of them: finish the run first, on the whole data and without --limit"
         )
 
 
@@ -103,17 +107,17 @@ def _submitted(row: dict[str, Any]) -> Submitted:
 
 
 def to_jsonl(stores: Sequence[Store]) -> bytes:
-    """One JSON object a line."""
+    """One JSON object per line, one line per sample."""
     return b"".join(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE) for row in rows(stores))
 
 
 def to_csv(stores: Sequence[Store]) -> bytes:
-    """One line a sample, for spreadsheets: lists and objects as JSON, no cell a formula."""
+    """CSV for spreadsheets, one line per sample. Lists and objects are JSON text; no cell is a formula."""
     return csv_of(map(_flat, rows(stores))).encode()
 
 
 def to_parquet(stores: Sequence[Store]) -> bytes:
-    """One row a sample; lists and objects as JSON text."""
+    """A Parquet file with one row per sample. Lists and objects are JSON text."""
     import pandas as pd
 
     out = BytesIO()

@@ -1,4 +1,4 @@
-"""Rows and columns: a benchmark a row, printed models and then runs as columns."""
+"""The data of a grid: one row per benchmark, with printed models and then runs as columns."""
 
 from __future__ import annotations
 
@@ -16,21 +16,22 @@ if TYPE_CHECKING:
 
 
 NO_TASK, NOT_RUN, NO_SAMPLE, NOT_PRINTED = "no task yet", "not run", "no sample", "—"
-"""What an empty cell says: evalkit has no such benchmark; the run does not have it; the run judged no
+"""The texts of empty cells: evalkit does not have the benchmark; the run does not have it; the run judged no
 sample of the row's group; the paper has no figure."""
 NO_FIGURE, BASE_NOT_RUN, NOT_COMPARABLE = "no figure", "base not run", "not comparable"
-"""Of figures that are made of others, a footnote says why in the first and the last case."""
+"""The texts of empty cells whose figure is computed from others. For the first and the last, a footnote
+gives the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class GridCell:
-    """A figure of a run, a printed one, or none. `value`, `low`, `high` in the row's unit.
+    """A figure of a run, a printed figure, or an empty cell. `value`, `low`, `high` are in the row's unit.
 
-    `text`: a run's value with the digits that its interval supports, a printed one's as printed, or why
-    there is none. `comparable`: it may stand beside the row's first run. `marks`: numbers of the grid's
-    notes. `best`: better than every comparable figure in the row, see `evalkit.report.significance`. A
-    `compared` one is two runs' ratio or difference, on the `n` samples that both judged; `cell` is the one
-    that is compared.
+    `kind`: a `compared` cell is the ratio or difference of two runs, on the `n` samples that both judged;
+    its `cell` is the one that is compared with the base. `text`: a run's value with the digits that its
+    interval supports, a printed value as printed, or why there is none. `comparable`: whether the figure is
+    comparable with the row's first run. `marks`: numbers of the grid's notes. `best`: better than every
+    comparable figure in the row, see `evalkit.report.significance`.
     """
 
     kind: Literal["run", "printed", "compared", "empty"]
@@ -40,9 +41,9 @@ class GridCell:
     high: float | None = None
     n: int | None = None
     protocol: str = ""
-    """A run's by its name with overrides, a printed one's as printed."""
+    """A run's protocol by its name with overrides, a printed figure's as printed."""
     unit: str = ""
-    """Where it is not its row's: of a ratio of two figures, or their difference."""
+    """The unit if it is not the row's, as for the ratio or difference of two figures."""
     marks: tuple[int, ...] = ()
     best: bool = False
     comparable: bool = True
@@ -54,7 +55,7 @@ class GridCell:
 
 @dataclass(frozen=True, slots=True)
 class GridRow:
-    """One question. `protocol`: the runs', without overrides, "" where there is no run."""
+    """The figures of one benchmark. `protocol`: that of the runs, without overrides; "" without a run."""
 
     label: str
     task: str
@@ -64,14 +65,14 @@ class GridRow:
     higher_is_better: bool
     section: str
     cells: tuple[GridCell, ...]
-    """One a column."""
+    """One cell per column."""
     target: float | None = None
-    """The value that is best, where more and less are both worse."""
+    """The best value, if higher and lower values are both worse."""
 
 
 @dataclass(frozen=True, slots=True)
 class GridColumn:
-    """`compared`: a run's figures over or less those of the base run."""
+    """A column of a grid. `kind` `compared`: a run's figures relative to those of the base run."""
 
     name: str
     kind: Literal["run", "printed", "compared"]
@@ -79,9 +80,10 @@ class GridColumn:
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """`notes`: numbered from 1, cells refer to them. `remarks`: what holds for the whole grid.
+    """A table with one row per benchmark and one column per model.
 
-    `id`: the printed table's, "" for rows that are in none.
+    `notes`: numbered from 1; cells refer to these numbers. `remarks`: sentences about the whole grid.
+    `id`: that of the printed table; "" for rows that are in no printed table.
     """
 
     title: str
@@ -98,7 +100,7 @@ class Grid:
         return any(cell.kind == "run" for row in self.rows for cell in row.cells)
 
     def as_json(self) -> dict[str, JSON]:
-        """Values unrounded. A cell refers to a run's whole cell by task, protocol, model and metric."""
+        """The grid as JSON, with unrounded values. A run's cell is named by task, protocol and metric."""
         return {
             "id": self.id,
             "title": self.title,
@@ -110,7 +112,7 @@ class Grid:
         }
 
     def flat(self) -> list[dict[str, JSON]]:
-        """A line a cell, empty ones and printed ones too: for CSV and pandas."""
+        """One row per cell, including empty and printed ones, for CSV and pandas."""
         return [
             {
                 "table": self.id or self.title,
@@ -142,7 +144,7 @@ class Grid:
         ]
 
     def to_pandas(self) -> pd.DataFrame:
-        """A row a cell, as in `flat`."""
+        """A data frame with one row per cell, as in `flat`."""
         import pandas as pd
 
         return pd.DataFrame(self.flat())

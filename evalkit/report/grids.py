@@ -1,4 +1,4 @@
-"""From tables to grids: which cell stands where, what is marked and what is refused."""
+"""Makes grids from tables: the place of each cell, its marks, and what `strict` refuses."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from evalkit.runfile.store import Store
 
 _REFUSALS = 20
-"""How many reasons `strict` gives at most."""
+"""The highest number of reasons that the error of `strict` gives."""
 
 
 def build_grids(
@@ -58,16 +58,16 @@ def build_grids(
     strict: bool = False,
     relative_to: str = "",
 ) -> tuple[Grid, ...]:
-    """The rows of `table`, which `build_table` made of `stores`, with a column a run.
+    """The rows of `table`, which `build_table` made from `stores`, with one column per run.
 
-    With printed `tables`: one grid each, its columns before the runs' and all its rows; then one of the
-    rows that no printed table has. `strict`: raises `UsageError` where a run's figure would stand beside
-    one that it cannot be compared with, instead of marking it. `relative_to`: the run that ratios and
-    differences, where a printed table has such columns, are to; default: the one that the table names.
+    With printed `tables` there is one grid for each, with all its rows, and with its columns before those of
+    the runs; then one grid with the rows that no printed table has. `strict`: raises `UsageError` if a run's
+    figure would be beside one that is not comparable with it, instead of marking it. `relative_to`: the base
+    run of ratios and differences, if a printed table has such columns; default: the one that the table names.
     """
     runs = runs_of(stores, table)
     if relative_to and relative_to not in (names := [run.name for run in runs]):
-        raise unknown("run to be relative to", relative_to, names)
+        raise unknown("base run", relative_to, names)
     rows = list(dict.fromkeys(cell.row for cell in table.cells))
     grids = []
     left = dict.fromkeys(rows)
@@ -84,12 +84,12 @@ def build_grids(
         grids.append(builder.grid([PlannedRow(key) for key in left], rest=bool(tables)))
     if strict and refused:
         more = [f"and {len(refused) - _REFUSALS} more"] if len(refused) > _REFUSALS else []
-        raise UsageError("\n  ".join(["--strict: may not stand side by side", *refused[:_REFUSALS], *more]))
+        raise UsageError("\n  ".join(["--strict: figures are not comparable", *refused[:_REFUSALS], *more]))
     return tuple(grids)
 
 
 class _Builder:
-    """One grid: numbers notes as they come up, and adds to `refused` what may not stand side by side."""
+    """Builds one grid: numbers the notes, and adds figures that are not comparable to `refused`."""
 
     def __init__(
         self,
@@ -148,16 +148,16 @@ class _Builder:
             for i, (run, cell) in enumerate(zip(self._runs, answers, strict=True))
             if cell and first and not apart(first, cell) and not (row and (row.group or row.macro))
         }
-        met = head_to_heads(alike)
+        contests = head_to_heads(alike)
         target = first.traits.best if first else None
-        top = best(cells, higher, met, target)
+        top = best(cells, higher, contests, target)
         for i, cell in enumerate(cells):
             cells[i] = dataclasses.replace(
                 cell,
                 best=i == top,
                 against={
-                    self._runs[j - start].name: (met_one.won, met_one.lost)
-                    for (a, j), met_one in met.items()
+                    self._runs[j - start].name: (contest.won, contest.lost)
+                    for (a, j), contest in contests.items()
                     if a == i
                 },
             )
@@ -176,14 +176,14 @@ class _Builder:
         )
 
     def _figure(self, row: PaperRow, column: str, first: TableCell | None) -> GridCell:
-        """A printed figure beside the row's first run."""
+        """The cell of a printed figure, marked if it is not comparable with the row's first run."""
         figure: Figure | None = row.figures.get(column)
         if figure is None or figure.value is None:
             return GridCell("empty", figure.text if figure and figure.text else NOT_PRINTED)
         assert self._printed is not None
         marks = [self._number(self._printed.footnotes[mark]) for mark in figure.marks]
         compared = column in self._compared
-        # The heading says that it is a ratio; its protocol is held to the run's as any other's.
+        # The heading says that it is a ratio; its protocol is compared with the run's like any other.
         alike = dataclasses.replace(figure, unit="") if compared else figure
         difference = differs(first, row, alike) if first else ""
         if difference:
@@ -204,7 +204,7 @@ class _Builder:
     def _answer(
         self, row: PaperRow | None, run: RunColumn, cell: TableCell | None, first: TableCell | None
     ) -> GridCell:
-        """A run's figure: the whole benchmark's, or that of what the printed row is of."""
+        """The cell of a run's figure: of the whole benchmark, or of the part that the row is about."""
         if cell is None:
             return self._not_run(row)
         figure = figure_of(row, run.store, cell)
@@ -232,13 +232,13 @@ class _Builder:
         )
 
     def _set_against(self, row: PaperRow | None, key: Key | None, pair: ComparedColumn) -> GridCell:
-        """A run's figure over or less that of the base run."""
+        """The cell of the ratio or difference of a run's figure and that of the base run."""
         base, head = (run.cells.get(key) if key else None for run in (pair.base, pair.head))
         if head is None or base is None:
             return GridCell("empty", BASE_NOT_RUN) if head else self._not_run(row)
         where = f"{head.model} on {head.task}:{head.protocol}"
         if differences := apart(base, head):
-            why = f"{where} is not comparable with that of {base.model}; {'; '.join(differences)}"
+            why = f"{where} is not comparable with {base.model}; {'; '.join(differences)}"
             self._refuse(why)
             return self._without(why, NOT_COMPARABLE)
         figure = compared(pair.kind, (pair.base.store, base), (pair.head.store, head), row)
@@ -260,12 +260,12 @@ class _Builder:
         )
 
     def _marks(self, row: PaperRow | None, cell: TableCell) -> tuple[int, ...]:
-        """What to know of a run's figure; in a printed row, that it is of a part only."""
+        """The numbers of the notes on a run's figure; in a printed row also that it covers only a part."""
         marks = [self._number(self._table.notes[mark - 1]) for mark in cell.marks]
         part = cell.completeness.lacking
         if part and row:
             self._refuse(f"{cell.model} on {cell.task}:{cell.protocol}: {part}")
-            if part == SMALL:  # all else stands among the table's notes
+            if part == SMALL:  # everything else is among the table's notes
                 marks.append(self._number(part))
         if cell.traits.whole_corpus or (row is not None and row.whole_corpus):
             marks.append(self._number(corpus_words(cell)))

@@ -1,4 +1,4 @@
-"""Tables as LaTeX: a `table` each, with booktabs' rules. Compiles with pdflatex as it is."""
+"""Writes tables as LaTeX: one `table` each, with the rules of booktabs, ready for pdflatex."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ _ACCENTS = {
 
 
 def escape(text: str) -> str:
-    """`text` for pdflatex with no package: nothing in it acts, and every character is one that it has.
+    """Escapes `text` for pdflatex without packages: no character is a command, and the fonts have them all.
 
-    Accented letters become accent commands; a character that LaTeX's standard fonts lack becomes its code
-    point, `U+4E2D`. Control characters become spaces.
+    Accented letters become accent commands; a character that LaTeX's standard fonts do not have becomes its
+    code point, `U+4E2D`. Control characters become spaces.
     """
     shown = (character if character.isprintable() else " " for character in text)
     return "".join(map(_character, unicodedata.normalize("NFC", "".join(shown))))
@@ -55,10 +55,10 @@ def _character(character: str) -> str:
 
 
 def to_latex(tables: Sequence[Tabular]) -> str:
-    r"""A `table` for each, to be read with `\input`; the packages they need are named in a comment.
+    r"""One LaTeX `table` per table, to be included with `\input`. A comment names the packages needed.
 
-    What is wider than the text is shrunk to its width. The numbered notes are in the table's float, remarks
-    and signatures follow it.
+    A table that is wider than the text is shrunk to its width. The numbered notes are in the table's float;
+    remarks and signatures follow it.
     """
     head = "% Needs, in the preamble: \\usepackage{booktabs,graphicx}"
     return "\n".join([head, *(line for table in tables for line in _table(table))]) + "\n"
@@ -93,21 +93,22 @@ def _table(table: Tabular) -> Iterator[str]:
 
 
 def _caption(table: Tabular) -> str:
-    """The title without a number, for LaTeX gives its own, and where the figures are printed."""
+    """The title without its number, because LaTeX adds one, and the source of the printed figures."""
     title = _NUMBERED.sub("", table.title)
     title = title[:1].upper() + title[1:]
     return f"{title} (printed: {table.source})" if table.source else title
 
 
 def _row(row: Row) -> Iterator[str]:
-    """The figures, and in small type what belongs to them."""
+    """Yields the line of the figures, then the lines below them in small type."""
     yield _line(list(map(_figure, row.cells)))
     for small in zip_longest(*(cell.lines for cell in row.cells), fillvalue=""):
         yield _line([rf"{{\scriptsize {escape(text)}}}" if text else "" for text in small])
 
 
 def _line(cells: Sequence[str]) -> str:
-    # The empty group keeps a cell that begins with a bracket from being an argument of the line before.
+    # Without the empty group, LaTeX would read a cell that begins with a bracket as an argument of the `\\`
+    # on the line before.
     return "{}" + " & ".join(cells) + r" \\"
 
 
@@ -127,5 +128,5 @@ def _below(table: Tabular) -> Iterator[str]:
 
 
 def _breakable(line: str) -> str:
-    """A signature that may be broken after its bars."""
+    """A signature that LaTeX may break after its bars."""
     return r"\textbar\allowbreak{}".join(map(escape, line.split("|")))

@@ -1,4 +1,4 @@
-"""The rows and columns that a grid will have: which run answers which printed row."""
+"""Plans the rows and columns of a grid: which run belongs to which printed row."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 Key = tuple[str, str, str]
 """`TableCell.row`: task, protocol without overrides, metric."""
-JOINS = "a task of that name in a file of your own joins its row"
+JOINS = "a task of your own with this name fills its row"
 PAIRED = (
-    "÷ ratio, − difference: of the samples that both runs judged; the 95 % interval is a paired one, both "
-    "figures are resampled together"
+    "÷ ratio, − difference: on the samples that both runs judged; the 95 % interval is paired: both figures "
+    "are resampled together"
 )
 
 
@@ -33,14 +33,14 @@ class RunColumn:
 
 @dataclass(frozen=True, slots=True)
 class PlannedRow:
-    """A row to be: what runs answer in it, if any, and what is printed."""
+    """A row of the grid: the runs' key, if any run has the row, and the printed row, if there is one."""
 
     key: Key | None
     printed: PaperRow | None = None
 
 
 def runs_of(stores: Sequence[Store], table: Table) -> list[RunColumn]:
-    """A column a run file, called by its model; several of one model by their files too."""
+    """One column per run file, named after its model, and also after its file if several have that model."""
     models = [str(store.manifest["model"]["name"]) for store in stores]
     several = Counter(models)
     names: list[str] = []
@@ -57,7 +57,7 @@ def runs_of(stores: Sequence[Store], table: Table) -> list[RunColumn]:
         }
         for store in stores
     ]
-    # Cells of one row stand in the order of their runs.
+    # The cells of a row are in the order of their runs.
     for cell in table.cells:
         asked = cell.row
         column = next(
@@ -71,7 +71,7 @@ def runs_of(stores: Sequence[Store], table: Table) -> list[RunColumn]:
 
 @dataclass(frozen=True, slots=True)
 class ComparedColumn:
-    """A column to be: `head`'s figures set against `base`'s, as `compared` says."""
+    """A column of the grid: the figures of `head` relative to those of `base`, as `compared` defines."""
 
     base: RunColumn
     head: RunColumn
@@ -93,32 +93,32 @@ class ComparedColumn:
 def compared_columns(
     compared: Iterable[Compared], runs: Sequence[RunColumn], relative_to: str
 ) -> Iterator[ComparedColumn]:
-    """Every other run against the base run, for each kind of comparison that a table has.
+    """Yields every other run against the base run, for each kind of comparison that a table has.
 
-    The base is the run `relative_to`; without one, the run that the table itself names, if there is such.
+    The base is the run `relative_to`; by default the run that the table names, if there is one.
     """
     named = {run.name: run for run in runs}
     kinds: dict[str, Compared] = {}
-    for one in compared:
-        kinds.setdefault(one.kind, one)
-    for one in kinds.values():
-        base = named.get(relative_to or one.base)
-        yield from (ComparedColumn(base, run, one) for run in runs if base and run is not base)
+    for comparison in compared:
+        kinds.setdefault(comparison.kind, comparison)
+    for comparison in kinds.values():
+        base = named.get(relative_to or comparison.base)
+        yield from (ComparedColumn(base, run, comparison) for run in runs if base and run is not base)
 
 
 def without_base(printed: PaperTable, pairs: Sequence[ComparedColumn]) -> str:
-    """What is missing where a table has ratios or differences and the runs have none, else ""."""
+    """How to get the ratios or differences that a table has and the runs do not; "" if nothing is missing."""
     if pairs or not printed.compared:
         return ""
     columns = ", ".join(printed.compared)
     bases = " or ".join(dict.fromkeys(one.base for one in printed.compared.values()))
-    return f"{columns}: of runs with --relative-to RUN, which then stands for {bases}, and one run more"
+    return f"{columns}: computed with a second run and --relative-to RUN, which takes the place of {bases}"
 
 
 def planned_rows(printed: PaperTable, rows: Sequence[Key], runs: Sequence[RunColumn]) -> Iterator[PlannedRow]:
-    """The printed rows in order, each as often as runs have answered it under another protocol.
+    """Yields the printed rows in order, each once for every protocol under which runs have answered it.
 
-    Where several printed rows are of one benchmark, a run goes to the one with its protocol.
+    If several printed rows are about one benchmark, a run belongs to the one with its protocol.
     """
     owners: dict[int, list[Key]] = {}
     headlines = {cell.row for run in runs for cell in _headlines(run.cells.values())}
@@ -138,7 +138,7 @@ def planned_rows(printed: PaperTable, rows: Sequence[Key], runs: Sequence[RunCol
             i for i in fitting if any(base in figure.match for figure in printed.rows[i].figures.values())
         ]
         kinds = dict.fromkeys(printed.rows[i].figure for i in fitting)
-        for kind in kinds:  # a benchmark's whole, each of its groups, means over some
+        for kind in kinds:  # the whole benchmark, each of its groups, means over some of them
             alike = [i for i in fitting if printed.rows[i].figure == kind]
             for i in [i for i in alike if i in same] or alike[:1]:
                 owners.setdefault(i, []).append(key)

@@ -1,4 +1,4 @@
-"""Tables in GitHub's Markdown."""
+"""Writes tables in GitHub's Markdown."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from evalkit.report.tabular import Cell, Tabular, printable
 
 _NUMBERED = re.compile(r"(\d+)[.)]")
 _GITHUB = re.compile(r"(?<!\w)@(?=\w)|(?<!&)#(?=\d)|:(?=[\w+-]+:|//)|\bwww(?=\.)", re.I)
-"""What GitHub makes something of: a mention, a reference to an issue, an emoji, an address."""
+"""Texts that GitHub turns into something else: a mention, a reference to an issue, an emoji, a link."""
 _MARKS = {"good": "✅", "bad": "❌", "doubt": "⚠️", "": ""}
 
 
 def to_markdown(tables: Sequence[Tabular]) -> str:
-    """Each with its notes and signatures under it; a conclusion, for a comment, before all else."""
+    """The tables, each with its notes and signatures below it. A conclusion comes first, for comments."""
     return "\n\n".join("\n".join(_lines(table)).rstrip() for table in tables) + "\n"
 
 
 def _lines(table: Tabular) -> Iterator[str]:
     title = escape_markdown(table.title.strip())
-    if said := table.conclusion:
-        yield from (f"### {_MARKS[said.style]} {escape_markdown(said.text)}", "")
+    if conclusion := table.conclusion:
+        yield from (f"### {_MARKS[conclusion.style]} {escape_markdown(conclusion.text)}", "")
     if title:
         yield from (title if table.conclusion else f"**{title}**", "")
     yield f"| {' | '.join(escape_markdown(column.text) for column in table.columns)} |"
@@ -52,10 +52,10 @@ def _cell(cell: Cell) -> str:
 
 
 def escape_markdown(text: str) -> str:
-    """`text` for the inside of a line or cell of GitHub's Markdown, where nothing in it acts.
+    """Escapes `text` for the inside of a line or cell of GitHub's Markdown, so that it has no effect there.
 
-    An empty comment keeps `@name`, `#12`, `:100:` and `http://…` from being a mention, a reference, a picture
-    or a link.
+    An empty comment keeps `@name`, `#12`, `:100:` and `http://…` from becoming a mention, a reference, a
+    picture or a link.
     """
     escaped = printable(text).replace("&", "&amp;").replace("<", "&lt;").replace("$", "&#36;")
     for character in "\\|*_`[]~":
@@ -64,7 +64,7 @@ def escape_markdown(text: str) -> str:
 
 
 def paragraph(text: str) -> str:
-    """`escape_markdown` for a line of its own: no heading, list, rule or quotation."""
+    """Escapes `text` for a line of its own: it cannot become a heading, list, rule or quotation either."""
     escaped = escape_markdown(text.strip())
     number = _NUMBERED.match(escaped)
     if number:

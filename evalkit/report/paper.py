@@ -1,16 +1,16 @@
-"""A paper's tables with their printed figures, from TOML files in `reports/` or of the user's own.
+"""Reads a paper's tables with their printed figures from TOML files, in `reports/` or the user's own.
 
-A paper is a folder: `paper.toml` has its title, url, version, the names of its tables and its groups of
-benchmarks; every table is a file of its own. A table has columns, footnotes by name, notes, and rows; a row
-says which task it is about, which figure of it, and what is printed of it by column:
+A paper is a folder. Its `paper.toml` has the title, url, version, the names of the tables and the groups of
+benchmarks; each table is a file of its own. A table has columns, footnotes by name, notes, and rows. A row
+names the task, which of its figures the row is about, and the printed figure of each column:
 
     figures."Ultra" = { text = "94.4%", protocol = "Maj1@32", match = ["maj1@32"], marks = ["via API"] }
 
-`text` is what is printed, and the value is read from it; `protocol` is what the paper calls it; `match` names
-evalkit's protocols that are the same one, so that only a run under one of these stands beside it unmarked.
+`text` is the printed text, from which the value is read. `protocol` is the paper's name of the protocol.
+`match` names the protocols of evalkit that are the same; a run under any other is marked as not comparable.
 
-A figure of a task is its headline or another metric (`measure`), of all samples, of one group or tag
-(`group`), or the mean of several groups' (`macro`). A column may set figures against another model's:
+A row is about the task's headline or another metric (`measure`), over all samples, over one group or tag
+(`group`), or as the mean over several groups (`macro`). A column may be relative to another model's figures:
 
     [compared]
     "Nano 1 / Pro" = { relative_to = "Pro" }
@@ -34,13 +34,13 @@ from evalkit.samples import JSON
 
 Comparing: TypeAlias = Literal["ratio", "difference"]
 ALL_GROUPS = ("*",)
-"""As `macro`: the mean over all groups that the benchmark has."""
+"""The value of `macro` for the mean over all groups of the benchmark."""
 _NUMBER = re.compile(r"([+−-]?)(\d+(?:\.\d+)?)(?:±\d+(?:\.\d+)?)?%?")
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A printed figure. `low`, `high`: its printed interval. `unit`: where it is not its row's."""
+    """A printed figure. `low`, `high`: its printed interval. `unit`: its unit, if it is not the row's."""
 
     text: str
     protocol: str = ""
@@ -52,7 +52,7 @@ class Figure:
 
     @property
     def value(self) -> float | None:
-        """The number that is printed, in its unit."""
+        """The printed number, in the figure's unit."""
         found = _NUMBER.fullmatch(self.text)
         return None if found is None else float(f"{found[1].replace('−', '-')}{found[2]}")
 
@@ -61,7 +61,7 @@ class Figure:
 class Compared:
     """A column of ratios to a model's figures (`relative_to`), or of differences from them (`minus`).
 
-    One of the two. The model is called as its column, or else as the paper calls it.
+    Exactly one of the two is given. It names the model's column, or the model as the paper calls it.
     """
 
     relative_to: str = ""
@@ -84,16 +84,16 @@ class Compared:
 
 @dataclass(frozen=True, slots=True)
 class PaperRow:
-    """A figure of a benchmark. `measure`: evalkit's name of the metric, "" for the task's headline.
+    """A row of a printed table. `measure`: evalkit's name of the metric; "" for the task's headline.
 
-    `group`: of the samples of that group or tag alone. `macro`: the mean of these groups' figures, of all
-    groups where it is `*`.
+    `group`: the group or tag whose samples alone the figure covers. `macro`: the groups whose figures are
+    averaged; `*` for all groups.
 
-    `options`: the task's options (`split=test`) that the paper's figure is under. `whole_corpus`: a figure
-    that cannot be taken apart into samples, such as BLEU. `headline_of`: protocols whose headline it is,
-    where `measure` is another protocol's name for it: a plain majority is a branch of a routed run.
-    `model_extractor`: in every figure a model read the answers that rules could not, so a run without
-    `--judge` is under another protocol.
+    `options`: the options of the task (`split=test`) that the paper used. `whole_corpus`: whether the figure
+    is not made of samples, such as BLEU. `headline_of`: the protocols whose headline is this figure, if
+    `measure` is the name that another protocol has for it: a plain majority is a branch of a routed run.
+    `model_extractor`: whether a model read the answers that rules could not read, so that a run without
+    `--judge` has another protocol.
     """
 
     name: str
@@ -113,15 +113,16 @@ class PaperRow:
 
     @property
     def figure(self) -> tuple[str, str, tuple[str, ...]]:
-        """Which of the task's figures it is."""
+        """What identifies the figure among those of its task."""
         return self.measure, self.group, self.macro
 
 
 @dataclass(frozen=True, slots=True)
 class PaperTable:
-    """`footnotes`: by the marks of figures. `notes`: what a reader has to know, inconsistencies too.
+    """A printed table. `footnotes`: texts by the marks of figures.
 
-    `compared`: by column, what its figures are ratios to or differences from.
+    `notes`: what a reader must know, including inconsistencies of the paper. `compared`: by column, the model
+    that its ratios or differences are relative to.
     """
 
     id: str
@@ -144,7 +145,10 @@ class PaperTable:
 
 @dataclass(frozen=True, slots=True)
 class Paper:
-    """`capabilities`: names of benchmarks by group; those that evalkit has are names of tasks."""
+    """A paper and its tables.
+
+    `capabilities`: names of benchmarks by group. If evalkit has a benchmark, this is the name of its task.
+    """
 
     id: str
     title: str
@@ -155,7 +159,7 @@ class Paper:
 
 
 def papers() -> tuple[str, ...]:
-    """Names of the papers that come with evalkit."""
+    """The names of the papers that come with evalkit."""
     return tuple(
         sorted(
             place.name
@@ -166,19 +170,19 @@ def papers() -> tuple[str, ...]:
 
 
 def load_paper(name: str) -> Paper:
-    """A paper by name, or a folder of the user's with a `paper.toml`."""
+    """Reads a paper of evalkit by its name, or the user's own by its folder, which has a `paper.toml`."""
     place = _place(name)
     document = read_toml(place.joinpath("paper.toml"))
     where = str(place.joinpath("paper.toml"))
     names = document.pop("tables", None)
     if not isinstance(names, list) or not names or not all(map(_is_name, names)):
-        raise UsageError(f"{where}: tables is a list of names, each of a .toml file beside it")
+        raise UsageError(f"{where}: tables must be a list of names of .toml files in the same folder")
     tables = tuple(_table(place.joinpath(f"{table}.toml"), table) for table in names)
     return from_json(Paper, {**document, "id": place.name, "tables": tables}, where)
 
 
 def load_tables(name: str) -> tuple[PaperTable, ...]:
-    """`PAPER` for all its tables, `PAPER/TABLE` for one, or the path of a TOML file with one table."""
+    """Reads all tables of `PAPER`, one table as `PAPER/TABLE`, or the table in a TOML file by its path."""
     if name.endswith(".toml"):
         path = Path(name)
         return (_table(path, path.stem),)
@@ -192,7 +196,7 @@ def load_tables(name: str) -> tuple[PaperTable, ...]:
 
 
 def parted(name: str) -> tuple[str, str]:
-    """(paper, table or "") of what `load_tables` takes; the paper of a TOML file is "": it is in none."""
+    """Splits what `load_tables` takes into (paper, table or ""). The paper of a TOML file is ""."""
     if name.endswith(".toml"):
         return "", name
     if (Path(name) / "paper.toml").is_file() or name in papers():
@@ -204,12 +208,12 @@ def parted(name: str) -> tuple[str, str]:
 
 
 def capability_groups(name: str) -> Mapping[str, tuple[str, ...]]:
-    """Benchmarks by capability; a task's name where evalkit has it, else the paper's own."""
+    """Benchmarks by capability, with the task's name if evalkit has the benchmark, else the paper's name."""
     return load_paper(name).capabilities
 
 
 def _known() -> str:
-    return f"known are {', '.join(papers())}; one's own is a .toml file, or a folder with a paper.toml"
+    return f"known are {', '.join(papers())}; your own can be a .toml file, or a folder with a paper.toml"
 
 
 def _is_name(value: object) -> bool:
@@ -232,14 +236,14 @@ def _table(place: Traversable, name: str) -> PaperTable:
         where = f"{place}, row {number} ({entries.get('name', 'without a name')})"
         figures = entries.pop("figures", {})
         if not isinstance(figures, dict):
-            raise UsageError(f"{where}: figures is a table by column")
-        made = {
+            raise UsageError(f"{where}: figures must be a TOML table with one entry per column")
+        figures_by_column = {
             column: from_json(Figure, figure, f"{where}, {column!r}") for column, figure in figures.items()
         }
-        rows.append(from_json(PaperRow, {**entries, "figures": made}, where))
+        rows.append(from_json(PaperRow, {**entries, "figures": figures_by_column}, where))
     table = from_json(PaperTable, {**document, "id": name, "rows": tuple(rows)}, str(place))
     if not table.rows or not table.columns or len(set(table.columns)) < len(table.columns):
-        raise UsageError(f"{place} needs a row and a column at least, and no two columns of one name")
+        raise UsageError(f"{place} must have at least one row and one column, and each column name only once")
     for column, compared in table.compared.items():
         _check_compared(table, column, compared, f"{place}, compared")
     for row in table.rows:
@@ -252,35 +256,35 @@ def _check_compared(table: PaperTable, column: str, compared: Compared, where: s
         raise unknown(f"column in {where}", column, table.columns)
     where = f"{where}, {column!r}"
     if bool(compared.relative_to) == bool(compared.minus):
-        raise UsageError(f"{where} needs relative_to or minus, and not both: the model it is compared with")
+        raise UsageError(
+            f"{where} needs the model that it is compared with: give either relative_to or minus"
+        )
     if compared.base in table.compared:
-        raise UsageError(f"{where}: {compared.base!r} is a column of comparisons, and not of a model")
+        raise UsageError(f"{where}: {compared.base!r} must be a model's column, not a column of comparisons")
 
 
 def _check_row(table: PaperTable, row: PaperRow, where: str) -> None:
     if row.group and row.macro:
         raise UsageError(
-            f"{where}: group is one group's figure and macro the mean of several: give one of them"
+            f"{where}: group is for one group and macro for the mean of several: give only one of them"
         )
     if (row.group or row.macro) and not row.task:
-        raise UsageError(
-            f"{where}: {'group' if row.group else 'macro'} needs the task that the groups are of"
-        )
+        raise UsageError(f"{where}: {'group' if row.group else 'macro'} needs the task that has these groups")
     named = {*row.macro} - {"", *ALL_GROUPS}
     if row.macro not in ((), ALL_GROUPS) and len(named) < max(2, len(row.macro)):
-        raise UsageError(f'{where}: macro is ["*"], or two groups at least by name, each once')
+        raise UsageError(f'{where}: macro must be ["*"], or at least two names of groups, each only once')
     for column, figure in row.figures.items():
         if column not in table.columns:
             raise unknown(f"column in {where}", column, table.columns)
         if figure.value is None:
-            raise UsageError(f"{where}, {column!r}: {figure.text!r} begins with no number")
+            raise UsageError(f"{where}, {column!r}: the text must begin with a number, not {figure.text!r}")
         for mark in figure.marks:
             if mark not in table.footnotes:
                 raise unknown(f"footnote in {where}, {column!r}", mark, table.footnotes)
 
 
 def _with_units(table: PaperTable, row: PaperRow) -> PaperRow:
-    """The row with the units of ratios and differences, where none is given."""
+    """The row, with the units of ratios and differences filled in if none is given."""
     figures = {
         column: dataclasses.replace(figure, unit=figure.unit or table.compared[column].unit(row.unit))
         if column in table.compared
@@ -291,6 +295,6 @@ def _with_units(table: PaperTable, row: PaperRow) -> PaperRow:
 
 
 def _list_of(value: Any, where: str) -> list[dict[str, Any]]:
-    if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
-        raise UsageError(f"{where} is a list of tables: [[rows]]")
-    return [dict(one) for one in value]
+    if not isinstance(value, list) or not all(isinstance(entry, dict) for entry in value):
+        raise UsageError(f"{where} must be a list of TOML tables: [[rows]]")
+    return [dict(entry) for entry in value]

@@ -1,4 +1,4 @@
-"""Which figure of a row is best, and who won how many samples against whom."""
+"""Finds the best figure of a row, and counts the samples that one run won and lost against another."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
 ALPHA = 0.05
 EXPLAINED = (
-    "bold or *: best in its row, that is better than every figure it may be compared with; than a run's with "
-    "p < 0.05 on common samples; a printed figure has no samples, so it has to lie outside the run's 95 % "
-    "interval, and is never called best itself"
+    "bold or *: best in its row, that is, better than every figure that it is comparable with: than another "
+    "run's figure with p < 0.05 on common samples; a printed figure has no samples, so it must lie outside "
+    "the run's 95 % interval, and is never marked as best itself"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class HeadToHead:
-    """Two runs on their common samples: those each won, and the p of the difference."""
+    """Two runs on their common samples: how many the first won and lost, and the p of the difference."""
 
     won: int
     lost: int
@@ -37,14 +37,16 @@ class HeadToHead:
 
 
 def head_to_heads(found: Mapping[int, tuple[Store, TableCell]]) -> dict[tuple[int, int], HeadToHead]:
-    """Every two of the runs, by column, in both orders. Those without a common sample are left out, and
-    those that were measured by code which is not at hand."""
+    """Compares every two of the runs. The keys are pairs of columns, in both orders.
+
+    Pairs without a common sample are left out, and so are figures whose metric's code is not available.
+    """
     result = {}
     for (i, (store, cell)), (j, (other, against)) in combinations(found.items(), 2):
         mine, theirs = stored_cell(store, cell), stored_cell(other, against)
         try:
             paired = pair(other, theirs, store, mine, cell.metric)
-        except UsageError:  # measured by code that is not at hand: a table is made without
+        except UsageError:  # the metric's code is not available: the table is made without this pair
             continue
         if paired is not None:
             one = HeadToHead(paired.wins, paired.losses, paired.difference.p)
@@ -55,16 +57,16 @@ def head_to_heads(found: Mapping[int, tuple[Store, TableCell]]) -> dict[tuple[in
 def best(
     cells: Sequence[GridCell],
     higher_is_better: bool,
-    met: Mapping[tuple[int, int], HeadToHead],
+    contests: Mapping[tuple[int, int], HeadToHead],
     target: float | None = None,
 ) -> int | None:
-    """The position of the best figure in a row; None where nothing is clearly better than all others.
+    """The position of the best figure in a row; None if no figure is clearly better than all others.
 
-    Only a run's figure can be best, of the whole benchmark, among those that are comparable, of which there
-    have to be two. It differs from another run's significantly (p < `ALPHA` on common samples; where `met`
-    has none, such as of a group, the intervals do not overlap), and a printed figure lies outside its
-    interval. The tests are not corrected for the number of rows. `target`: the value that is best; figures
-    are then compared by their distance from it.
+    Only a run's figure of the whole benchmark can be best, and only if the row has at least two comparable
+    figures. It must differ significantly from every other run's: p < `ALPHA` on common samples, or, without
+    an entry in `contests`, as for groups, intervals that do not overlap. Printed figures must lie outside its
+    interval. The tests are not corrected for the number of rows. `target`: the best value, if there is one;
+    figures are then compared by their distance from it.
     """
     if target is not None:
         cells, higher_is_better = [_distance(cell, target) for cell in cells], False
@@ -77,14 +79,14 @@ def best(
     if cell is None or cell.completeness.lacking:
         return None
     for i, other in shown.items():
-        one = met.get((top, i))
-        if i != top and not (one.p < ALPHA if one else _apart(shown[top], other, sign)):
+        contest = contests.get((top, i))
+        if i != top and not (contest.p < ALPHA if contest else _apart(shown[top], other, sign)):
             return None
     return top
 
 
 def _distance(cell: GridCell, target: float) -> GridCell:
-    """The cell with how far its value, and every value in its interval, lie from `target`."""
+    """The cell with the distances from `target` in place of its value and interval."""
     if cell.value is None:
         return cell
     value = abs(cell.value - target)
@@ -96,7 +98,7 @@ def _distance(cell: GridCell, target: float) -> GridCell:
 
 
 def _apart(top: GridCell, other: GridCell, sign: int) -> bool:
-    """Whether the whole interval of `top` is better than that of `other`, or than its value without one."""
+    """Whether the whole interval of `top` is better than that of `other`, or than a bare printed value."""
     worst = top.low if sign > 0 else top.high
     reached = other.high if sign > 0 else other.low
     reached = other.value if reached is None and other.kind == "printed" else reached
@@ -104,5 +106,6 @@ def _apart(top: GridCell, other: GridCell, sign: int) -> bool:
 
 
 def stored_cell(store: Store, cell: TableCell) -> Cell:
+    """The cell of the run file that a table's cell was read from."""
     wanted = (cell.task, cell.spec.protocol.name, "")
-    return next(one for one in store.cells() if (one.task, one.protocol, one.role) == wanted)
+    return next(found for found in store.cells() if (found.task, found.protocol, found.role) == wanted)

@@ -1,4 +1,4 @@
-"""The table model: cells read from run files, and what may be compared with what."""
+"""The table model: cells from run files, with notes on which of them are not comparable."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _NAMED = 8
-"""Groups that a note names."""
+"""The highest number of groups that a note names."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Table:
-    """Cells in rows, notes numbered from 1, and what the reader must know before the first number.
+    """The cells in the order of the rows, and notes, numbered from 1, to which the marks of the cells refer.
 
-    It shows itself as `evalkit report` does, in a notebook as Markdown.
+    Printed, it looks as in `evalkit report`; a notebook shows it as Markdown.
     """
 
     title: str
     cells: tuple[TableCell, ...]
     notes: tuple[str, ...] = field(default=())
     paths: tuple[Path, ...] = field(default=(), compare=False)
-    """The run files that it was read from."""
+    """The run files that the table was read from."""
 
     def __repr__(self) -> str:
         from evalkit.report.tabulate import figure_list
@@ -46,7 +46,7 @@ class Table:
         return to_terminal([figure_list(self)]).rstrip("\n")
 
     def _repr_markdown_(self) -> str:
-        """What a notebook shows."""
+        """The Markdown that a notebook shows."""
         from evalkit.report.markdown import to_markdown
         from evalkit.report.tabulate import figure_list
 
@@ -54,13 +54,13 @@ class Table:
 
     @property
     def failed(self) -> int:
-        """Samples that failed, over all runs; each counts once however many metrics it has."""
+        """The number of samples that failed, over all runs; a sample with several metrics counts once."""
         seen = {(cell.task, cell.protocol, cell.model): cell.outcomes["failed"] for cell in self.cells}
         return sum(seen.values())
 
     @property
     def causes(self) -> tuple[Cause, ...]:
-        """Why they failed, the commonest cause first."""
+        """Why samples failed, the most frequent cause first."""
         return merged({(cell.task, cell.protocol, cell.model): cell.causes for cell in self.cells}.values())
 
     def as_json(self) -> dict[str, JSON]:
@@ -72,16 +72,16 @@ class Table:
         }
 
     def to_pandas(self) -> pd.DataFrame:
-        """A `pandas.DataFrame` with a row a figure, in the table's order.
+        """A `pandas.DataFrame` with one row per figure, in the table's order.
 
-        task, protocol, model, metric: what was measured, each as the table names it.
-        value, unit: the figure, as precise as it is; NaN where no sample was judged.
-        low, high: its 95 % interval, in the same unit; NaN where there is none.
-        n: what the value is over: judged samples, or what the metric counts in them.
-        correct, wrong, unparsable, truncated, refused, failed: how many samples ended so.
-        causes: why samples failed, the commonest first, with their counts; "" where none did.
-        signature: one line that says what was asked and by what code it was read, scored and measured.
-        part: why it is no figure of the whole benchmark, in words; "" where it is.
+        task, protocol, model, metric: what was measured, by the names that the table uses.
+        value, unit: the figure, not rounded; NaN if no sample was judged.
+        low, high: its 95 % interval, in the same unit; NaN if there is none.
+        n: the number of judged samples, or of whatever the metric counts in them.
+        correct, wrong, unparsable, truncated, refused, failed: the number of samples with this outcome.
+        causes: why samples failed, the most frequent cause first, with counts; "" if none failed.
+        signature: one line about the questions and the code that read, scored and measured the answers.
+        part: why the figure does not cover the whole benchmark; "" if it does.
         """
         import pandas as pd
 
@@ -89,19 +89,20 @@ class Table:
         return frame.astype(dict.fromkeys(("value", "low", "high"), float))
 
     def samples(self) -> pd.DataFrame:
-        """A `pandas.DataFrame` with a row a sample, in the order of the data: what `evalkit export` writes.
+        """A `pandas.DataFrame` with one row per sample, in the order of the data, as `evalkit export` writes.
 
-        task, protocol, model: which figure it belongs to.
-        position, id: its place in the data, from 0, and its name there.
-        input, choices, target: what was asked, from what to choose, and the references; the latter two lists.
-        group, tags, cluster, meta, media: what the benchmark says of it; `media` are keys of files.
+        task, protocol, model: the figure that the sample belongs to.
+        position, id: its position in the data, from 0, and its name there.
+        input, choices, target: the question, the list of options, and the list of references.
+        group, tags, cluster, meta, media: what the benchmark says about it; `media` are keys of files.
         outcome: correct, wrong, unparsable, truncated, refused, answered or failed.
-        boundary, error: of one that failed, on which side and why; else "".
-        finals: the answers that were read, each with what the scorer said of it (`value`, `correct`, …).
-        variants, detail: the same by its other readings, and what the scorer noted besides.
-        responses: every response, in the order of asking (`request`, `draw`, `judge`, `text`, `finish`, …).
+        boundary, error: where and why a sample failed; "" for all others.
+        finals: the answers that were read, each with the scorer's verdict (`value`, `correct`, …).
+        variants, detail: the answers by the other variants, and further notes of the scorer.
+        responses: all responses, in the order of the requests (`request`, `draw`, `judge`, `text`, …).
 
-        Read from the run files, `paths`. Raises `UsageError` where one of them is gone, or has no texts.
+        The samples are read from the run files, `paths`. Raises `UsageError` if one of them is gone or has no
+        texts.
         """
         import pandas as pd
 
@@ -113,7 +114,7 @@ class Table:
 
 
 def flat(cell: TableCell) -> dict[str, JSON]:
-    """A cell as one flat row, for CSV and pandas."""
+    """A cell as a flat row, for CSV and pandas."""
     kept = ("task", "protocol", "model", "metric", "value", "unit", "low", "high", "n")
     whole = cell.as_json()
     return {
@@ -131,13 +132,13 @@ def signature_line(cell: TableCell) -> str:
 
 
 def build_table(stores: Sequence[Store], *, strict: bool = False) -> Table:
-    """The cells of all runs, row by row, with notes on what cannot be compared.
+    """Reads the cells of all runs, row by row, with notes on figures that are not comparable.
 
-    `strict`: raises `UsageError` instead of noting it.
+    `strict`: raises `UsageError` instead of making a note. Also raises it if there are no cells.
     """
     cells = [cell for store in stores for cell in cells_of(store)]
     if not cells:
-        raise UsageError("no results yet: the run file holds no cell")
+        raise UsageError("no results yet: the run file contains no benchmark")
     rows = list(dict.fromkeys(cell.row for cell in cells))
     cells.sort(key=lambda cell: rows.index(cell.row))
     notes: list[str] = []
@@ -154,12 +155,12 @@ def _title(cells: Sequence[TableCell]) -> str:
     title = f"{', '.join(models)} on {', '.join(dict.fromkeys(cell.task for cell in cells))}"
     small = dict.fromkeys(cell.task for cell in cells if cell.completeness.small)
     if small:
-        title += f" ({', '.join(small)}: evalkit's own small sets, for trying it out; no benchmark results)"
+        title += f" ({', '.join(small)}: evalkit's own small sets, for trying it out, not benchmark results)"
     return title
 
 
 def _marked(cells: Sequence[TableCell], notes: list[str]) -> Iterable[TableCell]:
-    """The cells with marks; `notes` gets the sentences."""
+    """Yields the cells with marks, and adds the sentences that these refer to to `notes`."""
     rows: dict[tuple[str, str, str], list[TableCell]] = {}
     for cell in cells:
         rows.setdefault(cell.row, []).append(cell)
@@ -169,7 +170,7 @@ def _marked(cells: Sequence[TableCell], notes: list[str]) -> Iterable[TableCell]
         held_to = yardstick(row) or cell
         differences = apart(held_to, cell)
         if differences:
-            place = "the row's first cell" if held_to is row[0] else f"that of {held_to.model}"
+            place = "the row's first cell" if held_to is row[0] else held_to.model
             notes.append(
                 f"{cell.model} on {cell.task}:{cell.protocol} is not comparable with {place}; "
                 f"{'; '.join(differences)}"
@@ -180,14 +181,14 @@ def _marked(cells: Sequence[TableCell], notes: list[str]) -> Iterable[TableCell]
 
 
 def _bars(cell: TableCell, notes: Sequence[str]) -> Iterable[str]:
-    """The notes of a marked cell that keep it from being compared, rather than tell of it."""
-    told = set(_remarks(cell))
-    return (note for mark in cell.marks if (note := notes[mark - 1]) not in told)
+    """The notes of a marked cell that say why it is not comparable, without mere remarks."""
+    remarks = set(_remarks(cell))
+    return (note for mark in cell.marks if (note := notes[mark - 1]) not in remarks)
 
 
 def _faults(cell: TableCell) -> Iterable[str]:
-    """What makes a figure another one than that of the whole benchmark under its protocol."""
-    if lacking := cell.completeness.unasked:  # a small set stands in the title
+    """Yields the reasons why a figure is not that of the whole benchmark under its protocol."""
+    if lacking := cell.completeness.unasked:  # a small set is named in the title
         yield f"{cell.model} on {cell.task}: {lacking}"
     if cell.stale:
         yield f"{cell.model} on {cell.task}, {cell.metric}: {'; '.join(cell.stale)}: {FIX}"
@@ -198,15 +199,15 @@ def _faults(cell: TableCell) -> Iterable[str]:
     if cell.lost and cell.value is not None:
         names = ", ".join(cell.lost[:_NAMED]) + (", …" if len(cell.lost) > _NAMED else "")
         yield (
-            f"{cell.model} on {cell.task}, {cell.metric}: no sample of {names} was scored: the mean is "
-            f"without {_counted(len(cell.lost), 'group')}"
+            f"{cell.model} on {cell.task}, {cell.metric}: no sample of {names} was scored: the mean leaves "
+            f"out {_counted(len(cell.lost), 'group')}"
         )
     for key, count in cell.counts.items():
         yield f"{cell.model} on {cell.task}: {COUNTED[key].format(count)}"
 
 
 def _remarks(cell: TableCell) -> Iterable[str]:
-    """What to know of a figure that is as comparable as any."""
+    """Yields remarks on a figure that do not make it less comparable."""
     if cell.traits.whole_corpus:
         yield corpus_words(cell)
     if words := run_on_words(cell):
@@ -220,21 +221,21 @@ def _remarks(cell: TableCell) -> Iterable[str]:
     if cell.answered and not cell.traits.right_or_wrong:
         yield (
             f"{cell.model} on {cell.task}: {_counted(cell.answered, 'sample')} without a reference in the "
-            "data, not in the value"
+            "data, not included in the value"
         )
     elif cell.answered:
         yield (
             f"{cell.model} on {cell.task}: the references of {cell.answered} answers are not public; "
-            "evalkit export --format submission writes what their server takes"
+            "evalkit export --format submission writes the file for the benchmark's server"
         )
     if cell.seconds:
         heard = sum(cell.outcomes.values()) + cell.answered - cell.outcomes["failed"]
         yield (
             f"{cell.task}: {cell.seconds / 3600:.3g} hours of speech, "
-            f"{cell.seconds / heard:.1f} s a clip on average"
+            f"{cell.seconds / heard:.1f} s per clip on average"
         )
     if (draws := cell.signature.parts.get("draws", 1)) != 1:
-        yield f"{cell.task}: intervals resample the questions; the {draws} draws of each are held"
+        yield f"{cell.task}: intervals resample the questions; the {draws} draws of each are held fixed"
     if cell.verification:
         yield f"{cell.model} on {cell.task}:{cell.protocol}: {_verified(cell.verification)}"
     if "threshold" in cell.found:
@@ -246,7 +247,7 @@ def _remarks(cell: TableCell) -> Iterable[str]:
 
 
 def _of_responses(cell: TableCell) -> Iterable[str]:
-    """What the requests and responses themselves say."""
+    """Yields remarks on the requests and responses."""
     for habit in cell.habits:
         yield f"{cell.model} on {cell.task}: {habit}"
     if refused := cell.outcomes[REFUSED]:
@@ -264,7 +265,7 @@ def _counted(number: int, noun: str) -> str:
 
 def _verified(found: dict[str, int]) -> str:
     if not found["asked"]:
-        return "no greedy answer came a second time"
+        return "no greedy request was answered a second time"
     share = 100 * found["changed"] / found["asked"]
     return (
         f"{found['changed']} of {found['asked']} greedy answers changed when asked for again ({share:.2g} %)"

@@ -1,7 +1,7 @@
-"""One table, whatever it is of: what every format draws. Each format has one renderer.
+"""The common form of every table, which each format draws with one renderer.
 
-`evalkit.report.tabulate` and `evalkit.report.comparison` make them; `terminal`, `markdown`, `latex` and
-`html` draw them. Texts come as they are: each renderer sees to it that nothing in them acts.
+`evalkit.report.tabulate` and `evalkit.report.comparison` make these tables; `terminal`, `markdown`, `latex`
+and `html` draw them. Their texts are not escaped: each renderer does that for its format.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ _FIGURES = ("run", "printed", "compared")
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """`lines`: below its text, in small letters. `marks`: numbers of the table's notes.
+    """A cell of a table. `lines`: lines below the text, in small letters. `marks`: numbers of the notes.
 
-    `more`: goes on after the text, each part on a line of its own where a terminal is narrow. `best`: of its
-    row. `kind`: as of `evalkit.report.grid.GridCell`, or "text".
+    `more`: the rest of the text; in a narrow terminal each part is on a line of its own. `best`: whether it
+    is the best of its row. `kind`: as in `evalkit.report.grid.GridCell`, or "text".
     """
 
     text: str
@@ -44,7 +44,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A cell a column, the first of which says what the row is of. `section`: a heading over it, if any."""
+    """One cell per column; the first is the label of the row. `section`: the heading above it, if any."""
 
     cells: tuple[Cell, ...]
     section: str = ""
@@ -52,10 +52,10 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """`kind`: "run", "printed" and "compared" over figures of such cells, "number" over other figures.
+    """A column's heading and kind: "run", "printed" or "compared" like its cells, "number" for other figures.
 
-    In a terminal: `unbroken` keeps its lines whole, `least` is how narrow it may become, and `spare` leaves
-    it out, for the title says it too.
+    In a terminal: `unbroken` keeps its lines whole, `least` is its smallest width, and `spare` leaves it out
+    because the title says the same.
     """
 
     text: str
@@ -67,7 +67,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Fold:
-    """Lines that belong to one row, and are folded away where a format can."""
+    """Lines that belong to one row. Formats that can fold them do so."""
 
     title: str
     lines: tuple[str, ...]
@@ -75,7 +75,7 @@ class Fold:
 
 @dataclass(frozen=True, slots=True)
 class Conclusion:
-    """The sentence that counts most."""
+    """The most important sentence of a table."""
 
     text: str
     style: Style
@@ -83,10 +83,10 @@ class Conclusion:
 
 @dataclass(frozen=True, slots=True)
 class Tabular:
-    """`notes`: numbered from 1, cells refer to them. `remarks`: what holds for the whole table.
+    """A table. `notes`: numbered from 1; cells refer to them. `remarks`: sentences about the whole table.
 
-    `statements`: sentences that are never broken, for logs are searched for them. `signatures`: a line each.
-    `id`, `source`: of a printed table, its name and where it is printed.
+    `statements`: sentences that are never broken, so that a search in a log finds them. `signatures`: one
+    line each. `id`, `source`: the name of a printed table, and where it is printed.
     """
 
     title: str
@@ -103,33 +103,33 @@ class Tabular:
 
     @property
     def side_by_side(self) -> bool:
-        """Whether its columns are models, of which there may be more than fit beside each other."""
+        """Whether its columns are models. There may be more of them than fit beside each other."""
         return any(column.kind in _FIGURES for column in self.columns)
 
     def numbered_notes(self) -> Iterator[tuple[str, str]]:
-        """(number as the cells have it, note)."""
+        """Yields (number as the cells show it, note)."""
         return ((superscript(str(number)), note) for number, note in enumerate(self.notes, 1))
 
     def with_columns(self, order: Sequence[int]) -> Tabular:
-        """With these of its columns, in this order."""
+        """The table with only the columns at these positions, in this order."""
         rows = tuple(dataclasses.replace(row, cells=tuple(row.cells[i] for i in order)) for row in self.rows)
         return dataclasses.replace(self, columns=tuple(self.columns[i] for i in order), rows=rows)
 
 
 def superscript(numbers: str) -> str:
-    """`1,2` as it stands above a line."""
+    """The numbers `1,2` as superscripts."""
     return numbers.translate(_SUPERSCRIPTS)
 
 
 def printable(text: str) -> str:
-    """Without control characters: model names and errors come from elsewhere."""
+    """The text with spaces for control characters, which names of models and errors may contain."""
     return "".join(character if character.isprintable() else " " for character in text)
 
 
 def cleaned(table: Tabular) -> Tabular:
     """The table with every text `printable`."""
-    found: Tabular = _cleaned(table)
-    return found
+    result: Tabular = _cleaned(table)
+    return result
 
 
 def _cleaned(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The tables of a report: figures in a list, side by side in a grid, and by group."""
+"""Makes the tables of a report: figures in a list, side by side in a grid, and by group."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _LIST = (
 
 
 def figure_list(table: Table) -> Tabular:
-    """A row a figure."""
+    """A table with one row per figure."""
     several = len({cell.model for cell in table.cells}) > 1
     columns = (
         _LIST if several else tuple(dataclasses.replace(one, spare=one.text == "model") for one in _LIST)
@@ -55,18 +55,18 @@ def _value(figure: TableCell | Group, unit: str, least: int) -> str:
 
 
 def outcome_shares(outcomes: Mapping[str, int]) -> str:
-    """`correct 54 %, wrong 30 %`: shares of all samples, those that did not occur left out."""
+    """`correct 54 %, wrong 30 %`: shares of all samples, without outcomes that did not occur."""
     total = sum(outcomes.values())
     return ", ".join(f"{name} {_percent(count, total)}" for name, count in outcomes.items() if count)
 
 
 def _percent(count: int, total: int) -> str:
     share = 100 * count / total
-    return f"{share:.0f} %" if share >= 1 else f"{share:.1g} %"  # never a failure rounded to 0 %
+    return f"{share:.0f} %" if share >= 1 else f"{share:.1g} %"  # so that failures are never rounded to 0 %
 
 
 def breakdowns(table: Table) -> Iterator[Tabular]:
-    """Figures by group, and validation curves: of each cell that has them."""
+    """Yields the figures by group and the validation curve of each cell that has them."""
     for cell in table.cells:
         title = f"{cell.model} on {cell.task}:{cell.protocol}, {cell.metric}"
         if cell.groups:
@@ -90,15 +90,16 @@ def breakdowns(table: Table) -> Iterator[Tabular]:
 
 
 def _numbers(title: str, headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Tabular:
-    """The first column is text, the others figures."""
+    """A table whose first column is text and whose other columns are numbers."""
     first, *others = headings
     columns = (Column(first), *(Column(heading, "number") for heading in others))
     return Tabular(title, columns, tuple(Row(tuple(map(Cell, row))) for row in rows))
 
 
 def side_by_side(grid: Grid) -> Tabular:
-    """A benchmark a row, printed models and runs as columns."""
-    named = sum(column.kind == "run" for column in grid.columns) > 2  # won and lost against whom?
+    """A table with one row per benchmark, with printed models and runs as columns."""
+    # With more than two runs, samples won and lost need the name of the other run.
+    named = sum(column.kind == "run" for column in grid.columns) > 2
     rows, section = [], ""
     for row in grid.rows:
         cells = (
@@ -120,17 +121,17 @@ def side_by_side(grid: Grid) -> Tabular:
 
 
 def _label(row: GridRow) -> Cell:
-    """What stands at the left of a row: its name, then metric, unit and direction."""
+    """The label at the left of a row: its name, then metric, unit and direction."""
     unit = f", {row.unit}" if row.unit else ""
     arrow = "" if row.target is not None else "↑" if row.higher_is_better else "↓"
     return Cell(row.label, lines=(f"{row.metric}{unit} {arrow}".strip(),))
 
 
 def _details(grid: Grid, cell: GridCell, named: bool) -> tuple[str, ...]:
-    """A cell below its value: protocol, interval, n, odd outcomes, samples won and lost.
+    """The lines below a cell's value: protocol, interval, n, unusual outcomes, samples won and lost.
 
-    A run's protocol is named as a printed one is where the row's label does not name it, else only what is
-    overridden in it. `named`: samples won and lost are told under the table, by name.
+    A run's protocol is named in full if the row's label does not name it, else only its overrides are.
+    `named`: whether samples won and lost are listed below the table, by name, instead.
     """
     if cell.kind not in ("run", "compared"):
         return (cell.protocol,) if cell.protocol else ()
@@ -151,9 +152,11 @@ def _details(grid: Grid, cell: GridCell, named: bool) -> tuple[str, ...]:
 
 
 def _head_to_heads(grid: Grid) -> Iterator[str]:
-    """Samples won and lost in words."""
+    """Yields sentences about the samples that each run won and lost against the others."""
     for row in grid.rows:
         for column, cell in zip(grid.columns, row.cells, strict=True):
-            met = [f"won {won} and lost {lost} against {name}" for name, (won, lost) in cell.against.items()]
-            if met:
-                yield f"{row.label} {row.metric}, {column.name}: {'; '.join(met)}"
+            scores = [
+                f"won {won} and lost {lost} against {name}" for name, (won, lost) in cell.against.items()
+            ]
+            if scores:
+                yield f"{row.label} {row.metric}, {column.name}: {'; '.join(scores)}"

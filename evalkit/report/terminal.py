@@ -1,4 +1,4 @@
-"""Tables in a terminal, no wider than it is; in colour where somebody looks at them."""
+"""Writes tables for a terminal, within its width, and in colour if it is an interactive one."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 _LABEL, _COLUMN, _NARROW, _GAP = 26, 20, 10, 2
-"""Of models side by side: the first column's width at most, another's at most and at least, and the gap."""
+"""For models side by side: the greatest width of the first column, the greatest and smallest width of the
+others, and the gap between columns."""
 _WIDE = 100
-"""Characters of a terminal in which cells go on on one line."""
+"""From this width of the terminal on, in characters, the text of a cell is on one line."""
 _STYLES = {"": "", "good": "green", "bad": "bold red", "doubt": "yellow"}
 
 
 def to_terminal(tables: Sequence[Tabular], *, width: int | None = None, colour: bool = False) -> str:
-    """Box-drawn, at most `width` columns wide (default: the terminal's), but for what is never broken."""
+    """The tables as text, at most `width` columns wide (default: the terminal's), except unbroken lines."""
     from rich.console import Console
 
     out = io.StringIO()
@@ -60,18 +61,18 @@ def _print(console: Console, table: Tabular) -> None:
         console.print(Text(statement), soft_wrap=True)
     for line in table.signatures:
         console.print(Text(line, style="dim"), soft_wrap=True)
-    if said := table.conclusion:
-        console.print(Text(said.text, style=_STYLES[said.style]), soft_wrap=True)
+    if conclusion := table.conclusion:
+        console.print(Text(conclusion.text, style=_STYLES[conclusion.style]), soft_wrap=True)
 
 
 def _box(table: Tabular, shown: Sequence[int], room: Mapping[int, int], *, wide: bool) -> Box:
-    """The columns `shown`. `room`: how wide each may be at most, where that is said."""
+    """A box with the columns `shown`. `room`: the greatest width of each column, if it is limited."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table as Box
     from rich.text import Text
 
-    apart = table.side_by_side  # rows of several lines each, with an empty one between
-    # A divider stands between two columns besides the padding, and is a space.
+    apart = table.side_by_side  # these rows have several lines each, so an empty line separates them
+    # Besides the padding, there is a divider between two columns, which is a space.
     box = Box(box=SIMPLE_HEAD, show_edge=not apart, pad_edge=False, padding=(0, _GAP - 1, 0, 0))
     for i in shown:
         column = table.columns[i]
@@ -95,9 +96,9 @@ def _box(table: Tabular, shown: Sequence[int], room: Mapping[int, int], *, wide:
 def _text(cell: Cell, *, wide: bool) -> Text:
     from rich.text import Text
 
-    said = [cell.whole] if wide else [cell.text, *cell.more]
+    lines = [cell.whole] if wide else [cell.text, *cell.more]
     style = "bold" if cell.best else "dim" if cell.kind == "empty" else _STYLES[cell.style]
-    head = Text("\n".join(said), style=style)
+    head = Text("\n".join(lines), style=style)
     head.append(cell.superscripts)
     if cell.best:
         head.append(" *")
@@ -106,10 +107,11 @@ def _text(cell: Cell, *, wide: bool) -> Text:
 
 
 def _cut_up(table: Tabular, room: int) -> tuple[list[list[int]], dict[int, int]]:
-    """(positions of the columns of each box, width of each column), so that a box needs no more than `room`.
+    """(positions of the columns of each box, width of each column), so that no box is wider than `room`.
 
-    The first column is in every box and counted by the caller. Where the runs leave room for a printed one,
-    narrowed if need be, they stand in every box beside some; else the columns are cut where they are.
+    The first column is in every box, and the caller has subtracted its width. If there is room for all runs
+    and a printed column, narrowed if necessary, every box has all runs beside some printed columns; otherwise
+    the columns are split in their order.
     """
     columns = range(1, len(table.columns))
     runs = [i for i in columns if table.columns[i].kind != "printed"]
@@ -123,7 +125,7 @@ def _cut_up(table: Tabular, room: int) -> tuple[list[list[int]], dict[int, int]]
 
 
 def _cut(columns: Sequence[int], wide: Mapping[int, int], room: int) -> list[list[int]]:
-    """The columns in order, as many to a band as there is room for, one at least."""
+    """Splits the columns, in order, into bands of as many as there is room for, at least one."""
     bands: list[list[int]] = []
     left = 0
     for i in columns:
@@ -142,7 +144,7 @@ def _label_width(table: Tabular) -> int:
 
 
 def _width(table: Tabular, i: int) -> int:
-    """Of a column, where nothing in it is broken."""
+    """The width of a column in which no line is broken."""
     from rich.cells import cell_len
 
     lines = [table.columns[i].text, *_lines(table, i)]
@@ -150,7 +152,7 @@ def _width(table: Tabular, i: int) -> int:
 
 
 def _narrowed(table: Tabular, i: int) -> int:
-    """The same where lines are broken between words, and the heading anywhere."""
+    """The width of a column whose lines may be broken between words, and its heading anywhere."""
     from rich.cells import cell_len
 
     words = (cell_len(word) for line in _lines(table, i) for word in line.split())

@@ -216,7 +216,7 @@ def test_what_else_than_the_model_moves_a_figure_is_said(cli: Cli, tmp_path: Pat
     base, head = opened(tmp_path / "a.db", tmp_path / "b.db")
     found = compare(base, head)
     assert found.notes == (
-        "sums:maj: questions are resampled, the draws of each are held",
+        "sums:maj: questions are resampled, the draws of each are held fixed",
         "head: sums:once: 40 of 40 greedy answers changed when asked for again: "
         "a difference may be the server's",
     )

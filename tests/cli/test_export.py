@@ -74,7 +74,7 @@ def test_what_is_wrong_is_said(cli: Cli, finished: Path, tmp_path: Path) -> None
     assert "did you mean jsonl" in said(finished, "--format", "json")
     assert "--task-file sums.py" in said(finished, "--format", "submission")
     named = ("--task-file", tmp_path / "sums.py")
-    assert "no server takes answers to sums" in said(finished, "--format", "submission", *named)
+    assert "no server takes the answers to sums" in said(finished, "--format", "submission", *named)
     assert "a submission needs exactly one run file" in said(finished, finished, "--format", "submission")
     assert "no run file" in said(tmp_path / "none.db")
     assert "cannot write" in said(finished, "-o", finished / "below.csv")

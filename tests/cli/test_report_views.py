@@ -76,7 +76,7 @@ def test_a_run_beside_a_papers_figures(cli: Cli, tmp_path: Path) -> None:
     assert "8-shot, greedy (8-shot-cot) here, Maj1@32 there" in " ".join(out.split())
     code, out, err = cli("report", path, "--paper", "gemini-1.0/table-2", "--strict")
     assert (code, out) == (2, "")
-    assert "--strict: may not stand side by side\n  GSM8K, Gemini Ultra: 8-shot, greedy" in err
+    assert "--strict: figures are not comparable\n  GSM8K, Gemini Ultra: 8-shot, greedy" in err
     assert "evalkit's own small set" in err
     for ending, start in {
         "tex": "% Needs",

@@ -110,7 +110,7 @@ def test_a_share_of_them_and_no_sampled_ones(cli: Cli, tmp_path: Path) -> None:
     _, out, _ = cli(
         "run", "-m", "fake/gold", "-t", f"{task}:sums:maj", "--verify-fraction", 1, "-o", tmp_path / "m.db"
     )
-    assert "no greedy answer came a second time" in " ".join(out.split())
+    assert "no greedy request was answered a second time" in " ".join(out.split())
 
 
 def test_a_second_answer_that_fails_is_no_answer(cli: Cli, tmp_path: Path) -> None:

@@ -86,7 +86,7 @@ def test_an_endpoint_writes_clips_down(tmp_path: Path) -> None:
     assert (inserted.value, over.value) == (0.0, 0.0)
     assert wer.outcomes["correct"] == 2
     assert wer.seconds == pytest.approx(6.0)
-    assert any("0.00167 hours of speech, 2.0 s a clip" in note for note in table.notes)
+    assert any("0.00167 hours of speech, 2.0 s per clip" in note for note in table.notes)
     assert "average:macro over groups" in wer.signature.line()
     for heard in server.heard:
         with wave.open(BytesIO(heard.data)) as file:
@@ -127,8 +127,8 @@ def test_on_the_way_the_figure_is_the_mean_of_the_languages_too(tmp_path: Path) 
         server.scribe = by_length
         assert last_line(server.url).endswith("WER (macro) 10.0 · answered 3")
     assert [words.split(", ")[1] for words in spoken] == [
-        "1.5 s a clip on average",  # a clip that failed counts on neither side
-        "2.0 s a clip on average",
+        "1.5 s per clip on average",  # a clip that failed counts on neither side
+        "2.0 s per clip on average",
     ]
 
 

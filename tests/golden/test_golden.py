@@ -76,7 +76,7 @@ def test_new_and_gone_cases_are_written_freely(outputs: Path) -> None:
     held = _held(1, gone="true")
     files.write("is_year", Golden(1, {}, {key: one for key, one in held.outputs.items() if key != '"2014"'}))
     (line,) = compare("is_year").lines
-    assert "1 cases are not in the golden file and 1 are no cases any more" in line
+    assert "1 cases are not in the golden file and 1 of its cases are gone" in line
     renew("is_year")
     assert not compare("is_year").lines
 

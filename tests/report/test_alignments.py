@@ -57,7 +57,7 @@ def test_without_speech_it_says_so(tmp_path: Path, capsys: pytest.CaptureFixture
     path = str(tmp_path / "r.db")
     said(capsys, "run", "-m", "fake/gold", "-t", "gsm8k:8-shot-cot", "--data", "builtin", "-o", path)
     code, _, err = said(capsys, "report", path, "--alignments")
-    assert (code, "no run here has any" in err) == (2, True)
+    assert (code, "none of these runs has one" in err) == (2, True)
     code, _, err = said(capsys, "report", path, "--alignments", "--format", "csv")
     assert (code, "format of --alignments" in err) == (2, True)
 

@@ -113,7 +113,7 @@ def test_a_printed_figure_under_another_protocol_is_hollow_and_a_ratio_is_none(
     inks = [text.attrib["fill"] for text in root.iter(f"{SVG}text") if text.text in ("A", "B")]
     # White on a filled disc; one figure, Gemini Pro's of sums, was obtained otherwise.
     assert sorted(ink.partition(",")[0] for ink in inks) == ["var(--ink", *["var(--paper"] * 3]
-    assert "Hollow ones were obtained otherwise" in chart.caption
+    assert "Hollow discs have other protocols" in chart.caption
 
 
 def test_decision_rules_beside_figure_9(report: Report, drawn: dict[str, Chart]) -> None:
@@ -205,7 +205,7 @@ def test_capabilities_are_mean_ratios_over_comparable_figures(
     values = {(cell.task, cell.model): cell.value or 0 for cell in report.table.cells if not cell.variant}
     chart = drawn["chart-capabilities-1"]
     assert chart.title == "Capabilities, relative to Gemini Pro"
-    assert chart.caption.endswith("Without figures in common: Video.")
+    assert chart.caption.endswith("Without common figures: Video.")
     # Pro's figure of sums is under another protocol, so that quiz is left.
     assert {"Letters (1 benchmark)", "All (1 benchmark)"} <= set(texts(chart))
     for model in (GOOD, LAZY):
@@ -321,7 +321,7 @@ def test_the_interval_of_a_ratio() -> None:
     nothing = ratio_of(Mark("a", 0.0, 0.0, 5.0), printed(50.0))
     assert nothing is not None
     assert (nothing.value, nothing.low, nothing.high) == pytest.approx((0.0, 0.0, 0.1))
-    assert ratio_of(over, Mark("b", 1.0, 0.0, 3.0)) is None, "it may be as large as one likes"
+    assert ratio_of(over, Mark("b", 1.0, 0.0, 3.0)) is None, "it has no upper bound"
 
 
 @pytest.mark.slow
@@ -335,18 +335,18 @@ def test_runs_of_other_samples_are_left_out_or_hollow_and_named(tmp_path: Path) 
         evaluated(tmp_path / "w.db", counting(lazy, "fake/whole"), task),
     ]
     found = {chart.id: chart for chart in charts(build_table(stores))}
-    assert "Hollow marks of runs are of other samples" in found["chart-values-1"].caption
-    assert "Hollow marks of runs are of other samples" in found["chart-rules-1"].caption
+    assert "Hollow marks of runs have other samples" in found["chart-values-1"].caption
+    assert "Hollow marks of runs have other samples" in found["chart-rules-1"].caption
     breakdown = found["chart-breakdown-1"]
-    assert "Of other samples, or asked otherwise: fake/part. They are left out." in breakdown.caption
+    assert "Other samples or another protocol: fake/part. These are left out." in breakdown.caption
     assert "fake/part" not in texts(breakdown)
     assert "fake/whole" in found["chart-routing-1"].alt
     assert "fake/part" not in found["chart-routing-1"].alt
     assert "fake/part" in found["chart-routing-2"].alt
     for name in ("chart-outcomes-1", "chart-tokens-per-sample"):
-        assert "Of other samples, or asked otherwise: fake/part." in found[name].caption
+        assert "Other samples or another protocol: fake/part." in found[name].caption
     assert "fake/part" not in texts(found["chart-tokens-per-sample"])
-    assert "totals do not compare them" in found["chart-tokens"].caption
+    assert "totals are not comparable" in found["chart-tokens"].caption
     for store in stores:
         store.close()
 

@@ -61,7 +61,7 @@ def test_a_vote_is_compared_with_the_vote(tmp_path: Path) -> None:
     assert not row["Old"].comparable
     assert notes(found, row["Old"]) == [
         "over the API",
-        "0-shot, 5 draws at temperature 0.7, majority vote (maj) here, 0-shot and nothing more said there",
+        "0-shot, 5 draws at temperature 0.7, majority vote (maj) here, 0-shot without further details there",
     ]
     assert row["New"].comparable
     assert not row["New"].marks
@@ -70,9 +70,9 @@ def test_a_vote_is_compared_with_the_vote(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"max_tokens": "64"}, "max_tokens=64 here, 0-shot and nothing more said there"),
-        ({"shots": "2"}, "shots=2 here, 0-shot and nothing more said there"),
-        ({"temperature": "0.5"}, "temperature=0.5 here, 0-shot and nothing more said there"),
+        ({"max_tokens": "64"}, "max_tokens=64 here, 0-shot without further details there"),
+        ({"shots": "2"}, "shots=2 here, 0-shot without further details there"),
+        ({"temperature": "0.5"}, "temperature=0.5 here, 0-shot without further details there"),
     ],
 )
 def test_an_override_is_another_protocol(tmp_path: Path, settings: dict[str, str], words: str) -> None:
@@ -85,7 +85,7 @@ def test_an_override_is_another_protocol(tmp_path: Path, settings: dict[str, str
 def test_a_printed_row_may_ask_for_options(tmp_path: Path) -> None:
     text = PAPER.replace('task = "sums"', 'task = "sums"\noptions = "split=test"')
     found = grid([ran(tmp_path, "fake/a", count=20)], paper(tmp_path, text))
-    assert notes(found, cells(found, "Sums")["Old"])[1:] == ["split as the task has it here, test there"]
+    assert notes(found, cells(found, "Sums")["Old"])[1:] == ["split not set here, test there"]
     text = PAPER.replace('task = "sums"', 'task = "sums"\noptions = "max_tokens=64"')
     found = grid([ran(tmp_path, "fake/b", count=20, settings={"max_tokens": "64"})], paper(tmp_path, text))
     assert cells(found, "Sums")["Old"].comparable
@@ -118,7 +118,7 @@ def test_rows_without_a_task_stay_and_are_marked(tmp_path: Path) -> None:
     assert [said[row.name] == NO_TASK for row in table.rows] == kept
     assert sum(kept) == 5
     assert any(
-        "bbh, natural2code, drop, hellaswag, wmt23; a task of that name" in one for one in found.remarks
+        "bbh, natural2code, drop, hellaswag, wmt23; a task of your own" in one for one in found.remarks
     )
 
 
@@ -164,7 +164,7 @@ def test_runs_that_were_not_asked_alike_are_marked(tmp_path: Path) -> None:
     )
     assert not row["fake/a"].against
     assert not row["fake/b"].against
-    with pytest.raises(UsageError, match=r"--strict: may not stand.*\n  .*the prompts sent"):
+    with pytest.raises(UsageError, match=r"--strict: figures are not comparable.*\n  .*the prompts sent"):
         build_grids(stores, build_table(stores), strict=True)
     with pytest.raises(UsageError, match=r"--strict: fake/b on sums:once is not comparable"):
         render_report(stores, "csv", strict=True)
@@ -176,7 +176,7 @@ def test_strict_lists_everything_that_may_not_stand_there(tmp_path: Path) -> Non
     with pytest.raises(UsageError) as refused:
         grid([store], paper(tmp_path), strict=True)
     assert str(refused.value).splitlines() == [
-        "--strict: may not stand side by side",
+        "--strict: figures are not comparable",
         "  Sums, New: 0-shot, greedy (once) here, Maj1@5 there",
     ]
     alike = PAPER.replace('match = ["maj"]', 'match = ["once"]')
@@ -226,7 +226,7 @@ def test_a_whole_run_is_held_to_the_printed_figure_whatever_stands_before_it(tmp
     )
     assert row["fake/a"].best
     (note, *_) = build_table(stores).notes
-    assert note.startswith("fake/part on sums:once is not comparable with that of fake/a; number of samples")
+    assert note.startswith("fake/part on sums:once is not comparable with fake/a; number of samples")
 
 
 def test_two_runs_of_one_part_are_compared_with_each_other(tmp_path: Path) -> None:

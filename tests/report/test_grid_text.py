@@ -144,7 +144,7 @@ def test_a_cell_says_what_belongs_to_it(tmp_path: Path) -> None:
         "50.0%¹˒²", "once", "[max_tokens=64]", "98.1–100.0", "n 200", "100.0 *", "51", "44–58",
         "correct 51 %", "unparsable 49 %", "won 98 : 0 lost", "won 0 : 98 lost", "no task yet",
         "accuracy, % ↑", "Maj1@5", "¹ over the API", "Nobody checked it.",
-        "² max_tokens=64 here, 0-shot and nothing more said there",
+        "² max_tokens=64 here, 0-shot without further details there",
     ):  # fmt: skip
         assert words in text, words
 

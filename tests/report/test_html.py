@@ -163,15 +163,15 @@ def test_alignments_without_their_package_are_missed_in_words(
         raise UsageError("speech needs the package 'soxr'")
 
     monkeypatch.setattr(browser, "aligner", missing)
-    assert "asr: no alignments, for speech needs the package" in html.unescape(page_of(run, charts=False))
+    assert "asr: no alignments: speech needs the package" in html.unescape(page_of(run, charts=False))
 
 
-def test_origins_are_told(tmp_path: Path) -> None:
+def test_the_provenance_is_shown(tmp_path: Path) -> None:
     text = re.sub(r"<[^>]+>", " ", page_of(run_of(tmp_path, "r", "gsm8k:8-shot-cot"), charts=False))
     words = " ".join(html.unescape(text).split())
     for said in (
-        "data set openai/gsm8k", "configuration main", "split test", "read from small sets", "samples 16",
-        "solved examples shown 8", "source Wei et al. 2022", "answer read by final_number@",
+        "data set openai/gsm8k", "configuration main", "split test", "source small sets", "samples 16",
+        "solved examples 8", "source Wei et al. 2022", "answer read by final_number@",
         "printed in the report's Table 2", f"evalkit {evalkit.__version__}, Python 3.", "jiwer 4.", "cores",
     ):  # fmt: skip
         assert said in words, said

@@ -344,7 +344,7 @@ def test_claims_about_changes() -> None:
         "Factuality": 6, "Long-Context": 6, "Math/Science": 8, "Reasoning": 7, "Summarization": 5,
         "Multilinguality": 11, "Image": 9, "Video": 6, "Audio": 5,
     }  # fmt: skip
-    assert any("five benchmarks of factuality and lists six" in note for note in TABLES["table-2"].notes)
+    assert any("five benchmarks of factuality but lists six" in note for note in TABLES["table-2"].notes)
 
 
 def test_marks_have_footnotes_and_every_footnote_is_used() -> None:
@@ -400,21 +400,25 @@ def test_a_table_of_ones_own(tmp_path: Path) -> None:
         ("title =", "titel =", "titel"),
         ('[[rows]]\nname = "GSM8K"', '[[rows]]\nnam = "GSM8K"', "row 1"),
         ("higher_is_better = true", 'higher_is_better = "yes"', "higher_is_better = 'yes'"),
-        ('text = "50.1%"', 'text = "many"', "'many' begins with no number"),
+        ('text = "50.1%"', 'text = "many"', "must begin with a number, not 'many'"),
         ('text = "50.1%"', "text = 50.1", "text = 50.1 must be a text in quotes"),
         ('marks = ["old"]', 'marks = ["new"]', "footnote in .*'new'"),
         ('figures."B"', 'figures."C"', "column in .*'C'"),
-        ("[[rows]]", "[rows]", "list of tables"),
+        ("[[rows]]", "[rows]", "list of TOML tables"),
         ("columns =", "columns = [", "is not valid TOML"),
-        ('["A", "B"]', '["A", "B", "A"]', "no two columns of one name"),
-        (OWN[OWN.index("[[rows]]") :], "", "needs a row"),
-        ("task =", 'group = "en"\nmacro = ["*"]\ntask =', r"ours.toml, 'GSM8K': group is one .* macro"),
+        ('["A", "B"]', '["A", "B", "A"]', "each column name only once"),
+        (OWN[OWN.index("[[rows]]") :], "", "must have at least one row"),
+        ("task =", 'group = "en"\nmacro = ["*"]\ntask =', r"ours.toml, 'GSM8K': group is for one .* macro"),
         ('task = "gsm8k"', 'group = "en"', r"ours.toml, 'GSM8K': group needs the task"),
         ('task = "gsm8k"', 'macro = ["*"]', r"ours.toml, 'GSM8K': macro needs the task"),
-        ("task =", 'macro = ["en"]\ntask =', r"ours.toml, 'GSM8K': macro is \[\"\*\"\], or two groups"),
-        ("task =", 'macro = ["en", "en"]\ntask =', "macro is .* two groups"),
-        ("task =", 'macro = ["en", "*"]\ntask =', "macro is .* two groups"),
-        ("task =", 'macro = ["en", "fr", ""]\ntask =', "macro is .* two groups"),
+        (
+            "task =",
+            'macro = ["en"]\ntask =',
+            r"ours.toml, 'GSM8K': macro must be \[\"\*\"\], or at least two",
+        ),
+        ("task =", 'macro = ["en", "en"]\ntask =', "macro must be .* two names of groups"),
+        ("task =", 'macro = ["en", "*"]\ntask =', "macro must be .* two names of groups"),
+        ("task =", 'macro = ["en", "fr", ""]\ntask =', "macro must be .* two names of groups"),
         ("task =", 'macro = "en"\ntask =', r"row 1 \(GSM8K\): macro = 'en' must be"),
         (
             "[footnotes]",
@@ -426,13 +430,17 @@ def test_a_table_of_ones_own(tmp_path: Path) -> None:
             '[compared]\n"B" = { less = "A" }\n[footnotes]',
             r"key in .*ours.toml: compared, 'B' 'less'",
         ),
-        ("[footnotes]", '[compared]\n"B" = {}\n[footnotes]', r"compared, 'B' needs relative_to or minus"),
+        (
+            "[footnotes]",
+            '[compared]\n"B" = {}\n[footnotes]',
+            r"compared, 'B' needs the model that it is compared with",
+        ),
         (
             "[footnotes]",
             '[compared]\n"B" = { minus = "A", relative_to = "A" }\n[footnotes]',
-            "needs relative_to or minus, and not both",
+            "give either relative_to or minus",
         ),
-        ("[footnotes]", '[compared]\n"B" = { minus = "B" }\n[footnotes]', "'B' is a column of comparisons"),
+        ("[footnotes]", '[compared]\n"B" = { minus = "B" }\n[footnotes]', "'B' must be a model's column"),
     ],
 )
 def test_a_wrong_table_is_refused_by_what_is_wrong(tmp_path: Path, old: str, new: str, message: str) -> None:
@@ -447,7 +455,7 @@ def test_the_tables_of_a_paper_are_names(tmp_path: Path, tables: str) -> None:
     (tmp_path / "paper.toml").write_text(
         f'title = "T"\nurl = "U"\nversion = "1"\ntables = {tables}\n', encoding="utf-8"
     )
-    with pytest.raises(UsageError, match=r"paper\.toml: tables is a list of names"):
+    with pytest.raises(UsageError, match=r"paper\.toml: tables must be a list of names"):
         load_paper(str(tmp_path))
 
 

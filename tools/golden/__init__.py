@@ -1,14 +1,13 @@
-"""Golden files: what each declared version of evalkit's extractors, scorers, prompts and metrics gives.
+"""Golden files: the outputs of each declared version of evalkit's extractors, scorers, prompts and metrics.
 
-    python -m tools.golden            renew the files in tests/golden/outputs/
-    python -m tools.golden --check    compare only; exit code 1 where something changed
-    python -m tools.golden NAME…      the same for the identities of these names, or with these beginnings
+    python -m tools.golden            renews the files in tests/golden/outputs/
+    python -m tools.golden --check    only compares; exit code 1 if something changed
+    python -m tools.golden NAME…      does so for the identities whose names begin with NAME
 
-A file holds one identity, such as `final_number`: its version, the packages that have a say, and a line
-for each case with its output. An output that changed is not written unless the version that `versioned`
-declares rose. New cases, and cases that are gone, are written freely.
+A file is for one identity, such as `final_number`. It has the version, the packages that affect the output,
+and a line for each case with its output. A changed output is only written if the version that `versioned`
+declares has risen. New and removed cases are always written.
 
-Cases come from `tests/conformance/`, from evalkit's small sets, by walking the index of tasks, and from
-inputs written for evalkit (`tests/golden/inputs/`), of which pieces are put together at random from a fixed
-seed.
+The cases come from `tests/conformance/`, from evalkit's small sets for all tasks of the index, and from
+inputs written for evalkit (`tests/golden/inputs/`), whose pieces are joined at random with a fixed seed.
 """

@@ -12,11 +12,11 @@ from tools.golden.found import identities
 
 @click.command()
 @click.argument("names", nargs=-1)
-@click.option("--check", is_flag=True, help="Compare only.")
+@click.option("--check", is_flag=True, help="Only compare, and write nothing.")
 def main(names: tuple[str, ...], check: bool) -> None:
-    """Renews the golden files of the identities whose names begin with one of NAMES, or of all.
+    """Renews the golden files of the identities whose names begin with one of NAMES, or of all identities.
 
-    An output that changed is not written before the version in `@versioned` rises: exit code 1.
+    A changed output is not written until the version in `@versioned` rises; the exit code is then 1.
     """
     chosen = [name for name in sorted(identities()) if not names or name.startswith(names)]
     failed = not chosen
@@ -26,7 +26,7 @@ def main(names: tuple[str, ...], check: bool) -> None:
             click.echo(line)
         failed |= bool(seen.changed) or (check and bool(seen.outdated))
     for path in leftovers():
-        click.echo(f"{path.name} is of no identity that is declared" + ("" if check else ": removed"))
+        click.echo(f"{path.name} belongs to no declared identity" + ("" if check else ": removed"))
         failed |= check
         if not check:
             path.unlink()

@@ -1,4 +1,4 @@
-"""Cases of the rules in `evalkit.scoring`."""
+"""Golden cases of the rules in `evalkit.scoring`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tools.golden.themes import Theme, theme
 Function: TypeAlias = Callable[..., object]
 Shape: TypeAlias = Callable[[Function, Theme], Iterable[Case]]
 MADE = 400
-"""Generated inputs of a rule; `FEW` of one that is slow."""
+"""The number of generated inputs of a rule; a slow rule gets `FEW`."""
 FEW = 40
 
 
@@ -29,7 +29,7 @@ def text_and_sample(function: Function, inputs: Theme) -> Iterator[Case]:
 
 
 def pair(function: Function, inputs: Theme) -> Iterator[Case]:
-    """(answer, reference), and the other way round."""
+    """Yields cases of (answer, reference) and of (reference, answer)."""
     for answer, references in inputs.pairs:
         for reference in references:
             yield each((Call(function, (answer, reference)), Call(function, (reference, answer))), answer)
@@ -48,7 +48,7 @@ def references(function: Function, inputs: Theme) -> Iterator[Case]:
 
 
 def judged(function: Function, inputs: Theme) -> Iterator[Case]:
-    """(answer, sample): pairs as samples, and texts for the theme's own samples."""
+    """Yields cases of (answer, sample): pairs as samples, and texts for the theme's own samples."""
     for answer, targets in inputs.pairs:
         yield each((Call(function, (answer, _sample(targets, inputs))),), [answer, *targets])
     for one in inputs.texts:
@@ -59,7 +59,7 @@ def judged(function: Function, inputs: Theme) -> Iterator[Case]:
 
 
 def slowly_judged(function: Function, inputs: Theme) -> Iterator[Case]:
-    """A quarter of the pairs: the rules that a slow judge calls have all of them."""
+    """Yields cases of a quarter of the pairs: the rules that a slow scorer calls have all of them."""
     for answer, targets in (*inputs.pairs[::4], ("", ("",))):
         yield each((Call(function, (answer, _sample(targets, inputs))),), [answer, *targets])
     yield each((Call(function, ("4".rjust(n), _sample(("4",), inputs))) for n in (5000, 5001)), "long")
@@ -84,7 +84,7 @@ def rule_extraction(function: Function, inputs: Theme) -> Iterator[Case]:
 
 
 def mmmu_values(function: Function, inputs: Theme) -> Iterator[Case]:
-    """Answers in canonical form: JSON lists."""
+    """Yields cases of answers in canonical form, which are JSON lists."""
     from evalkit.scoring.mmmu import mmmu_answer
 
     found = [answer for answer, _ in inputs.pairs]
@@ -134,7 +134,7 @@ def units(function: Function, inputs: Theme) -> Iterator[Case]:
 
 
 def with_units(function: Function, inputs: Theme) -> Iterator[Case]:
-    """(reference, hypothesis, unit), both normalised."""
+    """Yields cases of (reference, hypothesis, unit), with both texts normalised."""
     for one, (other, *_) in inputs.pairs:
         yield each((Call(function, (other, one, unit)) for unit in ("word", "character")), [other, one])
         yield own(function, one, other)
@@ -162,7 +162,7 @@ def verdicts(function: Function, inputs: Theme) -> Iterator[Case]:
 
 
 def spoken(function: Function, inputs: Theme) -> Iterator[Case]:
-    """(answer, sample) under the default rules, and under others."""
+    """Yields cases of (answer, sample) under the default rules and under others."""
     rules = ((), ("whisper-basic", "character"), ("none", "word"), ("auto", "whisper"), ("other",))
     for answer, targets in inputs.pairs:
         for held in inputs.samples:

@@ -1,4 +1,4 @@
-"""Cases of solvers and readers: what is asked for, and what is made of what came back."""
+"""Golden cases of solvers and readers: the requests of solvers, and the answers of readers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from evalkit.samples import JSON, Answer, Final, Prompt, Sample
 from tools.golden.calls import Call, Case, each
 
 DRAWS = ("a", "b", "cut a", "", "cut b")
-"""What a model says in a draw: an answer, one that is cut at `max_tokens`, or none."""
+"""The responses of draws: an answer, an answer that is cut off at `max_tokens`, or an empty text."""
 SAMPLE = Sample("own", "Which one?", ("A",), choices=("one", "two", "three"))
 SOLVERS = ("ask_once", "ask_with_fallback", "ask_likelihoods")
 READERS = ("each_draw", "first_draw", "majority_vote", "choose_letter", "route_by_agreement")
@@ -34,7 +34,7 @@ TOKENS: tuple[Mapping[str, float], ...] = (
 
 @dataclass(slots=True)
 class Script:
-    """A solver's context that answers by a script and notes what it was asked."""
+    """A solver's context that answers by a script and records the requests."""
 
     protocol: Protocol
     said: Sequence[str] = ()
@@ -62,7 +62,7 @@ class Script:
 
 
 def cases(name: str, function: Callable[..., object]) -> Iterator[Case]:
-    """For a solver or reader of evalkit's: draws with ties, without answers and cut; tokens' likelihoods."""
+    """Yields the cases of a solver or reader: ties, missing and cut-off answers; likelihoods of tokens."""
     if name in SOLVERS:
         yield from _solving(name, function)
     elif name in READERS:
@@ -100,7 +100,7 @@ def _reading(name: str, reader: Callable[..., object]) -> Iterator[Case]:
 
 
 def _read(reader: Callable[..., object], protocol: Protocol, responses: Sequence[Response]) -> object:
-    # A draw's earlier turns and a tool's results are no answers.
+    # Earlier turns of a draw and results of tools are not answers.
     turns: list[Turn] = [Turn(Response("a"), draw) for draw in range(len(responses))]
     turns += [Turn(response, draw) for draw, response in enumerate(responses)]
     turns += [Turn(Response("b"), draw, "tool") for draw in range(len(responses))]

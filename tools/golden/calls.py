@@ -1,4 +1,4 @@
-"""One case of a golden file: calls, and how their outputs are written down."""
+"""Cases of golden files: calls, and the form in which their outputs are written."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from typing import Any
 from evalkit.samples import JSON, File, Verdict
 
 LONGEST = 60
-"""Characters of an input that a file shows; of what is longer it has a digest. `MOST`: of an output."""
+"""The longest input, in characters, that a file shows; longer ones become digests. `MOST`: of an output."""
 MOST = 150
 BLOCK = 20
-"""Generated inputs to a line."""
+"""The number of generated inputs per line."""
 _NONE: Mapping[str, object] = {}
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A call of what an identity stands for. `function` takes `args` and may be a coroutine function."""
+    """A call of an identity's code. `function` takes `args`, and may be a coroutine function."""
 
     function: Callable[..., object]
     args: tuple[object, ...]
@@ -34,20 +34,21 @@ class Call:
         return as_json([*self.args, *([dict(self.named)] if self.named else [])])
 
     async def output(self) -> str:
-        """Its value as JSON, or the name of the exception."""
+        """The returned value as JSON, or the name of the exception."""
         try:
             value = self.function(*self.args, **self.named)
             return as_json(await value if inspect.isawaitable(value) else value)
-        except Exception as error:  # noqa: BLE001 — an exception is what comes out, as good as a value
+        except Exception as error:  # noqa: BLE001 — an exception is an output like a value
             return f"raises {type(error).__name__}"
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A line of a golden file: one call, or several.
+    """A line of a golden file: one or more calls.
 
-    `key` says which inputs these are, so that it does not change when other cases come or go. `place` is for
-    the reader of a failure: a file and an index, a task and a sample. `hidden`: outputs are shown as digests.
+    `key`: identifies the inputs, so it does not change if other cases are added or removed. `place`: the
+    origin of the case, for messages: a file and an index, or a task and a sample. `hidden`: whether outputs
+    are shown as digests.
     """
 
     key: str
@@ -67,12 +68,12 @@ def digest(text: str, digits: int) -> str:
 
 
 def own(function: Callable[..., object], *args: object, **named: object) -> Case:
-    """A case with an input written for evalkit, which the file shows where it is short."""
+    """A case with an input written for evalkit, which the file shows if it is short."""
     return each((Call(function, args, named),), args[0] if args else "")
 
 
 def each(calls: Iterable[Call], shown: object) -> Case:
-    """One line for calls of an input, such as a text that is read for several samples."""
+    """A case of several calls with one input, such as a text that is read for several samples."""
     listed = tuple(calls)
     inputs = " ".join(call.input[1:-1] for call in listed)
     text = as_json(shown)
@@ -85,9 +86,9 @@ def each(calls: Iterable[Call], shown: object) -> Case:
 def referred(
     source: str, index: int | str, calls: Iterable[Call], inputs: object = None, *, hidden: bool = False
 ) -> Case:
-    """A case whose input stands elsewhere: `source` is a file or a task, `index` its place there.
+    """A case whose input is elsewhere: `source` is a file or a task, `index` the position there.
 
-    `inputs`: what the key is made from, the calls' own arguments where None.
+    `inputs`: what the key is made from; None for the arguments of the calls.
     """
     listed = tuple(calls)
     known = " ".join(call.input for call in listed) if inputs is None else as_json(inputs)
@@ -95,7 +96,7 @@ def referred(
 
 
 def blocks(calls: Iterable[Call]) -> list[Case]:
-    """Generated inputs, several to a line."""
+    """Cases of generated inputs, with several inputs per line."""
     listed = list(calls)
     parts = [tuple(listed[start : start + BLOCK]) for start in range(0, len(listed), BLOCK)]
     return [
@@ -105,7 +106,7 @@ def blocks(calls: Iterable[Call]) -> list[Case]:
 
 
 def distinct(cases: Iterable[Case]) -> list[Case]:
-    """The first of those with the same key."""
+    """The cases without those whose key occurred before."""
     found: dict[str, Case] = {}
     for case in cases:
         found.setdefault(case.key, case)
@@ -117,7 +118,7 @@ def as_json(value: object) -> str:
 
 
 def plain(value: Any) -> JSON:
-    """`value` as JSON; floats to twelve digits, since a sum's last bits are the machine's."""
+    """`value` as JSON. Floats have twelve digits, because the last bits of a sum depend on the machine."""
     if isinstance(value, str | bool | int | None):
         return value
     if isinstance(value, float):
@@ -139,7 +140,7 @@ def plain(value: Any) -> JSON:
 
 
 def _fields(value: Any) -> JSON:
-    """Without those at their defaults, so that a new field changes nothing here."""
+    """The fields that are not at their defaults, so that a new field changes no output."""
     found: dict[str, JSON] = {}
     for one in dataclasses.fields(value):
         default = one.default if one.default_factory is dataclasses.MISSING else one.default_factory()

@@ -1,4 +1,4 @@
-"""All cases of an identity."""
+"""Collects all golden cases of an identity."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from tools.golden.found import identities
 from tools.golden.tables import conformance
 
 PROMPTS = {"gsm8k.prompt": ("lm-eval",), "math.prompt": ("lm-eval",), "mmlu.prompt": ("lm-eval",)}
-"""Packages that prompts take exemplars from. Identities do not show them: signatures hold the prompts."""
+"""Packages that prompts take exemplars from. Identities do not name them; signatures have the prompts."""
 
 
 @functools.cache
 def cases_of(name: str) -> tuple[Case, ...]:
-    """The cases of the identity `name`, each with a key of its own."""
+    """The cases of the identity `name`, with unique keys."""
     return tuple(distinct(generated(name)))
 
 
 def generated(name: str) -> Iterator[Case]:
-    """The same one by one, the cheapest first; a key may come twice."""
+    """Yields the cases of the identity `name`, the cheapest first. A key may occur twice."""
     _, thing = identities()[name]
     if isinstance(thing, type):
         from tools.golden import measures
@@ -37,5 +37,5 @@ def generated(name: str) -> Iterator[Case]:
 
 
 def packages_of(name: str) -> tuple[str, ...]:
-    """Distributions whose version may show in an output of the identity."""
+    """The distributions whose versions may affect an output of the identity."""
     return (*identities()[name][0].packages, *PROMPTS.get(name, ()))

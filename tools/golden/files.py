@@ -1,4 +1,4 @@
-"""Golden files: reading, comparing, writing."""
+"""Reads, compares and writes golden files."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from tools.golden.found import ROOT, identities
 
 OUTPUTS = ROOT / "tests" / "golden" / "outputs"
 _SHOWN = 10
-"""Changed cases that a message names."""
+"""The highest number of changed cases that a message names."""
 
 
 @dataclass(frozen=True, slots=True)
 class Golden:
-    """One file. `outputs`: by the case's key."""
+    """The contents of a file. `outputs`: by the keys of the cases."""
 
     version: int
     packages: Mapping[str, str]
@@ -28,13 +28,13 @@ class Golden:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What differs between a file and the code: lines for a reader."""
+    """The differences between a file and the code, as lines of text."""
 
     name: str
     changed: tuple[str, ...] = ()
-    """Outputs that are no longer what the file says, under the version that it says."""
+    """Outputs that changed although the version did not."""
     outdated: tuple[str, ...] = ()
-    """What the file lacks, or has too much of."""
+    """Cases that the file does not have, or that no longer exist, and a version that rose."""
 
     @property
     def lines(self) -> tuple[str, ...]:
@@ -46,15 +46,15 @@ def path_of(name: str) -> Path:
 
 
 def read(name: str) -> Golden | None:
-    """None where there is no file yet."""
+    """Reads the file of an identity; None if there is no file yet."""
     if not path_of(name).is_file():
         return None
-    held = json.loads(path_of(name).read_text("utf-8"))
-    return Golden(held["version"], held["packages"], held["outputs"])
+    stored = json.loads(path_of(name).read_text("utf-8"))
+    return Golden(stored["version"], stored["packages"], stored["outputs"])
 
 
 def found(name: str) -> Golden:
-    """What the code gives now."""
+    """The outputs of the current code."""
 
     async def outputs() -> dict[str, str]:
         return {case.key: await case.output() for case in cases_of(name)}
@@ -64,7 +64,7 @@ def found(name: str) -> Golden:
 
 
 def write(name: str, golden: Golden) -> None:
-    """One line a case."""
+    """Writes the file of an identity, with one line per case."""
     lines = [f"  {_text(key)}: {_text(output)}" for key, output in golden.outputs.items()]
     head = f'{{\n "identity": {_text(name)},\n "version": {golden.version},\n "packages": '
     path_of(name).parent.mkdir(exist_ok=True)
@@ -75,50 +75,50 @@ def write(name: str, golden: Golden) -> None:
 
 
 def _text(text: str) -> str:
-    """As JSON, in printable characters."""
+    """A text as JSON, in printable characters."""
     shown = json.dumps(text, ensure_ascii=False)
     return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in shown)
 
 
 def compare(name: str) -> Comparison:
-    """The file of `name` beside what the code gives now."""
-    held = read(name)
-    if held is None:
+    """Compares the file of `name` with the outputs of the current code."""
+    stored = read(name)
+    if stored is None:
         return Comparison(name, outdated=(f"{name} has no golden file: python -m tools.golden {name}",))
     now = found(name)
-    if now.version < held.version:
-        return Comparison(name, (f"{name}: version {now.version} is below the file's {held.version}",))
-    if now.version > held.version:
-        line = f"{name} is at version {now.version}, its golden file at {held.version}"
+    if now.version < stored.version:
+        return Comparison(name, (f"{name}: version {now.version} is below the file's {stored.version}",))
+    if now.version > stored.version:
+        line = f"{name} is at version {now.version}, its golden file at {stored.version}"
         return Comparison(name, outdated=(f"{line}: python -m tools.golden {name}",))
-    return Comparison(name, tuple(_changed(name, held, now)), tuple(_outdated(name, held, now)))
+    return Comparison(name, tuple(_changed(name, stored, now)), tuple(_outdated(name, stored, now)))
 
 
-def _changed(name: str, held: Golden, now: Golden) -> Iterator[str]:
-    differing = [key for key, was in held.outputs.items() if now.outputs.get(key, was) != was]
+def _changed(name: str, stored: Golden, now: Golden) -> Iterator[str]:
+    differing = [key for key, was in stored.outputs.items() if now.outputs.get(key, was) != was]
     if not differing:
         return
-    yield f"{name}@{held.version}: {len(differing)} outputs changed and the version did not"
-    for package, was in held.packages.items():
+    yield f"{name}@{stored.version}: {len(differing)} outputs changed and the version did not"
+    for package, was in stored.packages.items():
         if now.packages.get(package, was) != was:
             yield f"  the file was made with {package} {was}, {now.packages[package]} is installed"
     places = {case.key: case.place for case in cases_of(name)}
     for key in differing[:_SHOWN]:
-        yield f"  {key} ({places[key]})\n    was {held.outputs[key]}\n    is  {now.outputs[key]}"
+        yield f"  {key} ({places[key]})\n    was {stored.outputs[key]}\n    is  {now.outputs[key]}"
 
 
-def _outdated(name: str, held: Golden, now: Golden) -> Iterator[str]:
-    new, gone = now.outputs.keys() - held.outputs.keys(), held.outputs.keys() - now.outputs.keys()
+def _outdated(name: str, stored: Golden, now: Golden) -> Iterator[str]:
+    new, gone = now.outputs.keys() - stored.outputs.keys(), stored.outputs.keys() - now.outputs.keys()
     if new or gone:
         first = ", ".join(sorted(new | gone)[:3])
         yield (
-            f"{name}: {len(new)} cases are not in the golden file and {len(gone)} are no cases any more "
+            f"{name}: {len(new)} cases are not in the golden file and {len(gone)} of its cases are gone "
             f"({first}): python -m tools.golden {name}"
         )
 
 
 def renew(name: str) -> Comparison:
-    """Writes the file anew, unless an output changed under the version that it has."""
+    """Writes the file again, unless an output changed although the version did not."""
     seen = compare(name)
     if not seen.changed and seen.outdated:
         write(name, found(name))
@@ -126,5 +126,5 @@ def renew(name: str) -> Comparison:
 
 
 def leftovers() -> list[Path]:
-    """Files of identities that nothing declares."""
+    """The files of identities that are no longer declared."""
     return [path for path in sorted(OUTPUTS.glob("*.json")) if path.stem not in identities()]

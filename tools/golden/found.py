@@ -1,4 +1,4 @@
-"""Every identity that evalkit declares."""
+"""Finds all identities that evalkit declares."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 
 @functools.cache
 def identities() -> dict[str, tuple[Declared, object]]:
-    """What is declared, by name, with the function or class. Imports the modules that declare something."""
+    """The declared identities by name, each with its function or class. Imports their modules."""
     found: dict[str, tuple[Declared, object]] = {}
     for module in sorted(names()):
         for thing in vars(importlib.import_module(module)).values():
@@ -27,7 +27,7 @@ def identities() -> dict[str, tuple[Declared, object]]:
 
 
 def names() -> dict[str, list[str]]:
-    """The declared names, by module, as the source has them; nothing is imported."""
+    """The declared names by module, read from the source without importing anything."""
     found: dict[str, list[str]] = {}
     for module, path in modules():
         text = path.read_text("utf-8")
@@ -37,7 +37,7 @@ def names() -> dict[str, list[str]]:
 
 
 def modules() -> Iterator[tuple[str, Path]]:
-    """evalkit's modules with their files, in a source tree."""
+    """Yields evalkit's modules (name, file) in the source tree."""
     for path in sorted((ROOT / "evalkit").rglob("*.py")):
         yield ".".join(path.relative_to(ROOT).with_suffix("").parts), path
     for path in sorted((ROOT / "tasks").rglob("*.py")):

@@ -1,4 +1,4 @@
-"""Cases of metrics: their shape, a sample's statistics, and what sums of these finish to."""
+"""Golden cases of metrics: their attributes, the statistics of samples, and the figures of sums of these."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tools.golden.small_sets import samples, tasks
 from tools.golden.themes import theme
 
 SHAPE = ("name", "unit", "higher_is_better", "columns", "least_draws", "variant")
-"""What the engine knows of a metric besides its figures; attributes that come later are no part of this."""
+"""The attributes of a metric that the cases record; attributes that are added later are not recorded."""
 TRAITS = ("whole_corpus", "best", "outcome", "average", "unbounded", "right_or_wrong")
 OWN: tuple[Metric, ...] = (
     Accuracy(),
@@ -71,14 +71,14 @@ STORED = StoredRatio(
     ),
     least_draws=2,
 )
-"""A user's metric as a run file has it, which a mean over groups may be of."""
+"""A user's metric as it is stored in a run file; a mean over groups may contain one."""
 BRANCHES = ("majority", "greedy", "hendrycks", "math-verify", "exact years", "paper", "normalised")
-"""Views and branches of the index's tasks, and "strict"."""
+"""The variants and branches of the index's tasks, and "strict"."""
 _VALUES = (0.0, 1.0, 2.0, 7.0, 0.5, 100.0, 3.0)
 
 
 def cases(name: str) -> Iterator[Case]:
-    """Of the metrics above, and of those that a task of the index has."""
+    """Yields the cases of the metrics above, and of those that the tasks of the index have."""
     if name == "macro":
         stored = Macro(STORED)
         yield from (_shape(stored, "macro(stored)"), _traits(stored, "macro(stored)"))
@@ -87,7 +87,7 @@ def cases(name: str) -> Iterator[Case]:
     for metric in OWN:
         if _is(metric, name):
             yield from (_shape(metric), _traits(metric))
-            most = 2 if isinstance(metric, Macro) else None  # which hands both to its inner metric
+            most = 2 if isinstance(metric, Macro) else None  # Macro delegates both to its inner metric
             yield from itertools.islice(_statistics(metric), most)
             yield from itertools.islice(_finished(metric), most)
     for label, task in tasks():
@@ -103,7 +103,7 @@ def _is(metric: Metric, name: str) -> bool:
 
 
 def _traits(metric: Metric, identity: str = "") -> Case:
-    """How tables, comparisons and the page take it."""
+    """The case of a metric's traits, which tables, comparisons and the page use."""
     call = Call(lambda: [getattr(traits_of(metric), key) for key in TRAITS], ())
     return referred(f"{identity or _parameters(metric)} traits", "tools/golden/measures.py", [call], "traits")
 
@@ -115,7 +115,7 @@ def _shape(metric: Metric, identity: str = "") -> Case:
 
 
 def _parameters(metric: Metric) -> str:
-    """Its identity without the versions of it and of its packages."""
+    """The identity of a metric without its version and those of its packages."""
     known = declared(metric)
     assert known is not None
     return known.name + code_identity(metric).removeprefix(known.text())
@@ -151,7 +151,7 @@ def _finish(metric: Metric, totals: Sequence[object]) -> object:
 
 
 def _answers() -> Iterator[tuple[Sample, Scored]]:
-    """One to four answers, some missing, right or not, to a choice of none, two or four."""
+    """Yields one to four answers, right, wrong or missing, to questions with no, two or four choices."""
     for count in (1, 2, 3, 4):
         for right in itertools.product((True, False), repeat=count):
             values = tuple("x" if one or count < 3 else None for one in right)
@@ -161,7 +161,7 @@ def _answers() -> Iterator[tuple[Sample, Scored]]:
 
 
 def _texts() -> Iterator[tuple[Sample, Scored]]:
-    """An answer, or three of which one is missing, that differ from their references."""
+    """Yields one answer, or three answers of which one is missing, that differ from their references."""
     for kind, language in (("speech", "en"), ("speech", "zh"), ("translation", "en"), ("translation", "zh")):
         inputs = theme(kind)
         for answer, targets in (*inputs.pairs, *inputs.made_pairs(30)):
@@ -193,7 +193,7 @@ def _valued(scored: Scored) -> Scored:
 
 
 def _totals(columns: int) -> Iterator[Sequence[object]]:
-    """Sums, alone and several at once; the last column is above zero, as a number of samples is."""
+    """Yields sums, one or several at once. The last column, such as a number of samples, is above zero."""
     for start, step in itertools.product(range(7), (1, 2, 3)):
         one = _row(columns, start, step)
         yield [*one[:-1], one[-1] or 4.0]
@@ -210,7 +210,7 @@ def _row(columns: int, start: int, step: int) -> list[float]:
 
 
 def _small_set(label: str, task: Task, metric: Metric) -> Iterator[Case]:
-    """References and wrong responses of the task's samples, by the task's own reading."""
+    """Yields cases of the references and wrong responses of the task's samples, read by the task."""
     protocol = task.protocols[0]
     for sample in samples(task.name):
         texts = [task.gold(sample, protocol), *task.wrong_responses(sample, protocol)]

@@ -1,4 +1,4 @@
-"""Cases of the functions that tasks are made of: prompts, extractors, scorers, model extractors."""
+"""Golden cases of the functions of tasks: prompts, extractors, scorers, model extractors."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from tools.golden.small_sets import samples, tasks
 from tools.golden.themes import theme
 
 SLOW = ("humaneval.scorer", "math.scorer", "math.scorer_math_verify")
-"""Judges that need other processes: they get fewer cases."""
+"""Scorers that need other processes: they get fewer cases."""
 FEW = 2
 LATER = {"frames": 0, "frame_rule": "middle"}
-"""Fields that protocols have had only since the files were written: in a key where they are not at these."""
+"""Fields of protocols that are newer than the files: keys of cases leave them out at these defaults."""
 GROUPS = {"mmlu": "high_school_us_history"}
-"""A group whose name is of several words, where the small set has none and a prompt shows it."""
+"""Groups with a name of several words, for prompts that show the group, if the small set has none."""
 THEMES = {
     "ai2d.read_choice": "choices",
     "ai2d.scorer": "choices",
@@ -43,11 +43,11 @@ THEMES = {
     "vqa.by_relaxed": "relaxed",
     "vqav2": "vqa",
 }
-"""Inputs written for evalkit, by identity or by the part of its name before the dot."""
+"""The themes of inputs, by identity or by the part of its name before the dot."""
 
 
 def cases(name: str) -> Iterator[Case]:
-    """What the index's tasks do with the identity `name`, on their samples and on other inputs."""
+    """Yields the cases of the identity `name` in the index's tasks, on their samples and on other inputs."""
     seen: list[object] = []
     for label, task in tasks():
         for part, function in _functions(task):
@@ -100,7 +100,7 @@ def _prompts(label: str, task: Task, function: Callable[..., object], name: str)
 
 
 def _odd(sample: Sample, task: Task) -> Iterator[Sample]:
-    """A sample with blanks round its question, of another group, too many choices, other pictures."""
+    """Yields variants of a sample: blanks around the question, another group, more choices, other media."""
     yield dataclasses.replace(sample, input=f" \n{sample.input} \n")
     yield dataclasses.replace(sample, group=GROUPS.get(task.name, sample.group))
     if sample.choices:
@@ -114,7 +114,7 @@ def _odd(sample: Sample, task: Task) -> Iterator[Sample]:
 
 
 def _forms(protocol: Protocol, task: Task) -> Iterator[Protocol]:
-    """The protocol with other shots, with a hint of the language, and by the other api."""
+    """Yields the protocol with fewer shots, with a language hint, and with the other API."""
     for shots in range(min(3, protocol.shots)):
         yield dataclasses.replace(protocol, shots=shots)
     if "audio" in task.media:
@@ -138,7 +138,7 @@ def _extracted(label: str, task: Task, function: Callable[..., object], name: st
 
 
 def _judged(label: str, task: Task, function: Callable[..., object], name: str) -> Iterator[Case]:
-    """References and wrong responses, as they are read, and references of the sample before."""
+    """Yields cases of the answers in gold and wrong responses, and of the previous sample's targets."""
     before: tuple[str, ...] = ()
     for sample in samples(task.name)[: FEW if name in SLOW else None]:
         protocol = task.protocols[0]

@@ -1,4 +1,4 @@
-"""Records of evalkit's small sets, kept once they are read: mutated code is tried on the same ones."""
+"""Reads records of evalkit's small sets and keeps them, so that mutated code gets the same records."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _KEPT: dict[tuple[str, str], list[Record]] = {}
 
 
 def read(task: str, what: str, data: Data, most: int) -> list[Record]:
-    """At most `most` records of `data`. `what` tells a task's data apart."""
+    """At most `most` records of `data`. `what`: which of the task's data these are."""
     if (task, what) not in _KEPT:
         records = data.open(DataOptions(small_sets=True))
         _KEPT[task, what] = list(itertools.islice(records, most))

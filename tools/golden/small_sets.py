@@ -1,4 +1,4 @@
-"""Tasks of the index, variants of them, and samples of evalkit's small sets."""
+"""The tasks of the index, with variants, and the samples of evalkit's small sets."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from evalkit.samples import Sample
 from tools.golden.records import read
 
 MOST = 6
-"""Samples of a task that are looked at: more languages and subjects would show nothing new."""
+"""The number of samples that are used of each task: more languages and subjects would show nothing new."""
 VARIANTS: Mapping[str, tuple[Mapping[str, str], ...]] = {
     "asr": ({"unit": "character"}, {"unit": "whisper", "normaliser": "whisper-basic"}),
     "ast": ({"target": "zh"}, {"target": "th", "tokeniser": "13a"}),
@@ -25,12 +25,12 @@ NARROWED: Mapping[str, Mapping[str, str]] = {
     "fleurs": {"languages": "de_de,ja_jp"},
     "fleurs-ast": {"languages": "de_de,ja_jp"},
 }
-"""Options that read fewer languages, since each is a file."""
+"""Options that read fewer languages, because each is a file."""
 
 
 @functools.cache
 def tasks() -> tuple[tuple[str, Task], ...]:
-    """(label, task) of the index, and of the variants of its tasks."""
+    """(label, task) of the tasks of the index and their variants."""
     found = [(task.name, task) for task in all_tasks()]
     for name, settings in VARIANTS.items():
         found += [(_label(name, one), load_task(name, one)) for one in settings]

@@ -1,4 +1,4 @@
-"""Cases of `tests/conformance/`: whose inputs they hold, for which identity."""
+"""Golden cases with the inputs of `tests/conformance/`, by identity."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tools.golden.calls import Call, Case, referred
 FOLDER = Path(__file__).parents[2] / "tests" / "conformance"
 Row: TypeAlias = dict[str, Any]
 Args: TypeAlias = Callable[[Row, Row], Iterable[tuple[object, ...]]]
-"""(a row, its table) → the arguments of one or more calls."""
+"""A function (row, its table) → the arguments of one or more calls."""
 _FOUR = Sample("own", "Which one?", ("A",), choices=("one", "two", "three", "four"))
 
 
@@ -106,7 +106,7 @@ TABLES: dict[str, tuple[tuple[str, str, Args], ...]] = {
 }
 
 SLOW = {"latex_same_number": 5, "math_verify_equal": 5, "sympy_equal": 5}
-"""Of slow rules every fifth row: the tests in `tests/conformance/` have them all."""
+"""The step between the rows that slow rules get: the tests in `tests/conformance/` use all rows."""
 
 
 @functools.cache
@@ -116,7 +116,7 @@ def _table(name: str) -> Row:
 
 
 def conformance(name: str, function: Callable[..., object]) -> Iterator[Case]:
-    """The cases of the tables that hold inputs for the identity `name`."""
+    """Yields the cases of the tables that have inputs for the identity `name`."""
     for file, key, args in TABLES.get(name, ()):
         table = _table(file)
         for index, row in list(enumerate(table[key]))[:: SLOW.get(name, 1)]:

@@ -1,8 +1,8 @@
-"""Inputs written for evalkit: the edges of every rule that reads or compares an answer.
+"""Inputs written for evalkit: the edge cases of every rule that reads or compares an answer.
 
-They lie in `tests/golden/inputs/`, a file for each kind. A text there is a string, or a list of strings and
-of [string, how often]. `texts` are given as they are, and so are those of `any.json` to everything; `pieces`
-are joined at random, always in the same way; `pairs` are an answer and its references.
+They are in `tests/golden/inputs/`, one file for each kind. A text there is a string, or a list of strings
+and of [string, number of repetitions]. `texts` are used as they are, and those of `any.json` for every kind.
+`pieces` are joined at random with a fixed seed. `pairs` are answers with their references.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ _MOST_REFERENCES, _MOST_CHANGES = 4, 3
 
 @dataclass(frozen=True, slots=True)
 class Theme:
+    """The inputs of one kind. `most_pieces`: the highest number of pieces in a generated text."""
+
     texts: tuple[str, ...]
     pieces: tuple[str, ...]
     samples: tuple[Sample, ...]
@@ -31,14 +33,14 @@ class Theme:
     most_pieces: int
 
     def made(self, count: int) -> Iterator[tuple[str, Sample]]:
-        """`count` texts of some pieces, each with a sample."""
+        """Yields `count` texts of random pieces, each with a sample."""
         chance = random.Random(_SEED)  # noqa: S311 — inputs of tests, no secret
         for _ in range(count):
             pieces = chance.choices(self.pieces, k=chance.randint(1, self.most_pieces))
             yield "".join(pieces), chance.choice(self.samples)
 
     def made_pairs(self, count: int) -> Iterator[tuple[str, tuple[str, ...]]]:
-        """Answers with one to four references, which differ from the answer by at most three pieces."""
+        """Yields `count` answers, each with one to four references that differ by at most three pieces."""
         chance = random.Random(_SEED)  # noqa: S311
         for _ in range(count):
             pieces = chance.choices(self.pieces, k=chance.randint(1, self.most_pieces))
@@ -54,19 +56,19 @@ class Theme:
 @functools.cache
 def theme(name: str) -> Theme:
     """The inputs of `tests/golden/inputs/NAME.json`."""
-    held = _read(name)
+    document = _read(name)
     return Theme(
-        tuple(dict.fromkeys(map(_text, [*_read("any")["texts"], *held["texts"]]))),
-        tuple(map(_text, held["pieces"])),
-        tuple(_sample(one) for one in held["samples"]),
-        tuple((_text(answer), tuple(map(_text, references))) for answer, references in held["pairs"]),
-        held["most_pieces"],
+        tuple(dict.fromkeys(map(_text, [*_read("any")["texts"], *document["texts"]]))),
+        tuple(map(_text, document["pieces"])),
+        tuple(_sample(one) for one in document["samples"]),
+        tuple((_text(answer), tuple(map(_text, references))) for answer, references in document["pairs"]),
+        document["most_pieces"],
     )
 
 
 def _read(name: str) -> dict[str, Any]:
-    held: dict[str, Any] = json.loads((INPUTS / f"{name}.json").read_text("utf-8"))
-    return held
+    document: dict[str, Any] = json.loads((INPUTS / f"{name}.json").read_text("utf-8"))
+    return document
 
 
 def _text(written: str | list[str | list[Any]]) -> str:

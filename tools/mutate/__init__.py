@@ -1,12 +1,12 @@
-"""Mutation runs: whether the golden files see a changed operator, constant or statement.
+"""Mutation tests: whether the golden files detect a changed operator, constant or statement.
 
-    python -m tools.mutate                 all mutants; exit code 1 where one survives
-    python -m tools.mutate --one-each      one for each identity, as CI does
-    python -m tools.mutate --only NAME     those of modules whose name holds NAME
+    python -m tools.mutate                 tries all mutants; exit code 1 if one survives
+    python -m tools.mutate --one-each      tries one for each identity, as CI does
+    python -m tools.mutate --only NAME     tries those of modules whose name contains NAME
 
 A mutant is evalkit with one change in code that a declared identity reaches in `evalkit.scoring`,
-`evalkit.metrics`, the readers and solvers of `evalkit.benchmark`, or `tasks`. It is caught when a case of an
-identity that reaches it has another output than its golden file says, or when the module no longer imports or
-a case never ends. `tests/golden/equivalent.toml` lists the mutants that cannot change an output, with the
-reasons, and those that only a test of another kind sees, such as of a missing package: that test has to fail.
+`evalkit.metrics`, the readers and solvers of `evalkit.benchmark`, or `tasks`. It is caught if a case of such
+an identity has another output than in its golden file, if the module cannot be imported, or if a case never
+ends. `tests/golden/equivalent.toml` lists the mutants that cannot change an output, with the reasons, and
+those that only another test detects, such as one of a missing package: that test must fail.
 """

@@ -22,7 +22,7 @@ ALLOWED = ROOT / "tests" / "golden" / "equivalent.toml"
 
 
 def listed() -> dict[str, str]:
-    """Mutants that no golden case catches, with the reasons; a reason may be the test that does."""
+    """The mutants that no golden case catches, with the reasons; a reason may be the test that catches it."""
     held: dict[str, dict[str, str]] = tomllib.loads(ALLOWED.read_text("utf-8"))
     return {
         f"{place}: {change}": reason for place, changes in held.items() for change, reason in changes.items()
@@ -30,7 +30,7 @@ def listed() -> dict[str, str]:
 
 
 def one_each() -> Iterator[Mutant]:
-    """For each identity the first mutant of its own code that is not equivalent."""
+    """Yields for each identity the first mutant of its own code that is not equivalent."""
     left = {name for names in identities().values() for name in names}
     allowed = listed()
     for mutant in mutants():
@@ -51,19 +51,20 @@ def _named(mutant: Mutant, parts: tuple[str, ...]) -> bool:
 
 
 def _useless(chosen: list[Mutant], jobs: int, tests: dict[str, str]) -> Iterator[Result]:
-    """Tests that fail without a mutant too, and so see nothing."""
-    by_test = {tests[one.name]: unchanged(one) for one in chosen if one.name in tests}
+    """Yields the tests that also fail without a mutant, and so detect nothing."""
+    by_test = {tests[mutant.name]: unchanged(mutant) for mutant in chosen if mutant.name in tests}
     for test, mutant in by_test.items():
-        yield from (one for one in tried([mutant], jobs, {mutant.name: test}) if one.fate != "survived")
+        results = tried([mutant], jobs, {mutant.name: test})
+        yield from (result for result in results if result.fate != "survived")
 
 
 @click.command()
-@click.option("--one-each", "few", is_flag=True, help="One mutant for each identity.")
-@click.option("--only", multiple=True, help="Only in modules and definitions whose name holds this.")
-@click.option("--again", type=click.File(), help="Only those that survived in this output of a run before.")
-@click.option("--jobs", default=len(os.sched_getaffinity(0)), help="Processes at once.")
+@click.option("--one-each", "few", is_flag=True, help="Try one mutant for each identity.")
+@click.option("--only", multiple=True, help="Only try modules and definitions whose name contains this.")
+@click.option("--again", type=click.File(), help="Only try the survivors in this output of an earlier run.")
+@click.option("--jobs", default=len(os.sched_getaffinity(0)), help="Number of processes.")
 def main(few: bool, only: tuple[str, ...], again: TextIO | None, jobs: int) -> None:
-    """Tries mutants; exit code 1 where one survives that is not known to be equivalent."""
+    """Tries mutants. The exit code is 1 if one survives that is not known to be equivalent."""
     began = time.monotonic()
     known = listed()
     tests = {name: reason for name, reason in known.items() if reason.startswith("tests/")}
@@ -77,18 +78,18 @@ def main(few: bool, only: tuple[str, ...], again: TextIO | None, jobs: int) -> N
     survivors: list[Result] = []
     for result in _useless(chosen, jobs, tests):
         survivors.append(result)
-        click.echo(f"a test of {result.mutant.place.name} fails on what is not mutated")
+        click.echo(f"a test of {result.mutant.place.name} fails without a mutation")
     for result in tried((one for one in chosen if one.name not in allowed), jobs, tests):
         fates[result.fate] += 1
         if result.fate == "survived":
             survivors.append(result)
             click.echo(f"survived: {result.mutant.name} (line {result.mutant.line})")
     fates["equivalent"] = sum(one.name in allowed for one in chosen)
-    said = ", ".join(f"{count} {fate}" for fate, count in sorted(fates.items()))
-    click.echo(f"{len(chosen)} mutants in {time.monotonic() - began:.0f} s: {said}")
+    counts = ", ".join(f"{count} {fate}" for fate, count in sorted(fates.items()))
+    click.echo(f"{len(chosen)} mutants in {time.monotonic() - began:.0f} s: {counts}")
     if not (few or only or again):
         for name in sorted(known.keys() - {one.name for one in chosen}):
-            click.echo(f"equivalent.toml has {name}, which is no mutant")
+            click.echo(f"equivalent.toml lists {name}, which is not a mutant")
             survivors.append(result)
     sys.exit(int(bool(survivors)))
 

@@ -1,4 +1,4 @@
-"""The mutants of a definition: one change each."""
+"""Makes the mutants of a definition, each with one change."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ _SWAPPED = {
 _DROPPED = frozenset(
     ("strip", "lower", "casefold", "lstrip", "rstrip", "removesuffix", "replace", "cumsum", "mean")
 )
-"""Methods whose call may be left out."""
+"""Methods whose calls a mutant may leave out."""
 _NOT_MUTATED = ("annotation", "returns", "decorator_list", "type_params")
 
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """`change`: "old → new", with a number where a definition has several that read alike."""
+    """A mutant. `change`: "old → new", with a number if a definition has several with the same text."""
 
     place: Place
     line: int
@@ -49,7 +49,7 @@ class Mutant:
 
 
 def mutants() -> Iterator[Mutant]:
-    """Of all definitions that a declared identity reaches, in the source's order."""
+    """Yields the mutants of all definitions that a declared identity reaches, in the order of the source."""
     seen: set[int] = set()
     for place, node in definitions().items():
         if place in identities() and id(node) not in seen:
@@ -81,9 +81,9 @@ Step = tuple[str, int | None]
 
 
 def _sites(node: ast.AST, path: tuple[Step, ...] = ()) -> Iterator[tuple[tuple[Step, ...], ast.AST]]:
-    """Every node that may be changed, with the way to it."""
+    """Yields every node that may be changed, with the path to it."""
     yield path, node
-    if isinstance(node, ast.Raise | ast.Assert):  # what an error says is no output
+    if isinstance(node, ast.Raise | ast.Assert):  # the text of an error is not an output
         return
     for name, value in ast.iter_fields(node):
         if name in _NOT_MUTATED:

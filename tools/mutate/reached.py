@@ -1,4 +1,4 @@
-"""Which top-level definitions the declared identities reach, by name, over evalkit's modules."""
+"""Finds the top-level definitions of evalkit's modules that the declared identities reach."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def identities() -> dict[Place, frozenset[str]]:
 
 @functools.cache
 def definitions() -> dict[Place, ast.stmt]:
-    """Functions, classes and assigned names at the top of the modules."""
+    """The functions, classes and assigned names at the top level of the modules."""
     found: dict[Place, ast.stmt] = {}
     for module, tree in trees().items():
         for node in tree.body:
@@ -92,7 +92,7 @@ def _used(place: Place, node: ast.stmt) -> Iterator[Place]:
 def _resolved(place: Place, imported: dict[str, Place]) -> Iterator[Place]:
     place = imported.get(place.name, place)
     if place.module.startswith("evalkit.api"):
-        return  # tasks only name the metrics and solvers that they take from there
+        return  # tasks only name the metrics and solvers that they import from there
     if place not in definitions():  # re-exported by a package
         place = _imported(place.module).get(place.name, place)
     if place in definitions():
@@ -101,7 +101,7 @@ def _resolved(place: Place, imported: dict[str, Place]) -> Iterator[Place]:
 
 @functools.cache
 def _imported(module: str) -> dict[str, Place]:
-    """Local names that a module imports from evalkit, in functions too."""
+    """The local names that a module imports from evalkit, also in functions."""
     if module not in trees():
         return {}
     package = module.rpartition(".")[0]

@@ -1,4 +1,4 @@
-"""Trying mutants: each in a forked process that imports evalkit's rooms anew, one of them changed."""
+"""Tries mutants, each in a forked process that imports evalkit's rooms again with one module changed."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from tools.mutate.reached import Place, identities
 
 Fate = Literal["caught", "does not import", "never ends", "survived"]
 SECONDS = 10
-"""CPU time after which a mutant never ends."""
+"""The CPU time after which a mutant counts as one that never ends."""
 SLOW = {"humaneval.scorer": "humaneval", "math.scorer": "math", "math.scorer_math_verify": "math"}
-"""Identities that run in other processes, and the only modules of tasks whose mutants these would see."""
+"""Identities that run in other processes, with the only module of tasks whose mutants they can detect."""
 _KEPT = (
     "errors.",
     "samples.",
@@ -59,7 +59,7 @@ class _Loader(importlib.machinery.SourceFileLoader):
 
 
 class _Finder(importlib.abc.MetaPathFinder):
-    """Finds one module: the mutated one."""
+    """Finds only the mutated module."""
 
     def __init__(self, name: str, path: Path, code: CodeType) -> None:
         self._name, self._path, self._code = name, str(path), code
@@ -74,7 +74,7 @@ class _Finder(importlib.abc.MetaPathFinder):
 
 
 def prepare() -> None:
-    """Reads the small sets and imports what is heavy, once for all mutants."""
+    """Reads the small sets and imports heavy packages, once for all mutants."""
     from tools.golden.cases import cases_of
     from tools.golden.found import identities as declared
 
@@ -106,7 +106,7 @@ def prepare() -> None:
 
 
 def expected() -> dict[str, Mapping[str, str]]:
-    """The golden files' outputs. Raises `FileNotFoundError` where an identity has none."""
+    """The outputs in the golden files. Raises `FileNotFoundError` if an identity has no file."""
     from tools.golden.files import path_of, read
     from tools.golden.found import identities as declared
 
@@ -120,7 +120,10 @@ def expected() -> dict[str, Mapping[str, str]]:
 
 
 def tried(mutants: Iterable[Mutant], jobs: int, tests: Mapping[str, str]) -> Iterator[Result]:
-    """The fate of each mutant, as they end. `tests`: by a mutant's name, the test that is to fail instead."""
+    """Yields the fate of each mutant as it ends.
+
+    `tests`: by the names of mutants, a test that must fail instead of the golden cases.
+    """
     outputs, paths = expected(), dict(modules())
     running: dict[int, Mutant] = {}
     for mutant in mutants:
@@ -172,7 +175,7 @@ def _forget() -> None:
 def _fails(test: str) -> bool:
     import pytest
 
-    # Plain asserts: what the host has imported cannot be rewritten.
+    # Plain asserts, because modules that this process has imported cannot be rewritten.
     options = ("-p", "no:cacheprovider", "--assert=plain")
     return pytest.main([test, *options]) == pytest.ExitCode.TESTS_FAILED
 

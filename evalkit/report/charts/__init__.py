@@ -1,6 +1,6 @@
-"""Charts of a report, where people would rather look than read, written as SVG.
+"""Draws the charts of a report as SVG.
 
-`charts` gives only those that there are figures for. A page that shows them needs `CSS`.
+`charts` returns only the charts that there are figures for. A page that shows them needs `CSS`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CSS", "Chart", "charts", "waited"]
 RULES = "figure-9"
-"""Id of the printed table that has decision rules for rows."""
+"""The id of the printed table whose rows are decision rules."""
 
 
 def charts(
@@ -47,15 +47,18 @@ def charts(
 ) -> list[Chart]:
     """The charts of `table`: values, capabilities, routing, breakdowns, outcomes, usage.
 
-    `grids`: of the same table; their printed figures are drawn beside the runs', and runs are called as
-    their columns. `papers`: names of papers whose groups of benchmarks are drawn relative to the model
-    `relative_to`, a run or a printed column (default: Gemini Pro where it has a comparable figure, else the
-    first that has, else the first run); nothing is drawn where no figure is comparable with its.
-    `seconds`: waited for answers by run, as `waited` gives them. `prices`: of a million prompt and
-    completion tokens by run. Raises `UsageError` for a `relative_to` that is nowhere.
+    `grids`: the grids of the same table; their printed figures are drawn beside the runs', and their columns
+    name the runs. `papers`: the names of papers whose groups of benchmarks are drawn relative to the model
+    `relative_to`, a run or a printed column. By default this is Gemini Pro if it has a comparable figure,
+    else the first printed column that has one, else the first run. Groups without comparable figures are not
+    drawn. `seconds`: the seconds that each run waited for responses, as `waited` gives them. `prices`: the
+    prices of a million prompt tokens and of a million completion tokens, by run. Raises `UsageError` if
+    `relative_to` is neither a run nor a printed column.
     """
     if relative_to and not papers:
-        raise UsageError("charts relative to a model need a paper, whose groups of benchmarks they show")
+        raise UsageError(
+            "charts relative to a model need a paper, because they show its groups of benchmarks"
+        )
     grids = [grid for grid in grids if grid.has_runs]
     runs = named_cells(table, grids)
     names = names_of(runs, grids)

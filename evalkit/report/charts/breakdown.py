@@ -1,4 +1,4 @@
-"""Figures by subject, language or level: sorted, with intervals, all runs of a benchmark in one picture."""
+"""Draws figures by subject, language or level: sorted, with intervals, all runs of a benchmark in a chart."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
     from evalkit.runfile.cells import Group, TableCell
 
 CHARTS = 8
-"""Breakdowns drawn; the tables have all of them."""
+"""The highest number of breakdowns that are drawn; the tables have all of them."""
 GROUPS = 120
-"""Rows of one breakdown."""
+"""The highest number of rows in a breakdown."""
 LABELS, RIGHT = 170, WIDTH - 16
-"""Pixels left of the figures, for names, and where the figures end."""
+"""The width of the names, left of the figures, and the right end of the figures, in pixels."""
 ROW, GAP = 15, 10
 
 
 def breakdown_charts(runs: Sequence[NamedCell], names: Sequence[str]) -> Iterator[Chart]:
-    """A chart a benchmark and metric, `CHARTS` at most; the last one says what is left out."""
+    """Yields one chart per benchmark and metric, at most `CHARTS`; the last one names those left out."""
     rows = {
         key: found
         for key, found in rows_of(run for run in runs if not run.cell.variant).items()
@@ -35,14 +35,14 @@ def breakdown_charts(runs: Sequence[NamedCell], names: Sequence[str]) -> Iterato
     left_out = [named(found[0].cell) for found in list(rows.values())[CHARTS:]]
     series = styles(names)
     for number, found in enumerate(list(rows.values())[:CHARTS], 1):
-        last = f" No picture: {several(left_out, 5)}." if left_out and number == CHARTS else ""
+        last = f" Not drawn: {several(left_out, 5)}." if left_out and number == CHARTS else ""
         yield _chart(found, series, f"chart-breakdown-{number}", last)
 
 
 def _chart(runs: Sequence[NamedCell], series: dict[str, Style], identifier: str, more: str) -> Chart:
-    """The runs that may stand side by side; the others are named as left out."""
+    """The chart of the comparable runs. Its caption names the others."""
     runs, others = held(runs)
-    left = f" {left_out(others)} They are left out." if others else ""
+    left = f" {left_out(others)} These are left out." if others else ""
     cell = runs[0].cell
     parts = [_sorted(part, runs) for part in _parts(cell, runs)]
     count = sum(map(len, parts))
@@ -74,7 +74,10 @@ def _chart(runs: Sequence[NamedCell], series: dict[str, Style], identifier: str,
 
 
 def _parts(cell: TableCell, runs: Sequence[NamedCell]) -> list[list[str]]:
-    """Tags and groups apart, the fewer first. A cell has its groups first; these hold every sample once."""
+    """Separates tags from groups; the smaller part comes first.
+
+    A cell has its groups first, and each of its samples is in exactly one of them.
+    """
     names = list(dict.fromkeys(name for run in runs for name in run.cell.groups))
     total, mine = 0, list(cell.groups)
     for i, group in enumerate(cell.groups.values(), 1):
@@ -87,7 +90,7 @@ def _parts(cell: TableCell, runs: Sequence[NamedCell]) -> list[list[str]]:
 
 
 def _sorted(names: Sequence[str], runs: Sequence[NamedCell]) -> list[str]:
-    """Best first by the first run that has each."""
+    """The names, best first, by the figures of the first run that has each."""
 
     def value(name: str) -> float:
         found = next(run.cell.groups[name].value for run in runs if name in run.cell.groups)

@@ -1,8 +1,8 @@
-"""Charts written as SVG: rows from top to bottom, one axis from left to right, a legend above.
+"""Writes charts as SVG: rows from top to bottom, one axis from left to right, a legend above.
 
-Nothing in it acts, whatever a model is called: `element` escapes every text and attribute, a text loses its
-control characters, and there are no links, styles or handlers. Colours are CSS custom properties, so that a
-page's theme is the chart's.
+No name of a model can inject code: `element` escapes every text and attribute, texts lose their control
+characters, and there are no links, styles or handlers. Colours are CSS custom properties, so that a chart
+has the theme of its page.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from evalkit.report.charts.style import PATTERNS, SHAPES, Style, paint
 from evalkit.report.charts.texts import EM, pixels, shown
 
 WIDTH = 406
-"""Of every picture, in pixels, so that letters are of one size in all; a phone shrinks it by a tenth."""
+"""The width of every chart, in pixels, so that all have the same letter size; a phone shrinks it by 10 %."""
 TALL = 500
-"""Rows higher than this have their axis on top."""
+"""If the rows are higher than this, in pixels, the axis is at the top."""
 FONTS = "Arial, Helvetica, 'Liberation Sans', Arimo, Roboto, sans-serif"
 
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """A picture with its words; all but `svg` are plain text, to be escaped by whoever shows them.
+    """A chart and its texts. All fields but `svg` are plain text, which the caller must escape.
 
-    `id`: of the chart in its page; ids inside `svg` begin with it. `svg`: one element, safe to inline,
-    colours by CSS custom properties (`style.CSS`). `alt`: what is to be seen, for those who do not.
+    `id`: the chart's id in its page; ids inside `svg` begin with it. `svg`: one element, safe to inline, with
+    CSS custom properties as colours (`style.CSS`). `alt`: a description for readers who cannot see the chart.
     """
 
     id: str
@@ -38,7 +38,7 @@ class Chart:
 
 
 def element(tag: str, inside: str = "", /, **attributes: str | float) -> str:
-    """One element. `inside`: elements, or an escaped text. Numbers have two digits after the point."""
+    """One element. `inside`: elements, or an escaped text. Numbers are rounded to two decimals."""
     words = [
         f'{key.rstrip("_").replace("_", "-")}="{escape(value) if isinstance(value, str) else _number(value)}"'
         for key, value in attributes.items()
@@ -53,7 +53,7 @@ def _number(value: float) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """Where a value stands: `low` at pixel `start`, `high` at `end`."""
+    """Maps values to pixels: `low` to `start`, `high` to `end`."""
 
     low: float
     high: float
@@ -64,7 +64,7 @@ class Scale:
         return self.start + (self.end - self.start) * (value - self.low) / (self.high - self.low)
 
     def ticks(self, most: int = 6) -> dict[float, str]:
-        """Round values with their labels, `most` or one more, and fewer where the labels have no room."""
+        """Round values with their labels: about `most`, and fewer if there is no room for the labels."""
         rough = (self.high - self.low) / most
         size = 10.0 ** math.floor(math.log10(rough))
         step = next(size * times for times in (1, 2, 5, 10) if size * times >= 0.7 * rough)
@@ -86,18 +86,18 @@ def _label(value: float, step: float, largest: float) -> str:
 
 @dataclass
 class Canvas:
-    """A picture in the making: marks lie in the order in which they are laid, over the lines of the axis.
+    """A chart that is being drawn. Later marks cover earlier ones, and all cover the lines of the axis.
 
-    Across, places are pixels that `across` gives for values; down the page, pixels from the first row's top.
-    Texts are cut to the room they have.
+    Horizontal positions are the pixels that `across` gives for values; vertical ones are pixels below the top
+    of the first row. Texts are cut to the width that is available.
     """
 
     id: str
     across: Scale
     y: float = 0.0
-    """How far down the next row begins; whoever draws a row moves it on."""
+    """The top of the next row; the code that draws a row increases it."""
     top: float = 0.0
-    """Where the picture begins, above the rows."""
+    """The top of the chart, above the rows."""
     _under: list[str] = field(default_factory=list)
     _marks: list[str] = field(default_factory=list)
     _patterns: dict[str, str] = field(default_factory=dict)
@@ -128,14 +128,14 @@ class Canvas:
             self._marks.append(_shape(x, y, radius / 2, style.shape, paint("paper")))
 
     def ring(self, x: float, y: float, radius: float, colour: str, fill: str = "", width: float = 2) -> None:
-        """A circle around something, or with something in it; `fill` is a colour, if any."""
+        """Draws a circle, around or behind something; `fill` is a colour, or "" for none."""
         inner = paint(fill) if fill else "none"
         self._marks.append(
             element("circle", cx=x, cy=y, r=radius, fill=inner, stroke=paint(colour), stroke_width=width)
         )
 
     def disc(self, x: float, y: float, letter: str, *, filled: bool) -> None:
-        """A lettered disc, of a printed figure; hollow where it may not be compared."""
+        """Draws the lettered disc of a printed figure; it is hollow if the figure is not comparable."""
         self.ring(x, y, 7, "muted", "muted" if filled else "paper", 1.3)
         self.text(x, y, letter, colour="paper" if filled else "ink", anchor="middle", size=10, bold=True)
 
@@ -151,7 +151,7 @@ class Canvas:
         bold: bool = False,
         room: float = WIDTH,
     ) -> None:
-        """A text whose middle is at `y`, cut to `room` pixels."""
+        """Draws a text whose middle is at `y`, cut to `room` pixels."""
         letters = room / (size * EM * (1.1 if bold else 1.0))
         more = {"font_weight": 600} if bold else {}
         words = escape(shown(text, letters), quote=False)
@@ -159,7 +159,7 @@ class Canvas:
         self._marks.append(element("text", words, text_anchor=anchor, fill=paint(colour), **place, **more))
 
     def axis(self, title: str, ticks: Mapping[float, str] | None = None) -> None:
-        """Lines down through all rows, with their labels under them, or above where the rows are many."""
+        """Draws lines down through all rows, with labels below them, or above them if the rows are high."""
         above = self.y > TALL
         y, way = (self.top, -1) if above else (self.y, 1)
         for value, label in (ticks or self.across.ticks()).items():
@@ -175,11 +175,11 @@ class Canvas:
         self.top, self.y = (self.top - height, self.y) if above else (self.top, self.y + height)
 
     def rule(self, x: float, y: float, x2: float, y2: float) -> None:
-        """A line of the axis, under all marks."""
+        """Draws a line of the axis, below all marks."""
         self._under.append(element("line", x1=x, y1=y, x2=x2, y2=y2, stroke=paint("line"), stroke_width=1))
 
     def legend(self, series: Sequence[Style]) -> None:
-        """Above all that is there yet, in as many columns as have room."""
+        """Draws the legend above everything drawn so far, in as many columns as there is room for."""
         wide = max((pixels(style.name) for style in series), default=0) + 30
         columns = max(1, int(WIDTH // wide))
         self.top -= 16 * -(-len(series) // columns) + 14
@@ -189,13 +189,13 @@ class Canvas:
             self.text(x + 16, y, style.name, room=WIDTH - 16)
 
     def key(self, lines: Iterable[str]) -> None:
-        """Lines of words under the picture."""
+        """Draws lines of text below the chart."""
         for line in lines:
             self.text(0, self.y + 10, line, colour="muted")
             self.y += 17
 
     def chart(self, title: str, alt: str, caption: str) -> Chart:
-        """The picture, done."""
+        """The finished chart."""
         name, description = f"{self.id}-title", f"{self.id}-desc"
         svg = element(
             "svg",
@@ -214,7 +214,7 @@ class Canvas:
         return Chart(self.id, title, alt, svg, caption)
 
     def _fill(self, style: Style) -> str:
-        """The paint of a style: its colour, with a pattern over it where it has one."""
+        """The paint of a style: its colour, and the pattern over it if it has one."""
         if style.colour not in PATTERNS:
             return paint(style.colour)
         name = f"{self.id}-{style.colour}"

@@ -1,4 +1,4 @@
-"""What charts compare: benchmarks as strips, with a mark for each run and each printed model."""
+"""The data of charts: each benchmark is a strip, with a mark for each run and each printed model."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A figure. `column`: its run or printed model. `comparable`: with the others of its strip."""
+    """A figure. `column`: its run or printed model. `comparable`: whether it is, with others of its strip."""
 
     column: str
     value: float
@@ -31,7 +31,7 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Strip:
-    """A benchmark, with the figures that there are for it."""
+    """A benchmark with its figures."""
 
     label: str
     task: str
@@ -40,7 +40,7 @@ class Strip:
     higher_is_better: bool
     marks: tuple[Mark, ...]
     target: float | None = None
-    """The value that is best, where more and less are both worse."""
+    """The best value, if higher and lower values are both worse."""
 
     @property
     def words(self) -> str:
@@ -51,14 +51,14 @@ class Strip:
 
 @dataclass(frozen=True, slots=True)
 class NamedCell:
-    """A cell and the run that it is of: the model's name, numbered where several runs are of one model."""
+    """A cell and the name of its run: the model's name, with a number if several runs have that model."""
 
     name: str
     cell: TableCell
 
 
 def named_cells(table: Table, grids: Sequence[Grid] = ()) -> list[NamedCell]:
-    """The table's cells with their runs, in order. A run is called as its column in `grids`, if any."""
+    """The table's cells with the names of their runs, in order. Columns of `grids` name them, if any."""
     columns: dict[tuple[str, str, str, str], dict[str, None]] = {}
     for grid in grids:
         for row in grid.rows:
@@ -70,7 +70,7 @@ def named_cells(table: Table, grids: Sequence[Grid] = ()) -> list[NamedCell]:
     for cell in table.cells:
         key = _asked(cell)
         counts[key] += 1
-        names = [*columns.get(key, ())]  # the cells of a row stand in the order of their columns
+        names = [*columns.get(key, ())]  # the cells of a row are in the order of their columns
         numbered = cell.model if counts[key] == 1 else f"{cell.model} (run {counts[key]})"
         runs.append(NamedCell(names[counts[key] - 1] if counts[key] <= len(names) else numbered, cell))
     return runs
@@ -81,7 +81,7 @@ def _asked(cell: TableCell) -> tuple[str, str, str, str]:
 
 
 def headlines(runs: Iterable[NamedCell]) -> list[NamedCell]:
-    """The first figure of every task, protocol and run, which is the headline."""
+    """The headline of every task, protocol and run, which is its first figure."""
     found: dict[tuple[str, str, str], NamedCell] = {}
     for run in runs:
         found.setdefault((run.cell.task, run.cell.protocol, run.name), run)
@@ -89,7 +89,7 @@ def headlines(runs: Iterable[NamedCell]) -> list[NamedCell]:
 
 
 def names_of(runs: Iterable[NamedCell], grids: Sequence[Grid] = ()) -> list[str]:
-    """Every run once, in the order of the columns of `grids`, else of the table."""
+    """The names of all runs, in the order of the columns of `grids`, then of the table."""
     found = {run.name: None for run in runs}
     columns = (column.name for grid in grids for column in grid.columns if column.kind == "run")
     return list(dict.fromkeys((*(name for name in columns if name in found), *found)))
@@ -101,7 +101,7 @@ def named(cell: TableCell) -> str:
 
 
 def rows_of(runs: Iterable[NamedCell]) -> dict[tuple[str, str, str], list[NamedCell]]:
-    """By task, protocol and metric."""
+    """The runs grouped by task, protocol and metric."""
     found: dict[tuple[str, str, str], list[NamedCell]] = {}
     for run in runs:
         found.setdefault((run.cell.task, run.cell.protocol, run.cell.metric), []).append(run)
@@ -109,20 +109,20 @@ def rows_of(runs: Iterable[NamedCell]) -> dict[tuple[str, str, str], list[NamedC
 
 
 def held(runs: Sequence[NamedCell]) -> tuple[list[NamedCell], list[NamedCell]]:
-    """Those runs of a row that may stand side by side in a chart, and the others: `beside.apart` decides."""
+    """(the runs of a row that are comparable with each other, the other runs), by `comparable.apart`."""
     first = yardstick(run.cell for run in runs)
     together = [run for run in runs if first is not None and not apart(first, run.cell)]
     return together, [run for run in runs if run not in together]
 
 
 def left_out(runs: Sequence[NamedCell]) -> str:
-    """A sentence on runs that a chart leaves out, or warns of; "" where there are none."""
+    """A sentence about runs that a chart leaves out or warns about; "" if there are none."""
     names = list(dict.fromkeys(run.name for run in runs))
-    return f"Of other samples, or asked otherwise: {several(names, 5)}." if names else ""
+    return f"Other samples or another protocol: {several(names, 5)}." if names else ""
 
 
 def marks_of(runs: Sequence[NamedCell]) -> tuple[Mark, ...]:
-    """The figures of the runs of one row; those that may not stand beside the others are not comparable."""
+    """The marks of the runs of one row."""
     together, _ = held(runs)
     return tuple(
         Mark(run.name, run.cell.value, run.cell.low, run.cell.high, comparable=run in together)
@@ -132,7 +132,7 @@ def marks_of(runs: Sequence[NamedCell]) -> tuple[Mark, ...]:
 
 
 def table_strips(table: Table) -> Iterator[Strip]:
-    """The headlines of a table, without those that have no value."""
+    """Yields a strip for each headline of a table that has a value."""
     for (task, protocol, _), runs in rows_of(headlines(named_cells(table))).items():
         marks = marks_of(runs)
         if marks:
@@ -143,10 +143,10 @@ def table_strips(table: Table) -> Iterator[Strip]:
 
 
 def grid_strips(grid: Grid, heads: Collection[Key], *, short: bool = False) -> Iterator[Strip]:
-    """The rows of a grid that a run has a value in; of rows that are in no printed table, the headlines.
+    """Yields the rows of a grid in which a run has a value; if the grid has no printed table, only headlines.
 
-    `heads`: `TableCell.row` of the headlines. `short`: strips are called as the row alone, without
-    protocol and metric.
+    `heads`: `TableCell.row` of the headlines. `short`: whether the labels of strips are those of the rows
+    alone, without protocol and metric.
     """
     for row in grid.rows:
         name = f"{row.label}: {row.protocol}" if grid.id and row.protocol else row.label
@@ -162,7 +162,7 @@ def _strip(grid: Grid, row: GridRow, label: str) -> Strip:
 
 
 def _marks(grid: Grid, row: GridRow) -> Iterator[Mark]:
-    """The figures of a row in its unit: a printed ratio between two columns has no place on its axis."""
+    """Yields the figures in the row's unit: the axis cannot show a printed ratio of two columns."""
     for column, cell in zip(grid.columns, row.cells, strict=True):
         if cell.value is not None and not cell.unit:
             yield Mark(
@@ -175,7 +175,7 @@ def _key(row: GridRow) -> Key | None:
 
 
 def headline_strips(grids: Sequence[Grid], heads: Collection[Key]) -> Iterator[Strip]:
-    """The rows of all grids that are a benchmark's headline over all its groups."""
+    """Yields the rows of all grids that are a benchmark's headline over all its groups."""
     for grid in grids:
         for row in grid.rows:
             whole = any(cell.outcomes for cell in row.cells)  # a group's figure has none

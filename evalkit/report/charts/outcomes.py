@@ -1,4 +1,4 @@
-"""How samples ended: correct, wrong (or answered), unparsable, truncated, refused, failed, as shares."""
+"""Draws the shares of outcomes: correct, wrong (or answered), unparsable, truncated, refused, failed."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from evalkit.runfile.store import ANSWERED, OUTCOMES
 
 STYLES = {name: Style(name, f"outcome-{name}") for name in (*OUTCOMES[:2], ANSWERED, *OUTCOMES[2:])}
 BARS = 60
-"""In one chart."""
+"""The highest number of bars in a chart."""
 LABELS, RIGHT = 170, WIDTH - 16
-"""Pixels left of the bars, for names, and where the bars end."""
+"""The width of the names, left of the bars, and the right end of the bars, in pixels."""
 BAR, LABEL, GAP = 16, 18, 9
 SOLID = ("correct", "wrong", ANSWERED)
-"""Outcomes whose fill has no lines, so that a share can be read on it."""
+"""Outcomes whose fill has no pattern, so that a share can be read on it."""
 
 
 def outcome_charts(runs: Sequence[NamedCell]) -> Iterator[Chart]:
-    """A bar a benchmark and run that any sample was dealt with in; runs are named where there are several."""
+    """Yields charts with one bar per benchmark and run that has samples; several runs are named."""
     found = [run for run in headlines(runs) if sum(run.cell.outcomes.values())]
     parts = [found[start : start + BARS] for start in range(0, len(found), BARS)]
     several = len({run.name for run in found}) > 1
@@ -55,10 +55,10 @@ def _bars(runs: Sequence[NamedCell], identifier: str, *, several: bool) -> Canva
 
 def _counted(runs: Sequence[NamedCell]) -> str:
     graded = [run for run in runs if not run.cell.traits.right_or_wrong]
-    words = "Unparsable, truncated and refused answers count as wrong; failed samples are in no value."
+    words = "Unparsable, truncated and refused answers count as wrong; failed samples are not in the values."
     if not graded:
         return words
-    return f"{words} Where answers are neither right nor wrong, unparsable ones count as empty."
+    return f"{words} If a benchmark's answers are not right or wrong, unparsable ones count as empty."
 
 
 def _bar(canvas: Canvas, name: str, outcomes: dict[str, int]) -> None:

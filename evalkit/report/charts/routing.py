@@ -1,4 +1,4 @@
-"""Routing by agreement: three decision rules side by side, as figure 9, and how the threshold was chosen."""
+"""Draws routing by agreement: three decision rules, as in figure 9, and the choice of the threshold."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from evalkit.report.charts.style import styles
 from evalkit.report.charts.texts import pixels, shown
 
 RULES = {"greedy": "Greedy", "majority": "Plain majority", "": "Routed"}
-"""By variant, in figure 9's order."""
+"""The names of the rules by variant, in the order of figure 9."""
 NEVER = 1.13
-"""Where a threshold stands that no vote reaches."""
+"""The position on the axis of a threshold that no vote reaches."""
 SHARES = {0: "0", 0.25: "0.25", 0.5: "0.5", 0.75: "0.75", 1: "1", NEVER: "never"}
 HEIGHT = 240
-"""Pixels of the curves."""
+"""The height of the curves, in pixels."""
 
 
 def rule_strips(runs: Sequence[NamedCell], task: str, protocol: str) -> list[Strip]:
-    """Greedy, majority and routed of one protocol, where it has these branches."""
+    """The greedy, majority and routed figures of one protocol, if it has these branches."""
     mine = [run for run in runs if (run.cell.task, run.cell.protocol) == (task, protocol)]
     found = []
     for variant, words in RULES.items():
@@ -38,7 +38,7 @@ def rule_strips(runs: Sequence[NamedCell], task: str, protocol: str) -> list[Str
 def rule_charts(
     runs: Sequence[NamedCell], names: Sequence[str], printed: Sequence[Strip] = ()
 ) -> Iterator[Chart]:
-    """Three bars a routed protocol. `printed`: figure 9's rows where a grid has them, which come first."""
+    """Yields a chart of three bars per routed protocol. `printed`: rows of figure 9, which come first."""
     sets: dict[tuple[str, str], list[Strip]] = {}
     for strip in printed:
         sets.setdefault((strip.task, strip.protocol), []).append(strip)
@@ -60,9 +60,9 @@ def rule_charts(
 
 
 def curve_charts(runs: Sequence[NamedCell], names: Sequence[str]) -> Iterator[Chart]:
-    """Accuracy on the validation split by threshold, and the threshold that was chosen.
+    """Yields charts of the accuracy on the validation split by threshold, with the chosen threshold.
 
-    A run that may not stand beside the others has a picture of its own.
+    A run that is not comparable with the others has a chart of its own.
     """
     curved = [run for run in runs if not run.cell.variant and run.cell.found.get("validation_curve")]
     by_protocol: dict[tuple[str, str], dict[str, NamedCell]] = {}
@@ -78,8 +78,8 @@ def curve_charts(runs: Sequence[NamedCell], names: Sequence[str]) -> Iterator[Ch
         yield _curves(found, names, f"chart-routing-{number}").chart(
             f"{shown(f'{task}:{protocol}', 60)}: accuracy on the validation split by threshold",
             f"Accuracy against the share of draws that must agree. Chosen: {'; '.join(chosen[:8])}.",
-            "The majority is taken where at least this share of the draws agrees, else the greedy answer: at "
-            "0 always the majority, at “never” always the greedy one. The ring is the threshold chosen.",
+            "The majority is taken if at least this share of the draws agrees, else the greedy answer: at 0 "
+            "always the majority, at “never” always the greedy answer. The ring marks the chosen threshold.",
         )
 
 
@@ -93,7 +93,7 @@ def _place(threshold: object) -> float:
 
 
 def _curves(found: Mapping[str, NamedCell], names: Sequence[str], identifier: str) -> Canvas:
-    """A curve a run with its mark at every threshold, and a ring around the one that was chosen."""
+    """One curve per run, with a mark at every threshold and a ring around the chosen one."""
     curves = {name: run.cell.found["validation_curve"] for name, run in found.items()}
     values = [float(point["accuracy"]) for curve in curves.values() for point in curve]
     air = 0.06 * (max(values) - min(values)) or 1.0

@@ -1,4 +1,4 @@
-"""Benchmarks one below the other, each with a lane for every run and lettered discs for printed figures."""
+"""Draws benchmarks one below the other, with a lane for every run and lettered discs for printed figures."""
 
 from __future__ import annotations
 
@@ -23,9 +23,10 @@ def figure(mark: Mark) -> str:
 
 @dataclass(frozen=True, slots=True)
 class StripChart:
-    """`runs`: every run of the report, in the order of their colours. `axis`: the axis' title.
+    """A chart of strips. `runs`: all runs of the report, in the order of their colours.
 
-    `origin`: where bars begin, None for points with intervals. `yardstick`: lines down at the origin.
+    `axis`: the title of the axis. `origin`: the value at which bars begin; None for points with intervals.
+    `yardstick`: whether to draw a vertical line at the origin.
     """
 
     strips: Sequence[Strip]
@@ -86,7 +87,7 @@ class StripChart:
         canvas.y += LANE
 
     def _ends(self) -> tuple[float, float]:
-        """Ends of the axis: all values and intervals with a little air; none below 0 that has no figure."""
+        """The ends of the axis: a little beyond all values and intervals; below 0 only if one of them is."""
         marks = [mark for strip in self.strips for mark in strip.marks]
         values = [x for m in marks for x in (m.value, m.low, m.high, self.origin) if x is not None]
         low, high = min(values), max(values)
@@ -95,7 +96,7 @@ class StripChart:
 
     @property
     def caption(self) -> str:
-        """What the signs mean that occur."""
+        """The meaning of the signs that occur."""
         marks = [mark for strip in self.strips for mark in strip.marks]
         parts = []
         if any(mark.low is not None for mark in marks):
@@ -103,18 +104,16 @@ class StripChart:
         if any(mark.printed for mark in marks):
             parts.append("Lettered discs are printed figures.")
         if any(mark.printed and not mark.comparable for mark in marks):
-            parts.append(
-                "Hollow ones were obtained otherwise than the runs and may not be compared with them."
-            )
+            parts.append("Hollow discs have other protocols than the runs and are not comparable with them.")
         if any(not mark.printed and not mark.comparable for mark in marks):
             parts.append(
-                "Hollow marks of runs are of other samples, or asked otherwise than their row's first run."
+                "Hollow marks of runs have other samples or another protocol than the first run of their row."
             )
         return " ".join(parts)
 
     @property
     def summary(self) -> str:
-        """The first figures, for those who do not see the picture."""
+        """The first figures as a text, for readers who cannot see the chart."""
         strips = [strip for strip in self.strips if any(not mark.printed for mark in strip.marks)]
         figures = [f"{strip.label}: {self._figures(strip.marks)}" for strip in strips[:8]]
         rest = f" {len(strips) - 8} more." if len(strips) > 8 else ""
@@ -125,9 +124,9 @@ class StripChart:
 
 
 def _lane(lanes: list[float], x: float) -> int:
-    """The first lane that has room at pixel `x`; `lanes` holds where each is full to."""
-    for i, full in enumerate(lanes):
-        if x - full >= DISCS:
+    """The first lane that has room at pixel `x`. `lanes`: the last position that is used in each."""
+    for i, last in enumerate(lanes):
+        if x - last >= DISCS:
             lanes[i] = x
             return i
     lanes.append(x)
@@ -135,7 +134,7 @@ def _lane(lanes: list[float], x: float) -> int:
 
 
 def _wrapped(entries: Sequence[str]) -> list[str]:
-    """`entries` in lines that have room in the picture."""
+    """Joins `entries` into lines that fit into the chart."""
     lines: list[str] = []
     for entry in entries:
         if lines and pixels(f"{lines[-1]} · {entry}") <= WIDTH:

@@ -1,4 +1,4 @@
-"""How charts look: the colours of both themes, shapes, patterns, and the CSS that a page of charts needs."""
+"""The look of charts: the colours of both themes, shapes, patterns, and the CSS that a page needs."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ COLOURS = {
     "outcome-refused": ("#b03060", "#f08cae"),
     "outcome-failed": ("#3f4751", "#c3cad2"),
 }
-"""By CSS custom property: in the light theme and in the dark one.
+"""The colours of the light and of the dark theme, by CSS custom property.
 
-After Okabe and Ito's palette, darkened and lightened until each has 3:1 against its paper.
+They follow Okabe and Ito's palette, darkened and lightened until the contrast to the background is 3:1.
 """
 LIGHT = {name: light for name, (light, _) in COLOURS.items()}
 DARK = {name: dark for name, (_, dark) in COLOURS.items()}
@@ -46,15 +46,15 @@ SHAPES: dict[str, tuple[tuple[float, float], ...]] = {
     "triangle-down": ((0, 1.1), (1.15, -0.9), (-1.15, -0.9)),
     "triangle-right": ((1.1, 0), (-0.9, 1.15), (-0.9, -1.15)),
 }
-"""Corners, in units of a radius, and none of a circle; one shape more than there are colours, so that a
-second round of colours has other shapes."""
+"""The corners of shapes, in units of a radius; a circle has none. There is one shape more than there are
+colours, so that the shapes differ when the colours repeat."""
 PATTERNS = {
     "outcome-unparsable": "M0,4h8",
     "outcome-truncated": "M-2,2l4,-4M0,8l8,-8M6,10l4,-4",
     "outcome-refused": "M4,0v8M0,4h8",
     "outcome-failed": "M-2,2l4,-4M0,8l8,-8M6,10l4,-4M-2,6l4,4M0,0l8,8M6,-2l4,4",
 }
-"""Lines laid over a colour, in a square of 8 pixels, so that outcomes differ without their colours too."""
+"""Patterns over a colour, in a square of 8 pixels, so that outcomes differ by more than their colours."""
 
 
 def _properties(colours: dict[str, str]) -> str:
@@ -67,12 +67,12 @@ CSS = (
     f":root[data-theme=dark]{{{_properties(DARK)}}}"
     "svg.chart{display:block;width:100%;max-width:32rem;height:auto}"
 )
-"""What a page of charts needs: the colours of both themes, and how wide a chart may get."""
+"""The style sheet of a page with charts: the colours of both themes, and the greatest width of a chart."""
 
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """How a series is drawn. `name`: what the legend says. `colour`: one of `COLOURS`."""
+    """The look of a series. `name`: its name in the legend. `colour`: one of `COLOURS`."""
 
     name: str
     colour: str
@@ -80,7 +80,7 @@ class Style:
 
 
 def styles(names: Sequence[str]) -> dict[str, Style]:
-    """A colour and a shape for each of `names`, and a name in the legend that no other has."""
+    """A colour, a shape and a unique name in the legend for each of `names`."""
     return {
         name: Style(label, SERIES[i % len(SERIES)], [*SHAPES][i % len(SHAPES)])
         for i, (name, label) in enumerate(zip(names, distinct(names), strict=True))
@@ -88,5 +88,5 @@ def styles(names: Sequence[str]) -> dict[str, Style]:
 
 
 def paint(colour: str) -> str:
-    """The value of `fill` or `stroke`: the page's custom property, and the colour where there is none."""
+    """The value of `fill` or `stroke`: the page's custom property, or else the light theme's colour."""
     return f"var(--{colour}, {LIGHT[colour]})"

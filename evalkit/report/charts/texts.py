@@ -1,4 +1,4 @@
-"""Texts in charts: in one line, of a length that has room, and without control characters."""
+"""Prepares texts for charts: on one line, cut to the available width, without control characters."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from collections.abc import Sequence
 from evalkit.report.tabular import printable
 
 NAME = 48
-"""Letters of a name that are shown."""
+"""The number of letters of a name that are shown."""
 EM = 0.64
-"""How wide a letter is on average, in units of the size of its font.
+"""The average width of a letter, in units of the font size.
 
-After DejaVu's and Verdana's: nobody knows what fonts a page will be read with, and most are narrower.
+It is that of DejaVu and Verdana. The fonts of the reader are unknown, and most are narrower.
 """
 
 
 def width(text: str) -> float:
-    """How many average letters a text is as wide as, at most."""
+    """The greatest width of a text, in average letters."""
     return sum(map(_width, text))
 
 
@@ -37,11 +37,11 @@ def _width(letter: str) -> float:
 
 
 def shown(text: str, limit: float = NAME) -> str:
-    """A text in one line, without control characters; `—` for none.
+    """The text on one line, without control characters; `—` if it is empty.
 
-    It is cut in the middle to be as wide as `limit` average letters.
+    If it is wider than `limit` average letters, it is cut in the middle.
     """
-    most = 8 * int(limit)  # letters that can have room; what is longer need not be read whole
+    most = 8 * int(limit)  # more letters than this never fit, so longer texts need not be measured
     if len(text) > most:
         text = f"{text[: most // 2]}…{text[-most // 2 :]}"
     words = " ".join(printable(text).split()) or "—"
@@ -53,13 +53,13 @@ def shown(text: str, limit: float = NAME) -> str:
 
 
 def _first(text: str, limit: float) -> str:
-    """The first letters, as wide as `limit` at most."""
+    """The first letters, at most `limit` wide."""
     widths = itertools.accumulate(map(_width, text))
     return "".join(letter for letter, so_far in zip(text, widths, strict=True) if so_far <= limit)
 
 
 def distinct(texts: Sequence[str], limit: float = NAME) -> list[str]:
-    """`texts` fit to be shown, and no two the same."""
+    """`texts`, shortened by `shown` and numbered so that no two are the same."""
     found: list[str] = []
     for text in texts:
         name = shown(text, limit)

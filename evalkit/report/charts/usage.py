@@ -1,4 +1,4 @@
-"""What runs took: tokens, and time and cost where they are known."""
+"""Draws the usage of runs: tokens, and time and cost if they are known."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from evalkit.runfile.store import Store
 
 STRIPS = 40
-"""Benchmarks in the chart of tokens a sample."""
+"""The highest number of benchmarks in the chart of tokens per sample."""
 Price = tuple[float, float]
-"""Of a million prompt tokens and of a million completion tokens, in any currency."""
+"""The prices of a million prompt tokens and of a million completion tokens, in any currency."""
 
 
 def waited(stores: Sequence[Store], table: Table) -> dict[str, float]:
-    """Seconds that each run waited for answers, by the name of its column in a grid."""
+    """The seconds that each run waited for responses, by the name of its column in a grid."""
     return {
         run.name: sum(tallies.waited(run.store, cell) for cell in run.store.cells())
         for run in runs_of(stores, table)
@@ -33,7 +33,7 @@ def waited(stores: Sequence[Store], table: Table) -> dict[str, float]:
 def usage_charts(
     runs: Sequence[NamedCell], names: Sequence[str], seconds: Mapping[str, float], prices: Mapping[str, Price]
 ) -> Iterator[Chart]:
-    """Tokens per run and per sample of each benchmark, then `seconds` and cost by run."""
+    """Yields charts of the tokens per run, the tokens per sample, and the `seconds` and cost per run."""
     cells = headlines(runs)
     prompt, completion = (_tokens(cells, i) for i in (0, 1))
     totals = [*_bars("Prompt tokens", prompt), *_bars("Completion tokens", completion)]
@@ -48,10 +48,10 @@ def usage_charts(
         if name in prices and prompt[name] + completion[name]
     }
     together, others = _together(cells), left_out(_others(cells))
-    counted = f"As the endpoint counted them, without a judge's. {together}"
-    all_draws = f"All draws of a sample together. {others}".rstrip()
-    waiting = f"Waiting for answers, summed over requests: those asked side by side count each. {together}"
-    priced = f"Tokens times the prices given of a million: {_priced(costs, prices)}"
+    counted = f"As counted by the endpoint, without the tokens of a judge. {together}"
+    all_draws = f"Summed over all draws of a sample. {others}".rstrip()
+    waiting = f"Waiting for responses, summed over all requests, also over concurrent ones. {together}"
+    priced = f"Tokens times the given prices per million: {_priced(costs, prices)}"
     currency = "cost, in the currency of the prices"
     for strips, identifier, title, axis, caption, form in (
         (totals, "chart-tokens", "Tokens per run", "tokens", counted, _counted),
@@ -73,13 +73,13 @@ def _of_value(form: Callable[[float], str]) -> Callable[[Mark], str]:
 
 
 def _priced(costs: Iterable[str], prices: Mapping[str, Price]) -> str:
-    """`a 0.5 and 1.5 (prompt, completion); b 1 and 4.`."""
+    """`a 0.5 and 1.5; b 1 and 4 (prompt and completion). …`."""
     words = [f"{shown(name)} {prices[name][0]:g} and {prices[name][1]:g}" for name in costs]
-    return "; ".join(words) + " (prompt and completion). No discounts, no judge."
+    return "; ".join(words) + " (prompt and completion). Discounts and the judge are not included."
 
 
 def _bars(words: str, values: Mapping[str, float]) -> Iterator[Strip]:
-    """A strip of those that are not 0, if there are any."""
+    """Yields a strip of the values that are not 0, if there are any."""
     if marks := tuple(Mark(name, value) for name, value in values.items() if value):
         yield Strip(words, "", "", "", True, marks)
 
@@ -92,19 +92,17 @@ def _tokens(runs: Sequence[NamedCell], index: int) -> dict[str, int]:
 
 
 def _others(runs: Sequence[NamedCell]) -> list[NamedCell]:
-    """The runs that may not stand beside the others of their row."""
+    """The runs that are not comparable with the others of their row."""
     return [run for row in rows_of(runs).values() for run in held(row)[1]]
 
 
 def _together(runs: Sequence[NamedCell]) -> str:
-    """What a total is over, in words."""
+    """A sentence that says what a total includes."""
     names = {run.name for run in runs}
     alike = all({run.name for run in row} == names for row in rows_of(runs).values())
     if alike and not _others(runs):
-        return "All benchmarks together."
-    return (
-        "All that a run asked, together: these runs asked other samples each, so totals do not compare them."
-    )
+        return "Totals over all benchmarks."
+    return "Totals over all samples of a run: the runs have different samples, so totals are not comparable."
 
 
 def _per_sample(runs: Sequence[NamedCell]) -> Iterator[Strip]:

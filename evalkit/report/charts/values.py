@@ -1,4 +1,4 @@
-"""Value and 95 % interval per benchmark, and the averages of groups of benchmarks."""
+"""Draws the value and 95 % interval per benchmark, and averages over groups of benchmarks."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from evalkit.report.charts.strips import StripChart
 from evalkit.report.charts.texts import shown
 
 STRIPS = 40
-"""Benchmarks in one chart."""
+"""The highest number of benchmarks in a chart."""
 BASE = "Gemini Pro"
-"""What figure 3 is relative to, where nobody says otherwise."""
+"""The model that capabilities are relative to by default, as in figure 3 of the Gemini report."""
 SAME = {"Ultra": "Gemini Ultra", "Pro": "Gemini Pro", "Nano-1": "Nano 1"}
-"""Columns of the Gemini report that are one model under two names, in tables 4 to 11 and elsewhere."""
+"""Models that have another name in tables 4 to 11 of the Gemini report than elsewhere in it."""
 
 
 def value_charts(
     strips: Sequence[Strip], title: str, runs: Sequence[str], identifier: str
 ) -> Iterator[Chart]:
-    """A chart a unit, and a further one after every `STRIPS` benchmarks."""
+    """Yields one chart per unit, and a further one after every `STRIPS` benchmarks."""
     parts = []
     for unit in dict.fromkeys(strip.unit for strip in strips):
         alike = [strip for strip in strips if strip.unit == unit]
@@ -44,11 +44,11 @@ def capability_charts(
     runs: Sequence[str],
     relative_to: str,
 ) -> Iterator[Chart]:
-    """Every model relative to one, averaged over a group's benchmarks, as the report's figure 3; one a paper.
+    """Yields a chart per paper: models relative to one, averaged over groups of benchmarks, as in figure 3.
 
-    `papers`: the tasks of each group. Only figures that may stand side by side count, and those of all models
-    of a group over the same benchmarks, with intervals. The ratio is inverted where lower is better. Raises
-    `UsageError` for a model that is neither a run nor a printed column.
+    `papers`: the tasks of each group. Only comparable figures with intervals count, and all models of a group
+    are averaged over the same benchmarks. The ratio is inverted if lower is better. Raises `UsageError` if
+    `relative_to` is neither a run nor a printed column.
     """
     strips = [_unified(strip) for strip in strips]
     base = _base(strips, SAME.get(relative_to, relative_to))
@@ -68,7 +68,7 @@ def capability_charts(
 def _capabilities(
     strips: Sequence[Strip], left: Sequence[str], runs: Sequence[str], base: str, identifier: str
 ) -> Chart:
-    """`left`: groups without figures."""
+    """The chart of the groups in `strips`. `left`: the names of groups without figures."""
     drawn = StripChart(
         strips,
         runs,
@@ -78,11 +78,11 @@ def _capabilities(
         form=lambda mark: f"{mark.value:.2f}",
     )
     words = [
-        f"For each benchmark, the value over that of {shown(base)}, upside down where lower is better; then",
-        "the mean over the benchmarks of a group that all runs have whole and under the same protocol.",
+        f"The mean over a group's benchmarks of the ratio of each value to that of {shown(base)}, inverted",
+        "if lower is better. Only benchmarks count that all runs have completed under the same protocol.",
         drawn.caption,
-        "Of two runs they are rather too wide; a printed figure counts as exact.",
-        f"Without figures in common: {', '.join(left)}." if left else "",
+        "Intervals between two runs are too wide rather than too narrow; printed figures count as exact.",
+        f"Without common figures: {', '.join(left)}." if left else "",
     ]
     return drawn.chart(
         identifier,
@@ -100,17 +100,17 @@ def _with_ends(mark: Mark) -> str:
 
 
 def _unified(strip: Strip) -> Strip:
-    """Printed models under the same name in every table."""
+    """The strip with the same name for a printed model as in all other tables."""
     marks = (replace(m, column=SAME.get(m.column, m.column)) if m.printed else m for m in strip.marks)
     return replace(strip, marks=tuple(marks))
 
 
 def _base(strips: Sequence[Strip], relative_to: str) -> str:
-    """The model to be relative to; "" where there is none."""
+    """The model that the others are relative to; "" if there is none."""
     printed, runs = columns_of(strips, printed=True), columns_of(strips, printed=False)
     if relative_to:
         if relative_to not in (*runs, *printed):
-            raise unknown("model to be relative to", shown(relative_to), [*map(shown, (*runs, *printed))])
+            raise unknown("base model", shown(relative_to), [*map(shown, (*runs, *printed))])
         return relative_to
     comparable = [m.column for strip in strips for m in strip.marks if m.printed and m.comparable]
     if comparable:
@@ -120,7 +120,7 @@ def _base(strips: Sequence[Strip], relative_to: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Quotient:
-    """Two figures' ratio. `low`, `high`: None for two printed figures, which have no samples."""
+    """The ratio of two figures. `low`, `high`: None for two printed figures, which have no samples."""
 
     value: float
     low: float | None
@@ -128,15 +128,15 @@ class Quotient:
 
 
 _Pairs: TypeAlias = dict[tuple[str, bool], Quotient]
-"""By (column, whether it is printed)."""
+"""Ratios by (column, whether it is printed)."""
 
 
 def _averaged(name: str, strips: Sequence[Strip], base: str) -> Strip:
-    """The mean ratio of every model to `base`, in a strip called after the group.
+    """The mean ratio of every model to `base`, in a strip with the group's name.
 
-    All means are over the same benchmarks: those in which every run of the group may stand beside `base`. Of
-    a task asked under several protocols that one counts under which most runs may. Without a benchmark in
-    common there is no mark.
+    All means are over the same benchmarks: those in which every run of the group is comparable with `base`.
+    If a task has several protocols, the one with the most comparable runs counts. Without a common benchmark
+    there are no marks.
     """
     tasks: dict[str, _Pairs] = {}
     for strip in strips:
@@ -160,10 +160,10 @@ def _runs(pairs: _Pairs) -> set[str]:
 
 
 def _pairs(strip: Strip, base: str) -> _Pairs:
-    """The ratio to `base` of every other figure of a strip that may stand beside it."""
+    """The ratio to `base` of every other figure of a strip that is comparable with it."""
     mine = next((mark for mark in strip.marks if mark.column == base and mark.comparable), None)
     found: _Pairs = {}
-    # A ratio says nothing of a figure that is best at a value of its own, such as 0.
+    # A ratio is meaningless for a figure whose best value is neither the highest nor the lowest, such as 0.
     for mark in strip.marks if mine is not None and strip.target is None else ():
         assert mine is not None
         if mark.column != base and mark.comparable:
@@ -174,11 +174,12 @@ def _pairs(strip: Strip, base: str) -> _Pairs:
 
 
 def ratio_of(over: Mark, under: Mark) -> Quotient | None:
-    """The ratio of two figures with its interval; None where there is none, or no interval of a run's.
+    """The ratio of two figures with its interval; None if it does not exist, or if a run has no interval.
 
     The interval recovers variances from the figures' own intervals on the log scale, as for independent
-    estimates (MOVER; Zou and Donner 2008, Statistics in Medicine 27, 1693); two runs on the same questions
-    vary together, so theirs is rather too wide. A printed figure without an interval is taken as exact.
+    estimates (MOVER; Zou and Donner 2008, Statistics in Medicine 27, 1693). Two runs on the same questions
+    are correlated, so their interval is too wide rather than too narrow. A printed figure without an interval
+    counts as exact.
     """
     if under.value <= 0 or over.value < 0:
         return None
@@ -190,7 +191,7 @@ def ratio_of(over: Mark, under: Mark) -> Quotient | None:
         return None
     (low, high), (least, most) = mine, theirs
     if least <= 0:
-        return None  # the ratio may be as large as one likes
+        return None  # the ratio has no upper bound
     if over.value == 0:
         return Quotient(0.0, 0.0, high / least)
     below = math.hypot(math.log(over.value / low), math.log(most / under.value)) if low > 0 else math.inf

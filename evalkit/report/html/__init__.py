@@ -1,7 +1,7 @@
-"""A report as one self-contained HTML file: tables, charts, and every sample to be looked at.
+"""Writes a report as one self-contained HTML file with tables, charts and the samples.
 
-Nothing is fetched: a policy in the page forbids it to the browser, and forbids every script and style but the
-page's own, by their digests. Texts of models and data sets come in as data and are shown as text.
+The page loads nothing: its content security policy forbids it, and allows only the page's own scripts and
+styles, by their digests. Texts of models and data sets are data, and are shown as plain text.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def to_html(
     *,
     samples: int,
 ) -> str:
-    """The page. `grids`: shown instead of the plain table, if there are any. `samples`: how many at most."""
+    """The page. `grids`: shown instead of the plain table, if any. `samples`: the most samples to include."""
     names = [run.name for run in runs_of(stores, table)]
     return render(
         title=table.title,
@@ -46,7 +46,7 @@ def to_html(
 
 
 def _runs_first(table: Tabular) -> Tabular:
-    """Runs and then printed models: on a phone the first columns are seen."""
+    """The table with runs before printed models, because a phone shows the first columns."""
     label, *others = table.columns
     order = sorted(range(len(others)), key=lambda i: others[i].kind == "printed")
     headed = dataclasses.replace(table, columns=(dataclasses.replace(label, text="benchmark"), *others))

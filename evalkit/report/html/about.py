@@ -1,4 +1,4 @@
-"""How the figures came about, in words: the data, the protocols, the runs, and how to make them again."""
+"""Describes the provenance of figures: the data, protocols and runs, and the commands that repeat them."""
 
 from __future__ import annotations
 
@@ -14,23 +14,24 @@ from evalkit.benchmark.task import file_of, judge_argument
 from evalkit.runfile.store import Cell, Store
 
 Facts = tuple[tuple[str, str], ...]
-"""(what, its value), in the order to be shown."""
+"""(name, value) pairs, in the order in which they are shown."""
 
 _DATA = {
     "name": "data set", "config": "configuration", "split": "split", "revision": "revision",
-    "kind": "read from", "where": "at",
+    "kind": "source", "where": "location",
 }  # fmt: skip
 _PROTOCOL = {
-    "api": "asked as", "shots": "solved examples shown", "draws": "draws", "temperature": "temperature",
-    "top_p": "top p", "max_tokens": "tokens at most", "stop": "stops at", "logprobs": "alternatives a token",
-    "likelihood": "likelihoods from", "fallback": "falls back to", "threshold": "threshold",
-    "max_pixels": "pixels at most", "resample": "scaled by", "language_hint": "told the language",
+    "api": "API", "shots": "solved examples", "draws": "draws", "temperature": "temperature",
+    "top_p": "top p", "max_tokens": "max. tokens", "stop": "stop sequences",
+    "logprobs": "alternatives per token", "likelihood": "likelihoods from", "fallback": "fallback",
+    "threshold": "threshold", "max_pixels": "max. pixels", "resample": "resampling",
+    "language_hint": "language hint",
 }  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """A benchmark under one protocol: what it is, its data, how it was asked and judged."""
+    """A benchmark under one protocol: its description, data, protocol and scoring."""
 
     name: str
     summary: str
@@ -41,7 +42,7 @@ class Card:
 
 @dataclass(frozen=True, slots=True)
 class RunCard:
-    """A run: its provenance, and the command that makes it again."""
+    """A run: its provenance, and the command that repeats it."""
 
     name: str
     facts: Facts
@@ -49,7 +50,7 @@ class RunCard:
 
 
 def cards(stores: Sequence[Store]) -> list[Card]:
-    """One for each benchmark and protocol, each once where runs share it."""
+    """One card for each benchmark and protocol; runs with the same benchmark share its card."""
     return list(dict.fromkeys(_card(cell) for store in stores for cell in store.cells() if not cell.role))
 
 
@@ -63,10 +64,8 @@ def run_cards(stores: Sequence[Store], names: Sequence[str]) -> list[RunCard]:
 def _card(cell: Cell) -> Card:
     spec = cell.spec
     size = () if spec.records is None else (("samples", f"{spec.records:,}"),)
-    limit = () if spec.limit is None else (("taken", f"the first {spec.limit:,}"),)
-    variants = (
-        [("also read as", ", ".join(variant.name for variant in spec.variants))] if spec.variants else []
-    )
+    limit = () if spec.limit is None else (("limit", f"the first {spec.limit:,}"),)
+    variants = [("variants", ", ".join(variant.name for variant in spec.variants))] if spec.variants else []
     printed = [("printed in", f"the report's {spec.report}")] if spec.report else []
     asked = {**signed_settings(spec.protocol), "solver": spec.solver, "reader": spec.reader}
     asked["prompt"] = spec.prompt
@@ -92,7 +91,7 @@ def _card(cell: Cell) -> Card:
 def _named(values: Mapping[str, Any], names: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     for key, name in names.items():
         if key == "where" and values["kind"] == "small sets":
-            continue  # within the package, wherever that is
+            continue  # the small sets are inside the package, so their path says nothing
         if values.get(key) not in (None, "", []):
             yield name, _word(values[key])
 
@@ -129,7 +128,7 @@ def _word(value: Any) -> str:
 
 
 def command(store: Store) -> str:
-    """The command that makes a run like this one, as far as its file knows; keys are in the environment."""
+    """The command that repeats a run, as far as its file records it; keys are in the environment."""
     manifest, cells = store.manifest, [cell for cell in store.cells() if not cell.role]
     words = ["evalkit", "run", "-m", manifest["model"]["name"]]
     words += ["-t", ",".join(dict.fromkeys(_task(cell) for cell in cells))]

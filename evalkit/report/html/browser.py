@@ -1,4 +1,4 @@
-"""The samples of a page, chosen, read and packed."""
+"""Chooses, reads and packs the samples of a page."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from evalkit.runfile.store import Cell, Store
 from evalkit.samples import JSON
 
 MOST_BYTES = 256 << 20
-"""Bytes of texts and previews in a page, before they are compressed."""
+"""The highest number of bytes of texts and previews in a page, before compression."""
 _KINDS = ((b"\xff\xd8", "image/jpeg"), (b"OggS", "audio/ogg"))
 
 
 @dataclass(frozen=True, slots=True)
 class Browser:
-    """`count`: of the samples that the page has. `notes`: what a reader has to know of them.
+    """The samples of a page, packed. `count`: their number. `notes`: notes on them for the reader.
 
-    `several`: whether there are several runs, to be read side by side.
+    `several`: whether there are several runs, which the page can show side by side.
     """
 
     blocks: tuple[Block, ...]
@@ -35,7 +35,7 @@ class Browser:
 
 
 def make_browser(stores: Sequence[Store], names: Sequence[str], most: int) -> Browser | None:
-    """None where there is nothing to be looked at: no samples are wanted, or the run files are slim."""
+    """The samples of the page; None if there are none: `most` is 0, or all run files are slim."""
     whole = [(store, name) for store, name in zip(stores, names, strict=True) if not store.is_slim]
     notes = [
         f"{name} has no samples here: its run file is slim"
@@ -52,14 +52,14 @@ def make_browser(stores: Sequence[Store], names: Sequence[str], most: int) -> Br
     blocks += _media(read, packer.media)
     if len(among) < every:
         notes.append(
-            f"{len(among):,} of {every:,} samples, chosen at random by their ids, the same in every report: "
-            "evalkit export has all of them"
+            f"{len(among):,} of {every:,} samples, chosen at random by their ids, the same in every report; "
+            "evalkit export writes all of them"
         )
     return Browser(tuple(blocks), len(among), tuple(dict.fromkeys(notes)), len(read) > 1)
 
 
 def _media(stores: Sequence[Store], keys: Mapping[str, int]) -> Iterator[Block]:
-    """The small pictures and clips that run files keep. One that was never sent, or is broken, has none."""
+    """Yields the previews of pictures and clips in the run files. Unsent and broken files have no preview."""
     for key, run in keys.items():
         preview = stores[run].preview(key) or b""
         kind = next((kind for start, kind in _KINDS if preview.startswith(start)), "")
@@ -68,9 +68,9 @@ def _media(stores: Sequence[Store], keys: Mapping[str, int]) -> Iterator[Block]:
 
 
 def graded(store: Store, cell: Cell) -> SampleFigures | None:
-    """Each judged sample's figure by the headline metric; None where that only says right or wrong.
+    """Each judged sample's figure by the headline metric; None if that is only right or wrong.
 
-    Empty where the metric's code is not at hand, or is other code now.
+    Empty if the metric's code is not available or has changed.
     """
     spec = cell.spec.metrics[0]
     if spec.traits.right_or_wrong:
@@ -93,11 +93,11 @@ def graded(store: Store, cell: Cell) -> SampleFigures | None:
 
 
 def _steps(cell: Cell, notes: list[str]) -> Steps | None:
-    """How to align transcripts, for speech that was written down."""
+    """The function that aligns transcripts, for benchmarks that transcribe speech; None for others."""
     try:
         align = aligner(cell)
     except UsageError as error:  # the task's file is gone, or a package is missing
-        notes.append(f"{cell.task}: no alignments, for {error}")
+        notes.append(f"{cell.task}: no alignments: {error}")
         return None
     return None if align is None else _Alignment(align, cell, notes)
 
@@ -108,13 +108,13 @@ class _Alignment:
     cell: Cell
     notes: list[str]
 
-    def __call__(self, asked: SampleRecord) -> list[JSON] | None:
-        finals = asked.answer.get("finals", [])
-        if not (finals and asked.target):
+    def __call__(self, sample: SampleRecord) -> list[JSON] | None:
+        finals = sample.answer.get("finals", [])
+        if not (finals and sample.target):
             return None
         try:
-            found = self.align(str(asked.meta["language"]), asked.target[0], finals[0]["value"] or "")
+            found = self.align(str(sample.meta["language"]), sample.target[0], finals[0]["value"] or "")
         except UsageError as error:
-            self.notes.append(f"{self.cell.task}: no alignments, for {error}")
+            self.notes.append(f"{self.cell.task}: no alignments: {error}")
             return None
         return [list(step) for step in found]

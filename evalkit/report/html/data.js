@@ -1,6 +1,6 @@
-// The page's data: gzipped JSON in script elements, opened as it is needed; and making elements of plain text.
+// Reads the page's data, gzipped JSON in script elements, when needed, and makes elements from plain text.
 
-const KEPT = 12;  // opened pieces
+const KEPT = 12;  // the highest number of opened pieces
 
 async function unpack(id) {
   const packed = document.getElementById(id).textContent;
@@ -11,7 +11,7 @@ async function unpack(id) {
 
 const opened = new Map();
 
-// A piece of the samples, as a promise; the one that was wanted longest ago makes room.
+// A promise of a piece of the samples. The least recently used piece is dropped.
 function piece(id) {
   const found = opened.get(id) ?? unpack(id);
   opened.delete(id);
@@ -20,7 +20,7 @@ function piece(id) {
   return found;
 }
 
-// Where a sample lies: [number of its piece, place in it].
+// The position of a sample: [number of its piece, position in the piece].
 function placed(index, row) {
   let low = 0, high = index.starts.length - 1;
   while (low < high) {
@@ -30,7 +30,7 @@ function placed(index, row) {
   return [low, row - index.starts[low]];
 }
 
-// An element. Children are elements or texts; nothing is ever parsed as HTML.
+// Makes an element. Children are elements or texts; nothing is parsed as HTML.
 function make(tag, attributes, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes ?? {})) {
@@ -40,10 +40,10 @@ function make(tag, attributes, ...children) {
   return element;
 }
 
-// Characters that are not to be seen, or that turn the direction of what follows.
+// Characters that are invisible, or that change the direction of the following text.
 const SIGNS = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff]/;
 
-// A text as nodes: signs of that kind are written out.
+// The nodes of a text; these characters are shown as code points.
 function plain(text) {
   const nodes = [];
   for (const part of String(text).replaceAll('\r\n', '\n').split(new RegExp(`(${SIGNS.source})`, 'u'))) {
@@ -55,12 +55,12 @@ function plain(text) {
   return nodes;
 }
 
-// The same on one line, for lists.
+// The text on one line, for lists; these characters become dots.
 function line(text) {
   return [...String(text)].map(letter => (SIGNS.test(letter) ? '·' : letter)).join('');
 }
 
-// A text as it is, its lines kept; its own direction does not reach what is around it.
+// A preformatted text. Its direction does not affect the text around it.
 function written(text, kind) {
   return make('pre', {class: kind ?? 'text', dir: 'auto'}, plain(text));
 }
@@ -70,7 +70,7 @@ function facts(pairs) {
     make('div', {}, make('dt', {}, plain(name)), make('dd', {}, make('bdi', {}, plain(value))))));
 }
 
-// A value of JSON in words.
+// A JSON value as a text.
 function words(value) {
   return typeof value === 'string' ? value : JSON.stringify(value);
 }

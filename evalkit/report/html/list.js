@@ -1,17 +1,17 @@
-// The list of samples: filtered at once by what the index has, then by all texts, piece by piece.
+// The list of samples. It is filtered first by the index, at once, and then by all texts, piece by piece.
 
-const ROW = 54;  // pixels; page.css has the same
-const AIR = 12;  // rows drawn beyond what is seen
-const PAUSE = 80;  // milliseconds between two looks at what a search has found
+const ROW = 54;  // height of a row in pixels, as in page.css
+const AIR = 12;  // rows that are drawn above and below the visible ones
+const PAUSE = 80;  // milliseconds between two updates of the list during a search
 
 class Samples {
   constructor(index, filters, list, place, found) {
     Object.assign(this, {index, filters, list, place, found});
     this.spacer = document.getElementById('spacer');
     this.rows = document.getElementById('rows');
-    this.shown = [];  // rows of the index that pass
-    this.at = -1;  // which of them is looked at
-    this.search = 0;  // counts searches, so that an older one stops
+    this.shown = [];  // the rows of the index that pass the filters
+    this.at = -1;  // the position in `shown` of the selected one
+    this.search = 0;  // the number of the latest search, so that an older one stops
     list.addEventListener('scroll', () => this.draw(), {passive: true});
     list.addEventListener('keydown', event => this.key(event));
     list.addEventListener('click', event => {
@@ -21,7 +21,7 @@ class Samples {
     new ResizeObserver(() => this.draw()).observe(list);
   }
 
-  // Whether a row passes all but the search.
+  // Whether a row passes all filters except the search.
   passes(row) {
     const {index, filters} = this, {part, group, outcome, disagreement} = filters;
     if (part !== '' && index.part[row] !== Number(part)) return false;
@@ -50,7 +50,7 @@ class Samples {
     await this.deepen(search, text, candidates, found);
   }
 
-  // Looks into the texts of the candidates that are not found yet.
+  // Searches the texts of the candidates that are not found yet.
   async deepen(search, text, candidates, found) {
     const pieces = new Map();
     for (const row of candidates) {
@@ -102,9 +102,9 @@ class Samples {
     const {index} = this, row = this.shown[place];
     const outcomes = index.outcome[row].map((number, run) => {
       const outcome = index.outcomes[number];
-      const told = [outcome || 'not run', index.figure[row][run]].filter(Boolean).join(', ');
-      return make('span', {class: `dot ${outcome}`, title: `${line(index.runs[run])}: ${told}`},
-        make('span', {class: 'unseen'}, `${told} `));
+      const verdict = [outcome || 'not run', index.figure[row][run]].filter(Boolean).join(', ');
+      return make('span', {class: `dot ${outcome}`, title: `${line(index.runs[run])}: ${verdict}`},
+        make('span', {class: 'unseen'}, `${verdict} `));
     });
     const values = index.value[row].filter(Boolean).map(line).join(' · ');
     return make('div', {
@@ -126,7 +126,8 @@ class Samples {
     this.select(Math.min(this.shown.length - 1, Math.max(0, this.at + moves[event.key])));
   }
 
-  // Looks at a row of the list. `reveal`: also where the sample stands below the list, on a narrow page.
+  // Selects a row of the list and shows its sample. `reveal`: scrolls to the sample on a narrow page, where it
+  // is below the list.
   async select(place, reveal = false) {
     if (place < 0 || place >= this.shown.length) return;
     this.at = place;
@@ -148,7 +149,7 @@ class Samples {
     history.replaceState(null, '', `#sample=${name.map(encodeURIComponent).join('/')}`);
   }
 
-  // The sample that the address names, if it does.
+  // Selects the sample that the address names, if it names one.
   async named_in(address) {
     const [part, id] = (address.match(/^#sample=([^/]*)\/(.*)$/) ?? []).slice(1).map(decodeURIComponent);
     const row = this.index.id.findIndex((name, i) => name === id && this.index.parts[this.index.part[i]] === part);
@@ -158,7 +159,7 @@ class Samples {
   }
 }
 
-// For JSON.stringify: the texts that a search looks into, without numbers and the keys of pictures.
+// For JSON.stringify: keeps the texts that a search covers, without numbers and the keys of pictures.
 function texts(key, value) {
   return key === 'media' || key === 'tokens' || key === 'seconds' || key === 'alternatives' ? undefined : value;
 }

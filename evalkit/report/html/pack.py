@@ -1,9 +1,9 @@
-"""Samples in a page: compressed pieces in script elements that hold data, each opened when it is read.
+"""Packs the samples of a page into compressed pieces, in script elements that the page opens when needed.
 
-Each element is base64 of gzip of JSON, so nothing in it can end the element or be run; pictures and clips are
-base64 of themselves. `index`: what the list
-needs of all samples, by column. `a0`, `a1`, …: questions, answers and verdicts. `p0`, `p1`, …: the prompts of
-the same samples, apart because a few-shot prompt is long, the same in most samples, and not searched.
+Each element is base64 of gzip of JSON, so nothing in it can end the element or be executed; pictures and
+clips are base64 of their files. `index`: the columns of the list, for all samples. `a0`, `a1`, …: questions,
+answers and verdicts. `p0`, `p1`, …: the prompts of the same samples. These are separate because a few-shot
+prompt is long, is the same in most samples, and is not searched.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from evalkit.report.html.records import BrowserRecord, ListEntry
 from evalkit.runfile.records import natural
 
 PIECE = 1 << 19
-"""Bytes of answers in a piece, before they are compressed."""
+"""The number of bytes of answers at which a piece is full, before compression."""
 _LEVEL = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A script element that holds base64. `kind`: the media type of what it is base64 of."""
+    """A script element with base64 content. `kind`: the media type of the decoded content."""
 
     id: str
     content: str
@@ -34,12 +34,12 @@ class Block:
 
 @dataclass
 class Packer:
-    """Takes records one by one and gives blocks; `index` is due once all have come."""
+    """Packs records into blocks, one by one. `index` must be called after the last record."""
 
     runs: Sequence[str]
     parts: Sequence[str]
     media: dict[str, int] = field(default_factory=dict)
-    """Keys of pictures and clips that are shown, with a run that has each."""
+    """The keys of pictures and clips that are shown, each with the number of a run that has it."""
     _lines: list[ListEntry] = field(default_factory=list)
     _starts: list[int] = field(default_factory=list)
 
@@ -67,7 +67,7 @@ class Packer:
             yield Block(f"{letter}{number}", packed(b"[" + b",".join(rows) + b"]"))
 
     def index(self) -> Block:
-        """Columns of all samples, with numbers for what repeats."""
+        """The block with the columns of all samples; repeated values are numbers."""
         lines = self._lines
         groups = sorted({group for line in lines for group in line.groups}, key=natural)
         outcomes = list(dict.fromkeys(["", *(outcome for line in lines for outcome in line.outcomes)]))

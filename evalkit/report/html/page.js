@@ -1,4 +1,4 @@
-// The page comes to life: the theme's button, the filters, the list.
+// Sets up the page: the button for the theme, the filters, the list.
 
 function themed() {
   const button = document.getElementById('theme'), root = document.documentElement;

@@ -1,4 +1,4 @@
-"""The page, put together: one template, one style sheet, three scripts, and a policy that allows no more."""
+"""Renders the page from a template, a style sheet and scripts, with a policy that allows nothing else."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from evalkit.report.charts import Chart
 
 SCRIPTS = ("data.js", "sample.js", "list.js", "page.js")
-"""In this order, each in terms of those before it."""
+"""The scripts in the order of the page; each uses those before it."""
 
 
 def render(
@@ -30,7 +30,7 @@ def render(
     cards: Sequence[Card],
     runs: Sequence[RunCard],
 ) -> str:
-    """The whole file. Every text is escaped; what is not is evalkit's own, and base64."""
+    """The whole file. Every text is escaped, except evalkit's own code and base64."""
     import jinja2
 
     from evalkit.report.charts.style import CSS
@@ -56,7 +56,7 @@ def render(
 
 
 def policy(style: str, script: str) -> str:
-    """A content security policy: this style, this script, pictures and clips out of the page, no network."""
+    """A content security policy: only this style, this script, and media from the page; no network."""
     return (
         f"default-src 'none'; script-src '{_digest(script)}'; style-src '{_digest(style)}'; "
         "img-src data:; media-src data:; base-uri 'none'; form-action 'none'"

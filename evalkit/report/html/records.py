@@ -1,7 +1,7 @@
-"""What the page's browser shows of a sample, as plain JSON.
+"""The samples of a page as plain JSON.
 
-Questions of several runs stand in one record where task, protocol and id are the same, so that their answers
-can be read side by side.
+Samples of several runs with the same task, protocol and id share one record, so that the page can show their
+answers side by side.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from evalkit.runfile.store import Cell, Store
 from evalkit.samples import JSON, ToolCall
 
 Steps = Callable[[SampleRecord], list[JSON] | None]
-"""A sample of speech → the steps from its reference to its transcript, None where there is none."""
+"""A function from a sample to the steps from its reference to its transcript; None if it has none."""
 SampleFigures = Mapping[int, str]
-"""By position, a sample's own figure in words, of a benchmark whose answers are more than right or wrong."""
+"""The figures of samples as texts, by position, for benchmarks whose answers are not just right or wrong."""
 SHORT = 96
-"""Characters of a question in the list."""
+"""The number of characters of a question that the list shows."""
 VALUE = 40
-"""Characters of an answer in the list."""
+"""The number of characters of an answer that the list shows."""
 
 
 @dataclass(frozen=True, slots=True)
 class BenchmarkSamples:
-    """A benchmark in the browser: its samples in all runs. `runs`: by run, None where it has none.
+    """A benchmark and its samples in all runs. `runs`: by run; None for a run without the benchmark.
 
-    `graded`: by run, None where its answers are right or wrong.
+    `graded`: by run; None if its answers are right or wrong.
     """
 
     name: str
@@ -39,21 +39,20 @@ class BenchmarkSamples:
     graded: tuple[SampleFigures | None, ...]
 
     def ids(self) -> list[str]:
-        """Every sample of any run, in the order of the data."""
+        """The ids of the samples of all runs, in the order of the data."""
         return list(dict.fromkeys(name for run in self.runs if run for name in run.positions))
 
     def size(self) -> int:
-        """About how many bytes a record takes."""
+        """The approximate size of a record, in bytes."""
         return sum(run.size() for run in self.runs if run)
 
 
 @dataclass(frozen=True, slots=True)
 class ListEntry:
-    """A sample in the list. `part`: its benchmark's number.
+    """A sample in the list. `part`: the number of its benchmark.
 
-    `outcomes`, `values`, `figures`: by run, "" without one.
-
-    `disputed`: the extractors or judges of a run part on it.
+    `outcomes`, `values`, `figures`: by run; "" for a run without one. `disputed`: whether the extractors or
+    judges of a run disagree about it.
     """
 
     part: int
@@ -68,9 +67,10 @@ class ListEntry:
 
 @dataclass(frozen=True, slots=True)
 class BrowserRecord:
-    """`line`: what the list and its filters need. `answers`, `prompts`: the rest, apart for searching.
+    """A sample in the page. `line`: the data of the list and its filters.
 
-    `media`: keys of what it shows and plays, and of what models made, with the run that has each.
+    `answers`, `prompts`: all other data, in two parts because only the answers are searched. `media`: the
+    keys of the pictures and clips of the question and of the responses, with the run that has each.
     """
 
     line: ListEntry
@@ -84,7 +84,7 @@ def parts(
     steps_of: Callable[[Cell], Steps | None],
     graded_of: Callable[[Store, Cell], SampleFigures | None],
 ) -> list[BenchmarkSamples]:
-    """The benchmarks of the runs, in their order; overrides of a protocol do not make another one."""
+    """The benchmarks of the runs, in their order; overrides of a protocol do not make a different one."""
     found: dict[str, list[Cell | None]] = {}
     for i, store in enumerate(stores):
         for cell in store.cells():
@@ -104,10 +104,10 @@ def parts(
 
 
 def chosen(found: Sequence[BenchmarkSamples], most: int, budget: int) -> tuple[list[tuple[int, str]], int]:
-    """((number of the part, id) of the samples to show, how many there are).
+    """((number of the part, id) of the samples to show, number of all samples).
 
-    All of them, or where they are more than `most` or take more than `budget` bytes, as many as fit: those
-    whose digests come first, which is a random choice and the same in every report.
+    These are all samples, or as many as fit if there are more than `most` or they take more than `budget`
+    bytes. The choice is by the order of digests, so it is random but the same in every report.
     """
     every = [(number, name) for number, part in enumerate(found) for name in part.ids()]
     sizes = [part.size() for part in found]
@@ -125,48 +125,51 @@ def chosen(found: Sequence[BenchmarkSamples], most: int, budget: int) -> tuple[l
 
 
 def records(found: Sequence[BenchmarkSamples], among: Sequence[tuple[int, str]]) -> Iterator[BrowserRecord]:
-    """The records of the samples `among` those of the parts."""
+    """Yields the records of the samples in `among`, pairs (number of the part, id)."""
     for number, name in among:
         part = found[number]
-        asked: list[SampleRecord | None] = []
+        samples: list[SampleRecord | None] = []
         figures: list[str | None] = []
         for run, graded in zip(part.runs, part.graded, strict=True):
             at = run.positions.get(name) if run else None
-            asked.append(None if run is None or at is None else run.read(at))
+            samples.append(None if run is None or at is None else run.read(at))
             figures.append(None if graded is None or at is None else graded.get(at, ""))
-        yield _record(number, name, asked, part.steps, figures)
+        yield _record(number, name, samples, part.steps, figures)
 
 
 def _record(
     number: int,
     name: str,
-    asked: Sequence[SampleRecord | None],
+    samples: Sequence[SampleRecord | None],
     steps: Sequence[Steps | None],
     figures: Sequence[str | None],
 ) -> BrowserRecord:
-    """`figures`: None where an answer is right or wrong."""
-    first = next(one for one in asked if one is not None)
+    """The record of one sample. `figures`: None for a run whose answers are right or wrong."""
+    first = next(sample for sample in samples if sample is not None)
     media: dict[str, int] = {}
-    for i, one in enumerate(asked):
-        for key in one.media if one else ():
+    for i, sample in enumerate(samples):
+        for key in sample.media if sample else ():
             media.setdefault(key, i)
-    asked_about = list(media)
-    for i, one in enumerate(asked):
-        for key in _made(one) if one else ():
+    question_media = list(media)
+    for i, sample in enumerate(samples):
+        for key in _made(sample) if sample else ():
             media.setdefault(key, i)
     answered = [
-        None if one is None else _answer(one, aligned(one) if aligned else None, figure)
-        for one, aligned, figure in zip(asked, steps, figures, strict=True)
+        None if sample is None else _answer(sample, aligned(sample) if aligned else None, figure)
+        for sample, aligned, figure in zip(samples, steps, figures, strict=True)
     ]
     question = " ".join(first.input[: 4 * SHORT].split())
     line = ListEntry(
         part=number,
         id=name,
         groups=tuple(group for group in (first.group, *first.tags) if group),
-        outcomes=tuple(_outcome(o, figure) if o else "" for o, figure in zip(asked, figures, strict=True)),
-        disputed=any(_disputed(one) for one in asked if one),
+        outcomes=tuple(
+            _outcome(sample, figure) if sample else ""
+            for sample, figure in zip(samples, figures, strict=True)
+        ),
+        disputed=any(_disputed(sample) for sample in samples if sample),
         question=question[:SHORT],
-        values=tuple(_value(one) if one else "" for one in asked),
+        values=tuple(_value(sample) if sample else "" for sample in samples),
         figures=tuple(figure or "" for figure in figures),
     )
     answers: dict[str, JSON] = {
@@ -174,31 +177,33 @@ def _record(
         "target": [cut(text) for text in first.target],
         "choices": [cut(text) for text in first.choices],
         "meta": {key: _meta(value) for key, value in first.meta.items()},
-        "media": [*asked_about],
+        "media": [*question_media],
         "runs": list(answered),
     }
-    return BrowserRecord(line, answers, [None if one is None else _prompts(one) for one in asked], media)
+    return BrowserRecord(
+        line, answers, [None if sample is None else _prompts(sample) for sample in samples], media
+    )
 
 
-def _made(asked: SampleRecord) -> Iterator[str]:
-    """Keys of the pictures and clips in a sample's responses."""
-    for asked_request in asked.requests:
-        for drawn in asked_request.draws:
-            yield from (one.key for one in drawn.response.media)
+def _made(sample: SampleRecord) -> Iterator[str]:
+    """Yields the keys of the pictures and clips in a sample's responses."""
+    for request in sample.requests:
+        for draw in request.draws:
+            yield from (medium.key for medium in draw.response.media)
 
 
-def _outcome(asked: SampleRecord, figure: str | None) -> str:
-    return next(iter(told_outcomes({asked.outcome: 1}, right_or_wrong=figure is None)))
+def _outcome(sample: SampleRecord, figure: str | None) -> str:
+    return next(iter(told_outcomes({sample.outcome: 1}, right_or_wrong=figure is None)))
 
 
-def _answer(asked: SampleRecord, steps: list[JSON] | None, figure: str | None) -> JSON:
-    answer = asked.answer
+def _answer(sample: SampleRecord, steps: list[JSON] | None, figure: str | None) -> JSON:
+    answer = sample.answer
     return {
-        "outcome": _outcome(asked, figure),
+        "outcome": _outcome(sample, figure),
         "graded": figure is not None,
         "figure": figure or "",
-        "boundary": asked.boundary,
-        "error": cut(asked.error),
+        "boundary": sample.boundary,
+        "error": cut(sample.error),
         "readings": {
             "": [_final(final) for final in answer.get("finals", [])],
             **{name: [_final(f) for f in finals] for name, finals in answer.get("variants", {}).items()},
@@ -206,7 +211,7 @@ def _answer(asked: SampleRecord, steps: list[JSON] | None, figure: str | None) -
         },
         "detail": answer.get("detail", {}),
         "steps": steps,
-        "draws": [[_draw(draw) for draw in asked_request.draws] for asked_request in asked.requests],
+        "draws": [[_draw(draw) for draw in request.draws] for request in sample.requests],
     }
 
 
@@ -216,31 +221,33 @@ def _final(final: dict[str, Any]) -> JSON:
 
 
 def _draw(draw: Generation) -> JSON:
-    said = draw.response
+    response = draw.response
     found: dict[str, JSON] = {
         "name": "again" if draw.draw == AGAIN else str(draw.draw + 1),
-        "text": cut("\n".join(filter(None, (said.text, *map(_call, said.tool_calls))))),
-        "finish": said.finish,
-        "tokens": [said.prompt_tokens, said.completion_tokens],
-        "seconds": said.seconds,
+        "text": cut("\n".join(filter(None, (response.text, *map(_call, response.tool_calls))))),
+        "finish": response.finish,
+        "tokens": [response.prompt_tokens, response.completion_tokens],
+        "seconds": response.seconds,
     }
-    if said.media:
-        found["media"] = [one.key for one in said.media]
-    if said.reasoning:
-        found["reasoning"] = cut(said.reasoning)
-    if said.likelihoods:  # JSON has no -inf
-        found["likelihoods"] = {one.text: max(one.logprob, -1000.0) for one in said.likelihoods}
+    if response.media:
+        found["media"] = [medium.key for medium in response.media]
+    if response.reasoning:
+        found["reasoning"] = cut(response.reasoning)
+    if response.likelihoods:  # JSON has no -inf
+        found["likelihoods"] = {
+            continuation.text: max(continuation.logprob, -1000.0) for continuation in response.likelihoods
+        }
     if draw.alternatives:
         found["alternatives"] = dict(sorted(draw.alternatives.items(), key=lambda item: -item[1])[:20])
     return found
 
 
-def _prompts(asked: SampleRecord) -> JSON:
-    return [_request(asked_request) for asked_request in asked.requests]
+def _prompts(sample: SampleRecord) -> JSON:
+    return [_request(request) for request in sample.requests]
 
 
-def _request(asked_request: AskedRequest) -> JSON:
-    body = dict(asked_request.body)
+def _request(request: AskedRequest) -> JSON:
+    body = dict(request.body)
     prompt = body.pop("prompt")
     messages: list[JSON]
     if isinstance(prompt, str):
@@ -250,7 +257,7 @@ def _request(asked_request: AskedRequest) -> JSON:
     else:
         messages = [["", [{"audio": prompt.pop("audio")}]]]
         body |= prompt
-    return {"messages": messages, "settings": body, "judge": asked_request.judge}
+    return {"messages": messages, "settings": body, "judge": request.judge}
 
 
 def _message(message: dict[str, Any]) -> list[JSON]:
@@ -263,21 +270,21 @@ def _call(call: ToolCall) -> str:
 
 
 def _parts(content: str | list[dict[str, str]]) -> list[JSON]:
-    """Texts as they are, pictures and clips as `{"image": key}` and `{"audio": key}`."""
+    """The parts of a message: texts, and pictures and clips as `{"image": key}` and `{"audio": key}`."""
     if isinstance(content, str):
         return [cut(content)]
     return [cut(part["text"]) if "text" in part else dict(part) for part in content]
 
 
-def _disputed(asked: SampleRecord) -> bool:
-    answer = asked.answer
+def _disputed(sample: SampleRecord) -> bool:
+    answer = sample.answer
     readings = [answer.get("finals", []), *answer.get("variants", {}).values()]
     return len({tuple(final["correct"] for final in finals) for finals in readings}) > 1
 
 
-def _value(asked: SampleRecord) -> str:
-    """The answer in a few characters, "" where there is none."""
-    values = [final["value"] for final in asked.answer.get("finals", []) if final["value"] is not None]
+def _value(sample: SampleRecord) -> str:
+    """The beginning of the answer, for the list; "" if there is none."""
+    values = [final["value"] for final in sample.answer.get("finals", []) if final["value"] is not None]
     return " ".join(values[0][: 4 * VALUE].split())[:VALUE] if values else ""
 
 
@@ -286,7 +293,7 @@ def _meta(value: JSON) -> JSON:
 
 
 def cut(text: str) -> str:
-    """`text`, without what is beyond `LONGEST` characters; it says how many those are."""
+    """`text`, cut after `LONGEST` characters, with the number of characters that were cut."""
     if len(text) <= LONGEST:
         return text
     return f"{text[:LONGEST]} … [{len(text) - LONGEST:,} more characters are in the run file]"

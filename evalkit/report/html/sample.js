@@ -1,11 +1,11 @@
-// One sample, whole: what was shown and asked, and every run's answer, how it was read and judged.
+// Shows one sample: its question and prompts, and for every run its answers and verdicts.
 
 const LETTERS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ';
 
-// A picture or clip; `name` says which, for those who do not see it.
+// A picture or clip; `name` describes it for readers who cannot see it.
 function medium(key, name) {
   const element = document.getElementById(`m-${key}`);
-  if (!element) return make('p', {class: 'remark'}, `${name}: not kept in the run file`);
+  if (!element) return make('p', {class: 'remark'}, `${name}: not stored in the run file`);
   const kind = element.type.split(';')[0];
   const source = `data:${kind};base64,${element.textContent}`;
   if (kind.startsWith('image/')) return make('img', {src: source, alt: name, class: 'medium'});
@@ -35,11 +35,11 @@ function question(sample, line) {
   ];
 }
 
-// What one extractor and judge made of the answers; graded ones are more than right or wrong.
+// The answers and verdicts of one variant; graded answers are not just right or wrong.
 function reading(name, finals, graded) {
   return make('div', {class: 'reading'}, make('h5', {}, plain(name || 'answer')), finals.map(final => {
-    const told = graded ? (final.value === null ? 'not answered' : 'answered') : final.correct ? 'right' : 'wrong';
-    const verdict = final.correct === null ? 'not judged' : told;
+    const judged = graded ? (final.value === null ? 'not answered' : 'answered') : final.correct ? 'right' : 'wrong';
+    const verdict = final.correct === null ? 'not judged' : judged;
     const credit = final.credit === undefined ? '' : ` (credit ${final.credit})`;
     const values = Object.entries(final.values ?? {}).map(([name, number]) => `, ${name} ${number}`).join('');
     const value = final.value === null ? make('i', {}, 'no answer found') : written(final.value, 'text value');
@@ -49,13 +49,13 @@ function reading(name, finals, graded) {
   }));
 }
 
-// A transcript under its reference, step by step; edits differ in more than colour.
+// A transcript below its reference, step by step; edits differ by more than their colours.
 function alignment(steps) {
   const columns = steps.map(([op, said, heard]) => make('span', {class: `step ${op}`},
     op === 'equal' ? null : make('span', {class: 'unseen'}, `${op}: `),
     make('span', {class: 'said'}, plain(said || '∗')), ' ',
     make('span', {class: 'heard'}, plain(heard || '∗')), ' '));
-  return make('div', {class: 'alignment'}, make('h5', {}, 'said, and heard below it'),
+  return make('div', {class: 'alignment'}, make('h5', {}, 'reference (said), with the transcript (heard) below'),
     make('p', {dir: 'auto'}, columns));
 }
 
@@ -71,8 +71,8 @@ function draw(drawn, judge, open) {
   const who = judge ? 'the judge' : drawn.name === 'again' ? 'asked again' : `response ${drawn.name}`;
   return make('details', {open},
     make('summary', {}, `${who} · ${drawn.finish}${counted} · ${drawn.seconds.toPrecision(2)} s`),
-    drawn.reasoning ? make('details', {}, make('summary', {}, drawn.finish === 'filter' ? 'What was said before or instead' : 'Reasoning'), written(drawn.reasoning)) : null,
-    drawn.text ? written(drawn.text) : drawn.likelihoods ? null : make('i', {}, 'an empty text'),
+    drawn.reasoning ? make('details', {}, make('summary', {}, drawn.finish === 'filter' ? 'Text before or instead of the answer' : 'Reasoning'), written(drawn.reasoning)) : null,
+    drawn.text ? written(drawn.text) : drawn.likelihoods ? null : make('i', {}, 'empty text'),
     drawn.media ? drawn.media.map((key, i) => medium(key, `medium ${i + 1} of the response`)) : null,
     drawn.likelihoods ? alternatives('Likelihoods', drawn.likelihoods) : null,
     drawn.alternatives ? alternatives('First token', drawn.alternatives) : null);
@@ -89,12 +89,12 @@ function message([role, parts]) {
 function prompt(request) {
   const settings = Object.entries(request.settings).filter(([, value]) => words(value) !== '[]' && value !== 0);
   return make('details', {class: 'prompt'},
-    make('summary', {}, request.judge ? 'What the judge was sent' : 'What was sent'),
+    make('summary', {}, request.judge ? 'Prompt to the judge' : 'Prompt'),
     facts(settings.map(([name, value]) => [name.replaceAll('_', ' '), words(value)])),
     request.messages.map(message));
 }
 
-// The column of one run.
+// The answers of one run, in a column.
 function answered(name, answer, requests) {
   if (!answer) return make('section', {class: 'run'}, make('h4', {}, plain(name)), badge(''));
   const details = Object.entries(answer.detail).map(([key, value]) => [key, words(value)]);
@@ -112,7 +112,7 @@ function answered(name, answer, requests) {
     ]).flat(2));
 }
 
-// Shows a sample in `place`. `runs`: numbers of those to be shown, side by side.
+// Shows a sample in `place`. `runs`: the numbers of the runs to show side by side.
 async function showSample(place, index, row, runs) {
   const [number, at] = placed(index, row);
   const [answers, prompts] = await Promise.all([piece(`a${number}`), piece(`p${number}`)]);
