@@ -84,6 +84,8 @@ class File:
     """Hex SHA-256 of the file."""
     problem: str = field(default="", compare=False, kw_only=True)
     """Why there are no bytes, such as that no file has the name in the data; "" if there are."""
+    name: str = field(default="", compare=False, kw_only=True)
+    """What the data call the file, for errors; "" if they do not."""
     kind: ClassVar[Medium]
 
     @property
@@ -109,7 +111,7 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class Image(File):
-    """A picture: PNG, JPEG, WebP, AVIF, GIF or TIFF."""
+    """A picture: PNG, JPEG, WebP, AVIF, HEIC, GIF, TIFF, BMP or JPEG 2000."""
 
     kind: ClassVar[Medium] = "image"
 
@@ -125,13 +127,13 @@ class Image(File):
         Raises `MediaError` for a file that cannot be read and an image that Pillow cannot decode.
         """
         if source is None or isinstance(source, bytes | Path | Mapping):
-            return cls(_stored(source), problem=_problem(source))
+            return cls(_stored(source), problem=_problem(source), name=_name(source))
         return cls(_as_file(source))
 
 
 @dataclass(frozen=True, slots=True)
 class Audio(File):
-    """A clip: WAV, FLAC, Ogg or MP3."""
+    """A clip: WAV, FLAC, Ogg, MP3, M4A or another that `evalkit.media.audio` lists."""
 
     kind: ClassVar[Medium] = "audio"
 
@@ -146,7 +148,7 @@ class Audio(File):
         A record without bytes gives an empty clip: the samples that play it fail, and no others.
         Raises `MediaError` for a file that cannot be read.
         """
-        return cls(_stored(source), problem=_problem(source))
+        return cls(_stored(source), problem=_problem(source), name=_name(source))
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,8 +204,8 @@ class Video(File):
         and if `start` and `end` bound no clip.
         """
         if isinstance(source, Path):
-            return cls(path=source, start=start, end=end)
-        return cls(_stored(source), start=start, end=end, problem=_problem(source))
+            return cls(path=source, start=start, end=end, name=_name(source))
+        return cls(_stored(source), start=start, end=end, problem=_problem(source), name=_name(source))
 
 
 Shown: TypeAlias = Image | Audio | Video
@@ -223,6 +225,12 @@ def _readable(path: Path) -> Iterator[None]:
 def _problem(source: bytes | Path | Mapping[str, Any] | None) -> str:
     """Why a record of a folder has no bytes of its file (`evalkit.data.media.embedded`); "" if it has."""
     return str(source.get("problem") or "") if isinstance(source, Mapping) else ""
+
+
+def _name(source: bytes | Path | Mapping[str, Any] | None) -> str:
+    if isinstance(source, Path):
+        return str(source)
+    return str(source.get("path") or "") if isinstance(source, Mapping) else ""
 
 
 def _stored(source: bytes | Path | Mapping[str, Any] | None) -> bytes:

@@ -3,8 +3,8 @@
     evalkit run -m openai/my-model -t asr --set dataset=./calls --set language=en
     evalkit run -m openai/my-model -t asr --set dataset=owner/name --set text=sentence --set language=locale
 
-`dataset` is a folder of WAV, FLAC, Ogg or MP3 files with a metadata.jsonl or metadata.csv, whose lines name
-a file (`file_name`) and have its transcript; a folder in any other form that `datasets` reads; or
+`dataset` is a folder of WAV, FLAC, Ogg, MP3, M4A or other files with a metadata.jsonl or metadata.csv, whose
+lines name a file (`file_name`) and have its transcript; a folder in any other form that `datasets` reads; or
 `owner/name` on the Hub. `split` is a folder's subfolder or a data set's split; the default is the folder
 itself, or else "test". `--data builtin` uses a few clips of evalkit's own. `audio` and `text` name columns.
 

@@ -6,7 +6,6 @@ features/audio.py, `encode_example`).
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import ClassVar
 
 from evalkit.data.base import DataOptions, Record, Records, check_columns
 from evalkit.data.files import numbered_rows, numbered_values
-from evalkit.data.media import embedded, near_name
+from evalkit.data.media import embedded, some_there
 from evalkit.errors import DataError
 
 LISTS = ("metadata.jsonl", "metadata.csv")
@@ -26,8 +25,8 @@ class AudioFolder:
     """The clips that `path/metadata.jsonl`, or .csv, names under `file_name`, with their other columns.
 
     With a `split`, the folder is `path/split`. A record has its clip under `audio`. A missing clip has no
-    bytes. A clip outside of the folder is a `DataError`, because a data set must not make evalkit send other
-    files of this machine to a model.
+    bytes, and `open` raises `DataError` if all are missing. A clip outside of the folder is a `DataError`,
+    because a data set must not make evalkit send other files of this machine to a model.
     """
 
     path: Path
@@ -66,16 +65,10 @@ class AudioFolder:
             "revision": "",
             "where": str(self.root),
         }
-        return Records(origin, count, lambda: (self._with_clip(row) for row in rows(found)))
+        return some_there(Records(origin, count, lambda: (self._with_clip(row) for row in rows(found))))
 
     def _with_clip(self, row: Record) -> Record:
-        stored = {"bytes": None, "path": row[FILE]}
-        record = embedded({**row, "audio": stored}, ("audio",), self.root)
-        there = os.path.exists(self.root / row[FILE])  # noqa: PTH110 — also False for an invalid name
-        if there or near_name(self.root, row[FILE]):
-            return record
-        # A sample has its clip's name, so there is nothing to say but that it is missing.
-        return {**record, "audio": {**stored, "bytes": record["audio"]["bytes"]}}
+        return embedded({**row, "audio": {"bytes": None, "path": row[FILE]}}, ("audio",), self.root)
 
 
 def _lines(file: Path) -> Iterator[Record]:

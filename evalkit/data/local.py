@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from evalkit.data import folder
 from evalkit.data.base import Cell, DataOptions, Record, Records
 from evalkit.data.files import open_file, read_lines
-from evalkit.data.media import embedded, inside, no_file
+from evalkit.data.media import embedded, inside, no_file, some_there
 from evalkit.errors import DataError
 
 
@@ -33,10 +33,12 @@ class Local:
     """The columns that the task reads. Data without them is refused."""
     files: tuple[str, ...] = ()
     """Columns with pictures or sounds, or with names of such files, relative to the folder (or the file's
-    folder). A record that names a file outside of it is refused."""
+    folder). A record that names a file outside of it is refused. A file that is missing fails its samples
+    only; `open` raises `DataError` if all are."""
     paths: tuple[str, ...] = ()
     """Columns that name large files, such as videos. A record has them as a `Path`, and the file is not read
-    yet. A file outside of the folder is refused."""
+    yet. A file outside of the folder is refused; one that is missing is a mapping for `Video.of`, as in
+    `files`."""
     at_hand: ClassVar[bool] = True
 
     def open(self, options: DataOptions | None = None) -> Records:
@@ -44,10 +46,10 @@ class Local:
         path = Path(self.path)
         (options or DataOptions()).without_revision("a folder" if path.is_dir() else "a file")
         if path.is_dir():
-            return _with_files(self._folder(path), self, path)
+            return some_there(_with_files(self._folder(path), self, path))
         if not path.exists() and not path.suffix:
             raise DataError(f"no folder {path} in {Path.cwd()}")
-        return _with_files(open_file(path, self.columns), self, path.parent)
+        return some_there(_with_files(open_file(path, self.columns), self, path.parent))
 
     def _folder(self, path: Path) -> Records:
         place = str(path)
@@ -80,7 +82,7 @@ class JsonLines:
         """Returns the records. Raises `DataError`, which names the line that is not an object."""
         (options or DataOptions()).without_revision("a file")
         path = Path(self.path)
-        return _with_files(open_file(path, self.columns, read_lines), self, path.parent)
+        return some_there(_with_files(open_file(path, self.columns, read_lines), self, path.parent))
 
 
 def _with_files(records: Records, data: Local | JsonLines, root: Path) -> Records:
@@ -96,12 +98,13 @@ def _with_files(records: Records, data: Local | JsonLines, root: Path) -> Record
     return replace(records, read=lambda: map(read, records))
 
 
-def _found(name: Any, root: Path) -> Path:
+def _found(name: Any, root: Path) -> Path | Record:
+    """Returns the path of the file, or what `Video.of` takes for one that is missing."""
     if not isinstance(name, str):
         raise DataError(f"{root}: a record must name a file, not {str(name)[:80]!r}")
     path = inside(root, name)
     if not os.path.isfile(path):  # noqa: PTH113 — also False for an invalid name
-        raise DataError(no_file(root, name))
+        return {"bytes": None, "path": name, "problem": no_file(root, name)}
     return path
 
 
@@ -112,6 +115,4 @@ def _as_stored(value: Any, root: Path) -> Any:
         return [_as_stored(item, root) for item in value]
     if not isinstance(value, str):
         return value
-    if not os.path.exists(inside(root, value)):  # noqa: PTH110 — also False for an invalid name
-        raise DataError(no_file(root, value))
     return {"bytes": None, "path": value}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import os
 import unicodedata
@@ -11,7 +12,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evalkit.data.base import Record
+from evalkit.data.base import Record, Records
 from evalkit.errors import DataError
 
 if TYPE_CHECKING:
@@ -44,6 +45,33 @@ def embedded(record: Record, columns: tuple[str, ...], root: Path) -> Record:
     evalkit send other files of this machine to a model.
     """
     return {**record, **{name: _with_bytes(record[name], root) for name in columns}}
+
+
+def some_there(records: Records) -> Records:
+    """Returns the records. Raises `DataError` if all of them lack the pictures and sounds that they name.
+
+    A few that are missing fail their samples only. Of the records those up to the first with a file are read.
+    """
+    count, first = 0, ""
+    for record in records:
+        said = [_problem(item) for value in record.values() for item in _items(value)]
+        if None in said or not any(said):
+            return records
+        count, first = count + 1, first or next(filter(None, said))
+    if first:
+        raise DataError(f"{first} (none of the files is there that its {count:,} records name)")
+    return records
+
+
+def _items(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _problem(value: Any) -> str | None:
+    """Returns why a file is not there, None for one that is there, and "" for what is no file."""
+    if isinstance(value, Mapping) and {"bytes", "path"} <= set(value):
+        return str(value.get("problem") or "") or None
+    return None if isinstance(value, Path) else ""
 
 
 def inside(root: Path, name: str) -> Path:
@@ -118,6 +146,8 @@ def _with_bytes(value: Any, root: Path) -> Any:
         if file.is_file():
             return {**value, "bytes": file.read_bytes()}
     except (OSError, ValueError) as error:
+        if getattr(error, "errno", 0) == errno.ENAMETOOLONG:  # such as a picture in base64
+            return {**value, "problem": no_file(root, value["path"])}
         reason = getattr(error, "strerror", None) or error
         return {**value, "problem": f"{value['path'][:80]} cannot be read: {reason}"}
     return {**value, "problem": no_file(root, value["path"])}

@@ -95,7 +95,7 @@ class MediaCache:
             await asyncio.shield(self._making[key])
         made = self._made[key]
         if isinstance(made, MediaError):
-            raise MediaError(str(made))
+            raise MediaError(f"{file.name[-200:]!r}: {made}" if file.name else str(made))
         if made is None:
             assert isinstance(file, Image | Audio)  # a video is never sent as it is
             return (file,)

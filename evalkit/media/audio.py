@@ -1,10 +1,13 @@
 """A stored clip, made ready to be sent: decoded whole, one channel of 16 bits at 16 kHz, as WAV.
 
-What is read is WAV and RF64 (PCM of 8 to 32 bits, floats, A-law, mu-law), FLAC, Ogg (Vorbis, Opus) and MP3,
-told by the first bytes. A WAV that is nothing but such samples behind the shortest header is sent as it is
-stored. What is made of the others, in this order:
+What is read, told by the first bytes: WAV, RF64, BW64, RIFX, Wave64, AIFF, AU, CAF and NIST SPHERE (PCM of 8
+to 32 bits, floats, A-law, mu-law), FLAC, Ogg (Vorbis, Opus, FLAC; also several streams, one after the other)
+and MP3; and by FFmpeg M4A and MP4, WebM and Matroska, ADTS AAC, AMR, Speex, and WAV and CAF of coded samples
+(`audio_coded`). A WAV that is nothing but samples of the wanted form behind the shortest header is sent as it
+is stored. What is made of the others, in this order:
 
-- Channels. Their mean.
+- Channels. Their mean. `PreparedAudio.cancels` tells where they cancel out, as does one the other upside
+  down.
 - Rate. Resampled by soxr ("HQ"): of what both rates can hold the lower 91 % stays as it is, and what 16 kHz
   cannot hold is removed.
 - Depth. Scaled by 32,768 and rounded, no dither; 16 bits stay what they are. The level is never changed. What
@@ -14,11 +17,12 @@ stored. What is made of the others, in this order:
 Silence is a clip like any other; a clip without samples cannot be heard and is an error.
 
 Files are hostile and may be broken: every failure is a `MediaError` of one line. A file that ends early is
-told in each format: a WAV or FLAC holds fewer samples than it announces, an Ogg has no last page, an MP3 has
-fewer frames than it counts or a cut last one. What cannot be told is a cut FLAC without a count, and an MP3
-without one that is cut between two frames. FLAC and Ogg have checksums, and they are held to them. WAV and
-MP3 have none, so damage inside their samples is heard, not told; of a damaged MP3 libmpg123 may write lines
-of its own to standard error.
+told in each format: stored samples or a FLAC are fewer than announced, an Ogg has no last page, an MP3 has
+fewer frames than it counts or a cut last one, as AAC and AMR have, and an MP4 or WebM ends within a box. A
+recorder that was interrupted left no count: then the samples go on to the end. What cannot be told is a cut
+FLAC without a count, and an MP3 without one that is cut between two frames. FLAC and Ogg have checksums, and
+they are held to them. WAV and MP3 have none, so damage inside their samples is heard, not told; of a damaged
+MP3 libmpg123 may write lines of its own to standard error.
 
 Memory, besides `data`: 64 kB a second of sound, and what is in work. Safe in threads: decoding, resampling
 and encoding let go of the interpreter's lock. The same bytes make the same bytes on the same machine. A
@@ -28,17 +32,23 @@ minute of sound takes 0.12 s for its preview, and up to 0.25 s besides (Opus; WA
 from __future__ import annotations
 
 import struct
+from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from evalkit.errors import MediaError
-from evalkit.media.audio_files import after_id3, kind_of, mp3_part, ogg_end, unnumbered, wav_samples
+from evalkit.media.audio_coded import decoded
+from evalkit.media.audio_files import after_id3, kind_of, mp3_part, ogg_codec, ogg_links, unnumbered
+from evalkit.media.audio_raw import RAW
 from evalkit.needs import load
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from evalkit.samples import JSON
 
 RATE = 16_000
 MOST_SECONDS = 4 * 3600
@@ -46,6 +56,8 @@ MOST_SAMPLES = 2_000_000_000
 """Of all channels together: above either a clip is refused, by its header or else where it is reached."""
 
 MOST_PEAK = 100
+CANCELS = 0.01
+"""Power of the mean of the channels over the mean of their powers: two that are unlike have 0.5."""
 MOST_CHANNELS = 32
 RATES = range(4_000, 768_001)
 PREVIEW_SECONDS = 120
@@ -67,6 +79,20 @@ class PreparedAudio:
     seconds: float
     preview: bytes = field(repr=False)
     """The same as Ogg Vorbis of about 3 kB a second, its first two minutes, for a report's player."""
+    cancels: bool = False
+    """Whether its channels cancel out, so that next to nothing is heard."""
+
+
+@dataclass(slots=True)
+class _Power:
+    """Of all channels on average, and of their mean, summed over the samples."""
+
+    channels: float = 0.0
+    mean: float = 0.0
+
+    @property
+    def cancels(self) -> bool:
+        return self.channels > 0 and self.mean <= CANCELS * self.channels
 
 
 def needs() -> None:
@@ -94,14 +120,20 @@ def _prepared(data: bytes, kind: str) -> PreparedAudio:
     import numpy as np
 
     size = len(data) - 44
+    power = _Power()
     if size > 0 and size % 2 == 0 and size <= MOST_SECONDS * RATE * 2 and data[:44] == _header(size):
         samples, sent = np.frombuffer(data, "<i2", offset=44), data
     else:
-        pcm = b"".join(_sixteen_bits(block).tobytes() for block in _at_16_khz(_opened(data, kind), kind))
+        pcm = bytearray()
+        for rate, blocks in _streams(data, kind):
+            for block in _at_16_khz(_mean(blocks, kind, rate, power), rate):
+                pcm += _sixteen_bits(block).tobytes()
+                _check_length(kind, len(pcm) // 2, 1, RATE)
         if not pcm:
             raise MediaError(f"{kind} without samples")
-        samples, sent = np.frombuffer(pcm, "<i2"), _header(len(pcm)) + pcm
-    return PreparedAudio(sent, "audio/wav", len(samples) / RATE, _preview(samples[: PREVIEW_SECONDS * RATE]))
+        samples, sent = np.frombuffer(bytes(pcm), "<i2"), _header(len(pcm)) + pcm
+    seconds, first = len(samples) / RATE, samples[: PREVIEW_SECONDS * RATE]
+    return PreparedAudio(sent, "audio/wav", seconds, _preview(first), power.cancels)
 
 
 def _header(size: int) -> bytes:
@@ -115,6 +147,25 @@ def _sixteen_bits(samples: NDArray[np.float32]) -> NDArray[np.int16]:
 
     scaled: NDArray[np.float32] = np.rint(samples * np.float32(32768))
     return scaled.clip(-32768, 32767).astype("<i2")
+
+
+def prepare_apart(source: str, place: str) -> dict[str, JSON]:
+    """`prepare` for a process of its own: what is sent is written to `place`, the rest is JSON.
+
+    `error` is what a `MediaError` says.
+    """
+    try:
+        made = prepare(Path(source).read_bytes())
+    except (MediaError, OSError) as error:
+        return {"error": str(error)}
+    Path(place).write_bytes(made.data)
+    return {
+        "mime": made.mime,
+        "seconds": made.seconds,
+        "bytes": len(made.data),
+        "preview": b64encode(made.preview).decode(),
+        "cancels": made.cancels,
+    }
 
 
 def _one_line(error: Exception) -> str:
@@ -144,25 +195,52 @@ class _Window:
         return len(part)
 
 
-def _opened(data: bytes, kind: str) -> Any:
-    """The clip as a `soundfile.SoundFile`, its container checked, of a length and a shape that are read."""
+_Blocks: TypeAlias = "Iterator[NDArray[np.float32]]"
+"""Samples in a row for each time, one of each channel; or of one channel, without rows."""
+
+
+def _streams(data: bytes, kind: str) -> Iterator[tuple[int, _Blocks]]:
+    """(samples a second, blocks) of each stream of the clip, one after the other."""
+    if kind == "Ogg":
+        for start, end in ogg_links(data):
+            if ogg_codec(data, start):
+                yield decoded(data[start:end], kind)
+            else:
+                yield _read(_Window(data, start, end), kind)
+    elif kind in RAW and not (raw := RAW[kind](data)).coded:
+        _check_shape(kind, raw.channels, raw.rate)
+        samples = _Window(data, raw.start, raw.end)  # libsndfile never sees the header
+        yield _read(samples, kind, raw.rate, raw.channels, raw.codec, raw.order, "RAW")
+    elif kind == "FLAC":
+        yield _read(_Window(data, after_id3(data)), kind)
+    elif kind == "MP3":
+        yield _read(_Window(data, *mp3_part(data)), kind)
+    else:
+        yield decoded(data, kind)
+
+
+def _read(window: _Window, kind: str, *form: object) -> tuple[int, _Blocks]:
+    """What libsndfile reads, of a length and a shape that are read."""
     from soundfile import SoundFile
 
-    if kind == "WAV":
-        wav = wav_samples(data)
-        _check_shape(kind, wav.channels, wav.rate)
-        samples = _Window(data, wav.start, wav.end)  # libsndfile never sees the header
-        opened: Any = SoundFile(samples, "r", wav.rate, wav.channels, wav.codec, "LITTLE", "RAW")
-    elif kind == "Ogg":
-        opened = SoundFile(_Window(data, 0, ogg_end(data)))
-    elif kind == "FLAC":
-        opened = SoundFile(_Window(data, after_id3(data)))
-    else:
-        opened = SoundFile(_Window(data, *mp3_part(data)))
+    opened = SoundFile(window, "r", *form)
     _check_shape(kind, opened.channels, opened.samplerate)
     if opened.frames < _UNKNOWN:
         _check_length(kind, opened.frames, opened.channels, opened.samplerate)
-    return opened
+    return opened.samplerate, _blocks(opened, kind)
+
+
+def _blocks(opened: Any, kind: str) -> _Blocks:
+    # soundfile seeks after each block it reads of a file that can: with MP3 that costs time and exactness.
+    opened.seekable = lambda: False
+    frames = 0
+    with opened:
+        while len(block := opened.read(_BLOCK // opened.channels, dtype="float32", always_2d=True)):
+            frames += len(block)
+            yield block
+        slack = 2 * 1152 if kind == "MP3" else 0  # its count of frames may be off by one
+        if frames + slack < opened.frames < _UNKNOWN:
+            raise MediaError(f"truncated {kind}: {frames:,} of {opened.frames:,} samples")
 
 
 def _check_shape(kind: str, channels: int, rate: int) -> None:
@@ -181,39 +259,43 @@ def _check_length(kind: str, frames: int, channels: int, rate: int) -> None:
         raise MediaError(f"{kind} of {frames * channels:,} samples: at most {MOST_SAMPLES:,} are read")
 
 
-def _at_16_khz(opened: Any, kind: str) -> Iterator[NDArray[np.float32]]:
+def _at_16_khz(blocks: _Blocks, rate: int) -> _Blocks:
     import numpy as np
     from soxr import ResampleStream
 
-    with opened:
-        if opened.samplerate == RATE:
-            yield from _blocks(opened, kind)
-            return
-        stream = ResampleStream(opened.samplerate, RATE, 1, dtype="float32", quality="HQ")
-        for block in _blocks(opened, kind):
-            yield stream.resample_chunk(block)
-        yield stream.resample_chunk(np.empty(0, np.float32), last=True)
+    if rate == RATE:
+        yield from blocks
+        return
+    stream = ResampleStream(rate, RATE, 1, dtype="float32", quality="HQ")
+    for block in blocks:
+        yield stream.resample_chunk(block)
+    yield stream.resample_chunk(np.empty(0, np.float32), last=True)
 
 
-def _blocks(opened: Any, kind: str) -> Iterator[NDArray[np.float32]]:
+def _mean(blocks: _Blocks, kind: str, rate: int, power: _Power) -> _Blocks:
     """The mean of the channels, block by block."""
-    # soundfile seeks after each block it reads of a file that can: with MP3 that costs time and exactness.
-    opened.seekable = lambda: False
+    import numpy as np
+
     frames = 0
-    while len(block := opened.read(_BLOCK // opened.channels, dtype="float32", always_2d=True)):
+    for block in blocks:
+        channels = block.shape[1]
+        _check_shape(kind, channels, rate)
         frames += len(block)
-        _check_length(kind, frames, opened.channels, opened.samplerate)
+        _check_length(kind, frames, channels, rate)
         peak = max(block.max(), -block.min())
         if not peak <= MOST_PEAK:
             what = f"{peak:,.0f} times full scale" if 0 < peak < float("inf") else "infinite, or no numbers"
             raise MediaError(f"{kind} with samples that are {what}")
         mean = block[:, 0].copy()
-        for channel in range(1, opened.channels):  # the short axis last would be slow
-            mean += block[:, channel]
-        yield mean / opened.channels if opened.channels > 1 else mean
-    slack = 2 * 1152 if kind == "MP3" else 0  # its count of frames may be off by one
-    if frames + slack < opened.frames < _UNKNOWN:
-        raise MediaError(f"truncated {kind}: {frames:,} of {opened.frames:,} samples")
+        if channels > 1:
+            for channel in range(1, channels):  # the short axis last would be slow
+                mean += block[:, channel]
+            mean /= channels
+            power.channels += float(np.vdot(block, block)) / channels
+        else:
+            power.channels += float(np.vdot(mean, mean))
+        power.mean += float(np.vdot(mean, mean))
+        yield mean
 
 
 def _preview(samples: NDArray[np.int16]) -> bytes:

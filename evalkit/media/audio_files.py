@@ -5,31 +5,12 @@ from __future__ import annotations
 import re
 import struct
 import zlib
-from typing import NamedTuple
 
 from evalkit.errors import MediaError
 from evalkit.media.unread import looks_like
+from evalkit.samples import video_mime
 
-_STREAMED = 0x7FFFF000
-"""Sizes from here on are written into the header of a WAV that is made while it is sent: to the end.
-
-A recorder that is interrupted leaves 0, or this, for the samples and for the file.
-"""
-
-_WAV_CODECS = {
-    (1, 1): "PCM_U8",
-    (1, 2): "PCM_16",
-    (1, 3): "PCM_24",
-    (1, 4): "PCM_32",
-    (3, 4): "FLOAT",
-    (3, 8): "DOUBLE",
-    (6, 1): "ALAW",
-    (7, 1): "ULAW",
-}
-"""By format tag and bytes a sample."""
-
-_WAV_OTHERS = {2: "MS ADPCM", 0x11: "IMA ADPCM", 0x31: "GSM", 0x50: "MPEG", 0x55: "MP3", 0x161: "WMA"}
-_EXTENSIBLE, _EXTENSIBLE_TAIL = 0xFFFE, bytes.fromhex("000000001000800000aa00389b71")
+READ = "no WAV, FLAC, Ogg, MP3, M4A, AAC, WebM, AIFF, AU, CAF, AMR or NIST SPHERE"
 
 _MP3_KBITS = {
     True: (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 0),
@@ -39,21 +20,32 @@ _MP3_KBITS = {
 
 _MP3_RATES = (44_100, 48_000, 32_000)
 _MP3_COUNT = re.compile(rb"(?:Xing|Info)\0\0\0[\3\7\13\17](.{8})", re.DOTALL)
+_MOST_TAGS = 20
+_MOST_LINKS = 10_000
+"""Streams of a chained Ogg: each costs the start of a decoder."""
+
+_LYRICS_END = re.compile(rb"LYRICSEND|LYRICS200")
 _ZEROS = re.compile(rb"\0*")
 
-_OTHERS = (
-    (b"RF64", "RF64"),
-    (b"RIFX", "a big-endian WAV"),
-    (b"riff", "Wave64"),
-    (b"FORM", "AIFF"),
+_STARTS = (
+    (b"fLaC", "FLAC"),
+    (b"OggS", "Ogg"),
     (b".snd", "AU"),
     (b"caff", "CAF"),
-    (b"ADIF", "AAC"),
+    (b"NIST_1A", "NIST SPHERE"),
     (b"#!AMR", "AMR"),
+    (b"riff\x2e\x91\xcf\x11", "Wave64"),
+    (b"\x1aE\xdf\xa3", "Matroska or WebM"),
+)
+_FORMS = {b"RIFF": (b"WAVE",), b"RIFX": (b"WAVE",), b"FORM": (b"AIFF", b"AIFC")}
+_OTHERS = (
+    (b"RF64", "RF64"),
+    (b"FORM", "IFF"),
+    (b"ADIF", "AAC with one header for all (ADIF)"),
     (b"MThd", "MIDI"),
     (b"wvpk", "WavPack"),
     (b"MAC ", "Monkey's Audio"),
-    (b"NIST_1A", "NIST SPHERE"),
+    (b"ajkg", "Shorten"),
     (b"\x30\x26\xb2\x75", "WMA or ASF"),
     (b"RIFF", "AVI, WebP or another RIFF file"),
     (b"\x89PNG", "PNG"),
@@ -66,21 +58,27 @@ def kind_of(data: bytes) -> str:
     """The format that the first bytes announce; a `MediaError` for one that is not read."""
     if not data:
         raise MediaError("no sound: zero bytes, or no such file")
-    if (data[:4] == b"RIFF" and data[8:12] == b"WAVE") or (data[:4] == b"RF64" and data[8:16] == b"WAVEds64"):
+    if data[8:12] in _FORMS.get(data[:4], ()):
+        return "AIFF" if data[:4] == b"FORM" else "WAV"
+    if data[:4] in (b"RF64", b"BW64") and data[8:16] == b"WAVEds64":
         return "WAV"
-    if data[:4] == b"OggS":
-        return "Ogg"
+    known = next((kind for start, kind in _STARTS if data.startswith(start)), "")
+    if known:
+        return known
+    if video_mime(data[:64]):
+        return "M4A" if data[4:11] == b"ftypM4A" else "MP4 or QuickTime"
     start = after_id3(data)
     if data[start : start + 4] == b"fLaC":
         return "FLAC"
     if _mp3_frame(data, start):
         return "MP3"
-    raise MediaError(f"no WAV, FLAC, Ogg or MP3: it looks like {_looks_like(data)}")
+    if _adts_frame(data, start):
+        return "AAC"
+    raise MediaError(f"{READ}: it looks like {_looks_like(data)}")
 
 
-def after_id3(data: bytes) -> int:
+def after_id3(data: bytes, at: int = 0) -> int:
     """Where the sound starts behind the tags, and the zeros, that may stand before it."""
-    at = 0
     while data[at : at + 3] == b"ID3" and at + 10 <= len(data):
         size = 0
         for byte in data[at + 6 : at + 10]:
@@ -95,78 +93,61 @@ def _after_zeros(data: bytes, at: int) -> int:
 
 
 def _looks_like(data: bytes) -> str:
-    if data[4:11] == b"ftypM4A":
-        return "M4A (AAC)"
     if data.startswith(b"ID3"):
         return "an ID3 tag without MP3 behind it"
     if data[0] == 0xFF and data[1:2] and data[1] & 0xE0 == 0xE0:
-        return "AAC" if data[1] & 0xF6 == 0xF0 else "MPEG audio that is not layer III of a fixed bit rate"
+        return (
+            "damaged AAC"
+            if data[1] & 0xF6 == 0xF0
+            else "MPEG audio that is not layer III of a fixed bit rate"
+        )
     return looks_like(data, _OTHERS)
 
 
-class Wav(NamedTuple):
-    codec: str
-    """As soundfile names it."""
-    channels: int
-    rate: int
-    start: int
-    end: int
+def ogg_codec(data: bytes, at: int) -> str:
+    """What of the stream that begins at `at` FFmpeg decodes, "" for Vorbis and Opus, which libsndfile does.
+
+    Raises `MediaError` for what is no sound that is read.
+    """
+    first = data[at + 28 : at + 36]
+    if b"vorbis" in first or first == b"OpusHead":
+        return ""
+    name = next((name for start, name in _OTHER_OGG if first.startswith(start)), "an unknown codec")
+    if name not in ("FLAC", "Speex"):
+        raise MediaError(f"Ogg of {name}: only Vorbis, Opus, FLAC and Speex are read")
+    return name
 
 
-def wav_samples(data: bytes) -> Wav:
-    """Where the samples of a WAV lie, and what they are."""
-    form, at, long = b"", 12, 0
-    while at + 8 <= len(data):
-        name, (size,) = data[at : at + 4], struct.unpack_from("<I", data, at + 4)
-        at += 8
-        if name == b"fmt ":
-            form = data[at : at + size]
-        elif name == b"ds64" and data[:4] == b"RF64" and at + 16 <= len(data):  # EBU Tech 3306
-            (long,) = struct.unpack_from("<Q", data, at + 8)
-        elif name == b"data":
-            break
-        at += size + size % 2
-    else:
-        raise MediaError("truncated WAV: no samples")
-    if len(form) < 16:
-        raise MediaError("damaged WAV: what its samples are is not said")
-    tag, channels, rate, _, step, _ = struct.unpack_from("<HHIIHH", form)
-    if tag == _EXTENSIBLE and form[26:40] == _EXTENSIBLE_TAIL:
-        (tag,) = struct.unpack_from("<H", form, 24)
-    width, rest = divmod(step, channels or 1)
-    codec = _WAV_CODECS.get((tag, width))
-    if codec is None or rest:
-        codec = _WAV_OTHERS.get(tag, f"format {tag:#06x}")
-        raise MediaError(f"WAV of {codec}, {step} bytes a step of {channels} channels: it is not read")
-    if not size and struct.unpack_from("<I", data, 4)[0] in (0, at - 8):  # the recorder was interrupted
-        size = _STREAMED
-    if size == 0xFFFFFFFF and long:
-        size = min(long, _STREAMED - 1)
-    end = len(data) if size >= _STREAMED else at + size
-    if end > len(data):
-        raise MediaError(f"truncated WAV: {len(data) - at:,} of {size:,} bytes of samples")
-    return Wav(codec, channels, rate, at, end)
+def ogg_links(data: bytes) -> list[tuple[int, int]]:
+    """From where to where each stream of an Ogg file lies: of a chained file several, one after the other.
+
+    All their pages are there and whole (RFC 3533). What stands behind the last is no page.
+    """
+    links, at = list[tuple[int, int]](), 0
+    while not links or data[at : at + 5] == b"OggS\0":
+        if len(links) >= _MOST_LINKS:
+            raise MediaError(f"Ogg of more than {_MOST_LINKS:,} streams, one after the other")
+        ogg_codec(data, at)
+        links.append((at, _ogg_end(data, at)))
+        at = links[-1][1]
+    if data[at : at + 4] == b"OggS":
+        raise MediaError(f"truncated Ogg: the page at byte {at:,} is cut")
+    return links
 
 
-def ogg_end(data: bytes) -> int:
-    """Where the one stream of an Ogg file ends, all its pages being there and whole (RFC 3533)."""
-    first = data[28:36]
-    if b"vorbis" not in first and first != b"OpusHead":
-        name = next((name for start, name in _OTHER_OGG if first.startswith(start)), "an unknown codec")
-        raise MediaError(f"Ogg of {name}: only Vorbis and Opus are read")
-    at, serial, number, flags = 0, b"", 0, 0
+def _ogg_end(data: bytes, at: int) -> int:
+    """Where the stream that begins at `at` ends."""
+    start, serial, number, flags = at, b"", 0, 0
     while not flags & 4:  # the end of the stream
         if data[at : at + 5] != b"OggS\0":
             how = "truncated" if at >= len(data) - 4 else "damaged"
             raise MediaError(f"{how} Ogg: no page at byte {at:,}, and its last was not there yet")
-        flags, serial, number, end = _ogg_page(data, at, serial, number)
+        flags, serial, number, end = _ogg_page(data, at, serial, number, at == start)
         at = end
-    if data[at : at + 4] == b"OggS":
-        raise MediaError("Ogg of several streams, one after the other")
     return at
 
 
-def _ogg_page(data: bytes, at: int, serial: bytes, number: int) -> tuple[int, bytes, int, int]:
+def _ogg_page(data: bytes, at: int, serial: bytes, number: int, first: bool) -> tuple[int, bytes, int, int]:
     """(flags, stream, number of the next page, end) of the page at `at`, to be `number` of `serial`."""
     end = _ogg_page_end(data, at)
     if end > len(data):
@@ -174,9 +155,9 @@ def _ogg_page(data: bytes, at: int, serial: bytes, number: int) -> tuple[int, by
     flags, own, mine, checksum = struct.unpack_from("<B8x4sII", data, at + 5)
     if _ogg_checksum(data[at : at + 22] + bytes(4) + data[at + 26 : end]) != checksum:
         raise MediaError(f"damaged Ogg: the checksum of the page at byte {at:,} is another")
-    if at and own != serial:
+    if not first and own != serial:
         raise MediaError("Ogg of several streams, one beside the other")
-    if at and mine != number:
+    if not first and mine != number:
         raise MediaError(f"damaged Ogg: page {number:,} is missing")
     return flags, own, mine + 1, end
 
@@ -240,16 +221,80 @@ def _mp3_alike(one: bytes, other: bytes) -> bool:
 
 
 def _after_mp3_tags(data: bytes, at: int) -> int:
-    """Where the zeros and the tags (APE, Lyrics3, ID3v1) end that may stand behind the frames."""
-    at = _after_zeros(data, at)
-    if data[at : at + 8] == b"APETAGEX" and at + 32 <= len(data):
-        at += 32 + int.from_bytes(data[at + 12 : at + 16], "little")
-    if data[at : at + 11] == b"LYRICSBEGIN":  # https://id3.org/Lyrics3v2
-        end = max(data.find(mark, at) for mark in (b"LYRICSEND", b"LYRICS200"))
-        at = end + 9 if end > 0 else at
-    if data[at : at + 3] == b"TAG":
-        at += 128
+    """Where the zeros and the tags (APE, Lyrics3, ID3v1, ID3v2) end that may stand behind the frames."""
+    for _ in range(_MOST_TAGS):
+        at = _after_zeros(data, at)
+        if data[at : at + 8] == b"APETAGEX" and at + 32 <= len(data):
+            at += 32 + int.from_bytes(data[at + 12 : at + 16], "little")
+        elif data[at : at + 11] == b"LYRICSBEGIN":
+            at = _after_lyrics(data, at)
+        elif data[at : at + 4] == b"TAG+":
+            at += 227
+        elif data[at : at + 3] == b"TAG":
+            at += 128
+        elif data[at : at + 3] == b"ID3":
+            at = after_id3(data, at)
+        else:
+            at = _after_ape_1(data, at)
     return _after_zeros(data, at)
+
+
+def _after_lyrics(data: bytes, at: int) -> int:
+    """Version 1 ends with a mark, version 2 with its size and one (https://id3.org/Lyrics3v2).
+
+    A text may have a mark in it: an end that is where a size says it is comes first.
+    """
+    ends = [found.end() for found in _LYRICS_END.finditer(data, at, at + (1 << 20))]
+    exact = (end for end in ends if data[end - 15 : end - 9] == b"%06d" % (end - 15 - at))
+    return next(exact, ends[0] if ends else at)
+
+
+def _after_ape_1(data: bytes, at: int) -> int:
+    """Where a tag ends of which only the last 32 bytes say that it is one, if one begins at `at`."""
+    end = data.find(b"APETAGEX", at, at + (1 << 20))
+    size = int.from_bytes(data[end + 12 : end + 16], "little")
+    return end + 32 if end > 0 and end + 32 - size == at else at
+
+
+def _adts_frame(data: bytes, at: int) -> int:
+    """Bytes of the frame of AAC at `at` (ADTS, ISO/IEC 13818-7), 0 where there is none."""
+    if at + 7 > len(data) or data[at] != 0xFF or data[at + 1] & 0xF6 != 0xF0 or data[at + 2] >> 2 & 15 > 12:
+        return 0
+    size = (data[at + 3] & 3) << 11 | data[at + 4] << 3 | data[at + 5] >> 5
+    return size if size > 7 else 0
+
+
+def aac_part(data: bytes) -> tuple[int, int]:
+    """From where to where the frames of AAC lie, all being there."""
+    start = at = after_id3(data)
+    while size := _adts_frame(data, at):
+        if at + size > len(data):
+            raise MediaError("truncated AAC: its last frame is cut")
+        at += size
+    if 0 < len(data) - at < 7:
+        raise MediaError("truncated AAC: its last frame is cut")
+    if _after_mp3_tags(data, at) < len(data):
+        raise MediaError(f"damaged AAC: no frame at byte {at:,}")
+    return start, at
+
+
+_AMR_SIZES = {
+    b"#!AMR\n": (13, 14, 16, 18, 20, 21, 27, 32, 6, 0, 0, 0, 0, 0, 0, 1),
+    b"#!AMR-WB\n": (18, 24, 33, 37, 41, 47, 51, 59, 61, 6, 0, 0, 0, 0, 1, 1),
+}
+"""Bytes of a frame by its mode (RFC 4867, section 5)."""
+
+
+def check_amr(data: bytes) -> None:
+    head = next((head for head in _AMR_SIZES if data.startswith(head)), b"")
+    at = len(head)
+    while head and at < len(data):
+        size = _AMR_SIZES[head][data[at] >> 3 & 15]
+        if not size:
+            raise MediaError(f"damaged AMR: no frame at byte {at:,}")
+        at += size
+    if not head or at > len(data):
+        raise MediaError("truncated AMR: its last frame is cut" if head else "AMR of several channels")
 
 
 def unnumbered(data: bytes) -> bytes:

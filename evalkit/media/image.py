@@ -1,7 +1,9 @@
 """Prepares a stored picture for sending: decoded completely, upright, in 8 bits, within a budget of pixels.
 
-What is read is PNG, JPEG, WebP, AVIF and GIF (their first frame) and TIFF (its first page), told by the first
-bytes.
+What is read is PNG, JPEG, WebP, AVIF and GIF (their first frame), TIFF (its first page), BMP, JPEG 2000 and,
+with pi-heif (libheif, `evalkit[heic]`), HEIC (its primary picture), told by the first bytes.
+evalkit calls this for the last two in a process of its own, under limits of time and memory
+(`evalkit.media.kinds`).
 A PNG or JPEG that needs nothing is sent as it is stored. What is made of the others, in this order:
 
 - Depth: of 16 bits the high byte is kept, of 12 bits the upper 8. Any other samples of more than 8 bits
@@ -28,22 +30,28 @@ without the interpreter's lock. A million pixels take 10 ms as a stored JPEG, 30
 
 from __future__ import annotations
 
-import struct
 import threading
 import warnings
+from base64 import b64encode
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from io import BytesIO
-from typing import TYPE_CHECKING, Any, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, cast
 
-from evalkit.errors import MediaError, unknown
+from evalkit.errors import MediaError, UsageError, unknown
+from evalkit.media.image_files import JPEG_2000, check_directory, kind_of
 from evalkit.media.pixels import as_jpeg, encoded, preview, resized
-from evalkit.media.unread import looks_like
+from evalkit.media.video_files import check_whole
+from evalkit.needs import load
 from evalkit.samples import RESAMPLES
 
 if TYPE_CHECKING:
     from PIL import Image
     from PIL.ImageFile import ImageFile
     from PIL.TiffImagePlugin import TiffImageFile
+
+    from evalkit.samples import JSON
 
 MOST_PIXELS = 100_000_000
 """The most pixels, width x height; a larger picture is refused before it is decoded."""
@@ -54,48 +62,7 @@ all pixels."""
 
 _PILLOW = r"PIL\."
 _BITS, _PHOTOMETRIC, _ORIENTATION, _PLANES, _SAMPLE_FORMAT = 258, 262, 274, 284, 339
-_TIFF_SIZES = {
-    1: 1,
-    2: 1,
-    3: 2,
-    4: 4,
-    5: 8,
-    6: 1,
-    7: 1,
-    8: 2,
-    9: 4,
-    10: 8,
-    11: 4,
-    12: 8,
-    13: 4,
-    16: 8,
-    17: 8,
-    18: 8,
-}
-"""Bytes of a value, by the number of its type."""
-
-_SIGNATURES = (
-    (b"\x89PNG\r\n\x1a\n", "PNG"),
-    (b"\xff\xd8\xff", "JPEG"),
-    (b"GIF87a", "GIF"),
-    (b"GIF89a", "GIF"),
-    (b"II*\0", "TIFF"),
-    (b"MM\0*", "TIFF"),
-    (b"II+\0", "TIFF"),
-    (b"MM\0+", "TIFF"),
-)
 _PNG_END = b"IEND\xaeB\x60\x82"
-_OTHERS = (
-    (b"BM", "BMP"),
-    (b"%PDF", "PDF"),
-    (b"8BPS", "Photoshop"),
-    (b"\0\0\1\0", "an icon"),
-    (b"\0\0\0\x0cjP  ", "JPEG 2000"),
-    (b"\xff\x4f\xff\x51", "JPEG 2000"),
-    (b"\xff\x0a", "JPEG XL"),
-    (b"\0\0\0\x0cJXL ", "JPEG XL"),
-)
-_BRANDS = {b"avif": "AVIF", b"heic": "HEIC", b"mif1": "HEIC or AVIF"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +86,7 @@ def prepare(data: bytes, max_pixels: int = 0, resample: str = "lanczos") -> Prep
     """
     if resample not in RESAMPLES:
         raise unknown("resample", resample, RESAMPLES)
-    kind = _kind(data)
+    kind = kind_of(data)
     with _careful:
         try:
             return _prepared(data, kind, max_pixels, resample)
@@ -136,20 +103,19 @@ def _one_line(error: Exception) -> str:
     return f"{type(error).__name__} {message}".strip()
 
 
-def _kind(data: bytes) -> str:
-    """The format that the first bytes announce; a `MediaError` for one that is not read."""
-    for start, kind in _SIGNATURES:
-        if data.startswith(start):
-            return kind
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return "WebP"
-    if not data:
-        raise MediaError("no picture: zero bytes")
-    if data[4:8] == b"ftyp" and data[8:12] in (b"avif", b"avis") and b"meta" in data[:256]:
-        return "AVIF"
-    brand = _BRANDS.get(data[8:12], "") if data[4:8] == b"ftyp" else ""
-    looks = brand or looks_like(data, _OTHERS)
-    raise MediaError(f"no PNG, JPEG, WebP, GIF, AVIF or TIFF: it looks like {looks}")
+def prepare_apart(source: str, place: str, **how: Any) -> dict[str, JSON]:
+    """`prepare` for a process of its own: what is sent is written to `place`, the rest is JSON.
+
+    `error` is what a `MediaError` says.
+    """
+    try:
+        made = prepare(Path(source).read_bytes(), **how)
+    except (MediaError, OSError) as error:
+        return {"error": str(error)}
+    Path(place).write_bytes(made.data)
+    preview = b64encode(made.preview).decode()
+    size = {"width": made.width, "height": made.height, "bytes": len(made.data)}
+    return {"mime": made.mime, **size, "preview": preview}
 
 
 class _Careful:
@@ -225,14 +191,7 @@ def _opened(data: bytes, kind: str) -> ImageFile:
 
     The readers are called directly, because `Image.open` hides the reason of a failure.
     """
-    from PIL import (
-        AvifImagePlugin,
-        GifImagePlugin,
-        JpegImagePlugin,
-        PngImagePlugin,
-        TiffImagePlugin,
-        WebPImagePlugin,
-    )
+    from PIL import JpegImagePlugin, PngImagePlugin, TiffImagePlugin
 
     if kind == "PNG":
         if _PNG_END not in data:
@@ -246,13 +205,32 @@ def _opened(data: bytes, kind: str) -> ImageFile:
             raise MediaError("truncated JPEG: its end is missing")
         return JpegImagePlugin.JpegImageFile(BytesIO(data))
     if kind == "TIFF":
-        _check_directory(data)
+        check_directory(data)
         image = TiffImagePlugin.TiffImageFile(BytesIO(data))
         _check_samples(image)
         return image
-    if kind == "AVIF":
-        return AvifImagePlugin.AvifImageFile(BytesIO(data))
-    return (GifImagePlugin.GifImageFile if kind == "GIF" else WebPImagePlugin.WebPImageFile)(BytesIO(data))
+    return _reader(data, kind)(BytesIO(data))
+
+
+def _reader(data: bytes, kind: str) -> Callable[[BytesIO], ImageFile]:
+    """Pillow's class for the kinds that need no further checks."""
+    if kind == "HEIC":
+        try:
+            heif = load("pi_heif", "HEIC", "pip install 'evalkit[heic]'")
+        except UsageError as error:
+            raise MediaError(f"{error} (or convert the picture to JPEG)") from None
+        check_whole(BytesIO(data), "video/mp4", kind)  # its boxes are those of MP4
+        return cast("Callable[[BytesIO], ImageFile]", heif.HeifImageFile)
+    from PIL import AvifImagePlugin, BmpImagePlugin, GifImagePlugin, Jpeg2KImagePlugin, WebPImagePlugin
+
+    readers: dict[str, Callable[[BytesIO], ImageFile]] = {
+        "AVIF": AvifImagePlugin.AvifImageFile,
+        "BMP": BmpImagePlugin.BmpImageFile,
+        "GIF": GifImagePlugin.GifImageFile,
+        JPEG_2000: Jpeg2KImagePlugin.Jpeg2KImageFile,
+        "WebP": WebPImagePlugin.WebPImageFile,
+    }
+    return readers[kind]
 
 
 def _is_plain(image: ImageFile, kind: str, raw: object) -> bool:
@@ -334,25 +312,6 @@ def _turn(image: ImageFile) -> Image.Transpose | None:
         }.get(image.getexif().get(_ORIENTATION, 1))
     except Exception:  # noqa: BLE001 — damaged EXIF is ignored
         return None
-
-
-def _check_directory(data: bytes) -> None:
-    """Raise unless a TIFF's first directory, and all values it points to, lie within the file.
-
-    Pillow goes on without the tags that are missing, and with them goes what the samples mean.
-    """
-    order, big = ("<" if data[:1] == b"I" else ">"), 43 in data[2:4]
-    (start,) = struct.unpack_from(order + ("Q" if big else "I"), data, 8 if big else 4)
-    (count,) = struct.unpack_from(order + ("Q" if big else "H"), data, start)
-    entry = struct.Struct(order + ("HHQ8s" if big else "HHI4s"))
-    start += 8 if big else 2
-    for at in range(start, start + count * entry.size, entry.size):
-        _, sort, values, inline = entry.unpack_from(data, at)
-        size = values * _TIFF_SIZES.get(sort, 0)
-        if size > len(inline):
-            (outside,) = struct.unpack(order + ("Q" if big else "I"), inline)
-            if outside + size > len(data):
-                raise MediaError("damaged TIFF: a tag points behind the end of the file")
 
 
 def _check_samples(image: TiffImageFile) -> None:

@@ -17,7 +17,8 @@ _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
 VIDEO_SECONDS, VIDEO_MEGABYTES = 300.0, 4096
-"""CPU time and memory that one video may take."""
+"""CPU time and memory that one file may take that is decoded in a process of its own: a video, or a clip or
+picture whose decoder is as large."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,8 @@ class MediaKind:
 
 
 async def _image(file: Image, look: ShowSettings, place: Path, hands: Hands) -> tuple[SentFile, Sent]:
-    from evalkit.media.image import prepare
+    from evalkit.media.image import prepare, prepare_apart
+    from evalkit.media.image_files import goes_apart
 
     def work() -> tuple[SentFile, Sent]:
         made = prepare(file.data, look.max_pixels, look.resample)
@@ -67,20 +69,68 @@ async def _image(file: Image, look: ShowSettings, place: Path, hands: Hands) -> 
             file, made.data, place
         )
 
+    if goes_apart(file.data):
+        how: dict[str, Any] = {"max_pixels": look.max_pixels, "resample": look.resample}
+        return _one(file, await _apart("picture", prepare_apart, file, place, hands, **how), place)
     return await hands.in_thread(work)
 
 
 async def _audio(file: Audio, look: ShowSettings, place: Path, hands: Hands) -> tuple[SentFile, Sent]:
-    from evalkit.media.audio import prepare
+    from evalkit.media.audio import prepare, prepare_apart
+    from evalkit.media.audio_coded import is_coded
 
     def work() -> tuple[SentFile, Sent]:
         made = prepare(file.data)
         size = (0, 0, made.seconds)
-        return SentFile(file.key, made.mime, *size, len(made.data), made.preview), _kept(
-            file, made.data, place
-        )
+        sent = SentFile(file.key, made.mime, *size, len(made.data), made.preview, cancels=made.cancels)
+        return sent, _kept(file, made.data, place)
 
+    if await hands.in_thread(is_coded, file.data):
+        return _one(file, await _apart("clip", prepare_apart, file, place, hands), place)
     return await hands.in_thread(work)
+
+
+async def _apart(
+    what: str,
+    prepare: Callable[..., Mapping[str, Any]],
+    file: File,
+    place: Path,
+    hands: Hands,
+    stored: Path | None = None,
+    **how: Any,
+) -> Mapping[str, Any]:
+    """What `prepare` gives for the file in a process of its own. `stored`: where it lies, None: nowhere yet.
+
+    Raises `MediaError`, also where the process is over its limits or crashes.
+    """
+    own = None if stored else place.with_name(f"{place.name}-stored")
+    if own:
+        await hands.in_thread(own.write_bytes, file.data)
+    try:
+        made = await hands.apart(prepare, str((stored or own or place).absolute()), str(place), **how)
+    except (OverLimit, ScorerError) as error:
+        raise MediaError(f"the {what} cannot be decoded: {error}") from None
+    finally:
+        if own:
+            own.unlink(missing_ok=True)
+    if "error" in made:
+        raise MediaError(made["error"])
+    return made
+
+
+def _one(file: File, made: Mapping[str, Any], place: Path) -> tuple[SentFile, Sent]:
+    """A clip or picture that was made in a process of its own."""
+    sent = SentFile(
+        file.key,
+        made["mime"],
+        made.get("width", 0),
+        made.get("height", 0),
+        made.get("seconds", 0.0),
+        made["bytes"],
+        b64decode(made["preview"]),
+        cancels=made.get("cancels", False),
+    )
+    return sent, (place,)
 
 
 def _kept(file: File, sent: bytes, place: Path) -> Sent:
@@ -93,29 +143,20 @@ def _kept(file: File, sent: bytes, place: Path) -> Sent:
 async def _video(file: Video, look: ShowSettings, place: Path, hands: Hands) -> tuple[SentFile, Sent]:
     from evalkit.media.video import prepare_apart
 
-    stored = file.path
-    if stored is None:
-        stored = place.with_name(f"{place.name}-stored")
-        await hands.in_thread(stored.write_bytes, file.data)
-    try:
-        made: Mapping[str, Any] = await hands.apart(
-            prepare_apart,
-            str(stored.absolute()),
-            str(place),
-            frames=look.frames,
-            rule=look.frame_rule,
-            start=file.start,
-            end=file.end,
-            max_pixels=look.max_pixels,
-            resample=look.resample,
-        )
-    except (OverLimit, ScorerError) as error:
-        raise MediaError(f"the video cannot be decoded: {error}") from None
-    finally:
-        if file.path is None:
-            stored.unlink(missing_ok=True)
-    if "error" in made:
-        raise MediaError(made["error"])
+    made = await _apart(
+        "video",
+        prepare_apart,
+        file,
+        place,
+        hands,
+        file.path,
+        frames=look.frames,
+        rule=look.frame_rule,
+        start=file.start,
+        end=file.end,
+        max_pixels=look.max_pixels,
+        resample=look.resample,
+    )
     medium = SentFile(
         file.key,
         made["mime"],
@@ -141,7 +182,7 @@ def _video_needs() -> None:
 
 
 def video_workers() -> Workers:
-    """Processes that videos are decoded in."""
+    """Processes that videos, coded clips (AAC, AMR, …), HEIC and JPEG 2000 are decoded in."""
     return Workers(
         cpu_seconds=VIDEO_SECONDS, wall_seconds=4 * VIDEO_SECONDS, memory_megabytes=VIDEO_MEGABYTES
     )

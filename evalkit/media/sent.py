@@ -20,3 +20,5 @@ class SentFile:
     seconds: float
     size: int
     preview: bytes
+    cancels: bool = False
+    """Whether the channels of a clip cancel out where they are mixed, so that next to nothing is heard."""

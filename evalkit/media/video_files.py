@@ -1,4 +1,4 @@
-"""How long a video file should be by its own headers, before anything decodes it."""
+"""How long a file of boxes or of Matroska should be by its own headers, before anything decodes it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from evalkit.errors import MediaError
 _EBML, _SEGMENT = 0x1A45DFA3, 0x18538067
 
 
-def check_whole(file: IO[bytes], mime: str) -> None:
+def check_whole(file: IO[bytes], mime: str, what: str = "") -> None:
     """Raises `MediaError` for a file that ends before its own headers say it does."""
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
@@ -23,7 +23,7 @@ def check_whole(file: IO[bytes], mime: str) -> None:
     except (struct.error, IndexError):
         end = size + 1
     if end > size:
-        raise MediaError(f"truncated {mime}: it has {size:,} bytes, and should go on")
+        raise MediaError(f"truncated {what or mime}: it has {size:,} bytes, and should go on")
     file.seek(0)
 
 

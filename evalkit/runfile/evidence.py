@@ -18,6 +18,7 @@ import orjson
 
 from evalkit.models.alternatives import ALTERNATIVES
 from evalkit.models.reading import ENDS, FINGERPRINT, LENIENT, REPEATED, SERVED
+from evalkit.runfile.media_tables import CANCELS
 from evalkit.runfile.records import Cell
 from evalkit.runfile.store import Store
 
@@ -57,6 +58,10 @@ _ALIKE = """
 SELECT count(DISTINCT text), max(length(text)) FROM draw
 WHERE cell = ? AND judge = 0 AND draw >= 0 GROUP BY request HAVING count(*) > 1
 """
+_CANCELLING = """
+SELECT count(DISTINCT position) FROM sample, json_each(sample.media)
+JOIN run ON run.key = ? || json_each.value WHERE cell = ? AND outcome != 'failed'
+"""
 
 
 def add_signs(store: Store, cell: int, counts: Mapping[tuple[str, str], int]) -> None:
@@ -67,14 +72,26 @@ def add_signs(store: Store, cell: int, counts: Mapping[tuple[str, str], int]) ->
 
 
 def evidence(store: Store, cell: Cell) -> tuple[str, ...]:
-    """Returns the notes of a cell whose responses came from an endpoint, or by the sample's id; else none."""
+    """Returns the notes of a cell: on its clips, and on responses from an endpoint or by the sample's id."""
     manifest = store.manifest
     if store.is_slim:  # it has no responses
         return tuple(map(str, manifest.get(_kept(cell), ())))
     identity = manifest["model"]["identity"]
+    clips = _of_clips(store, cell)
     if "endpoint" not in identity:
-        return tuple(map(str, manifest.get(IDS, ())))
-    return (*_of_signs(store, cell, str(identity.get("model", ""))), *_of_responses(store, cell))
+        return (*clips, *map(str, manifest.get(IDS, ())))
+    return (*clips, *_of_signs(store, cell, str(identity.get("model", ""))), *_of_responses(store, cell))
+
+
+def _of_clips(store: Store, cell: Cell) -> tuple[str, ...]:
+    (found,) = store.connection.execute(_CANCELLING, (CANCELS, cell.id)).fetchone()
+    if not found:
+        return ()
+    clips = "the channels of 1 clip cancel" if found == 1 else f"the channels of {found:,} clips cancel"
+    return (
+        f"{clips} out when they are mixed to one, so that next to nothing is heard: one is the other upside "
+        "down; keep one channel, such as with sox IN.wav OUT.wav remix 1",
+    )
 
 
 def entries(store: Store) -> Iterator[tuple[str, tuple[str, ...]]]:

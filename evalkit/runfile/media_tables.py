@@ -11,14 +11,19 @@ from evalkit.media.sent import SentFile
 from evalkit.models.base import Response
 from evalkit.samples import FILES, Audio, Image
 
+CANCELS = "channels cancel out: "
+"""Before the key of a clip in the manifest."""
+
 
 def add(db: sqlite3.Connection, medium: SentFile) -> None:
     """Adds a file. A file that is already there stays as it is."""
     db.execute(
         "INSERT OR IGNORE INTO media (key, mime, width, height, seconds, bytes, preview) "
         "VALUES (?, ?, ?, ?, ?, ?, ?)",
-        dataclasses.astuple(medium),
+        dataclasses.astuple(medium)[:7],
     )
+    if medium.cancels:
+        db.execute("INSERT OR IGNORE INTO run VALUES (?, 'true')", (f"{CANCELS}{medium.key}",))
 
 
 def column(db: sqlite3.Connection, name: str, key: str) -> Any:

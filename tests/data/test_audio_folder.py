@@ -29,19 +29,21 @@ def test_clips_come_with_what_the_list_says(tmp_path: Path) -> None:
     there, lost = records
     assert (there["audio"]["bytes"], there["said"]) == (b"RIFF a clip", "später")
     assert lost["audio"]["bytes"] is None
+    assert "has no file 'lost.wav', which its records name" in lost["audio"]["problem"]
     assert records.count == len(list(records)) == 2, "it can be read again"
     assert (records.origin["kind"], records.origin["name"]) == ("folder", tmp_path.name)
 
 
 def test_a_table_with_a_mark_of_its_encoding_and_a_quoted_comma(tmp_path: Path) -> None:
     (tmp_path / "metadata.csv").write_text('file_name,said\na.wav,"red, not blue"\n', "utf-8-sig")
+    (tmp_path / "a.wav").write_bytes(b"RIFF")
     ((record,), (again,)) = AudioFolder(tmp_path).open(), AudioFolder(tmp_path).open()
     assert record == again
     assert record["said"] == "red, not blue"
 
 
 def test_a_split_is_a_folder_of_its_own(tmp_path: Path) -> None:
-    listed(tmp_path / "test", {"file_name": "a.wav", "said": "x"})
+    (listed(tmp_path / "test", {"file_name": "a.wav", "said": "x"}) / "a.wav").write_bytes(b"RIFF")
     assert (AudioFolder.fits(tmp_path), AudioFolder.fits(tmp_path, "test")) == (False, True)
     assert AudioFolder(tmp_path, "test").open().count == 1
     with pytest.raises(DataError, match=r"has neither metadata\.jsonl nor metadata\.csv"):
@@ -84,6 +86,13 @@ def test_a_table_that_would_be_read_in_part(tmp_path: Path, row: str, said: str)
     (tmp_path / "metadata.csv").write_text(f"file_name,said\n{row}\n", "utf-8")
     with pytest.raises(DataError, match=said):
         AudioFolder(tmp_path, columns=("said",)).open()
+
+
+def test_a_list_of_clips_none_of_which_is_there(tmp_path: Path) -> None:
+    place = listed(tmp_path, {"file_name": "clips/a.wav"}, {"file_name": "clips/b.wav"})
+    (tmp_path / "a.wav").write_bytes(b"RIFF")
+    with pytest.raises(DataError, match=r"no file 'clips/a\.wav'.*none of the files is there .* 2 records"):
+        AudioFolder(place).open()
 
 
 @pytest.mark.parametrize("path", ["../secret.wav", "{outside}/secret.wav", "in/../../secret.wav"])

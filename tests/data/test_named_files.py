@@ -9,7 +9,7 @@ from typing import Literal
 
 import pytest
 
-from evalkit.api import AudioFolder, DataError, Local
+from evalkit.api import AudioFolder, DataError, JsonLines, Local, Video
 from evalkit.models.fake import FakeModel
 from evalkit.runfile.store import Store
 from evalkit.session import run
@@ -38,10 +38,47 @@ def test_a_missing_picture_is_named_with_a_near_name(tmp_path: Path) -> None:
     (tmp_path / "shown").mkdir()
     (tmp_path / "shown/receipt-1.png").write_bytes(square("red"))
     (tmp_path / "test.jsonl").write_text(json.dumps({"image": "shown/receipt_1.png"}), "utf-8")
-    with pytest.raises(
+    with pytest.raises(  # it is the only one
         DataError, match=r"has no file 'shown/receipt_1\.png'.*: did you mean 'shown/receipt-1\.png'\?"
     ):
         list(Local(tmp_path, files=("image",)).open())
+
+
+@pytest.mark.parametrize("lost", [0, 1])
+def test_a_file_missing_from_a_list_is_told_in_its_record(lost: int, tmp_path: Path) -> None:
+    (tmp_path / "red.png").write_bytes(square("red"))
+    names = ["red.png", "red.png"]
+    names[lost] = "rot.png"
+    rows = [{"image": name, "images": [name, "red.png"], "video": name} for name in names]
+    (tmp_path / "test.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    read = [*Local(tmp_path / "test.jsonl", files=("image", "images"), paths=("video",)).open()]
+    assert (read[1 - lost]["image"]["bytes"], read[1 - lost]["video"]) == (
+        square("red"),
+        tmp_path / "red.png",
+    )
+    for found in (read[lost]["image"], read[lost]["images"][0], read[lost]["video"]):
+        assert found["bytes"] is None
+        assert "has no file 'rot.png'" in found["problem"]
+    assert read[lost]["images"][1]["bytes"] == square("red")
+    assert "has no file 'rot.png'" in Video.of(read[lost]["video"], 1.0).problem
+
+
+def test_lists_of_whose_files_none_is_there(tmp_path: Path) -> None:
+    rows = [{"image": f"{n}.png", "video": None} for n in range(3)]
+    (tmp_path / "test.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    said = (
+        r"has no file '0\.png', which its records name \(none of the files is there that its 3 records name\)"
+    )
+    for place in (Local(tmp_path, files=("image",)), JsonLines(tmp_path / "test.jsonl", files=("image",))):
+        with pytest.raises(DataError, match=said):
+            place.open()
+    settings = {"dataset": str(tmp_path)}
+    rows = [{"question": "Which?", "image": f"{n}.png", "answers": "red"} for n in range(3)]
+    (tmp_path / "test.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    model = FakeModel(lambda request, draw: "red")
+    with pytest.raises(DataError, match="none of the files is there"):
+        run(model, "vqa", settings=settings, output=tmp_path / "r.db")
+    assert not (tmp_path / "r.db").exists()
 
 
 def test_a_picture_that_cannot_be_read_fails_its_sample(tmp_path: Path) -> None:
@@ -49,7 +86,7 @@ def test_a_picture_that_cannot_be_read_fails_its_sample(tmp_path: Path) -> None:
     (tmp_path / "folder.png").mkdir()
     (tmp_path / "memory.png").symlink_to("/proc/self/mem")  # a file whose reading fails, also for root
     (tmp_path / "text.png").write_text("404: not found", "utf-8")
-    names = ["red.png", "folder.png", "memory.png", "text.png", "red.png"]
+    names = ["lost.png", "red.png", "folder.png", "memory.png", "text.png", "red.png"]
     rows = [{"question": f"Which {n}?", "image": name, "answers": "red"} for n, name in enumerate(names)]
     (tmp_path / "test.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
     model = FakeModel(lambda request, draw: "red")
@@ -58,10 +95,12 @@ def test_a_picture_that_cannot_be_read_fails_its_sample(tmp_path: Path) -> None:
     store = Store.open(tmp_path / "r.db")
     failures = [(boundary, said) for _, boundary, said in store.failures(store.cells()[0])]
     store.close()
-    assert [boundary for boundary, _ in failures] == ["media"] * 3
-    assert "has no file 'folder.png'" in failures[0][1]
-    assert "memory.png cannot be read" in failures[1][1]
-    assert "it looks like text" in failures[2][1]
+    assert [boundary for boundary, _ in failures] == ["media"] * 4
+    assert "has no file 'lost.png'" in failures[0][1]
+    assert "has no file 'folder.png'" in failures[1][1]
+    assert "memory.png cannot be read" in failures[2][1]
+    assert failures[3][1].startswith("'text.png': no PNG, JPEG")
+    assert "it looks like text" in failures[3][1]
 
 
 def test_a_picture_missing_from_a_list_beside_pictures_fails_its_sample(tmp_path: Path) -> None:

@@ -24,7 +24,9 @@ from evalkit.models.fake import FakeModel
 from evalkit.models.openai import OpenAIModel
 from evalkit.models.transcribe import TranscriptionModel
 from evalkit.report.table import Table, build_table
+from evalkit.runfile.slim import write_slim as slim
 from evalkit.runfile.store import Store
+from tests.media.test_audio_formats import coded
 from tests.openai_server import CHAT, OpenAIServer
 from tests.transcription_server import Clip, TranscriptionServer
 
@@ -193,7 +195,42 @@ def test_a_clip_that_is_none_fails_its_own_sample_only(tmp_path: Path) -> None:
     assert {(sample, boundary) for sample, boundary, _ in failures} == {
         ("two.flac", "media"), ("drei.ogg", "media"),
     }  # fmt: skip
-    assert {said for _, _, said in failures} >= {"no sound: zero bytes, or no such file"}
+    said = {sample: words for sample, _, words in failures}
+    assert "has no file 'drei.ogg', which its records name" in said["drei.ogg"]
+    assert said["two.flac"].startswith("'two.flac': ")
+
+
+def test_clips_whose_channels_cancel_out_are_noted(tmp_path: Path) -> None:
+    clips = folder(tmp_path / "clips")
+    tone = 0.3 * np.sin(np.arange(16_000) / 6)
+    soundfile.write(clips / "one.wav", np.stack([tone, -tone], axis=1), 16_000)
+    model = FakeModel(lambda request, draw: "one boat")
+    table = run(model, "asr", tmp_path / "r.db", dataset=str(clips))
+    (note,) = [note for note in table.notes if "cancel" in note]
+    assert "the channels of 1 clip cancel out when they are mixed to one" in note
+    assert "sox IN.wav OUT.wav remix 1" in note
+    slim(tmp_path / "r.db", tmp_path / "slim.db")
+    with Store.open(tmp_path / "slim.db") as store:
+        assert note in build_table([store]).notes
+        assert not [key for key in store.manifest if "channels" in key]
+
+
+@pytest.mark.slow
+def test_clips_that_ffmpeg_decodes_are_heard(tmp_path: Path) -> None:
+    """In processes of their own; a broken one fails its sample, under its name."""
+    clips = folder(tmp_path / "clips", ())
+    whole = coded("ipod", "aac", 16_000, 1, 1.0)
+    (clips / "whole.m4a").write_bytes(whole)
+    (clips / "cut.m4a").write_bytes(whole[:-9])
+    rows = [{"file_name": name, "transcription": "One boat."} for name in ("whole.m4a", "cut.m4a")]
+    (clips / "metadata.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    table = run(FakeModel(lambda request, draw: "one boat"), "asr", tmp_path / "r.db", dataset=str(clips))
+    assert (table.cells[0].n, table.cells[0].outcomes["failed"]) == (1, 1)
+    assert table.cells[0].seconds == pytest.approx(1.0, abs=0.1)
+    with Store.open(tmp_path / "r.db") as store:
+        ((sample, boundary, said),) = store.failures(store.cells()[0])
+    assert (sample, boundary) == ("cut.m4a", "media")
+    assert said.startswith("'cut.m4a': truncated M4A")
 
 
 def test_who_cannot_hear_is_refused(tmp_path: Path) -> None:

@@ -47,8 +47,8 @@ def refused(data: bytes) -> str:
     ("data", "looks"),
     [
         (b"", "zero bytes"),
-        (b"\0\0\0\x20ftypM4A \0\0\0\0", "M4A"),
-        (b"\0\0\0\x20ftypisom\0\0\0\0", "MP4"),
+        (b"\0\0\0\x20ftypM4A \0\0\0\0", "truncated M4A"),
+        (b"\0\0\0\x20ftypisom\0\0\0\0", "truncated MP4"),
         (b"\xff\xf1\x50\x80" + bytes(60), "AAC"),
         (b"ADIF" + bytes(60), "AAC"),
         (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "WMA"),
@@ -56,11 +56,11 @@ def refused(data: bytes) -> str:
         (b".snd" + bytes(40), "AU"),
         (b"caff\0\1\0\0", "CAF"),
         (b"RF64\xff\xff\xff\xffWAVE", "RF64"),
-        (b"RIFX\0\0\0\0WAVE", "big-endian WAV"),
+        (b"RIFX\0\0\0\0WAVE", "truncated WAV"),
         (b"RIFF\0\0\0\0AVI ", "AVI"),
         (b"#!AMR\n", "AMR"),
         (b"NIST_1A\n   1024\n", "SPHERE"),
-        (b"\x1aE\xdf\xa3", "WebM"),
+        (b"\x1aE\xdf\xa3", "truncated Matroska or WebM"),
         (b"\xff\xfd\x90\x00" + bytes(60), "not layer III"),
         (b"\xff\xfb\x00\x00" + bytes(60), "not layer III of a fixed bit rate"),
         (b"ID3\4\0\0\0\0\0\0", "ID3 tag without MP3"),
@@ -145,16 +145,25 @@ def test_damage_that_a_checksum_covers_is_told(name: str) -> None:
         assert "damaged Ogg: the checksum of the page at byte" in refused(data[:-1] + bytes([data[-1] ^ 1]))
 
 
-def test_ogg_of_other_streams() -> None:
+def test_ogg_of_other_streams(monkeypatch: pytest.MonkeyPatch) -> None:
     data, other = STOCK["OGG VORBIS 1"], STOCK["OGG OPUS 1"]
-    assert "one after the other" in refused(data + other)
+    both = prepare(data + other)
+    assert heard(both).tolist() == [*heard(prepare(data)), *heard(prepare(other))]
+    assert "truncated Ogg: its last page is cut" in refused(data + other[:-9])
+    assert "checksum" in refused(data + other[:-9] + b"x" * 9)
+    monkeypatch.setattr("evalkit.media.audio_files._MOST_LINKS", 2)
+    assert "more than 2 streams" in refused(data * 3)
     pages = [at for at in range(len(data)) if data[at : at + 5] == b"OggS\0"]
     assert "one beside the other" in refused(data[: pages[1]] + unnumbered(data)[pages[1] :])
     assert "is missing" in refused(data[: pages[1]] + data[pages[2] :])
     assert prepare(data + b"trailing") == prepare(data)
     assert prepare(unnumbered(data)) == prepare(data)
-    for name, codec in ((b"Speex   ", "Speex"), (b"\x7fFLAC\1\0", "FLAC"), (b"abcdefgh", "an unknown codec")):
-        assert f"Ogg of {codec}: only Vorbis and Opus" in refused(data[:28] + name + data[36:])
+    for name, codec in (
+        (b"\x80theora", "Theora"),
+        (b"fishead\0", "Skeleton"),
+        (b"abcdefgh", "an unknown codec"),
+    ):
+        assert f"Ogg of {codec}: only Vorbis, Opus" in refused(data[:28] + name + data[36:])
 
 
 def test_sounds_without_samples() -> None:

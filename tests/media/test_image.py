@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from base64 import b64decode
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
+from typing import Any
 
 import pytest
 from PIL import Image, ImageCms
 
 from evalkit.errors import MediaError, UsageError
 from evalkit.media.image import prepare
+from evalkit.media.image_files import goes_apart
+from evalkit.needs import installed
 from evalkit.samples import RESAMPLES
 from tests.gaps import longest_gap
 from tests.media.making import arrow, chunk, encoded, exif, pixels, png, shown, stored
@@ -287,3 +291,61 @@ def test_avif_is_shown_as_pillow_shows_it() -> None:
         assert pixels(shown(sent)) == pixels(opened.convert("RGB"))
     with pytest.raises(MediaError, match="damaged AVIF"):
         prepare(data[: len(data) // 2])
+
+
+HEIC = b64decode(
+    "AAAAHGZ0eXBoZWljAAAAAG1pZjFoZWljbWlhZgAAAchtZXRhAAAAAAAAACFoZGxyAAAAAAAAAABwaWN0AAAAAAAAAAAAAAAAAAAA"
+    "ADRpbG9jAAAAAERAAAIAAQAAAAAB7AABAAAAAAAAAOMAAgAAAAACzwABAAAAAAAAACQAAAA4aWluZgAAAAAAAgAAABVpbmZlAgAA"
+    "AAABAABodmMxAAAAABVpbmZlAgAAAQACAABFeGlmAAAAAA5waXRtAAAAAAABAAABB2lwcnAAAADmaXBjbwAAAHZodmNDAQNwAAAA"
+    "kAAAAAAAHvAA/P34+AAADwNgAAEAGEABDAH//wNwAAADAJAAAAMAAAMAHroCQGEAAQAqQgEBA3AAAAMAkAAAAwAAAwAeoCCBBZbq"
+    "5Ka5uAhoMCAAAAMDIAAAAwAhYgABAAZEAcFzwIkAAAATY29scm5jbHgAAQANAAaAAAAAFGlzcGUAAAAAAAAAQAAAAEAAAAAoY2xh"
+    "cAAAAEAAAAABAAAAMAAAAAEAAAAAAAAAAv////AAAAACAAAAEHBpeGkAAAAAAwgICAAAAAlpcm90AwAAABlpcG1hAAAAAAAAAAEA"
+    "AQaBAgMFhIYAAAAaaXJlZgAAAAAAAAAOY2RzYwACAAEAAQAAAQ9tZGF0AAAA3ygBrwT4QTICb/7Lv/kene9l8zZltxtLTsccfdr3"
+    "X/0ZeF8PSOW08SgERiQoQoUYDyUMIAi7V6IUSbgafIsyLE/8+kq4r6+iSUtTs7faBbDxjrhbXGOA2u4jTAkslhtOvx94hkb3bgP/"
+    "jAKBIiHWFvwR9hxY/87ow+pa6+hMvpOF9nXUAKz0j+rxhIs0QvDc/OWEFyzMhUACL6GknuQ1aowyLZWnZ+AwVkfmSi94VD6I2gLk"
+    "LgS4Ap+txXTT7/VCl5mhDFKzFBA8ao/76oX3ZVS7t5fGu1E8c2Zmf+QwReAAAAAGRXhpZgAATU0AKgAAAAgAAQESAAMAAAABAAYA"
+    "AAAAAAA="
+)
+"""Four colours, stored lying down: what is upright has 48 x 64 pixels, red at the top left."""
+
+
+@pytest.mark.skipif(not installed("pi-heif"), reason="there is no pi-heif: pip install 'evalkit[heic]'")
+def test_heic_is_shown_upright(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert goes_apart(HEIC)
+    image = shown(prepare(HEIC))
+    assert image.size == (48, 64)
+    corners = [image.getpixel(place) for place in ((5, 5), (42, 5), (5, 58), (42, 58))]
+    assert corners == [(200, 30, 30), (100, 14, 75), (20, 41, 220), (10, 20, 171)]
+    assert shown(prepare(HEIC, max_pixels=300)).size == (15, 20)
+    for end in (len(HEIC) - 1, len(HEIC) // 2, 40):
+        with pytest.raises(MediaError, match="truncated HEIC"):
+            prepare(HEIC[:end])
+    with pytest.raises(MediaError, match="damaged HEIC"):
+        prepare(HEIC[:300] + bytes(192) + HEIC[492:])
+    monkeypatch.setattr("evalkit.media.image.MOST_PIXELS", 1000)
+    with pytest.raises(MediaError, match=r"HEIC of \d+ x \d+ pixels: at most 1,000 are read"):
+        prepare(HEIC)
+
+
+def test_heic_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pi_heif", None)
+    with pytest.raises(MediaError, match=r"HEIC needs .*pip install 'evalkit\[heic\]' \(or convert"):
+        prepare(HEIC)
+
+
+@pytest.mark.parametrize(("kind", "how"), [("BMP", {}), ("JPEG2000", {}), ("JPEG2000", {"no_jp2": True})])
+def test_further_kinds_are_shown_as_pillow_shows_them(kind: str, how: dict[str, Any]) -> None:
+    for mode in ("RGB", "L"):
+        data = encoded(arrow().convert(mode), kind, **how)
+        assert pixels(shown(prepare(data))) == pixels(arrow().convert(mode))
+        assert goes_apart(data) is (kind == "JPEG2000")
+        for end in (len(data) - 1, len(data) // 2, 40):
+            with pytest.raises(MediaError):
+                prepare(data[:end])
+
+
+def test_avif_by_a_brand_that_is_not_its_first() -> None:
+    data = encoded(arrow(), "AVIF", quality=100, subsampling="4:4:4")
+    other = data[:8] + b"mif1" + data[12:]
+    assert prepare(other) == prepare(data)
+    assert not goes_apart(other)
