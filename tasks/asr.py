@@ -8,8 +8,8 @@ lines name a file (`file_name`) and have its transcript; a folder in any other f
 `owner/name` on the Hub. `split` is a folder's subfolder or a data set's split; the default is the folder
 itself, or else "test". `--data builtin` uses a few clips of evalkit's own. `audio` and `text` name columns.
 
-A transcript that is empty is one: nothing is said in the clip, and whatever is heard there is inserted; a
-note counts such clips. One that is missing (null, or no such entry in a line) is none: the clip is asked,
+An empty transcript is a transcript: nothing is said in the clip, and every transcribed word is an insertion;
+a note counts such clips. If a transcript is missing (null, or no such entry in a line), the clip is asked,
 counted in a note, and not scored.
 
 `language` is the language that is spoken, one of FLEURS's languages by ISO 639-1 or FLEURS's own code ("en",
@@ -39,10 +39,9 @@ UNKNOWN = Language("", "")
 def reader(audio: str, text: str, language: str) -> Callable[[Record], Sample]:
     """The function that reads a record; `audio` and `text` are columns, `language` a column, a code, or "".
 
-    A sample has its file's name, where a list in the folder says it.
-
-    A record whose transcript is null or not there has no reference. An empty text is one: of a clip where
-    nothing is said. A transcript that is no text is a `ValueError`.
+    A sample's id is the name of its file if the folder's list has it. If the transcript of a record is null
+    or missing, the sample has no reference. An empty text is the transcript of a clip in which nothing is
+    said. The function raises `ValueError` for a transcript that is not a text.
     """
     fixed = known(language)
 

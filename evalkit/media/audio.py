@@ -1,32 +1,32 @@
-"""A stored clip, made ready to be sent: decoded whole, one channel of 16 bits at 16 kHz, as WAV.
+"""Prepares a stored clip for sending: decoded completely, one channel of 16 bits at 16 kHz, as WAV.
 
-What is read, told by the first bytes: WAV, RF64, BW64, RIFX, Wave64, AIFF, AU, CAF and NIST SPHERE (PCM of 8
-to 32 bits, floats, A-law, mu-law), FLAC, Ogg (Vorbis, Opus, FLAC; also several streams, one after the other)
-and MP3; and by FFmpeg M4A and MP4, WebM and Matroska, ADTS AAC, AMR, Speex, and WAV and CAF of coded samples
-(`audio_coded`). A WAV that is nothing but samples of the wanted form behind the shortest header is sent as it
-is stored. What is made of the others, in this order:
+It recognises formats by the first bytes, and reads WAV, RF64, BW64, RIFX, Wave64, AIFF, AU, CAF and NIST
+SPHERE (PCM of 8 to 32 bits, floats, A-law, mu-law), FLAC, Ogg (Vorbis, Opus, FLAC; also several streams, one
+after the other) and MP3; and with FFmpeg M4A and MP4, WebM and Matroska, ADTS AAC, AMR, Speex, and WAV and
+CAF of coded samples (`audio_coded`). A WAV that consists of the shortest header and samples of the target
+form is sent as stored. All others are changed, in this order:
 
-- Channels. Their mean. `PreparedAudio.cancels` tells where they cancel out, as does one the other upside
-  down.
-- Rate. Resampled by soxr ("HQ"): of what both rates can hold the lower 91 % stays as it is, and what 16 kHz
-  cannot hold is removed.
-- Depth. Scaled by 32,768 and rounded, no dither; 16 bits stay what they are. The level is never changed. What
-  is over full scale (floats, or a lossy codec's overshoot) is clipped, as players do; more than `MOST_PEAK`
-  times full scale is an error: such floats were never meant as -1 to 1.
+- Channels: replaced by their mean. `PreparedAudio.cancels` tells if they cancel each other, as when one is
+  the negative of the other.
+- Rate: resampled by soxr ("HQ"). Of the frequencies that both rates can represent, the lower 91 % stay as
+  they are; frequencies that 16 kHz cannot represent are removed.
+- Depth: scaled by 32,768 and rounded, without dither; 16 bits stay as they are. The level is never changed.
+  Values over full scale (floats, or a lossy codec's overshoot) are clipped, as players do. More than
+  `MOST_PEAK` times full scale is an error, because such floats were never meant to be between -1 and 1.
 
-Silence is a clip like any other; a clip without samples cannot be heard and is an error.
+Silence is a clip like any other; a clip without samples is an error.
 
-Files are hostile and may be broken: every failure is a `MediaError` of one line. A file that ends early is
-told in each format: stored samples or a FLAC are fewer than announced, an Ogg has no last page, an MP3 has
-fewer frames than it counts or a cut last one, as AAC and AMR have, and an MP4 or WebM ends within a box. A
-recorder that was interrupted left no count: then the samples go on to the end. What cannot be told is a cut
-FLAC without a count, and an MP3 without one that is cut between two frames. FLAC and Ogg have checksums, and
-they are held to them. WAV and MP3 have none, so damage inside their samples is heard, not told; of a damaged
-MP3 libmpg123 may write lines of its own to standard error.
+Files may be broken or malicious: every failure is a `MediaError` of one line. A file that ends early is
+detected in each format: stored samples or a FLAC are fewer than announced, an Ogg has no last page, an MP3
+has fewer frames than announced, the last frame of an MP3, AAC or AMR is cut, or an MP4 or WebM ends in a box.
+If an interrupted recorder left no count, the samples extend to the end. Not detected are a cut FLAC without a
+count, and an MP3 without a count that is cut between two frames. FLAC and Ogg have checksums, which are
+checked. WAV and MP3 have none, so damage inside their samples is not detected; for a damaged MP3, libmpg123
+may write lines to standard error.
 
-Memory, besides `data`: 64 kB a second of sound, and what is in work. Safe in threads: decoding, resampling
-and encoding let go of the interpreter's lock. The same bytes make the same bytes on the same machine. A
-minute of sound takes 0.12 s for its preview, and up to 0.25 s besides (Opus; WAV and FLAC less than 0.1 s).
+Memory, besides `data`: 64 kB per second of sound, and one block. Safe in threads: decoding, resampling and
+encoding release the interpreter's lock. The same bytes give the same bytes on the same machine. A minute of
+sound takes 0.12 s for its preview, and up to 0.25 s for the rest (Opus; WAV and FLAC less than 0.1 s).
 """
 
 from __future__ import annotations
@@ -53,11 +53,13 @@ if TYPE_CHECKING:
 RATE = 16_000
 MOST_SECONDS = 4 * 3600
 MOST_SAMPLES = 2_000_000_000
-"""Of all channels together: above either a clip is refused, by its header or else where it is reached."""
+"""The most samples of all channels together. A clip over this or `MOST_SECONDS` is refused: because of its
+header, or else when decoding reaches the limit."""
 
 MOST_PEAK = 100
 CANCELS = 0.01
-"""Power of the mean of the channels over the mean of their powers: two that are unlike have 0.5."""
+"""The greatest ratio, for channels that cancel each other, of the power of their mean to the mean of their
+powers. Two unrelated channels have 0.5."""
 MOST_CHANNELS = 32
 RATES = range(4_000, 768_001)
 PREVIEW_SECONDS = 120
@@ -66,7 +68,7 @@ _BLOCK = 1 << 18
 """Samples decoded at a time."""
 
 _UNKNOWN = 1 << 62
-"""Samples from here on are what libsndfile says of a FLAC without a count."""
+"""From this number on, libsndfile's count of samples means a FLAC without a count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,18 +76,18 @@ class PreparedAudio:
     """A clip as it is sent."""
 
     data: bytes = field(repr=False)
-    """WAV: a header of 44 bytes, then signed 16-bit samples of one channel, 16,000 a second."""
+    """WAV: a header of 44 bytes, then signed 16-bit samples of one channel, 16,000 per second."""
     mime: Literal["audio/wav"]
     seconds: float
     preview: bytes = field(repr=False)
-    """The same as Ogg Vorbis of about 3 kB a second, its first two minutes, for a report's player."""
+    """Its first two minutes as Ogg Vorbis of about 3 kB per second, for the player of a report."""
     cancels: bool = False
-    """Whether its channels cancel out, so that next to nothing is heard."""
+    """Whether its channels cancel each other, so that almost nothing is heard."""
 
 
 @dataclass(slots=True)
 class _Power:
-    """Of all channels on average, and of their mean, summed over the samples."""
+    """The power of all channels on average, and of their mean, summed over the samples."""
 
     channels: float = 0.0
     mean: float = 0.0
@@ -96,15 +98,15 @@ class _Power:
 
 
 def needs() -> None:
-    """Raises `UsageError` unless the libraries that decode are installed."""
+    """Raises `UsageError` if the libraries that decode clips are not installed."""
     for module in ("soundfile", "soxr"):
         load(module, "sound", "pip install 'evalkit[speech]'")
 
 
 def prepare(data: bytes) -> PreparedAudio:
-    """The stored clip `data`, ready to be sent.
+    """The stored clip `data`, prepared for sending.
 
-    Raises `MediaError` where no whole clip can be had from `data`, `UsageError` where `needs` does.
+    Raises `MediaError` if `data` is not a whole clip that can be read, and `UsageError` if `needs` does.
     """
     needs()
     kind = kind_of(data)
@@ -137,7 +139,7 @@ def _prepared(data: bytes, kind: str) -> PreparedAudio:
 
 
 def _header(size: int) -> bytes:
-    """Of a WAV with `size` bytes of samples, and of nothing else."""
+    """The header of a WAV that has `size` bytes of samples and nothing else."""
     form = struct.pack("<IHHIIHH", 16, 1, 1, RATE, RATE * 2, 2, 16)
     return b"RIFF" + struct.pack("<I", 36 + size) + b"WAVEfmt " + form + b"data" + struct.pack("<I", size)
 
@@ -150,9 +152,9 @@ def _sixteen_bits(samples: NDArray[np.float32]) -> NDArray[np.int16]:
 
 
 def prepare_apart(source: str, place: str) -> dict[str, JSON]:
-    """`prepare` for a process of its own: what is sent is written to `place`, the rest is JSON.
+    """`prepare` for another process: what is sent is written to `place`, the rest is JSON.
 
-    `error` is what a `MediaError` says.
+    `error` is the message of a `MediaError`.
     """
     try:
         made = prepare(Path(source).read_bytes())
@@ -175,7 +177,7 @@ def _one_line(error: Exception) -> str:
 
 
 class _Window:
-    """A part of a file for libsndfile, whose seeks may lead anywhere: nothing is raised into C."""
+    """A part of a file for libsndfile, which may seek anywhere: no exception is raised into C."""
 
     def __init__(self, data: bytes, start: int = 0, end: int | None = None) -> None:
         self.data = memoryview(data)[start:end]
@@ -196,11 +198,11 @@ class _Window:
 
 
 _Blocks: TypeAlias = "Iterator[NDArray[np.float32]]"
-"""Samples in a row for each time, one of each channel; or of one channel, without rows."""
+"""Blocks of samples, of shape (samples, channels), or (samples,) for one channel."""
 
 
 def _streams(data: bytes, kind: str) -> Iterator[tuple[int, _Blocks]]:
-    """(samples a second, blocks) of each stream of the clip, one after the other."""
+    """(samples per second, blocks) of each stream of the clip, one after the other."""
     if kind == "Ogg":
         for start, end in ogg_links(data):
             if ogg_codec(data, start):
@@ -220,7 +222,7 @@ def _streams(data: bytes, kind: str) -> Iterator[tuple[int, _Blocks]]:
 
 
 def _read(window: _Window, kind: str, *form: object) -> tuple[int, _Blocks]:
-    """What libsndfile reads, of a length and a shape that are read."""
+    """(samples per second, blocks) from libsndfile, after checks of the shape and the length."""
     from soundfile import SoundFile
 
     opened = SoundFile(window, "r", *form)
@@ -231,7 +233,7 @@ def _read(window: _Window, kind: str, *form: object) -> tuple[int, _Blocks]:
 
 
 def _blocks(opened: Any, kind: str) -> _Blocks:
-    # soundfile seeks after each block it reads of a file that can: with MP3 that costs time and exactness.
+    # soundfile seeks after each block of a seekable file, which makes MP3 slow and inexact.
     opened.seekable = lambda: False
     frames = 0
     with opened:
@@ -288,7 +290,7 @@ def _mean(blocks: _Blocks, kind: str, rate: int, power: _Power) -> _Blocks:
             raise MediaError(f"{kind} with samples that are {what}")
         mean = block[:, 0].copy()
         if channels > 1:
-            for channel in range(1, channels):  # the short axis last would be slow
+            for channel in range(1, channels):  # a mean over the short axis would be slow
                 mean += block[:, channel]
             mean /= channels
             power.channels += float(np.vdot(block, block)) / channels
@@ -305,6 +307,6 @@ def _preview(samples: NDArray[np.int16]) -> bytes:
 
     out = BytesIO()
     with SoundFile(out, "w", RATE, 1, "VORBIS", format="OGG", compression_level=1) as file:
-        for start in range(0, len(samples), RATE):  # of many at once libvorbis overflows its stack
+        for start in range(0, len(samples), RATE):  # with many at once libvorbis overflows its stack
             file.write(samples[start : start + RATE])
     return unnumbered(out.getvalue())

@@ -1,8 +1,8 @@
-"""Clips that libsndfile cannot read, decoded by FFmpeg (PyAV): AAC, and what else such containers hold.
+"""Decodes clips that libsndfile cannot read, with FFmpeg (PyAV): AAC, and other codecs in such containers.
 
-The container is opened by its kind, from bytes, so that a playlist cannot lead to other files or addresses,
-and only after its own headers say that it is whole. Of several streams of sound the one is taken that the
-file calls its default, or else the first.
+The container is opened by its format, from bytes, so that a playlist cannot lead to other files or addresses,
+and only if it is complete by its own headers. Of several audio streams, the file's default one is decoded, or
+else the first.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ _FORMATS = {
     "CAF": "caf",
     "Ogg": "ogg",
 }
-"""FFmpeg's names, by those of `kind_of`."""
+"""FFmpeg's name of a format by its name in `kind_of`."""
 
 
 def is_coded(data: bytes) -> bool:
-    """Whether FFmpeg decodes the clip. Raises `MediaError` where it is nothing that is read."""
+    """Whether FFmpeg decodes the clip. Raises `MediaError` for a format that evalkit does not read."""
     kind = kind_of(data)
     if kind == "Ogg":
         return any(ogg_codec(data, start) for start, _ in ogg_links(data))
@@ -48,7 +48,7 @@ def is_coded(data: bytes) -> bool:
 
 
 def decoded(data: bytes, kind: str) -> tuple[int, Iterator[NDArray[np.float32]]]:
-    """(samples a second, blocks of shape (samples, channels), -1 to 1). Raises `MediaError`."""
+    """(samples per second, blocks of shape (samples, channels), from -1 to 1). Raises `MediaError`."""
     try:
         load("av", kind, "pip install 'evalkit[video]'")
     except UsageError as error:

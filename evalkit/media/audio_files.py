@@ -1,4 +1,4 @@
-"""The files that clips are stored in: what a file is, where its sound lies, and whether it is whole."""
+"""The file formats of clips: which format a file has, where its sound is, and whether it is complete."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _MP3_KBITS = {
     True: (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 0),
     False: (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160, 0),
 }
-"""By the index in a frame's header; MPEG 1 and the others."""
+"""The kbit/s by the index in a frame's header; True: MPEG 1, False: the others."""
 
 _MP3_RATES = (44_100, 48_000, 32_000)
 _MP3_COUNT = re.compile(rb"(?:Xing|Info)\0\0\0[\3\7\13\17](.{8})", re.DOTALL)
 _MOST_TAGS = 20
 _MOST_LINKS = 10_000
-"""Streams of a chained Ogg: each costs the start of a decoder."""
+"""The most streams of a chained Ogg, since a decoder is started for each."""
 
 _LYRICS_END = re.compile(rb"LYRICSEND|LYRICS200")
 _ZEROS = re.compile(rb"\0*")
@@ -55,7 +55,7 @@ _MIRRORED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
 def kind_of(data: bytes) -> str:
-    """The format that the first bytes announce; a `MediaError` for one that is not read."""
+    """The format that the first bytes show. Raises `MediaError` if evalkit does not read it."""
     if not data:
         raise MediaError("no sound: zero bytes, or no such file")
     if data[8:12] in _FORMS.get(data[:4], ()):
@@ -78,7 +78,7 @@ def kind_of(data: bytes) -> str:
 
 
 def after_id3(data: bytes, at: int = 0) -> int:
-    """Where the sound starts behind the tags, and the zeros, that may stand before it."""
+    """The offset of the sound, after the ID3 tags and zeros that may precede it."""
     while data[at : at + 3] == b"ID3" and at + 10 <= len(data):
         size = 0
         for byte in data[at + 6 : at + 10]:
@@ -105,9 +105,9 @@ def _looks_like(data: bytes) -> str:
 
 
 def ogg_codec(data: bytes, at: int) -> str:
-    """What of the stream that begins at `at` FFmpeg decodes, "" for Vorbis and Opus, which libsndfile does.
+    """The codec of the stream at `at` if FFmpeg has to decode it; "" for Vorbis and Opus.
 
-    Raises `MediaError` for what is no sound that is read.
+    Raises `MediaError` for a codec that evalkit does not read.
     """
     first = data[at + 28 : at + 36]
     if b"vorbis" in first or first == b"OpusHead":
@@ -119,9 +119,9 @@ def ogg_codec(data: bytes, at: int) -> str:
 
 
 def ogg_links(data: bytes) -> list[tuple[int, int]]:
-    """From where to where each stream of an Ogg file lies: of a chained file several, one after the other.
+    """(start, end) of each stream of an Ogg file; a chained file has several, one after the other (RFC 3533).
 
-    All their pages are there and whole (RFC 3533). What stands behind the last is no page.
+    Raises `MediaError` unless all their pages are there and whole. No page follows the last stream.
     """
     links, at = list[tuple[int, int]](), 0
     while not links or data[at : at + 5] == b"OggS\0":
@@ -136,7 +136,7 @@ def ogg_links(data: bytes) -> list[tuple[int, int]]:
 
 
 def _ogg_end(data: bytes, at: int) -> int:
-    """Where the stream that begins at `at` ends."""
+    """The offset where the stream that starts at `at` ends."""
     start, serial, number, flags = at, b"", 0, 0
     while not flags & 4:  # the end of the stream
         if data[at : at + 5] != b"OggS\0":
@@ -148,7 +148,10 @@ def _ogg_end(data: bytes, at: int) -> int:
 
 
 def _ogg_page(data: bytes, at: int, serial: bytes, number: int, first: bool) -> tuple[int, bytes, int, int]:
-    """(flags, stream, number of the next page, end) of the page at `at`, to be `number` of `serial`."""
+    """(flags, stream, number of the next page, end) of the page at `at`.
+
+    Raises `MediaError` unless it is page `number` of the stream `serial`, or the `first` page of a stream.
+    """
     end = _ogg_page_end(data, at)
     if end > len(data):
         raise MediaError("truncated Ogg: its last page is cut")
@@ -163,7 +166,7 @@ def _ogg_page(data: bytes, at: int, serial: bytes, number: int, first: bool) -> 
 
 
 def _ogg_page_end(data: bytes, at: int) -> int:
-    """Behind `data` where the page's header is cut."""
+    """The offset where the page at `at` ends; beyond `data` if the page's header is cut."""
     if at + 27 > len(data):
         return len(data) + 1
     body = at + 27 + data[at + 26]
@@ -171,13 +174,13 @@ def _ogg_page_end(data: bytes, at: int) -> int:
 
 
 def _ogg_checksum(page: bytes) -> int:
-    """CRC-32 with the bits the other way round than zlib has them, from 0 and not inverted."""
+    """CRC-32 with the bits in the opposite order of zlib's, from 0 and not inverted."""
     turned = zlib.crc32(page.translate(_MIRRORED), 0xFFFFFFFF) ^ 0xFFFFFFFF
     return int(f"{turned:032b}"[::-1], 2)
 
 
 def _mp3_frame(data: bytes, at: int) -> int:
-    """Bytes of the frame of layer III at `at`, 0 where there is none."""
+    """The bytes of the frame of layer III at `at`; 0 if there is none."""
     if at + 4 > len(data):
         return 0
     head = int.from_bytes(data[at : at + 4], "big")
@@ -190,7 +193,10 @@ def _mp3_frame(data: bytes, at: int) -> int:
 
 
 def mp3_part(data: bytes) -> tuple[int, int]:
-    """From where to where an MP3's frames lie, all being there as far as that can be told."""
+    """The offsets where an MP3's frames start and end.
+
+    Raises `MediaError` if a frame is missing, as far as that can be detected.
+    """
     start = at = after_id3(data)
     first = data[at : at + 4]
     counted = _MP3_COUNT.search(data, at, at + 64)
@@ -204,7 +210,7 @@ def mp3_part(data: bytes) -> tuple[int, int]:
         frames += 1
     if _after_mp3_tags(data, at) < len(data):
         raise MediaError(f"damaged MP3: no frame like the others at byte {at:,}")
-    if counted:  # in a first frame of its own; what else each of the two includes differs
+    if counted:  # in an extra first frame; encoders differ in what else the two numbers include
         count, size = struct.unpack(">II", counted[1])
         short = frames - 1 < count and at - start < size
         if short or frames - 1 > count + 1:
@@ -214,14 +220,14 @@ def mp3_part(data: bytes) -> tuple[int, int]:
 
 
 def _mp3_alike(one: bytes, other: bytes) -> bool:
-    """Whether two headers of frames agree in version, layer, rate and channels."""
+    """Whether the headers of two frames agree in version, layer, rate and channels."""
     if (one[3] >= 0xC0) != (other[3] >= 0xC0):  # mono
         return False
     return one[1] & 0xFE == other[1] & 0xFE and one[2] & 0x0C == other[2] & 0x0C
 
 
 def _after_mp3_tags(data: bytes, at: int) -> int:
-    """Where the zeros and the tags (APE, Lyrics3, ID3v1, ID3v2) end that may stand behind the frames."""
+    """The offset after the zeros and tags (APE, Lyrics3, ID3v1, ID3v2) that may follow the frames."""
     for _ in range(_MOST_TAGS):
         at = _after_zeros(data, at)
         if data[at : at + 8] == b"APETAGEX" and at + 32 <= len(data):
@@ -240,9 +246,10 @@ def _after_mp3_tags(data: bytes, at: int) -> int:
 
 
 def _after_lyrics(data: bytes, at: int) -> int:
-    """Version 1 ends with a mark, version 2 with its size and one (https://id3.org/Lyrics3v2).
+    """The offset after a Lyrics3 tag (https://id3.org/Lyrics3v2).
 
-    A text may have a mark in it: an end that is where a size says it is comes first.
+    Version 1 ends with a mark, version 2 with its size and a mark. The text may contain a mark too, so an end
+    that agrees with a size is preferred.
     """
     ends = [found.end() for found in _LYRICS_END.finditer(data, at, at + (1 << 20))]
     exact = (end for end in ends if data[end - 15 : end - 9] == b"%06d" % (end - 15 - at))
@@ -250,14 +257,14 @@ def _after_lyrics(data: bytes, at: int) -> int:
 
 
 def _after_ape_1(data: bytes, at: int) -> int:
-    """Where a tag ends of which only the last 32 bytes say that it is one, if one begins at `at`."""
+    """The offset after an APE tag of version 1, which has only a footer; `at` if none starts there."""
     end = data.find(b"APETAGEX", at, at + (1 << 20))
     size = int.from_bytes(data[end + 12 : end + 16], "little")
     return end + 32 if end > 0 and end + 32 - size == at else at
 
 
 def _adts_frame(data: bytes, at: int) -> int:
-    """Bytes of the frame of AAC at `at` (ADTS, ISO/IEC 13818-7), 0 where there is none."""
+    """The bytes of the frame of AAC at `at` (ADTS, ISO/IEC 13818-7); 0 if there is none."""
     if at + 7 > len(data) or data[at] != 0xFF or data[at + 1] & 0xF6 != 0xF0 or data[at + 2] >> 2 & 15 > 12:
         return 0
     size = (data[at + 3] & 3) << 11 | data[at + 4] << 3 | data[at + 5] >> 5
@@ -265,7 +272,7 @@ def _adts_frame(data: bytes, at: int) -> int:
 
 
 def aac_part(data: bytes) -> tuple[int, int]:
-    """From where to where the frames of AAC lie, all being there."""
+    """The offsets where the frames of AAC start and end. Raises `MediaError` if a frame is missing."""
     start = at = after_id3(data)
     while size := _adts_frame(data, at):
         if at + size > len(data):
@@ -282,10 +289,11 @@ _AMR_SIZES = {
     b"#!AMR\n": (13, 14, 16, 18, 20, 21, 27, 32, 6, 0, 0, 0, 0, 0, 0, 1),
     b"#!AMR-WB\n": (18, 24, 33, 37, 41, 47, 51, 59, 61, 6, 0, 0, 0, 0, 1, 1),
 }
-"""Bytes of a frame by its mode (RFC 4867, section 5)."""
+"""The bytes of a frame by its mode (RFC 4867, section 5)."""
 
 
 def check_amr(data: bytes) -> None:
+    """Raises `MediaError` if a frame of an AMR file is missing or cut."""
     head = next((head for head in _AMR_SIZES if data.startswith(head)), b"")
     at = len(head)
     while head and at < len(data):
@@ -298,7 +306,7 @@ def check_amr(data: bytes) -> None:
 
 
 def unnumbered(data: bytes) -> bytes:
-    """An Ogg file whose stream has the number 0: libsndfile takes one by chance."""
+    """An Ogg file with its stream's number set to 0, because libsndfile chooses a random one."""
     pages, at = [], 0
     while at < len(data):
         end = _ogg_page_end(data, at)

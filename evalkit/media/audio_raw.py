@@ -1,7 +1,7 @@
-"""Files whose samples are stored as they are: what they are, and where they lie.
+"""The headers of formats with uncoded samples: the form of the samples, and where they are.
 
-WAV, RF64, BW64 and RIFX, Wave64, AIFF and AIFF-C, AU, CAF, and NIST SPHERE. Only headers are read here; a
-decoder never sees them.
+The formats are WAV, RF64, BW64 and RIFX, Wave64, AIFF and AIFF-C, AU, CAF, and NIST SPHERE. A decoder gets
+only the samples, never these headers.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from typing import Literal, NamedTuple
 from evalkit.errors import MediaError
 
 _STREAMED = 0x7FFFF000
-"""Sizes from here on are written into the header of a WAV that is made while it is sent: to the end.
+"""From this size on, the size in a WAV's header means "to the end": the WAV was made while it was sent.
 
-A recorder that is interrupted leaves 0, or this, for the samples and for the file.
+A recorder that is interrupted leaves 0, or such a size, for the samples and for the file.
 """
 
 _PCM = {1: "PCM_S8", 2: "PCM_16", 3: "PCM_24", 4: "PCM_32"}
-"""Signed samples by their bytes."""
+"""The codec of signed samples by their bytes."""
 
 _WAV_CODECS = {
     (1, 1): "PCM_U8",
@@ -31,7 +31,7 @@ _WAV_CODECS = {
     (6, 1): "ALAW",
     (7, 1): "ULAW",
 }
-"""By format tag and bytes a sample."""
+"""The codec by (format tag, bytes per sample)."""
 
 _WAV_CODED = {
     2: "MS ADPCM",
@@ -42,7 +42,7 @@ _WAV_CODED = {
     0x55: "MP3",
     0xFF: "AAC",
 }
-"""Format tags of coded samples, which FFmpeg decodes."""
+"""The codec by format tag, for coded samples, which FFmpeg decodes."""
 
 _EXTENSIBLE, _EXTENSIBLE_TAIL = 0xFFFE, bytes.fromhex("000000001000800000aa00389b71")
 _WIDE = {b"RF64", b"BW64"}
@@ -71,7 +71,7 @@ _AU_CODECS = {
     27: ("ALAW", 1),
 }
 _W64_TAIL = bytes.fromhex("f3acd3118cd100c04f8edb8a")
-"""How the names of Wave64's chunks go on behind their four letters, but for the first."""
+"""What follows the four letters in the names of Wave64's chunks, except the first."""
 
 _SPHERE_FIELD = re.compile(r"(\S+) +-[irs]\d* +(.*?) *$", re.MULTILINE)
 _SPHERE_CODECS = {"ulaw": "ULAW", "mu-law": "ULAW", "alaw": "ALAW", "a-law": "ALAW", "pcm": ""}
@@ -80,8 +80,10 @@ _BIG: Literal["BIG"] = "BIG"
 
 
 class Raw(NamedTuple):
+    """The samples of a file: their form, and the offsets where they start and end."""
+
     codec: str
-    """As soundfile names it; what FFmpeg decodes has another name."""
+    """The name of the codec in soundfile; codecs that FFmpeg decodes have other names."""
     order: Literal["LITTLE", "BIG"]
     channels: int
     rate: int
@@ -90,12 +92,12 @@ class Raw(NamedTuple):
 
     @property
     def coded(self) -> bool:
-        """Whether these are no samples yet."""
+        """Whether the samples have to be decoded by FFmpeg."""
         return self.codec in _WAV_CODED.values() or self.codec.startswith("CAF")
 
 
 def wav_samples(data: bytes) -> Raw:
-    """Where the samples of a WAV lie, and what they are."""
+    """The samples of a WAV. Raises `MediaError` if they are not complete or not readable."""
     order: Literal["<", ">"] = ">" if data[:4] == b"RIFX" else "<"
     form, at, long = b"", 12, 0
     while at + 8 <= len(data):
@@ -122,7 +124,7 @@ def wav_samples(data: bytes) -> Raw:
 
 
 def _interrupted(data: bytes, at: int, order: str) -> bool:
-    """Whether what stands behind samples of size 0 are samples: no chunks that reach to the end."""
+    """Whether the bytes after samples of size 0 are samples, and not chunks that extend to the end."""
     while at + 8 <= len(data) and data[at : at + 4].isascii() and data[at : at + 4].decode().isprintable():
         (size,) = struct.unpack_from(order + "I", data, at + 4)
         at += 8 + size + size % 2
@@ -130,7 +132,7 @@ def _interrupted(data: bytes, at: int, order: str) -> bool:
 
 
 def _wav_format(form: bytes, order: str) -> tuple[str, int, int]:
-    """(codec, channels, rate) as the chunk `fmt ` says."""
+    """(codec, channels, rate) from the chunk `fmt `."""
     if len(form) < 16:
         raise MediaError("damaged WAV: what its samples are is not said")
     tag, channels, rate, _, step, _ = struct.unpack_from(order + "HHIIHH", form)
@@ -153,7 +155,7 @@ def _check_end(kind: str, data: bytes, start: int, end: int) -> None:
 
 
 def wave64_samples(data: bytes) -> Raw:
-    """The same of a Wave64, Sony's WAV with sizes of 64 bits."""
+    """The same for a Wave64, Sony's WAV with sizes of 64 bits."""
     form, at = b"", 40
     while at + 24 <= len(data):
         name, (size,) = data[at : at + 16], struct.unpack_from("<Q", data, at + 16)
@@ -171,7 +173,7 @@ def wave64_samples(data: bytes) -> Raw:
 
 
 def aiff_samples(data: bytes) -> Raw:
-    """The same of an AIFF or AIFF-C."""
+    """The same for an AIFF or AIFF-C."""
     form, at = b"", 12
     while at + 8 <= len(data):
         name, (size,) = data[at : at + 4], struct.unpack_from(">I", data, at + 4)
@@ -201,7 +203,7 @@ def aiff_samples(data: bytes) -> Raw:
 
 
 def au_samples(data: bytes) -> Raw:
-    """The same of an AU, Sun's format."""
+    """The same for an AU, Sun's format."""
     if len(data) < 24:
         raise MediaError("truncated AU: no samples")
     start, size, number, rate, channels = struct.unpack_from(">IIIII", data, 4)
@@ -213,7 +215,7 @@ def au_samples(data: bytes) -> Raw:
 
 
 def caf_samples(data: bytes) -> Raw:
-    """The same of a CAF, Apple's format."""
+    """The same for a CAF, Apple's format."""
     form, at = b"", 8
     while at + 12 <= len(data):
         name, (size,) = data[at : at + 4], struct.unpack_from(">q", data, at + 4)
@@ -243,7 +245,7 @@ def caf_samples(data: bytes) -> Raw:
 
 
 def sphere_samples(data: bytes) -> Raw:
-    """The same of a NIST SPHERE file: its header is lines of text, as many bytes as its second line says."""
+    """The same for a NIST SPHERE file; its header is text, whose second line gives its size in bytes."""
     kind = "NIST SPHERE"
     text = data[: 1 << 20].partition(b"end_head")[0].decode("latin-1")
     size = text[8:16].strip()
@@ -273,7 +275,7 @@ def sphere_samples(data: bytes) -> Raw:
 
 
 def _whole(text: str) -> int:
-    """The number, 0 for what is none; SPHERE writes some rates as 8000.0."""
+    """The number in `text`, 0 if there is none; SPHERE writes some rates as 8000.0."""
     number, _, rest = text.strip().partition(".")
     return int(number) if number.isdigit() and len(number) < 16 and not rest.strip("0") else 0
 
@@ -286,4 +288,4 @@ RAW = {
     "CAF": caf_samples,
     "NIST SPHERE": sphere_samples,
 }
-"""By the names that `audio_files.kind_of` gives."""
+"""The function for each format, by its name in `audio_files.kind_of`."""

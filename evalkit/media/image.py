@@ -1,10 +1,9 @@
 """Prepares a stored picture for sending: decoded completely, upright, in 8 bits, within a budget of pixels.
 
-What is read is PNG, JPEG, WebP, AVIF and GIF (their first frame), TIFF (its first page), BMP, JPEG 2000 and,
-with pi-heif (libheif, `evalkit[heic]`), HEIC (its primary picture), told by the first bytes.
-evalkit calls this for the last two in a process of its own, under limits of time and memory
-(`evalkit.media.kinds`).
-A PNG or JPEG that needs nothing is sent as it is stored. What is made of the others, in this order:
+It recognises formats by the first bytes, and reads PNG, JPEG, WebP, AVIF and GIF (their first frame), TIFF
+(its first page), BMP, JPEG 2000 and, with pi-heif (libheif, `evalkit[heic]`), HEIC (its primary picture).
+evalkit decodes the last two in another process, with limits of time and memory (`evalkit.media.kinds`). A PNG
+or JPEG that needs no change is sent as stored. All others are changed, in this order:
 
 - Depth: of 16 bits the high byte is kept, of 12 bits the upper 8. Any other samples of more than 8 bits
   (32-bit integers, floats, signed samples) have no known range and are an error.
@@ -104,9 +103,9 @@ def _one_line(error: Exception) -> str:
 
 
 def prepare_apart(source: str, place: str, **how: Any) -> dict[str, JSON]:
-    """`prepare` for a process of its own: what is sent is written to `place`, the rest is JSON.
+    """`prepare` for another process: what is sent is written to `place`, the rest is JSON.
 
-    `error` is what a `MediaError` says.
+    `error` is the message of a `MediaError`.
     """
     try:
         made = prepare(Path(source).read_bytes(), **how)
@@ -213,7 +212,7 @@ def _opened(data: bytes, kind: str) -> ImageFile:
 
 
 def _reader(data: bytes, kind: str) -> Callable[[BytesIO], ImageFile]:
-    """Pillow's class for the kinds that need no further checks."""
+    """The class that reads a format which needs no further checks."""
     if kind == "HEIC":
         try:
             heif = load("pi_heif", "HEIC", "pip install 'evalkit[heic]'")

@@ -1,4 +1,4 @@
-"""The files that pictures are stored in: what a file is, and what of it is checked before Pillow reads it."""
+"""The file formats of pictures: which format a file has, and checks that are made before Pillow reads it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _TIFF_SIZES = {
     17: 8,
     18: 8,
 }
-"""Bytes of a value, by the number of its type."""
+"""The bytes of a value by the number of its type."""
 
 JPEG_2000 = "JPEG 2000"
 _SIGNATURES = (
@@ -53,7 +53,7 @@ _HEIC = {b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"}
 
 
 def kind_of(data: bytes) -> str:
-    """The format that the first bytes announce; a `MediaError` for one that is not read."""
+    """The format that the first bytes show. Raises `MediaError` if evalkit does not read it."""
     for start, kind in _SIGNATURES:
         if data.startswith(start):
             return kind
@@ -71,7 +71,7 @@ def kind_of(data: bytes) -> str:
 
 
 def _brands(data: bytes) -> set[bytes]:
-    """What a file of boxes says that it is, the first and all others (ISO/IEC 14496-12)."""
+    """The brands of a file of boxes, the major one and all compatible ones (ISO/IEC 14496-12)."""
     if data[4:8] != b"ftyp":
         return set()
     end = min(int.from_bytes(data[:4], "big"), 256)
@@ -79,7 +79,7 @@ def _brands(data: bytes) -> set[bytes]:
 
 
 def goes_apart(data: bytes) -> bool:
-    """Whether the picture's decoder belongs into a process of its own."""
+    """Whether the picture is decoded in another process."""
     return data.startswith(tuple(start for start, kind in _SIGNATURES if kind == JPEG_2000)) or bool(
         _is_heic(_brands(data))
     )
@@ -90,9 +90,9 @@ def _is_heic(brands: set[bytes]) -> bool:
 
 
 def check_directory(data: bytes) -> None:
-    """Raise unless a TIFF's first directory, and all values it points to, lie within the file.
+    """Raises `MediaError` unless a TIFF's first directory, and all values it points to, are inside the file.
 
-    Pillow goes on without the tags that are missing, and with them goes what the samples mean.
+    Pillow continues without missing tags, and would then misread the samples.
     """
     order, big = ("<" if data[:1] == b"I" else ">"), 43 in data[2:4]
     (start,) = struct.unpack_from(order + ("Q" if big else "I"), data, 8 if big else 4)

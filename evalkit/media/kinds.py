@@ -17,8 +17,8 @@ _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
 VIDEO_SECONDS, VIDEO_MEGABYTES = 300.0, 4096
-"""CPU time and memory that one file may take that is decoded in a process of its own: a video, or a clip or
-picture whose decoder is as large."""
+"""The CPU time and memory for one file that is decoded in another process: a video, or a clip or picture with
+a decoder of that size."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +99,9 @@ async def _apart(
     stored: Path | None = None,
     **how: Any,
 ) -> Mapping[str, Any]:
-    """What `prepare` gives for the file in a process of its own. `stored`: where it lies, None: nowhere yet.
+    """The result of `prepare` for the file in another process. `stored`: its path, None if it is in memory.
 
-    Raises `MediaError`, also where the process is over its limits or crashes.
+    Raises `MediaError`, also if the process exceeds its limits or crashes.
     """
     own = None if stored else place.with_name(f"{place.name}-stored")
     if own:
@@ -119,7 +119,7 @@ async def _apart(
 
 
 def _one(file: File, made: Mapping[str, Any], place: Path) -> tuple[SentFile, Sent]:
-    """A clip or picture that was made in a process of its own."""
+    """A clip or picture that was prepared in another process."""
     sent = SentFile(
         file.key,
         made["mime"],
@@ -182,7 +182,7 @@ def _video_needs() -> None:
 
 
 def video_workers() -> Workers:
-    """Processes that videos, coded clips (AAC, AMR, …), HEIC and JPEG 2000 are decoded in."""
+    """The processes in which videos, coded clips (AAC, AMR, …), HEIC and JPEG 2000 are decoded."""
     return Workers(
         cpu_seconds=VIDEO_SECONDS, wall_seconds=4 * VIDEO_SECONDS, memory_megabytes=VIDEO_MEGABYTES
     )

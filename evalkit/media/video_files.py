@@ -1,4 +1,4 @@
-"""How long a file of boxes or of Matroska should be by its own headers, before anything decodes it."""
+"""Checks the length of an MP4 or Matroska file against its own headers, before it is decoded."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ _EBML, _SEGMENT = 0x1A45DFA3, 0x18538067
 
 
 def check_whole(file: IO[bytes], mime: str, what: str = "") -> None:
-    """Raises `MediaError` for a file that ends before its own headers say it does."""
+    """Raises `MediaError` if a file ends before the end that its own headers give.
+
+    `what`: the name of its format in the message, if not `mime`.
+    """
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
     try:

@@ -56,9 +56,10 @@ class OpenAIModel:
         return {"backend": "openai", "model": self._model, "endpoint": self.base_url}
 
     async def generate(self, request: Request, *, draw: int = 0) -> Response:
-        """Sends one HTTP request, and again as long as it is refused for what it can do without.
+        """The response to a request, which is sent again as long as it is refused for an optional part.
 
-        That are parameters (`evalkit.models.refused`) and a number of alternatives. Raises `ProviderError`.
+        These parts are parameters (`evalkit.models.refused`) and the number of alternatives. Raises
+        `ProviderError`.
         """
         asked = within(request, self._most_alternatives)
         payload = await self._built(asked)
@@ -83,7 +84,7 @@ class OpenAIModel:
         return dataclasses.replace(response, signs=signs)
 
     async def _once(self, request: Request, payload: dict[str, JSON]) -> Response:
-        """Sends the payload. Raises `Refusal` also for an error inside a 200 that says what it is."""
+        """The response to the payload. Raises `Refusal`, also for an error inside a 200 with its status."""
         started = time.perf_counter()
         try:
             body = assembled(await self._post(request, payload))
