@@ -76,7 +76,7 @@ def prompt(sample: Sample, protocol: Protocol) -> Prompt:
     return about_picture("Answer exactly as one of the choices.\n", sample, asked)
 
 
-@versioned("ai2d.read_choice", 2)
+@versioned("ai2d.read_choice", 3)
 def read_choice(text: str, sample: Sample) -> str | None:
     """The choice that a reply gives, as the sample has it; None when it gives none or more than one."""
     for said in (text, _LEAD.sub("", text)):

@@ -95,7 +95,7 @@ def workers() -> Workers:
     return Workers(symbolic.prepare, cpu_seconds=5.0)
 
 
-@versioned("math.scorer", 2, packages=("sympy", "antlr4-python3-runtime"))
+@versioned("math.scorer", 3, packages=("sympy", "antlr4-python3-runtime"))
 async def score(answer: str, sample: Sample) -> Verdict:
     """The report team's order of rules; `reason` is the rule that decided."""
     if len(answer) > LONGEST:
