@@ -28,7 +28,7 @@ _WIDE_MARKS = {"，": ",", "．": ".", "\u066b": ".", "\u066c": ","}
 _WHOLE = r"\d{1,3}(?:,\d{3})+(?!\d)|\d+"
 _LATEX_FRACTION = re.compile(
     r"(?P<whole>(?<![\w.,^{])\d[\d,]{0,15}[ ]?)?(?P<glued>(?<=[\w.}]))?"
-    rf"\\[cdt]?frac(?:\s?\{{\s?(?P<minus>-?)(?P<over>{_WHOLE})\s?\}}\s?\{{\s?(?P<under>{_WHOLE})\s?\}}"
+    rf"\\[cdt]?frac(?:\s?\{{\s?(?P<minus>-?)(?P<over>(?:{_WHOLE})(?:\.\d+)?)\s?\}}\s?\{{\s?(?P<under>{_WHOLE})\s?\}}"
     r"|(?P<o>\d)(?P<u>\d)(?!\d))"
 )
 _MIXED = re.compile(r"(?<![\w.,/^])(\d[\d,]{0,15})[ ]([1-9]\d{0,3})/(\d{1,4})(?![\d/]|\.\d)")
@@ -135,7 +135,7 @@ def _latex_fraction(match: re.Match[str]) -> str:
 
 def _mixed(whole: str, over: str, under: str) -> str | None:
     """An integer followed by a proper fraction, as p/q; None if the fraction is not below one."""
-    if len(over) + len(under) > LONGEST or not int(over) < int(under):
+    if len(over) + len(under) > LONGEST or "." in over or not int(over) < int(under):
         return None
     return f"{int(whole.replace(',', '')) * int(under) + int(over)}/{under}"
 
