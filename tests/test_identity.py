@@ -315,7 +315,7 @@ def test_what_own_code_takes_from_evalkit_counts_by_its_version(
     try:
         after = identities(written())
     finally:
-        versioned("final_number", 3)(final_number)
+        versioned("final_number", 4)(final_number)
     assert {name for name in after if after[name] != before[name]} == {"takes_evalkit"}
 
 
