@@ -15,6 +15,7 @@ from evalkit.samples import Sample, letters
 
 Spell = Callable[[Sample], str | None]
 _FULL_WIDTH = {ord(c): ord(c) + 0xFEE0 for c in "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
+_CYRILLIC = str.maketrans("ABCEH", "АВСЕН")
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -43,6 +44,7 @@ def _said(form: str) -> Spell:
             superscript=str(power).translate(_SUPERSCRIPT),
             full=str(number).translate(_FULL_WIDTH),
             minus=str(number).replace("-", "−"),
+            keycaps=re.sub(r"(\d)", "\\1\ufe0f\u20e3", str(number)),
         )
 
     return spell
@@ -56,6 +58,19 @@ def _european(sample: Sample) -> str | None:
     number = f"{Decimal(_number(sample)):,.2f}"
     swapped = number.translate(str.maketrans(",.", ".,"))
     return f"Das macht {swapped} €." if "," in number else None
+
+
+def _indian(sample: Sample) -> str | None:
+    number = Decimal(_number(sample))
+    if not number >= 100_000 or number % 1:
+        return None
+    lakhs, rest = divmod(int(number), 1000)
+    return f"It costs ₹{re.sub(r'(?<=.)(?=(?:..)+$)', ',', str(lakhs))},{rest:03}."
+
+
+def _cents(sample: Sample) -> str | None:
+    number = Decimal(_number(sample))
+    return f"Das macht {number:.2f} €.".replace(".", ",", 1) if 0 <= number < 1000 else None
 
 
 NUMBERS: Mapping[str, Spell] = {
@@ -92,6 +107,21 @@ NUMBERS: Mapping[str, Spell] = {
     "bold": _said("The answer is **{}**."),
     "all bold": _said("**Answer: {}**"),
     "boxed": _said(r"\(\boxed{{{}}}\)"),
+    "#### N": _said("It follows.\n#### {}"),
+    "<answer>": _said("<answer>{}</answer>"),
+    "!": _said("It is {}!"),
+    "approximately": _said("It is approximately {}."),
+    "keycaps": _said("The answer is {keycaps}."),
+    "a source": _said("The answer is {} [1]."),
+    "a footnote": _said("The answer is {}[^1]."),
+    "an address": _said("The answer is {} ([here](https://example.org/7/9))."),
+    "H2O": _said("It takes {} g of H2O."),
+    "per m3": _said("The density is {} kg/m3."),
+    "(ft2)": _said("It has {} square feet (ft2)."),
+    "x = - 42": _opposite("So x = - {}."),
+    "minus": _opposite("The change is minus {}."),
+    "₹, Indian groups": _indian,
+    "€ with cents": _cents,
 }
 
 
@@ -155,6 +185,32 @@ FORMULAS: Mapping[str, Spell] = {
         _IN_DOLLARS, lambda f: re.sub(r"\\infty(?![a-zA-Z])", "∞", re.sub(r"\\pi(?![a-zA-Z])", "π", f))
     ),
     "full stop inside": _stated("Final Answer: The final answer is $%s.$ I hope it is correct."),
+    "### Final Answer": _stated("### Final Answer\n\nThe final answer is $%s$. I hope it is correct."),
+    "Final answer: the": _stated("Final answer: the final answer is: $%s$. I hope it is correct."),
+    "it's": _stated("Final Answer: The final answer is $%s$. I hope it's correct."),
+    "only a box": _stated(r"So the answer is $\boxed{%s}$."),
+    "a box in bold": _stated(_CLOSING % r"$\boxed{\mathbf{%s}}$"),
+    "display and box": _stated(
+        "Final Answer: The final answer is\n\n\\[\\boxed{%s}\\]\n\nI hope it is correct."
+    ),
+    "blanks around signs": _stated(
+        _IN_DOLLARS, lambda f: f if "text" in f else re.sub(r"(?<=\w|\))([+=-])(?=\w|\\)", r" \1 ", f)
+    ),
+    "no blanks": _stated(_IN_DOLLARS, lambda f: f if "\\" in f else f.replace(" ", "")),
+    r"\frac12": _stated(_IN_DOLLARS, lambda f: re.sub(r"\\frac\{(\d)\}\{(\d)\}", r"\\frac\1\2", f)),
+    r"\cdot": _stated(
+        _IN_DOLLARS, lambda f: re.sub(r"(?<![\d.,{(])(\d+)(?=\\(?:sqrt|pi))", r"\1 \\cdot ", f)
+    ),
+    r"\text": _stated(_IN_DOLLARS, lambda f: rf"\text{{{f}}}" if f.isalnum() else f),
+    "x^{2}": _stated(_IN_DOLLARS, lambda f: re.sub(r"\^(\w)", r"^{\1}", f)),
+    "x²": _stated(_IN_DOLLARS, lambda f: f if "\\" in f else re.sub(r"\^2(?!\d)", "²", f)),
+    "with a unit": _stated(_IN_DOLLARS, lambda f: rf"{f}\text{{ cm}}" if f.isdigit() else f),
+    "x = …": _stated(_IN_DOLLARS, lambda f: f"x = {f}" if f.isdigit() else f),
+    "no formula": _stated(_CLOSING, lambda f: f"{f} " if f.isdigit() else f),
+    "bold number": _stated(_CLOSING, lambda f: f"**{f}**" if f.isdigit() else f),
+    "groups: ,": _stated(_IN_DOLLARS, lambda f: f"{int(f):,}" if f.isdigit() else f),
+    r"groups: \,": _stated(_IN_DOLLARS, lambda f: f"{int(f):,}".replace(",", r"\,") if f.isdigit() else f),
+    "groups: {,}": _stated(_IN_DOLLARS, lambda f: f"{int(f):,}".replace(",", "{,}") if f.isdigit() else f),
 }  # fmt: skip
 
 
@@ -164,6 +220,16 @@ def _letter(form: str) -> Spell:
         choice = sample.choices[letters(sample).index(letter)]
         full = letter.translate(_FULL_WIDTH)
         return form.format(letter, choice=choice, lower=letter.lower(), full=full)
+
+    return spell
+
+
+def _look_alike(form: str) -> Spell:
+    """`form` with the Cyrillic letter that looks like the reference; None if there is none."""
+
+    def spell(sample: Sample) -> str | None:
+        other = sample.target[0].translate(_CYRILLIC)
+        return None if other == sample.target[0] else form.format(other)
 
     return spell
 
@@ -193,6 +259,22 @@ LETTERS: Mapping[str, Spell] = {
     "code block": _letter("```\n{}\n```"),
     "#### B": _letter("#### {}"),
     "letter, then reasons": _letter("{}\n\nThe others do not fit."),
+    "Option B": _letter("Option {}"),
+    "Therefore, B.": _letter("Therefore, {}."),
+    "reasons, then letter": _letter("Three of them do not fit.\n\n{}"),
+    "because": _letter("The correct choice is {} because the others do not fit."),
+    "**(B)** choice": _letter("Answer: **({})** {choice}"),
+    "B – choice": _letter("{} – {choice}"),
+    "Correct: B": _letter("Correct: {}"),
+    "<b>": _letter("<b>{}</b>"),
+    "【B】": _letter("【{}】"),
+    "✅ B": _letter("✅ {}"),
+    "答案：B": _letter("答案：{}"),
+    "Die Antwort ist B.": _letter("Die Antwort ist {}."),
+    "La respuesta es B.": _letter("La respuesta es {}."),
+    "Cyrillic look-alike": _look_alike("The answer is {}."),
+    "A: B": _letter("A: {}"),
+    "1. B": _letter("1. {}"),
 }
 CHAINS: Mapping[str, Spell] = {
     name: _letter(f"Let us think. Three do not fit.\n{form}")
@@ -217,6 +299,18 @@ CHAINS: Mapping[str, Spell] = {
         "The answer is ‘B’.": "The answer is ‘{}’.",
         "Answer on the next line": "Answer:\n\n{}",
         "The answer is (B) choice.": "The answer is ({}) {choice}.",
+        "The answer is choice (B).": "The answer is {choice} ({}).",
+        "<answer>": "<answer>{}</answer>",
+        "#### B": "#### {}",
+        "Therefore, B.": "Therefore, {}.",
+        "Option B is correct.": "Option {} is correct.",
+        "B": "{}",
+        "**B. choice**": "**{}. {choice}**",
+        r"\boxed{\text{(B) choice}}": r"\boxed{{\text{{({}) {choice}}}}}",
+        "### Final Answer": "### Final Answer\n\n**{}**",
+        "The answer is «B».": "The answer is «{}».",
+        "[[B]]": "My final verdict is: [[{}]]",
+        "答案是B": "答案是{}。",
     }.items()
 }
 
@@ -242,7 +336,7 @@ def _two_blocks(form: str) -> Spell:
     def spell(sample: Sample) -> str | None:
         name = str(sample.meta["entry_point"])
         header = re.search(rf"(?m)^def {re.escape(name)}\((.*)\)(.*):[ \t]*$", sample.input)
-        if header is None or name in sample.target[0]:
+        if header is None or name in sample.target[0] or re.search(r"(?m)^[ \t]+import ", sample.input):
             return None
         names = ", ".join(part.partition(":")[0].partition("=")[0].strip() for part in _split(header[1]))
         helper = f"def inner_part({header[1]}){header[2]}:\n{sample.target[0]}".rstrip()
@@ -264,6 +358,7 @@ CODE: Mapping[str, Spell] = {
     "four backticks": _code("````python\n<whole>\n````"),
     "in prose": _code("Here it is:\n\n```python\n<whole>\n```\n\nIt follows the docstring."),
     "cut off": _code("```python\n<whole>"),
+    "closing fence too far in": _code("```python\n<whole>\n            ```\nThat is all."),
     "closing fence glued": _code("```python\n<whole>```"),
     "glued, then an example": _code("```python\n<whole>```\n\nFor example:\n\n```python\nprint(<name>)\n```"),
     "Windows line ends": _code("```python\r\n<whole>\r\n```", "\r\n"),

@@ -75,7 +75,7 @@ def prompt(sample: Sample, protocol: Protocol) -> Prompt:
     return about_picture("Answer exactly as one of the choices.\n", sample, asked)
 
 
-@versioned("ai2d.read_choice", 2)
+@versioned("ai2d.read_choice", 3)
 def read_choice(text: str, sample: Sample) -> str | None:
     """The choice that a reply gives, as written in the sample; None if it gives none or more than one."""
     for reply in (text, _LEAD.sub("", text)):

@@ -71,7 +71,7 @@ def prompt(sample: Sample, protocol: Protocol) -> Prompt:
     return (Message("user", f"Write the following function:\n```\n{sample.input}\n```"),)
 
 
-@versioned("humaneval.read_block", 2)
+@versioned("humaneval.read_block", 3)
 def read_block(text: str, sample: Sample) -> str | None:
     """The code block, preceded by a line break, because it follows the prompt."""
     block = code_block(text, sample)

@@ -96,7 +96,7 @@ def workers() -> Workers:
     return Workers(symbolic.prepare, cpu_seconds=5.0)
 
 
-@versioned("math.scorer", 2, packages=("sympy", "antlr4-python3-runtime"))
+@versioned("math.scorer", 3, packages=("sympy", "antlr4-python3-runtime"))
 async def score(answer: str, sample: Sample) -> Verdict:
     """Applies the rules of the report's team in order; `reason` is the rule that decided."""
     if len(answer) > LONGEST:

@@ -315,7 +315,7 @@ def test_what_own_code_takes_from_evalkit_counts_by_its_version(
     try:
         after = identities(written())
     finally:
-        versioned("final_number", 3)(final_number)
+        versioned("final_number", 4)(final_number)
     assert {name for name in after if after[name] != before[name]} == {"takes_evalkit"}
 
 
@@ -361,7 +361,7 @@ def test_the_digest_is_the_same_in_every_process(tmp_path: Path) -> None:
 
 
 def test_what_is_declared_is_a_name_and_a_version() -> None:
-    assert code_identity(final_number) == "final_number@3"
+    assert code_identity(final_number) == "final_number@4"
     assert code_identity(Accuracy()) == "accuracy@1"
     assert code_identity(Accuracy(variant="strict")) == "accuracy@1(variant='strict')"
     assert code_identity(PassAtK(10)) == "pass_at_k@1(k=10)"
@@ -427,4 +427,4 @@ def test_moving_evalkits_code_changes_no_identity(tmp_path: Path) -> None:
         [sys.executable, "-B", "-c", program], cwd=tmp_path, env={"PYTHONPATH": str(tmp_path)},
         capture_output=True, text=True, check=True,
     ).stdout.split()  # fmt: skip
-    assert said == ["letter_of_a_chat", "evalkit.scoring.letters", "chat_letter@1"]
+    assert said == ["letter_of_a_chat", "evalkit.scoring.letters", "chat_letter@2"]

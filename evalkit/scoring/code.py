@@ -18,11 +18,12 @@ _BLOCK = re.compile(
     """,
     re.MULTILINE | re.DOTALL | re.VERBOSE,
 )
-_GLUED = re.compile(r"(?<=[^\s`])(`{3,}+)[ \t]*$", re.MULTILINE)
+_GLUED = re.compile(r"(?<=[^\n`])(`{3,}+)[ \t]*$", re.MULTILINE)
 _HEADER_ENDS = re.compile(r":[ \t]*(?:#.*)?$", re.MULTILINE)
 _DOCSTRING = re.compile(
     r"""\s*[rRuU]?(\"{3}|'{3}).*?(?:\1|\Z)|\s*("|')[^\n]*\2[ \t]*$""", re.DOTALL | re.MULTILINE
 )
+_IMPORTS = re.compile(r"(?:\s*\n[ \t]*(?:import|from)[ ][^\n]*)*+")
 _LINE = re.compile(r"[^\n]*")
 _NO_STATEMENT = re.compile(r"(?:pass|\.\.\.|raise NotImplementedError\b.*|#.*)?\Z")
 _TOP_LEVEL = re.compile(
@@ -40,17 +41,17 @@ class _Block(NamedTuple):
     code: str
 
 
-@versioned("code_block", 2)
+@versioned("code_block", 3)
 def code_block(text: str, sample: Sample) -> str | None:
     """The markdown code block with the requested function; None if the text has no code block.
 
     Gemini 1.5 report, appendix 12.14: "a full markdown code block is expected". The report does not say which
     block counts if there are several: here it is the first that defines `sample.meta["entry_point"]` with
-    more than a docstring, `pass` or `...`, or else the first that defines it, or else the first of all. Other
-    blocks of Python go before it if they have helpers, imports or constants that it uses and does not define.
-    A block without a closing fence (a response cut off at `max_tokens`) extends to the end of the text; the
-    fence may stand at the end of the last line of code. If a fence is indented, as in a list, its indentation
-    is removed from the lines of the block, as in CommonMark.
+    more than imports, a docstring, `pass` or `...`, or else the first that defines it, or else the first of
+    all. Other blocks of Python go before it if they have helpers, imports or constants that it uses and does
+    not define. A block without a closing fence (a response cut off at `max_tokens`) extends to the end of the
+    text; the fence may stand at the end of a line of code, or too far in, but not inside a docstring. If a
+    fence is indented, as in a list, its indentation is removed from the lines of the block, as in CommonMark.
     """
     blocks = list(_blocks(text))
     if not blocks:
@@ -81,7 +82,8 @@ def _glued_fence(code: str, fence: str) -> int | None:
         line = code[code.rfind("\n", 0, found.start()) + 1 : found.start()]
         before = code[: found.start()]
         inside = any(before.count(quotes) % 2 for quotes in ('"' * 3, "'" * 3))
-        if found[1] == fence and fence not in line and not inside:
+        comment = line.lstrip().startswith("#") and line[-1].isspace()  # "# ```" opens an example
+        if found[1] == fence and fence not in line and not inside and not comment:
             return found.start()
     return None
 
@@ -99,8 +101,10 @@ def _does_nothing(code: str, found: re.Match[str]) -> bool:
     header = _HEADER_ENDS.search(code, found.end())
     if header is None:
         return True
-    docstring = _DOCSTRING.match(code, header.end())
-    for part in _LINE.finditer(code, docstring.end() if docstring else header.end()):
+    imports = _IMPORTS.match(code, header.end())
+    body = imports.end() if imports else header.end()
+    docstring = _DOCSTRING.match(code, body)
+    for part in _LINE.finditer(code, docstring.end() if docstring else body):
         line = part[0].rstrip()
         if line.strip() and len(line) - len(line.lstrip()) <= len(found[1]):
             break  # the function's end

@@ -78,7 +78,7 @@ _RESPELLED = tuple(
         (r"\\[cdt]frac(?![a-zA-Z])", r"\\frac"),
         (r"\\(?:display|text|script)style(?![a-zA-Z])\s*", ""),
         (r"\\(?:mathrm|textrm|textit|textnormal)\s*\{(?!th\})", r"\\text{"),
-        (r"\\(?:mathbf|boldsymbol|bm)\s*\{([^{}]*)\}", r"\1"),
+        (r"\\(?:mathbf|boldsymbol|bm)\s*\{((?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*+\})*+)\}", r"\1"),
         (r"\\(le|ge|ne)q(?![a-zA-Z])", r"\\\1"),
         (r"\\varnothing(?![a-zA-Z])", r"\\emptyset"),
         (r"\\[lr]?vert(?![a-zA-Z])\s*", "|"),
@@ -92,7 +92,7 @@ _RESPELLED = tuple(
 )
 
 
-@versioned("plain_formula", 1)
+@versioned("plain_formula", 2)
 def plain_formula(latex: str) -> str:
     r"""`latex` without what changes its looks and not its meaning.
 

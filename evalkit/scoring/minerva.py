@@ -11,9 +11,10 @@ from evalkit.scoring.latex import boxed_answer, inside_dollars
 _MARKS = r"[*_]{0,3}"
 _STATEMENT = re.compile(
     rf"Final Answer(?:{_MARKS}:{_MARKS}|[*_]{{1,3}}|[ \t]{{0,9}}\n)\s{{0,9}}{_MARKS}"
-    rf"The final answer is{_MARKS}(?:\s+(?=\$|\\[(\[]|\*\*[$\\]))?"
+    rf"The final answer is(?::(?!=))?{_MARKS}(?:\s+(?=\$|\\[(\[]|\*\*[$\\]))?",
+    re.IGNORECASE,
 )
-_CLOSING = re.compile(r"\.?[*_\s]{0,9}I hope it is correct")
+_CLOSING = re.compile(r"\.?[*_\s]{0,9}I hope (?:it is|it['’]s) correct", re.IGNORECASE)
 _DISPLAY = re.compile(r"\$\$.+?\$\$|\\\[.+?\\\]", re.DOTALL)
 _FORMULA = re.compile(r"(?<!\\)(?:\$|\\[(\[])")
 _REPLACED = (
@@ -40,16 +41,16 @@ _GLUED = [(word, re.compile(rf"(\\[a-zA-Z]+)|{word}") if word.isalpha() else Non
 _GROUPED = re.compile(r"-?\d{1,3}(?:,\d{3})+")
 
 
-@versioned("minerva_stated_answer", 2)
+@versioned("minerva_stated_answer", 3)
 def stated_answer(text: str, sample: Sample | None = None) -> str | None:
     r"""The answer of a response to Minerva's prompt, as it was written; None if there is none.
 
     The rule of the report's team (Gemini 1.5 report, appendix 12.13): the formula `$…$` in the text between
     "Final Answer: The final answer is" and ". I hope it is correct."; without one, the last \boxed{…} of
-    the response. The rule leaves some cases open, which are settled here: bold print and a line break after
-    "Final Answer" do not matter; `\(…\)` and `\[…\]` are formulas too; the first such statement counts; a
-    statement that is not closed extends to the end of its line; a statement with several formulas is taken
-    as a whole; and without a formula or a box, the words of the statement are the answer.
+    the response. The rule leaves some cases open, which are settled here: case, bold print, a colon and a
+    line break after "Final Answer" do not matter; `\(…\)` and `\[…\]` are formulas too; the first such
+    statement counts; a statement that is not closed extends to the end of its line; a statement with several
+    formulas is taken as a whole; and without a formula or a box, the words of the statement are the answer.
     In contrast, lm-evaluation-harness 0.4.13 (`get_unnormalized_answer`) takes the whole statement, which
     must be closed on its own line; otherwise it has no answer, even if there is a box.
     """

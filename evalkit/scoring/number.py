@@ -22,7 +22,7 @@ _NUMBER = re.compile(
 )
 
 
-@versioned("final_number", 3)
+@versioned("final_number", 4)
 def final_number(text: str, sample: Sample | None = None) -> str | None:
     r"""The last number in `text`, in canonical form; None if there is none.
 
@@ -30,7 +30,8 @@ def final_number(text: str, sample: Sample | None = None) -> str | None:
     report, appendix 12.13). Currency signs, thousands separators, percent signs, a trailing full stop, and
     the script of digits and minus signs do not matter; "29.00" is "29"; "3/4", "½", "\frac{3}{4}" and
     "1 1/2" are one number each, and so are "3 000", "3'000", "1.234,56", "1.5 × 10^3" and "-(42)"
-    (`evalkit.scoring.numeral`). The power of a unit, as in "42 cm^2", is no number.
+    (`evalkit.scoring.numeral`). The power of a unit, as in "42 cm^2", is no number, nor is the index of a
+    formula ("H2O"), the mark of a source right behind a number ("42 [1]") or a part of an address.
     lm-evaluation-harness's `flexible-extract` differs: it takes "1,2" for one number, "3-2" for "-2", and
     the last digits of the other spellings.
     """
@@ -50,14 +51,14 @@ def stated_number(text: str, sample: Sample | None = None) -> str | None:
     return None if match is None else canonical_number(match[1].rstrip(".,"))
 
 
-@versioned("canonical_number", 2)
+@versioned("canonical_number", 3)
 def canonical_number(text: str) -> str | None:
     """`text` as a number in canonical form; None if it is not a number or has other text."""
     match = _NUMBER.fullmatch(plain(text).strip().rstrip(".%").strip())
     return None if match is None else _canonical(match)
 
 
-@versioned("same_number", 2)
+@versioned("same_number", 3)
 def same_number(answer: str, reference: str) -> bool:
     """Whether two numbers have exactly the same value: "1,250.0" is "1250", "0.3333" is not "1/3"."""
     left, right = canonical_number(answer), canonical_number(reference)

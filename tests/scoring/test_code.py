@@ -92,9 +92,27 @@ SEVERAL = {
     "an example is no helper": (f"```\n{F}```\n```\nr = f()\nprint(r)\n```", F),
     "a glued fence": (f"```python\n{F.strip()}```", F),
     "a glued fence, then an example": (f"```python\n{F.strip()}```\nSo:\n```python\nf()\n```", F),
+    "a glued fence after a blank": (f"```python\n{F.strip()} ```\nSo it is.", F.rstrip() + " \n"),
+    "a fence too far in": (f"```python\n{F}\n        ```\nSo it is.", f"{F}\n        \n"),
+    "a fence too far in, in a docstring": (
+        '```\ndef f():\n    """As in\n        ```\n    f()\n    """\n    return 1\n```',
+        'def f():\n    """As in\n        ```\n    f()\n    """\n    return 1\n',
+    ),
+    "an import and a docstring do not win": (
+        f'```\ndef f():\n    import re\n    from a import b\n    """Gives\n    1."""\n```\nso\n```\n{F}```',
+        F,
+    ),
+    "an import and more do": (
+        f"```\ndef f():\n    import re\n    return re\n```\nor\n```\n{F}```",
+        "def f():\n    import re\n    return re\n",
+    ),
     "a glued fence in a docstring": (
         '```\ndef f():\n    """As in ```\n    f()\n    """\n    return 1\n```',
         'def f():\n    """As in ```\n    f()\n    """\n    return 1\n',
+    ),
+    "fences in comments": (
+        "```\n# As in\n# ```\n#  f()\n# ```\ndef f():\n    return 1\n```",
+        "# As in\n# ```\n#  f()\n# ```\ndef f():\n    return 1\n",
     ),
     "a pair of fences in a comment": (
         "```\ndef f():  # ```1```\n    return 1\n```",
