@@ -43,7 +43,7 @@ from evalkit.data import (
 )
 from evalkit.data.audio_folder import FILE as AUDIO_FILE
 from evalkit.data.audio_folder import AudioFolder
-from evalkit.data.base import Cell, text_of
+from evalkit.data.base import CsvCell, text_of
 from evalkit.data.exemplars import fewshot_samples, returned_samples
 from evalkit.data.mmlu_cot import mmlu_cot, mmlu_cot_description, mmlu_cot_repairs
 from evalkit.errors import (
@@ -113,10 +113,10 @@ __all__ = [
     "BatchModel",
     "Bleu",
     "ByIdModel",
-    "Cell",
     "ChrF",
     "Context",
     "Counted",
+    "CsvCell",
     "Data",
     "DataError",
     "DataOptions",

@@ -14,10 +14,11 @@ from typing import Any, TypeAlias, TypeVar
 
 from evalkit.data.base import data_options
 from evalkit.engine.chosen import TaskLike
-from evalkit.engine.client import RetryPolicy, Stopped
+from evalkit.engine.client import Stopped
 from evalkit.engine.plan import Plan, make_plan
 from evalkit.engine.progress import Progress, make_progress
 from evalkit.engine.run import Options, execute, open_run
+from evalkit.engine.waits import RetryPolicy
 from evalkit.errors import UsageError
 from evalkit.models import judge_key
 from evalkit.models.base import Model

@@ -32,7 +32,7 @@ from pathlib import Path
 
 from evalkit.api import (
     Accuracy,
-    Cell,
+    CsvCell,
     Data,
     DataError,
     DataOptions,
@@ -107,7 +107,7 @@ def references(found: object) -> tuple[str, ...]:
 
     A cell of a table may be a list of texts, in JSON or Python. Raises `ValueError` for anything else.
     """
-    if isinstance(found, Cell):
+    if isinstance(found, CsvCell):
         found = found.listed() or found
     listed = found if isinstance(found, list) else [found]
     texts = [item["answer"] if isinstance(item, Mapping) else item for item in listed]

@@ -154,9 +154,9 @@ def command(
     same -o; requests that were answered are not sent again.
     """
     from evalkit.data.base import data_options
-    from evalkit.engine.client import RetryPolicy
     from evalkit.engine.plan import make_plan
     from evalkit.engine.run import Options
+    from evalkit.engine.waits import RetryPolicy
     from evalkit.models import open_model
     from evalkit.session import default_output
 

@@ -31,7 +31,7 @@ class Number(float):
         return self.spelling
 
 
-class Cell(str):
+class CsvCell(str):
     """A cell of a CSV or TSV file. It may stand for a list, as such a file has no other way to hold one."""
 
     __slots__ = ()

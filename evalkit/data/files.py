@@ -22,7 +22,7 @@ from io import StringIO
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
-from evalkit.data.base import Cell, Number, Record, Records, check_columns, readable
+from evalkit.data.base import CsvCell, Number, Record, Records, check_columns, readable
 from evalkit.data.media import embedded, media_columns
 from evalkit.data.packed import DAMAGE, PACKED, ending, unpacked
 from evalkit.errors import DataError
@@ -177,7 +177,7 @@ def read_table(path: Path, delimiters: str = DELIMITERS) -> Iterator[Record]:
         yield dict(zip(header, row, strict=True))
 
 
-def numbered_rows(path: Path, delimiters: str = DELIMITERS) -> Iterator[tuple[int, list[str], list[Cell]]]:
+def numbered_rows(path: Path, delimiters: str = DELIMITERS) -> Iterator[tuple[int, list[str], list[CsvCell]]]:
     """Yields (line, header, cells) of each row that is not blank; every cell is a text.
 
     `delimiters`: of which the one that gives the header the most columns is meant.
@@ -193,7 +193,7 @@ def numbered_rows(path: Path, delimiters: str = DELIMITERS) -> Iterator[tuple[in
             header = _header(path, next(rows, []))
             for row in rows:
                 if any(row):
-                    yield before + rows.line_num, header, [Cell(cell) for cell in row]
+                    yield before + rows.line_num, header, [CsvCell(cell) for cell in row]
         except (ValueError, csv.Error) as error:
             _refuse(path, f"after line {before + rows.line_num}", f"the file cannot be read ({error})")
 

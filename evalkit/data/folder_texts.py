@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evalkit.data.base import Cell, Record, text_of
+from evalkit.data.base import CsvCell, Record, text_of
 from evalkit.data.files import DELIMITERS, Reader, read_json, read_lines, read_table, reader_of
 from evalkit.data.media import media_columns
 from evalkit.data.packed import ending
@@ -148,7 +148,7 @@ def _renamed(name: str, column: str) -> str:
 
 
 def _named(value: Any, here: Path) -> Any:
-    if isinstance(value, Cell) and (several := value.listed()) is not None:
+    if isinstance(value, CsvCell) and (several := value.listed()) is not None:
         value = several
     if isinstance(value, list):
         return [_named(item, here) for item in value]

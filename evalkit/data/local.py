@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from evalkit.data import folder
-from evalkit.data.base import Cell, DataOptions, Record, Records
+from evalkit.data.base import CsvCell, DataOptions, Record, Records
 from evalkit.data.files import open_file, read_lines
 from evalkit.data.media import embedded, inside, no_file, some_there
 from evalkit.errors import DataError
@@ -109,7 +109,7 @@ def _found(name: Any, root: Path) -> Path | Record:
 
 
 def _as_stored(value: Any, root: Path) -> Any:
-    if isinstance(value, Cell):
+    if isinstance(value, CsvCell):
         value = value.listed() or value
     if isinstance(value, list):
         return [_as_stored(item, root) for item in value]

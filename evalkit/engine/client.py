@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
-import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import orjson
@@ -20,7 +18,7 @@ from evalkit.engine.evidence import Signs
 from evalkit.engine.limiter import Limiter
 from evalkit.engine.media import MediaCache
 from evalkit.engine.repeatability import is_verified
-from evalkit.engine.waits import Waits
+from evalkit.engine.waits import RetryPolicy, Waits
 from evalkit.errors import BoundaryError, EvalkitError, ProviderError, UsageError
 from evalkit.models.base import Model, Request, Response, answers_by_id
 from evalkit.models.fake import FakeModel, Hints
@@ -31,8 +29,6 @@ from evalkit.runfile.store import Cell
 from evalkit.runfile.tallies import add_departure, asker, has_answer
 from evalkit.samples import JUDGE
 
-_LONGEST_PAUSE = 60.0
-_LONGEST_RETRY_AFTER = 600.0
 _TOLD_PAUSE = 5.0
 """Seconds from which the progress says that a run waits."""
 
@@ -43,28 +39,6 @@ class Stopped(EvalkitError):
     def __init__(self, message: str, *, usage: bool = False) -> None:
         super().__init__(message)
         self.usage = usage
-
-
-@dataclass(frozen=True, slots=True)
-class RetryPolicy:
-    """Attempts per request, and seconds before the second attempt; each further pause is twice as long.
-
-    The actual pause is drawn between half and all of that, so that clients do not retry at the same time.
-    What the server asks to wait is used instead if it is longer. `patience`: seconds that a request waits in
-    total before a 429 counts as a failed attempt. `second`: how many seconds one of these seconds lasts, less
-    in tests.
-    """
-
-    attempts: int = 6
-    first_pause: float = 1.0
-    patience: float = 120.0
-    second: float = 1.0
-
-    def pause(self, attempt: int, retry_after: float | None) -> float:
-        """Returns the seconds to wait after the failed `attempt` (from 1)."""
-        longest = min(_LONGEST_PAUSE, self.first_pause * 2 ** (attempt - 1))
-        wanted = random.uniform(longest / 2, longest)  # noqa: S311 — jitter
-        return max(wanted, min(retry_after or 0.0, _LONGEST_RETRY_AFTER))
 
 
 class Asker(NamedTuple):

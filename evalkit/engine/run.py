@@ -17,7 +17,7 @@ from evalkit.engine.batch import batches
 from evalkit.engine.calibrate import calibrate
 from evalkit.engine.cell import CellPlan
 from evalkit.engine.channel import Links, SampleChannel
-from evalkit.engine.client import ModelClient, RetryPolicy, Stopped
+from evalkit.engine.client import ModelClient, Stopped
 from evalkit.engine.commits import Commits
 from evalkit.engine.context import SampleContext, task_hints
 from evalkit.engine.corpus import complete
@@ -32,6 +32,7 @@ from evalkit.engine.provenance import provenance
 from evalkit.engine.reading import answers
 from evalkit.engine.repeatability import note_verification
 from evalkit.engine.score import Score, Ungraded, score_of
+from evalkit.engine.waits import RetryPolicy
 from evalkit.errors import BoundaryError, DataError, ProviderError, SampleError, UsageError
 from evalkit.models.base import Model
 from evalkit.runfile.encoding import question_digest, unread, unread_id

@@ -2,20 +2,36 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
-from typing import Protocol
+from dataclasses import dataclass
 
 from evalkit.errors import ProviderError
 
+_LONGEST_PAUSE = 60.0
+_LONGEST_RETRY_AFTER = 600.0
 
-class Policy(Protocol):
-    """What `RetryPolicy` says."""
 
-    @property
-    def attempts(self) -> int: ...
-    @property
-    def patience(self) -> float: ...
-    def pause(self, attempt: int, retry_after: float | None) -> float: ...
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """Attempts per request, and seconds before the second attempt; each further pause is twice as long.
+
+    The actual pause is drawn between half and all of that, so that clients do not retry at the same time.
+    What the server asks to wait is used instead if it is longer. `patience`: seconds that a request waits in
+    total before a 429 counts as a failed attempt. `second`: how many seconds one of these seconds lasts, less
+    in tests.
+    """
+
+    attempts: int = 6
+    first_pause: float = 1.0
+    patience: float = 120.0
+    second: float = 1.0
+
+    def pause(self, attempt: int, retry_after: float | None) -> float:
+        """Returns the seconds to wait after the failed `attempt` (from 1)."""
+        longest = min(_LONGEST_PAUSE, self.first_pause * 2 ** (attempt - 1))
+        wanted = random.uniform(longest / 2, longest)  # noqa: S311 — jitter
+        return max(wanted, min(retry_after or 0.0, _LONGEST_RETRY_AFTER))
 
 
 class Waits:
@@ -25,7 +41,7 @@ class Waits:
     request was answered. As long as others are, the endpoint is only slow, and the request's turn will come.
     """
 
-    def __init__(self, policy: Policy, answers: Callable[[], int]) -> None:
+    def __init__(self, policy: RetryPolicy, answers: Callable[[], int]) -> None:
         """`answers`: returns how many requests were answered so far."""
         self._policy, self._answers = policy, answers
         self._seen = answers()

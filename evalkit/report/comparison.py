@@ -10,7 +10,7 @@ from evalkit.compare.verdicts import DIFFERENT, INCOMPLETE, Benchmark, Compariso
 from evalkit.errors import unknown
 from evalkit.report.documents import to_json
 from evalkit.report.markdown import to_markdown
-from evalkit.report.tabular import Cell, Column, Conclusion, Fold, Row, Style, Tabular
+from evalkit.report.tabular import Column, Conclusion, Fold, Style, Tabular, TabularCell, TabularRow
 from evalkit.report.terminal import to_terminal
 from evalkit.runfile.records import ANSWERED
 
@@ -128,7 +128,7 @@ def comparison_table(comparison: Comparison) -> Tabular:
     return Tabular(
         f"{comparison.head} against {comparison.base}",
         (Column(HEADINGS[0], unbroken=short), *_HEADED),
-        tuple(Row(tuple(_cells(benchmark))) for benchmark in shown),
+        tuple(TabularRow(tuple(_cells(benchmark))) for benchmark in shown),
         folds=tuple(
             Fold(_flipped(benchmark), tuple(map(flip_text, benchmark.flips)))
             for benchmark in comparison.benchmarks
@@ -139,18 +139,18 @@ def comparison_table(comparison: Comparison) -> Tabular:
     )
 
 
-def _cells(benchmark: Benchmark | Unmeasured) -> Iterator[Cell]:
+def _cells(benchmark: Benchmark | Unmeasured) -> Iterator[TabularCell]:
     name, verdict, *rest = texts(benchmark)
     first, *more = _PARTS.split(verdict) if len(verdict) > _VERDICT else [verdict]
     yield _named(name)
-    yield Cell(first, more=tuple(more), style=_style(benchmark))
-    yield from map(Cell, rest)
+    yield TabularCell(first, more=tuple(more), style=_style(benchmark))
+    yield from map(TabularCell, rest)
 
 
-def _named(name: str) -> Cell:
+def _named(name: str) -> TabularCell:
     """A benchmark's name, with the metric below it."""
     first, *metric = name.split(" ", 1)
-    return Cell(first, lines=tuple(metric))
+    return TabularCell(first, lines=tuple(metric))
 
 
 def _standing(comparison: Comparison) -> Style:
@@ -168,7 +168,7 @@ def trend_table(comparisons: Sequence[Comparison]) -> Tabular:
         "",
         (Column(HEADINGS[0], unbroken=short), *map(Column, headings)),
         tuple(
-            Row(tuple(_trend(name, [found.get(name) for found in held])))
+            TabularRow(tuple(_trend(name, [found.get(name) for found in held])))
             for name in dict.fromkeys(name for found in held for name in found)
         ),
         remarks=("In brackets: the change from the run before. The verdicts are against the first run.",),
@@ -177,23 +177,23 @@ def trend_table(comparisons: Sequence[Comparison]) -> Tabular:
     )
 
 
-def _trend(name: str, found: Sequence[Benchmark | Unmeasured | None]) -> list[Cell]:
+def _trend(name: str, found: Sequence[Benchmark | Unmeasured | None]) -> list[TabularCell]:
     """The row of a benchmark: its figure in every run, with the verdict against the first run."""
-    before, row = None, [Cell(name), Cell("—")]
+    before, row = None, [TabularCell(name), TabularCell("—")]
     for benchmark in found:
         if not isinstance(benchmark, Benchmark):
-            row.append(Cell(f"{sign(benchmark)} {benchmark.status}" if benchmark else "—"))
+            row.append(TabularCell(f"{sign(benchmark)} {benchmark.status}" if benchmark else "—"))
             continue
         if before is None:
             before = benchmark.paired.difference.base
             row[:2] = (
                 _named(f"{name} {benchmark.metric}"),
-                Cell(f"{before:.{benchmark.decimals}f} {benchmark.unit}".rstrip()),
+                TabularCell(f"{before:.{benchmark.decimals}f} {benchmark.unit}".rstrip()),
             )
         after = benchmark.paired.difference.head
         verdict = _SHORT.get(benchmark.verdict, benchmark.verdict)
         changed = f"{after:.{benchmark.decimals}f} ({after - before:+.{benchmark.decimals}f})"
-        row.append(Cell(f"{changed} {sign(benchmark)} {verdict}"))
+        row.append(TabularCell(f"{changed} {sign(benchmark)} {verdict}"))
         before = after
     return row
 

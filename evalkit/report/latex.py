@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 
-from evalkit.report.tabular import Cell, Row, Tabular
+from evalkit.report.tabular import Tabular, TabularCell, TabularRow
 
 _NUMBERED = re.compile(r"(?:Table|Figure) [\d.]+: ")
 _NO_LABEL = re.compile(r"[^A-Za-z0-9.-]+")
@@ -99,7 +99,7 @@ def _caption(table: Tabular) -> str:
     return f"{title} (printed: {table.source})" if table.source else title
 
 
-def _row(row: Row) -> Iterator[str]:
+def _row(row: TabularRow) -> Iterator[str]:
     """Yields the line of the figures, then the lines below them in small type."""
     yield _line(list(map(_figure, row.cells)))
     for small in zip_longest(*(cell.lines for cell in row.cells), fillvalue=""):
@@ -112,7 +112,7 @@ def _line(cells: Sequence[str]) -> str:
     return "{}" + " & ".join(cells) + r" \\"
 
 
-def _figure(cell: Cell) -> str:
+def _figure(cell: TabularCell) -> str:
     text = rf"\textbf{{{escape(cell.whole)}}}" if cell.best else escape(cell.whole)
     marks = ",".join(map(str, cell.marks))
     return text + (rf"\textsuperscript{{{marks}}}" if marks else "")

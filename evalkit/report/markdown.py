@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from evalkit.report.tabular import Cell, Tabular, printable
+from evalkit.report.tabular import Tabular, TabularCell, printable
 
 _NUMBERED = re.compile(r"(\d+)[.)]")
 _GITHUB = re.compile(r"(?<!\w)@(?=\w)|(?<!&)#(?=\d)|:(?=[\w+-]+:|//)|\bwww(?=\.)", re.I)
@@ -45,7 +45,7 @@ def _lines(table: Tabular) -> Iterator[str]:
         yield f"`{printable(line).replace('`', chr(39))}`  "
 
 
-def _cell(cell: Cell) -> str:
+def _cell(cell: TabularCell) -> str:
     text = escape_markdown(cell.whole)
     head = (f"**{text}**" if cell.best else text) + cell.superscripts
     return "<br>".join([head, *map(escape_markdown, cell.lines)])

@@ -17,7 +17,7 @@ _FIGURES = ("run", "printed", "compared")
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class TabularCell:
     """A cell of a table. `lines`: lines below the text, in small letters. `marks`: numbers of the notes.
 
     `more`: the rest of the text; in a narrow terminal each part is on a line of its own. `best`: whether it
@@ -43,10 +43,10 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class TabularRow:
     """One cell per column; the first is the label of the row. `section`: the heading above it, if any."""
 
-    cells: tuple[Cell, ...]
+    cells: tuple[TabularCell, ...]
     section: str = ""
 
 
@@ -91,7 +91,7 @@ class Tabular:
 
     title: str
     columns: tuple[Column, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[TabularRow, ...]
     notes: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
     folds: tuple[Fold, ...] = ()
@@ -137,7 +137,7 @@ def _cleaned(value: Any) -> Any:
         return printable(value)
     if isinstance(value, tuple):
         return tuple(map(_cleaned, value))
-    if isinstance(value, Tabular | Column | Row | Cell | Fold | Conclusion):
+    if isinstance(value, Tabular | Column | TabularRow | TabularCell | Fold | Conclusion):
         parts = {field.name: _cleaned(getattr(value, field.name)) for field in dataclasses.fields(value)}
         return dataclasses.replace(value, **parts)
     return value

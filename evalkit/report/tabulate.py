@@ -9,7 +9,7 @@ from evalkit.report.comparable import group_measure
 from evalkit.report.digits import figure_text, interval_text
 from evalkit.report.grid import Grid, GridCell, GridRow
 from evalkit.report.table import Table, signature_line
-from evalkit.report.tabular import Cell, Column, Row, Tabular
+from evalkit.report.tabular import Column, Tabular, TabularCell, TabularRow
 from evalkit.runfile.cells import Group, TableCell
 from evalkit.runfile.records import ANSWERED
 
@@ -33,20 +33,20 @@ def figure_list(table: Table) -> Tabular:
     return Tabular(
         table.title,
         columns,
-        tuple(Row(tuple(_listed(cell))) for cell in table.cells),
+        tuple(TabularRow(tuple(_listed(cell))) for cell in table.cells),
         notes=table.notes,
         signatures=tuple(dict.fromkeys(map(signature_line, table.cells))),
     )
 
 
-def _listed(cell: TableCell) -> Iterator[Cell]:
-    yield Cell(f"{cell.task}:{cell.protocol}")
-    yield Cell(cell.model)
-    yield Cell(cell.metric + ("" if cell.higher_is_better or cell.traits.best is not None else " ↓"))
-    yield Cell(_value(cell, cell.unit, cell.measured.decimals), "run", marks=cell.marks)
-    yield Cell(interval_text(cell.low, cell.high, cell.measured.decimals) or "—")
-    yield Cell(cell.n_text if cell.counted != "samples" else str(cell.n))
-    yield Cell(outcome_shares(cell.told))
+def _listed(cell: TableCell) -> Iterator[TabularCell]:
+    yield TabularCell(f"{cell.task}:{cell.protocol}")
+    yield TabularCell(cell.model)
+    yield TabularCell(cell.metric + ("" if cell.higher_is_better or cell.traits.best is not None else " ↓"))
+    yield TabularCell(_value(cell, cell.unit, cell.measured.decimals), "run", marks=cell.marks)
+    yield TabularCell(interval_text(cell.low, cell.high, cell.measured.decimals) or "—")
+    yield TabularCell(cell.n_text if cell.counted != "samples" else str(cell.n))
+    yield TabularCell(outcome_shares(cell.told))
 
 
 def _value(figure: TableCell | Group, unit: str, least: int) -> str:
@@ -93,7 +93,7 @@ def _numbers(title: str, headings: Sequence[str], rows: Iterable[Sequence[str]])
     """A table whose first column is text and whose other columns are numbers."""
     first, *others = headings
     columns = (Column(first), *(Column(heading, "number") for heading in others))
-    return Tabular(title, columns, tuple(Row(tuple(map(Cell, row))) for row in rows))
+    return Tabular(title, columns, tuple(TabularRow(tuple(map(TabularCell, row))) for row in rows))
 
 
 def side_by_side(grid: Grid) -> Tabular:
@@ -103,10 +103,10 @@ def side_by_side(grid: Grid) -> Tabular:
     rows, section = [], ""
     for row in grid.rows:
         cells = (
-            Cell(cell.text, cell.kind, _details(grid, cell, named), marks=cell.marks, best=cell.best)
+            TabularCell(cell.text, cell.kind, _details(grid, cell, named), marks=cell.marks, best=cell.best)
             for cell in row.cells
         )
-        rows.append(Row((_label(row), *cells), row.section if row.section != section else ""))
+        rows.append(TabularRow((_label(row), *cells), row.section if row.section != section else ""))
         section = row.section
     return Tabular(
         grid.title,
@@ -120,11 +120,11 @@ def side_by_side(grid: Grid) -> Tabular:
     )
 
 
-def _label(row: GridRow) -> Cell:
+def _label(row: GridRow) -> TabularCell:
     """The label at the left of a row: its name, then metric, unit and direction."""
     unit = f", {row.unit}" if row.unit else ""
     arrow = "" if row.target is not None else "↑" if row.higher_is_better else "↓"
-    return Cell(row.label, lines=(f"{row.metric}{unit} {arrow}".strip(),))
+    return TabularCell(row.label, lines=(f"{row.metric}{unit} {arrow}".strip(),))
 
 
 def _details(grid: Grid, cell: GridCell, named: bool) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ import io
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from evalkit.report.tabular import Cell, Tabular, cleaned
+from evalkit.report.tabular import Tabular, TabularCell, cleaned
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -93,7 +93,7 @@ def _box(table: Tabular, shown: Sequence[int], room: Mapping[int, int], *, wide:
     return box
 
 
-def _text(cell: Cell, *, wide: bool) -> Text:
+def _text(cell: TabularCell, *, wide: bool) -> Text:
     from rich.text import Text
 
     lines = [cell.whole] if wide else [cell.text, *cell.more]

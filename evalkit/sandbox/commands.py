@@ -17,7 +17,7 @@ from evalkit.errors import UsageError
 from evalkit.processes.pool import Pool
 from evalkit.sandbox.bwrap import ENVIRONMENT, find_bwrap
 from evalkit.sandbox.command_server import HEAD, CommandRequest, CommandSettings
-from evalkit.sandbox.limits import Cause, Limits, Ran
+from evalkit.sandbox.limits import EndedBy, Limits, Ran
 from evalkit.sandbox.process import MOST_THREADS, ServerProcess
 from evalkit.sandbox.programs import rlimits
 from evalkit.sandbox.seccomp import program_filter
@@ -26,9 +26,15 @@ from evalkit.sandbox.tools import FOLDER
 
 PLACE = "/tmp"  # noqa: S108 — in the sandbox
 _MEGABYTE = 1 << 20
-_CAUSES: tuple[Cause, ...] = ("itself", "cpu_seconds", "wall_seconds", "output_megabytes", "memory_megabytes")
-"""The cause for each number of `evalkit.sandbox.command_server`."""
-assert set(_CAUSES) < set(get_args(Cause))
+_ENDED_BY: tuple[EndedBy, ...] = (
+    "itself",
+    "cpu_seconds",
+    "wall_seconds",
+    "output_megabytes",
+    "memory_megabytes",
+)
+"""What ended a program, for each number of `evalkit.sandbox.command_server`."""
+assert set(_ENDED_BY) < set(get_args(EndedBy))
 _ENVIRONMENT = {
     **ENVIRONMENT,
     "PATH": f"{FOLDER}:/bin",
@@ -46,7 +52,7 @@ Files = Mapping[str, str | bytes]
 class Done:
     """What a command did, as bytes. `state`: what a session's shell keeps for the next command."""
 
-    ended: Cause
+    ended: EndedBy
     status: int
     seconds: float
     stdout: bytes
@@ -107,7 +113,7 @@ class CommandProcess(ServerProcess):
         why, status, seconds, out, errors, _ = HEAD.unpack_from(answer)
         output = answer[HEAD.size :]
         stdout, stderr, state = output[:out], output[out : out + errors], output[out + errors :]
-        return Done(_CAUSES[why], status, seconds, stdout, stderr, state)
+        return Done(_ENDED_BY[why], status, seconds, stdout, stderr, state)
 
     async def send(self, message: bytes) -> None:
         async with self._sending:  # the messages of `run` and `end` must not mix

@@ -44,7 +44,7 @@ class Raised:
     message: str
 
 
-Cause: TypeAlias = Literal[
+EndedBy: TypeAlias = Literal[
     "itself", "cpu_seconds", "wall_seconds", "memory_megabytes", "output_megabytes", "compiler"
 ]
 
@@ -60,6 +60,6 @@ class Ran:
     """The exit status, or minus the signal's number if a signal ended it."""
     seconds: float
     """CPU time, including the processes that it waited for."""
-    ended: Cause = "itself"
+    ended: EndedBy = "itself"
     """What ended it: `itself`, the name of one of the `Limits`, or `compiler` if the program did not compile;
     then it never ran, and `stderr` is the compiler's."""

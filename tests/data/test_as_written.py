@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow
 import pytest
 
-from evalkit.api import AudioFolder, Cell, DataError, Local, Records, text_of
+from evalkit.api import AudioFolder, CsvCell, DataError, Local, Records, text_of
 from evalkit.data.base import Number
 from evalkit.engine.plan import make_plan
 from evalkit.models.fake import FakeModel
@@ -208,7 +208,7 @@ def test_a_cell_may_hold_a_list_of_texts(cell: str, expected: tuple[str, ...], t
     ((_, sample),) = found.samples()
     assert sample.target == expected
     assert [medium.data for medium in sample.media] == [square("red")] * 2
-    assert Cell(cell).listed() == (list(expected) if len(expected) > 1 else None)
+    assert CsvCell(cell).listed() == (list(expected) if len(expected) > 1 else None)
 
 
 def test_the_text_of_a_json_file_is_no_list(tmp_path: Path) -> None:

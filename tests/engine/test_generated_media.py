@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from PIL import Image as Pillow
 
-from evalkit.engine.client import RetryPolicy
 from evalkit.engine.plan import make_plan
 from evalkit.engine.rescore import rescore
 from evalkit.engine.run import Options, execute, open_run
+from evalkit.engine.waits import RetryPolicy
 from evalkit.errors import ProviderError
 from evalkit.models import open_model
 from evalkit.models.base import Model, Request, Response

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from evalkit.engine.client import RetryPolicy, Stopped
+from evalkit.engine.client import Stopped
 from evalkit.engine.plan import make_plan
 from evalkit.engine.run import Options, execute, open_run
+from evalkit.engine.waits import RetryPolicy
 from evalkit.models import open_model
 from evalkit.report.table import Table, build_table
 from tests.openai_server import Echo, OpenAIServer

@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from evalkit.engine.client import RetryPolicy
 from evalkit.engine.limiter import MOST, AutoLimiter, Limiter, make_limiter
+from evalkit.engine.waits import RetryPolicy
 
 
 def busy(limiter: Limiter, holders: int, seconds: float = 0.0) -> int:

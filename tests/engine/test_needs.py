@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from evalkit.engine.client import Asker, ModelClient, RetryPolicy, Stopped
+from evalkit.engine.client import Asker, ModelClient, Stopped
 from evalkit.engine.commits import Commits
 from evalkit.engine.limiter import Limiter
 from evalkit.engine.media import MediaCache
 from evalkit.engine.plan import make_plan
+from evalkit.engine.waits import RetryPolicy
 from evalkit.errors import ProviderError, UsageError
 from evalkit.models import Model, open_model
 from evalkit.models.base import Request, Response

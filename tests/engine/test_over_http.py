@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from evalkit.engine.client import RetryPolicy
 from evalkit.engine.plan import make_plan
 from evalkit.engine.run import Options, execute, open_run
+from evalkit.engine.waits import RetryPolicy
 from evalkit.models.openai import OpenAIModel
 from evalkit.report.table import build_table
 from evalkit.runfile.cells import TableCell

@@ -14,9 +14,9 @@ import PIL.Image
 import pytest
 
 from evalkit.data import DataOptions
-from evalkit.engine.client import RetryPolicy
 from evalkit.engine.plan import make_plan
 from evalkit.engine.run import Options, execute, open_run
+from evalkit.engine.waits import RetryPolicy
 from evalkit.errors import UsageError
 from evalkit.media import image as media_image
 from evalkit.models import open_model

@@ -14,9 +14,10 @@ from typing import Any
 
 import pytest
 
-from evalkit.engine.client import RetryPolicy, Stopped
+from evalkit.engine.client import Stopped
 from evalkit.engine.plan import make_plan
 from evalkit.engine.run import Options, execute, open_run
+from evalkit.engine.waits import RetryPolicy
 from evalkit.errors import ProviderError, UsageError
 from evalkit.models.base import Model, Request
 from evalkit.models.fake import GOLD, FakeModel, Hinted, Hints

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from evalkit.engine.client import RetryPolicy, Stopped
+from evalkit.engine.client import Stopped
 from evalkit.engine.plan import make_plan
 from evalkit.engine.run import Options, execute, open_run
+from evalkit.engine.waits import RetryPolicy
 from evalkit.errors import DataError, ProviderError, StorageError, UsageError
 from evalkit.models.base import Model, Request
 from evalkit.models.fake import GOLD, FakeModel, Hinted, Hints

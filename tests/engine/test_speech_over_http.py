@@ -14,10 +14,10 @@ import pytest
 import soundfile
 from aiohttp import web
 
-from evalkit.engine.client import RetryPolicy
 from evalkit.engine.plan import make_plan
 from evalkit.engine.progress import PlainProgress
 from evalkit.engine.run import Options, execute, open_run
+from evalkit.engine.waits import RetryPolicy
 from evalkit.errors import UsageError
 from evalkit.models.base import Model
 from evalkit.models.fake import FakeModel

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from evalkit.engine.client import RetryPolicy
 from evalkit.engine.plan import make_plan
 from evalkit.engine.rescore import rescore
 from evalkit.engine.run import Options, execute, open_run
+from evalkit.engine.waits import RetryPolicy
 from evalkit.errors import UsageError
 from evalkit.models import open_model
 from evalkit.models.base import Model

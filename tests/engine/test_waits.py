@@ -15,12 +15,12 @@ from typing import Any
 
 import pytest
 
-from evalkit.engine.client import RetryPolicy, Stopped
+from evalkit.engine.client import Stopped
 from evalkit.engine.limiter import Limiter
 from evalkit.engine.plan import make_plan
 from evalkit.engine.progress import PlainProgress
 from evalkit.engine.run import Options, execute, open_run
-from evalkit.engine.waits import Waits
+from evalkit.engine.waits import RetryPolicy, Waits
 from evalkit.errors import ProviderError
 from evalkit.models.openai import OpenAIModel
 from evalkit.report.table import build_table
