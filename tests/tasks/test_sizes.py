@@ -13,6 +13,7 @@ SIZES: dict[str, dict[tuple[str, str], int | None]] = {
     "ai2d": {("boxes", "opaque"): 3088, ("boxes", "transparent"): 3088},
     "asr": {("dataset", ""): None, ("dataset", "./calls"): None, ("language", "en"): None},
     "ast": {("dataset", ""): None, ("dataset", "./talks"): None},
+    "bbh": {("", ""): 6511},
     "chartqa": {("", ""): 2500},
     "covost2": {("languages", "21"): 96780, ("languages", "fr,de"): 28271, ("languages", "sv-SE"): 1595},
     "docvqa": {("split", "validation"): 5349, ("split", "test"): 5188},
@@ -36,8 +37,8 @@ SIZES: dict[str, dict[tuple[str, str], int | None]] = {
     },
 }  # fmt: skip
 GROUPS = {
-    "chartqa": 2, "covost2": 21, "fleurs": 82, "librispeech": 1, "math": 7, "mathvista": 5, "mls": 1,
-    "mmlu": 57, "mmmu": 30, "voxpopuli": 1,
+    "bbh": 23, "chartqa": 2, "covost2": 21, "fleurs": 82, "librispeech": 1, "math": 7, "mathvista": 5,
+    "mls": 1, "mmlu": 57, "mmmu": 30, "voxpopuli": 1,
 }  # fmt: skip
 """How many groups have a size, at the defaults."""
 

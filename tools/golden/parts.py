@@ -24,6 +24,7 @@ GROUPS = {"mmlu": "high_school_us_history"}
 THEMES = {
     "ai2d.read_choice": "choices",
     "ai2d.scorer": "choices",
+    "bbh": "bbh",
     "chartqa": "relaxed",
     "docvqa": "docs",
     "gsm8k": "numbers",

@@ -76,6 +76,7 @@ _VQA = (("vqa_accuracy", "cases", _people),)
 _ANLS = (("anls", "cases", _references),)
 _EDITS = (("speech_error_rates", "cases", _spoken), ("speech_sclite", "cases", _spoken))
 TABLES: dict[str, tuple[tuple[str, str, Args], ...]] = {
+    "bbh.stated_answer": (("bbh", "cases", _text("response")),),
     "final_number": (("gsm8k_flexible", "cases", _response),),
     "stated_number": (("gsm8k_strict", "cases", _response),),
     "canonical_number": (("gsm8k_flexible", "cases", _text("response")),),
