@@ -16,6 +16,7 @@ INDEX = {
     "librispeech": "evalkit.tasks.librispeech:librispeech",
     "math": "evalkit.tasks.math:math",
     "mathvista": "evalkit.tasks.mathvista:mathvista",
+    "mgsm": "evalkit.tasks.mgsm:mgsm",
     "mls": "evalkit.tasks.mls:mls",
     "mmlu": "evalkit.tasks.mmlu:mmlu",
     "mmmu": "evalkit.tasks.mmmu:mmmu",

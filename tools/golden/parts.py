@@ -33,6 +33,7 @@ THEMES = {
     "math.scorer": "values",
     "math.scorer_math_verify": "values",
     "mathvista": "mathvista",
+    "mgsm": "mgsm",
     "mmlu": "letters",
     "mmmu": "mmmu",
     "speech_recognition": "speech",
