@@ -44,7 +44,7 @@ from evalkit.data import (
 from evalkit.data.audio_folder import FILE as AUDIO_FILE
 from evalkit.data.audio_folder import AudioFolder
 from evalkit.data.base import CsvCell, text_of
-from evalkit.data.exemplars import fewshot_samples, returned_samples
+from evalkit.data.exemplars import fewshot_description, fewshot_samples, returned_samples
 from evalkit.data.mmlu_cot import mmlu_cot, mmlu_cot_description, mmlu_cot_repairs
 from evalkit.errors import (
     DataError,
@@ -199,6 +199,7 @@ __all__ = [
     "each_draw",
     "each_draw_of",
     "execute",
+    "fewshot_description",
     "fewshot_samples",
     "first_draw",
     "letters",

@@ -142,7 +142,7 @@ def test_loading_one_benchmark_imports_no_other(name: str, imported: dict[str, l
 
 
 def test_an_unknown_name() -> None:
-    assert complaint("gsm8") == "unknown task 'gsm8': did you mean gsm8k?"
+    assert complaint("gsm8") == "unknown task 'gsm8': did you mean gsm8k or mgsm?"
     assert complaint("xyzzy") == "unknown task 'xyzzy': evalkit tasks lists them"
     assert complaint("").startswith("unknown task ''")
 

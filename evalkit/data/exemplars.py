@@ -48,6 +48,11 @@ def fewshot_samples(path: str) -> tuple[dict[str, str], ...]:
         raise DataError(f"{lm_eval_file(path)} has no fewshot_config.samples ({error})") from None
 
 
+def fewshot_description(path: str) -> str:
+    """Returns the `description` of an lm-eval task file, the text before its examples; "" without one."""
+    return str(task_document(path).get("description") or "")
+
+
 @functools.cache
 def returned_samples(path: str, function: str) -> tuple[dict[str, str], ...]:
     """Returns the literal list of dicts of texts that a function in a Python file of lm-eval returns."""

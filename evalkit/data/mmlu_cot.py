@@ -11,7 +11,7 @@ import functools
 import re
 from typing import NamedTuple
 
-from evalkit.data.exemplars import fewshot_samples, lm_eval_file, task_document
+from evalkit.data.exemplars import fewshot_description, fewshot_samples, lm_eval_file
 from evalkit.errors import DataError
 
 _FOLDER = "mmlu/flan_cot_fewshot"
@@ -56,7 +56,7 @@ def mmlu_cot(subject: str) -> tuple[CotShot, ...]:
 
 def mmlu_cot_description(subject: str) -> str:
     """Returns the line before a subject's exemplars."""
-    return str(task_document(_path(subject))["description"]).strip()
+    return fewshot_description(_path(subject)).strip()
 
 
 @functools.cache

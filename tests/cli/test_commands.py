@@ -89,7 +89,7 @@ def test_failed_samples_give_exit_code_3_and_say_how_to_go_on(cli: Cli, tmp_path
     ("arguments", "said"),
     [
         (("run", "-m", "openia/x", "-t", "gsm8k"), "unknown backend 'openia': did you mean openai?"),
-        (("run", "-m", "fake/gold", "-t", "gsm8"), "unknown task 'gsm8': did you mean gsm8k?"),
+        (("run", "-m", "fake/gold", "-t", "gsm8"), "unknown task 'gsm8': did you mean gsm8k or mgsm?"),
         (("run", "-m", "fake/gold", "-t", "gsm8k:8-shot"), "did you mean 8-shot-cot"),
         (("run", "-m", "fake/gold", "-t", "report:table 99"), "unknown report table"),
         (("run", "-m", "fake/gold", "-t", "./no.py"), "no task file 'no.py'"),

@@ -13,6 +13,7 @@ SIZES: dict[str, dict[tuple[str, str], int | None]] = {
     "ai2d": {("boxes", "opaque"): 3088, ("boxes", "transparent"): 3088},
     "asr": {("dataset", ""): None, ("dataset", "./calls"): None, ("language", "en"): None},
     "ast": {("dataset", ""): None, ("dataset", "./talks"): None},
+    "bbh": {("", ""): 6511},
     "chartqa": {("", ""): 2500},
     "covost2": {("languages", "21"): 96780, ("languages", "fr,de"): 28271, ("languages", "sv-SE"): 1595},
     "docvqa": {("split", "validation"): 5349, ("split", "test"): 5188},
@@ -24,6 +25,7 @@ SIZES: dict[str, dict[tuple[str, str], int | None]] = {
     "librispeech": {("subset", "clean"): 2620, ("subset", "other"): 2939},
     "math": {("", ""): 5000},
     "mathvista": {("split", "testmini"): 1000, ("split", "test"): 5141, ("quick", "no"): 1000},
+    "mgsm": {("languages", "11"): 2750, ("languages", "sw"): 250},
     "mls": {("languages", "en"): 3769, ("languages", "all"): 17702, ("languages", "pl,pt"): 1391},
     "mmlu": {("", ""): 14042},
     "mmmu": {("split", "validation"): 900, ("split", "test"): 10500},
@@ -36,8 +38,8 @@ SIZES: dict[str, dict[tuple[str, str], int | None]] = {
     },
 }  # fmt: skip
 GROUPS = {
-    "chartqa": 2, "covost2": 21, "fleurs": 82, "librispeech": 1, "math": 7, "mathvista": 5, "mls": 1,
-    "mmlu": 57, "mmmu": 30, "voxpopuli": 1,
+    "bbh": 23, "chartqa": 2, "covost2": 21, "fleurs": 82, "librispeech": 1, "math": 7, "mathvista": 5,
+    "mgsm": 11, "mls": 1, "mmlu": 57, "mmmu": 30, "voxpopuli": 1,
 }  # fmt: skip
 """How many groups have a size, at the defaults."""
 

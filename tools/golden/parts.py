@@ -24,6 +24,7 @@ GROUPS = {"mmlu": "high_school_us_history"}
 THEMES = {
     "ai2d.read_choice": "choices",
     "ai2d.scorer": "choices",
+    "bbh": "bbh",
     "chartqa": "relaxed",
     "docvqa": "docs",
     "gsm8k": "numbers",
@@ -32,6 +33,7 @@ THEMES = {
     "math.scorer": "values",
     "math.scorer_math_verify": "values",
     "mathvista": "mathvista",
+    "mgsm": "mgsm",
     "mmlu": "letters",
     "mmmu": "mmmu",
     "speech_recognition": "speech",

@@ -42,6 +42,10 @@ def _letter(row: Row, table: Row) -> Iterator[tuple[object, ...]]:
     yield (row["response"], _FOUR)
 
 
+def _in_language(row: Row, table: Row) -> Iterator[tuple[object, ...]]:
+    yield (row["response"], Sample("own", "", (row["target"],), group=row["language"]))
+
+
 def _choice(row: Row, table: Row) -> Iterator[tuple[object, ...]]:
     yield (row["response"], Sample("own", "", ("B",), choices=tuple(table["options"][row["choices"]])))
 
@@ -74,8 +78,10 @@ def _units(row: Row, table: Row) -> Iterator[tuple[object, ...]]:
 _MATHS = (("math_minerva", "equal", _pair), ("math_prm800k", "cases", _pair))
 _VQA = (("vqa_accuracy", "cases", _people),)
 _ANLS = (("anls", "cases", _references),)
+_MGSM = (("mgsm", "cases", _in_language),)
 _EDITS = (("speech_error_rates", "cases", _spoken), ("speech_sclite", "cases", _spoken))
 TABLES: dict[str, tuple[tuple[str, str, Args], ...]] = {
+    "bbh.stated_answer": (("bbh", "cases", _text("response")),),
     "final_number": (("gsm8k_flexible", "cases", _response),),
     "stated_number": (("gsm8k_strict", "cases", _response),),
     "canonical_number": (("gsm8k_flexible", "cases", _text("response")),),
@@ -88,6 +94,10 @@ TABLES: dict[str, tuple[tuple[str, str, Args], ...]] = {
     "math_verify_equal": _MATHS[1:],
     "cot_letter": (("mmlu_cot_letter", "cases", _letter),),
     "chat_letter": (("mmlu_cot_letter", "cases", _letter),),
+    "mgsm.harness_number": _MGSM,
+    "mgsm.last_number": _MGSM,
+    "mgsm.simple_evals_number": _MGSM,
+    "mgsm.stated_number": _MGSM,
     "mmmu_answer": (("mmmu_choice", "cases", _choice), ("mmmu_open", "cases", _open)),
     "mmmu_chosen_letter": (("mmmu_choice", "cases", _choice),),
     "mmmu_open_values": (("mmmu_open", "cases", _text("response")),),

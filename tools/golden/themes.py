@@ -82,5 +82,6 @@ def _sample(written: dict[str, Any]) -> Sample:
         "Which one?",
         tuple(written["target"]),
         choices=tuple(written.get("choices", ())),
+        group=written.get("group", ""),
         meta=written.get("meta", {}),
     )
