@@ -15,6 +15,7 @@ INDEX = {
     "librispeech": "evalkit.tasks.librispeech:librispeech",
     "math": "evalkit.tasks.math:math",
     "mathvista": "evalkit.tasks.mathvista:mathvista",
+    "mbpp": "evalkit.tasks.mbpp:mbpp",
     "mls": "evalkit.tasks.mls:mls",
     "mmlu": "evalkit.tasks.mmlu:mmlu",
     "mmmu": "evalkit.tasks.mmmu:mmmu",

@@ -24,6 +24,7 @@ SIZES: dict[str, dict[tuple[str, str], int | None]] = {
     "librispeech": {("subset", "clean"): 2620, ("subset", "other"): 2939},
     "math": {("", ""): 5000},
     "mathvista": {("split", "testmini"): 1000, ("split", "test"): 5141, ("quick", "no"): 1000},
+    "mbpp": {("subset", "full"): 500, ("subset", "sanitized"): 257},
     "mls": {("languages", "en"): 3769, ("languages", "all"): 17702, ("languages", "pl,pt"): 1391},
     "mmlu": {("", ""): 14042},
     "mmmu": {("split", "validation"): 900, ("split", "test"): 10500},

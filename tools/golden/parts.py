@@ -14,7 +14,9 @@ from tools.golden.calls import Call, Case, plain, referred
 from tools.golden.small_sets import samples, tasks
 from tools.golden.themes import theme
 
-SLOW = ("humaneval.scorer", "math.scorer", "math.scorer_math_verify")
+PROGRAMS = ("humaneval.scorer", "mbpp.scorer")
+"""Judges that run programs."""
+SLOW = (*PROGRAMS, "math.scorer", "math.scorer_math_verify")
 """Judges that need other processes: they get fewer cases."""
 FEW = 2
 LATER = {"frames": 0, "frame_rule": "middle"}
@@ -32,6 +34,7 @@ THEMES = {
     "math.scorer": "values",
     "math.scorer_math_verify": "values",
     "mathvista": "mathvista",
+    "mbpp": "code",
     "mmlu": "letters",
     "mmmu": "mmmu",
     "speech_recognition": "speech",
@@ -82,7 +85,7 @@ def _own(part: str, function: Callable[..., object], name: str) -> Iterator[Case
     if part == "extract":
         yield from answers.text_and_sample(function, theme(inputs))
     elif name in SLOW:
-        if name != "humaneval.scorer":
+        if name not in PROGRAMS:
             yield from answers.slowly_judged(function, theme(inputs))
     else:
         yield from answers.judged(function, theme(inputs))

@@ -23,7 +23,12 @@ from tools.mutate.reached import Place, identities
 Fate = Literal["caught", "does not import", "never ends", "survived"]
 SECONDS = 10
 """CPU time after which a mutant never ends."""
-SLOW = {"humaneval.scorer": "humaneval", "math.scorer": "math", "math.scorer_math_verify": "math"}
+SLOW = {
+    "humaneval.scorer": "humaneval",
+    "math.scorer": "math",
+    "math.scorer_math_verify": "math",
+    "mbpp.scorer": "mbpp",
+}
 """Identities that run in other processes, and the only modules of tasks whose mutants these would see."""
 _KEPT = (
     "errors.",
