@@ -131,9 +131,14 @@ def prompt(sample: Sample, protocol: Protocol) -> Prompt:
     if protocol.name == ZERO_SHOT:
         text = f"{EXPERT}\n{sample.input}\nYour code should pass these tests:\n{_tests(sample)}"
     else:
-        shots = [f"{_asked(one)}{one.target[0]}\n{DONE}\n\n" for one in sample.shots[: protocol.shots]]
-        text = "".join((*shots, _asked(sample)))
+        text = few_shot(sample, protocol.shots)
     return text if protocol.api == "completion" else (Message("user", text),)
+
+
+def few_shot(sample: Sample, count: int) -> str:
+    """The solved examples and the problem, whose program is to follow."""
+    shots = [f"{_asked(one)}{one.target[0]}\n{DONE}\n\n" for one in sample.shots[:count]]
+    return "".join((*shots, _asked(sample)))
 
 
 def _asked(sample: Sample) -> str:
@@ -141,10 +146,11 @@ def _asked(sample: Sample) -> str:
 
 
 def _tests(sample: Sample) -> str:
-    return "\n".join(_texts(sample, "tests"))
+    return "\n".join(texts(sample, "tests"))
 
 
-def _texts(sample: Sample, key: str) -> list[str]:
+def texts(sample: Sample, key: str) -> list[str]:
+    """The list in `sample.meta[key]`."""
     found = sample.meta[key]
     assert isinstance(found, list)
     return [str(one) for one in found]
@@ -167,12 +173,12 @@ def program(body: str, sample: Sample) -> Program:
 
     The program has the imports of the tests too, since the original runs both in one namespace.
     """
-    imports = _texts(sample, "imports")
+    imports = texts(sample, "imports")
     return Program(
         source="\n".join((body, *imports, "")),
-        test="\n".join((*imports, str(sample.meta["setup"]), *_texts(sample, "tests"))),
-        calls=tuple(_texts(sample, "functions")),
-        classes=tuple(_texts(sample, "classes")),
+        test="\n".join((*imports, str(sample.meta["setup"]), *texts(sample, "tests"))),
+        calls=tuple(texts(sample, "functions")),
+        classes=tuple(texts(sample, "classes")),
     )
 
 
@@ -190,17 +196,26 @@ async def score(body: str, sample: Sample) -> Verdict:
 
 
 def gold(sample: Sample, protocol: Protocol) -> str:
-    return _as_response(sample.target[0], protocol)
+    return as_response(sample.target[0], protocol)
 
 
 def wrong_responses(sample: Sample, protocol: Protocol) -> Sequence[str]:
     """A function that raises, one that does nothing, those that cheat, and no code."""
     name = sample.meta["entry_point"]
-    return (*(_as_response(f"def {name}(*_):\n{body}", protocol) for body in WRONG_BODIES), "")
+    return (*(as_response(f"def {name}(*_):\n{body}", protocol) for body in WRONG_BODIES), "")
 
 
-def _as_response(code: str, protocol: Protocol) -> str:
+def as_response(code: str, protocol: Protocol) -> str:
     return f"```python\n{code}\n```" if protocol.name == ZERO_SHOT else f"{code}\n"
+
+
+def split_of(subset: str, split: str) -> Hub:
+    """A split of the data."""
+    return Hub(
+        "google-research-datasets/mbpp", subset, split=split,
+        revision="4bb6404fdc6cacfda99d4ac4205087b89d32030c",
+        columns=("task_id", TEXT[subset], "code", CODE[subset], "test_list"),
+    )  # fmt: skip
 
 
 @task("mbpp", report="Table 3")
@@ -208,17 +223,9 @@ def mbpp(*, subset: str = "full") -> Task:
     """Short Python functions from a sentence and three tests (Austin et al. 2021)"""
     if subset not in SIZES:
         raise unknown("subset of mbpp", subset, SIZES)
-
-    def split(name: str) -> Hub:
-        return Hub(
-            "google-research-datasets/mbpp", subset, split=name,
-            revision="4bb6404fdc6cacfda99d4ac4205087b89d32030c",
-            columns=("task_id", TEXT[subset], "code", CODE[subset], "test_list"),
-        )  # fmt: skip
-
     return Task(
-        data=split("test"),
-        dev=Mapped(split("prompt"), shown),
+        data=split_of(subset, "test"),
+        dev=Mapped(split_of(subset, "prompt"), shown),
         sample=to_sample,
         prompt=prompt,
         answer={ZERO_SHOT: code_block, "chat": read_program, "completion": completion},

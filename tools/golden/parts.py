@@ -14,7 +14,7 @@ from tools.golden.calls import Call, Case, plain, referred
 from tools.golden.small_sets import samples, tasks
 from tools.golden.themes import theme
 
-PROGRAMS = ("humaneval.scorer", "mbpp.scorer")
+PROGRAMS = ("humaneval.scorer", "humanevalplus.scorer", "mbpp.scorer", "mbppplus.scorer")
 """Judges that run programs."""
 SLOW = (*PROGRAMS, "math.scorer", "math.scorer_math_verify")
 """Judges that need other processes: they get fewer cases."""

@@ -25,9 +25,11 @@ SECONDS = 10
 """CPU time after which a mutant never ends."""
 SLOW = {
     "humaneval.scorer": "humaneval",
+    "humanevalplus.scorer": "evalplus",
     "math.scorer": "math",
     "math.scorer_math_verify": "math",
     "mbpp.scorer": "mbpp",
+    "mbppplus.scorer": "evalplus",
 }
 """Identities that run in other processes, and the only modules of tasks whose mutants these would see."""
 _KEPT = (
