@@ -106,12 +106,13 @@ def gold(sample: Sample, protocol: Protocol) -> str:
 
 
 def wrong_responses(sample: Sample, protocol: Protocol) -> Sequence[str]:
-    """A body that raises, one that does nothing, those that cheat, and nothing."""
-    return (*(_as_response(body, sample, protocol) for body in (*_WRONG, *_CHEATS)), "")
+    """A body that raises, one that does nothing, those that cheat, and no code."""
+    return (*(_as_response(body, sample, protocol) for body in WRONG_BODIES), "")
 
 
-_WRONG = ("    raise RuntimeError('wrong')\n", "    pass\n")
-_CHEATS = (
+WRONG_BODIES = (
+    "    raise RuntimeError('wrong')\n",
+    "    pass\n",
     "    import sys\n    print('passed')\n    sys.exit(0)\n",
     "    import os\n    os.write(1, b'passed')\n    os._exit(0)\n",
     "    import os\n    for n in range(256):\n        try:\n            os.write(n, b'P' * 99)\n"
@@ -123,7 +124,8 @@ _CHEATS = (
     "    import sys\n    frame = sys._getframe()\n    while frame:\n"
     "        frame.f_globals['check'] = print\n        frame = frame.f_back\n",
 )
-"""Bodies that try to forge a pass: early exits, writes to every descriptor, objects equal to all, patches."""
+"""Two that are wrong, and those that try to forge a pass: early exits, writes to every descriptor, objects
+equal to all, patches."""
 
 
 def _as_response(body: str, sample: Sample, protocol: Protocol) -> str:

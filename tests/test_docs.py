@@ -27,6 +27,7 @@ PAGES = (
     "docs/adding-a-task.md",
     "docs/solvers.md",
     "docs/metrics.md",
+    "docs/code.md",
     "docs/data.md",
     "docs/text.md",
     "docs/pictures.md",

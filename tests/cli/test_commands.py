@@ -104,7 +104,7 @@ def test_failed_samples_give_exit_code_3_and_say_how_to_go_on(cli: Cli, tmp_path
         (("rum",), "unknown command 'rum': did you mean run?"),
         (("report", "no.db"), "no run file 'no.db'"),
         (("report", __file__), "is not a run file of evalkit"),
-        (("preview", "humanevil"), "did you mean humaneval?"),
+        (("preview", "humanevil"), "did you mean humaneval or humanevalplus?"),
         (("tasks", "zzz"), "unknown task 'zzz'"),
     ],
 )  # fmt: skip
@@ -123,8 +123,8 @@ def test_tasks(cli: Cli) -> None:
     assert "gsm8k:maj1@32  chat, 8 shots, 32 draws" in cli("tasks").out
     code, out, _ = cli("tasks", "human", "--json")
     assert code == 0
-    (task,) = json.loads(out)
-    assert task["name"] == "humaneval"
+    task, other = json.loads(out)
+    assert (task["name"], other["name"]) == ("humaneval", "humanevalplus")
     assert [protocol["name"] for protocol in task["protocols"]] == ["0-shot", "0-shot-completion"]
     assert task["data"]["revision"] == "7dce6050a7d6d172f3cc5c32aa97f52fa1a2e544"
     (several,) = json.loads(cli("tasks", "mmmu", "--json").out)

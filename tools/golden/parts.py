@@ -14,7 +14,9 @@ from tools.golden.calls import Call, Case, plain, referred
 from tools.golden.small_sets import samples, tasks
 from tools.golden.themes import theme
 
-SLOW = ("humaneval.scorer", "math.scorer", "math.scorer_math_verify")
+PROGRAMS = ("humaneval.scorer", "humanevalplus.scorer", "mbpp.scorer", "mbppplus.scorer")
+"""Scorers that run programs."""
+SLOW = (*PROGRAMS, "math.scorer", "math.scorer_math_verify")
 """Scorers that need other processes: they get fewer cases."""
 FEW = 2
 LATER = {"frames": 0, "frame_rule": "middle"}
@@ -33,6 +35,7 @@ THEMES = {
     "math.scorer": "values",
     "math.scorer_math_verify": "values",
     "mathvista": "mathvista",
+    "mbpp": "code",
     "mgsm": "mgsm",
     "mmlu": "letters",
     "mmmu": "mmmu",
@@ -84,7 +87,7 @@ def _own(part: str, function: Callable[..., object], name: str) -> Iterator[Case
     if part == "extract":
         yield from answers.text_and_sample(function, theme(inputs))
     elif name in SLOW:
-        if name != "humaneval.scorer":
+        if name not in PROGRAMS:
             yield from answers.slowly_judged(function, theme(inputs))
     else:
         yield from answers.judged(function, theme(inputs))

@@ -23,7 +23,14 @@ from tools.mutate.reached import Place, identities
 Fate = Literal["caught", "does not import", "never ends", "survived"]
 SECONDS = 10
 """The CPU time after which a mutant counts as one that never ends."""
-SLOW = {"humaneval.scorer": "humaneval", "math.scorer": "math", "math.scorer_math_verify": "math"}
+SLOW = {
+    "humaneval.scorer": "humaneval",
+    "humanevalplus.scorer": "evalplus",
+    "math.scorer": "math",
+    "math.scorer_math_verify": "math",
+    "mbpp.scorer": "mbpp",
+    "mbppplus.scorer": "evalplus",
+}
 """Identities that run in other processes, with the only module of tasks whose mutants they can detect."""
 _KEPT = (
     "errors.",
