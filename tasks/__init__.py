@@ -7,6 +7,7 @@ INDEX = {
     "chartqa": "evalkit.tasks.chartqa:chartqa",
     "covost2": "evalkit.tasks.covost2:covost2",
     "docvqa": "evalkit.tasks.docvqa:docvqa",
+    "drop": "evalkit.tasks.drop:drop",
     "fleurs": "evalkit.tasks.fleurs:fleurs",
     "fleurs-ast": "evalkit.tasks.speech_translation:fleurs_ast",
     "gsm8k": "evalkit.tasks.gsm8k:gsm8k",

@@ -29,6 +29,7 @@ PAGES = (
     "docs/metrics.md",
     "docs/data.md",
     "docs/pictures.md",
+    "docs/short-answers.md",
     "docs/video.md",
     "docs/speech.md",
     "docs/ci.md",

@@ -16,6 +16,7 @@ SIZES: dict[str, dict[tuple[str, str], int | None]] = {
     "chartqa": {("", ""): 2500},
     "covost2": {("languages", "21"): 96780, ("languages", "fr,de"): 28271, ("languages", "sv-SE"): 1595},
     "docvqa": {("split", "validation"): 5349, ("split", "test"): 5188},
+    "drop": {("", ""): 9536},
     "fleurs": {("languages", "82"): 63343, ("languages", "all"): 77809, ("languages", "en_us,ja_jp"): 1297},
     "fleurs-ast": {("languages", "whisper"): None, ("languages", "fr_fr"): None},
     "gsm8k": {("", ""): 1319},

@@ -49,7 +49,7 @@ def samples(name: str) -> tuple[Sample, ...]:
     if task.dev is None:
         return found
     shots = list(map(task.sample, read(name, "dev", task.dev, 10_000)))
-    return tuple(
-        dataclasses.replace(one, shots=tuple(shot for shot in shots if shot.group == one.group))
-        for one in found
-    )
+    shown: dict[str, list[Sample]] = {}
+    for shot in shots:
+        shown.setdefault(task.shots_by(shot), []).append(shot)
+    return tuple(dataclasses.replace(one, shots=tuple(shown.get(task.shots_by(one), ()))) for one in found)
