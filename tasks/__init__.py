@@ -4,6 +4,7 @@ INDEX = {
     "ai2d": "evalkit.tasks.ai2d:ai2d",
     "asr": "evalkit.tasks.asr:asr",
     "ast": "evalkit.tasks.speech_translation:ast",
+    "boolq": "evalkit.tasks.boolq:boolq",
     "chartqa": "evalkit.tasks.chartqa:chartqa",
     "covost2": "evalkit.tasks.covost2:covost2",
     "docvqa": "evalkit.tasks.docvqa:docvqa",

@@ -13,6 +13,7 @@ SIZES: dict[str, dict[tuple[str, str], int | None]] = {
     "ai2d": {("boxes", "opaque"): 3088, ("boxes", "transparent"): 3088},
     "asr": {("dataset", ""): None, ("dataset", "./calls"): None, ("language", "en"): None},
     "ast": {("dataset", ""): None, ("dataset", "./talks"): None},
+    "boolq": {("", ""): 3270},
     "chartqa": {("", ""): 2500},
     "covost2": {("languages", "21"): 96780, ("languages", "fr,de"): 28271, ("languages", "sv-SE"): 1595},
     "docvqa": {("split", "validation"): 5349, ("split", "test"): 5188},

@@ -20,6 +20,7 @@ from evalkit.metrics.macro import measured as inner_of
 from evalkit.metrics.mean_credit import MeanCredit
 from evalkit.metrics.mean_value import MeanValue
 from evalkit.metrics.pass_at_k import PassAtK
+from evalkit.metrics.share_of_samples import ShareOfSamples
 from evalkit.metrics.spec import MetricSpec
 from evalkit.metrics.stored import StoredRatio
 from evalkit.samples import Answer, Final, Sample
@@ -50,6 +51,8 @@ OWN: tuple[Metric, ...] = (
     MeanValue("score"),
     MeanValue("score", "judged", "points", 20.0, False, 3.0, None, "strict"),
     MeanValue("other", unanswered=-1.0),
+    ShareOfSamples("English", "language"),
+    ShareOfSamples("none", "no such key"),
     PassAtK(),
     PassAtK(2),
     PassAtK(3, variant="strict"),

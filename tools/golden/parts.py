@@ -26,6 +26,7 @@ GROUPS = {"mmlu": "high_school_us_history"}
 THEMES = {
     "ai2d.read_choice": "choices",
     "ai2d.scorer": "choices",
+    "boolq": "short",
     "chartqa": "relaxed",
     "docvqa": "docs",
     "drop": "short",
