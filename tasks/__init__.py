@@ -20,6 +20,8 @@ INDEX = {
     "mls": "evalkit.tasks.mls:mls",
     "mmlu": "evalkit.tasks.mmlu:mmlu",
     "mmmu": "evalkit.tasks.mmmu:mmmu",
+    "nq-open": "evalkit.tasks.nq:nq_open",
+    "nq-retrieved": "evalkit.tasks.nq:nq_retrieved",
     "textvqa": "evalkit.tasks.textvqa:textvqa",
     "voxpopuli": "evalkit.tasks.voxpopuli:voxpopuli",
     "vqa": "evalkit.tasks.vqa:vqa",

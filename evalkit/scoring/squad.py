@@ -58,10 +58,16 @@ def squad_f1(answer: str, references: Iterable[str]) -> float:
     return best_f1(answer, references, squad_normalise)
 
 
+@versioned("nq_open_normalise", 1)
+def nq_open_normalise(text: str) -> str:
+    """The text decomposed, and normalised as SQuAD's script does it."""
+    return squad_normalise(unicodedata.normalize("NFD", text))
+
+
 @versioned("nq_open_match", 1)
 def nq_open_match(answer: str, references: Iterable[str]) -> bool:
     """Whether the answer is one of the references, both decomposed and normalised."""
-    return matches(answer, references, _decomposed)
+    return matches(answer, references, nq_open_normalise)
 
 
 @versioned("tydiqa_normalise", 1)
@@ -112,10 +118,6 @@ def _f1(answer: list[str], reference: list[str]) -> float:
         return 0.0
     precision, recall = same / len(answer), same / len(reference)
     return 2 * precision * recall / (precision + recall)
-
-
-def _decomposed(text: str) -> str:
-    return squad_normalise(unicodedata.normalize("NFD", text))
 
 
 def _is_punctuation(sign: str) -> bool:

@@ -29,6 +29,8 @@ SIZES: dict[str, dict[tuple[str, str], int | None]] = {
     "mls": {("languages", "en"): 3769, ("languages", "all"): 17702, ("languages", "pl,pt"): 1391},
     "mmlu": {("", ""): 14042},
     "mmmu": {("split", "validation"): 900, ("split", "test"): 10500},
+    "nq-open": {("", ""): 3610},
+    "nq-retrieved": {("k", "10"): None, ("dataset", "./found"): None},
     "textvqa": {("split", "validation"): 5000, ("split", "test"): 5734},
     "voxpopuli": {("languages", "14"): None, ("languages", "all"): None, ("languages", "en"): 1842},
     "vqa": {("dataset", ""): None, ("dataset", "./receipts"): None},

@@ -221,6 +221,8 @@ RULES: dict[str, tuple[str, Shape]] = {
     "mmmu_is_right": ("mmmu", mmmu_is_right),
     "mmmu_open_values": ("mmmu", text),
     "nq_open_match": ("short", references),
+    "nq_open_normalise": ("short", text),
+    "nq.holds": ("short", references),
     "plain_formula": ("maths", text),
     "relaxed_match": ("relaxed", relaxed),
     "same_number": ("numbers", pair),

@@ -38,6 +38,7 @@ THEMES = {
     "mathvista": "mathvista",
     "mmlu": "letters",
     "mmmu": "mmmu",
+    "nq": "short",
     "speech_recognition": "speech",
     "speech_translation": "translation",
     "textvqa": "vqa",
