@@ -23,6 +23,7 @@ INDEX = {
     "nq-open": "evalkit.tasks.nq:nq_open",
     "nq-retrieved": "evalkit.tasks.nq:nq_retrieved",
     "textvqa": "evalkit.tasks.textvqa:textvqa",
+    "tydiqa": "evalkit.tasks.tydiqa:tydiqa",
     "voxpopuli": "evalkit.tasks.voxpopuli:voxpopuli",
     "vqa": "evalkit.tasks.vqa:vqa",
     "vqav2": "evalkit.tasks.vqav2:vqav2",

@@ -32,6 +32,7 @@ SIZES: dict[str, dict[tuple[str, str], int | None]] = {
     "nq-open": {("", ""): 3610},
     "nq-retrieved": {("k", "10"): None, ("dataset", "./found"): None},
     "textvqa": {("split", "validation"): 5000, ("split", "test"): 5734},
+    "tydiqa": {("", ""): 5077, ("languages", "authors"): 4637, ("languages", "korean,telugu"): 945},
     "voxpopuli": {("languages", "14"): None, ("languages", "all"): None, ("languages", "en"): 1842},
     "vqa": {("dataset", ""): None, ("dataset", "./receipts"): None},
     "vqav2": {
@@ -41,7 +42,7 @@ SIZES: dict[str, dict[tuple[str, str], int | None]] = {
 }  # fmt: skip
 GROUPS = {
     "chartqa": 2, "covost2": 21, "fleurs": 82, "librispeech": 1, "math": 7, "mathvista": 5, "mls": 1,
-    "mmlu": 57, "mmmu": 30, "voxpopuli": 1,
+    "mmlu": 57, "mmmu": 30, "tydiqa": 9, "voxpopuli": 1,
 }  # fmt: skip
 """How many groups have a size, at the defaults."""
 

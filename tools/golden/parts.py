@@ -42,6 +42,7 @@ THEMES = {
     "speech_recognition": "speech",
     "speech_translation": "translation",
     "textvqa": "vqa",
+    "tydiqa": "short",
     "vqa": "vqa",
     "vqa.by_anls": "docs",
     "vqa.by_equality": "docs",
