@@ -16,6 +16,7 @@ VARIANTS: Mapping[str, tuple[Mapping[str, str], ...]] = {
     "asr": ({"unit": "character"}, {"unit": "whisper", "normaliser": "whisper-basic"}),
     "ast": ({"target": "zh"}, {"target": "th", "tokeniser": "13a"}),
     "mathvista": ({"quick": "no"},),
+    "tydiqa": ({"languages": "authors"},),
     "vqa": ({"metric": "vqa"}, {"metric": "anls"}, {"metric": "relaxed"}, {"instruction": "Look."}),
 }
 """Options of tasks that choose other functions or parameters."""
