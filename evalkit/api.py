@@ -70,6 +70,7 @@ from evalkit.metrics import (
     PassAtK,
     Ratio,
     Scored,
+    ShareOfSamples,
     averages,
     quantile,
 )
@@ -172,6 +173,7 @@ __all__ = [
     "SandboxError",
     "Scored",
     "ScorerError",
+    "ShareOfSamples",
     "Speech",
     "Submitted",
     "Task",

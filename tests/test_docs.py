@@ -31,6 +31,7 @@ PAGES = (
     "docs/data.md",
     "docs/text.md",
     "docs/pictures.md",
+    "docs/short-answers.md",
     "docs/video.md",
     "docs/speech.md",
     "docs/ci.md",

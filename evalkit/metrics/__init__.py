@@ -7,6 +7,7 @@ from evalkit.metrics.mean_credit import MeanCredit
 from evalkit.metrics.mean_value import MeanValue
 from evalkit.metrics.pass_at_k import PassAtK
 from evalkit.metrics.quantile import quantile
+from evalkit.metrics.share_of_samples import ShareOfSamples
 
 __all__ = [
     "Accuracy",
@@ -21,6 +22,7 @@ __all__ = [
     "PassAtK",
     "Ratio",
     "Scored",
+    "ShareOfSamples",
     "averages",
     "quantile",
 ]

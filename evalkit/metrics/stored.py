@@ -30,6 +30,7 @@ KINDS = {
     "mean_credit": "evalkit.metrics.mean_credit:MeanCredit",
     "over_100": "evalkit.metrics.error_rate:Over100",
     "pass_at_k": "evalkit.metrics.pass_at_k:PassAtK",
+    "share_of_samples": "evalkit.metrics.share_of_samples:ShareOfSamples",
 }
 """evalkit's metrics by their declared names: `module:class`."""
 

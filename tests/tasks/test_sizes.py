@@ -14,9 +14,11 @@ SIZES: dict[str, dict[tuple[str, str], int | None]] = {
     "asr": {("dataset", ""): None, ("dataset", "./calls"): None, ("language", "en"): None},
     "ast": {("dataset", ""): None, ("dataset", "./talks"): None},
     "bbh": {("", ""): 6511},
+    "boolq": {("", ""): 3270},
     "chartqa": {("", ""): 2500},
     "covost2": {("languages", "21"): 96780, ("languages", "fr,de"): 28271, ("languages", "sv-SE"): 1595},
     "docvqa": {("split", "validation"): 5349, ("split", "test"): 5188},
+    "drop": {("", ""): 9536},
     "fleurs": {("languages", "82"): 63343, ("languages", "all"): 77809, ("languages", "en_us,ja_jp"): 1297},
     "fleurs-ast": {("languages", "whisper"): None, ("languages", "fr_fr"): None},
     "gsm8k": {("", ""): 1319},
@@ -33,7 +35,10 @@ SIZES: dict[str, dict[tuple[str, str], int | None]] = {
     "mmlu": {("", ""): 14042},
     "mmmu": {("split", "validation"): 900, ("split", "test"): 10500},
     "natural2code": {("dataset", ""): None, ("dataset", "./held_out"): None},
+    "nq-open": {("", ""): 3610},
+    "nq-retrieved": {("k", "10"): None, ("dataset", "./found"): None},
     "textvqa": {("split", "validation"): 5000, ("split", "test"): 5734},
+    "tydiqa": {("", ""): 5077, ("languages", "authors"): 4637, ("languages", "korean,telugu"): 945},
     "voxpopuli": {("languages", "14"): None, ("languages", "all"): None, ("languages", "en"): 1842},
     "vqa": {("dataset", ""): None, ("dataset", "./receipts"): None},
     "vqav2": {
@@ -42,8 +47,8 @@ SIZES: dict[str, dict[tuple[str, str], int | None]] = {
     },
 }  # fmt: skip
 GROUPS = {
-    "bbh": 23, "chartqa": 2, "covost2": 21, "fleurs": 82, "librispeech": 1, "math": 7, "mathvista": 5,
-    "mgsm": 11, "mls": 1, "mmlu": 57, "mmmu": 30, "voxpopuli": 1,
+    "bbh": 23, "chartqa": 2, "covost2": 21, "fleurs": 82, "librispeech": 1, "math": 7,
+    "mathvista": 5, "mgsm": 11, "mls": 1, "mmlu": 57, "mmmu": 30, "tydiqa": 9, "voxpopuli": 1,
 }  # fmt: skip
 """How many groups have a size, at the defaults."""
 

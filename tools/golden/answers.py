@@ -161,6 +161,22 @@ def verdicts(function: Function, inputs: Theme) -> Iterator[Case]:
     yield from blocks(Call(function, (*one, "whisper-basic", "word")) for one in made)
 
 
+def by_language(function: Function, inputs: Theme) -> Iterator[Case]:
+    """(answer, references, language), or (text, language) if the rule takes one text."""
+    languages = ("en", "ar", "ko")
+    for answer, targets in (*inputs.pairs, *inputs.made_pairs(60)):
+        first = (answer,) if "normalise" in function.__name__ else (answer, targets)
+        yield each((Call(function, (*first, one)) for one in languages), [answer, *targets])
+
+
+def spans(function: Function, inputs: Theme) -> Iterator[Case]:
+    """(an answer's spans, the spans of each reference)."""
+    for answer, targets in (*inputs.pairs, *inputs.made_pairs(200)):
+        given, held = answer.split(";"), [target.split(";") for target in targets]
+        yield each((Call(function, (given, held)),), [answer, *targets])
+    yield each([Call(function, (["x"], []))], "no reference")
+
+
 def spoken(function: Function, inputs: Theme) -> Iterator[Case]:
     """Yields cases of (answer, sample) under the default rules and under others."""
     rules = ((), ("whisper-basic", "character"), ("none", "word"), ("auto", "whisper"), ("other",))
@@ -185,7 +201,10 @@ RULES: dict[str, tuple[str, Shape]] = {
     "code_block": ("code", text_and_sample),
     "completion": ("code", text_and_sample),
     "cot_letter": ("letters", text_and_sample),
+    "drop_normalise": ("short", text),
+    "drop_scores": ("short", spans),
     "final_number": ("numbers", text),
+    "first_line": ("short", text),
     "hendrycks_equal": ("maths", pair),
     "inside_dollars": ("maths", text),
     "is_year": ("relaxed", text),
@@ -201,6 +220,9 @@ RULES: dict[str, tuple[str, Shape]] = {
     "mmmu_chosen_letter": ("mmmu", text_and_sample),
     "mmmu_is_right": ("mmmu", mmmu_is_right),
     "mmmu_open_values": ("mmmu", text),
+    "nq_open_match": ("short", references),
+    "nq_open_normalise": ("short", text),
+    "nq.holds": ("short", references),
     "plain_formula": ("maths", text),
     "relaxed_match": ("relaxed", relaxed),
     "same_number": ("numbers", pair),
@@ -213,10 +235,16 @@ RULES: dict[str, tuple[str, Shape]] = {
     "speech_unit_for": ("speech", languages("report", "whisper", "word", "character", "other")),
     "speech_units_of": ("speech", units),
     "speech_verdict": ("speech", verdicts),
+    "squad_exact_match": ("short", references),
+    "squad_f1": ("short", references),
+    "squad_normalise": ("short", text),
     "stated_number": ("numbers", text),
     "sympy_equal": ("values", slow_pair),
     "textvqa_accuracy": ("vqa", references),
     "transcript": ("transcripts", text_and_sample),
+    "tydiqa_exact_match": ("short", by_language),
+    "tydiqa_f1": ("short", by_language),
+    "tydiqa_normalise": ("short", by_language),
     "vqa_accuracy": ("vqa", references),
     "vqa_accuracy_normalised": ("vqa", references),
 }

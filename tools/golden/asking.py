@@ -19,8 +19,10 @@ from tools.golden.calls import Call, Case, each
 DRAWS = ("a", "b", "cut a", "", "cut b")
 """The responses of draws: an answer, an answer that is cut off at `max_tokens`, or an empty text."""
 SAMPLE = Sample("own", "Which one?", ("A",), choices=("one", "two", "three"))
-SOLVERS = ("ask_once", "ask_with_fallback", "ask_likelihoods")
-READERS = ("each_draw", "first_draw", "majority_vote", "choose_letter", "route_by_agreement")
+SOLVERS = ("ask_once", "ask_with_fallback", "ask_likelihoods", "boolq.ask_words")
+READERS = (
+    "each_draw", "first_draw", "majority_vote", "choose_letter", "route_by_agreement", "boolq.likelier_word",
+)  # fmt: skip
 TOKENS: tuple[Mapping[str, float], ...] = (
     {"A": -1.0, "B": -0.5, "C": -2.0},
     {" A": -1.0, " B": -1.0, " C": -1.0},
@@ -94,7 +96,7 @@ async def _solve(
 def _reading(name: str, reader: Callable[..., object]) -> Iterator[Case]:
     thresholds = (None, 0.0, 0.5, 0.75, 1.0) if name == "route_by_agreement" else (None,)
     for protocol in _protocols(thresholds):
-        for shown, responses in _letters() if name == "choose_letter" else _votes(protocol.draws):
+        for shown, responses in _SAID[name]() if name in _SAID else _votes(protocol.draws):
             key = [protocol.threshold, protocol.api, protocol.likelihood, shown]
             yield each((Call(_read, (reader, protocol, responses)),), key)
 
@@ -135,6 +137,15 @@ def _letters() -> Iterator[tuple[JSON, Sequence[Response]]]:
         likelihoods = tuple(Likelihood(f" {name}", token.get(f" {name}", -5.0)) for name in "ABC")
         yield ["continuations", dict(token)], [Response("", likelihoods=likelihoods)]
     yield "no log-probabilities", [Response("A")]
+
+
+def _words() -> Iterator[tuple[JSON, Sequence[Response]]]:
+    for scores in ((-1.0, -2.0), (-2.0, -1.0), (-1.0, -1.0), (-0.5, -0.25, -1.0), ()):
+        likelihoods = tuple(Likelihood("", score) for score in scores)
+        yield list(scores), [Response("", likelihoods=likelihoods)]
+
+
+_SAID = {"choose_letter": _letters, "boolq.likelier_word": _words}
 
 
 def _response(text: str, token: Mapping[str, float]) -> Response:

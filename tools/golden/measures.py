@@ -20,6 +20,7 @@ from evalkit.metrics.macro import measured as inner_of
 from evalkit.metrics.mean_credit import MeanCredit
 from evalkit.metrics.mean_value import MeanValue
 from evalkit.metrics.pass_at_k import PassAtK
+from evalkit.metrics.share_of_samples import ShareOfSamples
 from evalkit.metrics.spec import MetricSpec
 from evalkit.metrics.stored import StoredRatio
 from evalkit.samples import Answer, Final, Sample
@@ -50,6 +51,8 @@ OWN: tuple[Metric, ...] = (
     MeanValue("score"),
     MeanValue("score", "judged", "points", 20.0, False, 3.0, None, "strict"),
     MeanValue("other", unanswered=-1.0),
+    ShareOfSamples("English", "language"),
+    ShareOfSamples("none", "no such key"),
     PassAtK(),
     PassAtK(2),
     PassAtK(3, variant="strict"),
@@ -171,16 +174,18 @@ def _texts() -> Iterator[tuple[Sample, Scored]]:
             yield Sample("own", "", targets, meta=sample.meta), _score((answer,), (True,))
 
 
-def _score(values: tuple[str | None, ...], right: tuple[bool, ...]) -> Scored:
+def _score(values: tuple[str | None, ...], right: tuple[bool, ...], variant: str = "") -> Scored:
+    """`variant`: one of a task's that `BRANCHES` does not have."""
+    branches = BRANCHES if variant in ("", "strict", *BRANCHES) else (*BRANCHES, variant)
     wrong = tuple(not one for one in right)
     credit = tuple(0.25 if one else 0.125 * index for index, one in enumerate(right))
     answer = Answer(tuple(Final(value) for value in values))
-    variants = {**dict.fromkeys(BRANCHES, right), "strict": wrong}
+    variants = {**dict.fromkeys(branches, right), "strict": wrong}
     return Scored(
         answer,
         right,
         variants=variants,
-        credits={**dict.fromkeys(BRANCHES, credit), "strict": credit[::-1], "": credit},
+        credits={**dict.fromkeys(branches, credit), "strict": credit[::-1], "": credit},
     )
 
 
@@ -216,5 +221,5 @@ def _small_set(label: str, task: Task, metric: Metric) -> Iterator[Case]:
         texts = [task.gold(sample, protocol), *task.wrong_responses(sample, protocol)]
         values = tuple(task.extract(protocol)(text, sample) for text in texts)
         right = tuple(index == 0 for index in range(len(values)))
-        call = Call(metric.statistics, (sample, _score(values, right)))
+        call = Call(metric.statistics, (sample, _score(values, right, metric.variant)))
         yield referred(f"{label} {_parameters(metric)}", sample.id, [call], hidden=True)

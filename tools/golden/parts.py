@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from evalkit.benchmark.protocol import SIGNED, Protocol
 from evalkit.benchmark.task import Task
+from evalkit.data import Mapped, Record
 from evalkit.identity.declared import declared
 from evalkit.samples import Sample
 from tools.golden import answers
 from tools.golden.calls import Call, Case, plain, referred
-from tools.golden.small_sets import samples, tasks
+from tools.golden.records import read
+from tools.golden.small_sets import MOST, samples, tasks
 from tools.golden.themes import theme
 
 PROGRAMS = ("humaneval.scorer", "humanevalplus.scorer", "mbpp.scorer", "mbppplus.scorer")
@@ -27,8 +29,10 @@ THEMES = {
     "ai2d.read_choice": "choices",
     "ai2d.scorer": "choices",
     "bbh": "bbh",
+    "boolq": "short",
     "chartqa": "relaxed",
     "docvqa": "docs",
+    "drop": "short",
     "gsm8k": "numbers",
     "humaneval": "code",
     "math": "maths",
@@ -39,9 +43,11 @@ THEMES = {
     "mgsm": "mgsm",
     "mmlu": "letters",
     "mmmu": "mmmu",
+    "nq": "short",
     "speech_recognition": "speech",
     "speech_translation": "translation",
     "textvqa": "vqa",
+    "tydiqa": "short",
     "vqa": "vqa",
     "vqa.by_anls": "docs",
     "vqa.by_equality": "docs",
@@ -73,6 +79,7 @@ def _functions(task: Task) -> Iterator[tuple[str, Callable[..., object]]]:
     found += [("judge", variant.scorer) for variant in task.variants if variant.scorer]
     if task.model_extractor:
         found += [("ask", task.model_extractor.prompt), ("extract", task.model_extractor.read)]
+    found += [("mapped", one.function) for one in (task.data, task.dev) if isinstance(one, Mapped)]
     unique: list[tuple[str, Callable[..., object]]] = []
     for part, function in found:
         if not any(function is other for _, other in unique):
@@ -82,7 +89,7 @@ def _functions(task: Task) -> Iterator[tuple[str, Callable[..., object]]]:
 
 def _own(part: str, function: Callable[..., object], name: str) -> Iterator[Case]:
     inputs = THEMES.get(name) or THEMES.get(name.partition(".")[0])
-    if inputs is None or part in ("prompt", "ask") or name in answers.RULES:
+    if inputs is None or part in ("prompt", "ask", "mapped") or name in answers.RULES:
         return
     if part == "extract":
         yield from answers.text_and_sample(function, theme(inputs))
@@ -163,9 +170,23 @@ def _asked(label: str, task: Task, function: Callable[..., object], name: str) -
         yield referred(label, sample.id, calls, hidden=True)
 
 
+def _mapped(label: str, task: Task, function: Callable[..., object], name: str) -> Iterator[Case]:
+    """The records that it makes from the first of its data, and from these twice over."""
+    for where in (task.data, task.dev):
+        if isinstance(where, Mapped) and where.function is function:
+            records = read(task.name, name, where.data, MOST)
+            for given in (records, records[:1], [*records, *records]):
+                yield referred(label, f"{len(given)} records", [Call(_made, (function, given))])
+
+
+def _made(function: Callable[..., Iterable[Record]], records: Sequence[Record]) -> list[Record]:
+    return list(function(records))
+
+
 _PARTS: dict[str, Callable[[str, Task, Callable[..., object], str], Iterator[Case]]] = {
     "ask": _asked,
     "extract": _extracted,
     "judge": _judged,
+    "mapped": _mapped,
     "prompt": _prompts,
 }

@@ -16,6 +16,7 @@ VARIANTS: Mapping[str, tuple[Mapping[str, str], ...]] = {
     "asr": ({"unit": "character"}, {"unit": "whisper", "normaliser": "whisper-basic"}),
     "ast": ({"target": "zh"}, {"target": "th", "tokeniser": "13a"}),
     "mathvista": ({"quick": "no"},),
+    "tydiqa": ({"languages": "authors"},),
     "vqa": ({"metric": "vqa"}, {"metric": "anls"}, {"metric": "relaxed"}, {"instruction": "Look."}),
 }
 """Options of tasks that choose other functions or parameters."""
@@ -50,7 +51,7 @@ def samples(name: str) -> tuple[Sample, ...]:
     if task.dev is None:
         return found
     shots = list(map(task.sample, read(name, "dev", task.dev, 10_000)))
-    return tuple(
-        dataclasses.replace(one, shots=tuple(shot for shot in shots if shot.group == one.group))
-        for one in found
-    )
+    shown: dict[str, list[Sample]] = {}
+    for shot in shots:
+        shown.setdefault(task.shots_by(shot), []).append(shot)
+    return tuple(dataclasses.replace(one, shots=tuple(shown.get(task.shots_by(one), ()))) for one in found)

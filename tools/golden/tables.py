@@ -34,6 +34,14 @@ def _references(row: Row, table: Row) -> Iterator[tuple[object, ...]]:
     yield (row["answer"], tuple(row["references"]))
 
 
+def _spans(row: Row, table: Row) -> Iterator[tuple[object, ...]]:
+    yield (row["spans"], row["references"])
+
+
+def _languages(row: Row, table: Row) -> Iterator[tuple[object, ...]]:
+    yield from ((row["answer"], tuple(row["references"]), language) for language in row["harness"])
+
+
 def _people(row: Row, table: Row) -> Iterator[tuple[object, ...]]:
     yield (row["answer"], tuple(text for text, people in row["references"] for _ in range(people)))
 
@@ -77,6 +85,8 @@ def _units(row: Row, table: Row) -> Iterator[tuple[object, ...]]:
 
 _MATHS = (("math_minerva", "equal", _pair), ("math_prm800k", "cases", _pair))
 _VQA = (("vqa_accuracy", "cases", _people),)
+_SQUAD = (("squad", "cases", _references),)
+_TYDIQA = (("squad", "cases", _languages),)
 _ANLS = (("anls", "cases", _references),)
 _MGSM = (("mgsm", "cases", _in_language),)
 _EDITS = (("speech_error_rates", "cases", _spoken), ("speech_sclite", "cases", _spoken))
@@ -106,6 +116,12 @@ TABLES: dict[str, tuple[tuple[str, str, Args], ...]] = {
     "relaxed_match": (("relaxed_accuracy", "cases", _pair),),
     "anls": _ANLS,
     "anls_by_the_paper": _ANLS,
+    "drop_scores": (("drop", "cases", _spans),),
+    "squad_exact_match": _SQUAD,
+    "squad_f1": _SQUAD,
+    "nq_open_match": _SQUAD,
+    "tydiqa_exact_match": _TYDIQA,
+    "tydiqa_f1": _TYDIQA,
     "vqa_accuracy": _VQA,
     "vqa_accuracy_normalised": _VQA,
     "textvqa_accuracy": _VQA,
