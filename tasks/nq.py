@@ -38,7 +38,7 @@ from pathlib import Path
 from evalkit.api import (
     JSON,
     Accuracy,
-    Cell,
+    CsvCell,
     Data,
     DataError,
     DataOptions,
@@ -83,7 +83,7 @@ def to_sample(record: Record) -> Sample:
 
 def _sample(question: str, answers: object, meta: Mapping[str, JSON], group: str = "") -> Sample:
     """Raises `ValueError` if there is no answer that is not blank."""
-    if isinstance(answers, Cell):
+    if isinstance(answers, CsvCell):
         answers = answers.listed() or answers
     listed = answers if isinstance(answers, list) else [answers]
     target = tuple(text for text in (text_of(one, "an answer") for one in listed) if text.strip())

@@ -21,7 +21,7 @@ from evalkit.tasks.nq import (
     to_sample,
 )
 
-from evalkit.api import Cell, DataError, Message, Sample, UsageError
+from evalkit.api import CsvCell, DataError, Message, Sample, UsageError
 from evalkit.benchmark.task import build
 from evalkit.data.base import DataOptions
 from evalkit.engine.check import check
@@ -82,7 +82,7 @@ def test_passages_and_what_holds_an_answer() -> None:
     berg = reader("question", "answer", "passages", 2)({**row, "answer": "Ida Berg"})
     assert (berg.meta["held"], berg.group) == (False, NOT_FOUND)
     assert reader("question", "answer", "passages", 3)({**row, "answer": "Ida Berg"}).meta["held"]
-    cell = {**row, "answer": Cell('["Ada Holm"]'), "passages": json.dumps(PASSAGES)}
+    cell = {**row, "answer": CsvCell('["Ada Holm"]'), "passages": json.dumps(PASSAGES)}
     assert reader("question", "answer", "passages", 9)(cell).target == ("Ada Holm",)
     plain, chat = RETRIEVED.protocols
     assert text(RETRIEVED.prompt(sample, plain)) == (
