@@ -121,9 +121,9 @@ def prompt(sample: Sample, protocol: Protocol) -> Prompt:
 
 def _labelled(text: str, label: str) -> str:
     """`text` with the label before it, which the data's exemplars have and its problems lack."""
-    if text.startswith(label.rstrip()):
+    if text.startswith(label):
         return text
-    return f"{label}{text}" if label[-1] in " ：" else f"{label} {text}"
+    return f"{label}{'' if label.endswith('：') else ' '}{text}"
 
 
 @versioned("mgsm.stated_number", 1)
@@ -245,7 +245,7 @@ def mgsm(*, languages: str = "11") -> Task:
         protocols=(
             Protocol(
                 name=FEW_SHOT, shots=8, max_tokens=2048,
-                stop=tuple(f"\n{language.question.strip()}" for language in LANGUAGES.values()),
+                stop=tuple(f"\n{language.question}" for language in LANGUAGES.values()),
                 source="Gemini 1.0 report, table 5 (8-shot); prompt: Shi et al. 2022, native CoT",
             ),
             Protocol(name=ZERO_SHOT, max_tokens=2048, source="evalkit; the word: openai/simple-evals"),
