@@ -139,7 +139,7 @@ def boolq() -> Task:
         size=3270,
         protocols=(
             Protocol(
-                name="0-shot", max_tokens=32, stop=("\n\n", "\nQuestion:"),
+                name="0-shot", max_tokens=32, stop=("\nQuestion:",),
                 source="Gemini 1.0 report, table 3, which gives none; prompt: lm-evaluation-harness boolq",
             ),
             Protocol(
