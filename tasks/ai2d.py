@@ -14,11 +14,11 @@ is by semicolons. They have no letters, since many choices are letters of the di
 
 The report does not print either how a reply is read. Here it must be one of the choices; case, spaces,
 quotation marks, bold print, a full stop and "The answer is" are ignored unless they distinguish two choices.
-If no choice contains a single letter (other than the article "a"), a reply that gives a letter ("(B)",
-"B. root") means the choice at that position, and is read as for MMLU (`chat_letter`). Anything else is no
-answer. lmms-eval's scorer (75571cf, `lmms_eval/tasks/ai2d/utils.py`) is for another prompt: it shows letters,
-takes the letter before a full stop at the beginning, or else the whole reply, and requires the right letter,
-ignoring case and punctuation. There the text of a choice is wrong.
+If no choice contains a single letter (other than the article "a" and the letters of "e.g."), a reply that
+gives a letter ("(B)", "B. root") means the choice at that position, and is read as for MMLU (`chat_letter`).
+Anything else is no answer. lmms-eval's scorer (75571cf, `lmms_eval/tasks/ai2d/utils.py`) is for another
+prompt: it shows letters, takes the letter before a full stop at the beginning, or else the whole reply, and
+requires the right letter, ignoring case and punctuation. There the text of a choice is wrong.
 """
 
 from __future__ import annotations
@@ -53,8 +53,10 @@ BOXES = {
 _LEAD = re.compile(
     r"\A\W*(?:the )?(?:correct |final |best |right )?(?:answer|choice|option)(?: is)?\b[\s:*]*", re.IGNORECASE
 )
-_LABEL = re.compile(r"(?<![\w'’])(?![aA] (?!(?:and|or|to|with|in|is)\b)[a-z]{2})[^\W\d_](?!\w)")
-"""A letter that stands alone, such as a label of the diagram; not the article of "a fish"."""
+_LABEL = re.compile(
+    r"(?<![\w'’])(?<!\w\.)(?![aA] (?!(?:and|or|to|with|in|is)\b)[^\W\d_]{2})[^\W\d_](?!\w|\.\w)"
+)
+"""A letter that stands alone, such as a label of the diagram, but no article ("a fish") and no "e.g."."""
 
 
 def to_sample(record: Record) -> Sample:
@@ -75,7 +77,7 @@ def prompt(sample: Sample, protocol: Protocol) -> Prompt:
     return about_picture("Answer exactly as one of the choices.\n", sample, asked)
 
 
-@versioned("ai2d.read_choice", 3)
+@versioned("ai2d.read_choice", 4)
 def read_choice(text: str, sample: Sample) -> str | None:
     """The choice that a reply gives, as written in the sample; None if it gives none or more than one."""
     for reply in (text, _LEAD.sub("", text)):

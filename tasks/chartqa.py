@@ -64,7 +64,7 @@ REASONED = (
     "as 'Final Answer: X'.\n"
 )
 _FINAL = re.compile(r"(?P<opens>[*_]{0,3})final answer(?P<closes>[\s*_]{0,9}):", re.IGNORECASE)
-_EMPHASIS = re.compile(r"(?s)(\*{1,3}|_{1,3}|`)(?!\s)(.+)(?<!\s)\1")
+_EMPHASIS = re.compile(r"(?<![\w*_`])(\*{1,3}|_{1,3}|`)(?!\s)((?:(?!\1(?!\w)).){1,200})(?<!\s)\1(?!\w)")
 
 
 def to_sample(record: Record) -> Sample:
@@ -90,12 +90,12 @@ def whole_reply(text: str, sample: Sample) -> str | None:
     return text.strip() or None
 
 
-@versioned("chartqa.final_answer", 2)
+@versioned("chartqa.final_answer", 3)
 def final_answer(text: str, sample: Sample) -> str | None:
     """What follows the last "Final Answer:" on its line or the next, without the marks of Markdown.
 
     Only paired marks are removed: `**Final Answer:** X`, `**Final Answer: X**` and "Final Answer: **X**" give
-    X, but the stars of "Final Answer: Rabbit**" belong to the answer.
+    X, and "**X** and **Y**" gives "X and Y", but the stars of "Final Answer: Rabbit**" belong to the answer.
     """
     last = None
     for last in _FINAL.finditer(text):  # noqa: B007 — only the last match counts
@@ -109,8 +109,8 @@ def final_answer(text: str, sample: Sample) -> str | None:
         else:
             answer = answer.partition("\n")[0].strip().removesuffix(mark)
     answer = answer.partition("\n")[0].strip()
-    while (inside := _EMPHASIS.fullmatch(answer)) is not None:
-        answer = inside[2]
+    while _EMPHASIS.search(answer):
+        answer = _EMPHASIS.sub(r"\2", answer)
     return answer if answer.strip("*_`") else None
 
 

@@ -427,4 +427,4 @@ def test_moving_evalkits_code_changes_no_identity(tmp_path: Path) -> None:
         [sys.executable, "-B", "-c", program], cwd=tmp_path, env={"PYTHONPATH": str(tmp_path)},
         capture_output=True, text=True, check=True,
     ).stdout.split()  # fmt: skip
-    assert said == ["letter_of_a_chat", "evalkit.scoring.letters", "chat_letter@2"]
+    assert said == ["letter_of_a_chat", "evalkit.scoring.letters", "chat_letter@3"]

@@ -94,7 +94,7 @@ def _is_stub(code: str, defines: re.Pattern[str]) -> bool:
 
 
 def _does_nothing(code: str, found: re.Match[str]) -> bool:
-    first = "".join(islice((line[0] for line in _LINE.finditer(code, found.end())), 1)).rstrip()
+    first = code[found.end() :].partition("\n")[0].rstrip()
     one_line = re.search(r"\).*?:[ \t]*([^\s#].*)\Z", first)
     if one_line is not None and first.count("(") == first.count(")"):
         return _NO_STATEMENT.match(one_line[1]) is not None
@@ -105,7 +105,7 @@ def _does_nothing(code: str, found: re.Match[str]) -> bool:
     body = imports.end() if imports else header.end()
     docstring = _DOCSTRING.match(code, body)
     for part in _LINE.finditer(code, docstring.end() if docstring else body):
-        line = part[0].rstrip()
+        line = part[0]
         if line.strip() and len(line) - len(line.lstrip()) <= len(found[1]):
             break  # the function's end
         if not _NO_STATEMENT.match(line.strip()):

@@ -112,7 +112,7 @@ class _Mention(NamedTuple):
     end: int
 
 
-@versioned("chat_letter", 2)
+@versioned("chat_letter", 3)
 def chat_letter(text: str, sample: Sample) -> str | None:
     """The letter that a chat gave as its answer; None if it gave none, or more than one.
 
@@ -136,7 +136,7 @@ def chat_letter(text: str, sample: Sample) -> str | None:
     return named.pop() if len(named) == 1 else None
 
 
-@versioned("cot_letter", 2)
+@versioned("cot_letter", 3)
 def cot_letter(text: str, sample: Sample) -> str | None:
     """The letter with which a chain of thought ends: "answer is (X)", else \\boxed{X}, else its last line's.
 
@@ -238,7 +238,7 @@ def _is_answered(text: str, one: _Mention, sample: Sample) -> bool:
 def _is_boxed(text: str, one: _Mention) -> bool:
     if _BOXED.search(text, max(0, one.start - 30), one.start) is None:
         return False
-    return text[one.start] in "([" or _BOX_GOES_ON.match(text, one.end) is not None
+    return text[one.start] in "([{" or _BOX_GOES_ON.match(text, one.end) is not None
 
 
 def _is_alone(text: str, one: _Mention, sample: Sample) -> bool:

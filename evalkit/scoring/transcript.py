@@ -115,7 +115,7 @@ _QUOTES = {
 _WORD = re.compile(r"\w+")
 
 
-@versioned("transcript", 2)
+@versioned("transcript", 3)
 def transcript(text: str, sample: Sample) -> str | None:
     """The text in a reply, trimmed, without what a model puts around every text (see the module).
 
@@ -131,7 +131,7 @@ def transcript(text: str, sample: Sample) -> str | None:
     for pattern, group in ((_TAGS, 2), (_BRACKET_TAGS, 2), (_FENCE, 1)):
         if whole := pattern.fullmatch(text):
             text = _of_subtitles(whole[group]).strip()
-    text = _HEARD.sub("", text, count=1) if _HEARD.match(text) else text
+    text = text[heard.end() :] if (heard := _HEARD.match(text)) else text
     text = _without_preamble(_of_json(text), references)
     if whole := _FENCE.fullmatch(text):
         text = _of_subtitles(whole[1]).strip()
@@ -159,7 +159,7 @@ def _of_json(text: str) -> str:
         return text
     pieces = [_entry(one) for one in (document if isinstance(document, list) else [document])]
     known = [piece.strip() for piece in pieces if piece is not None]
-    return " ".join(known) if pieces and len(known) == len(pieces) else text
+    return " ".join(filter(None, known)) if pieces and len(known) == len(pieces) else text
 
 
 def _entry(document: object) -> str | None:

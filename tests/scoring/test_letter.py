@@ -133,6 +133,7 @@ CASES: dict[str, tuple[str | None, str | None]] = {
     r"\boxed{\text{(B)}}": ("B", "B"),
     r"\boxed{B. Rome}": ("B", "B"),
     r"\boxed{d}": ("D", "D"),
+    "So \\boxed{B}\n\nRome is the only capital.": ("B", "B"),
     r"\boxed{A + B}": (None, None),
     r"\boxed{4}": (None, None),
     r"The answer is $\boxed{B}$.": ("B", "B"),

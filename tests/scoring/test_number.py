@@ -428,16 +428,8 @@ def test_ten_thousand_digits(spelling: str) -> None:
     assert not same_number(text, found.replace("9", "8", 1))
 
 
-@pytest.mark.parametrize(
-    "unit",
-    [
-        "9", "1/", "-", "$ ",
-        *(
-            pytest.param(unit, marks=pytest.mark.slow)
-            for unit in ("9,", "−", ".", "9.", "{,}", "1\u202f111", "٤")
-        ),
-    ],
-)  # fmt: skip
+@pytest.mark.slow
+@pytest.mark.parametrize("unit", ["9", "1/", "-", "$ ", "9,", "−", ".", "9.", "{,}", "1\u202f111", "٤"])
 def test_a_megabyte_takes_no_time(unit: str) -> None:
     text = unit * (1_000_000 // len(unit))
     started = time.process_time()

@@ -100,6 +100,11 @@ def test_a_sentence_said_twice_is_taken_away_once() -> None:
     assert read(f"Here is the transcript: {said}", said) == said
 
 
+def test_pieces_without_a_text_leave_no_blanks() -> None:
+    reply = '[{"text": "the fox"}, {"text": ""}, {"text": " sleeps"}, {"text": " "}]'
+    assert read(reply) == read(reply, "The speaker said") == "the fox sleeps"
+
+
 def test_other_sentences_stay() -> None:
     """They are noted on the figure instead."""
     for reply in (

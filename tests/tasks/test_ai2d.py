@@ -157,5 +157,7 @@ def test_a_million_characters_take_no_time(response: str) -> None:
 def test_an_article_in_a_choice_does_not_hide_a_letter() -> None:
     fish = Sample("f", "Which?", ("a shark",), choices=("a small fish", "a shark", "A crab", "algae"))
     assert [ai2d.read_choice(reply, fish) for reply in ("B", "(b)", "B. a shark")] == ["a shark"] * 3
+    fish = Sample("f", "Which?", ("A Fish",), choices=("A Frog", "A Fish", "a Venus flytrap", "e.g. a newt"))
+    assert [ai2d.read_choice(reply, fish) for reply in ("B", "(b)", "B. A Fish")] == ["A Fish"] * 3
     labels = Sample("l", "Which?", ("B and C",), choices=("A and B", "B and C", "a to b", "D"))
     assert ai2d.read_choice("(B)", labels) is None
