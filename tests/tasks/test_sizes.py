@@ -18,6 +18,7 @@ SIZES: dict[str, dict[tuple[str, str], int | None]] = {
     "docvqa": {("split", "validation"): 5349, ("split", "test"): 5188},
     "fleurs": {("languages", "82"): 63343, ("languages", "all"): 77809, ("languages", "en_us,ja_jp"): 1297},
     "fleurs-ast": {("languages", "whisper"): None, ("languages", "fr_fr"): None},
+    "flores-low": {("languages", "all"): 10034, ("languages", "tzm_Tfng,knc_Latn,nde_Latn"): 8010},
     "gsm8k": {("", ""): 1319},
     "humaneval": {("", ""): 164},
     "infographicvqa": {("split", "validation"): 2801, ("split", "test"): 3288},
@@ -34,10 +35,11 @@ SIZES: dict[str, dict[tuple[str, str], int | None]] = {
         ("split", "validation"): 214354, ("split", "testdev"): 107394, ("split", "test-dev"): 107394,
         ("split", "test"): 447793,
     },
+    "wmt23": {("pairs", "all"): 24994, ("pairs", "en-de,de-en"): 1106, ("documents", "no"): 24994},
 }  # fmt: skip
 GROUPS = {
-    "chartqa": 2, "covost2": 21, "fleurs": 82, "librispeech": 1, "math": 7, "mathvista": 5, "mls": 1,
-    "mmlu": 57, "mmmu": 30, "voxpopuli": 1,
+    "chartqa": 2, "covost2": 21, "fleurs": 82, "flores-low": 8, "librispeech": 1, "math": 7, "mathvista": 5,
+    "mls": 1, "mmlu": 57, "mmmu": 30, "voxpopuli": 1, "wmt23": 14,
 }  # fmt: skip
 """How many groups have a size, at the defaults."""
 

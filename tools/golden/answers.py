@@ -217,6 +217,7 @@ RULES: dict[str, tuple[str, Shape]] = {
     "sympy_equal": ("values", slow_pair),
     "textvqa_accuracy": ("vqa", references),
     "transcript": ("transcripts", text_and_sample),
+    "translation": ("replies", text_and_sample),
     "vqa_accuracy": ("vqa", references),
     "vqa_accuracy_normalised": ("vqa", references),
 }

@@ -37,6 +37,7 @@ THEMES = {
     "speech_recognition": "speech",
     "speech_translation": "translation",
     "textvqa": "vqa",
+    "translation.reply": "replies",
     "vqa": "vqa",
     "vqa.by_anls": "docs",
     "vqa.by_equality": "docs",

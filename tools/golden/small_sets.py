@@ -24,6 +24,7 @@ NARROWED: Mapping[str, Mapping[str, str]] = {
     "covost2": {"languages": "de,ja"},
     "fleurs": {"languages": "de_de,ja_jp"},
     "fleurs-ast": {"languages": "de_de,ja_jp"},
+    "wmt23": {"pairs": "en-zh,he-en"},
 }
 """Options that read fewer languages, because each is a file."""
 
