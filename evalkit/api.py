@@ -46,6 +46,7 @@ from evalkit.data.audio_folder import AudioFolder
 from evalkit.data.base import CsvCell, text_of
 from evalkit.data.exemplars import fewshot_description, fewshot_samples, returned_samples
 from evalkit.data.mmlu_cot import mmlu_cot, mmlu_cot_description, mmlu_cot_repairs
+from evalkit.data.repository import Repository, lines_of
 from evalkit.errors import (
     DataError,
     JudgeError,
@@ -74,7 +75,7 @@ from evalkit.metrics import (
     averages,
     quantile,
 )
-from evalkit.metrics.bleu import Bleu, ChrF, require_tokeniser, tokeniser_for
+from evalkit.metrics.bleu import BY_TARGET, Bleu, ChrF, require_tokeniser, tokeniser_for
 from evalkit.metrics.bleu import signatures as bleu_signatures
 from evalkit.metrics.error_rate import ErrorRate, Over100
 from evalkit.metrics.guessing import GuessingAccuracy
@@ -105,6 +106,7 @@ from evalkit.scoring.learned import Learned
 
 __all__ = [
     "AUDIO_FILE",
+    "BY_TARGET",
     "JSON",
     "PART",
     "Accuracy",
@@ -165,6 +167,7 @@ __all__ = [
     "Reading",
     "Record",
     "Records",
+    "Repository",
     "Request",
     "Response",
     "Runs",
@@ -205,6 +208,7 @@ __all__ = [
     "fewshot_samples",
     "first_draw",
     "letters",
+    "lines_of",
     "load_task",
     "majority_vote",
     "mmlu_cot",

@@ -12,6 +12,7 @@ INDEX = {
     "drop": "evalkit.tasks.drop:drop",
     "fleurs": "evalkit.tasks.fleurs:fleurs",
     "fleurs-ast": "evalkit.tasks.speech_translation:fleurs_ast",
+    "flores-low": "evalkit.tasks.flores_low:flores_low",
     "gsm8k": "evalkit.tasks.gsm8k:gsm8k",
     "humaneval": "evalkit.tasks.humaneval:humaneval",
     "humanevalplus": "evalkit.tasks.evalplus:humanevalplus",
@@ -33,4 +34,5 @@ INDEX = {
     "voxpopuli": "evalkit.tasks.voxpopuli:voxpopuli",
     "vqa": "evalkit.tasks.vqa:vqa",
     "vqav2": "evalkit.tasks.vqav2:vqav2",
+    "wmt23": "evalkit.tasks.wmt23:wmt23",
 }

@@ -47,6 +47,8 @@ def test_the_wheel_runs_a_task_from_another_folder(tmp_path: Path) -> None:
         assert f"evalkit/report/html/{ending}" in names
     assert "evalkit/reports/gemini-1.0/table-2.toml" in names
     assert "evalkit/data/small_sets/openai/gsm8k/main/test.jsonl" in names
+    wmt23 = "evalkit/data/small_sets/wmt-conference/wmt23-news-systems"
+    assert f"{wmt23}/txt/sources/generaltest2023.en-de.src.en" in names
     assert not [name for name in names if name.startswith(("tasks/", "reports/", "tests/"))]
 
     clean = tmp_path / "venv"

@@ -34,6 +34,8 @@ CHARACTERS = 6
 """The length of the longest n-grams of characters that chrF counts."""
 TOKENISERS = ("13a", "char", "intl", "ja-mecab", "ko-mecab", "none", "zh")
 """sacreBLEU's tokenisers, without those that download an unverified model (spm, flores)."""
+BY_TARGET = "target"
+"""The value of `Bleu.tokeniser` for `tokeniser_for` each sample's own `meta["target"]`, 13a without one."""
 _BY_LANGUAGE = {
     **dict.fromkeys(("zh", "cmn", "yue"), "zh"),
     **dict.fromkeys(("ja", "jpn"), "ja-mecab"),
@@ -100,6 +102,9 @@ class Bleu:
     It is case-sensitive, with n-grams of up to four words, `exp` smoothing of zero precisions and no
     effective order: a corpus without any sentence of four words gets 0. Several references are handled as in
     sacreBLEU. A sample with several answers counts by the mean of their counts.
+
+    With the tokeniser `BY_TARGET`, a sample's target language chooses it; a figure is then of one language,
+    so a benchmark of several languages has them as groups and a `Macro` of this metric.
     """
 
     tokeniser: str = "13a"
@@ -120,7 +125,8 @@ class Bleu:
 
     def statistics(self, sample: Sample, scored: Scored) -> Sequence[float]:
         references = [[reference] for reference in sample.target]
-        bleu = _bleu(self.tokeniser)
+        by_target = self.tokeniser == BY_TARGET
+        bleu = _bleu(tokeniser_for(str(sample.meta.get("target", ""))) if by_target else self.tokeniser)
         scores = [bleu.corpus_score([final.value or ""], references) for final in scored.answer.finals]
         return _mean([(score.sys_len, score.ref_len, *score.counts, *score.totals) for score in scores])
 
@@ -150,6 +156,9 @@ class ChrF:
     It is the F-score, with recall weighted twice, of n-grams of one to six characters without spaces. Orders
     for which one side is too short are left out of the mean. With several references, the counts are those of
     the best one.
+
+    `copied`: whether `Sample.input`, the text to translate, is scored in place of each answer. Names and
+    numbers are the same in many languages, so a copy has a figure above 0, which a translation must exceed.
     """
 
     variant: str = ""
@@ -157,6 +166,7 @@ class ChrF:
     higher_is_better: bool = True
     least_draws: int = 1
     name: str = "chrF2"
+    copied: bool = False
     whole_corpus: ClassVar[bool] = True
     span: ClassVar[float] = 100.0
     outcome: ClassVar[Literal["answered"]] = "answered"
@@ -168,7 +178,7 @@ class ChrF:
 
     def statistics(self, sample: Sample, scored: Scored) -> Sequence[float]:
         # No public method of sacreBLEU returns chrF's counts; its own significance tests call this one too.
-        finals = [final.value or "" for final in scored.answer.finals]
+        finals = [sample.input if self.copied else final.value or "" for final in scored.answer.finals]
         references = [[reference] * len(finals) for reference in sample.target]
         return _mean(_chrf()._extract_corpus_statistics(finals, references))
 

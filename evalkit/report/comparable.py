@@ -48,6 +48,8 @@ def differs(cell: TableCell, row: PaperRow, figure: Figure) -> str:
     """
     if figure.unit not in ("", row.unit):
         return f"{cell.metric} here, {figure.unit} there"
+    if cell.metric in row.stand_ins:
+        return f"{cell.metric} here, {row.metric} there"
     base, overrides = cell.spec.protocol.name, cell.spec.protocol.overrides.items()
     theirs = figure.protocol or "a protocol that is not stated"
     if _SHOTS_ALONE.fullmatch(theirs):

@@ -93,7 +93,8 @@ class PaperRow:
     is not made of samples, such as BLEU. `headline_of`: the protocols whose headline is this figure, if
     `measure` is the name that another protocol has for it: a plain majority is a branch of a routed run.
     `model_extractor`: whether a model read the answers that rules could not read, so that a run without
-    `--judge` has another protocol.
+    `--judge` has another protocol. `stand_ins`: evalkit's metrics that take the place of the printed metric,
+    which evalkit does not have; every printed figure beside them is marked.
     """
 
     name: str
@@ -110,6 +111,7 @@ class PaperRow:
     whole_corpus: bool = False
     headline_of: tuple[str, ...] = ()
     model_extractor: bool = False
+    stand_ins: tuple[str, ...] = ()
 
     @property
     def figure(self) -> tuple[str, str, tuple[str, ...]]:

@@ -139,6 +139,28 @@ def transcript(text: str, sample: Sample) -> str | None:
     return _unescaped(_unquoted(text, references), references)
 
 
+@versioned("translation", 1)
+def translation(text: str, sample: Sample) -> str | None:
+    """The translation in a reply to a text, trimmed, without what a chat model puts around it.
+
+    That is a sentence that introduces it, a fence, a tag or another mark of Markdown around the whole, a JSON
+    object with the text, and quotes around the whole; each is kept if the reference begins with it, and
+    quotes also if the source does. Unlike in `transcript`, nothing inside the text is removed: times and
+    labels of speakers are part of a text.
+    """
+    references = [reference.strip() for reference in sample.target]
+    text = text.strip()
+    for pattern, group in ((_TAGS, 2), (_BRACKET_TAGS, 2), (_FENCE, 1)):
+        if whole := pattern.fullmatch(text):
+            text = whole[group].strip()
+    text = _without_preamble(_of_json(text), references)
+    if whole := _FENCE.fullmatch(text):
+        text = whole[1].strip()
+    text = _unmarked(text, references)
+    own = any(one[:1] in _QUOTES for one in (*references, sample.input.strip()))
+    return text if own else _unquoted(text, references)
+
+
 def _of_subtitles(text: str) -> str:
     """The text of WebVTT or SubRip, without numbers and times; any other text as it is."""
     if "-->" not in text:

@@ -21,6 +21,7 @@ SIZES: dict[str, dict[tuple[str, str], int | None]] = {
     "drop": {("", ""): 9536},
     "fleurs": {("languages", "82"): 63343, ("languages", "all"): 77809, ("languages", "en_us,ja_jp"): 1297},
     "fleurs-ast": {("languages", "whisper"): None, ("languages", "fr_fr"): None},
+    "flores-low": {("languages", "all"): 10034, ("languages", "tzm_Tfng,knc_Latn,nde_Latn"): 8010},
     "gsm8k": {("", ""): 1319},
     "humaneval": {("", ""): 164},
     "humanevalplus": {("", ""): 164},
@@ -45,10 +46,12 @@ SIZES: dict[str, dict[tuple[str, str], int | None]] = {
         ("split", "validation"): 214354, ("split", "testdev"): 107394, ("split", "test-dev"): 107394,
         ("split", "test"): 447793,
     },
+    "wmt23": {("pairs", "all"): 24994, ("pairs", "en-de,de-en"): 1106, ("documents", "no"): 24994},
 }  # fmt: skip
 GROUPS = {
-    "bbh": 23, "chartqa": 2, "covost2": 21, "fleurs": 82, "librispeech": 1, "math": 7,
-    "mathvista": 5, "mgsm": 11, "mls": 1, "mmlu": 57, "mmmu": 30, "tydiqa": 9, "voxpopuli": 1,
+    "bbh": 23, "chartqa": 2, "covost2": 21, "fleurs": 82, "flores-low": 8, "librispeech": 1,
+    "math": 7, "mathvista": 5, "mgsm": 11, "mls": 1, "mmlu": 57, "mmmu": 30, "tydiqa": 9,
+    "voxpopuli": 1, "wmt23": 14,
 }  # fmt: skip
 """How many groups have a size, at the defaults."""
 

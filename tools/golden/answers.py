@@ -245,6 +245,7 @@ RULES: dict[str, tuple[str, Shape]] = {
     "tydiqa_exact_match": ("short", by_language),
     "tydiqa_f1": ("short", by_language),
     "tydiqa_normalise": ("short", by_language),
+    "translation": ("replies", text_and_sample),
     "vqa_accuracy": ("vqa", references),
     "vqa_accuracy_normalised": ("vqa", references),
 }

@@ -48,6 +48,7 @@ THEMES = {
     "speech_translation": "translation",
     "textvqa": "vqa",
     "tydiqa": "short",
+    "translation.reply": "replies",
     "vqa": "vqa",
     "vqa.by_anls": "docs",
     "vqa.by_equality": "docs",

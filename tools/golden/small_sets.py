@@ -26,6 +26,7 @@ NARROWED: Mapping[str, Mapping[str, str]] = {
     "fleurs": {"languages": "de_de,ja_jp"},
     "fleurs-ast": {"languages": "de_de,ja_jp"},
     "mgsm": {"languages": "de,ja"},
+    "wmt23": {"pairs": "en-zh,he-en"},
 }
 """Options that read fewer languages, because each is a file."""
 
