@@ -17,8 +17,13 @@ from evalkit.metrics import Accuracy
 
 NOT_PRINTED = ("asr", "ast", "fleurs-ast", "humanevalplus", "librispeech", "mbppplus", "vqa")
 """Benchmarks of which the report prints no figure."""
-IN_HUMANEVALS_FORM = ("humanevalplus", "mbpp", "mbppplus", "natural2code")
-"""Benchmarks that share HumanEval's prompt, or its programs that try to forge a pass."""
+BASED_ON = {
+    "humanevalplus": ("humaneval", "mbpp"),
+    "mbpp": ("humaneval",),
+    "mbppplus": ("humaneval", "mbpp"),
+    "natural2code": ("humaneval",),
+}
+"""Benchmarks that are others in their prompts and programs, with those."""
 HEAD = """
 from evalkit.scoring import final_number
 from evalkit.api import Accuracy, Package, Protocol, Sample, Task, Verdict, ask_once, task
@@ -140,11 +145,10 @@ def imported() -> dict[str, list[str]]:
 def test_loading_one_benchmark_imports_no_other(name: str, imported: dict[str, list[str]]) -> None:
     own = INDEX[name].partition(":")[0]
     assert own in imported[name]
-    # mmlu_fields is mmlu's, the kit is shared by all, and the speech_ modules by those of speech.
-    shared = ("evalkit.tasks.kit", "evalkit.tasks.speech_")
-    if name in IN_HUMANEVALS_FORM:
-        shared += ("evalkit.tasks.humaneval",)
-    assert all(module.startswith((own, *shared)) for module in imported[name])
+    # mmlu_fields is mmlu's, the kit is shared by all, and the others by those of speech and of translation.
+    shared = ["kit", "speech_", "translation", *BASED_ON.get(name, ())]
+    allowed = tuple(f"evalkit.tasks.{module}" for module in shared)
+    assert all(module.startswith((own, *allowed)) for module in imported[name])
 
 
 def test_an_unknown_name() -> None:
