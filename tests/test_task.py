@@ -15,8 +15,8 @@ from evalkit.benchmark.task import all_tasks, load_task, parse_spec, sample_id
 from evalkit.errors import UsageError
 from evalkit.metrics import Accuracy
 
-NOT_PRINTED = ("asr", "ast", "fleurs-ast", "humanevalplus", "librispeech", "mbppplus", "vqa")
-"""Benchmarks of which the report prints no figure."""
+NOT_PRINTED = ("asr", "ast", "fleurs-ast", "flores-low", "humanevalplus", "librispeech", "mbppplus", "vqa")
+"""Benchmarks that are in no table of the report."""
 BASED_ON = {
     "humanevalplus": ("humaneval", "mbpp"),
     "mbpp": ("humaneval",),
