@@ -45,6 +45,7 @@ from evalkit.data.audio_folder import FILE as AUDIO_FILE
 from evalkit.data.audio_folder import AudioFolder
 from evalkit.data.base import Cell, text_of
 from evalkit.data.exemplars import fewshot_samples, returned_samples
+from evalkit.data.hub import CONVERTED
 from evalkit.data.mmlu_cot import mmlu_cot, mmlu_cot_description, mmlu_cot_repairs
 from evalkit.errors import (
     DataError,
@@ -104,6 +105,7 @@ from evalkit.scoring.learned import Learned
 
 __all__ = [
     "AUDIO_FILE",
+    "CONVERTED",
     "JSON",
     "PART",
     "Accuracy",

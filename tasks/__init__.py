@@ -22,4 +22,7 @@ INDEX = {
     "voxpopuli": "evalkit.tasks.voxpopuli:voxpopuli",
     "vqa": "evalkit.tasks.vqa:vqa",
     "vqav2": "evalkit.tasks.vqav2:vqav2",
+    "wikilingua": "evalkit.tasks.wikilingua:wikilingua",
+    "xlsum": "evalkit.tasks.xlsum:xlsum",
+    "xsum": "evalkit.tasks.xsum:xsum",
 }

@@ -34,10 +34,13 @@ SIZES: dict[str, dict[tuple[str, str], int | None]] = {
         ("split", "validation"): 214354, ("split", "testdev"): 107394, ("split", "test-dev"): 107394,
         ("split", "test"): 447793,
     },
+    "wikilingua": {("languages", "palm2"): None, ("languages", "all"): None},
+    "xlsum": {("languages", "tydi"): 37747, ("languages", "all"): 114198, ("languages", "thai,welsh"): 2042},
+    "xsum": {("", ""): 11334},
 }  # fmt: skip
 GROUPS = {
     "chartqa": 2, "covost2": 21, "fleurs": 82, "librispeech": 1, "math": 7, "mathvista": 5, "mls": 1,
-    "mmlu": 57, "mmmu": 30, "voxpopuli": 1,
+    "mmlu": 57, "mmmu": 30, "voxpopuli": 1, "xlsum": 11,
 }  # fmt: skip
 """How many groups have a size, at the defaults."""
 

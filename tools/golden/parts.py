@@ -36,6 +36,7 @@ THEMES = {
     "mmmu": "mmmu",
     "speech_recognition": "speech",
     "speech_translation": "translation",
+    "summaries": "summaries",
     "textvqa": "vqa",
     "vqa": "vqa",
     "vqa.by_anls": "docs",
