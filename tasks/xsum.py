@@ -3,7 +3,8 @@
 The report counts XSum among its five benchmarks of summarisation (appendix 10.3) and prints no figure of it.
 PaLM 2's report prints ROUGE-2 of 23.23 for PaLM 2-L, 1-shot, in table 19; the protocol `1-shot` is named
 after it. The headline is rouge_score's ROUGE-L as in table 5's XLSum, without stemming; the same with
-Porter's stemmer, which much other work uses, stands beside it. `--set rules=stemmed,plain` makes it the headline.
+Porter's stemmer, which much other work uses, stands beside it. `--set rules=stemmed,plain` makes it
+the headline.
 
 Data: `EdinburghNLP/xsum`, split test, 11,334 articles; its main branch is a script, so the Hub's own
 conversion to Parquet is read. Its card has no licence. Prompt, examples and stop: `evalkit.tasks.summaries`.

@@ -263,12 +263,15 @@ def _cause(error: Exception) -> BaseException:
 
 
 def _converted_card(names: Iterable[str]) -> str:
-    """A card for the Hub's own conversion, which has none: its folders are the configs and their splits."""
+    """A card for the Hub's own conversion, which has none: its folders are the configs and their splits.
+
+    A split that was converted in part only is in a folder called partial-SPLIT, and is left out.
+    """
     splits: dict[str, set[str]] = {}
     for name in names:
         config, _, rest = name.partition("/")
         split, _, file = rest.partition("/")
-        if file.endswith(".parquet"):
+        if file.endswith(".parquet") and split.isidentifier():
             splits.setdefault(config, set()).add(split)
     configs = [
         {

@@ -11,7 +11,7 @@ import pytest
 
 from evalkit.errors import UsageError
 from evalkit.scoring import rouge_xlsum
-from evalkit.scoring.rouge import SentencePiece, best_rouge, plain, rouge, stemmed
+from evalkit.scoring.rouge import SentencePiece, TokenRule, best_rouge, plain, rouge, stemmed
 from evalkit.scoring.rouge_xlsum import XlSum
 
 TABLE: dict[str, Any] = json.loads((Path(__file__).parent / "rouge.json").read_text("utf-8"))
@@ -47,7 +47,7 @@ def stop_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path
     "languages", [LANGUAGES - SEGMENTED, pytest.param(SEGMENTED, marks=pytest.mark.slow)]
 )
 def test_both_packages_give_the_same_figures(stop_words: Path, languages: set[str]) -> None:
-    rules = {"plain": plain, "stemmed": stemmed, "xlsum": XlSum(languages)}
+    rules: dict[str, TokenRule] = {"plain": plain, "stemmed": stemmed, "xlsum": XlSum(languages)}
     for case in CASES:
         if case["language"] not in languages:
             continue

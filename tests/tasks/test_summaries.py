@@ -67,10 +67,9 @@ def test_a_prompt_shows_the_first_articles_of_the_same_language() -> None:
     assert sample.target[0] not in message.text
     assert (sample.group, sample.id, sample.cluster) == ("turkish", "turkish/turkish-4", "turkish/turkish-4")
     protocol = task.protocol("0-shot-chat")
-    (alone,) = task.prompt(sample, protocol)
-    assert alone.text == (  # type: ignore[union-attr]
-        f"{parts[0]} Reply with the summary only.\n\nArticle: {sample.input}"
-    )
+    sent = task.prompt(sample, protocol)
+    assert isinstance(sent, tuple)
+    assert sent[0].text == f"{parts[0]} Reply with the summary only.\n\nArticle: {sample.input}"
 
 
 def test_replies_are_read_up_to_a_blank_line_or_whole() -> None:
