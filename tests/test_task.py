@@ -101,7 +101,7 @@ def test_a_benchmark_is_loaded_under_its_own_name(name: str) -> None:
     found = load_task(name)
     assert found.name == name
     assert found.summary
-    assert found.report or name in ("asr", "ast", "fleurs-ast", "librispeech", "vqa")
+    assert found.report or name in ("asr", "ast", "fleurs-ast", "librispeech", "vqa", "xsum")
 
 
 def test_all_tasks_are_those_of_the_index() -> None:
@@ -136,13 +136,14 @@ def imported() -> dict[str, list[str]]:
 def test_loading_one_benchmark_imports_no_other(name: str, imported: dict[str, list[str]]) -> None:
     own = INDEX[name].partition(":")[0]
     assert own in imported[name]
-    # mmlu_fields is mmlu's, the kit is shared by all, and the speech_ modules by those of speech.
-    shared = ("evalkit.tasks.kit", "evalkit.tasks.speech_")
+    # mmlu_fields is mmlu's, the kit is shared by all, the speech_ modules by those of speech, and summaries
+    # by those of summarisation.
+    shared = ("evalkit.tasks.kit", "evalkit.tasks.speech_", "evalkit.tasks.summaries")
     assert all(module.startswith((own, *shared)) for module in imported[name])
 
 
 def test_an_unknown_name() -> None:
-    assert complaint("gsm8") == "unknown task 'gsm8': did you mean gsm8k?"
+    assert complaint("gsm8") == "unknown task 'gsm8': did you mean gsm8k or xsum?"
     assert complaint("xyzzy") == "unknown task 'xyzzy': evalkit tasks lists them"
     assert complaint("").startswith("unknown task ''")
 

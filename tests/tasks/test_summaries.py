@@ -51,7 +51,7 @@ def test_by_xl_sums_rule_references_are_right_in_every_language(stop_words: Path
     for _, sample in cell.samples():
         verdict = judged(cell.task, sample.target[0], sample)
         assert verdict.values["rougeL"] == 1
-        assert all(value < 0.5 for value in judged(cell.task, sample.input, sample).values.values())
+        assert judged(cell.task, sample.input, sample).values["rougeL"] < 1
 
 
 def test_a_prompt_shows_the_first_articles_of_the_same_language() -> None:
