@@ -45,6 +45,7 @@ from evalkit.data.audio_folder import FILE as AUDIO_FILE
 from evalkit.data.audio_folder import AudioFolder
 from evalkit.data.base import CsvCell, text_of
 from evalkit.data.exemplars import fewshot_description, fewshot_samples, returned_samples
+from evalkit.data.hub import CONVERTED
 from evalkit.data.mmlu_cot import mmlu_cot, mmlu_cot_description, mmlu_cot_repairs
 from evalkit.data.repository import Repository, lines_of
 from evalkit.errors import (
@@ -107,6 +108,7 @@ from evalkit.scoring.learned import Learned
 __all__ = [
     "AUDIO_FILE",
     "BY_TARGET",
+    "CONVERTED",
     "JSON",
     "PART",
     "Accuracy",

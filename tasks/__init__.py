@@ -34,5 +34,8 @@ INDEX = {
     "voxpopuli": "evalkit.tasks.voxpopuli:voxpopuli",
     "vqa": "evalkit.tasks.vqa:vqa",
     "vqav2": "evalkit.tasks.vqav2:vqav2",
+    "wikilingua": "evalkit.tasks.wikilingua:wikilingua",
     "wmt23": "evalkit.tasks.wmt23:wmt23",
+    "xlsum": "evalkit.tasks.xlsum:xlsum",
+    "xsum": "evalkit.tasks.xsum:xsum",
 }

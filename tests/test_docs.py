@@ -34,6 +34,7 @@ PAGES = (
     "docs/short-answers.md",
     "docs/video.md",
     "docs/speech.md",
+    "docs/summaries.md",
     "docs/ci.md",
 )
 _FENCE = re.compile(r"^```(\w+)(?: file=(\S+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)

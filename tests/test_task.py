@@ -15,7 +15,17 @@ from evalkit.benchmark.task import all_tasks, load_task, parse_spec, sample_id
 from evalkit.errors import UsageError
 from evalkit.metrics import Accuracy
 
-NOT_PRINTED = ("asr", "ast", "fleurs-ast", "flores-low", "humanevalplus", "librispeech", "mbppplus", "vqa")
+NOT_PRINTED = (
+    "asr",
+    "ast",
+    "fleurs-ast",
+    "flores-low",
+    "humanevalplus",
+    "librispeech",
+    "mbppplus",
+    "vqa",
+    "xsum",
+)
 """Benchmarks that are in no table of the report."""
 BASED_ON = {
     "humanevalplus": ("humaneval", "mbpp"),
@@ -145,8 +155,9 @@ def imported() -> dict[str, list[str]]:
 def test_loading_one_benchmark_imports_no_other(name: str, imported: dict[str, list[str]]) -> None:
     own = INDEX[name].partition(":")[0]
     assert own in imported[name]
-    # mmlu_fields is mmlu's, the kit is shared by all, and the others by those of speech and of translation.
-    shared = ["kit", "speech_", "translation", *BASED_ON.get(name, ())]
+    # mmlu_fields is mmlu's, the kit is shared by all, and the others by those of speech,
+    # of summarisation and of translation.
+    shared = ["kit", "speech_", "summaries", "translation", *BASED_ON.get(name, ())]
     allowed = tuple(f"evalkit.tasks.{module}" for module in shared)
     assert all(module.startswith((own, *allowed)) for module in imported[name])
 

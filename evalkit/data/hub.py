@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import glob
+import json
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 CARDS = ("README.md", ".huggingface.yaml", "dataset_infos.json")
 """The files from which `datasets` reads configs and features."""
+CONVERTED = "refs/convert/parquet"
+"""The revision that has the Hub's own conversion of a data set to Parquet: CONFIG/SPLIT/0000.parquet."""
 PAUSES = (1.0, 2.0)
 """Seconds before each retry after a temporary failure of the Hub."""
 
@@ -157,6 +160,8 @@ class Hub:
                     shutil.copyfile(snapshot / name, stand_in)
                 else:
                     stand_in.touch()
+            if self.revision == CONVERTED and not set(CARDS) & set(names):
+                Path(scratch, CARDS[0]).write_text(_converted_card(names), "utf-8")
             return folder.plan(Path(scratch), self._configs, self.split, self._at(sha))
 
     @property
@@ -255,3 +260,26 @@ def _cause(error: Exception) -> BaseException:
     from huggingface_hub.errors import HfHubHTTPError
 
     return error if isinstance(error, HfHubHTTPError) else error.__cause__ or error
+
+
+def _converted_card(names: Iterable[str]) -> str:
+    """A card for the Hub's own conversion, which has none: its folders are the configs and their splits.
+
+    A split that was converted in part only is in a folder called partial-SPLIT, and is left out.
+    """
+    splits: dict[str, set[str]] = {}
+    for name in names:
+        config, _, rest = name.partition("/")
+        split, _, file = rest.partition("/")
+        if file.endswith(".parquet") and split.isidentifier():
+            splits.setdefault(config, set()).add(split)
+    configs = [
+        {
+            "config_name": config,
+            "data_files": [
+                {"split": split, "path": f"{config}/{split}/*.parquet"} for split in sorted(found)
+            ],
+        }
+        for config, found in sorted(splits.items())
+    ]
+    return f"---\n{json.dumps({'configs': configs})}\n---\n"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from evalkit.data.hub import CONVERTED
 from tests.data.reading import SHARDED, Job, jsonl, parquet, read
 from tests.hub_server import HubServer
 
@@ -82,6 +83,36 @@ def test_the_revision_asked_for_is_what_is_read(tmp_path: Path) -> None:
     assert pinned.questions == OLD
     for fix in ("--data builtin", "--data DIR", "HF_ENDPOINT", "pip install no-such-package", hub.url):
         assert fix in lost.error
+
+
+@pytest.mark.slow
+def test_the_hubs_own_conversion_needs_no_card(tmp_path: Path) -> None:
+    """A data set whose main branch is a script: the conversion's folders are the configs and splits."""
+    with HubServer() as hub:
+        sha = hub.publish(
+            "acme/script",
+            {
+                "calm/test/0000.parquet": parquet(OLD[0]),
+                "calm/test/0001.parquet": parquet(OLD[1]),
+                "calm/partial-train/0000.parquet": parquet("What is for practice?"),
+                "rough/test/0000.parquet": parquet(*NEW),
+            },
+        )
+        hub.publish(
+            "acme/script", {"README.md": b"---\nlicense: mit\n---\n", "script.py": b"raise SystemExit"}
+        )
+        hub.tag("acme/script", CONVERTED, sha)
+        calm, rough, none = read(
+            Job("acme/script", CONVERTED, "calm"),
+            Job("acme/script", CONVERTED, "rough"),
+            Job("acme/script", CONVERTED, "wild"),
+            endpoint=hub.url,
+            home=tmp_path,
+        )
+        assert not hub.paths(part="train")
+    assert (calm.questions, rough.questions) == (OLD, NEW), calm.error
+    assert calm.origin["revision"] == sha
+    assert "no config 'wild': it has calm, rough" in none.error
 
 
 CONFIGS = b"""---

@@ -36,6 +36,15 @@ def pair(function: Function, inputs: Theme) -> Iterator[Case]:
     yield from blocks(Call(function, (answer, others[0])) for answer, others in inputs.made_pairs(MADE))
 
 
+def tokens(function: Function, inputs: Theme) -> Iterator[Case]:
+    """Lists of the words of an answer and of a reference, and the other way round."""
+    for answer, references in inputs.pairs:
+        for sides in ((answer.split(), one.split()) for one in references):
+            yield each((Call(function, sides), Call(function, sides[::-1])), [answer, *sides[1]])
+    made = ((answer.split(), others[0].split()) for answer, others in inputs.made_pairs(MADE))
+    yield from blocks(Call(function, one) for one in made)
+
+
 def slow_pair(function: Function, inputs: Theme) -> Iterator[Case]:
     for answer, references in inputs.pairs:
         yield from (own(function, answer, reference) for reference in references)
@@ -225,6 +234,9 @@ RULES: dict[str, tuple[str, Shape]] = {
     "nq.holds": ("short", references),
     "plain_formula": ("maths", text),
     "relaxed_match": ("relaxed", relaxed),
+    "rouge": ("summaries", tokens),
+    "rouge_tokens": ("summaries", text),
+    "rouge_tokens_stemmed": ("summaries", text),
     "same_number": ("numbers", pair),
     "speech_alignment": ("speech", with_units),
     "speech_confusions": ("speech", confusions),

@@ -46,6 +46,7 @@ THEMES = {
     "nq": "short",
     "speech_recognition": "speech",
     "speech_translation": "translation",
+    "summaries": "summaries",
     "textvqa": "vqa",
     "tydiqa": "short",
     "translation.reply": "replies",
