@@ -46,6 +46,12 @@ SIZES: dict[str, dict[tuple[str, str], int | None]] = {
         ("split", "validation"): 214354, ("split", "testdev"): 107394, ("split", "test-dev"): 107394,
         ("split", "test"): 447793,
     },
+    "wikilingua": {("languages", "palm2"): None, ("languages", "all"): None},
+    "wmt23": {("pairs", "all"): 24994, ("pairs", "en-de,de-en"): 1106, ("documents", "no"): 24994},
+    "xlsum": {("languages", "tydi"): 37747, ("languages", "all"): 114198, ("languages", "thai,welsh"): 2042},
+    "xsum": {("", ""): 11334},
+}  # fmt: skip
+GROUPS = {
     "bbh": 23, "chartqa": 2, "covost2": 21, "fleurs": 82, "flores-low": 8, "librispeech": 1,
     "math": 7, "mathvista": 5, "mgsm": 11, "mls": 1, "mmlu": 57, "mmmu": 30, "tydiqa": 9,
     "voxpopuli": 1, "wmt23": 14, "xlsum": 11,
