@@ -5,15 +5,25 @@ The rules that extract answers from texts and compare them are in `evalkit.scori
 
 from evalkit.benchmark.protocol import Protocol
 from evalkit.benchmark.readers import (
+    BY_BYTES,
+    WHOLE,
     Extract,
     Reading,
+    choose_continuation,
     choose_letter,
     each_draw,
     first_draw,
     majority_vote,
     route_by_agreement,
 )
-from evalkit.benchmark.solvers import Context, ask_likelihoods, ask_once, ask_with_fallback, each_draw_of
+from evalkit.benchmark.solvers import (
+    Context,
+    ask_continuations,
+    ask_likelihoods,
+    ask_once,
+    ask_with_fallback,
+    each_draw_of,
+)
 from evalkit.benchmark.task import (
     JudgeContext,
     ModelExtractor,
@@ -104,8 +114,10 @@ from evalkit.scoring.learned import Learned
 
 __all__ = [
     "AUDIO_FILE",
+    "BY_BYTES",
     "JSON",
     "PART",
+    "WHOLE",
     "Accuracy",
     "Answer",
     "Audio",
@@ -187,6 +199,7 @@ __all__ = [
     "Verdict",
     "Video",
     "Workers",
+    "ask_continuations",
     "ask_likelihoods",
     "ask_once",
     "ask_with_fallback",
@@ -195,6 +208,7 @@ __all__ = [
     "build",
     "call",
     "check_sandbox",
+    "choose_continuation",
     "choose_letter",
     "each_draw",
     "each_draw_of",

@@ -10,6 +10,7 @@ INDEX = {
     "fleurs": "evalkit.tasks.fleurs:fleurs",
     "fleurs-ast": "evalkit.tasks.speech_translation:fleurs_ast",
     "gsm8k": "evalkit.tasks.gsm8k:gsm8k",
+    "hellaswag": "evalkit.tasks.hellaswag:hellaswag",
     "humaneval": "evalkit.tasks.humaneval:humaneval",
     "infographicvqa": "evalkit.tasks.docvqa:infographicvqa",
     "librispeech": "evalkit.tasks.librispeech:librispeech",

@@ -28,6 +28,7 @@ PAGES = (
     "docs/solvers.md",
     "docs/metrics.md",
     "docs/data.md",
+    "docs/text.md",
     "docs/pictures.md",
     "docs/video.md",
     "docs/speech.md",

@@ -105,6 +105,39 @@ def choose_letter(reading: Reading) -> Answer:
     return Answer((Final(None if index is None else names[index]),), detail)
 
 
+BY_BYTES, WHOLE = "by bytes", "unnormalised"
+
+
+@versioned("choose_continuation", 1)
+def choose_continuation(reading: Reading) -> Answer:
+    """The answer is the letter of the choice whose text is the likeliest continuation for its length.
+
+    The log-probability of a text is divided by the number of its characters, as in `acc_norm` of
+    lm-evaluation-harness 0.4.13 (api/task.py); the blank before the text is not counted. The branch
+    `by bytes` divides by the number of its bytes in UTF-8 (`acc_bytes`), the branch `unnormalised` by nothing
+    (`acc`). A tie goes to the earliest. A text without characters is never the answer of the first two.
+    """
+    (response,) = reading.transcript.responses
+    names, texts = letters(reading.sample), reading.sample.choices
+    if response.refused:
+        final = (Final(None, refused=True),)
+        return Answer(final, {}, {BY_BYTES: final, WHOLE: final})
+    scores = [likelihood.logprob for likelihood in response.likelihoods]
+    if len(scores) != len(texts):
+        raise ScorerError(f"the response has {len(scores)} likelihoods for {len(texts)} choices")
+    lengths = {
+        "": [len(text) for text in texts],
+        BY_BYTES: [len(text.encode("utf-8")) for text in texts],
+        WHOLE: [1 for _ in texts],
+    }
+    chosen: dict[str, tuple[Final, ...]] = {}
+    for name, counts in lengths.items():
+        rates = [score / n if n else float("-inf") for score, n in zip(scores, counts, strict=True)]
+        chosen[name] = (Final(names[rates.index(max(rates))]),)
+    detail: dict[str, JSON] = {"logprobs": dict(zip(names, scores, strict=True))}
+    return Answer(chosen.pop(""), detail, chosen)
+
+
 def _letter_scores(reading: Reading, names: str) -> LetterScores:
     from evalkit.models.likelihood import LetterScores, letter_scores
 

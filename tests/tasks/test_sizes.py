@@ -19,6 +19,7 @@ SIZES: dict[str, dict[tuple[str, str], int | None]] = {
     "fleurs": {("languages", "82"): 63343, ("languages", "all"): 77809, ("languages", "en_us,ja_jp"): 1297},
     "fleurs-ast": {("languages", "whisper"): None, ("languages", "fr_fr"): None},
     "gsm8k": {("", ""): 1319},
+    "hellaswag": {("", ""): 10042},
     "humaneval": {("", ""): 164},
     "infographicvqa": {("split", "validation"): 2801, ("split", "test"): 3288},
     "librispeech": {("subset", "clean"): 2620, ("subset", "other"): 2939},
