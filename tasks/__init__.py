@@ -18,6 +18,7 @@ INDEX = {
     "mathvista": "evalkit.tasks.mathvista:mathvista",
     "mls": "evalkit.tasks.mls:mls",
     "mmlu": "evalkit.tasks.mmlu:mmlu",
+    "mmmlu": "evalkit.tasks.mmmlu:mmmlu",
     "mmmu": "evalkit.tasks.mmmu:mmmu",
     "textvqa": "evalkit.tasks.textvqa:textvqa",
     "voxpopuli": "evalkit.tasks.voxpopuli:voxpopuli",

@@ -27,6 +27,7 @@ SIZES: dict[str, dict[tuple[str, str], int | None]] = {
     "mathvista": {("split", "testmini"): 1000, ("split", "test"): 5141, ("quick", "no"): 1000},
     "mls": {("languages", "en"): 3769, ("languages", "all"): 17702, ("languages", "pl,pt"): 1391},
     "mmlu": {("", ""): 14042},
+    "mmmlu": {("locales", "report"): 70210, ("locales", "all"): 196588, ("locales", "SW_KE,DE_DE"): 28084},
     "mmmu": {("split", "validation"): 900, ("split", "test"): 10500},
     "textvqa": {("split", "validation"): 5000, ("split", "test"): 5734},
     "voxpopuli": {("languages", "14"): None, ("languages", "all"): None, ("languages", "en"): 1842},
@@ -38,7 +39,7 @@ SIZES: dict[str, dict[tuple[str, str], int | None]] = {
 }  # fmt: skip
 GROUPS = {
     "chartqa": 2, "covost2": 21, "fleurs": 82, "librispeech": 1, "math": 7, "mathvista": 5, "mls": 1,
-    "mmlu": 57, "mmmu": 30, "voxpopuli": 1,
+    "mmlu": 57, "mmmlu": 5, "mmmu": 30, "voxpopuli": 1,
 }  # fmt: skip
 """How many groups have a size, at the defaults."""
 

@@ -33,6 +33,8 @@ THEMES = {
     "math.scorer_math_verify": "values",
     "mathvista": "mathvista",
     "mmlu": "letters",
+    "mmmlu": "letters",
+    "hellaswag.scorer": "letters",
     "mmmu": "mmmu",
     "speech_recognition": "speech",
     "speech_translation": "translation",

@@ -50,6 +50,8 @@ def samples(name: str) -> tuple[Sample, ...]:
         return found
     shots = list(map(task.sample, read(name, "dev", task.dev, 10_000)))
     return tuple(
-        dataclasses.replace(one, shots=tuple(shot for shot in shots if shot.group == one.group))
+        dataclasses.replace(
+            one, shots=tuple(shot for shot in shots if task.shots_by(shot) == task.shots_by(one))
+        )
         for one in found
     )

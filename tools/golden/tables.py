@@ -15,6 +15,7 @@ FOLDER = Path(__file__).parents[2] / "tests" / "conformance"
 Row: TypeAlias = dict[str, Any]
 Args: TypeAlias = Callable[[Row, Row], Iterable[tuple[object, ...]]]
 """A function (row, its table) → the arguments of one or more calls."""
+_METALS = Sample("own", "Which metal rusts?", ("B",), choices=("Tin", "Iron", "Gold", "Zinc"))
 _FOUR = Sample("own", "Which one?", ("A",), choices=("one", "two", "three", "four"))
 
 
@@ -40,6 +41,10 @@ def _people(row: Row, table: Row) -> Iterator[tuple[object, ...]]:
 
 def _letter(row: Row, table: Row) -> Iterator[tuple[object, ...]]:
     yield (row["response"], _FOUR)
+
+
+def _metal(row: Row, table: Row) -> Iterator[tuple[object, ...]]:
+    yield (row["response"], _METALS)
 
 
 def _choice(row: Row, table: Row) -> Iterator[tuple[object, ...]]:
@@ -87,6 +92,7 @@ TABLES: dict[str, tuple[tuple[str, str, Args], ...]] = {
     "latex_same_number": _MATHS,
     "math_verify_equal": _MATHS[1:],
     "cot_letter": (("mmlu_cot_letter", "cases", _letter),),
+    "mmmlu.letter": (("mmmlu", "cases", _metal),),
     "chat_letter": (("mmlu_cot_letter", "cases", _letter),),
     "mmmu_answer": (("mmmu_choice", "cases", _choice), ("mmmu_open", "cases", _open)),
     "mmmu_chosen_letter": (("mmmu_choice", "cases", _choice),),
