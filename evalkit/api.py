@@ -13,6 +13,7 @@ from evalkit.benchmark.readers import (
     choose_letter,
     each_draw,
     first_draw,
+    greedy_reference,
     majority_vote,
     route_by_agreement,
 )
@@ -21,6 +22,7 @@ from evalkit.benchmark.solvers import (
     ask_continuations,
     ask_likelihoods,
     ask_once,
+    ask_reference,
     ask_with_fallback,
     each_draw_of,
 )
@@ -87,6 +89,7 @@ from evalkit.metrics.bleu import Bleu, ChrF, require_tokeniser, tokeniser_for
 from evalkit.metrics.bleu import signatures as bleu_signatures
 from evalkit.metrics.error_rate import ErrorRate, Over100
 from evalkit.metrics.guessing import GuessingAccuracy
+from evalkit.metrics.perplexity import Perplexity
 from evalkit.models.base import BatchModel, ByIdModel, Likelihood, Model, Request, Response, TokenLogprob
 from evalkit.models.fake import FakeModel
 from evalkit.processes.workers import OverLimit, Workers
@@ -166,6 +169,7 @@ __all__ = [
     "Part",
     "Parts",
     "PassAtK",
+    "Perplexity",
     "Program",
     "Prompt",
     "Protocol",
@@ -202,6 +206,7 @@ __all__ = [
     "ask_continuations",
     "ask_likelihoods",
     "ask_once",
+    "ask_reference",
     "ask_with_fallback",
     "averages",
     "bleu_signatures",
@@ -215,6 +220,7 @@ __all__ = [
     "execute",
     "fewshot_samples",
     "first_draw",
+    "greedy_reference",
     "letters",
     "load_task",
     "majority_vote",

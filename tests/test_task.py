@@ -101,7 +101,7 @@ def test_a_benchmark_is_loaded_under_its_own_name(name: str) -> None:
     found = load_task(name)
     assert found.name == name
     assert found.summary
-    assert found.report or name in ("asr", "ast", "fleurs-ast", "librispeech", "vqa")
+    assert found.report or name in ("aime", "asr", "ast", "fleurs-ast", "librispeech", "vqa")
 
 
 def test_all_tasks_are_those_of_the_index() -> None:

@@ -105,6 +105,8 @@ def choose_letter(reading: Reading) -> Answer:
     return Answer((Final(None if index is None else names[index]),), detail)
 
 
+ANOTHER = "another continuation"
+"""The answer of `greedy_reference` if the reference is not what greedy decoding gives."""
 BY_BYTES, WHOLE = "by bytes", "unnormalised"
 
 
@@ -136,6 +138,26 @@ def choose_continuation(reading: Reading) -> Answer:
         chosen[name] = (Final(names[rates.index(max(rates))]),)
     detail: dict[str, JSON] = {"logprobs": dict(zip(names, scores, strict=True))}
     return Answer(chosen.pop(""), detail, chosen)
+
+
+@versioned("greedy_reference", 1)
+def greedy_reference(reading: Reading) -> Answer:
+    """The answer is the sample's reference if greedy decoding gives it, token by token, else another one.
+
+    This is the `acc` of output type `loglikelihood` in lm-evaluation-harness 0.4.13 (api/task.py). The detail
+    has the log-probability of the reference, in nats, and its number of tokens; the branch `likelihood` is
+    the same answer, for metrics that need the log-probability. Raises `ScorerError` if the endpoint does not
+    say which token was the likeliest.
+    """
+    (response,) = reading.transcript.responses
+    if response.refused:
+        final = (Final(None, refused=True),)
+        return Answer(final, {}, {"likelihood": final})
+    (found,) = response.likelihoods
+    if found.greedy is None:
+        raise ScorerError("the endpoint returned no likeliest token beside the tokens of the reference")
+    final = (Final(reading.sample.target[0] if found.greedy else ANOTHER),)
+    return Answer(final, {"logprob": found.logprob, "tokens": found.tokens}, {"likelihood": final})
 
 
 def _letter_scores(reading: Reading, names: str) -> LetterScores:

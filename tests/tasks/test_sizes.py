@@ -11,6 +11,7 @@ from evalkit.data.base import DataOptions
 
 SIZES: dict[str, dict[tuple[str, str], int | None]] = {
     "ai2d": {("boxes", "opaque"): 3088, ("boxes", "transparent"): 3088},
+    "aime": {("", ""): 90},
     "asr": {("dataset", ""): None, ("dataset", "./calls"): None, ("language", "en"): None},
     "ast": {("dataset", ""): None, ("dataset", "./talks"): None},
     "chartqa": {("", ""): 2500},
@@ -22,13 +23,16 @@ SIZES: dict[str, dict[tuple[str, str], int | None]] = {
     "hellaswag": {("", ""): 10042},
     "humaneval": {("", ""): 164},
     "infographicvqa": {("split", "validation"): 2801, ("split", "test"): 3288},
+    "lambada": {("", ""): 5153},
     "librispeech": {("subset", "clean"): 2620, ("subset", "other"): 2939},
     "math": {("", ""): 5000},
+    "math-amc": {("papers", ""): 83, ("papers", "./amc.jsonl"): None},
     "mathvista": {("split", "testmini"): 1000, ("split", "test"): 5141, ("quick", "no"): 1000},
     "mls": {("languages", "en"): 3769, ("languages", "all"): 17702, ("languages", "pl,pt"): 1391},
     "mmlu": {("", ""): 14042},
     "mmmlu": {("locales", "report"): 70210, ("locales", "all"): 196588, ("locales", "SW_KE,DE_DE"): 28084},
     "mmmu": {("split", "validation"): 900, ("split", "test"): 10500},
+    "quality": {("", ""): 2086},
     "textvqa": {("split", "validation"): 5000, ("split", "test"): 5734},
     "voxpopuli": {("languages", "14"): None, ("languages", "all"): None, ("languages", "en"): 1842},
     "vqa": {("dataset", ""): None, ("dataset", "./receipts"): None},
@@ -38,8 +42,8 @@ SIZES: dict[str, dict[tuple[str, str], int | None]] = {
     },
 }  # fmt: skip
 GROUPS = {
-    "chartqa": 2, "covost2": 21, "fleurs": 82, "librispeech": 1, "math": 7, "mathvista": 5, "mls": 1,
-    "mmlu": 57, "mmmlu": 5, "mmmu": 30, "voxpopuli": 1,
+    "aime": 3, "chartqa": 2, "covost2": 21, "fleurs": 82, "librispeech": 1, "math": 7, "mathvista": 5,
+    "mls": 1, "mmlu": 57, "mmmlu": 5, "mmmu": 30, "voxpopuli": 1,
 }  # fmt: skip
 """How many groups have a size, at the defaults."""
 

@@ -20,7 +20,7 @@ from tools.golden.calls import Call, Case, each
 DRAWS = ("a", "b", "cut a", "", "cut b")
 """The responses of draws: an answer, an answer that is cut off at `max_tokens`, or an empty text."""
 SAMPLE = Sample("own", "Which one?", ("A",), choices=("one", "two", "three"))
-SOLVERS = ("ask_once", "ask_with_fallback", "ask_likelihoods", "ask_continuations")
+SOLVERS = ("ask_once", "ask_with_fallback", "ask_likelihoods", "ask_continuations", "ask_reference")
 READERS = ("each_draw", "first_draw", "majority_vote", "choose_letter", "route_by_agreement")
 WHOLE_TEXTS = ("tea", "a cup of tea", "th\u00e9 \u8336", "")
 """Choices of several lengths in characters and in bytes."""
@@ -70,6 +70,8 @@ def cases(name: str, function: Callable[..., object]) -> Iterator[Case]:
         yield from _solving(name, function)
     elif name == "choose_continuation":
         yield from _choosing(function)
+    elif name == "greedy_reference":
+        yield from _preferring(function)
     elif name in READERS:
         yield from _reading(name, function)
 
@@ -141,6 +143,14 @@ def _choosing(reader: Callable[..., object]) -> Iterator[Case]:
         for response in (Response("", likelihoods=found), Response("", finish="filter")):
             reading = Reading(Transcript((Turn(response, 0),)), sample, protocol, _extract)
             yield each((Call(reader, (reading,)),), [response.finish, *scores])
+
+
+def _preferring(reader: Callable[..., object]) -> Iterator[Case]:
+    protocol = Protocol(name="own", api="completion", likelihood="prompt")
+    for greedy, logprob, finish in itertools.product((True, False, None), (-2.5, 0.0), ("stop", "filter")):
+        response = Response("", finish=finish, likelihoods=(Likelihood(" A", logprob, 2, greedy),))
+        reading = Reading(Transcript((Turn(response, 0),)), SAMPLE, protocol, _extract)
+        yield each((Call(reader, (reading,)),), [finish, greedy, logprob])
 
 
 def _votes(draws: int) -> Iterator[tuple[JSON, Sequence[Response]]]:

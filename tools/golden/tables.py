@@ -91,6 +91,8 @@ TABLES: dict[str, tuple[tuple[str, str, Args], ...]] = {
     "sympy_equal": _MATHS,
     "latex_same_number": _MATHS,
     "math_verify_equal": _MATHS[1:],
+    "contests.boxed_number": (("aime", "cases", _text("response")),),
+    "contests.any_number": (("aime", "cases", _text("response")),),
     "cot_letter": (("mmlu_cot_letter", "cases", _letter),),
     "mmmlu.letter": (("mmmlu", "cases", _metal),),
     "chat_letter": (("mmlu_cot_letter", "cases", _letter),),
