@@ -76,7 +76,7 @@ def wrong_responses(sample: Sample, protocol: Protocol) -> Sequence[str]:
     return (f"{word}x", f"perhaps {word}" if word != "perhaps" else "maybe", "")
 
 
-@task("lambada", report="Appendix 10.3")
+@task("lambada")
 def lambada() -> Task:
     """The last word of a passage (Paperno et al. 2016)"""
     return Task(

@@ -101,7 +101,7 @@ def wrong_responses(sample: Sample, protocol: Protocol) -> Sequence[str]:
     return (*(f"The answer is ({letter})." for letter in wrong), withdrawn, "I do not know.", "")
 
 
-@task("math-amc", report="Appendix 10.3")
+@task("math-amc")
 def math_amc(*, papers: str = "") -> Task:
     """American Mathematics Competitions, 2022 and 2023"""
     if papers:

@@ -186,6 +186,7 @@ def mmmlu(*, locales: str = "report") -> Task:
             ),
         ),
         max_shots=5,
+        unavailable={"report": "the report's translations, prompt and shots are not public"},
         gold=gold,
         wrong_responses=wrong_responses,
     )  # fmt: skip

@@ -127,7 +127,7 @@ def _as_response(letter: str, sample: Sample, protocol: Protocol) -> str:
     return f" {letter}" if protocol.api == "completion" else letter
 
 
-@task("quality", report="Appendix 10.3")
+@task("quality")
 def quality() -> Task:
     """Four-choice questions about long articles (Pang et al. 2022)"""
     return Task(

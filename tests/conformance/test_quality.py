@@ -12,7 +12,6 @@ from evalkit.tasks.quality import prompt, to_sample
 
 from evalkit.benchmark.task import load_task
 from evalkit.data.base import DataOptions
-from evalkit.samples import Message
 from tests.conformance.test_hellaswag import chosen, likelihood
 
 
@@ -30,10 +29,10 @@ def test_prompts_choices_and_verdicts_are_the_harness_s(monkeypatch: pytest.Monk
     verdicts = set()
     for record in records:
         sample = to_sample(record)
-        (message,) = prompt(sample, scrolls)
-        assert isinstance(message, Message)
+        asked = prompt(sample, scrolls)
+        assert isinstance(asked, tuple)
         outputs = [record["options"][record["answer"]]]
-        given = {"id": "1", "pid": "1", "input": message.text, "outputs": outputs}
+        given = {"id": "1", "pid": "1", "input": asked[0].text, "outputs": outputs}
         (doc,) = theirs._process_doc(given)
         context = theirs.doc_to_text(doc)
         assert prompt(sample, protocol) == context

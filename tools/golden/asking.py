@@ -147,10 +147,11 @@ def _choosing(reader: Callable[..., object]) -> Iterator[Case]:
 
 def _preferring(reader: Callable[..., object]) -> Iterator[Case]:
     protocol = Protocol(name="own", api="completion", likelihood="prompt")
-    for greedy, logprob, finish in itertools.product((True, False, None), (-2.5, 0.0), ("stop", "filter")):
-        response = Response("", finish=finish, likelihoods=(Likelihood(" A", logprob, 2, greedy),))
+    for greedy, logprob, refused in itertools.product((True, False, None), (-2.5, 0.0), (False, True)):
+        found = (Likelihood(" A", logprob, 2, greedy),)
+        response = Response("", finish="filter" if refused else "stop", likelihoods=found)
         reading = Reading(Transcript((Turn(response, 0),)), SAMPLE, protocol, _extract)
-        yield each((Call(reader, (reading,)),), [finish, greedy, logprob])
+        yield each((Call(reader, (reading,)),), [response.finish, greedy, logprob])
 
 
 def _votes(draws: int) -> Iterator[tuple[JSON, Sequence[Response]]]:
