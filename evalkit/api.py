@@ -5,15 +5,27 @@ The rules that extract answers from texts and compare them are in `evalkit.scori
 
 from evalkit.benchmark.protocol import Protocol
 from evalkit.benchmark.readers import (
+    BY_BYTES,
+    WHOLE,
     Extract,
     Reading,
+    choose_continuation,
     choose_letter,
     each_draw,
     first_draw,
+    greedy_reference,
     majority_vote,
     route_by_agreement,
 )
-from evalkit.benchmark.solvers import Context, ask_likelihoods, ask_once, ask_with_fallback, each_draw_of
+from evalkit.benchmark.solvers import (
+    Context,
+    ask_continuations,
+    ask_likelihoods,
+    ask_once,
+    ask_reference,
+    ask_with_fallback,
+    each_draw_of,
+)
 from evalkit.benchmark.task import (
     JudgeContext,
     ModelExtractor,
@@ -80,6 +92,7 @@ from evalkit.metrics.bleu import BY_TARGET, Bleu, ChrF, require_tokeniser, token
 from evalkit.metrics.bleu import signatures as bleu_signatures
 from evalkit.metrics.error_rate import ErrorRate, Over100
 from evalkit.metrics.guessing import GuessingAccuracy
+from evalkit.metrics.perplexity import Perplexity
 from evalkit.models.base import BatchModel, ByIdModel, Likelihood, Model, Request, Response, TokenLogprob
 from evalkit.models.fake import FakeModel
 from evalkit.processes.workers import OverLimit, Workers
@@ -107,10 +120,12 @@ from evalkit.scoring.learned import Learned
 
 __all__ = [
     "AUDIO_FILE",
+    "BY_BYTES",
     "BY_TARGET",
     "CONVERTED",
     "JSON",
     "PART",
+    "WHOLE",
     "Accuracy",
     "Answer",
     "Audio",
@@ -159,6 +174,7 @@ __all__ = [
     "Part",
     "Parts",
     "PassAtK",
+    "Perplexity",
     "Program",
     "Prompt",
     "Protocol",
@@ -194,14 +210,17 @@ __all__ = [
     "Verdict",
     "Video",
     "Workers",
+    "ask_continuations",
     "ask_likelihoods",
     "ask_once",
+    "ask_reference",
     "ask_with_fallback",
     "averages",
     "bleu_signatures",
     "build",
     "call",
     "check_sandbox",
+    "choose_continuation",
     "choose_letter",
     "each_draw",
     "each_draw_of",
@@ -209,6 +228,7 @@ __all__ = [
     "fewshot_description",
     "fewshot_samples",
     "first_draw",
+    "greedy_reference",
     "letters",
     "lines_of",
     "load_task",

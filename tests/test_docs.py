@@ -29,6 +29,7 @@ PAGES = (
     "docs/metrics.md",
     "docs/code.md",
     "docs/data.md",
+    "docs/letters.md",
     "docs/text.md",
     "docs/pictures.md",
     "docs/short-answers.md",

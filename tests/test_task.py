@@ -31,6 +31,7 @@ BASED_ON = {
     "humanevalplus": ("humaneval", "mbpp"),
     "mbpp": ("humaneval",),
     "mbppplus": ("humaneval", "mbpp"),
+    "mmmlu": ("mmlu",),
     "natural2code": ("humaneval",),
 }
 """Benchmarks that are others in their prompts and programs, with those."""

@@ -105,6 +105,61 @@ def choose_letter(reading: Reading) -> Answer:
     return Answer((Final(None if index is None else names[index]),), detail)
 
 
+ANOTHER = "another continuation"
+"""The answer of `greedy_reference` if the reference is not what greedy decoding gives."""
+BY_BYTES, WHOLE = "by bytes", "unnormalised"
+
+
+@versioned("choose_continuation", 1)
+def choose_continuation(reading: Reading) -> Answer:
+    """The answer is the letter of the choice whose text is the likeliest continuation for its length.
+
+    The log-probability of a text is divided by the number of its characters, as in `acc_norm` of
+    lm-evaluation-harness 0.4.13 (api/task.py); the blank before the text is not counted. The branch
+    `by bytes` divides by the number of its bytes in UTF-8 (`acc_bytes`), the branch `unnormalised` by nothing
+    (`acc`). A tie goes to the earliest. A text without characters is never the answer of the first two.
+    """
+    (response,) = reading.transcript.responses
+    names, texts = letters(reading.sample), reading.sample.choices
+    if response.refused:
+        final = (Final(None, refused=True),)
+        return Answer(final, {}, {BY_BYTES: final, WHOLE: final})
+    scores = [likelihood.logprob for likelihood in response.likelihoods]
+    if len(scores) != len(texts):
+        raise ScorerError(f"the response has {len(scores)} likelihoods for {len(texts)} choices")
+    lengths = {
+        "": [len(text) for text in texts],
+        BY_BYTES: [len(text.encode("utf-8")) for text in texts],
+        WHOLE: [1 for _ in texts],
+    }
+    chosen: dict[str, tuple[Final, ...]] = {}
+    for name, counts in lengths.items():
+        rates = [score / n if n else float("-inf") for score, n in zip(scores, counts, strict=True)]
+        chosen[name] = (Final(names[rates.index(max(rates))]),)
+    detail: dict[str, JSON] = {"logprobs": dict(zip(names, scores, strict=True))}
+    return Answer(chosen.pop(""), detail, chosen)
+
+
+@versioned("greedy_reference", 1)
+def greedy_reference(reading: Reading) -> Answer:
+    """The answer is the sample's reference if greedy decoding gives it, token by token, else another one.
+
+    This is the `acc` of output type `loglikelihood` in lm-evaluation-harness 0.4.13 (api/task.py). The detail
+    has the log-probability of the reference, in nats, and its number of tokens; the branch `likelihood` is
+    the same answer, for metrics that need the log-probability. Raises `ScorerError` if the endpoint does not
+    say which token was the likeliest.
+    """
+    (response,) = reading.transcript.responses
+    if response.refused:
+        final = (Final(None, refused=True),)
+        return Answer(final, {}, {"likelihood": final})
+    (found,) = response.likelihoods
+    if found.greedy is None:
+        raise ScorerError("the endpoint returned no likeliest token beside the tokens of the reference")
+    final = (Final(reading.sample.target[0] if found.greedy else ANOTHER),)
+    return Answer(final, {"logprob": found.logprob, "tokens": found.tokens}, {"likelihood": final})
+
+
 def _letter_scores(reading: Reading, names: str) -> LetterScores:
     from evalkit.models.likelihood import LetterScores, letter_scores
 

@@ -130,6 +130,24 @@ async def ask_likelihoods(context: Context) -> None:
         )
 
 
+@versioned("ask_continuations", 1)
+async def ask_continuations(context: Context) -> None:
+    """Asks for the likelihood of each choice's text after the prompt, with a blank before it.
+
+    The choices are whole texts, such as the endings of a story, so the protocol needs `api="completion"` and
+    `likelihood="prompt"`.
+    """
+    assert isinstance(context.prompt, str)  # the protocol's api is completion
+    await context.continuations(context.prompt, [f" {choice}" for choice in context.sample.choices])
+
+
+@versioned("ask_reference", 1)
+async def ask_reference(context: Context) -> None:
+    """Asks for the likelihood of the sample's first reference after the prompt, with a blank before it."""
+    assert isinstance(context.prompt, str)  # the protocol's api is completion
+    await context.continuations(context.prompt, [f" {context.sample.target[0]}"])
+
+
 async def each_draw_of(context: Context, work: Callable[[int], Awaitable[object]]) -> None:
     """Runs `work` for every draw of the protocol concurrently; the first failure cancels the others."""
 

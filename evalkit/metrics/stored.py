@@ -27,6 +27,7 @@ KINDS = {
     "guessing_accuracy": "evalkit.metrics.guessing:GuessingAccuracy",
     "macro": "evalkit.metrics.macro:Macro",
     "mean_value": "evalkit.metrics.mean_value:MeanValue",
+    "perplexity": "evalkit.metrics.perplexity:Perplexity",
     "mean_credit": "evalkit.metrics.mean_credit:MeanCredit",
     "over_100": "evalkit.metrics.error_rate:Over100",
     "pass_at_k": "evalkit.metrics.pass_at_k:PassAtK",

@@ -149,11 +149,11 @@ def test_no_two_rows_of_a_table_are_of_one_figure() -> None:
 
 def test_a_reserved_name_is_explained_where_a_task_is_asked_for() -> None:
     with pytest.raises(
-        UsageError, match=r"'hellaswag' \(HellaSwag\) is a row of the report .* see docs/tables"
+        UsageError, match=r"'realtimeqa' \(RealtimeQA\) is a row of the report .* see docs/tables"
     ):
-        load_task("hellaswag")
-    with pytest.raises(UsageError, match="unknown task 'hellasweg'"):
-        load_task("hellasweg")
+        load_task("realtimeqa")
+    with pytest.raises(UsageError, match="unknown task 'realtimeqb'"):
+        load_task("realtimeqb")
 
 
 def figures(table: str, column: str) -> dict[str, Figure]:

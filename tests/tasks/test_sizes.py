@@ -11,6 +11,7 @@ from evalkit.data.base import DataOptions
 
 SIZES: dict[str, dict[tuple[str, str], int | None]] = {
     "ai2d": {("boxes", "opaque"): 3088, ("boxes", "transparent"): 3088},
+    "aime": {("", ""): 90},
     "asr": {("dataset", ""): None, ("dataset", "./calls"): None, ("language", "en"): None},
     "ast": {("dataset", ""): None, ("dataset", "./talks"): None},
     "bbh": {("", ""): 6511},
@@ -23,21 +24,26 @@ SIZES: dict[str, dict[tuple[str, str], int | None]] = {
     "fleurs-ast": {("languages", "whisper"): None, ("languages", "fr_fr"): None},
     "flores-low": {("languages", "all"): 10034, ("languages", "tzm_Tfng,knc_Latn,nde_Latn"): 8010},
     "gsm8k": {("", ""): 1319},
+    "hellaswag": {("", ""): 10042},
     "humaneval": {("", ""): 164},
     "humanevalplus": {("", ""): 164},
     "infographicvqa": {("split", "validation"): 2801, ("split", "test"): 3288},
+    "lambada": {("", ""): 5153},
     "librispeech": {("subset", "clean"): 2620, ("subset", "other"): 2939},
     "math": {("", ""): 5000},
+    "math-amc": {("papers", ""): 83, ("papers", "./amc.jsonl"): None},
     "mathvista": {("split", "testmini"): 1000, ("split", "test"): 5141, ("quick", "no"): 1000},
     "mbpp": {("subset", "full"): 500, ("subset", "sanitized"): 257},
     "mbppplus": {("", ""): 378},
     "mgsm": {("languages", "11"): 2750, ("languages", "sw"): 250},
     "mls": {("languages", "en"): 3769, ("languages", "all"): 17702, ("languages", "pl,pt"): 1391},
     "mmlu": {("", ""): 14042},
+    "mmmlu": {("locales", "report"): 70210, ("locales", "all"): 196588, ("locales", "SW_KE,DE_DE"): 28084},
     "mmmu": {("split", "validation"): 900, ("split", "test"): 10500},
     "natural2code": {("dataset", ""): None, ("dataset", "./held_out"): None},
     "nq-open": {("", ""): 3610},
     "nq-retrieved": {("k", "10"): None, ("dataset", "./found"): None},
+    "quality": {("", ""): 2086},
     "textvqa": {("split", "validation"): 5000, ("split", "test"): 5734},
     "tydiqa": {("", ""): 5077, ("languages", "authors"): 4637, ("languages", "korean,telugu"): 945},
     "voxpopuli": {("languages", "14"): None, ("languages", "all"): None, ("languages", "en"): 1842},
@@ -52,9 +58,9 @@ SIZES: dict[str, dict[tuple[str, str], int | None]] = {
     "xsum": {("", ""): 11334},
 }  # fmt: skip
 GROUPS = {
-    "bbh": 23, "chartqa": 2, "covost2": 21, "fleurs": 82, "flores-low": 8, "librispeech": 1,
-    "math": 7, "mathvista": 5, "mgsm": 11, "mls": 1, "mmlu": 57, "mmmu": 30, "tydiqa": 9,
-    "voxpopuli": 1, "wmt23": 14, "xlsum": 11,
+    "aime": 3, "bbh": 23, "chartqa": 2, "covost2": 21, "fleurs": 82, "flores-low": 8,
+    "librispeech": 1, "math": 7, "mathvista": 5, "mgsm": 11, "mls": 1, "mmlu": 57, "mmmlu": 5,
+    "mmmu": 30, "tydiqa": 9, "voxpopuli": 1, "wmt23": 14, "xlsum": 11,
 }  # fmt: skip
 """How many groups have a size, at the defaults."""
 

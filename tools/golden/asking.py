@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import itertools
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,10 +20,15 @@ from tools.golden.calls import Call, Case, each
 DRAWS = ("a", "b", "cut a", "", "cut b")
 """The responses of draws: an answer, an answer that is cut off at `max_tokens`, or an empty text."""
 SAMPLE = Sample("own", "Which one?", ("A",), choices=("one", "two", "three"))
-SOLVERS = ("ask_once", "ask_with_fallback", "ask_likelihoods", "boolq.ask_words")
+SOLVERS = (
+    "ask_once", "ask_with_fallback", "ask_likelihoods", "ask_continuations", "ask_reference",
+    "boolq.ask_words",
+)  # fmt: skip
 READERS = (
     "each_draw", "first_draw", "majority_vote", "choose_letter", "route_by_agreement", "boolq.likelier_word",
 )  # fmt: skip
+WHOLE_TEXTS = ("tea", "a cup of tea", "th\u00e9 \u8336", "")
+"""Choices of several lengths in characters and in bytes."""
 TOKENS: tuple[Mapping[str, float], ...] = (
     {"A": -1.0, "B": -0.5, "C": -2.0},
     {" A": -1.0, " B": -1.0, " C": -1.0},
@@ -67,6 +73,10 @@ def cases(name: str, function: Callable[..., object]) -> Iterator[Case]:
     """Yields the cases of a solver or reader: ties, missing and cut-off answers; likelihoods of tokens."""
     if name in SOLVERS:
         yield from _solving(name, function)
+    elif name == "choose_continuation":
+        yield from _choosing(function)
+    elif name == "greedy_reference":
+        yield from _preferring(function)
     elif name in READERS:
         yield from _reading(name, function)
 
@@ -124,6 +134,29 @@ def _protocols(thresholds: Sequence[float | None]) -> Iterator[Protocol]:
     given: dict[str, Any] = {"name": "own", "fallback": ("greedy",), "api": "completion", "logprobs": 2}
     for likelihood in ("next-token", "prompt"):
         yield Protocol(**given, likelihood=likelihood)
+
+
+def _choosing(reader: Callable[..., object]) -> Iterator[Case]:
+    sample = dataclasses.replace(SAMPLE, choices=WHOLE_TEXTS)
+    protocol = Protocol(name="own", api="completion", likelihood="prompt")
+    for scores in (
+        (-3.0, -11.0, -6.0, -9.0), (-4.0, -11.0, -6.0, -0.5), (-6.0, -24.0, -10.0, -1.0),
+        (-9.0, -9.0, -9.0, -9.0),
+        (-3.0, -12.0, -5.0, 0.0), (0.0, 0.0, 0.0, 0.0), (-3.0, -3.0, -3.0),
+    ):  # fmt: skip
+        found = tuple(Likelihood(f" {text}", one) for text, one in zip(WHOLE_TEXTS, scores, strict=False))
+        for response in (Response("", likelihoods=found), Response("", finish="filter")):
+            reading = Reading(Transcript((Turn(response, 0),)), sample, protocol, _extract)
+            yield each((Call(reader, (reading,)),), [response.finish, *scores])
+
+
+def _preferring(reader: Callable[..., object]) -> Iterator[Case]:
+    protocol = Protocol(name="own", api="completion", likelihood="prompt")
+    for greedy, logprob, refused in itertools.product((True, False, None), (-2.5, 0.0), (False, True)):
+        found = (Likelihood(" A", logprob, 2, greedy),)
+        response = Response("", finish="filter" if refused else "stop", likelihoods=found)
+        reading = Reading(Transcript((Turn(response, 0),)), SAMPLE, protocol, _extract)
+        yield each((Call(reader, (reading,)),), [response.finish, greedy, logprob])
 
 
 def _votes(draws: int) -> Iterator[tuple[JSON, Sequence[Response]]]:

@@ -20,6 +20,7 @@ from evalkit.metrics.macro import measured as inner_of
 from evalkit.metrics.mean_credit import MeanCredit
 from evalkit.metrics.mean_value import MeanValue
 from evalkit.metrics.pass_at_k import PassAtK
+from evalkit.metrics.perplexity import Perplexity
 from evalkit.metrics.share_of_samples import ShareOfSamples
 from evalkit.metrics.spec import MetricSpec
 from evalkit.metrics.stored import StoredRatio
@@ -54,6 +55,7 @@ OWN: tuple[Metric, ...] = (
     ShareOfSamples("English", "language"),
     ShareOfSamples("none", "no such key"),
     PassAtK(),
+    Perplexity(),
     PassAtK(2),
     PassAtK(3, variant="strict"),
     Macro(Accuracy(variant="strict")),
@@ -75,7 +77,10 @@ STORED = StoredRatio(
     least_draws=2,
 )
 """A user's metric as it is stored in a run file; a mean over groups may contain one."""
-BRANCHES = ("majority", "greedy", "hendrycks", "math-verify", "exact years", "paper", "normalised")
+BRANCHES = (
+    "majority", "greedy", "hendrycks", "math-verify", "exact years", "paper", "normalised", "by bytes",
+    "unnormalised", "likelihood",
+)  # fmt: skip
 """The variants and branches of the index's tasks, and "strict"."""
 _VALUES = (0.0, 1.0, 2.0, 7.0, 0.5, 100.0, 3.0)
 
@@ -129,6 +134,8 @@ def _statistics(metric: Metric) -> Iterator[Case]:
     for index, (sample, scored) in enumerate(_answers()):
         if isinstance(metric, MeanValue):
             scored = _valued(scored)
+        if isinstance(metric, Perplexity) and index % 4:  # every fourth answer has no log-probability
+            scored = replace(scored, answer=replace(scored.answer, detail={"logprob": -index / 8}))
         call = Call(metric.statistics, (sample, scored))
         yield referred(f"{identity} statistics", index, [call])
     if isinstance(metric, Bleu | ChrF | ErrorRate | Over100):

@@ -15,6 +15,7 @@ FOLDER = Path(__file__).parents[2] / "tests" / "conformance"
 Row: TypeAlias = dict[str, Any]
 Args: TypeAlias = Callable[[Row, Row], Iterable[tuple[object, ...]]]
 """A function (row, its table) → the arguments of one or more calls."""
+_METALS = Sample("own", "Which metal rusts?", ("B",), choices=("Tin", "Iron", "Gold", "Zinc"))
 _FOUR = Sample("own", "Which one?", ("A",), choices=("one", "two", "three", "four"))
 
 
@@ -52,6 +53,10 @@ def _letter(row: Row, table: Row) -> Iterator[tuple[object, ...]]:
 
 def _in_language(row: Row, table: Row) -> Iterator[tuple[object, ...]]:
     yield (row["response"], Sample("own", "", (row["target"],), group=row["language"]))
+
+
+def _metal(row: Row, table: Row) -> Iterator[tuple[object, ...]]:
+    yield (row["response"], _METALS)
 
 
 def _choice(row: Row, table: Row) -> Iterator[tuple[object, ...]]:
@@ -102,7 +107,10 @@ TABLES: dict[str, tuple[tuple[str, str, Args], ...]] = {
     "sympy_equal": _MATHS,
     "latex_same_number": _MATHS,
     "math_verify_equal": _MATHS[1:],
+    "contests.boxed_number": (("aime", "cases", _text("response")),),
+    "contests.any_number": (("aime", "cases", _text("response")),),
     "cot_letter": (("mmlu_cot_letter", "cases", _letter),),
+    "mmmlu.letter": (("mmmlu", "cases", _metal),),
     "chat_letter": (("mmlu_cot_letter", "cases", _letter),),
     "mgsm.harness_number": _MGSM,
     "mgsm.last_number": _MGSM,
