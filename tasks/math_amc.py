@@ -23,7 +23,7 @@ from collections.abc import Sequence
 
 from evalkit.api import (
     Accuracy,
-    Cell,
+    CsvCell,
     Hub,
     Local,
     Message,
@@ -65,7 +65,7 @@ def to_sample(record: Record) -> Sample:
 def to_choices(record: Record) -> Sample:
     """Raises `ValueError` if the answer is not the letter of a choice, or the choices are no list."""
     problem, given = str(record["problem"]), record["choices"]
-    listed = given.listed() if isinstance(given, Cell) else given
+    listed = given.listed() if isinstance(given, CsvCell) else given
     if not isinstance(listed, list | tuple) or not 2 <= len(listed) <= 26:
         raise ValueError(f"choices of {problem[:60]!r} must be a list of texts, not {str(given)[:60]!r}")
     choices = tuple(map(str, listed))
