@@ -74,11 +74,8 @@ STORED = StoredRatio(
     least_draws=2,
 )
 """A user's metric as it is stored in a run file; a mean over groups may contain one."""
-BRANCHES = (
-    "majority", "greedy", "hendrycks", "math-verify", "exact years", "paper", "normalised", "by bytes",
-    "unnormalised", "likelihood",
-)  # fmt: skip
-"""The variants and branches of the index's tasks, and "strict"."""
+BRANCHES = ("majority", "greedy", "hendrycks", "math-verify", "exact years", "paper", "normalised")
+"""Variants and branches of the index's tasks; a metric of another one gets it besides."""
 _VALUES = (0.0, 1.0, 2.0, 7.0, 0.5, 100.0, 3.0)
 
 
@@ -178,11 +175,12 @@ def _texts() -> Iterator[tuple[Sample, Scored]]:
             yield Sample("own", "", targets, meta=sample.meta), _score((answer,), (True,))
 
 
-def _score(values: tuple[str | None, ...], right: tuple[bool, ...]) -> Scored:
+def _score(values: tuple[str | None, ...], right: tuple[bool, ...], variant: str = "") -> Scored:
     wrong = tuple(not one for one in right)
     credit = tuple(0.25 if one else 0.125 * index for index, one in enumerate(right))
     answer = Answer(tuple(Final(value) for value in values))
-    variants = {**dict.fromkeys(BRANCHES, right), "strict": wrong}
+    own = dict.fromkeys([variant] if variant not in ("", "strict", *BRANCHES) else [], right)
+    variants = {**dict.fromkeys(BRANCHES, right), "strict": wrong, **own}
     return Scored(
         answer,
         right,
@@ -223,5 +221,5 @@ def _small_set(label: str, task: Task, metric: Metric) -> Iterator[Case]:
         texts = [task.gold(sample, protocol), *task.wrong_responses(sample, protocol)]
         values = tuple(task.extract(protocol)(text, sample) for text in texts)
         right = tuple(index == 0 for index in range(len(values)))
-        call = Call(metric.statistics, (sample, _score(values, right)))
+        call = Call(metric.statistics, (sample, _score(values, right, metric.variant)))
         yield referred(f"{label} {_parameters(metric)}", sample.id, [call], hidden=True)
