@@ -77,11 +77,8 @@ STORED = StoredRatio(
     least_draws=2,
 )
 """A user's metric as it is stored in a run file; a mean over groups may contain one."""
-BRANCHES = (
-    "majority", "greedy", "hendrycks", "math-verify", "exact years", "paper", "normalised", "by bytes",
-    "unnormalised", "likelihood",
-)  # fmt: skip
-"""The variants and branches of the index's tasks, and "strict"."""
+BRANCHES = ("majority", "greedy", "hendrycks", "math-verify", "exact years", "paper", "normalised")
+"""Variants and branches of the index's tasks; a metric of another one gets it besides."""
 _VALUES = (0.0, 1.0, 2.0, 7.0, 0.5, 100.0, 3.0)
 
 
