@@ -178,7 +178,7 @@ def prompt(sample: Sample, protocol: Protocol) -> Prompt:
     return expert_prompt(sample, protocol)
 
 
-@task("flores-low")
+@task("flores-low", report="Table 4")
 def flores_low(*, languages: str = "all") -> Task:
     """Languages of very few resources: Tamazight, Kanuri (FLORES-200), North Ndebele (NTREX), both ways"""
     chosen = chosen_from(languages, CODES, "language")

@@ -136,8 +136,9 @@ def imported() -> dict[str, list[str]]:
 def test_loading_one_benchmark_imports_no_other(name: str, imported: dict[str, list[str]]) -> None:
     own = INDEX[name].partition(":")[0]
     assert own in imported[name]
-    # mmlu_fields is mmlu's, the kit is shared by all, and the speech_ modules by those of speech.
-    shared = ("evalkit.tasks.kit", "evalkit.tasks.speech_")
+    # mmlu_fields is mmlu's, the kit is shared by all, and the speech_ modules by those of speech; translation
+    # is shared by those of texts.
+    shared = ("evalkit.tasks.kit", "evalkit.tasks.speech_", "evalkit.tasks.translation")
     assert all(module.startswith((own, *shared)) for module in imported[name])
 
 
