@@ -2,8 +2,8 @@
 
 The report prints chrF, 1-shot, averaged over both directions: 27.0 for Ultra and 25.3 for PaLM 2-L, on
 Tamazight and Kanuri of FLORES-200, North Ndebele of NTREX and Quechua of a set of its authors that is not
-public. So the printed figures are of another set and are marked. It does not say which script of Kanuri,
-which example, which prompt, or chrF's settings.
+public. So the printed figures are of another set; they stand in a note of table 4. The report does not say
+which script of Kanuri, which example, which prompt, or chrF's settings.
 
 - Data: FLORES-200 (NLLB Team 2022, arXiv 2207.04672) as `facebook/flores` at 994d4cd, split devtest: 1,012
   sentences in each language, by configs `eng_Latn`, `tzm_Tfng` (Central Atlas Tamazight; `taq` is another
@@ -178,7 +178,7 @@ def prompt(sample: Sample, protocol: Protocol) -> Prompt:
     return expert_prompt(sample, protocol)
 
 
-@task("flores-low")
+@task("flores-low", report="Table 4")
 def flores_low(*, languages: str = "all") -> Task:
     """Languages of very few resources: Tamazight, Kanuri (FLORES-200), North Ndebele (NTREX), both ways"""
     chosen = chosen_from(languages, CODES, "language")
