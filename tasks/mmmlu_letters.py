@@ -33,7 +33,8 @@ def local_letter(text: str, sample: Sample) -> str | None:
     """The last letter after a word for "answer" in the sample's language or another, else `chat_letter`'s.
 
     "Die richtige Antwort ist B.", "答え：B", "الإجابة: ب" and "정답은 B입니다" are such answers; a letter
-    that is denied ("nicht B") is not. Small letters do not count: "a" and "e" are words in several languages.
+    that is denied ("nicht B") is not. Small letters count only where `chat_letter` reads them, because "a"
+    and "e" are words in several languages.
     openai/simple-evals at ee3b031 (`MULTILINGUAL_ANSWER_REGEXES`) takes the first such phrase with a colon,
     in the order of its list of languages, and knows no sentences; tests/conformance/mmmlu.json lists the
     cases in which the two differ.

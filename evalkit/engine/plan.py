@@ -23,6 +23,7 @@ from evalkit.engine.faults import FAULTS, fault
 from evalkit.engine.judge_models import JudgeModels, identity_text
 from evalkit.engine.moved import has_moved, is_known, judges_are_known, without_addresses
 from evalkit.engine.score import metrics_for
+from evalkit.engine.strict import check_comparable
 from evalkit.errors import BoundaryError, DataError, SampleError, UsageError, unknown
 from evalkit.media.kinds import KINDS
 from evalkit.metrics.base import Traits
@@ -153,7 +154,7 @@ def make_plan(
         if _planned_before(cell, cells):
             continue
         if strict:
-            _comparable(cell, data)
+            check_comparable(cell, data)
         _check_model(model, cell.task, cell.protocol, chosen.shown)
         if cell.protocol.calibrated:
             cells.append(_validation(cell, data))
@@ -346,28 +347,6 @@ def _try(cell: CellPlan) -> None:
     if reason is None:
         raise DataError(f"{cell.records.origin['name']} at {cell.records.origin['where']} has no records")
     raise DataError(f"{cell.name}: {reason}") from reason
-
-
-def _comparable(cell: CellPlan, data: DataOptions) -> None:
-    reasons = []
-    if cell.protocol.name != cell.task.protocols[0].name:
-        reasons.append(f"the report's protocol is {cell.task.protocols[0].name}")
-    branches = cell.protocol.fallback
-    if branches and branches != cell.task.protocols[0].fallback[:1]:
-        reasons.append(f"the report falls back to {cell.task.protocols[0].fallback[0]}, not to {branches[0]}")
-    if cell.limit is not None:
-        reasons.append("--limit uses only a part of the questions")
-    if cell.mismatch:
-        reasons.append(cell.mismatch)
-    if cell.task.model_extractor is not None and not cell.model_extractor:
-        reasons.append("in the report a model reads what the rules cannot read: add --judge MODEL")
-    if data.small_sets:
-        reasons.append("--data builtin does not have the benchmark's questions")
-    if reasons:
-        raise UsageError(
-            f"--strict: {cell.task.name}:{cell.protocol.name} would not be comparable with the report: "
-            + "; ".join(reasons)
-        )
 
 
 def _binding(spec: CellSpec) -> JSON:

@@ -68,6 +68,8 @@ _ABROAD = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE,
 )
+_DENIED_ABROAD = re.compile(r"\s*(?:では|じゃ|이 아|가 아|नहीं)")
+"""What denies a letter behind it: "B ではありません"."""
 _LABELLED = re.compile(
     r"(?:\A|\n)\W*(?:final\s+)?(?:conclusion|correct|decision|result|solution|verdict)\s*:\s*[\"'“‘<([{]{0,2}\Z",
     re.IGNORECASE,
@@ -112,7 +114,7 @@ class _Mention(NamedTuple):
     end: int
 
 
-@versioned("chat_letter", 3)
+@versioned("chat_letter", 4)
 def chat_letter(text: str, sample: Sample) -> str | None:
     """The letter that a chat gave as its answer; None if it gave none, or more than one.
 
@@ -136,7 +138,7 @@ def chat_letter(text: str, sample: Sample) -> str | None:
     return named.pop() if len(named) == 1 else None
 
 
-@versioned("cot_letter", 3)
+@versioned("cot_letter", 4)
 def cot_letter(text: str, sample: Sample) -> str | None:
     """The letter with which a chain of thought ends: "answer is (X)", else \\boxed{X}, else its last line's.
 
@@ -232,7 +234,9 @@ def _is_answered(text: str, one: _Mention, sample: Sample) -> bool:
         said = choice.search(text, max(0, end - 2 * len(choice.pattern)), end)
         if said is not None:
             end, before = said.start(), max(0, said.start() - _BEFORE)
-    return bool(_ANSWERED.search(text, before, end) or _ABROAD.search(text, before, end))
+    if _ANSWERED.search(text, before, end):
+        return True
+    return bool(_ABROAD.search(text, before, end)) and not _DENIED_ABROAD.match(text, one.end)
 
 
 def _is_boxed(text: str, one: _Mention) -> bool:
