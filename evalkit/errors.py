@@ -124,7 +124,7 @@ class ScorerError(BoundaryError):
 def unknown(kind: str, name: str, known: Iterable[str], hint: str = "") -> UsageError:
     """Returns a `UsageError` for an unknown name; its message lists the most similar known names."""
     names = sorted(known)
-    close = get_close_matches(name, names, n=3, cutoff=0.5)
+    close = get_close_matches(name, names, n=3, cutoff=0.6)
     if close:
         tail = f": did you mean {' or '.join(close)}?"
     elif hint:

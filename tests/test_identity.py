@@ -19,7 +19,7 @@ from evalkit.benchmark.task import all_tasks
 from evalkit.errors import UsageError
 from evalkit.identity.declared import OWN, code_identity, declared, versioned
 from evalkit.metrics import Accuracy, PassAtK
-from evalkit.scoring import final_number
+from evalkit.scoring import chat_letter, final_number
 
 HELPER = '''"""Helpers."""
 
@@ -427,4 +427,4 @@ def test_moving_evalkits_code_changes_no_identity(tmp_path: Path) -> None:
         [sys.executable, "-B", "-c", program], cwd=tmp_path, env={"PYTHONPATH": str(tmp_path)},
         capture_output=True, text=True, check=True,
     ).stdout.split()  # fmt: skip
-    assert said == ["letter_of_a_chat", "evalkit.scoring.letters", "chat_letter@3"]
+    assert said == ["letter_of_a_chat", "evalkit.scoring.letters", code_identity(chat_letter)]

@@ -16,16 +16,9 @@ from evalkit.errors import UsageError
 from evalkit.metrics import Accuracy
 
 NOT_PRINTED = (
-    "asr",
-    "ast",
-    "fleurs-ast",
-    "flores-low",
-    "humanevalplus",
-    "librispeech",
-    "mbppplus",
-    "vqa",
-    "xsum",
-)
+    "aime", "asr", "ast", "fleurs-ast", "flores-low", "humanevalplus", "lambada", "librispeech", "math-amc",
+    "mbppplus", "quality", "vqa", "xsum",
+)  # fmt: skip
 """Benchmarks that are in no table of the report."""
 BASED_ON = {
     "humanevalplus": ("humaneval", "mbpp"),

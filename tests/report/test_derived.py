@@ -324,24 +324,20 @@ def test_charts_of_values_have_no_place_for_a_ratio(tmp_path: Path, pair: list[S
 
 
 def test_a_task_of_ones_own_joins_the_row_of_its_name(tmp_path: Path) -> None:
-    """HellaSwag is in table 2 and evalkit has no task for it: a file of the user's is enough."""
-    file = Path(sums(tmp_path, 40, called="hellaswag"))
-    file.write_text(file.read_text("utf-8").replace('name="once"', 'name="10-shot"'), encoding="utf-8")
-    store = ran(tmp_path, "fake/mine", large_fails, task=f"{file}:hellaswag:10-shot")
-    found = grid([store], *load_tables("gemini-1.0/table-2"))
-    row = cells(found, "HellaSwag")
+    """Perception Test is in table 10 and evalkit has no task for it: a file of the user's is enough."""
+    file = Path(sums(tmp_path, 40, called="perception-test"))
+    file.write_text(file.read_text("utf-8").replace('name="once"', 'name="0-shot"'), encoding="utf-8")
+    store = ran(tmp_path, "fake/mine", large_fails, task=f"{file}:perception-test:0-shot")
+    found = grid([store], *load_tables("gemini-1.0/table-10"))
+    row = cells(found, "Perception Test MCQA (test)")
     wrong = sum(large_fails(gold) for gold in GOLD[:40])
     assert (row["fake/mine"].kind, row["fake/mine"].value) == ("run", 100 * (40 - wrong) / 40)
-    assert (row["Gemini Ultra"].text, row["Gemini Ultra"].comparable) == ("87.8%", True)
-    assert (
-        notes(found, row["LLAMA-2"])[1]
-        == "0-shot, greedy (10-shot) here, a protocol that is not stated there"
-    )
-    assert cells(found, "DROP")["fake/mine"].text == NO_TASK
-    assert not any("hellaswag" in remark for remark in found.remarks)
-    assert any("drop" in remark for remark in found.remarks)
-    other = ran(tmp_path, "fake/vote", task=f"{file}:hellaswag:maj")
-    marked = cells(grid([other], *load_tables("gemini-1.0/table-2")), "HellaSwag")["Gemini Ultra"]
+    assert (row["Ultra"].text, row["Ultra"].comparable) == ("54.7%", True)
+    assert cells(found, "ActivityNet-QA (test)")["fake/mine"].text == NO_TASK
+    assert not any("perception-test" in remark for remark in found.remarks)
+    assert any("activitynet-qa" in remark for remark in found.remarks)
+    other = ran(tmp_path, "fake/vote", task=f"{file}:perception-test:maj")
+    marked = cells(grid([other], *load_tables("gemini-1.0/table-10")), "Perception Test MCQA (test)")["Ultra"]
     assert not marked.comparable
 
 
