@@ -265,6 +265,7 @@ def test_a_partial_shows_what_it_was_given(written: Importer) -> None:
     assert code_identity(functools.partial(judge, 1)) != code_identity(functools.partial(judge, 2))
 
 
+@pytest.mark.slow
 def test_an_installed_distribution_counts_by_its_version(
     written: Importer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

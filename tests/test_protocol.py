@@ -95,7 +95,7 @@ def test_an_override_that_changes_nothing_is_the_same_protocol() -> None:
 @pytest.mark.parametrize(
     ("settings", "complaint"),
     [
-        ({"shot": "4"}, "unknown setting 'shot': did you mean shots or stop?"),
+        ({"shot": "4"}, "unknown setting 'shot': did you mean shots?"),
         ({"name": "mine"}, "unknown setting 'name'"),
         ({"solver": "ask_once"}, "unknown setting 'solver'"),
         ({"shots": "four"}, "--set shots=four: must be an integer"),

@@ -265,6 +265,7 @@ def test_judge_models_are_functions_too(tmp_path: Path) -> None:
 # -- tasks ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_tasks_are_names_values_and_functions(tmp_path: Path) -> None:
     path = tmp_path / "run.db"
     given = ["gsm8k:0-shot-chat", evalkit.load_task("humaneval"), task_of_sums, (task_of_sums, "long")]

@@ -145,6 +145,7 @@ def imported() -> dict[str, list[str]]:
     return {name: modules for name, *modules in lines}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", INDEX)
 def test_loading_one_benchmark_imports_no_other(name: str, imported: dict[str, list[str]]) -> None:
     own = INDEX[name].partition(":")[0]

@@ -29,6 +29,7 @@ def test_what_concerns_a_file_is_run(path: str, tests: set[str]) -> None:
     assert tests | {*ALWAYS} <= {*touched([path])}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("path", "most"),
     [(".ci/run", 5), ("evalkit/scoring/number.py", 20), ("evalkit/cli/power.py", 10), ("docs/ci.md", 10)],

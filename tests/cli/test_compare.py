@@ -19,6 +19,8 @@ from tests.erring import erring
 from tests.made import sums
 from tests.openai_server import OpenAIServer
 
+pytestmark = pytest.mark.slow  # the runs that are compared have 12,000 samples
+
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -40,7 +42,6 @@ def opened(*paths: Path) -> list[Store]:
     return [Store.open(path) for path in paths]
 
 
-@pytest.mark.slow
 def test_a_pair_counts_what_flipped(runs: Path) -> None:
     base, worse = opened(runs / "base.db", runs / "worse.db")
     same, other = (
@@ -56,7 +57,6 @@ def test_a_pair_counts_what_flipped(runs: Path) -> None:
     assert other.other_prompts == ()
 
 
-@pytest.mark.slow
 def test_only_the_benchmark_that_is_worse_is_named(runs: Path) -> None:
     base, worse = opened(runs / "base.db", runs / "worse.db")
     found = compare(base, worse, Policy(margin=1.0), flips=3)
@@ -70,7 +70,6 @@ def test_only_the_benchmark_that_is_worse_is_named(runs: Path) -> None:
     assert dataclasses.replace(found, benchmarks=(lacking, found.benchmarks[1])).exit_code == 1
 
 
-@pytest.mark.slow
 def test_a_tenth_of_a_point_is_within_a_margin_of_one(runs: Path) -> None:
     base, near = opened(runs / "base.db", runs / "near.db")
     found = compare(base, near, Policy(margin=1.0))
@@ -117,7 +116,6 @@ def test_what_was_asked_otherwise_is_refused_and_named(cli: Cli, runs: Path, tmp
     assert found.exit_code == 0
 
 
-@pytest.mark.slow
 def test_a_subset_is_compared_on_what_both_have(cli: Cli, runs: Path, tmp_path: Path) -> None:
     """A limit is not a difference in what was asked, but it leaves samples out."""
     model = f"python:{runs / 'worse.py'}:adds"
@@ -133,7 +131,6 @@ def test_a_subset_is_compared_on_what_both_have(cli: Cli, runs: Path, tmp_path: 
     assert compare(head, base).exit_code == 0, "what head has beyond base is no fault"
 
 
-@pytest.mark.slow
 def test_failed_samples_make_a_run_incomplete(cli: Cli, runs: Path, tmp_path: Path) -> None:
     failing = sums(
         tmp_path, 2000, name="f.py", ask="Adding", called="adding",
@@ -149,7 +146,6 @@ def test_failed_samples_make_a_run_incomplete(cli: Cli, runs: Path, tmp_path: Pa
     assert found.benchmarks[0].paired.n == 1999
 
 
-@pytest.mark.slow
 def test_what_base_has_head_must_have(cli: Cli, runs: Path, tmp_path: Path) -> None:
     part = tmp_path / "part.db"
     assert cli("run", "-m", f"python:{runs / 'base.py'}:adds", "-t", runs / "first.py", "-o", part).code == 0
@@ -190,7 +186,6 @@ def test_a_head_without_a_single_answer(cli: Cli, tmp_path: Path) -> None:
         assert "3 samples of head failed" in out
 
 
-@pytest.mark.slow
 def test_what_else_than_the_model_moves_a_figure_is_said(cli: Cli, tmp_path: Path) -> None:
     """A server that answers otherwise the second time, and votes over sampled draws."""
     times = dict.fromkeys("ab", 0)
@@ -272,7 +267,6 @@ def test_no_worse_passes(cli: Cli, runs: Path, monkeypatch: pytest.MonkeyPatch) 
     assert out.endswith("no regression\n")
 
 
-@pytest.mark.slow
 def test_json_and_markdown(cli: Cli, runs: Path, tmp_path: Path) -> None:
     code, out, _ = cli("compare", runs / "base.db", runs / "worse.db", "--json")
     document = json.loads(out)
@@ -288,7 +282,6 @@ def test_json_and_markdown(cli: Cli, runs: Path, tmp_path: Path) -> None:
     assert "<details><summary>totalling:<!-- -->once: " in text  # or GitHub would look for an emoji
 
 
-@pytest.mark.slow
 def test_on_github_it_annotates(
     cli: Cli, runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -313,7 +306,6 @@ def test_the_policy_beside_it_is_found(
     assert cli("compare", runs / "base.db", runs / "worse.db", "--policy", "none.toml").code == 2
 
 
-@pytest.mark.slow
 def test_more_than_two_runs_are_a_trend(cli: Cli, runs: Path) -> None:
     files = [runs / f"{name}.db" for name in ("base", "near", "worse")]
     code, out, _ = cli("compare", *files, "--margin", 1)

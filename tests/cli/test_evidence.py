@@ -90,6 +90,7 @@ def cut_yet_right(document: Payload, payload: Payload, n: int) -> None:
         document["choices"][0]["finish_reason"] = "length"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "expected"),
     [

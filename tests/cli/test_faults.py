@@ -116,6 +116,7 @@ def test_when_none_can_be_built_nothing_is_asked(fault: str, tmp_path: Path, cli
     assert not (tmp_path / "r.db").exists()
 
 
+@pytest.mark.slow
 def test_when_all_but_one_cannot_be_built_they_are_failures(tmp_path: Path, cli: Cli) -> None:
     task = faulty(tmp_path, dict.fromkeys(range(1, 400), "sample raises"), 400)
     said = asked(cli, task, tmp_path / "r.db", None)
@@ -165,6 +166,7 @@ def test_data_that_cannot_be_read_on_are_no_sample_s_fault(tmp_path: Path, cli: 
     assert asked(cli, task, tmp_path / "r.db", None).code == 0
 
 
+@pytest.mark.slow
 def test_a_damaged_parquet_file_ends_the_run_in_words(tmp_path: Path, cli: Cli) -> None:
     file = tmp_path / "data" / "openai" / "gsm8k" / "main" / "test-00000-of-00001.parquet"
     file.parent.mkdir(parents=True)

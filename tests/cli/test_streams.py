@@ -82,6 +82,7 @@ def test_documents_are_utf8_whatever_the_terminal_is(file: Path, name: str) -> N
         assert "δοκιμή" in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [("tasks",), ("tasks", "--json"), ("--help",)])
 def test_a_closed_pipe_ends_quietly(arguments: tuple[str, ...]) -> None:
     reading, writing = os.pipe()

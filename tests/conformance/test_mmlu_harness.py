@@ -112,6 +112,7 @@ def test_the_prompt_is_the_harness_s_but_for_a_space_and_blanks_around_questions
         assert original(sample, 5) != theirs
 
 
+@pytest.mark.slow
 def test_the_same_alternatives_give_the_harness_s_letter_and_verdict(harness: list[dict[str, Any]]) -> None:
     chosen = set()
     for logged in harness:

@@ -59,6 +59,7 @@ def texts(records: Records) -> list[Any]:
     return [record["a"] for record in records]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     ["test_lines.jsonl", "test_lines.json", "test.json", "test.csv", "test.tsv", "test_semicolon.csv",

@@ -100,6 +100,7 @@ def test_tokens_that_are_not_the_prompt_s(texts: tuple[str, ...]) -> None:
         split(PROMPT, "Water is wet.", *texts)
 
 
+@pytest.mark.slow
 @given(st.lists(st.text("ab \n é🙂", min_size=1, max_size=4), min_size=1, max_size=8), st.integers(1, 8))
 def test_any_cut_of_a_text_into_tokens_is_found_again(texts: list[str], at: int) -> None:
     prompt, generated = "".join(texts[:at]), "".join(texts[at:])

@@ -69,10 +69,12 @@ def test_a_clip_is_written_down(opened: Open, language: str) -> None:
         assert answer(opened(beam_size=beams), Speech(CLIP, language=language)).text == "Ein Boot."
 
 
+@pytest.mark.slow
 def test_a_clip_is_translated(opened: Open) -> None:
     assert answer(opened(), Speech(CLIP, translate=True)).text == "One boat."
 
 
+@pytest.mark.slow
 def test_a_batch_is_of_the_pieces_where_something_is_said(opened: Open) -> None:
     clip = spoken()
     assert answer(opened(batch_size="4"), Speech(clip, language="de")).text == "Ein Boot."
@@ -128,6 +130,7 @@ class Recorded:
         return self._inner.transcribe(*arguments, **settings)
 
 
+@pytest.mark.slow
 def test_whisper_s_own_ways_of_decoding(opened: Open) -> None:
     """Each reaches the library and stands in the identity; at their defaults neither has changed."""
     plain = opened()
@@ -150,6 +153,7 @@ def test_whisper_s_own_ways_of_decoding(opened: Open) -> None:
     assert opened(**dict.fromkeys(("fallback", "vad_filter"), "off")).identity == plain.identity
 
 
+@pytest.mark.slow
 def test_the_temperatures_of_a_fallback(opened: Open) -> None:
     model = opened(fallback="0,0.3")
     assert model.identity["fallback"] == [0.0, 0.3]
@@ -181,6 +185,7 @@ def test_an_option_without_effect_is_refused(opened: Open) -> None:
         opened(vad_filter="1")
 
 
+@pytest.mark.slow
 def test_what_fails_is_said(opened: Open, weights: Path, tmp_path: Path) -> None:
     with pytest.raises(ProviderError, match=r"'xx' is not a valid language code \(accepted") as failed:
         answer(opened(), Speech(CLIP, language="xx"))

@@ -192,6 +192,7 @@ def test_one_response_is_composed_of_several() -> None:
     assert found == Response("", seconds=0.5, prompt_tokens=7, likelihoods=(Likelihood("a", -1.0, 1),) * 2)
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(st.text("aÄ€ 🙂", min_size=1), st.floats(-50, -0.01)), min_size=2, max_size=6))
 def test_likelihoods_by_length_choose_as_lm_eval_does(drawn: list[tuple[str, float]]) -> None:
     """The harness's own code says which choice acc, acc_norm and acc_bytes take."""

@@ -163,6 +163,7 @@ def test_no_content_is_an_empty_answer() -> None:
         assert asyncio.run(asking(server.url)) == ["", ""]
 
 
+@pytest.mark.slow
 def test_a_server_that_never_answers_is_given_up() -> None:
     with OpenAIServer(lambda payload, route: "the Elm") as server:
         server.fail("hang")

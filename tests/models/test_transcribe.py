@@ -281,6 +281,7 @@ def test_a_fault_is_told_and_the_next_request_goes_through(
         raise error
 
 
+@pytest.mark.slow
 def test_a_server_that_never_answers_is_given_up() -> None:
     with TranscriptionServer(lambda asked: "good day") as server:
         server.fail("hang")

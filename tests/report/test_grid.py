@@ -119,6 +119,7 @@ def test_rows_without_a_task_stay_and_are_marked(tmp_path: Path) -> None:
     assert any(f"{waiting}; a task of your own" in one for one in found.remarks)
 
 
+@pytest.mark.slow
 def test_a_benchmark_under_two_protocols_has_two_lines(tmp_path: Path) -> None:
     (table,) = load_tables("gemini-1.0/table-2")
     store = ran(tmp_path, "fake/a", task="gsm8k:8-shot-cot,gsm8k:maj1@32", data="builtin")
@@ -297,6 +298,7 @@ def test_a_rule_that_was_run_alone_stands_in_its_row(
     assert any("there" in note for note in said) is differs
 
 
+@pytest.mark.slow
 def test_the_best_is_better_than_every_other(tmp_path: Path) -> None:
     """Over 200 samples, 200 to 167 right is a difference and 200 to 198 is none."""
     a = ran(tmp_path, "fake/a")

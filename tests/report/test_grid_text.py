@@ -224,6 +224,7 @@ def test_what_github_makes_nothing_of_stays_as_it_is(text: str) -> None:
     assert escape_markdown(text) == text
 
 
+@pytest.mark.slow
 def test_nothing_that_a_name_says_acts_in_the_terminal(tmp_path: Path) -> None:
     stores, printed = hostile(tmp_path, HOSTILE)
     for width in (60, 80, 200):

@@ -118,6 +118,7 @@ def test_likelihoods_and_tool_calls_are_packed(tmp_path: Path) -> None:
     assert draw["text"] == 'Let me see.\n→ add {"a": 1}'
 
 
+@pytest.mark.slow
 def test_a_large_run_keeps_a_stated_sample(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     runs = [made_run(tmp_path, "a", "?", count=60), made_run(tmp_path, "b", "!", count=60)]
     kept = [block(page_of(run, samples=12, charts=False), "index")["id"] for run in runs]

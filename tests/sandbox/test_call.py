@@ -42,6 +42,7 @@ def test_plain_data_comes_back_as_it_went(value: Value) -> None:
     assert repr(found) == repr(value)  # as 1 and True, 0.0 and -0.0 are equal
 
 
+@pytest.mark.slow
 def test_not_a_number_cycles_and_arrays() -> None:
     (found,) = called(ECHO, (math.nan,))
     assert math.isnan(found)

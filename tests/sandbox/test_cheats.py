@@ -418,6 +418,7 @@ SPIES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("unharmed")
 @pytest.mark.parametrize("name", SPIES)
 def test_neither_tests_nor_other_samples_nor_secrets_can_be_read(

@@ -128,6 +128,7 @@ def test_it_is_as_confined_as_python() -> None:
     assert ran.stdout == "-1 65534 -1 -1 2\n"
 
 
+@pytest.mark.slow
 def test_the_compiler_sees_no_file_of_this_machine() -> None:
     with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
         secret = Path(folder, "secret.h")

@@ -234,6 +234,7 @@ def test_no_program_locks_a_file_of_this_machine(folder: Path, user: int) -> Non
         assert run(folder, user, lock) == ["passed"]
 
 
+@pytest.mark.slow
 def test_no_program_leases_or_watches_a_file(folder: Path, user: int) -> None:
     watch = """
         import ctypes, fcntl, os, struct

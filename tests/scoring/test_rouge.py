@@ -16,6 +16,7 @@ from tests.conformance.test_rouge import stop_words
 __all__ = ["stop_words"]
 
 
+@pytest.mark.slow
 def test_a_long_answer_against_a_short_reference_takes_a_moment() -> None:
     best_rouge("warm", ["up"], tokens=stemmed)
     answer = "so " * 60_000

@@ -39,6 +39,7 @@ def test_languages_are_chosen() -> None:
         load_task("flores-low", {"languages": "taq_Tfng"})
 
 
+@pytest.mark.slow
 def test_the_small_set_has_every_direction_with_its_examples() -> None:
     task = load_task("flores-low")
     assert task.dev is not None

@@ -36,6 +36,7 @@ def judged(task: Task, answer: str, sample: Sample, variant: str = "") -> Verdic
     return verdict
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["xsum", "xlsum", "wikilingua"])
 def test_references_are_right_and_others_are_not(name: str) -> None:
     for result in check(name, SMALL):
