@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 
-class Language(NamedTuple):
+class Wording(NamedTuple):
     """The words of a language.
 
     `question`, `solution`: the labels of the authors' exemplars (google-research/url-nlp at 452a21a,
@@ -25,29 +25,29 @@ class Language(NamedTuple):
 
 _NUMBER = r"(\-?[0-9\.\,]+)"
 LANGUAGES = {
-    "bn": Language("প্রশ্ন:", "ধাপে ধাপে উত্তর:", "উত্তর", "উত্তর হল {}।", f"The answer is {_NUMBER}"),
-    "de": Language(
+    "bn": Wording("প্রশ্ন:", "ধাপে ধাপে উত্তর:", "উত্তর", "উত্তর হল {}।", f"The answer is {_NUMBER}"),
+    "de": Wording(
         "Frage:", "Schritt-für-Schritt-Antwort:", "Antwort", "Die Antwort lautet {}.",
         f"Die Antwort lautet {_NUMBER}", continental=True,
     ),
-    "en": Language(
+    "en": Wording(
         "Question:", "Step-by-Step Answer:", "Answer", "The answer is {}.", f"The answer is {_NUMBER}"
     ),
-    "es": Language(
+    "es": Wording(
         "Pregunta:", "Respuesta paso a paso:", "Respuesta", "La respuesta es {}.",
         f"La respuesta es {_NUMBER}", continental=True,
     ),
-    "fr": Language(
+    "fr": Wording(
         "Question :", "Réponse étape par étape :", "Réponse", "La réponse est {}.",
         f"La réponse est {_NUMBER}", continental=True,
     ),
-    "ja": Language("問題：", "ステップごとの答え：", "答え", "答えは{}です。", f"答えは{_NUMBER}です。"),
-    "ru": Language(
+    "ja": Wording("問題：", "ステップごとの答え：", "答え", "答えは{}です。", f"答えは{_NUMBER}です。"),
+    "ru": Wording(
         "Задача:", "Пошаговое решение:", "Ответ", "Ответ — {}.", f"Ответ — {_NUMBER}", continental=True
     ),
-    "sw": Language("Swali:", "Jibu la Hatua kwa Hatua:", "Jibu", "Jibu ni {}.", f"Jibu ni {_NUMBER}"),
-    "te": Language("ప్రశ్న:", "దశలవారీగా సమాధానం:", "సమాధానం", "సమాధానం {}.", f"సమాధానం {_NUMBER}"),
-    "th": Language("โจทย์:", "คำตอบทีละขั้นตอน:", "คำตอบ", "คำตอบคือ {}", f"คำตอบคือ {_NUMBER}"),
-    "zh": Language("问题：", "逐步解答：", "答案", "答案是 {}。", f"答案是 {_NUMBER}。"),
+    "sw": Wording("Swali:", "Jibu la Hatua kwa Hatua:", "Jibu", "Jibu ni {}.", f"Jibu ni {_NUMBER}"),
+    "te": Wording("ప్రశ్న:", "దశలవారీగా సమాధానం:", "సమాధానం", "సమాధానం {}.", f"సమాధానం {_NUMBER}"),
+    "th": Wording("โจทย์:", "คำตอบทีละขั้นตอน:", "คำตอบ", "คำตอบคือ {}", f"คำตอบคือ {_NUMBER}"),
+    "zh": Wording("问题：", "逐步解答：", "答案", "答案是 {}。", f"答案是 {_NUMBER}。"),
 }  # fmt: skip
 """By the data set's code; the eleven languages over which the mean is taken."""

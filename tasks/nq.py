@@ -217,7 +217,7 @@ def _tokens(text: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Unnamed:
+class OwnPassages:
     """evalkit's own passages for `--data builtin`; otherwise opening it raises `DataError`."""
 
     columns: tuple[str, ...]
@@ -246,7 +246,7 @@ def nq_retrieved(
     if not k.isascii() or not k.isdigit() or int(k) < 1:
         raise UsageError(f"k={k}: must be a whole number of passages, at least 1")
     columns = (question, answers, passages)
-    data: Data = Unnamed(columns)
+    data: Data = OwnPassages(columns)
     if dataset and is_on_the_hub(dataset):
         data = Hub(dataset, config, split=split, revision="main", columns=columns)
     elif dataset:

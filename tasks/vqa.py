@@ -176,7 +176,7 @@ def wrong_responses(sample: Sample, protocol: Protocol) -> Sequence[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Unnamed:
+class OwnPictures:
     """evalkit's own pictures for `--data builtin`; otherwise opening it raises `DataError`."""
 
     config: str
@@ -192,7 +192,7 @@ class Unnamed:
 
 def _data(dataset: str, config: str, split: str, columns: tuple[str, ...], image: str) -> Data:
     if not dataset:
-        return Unnamed(config, split, columns)
+        return OwnPictures(config, split, columns)
     if is_on_the_hub(dataset):
         return Hub(dataset, config, split=split, revision="main", columns=columns)
     return Local(Path(dataset).expanduser(), config, split, columns, files=(image,))
