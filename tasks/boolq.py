@@ -140,7 +140,7 @@ def boolq() -> Task:
         protocols=(
             Protocol(
                 name="0-shot", max_tokens=32, stop=("\nQuestion:",),
-                source="Gemini 1.0 report, table 3, which gives none; prompt: lm-evaluation-harness boolq",
+                source="lm-evaluation-harness boolq; the Gemini 1.0 report, table 3, gives no protocol",
             ),
             Protocol(
                 name=LIKELIHOOD, solver=ask_words, reader=likelier_word, api="completion", max_tokens=1,

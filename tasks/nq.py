@@ -153,7 +153,7 @@ def nq_open() -> Task:
         protocols=(
             Protocol(
                 name="64-shot", shots=SHOTS, max_tokens=32, stop=("\nQ:",), drop_shots=True,
-                source="Gemini 1.0 report, table 3, which gives no shots; 64: Brown et al. 2020",
+                source="Brown et al. 2020 (64 shots); the Gemini 1.0 report, table 3, gives no shots",
             ),
             Protocol(name="5-shot", shots=5, max_tokens=32, stop=("\nQ:",), source="evalkit"),
             Protocol(name=CHAT, max_tokens=128, source="evalkit"),
@@ -261,7 +261,7 @@ def nq_retrieved(
         protocols=(
             Protocol(
                 name="0-shot", max_tokens=32, stop=("\nQ:",),
-                source="Gemini 1.0 report, table 3, which gives no prompt",
+                source="evalkit; the Gemini 1.0 report, table 3, gives no prompt",
             ),
             Protocol(name=CHAT, max_tokens=128, source="evalkit"),
         ),

@@ -177,7 +177,7 @@ def tydiqa(*, languages: str = "all") -> Task:
         size=sum(sizes.values()),
         group_sizes=sizes,
         protocols=(
-            _protocol(GOLDP, "Gemini 1.0 report, table 3, which gives no shots; one shot: evalkit's choice"),
+            _protocol(GOLDP, "evalkit (one shot); the Gemini 1.0 report, table 3, gives no shots"),
             _protocol(NO_CONTEXT, "Gemini 1.0 report, appendix 10.3; one shot: evalkit's choice"),
             _protocol(f"{GOLDP}-chat", ""),
             _protocol(f"{NO_CONTEXT}-chat", ""),

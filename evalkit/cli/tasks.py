@@ -36,7 +36,7 @@ def command(pattern: str, as_json: bool) -> None:
         where = f" — {task.report}" if task.report else ""
         click.echo(f"{click.style(task.name, bold=True)}  {task.summary}{where}")
         for protocol in task.protocols:
-            first = protocol is task.protocols[0] and task.report and not task.unavailable
+            first = protocol is task.protocols[0] and protocol.source.startswith("Gemini 1.0 report")
             mark = "  (the report's)" if first else ""
             drawn = ""
             if protocol.draws > 1:
