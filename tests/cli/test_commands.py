@@ -147,7 +147,7 @@ def test_preview_shows_exactly_what_is_sent(cli: Cli) -> None:
 def test_check_passes_on_every_benchmark_and_fails_a_broken_judge(cli: Cli, tmp_path: Path) -> None:
     code, out, _ = cli("check", "--data", "builtin")
     assert code == 0
-    lines = out.splitlines()
+    lines = [line for line in out.splitlines() if not line.startswith("      not checked: ")]
     assert len(lines) == sum(len(task.protocols) for task in all_tasks())
     for line in lines:
         assert line.startswith("pass  ")

@@ -255,7 +255,7 @@ def test_a_part_is_marked_in_what_is_made_of_it(tmp_path: Path) -> None:
     found = grid(small, *load_tables("gemini-1.0/table-3"), relative_to="fake/pro")
     cell = cells(found, "MMLU (5-shot)")["fake/nano ÷ fake/pro"]
     assert (cell.value, notes(found, cell)) == (1.0, [SMALL])
-    assert cells(found, "BoolQ")["fake/nano ÷ fake/pro"].text == NO_TASK
+    assert cells(found, "BoolQ")["fake/nano ÷ fake/pro"].text == NOT_RUN
 
 
 @pytest.mark.slow
