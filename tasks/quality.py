@@ -66,13 +66,13 @@ def to_sample(record: Record) -> Sample:
         choices=choices,
         group="hard" if record["hard"] else "easy",
         cluster=sample_id(article),
-        meta={"article": article},
+        meta={"article": article.strip()},
     )
 
 
 @versioned("quality.prompt", 1)
 def prompt(sample: Sample, protocol: Protocol) -> Prompt:
-    article, question = str(sample.meta["article"]).strip(), sample.input.strip()
+    article, question = str(sample.meta["article"]), sample.input.strip()
     marked = zip(letters(sample), sample.choices, strict=True)
     choices = [f"({letter}) {choice}" for letter, choice in marked]
     if protocol.name == SCROLLS:
