@@ -23,10 +23,8 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Mapping
 
 from evalkit.api import (
-    JSON,
     Hub,
     Limits,
     Mapped,
@@ -43,12 +41,12 @@ from evalkit.api import (
     Verdict,
     check_sandbox,
     task,
-    unsafe_allowed,
     versioned,
 )  # fmt: skip
 from evalkit.scoring import code_block, completion
 
 from . import humaneval, mbpp
+from .kit_programs import sandbox_notes, verdict_of
 
 LIMITS = Limits(cpu_seconds=30.0, wall_seconds=120.0)
 INSTRUCTION = (
@@ -90,12 +88,7 @@ def sandbox() -> Sandbox:
 
 
 async def _verdict(one: Program) -> Verdict:
-    outcome = await sandbox().run(dataclasses.replace(one, test=repaired(one.test)))
-    return Verdict(outcome.status == "passed", f"{outcome.status}: {outcome.detail}".rstrip(": "))
-
-
-def notes(protocol: Protocol) -> Mapping[str, JSON]:
-    return {"sandbox": "none"} if unsafe_allowed() else {}
+    return await verdict_of(sandbox(), dataclasses.replace(one, test=repaired(one.test)))
 
 
 def in_a_fence(text: str) -> str:
@@ -139,7 +132,7 @@ def humanevalplus() -> Task:
             Protocol(name=EVALPLUS, source="evalplus at 26d6d00, codegen.py"),
         ),
         needs=check_sandbox,
-        notes=notes,
+        notes=sandbox_notes,
         gold=humaneval.gold,
         wrong_responses=humaneval.wrong_responses,
     )  # fmt: skip
@@ -192,7 +185,7 @@ def mbppplus() -> Task:
         ),
         max_shots=3,
         needs=check_sandbox,
-        notes=notes,
+        notes=sandbox_notes,
         gold=mbpp.gold,
         wrong_responses=mbpp.wrong_responses,
     )  # fmt: skip

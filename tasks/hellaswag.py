@@ -52,6 +52,8 @@ from evalkit.api import (
 )
 from evalkit.scoring import chat_letter
 
+from .kit import wrong_letters
+
 REVISION = "218ec52e09a7e7462a5400043bb9a69a41d06b76"
 COLUMNS = ("ind", "activity_label", "ctx_a", "ctx_b", "endings", "source_id", "split_type", "label")
 HALVES = ("activitynet", "wikihow")
@@ -126,13 +128,8 @@ def gold(sample: Sample, protocol: Protocol) -> str:
 
 
 def wrong_responses(sample: Sample, protocol: Protocol) -> Sequence[str]:
-    """Every wrong option; if letters are generated, also a withdrawn right letter, no letter, and nothing."""
-    right = sample.target[0]
-    wrong = [letter for letter in letters(sample) if letter != right]
-    others = [_as_response(letter, sample, protocol) for letter in wrong]
-    if protocol.reader in (choose_letter, choose_continuation):
-        return others
-    return (*others, f"The answer is ({right}). No, the answer is ({wrong[0]}).", "I do not know.", "")
+    generated = protocol.reader not in (choose_letter, choose_continuation)
+    return wrong_letters(sample, lambda letter: _as_response(letter, sample, protocol), generated=generated)
 
 
 def _as_response(letter: str, sample: Sample, protocol: Protocol) -> str:

@@ -46,10 +46,11 @@ from evalkit.api import (
     Verdict,
     check_sandbox,
     task,
-    unsafe_allowed,
     versioned,
 )  # fmt: skip
 from evalkit.scoring import code_block, completion
+
+from .kit_programs import WRONG_BODIES, sandbox_notes, verdict_of
 
 LIMITS = Limits(cpu_seconds=3.0)
 STOP = ("\nclass", "\ndef", "\n#", "\nif", "\nprint")
@@ -97,8 +98,7 @@ def sandbox() -> Sandbox:
 
 @versioned("humaneval.scorer", 1)
 async def score(body: str, sample: Sample) -> Verdict:
-    outcome = await sandbox().run(program(body, sample))
-    return Verdict(outcome.status == "passed", f"{outcome.status}: {outcome.detail}".rstrip(": "))
+    return await verdict_of(sandbox(), program(body, sample))
 
 
 def gold(sample: Sample, protocol: Protocol) -> str:
@@ -108,24 +108,6 @@ def gold(sample: Sample, protocol: Protocol) -> str:
 def wrong_responses(sample: Sample, protocol: Protocol) -> Sequence[str]:
     """A body that raises, one that does nothing, those that cheat, and no code."""
     return (*(_as_response(body, sample, protocol) for body in WRONG_BODIES), "")
-
-
-WRONG_BODIES = (
-    "    raise RuntimeError('wrong')\n",
-    "    pass\n",
-    "    import sys\n    print('passed')\n    sys.exit(0)\n",
-    "    import os\n    os.write(1, b'passed')\n    os._exit(0)\n",
-    "    import os\n    for n in range(256):\n        try:\n            os.write(n, b'P' * 99)\n"
-    "        except OSError:\n            pass\n    os._exit(0)\n",
-    "    class Equal:\n        __eq__ = __lt__ = __gt__ = __le__ = __ge__ = lambda *_: True\n"
-    "        __hash__ = lambda _: 0\n    return Equal()\n",
-    "    import builtins\n    builtins.AssertionError = builtins.abs = lambda *_: 0\n"
-    "    return type('', (int,), {'__eq__': lambda *_: True, '__sub__': lambda *_: 0})()\n",
-    "    import sys\n    frame = sys._getframe()\n    while frame:\n"
-    "        frame.f_globals['check'] = print\n        frame = frame.f_back\n",
-)
-"""Two that are wrong, and those that try to forge a pass: early exits, writes to every descriptor, objects
-equal to all, patches."""
 
 
 def _as_response(body: str, sample: Sample, protocol: Protocol) -> str:
@@ -159,7 +141,7 @@ def humaneval() -> Task:
             ),
         ),
         needs=check_sandbox,
-        notes=lambda protocol: {"sandbox": "none"} if unsafe_allowed() else {},
+        notes=sandbox_notes,
         gold=gold,
         wrong_responses=wrong_responses,
     )  # fmt: skip

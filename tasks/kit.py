@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from evalkit.api import JSON, Message, Prompt, Protocol, Sample, Submitted, Verdict
+from evalkit.api import JSON, Message, Prompt, Protocol, Sample, Submitted, Verdict, letters
 
 
 def is_on_the_hub(dataset: str) -> bool:
@@ -38,6 +38,19 @@ def wordy(opening: str, best: str, sample: Sample) -> Sequence[str]:
     """Wrong replies: the best answer within a sentence, a word longer than any answer, and nothing."""
     stranger = "x" * (1 + max(map(len, sample.target)))
     return (f"{opening} {best} {stranger}", stranger, "")
+
+
+def wrong_letters(sample: Sample, respond: Callable[[str], str], *, generated: bool) -> Sequence[str]:
+    """Wrong replies to a question with choices: every wrong letter, as `respond` gives it.
+
+    `generated`: also a withdrawn right letter, no letter, and nothing.
+    """
+    right = sample.target[0]
+    wrong = [letter for letter in letters(sample) if letter != right]
+    others = [respond(letter) for letter in wrong]
+    if not generated:
+        return others
+    return (*others, f"The answer is ({right}). No, the answer is ({wrong[0]}).", "I do not know.", "")
 
 
 def strange_sign(texts: Iterable[str], first: str = "a") -> str:

@@ -40,6 +40,7 @@ from evalkit.api import (
 from evalkit.scoring import chat_letter, cot_letter
 
 from . import kit_contests
+from .kit import wrong_letters
 from .kit_contests import FLEXIBLE, boxed_number, protocols, reference, score
 
 REVISION = "69d78a4a2c840e82d69af6bc742bda09005f6316"
@@ -94,11 +95,7 @@ def gold(sample: Sample, protocol: Protocol) -> str:
 
 
 def wrong_responses(sample: Sample, protocol: Protocol) -> Sequence[str]:
-    """Every wrong letter, a withdrawn right letter, no letter, and nothing."""
-    right = sample.target[0]
-    wrong = [letter for letter in letters(sample) if letter != right]
-    withdrawn = f"The answer is ({right}). No, the answer is ({wrong[0]})."
-    return (*(f"The answer is ({letter})." for letter in wrong), withdrawn, "I do not know.", "")
+    return wrong_letters(sample, lambda letter: f"The answer is ({letter}).", generated=True)
 
 
 @task("math-amc")

@@ -49,12 +49,11 @@ from evalkit.api import (
     check_sandbox,
     task,
     unknown,
-    unsafe_allowed,
     versioned,
 )  # fmt: skip
 from evalkit.scoring import code_block, completion
 
-from .humaneval import WRONG_BODIES
+from .kit_programs import WRONG_BODIES, sandbox_notes, verdict_of
 
 LIMITS = Limits(cpu_seconds=10.0)
 SIZES = {"full": 500, "sanitized": 257}
@@ -191,8 +190,7 @@ def sandbox() -> Sandbox:
 @versioned("mbpp.scorer", 1)
 async def score(body: str, sample: Sample) -> Verdict:
     """Right where every test passes (Austin et al. 2021, section 4.1)."""
-    outcome = await sandbox().run(program(body, sample))
-    return Verdict(outcome.status == "passed", f"{outcome.status}: {outcome.detail}".rstrip(": "))
+    return await verdict_of(sandbox(), program(body, sample))
 
 
 def gold(sample: Sample, protocol: Protocol) -> str:
@@ -245,7 +243,7 @@ def mbpp(*, subset: str = "full") -> Task:
         ),
         max_shots=3,
         needs=check_sandbox,
-        notes=lambda protocol: {"sandbox": "none"} if unsafe_allowed() else {},
+        notes=sandbox_notes,
         gold=gold,
         wrong_responses=wrong_responses,
     )  # fmt: skip

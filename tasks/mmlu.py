@@ -56,6 +56,7 @@ from evalkit.api import (
 )
 from evalkit.scoring import chat_letter, cot_letter
 
+from .kit import wrong_letters
 from .mmlu_fields import TEST_SIZES, field_of
 
 REVISION = "c30699e8356da336a370243923dbaf21066bb9fe"
@@ -129,13 +130,8 @@ def gold(sample: Sample, protocol: Protocol) -> str:
 
 
 def wrong_responses(sample: Sample, protocol: Protocol) -> Sequence[str]:
-    """Every wrong letter; if letters are generated, also a withdrawn right letter, no letter, and nothing."""
-    right = sample.target[0]
-    wrong = [letter for letter in letters(sample) if letter != right]
-    others = [_as_response(letter, protocol) for letter in wrong]
-    if protocol.reader is choose_letter:
-        return others
-    return (*others, f"The answer is ({right}). No, the answer is ({wrong[0]}).", "I do not know.", "")
+    generated = protocol.reader is not choose_letter
+    return wrong_letters(sample, lambda letter: _as_response(letter, protocol), generated=generated)
 
 
 def _as_response(letter: str, protocol: Protocol) -> str:

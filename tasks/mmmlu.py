@@ -45,7 +45,6 @@ from evalkit.api import (
     ask_likelihoods,
     averages,
     choose_letter,
-    letters,
     sample_id,
     task,
     unknown,
@@ -53,6 +52,7 @@ from evalkit.api import (
 )
 
 from . import mmlu
+from .kit import wrong_letters
 from .mmlu_fields import field_of
 from .mmmlu_letters import local_letter
 
@@ -126,13 +126,8 @@ def gold(sample: Sample, protocol: Protocol) -> str:
 
 
 def wrong_responses(sample: Sample, protocol: Protocol) -> Sequence[str]:
-    """Every wrong letter; if letters are generated, also a withdrawn right letter, no letter, and nothing."""
-    right = sample.target[0]
-    wrong = [letter for letter in letters(sample) if letter != right]
-    others = [_as_response(letter, protocol) for letter in wrong]
-    if protocol.reader is choose_letter:
-        return others
-    return (*others, f"The answer is ({right}). No, the answer is ({wrong[0]}).", "I do not know.", "")
+    generated = protocol.reader is not choose_letter
+    return wrong_letters(sample, lambda letter: _as_response(letter, protocol), generated=generated)
 
 
 def _as_response(letter: str, protocol: Protocol) -> str:

@@ -41,11 +41,11 @@ from evalkit.api import (
     UsageError,
     check_sandbox,
     task,
-    unsafe_allowed,
 )  # fmt: skip
 from evalkit.scoring import completion
 
 from . import humaneval
+from .kit_programs import sandbox_notes
 
 COLUMNS = ("task_id", "prompt", "entry_point", "test")
 LEAKAGE = "only prompts are sent; whoever runs the endpoint can keep them"
@@ -76,7 +76,7 @@ def to_sample(record: Record) -> Sample:
 
 
 def notes(protocol: Protocol) -> Mapping[str, JSON]:
-    return {"leakage": LEAKAGE} | ({"sandbox": "none"} if unsafe_allowed() else {})
+    return {"leakage": LEAKAGE, **sandbox_notes(protocol)}
 
 
 def place(dataset: str, config: str, split: str) -> Data:

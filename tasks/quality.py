@@ -20,8 +20,6 @@ is cut.
 
 from __future__ import annotations
 
-import re
-import string
 from collections.abc import Sequence
 
 from evalkit.api import (
@@ -46,11 +44,12 @@ from evalkit.api import (
     versioned,
 )
 from evalkit.scoring import chat_letter
+from evalkit.scoring.squad import squad_normalise
+
+from .kit import wrong_letters
 
 REVISION = "52ff65ed05238d957cfa57cdf500670d18335b29"
 CHAT, SCROLLS, CONTINUATION = "0-shot-chat", "0-shot-scrolls", "0-shot-continuation"
-_ARTICLES = re.compile(r"\b(?:a|an|the)\b")
-_PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
 def to_sample(record: Record) -> Sample:
@@ -90,16 +89,13 @@ def text_letter(text: str, sample: Sample) -> str | None:
 
     SCROLLS compares texts alone, so a response such as "B" or "(B) a ship" is wrong there.
     """
-    bare = normalised(text)
+    bare = squad_normalise(text)
     same = [
-        x for x, choice in zip(letters(sample), sample.choices, strict=True) if normalised(choice) == bare
+        x
+        for x, choice in zip(letters(sample), sample.choices, strict=True)
+        if squad_normalise(choice) == bare
     ]
     return same[0] if len(same) == 1 else chat_letter(text, sample)
-
-
-def normalised(text: str) -> str:
-    """Lower case, without punctuation and the articles a, an and the, with single blanks (SQuAD's rule)."""
-    return " ".join(_ARTICLES.sub(" ", text.lower().translate(_PUNCTUATION)).split())
 
 
 @versioned("quality.scorer", 1)
@@ -112,13 +108,8 @@ def gold(sample: Sample, protocol: Protocol) -> str:
 
 
 def wrong_responses(sample: Sample, protocol: Protocol) -> Sequence[str]:
-    """Every wrong option; of generated answers also a withdrawn right letter, no letter, and nothing."""
-    right = sample.target[0]
-    wrong = [letter for letter in letters(sample) if letter != right]
-    others = [_as_response(letter, sample, protocol) for letter in wrong]
-    if protocol.reader in (choose_letter, choose_continuation):
-        return others
-    return (*others, f"The answer is ({right}). No, the answer is ({wrong[0]}).", "I do not know.", "")
+    generated = protocol.reader not in (choose_letter, choose_continuation)
+    return wrong_letters(sample, lambda letter: _as_response(letter, sample, protocol), generated=generated)
 
 
 def _as_response(letter: str, sample: Sample, protocol: Protocol) -> str:

@@ -22,7 +22,6 @@ NOT_PRINTED = (
 """Benchmarks that are in no table of the report."""
 BASED_ON = {
     "humanevalplus": ("humaneval", "mbpp"),
-    "mbpp": ("humaneval",),
     "mbppplus": ("humaneval", "mbpp"),
     "mmmlu": ("mmlu",),
     "natural2code": ("humaneval",),
