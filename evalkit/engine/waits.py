@@ -17,9 +17,9 @@ class RetryPolicy:
     """Attempts per request, and seconds before the second attempt; each further pause is twice as long.
 
     The actual pause is drawn between half and all of that, so that clients do not retry at the same time.
-    What the server asks to wait is used instead if it is longer. `patience`: seconds that a request waits in
-    total before a 429 counts as a failed attempt. `second`: how many seconds one of these seconds lasts, less
-    in tests.
+    What the server asks to wait is used instead if it is longer. `patience`: seconds that a request waits,
+    while no other one is answered, before a 429 counts as a failed attempt. `second`: how many seconds one of
+    these seconds lasts, less in tests.
     """
 
     attempts: int = 6
