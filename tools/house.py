@@ -19,6 +19,8 @@ from pathlib import Path
 
 import click
 
+from evalkit.identity.source import tree_of
+
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "architecture.md"
 PLACES = (("evalkit", "evalkit"), ("tasks", "evalkit.tasks"), ("reports", "evalkit.reports"))
@@ -50,7 +52,7 @@ def arrows() -> dict[tuple[str, str], int]:
 def imported(module: str, path: Path) -> Iterator[str]:
     """Yields evalkit's modules that the file of `module` imports, also in functions and for type checking."""
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+    for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.ImportFrom):
             source = imported_from(node, package)
             # In `from evalkit import tables`, the imported name is a module.
@@ -106,7 +108,7 @@ def longest(count: int = 10) -> tuple[list[tuple[int, str]], list[tuple[int, str
         files.append((len(text.splitlines()), name))
         functions += [
             ((node.end_lineno or 0) - node.lineno + 1, f"{name}.{node.name}")
-            for node in ast.walk(ast.parse(text))
+            for node in ast.walk(tree_of(path))
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
         ]
     return sorted(files, reverse=True)[:count], sorted(functions, reverse=True)[:count]
@@ -116,7 +118,7 @@ def twice() -> dict[str, list[str]]:
     """Public classes and type aliases that are defined in more than one module."""
     found: dict[str, list[str]] = defaultdict(list)
     for name, path in modules():
-        for node in ast.parse(path.read_text("utf-8")).body:
+        for node in tree_of(path).body:
             if isinstance(node, ast.ClassDef):
                 defined = node.name
             elif isinstance(node, ast.AnnAssign) and ast.unparse(node.annotation) == "TypeAlias":
@@ -166,7 +168,7 @@ def table() -> str:
         room = room_of(name)
         files[room] += 1
         if name == f"evalkit.{room}":
-            says[room] = (ast.get_docstring(ast.parse(path.read_text("utf-8"))) or "").partition("\n")[0]
+            says[room] = (ast.get_docstring(tree_of(path)) or "").partition("\n")[0]
     rows = [f"| `{room}` | {says[room]} | {files[room]} |" for room in sorted(says) if room != "__main__"]
     return "\n".join(["| room | what it is | files |", "|---|---|---|", *rows])
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from evalkit.identity.declared import Declared, declared
+from evalkit.identity.source import tree_of
 
 ROOT = Path(__file__).parents[2]
 
@@ -32,7 +33,7 @@ def names() -> dict[str, list[str]]:
     for module, path in modules():
         text = path.read_text("utf-8")
         if "@versioned(" in text:
-            found[module] = list(_declared_in(ast.parse(text)))
+            found[module] = list(_declared_in(tree_of(path)))
     return found
 
 

@@ -8,6 +8,7 @@ from collections import defaultdict, deque
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from evalkit.identity.source import tree_of
 from tools.golden.found import modules
 from tools.house import imported_from
 
@@ -30,7 +31,7 @@ class Place(NamedTuple):
 @functools.cache
 def trees() -> dict[str, ast.Module]:
     """The syntax trees of the modules in `ROOMS`."""
-    return {name: ast.parse(path.read_text("utf-8")) for name, path in modules() if name.startswith(ROOMS)}
+    return {name: tree_of(path) for name, path in modules() if name.startswith(ROOMS)}
 
 
 @functools.cache
