@@ -33,7 +33,7 @@ LAYERS = (
     ("report",),
     ("api",),
     ("tasks",),
-    ("session", "doctor", "demo"),
+    ("session", "doctor", "demo", "evaluate_modules"),
     ("pytest_plugin", "cli"),
 )
 """Whole rooms, but for one module: a scorer that is a model needs worker processes."""

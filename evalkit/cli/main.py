@@ -28,6 +28,7 @@ COMMANDS = {
     "rescore": "score the stored responses of a run again",
     "power": "compute how many samples or draws a comparison needs",
     "export": "export samples and answers, or a submission to a server",
+    "export-metrics": "write evalkit's metrics as modules of the evaluate library",
     "doctor": "show what works on this machine and how to fix the rest",
     "demo": "run a real model on real problems, in minutes",
 }
@@ -42,7 +43,7 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             raise unknown("command", cmd_name, COMMANDS)
-        module = importlib.import_module(f"evalkit.cli.{cmd_name}")
+        module = importlib.import_module(f"evalkit.cli.{cmd_name.replace('-', '_')}")
         command: click.Command = module.command
         return command
 
