@@ -23,7 +23,7 @@ own protocol (suzgunmirac/BIG-Bench-Hard at 9ee07bd), which the report's team na
 - Stop: a new line that begins with "Q:". The authors' outputs end before a blank line too, which would cut
   the paragraphs of a chat model; lm-evaluation-harness stops at any "Q".
 - `3-shot-direct` shows the same questions with their answers alone, the paper's "answer-only".
-  `0-shot-chat` is evalkit's own, for chat models as they are used.
+  `0-shot-chat` is evalkit's own, for chat models as they are used; there "**The answer is B**" is "(B)" too.
 
 Questions about one story, puzzle or name are a cluster: date_understanding has 41 stories for 250 questions.
 Two questions of causal_judgement are there twice with opposite references, as the authors have them.
@@ -104,6 +104,7 @@ SHARED = {
 _MARKS = " *_`$\"'“”"
 _SAID = re.compile(r"\banswer is\b:?", re.IGNORECASE)
 _BOXED = re.compile(r"\\boxed\{(?:\\text\{)?([^{}]*)\}*")
+_CHOICE = re.compile(r"\(?([A-Za-z])(?:\)|[.:](?=\s)|$)")
 _LETTER = re.compile(r"\(?([A-Za-z])(?:\)|[.:,]?(?=\s)|[.:,]?$)")
 
 
@@ -161,6 +162,19 @@ def stated_answer(text: str, sample: Sample | None = None) -> str | None:
 def direct_answer(text: str, sample: Sample | None = None) -> str | None:
     """The first line of the response, without one final full stop; None if there is none."""
     return _line(text.strip()) or None
+
+
+@versioned("bbh.chat_answer", 1)
+def chat_answer(text: str, sample: Sample) -> str | None:
+    """The `flexible_answer` without Markdown, box and final stop; "B" for a choice "(B)" gets brackets."""
+    found = flexible_answer(text, sample)
+    if found is None:
+        return None
+    answer = _BOXED.sub(r"\1", found).replace("**", "").strip(_MARKS).rstrip(f".{_MARKS}")
+    letter = _CHOICE.match(answer)
+    if letter and f"\n({letter[1].upper()}) " in sample.input:
+        return f"({letter[1].upper()})"
+    return answer or None
 
 
 @versioned("bbh.flexible_answer", 1)
@@ -233,7 +247,7 @@ def bbh() -> Task:
         data=Parts(files, SIZES),
         sample=to_sample,
         prompt=prompt,
-        answer={COT: stated_answer, DIRECT: direct_answer, ZERO_SHOT: stated_answer},
+        answer={COT: stated_answer, DIRECT: direct_answer, ZERO_SHOT: chat_answer},
         scorer=score,
         variants=(Variant(name="flexible", extract=flexible_answer, scorer=score_flexibly),),
         metrics=averages(Accuracy(), Accuracy(variant="flexible")),

@@ -9,7 +9,8 @@ of the data that OpenAI made for GPT-2, with capitals and punctuation (`Eleuther
 - `0-shot-likelihood` is the `lambada_openai` of lm-evaluation-harness 0.4.13: an answer is right if every
   token of " " and the last word is the likeliest one (`acc`), and `perplexity` is exp of minus the mean
   log-probability of the word (`perplexity`). The word is what follows the last blank of the passage.
-- `0-shot-chat` asks a chat for the word. It is evalkit's own.
+- `0-shot-chat` asks a chat for the word, and finds it in a sentence too (`The word is "lamp".`). It is
+  evalkit's own.
 """
 
 from __future__ import annotations
@@ -39,6 +40,9 @@ from .kit import first_reference
 
 CHAT, LIKELIHOOD = "0-shot-chat", "0-shot-likelihood"
 INSTRUCTION = "Which word comes last in this passage, in place of the gap? Reply with that word alone."
+_WORD = r"(\w+(?:['’-]\w+)*)"
+_MARKED = re.compile(rf"(?:\bis|:)\s*[\"“”'‘*_`]+{_WORD}[.,]?[\"“”'’*_`]")
+_LAST = re.compile(rf"(?:\bis|:)\s+{_WORD}[.!]*\s*$", re.MULTILINE)
 _AROUND = re.compile(r"^[^\w]+|[^\w]+$")
 
 
@@ -63,6 +67,15 @@ def first_word(text: str, sample: Sample) -> str | None:
     return next(filter(None, words), None)
 
 
+@versioned("lambada.chat_word", 1)
+def chat_word(text: str, sample: Sample) -> str | None:
+    """The word that a sentence of the reply names, in marks or at the end of a line; else its first word."""
+    for pattern in (_MARKED, _LAST):
+        if named := pattern.findall(text):
+            return str(named[-1])
+    return first_word(text, sample)
+
+
 @versioned("lambada.scorer", 1)
 def score(answer: str, sample: Sample) -> Verdict:
     """Equal in every letter; punctuation around the reference does not count, as none is read."""
@@ -85,7 +98,7 @@ def lambada() -> Task:
         ),
         sample=to_sample,
         prompt=prompt,
-        answer=first_word,
+        answer={"0-shot": first_word, LIKELIHOOD: first_word, CHAT: chat_word},
         scorer=score,
         metrics=(Accuracy(), Perplexity()),
         size=5153,

@@ -56,11 +56,10 @@ class Commands(click.Group):
     cls=Commands,
     context_settings={"help_option_names": ["-h", "--help"]},
     invoke_without_command=False,
-    epilog="Start with:  evalkit demo    evalkit run -m fake/gold -t gsm8k:8-shot-cot --data builtin",
 )
 @click.version_option(evalkit.__version__, prog_name="evalkit")
 def cli() -> None:
-    """Evaluate any model on the benchmarks of the Gemini 1.0 report, comparably."""
+    """Evaluate any model on the benchmarks of the Gemini 1.0 report. Start with: evalkit demo"""
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -28,16 +28,18 @@ from evalkit.samples import Sample
 
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _ARABIC_ARTICLE = re.compile(r"(?:^|\s)ال")
+_LABEL = re.compile(r"^[\s*_#>]*(?:A|(?i:(?:final\s+)?answer))[*_]*:[\s*_]*")
 _DELETED = str.maketrans("", "", string.punctuation)
 
 
-@versioned("first_line", 1)
+@versioned("first_line", 2)
 def first_line(text: str, sample: Sample | None = None) -> str | None:
     """The first line of a response that is not blank, trimmed; None if there is none.
 
-    The report's team compares "the model output up to the first newline" (Gemini 1.5 report, on DROP).
+    The report's team compares "the model output up to the first newline" (Gemini 1.5 report, on DROP). A
+    label with which prompts end, "A:" or "Answer:", is left out where a chat model repeats it.
     """
-    return text.strip().split("\n", 1)[0].strip() or None
+    return _LABEL.sub("", text).strip().split("\n", 1)[0].strip() or None
 
 
 @versioned("squad_normalise", 1)

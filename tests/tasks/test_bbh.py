@@ -12,6 +12,7 @@ from evalkit.tasks.bbh import (
     DIRECT,
     SIZES,
     ZERO_SHOT,
+    chat_answer,
     direct_answer,
     family_of,
     flexible_answer,
@@ -169,3 +170,26 @@ def test_references_score_all_and_wrong_responses_nothing(tmp_path: Path) -> Non
     assert table.cells[0].n == 27
     small = [load_task("bbh").sample(record) for record in load_task("bbh").data.open(SMALL)]
     assert Counter(Counter(one.cluster for one in small if one.cluster).values()) == {1: 8, 2: 4}
+
+
+@pytest.mark.parametrize(
+    ("reply", "read"),
+    [
+        ("So the answer is (B).", "(B)"),
+        ("**So the answer is (B).**", "(B)"),
+        ("So the answer is **B**.", "(B)"),
+        ("The answer is: B. the second one", "(B)"),
+        ("Thus \\boxed{\\text{b}}", "(B)"),
+        ("I think it is the second.", "I think it is the second"),
+        ("The answer is Z.", "Z"),
+        ("True.", "True"),
+        ("So the answer is **True**", "True"),
+        ("So the answer is 12.", "12"),
+        ("So the answer is ) ] >.", ") ] >"),
+        ("", None),
+        ("So the answer is **.", "So the answer is"),
+    ],
+)
+def test_a_chats_answer_is_read_without_its_marks(reply: str, read: str | None) -> None:
+    sample = Sample("1", "Which?\nOptions:\n(A) one\n(B) two\n(I) nine", ("(B)",), group="hyperbaton")
+    assert chat_answer(reply, sample) == read

@@ -95,6 +95,9 @@ def test_only_the_first_line_counts() -> None:
     assert verdict("nobody\nAda Holm; Ida Berg", sample) == Verdict(False, "F1 0.000", 0.0)
     assert verdict("Ada Holm", sample) == Verdict(True, "F1 0.667", 2 / 3)
     assert verdict(" \n", sample) is None
+    for label in ("A: ", "Answer: ", "**Answer:** ", "Final answer:\n", "answer:"):
+        assert verdict(f"{label}Ada Holm; Ida Berg", sample) == Verdict(True, "F1 1.000, exact", 1.0), label
+    assert verdict("Answer:", sample) is None
 
 
 def test_the_official_figures_differ_for_numbers_and_several_spans() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from evalkit.tasks.lambada import first_word, prompt, score, to_sample
+from evalkit.tasks.lambada import chat_word, first_word, prompt, score, to_sample
 
 from evalkit.benchmark.task import load_task
 from evalkit.samples import Message
@@ -47,3 +47,20 @@ def test_accuracy_and_perplexity(tmp_path: Path) -> None:
     assert perplexity.value == pytest.approx((1 / 0.9) ** (right / 8) * 10 ** (1 - right / 8))
     plain = run("fake/gold", "lambada:0-shot", output=tmp_path / "p.db", data="builtin")
     assert [cell.metric for cell in plain.cells] == ["accuracy"]
+
+
+@pytest.mark.parametrize(
+    ("reply", "word"),
+    [
+        ("lamp", "lamp"),
+        ("**lamp**.", "lamp"),
+        ('The word that comes last in this passage is "lamp".', "lamp"),
+        ("The missing word is **lamp**, which she lit.", "lamp"),
+        ("The answer is: lamp.", "lamp"),
+        ("It is dark.\nThe last word is o'clock.", "o'clock"),
+        ("Nobody knows what it is, or was", "Nobody"),
+        ("", None),
+    ],
+)
+def test_a_chats_word_is_found_in_a_sentence_too(reply: str, word: str | None) -> None:
+    assert chat_word(reply, SAMPLE) == word
