@@ -1,8 +1,10 @@
 """WikiLingua: instructions of wikiHow and the headlines of their steps (Ladhak et al. 2020, 2010.03093).
 
-**The report's figure is another metric**: table 5 prints BLEURT, 48.9 for Ultra under 5-shot and 47.8 for
-Pro, while this task computes ROUGE, as PaLM 2's report does for the same data; the two must not be compared.
-The report says neither which BLEURT nor which languages, prompt and examples.
+The report prints BLEURT (table 5): 48.9 for Ultra under 5-shot and 47.8 for Pro. It says neither which
+checkpoint nor which languages, prompt and examples. BLEURT is the headline with `--set bleurt=FOLDER` or
+`bleurt=BLEURT-20` (`evalkit.scoring.bleurt`), and only BLEURT-20's figures stand beside the printed ones
+without a mark. **Without it, the headline is ROUGE**, as in PaLM 2's report for the same data, which must not
+be compared with BLEURT.
 
 * Languages: the seven of which PaLM 2's report prints figures, each summarised in itself. `--set languages=`
   takes others: `all` 18, `non-english`, or codes separated by commas. The figure is the mean over them.
@@ -21,6 +23,7 @@ from evalkit.api import CONVERTED, PART, Hub, Mapped, Parts, Record, Sample, Tas
 
 from .speech_recognition import chosen
 from .summaries import first_records, protocols_of, rules_of, summarisation
+from .with_bleurt import PRECISION, with_bleurt
 
 PALM = ("ar", "en", "ja", "ko", "ru", "th", "tr")
 LANGUAGES = {
@@ -50,7 +53,14 @@ def to_sample(record: Record) -> Sample:
 
 
 @task("wikilingua", report="Table 5")
-def wikilingua(*, languages: str = "palm2", rules: str = "plain,stemmed", tokenizer: str = "") -> Task:
+def wikilingua(
+    *,
+    languages: str = "palm2",
+    rules: str = "plain,stemmed",
+    tokenizer: str = "",
+    bleurt: str = "",
+    bleurt_precision: str = PRECISION,
+) -> Task:
     """Headlines of the steps of instructions in seven languages, by ROUGE (Ladhak et al. 2020)"""
     keys = chosen(languages, LANGUAGES, SETS, "WikiLingua")
     columns = ("gem_id", "source", "target", "references")
@@ -60,7 +70,7 @@ def wikilingua(*, languages: str = "palm2", rules: str = "plain,stemmed", tokeni
             key: Hub("GEM/wiki_lingua", key, split=split, revision=CONVERTED, columns=columns) for key in keys
         }
 
-    return summarisation(
+    found = summarisation(
         data=Parts(parts("test")),
         dev=Mapped(Parts(parts("validation")), first_records),
         sample=to_sample,
@@ -70,3 +80,4 @@ def wikilingua(*, languages: str = "palm2", rules: str = "plain,stemmed", tokeni
         ),
         macro=True,
     )
+    return with_bleurt(found, bleurt, bleurt_precision)

@@ -25,7 +25,7 @@ LAYERS = (
     ("scoring",),
     ("metrics",),
     ("stats", "sandbox"),
-    ("data", "media", "scoring.learned"),
+    ("data", "media", "scoring.learned", "scoring.bleurt"),
     ("models",),
     ("benchmark",),
     ("runfile",),
@@ -36,7 +36,7 @@ LAYERS = (
     ("session", "doctor", "demo", "evaluate_modules"),
     ("pytest_plugin", "cli"),
 )
-"""Whole rooms, but for one module: a scorer that is a model needs worker processes."""
+"""Whole rooms, but for two modules: a scorer that is a model needs worker processes, and weights the Hub."""
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
 HEAVY = (
     "datasets",

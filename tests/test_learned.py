@@ -221,6 +221,8 @@ def test_weights_code_and_versions_are_in_the_identity(tmp_path: Path) -> None:
     named = code_identity(Learned(module.load, module.score, model="bleurt@abc", batch=4))
     assert named.startswith("learned@1(model=bleurt@abc,load=own#")
     assert named == code_identity(Learned(module.load, module.score, model="bleurt@abc", batch=9))
+    told = code_identity(Learned(module.load, module.score, model="bleurt@abc", given=("ja", 2)))
+    assert told == named.removesuffix(")") + ',given=["ja", 2])'
 
 
 # -- from a task's file, through the command line

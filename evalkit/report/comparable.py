@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from evalkit.errors import UsageError
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 _ENOUGH = 300
 """A kind of sample that 1 in 100 is occurs in this many with 95 % probability (0.99^299 = 0.0495)."""
 RULES_ALONE = "answers are read by rules alone (no --judge)"
+_ANY = "*"
+"""The value of a stated option that may have any."""
 _SHOTS_ALONE = re.compile(r"\d+-shot")
 _READERS = {
     "each_draw": "",
@@ -44,11 +47,11 @@ def differs(cell: TableCell, row: PaperRow, figure: Figure) -> str:
     """The difference between the protocols of a printed figure and a run's figure; "" if there is none.
 
     The run's protocol must be one of `figure.match`. Overrides make it a different protocol, except those
-    that the printed row states (`row.options`).
+    that the printed row states (`row.options`; `*` for any value).
     """
     if figure.unit not in ("", row.unit):
         return f"{cell.metric} here, {figure.unit} there"
-    if cell.metric in row.stand_ins:
+    if any(fnmatchcase(cell.metric, name) for name in row.stand_ins):
         return f"{cell.metric} here, {row.metric} there"
     base, overrides = cell.spec.protocol.name, cell.spec.protocol.overrides.items()
     theirs = figure.protocol or "a protocol that is not stated"
@@ -63,12 +66,14 @@ def differs(cell: TableCell, row: PaperRow, figure: Figure) -> str:
             if row.model_extractor
             else f"{theirs} here, {RULES_ALONE} there"
         )
-    wanted = _options(row.options).items()
-    for key, value in sorted(wanted - overrides):
+    stated = _options(row.options)
+    wanted = stated.items()
+    for key, value in sorted((key, value) for key, value in wanted - overrides if value != _ANY):
         mine = cell.spec.data.get(key, "")
         if mine != value:
             return f"{key} {mine or 'not set'} here, {value} there"
-    if extra := sorted(f"{key}={value}" for key, value in overrides - wanted):
+    others = (pair for pair in overrides - wanted if stated.get(pair[0]) != _ANY)
+    if extra := sorted(f"{key}={value}" for key, value in others):
         return f"{', '.join(extra)} here, {theirs} there"
     return ""
 

@@ -89,12 +89,13 @@ class PaperRow:
     `group`: the group or tag whose samples alone the figure covers. `macro`: the groups whose figures are
     averaged; `*` for all groups.
 
-    `options`: the options of the task (`split=test`) that the paper used. `whole_corpus`: whether the figure
-    is not made of samples, such as BLEU. `headline_of`: the protocols whose headline is this figure, if
-    `measure` is the name that another protocol has for it: a plain majority is a branch of a routed run.
+    `options`: the options of the task (`split=test`) that the paper used, or `*` for any value.
+    `whole_corpus`: whether the figure is not made of samples, such as BLEU. `headline_of`: the protocols
+    whose headline is this figure, if `measure` is the name that another protocol has for it: a plain majority
+    is a branch of a routed run.
     `model_extractor`: whether a model read the answers that rules could not read, so that a run without
     `--judge` has another protocol. `stand_ins`: evalkit's metrics that take the place of the printed metric,
-    which evalkit does not have; every printed figure beside them is marked.
+    such as chrF2 for BLEURT; every printed figure beside them is marked. `*` stands for any letters.
     """
 
     name: str

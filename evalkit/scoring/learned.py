@@ -1,9 +1,9 @@
-"""Learned scorers: a regression model such as BLEURT, a classifier, or natural-language inference.
+"""Learned scorers: a regression model, a classifier, or natural-language inference.
 
-    BLEURT = Learned(load, score, model="BLEURT-20@1.0", packages=("bleurt",))
+    ENTAILS = Learned(load, score, model="my-nli@1.0", packages=("torch",))
 
     async def score(answer, sample):
-        value = await BLEURT(answer, sample.target[0])
+        value = await ENTAILS(answer, sample.target[0])
 
 The model runs in a worker process, where it is loaded once. Pairs that samples submit at the same time are
 scored in batches.
@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import hashlib
+import json
 import math
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -24,6 +25,7 @@ from evalkit.errors import ScorerError, UsageError
 from evalkit.identity.declared import Declared, code_identity
 from evalkit.needs import installed
 from evalkit.processes.workers import OverLimit, Place, Workers, find, place_of
+from evalkit.samples import JSON
 
 TextPair: TypeAlias = tuple[str, str]
 """(candidate, reference)."""
@@ -44,10 +46,11 @@ class Learned:
 
     def __init__(
         self,
-        load: Callable[[], Any],
+        load: Callable[..., Any],
         score: Callable[[Any, list[TextPair]], Sequence[float]],
         *,
         model: str | Path,
+        given: Sequence[JSON] = (),
         packages: Sequence[str] = (),
         batch: int = 32,
         processes: int = 1,
@@ -58,8 +61,9 @@ class Learned:
         `load`: called once in each process, where it also chooses the device; with several processes, the
         environment variable EVALKIT_WORKER holds the number of the process, from 0. `score`: (the result of
         `load`, at most `batch` pairs) → a number for each pair. `model`: the weights, as `name@revision` or
-        as the path of their file or folder, which is identified by its SHA-256. `packages`: distributions
-        whose versions affect the scores. `seconds`: the wall time for a batch; the first includes loading.
+        as the path of their file or folder, which is identified by its SHA-256. `given`: the arguments of
+        `load`, as plain JSON. `packages`: distributions whose versions affect the scores. `seconds`: the wall
+        time for a batch; the first includes loading.
 
         Raises `UsageError` for a `model` without a revision, and for a function that a worker cannot find.
         """
@@ -79,6 +83,7 @@ class Learned:
         self._functions = load, score
         self._places = place_of(load), place_of(score)
         self._model, self._packages, self._batch = model, tuple(packages), batch
+        self._given = tuple(given)
         self._workers = Workers(
             cpu_seconds=None, memory_megabytes=None, wall_seconds=seconds, count=processes
         )
@@ -95,7 +100,8 @@ class Learned:
         """The identity of code, weights and versions; scores may depend on each of these."""
         load, score = map(code_identity, self._functions)
         model = self._model if isinstance(self._model, str) else f"sha256:{_digest(self._model)}"
-        return Declared("learned", 1, self._packages, f"model={model},load={load},score={score}")
+        given = f",given={json.dumps(self._given, ensure_ascii=False)}" if self._given else ""
+        return Declared("learned", 1, self._packages, f"model={model},load={load},score={score}{given}")
 
     def needs(self) -> None:
         """A `Task.needs`. Raises `UsageError` if a package is not installed or the weights are missing."""
@@ -159,7 +165,7 @@ class Learned:
 
     async def _answer(self, pairs: list[TextPair]) -> list[float] | ScorerError | UsageError:
         try:
-            reply = await self._workers.call(score_in_worker, *self._places, pairs)
+            reply = await self._workers.call(score_in_worker, *self._places, pairs, self._given)
         except (ScorerError, OverLimit, OSError) as error:
             self._crashes += 1
             message = f"{self._name}: {error}"
@@ -193,12 +199,14 @@ _LOADED: list[tuple[Any, Callable[..., Any]]] = []
 """In a worker process: the model and the function that scores with it, once loaded."""
 
 
-def score_in_worker(load: Place, score: Place, pairs: Sequence[TextPair]) -> dict[str, Any]:
+def score_in_worker(
+    load: Place, score: Place, pairs: Sequence[TextPair], given: Sequence[JSON] = ()
+) -> dict[str, Any]:
     """In a worker: {`scores`}, or {`error`} of the model, or {`unloadable`, `lacks`: a missing module}."""
     if not _LOADED:
         try:
             scorer = find(score)
-            _LOADED.append((find(load)(), scorer))
+            _LOADED.append((find(load)(*given), scorer))
         except (Exception, SystemExit) as error:  # noqa: BLE001 — the next call would fail in the same way
             return {"unloadable": _message_of(error), "lacks": _module_lacking(error)}
     model, scorer = _LOADED[0]
