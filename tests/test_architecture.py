@@ -29,7 +29,7 @@ LAYERS = (
     ("models",),
     ("benchmark",),
     ("runfile",),
-    ("engine", "compare"),
+    ("engine", "compare", "imports"),
     ("report",),
     ("api",),
     ("tasks",),
