@@ -77,7 +77,11 @@ def _members(path: Path, names: Sequence[str]) -> Iterator[tuple[str, Any]]:
 
 
 def _document(path: Path) -> Results:
-    told = {name: value for name, _, value in members(path, lambda name: name in _HEADER)}
+    told: dict[str, Any] = {}
+    for name, _, value in members(path, lambda name: name in (*_HEADER, "samples")):
+        if name == "samples":  # they come after the header
+            break
+        told[name] = value
     return _results(path, told, lambda: _listed(path), finished=True)
 
 

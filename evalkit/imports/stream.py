@@ -15,8 +15,9 @@ from evalkit.errors import UsageError
 MOST = 256 << 20
 """Maximum number of bytes of one sample in a file."""
 _CHUNK = 1 << 18
-_MARK = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?P<closed>"?)|[\[\]{}]', re.DOTALL)
-"""A text, perhaps one that goes on after the buffer, or a bracket."""
+_MARK = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[\[\]{}"]', re.DOTALL)
+"""A whole text, a bracket, or the quote with which a text begins that goes on after the buffer."""
+_QUOTE, _OPEN = ord('"'), b"{["
 _ATOM = re.compile(rb"[^\s,\]}]*+")
 _SPACE = re.compile(rb"\s*+")
 
@@ -80,13 +81,18 @@ def members(path: Path, wanted: Callable[[str], bool] = lambda name: True) -> It
 class _Scanner:
     def __init__(self, file: IO[bytes], name: str) -> None:
         self._file, self._name = file, name
-        self._data, self._at, self._lines = b"", 0, 1
+        self._data, self._at = b"", 0
+        self._line, self._counted = 1, 0
         self._ended = False
 
     @property
     def where(self) -> str:
-        line = self._lines + self._data.count(b"\n", 0, self._at)
-        return f"{self._name}, line {line}"
+        return f"{self._name}, line {self._line_at(self._at)}"
+
+    def _line_at(self, place: int) -> int:
+        self._line += self._data.count(b"\n", self._counted, place)
+        self._counted = place
+        return self._line
 
     def members(self, wanted: Callable[[str], bool]) -> Iterator[tuple[str, str, Any]]:
         if self._next() == b"[":
@@ -151,23 +157,24 @@ class _Scanner:
             return self._atom()
         depth, at = 0, start
         while True:
-            found = _MARK.search(self._data, at)
-            if found is None or found["closed"] == b"":
-                size = len(self._data) - start
-                at = (found.start() if found else len(self._data)) - start
-                if not self._more(start):
-                    raise UsageError(f"{self._name} ends within a value: the file was cut off")
-                start = self._at
-                at += start
-                if size > MOST:
-                    raise UsageError(f"{self.where}: a value has more than {MOST >> 20} MiB")
-                continue
-            at = found.end()
-            mark = found[0]
-            depth += (mark in (b"{", b"[")) - (mark in (b"}", b"]"))
-            if depth == 0:
-                self._at = at
-                return self._data[start:at]
+            for found in _MARK.finditer(self._data, at):
+                at, mark = found.end(), self._data[found.start()]
+                if mark == _QUOTE:
+                    if at == found.start() + 1:
+                        at -= 1
+                        break
+                else:
+                    depth += 1 if mark in _OPEN else -1
+                if depth == 0:
+                    self._at = at
+                    return self._data[start:at]
+            size, at = len(self._data) - start, at - start
+            if size > MOST:
+                raise UsageError(f"{self.where}: a value has more than {MOST >> 20} MiB")
+            if not self._more(start):
+                raise UsageError(f"{self._name} ends within a value: the file was cut off")
+            start = self._at
+            at += start
 
     def _atom(self) -> bytes:
         end = self._at
@@ -188,6 +195,6 @@ class _Scanner:
             return False
         found = self._file.read(max(_CHUNK, len(self._data) - keep))
         self._ended = not found
-        self._lines += self._data.count(b"\n", 0, keep)
-        self._data, self._at = self._data[keep:] + found, 0
+        self._line_at(keep)
+        self._data, self._at, self._counted = self._data[keep:] + found, 0, 0
         return not self._ended
