@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
 from pathlib import Path
 
@@ -25,7 +24,8 @@ def render() -> str:
     """The whole page."""
     parts = [_HEAD, _block("evalkit", cli)]
     for name in COMMANDS:
-        command = importlib.import_module(f"evalkit.cli.{name}").command
+        command = cli.get_command(click.Context(cli), name)
+        assert command is not None
         parts.append(f"## evalkit {name}\n\n{_block(f'evalkit {name}', command)}")
     return "\n".join(parts)
 

@@ -26,8 +26,9 @@ _PATH = click.Path(path_type=Path)
 @click.option(
     "--model", default="", metavar="NAME", help="The model's name in tables.  [default: the files']"
 )
+@click.option("--task", default="", metavar="NAME", help="The name of a table's task.  [default: the file's]")
 @json_option
-def command(files: tuple[Path, ...], output: Path, tool: str, model: str, as_json: bool) -> None:
+def command(files: tuple[Path, ...], output: Path, tool: str, model: str, task: str, as_json: bool) -> None:
     """Make a run file of the results of lm-eval, Inspect, lighteval or HELM, or of a table of scores.
 
     A folder stands for all results in it. The run file has the scores, the answers and the prompts, as far as
@@ -36,7 +37,7 @@ def command(files: tuple[Path, ...], output: Path, tool: str, model: str, as_jso
     from evalkit.imports.find import found_in
     from evalkit.imports.write import write
 
-    found = list(write(found_in(files, tool), output, model))
+    found = list(write(found_in(files, tool), output, model, task))
     if as_json:
         import dataclasses
 

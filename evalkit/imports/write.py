@@ -30,6 +30,7 @@ from evalkit.runfile.store import Store
 from evalkit.samples import JSON, Sample, plain_text
 
 _FINISHES: Mapping[str, Finish] = {"stop": "stop", "length": "length", "filter": "filter"}
+TABLE = "table"
 _CLOSE = 1e-6
 """The greatest relative difference between a tool's printed figure and the mean of its samples."""
 
@@ -45,11 +46,12 @@ class Imported:
     notes: tuple[str, ...]
 
 
-def write(found: Iterable[Results], output: Path, model: str = "") -> Iterator[Imported]:
+def write(found: Iterable[Results], output: Path, model: str = "", task: str = "") -> Iterator[Imported]:
     """Writes the run file `output` and yields its tasks as they are done; it appears once all of them are.
 
-    `model`: the model's name, in place of the files'. Raises `UsageError` if `output` exists, if the results
-    are of several models, or if a file is not as it should be; then nothing is left behind.
+    `model`, `task`: the names of the model, and of the task of a table, in place of the files'. Raises
+    `UsageError` if `output` exists, if the results are of several models, or if a file is not as it should
+    be; then nothing is left behind.
     """
     if output.exists():
         raise UsageError(f"{output} already exists: remove it, or name another file")
@@ -60,6 +62,10 @@ def write(found: Iterable[Results], output: Path, model: str = "") -> Iterator[I
     written = 0
     try:
         for results in found:
+            if task:
+                if results.tool != TABLE:
+                    raise UsageError(f"--task names the task of a table, and {results.where} is no table")
+                results = replace(results, task=task)
             if first is None:
                 first = results
                 store = Store.create(part, _manifest(results, model))
