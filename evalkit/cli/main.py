@@ -57,7 +57,7 @@ class Commands(click.Group):
     cls=Commands,
     context_settings={"help_option_names": ["-h", "--help"]},
     invoke_without_command=False,
-    epilog="Start with:  evalkit demo    evalkit run -m fake/gold -t gsm8k --data builtin",
+    epilog="Start with:  evalkit demo   evalkit run -m fake/gold -t gsm8k --data builtin",
 )
 @click.version_option(evalkit.__version__, prog_name="evalkit")
 def cli() -> None:

@@ -118,7 +118,7 @@ def _results(
         printed={} if notes else dict(_printed(told.get("results"))),
         of=count_of(data.get("samples")),
         limit=_limit(config.get("limit")),
-        expected=count_of(data.get("samples")) if not _limit(config.get("limit")) else None,
+        expected=len(asked) if isinstance(asked := data.get("sample_ids"), list) else None,
         finished=finished and told.get("status") == "success",
         notes=notes,
     )

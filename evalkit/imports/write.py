@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -66,6 +67,7 @@ def write(found: Iterable[Results], output: Path, model: str = "", task: str = "
                 if results.tool != TABLE:
                     raise UsageError(f"--task names the task of a table, and {results.where} is no table")
                 results = replace(results, task=task)
+            results = replace(results, task=plain_text(results.task))
             if first is None:
                 first = results
                 store = Store.create(part, _manifest(results, model))
@@ -80,8 +82,8 @@ def write(found: Iterable[Results], output: Path, model: str = "", task: str = "
         store.close()
         store = None
         part.replace(output)
-    except OSError as error:
-        raise UsageError(f"cannot write {output}: {error.strerror}") from None
+    except (OSError, sqlite3.Error) as error:
+        raise UsageError(f"cannot write {output}: {error}") from None
     finally:
         if store is not None:
             store.close()
@@ -158,7 +160,7 @@ def _spec(results: Results, staged: Staged, metrics: Sequence[MetricSpec]) -> Ce
         records=results.of,
         limit=results.limit,
         wanted=results.expected or staged.samples,
-        summary=f"Imported from {results.tool}, which asked the questions and scored the answers.",
+        summary=f"Imported ({results.tool}): the questions were asked and the answers scored elsewhere.",
     )
 
 
@@ -251,7 +253,12 @@ def _row(
     except (BoundaryError, ValueError, TypeError) as error:
         raise UsageError(f"{one.where}: {error}") from None
     prompts = [asked.prompt for asked in one.asked] if one.compared else []
-    row = {"sample": sample, "position": position, "question": question, "asked": digest(prompts)}
+    row = {
+        "sample": sample,
+        "position": position,
+        "question": question,
+        "asked": digest(orjson.loads(plain_json(prompts))),
+    }
     ended = [reading for reading in readings if not reading.error]
     values = {
         name: found

@@ -210,8 +210,8 @@ def _remarks(cell: TableCell) -> Iterable[str]:
     """Yields remarks on a figure that do not make it less comparable."""
     if tool := cell.spec.imported.get("imported"):
         yield (
-            f"imported: {tool} asked the questions and scored the answers; comparable only with its results "
-            "for the same task and settings"
+            f"imported ({tool}): asked and scored elsewhere; comparable only with results of the same tool, "
+            "task and settings"
         )
         yield from (
             f"{cell.model} on {cell.task}:{cell.protocol}: {note}" for note in cell.found.get("notes", ())

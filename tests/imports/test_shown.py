@@ -56,9 +56,14 @@ OTHERWISE: list[tuple[dict[str, object], str]] = [
 ]
 
 
-def test_results_under_other_settings_are_not_compared(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "otherwise", [OTHERWISE[:1], pytest.param(OTHERWISE, marks=pytest.mark.slow)], ids=["quick", "all"]
+)
+def test_results_under_other_settings_are_not_compared(
+    otherwise: list[tuple[dict[str, object], str]], tmp_path: Path
+) -> None:
     imported(tmp_path / "a.db", lm_eval(tmp_path / "a", 36, "old"))
-    for number, (setting, words) in enumerate(OTHERWISE):
+    for number, (setting, words) in enumerate(otherwise):
         imported(tmp_path / f"{number}.db", lm_eval(tmp_path / f"{number}", 20, "new", **setting))
         with Store.open(tmp_path / "a.db") as base, Store.open(tmp_path / f"{number}.db") as head:
             (one,) = compare(base, head).unmeasured
@@ -78,11 +83,14 @@ def test_two_logs_of_inspect_stand_in_one_table_with_a_run(cli: Cli, tmp_path: P
     (line,) = (line for line in said.out.splitlines() if line.startswith("| pears:inspect"))
     assert "83" in line
     assert "33" in line
-    assert "imported: inspect 0.3.285 asked the questions and scored the answers" in said.out
+    assert "imported (inspect 0.3.285): asked and scored elsewhere" in said.out
     assert "imported:inspect 0.3.285|n:6" in said.out
     page = tmp_path / "page.html"
     assert cli("report", *runs, "-o", page).code == 0
     assert "evalkit import" in page.read_text("utf-8")
+    said = cli("run", "-m", "fake/gold", *task, "-o", tmp_path / "a.db")
+    assert said.code == 2
+    assert "holds another run" in said.err
 
 
 def test_a_task_of_the_same_name_is_not_evalkits_own(cli: Cli, tmp_path: Path) -> None:  # noqa: F811
@@ -96,10 +104,9 @@ def test_a_task_of_the_same_name_is_not_evalkits_own(cli: Cli, tmp_path: Path) -
     said = cli("rescore", tmp_path / "r.db", "-o", tmp_path / "again.db")
     assert said.code == 2
     assert "gsm8k:lm-eval was imported from lm-eval 0.4.13" in said.err
-    said = cli("run", "-m", "fake/gold", "-t", "gsm8k", "--data", "builtin", "-o", tmp_path / "r.db")
-    assert said.code == 2
 
 
+@pytest.mark.slow
 def test_frames_have_the_same_columns_as_a_runs(tmp_path: Path) -> None:
     imported(tmp_path / "a.db", FILES / "lm-eval/a")
     imported(tmp_path / "b.db", FILES / "inspect/graded.eval")

@@ -306,3 +306,44 @@ def test_one_of_two_models_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"one model, but .* of 'small-a' and .* of 'small-b'"):
         imported(tmp_path / "r.db", FILES / "lm-eval/a", FILES / "lm-eval/b")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_file_with_fewer_samples_than_it_should_have_is_unfinished(tmp_path: Path) -> None:
+    run = copied(FILES / "lm-eval/a", tmp_path / "run")
+    (samples,) = run.glob("samples_pears_draws*")
+    samples.write_text("".join(samples.read_text("utf-8").splitlines(keepends=True)[:5]), "utf-8")
+    (cell,) = table_of(tmp_path / "r.db", samples).cells
+    assert cell.completeness.unfinished == "unfinished, 5 of 8 samples"
+    assert cell.value == 80
+
+
+def test_a_limit_of_lm_eval_is_a_part(tmp_path: Path) -> None:
+    run = copied(FILES / "lm-eval/a", tmp_path / "run")
+    (results,) = run.glob("results_*")
+    told = json.loads(results.read_text("utf-8"))
+    told["config"]["limit"] = 8.0
+    told["n-samples"]["pears_draws"] = {"original": 1000, "effective": 8}
+    results.write_text(json.dumps(told), "utf-8")
+    (samples,) = run.glob("samples_pears_draws*")
+    (cell,) = table_of(tmp_path / "r.db", samples).cells
+    assert cell.completeness.lacking == "a part: 8 of 1,000 samples (--limit 8)"
+
+
+def test_odd_texts_and_numbers_are_stored(tmp_path: Path) -> None:
+    """Half a surrogate pair, an integer of more than 64 bits, a NUL, and scores that are too large."""
+    half = "\ud83d"
+    fields = dict.fromkeys(("id", "question", "response", "group"), f"a{half}\0")
+    rows = [{**fields, "reference": [half], "score": 10**30}, {"id": 10**30, "score": 10**400, "error": half}]
+    path = tmp_path / "x.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    with pytest.raises(UsageError, match="line 2: the score is"):
+        imported(tmp_path / "r.db", path)
+    rows[1]["score"] = None
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    imported(tmp_path / "r.db", path)
+    first, second = samples_of(tmp_path / "r.db")
+    assert (first["input"], first["target"]) == ("a\ufffd\0", ["\ufffd"])
+    assert (second["id"], second["outcome"], second["error"]) == (str(10**30), "failed", "\ufffd")
+    logged = inspect_sample("b", "C", input=half, messages=[{"role": "user", "content": half}])
+    imported(tmp_path / "s.db", inspect_log(tmp_path / "log.json", [logged]))
+    assert samples_of(tmp_path / "s.db")[0]["input"] == "\ufffd"
