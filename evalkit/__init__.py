@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # for type checkers; at run time `__getattr__` finds them
     from evalkit.report.build import Page as Page
     from evalkit.report.build import render_report as render_report
     from evalkit.report.grids import build_grids as build_grids
+    from evalkit.report.load import load as load
     from evalkit.report.paper import load_tables as load_tables
     from evalkit.report.table import Table as Table
     from evalkit.report.table import build_table as build_table
@@ -43,6 +44,7 @@ _HOMES = {
     "Task": "evalkit.benchmark.task",
     "Store": "evalkit.runfile.store",
     "Table": "evalkit.report.table",
+    "load": "evalkit.report.load",
     "build_table": "evalkit.report.table",
     "build_grids": "evalkit.report.grids",
     "load_tables": "evalkit.report.paper",

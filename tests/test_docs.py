@@ -37,6 +37,7 @@ PAGES = (
     "docs/speech.md",
     "docs/summaries.md",
     "docs/ci.md",
+    "docs/import.md",
 )
 _FENCE = re.compile(r"^```(\w+)(?: file=(\S+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _ENDPOINT = "http://localhost:8000/v1"

@@ -73,6 +73,8 @@ class CellSpec:
     summary: str = ""
     code: str = ""
     """The text of the task's file, if the task is not one of evalkit's."""
+    imported: Mapping[str, JSON] = field(default_factory=dict)
+    """For results of another tool: the tool, the task and their settings; they are its signature."""
 
     @property
     def name(self) -> str:
@@ -99,6 +101,8 @@ class CellSpec:
         They do not include the prompt's identity or the task's options: whatever these change appears in the
         questions, the prompts or another identity.
         """
+        if self.imported:
+            return dict(self.imported)
         read = self.variant(metric.variant)
         parts: dict[str, JSON] = {
             **signed_settings(self.protocol),

@@ -25,6 +25,7 @@ COMMANDS = {
     "models": "list the backends, their capabilities and requirements",
     "report": "make tables from run files",
     "compare": "compare two runs; fail if the second one is worse",
+    "import": "make a run file of another tool's results",
     "rescore": "score the stored responses of a run again",
     "power": "compute how many samples or draws a comparison needs",
     "export": "export samples and answers, or a submission to a server",
@@ -43,7 +44,8 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             raise unknown("command", cmd_name, COMMANDS)
-        module = importlib.import_module(f"evalkit.cli.{cmd_name.replace('-', '_')}")
+        name = "import_results" if cmd_name == "import" else cmd_name.replace("-", "_")
+        module = importlib.import_module(f"evalkit.cli.{name}")
         command: click.Command = module.command
         return command
 

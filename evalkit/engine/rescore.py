@@ -112,6 +112,11 @@ def _note(old: Store, new: Store) -> None:
 
 
 def _task(store: Store, cell: Cell) -> Task:
+    if tool := cell.spec.imported.get("imported"):
+        raise UsageError(
+            f"{store.path}: {cell.spec.label} was imported from {tool}, whose code scored it: evalkit has no "
+            "rules for it and cannot score it again"
+        )
     task = task_of(store, cell.spec)
     if task is None:
         fix = "name its file with --task-file" if cell.spec.source else "it was given from Python, in no file"

@@ -30,6 +30,8 @@ _READERS = {
 def protocol_words(cell: TableCell) -> str:
     """A run's protocol as a phrase: `8-shot, greedy (8-shot-cot)`."""
     parts = cell.signature.parts
+    if cell.spec.imported:
+        return f"imported from {cell.spec.imported['imported']} ({cell.protocol})"
     words = [f"{parts['shots']}-shot"] if "shots" in parts else []
     temperature = float(str(parts.get("temperature", 0)))
     reader = str(parts.get("reader", "")).partition("@")[0]

@@ -208,6 +208,14 @@ def _faults(cell: TableCell) -> Iterable[str]:
 
 def _remarks(cell: TableCell) -> Iterable[str]:
     """Yields remarks on a figure that do not make it less comparable."""
+    if tool := cell.spec.imported.get("imported"):
+        yield (
+            f"imported ({tool}): asked and scored elsewhere; comparable only with results of the same tool, "
+            "task and settings"
+        )
+        yield from (
+            f"{cell.model} on {cell.task}:{cell.protocol}: {note}" for note in cell.found.get("notes", ())
+        )
     if cell.traits.whole_corpus:
         yield corpus_words(cell)
     if words := run_on_words(cell):

@@ -68,7 +68,7 @@ def measures(store: Store, cell: Cell) -> Iterator[Measure]:
         start = columns.stop
         foreign = OWN in spec.identity
         code = own.get(spec.name) if foreign else stored_metric(spec)
-        stale = _stale("measured", spec.identity, code)
+        stale = "" if cell.spec.imported else _stale("measured", spec.identity, code)
         yield Measure(spec, columns, code or stored_metric(spec), stale)
 
 
@@ -82,6 +82,8 @@ def measure(store: Store, cell: Cell, name: str) -> Measure:
 
 def task_of(store: Store, spec: CellSpec) -> Task | None:
     """Returns the task from this evalkit, or from a task file that the user named; None if not found."""
+    if spec.imported:
+        return None
     file = file_of(spec.source)
     if file is not None:
         for path in store.task_files:

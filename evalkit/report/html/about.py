@@ -69,13 +69,15 @@ def _card(cell: Cell) -> Card:
     printed = [("printed in", f"the report's {spec.report}")] if spec.report else []
     asked = {**signed_settings(spec.protocol), "solver": spec.solver, "reader": spec.reader}
     asked["prompt"] = spec.prompt
+    if spec.imported:
+        asked = {}
     return Card(
         spec.label,
         spec.summary,
         (*_named(spec.data, _DATA), *size, *limit),
         (
             *_named({**asked, "fallback": spec.fallback}, _PROTOCOL),
-            *_plain({"source": spec.protocol.source}),
+            *_plain({"source": spec.protocol.source, **spec.imported}),
         ),
         (
             ("metrics", ", ".join(metric.name for metric in spec.metrics)),
@@ -130,6 +132,8 @@ def _word(value: Any) -> str:
 def command(store: Store) -> str:
     """The command that repeats a run, as far as its file records it; keys are in the environment."""
     manifest, cells = store.manifest, [cell for cell in store.cells() if not cell.role]
+    if imported := [cell.spec.data["where"] for cell in cells if cell.spec.imported]:
+        return shlex.join(["evalkit", "import", *dict.fromkeys(imported), "-o", store.path.name])
     words = ["evalkit", "run", "-m", manifest["model"]["name"]]
     words += ["-t", ",".join(dict.fromkeys(_task(cell) for cell in cells))]
     if endpoint := manifest["model"]["identity"].get("endpoint"):
