@@ -16,13 +16,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from evalkit.data import folder
 from evalkit.data.base import DataOptions, Records, check_columns, listing
+from evalkit.data.folder import CARDS
 from evalkit.errors import DataError
 
 if TYPE_CHECKING:
     from evalkit.data.package import Package
 
-CARDS = ("README.md", ".huggingface.yaml", "dataset_infos.json")
-"""The files from which `datasets` reads configs and features."""
 CONVERTED = "refs/convert/parquet"
 """The revision that has the Hub's own conversion of a data set to Parquet: CONFIG/SPLIT/0000.parquet."""
 PAUSES = (1.0, 2.0)
