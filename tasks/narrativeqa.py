@@ -76,13 +76,16 @@ _LICENCE = re.compile(r"\*\*\* ?END OF TH(?:E|IS) PROJECT GUTENBERG", re.IGNOREC
 def with_story(records: Iterable[Record], characters: int | None, keep: str) -> Iterator[Record]:
     """Each question with its story, cut to `characters`. The same text serves all questions of a document."""
     ids: set[str] = set()
-    document, story, whole = "", "", 0
+    held: dict[str, tuple[str, bool]] = {}
     for record in records:
         shown = record["document"]
-        if shown["id"] != document:
-            text = story_of(shown["text"], shown.get("start") or "", shown.get("end") or "")
-            document, story, whole = shown["id"], cut(text, characters, keep), len(text)
-        yield {**_asked(record, ids), "text": story, "cut": characters is not None and whole > characters}
+        if shown["id"] not in held:  # only the last document is kept
+            text = story_of(shown["text"], shown["start"], shown["end"])
+            held = {
+                shown["id"]: (cut(text, characters, keep), characters is not None and len(text) > characters)
+            }
+        story, was_cut = held[shown["id"]]
+        yield {**_asked(record, ids), "text": story, "cut": was_cut}
 
 
 @versioned("narrativeqa.with_summary", 1)

@@ -17,7 +17,7 @@ VARIANTS: Mapping[str, tuple[Mapping[str, str], ...]] = {
     "ast": ({"target": "zh"}, {"target": "th", "tokeniser": "13a"}),
     "mathvista": ({"quick": "no"},),
     "narrativeqa": (
-        {"characters": "500"}, {"characters": "700", "keep": "end"}, {"characters": "601", "keep": "ends"},
+        {"characters": "500"}, {"characters": "1207", "keep": "end"}, {"characters": "601", "keep": "ends"},
     ),
     "tydiqa": ({"languages": "authors"},),
     "vqa": ({"metric": "vqa"}, {"metric": "anls"}, {"metric": "relaxed"}, {"instruction": "Look."}),
