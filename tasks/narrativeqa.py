@@ -3,8 +3,9 @@
 The report counts NarrativeQA among the benchmarks of long context (appendix 10.3) and prints no figure; its
 prompt, split, score and what was cut are unknown. Data: the test split of `deepmind/narrativeqa`, Apache-2.0
 (the texts have their own rights); `--set split=validation` reads 3,461 questions about 115 texts. People read
-a summary and asked about it, and two others answered from it, each in their own words. Intervals resample
-documents; groups are `gutenberg` (books) and `movie` (scripts).
+a summary and asked about it, and two others answered from it, each in their own words. 18 questions come
+again with the same answers (8 in validation); they count twice, and the second id ends with "#2". Intervals
+resample documents; groups are `gutenberg` (books) and `movie` (scripts).
 
 Measure: F1 over tokens in SQuAD's normalisation, the better of two references, as in SCROLLS. Beside it
 ROUGE-L with Porter's stemmer, as in HELM, and `F1 (HELM)`, HELM's measure of that name, which counts a word
