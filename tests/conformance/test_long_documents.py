@@ -24,14 +24,21 @@ CASES: list[dict[str, Any]] = json.loads(Path(__file__).with_name("long_document
 SMALL = DataOptions(small_sets=True)
 
 
-def test_every_figure_is_the_official_one() -> None:
-    """F1 to the last digit; HELM divides in another order, which may change the last one."""
+def test_f1_is_the_official_one() -> None:
+    """To the last digit; HELM divides in another order, which may change the last one."""
     for case in CASES:
         pair = case["answer"], case["references"]
+        assert squad_f1(*pair) == case["f1"], case
+        assert helm_f1(*pair) == pytest.approx(case["helm"], abs=1e-15), case
+
+
+@pytest.mark.slow  # NLTK, which has the stemmer, takes seconds to import
+def test_every_figure_of_narrativeqa_is_the_official_one() -> None:
+    for case in CASES:
         verdict = narrativeqa.score(case["answer"], Sample("1", "Q", tuple(case["references"])))
-        assert squad_f1(*pair) == verdict.credit == case["f1"], case
-        assert helm_f1(*pair) == verdict.values["helm"] == pytest.approx(case["helm"], abs=1e-15), case
-        assert verdict.values["rougeL"] == pytest.approx(case["rougeL"], abs=1e-12), case
+        assert verdict.credit == case["f1"], case
+        found = [verdict.values["helm"], verdict.values["rougeL"]]
+        assert found == pytest.approx([case["helm"], case["rougeL"]], abs=1e-12), case
 
 
 def test_the_table_is_whole() -> None:

@@ -133,6 +133,7 @@ def test_the_prompts() -> None:
     assert asked[0].text.endswith("\n\nSummary:\nSummary of x.\n\nQuestion: Who came")
 
 
+@pytest.mark.slow  # NLTK, which has the stemmer, takes seconds to import
 def test_the_better_reference_counts_for_each_figure() -> None:
     sample = Sample("1", "Q", ("the bird bird bird", "hanging signs"))
     verdict = score("Birds hang a sign", sample)
