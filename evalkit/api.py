@@ -60,6 +60,7 @@ from evalkit.data.exemplars import fewshot_description, fewshot_samples, returne
 from evalkit.data.hub import CONVERTED
 from evalkit.data.mmlu_cot import mmlu_cot, mmlu_cot_description, mmlu_cot_repairs
 from evalkit.data.repository import Repository, lines_of
+from evalkit.data.zipped import HubZip
 from evalkit.errors import (
     DataError,
     JudgeError,
@@ -148,6 +149,7 @@ __all__ = [
     "Generated",
     "GuessingAccuracy",
     "Hub",
+    "HubZip",
     "Image",
     "JsonLines",
     "JudgeContext",

@@ -352,6 +352,8 @@ class Sample:
     """Solved examples that a prompt may show first, in order; taken from `Task.dev`, not stored."""
     media: tuple[Shown, ...] = ()
     """The media files of the sample, in order."""
+    document: str = field(default="", repr=False)
+    """A long text that prompts show, such as a book; not stored with the sample, as its requests have it."""
 
 
 def letters(sample: Sample) -> str:

@@ -3,15 +3,64 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
-from evalkit.api import JSON, Message, Prompt, Protocol, Sample, Submitted, Verdict, letters
+from evalkit.api import (
+    JSON,
+    Data,
+    DataError,
+    DataOptions,
+    Hub,
+    Local,
+    Message,
+    Prompt,
+    Protocol,
+    Records,
+    Sample,
+    Submitted,
+    Verdict,
+    letters,
+)
 
 
 def is_on_the_hub(dataset: str) -> bool:
     """Whether `dataset` is `owner/name` on the Hub: it does not look like a path, and is not a folder."""
     looks_like_a_path = dataset.startswith((".", "/", "~"))
     return dataset.count("/") == 1 and not looks_like_a_path and not Path(dataset).is_dir()
+
+
+@dataclass(frozen=True, slots=True)
+class SmallSet:
+    """evalkit's own set `name`, for `--data`, of a benchmark whose data the user brings.
+
+    Otherwise opening it raises `DataError` with the text `missing`, which says how to bring the data.
+    """
+
+    name: str
+    config: str
+    split: str
+    columns: tuple[str, ...]
+    missing: str
+    at_hand: ClassVar[bool] = True
+
+    def open(self, options: DataOptions | None = None) -> Records:
+        if options is None or not (options.small_sets or options.folder):
+            raise DataError(self.missing)
+        return Hub(self.name, self.config, self.split, "main", self.columns).open(options)
+
+
+def brought(dataset: str, small: SmallSet, files: tuple[str, ...] = ()) -> Data:
+    """The user's `dataset`, a folder or `owner/name` on the Hub, with config, split and columns of `small`.
+
+    Without a `dataset` it is `small`. `files`: as in `Local`.
+    """
+    if not dataset:
+        return small
+    if is_on_the_hub(dataset):
+        return Hub(dataset, small.config, split=small.split, revision="main", columns=small.columns)
+    return Local(Path(dataset).expanduser(), small.config, small.split, small.columns, files=files)
 
 
 def about_picture(rules: str, sample: Sample, question: str) -> Prompt:

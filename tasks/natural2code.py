@@ -22,49 +22,32 @@ and `report` make of it, hold prompts and references. The signature's notes say 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
 
 from evalkit.api import (
     JSON,
     Data,
-    DataOptions,
-    Hub,
     Local,
     PassAtK,
     Protocol,
     Record,
-    Records,
     Sample,
     Task,
-    UsageError,
     check_sandbox,
     task,
 )  # fmt: skip
 from evalkit.scoring import completion
 
 from . import humaneval
+from .kit import SmallSet
 from .kit_programs import sandbox_notes
 
 COLUMNS = ("task_id", "prompt", "entry_point", "test")
+MISSING = (
+    "natural2code has no public data: --set dataset=FOLDER reads problems of your own, with the columns "
+    f"{', '.join(COLUMNS)} of HumanEval; --data builtin asks a few of evalkit's"
+)
 LEAKAGE = "only prompts are sent; whoever runs the endpoint can keep them"
-
-
-@dataclass(frozen=True, slots=True)
-class OwnSet:
-    """evalkit's small set, where `--data` asks for it. Else there is none, and what to do is said."""
-
-    at_hand: ClassVar[bool] = True
-
-    def open(self, options: DataOptions | None = None) -> Records:
-        """The records. Raises `UsageError` without `--data`."""
-        if options is None or not options.elsewhere:
-            raise UsageError(
-                "natural2code has no public data: --set dataset=FOLDER reads problems of your own, with the "
-                f"columns {', '.join(COLUMNS)} of HumanEval; --data builtin asks a few of evalkit's"
-            )
-        return Hub("evalkit/natural2code", "default", "test", "main", COLUMNS).open(options)
 
 
 def to_sample(record: Record) -> Sample:
@@ -81,7 +64,9 @@ def notes(protocol: Protocol) -> Mapping[str, JSON]:
 
 def place(dataset: str, config: str, split: str) -> Data:
     """Where the problems are."""
-    return Local(Path(dataset).expanduser(), config, split, COLUMNS) if dataset else OwnSet()
+    if dataset:
+        return Local(Path(dataset).expanduser(), config, split, COLUMNS)
+    return SmallSet("evalkit/natural2code", "default", "test", COLUMNS, MISSING)
 
 
 @task("natural2code", report="Table 2")

@@ -32,24 +32,17 @@ import heapq
 import json
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
 from evalkit.api import (
     JSON,
     Accuracy,
     CsvCell,
-    Data,
-    DataError,
-    DataOptions,
     Hub,
-    Local,
     Mapped,
     Message,
     Prompt,
     Protocol,
     Record,
-    Records,
     Sample,
     ShareOfSamples,
     Task,
@@ -62,12 +55,16 @@ from evalkit.api import (
 )
 from evalkit.scoring.squad import first_line, nq_open_match
 
-from .kit import is_on_the_hub, strange_sign
+from .kit import SmallSet, brought, strange_sign
 
 NAME, OWN = "google-research-datasets/nq_open", "evalkit/retrieved"
 CHAT = "0-shot-chat"
 SHOTS = 64
 FOUND, NOT_FOUND = "answer in a passage", "answer in none"
+MISSING = (
+    "nq-retrieved needs questions with passages, as none were published: "
+    "--set dataset=FOLDER, or owner/name on the Hub"
+)
 BRIEFLY = "Answer the question with a name, a date or a few words, without a sentence around it."
 
 
@@ -216,21 +213,6 @@ def _tokens(text: str) -> str:
     return " " + " ".join("".join(tokens).split()) + " "
 
 
-@dataclass(frozen=True, slots=True)
-class OwnPassages:
-    """evalkit's own passages for `--data builtin`; otherwise opening it raises `DataError`."""
-
-    columns: tuple[str, ...]
-
-    def open(self, options: DataOptions | None = None) -> Records:
-        if options is None or not (options.small_sets or options.folder):
-            raise DataError(
-                "nq-retrieved needs questions with passages, as none were published: "
-                "--set dataset=FOLDER, or owner/name on the Hub"
-            )
-        return Hub(OWN, "default", "validation", "main", self.columns).open(options)
-
-
 @task("nq-retrieved", report="Table 3")
 def nq_retrieved(
     *,
@@ -246,13 +228,9 @@ def nq_retrieved(
     if not k.isascii() or not k.isdigit() or int(k) < 1:
         raise UsageError(f"k={k}: must be a whole number of passages, at least 1")
     columns = (question, answers, passages)
-    data: Data = OwnPassages(columns)
-    if dataset and is_on_the_hub(dataset):
-        data = Hub(dataset, config, split=split, revision="main", columns=columns)
-    elif dataset:
-        data = Local(Path(dataset).expanduser(), config, split, columns)
+    small = SmallSet(OWN, config, split, columns, MISSING)
     return Task(
-        data=data,
+        data=brought(dataset, small),
         sample=reader(question, answers, passages, int(k)),
         prompt=prompt_retrieved,
         answer=first_line,

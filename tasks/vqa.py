@@ -27,25 +27,17 @@ from __future__ import annotations
 import functools
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
 from evalkit.api import (
     Accuracy,
     CsvCell,
-    Data,
-    DataError,
-    DataOptions,
-    Hub,
     Image,
-    Local,
     MeanCredit,
     Message,
     Metric,
     Prompt,
     Protocol,
     Record,
-    Records,
     Sample,
     Task,
     UsageError,
@@ -60,10 +52,11 @@ from evalkit.scoring.anls import anls
 from evalkit.scoring.relaxed import relaxed_match
 from evalkit.scoring.vqa import vqa_accuracy_normalised
 
-from .kit import credited, is_on_the_hub, strange_sign
+from .kit import SmallSet, brought, credited, strange_sign
 
 INSTRUCTION = "Answer the question using a single word or phrase."
 OWN = "evalkit/pictures"
+MISSING = "vqa needs a data set: --set dataset=FOLDER, or owner/name on the Hub"
 LEAST = 4
 """The fewest answers per question: an answer gets full credit if it agrees with three other people's."""
 
@@ -175,29 +168,6 @@ def wrong_responses(sample: Sample, protocol: Protocol) -> Sequence[str]:
     return ("", strange_sign(sample.target) * max(map(len, sample.target)))
 
 
-@dataclass(frozen=True, slots=True)
-class OwnPictures:
-    """evalkit's own pictures for `--data builtin`; otherwise opening it raises `DataError`."""
-
-    config: str
-    split: str
-    columns: tuple[str, ...]
-    name: str = OWN
-
-    def open(self, options: DataOptions | None = None) -> Records:
-        if options is None or not (options.small_sets or options.folder):
-            raise DataError("vqa needs a data set: --set dataset=FOLDER, or owner/name on the Hub")
-        return Hub(OWN, self.config, self.split, "main", self.columns).open(options)
-
-
-def _data(dataset: str, config: str, split: str, columns: tuple[str, ...], image: str) -> Data:
-    if not dataset:
-        return OwnPictures(config, split, columns)
-    if is_on_the_hub(dataset):
-        return Hub(dataset, config, split=split, revision="main", columns=columns)
-    return Local(Path(dataset).expanduser(), config, split, columns, files=(image,))
-
-
 @task("vqa")
 def vqa(
     *,
@@ -219,7 +189,7 @@ def vqa(
     score, figure = METRICS[metric]
     columns = tuple(filter(None, (question, image, answers, group)))
     return Task(
-        data=_data(dataset, config, split, columns, image),
+        data=brought(dataset, SmallSet(OWN, config, split, columns, MISSING), (image,)),
         sample=reader(question, image, answers, group, LEAST if metric == "vqa" else 1),
         prompt=functools.partial(prompt, instruction=instruction),
         answer=whole_reply,

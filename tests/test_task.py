@@ -17,7 +17,7 @@ from evalkit.metrics import Accuracy
 
 NOT_PRINTED = (
     "aime", "asr", "ast", "fleurs-ast", "flores-low", "humanevalplus", "lambada", "librispeech", "math-amc",
-    "mbppplus", "quality", "vqa", "xsum",
+    "mbppplus", "narrativeqa", "narrativeqa-summaries", "qasper", "quality", "vqa", "xsum",
 )  # fmt: skip
 """Benchmarks that are in no table of the report."""
 BASED_ON = {

@@ -83,23 +83,31 @@ def reader_of(path: Path) -> Reader:
 
 def read_lines(path: Path) -> Iterator[Record]:
     """Yields the objects of a file with one object per line. Empty lines are skipped."""
-    for number, value in numbered_values(path):
+    with _unpacked(path) as data:
+        yield from objects(path, data)
+
+
+def objects(path: Path, data: IO[bytes]) -> Iterator[Record]:
+    """Yields the objects of an open file with one object per line. `path`: its name in errors."""
+    for number, value in _values(path, data):
         yield _object(path, f"line {number}", value)
 
 
 def numbered_values(path: Path) -> Iterator[tuple[int, Any]]:
     """Yields (line, value) of a file with one JSON value per line. Empty lines are skipped."""
     with _unpacked(path) as data:
-        for number, line in _lines(path, data):
-            if line.isspace():
-                continue
-            try:
-                value = _loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
-            except (ValueError, RecursionError) as error:
-                _refuse(
-                    path, f"line {number}", f"not a JSON object ({error}), so it cannot be read{_fix(error)}"
-                )
-            yield number, value
+        yield from _values(path, data)
+
+
+def _values(path: Path, data: IO[bytes]) -> Iterator[tuple[int, Any]]:
+    for number, line in _lines(path, data):
+        if line.isspace():
+            continue
+        try:
+            value = _loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
+        except (ValueError, RecursionError) as error:
+            _refuse(path, f"line {number}", f"not a JSON object ({error}), so it cannot be read{_fix(error)}")
+        yield number, value
 
 
 def _loads(text: str) -> Any:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import copy
+import hashlib
 import logging
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -21,7 +24,10 @@ from evalkit.errors import DataError
 
 if TYPE_CHECKING:
     from datasets import DatasetBuilder, Features, IterableDataset
+    from datasets.load import DatasetModule
 
+CARDS = ("README.md", ".huggingface.yaml", "dataset_infos.json")
+"""The files from which `datasets` reads configs and features."""
 SMALL_SETS = Path(__file__).parent / "small_sets"
 
 _SHARD = re.compile(r"(?P<stem>.*)-(?P<index>\d{5,})-of-(?P<total>\d{5,})")
@@ -57,20 +63,63 @@ def plan(root: Path, configs: Sequence[str], split: str, place: str) -> list[Spl
     `datasets` itself decides, so a folder is read as by `load_dataset`. Only names and the card are read.
     `place`: the name of the data set in errors. Raises `DataError`.
     """
-    from datasets import get_dataset_config_names, load_dataset_builder
-
     root = root.resolve()
     # The builder leaves a lock file in its cache folder, although streaming caches nothing.
     fix = "its card and its files do not fit together, so copy the whole data set"
     with readable(place, fix), quiet(), TemporaryDirectory() as scratch:
-        there = get_dataset_config_names(str(root))
+        module = _module(root, _state(root))
+        there = [config.name for config in module.builder_configs_parameters.builder_configs or ()]
         for config in configs:
             if config not in there:
                 raise DataError(f"{place} has no config {config!r}: it has {listing(there)}")
-        builders = [load_dataset_builder(str(root), config, cache_dir=scratch) for config in configs]
+        builders = [_builder(module, config, scratch) for config in configs]
     return [
         _plan(builder, root, config, split, place) for builder, config in zip(builders, configs, strict=True)
     ]
+
+
+@lru_cache(maxsize=8)
+def _module(root: Path, state: bytes) -> DatasetModule:
+    """Returns what `datasets` finds in a folder.
+
+    It is kept for each state, because parsing a card with a hundred configs takes a tenth of a second.
+    """
+    from datasets.load import dataset_module_factory
+
+    return dataset_module_factory(str(root))
+
+
+def _state(root: Path) -> bytes:
+    """Returns a digest of the cards, and of the names, sizes and times of everything below `root`."""
+    found = hashlib.sha256()
+    for place, folders, files in os.walk(root):
+        folders.sort()
+        for name in sorted((*folders, *files)):
+            path = Path(place, name)
+            known = path.stat() if path.exists() else None  # a link may lead nowhere
+            found.update(repr((str(path), known and (known.st_size, known.st_mtime_ns))).encode())
+    for name in CARDS:
+        if (root / name).is_file():
+            found.update((root / name).read_bytes())
+    return found.digest()
+
+
+def _builder(module: DatasetModule, name: str, scratch: str) -> DatasetBuilder:
+    """Returns the builder of a config, as `load_dataset_builder` does, which would read the card again.
+
+    It gets copies, because a builder changes its config.
+    """
+    from datasets.load import configure_builder_class, import_main_class
+
+    configs = module.builder_configs_parameters.builder_configs or ()
+    own = [copy.deepcopy(config) for config in configs if config.name == name]
+    kind = import_main_class(module.module_path)
+    maker = configure_builder_class(kind, own, None, module.builder_kwargs["dataset_name"])
+    info = copy.deepcopy((module.dataset_infos or {}).get(name))
+    found: DatasetBuilder = maker(
+        cache_dir=scratch, config_name=name, hash=module.hash, info=info, **module.builder_kwargs
+    )
+    return found
 
 
 def _plan(builder: DatasetBuilder, root: Path, config: str, split: str, place: str) -> SplitFiles:

@@ -7,26 +7,26 @@ import json
 import shutil
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from evalkit.data import folder
-from evalkit.data.base import DataOptions, Records, check_columns
+from evalkit.data.base import DataOptions, Records, check_columns, listing
+from evalkit.data.folder import CARDS
 from evalkit.errors import DataError
 
 if TYPE_CHECKING:
     from evalkit.data.package import Package
 
-CARDS = ("README.md", ".huggingface.yaml", "dataset_infos.json")
-"""The files from which `datasets` reads configs and features."""
 CONVERTED = "refs/convert/parquet"
 """The revision that has the Hub's own conversion of a data set to Parquet: CONFIG/SPLIT/0000.parquet."""
 PAUSES = (1.0, 2.0)
 """Seconds before each retry after a temporary failure of the Hub."""
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,20 +72,23 @@ class Hub:
         from huggingface_hub import constants
 
         with self._explained(revision):
-            sha, snapshot, plans = self._fetch_patiently(revision)
+            sha, snapshot, plans = _patiently(lambda: self._fetch(revision))
         origin = self._origin("hub", sha, f"{constants.ENDPOINT}/datasets/{self.name}/tree/{sha}")
         return folder.read(plans, snapshot, columns=self.columns, place=self._at(sha), origin=origin)
 
-    def _fetch_patiently(self, revision: str) -> tuple[str, Path, list[folder.SplitFiles]]:
-        # huggingface_hub resumes an interrupted download, but does not retry after other temporary failures.
-        for pause in PAUSES:
-            try:
-                return self._fetch(revision)
-            except Exception as error:
-                if not _may_pass(error):
-                    raise
-            time.sleep(pause)
-        return self._fetch(revision)
+    def file(self, name: str, revision: str) -> tuple[str, Path]:
+        """Returns (the commit, the place of its file `name` in the Hugging Face cache), and downloads it if
+        necessary. Raises `DataError`."""
+
+        def fetch() -> tuple[str, Path]:
+            sha, snapshot, sizes = self._listed(revision)
+            if name not in sizes:
+                raise DataError(f"{self._at(sha)} has no file {name}: it has {listing(sorted(sizes))}")
+            self._complete(sha, snapshot, [name], sizes)
+            return sha, snapshot / name
+
+        with self._explained(revision):
+            return _patiently(fetch)
 
     def _fetch(self, revision: str) -> tuple[str, Path, list[folder.SplitFiles]]:
         """Returns the commit, its snapshot in the Hugging Face cache, and the complete files of the split.
@@ -94,6 +97,13 @@ class Hub:
         takes any cached revision. The commit's own list of files, which `snapshot_download` keeps in the
         cache, shows whether the files are complete, both online and offline.
         """
+        sha, snapshot, sizes = self._listed(revision)
+        plans = self._plan(sha, snapshot, sizes)
+        self._complete(sha, snapshot, [file for plan in plans for file in plan.files], sizes)
+        return sha, snapshot, plans
+
+    def _listed(self, revision: str) -> tuple[str, Path, dict[str, int]]:
+        """Returns the commit, its snapshot with the cards, and the sizes of all its files by path."""
         from huggingface_hub import HfApi, constants, get_cached_repo_tree
         from huggingface_hub.errors import CachedRepoTreeNotFoundError
 
@@ -107,9 +117,10 @@ class Hub:
                 api.dataset_info(self.name, revision=sha, timeout=constants.HF_HUB_ETAG_TIMEOUT)
             snapshot = self._snapshot(sha, CARDS, bars=False)
             tree = get_cached_repo_tree(self.name, repo_type="dataset", revision=sha)
-        sizes = {file.path: file.size for file in tree}
-        plans = self._plan(sha, snapshot, sizes)
-        files = [file for plan in plans for file in plan.files]
+        return sha, snapshot, {file.path: file.size for file in tree}
+
+    def _complete(self, sha: str, snapshot: Path, files: Sequence[str], sizes: Mapping[str, int]) -> None:
+        """Downloads the files into the snapshot. Raises `DataError` for one with another size than listed."""
         with folder.quiet():
             self._snapshot(sha, files, bars=sys.stderr.isatty())
         for name in files:
@@ -120,7 +131,6 @@ class Hub:
                     f"{self._at(sha)}: {name} has {size} bytes instead of {sizes[name]}: "
                     f"delete {file.resolve()} and run again"
                 )
-        return sha, snapshot, plans
 
     def _snapshot(self, sha: str, names: Sequence[str], *, bars: bool) -> Path:
         """Returns the commit's folder in the cache, with those of the files `names` that the commit has."""
@@ -242,6 +252,18 @@ class Hub:
             f"cannot download {self._at(revision)} from {constants.ENDPOINT} ({reason}): {elsewhere}, "
             "HF_ENDPOINT sets another Hub"
         )
+
+
+def _patiently(fetch: Callable[[], _T]) -> _T:
+    # huggingface_hub resumes an interrupted download, but does not retry after other temporary failures.
+    for pause in PAUSES:
+        try:
+            return fetch()
+        except Exception as error:
+            if not _may_pass(error):
+                raise
+        time.sleep(pause)
+    return fetch()
 
 
 def _may_pass(error: Exception) -> bool:

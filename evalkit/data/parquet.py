@@ -21,6 +21,8 @@ BATCH, MEDIA_BATCH = 64, 8
 """Records decoded at a time, without and with media. A record with media may have megabytes."""
 _BUFFER = 1 << 20
 """Bytes read ahead per column. The default is a whole row group, in memory in addition to its pages."""
+_PLAIN = 8 << 20
+"""Bytes of a batch that are Python values at a time: a row may hold a whole book."""
 
 
 def columns_of(file: Path) -> tuple[int, set[str]]:
@@ -53,5 +55,7 @@ def read(files: Sequence[Path], features: Features) -> Iterator[Record]:
             for group in range(parquet.num_row_groups):
                 for batch in parquet.iter_batches(batch_size=size, row_groups=[group]):
                     table = table_cast(pa.Table.from_batches([batch]), features.arrow_schema)
-                    for record in table.to_pylist():
-                        yield stored.decode_example(record)
+                    step = max(1, _PLAIN * len(table) // max(1, table.nbytes))
+                    for start in range(0, len(table), step):
+                        for record in table.slice(start, step).to_pylist():
+                            yield stored.decode_example(record)

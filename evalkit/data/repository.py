@@ -17,6 +17,8 @@ from evalkit.errors import DataError
 
 RAW = "https://raw.githubusercontent.com"
 """The address of single files of public repositories; EVALKIT_GITHUB sets another, such as a mirror's."""
+MOST_BYTES = 100 << 20
+"""The largest download: GitHub accepts no larger file, so that a larger one is not from there."""
 _TIMEOUT = 60.0
 _OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
 
@@ -106,15 +108,26 @@ class Repository:
                     f"download; {self._elsewhere}"
                 )
         url = self._url(file)
+        content = bytearray()
         try:
-            with httpx2.Client(timeout=_TIMEOUT, follow_redirects=True) as client:
-                response = client.get(url)
+            with (
+                httpx2.Client(timeout=_TIMEOUT, follow_redirects=True) as client,
+                client.stream("GET", url) as response,
+            ):
+                if response.status_code != 200:
+                    said = f"HTTP status {response.status_code}"
+                    raise DataError(f"cannot download {url} ({said}): {self._elsewhere}")
+                for chunk in response.iter_bytes():
+                    content += chunk
+                    if len(content) > MOST_BYTES:
+                        raise DataError(
+                            f"{url} is refused: it has more than {MOST_BYTES:,} bytes, and no file of "
+                            f"{self.name} is so large: a proxy may answer in its place; {self._elsewhere}"
+                        )
         except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
             reason = str(error).strip() or type(error).__name__
             raise DataError(f"cannot download {url} ({reason}): {self._elsewhere}") from error
-        if response.status_code != 200:
-            raise DataError(f"cannot download {url} (HTTP status {response.status_code}): {self._elsewhere}")
-        return response.content
+        return bytes(content)
 
     @property
     def _elsewhere(self) -> str:

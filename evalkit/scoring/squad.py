@@ -13,6 +13,8 @@ Every rule here normalises both texts, and takes the best over the references:
   equal, and a word such as "à", whose letter is then followed by a mark, loses its letter like an article.
 * `tydiqa_exact_match`, `tydiqa_f1`: lm-evaluation-harness 0.4.13, `tasks/tydiqa/utils.py`: all of Unicode's
   punctuation is deleted; articles only in English, and in Arabic the prefix "ال" at the beginning of a word.
+* `helm_f1`: HELM's `f1_score` (crfm-helm 0.5.16, `evaluate_reference_metrics.py`): SQuAD's normalisation, but
+  each word counts once, however often a text has it.
 """
 
 from __future__ import annotations
@@ -96,6 +98,13 @@ def tydiqa_exact_match(answer: str, references: Iterable[str], language: str) ->
 def tydiqa_f1(answer: str, references: Iterable[str], language: str) -> float:
     """The best F1 over tokens, 0 to 1. Raises `ValueError` if there is no reference."""
     return best_f1(answer, references, lambda text: tydiqa_normalise(text, language))
+
+
+@versioned("helm_f1", 1)
+def helm_f1(answer: str, references: Iterable[str]) -> float:
+    """The best F1 over distinct words, 0 to 1. Raises `ValueError` if there is no reference."""
+    words = sorted(set(squad_normalise(answer).split()))
+    return max(_f1(words, sorted(set(squad_normalise(reference).split()))) for reference in references)
 
 
 def matches(answer: str, references: Iterable[str], normalise: Callable[[str], str]) -> bool:

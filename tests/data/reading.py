@@ -18,7 +18,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from evalkit.data import DataOptions, Hub, Package
+from evalkit.data import Data, DataOptions, Hub, Package
+from evalkit.data.zipped import HubZip
 from evalkit.errors import DataError
 
 ROOT = Path(__file__).parents[2]
@@ -46,14 +47,18 @@ class Job:
     columns: tuple[str, ...] = ("question",)
     package: tuple[str, str] | None = None
     other_revision: str | None = None
+    archive: str = ""
+    """A zip file of the data set, whose records are read instead."""
 
     def run(self) -> dict[str, Any]:
         """What came, or the error; any other exception ends the program."""
         package = Package(*self.package) if self.package else None
         config = self.config if isinstance(self.config, str) else tuple(self.config)
-        hub = Hub(self.name, config, self.split, self.revision, self.columns, package)
+        data: Data = Hub(self.name, config, self.split, self.revision, self.columns, package)
+        if self.archive:
+            data = HubZip(self.name, self.archive, self.split, self.revision, self.columns)
         try:
-            records = hub.open(DataOptions(revision=self.other_revision))
+            records = data.open(DataOptions(revision=self.other_revision))
             first, second = list(records), list(records)
         except DataError as error:
             return asdict(Got(error=str(error)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 
@@ -134,6 +135,59 @@ def test_several_configs_follow_each_other(tree: Path) -> None:
     (tree / "acme/waters/rough.jsonl").write_bytes(b'{"asked": "Is it safe?"}\n')
     with pytest.raises(DataError, match="changed schema, no column question among asked"):
         opened(tree, "acme/waters", ("calm", "rough"))
+
+
+def test_a_card_is_parsed_once_however_many_configs_are_opened(
+    tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And again when the card has changed, also one of the same size, or when there is another file."""
+    from huggingface_hub import DatasetCard
+
+    parsed: list[Path] = []
+    load: Callable[[Path], DatasetCard] = DatasetCard.load
+
+    def counted(path: Path) -> DatasetCard:
+        parsed.append(path)
+        return load(path)
+
+    monkeypatch.setattr(DatasetCard, "load", counted)
+    names = [f"c{number:02d}" for number in range(9)]
+    card = "---\nconfigs:\n" + "".join(
+        f"- config_name: {name}\n  data_files:\n  - split: test\n    path: {name}/*.jsonl\n" for name in names
+    )
+    root = tree / "acme/many"
+    for name in names:
+        (root / name).mkdir(parents=True)
+        (root / name / "a.jsonl").write_bytes(jsonl(f"Which {name}?"))
+    (root / "README.md").write_text(card + "---\n", "utf-8")
+    for name in names:
+        assert questions(opened(tree, "acme/many", name)) == [f"Which {name}?"]
+    assert questions(opened(tree, "acme/many", tuple(names))) == [f"Which {name}?" for name in names]
+    assert len(parsed) == 1
+    (root / "c07/b.jsonl").write_bytes(jsonl("And this?"))
+    assert questions(opened(tree, "acme/many", "c07")) == ["Which c07?", "And this?"]
+    assert len(parsed) == 2
+    (root / "README.md").write_text(card.replace("c07/*", "c08/*") + "---\n", "utf-8")
+    assert questions(opened(tree, "acme/many", "c07")) == ["Which c08?"]
+    assert len(parsed) == 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["SaylorTwift/bbh", "mteb/fleurs", "cais/mmlu", "acme/bare", "acme/ferry"])
+def test_a_builder_is_that_of_datasets(name: str, tree: Path, tmp_path: Path) -> None:
+    from datasets import get_dataset_config_names, load_dataset_builder
+
+    root = (tree if name.startswith("acme") else folder.SMALL_SETS) / name
+    configs = get_dataset_config_names(str(root))[:5]
+    theirs = [load_dataset_builder(str(root), config, cache_dir=str(tmp_path)) for config in configs]
+    split = next(iter(theirs[0].config.data_files))
+    ours = [plan.builder for plan in folder.plan(root, configs, split, name)]
+    for our, their in zip(ours, theirs, strict=True):
+        assert type(our).__mro__[1] is type(their).__mro__[1]
+        assert our.info.features == their.info.features
+        assert our.config.name == their.config.name
+        assert vars(our.config).keys() == vars(their.config).keys()
+        assert {**our.config.data_files} == {**their.config.data_files}
 
 
 def test_memory_holds_a_part_of_a_file(tree: Path) -> None:

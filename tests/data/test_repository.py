@@ -5,13 +5,14 @@ from __future__ import annotations
 import subprocess
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
-from evalkit.data import DataOptions
+from evalkit.data import DataOptions, repository
 from evalkit.data.repository import Repository, blob_id, lines_of
 from evalkit.errors import DataError
 
@@ -19,7 +20,12 @@ FILES = {"txt/a.en": b"One boat.\nTwo boats.\n", "txt/changed.en": b"Three boats
 TOY = Repository(
     "acme/boats",
     "1" * 40,
-    {"txt/a.en": blob_id(FILES["txt/a.en"]), "txt/changed.en": "0" * 40, "txt/lost.en": "0" * 40},
+    {
+        "txt/a.en": blob_id(FILES["txt/a.en"]),
+        "txt/changed.en": "0" * 40,
+        "txt/lost.en": "0" * 40,
+        "txt/endless.en": "0" * 40,
+    },
 )
 ONLINE = DataOptions()
 
@@ -34,6 +40,15 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
     class Quiet(SimpleHTTPRequestHandler):
         def log_message(self, *_: object) -> None: ...
+
+        def do_GET(self) -> None:
+            if not self.path.endswith("endless.en"):
+                return super().do_GET()
+            self.send_response(200)
+            self.end_headers()
+            with suppress(OSError):  # the other side hangs up
+                while True:
+                    self.wfile.write(b"One boat.\n" * 1000)
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(root)))
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
@@ -78,6 +93,15 @@ def test_a_file_is_downloaded_once_and_kept(monkeypatch: pytest.MonkeyPatch) -> 
 def test_what_cannot_be_used_is_an_error_and_not_kept(file: str, words: str, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=words):
         TOY.path(file, ONLINE)
+    assert not list(tmp_path.rglob("*.en"))
+
+
+def test_a_download_that_never_ends_is_given_up(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(repository, "MOST_BYTES", 100_000)
+    with pytest.raises(
+        DataError, match=r"endless\.en is refused: it has more than 100,000 bytes.*--data DIR"
+    ):
+        TOY.path("txt/endless.en", ONLINE)
     assert not list(tmp_path.rglob("*.en"))
 
 

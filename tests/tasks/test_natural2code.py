@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from evalkit.tasks import humaneval
-from evalkit.tasks.natural2code import LEAKAGE, OwnSet, natural2code, to_sample
+from evalkit.tasks.natural2code import LEAKAGE, natural2code, to_sample
 
 from evalkit.api import DataError, DataOptions, Message, UsageError
 from evalkit.benchmark.task import build
@@ -31,7 +31,7 @@ def test_without_a_folder_it_says_what_to_do() -> None:
     with pytest.raises(UsageError, match=r"no public data: --set dataset=FOLDER .* --data builtin"):
         task.data.open(DataOptions())
     with pytest.raises(UsageError, match="the columns task_id, prompt, entry_point, test of HumanEval"):
-        OwnSet().open()
+        task.data.open()
 
 
 def test_a_file_of_one_s_own(tmp_path: Path) -> None:

@@ -214,6 +214,7 @@ RULES: dict[str, tuple[str, Shape]] = {
     "drop_scores": ("short", spans),
     "final_number": ("numbers", text),
     "first_line": ("short", text),
+    "helm_f1": ("short", references),
     "hendrycks_equal": ("maths", pair),
     "inside_dollars": ("maths", text),
     "is_year": ("relaxed", text),

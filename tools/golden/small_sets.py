@@ -16,9 +16,12 @@ VARIANTS: Mapping[str, tuple[Mapping[str, str], ...]] = {
     "asr": ({"unit": "character"}, {"unit": "whisper", "normaliser": "whisper-basic"}),
     "ast": ({"target": "zh"}, {"target": "th", "tokeniser": "13a"}),
     "mathvista": ({"quick": "no"},),
+    "narrativeqa": (
+        {"characters": "500"}, {"characters": "1207", "keep": "end"}, {"characters": "601", "keep": "ends"},
+    ),
     "tydiqa": ({"languages": "authors"},),
     "vqa": ({"metric": "vqa"}, {"metric": "anls"}, {"metric": "relaxed"}, {"instruction": "Look."}),
-}
+}  # fmt: skip
 """Options of tasks that choose other functions or parameters."""
 
 NARROWED: Mapping[str, Mapping[str, str]] = {
