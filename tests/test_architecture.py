@@ -28,7 +28,7 @@ LAYERS = (
     ("data", "media", "scoring.learned"),
     ("models",),
     ("benchmark",),
-    ("runfile",),
+    ("runfile", "lmeval"),
     ("engine", "compare"),
     ("report",),
     ("api",),
