@@ -14,6 +14,27 @@ def factory(name: str, data: DataOptions) -> TaskFactory:
     return tasks.factory(name, data)
 
 
+def listed(pattern: str) -> list[dict[str, str]]:
+    """The names of lm-eval that match `lm-eval:PATTERN`: `name`, and `kind`, which is task, group or tag.
+
+    The pattern is a part of a name, or has `*` for any characters.
+    """
+    import fnmatch
+
+    from evalkit.benchmark.names import LM_EVAL
+    from evalkit.lmeval import index
+
+    text = pattern.removeprefix(LM_EVAL)
+    wanted = text if any(c in text for c in "*?[") else f"*{text}*"
+    names = index.packaged()
+    kinds = {"PY_TASK": "task"}
+    return [
+        {"name": f"{LM_EVAL}{name}", "kind": kinds.get(names[name].kind, names[name].kind.lower())}
+        for name in sorted(names)
+        if fnmatch.fnmatchcase(name, wanted)
+    ]
+
+
 def expanded(name: str) -> list[str]:
     """The names of the tasks to evaluate for `name`: the members of a tag or of a group without figures."""
     from evalkit.lmeval import loading, names

@@ -66,7 +66,7 @@ def cache_folder() -> Path:
 
 def index(place: Place) -> dict[str, Found]:
     """All names: lm-eval's own, and those of the place's folder, which replace lm-eval's."""
-    names = _packaged()
+    names = packaged()
     return names if place.folder is None else {**names, **_read(place.folder)}
 
 
@@ -80,7 +80,8 @@ def look_up(place: Place, names: Mapping[str, Found]) -> Found:
     return found
 
 
-def _packaged() -> dict[str, Found]:
+def packaged() -> dict[str, Found]:
+    """lm-eval's own names, from the cache or, the first time, from its files."""
     folder = package_folder()
     key = hashlib.sha256(f"{_FORMAT} {version()} {folder}".encode()).hexdigest()[:12]
     file = cache_folder() / f"names-{version()}-{key}.json"

@@ -75,7 +75,8 @@ def _is_group(file: Path) -> bool:
 
 def tree(place: Place) -> Tree:
     """The tasks of a place, without their data. Raises `UsageError`."""
-    names = index(place)
+    alone = place.file is not None and not _is_group(place.file)
+    names = {} if alone else index(place)
     with _explained(place):
         from lm_eval.api.group import Group
         from lm_eval.tasks._index import Entry, Kind, TaskIndex

@@ -63,6 +63,7 @@ def _pair(one: Any) -> tuple[float, bool]:
     return one if isinstance(one, tuple) else (one, False)
 
 
+@versioned("lm_eval_filters", 1, packages=("lm_eval",))
 class Filters:
     """The reader: applies the task's filters to the responses of one sample.
 
@@ -84,8 +85,9 @@ class Filters:
         for turn in transcript.turns:
             draws.setdefault(turn.draw, []).append(turn.response)
         found: dict[int, list[Any]] = {}
+        greedy = self._loaded.member(sample).greedy
         for draw in sorted(draws):
-            for place, result in answered(sample, draws[draw], self._prefix):
+            for place, result in answered(sample, draws[draw], self._prefix, greedy=greedy):
                 found.setdefault(place, []).append(result)
         results = self._loaded.filtered(sample, [found[place] for place in sorted(found)])
         truncated = any(response.truncated for response in responses if response.text)
@@ -93,9 +95,7 @@ class Filters:
         return Answer(finals.pop(self._loaded.filters[0]), {}, finals)
 
 
-versioned("lm_eval_filters", 1, packages=("lm_eval",))(Filters)
-
-
+@versioned("lm_eval_scores", 1, packages=("lm_eval",))
 class Scores:
     """The scorer: the values that lm-eval's task gives an answer, as `Verdict.values` by metric.
 
@@ -124,9 +124,6 @@ class Scores:
             return Verdict(True, "", None, finite)
         credit = None if first in (0.0, 1.0) else first
         return Verdict(first >= 0.5, f"{self._loaded.headline} {first:g}", credit, finite)
-
-
-versioned("lm_eval_scores", 1, packages=("lm_eval",))(Scores)
 
 
 def numbers_of(value: Any) -> tuple[float, ...] | None:

@@ -161,6 +161,7 @@ def stops(settings: Mapping[str, Any]) -> tuple[str, ...]:
     return (until,) if isinstance(until, str) else tuple(filter(None, until))
 
 
+@versioned("lm_eval_requests", 1)
 class Ask:
     """The solver: makes the requests that lm-eval made for the sample, as often as its `repeats` say.
 
@@ -204,9 +205,6 @@ class Ask:
             max_tokens=None if "max_tokens" in changed else most_tokens(settings),
             stop=None if "stop" in changed else stops(settings),
         )
-
-
-versioned("lm_eval_requests", 1)(Ask)
 
 
 async def _run(work: Callable[[], Awaitable[object]]) -> object:

@@ -196,6 +196,7 @@ class HarnessNumbers(MetricBase):
         return own
 
 
+@versioned("lm_eval_items", 1, packages=("lm_eval",))
 class HarnessItems(MetricBase):
     """A figure that a function computes from items that are not all numbers, or a function of a task's own.
 
@@ -264,9 +265,6 @@ class HarnessItems(MetricBase):
         return _weighted([self._kept[int(row)] for row in values[:, 0]], self._function, ITEM_DRAWS)
 
 
-versioned("lm_eval_items", 1, packages=("lm_eval",))(HarnessItems)
-
-
 def _pair(item: Any) -> tuple[list[str], str]:
     """(references, translation) of an item of lm-eval's BLEU, chrF and TER (`_sacreformat`)."""
     reference, translation = item
@@ -274,6 +272,7 @@ def _pair(item: Any) -> tuple[list[str], str]:
     return references, translation if isinstance(translation, str) else translation[0]
 
 
+@versioned("lm_eval_translation", 1, packages=("sacrebleu", "lm_eval"))
 class HarnessTranslation(MetricBase):
     """Corpus BLEU or chrF of lm-eval, which are those of sacreBLEU with its defaults, from sums of counts."""
 
@@ -317,6 +316,3 @@ class HarnessTranslation(MetricBase):
 
     def finish(self, totals: Floats) -> Floats:
         return self._inner.finish(totals)
-
-
-versioned("lm_eval_translation", 1, packages=("sacrebleu", "lm_eval"))(HarnessTranslation)
