@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import io
 import logging
 import os
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -129,3 +130,10 @@ def muted() -> Iterator[None]:
         yield
     finally:
         logger.setLevel(before)
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Does what `muted` does, and keeps what a task's code prints off standard output."""
+    with muted(), redirect_stdout(io.StringIO()):
+        yield

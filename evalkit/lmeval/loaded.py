@@ -13,9 +13,9 @@ from typing import Any
 
 from evalkit.data.base import DataOptions, Record
 from evalkit.errors import UsageError
-from evalkit.lmeval.index import muted
+from evalkit.lmeval.index import quietly
 from evalkit.lmeval.loading import OTHER_SEED, Leaf, build, plain, seeded, source_digest
-from evalkit.lmeval.reading import from_text, quietly, values_of
+from evalkit.lmeval.reading import from_text, values_of
 from evalkit.lmeval.requests import GENERATE, LIKELIHOOD, ROLLING, Chat, sample_of
 from evalkit.lmeval.rows import Row
 from evalkit.samples import JSON, Sample
@@ -114,7 +114,7 @@ class Member:
         """lm-eval's requests for a document, made as in `Task.build_all_requests`."""
         settings, task = self.settings, self.task
         template = Chat.of if settings.chat else None
-        with muted(), quietly():
+        with quietly():
             context = task.fewshot_context(
                 doc,
                 num_fewshot=self.shots,
@@ -137,7 +137,7 @@ class Member:
         """The references and choices of a document, for display, and a response that is right, if known."""
         shown: dict[str, Any] = {"target": (), "choices": (), "gold": None}
         try:
-            with muted(), quietly():
+            with quietly():
                 target = self.task.doc_to_target(doc)
                 listed = self.task.doc_to_choice(doc) if self.task.get_config("doc_to_choice") else ()
                 if self.kind == "multiple_choice" and self._many_inputs:
@@ -171,11 +171,11 @@ class Member:
                 arguments=(),
                 idx=number,
                 metadata=(self.name, doc_id, self.repeats),
-                resps=[*drawn] if len(drawn) == self.repeats else [drawn[0]] * self.repeats,
+                resps=[*drawn] if len(drawn) > 1 else [*drawn] * self.repeats,  # greedy repeats are equal
             )
             for number, ((kind, *_), drawn) in enumerate(zip(requests, results, strict=True))
         ]
-        with muted(), quietly():
+        with quietly():
             for ensemble in self.task._filters:
                 ensemble.apply(instances)
         return {name: [one.filtered_resps[name] for one in instances] for name in self.filters}
@@ -183,7 +183,7 @@ class Member:
     def scored(self, results: Sequence[Any], sample: Sample) -> dict[str, Any]:
         """The values that the task gives to results, by metric."""
         doc_id: Any = sample.meta["doc_id"]
-        with muted(), quietly():
+        with quietly():
             return values_of(self.task.process_results(self.docs[doc_id], [*results]))
 
     def rows(self) -> list[Row]:

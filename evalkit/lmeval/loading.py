@@ -21,7 +21,7 @@ from typing import Any
 from evalkit.data import folder as hub_folder
 from evalkit.data.base import DataOptions
 from evalkit.errors import DataError, EvalkitError, UsageError, unknown
-from evalkit.lmeval.index import Found, cache_folder, index, look_up, muted, package_folder
+from evalkit.lmeval.index import Found, cache_folder, index, look_up, package_folder, quietly
 from evalkit.lmeval.names import Place
 
 RANDOM_SEED, OTHER_SEED = 0, 1234
@@ -237,7 +237,7 @@ def _explained(what: Place | Leaf) -> Iterator[None]:
     """Turns errors of lm-eval and of a task's own code into evalkit's, which name the task."""
     name = what.root if isinstance(what, Place) else what.name
     try:
-        with muted():
+        with quietly():
             yield
     except EvalkitError:
         raise

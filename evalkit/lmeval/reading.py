@@ -7,8 +7,6 @@ decoding gives the continuation), anything else as JSON behind a mark.
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -136,13 +134,6 @@ def numbers_of(value: Any) -> tuple[float, ...] | None:
     listed = getattr(value, "tolist", None)
     value = listed() if callable(listed) else value
     return (float(value),) if isinstance(value, bool | int | float) else None
-
-
-@contextlib.contextmanager
-def quietly() -> Any:
-    """Keeps what a task's code prints off standard output, where `--json` stands."""
-    with contextlib.redirect_stdout(io.StringIO()):
-        yield
 
 
 def values_of(results: Mapping[Any, Any]) -> dict[str, Any]:

@@ -14,13 +14,14 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from evalkit.errors import SampleError, ScorerError
+from evalkit.errors import SampleError, ScorerError, UsageError
 from evalkit.identity.declared import ATTRIBUTE, Declared, versioned
 from evalkit.lmeval.loading import plain
 from evalkit.models.base import Likelihood
 from evalkit.samples import JSON, Message, Prompt, Sample
 
 if TYPE_CHECKING:
+    from evalkit.benchmark.protocol import Protocol
     from evalkit.benchmark.solvers import Context
 
 GENERATE, LIKELIHOOD, ROLLING = "generate_until", "loglikelihood", "loglikelihood_rolling"
@@ -83,9 +84,14 @@ def sample_of(record: Mapping[str, Any], *, grouped: bool, tags: tuple[str, ...]
 
 
 @versioned("lm_eval_prompt", 1)
-def prompt_of(sample: Sample, protocol: object) -> Prompt:
-    """The first context of the sample, as it is asked."""
-    return _context(sample, 0)
+def prompt_of(sample: Sample, protocol: Protocol) -> Prompt:
+    """The first context of the sample, as it is asked. Raises `UsageError` for a text and api=chat."""
+    prompt = _context(sample, 0)
+    if isinstance(prompt, str) and protocol.api == "chat":
+        raise UsageError(
+            "--set api=chat: use --set chat=on, for which lm-eval makes the messages"
+        )
+    return prompt
 
 
 def _context(sample: Sample, number: int) -> Prompt:
