@@ -88,7 +88,8 @@ class Filters:
             for place, result in answered(sample, draws[draw], self._prefix, greedy=greedy):
                 found.setdefault(place, []).append(result)
         results = self._loaded.filtered(sample, [found[place] for place in sorted(found)])
-        truncated = any(response.truncated for response in responses if response.text)
+        generated = (one for one in responses if one.text and not one.prompt_logprobs)
+        truncated = any(one.truncated for one in generated)
         finals = {name: (Final(as_text(one), truncated),) for name, one in results.items()}
         return Answer(finals.pop(self._loaded.filters[0]), {}, finals)
 
