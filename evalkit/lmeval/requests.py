@@ -88,9 +88,7 @@ def prompt_of(sample: Sample, protocol: Protocol) -> Prompt:
     """The first context of the sample, as it is asked. Raises `UsageError` for a text and api=chat."""
     prompt = _context(sample, 0)
     if isinstance(prompt, str) and protocol.api == "chat":
-        raise UsageError(
-            "--set api=chat: use --set chat=on, for which lm-eval makes the messages"
-        )
+        raise UsageError("--set api=chat: use --set chat=on, for which lm-eval makes the messages")
     return prompt
 
 

@@ -241,8 +241,9 @@ def _origin(member: Member, options: DataOptions) -> dict[str, str]:
     path = str(task.DATASET_PATH or member.name)
     here = options.folder is not None and (options.folder / path).is_dir()
     split = task.get_config("test_split") if task.has_test_docs() else task.get_config("validation_split")
+    files = "data_files" in (task.get_config("dataset_kwargs") or {})
     return {
-        "kind": "folder" if here else "hub",
+        "kind": "folder" if here else "file" if files else "hub",
         "name": path,
         "config": str(task.DATASET_NAME or ""),
         "split": str(split or ""),
