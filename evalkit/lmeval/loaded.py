@@ -60,6 +60,8 @@ class Member:
         self.docs: Any = getattr(self.task, "task_docs", None)
         if self.docs is None:
             self.docs = self.task.eval_docs
+        if not hasattr(self.docs, "__getitem__"):  # a task in Python may give an iterator
+            self.docs = [*self.docs]
         self.repeats = int(self.task.get_config("repeats") or 1)
         self.filters = [ensemble.name for ensemble in self.task._filters]
         self.kind = str(self.task.OUTPUT_TYPE)
