@@ -118,6 +118,19 @@ def pages(count: int) -> Rows:
     return [{"page": f"{one} 1 @,@ {i}00 of them , then slept . \n"} for i, one in enumerate(begun)]
 
 
+def gaps(count: int) -> Rows:
+    """Sentences with a gap in WinoGrande's columns."""
+    return [
+        {
+            "sentence": f"{NAMES[i % 6]} kept the {i + 2} {THINGS[i % 6]} because _ was too full.",
+            "option1": "the bag",
+            "option2": "the box",
+            "answer": "12"[i % 2],
+        }
+        for i in range(count)
+    ]
+
+
 def everything(root: Path) -> Path:
     """Writes all data sets below `root` and returns it."""
     write(root, "openai/gsm8k", {"main": {"train": sums(9, 40), "test": sums(7)}})
@@ -152,4 +165,12 @@ def everything(root: Path) -> Path:
         for row in grade
     ]
     write(root, "juletxara/mgsm", {"en": {"train": solved, "test": grade}})
+    write(root, "allenai/winogrande", {"winogrande_xl": {"train": gaps(2), "validation": gaps(6)}})
+    judged = [{"sentence": f"{name} have {i} {THINGS[i]}.", "label": i % 2} for i, name in enumerate(NAMES)]
+    alike = [
+        {"sentence1": one["sentence"], "sentence2": f"{i} {THINGS[i]}.", "label": i % 2}
+        for i, one in enumerate(judged)
+    ]
+    glue = {"cola": {"train": judged, "validation": judged}, "mrpc": {"train": alike, "validation": alike}}
+    write(root, "nyu-mll/glue", glue)
     return root
