@@ -28,7 +28,7 @@ LAYERS = (
     ("data", "media", "scoring.learned", "scoring.bleurt"),
     ("models",),
     ("benchmark",),
-    ("runfile",),
+    ("runfile", "lmeval"),
     ("engine", "compare", "imports"),
     ("report",),
     ("api",),

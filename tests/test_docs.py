@@ -30,6 +30,7 @@ PAGES = (
     "docs/code.md",
     "docs/data.md",
     "docs/letters.md",
+    "docs/lm-eval.md",
     "docs/text.md",
     "docs/pictures.md",
     "docs/short-answers.md",

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from evalkit.tasks import INDEX
 
-from evalkit.benchmark.task import all_tasks, load_task, parse_spec, sample_id
+from evalkit.benchmark.names import parse_spec
+from evalkit.benchmark.task import all_tasks, load_task, sample_id
 from evalkit.errors import UsageError
 from evalkit.metrics import Accuracy
 

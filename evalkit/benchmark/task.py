@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any, TypeAlias, TypeGuard, TypeVar
 from typing import Protocol as Shape
 
+from evalkit.benchmark.names import file_of, is_lm_eval
 from evalkit.benchmark.protocol import Protocol
 from evalkit.benchmark.readers import Extract, Reader
-from evalkit.data.base import Data, Record
+from evalkit.data.base import Data, DataOptions, Record
 from evalkit.errors import ScorerError, UsageError, unknown
 from evalkit.identity.user_file import import_file
 from evalkit.metrics.base import Metric, traits_of
@@ -153,6 +154,8 @@ class Task:
     or more samples is marked. None: the benchmark has no fixed size."""
     group_sizes: Mapping[str, int] = field(default_factory=dict)
     """The number of samples in each `Sample.group`, if known."""
+    limit_by_group: bool = False
+    """Whether `--limit` applies to each group; it always does if the headline is a mean over groups."""
     max_shots: int = 0
     dev: Data | None = None
     """Solved examples for `Sample.shots`, in order; they are read into memory."""
@@ -273,16 +276,24 @@ def options_of(factory: TaskFactory) -> dict[str, str]:
     return {name: str(p.default) for name, p in inspect.signature(factory).parameters.items()}
 
 
-def load_task(name: str, settings: Mapping[str, str] = _NONE) -> Task:
-    """The task called `name`, built with those of `settings` that it accepts. Raises `UsageError`."""
-    return build(find_task(name), settings)
+def load_task(name: str, settings: Mapping[str, str] = _NONE, data: DataOptions | None = None) -> Task:
+    """The task called `name`, built with those of `settings` that it accepts. Raises `UsageError`.
 
-
-def find_task(name: str) -> TaskFactory:
-    """The factory of the task called `name` in evalkit's index, or in a file: `./my_task.py[:name]`.
-
-    It imports only the module of that task. Raises `UsageError`, with similar names, if there is none.
+    `data`: as for `find_task`.
     """
+    return build(find_task(name, data), settings)
+
+
+def find_task(name: str, data: DataOptions | None = None) -> TaskFactory:
+    """The factory of the task called `name` in evalkit's index, in a file, `./my_task.py[:name]`, or of
+    lm-eval, `lm-eval:NAME`.
+
+    It imports only the module of that task. `data`: where a task of lm-eval reads its data, which it does
+    when it is built. Raises `UsageError`, with similar names, if there is none.
+    """
+    if is_lm_eval(name):
+        found: TaskFactory = importlib.import_module("evalkit.lmeval").factory(name, data or DataOptions())
+        return found
     file = file_of(name)
     if file is not None:
         return _from_file(*file)
@@ -307,25 +318,6 @@ def index() -> Mapping[str, str]:
     """
     locations: Mapping[str, str] = importlib.import_module("evalkit.tasks").INDEX
     return locations
-
-
-def file_of(name: str) -> tuple[Path, str] | None:
-    """(file, task in it or "") for `./file.py` or `./file.py:name`; None for a name in the index."""
-    if name.endswith(".py"):
-        return Path(name), ""
-    path, mark, inside = name.partition(".py:")
-    return (Path(f"{path}.py"), inside) if mark else None
-
-
-def parse_spec(spec: str) -> tuple[str, str]:
-    """`name:protocol` or `./file.py:name:protocol` → (the name for `load_task`, protocol or "")."""
-    if spec.endswith(".py"):
-        return spec, ""
-    path, mark, rest = spec.partition(".py:")
-    name, _, protocol = (rest if mark else spec).partition(":")
-    if mark:
-        name = f"{path}.py:{name}" if name else f"{path}.py"
-    return name, protocol
 
 
 def _from_file(path: Path, name: str) -> TaskFactory:
@@ -373,6 +365,11 @@ def judge_roles(task: Task) -> tuple[str, ...]:
     """The roles of the judge models that score the task's headline and its variants."""
     scorers = (task.scorer, *(variant.scorer for variant in task.variants))
     return tuple(dict.fromkeys(role for s in scorers if isinstance(s, ModelScorer) for role in s.roles))
+
+
+def limits_groups(task: Task) -> bool:
+    """Whether a limit of samples applies to each group of the task."""
+    return task.limit_by_group or averages_groups(task)
 
 
 def averages_groups(task: Task) -> bool:

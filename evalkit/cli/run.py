@@ -40,7 +40,8 @@ _ROLE = re.compile(r"([a-z][\w-]*)=")
     "--tasks",
     required=True,
     multiple=True,
-    help="Tasks, separated by commas, each as name, name:protocol, report:TABLE or ./file.py[:name].",
+    help="Tasks, separated by commas, each as name, name:protocol, report:TABLE, ./file.py[:name] or "
+    "lm-eval:NAME (also lm-eval:./file.yaml, lm-eval:./folder:NAME).",
 )
 @click.option(
     "--base-url",

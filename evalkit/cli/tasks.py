@@ -6,10 +6,11 @@ import fnmatch
 
 import click
 
+from evalkit.benchmark.names import is_lm_eval
 from evalkit.benchmark.task import Task, all_tasks, find_task
 from evalkit.cli.options import json_option
 from evalkit.cli.output import echo_document
-from evalkit.errors import unknown
+from evalkit.errors import UsageError, unknown
 from evalkit.report.documents import to_json
 from evalkit.reports import reserved
 from evalkit.samples import JSON
@@ -21,8 +22,12 @@ from evalkit.samples import JSON
 def command(pattern: str, as_json: bool) -> None:
     """List the tasks with their protocols, metrics, data and row in the report.
 
-    PATTERN is a name or a part of one; * stands for any characters.
+    PATTERN is a name or a part of one; * stands for any characters. lm-eval:PATTERN lists the tasks of the
+    installed lm-evaluation-harness.
     """
+    if is_lm_eval(pattern):
+        _list_lm_eval(pattern, as_json)
+        return
     wanted = pattern if any(c in pattern for c in "*?[") else f"*{pattern}*"
     found = [task for task in all_tasks() if fnmatch.fnmatch(task.name, wanted)]
     if not found:
@@ -46,6 +51,19 @@ def command(pattern: str, as_json: bool) -> None:
             )
         metrics = ", ".join(metric.name for metric in task.metrics)
         click.echo(f"    metric {metrics}; data {_data(task)['name']}")
+
+
+def _list_lm_eval(pattern: str, as_json: bool) -> None:
+    from evalkit.lmeval import listed
+
+    found = listed(pattern)
+    if not found:
+        raise UsageError(f"no task of lm-eval matches {pattern!r}")
+    if as_json:
+        echo_document(to_json(found))
+        return
+    for one in found:
+        click.echo(f"{click.style(one['name'], bold=True)}  {one['kind']}")
 
 
 def _describe(task: Task) -> dict[str, JSON]:

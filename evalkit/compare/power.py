@@ -212,8 +212,9 @@ def _size(name: str, settings: Mapping[str, str], data: str | None) -> int | Non
     from evalkit.benchmark.task import load_task
     from evalkit.data.base import data_options
 
-    task = load_task(name, settings)
+    options = data_options(data)
+    task = load_task(name, settings, options)
     try:
-        return task.data.open(data_options(data)).count
+        return task.data.open(options).count
     except DataError:
         return None

@@ -9,9 +9,10 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from evalkit.benchmark.names import file_of
 from evalkit.benchmark.protocol import Protocol
 from evalkit.benchmark.spec import BY, CellSpec, VariantSpec, fallback_text
-from evalkit.benchmark.task import ModelScorer, Scorer, Task, averages_groups, file_of
+from evalkit.benchmark.task import ModelScorer, Scorer, Task, limits_groups
 from evalkit.data.base import Record, Records
 from evalkit.engine.faults import FAULTS, fault
 from evalkit.errors import BoundaryError, DataError, EvalkitError, MediaError, SampleError
@@ -51,8 +52,8 @@ class CellPlan:
 
     @property
     def by_group(self) -> bool:
-        """Whether `limit` applies to each group: the first group alone would change a mean over groups."""
-        return self.limit is not None and averages_groups(self.task)
+        """Whether `limit` applies to each group: the first group alone would change a figure of groups."""
+        return self.limit is not None and limits_groups(self.task)
 
     @property
     def count(self) -> int | None:

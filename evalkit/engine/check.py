@@ -69,10 +69,11 @@ def check(task: str, data: DataOptions | None = None, limit: int | None = None) 
 
     Raises `UsageError` before the first result if the data or the sandbox is not available.
     """
-    from evalkit.benchmark.task import load_task, parse_spec
+    from evalkit.benchmark.names import parse_spec
+    from evalkit.benchmark.task import load_task
 
     name, protocol = parse_spec(task)
-    found = load_task(name)
+    found = load_task(name, data=data)
     names = [protocol] if protocol else [p.name for p in found.protocols]
     inside = f":{found.name}" if name.endswith(".py") else ""  # a protocol must follow a task's name
     nobody = FakeModel(lambda request, draw: "")

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias, cast
 
+from evalkit.benchmark.names import file_of, is_lm_eval, parse_spec
 from evalkit.benchmark.task import (
     TASK,
     Task,
@@ -13,12 +14,11 @@ from evalkit.benchmark.task import (
     all_tasks,
     build,
     check_metrics,
-    file_of,
     find_task,
     is_factory,
     options_of,
-    parse_spec,
 )
+from evalkit.data.base import DataOptions
 from evalkit.errors import UsageError, unknown
 
 TaskLike: TypeAlias = "str | Task | TaskFactory | tuple[Task | TaskFactory, str]"
@@ -58,7 +58,10 @@ def _parted(given: object) -> tuple[object, str]:
 
 
 def expand(entry: str) -> list[str]:
-    """The names of a comma list; `report:TABLE` means all tasks that the table prints."""
+    """The names of a comma list; `report:TABLE` means all tasks that the table prints.
+
+    A tag of lm-eval, or a group without figures of its own, means its members.
+    """
     found: list[str] = []
     for part in filter(None, (piece.strip() for piece in entry.split(","))):
         if part.startswith("report:"):
@@ -67,6 +70,11 @@ def expand(entry: str) -> list[str]:
             if not names:
                 raise unknown("report table", part, {f"report:{t.report}" for t in all_tasks()})
             found += names
+        elif is_lm_eval(part):
+            from evalkit.lmeval import expanded
+
+            name, protocol = parse_spec(part)
+            found += [part] if protocol else expanded(name)
         else:
             found.append(part)
     return found
@@ -81,11 +89,14 @@ def named(given: TaskLike) -> str:
     return f"{name}:{protocol}" if protocol else str(name)
 
 
-def choose(given: TaskLike, settings: Mapping[str, str]) -> Chosen:
-    """The task, built with those of `settings` that are its own options. Raises `UsageError`."""
+def choose(given: TaskLike, settings: Mapping[str, str], data: DataOptions | None = None) -> Chosen:
+    """The task, built with those of `settings` that are its own options. Raises `UsageError`.
+
+    `data`: as for `find_task`.
+    """
     if isinstance(given, str):
         name, protocol = parse_spec(given)
-        factory = find_task(name)
+        factory = find_task(name, data)
         found = build(factory, settings)
         file = file_of(name)
         if file is not None:  # so that a report finds it from another folder

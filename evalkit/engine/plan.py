@@ -11,9 +11,10 @@ from typing import Any, cast
 import orjson
 
 import evalkit
+from evalkit.benchmark.names import file_of
 from evalkit.benchmark.protocol import SETTINGS, Protocol
 from evalkit.benchmark.spec import CellSpec
-from evalkit.benchmark.task import Task, file_of, judge_argument
+from evalkit.benchmark.task import Task, judge_argument
 from evalkit.convert import to_json
 from evalkit.data.base import DataOptions
 from evalkit.engine.by_id import Ids, compare_ids
@@ -148,7 +149,7 @@ def make_plan(
     cells: list[CellPlan] = []
     shown: list[str] = []
     for given in wanted:
-        chosen = choose(given, settings)
+        chosen = choose(given, settings, data)
         shown.append(chosen.shown)
         cell = _plan_cell(chosen, model, settings, data, limit, JudgeModels(judges, judged))
         if _planned_before(cell, cells):

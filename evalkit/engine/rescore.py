@@ -18,6 +18,7 @@ from pathlib import Path
 import orjson
 
 import evalkit
+from evalkit.benchmark.names import is_lm_eval
 from evalkit.benchmark.protocol import Protocol
 from evalkit.benchmark.spec import BY, CellSpec
 from evalkit.benchmark.task import ModelScorer, Task, judge_roles
@@ -119,6 +120,11 @@ def _task(store: Store, cell: Cell) -> Task:
         )
     task = task_of(store, cell.spec)
     if task is None:
+        if is_lm_eval(cell.spec.source):
+            raise UsageError(
+                f"{store.path}: tasks of lm-eval ({cell.spec.task}) cannot be scored again from a run file: "
+                "their code needs the data. evalkit run with another -o evaluates them with the current code"
+            )
         fix = "name its file with --task-file" if cell.spec.source else "it was given from Python, in no file"
         raise UsageError(f"{store.path}: the code of {cell.spec.task} is not found: {fix}")
     return task

@@ -19,7 +19,8 @@ from typing import Any, TypeVar
 from evalkit.needs import installed
 
 _T = TypeVar("_T")
-_ATTRIBUTE = "__evalkit_identity__"
+ATTRIBUTE = "__evalkit_identity__"
+"""Where `versioned` keeps a `Declared`. An instance may have its own, with `given`."""
 OWN = "own#"
 """The prefix of the identity of code that is not part of evalkit; a digest follows it."""
 
@@ -52,7 +53,7 @@ def versioned(name: str, version: int, *, packages: Sequence[str] = ()) -> Calla
     """
 
     def mark(thing: _T) -> _T:
-        setattr(thing, _ATTRIBUTE, Declared(name, version, tuple(packages)))
+        setattr(thing, ATTRIBUTE, Declared(name, version, tuple(packages)))
         return thing
 
     return mark
@@ -62,10 +63,10 @@ def declared(thing: object) -> Declared | None:
     """What `versioned` declared for a function, class or instance; None if it was not applied to it."""
     while isinstance(thing, functools.partial):
         thing = thing.func
-    found = getattr(thing, _ATTRIBUTE, None)
+    found = getattr(thing, ATTRIBUTE, None)
     # A subclass, or a function with copied attributes, is different code.
     owner = thing if isinstance(thing, type) or hasattr(thing, "__code__") else type(thing)
-    if isinstance(owner, type) and _ATTRIBUTE not in vars(owner):
+    if isinstance(owner, type) and ATTRIBUTE not in vars(owner):
         return None
     return found if isinstance(found, Declared) else None
 

@@ -12,7 +12,8 @@ from typing import Any
 
 import orjson
 
-from evalkit.benchmark.task import Submitted, file_of
+from evalkit.benchmark.names import file_of
+from evalkit.benchmark.task import Submitted
 from evalkit.errors import UsageError
 from evalkit.report.documents import to_csv as csv_of
 from evalkit.report.sclite import to_ctm, to_stm, to_trn, to_trn_references

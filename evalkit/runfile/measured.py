@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from evalkit.benchmark.names import file_of, is_lm_eval
 from evalkit.benchmark.spec import BY, CellSpec
-from evalkit.benchmark.task import ModelScorer, Task, file_of, load_task
+from evalkit.benchmark.task import ModelScorer, Task, load_task
 from evalkit.errors import UsageError
 from evalkit.identity.declared import OWN, code_identity
 from evalkit.metrics.base import Metric
@@ -83,6 +84,8 @@ def measure(store: Store, cell: Cell, name: str) -> Measure:
 def task_of(store: Store, spec: CellSpec) -> Task | None:
     """Returns the task from this evalkit, or from a task file that the user named; None if not found."""
     if spec.imported:
+        return None
+    if is_lm_eval(spec.source):  # its code may be the user's, and building it reads its data
         return None
     file = file_of(spec.source)
     if file is not None:

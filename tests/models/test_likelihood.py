@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from lm_eval.api.task import ConfigurableTask  # type: ignore[import-untyped]
+from lm_eval.api.task import ConfigurableTask
 
 from evalkit.errors import ProviderError, UsageError
 from evalkit.models.base import Likelihood, Request, Response, TokenLogprob

@@ -9,8 +9,9 @@ from typing import Any
 
 import orjson
 
+from evalkit.benchmark.names import file_of
 from evalkit.benchmark.spec import signed_settings
-from evalkit.benchmark.task import file_of, judge_argument
+from evalkit.benchmark.task import judge_argument
 from evalkit.runfile.store import Cell, Store
 
 Facts = tuple[tuple[str, str], ...]
