@@ -31,6 +31,7 @@ PAGES = (
     "docs/data.md",
     "docs/letters.md",
     "docs/text.md",
+    "docs/long-context.md",
     "docs/pictures.md",
     "docs/short-answers.md",
     "docs/video.md",

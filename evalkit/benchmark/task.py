@@ -15,6 +15,7 @@ from typing import Protocol as Shape
 
 from evalkit.benchmark.protocol import Protocol
 from evalkit.benchmark.readers import Extract, Reader
+from evalkit.benchmark.spec import HeatMap
 from evalkit.data.base import Data, Record
 from evalkit.errors import ScorerError, UsageError, unknown
 from evalkit.identity.user_file import import_file
@@ -153,6 +154,8 @@ class Task:
     or more samples is marked. None: the benchmark has no fixed size."""
     group_sizes: Mapping[str, int] = field(default_factory=dict)
     """The number of samples in each `Sample.group`, if known."""
+    heat_map: HeatMap | None = None
+    """The two keys of `Sample.group`, if it has two: reports show the figures as a heat map."""
     max_shots: int = 0
     dev: Data | None = None
     """Solved examples for `Sample.shots`, in order; they are read into memory."""
