@@ -26,6 +26,7 @@ from evalkit.benchmark.solvers import (
     ask_with_fallback,
     each_draw_of,
 )
+from evalkit.benchmark.spec import HeatMap
 from evalkit.benchmark.task import (
     JudgeContext,
     ModelExtractor,
@@ -60,6 +61,7 @@ from evalkit.data.exemplars import fewshot_description, fewshot_samples, returne
 from evalkit.data.hub import CONVERTED
 from evalkit.data.mmlu_cot import mmlu_cot, mmlu_cot_description, mmlu_cot_repairs
 from evalkit.data.repository import Repository, lines_of
+from evalkit.data.tokens import Tokeniser
 from evalkit.data.zipped import HubZip
 from evalkit.errors import (
     DataError,
@@ -148,6 +150,7 @@ __all__ = [
     "Final",
     "Generated",
     "GuessingAccuracy",
+    "HeatMap",
     "Hub",
     "HubZip",
     "Image",
@@ -201,6 +204,7 @@ __all__ = [
     "Submitted",
     "Task",
     "TokenLogprob",
+    "Tokeniser",
     "Tool",
     "ToolCall",
     "ToolError",

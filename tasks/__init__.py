@@ -19,6 +19,8 @@ INDEX = {
     "humaneval": "evalkit.tasks.humaneval:humaneval",
     "humanevalplus": "evalkit.tasks.evalplus:humanevalplus",
     "infographicvqa": "evalkit.tasks.docvqa:infographicvqa",
+    "kv-retrieval": "evalkit.tasks.kv_retrieval:kv_retrieval",
+    "kv-retrieval-json": "evalkit.tasks.kv_retrieval:kv_retrieval_json",
     "lambada": "evalkit.tasks.lambada:lambada",
     "librispeech": "evalkit.tasks.librispeech:librispeech",
     "math": "evalkit.tasks.math:math",

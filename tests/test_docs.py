@@ -32,6 +32,7 @@ PAGES = (
     "docs/letters.md",
     "docs/lm-eval.md",
     "docs/text.md",
+    "docs/long-context.md",
     "docs/pictures.md",
     "docs/short-answers.md",
     "docs/video.md",

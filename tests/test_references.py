@@ -37,6 +37,8 @@ SHOWN = {
     "boolq": ("passage",),
     "drop": ("passage", "earlier"),
     "flores-low": LANGUAGES,
+    "kv-retrieval": ("pairs", "words"),
+    "kv-retrieval-json": ("pairs",),
     "mbpp": ("tests",),
     "mbppplus": ("tests",),
     "mmmlu": ("subject",),
@@ -48,7 +50,8 @@ SHOWN = {
     "xlsum": NAMES,
     "xsum": NAMES,
 }
-"""What prompts may say of `Sample.meta`, by benchmark: what is read, and the names of languages and texts."""
+"""What prompts may say of `Sample.meta`, by benchmark: what is read, and the names of languages and texts.
+The pairs of kv-retrieval are what is searched, and the wanted value is among them."""
 PARTS = (Request, Message, Speech, Image, Audio)
 """What a request is made of, besides plain values."""
 

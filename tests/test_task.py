@@ -17,8 +17,9 @@ from evalkit.errors import UsageError
 from evalkit.metrics import Accuracy
 
 NOT_PRINTED = (
-    "aime", "asr", "ast", "fleurs-ast", "flores-low", "humanevalplus", "lambada", "librispeech", "math-amc",
-    "mbppplus", "narrativeqa", "narrativeqa-summaries", "qasper", "quality", "vqa", "xsum",
+    "aime", "asr", "ast", "fleurs-ast", "flores-low", "humanevalplus", "kv-retrieval", "kv-retrieval-json",
+    "lambada", "librispeech", "math-amc", "mbppplus", "narrativeqa", "narrativeqa-summaries", "qasper", "quality",
+    "vqa", "xsum",
 )  # fmt: skip
 """Benchmarks that are in no table of the report."""
 BASED_ON = {

@@ -21,6 +21,8 @@ _ALWAYS = ("api", "shots", "draws", "temperature", "top_p", "max_tokens", "stop"
 _DEFAULTS = ProtocolSettings(name="")
 BY = " | by "
 """The separator between the identity of a scorer and the judge models that it asks."""
+ACROSS = " · "
+"""The separator between the two keys of a group that a heat map shows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +33,26 @@ class VariantSpec:
     extract: str = ""
     reader: str = ""
     scorer: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeatMap:
+    """Two keys by which a task's samples are grouped, and by which reports show its figures as a heat map.
+
+    `rows`, `columns`: what the keys are, such as "length in tokens". The samples' `group` is `group` of both.
+    """
+
+    rows: str
+    columns: str
+
+    def group(self, row: str, column: str) -> str:
+        """`Sample.group` of the samples in a row and a column: `8k · 40–60 %`."""
+        return f"{row}{ACROSS}{column}"
+
+    def keys(self, group: str) -> tuple[str, str] | None:
+        """(row, column) of a group; None for a tag or another name."""
+        row, found, column = group.partition(ACROSS)
+        return (row, column) if found else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +90,8 @@ class CellSpec:
     size: int | None = None
     """The number of samples in the benchmark as its authors count them; None if the task does not give it."""
     group_sizes: Mapping[str, int] = field(default_factory=dict)
+    heat_map: HeatMap | None = None
+    """The keys of the groups, if reports show them as a heat map."""
     report: str = ""
     """The table of the report that contains the benchmark."""
     summary: str = ""

@@ -16,6 +16,7 @@ from typing import Protocol as Shape
 from evalkit.benchmark.names import file_of, is_lm_eval
 from evalkit.benchmark.protocol import Protocol
 from evalkit.benchmark.readers import Extract, Reader
+from evalkit.benchmark.spec import HeatMap
 from evalkit.data.base import Data, DataOptions, Record
 from evalkit.errors import ScorerError, UsageError, unknown
 from evalkit.identity.user_file import import_file
@@ -156,6 +157,8 @@ class Task:
     """The number of samples in each `Sample.group`, if known."""
     limit_by_group: bool = False
     """Whether `--limit` applies to each group; it always does if the headline is a mean over groups."""
+    heat_map: HeatMap | None = None
+    """The two keys of `Sample.group`, if it has two: reports show the figures as a heat map."""
     max_shots: int = 0
     dev: Data | None = None
     """Solved examples for `Sample.shots`, in order; they are read into memory."""

@@ -83,7 +83,8 @@ class Records:
     origin: Mapping[str, str]
     """Where the records came from: `kind` (hub, folder, file, package, small sets, runs, generated), `name`,
     `config`, `split`, `revision` (a commit, a digest, a seed, or empty), `where` (a URL, a path, a
-    package's version), and, for mapped records, `mapped`: the code that made them."""
+    package's version); for mapped records `mapped`, the code that made them; and for generated ones, if there
+    is more to say, `made`: what they were made with, which signatures show."""
     count: int | None
     """How many records there are; None unless that is cheap to know."""
     read: Callable[[], Iterator[Record]]

@@ -223,6 +223,7 @@ class CellPlan:
             wanted=self.count,
             size=self.size,
             group_sizes={} if self.role else dict(task.group_sizes),
+            heat_map=task.heat_map,
             report=task.report,
             summary=task.summary,
             code=_code(self.source),

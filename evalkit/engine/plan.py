@@ -370,6 +370,7 @@ def _binding(spec: CellSpec) -> JSON:
             protocol=protocol,
             size=None,
             group_sizes={},
+            heat_map=None,
             wanted=None,
             metrics=tuple(dataclasses.replace(metric, traits=Traits()) for metric in spec.metrics),
         )

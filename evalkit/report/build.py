@@ -12,7 +12,7 @@ from evalkit.report.layout import runs_of
 from evalkit.report.markdown import to_markdown
 from evalkit.report.paper import parted
 from evalkit.report.table import build_table, flat
-from evalkit.report.tabulate import breakdowns, figure_list, side_by_side
+from evalkit.report.tabulate import breakdowns, figure_list, heat_maps, side_by_side
 from evalkit.report.terminal import to_terminal
 
 if TYPE_CHECKING:
@@ -93,6 +93,7 @@ def render_report(
     if name == "csv":
         return to_csv([row for grid in grids for row in grid.flat()] or map(flat, table.cells))
     tables = [*map(side_by_side, grids)] or [figure_list(table)]
+    tables += heat_maps(table)
     if breakdown:
         tables += breakdowns(table)
     if name == "latex":

@@ -17,7 +17,7 @@ from evalkit.metrics.base import traits_of
 from evalkit.report.digits import decimals
 from evalkit.report.paper import ALL_GROUPS
 from evalkit.report.significance import stored_cell
-from evalkit.runfile.cells import Group
+from evalkit.runfile.heat import Group
 from evalkit.runfile.measured import measure
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ from evalkit.report.digits import figure_text, interval_text
 from evalkit.report.grid import Grid, GridCell, GridRow
 from evalkit.report.table import Table, signature_line
 from evalkit.report.tabular import Column, Tabular, TabularCell, TabularRow
-from evalkit.runfile.cells import Group, TableCell
+from evalkit.runfile.cells import TableCell
+from evalkit.runfile.heat import Group, Heat
 from evalkit.runfile.records import ANSWERED
 
 _LIST = (
@@ -87,6 +88,39 @@ def breakdowns(table: Table) -> Iterator[Tabular]:
             yield _numbers(
                 f"{title} on the validation split, by threshold", ("threshold", "accuracy"), points
             )
+
+
+def heat_maps(table: Table) -> Iterator[Tabular]:
+    """Yields the figures by row and column of each cell whose task has a heat map, without variants."""
+    for cell in table.cells:
+        heat = cell.heat
+        if heat is not None and not cell.variant:
+            yield _heat_map(cell, heat)
+
+
+def _heat_map(cell: TableCell, heat: Heat) -> Tabular:
+    least = cell.measured.decimals
+
+    def shown(row: str, column: str) -> TabularCell:
+        group = heat.figures.get((row, column))
+        if group is None:
+            return TabularCell("—", "empty")
+        interval = interval_text(group.low, group.high, least)
+        lines = (*([interval] if interval else ()), f"n {group.n:,}")
+        return TabularCell(figure_text(group.value, group.low, group.high, least), lines=lines)
+
+    return Tabular(
+        f"{cell.model} on {cell.task}:{cell.protocol}, {cell.metric}: heat map",
+        (Column(heat.keys.rows, least=12), *(Column(column, "number") for column in heat.columns)),
+        tuple(
+            TabularRow((TabularCell(row), *(shown(row, column) for column in heat.columns)))
+            for row in heat.rows
+        ),
+        remarks=(
+            f"Rows: {heat.keys.rows}. Columns: {heat.keys.columns}. "
+            f"Values{f' in {cell.unit}' if cell.unit else ''}, 95 % intervals, numbers of samples.",
+        ),
+    )
 
 
 def _numbers(title: str, headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Tabular:

@@ -17,6 +17,7 @@ from evalkit.runfile.completeness import Completeness, completeness
 from evalkit.runfile.evidence import evidence
 from evalkit.runfile.figures import WHOLE, figures
 from evalkit.runfile.habits import habits
+from evalkit.runfile.heat import Group, Heat, heat_of
 from evalkit.runfile.measured import Measure, measures, other_code, task_of
 from evalkit.runfile.records import (
     ANSWERED,
@@ -35,19 +36,6 @@ from evalkit.samples import JSON
 
 _BY_SAMPLE = ("questions", "prompts", "validation")
 """Parts of a signature that depend on all samples."""
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """A figure over the samples of one group or tag. `value`, `low` and `high` are in the cell's unit.
-
-    The interval is None if all samples belong to one cluster.
-    """
-
-    value: float
-    low: float | None
-    high: float | None
-    n: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +131,11 @@ class TableCell:
         return f"{self.n:,}" if self.counted == "samples" else f"{self.n:,} {self.counted}"
 
     @property
+    def heat(self) -> Heat | None:
+        """The groups' figures by row and column; None if the task declares no heat map."""
+        return heat_of(self.spec.heat_map, self.groups)
+
+    @property
     def told(self) -> dict[str, int]:
         """Samples by outcome, for display: correct or wrong, or only answered, depending on the metric."""
         return told_outcomes(self.outcomes, right_or_wrong=self.traits.right_or_wrong)
@@ -189,6 +182,7 @@ class TableCell:
             },
             "group_values": {name: group.value for name, group in self.groups.items()},
             "groups": {name: dataclasses.asdict(group) for name, group in self.groups.items()},
+            "heat_map": None if (heat := self.heat) is None else heat.as_json(),
             "found": dict(self.found),
             "seconds": self.seconds,
             "verification": dict(self.verification) if self.verification else None,
@@ -229,7 +223,8 @@ def _cells(store: Store, cell: Cell, calibration: Cell | None) -> Iterator[Table
     }
     if "system" in sent:
         decoded["system"] = f"{cell.spec.protocol.system} (in the user's message)".strip()
-    notes: dict[str, JSON] = {**threshold, **cell.spec.notes, "evalkit": manifest["evalkit"]}
+    made = {"data": cell.spec.data["made"]} if "made" in cell.spec.data else {}
+    notes: dict[str, JSON] = {**threshold, **made, **cell.spec.notes, "evalkit": manifest["evalkit"]}
     used = [usage(store, c) for c in (cell, calibration) if c is not None]
     stored: dict[str, list[StoredFigure]] = {}
     for figure in store.figures(cell):

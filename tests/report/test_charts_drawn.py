@@ -21,7 +21,8 @@ from tests.quiz import quiz
 from tests.report.pages import CHROMIUM
 
 ATTRIBUTES = {
-    *("d", "points", "fill", "stroke", "stroke-width", "stroke-opacity", "id", "patternUnits"),
+    *("d", "points", "id", "patternUnits"),
+    *("fill", "fill-opacity", "stroke", "stroke-width", "stroke-opacity"),
     *("x", "y", "x1", "x2", "y1", "y2", "cx", "cy", "r", "width", "height"),
     *("text-anchor", "font-size", "font-weight", "font-family"),
     *("class", "role", "viewBox", "aria-labelledby"),
@@ -226,6 +227,7 @@ def test_colours_stand_out_from_the_paper(theme: dict[str, str]) -> None:
         if name not in ("paper", "line"):
             least = 4.5 if name in ("ink", "muted", "outcome-correct") else 3
             assert contrast(colour, theme["paper"]) >= least, name
+    assert contrast(theme["ink"], theme["heat"]) >= 4.5  # numbers in the strongest field
 
 
 @pytest.mark.slow

@@ -28,6 +28,8 @@ SIZES: dict[str, dict[tuple[str, str], int | None]] = {
     "humaneval": {("", ""): 164},
     "humanevalplus": {("", ""): 164},
     "infographicvqa": {("split", "validation"): 2801, ("split", "test"): 3288},
+    "kv-retrieval": {("", ""): None, ("lengths", "1k,1M"): None, ("filler", ""): None},
+    "kv-retrieval-json": {("", ""): None, ("pairs", "75"): None},
     "lambada": {("", ""): 5153},
     "librispeech": {("subset", "clean"): 2620, ("subset", "other"): 2939},
     "math": {("", ""): 5000},

@@ -36,6 +36,7 @@ THEMES = {
     "contests": "maths",
     "gsm8k": "numbers",
     "humaneval": "code",
+    "kv_retrieval": "short",
     "math": "maths",
     "math.scorer": "values",
     "math.scorer_math_verify": "values",

@@ -55,6 +55,10 @@ def _in_language(row: Row, table: Row) -> Iterator[tuple[object, ...]]:
     yield (row["response"], Sample("own", "", (row["target"],), group=row["language"]))
 
 
+def _wanted(row: Row, table: Row) -> Iterator[tuple[object, ...]]:
+    yield (row["response"], Sample("own", "key", (row["value"],)))
+
+
 def _metal(row: Row, table: Row) -> Iterator[tuple[object, ...]]:
     yield (row["response"], _METALS)
 
@@ -93,6 +97,7 @@ _VQA = (("vqa_accuracy", "cases", _people),)
 _SQUAD = (("squad", "cases", _references),)
 _TYDIQA = (("squad", "cases", _languages),)
 _ANLS = (("anls", "cases", _references),)
+_RETRIEVAL = (("kv_retrieval", "cases", _wanted),)
 _MGSM = (("mgsm", "cases", _in_language),)
 _EDITS = (("speech_error_rates", "cases", _spoken), ("speech_sclite", "cases", _spoken))
 TABLES: dict[str, tuple[tuple[str, str, Args], ...]] = {
@@ -103,6 +108,8 @@ TABLES: dict[str, tuple[tuple[str, str, Args], ...]] = {
     "hendrycks_equal": (("math_hendrycks", "cases", _pair), *_MATHS),
     "minerva_normalize": (("math_minerva", "normalize", _text("answer")),),
     "minerva_stated_answer": (("math_minerva", "responses", _text("response")),),
+    "kv_retrieval.scorer": _RETRIEVAL,
+    "kv_retrieval.scorer_exact": _RETRIEVAL,
     "boxed_answer": (("math_minerva", "boxes", _text("text")),),
     "sympy_equal": _MATHS,
     "latex_same_number": _MATHS,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from evalkit.errors import UsageError
 from evalkit.report.charts.breakdown import breakdown_charts
 from evalkit.report.charts.canvas import Chart
+from evalkit.report.charts.heat import heat_charts
 from evalkit.report.charts.marks import (
     grid_strips,
     headline_strips,
@@ -45,7 +46,7 @@ def charts(
     seconds: Mapping[str, float] | None = None,
     prices: Mapping[str, Price] | None = None,
 ) -> list[Chart]:
-    """The charts of `table`: values, capabilities, routing, breakdowns, outcomes, usage.
+    """The charts of `table`: values, capabilities, routing, heat maps, breakdowns, outcomes, usage.
 
     `grids`: the grids of the same table; their printed figures are drawn beside the runs', and their columns
     name the runs. `papers`: the names of papers whose groups of benchmarks are drawn relative to the model
@@ -71,6 +72,7 @@ def charts(
         *capability_charts(strips, groups, names, relative_to),
         *rule_charts(runs, names, routed),
         *curve_charts(runs, names),
+        *heat_charts(runs),
         *breakdown_charts(runs, names),
         *outcome_charts(runs),
         *usage_charts(runs, names, seconds or {}, prices or {}),

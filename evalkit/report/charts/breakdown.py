@@ -14,7 +14,8 @@ from evalkit.report.digits import figure_text
 from evalkit.runfile.records import natural
 
 if TYPE_CHECKING:
-    from evalkit.runfile.cells import Group, TableCell
+    from evalkit.runfile.cells import TableCell
+    from evalkit.runfile.heat import Group
 
 CHARTS = 8
 """The highest number of breakdowns that are drawn; the tables have all of them."""
@@ -30,7 +31,7 @@ def breakdown_charts(runs: Sequence[NamedCell], names: Sequence[str]) -> Iterato
     rows = {
         key: found
         for key, found in rows_of(run for run in runs if not run.cell.variant).items()
-        if any(len(run.cell.groups) > 1 for run in found)
+        if any(len(_names(run.cell)) > 1 for run in found)
     }
     left_out = [named(found[0].cell) for found in list(rows.values())[CHARTS:]]
     series = styles(names)
@@ -78,7 +79,9 @@ def _parts(cell: TableCell, runs: Sequence[NamedCell]) -> list[list[str]]:
 
     A cell has its groups first, and each of its samples is in exactly one of them.
     """
-    names = list(dict.fromkeys(name for run in runs for name in run.cell.groups))
+    names = list(dict.fromkeys(name for run in runs for name in _names(run.cell)))
+    if cell.heat:
+        return [names]
     total, mine = 0, list(cell.groups)
     for i, group in enumerate(cell.groups.values(), 1):
         total += group.n
@@ -87,6 +90,12 @@ def _parts(cell: TableCell, runs: Sequence[NamedCell]) -> list[list[str]]:
             parts = [[n for n in names if n not in tags], [n for n in names if n in tags]]
             return sorted(parts, key=len)
     return [names]
+
+
+def _names(cell: TableCell) -> list[str]:
+    """The groups and tags, without the groups that a heat map shows."""
+    keys = cell.spec.heat_map
+    return [name for name in cell.groups if keys is None or keys.keys(name) is None]
 
 
 def _sorted(names: Sequence[str], runs: Sequence[NamedCell]) -> list[str]:

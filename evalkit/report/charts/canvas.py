@@ -122,6 +122,21 @@ class Canvas:
             )
         )
 
+    def field(
+        self, x: float, y: float, width: float, height: float, share: float | None, told: str = ""
+    ) -> None:
+        """Draws a field of a heat map in a colour whose strength is `share`, 0 to 1; None leaves it empty.
+
+        All strengths leave black, or in the dark theme white, letters in the field readable. `told`: what a
+        pointer over the field shows.
+        """
+        inside = element("title", escape(told, quote=False)) if told else ""
+        fill, opacity = (paint("paper"), 1.0) if share is None else (paint("heat"), 0.04 + 0.96 * share)
+        place = {"x": x, "y": y, "width": width, "height": height}
+        self._marks.append(
+            element("rect", inside, **place, fill=fill, fill_opacity=opacity, stroke=paint("line"))
+        )
+
     def point(self, x: float, y: float, style: Style, radius: float = 4, *, hollow: bool = False) -> None:
         self._marks.append(_shape(x, y, radius, style.shape, self._fill(style)))
         if hollow:

@@ -15,7 +15,7 @@ from evalkit.report.html.browser import make_browser
 from evalkit.report.html.page import render
 from evalkit.report.layout import runs_of
 from evalkit.report.tabular import Tabular, cleaned
-from evalkit.report.tabulate import breakdowns, figure_list, side_by_side
+from evalkit.report.tabulate import breakdowns, figure_list, heat_maps, side_by_side
 
 if TYPE_CHECKING:
     from evalkit.report.charts import Chart
@@ -38,7 +38,7 @@ def to_html(
         title=table.title,
         tables=[_runs_first(side_by_side(grid)) for grid in grids] or [cleaned(figure_list(table))],
         charts=charts,
-        parts=list(map(cleaned, breakdowns(table))),
+        parts=list(map(cleaned, [*heat_maps(table), *breakdowns(table)])),
         browser=make_browser(stores, names, samples),
         cards=cards(stores),
         runs=run_cards(stores, names),

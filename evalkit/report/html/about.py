@@ -19,7 +19,7 @@ Facts = tuple[tuple[str, str], ...]
 
 _DATA = {
     "name": "data set", "config": "configuration", "split": "split", "revision": "revision",
-    "kind": "source", "where": "location",
+    "kind": "source", "where": "location", "made": "made with",
 }  # fmt: skip
 _PROTOCOL = {
     "api": "API", "shots": "solved examples", "draws": "draws", "temperature": "temperature",

@@ -60,9 +60,11 @@ function line(text) {
   return [...String(text)].map(letter => (SIGNS.test(letter) ? '·' : letter)).join('');
 }
 
-// A preformatted text. Its direction does not affect the text around it.
+// A preformatted text. Its direction does not affect the text around it. One that may have to be scrolled can be
+// reached with the keyboard.
 function written(text, kind) {
-  return make('pre', {class: kind ?? 'text', dir: 'auto'}, plain(text));
+  const long = String(text).length > 500 || String(text).split('\n').length > 12;
+  return make('pre', {class: kind ?? 'text', dir: 'auto', ...(long ? {tabindex: 0} : {})}, plain(text));
 }
 
 function facts(pairs) {
