@@ -3,6 +3,7 @@
 The rules that extract answers from texts and compare them are in `evalkit.scoring`.
 """
 
+from evalkit.benchmark.prompt_tokens import WINDOWS, ask_prompt_tokens, between_words, by_position, windows
 from evalkit.benchmark.protocol import Protocol
 from evalkit.benchmark.readers import (
     BY_BYTES,
@@ -60,6 +61,7 @@ from evalkit.data.exemplars import fewshot_description, fewshot_samples, returne
 from evalkit.data.hub import CONVERTED
 from evalkit.data.mmlu_cot import mmlu_cot, mmlu_cot_description, mmlu_cot_repairs
 from evalkit.data.repository import Repository, lines_of
+from evalkit.data.text_folder import TextFolder
 from evalkit.errors import (
     DataError,
     JudgeError,
@@ -90,6 +92,7 @@ from evalkit.metrics import (
 )
 from evalkit.metrics.bleu import BY_TARGET, Bleu, ChrF, require_tokeniser, tokeniser_for
 from evalkit.metrics.bleu import signatures as bleu_signatures
+from evalkit.metrics.by_position import LogLoss
 from evalkit.metrics.error_rate import ErrorRate, Over100
 from evalkit.metrics.guessing import GuessingAccuracy
 from evalkit.metrics.perplexity import Perplexity
@@ -126,6 +129,7 @@ __all__ = [
     "JSON",
     "PART",
     "WHOLE",
+    "WINDOWS",
     "Accuracy",
     "Answer",
     "Audio",
@@ -157,6 +161,7 @@ __all__ = [
     "Likelihood",
     "Limits",
     "Local",
+    "LogLoss",
     "Macro",
     "Mapped",
     "Mean",
@@ -198,6 +203,7 @@ __all__ = [
     "Speech",
     "Submitted",
     "Task",
+    "TextFolder",
     "TokenLogprob",
     "Tool",
     "ToolCall",
@@ -213,11 +219,14 @@ __all__ = [
     "ask_continuations",
     "ask_likelihoods",
     "ask_once",
+    "ask_prompt_tokens",
     "ask_reference",
     "ask_with_fallback",
     "averages",
+    "between_words",
     "bleu_signatures",
     "build",
+    "by_position",
     "call",
     "check_sandbox",
     "choose_continuation",
@@ -249,4 +258,5 @@ __all__ = [
     "unknown",
     "unsafe_allowed",
     "versioned",
+    "windows",
 ]

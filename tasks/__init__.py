@@ -32,6 +32,7 @@ INDEX = {
     "mmmlu": "evalkit.tasks.mmmlu:mmmlu",
     "mmmu": "evalkit.tasks.mmmu:mmmu",
     "natural2code": "evalkit.tasks.natural2code:natural2code",
+    "nll-by-position": "evalkit.tasks.nll_by_position:nll_by_position",
     "nq-open": "evalkit.tasks.nq:nq_open",
     "nq-retrieved": "evalkit.tasks.nq:nq_retrieved",
     "quality": "evalkit.tasks.quality:quality",

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 KINDS = {
     "accuracy": "evalkit.metrics.accuracy:Accuracy",
     "bleu": "evalkit.metrics.bleu:Bleu",
+    "by_position": "evalkit.metrics.by_position:LogLoss",
     "chrf": "evalkit.metrics.bleu:ChrF",
     "error_rate": "evalkit.metrics.error_rate:ErrorRate",
     "guessing_accuracy": "evalkit.metrics.guessing:GuessingAccuracy",
