@@ -92,9 +92,9 @@ from evalkit.metrics import (
 )
 from evalkit.metrics.bleu import BY_TARGET, Bleu, ChrF, require_tokeniser, tokeniser_for
 from evalkit.metrics.bleu import signatures as bleu_signatures
-from evalkit.metrics.by_position import LogLoss
 from evalkit.metrics.error_rate import ErrorRate, Over100
 from evalkit.metrics.guessing import GuessingAccuracy
+from evalkit.metrics.log_loss import LogLoss
 from evalkit.metrics.perplexity import Perplexity
 from evalkit.models.base import BatchModel, ByIdModel, Likelihood, Model, Request, Response, TokenLogprob
 from evalkit.models.fake import FakeModel

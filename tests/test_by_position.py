@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from evalkit.metrics.by_position import OCTAVES, PARTS, LogLoss
+from evalkit.metrics.log_loss import OCTAVES, PARTS, LogLoss
 from evalkit.stats.by_position import Estimate, PowerLaw, course
 from evalkit.stats.resample import Floats
 

@@ -36,6 +36,7 @@ PAGES = (
     "docs/video.md",
     "docs/speech.md",
     "docs/summaries.md",
+    "docs/by-position.md",
     "docs/ci.md",
 )
 _FENCE = re.compile(r"^```(\w+)(?: file=(\S+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)

@@ -15,7 +15,7 @@ from evalkit.benchmark.readers import Reading
 from evalkit.benchmark.solvers import Context
 from evalkit.errors import ProviderError, ScorerError, UsageError
 from evalkit.identity.declared import versioned
-from evalkit.metrics.by_position import DETAIL, OCTAVES
+from evalkit.metrics.log_loss import DETAIL, OCTAVES
 from evalkit.samples import JSON, Answer, Final, Sample
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ def _counted(text: str, new: int, tokens: Sequence[TokenLogprob]) -> list[_Token
 
 
 def _sums(tokens: Sequence[_Token], positions: Sequence[int], units: Sequence[int]) -> JSON:
-    """The sums of each octave, as in `evalkit.metrics.by_position.PARTS`."""
+    """The sums of each octave, as in `evalkit.metrics.log_loss.PARTS`."""
     import numpy as np
 
     if not tokens:

@@ -46,4 +46,4 @@ class MetricSpec:
         three, because models differ by hundredths.
         """
         kind = self.innermost[0]
-        return 3 if kind == "by_position" else 2 if kind in ("error_rate", "bleu", "chrf") else 0
+        return 3 if kind == "log_loss" else 2 if kind in ("error_rate", "bleu", "chrf") else 0

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 KINDS = {
     "accuracy": "evalkit.metrics.accuracy:Accuracy",
     "bleu": "evalkit.metrics.bleu:Bleu",
-    "by_position": "evalkit.metrics.by_position:LogLoss",
     "chrf": "evalkit.metrics.bleu:ChrF",
     "error_rate": "evalkit.metrics.error_rate:ErrorRate",
     "guessing_accuracy": "evalkit.metrics.guessing:GuessingAccuracy",
+    "log_loss": "evalkit.metrics.log_loss:LogLoss",
     "macro": "evalkit.metrics.macro:Macro",
     "mean_value": "evalkit.metrics.mean_value:MeanValue",
     "perplexity": "evalkit.metrics.perplexity:Perplexity",

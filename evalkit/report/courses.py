@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from evalkit.samples import JSON
     from evalkit.stats.by_position import Course, Estimate
 
-KIND = "by_position"
+KIND = "log_loss"
 """The kind of the metrics whose statistics have a course."""
 ASKED = "asked"
 """The note of a task that says how texts are asked: each in one request, or in windows."""
@@ -104,7 +104,7 @@ def _course(cell: TableCell) -> Course | None:
     """The course of a figure; None if its statistics have none, or are those of other code."""
     if cell.measured.kind != KIND or cell.stale:
         return None
-    from evalkit.metrics.by_position import LogLoss
+    from evalkit.metrics.log_loss import LogLoss
     from evalkit.stats.by_position import course
 
     start = 0

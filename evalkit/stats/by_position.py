@@ -14,7 +14,7 @@ from statistics import NormalDist
 import numpy as np
 import numpy.typing as npt
 
-from evalkit.metrics.by_position import OCTAVES, PARTS
+from evalkit.metrics.log_loss import OCTAVES, PARTS
 from evalkit.stats.intervals import t_quantile
 from evalkit.stats.power_law import fitted
 from evalkit.stats.resample import INTERVAL_DRAWS, Floats, by_cluster, weighed
@@ -75,7 +75,7 @@ class Course:
 def course(
     matrix: Floats, clusters: Sequence[str] = (), *, scale: float = 1.0, draws: int = INTERVAL_DRAWS
 ) -> Course:
-    """The course of the log-loss in the statistics of `evalkit.metrics.by_position.LogLoss`.
+    """The course of the log-loss in the statistics of `evalkit.metrics.log_loss.LogLoss`.
 
     `matrix`: (samples, columns), at least one row. `scale`: what a nat is in the figure's unit. Samples of
     one cluster are one document. Intervals are those of `evalkit.stats.intervals.bootstrap`.
@@ -140,8 +140,8 @@ def _used(parts: Floats) -> tuple[npt.NDArray[np.intp], Floats]:
     totals = parts.sum(axis=0)
     rest = parts[:, :, 0] - _ratio(totals, 0) * parts[:, :, 1]
     variances = (rest**2).sum(axis=0) / totals[:, 1] ** 2
-    whole = (parts[:, :, 1] > 0).all(axis=0)
-    varies = whole & (variances > _ROUNDING * (totals[:, 0] / totals[:, 1]) ** 2)
+    whole: npt.NDArray[np.bool_] = np.all(parts[:, :, 1] > 0, axis=0)
+    varies: npt.NDArray[np.bool_] = whole & (variances > _ROUNDING * (totals[:, 0] / totals[:, 1]) ** 2)
     if not varies.any():
         used = _longest_run(whole)
         return used, np.ones(len(used))

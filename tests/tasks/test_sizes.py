@@ -41,6 +41,7 @@ SIZES: dict[str, dict[tuple[str, str], int | None]] = {
     "mmmlu": {("locales", "report"): 70210, ("locales", "all"): 196588, ("locales", "SW_KE,DE_DE"): 28084},
     "mmmu": {("split", "validation"): 900, ("split", "test"): 10500},
     "natural2code": {("dataset", ""): None, ("dataset", "./held_out"): None},
+    "nll-by-position": {("dataset", ""): None, ("dataset", "./books"): None},
     "nq-open": {("", ""): 3610},
     "nq-retrieved": {("k", "10"): None, ("dataset", "./found"): None},
     "quality": {("", ""): 2086},

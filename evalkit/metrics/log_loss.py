@@ -25,7 +25,7 @@ DETAIL = "by position"
 """The key of `Answer.detail` with the sums: unit → octaves → `PARTS`, up to the last octave with a token."""
 
 
-@versioned("by_position", 1)
+@versioned("log_loss", 1)
 @dataclass(frozen=True, slots=True)
 class LogLoss(MetricBase):
     """The log-loss of all texts together: in bits per byte of UTF-8, or in nats per token.
