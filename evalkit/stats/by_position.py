@@ -135,8 +135,6 @@ def _used(parts: Floats) -> tuple[npt.NDArray[np.intp], Floats]:
     between documents (Cochran 1977, equation 6.13) is smoothed to a + b / tokens: it would otherwise depend
     on the mean that it weighs, because the distribution of log-probabilities is skewed.
     """
-    from scipy.optimize import nnls
-
     totals = parts.sum(axis=0)
     rest = parts[:, :, 0] - _ratio(totals, 0) * parts[:, :, 1]
     variances = (rest**2).sum(axis=0) / totals[:, 1] ** 2
@@ -146,9 +144,21 @@ def _used(parts: Floats) -> tuple[npt.NDArray[np.intp], Floats]:
         used = _longest_run(whole)
         return used, np.ones(len(used))
     used = _longest_run(varies)
-    explained = np.column_stack([np.ones(len(used)), 1 / totals[used, 1]])
-    between, each = nnls(explained / variances[used, None], np.ones(len(used)))[0]
-    return used, 1 / (explained @ [between, each])
+    return used, 1 / _smooth(variances[used], totals[used, 1])
+
+
+def _smooth(variances: Floats, tokens: Floats) -> Floats:
+    """a + b / tokens, with a and b not below 0, by least squares of the relative errors."""
+    explained = np.column_stack([np.ones(len(tokens)), 1 / tokens])
+    relative = explained / variances[:, None]
+    both = np.linalg.lstsq(relative, np.ones(len(tokens)))[0]
+    if (both >= 0).all():
+        smooth: Floats = explained @ both
+        return smooth
+    factors = relative.sum(axis=0) / (relative**2).sum(axis=0)
+    alone = explained * factors
+    best: Floats = alone[:, int(((alone / variances[:, None] - 1) ** 2).sum(axis=0).argmin())]
+    return best
 
 
 def _longest_run(flags: npt.NDArray[np.bool_]) -> npt.NDArray[np.intp]:
