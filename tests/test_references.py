@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 import math
 import pickle
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -71,7 +72,9 @@ class Probe:
     async def generate(self, request: Request, *, draw: int = 0) -> Response:
         self.asked.append(request)
         token = TokenLogprob(" A", math.log(0.5), {f" {letter}": math.log(0.1) for letter in "ABCD"})
-        return Response(" A", logprobs=(token,) * bool(request.logprobs))
+        words = re.findall(r"\s*\S+|\s+$", str(request.prompt)) if request.echo else ()
+        echoed = tuple(TokenLogprob(word, math.log(0.5), {}) for word in words)
+        return Response(" A", logprobs=(token,) * bool(request.logprobs), prompt_logprobs=echoed)
 
     async def aclose(self) -> None:
         return None

@@ -15,7 +15,6 @@ from evalkit.samples import Sample
 if TYPE_CHECKING:
     from evalkit.metrics.base import Floats
 
-Unit = Literal["token", "byte"]
 OCTAVES = 26
 """The number of octaves of positions: 1, 2 to 3, 4 to 7 and so on, up to 67 million."""
 PARTS = ("nats", "units", "logs", "squares")
@@ -36,7 +35,7 @@ class LogLoss(MetricBase):
     `evalkit.benchmark.prompt_tokens.by_position` computes them.
     """
 
-    per: Unit = "byte"
+    per: Literal["byte", "token"] = "byte"
     variant: str = ""
     higher_is_better: bool = False
     least_draws: int = 1

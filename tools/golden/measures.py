@@ -15,7 +15,7 @@ from evalkit.metrics.base import Metric, Scored, Traits, traits_of
 from evalkit.metrics.bleu import Bleu, ChrF
 from evalkit.metrics.error_rate import ErrorRate, Over100
 from evalkit.metrics.guessing import GuessingAccuracy
-from evalkit.metrics.log_loss import DETAIL, LogLoss
+from evalkit.metrics.log_loss import LogLoss
 from evalkit.metrics.macro import Macro
 from evalkit.metrics.macro import measured as inner_of
 from evalkit.metrics.mean_credit import MeanCredit
@@ -32,6 +32,8 @@ from tools.golden.themes import theme
 
 SHAPE = ("name", "unit", "higher_is_better", "columns", "least_draws", "variant")
 """The attributes of a metric that the cases record; attributes that are added later are not recorded."""
+LATER = {LogLoss: ("any_range", "own_units", "denominator")}
+"""Traits that were added later, of metrics that were added with them."""
 TRAITS = ("whole_corpus", "best", "outcome", "average", "unbounded", "right_or_wrong")
 OWN: tuple[Metric, ...] = (
     Accuracy(),
@@ -113,7 +115,8 @@ def _is(metric: Metric, name: str) -> bool:
 
 def _traits(metric: Metric, identity: str = "") -> Case:
     """The case of a metric's traits, which tables, comparisons and the page use."""
-    call = Call(lambda: [getattr(traits_of(metric), key) for key in TRAITS], ())
+    kept = (*TRAITS, *LATER.get(type(metric), ()))
+    call = Call(lambda: [getattr(traits_of(metric), key) for key in kept], ())
     return referred(f"{identity or _parameters(metric)} traits", "tools/golden/measures.py", [call], "traits")
 
 
@@ -187,7 +190,7 @@ def _texts() -> Iterator[tuple[Sample, Scored]]:
 
 def _by_position(octaves: list[list[float]]) -> dict[str, JSON]:
     byte: list[JSON] = [[nats, 3 * count, *more] for nats, count, *more in octaves]
-    return {DETAIL: {"token": [[*octave] for octave in octaves], "byte": byte}}
+    return {"by position": {"token": [[*octave] for octave in octaves], "byte": byte}}
 
 
 def _score(values: tuple[str | None, ...], right: tuple[bool, ...], variant: str = "") -> Scored:
