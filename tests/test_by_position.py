@@ -79,6 +79,25 @@ def test_samples_of_one_cluster_are_one_document() -> None:
     assert (alone.mean.low, alone.mean.high) == (None, None)
 
 
+def test_what_does_not_vary_has_no_interval() -> None:
+    """A mean of one document among others, and one that is the same in all; two documents have a wide one."""
+    rows = documents((4.0, -0.5, 1.0), 6, 20, spread=0.2)
+    rows[:, 1] = 9.0
+    longer = documents((4.0, -0.5, 1.0), 3, 40, seed=1, spread=0.2)
+    longer[:, 1] = 9.0
+    first, second, *_, last = course(np.vstack([rows, longer[:1]])).octaves
+    assert (first.mean.value, first.mean.low) == (9.0, None)
+    assert second.mean.low is not None
+    assert (last.first, last.documents, last.mean.low) == (32, 1, None)
+    *_, two = course(np.vstack([rows, longer[:2]])).octaves
+    *_, three = course(np.vstack([rows, longer])).octaves
+    assert two.mean.low is not None
+    assert two.mean.high is not None
+    assert three.mean.low is not None
+    means = longer[:, 1 + 4 * 5] / longer[:, 2 + 4 * 5]
+    assert (two.mean.low, two.mean.high) == (min(means[:2]), max(means[:2]))
+
+
 def test_what_determines_no_law() -> None:
     flat = course(documents((0.0, -0.5, 2.0), 12, 500, spread=0.3), draws=200).law
     assert isinstance(flat, str)

@@ -24,13 +24,15 @@ FEWEST_DOCUMENTS, FEWEST_OCTAVES = 5, 5
 three means."""
 _ROUNDING = 1e-20
 """A variance that is smaller than this share of the squared mean is a rounding error."""
+_SAME = 1e-9
+"""A smaller difference between resamples is a rounding error too."""
 _DOUBT = 0.025
 """The largest share of resamples without a power law, or with the other sign, that leaves one determined."""
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A number with its 95 % interval; None if a single document gives none."""
+    """A number with its 95 % interval; None if it is of one document, or the same in every resample."""
 
     value: float
     low: float | None
@@ -99,16 +101,22 @@ def course(
 
     own = figures(np.ones((1, len(parts))))[0]
     drawn = weighed(len(parts), draws, np.random.default_rng(0), figures) if len(parts) > 1 else None
-    estimates = [
-        _estimate(value, None if drawn is None else drawn[:, i], len(parts)) for i, value in enumerate(own)
-    ]
-    octaves = tuple(_octave(int(number), parts[:, i], estimates[i]) for i, number in enumerate(there))
+    counts = (parts[:, :, 1] > 0).sum(axis=0)
+    octaves = tuple(
+        _octave(
+            int(number), parts[:, i], _estimate(own[i], drawn if drawn is None else drawn[:, i], counts[i])
+        )
+        for i, number in enumerate(there)
+    )
     if not lawful or drawn is None:
         return Course(octaves, _too_few(len(parts), len(used)))
     shape = slice(len(octaves), None)
     if doubt := _doubt(own[shape], drawn[:, shape]):
         return Course(octaves, doubt)
-    alpha, beta, gamma, _ = estimates[shape]
+    alpha, beta, gamma = (
+        _estimate(value, column, len(parts))
+        for value, column in zip(own[shape][:3], drawn[:, shape].T[:3], strict=True)
+    )
     return Course(octaves, PowerLaw(alpha, beta, gamma, octaves[used[0]].first, octaves[used[-1]].last))
 
 
@@ -168,8 +176,8 @@ def _longest_run(flags: npt.NDArray[np.bool_]) -> npt.NDArray[np.intp]:
 
 
 def _estimate(value: float, drawn: Floats | None, count: int) -> Estimate:
-    """`drawn`: the figure in each resample; the percentiles are widened for few documents."""
-    if drawn is None:
+    """`drawn`: the figure in each resample. The percentiles are widened for few documents, `count`."""
+    if drawn is None or count < 2 or np.nanmax(drawn) - np.nanmin(drawn) < _SAME:
         return Estimate(float(value), None, None)
     outer = NormalDist().cdf(-math.sqrt(count / (count - 1)) * t_quantile(count - 1))
     low, high = np.nanquantile(drawn, [outer, 1 - outer])

@@ -13,9 +13,11 @@ from evalkit.report.charts.texts import pixels, shown
 
 if TYPE_CHECKING:
     from evalkit.report.courses import NamedCourse
+    from evalkit.stats.by_position import Octave
 
 HEIGHT = 260
 """The height of the curves, in pixels."""
+_Point = tuple[float, float]
 _RIGHT = 20
 """The room right of the curves, in pixels."""
 
@@ -80,10 +82,11 @@ def _drawn(picture: Sequence[NamedCourse], names: Sequence[str], identifier: str
     for one in picture:
         style, mine = series[one.run.name], one.course.octaves
         xs = [across(math.log2(octave.middle)) for octave in mine]
-        lows = [(x, down(o.mean.low)) for x, o in zip(xs, mine, strict=True) if o.mean.low is not None]
-        highs = [(x, down(o.mean.high)) for x, o in zip(xs, mine, strict=True) if o.mean.high is not None]
-        if lows:
-            canvas.band([*lows, *reversed(highs)], style.colour)
+        for band in _bands(xs, mine, down):
+            if len(band) == 2:  # of a single octave, which has no area
+                canvas.line(*band[0], *band[1], style.colour, 6, 0.18)
+            else:
+                canvas.band(band, style.colour)
         points = [(x, down(octave.mean.value)) for x, octave in zip(xs, mine, strict=True)]
         canvas.curve(points, style.colour)
         for x, y in points:
@@ -96,6 +99,20 @@ def _drawn(picture: Sequence[NamedCourse], names: Sequence[str], identifier: str
     used = {one.run.name for one in picture}
     canvas.legend([series[name] for name in names if name in used])
     return canvas
+
+
+def _bands(xs: Sequence[float], octaves: Sequence[Octave], down: Scale) -> Iterator[list[_Point]]:
+    """Yields the outline of each run of octaves that have intervals."""
+    lows, highs = list[_Point](), list[_Point]()
+    for x, octave in zip(xs, octaves, strict=True):
+        if octave.mean.low is not None and octave.mean.high is not None:
+            lows.append((x, down(octave.mean.low)))
+            highs.append((x, down(octave.mean.high)))
+        elif lows:
+            yield [*lows, *reversed(highs)]
+            lows, highs = [], []
+    if lows:
+        yield [*lows, *reversed(highs)]
 
 
 def _ticks(across: Scale) -> dict[float, str]:
