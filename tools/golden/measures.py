@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -32,7 +32,7 @@ from tools.golden.themes import theme
 
 SHAPE = ("name", "unit", "higher_is_better", "columns", "least_draws", "variant")
 """The attributes of a metric that the cases record; attributes that are added later are not recorded."""
-LATER = {LogLoss: ("any_range", "own_units", "denominator")}
+LATER: Mapping[type, Sequence[str]] = {LogLoss: ("any_range", "own_units", "denominator")}
 """Traits that were added later, of metrics that were added with them."""
 TRAITS = ("whole_corpus", "best", "outcome", "average", "unbounded", "right_or_wrong")
 OWN: tuple[Metric, ...] = (
@@ -98,7 +98,7 @@ def cases(name: str) -> Iterator[Case]:
         if _is(metric, name):
             yield from (_shape(metric), _traits(metric))
             # Macro delegates both to its inner metric; a log-loss has a hundred columns.
-            most = {Macro: 2, LogLoss: 8}.get(type(metric))
+            most = 2 if isinstance(metric, Macro) else 8 if isinstance(metric, LogLoss) else None
             yield from itertools.islice(_statistics(metric), most)
             yield from itertools.islice(_finished(metric), most)
     for label, task in tasks():
