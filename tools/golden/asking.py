@@ -11,7 +11,6 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from evalkit.benchmark.prompt_tokens import WINDOWS
 from evalkit.benchmark.protocol import Protocol
 from evalkit.benchmark.readers import Reading
 from evalkit.benchmark.transcript import Transcript, Turn
@@ -78,8 +77,8 @@ class Script:
 
     async def tokens(self, text: str, *, alternatives: int = 1) -> tuple[TokenLogprob, ...]:
         self.asked.append([text, alternatives])
-        if self.said == ("too long",):
-            raise ProviderError("the prompt is too long", too_long=True)
+        if self.said:
+            raise ProviderError(f"it {self.said[0]}", too_long=self.said == ("too long",))
         return (TokenLogprob(text, -1.0, {}),) * bool(self.token)
 
     async def under(self, protocol: str) -> Transcript:
@@ -130,16 +129,24 @@ async def _solve(
 def _asking_tokens(solver: Callable[..., object]) -> Iterator[Case]:
     protocol = Protocol(name="own", api="completion", needs=("echo",))
     said: tuple[tuple[Sequence[str], Mapping[str, float]], ...]
-    said = ((), {"A": -1.0}), ((), {}), (("too long",), {})
+    said = ((), {"A": -1.0}), ((), {}), (("too long",), {}), (("fails",), {})
     for text, asked in WINDOWED:
         for words, token in said:
-            call = Call(_solve, (solver, protocol, words, token, _windowed(text, asked), text))
+            call = Call(_solve_or_say, (solver, protocol, words, token, _windowed(text, asked), text))
             yield each((call,), [text, asked, list(words), bool(token)])
+
+
+async def _solve_or_say(solver: Callable[..., Awaitable[None]], *given: Any) -> object:
+    """What `_solve` returns, or what the error says."""
+    try:
+        return await _solve(solver, *given)
+    except ProviderError as error:
+        return [str(error), error.too_long]
 
 
 def _windowed(text: str, asked: Sequence[Sequence[int]]) -> Sample:
     listed: JSON = [[*one] for one in asked]
-    return dataclasses.replace(SAMPLE, input=text, meta={WINDOWS: listed})
+    return dataclasses.replace(SAMPLE, input=text, meta={"windows": listed})
 
 
 def _summing(reader: Callable[..., object]) -> Iterator[Case]:
@@ -148,7 +155,9 @@ def _summing(reader: Callable[..., object]) -> Iterator[Case]:
     for text, asked in WINDOWED:
         parts = list(dict.fromkeys(text[start:end] for start, end, _ in asked))
         for shown, pieces in (("words", r"\s*\S+|\s+$"), ("characters", r"(?s)."), ("pairs", r"(?s)..?")):
-            for first, odd in itertools.product((math.nan, -0.5), (None, math.nan, -9999.0, 0.02, 0.001)):
+            for first, odd in itertools.product(
+                (math.nan, -0.5), (None, math.nan, -9999.0, 0.02, 0.01, 0.001)
+            ):
                 turns = []
                 for part in parts:
                     texts = re.findall(pieces, part)
@@ -161,10 +170,19 @@ def _summing(reader: Callable[..., object]) -> Iterator[Case]:
                     turns.append(Turn(Response("", prompt_logprobs=tuple(tokens))))
                 reading = Reading(Transcript(tuple(turns)), _windowed(text, asked), protocol, _extract)
                 yield each((Call(reader, (reading,)),), [text, asked, shown, str(first), str(odd)])
-        for response in (Response("", finish="filter"), Response("")):
-            turns = [Turn(response)] * len(parts)
-            reading = Reading(Transcript(tuple(turns)), _windowed(text, asked), protocol, _extract)
-            yield each((Call(reader, (reading,)),), [text, asked, response.finish])
+        right = [
+            Response("", prompt_logprobs=(TokenLogprob(part, -1.0, {}),)) if len(part) > 1 else Response("")
+            for part in parts
+        ]
+        refused = Response("", finish="filter")
+        for shown, said in (
+            ("whole", right), ("refused", [refused] * len(parts)), ("first refused", [refused, *right[1:]]),
+            ("none", [Response("")] * len(parts)), ("one more", [*right, Response("")]),
+            ("one less", right[1:]),
+        ):  # fmt: skip
+            transcript = Transcript(tuple(map(Turn, said)))
+            reading = Reading(transcript, _windowed(text, asked), protocol, _extract)
+            yield each((Call(reader, (reading,)),), [text, asked, shown])
 
 
 def _reading(name: str, reader: Callable[..., object]) -> Iterator[Case]:
