@@ -118,8 +118,8 @@ def prompt(sample: Sample, protocol: Protocol) -> str:
 
 @versioned("nll_by_position.read", 1)
 def read(text: str, sample: Sample) -> str | None:
-    """Nothing, because the answer is the log-probabilities."""
-    return None
+    """The text as it is. It does not count, because the answer is made of log-probabilities."""
+    return text
 
 
 @versioned("nll_by_position.scorer", 1)

@@ -16,7 +16,7 @@ VARIANTS: Mapping[str, tuple[Mapping[str, str], ...]] = {
     "asr": ({"unit": "character"}, {"unit": "whisper", "normaliser": "whisper-basic"}),
     "ast": ({"target": "zh"}, {"target": "th", "tokeniser": "13a"}),
     "mathvista": ({"quick": "no"},),
-    "nll-by-position": ({"shortest": "1800"},),
+    "nll-by-position": ({"shortest": "1766"},),
     "tydiqa": ({"languages": "authors"},),
     "vqa": ({"metric": "vqa"}, {"metric": "anls"}, {"metric": "relaxed"}, {"instruction": "Look."}),
 }
