@@ -3,6 +3,7 @@
 The rules that extract answers from texts and compare them are in `evalkit.scoring`.
 """
 
+from evalkit.benchmark.prompt_tokens import WINDOWS, ask_prompt_tokens, between_words, by_position, windows
 from evalkit.benchmark.protocol import Protocol
 from evalkit.benchmark.readers import (
     BY_BYTES,
@@ -61,6 +62,7 @@ from evalkit.data.exemplars import fewshot_description, fewshot_samples, returne
 from evalkit.data.hub import CONVERTED
 from evalkit.data.mmlu_cot import mmlu_cot, mmlu_cot_description, mmlu_cot_repairs
 from evalkit.data.repository import Repository, lines_of
+from evalkit.data.text_folder import TextFolder
 from evalkit.data.tokens import Tokeniser
 from evalkit.data.zipped import HubZip
 from evalkit.errors import (
@@ -95,6 +97,7 @@ from evalkit.metrics.bleu import BY_TARGET, Bleu, ChrF, require_tokeniser, token
 from evalkit.metrics.bleu import signatures as bleu_signatures
 from evalkit.metrics.error_rate import ErrorRate, Over100
 from evalkit.metrics.guessing import GuessingAccuracy
+from evalkit.metrics.log_loss import LogLoss
 from evalkit.metrics.perplexity import Perplexity
 from evalkit.models.base import BatchModel, ByIdModel, Likelihood, Model, Request, Response, TokenLogprob
 from evalkit.models.fake import FakeModel
@@ -129,6 +132,7 @@ __all__ = [
     "JSON",
     "PART",
     "WHOLE",
+    "WINDOWS",
     "Accuracy",
     "Answer",
     "Audio",
@@ -162,6 +166,7 @@ __all__ = [
     "Likelihood",
     "Limits",
     "Local",
+    "LogLoss",
     "Macro",
     "Mapped",
     "Mean",
@@ -203,6 +208,7 @@ __all__ = [
     "Speech",
     "Submitted",
     "Task",
+    "TextFolder",
     "TokenLogprob",
     "Tokeniser",
     "Tool",
@@ -219,11 +225,14 @@ __all__ = [
     "ask_continuations",
     "ask_likelihoods",
     "ask_once",
+    "ask_prompt_tokens",
     "ask_reference",
     "ask_with_fallback",
     "averages",
+    "between_words",
     "bleu_signatures",
     "build",
+    "by_position",
     "call",
     "check_sandbox",
     "choose_continuation",
@@ -255,4 +264,5 @@ __all__ = [
     "unknown",
     "unsafe_allowed",
     "versioned",
+    "windows",
 ]

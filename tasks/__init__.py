@@ -36,6 +36,7 @@ INDEX = {
     "narrativeqa": "evalkit.tasks.narrativeqa:narrativeqa",
     "narrativeqa-summaries": "evalkit.tasks.narrativeqa:narrativeqa_summaries",
     "natural2code": "evalkit.tasks.natural2code:natural2code",
+    "nll-by-position": "evalkit.tasks.nll_by_position:nll_by_position",
     "nq-open": "evalkit.tasks.nq:nq_open",
     "nq-retrieved": "evalkit.tasks.nq:nq_retrieved",
     "qasper": "evalkit.tasks.qasper:qasper",

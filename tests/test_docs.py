@@ -38,6 +38,7 @@ PAGES = (
     "docs/video.md",
     "docs/speech.md",
     "docs/summaries.md",
+    "docs/by-position.md",
     "docs/ci.md",
     "docs/import.md",
 )

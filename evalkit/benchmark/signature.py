@@ -73,7 +73,8 @@ _SHOWN = (
     "n", "shots", "draws", "temperature", "top_p", "max_tokens", "stop", "api", "solver", "reader",
     "likelihood", "fallback", "average", "language_hint", "max_pixels", "resample", "frames", "frame_rule",
     "top_k", "min_p", "repetition_penalty", "presence_penalty", "frequency_penalty", "system", "extra",
-    "questions", "prompts", "validation", "corpus", "extract", "model_extractor", "scorer", "metric",
+    "questions", "prompts", "validation", "corpus", "counted", "extract", "model_extractor", "scorer",
+    "metric",
 )  # fmt: skip
 _USUAL: tuple[tuple[str, JSON], ...] = (("top_p", 1.0), ("stop", []))
 """Values that the line leaves out; the signature includes them."""
@@ -85,6 +86,7 @@ _WORDS = {
     "prompts": "the prompts sent",
     "validation": "what the threshold was chosen on",
     "corpus": "the scored samples, all of which the metric uses for each",
+    "counted": "what the models' own tokenisers make of the same texts",
     "average": "how groups are averaged",
     "model_extractor": "the model that reads answers that the rules cannot",
 }

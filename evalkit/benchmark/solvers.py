@@ -71,8 +71,14 @@ class Context(Protocol):
         """
         ...
 
-    def tokens(self, text: str, *, draw: int = 0) -> Awaitable[tuple[TokenLogprob, ...]]:
-        """The log-probabilities of the tokens of `text`; that of the first token is nan."""
+    def tokens(
+        self, text: str, *, draw: int = 0, alternatives: int = 1
+    ) -> Awaitable[tuple[TokenLogprob, ...]]:
+        """The log-probabilities of the tokens of `text`, with as many `alternatives` for each.
+
+        That of the first token is nan, unless the server puts a token of its own before the text. Without
+        alternatives the tokens of a long text take a fifth of the room in the run file.
+        """
         ...
 
     def tool(

@@ -186,8 +186,8 @@ class SampleContext:
         request = Request(prompt=prompt, max_tokens=0, continuations=tuple(texts))
         return (await self._ask(request, draw)).likelihoods
 
-    async def tokens(self, text: str, *, draw: int = 0) -> tuple[TokenLogprob, ...]:
-        request = Request(prompt=text, max_tokens=1, logprobs=1, echo=True)
+    async def tokens(self, text: str, *, draw: int = 0, alternatives: int = 1) -> tuple[TokenLogprob, ...]:
+        request = Request(prompt=text, max_tokens=1, logprobs=alternatives, echo=True)
         return (await self._ask(request, draw)).prompt_logprobs
 
     async def tool(self, name: str, argument: str, run: RunTool, *, draw: int = 0) -> str:
@@ -254,7 +254,7 @@ class SampleContext:
             return _encoded(request)
         what: tuple[object, ...]
         what = (request.prompt, request.max_tokens, request.temperature, request.stop)
-        what = (*what, request.echo, request.continuations, request.tools)
+        what = (*what, request.echo, request.logprobs, request.continuations, request.tools)
         if what not in self._encoded:
             self._encoded[what] = _encoded(request)
         return self._encoded[what]

@@ -218,7 +218,8 @@ class Traits:
     `share_of_draws`: whether a sample's figure is the share of right answers among its draws. `denominator`:
     the column whose total is the figure's n (`Counted`). `any_range`: whether its values may have any range,
     so that zeros and ones among them are not shares. `prepared`: whether its statistics depend on all scored
-    samples (`prepare`).
+    samples (`prepare`). `own_units`: whether the units of `denominator` are the model's own, such as its
+    tokens, so that figures are only comparable if as many of them were counted.
     """
 
     whole_corpus: bool = False
@@ -231,6 +232,7 @@ class Traits:
     denominator: str = ""
     any_range: bool = False
     prepared: bool = False
+    own_units: bool = False
 
     @property
     def right_or_wrong(self) -> bool:

@@ -42,6 +42,8 @@ class MetricSpec:
     def decimals(self) -> int:
         """The fewest decimals of its figures: error rates, BLEU and chrF are printed with two.
 
-        So does sacreBLEU's table of systems, and so do the papers that report error rates.
+        So does sacreBLEU's table of systems, and so do the papers that report error rates. A log-loss has
+        three, because models differ by hundredths.
         """
-        return 2 if self.innermost[0] in ("error_rate", "bleu", "chrf") else 0
+        kind = self.innermost[0]
+        return 3 if kind == "log_loss" else 2 if kind in ("error_rate", "bleu", "chrf") else 0

@@ -28,6 +28,7 @@ KINDS = {
     "lm_eval_mean": "evalkit.metrics.lm_eval:HarnessMean",
     "lm_eval_numbers": "evalkit.metrics.lm_eval:HarnessNumbers",
     "lm_eval_rate": "evalkit.metrics.lm_eval:HarnessRate",
+    "log_loss": "evalkit.metrics.log_loss:LogLoss",
     "macro": "evalkit.metrics.macro:Macro",
     "mean_value": "evalkit.metrics.mean_value:MeanValue",
     "perplexity": "evalkit.metrics.perplexity:Perplexity",

@@ -54,7 +54,7 @@ class Request:
 
     `logprobs`: how many alternatives to return for each generated token; 0 requests no log-probabilities.
     `echo`: return the prompt's own tokens with their log-probabilities, before the generated ones; only for a
-    text to continue, and with `logprobs` of at least 1.
+    text to continue. With `logprobs` of 0 they have no alternatives, whatever the endpoint returns.
     `continuations`: return only the likelihood of each of these texts after the prompt, which must be a text,
     and generate nothing (`max_tokens` 0). A backend without the capability `likelihood` receives no such
     request: the engine makes one request with `echo` for each text instead.
@@ -85,8 +85,8 @@ class Request:
     extra: Mapping[str, JSON] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
-        if self.echo and not (isinstance(self.prompt, str) and self.logprobs):
-            raise UsageError("echo needs logprobs and a text to continue: a chat does not return its tokens")
+        if self.echo and not isinstance(self.prompt, str):
+            raise UsageError("echo needs a text to continue: a chat does not return its tokens")
         if self.continuations and (self.echo or not isinstance(self.prompt, str)):
             raise UsageError("continuations need a text to continue, and cannot be used with echo")
         if not all(self.continuations):

@@ -52,22 +52,29 @@ def _texts(prompt: str, tokens: Sequence[str]) -> list[str]:
         elif token is not None and prompt.startswith(f" {token}", at):
             parts = [f" {token}"]  # decoded alone, a SentencePiece token loses its space
         else:
-            parts = _pieces(prompt, at, tokens[len(texts) :])
+            parts = _pieces(prompt, at, tokens, len(texts))
         texts += parts
         at += len(parts[-1])
     return texts
 
 
-def _pieces(prompt: str, at: int, tokens: Sequence[str]) -> list[str]:
-    """The texts of a run of tokens with parts of characters: "" for each but the last, which has the text."""
-    run = 0
-    while run < len(tokens) and _PIECE in tokens[run]:
-        run += 1
-    end = prompt.find(tokens[run], at + 1) if run < len(tokens) else -1
-    end = len(prompt) if end < 0 else end
-    if not run or end - at > sum(map(len, tokens[:run])):
+def _pieces(prompt: str, at: int, tokens: Sequence[str], first: int) -> list[str]:
+    """The texts of a run of tokens with parts of characters, from token `first` on.
+
+    It is "" for each but the last, which has the text.
+    """
+    after = first
+    while after < len(tokens) and _PIECE in tokens[after]:
+        after += 1
+    most = sum(map(len, tokens[first:after]))
+    end = -1
+    if after < len(tokens):  # the search ends soon, because a prompt may have millions of characters
+        end = prompt.find(tokens[after], at + 1, at + most + len(tokens[after]))
+    if end < 0 and len(prompt) - at <= most:
+        end = len(prompt)
+    if first == after or end < 0:
         raise ProviderError(
             "the endpoint's tokens do not match the prompt that it echoed: "
-            f"{tokens[:1]} at the position of {prompt[at : at + 20]!r}"
+            f"{list(tokens[first : first + 1])} at the position of {prompt[at : at + 20]!r}"
         )
-    return [""] * (run - 1) + [prompt[at:end]]
+    return [""] * (after - first - 1) + [prompt[at:end]]

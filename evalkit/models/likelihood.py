@@ -197,6 +197,6 @@ def _compare(text: str, generated: float, prompt: Sequence[TokenLogprob]) -> Non
 
 def _unusable(reason: str) -> UsageError:
     return UsageError(
-        f"the endpoint's log-probabilities of prompts cannot be used: {reason}. Use "
-        "--set likelihood=next-token, which does not need them, or vLLM, whose echo is right"
+        f"the endpoint's log-probabilities of prompts cannot be used: {reason}. Use vLLM, whose echo is "
+        "right; a choice between letters can also be asked with --set likelihood=next-token"
     )

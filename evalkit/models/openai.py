@@ -127,8 +127,8 @@ class OpenAIModel:
         if isinstance(request.prompt, str):
             payload["prompt"] = request.prompt
             payload["max_tokens"] = request.max_tokens
-            if request.logprobs:
-                payload["logprobs"] = request.logprobs
+            if request.logprobs or request.echo:  # some servers return nothing for 0
+                payload["logprobs"] = request.logprobs or 1
             if request.echo:
                 payload["echo"] = True
         else:

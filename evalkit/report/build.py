@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from evalkit.errors import UsageError
+from evalkit.report.courses import course_tables, courses
 from evalkit.report.documents import to_csv, to_json
 from evalkit.report.layout import runs_of
 from evalkit.report.markdown import to_markdown
@@ -89,11 +90,14 @@ def render_report(
     grids = grids_of(stores, table, paper, strict=strict, relative_to=relative_to) if beside else ()
     if name == "json":
         document = {**table.as_json(), "grids": [grid.as_json() for grid in grids], "paper": paper or None}
+        if found := courses(table, grids):
+            document["courses"] = [one.as_json() for one in found]
         return to_json(document)
     if name == "csv":
         return to_csv([row for grid in grids for row in grid.flat()] or map(flat, table.cells))
     tables = [*map(side_by_side, grids)] or [figure_list(table)]
     tables += heat_maps(table)
+    tables += course_tables(courses(table, grids))
     if breakdown:
         tables += breakdowns(table)
     if name == "latex":
@@ -116,6 +120,7 @@ def _page(
     from evalkit.report.html import to_html
 
     drawn: list[Chart] = []
+    found = courses(table, grids)
     if wanted.charts:
         from evalkit.report.charts import charts, waited
 
@@ -127,8 +132,9 @@ def _page(
             papers=[of_paper] if of_paper else [],
             seconds=waited(stores, table),
             prices=wanted.prices,
+            courses=found,
         )
-    return to_html(stores, table, grids, drawn, samples=wanted.samples)
+    return to_html(stores, table, grids, drawn, samples=wanted.samples, courses=found)
 
 
 def grids_of(

@@ -240,6 +240,8 @@ def _cells(store: Store, cell: Cell, calibration: Cell | None) -> Iterator[Table
         headline = next((figure for figure in found if figure.group == WHOLE), None)
         counts_own = headline is not None and spec.traits.denominator
         corpus = {"corpus": _corpus(data)} if spec.traits.prepared else {}
+        if spec.traits.own_units and headline is not None:
+            corpus = {**corpus, "counted": f"{headline.n} {spec.traits.denominator}"}
         yield TableCell(
             spec=cell.spec,
             measured=spec,

@@ -17,6 +17,7 @@ import orjson
 from evalkit.benchmark.signature import digest
 from evalkit.errors import BoundaryError, ProviderError, SampleError, ScorerError
 from evalkit.models.base import Finish, Likelihood, Request, Response, TokenLogprob
+from evalkit.runfile.packed_tokens import FEWEST_PACKED, is_packed, pack, unpack
 from evalkit.runfile.records import Row
 from evalkit.samples import JSON, Audio, Image, Sample, ToolCall, plain_text
 
@@ -104,6 +105,9 @@ def checked(response: object, request: Request) -> Response:
         raise ProviderError("the model returned tool_calls that are not a ToolCall")
     if response.likelihoods:
         response = dataclasses.replace(response, likelihoods=tuple(map(_likelihood, response.likelihoods)))
+    if request.echo and not request.logprobs:  # the endpoint may return alternatives all the same
+        bare = tuple(TokenLogprob(token.token, token.logprob, {}) for token in response.prompt_logprobs)
+        response = dataclasses.replace(response, prompt_logprobs=bare)
     if response.media:
         _check_media(response.media)
     return response
@@ -164,7 +168,7 @@ def listed_columns(response: Response) -> tuple[str | None, ...]:
     if not (response.logprobs or response.prompt_logprobs or response.likelihoods or response.tool_calls):
         return None, None, None, None  # the usual case
     likelihoods = [[one.text, one.logprob, one.tokens, one.greedy] for one in response.likelihoods]
-    tokens = map(_tokens_column, (response.logprobs, response.prompt_logprobs))
+    tokens = _tokens_column(response.logprobs), _prompt_column(response.prompt_logprobs)
     calls = [[call.name, call.arguments, call.id] for call in response.tool_calls]
     return *tokens, dump(likelihoods) if likelihoods else None, dump(calls) if calls else None
 
@@ -173,9 +177,18 @@ def _tokens_column(tokens: tuple[TokenLogprob, ...]) -> str | None:
     return dump([[t.token, t.logprob, dict(t.top)] for t in tokens]) if tokens else None
 
 
+def _prompt_column(tokens: tuple[TokenLogprob, ...]) -> str | None:
+    """The tokens of a prompt; packed if they are many and have no alternatives, as those of a whole text."""
+    if len(tokens) < FEWEST_PACKED or any(token.top for token in tokens):
+        return _tokens_column(tokens)
+    return pack(tokens)
+
+
 def _tokens(text: str | None) -> tuple[TokenLogprob, ...]:
     if not text:
         return ()
+    if is_packed(text):
+        return unpack(text)
     found = orjson.loads(text)
     # A prompt's first token has the logprob NaN, which JSON stores as null.
     return tuple(TokenLogprob(token, math.nan if lp is None else lp, top) for token, lp, top in found)

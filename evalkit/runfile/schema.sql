@@ -49,7 +49,7 @@ CREATE TABLE draw (           -- the responses; each one is committed when it ar
     completion_tokens INTEGER,
     seconds REAL NOT NULL,
     logprobs TEXT,            -- JSON: [[token, logprob, {token: logprob}], …]
-    prompt_logprobs TEXT,     -- the same for the prompt, if requested
+    prompt_logprobs TEXT,     -- the same for the prompt, if requested; packed if long (evalkit.runfile.packed_tokens)
     likelihoods TEXT,         -- JSON: [[continuation, logprob, tokens, greedy], …], if requested
     tool_calls TEXT,          -- JSON: [[name, arguments, id], …]
     PRIMARY KEY (request, draw)

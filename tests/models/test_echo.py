@@ -13,6 +13,7 @@ from evalkit.errors import ProviderError, UsageError
 from evalkit.models.base import Request, Response, TokenLogprob
 from evalkit.models.echo import split_echo
 from evalkit.models.openai import OpenAIModel
+from evalkit.runfile.encoding import checked
 from evalkit.samples import Message
 from tests.openai_server import Echo, NextToken, OpenAIServer
 
@@ -171,10 +172,20 @@ def test_a_script_s_answer_is_echoed_too() -> None:
     assert [one.token for one in response.logprobs] == [" and", " more"]
 
 
-def test_only_a_text_to_continue_is_echoed_and_with_log_probabilities() -> None:
-    for prompt, logprobs in (((Message("user", PROMPT),), 1), (PROMPT, 0)):
-        with pytest.raises(UsageError, match="echo needs logprobs and a text to continue"):
-            Request(prompt, 1, logprobs=logprobs, echo=True)
+def test_only_a_text_to_continue_is_echoed() -> None:
+    for logprobs in (0, 1):
+        with pytest.raises(UsageError, match="echo needs a text to continue"):
+            Request((Message("user", PROMPT),), 1, logprobs=logprobs, echo=True)
+
+
+def test_log_probabilities_are_requested_for_an_echo_without_alternatives() -> None:
+    """Not with `logprobs` 0, for which some servers return none."""
+    response = ask(Request(PROMPT, 1, echo=True))
+    assert [one.token for one in response.prompt_logprobs] == ["Water", " is", " wet"]
+    assert [one.logprob for one in response.prompt_logprobs][1:] == pytest.approx([math.log(0.5)] * 2)
+    kept = checked(response, Request(PROMPT, 1, echo=True)).prompt_logprobs
+    assert [(one.token, one.top) for one in kept] == [("Water", {}), (" is", {}), (" wet", {})]
+    assert checked(response, ECHOED).prompt_logprobs == response.prompt_logprobs
 
 
 def test_the_key_of_a_request_without_echo_is_what_it_was() -> None:

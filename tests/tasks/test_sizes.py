@@ -48,6 +48,7 @@ SIZES: dict[str, dict[tuple[str, str], int | None]] = {
     },
     "narrativeqa-summaries": {("", ""): 10557},
     "natural2code": {("dataset", ""): None, ("dataset", "./held_out"): None},
+    "nll-by-position": {("dataset", ""): None, ("dataset", "./books"): None},
     "nq-open": {("", ""): 3610},
     "nq-retrieved": {("k", "10"): None, ("dataset", "./found"): None},
     "qasper": {("", ""): None},

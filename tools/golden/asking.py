@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import itertools
+import math
+import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -29,6 +31,15 @@ READERS = (
 )  # fmt: skip
 WHOLE_TEXTS = ("tea", "a cup of tea", "th\u00e9 \u8336", "")
 """Choices of several lengths in characters and in bytes."""
+WINDOWED: tuple[tuple[str, list[list[int]]], ...] = (
+    ("One two three four.", [[0, 19, 0]]),
+    ("One two three four five six", [[0, 13, 0], [7, 23, 13], [18, 27, 23]]),
+    ("Th\u00e9 \u8336 \U0001f642 th\u00e9 \u8336", [[0, 5, 0], [3, 13, 5]]),
+    ("aaaaaaaaaaaa", [[0, 8, 0], [4, 12, 8]]),
+    ("x", [[0, 1, 0]]),
+    ("One two three", [[0, 5, 0], [3, 13, 5]]),
+)
+"""Texts with windows: one, three, other scripts, two equal ones, a single token, a cut inside a word."""
 TOKENS: tuple[Mapping[str, float], ...] = (
     {"A": -1.0, "B": -0.5, "C": -2.0},
     {" A": -1.0, " B": -1.0, " C": -1.0},
@@ -64,6 +75,12 @@ class Script:
         self.asked.append([prompt, *texts])
         return ()
 
+    async def tokens(self, text: str, *, alternatives: int = 1) -> tuple[TokenLogprob, ...]:
+        self.asked.append([text, alternatives])
+        if self.said:
+            raise ProviderError(f"it {self.said[0]}", too_long=self.said == ("too long",))
+        return (TokenLogprob(text, -1.0, {}),) * bool(self.token)
+
     async def under(self, protocol: str) -> Transcript:
         self.asked.append(protocol)
         return Transcript()
@@ -73,6 +90,10 @@ def cases(name: str, function: Callable[..., object]) -> Iterator[Case]:
     """Yields the cases of a solver or reader: ties, missing and cut-off answers; likelihoods of tokens."""
     if name in SOLVERS:
         yield from _solving(name, function)
+    elif name == "ask_prompt_tokens":
+        yield from _asking_tokens(function)
+    elif name == "by_position":
+        yield from _summing(function)
     elif name == "choose_continuation":
         yield from _choosing(function)
     elif name == "greedy_reference":
@@ -97,10 +118,71 @@ async def _solve(
     protocol: Protocol,
     said: Sequence[str],
     token: Mapping[str, float],
+    sample: Sample = SAMPLE,
+    prompt: Prompt = "Q",
 ) -> object:
-    script = Script(protocol, said, token)
+    script = Script(protocol, said, token, sample=sample, prompt=prompt)
     await solver(script)
     return sorted(script.asked, key=str)
+
+
+def _asking_tokens(solver: Callable[..., object]) -> Iterator[Case]:
+    protocol = Protocol(name="own", api="completion", needs=("echo",))
+    said: tuple[tuple[Sequence[str], Mapping[str, float]], ...]
+    said = ((), {"A": -1.0}), ((), {}), (("too long",), {}), (("fails",), {})
+    for text, asked in WINDOWED:
+        for words, token in said:
+            call = Call(_solve_or_say, (solver, protocol, words, token, _windowed(text, asked), text))
+            yield each((call,), [text, asked, list(words), bool(token)])
+
+
+async def _solve_or_say(solver: Callable[..., Awaitable[None]], *given: Any) -> object:
+    """What `_solve` returns, or what the error says."""
+    try:
+        return await _solve(solver, *given)
+    except ProviderError as error:
+        return [str(error), error.too_long]
+
+
+def _windowed(text: str, asked: Sequence[Sequence[int]]) -> Sample:
+    listed: JSON = [[*one] for one in asked]
+    return dataclasses.replace(SAMPLE, input=text, meta={"windows": listed})
+
+
+def _summing(reader: Callable[..., object]) -> Iterator[Case]:
+    """Yields tokens that spell the windows or not, split characters, and values that are no probability."""
+    protocol = Protocol(name="own", api="completion", needs=("echo",))
+    for text, asked in WINDOWED:
+        parts = list(dict.fromkeys(text[start:end] for start, end, _ in asked))
+        for shown, pieces in (("words", r"\s*\S+|\s+$"), ("characters", r"(?s)."), ("pairs", r"(?s)..?")):
+            for first, odd in itertools.product(
+                (math.nan, -0.5), (None, math.nan, -9999.0, 0.02, 0.01, 0.001)
+            ):
+                turns = []
+                for part in parts:
+                    texts = re.findall(pieces, part)
+                    values = [first, *(-0.25 * (at % 7) for at in range(1, len(texts)))]
+                    if odd is not None:
+                        values[-1] = odd
+                    tokens = [TokenLogprob(one, value, {}) for one, value in zip(texts, values, strict=True)]
+                    if shown == "pairs":  # a character in pieces: its last token has the text
+                        tokens.insert(1, TokenLogprob("", -1.5, {}))
+                    turns.append(Turn(Response("", prompt_logprobs=tuple(tokens))))
+                reading = Reading(Transcript(tuple(turns)), _windowed(text, asked), protocol, _extract)
+                yield each((Call(reader, (reading,)),), [text, asked, shown, str(first), str(odd)])
+        right = [
+            Response("", prompt_logprobs=(TokenLogprob(part, -1.0, {}),)) if len(part) > 1 else Response("")
+            for part in parts
+        ]
+        refused = Response("", finish="filter")
+        for shown, said in (
+            ("whole", right), ("refused", [refused] * len(parts)), ("first refused", [refused, *right[1:]]),
+            ("none", [Response("")] * len(parts)), ("one more", [*right, Response("")]),
+            ("one less", right[1:]),
+        ):  # fmt: skip
+            transcript = Transcript(tuple(map(Turn, said)))
+            reading = Reading(transcript, _windowed(text, asked), protocol, _extract)
+            yield each((Call(reader, (reading,)),), [text, asked, shown])
 
 
 def _reading(name: str, reader: Callable[..., object]) -> Iterator[Case]:

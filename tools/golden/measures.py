@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -15,6 +15,7 @@ from evalkit.metrics.base import Metric, Scored, Traits, traits_of
 from evalkit.metrics.bleu import Bleu, ChrF
 from evalkit.metrics.error_rate import ErrorRate, Over100
 from evalkit.metrics.guessing import GuessingAccuracy
+from evalkit.metrics.log_loss import LogLoss
 from evalkit.metrics.macro import Macro
 from evalkit.metrics.macro import measured as inner_of
 from evalkit.metrics.mean_credit import MeanCredit
@@ -24,13 +25,15 @@ from evalkit.metrics.perplexity import Perplexity
 from evalkit.metrics.share_of_samples import ShareOfSamples
 from evalkit.metrics.spec import MetricSpec
 from evalkit.metrics.stored import StoredRatio
-from evalkit.samples import Answer, Final, Sample
+from evalkit.samples import JSON, Answer, Final, Sample
 from tools.golden.calls import BLOCK, Call, Case, each, referred
 from tools.golden.small_sets import samples, tasks
 from tools.golden.themes import theme
 
 SHAPE = ("name", "unit", "higher_is_better", "columns", "least_draws", "variant")
 """The attributes of a metric that the cases record; attributes that are added later are not recorded."""
+LATER: Mapping[type, Sequence[str]] = {LogLoss: ("any_range", "own_units", "denominator")}
+"""Traits that were added later, of metrics that were added with them."""
 TRAITS = ("whole_corpus", "best", "outcome", "average", "unbounded", "right_or_wrong")
 OWN: tuple[Metric, ...] = (
     Accuracy(),
@@ -56,6 +59,8 @@ OWN: tuple[Metric, ...] = (
     ShareOfSamples("none", "no such key"),
     PassAtK(),
     Perplexity(),
+    LogLoss(),
+    LogLoss("token"),
     PassAtK(2),
     PassAtK(3, variant="strict"),
     Macro(Accuracy(variant="strict")),
@@ -92,7 +97,8 @@ def cases(name: str) -> Iterator[Case]:
     for metric in OWN:
         if _is(metric, name):
             yield from (_shape(metric), _traits(metric))
-            most = 2 if isinstance(metric, Macro) else None  # Macro delegates both to its inner metric
+            # Macro delegates both to its inner metric; a log-loss has a hundred columns.
+            most = 2 if isinstance(metric, Macro) else 8 if isinstance(metric, LogLoss) else None
             yield from itertools.islice(_statistics(metric), most)
             yield from itertools.islice(_finished(metric), most)
     for label, task in tasks():
@@ -109,7 +115,8 @@ def _is(metric: Metric, name: str) -> bool:
 
 def _traits(metric: Metric, identity: str = "") -> Case:
     """The case of a metric's traits, which tables, comparisons and the page use."""
-    call = Call(lambda: [getattr(traits_of(metric), key) for key in TRAITS], ())
+    kept = (*TRAITS, *LATER.get(type(metric), ()))
+    call = Call(lambda: [getattr(traits_of(metric), key) for key in kept], ())
     return referred(f"{identity or _parameters(metric)} traits", "tools/golden/measures.py", [call], "traits")
 
 
@@ -133,6 +140,9 @@ def _statistics(metric: Metric) -> Iterator[Case]:
             scored = _valued(scored)
         if isinstance(metric, Perplexity) and index % 4:  # every fourth answer has no log-probability
             scored = replace(scored, answer=replace(scored.answer, detail={"logprob": -index / 8}))
+        if isinstance(metric, LogLoss) and index % 4:
+            octaves = [[1.5 * index, 1.0, 0.0, 0.0], [2.25, index + 1.0, 1.5, 2.5]][: index % 3]
+            scored = replace(scored, answer=replace(scored.answer, detail=_by_position(octaves)))
         call = Call(metric.statistics, (sample, scored))
         yield referred(f"{identity} statistics", index, [call])
     if isinstance(metric, Bleu | ChrF | ErrorRate | Over100):
@@ -176,6 +186,11 @@ def _texts() -> Iterator[tuple[Sample, Scored]]:
             yield sample, _score((answer,), (answer == targets[0],))
             yield sample, _score((answer, None, targets[-1]), (True, False, True))
             yield Sample("own", "", targets, meta=sample.meta), _score((answer,), (True,))
+
+
+def _by_position(octaves: list[list[float]]) -> dict[str, JSON]:
+    byte: list[JSON] = [[nats, 3 * count, *more] for nats, count, *more in octaves]
+    return {"by position": {"token": [[*octave] for octave in octaves], "byte": byte}}
 
 
 def _score(values: tuple[str | None, ...], right: tuple[bool, ...], variant: str = "") -> Scored:

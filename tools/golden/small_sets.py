@@ -19,6 +19,7 @@ VARIANTS: Mapping[str, tuple[Mapping[str, str], ...]] = {
     "narrativeqa": (
         {"characters": "500"}, {"characters": "1207", "keep": "end"}, {"characters": "601", "keep": "ends"},
     ),
+    "nll-by-position": ({"shortest": "1766"},),
     "tydiqa": ({"languages": "authors"},),
     "vqa": ({"metric": "vqa"}, {"metric": "anls"}, {"metric": "relaxed"}, {"instruction": "Look."}),
 }  # fmt: skip

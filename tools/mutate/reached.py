@@ -15,6 +15,7 @@ from tools.house import imported_from
 ROOMS = (
     "evalkit.scoring",
     "evalkit.metrics",
+    "evalkit.benchmark.prompt_tokens",
     "evalkit.benchmark.readers",
     "evalkit.benchmark.solvers",
     "evalkit.tasks",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from evalkit.errors import UsageError
 from evalkit.report.charts.breakdown import breakdown_charts
 from evalkit.report.charts.canvas import Chart
+from evalkit.report.charts.courses import course_charts
 from evalkit.report.charts.heat import heat_charts
 from evalkit.report.charts.marks import (
     grid_strips,
@@ -28,6 +29,7 @@ from evalkit.report.charts.values import capability_charts, value_charts
 from evalkit.report.paper import capability_groups
 
 if TYPE_CHECKING:
+    from evalkit.report.courses import NamedCourse
     from evalkit.report.grid import Grid
     from evalkit.report.layout import Key
     from evalkit.report.table import Table
@@ -45,15 +47,17 @@ def charts(
     papers: Sequence[str] = (),
     seconds: Mapping[str, float] | None = None,
     prices: Mapping[str, Price] | None = None,
+    courses: Sequence[NamedCourse] = (),
 ) -> list[Chart]:
-    """The charts of `table`: values, capabilities, routing, heat maps, breakdowns, outcomes, usage.
+    """The charts of `table`: values, capabilities, routing, courses, heat maps, breakdowns, outcomes, usage.
 
     `grids`: the grids of the same table; their printed figures are drawn beside the runs', and their columns
     name the runs. `papers`: the names of papers whose groups of benchmarks are drawn relative to the model
     `relative_to`, a run or a printed column. By default this is Gemini Pro if it has a comparable figure,
     else the first printed column that has one, else the first run. Groups without comparable figures are not
     drawn. `seconds`: the seconds that each run waited for responses, as `waited` gives them. `prices`: the
-    prices of a million prompt tokens and of a million completion tokens, by run. Raises `UsageError` if
+    prices of a million prompt tokens and of a million completion tokens, by run. `courses`: those of the
+    table's figures (`evalkit.report.courses`). Raises `UsageError` if
     `relative_to` is neither a run nor a printed column.
     """
     if relative_to and not papers:
@@ -72,6 +76,7 @@ def charts(
         *capability_charts(strips, groups, names, relative_to),
         *rule_charts(runs, names, routed),
         *curve_charts(runs, names),
+        *course_charts(courses, names),
         *heat_charts(runs),
         *breakdown_charts(runs, names),
         *outcome_charts(runs),

@@ -115,6 +115,10 @@ class Canvas:
             element("polyline", points=_points(points), fill="none", stroke=paint(colour), stroke_width=1.5)
         )
 
+    def band(self, points: Iterable[tuple[float, float]], colour: str) -> None:
+        """Fills the area inside `points` thinly, such as the intervals of a curve."""
+        self._marks.append(element("polygon", points=_points(points), fill=paint(colour), fill_opacity=0.18))
+
     def bar(self, x: float, y: float, width: float, height: float, style: Style) -> None:
         self._marks.append(
             element(

@@ -10,6 +10,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from evalkit.report.courses import NamedCourse, course_tables
 from evalkit.report.html.about import cards, run_cards
 from evalkit.report.html.browser import make_browser
 from evalkit.report.html.page import render
@@ -31,14 +32,18 @@ def to_html(
     charts: Sequence[Chart] = (),
     *,
     samples: int,
+    courses: Sequence[NamedCourse] = (),
 ) -> str:
-    """The page. `grids`: shown instead of the plain table, if any. `samples`: the most samples to include."""
+    """The page. `grids`: shown instead of the plain table, if any. `samples`: the most samples to include.
+
+    `courses`: those of the table's figures, which are among the breakdowns.
+    """
     names = [run.name for run in runs_of(stores, table)]
     return render(
         title=table.title,
         tables=[_runs_first(side_by_side(grid)) for grid in grids] or [cleaned(figure_list(table))],
         charts=charts,
-        parts=list(map(cleaned, [*heat_maps(table), *breakdowns(table)])),
+        parts=list(map(cleaned, (*course_tables(courses), *heat_maps(table), *breakdowns(table)))),
         browser=make_browser(stores, names, samples),
         cards=cards(stores),
         runs=run_cards(stores, names),
