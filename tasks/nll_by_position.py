@@ -174,7 +174,7 @@ def nll_by_position(
         protocols=(
             Protocol(
                 name="prompt-tokens", solver=ask_prompt_tokens, reader=by_position, api="completion",
-                max_tokens=1, needs=("echo",), source="Gemini 1.0 report, figure 4",
+                max_tokens=1, needs=("echo",), source="evalkit, after figure 4 of the Gemini 1.0 report",
             ),
         ),
         notes=lambda protocol: notes,
