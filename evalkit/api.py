@@ -63,6 +63,7 @@ from evalkit.data.repository import Repository, lines_of
 from evalkit.errors import (
     DataError,
     JudgeError,
+    OwnDataError,
     ProviderError,
     SandboxError,
     ScorerError,
@@ -170,6 +171,7 @@ __all__ = [
     "ModelScorer",
     "Over100",
     "OverLimit",
+    "OwnDataError",
     "Package",
     "Part",
     "Parts",

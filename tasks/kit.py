@@ -8,6 +8,11 @@ from pathlib import Path
 from evalkit.api import JSON, Message, Prompt, Protocol, Sample, Submitted, Verdict, letters
 
 
+def is_in(folder: Path | None, name: str) -> bool:
+    """Whether a folder laid out like the Hub has the data set `owner/name`; False without a folder."""
+    return folder is not None and folder.joinpath(*name.split("/")).is_dir()
+
+
 def is_on_the_hub(dataset: str) -> bool:
     """Whether `dataset` is `owner/name` on the Hub: it does not look like a path, and is not a folder."""
     looks_like_a_path = dataset.startswith((".", "/", "~"))

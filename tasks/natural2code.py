@@ -32,22 +32,24 @@ from evalkit.api import (
     DataOptions,
     Hub,
     Local,
+    OwnDataError,
     PassAtK,
     Protocol,
     Record,
     Records,
     Sample,
     Task,
-    UsageError,
     check_sandbox,
     task,
 )  # fmt: skip
 from evalkit.scoring import completion
 
 from . import humaneval
+from .kit import is_in
 from .kit_programs import sandbox_notes
 
 COLUMNS = ("task_id", "prompt", "entry_point", "test")
+OWN = "evalkit/natural2code"
 LEAKAGE = "only prompts are sent; whoever runs the endpoint can keep them"
 
 
@@ -58,13 +60,13 @@ class OwnSet:
     at_hand: ClassVar[bool] = True
 
     def open(self, options: DataOptions | None = None) -> Records:
-        """The records. Raises `UsageError` without `--data`."""
-        if options is None or not options.elsewhere:
-            raise UsageError(
+        """The records. Raises `OwnDataError` unless `--data` has them."""
+        if options is None or not (options.small_sets or is_in(options.folder, OWN)):
+            raise OwnDataError(
                 "natural2code has no public data: --set dataset=FOLDER reads problems of your own, with the "
                 f"columns {', '.join(COLUMNS)} of HumanEval; --data builtin asks a few of evalkit's"
             )
-        return Hub("evalkit/natural2code", "default", "test", "main", COLUMNS).open(options)
+        return Hub(OWN, "default", "test", "main", COLUMNS).open(options)
 
 
 def to_sample(record: Record) -> Sample:

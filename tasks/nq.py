@@ -40,12 +40,12 @@ from evalkit.api import (
     Accuracy,
     CsvCell,
     Data,
-    DataError,
     DataOptions,
     Hub,
     Local,
     Mapped,
     Message,
+    OwnDataError,
     Prompt,
     Protocol,
     Record,
@@ -62,7 +62,7 @@ from evalkit.api import (
 )
 from evalkit.scoring.squad import first_line, nq_open_match
 
-from .kit import is_on_the_hub, strange_sign
+from .kit import is_in, is_on_the_hub, strange_sign
 
 NAME, OWN = "google-research-datasets/nq_open", "evalkit/retrieved"
 CHAT = "0-shot-chat"
@@ -218,13 +218,13 @@ def _tokens(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class OwnPassages:
-    """evalkit's own passages for `--data builtin`; otherwise opening it raises `DataError`."""
+    """The passages of `--data`, which may be evalkit's own; without them `open` raises `OwnDataError`."""
 
     columns: tuple[str, ...]
 
     def open(self, options: DataOptions | None = None) -> Records:
-        if options is None or not (options.small_sets or options.folder):
-            raise DataError(
+        if options is None or not (options.small_sets or is_in(options.folder, OWN)):
+            raise OwnDataError(
                 "nq-retrieved needs questions with passages, as none were published: "
                 "--set dataset=FOLDER, or owner/name on the Hub"
             )

@@ -11,6 +11,7 @@ from evalkit.report.comparable import apart, corpus_words, differs, yardstick
 from evalkit.report.derived import compared, compared_text, figure_of
 from evalkit.report.digits import figure_text
 from evalkit.report.grid import (
+    ABOVE,
     BASE_NOT_RUN,
     NO_FIGURE,
     NO_SAMPLE,
@@ -141,7 +142,10 @@ class _Builder:
         first = yardstick(filter(None, answers))
         cells = [self._figure(row, name, first) for name in self._names] if row else []
         start = len(cells)
-        cells += [self._answer(row, run, cell, first) for run, cell in zip(self._runs, answers, strict=True)]
+        if planned.elsewhere:
+            cells += [GridCell("empty", f"{ABOVE} {planned.elsewhere}")] * len(answers)
+        else:
+            cells += [self._answer(row, *one, first) for one in zip(self._runs, answers, strict=True)]
         higher = row.higher_is_better if row else bool(first and first.higher_is_better)
         alike = {
             start + i: (run.store, cell)

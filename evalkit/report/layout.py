@@ -33,10 +33,15 @@ class RunColumn:
 
 @dataclass(frozen=True, slots=True)
 class PlannedRow:
-    """A row of the grid: the runs' key, if any run has the row, and the printed row, if there is one."""
+    """A row of the grid: the runs' key, if any run has the row, and the printed row, if there is one.
+
+    `elsewhere`: the name of the printed row that has the runs' figure, if this row states no protocol that
+    could be run: table 2 prints a second figure of GPT-4 on MATH.
+    """
 
     key: Key | None
     printed: PaperRow | None = None
+    elsewhere: str = ""
 
 
 def runs_of(stores: Sequence[Store], table: Table) -> list[RunColumn]:
@@ -143,7 +148,13 @@ def planned_rows(printed: PaperTable, rows: Sequence[Key], runs: Sequence[RunCol
             for i in [i for i in alike if i in same] or alike[:1]:
                 owners.setdefault(i, []).append(key)
     for i, row in enumerate(printed.rows):
-        yield from (PlannedRow(key, row) for key in owners.get(i, (None,)))
+        others = (printed.rows[j] for j in owners if printed.rows[j].task == row.task)
+        states_none = not any(figure.match for figure in row.figures.values())
+        elsewhere = next((other.name for other in others if states_none and other.figure == row.figure), "")
+        if i in owners:
+            yield from (PlannedRow(key, row) for key in owners[i])
+        else:
+            yield PlannedRow(None, row, elsewhere)
 
 
 def _headlines(cells: Iterable[TableCell]) -> Iterator[TableCell]:
