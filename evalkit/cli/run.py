@@ -43,7 +43,8 @@ _ROLE = re.compile(r"([a-z][\w-]*)=")
     "--tasks",
     required=True,
     multiple=True,
-    help="Tasks, separated by commas, each as name, name:protocol, report:TABLE or ./file.py[:name].",
+    help="Tasks, separated by commas, each as name, name:protocol, ./file.py[:name] or report:TABLE: every "
+    "benchmark of a table of the report (report:Table 2), each under its row's protocol.",
 )
 @click.option(
     "--base-url",

@@ -32,6 +32,7 @@ from evalkit.report.layout import (
     PlannedRow,
     RunColumn,
     compared_columns,
+    placed_rows,
     planned_rows,
     runs_of,
     without_base,
@@ -73,9 +74,10 @@ def build_grids(
     grids = []
     left = dict.fromkeys(rows)
     refused: list[str] = []
+    placed = placed_rows(tables, rows, runs)
     for printed in tables:
         builder = _Builder(runs, table, printed, refused, relative_to)
-        planned = list(planned_rows(printed, rows, runs))
+        planned = list(planned_rows(printed, rows, runs, placed))
         grids.append(builder.grid(planned))
         for row in planned:
             if row.key is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from evalkit.reports import printed_rows, reserved
 from evalkit.tasks import INDEX
 
 from evalkit.data.base import DataOptions
@@ -13,7 +14,6 @@ from evalkit.engine.chosen import expand, of_table, wanted
 from evalkit.engine.plan import make_plan
 from evalkit.errors import OwnDataError, UsageError
 from evalkit.models.fake import FakeModel
-from evalkit.reports import printed_rows, reserved
 from tests.made import sums
 
 NOBODY = FakeModel(lambda request, draw: "")
@@ -22,7 +22,8 @@ SMALL = DataOptions(small_sets=True)
 
 def test_a_table_asks_every_row_under_its_protocol() -> None:
     assert of_table("report:Table 2") == [
-        "mmlu", "mmlu:5-shot", "gsm8k", "math", "bbh", "humaneval", "natural2code", "drop", "hellaswag", "wmt23",
+        "mmlu", "mmlu:5-shot", "gsm8k", "math", "bbh", "humaneval", "natural2code", "drop", "hellaswag",
+        "wmt23",
     ]  # fmt: skip
     assert of_table("report: table 3") == [
         "boolq", "tydiqa", "nq-retrieved", "nq-open", "bbh", "mbpp", "math", "mmlu:5-shot",
@@ -81,7 +82,10 @@ def test_a_setting_for_one_of_several_benchmarks() -> None:
     able = FakeModel(lambda request, draw: "")
     able.capabilities = able.capabilities | {"extra"}
     plan = make_plan(able, "boolq,nq-open", settings=settings, data=SMALL)
-    assert [(cell.task.name, cell.protocol.max_tokens) for cell in plan.cells] == [("boolq", 9), ("nq-open", 7)]
+    assert [(cell.task.name, cell.protocol.max_tokens) for cell in plan.cells] == [
+        ("boolq", 9),
+        ("nq-open", 7),
+    ]
     assert plan.cells[0].protocol.overrides.keys() > {"max_tokens"}
     own = make_plan(NOBODY, "boolq,nq-retrieved", settings={"nq-retrieved:k": "1"}, data=SMALL)
     assert [dict(cell.task.options) for cell in own.cells] == [{}, {"k": "1"}]

@@ -31,12 +31,19 @@ def to_html(
     charts: Sequence[Chart] = (),
     *,
     samples: int,
+    first: Sequence[Tabular] = (),
 ) -> str:
-    """The page. `grids`: shown instead of the plain table, if any. `samples`: the most samples to include."""
+    """The page. `grids`: shown instead of the plain table, if any. `samples`: the most samples to include.
+
+    `first`: tables above the others.
+    """
     names = [run.name for run in runs_of(stores, table)]
     return render(
         title=table.title,
-        tables=[_runs_first(side_by_side(grid)) for grid in grids] or [cleaned(figure_list(table))],
+        tables=[
+            *map(cleaned, first),
+            *([_runs_first(side_by_side(grid)) for grid in grids] or [cleaned(figure_list(table))]),
+        ],
         charts=charts,
         parts=list(map(cleaned, breakdowns(table))),
         browser=make_browser(stores, names, samples),
