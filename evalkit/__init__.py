@@ -22,6 +22,7 @@ if TYPE_CHECKING:  # for type checkers; at run time `__getattr__` finds them
     from evalkit.models import open_model as open_model
     from evalkit.models.python_given import as_model as as_model
     from evalkit.report.build import Page as Page
+    from evalkit.report.build import render_capabilities as render_capabilities
     from evalkit.report.build import render_report as render_report
     from evalkit.report.grids import build_grids as build_grids
     from evalkit.report.load import load as load
@@ -48,6 +49,7 @@ _HOMES = {
     "build_table": "evalkit.report.table",
     "build_grids": "evalkit.report.grids",
     "load_tables": "evalkit.report.paper",
+    "render_capabilities": "evalkit.report.build",
     "render_report": "evalkit.report.build",
     "Page": "evalkit.report.build",
     "EvalkitError": "evalkit.errors",

@@ -68,6 +68,7 @@ from evalkit.data.zipped import HubZip
 from evalkit.errors import (
     DataError,
     JudgeError,
+    OwnDataError,
     ProviderError,
     SandboxError,
     ScorerError,
@@ -180,6 +181,7 @@ __all__ = [
     "ModelScorer",
     "Over100",
     "OverLimit",
+    "OwnDataError",
     "Package",
     "Part",
     "Parts",

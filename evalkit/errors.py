@@ -3,6 +3,7 @@
 EvalkitError
 ├── UsageError            bad usage or input: exit code 2, before the first request
 │   └── DataError         a data set that is missing, moved or changed
+│       └── OwnDataError  a benchmark without public data, for which the user gave none
 ├── StorageError          the run file cannot be written or read back: the run stops, exit code 3
 └── BoundaryError         one sample failed, and where it failed: it is counted, never scored
     ├── SampleError       no sample could be made from a record, or no prompt from a sample
@@ -30,6 +31,10 @@ class UsageError(EvalkitError):
 
 class DataError(UsageError):
     """A data set that is missing, at another revision, or of another schema."""
+
+
+class OwnDataError(DataError):
+    """A benchmark has no public data, and the user gave none. `report:TABLE` leaves it out with a warning."""
 
 
 class StorageError(EvalkitError):

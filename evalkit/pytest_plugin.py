@@ -44,12 +44,12 @@ def evalkit_run(request: pytest.FixtureRequest, tmp_path: Path) -> EvalkitRun:
     kept = request.config.getoption("--evalkit-runs")
 
     def run(model: ModelLike, tasks: TaskLike | Sequence[TaskLike], **settings: Any) -> Path:
-        from evalkit.engine.chosen import listed, named
+        from evalkit.engine.chosen import named, wanted
         from evalkit.models.python_given import name_of
         from evalkit.runfile.causes import told
         from evalkit.session import run as evaluate
 
-        asked = tasks if isinstance(tasks, str) else "+".join(map(named, listed(tasks)))
+        asked = tasks if isinstance(tasks, str) else "+".join(named(one.given) for one in wanted(tasks))
         slug = re.sub(r"[^\w.+-]+", "-", f"{request.node.name}_{name_of(model)}_{asked}")[:120].strip("-")
         path = Path(settings.pop("output", None) or Path(kept or tmp_path, f"{slug}.db"))
         table = evaluate(model, tasks, output=path, **settings)

@@ -6,6 +6,17 @@ import functools
 import tomllib
 from collections.abc import Mapping
 from importlib import resources
+from typing import NamedTuple
+
+REPORT = "gemini-1.0"
+"""The paper whose tables `report:TABLE` names."""
+
+
+class Printed(NamedTuple):
+    """A printed row's benchmark, and evalkit's names of the protocols of its figures, in their order."""
+
+    task: str
+    protocols: tuple[str, ...]
 
 
 @functools.cache
@@ -13,3 +24,22 @@ def reserved() -> Mapping[str, str]:
     """Descriptions of the benchmarks that printed rows name and evalkit has no task for yet, by name."""
     text = resources.files(__name__).joinpath("reserved.toml").read_text("utf-8")
     return tomllib.loads(text)
+
+
+@functools.cache
+def printed_rows() -> Mapping[str, tuple[Printed, ...]]:
+    """The rows with a benchmark, by the names of the report's tables in small letters: `table 2`."""
+    place = resources.files(__name__).joinpath(REPORT)
+    names = tomllib.loads(place.joinpath("paper.toml").read_text("utf-8"))["tables"]
+    return {
+        name.replace("-", " "): tuple(
+            Printed(row["task"], tuple(dict.fromkeys(_protocols(row["figures"]))))
+            for row in tomllib.loads(place.joinpath(f"{name}.toml").read_text("utf-8"))["rows"]
+            if row.get("task")
+        )
+        for name in names
+    }
+
+
+def _protocols(figures: Mapping[str, Mapping[str, list[str]]]) -> list[str]:
+    return [protocol for figure in figures.values() for protocol in figure.get("match", ())]

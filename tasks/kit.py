@@ -10,11 +10,11 @@ from typing import ClassVar
 from evalkit.api import (
     JSON,
     Data,
-    DataError,
     DataOptions,
     Hub,
     Local,
     Message,
+    OwnDataError,
     Prompt,
     Protocol,
     Records,
@@ -23,6 +23,11 @@ from evalkit.api import (
     Verdict,
     letters,
 )
+
+
+def is_in(folder: Path | None, name: str) -> bool:
+    """Whether a folder laid out like the Hub has the data set `owner/name`; False without a folder."""
+    return folder is not None and folder.joinpath(*name.split("/")).is_dir()
 
 
 def is_on_the_hub(dataset: str) -> bool:
@@ -35,7 +40,7 @@ def is_on_the_hub(dataset: str) -> bool:
 class SmallSet:
     """evalkit's own set `name`, for `--data`, of a benchmark whose data the user brings.
 
-    Otherwise opening it raises `DataError` with the text `missing`, which says how to bring the data.
+    Otherwise opening it raises `OwnDataError` with the text `missing`, which says how to bring the data.
     """
 
     name: str
@@ -46,8 +51,8 @@ class SmallSet:
     at_hand: ClassVar[bool] = True
 
     def open(self, options: DataOptions | None = None) -> Records:
-        if options is None or not (options.small_sets or options.folder):
-            raise DataError(self.missing)
+        if options is None or not (options.small_sets or is_in(options.folder, self.name)):
+            raise OwnDataError(self.missing)
         return Hub(self.name, self.config, self.split, "main", self.columns).open(options)
 
 

@@ -54,8 +54,8 @@ def set_option(function: F) -> F:
         metavar="K=V",
         multiple=True,
         help=f"Override a field of the protocol ({', '.join(SETTINGS)}), an option of the task, or the "
-        "data's revision. extra.KEY=VALUE puts any other parameter of an endpoint into each request, such as "
-        "extra.chat_template_kwargs.enable_thinking=false.",
+        "data's revision; TASK:K=V is for one of several tasks. extra.K=V puts any other parameter of an "
+        "endpoint into each request, such as extra.chat_template_kwargs.enable_thinking=false.",
     )(function)
 
 

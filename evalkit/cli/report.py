@@ -43,11 +43,19 @@ if TYPE_CHECKING:
     help="Maximum number of samples in an HTML page; 0 for none.  [default: 50000, fewer if they are long]",
 )
 @click.option(
+    "--capabilities",
+    default="",
+    metavar="PAPER|FILE.toml",
+    help="Instead of the table, show the mean ratio of each run to a base run over groups of benchmarks, as "
+    "in figure 3 of gemini-1.0; your own groups are a .toml file.",
+)
+@click.option(
     "--relative-to",
     default="",
     metavar="MODEL",
-    help="Model whose run is the base of a paper's ratios and differences, and of the chart of capabilities "
-    "in HTML.",
+    help="Model whose run is the base of a paper's ratios and differences, and of --capabilities (default "
+    "there: the first run); with --paper in HTML, also any model that the chart of capabilities is relative "
+    "to.",
 )
 @click.option(
     "--price",
@@ -78,6 +86,7 @@ def command(
     name: str,
     output: Path | None,
     paper: str,
+    capabilities: str,
     samples: int | None,
     relative_to: str,
     prices: tuple[str, ...],
@@ -92,13 +101,16 @@ def command(
 
     No request is sent to a model. A run that is still going on can be read too.
     """
-    from evalkit.report.build import ENDINGS, FORMATS, MOST, Page, render_report
+    from evalkit.report.build import ENDINGS, FORMATS, MOST, Page, render_capabilities, render_report
     from evalkit.runfile.measured import check_task_files
     from evalkit.runfile.store import Store
 
     name = "json" if as_json else format_of(output, name, ENDINGS, "terminal")
     option = "--disputes" if disputes else "--alignments" if alignments else ""
     known = ("terminal", "json") if option else FORMATS
+    for other, given in (("--paper", paper), ("--breakdown", breakdown), (option, option)):
+        if capabilities and given:
+            raise UsageError(f"--capabilities replaces the table and cannot be used with {other}")
     if option and paper:
         raise UsageError(f"{option} replaces the table and cannot be used with --paper")
     if name not in known:
@@ -110,6 +122,11 @@ def command(
             for store in stores:
                 store.needs_texts(option)
             text = (_disputes if disputes else _alignments)(stores, name)
+        elif capabilities:
+            page = Page(MOST if samples is None else samples, charts=not no_charts)
+            text = render_capabilities(
+                stores, name, capabilities, relative_to=relative_to, strict=strict, colour=colour, page=page
+            )
         else:
             page = Page(MOST if samples is None else samples, _prices(prices), not no_charts)
             text = render_report(

@@ -8,6 +8,8 @@ import re
 import shlex
 import signal
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from evalkit.models.base import Model
     from evalkit.report.table import Table
 
+_SILENT = 3.0
 _ROLE = re.compile(r"([a-z][\w-]*)=")
 """Matches the role in ROLE=MODEL. A model's name or a URL has a slash or a colon before any equals sign."""
 
@@ -40,8 +43,9 @@ _ROLE = re.compile(r"([a-z][\w-]*)=")
     "--tasks",
     required=True,
     multiple=True,
-    help="Tasks, separated by commas, each as name, name:protocol, report:TABLE, ./file.py[:name] or "
-    "lm-eval:NAME (also lm-eval:./file.yaml, lm-eval:./folder:NAME).",
+    help="Tasks, separated by commas, each as name, name:protocol, ./file.py[:name], lm-eval:NAME (also "
+    "lm-eval:./file.yaml, lm-eval:./folder:NAME), or report:TABLE: every benchmark of a table of the report "
+    "(report:Table 2), each under its row's protocol.",
 )
 @click.option(
     "--base-url",
@@ -172,11 +176,25 @@ def command(
         strict=strict,
         judges=_judges(judges, judge_urls, judge_keys, timeout),
         same_model=same_model,
+        tell=_teller(),
     )
     for line in plan.warnings():
         click.echo(f"warning: {line}", err=True)
     path = output or default_output(plan)
     return _run(plan, path, options, _again(path, output is None), as_json)
+
+
+def _teller() -> Callable[[str], None]:
+    """Says which task is being prepared, if nothing has been said for `_SILENT` seconds."""
+    last = time.monotonic()
+
+    def tell(name: str) -> None:
+        nonlocal last
+        if time.monotonic() - last >= _SILENT:
+            last = time.monotonic()
+            click.echo(f"preparing {name} …", err=True)
+
+    return tell
 
 
 def _run(plan: Plan, path: Path, options: Options, again: str, as_json: bool) -> int:

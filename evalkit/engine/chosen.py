@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+import dataclasses
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias, cast
 
@@ -20,9 +21,24 @@ from evalkit.benchmark.task import (
 )
 from evalkit.data.base import DataOptions
 from evalkit.errors import UsageError, unknown
+from evalkit.models.parameters import EXTRA
+from evalkit.reports import printed_rows
 
 TaskLike: TypeAlias = "str | Task | TaskFactory | tuple[Task | TaskFactory, str]"
 """A name as on the command line; a `Task`, or a function marked with `@task`; (one of these, a protocol)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A task that a run was given. `table`: the `report:TABLE` that it comes from; "" if it was named."""
+
+    given: TaskLike
+    table: str = ""
+
+
+REPORT = "report:"
+REVISION = "revision"
+"""The only `--set` key that concerns the data and not the protocol."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +52,22 @@ class Chosen:
     """The argument with which `load_task` finds the task's code again; "" if no file has it."""
     options: Collection[str]
     """The names of the task's own options, which are set by settings."""
+    settings: Mapping[str, str]
+    """The settings of this task: those without a task's name, and those with its name, as `for_task`."""
+
+    def data(self, options: DataOptions) -> DataOptions:
+        """Where its data is read from: `options`, with the revision that is set for it."""
+        revision = self.settings.get(REVISION)
+        return options if revision is None else dataclasses.replace(options, revision=revision)
 
 
-def listed(tasks: TaskLike | Iterable[TaskLike]) -> list[TaskLike]:
+def wanted(tasks: TaskLike | Iterable[TaskLike]) -> list[Wanted]:
     """The single tasks, with comma lists of names split. Raises `UsageError` if there are none."""
     one_task = isinstance(tasks, str | Task) or bool(_parted(tasks)[1]) or not isinstance(tasks, Iterable)
     given = [cast("TaskLike", tasks)] if one_task else cast("Iterable[TaskLike]", tasks)
-    found: list[TaskLike] = []
+    found: list[Wanted] = []
     for one in given:
-        found += expand(one) if isinstance(one, str) else [one]
+        found += _expanded(one) if isinstance(one, str) else [Wanted(one)]
     if not found:
         raise UsageError("no task is named; evalkit tasks lists them")
     return found
@@ -58,26 +81,61 @@ def _parted(given: object) -> tuple[object, str]:
 
 
 def expand(entry: str) -> list[str]:
-    """The names of a comma list; `report:TABLE` means all tasks that the table prints.
+    """The names of a comma list; `report:TABLE` means all benchmarks of the table, see `of_table`."""
+    return [cast("str", one.given) for one in _expanded(entry)]
 
-    A tag of lm-eval, or a group without figures of its own, means its members.
+
+def _expanded(entry: str) -> list[Wanted]:
+    """Each once, although two tables may print one benchmark. If it is named as well, the name counts."""
+    parts = [piece.strip() for piece in entry.split(",") if piece.strip()]
+    named_alone = dict.fromkeys(part for part in parts if not part.startswith(REPORT))
+    found: dict[str, Wanted] = {}
+    for part in parts:
+        for name in _names(part):
+            found.setdefault(name, Wanted(name, "" if name in named_alone else part))
+    return list(found.values())
+
+
+def _names(part: str) -> list[str]:
+    """The tasks that an entry means: a table's, or the members of lm-eval's tag or group without figures."""
+    if part.startswith(REPORT):
+        return of_table(part)
+    name, protocol = parse_spec(part)
+    if is_lm_eval(part) and not protocol:
+        from evalkit.lmeval import expanded
+
+        return expanded(name)
+    return [part]
+
+
+def of_table(entry: str) -> list[str]:
+    """The benchmarks of `report:TABLE`: those of the printed rows, then others that belong to the table.
+
+    Each is asked under its first protocol if a figure of the row has that, else under the protocol of the
+    row's first figure. So every row gets a figure: table 3 prints MMLU with 5 shots only. Raises `UsageError`
+    for an unknown table, and for one without a benchmark that evalkit has.
     """
-    found: list[str] = []
-    for part in filter(None, (piece.strip() for piece in entry.split(","))):
-        if part.startswith("report:"):
-            table = part.removeprefix("report:").strip().casefold()
-            names = [task.name for task in all_tasks() if task.report.casefold() == table]
-            if not names:
-                raise unknown("report table", part, {f"report:{t.report}" for t in all_tasks()})
-            found += names
-        elif is_lm_eval(part):
-            from evalkit.lmeval import expanded
+    table = entry.removeprefix(REPORT).strip().casefold()
+    known = {task.name: task for task in all_tasks()}
+    rows = printed_rows().get(table, ())
+    names = [_under(known[row.task], row.protocols) for row in rows if row.task in known]
+    asked = {parse_spec(name)[0] for name in names}
+    names += [
+        task.name for task in known.values() if task.report.casefold() == table and task.name not in asked
+    ]
+    if not names and rows:
+        missing = ", ".join(dict.fromkeys(row.task for row in rows))
+        raise UsageError(
+            f"{entry}: evalkit has no task yet for any of its rows ({missing}): see docs/tables.md"
+        )
+    if not names:
+        raise unknown("report table", entry, [f"report:{name.capitalize()}" for name in printed_rows()])
+    return list(dict.fromkeys(names))
 
-            name, protocol = parse_spec(part)
-            found += [part] if protocol else expanded(name)
-        else:
-            found.append(part)
-    return found
+
+def _under(task: Task, protocols: Sequence[str]) -> str:
+    first = task.protocol().name
+    return task.name if not protocols or first in protocols else f"{task.name}:{protocols[0]}"
 
 
 def named(given: TaskLike) -> str:
@@ -97,14 +155,16 @@ def choose(given: TaskLike, settings: Mapping[str, str], data: DataOptions | Non
     if isinstance(given, str):
         name, protocol = parse_spec(given)
         factory = find_task(name, data)
+        settings = for_task(getattr(factory, TASK).name, settings)
         found = build(factory, settings)
         file = file_of(name)
         if file is not None:  # so that a report finds it from another folder
             name = f"{file[0].resolve()}:{found.name}"
-        return Chosen(given, found, protocol, name, options_of(factory))
+        return Chosen(given, found, protocol, name, options_of(factory), settings)
     value, protocol = _parted(given)
     options: Collection[str] = ()
     task: object = value
+    settings = for_task(named(given).partition(":")[0], settings)
     if is_factory(value):
         task, options = build(value, settings), options_of(value)
     if not isinstance(task, Task):
@@ -114,4 +174,23 @@ def choose(given: TaskLike, settings: Mapping[str, str], data: DataOptions | Non
     if not task.name:
         raise UsageError("a Task needs a name: Task(name='…', …), or @evalkit.task('name') on its builder")
     check_metrics(task.name, task.metrics)
-    return Chosen(named(given), task, protocol, task.source, options)
+    return Chosen(named(given), task, protocol, task.source, options, settings)
+
+
+def for_task(name: str, settings: Mapping[str, str]) -> dict[str, str]:
+    """The settings of the task called `name`: `KEY` is for every task, `NAME:KEY` for one and counts more."""
+    general = {key: text for key, text in settings.items() if not _owner(key)}
+    own = {key.rpartition(":")[2]: text for key, text in settings.items() if _owner(key) == name}
+    return {**general, **own}
+
+
+def check_owners(settings: Mapping[str, str], names: Collection[str]) -> None:
+    """Raises `UsageError` for a setting `NAME:KEY` if no task of the run has that name."""
+    for key in settings:
+        if _owner(key) and _owner(key) not in names:
+            raise unknown(f"task in --set {key}", _owner(key), names, f"the run has {', '.join(names)}")
+
+
+def _owner(key: str) -> str:
+    """The name of the task that a setting is for; "" if it is for all of them."""
+    return "" if key.startswith(EXTRA) else key.rpartition(":")[0]

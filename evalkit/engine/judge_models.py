@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 
 import orjson
@@ -11,6 +11,7 @@ import orjson
 from evalkit.benchmark.task import ModelScorer, Scorer, Task, judge_argument, judge_for, judge_roles
 from evalkit.errors import UsageError
 from evalkit.models.base import Model
+from evalkit.samples import JUDGE
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,18 @@ class JudgeModels:
     def _missing(self, scorer: Scorer | None) -> list[str]:
         roles = scorer.roles if isinstance(scorer, ModelScorer) else ()
         return [role for role in roles if judge_for(role, self.models) is None]
+
+
+def check_used(judges: Mapping[str, Model], roles: Set[str], extracts: bool, shown: Sequence[str]) -> None:
+    """Raises `UsageError` for a judge model that no task of a run uses.
+
+    `roles`: the roles that the tasks have. `extracts`: whether one of them has a model read answers. `shown`:
+    the names of the tasks.
+    """
+    used = {role if role in judges else JUDGE for role in roles} | ({JUDGE} if extracts else set())
+    for role in judges.keys() - used:
+        given = judge_argument(role, judges[role].name)
+        raise UsageError(f"--judge {given}: none of {', '.join(shown)} uses such a judge")
 
 
 def identity_text(model: Model) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -14,18 +14,18 @@ import evalkit
 from evalkit.benchmark.names import file_of
 from evalkit.benchmark.protocol import SETTINGS, Protocol
 from evalkit.benchmark.spec import CellSpec
-from evalkit.benchmark.task import Task, judge_argument
+from evalkit.benchmark.task import Task
 from evalkit.convert import to_json
 from evalkit.data.base import DataOptions
 from evalkit.engine.by_id import Ids, compare_ids
 from evalkit.engine.cell import CellPlan, branch_of, rendered
-from evalkit.engine.chosen import Chosen, TaskLike, choose, listed
+from evalkit.engine.chosen import REVISION, Chosen, TaskLike, check_owners, choose, wanted
 from evalkit.engine.faults import FAULTS, fault
-from evalkit.engine.judge_models import JudgeModels, identity_text
+from evalkit.engine.judge_models import JudgeModels, check_used, identity_text
 from evalkit.engine.moved import has_moved, is_known, judges_are_known, without_addresses
 from evalkit.engine.score import metrics_for
 from evalkit.engine.strict import check_comparable
-from evalkit.errors import BoundaryError, DataError, SampleError, UsageError, unknown
+from evalkit.errors import BoundaryError, DataError, OwnDataError, SampleError, UsageError, unknown
 from evalkit.media.kinds import KINDS
 from evalkit.metrics.base import Traits
 from evalkit.models import BACKENDS
@@ -37,8 +37,6 @@ from evalkit.runfile.store import Store
 from evalkit.samples import JSON, JUDGE, PICTURES, Sample
 from evalkit.sandbox.hidden import hide_beside, hide_folders
 
-REVISION = "revision"
-"""The only `--set` key that concerns the data and not the protocol."""
 _TRIED = 10
 """Number of records at the start of the data of which at least one must give a prompt."""
 
@@ -60,6 +58,8 @@ class Plan:
     """Whether a run file is resumed although the model's endpoint had another address."""
     ids: Ids | None = None
     """The ids of a model that answers by them, compared with those of the samples."""
+    left_out: tuple[str, ...] = ()
+    """The benchmarks of a `report:TABLE` that have no public data, with the reason."""
 
     def manifest(self) -> dict[str, Any]:
         """Returns the run file's manifest. A resumed run must have the same model identity and seed."""
@@ -84,7 +84,7 @@ class Plan:
             if cell.task.model_extractor is not None and not cell.model_extractor and not cell.role
         ]
         by_id = [f"{self.model.name}: {note}" for note in self.ids.notes()] if self.ids else []
-        return sizes + unread + by_id
+        return [*self.left_out, *sizes, *unread, *by_id]
 
     def conflicts(self, store: Store) -> list[str]:
         """Returns a message for each difference between this plan and the one that `store` was made with."""
@@ -130,46 +130,54 @@ def make_plan(
     judges: Mapping[str, Model] | None = None,
     judged: bool = True,
     same_model: bool = False,
+    tell: Callable[[str], object] = len,
 ) -> Plan:
     """Opens everything that a run needs and tries it on the first record. No request is sent.
 
     `tasks`: names as on the command line, or tasks themselves. `settings`: protocol fields to override, and
     `revision`. `strict`: refuse tasks whose results would not be comparable with the report. `scoring`: also
     try what scoring needs, such as the sandbox. `judges`: the judge models by role. `judged`: refuse a task
-    whose judge models are missing. `same_model`: see `Plan`. Raises `UsageError`.
+    whose judge models are missing. `same_model`: see `Plan`. `tell` is called with the name of
+    each task before its data is opened. Raises `UsageError`.
     """
     settings, judges = dict(settings or {}), judges or {}
     data = data or DataOptions()
-    if REVISION in settings:
-        data = DataOptions(data.folder, data.small_sets, settings.pop(REVISION))
     if limit is not None and limit < 1:
         raise UsageError(f"--limit must be at least 1, not {limit}")
-    wanted = listed(tasks)
     hide_folders(data.folder)
     cells: list[CellPlan] = []
     shown: list[str] = []
-    for given in wanted:
-        chosen = choose(given, settings, data)
+    left_out: dict[str, str] = {}
+    for one in wanted(tasks):
+        chosen = choose(one.given, settings, data)
         shown.append(chosen.shown)
-        cell = _plan_cell(chosen, model, settings, data, limit, JudgeModels(judges, judged))
+        tell(chosen.shown)
+        own = chosen.data(data)
+        try:
+            cell = _plan_cell(chosen, model, own, limit, JudgeModels(judges, judged))
+        except OwnDataError as error:
+            if not one.table:
+                raise
+            left_out[chosen.task.name] = f"{one.table} without {chosen.shown}: {error}"
+            continue
         if _planned_before(cell, cells):
             continue
         if strict:
-            check_comparable(cell, data)
+            check_comparable(cell, own)
         _check_model(model, cell.task, cell.protocol, chosen.shown)
         if cell.protocol.calibrated:
-            cells.append(_validation(cell, data))
+            cells.append(_validation(cell, own))
         cells.append(cell)
+    check_owners(settings, [*dict.fromkeys((*(cell.task.name for cell in cells), *left_out))])
+    if not cells:
+        raise OwnDataError("; ".join(left_out.values()))
     if scoring:
         for cell in cells:
             _needs(cell.task)
     roles = {role for cell in cells for role in cell.judges}
-    used = {role if role in judges else JUDGE for role in roles}
-    used |= {JUDGE for cell in cells if cell.model_extractor}
-    for role in judges.keys() - used:
-        given = judge_argument(role, judges[role].name)
-        raise UsageError(f"--judge {given}: none of {', '.join(shown)} uses such a judge")
-    return Plan(model, tuple(cells), seed, judges, same_model, compare_ids(model, cells))
+    check_used(judges, roles, any(cell.model_extractor for cell in cells), shown)
+    ids = compare_ids(model, cells)
+    return Plan(model, tuple(cells), seed, judges, same_model, ids, tuple(left_out.values()))
 
 
 def _planned_before(cell: CellPlan, cells: Sequence[CellPlan]) -> bool:
@@ -243,13 +251,13 @@ def _check_model(model: Model, task: Task, protocol: Protocol, asker: str) -> No
 def _plan_cell(
     chosen: Chosen,
     model: Model,
-    settings: Mapping[str, str],
     data: DataOptions,
     limit: int | None,
     judges: JudgeModels,
 ) -> CellPlan:
     task, judged = judges.of(chosen.task)
     protocol_name, options = chosen.protocol, chosen.options
+    settings = {key: text for key, text in chosen.settings.items() if key != REVISION}
     for key in settings:
         if key not in (*SETTINGS, *options) and not key.startswith(EXTRA):
             known = (*SETTINGS, *options, REVISION)

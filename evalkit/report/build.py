@@ -109,6 +109,49 @@ def render_report(
     return to_terminal(tables, width=width, colour=colour)
 
 
+def render_capabilities(
+    stores: Sequence[Store],
+    name: str,
+    groups: str,
+    *,
+    relative_to: str = "",
+    strict: bool = False,
+    colour: bool = False,
+    width: int | None = None,
+    page: Page | None = None,
+) -> str:
+    """The mean ratio of every run to the run `relative_to` over groups of benchmarks, in the format `name`.
+
+    `groups`: a paper, a folder or a TOML file, see `load_capabilities`. Default base: the first run. The
+    other arguments are those of `render_report`. Raises `UsageError`.
+    """
+    from evalkit.report.capabilities import capabilities_of
+    from evalkit.report.capability_table import capability_chart, capability_table
+    from evalkit.report.capability_table import flat as rows_of
+    from evalkit.report.paper import load_capabilities
+
+    table = build_table(stores, strict=strict)
+    view = capabilities_of(stores, table, load_capabilities(groups), groups, relative_to)
+    if name == "json":
+        return to_json(view.as_json())
+    if name == "csv":
+        return to_csv(rows_of(view))
+    drawn = capability_table(view)
+    if name == "html":
+        from evalkit.report.html import to_html
+
+        wanted = page or Page()
+        charts = [capability_chart(view)] if wanted.charts else []
+        return to_html(stores, table, (), charts, samples=wanted.samples, first=[drawn])
+    if name == "latex":
+        from evalkit.report.latex import to_latex
+
+        return to_latex([drawn])
+    if name == "markdown":
+        return to_markdown([drawn])
+    return to_terminal([drawn], width=width, colour=colour)
+
+
 def run_text(table: Table, *, as_json: bool = False, colour: bool = False) -> str:
     """The text that a finished run shows: one row per figure, or JSON."""
     return to_json(table.as_json()) if as_json else to_terminal([figure_list(table)], colour=colour)

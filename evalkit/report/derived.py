@@ -84,7 +84,7 @@ def compared(
         both = common(*stores[0], *stores[1], head[1].metric)
     except UsageError:
         return NO_CODE
-    chosen = _of_row(both, row, {*head[0].data(stores[1][1]).groups}) if both else NO_COMMON
+    chosen = of_row(both, row, {*head[0].data(stores[1][1]).groups}) if both else NO_COMMON
     if isinstance(chosen, str):
         return chosen
     found, groups = chosen
@@ -112,7 +112,7 @@ def compared_text(kind: Comparing, figure: Group) -> str:
     return f"{figure.value:+.{digits}f}"
 
 
-def _of_row(
+def of_row(
     both: Common, row: PaperRow | None, every: Collection[str]
 ) -> tuple[Common, list[str] | None] | str:
     """(the samples of a printed row, their groups if the figure is a mean over groups), or a reason.

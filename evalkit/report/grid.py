@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 NO_TASK, NOT_RUN, NO_SAMPLE, NOT_PRINTED = "no task yet", "not run", "no sample", "—"
 """The texts of empty cells: evalkit does not have the benchmark; the run does not have it; the run judged no
 sample of the row's group; the paper has no figure."""
+ABOVE = "see"
+"""The text of an empty cell, before the name of the row that has the run's figure."""
 NO_FIGURE, BASE_NOT_RUN, NOT_COMPARABLE = "no figure", "base not run", "not comparable"
 """The texts of empty cells whose figure is computed from others. For the first and the last, a footnote
 gives the reason."""

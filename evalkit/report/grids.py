@@ -11,6 +11,7 @@ from evalkit.report.comparable import apart, corpus_words, differs, yardstick
 from evalkit.report.derived import compared, compared_text, figure_of
 from evalkit.report.digits import figure_text
 from evalkit.report.grid import (
+    ABOVE,
     BASE_NOT_RUN,
     NO_FIGURE,
     NO_SAMPLE,
@@ -31,6 +32,7 @@ from evalkit.report.layout import (
     PlannedRow,
     RunColumn,
     compared_columns,
+    placed_rows,
     planned_rows,
     runs_of,
     without_base,
@@ -72,9 +74,10 @@ def build_grids(
     grids = []
     left = dict.fromkeys(rows)
     refused: list[str] = []
+    placed = placed_rows(tables, rows, runs)
     for printed in tables:
         builder = _Builder(runs, table, printed, refused, relative_to)
-        planned = list(planned_rows(printed, rows, runs))
+        planned = list(planned_rows(printed, rows, runs, placed))
         grids.append(builder.grid(planned))
         for row in planned:
             if row.key is not None:
@@ -141,7 +144,10 @@ class _Builder:
         first = yardstick(filter(None, answers))
         cells = [self._figure(row, name, first) for name in self._names] if row else []
         start = len(cells)
-        cells += [self._answer(row, run, cell, first) for run, cell in zip(self._runs, answers, strict=True)]
+        if planned.elsewhere:
+            cells += [GridCell("empty", f"{ABOVE} {planned.elsewhere}")] * len(answers)
+        else:
+            cells += [self._answer(row, *one, first) for one in zip(self._runs, answers, strict=True)]
         higher = row.higher_is_better if row else bool(first and first.higher_is_better)
         alike = {
             start + i: (run.store, cell)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -33,10 +33,15 @@ class RunColumn:
 
 @dataclass(frozen=True, slots=True)
 class PlannedRow:
-    """A row of the grid: the runs' key, if any run has the row, and the printed row, if there is one."""
+    """A row of the grid: the runs' key, if any run has the row, and the printed row, if there is one.
+
+    `elsewhere`: the name of the printed row that has the runs' figure, if this row states no protocol that
+    could be run: table 2 prints a second figure of GPT-4 on MATH.
+    """
 
     key: Key | None
     printed: PaperRow | None = None
+    elsewhere: str = ""
 
 
 def runs_of(stores: Sequence[Store], table: Table) -> list[RunColumn]:
@@ -115,11 +120,42 @@ def without_base(printed: PaperTable, pairs: Sequence[ComparedColumn]) -> str:
     return f"{columns}: computed with a second run and --relative-to RUN, which takes the place of {bases}"
 
 
-def planned_rows(printed: PaperTable, rows: Sequence[Key], runs: Sequence[RunColumn]) -> Iterator[PlannedRow]:
+def planned_rows(
+    printed: PaperTable, rows: Sequence[Key], runs: Sequence[RunColumn], placed: Collection[Key] = ()
+) -> Iterator[PlannedRow]:
     """Yields the printed rows in order, each once for every protocol under which runs have answered it.
 
-    If several printed rows are about one benchmark, a run belongs to the one with its protocol.
+    If several printed rows are about one benchmark, a run belongs to the one with its protocol. `placed`: the
+    figures that are in a row with their protocol, maybe of another table: such a figure is not repeated below
+    one that has this row's protocol. MMLU's routed figure is in table 2, so table 3 has the 5-shot one alone.
     """
+    owners = _owners(printed, rows, runs)
+    for i, row in enumerate(printed.rows):
+        keys = owners.get(i, [])
+        if any(row.states(protocol) for _, protocol, _ in keys):
+            keys = [key for key in keys if row.states(key[1]) or key not in placed]
+        others = (printed.rows[j] for j in owners if printed.rows[j].task == row.task)
+        states_none = not any(figure.match for figure in row.figures.values())
+        elsewhere = next((other.name for other in others if states_none and other.figure == row.figure), "")
+        if keys:
+            yield from (PlannedRow(key, row) for key in keys)
+        else:
+            yield PlannedRow(None, row, elsewhere)
+
+
+def placed_rows(tables: Iterable[PaperTable], rows: Sequence[Key], runs: Sequence[RunColumn]) -> set[Key]:
+    """The figures of `rows` that are in a row of `tables` with their protocol."""
+    return {
+        key
+        for printed in tables
+        for i, keys in _owners(printed, rows, runs).items()
+        for key in keys
+        if printed.rows[i].states(key[1])
+    }
+
+
+def _owners(printed: PaperTable, rows: Sequence[Key], runs: Sequence[RunColumn]) -> dict[int, list[Key]]:
+    """The runs' figures by the number of the printed row that they belong to."""
     owners: dict[int, list[Key]] = {}
     headlines = {cell.row for run in runs for cell in _headlines(run.cells.values())}
     for key in rows:
@@ -134,16 +170,13 @@ def planned_rows(printed: PaperTable, rows: Sequence[Key], runs: Sequence[RunCol
             for i, row in enumerate(printed.rows)
             if row.task == task and base in row.headline_of and key in headlines
         ] or fitting
-        same = [
-            i for i in fitting if any(base in figure.match for figure in printed.rows[i].figures.values())
-        ]
+        same = [i for i in fitting if printed.rows[i].states(base)]
         kinds = dict.fromkeys(printed.rows[i].figure for i in fitting)
         for kind in kinds:  # the whole benchmark, each of its groups, means over some of them
             alike = [i for i in fitting if printed.rows[i].figure == kind]
             for i in [i for i in alike if i in same] or alike[:1]:
                 owners.setdefault(i, []).append(key)
-    for i, row in enumerate(printed.rows):
-        yield from (PlannedRow(key, row) for key in owners.get(i, (None,)))
+    return owners
 
 
 def _headlines(cells: Iterable[TableCell]) -> Iterator[TableCell]:

@@ -114,6 +114,10 @@ class PaperRow:
     model_extractor: bool = False
     stand_ins: tuple[str, ...] = ()
 
+    def states(self, protocol: str) -> bool:
+        """Whether a printed figure of the row has this protocol of evalkit's."""
+        return any(protocol in figure.match for figure in self.figures.values())
+
     @property
     def figure(self) -> tuple[str, str, tuple[str, ...]]:
         """What identifies the figure among those of its task."""
@@ -147,18 +151,48 @@ class PaperTable:
 
 
 @dataclass(frozen=True, slots=True)
-class Paper:
-    """A paper and its tables.
+class Member:
+    """A benchmark of a capability. `name`: its name in tables; left out: that of its task.
 
-    `capabilities`: names of benchmarks by group. If evalkit has a benchmark, this is the name of its task.
+    `task`: the name of evalkit's task, or a reserved one; "" if there is none. `protocols`: left out: any
+    that both runs have. `measure`: evalkit's name of the metric; left out: the headline. `group`, `macro`: as
+    in `PaperRow`. `missing`: why there is no such benchmark. `note`: how the task differs from it.
     """
+
+    name: str = ""
+    task: str = ""
+    protocols: tuple[str, ...] = ()
+    measure: str = ""
+    group: str = ""
+    macro: tuple[str, ...] = ()
+    missing: str = ""
+    note: str = ""
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is the headline of a task over all its samples."""
+        return bool(self.task) and not (self.measure or self.group or self.macro)
+
+    @property
+    def row(self) -> PaperRow:
+        """The row that says which samples count; its printed figures are empty."""
+        return PaperRow(self.name, "", "", True, {}, self.task, self.measure, "", self.group, self.macro)
+
+
+Capabilities: TypeAlias = Mapping[str, tuple[Member, ...]]
+"""Benchmarks by the name of the capability."""
+
+
+@dataclass(frozen=True, slots=True)
+class Paper:
+    """A paper and its tables, and its groups of benchmarks."""
 
     id: str
     title: str
     url: str
     version: str
     tables: tuple[PaperTable, ...]
-    capabilities: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    capabilities: Capabilities = field(default_factory=dict)
 
 
 def papers() -> tuple[str, ...]:
@@ -181,6 +215,7 @@ def load_paper(name: str) -> Paper:
     if not isinstance(names, list) or not names or not all(map(_is_name, names)):
         raise UsageError(f"{where}: tables must be a list of names of .toml files in the same folder")
     tables = tuple(_table(place.joinpath(f"{table}.toml"), table) for table in names)
+    document["capabilities"] = _members(document.get("capabilities", {}), where)
     return from_json(Paper, {**document, "id": place.name, "tables": tables}, where)
 
 
@@ -211,8 +246,28 @@ def parted(name: str) -> tuple[str, str]:
 
 
 def capability_groups(name: str) -> Mapping[str, tuple[str, ...]]:
-    """Benchmarks by capability, with the task's name if evalkit has the benchmark, else the paper's name."""
-    return load_paper(name).capabilities
+    """The tasks whose headline is a member, by capability."""
+    groups = load_paper(name).capabilities.items()
+    return {
+        group: tuple(dict.fromkeys(one.task for one in members if one.whole)) for group, members in groups
+    }
+
+
+def load_capabilities(name: str) -> Capabilities:
+    """The capabilities of a paper of evalkit, of the user's own folder, or of a TOML file with only them.
+
+    Raises `UsageError` if there are none.
+    """
+    if name.endswith(".toml"):
+        document = read_toml(Path(name))
+        found: Capabilities = _members(document.pop("capabilities", {}), name)
+        if document:
+            raise unknown(f"key of {name}", next(iter(document)), ["capabilities"])
+    else:
+        found = load_paper(parted(name)[0]).capabilities
+    if not found:
+        raise UsageError(f"{name} has no [capabilities]: groups of benchmarks, as in docs/tables.md")
+    return found
 
 
 def _known() -> str:
@@ -295,6 +350,26 @@ def _with_units(table: PaperTable, row: PaperRow) -> PaperRow:
         for column, figure in row.figures.items()
     }
     return dataclasses.replace(row, figures=figures)
+
+
+def _members(groups: object, where: str) -> dict[str, tuple[Member, ...]]:
+    """Reads `[capabilities]`: lists of names of tasks, or of tables with the fields of `Member`."""
+    if not isinstance(groups, dict) or not all(isinstance(one, list) for one in groups.values()):
+        raise UsageError(f"{where}: [capabilities] must have lists of benchmarks by the capability's name")
+    return {
+        group: tuple(_member(entry, f"{where}, capability {group!r}, entry {number}")
+                     for number, entry in enumerate(members, 1))
+        for group, members in groups.items()
+    }  # fmt: skip
+
+
+def _member(entry: object, where: str) -> Member:
+    member = from_json(Member, {"task": entry} if isinstance(entry, str) else entry, where)
+    if bool(member.task) == bool(member.missing) or not (member.name or member.task):
+        raise UsageError(f"{where} needs either a task, or a name and why it is missing")
+    if member.group and member.macro:
+        raise UsageError(f"{where}: group is for one group and macro for the mean of several: give only one")
+    return dataclasses.replace(member, name=member.name or member.task)
 
 
 def _list_of(value: Any, where: str) -> list[dict[str, Any]]:

@@ -155,7 +155,9 @@ def _title(cells: Sequence[TableCell]) -> str:
     title = f"{', '.join(models)} on {', '.join(dict.fromkeys(cell.task for cell in cells))}"
     small = dict.fromkeys(cell.task for cell in cells if cell.completeness.small)
     if small:
-        title += f" ({', '.join(small)}: evalkit's own small sets, for trying it out, not benchmark results)"
+        every = len(small) > _NAMED and all(cell.task in small for cell in cells)
+        of = "all of them" if every else ", ".join(small)
+        title += f" ({of}: evalkit's own small sets, for trying it out, not benchmark results)"
     return title
 
 

@@ -113,7 +113,7 @@ def advice(found: Sequence[Cause], again: str) -> str:
     lasting = sum(cause.count for cause in found if not cause.may_pass)
     if not lasting:
         return f"to retry them: {again}"
-    fix = {"media": "the files that cannot be decoded", "data": "the records", "scorer": "the task's code"}
+    fix = {"media": "the files that cannot be decoded", "data": "the records", "scorer": "the scorers"}
     what = [fix[cause.boundary] for cause in found if cause.boundary in fix]
     words = " and ".join(dict.fromkeys(what)) or "what is named"
     if lasting == sum(cause.count for cause in found):

@@ -172,7 +172,7 @@ def _of_responses(store: Store, cell: Cell) -> Iterator[str]:
             "may not fit the model"
         )
     if empty:
-        yield f"{empty} responses are empty"
+        yield f"{empty} response{' is' if empty == 1 else 's are'} empty"
     if called:
         yield f"{called} responses call tools that were not offered, in place of a text"
     if uncounted:
@@ -202,8 +202,9 @@ def _prompts(store: Store, cell: Cell) -> Iterator[str]:
     if len(full) >= _FEW and max(full) >= 1.1 * min(full) and _mean(full) / most >= 1.15 * dense:
         short = max(short, len(full))
     if short:
+        counted = "1 prompt has" if short == 1 else f"{short:,} prompts have"
         yield (
-            f"the endpoint counted fewer tokens than {short:,} prompts have (at most {most:,}): it may have "
+            f"the endpoint counted fewer tokens than {counted} (at most {most:,}): it may have "
             "cut them without a word"
         )
 

@@ -133,10 +133,10 @@ def paired_bootstrap(
         difference: Floats = finish(totals[..., columns:]) - finish(totals[..., :columns])
         return difference
 
-    cells = _cells(np.hstack([base, head]), clusters, groups)
-    before = _mean(cells.figures(lambda totals: finish(totals[..., :columns])))
-    after = _mean(cells.figures(lambda totals: finish(totals[..., columns:])))
-    error, degrees = _standard_error(cells, apart, draws, seed, scale)
+    cells = cells_of(np.hstack([base, head]), clusters, groups)
+    before = mean_of(cells.figures(lambda totals: finish(totals[..., :columns])))
+    after = mean_of(cells.figures(lambda totals: finish(totals[..., columns:])))
+    error, degrees = error_of(cells, apart, draws, seed, scale)
     return difference_of(before, after, error, degrees, cells.clusters, draws, confidence)
 
 
@@ -178,19 +178,19 @@ def paired_ratio(
     there is none if base may be 0.
     """
     columns = base.shape[1]
-    cells = _cells(np.hstack([base, head]), clusters, groups)
+    cells = cells_of(np.hstack([base, head]), clusters, groups)
 
     def less(ratio: float) -> Callable[[Floats], Floats]:
         return lambda totals: finish(totals[..., columns:]) - ratio * finish(totals[..., :columns])
 
-    before = _mean(cells.figures(lambda totals: finish(totals[..., :columns])))
-    after = _mean(cells.figures(less(0.0)))
+    before = mean_of(cells.figures(lambda totals: finish(totals[..., :columns])))
+    after = mean_of(cells.figures(less(0.0)))
     if not before > 0 or math.isnan(after):
         return None
     value = after / before
-    apart, degrees = _standard_error(cells, less(value), draws, seed, scale)
-    of_base = _standard_error(cells, lambda totals: finish(totals[..., :columns]), draws, seed, scale)
-    base_error, head_error = of_base[0], _standard_error(cells, less(0.0), draws, seed, scale)[0]
+    apart, degrees = error_of(cells, less(value), draws, seed, scale)
+    of_base = error_of(cells, lambda totals: finish(totals[..., :columns]), draws, seed, scale)
+    base_error, head_error = of_base[0], error_of(cells, less(0.0), draws, seed, scale)[0]
     if not all(map(math.isfinite, (apart, base_error, head_error))):
         return PairedRatio(before, after, value, None, None)
     factor = _quantile(degrees, confidence) ** 2
@@ -223,12 +223,13 @@ def standard_error(
     error that Bonett and Price give it, which is correlated between groups that share clusters. With `scale`
     0, for figures without bounds, it has no such error.
     """
-    return _standard_error(_cells(matrix, clusters, groups), finish, draws, seed, scale)
+    return error_of(cells_of(matrix, clusters, groups), finish, draws, seed, scale)
 
 
-def _standard_error(
+def error_of(
     cells: Cells, finish: Callable[[Floats], Floats], draws: int, seed: int, scale: float
 ) -> tuple[float, float]:
+    """`standard_error` of the mean of the groups' figures of `cells`."""
     nothing = np.flatnonzero(np.isnan(cells.figures(finish)))
     if len(nothing) == cells.groups:
         return math.inf, 1
@@ -253,7 +254,7 @@ def _standard_error(
     return math.sqrt(variance) / cells.groups, degrees
 
 
-def _cells(matrix: Floats, clusters: Sequence[str] | None, groups: Sequence[str] | None) -> Cells:
+def cells_of(matrix: Floats, clusters: Sequence[str] | None, groups: Sequence[str] | None) -> Cells:
     """The cells of `matrix`: one group if there are no `groups`, otherwise without samples of no group."""
     if groups is None or not any(groups):
         return Cells.of(matrix, clusters)
@@ -262,7 +263,7 @@ def _cells(matrix: Floats, clusters: Sequence[str] | None, groups: Sequence[str]
     return Cells.of(matrix[named], [clusters[row] for row in named] if clusters else None, numbers)
 
 
-def _mean(figures: Floats) -> float:
+def mean_of(figures: Floats) -> float:
     """The mean of the figures that are not NaN; NaN if all are."""
     known = figures[~np.isnan(figures)]
     return float(known.mean()) if len(known) else math.nan

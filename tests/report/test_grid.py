@@ -421,3 +421,18 @@ def test_a_paper_without_a_table_gives_those_with_a_figure(tmp_path: Path) -> No
     other = ran(tmp_path, "fake/b", count=20)
     with pytest.raises(UsageError, match=r"no run has a figure for a table of gemini-1\.0"):
         grids_of([other], build_table([other]), "gemini-1.0")
+
+
+def test_a_second_figure_without_a_protocol_refers_to_the_row_with_the_runs(tmp_path: Path) -> None:
+    """As table 2's second figure of GPT-4 on MATH: it is not true that the benchmark was not run."""
+    second = PAPER.replace('"Products"', '"Sums, by others"\ntask = "sums"').replace(
+        ', protocol = "3-shot"', ""
+    )
+    row = cells(grid([ran(tmp_path, "fake/a", count=20)], paper(tmp_path, second)), "Sums, by others")
+    assert (row["fake/a"].kind, row["fake/a"].text) == ("empty", "see Sums")
+    assert (
+        cells(
+            grid([ran(tmp_path, "fake/b", task=quiz(tmp_path))], paper(tmp_path, second)), "Sums, by others"
+        )["fake/b"].text
+        == NOT_RUN
+    )

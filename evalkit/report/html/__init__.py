@@ -33,15 +33,19 @@ def to_html(
     *,
     samples: int,
     courses: Sequence[NamedCourse] = (),
+    first: Sequence[Tabular] = (),
 ) -> str:
     """The page. `grids`: shown instead of the plain table, if any. `samples`: the most samples to include.
 
-    `courses`: those of the table's figures, which are among the breakdowns.
+    `courses`: those of the table's figures, which are among the breakdowns. `first`: tables above the others.
     """
     names = [run.name for run in runs_of(stores, table)]
     return render(
         title=table.title,
-        tables=[_runs_first(side_by_side(grid)) for grid in grids] or [cleaned(figure_list(table))],
+        tables=[
+            *map(cleaned, first),
+            *([_runs_first(side_by_side(grid)) for grid in grids] or [cleaned(figure_list(table))]),
+        ],
         charts=charts,
         parts=list(map(cleaned, (*course_tables(courses), *heat_maps(table), *breakdowns(table)))),
         browser=make_browser(stores, names, samples),
