@@ -31,15 +31,13 @@ _IMAGES = (
     (b"\xff\xd8", "image/jpeg"),
     (b"GIF8", "image/gif"),
     (b"RIFF", "image/webp"),
-    (b"II*\0", "image/tiff"),
-    (b"MM\0*", "image/tiff"),
+    ((b"II*\0", b"MM\0*"), "image/tiff"),
 )
 _SOUNDS = (
     (b"RIFF", "audio/wav"),
     (b"fLaC", "audio/flac"),
     (b"OggS", "audio/ogg"),
-    (b"ID3", "audio/mpeg"),
-    (b"\xff", "audio/mpeg"),
+    ((b"ID3", b"\xff"), "audio/mpeg"),
 )
 
 

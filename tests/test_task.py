@@ -152,8 +152,8 @@ def test_loading_one_benchmark_imports_no_other(name: str, imported: dict[str, l
     own = INDEX[name].partition(":")[0]
     assert own in imported[name]
     # mmlu_fields is mmlu's, the kit is shared by all, and the others by those of speech,
-    # of summarisation and of translation.
-    shared = ["kit", "speech_", "summaries", "translation", *BASED_ON.get(name, ())]
+    # of summarisation and of translation, with BLEURT or without.
+    shared = ["kit", "speech_", "summaries", "translation", "with_bleurt", *BASED_ON.get(name, ())]
     allowed = tuple(f"evalkit.tasks.{module}" for module in shared)
     assert all(module.startswith((own, *allowed)) for module in imported[name])
 

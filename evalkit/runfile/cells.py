@@ -218,11 +218,7 @@ def _cells(store: Store, cell: Cell, calibration: Cell | None) -> Iterator[Table
     asked = _asked(data, *validation)
     threshold = {"threshold": cell.found["threshold"]} if "threshold" in cell.found else {}
     sent = departures(store, cell)
-    decoded: dict[str, JSON] = {
-        name: "the endpoint's default" for name in ("temperature", "top_p") if name in sent
-    }
-    if "system" in sent:
-        decoded["system"] = f"{cell.spec.protocol.system} (in the user's message)".strip()
+    decoded = _decoded(cell, sent)
     made = {"data": cell.spec.data["made"]} if "made" in cell.spec.data else {}
     notes: dict[str, JSON] = {**threshold, **made, **cell.spec.notes, "evalkit": manifest["evalkit"]}
     used = [usage(store, c) for c in (cell, calibration) if c is not None]
@@ -251,11 +247,7 @@ def _cells(store: Store, cell: Cell, calibration: Cell | None) -> Iterator[Table
             high=headline.high if headline else None,
             n=headline.n if headline and counts_own else int(data.scored.sum()),
             outcomes=store.outcomes(cell, spec.variant),
-            groups={
-                figure.group: Group(figure.value, figure.low, figure.high, figure.n)
-                for figure in sorted(found, key=functools.partial(_place, {*data.groups}))
-                if figure.group != WHOLE and figure.value is not None
-            },
+            groups=_groups(found, data),
             signature=Signature(
                 {**asked, **cell.spec.signed(spec), **decoded, **corpus, "metric": spec.identity}, notes
             ),
@@ -275,6 +267,25 @@ def _cells(store: Store, cell: Cell, calibration: Cell | None) -> Iterator[Table
             habits=own,
             lost=_lost(spec, found, data, cell, whole),
         )
+
+
+def _decoded(cell: Cell, sent: Mapping[str, str]) -> dict[str, JSON]:
+    """The settings of the signature that the endpoint changed, by the `departures` of its requests."""
+    decoded: dict[str, JSON] = {
+        name: "the endpoint's default" for name in ("temperature", "top_p") if name in sent
+    }
+    if "system" in sent:
+        decoded["system"] = f"{cell.spec.protocol.system} (in the user's message)".strip()
+    return decoded
+
+
+def _groups(found: Sequence[StoredFigure], data: CellData) -> dict[str, Group]:
+    """The figures of the groups and tags, the groups first."""
+    return {
+        figure.group: Group(figure.value, figure.low, figure.high, figure.n)
+        for figure in sorted(found, key=functools.partial(_place, {*data.groups}))
+        if figure.group != WHOLE and figure.value is not None
+    }
 
 
 def _unjudged(store: Store, cell: Cell) -> int:
