@@ -19,7 +19,7 @@ from evalkit.cli.main import cli
 from evalkit.data.base import DataOptions
 from evalkit.errors import DataError, ScorerError, UsageError
 from evalkit.lmeval import expanded, listed
-from evalkit.lmeval.index import cache_folder, index, version
+from evalkit.lmeval.index import index, names_folder, version
 from evalkit.lmeval.names import Place, parsed
 from evalkit.lmeval.reading import as_text, from_text, numbers_of
 from evalkit.lmeval.requests import answered, calls, most_tokens, stops
@@ -43,7 +43,7 @@ def names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     }
     monkeypatch.setattr("evalkit.lmeval.index._read", lambda folder: {})
     index(Place("gsm8k"))  # writes an empty one, under the name that it is looked for
-    (file,) = cache_folder().glob("names-*.json")
+    (file,) = names_folder().glob("names-*.json")
     assert version() in file.name
     file.write_text(json.dumps(rows), "utf-8")
     return file

@@ -9,10 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import platformdirs
-
 from evalkit.data import folder
 from evalkit.data.base import DataOptions
+from evalkit.data.cache import cache_folder
 from evalkit.errors import DataError
 
 RAW = "https://raw.githubusercontent.com"
@@ -75,8 +74,7 @@ class Repository:
 
     def _downloaded(self, file: str) -> Path:
         known = self.files[file]
-        root = Path(os.environ.get("EVALKIT_CACHE") or platformdirs.user_cache_path("evalkit"))
-        target = root / "repositories" / self.name / self.revision / file
+        target = cache_folder() / "repositories" / self.name / self.revision / file
         if target.is_file():  # it was checked before it was put there
             return target
         content = self._content(file)

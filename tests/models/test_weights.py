@@ -23,7 +23,8 @@ from pathlib import Path
 
 import pytest
 
-from evalkit.models.weights import NAMED, Weights, cache_folder, cached
+from evalkit.data.cache import cache_folder
+from evalkit.models.weights import NAMED, Weights, cached
 from tests.hub_server import HubServer
 
 ROOT = Path(__file__).parents[2]
