@@ -1,60 +1,38 @@
-"""The answer of an imported sample, in the form in which `engine.score` writes one."""
+"""The answer of an imported sample, graded as `engine.score` grades one."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
+from evalkit.engine.score import Graded, Score
 from evalkit.imports.results import Scored
-from evalkit.samples import JSON, plain_text
+from evalkit.metrics.base import Scored as Measured
+from evalkit.samples import Answer, Final, Verdict, plain_text
 
 
-def answer_of(ended: Sequence[Scored], headline: str, failed: int) -> dict[str, list[dict[str, JSON]]]:
-    """Returns the answer as `engine.score` writes one; the readings after the first are its variants."""
+def score_of(ended: Sequence[Scored], headline: str, failed: int) -> Score:
+    """Returns the score; the readings after the first are its variants. It has no statistics."""
     by_name: dict[str, list[Scored]] = {}
     for reading in ended:
         by_name.setdefault(reading.reading, []).append(reading)
     own = next(name for name, found in by_name.items() if any(headline in one.values for one in found))
-    others = {name: [_final(one) for one in found] for name, found in by_name.items() if name != own}
-    whole: dict[str, object] = {
-        "finals": [_final(one, headline) for one in by_name[own]],
-        "variants": others,
-        "branches": {},
-        "outcomes": {name: outcome_of(finals) for name, finals in others.items()},
-        "detail": {"draws that failed": failed} if failed else {},
-    }
-    return whole  # type: ignore[return-value]
+    graded = _graded(by_name[own], headline)
+    answer = Answer(graded.finals, {"draws that failed": failed} if failed else {})
+    variants = {name: _graded(found) for name, found in by_name.items() if name != own}
+    return Score(Measured(answer, graded.correct), graded.outcome, (), graded, variants, {})
 
 
-def _final(one: Scored, headline: str = "") -> dict[str, JSON]:
-    value = one.values.get(headline, next(iter(one.values.values()), None))
+def _graded(found: Sequence[Scored], headline: str = "") -> Graded:
+    return Graded(tuple(map(_final, found)), tuple(_verdict(one, headline) for one in found))
+
+
+def _final(one: Scored) -> Final:
     finish = one.asked[-1].finish if one.asked else "stop"
-    final: dict[str, JSON] = {
-        "value": None if one.answer is None else plain_text(one.answer),
-        "correct": value is not None and value >= 1,
-        "values": dict(one.values),
-        "truncated": finish == "length",
-        "reason": plain_text(one.reason),
-    }
-    if finish == "filter":
-        final["refused"] = True
-    if value is not None and 0 < value < 1:
-        final["credit"] = value
-    return final
+    value = None if one.answer is None else plain_text(one.answer)
+    return Final(value, finish == "length", finish == "filter")
 
 
-def outcome_of(finals: Sequence[Mapping[str, JSON]]) -> str:
-    """Returns the outcome by the rule of `engine.score`."""
-    if 2 * sum(bool(final["correct"]) for final in finals) >= len(finals):
-        return "correct"
-    kinds = [
-        "refused"
-        if final.get("refused")
-        else "truncated"
-        if final["truncated"]
-        else "unparsable"
-        if final["value"] is None
-        else "wrong"
-        for final in finals
-        if not final["correct"]
-    ]
-    return max(("refused", "truncated", "unparsable", "wrong"), key=kinds.count)
+def _verdict(one: Scored, headline: str) -> Verdict:
+    value = one.values.get(headline, next(iter(one.values.values()), None))
+    credit = value if value is not None and 0 < value < 1 else None
+    return Verdict(value is not None and value >= 1, plain_text(one.reason), credit, dict(one.values))

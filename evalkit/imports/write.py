@@ -17,7 +17,7 @@ from evalkit.benchmark.protocol import ProtocolSettings
 from evalkit.benchmark.signature import digest
 from evalkit.benchmark.spec import CellSpec
 from evalkit.errors import BoundaryError, UsageError
-from evalkit.imports.answers import answer_of, outcome_of
+from evalkit.imports.answers import score_of
 from evalkit.imports.results import Asked, Results, Scored, Weighted
 from evalkit.imports.staged import Measured, Staged
 from evalkit.metrics.base import Traits
@@ -282,9 +282,8 @@ def _row(
         )
     )
     headline = next(metric.name for metric in measured if metric.name in values)
-    answer = answer_of(ended, headline, failed=len({r.draw for r in readings} - {r.draw for r in ended}))
-    outcome = outcome_of(answer["finals"])
-    return Row(**row, outcome=outcome, statistics=statistics, answer=answer, links=links)  # type: ignore[arg-type]
+    score = score_of(ended, headline, failed=len({r.draw for r in readings} - {r.draw for r in ended}))
+    return Row(**row, outcome=score.outcome, statistics=statistics, answer=score.as_json(), links=links)  # type: ignore[arg-type]
 
 
 def _mean(values: Sequence[float]) -> float:
