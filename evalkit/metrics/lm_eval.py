@@ -196,17 +196,42 @@ class HarnessNumbers(MetricBase):
         return own
 
 
+class _OfItems(MetricBase):
+    """A base class of figures of a whole corpus that are computed from the items of lm-eval's task."""
+
+    whole_corpus: ClassVar[bool] = True
+    outcome: ClassVar[Literal["answered"]] = "answered"
+
+    def __init__(self, value: str, items: Items, label: str, variant: str) -> None:
+        self._value, self._items, self._variant = value, items, variant
+        self._name = _name(label, value, variant)
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    @property
+    def unit(self) -> str:
+        return ""
+
+    @property
+    def variant(self) -> str:
+        return self._variant
+
+    def _answer(self, scored: Scored) -> str | None:
+        answer = scored.answer.branches[self._variant] if self._variant else scored.answer.finals
+        return answer[0].value
+
+
 @versioned("lm_eval_items", 1, packages=("lm_eval",))
-class HarnessItems(MetricBase):
+class HarnessItems(_OfItems):
     """A figure that a function computes from items that are not all numbers, or a function of a task's own.
 
     The items are computed again from the stored answers once all samples are scored, so that nothing but the
     answers is stored. A run file alone does not give such a figure of other samples.
     """
 
-    whole_corpus: ClassVar[bool] = True
     any_range: ClassVar[bool] = True
-    outcome: ClassVar[Literal["answered"]] = "answered"
     denominator: ClassVar[str] = "samples"
 
     def __init__(
@@ -219,26 +244,13 @@ class HarnessItems(MetricBase):
         higher_is_better: bool = True,
         variant: str = "",
     ) -> None:
-        self._value, self._function, self._items = value, function, items
-        self._name = _name(label, value, variant)
-        self._higher, self._variant = higher_is_better, variant
+        super().__init__(value, items, label, variant)
+        self._function, self._higher = function, higher_is_better
         self._kept: list[Any] = []
-
-    @property
-    def name(self) -> str:
-        return self._name
-
-    @property
-    def unit(self) -> str:
-        return ""
 
     @property
     def higher_is_better(self) -> bool:
         return self._higher
-
-    @property
-    def variant(self) -> str:
-        return self._variant
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -250,10 +262,10 @@ class HarnessItems(MetricBase):
         return self._kept
 
     def statistics(self, sample: Sample, scored: Scored, kept: list[Any]) -> Sequence[float]:
-        answer = scored.answer.branches[self._variant] if self._variant else scored.answer.finals
-        if answer[0].value is None:
+        answer = self._answer(scored)
+        if answer is None:
             return (0.0, 0.0)
-        found = self._items(answer[0].value, sample)
+        found = self._items(answer, sample)
         if self._value not in found:
             return (0.0, 0.0)
         kept.append(found[self._value])
@@ -273,39 +285,24 @@ def _pair(item: Any) -> tuple[list[str], str]:
 
 
 @versioned("lm_eval_translation", 1, packages=("sacrebleu", "lm_eval"))
-class HarnessTranslation(MetricBase):
+class HarnessTranslation(_OfItems):
     """Corpus BLEU or chrF of lm-eval, which are those of sacreBLEU with its defaults, from sums of counts."""
 
-    whole_corpus: ClassVar[bool] = True
     span: ClassVar[float] = 100.0
-    outcome: ClassVar[Literal["answered"]] = "answered"
 
     def __init__(
         self, value: str, kind: Literal["bleu", "chrf"], items: Items, *, label: str = "", variant: str = ""
     ) -> None:
-        self._value, self._kind, self._items = value, kind, items
-        self._name, self._variant = _name(label, value, variant), variant
+        super().__init__(value, items, label, variant)
+        self._kind = kind
         self._inner: Bleu | ChrF = Bleu() if kind == "bleu" else ChrF()
-
-    @property
-    def name(self) -> str:
-        return self._name
-
-    @property
-    def unit(self) -> str:
-        return ""
-
-    @property
-    def variant(self) -> str:
-        return self._variant
 
     @property
     def columns(self) -> tuple[str, ...]:
         return self._inner.columns
 
     def statistics(self, sample: Sample, scored: Scored) -> Sequence[float]:
-        answer = scored.answer.branches[self._variant] if self._variant else scored.answer.finals
-        found = self._items(answer[0].value or "", sample)
+        found = self._items(self._answer(scored) or "", sample)
         if self._value not in found:
             return (0.0,) * len(self.columns)
         references, translation = _pair(found[self._value])
