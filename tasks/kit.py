@@ -73,6 +73,21 @@ def about_picture(rules: str, sample: Sample, question: str) -> Prompt:
     return (Message("user", (rules, sample.media[0], f"\nQuestion: {question}")),)
 
 
+def about_document(sample: Sample, protocol: Protocol, asking: str, kind: str) -> Prompt:
+    """The document of a sample and a question about it.
+
+    SCROLLS' protocol has the question first; a chat protocol has the instruction `asking`, and the `kind` of
+    document above it; any other has the form of lm-evaluation-harness's `scrolls_…`.
+    """
+    if protocol.name.endswith("scrolls"):
+        text = f"{sample.input}\n\n{sample.document}"
+    elif protocol.name.endswith("chat"):
+        text = f"{asking}\n\n{kind}:\n{sample.document}\n\nQuestion: {sample.input}"
+    else:
+        text = f"{sample.document}\n\nQuestion: {sample.input}\nAnswer:"
+    return text if protocol.api == "completion" else (Message("user", text),)
+
+
 def credited(credit: float, reason: str) -> Verdict:
     """The verdict of a credit between 0 and 1: an answer is right from one half on."""
     return Verdict(credit >= 0.5, reason, credit)

@@ -60,7 +60,7 @@ from evalkit.api import (
 from evalkit.scoring.rouge import best_rouge, stemmed
 from evalkit.scoring.squad import first_line, helm_f1, squad_exact_match, squad_f1
 
-from .kit import best_answer, credited, strange_sign
+from .kit import about_document, best_answer, credited, strange_sign
 
 NAME, REVISION = "deepmind/narrativeqa", "2e643e7363944af1c33a652d1c87320d0871c4e4"
 SIZES = {"test": 10557, "validation": 3461}
@@ -190,14 +190,7 @@ def to_sample(record: Record) -> Sample:
 
 @versioned("narrativeqa.prompt", 1)
 def prompt(sample: Sample, protocol: Protocol) -> Prompt:
-    story, question = sample.document, sample.input
-    if protocol.name == SCROLLS:
-        text = f"{question}\n\n{story}"
-    elif protocol.name == CHAT:
-        text = f"{BRIEFLY}\n\nStory:\n{story}\n\nQuestion: {question}"
-    else:
-        text = f"{story}\n\nQuestion: {question}\nAnswer:"
-    return text if protocol.api == "completion" else (Message("user", text),)
+    return about_document(sample, protocol, BRIEFLY, "Story")
 
 
 @versioned("narrativeqa.prompt_summaries", 1)

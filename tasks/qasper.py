@@ -31,7 +31,6 @@ from evalkit.api import (
     HubZip,
     Mapped,
     MeanCredit,
-    Message,
     Prompt,
     Protocol,
     Record,
@@ -44,7 +43,7 @@ from evalkit.api import (
 )
 from evalkit.scoring.squad import first_line, squad_exact_match, squad_f1, squad_normalise
 
-from .kit import best_answer, credited, strange_sign
+from .kit import about_document, best_answer, credited, strange_sign
 
 NAME, REVISION = "tau/scrolls", "fd1aa83070c138b7b7f381388d3b59f1f70a0fa7"
 CHAT, SCROLLS = "0-shot-chat", "0-shot-scrolls"
@@ -85,14 +84,7 @@ def to_sample(record: Record) -> Sample:
 
 @versioned("qasper.prompt", 1)
 def prompt(sample: Sample, protocol: Protocol) -> Prompt:
-    paper, question = sample.document, sample.input
-    if protocol.name == SCROLLS:
-        text = f"{question}\n\n{paper}"
-    elif protocol.name == CHAT:
-        text = f"{INSTRUCTION}\n\nPaper:\n{paper}\n\nQuestion: {question}"
-    else:
-        text = f"{paper}\n\nQuestion: {question}\nAnswer:"
-    return text if protocol.api == "completion" else (Message("user", text),)
+    return about_document(sample, protocol, INSTRUCTION, "Paper")
 
 
 @versioned("qasper.scorer", 1)
