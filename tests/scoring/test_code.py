@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from evalkit.samples import Sample
 from evalkit.scoring import code_block, completion
+from tests.growth import takes_time_in_proportion
 
 SAMPLE = Sample("one", "", (), meta={"entry_point": "f"})
 F = "def f():\n    return 1\n"
@@ -150,6 +149,4 @@ def test_a_completion_is_the_text_as_it_is(text: str) -> None:
     ids=lambda text: repr(text[:6]),
 )
 def test_a_megabyte_of_fences_takes_no_time(text: str) -> None:
-    started = time.process_time()
-    code_block(text, SAMPLE)
-    assert time.process_time() - started < 2
+    takes_time_in_proportion(lambda answer: code_block(answer, SAMPLE), text)

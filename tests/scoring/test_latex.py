@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,6 +9,7 @@ from hypothesis import strategies as st
 from evalkit.scoring.hendrycks import same_spelling
 from evalkit.scoring.latex import boxed_answer, inside_dollars, plain_formula
 from evalkit.scoring.minerva import normalize, stated_answer
+from tests.growth import takes_time_in_proportion
 
 STATED = "Final Answer: The final answer is {}. I hope it is correct."
 _MARKS = ["{", "}", "$", "$$", "=", "/", "\\", "\\$", "\n", "\n\n", " ", "7", "ft", "a ", "é"]
@@ -85,19 +84,15 @@ def test_whatever_a_model_writes_something_or_nothing_is_read(text: str) -> None
 
 @pytest.mark.parametrize("text", LONG.values(), ids=LONG.keys())
 def test_reading_takes_time_in_proportion(text: str) -> None:
-    started = time.process_time()
-    boxed_answer(text)
-    stated_answer(text)
-    assert time.process_time() - started < 1.0
+    takes_time_in_proportion(boxed_answer, text)
+    takes_time_in_proportion(stated_answer, text)
 
 
-def test_normalising_the_longest_answer_that_is_judged_is_quick() -> None:
-    started = time.process_time()
-    for piece in ("$", "\\text{", "\\boxed{", "\\frac", "{", "=", "ft", "1,000", "\\sqrt["):
-        text = (piece * 5000)[:5000]
-        normalize(text)
-        same_spelling(text, text)
-    assert time.process_time() - started < 5.0
+@pytest.mark.parametrize("piece", ["$", "\\text{", "\\boxed{", "\\frac", "{", "=", "ft", "1,000", "\\sqrt["])
+def test_normalising_the_longest_answer_that_is_judged_is_quick(piece: str) -> None:
+    text = (piece * 5000)[:5000]
+    takes_time_in_proportion(normalize, text)
+    takes_time_in_proportion(lambda answer: same_spelling(answer, answer), text)
 
 
 @pytest.mark.parametrize(

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evalkit.samples import Sample
 from evalkit.scoring.letter import chat_letter, cot_letter
+from tests.growth import takes_time_in_proportion
 
 SAMPLE = Sample(
     "cities", "Which is a capital?", ("B",), choices=("Lyon", "Rome", "A cat is an animal", "Oslo and Bergen")
@@ -304,7 +303,5 @@ def test_no_text_raises(text: str) -> None:
 )  # fmt: skip
 def test_a_megabyte_takes_no_time(unit: str) -> None:
     text = unit * (1_000_000 // len(unit))
-    started = time.process_time()
-    chat_letter(text, SAMPLE)
-    cot_letter(text, SAMPLE)
-    assert time.process_time() - started < 4
+    for read in (chat_letter, cot_letter):
+        takes_time_in_proportion(lambda answer, read=read: read(answer, SAMPLE), text)  # type: ignore[misc]

@@ -15,7 +15,7 @@ from evalkit.benchmark.transcript import Transcript, Turn
 from evalkit.lmeval.reading import Filters, Scores
 from evalkit.lmeval.requests import Ask, prompt_of
 from evalkit.lmeval.tasks import as_it_is
-from evalkit.metrics.base import Scored
+from evalkit.metrics.base import Scored, traits_of
 from evalkit.metrics.lm_eval import HarnessItems, HarnessMean, HarnessNumbers, HarnessRate, HarnessTranslation
 from evalkit.models.base import Likelihood, Response, TokenLogprob
 from evalkit.samples import Answer, Final, Message, Prompt, Sample
@@ -206,13 +206,13 @@ def _measuring(name: str) -> Iterator[Case]:
             more: tuple[Any, ...] = ([],) if name == "lm_eval_items" else ()
             call = Call(metric.statistics, (SAMPLES[0], scored, *more))
             yield each([call], [number, metric.name, answer])
-        yield each([Call(_shape, (metric, [name, number, "shape"]))], [number, "shape"])
+        yield each([Call(_declared, (metric, [name, number, "declared"]))], [number, "declared"])
         yield each([Call(_figures, (metric, [name, number, "figures"]))], [number, "figures"])
 
 
-def _shape(metric: Any, case: object) -> object:
-    traits = [getattr(metric, name, None) for name in ("any_range", "outcome", "whole_corpus", "denominator")]
-    return [metric.name, metric.unit, metric.higher_is_better, list(metric.columns), metric.variant, *traits]
+def _declared(metric: Any, case: object) -> object:
+    shape = [metric.name, metric.unit, metric.higher_is_better, list(metric.columns), metric.variant]
+    return [shape, dataclasses.asdict(traits_of(metric))]
 
 
 def _figures(metric: Any, case: object) -> object:

@@ -1,0 +1,27 @@
+"""How CPU time grows with the length of a text. A limit in seconds would fail on a slow or busy machine."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+FACTOR = 8
+"""A text is this many times as long as the one that it is compared with."""
+MOST = FACTOR * 3
+"""A time that grows with the square is `FACTOR ** 2` times as long. Half way to it is room for noise."""
+NOISE = 0.5
+"""Seconds of CPU time that prove nothing."""
+
+
+def takes_time_in_proportion(read: Callable[[str], object], text: str) -> None:
+    """Fails if reading `text` takes much more than `FACTOR` times as long as reading its start."""
+    start = text[: len(text) // FACTOR]
+    short = min(_seconds(read, start) for _ in range(3))
+    whole = _seconds(read, text)
+    assert whole < max(MOST * short, NOISE), f"{whole:.2f} s, and {short:.2f} s for its first eighth"
+
+
+def _seconds(read: Callable[[str], object], text: str) -> float:
+    started = time.process_time()
+    read(text)
+    return time.process_time() - started
