@@ -8,18 +8,20 @@ flash attention for sequences of different lengths; everywhere else there is one
 
 from __future__ import annotations
 
-import itertools
+import functools
+import math
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from evalkit.hf.tree import LEVELS, Pass
+from evalkit.hf.tree import Ids, Pass
 
 NAME = "evalkit_tree"
 """The name under which transformers knows `tree_attention`."""
@@ -34,45 +36,46 @@ class UnsupportedAttention(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """The attention of the tokens `queries` over the tokens `keys`, in runs that belong together.
+    """One part of the attention, in runs of queries that have the same keys.
 
-    `queries`, `keys`: of shape (tokens,), or a slice if they are one run. `cu_queries`, `cu_keys`: of shape
-    (runs + 1,), where each run begins. `longest`: the longest run of queries and of keys.
+    `queries`, `keys`: of shape (runs + 1,): where each run begins. `used`: of shape (runs,): how many of its
+    keys are seen, counted from the first one. `longest`: the longest run of queries and of keys.
     """
 
-    queries: Tensor | slice
-    keys: Tensor | slice
-    cu_queries: Tensor
-    cu_keys: Tensor
+    queries: Tensor
+    keys: Tensor
+    used: Tensor
     longest: tuple[int, int]
 
 
 class Layout:
-    """A pass on the device of the model."""
+    """A pass on the device of the model. `compiled`: whether the parts are joined by compiled code."""
 
-    def __init__(self, packed: Pass, device: torch.device) -> None:
-        self._packed, self._device = packed, device
+    def __init__(self, packed: Pass, device: torch.device, *, compiled: bool = False) -> None:
+        self._packed, self._device, self.compiled = packed, device, compiled
         self.longest = int(packed.positions.max()) + 1
+        self._levels = int(packed.levels.max())
 
     @cached_property
-    def own(self) -> _Part:
-        """The attention of each node over itself."""
-        starts, ends = self._packed.starts, self._packed.ends
-        return self._part([(s, e, s, e) for s, e in zip(starts.tolist(), ends.tolist(), strict=True)])
-
-    @cached_property
-    def above(self) -> list[_Part]:
-        """The attention over the nodes above, level by level."""
+    def parts(self) -> list[_Part]:
+        """The attention of each node over itself, and then over the nodes above, level by level."""
         packed = self._packed
-        rows = zip(
-            *(one.tolist() for one in (packed.levels, packed.starts, packed.ends, packed.last)), strict=True
-        )
-        shared = [(level, (end, last, start, end)) for level, start, end, last in rows if last > end]
-        return [
-            self._part(runs)
-            for level in range(LEVELS)
-            if (runs := [run for known, run in shared if known == level])
-        ]
+        own = np.append(packed.starts, len(packed.tokens))
+        return [self._part(own, own, np.diff(own)), *(self._above(level) for level in range(self._levels))]
+
+    def _above(self, level: int) -> _Part:
+        """The attention over the nodes of `level`. What is no descendant of one of them sees no keys."""
+        packed = self._packed
+        known = packed.levels == level
+        starts, ends, last = packed.starts[known], packed.ends[known], packed.last[known]
+        # each node is followed by its descendants, which see its keys, and by what is not below it
+        queries = np.stack([starts, ends, last], axis=1).ravel()
+        keys = np.stack([starts, starts, last], axis=1).ravel()
+        used = np.stack([np.zeros_like(starts), ends - starts, np.zeros_like(starts)], axis=1).ravel()
+        size = [len(packed.tokens)]
+        keys[2::3][:-1] = keys[3::3]  # a run without keys must not have any that would be left out
+        borders = np.concatenate([[0], queries, size])
+        return self._part(borders, np.concatenate([[0], keys, [keys[-1]]]), np.concatenate([[0], used]))
 
     @cached_property
     def mask(self) -> Tensor:
@@ -86,19 +89,10 @@ class Layout:
             seen[start:end, start:end] = torch.ones((end - start, end - start), dtype=torch.bool).tril()
         return seen.to(self._device)
 
-    def _part(self, runs: list[tuple[int, int, int, int]]) -> _Part:
-        """The part of runs of (first query, last query, first key, last key)."""
-        sides = [[(run[0], run[1]) for run in runs], [(run[2], run[3]) for run in runs]]
-        (queries, cu_queries), (keys, cu_keys) = (self._side(side) for side in sides)
-        longest = [max(end - start for start, end in side) for side in sides]
-        return _Part(queries, keys, cu_queries, cu_keys, (longest[0], longest[1]))
-
-    def _side(self, runs: list[tuple[int, int]]) -> tuple[Tensor | slice, Tensor]:
-        sizes = torch.tensor([0] + [end - start for start, end in runs])
-        borders = sizes.cumsum(0).to(self._device, torch.int32)
-        if all(left[1] == right[0] for left, right in itertools.pairwise(runs)):
-            return slice(runs[0][0], runs[-1][1]), borders
-        return torch.cat([torch.arange(start, end) for start, end in runs]).to(self._device), borders
+    def _part(self, queries: Ids, keys: Ids, used: Ids) -> _Part:
+        longest = int(np.diff(queries).max()), int(np.diff(keys).max())
+        on = [torch.from_numpy(one.astype(np.int32)).to(self._device) for one in (queries, keys, used)]
+        return _Part(on[0], on[1], on[2], longest)
 
 
 @contextmanager
@@ -111,6 +105,7 @@ def over(layout: Layout) -> Iterator[None]:
         del _now.layout
 
 
+@torch.compiler.disable  # type: ignore[untyped-decorator]
 def tree_attention(
     module: torch.nn.Module,
     query: Tensor,
@@ -152,25 +147,35 @@ def _repeated(heads: Tensor, count: int) -> Tensor:
 
 def _in_parts(layout: Layout, query: Tensor, key: Tensor, value: Tensor, scaling: float | None) -> Tensor:
     """The same, part by part. All are of shape (tokens, heads, size)."""
-    found, lse = _flash(query, key, value, layout.own, scaling, causal=True)
-    if not layout.above:
-        return found
-    joined = found.float()
-    for part in layout.above:
-        more, at = _flash(query[part.queries], key[part.keys], value[part.keys], part, scaling, causal=False)
-        ours = lse[part.queries]
-        both = torch.logaddexp(ours, at)
-        mine = joined[part.queries] * (ours - both).exp()[..., None]
-        joined[part.queries] = mine.addcmul_(more, (at - both).exp()[..., None])
-        lse[part.queries] = both
-    return joined.to(query.dtype)
+    own, *above = layout.parts
+    joined = _compiled_joined() if layout.compiled else _joined
+    found, lse = _flash(query, key, value, own, scaling, causal=True)
+    for part in above:
+        found, lse = joined(found, lse, *_flash(query, key, value, part, scaling, causal=False))
+    return found
+
+
+def _joined(left: Tensor, left_lse: Tensor, right: Tensor, right_lse: Tensor) -> tuple[Tensor, Tensor]:
+    """The attention over the keys of two parts. FlashAttention 2 gives one without keys an lse of inf."""
+    right_lse = right_lse.masked_fill(right_lse == math.inf, -math.inf)
+    lse = torch.logaddexp(left_lse, right_lse)
+    by = [(one - lse).exp().transpose(0, 1)[..., None] for one in (left_lse, right_lse)]
+    return (left * by[0] + right * by[1]).to(left.dtype), lse
+
+
+@functools.cache
+def _compiled_joined() -> Callable[[Tensor, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]:
+    compiled: Callable[[Tensor, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
+    compiled = torch.compile(_joined, dynamic=True)
+    return compiled
 
 
 def _flash(
     query: Tensor, key: Tensor, value: Tensor, part: _Part, scaling: float | None, *, causal: bool
 ) -> tuple[Tensor, Tensor]:
-    """(output, log of the normaliser) of one part; the latter of shape (tokens, heads), in 32 bits."""
+    """(output, log of the normaliser) of one part; the latter of shape (heads, tokens), in 32 bits."""
     found = torch.ops.aten._flash_attention_forward(
-        query, key, value, part.cu_queries, part.cu_keys, *part.longest, 0.0, causal, False, scale=scaling
-    )
-    return found[0], found[1].transpose(0, 1).contiguous()
+        query, key, value, part.queries, part.keys, *part.longest, 0.0, causal, False,
+        scale=scaling, seqused_k=part.used,
+    )  # fmt: skip
+    return found[0], found[1]

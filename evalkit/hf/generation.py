@@ -81,7 +81,6 @@ def generate(
             generation_config=settings,
             logits_processor=LogitsProcessorList([choice]),
             stopping_criteria=StoppingCriteriaList([_Stops(rows, width, text_of)]),
-            use_model_defaults=False,
         )
     told = choice.told()
     return [

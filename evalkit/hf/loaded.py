@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from transformers import GenerationConfig
 
 from evalkit.errors import ProviderError
 from evalkit.hf.generation import Row, Written, generate
@@ -30,10 +31,14 @@ class Loaded:
         template = Path(options.template).read_text("utf-8") if options.template else ""
         self.texts = Texts(tokenizer, template, options.bos)
         self._ends = self.texts.ends | _numbers(getattr(model.generation_config, "eos_token_id", None))
+        # otherwise the model's own temperature or penalty would fill what a request leaves open
+        model.generation_config = GenerationConfig()  # type: ignore[no-untyped-call]
         self._context = int(getattr(model.config.get_text_config(), "max_position_embeddings", 0) or 0)
         self._most = options.tokens if model.device.type != "cpu" else min(options.tokens, _CPU_TOKENS)
         self._rows = options.rows
         self._passes = Passes(model, self._most)
+        if options.compile:
+            self._passes.compile()
         if why := self._passes.check():
             _say(f"hf/: what prompts begin with is computed for each of them, because {why}")
 

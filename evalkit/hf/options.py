@@ -32,6 +32,7 @@ class Options:
     `batch`: how many requests are taken at once. `rows`: how many texts are generated at once. `tokens`: the
     most tokens of one call of the model that generates nothing. `bits`: 4 or 8 for weights that bitsandbytes
     shrinks, else 0. `device`: auto is the first GPU, else the CPU; spread puts the layers on all GPUs.
+    `compile`: whether PyTorch compiles the layers for what generates nothing.
     """
 
     path: Path
@@ -47,6 +48,7 @@ class Options:
     batch: int = 256
     rows: int = 64
     tokens: int = 16_384
+    compile: bool = False
     trust_remote_code: bool = False
 
     @property
@@ -74,6 +76,8 @@ class Options:
             decides["template"] = sha256(Path(self.template))
         if self.bos != "auto":
             decides["bos"] = self.bos
+        if self.compile:
+            decides["compile"] = True  # other kernels round differently
         if self.bits:
             decides["bits"] = self.bits
         return decides

@@ -25,6 +25,8 @@ _LOGITS = 2**28
 """The most logits that are held at once (1 GB in 32 bits)."""
 _CHECK = (40, 20, (5, 3, 9))
 """The tokens of the self-check: what all begin with, what two of them share, and the ends."""
+_ONE_PASS = 1024
+"""Enough tokens for all of the self-check, since nothing is shared between passes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,7 @@ class Passes:
         self._head = Head(model)
         self.shared = True
         """Whether what sequences begin with is shared. `check` decides it."""
+        self.compiled = False
 
     def check(self) -> str:
         """Compares the shared with the plain computation of a few tokens; returns why none is shared.
@@ -94,11 +97,11 @@ class Passes:
         ids = [np.concatenate([start, *([middle] if number else []), end]) for number, end in enumerate(ends)]
         wanted = [Wanted(one, 1) for one in ids]
         try:
-            shared = self._computed(wanted, shared=True)
+            shared = self._computed(wanted, shared=True, most=_ONE_PASS)
         except UnsupportedAttention as error:
             self.shared = False
             return f"its attention has {error}"
-        plain = self._computed(wanted, shared=False)
+        plain = self._computed(wanted, shared=False, most=_ONE_PASS)
         pairs = [
             pair
             for a, b in zip(plain, shared, strict=True)
@@ -108,18 +111,26 @@ class Passes:
         self.shared = worst <= TOLERANCE.get(str(self._model.dtype).removeprefix("torch."), 0.0)
         return "" if self.shared else f"the shared computation is {worst:.2g} nats off the plain one"
 
+    def compile(self) -> None:
+        """Has the layers compiled at their next call, which takes a while; later calls are faster."""
+        names = set(getattr(self._model, "_no_split_modules", None) or ())
+        for layer in self._model.modules():
+            if type(layer).__name__ in names:
+                layer.compile(dynamic=True)
+        self.compiled = True
+
     def compute(self, wanted: Sequence[Wanted]) -> list[Found]:
         """In the order of `wanted`. Raises torch.OutOfMemoryError."""
         if self.shared:
             try:
-                return self._computed(wanted, shared=True)
+                return self._computed(wanted, shared=True, most=self.most)
             except UnsupportedAttention:  # of a sequence that is longer than the window of a layer
                 pass
-        return self._computed(wanted, shared=False)
+        return self._computed(wanted, shared=False, most=self.most)
 
-    def _computed(self, wanted: Sequence[Wanted], *, shared: bool) -> list[Found]:
+    def _computed(self, wanted: Sequence[Wanted], *, shared: bool, most: int) -> list[Found]:
         with torch.inference_mode(), self._tree() if shared else nullcontext():
-            batches = self._packed(wanted) if shared else self._padded(wanted)
+            batches = self._packed(wanted, most) if shared else self._padded(wanted, most)
             measured = [self._measured(batch, wanted) for batch in batches]
         found = {number: one for batch in measured for number, one in batch.split()}
         return [found[number] for number in range(len(wanted))]
@@ -139,22 +150,22 @@ class Passes:
         finally:
             self._model.set_attn_implementation(before)
 
-    def _packed(self, wanted: Sequence[Wanted]) -> Iterator[_Batch]:
+    def _packed(self, wanted: Sequence[Wanted], most: int) -> Iterator[_Batch]:
         """Yields the batches with shared beginnings, each of one row."""
-        for packed in passes([one.read for one in wanted], self.most):
-            with over(Layout(packed, self._model.device)):
+        for packed in passes([one.read for one in wanted], most):
+            with over(Layout(packed, self._model.device, compiled=self.compiled)):
                 hidden = self._head.hidden(
                     input_ids=self._row(packed.tokens), position_ids=self._row(packed.positions)
                 )
             numbers = list(packed.paths)
             yield _Batch(hidden[0], numbers, [packed.places(n, wanted[n].first - 1) for n in numbers])
 
-    def _padded(self, wanted: Sequence[Wanted]) -> Iterator[_Batch]:
+    def _padded(self, wanted: Sequence[Wanted], most: int) -> Iterator[_Batch]:
         """Yields the batches of a row for each sequence, by falling length, padded at their ends."""
         order = sorted(range(len(wanted)), key=lambda number: -len(wanted[number].read))
         while order:
             width = len(wanted[order[0]].read)
-            count = max(1, self.most // width)
+            count = max(1, most // width)
             numbers, order = order[:count], order[count:]
             ids = np.zeros((len(numbers), width), dtype=np.int64)
             mask = np.zeros_like(ids)

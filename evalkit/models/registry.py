@@ -150,6 +150,7 @@ BACKENDS: dict[str, Backend] = {
             "batch": whole_number,
             "rows": whole_number,
             "tokens": whole_number,
+            "compile": on_or_off,
             "trust_remote_code": on_or_off,
         },
     ),
