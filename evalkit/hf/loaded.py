@@ -11,15 +11,21 @@ import torch
 from transformers import GenerationConfig
 
 from evalkit.errors import ProviderError
-from evalkit.hf.generation import Row, Written, generate
+from evalkit.hf.attention import UnsupportedAttention
+from evalkit.hf.flow import Flow
 from evalkit.hf.options import Options
+from evalkit.hf.padded import generate
 from evalkit.hf.passes import Found, Passes, Wanted
+from evalkit.hf.rows import Row, Written
+from evalkit.hf.slots import Slots
 from evalkit.hf.text import Texts
 from evalkit.hf.tree import Ids
 
 _LEAST_TOKENS = 512
 _CPU_TOKENS = 2048
 """On the CPU the tree's attention has a mask of the square of this."""
+_CACHE = 0.6
+"""The share of the GPU's free memory for the keys and values of texts that are generated."""
 _SHOWN = 300
 
 
@@ -70,21 +76,38 @@ class Loaded:
                 _say(f"hf/: out of memory: {self._most} tokens at once")
 
     def generate(self, rows: Mapping[int, Row]) -> Iterator[tuple[int, Written]]:
-        """Yields (number, what was written) of all `rows`, those with the most to write first."""
-        waiting = sorted(rows, key=lambda number: (rows[number].most, len(rows[number].ids)), reverse=True)
-        while waiting:
-            numbers = waiting[: self._rows]
+        """Yields (number, what was written) of all `rows`, with fewer at once if memory runs out."""
+        left = dict(rows)
+        while left:
             try:
-                found = generate(self._model, [rows[n] for n in numbers], self._ends, self.texts.text)
+                for number, written in self._flow(left) if self._passes.shared else self._padded(left):
+                    del left[number]
+                    yield number, written
+            except UnsupportedAttention:  # a text that is longer than the window of a layer
+                self._passes.shared = False
             except torch.OutOfMemoryError:
                 torch.cuda.empty_cache()
-                if len(numbers) == 1:
+                if self._rows == 1:
                     raise ProviderError("the GPU's memory is too small for a prompt and its answer") from None
-                self._rows = len(numbers) // 2
+                self._rows = max(1, min(self._rows, len(left)) // 2)
                 _say(f"hf/: out of memory: {self._rows} answers at once")
-                continue
+
+    def _flow(self, rows: Mapping[int, Row]) -> Iterator[tuple[int, Written]]:
+        length = max(len(row.ids) + row.most for row in rows.values())
+        count = min(self._rows, len(rows))
+        if self._model.device.type == "cuda":
+            count = min(count, Slots.affordable(self._model, length, _CACHE))
+        slots = Slots(count, length)
+        flow = Flow(self._model, self._passes.head, rows, slots, self._most, self._ends, self.texts.text)
+        yield from flow.run()
+
+    def _padded(self, rows: Mapping[int, Row]) -> Iterator[tuple[int, Written]]:
+        """Those with the most to write first."""
+        order = sorted(rows, key=lambda number: (rows[number].most, len(rows[number].ids)), reverse=True)
+        for start in range(0, len(order), self._rows):
+            numbers = order[start : start + self._rows]
+            found = generate(self._model, [rows[n] for n in numbers], self._ends, self.texts.text)
             yield from zip(numbers, found, strict=True)
-            waiting = waiting[len(numbers) :]
 
 
 def load(options: Options) -> Loaded:

@@ -17,9 +17,9 @@ from evalkit.samples import JSON
 
 if TYPE_CHECKING:
     from evalkit.hf.asked import Answer
-    from evalkit.hf.generation import Row, Written
     from evalkit.hf.loaded import Loaded
     from evalkit.hf.passes import Wanted
+    from evalkit.hf.rows import Row, Written
 
 _Answers: TypeAlias = dict[int, Response | ProviderError]
 
@@ -117,7 +117,7 @@ def _written(loaded: Loaded, requests: Mapping[int, Request]) -> _Answers:
 
 def _row(loaded: Loaded, request: Request) -> Row:
     from evalkit.hf.asked import check
-    from evalkit.hf.generation import Row
+    from evalkit.hf.rows import Row
 
     check(request)
     ids, top_k = loaded.texts.prompt(request.prompt), request.extra.get("top_k", 0)

@@ -22,7 +22,7 @@ DTYPES = ("auto", "float32", "bfloat16", "float16")
 BOS = ("auto", "on", "off")
 _WEIGHTS = ("*.safetensors", "*.bin", "*.gguf")
 _READ = (*_WEIGHTS, "*.json", "*.jinja", "*.model", "*.txt", "*.tiktoken")
-_NUMBERS = {"batch": 256, "rows": 64, "tokens": 16_384, "bits": 0}
+_NUMBERS = {"batch": 256, "rows": 256, "tokens": 16_384, "bits": 0}
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Options:
     bos: str = "auto"
     bits: int = 0
     batch: int = 256
-    rows: int = 64
+    rows: int = 256
     tokens: int = 16_384
     compile: bool = False
     trust_remote_code: bool = False

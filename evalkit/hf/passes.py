@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,8 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from evalkit.hf.attention import NAME, Layout, UnsupportedAttention, over, tree_attention
+from evalkit.hf.attention import UnsupportedAttention, over, replaced
 from evalkit.hf.head import Head
+from evalkit.hf.layout import Layout
 from evalkit.hf.tree import Ids, passes
 
 TOLERANCE = {"float32": 1e-3, "float16": 0.05, "bfloat16": 0.25}
@@ -79,7 +80,7 @@ class Passes:
 
     def __init__(self, model: Any, most: int) -> None:
         self._model, self.most = model, most
-        self._head = Head(model)
+        self.head = Head(model)
         self.shared = True
         """Whether what sequences begin with is shared. `check` decides it."""
         self.compiled = False
@@ -92,7 +93,7 @@ class Passes:
         """
         rng = np.random.default_rng(0)
         start, middle, *ends = (
-            rng.integers(0, self._head.vocabulary, size) for size in (*_CHECK[:2], *_CHECK[2])
+            rng.integers(0, self.head.vocabulary, size) for size in (*_CHECK[:2], *_CHECK[2])
         )
         ids = [np.concatenate([start, *([middle] if number else []), end]) for number, end in enumerate(ends)]
         wanted = [Wanted(one, 1) for one in ids]
@@ -129,32 +130,17 @@ class Passes:
         return self._computed(wanted, shared=False, most=self.most)
 
     def _computed(self, wanted: Sequence[Wanted], *, shared: bool, most: int) -> list[Found]:
-        with torch.inference_mode(), self._tree() if shared else nullcontext():
+        with torch.inference_mode(), replaced(self._model) if shared else nullcontext():
             batches = self._packed(wanted, most) if shared else self._padded(wanted, most)
             measured = [self._measured(batch, wanted) for batch in batches]
         found = {number: one for batch in measured for number, one in batch.split()}
         return [found[number] for number in range(len(wanted))]
 
-    @contextmanager
-    def _tree(self) -> Iterator[None]:
-        """Within it, the model's attention is that over trees."""
-        from transformers import AttentionInterface
-
-        AttentionInterface.register(NAME, tree_attention)
-        before = self._model.config._attn_implementation
-        self._model.set_attn_implementation(NAME)
-        try:
-            if self._model.config._attn_implementation != NAME:
-                raise UnsupportedAttention("only its own computation")
-            yield
-        finally:
-            self._model.set_attn_implementation(before)
-
     def _packed(self, wanted: Sequence[Wanted], most: int) -> Iterator[_Batch]:
         """Yields the batches with shared beginnings, each of one row."""
         for packed in passes([one.read for one in wanted], most):
             with over(Layout(packed, self._model.device, compiled=self.compiled)):
-                hidden = self._head.hidden(
+                hidden = self.head.hidden(
                     input_ids=self._row(packed.tokens), position_ids=self._row(packed.positions)
                 )
             numbers = list(packed.paths)
@@ -173,7 +159,7 @@ class Passes:
                 read = wanted[number].read
                 ids[row, : len(read)], mask[row, : len(read)] = read, 1
             given = {} if mask.all() else {"attention_mask": self._on(mask)}
-            hidden = self._head.hidden(input_ids=self._on(ids), **given)
+            hidden = self.head.hidden(input_ids=self._on(ids), **given)
             places = [
                 row * width + np.arange(wanted[number].first - 1, len(wanted[number].read))
                 for row, number in enumerate(numbers)
@@ -189,9 +175,9 @@ class Passes:
         places, rows = np.unique(np.concatenate(batch.places), return_inverse=True)
         top = max(one.top for one in asked)
         found = _Measured.empty(batch.numbers, asked, top, self._model.device)
-        step = max(1, _LOGITS // self._head.vocabulary)
+        step = max(1, _LOGITS // self.head.vocabulary)
         for start in range(0, len(places), step):
-            logits = self._head.logits(batch.hidden[self._on(places[start : start + step])]).float()
+            logits = self.head.logits(batch.hidden[self._on(places[start : start + step])]).float()
             pairs = np.flatnonzero((rows >= start) & (rows < start + step))
             found.put(self._on(pairs), self._on(rows[pairs] - start), self._on(targets[pairs]), logits)
         return found

@@ -10,8 +10,9 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from evalkit.hf import attention  # noqa: E402
-from evalkit.hf.attention import Layout, UnsupportedAttention, over, tree_attention  # noqa: E402
+from evalkit.hf import layout as layouts  # noqa: E402
+from evalkit.hf.attention import UnsupportedAttention, attention, over  # noqa: E402
+from evalkit.hf.layout import Layout  # noqa: E402
 from evalkit.hf.tree import passes  # noqa: E402
 
 pytestmark = pytest.mark.slow  # torch takes seconds to import
@@ -46,15 +47,17 @@ def sequences(seed: int) -> list[Any]:
 
 @pytest.mark.parametrize("seed", range(6))
 def test_the_parts_together_are_the_attention_with_a_mask(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(attention, "_flash", flash)
     for packed in passes(sequences(seed), 400):
         layout = Layout(packed, torch.device("cpu"))
         size = len(packed.tokens)
         query, key, value = (torch.randn(1, 4, size, 8) for _ in range(3))
         with over(layout):
-            masked, _ = tree_attention(torch.nn.Module(), query, key, value, None, scaling=0.3)
+            masked, _ = attention(torch.nn.Module(), query, key, value, None, scaling=0.3)
         rows = [one[0].transpose(0, 1) for one in (query, key, value)]
-        in_parts = attention._in_parts(layout, rows[0], rows[1], rows[2], 0.3)
+        with monkeypatch.context() as patched:
+            patched.setattr(layouts, "is_fast", lambda *_: True)
+            patched.setattr(layouts, "flash", flash)
+            in_parts = layout.attend(0, rows[0], rows[1], rows[2], 0.3)
         assert torch.allclose(in_parts, masked[0], atol=1e-5)
         covered = torch.zeros((size, size), dtype=torch.int)
         for number, part in enumerate(layout.parts):
@@ -71,18 +74,18 @@ def test_another_attention_than_all_that_precedes_is_refused() -> None:
     (packed,) = passes([np.arange(30)], 100)
     some = torch.randn(1, 2, 30, 8)
     with over(Layout(packed, torch.device("cpu"))):
-        tree_attention(torch.nn.Module(), some, some, some, None, sliding_window=30)
+        attention(torch.nn.Module(), some, some, some, None, sliding_window=30)
         for given in ({"sliding_window": 29}, {"softcap": 30.0}, {"s_aux": some}):
             with pytest.raises(UnsupportedAttention):
-                tree_attention(torch.nn.Module(), some, some, some, None, **given)
+                attention(torch.nn.Module(), some, some, some, None, **given)
         with pytest.raises(UnsupportedAttention):
-            tree_attention(torch.nn.Module(), some[:, :, :1], some, some, None)
+            attention(torch.nn.Module(), some[:, :, :1], some, some, None)
 
 
 def test_several_heads_share_keys() -> None:
     (packed,) = passes([np.arange(30)], 100)
     query, key = torch.randn(1, 4, 30, 8), torch.randn(1, 2, 30, 8)
     with over(Layout(packed, torch.device("cpu"))):
-        found, _ = tree_attention(torch.nn.Module(), query, key, key, None)
+        found, _ = attention(torch.nn.Module(), query, key, key, None)
     whole = torch.nn.functional.scaled_dot_product_attention(query, key, key, is_causal=True, enable_gqa=True)
     assert torch.allclose(found, whole.transpose(1, 2), atol=1e-6)

@@ -18,7 +18,10 @@ from evalkit.errors import ProviderError, UsageError  # noqa: E402
 from evalkit.models import open_model  # noqa: E402
 from evalkit.models.base import Request, Response  # noqa: E402
 from evalkit.samples import Message  # noqa: E402
+from tests.cli.conftest import Cli, cli  # noqa: E402
 from tests.tiny_llama import written  # noqa: E402
+
+__all__ = ["cli"]
 
 pytestmark = pytest.mark.slow  # transformers takes seconds to import
 PROMPTS = [
@@ -255,15 +258,15 @@ def test_a_parameter_that_is_not_heeded_is_refused(folder: Path) -> None:
 def test_memory_that_runs_out_halves_what_is_computed_at_once(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from evalkit.hf import generation, loaded
+    from evalkit.hf.flow import Flow
     from evalkit.hf.passes import Passes
 
-    plainly, passes_compute = generation.generate, Passes.compute
+    plainly, passes_compute = Flow.run, Passes.compute
 
-    def little(model: Any, rows: Any, *given: Any) -> Any:
-        if len(rows) > 2:
+    def little(self: Any) -> Any:
+        if self._slots.count > 2:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return plainly(model, rows, *given)
+        return plainly(self)
 
     def few(self: Any, wanted: Any) -> Any:
         if self.most > 600:
@@ -274,7 +277,7 @@ def test_memory_that_runs_out_halves_what_is_computed_at_once(
         Request(p, 0, continuations=(" x",)) for p in PROMPTS
     ]
     expected = answers(folder, requests)
-    monkeypatch.setattr(loaded, "generate", little)
+    monkeypatch.setattr(Flow, "run", little)
     monkeypatch.setattr(Passes, "compute", few)
     found = answers(folder, requests)
     assert [good(one).text for one in found] == [good(one).text for one in expected]
@@ -333,3 +336,58 @@ def test_the_identity_is_what_decides_the_responses(folder: Path, tmp_path: Path
     config = json.loads((copy / "config.json").read_text("utf-8"))
     (copy / "config.json").write_text(json.dumps({**config, "rms_norm_eps": 1e-3}))
     assert identity(f"hf/{copy}?dtype=float32") != plain
+
+
+def test_a_model_with_an_attention_of_its_own_is_generated_from_in_padded_batches(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from evalkit.hf.passes import Passes
+
+    requests = [
+        *(Request(prompt, 6 + n, logprobs=2) for n, prompt in enumerate(PROMPTS)),
+        *(Request(prompt, 9, temperature=0.8, top_p=0.8, seed=n) for n, prompt in enumerate(PROMPTS)),
+    ]
+    stop = good(answers(folder, [Request(PROMPTS[0], 40)])[0]).text[3:5]
+    requests.append(Request(PROMPTS[0], 40, stop=(stop,)))
+    expected = [good(one) for one in answers(folder, requests)]
+
+    def plain(self: Any) -> str:
+        self.shared = False
+        return "it has an attention of its own"
+
+    monkeypatch.setattr(Passes, "check", plain)
+    found = [good(one) for one in answers(folder, requests, "&rows=3")]
+    assert "because it has an attention of its own" in capsys.readouterr().err
+    for left, right in zip(expected[:-1], found[:-1], strict=True):
+        assert (left.text, left.finish, left.completion_tokens) == (
+            right.text,
+            right.finish,
+            right.completion_tokens,
+        )
+        assert [token.token for token in left.logprobs] == [token.token for token in right.logprobs]
+        assert [token.logprob for token in left.logprobs] == pytest.approx(
+            [t.logprob for t in right.logprobs], abs=1e-4
+        )
+    assert found[-1].finish == expected[-1].finish == "stop"
+    assert stop in found[-1].text
+
+
+def test_more_texts_than_slots(folder: Path, pair: tuple[Any, Any]) -> None:
+    """Those that wait take the places of those that ended, and equal prompts are read once."""
+    requests = [Request(PROMPTS[n % 5], 3 + 5 * (n % 4), seed=n, temperature=n % 2) for n in range(40)]
+    few = [good(one).text for one in answers(folder, requests, "&rows=7")]
+    assert few == [good(one).text for one in answers(folder, requests)]
+
+
+def test_a_run_from_the_command_line(folder: Path, tmp_path: Path, cli: Cli) -> None:
+    model = f"hf/{written(tmp_path / 'long', positions=8192)}?dtype=float32"
+    for number, given in enumerate(
+        (["mmlu:5-shot", "--set", "likelihood=prompt"], ["hellaswag"], ["gsm8k:0-shot-chat"])
+    ):
+        command = ("run", "-m", model, "-t", *given, "--limit", 6, "-o", tmp_path / f"{number}.db")
+        done = cli(*command, "--data", "builtin")
+        assert done.code == 0, done.err
+        assert cli(*command, "--data", "builtin").out == done.out
+    wrong = cli("run", "-m", "hf/./none", "-t", "gsm8k", "-o", tmp_path / "no.db", "--data", "builtin")
+    assert (wrong.code, "there is no such folder" in wrong.err) == (2, True)
+    assert not (tmp_path / "no.db").exists()
