@@ -27,7 +27,7 @@ LAYERS = (
     ("stats", "sandbox"),
     ("data", "media", "scoring.learned", "scoring.bleurt"),
     ("models",),
-    ("benchmark",),
+    ("benchmark", "hf"),
     ("runfile", "lmeval"),
     ("engine", "compare", "imports"),
     ("report",),

@@ -190,6 +190,7 @@ def test_models(cli: Cli) -> None:
         "llama-cpp",
         "transcribe",
         "faster-whisper",
+        "hf",
         "python",
         "replay",
         "fake",

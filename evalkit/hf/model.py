@@ -1,0 +1,152 @@
+"""A model of transformers in this process: `hf/PATH-or-NAME`."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeAlias
+
+from evalkit.errors import ProviderError
+from evalkit.hf.options import Options, read_options
+from evalkit.models.base import Capability, Request, Response, TokenLogprob
+from evalkit.models.registry import Named, capabilities_of
+from evalkit.samples import JSON
+
+if TYPE_CHECKING:
+    from evalkit.hf.asked import Answer
+    from evalkit.hf.loaded import Loaded
+    from evalkit.hf.passes import Wanted
+    from evalkit.hf.rows import Row, Written
+
+_Answers: TypeAlias = dict[int, Response | ProviderError]
+
+
+class HfModel:
+    """A model that answers several requests in one call (`BatchModel`), in a thread of its own.
+
+    It is loaded at the first request. Likelihoods, echoed prompts and answers of one greedy token are
+    computed together, what their prompts begin with once; longer answers are generated in batches.
+    """
+
+    capabilities: frozenset[Capability] = capabilities_of("hf")
+    parallel: int | None = None
+
+    def __init__(self, name: str, options: Options) -> None:
+        self.name, self._options = name, options
+        self.batch_size = options.batch
+        self._loaded: Loaded | None = None
+        self._thread = _one_thread()
+
+    @property
+    def identity(self) -> dict[str, JSON]:
+        return self._options.identity
+
+    async def generate(self, request: Request, *, draw: int = 0) -> Response:
+        (found,) = await self.generate_batch([request], [draw])
+        if isinstance(found, ProviderError):
+            raise found
+        return found
+
+    async def generate_batch(
+        self, requests: Sequence[Request], draws: Sequence[int]
+    ) -> Sequence[Response | ProviderError]:
+        """A sampled request's seed is in it, and differs by draw."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._answered, requests)
+
+    async def aclose(self) -> None:
+        self._thread.shutdown(wait=False, cancel_futures=True)
+        self._thread, self._loaded = _one_thread(), None
+
+    def _answered(self, requests: Sequence[Request]) -> list[Response | ProviderError]:
+        from evalkit.hf.asked import is_scored
+        from evalkit.hf.loaded import load
+
+        if self._loaded is None:
+            self._loaded = load(self._options)
+        started = time.perf_counter()
+        numbered = dict(enumerate(requests))
+        scored = {number: one for number, one in numbered.items() if is_scored(one)}
+        written = {number: one for number, one in numbered.items() if number not in scored}
+        found = _scored(self._loaded, scored) | _written(self._loaded, written)
+        seconds = time.perf_counter() - started
+        answers = [found[number] for number in numbered]
+        return [replace(one, seconds=seconds) if isinstance(one, Response) else one for one in answers]
+
+
+def _scored(loaded: Loaded, requests: Mapping[int, Request]) -> _Answers:
+    """The responses that need no generation."""
+    from evalkit.hf.asked import scored
+
+    wanted: list[Wanted] = []
+    parts: dict[int, tuple[slice, Answer]] = {}
+    failed: _Answers = {}
+    for number, request in requests.items():
+        try:
+            own, answer = scored(loaded, request)
+        except ProviderError as error:
+            failed[number] = error
+            continue
+        parts[number] = slice(len(wanted), len(wanted) + len(own)), answer
+        wanted += own
+    found = loaded.compute(wanted) if wanted else []
+    return failed | {number: answer(found[part]) for number, (part, answer) in parts.items()}
+
+
+def _written(loaded: Loaded, requests: Mapping[int, Request]) -> _Answers:
+    """The responses that are generated."""
+    found: _Answers = {}
+    rows: dict[int, Row] = {}
+    for number, request in requests.items():
+        try:
+            rows[number] = _row(loaded, request)
+        except ProviderError as error:
+            found[number] = error
+    for number, written in loaded.generate(rows):
+        found[number] = Response(
+            loaded.texts.text(written.ids),
+            "stop" if written.ended else "length",
+            len(rows[number].ids),
+            len(written.ids) + written.ended,
+            logprobs=_told(loaded, rows[number], written),
+        )
+    return found
+
+
+def _row(loaded: Loaded, request: Request) -> Row:
+    from evalkit.hf.asked import check
+    from evalkit.hf.rows import Row
+
+    check(request)
+    ids, top_k = loaded.texts.prompt(request.prompt), request.extra.get("top_k", 0)
+    return Row(
+        ids,
+        loaded.room(ids, request.max_tokens),
+        request.temperature,
+        request.top_p,
+        max(0, top_k) if isinstance(top_k, int) else 0,
+        request.seed,
+        request.stop,
+        request.logprobs,
+    )
+
+
+def _told(loaded: Loaded, row: Row, written: Written) -> tuple[TokenLogprob, ...]:
+    """The generated tokens with their log-probabilities, as far as they were asked for."""
+    before, tokens = row.ids[-4:].tolist(), []
+    for token, (logprob, names, values) in zip(written.ids, written.logprobs, strict=False):
+        named = loaded.texts.named(names, values, before)
+        tokens.append(TokenLogprob(loaded.texts.token(token, before), logprob, named))
+        before = [*before[-3:], token]
+    return tuple(tokens)
+
+
+def _one_thread() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(1, thread_name_prefix="hf")
+
+
+def open_hf(named: Named) -> HfModel:
+    """Opens `hf/PATH-or-NAME?dtype=bfloat16&device=cuda:0`. Raises `UsageError`."""
+    return HfModel(named.typed, read_options(named))
