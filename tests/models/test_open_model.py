@@ -30,7 +30,8 @@ def test_the_index_says_how_each_is_typed_and_got() -> None:
         assert backend.usage.startswith((f"{name}/", f"{name}:"))
         module, _, function = backend.factory.partition(":")
         # A run file answers from its own room.
-        assert module.rpartition(".")[0] == ("evalkit.runfile" if name == "replay" else "evalkit.models")
+        rooms = {"replay": "evalkit.runfile", "hf": "evalkit.hf"}
+        assert module.rpartition(".")[0] == rooms.get(name, "evalkit.models")
         assert callable(getattr(importlib.import_module(module), function))
         assert backend.summary
         assert backend.installed or name == "faster-whisper"
