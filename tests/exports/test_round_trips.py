@@ -1,0 +1,128 @@
+"""What is exported for lm-eval and Inspect is imported again with the same figures and intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from evalkit.errors import UsageError
+from evalkit.exports import inspect_ai, lm_eval
+from evalkit.exports.read import Benchmark, benchmarks
+from evalkit.exports.shared import opened
+from evalkit.runfile.cells import TableCell, cells_of
+from evalkit.runfile.store import Store
+from tests.exports.made_runs import mixed, pictured, quizzed, ran
+from tests.imports.reading import imported
+
+WRITERS = {"lm-eval": lm_eval.export, "inspect": inspect_ai.export}
+SETS = {
+    "clusters": "textvqa",
+    "several draws": "humaneval:0-shot",
+    "branches and a threshold": "mmlu:cot32-routed",
+    "a mean over groups": "bbh",
+    "a mean of an error rate's parts": "fleurs",
+    "perplexity": "lambada",
+    "several benchmarks": "gsm8k,boolq",
+}
+"""Tasks of evalkit's small sets by what they have that others do not."""
+
+
+def again(
+    path: Path, tool: str, folder: Path
+) -> tuple[list[Benchmark], dict[str, list[TableCell]], list[str]]:
+    """Exports and imports a run: its benchmarks, the imported figures by task, and the import's notes."""
+    with opened(path) as store:
+        list(WRITERS[tool]([store], folder / "out"))
+        done = imported(folder / "again.db", folder / "out")
+        found = benchmarks(store)
+    back: dict[str, list[TableCell]] = {}
+    with Store.open(folder / "again.db") as store:
+        for cell in cells_of(store):
+            back.setdefault(cell.task, []).append(cell)
+    return found, back, [note for one in done for note in one.notes]
+
+
+def differences(path: Path, tool: str, folder: Path) -> Iterator[str]:
+    """Yields how the imported figures differ from the run's; those of a whole corpus must be left out."""
+    found, back, notes = again(path, tool, folder)
+    for benchmark in found:
+        cells = {cell.metric: cell for cell in back.get(benchmark.name, [])}
+        for figure in benchmark.figures:
+            mine, name = figure.cell, figure.cell.metric
+            if tool == "lm-eval":
+                name = figure.name.replace(",", ";") + (f",{figure.variant}" if figure.variant else "")
+            theirs = cells.get(name)
+            if not figure.is_mean:
+                if theirs is not None and name != "word_perplexity":
+                    yield f"{mine.task} {name} is no mean of samples, and is {theirs.value}"
+                said = f"{name} ({figure.value:.6g}" if figure.value is not None else ""
+                if tool == "lm-eval" and cells and not any(said in note for note in notes):
+                    yield f"{mine.task}: no note says {said}: {notes}"
+            elif theirs is None:
+                yield f"{mine.task} {name} is lost"
+            else:
+                scale = 0.01 if theirs.unit == "%" else 1.0
+                for what in ("value", "low", "high"):
+                    one, other = getattr(figure, what), getattr(theirs, what)
+                    other = None if other is None else other * scale
+                    if one != pytest.approx(other, rel=1e-9):
+                        yield f"{mine.task} {name} {what}: {one} and {other}"
+                if mine.n != theirs.n or mine.outcomes["failed"] != theirs.outcomes["failed"]:
+                    yield f"{mine.task} {name}: {mine.n} {mine.outcomes} and {theirs.n} {theirs.outcomes}"
+
+
+@pytest.mark.parametrize("tool", WRITERS)
+def test_figures_intervals_and_failures_come_back(tool: str, tmp_path: Path) -> None:
+    path = mixed(tmp_path)
+    assert not list(differences(path, tool, tmp_path))
+    with Store.open(path) as before, Store.open(tmp_path / "again.db") as after:
+        mine, theirs = before.samples(before.cells()[0]), after.samples(after.cells()[0])
+        pairs = list(zip(mine, theirs, strict=True))
+    kept = {"truncated": "unparsable"} if tool == "lm-eval" else {}  # its files do not say why a text ends
+    ended = [one["outcome"] for one, _ in pairs]
+    assert [kept.get(one, one) for one in ended] == [other["outcome"] for _, other in pairs]
+    assert {*ended} == {"correct", "wrong", "unparsable", "truncated", "failed"}
+    assert [one["group"] for one, _ in pairs] == [other["group"] for _, other in pairs]
+    assert {other["error"] for one, other in pairs if one["error"]} == {
+        "provider: no answer from [address] ([address]) for [path] and [path]"
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("what", SETS)
+def test_every_kind_of_figure_comes_back_or_is_left_out(what: str, tmp_path: Path) -> None:
+    path = ran(tmp_path, SETS[what])
+    wrong = []
+    for tool in WRITERS:
+        (tmp_path / tool).mkdir()
+        wrong += list(differences(path, tool, tmp_path / tool))
+    assert not wrong
+
+
+@pytest.mark.slow
+def test_a_figure_of_a_corpus_alone_is_no_mean(tmp_path: Path) -> None:
+    """Its samples have the numbers that BLEU sums up, which no reader takes for BLEU."""
+    path = ran(tmp_path, "wmt23")
+    for tool in WRITERS:
+        (tmp_path / tool).mkdir()
+        with pytest.raises(UsageError, match="no sample with a score that is a number"):
+            again(path, tool, tmp_path / tool)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("protocol", ["routed", "likely", "said", "plain"])
+def test_readings_draws_and_likelihoods_come_back(protocol: str, tmp_path: Path) -> None:
+    path = quizzed(tmp_path, protocol)
+    wrong = []
+    for tool in WRITERS:
+        (tmp_path / tool).mkdir()
+        wrong += list(differences(path, tool, tmp_path / tool))
+    assert not wrong
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("tool", WRITERS)
+def test_pictures_and_a_file_that_cannot_be_read(tool: str, tmp_path: Path) -> None:
+    assert not list(differences(pictured(tmp_path), tool, tmp_path))
