@@ -18,7 +18,7 @@ import evalkit
 from evalkit.errors import UsageError
 from evalkit.exports.files import new_file, write_new
 from evalkit.exports.inspect_messages import Conversation, conversation
-from evalkit.exports.read import Benchmark, Figure, benchmarks, file_name, finals, origin, started
+from evalkit.exports.read import Benchmark, Figure, benchmarks, file_name, finals, origin, started, written
 from evalkit.exports.shared import hidden
 from evalkit.runfile.sample_records import SampleRecord
 from evalkit.runfile.store import Store
@@ -68,8 +68,7 @@ def _write_archive(path: Path, benchmark: Benchmark) -> None:
         start = {name: header[name] for name in ("version", "eval", "plan")}
         archive.writestr("_journal/start.json", orjson.dumps(start))
         for sample in _samples(benchmark):
-            name = file_name(sample["id"]) if "/" in sample["id"] else sample["id"]
-            archive.writestr(f"samples/{name}_epoch_1.json", orjson.dumps(sample))
+            archive.writestr(f"samples/{sample['id']}_epoch_1.json", orjson.dumps(sample))
             summaries.append(_summary(sample))
         archive.writestr("summaries.json", orjson.dumps(summaries))
         archive.writestr("header.json", orjson.dumps(header))
@@ -132,7 +131,12 @@ def _header(benchmark: Benchmark) -> dict[str, Any]:
             "completed_samples": len(data.ids) - outcomes["failed"],
             "scores": [_score_of_all(figure, len(data.ids)) for figure in benchmark.figures],
         },
-        "stats": {"started_at": "", "completed_at": "", "model_usage": {benchmark.model: usage}},
+        "stats": {
+            "started_at": created,
+            # a run file does not say when it was finished; without this the viewer shows NaN days
+            "completed_at": max(started(store), written(store)).isoformat(timespec="seconds"),
+            "model_usage": {benchmark.model: usage},
+        },
     }
 
 
@@ -234,7 +238,7 @@ def _sample(
         found["choices"] = record.choices
     if record.outcome == "failed":
         message = ": ".join(filter(None, (record.boundary, record.error))) or "an error without a message"
-        found["error"] = {"message": message, "traceback": "", "traceback_ansi": ""}
+        found["error"] = {"message": message, "traceback": message, "traceback_ansi": message}
     else:
         scores = ((one.cell.metric, _score(one, position, record)) for one in benchmark.figures)
         found["scores"] = {metric: score for metric, score in scores if score is not None}

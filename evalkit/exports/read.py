@@ -110,8 +110,11 @@ def benchmarks(store: Store) -> list[Benchmark]:
 def started(store: Store) -> datetime:
     """Returns when the run began; for a run file that does not have it, when the file was last written."""
     told = store.manifest.get("started")
-    if isinstance(told, str):
-        return datetime.fromisoformat(told)
+    return datetime.fromisoformat(told) if isinstance(told, str) else written(store)
+
+
+def written(store: Store) -> datetime:
+    """Returns when the run file was last written, in whole seconds."""
     return datetime.fromtimestamp(int(store.path.stat().st_mtime), UTC)
 
 

@@ -56,6 +56,6 @@ def quizzed(folder: Path, protocol: str) -> Path:
 
 def pictured(folder: Path) -> Path:
     """A run on two pictures, of which one cannot be read."""
-    rows = [("a", "red", ["a.png"]), ("b", "blue", ["b.png"])]
+    rows = [("a", "red", ["a.png"]), ("x/b", "blue", ["b.png"])]
     task = album(folder, {"a.png": square("red"), "b.png": b"no picture"}, rows)
     return ran(folder, task, model="fake/gold", data=None)

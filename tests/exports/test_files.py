@@ -83,6 +83,7 @@ def test_a_failed_sample_has_an_error_and_no_value(run: Path, tmp_path: Path) ->
     header, samples = inspect_files(run, tmp_path / "b")
     broken = [one for one in samples if "error" in one]
     assert [one["scores"] for one in broken] == [{}, {}]
+    assert all(one["error"]["traceback_ansi"] == one["error"]["message"] for one in broken)  # what is shown
     assert (header["results"]["total_samples"], header["results"]["completed_samples"]) == (20, 18)
     (score,) = header["results"]["scores"]
     assert (score["scored_samples"], score["unscored_samples"]) == (18, 2)
