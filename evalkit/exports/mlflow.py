@@ -20,7 +20,7 @@ _LONGEST = 6000
 """The most characters of a parameter's value there."""
 _NAME = re.compile(r"[^\w\-./ ]")
 """What MLflow accepts in no name of a metric or parameter."""
-_BOUNDED = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}
+_BOUNDED = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}
 """By default MLflow tries for minutes to reach a server that is not there."""
 
 

@@ -59,7 +59,7 @@ def tracked(store: Store) -> Tracked:
         metrics |= {f"{place}/{cell.metric}{end}": one for end, one in numbers.items() if one is not None}
         metrics[f"{place}/failed"] = cell.outcomes["failed"]
         params |= {
-            f"{place}/n": cell.n,
+            f"{place}/{cell.metric}/n": cell.n,
             f"{place}/protocol": cell.protocol,
             f"{place}/{cell.metric}/signature": cell.signature.line(),
         }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -50,7 +51,7 @@ def test_what_a_tracker_gets(run: Path) -> None:
     with opened(run) as store:
         one = tracked(store)
     assert one.metrics == METRICS
-    assert (one.params["model"], one.params["sums/once/n"]) == ("fake/mixed", 18)
+    assert (one.params["model"], one.params["sums/once/accuracy/n"]) == ("fake/mixed", 18)
     assert "sig:" in str(one.params["sums/once/accuracy/signature"])
     assert {*one.files} == FILES
     rest = json.dumps([one.name, dict(one.metrics), dict(one.params), dict(one.tags), one.rows])
@@ -64,17 +65,12 @@ def test_mlflow_has_a_run_for_each_run_file(run: Path, tmp_path: Path) -> None:
     with MlflowServer() as server:
         said = exported(tmp_path, run, run, "--format", "mlflow", MLFLOW_TRACKING_URI=server.url)
         assert (said.code, said.out) == (0, ""), said.err
-        again = exported(
-            tmp_path, run, "--format", "mlflow", "--project", "mine", MLFLOW_TRACKING_URI=server.url
-        )
-        assert again.code == 0, again.err
-    assert server.experiments == {"evalkit": "1", "mine": "2"}
-    assert [one["info"]["status"] for one in server.runs.values()] == ["FINISHED"] * 3
-    assert [one["info"]["experiment_id"] for one in server.runs.values()] == ["1", "1", "2"]
+    assert server.experiments == {"evalkit": "1"}
+    assert [one["info"]["status"] for one in server.runs.values()] == ["FINISHED"] * 2
     first = server.runs[f"{0:032x}"]
     assert {one["key"]: one["value"] for one in first["data"]["metrics"]} == METRICS
     params = {one["key"]: one["value"] for one in first["data"]["params"]}
-    assert (params["model"], params["sums/once/n"]) == ("fake/mixed", "18")
+    assert (params["model"], params["sums/once/accuracy/n"]) == ("fake/mixed", "18")
     texts = {name: data.decode() for name, data in server.artifacts.items()}
     assert {*texts} == {
         f"{one['info']['experiment_id']}/{key}/artifacts/{name}"
@@ -85,9 +81,14 @@ def test_mlflow_has_a_run_for_each_run_file(run: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_server_that_is_not_there_is_one_line_soon(run: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("answers", ["no", "never"])
+def test_a_server_that_does_not_answer_is_one_line_soon(answers: str, run: Path, tmp_path: Path) -> None:
+    """Whether it refuses connections, or accepts them and is silent; MLflow itself would try for minutes."""
     start = time.monotonic()
-    said = exported(tmp_path, run, "--format", "mlflow", MLFLOW_TRACKING_URI="http://127.0.0.1:9")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{9 if answers == 'no' else silent.getsockname()[1]}"
+        told = {} if answers == "no" else {"MLFLOW_HTTP_REQUEST_TIMEOUT": "2"}
+        said = exported(tmp_path, run, "--format", "mlflow", MLFLOW_TRACKING_URI=url, **told)
     assert (said.code, said.out) == (2, "")
     assert said.err.splitlines()[-1].startswith("evalkit: MLflow did not take the run: ")
     assert said.err.endswith(": is the server at MLFLOW_TRACKING_URI running, and may you write there?\n")
@@ -98,7 +99,15 @@ class Client:
     """Keeps what it is told; the upload of the page fails if `broken`."""
 
     def __init__(self, broken: bool = False) -> None:
-        self.broken, self.ended, self.sizes, self.logged = broken, "", list[int](), list[Any]()
+        self.broken, self.ended, self.made = broken, "", ""
+        self.sizes, self.logged = list[int](), list[Any]()
+
+    def get_experiment_by_name(self, name: str) -> Any:
+        return SimpleNamespace(experiment_id="1") if name == "old" else None
+
+    def create_experiment(self, name: str) -> str:
+        self.made = name
+        return "2"
 
     def create_run(self, *_: object, **__: object) -> Any:
         return SimpleNamespace(info=SimpleNamespace(run_id="r1"))
@@ -113,6 +122,19 @@ class Client:
 
     def set_terminated(self, key: str, status: str = "FINISHED") -> None:
         self.ended = status
+
+
+@pytest.mark.parametrize(
+    ("project", "variable", "made"),
+    [("mine", "ours", "mine"), ("", "ours", "ours"), ("", "", "evalkit"), ("old", "", "")],
+)
+def test_mlflows_experiment(project: str, variable: str, made: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is the option's, else that of MLflow's own variable; one that is there is not made again."""
+    client = Client()
+    monkeypatch.setattr(mlflow, "package", lambda name: SimpleNamespace(MlflowClient=lambda: client))
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", variable)
+    assert not list(mlflow.export([], None, project))
+    assert client.made == made
 
 
 def many(count: int) -> Tracked:
@@ -151,7 +173,7 @@ def test_wandb_offline_is_a_folder(run: Path, tmp_path: Path) -> None:
     (began,) = [one.run for one in found if one.WhichOneof("record_type") == "run"]
     assert (began.project, began.display_name) == ("mine", "fake/mixed on sums")
     config = {one.key: json.loads(one.value_json) for one in began.config.update}
-    assert (config["model"], config["sums/once/n"]) == ("fake/mixed", 18)
+    assert (config["model"], config["sums/once/accuracy/n"]) == ("fake/mixed", 18)
     history = [
         item for one in found if one.WhichOneof("record_type") == "history" for item in one.history.item
     ]
