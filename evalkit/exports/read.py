@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from evalkit.metrics.base import Floats
 
 _CLOSE = 1e-9
-"""The greatest relative difference between a figure and the mean of its samples' values."""
+"""The greatest relative difference, by rounding, between a mean and the mean of its samples' values."""
 _Z = 1.959963984540054
 """Half the width of a 95 % interval in standard errors, of a normal distribution."""
 
@@ -155,8 +155,8 @@ def _figure(measure: Measure, cell: TableCell, data: CellData) -> Figure:
     mean = math.fsum(values.values()) / len(values) if values else math.nan
     is_mean = (
         value is not None
-        and not cell.traits.average
         and math.isclose(mean, value, rel_tol=_CLOSE, abs_tol=_CLOSE)
+        and _is_mean(measure, matrix, own)
     )
     clusters = [one for one in compress(data.clusters, data.scored) if one]
     plain = is_mean and len(set(clusters)) == len(clusters)
@@ -178,6 +178,17 @@ def _without(metric: str, variant: str) -> str:
     if not variant:
         return metric
     return metric.replace(f" ({variant})", "").replace(f"({variant}, ", "(")
+
+
+def _is_mean(measure: Measure, matrix: Floats, own: Sequence[float]) -> bool:
+    """Whether the figure is by its definition the mean of its samples' values, each counting once.
+
+    An error rate is not, also where all references happen to have the same length.
+    """
+    spec = measure.spec
+    if spec.scale is None or len(spec.columns) != 2 or spec.traits.average or spec.traits.unbounded:
+        return False
+    return all(row[1] == 1 for row, one in zip(matrix, own, strict=True) if math.isfinite(one))
 
 
 def _each(measure: Measure, matrix: Floats) -> Sequence[float]:

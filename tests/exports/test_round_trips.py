@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import json
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+import evalkit
 from evalkit.errors import UsageError
-from evalkit.exports import inspect_ai, lm_eval
+from evalkit.exports import hf_leaderboard, inspect_ai, lm_eval
 from evalkit.exports.read import Benchmark, benchmarks
 from evalkit.exports.shared import opened
+from evalkit.imports.lm_eval import WEIGHTED
 from evalkit.runfile.cells import TableCell, cells_of
 from evalkit.runfile.store import Store
 from tests.exports.made_runs import mixed, pictured, quizzed, ran
-from tests.imports.reading import imported
+from tests.imports.reading import FILES, imported
 
 WRITERS = {"lm-eval": lm_eval.export, "inspect": inspect_ai.export}
 SETS = {
@@ -54,8 +58,8 @@ def differences(path: Path, tool: str, folder: Path) -> Iterator[str]:
             if tool == "lm-eval":
                 name = figure.name.replace(",", ";") + (f",{figure.variant}" if figure.variant else "")
             theirs = cells.get(name)
-            if not figure.is_mean:
-                if theirs is not None and name != "word_perplexity":
+            if not figure.is_mean and not (tool == "lm-eval" and name in WEIGHTED):
+                if theirs is not None:
                     yield f"{mine.task} {name} is no mean of samples, and is {theirs.value}"
                 said = f"{name} ({figure.value:.6g}" if figure.value is not None else ""
                 if tool == "lm-eval" and cells and not any(said in note for note in notes):
@@ -67,7 +71,7 @@ def differences(path: Path, tool: str, folder: Path) -> Iterator[str]:
                 for what in ("value", "low", "high"):
                     one, other = getattr(figure, what), getattr(theirs, what)
                     other = None if other is None else other * scale
-                    if one != pytest.approx(other, rel=1e-9):
+                    if (one is None) != (other is None) or (one and one != pytest.approx(other, rel=1e-9)):
                         yield f"{mine.task} {name} {what}: {one} and {other}"
                 if mine.n != theirs.n or mine.outcomes["failed"] != theirs.outcomes["failed"]:
                     yield f"{mine.task} {name}: {mine.n} {mine.outcomes} and {theirs.n} {theirs.outcomes}"
@@ -109,6 +113,61 @@ def test_a_figure_of_a_corpus_alone_is_no_mean(tmp_path: Path) -> None:
         (tmp_path / tool).mkdir()
         with pytest.raises(UsageError, match="no sample with a score that is a number"):
             again(path, tool, tmp_path / tool)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name",
+    [
+        "lm-eval/a",
+        "lm-eval/likelihoods",
+        "inspect/graded.eval",
+        "inspect/epochs.eval",
+        "helm/picks",
+        "lighteval",
+    ],
+)
+def test_an_imported_run_is_exported_like_any_other(name: str, tmp_path: Path) -> None:
+    """Among them words with a perplexity, scores that a sample lacks, and epochs."""
+    imported(tmp_path / "first.db", FILES / name)
+    wrong = []
+    for tool in WRITERS:
+        (tmp_path / tool).mkdir()
+        wrong += list(differences(tmp_path / "first.db", tool, tmp_path / tool))
+    assert not wrong
+
+
+@pytest.mark.slow
+def test_a_run_that_is_not_finished_is_not_after_an_import_either(tmp_path: Path) -> None:
+    path = mixed(tmp_path)
+    with sqlite3.connect(path) as db:  # as a killed run leaves it
+        db.execute("DELETE FROM sample WHERE position > 11")
+        db.execute("UPDATE cell SET finished = NULL")
+        db.execute("DELETE FROM figure")
+    for tool in WRITERS:
+        (tmp_path / tool).mkdir()
+        assert not list(differences(path, tool, tmp_path / tool))
+        with Store.open(tmp_path / tool / "again.db") as store:
+            (cell,) = cells_of(store)
+        of = 20 if tool == "lm-eval" else 12  # Inspect lists the ids, and those to come are not known
+        assert cell.completeness.unfinished == f"unfinished, 12 of {of} samples"
+
+
+@pytest.mark.slow
+def test_answers_without_a_public_reference_have_no_figure(tmp_path: Path) -> None:
+    path = tmp_path / "r.db"
+    evalkit.run("fake/fixed?text=dusk", "docvqa", output=path, data="builtin", settings={"split": "test"})
+    with opened(path) as store:
+        list(lm_eval.export([store], tmp_path / "a"))
+        list(inspect_ai.export([store], tmp_path / "b.json"))
+        with pytest.raises(UsageError, match="no figure yet"):
+            hf_leaderboard.to_model_index([store])
+    (lines,) = (tmp_path / "a").rglob("samples_*")
+    first = json.loads(lines.read_text("utf-8").splitlines()[0])
+    assert (first["filtered_resps"], first["ANLS"], "error" in first) == (["dusk"], None, False)
+    told = json.loads((tmp_path / "b.json").read_text("utf-8"))
+    assert (told["samples"][0]["scores"], "error" in told["samples"][0]) == ({}, False)
+    assert all("mean" not in score["metrics"] for score in told["results"]["scores"])
 
 
 @pytest.mark.slow
