@@ -18,8 +18,17 @@ import evalkit
 from evalkit.errors import UsageError
 from evalkit.exports.files import new_file, write_new
 from evalkit.exports.inspect_messages import Conversation, conversation
-from evalkit.exports.read import Benchmark, Figure, benchmarks, file_name, finals, origin, started, written
-from evalkit.exports.shared import hidden
+from evalkit.exports.read import (
+    Benchmark,
+    Figure,
+    benchmarks,
+    file_name,
+    finals,
+    origin,
+    settings_of,
+    started,
+    written,
+)
 from evalkit.runfile.sample_records import SampleRecord
 from evalkit.runfile.store import Store
 from evalkit.samples import JSON
@@ -29,8 +38,6 @@ VERSION = 2
 _ENDINGS = (".eval", ".json")
 _SHORT = 1000
 """Maximum number of characters of a text in the summaries, which the viewer lists (log/_util.py)."""
-_BY_SAMPLES = ("n", "questions", "prompts", "validation", "corpus", "counted")
-"""Parts of a signature that differ between runs of the same settings."""
 
 
 def export(stores: Sequence[Store], output: Path | None) -> Iterator[str]:
@@ -171,10 +178,9 @@ def _origin(benchmark: Benchmark) -> dict[str, JSON]:
 
 
 def _scorer(figure: Figure) -> dict[str, JSON]:
-    options = {name: value for name, value in figure.cell.signature.parts.items() if name not in _BY_SAMPLES}
     return {
         "name": figure.cell.metric,
-        "options": hidden(options),
+        "options": settings_of(figure),
         "metrics": [{"name": _metric(figure), "options": {}}],
         "metadata": {"unit": figure.cell.unit, "higher_is_better": figure.cell.higher_is_better},
     }

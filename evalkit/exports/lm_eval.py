@@ -18,8 +18,17 @@ import orjson
 import evalkit
 from evalkit.errors import UsageError
 from evalkit.exports.files import write_new
-from evalkit.exports.read import Benchmark, Figure, benchmarks, file_name, finals, of_model, origin, started
-from evalkit.exports.shared import hidden
+from evalkit.exports.read import (
+    Benchmark,
+    Figure,
+    benchmarks,
+    file_name,
+    finals,
+    of_model,
+    origin,
+    settings_of,
+    started,
+)
 from evalkit.runfile.sample_records import AskedRequest, SampleRecord
 from evalkit.runfile.store import Store
 from evalkit.samples import JSON
@@ -28,8 +37,6 @@ _WEIGHTED = ("word_perplexity", "byte_perplexity", "bits_per_byte")
 """Metrics whose samples lm-eval logs as (log-probability, units) (api/metrics.py)."""
 _INVALID = "[invalid]"
 """What lm-eval's filters return if they find no answer (filters/extraction.py)."""
-_BY_SAMPLES = ("n", "questions", "prompts", "validation", "corpus", "counted", "metric")
-"""Parts of a signature that differ between runs of the same settings, or that the file says elsewhere."""
 _UNSAFE = re.compile(r"[\"<>:/|\\?*\[\]]+")
 """What lm-eval replaces in a model's name (utils.py: sanitize_model_name)."""
 
@@ -123,7 +130,6 @@ def _sizes(benchmark: Benchmark) -> dict[str, int]:
 def _config(task: str, benchmark: Benchmark) -> dict[str, Any]:
     spec = benchmark.cell.spec
     protocol, data = spec.protocol, spec.data
-    signed = benchmark.figures[0].cell.signature.parts
     settings = {
         "until": list(protocol.stop),
         "do_sample": protocol.temperature > 0,
@@ -149,7 +155,7 @@ def _config(task: str, benchmark: Benchmark) -> dict[str, Any]:
             for figure in benchmark.figures
         ],
         "filter_list": [{"name": _filter(variant), "filter": []} for variant in benchmark.variants],
-        "evalkit": hidden({name: value for name, value in signed.items() if name not in _BY_SAMPLES}),
+        "evalkit": settings_of(benchmark.figures[0]),
         "metadata": {"revision": data.get("revision") or None, "evalkit": evalkit.__version__},
     }
 

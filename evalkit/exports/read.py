@@ -12,6 +12,7 @@ from itertools import compress
 from typing import TYPE_CHECKING, Any
 
 from evalkit.errors import UsageError
+from evalkit.exports.shared import hidden
 from evalkit.runfile.cells import TableCell, cells_of
 from evalkit.runfile.measured import Measure, measures
 from evalkit.runfile.records import AGAIN, CellData
@@ -22,6 +23,8 @@ from evalkit.samples import JSON
 if TYPE_CHECKING:
     from evalkit.metrics.base import Floats
 
+_BY_SAMPLES = ("n", "questions", "prompts", "validation", "corpus", "counted")
+"""Parts of a signature that differ between runs of the same settings."""
 _CLOSE = 1e-9
 """The greatest relative difference, by rounding, between a mean and the mean of its samples' values."""
 _Z = 1.959963984540054
@@ -116,6 +119,15 @@ def started(store: Store) -> datetime:
 def written(store: Store) -> datetime:
     """Returns when the run file was last written, in whole seconds."""
     return datetime.fromtimestamp(int(store.path.stat().st_mtime), UTC)
+
+
+def settings_of(figure: Figure) -> dict[str, JSON]:
+    """Returns what the signature says of the settings and of the code, without addresses and local paths.
+
+    Readers that compare two runs compare these; the questions and prompts are in the samples.
+    """
+    parts = figure.cell.signature.parts
+    return {name: hidden(value) for name, value in parts.items() if name not in _BY_SAMPLES}
 
 
 def of_model(record: SampleRecord) -> list[AskedRequest]:

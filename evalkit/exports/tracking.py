@@ -116,4 +116,4 @@ def refused(name: str, fix: str) -> Iterator[None]:
         raise
     except Exception as error:
         said = " ".join(str(error).split()) or type(error).__name__
-        raise UsageError(f"{name} did not take the run: {said[:_LONGEST]}: {fix}") from error
+        raise UsageError(f"{name} did not take the run: {said[:_LONGEST].rstrip('.')}: {fix}") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import sqlite3
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import evalkit
+from evalkit.compare.runs import compare
 from evalkit.errors import UsageError
 from evalkit.exports import hf_leaderboard, inspect_ai, lm_eval
 from evalkit.exports.read import Benchmark, benchmarks
@@ -135,6 +137,42 @@ def test_an_imported_run_is_exported_like_any_other(name: str, tmp_path: Path) -
         (tmp_path / tool).mkdir()
         wrong += list(differences(tmp_path / "first.db", tool, tmp_path / tool))
     assert not wrong
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("tool", WRITERS)
+def test_two_runs_are_compared_as_before(tool: str, tmp_path: Path) -> None:
+    """Sample by sample; other settings of the same task are refused."""
+    paths = [mixed(tmp_path, f"fake/{one}", protocol=one, file=f"{one}.db") for one in ("once", "maj")]
+    paths.append(ran(tmp_path, f"{tmp_path / 'sums.py'}:sums:once", data=None))
+    for path in paths:
+        with opened(path) as store:
+            list(WRITERS[tool]([store], tmp_path / path.stem))
+        imported(tmp_path / f"{path.stem}-again.db", tmp_path / path.stem)
+    with Store.open(paths[0]) as base, Store.open(paths[2]) as head:
+        (before,) = compare(base, head).benchmarks
+    with Store.open(tmp_path / "once-again.db") as base:
+        with Store.open(tmp_path / f"{paths[2].stem}-again.db") as head:
+            (after,) = compare(base, head).benchmarks
+        with Store.open(tmp_path / "maj-again.db") as other:
+            refused = compare(base, other)
+    mine, theirs = before.paired, after.paired
+    assert (mine.n, mine.wins, mine.losses, mine.test) == (theirs.n, theirs.wins, theirs.losses, theirs.test)
+    assert (mine.difference.value, mine.difference.p) == (theirs.difference.value, theirs.difference.p)
+    assert not refused.benchmarks
+    assert refused.exit_code == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("version", [3, 4, 5])
+def test_runs_of_earlier_formats(version: int, tmp_path: Path) -> None:
+    path = tmp_path / "old.db"
+    path.write_bytes(gzip.decompress((FILES.parent / f"run-{version}.db.gz").read_bytes()))
+    with opened(path) as store:
+        found = [cell.metric for cell in cells_of(store)]
+        for tool, write in WRITERS.items():
+            assert list(write([store], tmp_path / tool))
+    assert found
 
 
 @pytest.mark.slow

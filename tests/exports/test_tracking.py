@@ -191,6 +191,14 @@ def test_wandb_offline_is_a_folder(run: Path, tmp_path: Path) -> None:
     assert not [word for word in SECRETS if word in told]
 
 
+@pytest.mark.slow
+def test_wandb_without_a_key_is_one_line(run: Path, tmp_path: Path) -> None:
+    said = exported(tmp_path, run, "--format", "wandb")
+    assert (said.code, said.out) == (2, "")
+    assert said.err.splitlines()[-1].startswith("evalkit: W&B did not take the run: No API key configured")
+    assert said.err.endswith(": wandb login signs in, and WANDB_MODE=offline needs no server\n")
+
+
 class Trackio:
     """A stand-in for trackio 0.43 with the parts that are used, whose arguments are the real ones."""
 
