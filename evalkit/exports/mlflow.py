@@ -43,7 +43,8 @@ def export(stores: Sequence[Store], output: Path | None, project: str = "") -> I
         for store in stores:
             run = tracked(store)
             with refused("MLflow", fix):
-                yield f"MLflow, experiment {name}: run {_log(client, experiment, run)}"
+                key = _log(client, experiment, run)
+            yield f"MLflow, experiment {name}: run {key}"
 
 
 def _log(client: Any, experiment: str, run: Tracked) -> str:

@@ -27,7 +27,8 @@ def export(stores: Sequence[Store], output: Path | None, project: str = "") -> I
     for store in stores:
         run = tracked(store)
         with refused("Trackio", "trackio show lists the runs that it has"):
-            yield f"Trackio, project {name}: run {_log(trackio, name, run)}"
+            logged = _log(trackio, name, run)
+        yield f"Trackio, project {name}: run {logged}"
 
 
 def _log(trackio: Any, project: str, run: Tracked) -> str:

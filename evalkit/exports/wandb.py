@@ -33,7 +33,8 @@ def export(stores: Sequence[Store], output: Path | None, project: str = "") -> I
         for store in stores:
             run = tracked(store)
             with refused("W&B", fix):
-                yield f"W&B, project {name}: run {_log(wandb, name, run)}"
+                where = _log(wandb, name, run)
+            yield f"W&B, project {name}: run {where}"
 
 
 def _log(wandb: Any, project: str, run: Tracked) -> str:

@@ -17,6 +17,7 @@ from evalkit.exports import hf_leaderboard, inspect_ai, lm_eval
 from evalkit.exports.read import Benchmark, benchmarks
 from evalkit.exports.shared import opened
 from evalkit.imports.lm_eval import WEIGHTED
+from evalkit.imports.results import exported
 from evalkit.runfile.cells import TableCell, cells_of
 from evalkit.runfile.store import Store
 from tests.exports.made_runs import mixed, pictured, quizzed, ran
@@ -223,3 +224,9 @@ def test_readings_draws_and_likelihoods_come_back(protocol: str, tmp_path: Path)
 @pytest.mark.parametrize("tool", WRITERS)
 def test_pictures_and_a_file_that_cannot_be_read(tool: str, tmp_path: Path) -> None:
     assert not list(differences(pictured(tmp_path), tool, tmp_path))
+
+
+def test_marks_of_other_tools_are_not_taken_for_evalkits() -> None:
+    found: list[object] = [None, [], "x", {"group": 3, "cluster": None}, {"id": "a"}]
+    assert [exported(one) for one in found] == [{}] * 5
+    assert exported({"group": "g", "cluster": "c", "id": "a"}) == {"group": "g", "cluster": "c"}
