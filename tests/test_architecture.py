@@ -33,7 +33,7 @@ LAYERS = (
     ("report",),
     ("api",),
     ("tasks",),
-    ("session", "doctor", "demo", "evaluate_modules"),
+    ("session", "doctor", "demo", "evaluate_modules", "exports"),
     ("pytest_plugin", "cli"),
 )
 """Whole rooms, but for two modules: a scorer that is a model needs worker processes, and weights the Hub."""

@@ -41,6 +41,7 @@ PAGES = (
     "docs/by-position.md",
     "docs/ci.md",
     "docs/import.md",
+    "docs/export.md",
 )
 _FENCE = re.compile(r"^```(\w+)(?: file=(\S+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _ENDPOINT = "http://localhost:8000/v1"

@@ -28,7 +28,7 @@ COMMANDS = {
     "import": "make a run file of another tool's results",
     "rescore": "score the stored responses of a run again",
     "power": "compute how many samples or draws a comparison needs",
-    "export": "export samples and answers, or a submission to a server",
+    "export": "export samples, submissions, and results for other tools",
     "export-metrics": "write evalkit's metrics as modules of the evaluate library",
     "doctor": "show what works on this machine and how to fix the rest",
     "demo": "run a real model on real problems, in minutes",

@@ -21,6 +21,7 @@ from evalkit.imports.results import (
     Scored,
     count_of,
     entry,
+    exported,
     mapping,
     number_of,
     short,
@@ -190,7 +191,7 @@ def _sample(record: Mapping[str, Any], where: str) -> Iterator[Scored]:
         raise UsageError(f"{where}: the epoch must be a number from 1 on, not {record.get('epoch')!r}")
     attached = record.get("attachments")
     texts = _Texts(attached if isinstance(attached, dict) else {})
-    target, choices = record.get("target"), record.get("choices")
+    target, choices, metadata = record.get("target"), record.get("choices"), record.get("metadata")
     common: dict[str, Any] = {
         "id": str(name),
         "where": where,
@@ -199,6 +200,7 @@ def _sample(record: Mapping[str, Any], where: str) -> Iterator[Scored]:
         "target": tuple(map(texts.plain, target)) if isinstance(target, list) else (texts.plain(target),),
         "choices": tuple(map(texts.plain, choices)) if isinstance(choices, list) else (),
         "asked": (_asked(record, texts),),
+        **exported(metadata.get("evalkit") if isinstance(metadata, dict) else None),
     }
     if record.get("error"):
         message = record["error"].get("message") if isinstance(record["error"], dict) else record["error"]

@@ -22,6 +22,7 @@ from evalkit.imports.results import (
     Weighted,
     count_of,
     entry,
+    exported,
     mapping,
     number_of,
     short,
@@ -200,6 +201,9 @@ def _sample(record: Mapping[str, Any], where: str, templated: bool) -> Scored:
         if (number := number_of(value)) is not None:
             values[_name(metric, reading)] = number
     answer = _answer(filtered, choices)
+    error = "" if values else text_of(record.get("error"))  # only evalkit's exports have one
+    if error and not any(one.text for one in asked):
+        asked = ()  # it failed before there was a response
     return Scored(
         id=str(name),
         where=where,
@@ -213,13 +217,15 @@ def _sample(record: Mapping[str, Any], where: str, templated: bool) -> Scored:
         weights=weights,
         asked=asked,
         compared=not templated,
+        error=error,
+        **exported(record.get("evalkit")),
     )
 
 
 _FIELDS = frozenset(
     (
         "doc_id", "doc", "target", "arguments", "resps", "filtered_resps", "filter", "metrics", "doc_hash",
-        "prompt_hash", "target_hash",
+        "prompt_hash", "target_hash", "error", "evalkit",
     )
 )  # fmt: skip
 

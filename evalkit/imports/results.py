@@ -38,6 +38,7 @@ class Scored:
     file may have the readings of a sample in any place. `values`: the sample's value by metric; a value that
     is not finite, or missing, is no value. `answer`: None if the tool found no answer. `error`: why the
     sample failed; "" if it did not. `asked`: the requests; for further readings of a draw they may be empty.
+    `cluster`: as in `evalkit.samples.Sample`; only files that evalkit exported have it.
     `compared`: whether the prompts count when two runs are compared; a chat template of a model's own makes
     other prompts of the same questions. `where`: the place in the file, for messages.
     """
@@ -48,6 +49,7 @@ class Scored:
     target: tuple[str, ...] = ()
     choices: tuple[str, ...] = ()
     group: str = ""
+    cluster: str = ""
     meta: Mapping[str, JSON] = field(default_factory=dict)
     draw: int = 0
     reading: str = ""
@@ -129,6 +131,13 @@ def short(value: JSON) -> JSON:
 
     text = dump(value)
     return value if len(text) <= LONG else digest(text).hex()
+
+
+def exported(own: object) -> dict[str, Any]:
+    """Returns the group and the cluster of a sample in a file that evalkit exported; {} for any other."""
+    if not isinstance(own, Mapping):
+        return {}
+    return {name: one for name in ("group", "cluster") if isinstance(one := own.get(name), str)}
 
 
 def mapping(value: object, where: str, what: str) -> Mapping[str, Any]:

@@ -245,6 +245,7 @@ def _row(
         target=tuple(map(plain_text, one.target)),
         choices=tuple(map(plain_text, one.choices)),
         group=plain_text(one.group),
+        cluster=plain_text(one.cluster),
         meta=one.meta,
     )
     try:

@@ -1,0 +1,38 @@
+"""Writes files that must not be there yet."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from evalkit.errors import UsageError
+
+
+@contextmanager
+def new_file(path: Path) -> Iterator[IO[bytes]]:
+    """Opens a file to write, in a folder that is made if there is none; it appears once it is whole.
+
+    Raises `UsageError` if there is a file of that name already, or if it cannot be written.
+    """
+    if path.exists():
+        raise UsageError(f"{path} already exists: remove it, or name another place with -o")
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with part.open("wb") as file:
+            yield file
+        part.replace(path)
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror}") from None
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write_new(path: Path, parts: Iterable[bytes]) -> None:
+    """Writes a file as `new_file` does."""
+    with new_file(path) as file:
+        for part in parts:
+            file.write(part)
