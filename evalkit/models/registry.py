@@ -160,6 +160,15 @@ BACKENDS: dict[str, Backend] = {
             "initial_prompt": str,
         },
     ),
+    "lm-eval": Backend(
+        "lm-eval/TYPE?pretrained=PATH,dtype=…",
+        "any model class of lm-eval (hf, vllm, sglang, local-completions, …), with its arguments",
+        ("chat", "completion", "likelihood", "prefill", "extra", "lm-eval"),
+        "evalkit.models.lm_eval:open_lm_eval",
+        module="lm_eval",
+        install="pip install 'lm-eval>=0.4.13'",
+        whole=True,
+    ),
     "python": Backend(
         "python:FILE.py:NAME[?option=value] [--base-url URL]",
         "a function (prompt) → text, or a class with its capabilities, from a Python file of your own",
