@@ -49,17 +49,17 @@ class Noted(LM):  # type: ignore[misc]
         return arguments
 
     def generate_until(self, requests: Sequence[Any]) -> list[Any]:
-        for context, settings in (found := self._noted("generate_until", requests)):
+        for context, settings, *_ in (found := self._noted("generate_until", requests)):
             settings["until"].append("<eos>")  # as lm-eval's handle_stop_sequences does
-            if "none" in context:
+            if "[none]" in context:
                 return [None] * len(found)
-            if "few" in context:
+            if "[few]" in context:
                 return []
-        return [context[:3] for context, _ in found]
+        return [one[0][:3] for one in found]
 
     def loglikelihood(self, requests: Sequence[Any]) -> list[Any]:
         found = self._noted("loglikelihood", requests)
-        return [(float("nan") if "nan" in c else -len(c) - len(t) / 100, len(t) > 2) for c, t in found]
+        return [(float("nan") if "[nan]" in c else -len(c) - len(t) / 100, len(t) > 2) for c, t in found]
 
     def loglikelihood_rolling(self, requests: Sequence[Any]) -> list[float]:
         return [-float(len(text)) for (text,) in self._noted("loglikelihood_rolling", requests)]
@@ -67,6 +67,10 @@ class Noted(LM):  # type: ignore[misc]
     def apply_chat_template(self, chat_history: Any, add_generation_prompt: bool = True) -> str:
         text = "".join(f"<{one['role'][0]}>{one['content']}" for one in chat_history)
         return text + "<a>" * add_generation_prompt
+
+    @property
+    def tokenizer_name(self) -> str:
+        return NAME
 
     def tok_encode(self, string: str, add_special_tokens: bool = True) -> list[str]:
         return [*string, *(["<bos>"] if add_special_tokens else [])]
@@ -94,3 +98,11 @@ class NotedOpen(Noted):
 @register_model("TemplateAPI")
 class TemplateAPI(NotedOpen):
     """Has the name of lm-eval's class that sends requests to an endpoint."""
+
+
+@register_model("noted-pictures")
+class NotedPictures(Noted):
+    """Is shown pictures."""
+
+    MULTIMODAL = True
+    max_images = 2

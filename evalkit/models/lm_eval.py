@@ -12,6 +12,7 @@ import contextlib
 import json
 import time
 from collections.abc import Sequence
+from io import BytesIO
 from typing import Any, NamedTuple
 
 from evalkit.errors import ProviderError, UsageError
@@ -30,9 +31,16 @@ _FEWEST, _MOST = 64, 1024
 """The bounds of the requests of one call. Their responses are stored when it has ended."""
 
 
+_IMAGE = "<image>"
+"""What stands for a picture in a text (`DEFAULT_IMAGE_PLACEHOLDER` of lm-eval's models/hf_vlms.py)."""
+
+
 class _Key(NamedTuple):
+    """What the requests of one call have in common. `shown`: whether they show pictures."""
+
     kind: str
     settings: str
+    shown: bool = False
 
 
 class LmEvalModel:
@@ -100,7 +108,8 @@ class Calls:
         """What requests of one call have in common: the method of the class, and the settings."""
         if request.continuations:
             return _Key(ROLLING if request.lm_eval.get("rolling") else LIKELIHOOD, "")
-        return _Key(GENERATE, json.dumps(self._settings(request), sort_keys=True, ensure_ascii=False))
+        settings = json.dumps(self._settings(request), sort_keys=True, ensure_ascii=False)
+        return _Key(GENERATE, settings, bool(request.media))
 
     def _settings(self, request: Request) -> dict[str, JSON]:
         """lm-eval's `gen_kwargs` for a request.
@@ -151,7 +160,9 @@ class Calls:
     def _asked(self, key: _Key, request: Request) -> list[tuple[Any, ...]]:
         """The arguments of lm-eval's instances for a request: one, or one for each continuation."""
         if key.kind == GENERATE:
-            return [(self._text(request.prompt, prefill=request.prefill), json.loads(key.settings))]
+            text = self._text(request.prompt, prefill=request.prefill)
+            shown = [{"visual": self._pictures(request)}] if key.shown else []
+            return [(text, json.loads(key.settings), *shown)]
         context = self._text(request.prompt, prefill=request.prefill)
         if key.kind == ROLLING:
             return [(text,) for text in request.continuations]
@@ -162,8 +173,26 @@ class Calls:
         if isinstance(prompt, str):
             return prompt
         assert isinstance(prompt, tuple)
-        messages = [{"role": turn.role, "content": turn.text} for turn in prompt]
+        messages = [
+            {
+                "role": turn.role,
+                "content": "".join(part if isinstance(part, str) else _IMAGE for part in turn.parts),
+            }
+            for turn in prompt
+        ]
         return self._model.apply_chat_template(messages, add_generation_prompt=not prefill)
+
+    def _pictures(self, request: Request) -> list[Any]:
+        """The pictures of a chat, in order, as Pillow's. Raises `ProviderError` if the class takes fewer."""
+        from PIL import Image as Pictures
+
+        most = getattr(self._model, "max_images", None)
+        if isinstance(most, int) and len(request.media) > most:
+            raise ProviderError(
+                f"{self._name} takes {most} pictures, and the prompt has {len(request.media)}: "
+                "add max_images="
+            )
+        return [Pictures.open(BytesIO(one.data)).convert("RGB") for one in request.media]
 
     def _called(self, key: _Key, arguments: Sequence[tuple[Any, ...]]) -> list[Any]:
         from lm_eval.api.instance import Instance

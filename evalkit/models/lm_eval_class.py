@@ -197,6 +197,9 @@ def _capabilities(model: Any) -> frozenset[Capability]:
     templated = type(model).apply_chat_template is not LM.apply_chat_template and _has_template(model)
     if messages or templated:
         found |= {"chat", "prefill"}
+    # Classes for endpoints put all pictures before the text; openai/ shows them in their places.
+    if templated and getattr(model, "MULTIMODAL", False) and not _is_a(model, "TemplateAPI", "HFAUDIOLMQWEN"):
+        found.add("image")
     return frozenset(found)
 
 

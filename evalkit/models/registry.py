@@ -163,7 +163,7 @@ BACKENDS: dict[str, Backend] = {
     "lm-eval": Backend(
         "lm-eval/TYPE?pretrained=PATH,dtype=…",
         "any model class of lm-eval (hf, vllm, sglang, local-completions, …), with its arguments",
-        ("chat", "completion", "likelihood", "prefill", "extra", "lm-eval"),
+        ("chat", "completion", "image", "likelihood", "prefill", "extra", "lm-eval"),
         "evalkit.models.lm_eval:open_lm_eval",
         module="lm_eval",
         install="pip install 'lm-eval>=0.4.13'",

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image as Pictures
 
 import evalkit
 from evalkit.errors import ProviderError, UsageError
@@ -15,7 +16,7 @@ from evalkit.models.base import Request, Response
 from evalkit.models.lm_eval import LmEvalModel, most_of
 from evalkit.models.lm_eval_class import parsed
 from evalkit.runfile.store import Store
-from evalkit.samples import Message
+from evalkit.samples import Image, Message
 from tests import noted_class
 from tests.quiz import quiz
 
@@ -104,9 +105,9 @@ def test_what_a_class_cannot_digest_fails_alone() -> None:
     assert [one.text for one in found if isinstance(one, Response)][:2] == ["0 ", "1 "]
     assert max(len(arguments) for _, arguments in noted.calls) == 12, "first all together"
     for request, words in (
-        (Request("none", 4), "returned NoneType, not a text"),
-        (Request("few", 4), "gave 0 results for 1 requests"),
-        (Request("nan", 0, continuations=("a",)), "returned no number as the likelihood of 'a'"),
+        (Request("[none]", 4), "returned NoneType, not a text"),
+        (Request("[few]", 4), "gave 0 results for 1 requests"),
+        (Request("[nan]", 0, continuations=("a",)), "returned no number as the likelihood of 'a'"),
         (Request("a", 1, echo=True), "no log-probabilities of single tokens"),
         (Request("a", 1, logprobs=2), "no log-probabilities of single tokens"),
     ):
@@ -123,6 +124,22 @@ def test_a_class_without_likelihoods_or_a_template_is_not_asked_for_them() -> No
     assert isinstance(error, ProviderError)
     assert error.fatal
     assert str(error) == "lm-eval/noted-texts cannot do this: no logits"
+
+
+def test_a_class_that_is_shown_pictures_gets_them_with_their_places() -> None:
+    model, noted = opened(kind="noted-pictures")
+    assert "image" in model.capabilities
+    red, blue = (Image.of(Pictures.new("RGB", (3, 2), colour)) for colour in ("red", "blue"))
+    shown = (Message("user", ("Is ", red, " or ", blue, " warmer?")),)
+    text, both, three = answers(
+        model, Request("Q", 4), Request(shown, 4), Request((*shown, Message("user", (red,))), 4)
+    )
+    assert isinstance(text, Response)
+    assert isinstance(both, Response)
+    assert "takes 2 pictures, and the prompt has 3: add max_images=" in str(three)
+    (_, ((plain, _),)), (_, ((context, _, more),)) = noted.calls
+    assert (plain, context) == ("Q", "<u>Is <image> or <image> warmer?<a>")
+    assert [one.getpixel((0, 0)) for one in more["visual"]] == [(255, 0, 0), (0, 0, 255)]
 
 
 @pytest.mark.parametrize(
