@@ -190,6 +190,7 @@ def test_models(cli: Cli) -> None:
         "llama-cpp",
         "transcribe",
         "faster-whisper",
+        "lm-eval",
         "python",
         "replay",
         "fake",
