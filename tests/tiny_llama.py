@@ -32,7 +32,7 @@ def written(folder: Path, *, template: str = TEMPLATE, positions: int = 512) -> 
     words.train_from_iterator(
         [f"{name} has 12 {thing} and finds 36 more. How many?" for name in NAMES for thing in THINGS], trainer
     )
-    tokenizer = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
+    tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=words, bos_token="<bos>", eos_token="<eos>", pad_token="<pad>"
     )
     if template:

@@ -71,8 +71,8 @@ def asked(noted: Any) -> set[str]:
     ("tasks", "values", "settings"),
     [
         (TASKS, 143 + 7 + 13 + 20, PLAIN),
-        (("gsm8k", "mmlu_anatomy", "winogrande", "drop"), 48, CHAT),
-        (("gsm8k", "hellaswag"), 39, BRIEF),
+        (("gsm8k", "mmlu_anatomy", "winogrande", "drop"), 44, CHAT),
+        (("gsm8k", "hellaswag"), 30, BRIEF),
     ],
     ids=["text", "chat", "brief chat"],
 )
