@@ -29,8 +29,6 @@ _CLASS_BATCHES = 16
 """How many of the class's own batches one call may have: it sorts them by length, to pad little."""
 _FEWEST, _MOST = 64, 1024
 """The bounds of the requests of one call. Their responses are stored when it has ended."""
-
-
 _IMAGE = "<image>"
 """What stands for a picture in a text (`DEFAULT_IMAGE_PLACEHOLDER` of lm-eval's models/hf_vlms.py)."""
 

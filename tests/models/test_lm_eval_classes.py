@@ -79,6 +79,14 @@ def test_a_class_gets_each_kind_as_from_lm_evals_own_command(capsys: pytest.Capt
     assert capsys.readouterr().out == ""
 
 
+def test_the_draws_of_an_endpoint_have_seeds_of_their_own() -> None:
+    model, noted = opened(kind="TemplateAPI")
+    requests = [Request("Ada", 4, temperature=0.5, seed=seed) for seed in (7, 8)]
+    found = answers(model, *requests, Request("Ada", 4))
+    assert [one[1].get("seed") for _, arguments in noted.calls for one in arguments] == [7, 8, None]
+    assert [one.finish for one in found if isinstance(one, Response)] == ["other"] * 3, "the class says none"
+
+
 def test_many_requests_are_few_calls_longest_first() -> None:
     model, noted = opened("pretrained=any,batch_size=8")
     assert (model.gathers, model.parallel) == (128, 256)
