@@ -373,11 +373,14 @@ def test_a_run_is_resumed_and_its_stored_answers_are_found(offline: Path, tmp_pa
 
 
 @pytest.mark.slow
-def test_what_cannot_be_asked_is_refused_before_the_first_request(offline: Path) -> None:
+def test_what_cannot_be_asked_is_refused_before_the_first_request(offline: Path, tmp_path: Path) -> None:
     for name, settings, words in (
         ("hellaswag", {"chat": "on"}, "compares likelihoods"),
         ("wikitext", {"chat": "on"}, "compares likelihoods"),
         ("gsm8k", {"shots": "10"}, "Sample larger than population"),
     ):
         with pytest.raises(UsageError, match=words):
-            evalkit.load_task(f"lm-eval:{name}", settings, DataOptions(folder=offline))
+            evalkit.run(
+                "fake/gold", f"lm-eval:{name}", settings=settings, data=offline, output=tmp_path / "run.db"
+            )
+    assert not (tmp_path / "run.db").exists()

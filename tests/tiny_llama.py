@@ -1,4 +1,4 @@
-"""A small Llama with weights by chance and a tokeniser trained on a few words, as transformers stores models."""
+"""A small Llama with weights by chance and a tokeniser trained on a few words, in transformers' files."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def written(folder: Path, *, template: str = TEMPLATE, positions: int = 512) -> 
         [f"{name} has 12 {thing} and finds 36 more. How many?" for name in NAMES for thing in THINGS], trainer
     )
     tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=words, bos_token="<bos>", eos_token="<eos>", pad_token="<pad>"  # noqa: S106
+        tokenizer_object=words, bos_token="<bos>", eos_token="<eos>", pad_token="<pad>"
     )
     if template:
         tokenizer.chat_template = template

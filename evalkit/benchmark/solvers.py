@@ -9,12 +9,12 @@ requests are in flight.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from evalkit.errors import ProviderError
 from evalkit.identity.declared import versioned
-from evalkit.samples import Prompt, Sample, Tool, letters
+from evalkit.samples import JSON, Prompt, Sample, Tool, letters
 
 if TYPE_CHECKING:
     from evalkit.benchmark.protocol import ProtocolSettings
@@ -41,6 +41,11 @@ class Context(Protocol):
         """The task's prompt for the sample under the protocol."""
         ...
 
+    @property
+    def harness(self) -> bool:
+        """Whether the model is a class of lm-eval, which takes `lm_eval` of the methods below."""
+        ...
+
     def ask(
         self,
         prompt: Prompt,
@@ -51,23 +56,31 @@ class Context(Protocol):
         max_tokens: int | None = None,
         stop: Sequence[str] | None = None,
         tools: Sequence[Tool] = (),
+        lm_eval: Mapping[str, JSON] | None = None,
     ) -> Awaitable[Response]:
         """The model's response. The same request made again, also by a resumed run, gets the stored response.
 
         `follows`: the response from which the prompt was made. Such a request differs from model to model,
         so it is stored but is not part of the signature, as all other requests are. `temperature`,
         `max_tokens`, `stop`: None means the protocol's. `tools`: the tools that the model may call
-        (`Response.tool_calls`); a protocol whose solver offers tools has `needs=("tools",)`.
+        (`Response.tool_calls`); a protocol whose solver offers tools has `needs=("tools",)`. `lm_eval`: see
+        `Request`.
         """
         ...
 
     def continuations(
-        self, prompt: str, texts: Sequence[str], *, draw: int = 0
+        self,
+        prompt: Prompt,
+        texts: Sequence[str],
+        *,
+        draw: int = 0,
+        lm_eval: Mapping[str, JSON] | None = None,
     ) -> Awaitable[tuple[Likelihood, ...]]:
         """The likelihood of each of `texts` after `prompt`, in one call if the backend supports it.
 
         Otherwise it is read from the prompt's own tokens. The first call of a run then checks whether the
-        endpoint's log-probabilities are right; the run stops if they are not.
+        endpoint's log-probabilities are right; the run stops if they are not. A prompt that is a chat, and
+        `lm_eval` (see `Request`), are for a `harness`.
         """
         ...
 

@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import hashlib
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 from typing import Protocol as Shape
 
@@ -21,7 +21,7 @@ from evalkit.engine.faults import FAULTS, fault, guarded
 from evalkit.errors import BoundaryError, ProviderError, SampleError, ScorerError, ToolError
 from evalkit.models.base import Likelihood, Request, Response, TokenLogprob
 from evalkit.models.fake import Hints
-from evalkit.samples import Prompt, Sample, Tool
+from evalkit.samples import JSON, Prompt, Sample, Tool
 
 HintsOf: TypeAlias = Callable[[Protocol], Hints]
 """protocol → the responses of a perfect and of a failing model; for `fake/` and `evalkit check`."""
@@ -85,11 +85,12 @@ class SampleContext:
         hints: HintsOf,
         seed: int = 0,
         branch: str = "",
+        harness: bool = False,
     ) -> None:
-        """`protocol`: the run's protocol, with its overrides."""
+        """`protocol`: the run's protocol, with its overrides. `harness`: as `Context.harness`."""
         self.sample, self._protocol = sample, protocol
         self._task, self._channel, self._hints = task, channel, hints
-        self._seed, self._branch = seed, branch
+        self._seed, self._branch, self._harness = seed, branch, harness
         self._said = functools.partial(hints, protocol)
         self._prompt: Prompt | None = None
         self._encoded: dict[tuple[object, ...], tuple[bytes, bytes]] = {}
@@ -101,6 +102,10 @@ class SampleContext:
     @property
     def protocol(self) -> Protocol:
         return self._protocol
+
+    @property
+    def harness(self) -> bool:
+        return self._harness
 
     @property
     def prompt(self) -> Prompt:
@@ -159,6 +164,7 @@ class SampleContext:
         max_tokens: int | None = None,
         stop: Sequence[str] | None = None,
         tools: Sequence[Tool] = (),
+        lm_eval: Mapping[str, JSON] | None = None,
     ) -> Response:
         protocol = self._protocol
         heat = protocol.temperature if temperature is None else temperature
@@ -177,13 +183,20 @@ class SampleContext:
             frame_rule=protocol.frame_rule,
             tools=tuple(tools),
             extra=protocol.parameters,
+            lm_eval=lm_eval or {},
         )
         return await self._ask(request, draw, first=follows is None)
 
     async def continuations(
-        self, prompt: str, texts: Sequence[str], *, draw: int = 0
+        self,
+        prompt: Prompt,
+        texts: Sequence[str],
+        *,
+        draw: int = 0,
+        lm_eval: Mapping[str, JSON] | None = None,
     ) -> tuple[Likelihood, ...]:
-        request = Request(prompt=prompt, max_tokens=0, continuations=tuple(texts))
+        given = tuple(texts)
+        request = Request(prompt=prompt, max_tokens=0, continuations=given, lm_eval=lm_eval or {})
         return (await self._ask(request, draw)).likelihoods
 
     async def tokens(self, text: str, *, draw: int = 0, alternatives: int = 1) -> tuple[TokenLogprob, ...]:
@@ -232,6 +245,7 @@ class SampleContext:
                 hints=self._hints,
                 seed=self._seed,
                 branch="/".join(filter(None, (self._branch, protocol))),
+                harness=self._harness,
             )
             await self._others[protocol].solve()
         return self._others[protocol].transcript
@@ -255,6 +269,7 @@ class SampleContext:
         what: tuple[object, ...]
         what = (request.prompt, request.max_tokens, request.temperature, request.stop)
         what = (*what, request.echo, request.logprobs, request.continuations, request.tools)
+        what = (*what, repr(request.lm_eval))
         if what not in self._encoded:
             self._encoded[what] = _encoded(request)
         return self._encoded[what]

@@ -237,6 +237,11 @@ def _check_model(model: Model, task: Task, protocol: Protocol, asker: str) -> No
             f"{model.name} cannot send {' and '.join(typed) or 'further parameters'}: only a backend with "
             "the capability extra can, such as openai/"
         )
+    if "lm-eval" in missing:
+        raise UsageError(
+            f"{asker} compares likelihoods, and a chat endpoint returns none of a prompt: leave out --set "
+            "chat=on, or use a model class of lm-eval (-m 'lm-eval/hf?pretrained=…')"
+        )
     able = [f"{task.name}:{p.name}" for p in task.protocols if not _missing(task, p, model)]
     fix = f"; protocols that it can run: {', '.join(able)}" if able else ""
     if task.media:

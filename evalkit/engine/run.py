@@ -170,7 +170,7 @@ async def execute(
 
 
 def _limiter(options: Options, model: Model) -> Limiter:
-    size = model.batch_size if batches(model) else 0
+    size = model.batch_size if batches(model) else getattr(model, "gathers", 0)
     return make_limiter(options.concurrency, model.parallel, size)
 
 
@@ -317,6 +317,7 @@ class _CellRun:
             SampleChannel(self._client, self._cell, sample.id, links),
             hints=lambda protocol: task_hints(task, sample, protocol),
             seed=self._client.seed,
+            harness="lm-eval" in self._client.model.capabilities,
         )
 
     def _judging(self, sample: Sample, links: Links) -> Judging | None:

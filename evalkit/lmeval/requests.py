@@ -18,15 +18,14 @@ from evalkit.errors import SampleError, ScorerError, UsageError
 from evalkit.identity.declared import ATTRIBUTE, Declared, versioned
 from evalkit.lmeval.loading import plain
 from evalkit.models.base import Likelihood
+from evalkit.models.parameters import LIMITS
 from evalkit.samples import JSON, Message, Prompt, Sample
 
 if TYPE_CHECKING:
-    from evalkit.benchmark.protocol import Protocol
+    from evalkit.benchmark.protocol import Protocol, ProtocolSettings
     from evalkit.benchmark.solvers import Context
 
 GENERATE, LIKELIHOOD, ROLLING = "generate_until", "loglikelihood", "loglikelihood_rolling"
-LIMITS = ("max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_tokens")
-"""What tasks call the most tokens of a response (lm-eval's models/utils.py)."""
 MOST_TOKENS = 256
 """The most tokens of a response where a task does not say (`DEFAULT_MAX_GEN_TOKS` of lm-eval)."""
 
@@ -126,7 +125,7 @@ def calls(sample: Sample, prefix: str = "") -> list[Call]:
     empty continuation is not asked.
     """
     generations: dict[str, Call] = {}
-    likelihoods: dict[tuple[str, str], list[tuple[int, str]]] = {}
+    likelihoods: dict[tuple[str, Prompt], list[tuple[int, str]]] = {}
     requests: Any = sample.meta["requests"]
     for place, (kind, number, *rest) in enumerate(requests):
         context = _context(sample, number)
@@ -135,11 +134,11 @@ def calls(sample: Sample, prefix: str = "") -> list[Call]:
             places = (*generations[key].places, place) if key in generations else (place,)
             generations[key] = Call(kind, context, places, settings=rest[0])
             continue
-        assert isinstance(context, str)  # a chat is only asked to generate
-        text = context if kind == ROLLING else rest[0]
         if kind == ROLLING:
-            context = ""
-        elif context:
+            context, text = "", str(context)
+        else:
+            text = rest[0]
+        if isinstance(context, str) and context:  # the text of a chat is known to the model alone
             end = len(context.rstrip())
             context, text = context[:end], context[end:] + text
         if text:
@@ -196,19 +195,47 @@ class Ask:
         self, context: Context, call: Call, draw: int, changed: set[str]
     ) -> Callable[[], Awaitable[object]]:
         if call.kind != GENERATE:
-            prompt = str(call.prompt)
             if call.texts:
-                return lambda: context.continuations(prompt, tuple(dict.fromkeys(call.texts)), draw=draw)
+                texts = tuple(dict.fromkeys(call.texts))
+                in_chat: dict[str, JSON] | None = None if isinstance(call.prompt, str) else {"chat": True}
+                return lambda: context.continuations(call.prompt, texts, draw=draw, lm_eval=in_chat)
+            prompt = str(call.prompt)
+            if context.harness:  # a class of lm-eval puts a token of its own before the text
+                rolling: dict[str, JSON] | None = {"rolling": True} if call.kind == ROLLING else None
+                return lambda: context.continuations("", (prompt,), draw=draw, lm_eval=rolling)
             return lambda: context.tokens(prompt, draw=draw)
         settings = call.settings or {}
         temperature = float(settings.get("temperature") or 0.0)
+        own = _for_class(settings, context.protocol) if context.harness else None
+        stop = () if context.harness else stops(settings)  # a class of lm-eval ends its texts itself
         return lambda: context.ask(
             call.prompt,
             draw=draw,
             temperature=None if "temperature" in changed else temperature,
             max_tokens=None if "max_tokens" in changed else most_tokens(settings),
-            stop=None if "stop" in changed else stops(settings),
+            stop=None if "stop" in changed else stop,
+            lm_eval=own,
         )
+
+
+def _for_class(settings: Mapping[str, Any], protocol: ProtocolSettings) -> dict[str, JSON]:
+    """The settings of a generation for a model class of lm-eval: the task's, with what `--set` changed.
+
+    They are what lm-eval's own command hands to the class, with `--gen_kwargs` for the changes.
+    """
+    changed, found = set(protocol.overrides), {**settings}
+    if "temperature" in changed:
+        found |= {"temperature": protocol.temperature, "do_sample": protocol.temperature > 0}
+    if "top_p" in changed:
+        found["top_p"] = protocol.top_p
+    if "stop" in changed:
+        found["until"] = [*protocol.stop]
+    if "max_tokens" in changed:
+        found = {key: one for key, one in found.items() if key not in LIMITS}
+        found["max_gen_toks"] = protocol.max_tokens
+    elif not any(found.get(key) for key in LIMITS):
+        found["max_gen_toks"] = MOST_TOKENS
+    return found
 
 
 async def _run(work: Callable[[], Awaitable[object]]) -> object:
@@ -236,6 +263,8 @@ def answered(
         if call.texts:
             known = {one.text: one for one in response.likelihoods}
             found = [known[text] for text in call.texts]
+        elif response.likelihoods:
+            found = [*response.likelihoods]
         else:
             found = [_whole(str(call.prompt), response.prompt_logprobs)]
         if greedy and any(one.greedy is None for one in found):

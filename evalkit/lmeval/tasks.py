@@ -16,11 +16,11 @@ from evalkit.lmeval.loaded import Loaded, Member, Settings, gold
 from evalkit.lmeval.loading import tree
 from evalkit.lmeval.names import Place, parsed
 from evalkit.lmeval.reading import Filters, Scores
-from evalkit.lmeval.requests import GENERATE, LIMITS, Ask, most_tokens, prompt_of, stops
+from evalkit.lmeval.requests import GENERATE, Ask, most_tokens, prompt_of, stops
 from evalkit.lmeval.rows import Row, grouped, metric_of
 from evalkit.metrics.base import Metric
 from evalkit.metrics.lm_eval import HarnessMean
-from evalkit.models.parameters import SAMPLING
+from evalkit.models.parameters import LIMITS, SAMPLING
 from evalkit.samples import Sample
 
 _HANDLED = {*LIMITS, "until", "do_sample", "temperature", "top_p", *SAMPLING}
@@ -175,10 +175,6 @@ def _protocol(loaded: Loaded, settings: Settings, number: str) -> Protocol:
             raise DataError(f"lm-eval:{member.name}: {error}") from error
         generations += [request[2] for request in requests if request[0] == GENERATE]
         likelihood = likelihood or any(request[0] != GENERATE for request in requests)
-    if likelihood and settings.chat:
-        raise UsageError(
-            "--set chat=on: the task compares likelihoods, and a chat endpoint returns none of a prompt"
-        )
     first = generations[0] if generations else {}
     others = [{key: one for key, one in each.items() if key not in LIMITS} for each in generations]
     sampling = [{key: each.get(key) for key in ("top_p", *SAMPLING)} for each in others]
@@ -189,12 +185,13 @@ def _protocol(loaded: Loaded, settings: Settings, number: str) -> Protocol:
     repeats = loaded.first.repeats
     shots = {member.shots for member in loaded.members.values()}
     prefilled = settings.chat and any(m.task.get_config("gen_prefix") for m in loaded.members.values())
+    needs = ("chat", "lm-eval") if settings.chat and likelihood else ()
     given: dict[str, Any] = {key: one for key, one in (sampling or [{}])[0].items() if one is not None}
     return Protocol(
         name=f"v{number}" if number else "unversioned",
         solver=Ask(settings.prefix, settings.text),
         reader=Filters(loaded, settings.prefix),
-        api="chat" if settings.chat else "completion",
+        api="chat" if settings.chat and not likelihood else "completion",
         likelihood="prompt" if likelihood else "next-token",
         shots=max(shots),
         draws=repeats if temperature > 0 else 1,
@@ -203,7 +200,7 @@ def _protocol(loaded: Loaded, settings: Settings, number: str) -> Protocol:
         stop=stops(first),
         branches=tuple(loaded.filters[1:]),
         extra=(extra or [{}])[0],
-        needs=("prefill",) if prefilled else (),
+        needs=(*needs, *(("prefill",) if prefilled else ())),
         source=f"lm-evaluation-harness {version()}, {loaded.identity}",
         **given,
     )

@@ -27,7 +27,9 @@ from evalkit.samples import (
     plain_text,
 )
 
-Capability: TypeAlias = Api | Literal["logprobs", "echo", "likelihood", "tools", "prefill", "extra"] | Medium
+Capability: TypeAlias = (
+    Api | Literal["logprobs", "echo", "likelihood", "tools", "prefill", "extra", "lm-eval"] | Medium
+)
 """`chat`, `completion`, `transcription`: what it can be asked; `image`, `audio`: what a chat may hold.
 
 `chat`, `completion`, `transcription`: the kinds of requests that it answers; `image`, `audio`: the media that
@@ -35,6 +37,8 @@ a chat may contain. `logprobs`: it returns log-probabilities of generated tokens
 the prompt's own tokens (`Request.echo`). `likelihood`: it computes the likelihoods of whole continuations
 itself (`Request.continuations`). `tools`: it accepts tools and calls them. `prefill`: it continues the last
 message of a chat if that has the role `assistant`. `extra`: it heeds further parameters (`Request.extra`).
+`lm-eval`: it is a model class of lm-eval, which takes the requests of lm-eval's tasks as lm-eval makes them
+(`Request.lm_eval`).
 """
 
 
@@ -65,6 +69,10 @@ class Request:
     video.
     `seed`: None requests no seed; greedy requests have none.
     `extra`: further parameters by name, such as `top_k`, for a backend with the capability `extra`.
+    `lm_eval`: what a task of lm-eval passes to lm-eval's model classes, for a backend with the capability
+    `lm-eval`: the settings of a generation, in place of the other fields; with continuations,
+    `{"chat": True}` if they follow a chat, or `{"rolling": True}` after an empty prompt for the likelihood of
+    a whole text, in windows if it is long.
     A request contains nothing of the sample but its prompt: no backend can see what counts as right.
     """
 
@@ -83,11 +91,13 @@ class Request:
     frames: int = 0
     frame_rule: str = "middle"
     extra: Mapping[str, JSON] = field(default_factory=dict, hash=False)
+    lm_eval: Mapping[str, JSON] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         if self.echo and not isinstance(self.prompt, str):
             raise UsageError("echo needs a text to continue: a chat does not return its tokens")
-        if self.continuations and (self.echo or not isinstance(self.prompt, str)):
+        chat = isinstance(self.prompt, tuple) and "chat" in self.lm_eval
+        if self.continuations and (self.echo or not (chat or isinstance(self.prompt, str))):
             raise UsageError("continuations need a text to continue, and cannot be used with echo")
         if not all(self.continuations):
             raise UsageError("a continuation must not be empty")
@@ -148,6 +158,8 @@ class Request:
             body["continuations"] = list(self.continuations)
         if self.extra:
             body["extra"] = dict(self.extra)
+        if self.lm_eval:
+            body["lm_eval"] = dict(self.lm_eval)
         if self.tools:
             body["tools"] = [
                 {"name": tool.name, "description": tool.description, "parameters": dict(tool.parameters)}

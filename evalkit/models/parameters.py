@@ -16,6 +16,8 @@ from evalkit.samples import JSON
 EXTRA = "extra."
 """The beginning of the settings that put something into the body: `extra.KEY=VALUE`."""
 SAMPLING = ("top_k", "min_p", "repetition_penalty", "presence_penalty", "frequency_penalty")
+LIMITS = ("max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_tokens")
+"""What lm-eval's tasks call the most tokens of a response (lm-eval's models/utils.py)."""
 _OWN: Mapping[str, str] = {
     "model": "-m",
     "messages": "a protocol's prompt",

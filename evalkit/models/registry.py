@@ -133,7 +133,7 @@ BACKENDS: dict[str, Backend] = {
     ),
     "hf": Backend(
         "hf/PATH-or-NAME",
-        "a model of transformers, run in this process on a GPU or the CPU: a folder, a GGUF file, or the Hub's",
+        "a model of transformers, run in this process on a GPU or the CPU: a folder, a GGUF file or a name",
         ("chat", "completion", "logprobs", "echo", "likelihood", "prefill", "extra"),
         "evalkit.hf.model:open_hf",
         module="transformers",
@@ -182,6 +182,15 @@ BACKENDS: dict[str, Backend] = {
             "condition_on_previous_text": on_or_off,
             "initial_prompt": str,
         },
+    ),
+    "lm-eval": Backend(
+        "lm-eval/TYPE?pretrained=PATH,dtype=…",
+        "any model class of lm-eval (hf, vllm, sglang, local-completions, …), with its arguments",
+        ("chat", "completion", "image", "likelihood", "prefill", "extra", "lm-eval"),
+        "evalkit.models.lm_eval:open_lm_eval",
+        module="lm_eval",
+        install="pip install 'lm-eval>=0.4.13'",
+        whole=True,
     ),
     "python": Backend(
         "python:FILE.py:NAME[?option=value] [--base-url URL]",

@@ -21,7 +21,7 @@ class ReplayModel:
     """
 
     capabilities: frozenset[Capability] = capabilities_of("replay")
-    """Includes `likelihood` if the run had it, so that the replay gets the same signature."""
+    """Includes `likelihood` and `lm-eval` if the run had them, so that the replay sends the same requests."""
     parallel: int | None = None
 
     def __init__(self, path: str) -> None:
@@ -31,6 +31,8 @@ class ReplayModel:
         self._path = path
         if any(cell.spec.protocol.likelihood == "backend" for cell in self._store.cells()):
             self.capabilities |= {"likelihood"}
+        if self._store.manifest["model"]["identity"].get("backend") == "lm-eval":
+            self.capabilities |= {"lm-eval"}
         departed = {cell.id: tuple(departures(self._store, cell).items()) for cell in self._store.cells()}
         self._departed = {cell: found for cell, found in departed.items() if found}
         self.name = f"replay/{Path(path).name}"

@@ -191,6 +191,7 @@ def test_models(cli: Cli) -> None:
         "transcribe",
         "faster-whisper",
         "hf",
+        "lm-eval",
         "python",
         "replay",
         "fake",

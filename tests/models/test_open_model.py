@@ -24,7 +24,7 @@ def refusal(spec: str, base_url: str = "") -> str:
 
 def test_the_index_says_how_each_is_typed_and_got() -> None:
     assert set(BACKENDS) == {
-        "openai", "llama-cpp", "transcribe", "faster-whisper", "hf", "python", "replay", "fake",
+        "openai", "llama-cpp", "transcribe", "faster-whisper", "hf", "lm-eval", "python", "replay", "fake",
     }  # fmt: skip
     for name, backend in BACKENDS.items():
         assert backend.usage.startswith((f"{name}/", f"{name}:"))
@@ -64,7 +64,7 @@ def test_a_name_may_hold_what_separates_elsewhere() -> None:
         ("llamacpp/a.gguf", "unknown backend 'llamacpp': did you mean llama-cpp?"),
         (
             "",
-            "unknown backend '': known are fake, faster-whisper, hf, llama-cpp, openai, python, "
+            "unknown backend '': known are fake, faster-whisper, hf, llama-cpp, lm-eval, openai, python, "
             "replay, transcribe",
         ),
         ("openai", "'openai' names a backend but no model: write openai/NAME [--base-url URL]"),
