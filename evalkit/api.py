@@ -80,6 +80,7 @@ from evalkit.identity.declared import versioned
 from evalkit.metrics import (
     Accuracy,
     Counted,
+    HubMetric,
     Kept,
     Macro,
     Mean,
@@ -157,6 +158,7 @@ __all__ = [
     "GuessingAccuracy",
     "HeatMap",
     "Hub",
+    "HubMetric",
     "HubZip",
     "Image",
     "JsonLines",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from typing import Any, Protocol, cast
 
 import numpy as np
 
-from evalkit.metrics.base import Metric, traits_of
+from evalkit.metrics.base import Metric, NotDrawn, traits_of
 from evalkit.metrics.macro import measured
 from evalkit.stats import intervals, kept, paired
 from evalkit.stats.paired import Difference
@@ -136,10 +137,14 @@ class Values:
         return self.own(matrix)
 
     def interval(self, matrix: Floats, clusters: Sequence[str]) -> tuple[float, float] | None:
-        return kept.interval([(matrix, clusters)], self.aggregate)
+        return self.macro_interval([(matrix, clusters)])
 
     def macro_interval(self, parts: Parts) -> tuple[float, float] | None:
-        return kept.interval(parts, self.aggregate)
+        try:
+            return kept.interval(parts, self.aggregate)
+        except NotDrawn as error:
+            logging.getLogger("evalkit").warning("%s", error)
+            return None
 
     def standard_error(
         self, matrix: Floats, clusters: Sequence[str], groups: Sequence[str] | None, draws: int
