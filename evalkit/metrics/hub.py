@@ -16,7 +16,7 @@ import orjson
 from evalkit.errors import ScorerError, UsageError
 from evalkit.identity.declared import OWN, Declared, code_identity
 from evalkit.metrics.base import MetricBase, NotDrawn, Ratio, Scored
-from evalkit.metrics.hub_code import Code, code_of, compute, lacking, load, said
+from evalkit.metrics.hub_code import Code, code_of, compute, load, said
 from evalkit.metrics.hub_inputs import chosen, items_of
 from evalkit.metrics.hub_results import figure, values
 from evalkit.samples import Final, Sample
@@ -132,7 +132,7 @@ class HubMetric(MetricBase):
         The trial is before the first request, and finds a missing package, an option that the module does not
         have, references that do not fit, and a key that it does not return.
         """
-        features = self._features
+        module = self._module
         with_target = {sample.target[0]: sample for sample in samples if sample.target}
         tried = [*with_target.values()][:_TRIED]
         try:
@@ -140,21 +140,15 @@ class HubMetric(MetricBase):
             if self._unanswered is not None:
                 for sample in tried[:1]:
                     self._items([Final(None)], sample)
+            if items:
+                self.try_result(compute(module, items, self._options), len(items))
+        except UsageError:
+            raise
         except ScorerError as error:
             raise UsageError(f"{error}") from error
-        if not items:
-            return
-        try:
-            returned = compute(self._module, items, self._options)
         except (Exception, SystemExit) as error:
-            raise UsageError(
-                f"{self._where} fails on {len(items)} references of the data themselves ({said(error)})"
-                f"{lacking(error)}; it takes {', '.join(features)}"
-            ) from error
-        try:
-            self.try_result(returned, len(items))
-        except ScorerError as error:
-            raise UsageError(f"{error}") from error
+            what = f"tried with {len(tried)} references of the data as answers"
+            raise UsageError(f"{self._where}, {what}, fails: {said(error)}") from error
 
     def try_result(self, returned: Any, count: int) -> None:
         """Raises `ScorerError` if `compute` returned no figure."""
@@ -172,6 +166,10 @@ class HubMetric(MetricBase):
         features: Mapping[str, Any] = chosen(self._module.features)
         return features
 
+    @functools.cached_property
+    def _names(self) -> set[str]:
+        return set(self._features)
+
     @property
     def _where(self) -> str:
         return f"HubMetric {self._given!r}"
@@ -184,15 +182,22 @@ class HubMetric(MetricBase):
             return []
         try:
             if self._inputs is not None:
-                return [self._inputs(text, sample) for text in texts]
+                return [self._checked(self._inputs(text, sample)) for text in texts]
             return [*items_of(self._features, texts, sample)]
         except ScorerError as error:
-            hint = (
-                "; unanswered= is for responses without an answer"
-                if None in [f.value for f in finals]
-                else ""
-            )
-            raise ScorerError(f"{self._where}: {error}{hint}") from error
+            if all(final.value is not None for final in finals):
+                raise ScorerError(f"{self._where}: {error}") from error
+            raise ScorerError(
+                f"{self._where}: a response without an answer counts as {self._unanswered!r}, which does not "
+                f"fit ({error}): set unanswered= to what it counts as, or to None to leave such responses out"
+            ) from error
+
+    def _checked(self, item: object) -> Item:
+        if isinstance(item, Mapping) and item.keys() == self._names:
+            return item
+        columns = ", ".join(sorted(self._names))
+        given = ", ".join(map(str, item)) if isinstance(item, Mapping) else f"{item!r:.60}"
+        raise ScorerError(f"the metric takes {columns}, and inputs returned {given}")
 
     def _of(self, scored: Scored, sample: Sample) -> list[Item]:
         """The items of a scored sample. Raises `ScorerError`."""
@@ -355,17 +360,22 @@ class _OfAll(HubMetric):
         if math.isnan(self._pace):
             self._one(kept, np.ones((1, len(kept))))
         count = sum(len(items) for _, items in kept)
-        needed = self._pace * count * INTERVAL_DRAWS / EVERY
+        rows = range(0, len(weights), EVERY)
+        needed = self._pace * count * len(rows) * INTERVAL_DRAWS / len(weights)
         if needed > SECONDS:
             raise NotDrawn(
                 f"{self.name} has no interval and is not compared: draws of samples would take "
-                f"{needed:,.0f} s, because the metric takes {self._pace * count:.1f} s for {count:,} answers"
+                f"{needed:,.0f} s, because it takes {self._pace * count:.1f} s for {count:,} answers"
             )
         found = np.full(len(weights), math.nan)
-        for row in range(0, len(weights), EVERY):
+        for row in rows:
             items, _ = _weighted(kept, weights[row])
             with contextlib.suppress(Exception, SystemExit):
                 found[row] = self._number(self._returned(items)) if items else math.nan
+        if np.isnan(found[rows]).sum() > len(rows) / 2:
+            raise NotDrawn(
+                f"{self.name} has no interval and is not compared: most draws of samples have no figure"
+            )
         return found
 
     def _digest(self, items: Sequence[Item]) -> float:

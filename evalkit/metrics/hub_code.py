@@ -17,6 +17,7 @@ import io
 import logging
 import os
 import re
+import sys
 import tempfile
 import threading
 import warnings
@@ -27,15 +28,18 @@ from typing import Any
 
 from evalkit.errors import UsageError
 from evalkit.identity.declared import version_of
+from evalkit.identity.reach import distributions
 
 OWNERS = ("evaluate-metric", "evaluate-measurement")
 """The owners of the Spaces with the metrics that `evaluate` names without an owner, in its order."""
 _NO_PART = frozenset(("datasets", "evaluate", "numpy", "pandas"))
 """Packages of a script whose versions its identity leaves out; that of `evaluate` is stated beside them."""
 _COMMIT = re.compile(r"[0-9a-f]{40}")
-_NEEDED = re.compile(r"using 'pip install (.+?)' for instance")
-"""The end of evaluate's message about packages that are not installed."""
-_SHOWN = 300
+_NEEDED = re.compile(r"dependencies\[(.+?)\] using 'pip install (.+?)' for instance")
+"""The end of evaluate's message about packages that are not installed: their modules, and how to install
+them, or another comment that the script has beside the import."""
+_NLTK = re.compile(r"Resource '?([\w.]+)'? not found")
+_SHOWN = 200
 _LOCK = threading.RLock()
 """Modules of `evaluate` keep what they compute from, and change the random state of the whole process."""
 _log = logging.getLogger("evalkit")
@@ -191,16 +195,9 @@ def _imports(tree: ast.Module, lines: Sequence[str]) -> Iterator[tuple[str, bool
 
 
 def _installed(modules: set[str]) -> tuple[str, ...]:
-    named = _distributions()
-    found = {distribution for module in modules for distribution in named.get(module, ())}
+    others = modules - sys.stdlib_module_names
+    found = {name for module in others for name in distributions().get(module, ())}
     return tuple(f"{name} {version_of(name)}" for name in sorted(found))
-
-
-@functools.cache
-def _distributions() -> Mapping[str, list[str]]:
-    from importlib.metadata import packages_distributions
-
-    return packages_distributions()
 
 
 @functools.cache
@@ -264,18 +261,18 @@ def _explained(name: str, what: str) -> Iterator[None]:
     except UsageError:
         raise
     except (Exception, SystemExit) as error:
-        raise UsageError(f"HubMetric {name!r} {what} ({said(error)}){lacking(error)}") from error
-
-
-def lacking(error: BaseException) -> str:
-    """`: pip install …` if the error is about packages that are not installed, else ""."""
-    if found := _NEEDED.search(str(error)):
-        return f": pip install {found[1]}"
-    if isinstance(error, ModuleNotFoundError) and error.name:
-        return f": it needs the package {error.name.partition('.')[0]!r}; install it"
-    return ""
+        raise UsageError(f"HubMetric {name!r} {what}: {said(error)}") from error
 
 
 def said(error: BaseException) -> str:
-    """An exception in one line."""
+    """An exception in one line, with the way to fix it if something is not installed."""
+    if found := _NEEDED.search(str(error)):
+        modules = " ".join(dict.fromkeys(found[1].replace("'", "").split(", ")))
+        fix = found[2]
+        plain = "#" not in fix and "noqa" not in fix
+        return f"it needs packages that are not installed: pip install {fix if plain else modules}"
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        return f"it needs the package {error.name.partition('.')[0]!r}, which is not installed"
+    if isinstance(error, LookupError) and (resource := _NLTK.search(str(error))):
+        return f"it needs data of NLTK: python -m nltk.downloader {resource[1]}"
     return f"{type(error).__name__}: {' '.join(str(error).split())}"[:_SHOWN]

@@ -47,6 +47,8 @@ def found(returned: Any, key: str, name: str, count: int) -> tuple[str, Any]:
     Without `key` it is the only entry that fits, else the one called as the module (`name`), else `score`.
     `count`: the length of the list that fits; 0 if a number does. Raises `ScorerError`.
     """
+    if isinstance(returned, tuple) and returned and isinstance(returned[0], Mapping):
+        returned = returned[0]  # code_eval adds what the programs printed
     if not isinstance(returned, Mapping):
         if key:
             raise ScorerError(f"returned {_shown(returned)} without names: leave out key={key!r}")
