@@ -190,13 +190,14 @@ def test_code_that_is_not_there_is_one_line(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.chdir(tmp_path)
     write(tmp_path, "")
     code_of.cache_clear()
-    for name, more, expected in (
+    cases: list[tuple[str | Path, dict[str, Any], str]] = [
         ("./nowhere", {}, "there is no nowhere/nowhere.py in"),
         ("nowhere.py", {}, "there is no nowhere.py in"),
         ("a/b/c", {}, "there is no a/b/c/c.py in"),
         (Path("wer"), {}, "there is no wer/wer.py in"),
         ("closeness", {"revision": "main"}, "is in a folder, which has no revisions"),
-    ):
+    ]
+    for name, more, expected in cases:
         with pytest.raises(UsageError) as raised:
             code_identity(HubMetric(name, **more))
         assert expected in str(raised.value)
@@ -313,9 +314,7 @@ def test_samples_that_cannot_be_measured_fail_and_are_not_zero(tmp_path: Path) -
     metric = made(tmp_path, same, pair(WHOLE, TEXT))
     with pytest.raises(ScorerError, match="takes int32, and the answer 'x' is 'x'"):
         metric.statistics(*answered("x")[0])
-    with pytest.raises(
-        ScorerError, match="without an answer counts as '', which does not fit .*: set unanswered="
-    ):
+    with pytest.raises(ScorerError, match="without an answer counts as '', which does not fit"):
         metric.statistics(*answered(None)[0])
     branch = made(tmp_path, same, variant="other")
     with pytest.raises(ScorerError, match="not 'other'"):

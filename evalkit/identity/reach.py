@@ -341,4 +341,4 @@ def _distribution(top: str, places: Iterable[str | None]) -> str | None:
 @functools.cache
 def distributions() -> Mapping[str, list[str]]:
     """The distributions that install each top-level module."""
-    return importlib.metadata.packagesdistributions()
+    return importlib.metadata.packages_distributions()
