@@ -80,7 +80,6 @@ from evalkit.identity.declared import versioned
 from evalkit.metrics import (
     Accuracy,
     Counted,
-    HubMetric,
     Kept,
     Macro,
     Mean,
@@ -99,6 +98,7 @@ from evalkit.metrics.bleu import BY_TARGET, Bleu, ChrF, require_tokeniser, token
 from evalkit.metrics.bleu import signatures as bleu_signatures
 from evalkit.metrics.error_rate import ErrorRate, Over100
 from evalkit.metrics.guessing import GuessingAccuracy
+from evalkit.metrics.hub import HubMetric
 from evalkit.metrics.log_loss import LogLoss
 from evalkit.metrics.perplexity import Perplexity
 from evalkit.models.base import BatchModel, ByIdModel, Likelihood, Model, Request, Response, TokenLogprob

@@ -48,9 +48,7 @@ def test_a_folder_is_measured_reported_rescored_and_compared(
     task.write_text(WHERE + task.read_text("utf-8"), "utf-8")
     monkeypatch.chdir(tmp_path)
     for name, wrong in (("a", "0.6"), ("b", "0")):
-        made = cli(
-            "run", "-m", f"fake/gold?wrong={wrong}", "-t", task, "-o", f"{name}.db", "--format", "json"
-        )
+        made = cli("run", "-m", f"fake/gold?wrong={wrong}", "-t", task, "-o", f"{name}.db")
         assert made.code == 0, made.err
         assert "not part of evalkit" not in made.out + made.err
     found = values(cli, tmp_path / "b.db")
@@ -173,7 +171,7 @@ def test_a_run_is_refused_before_its_first_request(tmp_path: Path) -> None:
         HF_HOME=str(tmp_path), HF_HUB_OFFLINE="1",
     )  # fmt: skip
     assert code == 2
-    assert err.strip().splitlines()[-1].startswith("Error: HubMetric 'closeness': closeness.py of spaces/")
+    assert err.strip().splitlines()[-1].startswith("evalkit: HubMetric 'closeness': closeness.py of spaces/")
     assert not (tmp_path / "a.db").exists()
 
 

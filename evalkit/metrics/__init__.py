@@ -2,7 +2,6 @@
 
 from evalkit.metrics.accuracy import Accuracy
 from evalkit.metrics.base import Counted, Kept, Mean, Metric, MetricBase, Ratio, Scored
-from evalkit.metrics.hub import HubMetric
 from evalkit.metrics.macro import Macro, averages
 from evalkit.metrics.mean_credit import MeanCredit
 from evalkit.metrics.mean_value import MeanValue
@@ -13,7 +12,6 @@ from evalkit.metrics.share_of_samples import ShareOfSamples
 __all__ = [
     "Accuracy",
     "Counted",
-    "HubMetric",
     "Kept",
     "Macro",
     "Mean",
