@@ -18,6 +18,7 @@ from evalkit.metrics import hub, hub_results
 from evalkit.metrics.base import NotDrawn, Scored
 from evalkit.metrics.hub_code import code_of, said
 from evalkit.metrics.hub_inputs import chosen, items_of
+from evalkit.metrics.macro import Macro
 from evalkit.metrics.stored import metric_spec, stored_metric
 from evalkit.runfile.figures import figures
 from evalkit.runfile.records import CellData
@@ -174,6 +175,7 @@ def test_the_identity_is_of_the_code_and_of_what_it_is_called_with(tmp_path: Pat
         identity(inputs=lambda answer, sample: {"predictions": answer}),
     }  # fmt: skip
     assert len(others | {own}) == 9
+    assert code_identity(Macro(HubMetric(folder))) == f"macro@1(inner={own})"
     (folder / "app.py").write_text("import nothing")
     (folder / "README.md").write_text("Changed")
     assert identity() == own, "only what the script imports is its code"
@@ -400,8 +402,9 @@ def test_the_trial_finds_before_the_run_what_would_fail_after_it(tmp_path: Path)
 def test_a_run_file_has_the_mean_of_values_and_needs_the_code_for_the_rest(tmp_path: Path) -> None:
     each, whole = made(tmp_path, same, key="each", per_sample=True, scale=100), made(tmp_path, same)
     assert (each.name, whole.name) == ("closeness each", "closeness")
-    stored = stored_metric(metric_spec(each))
-    assert stored is not None
-    assert aggregate_of(stored).figure(np.array([[1.0, 1.0], [0.5, 1.0]])) == 75.0
+    for metric in (each, Macro(each)):
+        stored = stored_metric(metric_spec(metric))
+        assert stored is not None
+        assert aggregate_of(stored).figure(np.array([[1.0, 1.0], [0.5, 1.0]])) == 75.0
     assert stored_metric(metric_spec(whole)) is None
     assert "own#" in metric_spec(whole).identity

@@ -56,6 +56,9 @@ def test_a_folder_is_measured_reported_rescored_and_compared(
     assert found["closeness values"]["value"] == pytest.approx(0.8)
     assert found["closeness"]["unit"] == "%"
     assert found["closeness"]["low"] < 80 < found["closeness"]["high"]
+    (tmp_path / "closeness").rename(tmp_path / "away")
+    assert values(cli, tmp_path / "b.db") == found, "a run file is read without the code"
+    (tmp_path / "away").rename(tmp_path / "closeness")
     again = cli("rescore", "a.db", "-o", "again.db", "--task-file", task)
     assert again.code == 0, again.err
     assert values(cli, tmp_path / "again.db") == values(cli, tmp_path / "a.db")

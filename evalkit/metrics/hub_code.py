@@ -28,7 +28,6 @@ from typing import Any
 
 from evalkit.errors import UsageError
 from evalkit.identity.declared import version_of
-from evalkit.identity.reach import distributions
 
 OWNERS = ("evaluate-metric", "evaluate-measurement")
 """The owners of the Spaces with the metrics that `evaluate` names without an owner, in its order."""
@@ -195,6 +194,8 @@ def _imports(tree: ast.Module, lines: Sequence[str]) -> Iterator[tuple[str, bool
 
 
 def _installed(modules: set[str]) -> tuple[str, ...]:
+    from evalkit.identity.reach import distributions  # slow to import
+
     others = modules - sys.stdlib_module_names
     found = {name for module in others for name in distributions().get(module, ())}
     return tuple(f"{name} {version_of(name)}" for name in sorted(found))
