@@ -334,6 +334,9 @@ def test_a_failure_names_the_sample_that_causes_it(tmp_path: Path) -> None:
     metric = made(tmp_path, same, per_sample=True)
     with pytest.raises(ScorerError, match=r"closeness' fails on sample s2 \(RuntimeError: bad input\)"):
         metric.prepare_answers(pairs)
+    numbers = made(tmp_path, same, pair(WHOLE, TEXT), per_sample=True)
+    with pytest.raises(ScorerError, match=r"takes int32, and .* is 'r0': .* \(sample s0\)"):
+        numbers.prepare_answers(pairs)
     whole = made(tmp_path, same)
     matrix = measured(whole, pairs)
     with pytest.raises(ScorerError, match="fails on sample s2"):
@@ -362,6 +365,8 @@ def test_without_draws_there_is_no_interval_and_no_comparison(
     with pytest.raises(NotDrawn, match="not compared"):
         aggregate.difference(matrix, matrix[::-1], [""] * 3, None, exact=False, best=None)
     monkeypatch.undo()
+    never = made(tmp_path, same)
+    assert aggregate_of(never).interval(measured(never, answered("a", "b", "c")), [""] * 3) is None
     seldom = made(tmp_path, lambda predictions, _: 1 / (len({*predictions}) == 3))
     matrix = measured(seldom, answered("a", "b", "c"))
     assert aggregate_of(seldom).figure(matrix) == 1.0
@@ -381,6 +386,7 @@ def test_the_trial_finds_before_the_run_what_would_fail_after_it(tmp_path: Path)
     assert seen == [["r0", "r1", "r2"]], "different references, each once"
     made(tmp_path, computing).try_on([Sample("s", "q", ())])
     assert len(seen) == 1, "there is nothing to try it on"
+    made(tmp_path, lambda *_: int("")).try_on(samples[:1])
     cases: list[tuple[Any, str]] = [
         (
             made(tmp_path, lambda *_: 1 / 0),

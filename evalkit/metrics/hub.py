@@ -7,6 +7,7 @@ import functools
 import hashlib
 import math
 import time
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -17,7 +18,7 @@ from evalkit.errors import ScorerError, UsageError
 from evalkit.identity.declared import OWN, Declared, code_identity
 from evalkit.metrics.base import MetricBase, NotDrawn, Ratio, Scored
 from evalkit.metrics.hub_code import Code, code_of, compute, load, said
-from evalkit.metrics.hub_inputs import chosen, items_of
+from evalkit.metrics.hub_inputs import Item, chosen, items_of, weighted
 from evalkit.metrics.hub_results import figure, values
 from evalkit.samples import Final, Sample
 
@@ -30,8 +31,6 @@ INTERVAL_DRAWS = 2_000
 """How many draws an interval has (`evalkit.stats.resample`)."""
 SECONDS = 60.0
 """Draws that would take longer than this are not computed: the figure then has no interval."""
-Item = Mapping[str, Any]
-"""The module's columns, such as `predictions` and `references`, of one answer."""
 Inputs = Callable[[str, Sample], Item]
 """(answer, sample) → its item."""
 _TRIED = 8
@@ -147,9 +146,16 @@ class HubMetric(MetricBase):
         except ScorerError as error:
             raise UsageError(f"{error}") from error
         except (Exception, SystemExit) as error:
+            if len(tried) < 2 and isinstance(error, ValueError):  # such as of a correlation
+                return
             what = f"tried with {len(tried)} references of the data as answers"
             raise UsageError(f"{self._where}, {what}, fails: {said(error)}") from error
 
+    @abstractmethod
+    def statistics(self, sample: Sample, scored: Scored, *prepared: Any) -> Sequence[float]:
+        """The value of a sample, or what identifies its items, and whether it counts. Raises `ScorerError`."""
+
+    @abstractmethod
     def try_result(self, returned: Any, count: int) -> None:
         """Raises `ScorerError` if `compute` returned no figure."""
 
@@ -266,7 +272,10 @@ class _OfSamples(HubMetric, Ratio):
         """The statistics of all samples in their order, from one call of `compute`. Raises `ScorerError`."""
         items, names, counts = list[Item](), list[str](), list[int]()
         for sample, scored in answered:
-            found = self._of(scored, sample)
+            try:
+                found = self._of(scored, sample)
+            except ScorerError as error:
+                raise ScorerError(f"{error} (sample {sample.id})") from error
             items += found
             names += [sample.id] * len(found)
             counts.append(len(found))
@@ -278,10 +287,9 @@ class _OfSamples(HubMetric, Ratio):
         own = ([next(numbers) for _ in range(count)] for count in counts)
         return ((sum(found) / len(found), 1.0) if found else (0.0, 0.0) for found in own)
 
-    def statistics(
-        self, sample: Sample, scored: Scored, prepared: Iterator[tuple[float, float]]
-    ) -> Sequence[float]:
-        return next(prepared)
+    def statistics(self, sample: Sample, scored: Scored, *prepared: Any) -> Sequence[float]:
+        found: tuple[float, float] = next(prepared[0])
+        return found
 
     def try_result(self, returned: Any, count: int) -> None:
         self._values(returned, count)
@@ -304,7 +312,7 @@ class _OfAll(HubMetric):
         self._all, self._pace = 0, math.nan
         """How many samples the cell has that was recalled last, and the seconds that an item takes."""
 
-    def statistics(self, sample: Sample, scored: Scored) -> Sequence[float]:
+    def statistics(self, sample: Sample, scored: Scored, *prepared: Any) -> Sequence[float]:
         items = self._of(scored, sample)
         return (self._digest(items), 1.0) if items else (0.0, 0.0)
 
@@ -342,7 +350,7 @@ class _OfAll(HubMetric):
         """The figure of a group or of all samples. Of a group on which `compute` fails, it is NaN."""
         import numpy as np
 
-        items, names = _weighted(kept, weights[0])
+        items, names = weighted(kept, weights[0])
         start = time.monotonic()
         try:
             returned = self._returned(items)
@@ -369,7 +377,7 @@ class _OfAll(HubMetric):
             )
         found = np.full(len(weights), math.nan)
         for row in rows:
-            items, _ = _weighted(kept, weights[row])
+            items, _ = weighted(kept, weights[row])
             with contextlib.suppress(Exception, SystemExit):
                 found[row] = self._number(self._returned(items)) if items else math.nan
         if np.isnan(found[rows]).sum() > len(rows) / 2:
@@ -385,15 +393,3 @@ class _OfAll(HubMetric):
         except TypeError as error:
             raise ScorerError(f"{self._where}: inputs returned what is no plain data ({error})") from error
         return float(int.from_bytes(hashlib.sha256(text).digest()[:6]))
-
-
-def _weighted(kept: Sequence[tuple[str, Sequence[Item]]], weights: Floats) -> tuple[list[Item], list[str]]:
-    """(items, the names of their samples), each as often as its weight says."""
-    import numpy as np
-
-    counts = np.rint(weights).astype(int)
-    found, names = list[Item](), list[str]()
-    for (name, items), count in zip(kept, counts, strict=True):
-        found += [*items] * count
-        names += [name] * (len(items) * count)
-    return found, names

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from evalkit.errors import ScorerError
 from evalkit.samples import Sample
 
+if TYPE_CHECKING:
+    from evalkit.metrics.base import Floats
+
+Item = Mapping[str, Any]
+"""The module's columns, such as `predictions` and `references`, of one answer."""
 Features = Mapping[str, Any]
 """A module's columns, such as `predictions` and `references`, with their types in `datasets`."""
 ANSWERS = ("predictions", "data")
@@ -88,3 +93,15 @@ def _plain(kind: str, text: str) -> str | int | float | bool | None:
     except ValueError:
         pass
     return None
+
+
+def weighted(kept: Sequence[tuple[str, Sequence[Item]]], weights: Floats) -> tuple[list[Item], list[str]]:
+    """(items, the names of their samples), each as often as its weight says."""
+    import numpy as np
+
+    counts = np.rint(weights).astype(int)
+    found, names = list[Item](), list[str]()
+    for (name, items), count in zip(kept, counts, strict=True):
+        found += [*items] * count
+        names += [name] * (len(items) * count)
+    return found, names
