@@ -7,7 +7,6 @@ import functools
 import hashlib
 import math
 import time
-from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -151,13 +150,13 @@ class HubMetric(MetricBase):
             what = f"tried with {len(tried)} references of the data as answers"
             raise UsageError(f"{self._where}, {what}, fails: {said(error)}") from error
 
-    @abstractmethod
     def statistics(self, sample: Sample, scored: Scored, *prepared: Any) -> Sequence[float]:
-        """The value of a sample, or what identifies its items, and whether it counts. Raises `ScorerError`."""
+        """(the value of a sample, or what identifies its items; whether it counts). Raises `ScorerError`."""
+        raise NotImplementedError
 
-    @abstractmethod
     def try_result(self, returned: Any, count: int) -> None:
         """Raises `ScorerError` if `compute` returned no figure."""
+        raise NotImplementedError
 
     @functools.cached_property
     def _code(self) -> Code:
