@@ -85,7 +85,7 @@ class HubMetric(MetricBase):
 
     @property
     def name(self) -> str:
-        stem = Path(self._given).stem
+        stem = Path(self._given).resolve().name.removesuffix(".py")
         name = self._label or (stem if self._key in ("", stem) else f"{stem} {self._key}")
         return f"{name} ({self._variant})" if self._variant else name
 
@@ -111,7 +111,7 @@ class HubMetric(MetricBase):
         code = self._code
         given: dict[str, object] = {
             "key": self._key, "config": self._config, "scale": self._scale, "unanswered": self._unanswered,
-            "inputs": self._inputs, **{f"options.{name}": value for name, value in self._options.items()},
+            "inputs": self._inputs, **{f"options.{name}": self._options[name] for name in sorted(self._options)},
         }  # fmt: skip
         usual: dict[str, object] = {"key": "", "config": "", "scale": 1.0, "unanswered": "", "inputs": None}
         texts = [

@@ -57,7 +57,6 @@ class Code:
     packages: tuple[str, ...]
 
 
-@functools.cache
 def code_of(name: str, revision: str = "", local: bool = False) -> Code:
     """The code of the metric `name`: a folder, a script, `owner/space`, or a name as `evaluate.load` has it.
 
@@ -74,6 +73,7 @@ def code_of(name: str, revision: str = "", local: bool = False) -> Code:
     return _from_hub(name, revision or "main")
 
 
+@functools.cache
 def _from_hub(name: str, revision: str) -> Code:
     """The code of a Space: a commit that is in the cache needs no connection, and a branch is looked up."""
     repositories = [name] if "/" in name else [f"{owner}/{name}" for owner in OWNERS]
