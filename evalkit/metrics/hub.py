@@ -111,7 +111,8 @@ class HubMetric(MetricBase):
         code = self._code
         given: dict[str, object] = {
             "key": self._key, "config": self._config, "scale": self._scale, "unanswered": self._unanswered,
-            "inputs": self._inputs, **{f"options.{name}": self._options[name] for name in sorted(self._options)},
+            "inputs": self._inputs,
+            **{f"options.{name}": value for name, value in sorted(self._options.items())},
         }  # fmt: skip
         usual: dict[str, object] = {"key": "", "config": "", "scale": 1.0, "unanswered": "", "inputs": None}
         texts = [
