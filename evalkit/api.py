@@ -98,6 +98,7 @@ from evalkit.metrics.bleu import BY_TARGET, Bleu, ChrF, require_tokeniser, token
 from evalkit.metrics.bleu import signatures as bleu_signatures
 from evalkit.metrics.error_rate import ErrorRate, Over100
 from evalkit.metrics.guessing import GuessingAccuracy
+from evalkit.metrics.hub import HubMetric
 from evalkit.metrics.log_loss import LogLoss
 from evalkit.metrics.perplexity import Perplexity
 from evalkit.models.base import BatchModel, ByIdModel, Likelihood, Model, Request, Response, TokenLogprob
@@ -157,6 +158,7 @@ __all__ = [
     "GuessingAccuracy",
     "HeatMap",
     "Hub",
+    "HubMetric",
     "HubZip",
     "Image",
     "JsonLines",

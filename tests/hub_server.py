@@ -1,4 +1,4 @@
-"""A stand-in for the Hub: data sets and models with a history, over real HTTP on the loopback.
+"""A stand-in for the Hub: data sets, models and Spaces with a history, over real HTTP on the loopback.
 
     with HubServer() as hub:
         sha = hub.publish("acme/tiny", {"README.md": b"...", "data/test.jsonl": b"..."})
@@ -126,6 +126,7 @@ class HubServer:
         app.router.add_get(api + "/tree/{revision}", self._tree)
         app.router.add_get(api + "/tree/{revision}/{path:.*}", self._tree)
         app.router.add_get("/datasets/{owner}/{name}/resolve/{revision}/{path:.+}", self._resolve)
+        app.router.add_get("/spaces/{owner}/{name}/resolve/{revision}/{path:.+}", self._resolve)
         app.router.add_get("/{owner}/{name}/resolve/{revision}/{path:.+}", self._resolve)  # a model's
         app.router.add_get("/large/{owner}/{name}/{revision}/{path:.+}", self._large)
         return app

@@ -25,7 +25,7 @@ LAYERS = (
     ("scoring",),
     ("metrics",),
     ("stats", "sandbox"),
-    ("data", "media", "scoring.learned", "scoring.bleurt"),
+    ("data", "media", "scoring.learned", "scoring.bleurt", "metrics.hub", "metrics.hub_code"),
     ("models",),
     ("benchmark", "hf"),
     ("runfile", "lmeval"),
@@ -36,7 +36,8 @@ LAYERS = (
     ("session", "doctor", "demo", "evaluate_modules", "exports"),
     ("pytest_plugin", "cli"),
 )
-"""Whole rooms, but for two modules: a scorer that is a model needs worker processes, and weights the Hub."""
+"""Whole rooms, but for a few modules: a scorer that is a model needs worker processes, and weights and a
+metric's code come from the Hub."""
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
 HEAVY = (
     "datasets",

@@ -23,7 +23,6 @@ from evalkit.compare.paired import pair
 from evalkit.compare.runs import compare
 from evalkit.engine.check import check
 from evalkit.engine.client import Stopped
-from evalkit.engine.corpus import scored_of
 from evalkit.engine.rescore import rescore
 from evalkit.engine.score import score
 from evalkit.errors import ProviderError, ScorerError, UsageError
@@ -35,6 +34,7 @@ from evalkit.report.table import build_table
 from evalkit.runfile import measured
 from evalkit.runfile.cells import TableCell
 from evalkit.runfile.records import natural
+from evalkit.runfile.scored import scored_of
 from evalkit.runfile.store import Store
 from evalkit.samples import Answer, Final, Sample
 

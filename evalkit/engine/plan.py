@@ -23,10 +23,10 @@ from evalkit.engine.chosen import REVISION, Chosen, TaskLike, check_owners, choo
 from evalkit.engine.faults import FAULTS, fault
 from evalkit.engine.judge_models import JudgeModels, check_used, identity_text
 from evalkit.engine.moved import has_moved, is_known, judges_are_known, without_addresses
+from evalkit.engine.needed import check_needs
 from evalkit.engine.score import metrics_for
 from evalkit.engine.strict import check_comparable
 from evalkit.errors import BoundaryError, DataError, OwnDataError, SampleError, UsageError, unknown
-from evalkit.media.kinds import KINDS
 from evalkit.metrics.base import Traits
 from evalkit.models import BACKENDS
 from evalkit.models.base import CAPABILITIES, Capability, Model
@@ -39,7 +39,6 @@ from evalkit.sandbox.hidden import hide_beside, hide_folders
 
 _TRIED = 10
 """Number of records at the start of the data of which at least one must give a prompt."""
-
 _MOVED = " (if it is the same model at another address, add --same-model)"
 
 
@@ -173,7 +172,7 @@ def make_plan(
         raise OwnDataError("; ".join(left_out.values()))
     if scoring:
         for cell in cells:
-            _needs(cell.task)
+            check_needs(cell)
     roles = {role for cell in cells for role in cell.judges}
     check_used(judges, roles, any(cell.model_extractor for cell in cells), shown)
     ids = compare_ids(model, cells)
@@ -191,13 +190,6 @@ def _planned_before(cell: CellPlan, cells: Sequence[CellPlan]) -> bool:
     if twin.spec() != cell.spec():
         raise UsageError(f"two different tasks are both named {cell.name}: rename one")
     return True
-
-
-def _needs(task: Task) -> None:
-    """Raises `UsageError` if this machine lacks what scoring the task or decoding its media needs."""
-    task.needs()
-    for medium in task.media:
-        KINDS[medium].needs()
 
 
 def _missing(task: Task, protocol: Protocol, model: Model) -> list[Capability]:

@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
-from evalkit.metrics.base import traits_of
+from evalkit.metrics.base import is_prepared, traits_of
 from evalkit.metrics.macro import measured
 from evalkit.runfile.records import told_outcomes
 
@@ -93,7 +93,7 @@ class Tally:
     def _figure(self) -> float:
         """Returns the figure so far, computed as in the table; NaN if there is none yet."""
         totals = [total for group, total in self._totals.items() if group or not self._macro]
-        if self._finish is None or traits_of(self._metric).prepared:
+        if self._finish is None or is_prepared(measured(self._metric)):
             return math.nan
         try:
             found = [value for total in totals if not math.isnan(value := float(self._finish(total)))]

@@ -102,7 +102,8 @@ def parameters(thing: Any) -> dict[str, Any]:
 
 
 def _parameter(value: object) -> str:
-    if callable(value) or (dataclasses.is_dataclass(value) and not isinstance(value, type)):
+    described = dataclasses.is_dataclass(value) and not isinstance(value, type)
+    if callable(value) or described or declared(value) is not None:
         return code_identity(value)
     return repr(value)
 

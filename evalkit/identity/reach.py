@@ -334,10 +334,11 @@ def _distribution(top: str, places: Iterable[str | None]) -> str | None:
     """The distribution of the module `top`, with its version; None if no place holds installed code."""
     if not any({"site-packages", "dist-packages"} & {*Path(place).parts} for place in places if place):
         return None
-    names = _distributions().get(top, [])
+    names = distributions().get(top, [])
     return ", ".join(f"{name} {version_of(name)}" for name in sorted(set(names))) or top
 
 
 @functools.cache
-def _distributions() -> Mapping[str, list[str]]:
+def distributions() -> Mapping[str, list[str]]:
+    """The distributions that install each top-level module."""
     return importlib.metadata.packages_distributions()

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
+from evalkit.errors import UsageError
 from evalkit.samples import Answer, Sample
 
 if TYPE_CHECKING:  # importing numpy takes longer than importing the rest of a task
@@ -56,7 +57,12 @@ class Metric(Protocol):
 
     A metric may have `prepare(samples)`, which is called with all scored samples after the last one was
     scored. Its statistics are then a function of `(sample, scored, corpus)`, where `corpus` is what `prepare`
-    returned. `Traits` lists further attributes that a metric may have. `MetricBase` provides defaults.
+    returned. `prepare_answers(answered)` is the same with pairs of a sample and its `Scored`, for statistics
+    that are computed for many samples at once and do not depend on the others. `recall(answered)` is called
+    with the pairs of a cell before figures are computed, for an `aggregate` that needs the answers.
+    `try_on(samples)` is called with some samples before a run's first request, and raises `UsageError` if the
+    metric cannot be computed. `Traits` lists further attributes that a metric may have. `MetricBase` provides
+    defaults.
     """
 
     @property
@@ -254,14 +260,29 @@ def traits_of(metric: Metric) -> Traits:
     return Traits(**{"prepared": hasattr(metric, "prepare"), **own})
 
 
+class NotDrawn(UsageError):
+    """The figures of draws of samples are not computed, such as because they would take too long.
+
+    The function that a metric's `aggregate` returns may raise it: the figure then has no interval, and cannot
+    be compared.
+    """
+
+
 def is_prepared(metric: Metric) -> bool:
-    """`Traits.prepared` of `metric`, without computing its other traits: this is called for every sample."""
+    """Whether the metric's statistics are computed once all samples are scored.
+
+    That is so with `prepare` or `prepare_answers`. It does not compute the metric's other traits, because it
+    is called for every sample.
+    """
     whole = getattr(metric, "traits", None)
     if isinstance(whole, Traits):
         return whole.prepared
-    return bool(getattr(metric, "prepared", hasattr(metric, "prepare")))
+    later = hasattr(metric, "prepare") or hasattr(metric, "prepare_answers")
+    return bool(getattr(metric, "prepared", later))
 
 
-def prepare(metric: Metric, samples: Iterable[Sample]) -> Any:
-    """The result of the metric's `prepare` for all scored samples; the metric must be `prepared`."""
-    return metric.prepare(samples)  # type: ignore[attr-defined]
+def prepare(metric: Metric, answered: Iterable[tuple[Sample, Callable[[], Scored]]]) -> Any:
+    """The result of the metric's `prepare` or `prepare_answers` for all scored samples and their answers."""
+    if (of_answers := getattr(metric, "prepare_answers", None)) is not None:
+        return of_answers((sample, scored()) for sample, scored in answered)
+    return metric.prepare(sample for sample, _ in answered)  # type: ignore[attr-defined]

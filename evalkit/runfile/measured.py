@@ -19,9 +19,11 @@ from evalkit.benchmark.task import ModelScorer, Task, load_task
 from evalkit.errors import UsageError
 from evalkit.identity.declared import OWN, code_identity
 from evalkit.metrics.base import Metric
+from evalkit.metrics.macro import measured
 from evalkit.metrics.spec import MetricSpec
 from evalkit.metrics.stored import stored_metric
 from evalkit.runfile.records import Cell
+from evalkit.runfile.scored import answered
 from evalkit.runfile.store import Store
 
 if TYPE_CHECKING:
@@ -56,7 +58,16 @@ class Measure:
             raise UsageError(f"{where} was measured by code that is not part of evalkit{named}")
         if self.stale:
             raise UsageError(f"{where} was {self.stale}: {FIX}")
+        recall(self.metric, store, cell)
         return self.metric
+
+
+def recall(metric: Metric, store: Store, cell: Cell) -> None:
+    """Gives a metric with `recall` the answers of `cell`. Raises `UsageError` if a slim run file has none."""
+    take = getattr(measured(metric), "recall", None)
+    if take is not None:
+        store.needs_texts(f"{metric.name}, which is computed from answers,")
+        take(answered(store, cell))
 
 
 def measures(store: Store, cell: Cell) -> Iterator[Measure]:

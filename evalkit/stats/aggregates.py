@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from typing import Any, Protocol, cast
 
 import numpy as np
 
-from evalkit.metrics.base import Metric, traits_of
+from evalkit.metrics.base import Metric, NotDrawn, traits_of
 from evalkit.metrics.macro import measured
 from evalkit.stats import intervals, kept, paired
 from evalkit.stats.paired import Difference
@@ -124,10 +125,15 @@ class Sums:
 
 @dataclass(frozen=True, slots=True)
 class Values:
-    """Figures of all samples' values. `aggregate`, `own`: `Kept.aggregate` and `Kept.each`."""
+    """Figures of all samples' values. `aggregate`, `own`: `Kept.aggregate` and `Kept.each`.
+
+    `whole_corpus`: see `Traits`. Such a figure has no interval if it is the same in all draws, because that
+    does not show how much it varies.
+    """
 
     aggregate: kept.Aggregate
     own: Callable[[Floats], Floats]
+    whole_corpus: bool = False
 
     def figure(self, matrix: Floats) -> float:
         return kept.figure(matrix, self.aggregate)
@@ -136,10 +142,15 @@ class Values:
         return self.own(matrix)
 
     def interval(self, matrix: Floats, clusters: Sequence[str]) -> tuple[float, float] | None:
-        return kept.interval([(matrix, clusters)], self.aggregate)
+        return self.macro_interval([(matrix, clusters)])
 
     def macro_interval(self, parts: Parts) -> tuple[float, float] | None:
-        return kept.interval(parts, self.aggregate)
+        try:
+            found = kept.interval(parts, self.aggregate)
+        except NotDrawn as error:
+            logging.getLogger("evalkit").warning("%s", error)
+            return None
+        return None if found is not None and self.whole_corpus and found[0] == found[1] else found
 
     def standard_error(
         self, matrix: Floats, clusters: Sequence[str], groups: Sequence[str] | None, draws: int
@@ -172,7 +183,8 @@ def aggregate_of(metric: Metric) -> Aggregate:
     """How the figures of `metric`, or of the metric that it averages over groups, are computed."""
     inner = cast("Any", measured(metric))
     if hasattr(inner, "aggregate"):
-        return Values(inner.aggregate, getattr(inner, "each", lambda values: values[:, 0]))
+        own = getattr(inner, "each", lambda values: values[:, 0])
+        return Values(inner.aggregate, own, traits_of(inner).whole_corpus)
     return Sums(inner.finish, traits_of(inner).any_range)
 
 

@@ -69,12 +69,14 @@ def interval(
 ) -> tuple[float, float] | None:
     """The 95 % interval of the mean of the figures of `parts`: the (values, clusters) of one or more groups.
 
-    None if a group is a single cluster, or if all its samples are the same.
+    None if a group is a single cluster, if all its samples are the same, or if no draw has a figure.
     """
     groups = _groups([(values, values) for values, _ in parts], [names for _, names in parts], aggregate)
     if any(len(group.units) == 1 or not group.varies for group in groups):
         return None
     figures = _drawn(groups, draws, 0)
+    if np.isnan(figures).all(axis=0).any():  # such as a figure that no draw has
+        return None
     wider, degrees = _few(groups, figures)
     outer = NormalDist().cdf(-wider * t_quantile(degrees))
     low, high = np.nanquantile(figures.mean(axis=1), [outer, 1 - outer])
@@ -129,6 +131,8 @@ def _error(groups: Sequence[_Group], draws: int) -> tuple[float, float]:
     if not any(group.varies for group in groups):
         return 0.0, float(_units(groups) - 1)
     figures = _drawn(groups, draws, 0)
+    if np.isnan(figures).all(axis=0).any():
+        return math.inf, 1.0
     wider, degrees = _few(groups, figures)
     return wider * float(np.nanstd(figures.mean(axis=1))), degrees
 
