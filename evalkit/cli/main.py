@@ -25,6 +25,7 @@ COMMANDS = {
     "models": "list the backends, their capabilities and requirements",
     "report": "make tables from run files",
     "compare": "compare two runs; fail if the second one is worse",
+    "merge": "put the shards of a run together",
     "import": "make a run file of another tool's results",
     "rescore": "score the stored responses of a run again",
     "power": "compute how many samples or draws a comparison needs",
