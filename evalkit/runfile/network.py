@@ -8,8 +8,9 @@ from pathlib import Path
 MOUNTS = Path("/proc/self/mountinfo")
 """The mounts that this process sees (proc_pid_mountinfo(5)). Only Linux has it."""
 _NETWORK = frozenset({
-    "9p", "acfs", "afs", "beegfs", "ceph", "cifs", "coda", "cvfs", "gfs2", "glusterfs", "gpfs", "lustre", "ncpfs",
-    "nfs", "nfs4", "ocfs2", "orangefs", "panfs", "pvfs2", "smb2", "smb3", "smbfs", "virtiofs", "wekafs",
+    "9p", "acfs", "afs", "beegfs", "ceph", "cifs", "coda", "cvfs", "gfs2", "glusterfs", "gpfs", "lustre",
+    "ncpfs", "nfs", "nfs4", "ocfs2", "orangefs", "panfs", "pvfs2", "smb2", "smb3", "smbfs", "virtiofs",
+    "wekafs",
 })  # fmt: skip
 _LOCAL_FUSE = frozenset({
     "fuse.encfs", "fuse.fuse-overlayfs", "fuse.gocryptfs", "fuse.lxcfs", "fuse.mergerfs",
