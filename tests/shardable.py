@@ -100,7 +100,7 @@ def digits(
 
 def documents(path: Path, task: str = "") -> tuple[str, str]:
     """The table of a run file as JSON and for the terminal."""
-    files = (Path(task),) if task.endswith(".py") else ()
+    files = (Path(task.partition(":")[0]),) if task else ()
     with Store.open(path, files) as store:
         return render_report([store], "json"), render_report([store], "terminal", width=200)
 

@@ -62,7 +62,7 @@ class Commands(click.Group):
 )
 @click.version_option(evalkit.__version__, prog_name="evalkit")
 def cli() -> None:
-    """Evaluate any model on the benchmarks of the Gemini 1.0 report. Start with: evalkit demo"""
+    """Evaluate models on the Gemini report's benchmarks. Start with: evalkit demo"""
 
 
 def main(arguments: list[str] | None = None) -> None:

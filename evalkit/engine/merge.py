@@ -18,6 +18,7 @@ from evalkit.engine.corpus import complete
 from evalkit.engine.differences import binding, differences
 from evalkit.engine.moved import merged_moves, without_addresses, without_endpoint
 from evalkit.engine.repeatability import note_verification
+from evalkit.engine.rescore import check_task, rescore_cell
 from evalkit.engine.shards import Shard, parse_shard
 from evalkit.errors import UsageError
 from evalkit.runfile.copying import Copy, Unlike
@@ -201,6 +202,9 @@ def _write(
                 (part.store, other) for part in parts for other in part.store.cells() if _name(other) == name
             ]
             found[name] = _complete(new, cell, pairs, whole=not lacking)
+        routed = [cell for cell in new.cells() if not cell.role and _calibrated(cell)]
+        if routed and not lacking:
+            _route(new, routed)
         if ENTRY in first.manifest:
             set_replica_uses(new, [use for part in parts for use in replica_uses(part.store)])
         new.read_back()
@@ -247,7 +251,32 @@ def _complete(new: Store, cell: Cell, pairs: Sequence[tuple[Store, Cell]], *, wh
         if len(totals) == 1:
             set_samples_of_all(new, cell, *totals)
         return asked
-    metrics = [measure.usable(new, cell) for measure in measures(new, cell)]
+    if _calibrated(cell) and not cell.role:
+        check_task(*pairs[0])  # its samples are scored again, see `_route`
+        new.finish(cell, asked, ())
+        return asked
+    store, other = pairs[0]
+    metrics = [measure.usable(store, other) for measure in measures(store, other)]
     complete(new, cell, metrics)
     new.finish(cell, asked, figures_of(metrics, new.data(cell)))
     return asked
+
+
+def _calibrated(cell: Cell) -> bool:
+    """Whether a threshold is chosen on validation samples, which takes all of them."""
+    return bool(cell.spec.protocol.fallback) and cell.spec.protocol.threshold is None
+
+
+def _route(new: Store, cells: Sequence[Cell]) -> None:
+    """Chooses the thresholds of `cells`, and scores their samples under them, from the stored responses."""
+    new.commit()
+    whole = new.path.with_name(f"{new.path.name}.whole")
+    try:
+        with contextlib.closing(sqlite3.connect(whole)) as copy:
+            new.connection.backup(copy)
+        with Store.open(whole, new.task_files) as old:
+            for cell in cells:
+                rescore_cell(old, new, cell)
+    finally:
+        for ending in ("", "-wal", "-shm"):
+            whole.with_name(f"{whole.name}{ending}").unlink(missing_ok=True)

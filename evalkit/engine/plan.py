@@ -171,11 +171,6 @@ def make_plan(
             check_comparable(cell, own)
         _check_model(model, cell.task, cell.protocol, chosen.shown)
         if cell.protocol.calibrated:
-            if part is not None:
-                raise UsageError(
-                    f"{cell.name}: its threshold is chosen on all validation samples, which no shard has: "
-                    "set it with --set threshold=…, or run without --shard"
-                )
             cells.append(_validation(cell, own))
         cells.append(cell)
     check_owners(settings, [*dict.fromkeys((*(cell.task.name for cell in cells), *left_out))])

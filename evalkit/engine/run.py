@@ -155,7 +155,8 @@ async def execute(
     try:
         for planned in plan.cells:
             cell = cells[planned.task.name, planned.protocol.name, planned.role]
-            if planned.protocol.calibrated and not planned.role:
+            # A shard has a part of the validation samples: the threshold is chosen when it is merged.
+            if planned.protocol.calibrated and not planned.role and plan.shard is None:
                 planned = calibrate(planned, cell, cells[cell.task, cell.protocol, VALIDATION], store)
             await _CellRun(planned, cell, client, progress, judges, plan.shard).execute()
             if options.verify and not planned.role:

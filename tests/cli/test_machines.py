@@ -194,8 +194,8 @@ def test_the_slurm_script_of_the_documentation_does_what_it_says(tmp_path: Path)
 _MOUNTS = """\
 25 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
 26 25 0:5 / /dev rw - devtmpfs udev rw
-40 25 0:40 / /home rw,relatime shared:20 - nfs4 server:/home rw,vers=4.2
-41 40 8:2 / /home/ann/local\\040disk rw - xfs /dev/sdb1 rw
+40 25 0:40 / /shared rw,relatime shared:20 - nfs4 server:/shared rw,vers=4.2
+41 40 8:2 / /shared/ann/local\\040disk rw - xfs /dev/sdb1 rw
 42 25 0:41 / /scratch rw - lustre 10.0.0.1@tcp:/scratch rw,flock
 43 42 0:42 / /scratch rw - tmpfs tmpfs rw
 44 25 0:43 / /far rw - fuse.sshfs ann@server: rw
@@ -209,10 +209,10 @@ a line of another kind
     ("folder", "kind"),
     {
         "/": "",
-        "/home": "nfs4",
-        "/home/ann": "nfs4",
-        "/homes": "",
-        "/home/ann/local disk/runs": "",
+        "/shared": "nfs4",
+        "/shared/ann": "nfs4",
+        "/shareds": "",
+        "/shared/ann/local disk/runs": "",
         "/scratch/x": "",  # the later mount hides the earlier one
         "/far/x": "fuse.sshfs",
         "/here/x": "",

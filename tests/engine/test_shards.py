@@ -35,7 +35,7 @@ def check_merged(folder: Path, model: str | Model, task: str, of: int = 3, **set
     evalkit.run(model, task, output=single, **settings)
     paths = sharded(folder, of, model, task, **settings)
     assert sorted(ids(single)) == sorted(name for path in paths for name in ids(path))
-    merge(paths[1:] + paths[:1], merged, task_files=[task] if task.endswith(".py") else ())
+    merge(paths[1:] + paths[:1], merged, task_files=[task.partition(":")[0]])
     assert documents(merged, task) == documents(single, task)
     assert ids(merged) == ids(single)
     return merged
@@ -94,11 +94,10 @@ def test_merged_shards_are_the_run_without_shards(tmp_path: Path) -> None:
     task = digits(tmp_path)
     merged = check_merged(tmp_path, GOLD, task)
     before = documents(merged, task)
-    model = FakeModel(lambda request, draw: "", GOLD, wrong=0.3)
-    model.name = open_model(GOLD).name
-    if model.identity == open_model(GOLD).identity:
-        evalkit.run(model, task, output=merged)
+    model = FakeModel(lambda request, draw: "", "fake/gold", wrong=0.3)
+    evalkit.run(model, task, output=merged)
     assert documents(merged, task) == before
+    assert model.asked == 0
 
 
 def test_samples_that_failed_stay_failed_in_the_merged_run(tmp_path: Path) -> None:
@@ -198,11 +197,13 @@ def test_the_same_shard_is_resumed_and_another_is_refused(tmp_path: Path) -> Non
             evalkit.run(GOLD, task, output=path, shard=shard)
 
 
-def test_a_threshold_that_all_samples_choose_is_refused_in_a_shard(tmp_path: Path) -> None:
-    task = quiz(tmp_path)
-    with pytest.raises(UsageError, match=r"--set threshold=…, or run without --shard"):
-        evalkit.run(GOLD, f"{task}:quiz:routed", output=tmp_path / "r.db", shard="1/2")
-    check_merged(tmp_path, GOLD, f"{task}:quiz:routed", settings={"threshold": 0.5}, limit=8)
+def test_a_threshold_is_chosen_on_the_validation_samples_of_all_shards(tmp_path: Path) -> None:
+    merged = check_merged(tmp_path, GOLD, f"{quiz(tmp_path)}:quiz:routed", limit=8)
+    with Store.open(merged) as store:
+        (cell,) = (cell for cell in store.cells() if not cell.role)
+        assert cell.found["validation_samples"] == 8
+    with Store.open(tmp_path / "1-3.db") as store:
+        assert not any(cell.found for cell in store.cells())
 
 
 # What is not merged
