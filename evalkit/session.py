@@ -235,8 +235,13 @@ async def execute_plan(
 
 
 def default_output(plan: Plan) -> Path:
-    """The default run file of `plan`: `runs/MODEL_TASKS_TIME.db` in the current folder."""
+    """The default run file of `plan`: `runs/MODEL_TASKS_TIME.db` in the current folder.
+
+    A shard's has `shard-I-of-N` before the time, because all shards may start at the same moment.
+    """
     tasks = dict.fromkeys(cell.task.name for cell in plan.cells)
     name = f"{plan.model.name}_{'+'.join(tasks)}"
     slug = re.sub(r"[^\w.+-]+", "-", name)[:80].strip("-")
+    if plan.shard is not None:
+        slug += f"_shard-{plan.shard.index}-of-{plan.shard.of}"
     return Path("runs", f"{slug}_{datetime.now().astimezone():%Y%m%d-%H%M%S}.db")

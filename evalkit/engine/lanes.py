@@ -201,7 +201,10 @@ class Lanes:
             self.on_news(f"replica {lane.address} failed, and the others take its requests: {error}{fatal}")
 
     def succeeded(self, lane: Lane, seconds: float) -> None:
-        if lane.succeeded(seconds) and self.several and self.on_news is not None:
+        if not lane.succeeded(seconds) or not self.several:
+            return
+        self._admit()
+        if self.on_news is not None:
             self.on_news(f"replica {lane.address} answers again")
 
     def gone(self, attempts: int) -> str:

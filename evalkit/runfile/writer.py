@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 _LOOK_EVERY = 1.0
 """Seconds between checks whether the file is still there."""
 
+_READERS = 60_000
+"""Milliseconds that a commit waits for readers where they and the writer wait for each other."""
+
 
 class Writer(sqlite3.Connection):
     """Writes the database at `path`, and writes nothing more after the first failure.
@@ -56,6 +59,8 @@ class Writer(sqlite3.Connection):
         (before,) = self.execute("PRAGMA journal_mode").fetchone()
         if before.upper() != mode:
             self.execute(f"PRAGMA journal_mode = {mode}")
+        if mode != "WAL":
+            self.execute(f"PRAGMA busy_timeout = {_READERS}")
         # NORMAL: a killed process loses nothing that was committed; only a power failure may lose it.
         self.execute("PRAGMA synchronous = NORMAL")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -16,12 +17,15 @@ import pytest
 
 import evalkit
 from evalkit.engine.merge import merge
+from evalkit.engine.plan import make_plan
 from evalkit.errors import UsageError
+from evalkit.models import open_model
 from evalkit.report.html.about import command
 from evalkit.runfile.network import network_file_system
 from evalkit.runfile.replica_use import replica_uses
 from evalkit.runfile.store import Store
 from evalkit.runfile.writer import Writer
+from evalkit.session import default_output
 from tests.cli.conftest import Cli
 from tests.made import sums
 from tests.openai_server import OpenAIServer, arithmetic
@@ -245,3 +249,22 @@ def test_a_run_file_on_a_network_has_no_wal(tmp_path: Path) -> None:
             db.commit()
             db.read_back()
         assert documents(path) == before
+
+
+def test_shards_that_start_together_write_different_files(tmp_path: Path) -> None:
+    paths = {default_output(make_plan(open_model(GOLD), [sums(tmp_path)], shard=f"{i}/3")) for i in (1, 2, 3)}
+    assert len(paths) == 3
+    assert all("_shard-" in path.name for path in paths)
+
+
+def test_replicas_and_shards_on_the_command_line(tmp_path: Path, cli: Cli) -> None:
+    with OpenAIServer() as one, OpenAIServer() as other:
+        given = ("run", "-m", "openai/m", "-t", sums(tmp_path, 20), "--base-url", one.url)
+        said = cli(*given, "--base-url", other.url, "--shard", "2/2", "-o", tmp_path / "2.db", "--json")
+        assert said.code == 0
+        (cell,) = json.loads(said.out)["cells"]
+        assert cell["unfinished"] == f"shard 2/2: {cell['n']} of 20 samples"
+        for server in (one, other):
+            assert f"replica {server.url}: {len(server.requests)} requests, median" in said.err
+        said = cli(*given, "--shard", "3/2", "-o", tmp_path / "3.db")
+        assert (said.code, "--shard must be I/N" in said.err) == (2, True)
