@@ -105,7 +105,7 @@ def test_a_replica_is_killed_another_hangs_and_one_is_slow(tmp_path: Path) -> No
         _, hangs = serve(stack, "--fail", "hang", "--times", 8)
         urls = tmp_path / "servers.txt"
         urls.write_text(f"{first}\n{slow}\n{hangs}\n", "utf-8")
-        running = start("run", "-m", "openai/m", "-t", task, "--base-url", urls, "-o", path, "--timeout", 2)
+        running = start("run", "-m", "openai/m", "-t", task, "--base-url", urls, "-o", path, "--timeout", 4)
         wait_for_draws(path, 50)
         doomed.send_signal(signal.SIGKILL)
         _, err = finish(running)
@@ -119,7 +119,8 @@ def test_a_replica_is_killed_another_hangs_and_one_is_slow(tmp_path: Path) -> No
     assert sum(use.requests for use in counted.values()) == 400
     assert all(use.requests for use in counted.values()), "the one that hung came back"
     assert counted[hangs].failures >= 8
-    assert counted[slow].requests == len(log.read_text().splitlines())
+    asked = len(log.read_text().splitlines())  # on a busy machine some answers are later than the timeout
+    assert counted[slow].requests + counted[slow].failures == asked
     assert f"replica {first} failed, and the others take its requests" in err
     assert re.search(rf"replica {hangs}: \d+ requests, median [\d.]+ s; \d+ failures", err)
 
