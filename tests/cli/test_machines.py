@@ -98,14 +98,15 @@ def serve(stack: ExitStack, *arguments: object) -> tuple[subprocess.Popen[str], 
 @pytest.mark.slow
 def test_a_replica_is_killed_another_hangs_and_one_is_slow(tmp_path: Path) -> None:
     """Every answer is there once, and the table is that of a run at one endpoint."""
-    task, path, log = sums(tmp_path, 400), tmp_path / "r.db", tmp_path / "log.jsonl"
+    task, path, log = sums(tmp_path, 240), tmp_path / "r.db", tmp_path / "log.jsonl"
     with ExitStack() as stack:
         doomed, first = serve(stack, "--latency", 0.02)
         _, slow = serve(stack, "--latency", 0.3, "--log", log)
-        _, hangs = serve(stack, "--fail", "hang", "--times", 8)
+        _, hangs = serve(stack, "--fail", "hang", "--times", 2)
         urls = tmp_path / "servers.txt"
         urls.write_text(f"{first}\n{slow}\n{hangs}\n", "utf-8")
-        running = start("run", "-m", "openai/m", "-t", task, "--base-url", urls, "-o", path, "--timeout", 4)
+        given = ("-m", "openai/m", "-t", task, "--base-url", urls, "--timeout", 4, "--concurrency", 8)
+        running = start("run", *given, "-o", path)
         wait_for_draws(path, 50)
         doomed.send_signal(signal.SIGKILL)
         _, err = finish(running)
@@ -113,12 +114,12 @@ def test_a_replica_is_killed_another_hangs_and_one_is_slow(tmp_path: Path) -> No
             evalkit.run("openai/m", task, output=tmp_path / "plain.db", base_url=server.url)
     assert documents(path) == documents(tmp_path / "plain.db")
     with closing(sqlite3.connect(path)) as db:
-        assert db.execute("SELECT count(*) FROM draw").fetchone() == (400,)
+        assert db.execute("SELECT count(*) FROM draw").fetchone() == (240,)
     with Store.open(path) as store:
         counted = {use.address: use for use in replica_uses(store)}
-    assert sum(use.requests for use in counted.values()) == 400
+    assert sum(use.requests for use in counted.values()) == 240
     assert all(use.requests for use in counted.values()), "the one that hung came back"
-    assert counted[hangs].failures >= 8
+    assert counted[hangs].failures >= 2
     asked = len(log.read_text().splitlines())  # on a busy machine some answers are later than the timeout
     assert counted[slow].requests + counted[slow].failures == asked
     assert f"replica {first} failed, and the others take its requests" in err
