@@ -92,9 +92,8 @@ class Lane:
         """
         self.use.failures += 1
         self.use.error = str(error)
-        if error.limited or not (
-            error.retryable or (error.fatal and not (error.doubtful and self._answered))
-        ):
+        refuses_all = error.fatal and not (error.doubtful and self._answered)
+        if error.limited or not (error.retryable or refuses_all):
             return 0.0  # the server only asks to wait, or the request itself is refused
         if sent != self._news:
             return 0.0
@@ -213,8 +212,15 @@ class Lanes:
             return ""
         return "; ".join(f"{lane.address}: {lane.use.error}" for lane in self._lanes)
 
-    def _free(self, avoided: Collection[Lane]) -> Lane | None:
+    @property
+    def _open(self) -> bool:
+        """Whether any lane admits a request now."""
         if self._total is not None and sum(lane.limiter.active for lane in self._lanes) >= self._total:
+            return False
+        return any(lane.free for lane in self._lanes)
+
+    def _free(self, avoided: Collection[Lane]) -> Lane | None:
+        if not self._open:
             return None
         known = [lane for lane in self._lanes if lane not in avoided and not lane.limiter.held]
         return min((lane for lane in known or self._lanes if lane.free), key=_load, default=None)
@@ -222,7 +228,7 @@ class Lanes:
     def _admit(self) -> None:
         """Gives free lanes to the requests that wait, in their order."""
         kept: deque[_Waiting] = deque()
-        while self._waiting and any(lane.free for lane in self._lanes):
+        while self._waiting and self._open:
             waiting = self._waiting.popleft()
             if waiting.turn.done():
                 continue

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -305,11 +306,21 @@ def test_replicas_used_without_the_engine_take_turns() -> None:
 
 
 def test_a_slow_replica_gets_fewer_requests(tmp_path: Path) -> None:
-    with ExitStack() as stack:
-        fast, slow = servers(stack, 2, latency=0.002)
-        slow.latency = 0.1
-        run([fast.url, slow.url], sums(tmp_path, 60), tmp_path / "r.db", concurrency=8)
-        assert len(slow.requests) <= 16
+    """It answers nothing until the other one has answered 50 of 60; the rest must not wait for it."""
+    enough = threading.Event()
+
+    def quickly(payload: dict[str, Any], route: str) -> str:
+        if len(fast.requests) >= 50:
+            enough.set()
+        return arithmetic(payload, route)
+
+    def slowly(payload: dict[str, Any], route: str) -> str:
+        assert enough.wait(60)
+        return arithmetic(payload, route)
+
+    with OpenAIServer(quickly) as fast, OpenAIServer(slowly) as slow:
+        run([fast.url, slow.url], sums(tmp_path, 60), tmp_path / "r.db", concurrency=8, timeout=60)
+        assert 0 < len(slow.requests) <= 10
         assert len(questions([fast, slow])) == 60
 
 
