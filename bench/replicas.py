@@ -33,7 +33,7 @@ from evalkit.runfile.store import Row as Judged
 REPLICAS = 4
 _LATENCY = 0.02
 _CONCURRENCY = 64
-"""A fixed number: `auto` follows the load of this machine, and fewer requests in flight cost more CPU each."""
+"""A fixed number: `auto` follows the load of the machine, and fewer requests in flight cost more CPU each."""
 _POINTS = 200
 
 
