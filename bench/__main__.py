@@ -13,8 +13,8 @@ from collections.abc import Callable
 from bench.rows import Row, say, table
 
 MEASURES = (
-    "startup", "engine_latency", "engine_cpu", "memory", "page", "pictures", "reopen", "bootstrap", "sandbox",
-    "spellings",
+    "startup", "engine_latency", "engine_cpu", "memory", "page", "pictures", "reopen", "replicas",
+    "bootstrap", "sandbox", "spellings",
 )  # fmt: skip
 
 
@@ -28,7 +28,9 @@ def main() -> int:
     )
     parser.add_argument("--quick", action="store_true", help="make fewer turns and shorter runs")
     parser.add_argument(
-        "--full", action="store_true", help="measure memory over 1 000 000 samples instead of 300 000"
+        "--full",
+        action="store_true",
+        help="make the long runs of `memory` and `replicas` 1 000 000 samples long",
     )
     parser.add_argument("--data", default="builtin", help="folder with the references of `spellings`")
     parser.add_argument("--json", action="store_true", help="print the rows as JSON")
@@ -36,7 +38,11 @@ def main() -> int:
     unknown = [name for name in options.names if name not in MEASURES]
     if unknown:
         parser.error(f"no measure {unknown[0]!r}: there are {', '.join(MEASURES)}")
-    settings = {"memory": {"full": options.full}, "spellings": {"data": options.data}}
+    settings = {
+        "memory": {"full": options.full},
+        "replicas": {"full": options.full},
+        "spellings": {"data": options.data},
+    }
     rows: list[Row] = []
     for name in options.names or MEASURES:
         say(f"{name} …")

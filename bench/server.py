@@ -59,7 +59,7 @@ class _Connection(asyncio.Protocol):
         if not mark:
             return
         lines = head.lower().split(b"\r\n")
-        length = next(int(line[len(_LENGTH) :]) for line in lines if line.startswith(_LENGTH))
+        length = next((int(line[len(_LENGTH) :]) for line in lines if line.startswith(_LENGTH)), 0)
         if len(body) >= length:  # the client sends its next request only after the response to this one
             self._received = b""
             asyncio.get_running_loop().call_later(self._latency, self._answer)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # for type checkers; at run time `__getattr__` finds them
     from evalkit.benchmark.task import load_task as load_task
     from evalkit.benchmark.task import task as task
     from evalkit.engine.client import Stopped as Stopped
+    from evalkit.engine.merge import merge as merge
     from evalkit.errors import EvalkitError as EvalkitError
     from evalkit.errors import StorageError as StorageError
     from evalkit.errors import UsageError as UsageError
@@ -38,6 +39,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "evaluate": "evalkit.session",
     "run": "evalkit.session",
+    "merge": "evalkit.engine.merge",
     "as_model": "evalkit.models.python_given",
     "open_model": "evalkit.models",
     "load_task": "evalkit.benchmark.task",

@@ -41,7 +41,8 @@ _ARGUMENTS = """
         of these. (task, "protocol") selects a protocol of a task other than its first.
     output: the run file. If it contains a part of the run, only the rest is evaluated. Default:
         runs/MODEL_TASKS_TIME.db in the current folder; `Table.paths` has the path.
-    base_url: URL of the model's endpoint. Default: OPENAI_BASE_URL, or OpenAI's.
+    base_url: URL of the model's endpoint, or the URLs of several that serve the same model. Default:
+        OPENAI_BASE_URL, or OpenAI's.
     judge: model that scores answers, given like `model`; or several models by role. A judge at another URL
         is given as `evalkit.open_model(name, base_url=…)`. Default: none.
     data: folder in the Hub's layout, or "builtin" for evalkit's own small sets. Default: the Hub.
@@ -54,6 +55,8 @@ _ARGUMENTS = """
     timeout: seconds for one request to a model given by name. Default: 600.
     api_key_env: environment variable with the endpoint's key. Default: OPENAI_API_KEY.
     same_model: whether to resume a run although the endpoint has another URL. Default: this is refused.
+    shard: "2/8" asks the second of eight parts of the samples, and `evalkit.merge` puts the parts together.
+        Default: all samples.
     verify_fraction: share of the greedy requests that are sent twice. Default: 0.
     progress: True writes the progress to standard error; an object receives it. Default: no progress.
 
@@ -75,7 +78,7 @@ async def evaluate(
     tasks: TaskLike | Sequence[TaskLike],
     *,
     output: str | Path | None = None,
-    base_url: str = "",
+    base_url: str | Sequence[str] = "",
     judge: Judges = None,
     data: str | Path | None = None,
     limit: int | None = None,
@@ -88,6 +91,7 @@ async def evaluate(
     verify_fraction: float = 0.0,
     api_key_env: str = "",
     same_model: bool = False,
+    shard: str = "",
     progress: Progress | bool = False,
 ) -> Table:
     """Evaluates `model` on `tasks` inside an event loop: `table = await evalkit.evaluate(…)`."""
@@ -109,6 +113,7 @@ async def evaluate(
             strict=strict,
             judges=judges,
             same_model=same_model,
+            shard=shard,
         )
         path = default_output(plan) if output is None else Path(output)
         options = Options(_positive(concurrency), RetryPolicy(attempts=1 + max(0, retries)), verify_fraction)
@@ -131,7 +136,7 @@ def run(
     tasks: TaskLike | Sequence[TaskLike],
     *,
     output: str | Path | None = None,
-    base_url: str = "",
+    base_url: str | Sequence[str] = "",
     judge: Judges = None,
     data: str | Path | None = None,
     limit: int | None = None,
@@ -144,6 +149,7 @@ def run(
     verify_fraction: float = 0.0,
     api_key_env: str = "",
     same_model: bool = False,
+    shard: str = "",
     progress: Progress | bool = False,
 ) -> Table:
     """Evaluates `model` on `tasks` and returns the table.
@@ -170,6 +176,7 @@ def run(
             verify_fraction=verify_fraction,
             api_key_env=api_key_env,
             same_model=same_model,
+            shard=shard,
             progress=progress,
         )
     )
@@ -228,8 +235,13 @@ async def execute_plan(
 
 
 def default_output(plan: Plan) -> Path:
-    """The default run file of `plan`: `runs/MODEL_TASKS_TIME.db` in the current folder."""
+    """The default run file of `plan`: `runs/MODEL_TASKS_TIME.db` in the current folder.
+
+    A shard's has `shard-I-of-N` before the time, because all shards may start at the same moment.
+    """
     tasks = dict.fromkeys(cell.task.name for cell in plan.cells)
     name = f"{plan.model.name}_{'+'.join(tasks)}"
     slug = re.sub(r"[^\w.+-]+", "-", name)[:80].strip("-")
+    if plan.shard is not None:
+        slug += f"_shard-{plan.shard.index}-of-{plan.shard.of}"
     return Path("runs", f"{slug}_{datetime.now().astimezone():%Y%m%d-%H%M%S}.db")

@@ -25,6 +25,7 @@ COMMANDS = {
     "models": "list the backends, their capabilities and requirements",
     "report": "make tables from run files",
     "compare": "compare two runs; fail if the second one is worse",
+    "merge": "put the shards of a run together",
     "import": "make a run file of another tool's results",
     "rescore": "score the stored responses of a run again",
     "power": "compute how many samples or draws a comparison needs",
@@ -61,7 +62,7 @@ class Commands(click.Group):
 )
 @click.version_option(evalkit.__version__, prog_name="evalkit")
 def cli() -> None:
-    """Evaluate any model on the benchmarks of the Gemini 1.0 report. Start with: evalkit demo"""
+    """Evaluate models on the Gemini report's benchmarks. Start with: evalkit demo"""
 
 
 def main(arguments: list[str] | None = None) -> None:

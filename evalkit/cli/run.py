@@ -49,9 +49,11 @@ _ROLE = re.compile(r"([a-z][\w-]*)=")
 )
 @click.option(
     "--base-url",
-    default="",
-    metavar="URL",
-    help="URL of an OpenAI-compatible endpoint, such as http://localhost:8000/v1.",
+    "base_urls",
+    multiple=True,
+    metavar="URL|FILE",
+    help="URL of an OpenAI-compatible endpoint, such as http://localhost:8000/v1. Give several, or a file "
+    "with one on each line, if they serve the same model.",
 )
 @click.option(
     "--judge",
@@ -66,7 +68,7 @@ _ROLE = re.compile(r"([a-z][\w-]*)=")
     "judge_urls",
     multiple=True,
     metavar="[ROLE=]URL",
-    help="URL of the judge's endpoint.",
+    help="URL of the judge's endpoint, or several.",
 )
 @click.option(
     "--api-key-env",
@@ -95,6 +97,12 @@ _ROLE = re.compile(r"([a-z][\w-]*)=")
     metavar="N",
     help="Use only the first N samples of each task, or of each group, such as a language, if the metric is "
     "a mean over groups.",
+)
+@click.option(
+    "--shard",
+    default="",
+    metavar="I/N",
+    help="Ask only part I of N of the samples, counted from 1. `evalkit merge` puts the parts together.",
 )
 @click.option("--seed", type=int, default=0, metavar="N", show_default=True, help="Seed of sampled draws.")
 @set_option
@@ -135,13 +143,14 @@ _ROLE = re.compile(r"([a-z][\w-]*)=")
 def command(
     model: str,
     tasks: tuple[str, ...],
-    base_url: str,
+    base_urls: tuple[str, ...],
     judges: tuple[str, ...],
     judge_urls: tuple[str, ...],
     key_env: str,
     judge_keys: tuple[str, ...],
     output: Path | None,
     limit: int | None,
+    shard: str,
     seed: int,
     settings: tuple[str, ...],
     concurrency: str,
@@ -167,7 +176,7 @@ def command(
 
     options = Options(_concurrency(concurrency), RetryPolicy(attempts=1 + max(0, retries)), verify_fraction)
     plan = make_plan(
-        open_model(model, base_url=base_url, timeout=timeout, key_env=key_env),
+        open_model(model, base_url=base_urls, timeout=timeout, key_env=key_env),
         tasks,
         settings=parse_settings(settings),
         data=data_options(data),
@@ -176,6 +185,7 @@ def command(
         strict=strict,
         judges=_judges(judges, judge_urls, judge_keys, timeout),
         same_model=same_model,
+        shard=shard,
         tell=_teller(),
     )
     for line in plan.warnings():
@@ -230,8 +240,19 @@ def _run(plan: Plan, path: Path, options: Options, again: str, as_json: bool) ->
         click.echo(f"{table.failed} samples failed; {advice(table.causes, again)}", err=True)
         for line in told(table.causes):
             click.echo(f"  {line}", err=True)
+    _tell_replicas(path)
     click.echo(f"run file: {path}", err=True)
     return 3 if table.failed else 0
+
+
+def _tell_replicas(path: Path) -> None:
+    """Says how many requests each replica answered, if the model has several."""
+    from evalkit.runfile.replica_use import replica_uses
+    from evalkit.runfile.store import Store
+
+    with Store.open(path) as store:
+        for use in replica_uses(store):
+            click.echo(f"replica {use.line()}", err=True)
 
 
 def _judges(
@@ -241,10 +262,10 @@ def _judges(
     from evalkit.benchmark.task import judge_argument
     from evalkit.models import judge_key, open_model
 
-    models, addresses = _by_role("--judge", typed), _by_role("--judge-base-url", urls)
+    models, addresses = _by_role("--judge", typed), _all_by_role(urls)
     for role in addresses.keys() - models.keys():
         named = judge_argument(role, "MODEL")
-        raise UsageError(f"--judge-base-url {addresses[role]} needs --judge {named}")
+        raise UsageError(f"--judge-base-url {addresses[role][0]} needs --judge {named}")
     named_keys = _by_role("--judge-api-key-env", keys)
     for role in named_keys.keys() - models.keys():
         named = judge_argument(role, "MODEL")
@@ -261,13 +282,19 @@ def _judges(
 
 
 def _by_role(option: str, typed: tuple[str, ...]) -> dict[str, str]:
-    found: dict[str, str] = {}
+    found = _all_by_role(typed)
+    for role, values in found.items():
+        if len(values) > 1:
+            raise UsageError(f"{option} {values[1]}: the role {role} already has {values[0]}")
+    return {role: value for role, (value,) in found.items()}
+
+
+def _all_by_role(typed: tuple[str, ...]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
     for text in typed:
         match = _ROLE.match(text)
         role, value = (match[1], text[match.end() :]) if match else (JUDGE, text)
-        if role in found:
-            raise UsageError(f"{option} {text}: the role {role} already has {found[role]}")
-        found[role] = value
+        found.setdefault(role, []).append(value)
     return found
 
 

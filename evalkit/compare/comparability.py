@@ -70,9 +70,10 @@ def check(base: Side, head: Side, terms: Terms) -> Check:
     for side in (base, head):
         if side.unfinished:
             words = f"{side.name} is {side.figure.completeness.unfinished}"
-            found.problems.append(
-                Problem(INCOMPLETE, words, "Run it again with the same output to finish it")
-            )
+            fix = "Run it again with the same output to finish it"
+            if side.figure.completeness.shard:
+                fix = "Merge it with the other shards: evalkit merge"
+            found.problems.append(Problem(INCOMPLETE, words, fix))
         _add_failed(found, side, side.data, "sample")
     _add_edits(found, shared)
     if shared.only_base:

@@ -15,6 +15,7 @@ from evalkit.engine.batch import Batcher, batches
 from evalkit.engine.commits import Commits
 from evalkit.engine.doubt import Doubt
 from evalkit.engine.evidence import Signs
+from evalkit.engine.lanes import Lane, Lanes, Turn, Uses
 from evalkit.engine.limiter import Limiter
 from evalkit.engine.media import MediaCache
 from evalkit.engine.repeatability import is_verified
@@ -60,7 +61,7 @@ class ModelClient:
         self,
         model: Model,
         commits: Commits,
-        limiter: Limiter,
+        lanes: Lanes | Limiter,
         policy: RetryPolicy,
         seed: int,
         media: MediaCache,
@@ -68,12 +69,16 @@ class ModelClient:
         judge: str = "",
         verify: float = 0.0,
     ) -> None:
-        """`judge`: the role of a judge model, whose replies are stored apart from the evaluated model's.
+        """`lanes`: those of the model's endpoints, or the limiter of a single one.
+
+        `judge`: the role of a judge model, whose replies are stored apart from the evaluated model's.
 
         `verify`: share of the greedy requests that are sent a second time (`evalkit.engine.repeatability`).
         """
-        self.model, self.limiter, self.policy, self.seed = model, limiter, policy, seed
+        self.model, self.policy, self.seed = model, policy, seed
+        self.lanes = lanes if isinstance(lanes, Lanes) else Lanes([Lane(model, lanes)])
         self.commits, self.store = commits, commits.store
+        self._uses = Uses(self.store, self.lanes) if self.lanes.several and not judge else None
         self._media, self._judge, self._verify = media, judge, verify
         self.evidence = Signs(self.store)
         self.completion_tokens = 0
@@ -97,6 +102,8 @@ class ModelClient:
         """Stops sending requests."""
         if self._batcher is not None:
             self._batcher.close()
+        if self._uses is not None:
+            self._uses.write()
 
     async def send(self, request: Request, key: bytes, body: bytes, draw: int, asker: Asker) -> Response:
         """Returns the stored response, or else the model's.
@@ -137,6 +144,8 @@ class ModelClient:
         of = OF_JUDGE if self._judge else OF_MODEL
         self.store.add_response(key, body, draw, asker.cell, asker.sample, response, of)
         self._note_departures(request, asker.cell)
+        if self._uses is not None:
+            self._uses.now_and_then()
         self.commits.soon()
         self.prompt_tokens += response.prompt_tokens or 0
         self.completion_tokens += response.completion_tokens or 0
@@ -213,20 +222,21 @@ class ModelClient:
 
     async def _attempts(self, request: Request, draw: int, asker: Asker) -> Response:
         waits = Waits(self.policy, lambda: self._answers)
+        tried: set[Lane] = set()
         with self._doubt:
             while True:
+                turn = await self.lanes.take(tried)
                 try:
-                    async with self.limiter:
-                        response = cut(await self._once(request, draw, asker), request.stop)
+                    with turn:
+                        response = await self._sent(turn, request, draw, asker)
                 except ProviderError as error:
-                    self.store.add_error(asker.cell, asker.sample, draw, error.boundary, str(error))
-                    self.commits.soon()
                     if error.refused and not self._judge:
                         self._answers += 1
                         self._doubt.answered = True
                         return Response("", "filter", reasoning=str(error))
+                    if self._goes_elsewhere(turn.lane, error, tried):
+                        continue
                     await self._stop_if_fatal(error)
-                    self._slow_down(error)
                     pause = waits.pause(error)
                     if pause is None:
                         # An overlong prompt says nothing about the endpoint, nor does one id of many.
@@ -239,8 +249,37 @@ class ModelClient:
                     self._failed_in_a_row = self._limited_in_a_row = 0
                     self._answers += 1
                     self._doubt.answered = True
-                    self.limiter.succeeded(response.seconds)
+                    self.lanes.succeeded(turn.lane, response.seconds)
                     return response
+
+    async def _sent(self, turn: Turn, request: Request, draw: int, asker: Asker) -> Response:
+        """Sends the request once. A failure is noted before another request gets the turn."""
+        lane = turn.lane
+        try:
+            return cut(await self._once(lane.model, request, draw, asker), request.stop)
+        except ProviderError as error:
+            if self.lanes.several:
+                if lane.address not in str(error):
+                    error.args = (f"{lane.address}: {error.args[0]}",)
+                self.lanes.failed(turn, error, self.policy)
+            self.store.add_error(asker.cell, asker.sample, draw, error.boundary, str(error))
+            self.commits.soon()
+            self._slow_down(lane.limiter, error)
+            raise
+
+    def _goes_elsewhere(self, lane: Lane, error: ProviderError, tried: set[Lane]) -> bool:
+        """Whether the request is sent to another replica at once. Raises `Stopped` if none is left."""
+        if not self.lanes.several:
+            return False
+        if gone := self.lanes.gone(self.policy.attempts):
+            raise Stopped(f"none of the replicas answers: {gone}", usage=error.fatal) from None
+        tried.add(lane)
+        if (error.retryable or (error.fatal and lane.rests)) and self.lanes.others(tried):
+            return True
+        tried.clear()  # each was tried, so that this counts as one attempt
+        if error.fatal and lane.rests and self.lanes.may_come:
+            error.fatal, error.retryable = False, True  # for another replica, which only rests
+        return False
 
     async def _stop_if_fatal(self, error: ProviderError) -> None:
         """Raises `Stopped` if no request can succeed; else the error is no longer fatal."""
@@ -250,15 +289,16 @@ class ModelClient:
             raise Stopped(str(error), usage=True) from None
         error.fatal = False
 
-    def _slow_down(self, error: ProviderError) -> None:
+    def _slow_down(self, limiter: Limiter, error: ProviderError) -> None:
         if error.throttled:
-            self.limiter.throttled(error.retry_after)
+            limiter.throttled(error.retry_after)
         if error.limited:  # it holds for all requests, so that none is sent only to be refused
-            if not self.limiter.held:
+            if not limiter.held:
                 self._limited_in_a_row += 1
             pause = self.policy.pause(self._limited_in_a_row, error.retry_after)
-            self.limiter.hold(pause * self.policy.second)
-            self._tell_wait(pause, error)
+            limiter.hold(pause * self.policy.second)
+            if not self.lanes.several:
+                self._tell_wait(pause, error)
 
     def _tell_wait(self, pause: float, error: ProviderError) -> None:
         """Tells of a pause that is long and ends later than the one that was told of last."""
@@ -269,7 +309,7 @@ class ModelClient:
         self._told_until = until
         self.on_wait(pause, str(error))
 
-    async def _once(self, request: Request, draw: int, asker: Asker) -> Response:
+    async def _once(self, model: Model, request: Request, draw: int, asker: Asker) -> Response:
         try:
             if self._by_id is not None:
                 return checked(await self._by_id.answer_of(asker.sample, draw=draw), request)
@@ -280,7 +320,7 @@ class ModelClient:
                 return checked(await self.model.generate_hinted(request, known, draw=draw), request)
             if self._batcher is not None:
                 return checked(await self._batcher.generate(request, draw), request)
-            return checked(await self.model.generate(request, draw=draw), request)
+            return checked(await model.generate(request, draw=draw), request)
         except (BoundaryError, asyncio.CancelledError):
             raise
         except (Exception, SystemExit) as error:
@@ -288,7 +328,7 @@ class ModelClient:
 
     def _count_failure(self, error: ProviderError) -> None:
         self._failed_in_a_row += 1
-        if self._failed_in_a_row >= max(20, 2 * self.limiter.limit):
+        if self._failed_in_a_row >= max(20, 2 * self.lanes.limit):
             raise Stopped(
                 f"{self._failed_in_a_row} requests in a row failed, the last one with: {error}"
             ) from None

@@ -9,6 +9,7 @@ import asyncio
 import statistics
 import time
 from collections import deque
+from collections.abc import Callable
 
 MOST = 256
 """The highest limit of `auto`."""
@@ -27,6 +28,17 @@ class Limiter:
         self.active = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._hold: asyncio.TimerHandle | None = None
+        self._admit: Callable[[], None] = self._wake
+        self._wanted: Callable[[], bool] = lambda: bool(self._waiting)
+
+    def share(self, admit: Callable[[], None], wanted: Callable[[], bool]) -> None:
+        """Lets `admit` decide who is admitted whenever there may be room. `wanted`: whether anybody waits."""
+        self._admit, self._wanted = admit, wanted
+
+    @property
+    def free(self) -> bool:
+        """Whether one more holder is admitted now."""
+        return not self.held and self.active < self.limit
 
     @property
     def held(self) -> bool:
@@ -44,10 +56,17 @@ class Limiter:
 
     def _release(self) -> None:
         self._hold = None
-        self._wake()
+        self._admit()
 
     async def __aenter__(self) -> None:
-        while self.held or self.active >= self.limit:
+        await self.enter()
+
+    async def __aexit__(self, *exc: object) -> None:
+        self.leave()
+
+    async def enter(self) -> None:
+        """Waits for a turn. `leave` ends it."""
+        while not self.free:
             turn = asyncio.get_running_loop().create_future()
             self._waiting.append(turn)
             try:
@@ -58,9 +77,9 @@ class Limiter:
                 raise
         self.active += 1
 
-    async def __aexit__(self, *exc: object) -> None:
+    def leave(self) -> None:
         self.active -= 1
-        self._wake()
+        self._admit()
 
     def succeeded(self, seconds: float) -> None:
         """Notes that a response came after `seconds`."""
@@ -100,7 +119,7 @@ class AutoLimiter(Limiter):
         self._best = min(self._best, median)
         if time.monotonic() < self._calm_until:
             return
-        if median <= _HOLDS * self._best and self._waiting:
+        if median <= _HOLDS * self._best and self._wanted():
             self._resize(self.limit + max(1, self.limit // 2))
         elif median > _BAD * self._best:
             self._resize(self.limit - max(1, self.limit // 4))
@@ -115,7 +134,7 @@ class AutoLimiter(Limiter):
 
     def _resize(self, limit: int) -> None:
         self.limit = max(1, min(self.most, limit))
-        self._wake()
+        self._admit()
 
 
 def make_limiter(concurrency: int | None, parallel: int | None, batch_size: int = 0) -> Limiter:

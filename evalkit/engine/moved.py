@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,6 +11,8 @@ import orjson
 
 from evalkit.convert import to_json
 from evalkit.models.base import Model
+from evalkit.models.replicas import Replicas
+from evalkit.runfile.replica_use import replica_uses
 from evalkit.runfile.store import Store
 from evalkit.samples import JSON
 
@@ -29,8 +31,40 @@ def has_moved(store: Store, model: Model) -> bool:
     old, new = (_address(identity) for identity in (found, model.identity))
     if not (old and new) or old == new:
         return False
-    without = dict.fromkeys(_NAMES)
-    return {**found, **without} == {**model.identity, **without}
+    return without_endpoint(found) == without_endpoint(model.identity)
+
+
+def without_endpoint(identity: Mapping[str, JSON]) -> dict[str, JSON]:
+    """Returns a model's identity without the address of its endpoint."""
+    return {key: value for key, value in identity.items() if key not in _NAMES}
+
+
+def merged_moves(stores: Sequence[Store]) -> dict[str, list[dict[str, Any]]]:
+    """Returns the entries of the manifest about the further addresses of one run in several files.
+
+    The run counts as started at the addresses of the first file, and as moved to those of the others.
+    """
+    found: dict[str, list[dict[str, Any]]] = {MOVES: [], JUDGE_MOVES: []}
+    known = {_address(stores[0].manifest["model"]["identity"])}
+    for store in stores:
+        manifest = store.manifest
+        started = _address(manifest["model"]["identity"])
+        entries = [{_ENDPOINT: started, "since": manifest.get("started", "")}] if started else []
+        for move in (*entries, *moves(store)):
+            if move[_ENDPOINT] not in known:
+                known.add(move[_ENDPOINT])
+                found[MOVES].append(move)
+    judges = _judge_addresses(stores[0]) - {
+        move[_ENDPOINT] for move in stores[0].manifest.get(JUDGE_MOVES, ())
+    }
+    for store in stores:
+        for role, address in _judges_of(store):
+            if address not in judges:
+                judges.add(address)
+                found[JUDGE_MOVES].append(
+                    {_ENDPOINT: address, "since": store.manifest.get("started", ""), "judge": role}
+                )
+    return {key: entries for key, entries in found.items() if entries}
 
 
 def _address(identity: Mapping[str, JSON]) -> JSON:
@@ -38,8 +72,11 @@ def _address(identity: Mapping[str, JSON]) -> JSON:
 
 
 def is_known(store: Store, model: Model) -> bool:
-    """Whether the run was resumed at the address of `model` before."""
-    return any(move[_ENDPOINT] == _address(model.identity) for move in moves(store))
+    """Whether the run was resumed at the address of `model` before, or one replica is at a known address."""
+    known = {_address(store.manifest["model"]["identity"])}
+    known |= {move[_ENDPOINT] for move in moves(store)} | {use.address for use in replica_uses(store)}
+    mine = model.addresses if isinstance(model, Replicas) else ()
+    return not known.isdisjoint((_address(model.identity), *mine))
 
 
 def moves(store: Store) -> list[dict[str, Any]]:
@@ -52,6 +89,12 @@ def without_addresses(spec: JSON) -> JSON:
     """Returns a cell's spec without the addresses of its judge models' endpoints."""
     found: JSON = orjson.loads(_IN_TEXT.sub("", orjson.dumps(spec).decode()))
     return found
+
+
+def _judges_of(store: Store) -> Iterator[tuple[str, JSON]]:
+    """Yields (role, address) of the judge models of a run; the role is "" if the file does not say it."""
+    yield from ((move["judge"], move[_ENDPOINT]) for move in store.manifest.get(JUDGE_MOVES, ()))
+    yield from (("", address) for address in sorted(map(str, _judge_addresses(store))))
 
 
 def judges_are_known(store: Store, judges: Mapping[str, Model]) -> bool:

@@ -13,26 +13,25 @@ import orjson
 import evalkit
 from evalkit.benchmark.names import file_of
 from evalkit.benchmark.protocol import SETTINGS, Protocol
-from evalkit.benchmark.spec import CellSpec
 from evalkit.benchmark.task import Task
-from evalkit.convert import to_json
 from evalkit.data.base import DataOptions
 from evalkit.engine.by_id import Ids, compare_ids
 from evalkit.engine.cell import CellPlan, branch_of, rendered
 from evalkit.engine.chosen import REVISION, Chosen, TaskLike, check_owners, choose, wanted
+from evalkit.engine.differences import binding, differences
 from evalkit.engine.faults import FAULTS, fault
 from evalkit.engine.judge_models import JudgeModels, check_used, identity_text
 from evalkit.engine.moved import has_moved, is_known, judges_are_known, without_addresses
 from evalkit.engine.needed import check_needs
 from evalkit.engine.score import metrics_for
+from evalkit.engine.shards import Shard, parse_shard
 from evalkit.engine.strict import check_comparable
 from evalkit.errors import BoundaryError, DataError, OwnDataError, SampleError, UsageError, unknown
-from evalkit.metrics.base import Traits
 from evalkit.models import BACKENDS
 from evalkit.models.base import CAPABILITIES, Capability, Model
 from evalkit.models.parameters import EXTRA, SAMPLING
 from evalkit.runfile.encoding import dump
-from evalkit.runfile.records import VALIDATION
+from evalkit.runfile.records import SHARD, VALIDATION
 from evalkit.runfile.store import Store
 from evalkit.samples import JSON, JUDGE, PICTURES, Sample
 from evalkit.sandbox.hidden import hide_beside, hide_folders
@@ -59,6 +58,8 @@ class Plan:
     """The ids of a model that answers by them, compared with those of the samples."""
     left_out: tuple[str, ...] = ()
     """The benchmarks of a `report:TABLE` that have no public data, with the reason."""
+    shard: Shard | None = None
+    """The part of the samples that is asked; None: all of them."""
 
     def manifest(self) -> dict[str, Any]:
         """Returns the run file's manifest. A resumed run must have the same model identity and seed."""
@@ -67,6 +68,7 @@ class Plan:
             "judges": {role: judge.name for role, judge in self.judges.items()},
             "seed": self.seed,
             "evalkit": evalkit.__version__,
+            **({} if self.shard is None else {SHARD: str(self.shard)}),
         }
 
     def warnings(self) -> list[str]:
@@ -88,10 +90,11 @@ class Plan:
     def conflicts(self, store: Store) -> list[str]:
         """Returns a message for each difference between this plan and the one that `store` was made with."""
         found, mine = store.manifest, orjson.loads(dump(self.manifest()))  # as a file holds it
-        problems = _differences("seed", found["seed"], mine["seed"])
+        problems = differences("seed", found["seed"], mine["seed"])
+        problems += differences("shard", found.get(SHARD), mine.get(SHARD))
         moved = has_moved(store, self.model)
         if not (moved and (self.same_model or is_known(store, self.model))):
-            models = _differences("model", found["model"]["identity"], mine["model"]["identity"])
+            models = differences("model", found["model"]["identity"], mine["model"]["identity"])
             problems += [f"{line}{_MOVED}" if moved else line for line in models]
         # By the name without overrides, so that an override shows as the field that it changes.
         theirs = {(cell.task, cell.protocol, cell.role): cell.spec for cell in store.cells()}
@@ -103,13 +106,13 @@ class Plan:
             elif key not in theirs:
                 problems.append(f"{name} is in this run but not in the file")
             else:
-                problems += self._unlike(name, _binding(theirs[key]), _binding(ours[key]), store)
+                problems += self._unlike(name, binding(theirs[key]), binding(ours[key]), store)
         return sorted(problems)
 
     def _unlike(self, name: str, theirs: JSON, mine: JSON, store: Store) -> list[str]:
         """Returns how a cell differs, but for judge models that are known to be at another address."""
-        lines = _differences(name, theirs, mine)
-        if not lines or _differences(name, without_addresses(theirs), without_addresses(mine)):
+        lines = differences(name, theirs, mine)
+        if not lines or differences(name, without_addresses(theirs), without_addresses(mine)):
             return lines
         if self.same_model or judges_are_known(store, self.judges):
             return []
@@ -129,6 +132,7 @@ def make_plan(
     judges: Mapping[str, Model] | None = None,
     judged: bool = True,
     same_model: bool = False,
+    shard: str = "",
     tell: Callable[[str], object] = len,
 ) -> Plan:
     """Opens everything that a run needs and tries it on the first record. No request is sent.
@@ -136,11 +140,12 @@ def make_plan(
     `tasks`: names as on the command line, or tasks themselves. `settings`: protocol fields to override, and
     `revision`. `strict`: refuse tasks whose results would not be comparable with the report. `scoring`: also
     try what scoring needs, such as the sandbox. `judges`: the judge models by role. `judged`: refuse a task
-    whose judge models are missing. `same_model`: see `Plan`. `tell` is called with the name of
-    each task before its data is opened. Raises `UsageError`.
+    whose judge models are missing. `same_model`: see `Plan`. `shard`: as `parse_shard` takes it, "" for all
+    samples. `tell` is called with the name of each task before its data is opened. Raises `UsageError`.
     """
     settings, judges = dict(settings or {}), judges or {}
     data = data or DataOptions()
+    part = parse_shard(shard) if shard else None
     if limit is not None and limit < 1:
         raise UsageError(f"--limit must be at least 1, not {limit}")
     hide_folders(data.folder)
@@ -176,7 +181,7 @@ def make_plan(
     roles = {role for cell in cells for role in cell.judges}
     check_used(judges, roles, any(cell.model_extractor for cell in cells), shown)
     ids = compare_ids(model, cells)
-    return Plan(model, tuple(cells), seed, judges, same_model, ids, tuple(left_out.values()))
+    return Plan(model, tuple(cells), seed, judges, same_model, ids, tuple(left_out.values()), part)
 
 
 def _planned_before(cell: CellPlan, cells: Sequence[CellPlan]) -> bool:
@@ -353,41 +358,3 @@ def _try(cell: CellPlan) -> None:
     if reason is None:
         raise DataError(f"{cell.records.origin['name']} at {cell.records.origin['where']} has no records")
     raise DataError(f"{cell.name}: {reason}") from reason
-
-
-def _binding(spec: CellSpec) -> JSON:
-    """Returns the part of a cell's spec that a resumed run must have in common with the run file.
-
-    It omits where the data and the code were found, descriptions, and the metrics' traits, which are only
-    for tables; the metrics' identities stay.
-    """
-    data = {key: value for key, value in spec.data.items() if key not in ("kind", "where")}
-    protocol = dataclasses.replace(spec.protocol, overrides={}, source="")
-    return to_json(
-        dataclasses.replace(
-            spec,
-            source="",
-            code="",
-            summary="",
-            report="",
-            notes={},
-            data=data,
-            protocol=protocol,
-            size=None,
-            group_sizes={},
-            heat_map=None,
-            wanted=None,
-            metrics=tuple(dataclasses.replace(metric, traits=Traits()) for metric in spec.metrics),
-        )
-    )
-
-
-def _differences(where: str, theirs: JSON, mine: JSON) -> list[str]:
-    """Returns how two JSON values differ, such as `gsm8k:8-shot-cot limit: 10 in the file, None now`."""
-    if isinstance(theirs, dict) and isinstance(mine, dict):
-        return [
-            line
-            for key in sorted(theirs.keys() | mine.keys())
-            for line in _differences(f"{where} {key}", theirs.get(key), mine.get(key))
-        ]
-    return [] if theirs == mine else [f"{where}: {theirs} in the file, {mine} now"]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 from evalkit.metrics.base import is_prepared, traits_of
 from evalkit.metrics.macro import measured
-from evalkit.runfile.records import told_outcomes
+from evalkit.runfile.records import SHARD, told_outcomes
 
 if TYPE_CHECKING:
     from evalkit.engine.cell import CellPlan
@@ -21,10 +21,13 @@ _PLAIN_EVERY = 10.0
 """Seconds between plain lines."""
 _WHY = 200
 """The characters of an error in a line."""
+_NEWS = 300
+"""The characters of a line about a replica."""
 
 
 class Progress(Protocol):
-    """Receives the engine's progress. It may have `waiting(seconds, why)` too, for long pauses."""
+    """Receives the progress. It may also have `waiting(seconds, why)`, for long pauses, and
+    `news(text)`, for replicas that fail and that answer again."""
 
     def start(self, planned: CellPlan, cell: Cell, client: ModelClient, store: Store) -> None: ...
     def sample(self, row: Row) -> None: ...
@@ -49,7 +52,7 @@ class Tally:
 
     def __init__(self, planned: CellPlan, cell: Cell, client: ModelClient, store: Store) -> None:
         self.name = planned.name
-        self.total = planned.count
+        self.total = None if SHARD in store.manifest else planned.count
         self.started = time.monotonic()
         self._client = client
         self._tokens_before = client.prompt_tokens + client.completion_tokens
@@ -157,6 +160,9 @@ class PlainProgress:
         if self._tally is not None:
             self._print(f"{self._tally.name}: {self._tally.place()} · {_wait(seconds, why)}")
 
+    def news(self, text: str) -> None:
+        self._print(text[:_NEWS])
+
     def close(self) -> None:
         if self._tally is not None:
             if self._printed_done != self._tally.done:
@@ -217,6 +223,9 @@ class RichProgress:
         if self._tally is not None:
             self._drawn = time.monotonic()
             self._bars.update(self._bar, text=_wait(seconds, why).replace("[", "\\["))
+
+    def news(self, text: str) -> None:
+        self._bars.console.print(text[:_NEWS], markup=False, highlight=False)
 
     def close(self) -> None:
         self._finish()

@@ -102,6 +102,16 @@ def rescore(
     part.replace(output)
 
 
+def check_task(store: Store, cell: Cell) -> None:
+    """Raises `UsageError` if the code of a cell's task is not found, so that it cannot be scored again."""
+    _task(store, cell)
+
+
+def rescore_cell(old: Store, new: Store, cell: Cell) -> Rescored:
+    """Scores one cell of `old` again, and writes it to `new`, a copy of `old`. Raises `UsageError`."""
+    return _Cell(old, new, cell, _task(old, cell), "").rescore()
+
+
 def _note(old: Store, new: Store) -> None:
     """Stores which evalkit and packages rescore the run, and which made the original run."""
     made: dict[str, JSON] = {"evalkit": evalkit.__version__, "packages": provenance()["packages"]}

@@ -23,7 +23,8 @@ from evalkit.engine.context import SampleContext, task_hints
 from evalkit.engine.corpus import complete
 from evalkit.engine.faults import FAULTS, fault
 from evalkit.engine.judging import Judging
-from evalkit.engine.limiter import Limiter, make_limiter
+from evalkit.engine.lanes import Lane, Lanes
+from evalkit.engine.limiter import make_limiter
 from evalkit.engine.media import MediaCache
 from evalkit.engine.moved import note_move
 from evalkit.engine.plan import Plan
@@ -32,15 +33,18 @@ from evalkit.engine.provenance import provenance
 from evalkit.engine.reading import answers
 from evalkit.engine.repeatability import note_verification
 from evalkit.engine.score import Score, Ungraded, score_of
+from evalkit.engine.shards import Shard
 from evalkit.engine.waits import RetryPolicy
 from evalkit.errors import BoundaryError, DataError, ProviderError, SampleError, UsageError
 from evalkit.models.base import Model
+from evalkit.models.replicas import Replicas
 from evalkit.runfile.encoding import question_digest, unread, unread_id
 from evalkit.runfile.evidence import IDS
 from evalkit.runfile.figures import figures_of
 from evalkit.runfile.records import FAILED, OUTCOMES, Link, StoredFigure
 from evalkit.runfile.runlock import RunLock
 from evalkit.runfile.store import ANSWERED, VALIDATION, Cell, Row, Store
+from evalkit.runfile.tallies import set_samples_of_all
 from evalkit.samples import Sample
 from evalkit.sandbox.hidden import hide_beside
 
@@ -135,24 +139,26 @@ async def execute(
         raise UsageError(f"{store.path} was opened for reading only: open it with open_run to write a run")
     options = options or Options()
     progress = progress or Silent()
-    limiter = _limiter(options, plan.model)
+    for model in (plan.model, *plan.judges.values()):
+        if isinstance(model, Replicas):
+            await model.check()
     media = MediaCache(store)
     commits = Commits(store)
-    client = ModelClient(plan.model, commits, limiter, options.retry, plan.seed, media, verify=options.verify)
-    judges = {}
-    for role, model in plan.judges.items():
-        limiter = _limiter(options, model)
-        judges[role] = ModelClient(model, commits, limiter, options.retry, plan.seed, media, judge=role)
+    given = commits, options.retry, plan.seed, media
+    client = _client(plan.model, options, *given, verify=options.verify)
+    judges = {role: _client(model, options, *given, judge=role) for role, model in plan.judges.items()}
     for one in (client, *judges.values()):
-        one.on_wait = getattr(progress, "waiting", None)  # an object of the user's may not have it
+        # an object of the user's may not have these
+        one.on_wait, one.lanes.on_news = getattr(progress, "waiting", None), getattr(progress, "news", None)
     cells = {(cell.task, cell.protocol, cell.role): cell for cell in store.cells()}
     gc.freeze()  # scanning the libraries' objects would block the event loop for 60 ms and free nothing
     try:
         for planned in plan.cells:
             cell = cells[planned.task.name, planned.protocol.name, planned.role]
-            if planned.protocol.calibrated and not planned.role:
+            # A shard has a part of the validation samples: the threshold is chosen when it is merged.
+            if planned.protocol.calibrated and not planned.role and plan.shard is None:
                 planned = calibrate(planned, cell, cells[cell.task, cell.protocol, VALIDATION], store)
-            await _CellRun(planned, cell, client, progress, judges).execute()
+            await _CellRun(planned, cell, client, progress, judges, plan.shard).execute()
             if options.verify and not planned.role:
                 note_verification(store, cell)
     finally:
@@ -169,9 +175,23 @@ async def execute(
             progress.close()
 
 
-def _limiter(options: Options, model: Model) -> Limiter:
+def _client(
+    model: Model,
+    options: Options,
+    commits: Commits,
+    retry: RetryPolicy,
+    seed: int,
+    media: MediaCache,
+    *,
+    judge: str = "",
+    verify: float = 0.0,
+) -> ModelClient:
     size = model.batch_size if batches(model) else getattr(model, "gathers", 0)
-    return make_limiter(options.concurrency, model.parallel, size)
+    members = model.members if isinstance(model, Replicas) else (model,)
+    lanes = [Lane(one, make_limiter(options.concurrency, one.parallel, size)) for one in members]
+    return ModelClient(
+        model, commits, Lanes(lanes, options.concurrency), retry, seed, media, judge=judge, verify=verify
+    )
 
 
 class _CellRun:
@@ -182,10 +202,14 @@ class _CellRun:
         client: ModelClient,
         progress: Progress,
         judges: Mapping[str, ModelClient],
+        shard: Shard | None = None,
     ) -> None:
         self._planned, self._cell, self._client, self._progress = planned, cell, client, progress
         self._judges = judges if planned.model_extractor or planned.judges else {}
         self._samples: Iterator[tuple[int, Sample | BoundaryError]] = iter(())
+        self._shard = shard
+        self._seen = 0
+        """How many samples the cell has, including those of other shards."""
         self._fresh = True
         self._dealt = False
         """Whether any sample was written, so that the stored figures are out of date."""
@@ -198,7 +222,7 @@ class _CellRun:
         self._fresh = not any(self._store.outcomes(self._cell).values())
         # A sample has `draws` requests in flight, so fewer samples keep the model busy. One worker more
         # keeps it busy while a sample is scored.
-        workers = -(-self._client.limiter.most // self._planned.protocol.draws) + 1
+        workers = -(-self._client.lanes.most // self._planned.protocol.draws) + 1
         try:
             async with asyncio.TaskGroup() as group:
                 failing = group.create_task(self._client.commits.failure())
@@ -228,11 +252,17 @@ class _CellRun:
                     found = next(self._samples, None)
             except DataError as error:
                 raise Stopped(str(error), usage=True) from error
+            self._seen += found is not None
             if found is None or self._wanted(*found):
                 return found
 
     def _wanted(self, position: int, sample: Sample | BoundaryError) -> bool:
-        """Whether the sample is not in the run file, or failed. Raises `DataError` if the data changed."""
+        """Whether the sample is this shard's, and not in the run file, or failed.
+
+        Raises `DataError` if the data changed.
+        """
+        if self._shard is not None and not self._shard.has(self._cell.task, position, sample):
+            return False
         state = None if self._fresh else self._store.state(self._cell, position)
         if state is None:
             return True
@@ -340,6 +370,8 @@ class _CellRun:
                 data = self._store.data(self._cell)
             figures = figures_of(self._planned.metrics, data)
         finally:  # also if a metric of the user's fails
+            if self._shard is not None:
+                set_samples_of_all(self._store, self._cell, self._seen)
             self._store.finish(self._cell, len(data.outcomes), figures)
 
 

@@ -24,6 +24,8 @@ OPENAI = "https://api.openai.com/v1"
 JSON_BODY: Mapping[str, str] = {"Content-Type": "application/json"}
 _LARGEST_ANSWER = 64 << 20
 """The most bytes of one HTTP response; a server that sends more is broken or hostile."""
+_LISTING = 5.0
+"""Seconds that a list of models is waited for."""
 _FATAL = {401, 402, 403, 404, 405}
 _GOOD = {200, 201, 203}
 """The statuses that come with a response: some gateways say "created", and a proxy that it changed it."""
@@ -121,6 +123,28 @@ class Endpoint:
             if "content-encoding" in said.lower():
                 said = f"the body is not packed as its Content-Encoding says, or cannot be unpacked ({said})"
             raise ProviderError(f"{self.base_url}: {said}", retryable=True) from None
+
+    async def models(self) -> frozenset[str] | None:
+        """The names that `GET models` lists; None if it lists none, or does not answer as OpenAI's does."""
+        import aiohttp
+
+        try:
+            asked = self._open_session().get(
+                self._address.route("models"), timeout=aiohttp.ClientTimeout(total=_LISTING)
+            )
+            async with asked as answer:
+                body = orjson.loads(await _read(answer.content)) if answer.status == 200 else {}
+            return frozenset(str(model["id"]) for model in body["data"]) or None
+        except (
+            TimeoutError,
+            aiohttp.ClientError,
+            OSError,
+            ValueError,
+            LookupError,
+            TypeError,
+            ProviderError,
+        ):
+            return None
 
     async def aclose(self) -> None:
         if self._session is not None:

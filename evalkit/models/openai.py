@@ -83,6 +83,10 @@ class OpenAIModel:
         signs = (*response.signs, (ALTERNATIVES, str(asked.logprobs)))
         return dataclasses.replace(response, signs=signs)
 
+    async def served(self) -> frozenset[str] | None:
+        """The names of the models that the endpoint lists; None if it lists none, or does not answer."""
+        return await self._endpoint.models()
+
     async def _once(self, request: Request, payload: dict[str, JSON]) -> Response:
         """The response to the payload. Raises `Refusal`, also for an error inside a 200 with its status."""
         started = time.perf_counter()

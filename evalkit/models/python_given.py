@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias, cast
 
 from evalkit.errors import UsageError
@@ -53,12 +53,16 @@ def as_model(
     return made_of(value, called, {}, base_url, decides)
 
 
-def model_of(given: ModelLike, *, base_url: str = "", timeout: float = 600.0, key_env: str = "") -> Model:
+def model_of(
+    given: ModelLike, *, base_url: str | Sequence[str] = "", timeout: float = 600.0, key_env: str = ""
+) -> Model:
     """The given model; a name is opened. Raises `UsageError`."""
     if isinstance(given, str):
         return open_model(given, base_url=base_url, timeout=timeout, key_env=key_env)
     if key_env:
         raise UsageError(f"{name_of(given)} is already made: key_env is for the name of a model")
+    if not isinstance(base_url, str):
+        raise UsageError(f"{name_of(given)} is already made: replicas are for the name of a model")
     return as_model(given, base_url=base_url)
 
 

@@ -11,9 +11,9 @@ import itertools
 import math
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 from urllib.parse import parse_qsl
 
 from evalkit.errors import UsageError, unknown
@@ -230,9 +230,12 @@ def capabilities_of(backend: str) -> frozenset[Capability]:
     return frozenset(BACKENDS[backend].capabilities)
 
 
-def open_model(spec: str, *, base_url: str = "", timeout: float = 600.0, key_env: str = "") -> Model:
+def open_model(
+    spec: str, *, base_url: str | Sequence[str] = "", timeout: float = 600.0, key_env: str = ""
+) -> Model:
     """The model that `backend/name?option=value` names. Raises `UsageError` if it cannot be opened.
 
+    `base_url`: the address of its endpoint, or a file with addresses; several are replicas of one model.
     `key_env`: the variable of the environment with the endpoint's key, which must be set; OPENAI_API_KEY if
     none is named.
     """
@@ -245,7 +248,8 @@ def open_model(spec: str, *, base_url: str = "", timeout: float = 600.0, key_env
         raise UsageError(f"{spec!r} names a backend but no model: write {row.usage}")
     if not row.installed:
         raise UsageError(f"{backend} is not installed: {row.install}")
-    if base_url and not row.address:
+    urls = _addresses(base_url)
+    if urls and not row.address:
         takers = [re.split(r"[ \[]", other.usage)[0] for other in BACKENDS.values() if other.address]
         raise UsageError(f"--base-url can be used with {' and '.join(takers)}, not with {backend}/")
     if key_env:
@@ -254,7 +258,25 @@ def open_model(spec: str, *, base_url: str = "", timeout: float = 600.0, key_env
     options = read_options(f"{backend}/{name}", parse_options(query), row.options, backend)
     module, _, function = row.factory.partition(":")
     factory: Callable[[Named], Model] = getattr(importlib.import_module(module), function)
-    return factory(Named(spec, name, options, base_url, timeout, key_env or KEY))
+    opened = [factory(Named(spec, name, options, url, timeout, key_env or KEY)) for url in urls or [""]]
+    if len(opened) == 1:
+        return opened[0]
+    if not row.key:
+        takers = [f"{other}/" for other, known in BACKENDS.items() if known.key and known.address]
+        raise UsageError(f"{backend} takes one --base-url: replicas can be used with {' and '.join(takers)}")
+    from evalkit.models.replicas import Replica, Replicas
+
+    unlike = {cast("Replica", model).base_url: cast("Replica", model) for model in opened}
+    return Replicas([*unlike.values()]) if len(unlike) > 1 else opened[0]
+
+
+def _addresses(base_url: str | Sequence[str]) -> list[str]:
+    """The addresses that `--base-url` was given; [] for none. Raises `UsageError`."""
+    if not base_url:
+        return []
+    from evalkit.models.replicas import addresses
+
+    return addresses(base_url)
 
 
 def judge_key(spec: str) -> str:

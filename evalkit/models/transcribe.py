@@ -61,9 +61,17 @@ class TranscriptionModel:
         self._endpoint = Endpoint(base_url, timeout=timeout, key_env=key_env)
 
     @property
+    def base_url(self) -> str:
+        return self._endpoint.base_url
+
+    async def served(self) -> frozenset[str] | None:
+        """The names of the models that the endpoint lists; None if it lists none, or does not answer."""
+        return await self._endpoint.models()
+
+    @property
     def identity(self) -> dict[str, JSON]:
         found: dict[str, JSON] = {"backend": "transcribe", "model": self._model}
-        return {**found, "endpoint": self._endpoint.base_url, **self._fields}
+        return {**found, "endpoint": self.base_url, **self._fields}
 
     async def generate(self, request: Request, *, draw: int = 0) -> Response:
         """Sends one HTTP request, once. Raises `ProviderError`."""

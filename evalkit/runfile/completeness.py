@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from evalkit.runfile.records import Cell
+from evalkit.runfile.records import SHARD, Cell
 from evalkit.runfile.store import Store
-from evalkit.runfile.tallies import group_counts
+from evalkit.runfile.tallies import group_counts, samples_of_all
 
 SMALL_SETS = "small sets"
 """`kind` of the small data sets that come with evalkit."""
@@ -22,7 +22,8 @@ class Completeness:
     `finished`: whether the run has reached the end of its data, or of `limit`. `wanted`: samples planned for
     the run, None if unknown. `by_group`: whether `limit` applies to each group. `size`: samples of the
     benchmark itself, as its authors count them, None if the task does not say. `groups`: (asked, size) of
-    each of the benchmark's groups for which these differ, empty if the task does not say.
+    each of the benchmark's groups for which these differ, empty if the task does not say. `shard`: `I/N` if
+    the file has one shard of the run, which is then not finished: the others lack.
     """
 
     asked: int
@@ -34,6 +35,7 @@ class Completeness:
     groups: Mapping[str, tuple[int, int]]
     wanted: int | None = None
     by_group: bool = False
+    shard: str = ""
 
     @property
     def whole(self) -> bool:
@@ -53,6 +55,9 @@ class Completeness:
     @property
     def unfinished(self) -> str:
         """A text such as `unfinished, 329 of 2,750 samples`; "" for a finished run."""
+        if self.shard:
+            of = "" if self.wanted is None else f" of {self.wanted:,}"
+            return f"shard {self.shard}: {self.asked:,}{of} samples"
         if self.finished:
             return ""
         if self.wanted is None:
@@ -100,16 +105,18 @@ def completeness(store: Store, cell: Cell) -> Completeness:
     spec = cell.spec
     counts = group_counts(store, cell)
     asked = sum(counts.values())
+    shard = str(store.manifest.get(SHARD, ""))
     return Completeness(
         asked=asked,
         records=spec.records,
-        finished=cell.finished is not None and asked >= cell.finished,
+        finished=cell.finished is not None and asked >= cell.finished and not shard,
         limit=spec.limit,
         small=spec.data.get("kind") == SMALL_SETS,
         size=spec.size,
         groups=other_groups(counts, spec.group_sizes),
-        wanted=spec.wanted,
+        wanted=samples_of_all(store, cell) or spec.wanted,
         by_group=spec.limit_by_group,
+        shard=shard,
     )
 
 

@@ -66,7 +66,7 @@ JOIN run ON run.key = ? || json_each.value WHERE cell = ? AND outcome != 'failed
 
 def add_signs(store: Store, cell: int, counts: Mapping[tuple[str, str], int]) -> None:
     """Adds `Response.signs` and their numbers to those of the cell with the id `cell`. The caller commits."""
-    known = Counter({(kind, value): n for kind, value, n in _stored(store, cell)})
+    known = Counter({(kind, value): n for kind, value, n in stored_signs(store, cell)})
     known.update(counts)
     store.set_entry(_key(cell), [[*sign, n] for sign, n in sorted(known.items())])
 
@@ -109,13 +109,14 @@ def _kept(cell: Cell) -> str:
     return f"evidence of cell {cell.id}"
 
 
-def _stored(store: Store, cell: int) -> list[tuple[str, str, int]]:
+def stored_signs(store: Store, cell: int) -> list[tuple[str, str, int]]:
+    """Returns (kind, value, number) of each sign of the cell with the id `cell`."""
     row = store.connection.execute("SELECT value FROM run WHERE key = ?", (_key(cell),)).fetchone()
     return [(kind, value, n) for kind, value, n in orjson.loads(row[0])] if row else []
 
 
 def _of_signs(store: Store, cell: Cell, asked: str) -> Iterator[str]:
-    counts = _stored(store, cell.id)
+    counts = stored_signs(store, cell.id)
     served = {value: n for kind, value, n in counts if kind == SERVED}
     if len(served) > 1:
         yield f"the endpoint answered as several models: {_listed(served)}"

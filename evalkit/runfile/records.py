@@ -46,6 +46,8 @@ AGAIN = -1
 """The draw of a greedy request that was sent a second time, to check that the answer is the same."""
 OF_MODEL, OF_JUDGE, OF_TOOL = 0, 1, 2
 """The source of a response: the evaluated model, a judge model or a tool."""
+SHARD = "shard"
+"""The entry of the manifest of a run file that has a part of a run: `I/N`, counted from 1."""
 VALIDATION = "validation"
 """The role of a cell whose samples do not count towards the figure: a threshold is chosen on them."""
 

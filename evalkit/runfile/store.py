@@ -1,4 +1,4 @@
-"""The run file: one SQLite database per run, in WAL mode; schema.sql describes its tables.
+"""The run file: one SQLite database per run; schema.sql describes its tables.
 
 Every response is committed in the next turn of the event loop, so a killed process loses at most the
 responses that arrived in the same instant. Readers may open the file while a run writes it.
@@ -107,7 +107,8 @@ class Store:
         if found != FORMAT:
             store._migrate(found, to_write)
             return store
-        store._db.execute("PRAGMA synchronous = NORMAL")
+        if isinstance(store._db, Writer):
+            store._db.prepare()
         return store
 
     def _migrate(self, found: object, to_write: bool) -> None:

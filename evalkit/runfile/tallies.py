@@ -69,6 +69,17 @@ def add_departure(store: Store, cell: Cell, parameter: str, words: str) -> None:
     store.set_entry(f"departures of cell {cell.id}", {**departures(store, cell), parameter: words})
 
 
+def samples_of_all(store: Store, cell: Cell) -> int | None:
+    """Returns how many samples all shards of a cell have together; None if this one does not know it yet."""
+    found: int | None = store.manifest.get(f"samples of cell {cell.id}")
+    return found
+
+
+def set_samples_of_all(store: Store, cell: Cell, samples: int) -> None:
+    """Stores how many samples all shards of `cell` have together. The caller commits."""
+    store.set_entry(f"samples of cell {cell.id}", samples)
+
+
 def clip_seconds(store: Store, cell: Cell) -> float:
     """Returns the seconds of audio over a cell's samples, without failed samples."""
     (found,) = store.connection.execute(

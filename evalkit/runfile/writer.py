@@ -11,12 +11,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evalkit.errors import StorageError
+from evalkit.runfile.network import MOUNTS, network_file_system
 
 if TYPE_CHECKING:
     from sqlite3 import _Parameters
 
 _LOOK_EVERY = 1.0
 """Seconds between checks whether the file is still there."""
+
+_READERS = 60_000
+"""Milliseconds that a commit waits for readers where they and the writer wait for each other."""
 
 
 class Writer(sqlite3.Connection):
@@ -39,11 +43,26 @@ class Writer(sqlite3.Connection):
 
     @classmethod
     def create(cls, path: Path) -> Writer:
-        """Creates a database in WAL mode, so that readers and the writer do not wait for each other."""
+        """Creates a database."""
         db = cls(path)
-        # NORMAL: a killed process loses nothing that was committed; only a power failure may lose it.
-        db.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;")
+        db.prepare()
         return db
+
+    def prepare(self, mounts: Path = MOUNTS) -> None:
+        """Chooses how the database protects itself. `mounts`: as `network_file_system` reads it.
+
+        It is in WAL mode, so that readers and the writer do not wait for each other. That needs memory that
+        all processes share, which processes on two machines do not (https://sqlite.org/wal.html). So on a
+        network file system there is a rollback journal instead: readers wait while the writer commits.
+        """
+        mode = "TRUNCATE" if network_file_system(self._log.parent, mounts) else "WAL"
+        (before,) = self.execute("PRAGMA journal_mode").fetchone()
+        if before.upper() != mode:
+            self.execute(f"PRAGMA journal_mode = {mode}")
+        if mode != "WAL":
+            self.execute(f"PRAGMA busy_timeout = {_READERS}")
+        # NORMAL: a killed process loses nothing that was committed; only a power failure may lose it.
+        self.execute("PRAGMA synchronous = NORMAL")
 
     def execute(self, sql: str, parameters: _Parameters = (), /) -> sqlite3.Cursor:
         self._check_failure()

@@ -12,6 +12,9 @@ import orjson
 from evalkit.benchmark.names import file_of
 from evalkit.benchmark.spec import signed_settings
 from evalkit.benchmark.task import judge_argument
+from evalkit.models.replicas import REPLICAS
+from evalkit.runfile.records import SHARD
+from evalkit.runfile.replica_use import replica_uses
 from evalkit.runfile.store import Cell, Store
 
 Facts = tuple[tuple[str, str], ...]
@@ -57,7 +60,7 @@ def cards(stores: Sequence[Store]) -> list[Card]:
 
 def run_cards(stores: Sequence[Store], names: Sequence[str]) -> list[RunCard]:
     return [
-        RunCard(name, tuple(_provenance(store.manifest)), command(store))
+        RunCard(name, (*_provenance(store.manifest), *_replicas(store)), command(store))
         for store, name in zip(stores, names, strict=True)
     ]
 
@@ -122,6 +125,10 @@ def _provenance(manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "versions", ", ".join(f"{name} {version}" for name, version in versions.items() if version)
 
 
+def _replicas(store: Store) -> Iterator[tuple[str, str]]:
+    return (("replica", use.line()) for use in replica_uses(store))
+
+
 def _word(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
@@ -138,7 +145,10 @@ def command(store: Store) -> str:
     words = ["evalkit", "run", "-m", manifest["model"]["name"]]
     words += ["-t", ",".join(dict.fromkeys(_task(cell) for cell in cells))]
     if endpoint := manifest["model"]["identity"].get("endpoint"):
-        words += ["--base-url", [endpoint, *(move["endpoint"] for move in manifest.get("moves", ()))][-1]]
+        last = [endpoint, *(move["endpoint"] for move in manifest.get("moves", ()))][-1]
+        replicas = [use.address for use in replica_uses(store)] if last == REPLICAS else []
+        for address in replicas or [last]:
+            words += ["--base-url", address]
     for role, judge in (manifest.get("judges") or {}).items():
         words += ["--judge", judge_argument(role, judge)]
     for key, text in {pair: None for cell in cells for pair in cell.spec.protocol.overrides.items()}:
@@ -146,6 +156,8 @@ def command(store: Store) -> str:
     limits = [cell.spec.limit for cell in cells if cell.spec.limit is not None]
     if limits:
         words += ["--limit", str(max(limits))]
+    if shard := manifest.get(SHARD):
+        words += ["--shard", shard]
     if manifest["seed"]:
         words += ["--seed", str(manifest["seed"])]
     places = {cell.spec.data["kind"] for cell in cells}
