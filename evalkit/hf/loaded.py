@@ -38,7 +38,7 @@ class Loaded:
         self.texts = Texts(tokenizer, template, options.bos)
         self._ends = self.texts.ends | _numbers(getattr(model.generation_config, "eos_token_id", None))
         # otherwise the model's own temperature or penalty would fill what a request leaves open
-        model.generation_config = GenerationConfig()  # type: ignore[no-untyped-call]
+        model.generation_config = GenerationConfig()
         self._context = int(getattr(model.config.get_text_config(), "max_position_embeddings", 0) or 0)
         self._most = options.tokens if model.device.type != "cpu" else min(options.tokens, _CPU_TOKENS)
         self._rows = options.rows
@@ -115,17 +115,15 @@ def load(options: Options) -> Loaded:
     from transformers import AutoModelForCausalLM, AutoTokenizer
     from transformers.utils import logging
 
-    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
     files: dict[str, Any] = {"gguf_file": options.path.name} if options.is_gguf else {}
     files |= {"trust_remote_code": options.trust_remote_code, "local_files_only": True}
     given: dict[str, Any] = {"dtype": options.dtype, "attn_implementation": options.attention}
     if options.bits:
         from transformers import BitsAndBytesConfig
 
-        given["quantization_config"] = BitsAndBytesConfig(  # type: ignore[no-untyped-call]
-            **{f"load_in_{options.bits}bit": True}
-        )
+        given["quantization_config"] = BitsAndBytesConfig(**{f"load_in_{options.bits}bit": True})
     given["device_map"] = _device(options.device)
     try:
         tokenizer = AutoTokenizer.from_pretrained(options.folder, **files)
@@ -137,7 +135,7 @@ def load(options: Options) -> Loaded:
     except Exception as error:  # noqa: BLE001 — transformers raises whatever a file makes it raise
         line = " ".join(f"{type(error).__name__}: {error}".split())[:_SHOWN]
         raise ProviderError(f"hf/{options.path.name} cannot be loaded: {line}", fatal=True) from None
-    model.eval()  # type: ignore[no-untyped-call]
+    model.eval()
     return Loaded(model, tokenizer, options)
 
 

@@ -23,7 +23,7 @@ def generate(model: Any, rows: Sequence[Row], ends: frozenset[int], text_of: Tex
     for number, row in enumerate(rows):
         ids[number, width - len(row.ids) :], mask[number, width - len(row.ids) :] = row.ids, 1
     chooser = _Chooser(rows, model.device)
-    settings = GenerationConfig(  # type: ignore[no-untyped-call]
+    settings = GenerationConfig(
         max_new_tokens=max(row.most for row in rows),
         do_sample=False,
         eos_token_id=sorted(ends) or None,
