@@ -133,6 +133,9 @@ def _word(value: Any) -> str:
 def command(store: Store) -> str:
     """The command that repeats a run, as far as its file records it; keys are in the environment."""
     manifest, cells = store.manifest, [cell for cell in store.cells() if not cell.role]
+    if scored := [cell.spec.scored_as for cell in cells if cell.spec.scored_as]:
+        run = manifest.get("rescored", {}).get("from", "RUN.db")
+        return shlex.join(["evalkit", "rescore", run, "-t", ",".join(scored), "-o", store.path.name])
     if imported := [cell.spec.data["where"] for cell in cells if cell.spec.imported]:
         return shlex.join(["evalkit", "import", *dict.fromkeys(imported), "-o", store.path.name])
     words = ["evalkit", "run", "-m", manifest["model"]["name"]]
