@@ -198,21 +198,36 @@ def _measuring(name: str) -> Iterator[Case]:
             HarnessTranslation("no such", "bleu", _items),
         ),
     }  # fmt: skip
+    half = {"wp[0]": -12.0, "f1[0]": 1.0}
+    answers = (("a cat sat on a mat", values), ("cat", {"acc": 1.0}), ("a dog", half), (None, None))
     for number, metric in enumerate(metrics[name]):
-        for answer, given in (("a cat sat on a mat", values), ("cat", {"acc": 1.0}), (None, None)):
+        for answer, given in answers:
             finals = (Final(answer),)
             named = {"": (given,), "first": (given,)}
             scored = Scored(Answer(finals, {}, {"first": finals}), (True,), values=named)
-            more: tuple[Any, ...] = ([],) if name == "lm_eval_items" else ()
-            call = Call(metric.statistics, (SAMPLES[0], scored, *more))
+            if isinstance(metric, HarnessItems):
+                call = Call(_second_item, (metric, scored))
+            else:
+                call = Call(metric.statistics, (SAMPLES[0], scored))
             yield each([call], [number, metric.name, answer])
         yield each([Call(_declared, (metric, [name, number, "declared"]))], [number, "declared"])
         yield each([Call(_figures, (metric, [name, number, "figures"]))], [number, "figures"])
+        if isinstance(metric, HarnessNumbers):
+            yield each([Call(_each, (metric, [name, number, "each"]))], [number, "each"])
 
 
 def _declared(metric: Any, case: object) -> object:
     shape = [metric.name, metric.unit, metric.higher_is_better, list(metric.columns), metric.variant]
     return [shape, dataclasses.asdict(traits_of(metric))]
+
+
+def _second_item(metric: HarnessItems, scored: Scored) -> object:
+    return list(metric.statistics(SAMPLES[0], scored, ["the first item"]))
+
+
+def _each(metric: Any, case: object) -> object:
+    rows = np.array([[row + place / 8 for place in range(len(metric.columns))] for row in range(3)])
+    return [float(one) for one in metric.each(rows)]
 
 
 def _figures(metric: Any, case: object) -> object:
