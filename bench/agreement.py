@@ -82,6 +82,8 @@ def compared(path: Path, theirs: Any) -> tuple[int, list[str]]:
                         wrong.append(f"{meta['task']} {meta['doc_id']} {name}: {mine} {value}")
             for figure in (one for one in store.figures(cell) if not one.group):
                 name, value = _figure(cell.spec, figure.metric, theirs)
+                if value is None:
+                    continue
                 count += 1
                 if figure.value is None or not same(figure.value, value):
                     wrong.append(f"{name}: {figure.value} {value}")
@@ -103,14 +105,15 @@ def _values(answer: Any, logged: list[Any]) -> Iterator[tuple[str, Any, Any]]:
                 yield f"{sample['filter']} {name}", final["values"][name], one
 
 
-def _figure(spec: CellSpec, metric: str, theirs: Any) -> tuple[str, float]:
-    """Returns (name, lm-eval's figure in evalkit's unit) of a metric."""
+def _figure(spec: CellSpec, metric: str, theirs: Any) -> tuple[str, float | None]:
+    """Returns (name, lm-eval's figure in evalkit's unit) of a metric; None if a group has no figure of it."""
     found = next(one for one in spec.metrics if one.name == metric)
     task = spec.task.removeprefix("lm-eval:")
     samples = theirs["samples"].get(task) or next(iter(theirs["samples"].values()))
     key = f"{found.innermost[1]['value']},{found.variant or samples[0]['filter']}"
     figures = theirs["groups"] if task in theirs.get("groups", {}) else theirs["results"]
-    return f"{task} {key}", figures[task][key] * (100 if found.unit == "%" else 1)
+    value = figures[task].get(key)
+    return f"{task} {key}", None if value is None else value * (100 if found.unit == "%" else 1)
 
 
 @contextlib.contextmanager

@@ -104,6 +104,8 @@ def parameters(thing: Any) -> dict[str, Any]:
 def _parameter(value: object) -> str:
     if callable(value) or (dataclasses.is_dataclass(value) and not isinstance(value, type)):
         return code_identity(value)
+    if declared(value) is not None or type(value).__repr__ is object.__repr__:  # which has an address
+        return code_identity(value)
     return repr(value)
 
 

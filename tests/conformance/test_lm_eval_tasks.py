@@ -168,9 +168,58 @@ def test_a_groups_figure_is_lm_evals(data: Path, tmp_path: Path, by_size: str) -
     assert groups["subjects::of_the_sky"] == groups["mmlu_astronomy"]
 
 
+F1 = """
+group: alike
+task:
+  - mrpc
+  - mrpc_of_train
+aggregate_metric_list:
+  - metric: f1
+    weight_by_size: {by_size}
+"""
+OF_TRAIN = """
+include: {folder}/glue/mrpc/default.yaml
+task: mrpc_of_train
+validation_split: train
+training_split: null
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("by_size", ["true", "false"])
+def test_a_groups_f1_is_weighted_as_lm_evals(data: Path, tmp_path: Path, by_size: str) -> None:
+    """An F1 is no mean over samples, so that the weighted mean of two F1 is not the F1 of all samples."""
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "alike.yaml").write_text(F1.format(by_size=by_size), "utf-8")
+    (folder / "of_train.yaml").write_text(OF_TRAIN.format(folder=package_folder()), "utf-8")
+    table = data / "nyu-mll/glue/mrpc/validation.parquet"
+    pq.write_table(pq.read_table(table).slice(0, 4), table)  # so that the sizes differ
+    with HarnessServer() as server:
+        evalkit.run(
+            "openai/made-up", f"lm-eval:{folder}:alike", base_url=server.url, data=data,
+            output=tmp_path / "run.db",
+        )  # fmt: skip
+        found = by_lm_eval(server, ["alike"], folder=folder)
+    count, wrong = compared(tmp_path / "run.db", found)
+    assert not wrong
+    assert count == 10 * 3 + 1  # acc and both numbers of f1 of ten samples, and the group's one figure
+    with Store.open(tmp_path / "run.db") as store:
+        (cell,) = store.cells()
+        figures = {one.group: one for one in store.figures(cell) if one.metric.startswith("f1")}
+    assert len({figures["mrpc"].n, figures["mrpc_of_train"].n}) == 2
+    for task in ("mrpc", "mrpc_of_train"):
+        assert same(figures[task].value, found["results"][task]["f1,none"])
+    assert figures[""].low is not None
+    assert [one.name for one in cell.spec.metrics] == [
+        f"f1 ({'by size' if by_size == 'true' else 'macro'})",
+        "acc",
+    ]
+
+
 @pytest.mark.slow
 def test_lm_evals_responses_are_scored_by_evalkits_task(data: Path, tmp_path: Path) -> None:
-    """lm-eval asks GSM8K and writes its files; evalkit's own GSM8K finds the questions and scores the answers."""
+    """lm-eval asks GSM8K and writes its files; evalkit's GSM8K finds the questions and scores the answers."""
     from lm_eval.loggers import EvaluationTracker
 
     with HarnessServer() as server:
