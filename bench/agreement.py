@@ -98,11 +98,11 @@ def _values(answer: Any, logged: list[Any]) -> Iterator[tuple[str, Any, Any]]:
         (final,) = readings[sample["filter"]]
         for metric in sample["metrics"]:
             value = sample[metric]
-            many = (
-                [(f"{metric}[{i}]", one) for i, one in enumerate(value)] if isinstance(value, tuple) else []
-            )
-            for name, one in many or [(metric, value)]:
-                yield f"{sample['filter']} {name}", final["values"][name], one
+            several = isinstance(value, tuple | list)
+            many = [(f"{metric}[{i}]", one) for i, one in enumerate(value)] if several else [(metric, value)]
+            for name, one in many:
+                if isinstance(one, bool | int | float):  # texts are compared by the figure alone
+                    yield f"{sample['filter']} {name}", final["values"].get(name, math.nan), one
 
 
 def _figure(spec: CellSpec, metric: str, theirs: Any) -> tuple[str, float | None]:
