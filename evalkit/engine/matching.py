@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from evalkit.benchmark.protocol import Protocol
@@ -15,6 +15,10 @@ from evalkit.samples import Sample
 
 Placed: TypeAlias = tuple[int, Sample]
 """A sample of the task, with its position in the data."""
+
+
+_FEW = 3
+"""The number of imported questions from which a template is found."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +51,7 @@ class Matched:
 
 def match(
     stored: Sequence[Stored],
-    samples: Iterable[Placed],
+    samples: Callable[[], Iterable[Placed]],
     disagrees: Callable[[tuple[str, ...], Sample], bool] = lambda target, sample: False,
 ) -> Matched:
     """Finds the task's sample of each imported one.
@@ -57,8 +61,49 @@ def match(
     is that of another sample only: the tool then numbered the questions otherwise. An id alone, with a
     question that the task does not have, counts for nothing if the references disagree too.
 
-    `disagrees`: whether imported references are not those of a sample, as `references_disagree` says.
+    If no question is the task's, and the first few imported ones are questions of the task between the same
+    words, as in a tool's template "Question: … Answer:", these words are left out of all of them.
+
+    `samples`: gives the task's samples in each call. `disagrees`: whether imported references are not those
+    of a sample, as `references_disagree` says.
     """
+    found = _matched(stored, samples(), disagrees)
+    known = any(_plain(one.text) == _plain(sample.input) for one, (_, sample) in found.pairs)
+    if known or not found.unmatched:
+        return found
+    template = _template([_plain(one.text) for one in stored[:_FEW]], samples())
+    if template is None:
+        return found
+    return _matched(
+        [replace(one, text=_inside(_plain(one.text), *template)) for one in stored], samples(), disagrees
+    )
+
+
+def _template(texts: Sequence[str], samples: Iterable[Placed]) -> tuple[str, str] | None:
+    """Returns the words before and after the longest question of the task in each of `texts`, if the same."""
+    longest = [""] * len(texts)
+    for _, sample in samples:
+        question = _plain(sample.input)
+        for at, text in enumerate(texts):
+            if len(question) > len(longest[at]) and question in text:
+                longest[at] = question
+    around = {tuple(text.split(own, 1)) for text, own in zip(texts, longest, strict=True) if own}
+    if "" in longest or len(around) != 1:
+        return None
+    before, after = around.pop()
+    return before, after
+
+
+def _inside(text: str, before: str, after: str) -> str:
+    framed = text.startswith(before) and text.endswith(after) and len(text) > len(before) + len(after)
+    return text[len(before) : len(text) - len(after)] if framed else text
+
+
+def _matched(
+    stored: Sequence[Stored],
+    samples: Iterable[Placed],
+    disagrees: Callable[[tuple[str, ...], Sample], bool],
+) -> Matched:
     found = _Known(stored)
     of = sum(1 for placed in samples if found.add(placed))
     taken: dict[int, list[tuple[Stored, Placed, bool]]] = defaultdict(list)

@@ -216,7 +216,7 @@ class _Job:
     def _matched(self) -> tuple[Matched, tuple[str, ...]]:
         """Matches the samples. Raises `UsageError` if more than allowed would be left out."""
         disagrees = functools.partial(references_disagree, self.task, self._protocol)
-        found = match(list(self._stored()), self._plan.samples(), disagrees)
+        found = match(list(self._stored()), self._plan.samples, disagrees)
         name, samples = self.task.name, len(found.unmatched) + len(found.ambiguous) + len(found.pairs)
         lost: list[str] = []
         if found.unmatched:

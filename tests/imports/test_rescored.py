@@ -13,6 +13,7 @@ from evalkit.data.base import DataOptions
 from evalkit.engine.matching import Stored, match, references_disagree
 from evalkit.engine.rescore_imported import rescore_imported
 from evalkit.errors import UsageError
+from evalkit.report.table import build_table
 from evalkit.runfile.store import Store
 from evalkit.samples import Sample
 from tests.cli.conftest import Cli, cli  # noqa: F401 — a fixture
@@ -44,6 +45,22 @@ OF_THE_TASK = (("a", "How many?"), ("b", "How far?"), ("c", "Why?"), ("d", "Why?
         pytest.param([("a", "How many?"), ("a", "How far?")], "aa ab", "", "", id="an id twice"),
         pytest.param([("a", ""), ("1", "How many?")], "", "", "a1", id="both are one sample"),
         pytest.param([("b", "How far?"), ("a", "How many?")], "aa bb", "", "", id="the task's order"),
+        pytest.param(
+            [("1", "Q: How far?\nA:"), ("2", "Q: When? A:"), ("3", "Q: Where? A:")],
+            "",
+            "123",
+            "",
+            id="a template around no question",
+        ),
+        pytest.param(
+            [("1", "Q: How far?\nA:"), ("2", "Q: When? A:"), ("3", "Q: How many? A:"), ("4", "Q: Where? A:")],
+            "1b 2e 3a",
+            "4",
+            "",
+            id="a template",
+        ),
+        pytest.param([("1", "Q: How far?"), ("2", "I: When?")], "", "12", "", id="two templates"),
+        pytest.param([("1", "Why?"), ("2", "Q: When?")], "", "2", "1", id="the first has none"),
     ],
 )
 def test_samples_are_matched(
@@ -51,7 +68,7 @@ def test_samples_are_matched(
 ) -> None:
     found = match(
         stored(*imports),
-        enumerate(Sample(name, text, ()) for name, text in OF_THE_TASK),
+        lambda: enumerate(Sample(name, text, ()) for name, text in OF_THE_TASK),
         lambda target, sample: "wrong" in target,
     )
     assert sorted(f"{one.id}{sample.id}" for one, (_, sample) in found.pairs) == sorted(pairs.split())
@@ -168,6 +185,59 @@ def test_what_cannot_be_scored_is_refused(tmp_path: Path) -> None:
         with pytest.raises(UsageError, match=words):
             list(rescore_imported(tmp_path / f"{name}.db", tmp_path / "new.db", task, data=SMALL))
         assert not [*tmp_path.glob("new.db*")], task
+
+
+PEARS = """
+from evalkit.api import Accuracy, Generated, Protocol, Sample, Task, Verdict, task
+from evalkit.scoring import final_number
+
+QUESTION = "Ann has {a} pears and buys {b} more. How many pears has she?"
+OTHER = "nothing is known here 2 2?"
+
+
+@task("pears")
+def pears():
+    return Task(
+        data=Generated(0, lambda random: ({"a": a, "b": b} for a in range(40) for b in range(40))),
+        sample=lambda r: Sample(
+            f"{r['a']}+{r['b']}", OTHER if r["b"] == 0 and r["a"] == 4 else QUESTION.format(**r),
+            (str(r["a"] + r["b"]),),
+        ),
+        prompt=lambda sample, protocol: sample.input,
+        answer=final_number,
+        scorer=lambda answer, sample: Verdict(answer == sample.target[0]),
+        metrics=(Accuracy(),),
+        protocols=(Protocol(name="plain"),),
+    )
+"""
+
+
+@pytest.mark.parametrize(
+    ("files", "imports", "share"),
+    [
+        ("lm-eval/a", "pears", 75),
+        ("lm-eval/a", "pears_draws", 75),
+        ("inspect/pears-a.eval", "pears", 83.3333),
+        ("inspect/epochs.eval", "pears_epochs", 83.3333),
+        ("lighteval", "pears", 83.3333),
+        ("helm/pears", "pears", 83.3333),
+    ],
+)
+def test_the_responses_that_the_tools_logged_are_scored(
+    files: str, imports: str, share: float, tmp_path: Path
+) -> None:
+    """Each tool's question is found, and its reference is the task's."""
+    (tmp_path / "pears.py").write_text(PEARS, "utf-8")
+    imported(tmp_path / "r.db", FILES / files)
+    task = f"{imports}={tmp_path / 'pears.py'}"
+    (one,) = rescore_imported(tmp_path / "r.db", tmp_path / "new.db", task)
+    assert one.figures[1] == pytest.approx(share, abs=1e-3)
+    (note,) = one.notes
+    assert f"{one.samples} of pears's 1,600 samples were matched, {one.samples} of them by" in note
+    with Store.open(tmp_path / "new.db", (tmp_path / "pears.py",)) as store:
+        (cell,) = build_table([store]).cells
+        assert cell.stale == ()
+        assert not cell.completeness.whole
 
 
 def test_several_imported_tasks_are_one_benchmark(tmp_path: Path) -> None:
