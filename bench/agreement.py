@@ -133,6 +133,13 @@ def served(model: str, url: str) -> Iterator[tuple[str, str]]:
         asyncio.run(own.aclose())
 
 
+_TOKENIZERS: dict[str, dict[str, Any]] = {
+    "none": {"tokenizer_backend": None, "tokenized_requests": False},
+    "remote": {"tokenizer_backend": "remote"},
+}
+"""lm-eval's `model_args`: for tasks that only generate, and for a server that serves its tokenizer."""
+
+
 def measured(model: str, url: str, options: argparse.Namespace) -> tuple[int, list[str]]:
     """Returns what `compared` finds, with the data sets of the working directory."""
     import datasets
@@ -160,7 +167,7 @@ def measured(model: str, url: str, options: argparse.Namespace) -> tuple[int, li
             url,
             tasks,
             [package_folder() / one for one in options.folder],
-            {"num_concurrent": 1, "tokenizer_backend": None, "tokenized_requests": False},
+            {"num_concurrent": 1, **_TOKENIZERS.get(options.tokenizer, {"tokenizer": options.tokenizer})},
             limit=options.limit,
             **theirs,
         )
@@ -178,6 +185,11 @@ def main() -> int:
     parser.add_argument("--data", required=True, type=Path, help="a folder laid out like the Hub")
     parser.add_argument(
         "--folder", action="append", default=[], help="only read this folder of lm-eval's tasks"
+    )
+    parser.add_argument(
+        "--tokenizer",
+        default="none",
+        help="for lm-eval's likelihoods: the tokenizer's name on the Hub, or remote: the server's",
     )
     parser.add_argument("--limit", type=int, default=10, help="samples of each task")
     parser.add_argument("--max-tokens", type=int, help="in place of the tasks' own")

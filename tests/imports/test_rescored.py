@@ -13,6 +13,7 @@ from evalkit.data.base import DataOptions
 from evalkit.engine.matching import Stored, match, references_disagree
 from evalkit.engine.rescore_imported import rescore_imported
 from evalkit.errors import UsageError
+from evalkit.report.html.about import command
 from evalkit.report.table import build_table
 from evalkit.runfile.store import Store
 from evalkit.samples import Sample
@@ -272,6 +273,8 @@ def test_the_command_scores_compares_and_reports(cli: Cli, tmp_path: Path) -> No
     assert (
         "imported (table): asked elsewhere, and scored as gsm8k:8-shot-cot; comparable only with" in said.out
     )
+    with Store.open(tmp_path / "a2.db") as store:
+        assert command(store) == "evalkit rescore a.db -t gsm8k=gsm8k:8-shot-cot -o a2.db"
     assert cli("rescore", tmp_path / "a2.db", "-o", tmp_path / "c.db").code == 2
     assert cli("rescore", tmp_path / "a.db", "-o", tmp_path / "c.db", "--data", "builtin").code == 2
     assert (
