@@ -57,9 +57,10 @@ def match(
     """Finds the task's sample of each imported one.
 
     A sample is matched by its id, or else by its question, whose runs of white space count as one blank. Both
-    must be unique among the imported samples and among the task's. An id counts for nothing if the question
-    is that of another sample only: the tool then numbered the questions otherwise. An id alone, with a
-    question that the task does not have, counts for nothing if the references disagree too.
+    must be unique among the imported samples and among the task's; of several samples with the same question,
+    such as one about several passages, it is the only one whose references do not disagree. An id counts for
+    nothing if the question is that of another sample only: the tool then numbered the questions otherwise. An
+    id alone, with a question that the task does not have, counts for nothing if the references disagree too.
 
     If no question is the task's, and the first few imported ones are questions of the task between the same
     words, as in a tool's template "Question: … Answer:", these words are left out of all of them.
@@ -112,12 +113,16 @@ def _matched(
         named, said = found.candidates(one)
         if named and (named[0] in said or not (said or disagrees(one.target, named[0][1]))):
             taken[named[0][0]].append((one, named[0], False))
-        elif not said:
-            unmatched.append(one.id)
-        elif len(said) > 1 or found.asked_twice(one):
-            ambiguous.append(one.id)
+            continue
+        alike = said
+        if len(said) > 1 and any(one.target):
+            alike = [placed for placed in said if not disagrees(one.target, placed[1])]
+        elif found.asked_twice(one):
+            alike = []
+        if len(alike) == 1:
+            taken[alike[0][0]].append((one, alike[0], True))
         else:
-            taken[said[0][0]].append((one, said[0], True))
+            (ambiguous if said else unmatched).append(one.id)
     ambiguous += [one.id for several in taken.values() if len(several) > 1 for one, _, _ in several]
     matched = [several[0] for _, several in sorted(taken.items()) if len(several) == 1]
     return Matched(

@@ -40,6 +40,11 @@ OF_THE_TASK = (("a", "How many?"), ("b", "How far?"), ("c", "Why?"), ("d", "Why?
         pytest.param([("a", "Where?", "wrong")], "", "a", "", id="id alone, another question"),
         pytest.param([("1", "where?"), ("2", "")], "", "12", "", id="neither"),
         pytest.param([("1", "Why?")], "", "", "1", id="two of the task's"),
+        pytest.param(
+            [("1", "Why?", "of d"), ("2", "Why?", "of c")], "2c 1d", "", "", id="told apart by reference"
+        ),
+        pytest.param([("1", "Why?", "of d"), ("2", "Why?", "of d")], "", "", "12", id="the same reference"),
+        pytest.param([("1", "Why?", "of both"), ("2", "When?")], "2e", "", "1", id="the reference of both"),
         pytest.param([("c", "Why?"), ("d", "Why?")], "cc dd", "", "", id="equal questions told apart by id"),
         pytest.param([("1", "When?"), ("2", "When?")], "", "", "12", id="two imported ones"),
         pytest.param([("e", "When?"), ("2", "When?")], "ee", "", "2", id="one of two has the id"),
@@ -70,7 +75,7 @@ def test_samples_are_matched(
     found = match(
         stored(*imports),
         lambda: enumerate(Sample(name, text, ()) for name, text in OF_THE_TASK),
-        lambda target, sample: "wrong" in target,
+        lambda target, sample: target in ({"c": ("of d",), "d": ("of c",)}.get(sample.id), ("wrong",)),
     )
     assert sorted(f"{one.id}{sample.id}" for one, (_, sample) in found.pairs) == sorted(pairs.split())
     assert [at for _, (at, _) in found.pairs] == sorted(at for _, (at, _) in found.pairs)
