@@ -110,7 +110,8 @@ def _figure(spec: CellSpec, metric: str, theirs: Any) -> tuple[str, float | None
     found = next(one for one in spec.metrics if one.name == metric)
     task = spec.task.removeprefix("lm-eval:")
     samples = theirs["samples"].get(task) or next(iter(theirs["samples"].values()))
-    key = f"{found.innermost[1]['value']},{found.variant or samples[0]['filter']}"
+    own = found.innermost[1].get("value") or found.name.partition(" (")[0]
+    key = f"{own},{found.variant or samples[0]['filter']}"
     figures = theirs["groups"] if task in theirs.get("groups", {}) else theirs["results"]
     value = figures[task].get(key)
     return f"{task} {key}", None if value is None else value * (100 if found.unit == "%" else 1)
