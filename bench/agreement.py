@@ -101,7 +101,7 @@ def _values(answer: Any, logged: list[Any]) -> Iterator[tuple[str, Any, Any]]:
             several = isinstance(value, tuple | list)
             many = [(f"{metric}[{i}]", one) for i, one in enumerate(value)] if several else [(metric, value)]
             for name, one in many:
-                if isinstance(one, bool | int | float):  # texts are compared by the figure alone
+                if hasattr(one, "__float__"):  # texts are compared by the figure alone
                     yield f"{sample['filter']} {name}", final["values"].get(name, math.nan), one
 
 
