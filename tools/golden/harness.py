@@ -240,13 +240,13 @@ def _each(metric: Any, case: object) -> object:
 
 
 def _by_size(metric: BySize, case: object) -> object:
-    """Figures of five samples of two tasks: of all, and of draws with all, some and none of a task's."""
+    """Figures of five samples of three tasks: of all, and of draws with all, some and none of a task's."""
     rows = np.array(
         [[(row * 3 + place) % 4 + 1.0 for place in range(len(metric.columns))] for row in range(5)]
     )
     if hasattr(metric.inner, "aggregate"):
         rows[:, :-1] = rows[:, :-1] > 2
-    rows[:, -1] = [0, 1, 1, 0, 1]
+    rows[:, -1] = [0, 1, 2, 0, 1]
     draws = np.array([[1.0] * 5, [0, 2, 1, 1, 2], [1, 0, 0, 3, 0], [0, 0, 4, 0, 0]])
     return [float(one) for one in metric.aggregate(rows)(draws)]
 
