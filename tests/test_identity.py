@@ -12,13 +12,14 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
 from evalkit.benchmark.task import all_tasks
 from evalkit.errors import UsageError
 from evalkit.identity.declared import OWN, code_identity, declared, versioned
-from evalkit.metrics import Accuracy, PassAtK
+from evalkit.metrics import Accuracy, Macro, PassAtK
 from evalkit.scoring import chat_letter, final_number
 
 HELPER = '''"""Helpers."""
@@ -383,6 +384,18 @@ def test_a_subclass_of_the_users_is_not_what_it_is_derived_from() -> None:
 
     assert code_identity(Mine()).startswith(OWN)
     assert declared(Mine) is None
+
+
+def test_an_identity_has_no_address() -> None:
+    """As that of a mean over groups of a metric that is no dataclass, whose text would have one."""
+
+    class Mine:
+        pass
+
+    versioned("given_to_mine", 3)(Mine)
+    inner: Any = Mine()
+    assert code_identity(Macro(inner)) == "macro@1(inner=given_to_mine@3)"
+    assert code_identity(functools.partial(final_number, inner)) == "final_number@4(given_to_mine@3)"
 
 
 def test_all_code_of_the_index_that_decides_a_figure_is_declared() -> None:

@@ -6,6 +6,7 @@ import json
 import math
 import random
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +17,21 @@ from click.testing import CliRunner
 import evalkit
 from evalkit.benchmark.names import parse_spec
 from evalkit.cli.main import cli
+from evalkit.convert import from_json, to_json
 from evalkit.data.base import DataOptions
 from evalkit.errors import DataError, ScorerError, UsageError
 from evalkit.lmeval import expanded, listed
 from evalkit.lmeval.index import index, names_folder, version
+from evalkit.lmeval.loading import _install
 from evalkit.lmeval.names import Place, parsed
 from evalkit.lmeval.reading import as_text, from_text, numbers_of
 from evalkit.lmeval.requests import answered, calls, most_tokens, stops
-from evalkit.metrics.lm_eval import HarnessItems, HarnessNumbers, HarnessTranslation
+from evalkit.metrics.base import traits_of
+from evalkit.metrics.by_size import BySize
+from evalkit.metrics.lm_eval import HarnessItems, HarnessMean, HarnessNumbers, HarnessRate, HarnessTranslation
+from evalkit.metrics.macro import Macro
+from evalkit.metrics.spec import MetricSpec
+from evalkit.metrics.stored import metric_spec, stored_metric
 from evalkit.models.base import Likelihood, Response, TokenLogprob
 from evalkit.runfile.store import Store
 from evalkit.samples import JSON, Sample
@@ -335,6 +343,59 @@ def test_reading_a_run_file_runs_no_code_of_its_task(own: Path, tmp_path: Path) 
             standalone_mode=False,
             catch_exceptions=False,
         )
+
+
+@pytest.mark.slow
+def test_a_missing_package_is_named_with_the_extra_that_has_it(own: Path) -> None:
+    own.with_name("helper.py").write_text(
+        "raise ModuleNotFoundError(\"No module named 'langdetect'\", name='langdetect')", "utf-8"
+    )
+    with pytest.raises(
+        UsageError, match=r"own_sums needs .* 'langdetect'\): pip install 'lm_eval\[ifeval\]'"
+    ):
+        evalkit.load_task(f"lm-eval:{own}")
+
+
+def test_the_extra_is_one_of_the_tasks_if_there_is() -> None:
+    cases = [
+        ("jieba", "multilingual_x", "pip install 'lm_eval[multilingual]'"),
+        ("jieba.posseg", "other", "pip install 'lm_eval[longbench]'"),
+        ("no_such_package", "other", "install it, as the task's README in lm-eval says"),
+        (None, "other", "install it, as the task's README in lm-eval says"),
+    ]
+    for module, task, words in cases:
+        assert _install(module, task) == words
+
+
+def test_a_figure_weighted_by_size_is_restored_from_a_run_file() -> None:
+    for metric in (
+        BySize(HarnessNumbers("f1", "f1", 2), ("a", "b")),
+        BySize(HarnessRate("wp", "bits_per_byte", variant="first"), ("b",)),
+        Macro(HarnessMean("acc")),
+    ):
+        spec = from_json(MetricSpec, json.loads(json.dumps(to_json(metric_spec(metric)))), "")
+        again = stored_metric(spec)
+        assert again == metric
+        assert again is not None
+        assert metric_spec(again) == metric_spec(metric)
+        assert spec.innermost[1]["value"] in ("f1", "wp", "acc")
+    of_items = BySize(HarnessItems("size", max, lambda answer, _: {"size": len(answer)}), ("a",))
+    assert stored_metric(metric_spec(of_items)) is None
+    assert traits_of(of_items).prepared
+
+
+def test_a_figure_weighted_by_size_of_items_and_sums() -> None:
+    items = HarnessItems("size", max, lambda answer, _: {"size": len(answer)})
+    metric = BySize(items, ("a", "b"))
+    kept = metric.prepare(())
+    given = (("a", "x"), ("b", "xxx"), ("b", "xx"), ("b", "xx"))
+    rows = np.array(
+        [metric.statistics(replace(sample(), group=name), scored(text), kept) for name, text in given]
+    )
+    assert metric.aggregate(rows)(np.ones((1, 4))).tolist() == [(1 * 1 + 3 * 3) / 4]
+    assert metric.each(rows).tolist() == rows[:, 0].tolist()
+    with pytest.raises(ValueError, match="not in tuple"):
+        metric.statistics(replace(sample(), group="other"), scored("x"), kept)
 
 
 @pytest.fixture

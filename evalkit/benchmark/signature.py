@@ -69,7 +69,7 @@ class Signature:
 
 
 _SHOWN = (
-    "imported",
+    "imported", "scored as",
     "n", "shots", "draws", "temperature", "top_p", "max_tokens", "stop", "api", "solver", "reader",
     "likelihood", "fallback", "average", "language_hint", "max_pixels", "resample", "frames", "frame_rule",
     "top_k", "min_p", "repetition_penalty", "presence_penalty", "frequency_penalty", "system", "extra",

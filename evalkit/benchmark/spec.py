@@ -21,6 +21,8 @@ _ALWAYS = ("api", "shots", "draws", "temperature", "top_p", "max_tokens", "stop"
 _DEFAULTS = ProtocolSettings(name="")
 BY = " | by "
 """The separator between the identity of a scorer and the judge models that it asks."""
+SCORED_AS = "scored as"
+"""The entry of `CellSpec.imported` that names the task and protocol by whose rules evalkit scored it."""
 ACROSS = " · "
 """The separator between the two keys of a group that a heat map shows."""
 
@@ -98,7 +100,9 @@ class CellSpec:
     code: str = ""
     """The text of the task's file, if the task is not one of evalkit's."""
     imported: Mapping[str, JSON] = field(default_factory=dict)
-    """For results of another tool: the tool, the task and their settings; they are its signature."""
+    """For results of another tool: the tool, the task and their settings; they are its signature.
+
+    If a task of evalkit scored the responses, it has `SCORED_AS` too, and the spec has the task's scorer."""
 
     @property
     def name(self) -> str:
@@ -115,6 +119,21 @@ class CellSpec:
         """The number of statistics of each sample."""
         return sum(len(metric.columns) for metric in self.metrics)
 
+    @property
+    def scored_elsewhere(self) -> bool:
+        """Whether another tool scored the answers, so that none of evalkit's rules decided the figures."""
+        return bool(self.imported) and not self.scored_as
+
+    @property
+    def scored_as(self) -> str:
+        """The task and protocol by whose rules evalkit scored imported responses: `gsm8k:8-shot-cot`."""
+        return str(self.imported.get(SCORED_AS, ""))
+
+    @property
+    def reading(self) -> str:
+        """The name of the task's protocol by which answers are read."""
+        return self.scored_as.partition(":")[2] or self.protocol.name
+
     def variant(self, name: str) -> VariantSpec:
         """The variant called `name`; an empty one for the headline and for a branch."""
         return next((variant for variant in self.variants if variant.name == name), VariantSpec(name=name))
@@ -125,12 +144,11 @@ class CellSpec:
         They do not include the prompt's identity or the task's options: whatever these change appears in the
         questions, the prompts or another identity.
         """
-        if self.imported:
+        if self.scored_elsewhere:
             return dict(self.imported)
         read = self.variant(metric.variant)
         parts: dict[str, JSON] = {
-            **signed_settings(self.protocol),
-            "solver": self.solver,
+            **(self.imported or {**signed_settings(self.protocol), "solver": self.solver}),
             "reader": read.reader or self.reader,
             "extract": read.extract or self.extract,
             "scorer": read.scorer or self.scorer,

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from evalkit.cli.options import json_option, task_file_option
+from evalkit.cli.options import data_option, json_option, parse_settings, task_file_option
 from evalkit.cli.output import echo_document
+from evalkit.errors import UsageError
 
 if TYPE_CHECKING:
     from evalkit.engine.rescore import Rescored
@@ -30,19 +31,73 @@ _PATH = click.Path(path_type=Path)
     metavar="N",
     help="Maximum number of samples with a changed verdict to list.",
 )
+@click.option(
+    "-t",
+    "--task",
+    "tasks",
+    default="",
+    metavar="TASKS",
+    help="For imported results: the task whose rules score the responses, as TASK, TASK:PROTOCOL or "
+    "IMPORTED=TASK, where IMPORTED is an imported task or a pattern such as bbh_*; several with commas.",
+)
+@data_option
+@click.option(
+    "--set",
+    "settings",
+    metavar="K=V",
+    multiple=True,
+    help="With -t: set an option of the task, or the data's revision.",
+)
+@click.option(
+    "--unmatched",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    metavar="N",
+    help="With -t: how many imported samples may be left out because the task does not have them.",
+)
 @task_file_option
 @json_option
 def command(
-    run: Path, output: Path, rule: str, changes: int, task_files: tuple[Path, ...], as_json: bool
+    run: Path,
+    output: Path,
+    rule: str,
+    changes: int,
+    tasks: str,
+    data: str | None,
+    settings: tuple[str, ...],
+    unmatched: int,
+    task_files: tuple[Path, ...],
+    as_json: bool,
 ) -> None:
     """Read, score and measure the stored responses of a run again, with the current code.
 
     No request is sent to a model. The command lists the samples whose verdict changed, with both verdicts.
+    With -t, it scores the responses of imported results by the rules of a task.
     """
+    from evalkit.data.base import data_options
     from evalkit.engine.rescore import rescore
+    from evalkit.engine.rescore_imported import rescore_imported
     from evalkit.runfile.measured import check_task_files
 
-    found = list(rescore(run, output, rule=rule, task_files=check_task_files(task_files)))
+    if tasks:
+        if rule or task_files:
+            given = "--rule" if rule else "--task-file"
+            raise UsageError(f"-t names the task and its protocol: leave out {given}")
+        found = list(
+            rescore_imported(
+                run,
+                output,
+                tasks,
+                data=data_options(data),
+                settings=parse_settings(settings),
+                unmatched=unmatched,
+            )
+        )
+    elif data is not None or settings or unmatched:
+        raise UsageError("--data, --set and --unmatched are for imported results: add -t TASK")
+    else:
+        found = list(rescore(run, output, rule=rule, task_files=check_task_files(task_files)))
     if as_json:
         import dataclasses
 
@@ -64,6 +119,8 @@ def _show(one: Rescored, most: int) -> None:
         f"{one.name}: {one.metric} {before} → {after}{unit}; "
         f"{len(one.changed):,} of {one.samples:,} verdicts changed"
     )
+    for note in one.notes:
+        click.echo(printable(f"  {note}"))
     for change in one.changed[:most]:
         said = [
             f"{outcome} {answer[:60]!r}"

@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, TypeVar
 
 import orjson
 
@@ -33,6 +34,7 @@ from evalkit.engine.provenance import provenance
 from evalkit.engine.reading import answers
 from evalkit.engine.score import metrics_for, score_of
 from evalkit.errors import JudgeError, UsageError
+from evalkit.metrics.base import Metric
 from evalkit.models.base import Response
 from evalkit.runfile.encoding import row_columns
 from evalkit.runfile.figures import WHOLE, figures_of
@@ -43,6 +45,7 @@ from evalkit.runfile.store import Store
 from evalkit.samples import JSON, JUDGE, Sample
 from evalkit.sandbox.hidden import hide_beside
 
+_T = TypeVar("_T")
 AT_ONCE = 8
 """Number of samples scored at the same time."""
 _TRIED_AGAIN = ("scorer", "sandbox", "judge")
@@ -60,7 +63,10 @@ class Changed:
 
 @dataclass(frozen=True, slots=True)
 class Rescored:
-    """The result for one cell. `figures`: the old and new headline figure, in `unit`."""
+    """The result for one cell. `figures`: the old and new headline figure, in `unit`.
+
+    `notes`: how imported samples were matched to those of a task.
+    """
 
     name: str
     metric: str
@@ -68,6 +74,7 @@ class Rescored:
     samples: int
     figures: tuple[float | None, float | None]
     changed: tuple[Changed, ...]
+    notes: tuple[str, ...] = ()
 
 
 def rescore(
@@ -95,7 +102,7 @@ def rescore(
         except (OSError, sqlite3.Error) as error:
             raise UsageError(f"cannot write {output}: {error}") from None
         with Store.open(part, to_write=True) as new:
-            _note(old, new)
+            note(old, new)
             for cell in old.cells():
                 yield _Cell(old, new, cell, tasks[cell.id], rule).rescore()
             new.commit()
@@ -112,7 +119,7 @@ def rescore_cell(old: Store, new: Store, cell: Cell) -> Rescored:
     return _Cell(old, new, cell, _task(old, cell), "").rescore()
 
 
-def _note(old: Store, new: Store) -> None:
+def note(old: Store, new: Store) -> None:
     """Stores which evalkit and packages rescore the run, and which made the original run."""
     made: dict[str, JSON] = {"evalkit": evalkit.__version__, "packages": provenance()["packages"]}
     before: JSON = {key: old.manifest.get(key) for key in made}
@@ -125,8 +132,8 @@ def _note(old: Store, new: Store) -> None:
 def _task(store: Store, cell: Cell) -> Task:
     if tool := cell.spec.imported.get("imported"):
         raise UsageError(
-            f"{store.path}: {cell.spec.label} was imported from {tool}, whose code scored it: evalkit has no "
-            "rules for it and cannot score it again"
+            f"{store.path}: {cell.spec.label} was imported from {tool}: name the task of evalkit whose rules "
+            "should score its responses, such as -t gsm8k"
         )
     task = task_of(store, cell.spec)
     if task is None:
@@ -217,19 +224,7 @@ class _Cell:
         )
 
     async def _samples(self, records: SampleRecords) -> list[Changed]:
-        slots = asyncio.Semaphore(AT_ONCE)
-
-        async def one(position: int) -> Changed | None:
-            async with slots:
-                return await self._sample(position, records)
-
-        found: list[Changed | None] = []
-        positions = list(records.positions.values())
-        for start in range(
-            0, len(positions), AT_ONCE
-        ):  # so that a million samples do not make a million tasks at once
-            found += await asyncio.gather(*(one(position) for position in positions[start : start + AT_ONCE]))
-        return [change for change in found if change is not None]
+        return await together(list(records.positions.values()), lambda at: self._sample(at, records))
 
     async def _sample(self, position: int, records: SampleRecords) -> Changed | None:
         asked = records.read(position)
@@ -238,29 +233,58 @@ class _Cell:
         sample = _sample(self._old, asked)
         question, digest = records.digests(position)
         row = Row(sample, position, question, digest, FAILED, links=records.links(position))
-        try:
-            judging = Judging(sample, lambda role: _StoredReplies(asked, role)) if self._judged else None
-            answer, otherwise = await answers(
-                self._task, sample, self._plan.protocol, asked.transcript(), judging
-            )
-            if "shots" in asked.answer.get("detail", {}):
-                answer.detail["shots"] = asked.answer["detail"]["shots"]
-            made = await score_of(self._task, self._plan.metrics, sample, answer, otherwise, judging)
-            row = dataclasses.replace(
-                row, outcome=made.outcome, statistics=made.statistics, answer=made.as_json()
-            )
-            row_columns(row)  # raises an error before anything is written
-        except FAULTS as error:
-            failed = fault(error)
-            row = dataclasses.replace(
-                row, outcome=FAILED, statistics=(), answer=None, boundary=failed.boundary, error=str(failed)
-            )
+        judging = Judging(sample, lambda role: _StoredReplies(asked, role)) if self._judged else None
+        row = await read_again(self._task, self._plan.metrics, self._plan.protocol, row, asked, judging)
         self._new.add_sample(self._cell, row)
-        after = _values(orjson.loads(orjson.dumps(row.answer, default=str)))
-        before = _values(asked.answer)
-        if (asked.outcome, [right for _, right in before]) == (row.outcome, [right for _, right in after]):
-            return None
-        return Changed(asked.id, (asked.outcome, row.outcome), (_words(before), _words(after)))
+        return change(asked, row)
+
+
+async def together(
+    samples: Sequence[_T], score: Callable[[_T], Coroutine[Any, Any, Changed | None]]
+) -> list[Changed]:
+    """Scores `AT_ONCE` samples at the same time, and returns the changes.
+
+    A million samples thus do not make a million tasks at once.
+    """
+    found: list[Changed | None] = []
+    for start in range(0, len(samples), AT_ONCE):
+        found += await asyncio.gather(*(score(sample) for sample in samples[start : start + AT_ONCE]))
+    return [change for change in found if change is not None]
+
+
+async def read_again(
+    task: Task,
+    metrics: tuple[Metric, ...],
+    protocol: Protocol,
+    row: Row,
+    asked: SampleRecord,
+    judging: Judging | None = None,
+) -> Row:
+    """Returns `row` with the answer and the score that `task` gives the stored responses, or failed."""
+    try:
+        answer, otherwise = await answers(task, row.sample, protocol, asked.transcript(), judging)
+        if "shots" in asked.answer.get("detail", {}):
+            answer.detail["shots"] = asked.answer["detail"]["shots"]
+        made = await score_of(task, metrics, row.sample, answer, otherwise, judging)
+        row = dataclasses.replace(
+            row, outcome=made.outcome, statistics=made.statistics, answer=made.as_json()
+        )
+        row_columns(row)  # raises an error before anything is written
+    except FAULTS as error:
+        failed = fault(error)
+        return dataclasses.replace(
+            row, outcome=FAILED, statistics=(), answer=None, boundary=failed.boundary, error=str(failed)
+        )
+    return row
+
+
+def change(asked: SampleRecord, row: Row) -> Changed | None:
+    """Returns how the verdict of `row` differs from the stored one; None if it does not."""
+    after = _values(orjson.loads(orjson.dumps(row.answer, default=str)))
+    before = _values(asked.answer)
+    if (asked.outcome, [right for _, right in before]) == (row.outcome, [right for _, right in after]):
+        return None
+    return Changed(row.sample.id, (asked.outcome, row.outcome), (_words(before), _words(after)))
 
 
 class _StoredReplies:

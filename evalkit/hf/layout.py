@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from evalkit.hf.attention import Runs, flash, is_fast, masked
+from evalkit.hf.attention import Runs, causal, flash, is_fast, masked
 from evalkit.hf.tree import Ids, Pass
 
 
@@ -31,6 +31,8 @@ class Layout:
 
     def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scaling: float | None) -> Tensor:
         """See `evalkit.hf.attention.Attends`."""
+        if len(self._packed.starts) == 1:
+            return causal(query, key, value, scaling)
         if not is_fast(query, value):
             return masked(query, key, value, self.mask, scaling)
         own, *above = self.parts

@@ -15,6 +15,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.metadata import requires
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from evalkit.lmeval.names import Place
 RANDOM_SEED, OTHER_SEED = 0, 1234
 """lm-eval's default seeds: of `random`, and of NumPy and the few-shot examples (its `defaults.py`)."""
 _FUNCTION = re.compile(r"!function\s+['\"]?([\w.]+)\.\w+")
+_EXTRA = re.compile(r"([\w.-]+).*; extra == ['\"]([\w-]+)['\"]")
 _INCLUDE = re.compile(r"^include:\s*(\S.*)$", re.MULTILINE)
 _LOADING = threading.Lock()
 
@@ -243,8 +245,7 @@ def _explained(what: Place | Leaf) -> Iterator[None]:
         raise
     except ImportError as error:
         raise UsageError(
-            f"lm-eval:{name} needs a package that is not installed ({error}): install it, or lm-eval's extra "
-            "for the task, as its README in lm-eval says"
+            f"lm-eval:{name} needs a package that is not installed ({error}): {_install(error.name, name)}"
         ) from error
     except (Exception, SystemExit) as error:
         words = " ".join(str(error).split())[:300]
@@ -255,6 +256,19 @@ def _explained(what: Place | Leaf) -> Iterator[None]:
             f"lm-eval cannot load the task {name} ({kind}: {words}): its data is read from the Hub, or with "
             "--data DIR from a folder laid out like the Hub"
         ) from error
+
+
+def _install(module: str | None, task: str) -> str:
+    """How to install a missing module: with an extra of lm-eval that has it, the task's if there is one."""
+    extras = {
+        found[2]
+        for line in requires("lm_eval") or ()
+        if (found := _EXTRA.match(line)) and found[1].replace("-", "_") == (module or "").partition(".")[0]
+    }
+    if not extras:
+        return "install it, as the task's README in lm-eval says"
+    best = min(extras, key=lambda extra: (extra.replace("-", "_") not in task, extra))
+    return f"pip install 'lm_eval[{best}]'"
 
 
 def source_digest(leaf: Leaf) -> str:

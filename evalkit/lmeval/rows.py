@@ -11,6 +11,7 @@ from typing import Any
 from evalkit.identity.declared import ATTRIBUTE, declared
 from evalkit.lmeval.reading import numbers_of
 from evalkit.metrics.base import Metric
+from evalkit.metrics.by_size import BySize
 from evalkit.metrics.lm_eval import HarnessItems, HarnessMean, HarnessNumbers, HarnessRate, HarnessTranslation
 from evalkit.metrics.macro import Macro
 
@@ -87,11 +88,11 @@ def _mean(items: Sequence[Any]) -> Any:
     return sum(items) / len(items)
 
 
-def grouped(metric: Metric, by_size: bool) -> Metric | None:
-    """The metric of a group of tasks: over all samples if weighted by size, else the mean over the tasks.
+def grouped(metric: Metric, by_size: bool, tasks: Sequence[str]) -> Metric:
+    """The metric of a group of `tasks`: the mean of their figures, by size or each counting the same.
 
-    None if the figure of all samples together is not the weighted mean of the tasks' figures.
+    A mean over samples that is weighted by size is that of all samples together.
     """
     if not by_size:
         return Macro(metric)
-    return metric if isinstance(metric, HarnessMean) else None
+    return metric if isinstance(metric, HarnessMean) else BySize(metric, tuple(tasks))

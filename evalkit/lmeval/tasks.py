@@ -155,13 +155,8 @@ def _metrics(loaded: Loaded, rows: Sequence[tuple[Row, bool | None]]) -> tuple[M
             metrics.append(metric)
         elif by_size is None:
             metrics += [metric] if isinstance(metric, HarnessMean) else []
-        elif (whole := grouped(metric, by_size)) is not None:
-            metrics.append(whole)
         else:
-            raise UsageError(
-                f"the group {loaded.group.name} weighs {row.metric} of its tasks by size, which evalkit can "
-                "only do for means: name the group's tasks instead"
-            )
+            metrics.append(grouped(metric, by_size, [*loaded.members]))
     return tuple(metrics)
 
 

@@ -33,7 +33,7 @@ class MetricSpec:
     def innermost(self) -> tuple[str, Mapping[str, JSON]]:
         """(kind, parameters) of the metric, or of the one that a mean over groups averages."""
         inner = self.parameters.get("inner")
-        if self.kind != "macro" or not isinstance(inner, dict):
+        if not isinstance(inner, dict):
             return self.kind, self.parameters
         kind, parameters = inner.get("kind"), inner.get("parameters")
         return str(kind or ""), parameters if isinstance(parameters, dict) else {}

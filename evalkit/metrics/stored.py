@@ -6,12 +6,13 @@ import dataclasses
 import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from evalkit.convert import from_json, to_json
 from evalkit.errors import UsageError
 from evalkit.identity.declared import code_identity, declared, parameters
 from evalkit.metrics.base import Metric, Ratio, Scored, Traits, ratio, traits_of
+from evalkit.metrics.by_size import BySize
 from evalkit.metrics.macro import Macro
 from evalkit.metrics.spec import MetricSpec
 from evalkit.samples import JSON, Sample
@@ -25,6 +26,7 @@ KINDS = {
     "chrf": "evalkit.metrics.bleu:ChrF",
     "error_rate": "evalkit.metrics.error_rate:ErrorRate",
     "guessing_accuracy": "evalkit.metrics.guessing:GuessingAccuracy",
+    "lm_eval_by_size": "evalkit.metrics.by_size:BySize",
     "lm_eval_mean": "evalkit.metrics.lm_eval:HarnessMean",
     "lm_eval_numbers": "evalkit.metrics.lm_eval:HarnessNumbers",
     "lm_eval_rate": "evalkit.metrics.lm_eval:HarnessRate",
@@ -44,11 +46,9 @@ def metric_spec(metric: Metric) -> MetricSpec:
     """What a run file stores about `metric`."""
     known = declared(metric)
     kind = known.name if known is not None and known.name in KINDS else ""
-    given: dict[str, JSON] = {}
-    if isinstance(metric, Macro):
-        given = {"inner": to_json(metric_spec(metric.inner))}
-    elif kind:
-        given = {name: to_json(value) for name, value in parameters(metric).items()}
+    given = parameters(metric) if kind else {}
+    if "inner" in given:
+        given["inner"] = metric_spec(given["inner"])
     finish = getattr(type(metric), "finish", None)
     return MetricSpec(
         name=metric.name,
@@ -59,7 +59,7 @@ def metric_spec(metric: Metric) -> MetricSpec:
         variant=metric.variant,
         traits=traits_of(metric),
         kind=kind,
-        parameters=given,
+        parameters={name: to_json(value) for name, value in given.items()},
         scale=metric.scale if isinstance(metric, Ratio) and finish is Ratio.finish else None,
     )
 
@@ -115,9 +115,13 @@ def stored_metric(spec: MetricSpec) -> Metric | None:
 
 def metric_of_kind(kind: str, given: Mapping[str, JSON]) -> Metric | None:
     """One of evalkit's metrics; None if it does not accept `given`, as in a file of another version."""
-    if kind == "macro":
+    if "inner" in given:
         inner = stored_metric(from_json(MetricSpec, given["inner"], kind))
-        return None if inner is None else Macro(inner)
+        if inner is None:
+            return None
+        if kind == "macro":
+            return Macro(inner)
+        return BySize(inner, tuple(map(str, cast("list[JSON]", given.get("tasks", [])))))
     module, _, name = KINDS[kind].partition(":")
     kind_of_metric = getattr(importlib.import_module(module), name)
     if not {field.name for field in dataclasses.fields(kind_of_metric) if field.init} >= given.keys():

@@ -211,10 +211,11 @@ def _faults(cell: TableCell) -> Iterable[str]:
 def _remarks(cell: TableCell) -> Iterable[str]:
     """Yields remarks on a figure that do not make it less comparable."""
     if tool := cell.spec.imported.get("imported"):
-        yield (
-            f"imported ({tool}): asked and scored elsewhere; comparable only with results of the same tool, "
-            "task and settings"
-        )
+        scored = cell.spec.scored_as
+        how = f"asked elsewhere, and scored as {scored}" if scored else "asked and scored elsewhere"
+        alike = "the same tool, task and settings"
+        alike += ", scored by the same rules" if scored else ""
+        yield f"imported ({tool}): {how}; comparable only with results of {alike}"
         yield from (
             f"{cell.model} on {cell.task}:{cell.protocol}: {note}" for note in cell.found.get("notes", ())
         )

@@ -80,7 +80,7 @@ def measures(store: Store, cell: Cell) -> Iterator[Measure]:
         start = columns.stop
         foreign = OWN in spec.identity
         code = own.get(spec.name) if foreign else stored_metric(spec)
-        stale = "" if cell.spec.imported else _stale("measured", spec.identity, code)
+        stale = "" if cell.spec.scored_elsewhere else _stale("measured", spec.identity, code)
         yield Measure(spec, columns, code or stored_metric(spec), stale)
 
 
@@ -94,7 +94,7 @@ def measure(store: Store, cell: Cell, name: str) -> Measure:
 
 def task_of(store: Store, spec: CellSpec) -> Task | None:
     """Returns the task from this evalkit, or from a task file that the user named; None if not found."""
-    if spec.imported:
+    if spec.scored_elsewhere:
         return None
     if is_lm_eval(spec.source):  # its code may be the user's, and building it reads its data
         return None
@@ -126,7 +126,7 @@ def other_code(store: Store, cell: Cell, variant: str = "") -> list[str]:
     now = next((one for one in task.variants if one.name == variant), None)
     stored = spec.variant(variant)
     try:
-        protocol = task.protocol(spec.protocol.name)
+        protocol = task.protocol(spec.reading)
         extract = (now and now.extract) or task.extract(protocol)
     except (UsageError, KeyError):  # the protocol no longer exists
         return []

@@ -12,12 +12,13 @@ from typing import Any
 import pytest
 
 import evalkit
+from bench.agreement import compared
 from evalkit.errors import UsageError
 from evalkit.lmeval.index import package_folder
 from evalkit.models import open_model
 from evalkit.runfile.store import Store
 from tests import noted_class
-from tests.conformance.test_lm_eval_tasks import FOLDERS, TASKS, compared, data  # noqa: F401 — a fixture
+from tests.conformance.test_lm_eval_tasks import FOLDERS, TASKS, data  # noqa: F401 — a fixture
 from tests.harness_server import HarnessServer
 from tests.tiny_llama import written
 

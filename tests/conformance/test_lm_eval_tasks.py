@@ -5,17 +5,19 @@ Both ask the same made-up model over HTTP, on the same rows, offline. lm-eval se
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import orjson
 import pyarrow.parquet as pq
 import pytest
 
 import evalkit
-from evalkit.benchmark.spec import CellSpec
+from bench import agreement
+from bench.agreement import compared, same
+from evalkit.data.base import DataOptions
+from evalkit.engine.rescore_imported import rescore_imported
+from evalkit.imports.find import found_in
+from evalkit.imports.write import write
 from evalkit.lmeval.index import package_folder
 from evalkit.runfile.store import Store
 from tests.harness_rows import everything
@@ -54,79 +56,8 @@ FOLDERS = (
 
 def by_lm_eval(server: HarnessServer, tasks: list[str], folder: Path | None = None, **settings: Any) -> Any:
     """The results of lm-eval's own evaluation, from the data sets in the working directory."""
-    from lm_eval.evaluator import simple_evaluate
-    from lm_eval.tasks import TaskManager
-
     folders = [package_folder() / name for name in FOLDERS] + ([folder] if folder else [])
-    chat = bool(settings.get("apply_chat_template"))
-    route, kind = (
-        ("chat/completions", "local-chat-completions") if chat else ("completions", "local-completions")
-    )
-    return simple_evaluate(
-        model=kind,
-        model_args={"model": "made-up", "base_url": f"{server.url}/{route}", "max_length": 100000},
-        tasks=tasks,
-        bootstrap_iters=0,
-        task_manager=TaskManager(include_defaults=False, include_path=folders),
-        **settings,
-    )
-
-
-def same(mine: Any, theirs: Any) -> bool:
-    return math.isclose(float(mine), float(theirs), rel_tol=1e-12, abs_tol=1e-12)
-
-
-def compared(path: Path, theirs: Any) -> tuple[int, list[str]]:
-    """(number of values compared, differences) of the samples' values and the figures in a run file."""
-    count, wrong = 0, []
-    with Store.open(path) as store:
-        for cell in store.cells():
-            rows = store.connection.execute(
-                "SELECT meta, answer FROM sample WHERE cell = ? ORDER BY position", (cell.id,)
-            )
-            for meta, answer in (map(orjson.loads, row) for row in rows):
-                logged = [s for s in theirs["samples"][meta["task"]] if s["doc_id"] == meta["doc_id"]]
-                for name, mine, value in _values(answer, logged):
-                    count += 1
-                    wrong += (
-                        []
-                        if same(mine, value)
-                        else [f"{meta['task']} {meta['doc_id']} {name}: {mine} {value}"]
-                    )
-            for figure in (one for one in store.figures(cell) if not one.group):
-                name, value = _figure(cell.spec, figure.metric, theirs)
-                count += 1
-                wrong += (
-                    []
-                    if figure.value is not None and same(figure.value, value)
-                    else [f"{name}: {figure.value} {value}"]
-                )
-    return count, wrong
-
-
-def _values(answer: Any, logged: list[Any]) -> Iterator[tuple[str, Any, Any]]:
-    """(name, evalkit's value, lm-eval's) of a sample, by metric and filter."""
-    assert logged
-    readings = {logged[0]["filter"]: answer["finals"], **answer["branches"]}
-    for sample in logged:
-        (final,) = readings[sample["filter"]]
-        for metric in sample["metrics"]:
-            value = sample[metric]
-            many = (
-                [(f"{metric}[{i}]", one) for i, one in enumerate(value)] if isinstance(value, tuple) else []
-            )
-            for name, one in many or [(metric, value)]:
-                yield f"{sample['filter']} {name}", final["values"][name], one
-
-
-def _figure(spec: CellSpec, metric: str, theirs: Any) -> tuple[str, float]:
-    """(name, lm-eval's figure in evalkit's unit) of a metric."""
-    found = next(one for one in spec.metrics if one.name == metric)
-    task = spec.task.removeprefix("lm-eval:")
-    samples = theirs["samples"].get(task) or next(iter(theirs["samples"].values()))
-    key = f"{found.innermost[1]['value']},{found.variant or samples[0]['filter']}"
-    figures = theirs["groups"] if task in theirs.get("groups", {}) else theirs["results"]
-    return f"{task} {key}", figures[task][key] * (100 if found.unit == "%" else 1)
+    return agreement.by_lm_eval("made-up", server.url, tasks, folders, **settings)
 
 
 @pytest.fixture
@@ -235,3 +166,80 @@ def test_a_groups_figure_is_lm_evals(data: Path, tmp_path: Path, by_size: str) -
     for task in ("mmlu_anatomy", "mmlu_astronomy"):
         assert same(groups[task], 100 * found["results"][task]["acc,none"])
     assert groups["subjects::of_the_sky"] == groups["mmlu_astronomy"]
+
+
+F1 = """
+group: alike
+task:
+  - mrpc
+  - mrpc_of_train
+aggregate_metric_list:
+  - metric: f1
+    weight_by_size: {by_size}
+"""
+OF_TRAIN = """
+include: {folder}/glue/mrpc/default.yaml
+task: mrpc_of_train
+validation_split: train
+training_split: null
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("by_size", ["true", "false"])
+def test_a_groups_f1_is_weighted_as_lm_evals(data: Path, tmp_path: Path, by_size: str) -> None:
+    """An F1 is no mean over samples, so that the weighted mean of two F1 is not the F1 of all samples."""
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "alike.yaml").write_text(F1.format(by_size=by_size), "utf-8")
+    (folder / "of_train.yaml").write_text(OF_TRAIN.format(folder=package_folder()), "utf-8")
+    table = data / "nyu-mll/glue/mrpc/validation.parquet"
+    pq.write_table(pq.read_table(table).slice(0, 4), table)  # so that the sizes differ
+    with HarnessServer() as server:
+        evalkit.run(
+            "openai/made-up", f"lm-eval:{folder}:alike", base_url=server.url, data=data,
+            output=tmp_path / "run.db",
+        )  # fmt: skip
+        found = by_lm_eval(server, ["alike"], folder=folder)
+    count, wrong = compared(tmp_path / "run.db", found)
+    assert not wrong
+    assert count == 10 * 3 + 1  # acc and both numbers of f1 of ten samples, and the group's one figure
+    with Store.open(tmp_path / "run.db") as store:
+        (cell,) = store.cells()
+        figures = {one.group: one for one in store.figures(cell) if one.metric.startswith("f1")}
+    assert len({figures["mrpc"].n, figures["mrpc_of_train"].n}) == 2
+    for task in ("mrpc", "mrpc_of_train"):
+        assert same(figures[task].value, found["results"][task]["f1,none"])
+    assert figures[""].low is not None
+    assert [one.name for one in cell.spec.metrics] == [
+        f"f1 ({'by size' if by_size == 'true' else 'macro'})",
+        "acc",
+    ]
+
+
+@pytest.mark.slow
+def test_lm_evals_responses_are_scored_by_evalkits_task(data: Path, tmp_path: Path) -> None:
+    """lm-eval asks GSM8K and writes its files; evalkit's GSM8K finds the questions and scores the answers."""
+    from lm_eval.loggers import EvaluationTracker
+
+    with HarnessServer() as server:
+        tracker = EvaluationTracker(output_path=str(tmp_path / "results"))
+        found = by_lm_eval(server, ["gsm8k"], evaluation_tracker=tracker, log_samples=True)
+    samples = found.pop("samples")
+    tracker.save_results_aggregated(results=found, samples=samples)
+    tracker.save_results_samples(task_name="gsm8k", samples=samples["gsm8k"])
+    list(write(found_in([tmp_path / "results"]), tmp_path / "imported.db"))
+    (one,) = rescore_imported(
+        tmp_path / "imported.db", tmp_path / "scored.db", "gsm8k", data=DataOptions(folder=data)
+    )
+    assert one.name == "gsm8k:lm-eval-rescored"
+    assert one.samples == len(samples["gsm8k"]) // 2 > 3  # two filters
+    assert one.notes[0].endswith(f"were matched, {one.samples} of them by their question and not by their id")
+    assert len(one.notes) == 1  # lm-eval's references, whole solutions, are those of evalkit's task
+    flexible = {sample["doc_id"]: sample for sample in samples["gsm8k"] if "flexible" in sample["filter"]}
+    with Store.open(tmp_path / "scored.db") as store:
+        (cell,) = store.cells()
+        rows = {sample["input"]: sample["outcome"] for sample in store.samples(cell)}
+    for sample in flexible.values():
+        right = rows[sample["doc"]["question"]] == "correct"
+        assert right == bool(sample["exact_match"]), sample["resps"]

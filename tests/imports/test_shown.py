@@ -94,7 +94,7 @@ def test_two_logs_of_inspect_stand_in_one_table_with_a_run(cli: Cli, tmp_path: P
 
 
 def test_a_task_of_the_same_name_is_not_evalkits_own(cli: Cli, tmp_path: Path) -> None:  # noqa: F811
-    """It has rows of its own, is beside no printed figure without a mark, and is not scored again."""
+    """It has rows of its own, is beside no printed figure without a mark, and needs -t to be scored again."""
     run = lm_eval(tmp_path / "run", 36, "old")
     for path in run.glob("samples_*"):
         path.rename(path.with_name(path.name.replace("_pears_", "_gsm8k_")))

@@ -15,7 +15,9 @@ from evalkit.benchmark.transcript import Transcript, Turn
 from evalkit.lmeval.reading import Filters, Scores
 from evalkit.lmeval.requests import Ask, prompt_of
 from evalkit.lmeval.tasks import as_it_is
+from evalkit.metrics.accuracy import Accuracy
 from evalkit.metrics.base import Scored, traits_of
+from evalkit.metrics.by_size import BySize
 from evalkit.metrics.lm_eval import HarnessItems, HarnessMean, HarnessNumbers, HarnessRate, HarnessTranslation
 from evalkit.models.base import Likelihood, Response, TokenLogprob
 from evalkit.samples import Answer, Final, Message, Prompt, Sample
@@ -192,27 +194,61 @@ def _measuring(name: str) -> Iterator[Case]:
         "lm_eval_items": (
             HarnessItems("size", max, _items), HarnessItems("no such", max, _items, variant="first"),
         ),
+        "lm_eval_by_size": (
+            BySize(HarnessNumbers("f1", "f1", 2), ("", "other")),
+            BySize(HarnessNumbers("size", "median", variant="first", higher_is_better=False), ("other", "")),
+            BySize(HarnessRate("wp", "bits_per_byte", variant="first"), ("other", "")),
+            BySize(Accuracy(), ("",)),
+        ),
         "lm_eval_translation": (
             HarnessTranslation("bleu", "bleu", _items),
             HarnessTranslation("chrf", "chrf", _items, variant="first"),
             HarnessTranslation("no such", "bleu", _items),
         ),
     }  # fmt: skip
+    half = {"wp[0]": -12.0, "f1[0]": 1.0}
+    answers = (("a cat sat on a mat", values), ("cat", {"acc": 1.0}), ("a dog", half), (None, None))
     for number, metric in enumerate(metrics[name]):
-        for answer, given in (("a cat sat on a mat", values), ("cat", {"acc": 1.0}), (None, None)):
+        for answer, given in answers:
             finals = (Final(answer),)
             named = {"": (given,), "first": (given,)}
             scored = Scored(Answer(finals, {}, {"first": finals}), (True,), values=named)
-            more: tuple[Any, ...] = ([],) if name == "lm_eval_items" else ()
-            call = Call(metric.statistics, (SAMPLES[0], scored, *more))
+            if isinstance(metric, HarnessItems):
+                call = Call(_second_item, (metric, scored))
+            else:
+                call = Call(metric.statistics, (SAMPLES[0], scored))
             yield each([call], [number, metric.name, answer])
         yield each([Call(_declared, (metric, [name, number, "declared"]))], [number, "declared"])
-        yield each([Call(_figures, (metric, [name, number, "figures"]))], [number, "figures"])
+        measure = _by_size if isinstance(metric, BySize) else _figures
+        yield each([Call(measure, (metric, [name, number, "figures"]))], [number, "figures"])
+        if isinstance(metric, HarnessNumbers | BySize):
+            yield each([Call(_each, (metric, [name, number, "each"]))], [number, "each"])
 
 
 def _declared(metric: Any, case: object) -> object:
     shape = [metric.name, metric.unit, metric.higher_is_better, list(metric.columns), metric.variant]
     return [shape, dataclasses.asdict(traits_of(metric))]
+
+
+def _second_item(metric: HarnessItems, scored: Scored) -> object:
+    return list(metric.statistics(SAMPLES[0], scored, ["the first item"]))
+
+
+def _each(metric: Any, case: object) -> object:
+    rows = np.array([[row + place / 8 for place in range(len(metric.columns))] for row in range(3)])
+    return [float(one) for one in metric.each(rows)]
+
+
+def _by_size(metric: BySize, case: object) -> object:
+    """Figures of five samples of three tasks: of all, and of draws with all, some and none of a task's."""
+    rows = np.array(
+        [[(row * 3 + place) % 4 + 1.0 for place in range(len(metric.columns))] for row in range(5)]
+    )
+    if hasattr(metric.inner, "aggregate"):
+        rows[:, :-1] = rows[:, :-1] > 2
+    rows[:, -1] = [0, 1, 2, 0, 1]
+    draws = np.array([[1.0] * 5, [0, 2, 1, 1, 2], [1, 0, 0, 3, 0], [0, 0, 4, 0, 0]])
+    return [float(one) for one in metric.aggregate(rows)(draws)]
 
 
 def _figures(metric: Any, case: object) -> object:

@@ -14,6 +14,7 @@ from tools.golden import answers
 from tools.golden.calls import Call, Case, plain, referred
 from tools.golden.records import read
 from tools.golden.small_sets import MOST, samples, tasks
+from tools.golden.stories import stories
 from tools.golden.themes import theme
 
 PROGRAMS = ("humaneval.scorer", "humanevalplus.scorer", "mbpp.scorer", "mbppplus.scorer")
@@ -187,6 +188,8 @@ def _mapped(label: str, task: Task, function: Callable[..., object], name: str) 
             records = read(task.name, name, where.data, MOST)
             for given in (records, records[:1], [*records, *records]):
                 yield referred(label, f"{len(given)} records", [Call(_made, (function, given))])
+            if name == "narrativeqa.with_story":
+                yield referred(label, "stories", [Call(_made, (function, [*stories(records[0])]))])
 
 
 def _made(function: Callable[..., Iterable[Record]], records: Sequence[Record]) -> list[Record]:

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from evalkit.benchmark.names import file_of
-from evalkit.benchmark.spec import signed_settings
+from evalkit.benchmark.spec import CellSpec, signed_settings
 from evalkit.benchmark.task import judge_argument
 from evalkit.models.replicas import REPLICAS
 from evalkit.runfile.records import SHARD
@@ -137,9 +137,18 @@ def _word(value: Any) -> str:
     return str(value) if isinstance(value, str | int | float) else orjson.dumps(value).decode()
 
 
+def _scored(spec: CellSpec) -> str:
+    """The entry of `evalkit rescore -t` that scored imported responses."""
+    imported = str(spec.imported.get("task", ""))
+    return f"{'*' if ', ' in imported else imported}={spec.source}:{spec.reading}"
+
+
 def command(store: Store) -> str:
     """The command that repeats a run, as far as its file records it; keys are in the environment."""
     manifest, cells = store.manifest, [cell for cell in store.cells() if not cell.role]
+    if scored := [_scored(cell.spec) for cell in cells if cell.spec.scored_as]:
+        run = manifest.get("rescored", {}).get("from", "RUN.db")
+        return shlex.join(["evalkit", "rescore", run, "-t", ",".join(scored), "-o", store.path.name])
     if imported := [cell.spec.data["where"] for cell in cells if cell.spec.imported]:
         return shlex.join(["evalkit", "import", *dict.fromkeys(imported), "-o", store.path.name])
     words = ["evalkit", "run", "-m", manifest["model"]["name"]]
