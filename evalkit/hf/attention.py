@@ -140,7 +140,7 @@ def masked(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, scaling: flo
 
 
 def causal(query: Tensor, key: Tensor, value: Tensor, scaling: float | None) -> Tensor:
-    """The attention of one text of (tokens, heads, size), by whichever kernel PyTorch finds fastest for it."""
+    """The attention of one text of (tokens, heads, size), by the kernel that PyTorch prefers."""
     heads = [one.transpose(0, 1)[None] for one in (query, key, value)]
     found = torch.nn.functional.scaled_dot_product_attention(
         heads[0], heads[1], heads[2], is_causal=True, scale=scaling, enable_gqa=True
