@@ -125,15 +125,16 @@ def flash(
     return found[0], found[1]
 
 
-def masked(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, scaling: float | None) -> Tensor:
-    """The attention of (tokens, heads, size) under a mask (tokens, keys), on any device."""
+def masked(query: Tensor, key: Tensor, value: Tensor, scaling: float | None) -> Tensor:
+    """The attention of the last tokens of a text over all of it, both of (tokens, heads, size)."""
     groups = query.shape[1] // key.shape[1]
     heads = [one.transpose(0, 1)[None] for one in (query, key, value)]
+    seen = torch.ones((len(query), len(key)), dtype=torch.bool, device=query.device)
     found = torch.nn.functional.scaled_dot_product_attention(
         heads[0],
         heads[1].repeat_interleave(groups, dim=1),
         heads[2].repeat_interleave(groups, dim=1),
-        attn_mask=mask,
+        attn_mask=seen.tril(len(key) - len(query)),
         scale=scaling,
     )
     return found[0].transpose(0, 1)

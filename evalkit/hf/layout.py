@@ -34,7 +34,8 @@ class Layout:
         if len(self._packed.starts) == 1:
             return causal(query, key, value, scaling)
         if not is_fast(query, value):
-            return masked(query, key, value, self.mask, scaling)
+            parts = [masked(query[own], key[places], value[places], scaling) for own, places in self.seen]
+            return torch.cat(parts)
         own, *above = self.parts
         joined = _compiled_joined() if self.compiled else _joined
         found, lse = flash(query, key, value, own, scaling, causal=True)
@@ -64,16 +65,15 @@ class Layout:
         return self._part(borders, np.concatenate([[0], keys, [keys[-1]]]), np.concatenate([[0], used]))
 
     @cached_property
-    def mask(self) -> Tensor:
-        """Which tokens (columns) each token (rows) sees; of shape (tokens, tokens)."""
-        packed, size = self._packed, len(self._packed.tokens)
-        seen = torch.zeros((size, size), dtype=torch.bool)
-        for start, end, last in zip(
-            *(x.tolist() for x in (packed.starts, packed.ends, packed.last)), strict=True
-        ):
-            seen[end:last, start:end] = True
-            seen[start:end, start:end] = torch.ones((end - start, end - start), dtype=torch.bool).tril()
-        return seen.to(self._device)
+    def seen(self) -> list[tuple[slice, Tensor]]:
+        """(a node's own tokens, all tokens that its last one sees, in order) for each node."""
+        packed, above, found = self._packed, list[Ids](), []
+        nodes = zip(*(one.tolist() for one in (packed.levels, packed.starts, packed.ends)), strict=True)
+        for level, start, end in nodes:
+            above[level:] = [np.arange(start, end)]
+            places = torch.from_numpy(np.concatenate(above)).to(self._device)
+            found.append((slice(start, end), places))
+        return found
 
     def _part(self, queries: Ids, keys: Ids, used: Ids) -> Runs:
         longest = int(np.diff(queries).max()), int(np.diff(keys).max())

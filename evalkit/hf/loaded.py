@@ -22,8 +22,6 @@ from evalkit.hf.text import Texts
 from evalkit.hf.tree import Ids
 
 _LEAST_TOKENS = 512
-_CPU_TOKENS = 2048
-"""On the CPU the tree's attention has a mask of the square of this."""
 _CACHE = 0.6
 """The share of the GPU's free memory for the keys and values of texts that are generated."""
 _SHOWN = 300
@@ -40,7 +38,7 @@ class Loaded:
         # otherwise the model's own temperature or penalty would fill what a request leaves open
         model.generation_config = GenerationConfig()
         self._context = int(getattr(model.config.get_text_config(), "max_position_embeddings", 0) or 0)
-        self._most = options.tokens if model.device.type != "cpu" else min(options.tokens, _CPU_TOKENS)
+        self._most = options.tokens
         self._rows = options.rows
         self._passes = Passes(model, self._most)
         if options.compile:

@@ -13,7 +13,7 @@ torch = pytest.importorskip("torch")
 from evalkit.hf import layout as layouts  # noqa: E402
 from evalkit.hf.attention import UnsupportedAttention, attention, over  # noqa: E402
 from evalkit.hf.layout import Layout  # noqa: E402
-from evalkit.hf.tree import passes  # noqa: E402
+from evalkit.hf.tree import Pass, passes  # noqa: E402
 
 pytestmark = pytest.mark.slow  # torch takes seconds to import
 
@@ -39,6 +39,17 @@ def flash(
     return found, lse
 
 
+def mask(packed: Pass) -> Any:
+    """Which tokens (columns) each token (rows) of a pass sees."""
+    seen = torch.zeros((len(packed.tokens), len(packed.tokens)), dtype=torch.int)
+    for start, end, last in zip(
+        *(one.tolist() for one in (packed.starts, packed.ends, packed.last)), strict=True
+    ):
+        seen[end:last, start:end] = 1
+        seen[start:end, start:end] = torch.ones((end - start, end - start), dtype=torch.int).tril()
+    return seen
+
+
 def sequences(seed: int) -> list[Any]:
     rng = np.random.default_rng(seed)
     pieces = [rng.integers(0, 9, size) for size in (30, 20, 17, 40, 3)]
@@ -52,7 +63,12 @@ def test_the_parts_together_are_the_attention_with_a_mask(seed: int, monkeypatch
         size = len(packed.tokens)
         query, key, value = (torch.randn(1, 4, size, 8) for _ in range(3))
         with over(layout):
-            masked, _ = attention(torch.nn.Module(), query, key, value, None, scaling=0.3)
+            found, _ = attention(torch.nn.Module(), query, key, value, None, scaling=0.3)
+        seen = mask(packed)
+        masked = torch.nn.functional.scaled_dot_product_attention(
+            query, key, value, attn_mask=seen.bool(), scale=0.3
+        ).transpose(1, 2)
+        assert torch.allclose(found, masked, atol=1e-5)
         rows = [one[0].transpose(0, 1) for one in (query, key, value)]
         with monkeypatch.context() as patched:
             patched.setattr(layouts, "is_fast", lambda *_: True)
@@ -67,7 +83,7 @@ def test_the_parts_together_are_the_attention_with_a_mask(seed: int, monkeypatch
             ):
                 block = torch.ones((end - start, used), dtype=torch.int)
                 covered[start:end, first : first + used] += block if number else block.tril()
-        assert torch.equal(covered, layout.mask.int())
+        assert torch.equal(covered, seen)
 
 
 def test_another_attention_than_all_that_precedes_is_refused() -> None:

@@ -269,7 +269,7 @@ def test_memory_that_runs_out_halves_what_is_computed_at_once(
         return plainly(self)
 
     def few(self: Any, wanted: Any) -> Any:
-        if self.most > 600:
+        if self.most > 6000:
             raise torch.OutOfMemoryError("CUDA out of memory")
         return passes_compute(self, wanted)
 

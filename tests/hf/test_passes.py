@@ -120,3 +120,13 @@ def test_logits_are_made_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     for left, right in zip(whole, Passes(model, 2048).compute(wanted), strict=True):
         assert left.logprobs == pytest.approx(right.logprobs, abs=1e-5)
         assert left.top == right.top
+
+
+def test_the_bench_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    """The numbers are for a GPU; that both computations agree is shown here too."""
+    from bench.hf import measure
+
+    rows = measure(small=True, compiled=False)
+    assert set(rows) == {"letters", "endings"}
+    assert all(off < 1e-3 for _, off in rows.values())
+    assert capsys.readouterr().out.count("lm-eval") == 2
