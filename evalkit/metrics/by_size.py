@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from evalkit.identity.declared import versioned
 from evalkit.metrics.base import Metric, Scored, Traits, traits_of
@@ -28,7 +28,6 @@ class BySize:
 
     inner: Metric
     tasks: tuple[str, ...]
-    least_draws = 1
 
     @property
     def name(self) -> str:
@@ -49,6 +48,10 @@ class BySize:
         return self.inner.variant
 
     @property
+    def least_draws(self) -> int:
+        return self.inner.least_draws
+
+    @property
     def columns(self) -> tuple[str, ...]:
         return (*self.inner.columns, "number of the task")
 
@@ -58,7 +61,8 @@ class BySize:
 
     def prepare(self, samples: Iterable[Sample]) -> Any:
         """What `inner` prepares. It is called only if `inner` has it (`Traits.prepared`)."""
-        return cast("Any", self.inner).prepare(samples)
+        inner: Any = self.inner
+        return inner.prepare(samples)
 
     def statistics(self, sample: Sample, scored: Scored, *corpus: Any) -> Sequence[float]:
         return (*self.inner.statistics(sample, scored, *corpus), float(self.tasks.index(sample.group)))
@@ -82,20 +86,15 @@ class BySize:
         return figures
 
     def each(self, values: Floats) -> Floats:
-        """As `Kept.each`: those of `inner`."""
-        inner, own = cast("Any", self.inner), values[:, :-1]
-        found: Floats = (
-            inner.each(own)
-            if hasattr(inner, "each")
-            else own[:, 0]
-            if hasattr(inner, "aggregate")
-            else inner.finish(own)
-        )
+        """As `Kept.each`: the value of a sample, or `inner`'s figure of it alone."""
+        inner: Any = self.inner
+        own = values[:, :-1]
+        found: Floats = own[:, 0] if hasattr(inner, "aggregate") else inner.finish(own)
         return found
 
 
 def _figures(metric: Metric, values: Floats) -> Figures:
-    inner = cast("Any", metric)
+    inner: Any = metric
     if hasattr(inner, "aggregate"):
         figures: Figures = inner.aggregate(values)
         return figures

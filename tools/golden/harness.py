@@ -65,6 +65,9 @@ def cases(name: str) -> Iterator[Case]:
             for prefix in ("", "<s>"):
                 for sample in SAMPLES:
                     yield each([Call(_asked, (sample, protocol, prefix))], [number, prefix, sample.id])
+            for sample in SAMPLES:
+                call = Call(_asked, (sample, protocol, "", True))
+                yield each([call], [number, "a class of lm-eval", sample.id])
     elif name == "lm_eval_filters":
         yield from _filtering()
     elif name == "lm_eval_scores":
@@ -79,15 +82,19 @@ class Script:
 
     sample: Sample
     protocol: Protocol
+    harness: bool = False
     prompt: Prompt = ""
     asked: list[object] = field(default_factory=list)
 
-    async def ask(self, prompt: Prompt, **given: object) -> Response:
-        self.asked.append(["ask", _plain(prompt), given])
+    async def ask(self, prompt: Prompt, *, lm_eval: object = None, **given: object) -> Response:
+        self.asked.append(["ask", _plain(prompt), given, *([lm_eval] if lm_eval else [])])
         return Response("")
 
-    async def continuations(self, prompt: str, texts: Sequence[str], *, draw: int = 0) -> tuple[()]:
-        self.asked.append(["continuations", prompt, list(texts), draw])
+    async def continuations(
+        self, prompt: Prompt, texts: Sequence[str], *, draw: int = 0, lm_eval: object = None
+    ) -> tuple[()]:
+        own = [lm_eval] if lm_eval else []
+        self.asked.append(["continuations", _plain(prompt), list(texts), draw, *own])
         return ()
 
     async def tokens(self, text: str, *, draw: int = 0) -> tuple[()]:
@@ -101,8 +108,8 @@ def _plain(prompt: Prompt) -> object:
     return [[turn.role, turn.content] for turn in prompt if isinstance(turn, Message)]
 
 
-async def _asked(sample: Sample, protocol: Protocol, prefix: str) -> object:
-    script: Any = Script(sample, protocol)
+async def _asked(sample: Sample, protocol: Protocol, prefix: str, harness: bool = False) -> object:
+    script: Any = Script(sample, protocol, harness)
     await Ask(prefix)(script)
     return script.asked
 
@@ -199,6 +206,7 @@ def _measuring(name: str) -> Iterator[Case]:
             BySize(HarnessNumbers("size", "median", variant="first", higher_is_better=False), ("other", "")),
             BySize(HarnessRate("wp", "bits_per_byte", variant="first"), ("other", "")),
             BySize(Accuracy(), ("",)),
+            BySize(HarnessItems("size", max, _items), ("", "other")),
         ),
         "lm_eval_translation": (
             HarnessTranslation("bleu", "bleu", _items),
@@ -213,7 +221,7 @@ def _measuring(name: str) -> Iterator[Case]:
             finals = (Final(answer),)
             named = {"": (given,), "first": (given,)}
             scored = Scored(Answer(finals, {}, {"first": finals}), (True,), values=named)
-            if isinstance(metric, HarnessItems):
+            if isinstance(metric, HarnessItems) or isinstance(getattr(metric, "inner", None), HarnessItems):
                 call = Call(_second_item, (metric, scored))
             else:
                 call = Call(metric.statistics, (SAMPLES[0], scored))
@@ -227,11 +235,14 @@ def _measuring(name: str) -> Iterator[Case]:
 
 def _declared(metric: Any, case: object) -> object:
     shape = [metric.name, metric.unit, metric.higher_is_better, list(metric.columns), metric.variant]
-    return [shape, dataclasses.asdict(traits_of(metric))]
+    draws = [metric.least_draws] if isinstance(metric, BySize) else []
+    return [shape, dataclasses.asdict(traits_of(metric)), *draws]
 
 
-def _second_item(metric: HarnessItems, scored: Scored) -> object:
-    return list(metric.statistics(SAMPLES[0], scored, ["the first item"]))
+def _second_item(metric: HarnessItems | BySize, scored: Scored) -> object:
+    kept = metric.prepare(())
+    kept.append("the first item")
+    return list(metric.statistics(SAMPLES[0], scored, kept))
 
 
 def _each(metric: Any, case: object) -> object:
@@ -247,6 +258,9 @@ def _by_size(metric: BySize, case: object) -> object:
     if hasattr(metric.inner, "aggregate"):
         rows[:, :-1] = rows[:, :-1] > 2
     rows[:, -1] = [0, 1, 2, 0, 1]
+    if isinstance(metric.inner, HarnessItems):
+        kept = metric.prepare(())
+        kept += [3, 5]
     draws = np.array([[1.0] * 5, [0, 2, 1, 1, 2], [1, 0, 0, 3, 0], [0, 0, 4, 0, 0]])
     return [float(one) for one in metric.aggregate(rows)(draws)]
 
