@@ -391,3 +391,26 @@ def test_a_run_from_the_command_line(folder: Path, tmp_path: Path, cli: Cli) -> 
     wrong = cli("run", "-m", "hf/./none", "-t", "gsm8k", "-o", tmp_path / "no.db", "--data", "builtin")
     assert (wrong.code, "there is no such folder" in wrong.err) == (2, True)
     assert not (tmp_path / "no.db").exists()
+
+
+def test_a_gguf_file_is_the_model_that_llama_cpp_runs() -> None:
+    """Its weights are unpacked into 32 bits, where llama.cpp also rounds activations, so texts may part later."""
+    from evalkit.models.weights import SMOLLM2, fetch
+
+    prompt = "The capital of France is"
+    texts = (" London", " Paris", " a")
+    model = open_model(f"hf/{fetch(SMOLLM2)}?dtype=float32")
+    chat = (Message("user", "What is the capital of France? Answer in one word."),)
+
+    async def asked() -> tuple[Response, Response]:
+        try:
+            likely = await model.generate(Request(prompt, 0, continuations=texts))
+            return likely, await model.generate(Request(chat, 12))
+        finally:
+            await model.aclose()
+
+    likely, said = asyncio.run(asked())
+    assert max(likely.likelihoods, key=lambda one: one.logprob).text == " Paris"
+    assert [one.tokens for one in likely.likelihoods] == [1, 1, 1]
+    assert "Paris" in said.text
+    assert said.finish == "stop"
