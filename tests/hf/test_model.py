@@ -394,7 +394,7 @@ def test_a_run_from_the_command_line(folder: Path, tmp_path: Path, cli: Cli) -> 
 
 
 def test_a_gguf_file_is_the_model_that_llama_cpp_runs() -> None:
-    """Its weights are unpacked into 32 bits, where llama.cpp also rounds activations, so texts may part later."""
+    """llama.cpp also rounds activations, so that longer texts may part."""
     from evalkit.models.weights import SMOLLM2, fetch
 
     prompt = "The capital of France is"
