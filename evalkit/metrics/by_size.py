@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from evalkit.identity.declared import versioned
 from evalkit.metrics.base import Metric, Scored, Traits, traits_of
+from evalkit.metrics.macro import OfFigures
 from evalkit.samples import Sample
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 @versioned("lm_eval_by_size", 1)
 @dataclass(frozen=True, slots=True)
-class BySize:
+class BySize(OfFigures):
     """The sum of `inner`'s figure of each task times the task's number of samples, over that of all samples.
 
     lm-eval 0.4.13 aggregates a group's tasks so by default (api/metrics.py: aggregate_subtask_metrics), also
@@ -26,30 +27,8 @@ class BySize:
     over samples `inner` itself is the same figure.
     """
 
-    inner: Metric
     tasks: tuple[str, ...]
-
-    @property
-    def name(self) -> str:
-        """`f1 (by size)`, `f1 (first, by size)`."""
-        name = self.inner.name
-        return f"{name[:-1]}, by size)" if name.endswith(")") else f"{name} (by size)"
-
-    @property
-    def unit(self) -> str:
-        return self.inner.unit
-
-    @property
-    def higher_is_better(self) -> bool:
-        return self.inner.higher_is_better
-
-    @property
-    def variant(self) -> str:
-        return self.inner.variant
-
-    @property
-    def least_draws(self) -> int:
-        return self.inner.least_draws
+    way: ClassVar[str] = "by size"
 
     @property
     def columns(self) -> tuple[str, ...]:
