@@ -56,14 +56,15 @@ class Flow:
 
     def run(self) -> Iterator[tuple[int, Written]]:
         """Yields (number, what was written) as texts end. Raises torch.OutOfMemoryError."""
-        while self._waiting or self._texts:
-            with torch.inference_mode(), replaced(self._model):
+        with replaced(self._model):
+            while self._waiting or self._texts:
                 free = self._slots.count - len(self._texts)
-                if self._waiting and (not self._texts or free * _REFILL >= self._slots.count):
-                    ended = self._read()
-                else:
-                    ended = self._grow()
-            yield from ended
+                with torch.inference_mode():
+                    if self._waiting and (not self._texts or free * _REFILL >= self._slots.count):
+                        ended = self._read()
+                    else:
+                        ended = self._grow()
+                yield from ended
 
     def _read(self) -> list[tuple[int, Written]]:
         """Reads prompts into the free slots and chooses the first token of each."""

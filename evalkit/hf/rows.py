@@ -61,7 +61,7 @@ class Written:
 
 
 class Choice:
-    """Chooses the next token of each of `rows`.
+    """Chooses the next tokens of `row`, together with those of others.
 
     A sample is the greatest logit after Gumbel noise (Gumbel 1954; the "Gumbel-max trick"), so rows with and
     without a temperature are chosen together, and each draws its noise from a generator of its own.
