@@ -126,6 +126,12 @@ class ScorerError(BoundaryError):
     boundary = "scorer"
 
 
+def one_line(error: BaseException, most: int) -> str:
+    """`Type: message` of another library's error, with at most `most` characters of the message."""
+    message = " ".join(str(error).split())[:most]
+    return f"{type(error).__name__}: {message}" if message else type(error).__name__
+
+
 def unknown(kind: str, name: str, known: Iterable[str], hint: str = "") -> UsageError:
     """Returns a `UsageError` for an unknown name; its message lists the most similar known names."""
     names = sorted(known)

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from transformers import GenerationConfig
 
-from evalkit.errors import ProviderError
+from evalkit.errors import ProviderError, one_line
 from evalkit.hf.attention import UnsupportedAttention
 from evalkit.hf.flow import Flow
 from evalkit.hf.options import Options
@@ -131,7 +131,7 @@ def load(options: Options) -> Loaded:
 
             model = PeftModel.from_pretrained(model, options.adapter).merge_and_unload()
     except Exception as error:  # noqa: BLE001 — transformers raises whatever a file makes it raise
-        line = " ".join(f"{type(error).__name__}: {error}".split())[:_SHOWN]
+        line = one_line(error, _SHOWN)
         raise ProviderError(f"hf/{options.path.name} cannot be loaded: {line}", fatal=True) from None
     model.eval()
     return Loaded(model, tokenizer, options)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from evalkit.data.reach import reach
-from evalkit.errors import UsageError
+from evalkit.errors import UsageError, one_line
 from evalkit.models.registry import Named
 from evalkit.models.weights import sha256
 from evalkit.needs import installed
@@ -27,7 +27,7 @@ _NUMBERS = {"batch": 256, "rows": 256, "tokens": 16_384, "bits": 0}
 
 @dataclass(frozen=True)
 class Options:
-    """`path`: the folder of the weights, or a GGUF file. `commit`: its commit, if it came from the Hub.
+    """`path`: the folder of the weights, or a GGUF file; of the Hub's, at the asked revision.
 
     `batch`: how many requests are taken at once. `rows`: how many texts are generated at once. `tokens`: the
     most tokens of one call of the model that generates nothing. `bits`: 4 or 8 for weights that bitsandbytes
@@ -36,8 +36,6 @@ class Options:
     """
 
     path: Path
-    commit: str = ""
-    revision: str = ""
     dtype: str = "auto"
     device: str = "auto"
     attention: str = "sdpa"
@@ -110,10 +108,10 @@ def read_options(named: Named) -> Options:
             raise UsageError(f"{named.typed}: {key} needs {package}: pip install {package}")
     for key, exists in (("adapter", Path.is_dir), ("template", Path.is_file)):
         _there(named, key, given.get(key, ""), exists)
-    path, commit = _path(named, given.get("revision", ""))
+    path = _path(named, given.pop("revision", ""))
     if path.suffix == ".gguf" and not installed("gguf"):
         raise UsageError(f"{named.typed}: a GGUF file needs gguf: pip install gguf")
-    return Options(path, commit, **given)
+    return Options(path, **given)
 
 
 def _there(named: Named, key: str, path: str, exists: Callable[[Path], bool]) -> None:
@@ -121,11 +119,11 @@ def _there(named: Named, key: str, path: str, exists: Callable[[Path], bool]) ->
         raise UsageError(f"{named.typed}: {key}: there is no {path!r}")
 
 
-def _path(named: Named, revision: str) -> tuple[Path, str]:
-    """(folder or GGUF file, commit). What is not on this machine is downloaded from the Hub."""
+def _path(named: Named, revision: str) -> Path:
+    """The folder or the GGUF file. What is not on this machine is downloaded from the Hub."""
     path = Path(named.name).expanduser()
     if path.is_file() and path.suffix == ".gguf":
-        return path, ""
+        return path
     if path.is_dir():
         if not (path / "config.json").is_file() or not any(any(path.glob(one)) for one in _WEIGHTS):
             raise UsageError(
@@ -133,22 +131,21 @@ def _path(named: Named, revision: str) -> tuple[Path, str]:
             )
         if revision:
             raise UsageError(f"{named.typed}: revision is for models of the Hub, and this is a folder")
-        return path, ""
+        return path
     if named.name.startswith((".", "/", "~")) or path.suffix == ".gguf" or named.name.count("/") > 1:
         raise UsageError(f"{named.typed}: there is no such folder or GGUF file")
     return _from_hub(named, revision)
 
 
-def _from_hub(named: Named, revision: str) -> tuple[Path, str]:
+def _from_hub(named: Named, revision: str) -> Path:
     from huggingface_hub import snapshot_download
 
     reason, _ = reach()
     given: dict[str, Any] = {"revision": revision or None, "allow_patterns": [*_READ]}
     try:
-        folder = Path(snapshot_download(named.name, local_files_only=bool(reason), **given))
+        return Path(snapshot_download(named.name, local_files_only=bool(reason), **given))
     except Exception as error:  # noqa: BLE001 — its exceptions differ by version
-        why = reason or " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        why = reason or one_line(error, 200)
         raise UsageError(
             f"{named.typed}: there is no such folder, and it is not had from the Hub ({why})"
         ) from None
-    return folder, folder.name

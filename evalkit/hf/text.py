@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from evalkit.errors import ProviderError
+from evalkit.errors import ProviderError, one_line
 from evalkit.hf.tree import Ids
 from evalkit.models.templates import folded
 from evalkit.samples import JSON, Message, Prompt
@@ -137,8 +137,9 @@ class Texts:
         try:
             return self._rendered(given, continued)
         except Exception as error:  # noqa: BLE001
-            line = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-            raise ProviderError(f"the model's chat template refuses the chat ({line})") from None
+            raise ProviderError(
+                f"the model's chat template refuses the chat ({one_line(error, 200)})"
+            ) from None
 
     def _rendered(self, messages: Sequence[Mapping[str, JSON]], continued: bool) -> str:
         written: str = self._tokenizer.apply_chat_template(

@@ -13,7 +13,7 @@ from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Generic, NamedTuple, TypeVar
 
-from evalkit.errors import BoundaryError, ProviderError
+from evalkit.errors import BoundaryError, ProviderError, one_line
 
 K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
@@ -155,5 +155,4 @@ class Batches(Generic[K, T, R]):
         """The error of one call: each has its own, because the engine changes what is raised."""
         if isinstance(error, BoundaryError):
             return copy.copy(error)
-        message = " ".join(str(error).split())[:500]
-        return ProviderError(f"{self._name}: {': '.join(filter(None, (type(error).__name__, message)))}")
+        return ProviderError(f"{self._name}: {one_line(error, 500)}")

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from io import BytesIO
 from typing import Any, NamedTuple
 
-from evalkit.errors import ProviderError, UsageError
+from evalkit.errors import ProviderError, UsageError, one_line
 from evalkit.models.base import Finish, Likelihood, Request, Response
 from evalkit.models.batches import Batches
 from evalkit.models.lm_eval_class import USAGE, Made, made, quiet
@@ -241,7 +241,7 @@ class Calls:
             return error
         if isinstance(error, NotImplementedError):
             return ProviderError(f"{self._name} cannot do this: {error}", fatal=True)
-        words = ": ".join(filter(None, (type(error).__name__, " ".join(str(error).split())[:400])))
+        words = one_line(error, 400)
         if not self._sends:
             return ProviderError(f"{self._name}: {words}")
         status = int(

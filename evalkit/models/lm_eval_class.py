@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evalkit.errors import UsageError, unknown
+from evalkit.errors import UsageError, one_line, unknown
 from evalkit.models.base import Capability
 from evalkit.models.weights import sha256
 from evalkit.needs import installed
@@ -151,7 +151,7 @@ def _not_made(kind: str, found: Any, error: BaseException) -> UsageError:
     if isinstance(error, ModuleNotFoundError) and error.name:
         wanted = f"'lm-eval[{kind}]'" if kind in extras else error.name.partition(".")[0]
         return UsageError(f"lm-eval/{kind} needs the package {error.name!r}: pip install {wanted}")
-    words = ": ".join(filter(None, (type(error).__name__, " ".join(str(error).split())[:300])))
+    words = one_line(error, 300)
     fix = ""
     if "CUDA" in words:
         fix = "; add device=cpu if there is no GPU"
