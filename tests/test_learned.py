@@ -302,26 +302,3 @@ def test_missing_weights_are_seen_before_anything_is_asked(tmp_path: Path) -> No
     said = evalkit(tmp_path, "run", "-m", files.model, "-t", files.task, "-o", "r.db", code=2)
     assert "there are no weights at" in said
     assert files.noted("loads") == []
-
-
-# -- modules beside a user's file
-
-
-def test_a_neighbour_of_an_installed_modules_name_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "statistics.py").write_text("mean = None\n", "utf-8")
-    (tmp_path / "own.py").write_text("import statistics\n", "utf-8")
-    with pytest.raises(
-        UsageError, match=r"own.py imports statistics, and .*statistics.py has the same name as"
-    ):
-        import_file(tmp_path / "own.py")
-
-
-def test_neighbours_of_one_name_in_two_folders_are_not_mixed_up(tmp_path: Path) -> None:
-    for folder, number in (("a", 1), ("b", 2)):
-        (tmp_path / folder).mkdir()
-        (tmp_path / folder / "twice_named.py").write_text(f"NUMBER = {number}\n", "utf-8")
-        (tmp_path / folder / "between_both.py").write_text("from twice_named import NUMBER\n", "utf-8")
-        (tmp_path / folder / "own.py").write_text("def f():\n    import between_both\n", "utf-8")
-    import_file(tmp_path / "a" / "own.py").f()
-    with pytest.raises(UsageError, match=r"imports between_both, and .*/a/between_both.py has the same name"):
-        import_file(tmp_path / "b" / "own.py")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import py_compile
 import random
 from collections.abc import Mapping
 from dataclasses import replace
@@ -22,7 +24,7 @@ from evalkit.data.base import DataOptions
 from evalkit.errors import DataError, ScorerError, UsageError
 from evalkit.lmeval import expanded, listed
 from evalkit.lmeval.index import index, names_folder, version
-from evalkit.lmeval.loading import _install
+from evalkit.lmeval.loading import _install, build, tree
 from evalkit.lmeval.names import Place, parsed
 from evalkit.lmeval.reading import as_text, from_text, numbers_of
 from evalkit.lmeval.requests import answered, calls, most_tokens, stops
@@ -324,6 +326,18 @@ def test_a_file_of_the_users_needs_no_index(own: Path, tmp_path: Path) -> None:
     helper.write_text(HELPER.replace("max(", "min("), "utf-8")
     with pytest.raises(UsageError, match="holds another run"):  # its code decides the figure
         evalkit.run("fake/gold", f"lm-eval:{own}", output=tmp_path / "run.db")
+
+
+@pytest.mark.slow
+def test_functions_edited_in_the_same_second_are_the_new_ones(own: Path) -> None:
+    """Python would take the bytecode: the file's size and its time in seconds are the same."""
+    helper = own.with_name("helper.py")
+    os.utime(helper, (1_000_000_000, 1_000_000_000))
+    py_compile.compile(str(helper), doraise=True)
+    helper.write_text(HELPER.replace("} =", "} ?"), "utf-8")
+    os.utime(helper, (1_000_000_000, 1_000_000_000))
+    (leaf,) = tree(parsed(str(own))).leaves
+    assert build(leaf, DataOptions()).doc_to_text({"a": 1, "b": 2}) == "1 + 2 ?"
 
 
 @pytest.mark.slow

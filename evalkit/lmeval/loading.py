@@ -11,6 +11,7 @@ import hashlib
 import json
 import random
 import re
+import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ from typing import Any
 from evalkit.data import folder as hub_folder
 from evalkit.data.base import DataOptions
 from evalkit.errors import DataError, EvalkitError, UsageError, unknown
+from evalkit.identity.user_file import import_from_source
 from evalkit.lmeval.index import Found, index, look_up, names_folder, package_folder, quietly
 from evalkit.lmeval.names import Place
 
@@ -163,7 +165,7 @@ def build(leaf: Leaf, options: DataOptions) -> Any:
     """lm-eval's task with its data. Raises `DataError` if the data cannot be loaded, else `UsageError`."""
     if leaf.built is not None:
         return leaf.built
-    with _explained(leaf), seeded(), _data_from(options):
+    with _explained(leaf), seeded(), _data_from(options), _compiled():
         from lm_eval.tasks._factory import TaskFactory
 
         return TaskFactory()._build_task(leaf.entry, dict(leaf.overrides))
@@ -206,6 +208,32 @@ def _data_from(options: DataOptions) -> Iterator[None]:
             yield
         finally:
             datasets.load_dataset = load
+
+
+@contextmanager
+def _compiled() -> Iterator[None]:
+    """Has lm-eval compile the Python file beside a user's YAML: its bytecode may be that of an earlier text.
+
+    Only within `_data_from`, whose lock keeps other threads out.
+    """
+    from lm_eval.tasks import _yaml_loader
+
+    load = _yaml_loader._load_module_with_cache
+
+    def compiled(file: Path) -> Any:
+        name, changed = str(file.with_suffix("")), file.stat().st_mtime_ns
+        known = sys.modules.get(name)
+        if file.is_relative_to(package_folder().resolve()) or getattr(known, "__mtime__", None) == changed:
+            return load(file)
+        module = import_from_source(file, name)
+        vars(module)["__mtime__"] = changed  # by which lm-eval knows it
+        return module
+
+    _yaml_loader._load_module_with_cache = compiled
+    try:
+        yield
+    finally:
+        _yaml_loader._load_module_with_cache = load
 
 
 def _cache_of(folder: Path) -> Path:
