@@ -15,6 +15,8 @@ import sys
 import unicodedata
 from typing import TextIO
 
+from evalkit.keys import hide_environment, redacted
+
 _ERRORS = "evalkit.similar"
 _SIMILAR = {
     "─": "-", "━": "-", "│": "|", "┃": "|", "┼": "+", "╇": "+", "┌": "+", "┐": "+", "└": "+", "┘": "+",
@@ -60,7 +62,15 @@ class _Pipe(io.FileIO):
             return memoryview(data).nbytes  # type: ignore[arg-type]
 
 
-class _Ascii(io.TextIOWrapper):
+class _Keyless(io.TextIOWrapper):
+    """A stream on which no key is written (`evalkit.keys`)."""
+
+    def write(self, text: str) -> int:
+        super().write(redacted(text))
+        return len(text)
+
+
+class _Ascii(_Keyless):
     """A stream in ASCII. click would write UTF-8 to one that says so, because it takes that for a mistake."""
 
     @property
@@ -70,6 +80,7 @@ class _Ascii(io.TextIOWrapper):
 
 def prepare() -> None:
     """Makes standard output and error such streams. Streams that something else put there stay."""
+    hide_environment()
     codecs.register_error(_ERRORS, _similar_handler)
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
@@ -84,7 +95,7 @@ def _prepared(stream: TextIO) -> TextIO:
     except (OSError, ValueError):  # closed, or no descriptor
         return stream
     shown = stream.isatty() or stream is sys.stderr
-    kind = _Ascii if codecs.lookup(stream.encoding).name == "ascii" else io.TextIOWrapper
+    kind = _Ascii if codecs.lookup(stream.encoding).name == "ascii" else _Keyless
     return kind(
         io.BufferedWriter(raw),
         encoding=stream.encoding,

@@ -15,6 +15,7 @@ from urllib.parse import urljoin
 import orjson
 
 from evalkit.errors import ProviderError
+from evalkit.keys import hide, redacted
 from evalkit.models.address import parse_address, redirected
 from evalkit.models.refusal import says_refused
 from evalkit.models.registry import KEY
@@ -34,7 +35,6 @@ _SAME_METHOD = {307, 308}
 _REDIRECTS = 4
 _JWT = "eyJ"
 """The beginning of a token of Microsoft Entra, which Azure reads from the header Authorization."""
-_SHORTEST_SECRET = 8
 """The least number of characters of a real key; local servers are often given `EMPTY`."""
 _TOO_LONG_STATUS = {400, 413, 422, 500}
 _TOO_LONG = (
@@ -177,16 +177,14 @@ class Endpoint:
         return self._session
 
     def _key(self) -> str:
-        return os.environ.get(self._key_env, "").strip()
+        key = os.environ.get(self._key_env, "").strip()
+        hide(key, self._key_env)
+        return key
 
     def refusal(self, status: int, headers: Mapping[str, str], body: bytes, said: str = "") -> Refusal:
         """The error of a response with `status`. `said`: the message, where it came with a 200."""
-        key = self._key().encode()
-        if len(key) >= _SHORTEST_SECRET:  # some servers repeat the key, and errors are stored
-            body = body.replace(key, f"[{self._key_env}]".encode())
-            said = said.replace(key.decode(), f"[{self._key_env}]")
-        detail = error_message(body)
-        message = said or f"HTTP {status} from {self.base_url}" + (f": {detail}" if detail else "")
+        detail = redacted(error_message(body))
+        message = redacted(said) or f"HTTP {status} from {self.base_url}" + (f": {detail}" if detail else "")
         hint = f"is {self._key_env} right?" if status in (401, 403) else ""
         if status in (404, 405) and not (self.base_url.endswith("/v1") or self._address.query):
             hint = f"did you mean --base-url {self.base_url}/v1?"
@@ -220,7 +218,7 @@ def no_answer(kind: str, error: Exception, body: bytes) -> ProviderError:
     too_long = says_too_long(body)  # LM Studio reports it with a 200
     problem = f"{type(error).__name__}: {one_line(str(error))}"
     return ProviderError(
-        f"invalid {kind} response ({problem}): {error_message(body)}",
+        f"invalid {kind} response ({problem}): {redacted(error_message(body))}",
         retryable=not too_long,
         too_long=too_long,
     )

@@ -14,12 +14,13 @@ import resource
 import signal
 import socket
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ParamSpec, TypeAlias, TypeVar, cast
 
 from evalkit.errors import ScorerError
 from evalkit.identity.user_file import file_of_module, import_file
+from evalkit.keys import without_keys
 from evalkit.processes.framing import from_host, to_host
 from evalkit.processes.pool import Child, Ended, Pool
 
@@ -40,7 +41,8 @@ class Workers:
     `prepare` runs once in each process, before the first call and without limits: heavy imports belong there.
     `cpu_seconds` and `wall_seconds` limit one call; the wall time should be generous, as it is meant to end
     calls that wait and not slow ones. `memory_megabytes` limits the address space of the process. None means
-    no limit. The environment variable EVALKIT_WORKER holds the number of the worker, from 0 to `count` - 1.
+    no limit. The environment variable EVALKIT_WORKER holds the number of the worker, from 0 to `count` - 1;
+    variables that hold keys or passwords are left out, unless `keys` names them.
 
     It works in one event loop after the other, not in two at the same time. Processes end with the
     interpreter.
@@ -54,6 +56,7 @@ class Workers:
         wall_seconds: float = 60.0,
         memory_megabytes: int | None = 2048,
         count: int | None = None,
+        keys: Sequence[str] = (),
     ) -> None:
         self._cpu_seconds = cpu_seconds
         self._wall_seconds = wall_seconds
@@ -61,6 +64,7 @@ class Workers:
             "prepare": place_of(prepare) if prepare else None,
             "cpu_seconds": cpu_seconds,
             "memory_megabytes": memory_megabytes,
+            "keys": [*keys],
         }
         self._pool = Pool(functools.partial(_Worker, setup), count)
 
@@ -90,7 +94,9 @@ class _Worker(Child):
         path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)  # noqa: PTH109
         # One hash seed, because sympy's results may depend on the order of a set.
         own = {"PYTHONPATH": path, "PYTHONHASHSEED": "0", "EVALKIT_WORKER": str(number)}
-        super().__init__([sys.executable, "-P", "-m", "evalkit.processes.workers"], {**os.environ, **own})
+        super().__init__(
+            [sys.executable, "-P", "-m", "evalkit.processes.workers"], without_keys({**os.environ}) | own
+        )
 
     async def ready(self) -> None:
         reply = await self.answer(self._setup, _START_SECONDS)

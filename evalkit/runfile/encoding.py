@@ -16,6 +16,7 @@ import orjson
 
 from evalkit.benchmark.signature import digest
 from evalkit.errors import BoundaryError, ProviderError, SampleError, ScorerError
+from evalkit.keys import redacted
 from evalkit.models.base import Finish, Likelihood, Request, Response, TokenLogprob
 from evalkit.runfile.packed_tokens import FEWEST_PACKED, is_packed, pack, unpack
 from evalkit.runfile.records import Row
@@ -110,7 +111,22 @@ def checked(response: object, request: Request) -> Response:
         response = dataclasses.replace(response, prompt_logprobs=bare)
     if response.media:
         _check_media(response.media)
-    return response
+    return _without_keys(response)
+
+
+def _without_keys(response: Response) -> Response:
+    """The response with the names of keys in their place, so that what is scored is what is stored.
+
+    Its tokens, which would spell the key, are left out then.
+    """
+    calls = tuple(
+        dataclasses.replace(call, name=redacted(call.name), arguments=redacted(call.arguments))
+        for call in response.tool_calls
+    )
+    said = redacted(response.text), redacted(response.reasoning)
+    if (*said, calls) == (response.text, response.reasoning, response.tool_calls):
+        return response
+    return dataclasses.replace(response, text=said[0], reasoning=said[1], tool_calls=calls, logprobs=())
 
 
 def _likelihood(found: Likelihood) -> Likelihood:

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 import orjson
 
+from evalkit.keys import redacted
 from evalkit.models.base import TokenLogprob
 
 FEWEST_PACKED = 64
@@ -26,7 +27,7 @@ def pack(tokens: Sequence[TokenLogprob]) -> str:
     Servers compute in 32 bits, and their numbers then fit into 32; if one does not, 64 are stored.
     """
     values = [token.logprob for token in tokens]
-    texts = orjson.dumps([token.token for token in tokens])
+    texts = redacted(orjson.dumps([token.token for token in tokens]).decode()).encode()
     kind = "float32" if all(map(_fits, values)) else "float64"
     packed = struct.pack(f"<{len(values)}{_CODES[kind]}", *values)
     return orjson.dumps({"texts": _coded(texts), kind: _coded(packed)}).decode()

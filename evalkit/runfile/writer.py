@@ -6,11 +6,12 @@ import contextlib
 import os
 import sqlite3
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evalkit.errors import StorageError
+from evalkit.keys import hide_environment, redacted
 from evalkit.runfile.network import MOUNTS, network_file_system
 
 if TYPE_CHECKING:
@@ -28,11 +29,12 @@ class Writer(sqlite3.Connection):
 
     If a write fails, SQLite may drop the whole transaction, and later writes would be stored without the data
     they belong to. So the rest of the transaction is dropped too, and from then on every call raises the same
-    `StorageError`.
+    `StorageError`. No key is written (`evalkit.keys`).
     """
 
     def __init__(self, path: Path) -> None:
         super().__init__(path, timeout=10.0)
+        hide_environment()
         self._path = path
         self._place = path.absolute()
         self._log = path.resolve().with_name(path.resolve().name + "-wal")
@@ -67,14 +69,14 @@ class Writer(sqlite3.Connection):
     def execute(self, sql: str, parameters: _Parameters = (), /) -> sqlite3.Cursor:
         self._check_failure()
         try:
-            return super().execute(sql, parameters)
+            return super().execute(sql, _redacted(parameters))
         except sqlite3.DatabaseError as error:
             raise self._failed(error) from None
 
     def executemany(self, sql: str, parameters: Iterable[_Parameters], /) -> sqlite3.Cursor:
         self._check_failure()
         try:
-            return super().executemany(sql, parameters)
+            return super().executemany(sql, map(_redacted, parameters))
         except sqlite3.DatabaseError as error:
             raise self._failed(error) from None
 
@@ -135,6 +137,12 @@ class Writer(sqlite3.Connection):
         with contextlib.suppress(sqlite3.Error):
             self.rollback()
         return StorageError(message)
+
+
+def _redacted(parameters: _Parameters) -> _Parameters:
+    """The parameters of a statement, with the names of keys in place of the keys."""
+    assert isinstance(parameters, Sequence), "every statement has question marks"
+    return [redacted(value) if isinstance(value, str) else value for value in parameters]
 
 
 def connect(path: Path) -> sqlite3.Connection:

@@ -23,6 +23,7 @@ from typing import Any, TypeAlias
 
 from evalkit.errors import ScorerError, UsageError
 from evalkit.identity.declared import Declared, code_identity
+from evalkit.keys import HUB
 from evalkit.needs import installed
 from evalkit.processes.workers import OverLimit, Place, Workers, find, place_of
 from evalkit.samples import JSON
@@ -85,7 +86,7 @@ class Learned:
         self._model, self._packages, self._batch = model, tuple(packages), batch
         self._given = tuple(given)
         self._workers = Workers(
-            cpu_seconds=None, memory_megabytes=None, wall_seconds=seconds, count=processes
+            cpu_seconds=None, memory_megabytes=None, wall_seconds=seconds, count=processes, keys=HUB
         )
         self._processes = processes
         self._waiting: deque[tuple[TextPair, asyncio.Future[float]]] = deque()
