@@ -36,7 +36,7 @@ def read_toml(place: Readable) -> dict[str, Any]:
         return tomllib.loads(place.read_text("utf-8"))
     except OSError as error:
         raise UsageError(f"cannot read {place}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UsageError(f"{place} is not valid TOML: {error}") from None
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from evalkit.cli.options import json_option, output_option, task_file_option
+from evalkit.cli.options import Number, json_option, output_option, task_file_option
 from evalkit.cli.output import format_of, write
 from evalkit.errors import UsageError
 
@@ -24,8 +24,10 @@ _PATH = click.Path(path_type=Path)
 
 @click.command()
 @click.argument("runs", nargs=-1, required=True, type=_PATH, metavar="BASE HEAD…")
-@click.option("--margin", type=float, metavar="POINTS", help="Loss that HEAD may have, in the metric's unit.")
-@click.option("--alpha", type=float, metavar="A", help="False-alarm rate over all benchmarks together.")
+@click.option(
+    "--margin", type=Number(), metavar="POINTS", help="Loss that HEAD may have, in the metric's unit."
+)
+@click.option("--alpha", type=Number(), metavar="A", help="False-alarm rate over all benchmarks together.")
 @click.option(
     "--policy",
     "policy_file",

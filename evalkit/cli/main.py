@@ -94,9 +94,12 @@ def _run(arguments: list[str] | None) -> int:
     except EvalkitError as error:
         code = _complain(error, 2 if getattr(error, "usage", False) else 3)
     except OSError as error:
-        if error.errno != errno.ENOSPC or error.filename is not None:  # not about standard output
+        if error.filename is not None:
+            code = _complain(f"{str(error.filename)[:200]}: {error.strerror}", 2)
+        elif error.errno == errno.ENOSPC:  # about standard output
+            code = _complain(f"cannot write the output: {error.strerror}", 3)
+        else:
             raise
-        code = _complain(f"cannot write the output: {error.strerror}", 3)
     return code if isinstance(code, int) else 0
 
 

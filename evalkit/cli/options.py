@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,6 +13,24 @@ from evalkit.benchmark.protocol import SETTINGS
 from evalkit.errors import UsageError
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+class _Finite(click.ParamType[float]):
+    """Not nan, which no comparison refuses, and not infinity."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is not a finite number.", param, ctx)
+        return number
+
+
+class Number(_Finite, click.types.FloatParamType):
+    pass
+
+
+class NumberRange(_Finite, click.FloatRange):
+    pass
 
 
 def data_option(function: F) -> F:

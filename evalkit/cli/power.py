@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from evalkit.cli.options import data_option, json_option, parse_settings, set_option
+from evalkit.cli.options import Number, NumberRange, data_option, json_option, parse_settings, set_option
 from evalkit.cli.output import echo_document
 from evalkit.errors import UsageError
 
@@ -15,7 +15,7 @@ from evalkit.errors import UsageError
 @click.option("-t", "--task", required=True, metavar="TASK", help="Task, as name or name:protocol.")
 @click.option(
     "--effect",
-    type=float,
+    type=Number(),
     required=True,
     metavar="POINTS",
     help="Difference to be detected, beyond the margin if there is one.",
@@ -30,7 +30,7 @@ from evalkit.errors import UsageError
 )
 @click.option(
     "--alpha",
-    type=float,
+    type=Number(),
     default=0.05,
     show_default=True,
     metavar="A",
@@ -47,7 +47,7 @@ from evalkit.errors import UsageError
 @click.option(
     "--power",
     "wanted",
-    type=float,
+    type=Number(),
     default=0.8,
     show_default=True,
     metavar="P",
@@ -55,7 +55,7 @@ from evalkit.errors import UsageError
 )
 @click.option(
     "--correlation",
-    type=click.FloatRange(0, 1, max_open=True),
+    type=NumberRange(0, 1, max_open=True),
     default=0.5,
     show_default=True,
     metavar="R",

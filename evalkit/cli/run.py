@@ -15,7 +15,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from evalkit.cli.options import data_option, json_option, parse_settings, set_option, unsafe_option
+from evalkit.cli.options import (
+    NumberRange,
+    data_option,
+    json_option,
+    parse_settings,
+    set_option,
+    unsafe_option,
+)
 from evalkit.cli.output import write
 from evalkit.errors import StorageError, UsageError
 from evalkit.samples import JUDGE
@@ -127,7 +134,7 @@ _ROLE = re.compile(r"([a-z][\w-]*)=")
 )
 @click.option(
     "--verify-fraction",
-    type=click.FloatRange(0, 1),
+    type=NumberRange(0, 1),
     default=0.0,
     metavar="F",
     help="Send this share of the greedy requests twice and report how many answers changed.",

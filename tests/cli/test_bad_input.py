@@ -1,0 +1,50 @@
+"""Whatever is typed, or stands in a file that a command reads: a result, or one line and exit code 2."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from evalkit.cli.options import Number, NumberRange
+from tests.cli.conftest import Cli
+
+DEEP = "[" * 100_000 + "]" * 100_000
+
+
+@pytest.mark.parametrize("text", ["nan", "inf", "-inf", "1e400", "NaN"])
+@pytest.mark.parametrize("kind", [Number(), NumberRange(0, 1)])
+def test_a_number_is_finite(cli: Cli, kind: Number, text: str) -> None:
+    with pytest.raises(Exception, match=r"finite number|range 0<=x<=1"):
+        kind.convert(text, None, None)
+    assert kind.convert("0.5", None, None) == 0.5
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("power", "-t", "gsm8k", "--effect", "nan"),
+        ("power", "-t", "gsm8k", "--effect", "1", "--alpha", "inf"),
+        ("run", "-m", "fake/gold", "-t", "gsm8k", "--data", "builtin", "--verify-fraction", "nan"),
+        ("report", "x" * 300 + ".db"),
+        ("run", "-m", "fake/gold", "-t", "gsm8k", "--data", "builtin", "-o", "y" * 300),
+        ("report", "r.db", "-o", "z" * 300 + ".html"),
+    ],
+)
+def test_a_command_line(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    said = cli(*arguments)
+    assert (said.code, said.out) == (2, "")
+    assert said.err.count("\n") <= 4
+    assert "Traceback" not in said.err
+
+
+def test_a_policy_nested_too_deeply(cli: Cli, tmp_path: Path) -> None:
+    run, policy = tmp_path / "r.db", tmp_path / "deep.toml"
+    policy.write_text(f"margin = {DEEP}", "utf-8")
+    assert cli("run", "-m", "fake/gold", "-t", "gsm8k:0-shot-chat", "--data", "builtin", "-o", run).code == 0
+    said = cli("compare", run, run, "--policy", policy)
+    assert said.code == 2
+    assert "deep.toml is not valid TOML" in said.err
