@@ -134,7 +134,8 @@ BACKENDS: dict[str, Backend] = {
     "hf": Backend(
         "hf/PATH-or-NAME",
         "a model of transformers, run in this process on a GPU or the CPU: a folder, a GGUF file or a name",
-        ("chat", "completion", "logprobs", "echo", "likelihood", "prefill", "extra"),
+        ("chat", "completion", "transcription", "image", "audio")
+        + ("logprobs", "echo", "likelihood", "prefill", "extra"),
         "evalkit.hf.model:open_hf",
         module="transformers",
         install="pip install 'evalkit[hf]'",
