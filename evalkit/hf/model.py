@@ -130,8 +130,10 @@ def _shown(loaded: Loaded, requests: Mapping[int, Request]) -> _Answers:
                 found[number] = error
 
     for number, row, written in loaded.generate_shown(rows()):
-        failed = isinstance(written, ProviderError)
-        found[number] = written if failed else _response(loaded, row, written)
+        if isinstance(written, ProviderError):
+            found[number] = written
+        else:
+            found[number] = _response(loaded, row, written)
     return found
 
 

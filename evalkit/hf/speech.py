@@ -90,7 +90,7 @@ class Recogniser:
         return request.prompt.language, request.prompt.translate, request.max_tokens
 
     def _is_long(self, samples: NDArray[np.float32]) -> bool:
-        return self._is_whisper and len(samples) > self._processor.feature_extractor.n_samples
+        return self._is_whisper and len(samples) > int(self._processor.feature_extractor.n_samples)
 
     def _answered(self, batch: Sequence[_Clip]) -> _Answers:
         """The answers of clips at once; of fewer, if memory runs out or one of them makes it fail."""
