@@ -93,7 +93,7 @@ def idefics3(folder: Path) -> Path:
     return _saved(folder, Idefics3ForConditionalGeneration(config), processor)
 
 
-def qwen2_audio(folder: Path) -> Path:
+def qwen2_audio(folder: Path, *, positions: int = 512) -> Path:
     """A clip has up to 750 tokens, of which its length decides how many are read."""
     import torch
     from transformers import (
@@ -111,7 +111,9 @@ def qwen2_audio(folder: Path) -> Path:
         audio_config=Qwen2AudioEncoderConfig(
             num_mel_bins=16, encoder_layers=1, encoder_attention_heads=2, encoder_ffn_dim=32, d_model=16,
         ),
-        text_config=Qwen2Config(**_TEXT, vocab_size=len(tokenizer)),
+        text_config=Qwen2Config(
+            **{**_TEXT, "max_position_embeddings": positions}, vocab_size=len(tokenizer)
+        ),
         audio_token_index=tokenizer.convert_tokens_to_ids("<|AUDIO|>"),
     )  # fmt: skip
     torch.manual_seed(7)
@@ -223,3 +225,27 @@ def gemma3(folder: Path) -> Path:
     )  # fmt: skip
     torch.manual_seed(7)
     return _saved(folder, Gemma3ForConditionalGeneration(config), processor)
+
+
+def moonshine(folder: Path) -> Path:
+    """A recogniser that reads a clip of any length at once."""
+    import torch
+    from transformers import (
+        MoonshineConfig,
+        MoonshineForConditionalGeneration,
+        Wav2Vec2FeatureExtractor,
+        Wav2Vec2Processor,
+    )
+
+    tokenizer = tokenizer_of()
+    processor = Wav2Vec2Processor(
+        Wav2Vec2FeatureExtractor(return_attention_mask=True, do_normalize=False), tokenizer
+    )
+    config = MoonshineConfig(
+        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=64, encoder_num_hidden_layers=1,
+        decoder_num_hidden_layers=1, encoder_num_attention_heads=2, decoder_num_attention_heads=2,
+        max_position_embeddings=64, initializer_range=0.7, bos_token_id=0, eos_token_id=1,
+        decoder_start_token_id=0, pad_token_id=2,
+    )  # fmt: skip
+    torch.manual_seed(7)
+    return _saved(folder, MoonshineForConditionalGeneration(config), processor)

@@ -69,7 +69,7 @@ def kind_of(typed: str, options: Options) -> Kind:
             return Kind()
         processor = transformers.AutoProcessor.from_pretrained(options.path, **files)
     except Exception as error:  # noqa: BLE001 — transformers raises whatever a file makes it raise
-        raise UsageError(f"{typed}: its processor cannot be loaded: {_said(error)}") from None
+        raise UsageError(f"{typed}: its processor cannot be loaded: {said(error)}") from None
     media = frozenset(
         medium
         for medium, parts in _PARTS.items()
@@ -118,7 +118,10 @@ def _is_for(config: Any, name: str) -> bool:
     return known or name in (getattr(config, "auto_map", None) or {})
 
 
-def _said(error: Exception) -> str:
+def said(error: Exception) -> str:
+    """An error of transformers on a line, with what to do about it if that is known."""
+    if "trust_remote_code" in str(error):
+        return "it has Python files of its own, which ?trust_remote_code=on runs: read them first"
     line = one_line(error, _SHOWN)
     return f"{line} (pip install torchvision)" if "torchvision" in line.lower() else line
 

@@ -13,7 +13,7 @@ from transformers import GenerationConfig
 from evalkit.errors import ProviderError, one_line
 from evalkit.hf.attention import UnsupportedAttention
 from evalkit.hf.flow import Flow
-from evalkit.hf.kinds import Kind, quiet
+from evalkit.hf.kinds import Kind, quiet, said
 from evalkit.hf.media_rows import batches
 from evalkit.hf.options import Options
 from evalkit.hf.padded import generate
@@ -199,8 +199,7 @@ def load(options: Options, kind: Kind) -> Loaded | Recogniser:
             tokenizer = transformers.AutoTokenizer.from_pretrained(options.folder, **files)
             texts = Texts(tokenizer, template, options.bos)
     except Exception as error:  # noqa: BLE001 — transformers raises whatever a file makes it raise
-        line = one_line(error, _SHOWN)
-        raise ProviderError(f"hf/{options.path.name} cannot be loaded: {line}", fatal=True) from None
+        raise ProviderError(f"hf/{options.path.name} cannot be loaded: {said(error)}", fatal=True) from None
     return Loaded(model, texts, options)
 
 

@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
 _Clip: TypeAlias = "tuple[int, Request, NDArray[np.float32]]"
 _Answers: TypeAlias = Iterator[tuple[int, Response | ProviderError]]
-_FIRST = 4
-"""The most tokens with which Whisper's transcripts begin: start, language, task, no timestamps."""
 _SHOWN = 300
 _NO_IDS = np.zeros(0, dtype=np.int64)
 
@@ -127,7 +125,9 @@ class Recogniser:
             asked["task"] = "translate" if request.prompt.translate else "transcribe"
             asked["language"] = request.prompt.language or None
         chooser = _Chooser([request for _, request, _ in batch], self._ends, self._model.device)
-        found = self._generated(inputs, request, self._positions - _FIRST, chooser, asked)
+        # before the transcript: start; language and task; no timestamps
+        first = 1 + (2 if "task" in asked else 0) + (not is_long)
+        found = self._generated(inputs, request, self._positions - first, chooser, asked)
         return [
             # what a long clip's windows end with is not known
             Response(self._text(tokens), "stop" if is_long or ended else "length")
