@@ -129,8 +129,7 @@ class Recogniser:
         first = 1 + (2 if "task" in asked else 0) + (not is_long)
         found = self._generated(inputs, request, self._positions - first, chooser, asked)
         return [
-            # what a long clip's windows end with is not known
-            Response(self._text(tokens), "stop" if is_long or ended else "length")
+            Response(self._text(tokens), "stop" if ended else "length")
             for tokens, ended in zip(found.tolist(), chooser.ended, strict=True)
         ]
 
@@ -175,23 +174,31 @@ class Recogniser:
 
 
 class _Chooser:
-    """A logits processor. `ended`: by clip, whether its transcript has ended by itself."""
+    """A logits processor. It is called once for each token of the transcripts, window by window."""
 
     def __init__(self, requests: Sequence[Request], ends: frozenset[int], device: torch.device) -> None:
         self._choices = [
-            Choice(
-                Row(_NO_IDS, one.max_tokens, one.temperature, one.top_p, seed=one.seed),
-                device,
-            )
+            Choice(Row(_NO_IDS, one.max_tokens, one.temperature, one.top_p, seed=one.seed), device)
             for one in requests
         ]
-        self._ends = ends
-        self.ended = [False] * len(requests)
+        self._ends, self._length = ends, 0
+        self._window = self._cut = np.zeros(len(requests), dtype=bool)
+
+    @property
+    def ended(self) -> list[bool]:
+        """By clip, whether all of its windows have ended by themselves."""
+        found: list[bool] = (self._window & ~self._cut).tolist()
+        return found
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        if len(scores) != len(self._choices):
+            raise ValueError("some clips have more windows than others")  # each is transcribed alone
+        if input_ids.shape[1] <= self._length:  # another window
+            self._cut = self._cut | ~self._window
+            self._window = np.zeros_like(self._window)
+        self._length = input_ids.shape[1]
         warped = Choice.warped(self._choices, scores.float())
-        for number, token in enumerate(warped.argmax(-1).tolist()):
-            self.ended[number] |= token in self._ends
+        self._window = self._window | np.isin(warped.argmax(-1).tolist(), list(self._ends))
         return warped
 
 
