@@ -6,6 +6,7 @@ weights are not read for it.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -28,6 +29,7 @@ _PARTS: Mapping[Capability, tuple[str, ...]] = {
 }
 """By medium, the parts of a processor that prepare it (transformers' `MODALITY_TO_AUTOPROCESSOR_MAPPING`)."""
 _TEXTS = capabilities_of("hf") - {"image", "audio", "transcription"}
+_MISTRAL = "MistralCommonBackend"
 _SHOWN = 300
 
 
@@ -77,7 +79,13 @@ def kind_of(typed: str, options: Options) -> Kind:
     )
     chats = next((name for name in _CHATS if _is_for(config, name)), "")
     has_template = bool(options.template) or bool(template_of(processor))
-    if "audio" in media and _is_for(config, _SPEECH) and not (chats and has_template):
+    if type(getattr(processor, "tokenizer", None)).__name__ == _MISTRAL:
+        raise UsageError(
+            f"{typed}: mistral-common writes its chats, which evalkit does not use: serve the model, as with "
+            "vLLM, and run openai/NAME"
+        )
+    asked = bool(chats) and (has_template or _reads_text(processor))
+    if "audio" in media and _is_for(config, _SPEECH) and not asked:
         return Kind(frozenset(("transcription",)), _SPEECH, processor)
     if not chats or getattr(config, "is_encoder_decoder", False):
         raise UsageError(
@@ -99,6 +107,12 @@ def template_of(processor: Any) -> str:
         if found:
             return str(found)
     return ""
+
+
+def _reads_text(processor: Any) -> bool:
+    """Whether it takes no clip without a text."""
+    text = inspect.signature(type(processor).__call__).parameters.get("text")
+    return text is not None and text.default is inspect.Parameter.empty
 
 
 def quiet() -> None:

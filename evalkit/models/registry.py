@@ -133,7 +133,8 @@ BACKENDS: dict[str, Backend] = {
     ),
     "hf": Backend(
         "hf/PATH-or-NAME",
-        "a model of transformers, run in this process on a GPU or the CPU: a folder, a GGUF file or a name",
+        "a model of transformers, run in this process on a GPU or the CPU: a folder, a GGUF file or a name; "
+        "image, audio and transcription if its processor has them",
         ("chat", "completion", "transcription", "image", "audio")
         + ("logprobs", "echo", "likelihood", "prefill", "extra"),
         "evalkit.hf.model:open_hf",

@@ -284,3 +284,17 @@ def test_runs_from_the_command_line(llava: Path, tmp_path: Path, cli: Cli) -> No
         wrong = cli("run", "-m", name, *given, "-o", tmp_path / "no.db", "--data", "builtin")
         assert (wrong.code, message in wrong.err, wrong.err.count("\n")) == (2, True, 1), wrong.err
         assert not (tmp_path / "no.db").exists()
+
+
+def test_what_cannot_be_run_is_refused_when_it_is_opened(
+    llava: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tiny_shown.gemma3(tmp_path / "both")
+    transformers.T5Gemma2Config().save_pretrained(folder)
+    with pytest.raises(UsageError, match="a t5gemma2 cannot be run"):
+        open_model(f"hf/{folder}")
+    tokenizer = type("MistralCommonBackend", (), {})()
+    processor = type("Processor", (), {"tokenizer": tokenizer})()
+    monkeypatch.setattr(transformers.AutoProcessor, "from_pretrained", lambda *_, **__: processor)
+    with pytest.raises(UsageError, match="mistral-common writes its chats"):
+        open_model(f"hf/{llava}")
