@@ -120,11 +120,12 @@ class HubServer:
 
     def _app(self) -> web.Application:
         app = web.Application(middlewares=[self._watch])
-        api = "/api/datasets/{owner}/{name}"
-        app.router.add_get(api, self._info)
-        app.router.add_get(api + "/revision/{revision}", self._info)
-        app.router.add_get(api + "/tree/{revision}", self._tree)
-        app.router.add_get(api + "/tree/{revision}/{path:.*}", self._tree)
+        for kind in ("datasets", "models"):
+            api = f"/api/{kind}/{{owner}}/{{name}}"
+            app.router.add_get(api, self._info)
+            app.router.add_get(api + "/revision/{revision}", self._info)
+            app.router.add_get(api + "/tree/{revision}", self._tree)
+            app.router.add_get(api + "/tree/{revision}/{path:.*}", self._tree)
         app.router.add_get("/datasets/{owner}/{name}/resolve/{revision}/{path:.+}", self._resolve)
         app.router.add_get("/spaces/{owner}/{name}/resolve/{revision}/{path:.+}", self._resolve)
         app.router.add_get("/{owner}/{name}/resolve/{revision}/{path:.+}", self._resolve)  # a model's

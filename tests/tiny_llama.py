@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from tests.harness_rows import NAMES, THINGS
 
@@ -14,11 +15,10 @@ TEMPLATE = (
 """A chat template; a message of the assistant at the end is continued."""
 
 
-def written(folder: Path, *, template: str = TEMPLATE, positions: int = 512) -> Path:
-    """Writes the model, of 60,000 weights in 0.3 MB. `template`: "" for a base model."""
-    import torch
+def tokenizer_of(*marks: str, **named: str) -> Any:
+    """A byte-level tokenizer of a few words. `marks`, `named`: further special tokens."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+    from transformers import PreTrainedTokenizerFast
 
     words = Tokenizer(models.BPE())
     words.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -33,8 +33,20 @@ def written(folder: Path, *, template: str = TEMPLATE, positions: int = 512) -> 
         [f"{name} has 12 {thing} and finds 36 more. How many?" for name in NAMES for thing in THINGS], trainer
     )
     tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=words, bos_token="<bos>", eos_token="<eos>", pad_token="<pad>"
-    )
+        tokenizer_object=words, bos_token="<bos>", eos_token="<eos>", pad_token="<pad>",
+        **({"extra_special_tokens": named} if named else {}),
+    )  # fmt: skip
+    if marks:
+        tokenizer.add_special_tokens({"additional_special_tokens": [*marks]})
+    return tokenizer
+
+
+def written(folder: Path, *, template: str = TEMPLATE, positions: int = 512) -> Path:
+    """Writes the model, of 60,000 weights in 0.3 MB. `template`: "" for a base model."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    tokenizer = tokenizer_of()
     if template:
         tokenizer.chat_template = template
     config = LlamaConfig(

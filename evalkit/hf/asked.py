@@ -18,17 +18,23 @@ Answer: TypeAlias = Callable[[Sequence[Found]], Response]
 _HEEDED = ("top_k",)
 
 
-def is_scored(request: Request) -> bool:
-    """Whether it needs no generation: it asks for tokens that are there, or for the likeliest next one."""
-    return (
-        bool(request.continuations) or request.echo or (request.max_tokens == 1 and not request.temperature)
-    )
+def is_scored(request: Request, *, one_token: bool = True) -> bool:
+    """Whether it needs no generation: it asks for tokens that are there, or for the likeliest next one.
+
+    `one_token`: whether the latter counts. What follows a picture or a clip is always generated.
+    """
+    if request.media:
+        return False
+    next_token = request.max_tokens == 1 and not request.temperature
+    return bool(request.continuations) or request.echo or (next_token and one_token)
 
 
 def check(request: Request) -> None:
-    """Raises `ProviderError` for a parameter that this backend does not heed."""
+    """Raises `ProviderError` for a parameter that this backend does not heed, and likelihoods after media."""
     if other := sorted(set(request.extra) - set(_HEEDED)):
         raise ProviderError(f"hf/ does not heed {', '.join(other)}", fatal=True)
+    if request.continuations and request.media:
+        raise ProviderError("hf/ computes no likelihoods after pictures or clips", fatal=True)
 
 
 def scored(loaded: Loaded, request: Request) -> tuple[list[Wanted], Answer]:

@@ -71,7 +71,7 @@ def replaced(model: Any) -> Iterator[None]:
     from transformers import AttentionInterface
 
     AttentionInterface.register(NAME, attention)
-    before = model.config._attn_implementation
+    before = _implementations(model.config)
     model.set_attn_implementation(NAME)
     try:
         if model.config._attn_implementation != NAME:
@@ -79,6 +79,17 @@ def replaced(model: Any) -> Iterator[None]:
         yield
     finally:
         model.set_attn_implementation(before)
+
+
+def _implementations(config: Any) -> str | dict[str, Any]:
+    """The attention of a model, and those of the models inside it, which may differ from it."""
+    own = config._attn_implementation
+    inside = {
+        name: _implementations(part)
+        for name in getattr(config, "sub_configs", {})
+        if (part := getattr(config, name, None)) is not None
+    }
+    return {"": own, **inside} if inside else own
 
 
 @torch.compiler.disable  # type: ignore[untyped-decorator]

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from evalkit.errors import ProviderError
+from evalkit.hf.kinds import Kind, kind_of
 from evalkit.hf.options import Options, read_options
 from evalkit.models.base import Capability, Request, Response, TokenLogprob
-from evalkit.models.registry import Named, capabilities_of
+from evalkit.models.registry import Named
 from evalkit.samples import JSON
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from evalkit.hf.loaded import Loaded
     from evalkit.hf.passes import Wanted
     from evalkit.hf.rows import Row, Written
+    from evalkit.hf.speech import Recogniser
 
 _Answers: TypeAlias = dict[int, Response | ProviderError]
 
@@ -31,18 +33,18 @@ class HfModel:
     computed together, what their prompts begin with once; longer answers are generated in batches.
     """
 
-    capabilities: frozenset[Capability] = capabilities_of("hf")
     parallel: int | None = None
 
-    def __init__(self, name: str, options: Options) -> None:
-        self.name, self._options = name, options
+    def __init__(self, name: str, options: Options, kind: Kind) -> None:
+        self.name, self._options, self._kind = name, options, kind
+        self.capabilities: frozenset[Capability] = kind.capabilities
         self.batch_size = options.batch
-        self._loaded: Loaded | None = None
+        self._loaded: Loaded | Recogniser | None = None
         self._thread = _one_thread()
 
     @property
     def identity(self) -> dict[str, JSON]:
-        return self._options.identity
+        return {**self._options.identity, **self._kind.identity}
 
     async def generate(self, request: Request, *, draw: int = 0) -> Response:
         (found,) = await self.generate_batch([request], [draw])
@@ -62,15 +64,22 @@ class HfModel:
 
     def _answered(self, requests: Sequence[Request]) -> list[Response | ProviderError]:
         from evalkit.hf.asked import is_scored
-        from evalkit.hf.loaded import load
+        from evalkit.hf.loaded import Loaded, load
 
         if self._loaded is None:
-            self._loaded = load(self._options)
+            self._loaded = load(self._options, self._kind)
         started = time.perf_counter()
         numbered = dict(enumerate(requests))
-        scored = {number: one for number, one in numbered.items() if is_scored(one)}
-        written = {number: one for number, one in numbered.items() if number not in scored}
-        found = _scored(self._loaded, scored) | _written(self._loaded, written)
+        found: _Answers
+        if isinstance(self._loaded, Loaded):
+            one = self._loaded.scores
+            scored = {number: it for number, it in numbered.items() if is_scored(it, one_token=one)}
+            shown = {number: it for number, it in numbered.items() if it.media}
+            written = {number: it for number, it in numbered.items() if number not in scored | shown}
+            found = _scored(self._loaded, scored) | _written(self._loaded, written)
+            found |= _shown(self._loaded, shown)
+        else:
+            found = dict(self._loaded.transcribe(numbered))
         seconds = time.perf_counter() - started
         answers = [found[number] for number in numbered]
         return [replace(one, seconds=seconds) if isinstance(one, Response) else one for one in answers]
@@ -105,14 +114,37 @@ def _written(loaded: Loaded, requests: Mapping[int, Request]) -> _Answers:
         except ProviderError as error:
             found[number] = error
     for number, written in loaded.generate(rows):
-        found[number] = Response(
-            loaded.texts.text(written.ids),
-            "stop" if written.ended else "length",
-            len(rows[number].ids),
-            len(written.ids) + written.ended,
-            logprobs=_told(loaded, rows[number], written),
-        )
+        found[number] = _response(loaded, rows[number], written)
     return found
+
+
+def _shown(loaded: Loaded, requests: Mapping[int, Request]) -> _Answers:
+    """The responses that are generated after pictures and clips."""
+    found: _Answers = {}
+
+    def rows() -> Iterator[tuple[int, Row]]:
+        for number, request in requests.items():
+            try:
+                yield number, _row(loaded, request)
+            except ProviderError as error:
+                found[number] = error
+
+    for number, row, written in loaded.generate_shown(rows()):
+        if isinstance(written, ProviderError):
+            found[number] = written
+        else:
+            found[number] = _response(loaded, row, written)
+    return found
+
+
+def _response(loaded: Loaded, row: Row, written: Written) -> Response:
+    return Response(
+        loaded.texts.text(written.ids),
+        "stop" if written.ended else "length",
+        len(row.ids),
+        len(written.ids) + written.ended,
+        logprobs=_told(loaded, row, written),
+    )
 
 
 def _row(loaded: Loaded, request: Request) -> Row:
@@ -120,7 +152,8 @@ def _row(loaded: Loaded, request: Request) -> Row:
     from evalkit.hf.rows import Row
 
     check(request)
-    ids, top_k = loaded.texts.prompt(request.prompt), request.extra.get("top_k", 0)
+    ids, inputs = loaded.texts.read(request.prompt)
+    top_k = request.extra.get("top_k", 0)
     return Row(
         ids,
         loaded.room(ids, request.max_tokens),
@@ -130,6 +163,7 @@ def _row(loaded: Loaded, request: Request) -> Row:
         request.seed,
         request.stop,
         request.logprobs,
+        inputs,
     )
 
 
@@ -149,4 +183,5 @@ def _one_thread() -> ThreadPoolExecutor:
 
 def open_hf(named: Named) -> HfModel:
     """Opens `hf/PATH-or-NAME?dtype=bfloat16&device=cuda:0`. Raises `UsageError`."""
-    return HfModel(named.typed, read_options(named))
+    options = read_options(named)
+    return HfModel(named.typed, options, kind_of(named.typed, options))

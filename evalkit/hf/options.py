@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
@@ -22,6 +24,7 @@ DTYPES = ("auto", "float32", "bfloat16", "float16")
 BOS = ("auto", "on", "off")
 _WEIGHTS = ("*.safetensors", "*.bin", "*.gguf")
 _READ = (*_WEIGHTS, "*.json", "*.jinja", "*.model", "*.txt", "*.tiktoken")
+_CODE = "*.py"
 _NUMBERS = {"batch": 256, "rows": 256, "tokens": 16_384, "bits": 0}
 
 
@@ -32,7 +35,9 @@ class Options:
     `batch`: how many requests are taken at once. `rows`: how many texts are generated at once. `tokens`: the
     most tokens of one call of the model that generates nothing. `bits`: 4 or 8 for weights that bitsandbytes
     shrinks, else 0. `device`: auto is the first GPU, else the CPU; spread puts the layers on all GPUs.
-    `compile`: whether PyTorch compiles the layers for what generates nothing.
+    `compile`: whether PyTorch compiles the layers for what generates nothing. `code`: with
+    `trust_remote_code`, the repositories that the model's files name as those of its Python files, with the
+    folder of each; its own files need no naming.
     """
 
     path: Path
@@ -48,6 +53,7 @@ class Options:
     tokens: int = 16_384
     compile: bool = False
     trust_remote_code: bool = False
+    code: tuple[tuple[str, Path], ...] = ()
 
     @property
     def folder(self) -> Path:
@@ -62,7 +68,7 @@ class Options:
         """What decides the responses. How many are computed at once is not in it (see docs/models.md)."""
         decides: dict[str, JSON] = {
             "backend": "hf",
-            "weights": digest(self.path),
+            "weights": digest(self.path, self.trust_remote_code, self.code),
             "dtype": self.dtype,
             "attention": self.attention,
             "transformers": version("transformers"),
@@ -81,14 +87,21 @@ class Options:
         return decides
 
 
-def digest(path: Path) -> str:
-    """SHA-256 of the files of a model: of one file, or of the names and digests of a folder's files."""
+def digest(path: Path, is_code_run: bool = False, code: Sequence[tuple[str, Path]] = ()) -> str:
+    """SHA-256 of the files of a model: of one file, or of the names and digests of a folder's files.
+
+    `is_code_run`: whether they include Python files, those in folders inside too, and those of `code`.
+    """
     if path.is_file():
         return sha256(path)
-    files = sorted({file for pattern in _READ for file in path.glob(pattern) if file.is_file()})
+    named = {file.name: file for pattern in _READ for file in path.glob(pattern) if file.is_file()}
+    if is_code_run:
+        for prefix, folder in (("", path), *((f"{name}/", folder) for name, folder in code)):
+            named |= {prefix + file.relative_to(folder).as_posix(): file for file in folder.rglob(_CODE)}
+    names = sorted(named)
     with ThreadPoolExecutor() as threads:  # hashing a large file lets other threads run
-        digests = list(threads.map(sha256, files))
-    lines = "".join(f"{file.name} {found}\n" for file, found in zip(files, digests, strict=True))
+        digests = list(threads.map(sha256, (named[name] for name in names)))
+    lines = "".join(f"{name} {found}\n" for name, found in zip(names, digests, strict=True))
     return hashlib.sha256(lines.encode()).hexdigest()
 
 
@@ -108,7 +121,10 @@ def read_options(named: Named) -> Options:
             raise UsageError(f"{named.typed}: {key} needs {package}: pip install {package}")
     for key, exists in (("adapter", Path.is_dir), ("template", Path.is_file)):
         _there(named, key, given.get(key, ""), exists)
-    path = _path(named, given.pop("revision", ""))
+    is_code_run = bool(given.get("trust_remote_code"))
+    path = _path(named, given.pop("revision", ""), is_code_run)
+    if is_code_run:
+        given["code"] = tuple((name, _from_hub(named, name, "", [_CODE])) for name in _elsewhere(path))
     if path.suffix == ".gguf" and not installed("gguf"):
         raise UsageError(f"{named.typed}: a GGUF file needs gguf: pip install gguf")
     return Options(path, **given)
@@ -119,7 +135,7 @@ def _there(named: Named, key: str, path: str, exists: Callable[[Path], bool]) ->
         raise UsageError(f"{named.typed}: {key}: there is no {path!r}")
 
 
-def _path(named: Named, revision: str) -> Path:
+def _path(named: Named, revision: str, is_code_run: bool) -> Path:
     """The folder or the GGUF file. What is not on this machine is downloaded from the Hub."""
     path = Path(named.name).expanduser()
     if path.is_file() and path.suffix == ".gguf":
@@ -134,18 +150,31 @@ def _path(named: Named, revision: str) -> Path:
         return path
     if named.name.startswith((".", "/", "~")) or path.suffix == ".gguf" or named.name.count("/") > 1:
         raise UsageError(f"{named.typed}: there is no such folder or GGUF file")
-    return _from_hub(named, revision)
+    return _from_hub(named, named.name, revision, [*_READ, *([_CODE] if is_code_run else [])])
 
 
-def _from_hub(named: Named, revision: str) -> Path:
+def _from_hub(named: Named, repository: str, revision: str, patterns: list[str]) -> Path:
+    """The folder with the files of a repository. Raises `UsageError`."""
     from huggingface_hub import snapshot_download
 
     reason, _ = reach()
-    given: dict[str, Any] = {"revision": revision or None, "allow_patterns": [*_READ]}
+    given: dict[str, Any] = {"revision": revision or None, "allow_patterns": patterns}
     try:
-        return Path(snapshot_download(named.name, local_files_only=bool(reason), **given))
+        return Path(snapshot_download(repository, local_files_only=bool(reason), **given))
     except Exception as error:  # noqa: BLE001 — its exceptions differ by version
         why = reason or one_line(error, 200)
-        raise UsageError(
-            f"{named.typed}: there is no such folder, and it is not had from the Hub ({why})"
-        ) from None
+        what = "there is no such folder, and it" if repository == named.name else f"its code in {repository}"
+        raise UsageError(f"{named.typed}: {what} is not had from the Hub ({why})") from None
+
+
+def _elsewhere(path: Path) -> list[str]:
+    """The repositories of code that a model names as `owner/name--module.Class` in its `auto_map`."""
+    found: set[str] = set()
+    for file in path.glob("*.json"):
+        with suppress(OSError, ValueError):  # the files that matter are read by transformers, which says so
+            read = json.loads(file.read_text("utf-8"))
+            named = read.get("auto_map") if isinstance(read, dict) else None
+            for value in named.values() if isinstance(named, dict) else ():
+                values = value if isinstance(value, list) else [value]
+                found |= {one.partition("--")[0] for one in values if isinstance(one, str) and "--" in one}
+    return sorted(found)

@@ -1,4 +1,4 @@
-"""Generating in batches of similar length by transformers, for models whose attention is their own."""
+"""Generating in padded batches by transformers: after pictures and clips, and where attention is its own."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from evalkit.hf.media_rows import together
 from evalkit.hf.rows import LOOKED, Choice, Row, TextOf, Told, Written
 
 
@@ -33,6 +34,7 @@ def generate(model: Any, rows: Sequence[Row], ends: frozenset[int], text_of: Tex
         found = model.generate(
             torch.from_numpy(ids).to(model.device),
             attention_mask=torch.from_numpy(mask).to(model.device),
+            **together(rows, width, model),
             generation_config=settings,
             logits_processor=LogitsProcessorList([chooser]),
             stopping_criteria=StoppingCriteriaList([_Stops(rows, width, text_of)]),

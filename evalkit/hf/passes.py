@@ -76,10 +76,13 @@ class _Batch:
 
 
 class Passes:
-    """Computes what is wanted, in passes of at most `most` tokens."""
+    """Computes what is wanted, in passes of at most `most` tokens.
 
-    def __init__(self, model: Any, most: int) -> None:
-        self._model, self.most = model, most
+    `special`: tokens that are no text, such as those in the place of a picture; no check uses them.
+    """
+
+    def __init__(self, model: Any, most: int, special: frozenset[int] = frozenset()) -> None:
+        self._model, self.most, self._special = model, most, special
         self.head = Head(model)
         self.shared = True
         """Whether what sequences begin with is shared. `check` decides it."""
@@ -92,9 +95,7 @@ class Passes:
         plainly: one sequence does not share with others what it begins with.
         """
         rng = np.random.default_rng(0)
-        start, middle, *ends = (
-            rng.integers(0, self.head.vocabulary, size) for size in (*_CHECK[:2], *_CHECK[2])
-        )
+        start, middle, *ends = (self._some(rng, size) for size in (*_CHECK[:2], *_CHECK[2]))
         ids = [np.concatenate([start, *([middle] if number else []), end]) for number, end in enumerate(ends)]
         wanted = [Wanted(one, 1) for one in ids]
         try:
@@ -111,6 +112,20 @@ class Passes:
         worst = max(abs(left - right) for left, right in pairs)
         self.shared = worst <= TOLERANCE.get(str(self._model.dtype).removeprefix("torch."), 0.0)
         return "" if self.shared else f"the shared computation is {worst:.2g} nats off the plain one"
+
+    def _some(self, rng: np.random.Generator, size: int) -> Ids:
+        ids: Ids = rng.integers(0, self.head.vocabulary, size)
+        while (wrong := np.isin(ids, list(self._special))).any():
+            ids[wrong] = rng.integers(0, self.head.vocabulary, int(wrong.sum()))
+        return ids
+
+    def differs(self) -> float:
+        """By how much a logit of the model's two steps is off that of the model itself, for a few tokens."""
+        ids = self._row(self._some(np.random.default_rng(1), _CHECK[0]))
+        with torch.inference_mode():
+            whole = self._model(input_ids=ids, use_cache=False, return_dict=True).logits[0]
+            steps = self.head.logits(self.head.hidden(input_ids=ids)[0])
+        return float((whole.float() - steps.float()).abs().max())
 
     def compile(self) -> None:
         """Has the layers compiled at their next call, which takes a while; later calls are faster."""

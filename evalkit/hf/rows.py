@@ -8,9 +8,9 @@ that hardly ever decides a token; in 16 bits it may.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
@@ -32,6 +32,8 @@ class Row:
     """What is generated after `ids`: at most `most` tokens. `seed`: of samples, at a `temperature`.
 
     `top`: how many of the likeliest tokens are wanted with each generated one; 0 for no log-probabilities.
+    `inputs`: what the model reads beside `ids` and a mask, such as the pixels of pictures, by its name for
+    them; empty for texts.
     """
 
     ids: Ids
@@ -42,6 +44,7 @@ class Row:
     seed: int | None = None
     stop: tuple[str, ...] = ()
     top: int = 0
+    inputs: Mapping[str, Any] = field(default_factory=dict)
 
     def stops(self, tokens: Sequence[int], text_of: TextOf) -> bool:
         """Whether one of its stops ends within the last `LOOKED` tokens."""

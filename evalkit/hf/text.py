@@ -26,6 +26,8 @@ class Texts:
     def __init__(self, tokenizer: Any, template: str = "", bos: str = "auto") -> None:
         self._tokenizer, self._bos = tokenizer, bos
         self._template = template or tokenizer.chat_template
+        self.special: frozenset[int] = frozenset()
+        """Tokens that are no text of their own, as far as that matters: those in the place of pictures."""
         self.ends: frozenset[int] = frozenset(
             one for one in (tokenizer.eos_token_id,) if isinstance(one, int)
         )
@@ -35,8 +37,12 @@ class Texts:
         if isinstance(prompt, str):
             return self._encoded(prompt)
         if not isinstance(prompt, tuple):
-            raise ProviderError("hf/ takes texts and chats, not clips to transcribe", fatal=True)
-        return self._ids(self._written(prompt), special=False)
+            raise ProviderError("this model takes texts and chats, not clips to transcribe", fatal=True)
+        return self._chat_ids(self._written(prompt))
+
+    def read(self, prompt: Prompt) -> tuple[Ids, dict[str, Any]]:
+        """(ids of a prompt, what the model reads beside them). Raises `ProviderError`."""
+        return self.prompt(prompt), {}
 
     def pair(self, prompt: str, continuation: str) -> tuple[Ids, int]:
         """(ids of both together, how many of them are the prompt's).
@@ -99,6 +105,9 @@ class Texts:
             found.setdefault(self.token(token, before), logprob)
         return found
 
+    def _chat_ids(self, written: str) -> Ids:
+        return self._ids(written, special=False)
+
     def _encoded(self, text: str) -> Ids:
         special = self._special(text)
         ids = self._ids(text, special=special)
@@ -124,12 +133,15 @@ class Texts:
                 "the model has no chat template: give it texts to continue, or a template (?template=FILE)",
                 fatal=True,
             )
-        messages: list[dict[str, JSON]] = [{"role": one.role, "content": _content(one)} for one in chat]
+        messages = self._messages(chat)
         continued = chat[-1].role == "assistant"
         try:
             return self._rendered(messages, continued)
         except Exception:  # noqa: BLE001 — templates raise what they like
             return self._again(messages, continued)
+
+    def _messages(self, chat: Sequence[Message]) -> list[dict[str, JSON]]:
+        return [{"role": one.role, "content": _content(one)} for one in chat]
 
     def _again(self, messages: list[dict[str, JSON]], continued: bool) -> str:
         """The chat with its system message in the user's turn, for templates that refuse one."""
@@ -156,5 +168,5 @@ def _content(message: Message) -> str:
     if isinstance(message.content, str):
         return message.content
     if any(not isinstance(part, str) for part in message.content):
-        raise ProviderError("hf/ takes texts, not pictures or clips", fatal=True)
+        raise ProviderError("this model reads texts, not pictures or clips", fatal=True)
     return "".join(part for part in message.content if isinstance(part, str))

@@ -121,10 +121,9 @@ def prepare(data: bytes) -> PreparedAudio:
 def _prepared(data: bytes, kind: str) -> PreparedAudio:
     import numpy as np
 
-    size = len(data) - 44
     power = _Power()
-    if size > 0 and size % 2 == 0 and size <= MOST_SECONDS * RATE * 2 and data[:44] == _header(size):
-        samples, sent = np.frombuffer(data, "<i2", offset=44), data
+    if _is_sent(data):
+        heard, sent = np.frombuffer(data, "<i2", offset=44), data
     else:
         pcm = bytearray()
         for rate, blocks in _streams(data, kind):
@@ -133,9 +132,26 @@ def _prepared(data: bytes, kind: str) -> PreparedAudio:
                 _check_length(kind, len(pcm) // 2, 1, RATE)
         if not pcm:
             raise MediaError(f"{kind} without samples")
-        samples, sent = np.frombuffer(bytes(pcm), "<i2"), _header(len(pcm)) + pcm
-    seconds, first = len(samples) / RATE, samples[: PREVIEW_SECONDS * RATE]
+        heard, sent = np.frombuffer(bytes(pcm), "<i2"), _header(len(pcm)) + pcm
+    seconds, first = len(heard) / RATE, heard[: PREVIEW_SECONDS * RATE]
     return PreparedAudio(sent, "audio/wav", seconds, _preview(first), power.cancels)
+
+
+def samples(data: bytes) -> NDArray[np.float32]:
+    """The samples of the stored clip `data` as it is sent: of shape (samples,), in -1 to 1, 16,000 a second.
+
+    They are for models in this process. Raises what `prepare` does.
+    """
+    import numpy as np
+
+    sent = data if _is_sent(data) else prepare(data).data
+    return np.frombuffer(sent, "<i2", offset=44).astype(np.float32) / np.float32(32768)
+
+
+def _is_sent(data: bytes) -> bool:
+    """Whether `data` has the form in which clips are sent: the shortest header, and samples."""
+    size = len(data) - 44
+    return size > 0 and size % 2 == 0 and size <= MOST_SECONDS * RATE * 2 and data[:44] == _header(size)
 
 
 def _header(size: int) -> bytes:

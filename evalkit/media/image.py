@@ -36,7 +36,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 from evalkit.errors import MediaError, UsageError, unknown
 from evalkit.media.image_files import JPEG_2000, check_directory, kind_of
@@ -60,6 +60,7 @@ _MOST_SCANS = 100
 all pixels."""
 
 _PILLOW = r"PIL\."
+_T = TypeVar("_T")
 _BITS, _PHOTOMETRIC, _ORIENTATION, _PLANES, _SAMPLE_FORMAT = 258, 262, 274, 284, 339
 _PNG_END = b"IEND\xaeB\x60\x82"
 
@@ -85,10 +86,23 @@ def prepare(data: bytes, max_pixels: int = 0, resample: str = "lanczos") -> Prep
     """
     if resample not in RESAMPLES:
         raise unknown("resample", resample, RESAMPLES)
+    return _read(data, lambda kind: _prepared(data, kind, max_pixels, resample))
+
+
+def rgb(data: bytes) -> Image.Image:
+    """The stored picture `data` as it is sent, decoded: 8-bit RGB, upright, on white; not scaled.
+
+    It is for models in this process. Raises `MediaError` if it is not a whole picture that can be read.
+    """
+    return _read(data, lambda kind: _loaded(data, kind)[0].convert("RGB"))
+
+
+def _read(data: bytes, how: Callable[[str], _T]) -> _T:
+    """What `how` makes of the picture `data`, given its format. Raises `MediaError`."""
     kind = kind_of(data)
     with _careful:
         try:
-            return _prepared(data, kind, max_pixels, resample)
+            return how(kind)
         except MediaError:
             raise
         except Exception as error:  # noqa: BLE001 — decoders raise whatever broken bytes run them into

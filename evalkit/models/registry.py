@@ -133,8 +133,10 @@ BACKENDS: dict[str, Backend] = {
     ),
     "hf": Backend(
         "hf/PATH-or-NAME",
-        "a model of transformers, run in this process on a GPU or the CPU: a folder, a GGUF file or a name",
-        ("chat", "completion", "logprobs", "echo", "likelihood", "prefill", "extra"),
+        "a model of transformers, run in this process on a GPU or the CPU: a folder, a GGUF file or a name; "
+        "image, audio and transcription if its processor has them",
+        ("chat", "completion", "transcription", "image", "audio")
+        + ("logprobs", "echo", "likelihood", "prefill", "extra"),
         "evalkit.hf.model:open_hf",
         module="transformers",
         install="pip install 'evalkit[hf]'",

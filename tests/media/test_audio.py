@@ -14,7 +14,7 @@ import soundfile
 import soxr
 
 from evalkit.errors import MediaError
-from evalkit.media.audio import prepare
+from evalkit.media.audio import prepare, samples
 from tests.gaps import longest_gap
 from tests.media.sounds import chunk, decibels, form, heard, riff, sixteen, stored, tone, wav
 
@@ -269,3 +269,12 @@ def test_the_same_bytes_make_the_same_bytes_in_any_thread() -> None:
 def test_other_threads_go_on_meanwhile(kind: str, codec: str) -> None:
     data = stored(np.tile(SPEECH, 30), 48_000, kind, codec)
     assert any(longest_gap(lambda: prepare(data)) < 0.5 for _ in range(20))
+
+
+def test_a_model_in_this_process_gets_the_samples_that_are_sent() -> None:
+    for data in (wav(sixteen(SPEECH)), stored(SPEECH, 44_100, "FLAC", "PCM_16")):
+        found, sent = samples(data), np.frombuffer(prepare(data).data[44:], "<i2")
+        assert found.dtype == np.float32
+        assert (found * 32768 == sent).all()
+    with pytest.raises(MediaError, match="WAV"):
+        samples(wav(sixteen(SPEECH))[:30])

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from evalkit.errors import MediaError, UsageError
-from evalkit.media.image import prepare
+from evalkit.media.image import prepare, rgb
 from evalkit.media.image_files import goes_apart
 from evalkit.needs import installed
 from evalkit.samples import RESAMPLES
@@ -349,3 +349,12 @@ def test_avif_by_a_brand_that_is_not_its_first() -> None:
     other = data[:8] + b"mif1" + data[12:]
     assert prepare(other) == prepare(data)
     assert not goes_apart(other)
+
+
+def test_a_model_in_this_process_gets_the_pixels_that_are_sent() -> None:
+    turned = encoded(arrow(), "PNG", exif=exif(6))
+    for data in (encoded(arrow("L"), "PNG"), encoded(arrow("RGBA"), "PNG"), turned, encoded(arrow(), "JPEG")):
+        found, sent = rgb(data), shown(prepare(data)).convert("RGB")
+        assert (found.mode, found.size, found.tobytes()) == ("RGB", sent.size, sent.tobytes())
+    with pytest.raises(MediaError, match="truncated PNG"):
+        rgb(turned[:-20])
