@@ -91,6 +91,8 @@ class Life:
         self._answered = False
         self._unanswered = 0
         """How often it ended since it answered last."""
+        self._last = ""
+        """Why it ended last."""
         self._told: list[tuple[asyncio.AbstractEventLoop, Callable[[], None]]] = []
         self.start()
 
@@ -163,6 +165,8 @@ class Life:
 
     async def _open(self) -> Transport:
         """Waits until it is open. Raises `ProviderError`: a fatal one if no copy has answered yet."""
+        if self._unanswered >= _DEATHS and not self.group.answered:
+            raise self._gone(self._last)
         if self._opening is None:
             self.start()
         opening = self._opening
@@ -181,6 +185,7 @@ class Life:
             raise ProviderError(f"{self.name}: {error}", fatal=never, retryable=not never) from None
 
     def _gone(self, why: str) -> ProviderError:
+        self._last = why
         if self._unanswered < _DEATHS:
             return CopyEnded(why, retryable=True)
         why = f"{why}, {self._unanswered} times in a row"
@@ -194,7 +199,7 @@ class Life:
         if self._unanswered < _DEATHS:
             self.start()
         else:
-            self.close()
+            self._stop()
 
     def _died(self, asked: Asked, why: str) -> ProviderError:
         key = asked.request.encoded()[0], asked.draw
@@ -204,15 +209,16 @@ class Life:
         return CopyEnded(f"{why}; {_POISON} copies ended while they worked at this request")
 
     def close(self) -> None:
-        """Ends the process. A later request starts it again."""
+        """Ends the process, and tells nobody any longer when it is ready. A later request starts it again."""
+        self._told.clear()
+        self._unanswered = 0
+        self._stop()
+
+    def _stop(self) -> None:
         with self._lock:
             transport, self._transport, self._opening = self._transport, None, None
         if transport is not None:
             transport.close()
-
-    def forget(self) -> None:
-        """Tells nobody any longer when it becomes ready."""
-        self._told.clear()
 
 
 def _again(error: ProviderError) -> ProviderError:

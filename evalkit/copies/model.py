@@ -63,7 +63,6 @@ class Copy:
 
     async def aclose(self) -> None:
         self._life.close()
-        self._life.forget()
 
 
 class BatchCopy(Copy):

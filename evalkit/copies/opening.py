@@ -15,7 +15,7 @@ from evalkit.copies.child import ChildCopy
 from evalkit.copies.model import Copies
 from evalkit.copies.serving import Setup
 from evalkit.errors import UsageError, unknown
-from evalkit.models.registry import BACKENDS, Named, Read, number, read_options, take_options, whole_number
+from evalkit.models.registry import BACKENDS, Named, read_options, take_options
 from evalkit.processes.ray_cluster import connect
 
 _ALL = "all"
@@ -49,7 +49,7 @@ def open_ray(named: Named) -> Copies:
 
     Raises `UsageError`.
     """
-    readers: dict[str, Read] = {"replicas": whole_number, "gpus": number, "cpus": number}
+    readers = BACKENDS["ray"].options
     spec, typed = take_options(named.name, readers)
     options: dict[str, Any] = {"replicas": 1, "gpus": 0.0, "cpus": 1.0}
     options |= read_options(f"ray/{spec}", typed, readers, "ray")

@@ -110,6 +110,10 @@ class Backend:
         return not (self.key or self.alone)
 
     @property
+    def option_names(self) -> tuple[str, ...]:
+        return (*self.options, *(("copies",) if self.copied else ()))
+
+    @property
     def installed(self) -> bool:
         return not self.module or importlib.util.find_spec(self.module) is not None
 
@@ -218,6 +222,7 @@ BACKENDS: dict[str, Backend] = {
         "evalkit.copies.opening:open_ray",
         module="ray",
         install="pip install 'evalkit[ray]'",
+        options={"replicas": whole_number, "gpus": number, "cpus": number},
         whole=True,
         alone=True,
     ),
