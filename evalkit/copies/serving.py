@@ -9,9 +9,10 @@ import asyncio
 import contextlib
 import os
 import socket
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, TypeAlias, TypeGuard
+from typing import NamedTuple, TypeAlias, TypeGuard, TypeVar
 
 import evalkit
 from evalkit.errors import EvalkitError, ProviderError, ScorerError, UsageError, one_line
@@ -60,6 +61,8 @@ class Opened:
     version: str
 
 
+_F = TypeVar("_F")
+_BROKEN = "CUDA error"
 Answers: TypeAlias = "list[Response | ProviderError]"
 
 
@@ -103,10 +106,10 @@ class Served:
                 found = await model.generate_batch(
                     [one.request for one in asked], [one.draw for one in asked]
                 )
-                return [_sendable(one, model.name) for one in found]
+                return [_sendable(_usable(one), model.name) for one in found]
             return [*await asyncio.gather(*(self._one(model, one) for one in asked))]
         except (Exception, SystemExit) as error:  # noqa: BLE001 — as above
-            return plain(error)
+            return plain(_usable(error))
 
     async def _one(self, model: Model, asked: Asked) -> Response | ProviderError:
         try:
@@ -115,7 +118,7 @@ class Served:
                 return await model.generate_hinted(asked.request, hints, draw=asked.draw)
             return _sendable(await model.generate(asked.request, draw=asked.draw), model.name)
         except ProviderError as error:
-            found = plain(error)
+            found = plain(_usable(error))
             assert isinstance(found, ProviderError)
             return found
 
@@ -135,6 +138,19 @@ def _repeated(what: Said) -> Callable[[], str]:
         return what
 
     return again
+
+
+def _usable(found: _F) -> _F:
+    """`found`, unless it is an error after which this process cannot use its GPU; the process then ends.
+
+    CUDA returns such an error from every later call (CUDA Runtime API, "Error Handling"). To be out of memory
+    is none of them.
+    """
+    if isinstance(found, BaseException) and _BROKEN in str(found):
+        sys.stderr.write(f"{one_line(found, 300)}\n")
+        sys.stderr.flush()
+        os._exit(os.EX_SOFTWARE)
+    return found
 
 
 def _batches(model: object) -> TypeGuard[BatchModel]:

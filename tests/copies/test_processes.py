@@ -35,10 +35,10 @@ HERE = Path(__file__).parent
 
 
 async def model(prompt):
-    """Answers sums. The process in which one asks 13 + 6 first ends or hangs, if a file says so."""
+    """Answers sums. The first process to be asked 13 + 6 ends, hangs or loses its GPU, if a file says so."""
     (HERE / f"pid-{os.getpid()}").touch()
     await asyncio.sleep(0.005)
-    for name, does in (("kill", kill), ("hang", hang)):
+    for name, does in (("kill", kill), ("hang", hang), ("broken", broken)):
         if "13 +" in prompt[-1].content and (HERE / name).exists():
             (HERE / name).unlink()
             does()
@@ -51,6 +51,10 @@ def kill():
 
 def hang():
     os.kill(os.getpid(), signal.SIGSTOP)
+
+
+def broken():
+    raise RuntimeError("CUDA error: an illegal memory access was encountered")
 '''
 
 
@@ -72,7 +76,7 @@ def pids(folder: Path) -> list[int]:
 def test_a_killed_copy_and_one_that_hangs_cost_no_sample(tmp_path: Path, model: str) -> None:
     task = sums(tmp_path, 120)
     plain_ = evalkit.run(model, task, output=tmp_path / "plain.db")
-    for name in ("kill", "hang"):
+    for name in ("kill", "hang", "broken"):
         (tmp_path / name).touch()
         path = tmp_path / f"{name}.db"
         found = evalkit.run(f"{model}?copies=2", task, output=path, timeout=1)
@@ -91,7 +95,7 @@ def test_on_the_command_line(tmp_path: Path, model: str) -> None:
     task, path = sums(tmp_path, 400), tmp_path / "r.db"
     running = start("run", "-m", f"{model}?copies=2", "-t", task, "-o", path, "--concurrency", 4)
     wait_for_draws(path, 20)
-    first, second = pids(tmp_path)
+    first, _ = pids(tmp_path)
     os.kill(first, signal.SIGKILL)
     wait_for_draws(path, 60)
     running.kill()
@@ -131,7 +135,7 @@ def test_a_fake_model_and_what_cannot_be_opened(tmp_path: Path) -> None:
     for spec, words in {
         "fake/golt?copies=2": "unknown fake model 'golt'",
         "python:/nowhere/x.py:f?copies=2": "no model file",
-        f"python:{tmp_path / 'ends.py'}:Model?copies=2": "a copy ended while it was started .exit status 3: enough",
+        f"python:{tmp_path / 'ends.py'}:Model?copies=2": "ended while it was started .exit status 3: enough",
     }.items():
         (tmp_path / "ends.py").write_text(
             "import os, sys\nsys.stderr.write('enough')\nsys.stderr.flush()\nos._exit(3)"
@@ -147,7 +151,7 @@ def test_what_is_typed(monkeypatch: pytest.MonkeyPatch) -> None:
         "fake/gold?copies=two": "copies must be an integer of at least 1",
         "fake/gold?copies=all": "copies=all means one for each GPU, and there is no GPU",
         "replay/x.db?copies=2": "unknown option of replay 'copies'",
-        "ray/openai/x": "openai/ cannot run in one. An endpoint that several servers share is given as several --b",
+        "ray/openai/x": "openai/ cannot run in one. An endpoint that several servers share is given",
         "ray/replay/x.db": "replay/ cannot run in one",
         "ray/ray/fake/gold": "ray/ cannot run in one",
         "ray/fak/gold": "unknown backend 'fak': did you mean fake",

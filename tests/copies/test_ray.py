@@ -18,6 +18,7 @@ from evalkit.errors import UsageError
 from evalkit.models import open_model
 from evalkit.processes.ray_cluster import connect
 from tests.copies.test_life import uses
+from tests.copies.test_life import written as batched
 from tests.copies.test_processes import pids, written_model
 from tests.made import sums
 from tests.processes import gone
@@ -59,9 +60,9 @@ def test_a_killed_actor_and_one_that_hangs_cost_no_sample(tmp_path: Path, cluste
 
 def test_actors_beyond_the_cluster_keep_nobody_waiting(tmp_path: Path, cluster: str) -> None:
     """Three actors on two CPUs: the third one waits for a node."""
-    task = sums(tmp_path, 30)
-    evalkit.run("fake/gold?wrong=0.4", task, output=tmp_path / "plain.db")
-    evalkit.run("ray/fake/gold?wrong=0.4&replicas=3", task, output=tmp_path / "ray.db")
+    task, model = sums(tmp_path, 30), f"{batched(tmp_path)}:model"
+    evalkit.run(model, task, output=tmp_path / "plain.db")
+    evalkit.run(f"ray/{model}?replicas=3", task, output=tmp_path / "ray.db")
     assert documents(tmp_path / "ray.db") == documents(tmp_path / "plain.db")
     counted = uses(tmp_path / "ray.db")
     assert sum(requests for requests, _ in counted.values()) == 30
