@@ -25,7 +25,10 @@ def received(peer: socket.socket) -> bytes | None:
     """Reads one message, and no byte of the next; None if the other end hangs up. Raises `OSError`."""
     message, left = bytearray(), LENGTH.size
     while left:
-        part = peer.recv(min(left, 1 << 20))
+        try:
+            part = peer.recv(min(left, 1 << 20))
+        except ConnectionResetError:  # it ended before it had read all that was sent to it
+            return None
         if not part:
             return None
         message += part

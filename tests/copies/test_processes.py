@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from evalkit.errors import MediaError, ProviderError, ScorerError, UsageError
 from evalkit.models import open_model
 from evalkit.models.base import Request
 from evalkit.models.http import Refusal
+from evalkit.processes.framing import received
 from evalkit.samples import Audio, Image, Message, Speech, Tool
 from tests.cli.conftest import Cli
 from tests.copies.test_life import uses
@@ -172,6 +174,14 @@ GPU 1: NVIDIA H100 80GB HBM3 (UUID: GPU-2222)
 """
     assert listed_gpus(listed) == ["0", "MIG-aaaa", "MIG-bbbb"]
     assert listed_gpus("") == []
+
+
+def test_a_host_that_ends_with_unread_answers_has_hung_up() -> None:
+    ours, theirs = socket.socketpair()
+    with theirs:
+        theirs.sendall(b"an answer that nobody reads")
+        ours.close()
+        assert received(theirs) is None
 
 
 class _Own(ProviderError):
