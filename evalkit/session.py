@@ -52,7 +52,9 @@ _ARGUMENTS = """
     strict: whether to refuse a run that is not comparable with the report. Default: it is only marked.
     concurrency: number of requests in flight. Default: as many as the endpoint handles well.
     retries: number of further attempts after a temporary failure of a request. Default: 5.
-    timeout: seconds for one request to a model given by name. Default: 600.
+    timeout: seconds for one request to a model given by name, or for one call of a copy. Default: 600.
+    ray_address: the Ray cluster for a model named `ray/…`, as HOST:PORT. Default: RAY_ADDRESS, or else one on
+        this machine.
     api_key_env: environment variable with the endpoint's key. Default: OPENAI_API_KEY.
     same_model: whether to resume a run although the endpoint has another URL. Default: this is refused.
     shard: "2/8" asks the second of eight parts of the samples, and `evalkit.merge` puts the parts together.
@@ -90,6 +92,7 @@ async def evaluate(
     timeout: float = 600.0,  # noqa: ASYNC109 — of a request
     verify_fraction: float = 0.0,
     api_key_env: str = "",
+    ray_address: str = "",
     same_model: bool = False,
     shard: str = "",
     progress: Progress | bool = False,
@@ -97,11 +100,12 @@ async def evaluate(
     """Evaluates `model` on `tasks` inside an event loop: `table = await evalkit.evaluate(…)`."""
     opened: list[Model] = []
     try:
-        opened.append(model_of(model, base_url=base_url, timeout=timeout, key_env=api_key_env))
+        given: dict[str, Any] = {"timeout": timeout, "ray_address": ray_address}
+        opened.append(model_of(model, base_url=base_url, key_env=api_key_env, **given))
         judges: dict[str, Model] = {}
         for role, one in _by_role(judge):
             key_env = judge_key(one) if isinstance(one, str) else ""
-            judges[role] = model_of(one, timeout=timeout, key_env=key_env)
+            judges[role] = model_of(one, key_env=key_env, **given)
             opened.append(judges[role])
         plan = make_plan(
             opened[0],
@@ -148,6 +152,7 @@ def run(
     timeout: float = 600.0,
     verify_fraction: float = 0.0,
     api_key_env: str = "",
+    ray_address: str = "",
     same_model: bool = False,
     shard: str = "",
     progress: Progress | bool = False,
@@ -175,6 +180,7 @@ def run(
             timeout=timeout,
             verify_fraction=verify_fraction,
             api_key_env=api_key_env,
+            ray_address=ray_address,
             same_model=same_model,
             shard=shard,
             progress=progress,

@@ -23,7 +23,7 @@ def command(as_json: bool) -> None:
                 "usage": backend.usage,
                 "summary": backend.summary,
                 "capabilities": list(backend.capabilities),
-                "options": list(backend.options),
+                "options": list(backend.option_names),
                 "installed": backend.installed,
                 "install": backend.install,
             }
@@ -35,7 +35,7 @@ def command(as_json: bool) -> None:
         click.echo(click.style(backend.usage, bold=True))
         click.echo(f"    {backend.summary}")
         click.echo(f"    {', '.join(backend.capabilities)}")
-        if backend.options:
-            click.echo(f"    options: {', '.join(backend.options)}, as in ?{next(iter(backend.options))}=…")
+        if names := backend.option_names:
+            click.echo(f"    options: {', '.join(names)}, as in ?{names[0]}=…")
         if not backend.installed:
             click.echo(click.style(f"    not installed: {backend.install}", fg="yellow"))

@@ -111,6 +111,13 @@ _ROLE = re.compile(r"([a-z][\w-]*)=")
     metavar="I/N",
     help="Ask only part I of N of the samples, counted from 1. `evalkit merge` puts the parts together.",
 )
+@click.option(
+    "--ray-address",
+    default="",
+    metavar="HOST:PORT",
+    help="The Ray cluster for ray/: the address of its head node, auto or local. Default: RAY_ADDRESS, or "
+    "else a cluster on this machine, which is started if there is none.",
+)
 @click.option("--seed", type=int, default=0, metavar="N", show_default=True, help="Seed of sampled draws.")
 @set_option
 @click.option(
@@ -122,7 +129,12 @@ _ROLE = re.compile(r"([a-z][\w-]*)=")
 )
 @data_option
 @click.option(
-    "--timeout", type=float, default=600.0, metavar="S", show_default=True, help="Seconds per request."
+    "--timeout",
+    type=float,
+    default=600.0,
+    metavar="S",
+    show_default=True,
+    help="Seconds per request, or per call of a copy of a model (copies=N, ray/).",
 )
 @click.option(
     "--retries",
@@ -158,6 +170,7 @@ def command(
     output: Path | None,
     limit: int | None,
     shard: str,
+    ray_address: str,
     seed: int,
     settings: tuple[str, ...],
     concurrency: str,
@@ -183,14 +196,14 @@ def command(
 
     options = Options(_concurrency(concurrency), RetryPolicy(attempts=1 + max(0, retries)), verify_fraction)
     plan = make_plan(
-        open_model(model, base_url=base_urls, timeout=timeout, key_env=key_env),
+        open_model(model, base_url=base_urls, timeout=timeout, key_env=key_env, ray_address=ray_address),
         tasks,
         settings=parse_settings(settings),
         data=data_options(data),
         limit=limit,
         seed=seed,
         strict=strict,
-        judges=_judges(judges, judge_urls, judge_keys, timeout),
+        judges=_judges(judges, judge_urls, judge_keys, timeout, ray_address),
         same_model=same_model,
         shard=shard,
         tell=_teller(),
@@ -254,16 +267,16 @@ def _run(plan: Plan, path: Path, options: Options, again: str, as_json: bool) ->
 
 def _tell_replicas(path: Path) -> None:
     """Says how many requests each replica answered, if the model has several."""
-    from evalkit.runfile.replica_use import replica_uses
+    from evalkit.runfile.replica_use import called, replica_uses
     from evalkit.runfile.store import Store
 
     with Store.open(path) as store:
         for use in replica_uses(store):
-            click.echo(f"replica {use.line()}", err=True)
+            click.echo(called(use.address) + use.line().removeprefix(use.address), err=True)
 
 
 def _judges(
-    typed: tuple[str, ...], urls: tuple[str, ...], keys: tuple[str, ...], timeout: float
+    typed: tuple[str, ...], urls: tuple[str, ...], keys: tuple[str, ...], timeout: float, ray_address: str
 ) -> dict[str, Model]:
     """Returns the judge models by role. Raises `UsageError`."""
     from evalkit.benchmark.task import judge_argument
@@ -283,6 +296,7 @@ def _judges(
             base_url=addresses.get(role, ""),
             timeout=timeout,
             key_env=named_keys.get(role) or judge_key(name),
+            ray_address=ray_address,
         )
         for role, name in models.items()
     }

@@ -23,6 +23,11 @@ def batches(model: Model) -> TypeGuard[BatchModel]:
     return True
 
 
+def taken_at_once(model: Model) -> int:
+    """The most requests for one call of a model that takes or gathers several; else 0."""
+    return model.batch_size if batches(model) else getattr(model, "gathers", 0)
+
+
 class Batcher:
     """Collects concurrent requests into calls of `BatchModel.generate_batch`, one call after the other.
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import orjson
 
-from evalkit.engine.batch import Batcher, batches
+from evalkit.copies.model import Copies, Copy
 from evalkit.engine.commits import Commits
 from evalkit.engine.doubt import Doubt
 from evalkit.engine.evidence import Signs
@@ -94,14 +94,14 @@ class ModelClient:
         self._told_until = 0.0
         self._departed: set[tuple[int, str]] = set()
         self._echo_shown: asyncio.Task[None] | None = None
-        self._batcher = Batcher(model) if batches(model) else None
+        # Only this exact class gets the hints, because no model of a user's may see the references.
+        self._hinted = type(model) is FakeModel or (type(model) is Copies and model.hinted)
         self._by_id = model if answers_by_id(model) and not judge else None
         self._askers: dict[bytes, str] = {}
 
     def close(self) -> None:
         """Stops sending requests."""
-        if self._batcher is not None:
-            self._batcher.close()
+        self.lanes.close()
         if self._uses is not None:
             self._uses.write()
 
@@ -204,7 +204,7 @@ class ModelClient:
 
     async def _echo_is_right(self, asker: Asker) -> None:
         """Checks, once per run, that the model reports a prompt's tokens correctly. Raises `Stopped`."""
-        if self._replays or type(self.model) is FakeModel:  # checked in the original run; made-up tokens
+        if self._replays or self._hinted:  # checked in the original run; made-up tokens
             return
         if "echo" not in self.model.capabilities:
             raise ProviderError(f"{self.model.name} does not support likelihoods of texts (echo)", fatal=True)
@@ -256,7 +256,7 @@ class ModelClient:
         """Sends the request once. A failure is noted before another request gets the turn."""
         lane = turn.lane
         try:
-            return cut(await self._once(lane.model, request, draw, asker), request.stop)
+            return cut(await self._once(lane, request, draw, asker), request.stop)
         except ProviderError as error:
             if self.lanes.several:
                 if lane.address not in str(error):
@@ -269,7 +269,7 @@ class ModelClient:
 
     def _goes_elsewhere(self, lane: Lane, error: ProviderError, tried: set[Lane]) -> bool:
         """Whether the request is sent to another replica at once. Raises `Stopped` if none is left."""
-        if not self.lanes.several:
+        if not self.lanes.several or self.lanes.hopeless(lane, error):
             return False
         if gone := self.lanes.gone(self.policy.attempts):
             raise Stopped(f"none of the replicas answers: {gone}", usage=error.fatal) from None
@@ -309,17 +309,16 @@ class ModelClient:
         self._told_until = until
         self.on_wait(pause, str(error))
 
-    async def _once(self, model: Model, request: Request, draw: int, asker: Asker) -> Response:
+    async def _once(self, lane: Lane, request: Request, draw: int, asker: Asker) -> Response:
         try:
             if self._by_id is not None:
                 return checked(await self._by_id.answer_of(asker.sample, draw=draw), request)
-            hints = asker.hints
-            # Only this exact class gets the hints, because no model of a user's may see the references.
-            if type(self.model) is FakeModel:
-                known = None if hints is None else hints()
-                return checked(await self.model.generate_hinted(request, known, draw=draw), request)
-            if self._batcher is not None:
-                return checked(await self._batcher.generate(request, draw), request)
+            model = lane.model
+            if self._hinted and isinstance(model, FakeModel | Copy):
+                known = None if asker.hints is None else asker.hints()
+                return checked(await model.generate_hinted(request, known, draw=draw), request)
+            if lane.batcher is not None:
+                return checked(await lane.batcher.generate(request, draw), request)
             return checked(await model.generate(request, draw=draw), request)
         except (BoundaryError, asyncio.CancelledError):
             raise

@@ -1,4 +1,4 @@
-"""The lanes of a model: one for each endpoint that serves it, each with a limiter of its own.
+"""The lanes of a model: one for each endpoint or copy of it, each with a limiter of its own.
 
 A model at one endpoint has one lane, which behaves as its limiter does. With several, a request takes the
 least loaded lane. A lane that fails rests, and requests take the others meanwhile. After the rest a single
@@ -14,12 +14,14 @@ from collections.abc import Callable, Collection, Sequence
 from types import TracebackType
 from typing import NamedTuple
 
+from evalkit.copies.model import Copy, CopyEnded
+from evalkit.engine.batch import Batcher, batches
 from evalkit.engine.limiter import Limiter
 from evalkit.engine.waits import RetryPolicy
 from evalkit.errors import ProviderError
 from evalkit.models.base import Model
 from evalkit.models.http import Refusal
-from evalkit.runfile.replica_use import ReplicaUse, replica_uses, set_replica_uses
+from evalkit.runfile.replica_use import ReplicaUse, called, replica_uses, set_replica_uses
 from evalkit.runfile.store import Store
 
 _IN_A_ROW = 3
@@ -33,10 +35,12 @@ _WRITTEN_EVERY = 5.0
 
 
 class Lane:
-    """One endpoint of a model."""
+    """One endpoint of a model, or one copy."""
 
     def __init__(self, model: Model, limiter: Limiter) -> None:
         self.model, self.limiter = model, limiter
+        self.copy = model if isinstance(model, Copy) else None
+        self.batcher = Batcher(model) if batches(model) else None
         self.address = str(getattr(model, "base_url", ""))
         self.use = ReplicaUse(self.address)
         self.rests = 0
@@ -53,7 +57,12 @@ class Lane:
     @property
     def free(self) -> bool:
         """Whether it admits a request now: after a rest a single one, until that is answered."""
-        return self.limiter.free and not (self.rests and self._trial)
+        return self.limiter.free and not self.held and not (self.rests and self._trial)
+
+    @property
+    def held(self) -> bool:
+        """Whether it admits nobody for now: it rests, or the copy is still being started."""
+        return self.limiter.held or (self.copy is not None and not self.copy.ready)
 
     @property
     def load(self) -> tuple[float, int]:
@@ -98,7 +107,8 @@ class Lane:
         if sent != self._news:
             return 0.0
         self._failed += 1
-        if isinstance(error, Refusal) and not error.fatal and self._failed < _IN_A_ROW and not self.rests:
+        answers = isinstance(error, Refusal) or (self.copy is not None and not isinstance(error, CopyEnded))
+        if answers and not error.fatal and self._failed < _IN_A_ROW and not self.rests:
             return 0.0
         self.rests += 1
         self._news += 1
@@ -144,6 +154,8 @@ class Lanes:
         if self.several:
             for lane in lanes:
                 lane.limiter.share(self._admit, lambda: bool(self._waiting))
+                if lane.copy is not None:
+                    lane.copy.when_ready(self._admit)
 
     @property
     def several(self) -> bool:
@@ -169,6 +181,12 @@ class Lanes:
         """Whether a replica may answer later."""
         return not all(lane.fatal for lane in self._lanes)
 
+    def close(self) -> None:
+        """Stops sending batches."""
+        for lane in self._lanes:
+            if lane.batcher is not None:
+                lane.batcher.close()
+
     async def take(self, avoided: Collection[Lane] = ()) -> Turn:
         """Waits for a turn on a lane: on one of `avoided` only if no other one admits requests at all."""
         if not self.several:
@@ -189,7 +207,7 @@ class Lanes:
 
     def others(self, avoided: Collection[Lane]) -> bool:
         """Whether there is a lane besides `avoided` that does not rest."""
-        return any(lane not in avoided and not lane.limiter.held for lane in self._lanes)
+        return any(lane not in avoided and not lane.held for lane in self._lanes)
 
     def failed(self, turn: Turn, error: ProviderError, policy: RetryPolicy) -> None:
         """Notes that a request failed, and tells of it if its lane rests for the first time."""
@@ -197,14 +215,18 @@ class Lanes:
         seconds = lane.failed(error, turn.sent, policy)
         if seconds and lane.rests == 1 and self.on_news is not None:
             fatal = f" ({error.hint})" if error.hint and not error.fatal else ""
-            self.on_news(f"replica {lane.address} failed, and the others take its requests: {error}{fatal}")
+            self.on_news(f"{called(lane.address)} failed, and the others take its requests: {error}{fatal}")
 
     def succeeded(self, lane: Lane, seconds: float) -> None:
         if not lane.succeeded(seconds) or not self.several:
             return
         self._admit()
         if self.on_news is not None:
-            self.on_news(f"replica {lane.address} answers again")
+            self.on_news(f"{called(lane.address)} answers again")
+
+    def hopeless(self, lane: Lane, error: ProviderError) -> bool:
+        """Whether `error` ends the run although there are other lanes: no copy of the model can be used."""
+        return error.fatal and lane.copy is not None and lane.copy.hopeless
 
     def gone(self, attempts: int) -> str:
         """What each replica said last, if all of them have rested as often as a request is tried; else ""."""
@@ -222,7 +244,7 @@ class Lanes:
     def _free(self, avoided: Collection[Lane]) -> Lane | None:
         if not self._open:
             return None
-        known = [lane for lane in self._lanes if lane not in avoided and not lane.limiter.held]
+        known = [lane for lane in self._lanes if lane not in avoided and not lane.held]
         return min((lane for lane in known or self._lanes if lane.free), key=_load, default=None)
 
     def _admit(self) -> None:

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import NoReturn
 
 from evalkit.benchmark.task import judge_for
-from evalkit.engine.batch import batches
+from evalkit.copies.model import Copies
+from evalkit.engine.batch import taken_at_once
 from evalkit.engine.calibrate import calibrate
 from evalkit.engine.cell import CellPlan
 from evalkit.engine.channel import Links, SampleChannel
@@ -186,9 +187,10 @@ def _client(
     judge: str = "",
     verify: float = 0.0,
 ) -> ModelClient:
-    size = model.batch_size if batches(model) else getattr(model, "gathers", 0)
-    members = model.members if isinstance(model, Replicas) else (model,)
-    lanes = [Lane(one, make_limiter(options.concurrency, one.parallel, size)) for one in members]
+    members = model.members if isinstance(model, Replicas | Copies) else (model,)
+    lanes = [
+        Lane(one, make_limiter(options.concurrency, one.parallel, taken_at_once(one))) for one in members
+    ]
     return ModelClient(
         model, commits, Lanes(lanes, options.concurrency), retry, seed, media, judge=judge, verify=verify
     )

@@ -54,11 +54,16 @@ def as_model(
 
 
 def model_of(
-    given: ModelLike, *, base_url: str | Sequence[str] = "", timeout: float = 600.0, key_env: str = ""
+    given: ModelLike,
+    *,
+    base_url: str | Sequence[str] = "",
+    timeout: float = 600.0,
+    key_env: str = "",
+    ray_address: str = "",
 ) -> Model:
     """The given model; a name is opened. Raises `UsageError`."""
     if isinstance(given, str):
-        return open_model(given, base_url=base_url, timeout=timeout, key_env=key_env)
+        return open_model(given, base_url=base_url, timeout=timeout, key_env=key_env, ray_address=ray_address)
     if key_env:
         raise UsageError(f"{name_of(given)} is already made: key_env is for the name of a model")
     if not isinstance(base_url, str):

@@ -11,7 +11,7 @@ import itertools
 import math
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 from urllib.parse import parse_qsl
@@ -69,7 +69,7 @@ class Named:
 
     `typed`: all of `backend/name?option=value`. `options`: their parsed values. `base_url`: "" if none was
     given. `timeout`: in seconds, for one response of an endpoint. `key_env`: the variable of the environment
-    with the endpoint's key.
+    with the endpoint's key. `ray_address`: of a Ray cluster, for the backend `ray`.
     """
 
     typed: str
@@ -78,6 +78,7 @@ class Named:
     base_url: str = ""
     timeout: float = 600.0
     key_env: str = KEY
+    ray_address: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,8 @@ class Backend:
     `factory`: `module:function` of the function that makes the model from a `Named`. `module`: the package
     that must be installed; `install`: the command that installs it. `address`: whether it accepts
     `--base-url`. `key`: whether it sends a key. `whole`: whether all that follows the backend is the model's
-    name, including question marks; the backend then parses any options itself.
+    name, including question marks; the backend then parses any options itself. `alone`: whether there can be
+    no copies of a model in further processes although it has no key.
     """
 
     usage: str
@@ -100,12 +102,24 @@ class Backend:
     address: bool = False
     whole: bool = False
     key: bool = False
+    alone: bool = False
+
+    @property
+    def copied(self) -> bool:
+        """Whether its models run in this process, so that copies of one can run in others."""
+        return not (self.key or self.alone)
+
+    @property
+    def option_names(self) -> tuple[str, ...]:
+        return (*self.options, *(("copies",) if self.copied else ()))
 
     @property
     def installed(self) -> bool:
         return not self.module or importlib.util.find_spec(self.module) is not None
 
 
+_COPIES = "evalkit.copies.opening:open_copies"
+"""The function that opens a model with the option `copies`, which every backend in this process has."""
 BACKENDS: dict[str, Backend] = {
     "openai": Backend(
         "openai/NAME [--base-url URL]",
@@ -202,12 +216,25 @@ BACKENDS: dict[str, Backend] = {
         address=True,
         whole=True,
     ),
+    "ray": Backend(
+        "ray/BACKEND/NAME?replicas=8&gpus=1",
+        "copies of a model of another backend in actors of a Ray cluster",
+        ("chat", "completion", "transcription", "image", "audio")
+        + ("logprobs", "echo", "likelihood", "tools", "prefill", "extra"),
+        "evalkit.copies.opening:open_ray",
+        module="ray",
+        install="pip install 'evalkit[ray]'",
+        options={"replicas": whole_number, "gpus": number, "cpus": number},
+        whole=True,
+        alone=True,
+    ),
     "replay": Backend(
         "replay/RUN.db or replay/TEXTS.trn, .stm, .ctm, .tsv, .jsonl",
         "the responses of an earlier run, or texts by the id of the sample, without any request",
         ("chat", "completion", "transcription", "image", "audio")
         + ("logprobs", "echo", "tools", "prefill", "extra"),
         "evalkit.runfile.replay:open_replay",
+        alone=True,
     ),
     "fake": Backend(
         "fake/gold, fake/echo, fake/fixed?text=…",
@@ -233,13 +260,18 @@ def capabilities_of(backend: str) -> frozenset[Capability]:
 
 
 def open_model(
-    spec: str, *, base_url: str | Sequence[str] = "", timeout: float = 600.0, key_env: str = ""
+    spec: str,
+    *,
+    base_url: str | Sequence[str] = "",
+    timeout: float = 600.0,
+    key_env: str = "",
+    ray_address: str = "",
 ) -> Model:
     """The model that `backend/name?option=value` names. Raises `UsageError` if it cannot be opened.
 
     `base_url`: the address of its endpoint, or a file with addresses; several are replicas of one model.
     `key_env`: the variable of the environment with the endpoint's key, which must be set; OPENAI_API_KEY if
-    none is named.
+    none is named. `ray_address`: of the Ray cluster for `ray/…`, as `--ray-address`.
     """
     # What follows python: is a path, which may contain slashes.
     backend, mark, rest = spec.partition(":" if spec.startswith("python:") else "/")
@@ -256,11 +288,16 @@ def open_model(
         raise UsageError(f"--base-url can be used with {' and '.join(takers)}, not with {backend}/")
     if key_env:
         _check_key(key_env, backend, row)
+    if row.copied:
+        spec, typed = take_options(spec, ("copies",))
+        rest = spec.partition(mark)[2]
+        if typed and len(urls) < 2:
+            return _factory(_COPIES)(Named(spec, rest, typed, "".join(urls), timeout))
     name, _, query = (rest, "", "") if row.whole else rest.partition("?")
     options = read_options(f"{backend}/{name}", parse_options(query), row.options, backend)
-    module, _, function = row.factory.partition(":")
-    factory: Callable[[Named], Model] = getattr(importlib.import_module(module), function)
-    opened = [factory(Named(spec, name, options, url, timeout, key_env or KEY)) for url in urls or [""]]
+    factory = _factory(row.factory)
+    named = (Named(spec, name, options, url, timeout, key_env or KEY, ray_address) for url in urls or [""])
+    opened = [*map(factory, named)]
     if len(opened) == 1:
         return opened[0]
     if not row.key:
@@ -270,6 +307,13 @@ def open_model(
 
     unlike = {cast("Replica", model).base_url: cast("Replica", model) for model in opened}
     return Replicas([*unlike.values()]) if len(unlike) > 1 else opened[0]
+
+
+def _factory(place: str) -> Callable[[Named], Model]:
+    """The function at `module:function`."""
+    module, _, function = place.partition(":")
+    found: Callable[[Named], Model] = getattr(importlib.import_module(module), function)
+    return found
 
 
 def _addresses(base_url: str | Sequence[str]) -> list[str]:
@@ -298,6 +342,15 @@ def _check_key(key_env: str, backend: str, row: Backend) -> None:
 def parse_options(query: str) -> dict[str, str]:
     """The options after the question mark, as typed."""
     return dict(parse_qsl(query, keep_blank_values=True))
+
+
+def take_options(spec: str, names: Collection[str]) -> tuple[str, dict[str, str]]:
+    """`spec` without the options called `names`, and these options as typed."""
+    head, _, query = spec.partition("?")
+    parts = query.split("&") if query else []
+    taken = [part for part in parts if part.partition("=")[0] in names]
+    left = "&".join(part for part in parts if part not in taken)
+    return (f"{head}?{left}" if left else head), parse_options("&".join(taken))
 
 
 def read_options(

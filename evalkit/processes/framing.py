@@ -15,11 +15,22 @@ LENGTH = struct.Struct("!Q")
 
 def from_host(host: socket.socket) -> bytes:
     """Reads one message of the host, and no byte of the next. Ends this process if the host hangs up."""
+    message = received(host)
+    if message is None:
+        os._exit(0)
+    return message
+
+
+def received(peer: socket.socket) -> bytes | None:
+    """Reads one message, and no byte of the next; None if the other end hangs up. Raises `OSError`."""
     message, left = bytearray(), LENGTH.size
     while left:
-        part = host.recv(min(left, 1 << 20))
+        try:
+            part = peer.recv(min(left, 1 << 20))
+        except ConnectionResetError:  # it ended before it had read all that was sent to it
+            return None
         if not part:
-            os._exit(0)
+            return None
         message += part
         left -= len(part)
         if len(message) == LENGTH.size:

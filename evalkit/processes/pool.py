@@ -94,13 +94,21 @@ class Child:
         return bytes(arrived)
 
     def words(self) -> str:
-        """What the child has written to standard error."""
+        """What the child has written to standard error; "" after `close`."""
+        if self._errors.closed:
+            return ""
         self._errors.seek(0)
         return self._errors.read().decode(errors="replace").strip()
 
     def wait(self) -> int:
         """Waits until the child ends: its exit code, or minus the signal's number."""
         return self._process.wait()
+
+    def how(self, code: int) -> str:
+        """How it ended, by its exit code, and its last line: such as `SIGKILL` or `exit status 1: …`."""
+        name = signal.Signals(-code).name if code < 0 else f"exit status {code}"
+        last = "".join(self.words().splitlines()[-1:])[:300]
+        return f"{name}: {last}" if last else name
 
     def close(self) -> None:
         """Ends the child and its process group. In a forked copy of this process it does nothing."""
@@ -203,6 +211,11 @@ class Pool(Generic[_Child]):
         if loop is not self._loop:  # a semaphore belongs to the loop that first waited on it
             self._loop, self._slots = loop, asyncio.Semaphore(self.count)
         return self._slots
+
+
+def python_path() -> str:
+    """PYTHONPATH for a child that imports what this process can import."""
+    return os.pathsep.join(entry or os.getcwd() for entry in sys.path)  # noqa: PTH109
 
 
 def cpus() -> int:

@@ -22,7 +22,7 @@ from evalkit.errors import ScorerError
 from evalkit.identity.user_file import file_of_module, import_file
 from evalkit.keys import without_keys
 from evalkit.processes.framing import from_host, to_host
-from evalkit.processes.pool import Child, Ended, Pool
+from evalkit.processes.pool import Child, Ended, Pool, python_path
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -91,12 +91,10 @@ class _Worker(Child):
 
     def __init__(self, setup: Mapping[str, Any], number: int) -> None:
         self._setup = setup
-        path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)  # noqa: PTH109
         # One hash seed, because sympy's results may depend on the order of a set.
-        own = {"PYTHONPATH": path, "PYTHONHASHSEED": "0", "EVALKIT_WORKER": str(number)}
-        super().__init__(
-            [sys.executable, "-P", "-m", "evalkit.processes.workers"], without_keys({**os.environ}) | own
-        )
+        own = {"PYTHONPATH": python_path(), "PYTHONHASHSEED": "0", "EVALKIT_WORKER": str(number)}
+        command = [sys.executable, "-P", "-m", "evalkit.processes.workers"]
+        super().__init__(command, without_keys(os.environ, setup["keys"]) | own)
 
     async def ready(self) -> None:
         reply = await self.answer(self._setup, _START_SECONDS)
@@ -119,9 +117,7 @@ class _Worker(Child):
         code, cpu_seconds = self.wait(), self._setup["cpu_seconds"]
         if code == -signal.SIGPROF and cpu_seconds is not None:
             return OverLimit(f"over {cpu_seconds:g} s of CPU time")
-        how = signal.Signals(-code).name if code < 0 else f"exit status {code}"
-        last = self.words().splitlines()[-1:]
-        return ScorerError(f"a worker process crashed ({how}) {''.join(last)[:300]}".rstrip())
+        return ScorerError(f"a worker process crashed ({self.how(code)})")
 
 
 Place: TypeAlias = tuple[str, str, str]

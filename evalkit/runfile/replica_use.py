@@ -62,6 +62,11 @@ class ReplicaUse:
         )
 
 
+def called(address: str) -> str:
+    """What messages call the replica at `address`; a copy in a process has its name for an address."""
+    return f"replica {address}" if "://" in address else address
+
+
 def replica_uses(store: Store) -> list[ReplicaUse]:
     """The replicas that a run has had, in the order of their first use; empty for one endpoint."""
     return [_of(entry) for entry in store.manifest.get(ENTRY, ())]

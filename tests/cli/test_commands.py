@@ -193,6 +193,7 @@ def test_models(cli: Cli) -> None:
         "hf",
         "lm-eval",
         "python",
+        "ray",
         "replay",
         "fake",
     }

@@ -14,7 +14,7 @@ from evalkit.benchmark.spec import CellSpec, signed_settings
 from evalkit.benchmark.task import judge_argument
 from evalkit.models.replicas import REPLICAS
 from evalkit.runfile.records import SHARD
-from evalkit.runfile.replica_use import replica_uses
+from evalkit.runfile.replica_use import called, replica_uses
 from evalkit.runfile.store import Cell, Store
 
 Facts = tuple[tuple[str, str], ...]
@@ -126,7 +126,8 @@ def _provenance(manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _replicas(store: Store) -> Iterator[tuple[str, str]]:
-    return (("replica", use.line()) for use in replica_uses(store))
+    for use in replica_uses(store):
+        yield called(use.address).partition(" ")[0], use.line()
 
 
 def _word(value: Any) -> str:
