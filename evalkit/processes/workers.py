@@ -14,7 +14,7 @@ import resource
 import signal
 import socket
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ParamSpec, TypeAlias, TypeVar, cast
 
@@ -42,6 +42,10 @@ class Workers:
     calls that wait and not slow ones. `memory_megabytes` limits the address space of the process. None means
     no limit. The environment variable EVALKIT_WORKER holds the number of the worker, from 0 to `count` - 1.
 
+    With `--workers ray` the processes are on the nodes of a Ray cluster, `count` on each, unless `here` is
+    true. `code`, `files`, `packages`: functions, files and distributions that decide the results, besides the
+    functions that are called; a node where they differ is not used.
+
     It works in one event loop after the other, not in two at the same time. Processes end with the
     interpreter.
     """
@@ -54,6 +58,10 @@ class Workers:
         wall_seconds: float = 60.0,
         memory_megabytes: int | None = 2048,
         count: int | None = None,
+        here: bool = False,
+        code: Sequence[Callable[..., object]] = (),
+        files: Sequence[Path] = (),
+        packages: Sequence[str] = (),
     ) -> None:
         self._cpu_seconds = cpu_seconds
         self._wall_seconds = wall_seconds
@@ -62,7 +70,14 @@ class Workers:
             "cpu_seconds": cpu_seconds,
             "memory_megabytes": memory_megabytes,
         }
-        self._pool = Pool(functools.partial(_Worker, setup), count)
+        self._pool = Pool(
+            functools.partial(_Worker, setup),
+            count,
+            here=here,
+            code=(*code, *([prepare] if prepare else [])),
+            files=files,
+            packages=packages,
+        )
 
     async def call(self, function: Callable[_P, _R], *args: _P.args, **kwargs: _P.kwargs) -> _R:
         """Calls `function` in a worker and returns its result.
@@ -72,7 +87,8 @@ class Workers:
         exceeds a limit, and `ScorerError` if it raises or its process crashes; other calls are not affected.
         """
         request = {"function": place_of(function), "args": args, "kwargs": kwargs}
-        reply = await self._pool.use(lambda worker: worker.answer(request, self._wall_seconds))
+        seconds = self._wall_seconds
+        reply = await self._pool.use(lambda worker: worker.answer(request, seconds), code=(function,))
         if "error" in reply:
             raise ScorerError(str(reply["error"]))
         return cast(_R, reply["result"])
