@@ -15,7 +15,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from evalkit.cli.options import data_option, json_option, parse_settings, set_option, unsafe_option
+from evalkit.cli.options import (
+    data_option,
+    json_option,
+    parse_settings,
+    set_option,
+    unsafe_option,
+    use_workers,
+    workers_option,
+)
 from evalkit.cli.output import write
 from evalkit.errors import StorageError, UsageError
 from evalkit.samples import JUDGE
@@ -138,6 +146,7 @@ _ROLE = re.compile(r"([a-z][\w-]*)=")
     help="Resume a run whose endpoint has another address now. The run file then lists both addresses.",
 )
 @click.option("--strict", is_flag=True, help="Refuse tasks whose results are not comparable with the report.")
+@workers_option
 @unsafe_option
 @json_option
 def command(
@@ -160,6 +169,8 @@ def command(
     verify_fraction: float,
     same_model: bool,
     strict: bool,
+    workers: str,
+    ray_address: str | None,
     as_json: bool,
 ) -> int:
     """Evaluate a model on benchmarks and print the table.
@@ -174,6 +185,7 @@ def command(
     from evalkit.models import open_model
     from evalkit.session import default_output
 
+    use_workers(workers, ray_address)
     options = Options(_concurrency(concurrency), RetryPolicy(attempts=1 + max(0, retries)), verify_fraction)
     plan = make_plan(
         open_model(model, base_url=base_urls, timeout=timeout, key_env=key_env),

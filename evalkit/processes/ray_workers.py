@@ -25,11 +25,12 @@ from typing import Any, TypeVar
 from evalkit.errors import EvalkitError, ScorerError, UsageError, one_line
 from evalkit.processes.likeness import Thing, difference, things
 from evalkit.processes.pool import Child, Pool, send_to
+from evalkit.processes.ray_cluster import connect
 
 _TRIES = 4
 """How many hosts may be lost with one piece of work before it fails."""
 _LOSSES = 3
-"""How often the host of one node is started again."""
+"""How often in a row the host of one node is started again."""
 _LOOKS = 30.0
 """Seconds between two looks for new nodes."""
 _PING, _SILENT = 10.0, 60.0
@@ -41,12 +42,12 @@ _Found = TypeVar("_Found")
 _Child = TypeVar("_Child", bound=Child)
 
 
-def work_on_ray(ray: Any | None) -> None:
-    """Sends the work of all pools of this process to Ray from now on. None: does it here again.
+def work_on_ray(address: str | None = None) -> None:
+    """Sends the work of all pools of this process to a Ray cluster from now on.
 
-    `ray`: the module, connected to a cluster, as `evalkit.processes.ray_cluster.connect` returns it.
+    `address`: as for `evalkit.processes.ray_cluster.connect`. Raises `UsageError` if it cannot be reached.
     """
-    send_to(None if ray is None else RayWorkers(ray))
+    send_to(RayWorkers(connect(address)))
 
 
 class Host:
@@ -106,6 +107,7 @@ class _Node:
     unfit: dict[str, str] = field(default_factory=dict)
     """Pool → why its work cannot be done here."""
     losses: int = 0
+    """How many hosts it lost since the last one that did its work."""
     spent: str = ""
     """Why it gets no further host; "" if it does."""
     heard: float = 0.0
@@ -147,9 +149,9 @@ class RayWorkers:
         Raises `UsageError` if no node can do it, and `ScorerError` if `_TRIES` hosts were lost with it.
         """
         key, needs = self._key(pool, code)
-        lost = 0
+        lost: list[_Node] = []
         while True:
-            node = self._least_loaded(key)
+            node = self._least_loaded(key, lost)
             node.active += 1
             try:
                 host = node.host or self._start(node)
@@ -160,9 +162,9 @@ class RayWorkers:
                     found, error = await self._answer(node, host, reference)
                 except _Lost as how:
                     self._lose(node, host, str(how))
-                    lost += 1
-                    if lost == _TRIES:
-                        raise ScorerError(f"{lost} Ray workers were lost with this work: {how}") from None
+                    lost.append(node)
+                    if len(lost) == _TRIES:
+                        raise ScorerError(f"{_TRIES} Ray workers were lost with this work: {how}") from None
                     continue
             finally:
                 node.active -= 1
@@ -179,7 +181,8 @@ class RayWorkers:
             known[names] = hashlib.sha256(made).hexdigest(), needs
         return known[names]
 
-    def _least_loaded(self, key: str) -> _Node:
+    def _least_loaded(self, key: str, avoided: Sequence[_Node]) -> _Node:
+        """The node that the work of a pool is sent to: one of `avoided` only if there is no other one."""
         self._look()
         nodes = [node for node in self._nodes.values() if not node.spent and key not in node.unfit]
         if not nodes:
@@ -189,7 +192,7 @@ class RayWorkers:
                 f"no node of the Ray cluster can do this work: {reasons or 'none has CPUs'}; "
                 "--workers local does it on this machine"
             )
-        return min(nodes, key=lambda node: (node.active / node.cpus, node.name))
+        return min(nodes, key=lambda node: (node in avoided, node.active / node.cpus, node.name))
 
     def _look(self) -> None:
         """Finds the nodes that are alive, at most every `_LOOKS` seconds."""
@@ -243,7 +246,7 @@ class RayWorkers:
             found: tuple[Any, Exception | None] = answer.result()
         finally:
             answer.cancel()
-        node.heard = time.monotonic()
+        node.heard, node.losses = time.monotonic(), 0
         return found
 
     async def _result(self, reference: Any, seconds: float | None) -> Any:
