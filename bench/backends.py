@@ -1,6 +1,6 @@
 """Compares the backends that can run one GGUF file, sample by sample.
 
-    python -m bench.backends --data FOLDER [--limit 16] [--tasks mmlu,gsm8k,humaneval]
+    python -m bench.backends --data FOLDER [--limit 10] [--tasks mmlu,gsm8k,humaneval]
 
 It asks `llama-cpp/`, the same file through llama.cpp's loopback endpoint (`openai/`), `hf/` and `lm-eval/hf`,
 and llama.cpp with the same weights written as 32-bit floats, which shows what the arithmetic of the file's
@@ -26,8 +26,8 @@ NAME = "SmolLM2-135M-Instruct"
 REFERENCE = "hf"
 TASKS: Mapping[str, tuple[str, Mapping[str, str]]] = {
     "mmlu": ("mmlu:5-shot", {}),
-    "gsm8k": ("gsm8k:8-shot-cot", {"max_tokens": "160"}),
-    "humaneval": ("humaneval:0-shot", {"max_tokens": "320"}),
+    "gsm8k": ("gsm8k:8-shot-cot", {"shots": "4", "max_tokens": "96"}),
+    "humaneval": ("humaneval:0-shot", {"max_tokens": "160"}),
 }
 """Name → (benchmark, settings)."""
 HEADINGS = ("benchmark", "backend", "same text", "same verdict", "same prompt tokens", "largest difference")
@@ -121,17 +121,18 @@ def _rows(
 ) -> Iterator[Sequence[str]]:
     for name in options.tasks.split(","):
         task, settings = TASKS[name]
-        found: dict[str, list[Seen]] = {}
-        for label, backend in backends.items():
+        reference: list[Seen] = []
+        for number, (label, backend) in enumerate(backends.items()):
             say(f"{name}: {label} …")
             likelihood = {"likelihood": "prompt"} if backend.scored and name == "mmlu" else {}
             table = evalkit.run(
                 backend.model, task, base_url=backend.base_url, data=options.data, limit=options.limit,
-                output=folder / f"{name}-{len(found)}.db", settings={**settings, **likelihood},
+                output=folder / f"{name}-{number}.db", settings={**settings, **likelihood},
             )  # fmt: skip
-            found[label] = seen(table)
-        for label in list(backends)[1:]:
-            yield name, label, *compared(found[label], found[REFERENCE])
+            found = seen(table)
+            reference = reference or found
+            if label != REFERENCE:
+                yield name, label, *compared(found, reference)
 
 
 def measured(options: argparse.Namespace) -> Iterator[Sequence[str]]:
@@ -149,7 +150,7 @@ def main() -> None:
         prog="python -m bench.backends", description="Compares the backends that can run one GGUF file."
     )
     parser.add_argument("--data", required=True, type=Path, help="a folder laid out like the Hub")
-    parser.add_argument("--limit", type=int, default=16, help="samples of each benchmark")
+    parser.add_argument("--limit", type=int, default=10, help="samples of each benchmark")
     parser.add_argument("--tasks", default=",".join(TASKS), help="separated by commas")
     parser.add_argument("--threads", type=int, default=1, help="of llama.cpp")
     options = parser.parse_args()

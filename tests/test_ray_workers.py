@@ -25,7 +25,11 @@ from evalkit.processes.pool import Child, Pool, send_to
 from evalkit.processes.ray_workers import RayWorkers, work_on_ray
 from evalkit.processes.workers import OverLimit, Workers
 from evalkit.sandbox import Program, Raised, call, execute, run_programs
+from evalkit.scoring.learned import Learned
 from tests import hostile
+from tests.cli.conftest import Cli, cli
+
+__all__ = ["cli"]  # a fixture
 
 
 class Died(Exception):
@@ -289,6 +293,25 @@ def test_things_of_modules_and_packages() -> None:
     assert likeness.difference({("package", "numpy"): ""}).endswith("and the run has none")
 
 
+def _load() -> None:
+    return None
+
+
+def _lengths(model: None, pairs: list[tuple[str, str]]) -> list[float]:
+    return [float(len(one)) for one, _ in pairs]
+
+
+def test_a_learned_scorer_that_no_node_can_run_ends_the_run(
+    clusters: Callable[..., Cluster], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clusters("a")
+    scorer = Learned(_load, _lengths, model="lengths@1")
+    monkeypatch.setattr(ray_workers, "difference", lambda needs: "it has no file weights")
+    for _ in range(2):
+        with pytest.raises(UsageError, match=r"lengths@1: no node .* it has no file weights"):
+            asyncio.run(scorer("abc", ""))
+
+
 # With Ray itself -----------------------------------------------------------------------------------------
 
 
@@ -407,3 +430,35 @@ def test_a_run_has_the_table_of_this_machine(
     assert not isinstance(ends, _Ends) or ends.sent == 1
     assert [cell.signature for cell in table.cells] == [cell.signature for cell in here[0].cells]
     assert shown == here[1]
+
+
+@pytest.mark.slow
+def test_learned_scorers_of_a_users_file_run_there(on_ray: Any, tmp_path: Path) -> None:
+    from evalkit.identity.user_file import import_file
+
+    file = tmp_path / "learned_on_ray.py"
+    file.write_text(
+        "import os\n\n\ndef load():\n    return os.getppid()\n\n\n"
+        "def score(model, pairs):\n    return [model for _ in pairs]\n"
+    )
+    own = import_file(file)
+    scorer = Learned(own.load, own.score, model="parents@1")
+    assert asyncio.run(scorer("a", "b")) in _host_ids(on_ray)
+    scorer.close()
+
+
+@pytest.mark.slow
+def test_the_command_line_sends_programs_there(
+    ray: Any, tmp_path: Path, cli: Cli, here: tuple[Any, Any]
+) -> None:
+    arguments = ["-m", "fake/gold?wrong=0.4", "-t", "humaneval:0-shot", "--data", "builtin"]
+    try:
+        said = cli("run", *arguments, "--workers", "ray", "-o", tmp_path / "run.db")
+        assert said.code == 0
+        assert _host_ids(ray)
+        again = cli("rescore", tmp_path / "run.db", "-o", tmp_path / "again.db", "--workers", "ray")
+    finally:
+        send_to(None)
+    assert (again.code, "0 verdicts changed" in again.out or "unchanged" in again.out) == (0, True), again.out
+    (mine,) = evalkit.load(tmp_path / "again.db").table.cells
+    assert mine.value == here[0].cells[0].value

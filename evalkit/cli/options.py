@@ -74,8 +74,10 @@ def workers_option(function: F) -> F:
     """`--workers` and `--ray-address`, which `use_workers` takes."""
     function = click.option(
         "--ray-address",
-        metavar="HOST:PORT",
-        help="The Ray cluster, by default the one that RAY_ADDRESS names, or else one on this machine.",
+        default="",
+        metavar="ADDRESS",
+        help="The Ray cluster: the address of its head node, auto or local. Default: RAY_ADDRESS, or else a "
+        "cluster on this machine.",
     )(function)
     return click.option(
         "--workers",
@@ -86,7 +88,7 @@ def workers_option(function: F) -> F:
     )(function)
 
 
-def use_workers(workers: str, ray_address: str | None) -> None:
+def use_workers(workers: str, ray_address: str) -> None:
     """Lets programs and heavy scorers run where `--workers` says. Raises `UsageError`."""
     if workers == "ray":
         from evalkit.processes.ray_workers import work_on_ray

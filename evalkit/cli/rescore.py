@@ -77,7 +77,7 @@ def command(
     unmatched: int,
     task_files: tuple[Path, ...],
     workers: str,
-    ray_address: str | None,
+    ray_address: str,
     as_json: bool,
 ) -> None:
     """Read, score and measure the stored responses of a run again, with the current code.

@@ -170,7 +170,7 @@ def command(
     same_model: bool,
     strict: bool,
     workers: str,
-    ray_address: str | None,
+    ray_address: str,
     as_json: bool,
 ) -> int:
     """Evaluate a model on benchmarks and print the table.

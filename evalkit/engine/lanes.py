@@ -218,7 +218,7 @@ class Lanes:
         return self._total is not None and sum([lane.limiter.active for lane in self._lanes]) >= self._total
 
     def _free(self, avoided: Collection[Lane]) -> Lane | None:
-        """The least loaded lane that admits a request now. It scans all lanes for each request, hence once."""
+        """The least loaded lane that admits a request now. It scans all lanes, and that for each request."""
         if self._full:
             return None
         free = [lane for lane in self._lanes if lane.free]

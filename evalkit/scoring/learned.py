@@ -174,6 +174,9 @@ class Learned:
     async def _answer(self, pairs: list[TextPair]) -> list[float] | ScorerError | UsageError:
         try:
             reply = await self._workers.call(score_in_worker, *self._places, pairs, self._given)
+        except UsageError as error:  # no machine has what it needs
+            self._gone = functools.partial(UsageError, f"{self._name}: {error}")
+            return self._gone()
         except (ScorerError, OverLimit, OSError) as error:
             self._crashes += 1
             message = f"{self._name}: {error}"
