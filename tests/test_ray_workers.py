@@ -76,9 +76,9 @@ class Cluster:
         return lambda kind: SimpleNamespace(options=functools.partial(self._actor, kind))
 
     def _actor(self, kind: type, *, scheduling_strategy: str) -> Any:
-        def start() -> Any:
+        def start(*given: Any) -> Any:
             self.started.append(scheduling_strategy)
-            host = kind()
+            host = kind(*given)
             methods = {
                 name: SimpleNamespace(remote=functools.partial(self._call, scheduling_strategy, host, name))
                 for name in ("begin", "use", "ping")
@@ -459,6 +459,6 @@ def test_the_command_line_sends_programs_there(
         again = cli("rescore", tmp_path / "run.db", "-o", tmp_path / "again.db", "--workers", "ray")
     finally:
         send_to(None)
-    assert (again.code, "0 verdicts changed" in again.out or "unchanged" in again.out) == (0, True), again.out
+    assert "0 of 14 verdicts changed" in again.out
     (mine,) = evalkit.load(tmp_path / "again.db").table.cells
     assert mine.value == here[0].cells[0].value

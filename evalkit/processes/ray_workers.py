@@ -53,8 +53,12 @@ def work_on_ray(address: str | None = None) -> None:
 class Host:
     """The actor on a node: it has the children there. Its methods never raise."""
 
-    def __init__(self) -> None:
+    def __init__(self, threads: str | None) -> None:
+        """`threads`: the run's OMP_NUM_THREADS. Ray sets it to 1 for an actor that asks for no CPU."""
         self._pools: dict[str, Pool[Any]] = {}
+        os.environ.pop("OMP_NUM_THREADS", None)
+        if threads is not None:
+            os.environ["OMP_NUM_THREADS"] = threads
 
     async def begin(
         self, key: str, start: Callable[[int], Child], count: int, needs: dict[Thing, str]
@@ -210,7 +214,7 @@ class RayWorkers:
     def _start(self, node: _Node) -> Any:
         strategies = self._ray.util.scheduling_strategies
         place = strategies.NodeAffinitySchedulingStrategy(node.id, soft=False)
-        node.host = self._actor.options(scheduling_strategy=place).remote()
+        node.host = self._actor.options(scheduling_strategy=place).remote(os.environ.get("OMP_NUM_THREADS"))
         node.begun, node.fit = {}, set()
         return node.host
 
