@@ -18,6 +18,7 @@ from evalkit.hf.padded import generate
 from evalkit.hf.passes import Found, Passes, Wanted
 from evalkit.hf.rows import Row, Written
 from evalkit.hf.slots import Slots
+from evalkit.hf.splitting import mend
 from evalkit.hf.text import Texts
 from evalkit.hf.tree import Ids
 
@@ -125,6 +126,8 @@ def load(options: Options) -> Loaded:
     given["device_map"] = _device(options.device)
     try:
         tokenizer = AutoTokenizer.from_pretrained(options.folder, **files)
+        if options.is_gguf and (note := mend(tokenizer, options.path)):
+            _say(note)
         model = AutoModelForCausalLM.from_pretrained(options.folder, **files, **given)
         if options.adapter:
             from peft import PeftModel  # type: ignore[import-not-found, unused-ignore]
