@@ -18,7 +18,7 @@ from evalkit.hf.padded import generate
 from evalkit.hf.passes import Found, Passes, Wanted
 from evalkit.hf.rows import Row, Written
 from evalkit.hf.slots import Slots
-from evalkit.hf.splitting import mend
+from evalkit.hf.splitting import split_as_the_file_says
 from evalkit.hf.text import Texts
 from evalkit.hf.tree import Ids
 
@@ -126,7 +126,7 @@ def load(options: Options) -> Loaded:
     given["device_map"] = _device(options.device)
     try:
         tokenizer = AutoTokenizer.from_pretrained(options.folder, **files)
-        if options.is_gguf and (note := mend(tokenizer, options.path)):
+        if options.is_gguf and (note := split_as_the_file_says(tokenizer, options.path)):
             _say(note)
         model = AutoModelForCausalLM.from_pretrained(options.folder, **files, **given)
         if options.adapter:

@@ -14,14 +14,14 @@ _DIGITS = ("smollm",)
 """Rules that first take each digit for itself, and then split as GPT-2 does."""
 
 
-def mend(tokenizer: Any, path: Path) -> str:
+def split_as_the_file_says(tokenizer: Any, path: Path) -> str:
     """Lets `tokenizer`, as transformers made it of the file, split texts as the file says.
 
     Returns what the user must know where that is not possible; "" otherwise.
     """
     from tokenizers import pre_tokenizers
 
-    backend = getattr(tokenizer, "backend_tokenizer", None)
+    backend: Any = getattr(tokenizer, "backend_tokenizer", None)
     if not isinstance(getattr(backend, "pre_tokenizer", None), pre_tokenizers.ByteLevel):
         return ""
     named = rule(path)

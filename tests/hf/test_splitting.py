@@ -10,7 +10,7 @@ import pytest
 from gguf import GGUFWriter
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from evalkit.hf.splitting import mend
+from evalkit.hf.splitting import split_as_the_file_says
 
 TEXT = "if a:\n    10.5"
 
@@ -54,7 +54,7 @@ def test_a_text_is_split_as_the_file_says(
     tmp_path: Path, rule: str | None, pieces: list[str], said: str
 ) -> None:
     tokenizer = _tokenizer(pre_tokenizers.ByteLevel(add_prefix_space=False))
-    note = mend(tokenizer, _file(tmp_path, rule))
+    note = split_as_the_file_says(tokenizer, _file(tmp_path, rule))
     assert _pieces(tokenizer) == pieces
     assert said in note
     assert bool(said) == bool(note)
@@ -62,6 +62,6 @@ def test_a_text_is_split_as_the_file_says(
 
 def test_a_tokenizer_with_a_rule_of_its_own_is_left_alone(tmp_path: Path) -> None:
     tokenizer = _tokenizer(pre_tokenizers.Whitespace())
-    assert mend(tokenizer, _file(tmp_path, "llama-bpe")) == ""
+    assert split_as_the_file_says(tokenizer, _file(tmp_path, "llama-bpe")) == ""
     assert _pieces(tokenizer)[:2] == ["if", "a"]
-    assert mend(SimpleNamespace(), tmp_path / "none.gguf") == ""
+    assert split_as_the_file_says(SimpleNamespace(), tmp_path / "none.gguf") == ""
