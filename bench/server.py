@@ -3,9 +3,9 @@
 `tests/openai_server.py` behaves like vLLM and needs more CPU than the client that is measured here; on a
 machine with few cores, the measurement would be that of the server.
 
-    python -m bench.server LATENCY
+    python -m bench.server LATENCY [COUNT]
 
-prints its URL and serves until it is terminated.
+prints its URL, or those of COUNT ports, and serves until it is terminated.
 """
 
 from __future__ import annotations
@@ -69,24 +69,32 @@ class _Connection(asyncio.Protocol):
             self._transport.write(_RESPONSE)
 
 
-async def _serve(latency: float) -> None:
+async def _serve(latency: float, count: int) -> None:
     loop = asyncio.get_running_loop()
-    listening = await loop.create_server(lambda: _Connection(latency), "127.0.0.1", 0, backlog=1024)
-    print(f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}/v1", flush=True)
-    await listening.serve_forever()
+    for _ in range(count):
+        listening = await loop.create_server(lambda: _Connection(latency), "127.0.0.1", 0, backlog=1024)
+        print(f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}/v1", flush=True)
+    await loop.create_future()
 
 
 @contextmanager
 def endpoint(latency: float) -> Iterator[str]:
     """Yields the URL of such an endpoint, which another process serves."""
-    command = [sys.executable, "-m", "bench.server", str(latency)]
+    with endpoints(latency, 1) as (url,):
+        yield url
+
+
+@contextmanager
+def endpoints(latency: float, count: int) -> Iterator[list[str]]:
+    """Yields the URLs of `count` such endpoints, which one other process serves."""
+    command = [sys.executable, "-m", "bench.server", str(latency), str(count)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:
-            yield process.stdout.readline().strip()
+            yield [process.stdout.readline().strip() for _ in range(count)]
         finally:
             process.terminate()
 
 
 if __name__ == "__main__":
-    asyncio.run(_serve(float(sys.argv[1])))
+    asyncio.run(_serve(float(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 1))

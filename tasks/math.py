@@ -93,7 +93,8 @@ def prompt(sample: Sample, protocol: Protocol) -> Prompt:
 
 @functools.cache
 def workers() -> Workers:
-    return Workers(symbolic.prepare, cpu_seconds=5.0)
+    packages = ("sympy", "antlr4-python3-runtime", "math-verify")
+    return Workers(symbolic.prepare, cpu_seconds=5.0, packages=packages)
 
 
 @versioned("math.scorer", 3, packages=("sympy", "antlr4-python3-runtime"))

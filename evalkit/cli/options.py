@@ -89,6 +89,32 @@ def task_file_option(function: F) -> F:
     )(function)
 
 
+def workers_option(function: F) -> F:
+    """`--workers` and `--ray-address`, which `use_workers` takes."""
+    function = click.option(
+        "--ray-address",
+        default="",
+        metavar="ADDRESS",
+        help="The Ray cluster: the address of its head node, auto or local. Default: RAY_ADDRESS, or else a "
+        "cluster on this machine.",
+    )(function)
+    return click.option(
+        "--workers",
+        type=click.Choice(["local", "ray"]),
+        default="local",
+        show_default=True,
+        help="Where programs and heavy scorers run: on this machine, or on the nodes of a Ray cluster.",
+    )(function)
+
+
+def use_workers(workers: str, ray_address: str) -> None:
+    """Lets programs and heavy scorers run where `--workers` says. Raises `UsageError`."""
+    if workers == "ray":
+        from evalkit.processes.ray_workers import work_on_ray
+
+        work_on_ray(ray_address)
+
+
 def unsafe_option(function: F) -> F:
     """`--unsafe-execution` takes effect as soon as the option is parsed, before any task is loaded."""
 

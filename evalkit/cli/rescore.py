@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from evalkit.cli.options import data_option, json_option, parse_settings, task_file_option
+from evalkit.cli.options import (
+    data_option,
+    json_option,
+    parse_settings,
+    task_file_option,
+    use_workers,
+    workers_option,
+)
 from evalkit.cli.output import echo_document
 from evalkit.errors import UsageError
 
@@ -57,6 +64,7 @@ _PATH = click.Path(path_type=Path)
     help="With -t: how many imported samples may be left out because the task does not have them.",
 )
 @task_file_option
+@workers_option
 @json_option
 def command(
     run: Path,
@@ -68,6 +76,8 @@ def command(
     settings: tuple[str, ...],
     unmatched: int,
     task_files: tuple[Path, ...],
+    workers: str,
+    ray_address: str,
     as_json: bool,
 ) -> None:
     """Read, score and measure the stored responses of a run again, with the current code.
@@ -80,6 +90,7 @@ def command(
     from evalkit.engine.rescore_imported import rescore_imported
     from evalkit.runfile.measured import check_task_files
 
+    use_workers(workers, ray_address)
     if tasks:
         if rule or task_files:
             given = "--rule" if rule else "--task-file"

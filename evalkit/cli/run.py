@@ -22,6 +22,8 @@ from evalkit.cli.options import (
     parse_settings,
     set_option,
     unsafe_option,
+    use_workers,
+    workers_option,
 )
 from evalkit.cli.output import write
 from evalkit.errors import StorageError, UsageError
@@ -111,13 +113,6 @@ _ROLE = re.compile(r"([a-z][\w-]*)=")
     metavar="I/N",
     help="Ask only part I of N of the samples, counted from 1. `evalkit merge` puts the parts together.",
 )
-@click.option(
-    "--ray-address",
-    default="",
-    metavar="HOST:PORT",
-    help="The Ray cluster for ray/: the address of its head node, auto or local. Default: RAY_ADDRESS, or "
-    "else a cluster on this machine, which is started if there is none.",
-)
 @click.option("--seed", type=int, default=0, metavar="N", show_default=True, help="Seed of sampled draws.")
 @set_option
 @click.option(
@@ -157,6 +152,7 @@ _ROLE = re.compile(r"([a-z][\w-]*)=")
     help="Resume a run whose endpoint has another address now. The run file then lists both addresses.",
 )
 @click.option("--strict", is_flag=True, help="Refuse tasks whose results are not comparable with the report.")
+@workers_option
 @unsafe_option
 @json_option
 def command(
@@ -180,6 +176,7 @@ def command(
     verify_fraction: float,
     same_model: bool,
     strict: bool,
+    workers: str,
     as_json: bool,
 ) -> int:
     """Evaluate a model on benchmarks and print the table.
@@ -194,6 +191,7 @@ def command(
     from evalkit.models import open_model
     from evalkit.session import default_output
 
+    use_workers(workers, ray_address)
     options = Options(_concurrency(concurrency), RetryPolicy(attempts=1 + max(0, retries)), verify_fraction)
     plan = make_plan(
         open_model(model, base_url=base_urls, timeout=timeout, key_env=key_env, ray_address=ray_address),

@@ -57,17 +57,17 @@ class Lane:
     @property
     def free(self) -> bool:
         """Whether it admits a request now: after a rest a single one, until that is answered."""
-        return self.limiter.free and not self.held and not (self.rests and self._trial)
+        return not (self.rests and self._trial) and self.limiter.free and not self.held
 
     @property
     def held(self) -> bool:
         """Whether it admits nobody for now: it rests, or the copy is still being started."""
         return self.limiter.held or (self.copy is not None and not self.copy.ready)
 
-    @property
     def load(self) -> tuple[float, int]:
         """What the least loaded lane has least of: the share of its limit, then the requests so far."""
-        return self.limiter.active / self.limiter.limit, self.use.requests + self.limiter.active
+        active = self.limiter.active
+        return active / self.limiter.limit, self.use.requests + active
 
     def enter(self) -> Turn:
         """Admits a request, which the caller has made sure that it may."""
@@ -235,29 +235,32 @@ class Lanes:
         return "; ".join(f"{lane.address}: {lane.use.error}" for lane in self._lanes)
 
     @property
-    def _open(self) -> bool:
-        """Whether any lane admits a request now."""
-        if self._total is not None and sum(lane.limiter.active for lane in self._lanes) >= self._total:
-            return False
-        return any(lane.free for lane in self._lanes)
+    def _full(self) -> bool:
+        """Whether as many requests are in flight as there may be over all lanes."""
+        return self._total is not None and sum([lane.limiter.active for lane in self._lanes]) >= self._total
 
     def _free(self, avoided: Collection[Lane]) -> Lane | None:
-        if not self._open:
+        """The least loaded lane that admits a request now. It scans all lanes, and that for each request."""
+        if self._full:
             return None
-        known = [lane for lane in self._lanes if lane not in avoided and not lane.held]
-        return min((lane for lane in known or self._lanes if lane.free), key=_load, default=None)
+        free = [lane for lane in self._lanes if lane.free]
+        if avoided and any(lane not in avoided and not lane.held for lane in self._lanes):
+            free = [lane for lane in free if lane not in avoided]
+        return min(free, key=Lane.load, default=None)
 
     def _admit(self) -> None:
         """Gives free lanes to the requests that wait, in their order."""
         kept: deque[_Waiting] = deque()
-        while self._waiting and self._open:
+        while self._waiting:
             waiting = self._waiting.popleft()
             if waiting.turn.done():
                 continue
-            if (lane := self._free(waiting.avoided)) is None:
-                kept.append(waiting)
+            if (lane := self._free(waiting.avoided)) is not None:
+                waiting.turn.set_result(lane.enter())
                 continue
-            waiting.turn.set_result(lane.enter())
+            kept.append(waiting)
+            if not waiting.avoided or self._full:
+                break  # there is no lane for the others either
         self._waiting.extendleft(reversed(kept))
 
 
@@ -278,7 +281,3 @@ class Uses:
         """Writes the counts. The caller commits."""
         self._written = time.monotonic()
         set_replica_uses(self._store, [*self._known, *self._lanes.uses])
-
-
-def _load(lane: Lane) -> tuple[float, int]:
-    return lane.load

@@ -22,6 +22,7 @@ from evalkit.hf.rows import Row, Written
 from evalkit.hf.shown import ProcessorTexts
 from evalkit.hf.slots import Slots
 from evalkit.hf.speech import Recogniser
+from evalkit.hf.splitting import split_as_the_file_says
 from evalkit.hf.text import Texts
 from evalkit.hf.tree import Ids
 
@@ -197,6 +198,8 @@ def load(options: Options, kind: Kind) -> Loaded | Recogniser:
             texts: Texts = ProcessorTexts(kind.processor, template, options.bos)
         else:
             tokenizer = transformers.AutoTokenizer.from_pretrained(options.folder, **files)
+            if options.is_gguf and (note := split_as_the_file_says(tokenizer, options.path)):
+                _say(note)
             texts = Texts(tokenizer, template, options.bos)
     except Exception as error:  # noqa: BLE001 — transformers raises whatever a file makes it raise
         raise ProviderError(f"hf/{options.path.name} cannot be loaded: {said(error)}", fatal=True) from None

@@ -184,7 +184,10 @@ def _video_needs() -> None:
 def video_workers() -> Workers:
     """The processes in which videos, coded clips (AAC, AMR, …), HEIC and JPEG 2000 are decoded."""
     return Workers(
-        cpu_seconds=VIDEO_SECONDS, wall_seconds=4 * VIDEO_SECONDS, memory_megabytes=VIDEO_MEGABYTES
+        cpu_seconds=VIDEO_SECONDS,
+        wall_seconds=4 * VIDEO_SECONDS,
+        memory_megabytes=VIDEO_MEGABYTES,
+        here=True,
     )
 
 

@@ -110,7 +110,7 @@ class OpenAIModel:
 
     def departures(self, request: Request) -> tuple[tuple[str, str], ...]:
         """(parameter, description) of each change to a request, without which the endpoint refused it."""
-        return tuple(self._adapted.departures(request))
+        return tuple(self._adapted.departures(request)) if self._adapted.departs else ()
 
     async def _post(self, request: Request, payload: dict[str, JSON]) -> bytes:
         route = "completions" if request.api == "completion" else "chat/completions"

@@ -79,6 +79,11 @@ class Adapted:
                 sent["stream_options"] = {"include_usage": True}
         return sent
 
+    @property
+    def departs(self) -> bool:
+        """Whether any request may be sent otherwise than it says."""
+        return bool(self._values or self._dropped or self._folds) or self._stops is not None
+
     def departures(self, request: Request) -> Iterator[tuple[str, str]]:
         """Yields (parameter, words) for each way in which a request is sent otherwise than it says."""
         if ("temperature", request.temperature) in self._values:

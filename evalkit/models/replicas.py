@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from evalkit.errors import UsageError
 from evalkit.models.base import Capability, Model, Request, Response
@@ -32,6 +32,13 @@ class Replica(Model, Protocol):
         ...
 
 
+@runtime_checkable
+class _Departing(Protocol):
+    """A member that may send a request otherwise than it says."""
+
+    def departures(self, request: Request) -> Iterable[tuple[str, str]]: ...
+
+
 class Replicas:
     """The model that all `members` serve.
 
@@ -47,6 +54,7 @@ class Replicas:
             *(member.capabilities for member in members)
         )
         self._turns: Iterator[Replica] = itertools.cycle(self.members)
+        self._departing = [one.departures for one in members if isinstance(one, _Departing)]
 
     @property
     def identity(self) -> dict[str, JSON]:
@@ -85,9 +93,9 @@ class Replicas:
     def departures(self, request: Request) -> tuple[tuple[str, str], ...]:
         """(parameter, description) of each change to a request without which a replica refused it."""
         found: dict[str, str] = {}
-        for member in self.members:
-            departures = getattr(member, "departures", None)
-            found = {**dict(departures(request) if departures else ()), **found}
+        for departures in self._departing:
+            for name, words in departures(request):  # hardly ever any
+                found.setdefault(name, words)
         return tuple(found.items())
 
     async def aclose(self) -> None:

@@ -17,7 +17,8 @@ import sys
 import tempfile
 import weakref
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Generic, TypeVar
+from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar
 
 from evalkit.processes.framing import LENGTH
 
@@ -141,12 +142,27 @@ class Pool(Generic[_Child]):
     """At most `count` children that work at the same time (None: one per CPU), started when they are needed.
 
     It works in one event loop after the other, not in two at the same time. Children that were not closed end
-    with the interpreter.
+    with the interpreter. After `send_to`, the children are on other machines, unless `here` is true.
     """
 
-    def __init__(self, start: Callable[[int], _Child], count: int | None = None) -> None:
-        """`start`: starts the child that gets this number."""
-        self._start = start
+    def __init__(
+        self,
+        start: Callable[[int], _Child],
+        count: int | None = None,
+        *,
+        here: bool = False,
+        code: Sequence[Callable[..., object]] = (),
+        files: Sequence[Path] = (),
+        packages: Sequence[str] = (),
+    ) -> None:
+        """`start`: starts the child that gets this number. Ray must be able to pickle it.
+
+        `code`, `files`, `packages`: functions, files and distributions that decide the children's results. A
+        machine where one of them differs is not used.
+        """
+        self.start, self.given = start, count
+        self.code, self.files, self.packages = tuple(code), tuple(files), tuple(packages)
+        self._here = here
         self.count = count or cpus()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._slots = asyncio.Semaphore(self.count)
@@ -159,12 +175,20 @@ class Pool(Generic[_Child]):
         work: Callable[[_Child], Awaitable[_Found]],
         *,
         again: type[Exception] | tuple[type[Exception], ...] = (),
+        before: Callable[[], object] | None = None,
+        code: Sequence[Callable[..., object]] = (),
     ) -> _Found:
         """The result of `work` with a child, which is ended if `work` raises.
 
         If the exception is one of `again`, the work is tried once more, in a fresh child that does nothing
-        else.
+        else. `before` is called first, in the process that starts the child. `code`: functions that this work
+        needs besides those of the pool. If the work is sent elsewhere, it is pickled with all that it refers
+        to, and so is its result.
         """
+        if _elsewhere is not None and not self._here:
+            return await _elsewhere.use(self, work, again, before, code)
+        if before is not None:
+            before()
         async with self._slot():
             try:
                 return await self._used(work, fresh=False)
@@ -182,7 +206,7 @@ class Pool(Generic[_Child]):
             if child is None:
                 numbers = {each.number for each in self.all}
                 number = min({*range(len(numbers) + 1)} - numbers)
-                child = self._start(number)
+                child = self.start(number)
                 child.number = number
                 self.all.add(child)
                 await child.ready()
@@ -216,6 +240,38 @@ class Pool(Generic[_Child]):
 def python_path() -> str:
     """PYTHONPATH for a child that imports what this process can import."""
     return os.pathsep.join(entry or os.getcwd() for entry in sys.path)  # noqa: PTH109
+
+
+class Elsewhere(Protocol):
+    """Other machines that do the work of pools (`evalkit.processes.ray_workers`)."""
+
+    @property
+    def nodes(self) -> int:
+        """How many machines there are, as far as it is known; at least 1."""
+
+    async def use(
+        self,
+        pool: Pool[Any],
+        work: Callable[[Any], Awaitable[_Found]],
+        again: type[Exception] | tuple[type[Exception], ...],
+        before: Callable[[], object] | None,
+        code: Sequence[Callable[..., object]],
+    ) -> _Found:
+        """See `Pool.use`."""
+
+
+_elsewhere: Elsewhere | None = None
+
+
+def send_to(elsewhere: Elsewhere | None) -> None:
+    """Sends the work of all pools of this process elsewhere from now on. None: it is done here again."""
+    global _elsewhere
+    _elsewhere = elsewhere
+
+
+def elsewhere() -> Elsewhere | None:
+    """Where the work of pools is sent; None if it is done here."""
+    return _elsewhere
 
 
 def cpus() -> int:

@@ -44,6 +44,10 @@ class Workers:
     no limit. The environment variable EVALKIT_WORKER holds the number of the worker, from 0 to `count` - 1;
     variables that hold keys or passwords are left out, unless `keys` names them.
 
+    With `--workers ray` the processes are on the nodes of a Ray cluster, `count` on each, unless `here` is
+    true. `code`, `files`, `packages`: functions, files and distributions that decide the results, besides the
+    functions that are called; a node where they differ is not used.
+
     It works in one event loop after the other, not in two at the same time. Processes end with the
     interpreter.
     """
@@ -57,6 +61,10 @@ class Workers:
         memory_megabytes: int | None = 2048,
         count: int | None = None,
         keys: Sequence[str] = (),
+        here: bool = False,
+        code: Sequence[Callable[..., object]] = (),
+        files: Sequence[Path] = (),
+        packages: Sequence[str] = (),
     ) -> None:
         self._cpu_seconds = cpu_seconds
         self._wall_seconds = wall_seconds
@@ -66,7 +74,14 @@ class Workers:
             "memory_megabytes": memory_megabytes,
             "keys": [*keys],
         }
-        self._pool = Pool(functools.partial(_Worker, setup), count)
+        self._pool = Pool(
+            functools.partial(_Worker, setup),
+            count,
+            here=here,
+            code=(*code, *([prepare] if prepare else [])),
+            files=files,
+            packages=packages,
+        )
 
     async def call(self, function: Callable[_P, _R], *args: _P.args, **kwargs: _P.kwargs) -> _R:
         """Calls `function` in a worker and returns its result.
@@ -76,7 +91,8 @@ class Workers:
         exceeds a limit, and `ScorerError` if it raises or its process crashes; other calls are not affected.
         """
         request = {"function": place_of(function), "args": args, "kwargs": kwargs}
-        reply = await self._pool.use(lambda worker: worker.answer(request, self._wall_seconds))
+        seconds = self._wall_seconds
+        reply = await self._pool.use(lambda worker: worker.answer(request, seconds), code=(function,))
         if "error" in reply:
             raise ScorerError(str(reply["error"]))
         return cast(_R, reply["result"])

@@ -22,7 +22,7 @@ from evalkit.sandbox.process import MOST_THREADS, ServerProcess
 from evalkit.sandbox.programs import rlimits
 from evalkit.sandbox.seccomp import program_filter
 from evalkit.sandbox.shown import PACKAGES, numpy_folders
-from evalkit.sandbox.tools import FOLDER
+from evalkit.sandbox.tools import FOLDER, compiler
 
 PLACE = "/tmp"  # noqa: S108 — in the sandbox
 _MEGABYTE = 1 << 20
@@ -128,16 +128,32 @@ class CommandProcess(ServerProcess):
         return sum(map(_own_bytes, _under(self._process.pid)))
 
 
+class CompilerProcess(CommandProcess):
+    """One with a compiler."""
+
+    async def ready(self) -> None:
+        await asyncio.to_thread(compiler)  # raises `SandboxError` if there is none
+        await super().ready()
+
+
 @cache
 def runners() -> Pool[CommandProcess]:
     """The servers, one pool per process, for programs that may not start other processes."""
-    return Pool(lambda _: CommandProcess())
+    return Pool(_runner)
 
 
 @cache
 def compilers() -> Pool[CommandProcess]:
     """The servers with a compiler, one pool per process."""
-    return Pool(lambda _: CommandProcess(more=True))
+    return Pool(_compiler)
+
+
+def _runner(number: int) -> CommandProcess:
+    return CommandProcess()
+
+
+def _compiler(number: int) -> CommandProcess:
+    return CompilerProcess(more=True)
 
 
 def as_bytes(text: str | bytes) -> bytes:

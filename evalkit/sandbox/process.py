@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import json
 import os
 import socket
@@ -11,6 +12,7 @@ import sys
 import tempfile
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 from evalkit.errors import SandboxError
@@ -19,7 +21,7 @@ from evalkit.sandbox import bwrap
 from evalkit.sandbox.check_server import HEAD, CheckSettings
 from evalkit.sandbox.checker import VERDICT
 from evalkit.sandbox.guest import READY, REPORT, TROUBLE
-from evalkit.sandbox.hidden import hidden
+from evalkit.sandbox.hidden import hidden, hide_folders
 from evalkit.sandbox.seccomp import program_filter, system_filter
 from evalkit.sandbox.shown import PACKAGES, numpy_folders
 
@@ -147,7 +149,8 @@ async def use(servers: Pool[_Server], work: Callable[[_Server], Awaitable[_Found
     that one ends too.
     """
     try:
-        return await servers.use(work, again=(Ended, SandboxError))
+        hides = functools.partial(hide_folders, *map(Path, hidden()))
+        return await servers.use(work, again=(Ended, SandboxError), before=hides)
     except Ended:
         return None
 

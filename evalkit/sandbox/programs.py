@@ -11,6 +11,7 @@ wire that carries plain data. So the worst that a program can do is to fail.
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import math
 import signal
@@ -22,7 +23,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from evalkit.errors import SandboxError, UsageError
-from evalkit.processes.pool import Ended, Pool
+from evalkit.needs import installed
+from evalkit.processes.pool import Ended, Pool, elsewhere
 from evalkit.samples import plain_text
 from evalkit.sandbox.bwrap import find_bwrap
 from evalkit.sandbox.checker import BROKEN, FAILED, GONE, PASSED
@@ -101,16 +103,10 @@ class Sandbox:
         unsafe = unsafe or _allowed.is_set()
         if unsafe:
             _warn()
-        else:
+        elif elsewhere() is None:
             find_bwrap()
-        server_settings = settings(
-            rlimits(limits),
-            limits.cpu_seconds,
-            limits.wall_seconds,
-            limits.scratch_megabytes,
-            unsafe=unsafe,
-        )
-        self._servers = Pool(lambda _: CheckProcess(server_settings, sandboxed=not unsafe))
+        start = functools.partial(_check_process, limits, unsafe)
+        self._servers = Pool(start, packages=["numpy"] if installed("numpy") else [])
 
     async def run(self, program: Program) -> Outcome:
         """Checks `program`. Raises `SandboxError` if it cannot be checked.
@@ -147,11 +143,11 @@ class Sandbox:
         return found + [_end(report, last, self.limits)] * rest
 
     async def _checked(self, request: dict[str, object]) -> Report | None:
-        message = json.dumps(request).encode()
+        message, limits = json.dumps(request).encode(), self.limits
 
         async def checked(server: CheckProcess) -> Report:
             report = await server.check(message)
-            if _killed_from_outside(report, self.limits):
+            if _killed_from_outside(report, limits):
                 raise Ended
             return report
 
@@ -164,6 +160,20 @@ class Sandbox:
     async def aclose(self) -> None:
         """The same, for `contextlib.aclosing`."""
         self.close()
+
+
+def _check_process(limits: Limits, unsafe: bool, number: int) -> CheckProcess:
+    """Starts a server with the settings of the machine that it runs on."""
+    if not unsafe:
+        find_bwrap()
+    server_settings = settings(
+        rlimits(limits),
+        limits.cpu_seconds,
+        limits.wall_seconds,
+        limits.scratch_megabytes,
+        unsafe=unsafe,
+    )
+    return CheckProcess(server_settings, sandboxed=not unsafe)
 
 
 def run_programs(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from evalkit.sandbox.limits import DEFAULT, Limits, Raised, Ran, Value
 
 if TYPE_CHECKING:
+    from evalkit.sandbox.commands import CommandProcess, Done
     from evalkit.sandbox.programs import Sandbox
     from evalkit.sandbox.shell import Session
 
@@ -37,13 +38,15 @@ async def build(source: str, language: ProgramLanguage = "c++") -> Executable:
     `SandboxError`, with the package to install, if there is no compiler, and `UsageError` if there is no
     sandbox.
     """
+    from evalkit.processes.pool import elsewhere
     from evalkit.sandbox.commands import as_bytes, compilers
     from evalkit.sandbox.process import TWICE, use
     from evalkit.sandbox.tools import COMPILE, FOLDER, compiler
 
     if language == "python":
         return Executable(language, as_bytes(source))
-    await asyncio.to_thread(compiler)
+    if elsewhere() is None:
+        await asyncio.to_thread(compiler)
     compile_ = f"g++ {' '.join(COMPILE)} -o program program.cpp 1>&2 && cat program"
     files = {"program.cpp": (as_bytes(source), False)}
     done = await use(
@@ -83,12 +86,14 @@ async def execute(
     if built.failed is not None:
         return built.failed
     name = "program.py" if built.language == "python" else "program"
-    command = [python(), "-s", "-B", name] if built.language == "python" else [f"{PLACE}/{name}"]
     placed = checked(files or {}, limits, name)
     placed[name] = built.content, True
-    done = await use(
-        runners(), lambda server: server.run(command, limits, stdin=as_bytes(stdin), files=placed)
-    )
+
+    async def ran(server: CommandProcess) -> Done:  # where the server is, which may have another Python
+        command = [python(), "-s", "-B", name] if built.language == "python" else [f"{PLACE}/{name}"]
+        return await server.run(command, limits, stdin=as_bytes(stdin), files=placed)
+
+    done = await use(runners(), ran)
     return Ran("", TWICE, -9, 0.0) if done is None else done.ran()
 
 

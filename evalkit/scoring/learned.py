@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import hashlib
 import json
 import math
 from collections import deque
@@ -25,6 +24,8 @@ from evalkit.errors import ScorerError, UsageError
 from evalkit.identity.declared import Declared, code_identity
 from evalkit.keys import HUB
 from evalkit.needs import installed
+from evalkit.processes.likeness import digest
+from evalkit.processes.pool import elsewhere
 from evalkit.processes.workers import OverLimit, Place, Workers, find, place_of
 from evalkit.samples import JSON
 
@@ -86,7 +87,14 @@ class Learned:
         self._model, self._packages, self._batch = model, tuple(packages), batch
         self._given = tuple(given)
         self._workers = Workers(
-            cpu_seconds=None, memory_megabytes=None, wall_seconds=seconds, count=processes, keys=HUB
+            cpu_seconds=None,
+            memory_megabytes=None,
+            wall_seconds=seconds,
+            count=processes,
+            code=self._functions,
+            files=() if isinstance(model, str) else (model,),
+            packages=self._packages,
+            keys=HUB,
         )
         self._processes = processes
         self._waiting: deque[tuple[TextPair, asyncio.Future[float]]] = deque()
@@ -100,7 +108,7 @@ class Learned:
     def __evalkit_identity__(self) -> Declared:
         """The identity of code, weights and versions; scores may depend on each of these."""
         load, score = map(code_identity, self._functions)
-        model = self._model if isinstance(self._model, str) else f"sha256:{_digest(self._model)}"
+        model = self._model if isinstance(self._model, str) else f"sha256:{digest(self._model)}"
         given = f",given={json.dumps(self._given, ensure_ascii=False)}" if self._given else ""
         return Declared("learned", 1, self._packages, f"model={model},load={load},score={score}{given}")
 
@@ -122,7 +130,8 @@ class Learned:
             raise self._gone()
         future: asyncio.Future[float] = loop.create_future()
         self._waiting.append(((candidate, reference), future))
-        if len(self._busy) < self._processes:
+        machines = elsewhere()
+        if len(self._busy) < self._processes * (machines.nodes if machines is not None else 1):
             task = loop.create_task(self._work())
             self._busy.add(task)
             task.add_done_callback(self._busy.discard)
@@ -167,6 +176,9 @@ class Learned:
     async def _answer(self, pairs: list[TextPair]) -> list[float] | ScorerError | UsageError:
         try:
             reply = await self._workers.call(score_in_worker, *self._places, pairs, self._given)
+        except UsageError as error:  # no machine has what it needs
+            self._gone = functools.partial(UsageError, f"{self._name}: {error}")
+            return self._gone()
         except (ScorerError, OverLimit, OSError) as error:
             self._crashes += 1
             message = f"{self._name}: {error}"
@@ -230,20 +242,3 @@ def _module_lacking(error: BaseException | None) -> str:
 
 def _message_of(error: BaseException) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())}"[:_SHOWN]
-
-
-def _digest(path: Path) -> str:
-    """The SHA-256 of a file, or of the names and contents of a folder's files; "none" if there are none.
-
-    Files in `__pycache__` are ignored.
-    """
-    if path.is_file():
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    state = hashlib.sha256()
-    files = sorted(
-        entry for entry in path.rglob("*") if entry.is_file() and entry.parent.name != "__pycache__"
-    )
-    for entry in files:
-        state.update(f"{entry.relative_to(path).as_posix()}\0{_digest(entry)}\n".encode())
-    return state.hexdigest() if files else "none"
