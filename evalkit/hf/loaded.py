@@ -18,8 +18,7 @@ from evalkit.hf.padded import generate
 from evalkit.hf.passes import Found, Passes, Wanted
 from evalkit.hf.rows import Row, Written
 from evalkit.hf.slots import Slots
-from evalkit.hf.text import Texts
-from evalkit.hf.tree import Ids
+from evalkit.hf.text import Texts, numbers
 
 _LEAST_TOKENS = 512
 _CACHE = 0.6
@@ -33,11 +32,16 @@ class Loaded:
     def __init__(self, model: Any, tokenizer: Any, options: Options) -> None:
         self._model = model
         template = Path(options.template).read_text("utf-8") if options.template else ""
-        self.texts = Texts(tokenizer, template, options.bos)
-        self._ends = self.texts.ends | _numbers(getattr(model.generation_config, "eos_token_id", None))
+        self.texts = Texts(
+            tokenizer,
+            template,
+            options.bos,
+            context=int(getattr(model.config.get_text_config(), "max_position_embeddings", 0) or 0),
+            ends=numbers(getattr(model.generation_config, "eos_token_id", None)),
+        )
         # otherwise the model's own temperature or penalty would fill what a request leaves open
         model.generation_config = GenerationConfig()
-        self._context = int(getattr(model.config.get_text_config(), "max_position_embeddings", 0) or 0)
+        self.gpus = sorted({one.device.index or 0 for one in model.parameters() if one.device.type == "cuda"})
         self._most = options.tokens
         self._rows = options.rows
         self._passes = Passes(model, self._most)
@@ -45,20 +49,6 @@ class Loaded:
             self._passes.compile()
         if why := self._passes.check():
             _say(f"hf/: what prompts begin with is computed for each of them, because {why}")
-
-    def room(self, ids: Ids, most: int) -> int:
-        """How many tokens can follow `ids`, at most `most`. Raises `ProviderError` if none can."""
-        if not len(ids):
-            raise ProviderError("an empty prompt, to which the tokenizer adds no token, cannot be continued")
-        if self._context and len(ids) >= self._context:
-            raise ProviderError(
-                f"the prompt has {len(ids)} tokens, and the model's context has {self._context}",
-                too_long=True,
-            )
-        return min(most, self._context - len(ids)) if self._context else most
-
-    def is_end(self, token: int) -> bool:
-        return token in self._ends
 
     def compute(self, wanted: Sequence[Wanted]) -> list[Found]:
         """What is wanted, with fewer tokens at once if memory runs out. Raises `ProviderError`."""
@@ -96,7 +86,7 @@ class Loaded:
         if self._model.device.type == "cuda":
             count = min(count, Slots.affordable(self._model, length, _CACHE))
         slots = Slots(count, length)
-        flow = Flow(self._model, self._passes.head, rows, slots, self._most, self._ends, self.texts.text)
+        flow = Flow(self._model, self._passes.head, rows, slots, self._most, self.texts.ends, self.texts.text)
         yield from flow.run()
 
     def _padded(self, rows: Mapping[int, Row]) -> Iterator[tuple[int, Written]]:
@@ -104,7 +94,7 @@ class Loaded:
         order = sorted(rows, key=lambda number: (rows[number].most, len(rows[number].ids)), reverse=True)
         for start in range(0, len(order), self._rows):
             numbers = order[start : start + self._rows]
-            found = generate(self._model, [rows[n] for n in numbers], self._ends, self.texts.text)
+            found = generate(self._model, [rows[n] for n in numbers], self.texts.ends, self.texts.text)
             yield from zip(numbers, found, strict=True)
 
 
@@ -147,9 +137,3 @@ def _device(named: str) -> str:
     if named == "auto":
         return "cuda:0" if torch.cuda.is_available() else "cpu"
     return named
-
-
-def _numbers(given: int | Sequence[int] | None) -> frozenset[int]:
-    if given is None:
-        return frozenset()
-    return frozenset([given] if isinstance(given, int) else given)

@@ -107,20 +107,24 @@ def read_options(named: Named) -> Options:
         if given.get(key) and not installed(package):
             raise UsageError(f"{named.typed}: {key} needs {package}: pip install {package}")
     for key, exists in (("adapter", Path.is_dir), ("template", Path.is_file)):
-        _there(named, key, given.get(key, ""), exists)
-    path = _path(named, given.pop("revision", ""))
+        there(named, key, given.get(key, ""), exists)
+    path = find(named, given.pop("revision", ""))
     if path.suffix == ".gguf" and not installed("gguf"):
         raise UsageError(f"{named.typed}: a GGUF file needs gguf: pip install gguf")
     return Options(path, **given)
 
 
-def _there(named: Named, key: str, path: str, exists: Callable[[Path], bool]) -> None:
+def there(named: Named, key: str, path: str, exists: Callable[[Path], bool]) -> None:
+    """Raises `UsageError` if an option names a file or folder that does not exist."""
     if path and not exists(Path(path)):
         raise UsageError(f"{named.typed}: {key}: there is no {path!r}")
 
 
-def _path(named: Named, revision: str) -> Path:
-    """The folder or the GGUF file. What is not on this machine is downloaded from the Hub."""
+def find(named: Named, revision: str) -> Path:
+    """The folder or the GGUF file. What is not on this machine is downloaded from the Hub.
+
+    Raises `UsageError`.
+    """
     path = Path(named.name).expanduser()
     if path.is_file() and path.suffix == ".gguf":
         return path
