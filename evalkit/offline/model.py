@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -107,6 +108,7 @@ class _Loaded:
     def close(self) -> None:
         self._engine.close()
         self.thread.end()
+        gc.collect()  # vLLM's engine refers to itself, and complains if it is left to the end of the process
 
 
 async def _made(options: Options, quits: Quits | None) -> tuple[Engine, Texts]:

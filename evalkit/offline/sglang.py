@@ -93,6 +93,7 @@ class SglangEngine:
 
     def close(self) -> None:
         self._engine.shutdown()
+        self._engine = None
 
     def die(self) -> None:
         """Fails the calls that wait, and those to come. Any thread may call it."""

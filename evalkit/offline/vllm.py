@@ -105,6 +105,7 @@ class VllmEngine:
 
     def close(self) -> None:
         self._engine.shutdown()
+        self._engine = None
 
     async def _asked(self, ids: list[int], settings: Mapping[str, Any]) -> Any:
         """The last output for a prompt. Raises `ProviderError`."""

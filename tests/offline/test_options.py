@@ -59,7 +59,7 @@ def test_what_cannot_be_opened(folder: Path, typed: str, said: str) -> None:
 def test_arguments_of_the_engine_are_read_by_their_kind(folder: Path) -> None:
     model = open_model(
         f"vllm/{folder}?max_model_len=99&gpu_memory_utilization=0.5&enforce_eager=on&quantization=fp8"
-        '&swap_space=2&hf_overrides={"a": [1]}&attention_backend=FLASH_ATTN&dtype=bfloat16&requests=7'
+        '&block_size=16&hf_overrides={"a": [1]}&attention_backend=FLASH_ATTN&dtype=bfloat16&requests=7'
     )
     assert isinstance(model, OfflineModel)
     assert (model.parallel, model.gathers) == (7, 7)
@@ -68,7 +68,7 @@ def test_arguments_of_the_engine_are_read_by_their_kind(folder: Path) -> None:
         "gpu_memory_utilization": 0.5,
         "enforce_eager": True,
         "quantization": "fp8",
-        "swap_space": 2,
+        "block_size": 16,
         "hf_overrides": {"a": [1]},
         "attention_backend": "FLASH_ATTN",
     }

@@ -31,7 +31,7 @@ class EngineArgs:
     hf_overrides: Any = None
     quantization: str | None = None
     enforce_eager: bool = False
-    swap_space: float = 4
+    block_size: int | None = None
     attention_backend: str | None = None
 
 
