@@ -28,7 +28,7 @@ LAYERS = (
     ("data", "media", "scoring.learned", "scoring.bleurt", "metrics.hub", "metrics.hub_code"),
     ("models",),
     ("benchmark", "hf", "copies"),
-    ("runfile", "lmeval"),
+    ("runfile", "lmeval", "offline"),
     ("engine", "compare", "imports"),
     ("report",),
     ("api",),

@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
+from evalkit.engine.gpus import Gpus
 from evalkit.metrics.base import is_prepared, traits_of
 from evalkit.metrics.macro import measured
 from evalkit.runfile.records import SHARD, told_outcomes
@@ -55,6 +56,7 @@ class Tally:
         self.total = None if SHARD in store.manifest else planned.count
         self.started = time.monotonic()
         self._client = client
+        self._gpus = Gpus(client.model)
         self._tokens_before = client.prompt_tokens + client.completion_tokens
         self._metric = planned.metrics[0]
         data = store.data(cell)
@@ -82,6 +84,7 @@ class Tally:
         return f"{self.done}/{self.total}" if self.total else str(self.done)
 
     def add(self, row: Row) -> None:
+        self._gpus.look()
         self.outcomes[row.outcome] += 1
         if row.statistics:
             self._count(row.sample.group, row.statistics)
@@ -105,7 +108,7 @@ class Tally:
         return sum(found) / len(found) if found else math.nan
 
     def figures(self) -> str:
-        """Returns a text such as `accuracy 53.1 · correct 270, wrong 230 · 157k tokens`."""
+        """Returns a text such as `accuracy 53.1 · correct 270, wrong 230 · 157k tokens · GPU 97 %`."""
         parts = []
         if not math.isnan(figure := self._figure()):
             parts.append(f"{self._metric.name} {figure:.1f}")
@@ -114,6 +117,7 @@ class Tally:
         tokens = self._client.prompt_tokens + self._client.completion_tokens - self._tokens_before
         if tokens:
             parts.append(f"{_short(tokens)} tokens")
+        parts.append(self._gpus.told())
         return " · ".join(filter(None, parts))
 
     def pace(self) -> str:

@@ -23,8 +23,7 @@ from evalkit.hf.shown import ProcessorTexts
 from evalkit.hf.slots import Slots
 from evalkit.hf.speech import Recogniser
 from evalkit.hf.splitting import split_as_the_file_says
-from evalkit.hf.text import Texts
-from evalkit.hf.tree import Ids
+from evalkit.hf.text import Texts, numbers
 
 _LEAST_TOKENS = 512
 _CACHE = 0.6
@@ -37,10 +36,9 @@ class Loaded:
 
     def __init__(self, model: Any, texts: Texts, options: Options) -> None:
         self._model, self.texts = model, texts
-        self._ends = self.texts.ends | _numbers(getattr(model.generation_config, "eos_token_id", None))
         # otherwise the model's own temperature or penalty would fill what a request leaves open
         model.generation_config = GenerationConfig()
-        self._context = int(getattr(model.config.get_text_config(), "max_position_embeddings", 0) or 0)
+        self.gpus = sorted({one.device.index or 0 for one in model.parameters() if one.device.type == "cuda"})
         self._most = options.tokens
         self._rows = options.rows
         self._passes, why = _passes(model, texts, options)
@@ -51,20 +49,6 @@ class Loaded:
     def scores(self) -> bool:
         """Whether it computes the log-probabilities of tokens that are there."""
         return self._passes is not None
-
-    def room(self, ids: Ids, most: int) -> int:
-        """How many tokens can follow `ids`, at most `most`. Raises `ProviderError` if none can."""
-        if not len(ids):
-            raise ProviderError("an empty prompt, to which the tokenizer adds no token, cannot be continued")
-        if self._context and len(ids) >= self._context:
-            raise ProviderError(
-                f"the prompt has {len(ids)} tokens, and the model's context has {self._context}",
-                too_long=True,
-            )
-        return min(most, self._context - len(ids)) if self._context else most
-
-    def is_end(self, token: int) -> bool:
-        return token in self._ends
 
     def compute(self, wanted: Sequence[Wanted]) -> list[Found]:
         """What is wanted, with fewer tokens at once if memory runs out. Raises `ProviderError`."""
@@ -114,7 +98,7 @@ class Loaded:
         failed = ProviderError("the GPU's memory is too small for a prompt and its answer")
         size = 1
         try:
-            found = generate(self._model, [row for _, row in batch], self._ends, self.texts.text)
+            found = generate(self._model, [row for _, row in batch], self.texts.ends, self.texts.text)
         except torch.OutOfMemoryError:
             torch.cuda.empty_cache()
             size = max(1, len(batch) // 2)
@@ -139,7 +123,7 @@ class Loaded:
             count = min(count, Slots.affordable(self._model, length, _CACHE))
         slots = Slots(count, length)
         assert self._passes is not None
-        flow = Flow(self._model, self._passes.head, rows, slots, self._most, self._ends, self.texts.text)
+        flow = Flow(self._model, self._passes.head, rows, slots, self._most, self.texts.ends, self.texts.text)
         yield from flow.run()
 
     def _padded(self, rows: Mapping[int, Row]) -> Iterator[tuple[int, Written]]:
@@ -147,7 +131,7 @@ class Loaded:
         order = sorted(rows, key=lambda number: (rows[number].most, len(rows[number].ids)), reverse=True)
         for start in range(0, len(order), self._rows):
             numbers = order[start : start + self._rows]
-            found = generate(self._model, [rows[n] for n in numbers], self._ends, self.texts.text)
+            found = generate(self._model, [rows[n] for n in numbers], self.texts.ends, self.texts.text)
             yield from zip(numbers, found, strict=True)
 
 
@@ -185,6 +169,7 @@ def load(options: Options, kind: Kind) -> Loaded | Recogniser:
         given["quantization_config"] = transformers.BitsAndBytesConfig(**{f"load_in_{options.bits}bit": True})
     given["device_map"] = _device(options.device)
     template = Path(options.template).read_text("utf-8") if options.template else ""
+    read: dict[str, Any] = {"template": template, "bos": options.bos}
     try:
         model = getattr(transformers, kind.loads).from_pretrained(options.folder, **files, **given)
         if options.adapter:
@@ -194,13 +179,15 @@ def load(options: Options, kind: Kind) -> Loaded | Recogniser:
         model.eval()
         if kind.transcribes:
             return Recogniser(model, kind.processor, options.rows)
+        read["context"] = int(getattr(model.config.get_text_config(), "max_position_embeddings", 0) or 0)
+        read["ends"] = numbers(getattr(model.generation_config, "eos_token_id", None))
         if kind.processor is not None:
-            texts: Texts = ProcessorTexts(kind.processor, template, options.bos)
+            texts: Texts = ProcessorTexts(kind.processor, **read)
         else:
             tokenizer = transformers.AutoTokenizer.from_pretrained(options.folder, **files)
             if options.is_gguf and (note := split_as_the_file_says(tokenizer, options.path)):
                 _say(note)
-            texts = Texts(tokenizer, template, options.bos)
+            texts = Texts(tokenizer, **read)
     except Exception as error:  # noqa: BLE001 — transformers raises whatever a file makes it raise
         raise ProviderError(f"hf/{options.path.name} cannot be loaded: {said(error)}", fatal=True) from None
     return Loaded(model, texts, options)
@@ -216,9 +203,3 @@ def _device(named: str) -> str:
     if named == "auto":
         return "cuda:0" if torch.cuda.is_available() else "cpu"
     return named
-
-
-def _numbers(given: int | Sequence[int] | None) -> frozenset[int]:
-    if given is None:
-        return frozenset()
-    return frozenset([given] if isinstance(given, int) else given)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from evalkit.errors import ProviderError
 from evalkit.hf.kinds import Kind, kind_of
 from evalkit.hf.options import Options, read_options
-from evalkit.models.base import Capability, Request, Response, TokenLogprob
+from evalkit.models.base import Capability, Request, Response
 from evalkit.models.registry import Named
 from evalkit.samples import JSON
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from evalkit.hf.asked import Answer
     from evalkit.hf.loaded import Loaded
     from evalkit.hf.passes import Wanted
-    from evalkit.hf.rows import Row, Written
+    from evalkit.hf.rows import Row
     from evalkit.hf.speech import Recogniser
 
 _Answers: TypeAlias = dict[int, Response | ProviderError]
@@ -45,6 +45,11 @@ class HfModel:
     @property
     def identity(self) -> dict[str, JSON]:
         return {**self._options.identity, **self._kind.identity}
+
+    @property
+    def gpus(self) -> Sequence[int]:
+        """The numbers of the GPUs on which it computes; empty before it is loaded."""
+        return getattr(self._loaded, "gpus", ())
 
     async def generate(self, request: Request, *, draw: int = 0) -> Response:
         (found,) = await self.generate_batch([request], [draw])
@@ -87,14 +92,15 @@ class HfModel:
 
 def _scored(loaded: Loaded, requests: Mapping[int, Request]) -> _Answers:
     """The responses that need no generation."""
-    from evalkit.hf.asked import scored
+    from evalkit.hf.asked import check, scored
 
     wanted: list[Wanted] = []
     parts: dict[int, tuple[slice, Answer]] = {}
     failed: _Answers = {}
     for number, request in requests.items():
         try:
-            own, answer = scored(loaded, request)
+            check(loaded.texts, request)
+            own, answer = scored(loaded.texts, request)
         except ProviderError as error:
             failed[number] = error
             continue
@@ -106,75 +112,41 @@ def _scored(loaded: Loaded, requests: Mapping[int, Request]) -> _Answers:
 
 def _written(loaded: Loaded, requests: Mapping[int, Request]) -> _Answers:
     """The responses that are generated."""
+    from evalkit.hf.asked import check, response, row
+
     found: _Answers = {}
     rows: dict[int, Row] = {}
     for number, request in requests.items():
         try:
-            rows[number] = _row(loaded, request)
+            check(loaded.texts, request)
+            rows[number] = row(loaded.texts, request)
         except ProviderError as error:
             found[number] = error
     for number, written in loaded.generate(rows):
-        found[number] = _response(loaded, rows[number], written)
+        found[number] = response(loaded.texts, rows[number], written)
     return found
 
 
 def _shown(loaded: Loaded, requests: Mapping[int, Request]) -> _Answers:
     """The responses that are generated after pictures and clips."""
+    from evalkit.hf.asked import check, response, row
+
     found: _Answers = {}
 
     def rows() -> Iterator[tuple[int, Row]]:
         for number, request in requests.items():
             try:
-                yield number, _row(loaded, request)
+                check(loaded.texts, request)
+                yield number, row(loaded.texts, request)
             except ProviderError as error:
                 found[number] = error
 
-    for number, row, written in loaded.generate_shown(rows()):
+    for number, read, written in loaded.generate_shown(rows()):
         if isinstance(written, ProviderError):
             found[number] = written
         else:
-            found[number] = _response(loaded, row, written)
+            found[number] = response(loaded.texts, read, written)
     return found
-
-
-def _response(loaded: Loaded, row: Row, written: Written) -> Response:
-    return Response(
-        loaded.texts.text(written.ids),
-        "stop" if written.ended else "length",
-        len(row.ids),
-        len(written.ids) + written.ended,
-        logprobs=_told(loaded, row, written),
-    )
-
-
-def _row(loaded: Loaded, request: Request) -> Row:
-    from evalkit.hf.asked import check
-    from evalkit.hf.rows import Row
-
-    check(request)
-    ids, inputs = loaded.texts.read(request.prompt)
-    top_k = request.extra.get("top_k", 0)
-    return Row(
-        ids,
-        loaded.room(ids, request.max_tokens),
-        request.temperature,
-        request.top_p,
-        max(0, top_k) if isinstance(top_k, int) else 0,
-        request.seed,
-        request.stop,
-        request.logprobs,
-        inputs,
-    )
-
-
-def _told(loaded: Loaded, row: Row, written: Written) -> tuple[TokenLogprob, ...]:
-    """The generated tokens with their log-probabilities, as far as they were asked for."""
-    before, tokens = row.ids[-4:].tolist(), []
-    for token, (logprob, names, values) in zip(written.ids, written.logprobs, strict=False):
-        named = loaded.texts.named(names, values, before)
-        tokens.append(TokenLogprob(loaded.texts.token(token, before), logprob, named))
-        before = [*before[-3:], token]
-    return tuple(tokens)
 
 
 def _one_thread() -> ThreadPoolExecutor:

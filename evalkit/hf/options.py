@@ -120,9 +120,9 @@ def read_options(named: Named) -> Options:
         if given.get(key) and not installed(package):
             raise UsageError(f"{named.typed}: {key} needs {package}: pip install {package}")
     for key, exists in (("adapter", Path.is_dir), ("template", Path.is_file)):
-        _there(named, key, given.get(key, ""), exists)
+        there(named, key, given.get(key, ""), exists)
     is_code_run = bool(given.get("trust_remote_code"))
-    path = _path(named, given.pop("revision", ""), is_code_run)
+    path = find(named, given.pop("revision", ""), is_code_run)
     if is_code_run:
         given["code"] = tuple((name, _from_hub(named, name, "", [_CODE])) for name in _elsewhere(path))
     if path.suffix == ".gguf" and not installed("gguf"):
@@ -130,13 +130,17 @@ def read_options(named: Named) -> Options:
     return Options(path, **given)
 
 
-def _there(named: Named, key: str, path: str, exists: Callable[[Path], bool]) -> None:
+def there(named: Named, key: str, path: str, exists: Callable[[Path], bool]) -> None:
+    """Raises `UsageError` if an option names a file or folder that does not exist."""
     if path and not exists(Path(path)):
         raise UsageError(f"{named.typed}: {key}: there is no {path!r}")
 
 
-def _path(named: Named, revision: str, is_code_run: bool) -> Path:
-    """The folder or the GGUF file. What is not on this machine is downloaded from the Hub."""
+def find(named: Named, revision: str, is_code_run: bool = False) -> Path:
+    """The folder or the GGUF file. What is not on this machine is downloaded from the Hub.
+
+    `is_code_run`: whether its Python files are needed too. Raises `UsageError`.
+    """
     path = Path(named.name).expanduser()
     if path.is_file() and path.suffix == ".gguf":
         return path

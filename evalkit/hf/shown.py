@@ -37,8 +37,9 @@ class ProcessorTexts(Texts):
     place of each.
     """
 
-    def __init__(self, processor: Any, template: str = "", bos: str = "auto") -> None:
-        super().__init__(processor.tokenizer, template or template_of(processor), bos)
+    def __init__(self, processor: Any, template: str = "", bos: str = "auto", **given: Any) -> None:
+        """`given`: as for `Texts`."""
+        super().__init__(processor.tokenizer, template or template_of(processor), bos, **given)
         self._processor = processor
         self._marks = {
             kind: next((mark for name in names if (mark := getattr(processor, name, None))), "")
@@ -89,9 +90,6 @@ class ProcessorTexts(Texts):
             return dict(self._processor(text=[text], return_tensors="pt", **given))
         except Exception as error:  # noqa: BLE001 — processors raise what they like
             raise ProviderError(f"the model's processor refuses it ({one_line(error, _SHOWN)})") from None
-
-    def _messages(self, chat: Sequence[Message]) -> list[dict[str, JSON]]:
-        return [{"role": one.role, "content": self._content(one)} for one in chat]
 
     def _content(self, message: Message) -> JSON:
         if self._reads_parts(message.role):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,30 +14,51 @@ from evalkit.samples import JSON, Message, Prompt
 
 
 class Texts:
-    """The tokenizer `tokenizer` of transformers.
+    """The tokenizer `tokenizer` of transformers, and what else decides how a prompt is read and ends.
 
     A chat is written by the model's template, with the mark that begins the assistant's turn, and no token is
     added to it: the template has the ones it wants. A text to continue gets the tokens that the tokenizer
     adds to a text (a BOS, for most models), once: not if the text itself begins with it. `template`: Jinja of
     a chat template that replaces the model's. `bos`: off adds no token to a text, and on adds a BOS that the
-    tokenizer does not add.
+    tokenizer does not add. `context`: the most tokens of a prompt and its response, 0 if there is no limit.
+    `ends`: the tokens that end a response, besides the tokenizer's EOS. `backend`: its name, for errors.
     """
 
-    def __init__(self, tokenizer: Any, template: str = "", bos: str = "auto") -> None:
+    def __init__(
+        self,
+        tokenizer: Any,
+        template: str = "",
+        bos: str = "auto",
+        *,
+        context: int = 0,
+        ends: Iterable[int] = (),
+        backend: str = "hf",
+    ) -> None:
         self._tokenizer, self._bos = tokenizer, bos
         self._template = template or tokenizer.chat_template
         self.special: frozenset[int] = frozenset()
         """Tokens that are no text of their own, as far as that matters: those in the place of pictures."""
-        self.ends: frozenset[int] = frozenset(
-            one for one in (tokenizer.eos_token_id,) if isinstance(one, int)
-        )
+        self.context, self.backend = context, backend
+        eos = tokenizer.eos_token_id
+        self.ends = frozenset([*ends, *([eos] if isinstance(eos, int) else [])])
+
+    def room(self, ids: Ids, most: int) -> int:
+        """How many tokens can follow `ids`, at most `most`. Raises `ProviderError` if none can."""
+        if not len(ids):
+            raise ProviderError("an empty prompt, to which the tokenizer adds no token, cannot be continued")
+        if self.context and len(ids) >= self.context:
+            raise ProviderError(
+                f"the prompt has {len(ids)} tokens, and the model's context has {self.context}",
+                too_long=True,
+            )
+        return min(most, self.context - len(ids)) if self.context else most
 
     def prompt(self, prompt: Prompt) -> Ids:
         """The ids of a chat or of a text to continue. Raises `ProviderError`."""
         if isinstance(prompt, str):
             return self._encoded(prompt)
         if not isinstance(prompt, tuple):
-            raise ProviderError("this model takes texts and chats, not clips to transcribe", fatal=True)
+            raise ProviderError(f"{self.backend}/ takes texts and chats, not clips to transcribe", fatal=True)
         return self._chat_ids(self._written(prompt))
 
     def read(self, prompt: Prompt) -> tuple[Ids, dict[str, Any]]:
@@ -141,7 +162,7 @@ class Texts:
             return self._again(messages, continued)
 
     def _messages(self, chat: Sequence[Message]) -> list[dict[str, JSON]]:
-        return [{"role": one.role, "content": _content(one)} for one in chat]
+        return [{"role": one.role, "content": self._content(one)} for one in chat]
 
     def _again(self, messages: list[dict[str, JSON]], continued: bool) -> str:
         """The chat with its system message in the user's turn, for templates that refuse one."""
@@ -163,10 +184,16 @@ class Texts:
         )
         return written
 
+    def _content(self, message: Message) -> JSON:
+        if isinstance(message.content, str):
+            return message.content
+        if any(not isinstance(part, str) for part in message.content):
+            raise ProviderError(f"{self.backend}/ takes texts, not pictures or clips", fatal=True)
+        return "".join(part for part in message.content if isinstance(part, str))
 
-def _content(message: Message) -> str:
-    if isinstance(message.content, str):
-        return message.content
-    if any(not isinstance(part, str) for part in message.content):
-        raise ProviderError("this model reads texts, not pictures or clips", fatal=True)
-    return "".join(part for part in message.content if isinstance(part, str))
+
+def numbers(given: int | Sequence[int] | None) -> frozenset[int]:
+    """The tokens of a configuration that has one, several or none."""
+    if given is None:
+        return frozenset()
+    return frozenset([given] if isinstance(given, int) else given)

@@ -120,6 +120,18 @@ class Backend:
 
 _COPIES = "evalkit.copies.opening:open_copies"
 """The function that opens a model with the option `copies`, which every backend in this process has."""
+_OFFLINE: Mapping[str, Read] = {
+    "revision": str,
+    "dtype": str,
+    "template": str,
+    "bos": str,
+    "requests": whole_number,
+    "trust_remote_code": on_or_off,
+    "quantization": str,
+    "kv_cache_dtype": str,
+}
+"""The options of vllm/ and sglang/ alike. Those that are not evalkit's own are arguments of both engines."""
+
 BACKENDS: dict[str, Backend] = {
     "openai": Backend(
         "openai/NAME [--base-url URL]",
@@ -169,6 +181,49 @@ BACKENDS: dict[str, Backend] = {
             "compile": on_or_off,
             "trust_remote_code": on_or_off,
         },
+    ),
+    "vllm": Backend(
+        "vllm/PATH-or-NAME",
+        "a model in vLLM's engine, in this process: for a GPU, and for many requests at once",
+        ("chat", "completion", "logprobs", "echo", "likelihood", "prefill", "extra"),
+        "evalkit.offline.model:open_offline",
+        module="vllm",
+        install="pip install 'evalkit[vllm]'",
+        options={
+            **_OFFLINE,
+            "max_model_len": whole_number,
+            "gpu_memory_utilization": number,
+            "tensor_parallel_size": whole_number,
+            "pipeline_parallel_size": whole_number,
+            "data_parallel_size": whole_number,
+            "max_num_seqs": whole_number,
+            "max_num_batched_tokens": whole_number,
+            "enforce_eager": on_or_off,
+            "enable_prefix_caching": on_or_off,
+        },
+        whole=True,
+    ),
+    "sglang": Backend(
+        "sglang/PATH-or-NAME",
+        "a model in SGLang's engine, in this process: for a GPU, and for many requests at once",
+        ("chat", "completion", "logprobs", "echo", "likelihood", "prefill", "extra"),
+        "evalkit.offline.model:open_offline",
+        module="sglang",
+        install="pip install 'evalkit[sglang]'",
+        options={
+            **_OFFLINE,
+            "context_length": whole_number,
+            "mem_fraction_static": number,
+            "tp_size": whole_number,
+            "pp_size": whole_number,
+            "dp_size": whole_number,
+            "max_running_requests": whole_number,
+            "chunked_prefill_size": whole_number,
+            "attention_backend": str,
+            "disable_radix_cache": on_or_off,
+            "enable_deterministic_inference": on_or_off,
+        },
+        whole=True,
     ),
     "transcribe": Backend(
         "transcribe/NAME[?prompt=…] [--base-url URL]",

@@ -191,6 +191,8 @@ def test_models(cli: Cli) -> None:
         "transcribe",
         "faster-whisper",
         "hf",
+        "vllm",
+        "sglang",
         "lm-eval",
         "python",
         "ray",

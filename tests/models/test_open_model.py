@@ -24,18 +24,19 @@ def refusal(spec: str, base_url: str = "") -> str:
 
 def test_the_index_says_how_each_is_typed_and_got() -> None:
     assert set(BACKENDS) == {
-        "openai", "llama-cpp", "transcribe", "faster-whisper", "hf", "lm-eval", "python", "ray", "replay",
-        "fake",
+        "openai", "llama-cpp", "transcribe", "faster-whisper", "hf", "vllm", "sglang", "lm-eval", "python",
+        "ray", "replay", "fake",
     }  # fmt: skip
     for name, backend in BACKENDS.items():
         assert backend.usage.startswith((f"{name}/", f"{name}:"))
         module, _, function = backend.factory.partition(":")
         # A run file answers from its own room.
-        rooms = {"replay": "evalkit.runfile", "hf": "evalkit.hf", "ray": "evalkit.copies"}
+        offline = dict.fromkeys(("vllm", "sglang"), "evalkit.offline")
+        rooms = {"replay": "evalkit.runfile", "hf": "evalkit.hf", "ray": "evalkit.copies", **offline}
         assert module.rpartition(".")[0] == rooms.get(name, "evalkit.models")
         assert callable(getattr(importlib.import_module(module), function))
         assert backend.summary
-        assert backend.installed or name == "faster-whisper"
+        assert backend.installed or name in ("faster-whisper", "vllm", "sglang")
         assert {"chat", "transcription"} & set(backend.capabilities)
     assert BACKENDS["llama-cpp"].install.startswith("pip install")
 
@@ -66,7 +67,7 @@ def test_a_name_may_hold_what_separates_elsewhere() -> None:
         (
             "",
             "unknown backend '': known are fake, faster-whisper, hf, llama-cpp, lm-eval, openai, python, "
-            "ray, replay, transcribe",
+            "ray, replay, sglang, transcribe, vllm",
         ),
         ("openai", "'openai' names a backend but no model: write openai/NAME [--base-url URL]"),
         ("openai/", "'openai/' names a backend but no model: write openai/NAME [--base-url URL]"),
