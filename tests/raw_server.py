@@ -134,7 +134,11 @@ class RawServer:
             writer.close()
 
     async def _request(self, reader: asyncio.StreamReader, connection: Connection) -> bool:
-        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        first = await reader.readexactly(1)
+        if first == b"\x16":  # the beginning of TLS
+            await connection.send(whole(400, b"not HTTP"))
+            return False
+        head = (first + await reader.readuntil(b"\r\n\r\n")).decode()
         length = re.search(r"(?i)content-length: (\d+)", head)
         body = await reader.readexactly(int(length[1])) if length else b""
         if head.startswith("GET"):

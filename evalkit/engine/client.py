@@ -338,13 +338,13 @@ class ModelClient:
         limiter = lane.limiter
         if error.throttled:
             limiter.throttled(error.retry_after, limited=error.limited)
-        if error.limited and not limiter.held:
-            self._stop_if_too_long(lane, error)
         if error.limited:  # it holds for all requests, so that none is sent only to be refused
-            if not limiter.held:
-                self._limited_in_a_row += 1
+            first = not limiter.held
+            self._limited_in_a_row += first
             pause = self.policy.pause(self._limited_in_a_row, error.retry_after)
             limiter.hold(pause * self.policy.second)
+            if first:
+                self._stop_if_too_long(lane, error)
             if not self.lanes.several:
                 self._tell_wait(pause, error)
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import select
 import socket
 import threading
 import time
@@ -62,7 +63,7 @@ class Connections(aiohttp.TCPConnector):
             dirty = protocol.is_connected() and protocol.should_close  # it was clean when it became idle
             if dirty:
                 self.unasked = self._force_close = True
-            elif protocol.is_connected() and now - since <= _KEPT:
+            elif protocol.is_connected() and now - since <= _KEPT and not _has_news(protocol.transport):
                 break
             idle.popleft()
             protocol.close()
@@ -78,6 +79,16 @@ class Connections(aiohttp.TCPConnector):
             for protocol, _ in idle:
                 protocol.close()
         self._conns.clear()
+
+
+def _has_news(transport: asyncio.BaseTransport | None) -> bool:
+    """Whether something arrived that the event loop has not read yet: a response, or the end."""
+    watched = None if transport is None else transport.get_extra_info("socket")
+    if watched is None:
+        return False
+    poll = select.poll()
+    poll.register(watched.fileno(), select.POLLIN)
+    return bool(poll.poll(0))
 
 
 async def read_body(content: Any, read: Callable[[bytes], _T]) -> _T:
@@ -125,7 +136,7 @@ def _large_places() -> asyncio.Semaphore:
 
 
 async def resolve(host: str, seconds: float) -> str:
-    """Returns why the name `host` has no address, "" if it has one. Raises `TimeoutError`.
+    """Returns why the name `host` has no address; "" if it has one.
 
     The look-up is in a thread that does not keep the process from ending, because it has no limit of its own.
     """
@@ -146,8 +157,11 @@ async def resolve(host: str, seconds: float) -> str:
             found.set_result(said)
 
     threading.Thread(target=look_up, daemon=True).start()
-    async with asyncio.timeout(seconds):
-        return await found
+    try:
+        async with asyncio.timeout(seconds):
+            return await found
+    except TimeoutError:
+        return f"no name server answers within {seconds:g} s"
 
 
 async def speaks_tls(host: str, port: int, seconds: float) -> bool:

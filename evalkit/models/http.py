@@ -16,6 +16,7 @@ import orjson
 
 from evalkit.errors import ProviderError
 from evalkit.models.address import parse_address, redirected
+from evalkit.models.base import MOST_TOKENS
 from evalkit.models.refusal import says_refused
 from evalkit.models.registry import KEY
 from evalkit.models.waiting import AWAY, LIMITED, asked_wait, is_throttled, may_pass
@@ -63,8 +64,6 @@ _TOO_LONG = (
 _SAID = ("error", "message", "Message", "detail", "msg", "error_description", "errors")
 """Where servers put an error or its words."""
 _LONGEST_HEADER = 1 << 16
-_MOST_TOKENS = 1 << 40
-"""The most tokens of one request that are believed: SQLite can then add up those of any run."""
 _ERROR_READ = 4096
 """The bytes of an error's body that are searched; some servers repeat the request after their message."""
 
@@ -307,7 +306,7 @@ def no_answer(kind: str, error: Exception, body: bytes) -> ProviderError:
 
 def count(value: Any) -> int | None:
     """`value` if it can be a number of tokens, else None: a server may report -1, or an overflow."""
-    return value if type(value) is int and 0 <= value <= _MOST_TOKENS else None
+    return value if type(value) is int and 0 <= value <= MOST_TOKENS else None
 
 
 def says_too_long(body: bytes) -> bool:

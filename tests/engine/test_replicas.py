@@ -157,7 +157,9 @@ def test_a_request_that_no_replica_can_answer_fails_alone(tmp_path: Path, status
         urls = [server.url for server in three]
         (cell,) = run(urls, sums(tmp_path, 30), tmp_path / "r.db", attempts=2)["cells"]
         assert (cell["value"], cell["n"], cell["outcomes"]["failed"]) == (100.0, 29, 1)
-        assert max(questions(three).values()) <= 12, "two attempts at three replicas, and once more at the end"
+        assert max(questions(three).values()) <= 12, (
+            "two attempts at three replicas, and once more at the end"
+        )
 
 
 @pytest.mark.parametrize(
