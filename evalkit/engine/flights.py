@@ -41,6 +41,7 @@ class Flights:
             if not paid:
                 return await work
             task = asyncio.ensure_future(work)
+            task.add_done_callback(_retrieved)
             try:
                 return await asyncio.shield(task)
             except asyncio.CancelledError:
@@ -98,6 +99,12 @@ class Flights:
             count = f"{_requests(len(self._asleep))} failed and will be sent again"
             found.append(f"{count}, the first at {_clock(until - now)}: {why[:_SHOWN]}")
         return " · ".join(found)
+
+
+def _retrieved(task: asyncio.Task[Any]) -> None:
+    """Retrieves the error of a request that nobody waits for, which asyncio would log otherwise."""
+    if not task.cancelled():
+        task.exception()
 
 
 def _requests(count: int) -> str:

@@ -117,7 +117,7 @@ async def read_body(content: Any, read: Callable[[bytes], _T]) -> _T:
         return await asyncio.get_running_loop().run_in_executor(_parser, read, body)
     except ProviderError as error:
         error.__context__ = None
-        raise error.with_traceback(None)  # whose frames would keep the body as long as the error
+        raise error.with_traceback(None) from None  # its frames would keep the body as long as the error
     finally:
         chunks.clear()
         body = b""

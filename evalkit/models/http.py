@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import time
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 from urllib.parse import urljoin
@@ -91,6 +92,9 @@ class Endpoint:
         """Route → the URL that the server redirects it to."""
         importlib.import_module("aiohttp")  # here, because it would block the event loop for half a second
         self._session: Any = None
+        self._names: frozenset[str] | None = None
+        self._looked: tuple[float, ProviderError | None] | None = None
+        """When it was looked for last, and why it was not found."""
 
     @property
     def is_openai(self) -> bool:
@@ -155,40 +159,60 @@ class Endpoint:
         away = isinstance(error, aiohttp.ClientConnectionError | OSError)
         return ProviderError(f"{self.base_url}: {said}", retryable=True, away=away)
 
+    async def models(self) -> frozenset[str] | None:
+        """The names that `GET models` lists; None if it lists none, or does not answer as OpenAI's does."""
+        try:
+            await self.reach()
+        except ProviderError:
+            return None
+        return self._names
+
     async def reach(self) -> None:
-        """Asks for the list of models, whatever it is, to see whether anybody is there.
+        """Asks for the list of models, whatever the answer is, to see whether anybody is there.
 
         Raises a fatal `ProviderError` within 5 seconds if the name has no address, nobody listens, the
         certificate is not trusted, or the scheme is not the server's. A server that accepts and then says
-        nothing is left to the timeout of the requests.
+        nothing is left to the timeout of the requests. What was found holds for a few seconds.
         """
+        if self._looked is None or time.monotonic() - self._looked[0] > _LISTING:
+            self._looked = time.monotonic(), await self._why_unreachable()
+        if (error := self._looked[1]) is not None:
+            raise error
+
+    async def _why_unreachable(self) -> ProviderError | None:
         import aiohttp
 
         from evalkit.models.connections import resolve, speaks_tls
 
-        url, host = self._address.route("models"), self._address.host
+        self._names, host = None, self._address.host
         limits = aiohttp.ClientTimeout(total=_LISTING, connect=_REACHED)
         try:
             if not self._goes_through_proxy() and (said := await resolve(host, _REACHED)):
-                raise self._nobody(f"the name {host} has no address ({one_line(said)})")
+                return self._nobody(f"the name {host} has no address ({one_line(said)})")
+            url = self._address.route("models")
             async with self._open_session().get(url, timeout=limits, allow_redirects=False) as answer:
+                if answer.status == 200:
+                    self._names = await self._read(answer.content, _names)
                 if answer.status != 400:
-                    return
+                    return None
         except aiohttp.ConnectionTimeoutError:
-            raise self._nobody(f"no connection within {_REACHED:g} s") from None
+            return self._nobody(f"no connection within {_REACHED:g} s")
         except TimeoutError:
-            return
+            return None
         except aiohttp.ClientSSLError as error:
-            raise self._failure(error) from None
+            return self._failure(error)
         except aiohttp.ClientConnectorError as error:
-            raise self._nobody(one_line(str(error))) from None
+            return self._nobody(one_line(str(error)))
+        except ProviderError as error:  # of the key
+            return error if error.fatal else None
         except (aiohttp.ClientError, OSError):
             pass
         scheme, _, rest = self.base_url.partition("://")
-        if scheme == "http" and await speaks_tls(host, self._address.port, _LISTING - _REACHED):
-            raise ProviderError(
-                f"{self.base_url}: the server speaks TLS", fatal=True, hint=f"write https://{rest}"
-            )
+        if scheme != "http" or not await speaks_tls(host, self._address.port, _LISTING - _REACHED):
+            return None
+        return ProviderError(
+            f"{self.base_url}: the server speaks TLS", fatal=True, hint=f"write https://{rest}"
+        )
 
     def _nobody(self, why: str) -> ProviderError:
         hint = "is --base-url right, and is the server up?"
@@ -198,28 +222,6 @@ class Endpoint:
         from urllib.request import getproxies, proxy_bypass
 
         return not (self._address.is_local or proxy_bypass(self._address.host)) and bool(getproxies())
-
-    async def models(self) -> frozenset[str] | None:
-        """The names that `GET models` lists; None if it lists none, or does not answer as OpenAI's does."""
-        import aiohttp
-
-        try:
-            asked = self._open_session().get(
-                self._address.route("models"), timeout=aiohttp.ClientTimeout(total=_LISTING)
-            )
-            async with asked as answer:
-                body = await self._read(answer.content, orjson.loads) if answer.status == 200 else {}
-            return frozenset(str(model["id"]) for model in body["data"]) or None
-        except (
-            TimeoutError,
-            aiohttp.ClientError,
-            OSError,
-            ValueError,
-            LookupError,
-            TypeError,
-            ProviderError,
-        ):
-            return None
 
     async def aclose(self) -> None:
         if self._session is not None:
@@ -342,6 +344,14 @@ def _message(error: Any) -> str:
 def one_line(text: str) -> str:
     """`text` as one short, printable line, because a server's message is shown on a terminal."""
     return "".join(c if c.isprintable() else " " for c in text[:300]).strip()
+
+
+def _names(body: bytes) -> frozenset[str] | None:
+    """The names in a list of models; None if it is none."""
+    try:
+        return frozenset(str(model["id"]) for model in orjson.loads(body)["data"]) or None
+    except (ValueError, LookupError, TypeError):
+        return None
 
 
 def _tls_hint(error: Exception, url: str) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import itertools
 import json
 import socket
 import ssl
@@ -168,18 +169,18 @@ def _no_handshake(stack: ExitStack) -> str:
         (_untrusted, "the certificate is not trusted: SSL_CERT_FILE"),
         (_plain_to_tls, "the server speaks TLS (write https://127"),
         (_tls_to_plain, "the server does not speak TLS: write http://127"),
-        (_full, "no connection within 0.3 s"),
-        (_no_handshake, "no connection within 0.3 s"),
+        (_no_handshake, "no connection within 0.1 s"),
+        pytest.param(_full, "no connection within 0.1 s", marks=pytest.mark.slow),
     ],
 )
 def test_where_nobody_is_the_run_ends_before_a_request(
     tmp_path: Path, address: Callable[[ExitStack], str], why: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(http, "_REACHED", 0.3 if address in (_full, _no_handshake) else 4.0)
+    monkeypatch.setattr(http, "_REACHED", 0.1 if address in (_full, _no_handshake) else 4.0)
     with ExitStack() as stack:
         url = address(stack)
         for urls in [url], [url, url.replace("/v1", "/v2")]:
-            ended = run(urls, sums(tmp_path, 200), tmp_path / f"{len(urls)}.db")
+            ended = run(urls, sums(tmp_path, 20), tmp_path / f"{len(urls)}.db")
             assert ended.stopped is not None
             assert ended.stopped.usage, "exit code 2"
             assert why in str(ended.stopped)
@@ -205,7 +206,9 @@ async def _nothing(connection: Connection) -> None:
     return None
 
 
-@pytest.mark.parametrize("first", [_nothing, _headers, _body])
+@pytest.mark.parametrize(
+    "first", [_nothing, *(pytest.param(first, marks=pytest.mark.slow) for first in (_headers, _body))]
+)
 def test_an_endpoint_that_hangs_is_named_after_two_timeouts_and_given_up(
     tmp_path: Path, first: Callable[[Connection], Awaitable[None]]
 ) -> None:
@@ -224,6 +227,7 @@ def test_an_endpoint_that_hangs_is_named_after_two_timeouts_and_given_up(
     assert "One request at a time tries it; after 15 minutes without an answer it is given up" in named
 
 
+@pytest.mark.slow
 def test_a_prompt_that_always_times_out_fails_alone(tmp_path: Path) -> None:
     async def behave(connection: Connection, number: int) -> None:
         if "What is 7 + 0" in str(connection.payload):
@@ -276,9 +280,17 @@ def _busy(connection: Connection) -> Awaitable[None]:
     return connection.refuse(503)
 
 
-@pytest.mark.parametrize("how", [_drop, _gateway, _busy])
-@pytest.mark.parametrize("concurrency", [None, 1])
-@pytest.mark.parametrize("replicas", [1, 2])
+@pytest.mark.parametrize(
+    ("how", "concurrency", "replicas"),
+    [
+        (_drop, None, 1),
+        *(
+            pytest.param(*rest, marks=pytest.mark.slow)
+            for rest in itertools.product((_drop, _gateway, _busy), (None, 1), (1, 2))
+            if rest != (_drop, None, 1)
+        ),
+    ],
+)
 def test_an_outage_is_waited_out_with_one_request_at_a_time(
     tmp_path: Path, how: Callable[[Connection], Awaitable[None]], concurrency: int | None, replicas: int
 ) -> None:
@@ -303,6 +315,7 @@ def test_an_outage_is_waited_out_with_one_request_at_a_time(
     assert ended.errors == 19 * replicas
 
 
+@pytest.mark.slow
 def test_an_outage_without_an_end_is_given_up_and_resumed(tmp_path: Path) -> None:
     async def behave(connection: Connection, number: int) -> None:
         if number < 10:
