@@ -63,7 +63,8 @@ class ProviderError(BoundaryError):
     `hint`: what to look at if it is fatal. `too_long`: the prompt does not fit into the model's context; a
     shorter prompt may. `refused`: the endpoint's filter refuses this one prompt, now and later. `away`:
     nobody answered for the model (no connection, a gateway's 502, a timeout), so that the request may not be
-    the reason. `waited`: the seconds of a timeout.
+    the reason. `unsent`: it was not even sent, so that it cannot be the reason. `waited`: the seconds of a
+    timeout.
     """
 
     boundary = "provider"
@@ -82,6 +83,7 @@ class ProviderError(BoundaryError):
         too_long: bool = False,
         refused: bool = False,
         away: bool = False,
+        unsent: bool = False,
         waited: float = 0.0,
     ) -> None:
         super().__init__(message)
@@ -95,6 +97,7 @@ class ProviderError(BoundaryError):
         self.too_long = too_long
         self.refused = refused
         self.away = away
+        self.unsent = unsent
         self.waited = waited
 
     def __str__(self) -> str:

@@ -256,6 +256,7 @@ class ModelClient:
         with self._doubt:
             while True:
                 turn = await self.lanes.take(tried)
+                turn.request = waits
                 try:
                     with turn:
                         response = await self._sent(turn, request, draw, asker, land)
@@ -270,7 +271,7 @@ class ModelClient:
                     if self._goes_elsewhere(turn.lane, error, tried):
                         continue
                     await self._stop_if_fatal(error)
-                    pause = waits.pause(error)
+                    pause = waits.pause(error, self.lanes.outage)
                     if pause is None or self.lanes.gone(self.policy):
                         # An overlong prompt says nothing about the endpoint, nor does one id of many.
                         if not error.too_long and self._by_id is None:

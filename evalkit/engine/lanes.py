@@ -2,9 +2,9 @@
 
 A request takes the least loaded lane. A lane that fails rests, and requests take the others meanwhile. After
 the rest a single request tries it: if that fails too, the next rest is twice as long. The only lane of a
-model at one endpoint rests only if nobody answers there: after `_AWAY` such failures in a row, or `_HANGS`
-timeouts. A lane from which nothing came for `RetryPolicy.outage` seconds is given up: it rests no longer, and
-what fails there has failed.
+model at one endpoint rests only in an outage: after `_AWAY` requests in a row to which nobody answered, or
+`_HANGS` timeouts. A lane from which nothing came for `RetryPolicy.outage` seconds is given up: it rests no
+longer, and what fails there has failed.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ _IN_A_ROW = 3
 A single one may be due to the request.
 """
 
-_AWAY = 5
-"""That many failures in a row make the only lane rest: a few faults of independent requests are no outage."""
+_AWAY = 3
+"""An outage begins when nobody answered that many requests in a row: fewer may be the reason themselves."""
 _HANGS = 2
-"""That many timeouts in a row make the only lane rest, because each may take ten minutes."""
+"""An outage begins after that many timeouts in a row, because each may take ten minutes."""
 _WRITTEN_EVERY = 5.0
 """Seconds between two times that the counts are written."""
 
@@ -49,6 +49,12 @@ class Lane:
         """How often it has rested since it answered last."""
         self.fatal = False
         """Whether it refused its last request for a reason that waiting does not change."""
+        self.away = False
+        """Whether there is an outage: nobody answers, whatever is asked."""
+        self.patient = True
+        """Whether it rests when nobody answers."""
+        self._failing: set[object] = set()
+        """The requests that failed since it answered last."""
         self.alone = False
         """Whether it is the model's only one."""
         self.answered = False
@@ -98,10 +104,13 @@ class Lane:
         self.limiter.succeeded(seconds)
         return back
 
-    def failed(self, error: ProviderError, sent: int, policy: RetryPolicy) -> float:
-        """Notes a failed request. Returns the seconds that the lane rests, 0 if it does not.
+    def failed(
+        self, error: ProviderError, sent: int, policy: RetryPolicy, request: object | None = None
+    ) -> float:
+        """Notes a failed attempt. Returns the seconds that the lane rests, 0 if it does not.
 
         `sent`: as in `Turn`. A request that was sent before the last response or rest brings no news.
+        `request`: the request, whose other attempts say nothing more unless the failure cannot be due to it.
         """
         self.use.failures += 1
         self.use.error = str(error)
@@ -109,10 +118,13 @@ class Lane:
             self._is_there()
         if error.limited or not self._concerns_all(error):
             return 0.0  # the server only asks to wait, or the request itself is refused
-        if sent != self._news:
+        if sent != self._news or not self.patient:
             return 0.0
         self._failed += 1
-        if self._failed < self._enough(error) and not self.rests:
+        self._failing.add(request or object())
+        known = self._failed if error.unsent or error.waited else len(self._failing)
+        self.away = error.away and (self.away or known >= (_HANGS if error.waited else _AWAY))
+        if not (self.rests or (self.away if self.alone else self._failed >= self._enough(error))):
             return 0.0
         self._news += 1
         self.silent += error.waited / policy.second
@@ -132,25 +144,26 @@ class Lane:
         return error.retryable or (error.fatal and not (error.doubtful and self.answered))
 
     def _enough(self, error: ProviderError) -> int:
-        """How many such failures in a row make it rest."""
-        if self.alone:
-            return _HANGS if error.waited else _AWAY
+        """How many such failures in a row make one of several lanes rest."""
         return _IN_A_ROW if isinstance(error, Refusal) and not error.fatal else 1
 
     def _is_there(self) -> None:
         """Notes that the endpoint responds."""
-        self.rests, self._failed, self.silent = 0, 0, 0.0
+        self.rests, self._failed, self.silent, self.away = 0, 0, 0.0, False
+        self._failing.clear()
         self._news += 1
 
 
 class Turn:
     """The right to send one request on `lane`, until the end of `with turn:`.
 
-    `sent`: how many responses and rests the lane had had when it was given.
+    `sent`: how many responses and rests the lane had had when it was given. `request`: what tells the request
+    from others, whichever attempt it is.
     """
 
     def __init__(self, lane: Lane, sent: int) -> None:
         self.lane, self.sent = lane, sent
+        self.request: object | None = None
 
     def __enter__(self) -> None:
         return None
@@ -204,6 +217,16 @@ class Lanes:
         return self._lanes
 
     @property
+    def outage(self) -> bool:
+        """Whether nobody answers, whatever is asked."""
+        return all(lane.away for lane in self._lanes)
+
+    def be_patient(self, patient: bool) -> None:
+        """Says whether lanes rest in an outage. They need not when all requests that are left failed before."""
+        for lane in self._lanes:
+            lane.patient, lane.away, lane.rests, lane.silent = patient, False, 0, 0.0
+
+    @property
     def may_come(self) -> bool:
         """Whether a replica may answer later."""
         return not all(lane.fatal for lane in self._lanes)
@@ -230,7 +253,7 @@ class Lanes:
     def failed(self, turn: Turn, error: ProviderError, policy: RetryPolicy) -> None:
         """Notes that a request failed, and tells of it if its lane rests for the first time."""
         lane = turn.lane
-        seconds = lane.failed(error, turn.sent, policy)
+        seconds = lane.failed(error, turn.sent, policy, turn.request)
         if not seconds or lane.rests != 1 or self.on_news is None:
             return
         if self.several:

@@ -235,7 +235,11 @@ class _CellRun:
             tell(f"{self._planned.name}: {count} failed for reasons that may have passed; asking once more")
         self._last, self._fresh = True, False
         self._samples = (found for found in self._planned.tried() if found[0] in self._again)
-        await self._all()
+        self._client.lanes.be_patient(False)
+        try:
+            await self._all()
+        finally:
+            self._client.lanes.be_patient(True)
 
     async def _next(self) -> tuple[int, Sample | BoundaryError] | None:
         """Returns the next sample to run, or None. All workers take from one iterator.

@@ -43,8 +43,7 @@ class Waits:
 
     A 429 counts as one of them only if the request has waited for `patience` seconds in which no other
     request was answered. As long as others are, the endpoint is only slow, and the request's turn will come.
-    An endpoint from which nobody answers is the other way round: as long as no other request is answered, the
-    request is not the reason, and its lane decides when the endpoint is given up (`evalkit.engine.lanes`).
+    In an outage no attempt counts, because the request is not the reason.
     """
 
     def __init__(self, policy: RetryPolicy, answers: Callable[[], int]) -> None:
@@ -54,8 +53,11 @@ class Waits:
         self._attempts = self._limited = self._away = 0
         self._waited = 0.0
 
-    def pause(self, error: ProviderError) -> float | None:
-        """Returns the seconds to wait after an attempt that ended with `error`; None: do not try again."""
+    def pause(self, error: ProviderError, outage: bool = False) -> float | None:
+        """Returns the seconds to wait after an attempt that ended with `error`; None: do not try again.
+
+        `outage`: the endpoint answers nobody (`evalkit.engine.lanes`), so that the attempt does not count.
+        """
         answers = self._answers()
         moves, self._seen = answers > self._seen, answers
         if not error.retryable:
@@ -69,7 +71,7 @@ class Waits:
             pause = self._policy.pause(self._limited, error.retry_after)
             self._waited += pause
             return pause
-        if error.away and not moves:
+        if error.away and outage:
             self._away += 1
             return self._policy.pause(self._away, None)
         self._away = 0

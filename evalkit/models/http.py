@@ -148,7 +148,7 @@ class Endpoint:
         said = one_line(str(error))
         if isinstance(error, aiohttp.ConnectionTimeoutError):
             message = f"{self.base_url}: no connection within {CONNECT:g} s"
-            return ProviderError(message, retryable=True, throttled=True, away=True, waited=CONNECT)
+            return ProviderError(message, retryable=True, away=True, unsent=True, waited=CONNECT)
         if isinstance(error, TimeoutError):
             message = f"no response within {self.timeout:g} s"
             return ProviderError(message, retryable=True, throttled=True, away=True, waited=self.timeout)
@@ -157,7 +157,8 @@ class Endpoint:
         if "content-encoding" in said.lower():
             said = f"the body is not packed as its Content-Encoding says, or cannot be unpacked ({said})"
         away = isinstance(error, aiohttp.ClientConnectionError | OSError)
-        return ProviderError(f"{self.base_url}: {said}", retryable=True, away=away)
+        unsent = isinstance(error, aiohttp.ClientConnectorError)
+        return ProviderError(f"{self.base_url}: {said}", retryable=True, away=away, unsent=unsent)
 
     async def models(self) -> frozenset[str] | None:
         """The names that `GET models` lists; None if it lists none, or does not answer as OpenAI's does."""

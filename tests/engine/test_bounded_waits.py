@@ -402,6 +402,20 @@ def test_what_failed_is_asked_once_more_at_the_end(tmp_path: Path) -> None:
     assert counted(path, "draw") == 11
 
 
+@pytest.mark.parametrize(("how", "concurrency"), [(_drop, 1), (_gateway, None)])
+def test_a_prompt_that_nobody_answers_fails_alone(
+    tmp_path: Path, how: Callable[[Connection], Awaitable[None]], concurrency: int | None
+) -> None:
+    """It is no outage, also if it is the last one: all of its attempts count."""
+
+    async def behave(connection: Connection, number: int) -> None:
+        await (how(connection) if "What is 11 + 4" in str(connection.payload) else connection.answer())
+
+    with RawServer(behave) as server:
+        ended = run(server.url, sums(tmp_path, 12), tmp_path / "r.db", concurrency=concurrency)
+    assert (ended.value, ended.outcomes["failed"], ended.errors) == (100.0, 1, 6 + 6)
+
+
 @pytest.mark.slow
 def test_faults_that_do_not_depend_on_the_load_do_not_lower_it(tmp_path: Path) -> None:
     async def behave(connection: Connection, number: int) -> None:
