@@ -98,6 +98,8 @@ class ModelClient:
         """Is told of long pauses: the seconds, and why."""
         self._told_until = 0.0
         self.flights = Flights(self.lanes)
+        self._seen = not any(hasattr(lane.model, "reach") for lane in self.lanes.all)
+        """Whether somebody is at the model's addresses."""
         self._reached: asyncio.Task[str] | None = None
         self._departed: set[tuple[int, str]] = set()
         self._echo_shown: asyncio.Task[None] | None = None
@@ -245,12 +247,14 @@ class ModelClient:
             self._reached = asyncio.ensure_future(unreachable(self.lanes))
         if said := await asyncio.shield(self._reached):
             raise Stopped(said, usage=True)
+        self._seen = True
 
     async def _attempts(
         self, request: Request, draw: int, asker: Asker, land: Landing | None = None
     ) -> Response:
         """Returns the model's response, after `land` was called with it."""
-        await self._is_there()
+        if not self._seen:
+            await self._is_there()
         waits = Waits(self.policy, lambda: self._answers)
         tried: set[Lane] = set()
         with self._doubt:

@@ -120,6 +120,8 @@ class Lane:
             return 0.0  # the server only asks to wait, or the request itself is refused
         if sent != self._news or not self.patient:
             return 0.0
+        if self.alone and policy.attempts == 1:
+            return 0.0  # the user wants no waiting
         self._failed += 1
         self._failing.add(request or object())
         known = self._failed if error.unsent or error.waited else len(self._failing)
@@ -222,7 +224,7 @@ class Lanes:
         return all(lane.away for lane in self._lanes)
 
     def be_patient(self, patient: bool) -> None:
-        """Says whether lanes rest in an outage. They need not when all requests that are left failed before."""
+        """Says whether lanes rest in an outage; not when all requests that are left failed before."""
         for lane in self._lanes:
             lane.patient, lane.away, lane.rests, lane.silent = patient, False, 0, 0.0
 

@@ -17,7 +17,7 @@ _START = 8
 _HOLDS = 1.3
 """Latency counts as unchanged if it is within this factor of the lowest so far."""
 _BAD = 2.0
-_ENOUGH, _LAST = 8, 32
+_ENOUGH, _LAST = 12, 32
 """A halved limit is judged after so many requests; at most so many of the last ones are looked at."""
 _HALF = 0.5
 
@@ -111,8 +111,8 @@ class AutoLimiter(Limiter):
     such median so far; more than twice that median lowers the limit by a quarter.
 
     Some endpoints fail now and then whatever the load is. If 503s and timeouts go on at half the limit, and
-    are less than half of what comes back, the load is not the reason: the limit returns to what it was, and
-    they no longer lower it as long as they are less than half.
+    are at most half of what comes back, the load is not the reason: the limit returns to what it was, and
+    they no longer lower it as long as they are at most half.
     """
 
     def __init__(self, most: int = MOST) -> None:
@@ -148,8 +148,8 @@ class AutoLimiter(Limiter):
         if not limited:
             self._last.append(True)
             self._judge()
-            if self._steady:
-                return
+            if self._steady or self._before:
+                return  # the load is not the reason, or the last halving is not judged yet
         now = time.monotonic()
         if now < self._calm_until:
             return  # another request has already reported this overload
@@ -164,7 +164,7 @@ class AutoLimiter(Limiter):
         if len(self._last) < _ENOUGH:
             return
         share = sum(self._last) / len(self._last)
-        if share >= _HALF:
+        if share > _HALF:
             self._steady = False
         elif share and self._before:
             self._steady, self._calm_until = True, 0.0
