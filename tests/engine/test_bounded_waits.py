@@ -369,7 +369,7 @@ def test_a_request_that_waits_for_its_next_attempt_holds_no_worker(tmp_path: Pat
         else:
             await connection.answer()
 
-    said, policy = StringIO(), RetryPolicy(attempts=1000, first_pause=100.0, second=0.001)
+    said, policy = StringIO(), RetryPolicy(attempts=1000, first_pause=100.0, second=0.003)
     with RawServer(behave) as server:
         ended = run(
             server.url, sums(tmp_path, 20), tmp_path / "r.db", concurrency=1, policy=policy, said=said
