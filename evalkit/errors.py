@@ -61,7 +61,10 @@ class ProviderError(BoundaryError):
     that waiting is all that helps. `fatal`: no request can succeed (wrong key, unknown model), so the run
     stops. `doubtful`: of a fatal one, that it concerns this request alone if another one was answered.
     `hint`: what to look at if it is fatal. `too_long`: the prompt does not fit into the model's context; a
-    shorter prompt may. `refused`: the endpoint's filter refuses this one prompt, now and later.
+    shorter prompt may. `refused`: the endpoint's filter refuses this one prompt, now and later. `away`:
+    nobody answered for the model (no connection, a gateway's 502, a timeout), so that the request may not be
+    the reason. `unsent`: it was not even sent, so that it cannot be the reason. `waited`: the seconds of a
+    timeout.
     """
 
     boundary = "provider"
@@ -79,6 +82,9 @@ class ProviderError(BoundaryError):
         hint: str = "",
         too_long: bool = False,
         refused: bool = False,
+        away: bool = False,
+        unsent: bool = False,
+        waited: float = 0.0,
     ) -> None:
         super().__init__(message)
         self.retryable = retryable
@@ -90,6 +96,9 @@ class ProviderError(BoundaryError):
         self.hint = hint
         self.too_long = too_long
         self.refused = refused
+        self.away = away
+        self.unsent = unsent
+        self.waited = waited
 
     def __str__(self) -> str:
         message = super().__str__()

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
 from evalkit.data.base import data_options
+from evalkit.engine.bounds import bounded
 from evalkit.engine.chosen import TaskLike
 from evalkit.engine.client import Stopped
 from evalkit.engine.plan import Plan, make_plan
@@ -99,6 +100,7 @@ async def evaluate(
 ) -> Table:
     """Evaluates `model` on `tasks` inside an event loop: `table = await evalkit.evaluate(…)`."""
     opened: list[Model] = []
+    bounded("timeout", timeout)
     try:
         given: dict[str, Any] = {"timeout": timeout, "ray_address": ray_address}
         opened.append(model_of(model, base_url=base_url, key_env=api_key_env, **given))
@@ -120,7 +122,8 @@ async def evaluate(
             shard=shard,
         )
         path = default_output(plan) if output is None else Path(output)
-        options = Options(_positive(concurrency), RetryPolicy(attempts=1 + max(0, retries)), verify_fraction)
+        retry = RetryPolicy(attempts=1 + bounded("retries", retries))
+        options = Options(_positive(concurrency), retry, verify_fraction)
         reporter = make_progress() if progress is True else progress or None
         try:
             return await execute_plan(plan, path, options, reporter)
@@ -228,7 +231,7 @@ def _by_role(judge: Judges) -> list[tuple[str, ModelLike]]:
 def _positive(concurrency: int | None) -> int | None:
     if concurrency is not None and concurrency < 1:
         raise UsageError(f"concurrency must be at least 1, or None, not {concurrency}")
-    return concurrency
+    return None if concurrency is None else bounded("concurrency", concurrency)
 
 
 async def execute_plan(

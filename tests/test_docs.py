@@ -22,6 +22,7 @@ PAGES = (
     "docs/guide.md",
     "docs/python.md",
     "docs/endpoints.md",
+    "docs/faults.md",
     "docs/machines.md",
     "docs/models.md",
     "docs/tables.md",

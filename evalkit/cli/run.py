@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from evalkit.report.table import Table
 
 _SILENT = 3.0
+_DIGITS = 40
 _ROLE = re.compile(r"([a-z][\w-]*)=")
 """Matches the role in ROLE=MODEL. A model's name or a URL has a slash or a colon before any equals sign."""
 
@@ -185,6 +186,7 @@ def command(
     same -o; requests that were answered are not sent again.
     """
     from evalkit.data.base import data_options
+    from evalkit.engine.bounds import bounded
     from evalkit.engine.plan import make_plan
     from evalkit.engine.run import Options
     from evalkit.engine.waits import RetryPolicy
@@ -192,7 +194,9 @@ def command(
     from evalkit.session import default_output
 
     use_workers(workers, ray_address)
-    options = Options(_concurrency(concurrency), RetryPolicy(attempts=1 + max(0, retries)), verify_fraction)
+    attempts = 1 + bounded("retries", retries, "--retries")
+    options = Options(_concurrency(concurrency), RetryPolicy(attempts=attempts), verify_fraction)
+    timeout = bounded("timeout", timeout, "--timeout")
     plan = make_plan(
         open_model(model, base_url=base_urls, timeout=timeout, key_env=key_env, ray_address=ray_address),
         tasks,
@@ -320,9 +324,11 @@ def _all_by_role(typed: tuple[str, ...]) -> dict[str, list[str]]:
 def _concurrency(text: str) -> int | None:
     if text == "auto":
         return None
-    if not text.isdecimal() or int(text) < 1:
-        raise UsageError(f"--concurrency must be an integer of at least 1 or auto, not {text}")
-    return int(text)
+    from evalkit.engine.bounds import bounded
+
+    if not text.isdecimal() or len(text) > _DIGITS or int(text) < 1:
+        raise UsageError(f"--concurrency must be an integer of at least 1 or auto, not {text[:_DIGITS]}")
+    return bounded("concurrency", int(text), "--concurrency")
 
 
 def _again(path: Path, add_output: bool) -> str:
@@ -332,9 +338,9 @@ def _again(path: Path, add_output: bool) -> str:
 
 
 def stop_on_signals() -> None:
-    """On the first SIGINT or SIGTERM, cancels what is in flight and lets the run store its results.
+    """On the first SIGINT or SIGTERM, ends the run, which stores what arrives within a few seconds.
 
-    A second signal ends the process at once.
+    A second signal ends the process at once. A terminal that is closed (SIGHUP) does not end the run.
     """
     task = asyncio.current_task()
     assert task is not None
@@ -346,3 +352,4 @@ def stop_on_signals() -> None:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop, number)
+    loop.add_signal_handler(signal.SIGHUP, lambda: None)

@@ -18,6 +18,8 @@ from typing import TextIO
 from evalkit.keys import hide_environment, redacted
 
 _ERRORS = "evalkit.similar"
+_GONE = (errno.EPIPE, errno.ECONNRESET)
+"""Nobody reads a pipe or a socket any more."""
 _SIMILAR = {
     "─": "-", "━": "-", "│": "|", "┃": "|", "┼": "+", "╇": "+", "┌": "+", "┐": "+", "└": "+", "┘": "+",
     "├": "+", "┤": "+", "┬": "+", "┴": "+", "╸": "-", "╺": "-", "╴": "-", "╶": "-",
@@ -51,13 +53,18 @@ def _similar_handler(error: UnicodeError) -> tuple[str, int]:
 
 
 class _Pipe(io.FileIO):
-    """A descriptor that takes everything, also when nobody reads it any more."""
+    """A descriptor that takes everything, also when nobody reads it any more.
+
+    `terminal`: that it is one, which is gone after an EIO; for a file, that is an error of the disk.
+    """
+
+    terminal = False
 
     def write(self, data: object) -> int:
         try:
             return super().write(data)  # type: ignore[arg-type]
         except OSError as error:
-            if error.errno not in (errno.EPIPE, errno.ECONNRESET):
+            if error.errno not in _GONE and not (self.terminal and error.errno == errno.EIO):
                 raise
             return memoryview(data).nbytes  # type: ignore[arg-type]
 
@@ -94,7 +101,8 @@ def _prepared(stream: TextIO) -> TextIO:
         raw = _Pipe(stream.fileno(), "wb", closefd=False)
     except (OSError, ValueError):  # closed, or no descriptor
         return stream
-    shown = stream.isatty() or stream is sys.stderr
+    raw.terminal = stream.isatty()
+    shown = raw.terminal or stream is sys.stderr
     kind = _Ascii if codecs.lookup(stream.encoding).name == "ascii" else _Keyless
     return kind(
         io.BufferedWriter(raw),
@@ -114,7 +122,7 @@ def finish() -> None:
         try:
             stream.flush()
         except OSError as error:
-            if error.errno not in (errno.EPIPE, errno.ECONNRESET):
+            if error.errno not in _GONE:
                 _drop(stream)
                 raise
             _drop(stream)

@@ -6,8 +6,8 @@ import asyncio
 import contextlib
 import hashlib
 import time
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple, TypeAlias
 
 import orjson
 
@@ -15,11 +15,12 @@ from evalkit.copies.model import Copies, Copy
 from evalkit.engine.commits import Commits
 from evalkit.engine.doubt import Doubt
 from evalkit.engine.evidence import Signs
-from evalkit.engine.lanes import Lane, Lanes, Turn, Uses
+from evalkit.engine.flights import Flights, until_when
+from evalkit.engine.lanes import Lane, Lanes, Turn, Uses, unreachable
 from evalkit.engine.limiter import Limiter
 from evalkit.engine.media import MediaCache
 from evalkit.engine.repeatability import is_verified
-from evalkit.engine.waits import RetryPolicy, Waits
+from evalkit.engine.waits import LONGEST_RETRY_AFTER, RetryPolicy, Waits
 from evalkit.errors import BoundaryError, EvalkitError, ProviderError, UsageError
 from evalkit.models.base import Model, Request, Response, answers_by_id
 from evalkit.models.fake import FakeModel, Hints
@@ -40,6 +41,10 @@ class Stopped(EvalkitError):
     def __init__(self, message: str, *, usage: bool = False) -> None:
         super().__init__(message)
         self.usage = usage
+
+
+Landing: TypeAlias = Callable[[Response], Awaitable[None]]
+"""What is done with a response as soon as it is there."""
 
 
 class Asker(NamedTuple):
@@ -92,6 +97,10 @@ class ModelClient:
         self.on_wait: Callable[[float, str], None] | None = None
         """Is told of long pauses: the seconds, and why."""
         self._told_until = 0.0
+        self.flights = Flights(self.lanes)
+        self._seen = not any(hasattr(lane.model, "reach") for lane in self.lanes.all)
+        """Whether somebody is at the model's addresses."""
+        self._reached: asyncio.Task[str] | None = None
         self._departed: set[tuple[int, str]] = set()
         self._echo_shown: asyncio.Task[None] | None = None
         # Only this exact class gets the hints, because no model of a user's may see the references.
@@ -132,12 +141,25 @@ class ModelClient:
             ready = await self._media.ready(request)
             if not self._replays:  # a replay finds a response by the original file, not by the prepared one
                 request = ready
+
+        async def land(response: Response) -> None:
+            await self._keep(request, key, body, draw, asker, response)
+
         if request.continuations and not self._whole:
             response = await self._echoed(request, asker)
+            await land(response)
         else:
-            response = await self._attempts(request, max(draw, 0), asker)
+            response = await self._attempts(request, max(draw, 0), asker, land)
         if response.refused and self._judge:  # not stored: a failure to judge is no answer
             raise ProviderError(f"{self.model.name} refused to answer: {response.reasoning[:200]}")
+        return response
+
+    async def _keep(
+        self, request: Request, key: bytes, body: bytes, draw: int, asker: Asker, response: Response
+    ) -> None:
+        """Stores a response."""
+        if response.refused and self._judge:
+            return
         self.evidence.add(asker.cell, response)
         if response.media:
             await self._media.keep(response.media)
@@ -149,7 +171,6 @@ class ModelClient:
         self.commits.soon()
         self.prompt_tokens += response.prompt_tokens or 0
         self.completion_tokens += response.completion_tokens or 0
-        return response
 
     async def _echoed(self, request: Request, asker: Asker) -> Response:
         """Returns the likelihoods of continuations, from one echo request for each of them."""
@@ -220,31 +241,48 @@ class ModelClient:
         except (UsageError, ProviderError) as error:
             raise Stopped(str(error), usage=isinstance(error, UsageError)) from None
 
-    async def _attempts(self, request: Request, draw: int, asker: Asker) -> Response:
+    async def _is_there(self) -> None:
+        """Sees, once per run, whether anybody is at the model's addresses. Raises `Stopped`."""
+        if self._reached is None:
+            self._reached = asyncio.ensure_future(unreachable(self.lanes))
+        if said := await asyncio.shield(self._reached):
+            raise Stopped(said, usage=True)
+        self._seen = True
+
+    async def _attempts(
+        self, request: Request, draw: int, asker: Asker, land: Landing | None = None
+    ) -> Response:
+        """Returns the model's response, after `land` was called with it."""
+        if not self._seen:
+            await self._is_there()
         waits = Waits(self.policy, lambda: self._answers)
         tried: set[Lane] = set()
         with self._doubt:
             while True:
                 turn = await self.lanes.take(tried)
+                turn.request = waits
                 try:
                     with turn:
-                        response = await self._sent(turn, request, draw, asker)
+                        response = await self._sent(turn, request, draw, asker, land)
                 except ProviderError as error:
                     if error.refused and not self._judge:
                         self._answers += 1
                         self._doubt.answered = True
-                        return Response("", "filter", reasoning=str(error))
+                        response = Response("", "filter", reasoning=str(error))
+                        if land is not None:
+                            await land(response)
+                        return response
                     if self._goes_elsewhere(turn.lane, error, tried):
                         continue
                     await self._stop_if_fatal(error)
-                    pause = waits.pause(error)
-                    if pause is None:
+                    pause = waits.pause(error, self.lanes.outage)
+                    if pause is None or self.lanes.gone(self.policy):
                         # An overlong prompt says nothing about the endpoint, nor does one id of many.
                         if not error.too_long and self._by_id is None:
                             self._count_failure(error)
                         raise
                     self._tell_wait(pause, error)
-                    await asyncio.sleep(pause * self.policy.second)
+                    await self.flights.sleep(pause * self.policy.second, str(error))
                 else:
                     self._failed_in_a_row = self._limited_in_a_row = 0
                     self._answers += 1
@@ -252,26 +290,38 @@ class ModelClient:
                     self.lanes.succeeded(turn.lane, response.seconds)
                     return response
 
-    async def _sent(self, turn: Turn, request: Request, draw: int, asker: Asker) -> Response:
+    async def _sent(
+        self, turn: Turn, request: Request, draw: int, asker: Asker, land: Landing | None
+    ) -> Response:
         """Sends the request once. A failure is noted before another request gets the turn."""
         lane = turn.lane
+
+        async def flight() -> Response:
+            response = cut(await self._once(lane, request, draw, asker), request.stop)
+            if land is not None:
+                await land(response)
+            return response
+
         try:
-            return cut(await self._once(lane, request, draw, asker), request.stop)
+            return await self.flights.carry(flight(), paid=bool(lane.address))
         except ProviderError as error:
-            if self.lanes.several:
-                if lane.address not in str(error):
-                    error.args = (f"{lane.address}: {error.args[0]}",)
-                self.lanes.failed(turn, error, self.policy)
+            if self.lanes.several and lane.address not in str(error):
+                error.args = (f"{lane.address}: {error.args[0]}",)
+            self.lanes.failed(turn, error, self.policy)
             self.store.add_error(asker.cell, asker.sample, draw, error.boundary, str(error))
             self.commits.soon()
-            self._slow_down(lane.limiter, error)
+            self._slow_down(lane, error)
             raise
 
     def _goes_elsewhere(self, lane: Lane, error: ProviderError, tried: set[Lane]) -> bool:
         """Whether the request is sent to another replica at once. Raises `Stopped` if none is left."""
+        gone = self.lanes.gone(self.policy)
         if not self.lanes.several or self.lanes.hopeless(lane, error):
+            if gone and not self.lanes.several and not lane.answered:
+                waited = f"{self.policy.outage / 60:g} minutes"
+                raise Stopped(f"{lane.address} did not answer in {waited}; the last error: {gone}") from None
             return False
-        if gone := self.lanes.gone(self.policy.attempts):
+        if gone:
             raise Stopped(f"none of the replicas answers: {gone}", usage=error.fatal) from None
         tried.add(lane)
         if (error.retryable or (error.fatal and lane.rests)) and self.lanes.others(tried):
@@ -289,16 +339,31 @@ class ModelClient:
             raise Stopped(str(error), usage=True) from None
         error.fatal = False
 
-    def _slow_down(self, limiter: Limiter, error: ProviderError) -> None:
+    def _slow_down(self, lane: Lane, error: ProviderError) -> None:
+        limiter = lane.limiter
         if error.throttled:
-            limiter.throttled(error.retry_after)
+            limiter.throttled(error.retry_after, limited=error.limited)
         if error.limited:  # it holds for all requests, so that none is sent only to be refused
-            if not limiter.held:
-                self._limited_in_a_row += 1
+            first = not limiter.held
+            self._limited_in_a_row += first
             pause = self.policy.pause(self._limited_in_a_row, error.retry_after)
             limiter.hold(pause * self.policy.second)
+            if first:
+                self._stop_if_too_long(lane, error)
             if not self.lanes.several:
                 self._tell_wait(pause, error)
+
+    def _stop_if_too_long(self, lane: Lane, error: ProviderError) -> None:
+        """Raises `Stopped` once each endpoint has asked twice, with no answer between, to wait too long."""
+        asked = error.retry_after or 0.0
+        if asked <= LONGEST_RETRY_AFTER:
+            return
+        if all(one.asked_long for one in self.lanes.all):
+            most = f"{LONGEST_RETRY_AFTER / 60:g} minutes"
+            raise Stopped(
+                f"the endpoint asks to wait {until_when(asked)}, which is more than {most}: {error}"
+            )
+        lane.asked_long = True
 
     def _tell_wait(self, pause: float, error: ProviderError) -> None:
         """Tells of a pause that is long and ends later than the one that was told of last."""
@@ -307,7 +372,8 @@ class ModelClient:
         if self.on_wait is None or pause < _TOLD_PAUSE or told:
             return
         self._told_until = until
-        self.on_wait(pause, str(error))
+        asked = error.retry_after or 0.0
+        self.on_wait(pause, f"it asks to wait {until_when(asked)}: {error}" if asked > pause else str(error))
 
     async def _once(self, lane: Lane, request: Request, draw: int, asker: Asker) -> Response:
         try:

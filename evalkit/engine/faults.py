@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from evalkit.errors import BoundaryError, DataError, EvalkitError, ScorerError
+from evalkit.errors import BoundaryError, DataError, EvalkitError, JudgeError, ProviderError, ScorerError
 
 FAULTS = (Exception, SystemExit, asyncio.CancelledError)
 """The exceptions that a task's code may raise."""
@@ -38,6 +38,12 @@ def fault(
     text = " ".join(str(error).split())
     name = "" if isinstance(error, EvalkitError) else type(error).__name__
     return kind(": ".join(filter(None, (what, name, text))))
+
+
+def may_pass(result: object) -> bool:
+    """Whether `result` is an error of an endpoint, or of the judge's, that may not come again."""
+    cause = result.__cause__ if isinstance(result, JudgeError) else result
+    return isinstance(cause, ProviderError) and cause.retryable
 
 
 def guarded(what: str, work: Callable[[], str]) -> Callable[[], str]:

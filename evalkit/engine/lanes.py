@@ -1,8 +1,10 @@
 """The lanes of a model: one for each endpoint or copy of it, each with a limiter of its own.
 
-A model at one endpoint has one lane, which behaves as its limiter does. With several, a request takes the
-least loaded lane. A lane that fails rests, and requests take the others meanwhile. After the rest a single
-request tries it: if that fails too, the next rest is twice as long.
+A request takes the least loaded lane. A lane that fails rests, and requests take the others meanwhile. After
+the rest a single request tries it: if that fails too, the next rest is twice as long. The only lane of a
+model at one endpoint rests only in an outage: after `_AWAY` requests in a row to which nobody answered, or
+`_HANGS` timeouts. A lane from which nothing came for `RetryPolicy.outage` seconds is given up: it rests no
+longer, and what fails there has failed.
 """
 
 from __future__ import annotations
@@ -30,6 +32,10 @@ _IN_A_ROW = 3
 A single one may be due to the request.
 """
 
+_AWAY = 3
+"""An outage begins when nobody answered that many requests in a row: fewer may be the reason themselves."""
+_HANGS = 2
+"""An outage begins after that many timeouts in a row, because each may take ten minutes."""
 _WRITTEN_EVERY = 5.0
 """Seconds between two times that the counts are written."""
 
@@ -47,7 +53,20 @@ class Lane:
         """How often it has rested since it answered last."""
         self.fatal = False
         """Whether it refused its last request for a reason that waiting does not change."""
-        self._answered = False
+        self.away = False
+        """Whether there is an outage: nobody answers, whatever is asked."""
+        self.patient = True
+        """Whether it rests when nobody answers."""
+        self._failing: set[object] = set()
+        """The requests that failed since it answered last."""
+        self.alone = False
+        """Whether it is the model's only one."""
+        self.answered = False
+        """Whether it answered anything in this process."""
+        self.silent = 0.0
+        """The seconds of its rests and timeouts since it answered last."""
+        self.asked_long = False
+        """Whether it asked for a longer wait than any since it answered last."""
         self._failed = 0
         self._news = 0
         """The number of responses and rests so far."""
@@ -87,45 +106,76 @@ class Lane:
 
     def succeeded(self, seconds: float) -> bool:
         """Notes a response. Returns whether the lane had failed before."""
-        back, self.rests, self._failed = self.rests > 0, 0, 0
-        self._news += 1
-        self._answered, self.fatal = True, False
+        back = self.rests > 0
+        self._is_there()
+        self.answered, self.fatal, self.asked_long = True, False, False
         self.use.add(seconds)
         self.limiter.succeeded(seconds)
         return back
 
-    def failed(self, error: ProviderError, sent: int, policy: RetryPolicy) -> float:
-        """Notes a failed request. Returns the seconds that the lane rests, 0 if it does not.
+    def failed(
+        self, error: ProviderError, sent: int, policy: RetryPolicy, request: object | None = None
+    ) -> float:
+        """Notes a failed attempt. Returns the seconds that the lane rests, 0 if it does not.
 
         `sent`: as in `Turn`. A request that was sent before the last response or rest brings no news.
+        `request`: the request, whose other attempts say nothing more unless the failure cannot be due to it.
         """
         self.use.failures += 1
         self.use.error = str(error)
-        refuses_all = error.fatal and not (error.doubtful and self._answered)
-        if error.limited or not (error.retryable or refuses_all):
+        if self.alone and isinstance(error, Refusal) and not error.away:
+            self._is_there()
+        if error.limited or not self._concerns_all(error):
             return 0.0  # the server only asks to wait, or the request itself is refused
-        if sent != self._news:
+        if sent != self._news or not self.patient:
             return 0.0
+        if self.alone and policy.attempts == 1:
+            return 0.0  # the user wants no waiting
         self._failed += 1
-        answers = isinstance(error, Refusal) or (self.copy is not None and not isinstance(error, CopyEnded))
-        if answers and not error.fatal and self._failed < _IN_A_ROW and not self.rests:
+        self._failing.add(request or object())
+        known = self._failed if error.unsent or error.waited else len(self._failing)
+        self.away = error.away and (self.away or known >= (_HANGS if error.waited else _AWAY))
+        if not (self.rests or (self.away if self.alone else self._failed >= self._enough(error))):
+            return 0.0
+        self._news += 1
+        self.silent += error.waited / policy.second
+        if self.silent >= policy.outage and self.answered and self.alone:
+            self.rests = 0
             return 0.0
         self.rests += 1
-        self._news += 1
         self.fatal = error.fatal
         seconds = policy.pause(self.rests, error.retry_after)
+        self.silent += seconds
         self.limiter.hold(seconds * policy.second)
         return seconds
+
+    def _concerns_all(self, error: ProviderError) -> bool:
+        if self.alone:
+            return error.away
+        return error.retryable or (error.fatal and not (error.doubtful and self.answered))
+
+    def _enough(self, error: ProviderError) -> int:
+        """How many such failures in a row make one of several lanes rest."""
+        answers = isinstance(error, Refusal) or (self.copy is not None and not isinstance(error, CopyEnded))
+        return _IN_A_ROW if answers and not error.fatal else 1
+
+    def _is_there(self) -> None:
+        """Notes that the endpoint responds."""
+        self.rests, self._failed, self.silent, self.away = 0, 0, 0.0, False
+        self._failing.clear()
+        self._news += 1
 
 
 class Turn:
     """The right to send one request on `lane`, until the end of `with turn:`.
 
-    `sent`: how many responses and rests the lane had had when it was given.
+    `sent`: how many responses and rests the lane had had when it was given. `request`: what tells the request
+    from others, whichever attempt it is.
     """
 
     def __init__(self, lane: Lane, sent: int) -> None:
         self.lane, self.sent = lane, sent
+        self.request: object | None = None
 
     def __enter__(self) -> None:
         return None
@@ -151,11 +201,11 @@ class Lanes:
         self._waiting: deque[_Waiting] = deque()
         self.on_news: Callable[[str], None] | None = None
         """Is told of replicas that fail, once until they answer again."""
-        if self.several:
-            for lane in lanes:
-                lane.limiter.share(self._admit, lambda: bool(self._waiting))
-                if lane.copy is not None:
-                    lane.copy.when_ready(self._admit)
+        for lane in lanes:
+            lane.alone = not self.several
+            lane.limiter.share(self._admit, lambda: bool(self._waiting))
+            if lane.copy is not None:
+                lane.copy.when_ready(self._admit)
 
     @property
     def several(self) -> bool:
@@ -177,6 +227,20 @@ class Lanes:
         return [lane.use for lane in self._lanes] if self.several else []
 
     @property
+    def all(self) -> tuple[Lane, ...]:
+        return self._lanes
+
+    @property
+    def outage(self) -> bool:
+        """Whether nobody answers, whatever is asked."""
+        return all(lane.away for lane in self._lanes)
+
+    def be_patient(self, patient: bool) -> None:
+        """Says whether lanes rest in an outage; not when all requests that are left failed before."""
+        for lane in self._lanes:
+            lane.patient, lane.away, lane.rests, lane.silent = patient, False, 0, 0.0
+
+    @property
     def may_come(self) -> bool:
         """Whether a replica may answer later."""
         return not all(lane.fatal for lane in self._lanes)
@@ -189,9 +253,6 @@ class Lanes:
 
     async def take(self, avoided: Collection[Lane] = ()) -> Turn:
         """Waits for a turn on a lane: on one of `avoided` only if no other one admits requests at all."""
-        if not self.several:
-            await self._lanes[0].limiter.enter()
-            return self._lanes[0].entered()
         if not self._waiting and (lane := self._free(avoided)) is not None:
             return lane.enter()
         waiting = _Waiting(asyncio.get_running_loop().create_future(), avoided)
@@ -212,26 +273,44 @@ class Lanes:
     def failed(self, turn: Turn, error: ProviderError, policy: RetryPolicy) -> None:
         """Notes that a request failed, and tells of it if its lane rests for the first time."""
         lane = turn.lane
-        seconds = lane.failed(error, turn.sent, policy)
-        if seconds and lane.rests == 1 and self.on_news is not None:
+        seconds = lane.failed(error, turn.sent, policy, turn.request)
+        if not seconds or lane.rests != 1 or self.on_news is None:
+            return
+        if self.several:
             fatal = f" ({error.hint})" if error.hint and not error.fatal else ""
             self.on_news(f"{called(lane.address)} failed, and the others take its requests: {error}{fatal}")
+        else:
+            minutes = policy.outage / 60
+            self.on_news(
+                f"{lane.address} does not answer: {error}. One request at a time tries it; after "
+                f"{minutes:g} minutes without an answer it is given up"
+            )
 
     def succeeded(self, lane: Lane, seconds: float) -> None:
-        if not lane.succeeded(seconds) or not self.several:
+        if not lane.succeeded(seconds):
             return
         self._admit()
         if self.on_news is not None:
-            self.on_news(f"{called(lane.address)} answers again")
+            self.on_news(f"{called(lane.address) if self.several else lane.address} answers again")
 
     def hopeless(self, lane: Lane, error: ProviderError) -> bool:
         """Whether `error` ends the run although there are other lanes: no copy of the model can be used."""
         return error.fatal and lane.copy is not None and lane.copy.hopeless
 
-    def gone(self, attempts: int) -> str:
-        """What each replica said last, if all of them have rested as often as a request is tried; else ""."""
-        if not self.several or any(lane.rests < max(2, attempts) for lane in self._lanes):
-            return ""
+    def gone(self, policy: RetryPolicy) -> str:
+        """What each endpoint said last, if all of them are given up; else "".
+
+        Replicas are given up once each has rested as often as a request is tried, if none of them answered in
+        this process: then nothing says that the addresses are right. Otherwise the limit is the outage's.
+        """
+        new = self.several and not any(lane.answered for lane in self._lanes)
+        if new and all(lane.rests >= max(2, policy.attempts) for lane in self._lanes):
+            return self._said()
+        return self._said() if all(lane.silent >= policy.outage for lane in self._lanes) else ""
+
+    def _said(self) -> str:
+        if not self.several:
+            return self._lanes[0].use.error
         return "; ".join(f"{lane.address}: {lane.use.error}" for lane in self._lanes)
 
     @property
@@ -262,6 +341,16 @@ class Lanes:
             if not waiting.avoided or self._full:
                 break  # there is no lane for the others either
         self._waiting.extendleft(reversed(kept))
+
+
+async def unreachable(lanes: Lanes) -> str:
+    """Why nobody is at any of the model's addresses; "" if somebody may be at one of them."""
+    checks = [reach for lane in lanes.all if (reach := getattr(lane.model, "reach", None)) is not None]
+    found = await asyncio.gather(*(check() for check in checks), return_exceptions=True)
+    failed = [str(error) for error in found if isinstance(error, ProviderError)]
+    if len(failed) < len(lanes.all):
+        return ""
+    return ("none of the replicas answers: " if lanes.several else "") + "; ".join(failed)
 
 
 class Uses:

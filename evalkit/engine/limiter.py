@@ -17,6 +17,9 @@ _START = 8
 _HOLDS = 1.3
 """Latency counts as unchanged if it is within this factor of the lowest so far."""
 _BAD = 2.0
+_ENOUGH, _LAST = 12, 32
+"""A halved limit is judged after so many requests; at most so many of the last ones are looked at."""
+_HALF = 0.5
 
 
 class Limiter:
@@ -39,6 +42,11 @@ class Limiter:
     def free(self) -> bool:
         """Whether one more holder is admitted now."""
         return not self.held and self.active < self.limit
+
+    @property
+    def held_for(self) -> float:
+        """Seconds until somebody is admitted again; 0 if somebody is now."""
+        return 0.0 if self._hold is None else max(0.0, self._hold.when() - asyncio.get_running_loop().time())
 
     @property
     def held(self) -> bool:
@@ -84,8 +92,8 @@ class Limiter:
     def succeeded(self, seconds: float) -> None:
         """Notes that a response came after `seconds`."""
 
-    def throttled(self, retry_after: float | None) -> None:
-        """Notes that the endpoint is overloaded (429, 503), or did not answer in time."""
+    def throttled(self, retry_after: float | None, *, limited: bool = False) -> None:
+        """Notes that the endpoint is overloaded (503), is too slow, or allows fewer requests (`limited`)."""
 
     def _wake(self) -> None:
         free = 0 if self.held else self.limit - self.active
@@ -101,6 +109,10 @@ class AutoLimiter(Limiter):
 
     Latency is the median of one round of responses (as many as the limit). It is compared with the lowest
     such median so far; more than twice that median lowers the limit by a quarter.
+
+    Some endpoints fail now and then whatever the load is. If 503s and timeouts go on at half the limit, and
+    are at most half of what comes back, the load is not the reason: the limit returns to what it was, and
+    they no longer lower it as long as they are at most half.
     """
 
     def __init__(self, most: int = MOST) -> None:
@@ -109,8 +121,16 @@ class AutoLimiter(Limiter):
         self._round: list[float] = []
         self._best = float("inf")
         self._calm_until = 0.0
+        self._last: deque[bool] = deque(maxlen=_LAST)
+        """Whether each of the last requests was throttled, since the limit was halved."""
+        self._before = 0
+        """The limit before it was halved last; 0 once the halving was judged."""
+        self._steady = False
+        """Whether the endpoint fails now and then, whatever the load is."""
 
     def succeeded(self, seconds: float) -> None:
+        self._last.append(False)
+        self._judge()
         self._round.append(seconds)
         if len(self._round) < max(self.limit, 4):
             return
@@ -124,13 +144,34 @@ class AutoLimiter(Limiter):
         elif median > _BAD * self._best:
             self._resize(self.limit - max(1, self.limit // 4))
 
-    def throttled(self, retry_after: float | None) -> None:
+    def throttled(self, retry_after: float | None, *, limited: bool = False) -> None:
+        if not limited:
+            self._last.append(True)
+            self._judge()
+            if self._steady or self._before:
+                return  # the load is not the reason, or the last halving is not judged yet
         now = time.monotonic()
         if now < self._calm_until:
             return  # another request has already reported this overload
         self._calm_until = now + max(1.0, retry_after or 0.0)
         self._round.clear()
+        self._last.clear()
+        self._before = 0 if limited else self.limit
         self._resize(self.limit // 2)
+
+    def _judge(self) -> None:
+        """Decides, once enough requests have come back, whether the load is the reason for the 503s."""
+        if len(self._last) < _ENOUGH:
+            return
+        share = sum(self._last) / len(self._last)
+        if share > _HALF:
+            self._steady = False
+        elif share and self._before:
+            self._steady, self._calm_until = True, 0.0
+            self._resize(max(self.limit, self._before))
+        if self._before and not share:
+            self._steady = False
+        self._before = 0
 
     def _resize(self, limit: int) -> None:
         self.limit = max(1, min(self.most, limit))

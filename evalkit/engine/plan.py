@@ -15,6 +15,7 @@ from evalkit.benchmark.names import file_of
 from evalkit.benchmark.protocol import SETTINGS, Protocol
 from evalkit.benchmark.task import Task
 from evalkit.data.base import DataOptions
+from evalkit.engine.bounds import bounded
 from evalkit.engine.by_id import Ids, compare_ids
 from evalkit.engine.cell import CellPlan, branch_of, rendered
 from evalkit.engine.chosen import REVISION, Chosen, TaskLike, check_owners, choose, wanted
@@ -148,6 +149,9 @@ def make_plan(
     part = parse_shard(shard) if shard else None
     if limit is not None and limit < 1:
         raise UsageError(f"--limit must be at least 1, not {limit}")
+    if limit is not None:
+        bounded("limit", limit, "--limit")
+    bounded("seed", seed, "--seed")
     hide_folders(data.folder)
     cells: list[CellPlan] = []
     shown: list[str] = []

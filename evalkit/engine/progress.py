@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import sys
 import time
@@ -27,8 +28,8 @@ _NEWS = 300
 
 
 class Progress(Protocol):
-    """Receives the progress. It may also have `waiting(seconds, why)`, for long pauses, and
-    `news(text)`, for replicas that fail and that answer again."""
+    """Receives the progress. It may also have `waiting(seconds, why)`, for long pauses, `news(text)`, for
+    endpoints that fail and that answer again, and `awaiting(what)`, which is called every ten seconds."""
 
     def start(self, planned: CellPlan, cell: Cell, client: ModelClient, store: Store) -> None: ...
     def sample(self, row: Row) -> None: ...
@@ -167,6 +168,12 @@ class PlainProgress:
     def news(self, text: str) -> None:
         self._print(text[:_NEWS])
 
+    def awaiting(self, what: str) -> None:
+        """Prints a line if there was none for a while."""
+        if self._tally is not None and time.monotonic() - self._printed >= self._every:
+            self._printed = time.monotonic()
+            self._print(f"{self._tally.name}: " + " · ".join(filter(None, (self._tally.place(), what))))
+
     def close(self) -> None:
         if self._tally is not None:
             if self._printed_done != self._tally.done:
@@ -181,7 +188,9 @@ class PlainProgress:
         self._print(" · ".join(filter(None, [done, self._tally.pace(), self._tally.figures()])))
 
     def _print(self, text: str) -> None:
-        print(text, file=self._stream, flush=True)
+        # A run goes on if nobody reads what it says: a closed pipe or file, a terminal that is gone.
+        with contextlib.suppress(OSError, ValueError):
+            print(text, file=self._stream, flush=True)
 
 
 class RichProgress:
@@ -227,6 +236,10 @@ class RichProgress:
         if self._tally is not None:
             self._drawn = time.monotonic()
             self._bars.update(self._bar, text=_wait(seconds, why).replace("[", "\\["))
+
+    def awaiting(self, what: str) -> None:
+        if self._tally is not None and what and time.monotonic() - self._drawn >= _PLAIN_EVERY:
+            self._bars.update(self._bar, text=what.replace("[", "\\["))
 
     def news(self, text: str) -> None:
         self._bars.console.print(text[:_NEWS], markup=False, highlight=False)

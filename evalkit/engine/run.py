@@ -13,19 +13,17 @@ from pathlib import Path
 from typing import NoReturn
 
 from evalkit.benchmark.task import judge_for
-from evalkit.copies.model import Copies
-from evalkit.engine.batch import taken_at_once
 from evalkit.engine.calibrate import calibrate
 from evalkit.engine.cell import CellPlan
 from evalkit.engine.channel import Links, SampleChannel
 from evalkit.engine.client import ModelClient, Stopped
+from evalkit.engine.clients import land, make_client, tell_waits
 from evalkit.engine.commits import Commits
 from evalkit.engine.context import SampleContext, task_hints
 from evalkit.engine.corpus import complete
-from evalkit.engine.faults import FAULTS, fault
+from evalkit.engine.faults import FAULTS, fault, may_pass
 from evalkit.engine.judging import Judging
-from evalkit.engine.lanes import Lane, Lanes
-from evalkit.engine.limiter import make_limiter
+from evalkit.engine.limiter import MOST
 from evalkit.engine.media import MediaCache
 from evalkit.engine.moved import note_move
 from evalkit.engine.plan import Plan
@@ -36,8 +34,8 @@ from evalkit.engine.repeatability import note_verification
 from evalkit.engine.score import Score, Ungraded, score_of
 from evalkit.engine.shards import Shard
 from evalkit.engine.waits import RetryPolicy
+from evalkit.engine.workers import Workers
 from evalkit.errors import BoundaryError, DataError, ProviderError, SampleError, UsageError
-from evalkit.models.base import Model
 from evalkit.models.replicas import Replicas
 from evalkit.runfile.encoding import question_digest, unread, unread_id
 from evalkit.runfile.evidence import IDS
@@ -146,12 +144,14 @@ async def execute(
     media = MediaCache(store)
     commits = Commits(store)
     given = commits, options.retry, plan.seed, media
-    client = _client(plan.model, options, *given, verify=options.verify)
-    judges = {role: _client(model, options, *given, judge=role) for role, model in plan.judges.items()}
-    for one in (client, *judges.values()):
+    limit = options.concurrency
+    client = make_client(plan.model, limit, *given, verify=options.verify)
+    judges = {role: make_client(model, limit, *given, judge=role) for role, model in plan.judges.items()}
+    for one in (clients := (client, *judges.values())):
         # an object of the user's may not have these
         one.on_wait, one.lanes.on_news = getattr(progress, "waiting", None), getattr(progress, "news", None)
     cells = {(cell.task, cell.protocol, cell.role): cell for cell in store.cells()}
+    telling = asyncio.create_task(tell_waits(clients, progress, options.retry.second))
     gc.freeze()  # scanning the libraries' objects would block the event loop for 60 ms and free nothing
     try:
         for planned in plan.cells:
@@ -164,8 +164,10 @@ async def execute(
                 note_verification(store, cell)
     finally:
         gc.unfreeze()
+        telling.cancel()
+        await land(clients, progress)
         client.evidence.write()
-        for one in (client, *judges.values()):
+        for one in clients:
             one.close()
         media.close()
         commits.close()
@@ -174,26 +176,6 @@ async def execute(
             store.read_back()
         finally:
             progress.close()
-
-
-def _client(
-    model: Model,
-    options: Options,
-    commits: Commits,
-    retry: RetryPolicy,
-    seed: int,
-    media: MediaCache,
-    *,
-    judge: str = "",
-    verify: float = 0.0,
-) -> ModelClient:
-    members = model.members if isinstance(model, Replicas | Copies) else (model,)
-    lanes = [
-        Lane(one, make_limiter(options.concurrency, one.parallel, taken_at_once(one))) for one in members
-    ]
-    return ModelClient(
-        model, commits, Lanes(lanes, options.concurrency), retry, seed, media, judge=judge, verify=verify
-    )
 
 
 class _CellRun:
@@ -213,6 +195,10 @@ class _CellRun:
         self._seen = 0
         """How many samples the cell has, including those of other shards."""
         self._fresh = True
+        self._again: set[int] = set()
+        """The positions of samples that failed and may succeed later; they are asked again at the end."""
+        self._last = False
+        """Whether these are asked again now."""
         self._dealt = False
         """Whether any sample was written, so that the stored figures are out of date."""
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="reader")
@@ -222,22 +208,38 @@ class _CellRun:
         self._progress.start(self._planned, self._cell, self._client, self._store)
         self._samples = self._planned.tried()
         self._fresh = not any(self._store.outcomes(self._cell).values())
-        # A sample has `draws` requests in flight, so fewer samples keep the model busy. One worker more
-        # keeps it busy while a sample is scored.
-        workers = -(-self._client.lanes.most // self._planned.protocol.draws) + 1
         try:
-            async with asyncio.TaskGroup() as group:
-                failing = group.create_task(self._client.commits.failure())
-                async with asyncio.TaskGroup() as working:
-                    for _ in range(workers):
-                        working.create_task(self._work())
-                failing.cancel()
-        except BaseExceptionGroup as failures:  # `except*` would wrap what is raised in it (Python 3.11.2)
-            raise _first(failures) from None
+            await self._all()
+            if self._again and not self._client.lanes.gone(self._client.policy):
+                await self._all_again()
         finally:
             self._reader.shutdown()
         if self._cell.finished is None or self._dealt or not self._store.figures(self._cell):
             self._finish()
+
+    async def _all(self) -> None:
+        """Runs all of `_samples`."""
+        most = self._client.lanes.most
+        # A sample has `draws` requests in flight, so fewer samples keep the model busy. One worker more
+        # keeps it busy while a sample is scored.
+        count = -(-most // self._planned.protocol.draws) + 1
+        clients = self._client, *self._judges.values()
+        # A sample with pictures holds megabytes.
+        spare = min(MOST, most) if self._planned.task.media else MOST
+        await Workers(self._work, clients, self._client.commits, spare).run(count)
+
+    async def _all_again(self) -> None:
+        """Runs the samples that failed once more, so that independent faults lose none."""
+        if (tell := self._client.lanes.on_news) is not None:
+            count = "1 sample" if len(self._again) == 1 else f"{len(self._again)} samples"
+            tell(f"{self._planned.name}: {count} failed for reasons that may have passed; asking once more")
+        self._last, self._fresh = True, False
+        self._samples = (found for found in self._planned.tried() if found[0] in self._again)
+        self._client.lanes.be_patient(False)
+        try:
+            await self._all()
+        finally:
+            self._client.lanes.be_patient(True)
 
     async def _next(self) -> tuple[int, Sample | BoundaryError] | None:
         """Returns the next sample to run, or None. All workers take from one iterator.
@@ -254,7 +256,7 @@ class _CellRun:
                     found = next(self._samples, None)
             except DataError as error:
                 raise Stopped(str(error), usage=True) from error
-            self._seen += found is not None
+            self._seen += found is not None and not self._last
             if found is None or self._wanted(*found):
                 return found
 
@@ -302,6 +304,8 @@ class _CellRun:
             links = Links()
             context = self._context(sample, links)
             result = await self._result(context, links)
+            if may_pass(result) and not self._last and self._client.policy.attempts > 1:
+                self._again.add(position)
             row = _row(position, sample, context.asked, result, links.found())
             # A provider's errors are already stored, as they happen.
             if row.boundary not in ("", "provider"):
@@ -319,7 +323,8 @@ class _CellRun:
             self._dealt = True
             self._store.reopen(self._cell)
         self._client.commits.soon()
-        self._progress.sample(row)
+        if position not in self._again or self._last:
+            self._progress.sample(row)
 
     async def _result(self, context: SampleContext, links: Links) -> Score | Ungraded | BoundaryError:
         """Returns the sample's score, or the error that failed it. Raises what ends the run."""
@@ -388,11 +393,3 @@ def _row(
     if isinstance(result, BoundaryError):
         return Row(*known, FAILED, boundary=result.boundary, error=str(result), links=links)
     return Row(*known, result.outcome, result.statistics, result.as_json(), links=links)
-
-
-def _first(failures: BaseExceptionGroup[BaseException]) -> BaseException:
-    """Returns the first error in nested groups that is not a group itself."""
-    error: BaseException = failures
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error

@@ -49,6 +49,11 @@ class Address:
         return (urlsplit(self.base).hostname or "").rstrip(".").lower()
 
     @property
+    def port(self) -> int:
+        parts = urlsplit(self.base)
+        return parts.port or _DEFAULT_PORTS[parts.scheme]
+
+    @property
     def is_azure(self) -> bool:
         """Whether it is one of Azure's, which read the key from the header `api-key`."""
         return self.host.endswith(_AZURE)

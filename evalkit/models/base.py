@@ -48,6 +48,8 @@ def _values(kind: Any) -> tuple[str, ...]:
 
 
 CAPABILITIES: tuple[str, ...] = _values(Capability)
+MOST_TOKENS = 1 << 40
+"""The most tokens of one request that are believed; SQLite can add up those of any run."""
 Unit: TypeAlias = Literal["token", "character", "byte"]
 Finish: TypeAlias = Literal["stop", "length", "filter", "other"]
 

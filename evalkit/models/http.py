@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import importlib
 import os
+import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urljoin
 
 import orjson
@@ -17,19 +18,24 @@ import orjson
 from evalkit.errors import ProviderError
 from evalkit.keys import hide, redacted
 from evalkit.models.address import parse_address, redirected
+from evalkit.models.base import MOST_TOKENS
 from evalkit.models.refusal import says_refused
 from evalkit.models.registry import KEY
-from evalkit.models.waiting import LIMITED, asked_wait, is_throttled, may_pass
+from evalkit.models.waiting import AWAY, LIMITED, asked_wait, is_throttled, may_pass
+
+_T = TypeVar("_T")
 
 OPENAI = "https://api.openai.com/v1"
 JSON_BODY: Mapping[str, str] = {"Content-Type": "application/json"}
-_LARGEST_ANSWER = 64 << 20
-"""The most bytes of one HTTP response; a server that sends more is broken or hostile."""
 _LISTING = 5.0
 """Seconds that a list of models is waited for."""
+_REACHED = 4.0
+"""Seconds in which an endpoint must accept a connection before the first request."""
 _FATAL = {401, 402, 403, 404, 405}
 _GOOD = {200, 201, 203}
 """The statuses that come with a response: some gateways say "created", and a proxy that it changed it."""
+_LATE = frozenset({408, 499, *range(500, 600)})
+"""The statuses of a server that gave up waiting for the answer, which may still arrive."""
 _SAME_METHOD = {307, 308}
 """The redirects after which the same request is sent."""
 _REDIRECTS = 4
@@ -81,11 +87,14 @@ class Endpoint:
         """`key_env`: the variable of the environment with the key."""
         self._address = parse_address(base_url or os.environ.get("OPENAI_BASE_URL", "") or OPENAI)
         self.base_url = self._address.text
-        self._timeout, self._key_env = timeout, key_env
+        self.timeout, self._key_env = timeout, key_env
         self._moved: dict[str, str] = {}
         """Route → the URL that the server redirects it to."""
         importlib.import_module("aiohttp")  # here, because it would block the event loop for half a second
         self._session: Any = None
+        self._names: frozenset[str] | None = None
+        self._looked: tuple[float, ProviderError | None] | None = None
+        """When it was looked for last, and why it was not found."""
 
     @property
     def is_openai(self) -> bool:
@@ -93,11 +102,16 @@ class Endpoint:
         return self.base_url == OPENAI
 
     async def post(
-        self, route: str, data: Callable[[], Any], headers: Mapping[str, str] | None = None
-    ) -> bytes:
-        """The body of the response to one request, which is sent once, and again if it is redirected.
+        self,
+        route: str,
+        data: Callable[[], Any],
+        read: Callable[[bytes], _T],
+        headers: Mapping[str, str] | None = None,
+    ) -> _T:
+        """What `read` makes of the response's body; a request is sent once, and again after a redirect.
 
-        `data`: makes the body of the request. Raises `Refusal` for all but a 200, and other `ProviderError`s.
+        `data`: makes the body of the request. `read` is called in a thread if the body is large. Raises
+        `Refusal` for all but a 200, and other `ProviderError`s.
         """
         import aiohttp
 
@@ -106,45 +120,109 @@ class Endpoint:
             for _ in range(_REDIRECTS):
                 url = self._moved.get(route) or self._address.route(route)
                 async with session.post(url, data=data(), headers=headers, allow_redirects=False) as answer:
-                    body = await _read(answer.content)
                     if answer.status in _GOOD:
-                        return body
+                        return await self._read(answer.content, read)
+                    body = await self._read(answer.content, bytes)
+                    if answer.status in _LATE:
+                        session.connector.drop_idle()
                     target = redirected(url, answer.headers.get("Location", ""))
                     if answer.status not in _SAME_METHOD or target is None or target == url:
                         raise self.refusal(answer.status, answer.headers, body)
                     self._moved[route] = target
             raise ProviderError(f"{self.base_url} redirects in a circle: is --base-url right?", fatal=True)
-        except TimeoutError:
-            raise ProviderError(
-                f"no response within {self._timeout:g} s", retryable=True, throttled=True
-            ) from None
-        except (aiohttp.ClientError, OSError) as error:
-            said = one_line(str(error))
-            if "content-encoding" in said.lower():
-                said = f"the body is not packed as its Content-Encoding says, or cannot be unpacked ({said})"
-            raise ProviderError(f"{self.base_url}: {said}", retryable=True) from None
+        except (TimeoutError, aiohttp.ClientError, OSError) as error:
+            raise self._failure(error) from None
+
+    @staticmethod
+    async def _read(content: Any, read: Callable[[bytes], _T]) -> _T:
+        from evalkit.models.connections import read_body
+
+        return await read_body(content, read)
+
+    def _failure(self, error: Exception) -> ProviderError:
+        """The error of a request to which no response came."""
+        import aiohttp
+
+        from evalkit.models.connections import CONNECT
+
+        said = one_line(str(error))
+        if isinstance(error, aiohttp.ConnectionTimeoutError):
+            message = f"{self.base_url}: no connection within {CONNECT:g} s"
+            return ProviderError(message, retryable=True, away=True, unsent=True, waited=CONNECT)
+        if isinstance(error, TimeoutError):
+            message = f"no response within {self.timeout:g} s"
+            return ProviderError(message, retryable=True, throttled=True, away=True, waited=self.timeout)
+        if isinstance(error, aiohttp.ClientSSLError) and (hint := _tls_hint(error, self.base_url)):
+            return ProviderError(f"{self.base_url}: {said}", fatal=True, doubtful=True, hint=hint)
+        if "content-encoding" in said.lower():
+            said = f"the body is not packed as its Content-Encoding says, or cannot be unpacked ({said})"
+        away = isinstance(error, aiohttp.ClientConnectionError | OSError)
+        unsent = isinstance(error, aiohttp.ClientConnectorError)
+        return ProviderError(f"{self.base_url}: {said}", retryable=True, away=away, unsent=unsent)
 
     async def models(self) -> frozenset[str] | None:
         """The names that `GET models` lists; None if it lists none, or does not answer as OpenAI's does."""
+        try:
+            await self.reach()
+        except ProviderError:
+            return None
+        return self._names
+
+    async def reach(self) -> None:
+        """Asks for the list of models, whatever the answer is, to see whether anybody is there.
+
+        Raises a fatal `ProviderError` within 5 seconds if the name has no address, nobody listens, the
+        certificate is not trusted, or the scheme is not the server's. A server that accepts and then says
+        nothing is left to the timeout of the requests. What was found holds for a few seconds.
+        """
+        if self._looked is None or time.monotonic() - self._looked[0] > _LISTING:
+            self._looked = time.monotonic(), await self._why_unreachable()
+        if (error := self._looked[1]) is not None:
+            raise error
+
+    async def _why_unreachable(self) -> ProviderError | None:
         import aiohttp
 
+        from evalkit.models.connections import resolve, speaks_tls
+
+        self._names, host = None, self._address.host
+        limits = aiohttp.ClientTimeout(total=_LISTING, connect=_REACHED)
         try:
-            asked = self._open_session().get(
-                self._address.route("models"), timeout=aiohttp.ClientTimeout(total=_LISTING)
-            )
-            async with asked as answer:
-                body = orjson.loads(await _read(answer.content)) if answer.status == 200 else {}
-            return frozenset(str(model["id"]) for model in body["data"]) or None
-        except (
-            TimeoutError,
-            aiohttp.ClientError,
-            OSError,
-            ValueError,
-            LookupError,
-            TypeError,
-            ProviderError,
-        ):
+            if not self._goes_through_proxy() and (said := await resolve(host, _REACHED)):
+                return self._nobody(f"the name {host} has no address ({one_line(said)})")
+            url = self._address.route("models")
+            async with self._open_session().get(url, timeout=limits, allow_redirects=False) as answer:
+                if answer.status == 200:
+                    self._names = await self._read(answer.content, _names)
+                if answer.status != 400:
+                    return None
+        except aiohttp.ConnectionTimeoutError:
+            return self._nobody(f"no connection within {_REACHED:g} s")
+        except TimeoutError:
             return None
+        except aiohttp.ClientSSLError as error:
+            return self._failure(error)
+        except aiohttp.ClientConnectorError as error:
+            return self._nobody(one_line(str(error)))
+        except ProviderError as error:  # of the key
+            return error if error.fatal else None
+        except (aiohttp.ClientError, OSError):
+            pass
+        scheme, _, rest = self.base_url.partition("://")
+        if scheme != "http" or not await speaks_tls(host, self._address.port, _LISTING - _REACHED):
+            return None
+        return ProviderError(
+            f"{self.base_url}: the server speaks TLS", fatal=True, hint=f"write https://{rest}"
+        )
+
+    def _nobody(self, why: str) -> ProviderError:
+        hint = "is --base-url right, and is the server up?"
+        return ProviderError(f"{self.base_url}: {why}", fatal=True, hint=hint)
+
+    def _goes_through_proxy(self) -> bool:
+        from urllib.request import getproxies, proxy_bypass
+
+        return not (self._address.is_local or proxy_bypass(self._address.host)) and bool(getproxies())
 
     async def aclose(self) -> None:
         if self._session is not None:
@@ -154,6 +232,8 @@ class Endpoint:
     def _open_session(self) -> Any:
         if self._session is None:
             import aiohttp
+
+            from evalkit.models.connections import CONNECT, Connections
 
             headers = {}
             key, name = self._key(), self._key_env
@@ -167,8 +247,8 @@ class Endpoint:
                 raise ProviderError(f"{name} is not set", fatal=True)
             self._session = aiohttp.ClientSession(
                 headers=headers,
-                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=60),
-                timeout=aiohttp.ClientTimeout(total=self._timeout, sock_connect=15),
+                connector=Connections(),
+                timeout=aiohttp.ClientTimeout(total=self.timeout, connect=CONNECT),
                 max_line_size=_LONGEST_HEADER,  # policies and cookies of gateways exceed aiohttp's 8 kB
                 max_field_size=_LONGEST_HEADER,
                 trust_env=not self._address.is_local,  # proxies, but not for this machine
@@ -206,6 +286,7 @@ class Endpoint:
             retry_after=asked_wait(headers, body),
             throttled=is_throttled(status, headers) and not spent,
             limited=again and status in LIMITED,
+            away=again and status in AWAY,
             fatal=spent or (status in _FATAL and not again),
             doubtful=not spent,
             hint=hint,
@@ -225,8 +306,8 @@ def no_answer(kind: str, error: Exception, body: bytes) -> ProviderError:
 
 
 def count(value: Any) -> int | None:
-    """`value` if it is a number of tokens, else None."""
-    return value if isinstance(value, int) and value >= 0 else None
+    """`value` if it can be a number of tokens, else None: a server may report -1, or an overflow."""
+    return value if type(value) is int and 0 <= value <= MOST_TOKENS else None
 
 
 def says_too_long(body: bytes) -> bool:
@@ -264,12 +345,19 @@ def one_line(text: str) -> str:
     return "".join(c if c.isprintable() else " " for c in text[:300]).strip()
 
 
-async def _read(content: Any) -> bytes:
-    chunks: list[bytes] = []
-    size = 0
-    async for chunk in content.iter_any():
-        chunks.append(chunk)
-        size += len(chunk)
-        if size > _LARGEST_ANSWER:
-            raise ProviderError(f"the response has more than {_LARGEST_ANSWER >> 20} MB")
-    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+def _names(body: bytes) -> frozenset[str] | None:
+    """The names in a list of models; None if it is none."""
+    try:
+        return frozenset(str(model["id"]) for model in orjson.loads(body)["data"]) or None
+    except (ValueError, LookupError, TypeError):
+        return None
+
+
+def _tls_hint(error: Exception, url: str) -> str:
+    """What to look at after a failed handshake; "" if it may succeed later, as after a broken connection."""
+    reason = str(error)
+    if "WRONG_VERSION_NUMBER" in reason or "RECORD_LAYER" in reason or "HTTP_REQUEST" in reason:
+        return f"the server does not speak TLS: write http://{url.partition('://')[2]}"
+    if "CERTIFICATE" in reason.upper():
+        return "the certificate is not trusted: SSL_CERT_FILE=FILE.pem names a file of trusted certificates"
+    return ""

@@ -52,6 +52,11 @@ class OpenAIModel:
         return self._endpoint.base_url
 
     @property
+    def timeout(self) -> float:
+        """Seconds after which a request is given up."""
+        return self._endpoint.timeout
+
+    @property
     def identity(self) -> dict[str, JSON]:
         return {"backend": "openai", "model": self._model, "endpoint": self.base_url}
 
@@ -87,13 +92,21 @@ class OpenAIModel:
         """The names of the models that the endpoint lists; None if it lists none, or does not answer."""
         return await self._endpoint.models()
 
+    async def reach(self) -> None:
+        """Raises a fatal `ProviderError` if nobody is at the address, within 5 seconds."""
+        await self._endpoint.reach()
+
     async def _once(self, request: Request, payload: dict[str, JSON]) -> Response:
         """The response to the payload. Raises `Refusal`, also for an error inside a 200 with its status."""
         started = time.perf_counter()
+        echoed = str(request.prompt) if request.echo else ""
+
+        def read(body: bytes) -> Response:
+            seconds = time.perf_counter() - started
+            return parse(assembled(body), request.api, seconds, echoed, request.prompt)
+
         try:
-            body = assembled(await self._post(request, payload))
-            echoed = str(request.prompt) if request.echo else ""
-            response = parse(body, request.api, time.perf_counter() - started, echoed, request.prompt)
+            response = await self._post(request, payload, read)
         except Inside as error:
             raise self._endpoint.refusal(error.status, {}, error.body, str(error)) from None
         if response.finish == "other" and (response.completion_tokens or 0) >= request.max_tokens:
@@ -112,13 +125,15 @@ class OpenAIModel:
         """(parameter, description) of each change to a request, without which the endpoint refused it."""
         return tuple(self._adapted.departures(request)) if self._adapted.departs else ()
 
-    async def _post(self, request: Request, payload: dict[str, JSON]) -> bytes:
+    async def _post(
+        self, request: Request, payload: dict[str, JSON], read: Callable[[bytes], Response]
+    ) -> Response:
         route = "completions" if request.api == "completion" else "chat/completions"
         if not request.media:
             data = orjson.dumps(payload)
-            return await self._endpoint.post(route, lambda: data, JSON_BODY)
+            return await self._endpoint.post(route, lambda: data, read, JSON_BODY)
         encoded = await self._in_thread(orjson.dumps, payload)  # megabytes, which are sent in pieces
-        return await self._endpoint.post(route, lambda: BytesIO(encoded), JSON_BODY)
+        return await self._endpoint.post(route, lambda: BytesIO(encoded), read, JSON_BODY)
 
     async def _in_thread(self, work: Callable[[Any], Any], value: object) -> Any:
         """Encodes pictures and clips in a thread, because megabytes would block the event loop."""

@@ -68,6 +68,15 @@ class TranscriptionModel:
         """The names of the models that the endpoint lists; None if it lists none, or does not answer."""
         return await self._endpoint.models()
 
+    async def reach(self) -> None:
+        """Raises a fatal `ProviderError` if nobody is at the address, within 5 seconds."""
+        await self._endpoint.reach()
+
+    @property
+    def timeout(self) -> float:
+        """Seconds after which a request is given up."""
+        return self._endpoint.timeout
+
     @property
     def identity(self) -> dict[str, JSON]:
         found: dict[str, JSON] = {"backend": "transcribe", "model": self._model}
@@ -79,8 +88,11 @@ class TranscriptionModel:
             raise ProviderError("transcribe/ accepts clips: send chats and texts to openai/", fatal=True)
         route = "audio/translations" if request.prompt.translate else "audio/transcriptions"
         speech, started = request.prompt, time.perf_counter()
-        body = await self._endpoint.post(route, lambda: self._form(speech, request.temperature, request.seed))
-        return _parse(body, time.perf_counter() - started)
+        return await self._endpoint.post(
+            route,
+            lambda: self._form(speech, request.temperature, request.seed),
+            lambda body: _parse(body, time.perf_counter() - started),
+        )
 
     async def aclose(self) -> None:
         await self._endpoint.aclose()

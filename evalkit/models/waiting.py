@@ -14,6 +14,8 @@ from email.utils import parsedate_to_datetime
 
 LIMITED = frozenset({429, 498})
 """Too many requests (RFC 6585, section 4; Groq's status for its flexible tier): waiting is all that helps."""
+AWAY = frozenset({502, 503, 504, 520, 521, 522, 523, 524, 530})
+"""The statuses of a gateway or a server that has no model to ask now (RFC 9110, section 15.6, Cloudflare)."""
 _THROTTLED = frozenset({503, 529}) | LIMITED
 _AGAIN = frozenset({408, 409, 425, 499}) | LIMITED
 _SEARCHED = 65536

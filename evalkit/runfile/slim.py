@@ -19,14 +19,16 @@ from evalkit.runfile.encoding import dump
 from evalkit.runfile.evidence import entries
 from evalkit.runfile.records import COUNTED
 from evalkit.runfile.store import Store
+from evalkit.runfile.tallies import counted_tokens
 
-_TOTALS = """
+_TOTALS = f"""
 CREATE TEMP TABLE clips AS
     SELECT cell, min(position) AS first, sum(media.seconds) AS seconds FROM sample, json_each(sample.media)
     JOIN media ON media.key = json_each.value WHERE outcome != 'failed' AND mime NOT LIKE 'video/%'
     GROUP BY cell;
 CREATE TEMP TABLE used AS
-    SELECT cell, sum(prompt_tokens) AS prompt, sum(completion_tokens) AS completion FROM draw
+    SELECT cell, sum({counted_tokens("prompt")}) AS prompt,
+        sum({counted_tokens("completion")}) AS completion FROM draw
     WHERE NOT judge AND draw >= 0 GROUP BY cell;
 DELETE FROM asked;
 DELETE FROM draw;
@@ -38,7 +40,7 @@ DELETE FROM run WHERE key LIKE 'channels cancel out: %';
 INSERT INTO draw (request, draw, cell, sample, judge, text, reasoning, finish, prompt_tokens,
     completion_tokens, seconds)
     SELECT cell, 0, cell, '', 0, '', '', '', prompt, completion, 0.0 FROM used;
-UPDATE sample SET input = '', target = '[]', choices = '[]', meta = '{}', media = '[]', error = '',
+UPDATE sample SET input = '', target = '[]', choices = '[]', meta = '{{}}', media = '[]', error = '',
     answer = slim(answer);
 UPDATE sample SET media = json_array('all of ' || cell)
     WHERE (cell, position) IN (SELECT cell, first FROM clips);
@@ -47,7 +49,7 @@ INSERT INTO media (key, mime, width, height, seconds, bytes, preview)
 INSERT OR REPLACE INTO run VALUES ('slim', 'true');
 DROP TABLE clips;
 DROP TABLE used;
-"""
+"""  # noqa: S608 — fixed
 """Keeps tokens and seconds of speech as one row per cell, because tables only show their sums."""
 
 

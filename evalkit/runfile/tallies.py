@@ -4,14 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from evalkit.models.base import MOST_TOKENS
 from evalkit.runfile.records import AGAIN, Cell
 from evalkit.runfile.store import Store
 
 
+def counted_tokens(what: str) -> str:
+    """An SQL expression: the `prompt` or `completion` tokens of a draw, NULL for an impossible number.
+
+    Some servers report an overflow, and the sum of several of those is not a number of SQLite.
+    """
+    return f"iif({what}_tokens <= {MOST_TOKENS}, {what}_tokens, NULL)"
+
+
 def usage(store: Store, cell: Cell) -> tuple[int, int, int]:
     """Returns (draws, prompt tokens, completion tokens) of a cell by the endpoint's count, without judges."""
+    prompt, completion = counted_tokens("prompt"), counted_tokens("completion")
     row = store.connection.execute(
-        "SELECT count(*), coalesce(sum(prompt_tokens), 0), coalesce(sum(completion_tokens), 0) "
+        f"SELECT count(*), coalesce(sum({prompt}), 0), coalesce(sum({completion}), 0) "  # noqa: S608 — fixed
         "FROM draw WHERE cell = ? AND NOT judge AND draw != ?",
         (cell.id, AGAIN),
     ).fetchone()

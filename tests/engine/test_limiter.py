@@ -118,3 +118,30 @@ def test_pauses_double_are_capped_and_keep_to_retry_after() -> None:
             assert longest / 2 <= policy.pause(attempt, None) <= longest
     assert policy.pause(1, 30.0) == 30.0
     assert policy.pause(1, 1e9) == 600.0
+
+
+def _mixed(limiter: AutoLimiter, capacity: int, share: float, rounds: int) -> None:
+    """As if `share` of the requests failed whatever the load is, and all of those above `capacity`."""
+    due = 0.0
+    for _ in range(rounds):
+        limiter._calm_until = 0.0  # as after a second
+        for place in range(limiter.limit):
+            due += share
+            if place >= capacity or due >= 1:
+                due -= due >= 1
+                limiter.throttled(None)
+            else:
+                limiter.succeeded(0.1)
+
+
+def test_faults_that_do_not_depend_on_the_load_do_not_lower_the_limit() -> None:
+    async def scenario(capacity: int, share: float) -> int:
+        limiter = AutoLimiter(64)
+        limiter._wanted = lambda: True
+        _mixed(limiter, capacity, share, 200)
+        return limiter.limit
+
+    assert asyncio.run(scenario(1000, 0.3)) == 64
+    assert asyncio.run(scenario(1000, 0.1)) == 64
+    assert asyncio.run(scenario(8, 0.0)) < 32, "an overload does"
+    assert asyncio.run(scenario(1000, 0.8)) == 1, "and so does an endpoint that is hardly there"

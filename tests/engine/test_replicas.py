@@ -157,7 +157,9 @@ def test_a_request_that_no_replica_can_answer_fails_alone(tmp_path: Path, status
         urls = [server.url for server in three]
         (cell,) = run(urls, sums(tmp_path, 30), tmp_path / "r.db", attempts=2)["cells"]
         assert (cell["value"], cell["n"], cell["outcomes"]["failed"]) == (100.0, 29, 1)
-        assert max(questions(three).values()) <= 6
+        assert max(questions(three).values()) <= 12, (
+            "two attempts at three replicas, and once more at the end"
+        )
 
 
 @pytest.mark.parametrize(
@@ -176,7 +178,7 @@ def test_if_none_answers_the_run_stops_and_can_be_resumed(tmp_path: Path, how: s
         task = sums(tmp_path, 60)
         with pytest.raises(Stopped) as stopped:
             run(urls, task, tmp_path / "r.db", attempts=2)
-        assert stopped.value.usage == (how in ("401", "404"))
+        assert stopped.value.usage == (how in ("nobody", "401", "404"))
         assert {"nobody": "none of the replicas answers", "500": "HTTP 500"}.get(how, how) in str(
             stopped.value
         )

@@ -1,0 +1,60 @@
+"""The clients of a run: one for the evaluated model, and one for each judge model."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+from evalkit.copies.model import Copies
+from evalkit.engine.batch import taken_at_once
+from evalkit.engine.client import ModelClient
+from evalkit.engine.commits import Commits
+from evalkit.engine.lanes import Lane, Lanes
+from evalkit.engine.limiter import make_limiter
+from evalkit.engine.media import MediaCache
+from evalkit.engine.progress import Progress
+from evalkit.engine.waits import RetryPolicy
+from evalkit.models.base import Model
+from evalkit.models.replicas import Replicas
+
+_TOLD_EVERY = 10.0
+"""Seconds between two lines that say what is waited for, if nothing else is said."""
+
+
+def make_client(
+    model: Model,
+    concurrency: int | None,
+    commits: Commits,
+    retry: RetryPolicy,
+    seed: int,
+    media: MediaCache,
+    *,
+    judge: str = "",
+    verify: float = 0.0,
+) -> ModelClient:
+    """The client of a model; the arguments are those of `ModelClient`, and `make_limiter`'s `concurrency`."""
+    members = model.members if isinstance(model, Replicas | Copies) else (model,)
+    lanes = [Lane(one, make_limiter(concurrency, one.parallel, taken_at_once(one))) for one in members]
+    return ModelClient(
+        model, commits, Lanes(lanes, concurrency), retry, seed, media, judge=judge, verify=verify
+    )
+
+
+async def tell_waits(clients: Iterable[ModelClient], progress: Progress, second: float) -> None:
+    """Tells every ten seconds what the clients wait for. Ends when it is cancelled."""
+    tell = getattr(progress, "awaiting", None)
+    while tell is not None:
+        await asyncio.sleep(_TOLD_EVERY * second)
+        tell(" · ".join(filter(None, (client.flights.awaited() for client in clients))))
+
+
+async def land(clients: Iterable[ModelClient], progress: Progress) -> None:
+    """Lets the requests on their way arrive, for a few seconds: they are paid for."""
+    found = [client for client in clients if client.flights.left]
+    if not found:
+        return
+    seconds = max(client.policy.grace * client.policy.second for client in found)
+    count = sum(client.flights.left for client in found)
+    if (tell := getattr(progress, "news", None)) is not None:
+        tell(f"the run ends; {count} requests in flight have {seconds:.3g} seconds left to arrive")
+    await asyncio.gather(*(client.flights.land(seconds) for client in found))
