@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Any
@@ -14,6 +15,10 @@ from evalkit.processes.pool import Ended
 
 Does = Callable[["Near", Sequence[Asked]], str]
 """What a copy does with requests: "" answers, "die" and "hang" do not."""
+
+
+_ONE_BY_ONE = threading.Lock()
+"""Processes import a model's file at the same time, and threads of one process cannot."""
 
 
 class Near:
@@ -29,7 +34,8 @@ class Near:
         starts.append(self)
         self._served = Served(setup)
         self.opening: Future[Opened] = Future()
-        found = self._served.open()
+        with _ONE_BY_ONE:
+            found = self._served.open()
         if isinstance(found, EvalkitError):
             self.opening.set_exception(found)
         else:

@@ -22,10 +22,11 @@ from evalkit.engine.waits import RetryPolicy
 from evalkit.errors import UsageError
 from evalkit.models import open_model
 from evalkit.models.base import Model
+from evalkit.models.fake import FakeModel
 from evalkit.report.table import build_table
 from evalkit.runfile.replica_use import replica_uses
 from evalkit.runfile.store import Store
-from tests.copies.near import Near, near
+from tests.copies.near import Does, Near, near
 from tests.made import sums
 
 _GOLD = "fake/gold?wrong=0.3"
@@ -83,25 +84,27 @@ def the_third_hangs(copy: Near, asked: Sequence[Asked]) -> str:
     return "hang" if (copy.number, copy.nth, len(copy.calls)) == (0, 0, 3) else ""
 
 
-def test_a_run_with_copies_is_the_plain_run(tmp_path: Path) -> None:
-    """Also if one dies or hangs; and each resumes the other."""
-    task = sums(tmp_path, 60)
+@pytest.mark.parametrize(
+    ("does", "timeout"),
+    [(lambda copy, asked: "", 600.0), (the_third_dies, 600.0), (the_third_hangs, 0.03)],
+    ids=["good", "dies", "hangs"],
+)
+def test_a_run_with_copies_is_the_plain_run(tmp_path: Path, does: Does, timeout: float) -> None:
+    """Also if one dies or hangs; and a plain run resumes it."""
+    task, path = sums(tmp_path, 30), tmp_path / "copies.db"
     plain = ran(open_model(_GOLD), task, tmp_path / "plain.db")
-    for name, does in (("good", lambda copy, asked: ""), ("die", the_third_dies), ("hang", the_third_hangs)):
-        starts: list[Near] = []
-        path = tmp_path / f"{name}.db"
-        timeout = 0.03 if name == "hang" else 600.0
-        found = ran(near(_GOLD, 3, does=does, timeout=timeout, starts=starts), task, path)
-        assert found == plain, name
-        counted = uses(path)
-        assert {*counted} == {"copy 1", "copy 2", "copy 3"}
-        assert all(requests for requests, _ in counted.values())
-        assert sum(requests for requests, _ in counted.values()) == 60
-        assert (counted["copy 1"][1] > 0) == (name != "good")
-        assert all(copy.closed for copy in starts)
-        if name == "die":
-            assert ran(open_model(_GOLD), task, path) == plain, "a plain run has nothing left to ask"
-    assert ran(near(_GOLD), task, tmp_path / "plain.db") == plain
+    starts: list[Near] = []
+    assert ran(near(_GOLD, 3, does=does, timeout=timeout, starts=starts), task, path) == plain
+    counted = uses(path)
+    assert {*counted} == {"copy 1", "copy 2", "copy 3"}
+    assert all(requests for requests, _ in counted.values())
+    assert sum(requests for requests, _ in counted.values()) == 30
+    assert (counted["copy 1"][1] > 0) == (does in (the_third_dies, the_third_hangs))
+    assert all(copy.closed for copy in starts)
+    resumed = open_model(_GOLD)
+    assert isinstance(resumed, FakeModel)
+    assert ran(resumed, task, path) == plain
+    assert resumed.asked == 0
 
 
 def test_a_batch_is_one_call_and_survives_its_copy(tmp_path: Path) -> None:
