@@ -11,8 +11,8 @@ from typing import Any, Literal, get_args
 from evalkit.benchmark.readers import Reader, each_draw
 from evalkit.benchmark.solvers import Solver, ask_once
 from evalkit.errors import UsageError, unknown
+from evalkit.models.options import number, whole_number
 from evalkit.models.parameters import EXTRA, SAMPLING, read_extra
-from evalkit.models.registry import number, whole_number
 from evalkit.samples import APIS, FRAME_RULES, JSON, RESAMPLES, Api, FrameRule, Resample
 
 Likelihood = Literal["next-token", "prompt", "backend"]

@@ -15,7 +15,8 @@ from evalkit.copies.child import ChildCopy
 from evalkit.copies.model import Copies
 from evalkit.copies.serving import Setup
 from evalkit.errors import UsageError, unknown
-from evalkit.models.registry import BACKENDS, Named, read_options, take_options
+from evalkit.models.options import read_options, take_options
+from evalkit.models.registry import BACKENDS, Named
 from evalkit.processes.ray_cluster import connect
 
 _ALL = "all"

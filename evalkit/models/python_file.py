@@ -20,6 +20,7 @@ from evalkit.errors import UsageError, unknown
 from evalkit.identity.user_file import import_file, neighbours
 from evalkit.models.address import parse_address
 from evalkit.models.base import BatchModel, Model, answers_by_id
+from evalkit.models.options import Read, number, on_or_off, parse_options, read_options, whole_number
 from evalkit.models.python_user import (
     USAGE,
     UserBatchFunction,
@@ -30,7 +31,7 @@ from evalkit.models.python_user import (
     line_of,
     parameters,
 )
-from evalkit.models.registry import Named, Read, number, on_or_off, parse_options, read_options, whole_number
+from evalkit.models.registry import Named
 from evalkit.samples import JSON
 
 __all__ = ["UserFunction", "UserModel", "open_python"]

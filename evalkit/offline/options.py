@@ -16,8 +16,9 @@ import orjson
 
 from evalkit.errors import UsageError, one_line
 from evalkit.hf.options import BOS, DTYPES, digest, find, there
-from evalkit.models.registry import BACKENDS, Named, parse_options
-from evalkit.models.registry import read_options as read_typed
+from evalkit.models.options import parse_options
+from evalkit.models.options import read_options as read_typed
+from evalkit.models.registry import BACKENDS, Named
 from evalkit.models.weights import sha256
 from evalkit.needs import installed
 from evalkit.samples import JSON
