@@ -14,19 +14,19 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 from evalkit.errors import UsageError, unknown
+from evalkit.models.options import (
+    Read,
+    number,
+    on_or_off,
+    parse_options,
+    read_options,
+    take_options,
+    temperatures,
+    whole_number,
+)
 
 if TYPE_CHECKING:
-    from evalkit.models.options import (
-        Read,
-        number,
-        on_or_off,
-        parse_options,
-        read_options,
-        take_options,
-        temperatures,
-        whole_number,
-    )
-from evalkit.models.base import Capability, Model
+    from evalkit.models.base import Capability, Model
 
 KEY = "OPENAI_API_KEY"
 """The variable of the environment with the key of an endpoint, unless another one is named."""
