@@ -74,7 +74,7 @@ class Flow:
         ended: list[tuple[int, Written]] = []
         for packed in passes(ids, self._most):
             places = {number: into[number] for number in packed.paths}
-            layout = Filling(packed, self._model.device, self._slots, places)
+            layout = Filling(packed, self._slots, places)
             hidden = self._hidden(layout, packed.tokens, packed.positions)
             last = [int(packed.places(number, len(ids[number]) - 1)[0]) for number in places]
             for slot in places.values():
@@ -87,12 +87,12 @@ class Flow:
         """Chooses one more token of each text."""
         slots = sorted(self._texts)
         texts = [self._texts[slot] for slot in slots]
-        layout = Following(self._slots, slots, [text.length for text in texts], self._model.device)
+        layout = Following(self._slots, slots, [text.length for text in texts])
         tokens = np.array([text.ids[-1] for text in texts])
         with over(layout):
             hidden = self._head.hidden(
                 input_ids=torch.from_numpy(tokens).to(self._model.device)[None],
-                position_ids=layout.positions[None],
+                position_ids=layout.positions(self._model.device)[None],
             )
         return self._chosen(slots, self._head.logits(hidden[0]).float())
 

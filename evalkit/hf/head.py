@@ -26,7 +26,7 @@ class Head:
     def hidden(self, **inputs: Tensor) -> Tensor:
         """The last hidden states, of shape (rows, tokens, size)."""
         output = self._body(**inputs, use_cache=False, return_dict=True)
-        hidden: Tensor = output.last_hidden_state
+        hidden: Tensor = output.last_hidden_state.to(self._model.device)  # its last layer may be elsewhere
         output.last_hidden_state = None
         self._output = output
         return hidden

@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
-from functools import cached_property
+from typing import Generic, TypeVar
 
 import numpy as np
 import torch
@@ -20,12 +20,28 @@ from torch import Tensor
 from evalkit.hf.attention import Runs, causal, flash, is_fast, masked
 from evalkit.hf.tree import Ids, Pass
 
+_T = TypeVar("_T")
+
+
+class OnEach(Generic[_T]):
+    """What is made once on each device: the layers of a model may be on several."""
+
+    def __init__(self, make: Callable[[torch.device], _T]) -> None:
+        self._make = make
+        self._made: dict[torch.device, _T] = {}
+
+    def __call__(self, device: torch.device) -> _T:
+        if device not in self._made:
+            self._made[device] = self._make(device)
+        return self._made[device]
+
 
 class Layout:
-    """A pass on the device of the model. `compiled`: whether the parts are joined by compiled code."""
+    """A pass. `compiled`: whether the parts are joined by compiled code."""
 
-    def __init__(self, packed: Pass, device: torch.device, *, compiled: bool = False) -> None:
-        self._packed, self._device, self.compiled = packed, device, compiled
+    def __init__(self, packed: Pass, *, compiled: bool = False) -> None:
+        self._packed, self.compiled = packed, compiled
+        self._parts, self._seen = OnEach(self.parts), OnEach(self.seen)
         self.longest = int(packed.positions.max()) + 1
         self._levels = int(packed.levels.max())
 
@@ -34,23 +50,26 @@ class Layout:
         if len(self._packed.starts) == 1:
             return causal(query, key, value, scaling)
         if not is_fast(query, value):
-            parts = [masked(query[own], key[places], value[places], scaling) for own, places in self.seen]
+            parts = [
+                masked(query[own], key[places], value[places], scaling)
+                for own, places in self._seen(query.device)
+            ]
             return torch.cat(parts)
-        own, *above = self.parts
+        own, *above = self._parts(query.device)
         joined = _compiled_joined() if self.compiled else _joined
         found, lse = flash(query, key, value, own, scaling, causal=True)
         for part in above:
             found, lse = joined(found, lse, *flash(query, key, value, part, scaling, causal=False))
         return found
 
-    @cached_property
-    def parts(self) -> list[Runs]:
+    def parts(self, device: torch.device) -> list[Runs]:
         """The attention of each node over itself, and then over the nodes above, level by level."""
         packed = self._packed
         own = np.append(packed.starts, len(packed.tokens))
-        return [self._part(own, own, np.diff(own)), *(self._above(level) for level in range(self._levels))]
+        above = (self._above(level, device) for level in range(self._levels))
+        return [_part(own, own, np.diff(own), device), *above]
 
-    def _above(self, level: int) -> Runs:
+    def _above(self, level: int, device: torch.device) -> Runs:
         """The attention over the nodes of `level`. What is no descendant of one of them sees no keys."""
         packed = self._packed
         known = packed.levels == level
@@ -62,23 +81,24 @@ class Layout:
         size = [len(packed.tokens)]
         keys[2::3][:-1] = keys[3::3]  # a run without keys must not have any that would be left out
         borders = np.concatenate([[0], queries, size])
-        return self._part(borders, np.concatenate([[0], keys, [keys[-1]]]), np.concatenate([[0], used]))
+        keys, used = np.concatenate([[0], keys, [keys[-1]]]), np.concatenate([[0], used])
+        return _part(borders, keys, used, device)
 
-    @cached_property
-    def seen(self) -> list[tuple[slice, Tensor]]:
+    def seen(self, device: torch.device) -> list[tuple[slice, Tensor]]:
         """(a node's own tokens, all tokens that its last one sees, in order) for each node."""
         packed, above, found = self._packed, list[Ids](), []
         nodes = zip(*(one.tolist() for one in (packed.levels, packed.starts, packed.ends)), strict=True)
         for level, start, end in nodes:
             above[level:] = [np.arange(start, end)]
-            places = torch.from_numpy(np.concatenate(above)).to(self._device)
+            places = torch.from_numpy(np.concatenate(above)).to(device)
             found.append((slice(start, end), places))
         return found
 
-    def _part(self, queries: Ids, keys: Ids, used: Ids) -> Runs:
-        longest = int(np.diff(queries).max()), int(np.diff(keys).max())
-        on = [torch.from_numpy(one.astype(np.int32)).to(self._device) for one in (queries, keys, used)]
-        return Runs(on[0], on[1], on[2], longest)
+
+def _part(queries: Ids, keys: Ids, used: Ids, device: torch.device) -> Runs:
+    longest = int(np.diff(queries).max()), int(np.diff(keys).max())
+    on = [torch.from_numpy(one.astype(np.int32)).to(device) for one in (queries, keys, used)]
+    return Runs(on[0], on[1], on[2], longest)
 
 
 def _joined(left: Tensor, left_lse: Tensor, right: Tensor, right_lse: Tensor) -> tuple[Tensor, Tensor]:

@@ -97,6 +97,9 @@ def _scored(loaded: Loaded, requests: Mapping[int, Request]) -> _Answers:
     wanted: list[Wanted] = []
     parts: dict[int, tuple[slice, Answer]] = {}
     failed: _Answers = {}
+    loaded.texts.encode_ahead(
+        (str(one.prompt), one.continuations) for one in requests.values() if one.continuations
+    )
     for number, request in requests.items():
         try:
             check(loaded.texts, request)

@@ -154,7 +154,7 @@ class Passes:
     def _packed(self, wanted: Sequence[Wanted], most: int) -> Iterator[_Batch]:
         """Yields the batches with shared beginnings, each of one row."""
         for packed in passes([one.read for one in wanted], most):
-            with over(Layout(packed, self._model.device, compiled=self.compiled)):
+            with over(Layout(packed, compiled=self.compiled)):
                 hidden = self.head.hidden(
                     input_ids=self._row(packed.tokens), position_ids=self._row(packed.positions)
                 )

@@ -7,7 +7,6 @@ begin with, are computed once. Then the texts grow by one token each (`Following
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -15,8 +14,8 @@ import torch
 from torch import Tensor
 
 from evalkit.hf.attention import Runs, flash, is_fast
-from evalkit.hf.layout import Layout
-from evalkit.hf.tree import Pass
+from evalkit.hf.layout import Layout, OnEach
+from evalkit.hf.tree import Ids, Pass
 
 
 class Slots:
@@ -49,56 +48,52 @@ class Slots:
 class Filling(Layout):
     """A pass over prompts whose keys and values are kept. `into`: the slot of each sequence of the pass."""
 
-    def __init__(self, packed: Pass, device: torch.device, slots: Slots, into: dict[int, int]) -> None:
-        super().__init__(packed, device)
+    def __init__(self, packed: Pass, slots: Slots, into: dict[int, int]) -> None:
+        super().__init__(packed)
         self._slots = slots
         sources = [packed.places(number, 0) for number in into]
         places = [
             slot * slots.length + np.arange(len(one))
             for slot, one in zip(into.values(), sources, strict=True)
         ]
-        self._sources, self._places = (
-            torch.from_numpy(np.concatenate(one)).to(device) for one in (sources, places)
-        )
+        self._sources, self._places = _on_each(np.concatenate(sources)), _on_each(np.concatenate(places))
 
     def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scaling: float | None) -> Tensor:
         """See `evalkit.hf.attention.Attends`."""
-        self._slots.put(layer, self._places, key[self._sources], value[self._sources])
+        sources, places = self._sources(key.device), self._places(key.device)
+        self._slots.put(layer, places, key[sources], value[sources])
         return super().attend(layer, query, key, value, scaling)
 
 
 class Following:
     """One further token of the texts in `numbers`, rising; `lengths`: of each text, with that token."""
 
-    def __init__(
-        self, slots: Slots, numbers: Sequence[int], lengths: Sequence[int], device: torch.device
-    ) -> None:
-        self._slots, self._device = slots, device
+    def __init__(self, slots: Slots, numbers: Sequence[int], lengths: Sequence[int]) -> None:
+        self._slots = slots
         self._numbers, self._lengths = np.array(numbers), np.array(lengths)
         self.longest = int(self._lengths.max())
-        self.positions = torch.from_numpy(self._lengths - 1).to(device)
-        self._places = torch.from_numpy(self._starts + self._lengths - 1).to(device)
+        self.positions = _on_each(self._lengths - 1)
+        self._places = _on_each(self._starts + self._lengths - 1)
+        self._runs = OnEach(self._made_runs)
 
     @property
     def _starts(self) -> Any:
         return self._numbers * self._slots.length
 
-    @cached_property
-    def _runs(self) -> Runs:
+    def _made_runs(self, device: torch.device) -> Runs:
         queries = np.arange(len(self._numbers) + 1)
         keys = np.append(self._starts, self._starts[-1] + self._slots.length)
-        on = [
-            torch.from_numpy(one.astype(np.int32)).to(self._device) for one in (queries, keys, self._lengths)
-        ]
+        on = [torch.from_numpy(one.astype(np.int32)).to(device) for one in (queries, keys, self._lengths)]
         return Runs(on[0], on[1], on[2], (1, self.longest))
 
     def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scaling: float | None) -> Tensor:
         """See `evalkit.hf.attention.Attends`."""
-        keys, values = self._slots.put(layer, self._places, key, value)
+        device = query.device
+        keys, values = self._slots.put(layer, self._places(device), key, value)
         if is_fast(query, value):
-            return flash(query, keys, values, self._runs, scaling, causal=False)[0]
-        places = torch.from_numpy(self._starts[:, None] + np.arange(self.longest)).to(self._device)
-        seen = torch.arange(self.longest, device=self._device) <= self.positions[:, None]
+            return flash(query, keys, values, self._runs(device), scaling, causal=False)[0]
+        places = torch.from_numpy(self._starts[:, None] + np.arange(self.longest)).to(device)
+        seen = torch.arange(self.longest, device=device) <= self.positions(device)[:, None]
         groups = query.shape[1] // key.shape[1]
         found = torch.nn.functional.scaled_dot_product_attention(
             query[:, :, None],
@@ -108,3 +103,7 @@ class Following:
             scale=scaling,
         )
         return found[:, :, 0]
+
+
+def _on_each(values: Ids) -> OnEach[Tensor]:
+    return OnEach(torch.from_numpy(values).to)

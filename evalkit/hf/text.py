@@ -39,6 +39,8 @@ class Texts:
         self.special: frozenset[int] = frozenset()
         """Tokens that are no text of their own, as far as that matters: those in the place of pictures."""
         self.context, self.backend = context, backend
+        self._ahead: dict[str, Ids] = {}
+        """What `encode_ahead` encoded."""
         eos = tokenizer.eos_token_id
         self.ends = frozenset([*ends, *([eos] if isinstance(eos, int) else [])])
 
@@ -52,6 +54,21 @@ class Texts:
                 too_long=True,
             )
         return min(most, self.context - len(ids)) if self.context else most
+
+    def encode_ahead(self, pairs: Iterable[tuple[str, Sequence[str]]]) -> None:
+        """Encodes prompts with their continuations for the calls of `pair` that follow, until the next call.
+
+        The tokenizers of transformers encode a list of texts on all cores, and one text on a single one,
+        which takes longer than the model on a GPU.
+        """
+        whole = dict.fromkeys(text for one, more in pairs for text in (one, *(one + two for two in more)))
+        self._ahead = {}
+        for special in (True, False):
+            texts = [text for text in whole if self._special(text) == special]
+            if texts:
+                found = self._tokenizer(texts, add_special_tokens=special, return_attention_mask=False)
+                arrays = (np.array(ids, dtype=np.int64) for ids in found["input_ids"])
+                self._ahead |= zip(texts, arrays, strict=True)
 
     def prompt(self, prompt: Prompt) -> Ids:
         """The ids of a chat or of a text to continue. Raises `ProviderError`."""
@@ -131,7 +148,8 @@ class Texts:
 
     def _encoded(self, text: str) -> Ids:
         special = self._special(text)
-        ids = self._ids(text, special=special)
+        known = self._ahead.get(text)
+        ids = self._ids(text, special=special) if known is None else known
         return self._with_bos(ids) if special else ids
 
     def _special(self, text: str) -> bool:

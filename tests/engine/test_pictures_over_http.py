@@ -213,7 +213,7 @@ def test_a_model_without_eyes_is_refused_before_the_first_request(tmp_path: Path
     blind.capabilities = frozenset({"chat"})
     with pytest.raises(
         UsageError,
-        match=r"fake/blind does not support image, .*backends that support image: openai, lm-eval, python",
+        match=r"fake/blind does not support image, .*: openai, hf, lm-eval, python",
     ):
         make_plan(blind, [task])
     assert blind.asked == 0

@@ -59,7 +59,7 @@ def sequences(seed: int) -> list[Any]:
 @pytest.mark.parametrize("seed", range(6))
 def test_the_parts_together_are_the_attention_with_a_mask(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     for packed in passes(sequences(seed), 400):
-        layout = Layout(packed, torch.device("cpu"))
+        layout = Layout(packed)
         size = len(packed.tokens)
         query, key, value = (torch.randn(1, 4, size, 8) for _ in range(3))
         with over(layout):
@@ -76,7 +76,7 @@ def test_the_parts_together_are_the_attention_with_a_mask(seed: int, monkeypatch
             in_parts = layout.attend(0, rows[0], rows[1], rows[2], 0.3)
         assert torch.allclose(in_parts, masked[0], atol=1e-5)
         covered = torch.zeros((size, size), dtype=torch.int)
-        for number, part in enumerate(layout.parts):
+        for number, part in enumerate(layout.parts(torch.device("cpu"))):
             for start, end, first, used in zip(
                 *(one.tolist() for one in (part.queries[:-1], part.queries[1:], part.keys, part.used)),
                 strict=False,
@@ -89,7 +89,7 @@ def test_the_parts_together_are_the_attention_with_a_mask(seed: int, monkeypatch
 def test_another_attention_than_all_that_precedes_is_refused() -> None:
     (packed,) = passes([np.arange(30)], 100)
     some = torch.randn(1, 2, 30, 8)
-    with over(Layout(packed, torch.device("cpu"))):
+    with over(Layout(packed)):
         attention(torch.nn.Module(), some, some, some, None, sliding_window=30)
         for given in ({"sliding_window": 29}, {"softcap": 30.0}, {"s_aux": some}):
             with pytest.raises(UnsupportedAttention):
@@ -101,7 +101,7 @@ def test_another_attention_than_all_that_precedes_is_refused() -> None:
 def test_several_heads_share_keys() -> None:
     (packed,) = passes([np.arange(30)], 100)
     query, key = torch.randn(1, 4, 30, 8), torch.randn(1, 2, 30, 8)
-    with over(Layout(packed, torch.device("cpu"))):
+    with over(Layout(packed)):
         found, _ = attention(torch.nn.Module(), query, key, key, None)
     whole = torch.nn.functional.scaled_dot_product_attention(query, key, key, is_causal=True, enable_gqa=True)
     assert torch.allclose(found, whole.transpose(1, 2), atol=1e-6)
