@@ -7,6 +7,7 @@ import functools
 import hashlib
 import importlib
 import inspect
+import traceback
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,8 +19,8 @@ from evalkit.benchmark.protocol import Protocol
 from evalkit.benchmark.readers import Extract, Reader
 from evalkit.benchmark.spec import HeatMap
 from evalkit.data.base import Data, DataOptions, Record
-from evalkit.errors import ScorerError, UsageError, unknown
-from evalkit.identity.user_file import import_file
+from evalkit.errors import EvalkitError, ScorerError, UsageError, one_line, unknown
+from evalkit.identity.user_file import file_of_module, import_file
 from evalkit.metrics.base import Metric, traits_of
 from evalkit.samples import JSON, JUDGE, Medium, Prompt, Sample
 from evalkit.samples import Verdict as Verdict
@@ -238,12 +239,22 @@ def build(factory: TaskFactory, settings: Mapping[str, str] = _NONE) -> Task:
     """The task that `factory` builds, with its name, report table and summary filled in.
 
     `Task.options` gets those of `settings` that the factory accepts and that differ from its defaults.
+    Raises `UsageError` for an error in a user's file.
     """
     named: _Named = factory.__evalkit_task__  # type: ignore[attr-defined]
     summary = (factory.__doc__ or "").strip().partition("\n")[0]
     defaults = options_of(factory)
     options = {key: text for key, text in settings.items() if key in defaults and text != defaults[key]}
-    built = factory(**options)
+    try:
+        built = factory(**options)
+    except EvalkitError:
+        raise
+    except Exception as error:
+        if not (file := file_of_module(factory.__module__)):
+            raise
+        at = [one.lineno for one in traceback.extract_tb(error.__traceback__) if one.filename == file]
+        place = f"{file}, line {at[-1]}" if at else file
+        raise UsageError(f"{place}: the task {named.name} cannot be built: {one_line(error, 300)}") from error
     check_metrics(named.name, built.metrics)
     found = dataclasses.replace(built, name=named.name, report=named.report, summary=summary, options=options)
     object.__setattr__(found, "source", _source(factory, named.name))

@@ -104,5 +104,6 @@ def _run(arguments: list[str] | None) -> int:
 
 
 def _complain(error: EvalkitError | str, code: int) -> int:
-    click.echo(f"evalkit: {error}", err=True)
+    shown = "".join(c if c.isprintable() or c == "\n" else "\ufffd" for c in str(error))
+    click.echo(f"evalkit: {shown}", err=True)
     return code

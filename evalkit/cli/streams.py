@@ -11,6 +11,7 @@ import contextlib
 import errno
 import io
 import os
+import re
 import sys
 import unicodedata
 from typing import TextIO
@@ -20,6 +21,8 @@ from evalkit.keys import hide_environment, redacted
 _ERRORS = "evalkit.similar"
 _GONE = (errno.EPIPE, errno.ECONNRESET)
 """Nobody reads a pipe or a socket any more."""
+_OBEYED = re.compile(r"\x1b\[(?:[0-9;]*m|\?25[lh]|[0-9]*[AK])|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+"""Control characters, and the sequences of which they are a part that are left."""
 _SIMILAR = {
     "─": "-", "━": "-", "│": "|", "┃": "|", "┼": "+", "╇": "+", "┌": "+", "┐": "+", "└": "+", "┘": "+",
     "├": "+", "┤": "+", "┬": "+", "┴": "+", "╸": "-", "╺": "-", "╴": "-", "╶": "-",
@@ -69,15 +72,24 @@ class _Pipe(io.FileIO):
             return memoryview(data).nbytes  # type: ignore[arg-type]
 
 
-class _Keyless(io.TextIOWrapper):
-    """A stream on which no key is written (`evalkit.keys`)."""
+class _Clean(io.TextIOWrapper):
+    """A stream on which no key is written (`evalkit.keys`), and nothing that a terminal would obey.
+
+    Texts of models, data sets and servers may have control characters, which can clear the screen, write into
+    the clipboard or have the terminal answer. Colours and what the line of progress needs are left: going up
+    a line, clearing it, hiding the cursor.
+    """
 
     def write(self, text: str) -> int:
-        super().write(redacted(text))
+        super().write(_OBEYED.sub(_left, redacted(text)))
         return len(text)
 
 
-class _Ascii(_Keyless):
+def _left(found: re.Match[str]) -> str:
+    return found[0] if len(found[0]) > 1 else "\ufffd"
+
+
+class _Ascii(_Clean):
     """A stream in ASCII. click would write UTF-8 to one that says so, because it takes that for a mistake."""
 
     @property
@@ -103,7 +115,7 @@ def _prepared(stream: TextIO) -> TextIO:
         return stream
     raw.terminal = stream.isatty()
     shown = raw.terminal or stream is sys.stderr
-    kind = _Ascii if codecs.lookup(stream.encoding).name == "ascii" else _Keyless
+    kind = _Ascii if codecs.lookup(stream.encoding).name == "ascii" else _Clean
     return kind(
         io.BufferedWriter(raw),
         encoding=stream.encoding,

@@ -48,3 +48,22 @@ def test_a_policy_nested_too_deeply(cli: Cli, tmp_path: Path) -> None:
     said = cli("compare", run, run, "--policy", policy)
     assert said.code == 2
     assert "deep.toml is not valid TOML" in said.err
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ("return Task(colour='red')", "line 6: the task broken cannot be built: TypeError: "),
+        ("return [][1]", "line 6: the task broken cannot be built: IndexError: list index out of range"),
+        ("raise UsageError('give me data')", "give me data"),
+    ],
+)
+def test_a_task_that_cannot_be_built(cli: Cli, tmp_path: Path, body: str, words: str) -> None:
+    file = tmp_path / "broken.py"
+    head = (
+        "from evalkit.api import Task, UsageError, task\n\n@task('broken')\ndef broken():\n    '''Broken'''\n"
+    )
+    file.write_text(f"{head}    {body}\n", "utf-8")
+    said = cli("preview", file)
+    assert (said.code, said.out, said.err.count("\n")) == (2, "", 1)
+    assert words in said.err
