@@ -147,10 +147,7 @@ def make_plan(
     settings, judges = dict(settings or {}), judges or {}
     data = data or DataOptions()
     part = parse_shard(shard) if shard else None
-    if limit is not None and limit < 1:
-        raise UsageError(f"--limit must be at least 1, not {limit}")
-    if limit is not None:
-        bounded("limit", limit, "--limit")
+    bounded("limit", 1 if limit is None else limit, "--limit")
     bounded("seed", seed, "--seed")
     hide_folders(data.folder)
     cells: list[CellPlan] = []
