@@ -107,7 +107,7 @@ def test_memory_has_an_end(greedy: Callable[[], object]) -> None:
         (hostile.segfault, (), r"crashed \(SIGSEGV\)"),
         (hostile.leave, (3,), r"crashed \(exit status 3\)"),
         (hostile.leave, (0,), r"crashed \(exit status 0\)"),
-        (hostile.quit_loudly, (), r"crashed \(exit status 1\) enough"),
+        (hostile.quit_loudly, (), r"crashed \(exit status 1: enough\)"),
         (hostile.recurse, (), "RecursionError"),
         (hostile.unprintable, (), "TypeError: Object of type set is not JSON serializable"),
         (hostile.same, (), "TypeError: same"),

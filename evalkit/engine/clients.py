@@ -48,10 +48,16 @@ async def tell_waits(clients: Iterable[ModelClient], progress: Progress, second:
         tell(" · ".join(filter(None, (client.flights.awaited() for client in clients))))
 
 
-async def land(clients: Iterable[ModelClient], progress: Progress) -> None:
-    """Lets the requests on their way arrive, for a few seconds: they are paid for."""
+async def land(clients: Iterable[ModelClient], progress: Progress, *, stored: bool) -> None:
+    """Lets the requests on their way arrive, for a few seconds: they are paid for.
+
+    `stored`: whether their responses can be stored; otherwise they are cancelled at once.
+    """
     found = [client for client in clients if client.flights.left]
     if not found:
+        return
+    if not stored:
+        await asyncio.gather(*(client.flights.land(0.0) for client in found))
         return
     seconds = max(client.policy.grace * client.policy.second for client in found)
     count = sum(client.flights.left for client in found)

@@ -227,6 +227,11 @@ class Lanes:
         return [lane.use for lane in self._lanes] if self.several else []
 
     @property
+    def answered(self) -> bool:
+        """Whether any of them answered anything in this process."""
+        return any(lane.answered for lane in self._lanes)
+
+    @property
     def all(self) -> tuple[Lane, ...]:
         return self._lanes
 
@@ -303,7 +308,7 @@ class Lanes:
         Replicas are given up once each has rested as often as a request is tried, if none of them answered in
         this process: then nothing says that the addresses are right. Otherwise the limit is the outage's.
         """
-        new = self.several and not any(lane.answered for lane in self._lanes)
+        new = self.several and not self.answered
         if new and all(lane.rests >= max(2, policy.attempts) for lane in self._lanes):
             return self._said()
         return self._said() if all(lane.silent >= policy.outage for lane in self._lanes) else ""

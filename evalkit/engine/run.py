@@ -35,7 +35,7 @@ from evalkit.engine.score import Score, Ungraded, score_of
 from evalkit.engine.shards import Shard
 from evalkit.engine.waits import RetryPolicy
 from evalkit.engine.workers import Workers
-from evalkit.errors import BoundaryError, DataError, ProviderError, SampleError, UsageError
+from evalkit.errors import BoundaryError, DataError, ProviderError, SampleError, StorageError, UsageError
 from evalkit.models.replicas import Replicas
 from evalkit.runfile.encoding import question_digest, unread, unread_id
 from evalkit.runfile.evidence import IDS
@@ -152,6 +152,7 @@ async def execute(
         one.on_wait, one.lanes.on_news = getattr(progress, "waiting", None), getattr(progress, "news", None)
     cells = {(cell.task, cell.protocol, cell.role): cell for cell in store.cells()}
     telling = asyncio.create_task(tell_waits(clients, progress, options.retry.second))
+    stored = True
     gc.freeze()  # scanning the libraries' objects would block the event loop for 60 ms and free nothing
     try:
         for planned in plan.cells:
@@ -162,10 +163,13 @@ async def execute(
             await _CellRun(planned, cell, client, progress, judges, plan.shard).execute()
             if options.verify and not planned.role:
                 note_verification(store, cell)
+    except StorageError:
+        stored = False
+        raise
     finally:
         gc.unfreeze()
         telling.cancel()
-        await land(clients, progress)
+        await land(clients, progress, stored=stored)
         client.evidence.write()
         for one in clients:
             one.close()

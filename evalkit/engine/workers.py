@@ -44,6 +44,8 @@ class Workers:
     def _relieve(self, asleep: int) -> None:
         if self._group is None or self._added >= min(asleep, self._spare):
             return
+        if not any(one.lanes.answered for one in self._clients):
+            return  # the first failures may be those of all requests: few are asked until one is answered
         self._added += 1
         work = self._work()
         try:

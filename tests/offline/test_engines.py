@@ -182,7 +182,7 @@ def test_stops_ends_and_penalties(folder: Path, backend: str) -> None:
     ended = next(
         one
         for one in answers(
-            typed, [Request(PROMPTS[0], 400, temperature=2.0, seed=n, logprobs=1) for n in range(8)]
+            typed, [Request(PROMPTS[0], 400, temperature=2.0, seed=n, logprobs=1) for n in range(40)]
         )
         if good(one).finish == "stop"
     )
