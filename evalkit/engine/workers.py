@@ -9,6 +9,8 @@ from typing import Any
 from evalkit.engine.client import ModelClient
 from evalkit.engine.commits import Commits
 
+_UNKNOWN = 16
+"""The most workers that are added before anything was answered."""
 Work = Callable[[], Coroutine[Any, Any, None]]
 
 
@@ -42,10 +44,11 @@ class Workers:
                 one.flights.on_asleep = None
 
     def _relieve(self, asleep: int) -> None:
-        if self._group is None or self._added >= min(asleep, self._spare):
+        # The first failures may be those of all requests: few are asked until one is answered.
+        known = any(one.lanes.answered for one in self._clients)
+        spare = self._spare if known else min(self._spare, _UNKNOWN)
+        if self._group is None or self._added >= min(asleep, spare):
             return
-        if not any(one.lanes.answered for one in self._clients):
-            return  # the first failures may be those of all requests: few are asked until one is answered
         self._added += 1
         work = self._work()
         try:
