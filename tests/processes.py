@@ -32,6 +32,21 @@ def finish(process: subprocess.Popen[str]) -> tuple[str, str]:
     return out, err
 
 
+def shown_on(terminal: int) -> str:
+    """What was written to the terminal with this controlling end, until its other end is closed."""
+    said = b""
+    while True:
+        try:
+            part = os.read(terminal, 65536)
+        except OSError:  # the other end is closed
+            break
+        if not part:
+            break
+        said += part
+    os.close(terminal)
+    return said.decode()
+
+
 def gone(pid: int, within: float = 60.0) -> bool:
     """Whether the process ends soon; one that nobody waits for is as good as gone, as an orphan's new parent,
     process 1, may be a program that waits for none.

@@ -34,7 +34,7 @@ from evalkit.engine.repeatability import note_verification
 from evalkit.engine.score import Score, Ungraded, score_of
 from evalkit.engine.shards import Shard
 from evalkit.engine.waits import RetryPolicy
-from evalkit.engine.workers import Workers
+from evalkit.engine.workers import SampleWorkers
 from evalkit.errors import BoundaryError, DataError, ProviderError, SampleError, StorageError, UsageError
 from evalkit.models.replicas import Replicas
 from evalkit.runfile.encoding import question_digest, unread, unread_id
@@ -230,7 +230,7 @@ class _CellRun:
         clients = self._client, *self._judges.values()
         # A sample with pictures holds megabytes.
         spare = min(MOST, most) if self._planned.task.media else MOST
-        await Workers(self._work, clients, self._client.commits, spare).run(count)
+        await SampleWorkers(self._work, clients, self._client.commits, spare).run(count)
 
     async def _all_again(self) -> None:
         """Runs the samples that failed once more, so that independent faults lose none."""

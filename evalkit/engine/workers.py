@@ -14,7 +14,7 @@ _UNKNOWN = 16
 Work = Callable[[], Coroutine[Any, Any, None]]
 
 
-class Workers:
+class SampleWorkers:
     """Runs workers until there is nothing left to do.
 
     A worker whose request waits for its next attempt is not missed: another one is added meanwhile, at most

@@ -6,7 +6,7 @@ scaling a picture to the sizes in `preprocessor_config.json`, is its own.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -40,7 +40,7 @@ class ProcessorTexts(Texts):
     def __init__(self, processor: Any, template: str = "", bos: str = "auto", **given: Any) -> None:
         """`given`: as for `Texts`."""
         super().__init__(processor.tokenizer, template or template_of(processor), bos, **given)
-        self._processor = processor
+        self._processor = self._writer = processor
         self._marks = {
             kind: next((mark for name in names if (mark := getattr(processor, name, None))), "")
             for kind, names in _MARKS.items()
@@ -149,16 +149,6 @@ class ProcessorTexts(Texts):
             return self._written(chat) == text
         except ProviderError:  # a template may refuse a message that has nothing but its picture
             return False
-
-    def _rendered(self, messages: Sequence[Mapping[str, JSON]], continued: bool) -> str:
-        written: str = self._processor.apply_chat_template(
-            [*messages],
-            chat_template=self._template,
-            tokenize=False,
-            add_generation_prompt=not continued,
-            continue_final_message=continued,
-        )
-        return written
 
 
 def rate_of(processor: Any) -> int:

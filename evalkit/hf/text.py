@@ -35,6 +35,8 @@ class Texts:
         backend: str = "hf",
     ) -> None:
         self._tokenizer, self._bos = tokenizer, bos
+        self._writer = tokenizer
+        """What writes a chat by the template: the tokenizer, or the processor around it."""
         self._template = template or tokenizer.chat_template
         self.special: frozenset[int] = frozenset()
         """Tokens that are no text of their own, as far as that matters: those in the place of pictures."""
@@ -193,7 +195,7 @@ class Texts:
             ) from None
 
     def _rendered(self, messages: Sequence[Mapping[str, JSON]], continued: bool) -> str:
-        written: str = self._tokenizer.apply_chat_template(
+        written: str = self._writer.apply_chat_template(
             [*messages],
             chat_template=self._template,
             tokenize=False,

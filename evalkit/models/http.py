@@ -41,7 +41,6 @@ _SAME_METHOD = {307, 308}
 _REDIRECTS = 4
 _JWT = "eyJ"
 """The beginning of a token of Microsoft Entra, which Azure reads from the header Authorization."""
-"""The least number of characters of a real key; local servers are often given `EMPTY`."""
 _TOO_LONG_STATUS = {400, 413, 422, 500}
 _TOO_LONG = (
     b"context_length_exceeded",  # OpenAI's code, also llama-cpp-python's and Groq's

@@ -13,6 +13,7 @@ import pytest
 import evalkit.demo
 from evalkit.demo import PARTS, DemoTask
 from tests.cli.conftest import Cli
+from tests.processes import shown_on
 
 
 @pytest.mark.slow
@@ -49,18 +50,8 @@ def test_a_terminal_gets_a_live_bar_and_colour(tmp_path: Path) -> None:
         env={**os.environ, "TERM": "xterm-256color", "COLUMNS": "120"},
     )
     os.close(terminal)
-    said = b""
-    while True:
-        try:
-            chunk = os.read(controller, 65536)
-        except OSError:  # the other side is closed
-            break
-        if not chunk:
-            break
-        said += chunk
-    os.close(controller)
+    text = shown_on(controller)
     assert process.wait(timeout=120) == 0
-    text = said.decode()
     assert "━" in text
     assert "16/16" in text
     assert "accuracy 100.0 · correct 16" in text

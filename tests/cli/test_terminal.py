@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.openai_server import OpenAIServer
+from tests.processes import shown_on
 
 HOSTILE = (
     "\x1b]52;c;cm0gLXJm\x07", "\x1b]0;another title\x1b\\", "\x1b[2J\x1b[H", "\x9b2J", "\x1bP1$r\x1b\\",
@@ -57,18 +58,9 @@ def on_terminal(folder: Path, *arguments: object) -> str:
     command = [sys.executable, "-m", "evalkit", *map(str, arguments)]
     process = subprocess.Popen(command, stdout=terminal, stderr=terminal, cwd=folder, env=environment)
     os.close(terminal)
-    found = b""
-    while True:
-        try:
-            part = os.read(host, 65536)
-        except OSError:  # the other end is closed
-            break
-        if not part:
-            break
-        found += part
-    os.close(host)
+    found = shown_on(host)
     process.wait()
-    return found.decode()
+    return found
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import socket
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -74,21 +75,26 @@ def pids(folder: Path) -> list[int]:
     return [int(path.name.removeprefix("pid-")) for path in folder.glob("pid-*")]
 
 
-@pytest.mark.slow
-def test_a_killed_copy_and_one_that_hangs_cost_no_sample(tmp_path: Path, model: str) -> None:
-    task = sums(tmp_path, 120)
-    plain_ = evalkit.run(model, task, output=tmp_path / "plain.db")
-    for name in ("kill", "hang", "broken"):
-        (tmp_path / name).touch()
-        path = tmp_path / f"{name}.db"
-        found = evalkit.run(f"{model}?copies=2", task, output=path, timeout=1)
-        assert not (tmp_path / name).exists()
-        assert documents(path) == documents(tmp_path / "plain.db")
-        assert found.as_json() == plain_.as_json()
+def costs_no_sample(folder: Path, model: str, copied: str, faults: Sequence[str]) -> None:
+    """Runs `copied` with each fault, which a file of its name asks for: the run equals that of `model`."""
+    task = sums(folder, 120)
+    plain = evalkit.run(model, task, output=folder / "plain.db")
+    for name in faults:
+        (folder / name).touch()
+        path = folder / f"{name}.db"
+        found = evalkit.run(copied, task, output=path, timeout=1)
+        assert not (folder / name).exists()
+        assert documents(path) == documents(folder / "plain.db")
+        assert found.as_json() == plain.as_json()
         counted = uses(path)
         assert sum(requests for requests, _ in counted.values()) == 120
         assert sum(failures for _, failures in counted.values()) >= 1
-    assert all(gone(pid) for pid in pids(tmp_path) if pid != os.getpid())
+    assert all(gone(pid) for pid in pids(folder) if pid != os.getpid())
+
+
+@pytest.mark.slow
+def test_a_killed_copy_and_one_that_hangs_cost_no_sample(tmp_path: Path, model: str) -> None:
+    costs_no_sample(tmp_path, model, f"{model}?copies=2", ("kill", "hang", "broken"))
 
 
 @pytest.mark.slow

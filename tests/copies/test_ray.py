@@ -21,9 +21,8 @@ from evalkit.models import open_model
 from evalkit.processes.ray_cluster import connect
 from tests.copies.test_life import uses
 from tests.copies.test_life import written as batched
-from tests.copies.test_processes import pids, written_model
+from tests.copies.test_processes import costs_no_sample, written_model
 from tests.made import sums
-from tests.processes import gone
 from tests.shardable import documents
 
 pytestmark = pytest.mark.slow
@@ -45,19 +44,8 @@ def cluster() -> Iterator[str]:
 
 
 def test_a_killed_actor_and_one_that_hangs_cost_no_sample(tmp_path: Path, cluster: str) -> None:
-    model, task = written_model(tmp_path), sums(tmp_path, 120)
-    plain = evalkit.run(model, task, output=tmp_path / "plain.db")
-    for name in ("kill", "hang"):
-        (tmp_path / name).touch()
-        path = tmp_path / f"{name}.db"
-        found = evalkit.run(f"ray/{model}?replicas=2", task, output=path, timeout=1)
-        assert not (tmp_path / name).exists()
-        assert documents(path) == documents(tmp_path / "plain.db")
-        assert found.as_json() == plain.as_json()
-        counted = uses(path)
-        assert sum(requests for requests, _ in counted.values()) == 120
-        assert sum(failures for _, failures in counted.values()) >= 1
-    assert all(gone(pid) for pid in pids(tmp_path) if pid != os.getpid())
+    model = written_model(tmp_path)
+    costs_no_sample(tmp_path, model, f"ray/{model}?replicas=2", ("kill", "hang"))
 
 
 def test_actors_beyond_the_cluster_keep_nobody_waiting(tmp_path: Path, cluster: str) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import math
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from evalkit.models import open_model  # noqa: E402
 from evalkit.models.base import Request, Response  # noqa: E402
 from evalkit.samples import Message  # noqa: E402
 from tests.cli.conftest import Cli, cli  # noqa: E402
+from tests.hf.asking import answers, good  # noqa: E402
 from tests.tiny_llama import written  # noqa: E402
 
 __all__ = ["cli"]
@@ -43,23 +43,6 @@ def pair(folder: Path) -> tuple[Any, Any]:
     """(model, tokenizer) as transformers loads them."""
     model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype="float32").eval()
     return model, transformers.AutoTokenizer.from_pretrained(folder)
-
-
-def answers(folder: Path, requests: Sequence[Request], options: str = "") -> list[Response | ProviderError]:
-    model: Any = open_model(f"hf/{folder}?dtype=float32{options}")
-
-    async def asked() -> list[Response | ProviderError]:
-        try:
-            return list(await model.generate_batch(requests, [0] * len(requests)))
-        finally:
-            await model.aclose()
-
-    return asyncio.run(asked())
-
-
-def good(found: Response | ProviderError) -> Response:
-    assert isinstance(found, Response), found
-    return found
 
 
 def test_texts_are_those_of_transformers_one_by_one(folder: Path, pair: tuple[Any, Any]) -> None:

@@ -20,6 +20,7 @@ from evalkit.models import open_model  # noqa: E402
 from evalkit.models.base import Request, Response  # noqa: E402
 from evalkit.samples import Message  # noqa: E402
 from tests.cli.conftest import Cli  # noqa: E402
+from tests.hf.asking import good  # noqa: E402
 from tests.made import sums  # noqa: E402
 from tests.tiny_llama import written  # noqa: E402
 
@@ -77,11 +78,6 @@ def answers(
             await model.aclose()
 
     return asyncio.run(asked())
-
-
-def good(found: Response | ProviderError) -> Response:
-    assert isinstance(found, Response), found
-    return found
 
 
 def bad(found: Response | ProviderError) -> ProviderError:
