@@ -14,7 +14,7 @@ from bench.rows import Row, say, table
 
 MEASURES = (
     "startup", "engine_latency", "engine_cpu", "memory", "page", "pictures", "reopen", "replicas",
-    "ceiling", "bootstrap", "sandbox", "spellings",
+    "soak", "ceiling", "bootstrap", "sandbox", "spellings",
 )  # fmt: skip
 
 
@@ -30,7 +30,7 @@ def main() -> int:
     parser.add_argument(
         "--full",
         action="store_true",
-        help="make the long runs of `memory` and `replicas` 1 000 000 samples long",
+        help="make the long runs of `memory`, `replicas` and `soak` 1 000 000 samples long",
     )
     parser.add_argument("--data", default="builtin", help="folder with the references of `spellings`")
     parser.add_argument("--json", action="store_true", help="print the rows as JSON")
@@ -41,6 +41,7 @@ def main() -> int:
     settings = {
         "memory": {"full": options.full},
         "replicas": {"full": options.full},
+        "soak": {"full": options.full},
         "spellings": {"data": options.data},
     }
     rows: list[Row] = []

@@ -24,9 +24,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image, ImageFilter
 
-from bench.memory import resident_megabytes
 from bench.rows import Row, in_own_process, say
 from bench.server import endpoint
+from bench.watch import resident_megabytes
 from evalkit.engine.plan import make_plan
 from evalkit.engine.run import Options, execute, open_run
 from evalkit.media import image as media_image

@@ -3,15 +3,17 @@
 `tests/openai_server.py` behaves like vLLM and needs more CPU than the client that is measured here; on a
 machine with few cores, the measurement would be that of the server.
 
-    python -m bench.server LATENCY [COUNT]
+    python -m bench.server LATENCY COUNT FAULTS
 
-prints its URL, or those of COUNT ports, and serves until it is terminated.
+prints the URLs of COUNT ports, and serves until it is terminated. FAULTS is the share of the requests
+that fail, each in one of six ways.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import random
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -41,11 +43,19 @@ _RESPONSE = (
     + _ANSWER
 )
 _LENGTH = b"content-length:"
+_FAULTS = (
+    b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n",
+    b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 11\r\n\r\noverloaded\n",
+    b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 0\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 6\r\n\r\n<html>",
+    _RESPONSE[:-30],  # and the connection is closed
+    b"",  # likewise
+)
 
 
 class _Connection(asyncio.Protocol):
-    def __init__(self, latency: float) -> None:
-        self._latency = latency
+    def __init__(self, latency: float, faults: float, chance: random.Random) -> None:
+        self._latency, self._faults, self._chance = latency, faults, chance
         self._received = b""
         self._transport: asyncio.WriteTransport | None = None
 
@@ -65,29 +75,38 @@ class _Connection(asyncio.Protocol):
             asyncio.get_running_loop().call_later(self._latency, self._answer)
 
     def _answer(self) -> None:
-        if self._transport is not None and not self._transport.is_closing():
+        if self._transport is None or self._transport.is_closing():
+            return
+        if not self._faults or self._chance.random() >= self._faults:
             self._transport.write(_RESPONSE)
+            return
+        fault = self._chance.choice(_FAULTS)
+        self._transport.write(fault)
+        if fault in _FAULTS[-2:]:
+            self._transport.close()
 
 
-async def _serve(latency: float, count: int) -> None:
-    loop = asyncio.get_running_loop()
+async def _serve(latency: float, count: int, faults: float) -> None:
+    loop, chance = asyncio.get_running_loop(), random.Random(0)
     for _ in range(count):
-        listening = await loop.create_server(lambda: _Connection(latency), "127.0.0.1", 0, backlog=1024)
+        listening = await loop.create_server(
+            lambda: _Connection(latency, faults, chance), "127.0.0.1", 0, backlog=1024
+        )
         print(f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}/v1", flush=True)
     await loop.create_future()
 
 
 @contextmanager
-def endpoint(latency: float) -> Iterator[str]:
+def endpoint(latency: float, faults: float = 0.0) -> Iterator[str]:
     """Yields the URL of such an endpoint, which another process serves."""
-    with endpoints(latency, 1) as (url,):
+    with endpoints(latency, 1, faults) as (url,):
         yield url
 
 
 @contextmanager
-def endpoints(latency: float, count: int) -> Iterator[list[str]]:
+def endpoints(latency: float, count: int, faults: float = 0.0) -> Iterator[list[str]]:
     """Yields the URLs of `count` such endpoints, which one other process serves."""
-    command = [sys.executable, "-m", "bench.server", str(latency), str(count)]
+    command = [sys.executable, "-m", "bench.server", str(latency), str(count), str(faults)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:
@@ -97,4 +116,5 @@ def endpoints(latency: float, count: int) -> Iterator[list[str]]:
 
 
 if __name__ == "__main__":
-    asyncio.run(_serve(float(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 1))
+    seconds, ports, share = sys.argv[1:]
+    asyncio.run(_serve(float(seconds), int(ports), float(share)))
