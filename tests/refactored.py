@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeAlias
 
+from evalkit.identity.source import parsed
+
 ROOT = Path(__file__).parents[1]
 Refactoring: TypeAlias = Callable[[Path], None]
 """Changes the package in a folder `evalkit`."""
@@ -80,7 +82,7 @@ def moved(file: str, name: str, *imports: str) -> Refactoring:
     def refactor(package: Path) -> None:
         path = package / file
         text = path.read_text("utf-8")
-        (node,) = (n for n in ast.parse(text).body if getattr(n, "name", "") == name)
+        (node,) = (n for n in parsed(text).body if getattr(n, "name", "") == name)
         lines = text.splitlines(keepends=True)
         first = min([node.lineno, *(mark.lineno for mark in getattr(node, "decorator_list", ()))])
         body = "".join(lines[first - 1 : node.end_lineno])
@@ -97,7 +99,7 @@ def moved(file: str, name: str, *imports: str) -> Refactoring:
 
 def imports_reordered(file: str) -> Refactoring:
     def refactor(package: Path) -> None:
-        tree = ast.parse((package / file).read_text("utf-8"))
+        tree = parsed((package / file).read_text("utf-8"))
         places = [i for i, n in enumerate(tree.body) if isinstance(n, ast.Import | ast.ImportFrom)][1:]
         nodes = [tree.body[place] for place in reversed(places)]
         for place, node in zip(places, nodes, strict=True):
@@ -111,7 +113,7 @@ def imports_reordered(file: str) -> Refactoring:
 
 def docstrings_changed(file: str) -> Refactoring:
     def refactor(package: Path) -> None:
-        tree = ast.parse((package / file).read_text("utf-8"))
+        tree = parsed((package / file).read_text("utf-8"))
         for node in ast.walk(tree):
             if isinstance(node, ast.Module | ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
                 text = ast.Expr(ast.Constant("Other words."))
@@ -137,7 +139,7 @@ def annotations_changed(file: str) -> Refactoring:
     """Those of functions: a dataclass needs the ones of its fields."""
 
     def refactor(package: Path) -> None:
-        tree = ast.parse((package / file).read_text("utf-8"))
+        tree = parsed((package / file).read_text("utf-8"))
         for node in ast.walk(tree):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 node.returns = ast.Constant("object")
@@ -153,7 +155,7 @@ def reformatted(file: str) -> Refactoring:
 
     def refactor(package: Path) -> None:
         path = package / file
-        path.write_text(ast.unparse(ast.parse(path.read_text("utf-8"))), "utf-8")
+        path.write_text(ast.unparse(parsed(path.read_text("utf-8"))), "utf-8")
 
     return refactor
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from docs.reference import TARGET, render
+from evalkit.identity.source import parsed
 from tests.openai_server import OpenAIServer, arithmetic
 
 ROOT = Path(__file__).parent.parent
@@ -92,7 +93,7 @@ def shown() -> Iterator[tuple[str, ast.AST]]:
     for page in ("README.md", *(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))):
         fences = _FENCE.findall((ROOT / page).read_text("utf-8"))
         texts += [(page, text) for kind, _, text in fences if kind == "python"]
-    yield from ((where, node) for where, text in texts for node in ast.walk(ast.parse(text)))
+    yield from ((where, node) for where, text in texts for node in ast.walk(parsed(text)))
 
 
 def test_what_the_pages_show_is_public() -> None:

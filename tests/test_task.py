@@ -14,6 +14,7 @@ from evalkit.tasks import INDEX
 from evalkit.benchmark.names import parse_spec
 from evalkit.benchmark.task import all_tasks, load_task, sample_id
 from evalkit.errors import UsageError
+from evalkit.identity.source import parsed
 from evalkit.metrics import Accuracy
 
 NOT_PRINTED = (
@@ -97,7 +98,7 @@ def marked_in_the_sources() -> dict[str, str]:
     return {
         str(mark.args[0].value): f"evalkit.tasks.{file.stem}:{function.name}"
         for file in folder.glob("*.py")
-        for function in ast.parse(file.read_text("utf-8")).body
+        for function in parsed(file.read_text("utf-8")).body
         if isinstance(function, ast.FunctionDef)
         for mark in function.decorator_list
         if isinstance(mark, ast.Call) and isinstance(mark.func, ast.Name) and mark.func.id == "task"

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from evalkit.errors import DataError
+from evalkit.identity.source import parsed
 
 
 def lm_eval_file(path: str) -> Path:
@@ -56,7 +57,7 @@ def fewshot_description(path: str) -> str:
 @functools.cache
 def returned_samples(path: str, function: str) -> tuple[dict[str, str], ...]:
     """Returns the literal list of dicts of texts that a function in a Python file of lm-eval returns."""
-    for node in ast.walk(ast.parse(lm_eval_file(path).read_text("utf-8"))):
+    for node in ast.walk(parsed(lm_eval_file(path).read_text("utf-8"))):
         if isinstance(node, ast.FunctionDef) and node.name == function:
             try:
                 (returned,) = node.body

@@ -30,7 +30,7 @@ def node_of(function: FunctionType) -> FunctionNode:
         if path.is_file():
             functions = _functions_of(path, path.stat().st_mtime_ns)
         else:
-            functions = _by_first_line(ast.parse(_typed(str(path))))
+            functions = _by_first_line(parsed(_typed(str(path))))
     except (OSError, SyntaxError, UnicodeDecodeError):
         raise _no_source(function.__module__) from None
     nodes = functions.get(code.co_firstlineno, [])
@@ -74,11 +74,15 @@ def _spans(node: ast.expr | ast.stmt, columns: set[int]) -> bool:
 @functools.lru_cache(maxsize=64)
 def tree_of(path: Path, changed: int = 0) -> ast.Module:
     """The syntax tree of a file. `changed`: its modification time, so that an edited file is read again."""
-    text = path.read_text("utf-8")
+    return parsed(path.read_text("utf-8"))
+
+
+def parsed(code: str | bytes) -> ast.Module:
+    """`ast.parse`, where threads may parse at the same time."""
     try:
-        return ast.parse(text)
+        return ast.parse(code)
     except SystemError:  # occasional in CPython before 3.11.10 and 3.12.5 (python/cpython#106905)
-        return ast.parse(text)
+        return ast.parse(code)
 
 
 def _typed(name: str) -> str:

@@ -18,6 +18,7 @@ from pathlib import Path
 from types import CodeType, ModuleType
 
 from evalkit.errors import UsageError
+from evalkit.identity.source import parsed
 
 _PREFIX = "evalkit_user_"
 _folders: set[Path] = set()
@@ -127,7 +128,7 @@ def _find_neighbours(file: Path, seen: set[Path]) -> None:
 
 def _imported(file: Path) -> Iterator[str]:
     """The top-level names of the modules that a file imports anywhere in its code."""
-    for node in ast.walk(ast.parse(file.read_bytes())):
+    for node in ast.walk(parsed(file.read_bytes())):
         if isinstance(node, ast.Import):
             yield from (alias.name.partition(".")[0] for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:

@@ -28,6 +28,7 @@ from typing import Any
 
 from evalkit.errors import UsageError
 from evalkit.identity.declared import version_of
+from evalkit.identity.source import parsed
 
 OWNERS = ("evaluate-metric", "evaluate-measurement")
 """The owners of the Spaces with the metrics that `evaluate` names without an owner, in its order."""
@@ -165,7 +166,7 @@ def _code(script: Path, file: Callable[[str], Path]) -> Code:
         path = script if name == script.name else file(name)
         try:
             read[name] = path.read_bytes()
-            tree = ast.parse(read[name])
+            tree = parsed(read[name])
         except (OSError, SyntaxError, ValueError) as error:
             raise UsageError(f"HubMetric: {path} cannot be read ({said(error)})") from error
         lines = read[name].decode("utf-8", "replace").splitlines()
