@@ -5,7 +5,7 @@ more than was asked for would be taken for the answer to the next request. What 
 
 - A connection is used again only after `_QUIET` seconds in which nothing arrived on it.
 - After the first response that nobody asked for, no connection to that endpoint is used twice.
-- After an error of a gateway, whose late answer may still arrive, all idle connections are closed.
+- The connection of a gateway's error, on which the late answer may still arrive, is closed.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import time
 import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import aiohttp
 
@@ -68,17 +68,30 @@ class Connections(aiohttp.TCPConnector):
             idle.popleft()
             protocol.close()
         if self.unasked:
-            self.drop_idle()
+            self._drop_idle()
         elif idle and (now - idle[0][1] >= _QUIET or len(idle) >= _IDLE):
             return await super()._get(key, traces)
         return None
 
-    def drop_idle(self) -> None:
-        """Closes all idle connections."""
+    def _drop_idle(self) -> None:
         for idle in self._conns.values():
             for protocol, _ in idle:
                 protocol.close()
         self._conns.clear()
+
+
+class Answer(aiohttp.ClientResponse):
+    """A response that knows its connection also after that was given back."""
+
+    async def start(self, connection: Connection) -> Self:
+        self._used = connection.protocol
+        await super().start(connection)
+        return self
+
+    def hang_up(self) -> None:
+        """Closes its connection, because more may arrive on it. The body must have been read."""
+        if self._used is not None:
+            self._used.close()
 
 
 def _has_news(transport: asyncio.BaseTransport | None) -> bool:

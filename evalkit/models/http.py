@@ -123,7 +123,7 @@ class Endpoint:
                         return await self._read(answer.content, read)
                     body = await self._read(answer.content, bytes)
                     if answer.status in _LATE:
-                        session.connector.drop_idle()
+                        answer.hang_up()
                     target = redirected(url, answer.headers.get("Location", ""))
                     if answer.status not in _SAME_METHOD or target is None or target == url:
                         raise self.refusal(answer.status, answer.headers, body)
@@ -232,7 +232,7 @@ class Endpoint:
         if self._session is None:
             import aiohttp
 
-            from evalkit.models.connections import CONNECT, Connections
+            from evalkit.models.connections import CONNECT, Answer, Connections
 
             headers = {}
             key, name = self._key(), self._key_env
@@ -247,6 +247,7 @@ class Endpoint:
             self._session = aiohttp.ClientSession(
                 headers=headers,
                 connector=Connections(),
+                response_class=Answer,
                 timeout=aiohttp.ClientTimeout(total=self.timeout, connect=CONNECT),
                 max_line_size=_LONGEST_HEADER,  # policies and cookies of gateways exceed aiohttp's 8 kB
                 max_field_size=_LONGEST_HEADER,

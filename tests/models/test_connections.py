@@ -133,7 +133,18 @@ def test_connections_are_used_again_once_nothing_more_came(monkeypatch: pytest.M
 
     with RawServer(busy) as server:
         asyncio.run(failing(server.url))
-        assert server.connections == 2, "after a gateway's error, none of the old ones"
+        assert server.connections == 2, "after a gateway's error, not the same one"
+
+    async def together(url: str) -> None:
+        model = OpenAIModel("any", url)
+        for _ in range(2):
+            asked = (model.generate(Request(f"1 + {number}", 4)) for number in range(3))
+            await asyncio.gather(*asked, return_exceptions=True)
+        await model.aclose()
+
+    with RawServer(busy) as server:
+        asyncio.run(together(server.url))
+        assert server.connections == 4, "the others are used again"
 
 
 @pytest.mark.parametrize(
