@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from docs.reference import TARGET, render
+from tests.needs import with_node
 from tests.openai_server import OpenAIServer, arithmetic
 
 ROOT = Path(__file__).parent.parent
@@ -25,6 +26,7 @@ PAGES = (
     "docs/faults.md",
     "docs/machines.md",
     "docs/models.md",
+    "docs/command.md",
     "docs/tables.md",
     "docs/adding-a-task.md",
     "docs/solvers.md",
@@ -70,7 +72,8 @@ def test_what_the_page_shows_works(page: str, tmp_path: Path) -> None:
                         words = shlex.split(
                             line.removeprefix("$ evalkit ").replace(_ENDPOINT, server.url), comments=True
                         )
-                        subprocess.run([sys.executable, "-m", "evalkit", *words], cwd=tmp_path, check=True)
+                        command = [sys.executable, "-m", "evalkit", *words]
+                        subprocess.run(command, cwd=tmp_path, check=True, env=with_node())
                         ran += 1
     assert ran >= 3
 

@@ -103,6 +103,9 @@ _OFFLINE: Mapping[str, Read] = {
 }
 """The options of vllm/ and sglang/ alike. Those that are not evalkit's own are arguments of both engines."""
 
+_WITH_COLON = ("python:", "command:")
+"""What follows these is a path or a command, which may contain slashes."""
+
 BACKENDS: dict[str, Backend] = {
     "openai": Backend(
         "openai/NAME [--base-url URL]",
@@ -242,6 +245,16 @@ BACKENDS: dict[str, Backend] = {
         address=True,
         whole=True,
     ),
+    "command": Backend(
+        "command:PROGRAM [ARGUMENT …][?processes=2]",
+        "a program of your own in any language, which reads and writes JSON lines (docs/command.md)",
+        ("chat", "completion", "transcription", "image", "audio")
+        + ("logprobs", "echo", "likelihood", "tools", "prefill", "extra"),
+        "evalkit.models.command:open_command",
+        options={"processes": whole_number, "start": number, "keys": str},
+        whole=True,
+        alone=True,
+    ),
     "ray": Backend(
         "ray/BACKEND/NAME?replicas=8&gpus=1",
         "copies of a model of another backend in actors of a Ray cluster",
@@ -299,8 +312,7 @@ def open_model(
     `key_env`: the variable of the environment with the endpoint's key, which must be set; OPENAI_API_KEY if
     none is named. `ray_address`: of the Ray cluster for `ray/…`, as `--ray-address`.
     """
-    # What follows python: is a path, which may contain slashes.
-    backend, mark, rest = spec.partition(":" if spec.startswith("python:") else "/")
+    backend, mark, rest = spec.partition(":" if spec.startswith(_WITH_COLON) else "/")
     if backend not in BACKENDS:
         raise unknown("backend", backend, BACKENDS)
     row = BACKENDS[backend]
