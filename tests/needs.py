@@ -23,6 +23,6 @@ unshare = needs("util-linux", "unshare")
 
 
 def with_node() -> dict[str, str]:
-    """The environment, with Playwright's own Node at the end of the path, so that none needs to be installed."""
+    """The environment, with Playwright's Node at the end of the path, so that none must be installed."""
     driver = Path(playwright.__file__).parent / "driver"
     return {**os.environ, "PATH": f"{os.environ['PATH']}{os.pathsep}{driver}"}

@@ -1,7 +1,7 @@
 """`command:PROGRAM [ARGUMENT …][?processes=N]`: a program of the user's, over JSON lines (docs/command.md).
 
-The words are split as a shell splits them, but no shell runs. The program is trusted like any command that the
-user types; what it writes is not.
+The words are split as a shell splits them, but no shell runs. The program is trusted like any command that
+the user types; what it writes is not.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from evalkit.samples import JSON, Shown
 _START = 600.0
 """The seconds in which a program must write its first line, unless the option `start` says otherwise."""
 _MOST_ENDS = 5
-"""So many ends of processes in a row, without an answer between, end the run."""
+"""So many restarts for each process, without an answer between, end the run."""
 _MOST_PROCESSES = 256
 _HASHED = 64 << 20
 """The size of files in bytes up to which their digests are taken; of larger ones, only the size."""
@@ -242,13 +242,14 @@ class CommandModel:
     async def _ready(self, place: _Place) -> _Process:
         async with place.starting:
             if place.process is None or place.process.problem:
+                self._ends += place.process is not None
                 try:
                     hello = await asyncio.to_thread(self._started, place)
                 except UsageError as error:
                     raise ProviderError(str(error), retryable=True) from None
                 if other := differences(self._hello, hello):
                     raise ProviderError(
-                        f"{self.name}: two of its processes do not say the same in their first lines: {other}",
+                        f"{self.name}: the first lines of two of its processes differ: {other}",
                         fatal=True,
                     )
             assert place.process is not None
@@ -263,12 +264,10 @@ class CommandModel:
         return place.process.hello(self._start)
 
     def _count(self, error: ProviderError, place: _Place) -> None:
-        """Makes an error fatal if processes end again and again, and nothing is answered."""
-        if place.process is None or not place.process.problem or error.fatal:
-            return
-        self._ends += 1
-        if self._ends >= _MOST_ENDS * len(self._places):
-            error.fatal, error.hint = True, f"after {self._ends} failures in a row, and no answer between"
+        """Makes an error fatal if processes ended again and again, and nothing was answered between."""
+        ended = place.process is not None and place.process.problem
+        if ended and not error.fatal and self._ends >= _MOST_ENDS * len(self._places):
+            error.fatal, error.hint = True, f"after {self._ends} restarts without an answer"
 
 
 def _close(places: Sequence[_Place]) -> None:
@@ -295,7 +294,7 @@ def open_command(named: Named) -> CommandModel:
         raise UsageError(f"{named.typed!r} cannot be split into words: {str(error).lower()}") from None
     except UsageError as error:
         raise UsageError(
-            f"{error} (options follow the last question mark; a command that has one itself ends in another ?)"
+            f"{error} (options follow the last question mark; a command with one needs another at its end)"
         ) from None
     if not command or not command[0]:
         raise UsageError(f"{named.typed!r} names no program: write {BACKENDS['command'].usage}")

@@ -155,9 +155,8 @@ def response_of(answer: Mapping[str, Any], request: Request, name: str, seconds:
     except Unreadable as error:
         raise ProviderError(f"{name} {error}") from None
     if len(told.likelihoods) != len(request.continuations):
-        raise ProviderError(
-            f"{name} returned {len(told.likelihoods)} likelihoods for {len(request.continuations)} continuations"
-        )
+        returned, asked = len(told.likelihoods), len(request.continuations)
+        raise ProviderError(f"{name} returned {returned} likelihoods for {asked} continuations")
     if told.text is None and not (told.likelihoods or told.tool_calls):
         raise ProviderError(f"{name} returned neither text nor error")
     likelihoods = tuple(

@@ -3,10 +3,10 @@
     python guard.py LIFELINE FOLDER PROGRAM [ARGUMENT …]
 
 It is a script that imports nothing of evalkit. The program gets the guard's standard streams and a process
-group of its own. LIFELINE is the descriptor of a pipe whose other end only evalkit has: it closes when evalkit
-ends, in whatever way. Then, or when the program ends, the guard kills the program's process group and all
-processes that the program started elsewhere (they become the guard's own children), removes FOLDER, and ends
-as the program did.
+group of its own. LIFELINE is the descriptor of a pipe whose other end only evalkit has: it closes when
+evalkit ends, in whatever way. Then, or when the program ends, the guard kills the program's process group and
+all processes that the program started elsewhere (they become the guard's own children), removes FOLDER, and
+ends as the program did.
 """
 
 from __future__ import annotations

@@ -6,97 +6,29 @@ import asyncio
 import hashlib
 import json
 import math
-import os
 import shlex
 import sys
-from collections.abc import Sequence
 from pathlib import Path
-from textwrap import dedent
-from typing import Any
 
 import pytest
 
-from evalkit.errors import ProviderError, UsageError
+from evalkit.errors import ProviderError
 from evalkit.models import open_model
-from evalkit.models.base import Model, Request, Response
+from evalkit.models.base import Request, Response
 from evalkit.samples import Audio, Image, Message, Speech, Tool, ToolCall
-
-CHAT = Request((Message("user", "What is 2 + 2?"),), 8)
-HELLO = '{"evalkit": 1, "capabilities": ["chat", "completion", "likelihood", "image", "tools"]}'
-_PROGRAM = """
-import json, os, sys, time
-
-def say(line):
-    sys.stdout.buffer.write(line if isinstance(line, bytes) else line.encode())
-    sys.stdout.buffer.write(b"\\n")
-    sys.stdout.flush()
-
-def asked():
-    return json.loads(sys.stdin.readline() or sys.exit(0))
-"""
-
-
-def program(folder: Path, body: str, hello: str = HELLO) -> str:
-    """A program that says `hello` and then runs `body`, as `-m` takes it."""
-    file = folder / "program.py"
-    file.write_text(f"{_PROGRAM}\nsay({hello!r})\n{dedent(body)}", "utf-8")
-    return f"command:{shlex.quote(sys.executable)} -I -S {shlex.quote(str(file))}"
-
-
-def replying(folder: Path, reply: str, hello: str = HELLO) -> str:
-    """A program that answers each `request` with the object `reply`, an expression."""
-    body = f"while True:\n    request = asked()\n    say(json.dumps({{'id': request['id'], **{reply}}}))\n"
-    return program(folder, body, hello)
-
-
-async def _all(model: Model, requests: Sequence[Request], at_once: bool) -> list[Response | ProviderError]:
-    async def one(request: Request) -> Response | ProviderError:
-        try:
-            return await model.generate(request)
-        except ProviderError as error:
-            assert "\n" not in str(error)
-            return error
-
-    try:
-        if at_once:
-            return await asyncio.gather(*map(one, requests))
-        return [await one(request) for request in requests]
-    finally:
-        await model.aclose()
-
-
-def answers(
-    spec: str, *requests: Request, at_once: bool = False, timeout: float = 60.0
-) -> list[Response | ProviderError]:
-    model = open_model(spec, timeout=timeout)
-    return asyncio.run(asyncio.wait_for(_all(model, requests, at_once), 60))
-
-
-def answer(spec: str, request: Request = CHAT, timeout: float = 60.0) -> Response:
-    (found,) = answers(spec, request, timeout=timeout)
-    assert isinstance(found, Response), found
-    return found
-
-
-def failure(spec: str, request: Request = CHAT, timeout: float = 60.0) -> ProviderError:
-    (found,) = answers(spec, request, timeout=timeout)
-    assert isinstance(found, ProviderError), found
-    return found
-
-
-def refusal(spec: str) -> str:
-    with pytest.raises(UsageError) as refused:
-        open_model(spec)
-    assert "\n" not in str(refused.value)
-    return str(refused.value)
-
-
-def seen(folder: Path, request: Request) -> dict[str, Any]:
-    """The request as the program reads it."""
-    found: dict[str, Any] = json.loads(
-        answer(replying(folder, "{'text': json.dumps(request)}"), request).text
-    )
-    return found
+from tests.commanded import (
+    CHAT,
+    START,
+    all_answers,
+    answer,
+    answers,
+    failure,
+    program,
+    refusal,
+    replying,
+    seen,
+)
+from tests.processes import gone
 
 
 def test_a_chat_arrives_with_its_settings(tmp_path: Path) -> None:
@@ -168,7 +100,8 @@ def test_likelihoods_tokens_and_counts_come_back(tmp_path: Path) -> None:
         (" cat", -1.5, 2, True),
         (" dog", -math.inf, None, None),
     ]
-    told = """{'text': 'ab', 'finish': 'length', 'reasoning': 'hm', 'prompt_tokens': 3, 'completion_tokens': 2,
+    told = """{'text': 'ab', 'finish': 'length', 'reasoning': 'hm',
+        'prompt_tokens': 3, 'completion_tokens': 2,
         'logprobs': [{'token': 'ab', 'logprob': -0.5, 'top': {'ab': -0.5}}],
         'prompt_logprobs': [{'token': 'x'}]}"""
     found = answer(replying(tmp_path, told), Request("x", 8, logprobs=1, echo=True))
@@ -188,14 +121,10 @@ def test_likelihoods_tokens_and_counts_come_back(tmp_path: Path) -> None:
         ("all", {"fatal"}),
     ],
 )
-def test_a_failure_is_of_the_kind_that_the_program_says(
-    tmp_path: Path, kind: str, marks: set[str]
-) -> None:
+def test_a_failure_is_of_the_kind_that_the_program_says(tmp_path: Path, kind: str, marks: set[str]) -> None:
     error = failure(replying(tmp_path, f"{{'error': 'no\\nmemory', 'kind': '{kind}'}}"))
     assert str(error).endswith("program.py: no memory")
-    assert {
-        name for name in ("retryable", "too_long", "refused", "fatal") if getattr(error, name)
-    } == marks
+    assert {name for name in ("retryable", "too_long", "refused", "fatal") if getattr(error, name)} == marks
 
 
 @pytest.mark.parametrize(
@@ -216,7 +145,8 @@ def test_a_wrong_field_fails_only_its_request(tmp_path: Path, reply: str, said: 
     first, wrong, last = answers(spec, other, CHAT, other)
     assert isinstance(wrong, ProviderError)
     assert said in str(wrong)
-    assert not (wrong.fatal or wrong.retryable)
+    assert not wrong.fatal
+    assert not wrong.retryable
     assert isinstance(first, Response)
     assert isinstance(last, Response)
     assert first.text == last.text  # the same process
@@ -233,7 +163,7 @@ def test_answers_come_in_any_order_and_as_many_are_asked_as_it_says(tmp_path: Pa
     model = open_model(spec)
     assert model.parallel == 3
     requests = [Request((Message("user", f"q{number}"),), 8) for number in range(9)]
-    found = asyncio.run(asyncio.wait_for(_all(model, requests, True), 60))
+    found = asyncio.run(asyncio.wait_for(all_answers(model, requests, True), 60))
     assert [one.text for one in found if isinstance(one, Response)] == [f"q{number}" for number in range(9)]
 
 
@@ -268,13 +198,13 @@ def test_processes_that_say_different_things_are_not_one_model(tmp_path: Path) -
     hello = "json.dumps({'evalkit': 1, 'identity': {'pid': os.getpid()}})"
     spec = program(tmp_path, "").replace("say(", "")
     (tmp_path / "program.py").write_text(
-        f"{_PROGRAM}\nsay({hello})\nwhile True:\n"
+        f"{START}\nsay({hello})\nwhile True:\n"
         "    request = asked()\n    time.sleep(0.2)\n    say(json.dumps({'id': request['id'], 'text': ''}))\n"
     )
     _, second = answers(f"{spec}?processes=2", CHAT, CHAT, at_once=True)
     assert isinstance(second, ProviderError)
     assert second.fatal
-    assert "do not say the same in their first lines: identity" in str(second)
+    assert "the first lines of two of its processes differ: identity" in str(second)
 
 
 def test_the_identity_is_the_words_the_digests_of_files_and_what_it_says(tmp_path: Path) -> None:
@@ -354,7 +284,9 @@ def test_a_first_line_that_is_none_says_what_one_is(tmp_path: Path, hello: str, 
 
 
 def test_a_program_that_ends_at_once_says_why(tmp_path: Path) -> None:
-    (tmp_path / "broken.py").write_text("import sys\nprint('loading', file=sys.stderr)\nraise ValueError('no weights')\n")
+    (tmp_path / "broken.py").write_text(
+        "import sys\nprint('loading', file=sys.stderr)\nraise ValueError('no weights')\n"
+    )
     found = refusal(f"command:{shlex.quote(sys.executable)} -I {tmp_path / 'broken.py'}")
     assert "ended (exit status 1)" in found
     assert "ValueError: no weights" in found
@@ -372,4 +304,4 @@ def test_a_model_serves_one_event_loop_after_the_other(tmp_path: Path) -> None:
     again = asyncio.run(ask())  # a request after `aclose` starts it again
     assert again != first
     asyncio.run(model.aclose())
-    assert not os.path.exists(f"/proc/{again}")
+    assert gone(int(again))
