@@ -90,7 +90,10 @@ class _Process:
         files: list[Path] = []
         start = time.perf_counter()
         try:
-            line = await asyncio.to_thread(self._line, request, draw, number, files)
+            if request.media:
+                line = await asyncio.to_thread(self._line, request, draw, number, files)
+            else:
+                line = self._line(request, draw, number, files)
             with self._lock:
                 if self.problem:
                     raise ProviderError(f"{self._name} {self.problem}", retryable=True)
