@@ -18,7 +18,7 @@ ROOT = Path(__file__).parent.parent
 # A room may import itself and rooms of a lower layer.
 LAYERS = (
     ("errors", "reports"),
-    ("keys", "needs"),
+    ("keys", "needs", "plugins"),
     ("samples",),
     ("identity", "convert"),
     ("processes",),
