@@ -145,4 +145,4 @@ def _plugins() -> Finding:
     names = [name for usable, _ in found for name in usable]
     problems = [problem for _, more in found for problem in more]
     detail = "; ".join(problems) or ", ".join(names) or "no installed package has any"
-    return Finding("plugins", not problems, detail, "mend or uninstall the package: see docs/plugins.md")
+    return Finding("plugins", not problems, detail, "fix or uninstall the package: see docs/plugins.md")

@@ -297,7 +297,7 @@ def _place(name: str) -> tuple[str, Traversable]:
     if plugin is None:
         raise unknown("paper", name, papers(), _known())
     module = plugin.load()
-    if not isinstance(module, ModuleType):
+    if not isinstance(module, ModuleType) or not hasattr(module, "__path__"):
         raise plugin.wrong("it is no package with a paper.toml")
     folder = resources.files(module)
     if not folder.joinpath("paper.toml").is_file():
