@@ -51,6 +51,8 @@ class UserModel:
         return await self._answered(self._model.generate(request, draw=draw))
 
     async def _answered(self, answer: Awaitable[Response]) -> Response:
+        if not inspect.isawaitable(answer):
+            raise ProviderError(f"{self.name}: it has a method that must be `async def`", fatal=True)
         try:
             response = await answer
         except (Exception, SystemExit) as error:
@@ -106,10 +108,11 @@ class UserFunction:
     """A function (prompt) → text, plain or async; it receives `draw` and `seed` if it has these parameters.
 
     A plain function runs in a thread, one call at a time; its attribute `parallel = N` allows N calls at a
-    time. An async function gets all requests at once, or N. Its attribute `capabilities` adds to chat and
-    image ("completion": it also continues texts), and `identity` (plain JSON) describes what its answers
-    depend on besides the file. If its prompt is annotated as `str`, it receives the texts of a chat's
-    messages, and no pictures. Its text is cut at the first of the request's stop texts, as by endpoints.
+    time. What it returns may be awaitable. An async function gets all requests at once, or N. Its attribute
+    `capabilities` adds to chat and image ("completion": it also continues texts), and `identity` (plain JSON)
+    describes what its answers depend on besides the file. If its prompt is annotated as `str`, it receives
+    the texts of a chat's messages, and no pictures. Its text is cut at the first of the request's stop texts,
+    as by endpoints.
     """
 
     def __init__(
@@ -122,6 +125,9 @@ class UserFunction:
         """`options`: arguments that the function receives by name at each call. Raises `UsageError`."""
         if not callable(function):
             raise UsageError(f"{name} is a {type(function).__name__}: {USAGE} needs a function or a model")
+        calls = (function, getattr(function, "__call__", None))  # noqa: B004
+        if any(map(inspect.isgeneratorfunction, calls)) or any(map(inspect.isasyncgenfunction, calls)):
+            raise UsageError(f"{name} yields its answer piece by piece: return the whole of it")
         self._takes = frozenset(parameters(function)) & {"draw", "seed", "draws", "seeds"}
         try:
             inspect.signature(function).bind("", **dict.fromkeys(self._takes), **options)
@@ -137,7 +143,7 @@ class UserFunction:
             self.capabilities -= {"image", "audio"}
         if only := self.capabilities & {"logprobs", "echo", "likelihood", "tools", "extra"}:
             raise UsageError(f"{name}: only a model can have {' and '.join(sorted(only))}, not a function")
-        self._async = any(map(inspect.iscoroutinefunction, (function, getattr(function, "__call__", None))))  # noqa: B004
+        self._async = any(map(inspect.iscoroutinefunction, calls))
         self.parallel: int | None = _parallel(getattr(function, "parallel", None if self._async else 1), name)
         self._function = partial(function, **options)
         self._own = getattr(function, "identity", None)
@@ -172,7 +178,8 @@ class UserFunction:
             if self._threads is None:
                 return await self._function(prompt, **given)
             call = partial(_call, self._function, prompt, given)
-            return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+            returned = await asyncio.get_running_loop().run_in_executor(self._threads, call)
+            return await returned if inspect.isawaitable(returned) else returned
         except (Exception, SystemExit) as error:
             raise _translated(error, self.name) from error
 

@@ -241,6 +241,41 @@ def test_nothing_is_left_when_evalkit_is_killed(tmp_path: Path, killed: signal.S
     until(lambda: not [*tmp_path.glob("evalkit-*")])  # the folder for media
 
 
+def test_the_references_never_reach_the_program(cli: Cli, tmp_path: Path) -> None:
+    """They are in none of its lines, arguments and variables, nor in its folder for media."""
+    body = """
+    seen = open(os.path.dirname(__file__) + "/seen", "a")
+    while True:
+        line = sys.stdin.readline() or sys.exit(0)
+        request = json.loads(line)
+        path = request["prompt"][0]["content"][1]["image"]
+        folder = os.listdir(os.path.dirname(path))
+        print(line, sys.argv, dict(os.environ), folder, open(path, "rb").read(), file=seen, flush=True)
+        say(json.dumps({"id": request["id"], "text": "?"}))
+    """
+    (tmp_path / "secret.py").write_text(
+        "from tests.album import square\n"
+        "from evalkit.api import *\n"
+        "def rows(chance):\n"
+        "    yield from ({'n': n} for n in range(3))\n"
+        "@task('secret')\n"
+        "def secret():\n"
+        "    return Task(data=Generated(0, rows), media=('image',),\n"
+        "        sample=lambda r: Sample(id=str(r['n']), input='Which?', target=('s3cr3t',),\n"
+        "            choices=('s3cr3t',),\n"
+        "            media=(Image(square('red', (8 + r['n'], 8))),), meta={'right': 's3cr3t'}, group='s3cr3t'),\n"
+        "        prompt=lambda s, p: (Message('user', (s.input, *s.media)),),\n"
+        "        answer=lambda text, s: text, scorer=lambda a, s: Verdict(a in s.target),\n"
+        "        metrics=(Accuracy(),), protocols=(Protocol(name='one', max_tokens=4),))\n"
+    )
+    spec = program(tmp_path, body, '{"evalkit": 1, "capabilities": ["chat", "image"]}')
+    code, _, err = cli("run", "-m", spec, "-t", tmp_path / "secret.py", "-o", tmp_path / "r.db")
+    assert code == 0, err
+    seen = (tmp_path / "seen").read_text()
+    assert seen.count("Which?") == 3
+    assert "s3cr3t" not in seen
+
+
 def test_a_run_goes_on_when_the_program_dies_now_and_then(cli: Cli, tmp_path: Path) -> None:
     body = """
     for number in range(4):
