@@ -23,14 +23,18 @@ from pathlib import Path
 from typing import NoReturn
 
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
-_libc = ctypes.CDLL(None)
+
+
+def _prctl(option: int, value: int) -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
 
 
 def _run(command: list[str]) -> NoReturn:
     """Becomes the program, which is killed if the guard dies."""
     try:
         os.setpgid(0, 0)
-        _libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
+        _prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL))
         for ignored in (signal.SIGPIPE, signal.SIGXFSZ):  # by Python, and so by the program it becomes
             signal.signal(ignored, signal.SIG_DFL)
         signal.set_wakeup_fd(-1)
@@ -75,7 +79,7 @@ def _kill(group: int) -> None:
 
 def main(lifeline: int, folder: str, command: list[str]) -> None:
     os.set_inheritable(lifeline, False)
-    _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
     woken, wake = os.pipe()
     os.set_blocking(wake, False)
     signal.set_wakeup_fd(wake)
