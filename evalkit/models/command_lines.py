@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import mimetypes
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -12,7 +13,16 @@ import orjson
 
 from evalkit.convert import from_json
 from evalkit.errors import ProviderError, UsageError, unknown
-from evalkit.models.base import CAPABILITIES, Capability, Finish, Likelihood, Request, Response, TokenLogprob
+from evalkit.models.base import (
+    CAPABILITIES,
+    MOST_TOKENS,
+    Capability,
+    Finish,
+    Likelihood,
+    Request,
+    Response,
+    TokenLogprob,
+)
 from evalkit.samples import JSON, Message, Shown, Speech, ToolCall
 
 VERSION = 1
@@ -24,6 +34,8 @@ _MOST = 4096
 """The most requests that a program may get at once."""
 _NOT_SENT = ("max_pixels", "resample", "frames", "frame_rule")
 """What evalkit has already done with the media."""
+_ROUNDED = 0.01
+"""The most by which rounding lifts the logarithm of a probability above 0."""
 _T = TypeVar("_T")
 
 
@@ -49,8 +61,10 @@ class _Token:
 
     @property
     def known(self) -> TokenLogprob:
-        logprob = float("nan") if self.logprob is None else self.logprob
-        return TokenLogprob(self.token, logprob, dict(self.top))
+        """Raises `Unreadable` for what is no logarithm of a probability."""
+        top = {token: _logarithm(logprob) for token, logprob in self.top.items()}
+        logprob = math.nan if self.logprob is None else _logarithm(self.logprob)
+        return TokenLogprob(self.token, logprob, top)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +72,12 @@ class _Likelihood:
     logprob: float
     tokens: int | None = None
     greedy: bool | None = None
+
+    def of(self, text: str) -> Likelihood:
+        """The same of a continuation. Raises `Unreadable` for numbers that cannot be."""
+        if self.tokens is not None and not 1 <= self.tokens <= MOST_TOKENS:
+            raise Unreadable(f"returned {self.tokens} as the number of tokens of a continuation")
+        return Likelihood(text, _logarithm(self.logprob), self.tokens, self.greedy)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +101,12 @@ class _Failure:
 
 class Unreadable(Exception):
     """A line that is not one of the protocol; the message says what it is instead."""
+
+
+def _logarithm(number: float) -> float:
+    if not number <= _ROUNDED:
+        raise Unreadable(f"returned {number} as the logarithm of a probability, which is at most 0")
+    return number
 
 
 def parsed(line: bytes) -> dict[str, Any]:
@@ -151,18 +177,18 @@ def response_of(answer: Mapping[str, Any], request: Request, name: str, seconds:
     try:
         if "error" in answer:
             raise _failure(_read(_Failure, answer, "its answer"), name)
-        told = _read(_Answer, answer, "its answer")
+        return _response(_read(_Answer, answer, "its answer"), request, seconds)
     except Unreadable as error:
         raise ProviderError(f"{name} {error}") from None
+
+
+def _response(told: _Answer, request: Request, seconds: float) -> Response:
     if len(told.likelihoods) != len(request.continuations):
         returned, asked = len(told.likelihoods), len(request.continuations)
-        raise ProviderError(f"{name} returned {returned} likelihoods for {asked} continuations")
+        raise Unreadable(f"returned {returned} likelihoods for {asked} continuations")
     if told.text is None and not (told.likelihoods or told.tool_calls):
-        raise ProviderError(f"{name} returned neither text nor error")
-    likelihoods = tuple(
-        Likelihood(text, one.logprob, one.tokens, one.greedy)
-        for text, one in zip(request.continuations, told.likelihoods, strict=True)
-    )
+        raise Unreadable("returned neither text nor error")
+    pairs = zip(request.continuations, told.likelihoods, strict=True)
     return Response(
         told.text or "",
         told.finish,
@@ -172,7 +198,7 @@ def response_of(answer: Mapping[str, Any], request: Request, name: str, seconds:
         told.reasoning,
         logprobs=tuple(token.known for token in told.logprobs),
         prompt_logprobs=tuple(token.known for token in told.prompt_logprobs),
-        likelihoods=likelihoods,
+        likelihoods=tuple(one.of(text) for text, one in pairs),
         tool_calls=told.tool_calls,
     )
 

@@ -152,6 +152,25 @@ def test_a_wrong_field_fails_only_its_request(tmp_path: Path, reply: str, said: 
     assert first.text == last.text  # the same process
 
 
+@pytest.mark.parametrize(
+    ("told", "said"),
+    [
+        ("'nan'", "returned nan as the logarithm of a probability, which is at most 0"),
+        ("'inf'", "returned inf as the logarithm"),
+        ("0.5", "returned 0.5 as the logarithm"),
+        ("-1.0, 'tokens': 0", "returned 0 as the number of tokens of a continuation"),
+        ("-1.0, 'tokens': 1 << 41", "returned 2199023255552 as the number of tokens"),
+    ],
+)
+def test_numbers_that_cannot_be_fail_their_request(tmp_path: Path, told: str, said: str) -> None:
+    rated = f"{{'likelihoods': [{{'logprob': {told}}}]}}"
+    error = failure(replying(tmp_path, rated), Request("The", 0, continuations=(" cat",)))
+    assert said in str(error)
+    if "tokens" not in told:
+        token = f"{{'text': 'a', 'logprobs': [{{'token': 'a', 'logprob': -1, 'top': {{'b': {told}}}}}]}}"
+        assert said in str(failure(replying(tmp_path, token)))
+
+
 def test_answers_come_in_any_order_and_as_many_are_asked_as_it_says(tmp_path: Path) -> None:
     body = """
     while True:
