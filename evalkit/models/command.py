@@ -56,6 +56,8 @@ class _Process:
         """Raises `UsageError` if it cannot be started."""
         self.problem = ""
         """Why it cannot be asked any more; "" if it can."""
+        self.untold = False
+        """Whether the problem is a line of the program's that no request failed for."""
         self._name = name
         self._hello: Future[Hello] = Future()
         self._pending: dict[int, Future[dict[str, Any]]] = {}
@@ -67,6 +69,7 @@ class _Process:
             )
         except OSError as error:
             raise UsageError(f"{name} cannot be started: {error.strerror or error}") from None
+        self._lines.listen()
 
     def hello(self, seconds: float) -> Hello:
         """Waits for the program's first line. Raises `UsageError`."""
@@ -136,7 +139,7 @@ class _Process:
         """Called in a thread, with each line."""
         try:
             if not self._hello.done():
-                self._hello.set_result(read_hello(line))
+                self._say_hello(read_hello(line))
                 return
             answer = parsed(line)
             number = answer.pop("id", None)
@@ -148,9 +151,18 @@ class _Process:
                 future.set_result(answer)
         except Unreadable as error:
             if not self._hello.done():
-                self._hello.set_exception(error)
+                self._say_hello(error)
             else:
                 self._end(str(error), unreadable=True)
+
+    def _say_hello(self, first: Hello | Unreadable) -> None:
+        with self._lock:
+            if self._hello.done():
+                return
+            if isinstance(first, Hello):
+                self._hello.set_result(first)
+            else:
+                self._hello.set_exception(first)
 
     def _fail(self, problem: str, *, unreadable: bool = False) -> None:
         """Fails what is not answered. Of one request alone, an unreadable line is the answer.
@@ -158,11 +170,11 @@ class _Process:
         Otherwise nobody knows whose answer it is, and each is asked again.
         """
         with self._lock:
-            self.problem = self.problem or problem
             left = [*self._pending.values()]
             self._pending.clear()
-        if not self._hello.done():
-            self._hello.set_exception(Unreadable(problem))
+            self.untold = self.untold or (unreadable and not self.problem and not left)
+            self.problem = self.problem or problem
+        self._say_hello(Unreadable(problem))
         mine = unreadable and len(left) == 1
         for future in left:
             message = f"{self._name} {self.problem}"
@@ -244,6 +256,9 @@ class CommandModel:
 
     async def _ready(self, place: _Place) -> _Process:
         async with place.starting:
+            if place.process is not None and place.process.untold:
+                place.process.untold = False
+                raise ProviderError(f"{self.name} {place.process.problem}", retryable=True)
             if place.process is None or place.process.problem:
                 self._ends += place.process is not None
                 try:

@@ -111,6 +111,8 @@ def _logarithm(number: float) -> float:
 
 def parsed(line: bytes) -> dict[str, Any]:
     """The object in a line. Raises `Unreadable`."""
+    if len(line) > LONGEST:
+        raise Unreadable(f"wrote a line of more than {LONGEST >> 20} MB: {shown(line)}")
     try:
         found = orjson.loads(line)
     except orjson.JSONDecodeError as error:

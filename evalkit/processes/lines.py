@@ -28,8 +28,9 @@ _PATIENCE = 5.0
 class LineProgram:
     """`heard` is called with each line, and then `ended` once, with how the program ended; both in a thread.
 
-    `longest`: the most bytes of a line; the program is killed at a longer one. Nothing of the program is left
-    after its end, after `kill`, or when this process ends in whatever way.
+    `longest`: the most bytes of a line. Of a longer one, `heard` gets more than that but not all, and the
+    program is killed. Nothing of it is left after its end, after `kill`, or when this process ends, in
+    whatever way.
     """
 
     def __init__(
@@ -41,7 +42,7 @@ class LineProgram:
         heard: Callable[[bytes], None],
         ended: Callable[[str], None],
     ) -> None:
-        """`heard` and `ended` may be called before this returns. Raises `OSError` if it cannot be started."""
+        """Starts the program. Nothing is read or written before `listen`. Raises `OSError`."""
         self.folder = Path(tempfile.mkdtemp(prefix="evalkit-"))
         """A private folder for files that it is to read; it is removed with the program."""
         self._longest, self._heard, self._ended = longest, heard, ended
@@ -62,7 +63,10 @@ class LineProgram:
         self._words = b""
         self._closing = threading.Lock()
         self._lines: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
-        self._listening = threading.Thread(target=self._listen, name="program-errors", daemon=True)
+        self._listening = threading.Thread(target=self._keep_words, name="program-errors", daemon=True)
+
+    def listen(self) -> None:
+        """Begins to read and to write."""
         self._listening.start()
         for work in (self._write, self._read):
             threading.Thread(target=work, name="program-lines", daemon=True).start()
@@ -91,7 +95,7 @@ class LineProgram:
                 pipe.write(line + b"\n")
                 pipe.flush()
 
-    def _listen(self) -> None:
+    def _keep_words(self) -> None:
         assert self._guard.stderr is not None
         with self._guard.stderr as pipe:
             while part := os.read(pipe.fileno(), 1 << 16):
@@ -99,22 +103,19 @@ class LineProgram:
 
     def _read(self) -> None:
         assert self._guard.stdout is not None
-        how = ""
         with self._guard.stdout as pipe:
-            while line := pipe.readline(self._longest + 1):
-                if len(line) > self._longest:
-                    how = f"wrote a line of more than {self._longest >> 20} MB"
-                    break
-                self._heard(line.removesuffix(b"\n"))
-        if not how:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                how = f"ended ({_name(self._guard.wait(1.0))})"
+            while (line := pipe.readline(self._longest + 1)).endswith(b"\n"):
+                self._heard(line[:-1])
+            if len(line) > self._longest:
+                self._heard(line)  # any other line without an end is what a program had written when it ended
+        how = "closed its standard output"
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            how = f"ended ({_name(self._guard.wait(1.0))})"
         self.kill()
         self._lines.put(None)
         self._listening.join(1.0)
         words = self._words.decode(errors="replace").splitlines()[-_SHOWN_LINES:]
         said = " | ".join(" ".join(line.split()) for line in words if line.strip())[-_SHOWN:]
-        how = how or "closed its standard output"
         self._ended(f"{how}: {said}" if said else how)
 
 

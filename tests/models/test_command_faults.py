@@ -59,6 +59,38 @@ def test_a_line_of_100_megabytes_is_not_read_to_its_end(tmp_path: Path) -> None:
     assert "wrote a line of more than 64 MB" in str(failure(program(tmp_path, endless)))
 
 
+def test_a_line_that_nobody_asked_for_fails_the_next_request(tmp_path: Path) -> None:
+    body = """
+    for _ in range(2):
+        request = asked()
+        say(json.dumps({"id": request["id"], "text": str(os.getpid())}))
+        say("done")
+    """
+    model = open_model(program(tmp_path, body))
+
+    async def go() -> None:
+        first = await model.generate(CHAT)
+        await asyncio.to_thread(gone, int(first.text))
+        with pytest.raises(ProviderError, match=r"wrote a line that is not JSON .*'done'") as failed:
+            await model.generate(CHAT)
+        assert failed.value.retryable
+        assert (await model.generate(CHAT)).text != first.text
+        await model.aclose()
+
+    asyncio.run(asyncio.wait_for(go(), 60))
+
+
+def test_what_a_program_had_not_finished_when_it_died_is_no_line(tmp_path: Path) -> None:
+    body = """
+    sys.stdout.write('{"id": %d, "te' % asked()["id"])
+    sys.stdout.flush()
+    os.kill(os.getpid(), 9)
+    """
+    error = failure(program(tmp_path, body))
+    assert "ended (SIGKILL)" in str(error)
+    assert error.retryable
+
+
 def test_of_several_requests_nobody_knows_whose_the_line_is(tmp_path: Path) -> None:
     spec = program(tmp_path, "[asked() for _ in range(3)]\nsay('oops')\nasked()", PARALLEL)
     for error in answers(spec, *[CHAT] * 3, at_once=True):
