@@ -182,6 +182,7 @@ def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     installed(tmp_path, monkeypatch, "plug_thief", thief, "raise AssertionError('imported')")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("packages")
 def test_broken_plugins_are_named_and_everything_else_works(cli: Cli, tmp_path: Path) -> None:
     code, out, err = cli("models")
@@ -226,6 +227,7 @@ def test_names_of_evalkit_stay_evalkits() -> None:
     assert load_paper("gemini-1.0").title.startswith("Gemini")
 
 
+@pytest.mark.slow
 def test_no_entry_point_is_read_for_what_evalkit_has(
     cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -139,6 +139,7 @@ def test_a_second_answer_to_a_request_ends_the_process(tmp_path: Path) -> None:
     assert "answered no request that it was asked (id 1)" in str(two)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("end", "said"),
     [
@@ -170,6 +171,7 @@ def test_a_process_that_ends_is_named_and_replaced(tmp_path: Path, end: str, sai
         assert str(error).endswith("MemoryError: weights")
 
 
+@pytest.mark.slow
 def test_a_process_that_hangs_is_killed_and_replaced(tmp_path: Path) -> None:
     body = """
     import signal
@@ -273,6 +275,7 @@ def test_nothing_is_left_when_evalkit_is_killed(tmp_path: Path, killed: signal.S
     until(lambda: not [*tmp_path.glob("evalkit-*")])  # the folder for media
 
 
+@pytest.mark.slow
 def test_the_references_never_reach_the_program(cli: Cli, tmp_path: Path) -> None:
     """They are in none of its lines, arguments and variables, nor in its folder for media."""
     body = """
@@ -309,6 +312,7 @@ def test_the_references_never_reach_the_program(cli: Cli, tmp_path: Path) -> Non
     assert "s3cr3t" not in seen
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_when_the_program_dies_now_and_then(cli: Cli, tmp_path: Path) -> None:
     body = """
     for number in range(4):
@@ -324,6 +328,7 @@ def test_a_run_goes_on_when_the_program_dies_now_and_then(cli: Cli, tmp_path: Pa
     assert "100 %" in out
 
 
+@pytest.mark.slow
 def test_a_program_that_always_dies_or_never_speaks_ends_the_run(cli: Cli, tmp_path: Path) -> None:
     task = sums(tmp_path)
     for body, said in (
