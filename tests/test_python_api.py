@@ -320,10 +320,16 @@ def test_what_is_no_answer_fails_its_samples_in_words(
     assert table.cells[0].causes[0].message == words
 
 
-def test_a_method_that_is_not_async_ends_the_run(tmp_path: Path) -> None:
-    class Plain(Contract):
-        def generate(self, request: api.Request, *, draw: int = 0) -> api.Response:  # type: ignore[override]
+@pytest.mark.parametrize("base", [Contract, ContractOfBatches])
+def test_a_method_that_is_not_async_ends_the_run(base: Any, tmp_path: Path) -> None:
+    class Plain(base):  # type: ignore[misc]
+        def generate(self, request: api.Request, *, draw: int = 0) -> api.Response:
             return api.Response("2")
+
+        if base is ContractOfBatches:
+
+            def generate_batch(self, requests: list[api.Request], draws: list[int]) -> list[api.Response]:
+                return [api.Response("2")] * len(requests)
 
     with pytest.raises(evalkit.Stopped, match="it has a method that must be `async def`"):
         evalkit.run(as_model(cast("Any", Plain()), name="plain"), task_of_sums, output=tmp_path / "run.db")

@@ -9,7 +9,7 @@ import time
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import orjson
 
@@ -19,6 +19,7 @@ from evalkit.models.registry import capabilities_of
 from evalkit.models.stops import cut
 from evalkit.samples import JSON, Prompt, Speech
 
+_T = TypeVar("_T")
 USAGE = "python:FILE.py:NAME"
 _MEMBERS = ("name", "capabilities", "parallel", "identity", "generate", "aclose")
 _SHOWN = 200
@@ -51,10 +52,8 @@ class UserModel:
         return await self._answered(self._model.generate(request, draw=draw))
 
     async def _answered(self, answer: Awaitable[Response]) -> Response:
-        if not inspect.isawaitable(answer):
-            raise ProviderError(f"{self.name}: it has a method that must be `async def`", fatal=True)
         try:
-            response = await answer
+            response = await _awaitable(answer, self.name)
         except (Exception, SystemExit) as error:
             raise _translated(error, self.name) from error
         if not isinstance(response, Response):
@@ -63,6 +62,13 @@ class UserModel:
 
     async def aclose(self) -> None:
         await self._model.aclose()
+
+
+def _awaitable(answer: Awaitable[_T], name: str) -> Awaitable[_T]:
+    """Raises `ProviderError` for what a method without `async` returned."""
+    if not inspect.isawaitable(answer):
+        raise ProviderError(f"{name}: it has a method that must be `async def`", fatal=True)
+    return answer
 
 
 def check_members(model: object, name: str) -> None:
@@ -84,7 +90,7 @@ class UserBatchModel(UserModel):
         self, requests: Sequence[Request], draws: Sequence[int]
     ) -> Sequence[Response | ProviderError]:
         try:
-            return await self._batching.generate_batch(requests, draws)
+            return await _awaitable(self._batching.generate_batch(requests, draws), self.name)
         except (Exception, SystemExit) as error:
             raise _translated(error, self.name) from error
 
