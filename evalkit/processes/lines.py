@@ -21,6 +21,8 @@ _GUARD = Path(__file__).with_name("guard.py")
 _KEPT = 4096
 """The last bytes of standard error that are kept."""
 _SHOWN_LINES, _SHOWN = 3, 300
+_ENDING = 3.0
+"""The seconds in which a program ends after its output did, unless it only closed the output."""
 _PATIENCE = 5.0
 """The seconds in which the guard has to end the program."""
 
@@ -110,7 +112,7 @@ class LineProgram:
                 self._heard(line)  # any other line without an end is what a program had written when it ended
         how = "closed its standard output"
         with contextlib.suppress(subprocess.TimeoutExpired):
-            how = f"ended ({_name(self._guard.wait(1.0))})"
+            how = f"ended ({_name(self._guard.wait(_ENDING))})"
         self.kill()
         self._lines.put(None)
         self._listening.join(1.0)

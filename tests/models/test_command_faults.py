@@ -183,10 +183,10 @@ def test_a_process_that_hangs_is_killed_and_replaced(tmp_path: Path) -> None:
             time.sleep(600)
         say(json.dumps({"id": request["id"], "text": str(os.getpid())}))
     """
-    hung, after = answers(program(tmp_path, body), Request(CHAT.prompt, 9), CHAT, timeout=1.0)
+    hung, after = answers(program(tmp_path, body), Request(CHAT.prompt, 9), CHAT, timeout=3.0)
     assert isinstance(hung, ProviderError)
-    assert "gave no answer in 1 s (--timeout), and was ended" in str(hung)
-    assert (hung.retryable, hung.waited) == (True, 1.0)
+    assert "gave no answer in 3 s (--timeout), and was ended" in str(hung)
+    assert (hung.retryable, hung.waited) == (True, 3.0)
     assert isinstance(after, Response)
 
 
@@ -249,14 +249,14 @@ _FAMILY = """
 def test_all_that_the_program_started_is_gone_when_the_model_is_closed(tmp_path: Path) -> None:
     pids = answer(program(tmp_path, _FAMILY)).text.split()
     assert len(pids) == 4
-    assert all(gone(int(pid), 5) for pid in pids)
+    assert all(gone(int(pid)) for pid in pids)
 
 
 def test_all_that_the_program_started_is_gone_when_it_ends(tmp_path: Path) -> None:
     model = open_model(program(tmp_path, _FAMILY))
     program_, guard, *others = map(int, asyncio.run(model.generate(CHAT)).text.split())
     os.kill(program_, signal.SIGKILL)
-    assert all(gone(pid, 10) for pid in (program_, guard, *others))
+    assert all(gone(pid) for pid in (program_, guard, *others))
     asyncio.run(model.aclose())
 
 
@@ -271,7 +271,7 @@ def test_nothing_is_left_when_evalkit_is_killed(tmp_path: Path, killed: signal.S
     assert [*tmp_path.glob("evalkit-*")]
     process.send_signal(killed)
     process.communicate(timeout=60)
-    assert all(gone(int(pid), 30) for pid in pids.read_text().split())
+    assert all(gone(int(pid)) for pid in pids.read_text().split())
     until(lambda: not [*tmp_path.glob("evalkit-*")])  # the folder for media
 
 
