@@ -103,6 +103,7 @@ from evalkit.metrics.log_loss import LogLoss
 from evalkit.metrics.perplexity import Perplexity
 from evalkit.models.base import BatchModel, ByIdModel, Likelihood, Model, Request, Response, TokenLogprob
 from evalkit.models.fake import FakeModel
+from evalkit.models.registry import Backend, Named
 from evalkit.processes.workers import OverLimit, Workers
 from evalkit.runfile.runs_as_data import Runs
 from evalkit.samples import (
@@ -139,6 +140,7 @@ __all__ = [
     "Answer",
     "Audio",
     "AudioFolder",
+    "Backend",
     "BatchModel",
     "Bleu",
     "ByIdModel",
@@ -181,6 +183,7 @@ __all__ = [
     "Model",
     "ModelExtractor",
     "ModelScorer",
+    "Named",
     "Over100",
     "OverLimit",
     "OwnDataError",

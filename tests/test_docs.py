@@ -15,6 +15,7 @@ import pytest
 
 from docs.reference import TARGET, render
 from evalkit.identity.source import parsed
+from tests.needs import with_node
 from tests.openai_server import OpenAIServer, arithmetic
 
 ROOT = Path(__file__).parent.parent
@@ -26,6 +27,7 @@ PAGES = (
     "docs/faults.md",
     "docs/machines.md",
     "docs/models.md",
+    "docs/command.md",
     "docs/tables.md",
     "docs/adding-a-task.md",
     "docs/solvers.md",
@@ -71,13 +73,14 @@ def test_what_the_page_shows_works(page: str, tmp_path: Path) -> None:
                         words = shlex.split(
                             line.removeprefix("$ evalkit ").replace(_ENDPOINT, server.url), comments=True
                         )
-                        subprocess.run([sys.executable, "-m", "evalkit", *words], cwd=tmp_path, check=True)
+                        command = [sys.executable, "-m", "evalkit", *words]
+                        subprocess.run(command, cwd=tmp_path, check=True, env=with_node())
                         ran += 1
     assert ran >= 3
 
 
 def test_links_lead_somewhere() -> None:
-    for page in (*PAGES, "CONTRIBUTING.md"):
+    for page in (*PAGES, "docs/plugins.md", "CONTRIBUTING.md"):
         for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", (ROOT / page).read_text("utf-8")):
             if not target.startswith("https://"):
                 assert (ROOT / page).parent.joinpath(target).exists(), f"{page}: {target}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import inspect
 import itertools
 import linecache
@@ -13,11 +14,11 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -129,8 +130,42 @@ def test_store_opens_by_a_text_and_closes_with_its_block(tmp_path: Path) -> None
 # -- models --------------------------------------------------------------------------------------------
 
 
+async def adds_all_later(prompts: list[str]) -> tuple[str, ...]:
+    return tuple(map(adds, prompts))
+
+
+class AddsAll:
+    def __call__(self, prompts: list[str]) -> list[str]:
+        return adds_all(prompts)
+
+
+class Contract:
+    """An object with the contract, and nothing of evalkit's in its bases."""
+
+    name, parallel, identity = "contract", 2, {"version": 1}
+    capabilities = frozenset({"chat"})
+
+    async def generate(self, request: api.Request, *, draw: int = 0) -> api.Response:
+        return api.Response(adds(request.prompt[-1].text))  # type: ignore[union-attr, index]
+
+    async def aclose(self) -> None: ...
+
+
+class ContractOfBatches(Contract):
+    batch_size = 4
+
+    async def generate_batch(
+        self, requests: list[api.Request], draws: list[int]
+    ) -> list[api.Response | api.ProviderError]:
+        assert 1 <= len(requests) == len(draws) <= self.batch_size
+        return [await self.generate(request) for request in requests]
+
+
 @pytest.mark.parametrize(
-    "model", [adds, adds_messages, adds_all, Adder(), Adder, lambda prompt: adds(prompt[1].text)]
+    "model",
+    [adds, adds_messages, adds_all, adds_all_later, AddsAll(), Adder(), Adder]
+    + [lambda prompt: adds(prompt[1].text), lambda prompt: adds_messages(prompt)]
+    + [functools.partial(adds_messages), Contract(), ContractOfBatches(), Contract],
 )
 def test_whatever_answers_prompts_is_a_model(model: Any, tmp_path: Path) -> None:
     table = evalkit.run(model, task_of_sums, output=tmp_path / "run.db")
@@ -230,6 +265,74 @@ def test_a_conversation_is_no_text(tmp_path: Path) -> None:
 def test_what_is_no_model_is_refused_in_words(model: Any, settings: dict[str, Any], words: str) -> None:
     with pytest.raises(evalkit.UsageError, match=re.escape(words)):
         evalkit.run(model, task_of_sums, **settings)
+
+
+async def yields(prompt: str) -> AsyncIterator[str]:
+    yield "2"
+
+
+def yields_all(prompts: list[str]) -> Iterator[str]:
+    yield from prompts
+
+
+class Yields:
+    async def __call__(self, prompt: str) -> AsyncIterator[str]:
+        yield "2"
+
+
+@pytest.mark.parametrize("model", [yields, yields_all, Yields(), functools.partial(yields)])
+def test_an_answer_in_pieces_is_refused_before_the_first_request(model: Any) -> None:
+    with pytest.raises(evalkit.UsageError, match=r"yields its answer piece by piece: return the whole of it"):
+        evalkit.run(model, task_of_sums)
+
+
+def fails(prompt: str) -> str:
+    raise KeyError("no such weight")
+
+
+def too_few(prompts: list[str]) -> list[str]:
+    return adds_all(prompts)[:-1]
+
+
+def a_text(prompts: list[str]) -> str:
+    return "2"
+
+
+def some_fail(prompts: list[str]) -> list[str | Exception]:
+    return [ValueError("too long") if "+ 3" in prompt else adds(prompt) for prompt in prompts]
+
+
+@pytest.mark.parametrize(
+    ("model", "failed", "words"),
+    [
+        (fails, 6, "python:fails: KeyError: 'no such weight'"),
+        (lambda prompt: 2, 6, "python:lambda returned int, not a text"),
+        (too_few, 6, "python:too_few returned 0 answers for 1 prompts, not a list with one text for each"),
+        (a_text, 6, "python:a_text returned str for 1 prompts, not a list with one text for each"),
+        (some_fail, 3, "python:some_fail: ValueError: too long"),
+    ],
+)
+def test_what_is_no_answer_fails_its_samples_in_words(
+    model: Any, failed: int, words: str, tmp_path: Path
+) -> None:
+    table = evalkit.run(model, task_of_sums, output=tmp_path / "run.db", retries=0)
+    assert table.failed == failed
+    assert table.cells[0].causes[0].message == words
+
+
+@pytest.mark.parametrize("base", [Contract, ContractOfBatches])
+def test_a_method_that_is_not_async_ends_the_run(base: Any, tmp_path: Path) -> None:
+    class Plain(base):  # type: ignore[misc]
+        def generate(self, request: api.Request, *, draw: int = 0) -> api.Response:
+            return api.Response("2")
+
+        if base is ContractOfBatches:
+
+            def generate_batch(self, requests: list[api.Request], draws: list[int]) -> list[api.Response]:
+                return [api.Response("2")] * len(requests)
+
+    with pytest.raises(evalkit.Stopped, match="it has a method that must be `async def`"):
+        evalkit.run(as_model(cast("Any", Plain()), name="plain"), task_of_sums, output=tmp_path / "run.db")
 
 
 def test_an_object_that_lacks_a_member_is_no_model() -> None:

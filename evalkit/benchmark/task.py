@@ -15,6 +15,7 @@ from typing import Any, TypeAlias, TypeGuard, TypeVar
 from typing import Protocol as Shape
 
 from evalkit.benchmark.names import file_of, is_lm_eval
+from evalkit.benchmark.plugged import plugged_build, plugged_task, plugin_of
 from evalkit.benchmark.protocol import Protocol
 from evalkit.benchmark.readers import Extract, Reader
 from evalkit.benchmark.spec import HeatMap
@@ -245,8 +246,9 @@ def build(factory: TaskFactory, settings: Mapping[str, str] = _NONE) -> Task:
     summary = (factory.__doc__ or "").strip().partition("\n")[0]
     defaults = options_of(factory)
     options = {key: text for key, text in settings.items() if key in defaults and text != defaults[key]}
+    plugin = plugin_of(factory)
     try:
-        built = factory(**options)
+        built = factory(**options) if plugin is None else plugged_build(plugin, factory, options)
     except EvalkitError:
         raise
     except Exception as error:
@@ -268,7 +270,7 @@ def is_factory(value: object) -> TypeGuard[TaskFactory]:
 
 def _source(factory: TaskFactory, name: str) -> str:
     """The task's name in evalkit's index, or its place in a file; "" if it is in neither."""
-    if index().get(name, "").partition(":")[0] == factory.__module__:
+    if plugin_of(factory) is not None or index().get(name, "").partition(":")[0] == factory.__module__:
         return name
     code = getattr(inspect.unwrap(factory), "__code__", None)
     at_the_top = "<locals>" not in getattr(factory, "__qualname__", "<locals>")
@@ -299,8 +301,8 @@ def load_task(name: str, settings: Mapping[str, str] = _NONE, data: DataOptions 
 
 
 def find_task(name: str, data: DataOptions | None = None) -> TaskFactory:
-    """The factory of the task called `name` in evalkit's index, in a file, `./my_task.py[:name]`, or of
-    lm-eval, `lm-eval:NAME`.
+    """The factory of the task called `name` in evalkit's index, in a file, `./my_task.py[:name]`, of
+    lm-eval, `lm-eval:NAME`, or of an installed package.
 
     It imports only the module of that task. `data`: where a task of lm-eval reads its data, which it does
     when it is built. Raises `UsageError`, with similar names, if there is none.
@@ -319,7 +321,7 @@ def find_task(name: str, data: DataOptions | None = None) -> TaskFactory:
                 f"{name!r} ({reserved()[name]}) is a row of the report for which evalkit has no task yet; "
                 f"a task file of your own with @task({name!r}) fills that row: see docs/tables.md"
             )
-        raise unknown("task", name, index(), "evalkit tasks lists them")
+        return plugged_task(name, index())
     module, _, attribute = index()[name].partition(":")
     factory: TaskFactory = getattr(importlib.import_module(module), attribute)
     return factory

@@ -22,6 +22,7 @@ COMMANDS = {
     "tasks": "list the tasks and their protocols",
     "preview": "show the exact prompt of a sample and its reference answers",
     "check": "check that references score 1 and wrong responses 0",
+    "new": "write a task, model, metric or paper's table to start from",
     "models": "list the backends, their capabilities and requirements",
     "report": "make tables from run files",
     "compare": "compare two runs; fail if the second one is worse",
@@ -50,6 +51,10 @@ class Commands(click.Group):
         command: click.Command = module.command
         return command
 
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Only the commands: the two options stand in the line of the usage."""
+        self.format_commands(ctx, formatter)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
@@ -59,6 +64,7 @@ class Commands(click.Group):
     cls=Commands,
     context_settings={"help_option_names": ["-h", "--help"]},
     invoke_without_command=False,
+    options_metavar="[-h | --version]",
 )
 @click.version_option(evalkit.__version__, prog_name="evalkit")
 def cli() -> None:

@@ -13,7 +13,12 @@ from evalkit.cli.output import echo_document
 def command(as_json: bool) -> None:
     """List the backends: how to name a model, what each backend can do, and what must be installed."""
     from evalkit.models import BACKENDS
+    from evalkit.models.plugged import plugged_backends
 
+    plugged, problems = plugged_backends(BACKENDS)
+    backends = {**BACKENDS, **plugged}
+    for problem in problems:
+        click.echo(f"evalkit: {problem}", err=True)
     if as_json:
         from evalkit.report.documents import to_json
 
@@ -27,13 +32,14 @@ def command(as_json: bool) -> None:
                 "installed": backend.installed,
                 "install": backend.install,
             }
-            for name, backend in BACKENDS.items()
+            for name, backend in backends.items()
         ]
         echo_document(to_json(rows))
         return
-    for backend in BACKENDS.values():
+    for backend in backends.values():
         click.echo(click.style(backend.usage, bold=True))
-        click.echo(f"    {backend.summary}")
+        package = f" — {backend.plugin.package}" if backend.plugin else ""
+        click.echo(f"    {backend.summary}{package}")
         click.echo(f"    {', '.join(backend.capabilities)}")
         if names := backend.option_names:
             click.echo(f"    options: {', '.join(names)}, as in ?{names[0]}=…")

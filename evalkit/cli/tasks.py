@@ -7,7 +7,8 @@ import fnmatch
 import click
 
 from evalkit.benchmark.names import is_lm_eval
-from evalkit.benchmark.task import Task, all_tasks, find_task
+from evalkit.benchmark.plugged import plugged_tasks
+from evalkit.benchmark.task import Task, all_tasks, find_task, index
 from evalkit.cli.options import json_option
 from evalkit.cli.output import echo_document
 from evalkit.errors import UsageError, unknown
@@ -29,16 +30,22 @@ def command(pattern: str, as_json: bool) -> None:
         _list_lm_eval(pattern, as_json)
         return
     wanted = pattern if any(c in pattern for c in "*?[") else f"*{pattern}*"
-    found = [task for task in all_tasks() if fnmatch.fnmatch(task.name, wanted)]
+    plugged, problems = plugged_tasks(index())
+    known = [*all_tasks(), *plugged]
+    found = [task for task in known if fnmatch.fnmatch(task.name, wanted)]
+    for problem in problems:
+        click.echo(f"evalkit: {problem}", err=True)
     if not found:
         if pattern in reserved():
             find_task(pattern)  # raises an error that says what the name is reserved for
-        raise unknown("task", pattern, (task.name for task in all_tasks()))
+        raise unknown("task", pattern, (task.name for task in known))
     if as_json:
         echo_document(to_json([_describe(task) for task in found]))
         return
     for task in found:
         where = f" — {task.report}" if task.report else ""
+        package = task.notes(task.protocols[0]).get("package") if task in plugged else ""
+        where += f" — {package}" if package else ""
         click.echo(f"{click.style(task.name, bold=True)}  {task.summary}{where}")
         for protocol in task.protocols:
             first = protocol is task.protocols[0] and protocol.source.startswith("Gemini 1.0 report")

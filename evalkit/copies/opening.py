@@ -14,9 +14,9 @@ from evalkit.copies.actor import ActorCopy, Resources
 from evalkit.copies.child import ChildCopy
 from evalkit.copies.model import Copies
 from evalkit.copies.serving import Setup
-from evalkit.errors import UsageError, unknown
+from evalkit.errors import UsageError
 from evalkit.models.options import read_options, take_options
-from evalkit.models.registry import BACKENDS, Named
+from evalkit.models.registry import BACKENDS, Named, find_backend
 from evalkit.processes.ray_cluster import connect
 
 _ALL = "all"
@@ -55,9 +55,7 @@ def open_ray(named: Named) -> Copies:
     options: dict[str, Any] = {"replicas": 1, "gpus": 0.0, "cpus": 1.0}
     options |= read_options(f"ray/{spec}", typed, readers, "ray")
     backend = re.split("[/:]", spec)[0]
-    if backend not in BACKENDS:
-        raise unknown("backend", backend, BACKENDS)
-    if not BACKENDS[backend].copied:
+    if not find_backend(backend).copied:
         raise UsageError(
             f"ray/ starts models in processes of its own, and {backend}/ cannot run in one. An endpoint that "
             "several servers share is given as several --base-url"

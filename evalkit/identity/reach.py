@@ -327,6 +327,8 @@ def _foreign(module: str | None) -> str | None:
         return _STANDARD
     if top == "evalkit":
         return top
+    if top == "__main__":  # the user's, even where an installed program runs it, as a notebook's kernel does
+        return None
     return _distribution(top, [getattr(sys.modules.get(module or ""), "__file__", None)])
 
 

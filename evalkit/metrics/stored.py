@@ -14,6 +14,7 @@ from evalkit.identity.declared import code_identity, declared, parameters
 from evalkit.metrics.base import Metric, Ratio, Scored, Traits, ratio, traits_of
 from evalkit.metrics.by_size import BySize
 from evalkit.metrics.macro import Macro
+from evalkit.metrics.plugged import is_plugged, plugged_kind, plugged_metric
 from evalkit.metrics.spec import MetricSpec
 from evalkit.samples import JSON, Sample
 
@@ -45,7 +46,7 @@ KINDS = {
 def metric_spec(metric: Metric) -> MetricSpec:
     """What a run file stores about `metric`."""
     known = declared(metric)
-    kind = known.name if known is not None and known.name in KINDS else ""
+    kind = known.name if known is not None and known.name in KINDS else plugged_kind(metric)
     given = parameters(metric) if kind else {}
     if "inner" in given:
         given["inner"] = metric_spec(given["inner"])
@@ -106,8 +107,11 @@ class StoredRatio:
 def stored_metric(spec: MetricSpec) -> Metric | None:
     """The metric that `spec` describes, or None if that takes the code of its task.
 
-    For one of evalkit's metrics it is the current version, whose identity may differ from the stored one.
+    For a metric of evalkit, or of an installed package, it is the current version, whose identity may differ
+    from the stored one.
     """
+    if is_plugged(spec.kind) and (metric := plugged_metric(spec.kind, spec.parameters)) is not None:
+        return metric
     if spec.kind not in KINDS:
         return None if spec.scale is None else StoredRatio(spec)
     return metric_of_kind(spec.kind, spec.parameters)

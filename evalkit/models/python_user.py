@@ -9,7 +9,7 @@ import time
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import orjson
 
@@ -19,6 +19,7 @@ from evalkit.models.registry import capabilities_of
 from evalkit.models.stops import cut
 from evalkit.samples import JSON, Prompt, Speech
 
+_T = TypeVar("_T")
 USAGE = "python:FILE.py:NAME"
 _MEMBERS = ("name", "capabilities", "parallel", "identity", "generate", "aclose")
 _SHOWN = 200
@@ -52,7 +53,7 @@ class UserModel:
 
     async def _answered(self, answer: Awaitable[Response]) -> Response:
         try:
-            response = await answer
+            response = await _awaitable(answer, self.name)
         except (Exception, SystemExit) as error:
             raise _translated(error, self.name) from error
         if not isinstance(response, Response):
@@ -61,6 +62,13 @@ class UserModel:
 
     async def aclose(self) -> None:
         await self._model.aclose()
+
+
+def _awaitable(answer: Awaitable[_T], name: str) -> Awaitable[_T]:
+    """Raises `ProviderError` for what a method without `async` returned."""
+    if not inspect.isawaitable(answer):
+        raise ProviderError(f"{name}: it has a method that must be `async def`", fatal=True)
+    return answer
 
 
 def check_members(model: object, name: str) -> None:
@@ -82,7 +90,7 @@ class UserBatchModel(UserModel):
         self, requests: Sequence[Request], draws: Sequence[int]
     ) -> Sequence[Response | ProviderError]:
         try:
-            return await self._batching.generate_batch(requests, draws)
+            return await _awaitable(self._batching.generate_batch(requests, draws), self.name)
         except (Exception, SystemExit) as error:
             raise _translated(error, self.name) from error
 
@@ -106,10 +114,11 @@ class UserFunction:
     """A function (prompt) → text, plain or async; it receives `draw` and `seed` if it has these parameters.
 
     A plain function runs in a thread, one call at a time; its attribute `parallel = N` allows N calls at a
-    time. An async function gets all requests at once, or N. Its attribute `capabilities` adds to chat and
-    image ("completion": it also continues texts), and `identity` (plain JSON) describes what its answers
-    depend on besides the file. If its prompt is annotated as `str`, it receives the texts of a chat's
-    messages, and no pictures. Its text is cut at the first of the request's stop texts, as by endpoints.
+    time. What it returns may be awaitable. An async function gets all requests at once, or N. Its attribute
+    `capabilities` adds to chat and image ("completion": it also continues texts), and `identity` (plain JSON)
+    describes what its answers depend on besides the file. If its prompt is annotated as `str`, it receives
+    the texts of a chat's messages, and no pictures. Its text is cut at the first of the request's stop texts,
+    as by endpoints.
     """
 
     def __init__(
@@ -122,6 +131,9 @@ class UserFunction:
         """`options`: arguments that the function receives by name at each call. Raises `UsageError`."""
         if not callable(function):
             raise UsageError(f"{name} is a {type(function).__name__}: {USAGE} needs a function or a model")
+        calls = (function, getattr(function, "__call__", None))  # noqa: B004
+        if any(map(inspect.isgeneratorfunction, calls)) or any(map(inspect.isasyncgenfunction, calls)):
+            raise UsageError(f"{name} yields its answer piece by piece: return the whole of it")
         self._takes = frozenset(parameters(function)) & {"draw", "seed", "draws", "seeds"}
         try:
             inspect.signature(function).bind("", **dict.fromkeys(self._takes), **options)
@@ -137,7 +149,7 @@ class UserFunction:
             self.capabilities -= {"image", "audio"}
         if only := self.capabilities & {"logprobs", "echo", "likelihood", "tools", "extra"}:
             raise UsageError(f"{name}: only a model can have {' and '.join(sorted(only))}, not a function")
-        self._async = any(map(inspect.iscoroutinefunction, (function, getattr(function, "__call__", None))))  # noqa: B004
+        self._async = any(map(inspect.iscoroutinefunction, calls))
         self.parallel: int | None = _parallel(getattr(function, "parallel", None if self._async else 1), name)
         self._function = partial(function, **options)
         self._own = getattr(function, "identity", None)
@@ -172,7 +184,8 @@ class UserFunction:
             if self._threads is None:
                 return await self._function(prompt, **given)
             call = partial(_call, self._function, prompt, given)
-            return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+            returned = await asyncio.get_running_loop().run_in_executor(self._threads, call)
+            return await returned if inspect.isawaitable(returned) else returned
         except (Exception, SystemExit) as error:
             raise _translated(error, self.name) from error
 

@@ -5,6 +5,7 @@ A row describes a backend without importing it.
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.util
 import os
@@ -27,6 +28,7 @@ from evalkit.models.options import (
 
 if TYPE_CHECKING:
     from evalkit.models.base import Capability, Model
+    from evalkit.plugins import Plugin
 
 KEY = "OPENAI_API_KEY"
 """The variable of the environment with the key of an endpoint, unless another one is named."""
@@ -60,7 +62,8 @@ class Backend:
     that must be installed; `install`: the command that installs it. `address`: whether it accepts
     `--base-url`. `key`: whether it sends a key. `whole`: whether all that follows the backend is the model's
     name, including question marks; the backend then parses any options itself. `alone`: whether there can be
-    no copies of a model in further processes although it has no key.
+    no copies of a model in further processes although it has no key. `plugin`: of an installed package, its
+    entry point; evalkit fills it in.
     """
 
     usage: str
@@ -74,6 +77,7 @@ class Backend:
     whole: bool = False
     key: bool = False
     alone: bool = False
+    plugin: Plugin | None = None
 
     @property
     def copied(self) -> bool:
@@ -102,6 +106,9 @@ _OFFLINE: Mapping[str, Read] = {
     "kv_cache_dtype": str,
 }
 """The options of vllm/ and sglang/ alike. Those that are not evalkit's own are arguments of both engines."""
+
+_WITH_COLON = ("python:", "command:")
+"""What follows these is a path or a command, which may contain slashes."""
 
 BACKENDS: dict[str, Backend] = {
     "openai": Backend(
@@ -242,6 +249,16 @@ BACKENDS: dict[str, Backend] = {
         address=True,
         whole=True,
     ),
+    "command": Backend(
+        "command:PROGRAM [ARGUMENT …][?processes=2]",
+        "a program of your own in any language, which reads and writes JSON lines (docs/command.md)",
+        ("chat", "completion", "transcription", "image", "audio")
+        + ("logprobs", "echo", "likelihood", "tools", "prefill", "extra"),
+        "evalkit.models.command:open_command",
+        options={"processes": whole_number, "start": number, "keys": str},
+        whole=True,
+        alone=True,
+    ),
     "ray": Backend(
         "ray/BACKEND/NAME?replicas=8&gpus=1",
         "copies of a model of another backend in actors of a Ray cluster",
@@ -299,11 +316,8 @@ def open_model(
     `key_env`: the variable of the environment with the endpoint's key, which must be set; OPENAI_API_KEY if
     none is named. `ray_address`: of the Ray cluster for `ray/…`, as `--ray-address`.
     """
-    # What follows python: is a path, which may contain slashes.
-    backend, mark, rest = spec.partition(":" if spec.startswith("python:") else "/")
-    if backend not in BACKENDS:
-        raise unknown("backend", backend, BACKENDS)
-    row = BACKENDS[backend]
+    backend, mark, rest = spec.partition(":" if spec.startswith(_WITH_COLON) else "/")
+    row = find_backend(backend)
     if not mark or not rest:
         raise UsageError(f"{spec!r} names a backend but no model: write {row.usage}")
     if not row.installed:
@@ -318,15 +332,15 @@ def open_model(
         spec, typed = take_options(spec, ("copies",))
         rest = spec.partition(mark)[2]
         if typed and len(urls) < 2:
-            return _factory(_COPIES)(Named(spec, rest, typed, "".join(urls), timeout))
+            return factory_at(_COPIES)(Named(spec, rest, typed, "".join(urls), timeout))
     name, _, query = (rest, "", "") if row.whole else rest.partition("?")
     options = read_options(f"{backend}/{name}", parse_options(query), row.options, backend)
-    factory = _factory(row.factory)
+    factory = _opener(row)
     named = (Named(spec, name, options, url, timeout, key_env or KEY, ray_address) for url in urls or [""])
     opened = [*map(factory, named)]
     if len(opened) == 1:
         return opened[0]
-    if not row.key:
+    if not row.key or row.plugin is not None:
         takers = [f"{other}/" for other, known in BACKENDS.items() if known.key and known.address]
         raise UsageError(f"{backend} takes one --base-url: replicas can be used with {' and '.join(takers)}")
     from evalkit.models.replicas import Replica, Replicas
@@ -335,7 +349,27 @@ def open_model(
     return Replicas([*unlike.values()]) if len(unlike) > 1 else opened[0]
 
 
-def _factory(place: str) -> Callable[[Named], Model]:
+def find_backend(name: str) -> Backend:
+    """The backend of evalkit, or of an installed package, with that name. Raises `UsageError`."""
+    if name in BACKENDS:
+        return BACKENDS[name]
+    from evalkit.models.plugged import plugged_backend
+    from evalkit.plugins import plugin_names
+
+    if (found := plugged_backend(name)) is None:
+        raise unknown("backend", name, (*BACKENDS, *plugin_names("models")))
+    return found
+
+
+def _opener(row: Backend) -> Callable[[Named], Model]:
+    if row.plugin is None:
+        return factory_at(row.factory)
+    from evalkit.models.plugged import open_plugged
+
+    return functools.partial(open_plugged, row)
+
+
+def factory_at(place: str) -> Callable[[Named], Model]:
     """The function at `module:function`."""
     module, _, function = place.partition(":")
     found: Callable[[Named], Model] = getattr(importlib.import_module(module), function)

@@ -26,10 +26,12 @@ from dataclasses import dataclass, field
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Literal, TypeAlias
 
 from evalkit.convert import from_json, read_toml
 from evalkit.errors import UsageError, unknown
+from evalkit.plugins import find_plugin, plugin_names
 from evalkit.samples import JSON
 
 Comparing: TypeAlias = Literal["ratio", "difference"]
@@ -207,8 +209,11 @@ def papers() -> tuple[str, ...]:
 
 
 def load_paper(name: str) -> Paper:
-    """Reads a paper of evalkit by its name, or the user's own by its folder, which has a `paper.toml`."""
-    place = _place(name)
+    """Reads a paper of evalkit or of an installed package by its name, or the user's own by its folder.
+
+    The folder has a `paper.toml`. Raises `UsageError`.
+    """
+    called, place = _place(name)
     document = read_toml(place.joinpath("paper.toml"))
     where = str(place.joinpath("paper.toml"))
     names = document.pop("tables", None)
@@ -216,7 +221,7 @@ def load_paper(name: str) -> Paper:
         raise UsageError(f"{where}: tables must be a list of names of .toml files in the same folder")
     tables = tuple(_table(place.joinpath(f"{table}.toml"), table) for table in names)
     document["capabilities"] = _members(document.get("capabilities", {}), where)
-    return from_json(Paper, {**document, "id": place.name, "tables": tables}, where)
+    return from_json(Paper, {**document, "id": called, "tables": tables}, where)
 
 
 def load_tables(name: str) -> tuple[PaperTable, ...]:
@@ -240,9 +245,11 @@ def parted(name: str) -> tuple[str, str]:
     if (Path(name) / "paper.toml").is_file() or name in papers():
         return name, ""
     paper, _, table = name.rpartition("/")
-    if not paper:
+    if paper:
+        return paper, table
+    if find_plugin("papers", name) is None:
         raise unknown("paper", name, papers(), _known())
-    return paper, table
+    return name, ""
 
 
 def capability_groups(name: str) -> Mapping[str, tuple[str, ...]]:
@@ -271,20 +278,31 @@ def load_capabilities(name: str) -> Capabilities:
 
 
 def _known() -> str:
-    return f"known are {', '.join(papers())}; your own can be a .toml file, or a folder with a paper.toml"
+    known = ", ".join((*papers(), *plugin_names("papers")))
+    return f"known are {known}; your own can be a .toml file, or a folder with a paper.toml"
 
 
 def _is_name(value: object) -> bool:
     return isinstance(value, str) and bool(re.fullmatch(r"\w[\w.-]*", value))
 
 
-def _place(name: str) -> Traversable:
+def _place(name: str) -> tuple[str, Traversable]:
+    """(the paper's name, its folder). Raises `UsageError`."""
     own = Path(name)
     if (own / "paper.toml").is_file():
-        return own
-    if name not in papers():
+        return own.name, own
+    if name in papers():
+        return name, resources.files("evalkit.reports").joinpath(name)
+    plugin = find_plugin("papers", name)
+    if plugin is None:
         raise unknown("paper", name, papers(), _known())
-    return resources.files("evalkit.reports").joinpath(name)
+    module = plugin.load()
+    if not isinstance(module, ModuleType) or not hasattr(module, "__path__"):
+        raise plugin.wrong("it is no package with a paper.toml")
+    folder = resources.files(module)
+    if not folder.joinpath("paper.toml").is_file():
+        raise plugin.wrong("its folder has no paper.toml")
+    return name, folder
 
 
 def _table(place: Traversable, name: str) -> PaperTable:

@@ -20,6 +20,7 @@ from evalkit.errors import UsageError
 from evalkit.identity.declared import OWN, code_identity
 from evalkit.metrics.base import Metric
 from evalkit.metrics.macro import measured
+from evalkit.metrics.plugged import is_plugged, plugged_metric
 from evalkit.metrics.spec import MetricSpec
 from evalkit.metrics.stored import stored_metric
 from evalkit.runfile.records import Cell
@@ -55,6 +56,8 @@ class Measure:
         if self.metric is None:
             file = file_of(cell.spec.source)
             named = f": name its file with --task-file {file[0].name}" if file else ""
+            if is_plugged(spec := self.spec.kind):
+                named = f", but of a package that has {spec}: evalkit doctor says what is wrong with it"
             raise UsageError(f"{where} was measured by code that is not part of evalkit{named}")
         if self.stale:
             raise UsageError(f"{where} was {self.stale}: {FIX}")
@@ -78,7 +81,8 @@ def measures(store: Store, cell: Cell) -> Iterator[Measure]:
     for spec in cell.spec.metrics:
         columns = slice(start, start + len(spec.columns))
         start = columns.stop
-        foreign = OWN in spec.identity
+        plugged = is_plugged(spec.kind) and plugged_metric(spec.kind, spec.parameters) is not None
+        foreign = OWN in spec.identity and not plugged
         code = own.get(spec.name) if foreign else stored_metric(spec)
         stale = "" if cell.spec.scored_elsewhere else _stale("measured", spec.identity, code)
         yield Measure(spec, columns, code or stored_metric(spec), stale)

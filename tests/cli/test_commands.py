@@ -195,6 +195,7 @@ def test_models(cli: Cli) -> None:
         "sglang",
         "lm-eval",
         "python",
+        "command",
         "ray",
         "replay",
         "fake",

@@ -25,7 +25,7 @@ def refusal(spec: str, base_url: str = "") -> str:
 def test_the_index_says_how_each_is_typed_and_got() -> None:
     assert set(BACKENDS) == {
         "openai", "llama-cpp", "transcribe", "faster-whisper", "hf", "vllm", "sglang", "lm-eval", "python",
-        "ray", "replay", "fake",
+        "command", "ray", "replay", "fake",
     }  # fmt: skip
     for name, backend in BACKENDS.items():
         assert backend.usage.startswith((f"{name}/", f"{name}:"))
@@ -66,8 +66,8 @@ def test_a_name_may_hold_what_separates_elsewhere() -> None:
         ("llamacpp/a.gguf", "unknown backend 'llamacpp': did you mean llama-cpp?"),
         (
             "",
-            "unknown backend '': known are fake, faster-whisper, hf, llama-cpp, lm-eval, openai, python, "
-            "ray, replay, sglang, transcribe, vllm",
+            "unknown backend '': known are command, fake, faster-whisper, hf, llama-cpp, lm-eval, openai, "
+            "python, ray, replay, sglang, transcribe, vllm",
         ),
         ("openai", "'openai' names a backend but no model: write openai/NAME [--base-url URL]"),
         ("openai/", "'openai/' names a backend but no model: write openai/NAME [--base-url URL]"),

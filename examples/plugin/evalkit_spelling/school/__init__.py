@@ -1,0 +1,1 @@
+"""Figures of a spelling school, made up: the tables beside this file."""
