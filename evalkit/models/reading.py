@@ -19,6 +19,7 @@ from evalkit.models.http import count, no_answer, one_line
 from evalkit.models.inside import Inside, as_body, error_of, status_of, told
 from evalkit.models.reasoning import split_reasoning
 from evalkit.models.refusal import BROKEN, FINISHES, tells_refusal
+from evalkit.models.usage import CACHED, REASONING, tokens_of
 from evalkit.samples import Message, Prompt, ToolCall, plain_text
 
 LENIENT, SERVED, FINGERPRINT = "lenient", "model", "fingerprint"
@@ -84,6 +85,7 @@ def parse(body: bytes, api: str, seconds: float, echoed: str = "", prompt: Promp
             prompt_logprobs=prompt_logprobs,
             tool_calls=_tool_calls(message.get("tool_calls"), text),
             signs=tuple(found),
+            tokens=_further_tokens(usage),
         )
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
         raise no_answer(api, error, body) from None
@@ -246,6 +248,15 @@ def _completion_tokens(usage: Mapping[str, Any]) -> int | None:
     if generated is None or prompt is None or not thought:
         return generated
     return generated + thought if usage.get("total_tokens") == prompt + generated + thought else generated
+
+
+def _further_tokens(usage: Mapping[str, Any]) -> tuple[tuple[str, int], ...]:
+    """Tokens of the prompt from a cache, and those of reasoning, by OpenAI's names and DeepSeek's."""
+    details = usage.get("prompt_tokens_details")
+    cached = details.get("cached_tokens") if isinstance(details, dict) else None
+    details = usage.get("completion_tokens_details")
+    thought = details.get("reasoning_tokens") if isinstance(details, dict) else None
+    return tokens_of({CACHED: cached or usage.get("prompt_cache_hit_tokens"), REASONING: thought})
 
 
 def signs(document: Mapping[str, Any], lenient: bool) -> Iterable[tuple[str, str]]:

@@ -24,6 +24,7 @@ from evalkit.models.options import (
     temperatures,
     whole_number,
 )
+from evalkit.models.providers import PROVIDERS
 
 if TYPE_CHECKING:
     from evalkit.models.base import Capability, Model
@@ -58,9 +59,10 @@ class Backend:
 
     `factory`: `module:function` of the function that makes the model from a `Named`. `module`: the package
     that must be installed; `install`: the command that installs it. `address`: whether it accepts
-    `--base-url`. `key`: whether it sends a key. `whole`: whether all that follows the backend is the model's
-    name, including question marks; the backend then parses any options itself. `alone`: whether there can be
-    no copies of a model in further processes although it has no key.
+    `--base-url`. `key`: whether it sends a key, by default that in the variable `key_env`. `whole`: whether
+    all that follows the backend is the model's name, including question marks; the backend then parses any
+    options itself. `alone`: whether there can be no copies of a model in further processes although it has no
+    key.
     """
 
     usage: str
@@ -73,6 +75,7 @@ class Backend:
     address: bool = False
     whole: bool = False
     key: bool = False
+    key_env: str = KEY
     alone: bool = False
 
     @property
@@ -278,6 +281,21 @@ BACKENDS: dict[str, Backend] = {
         },
     ),
 }
+BACKENDS |= {
+    name: Backend(
+        f"{name}/NAME{provider.usage} [--base-url URL]",
+        f"{provider.title} ({provider.key_env})",
+        provider.capabilities,
+        provider.factory,
+        module="aiohttp",
+        options=provider.options,
+        address=True,
+        whole=not provider.options,
+        key=True,
+        key_env=provider.key_env,
+    )
+    for name, provider in PROVIDERS.items()
+}
 
 
 def capabilities_of(backend: str) -> frozenset[Capability]:
@@ -296,8 +314,9 @@ def open_model(
     """The model that `backend/name?option=value` names. Raises `UsageError` if it cannot be opened.
 
     `base_url`: the address of its endpoint, or a file with addresses; several are replicas of one model.
-    `key_env`: the variable of the environment with the endpoint's key, which must be set; OPENAI_API_KEY if
-    none is named. `ray_address`: of the Ray cluster for `ray/…`, as `--ray-address`.
+    `key_env`: the variable of the environment with the endpoint's key, which must be set; the backend's own,
+    such as OPENAI_API_KEY, if none is named. `ray_address`: of the Ray cluster for `ray/…`, as
+    `--ray-address`.
     """
     # What follows python: is a path, which may contain slashes.
     backend, mark, rest = spec.partition(":" if spec.startswith("python:") else "/")
@@ -311,7 +330,7 @@ def open_model(
     urls = _addresses(base_url)
     if urls and not row.address:
         takers = [re.split(r"[ \[]", other.usage)[0] for other in BACKENDS.values() if other.address]
-        raise UsageError(f"--base-url can be used with {' and '.join(takers)}, not with {backend}/")
+        raise UsageError(f"--base-url can be used with {_listed(takers)}, not with {backend}/")
     if key_env:
         _check_key(key_env, backend, row)
     if row.copied:
@@ -322,17 +341,22 @@ def open_model(
     name, _, query = (rest, "", "") if row.whole else rest.partition("?")
     options = read_options(f"{backend}/{name}", parse_options(query), row.options, backend)
     factory = _factory(row.factory)
-    named = (Named(spec, name, options, url, timeout, key_env or KEY, ray_address) for url in urls or [""])
+    key_env = key_env or row.key_env
+    named = (Named(spec, name, options, url, timeout, key_env, ray_address) for url in urls or [""])
     opened = [*map(factory, named)]
     if len(opened) == 1:
         return opened[0]
     if not row.key:
         takers = [f"{other}/" for other, known in BACKENDS.items() if known.key and known.address]
-        raise UsageError(f"{backend} takes one --base-url: replicas can be used with {' and '.join(takers)}")
+        raise UsageError(f"{backend} takes one --base-url: replicas can be used with {_listed(takers)}")
     from evalkit.models.replicas import Replica, Replicas
 
     unlike = {cast("Replica", model).base_url: cast("Replica", model) for model in opened}
     return Replicas([*unlike.values()]) if len(unlike) > 1 else opened[0]
+
+
+def _listed(names: Sequence[str]) -> str:
+    return f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def _factory(place: str) -> Callable[[Named], Model]:
@@ -360,6 +384,6 @@ def judge_key(spec: str) -> str:
 def _check_key(key_env: str, backend: str, row: Backend) -> None:
     if not row.key:
         takers = [f"{name}/" for name, other in BACKENDS.items() if other.key]
-        raise UsageError(f"--api-key-env can be used with {' and '.join(takers)}, not with {backend}/")
+        raise UsageError(f"--api-key-env can be used with {_listed(takers)}, not with {backend}/")
     if not os.environ.get(key_env, "").strip():
         raise UsageError(f"the environment has no key in the variable {key_env}: set it, or name another one")

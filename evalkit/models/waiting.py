@@ -133,7 +133,7 @@ def _until(value: str) -> float | None:
 def _resets(headers: Mapping[str, str]) -> list[float]:
     """The seconds until each used up quota is full again, by OpenAI's, Groq's and Anthropic's headers."""
     found = []
-    for kind in ("", "-requests", "-tokens"):
+    for kind in ("", "-requests", "-tokens", "-input-tokens", "-output-tokens"):
         for reset, left in (
             (f"x-ratelimit-reset{kind}", f"x-ratelimit-remaining{kind}"),
             (f"ratelimit-reset{kind}", f"ratelimit-remaining{kind}"),
