@@ -42,6 +42,7 @@ _SAMPLING = {
 }
 _CONFIG = "generationConfig"
 _VERTEX = re.compile(r"([a-z0-9][a-z0-9.:-]*)/([a-z0-9-]+)")
+_KINDS = ("models/", "tunedModels/")
 _ROLES = {"user": "user", "assistant": "model"}
 
 
@@ -70,8 +71,9 @@ class GeminiModel(HTTPModel):
         return {**JSON_BODY, **await self._credentials.headers()}
 
     def _route(self, request: Request) -> str:
-        kind = "" if self._model.startswith(("models/", "tunedModels/")) else "models/"
-        return f"{kind}{quote(self._model, safe='/')}:generateContent"
+        typed = self._model if self._model.startswith(_KINDS) else f"models/{self._model}"
+        kind, _, name = typed.partition("/")
+        return f"{kind}/{quote(name, safe='')}:generateContent"
 
     def _parsed(self, body: bytes, request: Request, seconds: float) -> Response:
         return parse(body, seconds)
