@@ -20,7 +20,7 @@ from evalkit.engine.run import Options, execute, open_run
 from evalkit.errors import ProviderError
 from evalkit.keys import VARIABLES
 from evalkit.models import open_model
-from evalkit.models.base import Finish, Request, Response
+from evalkit.models.base import Finish, Model, Request, Response
 from evalkit.models.gemini import GeminiModel
 from evalkit.report.table import build_table
 from evalkit.samples import Audio, Image, Message
@@ -39,8 +39,13 @@ def _key(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def ask(server: GeminiServer, *requests: Request) -> list[Response]:
+    return asked_of(GeminiModel("tiny", server.url), *requests)
+
+
+def asked_of(model: Model, *requests: Request) -> list[Response]:
+    """The model's responses, one after the other; it is closed after them."""
+
     async def asking() -> list[Response]:
-        model = GeminiModel("tiny", server.url)
         try:
             return [await model.generate(request) for request in requests]
         finally:
@@ -246,8 +251,7 @@ def test_the_key_is_googles_other_variable(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("GOOGLE_API_KEY", KEY)
     with GeminiServer(api_key=KEY) as server:
         model = open_model("gemini/tiny", base_url=server.url)
-        assert asyncio.run(model.generate(ASKED)).text == "How many legs has a spider?"
-        asyncio.run(model.aclose())
+        assert asked_of(model, ASKED)[0].text == "How many legs has a spider?"
         assert KEY not in str(server.requests[0].payload)
 
 
@@ -296,13 +300,7 @@ def test_a_model_without_system_instructions_gets_their_text() -> None:
     asked = Request((Message("system", "Be brief."), Message("user", "2 + 2?")), 64)
     with GeminiServer(enabled=()) as server:
         model = GeminiModel("tiny", server.url)
-
-        async def asking() -> None:
-            await model.generate(asked)
-            await model.generate(asked)
-            await model.aclose()
-
-        asyncio.run(asking())
+        asked_of(model, asked, asked)
     parts = [{"text": "Be brief."}, {"text": "2 + 2?"}]
     assert [one.payload.get("systemInstruction") is None for one in server.requests] == [False, True, True]
     assert server.requests[-1].payload["contents"] == [{"role": "user", "parts": parts}]
@@ -363,7 +361,5 @@ def test_what_is_no_chat_of_two_is_refused() -> None:
 def test_the_name_is_part_of_the_path_and_nothing_else() -> None:
     with GeminiServer() as server:
         for name in ("tiny", "models/tiny", "../tiny?key=x#y", "a b", ".."):
-            model = GeminiModel(name, server.url)
-            asyncio.run(model.generate(ASKED))
-            asyncio.run(model.aclose())
+            asked_of(GeminiModel(name, server.url), ASKED)
             assert server.asked_model == name.removeprefix("models/")
