@@ -109,8 +109,14 @@ def open_gemini(named: Named) -> GeminiModel:
     key_env = named.key_env
     if key_env == GEMINI_KEY and not os.environ.get(GEMINI_KEY, "").strip() and os.environ.get(GOOGLE_KEY):
         key_env = GOOGLE_KEY
-    vertex = named.options.get("vertex", "")
-    return GeminiModel(named.name, named.base_url, timeout=named.timeout, key_env=key_env, vertex=vertex)
+    vertex = named.options.get("vertex")
+    if vertex is not None and _VERTEX.fullmatch(vertex) is None:
+        raise UsageError(
+            f"gemini/…?vertex={vertex}: must be PROJECT/LOCATION, such as my-project/europe-west4"
+        )
+    return GeminiModel(
+        named.name, named.base_url, timeout=named.timeout, key_env=key_env, vertex=vertex or ""
+    )
 
 
 class Refused:

@@ -356,7 +356,8 @@ def open_model(
 
 
 def _listed(names: Sequence[str]) -> str:
-    return f"{', '.join(names[:-1])} and {names[-1]}"
+    """The first of the names, and how many others there are."""
+    return f"{', '.join(names[:3])} and {len(names) - 3} others (evalkit models lists them)"
 
 
 def _factory(place: str) -> Callable[[Named], Model]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from io import BytesIO
 from typing import Any
 
@@ -49,6 +50,10 @@ def problem(server: AnthropicServer, request: Request = ASKED) -> ProviderError:
     with pytest.raises(ProviderError) as refused:
         ask(server, request)
     return refused.value
+
+
+def refusing(words: str, payload: Payload, route: str) -> web.Response:
+    return refuse(400, words)
 
 
 def departures(request: Request) -> list[str]:
@@ -213,7 +218,7 @@ def test_other_refusals() -> None:
             "prompt is too long: 208310 tokens > 200000 maximum",
             "input length and `max_tokens` exceed context limit: 199000 + 21333 > 200000",
         ):
-            server.script = lambda payload, route, words=words: refuse(400, words)
+            server.script = partial(refusing, words)
             error = problem(server)
             assert (error.too_long, error.fatal, error.retryable) == (True, False, False)
         words = "max_tokens: 64 > 32, which is the maximum allowed number of output tokens for tiny"
@@ -236,7 +241,7 @@ def test_newer_models_take_one_of_temperature_and_top_p() -> None:
 
 
 def test_a_message_of_the_assistant_is_continued_if_the_model_does_that() -> None:
-    asked = Request((*ASKED.prompt, Message("assistant", "It has ")), 64)
+    asked = Request((Message("user", "How many legs?"), Message("assistant", "It has ")), 64)
     with AnthropicServer(lambda payload, route: "8 legs") as server:
         assert ask(server, asked)[0].text == "8 legs"
         assert server.requests[0].payload["messages"][-1]["content"] == [text("It has")]

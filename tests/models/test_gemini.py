@@ -322,12 +322,13 @@ def test_more_stop_sequences_than_the_api_takes() -> None:
 
 
 def test_thinking_is_set_as_the_api_names_it() -> None:
-    extra = {"generationConfig": {"thinkingConfig": {"thinkingBudget": 512, "includeThoughts": True}}}
+    thinking: Payload = {"thinkingConfig": {"thinkingBudget": 512, "includeThoughts": True}}
+    extra: Payload = {"generationConfig": thinking}
     asked = Request(ASKED.prompt, 64, extra=extra)
     with GeminiServer() as server:
         ask(server, asked)
         config = server.requests[0].payload["generationConfig"]
-        assert config == {"maxOutputTokens": 64, "temperature": 0.0, **extra["generationConfig"]}
+        assert config == {"maxOutputTokens": 64, "temperature": 0.0, **thinking}
     with GeminiServer(enabled=("system",)) as server:
         error = problem(server, asked)
     assert error.fatal

@@ -61,6 +61,7 @@ class AzureServer(OpenAIServer):
 
 
 def stand_in(name: str, script: Callable[[Payload, str], Any] = takes_away, **options: Any) -> OpenAIServer:
+    kinds: dict[str, type[OpenAIServer]]
     kinds = {"gemini": GeminiServer, "anthropic": AnthropicServer, "azure": AzureServer}
     return kinds.get(name, OpenAIServer)(script, model="tiny", api_key=KEY, **options)
 
