@@ -152,7 +152,7 @@ class AnthropicServer(OpenAIServer):
         return document if texts else {key: document[key] for key in document if key != "content"}
 
     def _usage(self, payload: Payload, sent: int) -> Payload:
-        """The tokens of the prompt: those after the marked beginning, and those read from the cache or written."""
+        """The tokens of the prompt: after the marked beginning, read from the cache, written to it."""
         start, marked = "", ""
         for content in (payload.get("system", []), *(one["content"] for one in payload["messages"])):
             for block in content:

@@ -68,8 +68,8 @@ def test_a_name_may_hold_what_separates_elsewhere() -> None:
         (
             "",
             "unknown backend '': known are anthropic, azure, bedrock, cohere, deepseek, fake, "
-            "faster-whisper, fireworks, gemini, groq, hf, llama-cpp, lm-eval, mistral, ollama, openai, openrouter, python, "
-            "ray, replay, sglang, together, transcribe, vllm, xai",
+            "faster-whisper, fireworks, gemini, groq, hf, llama-cpp, lm-eval, mistral, ollama, openai, "
+            "openrouter, python, ray, replay, sglang, together, transcribe, vllm, xai",
         ),
         ("openai", "'openai' names a backend but no model: write openai/NAME [--base-url URL]"),
         ("openai/", "'openai/' names a backend but no model: write openai/NAME [--base-url URL]"),

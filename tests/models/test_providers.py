@@ -66,13 +66,16 @@ def stand_in(name: str, script: Callable[[Payload, str], Any] = takes_away, **op
     return kinds.get(name, OpenAIServer)(script, model="tiny", api_key=KEY, **options)
 
 
-def run(name: str, server: OpenAIServer, path: Path, *, limit: int = 8, attempts: int = 4) -> TableCell:
+def run(
+    name: str, server: OpenAIServer, path: Path, *, limit: int = 8, task: str = "gsm8k:0-shot-chat"
+) -> TableCell:
     async def go() -> TableCell:
-        model = open_model(f"{name}/tiny", base_url=server.url, timeout=10)
-        plan = make_plan(model, ["gsm8k:0-shot-chat"], data=DataOptions(small_sets=True), limit=limit)
+        spec = name if "/" in name else f"{name}/tiny"
+        model = open_model(spec, base_url=server.url, timeout=10)
+        plan = make_plan(model, [task], data=DataOptions(small_sets=True), limit=limit)
         store = open_run(path, plan)
         try:
-            await execute(plan, store, Options(2, RetryPolicy(attempts, 0.01)))
+            await execute(plan, store, Options(2, RetryPolicy(4, 0.01)))
             return build_table([store]).cells[0]
         finally:
             store.close()
@@ -295,6 +298,23 @@ def test_tokens_from_a_cache_and_of_reasoning_are_counted() -> None:
         b'"prompt_tokens": 20', b'"prompt_tokens": 20, "prompt_cache_hit_tokens": 12'
     )
     assert parse(deepseek, CHAT, 0.0).tokens[0] == ("read from the cache", 12)
+
+
+@pytest.mark.slow
+def test_a_note_says_what_was_read_from_the_cache(tmp_path: Path) -> None:
+    with stand_in("anthropic") as server:
+        cell = run("anthropic/tiny?cache=on", server, tmp_path / "r.db", task="gsm8k:8-shot-cot")
+        plain = run("anthropic/tiny", server, tmp_path / "p.db", task="gsm8k:8-shot-cot")
+    (note,) = cell.evidence
+    found = re.fullmatch(
+        "the endpoint counted among its tokens: (.+) read from the cache, (.+) written to the cache", note
+    )
+    assert found is not None
+    read, written = (int(number.replace(",", "")) for number in found.groups())
+    assert read >= written > 0
+    assert not plain.evidence
+    assert cell.tokens == plain.tokens  # those from the cache among them
+    assert cell.signature == plain.signature
 
 
 def test_what_a_provider_does_not_do_is_refused_before_the_first_request() -> None:
