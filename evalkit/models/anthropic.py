@@ -20,12 +20,11 @@ from evalkit.models.base import Request, Response
 from evalkit.models.http import Endpoint, Refusal
 from evalkit.models.http_model import HTTPModel, chat_of, encoded
 from evalkit.models.providers import ANTHROPIC_KEY, PROVIDERS
-from evalkit.models.refused import NO_SEED, Adapted
+from evalkit.models.refused import BLANK_STOPS, NO_SEED, Adapted
 from evalkit.models.registry import Named
 from evalkit.models.shared_start import SharedStarts
 from evalkit.samples import JSON, Message, Part
 
-_BLANK_STOPS = ("stop", "the endpoint takes no blank stop sequences: evalkit cut the responses itself")
 _BLANK_END = ("prefill", "the endpoint continues no text that ends with a blank: it was sent without it")
 _ROLES = ("user", "assistant")
 
@@ -65,7 +64,7 @@ class AnthropicModel(HTTPModel):
         if request.seed is not None:
             found.append(NO_SEED)
         if not all(map(str.strip, request.stop)):
-            found.append(_BLANK_STOPS)
+            found.append(BLANK_STOPS)
         if request.prefill and (text := chat_of(request)[-1].text) != text.rstrip():
             found.append(_BLANK_END)
         return tuple(found)

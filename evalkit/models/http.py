@@ -35,8 +35,15 @@ _LISTING = 5.0
 _REACHED = 4.0
 """Seconds in which an endpoint must accept a connection before the first request."""
 _FATAL = {401, 402, 403, 404, 405}
-_BAD_KEY, _NEVER = b"API_KEY_INVALID", b'"FAILED_PRECONDITION"'
-"""Google's words for a wrong key, and for a project or a country that it serves nothing to."""
+_BAD_KEY = b"API_KEY_INVALID"
+"""Google's code for a wrong key, with a 400."""
+_NEVER = (
+    _BAD_KEY,
+    b'"FAILED_PRECONDITION"',  # Google, about a project or a country that it serves nothing to
+    b"model identifier is invalid",  # Bedrock
+    b"with on-demand throughput",  # Bedrock, about a model that has only inference profiles
+)
+"""Parts of errors with a 400 that no request to the model escapes."""
 _GOOD = {200, 201, 203}
 """The statuses that come with a response: some gateways say "created", and a proxy that it changed it."""
 _LATE = frozenset({408, 499, *range(500, 600)})
@@ -62,6 +69,7 @@ _TOO_LONG = (
     b"exceeds the context length",  # Ollama, if it does not cut the prompt silently
     b"prompt too long; exceeded",  # Ollama
     b"prompt is too long",  # Anthropic, Fireworks
+    b"input is too long",  # Bedrock
     b"exceed context limit",  # Anthropic, of prompt and max_tokens together
     b"maximum prompt length",  # xAI
     b"exceeds the maximum number of tokens",  # Gemini
@@ -305,9 +313,8 @@ class Endpoint:
 
 
 def _tells_never(status: int, body: bytes) -> bool:
-    """Whether Google says, with a 400, that the key is wrong, or that it serves nothing to this project."""
-    said = body[:_ERROR_READ]
-    return status == 400 and (_BAD_KEY in said or _NEVER in said)
+    """Whether an error with a 400 says that no request to the model succeeds."""
+    return status == 400 and any(words in body[:_ERROR_READ] for words in _NEVER)
 
 
 def no_answer(kind: str, error: Exception, body: bytes) -> ProviderError:

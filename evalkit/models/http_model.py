@@ -152,6 +152,10 @@ class HTTPModel(ABC):
             return dataclasses.replace(response, finish="length")  # the server says no reason
         return response
 
+    def _encoded(self, payload: Mapping[str, JSON]) -> bytes:
+        """The payload as it is sent."""
+        return orjson.dumps(payload)
+
     async def _built(self, request: Request) -> dict[str, JSON]:
         return await self._in_thread(self._payload, request) if request.media else self._payload(request)
 
@@ -160,9 +164,9 @@ class HTTPModel(ABC):
     ) -> Response:
         route, headers = self._route(request), await self._headers()
         if not request.media:
-            data = orjson.dumps(payload)
+            data = self._encoded(payload)
             return await self._endpoint.post(route, lambda: data, read, headers)
-        encoded = await self._in_thread(orjson.dumps, payload)  # megabytes, which are sent in pieces
+        encoded = await self._in_thread(self._encoded, payload)  # megabytes, which are sent in pieces
         return await self._endpoint.post(route, lambda: BytesIO(encoded), read, headers)
 
     async def _in_thread(self, work: Callable[[Any], Any], value: object) -> Any:

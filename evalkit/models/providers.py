@@ -68,12 +68,12 @@ PROVIDERS: Mapping[str, Provider] = {
         ("chat", "image", "audio", "logprobs", "tools", "extra"),
         max_tokens="max_completion_tokens",
     ),
-    # https://docs.aws.amazon.com/bedrock/latest/userguide/inference-chat-completions.html
     "bedrock": Provider(
         "Amazon Bedrock", "AWS_BEARER_TOKEN_BEDROCK",
-        Service("https://bedrock-runtime.{AWS_REGION}.amazonaws.com/openai/v1"),
-        ("chat", "tools", "extra"),
-        max_tokens="max_completion_tokens",
+        Service("https://bedrock-runtime.{AWS_REGION}.amazonaws.com", versioned=False),
+        ("chat", "image", "extra"),
+        seed="",
+        factory="evalkit.models.bedrock:open_bedrock",
     ),
     # https://docs.cohere.com/docs/compatibility-api
     "cohere": Provider(

@@ -22,6 +22,7 @@ from evalkit.samples import JSON, Message
 
 NO_SEED = ("seed", "the endpoint takes no seed: its draws cannot be repeated")
 """The departure of a request with a seed that is sent without one."""
+BLANK_STOPS = ("stop", "the endpoint takes no blank stop sequences: evalkit cut the responses itself")
 SYSTEM_FOLDED = ("system", "the model's template has no system message: it stood before the user's text")
 _STATUS = {400, 422}
 _TEMPLATE_STATUS = {400, 422, 500}

@@ -9,6 +9,8 @@ _NO_QUOTA = b"insufficient_quota"
 """OpenAI's code."""
 _NO_CREDIT = b"credit balance is too low"
 """Anthropic's words, with a 400."""
+_NO_TOKENS = b"Too many tokens per day"
+"""Bedrock's words, with a 429."""
 _DAY = b"PerDay"
 """A part of the names of Google's quotas of a day, such as GenerateRequestsPerDayPerProjectPerModel."""
 
@@ -20,6 +22,7 @@ def spent(status: int, body: bytes) -> str:
     """
     if (status == 429 and _NO_QUOTA in body) or (status == 400 and _NO_CREDIT in body[:_FIRST]):
         return "the account has no money left: run the command again when it has, and it goes on from here"
-    if status == 429 and _DAY in (said := body[:_READ]) and b"QuotaFailure" in said:
+    said = body[:_READ]
+    if status == 429 and ((_DAY in said and b"QuotaFailure" in said) or _NO_TOKENS in said[:_FIRST]):
         return "the quota of a day is used up: run the command again tomorrow, and it goes on from here"
     return ""

@@ -17,7 +17,8 @@ LIMITED = frozenset({429, 498})
 AWAY = frozenset({502, 503, 504, 520, 521, 522, 523, 524, 530})
 """The statuses of a gateway or a server that has no model to ask now (RFC 9110, section 15.6, Cloudflare)."""
 _THROTTLED = frozenset({503, 529}) | LIMITED
-_AGAIN = frozenset({408, 409, 425, 499}) | LIMITED
+_AGAIN = frozenset({408, 409, 424, 425, 499}) | LIMITED
+"""424: of Bedrock, for a model that failed."""
 _SEARCHED = 65536
 """The bytes of an error's body that are searched; Google's RetryInfo follows its message."""
 _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0}

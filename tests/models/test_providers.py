@@ -27,13 +27,14 @@ from evalkit.models.reading import parse
 from evalkit.report.table import build_table
 from evalkit.runfile.cells import TableCell
 from evalkit.samples import Message
-from tests import anthropic_server, gemini_server
+from tests import anthropic_server, bedrock_server, gemini_server
 from tests.anthropic_server import AnthropicServer
+from tests.bedrock_server import BedrockServer
 from tests.gemini_server import GeminiServer
 from tests.openai_server import CHAT, OpenAIServer, Payload, asked_text, refuse_like_openai
 
 KEY = "made-up-key-0123456789"
-OPENAI_LIKE = [name for name in PROVIDERS if name not in ("gemini", "anthropic")]
+OPENAI_LIKE = [name for name in PROVIDERS if name not in ("gemini", "anthropic", "bedrock")]
 NAMES = ["openai", *PROVIDERS]
 ASKED = Request((Message("user", "How many legs has a spider?"),), 64)
 
@@ -62,7 +63,9 @@ class AzureServer(OpenAIServer):
 
 def stand_in(name: str, script: Callable[[Payload, str], Any] = takes_away, **options: Any) -> OpenAIServer:
     kinds: dict[str, type[OpenAIServer]]
-    kinds = {"gemini": GeminiServer, "anthropic": AnthropicServer, "azure": AzureServer}
+    kinds = {
+        "gemini": GeminiServer, "anthropic": AnthropicServer, "azure": AzureServer, "bedrock": BedrockServer,
+    }  # fmt: skip
     return kinds.get(name, OpenAIServer)(script, model="tiny", api_key=KEY, **options)
 
 
@@ -162,10 +165,18 @@ WAYS: Mapping[str, Ways] = {
         lambda: anthropic_server.said({"type": "text", "text": "Half of"}, stop="refusal"),
         lambda: anthropic_server.said({"type": "text", "text": "It is"}, stop="max_tokens"),
     ),
+    "bedrock": Ways(
+        lambda: bedrock_server.refuse(429, "Too many requests.", "ThrottlingException"),
+        lambda: bedrock_server.refuse(429, "Too many tokens per day, please wait.", "ThrottlingException"),
+        lambda: bedrock_server.refuse(503, "Try again.", "ServiceUnavailableException"),
+        lambda: web.json_response({"output": {"message": {"role": "assistant"}}}),
+        lambda: bedrock_server.said({"text": "Half of"}, stop="guardrail_intervened"),
+        lambda: bedrock_server.said({"text": "It is"}, stop="max_tokens"),
+    ),
 }
 
 
-@pytest.mark.parametrize("name", ["openai", "gemini", "anthropic", "azure"])
+@pytest.mark.parametrize("name", ["openai", "gemini", "anthropic", "bedrock", "azure"])
 def test_faults_of_each_end_right(name: str, tmp_path: Path) -> None:
     """What passes is asked again; what is refused or cut is an outcome, and no failure."""
     ways = WAYS[name]
@@ -184,7 +195,7 @@ def test_faults_of_each_end_right(name: str, tmp_path: Path) -> None:
     assert found["correct"] + found["wrong"] == 2
 
 
-@pytest.mark.parametrize("name", ["openai", "gemini", "anthropic"])
+@pytest.mark.parametrize("name", ["openai", "gemini", "anthropic", "bedrock"])
 def test_a_run_stops_when_nothing_is_left_to_spend(name: str, tmp_path: Path) -> None:
     answers = [1, 1]
 
@@ -202,7 +213,7 @@ def test_a_run_stops_when_nothing_is_left_to_spend(name: str, tmp_path: Path) ->
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["openai", "gemini", "anthropic", "azure", "mistral"])
+@pytest.mark.parametrize("name", ["openai", "gemini", "anthropic", "bedrock", "azure"])
 def test_a_wrong_key_and_an_unknown_model_end_the_run(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -215,7 +226,7 @@ def test_a_wrong_key_and_an_unknown_model_end_the_run(
         assert not server.requests
         monkeypatch.setenv(variable, KEY)
         server._model = "another"
-        with pytest.raises(Stopped, match="tiny"):
+        with pytest.raises(Stopped, match=r"tiny|model identifier is invalid"):
             run(name, server, tmp_path / "m.db")
 
 
