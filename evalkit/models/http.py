@@ -274,7 +274,7 @@ class Endpoint:
             raise ProviderError(f"{name} contains a line break or a control character", fatal=True)
         if key and self._address.is_azure and not key.startswith(_JWT):
             return {"api-key": key}
-        if name and not key and self._service.keyed and self.base_url == self._service.address:
+        if name and not key and self._service.requires_key(self.base_url):
             raise ProviderError(f"{name} is not set", fatal=True)
         return self._service.key_headers(key)
 

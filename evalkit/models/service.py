@@ -36,16 +36,27 @@ class Service:
         """Where it is without `--base-url`. Raises `UsageError` if the environment lacks a part of it."""
         if self.url_env and (other := os.environ.get(self.url_env, "").strip()):
             return other
-        missing = [name for name in _PLACE.findall(self.url) if not os.environ.get(name, "").strip()]
+        missing = [name for name in _PLACE.findall(self.url) if not _variable(name)]
         if missing:
             raise UsageError(
                 f"the address {self.url} needs the variable {missing[0]} of the environment: set it, or give "
                 "the whole address as --base-url"
             )
-        return _PLACE.sub(lambda found: os.environ[found[1]].strip().rstrip("/"), self.url)
+        return self._own()
+
+    def requires_key(self, address: str) -> bool:
+        """Whether a request to `address` needs a key: only the provider's own address does."""
+        return self.keyed and address == self._own()
+
+    def _own(self) -> str:
+        return _PLACE.sub(lambda found: _variable(found[1]), self.url)
 
     def key_headers(self, key: str) -> dict[str, str]:
         """The header with `key`; none if there is no key."""
         if not key:
             return {}
         return {self.key_header: f"Bearer {key}" if self.key_header == BEARER else key}
+
+
+def _variable(name: str) -> str:
+    return os.environ.get(name, "").strip().rstrip("/")

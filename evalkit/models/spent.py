@@ -1,4 +1,4 @@
-"""Refusals that waiting for minutes does not mend: the money or the quota of a day is used up."""
+"""Refusals that waiting for minutes does not help: the money or the quota of a day is used up."""
 
 from __future__ import annotations
 
