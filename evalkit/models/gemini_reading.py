@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from itertools import zip_longest
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from evalkit.models.base import Finish, Response, TokenLogprob
 from evalkit.models.http import count, no_answer, one_line
 from evalkit.models.inside import Inside, as_body, error_of, status_of, told
-from evalkit.models.reading import LENIENT, SERVED, loaded
+from evalkit.models.reading import IMPOSSIBLE, LENIENT, SERVED, loaded
 from evalkit.models.refusal import FINISHES
 from evalkit.models.usage import CACHED, REASONING, tokens_of
 
@@ -78,5 +79,13 @@ def _logprobs(found: Mapping[str, Any]) -> Iterator[TokenLogprob]:
     steps = zip_longest(found.get("chosenCandidates") or (), found.get("topCandidates") or ())
     for chosen, top in steps:
         listed = (top or {}).get("candidates") or ()
-        tops = {str(one["token"]): float(one["logProbability"]) for one in reversed(listed)}
-        yield TokenLogprob(str(chosen["token"]), float(chosen["logProbability"]), tops)
+        tops = {str(one["token"]): _logprob(one) for one in reversed(listed)}
+        yield TokenLogprob(str(chosen["token"]), _logprob(chosen), tops)
+
+
+def _logprob(candidate: Mapping[str, Any]) -> float:
+    """Its log-probability; minus infinity, which JSON has as a text, is a number as OpenAI gives it."""
+    found = float(candidate["logProbability"])
+    if math.isnan(found) or found == math.inf:
+        raise ValueError("a log-probability is no number")
+    return max(found, IMPOSSIBLE)

@@ -28,7 +28,7 @@ REPEATED, ENDS = "repeated", "ends"
 that began with the prompt; a template's mark that was left in the text."""
 _LEAST_REPEATED = 40
 """The characters of a prompt from which no answer repeats it by chance."""
-_IMPOSSIBLE = -9999.0
+IMPOSSIBLE = -9999.0
 """Stands for a log-probability of minus infinity, as OpenAI's API gives it."""
 _THOUGHTS = ("thinking", "reasoning", "thought", "redacted_thinking")
 _TOKEN_ID = re.compile(r"token_id:\d+")
@@ -368,4 +368,4 @@ def _number(logprob: Any) -> float | None:
         return None
     if found == math.inf:
         raise ValueError("a log-probability is infinite")
-    return max(found, _IMPOSSIBLE)
+    return max(found, IMPOSSIBLE)
