@@ -328,9 +328,20 @@ def test_a_note_says_what_was_read_from_the_cache(tmp_path: Path) -> None:
     assert cell.signature == plain.signature
 
 
-def test_what_a_provider_does_not_do_is_refused_before_the_first_request() -> None:
-    model = open_model("anthropic/tiny", base_url="http://127.0.0.1:9")
-    for task in ("mmlu:5-shot", "mmlu:5-shot-chat-logprobs"):
-        with pytest.raises(UsageError, match="anthropic/tiny does not support") as refused:
-            make_plan(model, [task], data=DataOptions(small_sets=True))
-        assert "\n" not in str(refused.value)
+@pytest.mark.parametrize(
+    ("name", "task", "missing"),
+    [
+        ("anthropic", "mmlu:5-shot", "completion"),
+        ("anthropic", "mmlu:5-shot-chat-logprobs", "logprobs"),
+        ("groq", "mmlu:5-shot-chat-logprobs", "logprobs"),
+        ("gemini", "mmlu:5-shot", "completion"),
+        ("deepseek", "mmmu", "image"),
+    ],
+)
+def test_what_a_provider_does_not_do_is_refused_before_the_first_request(
+    name: str, task: str, missing: str
+) -> None:
+    model = open_model(f"{name}/tiny", base_url="http://127.0.0.1:9")
+    with pytest.raises(UsageError, match=f"{name}/tiny does not support .*{missing}") as refused:
+        make_plan(model, [task], data=DataOptions(small_sets=True))
+    assert "\n" not in str(refused.value)

@@ -34,7 +34,7 @@ class Tokens(ThreadingHTTPServer):
         self.granted = 0
         self.lifetime = 3600
         self.status = 200
-        self.thread = threading.Thread(target=self.serve_forever, daemon=True)
+        self.thread = threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True)
         self.thread.start()
 
     @property
