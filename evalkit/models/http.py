@@ -21,7 +21,7 @@ from evalkit.models.address import parse_address, redirected
 from evalkit.models.base import MOST_TOKENS
 from evalkit.models.refusal import says_refused
 from evalkit.models.registry import KEY
-from evalkit.models.service import Service
+from evalkit.models.service import BEARER, Service
 from evalkit.models.spent import spent
 from evalkit.models.waiting import AWAY, LIMITED, asked_wait, is_throttled, may_pass
 
@@ -272,8 +272,8 @@ class Endpoint:
         hide(key, name)
         if not key.isprintable():
             raise ProviderError(f"{name} contains a line break or a control character", fatal=True)
-        if key and self._address.is_azure and not key.startswith(_JWT):
-            return {"api-key": key}
+        if key and self._address.is_azure:
+            return {BEARER: f"Bearer {key}"} if key.startswith(_JWT) else {"api-key": key}
         if name and not key and self._service.requires_key(self.base_url):
             raise ProviderError(f"{name} is not set", fatal=True)
         return self._service.key_headers(key)

@@ -256,6 +256,17 @@ def test_an_address_with_a_part_from_the_environment() -> None:
             open_model(f"{name}/tiny")
 
 
+def test_azure_gets_a_key_and_a_token_in_different_headers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A token of Microsoft Entra is a JWT. The headers are read where they are made: no test asks Azure."""
+    monkeypatch.setenv("AZURE_OPENAI_ENDPOINT", "https://mine.openai.azure.com")
+    token = "eyJ0eXAi.made.up"
+    for key, headers in ((KEY, {"api-key": KEY}), (token, {"Authorization": f"Bearer {token}"})):
+        monkeypatch.setenv("AZURE_OPENAI_API_KEY", key)
+        model = open_model("azure/tiny")
+        assert isinstance(model, OpenAIModel)
+        assert model._endpoint._key_headers() == headers
+
+
 @pytest.mark.parametrize("name", PROVIDERS)
 def test_a_provider_is_not_asked_without_its_key(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its own address wants one; another one may not."""
