@@ -19,7 +19,7 @@ from evalkit.samples import Image, Message
 from tests.anthropic_server import AnthropicServer, refuse, said
 from tests.openai_server import Payload
 
-KEY = "made-up-key-0123456789"
+KEY = "pk-3f9a7c21d4e8b6505a1e"
 ASKED = Request((Message("user", "How many legs has a spider?"),), 64)
 
 

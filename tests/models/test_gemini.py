@@ -27,7 +27,7 @@ from evalkit.samples import Audio, Image, Message
 from tests.gemini_server import GeminiServer, blocked, out_of_quota, refuse, said
 from tests.openai_server import Payload
 
-KEY = "made-up-key-0123456789"
+KEY = "pk-3f9a7c21d4e8b6505a1e"
 ASKED = Request((Message("user", "How many legs has a spider?"),), 64)
 
 

@@ -33,7 +33,7 @@ from tests.bedrock_server import BedrockServer
 from tests.gemini_server import GeminiServer
 from tests.openai_server import CHAT, OpenAIServer, Payload, asked_text, refuse_like_openai
 
-KEY = "made-up-key-0123456789"
+KEY = "pk-3f9a7c21d4e8b6505a1e"
 OPENAI_LIKE = [name for name in PROVIDERS if name not in ("gemini", "anthropic", "bedrock")]
 NAMES = ["openai", *PROVIDERS]
 ASKED = Request((Message("user", "How many legs has a spider?"),), 64)
@@ -219,10 +219,10 @@ def test_a_wrong_key_and_an_unknown_model_end_the_run(
 ) -> None:
     variable = BACKENDS[name].key_env
     with stand_in(name) as server:
-        monkeypatch.setenv(variable, "another-made-up-key-9876543210")
+        monkeypatch.setenv(variable, "pk-77aa5cd0e19b42f86e31")
         with pytest.raises(Stopped, match=rf"is {variable} right\?") as stopped:
             run(name, server, tmp_path / "k.db")
-        assert "9876543210" not in str(stopped.value)
+        assert "77aa5cd0e19b" not in str(stopped.value)
         assert not server.requests
         monkeypatch.setenv(variable, KEY)
         server._model = "another"

@@ -22,7 +22,7 @@ from evalkit.models.gemini import GeminiModel
 from evalkit.samples import Message
 from tests.gemini_server import GeminiServer
 
-TOKEN = "ya29.made-up-token-0123456789"
+TOKEN = "ya29.c8d1f0b37e5a94624b7d"
 ASKED = Request((Message("user", "How many legs has a spider?"),), 64)
 
 
