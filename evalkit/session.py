@@ -56,7 +56,7 @@ _ARGUMENTS = """
     timeout: seconds for one request to a model given by name, or for one call of a copy. Default: 600.
     ray_address: the Ray cluster for a model named `ray/…`, as HOST:PORT. Default: RAY_ADDRESS, or else one on
         this machine.
-    api_key_env: environment variable with the endpoint's key. Default: OPENAI_API_KEY.
+    api_key_env: environment variable with the endpoint's key. Default: the backend's, as OPENAI_API_KEY.
     same_model: whether to resume a run although the endpoint has another URL. Default: this is refused.
     shard: "2/8" asks the second of eight parts of the samples, and `evalkit.merge` puts the parts together.
         Default: all samples.

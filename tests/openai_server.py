@@ -26,7 +26,7 @@ import re
 import signal
 import threading
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -118,6 +118,7 @@ class OpenAIServer:
     """
 
     routes: tuple[str, ...] = (CHAT, COMPLETION)
+    version = "/v1"
 
     def __init__(
         self,
@@ -179,13 +180,13 @@ class OpenAIServer:
     async def _start(self) -> None:
         app = web.Application(client_max_size=1 << 26, middlewares=[self._watch])
         for route in self.routes:
-            app.router.add_post(f"/v1/{route}", partial(self._serve, route=route))
-        app.router.add_get("/v1/models", self._models)
+            app.router.add_post(f"{self.version}/{route}", partial(self._serve, route=route))
+        app.router.add_get(f"{self.version}/models", self._models)
         app.router.add_get("/health", self._health)
         self._runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=1)
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", self._port, backlog=1024).start()
-        self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}/v1"
+        self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}{self.version}"
 
     async def _stop(self) -> None:
         self._over.set()
@@ -194,12 +195,18 @@ class OpenAIServer:
     @web.middleware
     async def _watch(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Turns away who has no key, and words a wrong route as vLLM does."""
-        if self._api_key and request.headers.get("Authorization") != f"Bearer {self._api_key}":
-            return web.json_response({"error": "Unauthorized"}, status=401)
+        if self._api_key and (unknown := self._unknown(request.headers)) is not None:
+            return unknown
         try:
             return await handler(request)
         except (web.HTTPNotFound, web.HTTPMethodNotAllowed) as error:
             return refuse(error.status, error.reason, error.reason)
+
+    def _unknown(self, headers: Mapping[str, str]) -> web.Response | None:
+        """The refusal of who has not the key."""
+        if headers.get("Authorization") == f"Bearer {self._api_key}":
+            return None
+        return web.json_response({"error": "Unauthorized"}, status=401)
 
     async def _models(self, request: web.Request) -> web.StreamResponse:
         card = {"id": self._model or "any", "object": "model", "owned_by": "vllm"}

@@ -85,14 +85,14 @@ _ROLE = re.compile(r"([a-z][\w-]*)=")
     "key_env",
     default="",
     metavar="NAME",
-    help="Variable of the environment with the endpoint's key. Default: OPENAI_API_KEY.",
+    help="Variable of the environment with the endpoint's key. Default: the backend's, as OPENAI_API_KEY.",
 )
 @click.option(
     "--judge-api-key-env",
     "judge_keys",
     multiple=True,
     metavar="[ROLE=]NAME",
-    help="The same for the judge's endpoint. Default: JUDGE_API_KEY if it is set, or else OPENAI_API_KEY.",
+    help="The same for the judge's endpoint. Default: JUDGE_API_KEY if it is set, or else the backend's.",
 )
 @click.option(
     "-o",

@@ -15,8 +15,9 @@ from evalkit.copies.child import ChildCopy
 from evalkit.copies.model import Copies
 from evalkit.copies.serving import Setup
 from evalkit.errors import UsageError
+from evalkit.models.opening import find_backend
 from evalkit.models.options import read_options, take_options
-from evalkit.models.registry import BACKENDS, Named, find_backend
+from evalkit.models.registry import BACKENDS, Named
 from evalkit.processes.ray_cluster import connect
 
 _ALL = "all"

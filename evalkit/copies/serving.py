@@ -18,7 +18,7 @@ import evalkit
 from evalkit.errors import EvalkitError, ProviderError, ScorerError, UsageError, one_line
 from evalkit.models.base import BatchModel, Capability, Model, Request, Response, answers_by_id
 from evalkit.models.fake import FakeModel, Hints
-from evalkit.models.registry import open_model
+from evalkit.models.opening import open_model
 from evalkit.samples import JSON
 
 Said: TypeAlias = "str | ScorerError"

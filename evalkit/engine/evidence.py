@@ -1,25 +1,28 @@
-"""Counts what an endpoint says of itself in each response, which no response column holds."""
+"""Counts what an endpoint says of itself and of tokens in each response, which no response column holds."""
 
 from __future__ import annotations
 
 from collections import Counter
 
 from evalkit.models.base import Response
+from evalkit.models.usage import TOKENS
 from evalkit.runfile.evidence import add_signs
 from evalkit.runfile.records import Cell
 from evalkit.runfile.store import Store
 
 
 class Signs:
-    """The `Response.signs` of the responses that this run received, by cell."""
+    """The `Response.signs` and `Response.tokens` of the responses that this run received, by cell."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._found: dict[int, Counter[tuple[str, str]]] = {}
 
     def add(self, cell: Cell, response: Response) -> None:
-        if response.signs:
-            self._found.setdefault(cell.id, Counter()).update(response.signs)
+        if response.signs or response.tokens:
+            found = self._found.setdefault(cell.id, Counter())
+            found.update(response.signs)
+            found.update({(TOKENS, kind): tokens for kind, tokens in response.tokens})
 
     def write(self) -> None:
         """Adds the counts to those of the run file. The caller commits."""

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, urljoin, urlsplit, urlunsplit
 
 from evalkit.errors import UsageError
 
-_ROUTES = ("/chat/completions", "/completions", "/audio/transcriptions", "/audio/translations")
+_ROUTES = ("/chat/completions", "/completions", "/audio/transcriptions", "/audio/translations", "/messages")
 """The ends of addresses that name a route rather than the API; they are left out."""
 _AZURE = (".azure.com", ".azure.us", ".azure.cn", ".azure-api.net")
 _SECRET = re.compile(r"key|token|secret|sig(nature)?$|password|^code$", re.IGNORECASE)
@@ -74,15 +74,15 @@ class Address:
         return bool(mapped.is_loopback or mapped.is_unspecified)
 
 
-def parse_address(url: str) -> Address:
+def parse_address(url: str, key_env: str = "OPENAI_API_KEY") -> Address:
     """The address that `url` is typed for. Raises `UsageError` if it is not a valid one.
 
     An address may end with a slash or with a route, as in documentation of servers. A query, such as Azure's
-    `api-version`, is sent with every request.
+    `api-version`, is sent with every request. `key_env`: the variable that errors name for the key.
     """
     url = url.strip()
     if "@" in url.rpartition("://")[2].partition("/")[0]:
-        raise UsageError("--base-url contains a password: put the key into OPENAI_API_KEY instead")
+        raise UsageError(f"--base-url contains a password: put the key into {key_env} instead")
     base, _, query = url.partition("?")
     if not _is_address(base) or "#" in query or any(c.isspace() or not c.isprintable() for c in query):
         raise UsageError(
@@ -90,7 +90,7 @@ def parse_address(url: str) -> Address:
         )
     for name, _value in parse_qsl(query, keep_blank_values=True):
         if _SECRET.search(name):
-            raise UsageError(f"--base-url contains a key ({name}=): put the key into OPENAI_API_KEY instead")
+            raise UsageError(f"--base-url contains a key ({name}=): put the key into {key_env} instead")
     base = base.rstrip("/")
     for route in _ROUTES:
         if base.endswith(route):

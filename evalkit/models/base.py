@@ -276,6 +276,8 @@ class Response:
     """Pictures and clips that the model made, in order; a run file stores them whole."""
     signs: tuple[tuple[str, str], ...] = field(default=(), compare=False)
     """What the endpoint said of itself, as (kind, value); counted, not stored (`evalkit.engine.evidence`)."""
+    tokens: tuple[tuple[str, int], ...] = field(default=(), compare=False)
+    """Further numbers of tokens, as (kind, tokens) (`evalkit.models.usage`); added up, not stored."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "text", plain_text(self.text))

@@ -1,4 +1,4 @@
-"""The HTTP client of the backends with OpenAI's routes: the address, the key, the session and the errors.
+"""The HTTP client of the backends that ask endpoints: the address, the key, the session and the errors.
 
 It is a thin aiohttp client: the engine retries, limits and caches. The key comes from a variable of the
 environment and is sent only in a header.
@@ -21,17 +21,29 @@ from evalkit.models.address import parse_address, redirected
 from evalkit.models.base import MOST_TOKENS
 from evalkit.models.refusal import says_refused
 from evalkit.models.registry import KEY
+from evalkit.models.service import BEARER, Service
+from evalkit.models.spent import spent
 from evalkit.models.waiting import AWAY, LIMITED, asked_wait, is_throttled, may_pass
 
 _T = TypeVar("_T")
 
 OPENAI = "https://api.openai.com/v1"
+OPENAI_SERVICE = Service(OPENAI, "OPENAI_BASE_URL")
 JSON_BODY: Mapping[str, str] = {"Content-Type": "application/json"}
 _LISTING = 5.0
 """Seconds that a list of models is waited for."""
 _REACHED = 4.0
 """Seconds in which an endpoint must accept a connection before the first request."""
 _FATAL = {401, 402, 403, 404, 405}
+_BAD_KEY = b"API_KEY_INVALID"
+"""Google's code for a wrong key, with a 400."""
+_NEVER = (
+    _BAD_KEY,
+    b'"FAILED_PRECONDITION"',  # Google, about a project or a country that it serves nothing to
+    b"model identifier is invalid",  # Bedrock
+    b"with on-demand throughput",  # Bedrock, about a model that has only inference profiles
+)
+"""Parts of errors with a 400 that no request to the model escapes."""
 _GOOD = {200, 201, 203}
 """The statuses that come with a response: some gateways say "created", and a proxy that it changed it."""
 _LATE = frozenset({408, 499, *range(500, 600)})
@@ -57,6 +69,8 @@ _TOO_LONG = (
     b"exceeds the context length",  # Ollama, if it does not cut the prompt silently
     b"prompt too long; exceeded",  # Ollama
     b"prompt is too long",  # Anthropic, Fireworks
+    b"input is too long",  # Bedrock
+    b"exceed context limit",  # Anthropic, of prompt and max_tokens together
     b"maximum prompt length",  # xAI
     b"exceeds the maximum number of tokens",  # Gemini
 )
@@ -77,16 +91,23 @@ class Refusal(ProviderError):
 
 
 class Endpoint:
-    """An API like OpenAI's at `base_url` (default: OPENAI_BASE_URL, or else OpenAI's own).
+    """An API at `base_url` (default: OPENAI_BASE_URL, or else OpenAI's own; `service` has others').
 
     Raises `UsageError` for an invalid address.
     """
 
-    def __init__(self, base_url: str = "", *, timeout: float = 600.0, key_env: str = KEY) -> None:
-        """`key_env`: the variable of the environment with the key."""
-        self._address = parse_address(base_url or os.environ.get("OPENAI_BASE_URL", "") or OPENAI)
+    def __init__(
+        self,
+        base_url: str = "",
+        *,
+        timeout: float = 600.0,
+        key_env: str = KEY,
+        service: Service = OPENAI_SERVICE,
+    ) -> None:
+        """`key_env`: the variable of the environment with the key; "" if the requests bring their own."""
+        self._address = parse_address(base_url or service.address, key_env)
         self.base_url = self._address.text
-        self.timeout, self._key_env = timeout, key_env
+        self.timeout, self._key_env, self._service = timeout, key_env, service
         self._moved: dict[str, str] = {}
         """Route → the URL that the server redirects it to."""
         importlib.import_module("aiohttp")  # here, because it would block the event loop for half a second
@@ -234,18 +255,8 @@ class Endpoint:
 
             from evalkit.models.connections import CONNECT, Answer, Connections
 
-            headers = {}
-            key, name = self._key(), self._key_env
-            if not key.isprintable():
-                raise ProviderError(f"{name} contains a line break or a control character", fatal=True)
-            if key and self._address.is_azure and not key.startswith(_JWT):
-                headers["api-key"] = key
-            elif key:
-                headers["Authorization"] = f"Bearer {key}"
-            elif self.is_openai:
-                raise ProviderError(f"{name} is not set", fatal=True)
             self._session = aiohttp.ClientSession(
-                headers=headers,
+                headers={**self._service.headers, **self._key_headers()},
                 connector=Connections(),
                 response_class=Answer,
                 timeout=aiohttp.ClientTimeout(total=self.timeout, connect=CONNECT),
@@ -256,42 +267,55 @@ class Endpoint:
             )
         return self._session
 
-    def _key(self) -> str:
-        key = os.environ.get(self._key_env, "").strip()
-        hide(key, self._key_env)
-        return key
+    def _key_headers(self) -> dict[str, str]:
+        name = self._key_env
+        key = os.environ.get(name, "").strip() if name else ""
+        hide(key, name)
+        if not key.isprintable():
+            raise ProviderError(f"{name} contains a line break or a control character", fatal=True)
+        if key and self._address.is_azure:
+            return {BEARER: f"Bearer {key}"} if key.startswith(_JWT) else {"api-key": key}
+        if name and not key and self._service.requires_key(self.base_url):
+            raise ProviderError(f"{name} is not set", fatal=True)
+        return self._service.key_headers(key)
 
     def refusal(self, status: int, headers: Mapping[str, str], body: bytes, said: str = "") -> Refusal:
         """The error of a response with `status`. `said`: the message, where it came with a 200."""
         detail = redacted(error_message(body))
         message = redacted(said) or f"HTTP {status} from {self.base_url}" + (f": {detail}" if detail else "")
-        hint = f"is {self._key_env} right?" if status in (401, 403) else ""
-        if status in (404, 405) and not (self.base_url.endswith("/v1") or self._address.query):
+        wrong_key = status in (401, 403) or _BAD_KEY in body[:_ERROR_READ]
+        hint = f"is {self._key_env or 'the login'} right?" if wrong_key else ""
+        versioned = self._service.versioned and not self.base_url.endswith("/v1")
+        if status in (404, 405) and versioned and not self._address.query:
             hint = f"did you mean --base-url {self.base_url}/v1?"
         if 300 <= status < 400 and (location := headers.get("Location")):
             target = one_line(urljoin(self.base_url, location))
             message += f" (it redirects to {target}: give that as --base-url if it is right)"
-        spent = (
-            status == 429 and b"insufficient_quota" in body
-        )  # about money, not speed: waiting does not help
+        used_up = spent(status, body)
+        hint = used_up or hint
         too_long = status in _TOO_LONG_STATUS and says_too_long(body)
         if says_refused(status, body):
             return Refusal(message, status, body, refused=True)
-        again = may_pass(status, headers, body) and not spent and not too_long
+        again = may_pass(status, headers, body) and not used_up and not too_long
         return Refusal(
             message,
             status,
             body,
             retryable=again,
             retry_after=asked_wait(headers, body),
-            throttled=is_throttled(status, headers) and not spent,
+            throttled=is_throttled(status, headers) and not used_up,
             limited=again and status in LIMITED,
             away=again and status in AWAY,
-            fatal=spent or (status in _FATAL and not again),
-            doubtful=not spent,
+            fatal=bool(used_up) or ((status in _FATAL or _tells_never(status, body)) and not again),
+            doubtful=not used_up,
             hint=hint,
             too_long=too_long,
         )
+
+
+def _tells_never(status: int, body: bytes) -> bool:
+    """Whether an error with a 400 says that no request to the model succeeds."""
+    return status == 400 and any(words in body[:_ERROR_READ] for words in _NEVER)
 
 
 def no_answer(kind: str, error: Exception, body: bytes) -> ProviderError:

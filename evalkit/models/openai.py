@@ -1,147 +1,66 @@
-"""Endpoints with OpenAI's chat and completions routes: vLLM, SGLang, llama.cpp, Ollama, OpenAI and others."""
+"""Endpoints with OpenAI's chat and completions routes: vLLM, SGLang, llama.cpp, Ollama, OpenAI and others.
+
+The providers with these routes (`evalkit.models.providers`) are opened here too.
+"""
 
 from __future__ import annotations
 
-import asyncio
-import dataclasses
-import time
-from base64 import b64encode
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from io import BytesIO
-from typing import Any
 
-import orjson
-
-from evalkit.errors import ProviderError, UsageError
-from evalkit.models.alternatives import ALTERNATIVES, most_alternatives, within
-from evalkit.models.base import Capability, Request, Response
-from evalkit.models.http import JSON_BODY, OPENAI, Endpoint, Refusal
-from evalkit.models.inside import Inside
+from evalkit.errors import UsageError
+from evalkit.models.base import Request, Response
+from evalkit.models.http import OPENAI, OPENAI_SERVICE, Endpoint
+from evalkit.models.http_model import HTTPModel, chat_of, encoded
 from evalkit.models.parameters import EXTRA
+from evalkit.models.providers import PROVIDERS, Provider
 from evalkit.models.reading import parse
-from evalkit.models.refused import Adapted
-from evalkit.models.registry import KEY, Named, capabilities_of
+from evalkit.models.refused import NO_SEED, Adapted
+from evalkit.models.registry import KEY, Named
 from evalkit.models.sse import assembled
-from evalkit.samples import JSON, Message, Part, Shown, Speech, Tool
+from evalkit.samples import JSON, Message, Part, Shown, Tool
 
 __all__ = ["OPENAI", "OpenAIModel"]
 
+_OPENAI = Provider("OpenAI", KEY, OPENAI_SERVICE, ())
 
-class OpenAIModel:
-    """The model `openai/NAME` at `base_url` (default: OPENAI_BASE_URL, or else OpenAI's own)."""
 
-    parallel: int | None = None
+class OpenAIModel(HTTPModel):
+    """The model `openai/NAME` at `base_url` (default: OPENAI_BASE_URL, or else OpenAI's own).
 
-    def __init__(self, model: str, base_url: str = "", *, timeout: float = 600.0, key_env: str = KEY) -> None:
-        self.name = f"openai/{model}"
-        self._model = model
-        self._endpoint = Endpoint(base_url, timeout=timeout, key_env=key_env)
-        self._adapted = Adapted()
-        self.capabilities: frozenset[Capability] = capabilities_of("openai")
-        if self._endpoint.is_openai:  # OpenAI always starts a new message
+    `provider`: another provider with the same routes, whose address is then the default.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        base_url: str = "",
+        *,
+        timeout: float = 600.0,
+        key_env: str = KEY,
+        backend: str = "openai",
+        provider: Provider = _OPENAI,
+    ) -> None:
+        endpoint = Endpoint(base_url, timeout=timeout, key_env=key_env, service=provider.service)
+        super().__init__(backend, model, endpoint, Adapted())
+        self._provider = provider
+        if endpoint.is_openai:  # OpenAI always starts a new message
             self.capabilities -= {"prefill"}
-        self._encoder = _one_thread()
-        self._most_alternatives: int | None = None
-        """The most alternatives of a token, once the endpoint refused more."""
         # OpenAI's newer models refuse the older name; other servers know only that one.
-        self._max_tokens = "max_completion_tokens" if self._endpoint.is_openai else "max_tokens"
-
-    @property
-    def base_url(self) -> str:
-        return self._endpoint.base_url
-
-    @property
-    def timeout(self) -> float:
-        """Seconds after which a request is given up."""
-        return self._endpoint.timeout
-
-    @property
-    def identity(self) -> dict[str, JSON]:
-        return {"backend": "openai", "model": self._model, "endpoint": self.base_url}
-
-    async def generate(self, request: Request, *, draw: int = 0) -> Response:
-        """The response to a request, which is sent again as long as it is refused for an optional part.
-
-        These parts are parameters (`evalkit.models.refused`) and the number of alternatives. Raises
-        `ProviderError`.
-        """
-        asked = within(request, self._most_alternatives)
-        payload = await self._built(asked)
-        while True:
-            sent = self._adapted.payload(payload)
-            try:
-                response = await self._once(asked, sent)
-                break
-            except Refusal as refusal:
-                most = most_alternatives(refusal, asked, self.base_url)
-                if most is not None:
-                    self._most_alternatives = most
-                    asked = within(asked, most)
-                    payload = await self._built(asked)
-                    continue
-                self._adapted.learn(refusal, sent, asked)
-                if self._adapted.payload(payload) == sent:
-                    raise
-        if asked.logprobs == request.logprobs:
-            return response
-        signs = (*response.signs, (ALTERNATIVES, str(asked.logprobs)))
-        return dataclasses.replace(response, signs=signs)
-
-    async def served(self) -> frozenset[str] | None:
-        """The names of the models that the endpoint lists; None if it lists none, or does not answer."""
-        return await self._endpoint.models()
-
-    async def reach(self) -> None:
-        """Raises a fatal `ProviderError` if nobody is at the address, within 5 seconds."""
-        await self._endpoint.reach()
-
-    async def _once(self, request: Request, payload: dict[str, JSON]) -> Response:
-        """The response to the payload. Raises `Refusal`, also for an error inside a 200 with its status."""
-        started = time.perf_counter()
-        echoed = str(request.prompt) if request.echo else ""
-
-        def read(body: bytes) -> Response:
-            seconds = time.perf_counter() - started
-            return parse(assembled(body), request.api, seconds, echoed, request.prompt)
-
-        try:
-            response = await self._post(request, payload, read)
-        except Inside as error:
-            raise self._endpoint.refusal(error.status, {}, error.body, str(error)) from None
-        if response.finish == "other" and (response.completion_tokens or 0) >= request.max_tokens:
-            return dataclasses.replace(response, finish="length")  # the server says no reason
-        return response
-
-    async def _built(self, request: Request) -> dict[str, JSON]:
-        return await self._in_thread(self._payload, request) if request.media else self._payload(request)
-
-    async def aclose(self) -> None:
-        self._encoder.shutdown(wait=False)
-        self._encoder = _one_thread()
-        await self._endpoint.aclose()
+        self._max_tokens = "max_completion_tokens" if endpoint.is_openai else provider.max_tokens
 
     def departures(self, request: Request) -> tuple[tuple[str, str], ...]:
-        """(parameter, description) of each change to a request, without which the endpoint refused it."""
-        return tuple(self._adapted.departures(request)) if self._adapted.departs else ()
+        if request.seed is None or self._provider.seed:
+            return super().departures(request)
+        return (*super().departures(request), NO_SEED)
 
-    async def _post(
-        self, request: Request, payload: dict[str, JSON], read: Callable[[bytes], Response]
-    ) -> Response:
-        route = "completions" if request.api == "completion" else "chat/completions"
-        if not request.media:
-            data = orjson.dumps(payload)
-            return await self._endpoint.post(route, lambda: data, read, JSON_BODY)
-        encoded = await self._in_thread(orjson.dumps, payload)  # megabytes, which are sent in pieces
-        return await self._endpoint.post(route, lambda: BytesIO(encoded), read, JSON_BODY)
+    def _route(self, request: Request) -> str:
+        return "completions" if request.api == "completion" else "chat/completions"
 
-    async def _in_thread(self, work: Callable[[Any], Any], value: object) -> Any:
-        """Encodes pictures and clips in a thread, because megabytes would block the event loop."""
-        return await asyncio.get_running_loop().run_in_executor(self._encoder, work, value)
+    def _parsed(self, body: bytes, request: Request, seconds: float) -> Response:
+        echoed = str(request.prompt) if request.echo else ""
+        return parse(assembled(body), request.api, seconds, echoed, request.prompt)
 
     def _payload(self, request: Request) -> dict[str, JSON]:
-        if isinstance(request.prompt, Speech):
-            raise ProviderError("openai/ accepts chats and texts: send a clip to transcribe/", fatal=True)
         payload: dict[str, JSON] = {"model": self._model}
         if isinstance(request.prompt, str):
             payload["prompt"] = request.prompt
@@ -151,39 +70,43 @@ class OpenAIModel:
             if request.echo:
                 payload["echo"] = True
         else:
-            payload["messages"] = [_turn(message) for message in request.prompt]
+            payload["messages"] = [_turn(message) for message in chat_of(request)]
             if request.tools:
                 payload["tools"] = [_tool(tool) for tool in request.tools]
             if request.prefill:  # the names in vLLM and SGLang
                 payload |= {"add_generation_prompt": False, "continue_final_message": True}
             payload[self._max_tokens] = request.max_tokens
-            if request.logprobs:
-                payload["logprobs"] = True
-                payload["top_logprobs"] = request.logprobs
+            if request.logprobs and self._provider.counted_logprobs:
+                payload["logprobs"] = request.logprobs
+            elif request.logprobs:
+                payload |= {"logprobs": True, "top_logprobs": request.logprobs}
         payload["temperature"] = request.temperature
         if request.temperature > 0 or request.top_p != 1:
             # Every sampled request has it: vLLM and SGLang would otherwise use the model's own default.
             payload["top_p"] = request.top_p
         if request.stop:
             payload["stop"] = list(request.stop)
-        if request.seed is not None:
-            payload["seed"] = request.seed
+        if request.seed is not None and self._provider.seed:
+            payload[self._provider.seed] = request.seed
         return {**payload, **request.extra}
 
 
 def open_openai(named: Named) -> OpenAIModel:
-    """Opens `openai/NAME`. Raises `UsageError` for an invalid address."""
+    """Opens `openai/NAME`, or the model of another provider. Raises `UsageError` for an invalid address."""
+    backend = named.typed.partition("/")[0]
     name, mark, _ = named.name.partition("?")
     if mark:
         raise UsageError(
-            f"openai/{name} has no options: --set {EXTRA}KEY=VALUE puts a parameter into each request"
+            f"{backend}/{name} has no options: --set {EXTRA}KEY=VALUE puts a parameter into each request"
         )
-    return OpenAIModel(name, named.base_url, timeout=named.timeout, key_env=named.key_env)
-
-
-def _one_thread() -> ThreadPoolExecutor:
-    """An executor with one thread; several would block the event loop for a tenth of a second."""
-    return ThreadPoolExecutor(1, thread_name_prefix="encoder")
+    return OpenAIModel(
+        name,
+        named.base_url,
+        timeout=named.timeout,
+        key_env=named.key_env,
+        backend=backend,
+        provider=PROVIDERS.get(backend, _OPENAI),
+    )
 
 
 def _turn(message: Message) -> dict[str, JSON]:
@@ -214,7 +137,7 @@ def _part(part: Part) -> JSON:
     """Pictures become data URLs, and clips base64. By now, clips are WAV files and videos are pictures."""
     if isinstance(part, str):
         return {"type": "text", "text": part}
-    return _WIRE[part.kind](part, b64encode(part.data).decode())
+    return _WIRE[part.kind](part, encoded(part))
 
 
 _WIRE: Mapping[str, Callable[[Shown, str], JSON]] = {

@@ -7,8 +7,9 @@ from dataclasses import replace
 
 from evalkit.identity.package import package_digest
 from evalkit.models.base import Model
+from evalkit.models.opening import factory_at
 from evalkit.models.python_file import made_of
-from evalkit.models.registry import Backend, Named, factory_at
+from evalkit.models.registry import Backend, Named
 from evalkit.plugins import Plugin, find_plugin, working
 from evalkit.samples import JSON
 

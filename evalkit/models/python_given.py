@@ -8,9 +8,9 @@ from typing import Any, TypeAlias, cast
 from evalkit.errors import UsageError
 from evalkit.identity.declared import code_identity
 from evalkit.models.base import Model
+from evalkit.models.opening import open_model
 from evalkit.models.python_file import is_model, made_of
 from evalkit.models.python_user import check_members
-from evalkit.models.registry import open_model
 from evalkit.samples import JSON
 
 ModelLike: TypeAlias = "str | Model | Callable[..., Any]"

@@ -19,6 +19,7 @@ from evalkit.models.http import count, no_answer, one_line
 from evalkit.models.inside import Inside, as_body, error_of, status_of, told
 from evalkit.models.reasoning import split_reasoning
 from evalkit.models.refusal import BROKEN, FINISHES, tells_refusal
+from evalkit.models.usage import CACHED, REASONING, tokens_of
 from evalkit.samples import Message, Prompt, ToolCall, plain_text
 
 LENIENT, SERVED, FINGERPRINT = "lenient", "model", "fingerprint"
@@ -27,7 +28,7 @@ REPEATED, ENDS = "repeated", "ends"
 that began with the prompt; a template's mark that was left in the text."""
 _LEAST_REPEATED = 40
 """The characters of a prompt from which no answer repeats it by chance."""
-_IMPOSSIBLE = -9999.0
+IMPOSSIBLE = -9999.0
 """Stands for a log-probability of minus infinity, as OpenAI's API gives it."""
 _THOUGHTS = ("thinking", "reasoning", "thought", "redacted_thinking")
 _TOKEN_ID = re.compile(r"token_id:\d+")
@@ -84,6 +85,7 @@ def parse(body: bytes, api: str, seconds: float, echoed: str = "", prompt: Promp
             prompt_logprobs=prompt_logprobs,
             tool_calls=_tool_calls(message.get("tool_calls"), text),
             signs=tuple(found),
+            tokens=_further_tokens(usage),
         )
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
         raise no_answer(api, error, body) from None
@@ -248,6 +250,15 @@ def _completion_tokens(usage: Mapping[str, Any]) -> int | None:
     return generated + thought if usage.get("total_tokens") == prompt + generated + thought else generated
 
 
+def _further_tokens(usage: Mapping[str, Any]) -> tuple[tuple[str, int], ...]:
+    """Tokens of the prompt from a cache, and those of reasoning, by OpenAI's names and DeepSeek's."""
+    details = usage.get("prompt_tokens_details")
+    cached = details.get("cached_tokens") if isinstance(details, dict) else None
+    details = usage.get("completion_tokens_details")
+    thought = details.get("reasoning_tokens") if isinstance(details, dict) else None
+    return tokens_of({CACHED: cached or usage.get("prompt_cache_hit_tokens"), REASONING: thought})
+
+
 def signs(document: Mapping[str, Any], lenient: bool) -> Iterable[tuple[str, str]]:
     """What a response says of itself beside its answer, as `Response.signs`."""
     if lenient:
@@ -357,4 +368,4 @@ def _number(logprob: Any) -> float | None:
         return None
     if found == math.inf:
         raise ValueError("a log-probability is infinite")
-    return max(found, _IMPOSSIBLE)
+    return max(found, IMPOSSIBLE)

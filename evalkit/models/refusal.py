@@ -27,7 +27,8 @@ FINISHES: Mapping[str, Finish] = {
     ),
     **dict.fromkeys(
         ("content_filter", "content_filtered", "safety", "image_safety", "prohibited_content", "blocklist",
-         "recitation", "spii", "refusal", "sensitive", "guardrail_intervened", "error_toxic"),
+         "recitation", "language", "spii", "model_armor", "refusal", "sensitive", "guardrail_intervened",
+         "error_toxic"),
         "filter",
     ),
 }  # fmt: skip

@@ -20,6 +20,10 @@ from evalkit.models.http import Refusal, says_too_long
 from evalkit.models.templates import folded, has_system, says_no_system
 from evalkit.samples import JSON, Message
 
+NO_SEED = ("seed", "the endpoint takes no seed: its draws cannot be repeated")
+"""The departure of a request with a seed that is sent without one."""
+BLANK_STOPS = ("stop", "the endpoint takes no blank stop sequences: evalkit cut the responses itself")
+SYSTEM_FOLDED = ("system", "the model's template has no system message: it stood before the user's text")
 _STATUS = {400, 422}
 _TEMPLATE_STATUS = {400, 422, 500}
 """llama.cpp's server and older ones of vLLM answer an error of the template with a 500."""
@@ -52,7 +56,9 @@ _BOTH = re.compile(r"\bboth\b|only one|together|at the same time|mutually|either
 class Adapted:
     """What one endpoint was found not to take, and payloads without it. It learns as refusals come."""
 
-    def __init__(self) -> None:
+    def __init__(self, streams: bool = True) -> None:
+        """`streams`: whether to ask for a stream where the endpoint wants that, in OpenAI's way."""
+        self._may_stream = streams
         self._renamed: dict[str, str] = {}
         self._dropped: set[str] = set()
         self._values: set[tuple[str, JSON]] = set()
@@ -92,12 +98,11 @@ class Adapted:
         if request.temperature and ("top_p" in self._dropped or ("top_p", request.top_p) in self._values):
             yield "top_p", f"the endpoint does not take top_p {request.top_p:g}: asked at its default"
         if request.seed is not None and "seed" in self._dropped:
-            yield "seed", "the endpoint takes no seed: its draws cannot be repeated"
+            yield NO_SEED
         if self._folds and has_system({"messages": _roles(request)}):
-            yield "system", "the model's template has no system message: it stood before the user's text"
+            yield SYSTEM_FOLDED
         if self._stops is not None and len(request.stop) > self._stops:
-            many = f"at most {self._stops} stop sequences" if self._stops else "no stop sequences"
-            yield "stop", f"the endpoint takes {many}: evalkit cut the responses itself"
+            yield stops_cut(self._stops)
 
     def learn(self, refusal: Refusal, sent: Mapping[str, JSON], request: Request) -> None:
         """Notes what a refusal of `sent`, which `payload` returned, says about its parameters.
@@ -115,7 +120,12 @@ class Adapted:
             return  # without its tokens, a prompt that is repeated is of no use
         known = {*sent} & {*_KNOWN, *request.extra}
         name = next(said.names(known), "")
-        if "stream" not in sent and _STREAM.search(said.text) and name not in _ABOUT_SAMPLING:
+        if (
+            self._may_stream
+            and "stream" not in sent
+            and _STREAM.search(said.text)
+            and name not in _ABOUT_SAMPLING
+        ):
             self._streams = True
         elif name:
             self._refuse(name, said, sent, request, refusal)
@@ -151,6 +161,12 @@ class Adapted:
         fewer = [number for number in said.numbers if 0 < number < count]
         most = max(fewer, default=0)
         self._stops = most if self._stops is None else min(most, self._stops)
+
+
+def stops_cut(most: int) -> tuple[str, str]:
+    """The departure of a request with more stop sequences than the endpoint takes."""
+    many = f"at most {most} stop sequences" if most else "no stop sequences"
+    return "stop", f"the endpoint takes {many}: evalkit cut the responses itself"
 
 
 class Said:

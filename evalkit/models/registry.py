@@ -5,29 +5,24 @@ A row describes a backend without importing it.
 
 from __future__ import annotations
 
-import functools
 import importlib
 import importlib.util
 import os
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-from evalkit.errors import UsageError, unknown
 from evalkit.models.options import (
     Read,
     number,
     on_or_off,
-    parse_options,
-    read_options,
-    take_options,
     temperatures,
     whole_number,
 )
+from evalkit.models.providers import PROVIDERS
 
 if TYPE_CHECKING:
-    from evalkit.models.base import Capability, Model
+    from evalkit.models.base import Capability
     from evalkit.plugins import Plugin
 
 KEY = "OPENAI_API_KEY"
@@ -60,10 +55,10 @@ class Backend:
 
     `factory`: `module:function` of the function that makes the model from a `Named`. `module`: the package
     that must be installed; `install`: the command that installs it. `address`: whether it accepts
-    `--base-url`. `key`: whether it sends a key. `whole`: whether all that follows the backend is the model's
-    name, including question marks; the backend then parses any options itself. `alone`: whether there can be
-    no copies of a model in further processes although it has no key. `plugin`: of an installed package, its
-    entry point; evalkit fills it in.
+    `--base-url`. `key`: whether it sends a key, by default that in the variable `key_env`. `whole`: whether
+    all that follows the backend is the model's name, including question marks; the backend then parses any
+    options itself. `alone`: whether there can be no copies of a model in further processes although it has no
+    key. `plugin`: of an installed package, its entry point; evalkit fills it in.
     """
 
     usage: str
@@ -76,6 +71,7 @@ class Backend:
     address: bool = False
     whole: bool = False
     key: bool = False
+    key_env: str = KEY
     alone: bool = False
     plugin: Plugin | None = None
 
@@ -93,8 +89,6 @@ class Backend:
         return not self.module or importlib.util.find_spec(self.module) is not None
 
 
-_COPIES = "evalkit.copies.opening:open_copies"
-"""The function that opens a model with the option `copies`, which every backend in this process has."""
 _OFFLINE: Mapping[str, Read] = {
     "revision": str,
     "dtype": str,
@@ -107,8 +101,6 @@ _OFFLINE: Mapping[str, Read] = {
 }
 """The options of vllm/ and sglang/ alike. Those that are not evalkit's own are arguments of both engines."""
 
-_WITH_COLON = ("python:", "command:")
-"""What follows these is a path or a command, which may contain slashes."""
 
 BACKENDS: dict[str, Backend] = {
     "openai": Backend(
@@ -295,6 +287,21 @@ BACKENDS: dict[str, Backend] = {
         },
     ),
 }
+BACKENDS |= {
+    name: Backend(
+        f"{name}/NAME{provider.usage} [--base-url URL]",
+        f"{provider.title} ({provider.key_env})",
+        provider.capabilities,
+        provider.factory,
+        module="aiohttp",
+        options=provider.options,
+        address=True,
+        whole=not provider.options,
+        key=True,
+        key_env=provider.key_env,
+    )
+    for name, provider in PROVIDERS.items()
+}
 
 
 def capabilities_of(backend: str) -> frozenset[Capability]:
@@ -302,98 +309,7 @@ def capabilities_of(backend: str) -> frozenset[Capability]:
     return frozenset(BACKENDS[backend].capabilities)
 
 
-def open_model(
-    spec: str,
-    *,
-    base_url: str | Sequence[str] = "",
-    timeout: float = 600.0,
-    key_env: str = "",
-    ray_address: str = "",
-) -> Model:
-    """The model that `backend/name?option=value` names. Raises `UsageError` if it cannot be opened.
-
-    `base_url`: the address of its endpoint, or a file with addresses; several are replicas of one model.
-    `key_env`: the variable of the environment with the endpoint's key, which must be set; OPENAI_API_KEY if
-    none is named. `ray_address`: of the Ray cluster for `ray/…`, as `--ray-address`.
-    """
-    backend, mark, rest = spec.partition(":" if spec.startswith(_WITH_COLON) else "/")
-    row = find_backend(backend)
-    if not mark or not rest:
-        raise UsageError(f"{spec!r} names a backend but no model: write {row.usage}")
-    if not row.installed:
-        raise UsageError(f"{backend} is not installed: {row.install}")
-    urls = _addresses(base_url)
-    if urls and not row.address:
-        takers = [re.split(r"[ \[]", other.usage)[0] for other in BACKENDS.values() if other.address]
-        raise UsageError(f"--base-url can be used with {' and '.join(takers)}, not with {backend}/")
-    if key_env:
-        _check_key(key_env, backend, row)
-    if row.copied:
-        spec, typed = take_options(spec, ("copies",))
-        rest = spec.partition(mark)[2]
-        if typed and len(urls) < 2:
-            return factory_at(_COPIES)(Named(spec, rest, typed, "".join(urls), timeout))
-    name, _, query = (rest, "", "") if row.whole else rest.partition("?")
-    options = read_options(f"{backend}/{name}", parse_options(query), row.options, backend)
-    factory = _opener(row)
-    named = (Named(spec, name, options, url, timeout, key_env or KEY, ray_address) for url in urls or [""])
-    opened = [*map(factory, named)]
-    if len(opened) == 1:
-        return opened[0]
-    if not row.key or row.plugin is not None:
-        takers = [f"{other}/" for other, known in BACKENDS.items() if known.key and known.address]
-        raise UsageError(f"{backend} takes one --base-url: replicas can be used with {' and '.join(takers)}")
-    from evalkit.models.replicas import Replica, Replicas
-
-    unlike = {cast("Replica", model).base_url: cast("Replica", model) for model in opened}
-    return Replicas([*unlike.values()]) if len(unlike) > 1 else opened[0]
-
-
-def find_backend(name: str) -> Backend:
-    """The backend of evalkit, or of an installed package, with that name. Raises `UsageError`."""
-    if name in BACKENDS:
-        return BACKENDS[name]
-    from evalkit.models.plugged import plugged_backend
-    from evalkit.plugins import plugin_names
-
-    if (found := plugged_backend(name)) is None:
-        raise unknown("backend", name, (*BACKENDS, *plugin_names("models")))
-    return found
-
-
-def _opener(row: Backend) -> Callable[[Named], Model]:
-    if row.plugin is None:
-        return factory_at(row.factory)
-    from evalkit.models.plugged import open_plugged
-
-    return functools.partial(open_plugged, row)
-
-
-def factory_at(place: str) -> Callable[[Named], Model]:
-    """The function at `module:function`."""
-    module, _, function = place.partition(":")
-    found: Callable[[Named], Model] = getattr(importlib.import_module(module), function)
-    return found
-
-
-def _addresses(base_url: str | Sequence[str]) -> list[str]:
-    """The addresses that `--base-url` was given; [] for none. Raises `UsageError`."""
-    if not base_url:
-        return []
-    from evalkit.models.replicas import addresses
-
-    return addresses(base_url)
-
-
 def judge_key(spec: str) -> str:
     """The variable with the key of the judge model `spec`: `JUDGE_KEY` if it is set and of use, else ""."""
     row = BACKENDS.get(spec.partition("/")[0])
     return JUDGE_KEY if row is not None and row.key and os.environ.get(JUDGE_KEY, "").strip() else ""
-
-
-def _check_key(key_env: str, backend: str, row: Backend) -> None:
-    if not row.key:
-        takers = [f"{name}/" for name, other in BACKENDS.items() if other.key]
-        raise UsageError(f"--api-key-env can be used with {' and '.join(takers)}, not with {backend}/")
-    if not os.environ.get(key_env, "").strip():
-        raise UsageError(f"the environment has no key in the variable {key_env}: set it, or name another one")

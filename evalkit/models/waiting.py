@@ -17,7 +17,8 @@ LIMITED = frozenset({429, 498})
 AWAY = frozenset({502, 503, 504, 520, 521, 522, 523, 524, 530})
 """The statuses of a gateway or a server that has no model to ask now (RFC 9110, section 15.6, Cloudflare)."""
 _THROTTLED = frozenset({503, 529}) | LIMITED
-_AGAIN = frozenset({408, 409, 425, 499}) | LIMITED
+_AGAIN = frozenset({408, 409, 424, 425, 499}) | LIMITED
+"""424: of Bedrock, for a model that failed."""
 _SEARCHED = 65536
 """The bytes of an error's body that are searched; Google's RetryInfo follows its message."""
 _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0}
@@ -133,7 +134,7 @@ def _until(value: str) -> float | None:
 def _resets(headers: Mapping[str, str]) -> list[float]:
     """The seconds until each used up quota is full again, by OpenAI's, Groq's and Anthropic's headers."""
     found = []
-    for kind in ("", "-requests", "-tokens"):
+    for kind in ("", "-requests", "-tokens", "-input-tokens", "-output-tokens"):
         for reset, left in (
             (f"x-ratelimit-reset{kind}", f"x-ratelimit-remaining{kind}"),
             (f"ratelimit-reset{kind}", f"ratelimit-remaining{kind}"),

@@ -18,6 +18,7 @@ import orjson
 
 from evalkit.models.alternatives import ALTERNATIVES
 from evalkit.models.reading import ENDS, FINGERPRINT, LENIENT, REPEATED, SERVED
+from evalkit.models.usage import TOKENS
 from evalkit.runfile.media_tables import CANCELS
 from evalkit.runfile.records import Cell
 from evalkit.runfile.store import Store
@@ -137,6 +138,8 @@ def _of_signs(store: Store, cell: Cell, asked: str) -> Iterator[str]:
         )
     if repeated := sum(n for kind, _, n in counts if kind == REPEATED):
         yield f"{repeated} responses began with the whole prompt, which is left out"
+    if tokens := [f"{n:,} {value}" for kind, value, n in counts if kind == TOKENS]:
+        yield f"the endpoint counted among its tokens: {', '.join(tokens)}"
     if limits := [int(value) for kind, value, _ in counts if kind == ALTERNATIVES]:
         yield f"the endpoint returns at most {min(limits)} alternatives of a token, not {_wanted(cell)}"
 

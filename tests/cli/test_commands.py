@@ -12,6 +12,7 @@ import pytest
 
 import evalkit
 from evalkit.benchmark.task import all_tasks
+from evalkit.models.providers import PROVIDERS
 from evalkit.runfile.records import OUTCOMES
 from tests.cli.conftest import Cli
 from tests.made import sums
@@ -199,7 +200,7 @@ def test_models(cli: Cli) -> None:
         "ray",
         "replay",
         "fake",
-    }
+    } | {*PROVIDERS}
     assert rows["openai"]["capabilities"] == [
         "chat",
         "completion",

@@ -111,7 +111,7 @@ def test_a_picture_is_prepared_once_however_often_it_is_shown(
         return b64encode(data)
 
     monkeypatch.setattr(media_image, "prepare", counted)
-    monkeypatch.setattr("evalkit.models.openai.b64encode", watched)
+    monkeypatch.setattr("evalkit.models.http_model.b64encode", watched)
     pictures = {"red.webp": square("red", kind="WEBP"), "blue.webp": square("blue", kind="WEBP")}
     rows = [(f"{i}", "red" if i % 2 else "blue", ["red.webp" if i % 2 else "blue.webp"]) for i in range(40)]
     task = album(tmp_path, pictures, rows)

@@ -12,6 +12,7 @@ import pytest
 from evalkit.errors import UsageError
 from evalkit.models import BACKENDS, Backend, open_model
 from evalkit.models.openai import OpenAIModel
+from evalkit.models.providers import PROVIDERS
 
 ROOT = Path(__file__).parents[2]
 
@@ -26,7 +27,7 @@ def test_the_index_says_how_each_is_typed_and_got() -> None:
     assert set(BACKENDS) == {
         "openai", "llama-cpp", "transcribe", "faster-whisper", "hf", "vllm", "sglang", "lm-eval", "python",
         "command", "ray", "replay", "fake",
-    }  # fmt: skip
+    } | {*PROVIDERS}  # fmt: skip
     for name, backend in BACKENDS.items():
         assert backend.usage.startswith((f"{name}/", f"{name}:"))
         module, _, function = backend.factory.partition(":")
@@ -63,11 +64,12 @@ def test_a_name_may_hold_what_separates_elsewhere() -> None:
     ("spec", "said"),
     [
         ("openia/tiny", "unknown backend 'openia': did you mean openai?"),
-        ("llamacpp/a.gguf", "unknown backend 'llamacpp': did you mean llama-cpp?"),
+        ("llamacpp/a.gguf", "unknown backend 'llamacpp': did you mean llama-cpp or ollama?"),
         (
             "",
-            "unknown backend '': known are command, fake, faster-whisper, hf, llama-cpp, lm-eval, openai, "
-            "python, ray, replay, sglang, transcribe, vllm",
+            "unknown backend '': known are anthropic, azure, bedrock, cohere, command, deepseek, fake, "
+            "faster-whisper, fireworks, gemini, groq, hf, llama-cpp, lm-eval, mistral, ollama, openai, "
+            "openrouter, python, ray, replay, sglang, together, transcribe, vllm, xai",
         ),
         ("openai", "'openai' names a backend but no model: write openai/NAME [--base-url URL]"),
         ("openai/", "'openai/' names a backend but no model: write openai/NAME [--base-url URL]"),
@@ -100,8 +102,8 @@ def test_what_cannot_be_opened(spec: str, said: str) -> None:
 def test_an_address_goes_with_an_endpoint_only(spec: str) -> None:
     said = refusal(spec, "http://127.0.0.1:8000/v1")
     assert said == (
-        "--base-url can be used with openai/NAME and transcribe/NAME and python:FILE.py:NAME, "
-        f"not with {spec.partition('/')[0]}/"
+        "--base-url can be used with openai/NAME, transcribe/NAME, python:FILE.py:NAME and 13 others "
+        f"(evalkit models lists them), not with {spec.partition('/')[0]}/"
     )
 
 

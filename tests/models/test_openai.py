@@ -132,6 +132,12 @@ def test_a_key_that_no_header_can_hold_is_refused(monkeypatch: pytest.MonkeyPatc
     assert not server.requests
 
 
+def test_an_address_from_the_environment_needs_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    with OpenAIServer() as server:
+        monkeypatch.setenv("OPENAI_BASE_URL", server.url)
+        assert ask("", ASKED)[0].text == "How many legs has a spider?"
+
+
 def test_openai_is_not_asked_without_a_key() -> None:
     with pytest.raises(ProviderError, match="OPENAI_API_KEY is not set") as refused:
         ask(OPENAI, ASKED)
