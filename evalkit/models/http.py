@@ -22,6 +22,7 @@ from evalkit.models.base import MOST_TOKENS
 from evalkit.models.refusal import says_refused
 from evalkit.models.registry import KEY
 from evalkit.models.waiting import AWAY, LIMITED, asked_wait, is_throttled, may_pass
+from evalkit.samples import JSON
 
 _T = TypeVar("_T")
 
@@ -234,18 +235,13 @@ class Endpoint:
 
             from evalkit.models.connections import CONNECT, Connections
 
-            headers = {}
             key, name = self._key(), self._key_env
             if not key.isprintable():
                 raise ProviderError(f"{name} contains a line break or a control character", fatal=True)
-            if key and self._address.is_azure and not key.startswith(_JWT):
-                headers["api-key"] = key
-            elif key:
-                headers["Authorization"] = f"Bearer {key}"
-            elif self.is_openai:
+            if not key and self.is_openai:
                 raise ProviderError(f"{name} is not set", fatal=True)
             self._session = aiohttp.ClientSession(
-                headers=headers,
+                headers=self._headers(key, key),
                 connector=Connections(),
                 timeout=aiohttp.ClientTimeout(total=self.timeout, connect=CONNECT),
                 max_line_size=_LONGEST_HEADER,  # policies and cookies of gateways exceed aiohttp's 8 kB
@@ -254,6 +250,19 @@ class Endpoint:
                 auto_decompress=True,
             )
         return self._session
+
+    def wire(self, route: str) -> dict[str, JSON]:
+        """Where a request goes, and with which headers; the name of the key's variable is in its place."""
+        headers = {**self._headers(self._key(), f"[{self._key_env}]"), **JSON_BODY}
+        return {"url": self._moved.get(route) or self._address.route(route), "headers": {**headers}}
+
+    def _headers(self, key: str, shown: str) -> dict[str, str]:
+        """The header with the key, in which `shown` is in its place."""
+        if not key:
+            return {}
+        if self._address.is_azure and not key.startswith(_JWT):
+            return {"api-key": shown}
+        return {"Authorization": f"Bearer {shown}"}
 
     def _key(self) -> str:
         key = os.environ.get(self._key_env, "").strip()

@@ -88,6 +88,12 @@ class OpenAIModel:
         signs = (*response.signs, (ALTERNATIVES, str(asked.logprobs)))
         return dataclasses.replace(response, signs=signs)
 
+    def wire(self, request: Request) -> dict[str, JSON]:
+        """The request as it is sent, for a person: address, headers without the key, and body."""
+        asked = within(request, self._most_alternatives)
+        sent = self._adapted.payload(self._payload(asked))
+        return {**self._endpoint.wire(_route(request)), "body": sent}
+
     async def served(self) -> frozenset[str] | None:
         """The names of the models that the endpoint lists; None if it lists none, or does not answer."""
         return await self._endpoint.models()
@@ -128,7 +134,7 @@ class OpenAIModel:
     async def _post(
         self, request: Request, payload: dict[str, JSON], read: Callable[[bytes], Response]
     ) -> Response:
-        route = "completions" if request.api == "completion" else "chat/completions"
+        route = _route(request)
         if not request.media:
             data = orjson.dumps(payload)
             return await self._endpoint.post(route, lambda: data, read, JSON_BODY)
@@ -179,6 +185,10 @@ def open_openai(named: Named) -> OpenAIModel:
             f"openai/{name} has no options: --set {EXTRA}KEY=VALUE puts a parameter into each request"
         )
     return OpenAIModel(name, named.base_url, timeout=named.timeout, key_env=named.key_env)
+
+
+def _route(request: Request) -> str:
+    return "completions" if request.api == "completion" else "chat/completions"
 
 
 def _one_thread() -> ThreadPoolExecutor:
