@@ -10,7 +10,7 @@ import importlib
 import os
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urljoin
 
 import orjson
@@ -77,6 +77,14 @@ class Refusal(ProviderError):
         self.status, self.body = status, body
 
 
+class Listed(NamedTuple):
+    """The response to a request for the list of models: its status, its Date header, and when it came."""
+
+    status: int
+    date: str
+    at: float
+
+
 class Endpoint:
     """An API like OpenAI's at `base_url` (default: OPENAI_BASE_URL, or else OpenAI's own).
 
@@ -95,6 +103,8 @@ class Endpoint:
         self._names: frozenset[str] | None = None
         self._looked: tuple[float, ProviderError | None] | None = None
         """When it was looked for last, and why it was not found."""
+        self.listed: Listed | None = None
+        """What the last request for the list of models brought."""
 
     @property
     def is_openai(self) -> bool:
@@ -192,6 +202,7 @@ class Endpoint:
                 return self._nobody(f"the name {host} has no address ({one_line(said)})")
             url = self._address.route("models")
             async with self._open_session().get(url, timeout=limits, allow_redirects=False) as answer:
+                self.listed = Listed(answer.status, answer.headers.get("Date", ""), time.time())
                 if answer.status == 200:
                     self._names = await self._read(answer.content, _names)
                 if answer.status != 400:
