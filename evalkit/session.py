@@ -17,7 +17,7 @@ from evalkit.data.base import data_options
 from evalkit.engine.bounds import bounded
 from evalkit.engine.chosen import TaskLike
 from evalkit.engine.client import Stopped
-from evalkit.engine.events import emit, run_events, with_events
+from evalkit.engine.events import Events, emit, run_events
 from evalkit.engine.plan import Plan, make_plan
 from evalkit.engine.progress import Progress, Silent, make_progress
 from evalkit.engine.run import Options, execute, open_run
@@ -241,7 +241,7 @@ async def execute_plan(
 ) -> Table:
     """Runs `plan` into the run file at `path`, which may contain a part of the run already."""
     with open_run(path, plan) as store, run_events(plan, path):
-        await execute(plan, store, options, with_events(progress or Silent()))
+        await execute(plan, store, options, Events(progress or Silent()))
         table = build_table([store])
         for cell in table.cells:
             emit("figure", logging.INFO, **flat(cell))

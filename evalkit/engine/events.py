@@ -32,6 +32,10 @@ if TYPE_CHECKING:
 
 LOGGER = logging.getLogger("evalkit.run")
 LOGGER.addHandler(logging.NullHandler())  # otherwise Python writes warnings to standard error
+_LOOKED_AT = (25, 50, 100, 200)
+"""The numbers of samples after which it is looked how many answers were cut."""
+_MANY = 0.1
+"""The share of cut answers from which the user is told."""
 _LONGEST = 500
 """The characters of an error in an event."""
 
@@ -140,16 +144,18 @@ def run_events(plan: Plan, path: Path) -> Iterator[None]:
     emit("run_ended", status="finished")
 
 
-def with_events(progress: Progress) -> Progress:
-    """A progress that passes everything on to `progress` and logs it, if anybody wants these events."""
-    return _Events(progress) if LOGGER.isEnabledFor(logging.INFO) else progress
+class Events:
+    """A progress that passes everything on to `progress`, and logs it.
 
+    It also tells, once for each task and while the run can be stopped, that many answers are cut.
+    """
 
-class _Events:
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
         self._cell: Cell | None = None
         self._counts = Counter[str]()
+        self._name, self._most = "", 0
+        """The task's `max_tokens`; 0 once it was told that many answers are cut."""
 
     def __getattr__(self, name: str) -> Any:
         """What else the progress has, such as `awaiting`."""
@@ -157,24 +163,36 @@ class _Events:
 
     def start(self, planned: CellPlan, cell: Cell, client: ModelClient, store: Store) -> None:
         self._end()
-        self._cell, self._counts = cell, Counter()
+        self._cell, self._counts, self._most = cell, Counter(), planned.protocol.max_tokens
+        self._name = planned.name
         done = {name: count for name, count in store.outcomes(cell).items() if count and name != FAILED}
         emit("task_started", **_place(cell), samples=planned.count, done_before=sum(done.values()))
         self._progress.start(planned, cell, client, store)
 
     def sample(self, row: Row) -> None:
         self._counts[row.outcome] += 1
-        emit(
-            "sample",
-            logging.WARNING if row.outcome == FAILED else logging.INFO,
-            **({} if self._cell is None else _place(self._cell)),
-            sample=row.sample.id,
-            position=row.position,
-            outcome=row.outcome,
-            boundary=row.boundary or None,
-            cause=row.error[:_LONGEST] or None,
-        )
+        level = logging.WARNING if row.outcome == FAILED else logging.INFO
+        if self._cell is not None and LOGGER.isEnabledFor(level):
+            emit(
+                "sample",
+                level,
+                **_place(self._cell),
+                sample=row.sample.id,
+                position=row.position,
+                outcome=row.outcome,
+                boundary=row.boundary or None,
+                cause=row.error[:_LONGEST] or None,
+            )
         self._progress.sample(row)
+        if self._most and (seen := self._counts.total()) in _LOOKED_AT:
+            self._tell_cut(seen)
+
+    def _tell_cut(self, seen: int) -> None:
+        share = self._counts["truncated"] / seen
+        if share >= _MANY:
+            cut = f"{100 * share:.0f} % of the first {seen} answers were cut at {self._most} tokens"
+            self.news(f"{self._name}: {cut}: stop, and raise --set max_tokens")
+            self._most = 0
 
     def waiting(self, seconds: float, why: str) -> None:
         emit("waiting", logging.WARNING, seconds=round(seconds, 3), cause=why[:_LONGEST])
