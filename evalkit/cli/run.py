@@ -208,18 +208,15 @@ def command(
     from evalkit.data.base import data_options
     from evalkit.engine.bounds import bounded
     from evalkit.engine.log_file import log_to
-    from evalkit.engine.only import only as only_of
     from evalkit.engine.plan import make_plan
     from evalkit.engine.run import Options
     from evalkit.engine.waits import RetryPolicy
     from evalkit.models import open_model
     from evalkit.session import default_output
 
-    if verbose and not only:
-        raise UsageError("-v needs --only ID: it shows one sample after the other")
     use_workers(workers, ray_address)
-    attempts = 1 + bounded("retries", retries, "--retries")
-    options = Options(_concurrency(concurrency), RetryPolicy(attempts=attempts), verify_fraction)
+    retry = RetryPolicy(attempts=1 + bounded("retries", retries, "--retries"))
+    options = Options(_concurrency(concurrency), retry, verify_fraction)
     timeout = bounded("timeout", timeout, "--timeout")
     plan = make_plan(
         open_model(model, base_url=base_urls, timeout=timeout, key_env=key_env, ray_address=ray_address),
@@ -234,15 +231,21 @@ def command(
         shard=shard,
         tell=_teller(),
     )
+    plan = _chosen(plan, only, verbose)
+    path = output or default_output(plan)
+    with log_to(log_file, path, lambda text: click.echo(text, err=True)):
+        return _run(plan, path, options, _again(path, output is None), as_json, verbose)
+
+
+def _chosen(plan: Plan, only: tuple[str, ...], verbose: bool) -> Plan:
+    """The plan with the samples of `--only`, after its warnings were shown."""
+    from evalkit.engine.only import only as only_of
+
+    if verbose and not only:
+        raise UsageError("-v needs --only ID: it shows one sample after the other")
     for line in plan.warnings():
         click.echo(f"warning: {line}", err=True)
-    if only:
-        plan = only_of(plan, only)
-    path = output or default_output(plan)
-    if log_file is not None and log_file.absolute() == path.absolute():
-        raise UsageError(f"--log-file {log_file} is the run file: name another file")
-    with log_to(log_file, lambda text: click.echo(text, err=True)):
-        return _run(plan, path, options, _again(path, output is None), as_json, verbose)
+    return only_of(plan, only) if only else plan
 
 
 def _teller() -> Callable[[str], None]:

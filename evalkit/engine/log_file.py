@@ -24,14 +24,16 @@ from evalkit.samples import plain_text
 
 
 @contextlib.contextmanager
-def log_to(path: Path | None, tell: Callable[[str], object]) -> Iterator[None]:
+def log_to(path: Path | None, run_file: Path, tell: Callable[[str], object]) -> Iterator[None]:
     """Appends events to the file at `path` meanwhile; None: does nothing. Raises `UsageError`.
 
-    `tell`: is told, once, that the file cannot be written.
+    `run_file`: the file that the log must not be. `tell`: is told, once, that the file cannot be written.
     """
     if path is None:
         yield
         return
+    if path.absolute() == run_file.absolute():
+        raise UsageError(f"--log-file {path} is the run file: name another file")
     handler, before = LogFile(path, tell), LOGGER.level
     LOGGER.addHandler(handler)
     LOGGER.setLevel(logging.DEBUG)

@@ -158,7 +158,7 @@ def test_without_a_log_nothing_is_made_of_an_event(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(events.Event, "fields", {}, raising=False)
     events.emit("sample", sample="1")
     assert made == []
-    with log_to(tmp_path / "l.jsonl", made.append):
+    with log_to(tmp_path / "l.jsonl", tmp_path / "r.db", made.append):
         events.emit("sample", sample="1")
     assert made == ["sample"]
     events.emit("sample", sample="1")
