@@ -76,7 +76,7 @@ def test_what_the_page_shows_works(page: str, tmp_path: Path) -> None:
 
 
 def test_links_lead_somewhere() -> None:
-    for page in (*PAGES, "CONTRIBUTING.md"):
+    for page in (*PAGES, "CONTRIBUTING.md", "docs/security.md", "docs/licences.md"):
         for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", (ROOT / page).read_text("utf-8")):
             if not target.startswith("https://"):
                 assert (ROOT / page).parent.joinpath(target).exists(), f"{page}: {target}"

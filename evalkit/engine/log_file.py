@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import re
 import stat
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -21,6 +22,9 @@ from evalkit.engine.events import LOGGER, Event
 from evalkit.errors import UsageError
 from evalkit.keys import redacted
 from evalkit.samples import plain_text
+
+_OBEYED = re.compile(rb"\xc2[\x80-\x9f]|\x7f")
+"""Control characters in UTF-8 that JSON leaves as they are, and that a terminal obeys."""
 
 
 @contextlib.contextmanager
@@ -91,7 +95,12 @@ def line_of(record: logging.LogRecord) -> bytes:
         "pid": record.process,
         **{key: _without_keys(value) for key, value in event.fields.items()},
     }
-    return orjson.dumps(line, default=str, option=orjson.OPT_NON_STR_KEYS | orjson.OPT_APPEND_NEWLINE)
+    text = orjson.dumps(line, default=str, option=orjson.OPT_NON_STR_KEYS | orjson.OPT_APPEND_NEWLINE)
+    return _OBEYED.sub(_escaped, text)
+
+
+def _escaped(found: re.Match[bytes]) -> bytes:
+    return b"\\u00%02x" % found[0][-1]
 
 
 def _without_keys(value: Any) -> Any:

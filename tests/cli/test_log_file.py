@@ -7,6 +7,8 @@ import json
 import logging
 import os
 import re
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -181,12 +183,42 @@ def heard(handler: logging.Handler) -> Iterator[logging.Logger]:
 
 def test_any_text_is_one_line_of_utf_8(tmp_path: Path) -> None:
     with heard(LogFile(tmp_path / "l.jsonl", print)) as logger:
-        events.emit("sample", sample="half \ud800 and \u2028\n\r", cause=None, ids=[f"x {KEY}"], n=2**63)
+        events.emit("sample", sample="half \ud800 and \u2028\n\r", cause=None, n=2**63)
+        events.emit("sample", sample="\x1b[2J \x9b2J \x7f é ü", ids=["é\x85"])
         logger.warning("a plain %s", "message")
-    first, second = (json.loads(line) for line in (tmp_path / "l.jsonl").read_bytes().split(b"\n")[:-1])
+    text = (tmp_path / "l.jsonl").read_text("utf-8")
+    assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f]", text)
+    first, obeyed, second = map(json.loads, text.split("\n")[:-1])
+    assert (obeyed["sample"], obeyed["ids"]) == ("\x1b[2J \x9b2J \x7f é ü", ["é\x85"])
     assert first["sample"] == "half \ufffd and \u2028\n\r"
     assert "cause" not in first
     assert (second["event"], second["text"], second["pid"]) == ("message", "a plain message", os.getpid())
+
+
+_FULL = """
+import logging, resource, sys
+from pathlib import Path
+from evalkit.engine.events import emit
+from evalkit.engine.log_file import log_to
+said = []
+with log_to(Path(sys.argv[1]), Path("r.db"), said.append):
+    emit("sample", sample="1")
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200, resource.RLIM_INFINITY))
+    for n in range(3):
+        emit("sample", sample="2" * 100)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    emit("sample", sample="3")
+print(len(said), said[0])
+"""
+
+
+def test_a_line_that_fits_in_part_does_not_spoil_the_next(tmp_path: Path) -> None:
+    log = tmp_path / "l.jsonl"
+    done = subprocess.run([sys.executable, "-c", _FULL, str(log)], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith(f"1 cannot write the log file {log}: ")
+    first, cut, last = log.read_text("utf-8").splitlines()
+    assert (json.loads(first)["sample"], json.loads(last)["sample"]) == ("1", "3")
+    assert len(first) + 1 + len(cut) == 200
 
 
 def test_the_page_lists_every_event() -> None:
