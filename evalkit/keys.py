@@ -14,6 +14,7 @@ import os
 import re
 from collections.abc import Collection, Mapping
 from functools import lru_cache
+from pathlib import Path
 from urllib.parse import quote, unquote
 
 HUB = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
@@ -32,6 +33,7 @@ _LOGIN = re.compile(r"\s*(?:[a-z][a-z0-9+.-]*://)?([^/?#\s]+)@", re.IGNORECASE)
 _ADDRESS = re.compile(r"\s*[a-z][a-z0-9+.-]*://[^/?#\s]+@", re.IGNORECASE)
 """The beginning of an address with a name and a password. Only a proxy's may lack the scheme."""
 _LOGIN_LENGTH = 6
+_LONGEST_TOKEN = 1000
 _SHORTEST = 8
 _LONG = 20
 """A key of that length is found even if only a part of it is repeated."""
@@ -59,8 +61,10 @@ def hide(key: str, name: str) -> None:
 def hide_environment() -> None:
     """Hides the keys that evalkit and the libraries that it uses read from the environment.
 
-    Also the passwords in addresses, such as `HTTPS_PROXY=http://name:password@proxy:3128`.
+    Also the passwords in addresses, such as `HTTPS_PROXY=http://name:password@proxy:3128`, and the key that
+    `hf auth login` has stored.
     """
+    hide(_stored_token(), HUB[0])
     for name, value in os.environ.items():
         if name in _VARIABLES or name.endswith(_API_KEY):
             hide(value.strip(), name)
@@ -71,6 +75,17 @@ def hide_environment() -> None:
                 if colon and len(login) >= _LOGIN_LENGTH:  # also as the header that it becomes, in base64
                     _names.setdefault(login, name)
                     _whole.add(login)
+
+
+def _stored_token() -> str:
+    """The Hub's key in the file where huggingface_hub looks for it, or ""."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "huggingface")
+    place = os.environ.get("HF_TOKEN_PATH") or Path(os.environ.get("HF_HOME") or cache, "token")
+    try:
+        with Path(place).expanduser().open(encoding="utf-8") as file:
+            return file.read(_LONGEST_TOKEN).strip()
+    except (OSError, ValueError, RuntimeError):  # there is no file, no text in it, or no home
+        return ""
 
 
 def redacted(text: str) -> str:

@@ -142,6 +142,21 @@ def test_what_of_an_address_is_hidden(
     assert redacted(text) == shown
 
 
+@pytest.mark.parametrize("where", ["HF_TOKEN_PATH", "HF_HOME", "XDG_CACHE_HOME"])
+def test_the_hubs_key_in_its_file_is_hidden(where: str, fresh: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("HF_TOKEN_PATH", "HF_HOME", "XDG_CACHE_HOME", *keys.HUB):
+        fresh.delenv(name, raising=False)
+    below = {"HF_TOKEN_PATH": "mine", "HF_HOME": "token", "XDG_CACHE_HOME": "huggingface/token"}
+    file = tmp_path / below[where]
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("hf_Ab3dEf0123456789xyz\n", encoding="utf-8")
+    fresh.setenv(where, str(file if where == "HF_TOKEN_PATH" else tmp_path))
+    hide_environment()
+    assert redacted("token hf_Ab3dEf0123456789xyz") == "token [HF_TOKEN]"
+    file.write_bytes(b"\xff\xfe")
+    hide_environment()
+
+
 def test_a_worker_has_no_variable_with_a_secret(fresh: pytest.MonkeyPatch) -> None:
     """A real process of the class that SymPy, videos and learned scorers run in."""
     secrets = {
