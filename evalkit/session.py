@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
+import logging
 import re
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,8 +17,9 @@ from evalkit.data.base import data_options
 from evalkit.engine.bounds import bounded
 from evalkit.engine.chosen import TaskLike
 from evalkit.engine.client import Stopped
+from evalkit.engine.events import Events, emit, run_events
 from evalkit.engine.plan import Plan, make_plan
-from evalkit.engine.progress import Progress, make_progress
+from evalkit.engine.progress import Progress, Silent, make_progress
 from evalkit.engine.run import Options, execute, open_run
 from evalkit.engine.waits import RetryPolicy
 from evalkit.errors import UsageError
@@ -25,7 +27,7 @@ from evalkit.models import judge_key
 from evalkit.models.base import Model
 from evalkit.models.parameters import typed_value
 from evalkit.models.python_given import ModelLike, model_of
-from evalkit.report.table import Table, build_table
+from evalkit.report.table import Table, build_table, flat
 from evalkit.samples import JSON, JUDGE
 
 Judges: TypeAlias = "ModelLike | Mapping[str, ModelLike] | None"
@@ -238,9 +240,12 @@ async def execute_plan(
     plan: Plan, path: Path, options: Options | None = None, progress: Progress | None = None
 ) -> Table:
     """Runs `plan` into the run file at `path`, which may contain a part of the run already."""
-    with open_run(path, plan) as store:
-        await execute(plan, store, options, progress)
-        return build_table([store])
+    with open_run(path, plan) as store, run_events(plan, path):
+        await execute(plan, store, options, Events(progress or Silent()))
+        table = build_table([store])
+        for cell in table.cells:
+            emit("figure", logging.INFO, **flat(cell))
+        return table
 
 
 def default_output(plan: Plan) -> Path:

@@ -79,6 +79,8 @@ class RawServer:
         self.asked = self.connections = self.in_flight = self.most_in_flight = 0
         self.over = asyncio.Event()
         """Set when the server ends: what a behaviour that hangs waits for."""
+        self.listing = whole(404, b"{}")
+        """The response to `GET models`."""
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._open: set[asyncio.Task[Any]] = set()
@@ -142,7 +144,7 @@ class RawServer:
         length = re.search(r"(?i)content-length: (\d+)", head)
         body = await reader.readexactly(int(length[1])) if length else b""
         if head.startswith("GET"):
-            await connection.send(whole(404, b"{}"))
+            await connection.send(self.listing)
             return True
         connection.payload = json.loads(body)
         number, self.asked = self.asked, self.asked + 1

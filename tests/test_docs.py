@@ -80,7 +80,8 @@ def test_what_the_page_shows_works(page: str, tmp_path: Path) -> None:
 
 
 def test_links_lead_somewhere() -> None:
-    for page in (*PAGES, "docs/plugins.md", "docs/providers.md", "CONTRIBUTING.md"):
+    more = ("plugins", "providers", "security", "licences")
+    for page in (*PAGES, *(f"docs/{name}.md" for name in more), "CONTRIBUTING.md"):
         for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", (ROOT / page).read_text("utf-8")):
             if not target.startswith("https://"):
                 assert (ROOT / page).parent.joinpath(target).exists(), f"{page}: {target}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import re
 import shlex
 import signal
 import sys
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from evalkit.cli.judge_options import judge_models
 from evalkit.cli.options import (
     NumberRange,
     data_option,
@@ -27,18 +27,15 @@ from evalkit.cli.options import (
 )
 from evalkit.cli.output import write
 from evalkit.errors import StorageError, UsageError
-from evalkit.samples import JUDGE
 
 if TYPE_CHECKING:
     from evalkit.engine.plan import Plan
     from evalkit.engine.run import Options
-    from evalkit.models.base import Model
+    from evalkit.engine.watch import Watching
     from evalkit.report.table import Table
 
 _SILENT = 3.0
 _DIGITS = 40
-_ROLE = re.compile(r"([a-z][\w-]*)=")
-"""Matches the role in ROLE=MODEL. A model's name or a URL has a slash or a colon before any equals sign."""
 
 
 @click.command()
@@ -114,6 +111,19 @@ _ROLE = re.compile(r"([a-z][\w-]*)=")
     metavar="I/N",
     help="Ask only part I of N of the samples, counted from 1. `evalkit merge` puts the parts together.",
 )
+@click.option(
+    "--only",
+    multiple=True,
+    metavar="ID",
+    help="Ask only the sample with this id, or whose id begins so; several may be given. The run stays "
+    "unfinished: the same command without it asks the rest.",
+)
+@click.option(
+    "-v",
+    "--verbose",
+    is_flag=True,
+    help="With --only: show each sample's request, response, what was read from it, and the verdict.",
+)
 @click.option("--seed", type=int, default=0, metavar="N", show_default=True, help="Seed of sampled draws.")
 @set_option
 @click.option(
@@ -152,6 +162,13 @@ _ROLE = re.compile(r"([a-z][\w-]*)=")
     is_flag=True,
     help="Resume a run whose endpoint has another address now. The run file then lists both addresses.",
 )
+@click.option(
+    "--log-file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Append what happens to this file, one JSON document on each line: requests, retries, waits, "
+    "failures, samples, figures.",
+)
 @click.option("--strict", is_flag=True, help="Refuse tasks whose results are not comparable with the report.")
 @workers_option
 @unsafe_option
@@ -167,6 +184,8 @@ def command(
     output: Path | None,
     limit: int | None,
     shard: str,
+    only: tuple[str, ...],
+    verbose: bool,
     ray_address: str,
     seed: int,
     settings: tuple[str, ...],
@@ -176,6 +195,7 @@ def command(
     retries: int,
     verify_fraction: float,
     same_model: bool,
+    log_file: Path | None,
     strict: bool,
     workers: str,
     as_json: bool,
@@ -187,6 +207,7 @@ def command(
     """
     from evalkit.data.base import data_options
     from evalkit.engine.bounds import bounded
+    from evalkit.engine.log_file import log_to
     from evalkit.engine.plan import make_plan
     from evalkit.engine.run import Options
     from evalkit.engine.waits import RetryPolicy
@@ -194,8 +215,8 @@ def command(
     from evalkit.session import default_output
 
     use_workers(workers, ray_address)
-    attempts = 1 + bounded("retries", retries, "--retries")
-    options = Options(_concurrency(concurrency), RetryPolicy(attempts=attempts), verify_fraction)
+    retry = RetryPolicy(attempts=1 + bounded("retries", retries, "--retries"))
+    options = Options(_concurrency(concurrency), retry, verify_fraction)
     timeout = bounded("timeout", timeout, "--timeout")
     plan = make_plan(
         open_model(model, base_url=base_urls, timeout=timeout, key_env=key_env, ray_address=ray_address),
@@ -205,15 +226,26 @@ def command(
         limit=limit,
         seed=seed,
         strict=strict,
-        judges=_judges(judges, judge_urls, judge_keys, timeout, ray_address),
+        judges=judge_models(judges, judge_urls, judge_keys, timeout, ray_address),
         same_model=same_model,
         shard=shard,
         tell=_teller(),
     )
+    plan = _chosen(plan, only, verbose)
+    path = output or default_output(plan)
+    with log_to(log_file, path, lambda text: click.echo(text, err=True)):
+        return _run(plan, path, options, _again(path, output is None), as_json, verbose)
+
+
+def _chosen(plan: Plan, only: tuple[str, ...], verbose: bool) -> Plan:
+    """The plan with the samples of `--only`, after its warnings were shown."""
+    from evalkit.engine.only import only as only_of
+
+    if verbose and not only:
+        raise UsageError("-v needs --only ID: it shows one sample after the other")
     for line in plan.warnings():
         click.echo(f"warning: {line}", err=True)
-    path = output or default_output(plan)
-    return _run(plan, path, options, _again(path, output is None), as_json)
+    return only_of(plan, only) if only else plan
 
 
 def _teller() -> Callable[[str], None]:
@@ -229,18 +261,22 @@ def _teller() -> Callable[[str], None]:
     return tell
 
 
-def _run(plan: Plan, path: Path, options: Options, again: str, as_json: bool) -> int:
+def _run(plan: Plan, path: Path, options: Options, again: str, as_json: bool, verbose: bool) -> int:
     """Runs the plan, prints the table and, if work is left, the command to resume; returns the exit code."""
     from evalkit.engine.client import Stopped
     from evalkit.engine.progress import make_progress
+    from evalkit.engine.watch import Watching
     from evalkit.report.build import run_text
     from evalkit.runfile.causes import advice, told
     from evalkit.session import execute_plan
 
+    progress = make_progress()
+    watching = Watching(progress) if verbose else None
+
     async def go() -> Table:
         stop_on_signals()
         try:
-            return await execute_plan(plan, path, options, make_progress())
+            return await execute_plan(plan, path, options, watching or progress)
         finally:
             for model in (plan.model, *plan.judges.values()):
                 await model.aclose()
@@ -257,6 +293,8 @@ def _run(plan: Plan, path: Path, options: Options, again: str, as_json: bool) ->
         ) from None
     except StorageError as error:
         raise StorageError(f"the run stopped: {error}. When this is fixed, to resume: {again}") from None
+    if watching is not None:
+        _show(plan, path, watching, to_stderr=as_json)
     write(None, run_text(table, as_json=as_json, colour=sys.stdout.isatty()), shown=not as_json)
     if table.failed:
         click.echo(f"{table.failed} samples failed; {advice(table.causes, again)}", err=True)
@@ -267,6 +305,22 @@ def _run(plan: Plan, path: Path, options: Options, again: str, as_json: bool) ->
     return 3 if table.failed else 0
 
 
+def _show(plan: Plan, path: Path, watching: Watching, *, to_stderr: bool) -> None:
+    """Shows the samples of `--only`."""
+    from evalkit.report.one_sample import sample_text
+    from evalkit.runfile.sample_records import SampleRecords
+    from evalkit.runfile.store import Store
+
+    chosen = {(cell.task.name, cell.protocol.name): cell.only or () for cell in plan.cells}
+    with Store.open(path) as store:
+        for cell in store.cells():
+            records = SampleRecords(store, cell)
+            for position in sorted(chosen.get((cell.task, cell.protocol), ())):
+                sample = records.read(position)
+                sent = watching.sent.get((cell.id, sample.id), ())
+                click.echo(sample_text(cell, sample, sent), err=to_stderr)
+
+
 def _tell_replicas(path: Path) -> None:
     """Says how many requests each replica answered, if the model has several."""
     from evalkit.runfile.replica_use import called, replica_uses
@@ -275,50 +329,6 @@ def _tell_replicas(path: Path) -> None:
     with Store.open(path) as store:
         for use in replica_uses(store):
             click.echo(called(use.address) + use.line().removeprefix(use.address), err=True)
-
-
-def _judges(
-    typed: tuple[str, ...], urls: tuple[str, ...], keys: tuple[str, ...], timeout: float, ray_address: str
-) -> dict[str, Model]:
-    """Returns the judge models by role. Raises `UsageError`."""
-    from evalkit.benchmark.task import judge_argument
-    from evalkit.models import judge_key, open_model
-
-    models, addresses = _by_role("--judge", typed), _all_by_role(urls)
-    for role in addresses.keys() - models.keys():
-        named = judge_argument(role, "MODEL")
-        raise UsageError(f"--judge-base-url {addresses[role][0]} needs --judge {named}")
-    named_keys = _by_role("--judge-api-key-env", keys)
-    for role in named_keys.keys() - models.keys():
-        named = judge_argument(role, "MODEL")
-        raise UsageError(f"--judge-api-key-env {named_keys[role]} needs --judge {named}")
-    return {
-        role: open_model(
-            name,
-            base_url=addresses.get(role, ""),
-            timeout=timeout,
-            key_env=named_keys.get(role) or judge_key(name),
-            ray_address=ray_address,
-        )
-        for role, name in models.items()
-    }
-
-
-def _by_role(option: str, typed: tuple[str, ...]) -> dict[str, str]:
-    found = _all_by_role(typed)
-    for role, values in found.items():
-        if len(values) > 1:
-            raise UsageError(f"{option} {values[1]}: the role {role} already has {values[0]}")
-    return {role: value for role, (value,) in found.items()}
-
-
-def _all_by_role(typed: tuple[str, ...]) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
-    for text in typed:
-        match = _ROLE.match(text)
-        role, value = (match[1], text[match.end() :]) if match else (JUDGE, text)
-        found.setdefault(role, []).append(value)
-    return found
 
 
 def _concurrency(text: str) -> int | None:

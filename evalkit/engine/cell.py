@@ -44,6 +44,8 @@ class CellPlan:
     """Identities of the judge models of the task's scorers, by role."""
     role: str = ""
     """`validation` for the samples that a threshold is chosen on, "" for those that the figure is from."""
+    only: frozenset[int] | None = None
+    """The positions of the samples that are asked now, of those within `limit`; None: all of them."""
 
     @property
     def name(self) -> str:
@@ -107,6 +109,8 @@ class CellPlan:
         if self.by_group and not self.records.parts and self.limit is not None:
             quota = _Quota(self.limit, () if self._small else self.task.group_sizes)
         for position, record in self._read():
+            if self.only is not None and position not in self.only:
+                continue
             found: Sample | BoundaryError
             try:
                 found = self.sample(record, position)

@@ -12,7 +12,9 @@ from typing import NamedTuple, TypeAlias
 import orjson
 
 from evalkit.copies.model import Copies, Copy
+from evalkit.engine import events
 from evalkit.engine.commits import Commits
+from evalkit.engine.departures import Departures
 from evalkit.engine.doubt import Doubt
 from evalkit.engine.evidence import Signs
 from evalkit.engine.flights import Flights, until_when
@@ -28,7 +30,7 @@ from evalkit.models.stops import cut
 from evalkit.runfile.encoding import checked
 from evalkit.runfile.records import AGAIN, OF_JUDGE, OF_MODEL
 from evalkit.runfile.store import Cell
-from evalkit.runfile.tallies import add_departure, asker, has_answer
+from evalkit.runfile.tallies import asker, has_answer
 from evalkit.samples import JUDGE
 
 _TOLD_PAUSE = 5.0
@@ -96,12 +98,14 @@ class ModelClient:
         self._doubt = Doubt(has_answer(self.store, OF_JUDGE if judge else OF_MODEL))
         self.on_wait: Callable[[float, str], None] | None = None
         """Is told of long pauses: the seconds, and why."""
+        self.on_sent: Callable[[Model, Request, Asker], None] | None = None
+        """Is told of each attempt at a request, after it."""
         self._told_until = 0.0
         self.flights = Flights(self.lanes)
         self._seen = not any(hasattr(lane.model, "reach") for lane in self.lanes.all)
         """Whether somebody is at the model's addresses."""
         self._reached: asyncio.Task[str] | None = None
-        self._departed: set[tuple[int, str]] = set()
+        self._departures = Departures(model, self.store, judge)
         self._echo_shown: asyncio.Task[None] | None = None
         # Only this exact class gets the hints, because no model of a user's may see the references.
         self._hinted = type(model) is FakeModel or (type(model) is Copies and model.hinted)
@@ -165,7 +169,7 @@ class ModelClient:
             await self._media.keep(response.media)
         of = OF_JUDGE if self._judge else OF_MODEL
         self.store.add_response(key, body, draw, asker.cell, asker.sample, response, of)
-        self._note_departures(request, asker.cell)
+        self._departures.note(request, asker.cell)
         if self._uses is not None:
             self._uses.now_and_then()
         self.commits.soon()
@@ -187,17 +191,6 @@ class ModelClient:
         except ExceptionGroup as failures:  # Python 3.11.2 wraps what except* raises
             raise failures.exceptions[0] from None
         return composed([task.result() for task in tasks], request.continuations)
-
-    def _note_departures(self, request: Request, cell: Cell) -> None:
-        """Stores with the response how the request was sent otherwise than the protocol says, if it was."""
-        departures = getattr(self.model, "departures", None)
-        if departures is None:
-            return
-        by = f"{self._judge}: " if self._judge else ""
-        for name, words in departures(request):
-            if (cell.id, name) not in self._departed:
-                self._departed.add((cell.id, name))
-                add_departure(self.store, cell, f"{by}{name}", f"{by}{words}")
 
     def stored_as(self, key: bytes, body: bytes, sample: str) -> tuple[bytes, bytes]:
         """Returns the (key, body) that a request for the sample with the id `sample` is stored under.
@@ -260,7 +253,7 @@ class ModelClient:
         with self._doubt:
             while True:
                 turn = await self.lanes.take(tried)
-                turn.request = waits
+                turn.request, waits.sent = waits, waits.sent + 1
                 try:
                     with turn:
                         response = await self._sent(turn, request, draw, asker, land)
@@ -282,6 +275,7 @@ class ModelClient:
                             self._count_failure(error)
                         raise
                     self._tell_wait(pause, error)
+                    events.retried(waits, asker, draw, pause * self.policy.second)
                     await self.flights.sleep(pause * self.policy.second, str(error))
                 else:
                     self._failed_in_a_row = self._limited_in_a_row = 0
@@ -297,21 +291,28 @@ class ModelClient:
         lane = turn.lane
 
         async def flight() -> Response:
-            response = cut(await self._once(lane, request, draw, asker), request.stop)
+            try:
+                response = cut(await self._once(lane, request, draw, asker), request.stop)
+            finally:
+                if self.on_sent is not None:
+                    self.on_sent(lane.model, request, asker)
             if land is not None:
                 await land(response)
             return response
 
         try:
-            return await self.flights.carry(flight(), paid=bool(lane.address))
+            response = await self.flights.carry(flight(), paid=bool(lane.address))
         except ProviderError as error:
             if self.lanes.several and lane.address not in str(error):
                 error.args = (f"{lane.address}: {error.args[0]}",)
             self.lanes.failed(turn, error, self.policy)
             self.store.add_error(asker.cell, asker.sample, draw, error.boundary, str(error))
             self.commits.soon()
+            events.failed(turn, asker, draw, self._judge, error)
             self._slow_down(lane, error)
             raise
+        events.answered(turn, asker, draw, self._judge, response)
+        return response
 
     def _goes_elsewhere(self, lane: Lane, error: ProviderError, tried: set[Lane]) -> bool:
         """Whether the request is sent to another replica at once. Raises `Stopped` if none is left."""

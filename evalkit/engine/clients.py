@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from evalkit.copies.model import Copies
 from evalkit.engine.batch import taken_at_once
@@ -38,6 +38,17 @@ def make_client(
     return ModelClient(
         model, commits, Lanes(lanes, concurrency), retry, seed, media, judge=judge, verify=verify
     )
+
+
+def listen(clients: Iterable[ModelClient], progress: Progress) -> None:
+    """Has the clients tell `progress` what it has a method for; an object of the user's may have none."""
+    for client in clients:
+        client.on_wait, client.lanes.on_news = _method(progress, "waiting"), _method(progress, "news")
+        client.on_sent = _method(progress, "on_sent")
+
+
+def _method(progress: Progress, name: str) -> Callable[..., None] | None:
+    return getattr(progress, name, None)
 
 
 async def tell_waits(clients: Iterable[ModelClient], progress: Progress, second: float) -> None:

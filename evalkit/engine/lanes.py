@@ -48,6 +48,7 @@ class Lane:
         self.copy = model if isinstance(model, Copy) else None
         self.batcher = Batcher(model) if batches(model) else None
         self.address = str(getattr(model, "base_url", ""))
+        limiter.address = self.address
         self.use = ReplicaUse(self.address)
         self.rests = 0
         """How often it has rested since it answered last."""

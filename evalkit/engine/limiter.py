@@ -6,10 +6,13 @@ While an endpoint allows no request at all (429), nobody is admitted.
 from __future__ import annotations
 
 import asyncio
+import logging
 import statistics
 import time
 from collections import deque
 from collections.abc import Callable
+
+from evalkit.engine.events import emit
 
 MOST = 256
 """The highest limit of `auto`."""
@@ -29,6 +32,8 @@ class Limiter:
         self.limit = limit
         self.most = limit
         self.active = 0
+        self.address = ""
+        """The endpoint that it is for, in events."""
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._hold: asyncio.TimerHandle | None = None
         self._admit: Callable[[], None] = self._wake
@@ -61,6 +66,7 @@ class Limiter:
                 return
             self._hold.cancel()
         self._hold = loop.call_later(seconds, self._release)
+        emit("held", logging.WARNING, replica=self.address or None, seconds=round(seconds, 3))
 
     def _release(self) -> None:
         self._hold = None
@@ -174,7 +180,9 @@ class AutoLimiter(Limiter):
         self._before = 0
 
     def _resize(self, limit: int) -> None:
-        self.limit = max(1, min(self.most, limit))
+        before, self.limit = self.limit, max(1, min(self.most, limit))
+        if self.limit != before:
+            emit("limit_changed", replica=self.address or None, limit=self.limit, before=before)
         self._admit()
 
 

@@ -17,7 +17,7 @@ from evalkit.engine.calibrate import calibrate
 from evalkit.engine.cell import CellPlan
 from evalkit.engine.channel import Links, SampleChannel
 from evalkit.engine.client import ModelClient, Stopped
-from evalkit.engine.clients import land, make_client, tell_waits
+from evalkit.engine.clients import land, listen, make_client, tell_waits
 from evalkit.engine.commits import Commits
 from evalkit.engine.context import SampleContext, task_hints
 from evalkit.engine.corpus import complete
@@ -147,9 +147,7 @@ async def execute(
     limit = options.concurrency
     client = make_client(plan.model, limit, *given, verify=options.verify)
     judges = {role: make_client(model, limit, *given, judge=role) for role, model in plan.judges.items()}
-    for one in (clients := (client, *judges.values())):
-        # an object of the user's may not have these
-        one.on_wait, one.lanes.on_news = getattr(progress, "waiting", None), getattr(progress, "news", None)
+    listen(clients := (client, *judges.values()), progress)
     cells = {(cell.task, cell.protocol, cell.role): cell for cell in store.cells()}
     telling = asyncio.create_task(tell_waits(clients, progress, options.retry.second))
     stored = True
@@ -218,7 +216,9 @@ class _CellRun:
                 await self._all_again()
         finally:
             self._reader.shutdown()
-        if self._cell.finished is None or self._dealt or not self._store.figures(self._cell):
+        # After a few samples alone, the run is as unfinished as it was before.
+        whole = self._planned.only is None or self._cell.finished is not None
+        if whole and (self._cell.finished is None or self._dealt or not self._store.figures(self._cell)):
             self._finish()
 
     async def _all(self) -> None:

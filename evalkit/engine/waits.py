@@ -52,6 +52,8 @@ class Waits:
         self._seen = answers()
         self._attempts = self._limited = self._away = 0
         self._waited = 0.0
+        self.sent = 0
+        """How often the request was sent."""
 
     def pause(self, error: ProviderError, outage: bool = False) -> float | None:
         """Returns the seconds to wait after an attempt that ended with `error`; None: do not try again.

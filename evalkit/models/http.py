@@ -10,7 +10,7 @@ import importlib
 import os
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urljoin
 
 import orjson
@@ -23,7 +23,9 @@ from evalkit.models.refusal import says_refused
 from evalkit.models.registry import KEY
 from evalkit.models.service import BEARER, Service
 from evalkit.models.spent import spent
+from evalkit.models.too_long import ERROR_READ, TOO_LONG_STATUS, says_too_long
 from evalkit.models.waiting import AWAY, LIMITED, asked_wait, is_throttled, may_pass
+from evalkit.samples import JSON
 
 _T = TypeVar("_T")
 
@@ -53,33 +55,9 @@ _SAME_METHOD = {307, 308}
 _REDIRECTS = 4
 _JWT = "eyJ"
 """The beginning of a token of Microsoft Entra, which Azure reads from the header Authorization."""
-_TOO_LONG_STATUS = {400, 413, 422, 500}
-_TOO_LONG = (
-    b"context_length_exceeded",  # OpenAI's code, also llama-cpp-python's and Groq's
-    b"maximum context length",  # OpenAI, vLLM, SGLang, Mistral, OpenRouter
-    b"longer than the model's context length",  # SGLang
-    b"longer than the maximum model length",  # vLLM's engine
-    b"exceed_context_size_error",  # llama.cpp's type
-    b"exceeds the available context size",  # llama.cpp
-    b"context size has been exceeded",  # llama.cpp, with a 500
-    b"exceed context window of",  # llama-cpp-python
-    b"`inputs` tokens + `max_new_tokens` must be <=",  # TGI
-    b"`inputs` must have less than",  # TGI
-    b"trying to keep the first",  # LM Studio
-    b"exceeds the context length",  # Ollama, if it does not cut the prompt silently
-    b"prompt too long; exceeded",  # Ollama
-    b"prompt is too long",  # Anthropic, Fireworks
-    b"input is too long",  # Bedrock
-    b"exceed context limit",  # Anthropic, of prompt and max_tokens together
-    b"maximum prompt length",  # xAI
-    b"exceeds the maximum number of tokens",  # Gemini
-)
-"""Parts of the servers' messages, in lower case, for a prompt that does not fit into the context."""
 _SAID = ("error", "message", "Message", "detail", "msg", "error_description", "errors")
 """Where servers put an error or its words."""
 _LONGEST_HEADER = 1 << 16
-_ERROR_READ = 4096
-"""The bytes of an error's body that are searched; some servers repeat the request after their message."""
 
 
 class Refusal(ProviderError):
@@ -88,6 +66,14 @@ class Refusal(ProviderError):
     def __init__(self, message: str, status: int, body: bytes, **what: Any) -> None:
         super().__init__(message, **what)
         self.status, self.body = status, body
+
+
+class Listed(NamedTuple):
+    """The response to a request for the list of models: its status, its Date header, and when it came."""
+
+    status: int
+    date: str
+    at: float
 
 
 class Endpoint:
@@ -115,6 +101,8 @@ class Endpoint:
         self._names: frozenset[str] | None = None
         self._looked: tuple[float, ProviderError | None] | None = None
         """When it was looked for last, and why it was not found."""
+        self.listed: Listed | None = None
+        """What the last request for the list of models brought."""
 
     @property
     def is_openai(self) -> bool:
@@ -212,6 +200,7 @@ class Endpoint:
                 return self._nobody(f"the name {host} has no address ({one_line(said)})")
             url = self._address.route("models")
             async with self._open_session().get(url, timeout=limits, allow_redirects=False) as answer:
+                self.listed = Listed(answer.status, answer.headers.get("Date", ""), time.time())
                 if answer.status == 200:
                     self._names = await self._read(answer.content, _names)
                 if answer.status != 400:
@@ -268,9 +257,7 @@ class Endpoint:
         return self._session
 
     def _key_headers(self) -> dict[str, str]:
-        name = self._key_env
-        key = os.environ.get(name, "").strip() if name else ""
-        hide(key, name)
+        key, name = self._key(), self._key_env
         if not key.isprintable():
             raise ProviderError(f"{name} contains a line break or a control character", fatal=True)
         if key and self._address.is_azure:
@@ -279,11 +266,23 @@ class Endpoint:
             raise ProviderError(f"{name} is not set", fatal=True)
         return self._service.key_headers(key)
 
+    def wire(self, route: str) -> dict[str, JSON]:
+        """Where a request goes, and with which headers; the name of the key's variable is in its place."""
+        headers = {**self._service.headers, **self._key_headers(), **JSON_BODY}
+        if key := self._key():
+            headers = {name: value.replace(key, f"[{self._key_env}]") for name, value in headers.items()}
+        return {"url": self._moved.get(route) or self._address.route(route), "headers": {**headers}}
+
+    def _key(self) -> str:
+        key = os.environ.get(self._key_env, "").strip() if self._key_env else ""
+        hide(key, self._key_env)
+        return key
+
     def refusal(self, status: int, headers: Mapping[str, str], body: bytes, said: str = "") -> Refusal:
         """The error of a response with `status`. `said`: the message, where it came with a 200."""
         detail = redacted(error_message(body))
         message = redacted(said) or f"HTTP {status} from {self.base_url}" + (f": {detail}" if detail else "")
-        wrong_key = status in (401, 403) or _BAD_KEY in body[:_ERROR_READ]
+        wrong_key = status in (401, 403) or _BAD_KEY in body[:ERROR_READ]
         hint = f"is {self._key_env or 'the login'} right?" if wrong_key else ""
         versioned = self._service.versioned and not self.base_url.endswith("/v1")
         if status in (404, 405) and versioned and not self._address.query:
@@ -293,7 +292,7 @@ class Endpoint:
             message += f" (it redirects to {target}: give that as --base-url if it is right)"
         used_up = spent(status, body)
         hint = used_up or hint
-        too_long = status in _TOO_LONG_STATUS and says_too_long(body)
+        too_long = status in TOO_LONG_STATUS and says_too_long(body)
         if says_refused(status, body):
             return Refusal(message, status, body, refused=True)
         again = may_pass(status, headers, body) and not used_up and not too_long
@@ -315,7 +314,7 @@ class Endpoint:
 
 def _tells_never(status: int, body: bytes) -> bool:
     """Whether an error with a 400 says that no request to the model succeeds."""
-    return status == 400 and any(words in body[:_ERROR_READ] for words in _NEVER)
+    return status == 400 and any(words in body[:ERROR_READ] for words in _NEVER)
 
 
 def no_answer(kind: str, error: Exception, body: bytes) -> ProviderError:
@@ -332,12 +331,6 @@ def no_answer(kind: str, error: Exception, body: bytes) -> ProviderError:
 def count(value: Any) -> int | None:
     """`value` if it can be a number of tokens, else None: a server may report -1, or an overflow."""
     return value if type(value) is int and 0 <= value <= MOST_TOKENS else None
-
-
-def says_too_long(body: bytes) -> bool:
-    """Whether an error's body says that the prompt does not fit into the context."""
-    message = body[:_ERROR_READ].lower()
-    return any(words in message for words in _TOO_LONG)
 
 
 def error_message(body: bytes) -> str:

@@ -120,6 +120,12 @@ class HTTPModel(ABC):
         signs = (*response.signs, (ALTERNATIVES, str(asked.logprobs)))
         return dataclasses.replace(response, signs=signs)
 
+    def wire(self, request: Request) -> dict[str, JSON]:
+        """The request as it is sent, for a person: address, headers without the key, and body."""
+        asked = within(request, self._most_alternatives)
+        sent = self._adapted.payload(self._payload(asked))
+        return {**self._endpoint.wire(self._route(request)), "body": sent}
+
     async def served(self) -> frozenset[str] | None:
         """The names of the models that the endpoint lists; None if it lists none, or does not answer."""
         return await self._endpoint.models()

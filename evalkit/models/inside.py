@@ -12,7 +12,8 @@ from typing import Any
 import orjson
 
 from evalkit.errors import ProviderError
-from evalkit.models.http import error_message, says_too_long
+from evalkit.models.http import error_message
+from evalkit.models.too_long import says_too_long
 
 _NUMBERS = ("code", "status", "status_code", "http_code", "statusCode")
 _WORDS = {

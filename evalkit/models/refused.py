@@ -16,8 +16,9 @@ from typing import Any
 
 from evalkit.errors import ProviderError
 from evalkit.models.base import Request
-from evalkit.models.http import Refusal, says_too_long
+from evalkit.models.http import Refusal
 from evalkit.models.templates import folded, has_system, says_no_system
+from evalkit.models.too_long import says_too_long
 from evalkit.samples import JSON, Message
 
 NO_SEED = ("seed", "the endpoint takes no seed: its draws cannot be repeated")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import os
 import signal
 import socket
@@ -20,6 +21,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
+from evalkit.processes.containers import limits
 from evalkit.processes.framing import LENGTH
 
 _CHUNK = 1 << 18
@@ -275,8 +277,10 @@ def elsewhere() -> Elsewhere | None:
 
 
 def cpus() -> int:
-    """The number of CPUs that this process may use."""
-    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    """The number of CPUs that this process may use: the machine's, or its container's share of them."""
+    mine = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    share = limits().cpus
+    return mine if share is None else max(1, min(mine, math.ceil(share)))
 
 
 def _close(children: set[_Child]) -> None:

@@ -22,7 +22,7 @@ from typing import Any, TypeAlias
 
 from evalkit.errors import ScorerError, UsageError
 from evalkit.identity.declared import Declared, code_identity
-from evalkit.keys import HUB
+from evalkit.keys import HUB, PROXIES
 from evalkit.needs import installed
 from evalkit.processes.likeness import digest
 from evalkit.processes.pool import elsewhere
@@ -94,7 +94,7 @@ class Learned:
             code=self._functions,
             files=() if isinstance(model, str) else (model,),
             packages=self._packages,
-            keys=HUB,
+            keys=(*HUB, *PROXIES),
         )
         self._processes = processes
         self._waiting: deque[tuple[TextPair, asyncio.Future[float]]] = deque()

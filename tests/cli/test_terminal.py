@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import re
@@ -13,6 +14,7 @@ import pytest
 
 from tests.openai_server import OpenAIServer
 from tests.processes import shown_on
+from tests.raw_server import RawServer, whole
 
 HOSTILE = (
     "\x1b]52;c;cm0gLXJm\x07", "\x1b]0;another title\x1b\\", "\x1b[2J\x1b[H", "\x9b2J", "\x1bP1$r\x1b\\",
@@ -72,7 +74,14 @@ def test_a_terminal_obeys_nobody_but_evalkit(tmp_path: Path) -> None:
     def script(payload: object, route: str) -> str:
         return f"A {HOSTILE[next(turn) % len(HOSTILE)]}"
 
-    with OpenAIServer(script) as server:
+    # Its records do not fit: the message lists their columns.
+    misfit = tmp_path / "misfit.py"
+    unfit = f'{{"text {HOSTILE[3]} {HOSTILE[1]}": 1}}'
+    misfit.write_text(task.read_text("utf-8").replace('{"id": str(n), "text": text}', unfit), "utf-8")
+    assert "\x9b" in misfit.read_text("utf-8")
+    names = json.dumps({"data": [{"id": f"m {text}"} for text in HOSTILE]}).encode()
+    with OpenAIServer(script) as server, RawServer() as other:
+        other.listing = whole(200, names)
         model = ("-m", "openai/any", "--base-url", server.url)
         commands: list[tuple[object, ...]] = [
             ("preview", task, "-n", len(HOSTILE)),
@@ -82,6 +91,11 @@ def test_a_terminal_obeys_nobody_but_evalkit(tmp_path: Path) -> None:
             ("report", f"{HOSTILE[0]}.db"),
             ("run", "-m", f"hf/./{HOSTILE[2]}", "-t", task),
             ("tasks", HOSTILE[1]),
+            ("run", *model, "-t", task, "-o", "o.db", "--only", "0", "--only", "3", "-v", "--log-file", "l"),
+            ("run", *model, "-t", task, "-o", "o.db", "--only", HOSTILE[4]),
+            ("check", task),
+            ("run", *model, "-t", misfit, "-o", "m.db"),
+            ("doctor", "--base-url", other.url),
         ]
         for command in commands:
             shown = on_terminal(tmp_path, *command)

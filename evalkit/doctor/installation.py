@@ -1,4 +1,4 @@
-"""Checks what works on this machine, and says how to fix what does not."""
+"""Checks what is installed, what needs it, and whether the Hub can be reached."""
 
 from __future__ import annotations
 
@@ -7,30 +7,16 @@ import os
 import platform
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 
+from evalkit.doctor.finding import Finding
 from evalkit.errors import SandboxError, UsageError
 from evalkit.needs import installed
 
 _NEEDED = ("lm-eval", "datasets", "evaluate", "jiwer", "sacrebleu", "pandas", "aiohttp")
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """The result of one check.
-
-    `needed`: whether evalkit does not work without it; otherwise only one of its features is missing.
-    """
-
-    what: str
-    works: bool
-    detail: str
-    fix: str = ""
-    needed: bool = False
-
-
-def examine() -> list[Finding]:
-    """Makes all checks. It changes and downloads nothing."""
+def installation() -> list[Finding]:
+    """Changes and downloads nothing."""
     return [
         _python(),
         *(_package(name) for name in _NEEDED),
