@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from evalkit.data import folder
 from evalkit.data.hub_errors import at
-from evalkit.data.lock import Content, Kind, LockedFile, Source, content_of
+from evalkit.data.lock import Content, Kind, LockedFile, Source, content_of, is_inside
 from evalkit.errors import DataError
 
 if TYPE_CHECKING:
@@ -108,6 +108,8 @@ def hub_source(kind: Kind, name: str, asked: str, commit: str, names: Sequence[s
     listed = tree(kind, name, commit)
     if missing := sorted(set(names) - listed.keys()):
         raise DataError(f"{at(name, commit)} has no file {missing[0]}")
+    if odd := [path for path in listed if not is_inside(path)]:
+        raise DataError(f"{at(name, commit)} has a file that a lock cannot name: {odd[0]!r}")
     card = [path for path in folder.CARDS[:1] if path in listed]
     small = [path for path in names if listed[path].lfs is None]
     place = snapshot(kind, name, commit, [*small, *card])

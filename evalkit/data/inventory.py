@@ -6,9 +6,22 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 from evalkit.data.base import DataOptions
 from evalkit.data.lock import Kind, LockedFile, Source, content_of, merged
+
+
+@runtime_checkable
+class Reads(Protocol):
+    """Something other than data that reads files, such as a metric whose code is on the Hub."""
+
+    def note(self, options: DataOptions) -> None:
+        """Lists the files in `options.inventory`, and compares them with `options.lock`.
+
+        Raises `DataError`.
+        """
+        ...
 
 
 @dataclass(slots=True)

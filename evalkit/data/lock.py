@@ -1,7 +1,7 @@
 """The lock file: every file that tasks read, with its revision, size and SHA-256, as readable TOML.
 
-A lock may come from anybody, and decides where files are stored: each name, revision and path in it is checked
-when it is read.
+A lock may come from anybody, and decides where files are stored: each name, revision and path in it is
+checked when it is read.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Source:
 
     kind: Kind
     name: str
-    """`owner/name`; a distribution's name; or a folder's path, relative to the working directory if inside."""
+    """`owner/name`; a distribution's name; a folder's path, relative to the working directory if inside."""
     files: tuple[LockedFile, ...]
     asked: str = ""
     """The revision that the task asks for, such as main; `revision` is the commit that this was."""
@@ -72,8 +72,8 @@ class Source:
     licence: str = ""
     """What the repository's card says; "" if it says nothing."""
     listing: Content | None = None
-    """Of the list of all files of the commit (`evalkit.data.hub_files.listing_of`), which decides what belongs
-    to a split."""
+    """Of the list of all files of the commit (`evalkit.data.hub_files.listing_of`), which decides what
+    belongs to a split."""
     whole: bool = False
     """Whether every file of the folder is read, so that a further one would change the data."""
 
@@ -233,10 +233,8 @@ def lock_text(lock: Lock) -> str:
 
 def _source_lines(source: Source) -> list[str]:
     keys = ("kind", "name", "asked", "revision", "licence")
-    lines = [
-        "[[task.source]]",
-        *(f"{key} = {_text(value)}" for key in keys if (value := getattr(source, key))),
-    ]
+    stated = ((key, getattr(source, key)) for key in keys)
+    lines = ["[[task.source]]", *(f"{key} = {_text(value)}" for key, value in stated if value)]
     if source.listing is not None:
         lines.append(f"listing = {{ size = {source.listing.size}, sha256 = {_text(source.listing.sha256)} }}")
     if source.whole:

@@ -22,6 +22,7 @@ from evalkit.metrics.hub_results import figure, values
 from evalkit.samples import Final, Sample
 
 if TYPE_CHECKING:
+    from evalkit.data.base import DataOptions
     from evalkit.metrics.base import Figures, Floats
 
 EVERY = 10
@@ -124,6 +125,13 @@ class HubMetric(MetricBase):
             if name not in usual or value != usual[name]:
                 texts.append(f"{name}={code_identity(value) if callable(value) else repr(value)}")
         return Declared("hub_metric", 1, ("evaluate",), ",".join(texts))
+
+    def note(self, options: DataOptions) -> None:
+        """Lists the files of the module's code in the inventory, and compares them with the lock.
+
+        Raises `DataError`, or `UsageError` if there is no such module.
+        """
+        self._code.note(options)
 
     def try_on(self, samples: Sequence[Sample]) -> None:
         """Loads the module and computes it for the references of some of `samples`. Raises `UsageError`.
