@@ -22,6 +22,7 @@ COMMANDS = {
     "tasks": "list the tasks and their protocols",
     "preview": "show the exact prompt of a sample and its reference answers",
     "check": "check that references score 1 and wrong responses 0",
+    "data": "pin what tasks read, bring it here, and check it",
     "models": "list the backends, their capabilities and requirements",
     "report": "make tables from run files",
     "compare": "compare two runs; fail if the second one is worse",

@@ -125,6 +125,13 @@ _ROLE = re.compile(r"([a-z][\w-]*)=")
 )
 @data_option
 @click.option(
+    "--lock",
+    "lock_file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Read the files of a lock file (evalkit data lock), and refuse to run if one of them differs.",
+)
+@click.option(
     "--timeout",
     type=float,
     default=600.0,
@@ -172,6 +179,7 @@ def command(
     settings: tuple[str, ...],
     concurrency: str,
     data: str | None,
+    lock_file: Path | None,
     timeout: float,
     retries: int,
     verify_fraction: float,
@@ -186,6 +194,7 @@ def command(
     same -o; requests that were answered are not sent again.
     """
     from evalkit.data.base import data_options
+    from evalkit.data.lock import read_lock
     from evalkit.engine.bounds import bounded
     from evalkit.engine.plan import make_plan
     from evalkit.engine.run import Options
@@ -208,6 +217,7 @@ def command(
         judges=_judges(judges, judge_urls, judge_keys, timeout, ray_address),
         same_model=same_model,
         shard=shard,
+        lock=None if lock_file is None else read_lock(lock_file),
         tell=_teller(),
     )
     for line in plan.warnings():

@@ -21,7 +21,6 @@ from typing import IO
 
 from evalkit.data import hub_files
 from evalkit.data.base import listing
-from evalkit.data.cache import cache_folder
 from evalkit.data.fetch import Tell, point
 from evalkit.data.lock import Content, LockedFile, Source, content_of
 from evalkit.data.verify import IN_CACHES, problems, root_of
@@ -51,10 +50,8 @@ def pack(sources: Iterable[Source], output: Path, tell: Tell) -> int:
             if problem.kind != "additional":
                 raise DataError(f"{problem.line()}: `evalkit data fetch` brings it")
     written: set[str] = set()
-    with (
-        _replaced(output) as target,
-        tarfile.open(fileobj=target, mode="w", format=tarfile.PAX_FORMAT) as tar,
-    ):
+    form = tarfile.GNU_FORMAT  # which needs no further headers for large files
+    with _beside(output) as part, tarfile.open(part, mode="w", format=form) as tar:
         for source in sources:
             for content, data in _contents(source):
                 with data:
@@ -72,6 +69,8 @@ def unpack(bundle: Path, sources: Iterable[Source], tell: Tell) -> int:
     Nothing is stored but what the lock has, each after its digest was checked. Raises `DataError` for a
     bundle that is damaged, lacks a content, or has something else.
     """
+    from huggingface_hub import constants
+
     sources = packed(sources)
     wanted: dict[str, int] = {}
     for source in sources:
@@ -80,8 +79,9 @@ def unpack(bundle: Path, sources: Iterable[Source], tell: Tell) -> int:
             wanted[source.listing.sha256] = source.listing.size
     if not wanted:
         raise UsageError("the lock has nothing that a bundle could hold")
-    cache_folder().mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=cache_folder(), prefix="unpack-") as scratch:
+    place = Path(constants.HF_HUB_CACHE)
+    place.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=place, prefix=".unpack-") as scratch:
         taken = _take(bundle, wanted, Path(scratch), tell)
         for source in sources:
             _store(source, taken)
@@ -153,8 +153,8 @@ def _store(source: Source, taken: dict[str, Path]) -> None:
     if source.listing is not None:
         text = taken[source.listing.sha256].read_text("utf-8")
         trees = hub_files.repository_folder(source.kind, source.name) / "trees" / f"{source.revision}.json"
-        with _replaced(trees) as out:
-            out.write(_tree_document(text, trees).encode())
+        with _beside(trees) as part:
+            part.write_text(_tree_document(text, trees), "utf-8")
     if source.kind != "github":
         point(source)
 
@@ -163,8 +163,11 @@ def _place(target: Path, file: LockedFile, content: Path) -> None:
     """Puts a content in its place. What is there and is the same stays."""
     if target.is_file() and content_of(target) == Content(file.size, file.sha256):
         return
-    with _replaced(target) as out, content.open("rb") as data:
-        shutil.copyfileobj(data, out, _CHUNK)
+    with _beside(target) as part:
+        try:
+            part.hardlink_to(content)
+        except OSError:  # another disk, or one without links
+            shutil.copyfile(content, part)
 
 
 def _tree_document(text: str, place: Path) -> str:
@@ -179,13 +182,12 @@ def _tree_document(text: str, place: Path) -> str:
 
 
 @contextmanager
-def _replaced(target: Path) -> Iterator[IO[bytes]]:
-    """A file that takes the place of `target` once it is whole; a link there is replaced, not followed."""
+def _beside(target: Path) -> Iterator[Path]:
+    """A name for a file that then takes the place of `target`; a link there is replaced, not followed."""
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f".{target.name[:100]}.{os.getpid()}.part")
     try:
-        with part.open("wb") as out:
-            yield out
+        yield part
         part.replace(target)
     finally:
         part.unlink(missing_ok=True)
