@@ -91,7 +91,8 @@ class JsonLines:
 def _opened(records: Records, data: Local | JsonLines, path: Path, options: DataOptions) -> Records:
     """Returns the records of the file at `path`, with the files that they name."""
     if options.inventory is not None or options.lock is not None:
-        note_files(options, path.parent, [path, *_named(records, data, path.parent)])
+        note_files(options, path.parent, [path])  # before its records are trusted to name others
+        note_files(options, path.parent, _named(records, data, path.parent))
     return some_there(_with_files(records, data, path.parent))
 
 
@@ -99,7 +100,7 @@ def _named(records: Records, data: Local | JsonLines, root: Path) -> Iterator[Pa
     """Yields the files that the records name in columns `files` and `paths`, those that are there."""
     columns = (*data.files, *data.paths)
     for record in records if columns else ():
-        for value in (_as_stored(record[name], root) for name in columns):
+        for value in (_as_stored(record[name], root) for name in columns if name in record):
             for item in value if isinstance(value, list) else [value]:
                 name = item["path"] if isinstance(item, dict) else None
                 if isinstance(name, str) and (file := inside(root, name)).is_file():

@@ -90,7 +90,7 @@ class LockedTask:
 
     name: str
     digest: str
-    source: tuple[Source, ...]
+    source: tuple[Source, ...] = ()
 
     def find(self, kind: Kind, name: str, asked: str = "") -> Source:
         """Returns the source. Raises `DataError` if the lock has none, or one at another revision."""
@@ -136,7 +136,7 @@ class Lock:
     """The tasks of a lock file, by name."""
 
     format: int
-    task: tuple[LockedTask, ...]
+    task: tuple[LockedTask, ...] = ()
 
     def of(self, name: str) -> LockedTask:
         """Returns what the task reads. Raises `UsageError` if the lock does not have the task."""
