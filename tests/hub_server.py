@@ -88,13 +88,16 @@ class HubServer:
         self._thread.join()
         self._loop.close()
 
-    def publish(self, repo: str, files: Mapping[str, bytes], message: str = "") -> str:
-        """Commit `files` as the whole content of `repo`, move main to it, and return its sha."""
+    def publish(self, repo: str, files: Mapping[str, bytes], message: str = "", commit: str = "") -> str:
+        """Commit `files` as the whole content of `repo`, move main to it, and return its sha.
+
+        `commit`: the sha, of a commit that a task pins.
+        """
         there = self._repos.setdefault(repo, Repo({}, {}))
         digest = hashlib.sha1(f"{there.refs.get('main')} {message}".encode())
         for path, content in sorted(files.items()):
             digest.update(path.encode() + b"\0" + content)
-        sha = digest.hexdigest()
+        sha = commit or digest.hexdigest()
         there.commits[sha] = dict(files)
         there.refs["main"] = sha
         return sha

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import os
 import re
 import shlex
 import subprocess
@@ -14,6 +15,10 @@ from pathlib import Path
 import pytest
 
 from docs.reference import TARGET, render
+from evalkit.benchmark.task import load_task
+from evalkit.data import Hub
+from evalkit.data.folder import SMALL_SETS
+from tests.hub_server import HubServer
 from tests.openai_server import OpenAIServer, arithmetic
 
 ROOT = Path(__file__).parent.parent
@@ -56,13 +61,14 @@ NOT_HERE = ("evalkit demo",)
 def test_what_the_page_shows_works(page: str, tmp_path: Path) -> None:
     ran = 0
     (tmp_path / "examples").symlink_to(ROOT / "examples")
-    with OpenAIServer(arithmetic) as server:
+    with OpenAIServer(arithmetic) as server, HubServer() as hub:
+        environment = {**os.environ, **(_hub_of_pages(hub, tmp_path) if page == "docs/data.md" else {})}
         for kind, file, text in _FENCE.findall((ROOT / page).read_text("utf-8")):
             if file:
                 (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
                 (tmp_path / file).write_text(text, encoding="utf-8")
             elif kind == "python":
-                subprocess.run([sys.executable, "-c", text], cwd=tmp_path, check=True)
+                subprocess.run([sys.executable, "-c", text], cwd=tmp_path, check=True, env=environment)
                 ran += 1
             elif kind == "console":
                 for line in text.splitlines():
@@ -70,9 +76,22 @@ def test_what_the_page_shows_works(page: str, tmp_path: Path) -> None:
                         words = shlex.split(
                             line.removeprefix("$ evalkit ").replace(_ENDPOINT, server.url), comments=True
                         )
-                        subprocess.run([sys.executable, "-m", "evalkit", *words], cwd=tmp_path, check=True)
+                        command = [sys.executable, "-m", "evalkit", *words]
+                        done = subprocess.run(command, cwd=tmp_path, check=False, env=environment)
+                        code = re.search(r"# exit code (\d)$", line)
+                        assert done.returncode == (int(code[1]) if code else 0), line
                         ran += 1
     assert ran >= 3
+
+
+def _hub_of_pages(hub: HubServer, folder: Path) -> dict[str, str]:
+    """Publishes the data that a page locks, at the commit that the task pins, and returns how to find it."""
+    task = load_task("gsm8k")
+    assert isinstance(task.data, Hub)
+    root = SMALL_SETS / task.data.name
+    files = {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*.*")}
+    hub.publish(task.data.name, files, commit=task.data.revision)
+    return {"HF_ENDPOINT": hub.url, "HF_HOME": str(folder / "hf"), "HF_HUB_OFFLINE": "0"}
 
 
 def test_links_lead_somewhere() -> None:

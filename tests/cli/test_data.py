@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import random
+import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import tarfile
@@ -18,6 +21,7 @@ from pathlib import Path
 
 import pytest
 
+from evalkit.compare.runs import compare
 from evalkit.data.lock import read_lock
 from evalkit.data.repository import blob_id
 from evalkit.runfile.store import Store
@@ -186,9 +190,29 @@ def test_lock_fetch_cut_the_network_run_and_verify(tmp_path: Path) -> None:
     )  # fmt: skip
     ok(unpacked), ok(verified)
     assert json.loads(ok(ran).out)["cells"][0]["signature"] == cell["signature"]
+    same, differ = (
+        compared(tmp_path, one) for one in (tmp_path / "there.db", relocked(tmp_path / "there.db"))
+    )
+    assert f"birds:chat: both runs had a lock, and read the same files ({digest[:12]})" in same
+    assert f"birds:chat: the locks of the runs differ ({digest[:12]} and 000000000000)" in differ
     # What was locked as main is main there, also for a run without a lock.
     (ran,) = commands((*run[:-2], "-o", tmp_path / "main.db"), home=other, url=hub.url, offline=True)
     ok(ran)
+
+
+def compared(folder: Path, head: Path) -> str:
+    with Store.open(folder / "run.db") as base, Store.open(head) as other:
+        return "\n".join(compare(base, other).notes)
+
+
+def relocked(run: Path) -> Path:
+    """A copy of the run file whose benchmarks had another lock."""
+    copy = run.with_name("relocked.db")
+    shutil.copyfile(run, copy)
+    with contextlib.closing(sqlite3.connect(copy)) as database:
+        database.execute("UPDATE cell SET spec = json_set(spec, '$.data.lock', ?)", ("0" * 64,))
+        database.commit()
+    return copy
 
 
 def _file(home: Path, name: str) -> Path:
