@@ -154,9 +154,7 @@ def make_plan(
     bounded("limit", 1 if limit is None else limit, "--limit")
     bounded("seed", seed, "--seed")
     hide_folders(data.folder)
-    cells: list[CellPlan] = []
-    shown: list[str] = []
-    left_out: dict[str, str] = {}
+    cells, shown, left_out = list[CellPlan](), list[str](), dict[str, str]()
     for one in wanted(tasks):
         chosen = choose(one.given, settings, data)
         shown.append(chosen.shown)
@@ -183,10 +181,15 @@ def make_plan(
     if scoring:
         for cell in cells:
             check_needs(cell)
-    roles = {role for cell in cells for role in cell.judges}
-    check_used(judges, roles, any(cell.model_extractor for cell in cells), shown)
+    _check_judges(judges, cells, shown)
     ids = compare_ids(model, cells)
     return Plan(model, tuple(cells), seed, judges, same_model, ids, tuple(left_out.values()), part)
+
+
+def _check_judges(judges: Mapping[str, Model], cells: Sequence[CellPlan], shown: Sequence[str]) -> None:
+    """Raises `UsageError` for a judge model that no cell asks."""
+    roles = {role for cell in cells for role in cell.judges}
+    check_used(judges, roles, any(cell.model_extractor for cell in cells), shown)
 
 
 def _planned_before(cell: CellPlan, cells: Sequence[CellPlan]) -> bool:
