@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from evalkit.benchmark.task import all_tasks
-from evalkit.data import DataOptions, Local, exemplars, mmlu_cot
+from evalkit import run
+from evalkit.benchmark.protocol import Protocol
+from evalkit.benchmark.task import Task, all_tasks
+from evalkit.data import DataOptions, Hub, Local, exemplars, mmlu_cot
 from evalkit.data.audio_folder import AudioFolder
 from evalkit.data.base import Data
 from evalkit.data.exemplars import LmEvalFiles
@@ -25,15 +27,19 @@ from evalkit.data.lock import (
     LockedFile,
     LockedTask,
     Source,
+    content_of,
     lock_text,
     locked,
     read_lock,
 )
 from evalkit.data.text_folder import TextFolder
 from evalkit.data.verify import problems
+from evalkit.engine.locking import make_lock
 from evalkit.engine.plan import make_plan
 from evalkit.errors import DataError, UsageError
+from evalkit.metrics.accuracy import Accuracy
 from evalkit.models.fake import FakeModel
+from evalkit.samples import Sample, Verdict
 from tests.data.reading import jsonl
 
 COMMIT = "1" * 40
@@ -267,3 +273,57 @@ def test_tasks_name_the_exemplars_that_their_prompts_read(monkeypatch: pytest.Mo
             )
             assert {path for path in read if not path.startswith("_")} <= declared, name
     assert {"gsm8k", "math", "mmlu", "bbh"} <= {*users}
+
+
+@pytest.mark.slow
+def test_a_folder_laid_out_like_the_hub_is_compared(tmp_path: Path) -> None:
+    """`--data DIR`: the bytes count, wherever they are from."""
+    root = tmp_path / "acme/tides"
+    (root / "calm").mkdir(parents=True)
+    (root / "calm/test.jsonl").write_bytes(jsonl("How high?"))
+    known = [("calm/test.jsonl", content_of(root / "calm/test.jsonl"))]
+    files = tuple(LockedFile(path, content.size, content.sha256) for path, content in known)
+    lock = locked("tides", [Source("hub", "acme/tides", files, "main", COMMIT)])
+    data, options = Hub("acme/tides", "calm", "test", "main"), DataOptions(folder=tmp_path, lock=lock)
+    assert [record["question"] for record in data.open(options)] == ["How high?"]
+    (root / "calm/test-1.jsonl").write_bytes(jsonl("How low?"))
+    with pytest.raises(DataError, match=r"does not have calm/test-1\.jsonl of data set acme/tides at 1{12}"):
+        data.open(options)
+    (root / "calm/test-1.jsonl").unlink()
+    (root / "calm/test.jsonl").write_bytes(jsonl("How hugh?"))
+    with pytest.raises(DataError, match=r"calm/test\.jsonl has SHA-256"):
+        data.open(options)
+    with pytest.raises(DataError, match="the lock of tides has data set acme/tides at main, but v2 is read"):
+        replace(data, revision="v2").open(options)
+
+
+@pytest.mark.slow
+def test_a_lock_in_python_and_resuming(place: Path) -> None:
+    """The run file has the digest, and is not resumed without the lock that it was started with."""
+    task = Task(
+        name="own",
+        data=TextFolder(Path("texts")),
+        sample=lambda record: Sample(id=record["name"], input=record["text"], target=(record["text"],)),
+        prompt=lambda sample, protocol: sample.input,
+        answer=lambda text, sample: text,
+        scorer=lambda answer, sample: Verdict(answer == sample.target[0]),
+        metrics=(Accuracy(),),
+        protocols=(Protocol(name="completion", api="completion"),),
+    )
+    lock = Lock(FORMAT, (lock_of(task.data),))
+    path, model = written(place, lock), FakeModel(lambda request, draw: "one")
+    (cell,) = run(model, task, lock=path, output="r.db").cells
+    (plain,) = run(model, task, output="plain.db").cells
+    assert (cell.spec.data["lock"], "lock" in plain.spec.data) == (lock.task[0].digest, False)
+    assert cell.signature == plain.signature
+    with pytest.raises(UsageError, match="lock"):
+        run(model, task, output="r.db")
+    (place / "texts/a.txt").write_text("two", "utf-8")
+    with pytest.raises(DataError, match=r"a\.txt has SHA-256"):
+        run(model, task, lock=path, output="other.db")
+    assert not (place / "other.db").exists()
+
+
+def test_tasks_of_lm_eval_are_refused() -> None:
+    with pytest.raises(UsageError, match="lm-eval:hellaswag cannot be locked: lm-eval's own code reads"):
+        make_lock(["lm-eval:hellaswag"], {})
