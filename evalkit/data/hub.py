@@ -67,7 +67,7 @@ class Hub:
         plans = folder.plan(root, self._configs, self.split, place)
         if options.lock is not None:
             source = options.lock.find("hub", self.name, self.revision)
-            options.lock.check(source, {name: root / name for name in self._read(plans, root)})
+            options.lock.check(source, {name: root / name for name in self._files_of(plans, root)})
         origin = self._origin(kind, "", str(tree))
         return folder.read(plans, root, columns=self.columns, place=place, origin=origin)
 
@@ -82,11 +82,11 @@ class Hub:
         if options.lock is not None and source is not None:
             if problem := hub_files.check_listing(source):
                 options.lock.refuse(source, problem)
-            options.lock.check(source, {name: snapshot / name for name in self._read(plans, snapshot)})
+            options.lock.check(source, {name: snapshot / name for name in self._files_of(plans, snapshot)})
         origin = self._origin("hub", sha, f"{constants.ENDPOINT}/datasets/{self.name}/tree/{sha}")
         return folder.read(plans, snapshot, columns=self.columns, place=at(self.name, sha), origin=origin)
 
-    def _read(self, plans: Sequence[folder.SplitFiles], root: Path) -> list[str]:
+    def _files_of(self, plans: Sequence[folder.SplitFiles], root: Path) -> list[str]:
         """Returns the files that decide the records: those of the plans, and the cards, which name them."""
         cards = [name for name in CARDS if (root / name).is_file()]
         return [*dict.fromkeys([*cards, *(file for plan in plans for file in plan.files)])]
@@ -98,7 +98,7 @@ class Hub:
         with self._explained(revision):
             sha, snapshot, sizes = patiently(lambda: self._listed(revision))
             plans = self._plan(sha, snapshot, sizes)
-            names = self._read(plans, snapshot)
+            names = self._files_of(plans, snapshot)
             source = partial(hub_files.hub_source, "hub", self.name, revision, sha, names)
             options.inventory.add(patiently(source))
         now = replace(options, inventory=None, revision=sha)
