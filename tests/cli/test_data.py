@@ -182,22 +182,21 @@ def test_lock_fetch_cut_the_network_run_and_verify(tmp_path: Path) -> None:
     assert not (tmp_path / "other.db").exists()
 
     other = tmp_path / "other machine"
-    unpacked, verified, ran = commands(
+    unpacked, verified, ran, of_main = commands(
         ("data", "unpack", tmp_path / "birds.tar", "--lock", lock),
         ("data", "verify", "--lock", lock),
         (*run, "-o", tmp_path / "there.db", "--json"),
+        (*run[:-2], "-o", tmp_path / "main.db"),
         home=other, url=hub.url, offline=True,
     )  # fmt: skip
-    ok(unpacked), ok(verified)
+    # What was locked as main is main there, also for a run without a lock.
+    ok(unpacked), ok(verified), ok(of_main)
     assert json.loads(ok(ran).out)["cells"][0]["signature"] == cell["signature"]
     same, differ = (
         compared(tmp_path, one) for one in (tmp_path / "there.db", relocked(tmp_path / "there.db"))
     )
     assert f"birds:chat: both runs had a lock, and read the same files ({digest[:12]})" in same
     assert f"birds:chat: the locks of the runs differ ({digest[:12]} and 000000000000)" in differ
-    # What was locked as main is main there, also for a run without a lock.
-    (ran,) = commands((*run[:-2], "-o", tmp_path / "main.db"), home=other, url=hub.url, offline=True)
-    ok(ran)
 
 
 def compared(folder: Path, head: Path) -> str:
@@ -326,7 +325,7 @@ def mixed() -> Task:
         prompt=lambda sample, protocol: (Message("user", sample.input),),
         answer=lambda text, sample: text,
         scorer=lambda answer, sample: Verdict(answer == sample.target[0]),
-        metrics=(Accuracy(), HubMetric("acme/closeness")),
+        metrics=(Accuracy(), HubMetric("acme/closeness", "values", per_sample=True)),
         reads=(LmEvalFiles(("gsm8k/gsm8k-cot.yaml",)),),
         protocols=(Protocol(name="chat"),),
         gold=lambda sample, protocol: sample.target[0],
