@@ -27,6 +27,10 @@ def render() -> str:
         command = cli.get_command(click.Context(cli), name)
         assert command is not None
         parts.append(f"## evalkit {name}\n\n{_block(f'evalkit {name}', command)}")
+        if isinstance(command, click.Group):
+            parts += [
+                _block(f"evalkit {name} {one}", inner) for one, inner in sorted(command.commands.items())
+            ]
     return "\n".join(parts)
 
 

@@ -58,9 +58,9 @@ from evalkit.data import (
 from evalkit.data.audio_folder import FILE as AUDIO_FILE
 from evalkit.data.audio_folder import AudioFolder
 from evalkit.data.base import CsvCell, text_of
-from evalkit.data.exemplars import fewshot_description, fewshot_samples, returned_samples
+from evalkit.data.exemplars import LmEvalFiles, fewshot_description, fewshot_samples, returned_samples
 from evalkit.data.hub import CONVERTED
-from evalkit.data.mmlu_cot import mmlu_cot, mmlu_cot_description, mmlu_cot_repairs
+from evalkit.data.mmlu_cot import mmlu_cot, mmlu_cot_description, mmlu_cot_paths, mmlu_cot_repairs
 from evalkit.data.repository import Repository, lines_of
 from evalkit.data.text_folder import TextFolder
 from evalkit.data.tokens import Tokeniser
@@ -170,6 +170,7 @@ __all__ = [
     "Learned",
     "Likelihood",
     "Limits",
+    "LmEvalFiles",
     "Local",
     "LogLoss",
     "Macro",
@@ -257,6 +258,7 @@ __all__ = [
     "majority_vote",
     "mmlu_cot",
     "mmlu_cot_description",
+    "mmlu_cot_paths",
     "mmlu_cot_repairs",
     "quantile",
     "require_tokeniser",

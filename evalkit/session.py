@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
 from evalkit.data.base import data_options
+from evalkit.data.lock import read_lock
 from evalkit.engine.bounds import bounded
 from evalkit.engine.chosen import TaskLike
 from evalkit.engine.client import Stopped
@@ -62,6 +63,7 @@ _ARGUMENTS = """
     same_model: whether to resume a run although the endpoint has another URL. Default: this is refused.
     shard: "2/8" asks the second of eight parts of the samples, and `evalkit.merge` puts the parts together.
         Default: all samples.
+    lock: a lock file of `evalkit data lock`; a file that differs from it is refused. Default: none.
     verify_fraction: share of the greedy requests that are sent twice. Default: 0.
     progress: True writes the progress to standard error; an object receives it. Default: no progress.
 
@@ -98,6 +100,7 @@ async def evaluate(
     ray_address: str = "",
     same_model: bool = False,
     shard: str = "",
+    lock: str | Path | None = None,
     progress: Progress | bool = False,
 ) -> Table:
     """Evaluates `model` on `tasks` inside an event loop: `table = await evalkit.evaluate(…)`."""
@@ -122,6 +125,7 @@ async def evaluate(
             judges=judges,
             same_model=same_model,
             shard=shard,
+            lock=None if lock is None else read_lock(Path(lock)),
         )
         path = default_output(plan) if output is None else Path(output)
         retry = RetryPolicy(attempts=1 + bounded("retries", retries))
@@ -160,6 +164,7 @@ def run(
     ray_address: str = "",
     same_model: bool = False,
     shard: str = "",
+    lock: str | Path | None = None,
     progress: Progress | bool = False,
 ) -> Table:
     """Evaluates `model` on `tasks` and returns the table.
@@ -188,6 +193,7 @@ def run(
             ray_address=ray_address,
             same_model=same_model,
             shard=shard,
+            lock=lock,
             progress=progress,
         )
     )

@@ -38,6 +38,7 @@ from evalkit.api import (
     PART,
     Accuracy,
     Hub,
+    LmEvalFiles,
     Message,
     Parts,
     Prompt,
@@ -139,7 +140,7 @@ def prompt(sample: Sample, protocol: Protocol) -> Prompt:
 
 def shown(name: str, question: str, protocol: Protocol) -> str:
     """The prompt of the file `name`: its description, its solved questions, and the question."""
-    path = f"bbh/cot_fewshot/{name}.yaml"
+    path = _exemplars(name)
     blocks = [fewshot_description(path).strip()]
     begins = "A:" if protocol.name == DIRECT else f"A: {THOUGHT}"
     gap = " " if protocol.name == DIRECT or name == "sports_understanding" else "\n"
@@ -149,6 +150,11 @@ def shown(name: str, question: str, protocol: Protocol) -> str:
             solved = stated_answer(solved) or solved
         blocks.append(f"Q: {shot['input']}\n{begins}{gap}{solved}")
     return "\n\n".join([*blocks, f"Q: {question}\n{begins}"])
+
+
+def _exemplars(name: str) -> str:
+    """The file of lm-eval with a task's description and solved questions."""
+    return f"bbh/cot_fewshot/{name}.yaml"
 
 
 @versioned("bbh.stated_answer", 1)
@@ -265,6 +271,7 @@ def bbh() -> Task:
             Protocol(name=ZERO_SHOT, source="evalkit"),
         ),
         max_shots=3,
+        reads=(LmEvalFiles(tuple(map(_exemplars, SIZES))),),
         gold=gold,
         wrong_responses=wrong_responses,
     )  # fmt: skip

@@ -22,6 +22,7 @@ from collections.abc import Sequence
 from evalkit.api import (
     Accuracy,
     Hub,
+    LmEvalFiles,
     Message,
     Prompt,
     Protocol,
@@ -112,6 +113,7 @@ def gsm8k() -> Task:
             Protocol(name=ZERO_SHOT, source="evalkit"),
         ),
         max_shots=8,
+        reads=(LmEvalFiles((EXEMPLARS,)),),
         gold=gold,
         wrong_responses=wrong_responses,
     )  # fmt: skip

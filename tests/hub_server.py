@@ -53,13 +53,16 @@ class Repo:
 class HubServer:
     """Serves what was published, logs every request, and fails on demand.
 
-    With a `root`, each `root/<owner>/<name>` is published at the start.
+    With a `root`, each `root/<owner>/<name>` is published at the start. With a `prefix`, such as /hf, it is a
+    mirror at that path of its server, and answers nothing elsewhere.
     """
 
-    def __init__(self, root: Path | None = None) -> None:
+    def __init__(self, root: Path | None = None, prefix: str = "") -> None:
+        self._prefix = prefix
         self.asked: list[Asked] = []
         self._repos: dict[str, Repo] = {}
         self._cuts: dict[str, int] = {}
+        self._holds: dict[str, int] = {}
         self._failures: list[tuple[int, str]] = []
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
@@ -85,13 +88,16 @@ class HubServer:
         self._thread.join()
         self._loop.close()
 
-    def publish(self, repo: str, files: Mapping[str, bytes], message: str = "") -> str:
-        """Commit `files` as the whole content of `repo`, move main to it, and return its sha."""
+    def publish(self, repo: str, files: Mapping[str, bytes], message: str = "", commit: str = "") -> str:
+        """Commit `files` as the whole content of `repo`, move main to it, and return its sha.
+
+        `commit`: the sha, of a commit that a task pins.
+        """
         there = self._repos.setdefault(repo, Repo({}, {}))
         digest = hashlib.sha1(f"{there.refs.get('main')} {message}".encode())
         for path, content in sorted(files.items()):
             digest.update(path.encode() + b"\0" + content)
-        sha = digest.hexdigest()
+        sha = commit or digest.hexdigest()
         there.commits[sha] = dict(files)
         there.refs["main"] = sha
         return sha
@@ -100,6 +106,10 @@ class HubServer:
         """Let a tag or branch name a commit."""
         self._repos[repo].refs[name] = sha
 
+    def commits(self, repo: str) -> dict[str, dict[str, bytes]]:
+        """The files of each commit, which a server that lies may change."""
+        return self._repos[repo].commits
+
     def gate(self, repo: str) -> None:
         """Serve the files of `repo` only to requests with a token."""
         self._repos[repo].gated = True
@@ -107,6 +117,10 @@ class HubServer:
     def cut(self, path: str, after: int) -> None:
         """Close the connection after `after` bytes of the file `path`, once."""
         self._cuts[path] = after
+
+    def hold(self, path: str, after: int) -> None:
+        """Answer `after` bytes of the file `path`, once, and nothing more until the client is gone."""
+        self._holds[path] = after
 
     def fail(self, times: int, path: str = "", status: int = 503) -> None:
         """Answer the next `times` requests whose path contains `path` with `status`."""
@@ -120,7 +134,7 @@ class HubServer:
 
     def _app(self) -> web.Application:
         app = web.Application(middlewares=[self._watch])
-        for kind in ("datasets", "models"):
+        for kind in ("datasets", "models", "spaces"):
             api = f"/api/{kind}/{{owner}}/{{name}}"
             app.router.add_get(api, self._info)
             app.router.add_get(api + "/revision/{revision}", self._info)
@@ -130,14 +144,18 @@ class HubServer:
         app.router.add_get("/spaces/{owner}/{name}/resolve/{revision}/{path:.+}", self._resolve)
         app.router.add_get("/{owner}/{name}/resolve/{revision}/{path:.+}", self._resolve)  # a model's
         app.router.add_get("/large/{owner}/{name}/{revision}/{path:.+}", self._large)
-        return app
+        if not self._prefix:
+            return app
+        server = web.Application()
+        server.add_subapp(self._prefix, app)
+        return server
 
     async def _start(self) -> list[str]:
         """Listen at two ports, and return both URLs: large files have an origin of their own."""
         await self._runner.setup()
         for _ in range(2):
             await web.TCPSite(self._runner, "127.0.0.1", 0).start()
-        return [f"http://{host}:{port}" for host, port in self._runner.addresses]
+        return [f"http://{host}:{port}{self._prefix}" for host, port in self._runner.addresses]
 
     @web.middleware
     async def _watch(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -237,10 +255,14 @@ class HubServer:
         await response.prepare(request)
         if request.method == "HEAD":
             return response
-        keep = self._cuts.pop(path, None)
+        held = self._holds.pop(path, None)
+        keep = self._cuts.pop(path, held)
         for at in range(0, len(part) if keep is None else keep, CHUNK):
             await response.write(part[at : min(at + CHUNK, keep or len(part))])
-        if keep is not None and request.transport is not None:
+        if held is not None:
+            while request.transport is not None and not request.transport.is_closing():
+                await asyncio.sleep(0.05)
+        elif keep is not None and request.transport is not None:
             request.transport.close()
         else:
             await response.write_eof()

@@ -14,7 +14,11 @@ from pathlib import Path
 import pytest
 
 from docs.reference import TARGET, render
+from evalkit.benchmark.task import load_task
+from evalkit.data import Hub
+from evalkit.data.folder import SMALL_SETS
 from evalkit.identity.source import parsed
+from tests.hub_server import HubServer
 from tests.needs import with_node
 from tests.openai_server import OpenAIServer, arithmetic
 
@@ -59,13 +63,14 @@ NOT_HERE = ("evalkit demo",)
 def test_what_the_page_shows_works(page: str, tmp_path: Path) -> None:
     ran = 0
     (tmp_path / "examples").symlink_to(ROOT / "examples")
-    with OpenAIServer(arithmetic) as server:
+    with OpenAIServer(arithmetic) as server, HubServer() as hub:
+        environment = {**with_node(), **(_hub_of_pages(hub, tmp_path) if page == "docs/data.md" else {})}
         for kind, file, text in _FENCE.findall((ROOT / page).read_text("utf-8")):
             if file:
                 (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
                 (tmp_path / file).write_text(text, encoding="utf-8")
             elif kind == "python":
-                subprocess.run([sys.executable, "-c", text], cwd=tmp_path, check=True)
+                subprocess.run([sys.executable, "-c", text], cwd=tmp_path, check=True, env=environment)
                 ran += 1
             elif kind == "console":
                 for line in text.splitlines():
@@ -74,9 +79,21 @@ def test_what_the_page_shows_works(page: str, tmp_path: Path) -> None:
                             line.removeprefix("$ evalkit ").replace(_ENDPOINT, server.url), comments=True
                         )
                         command = [sys.executable, "-m", "evalkit", *words]
-                        subprocess.run(command, cwd=tmp_path, check=True, env=with_node())
+                        done = subprocess.run(command, cwd=tmp_path, check=False, env=environment)
+                        code = re.search(r"# exit code (\d)$", line)
+                        assert done.returncode == (int(code[1]) if code else 0), line
                         ran += 1
     assert ran >= 3
+
+
+def _hub_of_pages(hub: HubServer, folder: Path) -> dict[str, str]:
+    """Publishes the data that a page locks, at the commit that the task pins, and returns how to find it."""
+    task = load_task("gsm8k")
+    assert isinstance(task.data, Hub)
+    root = SMALL_SETS / task.data.name
+    files = {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*.*")}
+    hub.publish(task.data.name, files, commit=task.data.revision)
+    return {"HF_ENDPOINT": hub.url, "HF_HOME": str(folder / "hf"), "HF_HUB_OFFLINE": "0"}
 
 
 def test_links_lead_somewhere() -> None:

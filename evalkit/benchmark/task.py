@@ -20,6 +20,7 @@ from evalkit.benchmark.protocol import Protocol
 from evalkit.benchmark.readers import Extract, Reader
 from evalkit.benchmark.spec import HeatMap
 from evalkit.data.base import Data, DataOptions, Record
+from evalkit.data.inventory import Reads
 from evalkit.errors import EvalkitError, ScorerError, UsageError, one_line, unknown
 from evalkit.identity.user_file import file_of_module, import_file
 from evalkit.metrics.base import Metric, traits_of
@@ -167,6 +168,8 @@ class Task:
     shots_by: Callable[[Sample], str] = _group
     """The key that assigns solved examples to samples: a sample gets those with the same key, by default
     those of the same group. With `lambda sample: ""` every sample gets all of them."""
+    reads: tuple[Reads, ...] = ()
+    """Further files from which prompts are made, such as exemplars in a package, for `evalkit data lock`."""
     validation: Data | None = None
     """The data on which a protocol's threshold is chosen; never the data that is scored."""
     variants: tuple[Variant, ...] = ()

@@ -23,6 +23,7 @@ COMMANDS = {
     "preview": "show the exact prompt of a sample and its reference answers",
     "check": "check that references score 1 and wrong responses 0",
     "new": "write a task, model, metric or paper's table to start from",
+    "data": "pin what tasks read, bring it here, and check it",
     "models": "list the backends, their capabilities and requirements",
     "report": "make tables from run files",
     "compare": "compare two runs; fail if the second one is worse",

@@ -135,6 +135,13 @@ _DIGITS = 40
 )
 @data_option
 @click.option(
+    "--lock",
+    "lock_file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Read the files of a lock file (evalkit data lock), and refuse to run if one of them differs.",
+)
+@click.option(
     "--timeout",
     type=float,
     default=600.0,
@@ -191,6 +198,7 @@ def command(
     settings: tuple[str, ...],
     concurrency: str,
     data: str | None,
+    lock_file: Path | None,
     timeout: float,
     retries: int,
     verify_fraction: float,
@@ -206,6 +214,7 @@ def command(
     same -o; requests that were answered are not sent again.
     """
     from evalkit.data.base import data_options
+    from evalkit.data.lock import read_lock
     from evalkit.engine.bounds import bounded
     from evalkit.engine.log_file import log_to
     from evalkit.engine.plan import make_plan
@@ -229,6 +238,7 @@ def command(
         judges=judge_models(judges, judge_urls, judge_keys, timeout, ray_address),
         same_model=same_model,
         shard=shard,
+        lock=None if lock_file is None else read_lock(lock_file),
         tell=_teller(),
     )
     plan = _chosen(plan, only, verbose)

@@ -71,6 +71,7 @@ def compare(base: Store, head: Store, policy: Policy | None = None, *, flips: in
             *_sample_notes(decided, policy.alpha),
             *_subset_notes(before, after, decided),
             *_chance_notes(before, after, decided),
+            *_lock_notes(before, after, decided),
         ),
     )
 
@@ -235,6 +236,18 @@ def _subset_notes(before: _Run, after: _Run, decided: Sequence[Benchmark]) -> li
         both = one.paired.scored
         if sizes != [both, both]:
             found.append(f"{one.name}: on the {both} samples scored in both, of {sizes[0]} and {sizes[1]}")
+    return found
+
+
+def _lock_notes(before: _Run, after: _Run, decided: Sequence[Benchmark]) -> list[str]:
+    """Returns whether two runs that both had a lock file read the same files."""
+    found = []
+    for one in decided:
+        old, new = (str(run.cells[one.key].spec.data.get("lock", "")) for run in (before, after))
+        if old and old == new:
+            found.append(f"{one.name}: both runs had a lock, and read the same files ({old[:12]})")
+        elif old and new:
+            found.append(f"{one.name}: the locks of the runs differ ({old[:12]} and {new[:12]})")
     return found
 
 

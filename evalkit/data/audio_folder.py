@@ -13,6 +13,7 @@ from typing import ClassVar
 
 from evalkit.data.base import DataOptions, Record, Records, check_columns
 from evalkit.data.files import numbered_rows, numbered_values
+from evalkit.data.inventory import note_folder
 from evalkit.data.media import embedded, some_there
 from evalkit.errors import DataError
 
@@ -45,10 +46,12 @@ class AudioFolder:
 
     def open(self, options: DataOptions | None = None) -> Records:
         """Returns the records. Raises `DataError` if the folder has no list, or if it cannot be read."""
-        (options or DataOptions()).without_revision("a folder")
+        options = options or DataOptions()
+        options.without_revision("a folder")
         found = next((self.root / name for name in LISTS if (self.root / name).is_file()), None)
         if found is None:
             raise DataError(f"{self.root} has neither {' nor '.join(LISTS)}, which must name its clips")
+        note_folder(options, self.root)
         rows = _lines if found.suffix == ".jsonl" else _table
         count, columns = 0, set[str]()
         for row in rows(found):

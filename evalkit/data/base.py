@@ -9,9 +9,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from evalkit.errors import DataError
+
+if TYPE_CHECKING:
+    from evalkit.data.inventory import Inventory
+    from evalkit.data.lock import LockedTask
 
 Record: TypeAlias = Mapping[str, Any]
 """One row with plain Python values. Media columns are `{"bytes": ..., "path": ...}`, not decoded."""
@@ -105,6 +109,11 @@ class DataOptions:
     """Whether to read evalkit's own small data sets, which come with the package."""
     revision: str | None = None
     """A branch, tag or sha to read instead of the pinned revision."""
+    lock: LockedTask | None = None
+    """What the task may read: commits and files that differ are refused."""
+    inventory: Inventory | None = None
+    """Gets the names and digests of the files that are read, of which large ones are not downloaded. The
+    records are read all the same if somebody iterates them."""
 
     @property
     def elsewhere(self) -> bool:
@@ -121,7 +130,8 @@ class Data(Protocol):
     """The source of a task's records.
 
     Data that opens without a download may have an attribute `at_hand` that is True. `Parts` then opens all
-    parts at once and knows how many records there are.
+    parts at once and knows how many records there are. Data that opens other data passes on its `options`, so
+    that a lock applies to all files.
     """
 
     def open(self, options: DataOptions = ...) -> Records:

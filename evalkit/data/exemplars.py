@@ -8,9 +8,13 @@ from __future__ import annotations
 import ast
 import functools
 import importlib.util
+from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from evalkit.data.base import DataOptions
+from evalkit.data.inventory import note
 from evalkit.errors import DataError
 from evalkit.identity.source import parsed
 
@@ -22,13 +26,23 @@ def lm_eval_file(path: str) -> Path:
         raise DataError("the exemplars are read from lm-eval, which is not installed: pip install lm-eval")
     file = Path(spec.submodule_search_locations[0], "tasks", path)
     if not file.is_file():
-        from importlib.metadata import version as installed
-
-        version = installed("lm-eval")
         raise DataError(
-            f"lm-eval {version} has no tasks/{path}: evalkit needs lm-eval 0.4.13 or a similar version"
+            f"lm-eval {version('lm-eval')} has no tasks/{path}: evalkit needs lm-eval 0.4.13 or a similar "
+            "version"
         )
     return file
+
+
+@dataclass(frozen=True, slots=True)
+class LmEvalFiles:
+    """Files below lm_eval/tasks/ that a task's prompts are made with, for `Task.reads`."""
+
+    paths: tuple[str, ...]
+
+    def note(self, options: DataOptions) -> None:
+        """Lists the files in the inventory, and compares them with the lock. Raises `DataError`."""
+        files = {f"lm_eval/tasks/{path}": lm_eval_file(path) for path in self.paths}
+        note(options, "package", "lm-eval", files, revision=version("lm-eval"))
 
 
 @functools.cache

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 CARDS = ("README.md", ".huggingface.yaml", "dataset_infos.json")
 """The files from which `datasets` reads configs and features."""
+DEFAULT = "default"
+"""The name that `datasets` gives the config of a data set whose card states none."""
 SMALL_SETS = Path(__file__).parent / "small_sets"
 
 _SHARD = re.compile(r"(?P<stem>.*)-(?P<index>\d{5,})-of-(?P<total>\d{5,})")
@@ -61,21 +63,50 @@ def plan(root: Path, configs: Sequence[str], split: str, place: str) -> list[Spl
     """Returns the files of a split in each config, by the card's `configs` or else by the files' names.
 
     `datasets` itself decides, so a folder is read as by `load_dataset`. Only names and the card are read.
-    `place`: the name of the data set in errors. Raises `DataError`.
+    If no card states configs, a folder with the name of a config has its files. `place`: the name of the data
+    set in errors. Raises `DataError`.
     """
     root = root.resolve()
-    # The builder leaves a lock file in its cache folder, although streaming caches nothing.
     fix = "its card and its files do not fit together, so copy the whole data set"
-    with readable(place, fix), quiet(), TemporaryDirectory() as scratch:
-        module = _module(root, _state(root))
-        there = [config.name for config in module.builder_configs_parameters.builder_configs or ()]
+    with readable(place, fix), quiet():
+        state = _state(root)
+        folders = () if _states_configs(root, state) else _folders(root)
+        builders = []
         for config in configs:
-            if config not in there:
-                raise DataError(f"{place} has no config {config!r}: it has {listing(there)}")
-        builders = [_builder(module, config, scratch) for config in configs]
+            inside = root / config
+            if config in folders:
+                builders.append(_found(inside, _state(inside), DEFAULT, place, folders))
+            else:
+                builders.append(_found(root, state, config, place, folders))
     return [
         _plan(builder, root, config, split, place) for builder, config in zip(builders, configs, strict=True)
     ]
+
+
+@lru_cache(maxsize=8)
+def _states_configs(root: Path, state: bytes) -> bool:
+    """Whether a card states configs, as `datasets` reads it. It is kept for each state, as in `_module`."""
+    from huggingface_hub.repocard import metadata_load
+
+    card = root / CARDS[0]
+    return (root / CARDS[1]).is_file() or (card.is_file() and "configs" in (metadata_load(card) or {}))
+
+
+def _folders(root: Path) -> Sequence[str]:
+    """Returns the names of the folders that may be configs: `DEFAULT` is what a data set without any has."""
+    names = (path.name for path in root.iterdir() if path.is_dir())
+    return sorted(name for name in names if name != DEFAULT and not name.startswith("."))
+
+
+def _found(root: Path, state: bytes, config: str, place: str, folders: Sequence[str]) -> DatasetBuilder:
+    """Returns the builder of a config that `datasets` finds. `folders`: other configs of the data set."""
+    # The builder leaves a lock file in its cache folder, although streaming caches nothing.
+    with TemporaryDirectory() as scratch:
+        module = _module(root, state)
+        there = [one.name for one in module.builder_configs_parameters.builder_configs or ()]
+        if config not in there:
+            raise DataError(f"{place} has no config {config!r}: it has {listing([*there, *folders])}")
+        return _builder(module, config, scratch)
 
 
 @lru_cache(maxsize=8)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -10,6 +11,7 @@ from typing import Any, ClassVar
 from evalkit.data import folder
 from evalkit.data.base import CsvCell, DataOptions, Record, Records
 from evalkit.data.files import open_file, read_lines
+from evalkit.data.inventory import note_files, note_folder
 from evalkit.data.media import embedded, inside, no_file, some_there
 from evalkit.errors import DataError
 
@@ -43,13 +45,14 @@ class Local:
 
     def open(self, options: DataOptions | None = None) -> Records:
         """Returns the records. Raises `DataError` if the path does not exist or has another layout."""
-        path = Path(self.path)
-        (options or DataOptions()).without_revision("a folder" if path.is_dir() else "a file")
+        path, options = Path(self.path), options or DataOptions()
+        options.without_revision("a folder" if path.is_dir() else "a file")
         if path.is_dir():
+            note_folder(options, path)
             return some_there(_with_files(self._folder(path), self, path))
         if not path.exists() and not path.suffix:
             raise DataError(f"no folder {path} in {Path.cwd()}")
-        return some_there(_with_files(open_file(path, self.columns), self, path.parent))
+        return _opened(open_file(path, self.columns), self, path, options)
 
     def _folder(self, path: Path) -> Records:
         place = str(path)
@@ -80,9 +83,28 @@ class JsonLines:
 
     def open(self, options: DataOptions | None = None) -> Records:
         """Returns the records. Raises `DataError`, which names the line that is not an object."""
-        (options or DataOptions()).without_revision("a file")
-        path = Path(self.path)
-        return some_there(_with_files(open_file(path, self.columns, read_lines), self, path.parent))
+        path, options = Path(self.path), options or DataOptions()
+        options.without_revision("a file")
+        return _opened(open_file(path, self.columns, read_lines), self, path, options)
+
+
+def _opened(records: Records, data: Local | JsonLines, path: Path, options: DataOptions) -> Records:
+    """Returns the records of the file at `path`, with the files that they name."""
+    if options.inventory is not None or options.lock is not None:
+        note_files(options, path.parent, [path])  # before its records are trusted to name others
+        note_files(options, path.parent, _named(records, data, path.parent))
+    return some_there(_with_files(records, data, path.parent))
+
+
+def _named(records: Records, data: Local | JsonLines, root: Path) -> Iterator[Path]:
+    """Yields the files that the records name in columns `files` and `paths`, those that are there."""
+    columns = (*data.files, *data.paths)
+    for record in records if columns else ():
+        for value in (_as_stored(record[name], root) for name in columns if name in record):
+            for item in value if isinstance(value, list) else [value]:
+                name = item["path"] if isinstance(item, dict) else None
+                if isinstance(name, str) and (file := inside(root, name)).is_file():
+                    yield file
 
 
 def _with_files(records: Records, data: Local | JsonLines, root: Path) -> Records:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import re
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from evalkit.data.exemplars import fewshot_description, fewshot_samples, lm_eval_file
@@ -69,6 +70,11 @@ def mmlu_cot_repairs() -> dict[str, int]:
         for subject in subjects
     }
     return {subject: count for subject, count in counted.items() if count}
+
+
+def mmlu_cot_paths(subjects: Iterable[str]) -> tuple[str, ...]:
+    """Returns the files of lm-eval with the exemplars of the subjects, for `LmEvalFiles`."""
+    return tuple(map(_path, subjects))
 
 
 def _path(subject: str) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from evalkit.data.base import DataOptions, Record, Records
+from evalkit.data.inventory import note
 from evalkit.errors import DataError
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class Package:
     def open(self, options: DataOptions | None = None) -> Records:
         """Returns the file's records. Raises `DataError`. The file is read once, to find damage before a run.
 
-        `options` do not apply to a package: a task that can be read from elsewhere uses a `Hub`.
+        Of `options` only a lock applies to a package: a task that can be read from elsewhere uses a `Hub`.
         """
         found = self._find()
         if found is None:
@@ -54,6 +55,9 @@ class Package:
                 f"{place} has no file {self.path}: "
                 f"`pip install --force-reinstall {self.distribution}` restores it"
             )
+
+        if options is not None:
+            note(options, "package", self.distribution, {self.path: file}, revision=found.version)
 
         def read() -> Iterator[Record]:
             try:

@@ -72,7 +72,8 @@ class Parts:
                 opened[name] = with_part(records, name)
             return opened[name]
 
-        here = options.folder is not None or options.small_sets
+        # A lock and an inventory are about all files, so that no part can wait.
+        here = options.folder or options.small_sets or options.lock or options.inventory
         for name in names:
             if here or name == names[0] or at_hand(parts[name]):
                 part(name)

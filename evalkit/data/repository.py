@@ -12,6 +12,7 @@ from pathlib import Path
 from evalkit.data import folder
 from evalkit.data.base import DataOptions
 from evalkit.data.cache import cache_folder
+from evalkit.data.inventory import note
 from evalkit.errors import DataError
 
 RAW = "https://raw.githubusercontent.com"
@@ -57,10 +58,12 @@ class Repository:
         options.without_revision(f"{self.name}, whose files are checked by their ids at one commit,")
         tree = folder.SMALL_SETS if options.small_sets else options.folder
         if tree is None:
-            return self._downloaded(file)
-        path = folder.locate(tree, self.name) / file
-        if not path.is_file():
-            raise DataError(f"{self.name} in {tree} has no file {file}: copy it from {self._url(file)}")
+            path = self._downloaded(file)
+        else:
+            path = folder.locate(tree, self.name) / file
+            if not path.is_file():
+                raise DataError(f"{self.name} in {tree} has no file {file}: copy it from {self._url(file)}")
+        note(options, "github", self.name, {file: path}, revision=self.revision)
         return path
 
     def holds(self, file: str, options: DataOptions) -> bool:
@@ -74,16 +77,26 @@ class Repository:
 
     def _downloaded(self, file: str) -> Path:
         known = self.files[file]
-        target = cache_folder() / "repositories" / self.name / self.revision / file
+        target = self.folder / file
         if target.is_file():  # it was checked before it was put there
             return target
-        content = self._content(file)
+        content = self.content(file)
         found = blob_id(content)
         if found != known:
             raise DataError(
                 f"{self._url(file)} is refused: its git id is {found}, not {known}: a proxy may have changed "
                 f"it; {self._elsewhere}"
             )
+        return self.store(file, content)
+
+    @property
+    def folder(self) -> Path:
+        """Where the cache has the files of this commit. It may not exist."""
+        return cache_folder() / "repositories" / self.name / self.revision
+
+    def store(self, file: str, content: bytes) -> Path:
+        """Puts a file into the cache, whose content the caller has checked. Raises `DataError`."""
+        target = self.folder / file
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.NamedTemporaryFile(dir=target.parent, delete=False) as scratch:
@@ -96,7 +109,8 @@ class Repository:
             ) from error
         return target
 
-    def _content(self, file: str) -> bytes:
+    def content(self, file: str) -> bytes:
+        """Downloads a file, unchecked. Raises `DataError`."""
         import httpx2
 
         for name in _OFFLINE:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from evalkit.data.base import DataOptions, Record, Records
+from evalkit.data.inventory import note_files
 from evalkit.errors import DataError
 
 ENDING = ".txt"
@@ -33,10 +34,12 @@ class TextFolder:
 
     def open(self, options: DataOptions | None = None) -> Records:
         """Returns the records. Raises `DataError` if there is no text file, or if one is not UTF-8."""
-        (options or DataOptions()).without_revision("a folder of texts")
+        options = options or DataOptions()
+        options.without_revision("a folder of texts")
         files = sorted(_files(self.path), key=lambda file: file.relative_to(self.path).as_posix())
         if not files:
             raise DataError(f"{self.path} has no {ENDING} files")
+        note_files(options, self.path, files)
         digest = hashlib.sha256()
         for file in files:
             _text(file)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -52,12 +52,15 @@ class HubZip:
         if tree is not None:
             options.without_revision(f"{self.name} in {tree}")
             kind = "small sets" if options.small_sets else "folder"
-            return self._records(self._found(tree), kind, "", str(tree))
+            return self._records(self._found(tree, options), kind, "", str(tree))
         from huggingface_hub import constants
 
         hub = Hub(self.name, self._config, self.split, self.revision)
-        sha, path = hub.file(self.archive, options.revision or self.revision)
+        sha, path = hub.file(self.archive, options)
         where = f"{constants.ENDPOINT}/datasets/{self.name}/tree/{sha}"
+        if options.inventory is not None:
+            now = replace(options, inventory=None, revision=sha)
+            return Records(self._origin("hub", sha, where), None, lambda: iter(self.open(now)))
         return self._records(partial(member_lines, path, self._member), "hub", sha, where)
 
     @property
@@ -68,13 +71,16 @@ class HubZip:
     def _member(self) -> str:
         return f"{self._config}/{self.split}.jsonl"
 
-    def _found(self, tree: Path) -> Callable[[], Iterator[Record]]:
+    def _found(self, tree: Path, options: DataOptions) -> Callable[[], Iterator[Record]]:
         root = folder.locate(tree, self.name)
         archive = root / self.archive
         unpacked = archive.parent / self._member
         if archive.is_file():
+            if options.lock is not None:
+                source = options.lock.find("hub", self.name, self.revision)
+                options.lock.check(source, {self.archive: archive})
             return partial(member_lines, archive, self._member)
-        if unpacked.is_file():
+        if unpacked.is_file() and options.lock is None:  # which has the digest of the archive
             return partial(read_lines, unpacked)
         raise DataError(
             f"{self.name} in {tree} has neither {self.archive} nor {self._member}: copy one of them"
@@ -89,7 +95,10 @@ class HubZip:
         if not count:
             raise DataError(f"{place} has no records")
         check_columns(self.columns, columns, place)
-        origin = {
+        return Records(self._origin(kind, revision, where), count, read)
+
+    def _origin(self, kind: str, revision: str, where: str) -> dict[str, str]:
+        return {
             "kind": kind,
             "name": self.name,
             "config": self._config,
@@ -97,7 +106,6 @@ class HubZip:
             "revision": revision,
             "where": where,
         }
-        return Records(origin, count, read)
 
 
 def member_lines(path: Path, member: str) -> Iterator[Record]:

@@ -42,6 +42,8 @@ class CellPlan:
     """The identity of the model that reads responses if the task's rules cannot; "" without such a model."""
     judges: Mapping[str, str] = field(default_factory=dict)
     """Identities of the judge models of the task's scorers, by role."""
+    lock: str = ""
+    """The digest of all files that the task may read by the run's lock file; "" without one."""
     role: str = ""
     """`validation` for the samples that a threshold is chosen on, "" for those that the figure is from."""
     only: frozenset[int] | None = None
@@ -220,7 +222,7 @@ class CellPlan:
             ),
             metrics=tuple(metric_spec(metric) for metric in self.metrics),
             notes=dict(task.notes(protocol)),
-            data=dict(self.records.origin),
+            data={**self.records.origin, **({"lock": self.lock} if self.lock else {})},
             records=self.records.count,
             limit=self.limit,
             limit_by_group=self.by_group,

@@ -15,6 +15,7 @@ from evalkit.benchmark.names import file_of
 from evalkit.benchmark.protocol import SETTINGS, Protocol
 from evalkit.benchmark.task import Task
 from evalkit.data.base import DataOptions
+from evalkit.data.lock import Lock
 from evalkit.engine.bounds import bounded
 from evalkit.engine.by_id import Ids, compare_ids
 from evalkit.engine.cell import CellPlan, branch_of, rendered
@@ -22,6 +23,7 @@ from evalkit.engine.chosen import REVISION, Chosen, TaskLike, check_owners, choo
 from evalkit.engine.differences import binding, differences
 from evalkit.engine.faults import FAULTS, fault
 from evalkit.engine.judge_models import JudgeModels, check_used, identity_text
+from evalkit.engine.locking import locked_data, note_reads
 from evalkit.engine.moved import has_moved, is_known, judges_are_known, without_addresses
 from evalkit.engine.needed import check_needs
 from evalkit.engine.score import metrics_for
@@ -134,6 +136,7 @@ def make_plan(
     judged: bool = True,
     same_model: bool = False,
     shard: str = "",
+    lock: Lock | None = None,
     tell: Callable[[str], object] = len,
 ) -> Plan:
     """Opens everything that a run needs and tries it on the first record. No request is sent.
@@ -142,7 +145,8 @@ def make_plan(
     `revision`. `strict`: refuse tasks whose results would not be comparable with the report. `scoring`: also
     try what scoring needs, such as the sandbox. `judges`: the judge models by role. `judged`: refuse a task
     whose judge models are missing. `same_model`: see `Plan`. `shard`: as `parse_shard` takes it, "" for all
-    samples. `tell` is called with the name of each task before its data is opened. Raises `UsageError`.
+    samples. `lock`: the files that the data may be read from. `tell` is called with the name of each task
+    before its data is opened. Raises `UsageError`.
     """
     settings, judges = dict(settings or {}), judges or {}
     data = data or DataOptions()
@@ -150,14 +154,12 @@ def make_plan(
     bounded("limit", 1 if limit is None else limit, "--limit")
     bounded("seed", seed, "--seed")
     hide_folders(data.folder)
-    cells: list[CellPlan] = []
-    shown: list[str] = []
-    left_out: dict[str, str] = {}
+    cells, shown, left_out = list[CellPlan](), list[str](), dict[str, str]()
     for one in wanted(tasks):
         chosen = choose(one.given, settings, data)
         shown.append(chosen.shown)
         tell(chosen.shown)
-        own = chosen.data(data)
+        own = locked_data(chosen.data(data), lock, chosen.task.name)
         try:
             cell = _plan_cell(chosen, model, own, limit, JudgeModels(judges, judged))
         except OwnDataError as error:
@@ -179,10 +181,15 @@ def make_plan(
     if scoring:
         for cell in cells:
             check_needs(cell)
-    roles = {role for cell in cells for role in cell.judges}
-    check_used(judges, roles, any(cell.model_extractor for cell in cells), shown)
+    _check_judges(judges, cells, shown)
     ids = compare_ids(model, cells)
     return Plan(model, tuple(cells), seed, judges, same_model, ids, tuple(left_out.values()), part)
+
+
+def _check_judges(judges: Mapping[str, Model], cells: Sequence[CellPlan], shown: Sequence[str]) -> None:
+    """Raises `UsageError` for a judge model that no cell asks."""
+    roles = {role for cell in cells for role in cell.judges}
+    check_used(judges, roles, any(cell.model_extractor for cell in cells), shown)
 
 
 def _planned_before(cell: CellPlan, cells: Sequence[CellPlan]) -> bool:
@@ -292,7 +299,11 @@ def _plan_cell(
     reads = judges.models.get(JUDGE) if task.model_extractor is not None else None
     model_extractor = "" if reads is None else identity_text(reads)
     records = task.data.open(data)
-    cell = CellPlan(chosen.source, task, protocol, metrics, records, limit, shots, model_extractor, judged)
+    note_reads(task, data)
+    lock = data.lock.digest if data.lock else ""
+    cell = CellPlan(
+        chosen.source, task, protocol, metrics, records, limit, shots, model_extractor, judged, lock
+    )
     _try(cell)
     return cell
 

@@ -210,7 +210,12 @@ class Documents:
     at_hand: ClassVar[bool] = True
 
     def open(self, options: DataOptions | None = None) -> Records:
-        """Returns the records; they were read when the task was built."""
+        """Returns the records; they were read when the task was built, with lm-eval's own code.
+
+        Raises `UsageError` with a lock.
+        """
+        if options is not None and (options.lock or options.inventory):
+            raise UsageError("data of lm-eval's tasks cannot be locked: lm-eval's own code reads it")
         members = [*self.loaded.members.values()]
         stretches = [Stretch(one.name, len(one.docs), _opened(one, self.options)) for one in members]
 

@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import hashlib
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-import orjson
-
 from evalkit.errors import ScorerError, UsageError
 from evalkit.identity.declared import OWN, Declared, code_identity
 from evalkit.metrics.base import MetricBase, NotDrawn, Ratio, Scored
 from evalkit.metrics.hub_code import Code, code_of, compute, load, said
-from evalkit.metrics.hub_inputs import Item, chosen, items_of, weighted
+from evalkit.metrics.hub_inputs import Item, chosen, digest_of, items_of, weighted
 from evalkit.metrics.hub_results import figure, values
 from evalkit.samples import Final, Sample
 
 if TYPE_CHECKING:
+    from evalkit.data.base import DataOptions
     from evalkit.metrics.base import Figures, Floats
 
 EVERY = 10
@@ -124,6 +122,13 @@ class HubMetric(MetricBase):
             if name not in usual or value != usual[name]:
                 texts.append(f"{name}={code_identity(value) if callable(value) else repr(value)}")
         return Declared("hub_metric", 1, ("evaluate",), ",".join(texts))
+
+    def note(self, options: DataOptions) -> None:
+        """Lists the files of the module's code in the inventory, and compares them with the lock.
+
+        Raises `DataError`, or `UsageError` if there is no such module.
+        """
+        self._code.note(options)
 
     def try_on(self, samples: Sequence[Sample]) -> None:
         """Loads the module and computes it for the references of some of `samples`. Raises `UsageError`.
@@ -387,9 +392,4 @@ class _OfAll(HubMetric):
         return found
 
     def _digest(self, items: Sequence[Item]) -> float:
-        """48 bits of the items' SHA-256, which a float holds exactly."""
-        try:
-            text = orjson.dumps(list(items), option=orjson.OPT_SORT_KEYS | orjson.OPT_SERIALIZE_NUMPY)
-        except TypeError as error:
-            raise ScorerError(f"{self._where}: inputs returned what is no plain data ({error})") from error
-        return float(int.from_bytes(hashlib.sha256(text).digest()[:6]))
+        return digest_of(items, self._where)

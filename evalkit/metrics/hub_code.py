@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import dataclasses
 import functools
 import hashlib
 import importlib
@@ -26,6 +27,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from evalkit.data.base import DataOptions
+from evalkit.data.hub_errors import explained
+from evalkit.data.hub_files import hub_source
+from evalkit.data.inventory import note_files
 from evalkit.errors import UsageError
 from evalkit.identity.declared import version_of
 from evalkit.identity.source import parsed
@@ -56,6 +61,29 @@ class Code:
     script: Path
     digest: str
     packages: tuple[str, ...]
+    files: tuple[str, ...]
+    """The names of the script and of the files beside it."""
+    repository: str = ""
+    """The Space, `owner/name`; "" for a folder."""
+    asked: str = ""
+    """The revision of the Space that was asked for."""
+
+    def note(self, options: DataOptions) -> None:
+        """Lists the files in the inventory, and compares them with the lock. Raises `DataError`."""
+        folder = self.script.parent
+        if not self.repository:
+            note_files(options, folder, [folder / name for name in self.files])
+            return
+        if options.inventory is not None:
+            with explained(self.repository, self.asked, "HubMetric takes the path of a folder"):
+                source = hub_source("space", self.repository, self.asked, folder.name, self.files)
+            options.inventory.add(source)
+        if options.lock is not None:
+            locked = options.lock.find("space", self.repository, self.asked)
+            if locked.revision != folder.name:
+                fix = f'pin it with HubMetric(…, revision="{locked.revision}")'
+                options.lock.refuse(locked, f"{self.asked} is {folder.name[:12]} now: {fix}")
+            options.lock.check(locked, {name: folder / name for name in self.files})
 
 
 def code_of(name: str, revision: str = "", local: bool = False) -> Code:
@@ -97,7 +125,7 @@ def _found(name: str, repositories: Sequence[str], file: str, revision: str, cac
         try:
             script = _fetched(repository, file, revision, cached)
             fetch = functools.partial(_fetched, repository, revision=script.parent.name, cached=cached)
-            return _code(script, fetch)
+            return dataclasses.replace(_code(script, fetch), repository=repository, asked=revision)
         except errors.GatedRepoError as error:
             raise UsageError(
                 f"HubMetric {name!r}: accept the terms of its Space, and set HF_TOKEN"
@@ -178,7 +206,8 @@ def _code(script: Path, file: Callable[[str], Path]) -> Code:
     state = hashlib.sha256()
     for name, content in sorted(read.items()):
         state.update(f"{name}\0{hashlib.sha256(content).hexdigest()}\n".encode())
-    return Code(script.stem, script, state.hexdigest()[:12], _installed(packages - _NO_PART))
+    digest, names = state.hexdigest()[:12], tuple(sorted(read))
+    return Code(script.stem, script, digest, _installed(packages - _NO_PART), names)
 
 
 def _imports(tree: ast.Module, lines: Sequence[str]) -> Iterator[tuple[str, bool]]:

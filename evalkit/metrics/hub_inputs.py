@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+
+import orjson
 
 from evalkit.errors import ScorerError
 from evalkit.samples import Sample
@@ -105,3 +108,15 @@ def weighted(kept: Sequence[tuple[str, Sequence[Item]]], weights: Floats) -> tup
         found += [*items] * count
         names += [name] * (len(items) * count)
     return found, names
+
+
+def digest_of(items: Sequence[Item], where: str) -> float:
+    """48 bits of the items' SHA-256, which a float holds exactly.
+
+    `where`: the metric in the error. Raises `ScorerError` for items that are not plain data.
+    """
+    try:
+        text = orjson.dumps(list(items), option=orjson.OPT_SORT_KEYS | orjson.OPT_SERIALIZE_NUMPY)
+    except TypeError as error:
+        raise ScorerError(f"{where}: inputs returned what is no plain data ({error})") from error
+    return float(int.from_bytes(hashlib.sha256(text).digest()[:6]))

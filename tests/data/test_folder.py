@@ -60,6 +60,33 @@ def test_with_a_card_and_without(tree: Path) -> None:
         assert records.origin["revision"] == ""
 
 
+def test_folders_are_configs_if_no_card_states_any(tree: Path) -> None:
+    """Also beside what `modelscope download` leaves: its list of files, and infos in a form of its own."""
+    files = {
+        "README.md": b"---\nlicense: mit\n---\n",
+        ".msc": b"a pickle, which nobody opens",
+        ".mv": b"Revision:master,CreatedAt:1700000000",
+        "dataset_infos.json": b'{"default": {"features": {"question": {"_type": "Value"}}}}',
+        "calm/test.jsonl": jsonl(ASKED[0]),
+        "rough/test-00000-of-00001.parquet": parquet(ASKED[1]),
+        "rough/train.parquet": parquet("Is this another split?"),
+    }
+    for path, content in files.items():
+        (tree / "acme/tide" / path).parent.mkdir(parents=True, exist_ok=True)
+        (tree / "acme/tide" / path).write_bytes(content)
+    assert questions(opened(tree, "acme/tide", "calm")) == ASKED[:1]
+    assert questions(opened(tree, "acme/tide", ("rough", "calm"))) == ASKED[::-1]
+    (tree / "acme/tide/dataset_infos.json").unlink()
+    with pytest.raises(DataError, match="no config 'wild': it has default, calm, rough"):
+        opened(tree, "acme/tide", "wild")
+    (tree / "acme/tide/README.md").write_bytes(
+        b"---\nconfigs:\n- config_name: main\n  data_files: calm/*\n---\n"
+    )
+    with pytest.raises(DataError, match=r"no config .calm.: it has main$"):
+        opened(tree, "acme/tide", "calm")
+    assert questions(opened(tree, "acme/tide", split="train")) == ASKED[:1]
+
+
 def test_links_are_followed_out_of_the_folder(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     """As in the Hugging Face cache, where snapshots are links to blobs without a suffix."""
     elsewhere = tmp_path_factory.mktemp("blobs")

@@ -115,6 +115,20 @@ def test_the_hubs_own_conversion_needs_no_card(tmp_path: Path) -> None:
     assert "no config 'wild': it has calm, rough" in none.error
 
 
+@pytest.mark.slow
+def test_a_mirror_may_be_below_a_path_of_its_server(tmp_path: Path) -> None:
+    """With or without a slash at its end; folders are configs here too if no card states any."""
+    with HubServer(prefix="/mirrors/hf") as hub:
+        files = {"calm/test-00000-of-00001.parquet": parquet(*OLD), "rough/test.parquet": parquet(*NEW)}
+        sha = hub.publish("acme/tides", files)
+        jobs = (Job("acme/tides", sha, "calm"), Job("acme/tides", "main", "rough"))
+        for endpoint in (hub.url, f"{hub.url}/"):
+            calm, rough = read(*jobs, endpoint=endpoint, home=tmp_path / endpoint[-1])
+            assert (calm.questions, rough.questions) == (OLD, NEW), calm.error
+            assert calm.origin["where"] == f"{hub.url}/datasets/acme/tides/tree/{sha}"
+        assert {one.path.startswith("/mirrors/hf/") for one in hub.asked} == {True}
+
+
 CONFIGS = b"""---
 configs:
 - config_name: easy

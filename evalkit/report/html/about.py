@@ -22,7 +22,7 @@ Facts = tuple[tuple[str, str], ...]
 
 _DATA = {
     "name": "data set", "config": "configuration", "split": "split", "revision": "revision",
-    "kind": "source", "where": "location", "made": "made with",
+    "kind": "source", "where": "location", "made": "made with", "lock": "lock",
 }  # fmt: skip
 _PROTOCOL = {
     "api": "API", "shots": "solved examples", "draws": "draws", "temperature": "temperature",
