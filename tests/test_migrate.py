@@ -15,6 +15,7 @@ from evalkit.benchmark.protocol import ProtocolSettings
 from evalkit.runfile.sample_records import SampleRecords
 from evalkit.runfile.store import FORMAT, Store
 from tests.cli.conftest import Cli, cli
+from tests.edited import edited
 
 __all__ = ["cli"]
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -167,7 +168,7 @@ def test_an_earlier_file_is_not_gone_on_with(cli: Cli, format_3: Path) -> None:
 def test_a_later_files_format_is_refused(cli: Cli, tmp_path: Path) -> None:
     path = tmp_path / "r.db"
     cli("run", "-m", "fake/gold", "-t", "gsm8k:0-shot-chat", "--data", "builtin", "-o", path)
-    with closing(sqlite3.connect(path)) as db, db:
+    with edited(path) as db:
         db.execute("UPDATE run SET value = ? WHERE key = 'format'", (str(FORMAT + 1),))
     said = cli("report", path)
     assert (said.code, f"has run-file format {FORMAT + 1}" in said.err) == (2, True)

@@ -24,6 +24,7 @@ from evalkit.models.base import Likelihood, Request, Response, TokenLogprob
 from evalkit.runfile.store import FORMAT, OUTCOMES, Cell, Row, Store
 from evalkit.runfile.tallies import count_details, usage
 from evalkit.samples import JSON, Sample, ToolCall
+from tests.edited import edited
 from tests.specs import cell_spec, metric_spec
 
 MEASURED = (metric_spec(), metric_spec("length", ("chars",)))
@@ -288,7 +289,8 @@ def a_database(path: Path, *script: str) -> None:
 
 def test_a_file_of_another_format(file: Path, store: Store) -> None:
     store.close()
-    a_database(file, f"UPDATE run SET value = '{FORMAT + 1}' WHERE key = 'format'")
+    with edited(file) as db:
+        db.execute(f"UPDATE run SET value = '{FORMAT + 1}' WHERE key = 'format'")
     with pytest.raises(UsageError) as error:
         Store.open(file)
     assert str(error.value) == (

@@ -6,9 +6,7 @@ responses that arrived in the same instant. Readers may open the file while a ru
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import importlib.resources
 import sqlite3
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
@@ -25,6 +23,8 @@ from evalkit.media.sent import SentFile
 from evalkit.models.base import Response
 from evalkit.runfile import media_tables
 from evalkit.runfile.encoding import RESPONSE, dump, listed_columns, response_of, row_columns, tags_of
+from evalkit.runfile.opening import FORMAT, opened
+from evalkit.runfile.reader import Reader
 from evalkit.runfile.records import (
     ANSWERED,
     OF_MODEL,
@@ -36,13 +36,11 @@ from evalkit.runfile.records import (
     StoredFigure,
 )
 from evalkit.runfile.runlock import RunLock
-from evalkit.runfile.writer import Writer, connect
+from evalkit.runfile.seals import inserting, number, script, seal_writes
+from evalkit.runfile.writer import Writer
 from evalkit.samples import JSON, plain_text
 
-__all__ = ["ANSWERED", "OUTCOMES", "VALIDATION", "Cell", "CellData", "Row", "Store"]
-
-FORMAT = 6
-"""The format of the file. It is raised when schema.sql changes."""
+__all__ = ["ANSWERED", "FORMAT", "OUTCOMES", "VALIDATION", "Cell", "CellData", "Row", "Store"]
 
 
 class Store:
@@ -74,10 +72,11 @@ class Store:
             path.parent.mkdir(parents=True, exist_ok=True)
             store = cls(Writer.create(path), path)
             # One transaction, so that a killed process does not leave an incomplete file behind.
-            script = importlib.resources.files("evalkit.runfile").joinpath("schema.sql").read_text("utf-8")
-            store._db.executescript(f"BEGIN;\n{script}")
+            store._db.executescript(f"BEGIN;\n{script()}")
+            number(store._db)
+            seal_writes(store._db)
             store._db.executemany(
-                "INSERT INTO run VALUES (?, ?)",
+                inserting("run"),
                 [(key, dump(value)) for key, value in {"format": FORMAT, **manifest}.items()],
             )
             store.commit()
@@ -93,39 +92,12 @@ class Store:
         its lock.
         """
         path = Path(path)
-        if not path.is_file():
-            raise UsageError(f"no run file {str(path)!r}")
-        try:
-            store = cls(Writer(path) if to_write else connect(path), path, task_files)
-        except sqlite3.Error as error:
-            raise UsageError(f"{path} cannot be opened: {error}") from None
-        try:
-            found = store.manifest.get("format")
-        except (sqlite3.Error, ValueError) as error:
-            store._db.close()
-            raise UsageError(f"{path} is not a run file of evalkit ({error})") from None
-        if found != FORMAT:
-            store._migrate(found, to_write)
-            return store
-        if isinstance(store._db, Writer):
-            store._db.prepare()
-        return store
+        return cls(opened(path, to_write=to_write), path, task_files)
 
-    def _migrate(self, found: object, to_write: bool) -> None:
-        from evalkit.runfile.migrate import migrated
-
-        with contextlib.closing(self._db) as older:
-            newer = migrated(older, found) if isinstance(found, int) else None
-        if newer is None:
-            raise UsageError(
-                f"{self.path} has run-file format {found}, but this evalkit reads formats up to {FORMAT}"
-            )
-        if to_write:
-            raise UsageError(
-                f"{self.path} was written by an earlier evalkit and can be read but not resumed: "
-                "name another file with -o (evalkit rescore writes a copy in the current format)"
-            )
-        self._db = newer
+    def check_all(self) -> None:
+        """Checks the whole file. Raises `UsageError`. Reading checks only the tables that are read."""
+        if isinstance(self._db, Reader):
+            self._db.check_all()
 
     @property
     def connection(self) -> sqlite3.Connection:
@@ -191,7 +163,7 @@ class Store:
         self._db.execute("UPDATE cell SET finished = ? WHERE id = ?", (samples, cell.id))
         self._db.execute("DELETE FROM figure WHERE cell = ?", (cell.id,))
         self._db.executemany(
-            "INSERT INTO figure VALUES (?, ?, ?, ?, ?, ?, ?)",
+            inserting("figure"),
             [(cell.id, *dataclasses.astuple(figure)) for figure in figures],
         )
 
@@ -206,7 +178,7 @@ class Store:
 
     def set_entry(self, key: str, value: JSON) -> None:
         """Sets an entry of the manifest. The caller commits."""
-        self._db.execute("INSERT OR REPLACE INTO run VALUES (?, ?)", (key, dump(value)))
+        self._db.execute(inserting("run", "INSERT OR REPLACE"), (key, dump(value)))
 
     def figures(self, cell: Cell) -> list[StoredFigure]:
         """Returns the figures that were stored when the cell was finished."""
@@ -258,7 +230,7 @@ class Store:
         if not new.rowcount:
             (identifier,) = self._db.execute("SELECT id FROM request WHERE key = ?", (key,)).fetchone()
         self._db.execute(
-            "INSERT OR REPLACE INTO draw VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            inserting("draw", "INSERT OR REPLACE"),
             (identifier, draw, cell.id, sample, asked_of, response.text, response.reasoning, response.finish)
             + (response.prompt_tokens, response.completion_tokens, response.seconds)
             + listed,
@@ -306,13 +278,11 @@ class Store:
         if not fresh:
             self._db.execute("DELETE FROM asked WHERE cell = ? AND position = ?", (cell.id, row.position))
         self._db.executemany(
-            "INSERT INTO asked SELECT ?, ?, ?, ?, id, ? FROM request WHERE key = ?",
+            "INSERT INTO asked (cell, position, turn, draw, request, branch) "
+            "SELECT ?, ?, ?, ?, id, ? FROM request WHERE key = ?",
             [(cell.id, row.position, link.turn, link.draw, link.branch, link.key) for link in row.links],
         )
-        self._db.execute(
-            "INSERT OR REPLACE INTO sample VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (cell.id, *columns),
-        )
+        self._db.execute(inserting("sample", "INSERT OR REPLACE"), (cell.id, *columns))
 
     def data(self, cell: Cell) -> CellData:
         """Returns everything that a table needs of a cell."""

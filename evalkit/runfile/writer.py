@@ -145,15 +145,6 @@ def _redacted(parameters: _Parameters) -> _Parameters:
     return [redacted(value) if isinstance(value, str) else value for value in parameters]
 
 
-def connect(path: Path) -> sqlite3.Connection:
-    """Opens a file for reading and does not change it, because it may not be a run file."""
-    if all(os.access(place, os.W_OK, effective_ids=True) for place in (path, path.parent)):
-        return sqlite3.connect(path, timeout=10.0)
-    # WAL mode needs a file beside this one, unless SQLite knows that the database will not change.
-    immutable = not path.with_name(path.name + "-wal").exists()
-    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable={immutable:d}", uri=True)
-
-
 def _identity(path: Path) -> tuple[int, int] | None:
     """Returns (device, inode) of the file at `path`, or None if there is none."""
     try:

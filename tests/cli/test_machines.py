@@ -242,7 +242,7 @@ def test_a_run_file_on_a_network_has_no_wal(tmp_path: Path) -> None:
     for known, mode in ((mounts, "truncate"), (tmp_path / "none", "wal"), (mounts, "truncate")):
         with closing(Writer(path)) as db:
             db.prepare(known)
-            db.execute("INSERT OR REPLACE INTO run VALUES ('note', '1')")
+            db.execute("INSERT OR REPLACE INTO run (key, value) VALUES ('note', '1')")
             beside = {file.name for file in tmp_path.iterdir()} & {"r.db-wal", "r.db-journal"}
             assert beside == {"r.db-wal" if mode == "wal" else "r.db-journal"}
             with closing(sqlite3.connect(path)) as reader:
