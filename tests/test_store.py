@@ -318,7 +318,8 @@ def test_a_file_that_is_no_run_file_is_named_and_left_alone(tmp_path: Path, kind
     before = path.read_bytes()
     with pytest.raises(UsageError) as error:
         Store.open(path)
-    assert str(error.value).startswith(f"{path} is not a run file of evalkit (")
+    said = "is damaged: " if kind == "torn" else "is not a run file of evalkit ("
+    assert str(error.value).startswith(f"{path} {said}")
     assert path.read_bytes() == before
 
 
@@ -389,7 +390,7 @@ from pathlib import Path
 from evalkit.models.base import Request, Response
 from evalkit.runfile.store import Store
 
-store = Store.open(Path(sys.argv[1]))
+store = Store.open(Path(sys.argv[1]), to_write=True)
 (cell,) = store.cells()
 for number in range(10**9):
     store.add_response(*Request(str(number), 10).encoded(), 0, cell, "one", Response(str(number) * 100))

@@ -9,7 +9,7 @@ import orjson
 
 from evalkit.errors import UsageError
 from evalkit.runfile.reader import Reader, check, connect, mend, unreadable
-from evalkit.runfile.seals import Seal, broken_pages, current, seal_writes, statements, tables
+from evalkit.runfile.seals import Seal, broken_pages, can_check, current, seal_writes, statements, tables
 from evalkit.runfile.writer import Writer
 
 FORMAT = 7
@@ -36,6 +36,7 @@ def opened(path: Path, *, to_write: bool = False) -> sqlite3.Connection:
             db.check_reads()
         else:
             assert isinstance(db, Writer)
+            can_check(db)
             for name in tables():
                 check(db, path, name)
             db.prepare()
@@ -64,6 +65,8 @@ def format_of(db: sqlite3.Connection, path: Path) -> object:
     # A changed digit must not make it an earlier format, whose rows have no checksums.
     if sealed and Seal.of(db)("run", "format", found and found[0]) != (found and found[1]):
         raise UsageError(f"{path} is damaged: table run, row key 'format'. {mend(path)}")
+    if value is None:
+        raise UsageError(f"{path} is not a run file of evalkit (its table run has no format)")
     return value
 
 
