@@ -16,7 +16,7 @@ import re
 import secrets
 import sqlite3
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,6 +61,16 @@ class Table:
     def crc(self) -> str:
         """The SQL expression of a row's checksum."""
         return f"row_crc('{self.name}', {self.names})"
+
+    def key_of(self, values: Sequence[Any]) -> tuple[Any, ...]:
+        """Returns a row's primary key. `values`: of `columns`."""
+        named = zip(self.columns, values, strict=True)
+        return tuple(value for column, value in named if column.name in self.key)
+
+    def label(self, values: Sequence[Any]) -> str:
+        """Returns a row's primary key in words."""
+        named = zip(self.key, self.key_of(values), strict=True)
+        return ", ".join(f"{name} {repr(value)[:40]}" for name, value in named)
 
 
 @functools.cache
@@ -189,7 +199,7 @@ def damage(db: sqlite3.Connection, table: Table) -> str:
             raise
     except sqlite3.DatabaseError as error:
         return str(error)
-    return next((f"row {key}: {fault}" for key, _, fault in rows(db, table) if fault), "")
+    return next((f"row {table.label(row)}: {words}" for row, words in rows(db, table) if words), "")
 
 
 def _mistyped(column: Column) -> str:
@@ -204,8 +214,8 @@ def broken_pages(db: sqlite3.Connection, table: str = "") -> list[str]:
     return [" ".join(text.replace("*** in database main ***", "").split()) for text in found]
 
 
-def rows(db: sqlite3.Connection, table: Table) -> Iterator[tuple[str, tuple[Any, ...], str]]:
-    """Yields (key as a text, values, what is wrong with the row or "") of each row that can be read.
+def rows(db: sqlite3.Connection, table: Table) -> Iterator[tuple[tuple[Any, ...], str]]:
+    """Yields (values, what is wrong with the row or "") of each row that can be read.
 
     Raises `sqlite3.DatabaseError` where a page cannot be read.
     """
@@ -214,12 +224,13 @@ def rows(db: sqlite3.Connection, table: Table) -> Iterator[tuple[str, tuple[Any,
     try:
         cursor.execute(f"SELECT {table.names}, crc FROM main.{table.name}")  # noqa: S608 — our names
         for *values, crc in cursor:
-            yield _label(table, values), tuple(values), _fault(table, seal, values, crc)
+            yield tuple(values), fault(table, seal, values, crc)
     finally:
         db.text_factory = before
 
 
-def _fault(table: Table, seal: Seal, values: list[Any], crc: object) -> str:
+def fault(table: Table, seal: Seal, values: Sequence[Any], crc: object) -> str:
+    """Returns what is wrong with a row, "" if nothing is."""
     if crc is None:
         return "it has no checksum: a program that does not know them wrote it"
     if seal(table.name, *values) != crc:
@@ -228,11 +239,6 @@ def _fault(table: Table, seal: Seal, values: list[Any], crc: object) -> str:
         if not column.holds(value):
             return f"its column {column.name} has a value of another type"
     return ""
-
-
-def _label(table: Table, values: list[Any]) -> str:
-    known = dict(zip((column.name for column in table.columns), values, strict=True))
-    return ", ".join(f"{name} {repr(known[name])[:40]}" for name in table.key)
 
 
 def _decoded(data: bytes) -> str:
