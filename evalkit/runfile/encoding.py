@@ -20,6 +20,7 @@ from evalkit.keys import redacted
 from evalkit.models.base import Finish, Likelihood, Request, Response, TokenLogprob
 from evalkit.runfile.packed_tokens import FEWEST_PACKED, is_packed, pack, unpack
 from evalkit.runfile.records import Row
+from evalkit.runfile.stored_json import texts
 from evalkit.samples import JSON, Audio, Image, Sample, ToolCall, plain_text
 
 
@@ -317,4 +318,4 @@ def _texts(values: Iterable[object], where: str) -> str:
 @functools.lru_cache(maxsize=4096)
 def tags_of(text: str) -> tuple[str, ...]:
     """The tags of a sample as its row has them; many samples have the same."""
-    return tuple(orjson.loads(text))
+    return tuple(texts(text))

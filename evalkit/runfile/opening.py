@@ -8,8 +8,17 @@ from pathlib import Path
 import orjson
 
 from evalkit.errors import UsageError
-from evalkit.runfile.reader import Reader, check, connect, mend, unreadable
-from evalkit.runfile.seals import Seal, broken_pages, can_check, current, seal_writes, statements, tables
+from evalkit.runfile.reader import Reader, check, code_of, connect, mend, unreadable
+from evalkit.runfile.seals import (
+    BROKEN,
+    Seal,
+    broken_pages,
+    can_check,
+    current,
+    seal_writes,
+    statements,
+    tables,
+)
 from evalkit.runfile.writer import Writer
 
 FORMAT = 7
@@ -56,8 +65,8 @@ def format_of(db: sqlite3.Connection, path: Path) -> object:
             db.cursor().execute(f"SELECT value{sealed} FROM main.run WHERE key = 'format'").fetchone()  # noqa: S608
         )
         value = None if found is None else orjson.loads(found[0])
-    except sqlite3.DatabaseError as error:
-        if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_NOTADB):
+    except BROKEN as error:
+        if code_of(error) in (0, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_NOTADB):
             raise UsageError(f"{path} is not a run file of evalkit ({error})") from None
         raise unreadable(path, error) from None
     except (ValueError, TypeError) as error:
@@ -74,7 +83,7 @@ def check_schema(db: sqlite3.Connection, path: Path) -> None:
     """Raises `UsageError` unless the file has exactly the tables and indexes of the current format."""
     try:
         found, expected = statements(db), current()
-    except sqlite3.DatabaseError as error:
+    except BROKEN as error:
         raise unreadable(path, error) from None
     names = sorted({name for _, name, _ in found ^ expected})
     if names:
@@ -100,7 +109,7 @@ def _migrated(db: sqlite3.Connection, path: Path, found: object, *, to_write: bo
         if broken or foreign:
             raise UsageError(f"{path} is damaged: {(broken or foreign)[0]}")
         newer = migrated(db, found)
-    except sqlite3.DatabaseError as error:
+    except BROKEN as error:
         raise UsageError(f"{path} is damaged: {error}") from None
     except (ValueError, TypeError, LookupError, AttributeError) as error:
         raise UsageError(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evalkit.errors import UsageError
-from evalkit.runfile.seals import can_check, damage, tables
+from evalkit.runfile.seals import BROKEN, can_check, damage, tables
 
 if TYPE_CHECKING:
     from sqlite3 import _Parameters
@@ -46,7 +46,7 @@ class Reader(sqlite3.Connection):
         self._read.clear()
         try:
             found = self.cursor(_Cursor).execute(sql, parameters)
-        except sqlite3.DatabaseError as error:
+        except BROKEN as error:
             self._check(self._read & self._unchecked)  # says more, if it finds anything
             raise unreadable(self.path, error) from None
         if new := self._read & self._unchecked:
@@ -71,28 +71,28 @@ class _Cursor(sqlite3.Cursor):
     def __next__(self) -> Any:
         try:
             return super().__next__()
-        except sqlite3.DatabaseError as error:
+        except BROKEN as error:
             raise self._unreadable(error) from None
 
     def fetchone(self) -> Any:
         try:
             return super().fetchone()
-        except sqlite3.DatabaseError as error:
+        except BROKEN as error:
             raise self._unreadable(error) from None
 
     def fetchmany(self, size: int | None = 1) -> list[Any]:
         try:
             return super().fetchmany(size)
-        except sqlite3.DatabaseError as error:
+        except BROKEN as error:
             raise self._unreadable(error) from None
 
     def fetchall(self) -> list[Any]:
         try:
             return super().fetchall()
-        except sqlite3.DatabaseError as error:
+        except BROKEN as error:
             raise self._unreadable(error) from None
 
-    def _unreadable(self, error: sqlite3.DatabaseError) -> UsageError:
+    def _unreadable(self, error: Exception) -> UsageError:
         assert isinstance(self.connection, Reader)
         return unreadable(self.connection.path, error)
 
@@ -109,8 +109,8 @@ def connect(path: Path) -> Reader:
         try:
             db.cursor().execute("SELECT count(*) FROM sqlite_schema").fetchone()
             return db
-        except sqlite3.DatabaseError as error:
-            if error.sqlite_errorcode & 0xFF not in _CANNOT_OPEN:
+        except BROKEN as error:
+            if code_of(error) not in _CANNOT_OPEN:
                 return db  # what is wrong with it is said when it is read
             db.close()
     waits = log.exists() and log.stat().st_size > 0
@@ -125,7 +125,7 @@ def connect(path: Path) -> Reader:
             f"{path} cannot be read here: {log.name} beside it has responses that are not in it yet, and no "
             f"file can be created in {path.absolute().parent}. Copy both files to another folder"
         ) from None
-    except sqlite3.DatabaseError:
+    except BROKEN:
         pass
     return db
 
@@ -134,7 +134,7 @@ def check(db: sqlite3.Connection, path: Path, name: str) -> None:
     """Raises `UsageError` if the table `name` of the run file at `path` is damaged."""
     try:
         found = damage(db, tables()[name])
-    except sqlite3.DatabaseError as error:
+    except BROKEN as error:
         raise unreadable(path, error) from None
     if found:
         raise UsageError(f"{path} is damaged: table {name}, {found}. {mend(path)}")
@@ -145,9 +145,14 @@ def mend(path: Path) -> str:
     return f"To see what is whole and save it: evalkit verify {path} -o SAVED.db"
 
 
-def unreadable(path: Path, error: sqlite3.DatabaseError) -> UsageError:
+def code_of(error: Exception) -> int:
+    """SQLite's code of an error; 0 for an error of Python's module."""
+    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
+
+
+def unreadable(path: Path, error: Exception) -> UsageError:
     """Returns the error to raise for an error of SQLite."""
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # Python's own errors have none
+    code = code_of(error)
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return UsageError(f"{path} is locked by another program: wait until that program is done, or end it")
     if code in _CANNOT_OPEN:

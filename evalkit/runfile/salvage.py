@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import orjson
-
 from evalkit.errors import StorageError, UsageError
+from evalkit.runfile.manifest import manifest_of
 from evalkit.runfile.seals import Table, inserting, tables
 from evalkit.runfile.store import Store
 from evalkit.runfile.verify import Verified, every_row, opened_damaged
@@ -82,11 +81,12 @@ def _manifest(old: sqlite3.Connection, path: Path) -> dict[str, Any]:
     entries = {}
     for (key, value), words in every_row(old, path, tables()["run"]):
         if not words:
-            entries[key] = orjson.loads(value)
+            entries[key] = value
     lost = [key for key in _NEEDED if key not in entries]
     if lost:
         raise UsageError(f"nothing of {path} can be saved: the run's {', '.join(lost)} is damaged")
-    return {key: value for key, value in entries.items() if key != "format"}
+    found = manifest_of(entries.items(), path)
+    return {key: value for key, value in found.items() if key != "format"}
 
 
 def _whole(old: sqlite3.Connection, found: Verified, name: str) -> Iterator[tuple[Any, ...]]:

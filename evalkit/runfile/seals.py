@@ -23,6 +23,8 @@ from typing import Any
 Statement = tuple[str, str, str | None]
 """Kind, name and SQL (without comments) of a table or an index."""
 
+BROKEN = (sqlite3.DatabaseError, UnicodeDecodeError)
+"""What `sqlite3` raises for a damaged file; the second one if SQLite's own message is damaged."""
 _TYPES = {
     "INTEGER": ("integer", int),
     "REAL": ("real", float),
@@ -92,7 +94,8 @@ def tables() -> Mapping[str, Table]:
     db = sqlite3.connect(":memory:")
     db.executescript(script())
     found = {}
-    for name in [name for kind, name, _ in statements(db) if kind == "table"]:
+    names = db.execute("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY rowid").fetchall()
+    for (name,) in names:
         info = db.execute(f"PRAGMA table_info({name})").fetchall()
         columns = [Column(row[1], row[2], not (row[3] or row[5])) for row in info if row[1] != "crc"]
         found[name] = Table(name, tuple(columns), tuple(row[1] for row in info if row[5]))
@@ -196,8 +199,8 @@ def damage(db: sqlite3.Connection, table: Table) -> str:
             return ""
     except sqlite3.OperationalError as error:
         if "user-defined function" not in str(error):  # a text that is not UTF-8 has no checksum
-            raise
-    except sqlite3.DatabaseError as error:
+            return str(error)
+    except BROKEN as error:
         return str(error)
     return next((f"row {table.label(row)}: {words}" for row, words in rows(db, table) if words), "")
 

@@ -23,6 +23,7 @@ from evalkit.media.sent import SentFile
 from evalkit.models.base import Response
 from evalkit.runfile import media_tables
 from evalkit.runfile.encoding import RESPONSE, dump, listed_columns, response_of, row_columns, tags_of
+from evalkit.runfile.manifest import manifest_of
 from evalkit.runfile.opening import FORMAT, opened
 from evalkit.runfile.reader import Reader
 from evalkit.runfile.records import (
@@ -37,6 +38,7 @@ from evalkit.runfile.records import (
 )
 from evalkit.runfile.runlock import RunLock
 from evalkit.runfile.seals import inserting, number, script, seal_writes
+from evalkit.runfile.stored_json import answer, columns, table
 from evalkit.runfile.writer import Writer
 from evalkit.samples import JSON, plain_text
 
@@ -106,7 +108,8 @@ class Store:
 
     @property
     def manifest(self) -> dict[str, Any]:
-        return {key: orjson.loads(value) for key, value in self._db.execute("SELECT key, value FROM run")}
+        """The manifest. Raises `UsageError` if an entry is not as evalkit writes it, or one is missing."""
+        return manifest_of(self._db.execute("SELECT key, value FROM run"), self.path)
 
     @property
     def is_slim(self) -> bool:
@@ -147,16 +150,13 @@ class Store:
 
     def cells(self) -> list[Cell]:
         rows = self._db.execute("SELECT id, spec, role, found, finished FROM cell ORDER BY id")
-        return [
-            Cell(
-                i,
-                from_json(CellSpec, orjson.loads(spec), str(self.path)),
-                role,
-                orjson.loads(found),
-                finished,
-            )
-            for i, spec, role, found, finished in rows
-        ]
+        try:
+            return [
+                Cell(i, from_json(CellSpec, orjson.loads(spec), str(self.path)), role, table(found), finished)
+                for i, spec, role, found, finished in rows
+            ]
+        except ValueError as error:
+            raise UsageError(f"{self.path}, table cell: {error}: it was edited") from None
 
     def finish(self, cell: Cell, samples: int, figures: Iterable[StoredFigure]) -> None:
         """Stores that `cell` has reached the end of its data, and its figures. The caller commits."""
@@ -274,7 +274,7 @@ class Store:
 
         Raises `SampleError` or `ScorerError`, and writes nothing, if a value cannot be stored.
         """
-        columns = row_columns(row)
+        values = row_columns(row)
         if not fresh:
             self._db.execute("DELETE FROM asked WHERE cell = ? AND position = ?", (cell.id, row.position))
         self._db.executemany(
@@ -282,7 +282,7 @@ class Store:
             "SELECT ?, ?, ?, ?, id, ? FROM request WHERE key = ?",
             [(cell.id, row.position, link.turn, link.draw, link.branch, link.key) for link in row.links],
         )
-        self._db.execute(inserting("sample", "INSERT OR REPLACE"), (cell.id, *columns))
+        self._db.execute(inserting("sample", "INSERT OR REPLACE"), (cell.id, *values))
 
     def data(self, cell: Cell) -> CellData:
         """Returns everything that a table needs of a cell."""
@@ -293,6 +293,10 @@ class Store:
             "WHERE cell = ? ORDER BY position",
             (cell.id,),
         ).fetchall()
+        try:
+            tags = [tags_of(row[3]) for row in rows]
+        except ValueError as error:
+            raise UsageError(f"{self.path}, table sample: {error}: it was edited") from None
         width = cell.spec.width
         scored = np.array([row[1] != "failed" and len(row[0]) == 8 * width for row in rows], dtype=bool)
         matrix = np.frombuffer(b"".join(row[0] for row in rows), dtype="<f8").reshape(scored.sum(), width)
@@ -303,7 +307,7 @@ class Store:
             positions=[row[8] for row in rows],
             outcomes=[row[1] for row in rows],
             groups=[row[2] for row in rows],
-            tags=[tags_of(row[3]) for row in rows],
+            tags=tags,
             clusters=[row[4] for row in rows],
             questions=[row[5] for row in rows],
             asked=[row[6] for row in rows],
@@ -330,36 +334,39 @@ class Store:
             "SELECT id, answer FROM sample WHERE cell = ? AND outcome != 'failed' ORDER BY position",
             (cell.id,),
         )
-        yield from ((sample, orjson.loads(answer)) for sample, answer in rows)
+        try:
+            yield from ((sample, answer(text)) for sample, text in rows)
+        except ValueError as error:
+            raise UsageError(f"{self.path}, table sample: {error}: it was edited") from None
 
     def samples(self, cell: Cell) -> Iterator[dict[str, Any]]:
         """Yields a cell's samples in order, as plain JSON. A failed sample has no `finals`."""
-        columns = ("position", "id", "input", "target", "choices", "grp", "tags", "cluster", "meta", "media")
+        names = ("position", "id", "input", "target", "choices", "grp", "tags", "cluster", "meta", "media")
         rows = self._db.execute(
-            f"SELECT {', '.join(columns)}, outcome, boundary, error, answer "  # noqa: S608 — fixed names
+            f"SELECT {', '.join(names)}, outcome, boundary, error, answer "  # noqa: S608 — fixed names
             "FROM sample WHERE cell = ? ORDER BY position",
             (cell.id,),
         )
-        for position, identifier, text, *lists, outcome, boundary, error, answer in rows:
+        for position, identifier, text, *lists, outcome, boundary, error, result in rows:
             target, choices, group, tags, cluster, meta, media = lists
-            scored = orjson.loads(answer) or {}
+            read = columns(self.path, identifier, target, choices, tags, meta, media, result)
             yield {
                 "position": position,
                 "id": identifier,
                 "input": text,
-                "target": orjson.loads(target),
-                "choices": orjson.loads(choices),
+                "target": read.target,
+                "choices": read.choices,
                 "group": group,
-                "tags": orjson.loads(tags),
+                "tags": read.tags,
                 "cluster": cluster,
-                "meta": orjson.loads(meta),
-                "media": orjson.loads(media),
+                "meta": read.meta,
+                "media": read.media,
                 "outcome": outcome,
                 "boundary": boundary,
                 "error": error,
-                "finals": scored.get("finals", []),
-                "variants": scored.get("variants", {}),
-                "detail": scored.get("detail", {}),
+                "finals": read.answer.get("finals", []),
+                "variants": read.answer.get("variants", {}),
+                "detail": read.answer.get("detail", {}),
             }
 
     def failures(self, cell: Cell) -> Iterator[tuple[str, str, str]]:

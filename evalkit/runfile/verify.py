@@ -15,7 +15,18 @@ from evalkit.errors import UsageError
 from evalkit.runfile.opening import FORMAT, check_schema, format_of
 from evalkit.runfile.pages import Pages
 from evalkit.runfile.reader import connect
-from evalkit.runfile.seals import Column, Seal, Table, broken_pages, can_check, damage, fault, rows, tables
+from evalkit.runfile.seals import (
+    BROKEN,
+    Column,
+    Seal,
+    Table,
+    broken_pages,
+    can_check,
+    damage,
+    fault,
+    rows,
+    tables,
+)
 
 NAMED = 5
 """The highest number of findings that are kept for each table."""
@@ -60,7 +71,7 @@ def verify(path: Path) -> Verified:
             schema = str(error).removeprefix(f"{path} is damaged: ").partition(". To see")[0]
         found = {name: _state(db, path, table) for name, table in tables().items()}
         if not schema and not any(state.found for state in found.values()):
-            with suppress(sqlite3.DatabaseError):
+            with suppress(*BROKEN):
                 pages = broken_pages(db)[:NAMED]
         return Verified(path, found, schema, pages)
 
@@ -72,7 +83,7 @@ def _state(db: sqlite3.Connection, path: Path, table: Table) -> State:
             (state.whole,) = db.cursor().execute(f"SELECT count(*) FROM main.{table.name}").fetchone()  # noqa: S608
             return state
         state.found += broken_pages(db, table.name)[:NAMED]
-    except sqlite3.DatabaseError as error:
+    except BROKEN as error:
         state.found.append(str(error))
     for values, words in every_row(db, path, table):
         state.whole += not words
@@ -113,11 +124,7 @@ def _has_tables(path: Path) -> bool:
 
 def every_row(db: sqlite3.Connection, path: Path, table: Table) -> Iterator[tuple[tuple[Any, ...], str]]:
     """Yields (values, what is wrong or "") of each row, also of those beyond a page that cannot be read."""
-    try:
-        sound = not broken_pages(db, table.name)
-    except sqlite3.DatabaseError:
-        sound = False
-    if sound:
+    if _is_sound(db, table):
         yield from rows(db, table)
         return
     seal, seen = Seal.of(db), set[tuple[Any, ...]]()
@@ -132,6 +139,15 @@ def every_row(db: sqlite3.Connection, path: Path, table: Table) -> Iterator[tupl
                 if key not in seen:  # a damaged page may lead to another page a second time
                     seen.add(key)
                     yield values, fault(table, seal, values, stored[-1])
+
+
+def _is_sound(db: sqlite3.Connection, table: Table) -> bool:
+    """Whether SQLite can read all pages of a table, and it has the columns of the current format."""
+    try:
+        db.cursor().execute(f"SELECT {table.names}, crc FROM main.{table.name} LIMIT 0")  # noqa: S608
+        return not broken_pages(db, table.name)
+    except BROKEN:
+        return False
 
 
 def _stored(column: Column, rowid: int | None, value: Any) -> Any:
@@ -149,7 +165,7 @@ def _image(db: sqlite3.Connection, path: Path) -> Iterator[Any]:
         try:
             with closing(sqlite3.connect(place)) as copy:
                 db.backup(copy)
-        except sqlite3.DatabaseError:
+        except BROKEN:
             place = path
         with place.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             yield data
