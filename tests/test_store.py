@@ -45,7 +45,7 @@ def file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def store(file: Path) -> Iterator[Store]:
-    made = Store.create(file, {"model": {"name": "fake/one"}, "seed": 0})
+    made = Store.create(file, {"model": {"name": "fake/one", "identity": {}}, "seed": 0})
     yield made
     with contextlib.suppress(sqlite3.ProgrammingError):  # closed by the test
         made.close()
@@ -153,7 +153,7 @@ def test_the_manifest_and_the_cells_come_back(store: Store, file: Path) -> None:
     ]
     store.close()
     again = Store.open(file)
-    assert again.manifest == {"format": FORMAT, "model": {"name": "fake/one"}, "seed": 0}
+    assert again.manifest == {"format": FORMAT, "model": {"name": "fake/one", "identity": {}}, "seed": 0}
     assert again.cells() == cells
     assert [found.id for found in cells] == [1, 2]
     again.close()

@@ -61,7 +61,7 @@ _TYPES: Mapping[str, Any] = {
     "processor": str,
     "python": str,
     "replicas": tuple[_Replica, ...],
-    "rescored": Mapping[str, JSON],
+    "rescored": dict,
     "seed": int,
     "shard": str,
     "slim": Literal[True, "texts"],
