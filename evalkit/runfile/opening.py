@@ -73,7 +73,12 @@ def format_of(db: sqlite3.Connection, path: Path) -> object:
         raise UsageError(f"{path} is not a run file of evalkit ({error})") from None
     # A changed digit must not make it an earlier format, whose rows have no checksums.
     if sealed and Seal.of(db)("run", "format", found and found[0]) != (found and found[1]):
-        raise UsageError(f"{path} is damaged: table run, row key 'format'. {mend(path)}")
+        raise UsageError(
+            f"{path} is damaged: table run, row key 'format': its checksum does not match its contents. "
+            f"{mend(path)}"
+        )
+    if sealed and type(value) is int and value < FORMAT:
+        raise UsageError(f"{path} is damaged: it has checksums, which format {value} does not have")
     if value is None:
         raise UsageError(f"{path} is not a run file of evalkit (its table run has no format)")
     return value

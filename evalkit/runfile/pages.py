@@ -13,6 +13,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 MAGIC = b"SQLite format 3\x00"
+HEADER = 100
+"""Bytes of the header of a file."""
+NUMBER = 60
+"""The place of `PRAGMA user_version` in the header, a big-endian number of four bytes."""
 _INNER_INDEX, _INNER_TABLE, _LEAF_INDEX, _LEAF_TABLE = 2, 5, 10, 13
 _INTEGERS = {1: 1, 2: 2, 3: 3, 4: 4, 5: 6, 6: 8}
 """Bytes of an integer by its serial type."""
@@ -67,7 +71,7 @@ class Pages:
     def _cells(self, page: int) -> tuple[int, list[int], list[int]]:
         """Returns (kind of the page, places of its cells in the file, its last child if it has children)."""
         start = (page - 1) * self.size
-        head = start + 100 * (page == 1)
+        head = start + HEADER * (page == 1)
         kind, count = self.data[head], self._number(head + 3, 2)
         if kind not in (_INNER_INDEX, _INNER_TABLE, _LEAF_INDEX, _LEAF_TABLE):
             raise ValueError(f"a page of kind {kind}")

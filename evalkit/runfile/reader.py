@@ -7,12 +7,14 @@ import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evalkit.errors import UsageError
+from evalkit.errors import UsageError, one_line
 from evalkit.runfile.seals import BROKEN, can_check, damage, tables
 
 if TYPE_CHECKING:
     from sqlite3 import _Parameters
 
+PATIENCE = 10.0
+"""Seconds that SQLite waits for a lock of another program."""
 _CANNOT_OPEN = frozenset(
     {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY}
 )
@@ -105,7 +107,7 @@ def connect(path: Path) -> Reader:
     """
     log = path.with_name(f"{path.name}-wal")
     if all(os.access(place, os.W_OK, effective_ids=True) for place in (path, path.parent)):
-        db = Reader(path, path, timeout=10.0)
+        db = Reader(path, path, timeout=PATIENCE)
         try:
             db.cursor().execute("SELECT count(*) FROM sqlite_schema").fetchone()
             return db
@@ -156,5 +158,5 @@ def unreadable(path: Path, error: Exception) -> UsageError:
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return UsageError(f"{path} is locked by another program: wait until that program is done, or end it")
     if code in _CANNOT_OPEN:
-        return UsageError(f"{path} cannot be read: {error}")
-    return UsageError(f"{path} is damaged: {error}. {mend(path)}")
+        return UsageError(f"{path} cannot be read: {one_line(error, 200)}")
+    return UsageError(f"{path} is damaged: {one_line(error, 200)}. {mend(path)}")

@@ -17,7 +17,7 @@ from evalkit.errors import StorageError, UsageError
 from evalkit.runfile.manifest import manifest_of
 from evalkit.runfile.seals import Table, inserting, tables
 from evalkit.runfile.store import Store
-from evalkit.runfile.verify import Verified, every_row, opened_damaged
+from evalkit.runfile.verify import Damaged, Verified, every_row, opened_damaged
 
 _NEEDED = ("model", "seed", "evalkit", "judges")
 """The entries of the manifest without which nothing can be said of the samples."""
@@ -57,10 +57,10 @@ def save(found: Verified, output: Path) -> Saved:
     _remove(part)
     try:
         with opened_damaged(found.path) as old:
-            manifest = _manifest(old, found.path)
+            manifest = _manifest(old)
             with Store.create(part, manifest) as new:
                 for name in _ORDER:
-                    new.connection.executemany(inserting(name, "INSERT OR IGNORE"), _whole(old, found, name))
+                    new.connection.executemany(inserting(name, "INSERT OR IGNORE"), _whole(old, name))
                 saved = _settle(new, found)
                 new.read_back()
         part.replace(output)
@@ -77,21 +77,21 @@ def _remove(part: Path) -> None:
             part.with_name(f"{part.name}{ending}").unlink(missing_ok=True)
 
 
-def _manifest(old: sqlite3.Connection, path: Path) -> dict[str, Any]:
+def _manifest(old: Damaged) -> dict[str, Any]:
     entries = {}
-    for (key, value), words in every_row(old, path, tables()["run"]):
+    for (key, value), words in every_row(old, tables()["run"]):
         if not words:
             entries[key] = value
     lost = [key for key in _NEEDED if key not in entries]
     if lost:
-        raise UsageError(f"nothing of {path} can be saved: the run's {', '.join(lost)} is damaged")
-    found = manifest_of(entries.items(), path)
+        raise UsageError(f"nothing of {old.path} can be saved: the run's {', '.join(lost)} is damaged")
+    found = manifest_of(entries.items(), old.path)
     return {key: value for key, value in found.items() if key != "format"}
 
 
-def _whole(old: sqlite3.Connection, found: Verified, name: str) -> Iterator[tuple[Any, ...]]:
+def _whole(old: Damaged, name: str) -> Iterator[tuple[Any, ...]]:
     table: Table = tables()[name]
-    yield from (values for values, words in every_row(old, found.path, table) if not words)
+    yield from (values for values, words in every_row(old, table) if not words)
 
 
 def _settle(new: Store, found: Verified) -> Saved:

@@ -44,7 +44,8 @@ def request(text: str) -> dict[str, Any]:
     found = table(text)
     prompt = found.get("prompt")
     messages = prompt if isinstance(prompt, list) else ()
-    if not (isinstance(prompt, str | list | dict) or "tool" in found) or not all(map(_is_message, messages)):
+    clip = isinstance(prompt, dict) and isinstance(prompt.get("audio"), str)
+    if not (isinstance(prompt, str | list) or clip or "tool" in found) or not all(map(_is_message, messages)):
         raise ValueError(f"{text[:60]!r} is no request")
     return found
 

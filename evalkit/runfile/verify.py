@@ -13,7 +13,7 @@ from typing import Any
 
 from evalkit.errors import UsageError
 from evalkit.runfile.opening import FORMAT, check_schema, format_of
-from evalkit.runfile.pages import Pages
+from evalkit.runfile.pages import HEADER, NUMBER, Pages
 from evalkit.runfile.reader import connect
 from evalkit.runfile.seals import (
     BROKEN,
@@ -61,23 +61,33 @@ class Verified:
         return not (self.schema or self.pages or any(state.found for state in self.tables.values()))
 
 
+@dataclass(frozen=True, slots=True)
+class Damaged:
+    """An open run file that may be damaged. `start`: what is wrong with its format or its first page."""
+
+    db: sqlite3.Connection
+    path: Path
+    seal: Seal
+    start: str
+
+
 def verify(path: Path) -> Verified:
     """Reads every row and every page of a run file. Raises `UsageError` if it is no run file."""
-    with opened_damaged(path) as db:
-        schema, pages = "", list[str]()
+    with opened_damaged(path) as file:
+        schema, pages = file.start, list[str]()
         try:
-            check_schema(db, path)
+            check_schema(file.db, path)
         except UsageError as error:
-            schema = str(error).removeprefix(f"{path} is damaged: ").partition(". To see")[0]
-        found = {name: _state(db, path, table) for name, table in tables().items()}
+            schema = _words(error, path)
+        found = {name: _state(file, table) for name, table in tables().items()}
         if not schema and not any(state.found for state in found.values()):
             with suppress(*BROKEN):
-                pages = broken_pages(db)[:NAMED]
+                pages = broken_pages(file.db)[:NAMED]
         return Verified(path, found, schema, pages)
 
 
-def _state(db: sqlite3.Connection, path: Path, table: Table) -> State:
-    state = State()
+def _state(file: Damaged, table: Table) -> State:
+    state, db = State(), file.db
     try:
         if not damage(db, table):
             (state.whole,) = db.cursor().execute(f"SELECT count(*) FROM main.{table.name}").fetchone()  # noqa: S608
@@ -85,7 +95,7 @@ def _state(db: sqlite3.Connection, path: Path, table: Table) -> State:
         state.found += broken_pages(db, table.name)[:NAMED]
     except BROKEN as error:
         state.found.append(str(error))
-    for values, words in every_row(db, path, table):
+    for values, words in every_row(file, table):
         state.whole += not words
         state.damaged += bool(words)
         if words and len(state.found) < NAMED:
@@ -94,24 +104,36 @@ def _state(db: sqlite3.Connection, path: Path, table: Table) -> State:
 
 
 @contextmanager
-def opened_damaged(path: Path) -> Iterator[sqlite3.Connection]:
+def opened_damaged(path: Path) -> Iterator[Damaged]:
     """Opens a run file of the current format, which may be damaged. Raises `UsageError` for other files."""
     if not path.is_file():
         raise UsageError(f"no run file {str(path)!r}")
     with closing(connect(path)) as db:
+        start = ""
         try:
             found = format_of(db, path)
         except UsageError as error:
             if not (f"{path} is damaged" in str(error) and _has_tables(path)):
                 raise
-            found = FORMAT
+            found, start = FORMAT, _words(error, path)
         if found != FORMAT:
             raise UsageError(
                 f"{path} has run-file format {found}, and this evalkit verifies format {FORMAT}: "
                 "earlier formats have no checksums"
             )
-        can_check(db)
-        yield db
+        yield Damaged(db, path, _seal(db, path), start)
+
+
+def _words(error: UsageError, path: Path) -> str:
+    return str(error).removeprefix(f"{path} is damaged: ").partition(". To see")[0]
+
+
+def _seal(db: sqlite3.Connection, path: Path) -> Seal:
+    try:
+        return can_check(db)
+    except BROKEN:  # SQLite refuses a file that ends early as a whole
+        with path.open("rb") as file:
+            return Seal(int.from_bytes(file.read(HEADER)[NUMBER : NUMBER + 4]))
 
 
 def _has_tables(path: Path) -> bool:
@@ -122,13 +144,13 @@ def _has_tables(path: Path) -> bool:
         return False
 
 
-def every_row(db: sqlite3.Connection, path: Path, table: Table) -> Iterator[tuple[tuple[Any, ...], str]]:
+def every_row(file: Damaged, table: Table) -> Iterator[tuple[tuple[Any, ...], str]]:
     """Yields (values, what is wrong or "") of each row, also of those beyond a page that cannot be read."""
-    if _is_sound(db, table):
-        yield from rows(db, table)
+    if _is_sound(file.db, table):
+        yield from rows(file.db, table)
         return
-    seal, seen = Seal.of(db), set[tuple[Any, ...]]()
-    with _image(db, path) as data:
+    seen = set[tuple[Any, ...]]()
+    with _image(file) as data:
         pages = Pages(data)
         for rowid, stored in pages.rows(pages.roots().get(table.name, 0)):
             if len(stored) == len(table.columns) + 1:
@@ -138,7 +160,7 @@ def every_row(db: sqlite3.Connection, path: Path, table: Table) -> Iterator[tupl
                 key = table.key_of(values)
                 if key not in seen:  # a damaged page may lead to another page a second time
                     seen.add(key)
-                    yield values, fault(table, seal, values, stored[-1])
+                    yield values, fault(table, file.seal, values, stored[-1])
 
 
 def _is_sound(db: sqlite3.Connection, table: Table) -> bool:
@@ -158,14 +180,14 @@ def _stored(column: Column, rowid: int | None, value: Any) -> Any:
 
 
 @contextmanager
-def _image(db: sqlite3.Connection, path: Path) -> Iterator[Any]:
+def _image(file: Damaged) -> Iterator[Any]:
     """The bytes of the database, together with those in its `-wal`."""
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder, "run.db")
         try:
             with closing(sqlite3.connect(place)) as copy:
-                db.backup(copy)
+                file.db.backup(copy)
         except BROKEN:
-            place = path
-        with place.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            place = file.path
+        with place.open("rb") as image, mmap.mmap(image.fileno(), 0, access=mmap.ACCESS_READ) as data:
             yield data
