@@ -23,6 +23,7 @@ from typing import Any
 Statement = tuple[str, str, str | None]
 """Kind, name and SQL (without comments) of a table or an index."""
 
+_COMMENT = re.compile(r"--[^\n]*")
 BROKEN = (sqlite3.DatabaseError, UnicodeDecodeError)
 """What `sqlite3` raises for a damaged file; the second one if SQLite's own message is damaged."""
 _TYPES = {
@@ -84,8 +85,13 @@ def inserting(table: str, verb: str = "INSERT") -> str:
 
 
 def script() -> str:
-    """Returns the statements that create the tables."""
-    return importlib.resources.files("evalkit.runfile").joinpath("schema.sql").read_text("utf-8")
+    """Returns the statements that create the tables.
+
+    Without comments they fit on the first page of the file, so that a file that ends early still says where
+    its tables are.
+    """
+    text = importlib.resources.files("evalkit.runfile").joinpath("schema.sql").read_text("utf-8")
+    return _COMMENT.sub("", text)
 
 
 @functools.cache
@@ -122,7 +128,7 @@ def statements(db: sqlite3.Connection) -> frozenset[Statement]:
 
 
 def _bare(sql: str) -> str:
-    return " ".join(re.sub(r"--[^\n]*", " ", sql).split())
+    return " ".join(_COMMENT.sub("", sql).split())
 
 
 class Seal:

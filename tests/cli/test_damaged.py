@@ -180,8 +180,8 @@ def test_a_truncated_file_and_a_file_of_another_kind(cli: Cli, run: Path, tmp_pa
         ):
             said = cli(*command)
             assert clear(said), said
-            assert said.code == (1 if command[0] == "verify" and words == "is damaged: " else 2)
-            assert said.code == 1 or words in said.err
+            assert said.code == 2 or words == "is damaged: "
+            assert words in said.err or said.code == 1
     for command in (("report", tmp_path), ("verify", tmp_path), ("verify", tmp_path / "none.db")):
         said = cli(*command)
         assert (said.code, clear(said), "no run file" in said.err) == (2, True, True)
@@ -252,9 +252,9 @@ def test_rows_beyond_a_page_that_cannot_be_read_are_saved(cli: Cli, tmp_path: Pa
 def test_a_format_that_has_no_checksums_does_not_switch_them_off(cli: Cli, run: Path) -> None:
     with edited(run) as db:
         db.execute("UPDATE run SET value = '6' WHERE key = 'format'")
-    for command in (("report", run), ("verify", run)):
-        said = cli(*command)
-        assert said.code == (1 if command[0] == "verify" else 2)
+    for command, code in (("report", 2), ("verify", 1)):
+        said = cli(command, run)
+        assert said.code == code
         assert "it has checksums, which format 6 does not have" in said.out + said.err
     with closing(sqlite3.connect(run)) as db, db:
         db.execute("UPDATE run SET crc = 1")
