@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import lru_cache, partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from evalkit.data import parquet
@@ -21,6 +20,7 @@ from evalkit.data.base import Record, Records, check_columns, listing, readable
 from evalkit.data.folder_texts import texts
 from evalkit.data.media import embedded, media_columns, undecoded
 from evalkit.errors import DataError
+from evalkit.scratch import Scratch
 
 if TYPE_CHECKING:
     from datasets import DatasetBuilder, Features, IterableDataset
@@ -66,13 +66,13 @@ def plan(root: Path, configs: Sequence[str], split: str, place: str) -> list[Spl
     root = root.resolve()
     # The builder leaves a lock file in its cache folder, although streaming caches nothing.
     fix = "its card and its files do not fit together, so copy the whole data set"
-    with readable(place, fix), quiet(), TemporaryDirectory() as scratch:
+    with readable(place, fix), quiet(), Scratch() as scratch:
         module = _module(root, _state(root))
         there = [config.name for config in module.builder_configs_parameters.builder_configs or ()]
         for config in configs:
             if config not in there:
                 raise DataError(f"{place} has no config {config!r}: it has {listing(there)}")
-        builders = [_builder(module, config, scratch) for config in configs]
+        builders = [_builder(module, config, str(scratch)) for config in configs]
     return [
         _plan(builder, root, config, split, place) for builder, config in zip(builders, configs, strict=True)
     ]

@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from evalkit.data import folder
 from evalkit.data.base import DataOptions, Records, check_columns, listing
 from evalkit.data.folder import CARDS
 from evalkit.errors import DataError
+from evalkit.scratch import Scratch
 
 if TYPE_CHECKING:
     from evalkit.data.package import Package
@@ -160,7 +160,7 @@ class Hub:
         `datasets` finds them in a folder by their names alone, so it gets a folder with the real cards and
         empty files with the right names.
         """
-        with TemporaryDirectory() as scratch:
+        with Scratch() as scratch:
             for name in names:
                 if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
                     raise DataError(f"{self._at(sha)} lists a file outside of itself: {name}")

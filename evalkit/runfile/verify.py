@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import mmap
 import sqlite3
-import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -27,6 +26,7 @@ from evalkit.runfile.seals import (
     rows,
     tables,
 )
+from evalkit.scratch import Scratch
 
 NAMED = 5
 """The highest number of findings that are kept for each table."""
@@ -182,7 +182,7 @@ def _stored(column: Column, rowid: int | None, value: Any) -> Any:
 @contextmanager
 def _image(file: Damaged) -> Iterator[Any]:
     """The bytes of the database, together with those in its `-wal`."""
-    with tempfile.TemporaryDirectory() as folder:
+    with Scratch() as folder:
         place = Path(folder, "run.db")
         try:
             with closing(sqlite3.connect(place)) as copy:
