@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import glob
 import os
 import re
 import shutil
@@ -19,8 +20,22 @@ from types import TracebackType
 
 _PREFIX = "evalkit-scratch-"
 _NAME = re.compile(rf"{_PREFIX}[a-z0-9_]{{8}}")
+_PART = re.compile(r"\.(\d+)\.part")
 _swept: set[Path] = set()
 """The folders in which this process has removed what others left."""
+
+
+def part_of(path: Path) -> Path:
+    """Returns the place where a file is written before it takes its place at `path`.
+
+    What processes of this machine left there when they were killed is removed.
+    """
+    for other in path.parent.glob(f".{glob.escape(path.name)}.*.part*"):
+        found = _PART.match(other.name[len(path.name) + 1 :])
+        if found and not Path(f"/proc/{found[1]}").exists():
+            with contextlib.suppress(OSError):
+                other.unlink()
+    return path.with_name(f".{path.name}.{os.getpid()}.part")
 
 
 class Scratch:

@@ -7,12 +7,13 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
 
 from evalkit import scratch
-from evalkit.scratch import Scratch
+from evalkit.scratch import Scratch, part_of
 
 HELD = """
 import sys
@@ -77,3 +78,36 @@ def test_a_folder_ends_with_its_last_use(tmp_path: Path, monkeypatch: pytest.Mon
     held.close()
     held.close()
     assert not held.path.exists()
+
+
+@pytest.mark.slow
+def test_a_run_that_is_killed_leaves_what_the_next_one_removes(tmp_path: Path) -> None:
+    """Pictures wait in a temporary folder until they are sent, and programs run in a sandbox."""
+    temporary, run = tmp_path / "tmp", tmp_path / "r.db"
+    temporary.mkdir()
+    command = [sys.executable, "-c", "from evalkit.cli.main import main; main()", "run", "-m"]
+    tasks = ["-t", "docvqa,humaneval", "--data", "builtin", "--concurrency", "2", "-o", str(run)]
+    environment = {**os.environ, "TMPDIR": str(temporary)}
+    slow = [*command, "fake/gold?delay=0.5", *tasks]
+    with subprocess.Popen(slow, env=environment, stderr=subprocess.PIPE) as killed:
+        while not [*temporary.glob("evalkit-scratch-*/image-*")]:
+            assert killed.poll() is None, killed.communicate()
+            time.sleep(0.02)
+        killed.send_signal(signal.SIGKILL)
+    assert len([*temporary.iterdir()]) == 1
+    run.unlink()
+    done = subprocess.run([*command, "fake/gold", *tasks], env=environment, capture_output=True)
+    assert done.returncode == 0, done.stderr
+    assert not [*temporary.iterdir()]
+
+
+def test_the_part_of_a_file_that_a_killed_process_left_is_removed(tmp_path: Path) -> None:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    left = tmp_path / f".a[1].html.{ended.pid}.part"
+    log = tmp_path / f".a[1].html.{ended.pid}.part-wal"
+    living, other = tmp_path / f".a[1].html.{os.getppid()}.part", tmp_path / f".b.html.{ended.pid}.part"
+    for file in (left, log, living, other):
+        file.touch()
+    assert part_of(tmp_path / "a[1].html") == tmp_path / f".a[1].html.{os.getpid()}.part"
+    assert {*tmp_path.iterdir()} == {living, other}
