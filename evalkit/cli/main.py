@@ -51,6 +51,10 @@ class Commands(click.Group):
         command: click.Command = module.command
         return command
 
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Writes the commands alone: the options are in the first lines, so that the help fits a screen."""
+        self.format_commands(ctx, formatter)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
@@ -63,7 +67,10 @@ class Commands(click.Group):
 )
 @click.version_option(evalkit.__version__, prog_name="evalkit")
 def cli() -> None:
-    """Evaluate models on the Gemini report's benchmarks. Start with: evalkit demo"""
+    """Evaluate models on the Gemini report's benchmarks. Start with: evalkit demo
+
+    Options: --version, and -h or --help, also after a command.
+    """
 
 
 def main(arguments: list[str] | None = None) -> None:

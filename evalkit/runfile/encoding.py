@@ -15,7 +15,7 @@ from typing import Any, get_args
 import orjson
 
 from evalkit.benchmark.signature import digest
-from evalkit.errors import BoundaryError, ProviderError, SampleError, ScorerError
+from evalkit.errors import BoundaryError, ProviderError, SampleError, ScorerError, UsageError, one_line
 from evalkit.keys import redacted
 from evalkit.models.base import Finish, Likelihood, Request, Response, TokenLogprob
 from evalkit.runfile.packed_tokens import FEWEST_PACKED, is_packed, pack, unpack
@@ -163,7 +163,16 @@ RESPONSE = (
 
 
 def response_of(columns: Sequence[Any]) -> Response:
-    """Returns the response in the columns `RESPONSE`."""
+    """Returns the response in the columns `RESPONSE`. Raises `UsageError` for JSON of another form."""
+    try:
+        return _response_of(columns)
+    except (TypeError, ValueError, LookupError) as error:
+        raise UsageError(
+            f"a response in the run file was edited, and cannot be read: {one_line(error, 200)}"
+        ) from None
+
+
+def _response_of(columns: Sequence[Any]) -> Response:
     text, finish, prompt_tokens, completion_tokens, seconds, reasoning, *listed = columns
     tokens, prompt, likelihoods, calls = listed
     return Response(

@@ -94,7 +94,7 @@ class _Cursor(sqlite3.Cursor):
         except BROKEN as error:
             raise self._unreadable(error) from None
 
-    def _unreadable(self, error: Exception) -> UsageError:
+    def _unreadable(self, error: Exception) -> Exception:
         assert isinstance(self.connection, Reader)
         return unreadable(self.connection.path, error)
 
@@ -152,8 +152,10 @@ def code_of(error: Exception) -> int:
     return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
 
 
-def unreadable(path: Path, error: Exception) -> UsageError:
-    """Returns the error to raise for an error of SQLite."""
+def unreadable(path: Path, error: Exception) -> Exception:
+    """Returns the error to raise for an error of SQLite: `error` itself if the caller is at fault."""
+    if isinstance(error, sqlite3.ProgrammingError):
+        return error
     code = code_of(error)
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return UsageError(f"{path} is locked by another program: wait until that program is done, or end it")

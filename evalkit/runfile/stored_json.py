@@ -31,12 +31,18 @@ def answer(text: str) -> dict[str, Any]:
     if text == "null":
         return {}
     found = table(text)
-    for key, kind in (("finals", list), ("variants", dict), ("detail", dict), ("outcomes", dict)):
-        if not isinstance(found.get(key) or kind(), kind):
-            raise ValueError(f"{key} of {text[:60]!r} is of another type")
-    if not all(isinstance(final, dict) for final in found.get("finals") or ()):
-        raise ValueError(f"finals of {text[:60]!r} are no JSON objects")
+    for key in ("variants", "branches", "detail", "outcomes"):
+        if not isinstance(found.get(key, {}), dict):
+            raise ValueError(f"{key} of {text[:60]!r} is no JSON object")
+    readings = [found.get("finals", []), *found.get("variants", {}).values()]
+    for finals in (*readings, *found.get("branches", {}).values()):
+        if not isinstance(finals, list) or not all(map(_is_final, finals)):
+            raise ValueError(f"{text[:60]!r} has a reading that is not as evalkit writes it")
     return found
+
+
+def _is_final(final: object) -> bool:
+    return isinstance(final, dict) and "value" in final and isinstance(final.get("reason"), str)
 
 
 def request(text: str) -> dict[str, Any]:
