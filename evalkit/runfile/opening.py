@@ -8,7 +8,7 @@ from pathlib import Path
 import orjson
 
 from evalkit.errors import UsageError
-from evalkit.runfile.reader import Reader, check, code_of, connect, mend, unreadable
+from evalkit.runfile.reader import Reader, check, code_of, connect, fix, unreadable
 from evalkit.runfile.seals import (
     BROKEN,
     Seal,
@@ -75,7 +75,7 @@ def format_of(db: sqlite3.Connection, path: Path) -> object:
     if sealed and Seal.of(db)("run", "format", found and found[0]) != (found and found[1]):
         raise UsageError(
             f"{path} is damaged: table run, row key 'format': its checksum does not match its contents. "
-            f"{mend(path)}"
+            f"{fix(path)}"
         )
     if sealed and type(value) is int and value < FORMAT:
         raise UsageError(f"{path} is damaged: it has checksums, which format {value} does not have")
@@ -94,7 +94,7 @@ def check_schema(db: sqlite3.Connection, path: Path) -> None:
     if names:
         raise UsageError(
             f"{path} is damaged: {', '.join(names)}: missing, changed, or not one of evalkit's tables. "
-            f"{mend(path)}"
+            f"{fix(path)}"
         )
 
 

@@ -139,10 +139,10 @@ def check(db: sqlite3.Connection, path: Path, name: str) -> None:
     except BROKEN as error:
         raise unreadable(path, error) from None
     if found:
-        raise UsageError(f"{path} is damaged: table {name}, {found}. {mend(path)}")
+        raise UsageError(f"{path} is damaged: table {name}, {found}. {fix(path)}")
 
 
-def mend(path: Path) -> str:
+def fix(path: Path) -> str:
     """What to do about a damaged run file."""
     return f"To see what is whole and save it: evalkit verify {path} -o SAVED.db"
 
@@ -161,4 +161,4 @@ def unreadable(path: Path, error: Exception) -> Exception:
         return UsageError(f"{path} is locked by another program: wait until that program is done, or end it")
     if code in _CANNOT_OPEN:
         return UsageError(f"{path} cannot be read: {one_line(error, 200)}")
-    return UsageError(f"{path} is damaged: {one_line(error, 200)}. {mend(path)}")
+    return UsageError(f"{path} is damaged: {one_line(error, 200)}. {fix(path)}")

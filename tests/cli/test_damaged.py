@@ -187,6 +187,17 @@ def test_a_truncated_file_and_a_file_of_another_kind(cli: Cli, run: Path, tmp_pa
         assert (said.code, clear(said), "no run file" in said.err) == (2, True, True)
 
 
+def test_a_damaged_shard_is_not_merged(cli: Cli, tmp_path: Path) -> None:
+    paths = [tmp_path / "1.db", tmp_path / "2.db"]
+    for nth, path in enumerate(paths, 1):
+        evalkit.run(MODEL, TASKS[1], data="builtin", limit=5, output=path, shard=f"{nth}/2")
+    with closing(sqlite3.connect(paths[1])) as db, db:
+        db.execute("UPDATE draw SET text = 'The answer is 7.'")
+    said = cli("merge", *paths, "-o", tmp_path / "merged.db")
+    assert (said.code, clear(said), f"{paths[1]} is damaged: table draw" in said.err) == (2, True, True), said
+    assert {*tmp_path.iterdir()} == {*paths}
+
+
 # -- saving what is whole --------------------------------------------------------------------------------
 
 
