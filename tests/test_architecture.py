@@ -17,7 +17,7 @@ from tools import house
 ROOT = Path(__file__).parent.parent
 # A room may import itself and rooms of a lower layer.
 LAYERS = (
-    ("errors", "reports"),
+    ("errors", "reports", "scratch"),
     ("keys", "needs", "plugins"),
     ("samples",),
     ("identity", "convert"),

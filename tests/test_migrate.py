@@ -15,6 +15,7 @@ from evalkit.benchmark.protocol import ProtocolSettings
 from evalkit.runfile.sample_records import SampleRecords
 from evalkit.runfile.store import FORMAT, Store
 from tests.cli.conftest import Cli, cli
+from tests.edited import edited
 
 __all__ = ["cli"]
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -49,6 +50,15 @@ FIGURES_OF_5 = [
     ("math", "accuracy", 75.0),
     ("math", "accuracy (hendrycks)", 75.0),
     ("math", "accuracy (math-verify)", 75.0),
+]
+FIGURES_OF_6 = [
+    ("0-shot-chat[max_tokens=99]", "accuracy", 66.7),
+    ("0-shot-chat[max_tokens=99]", "accuracy (strict)", 66.7),
+    ("maj1@32[max_tokens=99]", "accuracy", 100.0),
+    ("maj1@32[max_tokens=99]", "accuracy (strict)", 100.0),
+    ("0-shot-boxed", "accuracy", 66.7),
+    ("0-shot-boxed", "accuracy (hendrycks)", 66.7),
+    ("0-shot-boxed", "accuracy (math-verify)", 66.7),
 ]
 """As the evalkits that wrote them printed them."""
 
@@ -156,6 +166,36 @@ def test_a_file_of_format_5_has_todays_words(cli: Cli, tmp_path: Path) -> None:
     assert parts["accuracy (hendrycks)"]["metric"] == "accuracy@1(variant='hendrycks')"
 
 
+def test_a_file_of_format_6_has_no_checksums_until_it_is_rescored(cli: Cli, tmp_path: Path) -> None:
+    path, new = tmp_path / "run-6.db", tmp_path / "new.db"
+    path.write_bytes(gzip.decompress((FIXTURES / "run-6.db.gz").read_bytes()))
+    for file in (path, new):
+        cells = json.loads(cli("report", file, "--json").out)["cells"]
+        figures = [(cell["protocol"], cell["metric"], round(cell["value"], 1)) for cell in cells]
+        assert figures == FIGURES_OF_6
+        if file == path:
+            assert "earlier formats have no checksums" in cli("verify", path).err
+            assert cli("rescore", path, "-o", new).code == 0
+    assert cli("verify", new).code == 0
+
+
+def test_an_earlier_file_that_is_damaged_is_named(cli: Cli, tmp_path: Path) -> None:
+    path = tmp_path / "run-6.db"
+    whole = gzip.decompress((FIXTURES / "run-6.db.gz").read_bytes())
+    path.write_bytes(whole[: len(whole) // 4096 // 2 * 4096])
+    said = cli("report", path)
+    assert (said.code, f"{path} is damaged: " in said.err, len(said.err.splitlines())) == (2, True, 1)
+    path.write_bytes(whole)
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("UPDATE cell SET spec = '17'")
+    said = cli("report", path)
+    assert (said.code, "cell" in said.err or str(path) in said.err, "Traceback" in said.err) == (
+        2,
+        True,
+        False,
+    )
+
+
 def test_an_earlier_file_is_not_gone_on_with(cli: Cli, format_3: Path) -> None:
     said = cli(
         "run", "-m", "fake/gold?wrong=0.3", "-t", "gsm8k:0-shot-chat", "--data", "builtin", "-o", format_3
@@ -167,7 +207,7 @@ def test_an_earlier_file_is_not_gone_on_with(cli: Cli, format_3: Path) -> None:
 def test_a_later_files_format_is_refused(cli: Cli, tmp_path: Path) -> None:
     path = tmp_path / "r.db"
     cli("run", "-m", "fake/gold", "-t", "gsm8k:0-shot-chat", "--data", "builtin", "-o", path)
-    with closing(sqlite3.connect(path)) as db, db:
+    with edited(path) as db:
         db.execute("UPDATE run SET value = ? WHERE key = 'format'", (str(FORMAT + 1),))
     said = cli("report", path)
     assert (said.code, f"has run-file format {FORMAT + 1}" in said.err) == (2, True)

@@ -24,6 +24,7 @@ from evalkit.models.base import Likelihood, Request, Response, TokenLogprob
 from evalkit.runfile.store import FORMAT, OUTCOMES, Cell, Row, Store
 from evalkit.runfile.tallies import count_details, usage
 from evalkit.samples import JSON, Sample, ToolCall
+from tests.edited import edited
 from tests.specs import cell_spec, metric_spec
 
 MEASURED = (metric_spec(), metric_spec("length", ("chars",)))
@@ -44,7 +45,7 @@ def file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def store(file: Path) -> Iterator[Store]:
-    made = Store.create(file, {"model": {"name": "fake/one"}, "seed": 0})
+    made = Store.create(file, {"model": {"name": "fake/one", "identity": {}}, "seed": 0})
     yield made
     with contextlib.suppress(sqlite3.ProgrammingError):  # closed by the test
         made.close()
@@ -152,7 +153,7 @@ def test_the_manifest_and_the_cells_come_back(store: Store, file: Path) -> None:
     ]
     store.close()
     again = Store.open(file)
-    assert again.manifest == {"format": FORMAT, "model": {"name": "fake/one"}, "seed": 0}
+    assert again.manifest == {"format": FORMAT, "model": {"name": "fake/one", "identity": {}}, "seed": 0}
     assert again.cells() == cells
     assert [found.id for found in cells] == [1, 2]
     again.close()
@@ -288,7 +289,8 @@ def a_database(path: Path, *script: str) -> None:
 
 def test_a_file_of_another_format(file: Path, store: Store) -> None:
     store.close()
-    a_database(file, f"UPDATE run SET value = '{FORMAT + 1}' WHERE key = 'format'")
+    with edited(file) as db:
+        db.execute(f"UPDATE run SET value = '{FORMAT + 1}' WHERE key = 'format'")
     with pytest.raises(UsageError) as error:
         Store.open(file)
     assert str(error.value) == (
@@ -316,7 +318,8 @@ def test_a_file_that_is_no_run_file_is_named_and_left_alone(tmp_path: Path, kind
     before = path.read_bytes()
     with pytest.raises(UsageError) as error:
         Store.open(path)
-    assert str(error.value).startswith(f"{path} is not a run file of evalkit (")
+    said = "is damaged: " if kind == "torn" else "is not a run file of evalkit ("
+    assert str(error.value).startswith(f"{path} {said}")
     assert path.read_bytes() == before
 
 
@@ -387,7 +390,7 @@ from pathlib import Path
 from evalkit.models.base import Request, Response
 from evalkit.runfile.store import Store
 
-store = Store.open(Path(sys.argv[1]))
+store = Store.open(Path(sys.argv[1]), to_write=True)
 (cell,) = store.cells()
 for number in range(10**9):
     store.add_response(*Request(str(number), 10).encoded(), 0, cell, "one", Response(str(number) * 100))

@@ -29,6 +29,7 @@ COMMANDS = {
     "compare": "compare two runs; fail if the second one is worse",
     "merge": "put the shards of a run together",
     "import": "make a run file of another tool's results",
+    "verify": "check a run file, and save what is whole",
     "rescore": "score the stored responses of a run again",
     "power": "compute how many samples or draws a comparison needs",
     "export": "export samples, submissions, and results for other tools",

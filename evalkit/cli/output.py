@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 from collections.abc import Iterable, Mapping
@@ -11,6 +10,7 @@ from pathlib import Path
 import click
 
 from evalkit.errors import UsageError
+from evalkit.scratch import part_of
 
 
 def format_of(output: Path | None, name: str, endings: Mapping[str, str], default: str) -> str:
@@ -61,7 +61,7 @@ def _write(output: Path, document: bytes) -> None:
         output.write_bytes(document)
         return
     place = output.resolve()  # where a link points to
-    part = place.with_name(f".{place.name}.{os.getpid()}.part")
+    part = part_of(place)
     try:
         part.write_bytes(document)
         if place.exists():

@@ -13,7 +13,6 @@ import os
 import re
 import shutil
 import tarfile
-import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +24,7 @@ from evalkit.data.fetch import Tell, point
 from evalkit.data.lock import Content, LockedFile, Source, content_of
 from evalkit.data.verify import IN_CACHES, problems, root_of
 from evalkit.errors import DataError, UsageError
+from evalkit.scratch import Scratch
 
 _FOLDER = "sha256/"
 _CHUNK = 1 << 20
@@ -81,8 +81,8 @@ def unpack(bundle: Path, sources: Iterable[Source], tell: Tell) -> int:
         raise UsageError("the lock has nothing that a bundle could hold")
     place = Path(constants.HF_HUB_CACHE)
     place.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=place, prefix=".unpack-") as scratch:
-        taken = _take(bundle, wanted, Path(scratch), tell)
+    with Scratch(place) as scratch:
+        taken = _take(bundle, wanted, scratch, tell)
         for source in sources:
             _store(source, taken)
     return len(taken)

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import lru_cache, partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from evalkit.data import parquet
@@ -21,6 +20,7 @@ from evalkit.data.base import Record, Records, check_columns, listing, readable
 from evalkit.data.folder_texts import texts
 from evalkit.data.media import embedded, media_columns, undecoded
 from evalkit.errors import DataError
+from evalkit.scratch import Scratch
 
 if TYPE_CHECKING:
     from datasets import DatasetBuilder, Features, IterableDataset
@@ -101,12 +101,12 @@ def _folders(root: Path) -> Sequence[str]:
 def _found(root: Path, state: bytes, config: str, place: str, folders: Sequence[str]) -> DatasetBuilder:
     """Returns the builder of a config that `datasets` finds. `folders`: other configs of the data set."""
     # The builder leaves a lock file in its cache folder, although streaming caches nothing.
-    with TemporaryDirectory() as scratch:
+    with Scratch() as scratch:
         module = _module(root, state)
         there = [one.name for one in module.builder_configs_parameters.builder_configs or ()]
         if config not in there:
             raise DataError(f"{place} has no config {config!r}: it has {listing([*there, *folders])}")
-        return _builder(module, config, scratch)
+        return _builder(module, config, str(scratch))
 
 
 @lru_cache(maxsize=8)

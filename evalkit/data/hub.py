@@ -10,7 +10,6 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from evalkit.data import folder, hub_files
@@ -18,6 +17,7 @@ from evalkit.data.base import DataOptions, Records, check_columns, listing
 from evalkit.data.folder import CARDS
 from evalkit.data.hub_errors import at, explained, patiently
 from evalkit.errors import DataError
+from evalkit.scratch import Scratch
 
 if TYPE_CHECKING:
     from evalkit.data.package import Package
@@ -181,7 +181,7 @@ class Hub:
         `datasets` finds them in a folder by their names alone, so it gets a folder with the real cards and
         empty files with the right names.
         """
-        with TemporaryDirectory() as scratch:
+        with Scratch() as scratch:
             for name in names:
                 if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
                     raise DataError(f"{at(self.name, sha)} lists a file outside of itself: {name}")

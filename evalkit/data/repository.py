@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from evalkit.data.base import DataOptions
 from evalkit.data.cache import cache_folder
 from evalkit.data.inventory import note
 from evalkit.errors import DataError
+from evalkit.scratch import Scratch
 
 RAW = "https://raw.githubusercontent.com"
 """The address of single files of public repositories; EVALKIT_GITHUB sets another, such as a mirror's."""
@@ -99,9 +99,10 @@ class Repository:
         target = self.folder / file
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=target.parent, delete=False) as scratch:
-                scratch.write(content)
-            Path(scratch.name).replace(target)  # atomic: the cache never holds an incomplete file
+            with Scratch(target.parent) as scratch:
+                place = scratch / "file"
+                place.write_bytes(content)
+                place.replace(target)  # atomic: the cache never holds an incomplete file
         except OSError as error:
             raise DataError(
                 f"{file} of {self.name} cannot be stored in {target.parent} ({error.strerror}): "

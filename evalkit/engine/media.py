@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import ParamSpec, TypeAlias, TypeVar
 
 from evalkit.errors import MediaError
@@ -26,6 +25,7 @@ from evalkit.models.base import Request
 from evalkit.processes.workers import Workers
 from evalkit.runfile.store import Store
 from evalkit.samples import Audio, Image, Prompt, Shown, Speech
+from evalkit.scratch import Scratch
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -39,7 +39,7 @@ class MediaCache:
         self._store = store
         self._made: dict[_Key, Sent | MediaError] = {}
         self._making: dict[_Key, asyncio.Task[None]] = {}
-        self._folder: TemporaryDirectory[str] | None = None
+        self._folder: Scratch | None = None
         self._threads: ThreadPoolExecutor | None = None
         self._workers: Workers | None = None
 
@@ -69,8 +69,8 @@ class MediaCache:
 
     def _place(self, key: _Key) -> Path:
         if self._folder is None:
-            self._folder = TemporaryDirectory(prefix="evalkit-")
-        return Path(self._folder.name, "-".join(map(str, key)))
+            self._folder = Scratch()
+        return Path(self._folder.path, "-".join(map(str, key)))
 
     def close(self) -> None:
         for task in self._making.values():  # after an interrupted run nothing more may be stored
@@ -80,7 +80,7 @@ class MediaCache:
         if self._workers is not None:
             self._workers.close()
         if self._folder is not None:
-            self._folder.cleanup()
+            self._folder.close()
 
     async def _prepared(self, file: Shown, request: Request) -> tuple[Image | Audio, ...]:
         if file.problem:

@@ -93,6 +93,7 @@ def rescore(
         hide_beside(file)
     with Store.open(run, task_files) as old:
         old.needs_texts("rescoring")
+        old.check_all()
         tasks = {cell.id: _task(old, cell) for cell in old.cells()}
         try:
             output.parent.mkdir(parents=True, exist_ok=True)

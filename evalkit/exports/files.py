@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
 from evalkit.errors import UsageError
+from evalkit.scratch import part_of
 
 
 @contextmanager
@@ -19,7 +19,7 @@ def new_file(path: Path) -> Iterator[IO[bytes]]:
     """
     if path.exists():
         raise UsageError(f"{path} already exists: remove it, or name another place with -o")
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part = part_of(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with part.open("wb") as file:

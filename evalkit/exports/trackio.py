@@ -5,7 +5,6 @@ The folder, the Space or the server are set by Trackio's own environment variabl
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 from evalkit.errors import UsageError
 from evalkit.exports.tracking import Tracked, package, project_of, refused, tracked
 from evalkit.runfile.store import Store
+from evalkit.scratch import Scratch
 
 
 def export(stores: Sequence[Store], output: Path | None, project: str = "") -> Iterator[str]:
@@ -38,7 +38,7 @@ def _log(trackio: Any, project: str, run: Tracked) -> str:
     try:
         logged.log({**run.metrics, "table": trackio.Table(data=run.rows)})
         artifact = trackio.Artifact(f"evalkit-{logged.name}", type="evaluation")
-        with tempfile.TemporaryDirectory() as folder:
+        with Scratch() as folder:
             for name, text in run.files.items():
                 path = Path(folder, name)
                 path.write_text(text, "utf-8")

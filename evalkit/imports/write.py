@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -29,6 +28,7 @@ from evalkit.runfile.figures import figures
 from evalkit.runfile.records import FAILED, Cell, CellData, Link, Row, StoredFigure
 from evalkit.runfile.store import Store
 from evalkit.samples import JSON, Sample, plain_text
+from evalkit.scratch import part_of
 
 _FINISHES: Mapping[str, Finish] = {"stop": "stop", "length": "length", "filter": "filter"}
 TABLE = "table"
@@ -56,7 +56,7 @@ def write(found: Iterable[Results], output: Path, model: str = "", task: str = "
     """
     if output.exists():
         raise UsageError(f"{output} already exists: remove it, or name another file")
-    part = output.with_name(f".{output.name}.{os.getpid()}.part")
+    part = part_of(output)
     first: Results | None = None
     store: Store | None = None
     seen: dict[tuple[str, str], str] = {}

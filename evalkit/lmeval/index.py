@@ -10,7 +10,6 @@ import hashlib
 import importlib.util
 import io
 import logging
-import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout, suppress
@@ -24,6 +23,7 @@ from evalkit.data.cache import cache_folder
 from evalkit.errors import UsageError, unknown
 from evalkit.lmeval.names import Place
 from evalkit.needs import installed
+from evalkit.scratch import part_of
 
 _FORMAT = 1
 """The number of the cache's format."""
@@ -94,7 +94,7 @@ def packaged() -> dict[str, Found]:
     sys.stderr.flush()
     names = _read(folder)
     rows = {name: [one.kind, one.file, one.tags, one.aggregates] for name, one in names.items()}
-    part = file.with_suffix(f".{os.getpid()}.part")
+    part = part_of(file)
     with suppress(OSError):  # a cache that cannot be written only costs time
         file.parent.mkdir(parents=True, exist_ok=True)
         part.write_bytes(orjson.dumps(rows))

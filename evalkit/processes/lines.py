@@ -12,10 +12,11 @@ import queue
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+
+from evalkit.scratch import Scratch
 
 _GUARD = Path(__file__).with_name("guard.py")
 _KEPT = 4096
@@ -45,7 +46,8 @@ class LineProgram:
         ended: Callable[[str], None],
     ) -> None:
         """Starts the program. Nothing is read or written before `listen`. Raises `OSError`."""
-        self.folder = Path(tempfile.mkdtemp(prefix="evalkit-"))
+        self._scratch = Scratch()
+        self.folder = self._scratch.path
         """A private folder for files that it is to read; it is removed with the program."""
         self._longest, self._heard, self._ended = longest, heard, ended
         theirs, self._lifeline = os.pipe()
@@ -58,7 +60,7 @@ class LineProgram:
             )  # fmt: skip
         except BaseException:
             os.close(self._lifeline)
-            self.folder.rmdir()
+            self._scratch.close()
             raise
         finally:
             os.close(theirs)

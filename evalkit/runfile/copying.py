@@ -10,6 +10,7 @@ import orjson
 
 from evalkit.runfile.media_tables import CANCELS
 from evalkit.runfile.records import Cell
+from evalkit.runfile.seals import inserting
 from evalkit.runfile.store import Store
 
 _DRAW = (
@@ -63,7 +64,7 @@ class Copy:
             _rows(old, f"SELECT {columns} FROM media ORDER BY id"),  # noqa: S608 — fixed
         )
         self._db.executemany(
-            "INSERT OR IGNORE INTO run VALUES (?, ?)",
+            inserting("run", "INSERT OR IGNORE"),
             _rows(old, "SELECT key, value FROM run WHERE key LIKE ? || '%'", CANCELS),
         )
 
@@ -77,8 +78,8 @@ class Copy:
             self._response(request, key, body, (draw, cells[cell].id, *columns), part)
         for request, draw, *file in _rows(old, "SELECT request, draw, place, kind, key, data FROM generated"):
             self._db.execute(
-                "INSERT OR IGNORE INTO generated SELECT new, ?, ?, ?, ?, ? FROM temp.placed "
-                "WHERE old = ? AND draw = ?",
+                "INSERT OR IGNORE INTO generated (request, draw, place, kind, key, data) "
+                "SELECT new, ?, ?, ?, ?, ? FROM temp.placed WHERE old = ? AND draw = ?",
                 (draw, *file, request, draw),
             )
 
@@ -93,8 +94,7 @@ class Copy:
         if there is None:
             self._db.execute("INSERT OR IGNORE INTO request (key, body) VALUES (?, ?)", (key, body))
             (place,) = self._db.execute("SELECT id FROM request WHERE key = ?", (key,)).fetchone()
-            marks = ", ".join("?" * (len(columns) + 1))
-            self._db.execute(f"INSERT INTO draw VALUES ({marks})", (place, *columns))  # noqa: S608 — marks
+            self._db.execute(inserting("draw"), (place, *columns))
         else:
             place = there[0]
             if cell < there[2]:  # a run without shards asks the earlier benchmark's samples first
@@ -128,11 +128,11 @@ class Copy:
                     )
                 twice.add((cell, position))
                 continue
-            marks = ", ".join("?" * (len(columns) + 1))
-            self._db.execute(f"INSERT INTO sample VALUES ({marks})", (place, *columns))  # noqa: S608 — marks
+            self._db.execute(inserting("sample"), (place, *columns))
         links = _rows(old, "SELECT cell, position, turn, draw, request, branch FROM asked")
         self._db.executemany(
-            "INSERT INTO asked SELECT ?, ?, ?, ?, new, ? FROM temp.placed WHERE old = ? AND draw = ?",
+            "INSERT INTO asked (cell, position, turn, draw, request, branch) "
+            "SELECT ?, ?, ?, ?, new, ? FROM temp.placed WHERE old = ? AND draw = ?",
             (
                 (cells[cell].id, position, turn, draw, branch, request, draw)
                 for cell, position, turn, draw, request, branch in links

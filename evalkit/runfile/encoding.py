@@ -15,11 +15,12 @@ from typing import Any, get_args
 import orjson
 
 from evalkit.benchmark.signature import digest
-from evalkit.errors import BoundaryError, ProviderError, SampleError, ScorerError
+from evalkit.errors import BoundaryError, ProviderError, SampleError, ScorerError, UsageError, one_line
 from evalkit.keys import redacted
 from evalkit.models.base import Finish, Likelihood, Request, Response, TokenLogprob
 from evalkit.runfile.packed_tokens import FEWEST_PACKED, is_packed, pack, unpack
 from evalkit.runfile.records import Row
+from evalkit.runfile.stored_json import texts
 from evalkit.samples import JSON, Audio, Image, Sample, ToolCall, plain_text
 
 
@@ -162,7 +163,16 @@ RESPONSE = (
 
 
 def response_of(columns: Sequence[Any]) -> Response:
-    """Returns the response in the columns `RESPONSE`."""
+    """Returns the response in the columns `RESPONSE`. Raises `UsageError` for JSON of another form."""
+    try:
+        return _response_of(columns)
+    except (TypeError, ValueError, LookupError) as error:
+        raise UsageError(
+            f"a response in the run file was edited, and cannot be read: {one_line(error, 200)}"
+        ) from None
+
+
+def _response_of(columns: Sequence[Any]) -> Response:
     text, finish, prompt_tokens, completion_tokens, seconds, reasoning, *listed = columns
     tokens, prompt, likelihoods, calls = listed
     return Response(
@@ -317,4 +327,4 @@ def _texts(values: Iterable[object], where: str) -> str:
 @functools.lru_cache(maxsize=4096)
 def tags_of(text: str) -> tuple[str, ...]:
     """The tags of a sample as its row has them; many samples have the same."""
-    return tuple(orjson.loads(text))
+    return tuple(texts(text))

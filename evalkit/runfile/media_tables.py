@@ -9,6 +9,7 @@ from typing import Any
 
 from evalkit.media.sent import SentFile
 from evalkit.models.base import Response
+from evalkit.runfile.seals import inserting
 from evalkit.samples import FILES, Audio, Image
 
 CANCELS = "channels cancel out: "
@@ -23,7 +24,7 @@ def add(db: sqlite3.Connection, medium: SentFile) -> None:
         dataclasses.astuple(medium)[:7],
     )
     if medium.cancels:
-        db.execute("INSERT OR IGNORE INTO run VALUES (?, 'true')", (f"{CANCELS}{medium.key}",))
+        db.execute(inserting("run", "INSERT OR IGNORE"), (f"{CANCELS}{medium.key}", "true"))
 
 
 def column(db: sqlite3.Connection, name: str, key: str) -> Any:
@@ -36,7 +37,7 @@ def add_made(db: sqlite3.Connection, request: int, draw: int, media: Iterable[Im
     """Replaces the generated files of a response, in order."""
     db.execute("DELETE FROM generated WHERE request = ? AND draw = ?", (request, draw))
     db.executemany(
-        "INSERT INTO generated VALUES (?, ?, ?, ?, ?, ?)",
+        inserting("generated"),
         [(request, draw, place, one.kind, one.key, one.data) for place, one in enumerate(media)],
     )
 

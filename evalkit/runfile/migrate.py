@@ -8,11 +8,10 @@ identities, which no current code equals.
 from __future__ import annotations
 
 import ast
-import importlib.resources
 import re
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 import orjson
 
@@ -25,6 +24,7 @@ from evalkit.metrics.macro import Macro
 from evalkit.metrics.spec import MetricSpec
 from evalkit.metrics.stored import KINDS, metric_of_kind, metric_spec
 from evalkit.runfile.encoding import dump, question_digest
+from evalkit.runfile.seals import reseal, script, tables
 from evalkit.samples import JUDGE, Image, Sample
 
 _CLASSES = {place.rpartition(":")[2]: kind for kind, place in KINDS.items()}
@@ -32,15 +32,19 @@ _IDENTITY = re.compile(r"(\w+)(?:\((.*)\))?@")
 _DIGESTS = 1 << 128
 
 
-def migrated(db: sqlite3.Connection, found: int) -> sqlite3.Connection | None:
-    """Returns a copy in memory of the run file of format `found`, in the current format; None if unknown."""
-    if found not in _STEPS:
-        return None
+def is_known(found: object) -> TypeGuard[int]:
+    """Whether `found` is an earlier format that `migrated` converts."""
+    return type(found) is int and found in _STEPS
+
+
+def migrated(db: sqlite3.Connection, found: int) -> sqlite3.Connection:
+    """Returns a copy in memory of the run file of format `found`, in the current format."""
     copy = sqlite3.connect(":memory:")
     db.backup(copy)
     for version in range(found, max(_STEPS) + 1):
         _STEPS[version](copy)
         copy.execute("UPDATE run SET value = ? WHERE key = 'format'", (dump(version + 1),))
+    reseal(copy)
     copy.commit()
     return copy
 
@@ -247,13 +251,27 @@ def _keys(old: Mapping[str, Any], words: Mapping[str, str]) -> dict[str, Any]:
     return {words.get(key, key): value for key, value in old.items()}
 
 
+def _from_6(db: sqlite3.Connection) -> None:
+    """Gives each table the column of the checksums, and otherwise the columns of the current format."""
+    for name in tables():
+        db.execute(f"ALTER TABLE {name} RENAME TO before_{name}")
+    db.executescript(script())
+    for name, table in tables().items():
+        db.execute(f"INSERT INTO {name} ({table.names}) SELECT {table.names} FROM before_{name}")  # noqa: S608
+        db.execute(f"DROP TABLE before_{name}")
+
+
 def _table(name: str) -> str:
     """Returns the statement that creates a table of the current format."""
-    schema = importlib.resources.files("evalkit.runfile").joinpath("schema.sql").read_text("utf-8")
-    statement = re.search(rf"CREATE TABLE {name} \(.*?\n\)[^;]*", schema, re.DOTALL)
+    statement = re.search(rf"CREATE TABLE {name} \(.*?\n\)[^;]*", script(), re.DOTALL)
     assert statement is not None
     return statement[0]
 
 
-_STEPS: Mapping[int, Callable[[sqlite3.Connection], None]] = {3: _from_3, 4: _from_4, 5: _from_5}
+_STEPS: Mapping[int, Callable[[sqlite3.Connection], None]] = {
+    3: _from_3,
+    4: _from_4,
+    5: _from_5,
+    6: _from_6,
+}
 """The function that converts each format to the next one."""

@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-import orjson
-
 from evalkit.benchmark.transcript import Transcript, Turn
+from evalkit.errors import UsageError
 from evalkit.models.base import Response
-from evalkit.runfile import media_tables
+from evalkit.runfile import media_tables, stored_json
 from evalkit.runfile.encoding import RESPONSE, response_of
 from evalkit.runfile.records import AGAIN, OF_JUDGE, Link, occurrences
 from evalkit.runfile.store import Cell, Store
@@ -97,7 +96,7 @@ class SampleRecords:
     """
 
     def __init__(self, store: Store, cell: Cell, *, whole: bool = False) -> None:
-        self._db, self._cell, self._whole = store.connection, cell, whole
+        self._db, self._path, self._cell, self._whole = store.connection, store.path, cell, whole
         self.positions = self._positions()
         """Positions in the data set by sample id, in order. A second sample with the same id is `id (2)`."""
 
@@ -141,20 +140,21 @@ class SampleRecords:
         ).fetchone()
         name, text, *lists, outcome, boundary, error, answer = row
         target, choices, group, tags, cluster, meta, media = lists
+        read = stored_json.columns(self._path, name, target, choices, tags, meta, media, answer)
         return SampleRecord(
             id=name,
             input=text,
-            target=orjson.loads(target),
-            choices=orjson.loads(choices),
+            target=read.target,
+            choices=read.choices,
             group=group,
-            tags=orjson.loads(tags),
+            tags=read.tags,
             cluster=cluster,
-            meta=orjson.loads(meta),
-            media=orjson.loads(media),
+            meta=read.meta,
+            media=read.media,
             outcome=outcome,
             boundary=boundary,
             error=error,
-            answer=orjson.loads(answer) or {},
+            answer=read.answer,
             requests=self.of(position),
         )
 
@@ -177,9 +177,15 @@ class SampleRecords:
             drawn = Generation(draw, response)
             before = found.get(turn)
             draws = (*before.draws, drawn) if before else (drawn,)
-            whole = before.body if before else orjson.loads(body)
+            whole = before.body if before else self._request(body)
             found[turn] = AskedRequest(whole, judge == OF_JUDGE, draws, branch)
         return tuple(found.values())
+
+    def _request(self, body: str) -> dict[str, Any]:
+        try:
+            return stored_json.request(body)
+        except ValueError as error:
+            raise UsageError(f"{self._path}, table request: {error}: it was edited") from None
 
     def links(self, position: int) -> tuple[Link, ...]:
         """Returns the links to a sample's responses, in the order of its requests."""

@@ -1,8 +1,10 @@
 -- A run is one file with these tables. It holds everything that a report, a resumed run or rescoring needs.
+-- The last column of each table is the checksum of the row (evalkit.runfile.seals).
 
 CREATE TABLE run (            -- the manifest: format, evalkit version, model, settings, versions; JSON values
     key TEXT PRIMARY KEY,
-    value TEXT NOT NULL
+    value TEXT NOT NULL,
+    crc INTEGER
 ) WITHOUT ROWID;
 
 CREATE TABLE cell (           -- one task under one protocol
@@ -13,6 +15,7 @@ CREATE TABLE cell (           -- one task under one protocol
     spec TEXT NOT NULL,       -- JSON: evalkit.benchmark.spec.CellSpec
     found TEXT NOT NULL,      -- JSON: what the run determined for the cell: the threshold, the validation curve
     finished INTEGER,         -- number of samples when the data ended; NULL: the run has not reached the end
+    crc INTEGER,
     UNIQUE (task, protocol, role)
 );
 
@@ -24,6 +27,7 @@ CREATE TABLE figure (         -- the figures, written when a cell is finished; r
     low REAL,                 -- 95 % interval
     high REAL,
     n INTEGER NOT NULL,       -- scored samples
+    crc INTEGER,
     PRIMARY KEY (cell, metric, grp)
 ) WITHOUT ROWID;
 
@@ -33,7 +37,8 @@ CREATE TABLE figure (         -- the figures, written when a cell is finished; r
 CREATE TABLE request (        -- the requests; each one once, whatever the number of draws
     id INTEGER PRIMARY KEY,
     key BLOB NOT NULL UNIQUE, -- 16 bytes of SHA-256 over body
-    body TEXT NOT NULL        -- JSON
+    body TEXT NOT NULL,       -- JSON
+    crc INTEGER
 );
 
 CREATE TABLE draw (           -- the responses; each one is committed when it arrives
@@ -52,6 +57,7 @@ CREATE TABLE draw (           -- the responses; each one is committed when it ar
     prompt_logprobs TEXT,     -- the same for the prompt, if requested; packed if long (evalkit.runfile.packed_tokens)
     likelihoods TEXT,         -- JSON: [[continuation, logprob, tokens, greedy], …], if requested
     tool_calls TEXT,          -- JSON: [[name, arguments, id], …]
+    crc INTEGER,
     PRIMARY KEY (request, draw)
 ) WITHOUT ROWID;
 
@@ -62,6 +68,7 @@ CREATE TABLE generated (      -- the pictures and clips of a response; their sma
     kind TEXT NOT NULL,       -- image, audio
     key TEXT NOT NULL,        -- hex SHA-256 of the file
     data BLOB,                -- the file; NULL in a slim run file
+    crc INTEGER,
     PRIMARY KEY (request, draw, place)
 );
 
@@ -72,6 +79,7 @@ CREATE TABLE asked (          -- the responses of each sample, in the order of i
     draw INTEGER NOT NULL,
     request INTEGER NOT NULL REFERENCES request (id),
     branch TEXT NOT NULL,     -- the protocols that led to it, separated by slashes; empty for the cell's own
+    crc INTEGER,
     PRIMARY KEY (cell, position, turn, draw)
 ) WITHOUT ROWID;
 
@@ -94,6 +102,7 @@ CREATE TABLE sample (         -- a question, its answer and its score; written o
     error TEXT NOT NULL,
     answer TEXT NOT NULL,     -- JSON: finals, variants, branches, detail
     statistics BLOB NOT NULL, -- float64, little-endian: the columns of every metric, in order; empty if not scored
+    crc INTEGER,
     PRIMARY KEY (cell, position)
 ) WITHOUT ROWID;
 
@@ -105,7 +114,8 @@ CREATE TABLE media (          -- the files that were sent or generated; each one
     height INTEGER NOT NULL,
     seconds REAL NOT NULL,    -- 0 for pictures
     bytes INTEGER NOT NULL,
-    preview BLOB NOT NULL     -- a small JPEG, or Ogg
+    preview BLOB NOT NULL,    -- a small JPEG, or Ogg
+    crc INTEGER
 );
 
 CREATE TABLE error (          -- every failed attempt, including those followed by a successful one
@@ -115,5 +125,6 @@ CREATE TABLE error (          -- every failed attempt, including those followed 
     sample TEXT NOT NULL,
     draw INTEGER NOT NULL,
     boundary TEXT NOT NULL,
-    message TEXT NOT NULL
+    message TEXT NOT NULL,
+    crc INTEGER
 );

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import orjson
-
 from evalkit.metrics.base import Scored
 from evalkit.runfile.records import FAILED, Cell
 from evalkit.runfile.sample_records import known_medium
 from evalkit.runfile.store import Store
+from evalkit.runfile.stored_json import columns
 from evalkit.samples import JSON, Answer, Final, Sample
 
 AT_ONCE = 500
@@ -31,18 +30,19 @@ def scored_samples(store: Store, cell: Cell) -> Iterator[tuple[int, Sample, dict
             return
         for position, name, text, *lists, answer, statistics in rows:
             target, choices, group, tags, cluster, meta, media = lists
+            read = columns(store.path, name, target, choices, tags, meta, media, answer)
             sample = Sample(
                 id=name,
                 input=text,
-                target=tuple(orjson.loads(target)),
-                choices=tuple(orjson.loads(choices)),
+                target=tuple(read.target),
+                choices=tuple(read.choices),
                 group=group,
-                tags=tuple(orjson.loads(tags)),
+                tags=tuple(read.tags),
                 cluster=cluster,
-                meta=orjson.loads(meta),
-                media=tuple(known_medium(store, key) for key in orjson.loads(media)),
+                meta=read.meta,
+                media=tuple(known_medium(store, key) for key in read.media),
             )
-            yield position, sample, orjson.loads(answer), statistics
+            yield position, sample, read.answer, statistics
         after = rows[-1][0]
 
 

@@ -18,6 +18,7 @@ from evalkit.errors import UsageError
 from evalkit.runfile.encoding import dump
 from evalkit.runfile.evidence import entries
 from evalkit.runfile.records import COUNTED
+from evalkit.runfile.seals import inserting, reseal
 from evalkit.runfile.store import Store
 from evalkit.runfile.tallies import counted_tokens
 
@@ -46,7 +47,7 @@ UPDATE sample SET media = json_array('all of ' || cell)
     WHERE (cell, position) IN (SELECT cell, first FROM clips);
 INSERT INTO media (key, mime, width, height, seconds, bytes, preview)
     SELECT 'all of ' || cell, '', 0, 0, seconds, 0, x'' FROM clips ORDER BY cell;
-INSERT OR REPLACE INTO run VALUES ('slim', 'true');
+INSERT OR REPLACE INTO run (key, value) VALUES ('slim', 'true');
 DROP TABLE clips;
 DROP TABLE used;
 """  # noqa: S608 — fixed
@@ -57,7 +58,7 @@ _TEXTS = """
 DELETE FROM error;
 UPDATE media SET preview = x'';
 UPDATE generated SET data = NULL;
-INSERT OR REPLACE INTO run VALUES ('slim', '"texts"');
+INSERT OR REPLACE INTO run (key, value) VALUES ('slim', '"texts"');
 """
 """Keeps what reading, scoring and measuring again needs (`evalkit.engine.rescore`)."""
 
@@ -72,11 +73,14 @@ def write_slim(run: Path, path: Path, *, texts: bool = False) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with Store.open(run) as whole, closing(sqlite3.connect(":memory:")) as copy:
+            whole.check_all()
             whole.connection.backup(copy)
             notes = () if texts else entries(whole)
-            copy.executemany("INSERT OR REPLACE INTO run VALUES (?, ?)", [(k, dump(v)) for k, v in notes])
+            copy.executemany(inserting("run", "INSERT OR REPLACE"), [(k, dump(v)) for k, v in notes])
             copy.create_function("slim", 1, _slim_answer, deterministic=True)
             copy.executescript(_TEXTS if texts else _TOTALS)
+            reseal(copy)
+            copy.commit()
             copy.execute("VACUUM INTO ?", (str(path),))
     except (OSError, sqlite3.Error) as error:
         raise UsageError(f"cannot write {path}: {error}") from None

@@ -6,9 +6,7 @@ responses that arrived in the same instant. Readers may open the file while a ru
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import importlib.resources
 import sqlite3
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
@@ -25,6 +23,9 @@ from evalkit.media.sent import SentFile
 from evalkit.models.base import Response
 from evalkit.runfile import media_tables
 from evalkit.runfile.encoding import RESPONSE, dump, listed_columns, response_of, row_columns, tags_of
+from evalkit.runfile.manifest import manifest_of
+from evalkit.runfile.opening import FORMAT, opened
+from evalkit.runfile.reader import Reader
 from evalkit.runfile.records import (
     ANSWERED,
     OF_MODEL,
@@ -36,13 +37,12 @@ from evalkit.runfile.records import (
     StoredFigure,
 )
 from evalkit.runfile.runlock import RunLock
-from evalkit.runfile.writer import Writer, connect
+from evalkit.runfile.seals import inserting, number, script, seal_writes
+from evalkit.runfile.stored_json import answer, columns, table
+from evalkit.runfile.writer import Writer
 from evalkit.samples import JSON, plain_text
 
-__all__ = ["ANSWERED", "OUTCOMES", "VALIDATION", "Cell", "CellData", "Row", "Store"]
-
-FORMAT = 6
-"""The format of the file. It is raised when schema.sql changes."""
+__all__ = ["ANSWERED", "FORMAT", "OUTCOMES", "VALIDATION", "Cell", "CellData", "Row", "Store"]
 
 
 class Store:
@@ -74,10 +74,11 @@ class Store:
             path.parent.mkdir(parents=True, exist_ok=True)
             store = cls(Writer.create(path), path)
             # One transaction, so that a killed process does not leave an incomplete file behind.
-            script = importlib.resources.files("evalkit.runfile").joinpath("schema.sql").read_text("utf-8")
-            store._db.executescript(f"BEGIN;\n{script}")
+            store._db.executescript(f"BEGIN;\n{script()}")
+            number(store._db)
+            seal_writes(store._db)
             store._db.executemany(
-                "INSERT INTO run VALUES (?, ?)",
+                inserting("run"),
                 [(key, dump(value)) for key, value in {"format": FORMAT, **manifest}.items()],
             )
             store.commit()
@@ -93,39 +94,12 @@ class Store:
         its lock.
         """
         path = Path(path)
-        if not path.is_file():
-            raise UsageError(f"no run file {str(path)!r}")
-        try:
-            store = cls(Writer(path) if to_write else connect(path), path, task_files)
-        except sqlite3.Error as error:
-            raise UsageError(f"{path} cannot be opened: {error}") from None
-        try:
-            found = store.manifest.get("format")
-        except (sqlite3.Error, ValueError) as error:
-            store._db.close()
-            raise UsageError(f"{path} is not a run file of evalkit ({error})") from None
-        if found != FORMAT:
-            store._migrate(found, to_write)
-            return store
-        if isinstance(store._db, Writer):
-            store._db.prepare()
-        return store
+        return cls(opened(path, to_write=to_write), path, task_files)
 
-    def _migrate(self, found: object, to_write: bool) -> None:
-        from evalkit.runfile.migrate import migrated
-
-        with contextlib.closing(self._db) as older:
-            newer = migrated(older, found) if isinstance(found, int) else None
-        if newer is None:
-            raise UsageError(
-                f"{self.path} has run-file format {found}, but this evalkit reads formats up to {FORMAT}"
-            )
-        if to_write:
-            raise UsageError(
-                f"{self.path} was written by an earlier evalkit and can be read but not resumed: "
-                "name another file with -o (evalkit rescore writes a copy in the current format)"
-            )
-        self._db = newer
+    def check_all(self) -> None:
+        """Checks the whole file. Raises `UsageError`. Reading checks only the tables that are read."""
+        if isinstance(self._db, Reader):
+            self._db.check_all()
 
     @property
     def connection(self) -> sqlite3.Connection:
@@ -134,7 +108,8 @@ class Store:
 
     @property
     def manifest(self) -> dict[str, Any]:
-        return {key: orjson.loads(value) for key, value in self._db.execute("SELECT key, value FROM run")}
+        """The manifest. Raises `UsageError` if an entry is not as evalkit writes it, or one is missing."""
+        return manifest_of(self._db.execute("SELECT key, value FROM run"), self.path)
 
     @property
     def is_slim(self) -> bool:
@@ -175,23 +150,20 @@ class Store:
 
     def cells(self) -> list[Cell]:
         rows = self._db.execute("SELECT id, spec, role, found, finished FROM cell ORDER BY id")
-        return [
-            Cell(
-                i,
-                from_json(CellSpec, orjson.loads(spec), str(self.path)),
-                role,
-                orjson.loads(found),
-                finished,
-            )
-            for i, spec, role, found, finished in rows
-        ]
+        try:
+            return [
+                Cell(i, from_json(CellSpec, orjson.loads(spec), str(self.path)), role, table(found), finished)
+                for i, spec, role, found, finished in rows
+            ]
+        except ValueError as error:
+            raise UsageError(f"{self.path}, table cell: {error}: it was edited") from None
 
     def finish(self, cell: Cell, samples: int, figures: Iterable[StoredFigure]) -> None:
         """Stores that `cell` has reached the end of its data, and its figures. The caller commits."""
         self._db.execute("UPDATE cell SET finished = ? WHERE id = ?", (samples, cell.id))
         self._db.execute("DELETE FROM figure WHERE cell = ?", (cell.id,))
         self._db.executemany(
-            "INSERT INTO figure VALUES (?, ?, ?, ?, ?, ?, ?)",
+            inserting("figure"),
             [(cell.id, *dataclasses.astuple(figure)) for figure in figures],
         )
 
@@ -206,7 +178,7 @@ class Store:
 
     def set_entry(self, key: str, value: JSON) -> None:
         """Sets an entry of the manifest. The caller commits."""
-        self._db.execute("INSERT OR REPLACE INTO run VALUES (?, ?)", (key, dump(value)))
+        self._db.execute(inserting("run", "INSERT OR REPLACE"), (key, dump(value)))
 
     def figures(self, cell: Cell) -> list[StoredFigure]:
         """Returns the figures that were stored when the cell was finished."""
@@ -258,7 +230,7 @@ class Store:
         if not new.rowcount:
             (identifier,) = self._db.execute("SELECT id FROM request WHERE key = ?", (key,)).fetchone()
         self._db.execute(
-            "INSERT OR REPLACE INTO draw VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            inserting("draw", "INSERT OR REPLACE"),
             (identifier, draw, cell.id, sample, asked_of, response.text, response.reasoning, response.finish)
             + (response.prompt_tokens, response.completion_tokens, response.seconds)
             + listed,
@@ -302,17 +274,15 @@ class Store:
 
         Raises `SampleError` or `ScorerError`, and writes nothing, if a value cannot be stored.
         """
-        columns = row_columns(row)
+        values = row_columns(row)
         if not fresh:
             self._db.execute("DELETE FROM asked WHERE cell = ? AND position = ?", (cell.id, row.position))
         self._db.executemany(
-            "INSERT INTO asked SELECT ?, ?, ?, ?, id, ? FROM request WHERE key = ?",
+            "INSERT INTO asked (cell, position, turn, draw, request, branch) "
+            "SELECT ?, ?, ?, ?, id, ? FROM request WHERE key = ?",
             [(cell.id, row.position, link.turn, link.draw, link.branch, link.key) for link in row.links],
         )
-        self._db.execute(
-            "INSERT OR REPLACE INTO sample VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (cell.id, *columns),
-        )
+        self._db.execute(inserting("sample", "INSERT OR REPLACE"), (cell.id, *values))
 
     def data(self, cell: Cell) -> CellData:
         """Returns everything that a table needs of a cell."""
@@ -323,6 +293,10 @@ class Store:
             "WHERE cell = ? ORDER BY position",
             (cell.id,),
         ).fetchall()
+        try:
+            tags = [tags_of(row[3]) for row in rows]
+        except ValueError as error:
+            raise UsageError(f"{self.path}, table sample: {error}: it was edited") from None
         width = cell.spec.width
         scored = np.array([row[1] != "failed" and len(row[0]) == 8 * width for row in rows], dtype=bool)
         matrix = np.frombuffer(b"".join(row[0] for row in rows), dtype="<f8").reshape(scored.sum(), width)
@@ -333,7 +307,7 @@ class Store:
             positions=[row[8] for row in rows],
             outcomes=[row[1] for row in rows],
             groups=[row[2] for row in rows],
-            tags=[tags_of(row[3]) for row in rows],
+            tags=tags,
             clusters=[row[4] for row in rows],
             questions=[row[5] for row in rows],
             asked=[row[6] for row in rows],
@@ -360,36 +334,39 @@ class Store:
             "SELECT id, answer FROM sample WHERE cell = ? AND outcome != 'failed' ORDER BY position",
             (cell.id,),
         )
-        yield from ((sample, orjson.loads(answer)) for sample, answer in rows)
+        try:
+            yield from ((sample, answer(text)) for sample, text in rows)
+        except ValueError as error:
+            raise UsageError(f"{self.path}, table sample: {error}: it was edited") from None
 
     def samples(self, cell: Cell) -> Iterator[dict[str, Any]]:
         """Yields a cell's samples in order, as plain JSON. A failed sample has no `finals`."""
-        columns = ("position", "id", "input", "target", "choices", "grp", "tags", "cluster", "meta", "media")
+        names = ("position", "id", "input", "target", "choices", "grp", "tags", "cluster", "meta", "media")
         rows = self._db.execute(
-            f"SELECT {', '.join(columns)}, outcome, boundary, error, answer "  # noqa: S608 — fixed names
+            f"SELECT {', '.join(names)}, outcome, boundary, error, answer "  # noqa: S608 — fixed names
             "FROM sample WHERE cell = ? ORDER BY position",
             (cell.id,),
         )
-        for position, identifier, text, *lists, outcome, boundary, error, answer in rows:
+        for position, identifier, text, *lists, outcome, boundary, error, result in rows:
             target, choices, group, tags, cluster, meta, media = lists
-            scored = orjson.loads(answer) or {}
+            read = columns(self.path, identifier, target, choices, tags, meta, media, result)
             yield {
                 "position": position,
                 "id": identifier,
                 "input": text,
-                "target": orjson.loads(target),
-                "choices": orjson.loads(choices),
+                "target": read.target,
+                "choices": read.choices,
                 "group": group,
-                "tags": orjson.loads(tags),
+                "tags": read.tags,
                 "cluster": cluster,
-                "meta": orjson.loads(meta),
-                "media": orjson.loads(media),
+                "meta": read.meta,
+                "media": read.media,
                 "outcome": outcome,
                 "boundary": boundary,
                 "error": error,
-                "finals": scored.get("finals", []),
-                "variants": scored.get("variants", {}),
-                "detail": scored.get("detail", {}),
+                "finals": read.answer.get("finals", []),
+                "variants": read.answer.get("variants", {}),
+                "detail": read.answer.get("detail", {}),
             }
 
     def failures(self, cell: Cell) -> Iterator[tuple[str, str, str]]:

@@ -17,6 +17,8 @@ from evalkit.runfile.network import MOUNTS, network_file_system
 if TYPE_CHECKING:
     from sqlite3 import _Parameters
 
+PATIENCE = 10.0
+"""Seconds that SQLite waits for a lock of another program."""
 _LOOK_EVERY = 1.0
 """Seconds between checks whether the file is still there."""
 
@@ -33,7 +35,7 @@ class Writer(sqlite3.Connection):
     """
 
     def __init__(self, path: Path) -> None:
-        super().__init__(path, timeout=10.0)
+        super().__init__(path, timeout=PATIENCE)
         hide_environment()
         self._path = path
         self._place = path.absolute()
@@ -128,7 +130,7 @@ class Writer(sqlite3.Connection):
 
     def _failed(self, error: sqlite3.DatabaseError) -> Exception:
         """Returns the error to raise: `error` itself if the statement is at fault and not the file."""
-        if type(error) not in (sqlite3.OperationalError, sqlite3.DatabaseError):
+        if type(error) not in (sqlite3.OperationalError, sqlite3.DatabaseError, sqlite3.IntegrityError):
             return error
         return self._stop(f"{self._path} cannot be written ({error}); everything stored before is kept")
 
@@ -143,15 +145,6 @@ def _redacted(parameters: _Parameters) -> _Parameters:
     """The parameters of a statement, with the names of keys in place of the keys."""
     assert isinstance(parameters, Sequence), "every statement has question marks"
     return [redacted(value) if isinstance(value, str) else value for value in parameters]
-
-
-def connect(path: Path) -> sqlite3.Connection:
-    """Opens a file for reading and does not change it, because it may not be a run file."""
-    if all(os.access(place, os.W_OK, effective_ids=True) for place in (path, path.parent)):
-        return sqlite3.connect(path, timeout=10.0)
-    # WAL mode needs a file beside this one, unless SQLite knows that the database will not change.
-    immutable = not path.with_name(path.name + "-wal").exists()
-    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable={immutable:d}", uri=True)
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

@@ -23,6 +23,7 @@ from evalkit.models import open_model
 from evalkit.report.html.about import command
 from evalkit.runfile.network import network_file_system
 from evalkit.runfile.replica_use import replica_uses
+from evalkit.runfile.seals import seal_writes
 from evalkit.runfile.store import Store
 from evalkit.runfile.writer import Writer
 from evalkit.session import default_output
@@ -242,7 +243,8 @@ def test_a_run_file_on_a_network_has_no_wal(tmp_path: Path) -> None:
     for known, mode in ((mounts, "truncate"), (tmp_path / "none", "wal"), (mounts, "truncate")):
         with closing(Writer(path)) as db:
             db.prepare(known)
-            db.execute("INSERT OR REPLACE INTO run VALUES ('note', '1')")
+            seal_writes(db)
+            db.execute("INSERT OR REPLACE INTO run (key, value) VALUES ('note', '1')")
             beside = {file.name for file in tmp_path.iterdir()} & {"r.db-wal", "r.db-journal"}
             assert beside == {"r.db-wal" if mode == "wal" else "r.db-journal"}
             with closing(sqlite3.connect(path)) as reader:

@@ -17,6 +17,7 @@ import evalkit
 from evalkit.identity.declared import versioned
 from evalkit.metrics import Accuracy
 from tests.cli.conftest import Cli
+from tests.edited import edited
 from tests.owned import doubles
 from tests.quiz import quiz
 
@@ -57,7 +58,7 @@ def test_reading_a_run_imports_no_file_that_it_names(fresh: Fresh, tmp_path: Pat
     fresh("run", "-m", "fake/gold", "-t", task, "-o", run)
     evil = tmp_path / "evil.py"
     evil.write_text(f"open({str(mark)!r}, 'a').write('evil ')\n", "utf-8")
-    with closing(sqlite3.connect(run)) as db, db:
+    with edited(run) as db:
         ((text,),) = db.execute("SELECT spec FROM cell")
         spec = {**json.loads(text), "source": f"{evil}:doubles"}
         db.execute("UPDATE cell SET spec = ?", (json.dumps(spec),))
@@ -126,7 +127,7 @@ def test_an_unfinished_run_with_a_metric_of_its_own_says_why_there_is_no_figure(
 ) -> None:
     task, run = doubles(tmp_path), tmp_path / "r.db"
     fresh("run", "-m", "fake/gold", "-t", task, "-o", run)
-    with closing(sqlite3.connect(run)) as db, db:
+    with edited(run) as db:
         db.execute("UPDATE cell SET finished = NULL")
         db.execute("DELETE FROM figure")
         db.execute("DELETE FROM sample WHERE position > 6")
@@ -222,7 +223,7 @@ def test_a_run_is_not_finished_on_other_questions(fresh: Fresh, tmp_path: Path, 
     """Ids are the same; references, texts, choices or what judges need are others."""
     task, run = doubles(tmp_path, ratio=True), tmp_path / "r.db"
     fresh("run", "-m", "fake/gold", "-t", task, "-o", run)
-    with closing(sqlite3.connect(run)) as db, db:
+    with edited(run) as db:
         db.execute("DELETE FROM sample WHERE position > 5")
         db.execute("UPDATE cell SET finished = NULL")
     text = task.read_text("utf-8")

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections import Counter
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +14,7 @@ from evalkit.runfile.sample_records import SampleRecords
 from evalkit.runfile.store import Store
 from evalkit.samples import Sample, Verdict
 from tests.cli.conftest import Cli
+from tests.edited import edited
 from tests.made import sums
 
 ALL = (
@@ -127,7 +126,7 @@ def test_what_failed_in_scoring_is_scored_and_what_was_not_answered_stays_missin
     run, new = tmp_path / "r.db", tmp_path / "new.db"
     task = Path(sums(tmp_path, 8, scorer="if sample.id.startswith('3'): raise ValueError('broken')"))
     assert cli("run", "-m", "fake/gold", "-t", task, "-o", run).code == 3
-    with closing(sqlite3.connect(run)) as db, db:
+    with edited(run) as db:
         db.execute(
             "UPDATE sample SET outcome = 'failed', boundary = 'provider', error = 'gone', "
             "statistics = x'' WHERE position = 5"

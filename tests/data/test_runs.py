@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import sqlite3
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ from evalkit.models.base import Request
 from evalkit.models.fake import FakeModel, Script
 from evalkit.runfile.slim import write_slim
 from evalkit.session import execute_plan
+from tests.edited import edited
 from tests.made import sums
 
 
@@ -138,7 +138,7 @@ def test_files_that_are_no_runs_or_damaged(two: tuple[Path, Path], tmp_path: Pat
     with pytest.raises(DataError, match="is a slim run file"):
         Runs(two[0], slim).open()
     shutil.copyfile(two[1], tmp_path / "bad.db")
-    with sqlite3.connect(tmp_path / "bad.db") as db:
+    with edited(tmp_path / "bad.db") as db:
         db.execute("UPDATE cell SET spec = '{\"task\"'")
     with pytest.raises(DataError, match=r"bad\.db"):
         Runs(two[0], tmp_path / "bad.db").open()

@@ -29,6 +29,7 @@ from evalkit.runfile.slim import write_slim
 from evalkit.runfile.store import Store
 from evalkit.samples import Audio, Image
 from tests.album import square
+from tests.edited import edited
 from tests.media.sounds import stored, tone
 
 TASK = '''"""Paint a square, made for a test."""
@@ -123,7 +124,7 @@ def test_it_is_kept_whole_and_its_small_copy_by_its_digest(task: Path, tmp_path:
 def test_a_resumed_run_and_a_replay_read_it_back(task: Path, tmp_path: Path) -> None:
     first = FakeModel(painting)
     run(first, task, tmp_path / "r.db")
-    with closing(sqlite3.connect(tmp_path / "r.db")) as db, db:
+    with edited(tmp_path / "r.db") as db:
         db.execute("DELETE FROM sample WHERE id = 'red'")
     again = FakeModel(painting)
     cell = run(again, task, tmp_path / "r.db")

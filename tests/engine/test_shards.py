@@ -20,6 +20,7 @@ from evalkit.models.fake import FakeModel
 from evalkit.runfile.sample_records import SampleRecords
 from evalkit.runfile.store import Store
 from evalkit.samples import Sample
+from tests.edited import edited
 from tests.graded import essays
 from tests.made import sums
 from tests.openai_server import OpenAIServer
@@ -230,7 +231,7 @@ def test_files_that_are_not_of_one_run_are_refused(tmp_path: Path) -> None:
     }.items():
         changed = tmp_path / "changed.db"
         shutil.copy(two, changed)
-        with closing(sqlite3.connect(changed)) as db, db:
+        with edited(changed) as db:
             db.execute(change)
         with pytest.raises(UsageError, match=said):
             merge([one, changed], output)
@@ -252,7 +253,7 @@ def test_a_shard_twice_counts_once_and_is_refused_if_its_answers_differ(tmp_path
     evalkit.run(GOLD, task, output=tmp_path / "single.db")
     merge([*paths, again, paths[0]], tmp_path / "merged.db")
     assert documents(tmp_path / "merged.db") == documents(tmp_path / "single.db")
-    with closing(sqlite3.connect(again)) as db, db:
+    with edited(again) as db:
         db.execute("UPDATE sample SET answer = '{}' WHERE position = (SELECT min(position) FROM sample)")
     with pytest.raises(UsageError, match=r"sums:once: sample \d+ \+ \d is in two files, with different"):
         merge([*paths, again], tmp_path / "other.db")
@@ -261,7 +262,7 @@ def test_a_shard_twice_counts_once_and_is_refused_if_its_answers_differ(tmp_path
 def test_an_unfinished_shard_is_named(tmp_path: Path) -> None:
     task = sums(tmp_path, 20)
     paths = sharded(tmp_path, 2, GOLD, task)
-    with closing(sqlite3.connect(paths[1])) as db, db:
+    with edited(paths[1]) as db:
         db.execute("UPDATE cell SET finished = NULL")
         db.execute("DELETE FROM sample WHERE position = (SELECT max(position) FROM sample)")
     said = rf"shard 2/2 \({paths[1]}\) is not finished: sums:once has {len(ids(paths[1]))} samples so far"

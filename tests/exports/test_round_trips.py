@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from evalkit.imports.lm_eval import WEIGHTED
 from evalkit.imports.results import exported
 from evalkit.runfile.cells import TableCell, cells_of
 from evalkit.runfile.store import Store
+from tests.edited import edited
 from tests.exports.made_runs import mixed, pictured, quizzed, ran
 from tests.imports.reading import FILES, imported
 
@@ -179,7 +179,7 @@ def test_runs_of_earlier_formats(version: int, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_run_that_is_not_finished_is_not_after_an_import_either(tmp_path: Path) -> None:
     path = mixed(tmp_path)
-    with sqlite3.connect(path) as db:  # as a killed run leaves it
+    with edited(path) as db:  # as a killed run leaves it
         db.execute("DELETE FROM sample WHERE position > 11")
         db.execute("UPDATE cell SET finished = NULL")
         db.execute("DELETE FROM figure")

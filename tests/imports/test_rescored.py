@@ -186,7 +186,7 @@ def test_what_cannot_be_scored_is_refused(tmp_path: Path) -> None:
     bare = [{key: value for key, value in row.items() if key != "response"} for row in rows()]
     imported(tmp_path / "bare.db", jsonl(tmp_path / "bare.jsonl", *bare))
     imported(tmp_path / "likelihoods.db", FILES / "lm-eval/likelihoods")
-    Store.create(tmp_path / "own.db", {"model": {}, "seed": 0}).close()
+    Store.create(tmp_path / "own.db", {"model": {"name": "own", "identity": {}}, "seed": 0}).close()
     for name, task, words in REFUSED:
         with pytest.raises(UsageError, match=words):
             list(rescore_imported(tmp_path / f"{name}.db", tmp_path / "new.db", task, data=SMALL))

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import shlex
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -13,6 +11,7 @@ import pytest
 from evalkit.report.html.about import command
 from evalkit.runfile.store import Store
 from tests.cli.conftest import Cli, cli
+from tests.edited import edited
 from tests.made import sums
 
 __all__ = ["cli"]
@@ -24,7 +23,7 @@ def runs(cli: Cli, tmp_path: Path) -> tuple[Path, Path]:
     clean, failed = tmp_path / "clean.db", tmp_path / "failed.db"
     for model, path in (("fake/gold", clean), ("fake/gold?wrong=0.2", failed)):
         cli("run", "-m", model, "-t", "mmlu:cot8-routed", "--data", "builtin", "-o", path)
-    with closing(sqlite3.connect(failed)) as db, db:
+    with edited(failed) as db:
         # As the engine leaves it: the requests that were made, no answer, no statistics.
         db.execute(
             "UPDATE sample SET outcome = 'failed', boundary = 'provider', error = 'gone', "
@@ -51,7 +50,7 @@ def test_failed_samples_do_not_make_a_run_another_one(cli: Cli, runs: tuple[Path
 
 @pytest.mark.slow
 def test_a_prompt_that_differs_beside_failed_samples_is_found(cli: Cli, runs: tuple[Path, Path]) -> None:
-    with closing(sqlite3.connect(runs[1])) as db, db:
+    with edited(runs[1]) as db:
         db.execute("UPDATE sample SET asked = randomblob(16) WHERE position = 0 AND cell = 2")
     document = json.loads(cli("report", *runs, "--json").out)
     assert any("not comparable" in note and "the prompts sent" in note for note in document["notes"])
