@@ -1,7 +1,8 @@
 """Worker processes with limits, for functions that may hang, use too much memory or crash.
 
 The limit is one of CPU time, so that a busy machine gives the same verdict. The kernel ends a worker that
-exceeds it, even in the middle of a long computation in C, and a new worker replaces it.
+exceeds it, even in the middle of a long computation in C, and a new worker replaces it. Wall time has a limit
+too, so that no call lasts for ever, but it decides nothing: such a call failed, and can be made again.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ _START_SECONDS = 120.0
 
 
 class OverLimit(Exception):
-    """A call exceeded a limit; the message names it, such as "over 5 s of CPU time"."""
+    """A call exceeded its CPU time or memory; the message names the limit, such as "over 5 s of CPU time"."""
 
 
 class Workers:
@@ -88,7 +89,8 @@ class Workers:
 
         The worker finds it by module and name, so it must be defined at the top level of a module that can be
         imported, or of a task's file. Arguments and result are plain JSON. Raises `OverLimit` if the call
-        exceeds a limit, and `ScorerError` if it raises or its process crashes; other calls are not affected.
+        exceeds its CPU time or memory, and `ScorerError` if it raises, its process crashes or there is no
+        result in `wall_seconds`, as on a machine that is too busy; other calls are not affected.
         """
         request = {"function": place_of(function), "args": args, "kwargs": kwargs}
         seconds = self._wall_seconds
@@ -121,7 +123,7 @@ class _Worker(Child):
         try:
             reply: dict[str, Any] = json.loads(await self.ask(json.dumps(request).encode(), wall_seconds))
         except TimeoutError:
-            raise OverLimit(f"over {wall_seconds:g} s of wall time") from None
+            raise ScorerError(f"a worker process gave no result in {wall_seconds:g} s of wall time") from None
         except Ended:
             raise self._failure() from None
         if "memory" in reply:
