@@ -17,8 +17,8 @@ from tools.golden.parts import SLOW
 
 APART = {*SLOW, "latex_same_number", "math_verify_equal", "sympy_equal"}
 """Rules that run in processes of their own, with limits (`tests/tasks/test_math_bombs.py`)."""
-CASES = 2
-"""Golden cases of each rule that are tried with hostile texts: they differ in sample, language or unit."""
+CASES = 1
+"""Golden cases of each rule that are tried with hostile texts."""
 REPEATED = (
     "\ufdfa", "a\u0301\u0323\u0327", "½", "1½", "1\ufe0f\u20e3", "答案", "👉 ", "İ", "\u200d", "１，",
     "9", "1,", "1.", "1,000,", "1.000.", "111 ", "1/", "- ", "1e9", "10²³", "2^", "1×10^9 ", "$1", "1+", "one hundred ",
