@@ -21,20 +21,22 @@ CASES = 1
 """Golden cases of each rule that are tried with hostile texts."""
 REPEATED = (
     "\ufdfa", "a\u0301\u0323\u0327", "½", "1½", "1\ufe0f\u20e3", "答案", "👉 ", "İ", "\u200d", "１，",
-    "9", "1,", "1.", "1,000,", "1.000.", "111 ", "1/", "- ", "1e9", "10²³", "2^", "1×10^9 ", "$1", "1+", "one hundred ",
-    " ", "\n", "\n ", "\t", "a", "a ", "A ", "A\n", "(A) ", "a's ", "the ", ".", ":", "?\n", "\\", "$", "$ ", "|", "#\n",
-    "_", "*", "**a", "`", "```\n", "```py\nx\n", "'", '"', "“", "<", "&#", "[", "{", "(", "{[(", "[1]",
-    "answer is ", "The answer is\n", "answer is :\n", "Answer: ", "Option A\n", "not ", "so ", "x=", "http://a",
-    "\\boxed{", "\\boxed ", "\\boxed{}", "\\frac{", "\\frac{1}{2}", "\\sqrt[", "\\text{", "\\text{1", "\\left(", "\\[",
-    "<think>", "</think>", "<answer>", "<b>", "<|", "<|channel|>final<|message|>",
-    "def f():\n", "    x = 1\n", "if x:\n", "'''", "00:00:00.000 --> ", "WEBVTT\n\n", "NOTE\nNOTE a\n", "Speaker 1: ",
-    "language a, ", "[00:00]", "Final Answer: The final answer is ",
+    "9", "1,", "1.", "1,000,", "1.000.", "111 ", "1/", "- ", "1e9", "10²³", "2^", "1×10^9 ", "$1", "1+",
+    "one hundred ", " ", "\n", "\n ", "\t", "a", "a ", "A ", "A\n", "(A) ", "a's ", "the ", ".", ":",
+    "?\n", "\\", "$", "$ ", "|", "#\n", "_", "*", "**a", "`", "```\n", "```py\nx\n", "'", '"', "“", "<",
+    "&#", "[", "{", "(", "{[(", "[1]", "answer is ", "The answer is\n", "answer is :\n", "Answer: ",
+    "Option A\n", "not ", "so ", "x=", "http://a", "\\boxed{", "\\boxed ", "\\boxed{}", "\\frac{",
+    "\\frac{1}{2}", "\\sqrt[", "\\text{", "\\text{1", "\\left(", "\\[", "<think>", "</think>",
+    "<answer>", "<b>", "<|", "<|channel|>final<|message|>", "def f():\n", "    x = 1\n", "if x:\n",
+    "'''", "00:00:00.000 --> ", "WEBVTT\n\n", "NOTE\nNOTE a\n", "Speaker 1: ", "language a, ", "[00:00]",
+    "Final Answer: The final answer is ",
 )  # fmt: skip
 AROUND = (
-    ("The answer is", " ", "x"), ("answer", "\n", "x"), ("", " ", "x"), ("(", "(", ")"), ("\\boxed{", "{", "}"),
-    ("9", "9", ".5"), ("```python\n", "x = 1\n", "\n```"), ('"', "a", '"'), ("<answer>", "a", "</answer>"),
-    ("**", "a ", "**"), ('[{"text":"a"}', ',{"text":"a"}', "]"), ("", "[", "]"), ("x=", "1+", "1"),
-    ("<think>", "a\n", "</think>5"), ("Here is the ", "english ", "x"), ("language: ", "a", "\n\n"),
+    ("The answer is", " ", "x"), ("answer", "\n", "x"), ("", " ", "x"), ("(", "(", ")"),
+    ("\\boxed{", "{", "}"), ("9", "9", ".5"), ("```python\n", "x = 1\n", "\n```"), ('"', "a", '"'),
+    ("<answer>", "a", "</answer>"), ("**", "a ", "**"), ('[{"text":"a"}', ',{"text":"a"}', "]"),
+    ("", "[", "]"), ("x=", "1+", "1"), ("<think>", "a\n", "</think>5"),
+    ("Here is the ", "english ", "x"), ("language: ", "a", "\n\n"),
 )  # fmt: skip
 """(start, what is repeated, end)."""
 

@@ -13,14 +13,27 @@ from hypothesis import strategies as st
 from tests.cli.conftest import Cli
 
 PIECES = (
-    "gsm8k", "mmlu", "report:Table 2", "report:", "lm-eval:", "fake/gold", "fake/", "?", ":", "/", ",", "=", "&", "*",
-    "%00", "%", "\n", "é", "..", "~", "{", "[", "'", '"', "\udcff", "0-shot-chat", "hf/", "llama-cpp/", "t.py", "own.py",
-    "rows.csv", "wrong=", "seed=", "1", "-1", "1e999", "nan", "9" * 30, "shots=", "stop=", "draws=", "max_tokens=0",
-    "temperature=", "echo/x", "@", "#", " ", "vqa", "asr", "-", "--", "\\", "\u202e", "😀", "languages=xx", "[1,2]", "null",
+    "gsm8k", "mmlu", "report:Table 2", "report:", "lm-eval:", "fake/gold", "fake/", "?", ":", "/", ",",
+    "=", "&", "*", "%00", "%", "\n", "é", "..", "~", "{", "[", "'", '"', "\udcff", "0-shot-chat", "hf/",
+    "llama-cpp/", "t.py", "own.py", "rows.csv", "wrong=", "seed=", "1", "-1", "1e999", "nan", "9" * 30,
+    "shots=", "stop=", "draws=", "max_tokens=0", "temperature=", "echo/x", "@", "#", " ", "vqa", "asr",
+    "-", "--", "\\", "\u202e", "😀", "languages=xx", "[1,2]", "null",
 )  # fmt: skip
 TEXTS = st.lists(st.sampled_from(PIECES) | st.text(max_size=3), min_size=1, max_size=5).map("".join)
 ARGUMENTS = TEXTS.map(lambda text: text.replace("\0", "\\0"))
-OPTIONS = ("--set", "--seed", "--limit", "--concurrency", "--timeout", "--retries", "--judge", "--shard", "-m", "-t")
+OPTIONS = (
+    "--set",
+    "--seed",
+    "--limit",
+    "--concurrency",
+    "--timeout",
+    "--retries",
+    "--judge",
+    "--shard",
+    "-m",
+    "-t",
+)
+COMMANDS = ("tasks", "report", "compare", "export", "import", "merge", "preview")
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
@@ -41,12 +54,16 @@ def own():
     return Task(
         data=Local(%r), sample=to_sample, prompt=lambda sample, protocol: (Message("user", sample.input),),
         answer=final_number, scorer=lambda answer, sample: Verdict(same_number(answer, sample.target[0])),
-        metrics=(Accuracy(),), protocols=(Protocol(name="p"),), gold=lambda sample, protocol: sample.target[0],
+        metrics=(Accuracy(),), protocols=(Protocol(name="p"),),
+        gold=lambda sample, protocol: sample.target[0],
         wrong_responses=lambda sample, protocol: ("-1",),
     )
 """
 FEW = settings(
-    max_examples=60, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=60,
+    derandomize=True,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 
 
@@ -82,7 +99,10 @@ def test_any_argument_of_run(
 
 @pytest.mark.slow
 @FEW
-@given(command=st.sampled_from(("tasks", "report", "compare", "export", "import", "merge", "preview")), text=ARGUMENTS)
+@given(
+    command=st.sampled_from(("tasks", "report", "compare", "export", "import", "merge", "preview")),
+    text=ARGUMENTS,
+)
 def test_any_argument_of_other_commands(
     cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, text: str
 ) -> None:

@@ -22,7 +22,14 @@ def test_a_response_that_is_too_long_has_no_answer_and_is_counted(tmp_path: Path
     task = f"{sums(tmp_path, count=3)}:sums:once"
     table = evalkit.run(runaway, task, output=tmp_path / "r.db", concurrency=1)
     (cell,) = table.cells
-    assert cell.outcomes == {"correct": 2, "wrong": 0, "unparsable": 1, "truncated": 0, "refused": 0, "failed": 0}
+    assert cell.outcomes == {
+        "correct": 2,
+        "wrong": 0,
+        "unparsable": 1,
+        "truncated": 0,
+        "refused": 0,
+        "failed": 0,
+    }
     note = f"1 samples have a response of over {LONGEST:,} characters, which is not read: no answer"
     assert any(found.endswith(note) for found in table.notes)
     with contextlib.closing(Store.open(tmp_path / "r.db")) as store:

@@ -1,4 +1,4 @@
-"""Formulas that are built to be slow: each costs its CPU time and nothing else, and no busy machine decides."""
+"""Formulas that are built to be slow: each costs its CPU time alone, and no busy machine decides."""
 
 from __future__ import annotations
 
@@ -17,18 +17,22 @@ from evalkit.session import run
 
 SECONDS = 0.05
 BOMBS = (
-    "9^{9^{9^{9}}}", "2^{" * 40 + "2" + "}" * 40, "9" + "!" * 9, "123456789^{987654321}", r"\frac{1}{9^{9^{9}}}",
-    r"\sqrt{" * 400 + "2" + "}" * 400, r"\frac{1}{x+" * 40 + "1" + "}" * 40, r"\int " * 8 + "x^{x}" + " dx" * 8,
-    r"\int_0^{\infty} e^{-x^{x}} \sin(x^{x^x}) dx", r"\sum_{k=0}^{99999999} k^{k}", r"\prod_{n=1}^{10^{9}} (n^{2}+1)",
-    r"\frac{d}{dx} " * 30 + "x^{x}", "7" * 4999, "9" * 2400 + r"\cdot " + "9" * 2400, "0." + "3" * 4990,
-    "+".join(["x"] * 2400), "-" * 4990 + "1", "x" + "^{2" * 600 + "}" * 600, "(" * 2400 + "1" + ")" * 2400,
-    "{" * 2400 + "1" + "}" * 2400, "(" + "+".join("abcdefghijklmnop") + ")^{40}", r"\binom{10^{9}}{5 \cdot 10^{8}}",
-    r"\begin{pmatrix}" + r"\\".join(["&".join(["x"] * 60)] * 35) + r"\end{pmatrix}", ",".join(["\\sqrt{2}"] * 600),
-    r"\{" + ",".join(map(str, range(1200))) + r"\}", r"\cup ".join(f"({i},{i + 1})" for i in range(400)),
-    r"\sin(\cos(\tan(" * 100 + "x" + ")))" * 100, "|" * 2400 + "x" + "|" * 2400, r"\log(" * 400 + "2" + ")" * 400,
-    "(x+1)^{99999}(x-1)^{99999}", "x<" * 1500 + "1", "x=" * 2000 + "1", r"\text{" * 800 + "a" + "}" * 800,
-    r"\left(" * 500 + "1" + r"\right)" * 500, "x_{" * 800 + "1" + "}" * 800, r"\frac1" * 1200 + "2", "1/" * 2400 + "1",
-    r"\sqrt[999999]{9^{99999}}", "+".join(rf"\sqrt{{{n}}}" for n in range(2, 400)), "(1+i)^{99999999}",
+    "9^{9^{9^{9}}}", "2^{" * 40 + "2" + "}" * 40, "9" + "!" * 9, "123456789^{987654321}",
+    r"\frac{1}{9^{9^{9}}}", r"\sqrt{" * 400 + "2" + "}" * 400, r"\frac{1}{x+" * 40 + "1" + "}" * 40,
+    r"\int " * 8 + "x^{x}" + " dx" * 8, r"\int_0^{\infty} e^{-x^{x}} \sin(x^{x^x}) dx",
+    r"\sum_{k=0}^{99999999} k^{k}", r"\prod_{n=1}^{10^{9}} (n^{2}+1)", r"\frac{d}{dx} " * 30 + "x^{x}",
+    "7" * 4999, "9" * 2400 + r"\cdot " + "9" * 2400, "0." + "3" * 4990, "+".join(["x"] * 2400),
+    "-" * 4990 + "1", "x" + "^{2" * 600 + "}" * 600, "(" * 2400 + "1" + ")" * 2400,
+    "{" * 2400 + "1" + "}" * 2400, "(" + "+".join("abcdefghijklmnop") + ")^{40}",
+    r"\binom{10^{9}}{5 \cdot 10^{8}}",
+    r"\begin{pmatrix}" + r"\\".join(["&".join(["x"] * 60)] * 35) + r"\end{pmatrix}",
+    ",".join(["\\sqrt{2}"] * 600), r"\{" + ",".join(map(str, range(1200))) + r"\}",
+    r"\cup ".join(f"({i},{i + 1})" for i in range(400)), r"\sin(\cos(\tan(" * 100 + "x" + ")))" * 100,
+    "|" * 2400 + "x" + "|" * 2400, r"\log(" * 400 + "2" + ")" * 400, "(x+1)^{99999}(x-1)^{99999}",
+    "x<" * 1500 + "1", "x=" * 2000 + "1", r"\text{" * 800 + "a" + "}" * 800,
+    r"\left(" * 500 + "1" + r"\right)" * 500, "x_{" * 800 + "1" + "}" * 800, r"\frac1" * 1200 + "2",
+    "1/" * 2400 + "1", r"\sqrt[999999]{9^{99999}}", "+".join(rf"\sqrt{{{n}}}" for n in range(2, 400)),
+    "(1+i)^{99999999}",
 )  # fmt: skip
 TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -77,7 +81,8 @@ def test_what_a_busy_machine_did_not_judge_is_judged_later(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     starved = Workers(symbolic.prepare, cpu_seconds=math.SECONDS, wall_seconds=1e-5, count=1)
-    asked = {"model": "fake/gold", "tasks": "math:4-shot", "output": tmp_path / "r.db", "data": "builtin", "limit": 2}
+    asked = {"model": "fake/gold", "tasks": "math:4-shot", "data": "builtin", "limit": 2}
+    asked |= {"output": tmp_path / "r.db"}
     with monkeypatch.context() as patched:
         patched.setattr(math, "workers", lambda: starved)
         first = run(**asked).cells[0]  # type: ignore[arg-type]
