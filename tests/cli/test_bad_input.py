@@ -114,7 +114,8 @@ from evalkit.api import *
 @task("own")
 def own():
     return Task(
-        data=Local(%r), sample=lambda record: Sample(id=record["q"].strip(), input=record["q"], target=("1",)),
+        data=Local(%r),
+        sample=lambda record: Sample(id=record["q"].strip(), input=record["q"], target=("1",)),
         prompt=lambda sample, protocol: (Message("user", sample.input),), answer=lambda text, sample: text,
         scorer=lambda answer, sample: Verdict(answer == sample.target[0]), metrics=(Accuracy(),),
         protocols=(Protocol(name="p"),), gold=lambda sample, protocol: "1",
