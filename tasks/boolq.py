@@ -46,9 +46,9 @@ from evalkit.api import (
 LIKELIHOOD, CHAT = "0-shot-likelihood", "0-shot-chat"
 WORDS = ("no", "yes")
 INSTRUCTION = "Answer the question about the passage with yes or no, and nothing else."
-_WORD = r"\W*(?P<word>yes|no|true|false)\b"
+_WORD = r"\W{0,100}(?P<word>yes|no|true|false)\b"
 _FIRST = re.compile(_WORD, re.IGNORECASE)
-_STATED = re.compile(rf"\banswer\b[^.!?\n]*?(?:\bis\b|:){_WORD}", re.IGNORECASE)
+_STATED = re.compile(rf"\banswer\b[^.!?\n]{{0,400}}?(?:\bis\b|:){_WORD}", re.IGNORECASE)
 _MEANS = {"yes": "yes", "true": "yes", "no": "no", "false": "no"}
 
 
@@ -91,7 +91,7 @@ def likelier_word(reading: Reading) -> Answer:
     return Answer((Final(word),), {"logprobs": dict(zip(WORDS, scores, strict=True))})
 
 
-@versioned("boolq.yes_or_no", 1)
+@versioned("boolq.yes_or_no", 2)
 def yes_or_no(text: str, sample: Sample) -> str | None:
     """The first word of the response, else that after the last "the answer is"; None if it is neither."""
     first = _FIRST.match(text)

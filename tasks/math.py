@@ -10,10 +10,10 @@ described one version later (Gemini 1.5 report, appendix 12.13):
 - `0-shot-boxed` is evalkit's own, for chat models as they are used: the answer is the last \boxed{…}.
 - An answer is right by the first of these rules that holds: it is the same after Minerva's normalisation
   ("exact"); SymPy simplifies the difference to zero ("sympy"); both are numbers within 1e-4 of each other
-  ("numeric"). The latter two run in worker processes with 5 s of CPU time. If that is used up, they are not
-  equal, as in lm-evaluation-harness, which has 5 s of wall time and no third rule. Before these rules,
-  `plain_formula` unifies the spelling of both answers, so that `\left`, thin spaces, "−" and "°" do not
-  matter.
+  ("numeric"). The latter two run in worker processes, each with 0.65 s of CPU time, which is four times what
+  any two references take. If that is used up, they are not equal, as in lm-evaluation-harness, which has 5 s
+  of wall time and no third rule. Before these rules, `plain_formula` unifies the spelling of both answers,
+  so that `\left`, thin spaces, "−" and "°" do not matter.
 
 The other figures are `accuracy (hendrycks)`, the authors' own comparison of spellings, and
 `accuracy (math-verify)`, which lm-evaluation-harness reports too (there it reads whole responses, here
@@ -61,6 +61,8 @@ SIZES = {
 """The number of test problems by subject (`type` of a record): the card of `EleutherAI/hendrycks_math`."""
 FOUR_SHOT, ZERO_SHOT = "4-shot", "0-shot-boxed"
 INSTRUCTION = r"Reason step by step, then give the final answer, and nothing else, in \boxed{}."
+SECONDS = 0.65
+"""The CPU time of one rule for one answer: under 2 s for the three rules that need SymPy."""
 LONGEST = 5000
 """The most characters of an answer; a longer one is wrong. The longest reference has 81."""
 
@@ -95,10 +97,10 @@ def prompt(sample: Sample, protocol: Protocol) -> Prompt:
 @functools.cache
 def workers() -> Workers:
     packages = ("sympy", "antlr4-python3-runtime", "math-verify")
-    return Workers(symbolic.prepare, cpu_seconds=5.0, packages=packages)
+    return Workers(symbolic.prepare, cpu_seconds=SECONDS, packages=packages)
 
 
-@versioned("math.scorer", 3, packages=("sympy", "antlr4-python3-runtime"))
+@versioned("math.scorer", 4, packages=("sympy", "antlr4-python3-runtime"))
 async def score(answer: str, sample: Sample) -> Verdict:
     """Applies the rules of the report's team in order; `reason` is the rule that decided."""
     if len(answer) > LONGEST:
@@ -131,7 +133,7 @@ def score_by_hendrycks(answer: str, sample: Sample) -> Verdict:
     return Verdict(right, "spelled alike" if right else "spelled differently")
 
 
-@versioned("math.scorer_math_verify", 1, packages=("sympy", "math-verify"))
+@versioned("math.scorer_math_verify", 2, packages=("sympy", "math-verify"))
 async def score_by_math_verify(answer: str, sample: Sample) -> Verdict:
     if len(answer) > LONGEST:
         return _too_long()

@@ -134,10 +134,13 @@ def stated_number(text: str, sample: Sample) -> str | None:
     """
     text = unicodedata.normalize("NFC", text)
     word = re.compile(f"{re.escape(LANGUAGES[sample.group].answer)}|the answer is", re.IGNORECASE)
+    end = len(text)
     for said in reversed(list(word.finditer(text))):
-        found = last_number(text[said.end() :], sample)
+        # Behind the next such word there is no number; the word itself ends a number before it.
+        found = last_number(text[said.end() : end], sample)
         if found is not None:
             return found
+        end = said.end()
     return None
 
 

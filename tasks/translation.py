@@ -71,10 +71,11 @@ def reply(text: str, sample: Sample) -> str | None:
     What is removed is kept if the reference has it at the same place. An empty reply is an empty translation.
     """
     reference, into = sample.target[0].strip() if sample.target else "", str(sample.meta["into"])
-    again = rf"\n\s*(?:Translate this into 1\. |{re.escape(str(sample.meta['from']))}: )"
+    below = r"(?<!\s)[^\S\n]*\n\s*"  # begins where the white space does, or it takes quadratic time
+    again = rf"{below}(?:Translate this into 1\. |{re.escape(str(sample.meta['from']))}: )"
     text = re.split(again, text, maxsplit=1)[0].strip()
     if not reference.startswith("1."):
-        first, *more = re.split(r"\n\s*2\. ", text, maxsplit=1)
+        first, *more = re.split(rf"{below}2\. ", text, maxsplit=1)
         numbered = first.startswith("1.") or bool(more)
         text = first.removeprefix("1.").strip() if numbered else text
     if not reference.startswith(f"{into}:"):

@@ -118,7 +118,9 @@ def test_a_text_that_never_ends_fails_alone(files: Taught, made: Callable[..., L
     scorer._workers._wall_seconds = 1.0  # the model is loaded
     (failed,) = scores(scorer, "WAIT")
     assert isinstance(failed, ScorerError)
-    assert str(failed) == "the learned scorer weights.npz: over 1 s of wall time"
+    assert str(failed) == (
+        "the learned scorer weights.npz: a worker process gave no result in 1 s of wall time"
+    )
     scorer._workers._wall_seconds = 60.0
     assert scores(scorer, GOOD) == [before]
 

@@ -77,12 +77,50 @@ def test_waiting_is_no_computing_but_has_an_end() -> None:
 
     async def wait() -> None:
         pid = await workers.call(hostile.linger, 1.0)
-        with pytest.raises(OverLimit, match=r"^over 3 s of wall time$"):
+        with pytest.raises(ScorerError, match=r"^a worker process gave no result in 3 s of wall time$"):
             await workers.call(hostile.linger, 600.0)
         assert gone(pid)
         assert await workers.call(hostile.pid) != pid
 
     asyncio.run(wait())
+    workers.close()
+
+
+@pytest.mark.slow
+def test_a_worker_that_gets_no_cpu_time_has_not_decided(tmp_path: Path) -> None:
+    """A stopped process is a starved one: its call failed, and the same call is answered later."""
+    workers = Workers(cpu_seconds=0.5, wall_seconds=3.0, count=1)
+
+    async def starve() -> None:
+        call = asyncio.create_task(workers.call(hostile.spin, str(tmp_path / "begun")))
+        while not (begun := tmp_path / "begun").exists() or not begun.read_text():
+            await asyncio.sleep(0.001)
+        os.kill(int(begun.read_text()), signal.SIGSTOP)
+        with pytest.raises(ScorerError, match="no result in 3 s of wall time"):
+            await call
+        with pytest.raises(OverLimit, match=r"^over 0\.5 s of CPU time$"):
+            await workers.call(hostile.spin)
+
+    asyncio.run(starve())
+    workers.close()
+
+
+@pytest.mark.slow
+def test_a_call_over_its_time_costs_no_preparation() -> None:
+    workers = Workers(hostile.ready, cpu_seconds=0.2, count=1)
+
+    async def several() -> None:
+        pids = {await workers.call(hostile.pid)}
+        (worker,) = workers._pool.all
+        for _ in range(3):
+            with pytest.raises(OverLimit):
+                await workers.call(hostile.spin)
+            pids.add(await workers.call(hostile.pid))
+            assert await workers.call(hostile.prepared) == ["prepared"]
+        assert len(pids) == 4
+        assert workers._pool.all == {worker}
+
+    asyncio.run(several())
     workers.close()
 
 

@@ -105,14 +105,17 @@ def _values(path: Path, data: IO[bytes]) -> Iterator[tuple[int, Any]]:
             continue
         try:
             value = _loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
-        except (ValueError, RecursionError) as error:
+        except ValueError as error:
             _refuse(path, f"line {number}", f"not a JSON object ({error}), so it cannot be read{_fix(error)}")
         yield number, value
 
 
 def _loads(text: str) -> Any:
     """Returns the JSON value. Raises `ValueError`, also for an object that has a key twice."""
-    return json.loads(text, parse_float=Number, parse_constant=Number, object_pairs_hook=_distinct)
+    try:
+        return json.loads(text, parse_float=Number, parse_constant=Number, object_pairs_hook=_distinct)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
 
 
 def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -166,7 +169,7 @@ def read_json(path: Path, key: str | None = None) -> Iterator[Record]:
     except UnicodeDecodeError as error:
         line = text.count(b"\n", 0, error.start) + 1
         raise DataError(f"{path} is not valid JSON (line {line}: {error}){_fix(error)}") from None
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise DataError(f"{path} is not valid JSON ({error})") from None
     if key is not None and isinstance(document, dict):
         document = document.get(key)

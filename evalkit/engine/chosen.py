@@ -23,6 +23,7 @@ from evalkit.data.base import DataOptions
 from evalkit.errors import UsageError, unknown
 from evalkit.models.parameters import EXTRA
 from evalkit.reports import printed_rows
+from evalkit.samples import plain_text
 
 TaskLike: TypeAlias = "str | Task | TaskFactory | tuple[Task | TaskFactory, str]"
 """A name as on the command line; a `Task`, or a function marked with `@task`; (one of these, a protocol)."""
@@ -178,7 +179,13 @@ def choose(given: TaskLike, settings: Mapping[str, str], data: DataOptions | Non
 
 
 def for_task(name: str, settings: Mapping[str, str]) -> dict[str, str]:
-    """The settings of the task called `name`: `KEY` is for every task, `NAME:KEY` for one and counts more."""
+    """The settings of the task called `name`: `KEY` is for every task, `NAME:KEY` for one and counts more.
+
+    Raises `UsageError` for one that no run file can hold.
+    """
+    for key, text in settings.items():
+        if plain_text(key + str(text)) != key + str(text):
+            raise UsageError(f"--set {plain_text(key)[:40]}: its value is not valid UTF-8; type it again")
     general = {key: text for key, text in settings.items() if not _owner(key)}
     own = {key.rpartition(":")[2]: text for key, text in settings.items() if _owner(key) == name}
     return {**general, **own}

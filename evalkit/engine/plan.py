@@ -271,7 +271,7 @@ def _plan_cell(
     for key in settings:
         if key not in (*SETTINGS, *options) and not key.startswith(EXTRA):
             known = (*SETTINGS, *options, REVISION)
-            sent = f"--set {EXTRA}{key}={settings[key]}"
+            sent = f"--set {EXTRA}{key}={settings[key][:80]}"
             raise UsageError(f"{unknown('setting', key, known)}; {sent} would put it into each request")
     if not protocol_name and "chat" not in model.capabilities and "transcription" in model.capabilities:
         # A model that only transcribes speech gets the transcription protocol.

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from evalkit.benchmark.protocol import Protocol
+from evalkit.benchmark.readable import UNREAD, is_readable, unread
 from evalkit.benchmark.readers import Extract, Reader, Reading
 from evalkit.benchmark.task import ModelExtractor, Task
 from evalkit.benchmark.transcript import Transcript
@@ -49,13 +50,15 @@ def read(
 ) -> Answer:
     """Returns the answer in `transcript`, read with `extract` and `reader`, by default the task's own.
 
-    `wrap`: applied to every extractor, also to those of branches. Raises as `answers` does.
+    `wrap`: applied to every extractor, also to those of branches. A response that is too long to be read
+    (`benchmark.readable`) has no answer, and the detail counts it. Raises as `answers` does.
     """
     branches = {
         name: read(task, sample, task.protocol(name), inner, wrap=wrap)
         for name, inner in transcript.branches.items()
     }
-    reading = Reading(transcript, sample, protocol, wrap(extract or task.extract(protocol)), branches)
+    found = _of_readable(wrap(extract or task.extract(protocol)))
+    reading = Reading(transcript, sample, protocol, found, branches)
     try:
         answer = (reader or protocol.reader)(reading)
     except BoundaryError:
@@ -64,7 +67,16 @@ def read(
         raise fault(error, "reading") from error
     if not isinstance(answer, Answer) or not answer.finals:
         raise ScorerError(f"reader: must return an Answer with finals, not {answer!r:.80}")
+    if count := unread(transcript.responses) + sum(UNREAD in branch.detail for branch in branches.values()):
+        answer.detail[UNREAD] = count
     return answer
+
+
+def _of_readable(extract: Extract) -> Extract:
+    def found(text: str, sample: Sample) -> str | None:
+        return extract(text, sample) if is_readable(text) else None
+
+    return found
 
 
 async def _extracted_by_model(
@@ -77,7 +89,7 @@ async def _extracted_by_model(
 ) -> Answer:
     """Reads responses by the rules, and each response in which they find no answer by the judge model."""
     decided: dict[str, str | None] = {}
-    unread = set[str]()
+    without = set[str]()
 
     def wrap(extract: Extract) -> Extract:
         def found(text: str, sample: Sample) -> str | None:
@@ -85,18 +97,18 @@ async def _extracted_by_model(
                 return decided[text]
             value = extract(text, sample)
             if value is None and text.strip():
-                unread.add(text)
+                without.add(text)
             return value
 
         return found
 
     answer = read(task, sample, protocol, transcript, wrap=wrap)
-    if unread:
-        for text in sorted(unread):
+    if without:
+        for text in sorted(without):
             reply = await judging.reply(
                 model_extractor.prompt(text, sample), max_tokens=model_extractor.max_tokens
             )
             decided[text] = model_extractor.read(reply.text, sample)
         answer = read(task, sample, protocol, transcript, wrap=wrap)
-        answer.detail["extracted by a model"] = len(unread)
+        answer.detail["extracted by a model"] = len(without)
     return answer

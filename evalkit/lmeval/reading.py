@@ -12,6 +12,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from evalkit.benchmark.readable import unread
 from evalkit.benchmark.task import Verdict
 from evalkit.errors import ScorerError
 from evalkit.identity.declared import ATTRIBUTE, Declared, versioned
@@ -79,6 +80,9 @@ class Filters:
         if any(response.refused for response in responses):
             refused = (Final(None, refused=True),)
             return Answer(refused, {}, dict.fromkeys(self._loaded.filters[1:], refused))
+        if unread(responses):
+            none = (Final(None, any(response.truncated for response in responses)),)
+            return Answer(none, {}, dict.fromkeys(self._loaded.filters[1:], none))
         draws: dict[int, list[Any]] = {}
         for turn in transcript.turns:
             draws.setdefault(turn.draw, []).append(turn.response)

@@ -1,7 +1,9 @@
 """Worker processes with limits, for functions that may hang, use too much memory or crash.
 
 The limit is one of CPU time, so that a busy machine gives the same verdict. The kernel ends a worker that
-exceeds it, even in the middle of a long computation in C, and a new worker replaces it.
+exceeds it, even in the middle of a long computation in C, and another copy of what was prepared replaces it.
+Wall time has a limit too, so that no call lasts for ever, but it decides nothing: such a call failed, and can
+be made again.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from __future__ import annotations
 import functools
 import importlib
 import json
+import mmap
 import os
 import resource
 import signal
@@ -32,7 +35,7 @@ _START_SECONDS = 120.0
 
 
 class OverLimit(Exception):
-    """A call exceeded a limit; the message names it, such as "over 5 s of CPU time"."""
+    """A call exceeded its CPU time or memory; the message names the limit, such as "over 5 s of CPU time"."""
 
 
 class Workers:
@@ -88,11 +91,14 @@ class Workers:
 
         The worker finds it by module and name, so it must be defined at the top level of a module that can be
         imported, or of a task's file. Arguments and result are plain JSON. Raises `OverLimit` if the call
-        exceeds a limit, and `ScorerError` if it raises or its process crashes; other calls are not affected.
+        exceeds its CPU time or memory, and `ScorerError` if it raises, its process crashes or there is no
+        result in `wall_seconds`, as on a machine that is too busy; other calls are not affected.
         """
         request = {"function": place_of(function), "args": args, "kwargs": kwargs}
         seconds = self._wall_seconds
         reply = await self._pool.use(lambda worker: worker.answer(request, seconds), code=(function,))
+        if "over" in reply:
+            raise OverLimit(str(reply["over"]))
         if "error" in reply:
             raise ScorerError(str(reply["error"]))
         return cast(_R, reply["result"])
@@ -121,19 +127,17 @@ class _Worker(Child):
         try:
             reply: dict[str, Any] = json.loads(await self.ask(json.dumps(request).encode(), wall_seconds))
         except TimeoutError:
-            raise OverLimit(f"over {wall_seconds:g} s of wall time") from None
+            raise ScorerError(f"a worker process gave no result in {wall_seconds:g} s of wall time") from None
         except Ended:
-            raise self._failure() from None
+            raise ScorerError(f"a worker process crashed ({self.how(self.wait())})") from None
         if "memory" in reply:
             raise OverLimit(f"over {self._setup['memory_megabytes']} MB of memory")
-        return reply
-
-    def _failure(self) -> Exception:
-        """The error for a worker that ended without an answer."""
-        code, cpu_seconds = self.wait(), self._setup["cpu_seconds"]
+        if "ended" not in reply:
+            return reply
+        code, cpu_seconds = reply["ended"], self._setup["cpu_seconds"]
         if code == -signal.SIGPROF and cpu_seconds is not None:
-            return OverLimit(f"over {cpu_seconds:g} s of CPU time")
-        return ScorerError(f"a worker process crashed ({self.how(code)})")
+            return {"over": f"over {cpu_seconds:g} s of CPU time"}
+        raise ScorerError(f"a worker process crashed ({self.how(code)})")
 
 
 Place: TypeAlias = tuple[str, str, str]
@@ -176,11 +180,15 @@ def _serve() -> None:
         except Exception as error:  # noqa: BLE001 — any error concerns only this call
             line = json.dumps({"error": f"{type(error).__name__}: {error}"[:300]})
         signal.setitimer(signal.ITIMER_PROF, 0)
+        busy[0] = 0
         to_host(host, line.encode())
 
+    busy = mmap.mmap(-1, 1)  # shared with the copies of this process
     reply(prepare)
+    _replace_copies(host, busy)
     while True:
         request = json.loads(from_host(host))
+        busy[0] = 1
 
         def work(request: dict[str, Any] = request) -> object:
             place: Place = tuple(request["function"])
@@ -191,6 +199,25 @@ def _serve() -> None:
             return functions[place](*request["args"], **request["kwargs"])
 
         reply(work)
+
+
+def _replace_copies(host: socket.socket, busy: mmap.mmap) -> None:
+    """Returns in a copy of this process, in which calls are made; a copy that ends is replaced by another.
+
+    A new process would have to prepare again, which takes seconds. If a copy ends in a call, the host gets
+    its exit code, or minus the signal's number.
+    """
+    while copy := os.fork():
+        code = os.waitstatus_to_exitcode(os.waitpid(copy, 0)[1])
+        if not busy[0] and code == 0:  # the host hung up
+            os._exit(0)
+        if not busy[0]:  # somebody killed the copy
+            continue
+        busy[0] = 0
+        try:
+            to_host(host, json.dumps({"ended": code}).encode())
+        except OSError:
+            os._exit(0)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from evalkit.benchmark.readable import LONGEST, UNREAD
 from evalkit.samples import JSON, Sample
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ def occurrences(ids: Iterable[str]) -> Iterator[Occurrence]:
 COUNTED = {
     "shots": "{} samples were asked with fewer shots, because the prompt did not fit the model's context",
     "bound_decides": "{} choices depend on a bound, because the endpoint did not return every letter",
+    UNREAD: f"{{}} samples have a response of over {LONGEST:,} characters, which is not read: no answer",
 }
 """Entries of an answer's detail that are reported beside the figure, with their texts."""
 ANSWERED = "answered"

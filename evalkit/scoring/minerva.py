@@ -74,7 +74,7 @@ def _statement(rest: str) -> str:
     return rest[:start] + rest[start:].partition("\n")[0]
 
 
-@versioned("minerva_normalize", 1)
+@versioned("minerva_normalize", 2)
 def normalize(answer: str) -> str:
     r"""`answer` without words and units, and with LaTeX variants written in one way.
 
@@ -93,13 +93,32 @@ def normalize(answer: str) -> str:
         text = text.replace(word, "") if pattern is None else pattern.sub(lambda m: m[1] or "", text)
     text = "\n".join(map(_first_formula, text.split("\n")))
     for command in ("text", "textbf", "overline"):
-        text = re.sub(rf"\\{command}\{{(.*?)\}}", r"\1", text)
-    text = re.sub(r"\\boxed\{(.*)\}", r"\1", text)
+        text = "\n".join(_without(f"\\{command}{{", line) for line in text.split("\n"))
+    text = "\n".join(map(_unboxed, text.split("\n")))
     text = re.sub(r"frac([^{])(.)", r"frac{\1}{\2}", text)
-    text = re.sub(r"sqrt(\[[^\]]*\])(\w)", r"sqrt\1{\2}", text)
+    text = re.sub(r"sqrt(\[[^\]]{0,1000}\])(\w)", r"sqrt\1{\2}", text)
     text = re.sub(r"sqrt(?!\[)([^{])", r"sqrt{\1}", text)
     text = text.replace("$", "")
     return text.replace(",", "") if _GROUPED.fullmatch(text) else text
+
+
+def _without(opener: str, line: str) -> str:
+    r"""The line without each `opener`, such as `\text{`, that is closed, and without the next brace.
+
+    `re.sub` with `.*?` between would take quadratic time.
+    """
+    kept, at = list[str](), 0
+    while (start := line.find(opener, at)) >= 0 and (end := line.find("}", start)) >= 0:
+        kept += (line[at:start], line[start + len(opener) : end])
+        at = end + 1
+    return "".join((*kept, line[at:]))
+
+
+def _unboxed(line: str) -> str:
+    r"""The line without its first \boxed{ and its last brace, if this comes later."""
+    before, box, rest = line.partition("\\boxed{")
+    inside, brace, after = rest.rpartition("}")
+    return f"{before}{inside}{after}" if box and brace else line
 
 
 def _first_formula(line: str) -> str:

@@ -7,6 +7,7 @@ groups are of exactly three digits with the same mark between them ("3 000", but
 
 from __future__ import annotations
 
+import functools
 import re
 import unicodedata
 from decimal import Decimal
@@ -142,9 +143,15 @@ def _mixed(whole: str, over: str, under: str) -> str | None:
 
 def _vulgar(match: re.Match[str]) -> str:
     """A fraction that is one character, with the integer before it if there is one, as p/q."""
-    value = Fraction(unicodedata.numeric(match["part"])).limit_denominator(10)
-    value += int((match["whole"] or "0").replace(",", ""))
-    return f"{'' if match['stop'] is None else ' '}{value.numerator}/{value.denominator}"
+    over, under = _parts(match["part"])
+    over += under * int((match["whole"] or "0").replace(",", ""))
+    return f"{'' if match['stop'] is None else ' '}{over}/{under}"
+
+
+@functools.cache
+def _parts(character: str) -> tuple[int, int]:
+    """The numerator and the denominator of a character such as "½"."""
+    return Fraction(unicodedata.numeric(character)).limit_denominator(10).as_integer_ratio()
 
 
 def _joined(match: re.Match[str]) -> str:

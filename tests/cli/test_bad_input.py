@@ -67,3 +67,58 @@ def test_a_task_that_cannot_be_built(cli: Cli, tmp_path: Path, body: str, words:
     said = cli("preview", file)
     assert (said.code, said.out, said.err.count("\n")) == (2, "", 1)
     assert words in said.err
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        (
+            "r.jsonl",
+            '{"q": "a"}\n{"q": %s}\n{"q": "c"}\n',
+            "r.jsonl, line 2: not a JSON object (it is nested too",
+        ),
+        ("r.json", '[{"q": "a"}, {"q": %s}]', "r.json is not valid JSON (it is nested too deeply)"),
+        ("r.jsonl", '{"q": "a"}\n{"q":\n', "r.jsonl, line 2: not a JSON object (Expecting value"),
+    ],
+)
+def test_a_broken_record_in_the_middle_is_found_before_the_first_request(
+    cli: Cli, tmp_path: Path, name: str, text: str, words: str
+) -> None:
+    (tmp_path / name).write_text(text.replace("%s", DEEP), "utf-8")
+    said = cli("run", "-m", "fake/gold", "-t", _own(tmp_path, name), "-o", tmp_path / "r.db")
+    assert (said.code, said.out) == (2, "")
+    assert words in said.err
+    assert said.err.count("\n") == 1
+    assert not (tmp_path / "r.db").exists()
+
+
+@pytest.mark.parametrize("record", ['{"z": "b"}', '{"q": null}', '{"q": ["b"]}'])
+def test_a_record_of_another_form_fails_alone_with_its_columns(cli: Cli, tmp_path: Path, record: str) -> None:
+    (tmp_path / "r.jsonl").write_text('{"q": "a"}\n' + record + '\n{"q": "c"}\n', "utf-8")
+    said = cli("run", "-m", "fake/gold", "-t", _own(tmp_path, "r.jsonl"), "-o", tmp_path / "r.db")
+    assert said.code == 3
+    assert "1 × data: record 1 of r.jsonl does not fit own (" in said.err
+    assert "correct 2, failed 1" in said.err
+
+
+def _own(folder: Path, rows: str) -> Path:
+    task = folder / "own.py"
+    task.write_text(_TASK % str(folder / rows), "utf-8")
+    return task
+
+
+_TASK = """
+from evalkit.api import *
+
+
+@task("own")
+def own():
+    return Task(
+        data=Local(%r),
+        sample=lambda record: Sample(id=record["q"].strip(), input=record["q"], target=("1",)),
+        prompt=lambda sample, protocol: (Message("user", sample.input),), answer=lambda text, sample: text,
+        scorer=lambda answer, sample: Verdict(answer == sample.target[0]), metrics=(Accuracy(),),
+        protocols=(Protocol(name="p"),), gold=lambda sample, protocol: "1",
+        wrong_responses=lambda sample, protocol: ("2",),
+    )
+"""

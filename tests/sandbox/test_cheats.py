@@ -205,6 +205,45 @@ FORGERIES = {
     "another program in its place": (
         "import os, sys\ndef add(x, y): os.execv(sys.executable, ['python', '-c', ''])"
     ),
+    "an answer that comes later": """
+        import os, threading, time
+        def later():
+            while True:
+                for answer in (b"v[[],5]", b"v[[],0]", b"v[[],0.3]", b"v[[],true]"):
+                    try: os.write(line, len(answer).to_bytes(4) + answer)
+                    except OSError: pass
+                time.sleep(0.001)
+        threading.Thread(target=later, daemon=True).start()
+        def add(x, y):
+            time.sleep(0.05)
+            return 0
+    """,
+    "a tracer of its caller": """
+        import sys
+        def tracer(frame, event, value):
+            for name, found in list(frame.f_globals.items()):
+                if callable(found) and not isinstance(found, type): frame.f_globals[name] = lambda *_: True
+            return tracer
+        def add(x, y):
+            frame = sys._getframe(1)
+            while frame:
+                frame.f_trace = tracer
+                frame = frame.f_back
+            sys.settrace(tracer)
+            return 0
+    """,
+    "a finalizer that answers": """
+        import gc, os
+        class Last:
+            def __del__(self):
+                for answer in (b"v[[],5]", b"v[[],0]"): os.write(line, len(answer).to_bytes(4) + answer)
+        def add(x, y):
+            last = [Last()]
+            last.append(last)
+            del last
+            gc.collect()
+            return 0
+    """,
     "a wrong answer behind a changed codec": """
         import gc, sys
         for thing in gc.get_objects() + [sys._getframe(n) for n in range(3)]:
@@ -259,6 +298,42 @@ HARM = {
         PTRACE_ATTACH, PTRACE_TRACEME = 16, 0
         assert all(libc.ptrace(PTRACE_ATTACH, process, 0, 0) == -1 for process in range(400))
         assert libc.ptrace(PTRACE_TRACEME, 0, 0, 0) == -1
+    """,
+    "the memory of other processes": """
+        import os
+        for process in range(1, 400):
+            for name in ("mem", "maps", "environ", "fd/0", "root/etc/passwd", "cwd/x"):
+                if process == os.getpid(): continue
+                try: open(f"/proc/{process}/{name}", "r+b", 0).write(b"x")
+                except OSError: continue
+                os.abort()
+        os._exit(0)
+    """,
+    "a core dump": """
+        import os, resource
+        try: resource.setrlimit(resource.RLIMIT_CORE, (resource.RLIM_INFINITY,) * 2)
+        except (OSError, ValueError): pass
+        x = bytearray(1 << 28)
+        os.abort()
+    """,
+    "links to what others read": """
+        import os
+        for place in ("/tmp", "/dev/shm"):
+            for name in ("results", "verdict", "stdout", "x" * 200):
+                for target in ("/proc/self/fd/0", "/proc/1/root", "/etc/passwd", "/"):
+                    try: os.symlink(target, f"{place}/{name}")
+                    except OSError: pass
+        os.chmod("/tmp", 0)
+        os._exit(0)
+    """,
+    "watches without end": """
+        import ctypes
+        libc = ctypes.CDLL(None)
+        while True:
+            watch = libc.inotify_init1(0)
+            if watch < 0: break
+            for place in (b"/tmp", b"/proc", b"/dev/shm", b"/"): libc.inotify_add_watch(watch, place, 0xFFF)
+        while True: pass
     """,
     "filling the disk": """
         import os
