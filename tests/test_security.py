@@ -50,6 +50,7 @@ ALLOWED = {
     ("evalkit/processes/guard.py", "os.fork"): "starts that program",
     ("evalkit/processes/guard.py", "os.execvp"): "becomes that program",
     ("evalkit/processes/guard.py", "import ctypes"): "calls of the kernel by which nothing of it is left",
+    ("evalkit/processes/workers.py", "os.fork"): "copies of a prepared worker",
     ("evalkit/processes/pool.py", "subprocess.Popen"): "workers, whose environment has no keys",
     ("evalkit/copies/opening.py", "subprocess.run"): "nvidia-smi, with fixed arguments",
     ("evalkit/models/weights.py", "subprocess.run"): "pip, for weights whose SHA-256 is checked",

@@ -51,8 +51,12 @@ def figures(metric: Metric, matrix: Floats, data: CellData) -> list[StoredFigure
 
     if np.isnan(matrix).any():
         return [StoredFigure(metric.name, WHOLE, None, None, None, len(matrix))]
-    scored = [row for row, kept in enumerate(data.scored) if kept]
-    samples = _Samples(metric, matrix, [data.clusters[i] for i in scored], [data.groups[i] for i in scored])
+    scored: Sequence[int] = range(len(data.scored))
+    clusters, groups = data.clusters, data.groups
+    if not data.scored.all():
+        scored = [row for row, kept in enumerate(data.scored) if kept]
+        clusters, groups = [data.clusters[i] for i in scored], [data.groups[i] for i in scored]
+    samples = _Samples(metric, matrix, clusters, groups)
     named: dict[str, list[int]] = {}
     tagged: dict[str, list[int]] = {}
     for row, sample in enumerate(scored):
@@ -111,8 +115,10 @@ class _Samples:
         n = round(float(self._counted[rows].sum()))
         return StoredFigure(self._name, WHOLE, value, low, high, n)
 
-    def _inside(self, rows: Sequence[int]) -> list[int]:
-        return [row for row in rows if self._counted[row]]
+    def _inside(self, rows: Sequence[int]) -> Sequence[int]:
+        return rows if self._counted.all() else [row for row in rows if self._counted[row]]
 
     def _of(self, rows: Sequence[int]) -> tuple[Floats, Sequence[str]]:
+        if len(rows) == len(self._matrix):  # all of them, in order
+            return self._matrix, self._clusters
         return self._matrix[rows], [self._clusters[row] for row in rows]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -157,11 +157,11 @@ class CellData:
     matrix: npt.NDArray[np.float64]
     scored: npt.NDArray[np.bool_]
     ids: list[str]
-    positions: list[int]
+    positions: Sequence[int]
     """Positions in the data set, from 0. A `--limit` that applies to each group leaves gaps."""
     groups: list[str]
     tags: list[tuple[str, ...]]
     clusters: list[str]
     outcomes: list[str]
-    questions: list[bytes]
-    asked: list[bytes]
+    questions: Sequence[bytes]
+    asked: Sequence[bytes]

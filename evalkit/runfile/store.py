@@ -22,7 +22,8 @@ from evalkit.errors import StorageError, UsageError
 from evalkit.media.sent import SentFile
 from evalkit.models.base import Response
 from evalkit.runfile import media_tables
-from evalkit.runfile.encoding import RESPONSE, dump, listed_columns, response_of, row_columns, tags_of
+from evalkit.runfile.cell_data import SELECT, cell_data
+from evalkit.runfile.encoding import RESPONSE, dump, listed_columns, response_of, row_columns
 from evalkit.runfile.manifest import manifest_of
 from evalkit.runfile.opening import FORMAT, opened
 from evalkit.runfile.reader import Reader
@@ -286,32 +287,11 @@ class Store:
 
     def data(self, cell: Cell) -> CellData:
         """Returns everything that a table needs of a cell."""
-        import numpy as np
-
-        rows = self._db.execute(
-            "SELECT statistics, outcome, grp, tags, cluster, question, asked, id, position FROM sample "
-            "WHERE cell = ? ORDER BY position",
-            (cell.id,),
-        ).fetchall()
+        rows = self._db.execute(f"{SELECT} WHERE cell = ? ORDER BY position", (cell.id,))
         try:
-            tags = [tags_of(row[3]) for row in rows]
+            return cell_data(rows, cell.spec.width)
         except ValueError as error:
             raise UsageError(f"{self.path}, table sample: {error}: it was edited") from None
-        width = cell.spec.width
-        scored = np.array([row[1] != "failed" and len(row[0]) == 8 * width for row in rows], dtype=bool)
-        matrix = np.frombuffer(b"".join(row[0] for row in rows), dtype="<f8").reshape(scored.sum(), width)
-        return CellData(
-            matrix=matrix,
-            scored=scored,
-            ids=[row[7] for row in rows],
-            positions=[row[8] for row in rows],
-            outcomes=[row[1] for row in rows],
-            groups=[row[2] for row in rows],
-            tags=tags,
-            clusters=[row[4] for row in rows],
-            questions=[row[5] for row in rows],
-            asked=[row[6] for row in rows],
-        )
 
     def outcomes(self, cell: Cell, variant: str = "") -> dict[str, int]:
         """Returns the samples by outcome in `variant`, "" for the headline; every outcome has an entry."""

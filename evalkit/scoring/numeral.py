@@ -91,7 +91,10 @@ def plain(text: str) -> str:
     What is no number is left out: the power of a unit ("42 cm^2", "5 m2"), the index of a chemical formula
     ("H2O"), the mark of a footnote or a source ("42 [1]"), and addresses.
     """
-    text = _WITH_CENTS.sub(_with_cents, text)
+    if text.isascii() and text.isdecimal():
+        return text
+    if "," in text:
+        text = _WITH_CENTS.sub(_with_cents, text)
     if "[" in text or "://" in text:
         text = _REFERENCE.sub("", text)
     if "frac" in text:
@@ -100,7 +103,8 @@ def plain(text: str) -> str:
         text = _MIXED.sub(lambda m: _mixed(*m.groups()) or m[0], text)
     if not text.isascii():
         text = _in_ascii(text)
-    text = _INDIAN.sub(lambda m: m["amount"].replace(",", ""), text)
+    if "," in text:
+        text = _INDIAN.sub(lambda m: m["amount"].replace(",", ""), text)
     text = _GROUPED.sub(_joined, text)
     text = (
         _LATEX_COMMA.sub(".", text)
