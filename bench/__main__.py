@@ -30,7 +30,7 @@ def main() -> int:
     parser.add_argument(
         "--full",
         action="store_true",
-        help="make the long runs of `memory`, `replicas` and `soak` 1 000 000 samples long",
+        help="make the long runs of `memory`, `replicas` and `soak` as long as a million requests",
     )
     parser.add_argument("--data", default="builtin", help="folder with the references of `spellings`")
     parser.add_argument("--json", action="store_true", help="print the rows as JSON")
