@@ -29,7 +29,7 @@ CHUNK = 1 << 16
 
 @dataclass(frozen=True)
 class Asked:
-    """One request that was answered."""
+    """A request that was answered, or whose client hung up (status 0)."""
 
     method: str
     path: str
@@ -160,13 +160,17 @@ class HubServer:
     @web.middleware
     async def _watch(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         fault = next((one for one in self._failures if one[1] in request.path), None)
-        if fault is not None:
-            self._failures.remove(fault)
-            answer: web.StreamResponse = web.Response(status=fault[0])
-        else:
-            answer = await handler(request)
-        asked = Asked(request.method, request.path_qs, request.headers.get("Range"), answer.status)
-        self.asked.append(asked)
+        status = 0
+        try:
+            if fault is not None:
+                self._failures.remove(fault)
+                answer: web.StreamResponse = web.Response(status=fault[0])
+            else:
+                answer = await handler(request)
+            status = answer.status
+        finally:  # also if the client hung up
+            asked = Asked(request.method, request.path_qs, request.headers.get("Range"), status)
+            self.asked.append(asked)
         return answer
 
     async def _info(self, request: web.Request) -> web.StreamResponse:

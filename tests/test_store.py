@@ -175,7 +175,7 @@ def test_the_data_of_a_cell_are_in_the_order_of_the_data_set(store: Store, cell:
     assert data.scored.dtype == np.bool_
     assert data.outcomes == ["correct", "failed", "truncated"]
     assert (data.groups, data.clusters) == (["g0", "g1", "g0"], ["a", "b", "c"])
-    assert (data.questions, data.asked) == ([b"q" * 16] * 3, [b"a" * 16] * 3)
+    assert ([*data.questions], [*data.asked]) == ([b"q" * 16] * 3, [b"a" * 16] * 3)
     assert store.outcomes(cell) == {**dict.fromkeys(OUTCOMES, 0), "correct": 1, "truncated": 1, "failed": 1}
     assert list(store.failures(cell)) == [("b", "provider", "gone")]
 

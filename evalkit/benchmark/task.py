@@ -28,8 +28,6 @@ from evalkit.samples import JSON, JUDGE, Medium, Prompt, Sample
 from evalkit.samples import Verdict as Verdict
 
 PromptBuilder: TypeAlias = Callable[[Sample, Protocol], Prompt]
-
-
 _T = TypeVar("_T")
 
 

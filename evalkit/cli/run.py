@@ -31,6 +31,7 @@ from evalkit.errors import StorageError, UsageError
 if TYPE_CHECKING:
     from evalkit.engine.plan import Plan
     from evalkit.engine.run import Options
+    from evalkit.engine.waits import RetryPolicy
     from evalkit.engine.watch import Watching
     from evalkit.report.table import Table
 
@@ -219,13 +220,11 @@ def command(
     from evalkit.engine.log_file import log_to
     from evalkit.engine.plan import make_plan
     from evalkit.engine.run import Options
-    from evalkit.engine.waits import RetryPolicy
     from evalkit.models import open_model
     from evalkit.session import default_output
 
     use_workers(workers, ray_address)
-    retry = RetryPolicy(attempts=1 + bounded("retries", retries, "--retries"))
-    options = Options(_concurrency(concurrency), retry, verify_fraction)
+    options = Options(_concurrency(concurrency), _policy(retries), verify_fraction)
     timeout = bounded("timeout", timeout, "--timeout")
     plan = make_plan(
         open_model(model, base_url=base_urls, timeout=timeout, key_env=key_env, ray_address=ray_address),
@@ -245,6 +244,13 @@ def command(
     path = output or default_output(plan)
     with log_to(log_file, path, lambda text: click.echo(text, err=True)):
         return _run(plan, path, options, _again(path, output is None), as_json, verbose)
+
+
+def _policy(retries: int) -> RetryPolicy:
+    from evalkit.engine.bounds import bounded
+    from evalkit.engine.waits import RetryPolicy
+
+    return RetryPolicy(attempts=1 + bounded("retries", retries, "--retries"))
 
 
 def _chosen(plan: Plan, only: tuple[str, ...], verbose: bool) -> Plan:

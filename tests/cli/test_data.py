@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import json
 import random
 import shutil
 import signal
-import sqlite3
 import subprocess
 import sys
 import tarfile
@@ -28,6 +26,7 @@ from evalkit.runfile.store import Store
 from tests.cli.processes import Ran, commands, environment
 from tests.data.reading import jsonl, parquet
 from tests.data.test_zipped import packed
+from tests.edited import edited
 from tests.hub_modules import SPACE
 from tests.hub_server import HubServer
 
@@ -208,9 +207,8 @@ def relocked(run: Path) -> Path:
     """A copy of the run file whose benchmarks had another lock."""
     copy = run.with_name("relocked.db")
     shutil.copyfile(run, copy)
-    with contextlib.closing(sqlite3.connect(copy)) as database:
+    with edited(copy) as database:
         database.execute("UPDATE cell SET spec = json_set(spec, '$.data.lock', ?)", ("0" * 64,))
-        database.commit()
     return copy
 
 
@@ -237,6 +235,8 @@ def test_a_killed_download_goes_on_where_it_stopped(tmp_path: Path) -> None:
             killed.send_signal(signal.SIGKILL)
         (part,) = blobs.glob("*.part")
         there = part.stat().st_size
+        while not any("/large/" in one.path and one.path.endswith(SHARDS[1]) for one in hub.asked):
+            time.sleep(0.02)  # until the server has noticed that nobody takes the rest
         asked = len(hub.asked)
         done, verified = commands(
             ("data", "fetch", "--lock", lock), ("data", "verify", "--lock", lock), home=home, url=hub.url
