@@ -3,7 +3,7 @@
 Rules that read answers take time in proportion to a response, at most a few microseconds for each character,
 and some compute an alignment or n-grams of it. So that a runaway response does not hold up a run, one that is
 longer than `LONGEST` is not read: it counts as a response without an answer, and tables say how many there
-were. No rule of evalkit takes more than a second for a shorter one (`tests/scoring/test_hostile_texts.py`).
+were. Reading a shorter one takes about a second at most (`tests/scoring/test_hostile_texts.py`).
 """
 
 from __future__ import annotations
