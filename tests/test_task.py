@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import importlib.resources
+import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from evalkit.tasks import INDEX
 
 from evalkit.benchmark.names import parse_spec
+from evalkit.benchmark.shape import check_shape
 from evalkit.benchmark.task import all_tasks, load_task, sample_id
 from evalkit.errors import UsageError
 from evalkit.identity.source import parsed
@@ -280,3 +284,40 @@ def test_two_tasks_of_one_name_in_a_file_are_refused(tmp_path: Path) -> None:
     path.write_text("from evalkit.api import task\n" + twice.format("a") + twice.format("b"))
     with pytest.raises(UsageError, match="two tasks of the same name, among twice"):
         load_task(str(path))
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        (
+            "data",
+            "questions.jsonl",
+            "data must be a source of data, such as Local('questions.jsonl'), not 'que",
+        ),
+        ("sample", None, "sample must be a function, not None"),
+        ("answer", {}, "answer must be a function, or a dict of functions, not {}"),
+        ("metrics", Accuracy(), "metrics must be a tuple of metrics, such as (Accuracy(),), not Accuracy("),
+        ("metrics", (Accuracy,), "metrics must be a tuple of metrics, such as (Accuracy(),), not (<class"),
+        ("protocols", (), "protocols must be a tuple such as (Protocol(name='chat'),), not ()"),
+    ],
+)
+def test_a_field_of_another_type_is_named(field: str, value: Any, said: str) -> None:
+    changed: dict[str, Any] = {field: value}
+    wrong = dataclasses.replace(load_task("gsm8k"), **changed)
+    with pytest.raises(UsageError, match=re.escape(f"the task gsm8k: {said}")):
+        check_shape("gsm8k", wrong)
+
+
+@pytest.mark.parametrize(
+    ("name", "does", "said"),
+    [
+        ("'own'", "return 3", "the function of the task own returns 3 and no Task"),
+        ("3", "return 3", "@task needs a name, such as @task('my-task'), not 3"),
+        ("'own'", "exit()", "line 6: the task own cannot be built"),
+    ],
+)
+def test_what_is_no_task_is_named(tmp_path: Path, name: str, does: str, said: str) -> None:
+    file = tmp_path / "own.py"
+    file.write_text(f"from evalkit.api import task\n\n\n@task({name})\ndef own():\n    {does}\n")
+    with pytest.raises(UsageError, match=re.escape(said)):
+        load_task(str(file))

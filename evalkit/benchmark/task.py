@@ -18,6 +18,7 @@ from evalkit.benchmark.names import file_of, is_lm_eval
 from evalkit.benchmark.plugged import plugged_build, plugged_task, plugin_of
 from evalkit.benchmark.protocol import Protocol
 from evalkit.benchmark.readers import Extract, Reader
+from evalkit.benchmark.shape import check_shape, shown
 from evalkit.benchmark.spec import HeatMap
 from evalkit.data.base import Data, DataOptions, Record
 from evalkit.data.inventory import Reads
@@ -229,6 +230,8 @@ def task(name: str, *, report: str = "") -> Callable[[_F], _F]:
 
     The first line of the function's docstring is the benchmark's summary.
     """
+    if not isinstance(name, str) or not name:
+        raise UsageError(f"@task needs a name, such as @task('my-task'), not {shown(name)}")
 
     def mark(factory: _F) -> _F:
         factory.__evalkit_task__ = _Named(name, report)  # type: ignore[attr-defined]
@@ -252,13 +255,15 @@ def build(factory: TaskFactory, settings: Mapping[str, str] = _NONE) -> Task:
         built = factory(**options) if plugin is None else plugged_build(plugin, factory, options)
     except EvalkitError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         if not (file := file_of_module(factory.__module__)):
             raise
         at = [one.lineno for one in traceback.extract_tb(error.__traceback__) if one.filename == file]
         place = f"{file}, line {at[-1]}" if at else file
         raise UsageError(f"{place}: the task {named.name} cannot be built: {one_line(error, 300)}") from error
-    check_metrics(named.name, built.metrics)
+    if not isinstance(built, Task):
+        raise UsageError(f"the function of the task {named.name} returns {shown(built)} and no Task")
+    check_shape(named.name, built)
     found = dataclasses.replace(built, name=named.name, report=named.report, summary=summary, options=options)
     object.__setattr__(found, "source", _source(factory, named.name))
     return found
@@ -278,14 +283,6 @@ def _source(factory: TaskFactory, name: str) -> str:
     if code is None or not at_the_top or not Path(code.co_filename).is_file():
         return ""
     return f"{Path(code.co_filename).resolve()}:{name}"
-
-
-def check_metrics(task: str, metrics: Sequence[Metric]) -> None:
-    """Raises `UsageError` for two metrics of one name, which nothing could tell apart in a run file."""
-    names = [metric.name for metric in metrics]
-    for name in names:
-        if names.count(name) > 1:
-            raise UsageError(f"{task}: two of its metrics are called {name!r}; give one of them another name")
 
 
 def options_of(factory: TaskFactory) -> dict[str, str]:

@@ -151,7 +151,10 @@ async def _check_sample(cell: CellPlan, sample: Sample, slots: asyncio.Semaphore
 
     texts: list[str] = []
     try:
-        texts = list(cell.task.wrong_responses(sample, cell.protocol))
+        given = list(cell.task.wrong_responses(sample, cell.protocol))
+        if not all(isinstance(text, str) for text in given):
+            raise TypeError("each must be a text")
+        texts = given
     except FAULTS as error:
         found.problems.append(f"{sample.id}: {fault(error, 'wrong_responses')}")
     tried = [None, *range(len(texts))] if cell.task.gold is not no_gold else [*range(len(texts))]

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import TypeAlias, cast
 
 from evalkit.benchmark.names import file_of, is_lm_eval, parse_spec
+from evalkit.benchmark.shape import check_shape
 from evalkit.benchmark.task import (
     TASK,
     Task,
     TaskFactory,
     all_tasks,
     build,
-    check_metrics,
     find_task,
     is_factory,
     options_of,
@@ -174,7 +174,7 @@ def choose(given: TaskLike, settings: Mapping[str, str], data: DataOptions | Non
         raise UsageError(f"{shown} is not a task, nor the name of a task{fix}")
     if not task.name:
         raise UsageError("a Task needs a name: Task(name='…', …), or @evalkit.task('name') on its builder")
-    check_metrics(task.name, task.metrics)
+    check_shape(task.name, task)
     return Chosen(named(given), task, protocol, task.source, options, settings)
 
 

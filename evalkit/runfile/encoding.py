@@ -8,7 +8,7 @@ import json
 import math
 import operator
 import struct
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import NoneType
 from typing import Any, get_args
 
@@ -253,6 +253,8 @@ def sample_columns(sample: Sample) -> tuple[str, ...]:
 
 
 def _sample_columns(sample: Sample) -> tuple[str, ...]:
+    if not isinstance(sample.meta, Mapping):
+        raise SampleError(f"meta must be a dict, not {type(sample.meta).__name__}")
     try:
         meta = dump(dict(sample.meta), "meta")
     except ValueError as error:
@@ -316,11 +318,13 @@ def _text(value: object, where: str) -> str:
     return value
 
 
-def _texts(values: Iterable[object], where: str) -> str:
+def _texts(values: object, where: str) -> str:
     if type(values) is tuple and not values:  # the usual case for choices and tags
         return "[]"
     if isinstance(values, str):
         raise SampleError(f"{where} must be a tuple of texts, not one text")
+    if not isinstance(values, Sequence):
+        raise SampleError(f"{where} must be a tuple of texts, not {type(values).__name__}")
     return dump([_text(value, f"{where}[{i}]") for i, value in enumerate(values)])
 
 

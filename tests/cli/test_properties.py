@@ -124,3 +124,54 @@ def test_any_record(cli: Cli, tmp_path: Path, records: list[dict[str, object]], 
     task.write_text(TASK % str(rows), "utf-8")
     run.unlink(missing_ok=True)
     _is_told(cli, "run", "-m", "fake/gold", "-t", task, "-o", run)
+
+
+FIELDS = (
+    'Local(%r)', "to_sample", 'lambda sample, protocol: (Message("user", sample.input),)', "final_number",
+    "lambda answer, sample: Verdict(same_number(answer, sample.target[0]))", "(Accuracy(),)",
+    '(Protocol(name="p"),)', "lambda sample, protocol: sample.target[0]",
+    'lambda sample, protocol: ("-1",)', '"own"', 'record["id"]', 'record["q"]', '(record["a"],)',
+)  # fmt: skip
+"""Parts of `TASK`."""
+OTHERS = (
+    "None", "1", "'x'", "''", "()", "[]", "{}", "b'x'", "float('nan')", "object()", "print", "type", "...",
+    "lambda: None", "lambda *given: None", "lambda *given: 1 / 0", "lambda *given: ''", "iter(())",
+    "lambda *given: ((),)", "lambda *given: '\\udcff'", "lambda *given: exit()", "lambda *given: [1] * 10",
+    "Accuracy", "Verdict(True)", "Protocol(name='')", "(None,)", "('x',)", "(Protocol(name='p', draws=0),)",
+    "exit()", "(Protocol(name='p', max_tokens=-1),)", "undefined", "(", "1 / 0", "'\\n'", "'a/b'", "'\\0'",
+)  # fmt: skip
+
+
+@pytest.mark.slow
+@FEW
+@given(part=st.sampled_from(FIELDS), other=st.sampled_from(OTHERS))
+def test_any_task_file(cli: Cli, tmp_path: Path, part: str, other: str) -> None:
+    rows, task, run = tmp_path / "rows.jsonl", tmp_path / "own.py", tmp_path / "r.db"
+    rows.write_text('{"id": "1", "q": "1?", "a": "1", "m": 0}\n')
+    text = TASK.replace(part, other, 1)
+    task.write_text(text % str(rows) if "%r" in text else text, "utf-8")
+    run.unlink(missing_ok=True)
+    _is_told(cli, "run", "-m", "fake/gold", "-t", task, "-o", run)
+    _is_told(cli, "check", task)
+
+
+WORDS = (
+    "format = 1", "[[task]]", "[task]", "[[task.source]]", "[[task.source.files]]", 'name = "gsm8k"',
+    "name = 1", 'kind = "hub"', 'kind = "x"', 'digest = ""', f'revision = "{"0" * 40}"', 'path = "../x"',
+    "size = -1", "size = 1e999", 'sha256 = "0"', "[default]", "[tasks.gsm8k]", "max_drop = 1", "alpha = 2",
+    "alpha = nan", 'metric = "accuracy"', "= 1", "[", "a.b.c = []", "x = 2020-01-01", 'x = "\\udcff"',
+    "\ufeff", "ok = true", '"" = 1', "9" * 30,
+)  # fmt: skip
+
+
+@pytest.mark.slow
+@FEW
+@given(text=st.lists(st.sampled_from(WORDS) | st.text(max_size=4), max_size=6).map("\n".join))
+def test_any_toml(cli: Cli, tmp_path: Path, text: str) -> None:
+    file, run = tmp_path / "some.toml", tmp_path / "r.db"
+    if not run.exists():
+        assert cli("run", "-m", "fake/gold", "-t", "gsm8k", "--data", "builtin", "-o", run).code == 0
+    file.write_text(text, "utf-8", "replace")
+    _is_told(cli, "compare", run, run, "--policy", file)
+    _is_told(cli, "data", "verify", "--lock", file)
+    _is_told(cli, "run", "-m", "fake/gold", "-t", "gsm8k", "--lock", file, "-o", tmp_path / "new.db")
