@@ -15,6 +15,7 @@ import shutil
 import stat
 import tempfile
 import weakref
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 
@@ -36,6 +37,27 @@ def part_of(path: Path) -> Path:
             with contextlib.suppress(OSError):
                 other.unlink()
     return path.with_name(f".{path.name}.{os.getpid()}.part")
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """The place of a file that takes its place at `path` in the end.
+
+    If an error is raised, nothing of it is left, nor of what SQLite puts beside a database.
+    """
+    part = part_of(path)
+    _unlink(part)  # of an earlier process with the same number
+    try:
+        yield part
+        part.replace(path)
+    finally:
+        _unlink(part)
+
+
+def _unlink(part: Path) -> None:
+    for ending in ("", "-wal", "-shm"):
+        with contextlib.suppress(OSError):
+            part.with_name(part.name + ending).unlink()
 
 
 class Scratch:

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from evalkit.errors import UsageError
-from evalkit.scratch import part_of
+from evalkit.scratch import replacing
 
 
 def format_of(output: Path | None, name: str, endings: Mapping[str, str], default: str) -> str:
@@ -61,11 +61,7 @@ def _write(output: Path, document: bytes) -> None:
         output.write_bytes(document)
         return
     place = output.resolve()  # where a link points to
-    part = part_of(place)
-    try:
+    with replacing(place) as part:
         part.write_bytes(document)
         if place.exists():
             shutil.copymode(place, part)
-        part.replace(place)
-    finally:
-        part.unlink(missing_ok=True)

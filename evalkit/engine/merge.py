@@ -36,6 +36,7 @@ from evalkit.runfile.tallies import (
     verification,
 )
 from evalkit.samples import JSON
+from evalkit.scratch import replacing
 
 _NAMED = 4
 """The highest number of shards that a message names."""
@@ -89,16 +90,11 @@ def merge(
         lacking = [*_missing(parts), *_unfinished(parts)]
         if lacking and not partial:
             raise UsageError(f"{'; '.join(lacking)}. Add what is missing, or merge the rest with --partial")
-        place = output.with_name(f"{output.name}.part")
-        with contextlib.suppress(FileNotFoundError):
-            place.unlink()
         try:
-            found = _write(parts, place, files, lacking)
-            place.replace(output)
+            with replacing(output) as place:
+                found = _write(parts, place, files, lacking)
         except (OSError, sqlite3.Error) as error:
             raise UsageError(f"cannot write {output}: {error}") from None
-        finally:
-            place.unlink(missing_ok=True)
     return Merged(found, "; ".join(lacking))
 
 

@@ -44,6 +44,7 @@ from evalkit.runfile.sample_records import SampleRecord, SampleRecords, known_me
 from evalkit.runfile.store import Store
 from evalkit.samples import JSON, JUDGE, Sample
 from evalkit.sandbox.hidden import hide_beside
+from evalkit.scratch import replacing
 
 _T = TypeVar("_T")
 AT_ONCE = 8
@@ -88,16 +89,14 @@ def rescore(
     """
     if output.exists():
         raise UsageError(f"{output} already exists: remove it, or name another file")
-    part = output.with_name(f"{output.name}.part")
     for file in (run, output, *task_files):
         hide_beside(file)
-    with Store.open(run, task_files) as old:
+    with Store.open(run, task_files) as old, replacing(output) as part:
         old.needs_texts("rescoring")
         old.check_all()
         tasks = {cell.id: _task(old, cell) for cell in old.cells()}
         try:
             output.parent.mkdir(parents=True, exist_ok=True)
-            part.unlink(missing_ok=True)
             with closing(sqlite3.connect(part)) as copy:
                 old.connection.backup(copy)  # in the current format, whatever the format of `run`
         except (OSError, sqlite3.Error) as error:
@@ -107,7 +106,6 @@ def rescore(
             for cell in old.cells():
                 yield _Cell(old, new, cell, tasks[cell.id], rule).rescore()
             new.commit()
-    part.replace(output)
 
 
 def check_task(store: Store, cell: Cell) -> None:

@@ -38,6 +38,7 @@ from evalkit.runfile.sample_records import SampleRecords
 from evalkit.runfile.store import Store
 from evalkit.samples import JSON
 from evalkit.sandbox.hidden import hide_beside
+from evalkit.scratch import replacing
 
 _NAMED = 5
 """Maximum number of samples that a message names."""
@@ -62,7 +63,6 @@ def rescore_imported(
     """
     if output.exists():
         raise UsageError(f"{output} already exists: remove it, or name another file")
-    part = output.with_name(f"{output.name}.part")
     for file in (run, output):
         hide_beside(file)
     with Store.open(run) as old:
@@ -73,17 +73,11 @@ def rescore_imported(
         ]
         check_owners(settings, [job.task.name for job in jobs])
         manifest = {key: value for key, value in old.manifest.items() if key != "format"}
-        part.unlink(missing_ok=True)
-        try:
-            with Store.create(part, manifest) as new:
-                note(old, new)
-                for job in jobs:
-                    yield job.rescore(new)
-                    new.commit()
-            part.replace(output)
-        finally:
-            for leftover in (part, *(part.with_name(part.name + end) for end in ("-wal", "-shm"))):
-                leftover.unlink(missing_ok=True)
+        with replacing(output) as part, Store.create(part, manifest) as new:
+            note(old, new)
+            for job in jobs:
+                yield job.rescore(new)
+                new.commit()
 
 
 def _assigned(store: Store, tasks: str) -> Iterator[tuple[list[Cell], str]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import IO
 
 from evalkit.errors import UsageError
-from evalkit.scratch import part_of
+from evalkit.scratch import replacing
 
 
 @contextmanager
@@ -19,16 +19,12 @@ def new_file(path: Path) -> Iterator[IO[bytes]]:
     """
     if path.exists():
         raise UsageError(f"{path} already exists: remove it, or name another place with -o")
-    part = part_of(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("wb") as file:
+        with replacing(path) as part, part.open("wb") as file:
             yield file
-        part.replace(path)
     except OSError as error:
         raise UsageError(f"cannot write {path}: {error.strerror}") from None
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def write_new(path: Path, parts: Iterable[bytes]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -28,7 +28,7 @@ from evalkit.runfile.figures import figures
 from evalkit.runfile.records import FAILED, Cell, CellData, Link, Row, StoredFigure
 from evalkit.runfile.store import Store
 from evalkit.samples import JSON, Sample, plain_text
-from evalkit.scratch import part_of
+from evalkit.scratch import replacing
 
 _FINISHES: Mapping[str, Finish] = {"stop": "stop", "length": "length", "filter": "filter"}
 TABLE = "table"
@@ -56,39 +56,31 @@ def write(found: Iterable[Results], output: Path, model: str = "", task: str = "
     """
     if output.exists():
         raise UsageError(f"{output} already exists: remove it, or name another file")
-    part = part_of(output)
     first: Results | None = None
     store: Store | None = None
     seen: dict[tuple[str, str], str] = {}
     written = 0
     try:
-        for results in found:
-            if task:
-                if results.tool != TABLE:
-                    raise UsageError(f"--task names the task of a table, and {results.where} is no table")
-                results = replace(results, task=task)
-            results = replace(results, task=plain_text(results.task))
-            if first is None:
-                first = results
-                store = Store.create(part, _manifest(results, model))
-            assert store is not None
-            _check(first, results, seen)
-            done = _cell(store, results)
-            written += done.samples
-            yield done
-            store.commit()
-        if store is None or not written:
-            raise UsageError("these files have no sample with a score that is a number")
-        store.close()
-        store = None
-        part.replace(output)
+        with replacing(output) as part, ExitStack() as opened:
+            for results in found:
+                if task:
+                    if results.tool != TABLE:
+                        raise UsageError(f"--task names the task of a table, and {results.where} is no table")
+                    results = replace(results, task=task)
+                results = replace(results, task=plain_text(results.task))
+                if first is None:
+                    first = results
+                    store = opened.enter_context(Store.create(part, _manifest(results, model)))
+                assert store is not None
+                _check(first, results, seen)
+                done = _cell(store, results)
+                written += done.samples
+                yield done
+                store.commit()
+            if not written:
+                raise UsageError("these files have no sample with a score that is a number")
     except (OSError, sqlite3.Error) as error:
         raise UsageError(f"cannot write {output}: {error}") from None
-    finally:
-        if store is not None:
-            store.close()
-        for leftover in (part, *(part.with_name(part.name + end) for end in ("-wal", "-shm"))):
-            leftover.unlink(missing_ok=True)
 
 
 def _check(first: Results, results: Results, seen: dict[tuple[str, str], str]) -> None:

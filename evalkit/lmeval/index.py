@@ -23,7 +23,7 @@ from evalkit.data.cache import cache_folder
 from evalkit.errors import UsageError, unknown
 from evalkit.lmeval.names import Place
 from evalkit.needs import installed
-from evalkit.scratch import part_of
+from evalkit.scratch import replacing
 
 _FORMAT = 1
 """The number of the cache's format."""
@@ -94,11 +94,10 @@ def packaged() -> dict[str, Found]:
     sys.stderr.flush()
     names = _read(folder)
     rows = {name: [one.kind, one.file, one.tags, one.aggregates] for name, one in names.items()}
-    part = part_of(file)
     with suppress(OSError):  # a cache that cannot be written only costs time
         file.parent.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(orjson.dumps(rows))
-        part.replace(file)
+        with replacing(file) as part:
+            part.write_bytes(orjson.dumps(rows))
     return names
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from evalkit.runfile.manifest import manifest_of
 from evalkit.runfile.seals import Table, inserting, tables
 from evalkit.runfile.store import Store
 from evalkit.runfile.verify import Damaged, Verified, every_row, opened_damaged
+from evalkit.scratch import replacing
 
 _NEEDED = ("model", "seed", "evalkit", "judges")
 """The entries of the manifest without which nothing can be said of the samples."""
@@ -53,28 +53,19 @@ def save(found: Verified, output: Path) -> Saved:
     """
     if output.exists():
         raise UsageError(f"{output} already exists: remove it, or name another file with -o")
-    part = output.with_name(f"{output.name}.part")
-    _remove(part)
     try:
-        with opened_damaged(found.path) as old:
-            manifest = _manifest(old)
-            with Store.create(part, manifest) as new:
-                for name in _ORDER:
-                    new.connection.executemany(inserting(name, "INSERT OR IGNORE"), _whole(old, name))
-                saved = _settle(new, found)
-                new.read_back()
-        part.replace(output)
+        with (
+            opened_damaged(found.path) as old,
+            replacing(output) as part,
+            Store.create(part, _manifest(old)) as new,
+        ):
+            for name in _ORDER:
+                new.connection.executemany(inserting(name, "INSERT OR IGNORE"), _whole(old, name))
+            saved = _settle(new, found)
+            new.read_back()
     except (OSError, sqlite3.Error, StorageError) as error:
         raise UsageError(f"cannot write {output}: {error}") from None
-    finally:
-        _remove(part)
     return saved
-
-
-def _remove(part: Path) -> None:
-    for ending in ("", "-wal", "-shm"):
-        with suppress(OSError):
-            part.with_name(f"{part.name}{ending}").unlink(missing_ok=True)
 
 
 def _manifest(old: Damaged) -> dict[str, Any]:
