@@ -17,7 +17,7 @@ from typing import Any
 from aiohttp import web
 
 from tests.openai_server import OpenAIServer, Script, arithmetic
-from tests.openai_wire import CHAT, Payload, answer, look, tokens
+from tests.openai_wire import Payload, look, tokens
 
 MESSAGES = "messages"
 LEAST_CACHED = 256
@@ -131,13 +131,9 @@ class AnthropicServer(OpenAIServer):
         return None
 
     def _answer(self, payload: Payload, route: str) -> web.Response:
-        plain = _as_chat(payload)
-        text = self.script(plain, CHAT)
-        if isinstance(text, web.Response):
-            return text
-        if not isinstance(text, str):
-            return web.json_response(text)
-        whole = answer(plain, CHAT, text)
+        whole = self._scripted(_as_chat(payload))
+        if isinstance(whole, web.Response):
+            return whole
         choice = whole["choices"][0]
         stop = "max_tokens" if choice["finish_reason"] == "length" else "end_turn"
         if choice["stop_reason"] is not None:

@@ -16,7 +16,7 @@ from typing import Any
 from aiohttp import web
 
 from tests.openai_server import OpenAIServer, Script, arithmetic
-from tests.openai_wire import CHAT, Payload, answer, look
+from tests.openai_wire import Payload, look
 
 CONVERSE = "model/{model}/converse"
 _FIELDS = {
@@ -103,13 +103,9 @@ class BedrockServer(OpenAIServer):
         return None
 
     def _answer(self, payload: Payload, route: str) -> web.Response:
-        plain = _as_chat(payload, self.asked_model)
-        text = self.script(plain, CHAT)
-        if isinstance(text, web.Response):
-            return text
-        if not isinstance(text, str):
-            return web.json_response(text)
-        whole = answer(plain, CHAT, text)
+        whole = self._scripted(_as_chat(payload, self.asked_model))
+        if isinstance(whole, web.Response):
+            return whole
         choice, usage = whole["choices"][0], whole["usage"]
         stop = "max_tokens" if choice["finish_reason"] == "length" else "end_turn"
         counts = {"inputTokens": usage["prompt_tokens"], "outputTokens": usage["completion_tokens"]}

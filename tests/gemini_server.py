@@ -19,7 +19,7 @@ from typing import Any
 from aiohttp import web
 
 from tests.openai_server import OpenAIServer, Script, arithmetic
-from tests.openai_wire import Heard, Payload, Seen, answer, listen, look, tokens
+from tests.openai_wire import Heard, Payload, Seen, listen, look, tokens
 
 GENERATE = "models/{model}:generateContent"
 _FIELDS = {
@@ -143,13 +143,9 @@ class GeminiServer(OpenAIServer):
         return None
 
     def _answer(self, payload: Payload, route: str) -> web.Response:
-        plain = _as_chat(payload, self.asked_model)
-        text = self.script(plain, "chat/completions")
-        if isinstance(text, web.Response):
-            return text
-        if not isinstance(text, str):
-            return web.json_response(text)
-        whole = answer(plain, "chat/completions", text)
+        whole = self._scripted(_as_chat(payload, self.asked_model))
+        if isinstance(whole, web.Response):
+            return whole
         shown = whole["choices"][0]["message"]["content"]
         cut = whole["choices"][0]["finish_reason"] == "length"
         document = said({"text": shown}, finish="MAX_TOKENS" if cut else "STOP")

@@ -293,6 +293,13 @@ class OpenAIServer:
                 self.heard.append(heard)
         return None
 
+    def _scripted(self, payload: Payload) -> Payload | web.Response:
+        """The answer to a chat as OpenAI's API has it, or what the script sends in place of one."""
+        text = self.script(payload, CHAT)
+        if isinstance(text, web.Response):
+            return text
+        return answer(payload, CHAT, text) if isinstance(text, str) else web.json_response(text)
+
     def _answer(self, payload: Payload, route: str) -> web.Response:
         if not self._logprobs:
             payload = {key: value for key, value in payload.items() if "logprobs" not in key}

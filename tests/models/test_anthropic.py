@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from functools import partial
 from io import BytesIO
 from typing import Any
@@ -12,33 +11,21 @@ import pytest
 from aiohttp import web
 
 from evalkit.errors import ProviderError
-from evalkit.keys import VARIABLES
 from evalkit.models.anthropic import AnthropicModel
 from evalkit.models.base import Finish, Request, Response
 from evalkit.samples import Image, Message
 from tests.anthropic_server import AnthropicServer, refuse, said
+from tests.models.asking import ASKED, KEY, asked_of, error_of, only_key
 from tests.openai_server import Payload
-
-KEY = "pk-3f9a7c21d4e8b6505a1e"
-ASKED = Request((Message("user", "How many legs has a spider?"),), 64)
 
 
 @pytest.fixture(autouse=True)
 def _key(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in VARIABLES:
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
+    only_key(monkeypatch, "ANTHROPIC_API_KEY")
 
 
 def ask(server: AnthropicServer, *requests: Request, cache: bool = False) -> list[Response]:
-    async def asking() -> list[Response]:
-        model = AnthropicModel("tiny", server.url, cache=cache)
-        try:
-            return [await model.generate(request) for request in requests]
-        finally:
-            await model.aclose()
-
-    return asyncio.run(asking())
+    return asked_of(AnthropicModel("tiny", server.url, cache=cache), *requests)
 
 
 def read(document: Payload, request: Request = ASKED) -> Response:
@@ -47,9 +34,7 @@ def read(document: Payload, request: Request = ASKED) -> Response:
 
 
 def problem(server: AnthropicServer, request: Request = ASKED) -> ProviderError:
-    with pytest.raises(ProviderError) as refused:
-        ask(server, request)
-    return refused.value
+    return error_of(lambda: ask(server, request))
 
 
 def refusing(words: str, payload: Payload, route: str) -> web.Response:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from io import BytesIO
 from typing import Any
 
@@ -11,34 +10,23 @@ import pytest
 from aiohttp import web
 
 from evalkit.errors import ProviderError
-from evalkit.keys import VARIABLES
 from evalkit.models import open_model
 from evalkit.models.base import Finish, Request, Response
 from evalkit.samples import Image, Message
 from tests.bedrock_server import BedrockServer, refuse, said
+from tests.models.asking import ASKED, KEY, asked_of, error_of, only_key
 from tests.openai_server import Payload
 
-KEY = "pk-3f9a7c21d4e8b6505a1e"
-ASKED = Request((Message("user", "How many legs has a spider?"),), 64)
 NAME = "us.maker.tiny-v1:0"
 
 
 @pytest.fixture(autouse=True)
 def _key(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in VARIABLES:
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("AWS_BEARER_TOKEN_BEDROCK", KEY)
+    only_key(monkeypatch, "AWS_BEARER_TOKEN_BEDROCK")
 
 
 def ask(server: BedrockServer, *requests: Request) -> list[Response]:
-    async def asking() -> list[Response]:
-        model = open_model(f"bedrock/{NAME}", base_url=server.url)
-        try:
-            return [await model.generate(request) for request in requests]
-        finally:
-            await model.aclose()
-
-    return asyncio.run(asking())
+    return asked_of(open_model(f"bedrock/{NAME}", base_url=server.url), *requests)
 
 
 def read(document: Payload) -> Response:
@@ -47,9 +35,7 @@ def read(document: Payload) -> Response:
 
 
 def problem(server: BedrockServer, request: Request = ASKED) -> ProviderError:
-    with pytest.raises(ProviderError) as refused:
-        ask(server, request)
-    return refused.value
+    return error_of(lambda: ask(server, request))
 
 
 def departures(request: Request) -> list[str]:

@@ -18,40 +18,23 @@ from evalkit.data.base import DataOptions
 from evalkit.engine.plan import make_plan
 from evalkit.engine.run import Options, execute, open_run
 from evalkit.errors import ProviderError
-from evalkit.keys import VARIABLES
 from evalkit.models import open_model
-from evalkit.models.base import Finish, Model, Request, Response
+from evalkit.models.base import Finish, Request, Response
 from evalkit.models.gemini import GeminiModel
 from evalkit.report.table import build_table
 from evalkit.samples import Audio, Image, Message
 from tests.gemini_server import GeminiServer, blocked, out_of_quota, refuse, said
+from tests.models.asking import ASKED, KEY, asked_of, error_of, only_key
 from tests.openai_server import Payload
-
-KEY = "pk-3f9a7c21d4e8b6505a1e"
-ASKED = Request((Message("user", "How many legs has a spider?"),), 64)
 
 
 @pytest.fixture(autouse=True)
 def _key(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in VARIABLES:
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("GEMINI_API_KEY", KEY)
+    only_key(monkeypatch, "GEMINI_API_KEY")
 
 
 def ask(server: GeminiServer, *requests: Request) -> list[Response]:
     return asked_of(GeminiModel("tiny", server.url), *requests)
-
-
-def asked_of(model: Model, *requests: Request) -> list[Response]:
-    """The model's responses, one after the other; it is closed after them."""
-
-    async def asking() -> list[Response]:
-        try:
-            return [await model.generate(request) for request in requests]
-        finally:
-            await model.aclose()
-
-    return asyncio.run(asking())
 
 
 def read(document: Payload, request: Request = ASKED) -> Response:
@@ -60,9 +43,7 @@ def read(document: Payload, request: Request = ASKED) -> Response:
 
 
 def problem(server: GeminiServer, request: Request = ASKED) -> ProviderError:
-    with pytest.raises(ProviderError) as refused:
-        ask(server, request)
-    return refused.value
+    return error_of(lambda: ask(server, request))
 
 
 def picture(colour: str) -> Image:

@@ -14,7 +14,6 @@ from evalkit.data.base import DataOptions
 from evalkit.engine.plan import make_plan
 from evalkit.engine.run import Options, execute, open_run
 from evalkit.engine.waits import RetryPolicy
-from evalkit.keys import VARIABLES
 from evalkit.models import open_model
 from evalkit.report.table import build_table
 from evalkit.runfile.cells import TableCell
@@ -22,6 +21,7 @@ from tests.album import COLOURS, album, square
 from tests.anthropic_server import AnthropicServer
 from tests.bedrock_server import BedrockServer
 from tests.gemini_server import GeminiServer
+from tests.models.asking import only_key
 from tests.openai_server import OpenAIServer
 
 SERVERS: dict[str, type[OpenAIServer]] = {
@@ -34,8 +34,7 @@ SERVERS: dict[str, type[OpenAIServer]] = {
 
 @pytest.fixture(autouse=True)
 def _no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in VARIABLES:
-        monkeypatch.delenv(name, raising=False)
+    only_key(monkeypatch)
 
 
 def run(name: str, server: OpenAIServer, task: str, path: Path, **limits: Any) -> TableCell:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -11,9 +10,10 @@ import pytest
 from aiohttp import web
 
 from evalkit.errors import ProviderError
-from evalkit.models.base import Request, Response
+from evalkit.models.base import Request
 from evalkit.models.openai import OpenAIModel
 from evalkit.samples import Message
+from tests.models.asking import asked_of
 from tests.openai_server import OpenAIServer, Payload
 
 CHAT = (Message("user", "Which river runs through the old town?"),)
@@ -55,16 +55,6 @@ class Refusing:
         return "the Elm"
 
 
-def ask(model: OpenAIModel, *requests: Request) -> list[Response]:
-    async def asking() -> list[Response]:
-        try:
-            return [await model.generate(request) for request in requests]
-        finally:
-            await model.aclose()
-
-    return asyncio.run(asking())
-
-
 def without(payload: Payload, *names: str) -> Payload:
     return {key: value for key, value in payload.items() if key not in names}
 
@@ -88,7 +78,7 @@ def test_a_greedy_request_goes_without_a_temperature_that_is_refused(body: Any, 
     refusing = Refusing(("temperature", 0.0, body, status))
     with OpenAIServer(refusing) as server:
         model = OpenAIModel("tiny", server.url)
-        found = ask(model, GREEDY, GREEDY, GREEDY)
+        found = asked_of(model, GREEDY, GREEDY, GREEDY)
         assert [response.text for response in found] == ["the Elm"] * 3
         assert refusing.refusals == 1  # learnt for the rest of the run
         first, second, *_ = [asked.payload for asked in server.requests]
@@ -104,7 +94,7 @@ def test_a_sampled_request_needs_its_temperature(body: Any, status: int) -> None
         with pytest.raises(
             ProviderError, match=r"does not take temperature 0\.7.*--set temperature=1"
         ) as failed:
-            ask(OpenAIModel("tiny", server.url), SAMPLED)
+            asked_of(OpenAIModel("tiny", server.url), SAMPLED)
         assert failed.value.fatal
         assert len(server.requests) == 1
 
@@ -125,7 +115,7 @@ def test_the_limit_of_tokens_gets_its_other_name(body: Any, status: int) -> None
     refusing = Refusing(("max_tokens", ..., body, status))
     with OpenAIServer(refusing) as server:
         model = OpenAIModel("tiny", server.url)
-        ask(model, GREEDY, SAMPLED)
+        asked_of(model, GREEDY, SAMPLED)
         assert refusing.refusals == 1
         assert [asked.payload.get("max_completion_tokens") for asked in server.requests] == [None, 64, 64]
     assert not model.departures(GREEDY)  # the same is asked
@@ -156,7 +146,7 @@ def test_what_a_request_can_do_without_is_left_out(
     refusing = Refusing((name, ..., body, status))
     with OpenAIServer(refusing) as server:
         model = OpenAIModel("tiny", server.url)
-        ask(model, request_, request_)
+        asked_of(model, request_, request_)
         assert refusing.refusals == 1
         assert server.requests[1].payload == without(server.requests[0].payload, name)
     ((parameter, words),) = model.departures(request_)
@@ -169,7 +159,7 @@ def test_a_top_p_that_decides_is_needed() -> None:
     refusing = Refusing(("top_p", 0.9, body, 400))
     said = r"does not take top_p 0\.9.*--set top_p=1"
     with OpenAIServer(refusing) as server, pytest.raises(ProviderError, match=said):
-        ask(OpenAIModel("tiny", server.url), Request(CHAT, 8, temperature=1, top_p=0.9))
+        asked_of(OpenAIModel("tiny", server.url), Request(CHAT, 8, temperature=1, top_p=0.9))
 
 
 @pytest.mark.parametrize("name", ["logprobs", "top_logprobs"])
@@ -179,7 +169,7 @@ def test_log_probabilities_are_needed(name: str) -> None:
         OpenAIServer(Refusing((name, ..., body, 400))) as server,
         pytest.raises(ProviderError, match=f"does not take {name}.*does not choose by likelihood") as failed,
     ):
-        ask(OpenAIModel("tiny", server.url), Request(CHAT, 1, logprobs=5))
+        asked_of(OpenAIModel("tiny", server.url), Request(CHAT, 1, logprobs=5))
     assert failed.value.fatal
 
 
@@ -190,7 +180,7 @@ def test_a_parameter_that_the_user_set_is_needed() -> None:
         ) as server,
         pytest.raises(ProviderError, match=r"does not take top_k.*without --set top_k"),
     ):
-        ask(OpenAIModel("tiny", server.url), Request(CHAT, 1, extra={"top_k": 5}))
+        asked_of(OpenAIModel("tiny", server.url), Request(CHAT, 1, extra={"top_k": 5}))
 
 
 def test_several_refusals_come_one_after_the_other() -> None:
@@ -206,7 +196,7 @@ def test_several_refusals_come_one_after_the_other() -> None:
     )
     with OpenAIServer(refusing) as server:
         model = OpenAIModel("tiny", server.url)
-        ask(model, *[GREEDY] * 4)
+        asked_of(model, *[GREEDY] * 4)
         assert refusing.refusals == 3
         assert server.requests[-1].payload.keys() == {"model", "messages", "max_completion_tokens"}
 
@@ -230,7 +220,7 @@ def test_as_many_stop_sequences_as_the_endpoint_takes(message: str, sent: int) -
 
     with OpenAIServer(few) as server:
         model = OpenAIModel("tiny", server.url)
-        ask(model, Request(CHAT, 64, stop=stops))
+        asked_of(model, Request(CHAT, 64, stop=stops))
         assert tuple(server.requests[-1].payload.get("stop", ())) == stops[:sent]
         assert len(server.requests) == 2
         assert len(model.departures(Request(CHAT, 64, stop=stops))) == 1
@@ -251,6 +241,6 @@ def test_as_many_stop_sequences_as_the_endpoint_takes(message: str, sent: int) -
 def test_another_refusal_stays_one(body: Any) -> None:
     with OpenAIServer(lambda payload, route: refused(body)) as server:
         with pytest.raises(ProviderError, match="HTTP 400"):
-            ask(OpenAIModel("tiny", server.url), GREEDY)
+            asked_of(OpenAIModel("tiny", server.url), GREEDY)
         sent = [json.dumps(asked.payload, sort_keys=True) for asked in server.requests]
         assert len(sent) == len(set(sent)) <= 2

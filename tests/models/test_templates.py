@@ -9,11 +9,12 @@ import pytest
 from aiohttp import web
 
 from evalkit.errors import ProviderError, UsageError
-from evalkit.models.base import Request, Response
+from evalkit.models.base import Request
 from evalkit.models.likelihood import probe_echo
 from evalkit.models.openai import OpenAIModel
 from evalkit.models.templates import folded, has_system, says_no_system
 from evalkit.samples import JSON, Message
+from tests.models.asking import asked_of
 from tests.openai_server import OpenAIServer, Payload
 
 CHAT = (Message("system", "Be brief."), Message("user", "Which river runs through the old town?"))
@@ -40,16 +41,6 @@ def _no_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
 
 
-def ask(model: OpenAIModel, *requests: Request) -> list[Response]:
-    async def asking() -> list[Response]:
-        try:
-            return [await model.generate(request) for request in requests]
-        finally:
-            await model.aclose()
-
-    return asyncio.run(asking())
-
-
 def refusing(message: str, status: int = 400, name: str = "messages") -> Any:
     def answer(payload: Payload, route: str) -> str | web.Response:
         refused = has_system(payload) if name == "messages" else name in payload
@@ -70,7 +61,7 @@ def test_a_system_message_that_the_template_lacks_stands_before_the_user_s(statu
     request = Request(CHAT, 64)
     with OpenAIServer(refusing(NO_SYSTEM[0], status)) as server:
         model = OpenAIModel("tiny", server.url)
-        assert [found.text for found in ask(model, request, request)] == ["the Elm"] * 2
+        assert [found.text for found in asked_of(model, request, request)] == ["the Elm"] * 2
         assert len(server.requests) == 3  # it learns
         (message,) = server.requests[-1].payload["messages"]
         assert message == {"role": "user", "content": f"Be brief.\n\n{CHAT[1].content}"}
@@ -99,7 +90,7 @@ def test_parts_are_folded_too_and_what_has_no_user_s_turn_is_not() -> None:
 def test_more_tokens_than_a_model_generates_is_an_error_that_says_how_many(message: str, most: int) -> None:
     with OpenAIServer(refusing(message, name="max_tokens")) as server:
         with pytest.raises(ProviderError, match=f"max_tokens 32768.*use --set max_tokens={most} ") as failed:
-            ask(OpenAIModel("tiny", server.url), Request(CHAT, 32768))
+            asked_of(OpenAIModel("tiny", server.url), Request(CHAT, 32768))
         assert failed.value.fatal
         assert len(server.requests) == 1
 

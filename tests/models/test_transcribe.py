@@ -17,11 +17,12 @@ from aiohttp import web
 
 from evalkit.errors import ProviderError, UsageError
 from evalkit.models import open_model
-from evalkit.models.base import Model, Request, Response
+from evalkit.models.base import Request, Response
 from evalkit.models.http import OPENAI
 from evalkit.models.openai import OpenAIModel
 from evalkit.models.transcribe import TranscriptionModel
 from evalkit.samples import Audio, Message, Speech
+from tests.models.asking import asked_of
 from tests.openai_server import CHAT, Fault, OpenAIServer, refuse_like_openai
 from tests.transcription_server import LARGEST, TRANSCRIBE, TRANSLATE, Clip, TranscriptionServer
 
@@ -49,19 +50,9 @@ def _no_key(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-def answers(model: Model, *requests: Request) -> list[Response]:
-    async def asking() -> list[Response]:
-        try:
-            return [await model.generate(request) for request in requests]
-        finally:
-            await model.aclose()
-
-    return asyncio.run(asking())
-
-
 def ask(url: str, *requests: Request) -> list[Response]:
     """The answers of one model to these, one after the other."""
-    return answers(TranscriptionModel("tiny", url, timeout=30.0), *requests)
+    return asked_of(TranscriptionModel("tiny", url, timeout=30.0), *requests)
 
 
 def problem(url: str, request: Request = ASKED, timeout: float = 30.0, then: str = "") -> ProviderError:
@@ -191,7 +182,7 @@ def test_chats_go_elsewhere() -> None:
     with TranscriptionServer() as server:
         error = problem(server.url, Request((Message("user", "Good day"),), 8))
         with pytest.raises(ProviderError, match="send a clip to transcribe/") as refused:
-            answers(OpenAIModel("tiny", server.url), ASKED)
+            asked_of(OpenAIModel("tiny", server.url), ASKED)
     assert error.fatal
     assert refused.value.fatal
     assert not server.requests
@@ -338,7 +329,7 @@ def test_a_clip_in_a_chat_is_sent_as_it_is() -> None:
     other = clip(0.5)
     asked = Request((Message("user", ("Write down:", CLIP, other, "Only words.")),), 64)
     with OpenAIServer(lambda payload, route: "good day") as server:
-        assert answers(OpenAIModel("tiny", server.url), asked)[0].text == "good day"
+        assert asked_of(OpenAIModel("tiny", server.url), asked)[0].text == "good day"
     assert server.requests[0].route == CHAT
     parts = server.requests[0].payload["messages"][0]["content"]
     assert [part["type"] for part in parts] == ["text", "input_audio", "input_audio", "text"]
@@ -360,7 +351,7 @@ def test_a_clip_in_a_chat_is_sent_as_it_is() -> None:
 def test_a_clip_in_a_chat_that_is_refused(clips: int, audio: Audio, said: str) -> None:
     asked = Request((Message("user", (audio, CLIP)),), 64)
     with OpenAIServer(clips=clips) as server, pytest.raises(ProviderError, match=said) as failed:
-        answers(OpenAIModel("tiny", server.url), asked)
+        asked_of(OpenAIModel("tiny", server.url), asked)
     assert told(failed.value) == NEVER_SO
 
 
@@ -379,7 +370,7 @@ def test_fields_given_with_the_name_are_sent_and_are_part_of_the_identity() -> N
         assert dict(model.identity) == {**plain.identity, "prompt": "Boats, mainly.", "language": "de"}
         assert model.name == "transcribe/tiny?prompt=Boats, mainly.&language=de"
         hinted = Request(Speech(CLIP, language="fr"), 400)
-        first, second = (json.loads(answer.text) for answer in answers(model, ASKED, hinted))
+        first, second = (json.loads(answer.text) for answer in asked_of(model, ASKED, hinted))
     assert (first["prompt"], first["language"], first["model"]) == ("Boats, mainly.", "de", "tiny")
     assert second["language"] == "fr"
     with pytest.raises(UsageError, match="unknown option of transcribe 'promt'"):
