@@ -16,7 +16,6 @@ import contextlib
 import cProfile
 import json
 import pstats
-import resource
 import sys
 import tempfile
 import time
@@ -27,6 +26,7 @@ from typing import Any
 from bench.made import made_plan
 from bench.rows import Row, in_own_process, say
 from bench.server import endpoints
+from bench.watch import peak_megabytes
 from evalkit.engine.run import Options, execute, open_run
 from evalkit.models import open_model
 from evalkit.models.base import Capability, Model, Request, Response
@@ -96,7 +96,7 @@ async def _run(model: Model, n: int, members: int) -> dict[str, float]:
         finally:
             await model.aclose()
         found = {"n": n, "seconds": time.perf_counter() - wall, "cpu": time.process_time() - cpu}
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
+    peak = peak_megabytes()
     return {**found, "peak": peak, "members": members}
 
 

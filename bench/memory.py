@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import resource
 import sys
 import tempfile
 import time
@@ -18,7 +17,7 @@ from pathlib import Path
 
 from bench.made import made_plan
 from bench.rows import Row, in_own_process, say
-from bench.watch import GROWTH, PEAK, Watch, can_watch, growth
+from bench.watch import GROWTH, PEAK, Watch, can_watch, growth, peak_megabytes
 from evalkit.engine.run import execute, open_run
 from evalkit.models.fake import GOLD, FakeModel
 
@@ -52,7 +51,7 @@ async def _run(n: int) -> dict[str, float | Sequence[float]]:
         finally:
             store.close()
         seconds = time.perf_counter() - started
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
+    peak = peak_megabytes()
     return {"peak": peak, "resident": watch.steps["resident"], "seconds": seconds}
 
 

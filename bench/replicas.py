@@ -10,19 +10,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import resource
 import sys
-import tempfile
-from pathlib import Path
 from typing import Any
 
-from bench.made import made_plan
 from bench.rows import Row, in_own_process, say
 from bench.server import endpoint
-from bench.watch import GROWTH, PEAK, Watch, growth, per_sample
-from evalkit.engine.run import Options, execute, open_run
-from evalkit.models import open_model
+from bench.watch import GROWTH, PEAK, growth, per_sample, watched
 from evalkit.runfile.replica_use import replica_uses
+from evalkit.runfile.store import Store
 
 REPLICAS = 4
 _LATENCY = 0.02
@@ -47,20 +42,13 @@ def measure(quick: bool, *, full: bool = False) -> list[Row]:
     ]
 
 
-async def _run(urls: list[str], n: int) -> dict[str, Any]:
-    model = open_model("openai/any", base_url=urls)
-    plan, watch = made_plan(model, n), Watch("replicas", n)
-    with tempfile.TemporaryDirectory() as folder, open_run(Path(folder, "run.db"), plan) as store:
-        try:
-            await execute(plan, store, Options(_CONCURRENCY), watch)
-        finally:
-            await model.aclose()
-        requests = [use.requests for use in replica_uses(store)]
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
-    return {"peak": peak, **watch.steps, "requests": requests}
+def _requests(store: Store) -> dict[str, Any]:
+    return {"requests": [use.requests for use in replica_uses(store)]}
 
 
 if __name__ == "__main__":
     with contextlib.ExitStack() as stack:
         servers = [stack.enter_context(endpoint(_LATENCY)) for _ in range(REPLICAS)]
-        print(json.dumps(asyncio.run(_run(servers, int(sys.argv[1])))))
+        print(
+            json.dumps(asyncio.run(watched("replicas", servers, int(sys.argv[1]), _CONCURRENCY, _requests)))
+        )

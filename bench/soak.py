@@ -9,18 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-import resource
 import sys
-import tempfile
-from pathlib import Path
 from typing import Any
 
-from bench.made import made_plan
 from bench.rows import Row, in_own_process, say
 from bench.server import endpoint
-from bench.watch import GROWTH, PEAK, Watch, growth, per_sample
-from evalkit.engine.run import Options, execute, open_run
-from evalkit.models import open_model
+from bench.watch import GROWTH, PEAK, growth, per_sample, watched
+from evalkit.runfile.store import Store
 
 FAULTS = 0.3
 _LATENCY = 0.02
@@ -44,19 +39,10 @@ def measure(quick: bool, *, full: bool = False) -> list[Row]:
     ]
 
 
-async def _run(url: str, n: int) -> dict[str, Any]:
-    model = open_model("openai/any", base_url=url)
-    plan, watch = made_plan(model, n), Watch("soak", n)
-    with tempfile.TemporaryDirectory() as folder, open_run(Path(folder, "run.db"), plan) as store:
-        try:
-            await execute(plan, store, Options(_CONCURRENCY), watch)
-        finally:
-            await model.aclose()
-        outcomes = store.outcomes(store.cells()[0])
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
-    return {"peak": peak, "outcomes": outcomes, **watch.steps}
+def _outcomes(store: Store) -> dict[str, Any]:
+    return {"outcomes": store.outcomes(store.cells()[0])}
 
 
 if __name__ == "__main__":
     with endpoint(_LATENCY, FAULTS) as address:
-        print(json.dumps(asyncio.run(_run(address, int(sys.argv[1])))))
+        print(json.dumps(asyncio.run(watched("soak", address, int(sys.argv[1]), _CONCURRENCY, _outcomes))))

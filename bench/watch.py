@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import os
+import resource
+import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
+from typing import Any
 
+from bench.made import made_plan
 from bench.rows import say
 from evalkit.engine.cell import CellPlan
 from evalkit.engine.client import ModelClient
+from evalkit.engine.run import Options, execute, open_run
+from evalkit.models import open_model
 from evalkit.runfile.store import Cell, Row, Store
 
 PEAK, GROWTH = 300.0, 1.05
@@ -52,6 +58,30 @@ def can_watch() -> bool:
 def resident_megabytes() -> float:
     """The resident memory in MB."""
     return int(_STATM.read_text().split()[1]) * os.sysconf("SC_PAGESIZE") / 1e6
+
+
+def peak_megabytes() -> float:
+    """The largest resident memory of this process so far, in MB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
+
+
+async def watched(
+    name: str,
+    base_url: str | Sequence[str],
+    n: int,
+    concurrency: int,
+    told: Callable[[Store], dict[str, Any]],
+) -> dict[str, Any]:
+    """Returns the steps and the peak of a run with `n` sums at an endpoint, and what its file tells."""
+    model = open_model("openai/any", base_url=base_url)
+    plan, watch = made_plan(model, n), Watch(name, n)
+    with tempfile.TemporaryDirectory() as folder, open_run(Path(folder, "run.db"), plan) as store:
+        try:
+            await execute(plan, store, Options(concurrency), watch)
+        finally:
+            await model.aclose()
+        found = told(store)
+    return {"peak": peak_megabytes(), **found, **watch.steps}
 
 
 def growth(values: Sequence[float]) -> float:
