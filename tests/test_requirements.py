@@ -114,12 +114,14 @@ def test_the_bill_is_one_of_cyclonedx() -> None:
     named = {canonical(ref.partition("==")[0]) for ref in edges[found["metadata"]["component"]["bom-ref"]]}
     assert {canonicalize_name(one) for one in ("lm-eval", "aiohttp", "orjson", "numpy")} <= named
     assert "file:" not in BILL.read_text("utf-8")
+    assert "//pypi." not in BILL.read_text("utf-8")
 
 
 def test_what_is_not_locked_and_addresses_of_files_are_left_out_of_a_bill() -> None:
     link = {"type": "distribution", "url": "file:///somewhere/evalkit"}
     own = {"bom-ref": "own", "name": "evalkit", "version": "1", "externalReferences": [link]}
-    some = {"bom-ref": "some", "name": "Orjson", "version": "1", "externalReferences": [link]}
+    page = {"type": "website", "url": "https://pypi.invalid/project/orjson"}
+    some = {"bom-ref": "some", "name": "Orjson", "version": "1", "externalReferences": [link, page]}
     made = trimmed(
         {
             "metadata": {"component": {"bom-ref": "root"}},
@@ -129,6 +131,7 @@ def test_what_is_not_locked_and_addresses_of_files_are_left_out_of_a_bill() -> N
     )
     assert [part["bom-ref"] for part in made["components"]] == ["some"]
     assert "file:" not in json.dumps(made)
+    assert "pypi." not in json.dumps(made)
     assert made["dependencies"][0]["dependsOn"] == ["some"]
 
 

@@ -26,6 +26,7 @@ APART = ("torch",)
 """Not in requirements/ci.txt: its wheels differ by the machine's accelerator."""
 UNDECLARED = "not declared in its metadata"
 _PINNED = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)==(\S+)", re.MULTILINE)
+_ELSEWHERE = re.compile(r"file:|//pypi\.")
 _OSI = "License :: OSI Approved"
 _CLASSIFIERS = {
     "Apache Software License": "Apache-2.0",
@@ -61,14 +62,14 @@ def locked() -> dict[str, str]:
 
 
 def trimmed(found: Mapping[str, Any]) -> dict[str, Any]:
-    """The bill of an environment without what is not locked, and without addresses of files."""
+    """The bill of an environment, only with what is locked, and without addresses of files and registries."""
     wanted = {*locked(), *APART}
     parts = [part for part in found["components"] if canonical(part["name"]) in wanted]
+    for part in (*parts, *found["metadata"].get("tools", {}).get("components", ())):
+        links = part.pop("externalReferences", ())
+        if kept_links := [link for link in links if not _ELSEWHERE.search(link["url"])]:
+            part["externalReferences"] = kept_links
     for part in parts:
-        links = [link for link in part.get("externalReferences", []) if "file:" not in link["url"]]
-        part.pop("externalReferences", None)
-        if links:
-            part["externalReferences"] = links
         if not part.get("licenses") and (name := _from_metadata(part["name"])):
             part["licenses"] = [{"license": {"acknowledgement": "declared", "name": name}}]
     root = found["metadata"]["component"]["bom-ref"]
