@@ -217,6 +217,27 @@ def test_closing_ends_every_process(workers: Workers) -> None:
     assert asyncio.run(workers.call(hostile.same, 1)) == [1, None]
 
 
+@pytest.mark.parametrize("stopped", [False, True])
+def test_closing_ends_a_busy_process_before_it_returns(tmp_path: Path, stopped: bool) -> None:
+    file = tmp_path / "pid"
+
+    async def closing() -> None:
+        workers = Workers(wall_seconds=600, count=1)
+        busy = asyncio.create_task(workers.call(hostile.spin, str(file)))
+        while not file.exists() or not file.read_text():
+            await asyncio.sleep(0.01)
+        pid = int(file.read_text())
+        group = os.getpgid(pid)
+        if stopped:
+            os.killpg(group, signal.SIGSTOP)
+        workers.close()
+        assert not Path(f"/proc/{pid}").exists()
+        assert not Path(f"/proc/{group}").exists()
+        busy.cancel()
+
+    asyncio.run(closing())
+
+
 HOST = """
 import asyncio, os, signal, sys
 from evalkit.processes.workers import Workers

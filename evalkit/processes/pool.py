@@ -131,7 +131,7 @@ class Child:
             return self._process.wait()
 
     def _kill_group(self) -> None:
-        if self._process.poll() is None:
+        if self.alive:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
 

@@ -8,6 +8,7 @@ be made again.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 import json
@@ -16,9 +17,11 @@ import os
 import resource
 import signal
 import socket
+import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import FrameType
 from typing import Any, ParamSpec, TypeAlias, TypeVar, cast
 
 from evalkit.errors import ScorerError
@@ -32,6 +35,8 @@ _R = TypeVar("_R")
 _MEGABYTE = 1 << 20
 _START_SECONDS = 120.0
 """The wall time in which a worker must import what it needs."""
+_ENDING = 1.0
+"""The seconds in which a worker has to end its copy, before both are killed."""
 
 
 class OverLimit(Exception):
@@ -117,6 +122,17 @@ class _Worker(Child):
         own = {"PYTHONPATH": python_path(), "PYTHONHASHSEED": "0", "EVALKIT_WORKER": str(number)}
         command = [sys.executable, "-P", "-m", "evalkit.processes.workers"]
         super().__init__(command, without_keys(os.environ, setup["keys"]) | own)
+
+    def _kill_group(self) -> None:
+        # The process that waits for the copies ends them itself: if it were killed with them, nobody here
+        # would wait for the last one. It may have been stopped, and then first has to go on.
+        if self.alive:
+            with contextlib.suppress(ProcessLookupError):
+                for number in (signal.SIGTERM, signal.SIGCONT):
+                    os.kill(self._process.pid, number)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(_ENDING)
+        super()._kill_group()
 
     async def ready(self) -> None:
         reply = await self.answer(self._setup, _START_SECONDS)
@@ -205,8 +221,18 @@ def _replace_copies(host: socket.socket, busy: mmap.mmap) -> None:
     """Returns in a copy of this process, in which calls are made; a copy that ends is replaced by another.
 
     A new process would have to prepare again, which takes seconds. If a copy ends in a call, the host gets
-    its exit code, or minus the signal's number.
+    its exit code, or minus the signal's number. SIGTERM ends the copy, and then everything in the group.
     """
+    copy = 0
+
+    def end(number: int, frame: FrameType | None) -> None:
+        with contextlib.suppress(ProcessLookupError, ChildProcessError):
+            if copy:
+                os.kill(copy, signal.SIGKILL)
+                os.waitpid(copy, 0)
+        os.killpg(0, signal.SIGKILL)
+
+    signal.signal(signal.SIGTERM, end)
     while copy := os.fork():
         code = os.waitstatus_to_exitcode(os.waitpid(copy, 0)[1])
         if not busy[0] and code == 0:  # the host hung up
@@ -218,6 +244,7 @@ def _replace_copies(host: socket.socket, busy: mmap.mmap) -> None:
             to_host(host, json.dumps({"ended": code}).encode())
         except OSError:
             os._exit(0)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 if __name__ == "__main__":
