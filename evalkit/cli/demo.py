@@ -26,7 +26,7 @@ def command(output: Path) -> int:
     call downloads 98 MB of weights. The command prints the table and writes demo.html and demo.md.
     """
     from evalkit.cli.output import write
-    from evalkit.cli.run import stop_on_signals
+    from evalkit.cli.running import stop_on_signals
     from evalkit.demo import demo
     from evalkit.engine.progress import make_progress
     from evalkit.report.build import render_report

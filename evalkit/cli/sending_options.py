@@ -1,0 +1,62 @@
+"""The options of `evalkit run` that say how requests are sent."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from evalkit.cli.options import NumberRange
+from evalkit.errors import UsageError
+
+_DIGITS = 40
+
+
+def sending_options(function: Callable[..., int]) -> Callable[..., int]:
+    """Adds the options; the function gets an `engine.run.Options` as `sending`."""
+
+    @click.option(
+        "--concurrency",
+        default="auto",
+        metavar="N|auto",
+        show_default=True,
+        help="Maximum number of requests in flight.",
+    )
+    @click.option(
+        "--retries",
+        type=int,
+        default=5,
+        metavar="N",
+        show_default=True,
+        help="Number of further attempts if a request fails.",
+    )
+    @click.option(
+        "--verify-fraction",
+        type=NumberRange(0, 1),
+        default=0.0,
+        metavar="F",
+        help="Send this share of the greedy requests twice and report how many answers changed.",
+    )
+    @functools.wraps(function)
+    def with_options(concurrency: str, retries: int, verify_fraction: float, **others: Any) -> int:
+        from evalkit.engine.bounds import bounded
+        from evalkit.engine.run import Options
+        from evalkit.engine.waits import RetryPolicy
+
+        policy = RetryPolicy(attempts=1 + bounded("retries", retries, "--retries"))
+        sending = Options(_concurrency(concurrency), policy, verify_fraction)
+        return function(sending=sending, **others)
+
+    return with_options
+
+
+def _concurrency(text: str) -> int | None:
+    if text == "auto":
+        return None
+    from evalkit.engine.bounds import bounded
+
+    if not text.isdecimal() or len(text) > _DIGITS or int(text) < 1:
+        raise UsageError(f"--concurrency must be an integer of at least 1 or auto, not {text[:_DIGITS]}")
+    return bounded("concurrency", int(text), "--concurrency")
