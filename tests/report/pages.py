@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import evalkit
-from evalkit.models.base import Request
+from evalkit.models.base import Request, Response
 from evalkit.models.fake import FakeModel, Hinted, Hints
 from evalkit.report.build import Page, render_report
 from evalkit.runfile.store import Store
@@ -45,11 +45,12 @@ def run_of(folder: Path, name: str, tasks: str, *, model: str = "", **settings: 
 
 
 def made_run(folder: Path, name: str, says: str, *, count: int = 20, model: str = "") -> Path:
-    """A run on sums, in which every third answer is what `says`, the others right."""
+    """A run on sums, in which every third answer is what `says`, the others right. Each word is a token."""
 
-    def answer(request: Request, draw: int, hints: Hints) -> str:
+    def answer(request: Request, draw: int, hints: Hints) -> Response:
         gold = hints.gold()
-        return says if int(gold) % 3 == 0 else gold
+        text = says if int(gold) % 3 == 0 else gold
+        return Response(text, completion_tokens=len(text.split()))
 
     path = folder / f"{name}.db"
     task = sums(folder, count)

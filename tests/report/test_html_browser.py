@@ -6,10 +6,13 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import pytest
 
+from evalkit.runfile.records import natural
 from tests import needs
+from tests.made import sums
 from tests.report.pages import HOSTILE, Watched, chromium, made_run, page_of, run_of
 
 if TYPE_CHECKING:
@@ -57,12 +60,19 @@ def searched(tab: Tab, text: str, count: int) -> None:
 
 
 def look(tab: Tab, row: int = 0) -> None:
-    """Looks at a sample of the list that is not looked at yet; its address comes once it is shown."""
+    """Looks at a sample of the list, and waits until it is shown and has its address."""
     from playwright.sync_api import expect
 
-    before = tab.url
-    tab.locator("#rows [role=option]").nth(row).click()
-    expect(tab).not_to_have_url(before)
+    chosen = tab.locator("#rows [role=option]").nth(row)
+    name = chosen.locator(".id").get_attribute("title")
+    chosen.click()
+    expect(tab.locator("#sample h3 bdi").last).to_have_text(str(name))
+    expect(tab).to_have_url(re.compile(r"#sample="))
+
+
+def listed(tab: Tab) -> list[str]:
+    """The ids of the first samples of the list, in its order."""
+    return [str(found.get_attribute("title")) for found in tab.locator("#rows .id").all()]
 
 
 @pytest.mark.slow
@@ -117,6 +127,127 @@ def test_a_sample_of_two_runs_stands_side_by_side(page: Path, watched: Watched) 
     assert "The answer is" in right.locator("details[open] pre").last.inner_text()
 
 
+@pytest.fixture(scope="module")
+def three(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three runs on sums, of which the second and third have only a part of the samples."""
+    folder = tmp_path_factory.mktemp("three")
+    runs = [
+        made_run(folder, "long", "I am not sure. " * 40),
+        made_run(folder, "short", "-1"),
+        run_of(folder, "few", str(sums(folder, 20)), limit=6),
+    ]
+    (folder / "page.html").write_text(page_of(*runs), "utf-8")
+    return folder / "page.html"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("search", "count"),
+    [
+        ("outcome:correct", 13),
+        ("-outcome:correct", 7),
+        ("left:unparsable right:wrong", 7),
+        ("outcome:unparsable -right:wrong", 0),
+        ("error:timeout", 0),
+        ("score<1", 7),
+        ("score:1", 13),
+        ("answer:-1", 7),
+        ('group:"no such group"', 0),
+        ("http://no.such.text", 0),
+    ],
+)
+def test_the_search_box_takes_filters(three: Path, watched: Watched, search: str, count: int) -> None:
+    from playwright.sync_api import expect
+
+    tab = watched.open(three)
+    tab.fill("#search", search)
+    expect(tab.locator("#found")).to_have_text(re.compile(rf"^{count} of 20 samples$"))
+
+
+@pytest.mark.slow
+def test_a_filter_that_is_not_understood_is_named(three: Path, watched: Watched) -> None:
+    from playwright.sync_api import expect
+
+    tab = watched.open(three)
+    tab.fill("#search", "tokens>many")
+    expect(tab.locator("#found")).to_contain_text("not understood: tokens>many: many is not a number")
+
+
+@pytest.mark.slow
+def test_the_list_is_ordered(three: Path, watched: Watched) -> None:
+    tab = watched.open(three)
+    of_data = listed(tab)
+    tab.select_option("#order", "worst")
+    worst = listed(tab)
+    assert worst != of_data
+    assert (
+        tab.locator("#rows [role=option]").first.locator(".dot").first.get_attribute("class")
+        == "dot unparsable"
+    )
+    tab.select_option("#order", "long")
+    assert listed(tab)[0] in worst[:7]
+    tab.select_option("#order", "short")
+    assert listed(tab)[0] not in worst[:7]
+    tab.select_option("#order", "id")
+    assert listed(tab) == sorted(of_data, key=natural)[: len(of_data)]
+
+
+@pytest.mark.slow
+def test_a_filter_moves_the_selection(three: Path, watched: Watched) -> None:
+    from playwright.sync_api import expect
+
+    tab = watched.open(three)
+    look(tab, 0)
+    tab.select_option("#order", "worst")
+    tab.select_option("#outcome", label="unparsable")
+    expect(tab.locator("#list")).to_have_attribute("aria-activedescendant", re.compile("row-"))
+    chosen = tab.locator("#rows [aria-selected=true] .id").get_attribute("title")
+    expect(tab.locator("#sample h3 bdi").last).to_have_text(str(chosen))
+    assert quote(str(chosen)) in tab.url
+    tab.fill("#search", "no such words anywhere")
+    expect(tab.locator("#sample")).to_have_text("No sample passes the filters.")
+
+
+@pytest.mark.slow
+def test_runs_that_have_the_sample_are_shown(three: Path, watched: Watched) -> None:
+    tab = watched.open(three)
+    tab.select_option("#right", label="fake/gold")
+    look(tab, 12)  # not among the few of the third run
+    names = [heading.inner_text() for heading in tab.locator("#sample .run h4 bdi").all()]
+    assert names == ["fake/long", "fake/short"]
+    tab.check("#every")
+    tab.locator("#list").focus()
+    tab.keyboard.press("Home")
+    assert tab.locator("#sample .run").count() == 3
+
+
+@pytest.mark.slow
+def test_a_dialog_explains_the_keys(three: Path, watched: Watched) -> None:
+    tab = watched.open(three)
+    tab.keyboard.press("?")
+    assert tab.locator("#keys").is_visible()
+    tab.keyboard.press("Escape")
+    assert tab.locator("#keys").is_hidden()
+    tab.click("#help")
+    tab.locator("#keys button").click()
+    assert tab.locator("#keys").is_hidden()
+    tab.focus("#search")
+    tab.keyboard.type("?")  # in the box it is a letter
+    assert tab.locator("#keys").is_hidden()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [390, 1280])
+def test_eight_runs_are_no_wider_than_the_screen(tmp_path: Path, width: int) -> None:
+    runs = [made_run(tmp_path, f"a-model-with-a-long-name-{i}", "I am not sure.") for i in range(7)]
+    path = tmp_path / "page.html"
+    path.write_text(page_of(*runs, run_of(tmp_path, "best", str(sums(tmp_path, 20)))), "utf-8")
+    assert "(best)" in path.read_text("utf-8")
+    with chromium(width, 844) as watched:
+        tab = watched.open(path)
+        assert tab.evaluate("document.documentElement.scrollWidth") <= width
+
+
 @pytest.fixture
 def likely_page(tmp_path: Path) -> Path:
     path = run_of(tmp_path, "likely", "mmlu:5-shot", settings={"likelihood": "prompt"})
@@ -131,7 +262,7 @@ def test_likelihoods_are_shown_as_shares(likely_page: Path, watched: Watched) ->
     look(tab)
     shown = tab.locator("#sample .run details", has_text="Likelihoods").last
     shown.locator("summary").click()
-    assert sorted(shown.locator("td").all_inner_texts()) == ["2.50 %", "2.50 %", "2.50 %", "90.0 %"]
+    assert sorted(shown.locator("td.number").all_inner_texts()) == ["2.50 %", "2.50 %", "2.50 %", "90.0 %"]
     assert "empty text" not in tab.locator("#sample .run").inner_text()
 
 
@@ -170,6 +301,110 @@ def test_pictures_clips_alignments_and_code(page: Path, watched: Watched) -> Non
     assert run.locator(".reason").inner_text() == "passed"
 
 
+MARKDOWN = """\
+# Plan
+1. Take `x = 1`, **then** $x^2$; it costs $5 and $6.
+   - an inner *point*
+2. Done
+
+| a | b |
+|---|:-:|
+| 1 | <b>2</b> |
+
+> quoted [link](javascript:alert(1))
+
+```python
+def f(x):  # twice
+    return "two" * 2
+```
+The answer is 0."""
+
+
+@pytest.mark.slow
+def test_markdown_is_rendered_on_demand(tmp_path: Path, watched: Watched) -> None:
+    path = tmp_path / "page.html"
+    path.write_text(page_of(made_run(tmp_path, "md", MARKDOWN)), "utf-8")
+    tab = watched.open(path)
+    tab.fill("#search", "answer:0")
+    found(watched)
+    look(tab)
+    run = tab.locator("#sample .run")
+    assert MARKDOWN in run.locator("details pre").last.inner_text()
+    tab.check("#rendered")
+    place = run.locator(".rendered").last
+    place.wait_for()
+    assert place.locator(".heading").inner_text() == "Plan"
+    assert place.locator("ol > li").count() == 2
+    assert place.locator("ol ul em").inner_text() == "point"
+    assert place.locator("code.formula").all_inner_texts() == ["$x^2$"]
+    assert place.locator("td").all_inner_texts() == ["1", "<b>2</b>"]
+    assert place.locator("blockquote").inner_text() == "quoted [link](javascript:alert(1))"
+    assert place.locator("pre .code-keyword").all_inner_texts() == ["def", "return"]
+    assert place.locator("a, b, img").count() == 0
+
+
+@pytest.mark.slow
+def test_no_text_makes_rendering_slow(page: Path, watched: Watched) -> None:
+    tab = watched.open(page)
+    shapes = [
+        "`",
+        "$",
+        "\\(",
+        "*a",
+        "**a",
+        "> ",
+        "- ",
+        "|-\n",
+        "-",
+        '"',
+        "'''",
+        "#",
+        "(",
+        "    - a\n",
+        "> - ",
+    ]
+    slowest = tab.evaluate(
+        """shapes => Math.max(...shapes.flatMap(shape => ['', 'x', '\\n|-', '\\nx'].map(end => {
+            const text = shape.repeat(20000 / shape.length) + end, start = performance.now();
+            blocks(lines_of(text)); inline(text); program('def\\n' + text);
+            return performance.now() - start;
+        })))""",
+        shapes,
+    )
+    assert slowest < 2000, "milliseconds, on a loaded machine"
+
+
+@pytest.mark.slow
+def test_votes_are_bars(tmp_path: Path, watched: Watched) -> None:
+    from playwright.sync_api import expect
+
+    path = tmp_path / "page.html"
+    run = run_of(tmp_path, "v", "gsm8k:maj1@32", model="fake/gold?wrong=0.3", limit=2)
+    path.write_text(page_of(run), "utf-8")
+    tab = watched.open(path)
+    expect(tab.locator("#sample .votes h5")).to_have_text("votes of 32 responses")
+    counts = [int(text) for text in tab.locator("#sample .votes td.number").all_inner_texts()]
+    assert sum(counts) == 32
+    widths = [bar.bounding_box()["width"] for bar in tab.locator("#sample .votes .bar").all()]  # type: ignore[index]
+    assert abs(widths[1] / widths[0] - counts[1] / counts[0]) < 0.05
+
+
+@pytest.mark.slow
+def test_a_click_enlarges_a_picture(page: Path, watched: Watched) -> None:
+    tab = watched.open(page)
+    tab.select_option("#part", label="chartqa:0-shot")
+    found(watched)
+    look(tab)
+    button = tab.locator("#sample .zoom").first
+    small = button.locator("img").bounding_box()
+    button.click()
+    large = button.locator("img").bounding_box()
+    assert small is not None
+    assert large is not None
+    assert large["width"] > small["width"]
+    assert tab.evaluate("document.documentElement.scrollWidth") <= 1280
+
+
 @pytest.mark.slow
 def test_the_keyboard_does_everything(page: Path, watched: Watched) -> None:
     tab = watched.open(page)
@@ -177,7 +412,7 @@ def test_the_keyboard_does_everything(page: Path, watched: Watched) -> None:
     for _ in range(3):
         tab.keyboard.press("ArrowDown")
     active = tab.get_attribute("#list", "aria-activedescendant")
-    assert active == "row-2"
+    assert active == "row-3"  # the first one was selected
     assert tab.get_attribute(f"#{active}", "aria-selected") == "true"
     tab.keyboard.press("End")
     last = tab.get_attribute("#list", "aria-activedescendant")
@@ -211,7 +446,7 @@ def test_accessible_and_no_wider_than_the_screen(page: Path, width: int, scheme:
 
     with chromium(width, 844, scheme) as watched:
         tab = watched.open(page)
-        for part in ("gsm8k:8-shot-cot", "asr:0-shot", "mmmu:pass@1"):
+        for part in ("gsm8k:8-shot-cot", "asr:0-shot", "mmmu:pass@1", "humaneval:0-shot"):
             tab.select_option("#part", label=part)
             found(watched)
             look(tab)

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from itertools import compress
 
 from evalkit.errors import UsageError
+from evalkit.metrics.base import merit
 from evalkit.report.alignments import Aligner, aligner
+from evalkit.report.html.entries import SampleFigure, SampleFigures
 from evalkit.report.html.pack import Block, Packer
-from evalkit.report.html.records import SampleFigures, Steps, chosen, parts, records
+from evalkit.report.html.records import Steps, chosen, parts, records
 from evalkit.runfile.measured import measure
 from evalkit.runfile.sample_records import SampleRecord
 from evalkit.runfile.store import Cell, Store
@@ -86,7 +88,11 @@ def graded(store: Store, cell: Cell) -> SampleFigures | None:
         return {}
     unit = "" if spec.unit == "" else f" {spec.unit}"
     return {
-        at: f"{spec.name} {figure:.4g}{unit}"
+        at: SampleFigure(
+            f"{spec.name} {figure:.4g}{unit}",
+            float(f"{figure:.6g}"),
+            float(f"{merit(figure, spec.higher_is_better, spec.traits.best):.6g}"),
+        )
         for at, figure in zip(compress(data.positions, data.scored), figures, strict=True)
         if np.isfinite(figure)
     }

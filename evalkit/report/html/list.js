@@ -1,4 +1,5 @@
 // The list of samples. It is filtered first by the index, at once, and then by all texts, piece by piece.
+// What is selected stays selected while it is in the list; then the first sample of the list is.
 
 const ROW = 54;  // height of a row in pixels, as in page.css
 const AIR = 12;  // rows that are drawn above and below the visible ones
@@ -12,6 +13,7 @@ class Samples {
     this.shown = [];  // the rows of the index that pass the filters
     this.at = -1;  // the position in `shown` of the selected one
     this.search = 0;  // the number of the latest search, so that an older one stops
+    this.turn = 0;  // the number of the latest sample that is to be shown, so that an older one is not
     list.addEventListener('scroll', () => this.draw(), {passive: true});
     list.addEventListener('keydown', event => this.key(event));
     list.addEventListener('click', event => {
@@ -29,8 +31,11 @@ class Samples {
     const outcomes = index.outcome[row];
     if (outcome !== '' && !outcomes.includes(Number(outcome))) return false;
     if (disagreement === 'readings' && !index.disputed[row]) return false;
-    if (disagreement !== 'runs') return true;
     const [left, right] = filters.runs;
+    const better = gap(index, row, [left, right]);
+    if (disagreement === 'left') return better > 0;
+    if (disagreement === 'right') return better !== null && better < 0;
+    if (disagreement !== 'runs') return true;
     const differ = [outcomes, index.figure[row]].some(values => values[left] !== values[right]);
     return differ && Boolean(outcomes[left] && outcomes[right]);
   }
@@ -41,12 +46,15 @@ class Samples {
   }
 
   async filter() {
-    const search = ++this.search, text = this.filters.search.trim().toLowerCase();
-    const candidates = [];
-    for (let row = 0; row < this.index.id.length; row++) if (this.passes(row)) candidates.push(row);
-    if (!text) return this.show(candidates, '');
+    const search = ++this.search, {filters, faults, text} = parsed(this.filters.search);
+    const runs = this.filters.runs, candidates = [];
+    this.fault = faults.length ? `; not understood: ${faults.join('; ')}` : '';
+    for (let row = 0; row < this.index.id.length; row++) {
+      if (this.passes(row) && filters.every(filter => filter(this.index, row, runs))) candidates.push(row);
+    }
+    if (!text) return this.show(candidates);
     const found = new Set(candidates.filter(row => this.named(row, text)));
-    this.show([...found], ' so far');
+    this.show([...found], true);
     await this.deepen(search, text, candidates, found);
   }
 
@@ -67,23 +75,28 @@ class Samples {
         if (JSON.stringify(answers[at], texts).toLowerCase().includes(text)) found.add(row);
       }
       if (performance.now() - shown > PAUSE) {
-        this.show([...found].sort((a, b) => a - b), ' so far');
+        this.show([...found].sort((a, b) => a - b), true);
         shown = performance.now();
         await new Promise(resolve => setTimeout(resolve));
       }
     }
-    if (search === this.search) this.show([...found].sort((a, b) => a - b), '');
+    if (search === this.search) await this.show([...found].sort((a, b) => a - b));
   }
 
-  show(rows, more) {
-    const current = this.shown[this.at];
-    this.shown = rows;
-    this.at = rows.indexOf(current);
+  // Lists rows, which are in the order of the data. `unfinished`: whether the search goes on.
+  async show(rows, unfinished = false) {
+    const current = this.current = this.shown[this.at] ?? this.current;
+    this.shown = ordered(rows, this.filters.order, this.index, this.filters.runs);
+    this.at = this.shown.indexOf(current);
+    const moved = this.at < 0 && !unfinished;
+    if (moved) this.at = this.shown.length ? 0 : -1;
     this.spacer.style.height = `${rows.length * ROW}px`;
     const every = this.index.id.length;
     const count = rows.length.toLocaleString('en'), total = every.toLocaleString('en');
-    this.found.textContent = `${count} of ${total} samples${more}`;
+    this.found.textContent = `${count} of ${total} samples${unfinished ? ' so far' : this.fault}`;
+    if (moved) this.list.scrollTop = 0;
     this.draw();
+    if (moved) await this.look(location.hash.startsWith('#sample='));
   }
 
   draw() {
@@ -112,7 +125,7 @@ class Samples {
       'aria-posinset': place + 1, 'aria-setsize': this.shown.length,
     },
     make('span', {class: 'dots'}, outcomes),
-    make('bdi', {class: 'id'}, line(index.id[row])),
+    make('bdi', {class: 'id', title: line(index.id[row])}, shortened(line(index.id[row]))),
     make('bdi', {class: 'answer'}, values),
     make('bdi', {class: 'snippet'}, line(index.question[row] || index.parts[index.part[row]])));
   }
@@ -141,12 +154,28 @@ class Samples {
     if (reveal && getComputedStyle(this.place.parentElement).display !== 'grid') this.place.scrollIntoView();
   }
 
-  async look() {
-    const row = this.shown[this.at];
-    if (row === undefined) return;
-    await showSample(this.place, this.index, row, this.filters.runs);
+  // Shows the selected sample. `named`: the address names it from now on.
+  async look(named = true) {
+    const turn = ++this.turn, row = this.shown[this.at];
+    this.current = row;
+    if (row === undefined) {
+      this.place.replaceChildren(make('p', {class: 'remark'}, 'No sample passes the filters.'));
+      return;
+    }
+    const nodes = await sampleNodes(this.index, row, this.runs_of(row));
+    if (turn !== this.turn) return;
+    this.place.replaceChildren(...nodes);
+    this.place.scrollTop = 0;
     const name = [this.index.parts[this.index.part[row]], this.index.id[row]];
-    history.replaceState(null, '', `#sample=${name.map(encodeURIComponent).join('/')}`);
+    if (named) history.replaceState(null, '', `#sample=${name.map(encodeURIComponent).join('/')}`);
+  }
+
+  // The runs whose answers are shown: those that are chosen, others in place of those without the sample.
+  runs_of(row) {
+    const chosen = this.filters.runs, has = run => this.index.outcome[row][run] > 0;
+    const others = this.index.runs.map((_, run) => run).filter(run => has(run) && !chosen.includes(run));
+    const shown = chosen.map(run => (has(run) ? run : others.shift() ?? run));
+    return this.filters.every ? [...shown, ...others] : shown;
   }
 
   // Selects the sample that the address names, if it names one.
@@ -157,6 +186,12 @@ class Samples {
     const place = this.shown.indexOf(row);
     if (place >= 0) await this.select(place, true);
   }
+}
+
+// A long id without its middle, because ids differ at their ends.
+function shortened(id) {
+  const letters = [...id];
+  return letters.length > 28 ? `${letters.slice(0, 10).join('')}…${letters.slice(-17).join('')}` : id;
 }
 
 // For JSON.stringify: keeps the texts that a search covers, without numbers and the keys of pictures.

@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 
 import orjson
 
-from evalkit.report.html.records import BrowserRecord, ListEntry
+from evalkit.report.html.entries import ListEntry
+from evalkit.report.html.records import BrowserRecord
 from evalkit.runfile.records import natural
 
 PIECE = 1 << 19
@@ -70,7 +71,7 @@ class Packer:
         """The block with the columns of all samples; repeated values are numbers."""
         lines = self._lines
         groups = sorted({group for line in lines for group in line.groups}, key=natural)
-        outcomes = list(dict.fromkeys(["", *(outcome for line in lines for outcome in line.outcomes)]))
+        outcomes = list(dict.fromkeys(["", *(run.outcome for line in lines for run in line.runs)]))
         group_numbers, outcome_numbers = (
             {name: number for number, name in enumerate(names)} for names in (groups, outcomes)
         )
@@ -83,11 +84,16 @@ class Packer:
             "id": [line.id for line in lines],
             "part": [line.part for line in lines],
             "group": [[group_numbers[group] for group in line.groups] for line in lines],
-            "outcome": [[outcome_numbers[outcome] for outcome in line.outcomes] for line in lines],
             "disputed": [int(line.disputed) for line in lines],
             "question": [line.question for line in lines],
-            "value": [line.values for line in lines],
-            "figure": [line.figures for line in lines],
+            "outcome": [[outcome_numbers[run.outcome] for run in line.runs] for line in lines],
+            "value": [[run.value for run in line.runs] for line in lines],
+            "figure": [[run.figure.text for run in line.runs] for line in lines],
+            "score": [[run.figure.score for run in line.runs] for line in lines],
+            "merit": [[run.figure.merit for run in line.runs] for line in lines],
+            "tokens": [[run.tokens for run in line.runs] for line in lines],
+            "seconds": [[run.seconds for run in line.runs] for line in lines],
+            "error": [[run.error for run in line.runs] for line in lines],
         }
         return Block("index", packed(orjson.dumps(columns)))
 

@@ -18,6 +18,20 @@ function options(select, names, values) {
   select.append(...names.map((name, i) => make('option', {value: values?.[i] ?? i}, line(name))));
 }
 
+// The keys of the whole page, and the dialog that explains them.
+function keys(dialog, button, search) {
+  button.addEventListener('click', () => dialog.showModal());
+  dialog.querySelector('button').addEventListener('click', () => dialog.close());
+  document.addEventListener('keydown', event => {
+    const typing = /^(input|select|textarea)$/i.test(event.target.tagName);
+    if (typing || dialog.open || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.key === '/') search.focus();
+    else if (event.key === '?') dialog.showModal();
+    else return;
+    event.preventDefault();
+  });
+}
+
 async function browse() {
   const form = document.getElementById('filters');
   if (!form) return;
@@ -30,6 +44,7 @@ async function browse() {
   if (several) {
     for (const side of ['left', 'right']) options(field(side), index.runs);
     field('right').value = '1';
+    field('every').closest('label').hidden = index.runs.length < 3;
   }
   const filters = {
     get search() { return field('search').value; },
@@ -37,6 +52,8 @@ async function browse() {
     get group() { return field('group').value; },
     get outcome() { return field('outcome').value; },
     get disagreement() { return field('disagreement').value; },
+    get order() { return field('order').value; },
+    get every() { return several && field('every').checked; },
     get runs() { return several ? [...new Set([Number(field('left').value), Number(field('right').value)])] : [0]; },
   };
   const samples = new Samples(index, filters, field('list'), field('sample'), field('found'));
@@ -47,23 +64,22 @@ async function browse() {
     clearTimeout(due);
     due = setTimeout(() => samples.filter(), 150);
   });
-  for (const name of ['part', 'group', 'outcome', 'disagreement']) {
+  for (const name of ['part', 'group', 'outcome', 'disagreement', 'order']) {
     field(name).addEventListener('change', () => samples.filter());
   }
-  for (const name of several ? ['left', 'right'] : []) {
-    field(name).addEventListener('change', () => { samples.filter(); samples.look(); });
+  for (const name of several ? ['left', 'right', 'every'] : []) {
+    field(name).addEventListener('change', async () => { await samples.filter(); await samples.look(); });
   }
-  form.addEventListener('submit', event => event.preventDefault());
-  document.addEventListener('keydown', event => {
-    if (event.key === '/' && !/^(input|select|textarea)$/i.test(event.target.tagName)) {
-      event.preventDefault();
-      field('search').focus();
-    }
+  field('rendered').addEventListener('change', () => {
+    view.rendered = field('rendered').checked;
+    samples.look();
   });
+  form.addEventListener('submit', event => event.preventDefault());
+  keys(field('keys'), field('help'), field('search'));
+  const address = location.hash;
   await samples.filter();
   addEventListener('hashchange', () => samples.named_in(location.hash));
-  if (location.hash.startsWith('#sample=')) await samples.named_in(location.hash);
-  else if (samples.shown.length) await showSample(field('sample'), index, samples.shown[0], filters.runs);
+  if (address.startsWith('#sample=')) await samples.named_in(address);
   document.documentElement.dataset.ready = 'yes';
 }
 

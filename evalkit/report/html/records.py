@@ -11,19 +11,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from evalkit.runfile.records import AGAIN, told_outcomes
+from evalkit.report.html.entries import ListEntry, SampleFigure, SampleFigures, list_entry, told
+from evalkit.runfile.records import AGAIN
 from evalkit.runfile.sample_records import LONGEST, AskedRequest, Generation, SampleRecord, SampleRecords
 from evalkit.runfile.store import Cell, Store
 from evalkit.samples import JSON, ToolCall
 
 Steps = Callable[[SampleRecord], list[JSON] | None]
 """A function from a sample to the steps from its reference to its transcript; None if it has none."""
-SampleFigures = Mapping[int, str]
-"""The figures of samples as texts, by position, for benchmarks whose answers are not just right or wrong."""
-SHORT = 96
-"""The number of characters of a question that the list shows."""
-VALUE = 40
-"""The number of characters of an answer that the list shows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,24 +40,6 @@ class BenchmarkSamples:
     def size(self) -> int:
         """The approximate size of a record, in bytes."""
         return sum(run.size() for run in self.runs if run)
-
-
-@dataclass(frozen=True, slots=True)
-class ListEntry:
-    """A sample in the list. `part`: the number of its benchmark.
-
-    `outcomes`, `values`, `figures`: by run; "" for a run without one. `disputed`: whether the extractors or
-    judges of a run disagree about it.
-    """
-
-    part: int
-    id: str
-    groups: tuple[str, ...]
-    outcomes: tuple[str, ...]
-    disputed: bool
-    question: str
-    values: tuple[str, ...]
-    figures: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,11 +106,11 @@ def records(found: Sequence[BenchmarkSamples], among: Sequence[tuple[int, str]])
     for number, name in among:
         part = found[number]
         samples: list[SampleRecord | None] = []
-        figures: list[str | None] = []
+        figures: list[SampleFigure | None] = []
         for run, graded in zip(part.runs, part.graded, strict=True):
             at = run.positions.get(name) if run else None
             samples.append(None if run is None or at is None else run.read(at))
-            figures.append(None if graded is None or at is None else graded.get(at, ""))
+            figures.append(None if graded is None or at is None else graded.get(at, SampleFigure()))
         yield _record(number, name, samples, part.steps, figures)
 
 
@@ -142,7 +119,7 @@ def _record(
     name: str,
     samples: Sequence[SampleRecord | None],
     steps: Sequence[Steps | None],
-    figures: Sequence[str | None],
+    figures: Sequence[SampleFigure | None],
 ) -> BrowserRecord:
     """The record of one sample. `figures`: None for a run whose answers are right or wrong."""
     first = next(sample for sample in samples if sample is not None)
@@ -158,20 +135,6 @@ def _record(
         None if sample is None else _answer(sample, aligned(sample) if aligned else None, figure)
         for sample, aligned, figure in zip(samples, steps, figures, strict=True)
     ]
-    question = " ".join(first.input[: 4 * SHORT].split())
-    line = ListEntry(
-        part=number,
-        id=name,
-        groups=tuple(group for group in (first.group, *first.tags) if group),
-        outcomes=tuple(
-            _outcome(sample, figure) if sample else ""
-            for sample, figure in zip(samples, figures, strict=True)
-        ),
-        disputed=any(_disputed(sample) for sample in samples if sample),
-        question=question[:SHORT],
-        values=tuple(_value(sample) if sample else "" for sample in samples),
-        figures=tuple(figure or "" for figure in figures),
-    )
     answers: dict[str, JSON] = {
         "input": cut(first.input),
         "target": [cut(text) for text in first.target],
@@ -181,7 +144,10 @@ def _record(
         "runs": list(answered),
     }
     return BrowserRecord(
-        line, answers, [None if sample is None else _prompts(sample) for sample in samples], media
+        list_entry(number, name, samples, figures),
+        answers,
+        [None if sample is None else _prompts(sample) for sample in samples],
+        media,
     )
 
 
@@ -192,16 +158,12 @@ def _made(sample: SampleRecord) -> Iterator[str]:
             yield from (medium.key for medium in draw.response.media)
 
 
-def _outcome(sample: SampleRecord, figure: str | None) -> str:
-    return next(iter(told_outcomes({sample.outcome: 1}, right_or_wrong=figure is None)))
-
-
-def _answer(sample: SampleRecord, steps: list[JSON] | None, figure: str | None) -> JSON:
+def _answer(sample: SampleRecord, steps: list[JSON] | None, figure: SampleFigure | None) -> JSON:
     answer = sample.answer
     return {
-        "outcome": _outcome(sample, figure),
+        "outcome": told(sample, figure),
         "graded": figure is not None,
-        "figure": figure or "",
+        "figure": figure.text if figure else "",
         "boundary": sample.boundary,
         "error": cut(sample.error),
         "readings": {
@@ -274,18 +236,6 @@ def _parts(content: str | list[dict[str, str]]) -> list[JSON]:
     if isinstance(content, str):
         return [cut(content)]
     return [cut(part["text"]) if "text" in part else dict(part) for part in content]
-
-
-def _disputed(sample: SampleRecord) -> bool:
-    answer = sample.answer
-    readings = [answer.get("finals", []), *answer.get("variants", {}).values()]
-    return len({tuple(final["correct"] for final in finals) for finals in readings}) > 1
-
-
-def _value(sample: SampleRecord) -> str:
-    """The beginning of the answer, for the list; "" if there is none."""
-    values = [final["value"] for final in sample.answer.get("finals", []) if final["value"] is not None]
-    return " ".join(values[0][: 4 * VALUE].split())[:VALUE] if values else ""
 
 
 def _meta(value: JSON) -> JSON:

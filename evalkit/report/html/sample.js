@@ -8,8 +8,37 @@ function medium(key, name) {
   if (!element) return make('p', {class: 'remark'}, `${name}: not stored in the run file`);
   const kind = element.type.split(';')[0];
   const source = `data:${kind};base64,${element.textContent}`;
-  if (kind.startsWith('image/')) return make('img', {src: source, alt: name, class: 'medium'});
+  if (kind.startsWith('image/')) return picture(source, name);
   return make('audio', {src: source, controls: true, preload: 'metadata', 'aria-label': name});
+}
+
+// A picture, which a click shows as large as it is.
+function picture(source, name) {
+  const button = make('button', {type: 'button', class: 'zoom', 'aria-pressed': 'false', title: 'Larger or smaller'},
+    make('img', {src: source, alt: name, class: 'medium'}));
+  button.addEventListener('click', () => {
+    button.setAttribute('aria-pressed', String(button.getAttribute('aria-pressed') === 'false'));
+  });
+  return button;
+}
+
+// Numbers by name as bars: [name, number, its text].
+function bars(rows) {
+  const most = Math.max(...rows.map(([, number]) => number));
+  return make('table', {class: 'bars'}, make('tbody', {}, rows.map(([name, number, text]) => {
+    const bar = make('div', {class: 'bar'});
+    bar.style.width = `${most > 0 ? (100 * number) / most : 0}%`;
+    return make('tr', {}, make('th', {scope: 'row'}, make('bdi', {}, plain(name))),
+      make('td', {class: 'number'}, text), make('td', {class: 'length'}, bar));
+  })));
+}
+
+// How often each answer was given in several draws.
+function votes(detail) {
+  const counts = Object.entries(detail.votes), given = counts.reduce((sum, [, count]) => sum + count, 0);
+  const none = detail.draws > given ? [['no answer', detail.draws - given]] : [];
+  return make('div', {class: 'votes'}, make('h5', {}, `votes of ${detail.draws} responses`),
+    bars([...counts, ...none].map(([answer, count]) => [answer, count, String(count)])));
 }
 
 function badge(outcome, figure = '') {
@@ -25,13 +54,13 @@ function question(sample, line) {
       make('h3', {}, make('bdi', {}, line.part), ' · ', make('bdi', {}, plain(line.id))),
       line.groups.length ? make('p', {class: 'groups'}, plain(line.groups.join(' · '))) : null),
     shown.length ? make('div', {class: 'media'}, shown) : null,
-    sample.input ? written(sample.input) : null,
+    sample.input ? prose(sample.input) : null,
     sample.choices.length ? make('ol', {class: 'choices'}, sample.choices.map((choice, i) =>
       make('li', {}, make('b', {}, `${LETTERS[i] ?? i + 1} `), make('bdi', {}, plain(choice))))) : null,
     make('h4', {}, references.length > 1 ? 'References' : 'Reference'),
-    ...references.map(text => written(text, 'text reference')),
+    ...references.map(text => program(text, 'text reference')),
     meta.length ? make('details', {}, make('summary', {}, 'More about the question'),
-      meta.map(([name, value]) => make('div', {}, make('h5', {}, plain(name)), written(words(value))))) : null,
+      meta.map(([name, value]) => make('div', {}, make('h5', {}, plain(name)), program(words(value))))) : null,
   ];
 }
 
@@ -42,7 +71,7 @@ function reading(name, finals, graded) {
     const verdict = final.correct === null ? 'not judged' : judged;
     const credit = final.credit === undefined ? '' : ` (credit ${final.credit})`;
     const values = Object.entries(final.values ?? {}).map(([name, number]) => `, ${name} ${number}`).join('');
-    const value = final.value === null ? make('i', {}, 'no answer found') : written(final.value, 'text value');
+    const value = final.value === null ? make('i', {}, 'no answer found') : program(final.value, 'text value');
     const reason = final.reason ? make('p', {class: 'reason'}, plain(final.reason)) : null;
     return make('div', {class: `final ${verdict.replace(' ', '-')}`},
       make('p', {class: 'verdict'}, plain(verdict + credit + values)), value, reason);
@@ -60,10 +89,11 @@ function alignment(steps) {
 }
 
 function alternatives(what, found) {
-  const rows = Object.entries(found).map(([token, logprob]) => make('tr', {},
-    make('th', {scope: 'row'}, make('code', {}, plain(JSON.stringify(token)))),
-    make('td', {class: 'number'}, `${(100 * Math.exp(logprob)).toPrecision(3)} %`)));
-  return make('details', {}, make('summary', {}, what), make('table', {}, make('tbody', {}, rows)));
+  const rows = Object.entries(found).map(([token, logprob]) => {
+    const share = Math.exp(logprob);
+    return [JSON.stringify(token), share, `${(100 * share).toPrecision(3)} %`];
+  });
+  return make('details', {}, make('summary', {}, what), bars(rows));
 }
 
 function draw(drawn, judge, open) {
@@ -71,33 +101,44 @@ function draw(drawn, judge, open) {
   const who = judge ? 'the judge' : drawn.name === 'again' ? 'asked again' : `response ${drawn.name}`;
   return make('details', {open},
     make('summary', {}, `${who} · ${drawn.finish}${counted} · ${drawn.seconds.toPrecision(2)} s`),
-    drawn.reasoning ? make('details', {}, make('summary', {}, drawn.finish === 'filter' ? 'Text before or instead of the answer' : 'Reasoning'), written(drawn.reasoning)) : null,
-    drawn.text ? written(drawn.text) : drawn.likelihoods ? null : make('i', {}, 'empty text'),
+    drawn.reasoning ? make('details', {}, make('summary', {}, drawn.finish === 'filter' ? 'Text before or instead of the answer' : 'Reasoning'), prose(drawn.reasoning)) : null,
+    drawn.text ? prose(drawn.text) : drawn.likelihoods ? null : make('i', {}, 'empty text'),
     drawn.media ? drawn.media.map((key, i) => medium(key, `medium ${i + 1} of the response`)) : null,
     drawn.likelihoods ? alternatives('Likelihoods', drawn.likelihoods) : null,
     drawn.alternatives ? alternatives('First token', drawn.alternatives) : null);
 }
 
 function message([role, parts]) {
-  return make('div', {class: 'message'}, role ? make('h6', {}, role) : null, parts.map(part => {
-    if (typeof part === 'string') return written(part);
+  return make('div', {class: `message ${role}`}, role ? make('h6', {}, role) : null, parts.map(part => {
+    if (typeof part === 'string') return prose(part);
     const [[kind, key]] = Object.entries(part);
     return medium(key, `${kind} in the prompt`);
   }));
 }
 
-function prompt(request) {
+// How many of a request's messages continue a conversation: those that the request before it had, too.
+function known(request, before) {
+  if (!before || before.judge !== request.judge || before.messages.length >= request.messages.length) return 0;
+  const same = before.messages.every((one, i) => JSON.stringify(one) === JSON.stringify(request.messages[i]));
+  return same ? before.messages.length : 0;
+}
+
+function prompt(request, before) {
   const settings = Object.entries(request.settings).filter(([, value]) => words(value) !== '[]' && value !== 0);
-  return make('details', {class: 'prompt'},
-    make('summary', {}, request.judge ? 'Prompt to the judge' : 'Prompt'),
+  const start = known(request, before);
+  const who = request.judge ? 'Prompt to the judge' : start ? 'Prompt, continued' : 'Prompt';
+  return make('details', {class: 'prompt', open: start > 0},
+    make('summary', {}, who),
     facts(settings.map(([name, value]) => [name.replaceAll('_', ' '), words(value)])),
-    request.messages.map(message));
+    start ? make('p', {class: 'remark'}, `after the ${start} messages above`) : null,
+    request.messages.slice(start).map(message));
 }
 
 // The answers of one run, in a column.
 function answered(name, answer, requests) {
   if (!answer) return make('section', {class: 'run'}, make('h4', {}, plain(name)), badge(''));
-  const details = Object.entries(answer.detail).map(([key, value]) => [key, words(value)]);
+  const {votes: counted, ...others} = answer.detail;
+  const details = Object.entries(counted ? others : answer.detail).map(([key, value]) => [key, words(value)]);
   const readings = Object.entries(answer.readings).filter(([, finals]) => finals.length);
   const failure = answer.boundary ? `failed at the ${answer.boundary}: ` : '';
   return make('section', {class: 'run'},
@@ -105,15 +146,16 @@ function answered(name, answer, requests) {
     answer.error ? make('p', {class: 'error'}, plain(failure + answer.error)) : null,
     readings.map(([reader, finals]) => reading(reader, finals, answer.graded)),
     answer.steps ? alignment(answer.steps) : null,
+    counted ? votes(answer.detail) : null,
     details.length ? facts(details) : null,
     answer.draws.map((draws, i) => [
-      prompt(requests[i]),
+      prompt(requests[i], requests[i - 1]),
       draws.map((drawn, j) => draw(drawn, requests[i].judge, j === 0)),
     ]).flat(2));
 }
 
-// Shows a sample in `place`. `runs`: the numbers of the runs to show side by side.
-async function showSample(place, index, row, runs) {
+// The elements of a sample. `runs`: the numbers of the runs to show side by side.
+async function sampleNodes(index, row, runs) {
   const [number, at] = placed(index, row);
   const [answers, prompts] = await Promise.all([piece(`a${number}`), piece(`p${number}`)]);
   const sample = answers[at];
@@ -123,8 +165,9 @@ async function showSample(place, index, row, runs) {
     groups: index.group[row].map(group => index.groups[group]),
   };
   const columns = runs.map(run => answered(index.runs[run], sample.runs[run], prompts[at][run]));
-  place.replaceChildren(
+  const several = columns.length > 2 ? ' many' : columns.length > 1 ? ' two' : '';
+  return [
     make('div', {class: 'question'}, question(sample, line)),
-    make('div', {class: columns.length > 1 ? 'runs two' : 'runs'}, columns));
-  place.scrollTop = 0;
+    make('div', {class: `runs${several}`}, columns),
+  ];
 }
