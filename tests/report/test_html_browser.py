@@ -463,6 +463,17 @@ def test_accessible_and_no_wider_than_the_screen(page: Path, width: int, scheme:
 
 
 @pytest.mark.slow
+def test_benchmarks_are_described_in_words(page: Path, watched: Watched) -> None:
+    tab = watched.open(page)
+    cards = tab.locator("#provenance .card", has=tab.locator(".about"))
+    assert cards.count() == 6
+    about = cards.filter(has_text="gsm8k:8-shot-cot").locator(".about")
+    assert "eight chain-of-thought exemplars" in about.inner_text()
+    assert about.locator("li").count() >= 5
+    assert about.locator("code", has_text="accuracy (strict)").count() == 1
+
+
+@pytest.mark.slow
 def test_themes(page: Path, watched: Watched) -> None:
     tab = watched.open(page)
     paper = "getComputedStyle(document.body).backgroundColor"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from typing import Any
 
 import orjson
 
+from evalkit.benchmark.described import description
 from evalkit.benchmark.names import file_of
 from evalkit.benchmark.spec import CellSpec, signed_settings
 from evalkit.benchmark.task import judge_argument
@@ -35,10 +37,14 @@ _PROTOCOL = {
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """A benchmark under one protocol: its description, data, protocol and scoring."""
+    """A benchmark under one protocol: its description, data, protocol and scoring.
+
+    `about`: what this version of evalkit says of the benchmark, in Markdown; "" if another card says it.
+    """
 
     name: str
     summary: str
+    about: str
     data: Facts
     protocol: Facts
     scoring: Facts
@@ -55,7 +61,11 @@ class RunCard:
 
 def cards(stores: Sequence[Store]) -> list[Card]:
     """One card for each benchmark and protocol; runs with the same benchmark share its card."""
-    return list(dict.fromkeys(_card(cell) for store in stores for cell in store.cells() if not cell.role))
+    found = dict.fromkeys(_card(cell) for store in stores for cell in store.cells() if not cell.role)
+    first: dict[str, Card] = {}
+    for card in found:
+        first.setdefault(card.about, card)
+    return [card if first[card.about] is card else dataclasses.replace(card, about="") for card in found]
 
 
 def run_cards(stores: Sequence[Store], names: Sequence[str]) -> list[RunCard]:
@@ -78,6 +88,7 @@ def _card(cell: Cell) -> Card:
     return Card(
         spec.label,
         spec.summary,
+        "" if spec.imported else description(spec.source),
         (*_named(spec.data, _DATA), *size, *limit),
         (
             *_named({**asked, "fallback": spec.fallback}, _PROTOCOL),

@@ -84,6 +84,10 @@ async function browse() {
 }
 
 themed();
+for (const about of document.querySelectorAll('.about')) {
+  about.replaceChildren(...blocks(lines_of(about.textContent)));
+  about.classList.add('set');
+}
 browse().catch(error => {
   const place = document.getElementById('samples');
   place.append(make('p', {class: 'error', role: 'alert'}, `The samples cannot be shown: ${error.message}`));
