@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from evalkit.errors import UsageError
+from evalkit.report.calibration import reliabilities
 from evalkit.report.courses import course_tables, courses
 from evalkit.report.documents import to_csv, to_json
 from evalkit.report.layout import runs_of
@@ -92,6 +93,8 @@ def render_report(
         document = {**table.as_json(), "grids": [grid.as_json() for grid in grids], "paper": paper or None}
         if found := courses(table, grids):
             document["courses"] = [one.as_json() for one in found]
+        if calibrated := reliabilities(stores, table, grids):
+            document["calibration"] = [one.as_json() for one in calibrated]
         return to_json(document)
     if name == "csv":
         return to_csv([row for grid in grids for row in grid.flat()] or map(flat, table.cells))
@@ -163,7 +166,7 @@ def _page(
     from evalkit.report.html import to_html
 
     drawn: list[Chart] = []
-    found = courses(table, grids)
+    found, calibrated = courses(table, grids), reliabilities(stores, table, grids)
     if wanted.charts:
         from evalkit.report.charts import charts, waited
 
@@ -176,8 +179,9 @@ def _page(
             seconds=waited(stores, table),
             prices=wanted.prices,
             courses=found,
+            calibration=calibrated,
         )
-    return to_html(stores, table, grids, drawn, samples=wanted.samples, courses=found)
+    return to_html(stores, table, grids, drawn, samples=wanted.samples, courses=found, calibration=calibrated)
 
 
 def grids_of(

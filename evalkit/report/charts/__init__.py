@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from evalkit.errors import UsageError
 from evalkit.report.charts.breakdown import breakdown_charts
+from evalkit.report.charts.calibration import calibration_charts
 from evalkit.report.charts.canvas import Chart
 from evalkit.report.charts.courses import course_charts
 from evalkit.report.charts.heat import heat_charts
@@ -29,6 +30,7 @@ from evalkit.report.charts.values import capability_charts, value_charts
 from evalkit.report.paper import capability_groups
 
 if TYPE_CHECKING:
+    from evalkit.report.calibration import NamedReliability
     from evalkit.report.courses import NamedCourse
     from evalkit.report.grid import Grid
     from evalkit.report.layout import Key
@@ -48,6 +50,7 @@ def charts(
     seconds: Mapping[str, float] | None = None,
     prices: Mapping[str, Price] | None = None,
     courses: Sequence[NamedCourse] = (),
+    calibration: Sequence[NamedReliability] = (),
 ) -> list[Chart]:
     """The charts of `table`: values, capabilities, routing, courses, heat maps, breakdowns, outcomes, usage.
 
@@ -57,8 +60,8 @@ def charts(
     else the first printed column that has one, else the first run. Groups without comparable figures are not
     drawn. `seconds`: the seconds that each run waited for responses, as `waited` gives them. `prices`: the
     prices of a million prompt tokens and of a million completion tokens, by run. `courses`: those of the
-    table's figures (`evalkit.report.courses`). Raises `UsageError` if
-    `relative_to` is neither a run nor a printed column.
+    table's figures (`evalkit.report.courses`); `calibration`: likewise (`evalkit.report.calibration`). Raises
+    `UsageError` if `relative_to` is neither a run nor a printed column.
     """
     if relative_to and not papers:
         raise UsageError(
@@ -77,6 +80,7 @@ def charts(
         *rule_charts(runs, names, routed),
         *curve_charts(runs, names),
         *course_charts(courses, names),
+        *calibration_charts(calibration, names),
         *heat_charts(runs),
         *breakdown_charts(runs, names),
         *outcome_charts(runs),

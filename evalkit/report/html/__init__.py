@@ -10,6 +10,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from evalkit.report.calibration import NamedReliability, calibration_tables
 from evalkit.report.courses import NamedCourse, course_tables
 from evalkit.report.html.about import cards, run_cards
 from evalkit.report.html.browser import make_browser
@@ -33,12 +34,15 @@ def to_html(
     *,
     samples: int,
     courses: Sequence[NamedCourse] = (),
+    calibration: Sequence[NamedReliability] = (),
     first: Sequence[Tabular] = (),
 ) -> str:
     """The page. `grids`: shown instead of the plain table, if any. `samples`: the most samples to include.
 
-    `courses`: those of the table's figures, which are among the breakdowns. `first`: tables above the others.
+    `courses`, `calibration`: those of the table's figures, which are among the breakdowns. `first`: tables
+    above the others.
     """
+    of_figures = (*course_tables(courses), *calibration_tables(calibration))
     names = [run.name for run in runs_of(stores, table)]
     return render(
         title=table.title,
@@ -47,7 +51,7 @@ def to_html(
             *([_runs_first(side_by_side(grid)) for grid in grids] or [cleaned(figure_list(table))]),
         ],
         charts=charts,
-        parts=list(map(cleaned, (*course_tables(courses), *heat_maps(table), *breakdowns(table)))),
+        parts=list(map(cleaned, (*of_figures, *heat_maps(table), *breakdowns(table)))),
         browser=make_browser(stores, names, samples),
         cards=cards(stores),
         runs=run_cards(stores, names),

@@ -1,0 +1,64 @@
+"""Draws reliability diagrams: accuracy against confidence, a curve for each run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from evalkit.report.charts.canvas import WIDTH, Canvas, Chart, Scale
+from evalkit.report.charts.marks import held
+from evalkit.report.charts.style import styles
+from evalkit.report.charts.texts import pixels, shown
+
+if TYPE_CHECKING:
+    from evalkit.report.calibration import NamedReliability
+
+HEIGHT = 260
+"""The height of the curves, in pixels."""
+_SHARES = {share / 100: f"{share} %" for share in range(0, 101, 20)}
+
+
+def calibration_charts(found: Sequence[NamedReliability], names: Sequence[str]) -> Iterator[Chart]:
+    """Yields a diagram for each benchmark, with all runs that are comparable with each other."""
+    together: dict[str, list[NamedReliability]] = {}
+    for one in found:
+        together.setdefault(one.name, []).append(one)
+    pictures: list[list[NamedReliability]] = []
+    for several in together.values():
+        alike, apart = held([one.run for one in several])
+        pictures.append([one for one in several if one.run in alike])
+        pictures += [[one] for one in several if one.run in apart]
+    for number, picture in enumerate(filter(None, pictures), 1):
+        errors = [f"{shown(one.run.name)} {100 * one.found.error:.1f} %" for one in picture[:8]]
+        yield _drawn(picture, names, f"chart-calibration-{number}").chart(
+            f"{shown(picture[0].name, 60)}: accuracy by confidence",
+            f"Expected calibration error: {'; '.join(errors)}.",
+            "Confidence is the probability of the chosen letter among the letters of the choices. On the "
+            "diagonal a model is as often right as it says. Lines are 95 % intervals. Expected calibration "
+            f"error over ten bins of equal width (Guo et al. 2017): {'; '.join(errors)}.",
+        )
+
+
+def _drawn(picture: Sequence[NamedReliability], names: Sequence[str], identifier: str) -> Canvas:
+    down = Scale(0, 1, HEIGHT, 0)
+    left = max(pixels(label, 11) for label in _SHARES.values()) + 8
+    canvas = Canvas(identifier, Scale(0, 1, left, WIDTH - 24), y=HEIGHT)
+    for value, label in _SHARES.items():
+        canvas.rule(left, down(value), canvas.across.end, down(value))
+        canvas.text(left - 6, down(value), label, colour="muted", anchor="end", size=11)
+    canvas.line(canvas.across(0), down(0), canvas.across(1), down(1), "muted", 1.5, 0.8)
+    series = styles(names)
+    for one in picture:
+        style = series[one.run.name]
+        points = [(canvas.across(part.confidence), down(part.accuracy)) for part in one.found.bins]
+        for part, (x, _) in zip(one.found.bins, points, strict=True):
+            canvas.line(x, down(part.low), x, down(part.high), style.colour, 2, 0.6)
+        canvas.curve(points, style.colour)
+        for x, y in points:
+            canvas.point(x, y, style, 4)
+    canvas.axis("confidence", _SHARES)
+    canvas.top -= 22
+    canvas.text(0, canvas.top + 8, "accuracy", colour="muted")
+    used = {one.run.name for one in picture}
+    canvas.legend([series[name] for name in names if name in used])
+    return canvas
