@@ -214,7 +214,8 @@ def check_sandbox() -> None:
     except SandboxError as error:
         raise UsageError(
             f"the sandbox does not start ({error}); if this machine forbids user namespaces to this user, "
-            "allow them as root, on Debian and Ubuntu with 'sysctl kernel.unprivileged_userns_clone=1' or "
+            "allow them as root with 'sysctl user.max_user_namespaces=10000', on Debian and Ubuntu also with "
+            "'sysctl kernel.unprivileged_userns_clone=1' or "
             "'sysctl kernel.apparmor_restrict_unprivileged_userns=0'; "
             "--unsafe-execution runs programs without a sandbox"
         ) from None

@@ -19,7 +19,7 @@ import evalkit
 from evalkit.errors import SandboxError, UsageError
 from evalkit.sandbox import Limits, Outcome, Program, Sandbox, allow_unsafe, check_sandbox, run_programs
 from evalkit.sandbox.bwrap import find_bwrap
-from tests.needs import needs
+from tests.needs import needs, unshare
 from tests.processes import gone
 
 SLEEP = Program("import time; time.sleep(60)")
@@ -177,6 +177,34 @@ def test_a_sandbox_that_does_not_start(
     assert str(refused.value).startswith(f"the sandbox does not start ({words}")
     assert "allow them as root" in str(refused.value)
     assert "--unsafe-execution" in str(refused.value)
+
+
+@pytest.mark.slow
+@unshare
+@pytest.mark.parametrize(
+    ("limited", "words"),
+    [
+        ("echo 0 > /proc/sys/user/max_user_namespaces; exec", "bwrap: Creating new namespace failed"),
+        ("exec setpriv --bounding-set -all --no-new-privs", "the sandbox cannot get its users"),
+    ],
+    ids=["no namespace", "no rights"],
+)
+def test_the_root_of_a_container_without_namespaces_or_rights_is_told(limited: str, words: str) -> None:
+    check = """
+from evalkit.sandbox import check_sandbox
+try:
+    check_sandbox()
+except Exception as error:
+    print(repr(error))
+"""
+    shell = f'{limited} "$0" -c "$1"'
+    ran = subprocess.run(
+        ["unshare", "--user", "--map-root-user", "sh", "-c", shell, sys.executable, check],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert ran.stdout.startswith(f'UsageError("the sandbox does not start ({words}')
+    assert "sysctl user.max_user_namespaces" in ran.stdout
+    assert "--unsafe-execution" in ran.stdout
 
 
 @pytest.mark.slow
