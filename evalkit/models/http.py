@@ -197,11 +197,14 @@ class Endpoint:
         from evalkit.models.connections import resolve, speaks_tls
 
         self._names, host = None, self._address.host
-        limits = aiohttp.ClientTimeout(total=_LISTING, connect=_REACHED, ceil_threshold=_EXACT)
+        began = time.monotonic()
         try:
             if not self._goes_through_proxy() and (said := await resolve(host, _REACHED)):
                 return self._nobody(f"the name {host} has no address ({one_line(said)})")
-            url = self._address.route("models")
+            url, spent = self._address.route("models"), time.monotonic() - began
+            limits = aiohttp.ClientTimeout(
+                total=_LISTING - spent, connect=_REACHED - spent, ceil_threshold=_EXACT
+            )
             async with self._open_session().get(url, timeout=limits, allow_redirects=False) as answer:
                 self.listed = Listed(answer.status, answer.headers.get("Date", ""), time.time())
                 if answer.status == 200:
