@@ -148,9 +148,13 @@ class ServerProcess(Child):
         return super().kill()
 
 
-def too_busy(seconds: float) -> SandboxError:
+class TooBusy(SandboxError):
+    """The machine did not let a program run."""
+
+
+def too_busy(seconds: float) -> TooBusy:
     """The error for a program that the machine did not run enough in `seconds` of wall time."""
-    return SandboxError(
+    return TooBusy(
         f"this machine was too busy to run the program within {seconds:g} s, so there is no verdict: "
         "the same command runs it again"
     )

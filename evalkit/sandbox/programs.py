@@ -32,7 +32,7 @@ from evalkit.sandbox.checker import BROKEN, FAILED, GONE, PASSED
 from evalkit.sandbox.clock import PATIENCE
 from evalkit.sandbox.codec import Decoder, Encoder
 from evalkit.sandbox.limits import DEFAULT, Limits, Raised, Value
-from evalkit.sandbox.process import TWICE, CheckProcess, End, Report, settings, too_busy, use
+from evalkit.sandbox.process import TWICE, CheckProcess, End, Report, TooBusy, settings, too_busy, use
 from evalkit.sandbox.program import VALUE
 
 _MEGABYTE = 1 << 20
@@ -211,6 +211,8 @@ def check_sandbox() -> None:
     """Runs a small program; raises `UsageError`, with the fix, if that fails."""
     try:
         (outcome,) = run_programs([Program("def f(x):\n    return x + 1\n", "assert f(1) == 2", ("f",))])
+    except TooBusy as error:
+        raise UsageError(str(error)) from None
     except SandboxError as error:
         raise UsageError(
             f"the sandbox does not start ({error}); if this machine forbids user namespaces to this user, "

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from evalkit.errors import SandboxError
-from evalkit.sandbox import Limits, Outcome, Program, Sandbox, call, execute
+from evalkit.errors import SandboxError, UsageError
+from evalkit.sandbox import Limits, Outcome, Program, Sandbox, call, check_sandbox, execute
 from evalkit.sandbox.clock import PATIENCE
 from evalkit.sandbox.inside import under
 
@@ -156,6 +156,14 @@ def test_a_server_that_gives_no_answer_is_nobody_s_wrong_answer(
 
     with pytest.raises(SandboxError, match=r"too busy to run the program within 0\.5 s"):
         asyncio.run(main())
+
+
+def test_a_machine_too_busy_for_the_check_is_not_told_about_namespaces(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("evalkit.sandbox.process._GRACE", -PATIENCE * Limits().wall_seconds)
+    with pytest.raises(UsageError, match=r"^this machine was too busy to run the program within 0 s"):
+        check_sandbox()
 
 
 def test_a_program_cannot_choose_to_wait_for_a_cpu(sandbox: Sandbox) -> None:
