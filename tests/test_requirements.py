@@ -149,3 +149,13 @@ def test_the_page_of_licences_is_what_the_bill_says() -> None:
 def test_the_libraries_that_the_page_names_are_in_the_wheels(name: str) -> None:
     start, _, _ = INSIDE[name]
     assert [file for file in distribution(name).files or () if file.name.startswith(start)]
+
+
+def test_av_s_libraries_say_what_the_page_says() -> None:
+    """Read from the wheel: each library of FFmpeg tells its licence and how it was built."""
+    from av._core import library_meta
+
+    assert {about["license"] for about in library_meta.values()} == {"LGPL version 3 or later"}
+    for library in ("libx264", "libx265"):
+        assert f"--enable-{library} " in library_meta["libavcodec"]["configuration"]
+        assert library.removeprefix("lib") in INSIDE["av"][1]

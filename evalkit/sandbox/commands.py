@@ -5,20 +5,21 @@ from __future__ import annotations
 import asyncio
 import json
 import math
-import os
 from binascii import b2a_base64
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import get_args
 
 from evalkit.errors import UsageError
 from evalkit.processes.pool import Pool
 from evalkit.sandbox.bwrap import ENVIRONMENT, find_bwrap
-from evalkit.sandbox.command_server import HEAD, CommandRequest, CommandSettings
+from evalkit.sandbox.clock import PATIENCE
+from evalkit.sandbox.command_server import HEAD, STARVED, CommandRequest, CommandSettings
+from evalkit.sandbox.inside import own_bytes, under
 from evalkit.sandbox.limits import EndedBy, Limits, Ran
-from evalkit.sandbox.process import MOST_THREADS, ServerProcess
+from evalkit.sandbox.process import MOST_THREADS, ServerProcess, too_busy
 from evalkit.sandbox.programs import rlimits
 from evalkit.sandbox.seccomp import program_filter
 from evalkit.sandbox.shown import PACKAGES, numpy_folders
@@ -111,6 +112,8 @@ class CommandProcess(ServerProcess):
         )
         answer = await self.report(json.dumps(request).encode(), limits.wall_seconds)
         why, status, seconds, out, errors, _ = HEAD.unpack_from(answer)
+        if why == STARVED:
+            raise too_busy(PATIENCE * limits.wall_seconds)
         output = answer[HEAD.size :]
         stdout, stderr, state = output[:out], output[out : out + errors], output[out + errors :]
         return Done(_ENDED_BY[why], status, seconds, stdout, stderr, state)
@@ -125,7 +128,7 @@ class CommandProcess(ServerProcess):
 
     def resident_bytes(self) -> int:
         """The unshared memory of all processes in the sandbox at this moment, without the files in /tmp."""
-        return sum(map(_own_bytes, _under(self._process.pid)))
+        return sum(map(own_bytes, under(self._process.pid)))
 
 
 class CompilerProcess(CommandProcess):
@@ -183,24 +186,3 @@ def checked(files: Files, limits: Limits, *taken: str) -> dict[str, tuple[bytes,
 
 def _base64(content: bytes) -> str:
     return b2a_base64(content, newline=False).decode()
-
-
-def _under(process: int) -> list[int]:
-    """`process` and all its descendants; those that end meanwhile may be missing."""
-    found, at = [process], 0
-    while at < len(found):
-        try:
-            for thread in Path(f"/proc/{found[at]}/task").iterdir():
-                found += map(int, (thread / "children").read_text().split())
-        except OSError:
-            pass
-        at += 1
-    return found
-
-
-def _own_bytes(process: int) -> int:
-    try:
-        _, resident, shared, *_ = Path(f"/proc/{process}/statm").read_text().split()
-    except (OSError, ValueError):
-        return 0
-    return (int(resident) - int(shared)) * os.sysconf("SC_PAGE_SIZE")

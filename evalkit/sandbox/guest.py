@@ -15,8 +15,8 @@ from typing import Any
 from evalkit.processes.framing import from_host, to_host
 from evalkit.sandbox import confine
 
-READY, REPORT, TROUBLE = b"+", b"=", b"!"
-"""The first byte of a message to the host; after `TROUBLE` comes its text."""
+READY, REPORT, TROUBLE, WAITED = b"+", b"=", b"!", b"?"
+"""The first byte of a message to the host; after `TROUBLE` comes its text. `WAITED` asks for seconds."""
 
 
 def run(start: Callable[[socket.socket, Any], Callable[[], None]]) -> None:
@@ -36,6 +36,12 @@ def run(start: Callable[[socket.socket, Any], Callable[[], None]]) -> None:
     to_host(host, READY)
     while host.recv(1, socket.MSG_PEEK):
         serve()
+
+
+def waited(host: socket.socket) -> float:
+    """Asks the host for the seconds that this server's programs have waited for a CPU: here is no /proc."""
+    to_host(host, WAITED)
+    return float(from_host(host))
 
 
 def say_trouble(host: socket.socket, error: OSError) -> None:

@@ -19,7 +19,8 @@ class Limits:
     cpu_seconds: float = 3.0
     """CPU time of the program and its tests together; in a session, of each process of a command."""
     wall_seconds: float = 30.0
-    """Wall time. It is generous, because it should end programs that sleep or wait, and not slow ones."""
+    """Wall time in which the program could run: waiting for a CPU does not count. It is generous, because it
+    should end programs that sleep or wait, and not slow ones."""
     memory_megabytes: int = 4096
     """Memory of the program, which is one process; its tests may use as much. In a session, of all processes
     together."""

@@ -20,8 +20,10 @@ from evalkit.processes.pool import Child, Ended, Pool
 from evalkit.sandbox import bwrap
 from evalkit.sandbox.check_server import HEAD, CheckSettings
 from evalkit.sandbox.checker import VERDICT
-from evalkit.sandbox.guest import READY, REPORT, TROUBLE
+from evalkit.sandbox.clock import PATIENCE
+from evalkit.sandbox.guest import READY, REPORT, TROUBLE, WAITED
 from evalkit.sandbox.hidden import hidden, hide_folders
+from evalkit.sandbox.inside import seconds_waited, under
 from evalkit.sandbox.seccomp import program_filter, system_filter
 from evalkit.sandbox.shown import PACKAGES, numpy_folders
 
@@ -31,7 +33,7 @@ TWICE = "its sandbox ended with it, and again in a fresh one"
 _TO_START = 60.0
 """Seconds that a server may take to start."""
 _GRACE = 10.0
-"""Seconds after a program's limit after which its server, which should have ended it, is given up."""
+"""Seconds after which a server that should have ended its program is given up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +46,15 @@ class End:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The server's report on one program. `late`, `over`: whether it used up its wall time, its CPU time."""
+    """The server's report on one program.
+
+    `late`, `over`: whether it used up its wall time, its CPU time. `starved`: whether it was ended because
+    the machine was too busy to run it.
+    """
 
     late: bool
     over: bool
+    starved: bool
     program: End
     checker: End
     said: tuple[bytes, ...]
@@ -118,17 +125,39 @@ class ServerProcess(Child):
     async def report(self, request: bytes, seconds: float) -> bytes:
         """The server's report on a request.
 
-        `seconds`: how long the server lets a program run. Raises `Ended`, and `SandboxError` if the server
-        cannot run anything.
+        `seconds`: the program's limit on wall time. Raises `Ended`, and `SandboxError` if the server cannot
+        run anything, or does not answer in time: no program can delay it, so the machine does.
         """
+        longest = PATIENCE * seconds + _GRACE
         try:
-            return _checked(await self.ask(request, seconds + _GRACE)).removeprefix(REPORT)
+            async with asyncio.timeout(longest):
+                await self.send(request)
+                while (answer := await self.receive()) == WAITED:
+                    await self.send(b"%f" % await asyncio.to_thread(self._seconds_waited))
+            return _checked(answer).removeprefix(REPORT)
         except TimeoutError:
-            raise Ended from None
+            raise too_busy(longest) from None
+
+    def _seconds_waited(self) -> float:
+        """Of the processes that the server started; they take turns, so their waits are added."""
+        around = 2 if self.killed else 1  # bubblewrap, the server
+        return sum(map(seconds_waited, under(self._process.pid)[around:]))
 
     def kill(self) -> int:
         self._beginning.close()
         return super().kill()
+
+
+class TooBusy(SandboxError):
+    """The machine did not let a program run."""
+
+
+def too_busy(seconds: float) -> TooBusy:
+    """The error for a program that the machine did not run enough in `seconds` of wall time."""
+    return TooBusy(
+        f"this machine was too busy to run the program within {seconds:g} s, so there is no verdict: "
+        "the same command runs it again"
+    )
 
 
 def _checked(answer: bytes) -> bytes:
@@ -161,9 +190,9 @@ class CheckProcess(ServerProcess):
     async def check(self, request: bytes) -> Report:
         """The report on a request (JSON). Raises `Ended`, and `SandboxError` if it cannot run anything."""
         answer = await self.report(request, self._settings["wall_seconds"])
-        late, over, code, cpu, checker_code, checker_cpu = HEAD.unpack_from(answer)
+        late, over, starved, code, cpu, checker_code, checker_cpu = HEAD.unpack_from(answer)
         messages, more = _messages(answer[HEAD.size :])
-        return Report(late, over, End(code, cpu), End(checker_code, checker_cpu), messages, not more)
+        return Report(late, over, starved, End(code, cpu), End(checker_code, checker_cpu), messages, not more)
 
 
 def _messages(arrived: bytes) -> tuple[tuple[bytes, ...], bool]:

@@ -5,7 +5,8 @@ in which every program gets a process of its own, alone in its process namespace
 rights and no network. The tests run in another process, which never runs the program and calls it over a
 wire that carries plain data. So the worst that a program can do is to fail.
 
-`Limits.cpu_seconds` limits CPU time and not wall time, so that a busy machine gives the same verdict.
+`Limits.cpu_seconds` limits CPU time and not wall time, so that a busy machine gives the same verdict. Time in
+which a program could not run does not count towards `Limits.wall_seconds` either (`evalkit.sandbox.clock`).
 """
 
 from __future__ import annotations
@@ -28,9 +29,10 @@ from evalkit.processes.pool import Ended, Pool, elsewhere
 from evalkit.samples import plain_text
 from evalkit.sandbox.bwrap import find_bwrap
 from evalkit.sandbox.checker import BROKEN, FAILED, GONE, PASSED
+from evalkit.sandbox.clock import PATIENCE
 from evalkit.sandbox.codec import Decoder, Encoder
 from evalkit.sandbox.limits import DEFAULT, Limits, Raised, Value
-from evalkit.sandbox.process import TWICE, CheckProcess, End, Report, settings, use
+from evalkit.sandbox.process import TWICE, CheckProcess, End, Report, TooBusy, settings, too_busy, use
 from evalkit.sandbox.program import VALUE
 
 _MEGABYTE = 1 << 20
@@ -109,7 +111,7 @@ class Sandbox:
         self._servers = Pool(start, packages=["numpy"] if installed("numpy") else [])
 
     async def run(self, program: Program) -> Outcome:
-        """Checks `program`. Raises `SandboxError` if it cannot be checked.
+        """Checks `program`. Raises `SandboxError` if it cannot be checked, or the machine is too busy for it.
 
         If its server ends with the program, and a second server too, the program has failed.
         """
@@ -151,7 +153,10 @@ class Sandbox:
                 raise Ended
             return report
 
-        return await use(self._servers, checked)
+        report = await use(self._servers, checked)
+        if report is not None and report.starved and not _over(report, limits):
+            raise too_busy(PATIENCE * limits.wall_seconds)
+        return report
 
     def close(self) -> None:
         """Ends the servers at once. A later `run` starts others."""
@@ -206,10 +211,13 @@ def check_sandbox() -> None:
     """Runs a small program; raises `UsageError`, with the fix, if that fails."""
     try:
         (outcome,) = run_programs([Program("def f(x):\n    return x + 1\n", "assert f(1) == 2", ("f",))])
+    except TooBusy as error:
+        raise UsageError(str(error)) from None
     except SandboxError as error:
         raise UsageError(
             f"the sandbox does not start ({error}); if this machine forbids user namespaces to this user, "
-            "allow them as root, on Debian and Ubuntu with 'sysctl kernel.unprivileged_userns_clone=1' or "
+            "allow them as root with 'sysctl user.max_user_namespaces=10000', on Debian and Ubuntu also with "
+            "'sysctl kernel.unprivileged_userns_clone=1' or "
             "'sysctl kernel.apparmor_restrict_unprivileged_userns=0'; "
             "--unsafe-execution runs programs without a sandbox"
         ) from None
@@ -271,7 +279,7 @@ def _over(report: Report, limits: Limits) -> bool:
 
 def _killed_from_outside(report: Report, limits: Limits) -> bool:
     """Whether something else killed the checker, such as the kernel when memory was short."""
-    alone = not report.said and not report.late and report.checker.code == -signal.SIGKILL
+    alone = not (report.said or report.late or report.starved) and report.checker.code == -signal.SIGKILL
     return alone and not _over(report, limits)
 
 

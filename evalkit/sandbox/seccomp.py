@@ -84,6 +84,9 @@ _WATCHES: _Calls = {
 _IN_VAIN: _Calls = {
     # A program is alone: no other process waits for its locks or holds any, and its files end with it.
     "flock": (73, 32), "sync": (162, 81), "syncfs": (306, 267), "fadvise64": (221, 223),
+    # One that chose to be slow would wait for a CPU, which does not count towards its wall time.
+    "setpriority": (141, 140), "sched_setparam": (142, 118), "sched_setscheduler": (144, 119),
+    "sched_setattr": (314, 274),
 }  # fmt: skip
 
 # <fcntl.h>, <linux/fcntl.h>, <asm-generic/ioctls.h>

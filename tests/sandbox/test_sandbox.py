@@ -216,7 +216,7 @@ def test_other_processes_are_not_there() -> None:
             for act in (
                 lambda: os.kill(process, 0),
                 lambda: os.sched_setaffinity(process, [0]),
-                lambda: os.setpriority(os.PRIO_PROCESS, process, 19),
+                lambda: os.getpriority(os.PRIO_PROCESS, process),
                 lambda: resource.prlimit(process, resource.RLIMIT_CPU, (1, 1)),
                 lambda: os.getpgid(process),
             ):

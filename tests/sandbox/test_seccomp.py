@@ -145,9 +145,10 @@ FILE = (0x40086602, 0x401C5820, 0x40806685, 0x5412, 0)  # FS_IOC_SETFLAGS, …, 
 @pytest.mark.parametrize(
     ("machine", "audit", "fcntl", "ioctl", "in_vain", "watches"),
     [
-        # flock, sync, syncfs, fadvise64; inotify_init, inotify_init1, cachestat, statmount, listmount
-        ("x86_64", X86_64, 72, 16, (73, 162, 306, 221), (253, 294, 451, 457, 458)),
-        ("aarch64", AARCH64, 25, 29, (32, 81, 267, 223), (26, 451, 457, 458)),
+        # flock, sync, syncfs, fadvise64, setpriority, sched_setparam, sched_setscheduler, sched_setattr;
+        # inotify_init, inotify_init1, cachestat, statmount, listmount
+        ("x86_64", X86_64, 72, 16, (73, 162, 306, 221, 141, 142, 144, 314), (253, 294, 451, 457, 458)),
+        ("aarch64", AARCH64, 25, 29, (32, 81, 267, 223, 140, 118, 119, 274), (26, 451, 457, 458)),
     ],
 )
 def test_no_locks_leases_or_watches_on_files_of_this_machine(

@@ -19,7 +19,7 @@ import evalkit
 from evalkit.errors import SandboxError, UsageError
 from evalkit.sandbox import Limits, Outcome, Program, Sandbox, allow_unsafe, check_sandbox, run_programs
 from evalkit.sandbox.bwrap import find_bwrap
-from tests.needs import needs
+from tests.needs import needs, unshare
 from tests.processes import gone
 
 SLEEP = Program("import time; time.sleep(60)")
@@ -180,6 +180,34 @@ def test_a_sandbox_that_does_not_start(
 
 
 @pytest.mark.slow
+@unshare
+@pytest.mark.parametrize(
+    ("limited", "words"),
+    [
+        ("echo 0 > /proc/sys/user/max_user_namespaces; exec", "bwrap: Creating new namespace failed"),
+        ("exec setpriv --bounding-set -all --no-new-privs", "the sandbox cannot get its users"),
+    ],
+    ids=["no namespace", "no rights"],
+)
+def test_the_root_of_a_container_without_namespaces_or_rights_is_told(limited: str, words: str) -> None:
+    check = """
+from evalkit.sandbox import check_sandbox
+try:
+    check_sandbox()
+except Exception as error:
+    print(repr(error))
+"""
+    shell = f'{limited} "$0" -c "$1"'
+    ran = subprocess.run(
+        ["unshare", "--user", "--map-root-user", "sh", "-c", shell, sys.executable, check],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert ran.stdout.startswith(f'UsageError("the sandbox does not start ({words}')
+    assert "sysctl user.max_user_namespaces" in ran.stdout
+    assert "--unsafe-execution" in ran.stdout
+
+
+@pytest.mark.slow
 def test_a_server_that_dies_on_a_program_twice_has_not_passed_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -247,7 +275,7 @@ outcomes = run_programs([
 print(os.getuid(), [outcome.status for outcome in outcomes])
 """)
     for path in (tmp_path, *tmp_path.parents):
-        if path != Path("/"):
+        if path.stat().st_mode & 0o055 != 0o055:  # not /tmp, whose mode an ordinary user cannot set
             path.chmod(path.stat().st_mode | 0o055)
     user = 12345 if os.getuid() == 0 else os.getuid()
     ran = subprocess.run(

@@ -13,6 +13,7 @@ from evalkit.tasks.mbpp import mbpp, read_program, score, shown, to_sample, used
 from evalkit.api import DataError, Message, Sample, UsageError
 from evalkit.benchmark.task import Task, build
 from evalkit.data.base import DataOptions
+from tests.forgeries import BODIES
 
 SMALL = DataOptions(small_sets=True)
 TASK = build(mbpp)
@@ -144,3 +145,22 @@ def test_an_unknown_subset() -> None:
     with pytest.raises(UsageError, match="sanitized"):
         mbpp(subset="sanitised")
     assert list(inspect.signature(mbpp).parameters) == ["subset"]
+
+
+NODES: dict[str, Any] = {
+    "code": "class Node:\n  def __init__(self, n):\n    self.n = n\ndef double(node):\n  return 2 * node.n",
+    "test_list": ["assert double(Node(2)) == 4"],
+}
+"""Its tests use a class of the program, whose objects stay with the program."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("others", [{}, NODES], ids=["plain data", "objects"])
+def test_no_body_forges_its_verdict(others: dict[str, Any]) -> None:
+    one = sample(**others)
+    start = one.target[0].partition("def double")[0] if others else ""
+    right, *forged = verdicts(
+        (one.target[0], one), *((f"{start}def double(n):\n{body}", one) for body in BODIES.values())
+    )
+    assert right
+    assert dict(zip(BODIES, forged, strict=True)) == dict.fromkeys(BODIES, False)
