@@ -19,6 +19,17 @@ CREATE TABLE cell (           -- one task under one protocol
     UNIQUE (task, protocol, role)
 );
 
+CREATE TABLE cell_copy (      -- the rows of cell a second time: without its cell, nothing can be said of a sample
+    id INTEGER PRIMARY KEY,
+    task TEXT NOT NULL,
+    protocol TEXT NOT NULL,
+    role TEXT NOT NULL,
+    spec TEXT NOT NULL,
+    found TEXT NOT NULL,
+    finished INTEGER,
+    crc INTEGER
+);
+
 CREATE TABLE figure (         -- the figures, written when a cell is finished; readers do not compute them again
     cell INTEGER NOT NULL,
     metric TEXT NOT NULL,     -- the metric's name

@@ -113,6 +113,9 @@ def test_every_writer_writes_checksums(cli: Cli, run: Path, tmp_path: Path) -> N
         assert cli(*arguments).code == 0
         said = cli("verify", arguments[-1], "--json")
         assert (said.code, json.loads(said.out)["whole"]) == (0, True), said
+        there = contents(arguments[-1])
+        assert len(there["cell"]) == len(TASKS[1].split(","))
+        assert there["cell_copy"] == there["cell"]
 
 
 def test_twenty_flipped_bits_are_found_or_in_bytes_that_no_one_reads(cli: Cli, tmp_path: Path) -> None:
@@ -234,6 +237,55 @@ def test_what_is_whole_is_saved_and_the_rest_is_asked_again(
     before, after = (json.loads(cli("report", path, "--json").out)["cells"] for path in (runs.one, saved))
     assert after == before
     assert "already exists" in cli("verify", run, "-o", saved).err
+
+
+def zero_pages(path: Path, *names: str) -> None:
+    """Overwrites the first page of tables."""
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        roots = [
+            db.execute("SELECT rootpage FROM sqlite_schema WHERE name = ?", (name,)).fetchone()[0]
+            for name in names
+        ]
+    data = bytearray(path.read_bytes())
+    for root in roots:
+        data[(root - 1) * 4096 : root * 4096] = bytes(4096)
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("spoiled", ["spec", "finished", "page"])
+def test_a_damaged_row_of_a_cell_loses_nothing(
+    cli: Cli, runs: Runs, run: Path, tmp_path: Path, spoiled: str
+) -> None:
+    if spoiled == "page":
+        zero_pages(run, "cell")
+    else:
+        value = {"spec": "replace(spec, '\"temperature\":0', '\"temperature\":1')", "finished": "4"}[spoiled]
+        with closing(sqlite3.connect(run)) as db, db:
+            before = db.execute("SELECT * FROM cell WHERE id = 1").fetchone()
+            db.execute(f"UPDATE cell SET {spoiled} = {value} WHERE id = 1")
+            assert db.execute("SELECT * FROM cell WHERE id = 1").fetchone() != before
+    assert "is damaged: table cell" in cli("report", run).err
+    saved = tmp_path / "saved.db"
+    said = cli("verify", run, "-o", saved)
+    assert (said.code, "to be resumed" in said.err) == (1, False), said
+    assert json.loads(cli("report", saved, "--json").out) == json.loads(cli("report", runs.one, "--json").out)
+    assert contents(saved) == contents(runs.one)
+
+
+def test_a_cell_whose_copy_is_damaged_too_is_lost_and_the_others_are_saved(
+    cli: Cli, runs: Runs, run: Path, tmp_path: Path
+) -> None:
+    with closing(sqlite3.connect(run)) as db, db:
+        for name in ("cell", "cell_copy"):
+            db.execute(f"UPDATE {name} SET found = '{{\"threshold\":1}}' WHERE id = 1")
+    assert cli("verify", run, "-o", tmp_path / "saved.db").code == 1
+    before, after = (
+        json.loads(cli("report", path, "--json").out)["cells"] for path in (runs.one, tmp_path / "saved.db")
+    )
+    assert 0 < len(after) < len(before)
+    figures = [(cell["task"], cell["metric"], cell["value"], cell["signature"]) for cell in before]
+    assert all((cell["task"], cell["metric"], cell["value"], cell["signature"]) in figures for cell in after)
 
 
 def test_rows_beyond_a_page_that_cannot_be_read_are_saved(cli: Cli, tmp_path: Path) -> None:
