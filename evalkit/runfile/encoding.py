@@ -72,6 +72,8 @@ def _key(key: object, where: str) -> str:
 
 MOST_GENERATED = 256 << 20
 """Maximum number of bytes of the pictures and clips of one response."""
+MOST_TOKENS = 1 << 40
+"""The highest token count of a response, so that no sum of them exceeds an integer of SQLite or JSON."""
 _FINISHES = frozenset(get_args(Finish))
 
 
@@ -93,7 +95,7 @@ def checked(response: object, request: Request) -> Response:
             response, prompt_tokens=counts[0], completion_tokens=counts[1], seconds=seconds
         )
     for count in counts:
-        if count is not None and not 0 <= count < 1 << 63:
+        if count is not None and not 0 <= count <= MOST_TOKENS:
             raise ProviderError(f"the model returned {count} as a token count")
     if not math.isfinite(response.seconds) or response.finish not in _FINISHES:
         raise ProviderError(f"the model returned seconds={response.seconds!r}, finish={response.finish!r}")
@@ -175,6 +177,9 @@ def response_of(columns: Sequence[Any]) -> Response:
 def _response_of(columns: Sequence[Any]) -> Response:
     text, finish, prompt_tokens, completion_tokens, seconds, reasoning, *listed = columns
     tokens, prompt, likelihoods, calls = listed
+    for count in (prompt_tokens, completion_tokens):
+        if count is not None and not 0 <= count <= MOST_TOKENS:
+            raise ValueError(f"{count} as a token count")
     return Response(
         text,
         finish,

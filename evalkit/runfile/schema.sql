@@ -109,7 +109,7 @@ CREATE TABLE sample (         -- a question, its answer and its score; written o
     question BLOB NOT NULL,   -- 16-byte digest of id, target, choices, group and meta
     asked BLOB NOT NULL,      -- 16-byte digest of the set of its requests that do not depend on a response
     outcome TEXT NOT NULL,    -- correct, wrong, unparsable, truncated, refused, failed; answered: no public reference
-    boundary TEXT NOT NULL,   -- where it failed: data, media, provider, tool, sandbox, judge, scorer
+    boundary TEXT NOT NULL,   -- where it failed: data, media, provider, tool, sandbox, judge, scorer, worker
     error TEXT NOT NULL,
     answer TEXT NOT NULL,     -- JSON: finals, variants, branches, detail
     statistics BLOB NOT NULL, -- float64, little-endian: the columns of every metric, in order; empty if not scored
