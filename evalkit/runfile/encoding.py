@@ -17,7 +17,7 @@ import orjson
 from evalkit.benchmark.signature import digest
 from evalkit.errors import BoundaryError, ProviderError, SampleError, ScorerError, UsageError, one_line
 from evalkit.keys import redacted
-from evalkit.models.base import Finish, Likelihood, Request, Response, TokenLogprob
+from evalkit.models.base import MOST_TOKENS, Finish, Likelihood, Request, Response, TokenLogprob
 from evalkit.runfile.packed_tokens import FEWEST_PACKED, is_packed, pack, unpack
 from evalkit.runfile.records import Row
 from evalkit.runfile.stored_json import texts
@@ -72,8 +72,7 @@ def _key(key: object, where: str) -> str:
 
 MOST_GENERATED = 256 << 20
 """Maximum number of bytes of the pictures and clips of one response."""
-MOST_TOKENS = 1 << 40
-"""The highest token count of a response, so that no sum of them exceeds an integer of SQLite or JSON."""
+
 _FINISHES = frozenset(get_args(Finish))
 
 
