@@ -149,3 +149,12 @@ def test_the_page_of_licences_is_what_the_bill_says() -> None:
 def test_the_libraries_that_the_page_names_are_in_the_wheels(name: str) -> None:
     start, _, _ = INSIDE[name]
     assert [file for file in distribution(name).files or () if file.name.startswith(start)]
+
+
+def test_ci_installs_the_locked_packages_before_anything_else() -> None:
+    """So that a locked file that cannot be installed any more is seen at once."""
+    root = LOCKED.parent.parent
+    steps = re.findall(r"^make (\S+)$", (root / ".ci" / "run").read_text("utf-8"), re.MULTILINE)
+    targets = re.findall(r"^([a-z-]+):", (root / "Makefile").read_text("utf-8"), re.MULTILINE)
+    assert steps == ["locked", "lint", "types", "test-all"]
+    assert {*steps} <= {*targets}
