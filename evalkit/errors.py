@@ -13,6 +13,7 @@ EvalkitError
     ├── SandboxError      the place where programs run
     ├── JudgeError        a judge model that did not answer, or whose replies cannot be read
     └── ScorerError       the extractor or the scorer itself
+        └── WorkerError   the process in which a scorer runs: it had no CPU time, was killed or was lost
 """
 
 from __future__ import annotations
@@ -133,6 +134,15 @@ class ScorerError(BoundaryError):
     """The extractor or the scorer raised an exception."""
 
     boundary = "scorer"
+
+
+class WorkerError(ScorerError):
+    """The process in which a scorer runs gave no result in its wall time, was killed or was lost.
+
+    Its CPU time is limited apart, so the machine was too busy or out of memory: the same call may succeed.
+    """
+
+    boundary = "worker"
 
 
 def one_line(error: BaseException, most: int) -> str:

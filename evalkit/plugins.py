@@ -9,12 +9,14 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 from evalkit.errors import UsageError, one_line
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
+    from importlib.resources.abc import Traversable
 
 Kind: TypeAlias = Literal["models", "tasks", "metrics", "papers"]
 """The part of the name of the entry points' group after `evalkit.`."""
@@ -48,6 +50,19 @@ class Plugin:
     def wrong(self, problem: str) -> PluginError:
         """The error for a plugin that is not what its kind needs."""
         return PluginError(f"{self} cannot be used: {problem}")
+
+
+def paper_folder(plugin: Plugin) -> Traversable:
+    """The folder of a plugin of the kind papers. Raises `PluginError` if it has no `paper.toml`."""
+    from importlib import resources
+
+    module = plugin.load()
+    if not isinstance(module, ModuleType) or not hasattr(module, "__path__"):
+        raise plugin.wrong("it is no package with a paper.toml")
+    folder = resources.files(module)
+    if not folder.joinpath("paper.toml").is_file():
+        raise plugin.wrong("its folder has no paper.toml")
+    return folder
 
 
 @functools.cache

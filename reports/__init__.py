@@ -6,6 +6,7 @@ import functools
 import tomllib
 from collections.abc import Mapping
 from importlib import resources
+from importlib.resources.abc import Traversable
 from typing import NamedTuple
 
 REPORT = "gemini-1.0"
@@ -29,11 +30,19 @@ def reserved() -> Mapping[str, str]:
 @functools.cache
 def printed_rows() -> Mapping[str, tuple[Printed, ...]]:
     """The rows with a benchmark, by the names of the report's tables in small letters: `table 2`."""
-    place = resources.files(__name__).joinpath(REPORT)
+    return rows_in(resources.files(__name__).joinpath(REPORT))
+
+
+def rows_in(place: Traversable) -> Mapping[str, tuple[Printed, ...]]:
+    """The same of the paper in any folder.
+
+    Raises an `OSError`, `ValueError`, `LookupError`, `TypeError` or `AttributeError` for a folder that has no
+    paper; `evalkit.report.paper` says what is wrong with one.
+    """
     names = tomllib.loads(place.joinpath("paper.toml").read_text("utf-8"))["tables"]
     return {
-        name.replace("-", " "): tuple(
-            Printed(row["task"], tuple(dict.fromkeys(_protocols(row["figures"]))))
+        name.replace("-", " ").casefold(): tuple(
+            Printed(row["task"], tuple(dict.fromkeys(_protocols(row.get("figures", {})))))
             for row in tomllib.loads(place.joinpath(f"{name}.toml").read_text("utf-8"))["rows"]
             if row.get("task")
         )

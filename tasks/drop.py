@@ -41,6 +41,7 @@ from evalkit.api import (
     Variant,
     Verdict,
     task,
+    text_of,
     versioned,
 )
 from evalkit.scoring.drop import drop_scores
@@ -113,7 +114,7 @@ def to_sample(record: Record) -> Sample:
         group=answers[0][1],
         cluster=record["section_id"],
         meta={
-            "passage": record["passage"],
+            "passage": text_of(record["passage"], "passage"),
             "earlier": record.get("earlier", []),
             "answers": [list(spans) for spans, _ in answers],
         },

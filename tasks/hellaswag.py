@@ -48,6 +48,7 @@ from evalkit.api import (
     letters,
     sample_id,
     task,
+    text_of,
     versioned,
 )
 from evalkit.scoring import chat_letter
@@ -68,8 +69,8 @@ def to_sample(record: Record) -> Sample:
     half = source.partition("~")[0]
     if half not in HALVES:
         raise ValueError(f"source_id is {source!r}: it must begin with {' or '.join(HALVES)}")
-    context = f"{record['ctx_a']} {record['ctx_b'].capitalize()}"
-    story = plain(f"{record['activity_label']}: {context}")
+    about, first, second = (text_of(record[name], name) for name in ("activity_label", "ctx_a", "ctx_b"))
+    story = plain(f"{about}: {first} {second.capitalize()}")
     endings = tuple(map(plain, record["endings"]))
     return Sample(
         id=sample_id(source, str(record["ind"]), story),

@@ -50,6 +50,7 @@ from evalkit.api import (
     Verdict,
     letters,
     task,
+    text_of,
     unknown,
     versioned,
 )
@@ -92,7 +93,7 @@ EXAMPLES = (
 def to_sample(record: Record) -> Sample:
     kind, precision, picture = _kind(record), record["precision"], Image.of(record["decoded_image"])
     choices, about = tuple(record["choices"] or ()), record["metadata"]
-    unit = f" (Unit: {record['unit']})" if record["unit"] else ""
+    unit = f" (Unit: {text_of(record['unit'], 'unit')})" if record["unit"] else ""
     return Sample(
         id=record["pid"],
         input=query(kind, record["question"] + unit, choices),

@@ -48,6 +48,7 @@ from evalkit.api import (
     Verdict,
     check_sandbox,
     task,
+    text_of,
     unknown,
     versioned,
 )  # fmt: skip
@@ -71,7 +72,7 @@ EXPERT = "You are an expert Python programmer, and here is your task:"
 
 def to_sample(record: Record) -> Sample:
     """A problem of either subset. `meta`: what of the program the tests use, by the reference program."""
-    tests = [str(test) for test in record["test_list"]]
+    tests = [text_of(test, "a test of test_list") for test in record["test_list"]]
     imports = [str(line) for line in record.get("test_imports") or ()]
     setup = str(record.get("test_setup_code") or "")
     functions, classes = used(record["code"], "\n".join((*imports, setup, *tests)))

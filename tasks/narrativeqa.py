@@ -54,6 +54,7 @@ from evalkit.api import (
     Verdict,
     sample_id,
     task,
+    text_of,
     unknown,
     versioned,
 )
@@ -184,7 +185,7 @@ def to_sample(record: Record) -> Sample:
         cluster=record["document"],
         tags=() if was_cut is None else (CUT if was_cut else WHOLE,),
         meta={} if was_cut is None else {"cut": was_cut},
-        document=record["text"],
+        document=text_of(record["text"], "text"),
     )
 
 

@@ -43,6 +43,7 @@ from evalkit.api import (
     averages,
     sample_id,
     task,
+    text_of,
     unknown,
     versioned,
 )
@@ -76,7 +77,7 @@ def to_sample(record: Record) -> Sample:
         target=target,
         group=language,
         cluster=sample_id(language, record["title"]),
-        meta={"context": record["context"]},
+        meta={"context": text_of(record["context"], "context")},
     )
 
 

@@ -18,6 +18,7 @@ from aiohttp import web
 
 from tests.openai_server import OpenAIServer, Script, arithmetic
 from tests.openai_wire import Payload, look, tokens
+from tests.tool_wire import Turn, called, chat, described, unfit_tools
 
 MESSAGES = "messages"
 LEAST_CACHED = 256
@@ -109,19 +110,24 @@ class AnthropicServer(OpenAIServer):
             return refuse(400, "messages: Unexpected role. The allowed roles are user, assistant.")
         if any(block["type"] == "text" and not block["text"] for block in blocks):
             return refuse(400, "messages: text content blocks must be non-empty")
+        tools = [(tool["name"], tool.get("input_schema")) for tool in payload.get("tools", ())]
+        if odd := unfit_tools(_turns(payload), tools):
+            return refuse(400, f"messages: {odd}")
+        if any(not _results_first(message["content"]) for message in messages):
+            return refuse(400, "messages: tool_result blocks must come first")
         if sum("cache_control" in block for block in blocks) > 4:
             return refuse(400, "A maximum of 4 blocks with cache_control may be provided.")
         if messages[-1]["role"] == "assistant":
             if not self._prefill:
                 words = "This model does not support assistant message prefill. The conversation must end"
                 return refuse(400, f"{words} with a user message.")
-            if (text := messages[-1]["content"][-1]["text"]) != text.rstrip():
+            if (text := messages[-1]["content"][-1].get("text", "")) != text.rstrip():
                 return refuse(400, "messages: final assistant content cannot end with trailing whitespace")
         return None
 
     def _unclear(self, payload: Payload) -> web.Response | None:
         for block in (block for message in payload["messages"] for block in message["content"]):
-            if block["type"] == "text":
+            if block["type"] != "image":
                 continue
             source = block["source"]
             seen = look(f"data:{source['media_type']};base64,{source['data']}")
@@ -138,9 +144,12 @@ class AnthropicServer(OpenAIServer):
         stop = "max_tokens" if choice["finish_reason"] == "length" else "end_turn"
         if choice["stop_reason"] is not None:
             stop = "stop_sequence"
+        calls = called(choice["message"])
+        stop = "tool_use" if calls else stop
         shown, sent = choice["message"]["content"], whole["usage"]["prompt_tokens"]
         usage = self._usage(payload, sent) | {"output_tokens": whole["usage"]["completion_tokens"]}
-        blocks = [{"type": "text", "text": shown}] if shown else []
+        blocks: list[Payload] = [{"type": "text", "text": shown}] if shown else []
+        blocks += [{"type": "tool_use", "id": one, "name": name, "input": use} for one, name, use in calls]
         return web.json_response(said(*blocks, stop=stop, model=payload["model"], usage=usage))
 
     def _document(self, payload: Payload, route: str, *texts: str, **message: Any) -> Payload:
@@ -166,17 +175,37 @@ class AnthropicServer(OpenAIServer):
         }
 
 
+def _turns(payload: Payload) -> list[Turn]:
+    found = [Turn("system", _text(payload.get("system", [])))]
+    for message in payload["messages"]:
+        blocks = message["content"]
+        calls = [(one["id"], one["name"], one["input"]) for one in blocks if one["type"] == "tool_use"]
+        results = [
+            (one["tool_use_id"], _text(one["content"])) for one in blocks if one["type"] == "tool_result"
+        ]
+        found.append(Turn(message["role"], _text(blocks), calls, results))
+    return found
+
+
+def _text(blocks: list[Payload]) -> str:
+    return "".join(block.get("text", "") for block in blocks)
+
+
+def _results_first(blocks: list[Payload]) -> bool:
+    kinds = [block["type"] == "tool_result" for block in blocks]
+    return kinds == sorted(kinds, reverse=True)
+
+
 def _as_chat(payload: Payload) -> Payload:
     """The request as OpenAI's chats have it, files left out."""
-    turns = [{"role": "system", "content": payload.get("system", [])}, *payload["messages"]]
-    messages = [
-        {"role": turn["role"], "content": "".join(block.get("text", "") for block in turn["content"])}
-        for turn in turns
-        if turn["content"]
+    tools = [
+        described(tool["name"], tool["description"], tool["input_schema"])
+        for tool in payload.get("tools", ())
     ]
     return {
         "model": payload["model"],
-        "messages": messages,
+        "messages": chat(_turns(payload)),
         "max_tokens": payload["max_tokens"],
         "stop": payload.get("stop_sequences", []),
+        **({"tools": tools} if tools else {}),
     }

@@ -17,6 +17,7 @@ from aiohttp import web
 
 from tests.openai_server import OpenAIServer, Script, arithmetic
 from tests.openai_wire import Payload, look
+from tests.tool_wire import Turn, called, chat, described, unfit_tools
 
 CONVERSE = "model/{model}/converse"
 _FIELDS = {
@@ -89,6 +90,9 @@ class BedrockServer(OpenAIServer):
         if "system" in payload and not self._system:
             words = "This model doesn't support system messages. Try again without the system parameter."
             return refuse(400, words)
+        tools = [(tool["name"], tool["inputSchema"]["json"]) for tool in _tools(payload)]
+        if unfit := unfit_tools(_turns(payload), tools):
+            return refuse(400, f"The model returned the following errors: {unfit}")
         return _wrong_turns(payload["messages"])
 
     def _unclear(self, payload: Payload) -> web.Response | None:
@@ -109,7 +113,10 @@ class BedrockServer(OpenAIServer):
         choice, usage = whole["choices"][0], whole["usage"]
         stop = "max_tokens" if choice["finish_reason"] == "length" else "end_turn"
         counts = {"inputTokens": usage["prompt_tokens"], "outputTokens": usage["completion_tokens"]}
-        return web.json_response(said({"text": choice["message"]["content"]}, stop=stop, **counts))
+        calls, text = called(choice["message"]), choice["message"]["content"]
+        blocks: list[Payload] = [{"text": text}] if text else []
+        blocks += [{"toolUse": {"toolUseId": one, "name": name, "input": use}} for one, name, use in calls]
+        return web.json_response(said(*blocks, stop="tool_use" if calls else stop, **counts))
 
     def _document(self, payload: Payload, route: str, *texts: str, **message: Any) -> Payload:
         return said(*({"text": text} for text in texts)) if texts else {"stopReason": "end_turn"}
@@ -122,9 +129,10 @@ def _wrong_turns(messages: list[Payload]) -> web.Response | None:
         if place and messages[place - 1]["role"] == turn["role"]:
             return refuse(400, "A conversation must alternate between user and assistant roles.")
         for number, block in enumerate(turn["content"]):
-            if len(block) != 1 or not {*block} & {"text", "image"}:
+            if len(block) != 1 or not {*block} & {"text", "image", "toolUse", "toolResult"}:
                 return refuse(400, f"messages.{place}.content.{number}: unknown block")
-            if "text" in block and not block["text"].strip():
+            inside = block["toolResult"]["content"] if "toolResult" in block else [block]
+            if not inside or any("text" in one and not one["text"].strip() for one in inside):
                 where = f"messages.{place}.content.{number}"
                 return refuse(400, f"The text field in the ContentBlock object at {where} is blank.")
     if messages[-1]["role"] != "user":
@@ -132,14 +140,42 @@ def _wrong_turns(messages: list[Payload]) -> web.Response | None:
     return None
 
 
+def _tools(payload: Payload) -> list[Payload]:
+    return [tool["toolSpec"] for tool in payload.get("toolConfig", {}).get("tools", ())]
+
+
+def _turns(payload: Payload) -> list[Turn]:
+    found = [Turn("system", _text(payload.get("system", [])))]
+    for turn in payload["messages"]:
+        blocks = turn["content"]
+        uses = [block["toolUse"] for block in blocks if "toolUse" in block]
+        results = [block["toolResult"] for block in blocks if "toolResult" in block]
+        found.append(
+            Turn(
+                turn["role"],
+                _text(blocks),
+                [(use["toolUseId"], use["name"], use["input"]) for use in uses],
+                [(one["toolUseId"], _text(one["content"])) for one in results],
+            )
+        )
+    return found
+
+
+def _text(blocks: list[Payload]) -> str:
+    return "".join(block.get("text", "") for block in blocks)
+
+
 def _as_chat(payload: Payload, model: str) -> Payload:
     """The request as OpenAI's chats have it, files left out."""
-    turns = [{"role": "system", "content": payload.get("system", [])}, *payload["messages"]]
-    messages = [
-        {"role": turn["role"], "content": "".join(block.get("text", "") for block in turn["content"])}
-        for turn in turns
-        if turn["content"]
-    ]
     config = payload["inferenceConfig"]
-    stops = config.get("stopSequences", [])
-    return {"model": model, "messages": messages, "max_tokens": config["maxTokens"], "stop": stops}
+    tools = [
+        described(tool["name"], tool.get("description", ""), tool["inputSchema"]["json"])
+        for tool in _tools(payload)
+    ]
+    return {
+        "model": model,
+        "messages": chat(_turns(payload)),
+        "max_tokens": config["maxTokens"],
+        "stop": config.get("stopSequences", []),
+        **({"tools": tools} if tools else {}),
+    }

@@ -11,6 +11,7 @@ answers through every provider's stand-in.
 
 from __future__ import annotations
 
+import itertools
 import math
 from base64 import b64decode
 from collections.abc import Mapping
@@ -20,6 +21,7 @@ from aiohttp import web
 
 from tests.openai_server import OpenAIServer, Script, arithmetic
 from tests.openai_wire import Heard, Payload, Seen, listen, look, tokens
+from tests.tool_wire import Turn, called, chat, described, unfit_tools
 
 GENERATE = "models/{model}:generateContent"
 _FIELDS = {
@@ -31,6 +33,9 @@ _CONFIG = {
     "responseLogprobs", "logprobs", "presencePenalty", "frequencyPenalty", "thinkingConfig",
     "responseMimeType", "responseSchema", "responseModalities", "mediaResolution",
 }  # fmt: skip
+_PARTS = {"text", "inlineData", "functionCall", "functionResponse"}
+_SIGNATURE = "c2lnbmVk"
+"""The signature of the thoughts that led to a call, which the API wants back with it."""
 _THINKING = {"includeThoughts", "thinkingBudget", "thinkingLevel"}
 
 
@@ -126,12 +131,12 @@ class GeminiServer(OpenAIServer):
         ):
             if (field in payload or field in config) and key not in self._enabled:
                 return refuse(400, f"{thing} is not enabled for {name}")
-        return _wrong_config(config) or _wrong_turns(payload.get("contents"))
+        return _wrong_config(config) or _wrong_turns(payload.get("contents")) or _wrong_tools(payload)
 
     def _unclear(self, payload: Payload) -> web.Response | None:
         for turn in payload["contents"]:
             for part in turn["parts"]:
-                if "text" in part:
+                if "inlineData" not in part:
                     continue
                 found = _seen_or_heard(part["inlineData"])
                 if isinstance(found, web.Response):
@@ -148,7 +153,11 @@ class GeminiServer(OpenAIServer):
             return whole
         shown = whole["choices"][0]["message"]["content"]
         cut = whole["choices"][0]["finish_reason"] == "length"
-        document = said({"text": shown}, finish="MAX_TOKENS" if cut else "STOP")
+        parts: list[Payload] = [{"text": shown}] if shown else []
+        for at, (one, name, args) in enumerate(called(whole["choices"][0]["message"])):
+            signed = {} if at else {"thoughtSignature": _SIGNATURE}
+            parts.append({"functionCall": {"id": one, "name": name, "args": args}, **signed})
+        document = said(*parts, finish="MAX_TOKENS" if cut else "STOP")
         document["modelVersion"] = self.asked_model
         sent, used = whole["usage"]["prompt_tokens"], whole["usage"]["completion_tokens"]
         document["usageMetadata"] = {"promptTokenCount": sent, "candidatesTokenCount": used}
@@ -188,7 +197,7 @@ def _wrong_turns(contents: Any) -> web.Response | None:
     for place, turn in enumerate(contents):
         if turn.get("role") not in ("user", "model"):
             return refuse(400, "Please use a valid role: user, model.")
-        if not turn.get("parts") or any(len({*part} & {"text", "inlineData"}) != 1 for part in turn["parts"]):
+        if not turn.get("parts") or any(len({*part} & _PARTS) != 1 for part in turn["parts"]):
             return refuse(400, f"contents[{place}].parts: contents.parts must not be empty.")
         if place and contents[place - 1]["role"] == turn["role"]:
             return refuse(400, "Please ensure that multiturn requests alternate between user and model.")
@@ -197,19 +206,64 @@ def _wrong_turns(contents: Any) -> web.Response | None:
     return None
 
 
+def _wrong_tools(payload: Payload) -> web.Response | None:
+    declared = [(one["name"], one.get("parametersJsonSchema")) for one in _declared(payload)]
+    turns = _turns(payload)
+    if odd := unfit_tools(turns, declared, needed=False):
+        return refuse(400, f"Please ensure that function response turns follow function call turns: {odd}")
+    for turn in payload["contents"]:
+        calls = [part for part in turn["parts"] if "functionCall" in part]
+        if calls and calls[0].get("thoughtSignature") != _SIGNATURE:
+            return refuse(400, "Function call is missing a thought_signature in functionCall parts.")
+    for before, after in itertools.pairwise(turns):
+        names = [call[1] for call in before.calls]
+        if after.results and names != [one["name"] for one in _responses(payload, turns.index(after))]:
+            return refuse(400, "The names of function responses are not those of the calls.")
+    return None
+
+
+def _declared(payload: Payload) -> list[Payload]:
+    return [one for tool in payload.get("tools", ()) for one in tool["functionDeclarations"]]
+
+
+def _responses(payload: Payload, place: int) -> list[Payload]:
+    """The function responses of the turn at a place of `_turns`, whose first is the system instruction."""
+    parts = payload["contents"][place - 1]["parts"]
+    return [part["functionResponse"] for part in parts if "functionResponse" in part]
+
+
+def _turns(payload: Payload) -> list[Turn]:
+    found = [Turn("system", _text(payload.get("systemInstruction", {}).get("parts", [])))]
+    for place, turn in enumerate(payload["contents"], 1):
+        calls = [part["functionCall"] for part in turn["parts"] if "functionCall" in part]
+        found.append(
+            Turn(
+                {"user": "user", "model": "assistant"}[turn["role"]],
+                _text(turn["parts"]),
+                [(one["id"], one["name"], one["args"]) for one in calls],
+                [(one["id"], one["response"]["output"]) for one in _responses(payload, place)],
+            )
+        )
+    return found
+
+
+def _text(parts: list[Payload]) -> str:
+    return "".join(part.get("text", "") for part in parts)
+
+
 def _as_chat(payload: Payload, model: str) -> Payload:
     """The request as OpenAI's chats have it, files left out."""
     config = payload["generationConfig"]
-    roles = {"user": "user", "model": "assistant"}
-    turns = [("system", payload.get("systemInstruction", {}).get("parts", []))]
-    turns += [(roles[turn["role"]], turn["parts"]) for turn in payload["contents"]]
-    messages = [
-        {"role": role, "content": "".join(part.get("text", "") for part in parts)}
-        for role, parts in turns
-        if parts
+    tools = [
+        described(one["name"], one["description"], one["parametersJsonSchema"]) for one in _declared(payload)
     ]
-    stops = config.get("stopSequences", [])
-    return {"model": model, "messages": messages, "max_tokens": config["maxOutputTokens"], "stop": stops}
+    return {
+        "model": model,
+        "messages": chat(_turns(payload)),
+        "max_tokens": config["maxOutputTokens"],
+        "stop": config.get("stopSequences", []),
+        **({"tools": tools} if tools else {}),
+    }
 
 
 def _logprobs(text: str, most: int) -> Payload:

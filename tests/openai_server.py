@@ -296,7 +296,7 @@ class OpenAIServer:
     def _scripted(self, payload: Payload) -> Payload | web.Response:
         """The answer to a chat as OpenAI's API has it, or what the script sends in place of one."""
         text = self.script(payload, CHAT)
-        if isinstance(text, web.Response):
+        if isinstance(text, web.Response) or (isinstance(text, dict) and "choices" in text):
             return text
         return answer(payload, CHAT, text) if isinstance(text, str) else web.json_response(text)
 

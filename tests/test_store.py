@@ -202,19 +202,20 @@ def test_what_was_found_out_is_kept_and_what_was_judged_under_another_forgotten(
     other = store.add_cell(cell_spec(metrics=MEASURED), "validation")
     for each in (cell, other):
         store.add_sample(each, row("one", 0, "correct", 1.0, 1.0, 0.0))
-    found: dict[str, JSON] = {"threshold": 0.5, "curve": [[0.0, 50.0]]}
+    curve: JSON = [{"threshold": 0.5, "accuracy": 50.0}]
+    found: dict[str, JSON] = {"threshold": 0.5, "validation_samples": 2, "validation_curve": curve}
     store.set_found(cell, found)
     assert store.outcomes(cell)["correct"] == 0
     assert store.outcomes(other)["correct"] == 1
     store.add_sample(cell, row("one", 0, "correct", 1.0, 1.0, 0.0))
     store.set_found(cell, dict(found))
     assert store.outcomes(cell)["correct"] == 1
-    store.set_found(cell, {"threshold": "never"})
+    store.set_found(cell, {**found, "threshold": "never"})
     assert store.outcomes(cell)["correct"] == 0
     store.close()
     again = Store.open(file)
     assert [(c.role, c.found) for c in again.cells()] == [
-        ("", {"threshold": "never"}),
+        ("", {**found, "threshold": "never"}),
         ("validation", {}),
     ]
     again.close()

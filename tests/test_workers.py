@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from evalkit.errors import ScorerError
+from evalkit.errors import ScorerError, WorkerError
 from evalkit.processes.workers import OverLimit, Workers
 from tests import hostile
 from tests.processes import gone
@@ -77,7 +77,7 @@ def test_waiting_is_no_computing_but_has_an_end() -> None:
 
     async def wait() -> None:
         pid = await workers.call(hostile.linger, 1.0)
-        with pytest.raises(ScorerError, match=r"^a worker process gave no result in 3 s of wall time$"):
+        with pytest.raises(WorkerError, match=r"^a worker process gave no result in 3 s of wall time$"):
             await workers.call(hostile.linger, 600.0)
         assert gone(pid)
         assert await workers.call(hostile.pid) != pid

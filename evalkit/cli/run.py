@@ -43,8 +43,8 @@ _SILENT = 3.0
     required=True,
     multiple=True,
     help="Tasks, separated by commas, each as name, name:protocol, ./file.py[:name], lm-eval:NAME (also "
-    "lm-eval:./file.yaml, lm-eval:./folder:NAME), or report:TABLE: every benchmark of a table of the report "
-    "(report:Table 2), each under its row's protocol.",
+    "lm-eval:./file.yaml, lm-eval:./folder:NAME), or report:TABLE or PAPER:TABLE: every benchmark of a "
+    "paper's table (report:Table 2), each under its row's protocol.",
 )
 @click.option(
     "--base-url",

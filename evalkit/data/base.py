@@ -63,7 +63,7 @@ def text_of(value: object, column: str) -> str:
     if isinstance(value, bool):
         return json.dumps(value)
     if value is None or isinstance(value, list | tuple | Mapping | bytes):
-        raise ValueError(f"{column} is {str(value)[:60]!r}: a text")
+        raise ValueError(f"{column} must be a text, not {type(value).__name__}: {str(value)[:60]!r}")
     return str(value)
 
 

@@ -138,9 +138,9 @@ class CellPlan:
             kind = MediaError if self.task.media else SampleError
             raise fault(error, where, kind) from error
         except FAULTS as error:
-            said, columns = fault(error, kind=SampleError), ", ".join(map(str, record))
+            said = fault(error, kind=SampleError)
             raise SampleError(
-                f"{where} does not fit {self.task.name} ({said}); its columns are {columns}"
+                f"{where} does not fit {self.task.name} ({said}); its columns are {_columns(record)}"
             ) from error
         if self.shots:
             if key not in self.shots:
@@ -149,7 +149,7 @@ class CellPlan:
         try:
             sample_columns(sample)  # checked before any request, because the run file could not hold it
         except SampleError as error:
-            raise SampleError(f"{where}: {error}") from error
+            raise SampleError(f"{where}: {error}; its columns are {_columns(record)}") from error
         return sample
 
     def _read(self) -> Iterator[tuple[int, Record]]:
@@ -241,6 +241,14 @@ class CellPlan:
             return code_identity(scorer)
         asked = (f"{role}={self.judges[role]}" for role in scorer.roles)
         return code_identity(scorer.score) + BY + " ".join(asked)
+
+
+def _columns(record: Record) -> str:
+    """The columns of a record, each with its type if it is no text: `question, answer (NoneType)`."""
+    return ", ".join(
+        str(name) if isinstance(value, str) else f"{name} ({type(value).__name__})"
+        for name, value in record.items()
+    )
 
 
 class _Quota:

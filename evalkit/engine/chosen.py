@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias, cast
 
@@ -13,16 +13,15 @@ from evalkit.benchmark.task import (
     TASK,
     Task,
     TaskFactory,
-    all_tasks,
     build,
     find_task,
     is_factory,
     options_of,
 )
 from evalkit.data.base import DataOptions
+from evalkit.engine.tables import REPORT, of_plugged_table, of_table, paper_of
 from evalkit.errors import UsageError, unknown
 from evalkit.models.parameters import EXTRA
-from evalkit.reports import printed_rows
 from evalkit.samples import plain_text
 
 TaskLike: TypeAlias = "str | Task | TaskFactory | tuple[Task | TaskFactory, str]"
@@ -31,13 +30,12 @@ TaskLike: TypeAlias = "str | Task | TaskFactory | tuple[Task | TaskFactory, str]
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A task that a run was given. `table`: the `report:TABLE` that it comes from; "" if it was named."""
+    """A task that a run was given. `table`: the table that it comes from, as typed; "" if it was named."""
 
     given: TaskLike
     table: str = ""
 
 
-REPORT = "report:"
 REVISION = "revision"
 """The only `--set` key that concerns the data and not the protocol."""
 
@@ -82,7 +80,7 @@ def _parted(given: object) -> tuple[object, str]:
 
 
 def expand(entry: str) -> list[str]:
-    """The names of a comma list; `report:TABLE` means all benchmarks of the table, see `of_table`."""
+    """The names of a comma list; `report:TABLE` means all benchmarks of the table (`engine.tables`)."""
     return [cast("str", one.given) for one in _expanded(entry)]
 
 
@@ -101,42 +99,14 @@ def _names(part: str) -> list[str]:
     """The tasks that an entry means: a table's, or the members of lm-eval's tag or group without figures."""
     if part.startswith(REPORT):
         return of_table(part)
+    if (paper := paper_of(part)) is not None:
+        return of_plugged_table(paper, part)
     name, protocol = parse_spec(part)
     if is_lm_eval(part) and not protocol:
         from evalkit.lmeval import expanded
 
         return expanded(name)
     return [part]
-
-
-def of_table(entry: str) -> list[str]:
-    """The benchmarks of `report:TABLE`: those of the printed rows, then others that belong to the table.
-
-    Each is asked under its first protocol if a figure of the row has that, else under the protocol of the
-    row's first figure. So every row gets a figure: table 3 prints MMLU with 5 shots only. Raises `UsageError`
-    for an unknown table, and for one without a benchmark that evalkit has.
-    """
-    table = entry.removeprefix(REPORT).strip().casefold()
-    known = {task.name: task for task in all_tasks()}
-    rows = printed_rows().get(table, ())
-    names = [_under(known[row.task], row.protocols) for row in rows if row.task in known]
-    asked = {parse_spec(name)[0] for name in names}
-    names += [
-        task.name for task in known.values() if task.report.casefold() == table and task.name not in asked
-    ]
-    if not names and rows:
-        missing = ", ".join(dict.fromkeys(row.task for row in rows))
-        raise UsageError(
-            f"{entry}: evalkit has no task yet for any of its rows ({missing}): see docs/tables.md"
-        )
-    if not names:
-        raise unknown("report table", entry, [f"report:{name.capitalize()}" for name in printed_rows()])
-    return list(dict.fromkeys(names))
-
-
-def _under(task: Task, protocols: Sequence[str]) -> str:
-    first = task.protocol().name
-    return task.name if not protocols or first in protocols else f"{task.name}:{protocols[0]}"
 
 
 def named(given: TaskLike) -> str:

@@ -49,7 +49,7 @@ from evalkit.scratch import replacing
 _T = TypeVar("_T")
 AT_ONCE = 8
 """Number of samples scored at the same time."""
-_TRIED_AGAIN = ("scorer", "sandbox", "judge")
+TRIED_AGAIN = ("scorer", "worker", "sandbox", "judge")
 """Boundaries of failures that the current code may not have. A missing response stays missing."""
 
 
@@ -227,7 +227,7 @@ class _Cell:
 
     async def _sample(self, position: int, records: SampleRecords) -> Changed | None:
         asked = records.read(position)
-        if asked.outcome == FAILED and asked.boundary not in _TRIED_AGAIN:
+        if asked.outcome == FAILED and asked.boundary not in TRIED_AGAIN:
             return None
         sample = _sample(self._old, asked)
         question, digest = records.digests(position)

@@ -28,7 +28,7 @@ from evalkit.engine.cell import CellPlan
 from evalkit.engine.chosen import REVISION, check_owners, choose
 from evalkit.engine.corpus import complete
 from evalkit.engine.matching import Matched, Placed, Stored, match, references_disagree
-from evalkit.engine.rescore import Changed, Rescored, change, note, read_again, together
+from evalkit.engine.rescore import TRIED_AGAIN, Changed, Rescored, change, note, read_again, together
 from evalkit.engine.score import metrics_for
 from evalkit.errors import UsageError, unknown
 from evalkit.runfile.encoding import question_digest
@@ -284,7 +284,7 @@ class _Job:
         if not asked.requests:
             why = asked.error or "the imported file has no response to it"
             row = dataclasses.replace(row, boundary="provider", error=why)
-        elif asked.outcome == FAILED and asked.boundary not in ("scorer", "sandbox", "judge"):
+        elif asked.outcome == FAILED and asked.boundary not in TRIED_AGAIN:
             row = dataclasses.replace(row, boundary=asked.boundary, error=asked.error)
         else:
             row = await read_again(self.task, self._plan.metrics, self._protocol, row, asked)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ParamSpec, Protocol, TypeAlias, TypeVar
 
-from evalkit.errors import MediaError, ScorerError
+from evalkit.errors import MediaError, ScorerError, WorkerError
 from evalkit.media.sent import SentFile
 from evalkit.processes.workers import OverLimit, Workers
 from evalkit.samples import Audio, File, Image, Video
@@ -101,13 +101,15 @@ async def _apart(
 ) -> Mapping[str, Any]:
     """The result of `prepare` for the file in another process. `stored`: its path, None if it is in memory.
 
-    Raises `MediaError`, also if the process exceeds its limits or crashes.
+    Raises `MediaError`, also if the process exceeds its limits or crashes, and `WorkerError`.
     """
     own = None if stored else place.with_name(f"{place.name}-stored")
     if own:
         await hands.in_thread(own.write_bytes, file.data)
     try:
         made = await hands.apart(prepare, str((stored or own or place).absolute()), str(place), **how)
+    except WorkerError as error:  # which says nothing of the file
+        raise WorkerError(f"the {what} was not decoded: {error}") from None
     except (OverLimit, ScorerError) as error:
         raise MediaError(f"the {what} cannot be decoded: {error}") from None
     finally:

@@ -23,10 +23,11 @@ from evalkit.models.providers import ANTHROPIC_KEY, PROVIDERS
 from evalkit.models.refused import BLANK_STOPS, NO_SEED, Adapted
 from evalkit.models.registry import Named
 from evalkit.models.shared_start import SharedStarts
-from evalkit.samples import JSON, Message, Part
+from evalkit.models.tool_calls import arguments_of
+from evalkit.samples import JSON, Message, Part, Tool, ToolCall
 
 _BLANK_END = ("prefill", "the endpoint continues no text that ends with a blank: it was sent without it")
-_ROLES = ("user", "assistant")
+_ROLES = {"user": "user", "assistant": "assistant", "tool": "user"}
 
 
 class AnthropicModel(HTTPModel):
@@ -79,6 +80,8 @@ class AnthropicModel(HTTPModel):
             "messages": messages,
             "temperature": request.temperature,
         }
+        if request.tools:
+            payload["tools"] = [_tool(tool) for tool in request.tools]
         if system:
             payload["system"] = system
         if request.temperature > 0 or request.top_p != 1:
@@ -121,18 +124,31 @@ def _blocks(messages: tuple[Message, ...]) -> tuple[list[Any], list[Any]]:
             raise ProviderError(
                 f"anthropic/ cannot send a message of the role {turn.role} after the first one", fatal=True
             )
-        if found and found[-1]["role"] == turn.role:
+        role = _ROLES[turn.role]
+        if found and found[-1]["role"] == role:
             found[-1]["content"] += _content(turn)
         else:
-            found.append({"role": turn.role, "content": _content(turn)})
+            found.append({"role": role, "content": _content(turn)})
     last = found[-1] if found else None
-    if last is not None and last["role"] == "assistant" and last["content"]:
+    if last is not None and last["role"] == "assistant" and "text" in (last["content"] or [{}])[-1]:
         last["content"][-1]["text"] = last["content"][-1]["text"].rstrip()
     return system, found
 
 
 def _content(message: Message) -> list[JSON]:
-    return [_part(part) for part in message.parts if part != ""]
+    content = [_part(part) for part in message.parts if part != ""]
+    if message.role == "tool":
+        return [{"type": "tool_result", "tool_use_id": message.tool_call_id, "content": content}]
+    return [*content, *map(_use, message.tool_calls)]
+
+
+def _use(call: ToolCall) -> JSON:
+    given = arguments_of(call.arguments)
+    return {"type": "tool_use", "id": call.id, "name": call.name, "input": given}
+
+
+def _tool(tool: Tool) -> JSON:
+    return {"name": tool.name, "description": tool.description, "input_schema": dict(tool.parameters)}
 
 
 def _part(part: Part) -> JSON:
@@ -148,6 +164,13 @@ def _check_extra(request: Request, payload: Mapping[str, JSON]) -> None:
         if name in payload or name == "stop_sequences":
             raise ProviderError(f"--set extra.{name} is decided by the protocol: leave it out", fatal=True)
     thinking = request.extra.get("thinking")
+    thinks = isinstance(thinking, dict) and thinking.get("type") != "disabled"
+    if thinks and any(message.tool_calls for message in chat_of(request)):
+        raise ProviderError(
+            "after a tool call, the API wants the thoughts back that led to it, which evalkit does not keep: "
+            "leave out --set extra.thinking",
+            fatal=True,
+        )
     budget = thinking.get("budget_tokens") if isinstance(thinking, dict) else None
     if isinstance(budget, int) and budget >= request.max_tokens:
         raise ProviderError(

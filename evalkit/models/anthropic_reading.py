@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from evalkit.models.base import Finish, Response
 from evalkit.models.http import count, no_answer, one_line
 from evalkit.models.inside import Inside, as_body, error_of, status_of, told
-from evalkit.models.reading import loaded, signs
+from evalkit.models.reading import arguments_text, loaded, signs
 from evalkit.models.refusal import FINISHES
 from evalkit.models.usage import CACHED, WRITTEN, tokens_of
+from evalkit.samples import ToolCall
 
 _READ, _WRITTEN = "cache_read_input_tokens", "cache_creation_input_tokens"
 _REDACTED = "[redacted reasoning]"
@@ -24,12 +26,13 @@ def parse(body: bytes, seconds: float) -> Response:
         blocks: list[Any] = document["content"]
         text = "".join(str(block["text"]) for block in blocks if block["type"] == "text")
         thoughts = [*filter(None, map(_thought, blocks))]
+        calls = tuple(_call(block) for block in blocks if block["type"] == "tool_use")
         reason = str(document.get("stop_reason") or "")
         finish: Finish = FINISHES.get(reason, "other")
         if finish == "filter":
             details = document.get("stop_details") or {}
             why = one_line(str(details.get("explanation") or reason))
-            text, thoughts = "", [*thoughts, *filter(None, (text,)), why]
+            text, thoughts, calls = "", [*thoughts, *filter(None, (text,)), why], ()
         usage = document.get("usage") or {}
         sent = [count(usage.get(name)) for name in ("input_tokens", _READ, _WRITTEN)]
         return Response(
@@ -39,11 +42,16 @@ def parse(body: bytes, seconds: float) -> Response:
             completion_tokens=count(usage.get("output_tokens")),
             seconds=seconds,
             reasoning="\n".join(thoughts),
+            tool_calls=calls,
             signs=tuple(signs(document, lenient)),
             tokens=tokens_of({CACHED: sent[1], WRITTEN: sent[2]}),
         )
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
         raise no_answer("Anthropic", error, body) from None
+
+
+def _call(block: Mapping[str, Any]) -> ToolCall:
+    return ToolCall(str(block["name"]), arguments_text(block.get("input")), str(block.get("id") or ""))
 
 
 def _thought(block: Any) -> str:

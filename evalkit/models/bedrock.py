@@ -19,12 +19,13 @@ from evalkit.models.base import Finish, Request, Response
 from evalkit.models.http import count, no_answer
 from evalkit.models.openai import OpenAIModel
 from evalkit.models.providers import PROVIDERS
-from evalkit.models.reading import LENIENT, loaded
+from evalkit.models.reading import LENIENT, arguments_text, loaded
 from evalkit.models.refusal import FINISHES
 from evalkit.models.refused import BLANK_STOPS
 from evalkit.models.registry import Named
+from evalkit.models.tool_calls import arguments_of
 from evalkit.models.usage import CACHED, WRITTEN, tokens_of
-from evalkit.samples import JSON
+from evalkit.samples import JSON, ToolCall
 
 _CONFIG = {"max_tokens": "maxTokens", "temperature": "temperature", "top_p": "topP", "stop": "stopSequences"}
 """OpenAI's names of the fields of `inferenceConfig`."""
@@ -71,6 +72,8 @@ def converse(payload: Mapping[str, JSON]) -> dict[str, JSON]:
             value = [stop for stop in _list(value) if stop.strip()]
         if name == "messages":
             body |= _turns(_list(value))
+        elif name == "tools":
+            body["toolConfig"] = {"tools": [_tool(tool["function"]) for tool in _list(value)]}
         elif name in _CONFIG:
             config |= {_CONFIG[name]: value} if value != [] else {}
         elif name in _TOP:
@@ -89,10 +92,11 @@ def parse(body: bytes, seconds: float) -> Response:
         blocks: list[Any] = document["output"]["message"]["content"]
         text = "".join(str(block["text"]) for block in blocks if "text" in block)
         thoughts = [_thought(block["reasoningContent"]) for block in blocks if "reasoningContent" in block]
+        calls = tuple(_call(block["toolUse"]) for block in blocks if "toolUse" in block)
         reason = str(document["stopReason"])
         finish: Finish = FINISHES.get(reason, "other")
         if finish == "filter":
-            text, thoughts = "", [*thoughts, *filter(None, (text,)), reason]
+            text, thoughts, calls = "", [*thoughts, *filter(None, (text,)), reason], ()
         usage = document.get("usage") or {}
         names = ("inputTokens", "cacheReadInputTokens", "cacheWriteInputTokens")
         sent = [count(usage.get(name)) for name in names]
@@ -103,6 +107,7 @@ def parse(body: bytes, seconds: float) -> Response:
             count(usage.get("outputTokens")),
             seconds,
             "\n".join(thoughts),
+            tool_calls=calls,
             signs=((LENIENT, ""),) if lenient else (),
             tokens=tokens_of({CACHED: sent[1], WRITTEN: sent[2]}),
         )
@@ -115,12 +120,26 @@ def _thought(content: Mapping[str, Any]) -> str:
     return _REDACTED if said is None else str(said["text"])
 
 
+def _call(used: Mapping[str, Any]) -> ToolCall:
+    return ToolCall(str(used["name"]), arguments_text(used.get("input")), str(used.get("toolUseId") or ""))
+
+
+def _tool(function: Mapping[str, Any]) -> JSON:
+    described = {"description": said} if (said := function["description"]) else {}  # an empty one is refused
+    return {
+        "toolSpec": {"name": function["name"], **described, "inputSchema": {"json": function["parameters"]}}
+    }
+
+
 def _turns(messages: list[Any]) -> dict[str, JSON]:
     """`system` and `messages`, in which the roles alternate."""
     system: list[JSON] = []
     turns: list[Any] = []
     for message in messages:
         role, content = message["role"], _blocks(message["content"])
+        content += [_use(call) for call in message.get("tool_calls", ())]
+        if role == "tool":
+            role, content = "user", [_result(message["tool_call_id"], content)]
         if role == "system" and not turns:
             system += content
         elif role not in ("user", "assistant"):
@@ -130,6 +149,18 @@ def _turns(messages: list[Any]) -> dict[str, JSON]:
         else:
             turns.append({"role": role, "content": content})
     return {"messages": turns, **({"system": system} if system else {})}
+
+
+def _use(call: Mapping[str, Any]) -> JSON:
+    function = call["function"]
+    given = arguments_of(function["arguments"])
+    return {"toolUse": {"toolUseId": call["id"], "name": function["name"], "input": given}}
+
+
+def _result(call: str, content: list[JSON]) -> JSON:
+    """The result of a call. Blank texts are refused, and so is a result without content."""
+    kept = [one for one in content if isinstance(one, dict) and str(one.get("text", "a file")).strip()]
+    return {"toolResult": {"toolUseId": call, "content": [*kept] or [{"json": {"output": ""}}]}}
 
 
 def _blocks(content: Any) -> list[JSON]:

@@ -23,6 +23,7 @@ from evalkit.models.base import (
     Response,
     TokenLogprob,
 )
+from evalkit.models.http import one_line
 from evalkit.samples import JSON, Message, Shown, Speech, ToolCall
 
 VERSION = 1
@@ -206,7 +207,7 @@ def _response(told: _Answer, request: Request, seconds: float) -> Response:
 
 
 def _failure(told: _Failure, name: str) -> ProviderError:
-    message = f"{name}: {' '.join(told.error.split())[:300] or 'an error without a message'}"
+    message = f"{name}: {one_line(' '.join(told.error.split())) or 'an error without a message'}"
     return ProviderError(
         message,
         retryable=told.kind == "once",

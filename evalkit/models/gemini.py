@@ -20,7 +20,7 @@ from urllib.parse import quote
 
 from evalkit.errors import ProviderError, UsageError
 from evalkit.models.base import Request, Response
-from evalkit.models.gemini_reading import parse
+from evalkit.models.gemini_reading import SIGNED, parse
 from evalkit.models.google import Credentials
 from evalkit.models.http import JSON_BODY, Endpoint, Refusal, error_message
 from evalkit.models.http_model import HTTPModel, chat_of, encoded
@@ -29,7 +29,8 @@ from evalkit.models.refused import SYSTEM_FOLDED, stops_cut
 from evalkit.models.registry import Named
 from evalkit.models.service import Service
 from evalkit.models.templates import says_no_system
-from evalkit.samples import JSON, Message, Part
+from evalkit.models.tool_calls import arguments_of, take_called
+from evalkit.samples import JSON, Message, Part, Tool, ToolCall
 
 GOOGLE_KEY = "GOOGLE_API_KEY"
 """The variable with the key if GEMINI_API_KEY is not set, as in Google's own libraries."""
@@ -43,7 +44,7 @@ _SAMPLING = {
 _CONFIG = "generationConfig"
 _VERTEX = re.compile(r"([a-z0-9][a-z0-9.:-]*)/([a-z0-9-]+)")
 _KINDS = ("models/", "tunedModels/")
-_ROLES = {"user": "user", "assistant": "model"}
+_ROLES = {"user": "user", "assistant": "model", "tool": "user"}
 
 
 class GeminiModel(HTTPModel):
@@ -97,6 +98,8 @@ class GeminiModel(HTTPModel):
         if request.logprobs:
             config |= {"responseLogprobs": True, "logprobs": request.logprobs}
         payload: dict[str, JSON] = {"contents": _contents(turns), _CONFIG: config}
+        if request.tools:
+            payload["tools"] = [{"functionDeclarations": [_declared(tool) for tool in request.tools]}]
         if system:
             payload["systemInstruction"] = {"parts": [{"text": text} for text in system]}
         _put(payload, {name: value for name, value in request.extra.items() if name not in _SAMPLING})
@@ -190,8 +193,14 @@ def _split(messages: tuple[Message, ...]) -> tuple[list[str], list[Message]]:
 def _contents(turns: list[Message]) -> list[JSON]:
     """The turns; messages of one role in a row are one turn, because the API wants the roles to alternate."""
     contents: list[Any] = []
+    waiting: list[ToolCall] = []
     for turn in turns:
-        role, parts = _ROLES[turn.role], [_part(part) for part in turn.parts if part != ""]
+        role = _ROLES[turn.role]
+        if turn.role == "tool":
+            parts = [_result(turn, take_called(waiting, turn))]
+        else:
+            waiting = [*turn.tool_calls]
+            parts = [*(_part(part) for part in turn.parts if part != ""), *map(_call, turn.tool_calls)]
         if contents and contents[-1]["role"] == role:
             contents[-1]["parts"] += parts
         else:
@@ -203,6 +212,30 @@ def _part(part: Part) -> JSON:
     if isinstance(part, str):
         return {"text": part}
     return {"inlineData": {"mimeType": part.mime, "data": encoded(part)}}
+
+
+def _declared(tool: Tool) -> JSON:
+    return {
+        "name": tool.name,
+        "description": tool.description,
+        "parametersJsonSchema": dict(tool.parameters),
+    }
+
+
+def _call(call: ToolCall) -> JSON:
+    """A call of the model's, with the signature of its thoughts, as the model made it."""
+    own, _, signature = call.id.partition(SIGNED)
+    made: dict[str, JSON] = {"name": call.name, "args": arguments_of(call.arguments)}
+    part: dict[str, JSON] = {"functionCall": {**made, **({"id": own} if own else {})}}
+    return {**part, **({"thoughtSignature": signature} if signature else {})}
+
+
+def _result(turn: Message, call: ToolCall) -> JSON:
+    if not all(isinstance(part, str) for part in turn.parts):
+        raise ProviderError("gemini/ sends the result of a tool as a text: it has no pictures", fatal=True)
+    own = call.id.partition(SIGNED)[0]
+    answer: dict[str, JSON] = {"name": call.name, "response": {"output": turn.text}}
+    return {"functionResponse": {**answer, **({"id": own} if own else {})}}
 
 
 def _put(place: dict[str, JSON], given: Mapping[str, JSON], path: str = "") -> None:

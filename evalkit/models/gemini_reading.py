@@ -10,9 +10,16 @@ from typing import Any
 from evalkit.models.base import Finish, Response, TokenLogprob
 from evalkit.models.http import count, no_answer, one_line
 from evalkit.models.inside import Inside, as_body, error_of, status_of, told
-from evalkit.models.reading import IMPOSSIBLE, LENIENT, SERVED, loaded
+from evalkit.models.reading import IMPOSSIBLE, LENIENT, SERVED, arguments_text, loaded
 from evalkit.models.refusal import FINISHES
 from evalkit.models.usage import CACHED, REASONING, tokens_of
+from evalkit.samples import ToolCall
+
+SIGNED = "#"
+"""Stands between the id of a call, which may be empty, and the signature of the thoughts that led to it.
+
+The API wants the signature back with the call (https://ai.google.dev/gemini-api/docs/thought-signatures).
+"""
 
 
 def parse(body: bytes, seconds: float) -> Response:
@@ -32,10 +39,11 @@ def parse(body: bytes, seconds: float) -> Response:
             raise KeyError("finishReason")
         text = "".join(str(part["text"]) for part in parts if "text" in part and not part.get("thought"))
         thoughts = [str(part["text"]) for part in parts if "text" in part and part.get("thought")]
+        calls = tuple(_call(part) for part in parts if "functionCall" in part)
         finish: Finish = FINISHES.get(reason, "other")
         if finish == "filter":
             why = one_line(str(candidate.get("finishMessage") or candidate["finishReason"]))
-            text, thoughts = "", [*thoughts, *filter(None, (text,)), why]
+            text, thoughts, calls = "", [*thoughts, *filter(None, (text,)), why], ()
         return Response(
             text,
             finish,
@@ -43,11 +51,18 @@ def parse(body: bytes, seconds: float) -> Response:
             seconds,
             "\n".join(thoughts),
             logprobs=tuple(_logprobs(candidate.get("logprobsResult") or {})),
+            tool_calls=calls,
             signs=signs,
             tokens=spent[2],
         )
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
         raise no_answer("Gemini", error, body) from None
+
+
+def _call(part: Mapping[str, Any]) -> ToolCall:
+    call, signature = part["functionCall"], part.get("thoughtSignature")
+    signed = f"{SIGNED}{signature}" if signature else ""
+    return ToolCall(str(call["name"]), arguments_text(call.get("args")), f"{call.get('id') or ''}{signed}")
 
 
 def _spent(usage: Mapping[str, Any]) -> tuple[int | None, int | None, tuple[tuple[str, int], ...]]:

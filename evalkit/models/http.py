@@ -343,7 +343,7 @@ def error_message(body: bytes) -> str:
     """The message in a server's error body, as one line of at most 300 characters."""
     try:
         return one_line(_message(orjson.loads(body)))
-    except ValueError:
+    except (ValueError, RecursionError):  # no JSON, or deeper than any message
         return one_line(body[:600].decode("utf-8", "replace"))
 
 

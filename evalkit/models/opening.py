@@ -62,7 +62,11 @@ def open_model(
     opened = [*map(factory, named)]
     if len(opened) == 1:
         return opened[0]
-    if not row.key or row.plugin is not None:
+    if row.plugin is not None:
+        from evalkit.models.plugged import at_addresses
+
+        return at_addresses(opened, urls, row.plugin)
+    if not row.key:
         takers = [f"{other}/" for other, known in BACKENDS.items() if known.key and known.address]
         raise UsageError(f"{backend} takes one --base-url: replicas can be used with {_listed(takers)}")
     from evalkit.models.replicas import Replica, Replicas

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from evalkit.identity.package import package_digest
-from evalkit.models.base import Model
+from evalkit.models.address import parse_address
+from evalkit.models.base import Capability, Model, Request, Response
 from evalkit.models.opening import factory_at
 from evalkit.models.python_file import made_of
 from evalkit.models.registry import Backend, Named
+from evalkit.models.replicas import Replicas
 from evalkit.plugins import Plugin, find_plugin, working
 from evalkit.samples import JSON
 
@@ -53,3 +55,47 @@ def open_plugged(backend: Backend, named: Named) -> Model:
         "code": package_digest(module),
     }
     return made_of(made, named.typed, {}, "", decides)
+
+
+class _Addressed:
+    """A plugin's model at one of several addresses (`evalkit.models.replicas.Replica`)."""
+
+    def __init__(self, model: Model, base_url: str) -> None:
+        self.name = model.name
+        self.capabilities: frozenset[Capability] = model.capabilities
+        self.parallel: int | None = model.parallel
+        self.base_url = base_url
+        self._model = model
+
+    @property
+    def identity(self) -> dict[str, JSON]:
+        return self._model.identity
+
+    async def generate(self, request: Request, *, draw: int = 0) -> Response:
+        return await self._model.generate(request, draw=draw)
+
+    async def served(self) -> None:
+        """None: evalkit does not know how to ask a plugin's endpoint for its models."""
+
+    async def aclose(self) -> None:
+        await self._model.aclose()
+
+
+def at_addresses(models: Sequence[Model], addresses: Sequence[str], plugin: Plugin) -> Model:
+    """The models of a plugin, opened at several addresses, as replicas of one model.
+
+    Raises `PluginError` for models that answer batches or by id, and for identities that have the address:
+    then no response of one could be used for another.
+    """
+    unlike = {parse_address(url).text: model for url, model in zip(addresses, models, strict=True)}
+    for url, model in unlike.items():
+        if hasattr(model, "generate_batch") or hasattr(model, "answer_of"):
+            raise plugin.wrong("several --base-url are for models with the method generate alone")
+        if model.identity != models[0].identity:
+            raise plugin.wrong(
+                f"with several --base-url, the identity of its model must be the same at {addresses[0]} and "
+                f"{url}: leave the address out of it"
+            )
+    if len(unlike) == 1:
+        return models[0]
+    return Replicas([_Addressed(model, url) for url, model in unlike.items()])

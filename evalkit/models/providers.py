@@ -47,7 +47,7 @@ PROVIDERS: Mapping[str, Provider] = {
         Service(
             "https://generativelanguage.googleapis.com/v1beta", key_header="x-goog-api-key", versioned=False
         ),
-        ("chat", "image", "audio", "logprobs", "extra"),
+        ("chat", "image", "audio", "logprobs", "tools", "extra"),
         factory="evalkit.models.gemini:open_gemini",
         usage="[?vertex=PROJECT/LOCATION]", options={"vertex": str},
     ),
@@ -57,7 +57,7 @@ PROVIDERS: Mapping[str, Provider] = {
             "https://api.anthropic.com/v1", key_header="x-api-key",
             headers={"anthropic-version": "2023-06-01"},
         ),
-        ("chat", "image", "prefill", "extra"),
+        ("chat", "image", "tools", "prefill", "extra"),
         factory="evalkit.models.anthropic:open_anthropic",
         usage="[?cache=on]", options={"cache": on_or_off},
     ),
@@ -71,7 +71,7 @@ PROVIDERS: Mapping[str, Provider] = {
     "bedrock": Provider(
         "Amazon Bedrock", "AWS_BEARER_TOKEN_BEDROCK",
         Service("https://bedrock-runtime.{AWS_REGION}.amazonaws.com", versioned=False),
-        ("chat", "image", "extra"),
+        ("chat", "image", "tools", "extra"),
         seed="",
         factory="evalkit.models.bedrock:open_bedrock",
     ),

@@ -277,7 +277,7 @@ def _tool_calls(calls: Any, text: str) -> tuple[ToolCall, ...]:
         return tuple(
             ToolCall(
                 str(call["function"]["name"]),
-                _arguments(call["function"].get("arguments")),
+                arguments_text(call["function"].get("arguments")),
                 str(call.get("id") or ""),
             )
             for call in calls or ()
@@ -288,7 +288,8 @@ def _tool_calls(calls: Any, text: str) -> tuple[ToolCall, ...]:
         raise
 
 
-def _arguments(given: Any) -> str:
+def arguments_text(given: Any) -> str:
+    """The arguments of a call as JSON; some servers return an object."""
     return given if isinstance(given, str) else orjson.dumps({} if given is None else given).decode()
 
 

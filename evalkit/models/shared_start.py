@@ -12,6 +12,8 @@ from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from typing import Any, TypeAlias
 
+import orjson
+
 Block: TypeAlias = dict[str, Any]
 
 _LEAST = 2000
@@ -51,7 +53,12 @@ def _texts(contents: Sequence[list[Block]]) -> Iterator[str]:
     """Yields what tells each block from others."""
     for content in contents:
         for block in content:
-            yield block["text"] if block["type"] == "text" else block["source"]["data"]
+            if block["type"] == "text":
+                yield block["text"]
+            elif block["type"] == "image":
+                yield block["source"]["data"]
+            else:  # of a tool
+                yield orjson.dumps(block).decode()
 
 
 def _shared(known: Sequence[str], texts: Sequence[str]) -> list[str]:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any, TypeAlias
 
 from evalkit.errors import ProviderError
-from evalkit.models.http import error_message, one_line
+from evalkit.models.http import error_message, no_answer, one_line
 from evalkit.models.inside import Inside, status_of
 from evalkit.models.reading import content_of, reasoning_of
 
@@ -33,6 +33,13 @@ def assembled(body: bytes) -> bytes:
     body = _COMMENTS.sub(b"", body)
     if not body.lstrip(_BLANK).startswith(_STARTS):
         return body
+    try:
+        return _joined(body)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise no_answer("streamed", error, body) from None
+
+
+def _joined(body: bytes) -> bytes:
     choice: dict[str, Any] = {"index": 0, "finish_reason": None}
     parts: dict[str, list[str]] = {}
     calls: dict[int, _Call] = {}
@@ -78,7 +85,9 @@ def _events(text: str) -> Iterator[str]:
         field, _, value = line.lstrip("\ufeff").partition(":")
         value = value.removeprefix(" ")
         if field == "data":
-            if lines and _is_whole(lines):  # some servers leave out the blank line between two events
+            if len(lines) == 1 and _is_whole(
+                lines[0]
+            ):  # some servers leave out the blank line between two events
                 yield "\n".join(lines)
                 lines = []
             lines.append(value)
@@ -92,8 +101,9 @@ def _events(text: str) -> Iterator[str]:
             lines, name = [], ""
 
 
-def _is_whole(lines: list[str]) -> bool:
-    text = "\n".join(lines).strip()
+def _is_whole(line: str) -> bool:
+    """Whether a line is an event by itself. Only the first one is looked at: an event may have a million."""
+    text = line.strip()
     if text == "[DONE]":
         return True
     try:

@@ -22,7 +22,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from evalkit.errors import EvalkitError, ScorerError, UsageError, one_line
+from evalkit.errors import EvalkitError, ScorerError, UsageError, WorkerError, one_line
 from evalkit.processes.likeness import Thing, difference, things
 from evalkit.processes.pool import Child, Pool, send_to
 from evalkit.processes.ray_cluster import connect
@@ -168,7 +168,7 @@ class RayWorkers:
                     self._lose(node, host, str(how))
                     lost.append(node)
                     if len(lost) == _TRIES:
-                        raise ScorerError(f"{_TRIES} Ray workers were lost with this work: {how}") from None
+                        raise WorkerError(f"{_TRIES} Ray workers were lost with this work: {how}") from None
                     continue
             finally:
                 node.active -= 1

@@ -24,7 +24,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, ParamSpec, TypeAlias, TypeVar, cast
 
-from evalkit.errors import ScorerError
+from evalkit.errors import ScorerError, WorkerError
 from evalkit.identity.user_file import file_of_module, import_file
 from evalkit.keys import without_keys
 from evalkit.processes.framing import from_host, to_host
@@ -96,8 +96,9 @@ class Workers:
 
         The worker finds it by module and name, so it must be defined at the top level of a module that can be
         imported, or of a task's file. Arguments and result are plain JSON. Raises `OverLimit` if the call
-        exceeds its CPU time or memory, and `ScorerError` if it raises, its process crashes or there is no
-        result in `wall_seconds`, as on a machine that is too busy; other calls are not affected.
+        exceeds its CPU time or memory, `ScorerError` if it raises or its process crashes, and `WorkerError`
+        if its process is killed or there is no result in `wall_seconds`, as on a machine that is too busy;
+        other calls are not affected.
         """
         request = {"function": place_of(function), "args": args, "kwargs": kwargs}
         seconds = self._wall_seconds
@@ -143,9 +144,9 @@ class _Worker(Child):
         try:
             reply: dict[str, Any] = json.loads(await self.ask(json.dumps(request).encode(), wall_seconds))
         except TimeoutError:
-            raise ScorerError(f"a worker process gave no result in {wall_seconds:g} s of wall time") from None
+            raise WorkerError(f"a worker process gave no result in {wall_seconds:g} s of wall time") from None
         except Ended:
-            raise ScorerError(f"a worker process crashed ({self.how(self.wait())})") from None
+            raise self._crashed(self.wait()) from None
         if "memory" in reply:
             raise OverLimit(f"over {self._setup['memory_megabytes']} MB of memory")
         if "ended" not in reply:
@@ -153,7 +154,12 @@ class _Worker(Child):
         code, cpu_seconds = reply["ended"], self._setup["cpu_seconds"]
         if code == -signal.SIGPROF and cpu_seconds is not None:
             return {"over": f"over {cpu_seconds:g} s of CPU time"}
-        raise ScorerError(f"a worker process crashed ({self.how(code)})")
+        raise self._crashed(code)
+
+    def _crashed(self, code: int) -> ScorerError:
+        # A call cannot send itself SIGKILL by accident: the kernel does, when no memory is left, or somebody.
+        kind = WorkerError if code == -signal.SIGKILL else ScorerError
+        return kind(f"a worker process crashed ({self.how(code)})")
 
 
 Place: TypeAlias = tuple[str, str, str]

@@ -53,7 +53,7 @@ def disputes(stores: Sequence[Store]) -> Iterator[Dispute]:
             if cell.role:
                 continue
             for sample, answer in store.answers(cell):
-                readings = {HEADLINE: answer["finals"], **answer["variants"]}
+                readings = {HEADLINE: answer.get("finals", []), **answer.get("variants", {})}
                 verdicts = {tuple(final["correct"] for final in finals) for finals in readings.values()}
                 if len(verdicts) > 1:
                     yield Dispute(cell.task, cell.spec.protocol.label, model, sample, readings)

@@ -26,12 +26,11 @@ from dataclasses import dataclass, field
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from types import ModuleType
 from typing import Any, Literal, TypeAlias
 
 from evalkit.convert import from_json, read_toml
 from evalkit.errors import UsageError, unknown
-from evalkit.plugins import find_plugin, plugin_names
+from evalkit.plugins import find_plugin, paper_folder, plugin_names
 from evalkit.samples import JSON
 
 Comparing: TypeAlias = Literal["ratio", "difference"]
@@ -296,13 +295,7 @@ def _place(name: str) -> tuple[str, Traversable]:
     plugin = find_plugin("papers", name)
     if plugin is None:
         raise unknown("paper", name, papers(), _known())
-    module = plugin.load()
-    if not isinstance(module, ModuleType) or not hasattr(module, "__path__"):
-        raise plugin.wrong("it is no package with a paper.toml")
-    folder = resources.files(module)
-    if not folder.joinpath("paper.toml").is_file():
-        raise plugin.wrong("its folder has no paper.toml")
-    return name, folder
+    return name, paper_folder(plugin)
 
 
 def _table(place: Traversable, name: str) -> PaperTable:

@@ -24,8 +24,12 @@ _PLACE = re.compile(r"\S*/\S+|\b[\w-]+\.[a-z]\w{2,3}\b", re.I)
 """An address, a path or the name of a file."""
 _COUNTED = re.compile(r"\b[\w.,:-]*\d[\w.,:%-]*")
 """A number, or a name with one in it, such as a request's."""
-_MENDED = frozenset({"provider", "judge", "tool", "sandbox"})
-"""Where a failure may pass. A damaged file, record or scorer fails in the same way every time."""
+_PASSING = frozenset({"provider", "judge", "tool", "sandbox", "worker"})
+"""Where a failure may pass."""
+_LASTING = {"media": "the files that cannot be decoded", "data": "the records", "scorer": "the scorers"}
+"""Where the same sample fails in the same way every time, and what has to be fixed."""
+BOUNDARIES = _PASSING | _LASTING.keys()
+"""Where samples fail: the boundaries of `evalkit.errors`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +47,7 @@ class Cause:
     @property
     def may_pass(self) -> bool:
         """Whether running the same sample again may help, with nothing fixed."""
-        return self.boundary in _MENDED
+        return self.boundary in _PASSING
 
     @property
     def text(self) -> str:
@@ -113,8 +117,7 @@ def advice(found: Sequence[Cause], again: str) -> str:
     lasting = sum(cause.count for cause in found if not cause.may_pass)
     if not lasting:
         return f"to retry them: {again}"
-    fix = {"media": "the files that cannot be decoded", "data": "the records", "scorer": "the scorers"}
-    what = [fix[cause.boundary] for cause in found if cause.boundary in fix]
+    what = [_LASTING[cause.boundary] for cause in found if cause.boundary in _LASTING]
     words = " and ".join(dict.fromkeys(what)) or "what is named"
     if lasting == sum(cause.count for cause in found):
         return f"they fail every time until {words} are fixed, then: {again}"

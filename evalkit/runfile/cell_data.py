@@ -7,9 +7,10 @@ from collections.abc import Iterable, Sequence
 from typing import Any, overload
 
 from evalkit.runfile.encoding import tags_of
-from evalkit.runfile.records import FAILED, CellData
+from evalkit.runfile.records import ANSWERED, FAILED, OUTCOMES, CellData
 
 SELECT = "SELECT statistics, outcome, grp, tags, cluster, question, asked, id, position FROM sample"
+_OUTCOMES = frozenset({*OUTCOMES, ANSWERED})
 
 
 class Packed(Sequence[bytes]):
@@ -47,7 +48,7 @@ class Packed(Sequence[bytes]):
 def cell_data(rows: Iterable[tuple[Any, ...]], width: int) -> CellData:
     """Returns a cell's data. `rows`: of `SELECT`, in order. `width`: the columns of all metrics.
 
-    Raises `ValueError` for tags that are none.
+    Raises `ValueError` for tags or an outcome that are none.
     """
     import numpy as np
 
@@ -59,6 +60,8 @@ def cell_data(rows: Iterable[tuple[Any, ...]], width: int) -> CellData:
     for values, outcome, group, tagged, cluster, question, request, name, position in rows:
         statistics += values
         scored.append(outcome != FAILED and len(values) == 8 * width)
+        if outcome not in _OUTCOMES:
+            raise ValueError(f"{outcome!r:.60} is no outcome")
         outcomes.append(known.setdefault(outcome, outcome))
         groups.append(known.setdefault(group, group))
         if tagged not in sets:

@@ -17,7 +17,7 @@ import orjson
 from evalkit.benchmark.signature import digest
 from evalkit.errors import BoundaryError, ProviderError, SampleError, ScorerError, UsageError, one_line
 from evalkit.keys import redacted
-from evalkit.models.base import Finish, Likelihood, Request, Response, TokenLogprob
+from evalkit.models.base import MOST_TOKENS, Finish, Likelihood, Request, Response, TokenLogprob
 from evalkit.runfile.packed_tokens import FEWEST_PACKED, is_packed, pack, unpack
 from evalkit.runfile.records import Row
 from evalkit.runfile.stored_json import texts
@@ -72,6 +72,7 @@ def _key(key: object, where: str) -> str:
 
 MOST_GENERATED = 256 << 20
 """Maximum number of bytes of the pictures and clips of one response."""
+
 _FINISHES = frozenset(get_args(Finish))
 
 
@@ -93,7 +94,7 @@ def checked(response: object, request: Request) -> Response:
             response, prompt_tokens=counts[0], completion_tokens=counts[1], seconds=seconds
         )
     for count in counts:
-        if count is not None and not 0 <= count < 1 << 63:
+        if count is not None and not 0 <= count <= MOST_TOKENS:
             raise ProviderError(f"the model returned {count} as a token count")
     if not math.isfinite(response.seconds) or response.finish not in _FINISHES:
         raise ProviderError(f"the model returned seconds={response.seconds!r}, finish={response.finish!r}")
@@ -175,6 +176,9 @@ def response_of(columns: Sequence[Any]) -> Response:
 def _response_of(columns: Sequence[Any]) -> Response:
     text, finish, prompt_tokens, completion_tokens, seconds, reasoning, *listed = columns
     tokens, prompt, likelihoods, calls = listed
+    for count in (prompt_tokens, completion_tokens):
+        if count is not None and not 0 <= count <= MOST_TOKENS:
+            raise ValueError(f"{count} as a token count")
     return Response(
         text,
         finish,

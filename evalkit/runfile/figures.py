@@ -89,7 +89,7 @@ class _Samples:
             return None
         matrix, clusters = self._of(rows)
         value = self._aggregate.figure(matrix)
-        if math.isnan(value):
+        if not math.isfinite(value):  # undefined, or too large for a number, as the exponential of a mean
             return None
         low, high = self._aggregate.interval(matrix, clusters) or (None, None)
         return self._stored(value, low, high, rows)
@@ -101,7 +101,7 @@ class _Samples:
             if self._groups[row]:
                 named.setdefault(self._groups[row], []).append(row)
         values = {name: self._aggregate.figure(self._of(of)[0]) for name, of in named.items()}
-        kept = [name for name, value in values.items() if not math.isnan(value)]
+        kept = [name for name, value in values.items() if math.isfinite(value)]
         if not kept:
             return None
         parts = [self._of(named[name]) for name in kept]
@@ -113,6 +113,8 @@ class _Samples:
         self, value: float, low: float | None, high: float | None, rows: Sequence[int]
     ) -> StoredFigure:
         n = round(float(self._counted[rows].sum()))
+        if low is None or high is None or not (math.isfinite(low) and math.isfinite(high)):
+            low = high = None
         return StoredFigure(self._name, WHOLE, value, low, high, n)
 
     def _inside(self, rows: Sequence[int]) -> Sequence[int]:

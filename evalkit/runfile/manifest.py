@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
@@ -91,4 +92,9 @@ def _entry(key: str, text: str, path: Path) -> Any:
     wanted = _TYPES.get(key) or _OF_A_CELL.get(key.partition(" of cell ")[0])
     if wanted is not None:
         typed(value, wanted, where)
+    if key == "started":
+        try:
+            datetime.fromisoformat(value)
+        except ValueError:
+            raise UsageError(f"{where} is no date and time: it was edited") from None
     return value

@@ -24,7 +24,7 @@ from evalkit.metrics.macro import Macro
 from evalkit.metrics.spec import MetricSpec
 from evalkit.metrics.stored import KINDS, metric_of_kind, metric_spec
 from evalkit.runfile.encoding import dump, question_digest
-from evalkit.runfile.seals import reseal, script, tables
+from evalkit.runfile.seals import CELL_COPY, reseal, script, tables
 from evalkit.samples import JUDGE, Image, Sample
 
 _CLASSES = {place.rpartition(":")[2]: kind for kind, place in KINDS.items()}
@@ -253,10 +253,11 @@ def _keys(old: Mapping[str, Any], words: Mapping[str, str]) -> dict[str, Any]:
 
 def _from_6(db: sqlite3.Connection) -> None:
     """Gives each table the column of the checksums, and otherwise the columns of the current format."""
-    for name in tables():
+    before = {name: table for name, table in tables().items() if name != CELL_COPY}
+    for name in before:
         db.execute(f"ALTER TABLE {name} RENAME TO before_{name}")
     db.executescript(script())
-    for name, table in tables().items():
+    for name, table in before.items():
         db.execute(f"INSERT INTO {name} ({table.names}) SELECT {table.names} FROM before_{name}")  # noqa: S608
         db.execute(f"DROP TABLE before_{name}")
 

@@ -1,7 +1,8 @@
 """Saves what is whole in a damaged run file into a new run file, from which reports and resumed runs work.
 
 A sample counts as not asked if its row is damaged, or a response or link that it was scored by. Resuming asks
-again only for responses that were lost. No figure of an incomplete cell is kept.
+again only for responses that were lost. No figure of an incomplete cell is kept. A damaged row of `cell` is
+taken from its copy.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 
 from evalkit.errors import StorageError, UsageError
 from evalkit.runfile.manifest import manifest_of
-from evalkit.runfile.seals import Table, inserting, tables
+from evalkit.runfile.seals import CELL_COPY, Table, inserting, tables
 from evalkit.runfile.store import Store
 from evalkit.runfile.verify import Damaged, Verified, every_row, opened_damaged
 from evalkit.scratch import replacing
@@ -61,6 +62,8 @@ def save(found: Verified, output: Path) -> Saved:
         ):
             for name in _ORDER:
                 new.connection.executemany(inserting(name, "INSERT OR IGNORE"), _whole(old, name))
+                if name == "cell" and found.tables["cell"].found:
+                    new.connection.executemany(inserting("cell", "INSERT OR IGNORE"), _whole(old, CELL_COPY))
             saved = _settle(new, found)
             new.read_back()
     except (OSError, sqlite3.Error, StorageError) as error:

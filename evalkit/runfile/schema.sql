@@ -19,6 +19,17 @@ CREATE TABLE cell (           -- one task under one protocol
     UNIQUE (task, protocol, role)
 );
 
+CREATE TABLE cell_copy (      -- the rows of cell a second time: without its cell, nothing can be said of a sample
+    id INTEGER PRIMARY KEY,
+    task TEXT NOT NULL,
+    protocol TEXT NOT NULL,
+    role TEXT NOT NULL,
+    spec TEXT NOT NULL,
+    found TEXT NOT NULL,
+    finished INTEGER,
+    crc INTEGER
+);
+
 CREATE TABLE figure (         -- the figures, written when a cell is finished; readers do not compute them again
     cell INTEGER NOT NULL,
     metric TEXT NOT NULL,     -- the metric's name
@@ -98,7 +109,7 @@ CREATE TABLE sample (         -- a question, its answer and its score; written o
     question BLOB NOT NULL,   -- 16-byte digest of id, target, choices, group and meta
     asked BLOB NOT NULL,      -- 16-byte digest of the set of its requests that do not depend on a response
     outcome TEXT NOT NULL,    -- correct, wrong, unparsable, truncated, refused, failed; answered: no public reference
-    boundary TEXT NOT NULL,   -- where it failed: data, media, provider, tool, sandbox, judge, scorer
+    boundary TEXT NOT NULL,   -- where it failed: data, media, provider, tool, sandbox, judge, scorer, worker
     error TEXT NOT NULL,
     answer TEXT NOT NULL,     -- JSON: finals, variants, branches, detail
     statistics BLOB NOT NULL, -- float64, little-endian: the columns of every metric, in order; empty if not scored

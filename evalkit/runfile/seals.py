@@ -23,6 +23,8 @@ from typing import Any
 Statement = tuple[str, str, str | None]
 """Kind, name and SQL (without comments) of a table or an index."""
 
+CELL_COPY = "cell_copy"
+"""The table with every row of `cell` a second time, for `evalkit.runfile.salvage`."""
 _COMMENT = re.compile(r"--[^\n]*")
 BROKEN = (sqlite3.DatabaseError, UnicodeDecodeError)
 """What `sqlite3` raises for a damaged file; the second one if SQLite's own message is damaged."""
@@ -174,11 +176,24 @@ def seal_writes(db: sqlite3.Connection) -> None:
                 f"AFTER {event} ON main.{table.name} "
                 f"BEGIN UPDATE {table.name} SET crc = {table.crc} WHERE {this}; END"
             )
+    _copy_cells(db)
+
+
+def _copy_cells(db: sqlite3.Connection) -> None:
+    """Lets a connection repeat in `cell_copy` what it does to `cell`."""
+    names = tables()["cell"].names
+    remove = f"DELETE FROM {CELL_COPY} WHERE id = OLD.id;"  # noqa: S608 — our names
+    add = f"INSERT INTO {CELL_COPY} ({names}) SELECT {names} FROM cell WHERE id = NEW.id;"  # noqa: S608 — our names
+    for event, steps in (("INSERT", add), (f"UPDATE OF {names}", remove + add), ("DELETE", remove)):
+        db.execute(f"CREATE TEMP TRIGGER copy_{event[:6]} AFTER {event} ON main.cell BEGIN {steps} END")
 
 
 def reseal(db: sqlite3.Connection) -> None:
-    """Computes the checksums of all rows, whatever is in them."""
+    """Computes the checksums of all rows, whatever is in them, and copies the table cell anew."""
     can_check(db)
+    names = tables()["cell"].names
+    db.execute(f"DELETE FROM {CELL_COPY}")  # noqa: S608 — our names
+    db.execute(f"INSERT INTO {CELL_COPY} ({names}) SELECT {names} FROM cell")  # noqa: S608 — our names
     for table in tables().values():
         db.execute(f"UPDATE {table.name} SET crc = {table.crc}")  # noqa: S608 — our names
 

@@ -7,6 +7,7 @@ responses that arrived in the same instant. Readers may open the file while a ru
 from __future__ import annotations
 
 import dataclasses
+import math
 import sqlite3
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
@@ -39,7 +40,7 @@ from evalkit.runfile.records import (
 )
 from evalkit.runfile.runlock import RunLock
 from evalkit.runfile.seals import inserting, number, script, seal_writes
-from evalkit.runfile.stored_json import answer, columns, table
+from evalkit.runfile.stored_json import answer, columns, determined
 from evalkit.runfile.writer import Writer
 from evalkit.samples import JSON, plain_text
 
@@ -153,7 +154,13 @@ class Store:
         rows = self._db.execute("SELECT id, spec, role, found, finished FROM cell ORDER BY id")
         try:
             return [
-                Cell(i, from_json(CellSpec, orjson.loads(spec), str(self.path)), role, table(found), finished)
+                Cell(
+                    i,
+                    from_json(CellSpec, orjson.loads(spec), str(self.path)),
+                    role,
+                    determined(found),
+                    finished,
+                )
                 for i, spec, role, found, finished in rows
             ]
         except ValueError as error:
@@ -186,7 +193,11 @@ class Store:
         rows = self._db.execute(
             "SELECT metric, grp, value, low, high, n FROM figure WHERE cell = ?", (cell.id,)
         )
-        return [StoredFigure(*row) for row in rows]
+        found = [StoredFigure(*row) for row in rows]
+        for one in found:
+            if not all(math.isfinite(x) for x in (one.value, one.low, one.high) if x is not None):
+                raise UsageError(f"{self.path}, table figure: {one.metric!r:.60}: not finite: it was edited")
+        return found
 
     def set_found(self, cell: Cell, found: dict[str, JSON]) -> None:
         """Stores what the run determined for `cell`, and deletes samples scored under anything else."""

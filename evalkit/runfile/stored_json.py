@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import orjson
 
@@ -18,12 +18,37 @@ def table(text: str) -> dict[str, Any]:
     return found
 
 
-def texts(text: str) -> list[str]:
+def texts(text: str | bytes) -> list[str]:
     """Returns a list of texts. Raises `ValueError`."""
     found = orjson.loads(text)
     if not isinstance(found, list) or not all(type(one) is str for one in found):
         raise ValueError(f"{text[:60]!r} is no list of texts")
     return found
+
+
+def determined(text: str) -> dict[str, Any]:
+    """Returns what the run determined for a cell: a threshold with its curve, notes. Raises `ValueError`."""
+    entries = table(text)
+    chosen = [entries.get(name) for name in ("threshold", "validation_samples", "validation_curve")]
+    threshold, samples, curve = chosen
+    whole = _is_threshold(threshold) and type(samples) is int and isinstance(curve, list) and curve
+    if any(one is not None for one in chosen) and not (whole and all(map(_is_point, curve or ()))):
+        raise ValueError(f"{text[:60]!r} has a threshold that is not as evalkit writes it")
+    texts(orjson.dumps(entries.get("notes", [])))
+    return entries
+
+
+def _is_threshold(threshold: object) -> bool:
+    return threshold == "never" or (type(threshold) in (int, float) and 0 <= cast(float, threshold) <= 1)
+
+
+def _is_point(point: object) -> bool:
+    return (
+        isinstance(point, dict)
+        and point.keys() == {"threshold", "accuracy"}
+        and _is_threshold(point["threshold"])
+        and type(point["accuracy"]) in (int, float)
+    )
 
 
 def answer(text: str) -> dict[str, Any]:
@@ -42,7 +67,23 @@ def answer(text: str) -> dict[str, Any]:
 
 
 def _is_final(final: object) -> bool:
-    return isinstance(final, dict) and "value" in final and isinstance(final.get("reason"), str)
+    return (
+        isinstance(final, dict)
+        and final.keys() >= {"value", "correct", "reason"}
+        and all(isinstance(final[name], kind) for name, kind in _FINAL.items() if name in final)
+    )
+
+
+_FINAL = {
+    "value": str | None,
+    "correct": bool | None,
+    "credit": int | float | None,
+    "values": dict,
+    "truncated": bool,
+    "refused": bool,
+    "reason": str,
+}
+"""The types of the entries of a final; the first two and `reason` are always there."""
 
 
 def request(text: str) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from evalkit.errors import ScorerError, UsageError
+from evalkit.errors import ScorerError, UsageError, WorkerError
 from evalkit.identity.declared import Declared, code_identity
 from evalkit.keys import HUB, PROXIES
 from evalkit.needs import installed
@@ -181,11 +181,12 @@ class Learned:
             return self._gone()
         except (ScorerError, OverLimit, OSError) as error:
             self._crashes += 1
+            kind = WorkerError if isinstance(error, WorkerError) else ScorerError
             message = f"{self._name}: {error}"
             if self._crashes > RESTARTS:
                 message += f"; it was started again {RESTARTS} times and is not started any more"
-                self._gone = functools.partial(ScorerError, message)
-            return ScorerError(message)
+                self._gone = functools.partial(kind, message)
+            return kind(message)
         if "unloadable" in reply:
             self._gone = functools.partial(UsageError, self._unloadable(reply["unloadable"], reply["lacks"]))
             return self._gone()

@@ -113,6 +113,9 @@ def test_every_writer_writes_checksums(cli: Cli, run: Path, tmp_path: Path) -> N
         assert cli(*arguments).code == 0
         said = cli("verify", arguments[-1], "--json")
         assert (said.code, json.loads(said.out)["whole"]) == (0, True), said
+        there = contents(arguments[-1])
+        assert len(there["cell"]) == len(TASKS[1].split(","))
+        assert there["cell_copy"] == there["cell"]
 
 
 def test_twenty_flipped_bits_are_found_or_in_bytes_that_no_one_reads(cli: Cli, tmp_path: Path) -> None:
@@ -162,6 +165,46 @@ def test_a_damaged_file_ends_in_a_line_and_never_in_another_figure(
     if saved.exists():
         assert cli("verify", saved).code == 0
         assert clear(cli("report", saved))
+
+
+EDITS = {
+    "the data set has no kind": "UPDATE cell SET spec = json_remove(spec, '$.data.kind')",
+    "there is no data set": "UPDATE cell SET spec = json_set(spec, '$.data', json('{}'))",
+    "a threshold alone": "UPDATE cell SET found = '{\"threshold\":0.5}'",
+    "a curve of no points": """UPDATE cell SET found =
+        '{"threshold":0.5,"validation_samples":1,"validation_curve":[{"threshold":[]}]}'""",
+    "notes that are numbers": "UPDATE cell SET found = '{\"notes\":[1]}'",
+    "an answer that is a number": "UPDATE sample SET answer = json_set(answer, '$.finals[0].value', 7)",
+    "a verdict that is a list": """UPDATE sample
+        SET answer = json_set(answer, '$.finals[0].correct', json('[]'))""",
+    "an answer of nothing": "UPDATE sample SET answer = '{}'",
+    "an outcome that is none": "UPDATE sample SET outcome = 'text'",
+    "an infinite interval": "UPDATE figure SET low = 9e999",
+    "tokens beyond all sums": "UPDATE draw SET prompt_tokens = 9223372036854775807",
+    "tokens below zero": "UPDATE draw SET completion_tokens = -7",
+    "no date": "UPDATE run SET value = '\"yesterday\"' WHERE key = 'started'",
+}
+"""What an author may write, with checksums that are right; each was once a traceback or another figure."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("edit", EDITS)
+def test_an_edited_file_with_right_checksums_is_read_or_refused_in_one_line(
+    cli: Cli, run: Path, tmp_path: Path, edit: str
+) -> None:
+    with edited(run) as db:
+        assert db.execute(EDITS[edit]).rowcount
+    for arguments in (
+        ("report", run, "--json"),
+        ("report", run, "--disputes"),
+        ("report", run, "-o", tmp_path / "page.html"),
+        ("export", run, "--format", "inspect", "-o", tmp_path / "inspect"),
+        ("export", run, "--format", "lm-eval", "-o", tmp_path / "lm-eval"),
+        ("rescore", run, "-o", tmp_path / "new.db"),
+    ):
+        said = cli(*arguments)
+        assert said.code in (0, 2), said
+        assert clear(said), said
 
 
 def test_a_truncated_file_and_a_file_of_another_kind(cli: Cli, run: Path, tmp_path: Path) -> None:
@@ -234,6 +277,55 @@ def test_what_is_whole_is_saved_and_the_rest_is_asked_again(
     before, after = (json.loads(cli("report", path, "--json").out)["cells"] for path in (runs.one, saved))
     assert after == before
     assert "already exists" in cli("verify", run, "-o", saved).err
+
+
+def zero_pages(path: Path, *names: str) -> None:
+    """Overwrites the first page of tables."""
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        roots = [
+            db.execute("SELECT rootpage FROM sqlite_schema WHERE name = ?", (name,)).fetchone()[0]
+            for name in names
+        ]
+    data = bytearray(path.read_bytes())
+    for root in roots:
+        data[(root - 1) * 4096 : root * 4096] = bytes(4096)
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("spoiled", ["spec", "finished", "page"])
+def test_a_damaged_row_of_a_cell_loses_nothing(
+    cli: Cli, runs: Runs, run: Path, tmp_path: Path, spoiled: str
+) -> None:
+    if spoiled == "page":
+        zero_pages(run, "cell")
+    else:
+        value = {"spec": "replace(spec, '\"temperature\":0', '\"temperature\":1')", "finished": "4"}[spoiled]
+        with closing(sqlite3.connect(run)) as db, db:
+            before = db.execute("SELECT * FROM cell WHERE id = 1").fetchone()
+            db.execute(f"UPDATE cell SET {spoiled} = {value} WHERE id = 1")
+            assert db.execute("SELECT * FROM cell WHERE id = 1").fetchone() != before
+    assert "is damaged: table cell" in cli("report", run).err
+    saved = tmp_path / "saved.db"
+    said = cli("verify", run, "-o", saved)
+    assert (said.code, "to be resumed" in said.err) == (1, False), said
+    assert json.loads(cli("report", saved, "--json").out) == json.loads(cli("report", runs.one, "--json").out)
+    assert contents(saved) == contents(runs.one)
+
+
+def test_a_cell_whose_copy_is_damaged_too_is_lost_and_the_others_are_saved(
+    cli: Cli, runs: Runs, run: Path, tmp_path: Path
+) -> None:
+    with closing(sqlite3.connect(run)) as db, db:
+        for name in ("cell", "cell_copy"):
+            db.execute(f"UPDATE {name} SET found = '{{\"threshold\":1}}' WHERE id = 1")
+    assert cli("verify", run, "-o", tmp_path / "saved.db").code == 1
+    before, after = (
+        json.loads(cli("report", path, "--json").out)["cells"] for path in (runs.one, tmp_path / "saved.db")
+    )
+    assert 0 < len(after) < len(before)
+    figures = [(cell["task"], cell["metric"], cell["value"], cell["signature"]) for cell in before]
+    assert all((cell["task"], cell["metric"], cell["value"], cell["signature"]) in figures for cell in after)
 
 
 def test_rows_beyond_a_page_that_cannot_be_read_are_saved(cli: Cli, tmp_path: Path) -> None:

@@ -99,7 +99,7 @@ def test_a_number_of_json_keeps_its_spelling_where_it_becomes_a_text(tmp_path: P
     assert str(pickle.loads(pickle.dumps(number))) == "1.50"
     assert json.dumps([Number("1.50")]) == "[1.5]"
     for value in (None, ["x"], {"x": 1}):
-        with pytest.raises(ValueError, match="a is "):
+        with pytest.raises(ValueError, match="a must be a text"):
             text_of(value, "a")
 
 

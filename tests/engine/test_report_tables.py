@@ -10,8 +10,9 @@ from evalkit.tasks import INDEX
 
 from evalkit.data.base import DataOptions
 from evalkit.engine import chosen
-from evalkit.engine.chosen import expand, of_table, wanted
+from evalkit.engine.chosen import expand, wanted
 from evalkit.engine.plan import make_plan
+from evalkit.engine.tables import of_table
 from evalkit.errors import OwnDataError, UsageError
 from evalkit.models.fake import FakeModel
 from tests.made import sums

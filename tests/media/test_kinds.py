@@ -9,7 +9,7 @@ from typing import Any, get_args
 
 import pytest
 
-from evalkit.errors import MediaError, ScorerError
+from evalkit.errors import MediaError, ScorerError, WorkerError
 from evalkit.media.kinds import KINDS, Sent, ShowSettings
 from evalkit.media.sent import SentFile as Stored
 from evalkit.processes.workers import OverLimit
@@ -54,6 +54,11 @@ def test_a_video_of_bytes_lies_in_a_file_while_it_is_read(tmp_path: Path) -> Non
     assert medium.size == sum(place.stat().st_size for place in sent)
     (read,) = hands.read
     assert not read.exists()
+
+
+def test_a_decoder_without_cpu_time_says_nothing_of_the_file(tmp_path: Path) -> None:
+    with pytest.raises(WorkerError, match="the video was not decoded: no result"):
+        made(Video(b"bytes"), tmp_path / "v", Hands(WorkerError("no result in 60 s of wall time")))
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 import pytest
 from aiohttp import web
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from evalkit.errors import ProviderError, UsageError
@@ -337,6 +337,7 @@ CHOICES = st.fixed_dictionaries(
 )
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # of a machine that is busy
 @given(document=ANYTHING | st.fixed_dictionaries({"choices": st.lists(CHOICES, min_size=1, max_size=1)}))
 def test_whatever_json_comes_it_is_an_answer_or_a_providers_error(document: Any) -> None:
     found: Response | ProviderError

@@ -26,15 +26,28 @@ _LOGPROBS = {
 READERS: dict[str, tuple[Callable[[bytes, float], Response], Any]] = {
     "gemini": (
         gemini_reading.parse,
-        gemini_server.said({"text": "8"}, {"text": "Hm", "thought": True}, logprobsResult=_LOGPROBS),
+        gemini_server.said(
+            {"text": "8"},
+            {"text": "Hm", "thought": True},
+            {"functionCall": {"id": "1", "name": "f", "args": {"a": 1}}, "thoughtSignature": "c2k="},
+            logprobsResult=_LOGPROBS,
+        ),
     ),
     "anthropic": (
         anthropic_reading.parse,
-        anthropic_server.said({"type": "thinking", "thinking": "Hm"}, {"type": "text", "text": "8"}),
+        anthropic_server.said(
+            {"type": "thinking", "thinking": "Hm"},
+            {"type": "text", "text": "8"},
+            {"type": "tool_use", "id": "1", "name": "f", "input": {"a": 1}},
+        ),
     ),
     "bedrock": (
         bedrock.parse,
-        bedrock_server.said({"reasoningContent": {"reasoningText": {"text": "Hm"}}}, {"text": "8"}),
+        bedrock_server.said(
+            {"reasoningContent": {"reasoningText": {"text": "Hm"}}},
+            {"text": "8"},
+            {"toolUse": {"toolUseId": "1", "name": "f", "input": {"a": 1}}},
+        ),
     ),
 }
 _ODD = st.one_of(
@@ -85,3 +98,5 @@ def test_what_is_good_is_read(name: str) -> None:
     parse, good = READERS[name]
     found = parse(orjson.dumps(good), 0.1)
     assert (found.text, found.reasoning, found.finish) == ("8", "Hm", "stop")
+    ((called, arguments),) = [(call.name, call.arguments) for call in found.tool_calls]
+    assert (called, orjson.loads(arguments)) == ("f", {"a": 1})

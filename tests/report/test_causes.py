@@ -10,10 +10,11 @@ import pytest
 
 from evalkit.data.base import DataOptions
 from evalkit.engine.plan import make_plan
+from evalkit.errors import BoundaryError
 from evalkit.models.fake import FakeModel
 from evalkit.report.build import FORMATS, render_report
 from evalkit.report.table import build_table
-from evalkit.runfile.causes import Cause, advice, causes, merged, shape, told
+from evalkit.runfile.causes import BOUNDARIES, Cause, advice, causes, merged, shape, told
 from evalkit.runfile.slim import write_slim
 from evalkit.runfile.store import Store
 from evalkit.session import run
@@ -66,6 +67,59 @@ def test_what_is_damaged_is_not_to_be_asked_again() -> None:
     assert "until the files that cannot be decoded are fixed" in advice([media], "CMD")
     assert "retry" not in advice([media], "CMD")
     assert advice([gone, media], "CMD").startswith("2 of them fail every time")
+
+
+def boundaries(kind: type[BoundaryError] = BoundaryError) -> set[str]:
+    return {kind.boundary}.union(*map(boundaries, kind.__subclasses__()))
+
+
+def test_every_boundary_has_its_advice() -> None:
+    assert boundaries() == BOUNDARIES
+    for boundary in BOUNDARIES:
+        cause = Cause(1, boundary, "why")
+        said = advice([cause], "CMD")
+        assert said.endswith(": CMD")
+        assert said.startswith("to retry them" if cause.may_pass else "they fail every time until the ")
+
+
+@pytest.mark.slow
+def test_a_worker_that_was_killed_or_starved_may_pass(tmp_path: Path, cli: Cli) -> None:  # noqa: F811
+    """The message of the run that stored it says so, and the same command scores the sample again."""
+    task, path = sums(tmp_path, 3), tmp_path / "r.db"
+    file = Path(task.partition(":")[0])
+    file.write_text(file.read_text().replace("def score(answer, sample):\n", KILLED) + WORKER)
+    command = ("run", "-m", "fake/gold", "-t", task, "-o", path)
+    said = cli(*command)
+    assert said.code == 3
+    assert "1 samples failed; to retry them: " in said.err
+    assert "1 × worker: a worker process crashed (SIGKILL)" in said.err
+    file.with_name("spared").touch()
+    assert cli(*command).code == 0
+
+
+KILLED = """async def score(answer, sample):
+    await workers().call(compared, sample.target[0])
+"""
+WORKER = '''
+
+import functools
+import os
+import signal
+from pathlib import Path
+
+from evalkit.api import Workers
+
+
+@functools.cache
+def workers():
+    return Workers()
+
+
+def compared(target):
+    """Ends its own process as the kernel does when no memory is left, unless it is spared."""
+    if target == "2" and not Path(__file__).with_name("spared").exists():
+        os.kill(os.getpid(), signal.SIGKILL)
+'''
 
 
 WHY = "Unsupported parameter 'max_tokens'"

@@ -107,7 +107,7 @@ def _card(cell: Cell) -> Card:
 
 def _named(values: Mapping[str, Any], names: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     for key, name in names.items():
-        if key == "where" and values["kind"] == "small sets":
+        if key == "where" and values.get("kind") == "small sets":
             continue  # the small sets are inside the package, so their path says nothing
         if values.get(key) not in (None, "", []):
             yield name, _word(values[key])
@@ -161,7 +161,7 @@ def command(store: Store) -> str:
     if scored := [_scored(cell.spec) for cell in cells if cell.spec.scored_as]:
         run = manifest.get("rescored", {}).get("from", "RUN.db")
         return shlex.join(["evalkit", "rescore", run, "-t", ",".join(scored), "-o", store.path.name])
-    if imported := [cell.spec.data["where"] for cell in cells if cell.spec.imported]:
+    if imported := [cell.spec.data.get("where", "FOLDER") for cell in cells if cell.spec.imported]:
         return shlex.join(["evalkit", "import", *dict.fromkeys(imported), "-o", store.path.name])
     words = ["evalkit", "run", "-m", manifest["model"]["name"]]
     words += ["-t", ",".join(dict.fromkeys(_task(cell) for cell in cells))]
@@ -181,7 +181,7 @@ def command(store: Store) -> str:
         words += ["--shard", shard]
     if manifest["seed"]:
         words += ["--seed", str(manifest["seed"])]
-    places = {cell.spec.data["kind"] for cell in cells}
+    places = {cell.spec.data.get("kind") for cell in cells}
     if "small sets" in places:
         words += ["--data", "builtin"]
     elif "folder" in places:
