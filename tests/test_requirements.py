@@ -151,7 +151,6 @@ def test_the_libraries_that_the_page_names_are_in_the_wheels(name: str) -> None:
     assert [file for file in distribution(name).files or () if file.name.startswith(start)]
 
 
-<<<<<<< HEAD
 def test_av_s_libraries_say_what_the_page_says() -> None:
     """Read from the wheel: each library of FFmpeg tells its licence and how it was built."""
     from av._core import library_meta
@@ -160,7 +159,8 @@ def test_av_s_libraries_say_what_the_page_says() -> None:
     for library in ("libx264", "libx265"):
         assert f"--enable-{library} " in library_meta["libavcodec"]["configuration"]
         assert library.removeprefix("lib") in INSIDE["av"][1]
-=======
+
+
 def test_ci_installs_the_locked_packages_before_anything_else() -> None:
     """So that a locked file that cannot be installed any more is seen at once."""
     root = LOCKED.parent.parent
@@ -168,4 +168,3 @@ def test_ci_installs_the_locked_packages_before_anything_else() -> None:
     targets = re.findall(r"^([a-z-]+):", (root / "Makefile").read_text("utf-8"), re.MULTILINE)
     assert steps == ["locked", "lint", "types", "test-all"]
     assert {*steps} <= {*targets}
->>>>>>> loose
