@@ -15,6 +15,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from evalkit.data.base import data_options
 from evalkit.data.lock import read_lock
+from evalkit.engine.batching import check_batch
 from evalkit.engine.bounds import bounded
 from evalkit.engine.chosen import TaskLike
 from evalkit.engine.client import Stopped
@@ -65,6 +66,8 @@ _ARGUMENTS = """
         Default: all samples.
     lock: a lock file of `evalkit data lock`; a file that differs from it is refused. Default: none.
     verify_fraction: share of the greedy requests that are sent twice. Default: 0.
+    batch: whether requests are sent by the provider's batch routes, at half the price and within hours.
+        Default: they are not.
     progress: True writes the progress to standard error; an object receives it. Default: no progress.
 
     Models are closed at the end, and open again when they are used again. Raises `UsageError` before the
@@ -96,6 +99,7 @@ async def evaluate(
     retries: int = 5,
     timeout: float = 600.0,  # noqa: ASYNC109 — of a request
     verify_fraction: float = 0.0,
+    batch: bool | None = None,
     api_key_env: str = "",
     ray_address: str = "",
     same_model: bool = False,
@@ -129,7 +133,7 @@ async def evaluate(
         )
         path = default_output(plan) if output is None else Path(output)
         retry = RetryPolicy(attempts=1 + bounded("retries", retries))
-        options = Options(_positive(concurrency), retry, verify_fraction)
+        options = Options(_positive(concurrency), retry, verify_fraction, batch)
         reporter = make_progress() if progress is True else progress or None
         try:
             return await execute_plan(plan, path, options, reporter)
@@ -160,6 +164,7 @@ def run(
     retries: int = 5,
     timeout: float = 600.0,
     verify_fraction: float = 0.0,
+    batch: bool | None = None,
     api_key_env: str = "",
     ray_address: str = "",
     same_model: bool = False,
@@ -189,6 +194,7 @@ def run(
             retries=retries,
             timeout=timeout,
             verify_fraction=verify_fraction,
+            batch=batch,
             api_key_env=api_key_env,
             ray_address=ray_address,
             same_model=same_model,
@@ -246,7 +252,9 @@ async def execute_plan(
     plan: Plan, path: Path, options: Options | None = None, progress: Progress | None = None
 ) -> Table:
     """Runs `plan` into the run file at `path`, which may contain a part of the run already."""
+    options = options or Options()
     with open_run(path, plan) as store, run_events(plan, path):
+        check_batch(plan, store, options.batch, options.verify)
         await execute(plan, store, options, Events(progress or Silent()))
         table = build_table([store])
         for cell in table.cells:

@@ -86,8 +86,9 @@ class Flights:
 
     def awaited(self) -> str:
         """What is waited for, until when, as `3 requests in flight, the first for 75 s of at most 600 s`."""
-        found, now = [], time.monotonic()
-        if self._sent:
+        batched = [provider.awaited() for provider in self._lanes.providers]
+        found, now = [*filter(None, batched)], time.monotonic()
+        if self._sent and not batched:
             first = now - next(iter(self._sent.values()))
             most = f" of at most {self.timeout:g} s" if self.timeout else ""
             found.append(f"{_requests(len(self._sent))} in flight, the first for {first:.0f} s{most}")
