@@ -254,7 +254,7 @@ async def execute_plan(
     """Runs `plan` into the run file at `path`, which may contain a part of the run already."""
     options = options or Options()
     with open_run(path, plan) as store, run_events(plan, path):
-        check_batch(plan, store, options.batch, options.verify)
+        await check_batch(plan, store, options)
         await execute(plan, store, options, Events(progress or Silent()))
         table = build_table([store])
         for cell in table.cells:

@@ -16,6 +16,7 @@ import json
 import re
 import time
 from collections import Counter
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -53,7 +54,8 @@ class Batches(OpenAIServer):
 
     `polls`: looks after which a batch ends. `expiring`: how many of a batch's requests are not answered in
     time. `cut`: how many downloads of results end in the middle. `lost`: how many submissions get no
-    response although the batch is made. `away`: how many requests to batch routes get a 503.
+    response although the batch is made. `away`: how many requests to batch routes get a 503. `first`: the
+    number of the first batch.
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -61,6 +63,9 @@ class Batches(OpenAIServer):
         self.batches: list[Submitted] = []
         self.polls = 1
         self.held = False
+        self.first = 0
+        self.on_submission: Callable[[], None] = lambda: None
+        """Is called when a batch is made, before the response."""
         self.expiring = self.cut = self.lost = self.away = self.downloads = 0
 
     @property
@@ -94,11 +99,19 @@ class Batches(OpenAIServer):
             batch.results.append((custom_id, answer.status, json.loads(answer.body)))
         self.expiring = 0
 
+    def cancel(self, batch: Submitted) -> bool:
+        """Ends a batch early; what was not answered has no result. Returns False if it has ended."""
+        if batch.results is not None:
+            return False
+        batch.cancelled, batch.results = True, []
+        return True
+
     def found(self, name: str) -> Submitted | None:
         return next((batch for batch in self.batches if batch.id == name), None)
 
     async def sent(self, request: web.Request, made: Payload) -> web.Response:
         """The response to a submission, or none, although the batch is made."""
+        self.on_submission()
         if self.lost:
             self.lost -= 1
             assert request.transport is not None
@@ -116,11 +129,14 @@ class Batches(OpenAIServer):
 
 
 class OpenAIBatchServer(Batches):
-    """`full_above`: requests that may wait at once. `api_key` and the rest are those of `OpenAIServer`."""
+    """`full_above`: requests that may wait at once. `fault`: what is wrong with every batch. `answers`: what
+    comes for a submission, a response or the id of the batch. The rest is as of `OpenAIServer`.
+    """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self.full_above = MOST
+        self.full_above, self.fault = MOST, ""
+        self.answers: object = self
         self.files: dict[str, bytes] = {}
 
     def add_routes(self, router: web.UrlDispatcher) -> None:
@@ -129,6 +145,7 @@ class OpenAIBatchServer(Batches):
         router.add_post("/v1/batches", self._create)
         router.add_get("/v1/batches", self._list)
         router.add_get("/v1/batches/{batch}", self._retrieve)
+        router.add_post("/v1/batches/{batch}/cancel", self._cancel)
 
     async def _upload(self, request: web.Request) -> web.StreamResponse:
         if (away := self.outage()) is not None:
@@ -147,6 +164,8 @@ class OpenAIBatchServer(Batches):
     async def _create(self, request: web.Request) -> web.StreamResponse:
         if (away := self.outage()) is not None:
             return away
+        if isinstance(self.answers, web.Response):
+            return self.answers
         asked: Payload = await request.json()
         if odd := {*asked} - {"input_file_id", "endpoint", "completion_window", "metadata"}:
             return _refuse(400, f"Unknown parameter: '{min(odd)}'.")
@@ -158,22 +177,27 @@ class OpenAIBatchServer(Batches):
             return _refuse(400, f"Cannot find file {asked['input_file_id']}")
         lines = [json.loads(line) for line in self.files[asked["input_file_id"]].split(b"\n")]
         requests = [(line["custom_id"], line["body"]) for line in lines]
-        batch = Submitted(len(self.batches), asked["endpoint"][4:], requests, asked=asked)
+        batch = Submitted(self.first + len(self.batches), asked["endpoint"][4:], requests, asked=asked)
         batch.wrong = [*self._faults_of(lines, asked["endpoint"])]
         self.batches.append(batch)
-        return await self.sent(request, self._object(batch))
+        named = {} if self.answers is self else {"id": self.answers}
+        return await self.sent(request, self._object(batch) | named)
 
     def _faults_of(self, lines: list[Payload], endpoint: str) -> list[Payload]:
         """What the validation says of a file."""
         names = Counter(line["custom_id"] for line in lines)
         waiting = sum(len(one.requests) for one in self.batches if one.results is None and not one.wrong)
         if len(lines) + waiting > self.full_above:
-            said = "Enqueued token limit reached for any. Limit: 90,000 enqueued tokens. Please try again later."
+            said = (
+                "Enqueued token limit reached for any. Limit: 90,000 enqueued tokens. Please try again later."
+            )
             return [{"code": "token_limit_exceeded", "message": said, "param": None, "line": None}]
         found = []
         for number, line in enumerate(lines, 1):
-            wrong = ""
-            if {*line} != {"custom_id", "method", "url", "body"} or line["method"] != "POST":
+            wrong = self.fault
+            if wrong:
+                pass
+            elif {*line} != {"custom_id", "method", "url", "body"} or line["method"] != "POST":
                 wrong = "The request has unknown or missing fields."
             elif line["url"] != endpoint:
                 wrong = f"The URL provided for this request does not match the batch endpoint {endpoint}."
@@ -190,7 +214,9 @@ class OpenAIBatchServer(Batches):
         good = sum(status == 200 for _, status, _ in results)
         expired = any(status == 0 for _, status, _ in results)
         status = ("expired" if expired else "completed") if ended else "in_progress"
-        if batch.wrong:
+        if batch.cancelled:
+            status = "cancelled"
+        elif batch.wrong:
             status = "failed"
         elif batch.looks == 0:
             status = "validating"
@@ -205,7 +231,11 @@ class OpenAIBatchServer(Batches):
             "output_file_id": f"{batch.id}-out" if good else None,
             "error_file_id": f"{batch.id}-err" if good < len(results) else None,
             "created_at": int(batch.at),
-            "request_counts": {"total": len(batch.requests), "completed": good, "failed": len(results) - good},
+            "request_counts": {
+                "total": len(batch.requests),
+                "completed": good,
+                "failed": len(results) - good,
+            },
             "metadata": batch.facts["asked"].get("metadata"),
         }
 
@@ -225,6 +255,13 @@ class OpenAIBatchServer(Batches):
         if batch is None:
             return _refuse(404, "No batch found with that id")
         self.look(batch)
+        return web.json_response(self._object(batch))
+
+    async def _cancel(self, request: web.Request) -> web.StreamResponse:
+        batch = self.found(request.match_info["batch"])
+        assert batch is not None
+        if not self.cancel(batch):
+            return _refuse(409, "Cannot cancel a batch with status 'completed'.")
         return web.json_response(self._object(batch))
 
     async def _content(self, request: web.Request) -> web.StreamResponse:
@@ -251,6 +288,7 @@ class AnthropicBatchServer(AnthropicServer, Batches):
         router.add_get("/v1/messages/batches", self._list)
         router.add_get("/v1/messages/batches/{batch}", self._retrieve)
         router.add_get("/v1/messages/batches/{batch}/results", self._results)
+        router.add_post("/v1/messages/batches/{batch}/cancel", self._cancel)
 
     async def _create(self, request: web.Request) -> web.StreamResponse:
         if (away := self.outage()) is not None:
@@ -267,7 +305,7 @@ class AnthropicBatchServer(AnthropicServer, Batches):
             if {*one} != {"custom_id", "params"} or not _CUSTOM_ID.fullmatch(one["custom_id"]):
                 return refuse_like_anthropic(400, "requests.0.custom_id: String should match pattern")
         requests = [(one["custom_id"], one["params"]) for one in asked["requests"]]
-        batch = Submitted(len(self.batches), MESSAGES, requests)
+        batch = Submitted(self.first + len(self.batches), MESSAGES, requests)
         self.batches.append(batch)
         return await self.sent(request, self._object(batch))
 
@@ -298,7 +336,9 @@ class AnthropicBatchServer(AnthropicServer, Batches):
             start = 1 + [one["id"] for one in newest].index(after)
         page = newest[start : start + 1]
         more = start + 1 < len(newest)
-        return web.json_response({"data": page, "has_more": more, "last_id": page[-1]["id"] if page else None})
+        return web.json_response(
+            {"data": page, "has_more": more, "last_id": page[-1]["id"] if page else None}
+        )
 
     async def _retrieve(self, request: web.Request) -> web.StreamResponse:
         if (away := self.outage()) is not None:
@@ -307,6 +347,13 @@ class AnthropicBatchServer(AnthropicServer, Batches):
         if batch is None:
             return refuse_like_anthropic(404, "Not found", "not_found_error")
         self.look(batch)
+        return web.json_response(self._object(batch))
+
+    async def _cancel(self, request: web.Request) -> web.StreamResponse:
+        batch = self.found(request.match_info["batch"])
+        assert batch is not None
+        if not self.cancel(batch):
+            return refuse_like_anthropic(400, "Batch cannot be canceled: it has ended")
         return web.json_response(self._object(batch))
 
     async def _results(self, request: web.Request) -> web.StreamResponse:

@@ -43,7 +43,7 @@ def sending_options(function: Callable[..., int]) -> Callable[..., int]:
         "--batch/--no-batch",
         default=None,
         help="Send the requests by the provider's batch routes, at half the price and within a day "
-        "(docs/batch.md). --no-batch gives up what is in batches.",
+        "(docs/batch.md). --no-batch cancels what is not finished.",
     )
     @functools.wraps(function)
     def with_options(

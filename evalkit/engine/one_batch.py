@@ -42,8 +42,13 @@ class Batch:
         minutes = (time.time() - self.stored.at) / 60
         return (
             f"batch {number} of {of} at {self.stored.endpoint}: {self.answered:,} of "
-            f"{self.stored.requests:,} requests answered, asked for {minutes:.0f} min"
+            f"{requests(self.stored.requests)} answered, asked for {minutes:.0f} min"
         )
+
+
+def requests(count: int) -> str:
+    """A number of requests in words."""
+    return "1 request" if count == 1 else f"{count:,} requests"
 
 
 class Patience:

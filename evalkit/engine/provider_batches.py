@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from evalkit.engine.commits import Commits
-from evalkit.engine.one_batch import Answer, Batch, Patience, Result
+from evalkit.engine.one_batch import Answer, Batch, Patience, Result, requests
 from evalkit.engine.waits import RetryPolicy
 from evalkit.errors import ProviderError
 from evalkit.models.base import Request, Response
@@ -97,14 +97,14 @@ class ProviderBatches:
         known = [batch for batch in self._batches if batch.sent and not batch.ended]
         lines = [batch.line(number, len(known)) for number, batch in enumerate(known, 1)]
         if self._gathered:
-            lines.append(f"{len(self._gathered):,} requests are gathered for a batch")
+            lines.append(f"{requests(len(self._gathered))} gathered for a batch")
         return " · ".join(lines)
 
     async def _body(self, custom_id: str, route: str, payload: dict[str, JSON]) -> bytes:
         """The body of the response to a request. Raises `ProviderError`."""
-        for batch in self._batches:
-            if batch.task is None:
-                self._follow(batch, ())
+        for one in self._batches:
+            if one.task is None:
+                self._follow(one, ())
         while True:
             wait = self._waits.get(custom_id)
             if wait is None:
@@ -203,8 +203,10 @@ class ProviderBatches:
         """The ids under which the provider may have the batch: after a submission, the one."""
         if lines:
             await self._turn(batch)
+            if len(lines) > self._most:  # it was gathered before the provider said how many it takes
+                return []
             names = await self._submitted(batch, lines)
-            self._tell(f"{batch.stored.requests:,} requests were sent to {self.address} as one batch")
+            self._tell(f"a batch of {requests(batch.stored.requests)} was submitted to {self.address}")
         elif batch.stored.batch:
             names = [batch.stored.batch]
         else:
@@ -288,7 +290,8 @@ class ProviderBatches:
                 raise ProviderError(said)
             self._most = min(self._most, -(-batch.stored.requests // 2))
         self._one_at_a_time = True
-        self._tell(f"{said} Batches of at most {self._most:,} requests are sent one after the other")
+        most = requests(self._most)
+        self._tell(f"{self.address}: {said} Batches of at most {most} are submitted one after the other")
 
     async def _joined(self, batch: Batch, name: str, state: BatchState, *, last: bool) -> bool:
         """Hands the results to those who wait for them. False: the batch has none of these requests.

@@ -59,7 +59,7 @@ class Options:
     """How a run is executed; no option changes a request. `concurrency` None: auto.
 
     `verify`: share of the greedy requests that are sent twice. `batch`: whether requests are sent by the
-    provider's batch routes; None: they are not, and a run that began so is refused.
+    provider's batch routes; None: they are not, and a run that has unfinished batches is refused.
     """
 
     concurrency: int | None = None
@@ -223,6 +223,8 @@ class _CellRun:
         # A sample has `draws` requests in flight, so fewer samples keep the model busy. One worker more
         # keeps it busy while a sample is scored.
         count = -(-most // self._planned.protocol.draws) + 1
+        if (known := self._planned.records.count) is not None:
+            count = min(count, max(1, known))
         clients = self._client, *self._judges.values()
         # A sample with pictures holds megabytes.
         spare = min(MOST, most) if self._planned.task.media else MOST

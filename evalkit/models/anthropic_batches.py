@@ -64,6 +64,9 @@ class AnthropicBatches:
         answered = sum(counts.values()) - counts.get("processing", 0)
         return BatchState(answered=answered, ended=found.get("processing_status") == "ended")
 
+    async def cancel(self, batch: str) -> None:
+        await document(self.endpoint, "POST", f"{_ROUTE}/{batch}/cancel")
+
     async def results(self, batch: str, state: BatchState) -> AsyncIterator[Result]:
         async for line in lines(self.endpoint, f"{_ROUTE}/{batch}/results"):
             if (found := _result(line)) is not None:

@@ -82,6 +82,10 @@ class BatchRoutes(Protocol):
 
     async def state(self, batch: str) -> BatchState: ...
 
+    async def cancel(self, batch: str) -> None:
+        """Asks to end a batch early. What was answered by then costs as usual."""
+        ...
+
     def results(self, batch: str, state: BatchState) -> AsyncIterator[Result]:
         """Yields the results of a batch that has ended, in any order. Unreadable lines are left out."""
         ...

@@ -108,6 +108,9 @@ class OpenAIBatches:
             files=tuple(identifier(file, "the id of a file") for file in files if file),
         )
 
+    async def cancel(self, batch: str) -> None:
+        await document(self.endpoint, "POST", f"batches/{batch}/cancel")
+
     async def results(self, batch: str, state: BatchState) -> AsyncIterator[Result]:
         for file in state.files:
             async for line in lines(self.endpoint, f"files/{file}/content"):
