@@ -14,6 +14,7 @@ import pytest
 from aiohttp import web
 
 from evalkit.engine.client import Stopped
+from evalkit.engine.merge import merge
 from evalkit.engine.plan import make_plan
 from evalkit.engine.progress import PlainProgress
 from evalkit.engine.run import Options
@@ -24,8 +25,9 @@ from evalkit.models.anthropic import AnthropicModel
 from evalkit.models.base import Model
 from evalkit.models.openai import OpenAIModel
 from evalkit.report.table import Table
-from evalkit.runfile.batches import open_batches, set_batch, stored_batches
+from evalkit.runfile.batches import open_batches, set_batch, set_requests, stored_batches
 from evalkit.runfile.cells import TableCell
+from evalkit.runfile.slim import write_slim
 from evalkit.runfile.store import Store
 from evalkit.session import execute_plan
 from tests.batch_server import AnthropicBatchServer, Batches, OpenAIBatchServer
@@ -262,6 +264,25 @@ def test_a_batch_that_somebody_cancels_is_sent_again(tmp_path: Path, server: Cal
         cell = asyncio.run(cancelled())
         assert (cell.value, cell.n) == (100.0, 8)
         assert [len(batch.requests) for batch in asked.batches] == [8, 8]
+
+
+def test_merged_and_slim_runs_keep_the_batches_and_not_what_waits_in_them(tmp_path: Path) -> None:
+    task = sums(tmp_path, 8)
+    shards = [tmp_path / "1.db", tmp_path / "2.db"]
+    with OpenAIBatchServer() as asked:
+        for number, path in enumerate(shards, 1):
+            plan = make_plan(model_at(asked), [task], shard=f"{number}/2")
+            asyncio.run(execute_plan(plan, path, BATCH))
+        with Store.open(
+            shards[0], to_write=True
+        ) as store:  # as after a kill before the last commit
+            set_requests(store, stored_batches(store)[0].mark, asked.submitted)
+        merge(shards, tmp_path / "merged.db", task_files=[task])
+        write_slim(tmp_path / "merged.db", tmp_path / "slim.db")
+        write_slim(shards[0], tmp_path / "slim-shard.db")
+    for name, count, left in (("merged", 2, 0), ("slim", 2, 0), ("1", 1, 1), ("slim-shard", 1, 0)):
+        with Store.open(tmp_path / f"{name}.db") as store:
+            assert (len(stored_batches(store)), len(open_batches(store))) == (count, left)
 
 
 def test_a_full_queue_has_smaller_batches_sent_one_after_the_other(tmp_path: Path) -> None:
