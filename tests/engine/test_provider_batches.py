@@ -273,9 +273,7 @@ def test_merged_and_slim_runs_keep_the_batches_and_not_what_waits_in_them(tmp_pa
         for number, path in enumerate(shards, 1):
             plan = make_plan(model_at(asked), [task], shard=f"{number}/2")
             asyncio.run(execute_plan(plan, path, BATCH))
-        with Store.open(
-            shards[0], to_write=True
-        ) as store:  # as after a kill before the last commit
+        with Store.open(shards[0], to_write=True) as store:  # as after a kill before the last commit
             set_requests(store, stored_batches(store)[0].mark, asked.submitted)
         merge(shards, tmp_path / "merged.db", task_files=[task])
         write_slim(tmp_path / "merged.db", tmp_path / "slim.db")
