@@ -15,7 +15,6 @@ from typing import Any, TypeAlias, TypeVar
 
 from evalkit.data.base import data_options
 from evalkit.data.lock import read_lock
-from evalkit.engine.batching import check_batch
 from evalkit.engine.bounds import bounded
 from evalkit.engine.chosen import TaskLike
 from evalkit.engine.client import Stopped
@@ -252,9 +251,7 @@ async def execute_plan(
     plan: Plan, path: Path, options: Options | None = None, progress: Progress | None = None
 ) -> Table:
     """Runs `plan` into the run file at `path`, which may contain a part of the run already."""
-    options = options or Options()
     with open_run(path, plan) as store, run_events(plan, path):
-        await check_batch(plan, store, options)
         await execute(plan, store, options, Events(progress or Silent()))
         table = build_table([store])
         for cell in table.cells:

@@ -53,16 +53,16 @@ class Batches(OpenAIServer):
     """What both servers have in common; to be mixed into the stand-in that answers the requests.
 
     `polls`: looks after which a batch ends. `expiring`: how many of a batch's requests are not answered in
-    time. `cut`: how many downloads of results end in the middle. `lost`: how many submissions get no
-    response although the batch is made. `away`: how many requests to batch routes get a 503. `first`: the
-    number of the first batch.
+    time. `cut`: how many downloads of results end in the middle. `stalls`: whether downloads stop after the
+    first half. `lost`: how many submissions get no response although the batch is made. `away`: how many
+    requests to batch routes get a 503. `first`: the number of the first batch.
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.batches: list[Submitted] = []
         self.polls = 1
-        self.held = False
+        self.held = self.stalls = False
         self.first = 0
         self.on_submission: Callable[[], None] = lambda: None
         """Is called when a batch is made, before the response."""
@@ -118,10 +118,16 @@ class Batches(OpenAIServer):
             request.transport.close()
         return web.json_response(made)
 
-    def file(self, lines: list[Payload]) -> web.Response:
-        """A file of results, whole or cut."""
+    async def file(self, request: web.Request, lines: list[Payload]) -> web.StreamResponse:
+        """A file of results: whole, cut, or one that stalls after the first half."""
         self.downloads += 1
         text = "\n".join(json.dumps(line) for line in lines)
+        if self.stalls:
+            response = web.StreamResponse()
+            await response.prepare(request)
+            await response.write(text[: len(text) // 2].encode())
+            await self._over.wait()
+            return response
         if self.cut:
             self.cut -= 1
             text = text[: -len(json.dumps(lines[-1])) // 2]
@@ -279,7 +285,7 @@ class OpenAIBatchServer(Batches):
                 said = "This request could not be executed before the completion window expired."
                 line["error"] = {"code": "batch_expired", "message": said}
             lines.append(line)
-        return self.file(lines)
+        return await self.file(request, lines)
 
 
 class AnthropicBatchServer(AnthropicServer, Batches):
@@ -367,4 +373,4 @@ class AnthropicBatchServer(AnthropicServer, Batches):
             elif status != 200:
                 result = {"type": "errored", "error": document}
             lines.append({"custom_id": custom_id, "result": result})
-        return self.file(lines)
+        return await self.file(request, lines)

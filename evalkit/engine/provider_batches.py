@@ -21,7 +21,14 @@ from evalkit.errors import ProviderError
 from evalkit.models.base import Request, Response
 from evalkit.models.batch_routes import BATCHED, BatchedModel, BatchState, Failed
 from evalkit.models.http import Refusal, error_message
-from evalkit.runfile.batches import open_batches, set_batch, set_requests, stored_batches
+from evalkit.runfile.batches import (
+    named,
+    open_batches,
+    parsed,
+    set_batch,
+    set_requests,
+    stored_batches,
+)
 from evalkit.runfile.records import StoredBatch
 from evalkit.samples import JSON
 
@@ -67,7 +74,7 @@ class ProviderBatches:
 
     async def generate(self, request: Request, draw: int) -> Response:
         """The response to one request. Raises `ProviderError`: nothing about how busy the endpoint is."""
-        custom_id = f"{request.encoded()[0].hex()}-{draw}"
+        custom_id = named(request.encoded()[0], draw)
 
         async def post(
             route: str, request: Request, payload: dict[str, JSON], read: Callable[[bytes], Response]
@@ -125,8 +132,7 @@ class ProviderBatches:
 
     def _stored(self, custom_id: str) -> bool:
         """Whether the run file has the response to a request. It has those with files under another key."""
-        key, _, draw = custom_id.partition("-")
-        return self._store.response(bytes.fromhex(key), int(draw)) is not None
+        return self._store.response(*parsed(custom_id)) is not None
 
     def _error(self, answer: Failed | str) -> ProviderError:
         if isinstance(answer, str):

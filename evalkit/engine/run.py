@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from evalkit.benchmark.task import judge_for
-from evalkit.engine.batching import most_waiting
+from evalkit.engine.batching import waiting_at_once
 from evalkit.engine.calibrate import calibrate
 from evalkit.engine.cell import CellPlan
 from evalkit.engine.channel import Links, SampleChannel
@@ -140,7 +140,7 @@ async def execute(
     commits = Commits(store)
     given = commits, options.retry, plan.seed, media
     limit = options.concurrency
-    batch = most_waiting(plan) if options.batch else 0
+    batch = await waiting_at_once(plan, store, options)
     client = make_client(plan.model, limit, *given, verify=options.verify, batch=batch)
     judges = {role: make_client(model, limit, *given, judge=role) for role, model in plan.judges.items()}
     listen(clients := (client, *judges.values()), progress)

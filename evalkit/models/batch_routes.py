@@ -22,7 +22,10 @@ from evalkit.samples import JSON
 
 BATCHED = "batched"
 """The kind of the sign (`Response.signs`) of a response that came by a batch route."""
-_IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,199}")
+_PAGES = 100
+"""The most pages of a list of batches that are read."""
+IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,199}")
+"""An id that a provider gave to a batch or a file; it becomes a part of an address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,10 +121,14 @@ async def document(
     headers: Mapping[str, str] | None = None,
     query: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """The JSON object that a route returns. `data`: makes the body that is sent. Raises `ProviderError`."""
+    """The JSON object that a route returns. `data`: makes the body that is sent, of any size.
+
+    Raises `ProviderError`.
+    """
     from evalkit.models.connections import read_body
 
-    async with endpoint.exchange(method, route, data, headers, query) as answer:
+    timeout = _timeout(endpoint)
+    async with endpoint.exchange(method, route, data, headers, params=query, timeout=timeout) as answer:
         found = await read_body(answer.content, _object)
     if found is None:
         raise ProviderError(f"{endpoint.base_url}/{route} returned no JSON object", retryable=True)
@@ -131,7 +138,7 @@ async def document(
 async def listed(endpoint: Endpoint, route: str, cursor: str) -> AsyncIterator[dict[str, Any]]:
     """Yields the batches that a route lists, the newest first. `cursor`: the parameter of the next page."""
     query = {"limit": "100"}
-    while True:
+    for _ in range(_PAGES):
         page = await document(endpoint, "GET", route, query=query)
         found = [one for one in page.get("data") or () if isinstance(one, dict)]
         for one in found:
@@ -145,7 +152,7 @@ async def lines(endpoint: Endpoint, route: str) -> AsyncIterator[dict[str, Any]]
     """Yields the JSON objects of a file of lines, of any size, as they arrive; other lines are left out."""
     from evalkit.models.connections import LARGEST_ANSWER
 
-    async with endpoint.exchange("GET", route) as answer:
+    async with endpoint.exchange("GET", route, timeout=_timeout(endpoint)) as answer:
         parts: list[bytes] = []
         size = 0
         async for chunk in answer.content.iter_any():
@@ -164,6 +171,15 @@ async def lines(endpoint: Endpoint, route: str) -> AsyncIterator[dict[str, Any]]
             yield found
 
 
+def _timeout(endpoint: Endpoint) -> Any:
+    """The limits of a request whose body, or response, is as long as a batch."""
+    import aiohttp
+
+    from evalkit.models.connections import CONNECT
+
+    return aiohttp.ClientTimeout(total=None, connect=CONNECT, sock_read=endpoint.timeout)
+
+
 def _object(line: bytes) -> dict[str, Any] | None:
     try:
         found = orjson.loads(line)
@@ -174,7 +190,7 @@ def _object(line: bytes) -> dict[str, Any] | None:
 
 def identifier(value: object, what: str) -> str:
     """An id that a server gave, which becomes a part of an address. Raises `ProviderError` for none."""
-    if isinstance(value, str) and _IDENTIFIER.fullmatch(value):
+    if isinstance(value, str) and IDENTIFIER.fullmatch(value):
         return value
     raise ProviderError(f"the endpoint returned {one_line(str(value))[:80]!r} as {what}", fatal=True)
 

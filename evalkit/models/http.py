@@ -132,17 +132,20 @@ class Endpoint:
         route: str,
         data: Callable[[], Any] = lambda: None,
         headers: Mapping[str, str] | None = None,
-        query: Mapping[str, str] | None = None,
+        **further: Any,
     ) -> AsyncIterator[Any]:
-        """The response to a request, whose body the caller reads in the `with`. Raises as `post` does."""
+        """The response to a request, whose body the caller reads in the `with`. Raises as `post` does.
+
+        `further`: arguments of `aiohttp.ClientSession.request`.
+        """
         import aiohttp
 
         session = self._open_session()
         try:
             for _ in range(_REDIRECTS):
                 url = self._moved.get(route) or self._address.route(route)
-                how: Any = {"data": data(), "headers": headers, "params": query, "allow_redirects": False}
-                async with session.request(method, url, **how) as answer:
+                further |= {"data": data(), "headers": headers, "allow_redirects": False}
+                async with session.request(method, url, **further) as answer:
                     if answer.status in _GOOD:
                         yield answer
                         return

@@ -36,8 +36,8 @@ _PREPARED = {"pending", "running", "notRunning"}
 """The states of an uploaded file that Azure still reads."""
 _SKEW = 3600.0
 """Seconds by which the clocks of this machine and of the provider may differ."""
-_READ_AGAIN = 2.0
-"""Seconds between two looks at such a file."""
+_READ_AGAIN, _LOOKS = 2.0, 300
+"""Seconds between two looks at such a file, and how often it is looked at before it is used all the same."""
 
 
 class OpenAIBatches:
@@ -76,7 +76,9 @@ class OpenAIBatches:
 
         made = await document(self.endpoint, "POST", "files", form)
         file = identifier(made.get("id"), "the id of a file")
-        while made.get("status") in _PREPARED:
+        for _ in range(_LOOKS):
+            if made.get("status") not in _PREPARED:
+                break
             await asyncio.sleep(_READ_AGAIN)
             made = await document(self.endpoint, "GET", f"files/{file}")
         if made.get("status") == "error":

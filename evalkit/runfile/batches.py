@@ -6,13 +6,17 @@ are in the run file.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
 from evalkit.convert import from_json, to_json
+from evalkit.errors import UsageError
+from evalkit.models.batch_routes import IDENTIFIER
 from evalkit.runfile.records import StoredBatch
 from evalkit.runfile.store import Store
 
+CUSTOM_ID = re.compile(r"[0-9a-f]{32}-[0-9]{1,9}")
 BATCHES = "batches"
 REQUESTS = "requests of batch "
 """The beginning of the keys of the lists of requests."""
@@ -24,13 +28,31 @@ def stored_batches(store: Store) -> list[StoredBatch]:
 
 
 def open_batches(store: Store) -> list[tuple[StoredBatch, tuple[str, ...]]]:
-    """(batch, custom ids of its requests) of the batches whose results are not all in the run file."""
+    """(batch, custom ids of its requests) of the batches whose results are not all in the run file.
+
+    Raises `UsageError` if one was edited: an id becomes a part of an address.
+    """
     manifest = store.manifest
-    return [
-        (batch, tuple(map(str, manifest[key])))
-        for batch in map(_of, manifest.get(BATCHES, ()))
-        if (key := REQUESTS + batch.mark) in manifest
-    ]
+    found = []
+    for batch in map(_of, manifest.get(BATCHES, ())):
+        if (key := REQUESTS + batch.mark) in manifest:
+            custom_ids = tuple(map(str, manifest[key]))
+            known = not batch.batch or IDENTIFIER.fullmatch(batch.batch)
+            if not known or not all(map(CUSTOM_ID.fullmatch, custom_ids)):
+                raise UsageError(f"{store.path}, table run, {key!r}: it was edited")
+            found.append((batch, custom_ids))
+    return found
+
+
+def named(key: bytes, draw: int) -> str:
+    """The id of a request in a batch. `key`: as `Request.encoded` returns it."""
+    return f"{key.hex()}-{draw}"
+
+
+def parsed(custom_id: str) -> tuple[bytes, int]:
+    """The (key, draw) of a request."""
+    key, _, draw = custom_id.partition("-")
+    return bytes.fromhex(key), int(draw)
 
 
 def set_batch(store: Store, batch: StoredBatch) -> None:

@@ -15,7 +15,7 @@ import pytest
 from tests.batch_server import AnthropicBatchServer, Batches, OpenAIBatchServer
 from tests.cli.conftest import Cli
 from tests.made import sums, two_turns
-from tests.processes import finish, start
+from tests.processes import finish, start, wait_for_draws
 
 pytestmark = pytest.mark.slow
 
@@ -41,29 +41,36 @@ def cells(out: str) -> list[dict[str, Any]]:
     ]
 
 
-@pytest.mark.parametrize(("kind", "early"), [(OpenAIBatchServer, False), (AnthropicBatchServer, True)])
+@pytest.mark.parametrize(
+    ("kind", "moment"),
+    [(AnthropicBatchServer, "made"), (OpenAIBatchServer, "held"), (OpenAIBatchServer, "joined")],
+)
 def test_a_run_that_is_killed_joins_what_the_provider_finished_meanwhile(
-    tmp_path: Path, kind: Callable[[], Batches], early: bool
+    tmp_path: Path, kind: Callable[[], Batches], moment: str
 ) -> None:
-    """`early`: it is killed when the batch is made, before it learns the batch's id.
+    """It is killed when the batch is made, before it learns the id; while it waits; or while results arrive.
 
-    Afterwards there is a table of five draws for each sample, or of two turns, of which the second makes
-    another batch.
+    There are five draws for each sample, or two turns, of which the second makes another batch.
     """
-    task = f"{sums(tmp_path, 4)}:sums:maj" if early else two_turns(tmp_path, 6)
+    task = two_turns(tmp_path, 6) if moment == "held" else f"{sums(tmp_path, 4)}:sums:maj"
+    path = tmp_path / "batched.db"
     with kind() as server:
-        asked = command(server, task, tmp_path / "batched.db")
-        server.held = True
+        asked = command(server, task, path)
+        server.held, server.stalls = moment != "joined", moment == "joined"
         process = start(*asked, "--batch")
-        if early:
+        if moment == "made":
             server.on_submission = process.kill
-        wait_until(lambda: server.batches and (early or server.batches[0].looks), process)
-        process.kill()
-        process.communicate()
+        elif moment == "held":
+            wait_until(lambda: server.batches and server.batches[0].looks, process)
+        else:
+            wait_for_draws(path, 5)
+        if moment != "made":
+            process.kill()
+        process.communicate(timeout=120)
         assert process.returncode == -signal.SIGKILL
-        server.held, server.on_submission = False, lambda: None
+        server.held, server.stalls, server.on_submission = False, False, lambda: None
         out, _ = finish(start(*asked, "--batch"))
-        assert [len(batch.requests) for batch in server.batches] == ([20] if early else [6, 6])
+        assert [len(batch.requests) for batch in server.batches] == ([6, 6] if moment == "held" else [20])
         assert len({*server.submitted}) == len(server.submitted)
         plain, _ = finish(start(*command(server, task, tmp_path / "plain.db")))
         assert cells(out) == cells(plain)

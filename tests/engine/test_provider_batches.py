@@ -204,6 +204,38 @@ def test_a_resumed_run_joins_what_the_provider_finished_meanwhile(
         assert cell_of(asked, task, path, Options(retry=QUICK)).value == 100.0
 
 
+@pytest.mark.parametrize(("name", "custom_id"), [("../models", "0" * 32 + "-0"), ("batch_0", "../x-0")])
+def test_edited_batches_are_named(tmp_path: Path, name: str, custom_id: str) -> None:
+    task, path = sums(tmp_path, 2), tmp_path / "r.db"
+    with OpenAIBatchServer() as asked:
+        asyncio.run(interrupted(asked, task, path))
+        with Store.open(path, to_write=True) as store:
+            batch = dataclasses.replace(stored_batches(store)[0], batch=name)
+            set_batch(store, batch)
+            set_requests(store, batch.mark, [custom_id])
+        with pytest.raises(UsageError, match=r"table run, 'requests of batch .*': it was edited"):
+            cell_of(asked, task, path)
+
+
+def test_batches_at_another_address_are_not_forgotten(tmp_path: Path) -> None:
+    task, path = sums(tmp_path, 8), tmp_path / "r.db"
+    with OpenAIBatchServer() as asked, OpenAIBatchServer() as other:
+        asyncio.run(interrupted(asked, task, path))
+        plan = make_plan(model_at(other), [task], same_model=True)
+        with pytest.raises(UsageError, match=f"has requests in batches at {asked.url}: give that as"):
+            asyncio.run(execute_plan(plan, path, BATCH))
+        assert not other.batches
+
+
+def test_samples_with_the_same_prompt_share_a_request(tmp_path: Path) -> None:
+    path = Path(sums(tmp_path, 20))
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace("+ sample.input)", "+ sample.input[:1])"), encoding="utf-8")
+    with OpenAIBatchServer() as asked:
+        assert cell_of(asked, str(path), tmp_path / "r.db").n == 20
+        assert len({*asked.submitted}) == len(asked.submitted) == 10  # the first digits
+
+
 @pytest.mark.parametrize("known", [True, False])
 def test_a_batch_whose_id_was_not_stored_is_found_at_the_provider(
     tmp_path: Path, server: Callable[..., Batches], known: bool
