@@ -55,7 +55,7 @@ class Batches(OpenAIServer):
     `polls`: looks after which a batch ends. `expiring`: how many of a batch's requests are not answered in
     time. `cut`: how many downloads of results end in the middle. `stalls`: whether downloads stop after the
     first half. `lost`: how many submissions get no response although the batch is made. `away`: how many
-    requests to batch routes get a 503. `first`: the number of the first batch.
+    requests to batch routes get `status`. `first`: the number of the first batch.
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -63,7 +63,7 @@ class Batches(OpenAIServer):
         self.batches: list[Submitted] = []
         self.polls = 1
         self.held = self.stalls = False
-        self.first = 0
+        self.first, self.status = 0, 503
         self.on_submission: Callable[[], None] = lambda: None
         """Is called when a batch is made, before the response."""
         self.expiring = self.cut = self.lost = self.away = self.downloads = 0
@@ -76,7 +76,7 @@ class Batches(OpenAIServer):
     def outage(self) -> web.Response | None:
         if self.away:
             self.away -= 1
-            return web.Response(status=503, text="upstream connect error")
+            return web.Response(status=self.status, text="upstream connect error")
         return None
 
     def look(self, batch: Submitted) -> bool:

@@ -13,6 +13,7 @@ import dataclasses
 import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import aclosing
 
 from evalkit.engine.commits import Commits
 from evalkit.engine.one_batch import Answer, Batch, Patience, Result, requests
@@ -308,10 +309,11 @@ class ProviderBatches:
         expected = len(missing)
 
         async def read() -> None:
-            async for custom_id, answer in self._routes.results(name, state):
-                if custom_id in missing:
-                    missing.discard(custom_id)
-                    self._hand(batch, custom_id, answer)
+            async with aclosing(self._routes.results(name, state)) as results:
+                async for custom_id, answer in results:
+                    if custom_id in missing:
+                        missing.discard(custom_id)
+                        self._hand(batch, custom_id, answer)
 
         for _ in range(_READINGS):
             await self._patience.result(read)

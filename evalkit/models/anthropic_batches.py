@@ -6,7 +6,8 @@ found by its time and its number of requests; which requests it has is only know
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
 from datetime import datetime
 from typing import Any
 
@@ -50,12 +51,13 @@ class AnthropicBatches:
 
     async def find(self, mark: str, since: float, requests: int) -> list[str]:
         found = []
-        async for batch in listed(self.endpoint, _ROUTE, "after_id"):
-            created = _seconds(batch.get("created_at"))
-            if created < since - _BEFORE:
-                break
-            if created <= since + _AFTER and sum(_counts(batch).values()) == requests:
-                found.append(identifier(batch.get("id"), "the id of a batch"))
+        async with aclosing(listed(self.endpoint, _ROUTE, "after_id")) as batches:
+            async for batch in batches:
+                created = _seconds(batch.get("created_at"))
+                if created < since - _BEFORE:
+                    break
+                if created <= since + _AFTER and sum(_counts(batch).values()) == requests:
+                    found.append(identifier(batch.get("id"), "the id of a batch"))
         return found
 
     async def state(self, batch: str) -> BatchState:
@@ -67,10 +69,11 @@ class AnthropicBatches:
     async def cancel(self, batch: str) -> None:
         await document(self.endpoint, "POST", f"{_ROUTE}/{batch}/cancel")
 
-    async def results(self, batch: str, state: BatchState) -> AsyncIterator[Result]:
-        async for line in lines(self.endpoint, f"{_ROUTE}/{batch}/results"):
-            if (found := _result(line)) is not None:
-                yield found
+    async def results(self, batch: str, state: BatchState) -> AsyncGenerator[Result, None]:
+        async with aclosing(lines(self.endpoint, f"{_ROUTE}/{batch}/results")) as read:
+            async for line in read:
+                if (found := _result(line)) is not None:
+                    yield found
 
 
 def _counts(batch: Mapping[str, Any]) -> dict[str, int]:

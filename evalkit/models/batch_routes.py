@@ -8,7 +8,7 @@ whatever addresses a response has.
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, TypeAlias, TypeGuard
 
@@ -89,7 +89,7 @@ class BatchRoutes(Protocol):
         """Asks to end a batch early. What was answered by then costs as usual."""
         ...
 
-    def results(self, batch: str, state: BatchState) -> AsyncIterator[Result]:
+    def results(self, batch: str, state: BatchState) -> AsyncGenerator[Result, None]:
         """Yields the results of a batch that has ended, in any order. Unreadable lines are left out."""
         ...
 
@@ -135,7 +135,7 @@ async def document(
     return found
 
 
-async def listed(endpoint: Endpoint, route: str, cursor: str) -> AsyncIterator[dict[str, Any]]:
+async def listed(endpoint: Endpoint, route: str, cursor: str) -> AsyncGenerator[dict[str, Any], None]:
     """Yields the batches that a route lists, the newest first. `cursor`: the parameter of the next page."""
     query = {"limit": "100"}
     for _ in range(_PAGES):
@@ -148,7 +148,7 @@ async def listed(endpoint: Endpoint, route: str, cursor: str) -> AsyncIterator[d
         query[cursor] = str(page.get("last_id") or found[-1].get("id"))
 
 
-async def lines(endpoint: Endpoint, route: str) -> AsyncIterator[dict[str, Any]]:
+async def lines(endpoint: Endpoint, route: str) -> AsyncGenerator[dict[str, Any], None]:
     """Yields the JSON objects of a file of lines, of any size, as they arrive; other lines are left out."""
     from evalkit.models.connections import LARGEST_ANSWER
 

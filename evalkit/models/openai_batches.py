@@ -7,7 +7,8 @@ file of responses and one of errors, both in any order.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from contextlib import aclosing
 from io import BytesIO
 from typing import Any
 
@@ -87,12 +88,13 @@ class OpenAIBatches:
         return file
 
     async def find(self, mark: str, since: float, requests: int) -> list[str]:
-        async for batch in listed(self.endpoint, "batches", "after"):
-            metadata = batch.get("metadata")
-            if isinstance(metadata, dict) and metadata.get(_MARK) == mark:
-                return [identifier(batch.get("id"), "the id of a batch")]
-            if counted(batch.get("created_at")) < since - _SKEW:
-                break
+        async with aclosing(listed(self.endpoint, "batches", "after")) as batches:
+            async for batch in batches:
+                metadata = batch.get("metadata")
+                if isinstance(metadata, dict) and metadata.get(_MARK) == mark:
+                    return [identifier(batch.get("id"), "the id of a batch")]
+                if counted(batch.get("created_at")) < since - _SKEW:
+                    break
         return []
 
     async def state(self, batch: str) -> BatchState:
@@ -113,11 +115,12 @@ class OpenAIBatches:
     async def cancel(self, batch: str) -> None:
         await document(self.endpoint, "POST", f"batches/{batch}/cancel")
 
-    async def results(self, batch: str, state: BatchState) -> AsyncIterator[Result]:
+    async def results(self, batch: str, state: BatchState) -> AsyncGenerator[Result, None]:
         for file in state.files:
-            async for line in lines(self.endpoint, f"files/{file}/content"):
-                if (found := _result(line)) is not None:
-                    yield found
+            async with aclosing(lines(self.endpoint, f"files/{file}/content")) as read:
+                async for line in read:
+                    if (found := _result(line)) is not None:
+                        yield found
 
 
 def _errors(errors: Any) -> Iterator[tuple[str, str]]:

@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -30,10 +31,13 @@ from evalkit.runfile.cells import TableCell
 from evalkit.runfile.slim import write_slim
 from evalkit.runfile.store import Store
 from evalkit.session import execute_plan
+from tests.album import album, square
 from tests.batch_server import AnthropicBatchServer, Batches, OpenAIBatchServer
+from tests.engine.test_likelihood_over_http import next_token
 from tests.made import sums, two_turns
 from tests.openai_server import arithmetic, asked_text, refuse_like_openai
 from tests.openai_wire import Payload
+from tests.quiz import quiz
 
 QUICK = RetryPolicy(4, 0.1, second=0.01)
 BATCH = Options(retry=QUICK, batch=True)
@@ -44,16 +48,16 @@ def model_at(server: Batches) -> Model:
     return kind("mock", server.url, timeout=10, key_env="")
 
 
-async def running(server: Batches, task: str, path: Path, options: Options = BATCH) -> Table:
+async def running(server: Batches, task: str, path: Path, options: Options = BATCH, **planned: Any) -> Table:
     model = model_at(server)
     try:
-        return await execute_plan(make_plan(model, [task]), path, options)
+        return await execute_plan(make_plan(model, [task], **planned), path, options)
     finally:
         await model.aclose()
 
 
-def cell_of(server: Batches, task: str, path: Path, options: Options = BATCH) -> TableCell:
-    return asyncio.run(running(server, task, path, options)).cells[0]
+def cell_of(server: Batches, task: str, path: Path, options: Options = BATCH, **planned: Any) -> TableCell:
+    return asyncio.run(running(server, task, path, options, **planned)).cells[0]
 
 
 def said(cell: TableCell) -> tuple[object, ...]:
@@ -157,11 +161,30 @@ def test_a_download_that_is_cut_is_repeated(tmp_path: Path, server: Callable[...
         assert (cell.value, asked.downloads, len(asked.batches)) == (100.0, 2, 1)
 
 
-def test_outages_of_the_routes_pass(tmp_path: Path, server: Callable[..., Batches]) -> None:
+@pytest.mark.parametrize(("status", "times"), [(503, 2), (429, 30)])
+def test_outages_of_the_routes_and_full_queues_pass(
+    tmp_path: Path, server: Callable[..., Batches], status: int, times: int
+) -> None:
+    """A 429 is waited for longer than an outage may last."""
+    options = dataclasses.replace(BATCH, retry=RetryPolicy(4, 0.1, outage=5.0, second=0.002))
     with server() as asked:
-        asked.away = 2
-        model = cell_of(asked, sums(tmp_path, 8), tmp_path / "r.db")
-        assert (model.value, model.n, len(asked.batches)) == (100.0, 8, 1)
+        asked.away, asked.status = times, status
+        cell = cell_of(asked, sums(tmp_path, 8), tmp_path / "r.db", options)
+        assert (cell.value, cell.n, len(asked.batches)) == (100.0, 8, 1)
+        assert not asked.away
+
+
+def test_an_outage_that_does_not_pass_ends_the_run_and_the_batch_is_joined_later(tmp_path: Path) -> None:
+    task, path = sums(tmp_path, 8), tmp_path / "r.db"
+    with OpenAIBatchServer() as asked:
+        asyncio.run(interrupted(asked, task, path))
+        asked.away = 1000
+        short = dataclasses.replace(BATCH, retry=RetryPolicy(4, 0.1, outage=0.5, second=0.01))
+        with pytest.raises(Stopped, match="HTTP 503"):
+            cell_of(asked, task, path, short)
+        asked.away = 0
+        cell = cell_of(asked, task, path)
+        assert (cell.value, cell.n, len(asked.batches)) == (100.0, 8, 1)
 
 
 def test_a_submission_without_a_response_is_found_and_not_repeated(
@@ -217,13 +240,37 @@ def test_edited_batches_are_named(tmp_path: Path, name: str, custom_id: str) -> 
             cell_of(asked, task, path)
 
 
+def test_likelihoods_of_letters_and_of_prompts_go_in_batches(tmp_path: Path) -> None:
+    task = f"{quiz(tmp_path)}:quiz:likely"
+    for number, settings in enumerate(({}, {"likelihood": "prompt"})):
+        with OpenAIBatchServer(next_token=next_token) as asked:
+            path = tmp_path / f"plain{number}.db"
+            plain = cell_of(asked, task, path, Options(retry=QUICK), settings=settings)
+            batched = cell_of(asked, task, tmp_path / f"batched{number}.db", settings=settings)
+            assert said(batched) == said(plain)
+            assert plain.value == 50.0
+            assert asked.batches
+
+
+def test_pictures_go_in_batches_and_are_recognised_by_a_resumed_run(
+    tmp_path: Path, server: Callable[..., Batches]
+) -> None:
+    rows = [(colour, colour, [f"{colour}.png"]) for colour in ("red", "green", "blue")]
+    task = album(tmp_path, {f"{colour}.png": square(colour) for colour, _, _ in rows}, rows)
+    path = tmp_path / "r.db"
+    with server(lambda payload, route: "red") as asked:
+        asyncio.run(interrupted(asked, task, path))
+        cell = cell_of(asked, task, path)
+        assert (cell.outcomes["correct"], cell.n, len(asked.batches)) == (1, 3, 1)
+        assert len(asked.seen) == 3
+
+
 def test_batches_at_another_address_are_not_forgotten(tmp_path: Path) -> None:
     task, path = sums(tmp_path, 8), tmp_path / "r.db"
     with OpenAIBatchServer() as asked, OpenAIBatchServer() as other:
         asyncio.run(interrupted(asked, task, path))
-        plan = make_plan(model_at(other), [task], same_model=True)
         with pytest.raises(UsageError, match=f"has requests in batches at {asked.url}: give that as"):
-            asyncio.run(execute_plan(plan, path, BATCH))
+            cell_of(other, task, path, same_model=True)
         assert not other.batches
 
 
@@ -303,8 +350,7 @@ def test_merged_and_slim_runs_keep_the_batches_and_not_what_waits_in_them(tmp_pa
     shards = [tmp_path / "1.db", tmp_path / "2.db"]
     with OpenAIBatchServer() as asked:
         for number, path in enumerate(shards, 1):
-            plan = make_plan(model_at(asked), [task], shard=f"{number}/2")
-            asyncio.run(execute_plan(plan, path, BATCH))
+            cell_of(asked, task, path, shard=f"{number}/2")
         with Store.open(shards[0], to_write=True) as store:  # as after a kill before the last commit
             set_requests(store, stored_batches(store)[0].mark, asked.submitted)
         merge(shards, tmp_path / "merged.db", task_files=[task])
