@@ -55,7 +55,7 @@ class Batches(OpenAIServer):
     `polls`: looks after which a batch ends. `expiring`: how many of a batch's requests are not answered in
     time. `cut`: how many downloads of results end in the middle. `stalls`: whether downloads stop after the
     first half. `lost`: how many submissions get no response although the batch is made. `away`: how many
-    requests to batch routes get `status`. `first`: the number of the first batch.
+    requests to batch routes get `status` and `retry_after`. `first`: the number of the first batch.
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -63,7 +63,7 @@ class Batches(OpenAIServer):
         self.batches: list[Submitted] = []
         self.polls = 1
         self.held = self.stalls = False
-        self.first, self.status = 0, 503
+        self.first, self.status, self.retry_after = 0, 503, ""
         self.on_submission: Callable[[], None] = lambda: None
         """Is called when a batch is made, before the response."""
         self.expiring = self.cut = self.lost = self.away = self.downloads = 0
@@ -76,7 +76,8 @@ class Batches(OpenAIServer):
     def outage(self) -> web.Response | None:
         if self.away:
             self.away -= 1
-            return web.Response(status=self.status, text="upstream connect error")
+            headers = {"Retry-After": self.retry_after} if self.retry_after else {}
+            return web.Response(status=self.status, text="upstream connect error", headers=headers)
         return None
 
     def look(self, batch: Submitted) -> bool:
@@ -136,17 +137,20 @@ class Batches(OpenAIServer):
 
 class OpenAIBatchServer(Batches):
     """`full_above`: requests that may wait at once. `fault`: what is wrong with every batch. `answers`: what
-    comes for a submission, a response or the id of the batch. The rest is as of `OpenAIServer`.
+    comes for a submission, a response or the id of the batch. `pending`: looks at a file before it is `read`.
+    The rest is as of `OpenAIServer`.
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.full_above, self.fault = MOST, ""
+        self.pending, self.read = 0, "processed"
         self.answers: object = self
         self.files: dict[str, bytes] = {}
 
     def add_routes(self, router: web.UrlDispatcher) -> None:
         router.add_post("/v1/files", self._upload)
+        router.add_get("/v1/files/{file}", self._file_of)
         router.add_get("/v1/files/{file}/content", self._content)
         router.add_post("/v1/batches", self._create)
         router.add_get("/v1/batches", self._list)
@@ -164,8 +168,16 @@ class OpenAIBatchServer(Batches):
             return _refuse(400, "Invalid file format for Batch API. Must be .jsonl")
         name = f"file-{len(self.files)}"
         self.files[name] = file.file.read()
-        made = {"id": name, "object": "file", "purpose": "batch", "status": "processed", "bytes": 1}
-        return web.json_response(made)
+        return web.json_response(self._file(name))
+
+    async def _file_of(self, request: web.Request) -> web.StreamResponse:
+        return web.json_response(self._file(request.match_info["file"]))
+
+    def _file(self, name: str) -> Payload:
+        """A file as the API describes it; as Azure does while it reads it, `pending` times."""
+        status = "pending" if self.pending else self.read
+        self.pending = max(0, self.pending - 1)
+        return {"id": name, "object": "file", "purpose": "batch", "status": status, "bytes": 1}
 
     async def _create(self, request: web.Request) -> web.StreamResponse:
         if (away := self.outage()) is not None:

@@ -13,6 +13,8 @@ from evalkit.models.batch_routes import Failed
 from evalkit.runfile.records import StoredBatch
 
 _T = TypeVar("_T")
+_FULL = 86_400.0
+"""Seconds for which a provider may refuse a further batch, or a look at one, by a 429."""
 Answer: TypeAlias = "bytes | Failed | str | None"
 """A request's response, its error, the words of an error of its whole batch, or None: send it again."""
 
@@ -61,18 +63,20 @@ class Patience:
     async def result(self, call: Callable[[], Awaitable[_T]]) -> _T:
         """The result of `call`. Raises its `ProviderError` if it cannot pass, or after an outage.
 
-        A 429 is waited for as long as it takes: what makes room at the provider may be a batch of hours.
+        A 429 is waited for longer: what makes room at the provider may be a batch of hours.
         """
-        attempt, silent = 0, 0.0
+        attempt, silent, limited = 0, 0.0, 0.0
         while True:
             try:
                 return await call()
             except ProviderError as error:
                 attempt += 1
                 pause = self._policy.pause(attempt, error.retry_after)
-                if not error.limited:
+                if error.limited:
+                    limited += pause
+                else:
                     silent += pause + error.waited / self._policy.second
-                if not error.retryable or silent >= self._policy.outage:
+                if not error.retryable or silent >= self._policy.outage or limited >= _FULL:
                     raise
                 if attempt == 1:
                     self._tell(f"the batch routes failed and are asked again: {error}")

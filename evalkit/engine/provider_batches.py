@@ -37,6 +37,8 @@ _CALM, _STEP = 5, 1.0
 """A batch is complete after so many steps, of so many seconds, without a further request."""
 _FIRST_PAUSE, _LONGER, _LONGEST_PAUSE = 2.0, 1.5, 60.0
 """Seconds between the first two looks at a batch, the factor of each further pause, and its limit."""
+_LONGEST = 3 * 86_400.0
+"""Seconds in which a batch must end; providers promise a day."""
 _READINGS = 3
 """How often results are read in which some are missing, such as those of a file that ends early."""
 
@@ -283,6 +285,11 @@ class ProviderBatches:
                 if batch.restored:
                     return None
                 raise ProviderError(f"{self.address} did not accept batch {name}: {state.failed}")
+            if time.time() - batch.stored.at > _LONGEST:
+                raise ProviderError(
+                    f"batch {name} of {self.address} has not ended in {_LONGEST / 86_400:g} days: --no-batch "
+                    "cancels it and sends its requests one by one"
+                )
             await self._patience.sleep(pause)
             pause = min(_LONGEST_PAUSE, _LONGER * pause)
 

@@ -37,7 +37,7 @@ _PREPARED = {"pending", "running", "notRunning"}
 """The states of an uploaded file that Azure still reads."""
 _SKEW = 3600.0
 """Seconds by which the clocks of this machine and of the provider may differ."""
-_READ_AGAIN, _LOOKS = 2.0, 300
+_READ_AGAIN, _LOOKS = 1.0, 300
 """Seconds between two looks at such a file, and how often it is looked at before it is used all the same."""
 
 

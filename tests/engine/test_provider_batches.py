@@ -32,7 +32,7 @@ from evalkit.runfile.slim import write_slim
 from evalkit.runfile.store import Store
 from evalkit.session import execute_plan
 from tests.album import album, square
-from tests.batch_server import AnthropicBatchServer, Batches, OpenAIBatchServer
+from tests.batch_server import AnthropicBatchServer, Batches, OpenAIBatchServer, Submitted
 from tests.engine.test_likelihood_over_http import next_token
 from tests.made import sums, two_turns
 from tests.openai_server import arithmetic, asked_text, refuse_like_openai
@@ -174,6 +174,39 @@ def test_outages_of_the_routes_and_full_queues_pass(
         assert not asked.away
 
 
+def test_a_429_of_the_batch_routes_is_waited_for_a_day(tmp_path: Path) -> None:
+    options = dataclasses.replace(BATCH, retry=RetryPolicy(4, 0.1, second=1e-5))
+    with OpenAIBatchServer() as asked:
+        asked.away, asked.status, asked.retry_after = 1000, 429, "600"
+        with pytest.raises(Stopped, match="HTTP 429"):
+            cell_of(asked, sums(tmp_path, 2), tmp_path / "r.db", options)
+        assert 1000 - asked.away == 144
+
+
+def test_a_batch_that_does_not_end_stops_the_run(tmp_path: Path) -> None:
+    task, path = sums(tmp_path, 2), tmp_path / "r.db"
+    with OpenAIBatchServer() as asked:
+        asyncio.run(interrupted(asked, task, path))
+        with Store.open(path, to_write=True) as store:
+            stored = stored_batches(store)[0]
+            set_batch(store, dataclasses.replace(stored, at=stored.at - 300_000))
+        asked.held = True
+        with pytest.raises(Stopped, match=r"batch_0 of .* has not ended in 3 days: --no-batch cancels it"):
+            cell_of(asked, task, path)
+        asked.held = False
+        assert (cell_of(asked, task, path).n, len(asked.batches)) == (2, 1)
+
+
+@pytest.mark.slow
+def test_a_file_that_is_still_read_is_waited_for(tmp_path: Path) -> None:
+    with OpenAIBatchServer() as asked:
+        asked.pending = 2
+        assert cell_of(asked, sums(tmp_path, 2), tmp_path / "r.db").n == 2
+        asked.read = "error"
+        with pytest.raises(Stopped, match="the endpoint cannot read the file of a batch: no reason given"):
+            cell_of(asked, sums(tmp_path, 2), tmp_path / "other.db")
+
+
 def test_an_outage_that_does_not_pass_ends_the_run_and_the_batch_is_joined_later(tmp_path: Path) -> None:
     task, path = sums(tmp_path, 8), tmp_path / "r.db"
     with OpenAIBatchServer() as asked:
@@ -297,6 +330,21 @@ def test_a_batch_whose_id_was_not_stored_is_found_at_the_provider(
             asked.batches.clear()
         cell = cell_of(asked, task, path)
         assert (cell.value, cell.n, len(asked.batches)) == (100.0, 8, 1)
+
+
+def test_somebody_elses_batch_of_the_same_size_is_not_taken_for_it(tmp_path: Path) -> None:
+    task, path = sums(tmp_path, 8), tmp_path / "r.db"
+    with AnthropicBatchServer() as asked:
+        asyncio.run(interrupted(asked, task, path))
+        (own,) = asked.batches
+        requests = [(f"other-{number}", payload) for number, (_, payload) in enumerate(own.requests)]
+        other = Submitted(7, own.route, requests)
+        asked.batches.append(other)
+        with Store.open(path, to_write=True) as store:
+            set_batch(store, dataclasses.replace(stored_batches(store)[0], batch=""))
+        cell = cell_of(asked, task, path)
+        assert (cell.value, cell.n, asked.batches) == (100.0, 8, [own, other])
+        assert other.looks
 
 
 def test_a_batch_that_the_provider_deleted_is_sent_again(
