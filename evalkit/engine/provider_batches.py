@@ -23,9 +23,9 @@ from evalkit.models.base import Request, Response
 from evalkit.models.batch_routes import BATCHED, BatchedModel, BatchState, Failed
 from evalkit.models.http import Refusal, error_message
 from evalkit.runfile.batches import (
-    named,
+    custom_id_of,
+    key_and_draw,
     open_batches,
-    parsed,
     set_batch,
     set_requests,
     stored_batches,
@@ -51,7 +51,7 @@ class ProviderBatches:
         self.address = model.base_url
         self.on_news: Callable[[str], None] | None = None
         self._model, self._routes = model, model.batch_routes()
-        self._commits, self._store, self._policy = commits, commits.store, policy
+        self._commits, self._store = commits, commits.store
         self._patience = Patience(policy, self._tell)
         self._most = min(most, self._routes.most_requests)
         self._gathered: dict[str, tuple[str, bytes]] = {}
@@ -77,7 +77,7 @@ class ProviderBatches:
 
     async def generate(self, request: Request, draw: int) -> Response:
         """The response to one request. Raises `ProviderError`: nothing about how busy the endpoint is."""
-        custom_id = named(request.encoded()[0], draw)
+        custom_id = custom_id_of(request.encoded()[0], draw)
 
         async def post(
             route: str, request: Request, payload: dict[str, JSON], read: Callable[[bytes], Response]
@@ -135,7 +135,7 @@ class ProviderBatches:
 
     def _stored(self, custom_id: str) -> bool:
         """Whether the run file has the response to a request. It has those with files under another key."""
-        return self._store.response(*parsed(custom_id)) is not None
+        return self._store.response(*key_and_draw(custom_id)) is not None
 
     def _error(self, answer: Failed | str) -> ProviderError:
         if isinstance(answer, str):

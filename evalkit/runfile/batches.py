@@ -44,12 +44,12 @@ def open_batches(store: Store) -> list[tuple[StoredBatch, tuple[str, ...]]]:
     return found
 
 
-def named(key: bytes, draw: int) -> str:
+def custom_id_of(key: bytes, draw: int) -> str:
     """The id of a request in a batch. `key`: as `Request.encoded` returns it."""
     return f"{key.hex()}-{draw}"
 
 
-def parsed(custom_id: str) -> tuple[bytes, int]:
+def key_and_draw(custom_id: str) -> tuple[bytes, int]:
     """The (key, draw) of a request."""
     key, _, draw = custom_id.partition("-")
     return bytes.fromhex(key), int(draw)
