@@ -65,6 +65,8 @@ _ARGUMENTS = """
         Default: all samples.
     lock: a lock file of `evalkit data lock`; a file that differs from it is refused. Default: none.
     verify_fraction: share of the greedy requests that are sent twice. Default: 0.
+    batch: whether requests are sent by the provider's batch routes, at half the price and within hours.
+        Default: they are not.
     progress: True writes the progress to standard error; an object receives it. Default: no progress.
 
     Models are closed at the end, and open again when they are used again. Raises `UsageError` before the
@@ -96,6 +98,7 @@ async def evaluate(
     retries: int = 5,
     timeout: float = 600.0,  # noqa: ASYNC109 — of a request
     verify_fraction: float = 0.0,
+    batch: bool | None = None,
     api_key_env: str = "",
     ray_address: str = "",
     same_model: bool = False,
@@ -129,7 +132,7 @@ async def evaluate(
         )
         path = default_output(plan) if output is None else Path(output)
         retry = RetryPolicy(attempts=1 + bounded("retries", retries))
-        options = Options(_positive(concurrency), retry, verify_fraction)
+        options = Options(_positive(concurrency), retry, verify_fraction, batch)
         reporter = make_progress() if progress is True else progress or None
         try:
             return await execute_plan(plan, path, options, reporter)
@@ -160,6 +163,7 @@ def run(
     retries: int = 5,
     timeout: float = 600.0,
     verify_fraction: float = 0.0,
+    batch: bool | None = None,
     api_key_env: str = "",
     ray_address: str = "",
     same_model: bool = False,
@@ -189,6 +193,7 @@ def run(
             retries=retries,
             timeout=timeout,
             verify_fraction=verify_fraction,
+            batch=batch,
             api_key_env=api_key_env,
             ray_address=ray_address,
             same_model=same_model,

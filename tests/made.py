@@ -83,3 +83,18 @@ def sums(
     )
     path.write_text(text, encoding="utf-8")
     return str(path)
+
+
+def two_turns(folder: Path, count: int) -> str:
+    """The sums, each asked in a chat of two turns."""
+    path = Path(sums(folder, count, name="turns.py"))
+    solver = """
+
+async def twice(context):
+    first = await context.ask(context.prompt)
+    again = Message("user", "Again: " + context.sample.input)
+    await context.ask((*context.prompt, Message("assistant", first.text), again), follows=first)
+"""
+    text = path.read_text(encoding="utf-8").replace("\n\nclass Sums", f"{solver}\n\nclass Sums")
+    path.write_text(text.replace("solver=ask_once", "solver=twice"), encoding="utf-8")
+    return str(path)

@@ -1,4 +1,4 @@
-"""The page about providers: its commands run against the stand-ins, and its table is that of the code."""
+"""The pages about providers and batches: their commands run against stand-ins; the table is the code's."""
 
 from __future__ import annotations
 
@@ -14,23 +14,24 @@ import pytest
 from evalkit.keys import VARIABLES
 from evalkit.models import BACKENDS
 from evalkit.models.providers import PROVIDERS
-from tests.anthropic_server import AnthropicServer
+from tests.batch_server import AnthropicBatchServer, OpenAIBatchServer
 from tests.gemini_server import GeminiServer
-from tests.openai_server import OpenAIServer
 
-PAGE = Path(__file__).parent.parent / "docs/providers.md"
+DOCS = Path(__file__).parent.parent / "docs"
+PAGE = DOCS / "providers.md"
 
 
 @pytest.mark.slow
-def test_what_the_page_shows_works(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("page", "least"), [("providers", 5), ("batch", 3)])
+def test_what_the_page_shows_works(page: str, least: int, tmp_path: Path) -> None:
     """Each model is asked at the stand-in of its provider; nothing else of a command is changed."""
     key = "pk-3f9a7c21d4e8b6505a1e"
     environment = {**os.environ, **dict.fromkeys(VARIABLES, key)}
-    commands = re.findall(r"^\$ evalkit (.*)$", PAGE.read_text("utf-8"), re.MULTILINE)
+    commands = re.findall(r"^\$ evalkit (.*)$", (DOCS / f"{page}.md").read_text("utf-8"), re.MULTILINE)
     with (
         GeminiServer(api_key=key) as gemini,
-        AnthropicServer(api_key=key) as anthropic,
-        OpenAIServer(api_key=key) as other,
+        AnthropicBatchServer(api_key=key) as anthropic,
+        OpenAIBatchServer(api_key=key) as other,
     ):
         servers = {"gemini": gemini, "anthropic": anthropic}
         for command in commands:
@@ -41,8 +42,10 @@ def test_what_the_page_shows_works(tmp_path: Path) -> None:
             subprocess.run(
                 [sys.executable, "-m", "evalkit", *words], cwd=tmp_path, env=environment, check=True
             )
-        assert all(server.requests for server in (gemini, anthropic, other))
-    assert len(commands) >= 5
+        assert all(server.requests for server in (anthropic, other))
+        assert bool(gemini.requests) is (page == "providers")
+        assert bool(anthropic.batches and other.batches) is (page == "batch")
+    assert len(commands) >= least
 
 
 def test_the_table_is_that_of_the_code() -> None:

@@ -39,14 +39,22 @@ def sending_options(function: Callable[..., int]) -> Callable[..., int]:
         metavar="F",
         help="Send this share of the greedy requests twice and report how many answers changed.",
     )
+    @click.option(
+        "--batch/--no-batch",
+        default=None,
+        help="Send the requests by the provider's batch routes, at half the price and within a day "
+        "(docs/batch.md). --no-batch cancels what is not finished.",
+    )
     @functools.wraps(function)
-    def with_options(concurrency: str, retries: int, verify_fraction: float, **others: Any) -> int:
+    def with_options(
+        concurrency: str, retries: int, verify_fraction: float, batch: bool | None, **others: Any
+    ) -> int:
         from evalkit.engine.bounds import bounded
         from evalkit.engine.run import Options
         from evalkit.engine.waits import RetryPolicy
 
         policy = RetryPolicy(attempts=1 + bounded("retries", retries, "--retries"))
-        sending = Options(_concurrency(concurrency), policy, verify_fraction)
+        sending = Options(_concurrency(concurrency), policy, verify_fraction, batch)
         return function(sending=sending, **others)
 
     return with_options

@@ -10,11 +10,13 @@ from evalkit.engine.batch import taken_at_once
 from evalkit.engine.client import ModelClient
 from evalkit.engine.commits import Commits
 from evalkit.engine.lanes import Lane, Lanes
-from evalkit.engine.limiter import make_limiter
+from evalkit.engine.limiter import Limiter, make_limiter
 from evalkit.engine.media import MediaCache
 from evalkit.engine.progress import Progress
+from evalkit.engine.provider_batches import ProviderBatches
 from evalkit.engine.waits import RetryPolicy
 from evalkit.models.base import Model
+from evalkit.models.batch_routes import has_batches
 from evalkit.models.replicas import Replicas
 
 _TOLD_EVERY = 10.0
@@ -31,8 +33,19 @@ def make_client(
     *,
     judge: str = "",
     verify: float = 0.0,
+    batch: int = 0,
 ) -> ModelClient:
-    """The client of a model; the arguments are those of `ModelClient`, and `make_limiter`'s `concurrency`."""
+    """The client of a model; the arguments are those of `ModelClient`, and `make_limiter`'s `concurrency`.
+
+    `batch`: for a model that is asked by its provider's batch routes, how many requests wait at once unless
+    `concurrency` says that.
+    """
+    if batch and has_batches(model):
+        most = concurrency or batch
+        provider = ProviderBatches(model, commits, retry, most)
+        return ModelClient(
+            model, commits, Lanes([Lane(model, Limiter(most), provider)]), retry, seed, media, judge=judge
+        )
     members = model.members if isinstance(model, Replicas | Copies) else (model,)
     lanes = [Lane(one, make_limiter(concurrency, one.parallel, taken_at_once(one))) for one in members]
     return ModelClient(
@@ -45,6 +58,8 @@ def listen(clients: Iterable[ModelClient], progress: Progress) -> None:
     for client in clients:
         client.on_wait, client.lanes.on_news = _method(progress, "waiting"), _method(progress, "news")
         client.on_sent = _method(progress, "on_sent")
+        for provider in client.lanes.providers:
+            provider.on_news = _method(progress, "news")
 
 
 def _method(progress: Progress, name: str) -> Callable[..., None] | None:
@@ -62,8 +77,15 @@ async def tell_waits(clients: Iterable[ModelClient], progress: Progress, second:
 async def land(clients: Iterable[ModelClient], progress: Progress, *, stored: bool) -> None:
     """Lets the requests on their way arrive, for a few seconds: they are paid for.
 
-    `stored`: whether their responses can be stored; otherwise they are cancelled at once.
+    `stored`: whether their responses can be stored; otherwise they are cancelled at once. What waits in a
+    batch at a provider goes on there.
     """
+    clients, tell = [*clients], getattr(progress, "news", None)
+    for client in clients:
+        for provider in client.lanes.providers:
+            await client.flights.land(0.0)
+            if (names := provider.underway) and tell is not None:
+                tell(f"{', '.join(names)} goes on at {provider.address}, and the resumed run joins it")
     found = [client for client in clients if client.flights.left]
     if not found:
         return
@@ -72,6 +94,6 @@ async def land(clients: Iterable[ModelClient], progress: Progress, *, stored: bo
         return
     seconds = max(client.policy.grace * client.policy.second for client in found)
     count = sum(client.flights.left for client in found)
-    if (tell := getattr(progress, "news", None)) is not None:
+    if tell is not None:
         tell(f"the run ends; {count} requests in flight have {seconds:.3g} seconds left to arrive")
     await asyncio.gather(*(client.flights.land(seconds) for client in found))

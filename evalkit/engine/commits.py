@@ -22,6 +22,12 @@ class Commits:
         if self._due is None:
             self._due = asyncio.get_running_loop().call_soon(self._commit)
 
+    def now(self) -> bool:
+        """Commits before something that must not happen without it. False: `failure` raises why not."""
+        self.close()
+        self._commit()
+        return not self._failed.is_set()
+
     async def failure(self) -> NoReturn:
         """Waits until a commit fails and raises its error, such as `StorageError` if the disk is full."""
         await self._failed.wait()

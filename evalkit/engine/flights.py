@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from evalkit.engine.lanes import Lanes
+from evalkit.engine.one_batch import requests
 
 _T = TypeVar("_T")
 _SHOWN = 120
@@ -86,17 +87,18 @@ class Flights:
 
     def awaited(self) -> str:
         """What is waited for, until when, as `3 requests in flight, the first for 75 s of at most 600 s`."""
-        found, now = [], time.monotonic()
-        if self._sent:
+        batched = [provider.awaited() for provider in self._lanes.providers]
+        found, now = [*filter(None, batched)], time.monotonic()
+        if self._sent and not batched:
             first = now - next(iter(self._sent.values()))
             most = f" of at most {self.timeout:g} s" if self.timeout else ""
-            found.append(f"{_requests(len(self._sent))} in flight, the first for {first:.0f} s{most}")
+            found.append(f"{requests(len(self._sent))} in flight, the first for {first:.0f} s{most}")
         if held := min((lane.limiter.held_for for lane in self._lanes.all), default=0.0):
             said = next(filter(None, (lane.use.error for lane in self._lanes.all)), "")
             found.append(f"the next one is sent at {_clock(held)}" + (f": {said[:_SHOWN]}" if said else ""))
         elif self._asleep:
             until, why = min(self._asleep.values())
-            count = f"{_requests(len(self._asleep))} failed and will be sent again"
+            count = f"{requests(len(self._asleep))} failed and will be sent again"
             found.append(f"{count}, the first at {_clock(until - now)}: {why[:_SHOWN]}")
         return " · ".join(found)
 
@@ -105,10 +107,6 @@ def _retrieved(task: asyncio.Task[Any]) -> None:
     """Retrieves the error of a request that nobody waits for, which asyncio would log otherwise."""
     if not task.cancelled():
         task.exception()
-
-
-def _requests(count: int) -> str:
-    return "1 request" if count == 1 else f"{count} requests"
 
 
 def _clock(seconds: float) -> str:

@@ -19,6 +19,7 @@ from typing import NamedTuple
 from evalkit.copies.model import Copy, CopyEnded
 from evalkit.engine.batch import Batcher, batches
 from evalkit.engine.limiter import Limiter
+from evalkit.engine.provider_batches import ProviderBatches
 from evalkit.engine.waits import RetryPolicy
 from evalkit.errors import ProviderError
 from evalkit.models.base import Model
@@ -43,10 +44,11 @@ _WRITTEN_EVERY = 5.0
 class Lane:
     """One endpoint of a model, or one copy."""
 
-    def __init__(self, model: Model, limiter: Limiter) -> None:
-        self.model, self.limiter = model, limiter
+    def __init__(self, model: Model, limiter: Limiter, provider: ProviderBatches | None = None) -> None:
+        """`provider`: sends the requests, if that is done by the provider's batch routes."""
+        self.model, self.limiter, self.provider = model, limiter, provider
         self.copy = model if isinstance(model, Copy) else None
-        self.batcher = Batcher(model) if batches(model) else None
+        self.batcher = provider or (Batcher(model) if batches(model) else None)
         self.address = str(getattr(model, "base_url", ""))
         limiter.address = self.address
         self.use = ReplicaUse(self.address)
@@ -235,6 +237,11 @@ class Lanes:
     @property
     def all(self) -> tuple[Lane, ...]:
         return self._lanes
+
+    @property
+    def providers(self) -> list[ProviderBatches]:
+        """What sends the requests of the lanes by batch routes."""
+        return [lane.provider for lane in self._lanes if lane.provider is not None]
 
     @property
     def outage(self) -> bool:

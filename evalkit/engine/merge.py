@@ -21,6 +21,7 @@ from evalkit.engine.repeatability import note_verification
 from evalkit.engine.rescore import check_task, rescore_cell
 from evalkit.engine.shards import Shard, parse_shard
 from evalkit.errors import UsageError
+from evalkit.runfile.batches import BATCHES, REQUESTS
 from evalkit.runfile.copying import Copy, Unlike
 from evalkit.runfile.evidence import IDS, add_signs, stored_signs
 from evalkit.runfile.figures import figures_of
@@ -213,7 +214,7 @@ def _manifest(parts: Sequence[_Part]) -> dict[str, Any]:
     manifest = {
         key: value
         for key, value in parts[0].store.manifest.items()
-        if key not in own and " of cell " not in key
+        if key not in own and " of cell " not in key and not key.startswith(REQUESTS)
     }
     started = [part.store.manifest.get("started") for part in parts]
     if all(started):
@@ -221,6 +222,8 @@ def _manifest(parts: Sequence[_Part]) -> dict[str, Any]:
     manifest |= merged_moves([part.store for part in parts])
     if notes := [note for part in parts for note in part.store.manifest.get(IDS, ())]:
         manifest[IDS] = [*dict.fromkeys(notes)]
+    if batches := [batch for part in parts for batch in part.store.manifest.get(BATCHES, ())]:
+        manifest[BATCHES] = batches
     manifest["merged"] = [{"shard": str(part.shard), "from": part.store.path.name} for part in parts]
     return manifest
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from evalkit.benchmark.task import judge_for
+from evalkit.engine.batching import waiting_at_once
 from evalkit.engine.calibrate import calibrate
 from evalkit.engine.cell import CellPlan
 from evalkit.engine.channel import Links, SampleChannel
@@ -40,6 +41,7 @@ from evalkit.models.replicas import Replicas
 from evalkit.runfile.encoding import question_digest, unread, unread_id
 from evalkit.runfile.evidence import IDS
 from evalkit.runfile.figures import figures_of
+from evalkit.runfile.opening import remove
 from evalkit.runfile.records import FAILED, OUTCOMES, Link, StoredFigure
 from evalkit.runfile.runlock import RunLock
 from evalkit.runfile.store import ANSWERED, VALIDATION, Cell, Row, Store
@@ -56,12 +58,14 @@ _DONE = frozenset({*OUTCOMES, ANSWERED} - {FAILED})
 class Options:
     """How a run is executed; no option changes a request. `concurrency` None: auto.
 
-    `verify`: share of the greedy requests that are sent twice.
+    `verify`: share of the greedy requests that are sent twice. `batch`: whether requests are sent by the
+    provider's batch routes; None: they are not, and a run that has unfinished batches is refused.
     """
 
     concurrency: int | None = None
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     verify: float = 0.0
+    batch: bool | None = None
 
 
 def open_run(path: Path, plan: Plan, *, afresh: bool = False) -> Store:
@@ -74,7 +78,7 @@ def open_run(path: Path, plan: Plan, *, afresh: bool = False) -> Store:
     lock = RunLock.acquire(path)
     try:
         if afresh:
-            _remove(path)
+            remove(path)
         new = not path.exists()
         store = Store.create(path, {**plan.manifest(), **provenance()}) if new else _reopened(path)
         try:
@@ -110,15 +114,6 @@ def _reopened(path: Path) -> Store:
     return store
 
 
-def _remove(path: Path) -> None:
-    """Removes a run file and SQLite's two files beside it. Raises `UsageError`."""
-    for ending in ("", "-wal", "-shm"):
-        try:
-            path.with_name(path.name + ending).unlink(missing_ok=True)
-        except OSError as error:
-            raise UsageError(f"cannot remove the earlier run file {path}: {error}") from None
-
-
 def _add_cells(store: Store, plan: Plan) -> None:
     for cell in plan.cells:
         store.add_cell(cell.spec(), cell.role)
@@ -145,7 +140,8 @@ async def execute(
     commits = Commits(store)
     given = commits, options.retry, plan.seed, media
     limit = options.concurrency
-    client = make_client(plan.model, limit, *given, verify=options.verify)
+    batch = await waiting_at_once(plan, store, options)
+    client = make_client(plan.model, limit, *given, verify=options.verify, batch=batch)
     judges = {role: make_client(model, limit, *given, judge=role) for role, model in plan.judges.items()}
     listen(clients := (client, *judges.values()), progress)
     cells = {(cell.task, cell.protocol, cell.role): cell for cell in store.cells()}
@@ -227,6 +223,8 @@ class _CellRun:
         # A sample has `draws` requests in flight, so fewer samples keep the model busy. One worker more
         # keeps it busy while a sample is scored.
         count = -(-most // self._planned.protocol.draws) + 1
+        if (known := self._planned.records.count) is not None:
+            count = min(count, max(1, known))
         clients = self._client, *self._judges.values()
         # A sample with pictures holds megabytes.
         spare = min(MOST, most) if self._planned.task.media else MOST

@@ -17,6 +17,7 @@ from typing import Any
 from evalkit.errors import ProviderError
 from evalkit.models.anthropic_reading import parse
 from evalkit.models.base import Request, Response
+from evalkit.models.batch_routes import BatchRoutes
 from evalkit.models.http import Endpoint, Refusal
 from evalkit.models.http_model import HTTPModel, chat_of, encoded
 from evalkit.models.providers import ANTHROPIC_KEY, PROVIDERS
@@ -53,6 +54,11 @@ class AnthropicModel(HTTPModel):
     def identity(self) -> dict[str, JSON]:
         cached: dict[str, JSON] = {} if self._starts is None else {"cache": True}
         return super().identity | cached
+
+    def batch_routes(self) -> BatchRoutes:
+        from evalkit.models.anthropic_batches import AnthropicBatches
+
+        return AnthropicBatches(self._endpoint)
 
     def _route(self, request: Request) -> str:
         return "messages"

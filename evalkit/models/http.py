@@ -6,11 +6,12 @@ environment and is sent only in a header.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import math
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urljoin
 
@@ -124,15 +125,33 @@ class Endpoint:
         `data`: makes the body of the request. `read` is called in a thread if the body is large. Raises
         `Refusal` for all but a 200, and other `ProviderError`s.
         """
+        async with self.exchange("POST", route, data, headers) as answer:
+            return await self._read(answer.content, read)
+
+    @contextlib.asynccontextmanager
+    async def exchange(
+        self,
+        method: str,
+        route: str,
+        data: Callable[[], Any] = lambda: None,
+        headers: Mapping[str, str] | None = None,
+        **further: Any,
+    ) -> AsyncIterator[Any]:
+        """The response to a request, whose body the caller reads in the `with`. Raises as `post` does.
+
+        `further`: arguments of `aiohttp.ClientSession.request`.
+        """
         import aiohttp
 
         session = self._open_session()
         try:
             for _ in range(_REDIRECTS):
                 url = self._moved.get(route) or self._address.route(route)
-                async with session.post(url, data=data(), headers=headers, allow_redirects=False) as answer:
+                further |= {"data": data(), "headers": headers, "allow_redirects": False}
+                async with session.request(method, url, **further) as answer:
                     if answer.status in _GOOD:
-                        return await self._read(answer.content, read)
+                        yield answer
+                        return
                     body = await self._read(answer.content, bytes)
                     if answer.status in _LATE:
                         answer.hang_up()

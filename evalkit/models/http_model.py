@@ -47,6 +47,17 @@ class Adapting(Protocol):
         ...
 
 
+class Posting(Protocol):
+    """Sends the payload of a request to a route, and returns what `read` makes of the response's body.
+
+    Raises `Refusal` for all but a 200, and other `ProviderError`s.
+    """
+
+    async def __call__(
+        self, route: str, request: Request, payload: dict[str, JSON], read: Callable[[bytes], Response]
+    ) -> Response: ...
+
+
 class HTTPModel(ABC):
     """A model behind an endpoint. A subclass says what is sent and how the response is read."""
 
@@ -91,7 +102,11 @@ class HTTPModel(ABC):
         return {"backend": self._backend, "model": self._model, "endpoint": self.base_url}
 
     async def generate(self, request: Request, *, draw: int = 0) -> Response:
-        """The response to a request, which is sent again as long as it is refused for an optional part.
+        """The response to a request. Raises `ProviderError`."""
+        return await self.generate_by(self._post, request)
+
+    async def generate_by(self, post: Posting, request: Request) -> Response:
+        """The response to a request that `post` sends, again as long as it is refused for an optional part.
 
         These parts are parameters (`evalkit.models.refused`) and the number of alternatives. Raises
         `ProviderError`.
@@ -103,7 +118,7 @@ class HTTPModel(ABC):
         while True:
             sent = self._adapted.payload(payload)
             try:
-                response = await self._once(asked, sent)
+                response = await self._once(post, asked, sent)
                 break
             except Refusal as refusal:
                 most = most_alternatives(refusal, asked, self.base_url)
@@ -143,7 +158,7 @@ class HTTPModel(ABC):
         self._encoder = _one_thread()
         await self._endpoint.aclose()
 
-    async def _once(self, request: Request, payload: dict[str, JSON]) -> Response:
+    async def _once(self, post: Posting, request: Request, payload: dict[str, JSON]) -> Response:
         """The response to the payload. Raises `Refusal`, also for an error inside a 200 with its status."""
         started = time.perf_counter()
 
@@ -151,7 +166,7 @@ class HTTPModel(ABC):
             return self._parsed(body, request, time.perf_counter() - started)
 
         try:
-            response = await self._post(request, payload, read)
+            response = await post(self._route(request), request, payload, read)
         except Inside as error:
             raise self._endpoint.refusal(error.status, {}, error.body, str(error)) from None
         if response.finish == "other" and (response.completion_tokens or 0) >= request.max_tokens:
@@ -166,9 +181,9 @@ class HTTPModel(ABC):
         return await self._in_thread(self._payload, request) if request.media else self._payload(request)
 
     async def _post(
-        self, request: Request, payload: dict[str, JSON], read: Callable[[bytes], Response]
+        self, route: str, request: Request, payload: dict[str, JSON], read: Callable[[bytes], Response]
     ) -> Response:
-        route, headers = self._route(request), await self._headers()
+        headers = await self._headers()
         if not request.media:
             data = self._encoded(payload)
             return await self._endpoint.post(route, lambda: data, read, headers)

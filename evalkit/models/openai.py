@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 
 from evalkit.errors import UsageError
 from evalkit.models.base import Request, Response
+from evalkit.models.batch_routes import BatchRoutes
 from evalkit.models.http import OPENAI, OPENAI_SERVICE, Endpoint
 from evalkit.models.http_model import HTTPModel, chat_of, encoded
 from evalkit.models.parameters import EXTRA
@@ -21,7 +22,7 @@ from evalkit.samples import JSON, Message, Part, Shown, Tool
 
 __all__ = ["OPENAI", "OpenAIModel"]
 
-_OPENAI = Provider("OpenAI", KEY, OPENAI_SERVICE, ())
+_OPENAI = Provider("OpenAI", KEY, OPENAI_SERVICE, (), batches="/v1")
 
 
 class OpenAIModel(HTTPModel):
@@ -52,6 +53,16 @@ class OpenAIModel(HTTPModel):
         if request.seed is None or self._provider.seed:
             return super().departures(request)
         return (*super().departures(request), NO_SEED)
+
+    def batch_routes(self) -> BatchRoutes:
+        from evalkit.models.openai_batches import OpenAIBatches
+
+        if self._provider.batches is None:
+            raise UsageError(
+                f"--batch: {self._backend}/ has no batch routes that evalkit knows; openai/, anthropic/, "
+                "azure/ and groq/ have: run the command without --batch"
+            )
+        return OpenAIBatches(self._endpoint, self._provider.batches)
 
     def _route(self, request: Request) -> str:
         return "completions" if request.api == "completion" else "chat/completions"

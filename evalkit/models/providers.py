@@ -24,7 +24,8 @@ class Provider:
 
     `max_tokens`: what its chat route calls the most tokens of a response. `seed`: what it calls the seed; ""
     if it has none. `counted_logprobs`: whether a chat asks for N alternatives by `logprobs: N`, as for a text
-    to continue. `usage`, `options`: as of `evalkit.models.registry.Backend`.
+    to continue. `batches`: the beginning of the routes that a batch names, if it has OpenAI's batch routes.
+    `usage`, `options`: as of `evalkit.models.registry.Backend`.
     """
 
     title: str
@@ -34,6 +35,7 @@ class Provider:
     max_tokens: str = "max_tokens"
     seed: str = "seed"
     counted_logprobs: bool = False
+    batches: str | None = None
     factory: str = "evalkit.models.openai:open_openai"
     usage: str = ""
     options: Mapping[str, Read] = field(default_factory=dict)
@@ -66,7 +68,7 @@ PROVIDERS: Mapping[str, Provider] = {
         "Azure OpenAI", "AZURE_OPENAI_API_KEY",
         Service("{AZURE_OPENAI_ENDPOINT}/openai/v1", key_header="api-key"),
         ("chat", "image", "audio", "logprobs", "tools", "extra"),
-        max_tokens="max_completion_tokens",
+        max_tokens="max_completion_tokens", batches="",
     ),
     "bedrock": Provider(
         "Amazon Bedrock", "AWS_BEARER_TOKEN_BEDROCK",
@@ -99,7 +101,7 @@ PROVIDERS: Mapping[str, Provider] = {
         "Groq", "GROQ_API_KEY",
         Service("https://api.groq.com/openai/v1"),
         ("chat", "image", "tools", "extra"),
-        max_tokens="max_completion_tokens",
+        max_tokens="max_completion_tokens", batches="/v1",
     ),
     # https://docs.mistral.ai/api
     "mistral": Provider(

@@ -17,6 +17,7 @@ from typing import Any
 import orjson
 
 from evalkit.models.alternatives import ALTERNATIVES
+from evalkit.models.batch_routes import BATCHED
 from evalkit.models.reading import ENDS, FINGERPRINT, LENIENT, REPEATED, SERVED
 from evalkit.models.usage import TOKENS
 from evalkit.runfile.media_tables import CANCELS
@@ -140,6 +141,8 @@ def _of_signs(store: Store, cell: Cell, asked: str) -> Iterator[str]:
         yield f"{repeated} responses began with the whole prompt, which is left out"
     if tokens := [f"{n:,} {value}" for kind, value, n in counts if kind == TOKENS]:
         yield f"the endpoint counted among its tokens: {', '.join(tokens)}"
+    if batched := sum(n for kind, _, n in counts if kind == BATCHED):
+        yield f"{batched:,} responses came by the provider's batch routes"
     if limits := [int(value) for kind, value, _ in counts if kind == ALTERNATIVES]:
         yield f"the endpoint returns at most {min(limits)} alternatives of a token, not {_wanted(cell)}"
 

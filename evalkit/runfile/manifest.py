@@ -12,6 +12,7 @@ import orjson
 
 from evalkit.convert import typed
 from evalkit.errors import UsageError
+from evalkit.runfile.records import StoredBatch
 from evalkit.samples import JSON
 
 
@@ -49,6 +50,7 @@ class _Replica:
 
 
 _TYPES: Mapping[str, Any] = {
+    "batches": tuple[StoredBatch, ...],
     "cores": int | None,
     "evalkit": str,
     "ids": tuple[str, ...],
@@ -69,13 +71,14 @@ _TYPES: Mapping[str, Any] = {
     "started": str,
 }
 """The type of an entry, if there is one."""
-_OF_A_CELL: Mapping[str, Any] = {
+_OF_ONE: Mapping[str, Any] = {
     "departures": Mapping[str, str],
     "evidence": tuple[str, ...],
+    "requests": tuple[str, ...],
     "samples": int,
     "verification": Mapping[str, int],
 }
-"""The type of the entry `… of cell N`."""
+"""The type of the entry `… of cell N`, or `… of batch MARK`."""
 
 
 def manifest_of(rows: Iterable[tuple[str, str]], path: Path) -> Manifest:
@@ -89,7 +92,7 @@ def _entry(key: str, text: str, path: Path) -> Any:
         value = orjson.loads(text)
     except ValueError:
         raise UsageError(f"{where} is not JSON: it was edited") from None
-    wanted = _TYPES.get(key) or _OF_A_CELL.get(key.partition(" of cell ")[0])
+    wanted = _TYPES.get(key) or _OF_ONE.get(key.partition(" of ")[0])
     if wanted is not None:
         typed(value, wanted, where)
     if key == "started":

@@ -122,3 +122,12 @@ def _migrated(db: sqlite3.Connection, path: Path, found: object, *, to_write: bo
         ) from None
     db.close()
     return newer
+
+
+def remove(path: Path) -> None:
+    """Removes a run file and SQLite's two files beside it. Raises `UsageError`."""
+    for ending in ("", "-wal", "-shm"):
+        try:
+            path.with_name(path.name + ending).unlink(missing_ok=True)
+        except OSError as error:
+            raise UsageError(f"cannot remove the earlier run file {path}: {error}") from None

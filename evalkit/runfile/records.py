@@ -165,3 +165,20 @@ class CellData:
     outcomes: list[str]
     questions: Sequence[bytes]
     asked: Sequence[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredBatch:
+    """A batch of requests at a provider (`evalkit.runfile.batches`).
+
+    `mark`: its name in the run file, which is random. `batch`: the provider's id; "" before it is known.
+    `endpoint`: the address. `route`: where its requests would be sent alone. `requests`: how many it has.
+    `at`: when it was submitted, in seconds since 1970.
+    """
+
+    mark: str
+    batch: str
+    endpoint: str
+    route: str
+    requests: int
+    at: float

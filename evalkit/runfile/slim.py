@@ -37,7 +37,7 @@ DELETE FROM request;
 DELETE FROM error;
 DELETE FROM generated;
 DELETE FROM media;
-DELETE FROM run WHERE key LIKE 'channels cancel out: %';
+DELETE FROM run WHERE key LIKE 'channels cancel out: %' OR key LIKE 'requests of batch %';
 INSERT INTO draw (request, draw, cell, sample, judge, text, reasoning, finish, prompt_tokens,
     completion_tokens, seconds)
     SELECT cell, 0, cell, '', 0, '', '', '', prompt, completion, 0.0 FROM used;

@@ -188,6 +188,10 @@ class Store:
         """Sets an entry of the manifest. The caller commits."""
         self._db.execute(inserting("run", "INSERT OR REPLACE"), (key, dump(value)))
 
+    def drop_entry(self, key: str) -> None:
+        """Removes an entry of the manifest. The caller commits."""
+        self._db.execute("DELETE FROM run WHERE key = ?", (key,))
+
     def figures(self, cell: Cell) -> list[StoredFigure]:
         """Returns the figures that were stored when the cell was finished."""
         rows = self._db.execute(
