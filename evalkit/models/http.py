@@ -10,7 +10,7 @@ import importlib
 import os
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 from urllib.parse import urljoin
 
 import orjson
@@ -28,6 +28,7 @@ from evalkit.models.waiting import AWAY, LIMITED, asked_wait, is_throttled, may_
 from evalkit.samples import JSON
 
 _T = TypeVar("_T")
+Cards: TypeAlias = Mapping[str, Mapping[str, JSON]]
 
 OPENAI = "https://api.openai.com/v1"
 OPENAI_SERVICE = Service(OPENAI, "OPENAI_BASE_URL")
@@ -98,11 +99,18 @@ class Endpoint:
         """Route → the URL that the server redirects it to."""
         importlib.import_module("aiohttp")  # here, because it would block the event loop for half a second
         self._session: Any = None
-        self._names: frozenset[str] | None = None
+        self._cards: Cards | None = None
         self._looked: tuple[float, ProviderError | None] | None = None
         """When it was looked for last, and why it was not found."""
+        self.sent = 0
+        """How many requests were sent, without those for the list of models."""
         self.listed: Listed | None = None
         """What the last request for the list of models brought."""
+
+    @property
+    def key_env(self) -> str:
+        """The variable of the environment with the key; "" if there is none."""
+        return self._key_env
 
     @property
     def is_openai(self) -> bool:
@@ -127,6 +135,7 @@ class Endpoint:
         try:
             for _ in range(_REDIRECTS):
                 url = self._moved.get(route) or self._address.route(route)
+                self.sent += 1
                 async with session.post(url, data=data(), headers=headers, allow_redirects=False) as answer:
                     if answer.status in _GOOD:
                         return await self._read(answer.content, read)
@@ -170,11 +179,16 @@ class Endpoint:
 
     async def models(self) -> frozenset[str] | None:
         """The names that `GET models` lists; None if it lists none, or does not answer as OpenAI's does."""
+        cards = await self.cards()
+        return None if cards is None else frozenset(cards)
+
+    async def cards(self) -> Cards | None:
+        """What `GET models` says of each model, by its name; None as for `models`."""
         try:
             await self.reach()
         except ProviderError:
             return None
-        return self._names
+        return self._cards
 
     async def reach(self) -> None:
         """Asks for the list of models, whatever the answer is, to see whether anybody is there.
@@ -193,7 +207,7 @@ class Endpoint:
 
         from evalkit.models.connections import resolve, speaks_tls
 
-        self._names, host = None, self._address.host
+        self._cards, host = None, self._address.host
         limits = aiohttp.ClientTimeout(total=_LISTING, connect=_REACHED)
         try:
             if not self._goes_through_proxy() and (said := await resolve(host, _REACHED)):
@@ -202,7 +216,7 @@ class Endpoint:
             async with self._open_session().get(url, timeout=limits, allow_redirects=False) as answer:
                 self.listed = Listed(answer.status, answer.headers.get("Date", ""), time.time())
                 if answer.status == 200:
-                    self._names = await self._read(answer.content, _names)
+                    self._cards = await self._read(answer.content, _listed_cards)
                 if answer.status != 400:
                     return None
         except aiohttp.ConnectionTimeoutError:
@@ -362,10 +376,10 @@ def one_line(text: str) -> str:
     return "".join(c if c.isprintable() else " " for c in text[:300]).strip()
 
 
-def _names(body: bytes) -> frozenset[str] | None:
-    """The names in a list of models; None if it is none."""
+def _listed_cards(body: bytes) -> Cards | None:
+    """The entries of a list of models by their names; None if it is none."""
     try:
-        return frozenset(str(model["id"]) for model in orjson.loads(body)["data"]) or None
+        return {str(model["id"]): model for model in orjson.loads(body)["data"]} or None
     except (ValueError, LookupError, TypeError):
         return None
 

@@ -1,0 +1,91 @@
+"""`evalkit models --probe`: asks an endpoint, or shows what was found within the last day."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+import click
+
+from evalkit.cli.output import echo_document
+
+if TYPE_CHECKING:
+    from evalkit.engine.probed import Use
+    from evalkit.models.http_model import HTTPModel
+    from evalkit.probing import Probe, Verdict
+
+_COLOURS: Mapping[Verdict, str] = {"yes": "green", "no": "red", "unclear": "yellow"}
+_NAMED = 6
+"""How many protocols of a class are named."""
+
+
+def show_probe(spec: str, base_url: str, key_env: str, *, refresh: bool, as_json: bool) -> None:
+    """Raises `UsageError` for a model that cannot be probed, and what `evalkit.probing.run.probe` raises."""
+    from evalkit.benchmark.task import all_tasks
+    from evalkit.engine.probed import uses
+    from evalkit.models import open_model
+    from evalkit.probing.cache import cached_probe
+    from evalkit.probing.run import probed
+
+    model = probed(open_model(spec, base_url=base_url, key_env=key_env))
+    known = None if refresh else cached_probe(model)
+    probe = known or _probe(model)
+    found = [*uses(probe, model, all_tasks())]
+    if as_json:
+        from evalkit.convert import to_json
+        from evalkit.report.documents import to_json as document
+
+        echo_document(document({"probe": to_json(probe), "protocols": [to_json(use) for use in found]}))
+        return
+    again = "; --refresh asks again" if known else ""
+    click.echo(f"{probe.model} at {probe.endpoint}, probed {probe.when}{again}")
+    _show_answers(probe)
+    _show_uses(found)
+    click.echo(
+        f"asked {probe.requests} requests, {probe.prompt_tokens} prompt tokens, "
+        f"{probe.completion_tokens} generated tokens",
+        err=True,
+    )
+
+
+def _probe(model: HTTPModel) -> Probe:
+    from evalkit.probing.cache import keep
+    from evalkit.probing.run import REQUESTS, probe
+
+    click.echo(f"probing {model.name} at {model.base_url}: about {REQUESTS} small requests …", err=True)
+
+    async def go() -> Probe:
+        try:
+            return await probe(model)
+        finally:
+            await model.aclose()
+
+    found = asyncio.run(go())
+    keep(model, found)
+    return found
+
+
+def _show_answers(probe: Probe) -> None:
+    names = [answer.name.replace("_", " ") for answer in probe.answers]
+    width = max(map(len, names))
+    for name, answer in zip(names, probe.answers, strict=True):
+        click.echo(f"  {name:<{width}}  {_mark(answer.verdict)}  {answer.reason}")
+
+
+def _show_uses(found: Iterable[Use]) -> None:
+    """The protocols by what they need: for which of them the endpoint can be used."""
+    classes: dict[tuple[str, Verdict, str], list[str]] = {}
+    for use in found:
+        classes.setdefault((use.needs, use.verdict, use.reason), []).append(use.protocol)
+    width = max(len(needs) for needs, _, _ in classes)
+    click.echo("benchmarks, by what they need")
+    for (needs, verdict, reason), protocols in classes.items():
+        more = f" and {len(protocols) - _NAMED} more" if len(protocols) > _NAMED else ""
+        click.echo(f"  {needs:<{width}}  {_mark(verdict)}  {', '.join(protocols[:_NAMED])}{more}")
+        if reason:
+            click.echo(f"  {'':<{width}}           {reason}")
+
+
+def _mark(verdict: Verdict) -> str:
+    return click.style(f"{verdict:<7}", fg=_COLOURS[verdict])
