@@ -12,6 +12,7 @@ from evalkit.engine.commits import Commits
 from evalkit.engine.lanes import Lane, Lanes
 from evalkit.engine.limiter import make_limiter
 from evalkit.engine.media import MediaCache
+from evalkit.engine.probed import shared_draws
 from evalkit.engine.progress import Progress
 from evalkit.engine.waits import RetryPolicy
 from evalkit.models.base import Model
@@ -31,12 +32,24 @@ def make_client(
     *,
     judge: str = "",
     verify: float = 0.0,
+    together: int | None = None,
 ) -> ModelClient:
-    """The client of a model; the arguments are those of `ModelClient`, and `make_limiter`'s `concurrency`."""
+    """The client of a model; the arguments are those of `ModelClient`, and `make_limiter`'s `concurrency`.
+
+    `together`: the most draws of one request, as `shared_draws` takes it; a judge's are sent one by one.
+    """
     members = model.members if isinstance(model, Replicas | Copies) else (model,)
     lanes = [Lane(one, make_limiter(concurrency, one.parallel, taken_at_once(one))) for one in members]
     return ModelClient(
-        model, commits, Lanes(lanes, concurrency), retry, seed, media, judge=judge, verify=verify
+        model,
+        commits,
+        Lanes(lanes, concurrency),
+        retry,
+        seed,
+        media,
+        judge=judge,
+        verify=verify,
+        shared=None if judge else shared_draws(model, together),
     )
 
 

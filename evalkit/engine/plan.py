@@ -27,6 +27,7 @@ from evalkit.engine.judge_models import JudgeModels, check_used, identity_text
 from evalkit.engine.locking import locked_data, note_reads
 from evalkit.engine.moved import has_moved, is_known, judges_are_known, without_addresses
 from evalkit.engine.needed import check_needs
+from evalkit.engine.probed import check_probed
 from evalkit.engine.score import metrics_for
 from evalkit.engine.shards import Shard, parse_shard
 from evalkit.engine.strict import check_comparable
@@ -183,6 +184,7 @@ def make_plan(
         for cell in cells:
             check_needs(cell)
     _check_judges(judges, cells, shown)
+    check_probed(model, cells)
     ids = compare_ids(model, cells)
     return Plan(model, tuple(cells), seed, judges, same_model, ids, tuple(left_out.values()), part)
 

@@ -91,7 +91,7 @@ def shared_draws(model: Model, most: int | None) -> SharedDraws | None:
     `most`: the most draws of one request; None: as many as there may be, 1: each draw is sent by itself. All
     replicas must take it, because a request may be sent to any of them.
     """
-    most = MOST if most is None else min(most, MOST)
+    most = MOST if most is None else most
     members = _members(model)
     if most < 2 or not members:
         return None

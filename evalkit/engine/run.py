@@ -54,14 +54,15 @@ _DONE = frozenset({*OUTCOMES, ANSWERED} - {FAILED})
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How a run is executed; no option changes a request. `concurrency` None: auto.
+    """How a run is executed; no option changes what is asked. `concurrency` None: auto.
 
-    `verify`: share of the greedy requests that are sent twice.
+    `verify`: share of the greedy requests that are sent twice. `together`: the most draws of one request.
     """
 
     concurrency: int | None = None
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     verify: float = 0.0
+    together: int | None = None
 
 
 def open_run(path: Path, plan: Plan, *, afresh: bool = False) -> Store:
@@ -145,7 +146,7 @@ async def execute(
     commits = Commits(store)
     given = commits, options.retry, plan.seed, media
     limit = options.concurrency
-    client = make_client(plan.model, limit, *given, verify=options.verify)
+    client = make_client(plan.model, limit, *given, verify=options.verify, together=options.together)
     judges = {role: make_client(model, limit, *given, judge=role) for role, model in plan.judges.items()}
     listen(clients := (client, *judges.values()), progress)
     cells = {(cell.task, cell.protocol, cell.role): cell for cell in store.cells()}
