@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
 import click
@@ -16,8 +17,7 @@ if TYPE_CHECKING:
     from evalkit.probing import Probe, Verdict
 
 _COLOURS: Mapping[Verdict, str] = {"yes": "green", "no": "red", "unclear": "yellow"}
-_NAMED = 6
-"""How many protocols of a class are named."""
+_WIDTH = 110
 
 
 def show_probe(spec: str, base_url: str, key_env: str, *, refresh: bool, as_json: bool) -> None:
@@ -74,17 +74,18 @@ def _show_answers(probe: Probe) -> None:
 
 
 def _show_uses(found: Iterable[Use]) -> None:
-    """The protocols by what they need: for which of them the endpoint can be used."""
-    classes: dict[tuple[str, Verdict, str], list[str]] = {}
+    """The benchmarks by what their protocols need: for which of them the endpoint can be used."""
+    classes: dict[tuple[str, Verdict, str], dict[str, None]] = {}
     for use in found:
-        classes.setdefault((use.needs, use.verdict, use.reason), []).append(use.protocol)
+        task = use.protocol.partition(":")[0]
+        classes.setdefault((use.needs, use.verdict, use.reason), {})[task] = None
     width = max(len(needs) for needs, _, _ in classes)
-    click.echo("benchmarks, by what they need")
-    for (needs, verdict, reason), protocols in classes.items():
-        more = f" and {len(protocols) - _NAMED} more" if len(protocols) > _NAMED else ""
-        click.echo(f"  {needs:<{width}}  {_mark(verdict)}  {', '.join(protocols[:_NAMED])}{more}")
-        if reason:
-            click.echo(f"  {'':<{width}}           {reason}")
+    click.echo("benchmarks, by what their protocols need (--json has each protocol)")
+    for (needs, verdict, reason), tasks in classes.items():
+        first, *others = wrap(", ".join(tasks), _WIDTH - width - len("    unclear  "), break_on_hyphens=False)
+        click.echo(f"  {needs:<{width}}  {_mark(verdict)}  {first}")
+        for line in [*others, *([reason] if reason else [])]:
+            click.echo(f"  {'':<{width}}           {line}")
 
 
 def _mark(verdict: Verdict) -> str:

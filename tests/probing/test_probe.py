@@ -118,7 +118,7 @@ def test_an_echo_that_is_off_by_one() -> None:
     assert (answer.verdict, "off by one" in answer.reason) == ("no", True)
 
 
-@pytest.mark.parametrize("fault", ["429", "500", "503", "hang"])
+@pytest.mark.parametrize("fault", ["429", "500", "503", pytest.param("hang", marks=pytest.mark.slow)])
 def test_a_fault_of_the_server_is_never_a_no(fault: Fault) -> None:
     with ProbedServer(fault=fault) as server:
         result = probed_at(server, Bounds(request=0.5))
@@ -127,6 +127,7 @@ def test_a_fault_of_the_server_is_never_a_no(fault: Fault) -> None:
     assert verdicts["image"] == verdicts["audio"] == verdicts["seed"] == verdicts["chat_n"] == "unclear"
 
 
+@pytest.mark.slow
 def test_what_is_not_tried_in_time_is_unclear() -> None:
     with ProbedServer(fault="hang") as server:
         began = time.monotonic()
