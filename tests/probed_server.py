@@ -22,8 +22,8 @@ Lie = Literal[
     "no chat", "no completions", "ignores stop", "refuses stop", "echo without log-probabilities",
     "echo made up", "ignores n", "equal choices", "no finish reason", "refuses n", "ignores the seed",
     "refuses the seed", "five alternatives", "no alternatives", "no log-probabilities",
-    "ignores pictures", "refuses pictures", "ignores clips", "refuses clips", "refuses the system message",
-    "ignores the system message", "refuses tools", "ignores tools", "reasons",
+    "ignores pictures", "refuses pictures", "has no pictures", "ignores clips", "refuses clips",
+    "refuses the system message", "ignores the system message", "refuses tools", "ignores tools", "reasons",
 ]  # fmt: skip
 CONTEXT = 4096
 _FILE_TOKENS = 10
@@ -87,12 +87,17 @@ class ProbedServer(OpenAIServer):
             "refuses the seed": ("seed" in payload, "Unknown parameter: 'seed'."),
             "no log-probabilities": ("logprobs" in payload, "'logprobs' is not supported by this model."),
             "refuses pictures": ("image_url" in parts, "At most 0 image(s) may be provided in one prompt."),
+            "has no pictures": (
+                "image_url" in parts,
+                "image input is not supported - hint: you may need to provide the mmproj",
+            ),
             "refuses clips": ("input_audio" in parts, "At most 0 audio(s) may be provided in one prompt."),
             "refuses the system message": ("system" in roles, "System role not supported"),
             "refuses tools": ("tools" in payload, "tool choice requires --enable-auto-tool-choice to be set"),
         }
         applies, words = refused.get(self.lie, (False, "")) if self.lie else (False, "")
-        return refuse(404 if self.lie == "no completions" else 400, words) if applies else None
+        status = {"no completions": 404, "has no pictures": 500}.get(str(self.lie), 400)
+        return refuse(status, words) if applies else None
 
     def _answer(self, payload: Payload, route: str) -> web.Response:
         payload = self._as_heeded(payload)

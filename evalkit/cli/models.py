@@ -28,14 +28,22 @@ from evalkit.errors import UsageError
     metavar="NAME",
     help="With --probe: variable of the environment with the endpoint's key. Default: the backend's.",
 )
+@click.option(
+    "--timeout",
+    type=float,
+    default=10.0,
+    metavar="S",
+    show_default=True,
+    help="With --probe: seconds per request; the whole probe ends after three times as many.",
+)
 @click.option("--refresh", is_flag=True, help="With --probe: ask again, although it was asked within a day.")
 @json_option
-def command(probed: str, base_url: str, key_env: str, refresh: bool, as_json: bool) -> None:
+def command(probed: str, base_url: str, key_env: str, timeout: float, refresh: bool, as_json: bool) -> None:
     """List the backends: how to name a model, what each backend can do, and what must be installed."""
     if probed:
         from evalkit.cli.probing import show_probe
 
-        show_probe(probed, base_url, key_env, refresh=refresh, as_json=as_json)
+        show_probe(probed, base_url, key_env, timeout, refresh=refresh, as_json=as_json)
         return
     for option, given in (("--base-url", base_url), ("--api-key-env", key_env), ("--refresh", refresh)):
         if given:

@@ -20,17 +20,21 @@ _COLOURS: Mapping[Verdict, str] = {"yes": "green", "no": "red", "unclear": "yell
 _WIDTH = 110
 
 
-def show_probe(spec: str, base_url: str, key_env: str, *, refresh: bool, as_json: bool) -> None:
+def show_probe(
+    spec: str, base_url: str, key_env: str, timeout: float, *, refresh: bool, as_json: bool
+) -> None:
     """Raises `UsageError` for a model that cannot be probed, and what `evalkit.probing.run.probe` raises."""
     from evalkit.benchmark.task import all_tasks
+    from evalkit.engine.bounds import bounded
     from evalkit.engine.probed import uses
     from evalkit.models import open_model
     from evalkit.probing.cache import cached_probe
     from evalkit.probing.run import probed
 
+    timeout = bounded("timeout", timeout, "--timeout")
     model = probed(open_model(spec, base_url=base_url, key_env=key_env))
     known = None if refresh else cached_probe(model)
-    probe = known or _probe(model)
+    probe = known or _probe(model, timeout)
     found = [*uses(probe, model, all_tasks())]
     if as_json:
         from evalkit.convert import to_json
@@ -49,7 +53,8 @@ def show_probe(spec: str, base_url: str, key_env: str, *, refresh: bool, as_json
     )
 
 
-def _probe(model: HTTPModel) -> Probe:
+def _probe(model: HTTPModel, timeout: float) -> Probe:
+    from evalkit.probing.asking import Bounds
     from evalkit.probing.cache import keep
     from evalkit.probing.run import REQUESTS, probe
 
@@ -57,7 +62,7 @@ def _probe(model: HTTPModel) -> Probe:
 
     async def go() -> Probe:
         try:
-            return await probe(model)
+            return await probe(model, Bounds(timeout, 3 * timeout))
         finally:
             await model.aclose()
 

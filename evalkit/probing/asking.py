@@ -18,33 +18,41 @@ _SAID_NOTHING = (401, 402, 403, 408, 429)
 _CUT_SHORT = "output limit was reached"
 """OpenAI, of a reasoning model that did not finish within the few tokens of a probe."""
 
+_NO_SUCH_INPUT = "input is not supported"
+"""llama.cpp, of pictures and clips, with a 500."""
+
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """`request`: the seconds that one request may take; `total`: those of the whole probe."""
+    """The seconds of one request, and of the whole probe; those of the first requests are twice as many.
+
+    A server may load the model when it is first asked.
+    """
 
     request: float = 10.0
     total: float = 30.0
 
 
 class Asker:
-    """The requests of one probe. `prompt_tokens`, `completion_tokens`: what the endpoint counted so far."""
+    """The requests of one probe. `seconds`: those that a request may take.
 
-    def __init__(self, model: HTTPModel, bounds: Bounds) -> None:
-        self.model = model
+    `prompt_tokens`, `completion_tokens`: what the endpoint counted so far.
+    """
+
+    def __init__(self, model: HTTPModel, seconds: float) -> None:
+        self.model, self.seconds = model, seconds
         self.prompt_tokens = self.completion_tokens = 0
-        self._seconds = bounds.request
         self._slots = asyncio.Semaphore(_AT_ONCE)
 
     async def ask(self, request: Request) -> Response:
         """The response. Raises `ProviderError`; nothing is tried twice, but for what the backend learns."""
         async with self._slots:
             try:
-                async with asyncio.timeout(self._seconds):
+                async with asyncio.timeout(self.seconds):
                     response = await self.model.generate(request)
             except TimeoutError:
-                message = f"no response within {self._seconds:g} s"
-                raise ProviderError(message, retryable=True, waited=self._seconds) from None
+                message = f"no response within {self.seconds:g} s"
+                raise ProviderError(message, retryable=True, waited=self.seconds) from None
         for one in response.draws:
             self.prompt_tokens += one.prompt_tokens or 0
             self.completion_tokens += one.completion_tokens or 0
@@ -73,6 +81,8 @@ async def tried(name: str, trial: Trial, asker: Asker) -> Answer:
 def verdict_of(error: Exception) -> Verdict:
     """What a failure says: a server that is overloaded, broken or wants another key says nothing."""
     if not isinstance(error, ProviderError):
+        return "no"
+    if _NO_SUCH_INPUT in str(error):
         return "no"
     status = getattr(error, "status", 0)
     passing = error.retryable or error.throttled or error.away or error.refused or error.too_long

@@ -33,7 +33,8 @@ async def context(asker: Asker, name: str, api: Api, stops: bool) -> Answer:
     If it does not, no refusal is provoked: an endpoint that takes so many tokens would write without an end.
     """
     cards = await asker.model.endpoint.cards() or {}
-    if (listed := _listed(cards.get(name, {}))) is not None:
+    only = next(iter(cards.values())) if len(cards) == 1 else {}  # it may be listed under another name
+    if (listed := _listed(cards.get(name, only))) is not None:
         field, tokens = listed
         return Answer("context", "yes", f"{tokens:,} tokens, by its list of models ({field})", tokens)
     if not stops:

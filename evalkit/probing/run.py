@@ -53,7 +53,7 @@ async def probe(model: HTTPModel, bounds: Bounds | None = None) -> Probe:
     its routes, and `ProviderError` if it fails on each.
     """
     bounds = bounds or Bounds()
-    asker = Asker(model, bounds)
+    asker = Asker(model, 2 * bounds.request)
     end = time.monotonic() + bounds.total
     try:
         await model.reach()
@@ -65,6 +65,7 @@ async def probe(model: HTTPModel, bounds: Bounds | None = None) -> Probe:
         )
     routes = await _within(end, asker, {one: _route(one) for one in _ROUTES if one in model.capabilities})
     answers = {one: _none_of(model, one) for one in _ROUTES} | routes
+    asker.seconds = bounds.request
     able = [one for one in _ROUTES if answers[one].verdict == "yes"]
     if not able:
         refused = all(one.verdict == "no" for one in routes.values())

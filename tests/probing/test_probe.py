@@ -64,6 +64,7 @@ LIES: dict[Lie, tuple[str, str, str]] = {
     "no log-probabilities": ("completion_logprobs", "no", "does not take logprobs"),
     "ignores pictures": ("image", "no", "ignores it"),
     "refuses pictures": ("image", "no", "At most 0 image(s)"),
+    "has no pictures": ("image", "no", "you may need to provide the mmproj"),
     "ignores clips": ("audio", "no", "ignores it"),
     "refuses clips": ("audio", "no", "At most 0 audio(s)"),
     "refuses the system message": ("system", "no", "before the user's text"),
