@@ -25,7 +25,7 @@ def by_choice(
     """
     found: list[Response] = []
     broken: Inside | None = None
-    for one in _apart(document):
+    for one in _apart(document, asked):
         try:
             found.append(read(one))
         except Inside as error:
@@ -34,16 +34,16 @@ def by_choice(
         raise broken
     if not document.get("choices"):
         found *= asked
-    return _joined(found[:asked])
+    return _joined(found)
 
 
-def _apart(document: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
-    """The document once for each choice, in the order of their indices."""
+def _apart(document: Mapping[str, Any], most: int) -> Iterable[Mapping[str, Any]]:
+    """The document once for each choice, in the order of their indices, at most `most` times."""
     choices = document.get("choices")
     if not choices:
         return [document]
     ordered = sorted(choices, key=lambda choice: choice.get("index") or 0)
-    return [{**document, "choices": [choice]} for choice in ordered]
+    return [{**document, "choices": [choice]} for choice in ordered[:most]]
 
 
 def _joined(found: Sequence[Response]) -> Response:

@@ -90,13 +90,18 @@ def test_draws_share_a_request_after_a_probe_and_only_as_many_as_are_wanted(cli:
         assert len(server.requests) == 20
         cli("models", "--probe", "openai/any", *address)
         asked = len(server.requests)
-        assert cli(*run, tmp_path / "after.db", *address).code == 0
+        log = tmp_path / "log.jsonl"
+        assert cli(*run, tmp_path / "after.db", *address, "--log-file", log).code == 0
         assert [one.payload["n"] for one in server.requests[asked:]] == [5] * 4
         asked = len(server.requests)
         assert cli(*run, tmp_path / "three.db", *address, "--draws-per-request", "3").code == 0
         assert sorted(one.payload["n"] for one in server.requests[asked:]) == [2] * 4 + [3] * 4
         refused = cli(*run, tmp_path / "x.db", *address, "--draws-per-request", "65")
     assert (refused.code, "--draws-per-request must be from 1 to 64" in refused.err) == (2, True)
+    events = [one for one in map(json.loads, log.read_text().splitlines()) if "draws" in one]
+    assert [(one["event"], one["draws"], one["completion_tokens"]) for one in events] == [
+        ("request_answered", 5, 5 * 12)
+    ] * 4
     for name in ("before", "after", "three"):
         with closing(sqlite3.connect(tmp_path / f"{name}.db")) as db:
             assert db.execute("SELECT count(*) FROM draw").fetchone() == (20,)

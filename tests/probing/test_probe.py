@@ -12,11 +12,13 @@ from evalkit.models import open_model
 from evalkit.probing import Answer, Probe
 from evalkit.probing.asking import Bounds
 from evalkit.probing.run import probe, probed
-from tests.openai_server import Fault, Payload
+from tests.anthropic_server import AnthropicServer
+from tests.gemini_server import GeminiServer
+from tests.openai_server import Fault, OpenAIServer, Payload, asked_text
 from tests.probed_server import CONTEXT, Lie, ProbedServer
 
 
-def probed_at(server: ProbedServer, bounds: Bounds | None = None, name: str = "openai/any") -> Probe:
+def probed_at(server: OpenAIServer, bounds: Bounds | None = None, name: str = "openai/any") -> Probe:
     async def go() -> Probe:
         model = probed(open_model(name, base_url=server.url))
         try:
@@ -158,3 +160,44 @@ def test_an_endpoint_that_answers_nothing_is_an_error() -> None:
 def test_a_model_that_is_at_no_endpoint_of_texts(name: str) -> None:
     with pytest.raises(UsageError, match="cannot be probed"):
         probed(open_model(name))
+
+
+def obedient(payload: Payload, route: str) -> str:
+    """Follows a system message, repeats words, and otherwise says yes."""
+    if any(turn["role"] == "system" for turn in payload["messages"]):
+        return "Pineapple."
+    text = asked_text(payload)
+    return text.partition(": ")[2] if text.startswith("Repeat") else "Yes."
+
+
+PROVIDERS: dict[str, tuple[type[OpenAIServer], dict[str, str]]] = {
+    "gemini/any": (
+        GeminiServer,
+        {
+            "system": "yes",
+            "stop": "yes",
+            "chat_logprobs": "yes",
+            "completion": "no",
+            "echo": "no",
+            "tools": "no",
+        },
+    ),
+    "anthropic/any": (
+        AnthropicServer,
+        {"system": "yes", "stop": "yes", "seed": "no", "audio": "no", "chat_logprobs": "no", "echo": "no"},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PROVIDERS)
+def test_backends_with_other_routes_are_asked_for_what_they_have(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind, verdicts = PROVIDERS[name]
+    monkeypatch.setenv(f"{name.partition('/')[0].upper()}_API_KEY", "right")
+    with kind(obedient, api_key="right") as server:
+        result = probed_at(server, name=name)
+    answers = found(result)
+    assert {one: answers[one].verdict for one in verdicts} == verdicts
+    assert (answers["chat"].verdict, answers["chat_n"].verdict) == ("yes", "no")
+    assert "no parameter for it" in answers["chat_n"].reason
