@@ -23,7 +23,8 @@ Lie = Literal[
     "echo made up", "ignores n", "equal choices", "no finish reason", "refuses n", "ignores the seed",
     "refuses the seed", "five alternatives", "no alternatives", "no log-probabilities",
     "ignores pictures", "refuses pictures", "has no pictures", "ignores clips", "refuses clips",
-    "refuses the system message", "ignores the system message", "refuses tools", "ignores tools", "reasons",
+    "counts no files", "refuses the system message", "ignores the system message",
+    "refuses tools", "ignores tools", "reasons",
 ]  # fmt: skip
 CONTEXT = 4096
 _FILE_TOKENS = 10
@@ -111,7 +112,8 @@ class ProbedServer(OpenAIServer):
         if self.lie == "no finish reason":
             for choice in document["choices"]:
                 choice["finish_reason"] = None
-        document["usage"]["prompt_tokens"] += _FILE_TOKENS * self._files(payload)
+        if self.lie != "counts no files":
+            document["usage"]["prompt_tokens"] += _FILE_TOKENS * self._files(payload)
         return web.json_response(document)
 
     def _as_heeded(self, payload: Payload) -> Payload:
@@ -145,6 +147,8 @@ class ProbedServer(OpenAIServer):
             return "Pineapple."
         if "colour" in text and self._files(payload):
             return _colour(self.seen[-1].data)
+        if "hear" in text and self._files(payload):
+            return "Beep."
         if text.startswith("Repeat these words: "):
             return text.partition(": ")[2]
         if text.startswith("apple"):

@@ -15,7 +15,7 @@ from evalkit.errors import UsageError
 from evalkit.models.base import Model
 from evalkit.models.http_model import HTTPModel
 from evalkit.models.replicas import Replicas
-from evalkit.probing.cache import cached_probe
+from evalkit.probing.cache import cached_probe, place_of
 from evalkit.probing.found import Answer, Probe, Verdict
 from evalkit.samples import Api
 
@@ -81,7 +81,8 @@ def _check(probe: Probe, model: HTTPModel, task: Task, protocol: Protocol) -> No
     again = f"evalkit models --probe {model.name} --base-url {model.base_url} --refresh"
     raise UsageError(
         f"{task.name}:{protocol.name} needs what {model.name} at {model.base_url} lacked when it was probed "
-        f"({probe.when}): {_reasons(lacked)}{fix}; if this has changed: {again}"
+        f"({probe.when}): {_reasons(lacked)}{fix}; if this has changed: {again}; "
+        f"to run without the probe, remove {place_of(model)}"
     )
 
 

@@ -8,7 +8,7 @@ import struct
 import wave
 import zlib
 
-from evalkit.models.base import Request
+from evalkit.models.base import Request, Response
 from evalkit.probing.asking import Asker
 from evalkit.probing.found import Answer
 from evalkit.probing.texts import TOKENS
@@ -20,35 +20,41 @@ _RATE, _SECONDS = 16_000, 1
 _COLOURS = {"red": b"\xe0\x10\x10", "green": b"\x10\xb0\x20"}
 _WHICH = "What colour is this picture? Answer with one word."
 _WHAT = "What is there to hear? Answer with one word."
+_SAME = "without it, the prompt has as many tokens and the answer is the same"
 
 
 async def image(asker: Asker) -> Answer:
     """Shows a red and a green square: a model that sees neither cannot name both colours."""
     requests = [_request(_WHICH, square(colour)) for colour in _COLOURS.values()]
-    said = [(await asker.ask(request)) for request in requests]
+    said = [await asker.ask(request) for request in requests]
     named = [name in one.text.lower() for name, one in zip(_COLOURS, said, strict=True)]
     if all(named):
         return Answer("image", "yes", "it names the colours of a red and a green square")
-    if await _counts(asker, _WHICH, said[0].prompt_tokens) is False:
-        return Answer("image", "no", "it takes a picture and ignores it: the prompt has no token for it")
+    if _is_alone(said[0], await asker.ask(_request(_WHICH))):
+        return Answer("image", "no", f"it takes a picture and ignores it: {_SAME}")
     return Answer("image", "unclear", "it takes a picture, but does not name its colour")
 
 
 async def audio(asker: Asker) -> Answer:
-    """Plays a tone. What a model says of it varies, so the tokens of the prompt decide."""
-    response = await asker.ask(_request(_WHAT, tone()))
-    counted = await _counts(asker, _WHAT, response.prompt_tokens)
-    if counted is None:
-        return Answer("audio", "unclear", "it takes a clip; no count of tokens shows whether it is heard")
-    if not counted:
-        return Answer("audio", "no", "it takes a clip and ignores it: the prompt has no token for it")
-    return Answer("audio", "yes", "the prompt has tokens for a clip")
+    """Plays a tone. What a model says of it varies, so the tokens of the prompt show that it is played."""
+    with_clip, alone = await asker.ask(_request(_WHAT, tone())), await asker.ask(_request(_WHAT))
+    if (with_clip.prompt_tokens or 0) > (alone.prompt_tokens or 0) > 0:
+        return Answer("audio", "yes", "a clip makes the prompt longer")
+    if _is_alone(with_clip, alone):
+        return Answer("audio", "no", f"it takes a clip and ignores it: {_SAME}")
+    return Answer(
+        "audio", "unclear", "it takes a clip, but its count of tokens does not show that it is heard"
+    )
 
 
-async def _counts(asker: Asker, text: str, tokens: int | None) -> bool | None:
-    """Whether a prompt with a file has more tokens than its text alone; None if there are no counts."""
-    alone = (await asker.ask(_request(text))).prompt_tokens
-    return None if not tokens or not alone else tokens > alone
+def _is_alone(shown: Response, alone: Response) -> bool:
+    """Whether a response to a text with a file is that to the text alone, to a prompt of the same length.
+
+    Either by itself shows nothing: some endpoints do not count a file's tokens.
+    """
+    return (
+        bool(alone.prompt_tokens) and shown.prompt_tokens == alone.prompt_tokens and shown.text == alone.text
+    )
 
 
 def _request(text: str, *files: Shown) -> Request:

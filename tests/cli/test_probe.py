@@ -60,9 +60,12 @@ def test_a_run_that_needs_what_the_endpoint_lacks_sends_nothing(cli: Cli, tmp_pa
         asked = len(server.requests)
         code, out, err = cli(*run, "--base-url", server.url)
         assert len(server.requests) == asked
+        assert not path.exists()
         where = server.url
+        Path(err.strip().rpartition(", remove ")[2]).unlink()
+        cli(*run, "--base-url", where)
+        assert len(server.requests) > asked
     assert (code, out) == (2, "")
-    assert not path.exists()
     (line,) = err.splitlines()
     assert line.startswith(
         f"evalkit: quiz:likely needs what openai/any at {where} lacked when it was probed ("

@@ -68,6 +68,7 @@ LIES: dict[Lie, tuple[str, str, str]] = {
     "refuses pictures": ("image", "no", "At most 0 image(s)"),
     "has no pictures": ("image", "no", "you may need to provide the mmproj"),
     "ignores clips": ("audio", "no", "ignores it"),
+    "counts no files": ("audio", "unclear", "does not show that it is heard"),
     "refuses clips": ("audio", "no", "At most 0 audio(s)"),
     "refuses the system message": ("system", "no", "before the user's text"),
     "ignores the system message": ("system", "unclear", "does not follow it"),
