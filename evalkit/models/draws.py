@@ -1,7 +1,8 @@
 """Several draws in one response: the choices of an OpenAI-like endpoint to a request with `n`.
 
 The usage of such a response counts the prompt once, and the generated tokens of all choices together. The
-first draw gets the prompt's tokens, so that a sum over draws is what the endpoint counted.
+first draw gets the prompt's tokens, so that a sum over draws is what the endpoint counted. llama.cpp's server
+counts the generated tokens of one choice only: those of each draw are then unknown.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ def _joined(found: Sequence[Response]) -> Response:
     """One response with all draws. `found` have the usage of the whole request each."""
     first, *others = found
     weights = [len(one.logprobs) or len(one.text) + len(one.reasoning) for one in found]
-    counts = _shares(first.completion_tokens, weights)
+    counts = _shares(_of_all(first.completion_tokens, found), weights)
     more = tuple(
         dataclasses.replace(one, prompt_tokens=None, completion_tokens=count, tokens=())
         for one, count in zip(others, counts[1:], strict=True)
@@ -58,17 +59,28 @@ def _joined(found: Sequence[Response]) -> Response:
     return dataclasses.replace(first, completion_tokens=counts[0], more=more)
 
 
+def _of_all(total: int | None, found: Sequence[Response]) -> int | None:
+    """`total` if it can be the tokens of all choices, of which each word has at least one."""
+    return total if total is not None and total >= sum(len(one.text.split()) for one in found) else None
+
+
 def _shares(total: int | None, weights: Sequence[int]) -> list[int | None]:
-    """`total` divided in proportion to `weights`, in whole numbers that add up to it."""
+    """`total` divided in proportion to `weights`, in whole numbers that add up to it.
+
+    A draw that wrote anything has one at least, as far as there are so many.
+    """
     if total is None:
         return [None] * len(weights)
-    if not any(weights):
-        weights = [1] * len(weights)
+    least = [min(1, weight) for weight in weights]
+    if sum(least) > total:
+        least = [0] * len(weights)
+    parts = weights if any(weights) else [1] * len(weights)
+    left, whole = total - sum(least), sum(parts)
     shares: list[int | None] = []
     passed = given = 0
-    for weight in weights:
-        passed += weight
-        until = total * passed // sum(weights)
-        shares.append(until - given)
+    for one, part in zip(least, parts, strict=True):
+        passed += part
+        until = left * passed // whole
+        shares.append(one + until - given)
         given = until
     return shares

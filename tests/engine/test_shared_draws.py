@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import itertools
+import json
 import sqlite3
 import time
 from collections.abc import Sequence
@@ -25,12 +26,13 @@ from evalkit.models import open_model
 from evalkit.models.base import Request, Response
 from evalkit.models.http_model import HTTPModel
 from evalkit.models.openai import OpenAIModel
+from evalkit.models.reading import parse
 from evalkit.probing import Answer, Probe
 from evalkit.probing.cache import keep
 from evalkit.report.table import Table, build_table
 from evalkit.samples import Message
 from tests.made import sums
-from tests.openai_server import CHAT, OpenAIServer, Payload, answer, refuse
+from tests.openai_server import CHAT, COMPLETION, OpenAIServer, Payload, answer, refuse
 
 SAMPLES = 3
 
@@ -60,11 +62,14 @@ class Drawing(OpenAIServer):
         if wanted > 1 and not self.most:
             return refuse(400, "'n' must be 1.")
         texts = [f"The answer is {next(self.count)}.STOP more" for _ in range(min(wanted, self.most) or 1)]
-        document = answer(payload, route, *texts)
+        document = self._document_of(payload, route, texts)
         for choice, finish in zip(document["choices"], self.finish, strict=False):
             choice["finish_reason"] = finish
         document["choices"].reverse()  # the order is that of the indices
         return web.json_response(document)
+
+    def _document_of(self, payload: Payload, route: str, texts: list[str]) -> Payload:
+        return answer(payload, route, *texts)
 
 
 def know(server: OpenAIServer, *routes: str) -> None:
@@ -139,6 +144,45 @@ def test_the_tokens_of_a_request_are_counted_once(tmp_path: Path) -> None:
     for draws in stored(tmp_path / "n.db").values():
         assert [prompt for _, _, prompt, _ in draws][1:] == [None] * 4
         assert sum(tokens or 0 for *_, tokens in draws) == 20
+
+
+@pytest.mark.parametrize(
+    ("texts", "total", "shares"),
+    [
+        (["a", "b" * 99], 50, [1, 49]),
+        (["a b c", "a b c", "a b c"], 10, [3, 3, 4]),
+        (["", "a b"], 7, [0, 7]),
+        (["", ""], 3, [1, 2]),
+        (["a b c", "d"], 3, [None, None]),
+        (["a", "b"], None, [None, None]),
+    ],
+)
+def test_tokens_of_all_choices_are_divided_by_the_lengths_of_their_texts(
+    texts: list[str], total: int | None, shares: list[int | None]
+) -> None:
+    document = answer({"model": "x", "prompt": "2 + 2"}, COMPLETION, *texts)
+    document["usage"]["completion_tokens"] = total
+    response = parse(json.dumps(document).encode(), "completion", 0.5, draws=len(texts))
+    assert [one.text for one in response.draws] == texts
+    assert [one.completion_tokens for one in response.draws] == shares
+
+
+def test_a_count_that_leaves_choices_out_is_no_count(tmp_path: Path) -> None:
+    """As of llama.cpp's server, which counts the tokens of one choice."""
+
+    class Counting(Drawing):
+        def _document_of(self, payload: Payload, route: str, texts: list[str]) -> Payload:
+            document = super()._document_of(payload, route, texts)
+            document["usage"]["completion_tokens"] //= len(texts)
+            return document
+
+    with Counting() as server:
+        know(server, "chat")
+        run(server, tmp_path, tmp_path / "n.db")
+    draws = [one for sample in stored(tmp_path / "n.db").values() for one in sample]
+    assert len(draws) == 5 * SAMPLES
+    assert {tokens for *_, tokens in draws} == {None}
+    assert sum(prompt is not None for *_, prompt, _ in draws) == SAMPLES
 
 
 def test_a_route_without_n_and_an_unknown_endpoint_get_a_request_for_each_draw(tmp_path: Path) -> None:
