@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import functools
+import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -14,12 +14,10 @@ from evalkit.engine.shared_draws import MOST, SharedDraws
 from evalkit.errors import UsageError
 from evalkit.models.base import Model
 from evalkit.models.http_model import HTTPModel
+from evalkit.models.opening import find_backend
 from evalkit.models.replicas import Replicas
 from evalkit.probing.cache import cached_probe, place_of
-from evalkit.probing.found import Answer, Probe, Verdict
-from evalkit.samples import Api
-
-_ROUTES: tuple[Api, ...] = ("chat", "completion")
+from evalkit.probing.found import ROUTES, Answer, Probe, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +76,19 @@ def _check(probe: Probe, model: HTTPModel, task: Task, protocol: Protocol) -> No
         return
     able = [use.protocol for use in uses(probe, model, [task]) if use.verdict == "yes"]
     fix = f"; protocols that it can run: {', '.join(able)}" if able else ""
-    again = f"evalkit models --probe {model.name} --base-url {model.base_url} --refresh"
     raise UsageError(
         f"{task.name}:{protocol.name} needs what {model.name} at {model.base_url} lacked when it was probed "
-        f"({probe.when}): {_reasons(lacked)}{fix}; if this has changed: {again}; "
+        f"({probe.when}): {_reasons(lacked)}{fix}; if this has changed: {_again(model)}; "
         f"to run without the probe, remove {place_of(model)}"
     )
+
+
+def _again(model: HTTPModel) -> str:
+    """The command that probes the model again."""
+    words = ["evalkit", "models", "--probe", model.name, "--base-url", model.base_url, "--refresh"]
+    key = model.endpoint.key_env
+    own = key == find_backend(model.name.partition("/")[0]).key_env
+    return shlex.join([*words, *(["--api-key-env", key] if key and not own else [])])
 
 
 def shared_draws(model: Model, most: int | None) -> SharedDraws | None:
@@ -97,13 +102,8 @@ def shared_draws(model: Model, most: int | None) -> SharedDraws | None:
     if most < 2 or not members:
         return None
     probes = [cached_probe(member) for member in members]
-    takes = functools.partial(_take_n, probes)
-    routes = frozenset(filter(takes, _ROUTES))
+    routes = [api for api in ROUTES if all(probe is not None and probe.takes_n(api) for probe in probes)]
     return SharedDraws(routes, most) if routes else None
-
-
-def _take_n(probes: Sequence[Probe | None], api: Api) -> bool:
-    return all(probe is not None and probe.takes_n(api) for probe in probes)
 
 
 def _members(model: Model) -> list[HTTPModel]:

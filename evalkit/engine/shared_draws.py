@@ -99,15 +99,17 @@ class SharedDraws:
     async def _sent(self, group: _Group, send: Send) -> dict[int, Response]:
         """The draws that came."""
         draws = sorted(group.requests)
+        first = group.requests[draws[0]]
         if len(draws) == 1:
-            return {draws[0]: await send(group.requests[draws[0]], draws)}
+            return {draws[0]: await send(first, draws)}
         try:
-            response = await send(dataclasses.replace(group.requests[draws[0]], n=len(draws)), draws)
+            response = await send(dataclasses.replace(first, n=len(draws)), draws)
         except Refusal as refusal:
             if refusal.status not in _NOT_TAKEN or refusal.too_long or refusal.fatal:
                 raise
-            self._most = 1  # it no longer takes n, or another reason, which each draw then meets by itself
-            return {}
+            alone = await send(first, draws[:1])  # raises, if the prompt is the reason
+            self._most = 1  # otherwise the endpoint no longer takes n
+            return {draws[0]: alone}
         if not response.more:
             self._most = 1  # it ignores n
         return dict(zip(draws, response.draws, strict=False))

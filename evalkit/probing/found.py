@@ -9,6 +9,7 @@ from typing import Literal, TypeAlias
 
 from evalkit.samples import Api
 
+ROUTES: tuple[Api, ...] = ("chat", "completion")
 Verdict: TypeAlias = Literal["yes", "no", "unclear"]
 
 

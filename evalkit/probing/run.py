@@ -13,14 +13,13 @@ from evalkit.models.http_model import HTTPModel
 from evalkit.probing import texts
 from evalkit.probing.asking import Asker, Bounds, Trial, tried
 from evalkit.probing.context import context
-from evalkit.probing.found import Answer, Probe
+from evalkit.probing.found import ROUTES, Answer, Probe
 from evalkit.probing.shown import audio, image
 from evalkit.samples import Api
 
 REQUESTS = 30
 """About how many requests are sent, if the endpoint has everything."""
 _WRONG_KEY = 401
-_ROUTES: tuple[Api, ...] = ("chat", "completion")
 _ORDER = (
     "chat", "completion", "system", "reasoning", "tools", "image", "audio", "stop", "seed", "chat_n",
     "completion_n", "chat_logprobs", "completion_logprobs", "echo", "context",
@@ -38,7 +37,7 @@ _CAPABLE = ("tools", "image", "audio", "echo")
 
 def probed(model: Model) -> HTTPModel:
     """`model`, if it can be probed. Raises `UsageError`."""
-    if isinstance(model, HTTPModel) and model.capabilities & {*_ROUTES}:
+    if isinstance(model, HTTPModel) and model.capabilities & {*ROUTES}:
         return model
     raise UsageError(
         f"{model.name} cannot be probed: only a model at one endpoint can, such as openai/NAME with "
@@ -63,10 +62,10 @@ async def probe(model: HTTPModel, bounds: Bounds | None = None) -> Probe:
         raise UsageError(
             f"{model.base_url} refuses the key: is {model.endpoint.key_env or 'the login'} right?"
         )
-    routes = await _within(end, asker, {one: _route(one) for one in _ROUTES if one in model.capabilities})
-    answers = {one: _none_of(model, one) for one in _ROUTES} | routes
+    routes = await _within(end, asker, {one: _route(one) for one in ROUTES if one in model.capabilities})
+    answers = {one: _none_of(model, one) for one in ROUTES} | routes
     asker.seconds = bounds.request
-    able = [one for one in _ROUTES if answers[one].verdict == "yes"]
+    able = [one for one in ROUTES if answers[one].verdict == "yes"]
     if not able:
         refused = all(one.verdict == "no" for one in routes.values())
         message = f"{model.base_url} answered neither a chat nor a text to continue: {_why(routes)}"

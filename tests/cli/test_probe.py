@@ -51,12 +51,15 @@ def test_the_table_its_cache_and_refresh(cli: Cli) -> None:
 
 
 @pytest.mark.slow
-def test_a_run_that_needs_what_the_endpoint_lacks_sends_nothing(cli: Cli, tmp_path: Path) -> None:
+def test_a_run_that_needs_what_the_endpoint_lacks_sends_nothing(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MY_KEY", "EMPTY")
     task = quiz(tmp_path)
     path = tmp_path / "r.db"
-    run = ("run", "-m", "openai/any", "-t", f"{task}:quiz:likely", "-o", path)
+    run = ("run", "-m", "openai/any", "-t", f"{task}:quiz:likely", "-o", path, "--api-key-env", "MY_KEY")
     with ProbedServer("no log-probabilities") as server:
-        cli("models", "--probe", "openai/any", "--base-url", server.url)
+        cli("models", "--probe", "openai/any", "--base-url", server.url, "--api-key-env", "MY_KEY")
         asked = len(server.requests)
         code, out, err = cli(*run, "--base-url", server.url)
         assert len(server.requests) == asked
@@ -71,7 +74,7 @@ def test_a_run_that_needs_what_the_endpoint_lacks_sends_nothing(cli: Cli, tmp_pa
         f"evalkit: quiz:likely needs what openai/any at {where} lacked when it was probed ("
     )
     assert "completion logprobs: the endpoint does not take logprobs" in line
-    assert f"evalkit models --probe openai/any --base-url {where} --refresh" in line
+    assert f"evalkit models --probe openai/any --base-url {where} --refresh --api-key-env MY_KEY;" in line
 
 
 @pytest.mark.slow

@@ -24,6 +24,7 @@ from evalkit.engine.waits import RetryPolicy
 from evalkit.errors import ProviderError
 from evalkit.models import open_model
 from evalkit.models.base import Request, Response
+from evalkit.models.http import Refusal
 from evalkit.models.http_model import HTTPModel
 from evalkit.models.openai import OpenAIModel
 from evalkit.models.reading import parse
@@ -339,6 +340,20 @@ def test_a_failure_is_that_of_each_draw_and_the_next_ones_share_again() -> None:
     found, sent = asyncio.run(go())
     assert [str(one) for one in found] == ["no", "no"]
     assert sent == [[0, 1], [0, 1]]
+
+
+def test_a_prompt_that_is_refused_for_itself_does_not_keep_others_from_sharing() -> None:
+    async def go() -> tuple[list[Response | BaseException], list[list[int]]]:
+        sending, shared = Sending(), SharedDraws({"chat"})
+        sending.ends = [Refusal("HTTP 400: bad picture", 400, b""), Refusal("HTTP 400: bad", 400, b"")]
+        asked = [shared.ask(REQUEST, b"a", draw, sending) for draw in range(2)]
+        found = await asyncio.gather(*asked, return_exceptions=True)
+        await asyncio.gather(*(shared.ask(REQUEST, b"b", draw, sending) for draw in range(2)))
+        return found, sending.sent
+
+    found, sent = asyncio.run(go())
+    assert [str(one) for one in found] == ["HTTP 400: bad"] * 2
+    assert sent == [[0, 1], [0], [0, 1]]
 
 
 def test_two_samples_with_one_prompt_share_what_neither_sends_itself() -> None:
