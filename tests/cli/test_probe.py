@@ -139,3 +139,15 @@ def test_an_endpoint_that_fails_is_exit_code_3_and_nothing_is_kept(cli: Cli, tmp
     assert found.code == 3
     assert "answered neither a chat nor a text to continue" in found.err
     assert not (tmp_path / "cache").exists()
+
+
+def test_a_cache_that_cannot_be_written_costs_no_answers(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("EVALKIT_CACHE", str(tmp_path / "file"))
+    with ProbedServer() as server:
+        found = cli("models", "--probe", "openai/any", "--base-url", server.url)
+    assert found.code == 0
+    assert "names the colours" in found.out
+    assert "runs cannot use this: cannot write" in found.err
