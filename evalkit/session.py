@@ -67,6 +67,8 @@ _ARGUMENTS = """
     verify_fraction: share of the greedy requests that are sent twice. Default: 0.
     batch: whether requests are sent by the provider's batch routes, at half the price and within hours.
         Default: they are not.
+    draws_per_request: the most draws of one prompt in a request, if evalkit models --probe found that the
+        endpoint returns several; 1: each draw has a request and a seed of its own. Default: 64.
     progress: True writes the progress to standard error; an object receives it. Default: no progress.
 
     Models are closed at the end, and open again when they are used again. Raises `UsageError` before the
@@ -99,6 +101,7 @@ async def evaluate(
     timeout: float = 600.0,  # noqa: ASYNC109 — of a request
     verify_fraction: float = 0.0,
     batch: bool | None = None,
+    draws_per_request: int | None = None,
     api_key_env: str = "",
     ray_address: str = "",
     same_model: bool = False,
@@ -131,8 +134,7 @@ async def evaluate(
             lock=None if lock is None else read_lock(Path(lock)),
         )
         path = default_output(plan) if output is None else Path(output)
-        retry = RetryPolicy(attempts=1 + bounded("retries", retries))
-        options = Options(_positive(concurrency), retry, verify_fraction, batch)
+        options = _options(concurrency, retries, verify_fraction, batch, draws_per_request)
         reporter = make_progress() if progress is True else progress or None
         try:
             return await execute_plan(plan, path, options, reporter)
@@ -164,6 +166,7 @@ def run(
     timeout: float = 600.0,
     verify_fraction: float = 0.0,
     batch: bool | None = None,
+    draws_per_request: int | None = None,
     api_key_env: str = "",
     ray_address: str = "",
     same_model: bool = False,
@@ -194,6 +197,7 @@ def run(
             timeout=timeout,
             verify_fraction=verify_fraction,
             batch=batch,
+            draws_per_request=draws_per_request,
             api_key_env=api_key_env,
             ray_address=ray_address,
             same_model=same_model,
@@ -245,6 +249,15 @@ def _positive(concurrency: int | None) -> int | None:
     if concurrency is not None and concurrency < 1:
         raise UsageError(f"concurrency must be at least 1, or None, not {concurrency}")
     return None if concurrency is None else bounded("concurrency", concurrency)
+
+
+def _options(
+    concurrency: int | None, retries: int, verify: float, batch: bool | None, together: int | None
+) -> Options:
+    if together is not None:
+        bounded("draws-per-request", together, "draws_per_request")
+    retry = RetryPolicy(attempts=1 + bounded("retries", retries))
+    return Options(_positive(concurrency), retry, verify, batch, together)
 
 
 async def execute_plan(

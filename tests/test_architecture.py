@@ -27,7 +27,7 @@ LAYERS = (
     ("stats", "sandbox"),
     ("data", "media", "scoring.learned", "scoring.bleurt", "metrics.hub", "metrics.hub_code"),
     ("models",),
-    ("benchmark", "hf", "copies"),
+    ("benchmark", "hf", "copies", "probing"),
     ("runfile", "lmeval", "offline"),
     ("engine", "compare", "imports"),
     ("report",),

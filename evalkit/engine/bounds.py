@@ -5,15 +5,17 @@ from __future__ import annotations
 import math
 from typing import Literal, TypeVar
 
+from evalkit.engine.shared_draws import MOST
 from evalkit.errors import UsageError
 
 _N = TypeVar("_N", int, float)
-Bounded = Literal["timeout", "retries", "concurrency", "limit", "seed"]
+Bounded = Literal["timeout", "retries", "concurrency", "limit", "seed", "draws-per-request"]
 _BOUNDS: dict[Bounded, tuple[float, float, str]] = {
     "timeout": (0.001, 86_400, "seconds, of which a day has 86,400"),
     "retries": (0, 100, "further attempts"),
     "concurrency": (1, 4096, "requests in flight, each with a connection of its own"),
     "limit": (1, 10**12, "samples"),
+    "draws-per-request": (1, MOST, "draws"),
     "seed": (-(2**63), 2**63 - 1, "an integer of 64 bits"),
 }
 """The least and the greatest value, and what is counted."""

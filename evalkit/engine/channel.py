@@ -36,7 +36,7 @@ class SampleChannel:
 
     async def send(self, call: Call) -> Response:
         assert call.request is not None
-        key, body = self._client.stored_as(call.key, call.body, self._sample)
+        key, body = self._client.keys.stored_as(call.key, call.body, self._sample)
         self._links.add(key, call.draw, call.branch)
         asker = Asker(self._cell, self._sample, call.hints)
         return await self._client.send(call.request, key, body, call.draw, asker)
@@ -53,7 +53,7 @@ class SampleChannel:
         return found
 
     def stored(self, call: Call) -> Response | None:
-        key, _ = self._client.stored_as(call.key, call.body, self._sample)
+        key, _ = self._client.keys.stored_as(call.key, call.body, self._sample)
         found = self._client.store.response(key, call.draw)
         if found is not None:
             self._links.add(key, call.draw, call.branch)

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple, TypeAlias
-
-import orjson
 
 from evalkit.copies.model import Copies, Copy
 from evalkit.engine import events
@@ -22,6 +19,8 @@ from evalkit.engine.lanes import Lane, Lanes, Turn, Uses, unreachable
 from evalkit.engine.limiter import Limiter
 from evalkit.engine.media import MediaCache
 from evalkit.engine.repeatability import is_verified
+from evalkit.engine.shared_draws import SharedDraws, refusal_of
+from evalkit.engine.stored_as import Keys
 from evalkit.engine.waits import LONGEST_RETRY_AFTER, RetryPolicy, Waits
 from evalkit.errors import BoundaryError, EvalkitError, ProviderError, UsageError
 from evalkit.models.base import Model, Request, Response, answers_by_id
@@ -30,8 +29,7 @@ from evalkit.models.stops import cut
 from evalkit.runfile.encoding import checked
 from evalkit.runfile.records import AGAIN, OF_JUDGE, OF_MODEL
 from evalkit.runfile.store import Cell
-from evalkit.runfile.tallies import asker, has_answer
-from evalkit.samples import JUDGE
+from evalkit.runfile.tallies import has_answer
 
 _TOLD_PAUSE = 5.0
 """Seconds from which the progress says that a run waits."""
@@ -75,12 +73,15 @@ class ModelClient:
         *,
         judge: str = "",
         verify: float = 0.0,
+        shared: SharedDraws | None = None,
     ) -> None:
         """`lanes`: those of the model's endpoints, or the limiter of a single one.
 
         `judge`: the role of a judge model, whose replies are stored apart from the evaluated model's.
 
         `verify`: share of the greedy requests that are sent a second time (`evalkit.engine.repeatability`).
+
+        `shared`: gathers the draws of one request; None: each is sent by itself.
         """
         self.model, self.policy, self.seed = model, policy, seed
         self.lanes = lanes if isinstance(lanes, Lanes) else Lanes([Lane(model, lanes)])
@@ -110,7 +111,8 @@ class ModelClient:
         # Only this exact class gets the hints, because no model of a user's may see the references.
         self._hinted = type(model) is FakeModel or (type(model) is Copies and model.hinted)
         self._by_id = model if answers_by_id(model) and not judge else None
-        self._askers: dict[bytes, str] = {}
+        self.keys = Keys(model, self.store, judge, by_id=self._by_id is not None)
+        self._shared = shared
 
     def close(self) -> None:
         """Stops sending requests."""
@@ -121,7 +123,7 @@ class ModelClient:
     async def send(self, request: Request, key: bytes, body: bytes, draw: int, asker: Asker) -> Response:
         """Returns the stored response, or else the model's.
 
-        `key`, `body`: as `stored_as` returns them. Raises `BoundaryError`, `StorageError` or `Stopped`.
+        `key`, `body`: as `keys.stored_as` returns them. Raises `BoundaryError`, `StorageError` or `Stopped`.
         """
         found = self.store.response(key, draw)
         if found is None:
@@ -146,14 +148,20 @@ class ModelClient:
             if not self._replays:  # a replay finds a response by the original file, not by the prepared one
                 request = ready
 
-        async def land(response: Response) -> None:
-            await self._keep(request, key, body, draw, asker, response)
+        async def sent(request: Request, draws: Sequence[int]) -> Response:
+            async def land(response: Response) -> None:
+                for number, one in zip(draws, response.draws, strict=False):
+                    await self._keep(request, key, body, number, asker, one)
+
+            return await self._attempts(request, max(draws[0], 0), asker, land)
 
         if request.continuations and not self._whole:
             response = await self._echoed(request, asker)
-            await land(response)
+            await self._keep(request, key, body, draw, asker, response)
+        elif self._shared is not None and self._shared.may_share(request, draw):
+            response = await self._shared.ask(request, key, draw, sent)
         else:
-            response = await self._attempts(request, max(draw, 0), asker, land)
+            response = await sent(request, [draw])
         if response.refused and self._judge:  # not stored: a failure to judge is no answer
             raise ProviderError(f"{self.model.name} refused to answer: {response.reasoning[:200]}")
         return response
@@ -191,30 +199,6 @@ class ModelClient:
         except ExceptionGroup as failures:  # Python 3.11.2 wraps what except* raises
             raise failures.exceptions[0] from None
         return composed([task.result() for task in tasks], request.continuations)
-
-    def stored_as(self, key: bytes, body: bytes, sample: str) -> tuple[bytes, bytes]:
-        """Returns the (key, body) that a request for the sample with the id `sample` is stored under.
-
-        A judge's key and body include its model, because a run may later be scored by another judge. A model
-        that answers by id may answer two samples with the same prompt differently: those of the second one
-        include its id.
-        """
-        if self._judge:
-            asked = {**orjson.loads(body), "judge": self.model.identity}
-            if self._judge != JUDGE:
-                asked["role"] = self._judge
-        elif self._by_id is not None and self._first_asked(key, sample) != sample:
-            asked = {**orjson.loads(body), "sample": sample}
-        else:
-            return key, body
-        whole = orjson.dumps(asked, option=orjson.OPT_SORT_KEYS)
-        return hashlib.sha256(whole).digest()[:16], whole
-
-    def _first_asked(self, key: bytes, sample: str) -> str:
-        """The first sample that a request was for, `sample` if there is none yet."""
-        if key not in self._askers:
-            self._askers[key] = asker(self.store, key) or sample
-        return self._askers[key]
 
     async def _echo_is_right(self, asker: Asker) -> None:
         """Checks, once per run, that the model reports a prompt's tokens correctly. Raises `Stopped`."""
@@ -261,7 +245,7 @@ class ModelClient:
                     if error.refused and not self._judge:
                         self._answers += 1
                         self._doubt.answered = True
-                        response = Response("", "filter", reasoning=str(error))
+                        response = refusal_of(request, error)
                         if land is not None:
                             await land(response)
                         return response

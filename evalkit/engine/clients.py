@@ -12,6 +12,7 @@ from evalkit.engine.commits import Commits
 from evalkit.engine.lanes import Lane, Lanes
 from evalkit.engine.limiter import Limiter, make_limiter
 from evalkit.engine.media import MediaCache
+from evalkit.engine.probed import shared_draws
 from evalkit.engine.progress import Progress
 from evalkit.engine.provider_batches import ProviderBatches
 from evalkit.engine.waits import RetryPolicy
@@ -34,11 +35,13 @@ def make_client(
     judge: str = "",
     verify: float = 0.0,
     batch: int = 0,
+    together: int | None = None,
 ) -> ModelClient:
     """The client of a model; the arguments are those of `ModelClient`, and `make_limiter`'s `concurrency`.
 
     `batch`: for a model that is asked by its provider's batch routes, how many requests wait at once unless
-    `concurrency` says that.
+    `concurrency` says that. `together`: the most draws of one request, as `shared_draws` takes it; those of
+    a judge, and in a batch, are sent one by one.
     """
     if batch and has_batches(model):
         most = concurrency or batch
@@ -49,7 +52,15 @@ def make_client(
     members = model.members if isinstance(model, Replicas | Copies) else (model,)
     lanes = [Lane(one, make_limiter(concurrency, one.parallel, taken_at_once(one))) for one in members]
     return ModelClient(
-        model, commits, Lanes(lanes, concurrency), retry, seed, media, judge=judge, verify=verify
+        model,
+        commits,
+        Lanes(lanes, concurrency),
+        retry,
+        seed,
+        media,
+        judge=judge,
+        verify=verify,
+        shared=None if judge else shared_draws(model, together),
     )
 
 

@@ -59,15 +59,17 @@ def emit(name: str, level: int = logging.INFO, /, **fields: Any) -> None:
 def answered(turn: Turn, asker: Asker, draw: int, role: str, response: Response) -> None:
     """A request was answered. `role`: of the judge model, "" for the evaluated one."""
     if LOGGER.isEnabledFor(logging.DEBUG):
+        counts = [one.completion_tokens for one in response.draws]
         emit(
             "request_answered",
             logging.DEBUG,
             **_asked(turn, asker, draw, role),
+            draws=len(counts) if response.more else None,
             status="ok",
             finish=response.finish,
             seconds=round(response.seconds, 4),
             prompt_tokens=response.prompt_tokens,
-            completion_tokens=response.completion_tokens,
+            completion_tokens=None if None in counts else sum(filter(None, counts)),
         )
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 import orjson
 
@@ -16,6 +16,7 @@ from evalkit.benchmark.protocol import SETTINGS, Protocol
 from evalkit.benchmark.task import Task
 from evalkit.data.base import DataOptions
 from evalkit.data.lock import Lock
+from evalkit.engine.able import able, missing_for
 from evalkit.engine.bounds import bounded
 from evalkit.engine.by_id import Ids, compare_ids
 from evalkit.engine.cell import CellPlan, branch_of, rendered
@@ -26,12 +27,13 @@ from evalkit.engine.judge_models import JudgeModels, check_used, identity_text
 from evalkit.engine.locking import locked_data, note_reads
 from evalkit.engine.moved import has_moved, is_known, judges_are_known, without_addresses
 from evalkit.engine.needed import check_needs
+from evalkit.engine.probed import check_probed
 from evalkit.engine.score import metrics_for
 from evalkit.engine.shards import Shard, parse_shard
 from evalkit.engine.strict import check_comparable
 from evalkit.errors import BoundaryError, DataError, OwnDataError, SampleError, UsageError, unknown
 from evalkit.models import BACKENDS
-from evalkit.models.base import CAPABILITIES, Capability, Model
+from evalkit.models.base import Model
 from evalkit.models.parameters import EXTRA, SAMPLING
 from evalkit.runfile.encoding import dump
 from evalkit.runfile.records import SHARD, VALIDATION
@@ -182,6 +184,7 @@ def make_plan(
         for cell in cells:
             check_needs(cell)
     _check_judges(judges, cells, shown)
+    check_probed(model, cells)
     ids = compare_ids(model, cells)
     return Plan(model, tuple(cells), seed, judges, same_model, ids, tuple(left_out.values()), part)
 
@@ -205,35 +208,9 @@ def _planned_before(cell: CellPlan, cells: Sequence[CellPlan]) -> bool:
     return True
 
 
-def _missing(task: Task, protocol: Protocol, model: Model) -> list[Capability]:
-    """Returns the capabilities that the task needs under `protocol` and that `model` does not have."""
-    needed: list[Capability] = [protocol.api]
-    if protocol.api == "chat":
-        needed += task.media
-    if protocol.likelihood == "backend":
-        needed.append("likelihood")
-    elif protocol.likelihood == "prompt" and "likelihood" not in model.capabilities:
-        needed.append("echo")
-    elif protocol.likelihood == "next-token" and protocol.logprobs:
-        needed.append("logprobs")
-    if protocol.parameters:
-        needed.append("extra")
-    for name in protocol.needs:
-        if name not in CAPABILITIES:
-            raise unknown(f"capability that {task.name}:{protocol.name} needs", name, CAPABILITIES)
-        needed.append(cast("Capability", name))
-    able = _able(model.capabilities)
-    return [capability for capability in needed if capability not in able]
-
-
-def _able(capabilities: Collection[Capability]) -> set[Capability]:
-    """Adds `video` to a model that takes pictures, because it is sent a video's frames."""
-    return {*capabilities, "video"} if "image" in capabilities else {*capabilities}
-
-
 def _check_model(model: Model, task: Task, protocol: Protocol, asker: str) -> None:
     """Raises `UsageError` if `model` lacks a capability that `asker` needs; the message names a way out."""
-    missing = _missing(task, protocol, model)
+    missing = missing_for(task, protocol, model)
     if not missing:
         return
     if missing == ["extra"]:
@@ -247,10 +224,10 @@ def _check_model(model: Model, task: Task, protocol: Protocol, asker: str) -> No
             f"{asker} compares likelihoods, and a chat endpoint returns none of a prompt: leave out --set "
             "chat=on, or use a model class of lm-eval (-m 'lm-eval/hf?pretrained=…')"
         )
-    able = [f"{task.name}:{p.name}" for p in task.protocols if not _missing(task, p, model)]
-    fix = f"; protocols that it can run: {', '.join(able)}" if able else ""
+    runs = [f"{task.name}:{p.name}" for p in task.protocols if not missing_for(task, p, model)]
+    fix = f"; protocols that it can run: {', '.join(runs)}" if runs else ""
     if task.media:
-        takers = [name for name, backend in BACKENDS.items() if set(missing) <= _able(backend.capabilities)]
+        takers = [name for name, backend in BACKENDS.items() if set(missing) <= able(backend.capabilities)]
         fix += f"; backends that support {' and '.join(missing)}: {', '.join(takers)}"
     raise UsageError(
         f"{model.name} does not support {' and '.join(missing)}, which {asker} needs: "
@@ -291,7 +268,7 @@ def _plan_cell(
         hide_beside(file[0])
     branches = [branch_of(task, protocol, branch) for branch in protocol.fallback]
     if branches:  # if the model supports none of them, the first is refused
-        branch = next((branch for branch in branches if not _missing(task, branch, model)), branches[0])
+        branch = next((branch for branch in branches if not missing_for(task, branch, model)), branches[0])
         _check_model(model, task, branch, branch.name)
         protocol = dataclasses.replace(protocol, fallback=(branch.name,))
     shots = _shots(task, data) if task.dev and any(p.shots for p in (protocol, *branches)) else {}

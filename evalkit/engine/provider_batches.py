@@ -21,7 +21,8 @@ from evalkit.engine.waits import RetryPolicy
 from evalkit.errors import ProviderError
 from evalkit.models.base import Request, Response
 from evalkit.models.batch_routes import BATCHED, BatchedModel, BatchState, Failed
-from evalkit.models.http import Refusal, error_message
+from evalkit.models.bodies import error_message
+from evalkit.models.http import Refusal
 from evalkit.runfile.batches import (
     custom_id_of,
     key_and_draw,

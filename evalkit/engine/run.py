@@ -56,16 +56,18 @@ _DONE = frozenset({*OUTCOMES, ANSWERED} - {FAILED})
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How a run is executed; no option changes a request. `concurrency` None: auto.
+    """How a run is executed; no option changes what is asked. `concurrency` None: auto.
 
     `verify`: share of the greedy requests that are sent twice. `batch`: whether requests are sent by the
     provider's batch routes; None: they are not, and a run that has unfinished batches is refused.
+    `together`: the most draws of one request.
     """
 
     concurrency: int | None = None
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     verify: float = 0.0
     batch: bool | None = None
+    together: int | None = None
 
 
 def open_run(path: Path, plan: Plan, *, afresh: bool = False) -> Store:
@@ -141,7 +143,9 @@ async def execute(
     given = commits, options.retry, plan.seed, media
     limit = options.concurrency
     batch = await waiting_at_once(plan, store, options)
-    client = make_client(plan.model, limit, *given, verify=options.verify, batch=batch)
+    client = make_client(
+        plan.model, limit, *given, verify=options.verify, batch=batch, together=options.together
+    )
     judges = {role: make_client(model, limit, *given, judge=role) for role, model in plan.judges.items()}
     listen(clients := (client, *judges.values()), progress)
     cells = {(cell.task, cell.protocol, cell.role): cell for cell in store.cells()}

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from evalkit.models.base import Finish, Response
-from evalkit.models.http import count, no_answer, one_line
+from evalkit.models.bodies import count, no_answer, one_line
 from evalkit.models.inside import Inside, as_body, error_of, status_of, told
 from evalkit.models.reading import arguments_text, loaded, signs
 from evalkit.models.refusal import FINISHES

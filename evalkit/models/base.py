@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -70,6 +71,8 @@ class Request:
     `frames`, `frame_rule`: how many frames of a video are sent as pictures, and which. No backend receives a
     video.
     `seed`: None requests no seed; greedy requests have none.
+    `n`: how many draws to return (`Response.more`); more than 1 only for a backend with `takes_n`, which may
+    return fewer. All of them then share `seed`.
     `extra`: further parameters by name, such as `top_k`, for a backend with the capability `extra`.
     `lm_eval`: what a task of lm-eval passes to lm-eval's model classes, for a backend with the capability
     `lm-eval`: the settings of a generation, in place of the other fields; with continuations,
@@ -84,6 +87,7 @@ class Request:
     top_p: float = 1.0
     stop: tuple[str, ...] = ()
     seed: int | None = None
+    n: int = 1
     logprobs: int = 0
     echo: bool = False
     continuations: tuple[str, ...] = ()
@@ -136,7 +140,7 @@ class Request:
         return tuple(part for message in self.prompt for part in message.parts if not isinstance(part, str))
 
     def body(self) -> dict[str, JSON]:
-        """The request as plain JSON without the seed, which is what is stored and hashed."""
+        """The request as plain JSON without `seed` and `n`, which is what is stored and hashed."""
         prompt: JSON
         if isinstance(self.prompt, str):
             prompt = self.prompt
@@ -278,10 +282,17 @@ class Response:
     """What the endpoint said of itself, as (kind, value); counted, not stored (`evalkit.engine.evidence`)."""
     tokens: tuple[tuple[str, int], ...] = field(default=(), compare=False)
     """Further numbers of tokens, as (kind, tokens) (`evalkit.models.usage`); added up, not stored."""
+    more: tuple[Response, ...] = ()
+    """The further draws of a request with `n`, in order; each is stored by itself."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "text", plain_text(self.text))
         object.__setattr__(self, "reasoning", plain_text(self.reasoning))
+
+    @property
+    def draws(self) -> tuple[Response, ...]:
+        """The draws of a request with `n`, each without the others."""
+        return (dataclasses.replace(self, more=()), *self.more) if self.more else (self,)
 
     @property
     def truncated(self) -> bool:

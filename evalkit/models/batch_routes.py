@@ -16,7 +16,8 @@ import orjson
 
 from evalkit.errors import ProviderError
 from evalkit.models.base import Model, Request, Response
-from evalkit.models.http import Endpoint, one_line
+from evalkit.models.bodies import one_line
+from evalkit.models.http import Endpoint
 from evalkit.models.http_model import Posting
 from evalkit.samples import JSON
 

@@ -16,7 +16,7 @@ import orjson
 
 from evalkit.errors import ProviderError
 from evalkit.models.base import Finish, Request, Response
-from evalkit.models.http import count, no_answer
+from evalkit.models.bodies import count, no_answer
 from evalkit.models.openai import OpenAIModel
 from evalkit.models.providers import PROVIDERS
 from evalkit.models.reading import LENIENT, arguments_text, loaded

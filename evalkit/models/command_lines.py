@@ -23,7 +23,7 @@ from evalkit.models.base import (
     Response,
     TokenLogprob,
 )
-from evalkit.models.http import one_line
+from evalkit.models.bodies import one_line
 from evalkit.samples import JSON, Message, Shown, Speech, ToolCall
 
 VERSION = 1

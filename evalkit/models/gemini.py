@@ -20,9 +20,10 @@ from urllib.parse import quote
 
 from evalkit.errors import ProviderError, UsageError
 from evalkit.models.base import Request, Response
+from evalkit.models.bodies import error_message
 from evalkit.models.gemini_reading import SIGNED, parse
 from evalkit.models.google import Credentials
-from evalkit.models.http import JSON_BODY, Endpoint, Refusal, error_message
+from evalkit.models.http import JSON_BODY, Endpoint, Refusal
 from evalkit.models.http_model import HTTPModel, chat_of, encoded
 from evalkit.models.providers import GEMINI_KEY, PROVIDERS
 from evalkit.models.refused import SYSTEM_FOLDED, stops_cut

@@ -8,7 +8,7 @@ from itertools import zip_longest
 from typing import Any
 
 from evalkit.models.base import Finish, Response, TokenLogprob
-from evalkit.models.http import count, no_answer, one_line
+from evalkit.models.bodies import count, no_answer, one_line
 from evalkit.models.inside import Inside, as_body, error_of, status_of, told
 from evalkit.models.reading import IMPOSSIBLE, LENIENT, SERVED, arguments_text, loaded
 from evalkit.models.refusal import FINISHES

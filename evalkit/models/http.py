@@ -12,7 +12,7 @@ import math
 import os
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 from urllib.parse import urljoin
 
 import orjson
@@ -20,7 +20,7 @@ import orjson
 from evalkit.errors import ProviderError
 from evalkit.keys import hide, redacted
 from evalkit.models.address import parse_address, redirected
-from evalkit.models.base import MOST_TOKENS
+from evalkit.models.bodies import error_message, one_line
 from evalkit.models.refusal import says_refused
 from evalkit.models.registry import KEY
 from evalkit.models.service import BEARER, Service
@@ -30,6 +30,7 @@ from evalkit.models.waiting import AWAY, LIMITED, asked_wait, is_throttled, may_
 from evalkit.samples import JSON
 
 _T = TypeVar("_T")
+Cards: TypeAlias = Mapping[str, Mapping[str, JSON]]
 
 OPENAI = "https://api.openai.com/v1"
 OPENAI_SERVICE = Service(OPENAI, "OPENAI_BASE_URL")
@@ -59,8 +60,6 @@ _SAME_METHOD = {307, 308}
 _REDIRECTS = 4
 _JWT = "eyJ"
 """The beginning of a token of Microsoft Entra, which Azure reads from the header Authorization."""
-_SAID = ("error", "message", "Message", "detail", "msg", "error_description", "errors")
-"""Where servers put an error or its words."""
 _LONGEST_HEADER = 1 << 16
 
 
@@ -102,11 +101,18 @@ class Endpoint:
         """Route → the URL that the server redirects it to."""
         importlib.import_module("aiohttp")  # here, because it would block the event loop for half a second
         self._session: Any = None
-        self._names: frozenset[str] | None = None
+        self._cards: Cards | None = None
         self._looked: tuple[float, ProviderError | None] | None = None
         """When it was looked for last, and why it was not found."""
+        self.sent = 0
+        """How many requests were sent, without those for the list of models."""
         self.listed: Listed | None = None
         """What the last request for the list of models brought."""
+
+    @property
+    def key_env(self) -> str:
+        """The variable of the environment with the key; "" if there is none."""
+        return self._key_env
 
     @property
     def is_openai(self) -> bool:
@@ -147,6 +153,7 @@ class Endpoint:
         try:
             for _ in range(_REDIRECTS):
                 url = self._moved.get(route) or self._address.route(route)
+                self.sent += 1
                 further |= {"data": data(), "headers": headers, "allow_redirects": False}
                 async with session.request(method, url, **further) as answer:
                     if answer.status in _GOOD:
@@ -192,11 +199,16 @@ class Endpoint:
 
     async def models(self) -> frozenset[str] | None:
         """The names that `GET models` lists; None if it lists none, or does not answer as OpenAI's does."""
+        cards = await self.cards()
+        return None if cards is None else frozenset(cards)
+
+    async def cards(self) -> Cards | None:
+        """What `GET models` says of each model, by its name; None as for `models`."""
         try:
             await self.reach()
         except ProviderError:
             return None
-        return self._names
+        return self._cards
 
     async def reach(self) -> None:
         """Asks for the list of models, whatever the answer is, to see whether anybody is there.
@@ -215,7 +227,7 @@ class Endpoint:
 
         from evalkit.models.connections import resolve, speaks_tls
 
-        self._names, host = None, self._address.host
+        self._cards, host = None, self._address.host
         began = time.monotonic()
         try:
             if not self._goes_through_proxy() and (said := await resolve(host, _REACHED)):
@@ -227,7 +239,7 @@ class Endpoint:
             async with self._open_session().get(url, timeout=limits, allow_redirects=False) as answer:
                 self.listed = Listed(answer.status, answer.headers.get("Date", ""), time.time())
                 if answer.status == 200:
-                    self._names = await self._read(answer.content, _names)
+                    self._cards = await self._read(answer.content, _listed_cards)
                 if answer.status != 400:
                     return None
         except aiohttp.ConnectionTimeoutError:
@@ -342,55 +354,10 @@ def _tells_never(status: int, body: bytes) -> bool:
     return status == 400 and any(words in body[:ERROR_READ] for words in _NEVER)
 
 
-def no_answer(kind: str, error: Exception, body: bytes) -> ProviderError:
-    """The error for a 200 whose `body` is not a response of the `kind`, such as chat; a retry may help."""
-    too_long = says_too_long(body)  # LM Studio reports it with a 200
-    problem = f"{type(error).__name__}: {one_line(str(error))}"
-    return ProviderError(
-        f"invalid {kind} response ({problem}): {redacted(error_message(body))}",
-        retryable=not too_long,
-        too_long=too_long,
-    )
-
-
-def count(value: Any) -> int | None:
-    """`value` if it can be a number of tokens, else None: a server may report -1, or an overflow."""
-    return value if type(value) is int and 0 <= value <= MOST_TOKENS else None
-
-
-def error_message(body: bytes) -> str:
-    """The message in a server's error body, as one line of at most 300 characters."""
+def _listed_cards(body: bytes) -> Cards | None:
+    """The entries of a list of models by their names; None if it is none."""
     try:
-        return one_line(_message(orjson.loads(body)))
-    except (ValueError, RecursionError):  # no JSON, or deeper than any message
-        return one_line(body[:600].decode("utf-8", "replace"))
-
-
-def _message(error: Any) -> str:
-    """The words of an error document: its message, and behind it that of the provider (OpenRouter)."""
-    if isinstance(error, list):
-        return "; ".join(map(_message, error[:3]))
-    if not isinstance(error, dict):
-        return str(error)
-    said = next((error[name] for name in _SAID if error.get(name)), None)
-    if said is None:
-        return str(error)
-    place = ".".join(map(str, error["loc"])) if isinstance(error.get("loc"), list) else ""  # pydantic
-    metadata = error.get("metadata")
-    raw = metadata.get("raw") if isinstance(metadata, dict) else None
-    raw = error_message(str(raw).encode()) if raw else ""
-    return ": ".join(filter(None, (place, _message(said), raw)))
-
-
-def one_line(text: str) -> str:
-    """`text` as one short, printable line, because a server's message is shown on a terminal."""
-    return "".join(c if c.isprintable() else " " for c in text[:300]).strip()
-
-
-def _names(body: bytes) -> frozenset[str] | None:
-    """The names in a list of models; None if it is none."""
-    try:
-        return frozenset(str(model["id"]) for model in orjson.loads(body)["data"]) or None
+        return {str(model["id"]): model for model in orjson.loads(body)["data"]} or None
     except (ValueError, LookupError, TypeError):
         return None
 

@@ -62,6 +62,8 @@ class HTTPModel(ABC):
     """A model behind an endpoint. A subclass says what is sent and how the response is read."""
 
     parallel: int | None = None
+    takes_n = False
+    """Whether its route has a parameter for several draws (`Request.n`); an endpoint may still ignore it."""
 
     def __init__(self, backend: str, model: str, endpoint: Endpoint, adapted: Adapting) -> None:
         self.name = f"{backend}/{model}"
@@ -91,6 +93,10 @@ class HTTPModel(ABC):
     @property
     def base_url(self) -> str:
         return self._endpoint.base_url
+
+    @property
+    def endpoint(self) -> Endpoint:
+        return self._endpoint
 
     @property
     def timeout(self) -> float:

@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from evalkit.errors import ProviderError
-from evalkit.models.http import error_message
+from evalkit.models.bodies import error_message
 from evalkit.models.too_long import says_too_long
 
 _NUMBERS = ("code", "status", "status_code", "http_code", "statusCode")

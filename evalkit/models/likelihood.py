@@ -151,18 +151,29 @@ def _sum(counts: Iterable[int | None]) -> int | None:
     return sum(known) if known else None
 
 
+class UnusableEcho(UsageError):
+    """The log-probabilities of a prompt's tokens cannot be used, for the `reason`."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            f"the endpoint's log-probabilities of prompts cannot be used: {reason}. Use vLLM, whose echo is "
+            "right; a choice between letters can also be asked with --set likelihood=next-token"
+        )
+        self.reason = reason
+
+
 async def probe_echo(ask: Callable[[Request], Awaitable[Response]]) -> None:
     """Checks that the log-probabilities that an endpoint returns for a prompt's tokens are right.
 
     A token is generated, then the prompt is sent again with that token at its end: as the prompt's last token
-    it must have the same log-probability as when it was generated. Raises `UsageError` if the endpoint
+    it must have the same log-probability as when it was generated. Raises `UnusableEcho` if the endpoint
     returns none or wrong ones, and whatever `ask` raises (`ProviderError`).
     """
     compared = 0
     for prompt in _PROBES:
         generated = await ask(Request(prompt, 1, logprobs=1))
         if not generated.logprobs:
-            raise _unusable("it returns no log-probabilities at all, although logprobs requests them")
+            raise UnusableEcho("it returns no log-probabilities at all, although logprobs requests them")
         if not generated.text:
             continue  # the model generated no text
         try:
@@ -170,33 +181,26 @@ async def probe_echo(ask: Callable[[Request], Awaitable[Response]]) -> None:
         except ProviderError as error:
             if error.retryable:
                 raise
-            raise _unusable(f"it refuses echo together with logprobs ({error})") from None
+            raise UnusableEcho(f"it refuses echo together with logprobs ({error})") from None
         if not echoed.prompt_logprobs:
-            raise _unusable("it ignores echo, or returns the prompt without them (as llama.cpp's server)")
+            raise UnusableEcho("it ignores echo, or returns the prompt without them (as llama.cpp's server)")
         if echoed.prompt_logprobs[-1].token == generated.text:  # otherwise the end was tokenised differently
             compared += 1
             _compare(generated.text, generated.logprobs[0].logprob, echoed.prompt_logprobs)
     if not compared:
-        raise _unusable("no generated token was returned as the last token of an echoed prompt")
+        raise UnusableEcho("no generated token was returned as the last token of an echoed prompt")
 
 
 def _compare(text: str, generated: float, prompt: Sequence[TokenLogprob]) -> None:
-    """Raises `UsageError` unless `text`, the last token of `prompt`, has the log-probability `generated`."""
+    """Raises `UnusableEcho` unless `text`, the last of `prompt`, has the log-probability `generated`."""
     echoed = prompt[-1].logprob
     if abs(echoed - generated) <= _TOLERANCE:
         return
     if len(prompt) > 1 and abs(prompt[-2].top.get(text, math.inf) - generated) <= _TOLERANCE:
-        raise _unusable(
+        raise UnusableEcho(
             "they are off by one: each token has the log-probability of the next one "
             "(llama-cpp-python's server does this for models without a BOS token)"
         )
-    raise _unusable(
+    raise UnusableEcho(
         f"they are wrong: {text!r} has {generated:.3f} if it is generated, but {echoed:.3f} in the prompt"
-    )
-
-
-def _unusable(reason: str) -> UsageError:
-    return UsageError(
-        f"the endpoint's log-probabilities of prompts cannot be used: {reason}. Use vLLM, whose echo is "
-        "right; a choice between letters can also be asked with --set likelihood=next-token"
     )

@@ -15,7 +15,7 @@ from evalkit.models.http_model import HTTPModel, chat_of, encoded
 from evalkit.models.parameters import EXTRA
 from evalkit.models.providers import PROVIDERS, Provider
 from evalkit.models.reading import parse
-from evalkit.models.refused import NO_SEED, Adapted
+from evalkit.models.refused import NO_SEED, ONE_SEED, Adapted
 from evalkit.models.registry import KEY, Named
 from evalkit.models.sse import assembled
 from evalkit.samples import JSON, Message, Part, Shown, Tool
@@ -30,6 +30,8 @@ class OpenAIModel(HTTPModel):
 
     `provider`: another provider with the same routes, whose address is then the default.
     """
+
+    takes_n = True
 
     def __init__(
         self,
@@ -50,9 +52,12 @@ class OpenAIModel(HTTPModel):
         self._max_tokens = "max_completion_tokens" if endpoint.is_openai else provider.max_tokens
 
     def departures(self, request: Request) -> tuple[tuple[str, str], ...]:
-        if request.seed is None or self._provider.seed:
-            return super().departures(request)
-        return (*super().departures(request), NO_SEED)
+        found = super().departures(request)
+        if request.seed is None:
+            return found
+        if not self._provider.seed:
+            return (*found, NO_SEED)
+        return (*found, ONE_SEED) if request.n > 1 else found
 
     def batch_routes(self) -> BatchRoutes:
         from evalkit.models.openai_batches import OpenAIBatches
@@ -69,7 +74,7 @@ class OpenAIModel(HTTPModel):
 
     def _parsed(self, body: bytes, request: Request, seconds: float) -> Response:
         echoed = str(request.prompt) if request.echo else ""
-        return parse(assembled(body), request.api, seconds, echoed, request.prompt)
+        return parse(assembled(body), request.api, seconds, echoed, request.prompt, request.n)
 
     def _payload(self, request: Request) -> dict[str, JSON]:
         payload: dict[str, JSON] = {"model": self._model}
@@ -99,6 +104,8 @@ class OpenAIModel(HTTPModel):
             payload["stop"] = list(request.stop)
         if request.seed is not None and self._provider.seed:
             payload[self._provider.seed] = request.seed
+        if request.n > 1:
+            payload["n"] = request.n
         return {**payload, **request.extra}
 
 

@@ -25,7 +25,8 @@ from evalkit.models.batch_routes import (
     lines,
     listed,
 )
-from evalkit.models.http import JSON_BODY, Endpoint, one_line
+from evalkit.models.bodies import one_line
+from evalkit.models.http import JSON_BODY, Endpoint
 from evalkit.samples import JSON
 
 _FULL = "token_limit_exceeded"

@@ -13,9 +13,10 @@ import orjson
 
 from evalkit.errors import ProviderError
 from evalkit.models.base import Finish, Response, TokenLogprob
+from evalkit.models.bodies import count, no_answer, one_line
+from evalkit.models.draws import by_choice
 from evalkit.models.echo import split_echo
 from evalkit.models.ends import one_turn, without_marks
-from evalkit.models.http import count, no_answer, one_line
 from evalkit.models.inside import Inside, as_body, error_of, status_of, told
 from evalkit.models.reasoning import split_reasoning
 from evalkit.models.refusal import BROKEN, FINISHES, tells_refusal
@@ -35,60 +36,71 @@ _TOKEN_ID = re.compile(r"token_id:\d+")
 _NO_BYTES = b"\xef\xbb\xbf"
 
 
-def parse(body: bytes, api: str, seconds: float, echoed: str = "", prompt: Prompt = "") -> Response:
+def parse(
+    body: bytes, api: str, seconds: float, echoed: str = "", prompt: Prompt = "", draws: int = 1
+) -> Response:
     """Parses the body of a 200. Raises a retryable `ProviderError` unless it has a choice with text.
 
     `echoed`: the prompt that the endpoint was asked to repeat before the generated text. `prompt`: what was
-    asked, for wrappers around the answer that the prompt asks for (`models.reasoning`).
+    asked, for wrappers around the answer that the prompt asks for (`models.reasoning`). `draws`: how many
+    choices were asked for.
     """
     try:
         document, lenient = loaded(body)
         document = _opened(document)
-        found = [*signs(document, lenient)]
-        if (refusal := _blocked(document)) is not None:
-            return Response("", "filter", seconds=seconds, reasoning=refusal)
-        choice = _choice(document, api)
-        broken = choice.get("error") or document.get("error")
-        _check_finished(_reason(choice), broken, document)
-        message, content = _message(choice, api)
-        text, thought = content_of(content)
-        usage = document.get("usage")
-        usage = usage if isinstance(usage, dict) else {}
-        logprobs = _logprobs(choice.get("logprobs"))
-        prompt_logprobs: tuple[TokenLogprob, ...] = ()
-        if echoed:
-            text, prompt_logprobs, logprobs = split_echo(echoed, text, logprobs)
-        elif repeated := _repeated(prompt, text):
-            text, found = text[repeated:], [*found, (REPEATED, "")]
-        finish: Finish = "filter" if broken else FINISHES.get(_reason(choice), "other")
-        asked = partial(_has, prompt)
-        text, around = without_marks(text, asked)
-        split = split_reasoning(text, asked)
-        text, end = one_turn(split.answer, asked)
-        found += [(ENDS, end or around)] if end or around else []
-        reasoning = reasoning_of(message) or thought
-        reasoning = "\n".join(filter(None, (reasoning, split.reasoning)))
-        if split.cut and finish != "filter":
-            finish = "length"
-        refusal = message.get("refusal")
-        if finish == "filter" or (isinstance(refusal, str) and refusal and not text.strip()):
-            said = (reasoning, text, refusal if isinstance(refusal, str) else "")
-            finish, text, reasoning = "filter", "", "\n".join(filter(None, said))
-        return Response(
-            text=text,
-            finish=finish,
-            prompt_tokens=count(usage.get("prompt_tokens")),
-            completion_tokens=_completion_tokens(usage),
-            seconds=seconds,
-            reasoning=reasoning,
-            logprobs=logprobs if echoed else tuple(t for t in logprobs if not math.isnan(t.logprob)),
-            prompt_logprobs=prompt_logprobs,
-            tool_calls=_tool_calls(message.get("tool_calls"), text),
-            signs=tuple(found),
-            tokens=_further_tokens(usage),
-        )
+        read = partial(_read, lenient=lenient, api=api, seconds=seconds, echoed=echoed, prompt=prompt)
+        return read(document) if draws == 1 else by_choice(document, read, draws)
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
         raise no_answer(api, error, body) from None
+
+
+def _read(
+    document: Mapping[str, Any], *, lenient: bool, api: str, seconds: float, echoed: str, prompt: Prompt
+) -> Response:
+    """The response of the document's first choice."""
+    found = [*signs(document, lenient)]
+    if (refusal := _blocked(document)) is not None:
+        return Response("", "filter", seconds=seconds, reasoning=refusal)
+    choice = _choice(document, api)
+    broken = choice.get("error") or document.get("error")
+    _check_finished(_reason(choice), broken, document)
+    message, content = _message(choice, api)
+    text, thought = content_of(content)
+    usage = document.get("usage")
+    usage = usage if isinstance(usage, dict) else {}
+    logprobs = _logprobs(choice.get("logprobs"))
+    prompt_logprobs: tuple[TokenLogprob, ...] = ()
+    if echoed:
+        text, prompt_logprobs, logprobs = split_echo(echoed, text, logprobs)
+    elif repeated := _repeated(prompt, text):
+        text, found = text[repeated:], [*found, (REPEATED, "")]
+    finish: Finish = "filter" if broken else FINISHES.get(_reason(choice), "other")
+    asked = partial(_has, prompt)
+    text, around = without_marks(text, asked)
+    split = split_reasoning(text, asked)
+    text, end = one_turn(split.answer, asked)
+    found += [(ENDS, end or around)] if end or around else []
+    reasoning = reasoning_of(message) or thought
+    reasoning = "\n".join(filter(None, (reasoning, split.reasoning)))
+    if split.cut and finish != "filter":
+        finish = "length"
+    refusal = message.get("refusal")
+    if finish == "filter" or (isinstance(refusal, str) and refusal and not text.strip()):
+        said = (reasoning, text, refusal if isinstance(refusal, str) else "")
+        finish, text, reasoning = "filter", "", "\n".join(filter(None, said))
+    return Response(
+        text=text,
+        finish=finish,
+        prompt_tokens=count(usage.get("prompt_tokens")),
+        completion_tokens=_completion_tokens(usage),
+        seconds=seconds,
+        reasoning=reasoning,
+        logprobs=logprobs if echoed else tuple(t for t in logprobs if not math.isnan(t.logprob)),
+        prompt_logprobs=prompt_logprobs,
+        tool_calls=_tool_calls(message.get("tool_calls"), text),
+        signs=tuple(found),
+        tokens=_further_tokens(usage),
+    )
 
 
 def loaded(body: bytes) -> tuple[Any, bool]:

@@ -23,6 +23,8 @@ from evalkit.samples import JSON, Message
 
 NO_SEED = ("seed", "the endpoint takes no seed: its draws cannot be repeated")
 """The departure of a request with a seed that is sent without one."""
+ONE_SEED = ("n", "several draws came from one request (n), under the seed of the first of them")
+"""The departure of a request for several draws: otherwise each draw has a seed of its own."""
 BLANK_STOPS = ("stop", "the endpoint takes no blank stop sequences: evalkit cut the responses itself")
 SYSTEM_FOLDED = ("system", "the model's template has no system message: it stood before the user's text")
 _STATUS = {400, 422}

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any, TypeAlias
 
 from evalkit.errors import ProviderError
-from evalkit.models.http import error_message, no_answer, one_line
+from evalkit.models.bodies import error_message, no_answer, one_line
 from evalkit.models.inside import Inside, status_of
 from evalkit.models.reading import content_of, reasoning_of
 

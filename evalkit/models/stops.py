@@ -24,6 +24,8 @@ def cut(response: Response, stops: Sequence[str]) -> Response:
     Its log-probabilities are those of the tokens that begin before the cut. The number of tokens stays the
     server's, because all of them were generated.
     """
+    if response.more:
+        response = dataclasses.replace(response, more=tuple(cut(one, stops) for one in response.more))
     found = [at for stop in stops if stop and (at := response.text.find(stop)) >= 0]
     if not found:
         return response

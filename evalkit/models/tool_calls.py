@@ -5,7 +5,7 @@ from __future__ import annotations
 import orjson
 
 from evalkit.errors import ProviderError
-from evalkit.models.http import one_line
+from evalkit.models.bodies import one_line
 from evalkit.samples import JSON, Message, ToolCall
 
 

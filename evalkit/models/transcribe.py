@@ -29,7 +29,8 @@ from typing import Any
 
 from evalkit.errors import ProviderError
 from evalkit.models.base import Capability, Request, Response
-from evalkit.models.http import Endpoint, count, no_answer
+from evalkit.models.bodies import count, no_answer
+from evalkit.models.http import Endpoint
 from evalkit.models.options import Read, parse_options, read_options
 from evalkit.models.reading import loaded, signs
 from evalkit.models.registry import KEY, Named, capabilities_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from evalkit.models.http import count
+from evalkit.models.bodies import count
 
 TOKENS = "tokens"
 """The kind under which they are added up beside `Response.signs`."""

@@ -77,10 +77,17 @@ _FINISHES = frozenset(get_args(Finish))
 
 
 def checked(response: object, request: Request) -> Response:
-    """Returns a backend's response to `request`, with plain numbers.
+    """Returns a backend's response to `request`, with plain numbers, also of its further draws.
 
     Raises `ProviderError` if it cannot be stored, or if its likelihoods are not those of the continuations.
     """
+    found = _checked(response, request)
+    if not found.more:
+        return found
+    return dataclasses.replace(found, more=tuple(_checked(one, request) for one in found.more))
+
+
+def _checked(response: object, request: Request) -> Response:
     if not isinstance(response, Response):
         raise ProviderError(f"the model must return a Response, not {type(response).__name__}")
     counts = response.prompt_tokens, response.completion_tokens

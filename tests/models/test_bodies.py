@@ -9,8 +9,8 @@ import pytest
 
 from evalkit.errors import ProviderError
 from evalkit.models.base import Finish, Response
+from evalkit.models.bodies import error_message
 from evalkit.models.ends import one_turn, without_marks
-from evalkit.models.http import error_message
 from evalkit.models.inside import Inside
 from evalkit.models.reading import ENDS, REPEATED, parse
 from evalkit.models.sse import assembled
