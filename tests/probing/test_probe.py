@@ -15,6 +15,7 @@ from evalkit.probing.run import probe, probed
 from tests.anthropic_server import AnthropicServer
 from tests.gemini_server import GeminiServer
 from tests.openai_server import Fault, OpenAIServer, Payload, asked_text
+from tests.openai_wire import calling
 from tests.probed_server import CONTEXT, Lie, ProbedServer
 
 
@@ -163,8 +164,10 @@ def test_a_model_that_is_at_no_endpoint_of_texts(name: str) -> None:
         probed(open_model(name))
 
 
-def obedient(payload: Payload, route: str) -> str:
-    """Follows a system message, repeats words, and otherwise says yes."""
+def obedient(payload: Payload, route: str) -> str | Payload:
+    """Follows a system message, calls the tool that it is given, repeats words, and otherwise says yes."""
+    if payload.get("tools"):
+        return calling(payload, ("add", '{"a": 12, "b": 30}'))
     if any(turn["role"] == "system" for turn in payload["messages"]):
         return "Pineapple."
     text = asked_text(payload)
@@ -180,12 +183,20 @@ PROVIDERS: dict[str, tuple[type[OpenAIServer], dict[str, str]]] = {
             "chat_logprobs": "yes",
             "completion": "no",
             "echo": "no",
-            "tools": "no",
+            "tools": "yes",
         },
     ),
     "anthropic/any": (
         AnthropicServer,
-        {"system": "yes", "stop": "yes", "seed": "no", "audio": "no", "chat_logprobs": "no", "echo": "no"},
+        {
+            "system": "yes",
+            "stop": "yes",
+            "tools": "yes",
+            "seed": "no",
+            "audio": "no",
+            "chat_logprobs": "no",
+            "echo": "no",
+        },
     ),
 }
 
