@@ -16,6 +16,7 @@ from typing import Any, TypeAlias, TypeVar
 from evalkit.data.base import data_options
 from evalkit.data.lock import read_lock
 from evalkit.engine.bounds import bounded
+from evalkit.engine.budget import Spent, check_prices, left_to_ask
 from evalkit.engine.chosen import TaskLike
 from evalkit.engine.client import Stopped
 from evalkit.engine.events import Events, emit, run_events
@@ -27,6 +28,7 @@ from evalkit.errors import UsageError
 from evalkit.models import judge_key
 from evalkit.models.base import Model
 from evalkit.models.parameters import typed_value
+from evalkit.models.prices import read_prices
 from evalkit.models.python_given import ModelLike, model_of
 from evalkit.report.table import Table, build_table, flat
 from evalkit.samples import JSON, JUDGE
@@ -65,6 +67,8 @@ _ARGUMENTS = """
         Default: all samples.
     lock: a lock file of `evalkit data lock`; a file that differs from it is refused. Default: none.
     verify_fraction: share of the greedy requests that are sent twice. Default: 0.
+    max_cost: US dollars; the run stops with `Stopped` before they are passed. Default: no limit.
+    prices: a TOML file with prices of models (docs/cost.md). Default: evalkit's own table.
     progress: True writes the progress to standard error; an object receives it. Default: no progress.
 
     Models are closed at the end, and open again when they are used again. Raises `UsageError` before the
@@ -96,6 +100,8 @@ async def evaluate(
     retries: int = 5,
     timeout: float = 600.0,  # noqa: ASYNC109 — of a request
     verify_fraction: float = 0.0,
+    max_cost: float | None = None,
+    prices: str | Path | None = None,
     api_key_env: str = "",
     ray_address: str = "",
     same_model: bool = False,
@@ -128,13 +134,12 @@ async def evaluate(
             lock=None if lock is None else read_lock(Path(lock)),
         )
         path = default_output(plan) if output is None else Path(output)
-        retry = RetryPolicy(attempts=1 + bounded("retries", retries))
-        options = Options(_positive(concurrency), retry, verify_fraction)
+        options = _options(concurrency, retries, verify_fraction, max_cost, prices)
         reporter = make_progress() if progress is True else progress or None
         try:
             return await execute_plan(plan, path, options, reporter)
         except Stopped as stopped:
-            raise Stopped(
+            raise type(stopped)(
                 f"{stopped}. The answers so far are in {path}; the same call with this output resumes it",
                 usage=stopped.usage,
             ) from None
@@ -160,6 +165,8 @@ def run(
     retries: int = 5,
     timeout: float = 600.0,
     verify_fraction: float = 0.0,
+    max_cost: float | None = None,
+    prices: str | Path | None = None,
     api_key_env: str = "",
     ray_address: str = "",
     same_model: bool = False,
@@ -189,6 +196,8 @@ def run(
             retries=retries,
             timeout=timeout,
             verify_fraction=verify_fraction,
+            max_cost=max_cost,
+            prices=prices,
             api_key_env=api_key_env,
             ray_address=ray_address,
             same_model=same_model,
@@ -236,6 +245,23 @@ def _by_role(judge: Judges) -> list[tuple[str, ModelLike]]:
     return [*judge.items()] if isinstance(judge, Mapping) else [(JUDGE, judge)]
 
 
+def _options(
+    concurrency: int | None,
+    retries: int,
+    verify_fraction: float,
+    max_cost: float | None,
+    prices: str | Path | None,
+) -> Options:
+    """Raises `UsageError` for a value that is out of range, and for a file of prices that cannot be read."""
+    return Options(
+        _positive(concurrency),
+        RetryPolicy(attempts=1 + bounded("retries", retries)),
+        verify_fraction,
+        None if max_cost is None else bounded("max_cost", max_cost),
+        read_prices(None if prices is None else Path(prices)),
+    )
+
+
 def _positive(concurrency: int | None) -> int | None:
     if concurrency is not None and concurrency < 1:
         raise UsageError(f"concurrency must be at least 1, or None, not {concurrency}")
@@ -246,8 +272,13 @@ async def execute_plan(
     plan: Plan, path: Path, options: Options | None = None, progress: Progress | None = None
 ) -> Table:
     """Runs `plan` into the run file at `path`, which may contain a part of the run already."""
+    options = options or Options()
+    check_prices(plan, options.prices, options.max_cost)
     with open_run(path, plan) as store, run_events(plan, path):
-        await execute(plan, store, options, Events(progress or Silent()))
+        try:
+            await execute(plan, store, options, Events(progress or Silent()))
+        except Spent as spent:
+            raise Spent(f"{spent}; {left_to_ask(plan, store)}") from None
         table = build_table([store])
         for cell in table.cells:
             emit("figure", logging.INFO, **flat(cell))

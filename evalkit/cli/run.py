@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from evalkit.cli.cost_options import CostOptions, cost_options
 from evalkit.cli.judge_options import JudgeOptions, judge_options
 from evalkit.cli.options import (
     data_option,
@@ -114,6 +115,7 @@ _SILENT = 3.0
     help="Seconds per request, or per call of a copy of a model (copies=N, ray/).",
 )
 @sending_options
+@cost_options
 @click.option(
     "--same-model",
     is_flag=True,
@@ -145,6 +147,7 @@ def command(
     seed: int,
     settings: tuple[str, ...],
     sending: Options,
+    cost: CostOptions,
     data: str | None,
     lock_file: Path | None,
     timeout: float,

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from evalkit.benchmark.task import judge_for
+from evalkit.engine.budget import Budget
 from evalkit.engine.calibrate import calibrate
 from evalkit.engine.cell import CellPlan
 from evalkit.engine.channel import Links, SampleChannel
@@ -31,16 +32,18 @@ from evalkit.engine.progress import Progress, Silent
 from evalkit.engine.provenance import provenance
 from evalkit.engine.reading import answers
 from evalkit.engine.repeatability import note_verification
+from evalkit.engine.rows import row_of
 from evalkit.engine.score import Score, Ungraded, score_of
 from evalkit.engine.shards import Shard
 from evalkit.engine.waits import RetryPolicy
 from evalkit.engine.workers import SampleWorkers
 from evalkit.errors import BoundaryError, DataError, ProviderError, SampleError, StorageError, UsageError
+from evalkit.models.prices import Prices
 from evalkit.models.replicas import Replicas
 from evalkit.runfile.encoding import question_digest, unread, unread_id
 from evalkit.runfile.evidence import IDS
 from evalkit.runfile.figures import figures_of
-from evalkit.runfile.records import FAILED, OUTCOMES, Link, StoredFigure
+from evalkit.runfile.records import FAILED, OUTCOMES, StoredFigure
 from evalkit.runfile.runlock import RunLock
 from evalkit.runfile.store import ANSWERED, VALIDATION, Cell, Row, Store
 from evalkit.runfile.tallies import set_samples_of_all
@@ -56,12 +59,14 @@ _DONE = frozenset({*OUTCOMES, ANSWERED} - {FAILED})
 class Options:
     """How a run is executed; no option changes a request. `concurrency` None: auto.
 
-    `verify`: share of the greedy requests that are sent twice.
+    `verify`: share of the greedy requests that are sent twice. `max_cost`: US dollars at which the run stops.
     """
 
     concurrency: int | None = None
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     verify: float = 0.0
+    max_cost: float | None = None
+    prices: Prices = field(default_factory=Prices)
 
 
 def open_run(path: Path, plan: Plan, *, afresh: bool = False) -> Store:
@@ -148,6 +153,8 @@ async def execute(
     client = make_client(plan.model, limit, *given, verify=options.verify)
     judges = {role: make_client(model, limit, *given, judge=role) for role, model in plan.judges.items()}
     listen(clients := (client, *judges.values()), progress)
+    budget = Budget(plan, options.prices, options.max_cost, commits)
+    budget.charge(clients)
     cells = {(cell.task, cell.protocol, cell.role): cell for cell in store.cells()}
     telling = asyncio.create_task(tell_waits(clients, progress, options.retry.second))
     stored = True
@@ -168,6 +175,7 @@ async def execute(
         gc.unfreeze()
         telling.cancel()
         await land(clients, progress, stored=stored)
+        budget.tell(progress)
         client.evidence.write()
         for one in clients:
             one.close()
@@ -310,7 +318,7 @@ class _CellRun:
             result = await self._result(context, links)
             if may_pass(result) and not self._last and self._client.policy.attempts > 1:
                 self._again.add(position)
-            row = _row(position, sample, context.asked, result, links.found())
+            row = row_of(position, sample, context.asked, result, links.found())
             # A provider's errors are already stored, as they happen.
             if row.boundary not in ("", "provider"):
                 self._note(row)
@@ -384,16 +392,3 @@ class _CellRun:
             if self._shard is not None:
                 set_samples_of_all(self._store, self._cell, self._seen)
             self._store.finish(self._cell, len(data.outcomes), figures)
-
-
-def _row(
-    position: int,
-    sample: Sample,
-    asked: bytes,
-    result: Score | Ungraded | BoundaryError,
-    links: tuple[Link, ...],
-) -> Row:
-    known = sample, position, question_digest(sample), asked
-    if isinstance(result, BoundaryError):
-        return Row(*known, FAILED, boundary=result.boundary, error=str(result), links=links)
-    return Row(*known, result.outcome, result.statistics, result.as_json(), links=links)
