@@ -183,10 +183,14 @@ class OpenAIServer:
             app.router.add_post(f"{self.version}/{route}", partial(self._serve, route=route))
         app.router.add_get(f"{self.version}/models", self._models)
         app.router.add_get("/health", self._health)
+        self._add_routes(app)
         self._runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=1)
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", self._port, backlog=1024).start()
         self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}{self.version}"
+
+    def _add_routes(self, app: web.Application) -> None:
+        """For a server with more routes."""
 
     async def _stop(self) -> None:
         self._over.set()

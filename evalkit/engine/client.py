@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import time
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple, TypeAlias
@@ -18,20 +17,20 @@ from evalkit.engine.departures import Departures
 from evalkit.engine.doubt import Doubt
 from evalkit.engine.evidence import Signs
 from evalkit.engine.flights import Flights, until_when
+from evalkit.engine.judging import judge_stored_as
 from evalkit.engine.lanes import Lane, Lanes, Turn, Uses, unreachable
 from evalkit.engine.limiter import Limiter
 from evalkit.engine.media import MediaCache
 from evalkit.engine.repeatability import is_verified
 from evalkit.engine.waits import LONGEST_RETRY_AFTER, RetryPolicy, Waits
 from evalkit.errors import BoundaryError, EvalkitError, ProviderError, UsageError
-from evalkit.models.base import Model, Request, Response, answers_by_id
+from evalkit.models.base import Model, Request, Response, answers_by_id, hashed
 from evalkit.models.fake import FakeModel, Hints
 from evalkit.models.stops import cut
 from evalkit.runfile.encoding import checked
 from evalkit.runfile.records import AGAIN, OF_JUDGE, OF_MODEL
 from evalkit.runfile.store import Cell
 from evalkit.runfile.tallies import asker, has_answer
-from evalkit.samples import JUDGE
 
 _TOLD_PAUSE = 5.0
 """Seconds from which the progress says that a run waits."""
@@ -195,20 +194,14 @@ class ModelClient:
     def stored_as(self, key: bytes, body: bytes, sample: str) -> tuple[bytes, bytes]:
         """Returns the (key, body) that a request for the sample with the id `sample` is stored under.
 
-        A judge's key and body include its model, because a run may later be scored by another judge. A model
-        that answers by id may answer two samples with the same prompt differently: those of the second one
-        include its id.
+        A model that answers by id may answer two samples with the same prompt differently: key and body of
+        the second one include its id.
         """
         if self._judge:
-            asked = {**orjson.loads(body), "judge": self.model.identity}
-            if self._judge != JUDGE:
-                asked["role"] = self._judge
-        elif self._by_id is not None and self._first_asked(key, sample) != sample:
-            asked = {**orjson.loads(body), "sample": sample}
-        else:
-            return key, body
-        whole = orjson.dumps(asked, option=orjson.OPT_SORT_KEYS)
-        return hashlib.sha256(whole).digest()[:16], whole
+            return judge_stored_as(body, self._judge, self.model.identity)
+        if self._by_id is not None and self._first_asked(key, sample) != sample:
+            return hashed({**orjson.loads(body), "sample": sample})
+        return key, body
 
     def _first_asked(self, key: bytes, sample: str) -> str:
         """The first sample that a request was for, `sample` if there is none yet."""

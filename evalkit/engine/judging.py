@@ -8,12 +8,25 @@ import itertools
 from collections.abc import Callable
 from typing import TypeVar
 
+import orjson
+
 from evalkit.engine.context import Call, Channel, draw_seed
 from evalkit.errors import JudgeError, ProviderError
-from evalkit.models.base import Request, Response
-from evalkit.samples import JUDGE, Prompt, Sample
+from evalkit.models.base import Request, Response, hashed
+from evalkit.samples import JSON, JUDGE, Prompt, Sample
 
 _T = TypeVar("_T")
+
+
+def judge_stored_as(body: bytes, role: str, identity: JSON) -> tuple[bytes, bytes]:
+    """Returns the (key, body) that a request to the judge model of `role` is stored under.
+
+    They include its `identity`, because a run may later be scored by another judge.
+    """
+    asked = {**orjson.loads(body), "judge": identity}
+    if role != JUDGE:
+        asked["role"] = role
+    return hashed(asked)
 
 
 class Judging:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 
 import orjson
@@ -22,14 +23,14 @@ def input_tokens(request: Request, model: str, text_tokens: TextTokens = estimat
     """The tokens of a request's prompt for the model with that name. Its files are as they are sent."""
     turns = request.prompt if isinstance(request.prompt, tuple) else ()
     around = _CHAT + _TURN * len(turns) if turns else 0
-    return around + sum(map(text_tokens, _texts(request))) + _file_tokens(request, model)
+    return around + sum(map(text_tokens, _texts(request))) + file_tokens_of(request, model)
 
 
 def most_input_tokens(request: Request, model: str) -> float:
     """The most tokens that the prompt can have: one for each byte of its texts, and those of its files."""
     turns = request.prompt if isinstance(request.prompt, tuple) else ()
     around = _CHAT_MOST + _TURN_MOST * len(turns)
-    return around + sum(map(most_tokens, _texts(request))) + _file_tokens(request, model)
+    return around + sum(map(most_tokens, _texts(request))) + file_tokens_of(request, model)
 
 
 def most_output_tokens(request: Request) -> int:
@@ -41,8 +42,20 @@ def has_audio(request: Request) -> bool:
     return any(isinstance(file, Audio) for file in request.media)
 
 
-def _file_tokens(request: Request, model: str) -> int:
+def file_tokens_of(request: Request, model: str) -> int:
+    """The tokens of the request's files, as they are sent."""
     return sum(file_tokens(model, file) for file in request.media if isinstance(file, Image | Audio))
+
+
+def without_files(request: Request) -> Request:
+    """The request with the texts of its prompt alone."""
+    if not isinstance(request.prompt, tuple):
+        return request
+    turns = (
+        dataclasses.replace(turn, content=tuple(part for part in turn.parts if isinstance(part, str)))
+        for turn in request.prompt
+    )
+    return dataclasses.replace(request, prompt=tuple(turns))
 
 
 def _texts(request: Request) -> list[str]:
