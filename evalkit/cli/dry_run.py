@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from evalkit.report.tabular import Tabular, TabularCell
     from evalkit.runfile.store import Store
 
-_SUMMED = ("requests", "answered", "following", "input", "output", "most_output")
+_SUMMED = ("requests", "answered", "following", "skipped", "input", "output", "most_output")
 _COSTS = ("cost", "most_cost")
 
 
@@ -138,6 +138,8 @@ def _remarks(plan: Plan, found: Sequence[Estimate], cost: CostOptions) -> Iterat
             yield f"{_name(one)}: {one.answered:,} requests are answered in the run file, and not counted"
         if one.following:
             yield f"{_name(one)}: {one.following:,} requests depend on a response, and are only about these"
+        if one.skipped:
+            yield f"{_name(one)}: {one.skipped:,} samples cannot be asked, and fail in a run"
     if any(cell.model_extractor for cell in plan.cells):
         yield "answers that a judge model reads because the rules cannot are not counted"
     for model in dict.fromkeys((plan.model, *plan.judges.values())):

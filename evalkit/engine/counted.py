@@ -44,7 +44,8 @@ class Estimate:
 
     `judge`: the role of a judge model; "" for the evaluated one. `answered`: requests whose responses the run
     file has already; they are not among the others. `following`: those of the requests that depend on a
-    response. `input`, `output`, `most_output`: tokens. `cost`, `most_cost`: US dollars; None without a price.
+    response. `skipped`: samples that cannot be asked. `input`, `output`, `most_output`: tokens. `cost`,
+    `most_cost`: US dollars; None without a price.
     `input_by`, `output_by`: where the numbers come from.
     """
 
@@ -54,6 +55,7 @@ class Estimate:
     requests: int
     answered: int
     following: int
+    skipped: int
     input: int
     output: int
     most_output: int
@@ -81,6 +83,8 @@ class Tally:
         self._inputs, self._outputs, self._most = array("d"), array("d"), array("q")
         self._audio = array("b")
         self._answered = self._following = self._unknown = 0
+        self.skipped = 0
+        """How many samples cannot be asked, such as those whose picture cannot be decoded."""
         self._sampled: list[tuple[int, int, Request, float]] = []
         """The requests with the smallest keys, which are hashes, so that they are a random sample."""
         self._last: tuple[bytes, float] | None = None
@@ -88,7 +92,7 @@ class Tally:
 
     def __bool__(self) -> bool:
         """Whether there are requests."""
-        return bool(self._inputs or self._answered)
+        return bool(self._inputs or self._answered or self.skipped)
 
     def add_answered(self) -> None:
         self._answered += 1
@@ -143,6 +147,7 @@ class Tally:
             len(self._inputs),
             self._answered,
             self._following,
+            self.skipped,
             round(factor * sum(self._inputs)),
             round(sum(self._outputs)),
             sum(self._most),

@@ -22,12 +22,15 @@ from evalkit.engine.reading import answers
 from evalkit.engine.score import score_of
 from evalkit.errors import BoundaryError
 from evalkit.media.sent import SentFile
-from evalkit.models.base import Response
+from evalkit.models.base import Request, Response
 from evalkit.models.fake import GOLD, FakeModel
 from evalkit.models.prices import Prices
 from evalkit.runfile.store import Store
 from evalkit.runfile.tallies import usage
 from evalkit.samples import JUDGE, Sample
+
+_GOLD = FakeModel(GOLD)
+_SILENT = FakeModel(lambda request, draw: "")
 
 
 async def estimate(
@@ -81,7 +84,6 @@ class _Cell:
             if cell.judges
         }
         self._seen = set[tuple[str, bytes, int]]()
-        self._gold = FakeModel(GOLD)
 
     @property
     def tallies(self) -> tuple[Tally, ...]:
@@ -89,16 +91,20 @@ class _Cell:
 
     async def count(self) -> None:
         for sample in self._samples():
-            with contextlib.suppress(BoundaryError):  # it fails in the run as well
+            try:
                 await self._sample(sample)
+            except BoundaryError:  # it fails in the run as well
+                self._asked.skipped += 1
 
     def _samples(self) -> Iterator[Sample]:
         shard = self._plan.shard
         for position, found in self._cell.tried():
-            if isinstance(found, Sample) and (
-                shard is None or shard.has(self._cell.task.name, position, found)
-            ):
+            if shard is not None and not shard.has(self._cell.task.name, position, found):
+                continue
+            if isinstance(found, Sample):
                 yield found
+            else:
+                self._asked.skipped += 1
 
     async def _sample(self, sample: Sample) -> None:
         task, protocol = self._cell.task, self._cell.protocol
@@ -113,9 +119,12 @@ class _Cell:
         )
         await context.solve()
         if self._judges:
-            judging = Judging(sample, lambda role: _Counting(partial(self._judge, role)), self._plan.seed)
+            judging = Judging(
+                sample, lambda role: _Counting(partial(self._judge, role, sample.id)), self._plan.seed
+            )
             answer, otherwise = await answers(task, sample, protocol, context.transcript)
-            await score_of(task, self._cell.metrics, sample, answer, otherwise, judging)
+            with contextlib.suppress(BoundaryError):  # the replies of the judges are unknown
+                await score_of(task, self._cell.metrics, sample, answer, otherwise, judging)
 
     async def _send(self, call: Call) -> Response:
         assert call.request is not None
@@ -123,30 +132,37 @@ class _Cell:
         if known is not None:
             self._once("", call, self._asked.add_answered)
             return known
-        hints = None if call.hints is None else call.hints()
-        reply = await self._gold.generate_hinted(call.request, hints, draw=call.draw)
+        reply = await self._reply(call.request, call)
         request = await self._media.ready(call.request) if call.request.media else call.request
         self._once("", call, lambda: self._asked.add(call.key, request, reply, follows=call.follows))
         return reply
 
-    async def _judge(self, role: str, call: Call) -> Response:
-        """Counts one request for each question to a judge, whose reply is unknown."""
+    async def _reply(self, request: Request, call: Call) -> Response:
+        """The reference as a response, or an empty one if the task has none."""
+        hints = None if call.hints is None else call.hints()
+        try:
+            return await _GOLD.generate_hinted(request, hints, draw=call.draw)
+        except BoundaryError:
+            return await _SILENT.generate_hinted(request, hints, draw=call.draw)
+
+    async def _judge(self, role: str, sample: str, call: Call) -> Response:
+        """Counts one request for each question of a sample to a judge, whose reply is unknown."""
         assert call.request is not None
         role = role if role in self._judges else JUDGE
         tally, judge = self._judges[role], self._plan.judges[role]
         key, _ = judge_stored_as(call.body, role, judge.identity)
         if self._store is not None and (known := self._store.response(key, call.draw)) is not None:
-            self._once(role, call, tally.add_answered)
+            self._once(f"{role} {sample}", call, tally.add_answered)
             return known
         reply = Response("")
         if call.draw == 0:
             request = call.request
-            self._once(role, call, lambda: tally.add(key, request, reply, follows=True))
+            self._once(f"{role} {sample}", call, lambda: tally.add(key, request, reply, follows=True))
         return reply
 
-    def _once(self, role: str, call: Call, note: Callable[[], None]) -> None:
-        """Calls `note` for the first of equal requests, because the others get its response."""
-        place = (role, call.key, call.draw)
+    def _once(self, asker: str, call: Call, note: Callable[[], None]) -> None:
+        """Calls `note` for the first of equal requests of one asker, because the others get its response."""
+        place = (asker, call.key, call.draw)
         if place not in self._seen:
             self._seen.add(place)
             note()
