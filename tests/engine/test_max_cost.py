@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from evalkit import Store, Table, open_model, run
+from evalkit import Store, Table, merge, open_model, run
 from evalkit.engine.budget import Spent
 from evalkit.errors import UsageError
 from evalkit.models.fake import FakeModel
@@ -97,6 +97,17 @@ def test_what_was_spent_before_counts_and_a_higher_amount_goes_on(tmp_path: Path
         table = ask(server, task, tmp_path, 50.0)
         assert (table.cells[0].value, len(server.requests)) == (100.0, 40)
     assert math.isclose(used(tmp_path / "r.db"), spent(tmp_path / "r.db"))
+
+
+def test_merged_shards_have_cost_what_they_cost_together(tmp_path: Path) -> None:
+    task, parts = sums(tmp_path), [tmp_path / "1.db", tmp_path / "2.db"]
+    with OpenAIServer(arithmetic) as server:
+        for number, part in enumerate(parts, 1):
+            shard, table = f"{number}/2", prices(tmp_path)
+            run("openai/tiny", task, output=part, base_url=server.url, shard=shard, prices=table)
+    merge(parts, tmp_path / "r.db")
+    assert math.isclose(spent(tmp_path / "r.db"), sum(map(spent, parts)))
+    assert math.isclose(spent(tmp_path / "r.db"), used(tmp_path / "r.db"))
 
 
 def test_a_run_that_had_no_prices_is_counted_when_it_gets_some(tmp_path: Path) -> None:
