@@ -173,5 +173,5 @@ def _at_provider(model: Model) -> bool:
 
     members = model.members if isinstance(model, Replicas) else (model,)
     provider = PROVIDERS.get(model.name.partition("/")[0])
-    own = OPENAI if provider is None else provider.service.address
+    own = OPENAI if provider is None else provider.service.url
     return all(getattr(one, "base_url", None) == own for one in members)
