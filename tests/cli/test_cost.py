@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 
+from evalkit import Store
+from evalkit.runfile.spent import SPENT
 from tests.cli.conftest import Cli
 from tests.made import sums
 from tests.models.asking import only_key
@@ -80,3 +85,23 @@ def test_like_takes_the_length_of_responses_from_an_earlier_run(cli: Cli, tmp_pa
     (task,) = json.loads(ended.out)["tasks"]
     assert task["output"] == 30 * 4  # "The answer is 5." has four tokens there
     assert task["output_by"] == "4 tokens for each response, as in the earlier run"
+
+
+@pytest.mark.slow
+def test_what_a_killed_run_has_spent_is_that_of_its_stored_responses(tmp_path: Path) -> None:
+    run = tmp_path / "r.db"
+    with OpenAIServer(arithmetic, latency=0.02) as server:
+        asked = ["-m", "openai/tiny", "--base-url", server.url, "-t", sums(tmp_path, 2000), "-o", str(run)]
+        paid = ["--prices", str(prices(tmp_path)), "--max-cost", "500"]
+        command = [sys.executable, "-m", "evalkit", "run", *asked, *paid]
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as killed:
+            while len(server.requests) < 100:
+                assert killed.poll() is None
+                time.sleep(0.02)
+            killed.kill()
+    with Store.open(run) as store:
+        stored, sent, output = store.connection.execute(
+            "SELECT count(*), sum(prompt_tokens), sum(completion_tokens) FROM draw"
+        ).fetchone()
+        assert 0 < stored < 2000
+        assert store.manifest[SPENT] == pytest.approx(0.001 * sent + 0.01 * output)
