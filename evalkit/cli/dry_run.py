@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evalkit.cli.output import write
-from evalkit.errors import UsageError
 
 if TYPE_CHECKING:
     from evalkit.cli.cost_options import CostOptions
@@ -56,8 +55,7 @@ def _begun(plan: Plan, output: Path | None, stack: contextlib.ExitStack) -> Stor
     if output is None or not output.exists():
         return None
     store = stack.enter_context(Store.open(output))
-    if conflicts := plan.conflicts(store):
-        raise UsageError(f"{output} holds another run: {'; '.join(conflicts)}. Name another file with -o")
+    plan.check_resumes(store)
     return store
 
 

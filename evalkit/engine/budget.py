@@ -40,7 +40,7 @@ class Spent(Stopped):
 def check_prices(plan: Plan, prices: Prices, most: float | None) -> None:
     """Raises `UsageError` if a run is to stop at a cost, and the price of one of its models is not known."""
     if most is not None:
-        prices.needed(_models(plan))
+        prices.check(_models(plan))
 
 
 def usd(amount: float) -> str:

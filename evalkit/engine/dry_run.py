@@ -112,7 +112,7 @@ class _Cell:
             task,
             sample,
             protocol,
-            _Counting(self._send),
+            _Noting(self._send),
             hints=partial(task_hints, task, sample),
             seed=self._plan.seed,
             harness="lm-eval" in self._plan.model.capabilities,
@@ -120,7 +120,7 @@ class _Cell:
         await context.solve()
         if self._judges:
             judging = Judging(
-                sample, lambda role: _Counting(partial(self._judge, role, sample.id)), self._plan.seed
+                sample, lambda role: _Noting(partial(self._judge, role, sample.id)), self._plan.seed
             )
             answer, otherwise = await answers(task, sample, protocol, context.transcript)
             with contextlib.suppress(BoundaryError):  # the replies of the judges are unknown
@@ -168,8 +168,8 @@ class _Cell:
             note()
 
 
-class _Counting:
-    """A `Channel` that counts requests. No tool runs."""
+class _Noting:
+    """A `Channel` that passes requests on to `send`. No tool runs."""
 
     def __init__(self, send: Callable[[Call], Awaitable[Response]]) -> None:
         self.send = send

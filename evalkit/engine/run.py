@@ -85,10 +85,7 @@ def open_run(path: Path, plan: Plan, *, afresh: bool = False) -> Store:
         try:
             if not store.cells():  # new, or killed before its first cell was written
                 _add_cells(store, plan)
-            if conflicts := plan.conflicts(store):
-                raise UsageError(
-                    f"{path} holds another run: {'; '.join(conflicts)}. Name another file with -o"
-                )
+            plan.check_resumes(store)
             note_move(store, plan.model, plan.judges)
             if plan.ids is not None and (notes := plan.ids.notes()):
                 store.set_entry(IDS, [*notes])

@@ -71,7 +71,9 @@ class Price(Rates):
     def most(self, prompt: float, output: float, *, audio: bool = False) -> float:
         """The most US dollars for a request with so many tokens, whatever the endpoint caches."""
         rates, rate = self._rates(prompt, audio)
-        return (max(rate, rates.written or 0.0) * prompt + rates.output * output) / _MILLION
+        return (
+            max(rate, rates.cached or 0.0, rates.written or 0.0) * prompt + rates.output * output
+        ) / _MILLION
 
     def _rates(self, prompt: float, audio: bool) -> tuple[Rates, float]:
         """(the rates of a prompt with so many tokens, that of its input)."""
@@ -105,19 +107,15 @@ class Prices:
         name = model.name.partition("?")[0]
         return _first(self.given, name) or (_first(known_prices(), name) if _at_provider(model) else None)
 
-    def needed(self, models: Iterable[Model]) -> dict[str, Price]:
-        """The prices by the models' names. Raises `UsageError` that says how to give a missing one."""
-        found: dict[str, Price] = {}
+    def check(self, models: Iterable[Model]) -> None:
+        """Raises `UsageError`, which says how to give a price, if one of the models has none."""
         for model in models:
-            price = self.of(model)
-            if price is None:
+            if self.of(model) is None:
                 raise UsageError(
                     f"the price of {model.name} is not known: give it with --prices FILE.toml, which has "
                     f'[[price]] models = ["{model.name}"] input = … output = … (US dollars for a million '
                     "tokens; 0 for a model that costs nothing)"
                 )
-            found[model.name] = price
-        return found
 
 
 def read_prices(path: Path | None) -> Prices:

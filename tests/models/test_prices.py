@@ -117,4 +117,4 @@ def test_a_file_that_is_wrong_is_named_with_the_place(tmp_path: Path, text: str,
 
 def test_a_model_without_a_price_is_told_how_to_give_one() -> None:
     with pytest.raises(UsageError, match=r"the price of fake/callable is not known: give it with --prices"):
-        read_prices(None).needed([FakeModel(lambda request, draw: "")])
+        read_prices(None).check([FakeModel(lambda request, draw: "")])
