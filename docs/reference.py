@@ -16,7 +16,7 @@ Written by `make docs` from the commands' own help; do not edit.
 
 Exit codes: 0 done · 1 a comparison found a regression, or a check failed · 2 the usage or the input is
 wrong, and no request was sent · 3 the run finished with failed samples, or stopped because the endpoint is
-gone or the run file cannot be written · 130 interrupted.
+gone or the run file cannot be written · 4 a run stopped at --max-cost · 130 interrupted.
 """
 
 

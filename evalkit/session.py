@@ -16,6 +16,7 @@ from typing import Any, TypeAlias, TypeVar
 from evalkit.data.base import data_options
 from evalkit.data.lock import read_lock
 from evalkit.engine.bounds import bounded
+from evalkit.engine.budget import Spent, check_prices, left_to_ask
 from evalkit.engine.chosen import TaskLike
 from evalkit.engine.client import Stopped
 from evalkit.engine.events import Events, emit, run_events
@@ -27,6 +28,7 @@ from evalkit.errors import UsageError
 from evalkit.models import judge_key
 from evalkit.models.base import Model
 from evalkit.models.parameters import typed_value
+from evalkit.models.prices import read_prices
 from evalkit.models.python_given import ModelLike, model_of
 from evalkit.report.table import Table, build_table, flat
 from evalkit.samples import JSON, JUDGE
@@ -69,6 +71,8 @@ _ARGUMENTS = """
         Default: they are not.
     draws_per_request: the most draws of one prompt in a request, if evalkit models --probe found that the
         endpoint returns several; 1: each draw has a request and a seed of its own. Default: 64.
+    max_cost: US dollars; the run stops with `Stopped` before they are passed. Default: no limit.
+    prices: a TOML file with prices of models (docs/cost.md). Default: evalkit's own table.
     progress: True writes the progress to standard error; an object receives it. Default: no progress.
 
     Models are closed at the end, and open again when they are used again. Raises `UsageError` before the
@@ -102,6 +106,8 @@ async def evaluate(
     verify_fraction: float = 0.0,
     batch: bool | None = None,
     draws_per_request: int | None = None,
+    max_cost: float | None = None,
+    prices: str | Path | None = None,
     api_key_env: str = "",
     ray_address: str = "",
     same_model: bool = False,
@@ -134,12 +140,12 @@ async def evaluate(
             lock=None if lock is None else read_lock(Path(lock)),
         )
         path = default_output(plan) if output is None else Path(output)
-        options = _options(concurrency, retries, verify_fraction, batch, draws_per_request)
+        options = _options(concurrency, retries, verify_fraction, batch, draws_per_request, max_cost, prices)
         reporter = make_progress() if progress is True else progress or None
         try:
             return await execute_plan(plan, path, options, reporter)
         except Stopped as stopped:
-            raise Stopped(
+            raise type(stopped)(
                 f"{stopped}. The answers so far are in {path}; the same call with this output resumes it",
                 usage=stopped.usage,
             ) from None
@@ -167,6 +173,8 @@ def run(
     verify_fraction: float = 0.0,
     batch: bool | None = None,
     draws_per_request: int | None = None,
+    max_cost: float | None = None,
+    prices: str | Path | None = None,
     api_key_env: str = "",
     ray_address: str = "",
     same_model: bool = False,
@@ -198,6 +206,8 @@ def run(
             verify_fraction=verify_fraction,
             batch=batch,
             draws_per_request=draws_per_request,
+            max_cost=max_cost,
+            prices=prices,
             api_key_env=api_key_env,
             ray_address=ray_address,
             same_model=same_model,
@@ -245,27 +255,46 @@ def _by_role(judge: Judges) -> list[tuple[str, ModelLike]]:
     return [*judge.items()] if isinstance(judge, Mapping) else [(JUDGE, judge)]
 
 
+def _options(
+    concurrency: int | None,
+    retries: int,
+    verify_fraction: float,
+    batch: bool | None,
+    draws_per_request: int | None,
+    max_cost: float | None,
+    prices: str | Path | None,
+) -> Options:
+    """Raises `UsageError` for a value that is out of range, and for a file of prices that cannot be read."""
+    if draws_per_request is not None:
+        bounded("draws-per-request", draws_per_request, "draws_per_request")
+    return Options(
+        _positive(concurrency),
+        RetryPolicy(attempts=1 + bounded("retries", retries)),
+        verify_fraction,
+        batch,
+        draws_per_request,
+        None if max_cost is None else bounded("max_cost", max_cost),
+        read_prices(None if prices is None else Path(prices)),
+    )
+
+
 def _positive(concurrency: int | None) -> int | None:
     if concurrency is not None and concurrency < 1:
         raise UsageError(f"concurrency must be at least 1, or None, not {concurrency}")
     return None if concurrency is None else bounded("concurrency", concurrency)
 
 
-def _options(
-    concurrency: int | None, retries: int, verify: float, batch: bool | None, together: int | None
-) -> Options:
-    if together is not None:
-        bounded("draws-per-request", together, "draws_per_request")
-    retry = RetryPolicy(attempts=1 + bounded("retries", retries))
-    return Options(_positive(concurrency), retry, verify, batch, together)
-
-
 async def execute_plan(
     plan: Plan, path: Path, options: Options | None = None, progress: Progress | None = None
 ) -> Table:
     """Runs `plan` into the run file at `path`, which may contain a part of the run already."""
+    options = options or Options()
+    check_prices(plan, options.prices, options.max_cost)
     with open_run(path, plan) as store, run_events(plan, path):
-        await execute(plan, store, options, Events(progress or Silent()))
+        try:
+            await execute(plan, store, options, Events(progress or Silent()))
+        except Spent as spent:
+            raise Spent(f"{spent}; {left_to_ask(plan, store)}") from None
         table = build_table([store])
         for cell in table.cells:
             emit("figure", logging.INFO, **flat(cell))

@@ -17,7 +17,7 @@ from typing import Any
 from aiohttp import web
 
 from tests.openai_server import OpenAIServer, Script, arithmetic
-from tests.openai_wire import Payload, look, tokens
+from tests.openai_wire import CHAT, Payload, answer, look, tokens
 from tests.tool_wire import Turn, called, chat, described, unfit_tools
 
 MESSAGES = "messages"
@@ -27,6 +27,8 @@ _FIELDS = {
     "model", "messages", "max_tokens", "system", "temperature", "top_p", "top_k", "stop_sequences", "stream",
     "metadata", "thinking", "tools", "tool_choice", "service_tier", "output_config", "cache_control",
 }  # fmt: skip
+
+_COUNTED = {"model", "messages", "system", "thinking", "tools", "tool_choice"}
 
 
 def refuse(status: int, message: str, kind: str = "invalid_request_error", **headers: str) -> web.Response:
@@ -75,6 +77,20 @@ class AnthropicServer(OpenAIServer):
         if request.headers.get("anthropic-version") != "2023-06-01":
             return refuse(400, "anthropic-version: header is required")
         return await super()._payload(request)
+
+    def add_routes(self, router: web.UrlDispatcher) -> None:
+        router.add_post(f"{self.version}/{MESSAGES}/count_tokens", self._count)
+
+    async def _count(self, request: web.Request) -> web.StreamResponse:
+        payload = await self._payload(request)
+        if isinstance(payload, web.Response):
+            return payload
+        if odd := sorted({*payload} - _COUNTED):
+            return refuse(400, f"{odd[0]}: Extra inputs are not permitted")
+        wrong = self._wrong_turns(payload) or self._unclear(payload)
+        chat = _as_chat({**payload, "max_tokens": 1})
+        sent = answer(chat, CHAT, "")["usage"]["prompt_tokens"]
+        return wrong or web.json_response({"input_tokens": sent})
 
     def _wrong(self, payload: Payload, route: str) -> web.Response | None:
         for needed in ("model", "messages", "max_tokens"):

@@ -20,10 +20,11 @@ from typing import Any
 from aiohttp import web
 
 from tests.openai_server import OpenAIServer, Script, arithmetic
-from tests.openai_wire import Heard, Payload, Seen, listen, look, tokens
+from tests.openai_wire import CHAT, Heard, Payload, Seen, answer, listen, look, tokens
 from tests.tool_wire import Turn, called, chat, described, unfit_tools
 
 GENERATE = "models/{model}:generateContent"
+COUNT = "models/{model}:countTokens"
 _FIELDS = {
     "contents", "systemInstruction", "generationConfig", "safetySettings", "tools", "toolConfig",
     "cachedContent",
@@ -99,6 +100,21 @@ class GeminiServer(OpenAIServer):
             return refuse(403, "Method doesn't allow unregistered callers.", "PERMISSION_DENIED")
         info = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "API_KEY_INVALID"}
         return refuse(400, "API key not valid. Please pass a valid API key.", "INVALID_ARGUMENT", info)
+
+    def add_routes(self, router: web.UrlDispatcher) -> None:
+        router.add_post(f"{self.version}/{COUNT}", self._count)
+
+    async def _count(self, request: web.Request) -> web.StreamResponse:
+        payload = await self._payload(request)
+        if isinstance(payload, web.Response):
+            return payload
+        asked = payload.get("generateContentRequest", {})
+        if asked.pop("model", "") != f"models/{self.asked_model}" or {*payload} != {"generateContentRequest"}:
+            return refuse(400, "model is required, and equal in the request and its URL")
+        whole = {**asked, "generationConfig": {"maxOutputTokens": 1}}
+        sent = answer(_as_chat(whole, self.asked_model), CHAT, "")["usage"]["prompt_tokens"]
+        wrong = self._wrong(asked, GENERATE) or self._unclear(asked)
+        return wrong or web.json_response({"totalTokens": sent})
 
     async def _models(self, request: web.Request) -> web.StreamResponse:
         return web.json_response({"models": [{"name": f"models/{self._model or 'any'}"}]})

@@ -32,6 +32,7 @@ PAGES = (
     "docs/machines.md",
     "docs/models.md",
     "docs/command.md",
+    "docs/cost.md",
     "docs/tables.md",
     "docs/adding-a-task.md",
     "docs/solvers.md",

@@ -2,7 +2,7 @@
 
 Exit codes: 0 done; 1 a comparison found a regression, or a check failed; 2 the usage or the input is wrong,
 and no request was sent; 3 the run finished with failed samples, or stopped because the endpoint is gone or
-the run file cannot be written; 130 interrupted.
+the run file cannot be written; 4 a run stopped at --max-cost; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def _run(arguments: list[str] | None) -> int:
     except UsageError as error:
         code = _complain(error, 2)
     except EvalkitError as error:
-        code = _complain(error, 2 if getattr(error, "usage", False) else 3)
+        code = _complain(error, getattr(error, "exit_code", 2 if getattr(error, "usage", False) else 3))
     except OSError as error:
         if error.filename is not None:
             code = _complain(f"{str(error.filename)[:200]}: {error.strerror}", 2)

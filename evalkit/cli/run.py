@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from evalkit.cli.cost_options import CostOptions, cost_options
+from evalkit.cli.dry_run import dry_run
 from evalkit.cli.judge_options import JudgeOptions, judge_options
 from evalkit.cli.options import (
     data_option,
@@ -114,6 +116,7 @@ _SILENT = 3.0
     help="Seconds per request, or per call of a copy of a model (copies=N, ray/).",
 )
 @sending_options
+@cost_options
 @click.option(
     "--same-model",
     is_flag=True,
@@ -145,6 +148,7 @@ def command(
     seed: int,
     settings: tuple[str, ...],
     sending: Options,
+    cost: CostOptions,
     data: str | None,
     lock_file: Path | None,
     timeout: float,
@@ -182,11 +186,14 @@ def command(
         shard=shard,
         lock=None if lock_file is None else read_lock(lock_file),
         tell=_teller(),
+        scoring=not cost.dry_run,
     )
     plan = _chosen(plan, only, verbose)
+    if cost.dry_run:
+        return dry_run(plan, output, cost, bool(sending.batch), as_json)
     path = output or default_output(plan)
     with log_to(log_file, path, lambda text: click.echo(text, err=True)):
-        return run_plan(plan, path, sending, resuming(path, output is None), as_json, verbose)
+        return run_plan(plan, path, cost.applied(sending), resuming(path, output is None), as_json, verbose)
 
 
 def _chosen(plan: Plan, only: tuple[str, ...], verbose: bool) -> Plan:

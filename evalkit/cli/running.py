@@ -49,7 +49,7 @@ def run_plan(plan: Plan, path: Path, options: Options, again: str, as_json: bool
         click.echo(f"interrupted; all responses so far are in {path}. To resume: {again}", err=True)
         return 130
     except Stopped as stopped:
-        raise Stopped(
+        raise type(stopped)(
             f"{stopped}. All responses so far are in {path}; to resume: {again}", usage=stopped.usage
         ) from None
     except StorageError as error:

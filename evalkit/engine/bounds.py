@@ -9,13 +9,14 @@ from evalkit.engine.shared_draws import MOST
 from evalkit.errors import UsageError
 
 _N = TypeVar("_N", int, float)
-Bounded = Literal["timeout", "retries", "concurrency", "limit", "seed", "draws-per-request"]
+Bounded = Literal["timeout", "retries", "concurrency", "limit", "seed", "draws-per-request", "max_cost"]
 _BOUNDS: dict[Bounded, tuple[float, float, str]] = {
     "timeout": (0.001, 86_400, "seconds, of which a day has 86,400"),
     "retries": (0, 100, "further attempts"),
     "concurrency": (1, 4096, "requests in flight, each with a connection of its own"),
     "limit": (1, 10**12, "samples"),
     "draws-per-request": (1, MOST, "draws"),
+    "max_cost": (0, 10**9, "US dollars"),
     "seed": (-(2**63), 2**63 - 1, "an integer of 64 bits"),
 }
 """The least and the greatest value, and what is counted."""

@@ -285,7 +285,7 @@ class ModelClient:
             return response
 
         try:
-            response = await self.flights.carry(flight(), paid=bool(lane.address))
+            response = await self.flights.send(request, flight, paid=bool(lane.address))
         except ProviderError as error:
             if self.lanes.several and lane.address not in str(error):
                 error.args = (f"{lane.address}: {error.args[0]}",)

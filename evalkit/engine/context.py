@@ -45,7 +45,7 @@ class Call(NamedTuple):
     """A call of a model or a tool for a sample. `key`, `body`: as `Request.encoded` returns them.
 
     `request`: None for a tool. `branch`: the protocols that led to the call, "" for the cell's own. `hints`:
-    for a fake model; None for a judge model and for a tool.
+    for a fake model; None for a judge model and for a tool. `follows`: whether it depends on a response.
     """
 
     key: bytes
@@ -54,6 +54,7 @@ class Call(NamedTuple):
     request: Request | None = None
     branch: str = ""
     hints: Callable[[], Hints] | None = None
+    follows: bool = False
 
 
 class Channel(Shape):
@@ -256,7 +257,8 @@ class SampleContext:
         if known is not None:
             return known.response
         self._turns.setdefault((key, draw))  # turns are ordered by request, not by response
-        response = await self._channel.send(Call(key, body, draw, request, self._branch, self._said))
+        call = Call(key, body, draw, request, self._branch, self._said, not first)
+        response = await self._channel.send(call)
         self._turns[key, draw] = Turn(response, draw)
         if first:
             self._first.add(key)

@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any, TypeAlias
 
 from evalkit.engine.lanes import Lanes
 from evalkit.engine.one_batch import requests
+from evalkit.models.base import Request, Response
 
-_T = TypeVar("_T")
+Sending: TypeAlias = Coroutine[Any, Any, Response]
+Charge: TypeAlias = Callable[[Request, Callable[[], Sending]], Awaitable[Sending]]
+"""Waits until an attempt may be paid for, and returns what sends it and counts what it cost."""
 _SHOWN = 120
 """The characters of an error in a line."""
 
@@ -29,13 +32,17 @@ class Flights:
         self._left: set[asyncio.Task[Any]] = set()
         """Requests on their way whose sample no longer waits for them, because the run ends."""
         self.on_asleep: Callable[[int], None] | None = None
+        self.charge: Charge | None = None
         self.timeout = max((float(getattr(lane.model, "timeout", 0.0)) for lane in lanes.all), default=0.0)
 
-    async def carry(self, work: Coroutine[Any, Any, _T], *, paid: bool) -> _T:
-        """Returns the result of `work`, which sends a request and stores the response.
+    async def send(self, request: Request, work: Callable[[], Sending], *, paid: bool) -> Response:
+        """Returns the result of `work`, which sends the request and stores the response.
 
-        `paid`: if the caller is cancelled meanwhile, it goes on until `land`.
+        `paid`: if the caller is cancelled meanwhile, it goes on until `land`. Raises also what `charge` does.
         """
+        return await self._carry(work() if self.charge is None else await self.charge(request, work), paid)
+
+    async def _carry(self, work: Sending, paid: bool) -> Response:
         mark = object()
         self._sent[mark] = time.monotonic()
         try:

@@ -16,14 +16,13 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import ParamSpec, TypeAlias, TypeVar
+from typing import ParamSpec, Protocol, TypeAlias, TypeVar
 
 from evalkit.errors import MediaError
 from evalkit.media.kinds import KINDS, Sent, ShowSettings, video_workers
 from evalkit.media.sent import SentFile
 from evalkit.models.base import Request
 from evalkit.processes.workers import Workers
-from evalkit.runfile.store import Store
 from evalkit.samples import Audio, Image, Prompt, Shown, Speech
 from evalkit.scratch import Scratch
 
@@ -32,10 +31,16 @@ _R = TypeVar("_R")
 _Key: TypeAlias = tuple[object, ...]
 
 
+class MediaStore(Protocol):
+    """What notes the files that are sent: a run file (`evalkit.runfile.store.Store`)."""
+
+    def add_media(self, medium: SentFile) -> None: ...
+
+
 class MediaCache:
     """Prepares the files of one run. `close` removes the temporary folder."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: MediaStore) -> None:
         self._store = store
         self._made: dict[_Key, Sent | MediaError] = {}
         self._making: dict[_Key, asyncio.Task[None]] = {}

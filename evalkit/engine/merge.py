@@ -28,6 +28,7 @@ from evalkit.runfile.figures import figures_of
 from evalkit.runfile.measured import measures
 from evalkit.runfile.records import SHARD, Cell
 from evalkit.runfile.replica_use import ENTRY, replica_uses, set_replica_uses
+from evalkit.runfile.spent import SPENT
 from evalkit.runfile.store import Store
 from evalkit.runfile.tallies import (
     add_departure,
@@ -224,6 +225,8 @@ def _manifest(parts: Sequence[_Part]) -> dict[str, Any]:
         manifest[IDS] = [*dict.fromkeys(notes)]
     if batches := [batch for part in parts for batch in part.store.manifest.get(BATCHES, ())]:
         manifest[BATCHES] = batches
+    if spent := [cost for part in parts if (cost := part.store.manifest.get(SPENT)) is not None]:
+        manifest[SPENT] = sum(spent)
     manifest["merged"] = [{"shard": str(part.shard), "from": part.store.path.name} for part in parts]
     return manifest
 

@@ -92,6 +92,13 @@ class Plan:
         by_id = [f"{self.model.name}: {note}" for note in self.ids.notes()] if self.ids else []
         return [*self.left_out, *sizes, *unread, *by_id]
 
+    def check_resumes(self, store: Store) -> None:
+        """Raises `UsageError`, which names every difference, if `store` holds another run."""
+        if conflicts := self.conflicts(store):
+            raise UsageError(
+                f"{store.path} holds another run: {'; '.join(conflicts)}. Name another file with -o"
+            )
+
     def conflicts(self, store: Store) -> list[str]:
         """Returns a message for each difference between this plan and the one that `store` was made with."""
         found, mine = store.manifest, orjson.loads(dump(self.manifest()))  # as a file holds it

@@ -14,6 +14,7 @@ from typing import NoReturn
 
 from evalkit.benchmark.task import judge_for
 from evalkit.engine.batching import waiting_at_once
+from evalkit.engine.budget import Budget
 from evalkit.engine.calibrate import calibrate
 from evalkit.engine.cell import CellPlan
 from evalkit.engine.channel import Links, SampleChannel
@@ -32,17 +33,19 @@ from evalkit.engine.progress import Progress, Silent
 from evalkit.engine.provenance import provenance
 from evalkit.engine.reading import answers
 from evalkit.engine.repeatability import note_verification
+from evalkit.engine.rows import row_of
 from evalkit.engine.score import Score, Ungraded, score_of
 from evalkit.engine.shards import Shard
 from evalkit.engine.waits import RetryPolicy
 from evalkit.engine.workers import SampleWorkers
 from evalkit.errors import BoundaryError, DataError, ProviderError, SampleError, StorageError, UsageError
+from evalkit.models.prices import Prices
 from evalkit.models.replicas import Replicas
 from evalkit.runfile.encoding import question_digest, unread, unread_id
 from evalkit.runfile.evidence import IDS
 from evalkit.runfile.figures import figures_of
 from evalkit.runfile.opening import remove
-from evalkit.runfile.records import FAILED, OUTCOMES, Link, StoredFigure
+from evalkit.runfile.records import FAILED, OUTCOMES, StoredFigure
 from evalkit.runfile.runlock import RunLock
 from evalkit.runfile.store import ANSWERED, VALIDATION, Cell, Row, Store
 from evalkit.runfile.tallies import set_samples_of_all
@@ -60,7 +63,7 @@ class Options:
 
     `verify`: share of the greedy requests that are sent twice. `batch`: whether requests are sent by the
     provider's batch routes; None: they are not, and a run that has unfinished batches is refused.
-    `together`: the most draws of one request.
+    `together`: the most draws of one request. `max_cost`: US dollars at which the run stops.
     """
 
     concurrency: int | None = None
@@ -68,6 +71,8 @@ class Options:
     verify: float = 0.0
     batch: bool | None = None
     together: int | None = None
+    max_cost: float | None = None
+    prices: Prices = field(default_factory=Prices)
 
 
 def open_run(path: Path, plan: Plan, *, afresh: bool = False) -> Store:
@@ -86,10 +91,7 @@ def open_run(path: Path, plan: Plan, *, afresh: bool = False) -> Store:
         try:
             if not store.cells():  # new, or killed before its first cell was written
                 _add_cells(store, plan)
-            if conflicts := plan.conflicts(store):
-                raise UsageError(
-                    f"{path} holds another run: {'; '.join(conflicts)}. Name another file with -o"
-                )
+            plan.check_resumes(store)
             note_move(store, plan.model, plan.judges)
             if plan.ids is not None and (notes := plan.ids.notes()):
                 store.set_entry(IDS, [*notes])
@@ -148,6 +150,8 @@ async def execute(
     )
     judges = {role: make_client(model, limit, *given, judge=role) for role, model in plan.judges.items()}
     listen(clients := (client, *judges.values()), progress)
+    budget = Budget(plan, options.prices, options.max_cost, commits)
+    budget.charge(clients)
     cells = {(cell.task, cell.protocol, cell.role): cell for cell in store.cells()}
     telling = asyncio.create_task(tell_waits(clients, progress, options.retry.second))
     stored = True
@@ -168,6 +172,7 @@ async def execute(
         gc.unfreeze()
         telling.cancel()
         await land(clients, progress, stored=stored)
+        budget.tell(progress)
         client.evidence.write()
         for one in clients:
             one.close()
@@ -312,7 +317,7 @@ class _CellRun:
             result = await self._result(context, links)
             if may_pass(result) and not self._last and self._client.policy.attempts > 1:
                 self._again.add(position)
-            row = _row(position, sample, context.asked, result, links.found())
+            row = row_of(position, sample, context.asked, result, links.found())
             # A provider's errors are already stored, as they happen.
             if row.boundary not in ("", "provider"):
                 self._note(row)
@@ -386,16 +391,3 @@ class _CellRun:
             if self._shard is not None:
                 set_samples_of_all(self._store, self._cell, self._seen)
             self._store.finish(self._cell, len(data.outcomes), figures)
-
-
-def _row(
-    position: int,
-    sample: Sample,
-    asked: bytes,
-    result: Score | Ungraded | BoundaryError,
-    links: tuple[Link, ...],
-) -> Row:
-    known = sample, position, question_digest(sample), asked
-    if isinstance(result, BoundaryError):
-        return Row(*known, FAILED, boundary=result.boundary, error=str(result), links=links)
-    return Row(*known, result.outcome, result.statistics, result.as_json(), links=links)

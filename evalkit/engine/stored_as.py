@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
-
 import orjson
 
-from evalkit.models.base import Model
+from evalkit.models.base import Model, hashed
 from evalkit.runfile.store import Store
 from evalkit.runfile.tallies import asker
-from evalkit.samples import JUDGE
+from evalkit.samples import JSON, JUDGE
+
+
+def judge_stored_as(body: bytes, role: str, identity: JSON) -> tuple[bytes, bytes]:
+    """Returns the (key, body) that a request to the judge model of `role` is stored under.
+
+    They include its `identity`, because a run may later be scored by another judge.
+    """
+    asked = {**orjson.loads(body), "judge": identity}
+    if role != JUDGE:
+        asked["role"] = role
+    return hashed(asked)
 
 
 class Keys:
@@ -25,20 +34,14 @@ class Keys:
     def stored_as(self, key: bytes, body: bytes, sample: str) -> tuple[bytes, bytes]:
         """Returns the (key, body) that a request for the sample with the id `sample` is stored under.
 
-        A judge's key and body include its model, because a run may later be scored by another judge. A model
-        that answers by id may answer two samples with the same prompt differently: those of the second one
-        include its id.
+        A model that answers by id may answer two samples with the same prompt differently: key and body of
+        the second one include its id.
         """
         if self._judge:
-            asked = {**orjson.loads(body), "judge": self._model.identity}
-            if self._judge != JUDGE:
-                asked["role"] = self._judge
-        elif self._by_id and self._first_asked(key, sample) != sample:
-            asked = {**orjson.loads(body), "sample": sample}
-        else:
-            return key, body
-        whole = orjson.dumps(asked, option=orjson.OPT_SORT_KEYS)
-        return hashlib.sha256(whole).digest()[:16], whole
+            return judge_stored_as(body, self._judge, self._model.identity)
+        if self._by_id and self._first_asked(key, sample) != sample:
+            return hashed({**orjson.loads(body), "sample": sample})
+        return key, body
 
     def _first_asked(self, key: bytes, sample: str) -> str:
         """The first sample that a request was for, `sample` if there is none yet."""

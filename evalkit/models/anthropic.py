@@ -29,6 +29,8 @@ from evalkit.samples import JSON, Message, Part, Tool, ToolCall
 
 _BLANK_END = ("prefill", "the endpoint continues no text that ends with a blank: it was sent without it")
 _ROLES = {"user": "user", "assistant": "assistant", "tool": "user"}
+_COUNTED = ("model", "messages", "system", "thinking", "tools")
+"""The fields of a request that count_tokens takes."""
 
 
 class AnthropicModel(HTTPModel):
@@ -62,6 +64,11 @@ class AnthropicModel(HTTPModel):
 
     def _route(self, request: Request) -> str:
         return "messages"
+
+    async def count_input(self, request: Request) -> int:
+        payload = await self._built(request)
+        counted = {key: payload[key] for key in _COUNTED if key in payload}
+        return await self._counted("messages/count_tokens", counted, "input_tokens")
 
     def _parsed(self, body: bytes, request: Request, seconds: float) -> Response:
         return parse(body, seconds)

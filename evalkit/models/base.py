@@ -184,8 +184,13 @@ class Request:
 
         Responses are stored under the key and the number of the draw.
         """
-        body = orjson.dumps(self.body(), option=orjson.OPT_SORT_KEYS)
-        return hashlib.sha256(body).digest()[:16], body
+        return hashed(self.body())
+
+
+def hashed(body: Mapping[str, JSON]) -> tuple[bytes, bytes]:
+    """(key, body) of a request's body, as `Request.encoded` returns them."""
+    encoded = orjson.dumps(body, option=orjson.OPT_SORT_KEYS)
+    return hashlib.sha256(encoded).digest()[:16], encoded
 
 
 def _turn(message: Message) -> dict[str, JSON]:

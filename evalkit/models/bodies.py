@@ -31,6 +31,17 @@ def count(value: Any) -> int | None:
     return value if type(value) is int and 0 <= value <= MOST_TOKENS else None
 
 
+def read_object(body: bytes) -> dict[str, Any]:
+    """The JSON object that a response is. Raises `ProviderError`."""
+    try:
+        found = orjson.loads(body)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise ProviderError("the response is not a JSON object")
+    return found
+
+
 def error_message(body: bytes) -> str:
     """The message in a server's error body, as one line of at most 300 characters."""
     try:

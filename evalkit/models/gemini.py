@@ -43,6 +43,8 @@ _SAMPLING = {
     "frequency_penalty": "frequencyPenalty",
 }
 _CONFIG = "generationConfig"
+_COUNTED = ("contents", "systemInstruction")
+"""The fields of a request that countTokens takes."""
 _VERTEX = re.compile(r"([a-z0-9][a-z0-9.:-]*)/([a-z0-9-]+)")
 _KINDS = ("models/", "tunedModels/")
 _ROLES = {"user": "user", "assistant": "model", "tool": "user"}
@@ -76,6 +78,14 @@ class GeminiModel(HTTPModel):
         typed = self._model if self._model.startswith(_KINDS) else f"models/{self._model}"
         kind, _, name = typed.partition("/")
         return f"{kind}/{quote(name, safe='')}:generateContent"
+
+    async def count_input(self, request: Request) -> int:
+        payload = await self._built(request)
+        asked: dict[str, JSON] = {key: payload[key] for key in _COUNTED if key in payload}
+        place = self._route(request).removesuffix(":generateContent")
+        if self._credentials is None:  # Vertex AI takes the fields themselves
+            asked = {"generateContentRequest": {"model": place, **asked}}
+        return await self._counted(f"{place}:countTokens", asked, "totalTokens")
 
     def _parsed(self, body: bytes, request: Request, seconds: float) -> Response:
         return parse(body, seconds)

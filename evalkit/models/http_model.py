@@ -17,6 +17,7 @@ import orjson
 from evalkit.errors import ProviderError
 from evalkit.models.alternatives import ALTERNATIVES, most_alternatives, within
 from evalkit.models.base import Capability, Request, Response
+from evalkit.models.bodies import count, read_object
 from evalkit.models.http import JSON_BODY, Endpoint, Refusal
 from evalkit.models.inside import Inside
 from evalkit.models.registry import capabilities_of
@@ -140,6 +141,22 @@ class HTTPModel(ABC):
             return response
         signs = (*response.signs, (ALTERNATIVES, str(asked.logprobs)))
         return dataclasses.replace(response, signs=signs)
+
+    async def count_input(self, request: Request) -> int:
+        """The tokens of the prompt by the endpoint's own count, for which nothing is generated.
+
+        Raises `ProviderError` if the endpoint does not count.
+        """
+        raise ProviderError(f"{self._backend}/ has no route that counts tokens", fatal=True)
+
+    async def _counted(self, route: str, body: Mapping[str, JSON], field: str) -> int:
+        """The number in a `field` of the response to `body`."""
+        encoded = orjson.dumps(body)
+        said = await self._endpoint.post(route, lambda: encoded, read_object, await self._headers())
+        found = count(said.get(field))
+        if not found:
+            raise ProviderError(f"{self.base_url}: the response of {route} has no {field}")
+        return found
 
     def wire(self, request: Request) -> dict[str, JSON]:
         """The request as it is sent, for a person: address, headers without the key, and body."""

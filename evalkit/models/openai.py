@@ -45,7 +45,7 @@ class OpenAIModel(HTTPModel):
     ) -> None:
         endpoint = Endpoint(base_url, timeout=timeout, key_env=key_env, service=provider.service)
         super().__init__(backend, model, endpoint, Adapted())
-        self._provider = provider
+        self._provider, self._key_env = provider, key_env
         if endpoint.is_openai:  # OpenAI always starts a new message
             self.capabilities -= {"prefill"}
         # OpenAI's newer models refuse the older name; other servers know only that one.
@@ -71,6 +71,23 @@ class OpenAIModel(HTTPModel):
 
     def _route(self, request: Request) -> str:
         return "completions" if request.api == "completion" else "chat/completions"
+
+    async def count_input(self, request: Request) -> int:
+        """By the routes of vLLM and llama.cpp, which count no pictures and clips: these are estimated."""
+        from evalkit.models.request_tokens import file_tokens_of, without_files
+        from evalkit.models.tokenize_route import tokenized
+
+        root = Endpoint(
+            self.base_url.removesuffix("/v1"),
+            timeout=self.timeout,
+            key_env=self._key_env,
+            service=self._provider.service,
+        )
+        try:
+            texts = await tokenized(root, self._payload(without_files(request)))
+        finally:
+            await root.aclose()
+        return texts + file_tokens_of(request, self.name)
 
     def _parsed(self, body: bytes, request: Request, seconds: float) -> Response:
         echoed = str(request.prompt) if request.echo else ""

@@ -68,6 +68,7 @@ _TYPES: Mapping[str, Any] = {
     "seed": int,
     "shard": str,
     "slim": Literal[True, "texts"],
+    "spent": float,
     "started": str,
 }
 """The type of an entry, if there is one."""

@@ -73,9 +73,9 @@ class Drawing(OpenAIServer):
         return answer(payload, route, *texts)
 
 
-def know(server: OpenAIServer, *routes: str) -> None:
+def know(server: OpenAIServer, *routes: str, name: str = "openai/x") -> None:
     """Keeps a probe that found that `n` is taken on these routes."""
-    model = open_model("openai/x", base_url=server.url)
+    model = open_model(name, base_url=server.url)
     assert isinstance(model, HTTPModel)
     answers = tuple(Answer(f"{route}_n", "yes", "") for route in routes)
     keep(model, Probe(model.name, model.base_url, time.time(), 1, 1, 1, answers))
