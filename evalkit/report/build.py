@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from evalkit.errors import UsageError
+from evalkit.report.choice import Choice, chosen, few, fitting, headlines_only
+from evalkit.report.contests import contest_table
 from evalkit.report.courses import course_tables, courses
 from evalkit.report.documents import to_csv, to_json
-from evalkit.report.layout import runs_of
+from evalkit.report.layout import headlines, runs_of
 from evalkit.report.markdown import to_markdown
 from evalkit.report.paper import parted
+from evalkit.report.signatures import with_signatures
+from evalkit.report.sources import Source
 from evalkit.report.table import build_table, flat
 from evalkit.report.tabulate import breakdowns, figure_list, heat_maps, side_by_side
-from evalkit.report.terminal import to_terminal
+from evalkit.report.terminal import in_one_box, to_terminal
+from evalkit.samples import JSON
 
 if TYPE_CHECKING:
     from evalkit.report.charts import Chart
@@ -60,6 +65,8 @@ def render_report(
     width: int | None = None,
     page: Page | None = None,
     relative_to: str = "",
+    choice: Choice = Choice(),  # noqa: B008 (frozen)
+    sources: Sequence[Source] = (),
 ) -> str:
     """The report on `stores` in the format `name`, one of `FORMATS`.
 
@@ -69,13 +76,16 @@ def render_report(
 
     `colour`, `width`: settings of the terminal. `page`: settings of HTML. `relative_to`: the base run of a
     paper's ratios and differences; also the model, possibly a printed one, that HTML draws capabilities
-    relative to. Raises `UsageError` if `strict` forbids the report, or if there is no `relative_to`.
+    relative to. `choice`: the rows and columns that are shown. By default CSV, JSON and HTML have all, the
+    others all runs, the headlines, and as many printed columns as there is room for. `sources`: as in
+    `build_table`. Raises `UsageError` if `strict` forbids the report, or if there is no `relative_to`, row or
+    column of this name.
     """
     if relative_to and not paper:
         raise UsageError(
             "--relative-to needs --paper: it is the base of a paper's ratios, differences and capabilities"
         )
-    table = build_table(stores, strict=strict)
+    table = build_table(stores, strict=strict, sources=sources, title=choice.title)
     rows = {cell.row for cell in table.cells}
     several = len({cell.model for cell in table.cells}) > 1 or len(rows) < len(table.cells)
     if name == "html":
@@ -85,21 +95,28 @@ def render_report(
         )
         run = "" if printed else relative_to
         grids = grids_of(stores, table, paper, strict=strict, relative_to=run) if paper or several else ()
+        grids = chosen(grids, choice)
         return _page(stores, table, grids, paper, page or Page(), relative_to)
     beside = paper or name in ("latex", "json") or (several and name != "csv")
     grids = grids_of(stores, table, paper, strict=strict, relative_to=relative_to) if beside else ()
+    grids = chosen(grids, choice)
     if name == "json":
         document = {**table.as_json(), "grids": [grid.as_json() for grid in grids], "paper": paper or None}
         if found := courses(table, grids):
             document["courses"] = [one.as_json() for one in found]
         return to_json(document)
     if name == "csv":
-        return to_csv([row for grid in grids for row in grid.flat()] or map(flat, table.cells))
+        return to_csv([row for grid in grids for row in grid.flat()] or _flat(stores, table))
+    contests = contest_table(grids, table)
+    grids = _readable(grids, table, choice, room(name, width))
     tables = [*map(side_by_side, grids)] or [figure_list(table)]
+    if contests and name != "latex":
+        tables.insert(0 if name == "markdown" else len(tables), contests)  # a comment begins with verdicts
     tables += heat_maps(table)
     tables += course_tables(courses(table, grids))
     if breakdown:
         tables += breakdowns(table)
+    tables = with_signatures(tables, whole=choice.signatures)
     if name == "latex":
         from evalkit.report.latex import to_latex
 
@@ -107,6 +124,26 @@ def render_report(
     if name == "markdown":
         return to_markdown(tables)
     return to_terminal(tables, width=width, colour=colour)
+
+
+def _flat(stores: Sequence[Store], table: Table) -> list[dict[str, JSON]]:
+    """One row for each figure, with the name of its column: two checkpoints may have one model's name."""
+    names = {id(cell): run.name for run in runs_of(stores, table) for cell in run.cells.values()}
+    return [{"run": names[id(cell)], **flat(cell)} for cell in table.cells]
+
+
+def _readable(
+    grids: Sequence[Grid], table: Table, choice: Choice, fits: Callable[[Grid], bool]
+) -> tuple[Grid, ...]:
+    """The grids as people read them: without what `choice` does not ask for and there is no room for."""
+    if not choice.rows and any(grid.id for grid in grids):
+        grids = headlines_only(grids, {cell.row for cell in headlines(table.cells)})
+    return tuple(grids if choice.columns else (fitting(grid, fits) for grid in grids))
+
+
+def room(name: str, width: int | None) -> Callable[[Grid], bool]:
+    """Whether a grid fits into the format `name`: into one box of a terminal that is `width` wide."""
+    return (lambda grid: in_one_box(side_by_side(grid), width)) if name == "terminal" else few
 
 
 def render_capabilities(
@@ -119,6 +156,7 @@ def render_capabilities(
     colour: bool = False,
     width: int | None = None,
     page: Page | None = None,
+    sources: Sequence[Source] = (),
 ) -> str:
     """The mean ratio of every run to the run `relative_to` over groups of benchmarks, in the format `name`.
 
@@ -130,7 +168,7 @@ def render_capabilities(
     from evalkit.report.capability_table import flat as rows_of
     from evalkit.report.paper import load_capabilities
 
-    table = build_table(stores, strict=strict)
+    table = build_table(stores, strict=strict, sources=sources)
     view = capabilities_of(stores, table, load_capabilities(groups), groups, relative_to)
     if name == "json":
         return to_json(view.as_json())

@@ -75,10 +75,11 @@ class Fold:
 
 @dataclass(frozen=True, slots=True)
 class Conclusion:
-    """The most important sentence of a table."""
+    """The most important sentence of a table. `unbroken`: on one line, so that a search in a log finds it."""
 
     text: str
     style: Style
+    unbroken: bool = True
 
 
 @dataclass(frozen=True, slots=True)

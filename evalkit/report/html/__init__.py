@@ -14,7 +14,7 @@ from evalkit.report.courses import NamedCourse, course_tables
 from evalkit.report.html.about import cards, run_cards
 from evalkit.report.html.browser import make_browser
 from evalkit.report.html.page import render
-from evalkit.report.layout import runs_of
+from evalkit.report.layout import file_names, runs_of
 from evalkit.report.tabular import Tabular, cleaned
 from evalkit.report.tabulate import breakdowns, figure_list, heat_maps, side_by_side
 
@@ -39,7 +39,7 @@ def to_html(
 
     `courses`: those of the table's figures, which are among the breakdowns. `first`: tables above the others.
     """
-    names = [run.name for run in runs_of(stores, table)]
+    names = file_names(runs_of(stores, table))
     return render(
         title=table.title,
         tables=[
