@@ -83,6 +83,12 @@ if TYPE_CHECKING:
     help="Instead of the table, show speech transcripts aligned with the reference texts, and the most "
     "confused words.",
 )
+@click.option(
+    "--private",
+    is_flag=True,
+    help="Keep addresses of endpoints, local paths and facts about the machine in what is written; only the "
+    "table in the terminal has them anyway.",
+)
 @task_file_option
 @json_option
 def command(
@@ -92,6 +98,7 @@ def command(
     name: str,
     output: Path | None,
     as_json: bool,
+    private: bool,
     **others: Any,
 ) -> None:
     """Make a table from one or more run files, side by side if they have the same signature.
@@ -99,6 +106,7 @@ def command(
     A column can have a NAME, and several files of one model: RUN+RUN=NAME. A FILE.toml has runs and options.
     No request is sent to a model. A run that is still going on can be read too.
     """
+    from evalkit.exports import shared
     from evalkit.report.build import ENDINGS
     from evalkit.runfile.measured import check_task_files
     from evalkit.runfile.store import Store
@@ -107,7 +115,9 @@ def command(
     name = "json" if as_json else format_of(output, name, ENDINGS, "terminal")
     _check(asked, choice, name)
     runs = [path for source in sources for path in source.paths]
-    stores = [Store.open(path, check_task_files(task_files)) for path in runs]
+    stays = private or (name == "terminal" and output is None)
+    opened = Store.open if stays else shared.opened
+    stores = [opened(path, check_task_files(task_files)) for path in runs]
     try:
         text = _text(stores, sources, name, asked, choice, output is None and sys.stdout.isatty())
     finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evalkit.errors import UsageError
@@ -11,6 +12,7 @@ from evalkit.report.choice import Choice, chosen, few, fitting, headlines_only
 from evalkit.report.contests import contest_table
 from evalkit.report.courses import course_tables, courses
 from evalkit.report.documents import to_csv, to_json
+from evalkit.report.latex import MOST_COLUMNS, to_latex
 from evalkit.report.layout import headlines, runs_of
 from evalkit.report.markdown import to_markdown
 from evalkit.report.paper import parted
@@ -101,7 +103,11 @@ def render_report(
     grids = grids_of(stores, table, paper, strict=strict, relative_to=relative_to) if beside else ()
     grids = chosen(grids, choice)
     if name == "json":
-        document = {**table.as_json(), "grids": [grid.as_json() for grid in grids], "paper": paper or None}
+        document = {
+            **table.as_json(),
+            "grids": [grid.as_json() for grid in grids],
+            "paper": _paper_name(paper),
+        }
         if found := courses(table, grids):
             document["courses"] = [one.as_json() for one in found]
         return to_json(document)
@@ -118,12 +124,15 @@ def render_report(
         tables += breakdowns(table)
     tables = with_signatures(tables, whole=choice.signatures)
     if name == "latex":
-        from evalkit.report.latex import to_latex
-
-        return to_latex(tables)
+        return to_latex(tables, caption=choice.caption, label=choice.label)
     if name == "markdown":
         return to_markdown(tables)
     return to_terminal(tables, width=width, colour=colour)
+
+
+def _paper_name(paper: str) -> str | None:
+    """The paper as it is called, without the folder of the user's own."""
+    return (Path(paper).name if Path(paper).is_absolute() else paper) or None
 
 
 def _flat(stores: Sequence[Store], table: Table) -> list[dict[str, JSON]]:
@@ -143,7 +152,9 @@ def _readable(
 
 def room(name: str, width: int | None) -> Callable[[Grid], bool]:
     """Whether a grid fits into the format `name`: into one box of a terminal that is `width` wide."""
-    return (lambda grid: in_one_box(side_by_side(grid), width)) if name == "terminal" else few
+    if name == "terminal":
+        return lambda grid: in_one_box(side_by_side(grid), width)
+    return (lambda grid: len(grid.columns) <= MOST_COLUMNS) if name == "latex" else few
 
 
 def render_capabilities(
@@ -182,8 +193,6 @@ def render_capabilities(
         charts = [capability_chart(view)] if wanted.charts else []
         return to_html(stores, table, (), charts, samples=wanted.samples, first=[drawn])
     if name == "latex":
-        from evalkit.report.latex import to_latex
-
         return to_latex([drawn])
     if name == "markdown":
         return to_markdown([drawn])

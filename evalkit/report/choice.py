@@ -17,7 +17,7 @@ ALL = "all"
 """The name that stands for all printed columns, or all rows."""
 DASH = f"{NOT_PRINTED}: the paper prints no figure"
 _COMMON = 3
-"""The number of printed columns in formats without a known width, unless others are chosen."""
+"""The number of printed columns in Markdown, unless others are chosen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ def chosen(grids: Sequence[Grid], choice: Choice) -> tuple[Grid, ...]:
 def headlines_only(grids: Sequence[Grid], headlines: Collection[Key]) -> tuple[Grid, ...]:
     """The grids without the figures that no printed table has and that are not among the `headlines`.
 
-    A remark under the last grid counts what was left out.
+    A hint under the last grid counts what was left out.
     """
     kept, left = [], 0
     for grid in grids:
@@ -94,8 +94,8 @@ def headlines_only(grids: Sequence[Grid], headlines: Collection[Key]) -> tuple[G
         kept.append(grid)
     kept = [grid for grid in kept if grid.rows]
     if left and kept:
-        remark = f"Left out: {left} figures by other metrics, extractors and rules; --rows {ALL} shows them"
-        kept[-1] = dataclasses.replace(kept[-1], remarks=(*kept[-1].remarks, remark))
+        hint = f"Left out: {left} figures by other metrics, extractors and rules; --rows {ALL} shows them"
+        kept[-1] = dataclasses.replace(kept[-1], hints=(*kept[-1].hints, hint))
     return tuple(kept)
 
 
@@ -114,9 +114,8 @@ def fitting(grid: Grid, fits: Callable[[Grid], bool]) -> Grid:
         found = narrowed(grid, columns, grid.rows)
         if count < len(ranked):
             names = ", ".join(grid.columns[i].name for i in printed if i not in columns)
-            found = dataclasses.replace(
-                found, remarks=(*found.remarks, f"Left out: {names}; --columns {ALL} shows them")
-            )
+            hint = f"Left out: {names}; --columns {ALL} shows them"
+            found = dataclasses.replace(found, hints=(*found.hints, hint))
         if fits(found):
             break
     return found
@@ -171,12 +170,13 @@ def _still(grid: Grid, shown: Sequence[GridRow], names: set[str]) -> Iterator[st
         PAIRED: any(cell.kind == "compared" for cell in cells),
         DASH: any(cell.text == NOT_PRINTED for cell in cells),
     }
-    visible = {*names, *(row.label for row in shown)}
-    hidden = {*(column.name for column in grid.columns), *(row.label for row in grid.rows)} - visible
+    # `MMLU, 5-shot` is also called MMLU.
+    visible = {*names, *(row.label.partition(",")[0] for row in shown)}
+    every = {*(column.name for column in grid.columns), *(row.label.partition(",")[0] for row in grid.rows)}
     for remark in grid.remarks:
         if remark.startswith(f"{NO_TASK}: "):
             yield from no_task(shown)
-        elif needed.get(remark, True) and (_mentions(remark, visible) or not _mentions(remark, hidden)):
+        elif needed.get(remark, True) and _speaks(remark, visible, every - visible):
             yield remark
 
 
@@ -185,6 +185,11 @@ def no_task(rows: Sequence[GridRow]) -> Iterator[str]:
     tasks = [row.task for row in rows if row.task and any(cell.text == NO_TASK for cell in row.cells)]
     if tasks:
         yield f"{NO_TASK}: {', '.join(dict.fromkeys(tasks))}; {JOINS}"
+
+
+def _speaks(remark: str, visible: set[str], hidden: set[str]) -> bool:
+    """Whether a remark names something visible, or nothing at all."""
+    return _mentions(remark, visible) or not _mentions(remark, hidden)
 
 
 def _mentions(text: str, names: Iterable[str]) -> bool:

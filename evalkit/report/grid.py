@@ -87,7 +87,8 @@ class Grid:
 
     `notes`: numbered from 1; cells refer to these numbers. `remarks`: sentences about the whole grid.
     `asides`: sentences about the paper that no row needs; `evalkit.report.choice` leaves them out of chosen
-    tables. `id`: that of the printed table; "" for rows that are in no printed table.
+    tables. `hints`: how to see what is left out. `id`: that of the printed table; "" for rows that are in no
+    printed table.
     """
 
     title: str
@@ -97,6 +98,7 @@ class Grid:
     signatures: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
     asides: tuple[str, ...] = ()
+    hints: tuple[str, ...] = ()
     id: str = ""
     source: str = ""
 

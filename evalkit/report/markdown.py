@@ -33,7 +33,7 @@ def _lines(table: Tabular) -> Iterator[str]:
     yield ""
     for number, note in table.numbered_notes():
         yield f"{number} {escape_markdown(note)}  "
-    for remark in table.remarks:
+    for remark in (*table.remarks, *table.hints):
         yield f"{paragraph(remark)}  "
     for fold in table.folds:
         yield from (f"<details><summary>{escape_markdown(fold.title)}</summary>", "")

@@ -21,7 +21,7 @@ def with_signatures(tables: Sequence[Tabular], *, whole: bool) -> list[Tabular]:
     if len(every) <= FEW:
         return list(tables)
     shown = [
-        dataclasses.replace(table, signatures=(), remarks=(*table.remarks, *_digests(table, whole)))
+        dataclasses.replace(table, signatures=(), hints=(*table.hints, *_digests(table, whole)))
         for table in tables
     ]
     if whole:

@@ -255,7 +255,7 @@ def _remarks(cell: TableCell) -> Iterable[str]:
     if cell.seconds:
         heard = sum(cell.outcomes.values()) + cell.answered - cell.outcomes["failed"]
         yield (
-            f"{cell.task}: {cell.seconds / 3600:.3g} hours of speech, "
+            f"{cell.task}: {_hours(cell.seconds)} hours of speech, "
             f"{cell.seconds / heard:.1f} s per clip on average"
         )
     if (draws := cell.signature.parts.get("draws", 1)) != 1:
@@ -281,6 +281,12 @@ def _of_responses(cell: TableCell) -> Iterable[str]:
         )
     for words in (*cell.evidence, *cell.departures):
         yield f"{cell.model} on {cell.task}:{cell.protocol}: {words}"
+
+
+def _hours(seconds: float) -> str:
+    """Hours with two digits, or whole ones from ten on."""
+    hours = seconds / 3600
+    return f"{hours:.2g}" if hours < 10 else f"{hours:,.0f}"
 
 
 def _counted(number: int, noun: str) -> str:

@@ -155,6 +155,7 @@ def side_by_side(grid: Grid) -> Tabular:
         notes=grid.notes,
         remarks=(*grid.remarks, *grid.asides),
         signatures=grid.signatures,
+        hints=grid.hints,
         id=grid.id,
         source=grid.source,
     )

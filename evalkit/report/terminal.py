@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from evalkit.report.tabular import Tabular, TabularCell, cleaned
+from evalkit.report.tabular import Tabular, TabularCell, cleaned, parts
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -62,6 +62,8 @@ def _print(console: Console, table: Tabular) -> None:
         console.print(Text(f"{number} {note}"))
     for remark in table.remarks:
         console.print(Text(remark))
+    for hint in table.hints:
+        console.print(Text(hint, style="dim"))
     for fold in table.folds:
         console.print(Text(fold.title, style="bold"))
         for line in fold.lines:
@@ -99,7 +101,7 @@ def _box(table: Tabular, shown: Sequence[int], room: Mapping[int, int], *, wide:
         if row.section:
             box.add_row(Text(row.section, style="italic"))
         label, *others = (_text(row.cells[i], wide=wide) for i in shown)
-        box.add_row(_whole_parts(label, room[0]) if beside else label, *others)
+        box.add_row(_wholeparts(label, room[0]) if beside else label, *others)
         if apart:
             box.add_row("")
     return box
@@ -168,22 +170,17 @@ def _headed(table: Tabular, i: int) -> int:
     """The width of a column whose lines are whole, and whose heading may be broken after spaces and signs."""
     from rich.cells import cell_len
 
-    parts = (part.rstrip() for part in _parts(table.columns[i].text))
-    return min(_COLUMN, max(map(cell_len, [*parts, *_lines(table, i)])))
+    heading = (part.rstrip() for part in parts(table.columns[i].text))
+    return min(_COLUMN, max(map(cell_len, [*heading, *_lines(table, i)])))
 
 
 def _narrowed(table: Tabular, i: int) -> int:
     """The width of a column whose lines may be broken between words, and its heading also after a sign."""
     from rich.cells import cell_len
 
-    lines = [*_parts(table.columns[i].text), *_lines(table, i)]
+    lines = [*parts(table.columns[i].text), *_lines(table, i)]
     words = (cell_len(word) for line in lines for word in line.split())
     return min(_COLUMN, max([_NARROW, *words]))
-
-
-def _parts(name: str) -> list[str]:
-    """The parts between which a name may be broken: after spaces and signs, not within words and numbers."""
-    return re.findall(r"[^\s/?&=_:,+-]*(?:[\s/?&=_:,+-]+|$)", name)
 
 
 def _broken(name: str, width: int) -> str:
@@ -192,14 +189,14 @@ def _broken(name: str, width: int) -> str:
 
     lines = [""]
     for word in re.findall(r"\S+\s*", name):
-        for part in _parts(word) if cell_len(word.rstrip()) > width else [word]:
+        for part in parts(word) if cell_len(word.rstrip()) > width else [word]:
             if lines[-1] and cell_len(lines[-1] + part.rstrip()) > width:
                 lines.append("")
             lines[-1] += part
     return "\n".join(line.rstrip() for line in lines)
 
 
-def _whole_parts(label: Text, width: int) -> Text:
+def _wholeparts(label: Text, width: int) -> Text:
     """The label with its first line broken as `_broken` does."""
     from rich.text import Text
 

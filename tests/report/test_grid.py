@@ -403,7 +403,7 @@ def test_data_formats_have_every_cell(tmp_path: Path) -> None:
     assert rows[3]["outcomes"] == "correct 102, unparsable 98"
     assert rows[1]["notes"] == "0-shot, greedy (once) here, Maj1@5 there"
     document = json.loads(render_report(stores, "json", paper=str(path)))
-    assert document["paper"] == str(path)
+    assert document["paper"] == path.name
     (found,) = document["grids"][:1]
     assert found["rows"][0]["cells"][3]["value"] == 51.0
     assert found["rows"][0]["cells"][3]["against"] == {
