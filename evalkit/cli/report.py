@@ -108,6 +108,7 @@ def command(
     """
     from evalkit.exports import shared
     from evalkit.report.build import ENDINGS
+    from evalkit.report.markdown import COMMENT
     from evalkit.runfile.measured import check_task_files
     from evalkit.runfile.store import Store
 
@@ -124,6 +125,12 @@ def command(
         for store in stores:
             store.close()
     write(output, text, runs, shown=name == "terminal")
+    if name == "markdown" and len(text) > COMMENT:
+        click.echo(
+            f"evalkit: {len(text):,} characters; a comment on GitHub has at most {COMMENT:,}: choose tables "
+            "with --paper PAPER/TABLE, or --rows and --columns",
+            err=True,
+        )
 
 
 @dataclass(frozen=True, slots=True)

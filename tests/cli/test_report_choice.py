@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import base64
 import csv
+import gzip
 import io
+import re
 from pathlib import Path
 
 import pytest
 
 from evalkit.report.sources import source_of
 from tests.cli.conftest import Cli
+from tests.made import sums
+from tests.openai_server import OpenAIServer, Payload, asked_text
 from tests.report.runs import PAPER, ran
 
 
@@ -118,3 +123,50 @@ def test_a_wrong_file_is_one_line(
     code, _, err = cli("report", "report.toml")
     assert code == 2
     assert said in err
+
+
+def test_a_comment_begins_with_the_verdicts_and_fits(cli: Cli, folder: Path) -> None:
+    code, out, err = cli("report", folder / "old.db", folder / "new=1+b.db", "--format", "markdown")
+    assert code == 0
+    assert "characters" not in err
+    lines = out.splitlines()
+    assert lines[0].startswith(
+        "### ✅ benchmarks against fake/acme (old): fake/acme (new=1+b) 1 better, 0 worse"
+    )
+    (row,) = (line for line in lines if line.startswith("| sums:once |"))
+    assert re.fullmatch(r"\| sums:once \| \d+:\d+, p (< |)[\d.]+ ✓ \|", row.replace("&lt;", "<"))
+    long = "A long note. " * 6000
+    (folder / "long.toml").write_text(PAPER.replace("Nobody checked it.", long), encoding="utf-8")
+    code, _, err = cli("report", folder / "old.db", "--paper", folder / "long.toml", "--format", "markdown")
+    assert code == 0
+    assert "a comment on GitHub has at most 65,536: choose tables" in err
+
+
+def unpacked(page: str) -> str:
+    """The page with its packed samples as text."""
+    blocks = re.findall(r"H4sI[A-Za-z0-9+/=]{20,}", page)
+    assert blocks
+    return page + "".join(gzip.decompress(base64.b64decode(block)).decode() for block in blocks)
+
+
+def test_no_address_and_no_path_goes_along_unless_asked(cli: Cli, tmp_path: Path) -> None:
+    """Of an endpoint that fails for some samples, with its address in what it says."""
+    run = tmp_path / "secret-folder" / "r.db"
+
+    def script(payload: Payload, route: str) -> str | Payload:
+        text = asked_text(payload)
+        return text if len(text) % 2 else {"error": "down"}
+
+    with OpenAIServer(script) as server:
+        task = sums(tmp_path, 12)
+        cli("run", "-m", "openai/m", "--base-url", server.url, "-t", task, "-o", run, "--retries", "0")
+        (tmp_path / "own.toml").write_text(PAPER, encoding="utf-8")
+        places = (server.url.split("//")[1].split("/")[0], str(tmp_path), "secret-folder")
+    for ending in ("html", "md", "tex", "csv", "json", "txt"):
+        made = tmp_path / f"t.{ending}"
+        assert cli("report", run, "--paper", tmp_path / "own.toml", "-o", made).code == 0
+        text = made.read_text("utf-8")
+        text = unpacked(text) if ending == "html" else text
+        assert not [place for place in places if place in text], ending
+    assert cli("report", run, "-o", tmp_path / "t.html", "--private").code == 0
+    assert places[0] in (tmp_path / "t.html").read_text("utf-8")
