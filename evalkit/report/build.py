@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from evalkit.report.charts import Chart
     from evalkit.report.grid import Grid
     from evalkit.report.table import Table
+    from evalkit.report.tabular import Tabular
     from evalkit.runfile.store import Store
 
 MOST = 50_000
@@ -90,36 +91,25 @@ def render_report(
     table = build_table(stores, strict=strict, sources=sources, title=choice.title)
     rows = {cell.row for cell in table.cells}
     several = len({cell.model for cell in table.cells}) > 1 or len(rows) < len(table.cells)
+    selects = bool(choice.columns or choice.rows)
     if name == "html":
         # `relative_to` may also be a printed model, for the capabilities of a paper.
         printed = bool(paper and parted(paper)[0]) and relative_to not in (
             run.name for run in runs_of(stores, table)
         )
         run = "" if printed else relative_to
-        grids = grids_of(stores, table, paper, strict=strict, relative_to=run) if paper or several else ()
+        beside = paper or selects or several
+        grids = grids_of(stores, table, paper, strict=strict, relative_to=run) if beside else ()
         grids = chosen(grids, choice)
         return _page(stores, table, grids, paper, page or Page(), relative_to)
-    beside = paper or name in ("latex", "json") or (several and name != "csv")
+    beside = paper or selects or name in ("latex", "json") or (several and name != "csv")
     grids = grids_of(stores, table, paper, strict=strict, relative_to=relative_to) if beside else ()
     grids = chosen(grids, choice)
     if name == "json":
-        document = {
-            **table.as_json(),
-            "grids": [grid.as_json() for grid in grids],
-            "paper": _paper_name(paper),
-        }
-        if found := courses(table, grids):
-            document["courses"] = [one.as_json() for one in found]
-        return to_json(document)
+        return to_json(_document(table, grids, paper))
     if name == "csv":
         return to_csv([row for grid in grids for row in grid.flat()] or _flat(stores, table))
-    contests = contest_table(grids, table)
-    grids = _readable(grids, table, choice, room(name, width))
-    tables = [*map(side_by_side, grids)] or [figure_list(table)]
-    if contests and name != "latex":
-        tables.insert(0 if name == "markdown" else len(tables), contests)  # a comment begins with verdicts
-    tables += heat_maps(table)
-    tables += course_tables(courses(table, grids))
+    tables = _tables(table, grids, name, choice, width)
     if breakdown:
         tables += breakdowns(table)
     tables = with_signatures(tables, whole=choice.signatures)
@@ -130,9 +120,26 @@ def render_report(
     return to_terminal(tables, width=width, colour=colour)
 
 
-def _paper_name(paper: str) -> str | None:
-    """The paper as it is called, without the folder of the user's own."""
-    return (Path(paper).name if Path(paper).is_absolute() else paper) or None
+def _tables(
+    table: Table, grids: Sequence[Grid], name: str, choice: Choice, width: int | None
+) -> list[Tabular]:
+    """The tables as people read them in the format `name`."""
+    contests = contest_table(grids, table)
+    shown = [side_by_side(grid) for grid in _readable(grids, table, choice, room(name, width))]
+    shown = shown or [figure_list(table)]
+    if contests and name != "latex":
+        shown.insert(0 if name == "markdown" else len(shown), contests)  # a comment begins with verdicts
+    return [*shown, *heat_maps(table), *course_tables(courses(table, grids))]
+
+
+def _document(table: Table, grids: Sequence[Grid], paper: str) -> dict[str, JSON]:
+    """The report for JSON. The paper is named without the folder of the user's own."""
+    name = Path(paper).name if Path(paper).is_absolute() else paper
+    shown: list[JSON] = [grid.as_json() for grid in grids]
+    document: dict[str, JSON] = {**table.as_json(), "grids": shown, "paper": name or None}
+    if found := courses(table, grids):
+        document["courses"] = [one.as_json() for one in found]
+    return document
 
 
 def _flat(stores: Sequence[Store], table: Table) -> list[dict[str, JSON]]:

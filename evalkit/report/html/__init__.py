@@ -10,6 +10,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from evalkit.report.contests import contest_table
 from evalkit.report.courses import NamedCourse, course_tables
 from evalkit.report.html.about import cards, run_cards
 from evalkit.report.html.browser import make_browser
@@ -40,11 +41,13 @@ def to_html(
     `courses`: those of the table's figures, which are among the breakdowns. `first`: tables above the others.
     """
     names = file_names(runs_of(stores, table))
+    contests = contest_table(grids, table)
     return render(
         title=table.title,
         tables=[
             *map(cleaned, first),
             *([_runs_first(side_by_side(grid)) for grid in grids] or [cleaned(figure_list(table))]),
+            *([cleaned(contests)] if contests else []),
         ],
         charts=charts,
         parts=list(map(cleaned, (*course_tables(courses), *heat_maps(table), *breakdowns(table)))),
