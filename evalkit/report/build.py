@@ -101,7 +101,8 @@ def render_report(
         beside = paper or selects or several
         grids = grids_of(stores, table, paper, strict=strict, relative_to=run) if beside else ()
         grids = chosen(grids, choice)
-        return _page(stores, table, grids, paper, page or Page(), relative_to)
+        wanted = page or Page()
+        return _page(stores, table, grids, paper, wanted, relative_to, runs_first=not choice.columns)
     beside = paper or selects or name in ("latex", "json") or (several and name != "csv")
     grids = grids_of(stores, table, paper, strict=strict, relative_to=relative_to) if beside else ()
     grids = chosen(grids, choice)
@@ -145,7 +146,7 @@ def _document(table: Table, grids: Sequence[Grid], paper: str) -> dict[str, JSON
 def _flat(stores: Sequence[Store], table: Table) -> list[dict[str, JSON]]:
     """One row for each figure, with the name of its column: two checkpoints may have one model's name."""
     names = {id(cell): run.name for run in runs_of(stores, table) for cell in run.cells.values()}
-    return [{"run": names[id(cell)], **flat(cell)} for cell in table.cells]
+    return [{**flat(cell), "run": names[id(cell)]} for cell in table.cells]
 
 
 def _readable(
@@ -212,7 +213,14 @@ def run_text(table: Table, *, as_json: bool = False, colour: bool = False) -> st
 
 
 def _page(
-    stores: Sequence[Store], table: Table, grids: Sequence[Grid], paper: str, wanted: Page, relative_to: str
+    stores: Sequence[Store],
+    table: Table,
+    grids: Sequence[Grid],
+    paper: str,
+    wanted: Page,
+    relative_to: str,
+    *,
+    runs_first: bool,
 ) -> str:
     from evalkit.report.html import to_html
 
@@ -231,7 +239,7 @@ def _page(
             prices=wanted.prices,
             courses=found,
         )
-    return to_html(stores, table, grids, drawn, samples=wanted.samples, courses=found)
+    return to_html(stores, table, grids, drawn, samples=wanted.samples, courses=found, runs_first=runs_first)
 
 
 def grids_of(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from evalkit.errors import UsageError
-from evalkit.report.build import render_report
+from evalkit.report.build import Page, render_report
 from evalkit.report.choice import Choice, named
 from evalkit.runfile.store import Store
 from tests.report.runs import ran
@@ -87,6 +87,10 @@ def test_all_columns_bring_their_notes(runs: list[Store]) -> None:
 def test_columns_are_those_that_are_named_in_their_order(runs: list[Store]) -> None:
     lines = shown(runs, width=120, columns=("Twice", "fake/model-2", "Often")).splitlines()
     assert lines[2].split() == ["Twice", "fake/model-2", "Often", "fake/model-0", "fake/model-1"]
+    page = shown(runs, "html", columns=("Twice", "fake/model-2"))
+    assert page.index('class="printed">Twice<') < page.index('class="run">fake/model-2<')
+    page = shown(runs, "html")
+    assert page.index('class="printed">Twice<') > page.index('class="run">fake/model-2<')
     csv = shown(runs, "csv", columns=("Twice",))
     assert "Twice,printed" in csv
     assert "Often" not in csv
@@ -135,3 +139,14 @@ def test_names_may_have_commas() -> None:
     assert named(["MMLU", " 5-shot", "Acme 8B", "  300k"], known, "row") == known[1:]
     assert named(["MMLU", " 5-shot", "MMLU"], known, "row") == ["MMLU, 5-shot", "MMLU"]
     assert named(["Acme 8B, 300k", "MMLU"], known, "row") == ["Acme 8B, 300k", "MMLU"]
+
+
+def test_rows_are_chosen_of_one_run_too(tmp_path: Path) -> None:
+    store = ran(tmp_path, "fake/a", task="gsm8k:8-shot-cot,math:4-shot", data="builtin")
+    for name in ("terminal", "markdown", "latex", "csv", "html"):
+        text = render_report(
+            [store], name, width=80, choice=Choice(rows=("math",)), page=Page(0, charts=False)
+        )
+        table = text.partition("Provenance")[0] if name != "html" else text.partition('id="provenance"')[0]
+        assert "math:4-shot" in table
+        assert "gsm8k:8" not in table.replace("on gsm8k, math", ""), name

@@ -35,10 +35,12 @@ def to_html(
     samples: int,
     courses: Sequence[NamedCourse] = (),
     first: Sequence[Tabular] = (),
+    runs_first: bool = True,
 ) -> str:
     """The page. `grids`: shown instead of the plain table, if any. `samples`: the most samples to include.
 
     `courses`: those of the table's figures, which are among the breakdowns. `first`: tables above the others.
+    `runs_first`: whether runs are left of printed columns, because a phone shows the first columns.
     """
     names = file_names(runs_of(stores, table))
     contests = contest_table(grids, table)
@@ -46,7 +48,7 @@ def to_html(
         title=table.title,
         tables=[
             *map(cleaned, first),
-            *([_runs_first(side_by_side(grid)) for grid in grids] or [cleaned(figure_list(table))]),
+            *([_headed(side_by_side(grid), runs_first) for grid in grids] or [cleaned(figure_list(table))]),
             *([cleaned(contests)] if contests else []),
         ],
         charts=charts,
@@ -57,9 +59,9 @@ def to_html(
     )
 
 
-def _runs_first(table: Tabular) -> Tabular:
-    """The table with runs before printed models, because a phone shows the first columns."""
+def _headed(table: Tabular, runs_first: bool) -> Tabular:
+    """The table with a heading above its labels, and, if wanted, with runs before printed models."""
     label, *others = table.columns
-    order = sorted(range(len(others)), key=lambda i: others[i].kind == "printed")
+    order = sorted(range(len(others)), key=lambda i: runs_first and others[i].kind == "printed")
     headed = dataclasses.replace(table, columns=(dataclasses.replace(label, text="benchmark"), *others))
     return cleaned(headed.with_columns([0, *(i + 1 for i in order)]))
