@@ -5,21 +5,25 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from evalkit.cli.choice_options import choice_options, runs_argument
 from evalkit.cli.options import json_option, output_option, task_file_option
 from evalkit.cli.output import format_of, write
 from evalkit.errors import UsageError, unknown
 
 if TYPE_CHECKING:
+    from evalkit.report.choice import Choice
+    from evalkit.report.sources import Source
     from evalkit.runfile.store import Store
 
 
 @click.command()
-@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
+@runs_argument
 @click.option(
     "--format",
     "name",
@@ -36,6 +40,7 @@ if TYPE_CHECKING:
     help="Show a paper's printed figures beside the runs': gemini-1.0, gemini-1.0/table-2, or the path of "
     "your own .toml file or folder.",
 )
+@choice_options
 @click.option(
     "--samples",
     type=click.IntRange(min=0),
@@ -78,71 +83,129 @@ if TYPE_CHECKING:
     help="Instead of the table, show speech transcripts aligned with the reference texts, and the most "
     "confused words.",
 )
+@click.option(
+    "--private",
+    is_flag=True,
+    help="Keep addresses of endpoints, local paths and facts about the machine in what is written; only the "
+    "table in the terminal has them anyway.",
+)
 @task_file_option
 @json_option
 def command(
-    runs: tuple[Path, ...],
+    sources: list[Source],
+    choice: Choice,
     task_files: tuple[Path, ...],
     name: str,
     output: Path | None,
-    paper: str,
-    capabilities: str,
-    samples: int | None,
-    relative_to: str,
-    prices: tuple[str, ...],
-    no_charts: bool,
-    strict: bool,
-    breakdown: bool,
-    disputes: bool,
-    alignments: bool,
     as_json: bool,
+    private: bool,
+    **others: Any,
 ) -> None:
     """Make a table from one or more run files, side by side if they have the same signature.
 
+    A column can have a NAME, and several files of one model: RUN+RUN=NAME. A FILE.toml has runs and options.
     No request is sent to a model. A run that is still going on can be read too.
     """
-    from evalkit.report.build import ENDINGS, FORMATS, MOST, Page, render_capabilities, render_report
+    from evalkit.exports import shared
+    from evalkit.report.build import ENDINGS
+    from evalkit.report.markdown import COMMENT
     from evalkit.runfile.measured import check_task_files
     from evalkit.runfile.store import Store
 
+    asked = _Asked(**others)
     name = "json" if as_json else format_of(output, name, ENDINGS, "terminal")
-    option = "--disputes" if disputes else "--alignments" if alignments else ""
-    known = ("terminal", "json") if option else FORMATS
-    for other, given in (("--paper", paper), ("--breakdown", breakdown), (option, option)):
-        if capabilities and given:
-            raise UsageError(f"--capabilities replaces the table and cannot be used with {other}")
-    if option and paper:
-        raise UsageError(f"{option} replaces the table and cannot be used with --paper")
-    if name not in known:
-        raise unknown(f"format of {option}" if option else "format", name, known)
-    stores = [Store.open(path, check_task_files(task_files)) for path in runs]
+    _check(asked, choice, name)
+    runs = [path for source in sources for path in source.paths]
+    stays = private or (name == "terminal" and output is None)
+    opened = Store.open if stays else shared.opened
+    stores = [opened(path, check_task_files(task_files)) for path in runs]
     try:
-        colour = output is None and sys.stdout.isatty()
-        if option:
-            for store in stores:
-                store.needs_texts(option)
-            text = (_disputes if disputes else _alignments)(stores, name)
-        elif capabilities:
-            page = Page(MOST if samples is None else samples, charts=not no_charts)
-            text = render_capabilities(
-                stores, name, capabilities, relative_to=relative_to, strict=strict, colour=colour, page=page
-            )
-        else:
-            page = Page(MOST if samples is None else samples, _prices(prices), not no_charts)
-            text = render_report(
-                stores,
-                name,
-                paper=paper,
-                strict=strict,
-                breakdown=breakdown,
-                colour=colour,
-                page=page,
-                relative_to=relative_to,
-            )
+        text = _text(stores, sources, name, asked, choice, output is None and sys.stdout.isatty())
     finally:
         for store in stores:
             store.close()
     write(output, text, runs, shown=name == "terminal")
+    if name == "markdown" and len(text) > COMMENT:
+        click.echo(
+            f"evalkit: {len(text):,} characters; a comment on GitHub has at most {COMMENT:,}: choose tables "
+            "with --paper PAPER/TABLE, or --rows and --columns",
+            err=True,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """The options that say what is made of the runs, by their names."""
+
+    paper: str
+    capabilities: str
+    samples: int | None
+    relative_to: str
+    prices: tuple[str, ...]
+    no_charts: bool
+    strict: bool
+    breakdown: bool
+    disputes: bool
+    alignments: bool
+
+    @property
+    def instead(self) -> str:
+        """The option that replaces the table by a list of samples; "" if there is none."""
+        return "--disputes" if self.disputes else "--alignments" if self.alignments else ""
+
+
+def _check(asked: _Asked, choice: Choice, name: str) -> None:
+    """Raises `UsageError` for options that cannot be used together, and for an unknown format."""
+    from evalkit.report.build import FORMATS
+
+    instead = asked.instead
+    known = ("terminal", "json") if instead else FORMATS
+    for other, given in (("--paper", asked.paper), ("--breakdown", asked.breakdown), (instead, instead)):
+        if asked.capabilities and given:
+            raise UsageError(f"--capabilities replaces the table and cannot be used with {other}")
+    if instead and asked.paper:
+        raise UsageError(f"{instead} replaces the table and cannot be used with --paper")
+    replaced = instead or ("--capabilities" if asked.capabilities else "")
+    if replaced and (chosen := choice.named):
+        raise UsageError(f"{replaced} replaces the table and cannot be used with --{chosen[0]}")
+    if name not in known:
+        raise unknown(f"format of {instead}" if instead else "format", name, known)
+
+
+def _text(
+    stores: Sequence[Store], sources: Sequence[Source], name: str, asked: _Asked, choice: Choice, colour: bool
+) -> str:
+    from evalkit.report.build import MOST, Page, render_capabilities, render_report
+
+    if asked.instead:
+        for store in stores:
+            store.needs_texts(asked.instead)
+        return (_disputes if asked.disputes else _alignments)(stores, name)
+    most = MOST if asked.samples is None else asked.samples
+    page = Page(most, _prices(asked.prices), not asked.no_charts)
+    if asked.capabilities:
+        return render_capabilities(
+            stores,
+            name,
+            asked.capabilities,
+            relative_to=asked.relative_to,
+            strict=asked.strict,
+            colour=colour,
+            page=page,
+            sources=sources,
+        )
+    return render_report(
+        stores,
+        name,
+        paper=asked.paper,
+        strict=asked.strict,
+        breakdown=asked.breakdown,
+        colour=colour,
+        page=page,
+        relative_to=asked.relative_to,
+        choice=choice,
+        sources=sources,
+    )
 
 
 def _prices(texts: Sequence[str]) -> dict[str, tuple[float, float]]:

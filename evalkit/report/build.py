@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evalkit.errors import UsageError
 from evalkit.report.calibration import reliabilities
+from evalkit.report.choice import Choice, chosen, few, fitting, headlines_only
+from evalkit.report.contests import contest_table
 from evalkit.report.courses import course_tables, courses
 from evalkit.report.documents import to_csv, to_json
-from evalkit.report.layout import runs_of
+from evalkit.report.latex import MOST_COLUMNS, to_latex
+from evalkit.report.layout import headlines, runs_of
 from evalkit.report.markdown import to_markdown
 from evalkit.report.paper import parted
+from evalkit.report.signatures import with_signatures
+from evalkit.report.sources import Source
 from evalkit.report.table import build_table, flat
 from evalkit.report.tabulate import breakdowns, figure_list, heat_maps, side_by_side
-from evalkit.report.terminal import to_terminal
+from evalkit.report.terminal import in_one_box, to_terminal
+from evalkit.samples import JSON
 
 if TYPE_CHECKING:
     from evalkit.report.charts import Chart
     from evalkit.report.grid import Grid
     from evalkit.report.table import Table
+    from evalkit.report.tabular import Tabular
     from evalkit.runfile.store import Store
 
 MOST = 50_000
@@ -61,6 +69,8 @@ def render_report(
     width: int | None = None,
     page: Page | None = None,
     relative_to: str = "",
+    choice: Choice = Choice(),  # noqa: B008 (frozen)
+    sources: Sequence[Source] = (),
 ) -> str:
     """The report on `stores` in the format `name`, one of `FORMATS`.
 
@@ -70,46 +80,92 @@ def render_report(
 
     `colour`, `width`: settings of the terminal. `page`: settings of HTML. `relative_to`: the base run of a
     paper's ratios and differences; also the model, possibly a printed one, that HTML draws capabilities
-    relative to. Raises `UsageError` if `strict` forbids the report, or if there is no `relative_to`.
+    relative to. `choice`: the rows and columns that are shown. By default CSV, JSON and HTML have all, the
+    others all runs, the headlines, and as many printed columns as there is room for. `sources`: as in
+    `build_table`. Raises `UsageError` if `strict` forbids the report, or if there is no `relative_to`, row or
+    column of this name.
     """
     if relative_to and not paper:
         raise UsageError(
             "--relative-to needs --paper: it is the base of a paper's ratios, differences and capabilities"
         )
-    table = build_table(stores, strict=strict)
+    table = build_table(stores, strict=strict, sources=sources, title=choice.title)
     rows = {cell.row for cell in table.cells}
     several = len({cell.model for cell in table.cells}) > 1 or len(rows) < len(table.cells)
+    selects = bool(choice.columns or choice.rows)
     if name == "html":
         # `relative_to` may also be a printed model, for the capabilities of a paper.
         printed = bool(paper and parted(paper)[0]) and relative_to not in (
             run.name for run in runs_of(stores, table)
         )
         run = "" if printed else relative_to
-        grids = grids_of(stores, table, paper, strict=strict, relative_to=run) if paper or several else ()
-        return _page(stores, table, grids, paper, page or Page(), relative_to)
-    beside = paper or name in ("latex", "json") or (several and name != "csv")
+        beside = paper or selects or several
+        grids = grids_of(stores, table, paper, strict=strict, relative_to=run) if beside else ()
+        grids = chosen(grids, choice)
+        wanted = page or Page()
+        return _page(stores, table, grids, paper, wanted, relative_to, runs_first=not choice.columns)
+    beside = paper or selects or name in ("latex", "json") or (several and name != "csv")
     grids = grids_of(stores, table, paper, strict=strict, relative_to=relative_to) if beside else ()
+    grids = chosen(grids, choice)
     if name == "json":
-        document = {**table.as_json(), "grids": [grid.as_json() for grid in grids], "paper": paper or None}
-        if found := courses(table, grids):
-            document["courses"] = [one.as_json() for one in found]
-        if calibrated := reliabilities(stores, table, grids):
-            document["calibration"] = [one.as_json() for one in calibrated]
-        return to_json(document)
+        return to_json(_document(stores, table, grids, paper))
     if name == "csv":
-        return to_csv([row for grid in grids for row in grid.flat()] or map(flat, table.cells))
-    tables = [*map(side_by_side, grids)] or [figure_list(table)]
-    tables += heat_maps(table)
-    tables += course_tables(courses(table, grids))
+        return to_csv([row for grid in grids for row in grid.flat()] or _flat(stores, table))
+    tables = _tables(table, grids, name, choice, width)
     if breakdown:
         tables += breakdowns(table)
+    tables = with_signatures(tables, whole=choice.signatures)
     if name == "latex":
-        from evalkit.report.latex import to_latex
-
-        return to_latex(tables)
+        return to_latex(tables, caption=choice.caption, label=choice.label)
     if name == "markdown":
         return to_markdown(tables)
     return to_terminal(tables, width=width, colour=colour)
+
+
+def _tables(
+    table: Table, grids: Sequence[Grid], name: str, choice: Choice, width: int | None
+) -> list[Tabular]:
+    """The tables as people read them in the format `name`."""
+    contests = contest_table(grids, table)
+    shown = [side_by_side(grid) for grid in _readable(grids, table, choice, room(name, width))]
+    shown = shown or [figure_list(table)]
+    if contests and name != "latex":
+        shown.insert(0 if name == "markdown" else len(shown), contests)  # a comment begins with verdicts
+    return [*shown, *heat_maps(table), *course_tables(courses(table, grids))]
+
+
+def _document(stores: Sequence[Store], table: Table, grids: Sequence[Grid], paper: str) -> dict[str, JSON]:
+    """The report for JSON. The paper is named without the folder of the user's own."""
+    name = Path(paper).name if Path(paper).is_absolute() else paper
+    shown: list[JSON] = [grid.as_json() for grid in grids]
+    document: dict[str, JSON] = {**table.as_json(), "grids": shown, "paper": name or None}
+    if found := courses(table, grids):
+        document["courses"] = [one.as_json() for one in found]
+    if calibrated := reliabilities(stores, table, grids):
+        document["calibration"] = [one.as_json() for one in calibrated]
+    return document
+
+
+def _flat(stores: Sequence[Store], table: Table) -> list[dict[str, JSON]]:
+    """One row for each figure, with the name of its column: two checkpoints may have one model's name."""
+    names = {id(cell): run.name for run in runs_of(stores, table) for cell in run.cells.values()}
+    return [{**flat(cell), "run": names[id(cell)]} for cell in table.cells]
+
+
+def _readable(
+    grids: Sequence[Grid], table: Table, choice: Choice, fits: Callable[[Grid], bool]
+) -> tuple[Grid, ...]:
+    """The grids as people read them: without what `choice` does not ask for and there is no room for."""
+    if not choice.rows and any(grid.id for grid in grids):
+        grids = headlines_only(grids, {cell.row for cell in headlines(table.cells)})
+    return tuple(grids if choice.columns else (fitting(grid, fits) for grid in grids))
+
+
+def room(name: str, width: int | None) -> Callable[[Grid], bool]:
+    """Whether a grid fits into the format `name`: into one box of a terminal that is `width` wide."""
+    if name == "terminal":
+        return lambda grid: in_one_box(side_by_side(grid), width)
+    return (lambda grid: len(grid.columns) <= MOST_COLUMNS) if name == "latex" else few
 
 
 def render_capabilities(
@@ -122,6 +178,7 @@ def render_capabilities(
     colour: bool = False,
     width: int | None = None,
     page: Page | None = None,
+    sources: Sequence[Source] = (),
 ) -> str:
     """The mean ratio of every run to the run `relative_to` over groups of benchmarks, in the format `name`.
 
@@ -133,7 +190,7 @@ def render_capabilities(
     from evalkit.report.capability_table import flat as rows_of
     from evalkit.report.paper import load_capabilities
 
-    table = build_table(stores, strict=strict)
+    table = build_table(stores, strict=strict, sources=sources)
     view = capabilities_of(stores, table, load_capabilities(groups), groups, relative_to)
     if name == "json":
         return to_json(view.as_json())
@@ -147,8 +204,6 @@ def render_capabilities(
         charts = [capability_chart(view)] if wanted.charts else []
         return to_html(stores, table, (), charts, samples=wanted.samples, first=[drawn])
     if name == "latex":
-        from evalkit.report.latex import to_latex
-
         return to_latex([drawn])
     if name == "markdown":
         return to_markdown([drawn])
@@ -161,7 +216,14 @@ def run_text(table: Table, *, as_json: bool = False, colour: bool = False) -> st
 
 
 def _page(
-    stores: Sequence[Store], table: Table, grids: Sequence[Grid], paper: str, wanted: Page, relative_to: str
+    stores: Sequence[Store],
+    table: Table,
+    grids: Sequence[Grid],
+    paper: str,
+    wanted: Page,
+    relative_to: str,
+    *,
+    runs_first: bool,
 ) -> str:
     from evalkit.report.html import to_html
 
@@ -181,7 +243,16 @@ def _page(
             courses=found,
             calibration=calibrated,
         )
-    return to_html(stores, table, grids, drawn, samples=wanted.samples, courses=found, calibration=calibrated)
+    return to_html(
+        stores,
+        table,
+        grids,
+        drawn,
+        samples=wanted.samples,
+        courses=found,
+        calibration=calibrated,
+        runs_first=runs_first,
+    )
 
 
 def grids_of(

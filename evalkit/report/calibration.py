@@ -59,11 +59,13 @@ def reliabilities(
     """
     from evalkit.stats.calibration import reliability
 
-    of_name = {run.name: run.store for run in runs_of(stores, table)}
+    of_name = {run.name: run for run in runs_of(stores, table)}
     found = []
     for run in headlines(named_cells(table, grids)):
-        store = of_name.get(run.name)
-        if store is None or store.is_slim or run.cell.variant or not run.cell.traits.right_or_wrong:
+        if run.name not in of_name or run.cell.variant or not run.cell.traits.right_or_wrong:
+            continue
+        store = of_name[run.name].store_of(run.cell)
+        if store.is_slim:
             continue
         asked = (cell for cell in store.cells() if not cell.role and cell.spec == run.cell.spec)
         pairs = [pair for cell in asked for pair in _chosen(store, cell)]

@@ -201,7 +201,8 @@ def _computed(
     if cells[0].traits.best is not None:
         return without(NO_RATIO, f"the best value of {cells[0].metric} is neither the highest nor the lowest")
     (store, mine), (other, theirs) = (
-        (run.store, stored_cell(run.store, cell)) for run, cell in zip((base, head), cells, strict=True)
+        (owner := run.store_of(cell), stored_cell(owner, cell))
+        for run, cell in zip((base, head), cells, strict=True)
     )
     try:
         both = common(store, mine, other, theirs, cells[0].metric)

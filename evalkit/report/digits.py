@@ -23,6 +23,15 @@ def interval_text(low: float | None, high: float | None, least: int = 0) -> str:
     return f"{low:.{digits}f}{between}{high:.{digits}f}"
 
 
+def printed_interval(text: str, low: float | None, high: float | None) -> str:
+    """The interval of a figure that is printed as `text`, with its decimals; "" if the text itself has it."""
+    if low is None or high is None or "±" in text:
+        return ""
+    digits = max(len(number.partition(".")[2].rstrip("%")) for number in (text, f"{low:g}", f"{high:g}"))
+    between = " to " if low < 0 else "–"
+    return f"{low:.{digits}f}{between}{high:.{digits}f}"
+
+
 def decimals(low: float | None, high: float | None) -> int:
     """The number of decimals that an interval supports, see `figure_text`."""
     if low is None or high is None or not math.isfinite(high - low):

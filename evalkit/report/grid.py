@@ -12,6 +12,7 @@ from evalkit.samples import JSON
 if TYPE_CHECKING:
     import pandas as pd
 
+    from evalkit.report.significance import HeadToHead
     from evalkit.runfile.cells import TableCell
 
 
@@ -51,8 +52,8 @@ class GridCell:
     comparable: bool = True
     cell: TableCell | None = None
     outcomes: Mapping[str, int] = field(default_factory=dict)
-    against: Mapping[str, tuple[int, int]] = field(default_factory=dict)
-    """(samples won, lost) against each other run column whose cell is comparable."""
+    against: Mapping[str, HeadToHead] = field(default_factory=dict)
+    """What was won and lost against each other run column whose cell is comparable."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,9 @@ class Grid:
     """A table with one row per benchmark and one column per model.
 
     `notes`: numbered from 1; cells refer to these numbers. `remarks`: sentences about the whole grid.
-    `id`: that of the printed table; "" for rows that are in no printed table.
+    `asides`: sentences about the paper that no row needs; `evalkit.report.choice` leaves them out of chosen
+    tables. `hints`: how to see what is left out. `id`: that of the printed table; "" for rows that are in no
+    printed table.
     """
 
     title: str
@@ -94,6 +97,8 @@ class Grid:
     notes: tuple[str, ...] = ()
     signatures: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
+    asides: tuple[str, ...] = ()
+    hints: tuple[str, ...] = ()
     id: str = ""
     source: str = ""
 
@@ -110,7 +115,7 @@ class Grid:
             "columns": [{"name": column.name, "kind": column.kind} for column in self.columns],
             "rows": [_row_json(row) for row in self.rows],
             "notes": list(self.notes),
-            "remarks": list(self.remarks),
+            "remarks": [*self.remarks, *self.asides],
         }
 
     def flat(self) -> list[dict[str, JSON]]:
@@ -136,7 +141,7 @@ class Grid:
                 "best": cell.best,
                 "outcomes": ", ".join(f"{name} {n}" for name, n in cell.outcomes.items() if n),
                 "against": "; ".join(
-                    f"{name}: won {won}, lost {lost}" for name, (won, lost) in cell.against.items()
+                    f"{name}: won {one.won}, lost {one.lost}" for name, one in cell.against.items()
                 ),
                 "notes": "; ".join(self.notes[mark - 1] for mark in cell.marks),
                 "signature": cell.cell.signature.line() if cell.cell else "",
@@ -168,6 +173,6 @@ def _cell_json(cell: GridCell) -> dict[str, JSON]:
         **whole,
         "marks": list(cell.marks),
         "outcomes": dict(cell.outcomes),
-        "against": {name: list(pair) for name, pair in cell.against.items()},
+        "against": {name: dataclasses.asdict(one) for name, one in cell.against.items()},
         "signature": cell.cell.signature.short if cell.cell else None,
     }

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from evalkit.errors import UsageError, unknown
+from evalkit.report.choice import DASH, no_task
 from evalkit.report.comparable import apart, corpus_words, differs, yardstick
 from evalkit.report.derived import compared, compared_text, figure_of
 from evalkit.report.digits import figure_text
@@ -25,7 +26,6 @@ from evalkit.report.grid import (
     GridRow,
 )
 from evalkit.report.layout import (
-    JOINS,
     PAIRED,
     ComparedColumn,
     Key,
@@ -116,12 +116,13 @@ class _Builder:
             signature_line(cell.cell) for row in rows for cell in row.cells if cell.cell
         )
         remarks = [printed.caption, *printed.notes, without_base(printed, self._pairs)] if printed else []
-        if tasks := [row.task for row in rows if row.task and any(c.text == NO_TASK for c in row.cells)]:
-            remarks.append(f"{NO_TASK}: {', '.join(dict.fromkeys(tasks))}; {JOINS}")
+        remarks += no_task(rows)
         if self._pairs:
             remarks.append(PAIRED)
         if any(cell.best for row in rows for cell in row.cells):
             remarks.append(EXPLAINED)
+        if any(cell.text == NOT_PRINTED for row in rows for cell in row.cells):
+            remarks.append(DASH)
         own = "Rows that the printed tables do not have" if rest else self._table.title
         return Grid(
             title=printed.title if printed else own,
@@ -134,6 +135,7 @@ class _Builder:
             notes=tuple(self._notes),
             signatures=tuple(signatures),
             remarks=tuple(filter(None, remarks)),
+            asides=printed.asides if printed else (),
             id=printed.id if printed else "",
             source=printed.source if printed else "",
         )
@@ -150,7 +152,7 @@ class _Builder:
             cells += [self._answer(row, *one, first) for one in zip(self._runs, answers, strict=True)]
         higher = row.higher_is_better if row else bool(first and first.higher_is_better)
         alike = {
-            start + i: (run.store, cell)
+            start + i: (run.store_of(cell), cell)
             for i, (run, cell) in enumerate(zip(self._runs, answers, strict=True))
             if cell and first and not apart(first, cell) and not (row and (row.group or row.macro))
         }
@@ -162,9 +164,7 @@ class _Builder:
                 cell,
                 best=i == top,
                 against={
-                    self._runs[j - start].name: (contest.won, contest.lost)
-                    for (a, j), contest in contests.items()
-                    if a == i
+                    self._runs[j - start].name: contest for (a, j), contest in contests.items() if a == i
                 },
             )
         cells += [self._set_against(row, key, pair) for pair in self._pairs]
@@ -213,7 +213,7 @@ class _Builder:
         """The cell of a run's figure: of the whole benchmark, or of the part that the row is about."""
         if cell is None:
             return self._not_run(row)
-        figure = figure_of(row, run.store, cell)
+        figure = figure_of(row, run.store_of(cell), cell)
         if figure is None:
             return GridCell("empty", NO_SAMPLE)
         if isinstance(figure, str):
@@ -247,7 +247,7 @@ class _Builder:
             why = f"{where} is not comparable with {base.model}; {'; '.join(differences)}"
             self._refuse(why)
             return self._without(why, NOT_COMPARABLE)
-        figure = compared(pair.kind, (pair.base.store, base), (pair.head.store, head), row)
+        figure = compared(pair.kind, (pair.base.store_of(base), base), (pair.head.store_of(head), head), row)
         if isinstance(figure, str):
             return self._without(f"{where}, {pair.name}: {figure}")
         marks = dict.fromkeys(mark for cell in (base, head) for mark in self._marks(row, cell))

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
+
+from evalkit.errors import UsageError
 
 if TYPE_CHECKING:
     from evalkit.report.paper import Compared, Comparing, PaperRow, PaperTable
@@ -24,11 +27,16 @@ PAIRED = (
 
 @dataclass(frozen=True, slots=True)
 class RunColumn:
-    """A run file's column: its name, and its figures by row."""
+    """A column of one or more run files of a model: its name, and its figures by row."""
 
     name: str
-    store: Store
+    stores: tuple[Store, ...]
     cells: Mapping[Key, TableCell]
+    owners: Mapping[Key, Store]
+
+    def store_of(self, cell: TableCell) -> Store:
+        """The run file that a cell of this column was read from."""
+        return self.owners[cell.row]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,33 +53,75 @@ class PlannedRow:
 
 
 def runs_of(stores: Sequence[Store], table: Table) -> list[RunColumn]:
-    """One column per run file, named after its model, and also after its file if several have that model."""
-    models = [str(store.manifest["model"]["name"]) for store in stores]
-    several = Counter(models)
+    """One column per source of the table, named as the source says, or else after its model.
+
+    If several columns have one model, the names of their files follow. Raises `UsageError` if two sources
+    have one name, or if the files of one source are of two models or have the same benchmark.
+    """
+    left = iter(stores)
+    parts = [tuple(islice(left, len(source.paths))) for source in table.sources]
+    models = [_model(part) for part in parts]
+    named = [source.name or model for source, model in zip(table.sources, models, strict=True)]
+    several = Counter(named)
     names: list[str] = []
-    for store, model in zip(stores, models, strict=True):
-        name = model if several[model] == 1 else f"{model} ({store.path.stem})"
+    for source, part, text in zip(table.sources, parts, named, strict=True):
+        if source.name and several[text] > 1:
+            raise UsageError(f"two columns are called {text!r}: give one of them another name, RUN=NAME")
+        name = text if several[text] == 1 else f"{text} ({part[0].path.stem})"
         names.append(name if name not in names else f"{name} {len(names) + 1}")
-    found: list[dict[Key, TableCell]] = [{} for _ in stores]
-    measured = [
-        {
-            (cell.task, cell.protocol, metric.name)
-            for cell in store.cells()
-            if not cell.role
-            for metric in cell.spec.metrics
-        }
-        for store in stores
+    found = _found(parts, named, table)
+    return [
+        RunColumn(name, part, {row: cell for row, (cell, _) in cells.items()},
+                  {row: store for row, (_, store) in cells.items()})
+        for name, part, cells in zip(names, parts, found, strict=True)
+    ]  # fmt: skip
+
+
+def file_names(runs: Sequence[RunColumn]) -> list[str]:
+    """A name for each run file, in order: its column's, and the file's own if the column has several."""
+    return [
+        run.name if len(run.stores) == 1 else f"{run.name} ({store.path.stem})"
+        for run in runs
+        for store in run.stores
     ]
-    # The cells of a row are in the order of their runs.
-    for cell in table.cells:
-        asked = cell.row
-        column = next(
-            i
-            for i, model in enumerate(models)
-            if model == cell.model and asked in measured[i] and cell.row not in found[i]
+
+
+def _model(stores: Sequence[Store]) -> str:
+    """The model of the run files of one column."""
+    by_model = {str(store.manifest["model"]["name"]): store.path for store in stores}
+    if len(by_model) > 1:
+        files = ", ".join(f"{path} has {model}" for model, path in by_model.items())
+        raise UsageError(f"one column is of one model, but {files}: give them as two columns")
+    return next(iter(by_model))
+
+
+def _found(
+    parts: Sequence[Sequence[Store]], labels: Sequence[str], table: Table
+) -> list[dict[Key, tuple[TableCell, Store]]]:
+    """The figures of each column by row, each with the run file that has it."""
+    found: list[dict[Key, tuple[TableCell, Store]]] = [{} for _ in parts]
+    places = [
+        (i, store, {(one.task, one.protocol, metric.name) for one in store.cells() if not one.role
+                    for metric in one.spec.metrics})
+        for i, part in enumerate(parts)
+        for store in part
+    ]  # fmt: skip
+    used: set[tuple[int, Key]] = set()
+    for cell in table.cells:  # the cells of a row are in the order of their runs
+        at, (i, store, _) = next(
+            (at, place)
+            for at, place in enumerate(places)
+            if labels[place[0]] == cell.model and cell.row in place[2] and (at, cell.row) not in used
         )
-        found[column][cell.row] = cell
-    return [RunColumn(*parts) for parts in zip(names, stores, found, strict=True)]
+        used.add((at, cell.row))
+        if cell.row in found[i]:
+            both = f"{found[i][cell.row][1].path} and {store.path}"
+            raise UsageError(
+                f"{both} both have {cell.task}:{cell.protocol}, and one column has each benchmark once: "
+                "give them as two columns"
+            )
+        found[i][cell.row] = cell, store
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,18 +207,18 @@ def placed_rows(tables: Iterable[PaperTable], rows: Sequence[Key], runs: Sequenc
 def _owners(printed: PaperTable, rows: Sequence[Key], runs: Sequence[RunColumn]) -> dict[int, list[Key]]:
     """The runs' figures by the number of the printed row that they belong to."""
     owners: dict[int, list[Key]] = {}
-    headlines = {cell.row for run in runs for cell in _headlines(run.cells.values())}
+    leading = {cell.row for run in runs for cell in headlines(run.cells.values())}
     for key in rows:
         task, base, metric = key
         fitting = [
             i
             for i, row in enumerate(printed.rows)
-            if row.task == task and (row.measure == metric if row.measure else key in headlines)
+            if row.task == task and (row.measure == metric if row.measure else key in leading)
         ]
         fitting = [
             i
             for i, row in enumerate(printed.rows)
-            if row.task == task and base in row.headline_of and key in headlines
+            if row.task == task and base in row.headline_of and key in leading
         ] or fitting
         same = [i for i in fitting if printed.rows[i].states(base)]
         kinds = dict.fromkeys(printed.rows[i].figure for i in fitting)
@@ -179,6 +229,6 @@ def _owners(printed: PaperTable, rows: Sequence[Key], runs: Sequence[RunColumn])
     return owners
 
 
-def _headlines(cells: Iterable[TableCell]) -> Iterator[TableCell]:
+def headlines(cells: Iterable[TableCell]) -> Iterator[TableCell]:
     """The first cell of each task and protocol."""
     yield from {(cell.task, cell.protocol): cell for cell in reversed(list(cells))}.values()

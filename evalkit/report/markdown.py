@@ -10,6 +10,10 @@ from evalkit.report.tabular import Tabular, TabularCell, printable
 _NUMBERED = re.compile(r"(\d+)[.)]")
 _GITHUB = re.compile(r"(?<!\w)@(?=\w)|(?<!&)#(?=\d)|:(?=[\w+-]+:|//)|\bwww(?=\.)", re.I)
 """Texts that GitHub turns into something else: a mention, a reference to an issue, an emoji, a link."""
+COMMENT = 65_536
+"""The highest number of characters of a comment on GitHub."""
+_FEW = 5
+"""The highest number of notes and signatures that are not folded."""
 _MARKS = {"good": "✅", "bad": "❌", "doubt": "⚠️", "": ""}
 
 
@@ -31,18 +35,20 @@ def _lines(table: Tabular) -> Iterator[str]:
             yield f"| *{escape_markdown(row.section)}* |" + "  |" * (len(table.columns) - 1)
         yield f"| {' | '.join(map(_cell, row.cells))} |"
     yield ""
-    for number, note in table.numbered_notes():
-        yield f"{number} {escape_markdown(note)}  "
-    for remark in table.remarks:
+    notes = [f"{number} {escape_markdown(note)}  " for number, note in table.numbered_notes()]
+    yield from notes if len(notes) <= _FEW else _folded(f"{len(notes)} notes", notes)
+    for remark in (*table.remarks, *table.hints):
         yield f"{paragraph(remark)}  "
     for fold in table.folds:
-        yield from (f"<details><summary>{escape_markdown(fold.title)}</summary>", "")
-        yield from (f"- {escape_markdown(line)}" for line in fold.lines)
-        yield from ("", "</details>", "")
+        yield from _folded(escape_markdown(fold.title), [f"- {escape_markdown(line)}" for line in fold.lines])
     for statement in table.statements:
         yield f"{paragraph(statement)}  "
-    for line in table.signatures:
-        yield f"`{printable(line).replace('`', chr(39))}`  "
+    signatures = [f"`{printable(line).replace('`', chr(39))}`  " for line in table.signatures]
+    yield from signatures if len(signatures) <= _FEW else _folded("Signatures", signatures)
+
+
+def _folded(title: str, lines: Sequence[str]) -> Iterator[str]:
+    yield from (f"<details><summary>{title}</summary>", "", *lines, "", "</details>", "")
 
 
 def _cell(cell: TabularCell) -> str:

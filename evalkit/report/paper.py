@@ -129,8 +129,8 @@ class PaperRow:
 class PaperTable:
     """A printed table. `footnotes`: texts by the marks of figures.
 
-    `notes`: what a reader must know, including inconsistencies of the paper. `compared`: by column, the model
-    that its ratios or differences are relative to.
+    `notes`: what a reader must know, including inconsistencies of the paper. `asides`: notes about the paper
+    and not about a row. `compared`: by column, the model that its ratios or differences are relative to.
     """
 
     id: str
@@ -141,6 +141,7 @@ class PaperTable:
     caption: str = ""
     footnotes: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    asides: tuple[str, ...] = ()
     compared: Mapping[str, Compared] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, JSON]:

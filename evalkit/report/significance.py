@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from evalkit.compare.paired import pair
 from evalkit.errors import UsageError
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from evalkit.report.grid import GridCell
     from evalkit.runfile.cells import TableCell
     from evalkit.runfile.store import Cell, Store
+    from evalkit.stats import Difference
 
 ALPHA = 0.05
 EXPLAINED = (
@@ -26,14 +28,26 @@ EXPLAINED = (
 
 @dataclass(frozen=True, slots=True)
 class HeadToHead:
-    """Two runs on their common samples: how many the first won and lost, and the p of the difference."""
+    """Two runs on their common samples: how many the first won and lost, and the p of the difference.
+
+    `p`: NaN if there are too few clusters or groups for one. `gain`: by how much the first run's figure is
+    better than the second's, in the figure's unit.
+    """
 
     won: int
     lost: int
     p: float
+    gain: float = 0.0
+
+    @property
+    def verdict(self) -> Literal["better", "worse", ""]:
+        """Whether the first run is better or worse with p < `ALPHA`; "" if neither."""
+        if not self.p < ALPHA or not self.gain:
+            return ""
+        return "better" if self.gain > 0 else "worse"
 
     def turned(self) -> HeadToHead:
-        return HeadToHead(self.lost, self.won, self.p)
+        return HeadToHead(self.lost, self.won, self.p, -self.gain)
 
 
 def head_to_heads(found: Mapping[int, tuple[Store, TableCell]]) -> dict[tuple[int, int], HeadToHead]:
@@ -49,9 +63,18 @@ def head_to_heads(found: Mapping[int, tuple[Store, TableCell]]) -> dict[tuple[in
         except UsageError:  # the metric's code is not available: the table is made without this pair
             continue
         if paired is not None:
-            one = HeadToHead(paired.wins, paired.losses, paired.difference.p)
+            found_p = paired.difference.p if math.isfinite(paired.difference.error) else math.nan
+            one = HeadToHead(paired.wins, paired.losses, found_p, _gain(paired.difference, cell))
             result[i, j], result[j, i] = one, one.turned()
     return result
+
+
+def _gain(difference: Difference, cell: TableCell) -> float:
+    """By how much the head of the difference is better than its base."""
+    target = cell.traits.best
+    if target is not None:
+        return abs(difference.base - target) - abs(difference.head - target)
+    return difference.value if cell.higher_is_better else -difference.value
 
 
 def best(

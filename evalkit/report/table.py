@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import evalkit
 from evalkit.errors import UsageError
 from evalkit.report.comparable import apart, corpus_words, run_on_words, yardstick
+from evalkit.report.sources import Source
 from evalkit.runfile.causes import Cause, merged, told
 from evalkit.runfile.cells import TableCell, cells_of
 from evalkit.runfile.measured import FIX
@@ -38,6 +39,8 @@ class Table:
     notes: tuple[str, ...] = field(default=())
     paths: tuple[Path, ...] = field(default=(), compare=False)
     """The run files that the table was read from."""
+    sources: tuple[Source, ...] = field(default=(), compare=False)
+    """The columns that they make, in their order."""
 
     def __repr__(self) -> str:
         from evalkit.report.tabulate import figure_list
@@ -131,12 +134,22 @@ def signature_line(cell: TableCell) -> str:
     return f"{cell.task}:{cell.protocol} {cell.metric}  {cell.signature.line()}"
 
 
-def build_table(stores: Sequence[Store], *, strict: bool = False) -> Table:
+def build_table(
+    stores: Sequence[Store], *, strict: bool = False, sources: Sequence[Source] = (), title: str = ""
+) -> Table:
     """Reads the cells of all runs, row by row, with notes on figures that are not comparable.
 
-    `strict`: raises `UsageError` instead of making a note. Also raises it if there are no cells.
+    `strict`: raises `UsageError` instead of making a note. `sources`: the columns that the stores make, with
+    as many paths as there are stores; default: a column for each. Their names stand for the models' names.
+    `title`: instead of the names of models and benchmarks. Raises `UsageError` also if there are no cells.
     """
-    cells = [cell for store in stores for cell in cells_of(store)]
+    sources = tuple(sources) or tuple(Source((store.path,)) for store in stores)
+    names = [source.name for source in sources for _ in source.paths]
+    cells = [
+        dataclasses.replace(cell, model=name or cell.model)
+        for store, name in zip(stores, names, strict=True)
+        for cell in cells_of(store)
+    ]
     if not cells:
         raise UsageError("no results yet: the run file contains no benchmark")
     rows = list(dict.fromkeys(cell.row for cell in cells))
@@ -147,7 +160,7 @@ def build_table(stores: Sequence[Store], *, strict: bool = False) -> Table:
     if strict and barred:
         raise UsageError("--strict: " + "; ".join(barred))
     paths = dict.fromkeys(store.path.absolute() for store in stores)
-    return Table(_title(cells), tuple(marked), tuple(notes), paths=tuple(paths))
+    return Table(title or _title(cells), tuple(marked), tuple(notes), tuple(paths), sources)
 
 
 def _title(cells: Sequence[TableCell]) -> str:
@@ -242,7 +255,7 @@ def _remarks(cell: TableCell) -> Iterable[str]:
     if cell.seconds:
         heard = sum(cell.outcomes.values()) + cell.answered - cell.outcomes["failed"]
         yield (
-            f"{cell.task}: {cell.seconds / 3600:.3g} hours of speech, "
+            f"{cell.task}: {_hours(cell.seconds)} hours of speech, "
             f"{cell.seconds / heard:.1f} s per clip on average"
         )
     if (draws := cell.signature.parts.get("draws", 1)) != 1:
@@ -268,6 +281,12 @@ def _of_responses(cell: TableCell) -> Iterable[str]:
         )
     for words in (*cell.evidence, *cell.departures):
         yield f"{cell.model} on {cell.task}:{cell.protocol}: {words}"
+
+
+def _hours(seconds: float) -> str:
+    """Hours with two digits, or whole ones from ten on."""
+    hours = seconds / 3600
+    return f"{hours:.2g}" if hours < 10 else f"{hours:,.0f}"
 
 
 def _counted(number: int, noun: str) -> str:

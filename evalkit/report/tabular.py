@@ -7,6 +7,7 @@ and `html` draw them. Their texts are not escaped: each renderer does that for i
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -75,10 +76,11 @@ class Fold:
 
 @dataclass(frozen=True, slots=True)
 class Conclusion:
-    """The most important sentence of a table."""
+    """The most important sentence of a table. `unbroken`: on one line, so that a search in a log finds it."""
 
     text: str
     style: Style
+    unbroken: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,8 @@ class Tabular:
     """A table. `notes`: numbered from 1; cells refer to them. `remarks`: sentences about the whole table.
 
     `statements`: sentences that are never broken, so that a search in a log finds them. `signatures`: one
-    line each. `id`, `source`: the name of a printed table, and where it is printed.
+    line each. `hints`: how to see what is left out. `id`, `source`: the name of a printed table, and where it
+    is printed.
     """
 
     title: str
@@ -97,6 +100,7 @@ class Tabular:
     folds: tuple[Fold, ...] = ()
     statements: tuple[str, ...] = ()
     signatures: tuple[str, ...] = ()
+    hints: tuple[str, ...] = ()
     conclusion: Conclusion | None = None
     id: str = ""
     source: str = ""
@@ -119,6 +123,11 @@ class Tabular:
 def superscript(numbers: str) -> str:
     """The numbers `1,2` as superscripts."""
     return numbers.translate(_SUPERSCRIPTS)
+
+
+def parts(name: str) -> list[str]:
+    """The parts between which a name may be broken: after spaces and signs, not within words and numbers."""
+    return re.findall(r"[^\s/?&=_:,+–-]*[\s/?&=_:,+–-]+|[^\s/?&=_:,+–-]+$", name)
 
 
 def printable(text: str) -> str:

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from evalkit.report.comparable import group_measure
-from evalkit.report.digits import figure_text, interval_text
+from evalkit.report.digits import figure_text, interval_text, printed_interval
 from evalkit.report.grid import Grid, GridCell, GridRow
 from evalkit.report.table import Table, signature_line
 from evalkit.report.tabular import Column, Tabular, TabularCell, TabularRow
@@ -132,65 +132,67 @@ def _numbers(title: str, headings: Sequence[str], rows: Iterable[Sequence[str]])
 
 def side_by_side(grid: Grid) -> Tabular:
     """A table with one row per benchmark, with printed models and runs as columns."""
-    # With more than two runs, samples won and lost need the name of the other run.
-    named = sum(column.kind == "run" for column in grid.columns) > 2
     rows, section = [], ""
     for row in grid.rows:
+        details = [_details(grid, cell) for cell in row.cells]
+        shared = _shared([one for one, cell in zip(details, row.cells, strict=True) if cell.kind == "run"])
         cells = (
-            TabularCell(cell.text, cell.kind, _details(grid, cell, named), marks=cell.marks, best=cell.best)
-            for cell in row.cells
+            TabularCell(
+                cell.text,
+                cell.kind,
+                (*(() if cell.kind == "run" and shared else about), *lines),
+                marks=cell.marks,
+                best=cell.best,
+            )
+            for cell, (about, lines) in zip(row.cells, details, strict=True)
         )
-        rows.append(TabularRow((_label(row), *cells), row.section if row.section != section else ""))
+        rows.append(TabularRow((_label(row, shared), *cells), row.section if row.section != section else ""))
         section = row.section
     return Tabular(
         grid.title,
         (Column(""), *(Column(column.name, column.kind) for column in grid.columns)),
         tuple(rows),
         notes=grid.notes,
-        remarks=(*(_head_to_heads(grid) if named else ()), *grid.remarks),
+        remarks=(*grid.remarks, *grid.asides),
         signatures=grid.signatures,
+        hints=grid.hints,
         id=grid.id,
         source=grid.source,
     )
 
 
-def _label(row: GridRow) -> TabularCell:
-    """The label at the left of a row: its name, then metric, unit and direction."""
+def _label(row: GridRow, shared: Sequence[str]) -> TabularCell:
+    """The label at the left of a row: its name, then metric, unit and direction, and what its runs share."""
     unit = f", {row.unit}" if row.unit else ""
     arrow = "" if row.target is not None else "↑" if row.higher_is_better else "↓"
-    return TabularCell(row.label, lines=(f"{row.metric}{unit} {arrow}".strip(),))
+    runs = (f"runs: {', '.join(shared)}",) if shared else ()
+    return TabularCell(row.label, lines=(f"{row.metric}{unit} {arrow}".strip(), *runs))
 
 
-def _details(grid: Grid, cell: GridCell, named: bool) -> tuple[str, ...]:
-    """The lines below a cell's value: protocol, interval, n, unusual outcomes, samples won and lost.
+Details = tuple[tuple[str, ...], tuple[str, ...]]
+
+
+def _shared(runs: Sequence[Details]) -> tuple[str, ...]:
+    """The protocol and n of a row's runs if all of them have the same; () if they differ or there is one."""
+    return runs[0][0] if len(runs) > 1 and len({about for about, _ in runs}) == 1 else ()
+
+
+def _details(grid: Grid, cell: GridCell) -> Details:
+    """The lines below a cell's value: (protocol and n), and (interval, unusual outcomes).
 
     A run's protocol is named in full if the row's label does not name it, else only its overrides are.
-    `named`: whether samples won and lost are listed below the table, by name, instead.
     """
     if cell.kind not in ("run", "compared"):
-        return (cell.protocol,) if cell.protocol else ()
+        interval = printed_interval(cell.text, cell.low, cell.high)
+        return (), tuple(line for line in (cell.protocol, interval) if line)
     asked = cell.cell.spec.protocol if cell.cell else None
     counted = f" {cell.cell.counted}" if cell.cell and cell.cell.counted != "samples" else ""
-    lines = [
+    about = (
         asked.name if asked and grid.id else "",
         asked.label.removeprefix(asked.name) if asked else "",
-        interval_text(cell.low, cell.high, cell.cell.measured.decimals if cell.cell else 0),
         f"n {cell.n:,}{counted}",
-    ]
-    odd = any(n for name, n in cell.outcomes.items() if name not in ("correct", "wrong", ANSWERED))
-    if odd:
+    )
+    lines = [interval_text(cell.low, cell.high, cell.cell.measured.decimals if cell.cell else 0)]
+    if any(n for name, n in cell.outcomes.items() if name not in ("correct", "wrong", ANSWERED)):
         lines += outcome_shares(cell.outcomes).split(", ")
-    if not named:
-        lines += [f"won {won} : {lost} lost" for won, lost in cell.against.values()]
-    return tuple(line for line in lines if line)
-
-
-def _head_to_heads(grid: Grid) -> Iterator[str]:
-    """Yields sentences about the samples that each run won and lost against the others."""
-    for row in grid.rows:
-        for column, cell in zip(grid.columns, row.cells, strict=True):
-            scores = [
-                f"won {won} and lost {lost} against {name}" for name, (won, lost) in cell.against.items()
-            ]
-            if scores:
-                yield f"{row.label} {row.metric}, {column.name}: {'; '.join(scores)}"
+    return tuple(filter(None, about)), tuple(filter(None, lines))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from evalkit.report.tabular import Tabular, TabularCell, cleaned
+from evalkit.report.tabular import Tabular, TabularCell, cleaned, parts
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -34,6 +35,14 @@ def to_terminal(tables: Sequence[Tabular], *, width: int | None = None, colour: 
     return out.getvalue()
 
 
+def in_one_box(table: Tabular, width: int | None = None) -> bool:
+    """Whether all models fit beside each other in a terminal that is `width` wide (default: this one)."""
+    from rich.console import Console
+
+    room = Console(file=io.StringIO(), width=width).width
+    return len(_cut_up(table, room - _label_room(table, room) - _GAP)[0]) == 1
+
+
 def _print(console: Console, table: Tabular) -> None:
     from rich.text import Text
 
@@ -41,7 +50,7 @@ def _print(console: Console, table: Tabular) -> None:
         console.print(Text(table.title, style="bold"))
     wide = console.width >= _WIDE
     if table.side_by_side:
-        label = min(_label_width(table), max(1, console.width // 2))
+        label = _label_room(table, console.width)
         bands, room = _cut_up(table, console.width - label - _GAP)
         for band in bands:
             console.print()
@@ -53,6 +62,8 @@ def _print(console: Console, table: Tabular) -> None:
         console.print(Text(f"{number} {note}"))
     for remark in table.remarks:
         console.print(Text(remark))
+    for hint in table.hints:
+        console.print(Text(hint, style="dim"))
     for fold in table.folds:
         console.print(Text(fold.title, style="bold"))
         for line in fold.lines:
@@ -62,7 +73,7 @@ def _print(console: Console, table: Tabular) -> None:
     for line in table.signatures:
         console.print(Text(line, style="dim"), soft_wrap=True)
     if conclusion := table.conclusion:
-        console.print(Text(conclusion.text, style=_STYLES[conclusion.style]), soft_wrap=True)
+        console.print(Text(conclusion.text, style=_STYLES[conclusion.style]), soft_wrap=conclusion.unbroken)
 
 
 def _box(table: Tabular, shown: Sequence[int], room: Mapping[int, int], *, wide: bool) -> Box:
@@ -71,23 +82,26 @@ def _box(table: Tabular, shown: Sequence[int], room: Mapping[int, int], *, wide:
     from rich.table import Table as Box
     from rich.text import Text
 
-    apart = table.side_by_side  # these rows have several lines each, so an empty line separates them
+    beside = table.side_by_side
+    # An empty line separates rows of several lines each.
+    apart = beside and any(cell.lines for row in table.rows for cell in row.cells)
     # Besides the padding, there is a divider between two columns, which is a space.
-    box = Box(box=SIMPLE_HEAD, show_edge=not apart, pad_edge=False, padding=(0, _GAP - 1, 0, 0))
+    box = Box(box=SIMPLE_HEAD, show_edge=not beside, pad_edge=False, padding=(0, _GAP - 1, 0, 0))
     for i in shown:
         column = table.columns[i]
         box.add_column(
-            Text(column.text),
+            Text(_broken(column.text, room.get(i, _COLUMN))),
             justify="left" if column.kind == "text" else "right",
             no_wrap=column.unbroken,
-            min_width=column.least if i or not apart else room.get(i),
+            min_width=column.least if i or not beside else room.get(i),
             max_width=room.get(i),
             overflow="fold",
         )
     for row in table.rows:
         if row.section:
             box.add_row(Text(row.section, style="italic"))
-        box.add_row(*(_text(row.cells[i], wide=wide) for i in shown))
+        label, *others = (_text(row.cells[i], wide=wide) for i in shown)
+        box.add_row(_wholeparts(label, room[0]) if beside else label, *others)
         if apart:
             box.add_row("")
     return box
@@ -110,17 +124,17 @@ def _cut_up(table: Tabular, room: int) -> tuple[list[list[int]], dict[int, int]]
     """(positions of the columns of each box, width of each column), so that no box is wider than `room`.
 
     The first column is in every box, and the caller has subtracted its width. If there is room for all runs
-    and a printed column, narrowed if necessary, every box has all runs beside some printed columns; otherwise
-    the columns are split in their order.
+    and a printed column, with broken headings or narrowed if necessary, every box has all runs beside some
+    printed columns; otherwise the columns are split in their order.
     """
     columns = range(1, len(table.columns))
     runs = [i for i in columns if table.columns[i].kind != "printed"]
     printed = [i for i in columns if table.columns[i].kind == "printed"]
     natural = {i: _width(table, i) for i in columns}
-    for wide in (natural, {i: _narrowed(table, i) for i in columns}):
+    for wide in (natural, *({i: width(table, i) for i in columns} for width in (_headed, _narrowed))):
         beside = sum(wide[i] + _GAP for i in runs)
-        if printed and beside + max(wide[i] for i in printed) + _GAP <= room:
-            return [band + runs for band in _cut(printed, wide, room - beside)], wide
+        if beside + max((wide[i] + _GAP for i in printed), default=0) <= room:
+            return [sorted(band + runs) for band in _cut(printed, wide, room - beside)] or [runs], wide
     return _cut([*printed, *runs], natural, room), natural
 
 
@@ -137,10 +151,11 @@ def _cut(columns: Sequence[int], wide: Mapping[int, int], room: int) -> list[lis
     return bands
 
 
-def _label_width(table: Tabular) -> int:
+def _label_room(table: Tabular, width: int) -> int:
+    """The width of the first column in a terminal that is `width` wide."""
     from rich.cells import cell_len
 
-    return min(_LABEL, max(map(cell_len, _lines(table, 0)), default=0))
+    return min(_LABEL, max(map(cell_len, _lines(table, 0)), default=0), max(1, width // 2))
 
 
 def _width(table: Tabular, i: int) -> int:
@@ -151,12 +166,42 @@ def _width(table: Tabular, i: int) -> int:
     return min(_COLUMN, max(map(cell_len, lines)))
 
 
-def _narrowed(table: Tabular, i: int) -> int:
-    """The width of a column whose lines may be broken between words, and its heading anywhere."""
+def _headed(table: Tabular, i: int) -> int:
+    """The width of a column whose lines are whole, and whose heading may be broken after spaces and signs."""
     from rich.cells import cell_len
 
-    words = (cell_len(word) for line in _lines(table, i) for word in line.split())
+    heading = (part.rstrip() for part in parts(table.columns[i].text))
+    return min(_COLUMN, max(map(cell_len, [*heading, *_lines(table, i)])))
+
+
+def _narrowed(table: Tabular, i: int) -> int:
+    """The width of a column whose lines may be broken between words, and its heading also after a sign."""
+    from rich.cells import cell_len
+
+    lines = [*parts(table.columns[i].text), *_lines(table, i)]
+    words = (cell_len(word) for line in lines for word in line.split())
     return min(_COLUMN, max([_NARROW, *words]))
+
+
+def _broken(name: str, width: int) -> str:
+    """The name in lines of at most `width`; a word is only broken if it is longer, and then after a sign."""
+    from rich.cells import cell_len
+
+    lines = [""]
+    for word in re.findall(r"\S+\s*", name):
+        for part in parts(word) if cell_len(word.rstrip()) > width else [word]:
+            if lines[-1] and cell_len(lines[-1] + part.rstrip()) > width:
+                lines.append("")
+            lines[-1] += part
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _wholeparts(label: Text, width: int) -> Text:
+    """The label with its first line broken as `_broken` does."""
+    from rich.text import Text
+
+    first, *rest = label.split("\n", allow_blank=True)
+    return Text("\n").join([Text(_broken(first.plain, width), style=first.style), *rest])
 
 
 def _lines(table: Tabular, i: int) -> Iterator[str]:

@@ -88,7 +88,7 @@ def test_an_endpoint_writes_clips_down(tmp_path: Path) -> None:
     assert (inserted.value, over.value) == (0.0, 0.0)
     assert wer.outcomes["correct"] == 2
     assert wer.seconds == pytest.approx(6.0)
-    assert any("0.00167 hours of speech, 2.0 s per clip" in note for note in table.notes)
+    assert any("0.0017 hours of speech, 2.0 s per clip" in note for note in table.notes)
     assert "average:macro over groups" in wer.signature.line()
     for heard in server.heard:
         with wave.open(BytesIO(heard.data)) as file:

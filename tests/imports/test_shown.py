@@ -80,7 +80,7 @@ def test_two_logs_of_inspect_stand_in_one_table_with_a_run(cli: Cli, tmp_path: P
     runs = (tmp_path / "a.db", tmp_path / "b.db", own)
     said = cli("report", *runs, "--format", "markdown")
     assert said.code == 0
-    (line,) = (line for line in said.out.splitlines() if line.startswith("| pears:inspect"))
+    (line,) = (line for line in said.out.splitlines() if line.startswith("| pears:inspect<br>"))
     assert "83" in line
     assert "33" in line
     assert "imported (inspect 0.3.285): asked and scored elsewhere" in said.out

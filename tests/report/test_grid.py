@@ -237,7 +237,7 @@ def test_two_runs_of_one_part_are_compared_with_each_other(tmp_path: Path) -> No
     ]
     row = cells(grid(stores, paper(tmp_path)), "Sums")
     assert not row["fake/a"].best, "a part is nobody's best"
-    assert row["fake/a"].against["fake/b"][1] == 0
+    assert row["fake/a"].against["fake/b"].lost == 0
     assert row["fake/b"].comparable
     assert not row["Old"].comparable
 
@@ -311,10 +311,11 @@ def test_the_best_is_better_than_every_other(tmp_path: Path) -> None:
     assert [cell.best for cell in row.values()] == [True, False]
     lost = next(store.outcomes(store.cells()[0])["wrong"] for store in [b])
     assert 20 < lost < 50
-    assert row["fake/a"].against == {"fake/b": (lost, 0)}
-    assert row["fake/b"].against == {"fake/a": (0, lost)}
+    (won,), (other,) = row["fake/a"].against.items(), row["fake/b"].against.items()
+    assert (won[0], won[1].won, won[1].lost, won[1].verdict) == ("fake/b", lost, 0, "better")
+    assert other == ("fake/a", won[1].turned())
     row = cells(grid([a, b, c]), "sums:once")
-    assert 0 < row["fake/c"].against["fake/b"][0] <= lost
+    assert 0 < row["fake/c"].against["fake/b"].won <= lost
     assert not any(cell.best for cell in row.values())
     row = cells(grid([b, a]), "sums:once")
     assert [cell.best for cell in row.values()] == [False, True]
@@ -402,10 +403,12 @@ def test_data_formats_have_every_cell(tmp_path: Path) -> None:
     assert rows[3]["outcomes"] == "correct 102, unparsable 98"
     assert rows[1]["notes"] == "0-shot, greedy (once) here, Maj1@5 there"
     document = json.loads(render_report(stores, "json", paper=str(path)))
-    assert document["paper"] == str(path)
+    assert document["paper"] == path.name
     (found,) = document["grids"][:1]
     assert found["rows"][0]["cells"][3]["value"] == 51.0
-    assert found["rows"][0]["cells"][3]["against"] == {"fake/a": [0, 98]}
+    assert found["rows"][0]["cells"][3]["against"] == {
+        "fake/a": {"won": 0, "lost": 98, "p": pytest.approx(0, abs=1e-9), "gain": pytest.approx(-49)}
+    }
     assert len(document["cells"]) == 2
     (own, *_) = grids_of(stores, build_table(stores), str(path))
     frame = own.to_pandas()

@@ -130,10 +130,14 @@ def test_many_runs_are_cut_into_bands(tmp_path: Path) -> None:
     assert all(f"fake/model-{i}" in text for i in range(6))
     (row, _) = found[0].rows
     assert all(f" {cell.text}" in text for cell in row.cells)
-    lines = " ".join(text.split())  # with more than two runs, won and lost are said in words below
-    won, lost = row.cells[2].against["fake/model-1"]
-    assert won != lost
-    assert f"Sums accuracy, fake/model-0: won {won} and lost {lost} against fake/model-1;" in lines
+    assert "won" not in text
+    contest = row.cells[3].against["fake/model-0"]
+    assert contest.won != contest.lost
+    shown = render_report(stores, "terminal", width=80)
+    assert f"{contest.won}:{contest.lost}, p" in shown
+    assert "fake/model-1 0 better, 0 worse, 1 undecided; fake/model-2 1 better" in " ".join(shown.split())
+    assert "every run against the first one; --format json has every pair" in " ".join(shown.split())
+    assert "fake/model-5 against fake/model-4" not in shown
 
 
 def test_a_cell_says_what_belongs_to_it(tmp_path: Path) -> None:
@@ -142,7 +146,7 @@ def test_a_cell_says_what_belongs_to_it(tmp_path: Path) -> None:
     text = to_terminal(build_grids([even, odd], build_table([even, odd]), (paper(tmp_path),)), width=120)
     for words in (
         "50.0%¹˒²", "once", "[max_tokens=64]", "98.1–100.0", "n 200", "100.0 *", "51", "44–58",
-        "correct 51 %", "unparsable 49 %", "won 98 : 0 lost", "won 0 : 98 lost", "no task yet",
+        "correct 51 %", "unparsable 49 %", "no task yet",
         "accuracy, % ↑", "Maj1@5", "¹ over the API", "Nobody checked it.",
         "² max_tokens=64 here, 0-shot without further details there",
     ):  # fmt: skip
@@ -154,7 +158,9 @@ def test_markdown_is_one_table_with_every_cell(pair: list[Store]) -> None:
     found = grids(pair, "gemini-1.0/table-2")
     page = rendered(to_markdown(found))
     assert page.tags.count("table") == len(found) == 2
-    assert set(page.tags) <= {"p", "strong", "table", "thead", "tbody", "tr", "th", "td", "br", "code", "em"}
+    assert set(page.tags) <= {
+        "p", "strong", "table", "thead", "tbody", "tr", "th", "td", "br", "code", "em", "details", "summary"
+    }  # fmt: skip
     columns = [column.name for column in found[0].columns]
     assert page.rows[0] == ["", *columns]
     for row, cells in zip(found[0].rows, page.rows[1:], strict=False):
@@ -162,7 +168,7 @@ def test_markdown_is_one_table_with_every_cell(pair: list[Store]) -> None:
         assert len(cells) == len(columns) + 1
         for cell, shown in zip(row.cells, cells[1:], strict=True):
             assert shown.splitlines()[0].rstrip("⁰¹²³⁴⁵⁶⁷⁸⁹˒") == cell.text
-            assert cell.protocol.partition("[")[0] in shown
+            assert cell.protocol.partition("[")[0] in (cells[0] if cell.kind == "run" else shown)
     assert "³ " in page.words
     assert "8-shot, greedy (8-shot-cot) here, Maj1@32 there" in page.words
     assert "|sig:" in page.words
@@ -182,15 +188,17 @@ def test_nothing_that_a_name_says_acts_in_markdown(tmp_path: Path) -> None:
     stores, printed = hostile(tmp_path, HOSTILE)
     text = render_report(stores, "markdown", paper=printed)
     page = rendered(text)
-    assert set(page.tags) <= {"p", "strong", "table", "thead", "tbody", "tr", "th", "td", "br", "code", "em"}
+    assert set(page.tags) <= {
+        "p", "h3", "strong", "table", "thead", "tbody", "tr", "th", "td", "br", "code", "em"
+    }  # fmt: skip
     assert not page.attributes
-    assert page.tags.count("table") == 1
-    assert all(len(row) == 5 for row in page.rows)
-    assert page.rows[0][1].startswith(
+    assert page.tags.count("table") == 2
+    assert [len(row) for row in page.rows] == [2] * 2 + [5] * 4
+    assert page.rows[2][1].startswith(
         "fake/<script>alert(1)</script>|**bold**`x`[a](javascript:alert(2))![i]"
     )
-    assert "# big" in page.rows[0][1]
-    assert "&lt;b&gt; </td></table> \\| _it_ <b>" in page.rows[0][1]
+    assert "# big" in page.rows[2][1]
+    assert "&lt;b&gt; </td></table> \\| _it_ <b>" in page.rows[2][1]
     assert not re.search("[\x00-\x09\x0b-\x1f\u202a-\u202e\u2066-\u2069]", text)
     shown = "".join(line for line in text.splitlines() if not line.startswith("`"))
     assert not re.search(r"(?<!\w)@\w|(?<!&)#\d|:100:|\$x|://|www\.", shown)
@@ -232,7 +240,14 @@ def test_nothing_that_a_name_says_acts_in_the_terminal(tmp_path: Path) -> None:
         assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", text)
         assert max(map(len, bodies(text))) <= width
     coloured = render_report(stores, "terminal", paper=printed, colour=True, width=100)
-    assert set(re.findall("\x1b[^m]*m", coloured)) <= {"\x1b[0m", "\x1b[1m", "\x1b[2m", "\x1b[3m"}
+    assert set(re.findall("\x1b[^m]*m", coloured)) <= {
+        "\x1b[0m",
+        "\x1b[1m",
+        "\x1b[2m",
+        "\x1b[3m",
+        "\x1b[1;31m",
+        "\x1b[31m",
+    }
 
 
 def test_no_name_is_a_formula_in_a_spreadsheet(tmp_path: Path) -> None:

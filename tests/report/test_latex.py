@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import re
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from evalkit.errors import UsageError
 from evalkit.report.build import render_report
+from evalkit.report.choice import Choice
 from evalkit.report.grids import build_grids
 from evalkit.report.latex import escape
 from evalkit.report.paper import load_tables
 from evalkit.report.table import build_table
+from evalkit.runfile.store import Store
 from tests import needs
 from tests.report.runs import hostile, paper, ran
 from tests.report.shown import to_latex
@@ -24,10 +27,26 @@ HOSTILE = (
 )
 
 
-def compiled(folder: Path, *, options: str = "") -> str:
+ARTICLE = r"\documentclass{article}"
+NEURIPS = r"\documentclass{article}\usepackage[textwidth=5.5in,textheight=9in]{geometry}"
+TWO_COLUMNS = (
+    r"\documentclass[twocolumn]{article}"
+    r"\usepackage[textwidth=6.75in,textheight=9in,columnsep=0.25in]{geometry}\pagestyle{empty}"
+)
+SLIDE = (  # beamer's page and text, and like beamer without floats across columns
+    r"\documentclass{article}\usepackage[paperwidth=128mm,paperheight=96mm,margin=10mm]{geometry}"
+    r"\expandafter\let\csname table*\endcsname\relax\expandafter\let\csname endtable*\endcsname\relax"
+    r"\pagestyle{empty}\renewcommand{\familydefault}{\sfdefault}"
+)
+CLASSES = (
+    ARTICLE, r"\documentclass[11pt,a4paper]{article}", r"\documentclass[twocolumn]{article}", NEURIPS,
+    TWO_COLUMNS,
+)  # fmt: skip
+
+
+def compiled(folder: Path, head: str = ARTICLE) -> str:
     """The log of a document that reads `table.tex`; fails where pdflatex does."""
-    head = rf"\documentclass[{options}]{{article}}\usepackage{{booktabs,graphicx}}"
-    document = rf"{head}\begin{{document}}\input{{table}}\end{{document}}"
+    document = rf"{head}\usepackage{{booktabs,array}}\begin{{document}}\input{{table}}\end{{document}}"
     (folder / "paper.tex").write_text(document + "\n", encoding="utf-8")
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "-no-shell-escape", "paper.tex"]
     done = subprocess.run(command, cwd=folder, capture_output=True, timeout=300, check=False)
@@ -37,24 +56,61 @@ def compiled(folder: Path, *, options: str = "") -> str:
     return log
 
 
+def fits(log: str) -> None:
+    """Nothing is wider than its line, and no float longer than its page."""
+    assert "Overfull" not in log, log[log.index("Overfull") :][:300]
+    assert "Float too large" not in log
+
+
+@pytest.fixture(scope="module")
+def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Store]]:
+    folder = tmp_path_factory.mktemp("stores")
+    tasks = "gsm8k:8-shot-cot,gsm8k:maj1@32,mmlu,mmmu"
+    found = [
+        ran(folder, "openai/acme-8b-step-300000", task=tasks, data="builtin"),
+        ran(folder, "openai/acme-8b-step-600000", lambda gold: gold % 3 == 0, task=tasks, data="builtin"),
+        ran(folder, "fake/gold", lambda gold: gold % 5 == 0, task=tasks, data="builtin"),
+    ]
+    yield found
+    for store in found:
+        store.close()
+
+
 @pytest.mark.slow
 @needs.tex
-def test_every_table_of_the_report_compiles(tmp_path: Path) -> None:
-    """All sixteen, with the figures of two runs; nothing overflows and no float is longer than a page."""
-    tasks = "gsm8k:8-shot-cot,gsm8k:maj1@32,mmlu,mmmu"
-    stores = [
-        ran(tmp_path, "fake/gold", task=tasks, data="builtin"),
-        ran(tmp_path, "fake/worse", lambda gold: gold % 3 == 0, task=tasks, data="builtin"),
-    ]
+def test_every_table_of_the_report_compiles(tmp_path: Path, stores: list[Store]) -> None:
+    """All sixteen with all columns and three runs: nothing overflows and no float is longer than a page."""
     grids = build_grids(stores, build_table(stores), load_tables("gemini-1.0"))
     assert len(grids) == 17
     (tmp_path / "table.tex").write_text(to_latex(grids), encoding="utf-8")
-    for options in ("", "11pt,a4paper", "twocolumn"):
-        log = compiled(tmp_path, options=options)
-        assert "Overfull" not in log
-        assert "Float too large" not in log
+    for head in CLASSES:
+        fits(compiled(tmp_path, head))
     for grid in grids[:-1]:
         assert rf"\label{{tab:{grid.id}}}" in to_latex([grid])
+
+
+@pytest.mark.slow
+@needs.tex
+def test_a_table_for_a_paper(tmp_path: Path, stores: list[Store]) -> None:
+    """What is chosen, in a column, across two, and on a slide: one float with its notes, in readable type."""
+    rows = ("MMLU, 5-shot", "GSM8K", "MATH", "HumanEval")
+    choice = Choice(("Gemini Ultra", "GPT-4"), rows, caption="Mathematics & more", label="tab:maths")
+    text = render_report(stores, "latex", paper="gemini-1.0/table-2", choice=choice)
+    assert text.count(r"\begin{table*}") == 1
+    assert r"\caption{Mathematics \& more}\label{tab:maths}" in text
+    assert r"openai/\allowbreak{}acme-{}8b" in text
+    assert not re.search(r"scriptsize|\\tiny|resizebox", text)
+    body, _, after = text.partition(r"\end{table*}")
+    assert "trained Gemini API model; the others" in body
+    assert all(line.startswith("%") for line in after.splitlines() if line)
+    (tmp_path / "table.tex").write_text(text, encoding="utf-8")
+    for head in CLASSES:
+        fits(compiled(tmp_path, head))
+    small = Choice(columns=("Gemini Ultra",), rows=("GSM8K", "MMLU, 5-shot"))
+    slide = render_report(stores[:2], "latex", paper="gemini-1.0/table-2", choice=small)
+    (tmp_path / "table.tex").write_text(slide, encoding="utf-8")
+    fits(compiled(tmp_path, SLIDE))
+    fits(compiled(tmp_path, TWO_COLUMNS))
 
 
 @pytest.mark.slow
@@ -105,9 +161,9 @@ def test_a_cell_says_what_belongs_to_it(tmp_path: Path) -> None:
     paper(tmp_path)
     text = render_report(stores, "latex", paper=str(tmp_path / "own.toml"))
     for words in (
-        r"\caption{Sums (printed: section 1, table 1)}", r"\label{tab:own}", r"50.0\%\textsuperscript{1,2}",
-        r"\textbf{100.0}", "98.1--100.0", "n 200", r"{[}max\_tokens=64{]}", r"unparsable 49 \%",
-        "won 98 : 0 lost", "no task yet", r"accuracy, \% $\uparrow$", r"\textsuperscript{1}\,over the API.",
+        r"\caption{Sums (printed: section 1, table 1)}\label{tab:own}", r"50.0\%\textsuperscript{1,2}",
+        r"\textbf{100.0}", r"98.1--\allowbreak{}100.0", "n 200", r"\_\allowbreak{}tokens=\allowbreak{}64{]}",
+        r"unparsable 49 \%", "no task yet", r"accuracy, \% $\uparrow$", r"\textsuperscript{1}\,over the API.",
         "Nobody checked it.", "sig:",
     ):  # fmt: skip
         assert words in text, words
@@ -116,7 +172,7 @@ def test_a_cell_says_what_belongs_to_it(tmp_path: Path) -> None:
 
 def test_a_single_run_is_a_grid_too(tmp_path: Path) -> None:
     text = render_report([ran(tmp_path, "fake/a", count=20)], "latex")
-    assert r"\begin{tabular}{lr}" in text
+    assert r"\begin{tabular}{@{}lr@{}}" in text
     assert "sums:once" in text
     with pytest.raises(UsageError, match="unknown"):
         render_report([ran(tmp_path, "fake/b", count=20)], "latex", paper="nowhere")

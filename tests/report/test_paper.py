@@ -344,7 +344,7 @@ def test_claims_about_changes() -> None:
         "Factuality": 6, "Long-Context": 6, "Math/Science": 8, "Reasoning": 7, "Summarization": 5,
         "Multilinguality": 11, "Image": 9, "Video": 6, "Audio": 5,
     }  # fmt: skip
-    assert any("five benchmarks of factuality but lists six" in note for note in TABLES["table-2"].notes)
+    assert any("five benchmarks of factuality but lists six" in note for note in TABLES["table-2"].asides)
 
 
 def test_marks_have_footnotes_and_every_footnote_is_used() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 CHARTS = 8
 """The highest number of breakdowns that are drawn; the tables have all of them."""
+_NUMBER = re.compile(r"\d+")
 GROUPS = 120
 """The highest number of rows in a breakdown."""
 LABELS, RIGHT = 170, WIDTH - 16
@@ -99,7 +101,9 @@ def _names(cell: TableCell) -> list[str]:
 
 
 def _sorted(names: Sequence[str], runs: Sequence[NamedCell]) -> list[str]:
-    """The names, best first, by the figures of the first run that has each."""
+    """The names, best first by the figures of the first run that has each; levels by their number."""
+    if len({_NUMBER.sub("", name) for name in names}) == 1 and len(names) > 1:
+        return sorted(names, key=natural)
 
     def value(name: str) -> float:
         found = next(run.cell.groups[name].value for run in runs if name in run.cell.groups)

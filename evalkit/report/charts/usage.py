@@ -25,7 +25,7 @@ Price = tuple[float, float]
 def waited(stores: Sequence[Store], table: Table) -> dict[str, float]:
     """The seconds that each run waited for responses, by the name of its column in a grid."""
     return {
-        run.name: sum(tallies.waited(run.store, cell) for cell in run.store.cells())
+        run.name: sum(tallies.waited(store, cell) for store in run.stores for cell in store.cells())
         for run in runs_of(stores, table)
     }
 

@@ -11,11 +11,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from evalkit.report.calibration import NamedReliability, calibration_tables
+from evalkit.report.contests import contest_table
 from evalkit.report.courses import NamedCourse, course_tables
 from evalkit.report.html.about import cards, run_cards
 from evalkit.report.html.browser import make_browser
 from evalkit.report.html.page import render
-from evalkit.report.layout import runs_of
+from evalkit.report.layout import file_names, runs_of
 from evalkit.report.tabular import Tabular, cleaned
 from evalkit.report.tabulate import breakdowns, figure_list, heat_maps, side_by_side
 
@@ -36,19 +37,23 @@ def to_html(
     courses: Sequence[NamedCourse] = (),
     calibration: Sequence[NamedReliability] = (),
     first: Sequence[Tabular] = (),
+    runs_first: bool = True,
 ) -> str:
     """The page. `grids`: shown instead of the plain table, if any. `samples`: the most samples to include.
 
     `courses`, `calibration`: those of the table's figures, which are among the breakdowns. `first`: tables
-    above the others.
+    above the others. `runs_first`: whether runs are left of printed columns, because a phone shows the first
+    columns.
     """
     of_figures = (*course_tables(courses), *calibration_tables(calibration))
-    names = [run.name for run in runs_of(stores, table)]
+    names = file_names(runs_of(stores, table))
+    contests = contest_table(grids, table)
     return render(
         title=table.title,
         tables=[
             *map(cleaned, first),
-            *([_runs_first(side_by_side(grid)) for grid in grids] or [cleaned(figure_list(table))]),
+            *([_headed(side_by_side(grid), runs_first) for grid in grids] or [cleaned(figure_list(table))]),
+            *([cleaned(contests)] if contests else []),
         ],
         charts=charts,
         parts=list(map(cleaned, (*of_figures, *heat_maps(table), *breakdowns(table)))),
@@ -58,9 +63,9 @@ def to_html(
     )
 
 
-def _runs_first(table: Tabular) -> Tabular:
-    """The table with runs before printed models, because a phone shows the first columns."""
+def _headed(table: Tabular, runs_first: bool) -> Tabular:
+    """The table with a heading above its labels, and, if wanted, with runs before printed models."""
     label, *others = table.columns
-    order = sorted(range(len(others)), key=lambda i: others[i].kind == "printed")
+    order = sorted(range(len(others)), key=lambda i: runs_first and others[i].kind == "printed")
     headed = dataclasses.replace(table, columns=(dataclasses.replace(label, text="benchmark"), *others))
     return cleaned(headed.with_columns([0, *(i + 1 for i in order)]))
