@@ -30,9 +30,9 @@ from huggingface_hub import constants
 from bench.rows import Row, say
 from evalkit.copies import life
 from evalkit.data import reach, repository, tokens
-from evalkit.engine import clients, doubt, waits
+from evalkit.engine import clients, doubt, one_batch, provider_batches, waits
 from evalkit.errors import EvalkitError
-from evalkit.models import command, connections, http, open_model
+from evalkit.models import command, connections, http, open_model, openai_batches
 from evalkit.models.base import Request
 from evalkit.models.openai import OpenAIModel
 from evalkit.processes import lines, ray_cluster, ray_workers, workers
@@ -199,6 +199,12 @@ WAITS = (
     Wait("an outage, or an endpoint that hangs", _POLICY.outage),
     Wait("a refused key while nothing was answered (401, 403, 404)", doubt._GRACE),
     Wait("requests in flight when a run ends early", _POLICY.grace, _interrupted),
+    Wait("a batch of requests ([`--batch`](batch.md))", provider_batches._LONGEST),
+    Wait("a provider that refuses a further batch by a 429", one_batch._FULL),
+    Wait(
+        "a file of requests that the provider has not read yet",
+        openai_batches._LOOKS * openai_batches._READ_AGAIN,
+    ),
     Wait("silence", clients._TOLD_EVERY),
     Wait("the place of a large response", _TIMEOUT),
     Wait("the first line of a `command:` program", command._START, _started),
