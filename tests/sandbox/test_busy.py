@@ -75,7 +75,7 @@ def test_a_right_program_that_waits_for_a_cpu_is_not_wrong(*, unsafe: bool) -> N
     async def main() -> tuple[Outcome, float]:
         assert await sandbox.run(program("def f(): pass")) == Outcome("passed")
         began = time.monotonic()
-        return await sandbox.run(program(NEEDS_CPU.format(0.4))), time.monotonic() - began
+        return await sandbox.run(program(NEEDS_CPU.format(0.3))), time.monotonic() - began
 
     outcome, seconds = asyncio.run(main())
     sandbox.close()
