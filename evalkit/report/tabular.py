@@ -22,7 +22,8 @@ class TabularCell:
     """A cell of a table. `lines`: lines below the text, in small letters. `marks`: numbers of the notes.
 
     `more`: the rest of the text; in a narrow terminal each part is on a line of its own. `best`: whether it
-    is the best of its row. `kind`: as in `evalkit.report.grid.GridCell`, or "text".
+    is the best of its row. `kind`: as in `evalkit.report.grid.GridCell`, or "text". `samples`: of a run's
+    figure, the `task:protocol` whose samples it is made of.
     """
 
     text: str
@@ -32,6 +33,7 @@ class TabularCell:
     marks: tuple[int, ...] = ()
     best: bool = False
     style: Style = ""
+    samples: str = ""
 
     @property
     def whole(self) -> str:

@@ -44,10 +44,15 @@ def _listed(cell: TableCell) -> Iterator[TabularCell]:
     yield TabularCell(f"{cell.task}:{cell.protocol}")
     yield TabularCell(cell.model)
     yield TabularCell(cell.metric + ("" if cell.higher_is_better or cell.traits.best is not None else " ↓"))
-    yield TabularCell(_value(cell, cell.unit, cell.measured.decimals), "run", marks=cell.marks)
+    value = _value(cell, cell.unit, cell.measured.decimals)
+    yield TabularCell(value, "run", marks=cell.marks, samples=_samples(cell))
     yield TabularCell(interval_text(cell.low, cell.high, cell.measured.decimals) or "—")
     yield TabularCell(cell.n_text if cell.counted != "samples" else str(cell.n))
     yield TabularCell(outcome_shares(cell.told))
+
+
+def _samples(cell: TableCell) -> str:
+    return f"{cell.spec.task}:{cell.spec.protocol.name}"
 
 
 def _value(figure: TableCell | Group, unit: str, least: int) -> str:
@@ -143,6 +148,7 @@ def side_by_side(grid: Grid) -> Tabular:
                 (*(() if cell.kind == "run" and shared else about), *lines),
                 marks=cell.marks,
                 best=cell.best,
+                samples="" if cell.cell is None else _samples(cell.cell),
             )
             for cell, (about, lines) in zip(row.cells, details, strict=True)
         )

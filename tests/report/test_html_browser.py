@@ -209,6 +209,22 @@ def test_a_filter_moves_the_selection(three: Path, watched: Watched) -> None:
 
 
 @pytest.mark.slow
+def test_a_figure_leads_to_its_samples(page: Path, watched: Watched) -> None:
+    tab = watched.open(page)
+    everything = found(watched)
+    tab.fill("#search", "no such words anywhere")
+    figure = tab.locator("td.run a[href^='#samples=humaneval']").nth(1)
+    figure.click()
+    tab.wait_for_function("document.getElementById('part').selectedOptions[0].text === 'humaneval:0-shot'")
+    assert 0 < found(watched) < everything
+    assert tab.input_value("#search") == ""
+    left, right = (tab.locator(f"#{side} option:checked").inner_text() for side in ("left", "right"))
+    assert (left, right) == ("fake/gold?wrong=0.3", "fake/gold")
+    watched.open(page, str(figure.get_attribute("href")))  # as a link in a mail
+    assert tab.locator("#part option:checked").inner_text() == "humaneval:0-shot"
+
+
+@pytest.mark.slow
 def test_runs_that_have_the_sample_are_shown(three: Path, watched: Watched) -> None:
     tab = watched.open(three)
     tab.select_option("#right", label="fake/gold")

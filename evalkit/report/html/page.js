@@ -32,6 +32,20 @@ function keys(dialog, button, search) {
   });
 }
 
+// Sets the filters to the samples behind a figure, if the address names one: `#samples=benchmark/run`.
+function figured(address, index, field, several) {
+  const [part, run] = (address.match(/^#samples=([^/]*)\/(.*)$/) ?? []).slice(1).map(decodeURIComponent);
+  const number = index.parts.indexOf(part), left = index.runs.indexOf(run);
+  if (number < 0) return false;
+  for (const name of ['search', 'group', 'outcome', 'disagreement']) field(name).value = '';
+  field('part').value = String(number);
+  if (several && left >= 0) {
+    if (Number(field('right').value) === left) field('right').value = field('left').value;
+    field('left').value = String(left);
+  }
+  return true;
+}
+
 async function browse() {
   const form = document.getElementById('filters');
   if (!form) return;
@@ -78,8 +92,14 @@ async function browse() {
   keys(field('keys'), field('help'), field('search'));
   const address = location.hash;
   await samples.filter();
-  addEventListener('hashchange', () => samples.named_in(location.hash));
-  if (address.startsWith('#sample=')) await samples.named_in(address);
+  const follow = async where => {
+    if (figured(where, index, field, several)) {
+      await samples.filter();
+      document.getElementById('samples').scrollIntoView();
+    } else await samples.named_in(where);
+  };
+  addEventListener('hashchange', () => follow(location.hash));
+  await follow(address);
   document.documentElement.dataset.ready = 'yes';
 }
 
