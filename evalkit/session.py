@@ -121,11 +121,7 @@ async def evaluate(
     try:
         given: dict[str, Any] = {"timeout": timeout, "ray_address": ray_address}
         opened.append(model_of(model, base_url=base_url, key_env=api_key_env, **given))
-        judges: dict[str, Model] = {}
-        for role, one in _by_role(judge):
-            key_env = judge_key(one) if isinstance(one, str) else ""
-            judges[role] = model_of(one, key_env=key_env, **given)
-            opened.append(judges[role])
+        judges = _opened_judges(judge, given, opened)
         plan = make_plan(
             opened[0],
             tasks,
@@ -253,6 +249,16 @@ def _by_role(judge: Judges) -> list[tuple[str, ModelLike]]:
     if judge is None:
         return []
     return [*judge.items()] if isinstance(judge, Mapping) else [(JUDGE, judge)]
+
+
+def _opened_judges(judge: Judges, given: Mapping[str, Any], opened: list[Model]) -> dict[str, Model]:
+    """The judge models by role; each is added to `opened` at once, to be closed if a later one fails."""
+    judges = {}
+    for role, one in _by_role(judge):
+        key_env = judge_key(one) if isinstance(one, str) else ""
+        judges[role] = model_of(one, key_env=key_env, **given)
+        opened.append(judges[role])
+    return judges
 
 
 def _options(

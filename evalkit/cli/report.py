@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import shutil
 import sys
 from collections.abc import Sequence
@@ -117,7 +118,7 @@ def command(
     _check(asked, choice, name)
     runs = [path for source in sources for path in source.paths]
     stays = private or (name == "terminal" and output is None)
-    opened = Store.open if stays else shared.opened
+    opened = Store.open if stays else functools.partial(shared.opened, report=True)
     stores = [opened(path, check_task_files(task_files)) for path in runs]
     try:
         text = _text(stores, sources, name, asked, choice, output is None and sys.stdout.isatty())

@@ -17,6 +17,10 @@ from evalkit.samples import JSON
 
 _KEPT = ("format", "evalkit", "model", "judges", "seed", "started", "python", "packages", "slim")
 """Entries of the manifest that are shared. Others name endpoints, or the machine that evalkit ran on."""
+_OF_MACHINE = ("processor", "cores", "platform")
+"""Entries of the manifest about the machine that evalkit ran on."""
+_OF_VERSIONS = ("evalkit", "packages", "python")
+"""Entries with versions, some of which look like addresses."""
 _SHARED = {
     "run": {"value": "shared_entry(key, value)"},
     "cell": {"spec": "shared_spec(spec)"},
@@ -36,17 +40,22 @@ _PATH = re.compile(
 )
 
 
-def opened(path: Path, task_files: tuple[Path, ...] = ()) -> Store:
-    """Opens a run file to be shared. Raises `UsageError` as `Store.open` does."""
+def opened(path: Path, task_files: tuple[Path, ...] = (), *, report: bool = False) -> Store:
+    """Opens a run file to be shared. Raises `UsageError` as `Store.open` does.
+
+    `report`: for a report, which needs all notes on a run, and the code of its tasks. It shows neither that
+    code nor its folder.
+    """
     store = Store.open(path, task_files)
     db = store.connection
     db.create_function("without_places", 1, without_places, deterministic=True)
-    db.create_function("shared_spec", 1, _spec, deterministic=True)
-    db.create_function("shared_entry", 2, _entry, deterministic=True)
+    db.create_function("shared_spec", 1, _reported_spec if report else _spec, deterministic=True)
+    db.create_function("shared_entry", 2, _reported_entry if report else _entry, deterministic=True)
+    entries = f"key NOT IN {_OF_MACHINE}" if report else f"key IN {_KEPT}"
     for table, changed in _SHARED.items():
         names = [row[1] for row in db.execute(f"PRAGMA main.table_info({table})")]
         columns = ", ".join(f"{changed[name]} AS {name}" if name in changed else name for name in names)
-        kept = f" WHERE key IN {_KEPT}" if table == "run" else ""
+        kept = f" WHERE {entries}" if table == "run" else ""
         db.execute(f"CREATE TEMP VIEW {table} AS SELECT {columns} FROM main.{table}{kept}")  # noqa: S608
     return store
 
@@ -73,12 +82,27 @@ def _entry(key: str, value: str) -> str:
     return orjson.dumps({**model, "identity": identity}).decode()
 
 
-def _spec(text: str) -> str:
-    """Returns a spec without the place of its data, and without the folder and the text of its task file."""
+def _reported_entry(key: str, value: str) -> str:
+    if key in _OF_VERSIONS:
+        return value
+    found = orjson.loads(value)
+    if key == "model":  # its name is that of a column
+        return orjson.dumps({**found, "identity": hidden(found["identity"])}).decode()
+    return orjson.dumps(hidden(found)).decode()
+
+
+def _reported_spec(text: str) -> str:
+    """Returns a spec without the place of its data."""
     spec = orjson.loads(text)
     data = spec.get("data") or {}
     if "where" in data:
         data["where"] = PurePath(data["where"]).name if spec.get("imported") else ""
+    return orjson.dumps(spec).decode()
+
+
+def _spec(text: str) -> str:
+    """Returns a spec without the place of its data, and without the folder and the text of its task file."""
+    spec = orjson.loads(_reported_spec(text))
     file = file_of(spec["source"])
     if file is not None:
         spec["source"] = f"./{file[0].name}:{file[1]}"

@@ -6,6 +6,7 @@ import base64
 import csv
 import gzip
 import io
+import json
 import re
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import pytest
 from evalkit.report.sources import source_of
 from tests.cli.conftest import Cli
 from tests.made import sums
-from tests.openai_server import OpenAIServer, Payload, asked_text
+from tests.openai_server import OpenAIServer, Payload, answer, arithmetic, asked_text
 from tests.report.runs import PAPER, ran
 
 
@@ -170,3 +171,24 @@ def test_no_address_and_no_path_goes_along_unless_asked(cli: Cli, tmp_path: Path
         assert not [place for place in places if place in text], ending
     assert cli("report", run, "-o", tmp_path / "t.html", "--private").code == 0
     assert places[0] in (tmp_path / "t.html").read_text("utf-8")
+
+
+def test_a_report_says_the_same_of_figures_with_and_without_private(cli: Cli, tmp_path: Path) -> None:
+    """Of a part of a run of a task file, with a note on what the endpoint did, and of its slim form."""
+
+    def script(payload: Payload, route: str) -> str | Payload:
+        return {**answer(payload, route, arithmetic(payload, route)), "model": "small"}
+
+    run, slim, task = tmp_path / "r.db", tmp_path / "slim.db", sums(tmp_path, 12)
+    with OpenAIServer(script) as server:
+        cli("run", "-m", "openai/m", "--base-url", server.url, "-t", task, "--shard", "1/2", "-o", run)
+    assert cli("export", run, "--slim", "-o", slim).code == 0
+    for file in (run, slim):
+        shared, whole = (
+            json.loads(cli("report", file, "--json", "--task-file", task, *more).out)
+            for more in ((), ("--private",))
+        )
+        assert any("answered as small" in note for note in shared["notes"])
+        assert any("shard 1/2" in note for note in shared["notes"])
+        assert [cell["data"].pop("where") for cell in (*shared["cells"], *whole["cells"])] == ["", "here"]
+        assert shared == whole

@@ -59,13 +59,13 @@ def test_a_slim_run_has_no_texts_and_says_so(cli: Cli, run: Path, tmp_path: Path
 
 @pytest.mark.slow
 def test_a_slim_run_is_small(cli: Cli, tmp_path: Path) -> None:
-    """GSM8K has 1,319 questions; long prompts and answers make no difference."""
+    """GSM8K has 1,319 questions; long prompts and answers make no difference. A cell's row is there twice."""
     path, slim = tmp_path / "run.db", tmp_path / "slim.db"
     task = sums(tmp_path, 1319, ask="word " * 400)
     assert cli("run", "-m", "fake/gold", "-t", task, "-o", path).code == 0
     cli("export", path, "--slim", "-o", slim)
     assert path.stat().st_size > 3_000_000
-    assert slim.stat().st_size < 210_000
+    assert slim.stat().st_size < 220_000
 
 
 def test_greedy_requests_are_asked_twice(cli: Cli, tmp_path: Path) -> None:
