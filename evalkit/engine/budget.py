@@ -112,9 +112,12 @@ class Budget:
         counts = [draw.completion_tokens for draw in response.draws]
         known = [count for count in counts if count is not None]
         whole = sum(known) if len(known) == len(counts) else None
+        prompt = output = 0.0  # estimated only where the response has no number of its own
+        if response.prompt_tokens is None:
+            prompt = input_tokens(request, model)
+        if whole is None:
+            output = sum(estimated_tokens(draw.reasoning + draw.text) for draw in response.draws)
         self.unsaid += response.prompt_tokens is None or whole is None
-        prompt = input_tokens(request, model)
-        output = sum(estimated_tokens(draw.reasoning + draw.text) for draw in response.draws)
         billed = dataclasses.replace(response, completion_tokens=whole)
         self._settle(most, price.paid(billed, prompt, output, audio=has_audio(request)))
         return response

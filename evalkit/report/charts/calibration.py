@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from evalkit.report.charts.canvas import WIDTH, Canvas, Chart, Scale
-from evalkit.report.charts.marks import held
+from evalkit.report.charts.marks import pictures
 from evalkit.report.charts.style import styles
 from evalkit.report.charts.texts import pixels, shown
 
@@ -20,15 +20,7 @@ _SHARES = {share / 100: f"{share} %" for share in range(0, 101, 20)}
 
 def calibration_charts(found: Sequence[NamedReliability], names: Sequence[str]) -> Iterator[Chart]:
     """Yields a diagram for each benchmark, with all runs that are comparable with each other."""
-    together: dict[str, list[NamedReliability]] = {}
-    for one in found:
-        together.setdefault(one.name, []).append(one)
-    pictures: list[list[NamedReliability]] = []
-    for several in together.values():
-        alike, apart = held([one.run for one in several])
-        pictures.append([one for one in several if one.run in alike])
-        pictures += [[one] for one in several if one.run in apart]
-    for number, picture in enumerate(filter(None, pictures), 1):
+    for number, picture in enumerate(pictures(found, lambda one: one.name, lambda one: one.run), 1):
         errors = [f"{shown(one.run.name)} {100 * one.found.error:.1f} %" for one in picture[:8]]
         yield _drawn(picture, names, f"chart-calibration-{number}").chart(
             f"{shown(picture[0].name, 60)}: accuracy by confidence",
@@ -43,9 +35,7 @@ def _drawn(picture: Sequence[NamedReliability], names: Sequence[str], identifier
     down = Scale(0, 1, HEIGHT, 0)
     left = max(pixels(label, 11) for label in _SHARES.values()) + 8
     canvas = Canvas(identifier, Scale(0, 1, left, WIDTH - 24), y=HEIGHT)
-    for value, label in _SHARES.items():
-        canvas.rule(left, down(value), canvas.across.end, down(value))
-        canvas.text(left - 6, down(value), label, colour="muted", anchor="end", size=11)
+    canvas.levels(_SHARES, down)
     canvas.line(canvas.across(0), down(0), canvas.across(1), down(1), "muted", 1.5, 0.8)
     series = styles(names)
     for one in picture:

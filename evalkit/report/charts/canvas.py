@@ -110,6 +110,13 @@ class Canvas:
             element("line", x1=x, y1=y, x2=x2, y2=y2, stroke=paint(colour), stroke_width=width, **more)
         )
 
+    def levels(self, labels: Mapping[float, str], down: Scale) -> None:
+        """A line for each level of a vertical scale, from side to side, with its label left of it."""
+        left, right = self.across.start, self.across.end
+        for value, label in labels.items():
+            self.rule(left, down(value), right, down(value))
+            self.text(left - 6, down(value), label, colour="muted", anchor="end", size=11)
+
     def curve(self, points: Iterable[tuple[float, float]], colour: str) -> None:
         self._marks.append(
             element("polyline", points=_points(points), fill="none", stroke=paint(colour), stroke_width=1.5)

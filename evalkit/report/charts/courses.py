@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from evalkit.report.charts.canvas import WIDTH, Canvas, Chart, Scale
-from evalkit.report.charts.marks import held
+from evalkit.report.charts.marks import pictures
 from evalkit.report.charts.style import styles
 from evalkit.report.charts.texts import pixels, shown
 
@@ -24,15 +24,10 @@ _RIGHT = 20
 
 def course_charts(found: Sequence[NamedCourse], names: Sequence[str]) -> Iterator[Chart]:
     """Yields a chart for each benchmark and metric, with all runs that are comparable with each other."""
-    together: dict[tuple[str, str, str], list[NamedCourse]] = {}
-    for one in found:
-        together.setdefault((one.cell.task, one.cell.protocol, one.cell.metric), []).append(one)
-    pictures: list[list[NamedCourse]] = []
-    for several in together.values():
-        alike, apart = held([one.run for one in several])
-        pictures.append([one for one in several if one.run in alike])
-        pictures += [[one] for one in several if one.run in apart]
-    for number, picture in enumerate(filter(None, pictures), 1):
+    of_metric = pictures(
+        found, lambda one: (one.cell.task, one.cell.protocol, one.cell.metric), lambda one: one.run
+    )
+    for number, picture in enumerate(of_metric, 1):
         cell = picture[0].cell
         yield _drawn(picture, names, f"chart-course-{number}").chart(
             f"{shown(f'{cell.task}:{cell.protocol}', 60)}: {cell.metric} by position in {cell.counted}",
@@ -75,9 +70,7 @@ def _drawn(picture: Sequence[NamedCourse], names: Sequence[str], identifier: str
     places = [math.log2(octave.middle) for octave in octaves]
     across = Scale(min(places) - 0.2, max(max(places), min(places) + 1) + 0.2, left, WIDTH - _RIGHT)
     canvas = Canvas(identifier, across, y=HEIGHT)
-    for value, label in levels.items():
-        canvas.rule(left, down(value), canvas.across.end, down(value))
-        canvas.text(left - 6, down(value), label, colour="muted", anchor="end", size=11)
+    canvas.levels(levels, down)
     series = styles(names)
     for one in picture:
         style, mine = series[one.run.name], one.course.octaves

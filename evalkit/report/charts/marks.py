@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from evalkit.report.charts.texts import several, shown
 from evalkit.report.comparable import apart, yardstick
@@ -15,6 +15,8 @@ from evalkit.runfile.cells import TableCell
 if TYPE_CHECKING:
     from evalkit.report.grid import Grid, GridRow
     from evalkit.report.layout import Key
+
+_Drawn = TypeVar("_Drawn")
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +115,23 @@ def held(runs: Sequence[NamedCell]) -> tuple[list[NamedCell], list[NamedCell]]:
     first = yardstick(run.cell for run in runs)
     together = [run for run in runs if first is not None and not apart(first, run.cell)]
     return together, [run for run in runs if run not in together]
+
+
+def pictures(
+    found: Iterable[_Drawn], key: Callable[[_Drawn], object], run_of: Callable[[_Drawn], NamedCell]
+) -> list[list[_Drawn]]:
+    """What stands in one picture each: of each `key` those that are comparable with each other, and every
+    other one alone.
+    """
+    groups: dict[object, list[_Drawn]] = {}
+    for one in found:
+        groups.setdefault(key(one), []).append(one)
+    drawn: list[list[_Drawn]] = []
+    for group in groups.values():
+        together, alone = held([run_of(one) for one in group])
+        drawn.append([one for one in group if run_of(one) in together])
+        drawn += [[one] for one in group if run_of(one) in alone]
+    return [picture for picture in drawn if picture]
 
 
 def left_out(runs: Sequence[NamedCell]) -> str:

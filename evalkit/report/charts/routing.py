@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from evalkit.report.charts.canvas import WIDTH, Canvas, Chart, Scale
-from evalkit.report.charts.marks import NamedCell, Strip, held, marks_of, rows_of
+from evalkit.report.charts.marks import NamedCell, Strip, headlines, marks_of, pictures, rows_of
 from evalkit.report.charts.strips import StripChart
 from evalkit.report.charts.style import styles
 from evalkit.report.charts.texts import pixels, shown
@@ -65,15 +65,10 @@ def curve_charts(runs: Sequence[NamedCell], names: Sequence[str]) -> Iterator[Ch
     A run that is not comparable with the others has a chart of its own.
     """
     curved = [run for run in runs if not run.cell.variant and run.cell.found.get("validation_curve")]
-    by_protocol: dict[tuple[str, str], dict[str, NamedCell]] = {}
-    for run in curved:
-        by_protocol.setdefault((run.cell.task, run.cell.protocol), {}).setdefault(run.name, run)
-    pictures: list[tuple[tuple[str, str], dict[str, NamedCell]]] = []
-    for key, runs_of_it in by_protocol.items():
-        together, apart = held(list(runs_of_it.values()))
-        parts = (together, *([run] for run in apart))
-        pictures += [(key, {run.name: run for run in part}) for part in parts]
-    for number, ((task, protocol), found) in enumerate(pictures, 1):
+    of_protocol = pictures(headlines(curved), lambda run: (run.cell.task, run.cell.protocol), lambda run: run)
+    for number, picture in enumerate(of_protocol, 1):
+        task, protocol = picture[0].cell.task, picture[0].cell.protocol
+        found = {run.name: run for run in picture}
         chosen = [f"{shown(name)} {_words(run.cell.found)}" for name, run in found.items()]
         yield _curves(found, names, f"chart-routing-{number}").chart(
             f"{shown(f'{task}:{protocol}', 60)}: accuracy on the validation split by threshold",
@@ -101,9 +96,7 @@ def _curves(found: Mapping[str, NamedCell], names: Sequence[str], identifier: st
     levels = down.ticks()
     left = max(pixels(label, 11) for label in levels.values()) + 8
     canvas = Canvas(identifier, Scale(-0.03, NEVER, left, WIDTH - 24), y=HEIGHT)
-    for value, label in levels.items():
-        canvas.rule(left, down(value), canvas.across.end, down(value))
-        canvas.text(left - 6, down(value), label, colour="muted", anchor="end", size=11)
+    canvas.levels(levels, down)
     series = styles(names)
     for name, curve in curves.items():
         style, chosen = series[name], found[name].cell.found.get("threshold")
