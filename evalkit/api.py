@@ -57,7 +57,7 @@ from evalkit.data import (
 )
 from evalkit.data.audio_folder import FILE as AUDIO_FILE
 from evalkit.data.audio_folder import AudioFolder
-from evalkit.data.base import CsvCell, text_of
+from evalkit.data.base import CsvCell, list_of, text_of
 from evalkit.data.exemplars import LmEvalFiles, fewshot_description, fewshot_samples, returned_samples
 from evalkit.data.hub import CONVERTED
 from evalkit.data.mmlu_cot import mmlu_cot, mmlu_cot_description, mmlu_cot_paths, mmlu_cot_repairs
@@ -254,6 +254,7 @@ __all__ = [
     "greedy_reference",
     "letters",
     "lines_of",
+    "list_of",
     "load_task",
     "majority_vote",
     "mmlu_cot",

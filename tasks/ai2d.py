@@ -37,6 +37,7 @@ from evalkit.api import (
     Task,
     Verdict,
     letters,
+    list_of,
     sample_id,
     task,
     unknown,
@@ -60,7 +61,7 @@ _LABEL = re.compile(
 
 
 def to_sample(record: Record) -> Sample:
-    diagram, choices = Image.of(record["image"]), tuple(record["options"])
+    diagram, choices = Image.of(record["image"]), tuple(list_of(record["options"], "options"))
     return Sample(
         id=sample_id(record["question"], *choices, diagram.key),
         input=record["question"],

@@ -36,6 +36,7 @@ from evalkit.api import (
     Task,
     Variant,
     Verdict,
+    list_of,
     task,
     unknown,
     versioned,
@@ -64,7 +65,7 @@ def reader(cluster: str, split: str) -> Callable[[Record], Sample]:
     """
 
     def sample(record: Record) -> Sample:
-        target = tuple(record["answers"] or ()) if split != "test" else ()
+        target = tuple(list_of(record["answers"] or [], "answers")) if split != "test" else ()
         if not target and split != "test":
             raise ValueError(f"question {record['questionId']} has no answers")
         return Sample(

@@ -46,6 +46,7 @@ from evalkit.api import (
     choose_continuation,
     choose_letter,
     letters,
+    list_of,
     sample_id,
     task,
     text_of,
@@ -71,7 +72,7 @@ def to_sample(record: Record) -> Sample:
         raise ValueError(f"source_id is {source!r}: it must begin with {' or '.join(HALVES)}")
     about, first, second = (text_of(record[name], name) for name in ("activity_label", "ctx_a", "ctx_b"))
     story = plain(f"{about}: {first} {second.capitalize()}")
-    endings = tuple(map(plain, record["endings"]))
+    endings = tuple(map(plain, list_of(record["endings"], "endings")))
     return Sample(
         id=sample_id(source, str(record["ind"]), story),
         input=story,

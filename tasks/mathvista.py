@@ -49,6 +49,7 @@ from evalkit.api import (
     Task,
     Verdict,
     letters,
+    list_of,
     task,
     text_of,
     unknown,
@@ -92,7 +93,7 @@ EXAMPLES = (
 
 def to_sample(record: Record) -> Sample:
     kind, precision, picture = _kind(record), record["precision"], Image.of(record["decoded_image"])
-    choices, about = tuple(record["choices"] or ()), record["metadata"]
+    choices, about = tuple(list_of(record["choices"] or [], "choices")), record["metadata"]
     unit = f" (Unit: {text_of(record['unit'], 'unit')})" if record["unit"] else ""
     return Sample(
         id=record["pid"],

@@ -47,11 +47,12 @@ from evalkit.api import (
     Task,
     Verdict,
     check_sandbox,
+    list_of,
     task,
     text_of,
     unknown,
     versioned,
-)  # fmt: skip
+)
 from evalkit.scoring import code_block, completion
 
 from .kit_programs import WRONG_BODIES, sandbox_notes, verdict_of
@@ -72,8 +73,8 @@ EXPERT = "You are an expert Python programmer, and here is your task:"
 
 def to_sample(record: Record) -> Sample:
     """A problem of either subset. `meta`: what of the program the tests use, by the reference program."""
-    tests = [text_of(test, "a test of test_list") for test in record["test_list"]]
-    imports = [str(line) for line in record.get("test_imports") or ()]
+    tests = [text_of(test, "a test of test_list") for test in list_of(record["test_list"], "test_list")]
+    imports = [str(line) for line in list_of(record.get("test_imports") or [], "test_imports")]
     setup = str(record.get("test_setup_code") or "")
     functions, classes = used(record["code"], "\n".join((*imports, setup, *tests)))
     return Sample(

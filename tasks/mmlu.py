@@ -46,6 +46,7 @@ from evalkit.api import (
     ask_with_fallback,
     choose_letter,
     letters,
+    list_of,
     majority_vote,
     mmlu_cot,
     mmlu_cot_description,
@@ -71,7 +72,7 @@ FALLBACK = ("5-shot", GENERATED)
 
 def to_sample(record: Record) -> Sample:
     subject, question = record["subject"], record["question"]
-    choices = tuple(record["choices"])
+    choices = tuple(list_of(record["choices"], "choices"))
     return Sample(
         id=sample_id(subject, question, *choices),
         input=question,

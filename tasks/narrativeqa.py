@@ -52,6 +52,7 @@ from evalkit.api import (
     Task,
     UsageError,
     Verdict,
+    list_of,
     sample_id,
     task,
     text_of,
@@ -180,7 +181,7 @@ def to_sample(record: Record) -> Sample:
     return Sample(
         id=record["id"],
         input=record["question"],
-        target=tuple(record["answers"]),
+        target=tuple(list_of(record["answers"], "answers")),
         group=record["kind"],
         cluster=record["document"],
         tags=() if was_cut is None else (CUT if was_cut else WHOLE,),

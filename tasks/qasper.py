@@ -37,6 +37,7 @@ from evalkit.api import (
     Sample,
     Task,
     Verdict,
+    list_of,
     sample_id,
     task,
     versioned,
@@ -69,7 +70,9 @@ def with_references(records: Iterable[Record]) -> Iterator[Record]:
 def to_sample(record: Record) -> Sample:
     """A question about a paper. Raises `ValueError` without a blank line after it, and without an answer."""
     question, _, paper = record["input"].partition("\n\n")
-    target = tuple(dict.fromkeys(text.strip() for text in record["outputs"] if text and text.strip()))
+    target = tuple(
+        dict.fromkeys(text.strip() for text in list_of(record["outputs"], "outputs") if text and text.strip())
+    )
     if not paper.strip() or not target:
         raise ValueError(f"question {record['id']} has no {'answer' if paper.strip() else 'paper'}")
     return Sample(

@@ -39,6 +39,7 @@ from evalkit.api import (
     choose_continuation,
     choose_letter,
     letters,
+    list_of,
     sample_id,
     task,
     versioned,
@@ -55,7 +56,7 @@ CHAT, SCROLLS, CONTINUATION = "0-shot-chat", "0-shot-scrolls", "0-shot-continuat
 def to_sample(record: Record) -> Sample:
     """`answer` counts from 0. Raises `ValueError` for one that no choice has."""
     article, question = record["article"], record["question"]
-    choices = tuple(" ".join(option.split()) for option in record["options"])
+    choices = tuple(" ".join(option.split()) for option in list_of(record["options"], "options"))
     if not 0 <= record["answer"] < len(choices):
         raise ValueError(f"the answer to {question[:60]!r} is {record['answer']}: there are {len(choices)}")
     return Sample(

@@ -35,6 +35,7 @@ from evalkit.api import (
     Submitted,
     Task,
     Verdict,
+    list_of,
     task,
     unknown,
     versioned,
@@ -61,7 +62,7 @@ def to_sample(record: Record) -> Sample:
     """A question with its ten answers. Raises `ValueError` if there are none."""
     if not record["answers"]:
         raise ValueError(f"question {record['question_id']} has no answers")
-    return _sample(record, tuple(record["answers"]))
+    return _sample(record, tuple(list_of(record["answers"], "answers")))
 
 
 def to_hidden_sample(record: Record) -> Sample:

@@ -19,7 +19,7 @@ script, so the Hub's own conversion to Parquet is read. CC BY-NC-SA 3.0. Some En
 
 from __future__ import annotations
 
-from evalkit.api import CONVERTED, PART, Hub, Mapped, Parts, Record, Sample, Task, task
+from evalkit.api import CONVERTED, PART, Hub, Mapped, Parts, Record, Sample, Task, list_of, task
 
 from .speech_recognition import chosen
 from .summaries import first_records, protocols_of, rules_of, summarisation
@@ -41,7 +41,7 @@ def to_sample(record: Record) -> Sample:
     return Sample(
         id=f"{code}/{record['gem_id']}",
         input=record["source"],
-        target=tuple(record["references"] or ()) or (record["target"],),
+        target=tuple(list_of(record["references"] or [], "references")) or (record["target"],),
         group=code,
         meta={
             "language": name,

@@ -67,6 +67,18 @@ def text_of(value: object, column: str) -> str:
     return str(value)
 
 
+def list_of(value: object, column: str) -> list[Any]:
+    """Returns a record's value that is a list, also one that a cell of CSV has as JSON or Python.
+
+    Raises `ValueError` for anything else, because a text would be taken for its letters, and an object for
+    its keys. `column`: the value's name in the error.
+    """
+    found = value.listed() if isinstance(value, CsvCell) else value
+    if not isinstance(found, list):
+        raise ValueError(f"{column} must be a list, not {type(value).__name__}: {str(value)[:60]!r}")
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class Stretch:
     """Consecutive records that all belong to one group, such as a language.

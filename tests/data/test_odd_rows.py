@@ -72,6 +72,31 @@ def test_no_null_and_no_bytes_become_a_text_of_a_question() -> None:
     assert failed > 250
 
 
+UNREAD = {"challenge_test_list", "ocr_tokens"}
+"""Columns of lists that no benchmark reads."""
+ONE_TEXT_IS_ONE_ANSWER = {"nq-open", "nq-retrieved", "vqa"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "odd", ["Paris", {"text": 1, "start": 2, "end": 3, "x": 4, "y": 5}], ids=["text", "object"]
+)
+def test_no_text_is_taken_for_its_letters_and_no_object_for_its_keys(odd: object) -> None:
+    tried = 0
+    for task in all_tasks():
+        if task.name in ONE_TEXT_IS_ONE_ANSWER:
+            continue
+        plan = planned(task.name)
+        record = next(iter(plan.records))
+        for column, value in record.items():
+            asked = not column.startswith("evalkit:") and column not in UNREAD
+            if isinstance(value, list) and asked and column not in MADE.get(task.name, ()):
+                tried += 1
+                with pytest.raises(BoundaryError, match=rf"{column}|its columns are"):
+                    plan.sample({**record, column: odd}, 0)
+    assert tried > 10
+
+
 COLUMNS: dict[str, tuple[pa.Array, int, str]] = {
     "nulls": (pa.nulls(3), 2, "its columns are question, answer (NoneType)"),
     "one null": (pa.array(["#### 2", None, "#### 6"]), 3, "its columns are question, answer (NoneType)"),
