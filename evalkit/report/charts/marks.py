@@ -43,6 +43,8 @@ class Strip:
     marks: tuple[Mark, ...]
     target: float | None = None
     """The best value, if higher and lower values are both worse."""
+    about: str = ""
+    """A text below the label."""
 
     @property
     def words(self) -> str:
