@@ -15,6 +15,7 @@ from evalkit.report.courses import course_tables, courses
 from evalkit.report.documents import to_csv, to_json
 from evalkit.report.latex import MOST_COLUMNS, to_latex
 from evalkit.report.layout import headlines, runs_of
+from evalkit.report.lengths import lengths
 from evalkit.report.markdown import to_markdown
 from evalkit.report.paper import parted
 from evalkit.report.signatures import with_signatures
@@ -143,6 +144,8 @@ def _document(stores: Sequence[Store], table: Table, grids: Sequence[Grid], pape
         document["courses"] = [one.as_json() for one in found]
     if calibrated := reliabilities(stores, table, grids):
         document["calibration"] = [one.as_json() for one in calibrated]
+    if by_length := lengths(stores, table, grids):
+        document["lengths"] = [one.as_json() for one in by_length]
     return document
 
 
@@ -229,6 +232,7 @@ def _page(
 
     drawn: list[Chart] = []
     found, calibrated = courses(table, grids), reliabilities(stores, table, grids)
+    by_length = lengths(stores, table, grids)
     if wanted.charts:
         from evalkit.report.charts import charts, waited
         from evalkit.report.checkpoints import progresses
@@ -244,6 +248,7 @@ def _page(
             courses=found,
             calibration=calibrated,
             progress=progresses(stores, table, grids),
+            lengths=by_length,
         )
     return to_html(
         stores,
@@ -253,6 +258,7 @@ def _page(
         samples=wanted.samples,
         courses=found,
         calibration=calibrated,
+        lengths=by_length,
         runs_first=runs_first,
     )
 

@@ -14,6 +14,7 @@ from evalkit.report.charts.calibration import calibration_charts
 from evalkit.report.charts.canvas import Chart
 from evalkit.report.charts.courses import course_charts
 from evalkit.report.charts.heat import heat_charts
+from evalkit.report.charts.lengths import length_charts
 from evalkit.report.charts.marks import (
     grid_strips,
     headline_strips,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from evalkit.report.courses import NamedCourse
     from evalkit.report.grid import Grid
     from evalkit.report.layout import Key
+    from evalkit.report.lengths import NamedLengths
     from evalkit.report.table import Table
 
 __all__ = ["CSS", "Chart", "charts", "waited"]
@@ -54,6 +56,7 @@ def charts(
     courses: Sequence[NamedCourse] = (),
     calibration: Sequence[NamedReliability] = (),
     progress: Sequence[Progress] = (),
+    lengths: Sequence[NamedLengths] = (),
 ) -> list[Chart]:
     """The charts of `table`, from values and progress over capabilities and breakdowns to usage.
 
@@ -62,10 +65,9 @@ def charts(
     `relative_to`, a run or a printed column. By default this is Gemini Pro if it has a comparable figure,
     else the first printed column that has one, else the first run. Groups without comparable figures are not
     drawn. `seconds`: the seconds that each run waited for responses, as `waited` gives them. `prices`: the
-    prices of a million prompt tokens and of a million completion tokens, by run. `courses`: those of the
-    table's figures (`evalkit.report.courses`); `calibration`: likewise (`evalkit.report.calibration`);
-    `progress`: likewise (`evalkit.report.checkpoints`). Raises `UsageError` if `relative_to` is neither a run
-    nor a printed column.
+    prices of a million prompt tokens and of a million completion tokens, by run. `courses`, `calibration`,
+    `progress`, `lengths`: those of the table's figures, by the modules of `evalkit.report` that make them.
+    Raises `UsageError` if `relative_to` is neither a run nor a printed column.
     """
     if relative_to and not papers:
         raise UsageError(
@@ -86,6 +88,7 @@ def charts(
         *curve_charts(runs, names),
         *course_charts(courses, names),
         *calibration_charts(calibration, names),
+        *length_charts(lengths, names),
         *heat_charts(runs),
         *breakdown_charts(runs, names),
         *outcome_charts(runs),

@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from evalkit.report.charts.canvas import WIDTH, Canvas, Chart, Scale
+from evalkit.report.charts.canvas import Canvas, Chart, Scale
 from evalkit.report.charts.marks import directed, named
+from evalkit.report.charts.plane import SMALL, beside, headed, plane
 from evalkit.report.charts.style import Style, styles
 from evalkit.report.charts.texts import pixels, several, shown
 from evalkit.report.digits import figure_text, interval_text
@@ -19,19 +20,11 @@ if TYPE_CHECKING:
 
 CHARTS = 12
 """The highest number of benchmarks that are drawn."""
-HEIGHT = 220
-"""The height of the lines, in pixels."""
-NAME = 22
-"""The number of letters of a point's name beside it."""
-_RIGHT, _SMALL = 20, 10
-"""The room right of the lines, in pixels, and the size of the points' names."""
 _HOUR, _DAY = 3600, 86400
 _SPANS = tuple(
     [_HOUR * n for n in (1, 2, 6, 12)] + [_DAY * n for n in (1, 2, 7, 14, 28, 91, 182, 365, 730, 1825, 3650)]
 )
 """The seconds between two ticks of a time."""
-_Box = tuple[float, float, float, float]
-"""Left, top, right and bottom, in pixels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +48,11 @@ class Point:
     def x(self) -> float:
         """The step, or the seconds since 1970."""
         return self.at.timestamp() if isinstance(self.at, datetime) else float(self.at)
+
+    @property
+    def spread(self) -> list[float]:
+        """The value and the ends of its interval."""
+        return [x for x in (self.value, self.low, self.high) if x is not None]
 
     @property
     def words(self) -> str:
@@ -95,7 +93,10 @@ def progress_chart(
     """
     points = sorted(points, key=lambda point: point.x)
     main = usual(points)
-    canvas, down = _frame(points, identifier)
+    first, last = points[0].x, points[-1].x
+    air = 0.04 * (last - first) or max(1.0, 0.1 * abs(first))
+    values = [value for point in points for value in point.spread]
+    canvas, down = plane(identifier, (first - air, last + air), values)
     names = list(dict.fromkeys(point.series for point in points))
     series = styles(names)
     for line in lines(points):
@@ -106,15 +107,15 @@ def progress_chart(
             _mark(canvas, down, point, place, style, hollow=point.signature != main)
     steps = _steps(points, canvas.across)
     if not steps:
-        for text, x, y in _named(points, canvas.across, down):
-            canvas.text(x, y, text, colour="muted", anchor="middle", size=_SMALL)
+        ends = [
+            (canvas.across(point.x), down(max(point.spread)), down(min(point.spread))) for point in points
+        ]
+        for text, x, y in beside([point.label for point in points], ends, canvas):
+            canvas.text(x, y, text, colour="muted", anchor="middle", size=SMALL)
     timed = isinstance(points[0].at, datetime)
     ticks = steps or (_dates(canvas.across) if timed else canvas.across.ticks())
     canvas.axis(axis or ("date (UTC)" if timed else ""), ticks)
-    canvas.top -= 22
-    canvas.text(0, canvas.top + 8, unit, colour="muted")
-    if len(names) > 1 or names[0]:
-        canvas.legend([series[name] for name in names])
+    headed(canvas, unit, [series[name] for name in names] if any(names) else [])
     return canvas.chart(title, _summary(points), _caption(points, main, more))
 
 
@@ -134,20 +135,6 @@ def lines(points: Iterable[Point]) -> list[list[Point]]:
     return list(found.values())
 
 
-def _frame(points: Sequence[Point], identifier: str) -> tuple[Canvas, Scale]:
-    """The canvas with the levels of the values, and the scale of these."""
-    ends = [x for point in points for x in (point.value, point.low, point.high) if x is not None]
-    air = 0.14 * (max(ends) - min(ends)) or max(1.0, 0.1 * abs(ends[0]))
-    down = Scale(min(ends) - air * (min(ends) - air >= 0), max(ends) + air, HEIGHT, 0)
-    levels = down.ticks()
-    left = max(pixels(label, 11) for label in levels.values()) + 8
-    first, last = points[0].x, points[-1].x
-    beside = 0.04 * (last - first) or max(1.0, 0.1 * abs(first))
-    canvas = Canvas(identifier, Scale(first - beside, last + beside, left, WIDTH - _RIGHT), y=HEIGHT)
-    canvas.levels(levels, down)
-    return canvas, down
-
-
 def _mark(
     canvas: Canvas, down: Scale, point: Point, place: tuple[float, float], style: Style, *, hollow: bool
 ) -> None:
@@ -155,31 +142,6 @@ def _mark(
     if point.low is not None and point.high is not None:
         canvas.line(x, down(point.low), x, down(point.high), style.colour, 2, 0.6)
     canvas.point(x, y, style, hollow=hollow, told=point.words)
-
-
-def _named(points: Sequence[Point], across: Scale, down: Scale) -> Iterator[tuple[str, float, float]]:
-    """Yields the name of each point that has room for it above or below its interval, with its place.
-
-    The last point is named first. The page's table, and a pointer over a point, name all of them.
-    """
-    taken: list[_Box] = []
-    for point in points:
-        x, ends = across(point.x), [y for y in (point.value, point.low, point.high) if y is not None]
-        taken.append((x - 5, down(max(ends)) - 5, x + 5, down(min(ends)) + 5))
-    for point, own in reversed(list(zip(points, list(taken), strict=True))):
-        text = shown(point.label, NAME)
-        half = pixels(text, _SMALL) / 2
-        x = min(max(across(point.x), across.start + half), WIDTH - half)
-        for y in (own[1] - 6, own[3] + 6):
-            box = (x - half, y - 6, x + half, y + 6)
-            if box[1] >= 0 and box[3] <= HEIGHT and not any(_overlap(box, other) for other in taken):
-                taken.append(box)
-                yield text, x, y
-                break
-
-
-def _overlap(one: _Box, other: _Box) -> bool:
-    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
 def _steps(points: Sequence[Point], across: Scale) -> Mapping[float, str]:
