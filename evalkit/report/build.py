@@ -11,6 +11,7 @@ from evalkit.errors import UsageError
 from evalkit.report.calibration import reliabilities
 from evalkit.report.choice import Choice, chosen, few, fitting, headlines_only
 from evalkit.report.contests import contest_table
+from evalkit.report.costs import costs
 from evalkit.report.courses import course_tables, courses
 from evalkit.report.documents import to_csv, to_json
 from evalkit.report.latex import MOST_COLUMNS, to_latex
@@ -146,6 +147,8 @@ def _document(stores: Sequence[Store], table: Table, grids: Sequence[Grid], pape
         document["calibration"] = [one.as_json() for one in calibrated]
     if by_length := lengths(stores, table, grids):
         document["lengths"] = [one.as_json() for one in by_length]
+    if (paid := costs(stores, table, grids)).whole:
+        document["costs"] = paid.as_json()
     return document
 
 
@@ -232,7 +235,7 @@ def _page(
 
     drawn: list[Chart] = []
     found, calibrated = courses(table, grids), reliabilities(stores, table, grids)
-    by_length = lengths(stores, table, grids)
+    by_length, paid = lengths(stores, table, grids), costs(stores, table, grids, wanted.prices)
     if wanted.charts:
         from evalkit.report.charts import charts, waited
         from evalkit.report.checkpoints import progresses
@@ -244,11 +247,11 @@ def _page(
             relative_to=relative_to if of_paper else "",
             papers=[of_paper] if of_paper else [],
             seconds=waited(stores, table),
-            prices=wanted.prices,
             courses=found,
             calibration=calibrated,
             progress=progresses(stores, table, grids),
             lengths=by_length,
+            costs=paid,
         )
     return to_html(
         stores,
@@ -259,6 +262,7 @@ def _page(
         courses=found,
         calibration=calibrated,
         lengths=by_length,
+        costs=paid,
         runs_first=runs_first,
     )
 

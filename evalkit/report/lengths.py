@@ -1,8 +1,8 @@
 """Figures by the length of prompts: over parts with equal numbers of samples, as tables and JSON.
 
 All runs in one picture have the same samples in each part, because lengths are those of one run: the tokens
-of the first prompt of a sample, if the endpoint counted them for every sample, else the characters of its
-question.
+of the first prompt of a sample, if the endpoint counted them for every sample and not all alike, else the
+characters of its question.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING
 
 from evalkit.errors import UsageError
 from evalkit.report.charts.marks import NamedCell, headlines, named, named_cells, pictures
-from evalkit.report.digits import figure_text, interval_text
+from evalkit.report.digits import interval_text
 from evalkit.report.layout import runs_of
 from evalkit.report.significance import stored_cell
-from evalkit.report.tabular import Column, Tabular, TabularCell, TabularRow
+from evalkit.report.tabular import Tabular
+from evalkit.report.tabulate import number_table, value_text
 from evalkit.runfile.figures import figures_by
 from evalkit.runfile.heat import Group
 from evalkit.runfile.measured import measure
@@ -95,7 +96,7 @@ def _known(run: NamedCell, store: Store) -> tuple[str, Mapping[int, int]]:
     """(what is counted, the length of each sample by its position)."""
     cell = stored_cell(store, run.cell)
     tokens, characters = prompt_tokens(store, cell), question_characters(store, cell)
-    if len(tokens) >= len(characters):
+    if len(tokens) >= len(characters) and len({*tokens.values()}) > 1:
         return f"prompt tokens, as counted for {run.name}", tokens
     return "characters of the question", characters
 
@@ -141,20 +142,14 @@ def length_tables(found: Sequence[NamedLengths]) -> Iterator[Tabular]:
     """Yields a table of the parts for each run and benchmark."""
     for one in found:
         cell, least = one.run.cell, one.run.cell.measured.decimals
-        columns = ("value", "95 % interval", "n")
-        rows = (
-            (f"{part.least:,}–{part.most:,}", *_cells(part.figure, cell.unit, least)) for part in one.parts
-        )
-        yield Tabular(
-            f"{one.run.name} on {named(cell)} by length",
-            (Column("length", unbroken=True), *(Column(name, "number", unbroken=True) for name in columns)),
-            tuple(TabularRow(tuple(map(TabularCell, row))) for row in rows),
-            remarks=(f"Lengths are {one.counts}.",),
-        )
+        rows = ((part.words, *_cells(part.figure, cell.unit, least)) for part in one.parts)
+        headings = ("length", "value", "95 % interval", "n")
+        title = f"{one.run.name} on {named(cell)} by length"
+        yield number_table(title, headings, rows, f"Lengths are {one.counts}.")
 
 
 def _cells(figure: Group | None, unit: str, least: int) -> tuple[str, str, str]:
     if figure is None:
         return "—", "—", "0"
-    value = figure_text(figure.value, figure.low, figure.high, least)
-    return f"{value} {unit}".rstrip(), interval_text(figure.low, figure.high, least) or "—", f"{figure.n:,}"
+    between = interval_text(figure.low, figure.high, least)
+    return value_text(figure, unit, least), between or "—", f"{figure.n:,}"

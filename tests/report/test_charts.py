@@ -51,7 +51,8 @@ def drawn(report: Report) -> dict[str, Chart]:
 @pytest.mark.slow
 def test_a_page_of_charts(drawn: dict[str, Chart]) -> None:
     assert list(drawn) == [
-        "chart-values-1-1", "chart-capabilities-1", "chart-rules-1", "chart-routing-1", "chart-breakdown-1",
+        "chart-values-1-1", "chart-capabilities-1", "chart-rules-1", "chart-routing-1", "chart-length-1",
+        "chart-breakdown-1",
         "chart-breakdown-2", "chart-outcomes-1", "chart-tokens", "chart-tokens-per-sample", "chart-time",
         "chart-cost",
     ]  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -11,11 +12,13 @@ import pytest
 
 from evalkit.report.charts import CSS, Chart, charts, waited
 from evalkit.report.charts.canvas import Canvas, Scale, element
+from evalkit.report.charts.progress import Point, progress_chart
 from evalkit.report.charts.style import DARK, LIGHT, SERIES, SHAPES, Style, styles
+from evalkit.report.costs import costs
 from evalkit.report.grids import build_grids
 from evalkit.report.table import build_table
 from tests import needs
-from tests.charted import LAZY, SVG, Report, counting, evaluated, made_report, texts
+from tests.charted import GOOD, LAZY, SVG, Report, counting, evaluated, made_report, texts
 from tests.engine.test_routed import student
 from tests.quiz import quiz
 from tests.report.pages import CHROMIUM
@@ -77,7 +80,22 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Report]:
 
 @pytest.fixture(scope="module")
 def drawn(report: Report) -> dict[str, Chart]:
-    return report.charts(prices={LAZY: (0.7, 1.9)})
+    found = report.charts(prices={LAZY: (0.7, 1.9), GOOD: (2.5, 10.0)})
+    progress = progress_of([f"{GOOD} step {i}" for i in range(40)]), progress_of(HOSTILE[:5], timed=True)
+    return {**found, **{chart.id: chart for chart in progress}}
+
+
+def progress_of(names: Sequence[str], *, timed: bool = False) -> Chart:
+    """A chart of points of these names, in three series."""
+    points = [
+        Point(
+            name, datetime(2026, 1, 1 + i, tzinfo=UTC) if timed else i * 1000, 50.0 + i % 7, 48.0 + i % 7,
+            55.0 + i % 7, series=names[i % 3], signature="" if i % 5 else "other",
+        )
+        for i, name in enumerate(names)
+    ]  # fmt: skip
+    number = 2 if timed else 1
+    return progress_chart(points, f"chart-progress-{number}", "Progress", unit="%")
 
 
 def checked(found: Sequence[Chart]) -> None:
@@ -238,9 +256,10 @@ def test_nothing_from_outside_acts(tmp_path: Path) -> None:
     ]
     table = build_table(stores)
     grids = build_grids(stores, table)
-    prices = dict.fromkeys(HOSTILE, (1.0, 2.0))
-    found = charts(table, grids, papers=("gemini-1.0",), seconds=waited(stores, table), prices=prices)
-    assert len(found) == 9
+    paid = costs(stores, table, grids, dict.fromkeys(HOSTILE, (1.0, 2.0)))
+    found = charts(table, grids, papers=("gemini-1.0",), seconds=waited(stores, table), costs=paid)
+    assert len(found) == 10
+    found += [progress_of(HOSTILE)]
     checked(found)
     for chart in found:
         assert len(chart.svg) < 200_000

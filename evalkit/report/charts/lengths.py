@@ -10,7 +10,7 @@ from evalkit.report.charts.marks import directed, named, pictures
 from evalkit.report.charts.plane import SMALL, headed, plane
 from evalkit.report.charts.style import styles
 from evalkit.report.charts.texts import several, shown
-from evalkit.report.digits import figure_text, interval_text
+from evalkit.report.digits import with_interval
 
 if TYPE_CHECKING:
     from evalkit.report.lengths import NamedLengths, Part
@@ -74,10 +74,8 @@ def _words(one: NamedLengths, part: Part) -> str:
     """`fake/model, 12–40: 54.2 (50.1–58.3), n 40`."""
     assert part.figure is not None
     least = one.run.cell.measured.decimals
-    text = figure_text(part.figure.value, part.figure.low, part.figure.high, least)
-    between = interval_text(part.figure.low, part.figure.high, least)
-    between = f" ({between})" if between else ""
-    return f"{shown(one.run.name)}, {part.words}: {text}{between}, n {part.figure.n:,}"
+    text = with_interval(part.figure.value, part.figure.low, part.figure.high, least)
+    return f"{shown(one.run.name)}, {part.words}: {text}, n {part.figure.n:,}"
 
 
 def _summary(one: NamedLengths) -> str:

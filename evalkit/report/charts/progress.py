@@ -13,7 +13,7 @@ from evalkit.report.charts.marks import directed, named
 from evalkit.report.charts.plane import SMALL, beside, headed, plane
 from evalkit.report.charts.style import Style, styles
 from evalkit.report.charts.texts import pixels, several, shown
-from evalkit.report.digits import figure_text, interval_text
+from evalkit.report.digits import with_interval
 
 if TYPE_CHECKING:
     from evalkit.report.checkpoints import Progress
@@ -57,9 +57,7 @@ class Point:
     @property
     def words(self) -> str:
         """`step-1000 54.2 (50.1–58.3)`."""
-        between = interval_text(self.low, self.high)
-        text = f"{shown(self.label)} {figure_text(self.value, self.low, self.high)}"
-        return f"{text} ({between})" if between else text
+        return f"{shown(self.label)} {with_interval(self.value, self.low, self.high)}"
 
 
 def progress_charts(found: Sequence[Progress]) -> Iterator[Chart]:
