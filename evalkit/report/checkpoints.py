@@ -37,7 +37,8 @@ _WORDS = {
 _SIZES = {"": 1.0, "k": 1e3, "m": 1e6, "b": 1e9, "t": 1e12}
 _LEAST_TOKENS = 1e9
 """Fewer tokens are those of a context or a response, not of a training."""
-_NUMBER = r"(?P<number>\d{1,3}(?:,\d{3})+|\d+(?:\.\d+)?) ?(?P<size>[kmbt]?)"
+_NUMBER = r"(?P<number>\d{1,3}(?:,\d{3}){1,5}|\d{1,18}(?:\.\d{1,18})?) ?(?P<size>[kmbt]?)"
+"""Its length is limited: names are anybody's, and a number of a thousand digits is infinite."""
 _WORD = rf"(?P<word>{'|'.join(_WORDS)})s?"
 _STEPS = tuple(
     re.compile(pattern, re.IGNORECASE)
@@ -47,7 +48,7 @@ _STEPS = tuple(
     )
 )
 """A word before its number, or behind it."""
-_THOUSANDS = re.compile(r"(?<![a-z\d.])(?P<number>\d+(?:\.\d+)?) ?(?P<size>k)$", re.IGNORECASE)
+_THOUSANDS = re.compile(r"(?<![a-z\d.])(?P<number>\d{1,18}(?:\.\d{1,18})?) ?(?P<size>k)$", re.IGNORECASE)
 _ENDS = " ,;:-_/@()[]"
 """Signs that are left at the ends of a model's name if the step is taken out of it."""
 

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 TokenPrice = tuple[float, float]
 """The prices of a million prompt tokens and of a million completion tokens, in any currency."""
 USD = "US dollars"
+_MOST = 1e9
+"""US dollars. A larger number in a run file is none that was spent, and could be infinite."""
 PER = 1000
 """The number of samples that a benchmark's cost is told for."""
 
@@ -93,7 +95,7 @@ def costs(
 
 def _spent(store: Store) -> float:
     found = store.manifest.get(SPENT)
-    return float(found) if isinstance(found, int | float) else 0.0
+    return float(found) if isinstance(found, int | float) and 0 < found < _MOST else 0.0
 
 
 def _billed(run: NamedCell, column: RunColumn) -> NamedCost | None:

@@ -211,8 +211,9 @@ def test_capabilities_are_mean_ratios_over_comparable_figures(
     assert {"Letters (1 benchmark)", "All (1 benchmark)"} <= set(texts(chart))
     for model in (GOOD, LAZY):
         assert f"{values['quiz', model] / 72.5:.2f}" in texts(chart)
+    assert "Quiz" in texts(chart), "the benchmark is named below the group"
     ultra = report.charts(relative_to="Gemini Ultra")["chart-capabilities-1"]
-    assert {"Letters (1 benchmark)", "All (2 benchmarks)"} <= set(texts(ultra))
+    assert {"Letters (1 benchmark)", "All (2 benchmarks)", "Quiz, Sums"} <= set(texts(ultra))
     for model in (GOOD, LAZY):
         ratios = (values["quiz", model] / 90.0, values["sums", model] / 94.4)
         assert f"{sum(ratios) / 2:.2f}" in texts(ultra)

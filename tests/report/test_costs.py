@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import math
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree
@@ -21,6 +22,7 @@ from evalkit.report.table import build_table
 from evalkit.runfile.spent import SPENT
 from evalkit.runfile.store import Store
 from tests.charted import SVG, texts
+from tests.edited import edited
 from tests.made import sums
 
 COUNT = 40
@@ -103,6 +105,16 @@ def test_several_benchmarks_share_by_tokens_where_the_rates_are_known(stores: di
     assert found.whole == pytest.approx({"cheap": price("cheap", 1000) + price("cheap", 3000)})
 
 
+@pytest.mark.parametrize("spent", [-1.0, 1e308, 0.0])
+def test_an_edited_amount_is_not_drawn(stores: dict[str, Store], tmp_path: Path, spent: float) -> None:
+    path = tmp_path / "edited.db"
+    shutil.copy(stores["dear"].path, path)
+    with edited(path) as db:
+        db.execute("UPDATE run SET value = ? WHERE key = ?", (json.dumps(spent), SPENT))
+    with Store.open(path) as store:
+        assert not costs([store], build_table([store])).whole
+
+
 def test_given_prices_count_alone(stores: dict[str, Store]) -> None:
     some = [stores["cheap"], stores["dear"], stores["local <b>"]]
     found = costs(some, build_table(some), prices={"local <b>": (1.0, 2.0)})
@@ -143,6 +155,7 @@ def test_the_chart_has_the_figures_and_costs_of_the_table(stores: dict[str, Stor
     assert lines[0] == pytest.approx(ticks[1] + decade * math.log10(cheap), abs=0.1)
 
 
+@pytest.mark.slow
 def test_the_page_and_json_have_costs_without_prices_given(stores: dict[str, Store]) -> None:
     some = [stores["cheap"], stores["dear"]]
     page = render_report(some, "html")

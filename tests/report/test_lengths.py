@@ -114,6 +114,7 @@ def test_the_chart_has_the_figures_of_the_tables(stores: list[Store]) -> None:
     assert {"fake/counted", "fake/other <b>", "n 48", "1,000", "1,096", "1,239"} <= set(written)
 
 
+@pytest.mark.slow
 def test_json_and_the_page_have_it(stores: list[Store]) -> None:
     document = json.loads(render_report(stores[:2], "json"))
     counted, other = document["lengths"]

@@ -55,7 +55,7 @@ def test_a_name_with_a_word_of_training_is_a_checkpoint(name: str, number: float
             "step",
             "stepwise 3",
         ),
-        *("8-shot", "one-step9a", ""),
+        *("8-shot", "one-step9a", "", f"step {'9' * 400}", "1,111" * 100_000, "step" * 100_000),
     ],
 )
 def test_any_other_number_is_no_step(name: str) -> None:
@@ -161,6 +161,7 @@ def test_each_mark_and_whisker_is_the_tables(found: Sequence[Progress]) -> None:
     assert lengths == pytest.approx([width * lengths[0] / widths[0] for width in widths], rel=0.01)
 
 
+@pytest.mark.slow
 def test_the_page_has_it_for_names_that_were_given(stores: list[Store]) -> None:
     def page(*names: str) -> str:
         sources = [Source((store.path,), name) for store, name in zip(stores, names, strict=False)]
