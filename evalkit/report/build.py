@@ -52,7 +52,8 @@ class Page:
     """The contents of an HTML page.
 
     `samples`: the highest number of samples; there are fewer if they are long; 0: none. `prices`: the prices
-    of a million prompt tokens and of a million completion tokens, by run. `charts`: whether to draw charts.
+    of a million prompt tokens and of a million completion tokens, by run; without any, costs are what the
+    runs have spent. `charts`: whether to draw charts.
     """
 
     samples: int = MOST
