@@ -14,8 +14,10 @@ from evalkit.engine.plan import make_plan
 from evalkit.models.base import Request, Response
 from evalkit.models.fake import FakeModel, Hinted, Hints
 from evalkit.report.charts import Chart, charts, waited
+from evalkit.report.costs import costs
 from evalkit.report.grid import Grid
 from evalkit.report.grids import build_grids
+from evalkit.report.lengths import lengths
 from evalkit.report.paper import load_tables
 from evalkit.report.table import Table, build_table
 from evalkit.runfile.store import Store
@@ -99,8 +101,14 @@ class Report:
     grids: Sequence[Grid]
 
     def charts(self, **more: Any) -> dict[str, Chart]:
-        more = {"papers": (self.paper,), "seconds": waited(self.stores, self.table)} | more
-        return {chart.id: chart for chart in charts(self.table, self.grids, **more)}
+        """By their ids. `prices`: as in `costs`; the others as in `charts`."""
+        everything: dict[str, Any] = {
+            "papers": (self.paper,),
+            "seconds": waited(self.stores, self.table),
+            "costs": costs(self.stores, self.table, self.grids, more.pop("prices", None)),
+            "lengths": lengths(self.stores, self.table, self.grids),
+        }
+        return {chart.id: chart for chart in charts(self.table, self.grids, **(everything | more))}
 
 
 @contextlib.contextmanager

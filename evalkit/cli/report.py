@@ -68,7 +68,8 @@ if TYPE_CHECKING:
     "prices",
     multiple=True,
     metavar="MODEL=IN/OUT",
-    help="Prices of a million prompt tokens and a million completion tokens, for the chart of costs in HTML.",
+    help="Prices of a million prompt tokens and a million completion tokens, for the charts of costs in "
+    "HTML.  [default: what the runs have spent]",
 )
 @click.option("--no-charts", is_flag=True, help="Write HTML without charts.")
 @click.option("--strict", is_flag=True, help="Refuse to put results into one row if they are not comparable.")

@@ -119,7 +119,7 @@ class Prices:
         evalkit's own prices are those of the providers' own endpoints: a model at another address has none.
         """
         name = model.name.partition("?")[0]
-        return _first(self.given, name) or (_first(known_prices(), name) if _at_provider(model) else None)
+        return _first(self.given, name) or (listed_price(name) if _at_provider(model) else None)
 
     def check(self, models: Iterable[Model]) -> None:
         """Raises `UsageError`, which says how to give a price, if one of the models has none."""
@@ -141,6 +141,11 @@ def read_prices(path: Path | None) -> Prices:
 def known_prices() -> tuple[Price, ...]:
     """The rows of evalkit's own table."""
     return _read(resources.files("evalkit.models").joinpath("prices.toml"))
+
+
+def listed_price(name: str) -> Price | None:
+    """The row of evalkit's own table for a model at its provider's own endpoint, by its name."""
+    return _first(known_prices(), name.partition("?")[0])
 
 
 def _read(place: Readable) -> tuple[Price, ...]:

@@ -11,10 +11,12 @@ from evalkit.errors import UsageError
 from evalkit.report.calibration import reliabilities
 from evalkit.report.choice import Choice, chosen, few, fitting, headlines_only
 from evalkit.report.contests import contest_table
+from evalkit.report.costs import costs
 from evalkit.report.courses import course_tables, courses
 from evalkit.report.documents import to_csv, to_json
 from evalkit.report.latex import MOST_COLUMNS, to_latex
 from evalkit.report.layout import headlines, runs_of
+from evalkit.report.lengths import lengths
 from evalkit.report.markdown import to_markdown
 from evalkit.report.paper import parted
 from evalkit.report.signatures import with_signatures
@@ -50,7 +52,8 @@ class Page:
     """The contents of an HTML page.
 
     `samples`: the highest number of samples; there are fewer if they are long; 0: none. `prices`: the prices
-    of a million prompt tokens and of a million completion tokens, by run. `charts`: whether to draw charts.
+    of a million prompt tokens and of a million completion tokens, by run; without any, costs are what the
+    runs have spent. `charts`: whether to draw charts.
     """
 
     samples: int = MOST
@@ -143,6 +146,10 @@ def _document(stores: Sequence[Store], table: Table, grids: Sequence[Grid], pape
         document["courses"] = [one.as_json() for one in found]
     if calibrated := reliabilities(stores, table, grids):
         document["calibration"] = [one.as_json() for one in calibrated]
+    if by_length := lengths(stores, table, grids):
+        document["lengths"] = [one.as_json() for one in by_length]
+    if (paid := costs(stores, table, grids)).whole:
+        document["costs"] = paid.as_json()
     return document
 
 
@@ -229,8 +236,10 @@ def _page(
 
     drawn: list[Chart] = []
     found, calibrated = courses(table, grids), reliabilities(stores, table, grids)
+    by_length, paid = lengths(stores, table, grids), costs(stores, table, grids, wanted.prices)
     if wanted.charts:
         from evalkit.report.charts import charts, waited
+        from evalkit.report.checkpoints import progresses
 
         of_paper = parted(paper)[0] if paper else ""
         drawn = charts(
@@ -239,9 +248,11 @@ def _page(
             relative_to=relative_to if of_paper else "",
             papers=[of_paper] if of_paper else [],
             seconds=waited(stores, table),
-            prices=wanted.prices,
             courses=found,
             calibration=calibrated,
+            progress=progresses(stores, table, grids),
+            lengths=by_length,
+            costs=paid,
         )
     return to_html(
         stores,
@@ -251,6 +262,8 @@ def _page(
         samples=wanted.samples,
         courses=found,
         calibration=calibrated,
+        lengths=by_length,
+        costs=paid,
         runs_first=runs_first,
     )
 

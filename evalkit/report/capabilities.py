@@ -3,8 +3,8 @@
 A member of a group counts for a run if the run and the base have it under one protocol and their signatures
 are comparable; its ratio is the run's figure divided by the base's on the samples that both judged. If lower
 is better (WER), the ratio is base to run, so that above 1 is always better. A member that does not count is
-named with the reason, and the mean says over how many it is: two means are only comparable if their members
-are the same.
+named with the reason. The means of a group are all over the same members, those that count for every run of
+which any counts, because means over different members cannot be compared.
 """
 
 from __future__ import annotations
@@ -62,16 +62,29 @@ class Ratio:
 
 @dataclass(frozen=True, slots=True)
 class Capability:
-    """A group. `ratios`: by run, one for each member; `means`: by run, None if no member counts."""
+    """A group. `ratios`: by run, one for each member; `means`: by run, None for a run without one.
+
+    `common`: the members that the means are over.
+    """
 
     name: str
     members: tuple[Member, ...]
     ratios: Mapping[str, tuple[Ratio, ...]]
     means: Mapping[str, MeanRatio | None]
+    common: tuple[Member, ...]
 
     def counted(self, run: str) -> list[str]:
-        """The names of the members that count for a run."""
-        return [one.name for one, ratio in zip(self.members, self.ratios[run], strict=True) if ratio.figure]
+        """The names of the members that a run's mean is over."""
+        return [one.name for one in self.common] if self.means[run] else []
+
+    @property
+    def uncommon(self) -> list[str]:
+        """The names of the members that have a ratio for some run, and are in no mean."""
+        return [
+            member.name
+            for at, member in enumerate(self.members)
+            if member not in self.common and any(ratios[at].figure for ratios in self.ratios.values())
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,13 +160,17 @@ def _capability(
 ) -> Capability:
     from evalkit.stats import mean_ratio
 
-    ratios, means = {}, {}
-    for head in heads:
-        found = [_ratio(member, base, head, number) for number, member in enumerate(members)]
-        drawn = [draws for _, draws in found if draws]
-        ratios[head.name] = tuple(ratio for ratio, _ in found)
-        means[head.name] = mean_ratio(drawn) if drawn else None
-    return Capability(name, members, ratios, means)
+    found = {
+        head.name: [_ratio(member, base, head, number) for number, member in enumerate(members)]
+        for head in heads
+    }
+    ratios = {run: tuple(ratio for ratio, _ in of) for run, of in found.items()}
+    able = {run: [draws for _, draws in of] for run, of in found.items() if any(draws for _, draws in of)}
+    common = [at for at in range(len(members)) if able and all(draws[at] for draws in able.values())]
+    means: dict[str, MeanRatio | None] = dict.fromkeys(found)
+    for run, draws in able.items() if common else ():
+        means[run] = mean_ratio([one for at in common if (one := draws[at])])
+    return Capability(name, members, ratios, means, tuple(members[at] for at in common))
 
 
 def _ratio(member: Member, base: RunColumn, head: RunColumn, seed: int) -> tuple[Ratio, RatioDraws | None]:

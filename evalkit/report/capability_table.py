@@ -21,8 +21,9 @@ _LEAST = 2
 MEAN = "mean of the ratios"
 EXPLAINED = (
     "A ratio is the run's figure divided by the base's on the samples that both judged, inverted (↓) if "
-    "lower is better, so that above 1 is always better. A mean is over the members that both runs have, each "
-    "with equal weight. For an interval (95 %), each member's samples are resampled, the same for both runs."
+    "lower is better, so that above 1 is always better. The means of a group are over the members that all "
+    "runs of it have, each with equal weight. For an interval (95 %), each member's samples are resampled, "
+    "the same for both runs."
 )
 
 
@@ -37,7 +38,7 @@ def capability_table(view: View) -> Tabular:
         ),
         rows=tuple(rows),
         notes=view.notes,
-        remarks=(EXPLAINED, *_uneven(view), f"groups of {view.source}"),
+        remarks=(EXPLAINED, *_uncommon(view), f"groups of {view.source}"),
         signatures=view.signatures,
     )
 
@@ -81,7 +82,7 @@ def _line(
 
 
 def capability_chart(view: View) -> Chart:
-    """The means with their intervals, as figure 3 has them: one strip for each capability."""
+    """The means with their intervals, as figure 3 has them: a strip for each capability, with its members."""
     from evalkit.report.charts.marks import Mark, Strip
     from evalkit.report.charts.strips import StripChart
     from evalkit.report.charts.texts import shown
@@ -90,16 +91,16 @@ def capability_chart(view: View) -> Chart:
     for group in view.groups:
         means = ((run, group.means[run]) for run in view.runs)
         marks = tuple(Mark(run, mean.value, mean.low, mean.high) for run, mean in means if mean)
-        counts = dict.fromkeys(str(len(group.counted(run))) for run in view.runs if group.means[run])
         if marks:
-            label = f"{shown(group.name, 60)} ({' or '.join(counts)} of {len(group.members)} members)"
-            strips.append(Strip(label, "", "", "", True, marks))
+            label = f"{shown(group.name, 60)} ({len(group.common)} of {len(group.members)} members)"
+            about = ", ".join(shown(member.name) for member in group.common)
+            strips.append(Strip(label, "", "", "", True, marks, about=about))
     base = shown(view.base)
     drawn = StripChart(
         strips, view.runs, axis=f"relative to {base}", origin=1.0, yardstick=True,
         form=lambda mark: _text(mark.value, mark.low, mark.high),
     )  # fmt: skip
-    words = " ".join((EXPLAINED.replace(" (↓)", ""), *_uneven(view), drawn.caption))
+    words = " ".join((EXPLAINED.replace(" (↓)", ""), *_uncommon(view), drawn.caption))
     return drawn.chart("chart-capabilities", f"Capabilities, relative to {base}", drawn.summary, words)
 
 
@@ -146,12 +147,12 @@ def _about(ratios: list[Ratio]) -> str:
     return f"{cell.protocol}, {cell.metric}" + (" ↓" if any(one.inverted for one in ratios) else "")
 
 
-def _uneven(view: View) -> Iterator[str]:
-    """A warning if the means of two runs are over different members."""
+def _uncommon(view: View) -> Iterator[str]:
+    """A remark on members that some runs have, and the means are without."""
     for group in view.groups:
-        over = {tuple(group.counted(run)) for run in view.runs if group.means[run]}
-        if len(over) > 1:
-            yield f"{group.name}: the means of the runs are over different members, so do not compare them."
+        if group.uncommon:
+            without = ", ".join(group.uncommon)
+            yield f"{group.name}: the means are without what only some of the runs have: {without}."
 
 
 def _text(value: float, low: float | None, high: float | None) -> str:

@@ -23,6 +23,12 @@ def interval_text(low: float | None, high: float | None, least: int = 0) -> str:
     return f"{low:.{digits}f}{between}{high:.{digits}f}"
 
 
+def with_interval(value: float | None, low: float | None, high: float | None, least: int = 0) -> str:
+    """`53.2 (50.5–55.9)`; the value alone if there is no interval."""
+    text, between = figure_text(value, low, high, least), interval_text(low, high, least)
+    return f"{text} ({between})" if between else text
+
+
 def printed_interval(text: str, low: float | None, high: float | None) -> str:
     """The interval of a figure that is printed as `text`, with its decimals; "" if the text itself has it."""
     if low is None or high is None or "±" in text:

@@ -44,7 +44,7 @@ def _listed(cell: TableCell) -> Iterator[TabularCell]:
     yield TabularCell(f"{cell.task}:{cell.protocol}")
     yield TabularCell(cell.model)
     yield TabularCell(cell.metric + ("" if cell.higher_is_better or cell.traits.best is not None else " ↓"))
-    value = _value(cell, cell.unit, cell.measured.decimals)
+    value = value_text(cell, cell.unit, cell.measured.decimals)
     yield TabularCell(value, "run", marks=cell.marks, samples=_samples(cell))
     yield TabularCell(interval_text(cell.low, cell.high, cell.measured.decimals) or "—")
     yield TabularCell(cell.n_text if cell.counted != "samples" else str(cell.n))
@@ -55,7 +55,8 @@ def _samples(cell: TableCell) -> str:
     return f"{cell.spec.task}:{cell.spec.protocol.name}"
 
 
-def _value(figure: TableCell | Group, unit: str, least: int) -> str:
+def value_text(figure: TableCell | Group, unit: str, least: int) -> str:
+    """`53.2 %`, with the digits of `figure_text`; `—` if there is none."""
     text = figure_text(figure.value, figure.low, figure.high, least)
     return text if figure.value is None else f"{text} {unit}".rstrip()
 
@@ -80,17 +81,17 @@ def breakdowns(table: Table) -> Iterator[Tabular]:
             groups = (
                 (
                     f"{name} ({unit})" if (unit := group_measure(cell, name)) else name,
-                    _value(group, cell.unit, least),
+                    value_text(group, cell.unit, least),
                     interval_text(group.low, group.high, least) or "—",
                     str(group.n),
                 )
                 for name, group in cell.groups.items()
             )
-            yield _numbers(title, ("group", "value", "95 % interval", "n"), groups)
+            yield number_table(title, ("group", "value", "95 % interval", "n"), groups)
         curve = cell.found.get("validation_curve")
         if curve and not cell.variant:
             points = ((str(point["threshold"]), f"{point['accuracy']:.1f} %") for point in curve)
-            yield _numbers(
+            yield number_table(
                 f"{title} on the validation split, by threshold", ("threshold", "accuracy"), points
             )
 
@@ -128,11 +129,14 @@ def _heat_map(cell: TableCell, heat: Heat) -> Tabular:
     )
 
 
-def _numbers(title: str, headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Tabular:
+def number_table(
+    title: str, headings: Sequence[str], rows: Iterable[Sequence[str]], *remarks: str
+) -> Tabular:
     """A table whose first column is text and whose other columns are numbers."""
     first, *others = headings
     columns = (Column(first), *(Column(heading, "number") for heading in others))
-    return Tabular(title, columns, tuple(TabularRow(tuple(map(TabularCell, row))) for row in rows))
+    lines = tuple(TabularRow(tuple(map(TabularCell, row))) for row in rows)
+    return Tabular(title, columns, lines, remarks=remarks)
 
 
 def side_by_side(grid: Grid) -> Tabular:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -51,15 +51,10 @@ def figures(metric: Metric, matrix: Floats, data: CellData) -> list[StoredFigure
 
     if np.isnan(matrix).any():
         return [StoredFigure(metric.name, WHOLE, None, None, None, len(matrix))]
-    scored: Sequence[int] = range(len(data.scored))
-    clusters, groups = data.clusters, data.groups
-    if not data.scored.all():
-        scored = [row for row, kept in enumerate(data.scored) if kept]
-        clusters, groups = [data.clusters[i] for i in scored], [data.groups[i] for i in scored]
-    samples = _Samples(metric, matrix, clusters, groups)
+    samples = _Samples.of(metric, matrix, data)
     named: dict[str, list[int]] = {}
     tagged: dict[str, list[int]] = {}
-    for row, sample in enumerate(scored):
+    for row, sample in enumerate(_scored(data)):
         if data.groups[sample]:
             named.setdefault(data.groups[sample], []).append(row)
         for tag in data.tags[sample]:
@@ -71,8 +66,43 @@ def figures(metric: Metric, matrix: Floats, data: CellData) -> list[StoredFigure
     return [whole, *(replace(one, group=name) for name, one in found.items() if one is not None)]
 
 
+def figures_by(
+    metric: Metric, matrix: Floats, data: CellData, part_of: Mapping[int, int]
+) -> dict[int, StoredFigure]:
+    """Returns the figure over each part of the samples, by its number, in order.
+
+    `part_of`: the part of a sample, by its position in the data set; a sample that it lacks is in none. The
+    other arguments, and what a part has no figure for, are as in `figures`; a part is like a tag.
+    """
+    import numpy as np
+
+    if np.isnan(matrix).any():
+        return {}
+    samples = _Samples.of(metric, matrix, data)
+    rows: dict[int, list[int]] = {}
+    for row, sample in enumerate(_scored(data)):
+        if (part := part_of.get(data.positions[sample])) is not None:
+            rows.setdefault(part, []).append(row)
+    over = samples.mean if traits_of(metric).average else samples.figure
+    return {part: found for part in sorted(rows) if (found := over(rows[part])) is not None}
+
+
+def _scored(data: CellData) -> Sequence[int]:
+    """The places of the scored samples among all, in the order of the matrix."""
+    if data.scored.all():
+        return range(len(data.scored))
+    return [place for place, kept in enumerate(data.scored) if kept]
+
+
 class _Samples:
     """The scored samples of a cell, with their statistics for one metric."""
+
+    @classmethod
+    def of(cls, metric: Metric, matrix: Floats, data: CellData) -> _Samples:
+        clusters, groups = data.clusters, data.groups
+        if not data.scored.all():
+            clusters, groups = ([of[place] for place in _scored(data)] for of in (clusters, groups))
+        return cls(metric, matrix, clusters, groups)
 
     def __init__(
         self, metric: Metric, matrix: Floats, clusters: Sequence[str], groups: Sequence[str]

@@ -101,6 +101,28 @@ def clip_seconds(store: Store, cell: Cell) -> float:
     return float(found)
 
 
+def prompt_tokens(store: Store, cell: Cell) -> dict[int, int]:
+    """Returns the tokens of each sample's first prompt as the endpoint counted them, by its position.
+
+    A sample whose prompt was not counted is left out.
+    """
+    rows = store.connection.execute(
+        f"SELECT position, max({counted_tokens('prompt')}) AS n "  # noqa: S608 — fixed
+        "FROM asked JOIN draw USING (request, draw) "
+        "WHERE asked.cell = ? AND turn = 0 AND NOT judge GROUP BY position HAVING n > 0",
+        (cell.id,),
+    )
+    return dict(rows.fetchall())
+
+
+def question_characters(store: Store, cell: Cell) -> dict[int, int]:
+    """Returns the characters of each sample's question, by its position; empty questions are left out."""
+    rows = store.connection.execute(
+        "SELECT position, length(input) FROM sample WHERE cell = ? AND input != ''", (cell.id,)
+    )
+    return dict(rows.fetchall())
+
+
 def group_counts(store: Store, cell: Cell) -> dict[str, int]:
     """Returns how many samples of each group the file has, including failed ones."""
     rows = store.connection.execute(

@@ -160,6 +160,7 @@ def test_every_format_names_members_and_reasons(tmp_path: Path, runs: tuple[Stor
             assert words in text, (name, words)
     assert "chart-capabilities" in text
     assert "Numbers (3 of 5 members)" in text
+    assert ">sums, even sums, both kinds</text>" in text
     rows = list(csv.DictReader(io.StringIO(render_capabilities(runs, "csv", groups))))
     assert [row["member"] for row in rows] == [
         "mean of the ratios", "sums", "even sums", "both kinds", "sums, often", "three kinds",
@@ -183,15 +184,24 @@ def test_the_page_in_a_browser(tmp_path: Path, runs: tuple[Store, Store]) -> Non
 
 
 @pytest.mark.slow
-def test_runs_with_other_members_are_not_compared_without_a_word(
-    tmp_path: Path, runs: tuple[Store, Store]
-) -> None:
+def test_the_means_of_all_runs_are_over_the_same_members(tmp_path: Path, runs: tuple[Store, Store]) -> None:
     base, head = runs
-    text = '[capabilities]\n"All" = ["sums", "quiz"]\n'
-    both = ran(tmp_path, "fake/both", third, task=f"{base.path.parent / '0.py'}:sums,{quiz(tmp_path)}")
-    start = ran(tmp_path, "fake/start", task=f"{base.path.parent / '0.py'}:sums,{quiz(tmp_path)}")
-    shown = render_capabilities([start, head, both], "terminal", written(tmp_path, text), width=120)
-    assert "All: the means of the runs are over different members, so do not compare them." in shown
+    groups = written(tmp_path, '[capabilities]\n"All" = ["sums", "quiz"]\n')
+    tasks = f"{base.path.parent / '0.py'}:sums,{quiz(tmp_path)}"
+    both = ran(tmp_path, "fake/both", third, task=tasks)
+    start = ran(tmp_path, "fake/start", task=tasks)
+    quizzed = ran(tmp_path, "fake/quizzed", third, task=quiz(tmp_path))
+    alone = view(groups, start, both)["All"]["runs"][0]
+    assert alone["counted"] == ["sums", "quiz"]
+    of_head, of_both = view(groups, start, head, both)["All"]["runs"]
+    assert of_head["counted"] == of_both["counted"] == ["sums"]
+    sums, asked = of_both["members"]
+    assert asked["value"] is not None, "it is still listed"
+    assert of_both["value"] == pytest.approx(sums["value"]) != alone["value"]
+    shown = render_capabilities([start, head, both], "terminal", groups, width=120)
+    assert "All: the means are without what only some of the runs have: quiz." in shown
+    nothing = view(groups, start, head, quizzed)["All"]["runs"]
+    assert [(run["value"], run["counted"]) for run in nothing] == [(None, []), (None, [])]
 
 
 @pytest.mark.parametrize(

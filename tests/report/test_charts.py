@@ -51,7 +51,8 @@ def drawn(report: Report) -> dict[str, Chart]:
 @pytest.mark.slow
 def test_a_page_of_charts(drawn: dict[str, Chart]) -> None:
     assert list(drawn) == [
-        "chart-values-1-1", "chart-capabilities-1", "chart-rules-1", "chart-routing-1", "chart-breakdown-1",
+        "chart-values-1-1", "chart-capabilities-1", "chart-rules-1", "chart-routing-1", "chart-length-1",
+        "chart-breakdown-1",
         "chart-breakdown-2", "chart-outcomes-1", "chart-tokens", "chart-tokens-per-sample", "chart-time",
         "chart-cost",
     ]  # fmt: skip
@@ -210,8 +211,9 @@ def test_capabilities_are_mean_ratios_over_comparable_figures(
     assert {"Letters (1 benchmark)", "All (1 benchmark)"} <= set(texts(chart))
     for model in (GOOD, LAZY):
         assert f"{values['quiz', model] / 72.5:.2f}" in texts(chart)
+    assert "Quiz" in texts(chart), "the benchmark is named below the group"
     ultra = report.charts(relative_to="Gemini Ultra")["chart-capabilities-1"]
-    assert {"Letters (1 benchmark)", "All (2 benchmarks)"} <= set(texts(ultra))
+    assert {"Letters (1 benchmark)", "All (2 benchmarks)", "Quiz, Sums"} <= set(texts(ultra))
     for model in (GOOD, LAZY):
         ratios = (values["quiz", model] / 90.0, values["sums", model] / 94.4)
         assert f"{sum(ratios) / 2:.2f}" in texts(ultra)

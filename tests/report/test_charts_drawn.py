@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 import re
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -11,11 +14,13 @@ import pytest
 
 from evalkit.report.charts import CSS, Chart, charts, waited
 from evalkit.report.charts.canvas import Canvas, Scale, element
+from evalkit.report.charts.progress import Point, progress_chart
 from evalkit.report.charts.style import DARK, LIGHT, SERIES, SHAPES, Style, styles
+from evalkit.report.costs import costs
 from evalkit.report.grids import build_grids
 from evalkit.report.table import build_table
 from tests import needs
-from tests.charted import LAZY, SVG, Report, counting, evaluated, made_report, texts
+from tests.charted import GOOD, LAZY, SVG, Report, counting, evaluated, made_report, texts
 from tests.engine.test_routed import student
 from tests.quiz import quiz
 from tests.report.pages import CHROMIUM
@@ -77,7 +82,22 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Report]:
 
 @pytest.fixture(scope="module")
 def drawn(report: Report) -> dict[str, Chart]:
-    return report.charts(prices={LAZY: (0.7, 1.9)})
+    found = report.charts(prices={LAZY: (0.7, 1.9), GOOD: (2.5, 10.0)})
+    progress = progress_of([f"{GOOD} step {i}" for i in range(40)]), progress_of(HOSTILE[:5], timed=True)
+    return {**found, **{chart.id: chart for chart in progress}}
+
+
+def progress_of(names: Sequence[str], *, timed: bool = False) -> Chart:
+    """A chart of points of these names, in three series."""
+    points = [
+        Point(
+            name, datetime(2026, 1, 1 + i, tzinfo=UTC) if timed else i * 1000, 50.0 + i % 7, 48.0 + i % 7,
+            55.0 + i % 7, series=names[i % 3], signature="" if i % 5 else "other",
+        )
+        for i, name in enumerate(names)
+    ]  # fmt: skip
+    number = 2 if timed else 1
+    return progress_chart(points, f"chart-progress-{number}", "Progress", unit="%")
 
 
 def checked(found: Sequence[Chart]) -> None:
@@ -161,7 +181,7 @@ def test_series_differ_without_their_colours(drawn: dict[str, Chart]) -> None:
         assert first
         assert second
         assert not first & second
-    assert len({(i % len(SERIES), i % len(SHAPES)) for i in range(42)}) == 42
+    assert len({(i % len(SERIES), i % len(SHAPES)) for i in range(72)}) == 72
     patterns = re.findall(r'<pattern .*?<path d="(.*?)"', drawn["chart-outcomes-1"].svg)
     assert len(patterns) == 1  # of unparsable answers, which the lazy model gives
     assert "unparsable" in texts(drawn["chart-outcomes-1"])
@@ -214,9 +234,8 @@ def test_colours_stand_out_from_the_paper(theme: dict[str, str]) -> None:
     """At least 3:1 for graphics and 4.5:1 for text (WCAG 2.2, 1.4.11 and 1.4.3)."""
 
     def luminance(colour: str) -> float:
-        parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
-        return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+        weights = 0.2126, 0.7152, 0.0722
+        return sum(weight * part for weight, part in zip(weights, _linear(colour), strict=True))
 
     def contrast(one: str, other: str) -> float:
         low, high = sorted((luminance(one), luminance(other)))
@@ -230,6 +249,52 @@ def test_colours_stand_out_from_the_paper(theme: dict[str, str]) -> None:
     assert contrast(theme["ink"], theme["heat"]) >= 4.5  # numbers in the strongest field
 
 
+CONES = {
+    "all": ((1, 0, 0), (0, 1, 0), (0, 0, 1)),
+    "no red": (
+        (0.152286, 1.052583, -0.204868), (0.114503, 0.786281, 0.099216), (-0.003882, -0.048116, 1.051998)
+    ),
+    "no green": (
+        (0.367322, 0.860646, -0.227968), (0.280085, 0.672501, 0.047413), (-0.011820, 0.042940, 0.968881)
+    ),
+    "no blue": (
+        (1.255528, -0.076749, -0.178779), (-0.078411, 0.930809, 0.147602), (0.004733, 0.691367, 0.303900)
+    ),
+}  # fmt: skip
+"""How linear sRGB is seen with some of the cones: Machado, Oliveira and Fernandes (2009), severity 1.0."""
+XYZ = (
+    (0.4124564, 0.3575761, 0.1804375),
+    (0.2126729, 0.7151522, 0.0721750),
+    (0.0193339, 0.1191920, 0.9503041),
+)
+WHITE = (0.95047, 1.0, 1.08883)
+
+
+@pytest.mark.parametrize("theme", [LIGHT, DARK])
+@pytest.mark.parametrize("cones", CONES)
+def test_eight_runs_are_told_apart_by_their_colours(theme: dict[str, str], cones: str) -> None:
+    """By everybody: at least 20 apart in CIELAB, where 2 can just be seen."""
+
+    def times(matrix: Sequence[Sequence[float]], vector: Sequence[float]) -> list[float]:
+        return [sum(a * b for a, b in zip(row, vector, strict=True)) for row in matrix]
+
+    def lab(colour: str) -> tuple[float, float, float]:
+        seen = (min(max(part, 0.0), 1.0) for part in times(CONES[cones], _linear(colour)))
+        parts = [part / white for part, white in zip(times(XYZ, [*seen]), WHITE, strict=True)]
+        x, y, z = (part ** (1 / 3) if part > 0.008856 else 7.787 * part + 16 / 116 for part in parts)
+        return 116 * y - 16, 500 * (x - y), 200 * (y - z)
+
+    assert len(SERIES) == 8
+    for one, other in itertools.combinations(SERIES, 2):
+        assert math.dist(lab(theme[one]), lab(theme[other])) >= 20, (one, other)
+
+
+def _linear(colour: str) -> list[float]:
+    """A colour's linear red, green and blue, 0 to 1."""
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    return [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+
+
 @pytest.mark.slow
 def test_nothing_from_outside_acts(tmp_path: Path) -> None:
     task = f"{quiz(tmp_path, test=8, validation=4)}:quiz:routed"
@@ -238,9 +303,10 @@ def test_nothing_from_outside_acts(tmp_path: Path) -> None:
     ]
     table = build_table(stores)
     grids = build_grids(stores, table)
-    prices = dict.fromkeys(HOSTILE, (1.0, 2.0))
-    found = charts(table, grids, papers=("gemini-1.0",), seconds=waited(stores, table), prices=prices)
-    assert len(found) == 9
+    paid = costs(stores, table, grids, dict.fromkeys(HOSTILE, (1.0, 2.0)))
+    found = charts(table, grids, papers=("gemini-1.0",), seconds=waited(stores, table), costs=paid)
+    assert len(found) == 10
+    found += [progress_of(HOSTILE)]
     checked(found)
     for chart in found:
         assert len(chart.svg) < 200_000

@@ -12,8 +12,10 @@ from evalkit.errors import UsageError
 from evalkit.report.charts.breakdown import breakdown_charts
 from evalkit.report.charts.calibration import calibration_charts
 from evalkit.report.charts.canvas import Chart
+from evalkit.report.charts.costs import cost_charts
 from evalkit.report.charts.courses import course_charts
 from evalkit.report.charts.heat import heat_charts
+from evalkit.report.charts.lengths import length_charts
 from evalkit.report.charts.marks import (
     grid_strips,
     headline_strips,
@@ -23,17 +25,21 @@ from evalkit.report.charts.marks import (
     table_strips,
 )
 from evalkit.report.charts.outcomes import outcome_charts
+from evalkit.report.charts.progress import progress_charts
 from evalkit.report.charts.routing import curve_charts, rule_charts
 from evalkit.report.charts.style import CSS
-from evalkit.report.charts.usage import Price, usage_charts, waited
+from evalkit.report.charts.usage import usage_charts, waited
 from evalkit.report.charts.values import capability_charts, value_charts
 from evalkit.report.paper import capability_groups
 
 if TYPE_CHECKING:
     from evalkit.report.calibration import NamedReliability
+    from evalkit.report.checkpoints import Progress
+    from evalkit.report.costs import Costs
     from evalkit.report.courses import NamedCourse
     from evalkit.report.grid import Grid
     from evalkit.report.layout import Key
+    from evalkit.report.lengths import NamedLengths
     from evalkit.report.table import Table
 
 __all__ = ["CSS", "Chart", "charts", "waited"]
@@ -48,20 +54,22 @@ def charts(
     relative_to: str = "",
     papers: Sequence[str] = (),
     seconds: Mapping[str, float] | None = None,
-    prices: Mapping[str, Price] | None = None,
     courses: Sequence[NamedCourse] = (),
     calibration: Sequence[NamedReliability] = (),
+    progress: Sequence[Progress] = (),
+    lengths: Sequence[NamedLengths] = (),
+    costs: Costs | None = None,
 ) -> list[Chart]:
-    """The charts of `table`: values, capabilities, routing, courses, heat maps, breakdowns, outcomes, usage.
+    """The charts of `table`, from values and progress over capabilities and breakdowns to usage.
 
     `grids`: the grids of the same table; their printed figures are drawn beside the runs', and their columns
     name the runs. `papers`: the names of papers whose groups of benchmarks are drawn relative to the model
     `relative_to`, a run or a printed column. By default this is Gemini Pro if it has a comparable figure,
     else the first printed column that has one, else the first run. Groups without comparable figures are not
-    drawn. `seconds`: the seconds that each run waited for responses, as `waited` gives them. `prices`: the
-    prices of a million prompt tokens and of a million completion tokens, by run. `courses`: those of the
-    table's figures (`evalkit.report.courses`); `calibration`: likewise (`evalkit.report.calibration`). Raises
-    `UsageError` if `relative_to` is neither a run nor a printed column.
+    drawn. `seconds`: the seconds that each run waited for responses, as `waited` gives them. `courses`,
+    `calibration`, `progress`, `lengths`, `costs`: those of the table's figures, by the modules of
+    `evalkit.report` that make them. Raises `UsageError` if `relative_to` is neither a run nor a printed
+    column.
     """
     if relative_to and not papers:
         raise UsageError(
@@ -76,15 +84,18 @@ def charts(
     groups = [capability_groups(paper) for paper in papers]
     return [
         *_values(table, grids, names, heads),
+        *progress_charts(progress),
         *capability_charts(strips, groups, names, relative_to),
         *rule_charts(runs, names, routed),
         *curve_charts(runs, names),
         *course_charts(courses, names),
         *calibration_charts(calibration, names),
+        *length_charts(lengths, names),
         *heat_charts(runs),
         *breakdown_charts(runs, names),
         *outcome_charts(runs),
-        *usage_charts(runs, names, seconds or {}, prices or {}),
+        *usage_charts(runs, names, seconds or {}),
+        *(cost_charts(costs, names) if costs else ()),
     ]
 
 

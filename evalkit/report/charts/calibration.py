@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from evalkit.report.charts.canvas import WIDTH, Canvas, Chart, Scale
 from evalkit.report.charts.marks import pictures
+from evalkit.report.charts.plane import headed
 from evalkit.report.charts.style import styles
 from evalkit.report.charts.texts import pixels, shown
 
@@ -47,8 +48,6 @@ def _drawn(picture: Sequence[NamedReliability], names: Sequence[str], identifier
         for x, y in points:
             canvas.point(x, y, style, 4)
     canvas.axis("confidence", _SHARES)
-    canvas.top -= 22
-    canvas.text(0, canvas.top + 8, "accuracy", colour="muted")
     used = {one.run.name for one in picture}
-    canvas.legend([series[name] for name in names if name in used])
+    headed(canvas, "accuracy", [series[name] for name in names if name in used])
     return canvas

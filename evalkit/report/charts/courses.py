@@ -6,8 +6,9 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from evalkit.report.charts.canvas import WIDTH, Canvas, Chart, Scale
+from evalkit.report.charts.canvas import Canvas, Chart, Scale
 from evalkit.report.charts.marks import pictures
+from evalkit.report.charts.plane import headed, plane
 from evalkit.report.charts.style import styles
 from evalkit.report.charts.texts import pixels, shown
 
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
 HEIGHT = 260
 """The height of the curves, in pixels."""
 _Point = tuple[float, float]
-_RIGHT = 20
-"""The room right of the curves, in pixels."""
 
 
 def course_charts(found: Sequence[NamedCourse], names: Sequence[str]) -> Iterator[Chart]:
@@ -59,18 +58,11 @@ def _caption(picture: Sequence[NamedCourse]) -> str:
 
 def _drawn(picture: Sequence[NamedCourse], names: Sequence[str], identifier: str) -> Canvas:
     octaves = [octave for one in picture for octave in one.course.octaves]
-    ends = [
-        x for octave in octaves for x in (octave.mean.value, octave.mean.low, octave.mean.high)
-        if x is not None
-    ]  # fmt: skip
-    air = 0.05 * (max(ends) - min(ends)) or 0.1
-    down = Scale(min(ends) - air * (min(ends) - air >= 0), max(ends) + air, HEIGHT, 0)
-    levels = down.ticks()
-    left = max(pixels(label, 11) for label in levels.values()) + 8
+    ends = [x for octave in octaves for x in (octave.mean.value, octave.mean.low, octave.mean.high)]
     places = [math.log2(octave.middle) for octave in octaves]
-    across = Scale(min(places) - 0.2, max(max(places), min(places) + 1) + 0.2, left, WIDTH - _RIGHT)
-    canvas = Canvas(identifier, across, y=HEIGHT)
-    canvas.levels(levels, down)
+    sides = min(places) - 0.2, max(max(places), min(places) + 1) + 0.2
+    canvas, down = plane(identifier, sides, ends, height=HEIGHT)
+    across = canvas.across
     series = styles(names)
     for one in picture:
         style, mine = series[one.run.name], one.course.octaves
@@ -86,11 +78,8 @@ def _drawn(picture: Sequence[NamedCourse], names: Sequence[str], identifier: str
             canvas.point(x, y, style, 3)
     cell = picture[0].cell
     canvas.axis(f"position in {cell.counted}", _ticks(across))
-    canvas.top -= 22
-    unit = f"{cell.unit} per {cell.counted[:-1]}"
-    canvas.text(0, canvas.top + 8, unit, colour="muted")
     used = {one.run.name for one in picture}
-    canvas.legend([series[name] for name in names if name in used])
+    headed(canvas, f"{cell.unit} per {cell.counted[:-1]}", [series[name] for name in names if name in used])
     return canvas
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from evalkit.report.charts.canvas import WIDTH, Canvas, Chart, Scale
 from evalkit.report.charts.marks import Mark, Strip, columns_of
 from evalkit.report.charts.style import Style, styles
-from evalkit.report.charts.texts import distinct, pixels, several, shown
+from evalkit.report.charts.texts import distinct, pixels, several, shown, wrapped
 from evalkit.report.digits import figure_text
 
 LEFT, LANE, DISCS, LABEL, GAP = 8, 15, 19, 20, 11
@@ -48,14 +48,16 @@ class StripChart:
         used = set(columns_of(self.strips, printed=False))
         canvas.axis(self.axis)
         canvas.legend([style for run, style in series.items() if run in used])
-        canvas.key(
-            _wrapped([f"{letter} = {name}" for letter, name in zip(LETTERS, distinct(printed), strict=False)])
-        )
+        keys = [f"{letter} = {name}" for letter, name in zip(LETTERS, distinct(printed), strict=False)]
+        canvas.key(wrapped(keys, " · ", 12, WIDTH))
         return canvas.chart(title, alt, caption)
 
     def _strip(self, canvas: Canvas, strip: Strip, series: dict[str, Style], letters: dict[str, str]) -> None:
         canvas.text(0, canvas.y + LABEL / 2, strip.words, bold=True)
         canvas.y += LABEL
+        for line in wrapped(strip.about.split(" "), " ", 11, WIDTH) if strip.about else ():
+            canvas.text(0, canvas.y + 4, line, colour="muted", size=11)
+            canvas.y += 14
         top = canvas.y
         for mark in strip.marks:
             if not mark.printed:
@@ -131,14 +133,3 @@ def _lane(lanes: list[float], x: float) -> int:
             return i
     lanes.append(x)
     return len(lanes) - 1
-
-
-def _wrapped(entries: Sequence[str]) -> list[str]:
-    """Joins `entries` into lines that fit into the chart."""
-    lines: list[str] = []
-    for entry in entries:
-        if lines and pixels(f"{lines[-1]} · {entry}") <= WIDTH:
-            lines[-1] += f" · {entry}"
-        else:
-            lines.append(entry)
-    return lines

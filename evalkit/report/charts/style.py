@@ -14,11 +14,13 @@ COLOURS = {
     "line": ("#d5dae0", "#39424c"),
     "heat": ("#4795c8", "#276d9b"),
     "series-1": ("#0072b2", "#56b4e9"),
-    "series-2": ("#c44900", "#ff9152"),
-    "series-3": ("#007a5a", "#2fc9a0"),
-    "series-4": ("#a8457f", "#e893c4"),
-    "series-5": ("#8a6500", "#e9c13b"),
-    "series-6": ("#4a4fb5", "#a7a9f5"),
+    "series-2": ("#950b00", "#e4460a"),
+    "series-3": ("#1d4632", "#68f7ac"),
+    "series-4": ("#8b1270", "#bd73a4"),
+    "series-5": ("#af7517", "#eec132"),
+    "series-6": ("#4437b7", "#5570c0"),
+    "series-7": ("#848d9d", "#e9ecec"),
+    "series-8": ("#c32361", "#e2635d"),
     "outcome-correct": ("#00745a", "#2bb894"),
     "outcome-wrong": ("#c94f04", "#f28c4e"),
     "outcome-answered": ("#2f6db0", "#6fb0ee"),
@@ -29,7 +31,9 @@ COLOURS = {
 }
 """The colours of the light and of the dark theme, by CSS custom property.
 
-They follow Okabe and Ito's palette, darkened and lightened until the contrast to the background is 3:1.
+The contrast to the background is at least 3:1. Any two series are at least 20 apart in CIELAB, also as people
+without red, green or blue cones see them (Machado et al. 2009, IEEE TVCG 15, 1291); the colours were found by
+a search for that, from Okabe and Ito's palette, which those of outcomes follow.
 """
 LIGHT = {name: light for name, (light, _) in COLOURS.items()}
 DARK = {name: dark for name, (_, dark) in COLOURS.items()}
@@ -46,6 +50,11 @@ SHAPES: dict[str, tuple[tuple[float, float], ...]] = {
     ),
     "triangle-down": ((0, 1.1), (1.15, -0.9), (-1.15, -0.9)),
     "triangle-right": ((1.1, 0), (-0.9, 1.15), (-0.9, -1.15)),
+    "saltire": (
+        *((0.57, -1.13), (1.13, -0.57), (0.57, 0), (1.13, 0.57), (0.57, 1.13), (0, 0.57)),
+        *((-0.57, 1.13), (-1.13, 0.57), (-0.57, 0), (-1.13, -0.57), (-0.57, -1.13), (0, -0.57)),
+    ),
+    "triangle-left": ((-1.1, 0), (0.9, 1.15), (0.9, -1.15)),
 }
 """The corners of shapes, in units of a radius; a circle has none. There is one shape more than there are
 colours, so that the shapes differ when the colours repeat."""

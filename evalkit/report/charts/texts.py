@@ -75,3 +75,14 @@ def several(names: Sequence[str], most: int = 3) -> str:
     """`a, b, c and 5 more`."""
     words = ", ".join(shown(name) for name in names[:most])
     return f"{words} and {len(names) - most} more" if len(names) > most else words
+
+
+def wrapped(entries: Sequence[str], sign: str, size: float, room: float) -> list[str]:
+    """Joins `entries` with `sign` between them into lines of at most `room` pixels."""
+    lines: list[str] = []
+    for entry in entries:
+        if lines and pixels(f"{lines[-1]}{sign}{entry}", size) <= room:
+            lines[-1] += f"{sign}{entry}"
+        else:
+            lines.append(entry)
+    return lines

@@ -1,14 +1,13 @@
-"""Draws the usage of runs: tokens, and time and cost if they are known."""
+"""Draws the usage of runs: tokens, and time if it is known."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from evalkit.report.charts.canvas import Chart
 from evalkit.report.charts.marks import Mark, NamedCell, Strip, headlines, held, left_out, named, rows_of
 from evalkit.report.charts.strips import StripChart
-from evalkit.report.charts.texts import shown
 from evalkit.report.layout import runs_of
 from evalkit.runfile import tallies
 
@@ -18,8 +17,6 @@ if TYPE_CHECKING:
 
 STRIPS = 40
 """The highest number of benchmarks in the chart of tokens per sample."""
-Price = tuple[float, float]
-"""The prices of a million prompt tokens and of a million completion tokens, in any currency."""
 
 
 def waited(stores: Sequence[Store], table: Table) -> dict[str, float]:
@@ -31,9 +28,9 @@ def waited(stores: Sequence[Store], table: Table) -> dict[str, float]:
 
 
 def usage_charts(
-    runs: Sequence[NamedCell], names: Sequence[str], seconds: Mapping[str, float], prices: Mapping[str, Price]
+    runs: Sequence[NamedCell], names: Sequence[str], seconds: Mapping[str, float]
 ) -> Iterator[Chart]:
-    """Yields charts of the tokens per run, the tokens per sample, and the `seconds` and cost per run."""
+    """Yields charts of the tokens per run, the tokens per sample, and the `seconds` per run."""
     cells = headlines(runs)
     prompt, completion = (_tokens(cells, i) for i in (0, 1))
     totals = [*_bars("Prompt tokens", prompt), *_bars("Completion tokens", completion)]
@@ -42,22 +39,14 @@ def usage_charts(
     longest = max(known.values(), default=0)
     size, unit = next((size, unit) for size, unit in TIMES if longest >= size or size == 1)
     times = list(_bars("Time", {name: value / size for name, value in known.items()}))
-    costs = {
-        name: (prompt[name] * prices[name][0] + completion[name] * prices[name][1]) / 1e6
-        for name in names
-        if name in prices and prompt[name] + completion[name]
-    }
     together, others = _together(cells), left_out(_others(cells))
     counted = f"As counted by the endpoint, without the tokens of a judge. {together}"
     all_draws = f"Summed over all draws of a sample. {others}".rstrip()
     waiting = f"Waiting for responses, summed over all requests, also over concurrent ones. {together}"
-    priced = f"Tokens times the given prices per million: {_priced(costs, prices)}"
-    currency = "cost, in the currency of the prices"
     for strips, identifier, title, axis, caption, form in (
         (totals, "chart-tokens", "Tokens per run", "tokens", counted, _counted),
         (each, "chart-tokens-per-sample", "Completion tokens per sample", "tokens", all_draws, _counted),
         (times, "chart-time", "Time per run", unit, waiting, lambda value: _time(value * size)),
-        (list(_bars("Cost", costs)), "chart-cost", "Cost per run", currency, priced, _cost),
     ):
         if strips:
             drawn = StripChart(strips, names, axis, origin=0.0, form=_of_value(form))
@@ -70,12 +59,6 @@ TIMES = ((3600, "hours"), (60, "minutes"), (1, "seconds"))
 
 def _of_value(form: Callable[[float], str]) -> Callable[[Mark], str]:
     return lambda mark: form(mark.value)
-
-
-def _priced(costs: Iterable[str], prices: Mapping[str, Price]) -> str:
-    """`a 0.5 and 1.5; b 1 and 4 (prompt and completion). …`."""
-    words = [f"{shown(name)} {prices[name][0]:g} and {prices[name][1]:g}" for name in costs]
-    return "; ".join(words) + " (prompt and completion). Discounts and the judge are not included."
 
 
 def _bars(words: str, values: Mapping[str, float]) -> Iterator[Strip]:
@@ -130,7 +113,3 @@ def _time(seconds: float) -> str:
     if seconds >= 3600:
         return f"{seconds / 3600:.3g} h"
     return f"{seconds / 60:.3g} min" if seconds >= 60 else f"{seconds:.3g} s"
-
-
-def _cost(value: float) -> str:
-    return f"{value:,.2f}" if value >= 0.1 else f"{value:.2g}"

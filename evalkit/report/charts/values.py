@@ -138,13 +138,14 @@ def _averaged(name: str, strips: Sequence[Strip], base: str) -> Strip:
     If a task has several protocols, the one with the most comparable runs counts. Without a common benchmark
     there are no marks.
     """
-    tasks: dict[str, _Pairs] = {}
+    tasks: dict[str, tuple[str, _Pairs]] = {}
     for strip in strips:
         pairs = _pairs(strip, base)
-        if strip.task not in tasks or len(_runs(pairs)) > len(_runs(tasks[strip.task])):
-            tasks[strip.task] = pairs
-    runs = set().union(*map(_runs, tasks.values()))
-    common = [pairs for pairs in tasks.values() if runs and runs <= _runs(pairs)]
+        if strip.task not in tasks or len(_runs(pairs)) > len(_runs(tasks[strip.task][1])):
+            tasks[strip.task] = strip.label, pairs
+    runs = set().union(*(_runs(pairs) for _, pairs in tasks.values()))
+    members = [(label, pairs) for label, pairs in tasks.values() if runs and runs <= _runs(pairs)]
+    common = [pairs for _, pairs in members]
     models = dict.fromkeys(key for pairs in common for key in pairs)
     marks = tuple(
         _mean(key, [pairs[key] for pairs in common])
@@ -152,7 +153,7 @@ def _averaged(name: str, strips: Sequence[Strip], base: str) -> Strip:
         if all(key in pairs for pairs in common)
     )
     label = f"{shown(name)} ({len(common)} benchmark{'s' * (len(common) != 1)})"
-    return Strip(label, "", "", "", True, marks)
+    return Strip(label, "", "", "", True, marks, about=", ".join(shown(one) for one, _ in members))
 
 
 def _runs(pairs: _Pairs) -> set[str]:

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING
 
 from evalkit.report.calibration import NamedReliability, calibration_tables
 from evalkit.report.contests import contest_table
+from evalkit.report.costs import Costs, cost_tables
 from evalkit.report.courses import NamedCourse, course_tables
 from evalkit.report.html.about import cards, run_cards
 from evalkit.report.html.browser import make_browser
 from evalkit.report.html.page import render
 from evalkit.report.layout import file_names, runs_of
+from evalkit.report.lengths import NamedLengths, length_tables
 from evalkit.report.tabular import Tabular, cleaned
 from evalkit.report.tabulate import breakdowns, figure_list, heat_maps, side_by_side
 
@@ -36,16 +38,23 @@ def to_html(
     samples: int,
     courses: Sequence[NamedCourse] = (),
     calibration: Sequence[NamedReliability] = (),
+    lengths: Sequence[NamedLengths] = (),
+    costs: Costs | None = None,
     first: Sequence[Tabular] = (),
     runs_first: bool = True,
 ) -> str:
     """The page. `grids`: shown instead of the plain table, if any. `samples`: the most samples to include.
 
-    `courses`, `calibration`: those of the table's figures, which are among the breakdowns. `first`: tables
-    above the others. `runs_first`: whether runs are left of printed columns, because a phone shows the first
-    columns.
+    `courses`, `calibration`, `lengths`, `costs`: those of the figures, which are among the breakdowns.
+    `first`: tables above the others. `runs_first`: whether runs are left of printed columns, because a phone
+    shows the first columns.
     """
-    of_figures = (*course_tables(courses), *calibration_tables(calibration))
+    of_figures = (
+        *course_tables(courses),
+        *calibration_tables(calibration),
+        *length_tables(lengths),
+        *(cost_tables(costs) if costs else ()),
+    )
     names = file_names(runs_of(stores, table))
     contests = contest_table(grids, table)
     return render(
