@@ -195,9 +195,13 @@ def test_times_have_dates_below_and_names_beside() -> None:
     assert chart.caption == "Vertical lines are 95 % intervals. More."
 
 
-def test_times_of_one_day_have_hours() -> None:
-    chart = progress_chart([when(0, 50), when(0.3, 51)], "x", "t", unit="%")
-    assert any(re.fullmatch(r"11-01 0\d:00", text) for text in texts(chart))
+@pytest.mark.parametrize(
+    ("days", "tick"),
+    [(0.3, r"11-01 0\d:00"), (0.02, r"11-01 00:\d\d"), (0.001, r"11-01 00:01"), (0, r"1\d-\d\d \d\d:00")],
+)
+def test_times_of_one_day_have_hours_and_minutes(days: float, tick: str) -> None:
+    chart = progress_chart([when(0, 50), when(days, 51)], "x", "t", unit="%")
+    assert any(re.fullmatch(tick, text) for text in texts(chart)), texts(chart)
 
 
 def test_points_without_an_interval_or_all_alike_are_drawn() -> None:

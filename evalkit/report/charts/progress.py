@@ -22,7 +22,9 @@ CHARTS = 12
 """The highest number of benchmarks that are drawn."""
 _HOUR, _DAY = 3600, 86400
 _SPANS = tuple(
-    [_HOUR * n for n in (1, 2, 6, 12)] + [_DAY * n for n in (1, 2, 7, 14, 28, 91, 182, 365, 730, 1825, 3650)]
+    [60 * n for n in (1, 5, 15)]
+    + [_HOUR * n for n in (1, 2, 6, 12)]
+    + [_DAY * n for n in (1, 2, 7, 14, 28, 91, 182, 365, 730, 1825, 3650)]
 )
 """The seconds between two ticks of a time."""
 
@@ -92,7 +94,8 @@ def progress_chart(
     points = sorted(points, key=lambda point: point.x)
     main = usual(points)
     first, last = points[0].x, points[-1].x
-    air = 0.04 * (last - first) or max(1.0, 0.1 * abs(first))
+    timed = isinstance(points[0].at, datetime)
+    air = 0.04 * (last - first) or (_DAY / 2 if timed else max(1.0, 0.1 * abs(first)))
     values = [value for point in points for value in point.spread]
     canvas, down = plane(identifier, (first - air, last + air), values)
     names = list(dict.fromkeys(point.series for point in points))
@@ -110,7 +113,6 @@ def progress_chart(
         ]
         for text, x, y in beside([point.label for point in points], ends, canvas):
             canvas.text(x, y, text, colour="muted", anchor="middle", size=SMALL)
-    timed = isinstance(points[0].at, datetime)
     ticks = steps or (_dates(canvas.across) if timed else canvas.across.ticks())
     canvas.axis(axis or ("date (UTC)" if timed else ""), ticks)
     headed(canvas, unit, [series[name] for name in names] if any(names) else [])
