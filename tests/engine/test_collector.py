@@ -27,7 +27,7 @@ def _threshold() -> Iterator[None]:
 
 
 def seen(path: Path) -> set[tuple[int, bool]]:
-    """(the collector's first threshold, whether it leaves older objects alone) during the requests of a run."""
+    """(the collector's first threshold, whether it skips older objects) during the requests of a run."""
     found = set()
 
     def answered(request: Request, draw: int, hints: Hints) -> str:
