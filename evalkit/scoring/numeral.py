@@ -125,6 +125,11 @@ def plain(text: str) -> str:
     if "^" in text or "**" in text or "<sup>" in text:
         text = _OF_TEN.sub(_written_out, _TIMES_TEN.sub(_written_out, text))
         text = _UNIT_POWER.sub(r"\1", text)
+    return _signed(text)
+
+
+def _signed(text: str) -> str:
+    """Puts the sign right before the number in "-(5)", "- 5", "negative 5" and "is minus 5"."""
     if "-" in text:
         text = _BRACKETED.sub(r"-\1", text)
     if "- " in text or "egative " in text or "minus " in text:
